@@ -1,0 +1,25 @@
+//! `flb-sentry`: see, ship and receive without a cluster and without an account.
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+/// Companion of the Sentry output for Fluent Bit.
+#[derive(Parser)]
+#[command(name = "flb-sentry", version, about, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Receive(flb_sentry::receive::Args),
+    Ship(flb_sentry::ship::Args),
+}
+
+fn main() -> ExitCode {
+    match Cli::parse().command {
+        Command::Receive(args) => flb_sentry::receive::run(args),
+        Command::Ship(args) => flb_sentry::ship::run(args),
+    }
+}
