@@ -1,0 +1,153 @@
+//! `flb-sentry receive`.
+
+use super::forward::{Forwarder, Target};
+use super::print::{Format, line, printable};
+use super::{GRAMMAR, Keep, Notice, Options, Receiver, Script, Totals};
+use serde_json::json;
+use signal_hook::consts::{SIGINT, SIGTERM};
+use std::io::{self, IsTerminal, Read, Write};
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+/// Listen as a Sentry server does, check what comes, and show it.
+///
+/// Prints its address and a DSN first, then each item. A page of what came is at its address.
+/// Envelopes with problems that a real server would hide behind a 200 are refused with 400.
+#[derive(clap::Args, Debug)]
+#[command(after_long_help = GRAMMAR)]
+pub struct Args {
+    /// Address to listen on; port 0 takes a free one
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9000", value_parser = address)]
+    listen: SocketAddr,
+    /// Write each decoded envelope to DIR/NNNNNN.envelope, and refused ones to DIR/NNNNNN.refused
+    #[arg(long, value_name = "DIR")]
+    save: Option<PathBuf>,
+    /// Accept only this public key (32 hexadecimal digits) instead of any
+    #[arg(long, value_name = "KEY")]
+    key: Option<String>,
+    /// Hand accepted events on to this server (plain http)
+    #[arg(long, value_name = "DSN")]
+    forward: Option<Target>,
+    /// Script what goes wrong (repeatable; the grammar is in --help)
+    #[arg(long = "fault", value_name = "SPEC")]
+    faults: Vec<Script>,
+    /// One JSON object per line
+    #[arg(long)]
+    json: bool,
+    /// Answer 200 and drop bad items, as a real server does; problems are still told
+    #[arg(long)]
+    lenient: bool,
+}
+
+fn address(text: &str) -> Result<SocketAddr, String> {
+    let found = text.to_socket_addrs().map_err(|error| error.to_string())?.next();
+    found.ok_or_else(|| format!("expected HOST:PORT, found {text:?}"))
+}
+
+/// Runs until SIGINT or SIGTERM, or until nobody reads the output any more.
+pub fn run(args: Args) -> ExitCode {
+    match listen(args) {
+        Ok(totals) => {
+            eprintln!("{}", summary(totals));
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn listen(args: Args) -> Result<Totals, String> {
+    // Before anything is printed: whoever reads the address may stop us at once.
+    let (mut wait, stop) = stop_signals().map_err(|error| format!("cannot wait for signals: {error}"))?;
+    let format = match args.json {
+        true => Format::Json,
+        false => Format::Human { colour: io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none() },
+    };
+    let forwarder = match args.forward {
+        None => None,
+        Some(target) => Some(Arc::new(Forwarder::start(target, Box::new(tell)).map_err(|error| error.to_string())?)),
+    };
+    let options = Options {
+        listen: args.listen,
+        save: args.save,
+        key: args.key,
+        faults: args.faults.into(),
+        keep: Keep::RECENT,
+        lenient: args.lenient,
+        observer: Some(observer(format, stop, forwarder.clone())),
+        ..Options::default()
+    };
+    let mut receiver = Receiver::start(options).map_err(|error| error.to_string())?;
+    if greet(&receiver, format).is_ok() {
+        // A signal or a broken pipe; an error here ends the command all the same.
+        let _ = wait.read(&mut [0]);
+    }
+    receiver.shutdown();
+    if let Some(forwarder) = forwarder {
+        forwarder.finish();
+    }
+    Ok(receiver.totals())
+}
+
+/// A socket that becomes readable when it is time to go, and the end that makes it so.
+fn stop_signals() -> io::Result<(UnixStream, UnixStream)> {
+    let (wait, stop) = UnixStream::pair()?;
+    for signal in [SIGINT, SIGTERM] {
+        signal_hook::low_level::pipe::register(signal, stop.try_clone()?)?;
+    }
+    Ok((wait, stop))
+}
+
+fn greet(receiver: &Receiver, format: Format) -> io::Result<()> {
+    let (url, dsn) = (format!("http://{}", receiver.addr()), receiver.dsn());
+    let mut out = io::stdout().lock();
+    match format {
+        Format::Json => writeln!(out, "{}", json!({"listening": url, "dsn": dsn}))?,
+        Format::Human { .. } => writeln!(out, "listening on {url}\ndsn {dsn}")?,
+    }
+    out.flush()
+}
+
+fn observer(format: Format, stop: UnixStream, forwarder: Option<Arc<Forwarder>>) -> super::Observer {
+    Arc::new(move |notice: &Notice<'_>| {
+        let request = notice.request;
+        for problem in &request.problems {
+            tell(&format!("request {}: {problem}", request.index));
+        }
+        if print(notice, format).is_err() {
+            let _ = (&stop).write(b"x");
+        }
+        if let Some(forwarder) = forwarder.as_ref().filter(|_| request.accepted) {
+            forwarder.offer(&request.body);
+        }
+    })
+}
+
+fn print(notice: &Notice<'_>, format: Format) -> io::Result<()> {
+    let mut text = String::new();
+    for item in notice.items {
+        text += &line(item, format);
+        text.push('\n');
+    }
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    out.flush()
+}
+
+/// A problem, for people. That nobody reads it is no reason to end.
+fn tell(problem: &str) {
+    let _ = writeln!(io::stderr().lock(), "{}", printable(problem));
+}
+
+fn summary(totals: Totals) -> String {
+    let Totals { requests, accepted, events, logs, client_reports, problems } = totals;
+    format!(
+        "received {events} events, {logs} logs and {client_reports} client reports in {accepted} of {requests} requests; \
+         {problems} problems"
+    )
+}

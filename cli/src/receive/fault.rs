@@ -1,0 +1,445 @@
+//! What goes wrong, by script: the answers a test or a person wants to see instead of the normal one.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+/// The grammar, as `--help` shows it.
+pub const GRAMMAR: &str = "\
+Faults (--fault SPEC):
+  A step is [PREFIX:]...ACTION[,HEADER=VALUE]... and is taken once unless a prefix says
+  otherwise. Steps are separated by \" then \", or given by repeating the option. A request
+  takes the first step that fits it and is not used up; when none fits, all is normal.
+
+Prefixes, how often and for which requests:
+  Nx               the next N requests that fit; stands without a colon, as in 3x429
+  forever:         always
+  event: log: client_report:
+                   only envelopes that hold such an item
+  project=N:       only this project
+
+Actions:
+  STATUS           answer this status (200 to 599); only a 2xx accepts the envelope
+  ok               same as 200: let a request pass
+  poison=TEXT      400 whenever the decoded body contains TEXT; always, unless Nx is given
+  delay=TIME       wait, then go on as normal
+  drip=TIME        the normal answer, a byte at a time with this long between two
+  hang=TIME        read the request, be silent for this long, then close; not accepted
+  cut-before-body  close after the head; not accepted. Decided before the body is there, so
+                   event:, log: and client_report: do not go with it
+  cut-after-body   read everything, close without an answer; not accepted
+  lost-answer      accept and keep the envelope, then close without an answer
+  half-close       read everything, end only our side of the connection; not accepted
+  garbage          answer with something that is not HTTP; not accepted
+
+  Headers go with STATUS and ok. A part without '=' continues the value before it:
+  429,x-sentry-rate-limits=60:error:organization,120:log_item:key
+  TIME is a number with ms, s or m. The TEXT of poison= is the rest of the step.
+
+Examples:
+  --fault 3x429,retry-after=2
+  --fault 429,x-sentry-rate-limits=60:log_item:organization
+  --fault '5x503 then 2xcut-after-body'
+  --fault forever:project=7:403
+  --fault log:413
+  --fault poison=needle";
+
+/// What happens to a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// This status, with these headers. A 2xx status accepts the envelope.
+    Answer {
+        /// 200 to 599.
+        status: u16,
+        /// Added to the answer.
+        headers: Vec<(String, String)>,
+    },
+    /// Close after the head; a reset where the client is still sending.
+    CutBeforeBody,
+    /// Close after the body, without an answer; not accepted.
+    CutAfterBody,
+    /// Accept, then close without an answer.
+    LostAnswer,
+    /// Say nothing for this long, then close; not accepted.
+    Hang(Duration),
+    /// Wait, then go on as normal.
+    Delay(Duration),
+    /// The normal answer, a byte at a time.
+    Drip(Duration),
+    /// Something that is not HTTP; not accepted.
+    Garbage,
+    /// End our side of the connection without an answer; not accepted.
+    HalfClose,
+}
+
+/// The kinds of item a step can be limited to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// `event`
+    Event,
+    /// `log`
+    Log,
+    /// `client_report`
+    ClientReport,
+}
+
+impl Kind {
+    /// By the item's type.
+    pub(super) fn of(text: &str) -> Option<Kind> {
+        match text {
+            "event" => Some(Kind::Event),
+            "log" => Some(Kind::Log),
+            "client_report" => Some(Kind::ClientReport),
+            _ => None,
+        }
+    }
+}
+
+/// One line of a [`Script`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    /// How many requests are left for this step; `None`: all.
+    pub times: Option<u64>,
+    /// Only envelopes that hold such an item.
+    pub kind: Option<Kind>,
+    /// Only this project.
+    pub project: Option<u64>,
+    /// Only bodies that contain this text.
+    pub contains: Option<String>,
+    /// What happens.
+    pub action: Action,
+}
+
+/// Steps in order; empty: everything is normal. Parsed from the text of `--fault`, see [`GRAMMAR`].
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Script {
+    /// A request takes the first that fits it and is not used up.
+    pub steps: Vec<Step>,
+}
+
+/// A step nobody can make sense of: what was expected and what was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ScriptError(String);
+
+impl fmt::Display for ScriptError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for ScriptError {}
+
+/// What a step may look at once the body is there.
+pub(super) struct Traits<'a> {
+    pub project: Option<u64>,
+    pub kinds: &'a [Kind],
+    pub body: &'a [u8],
+}
+
+impl Script {
+    /// The action for a whole request; uses the step up.
+    pub(super) fn take(&mut self, traits: &Traits<'_>) -> Option<Action> {
+        self.steps.iter_mut().find(|step| step.fits(traits))?.spend()
+    }
+
+    /// Whether to cut after the head; uses the step up. Steps that must see the body first are passed over.
+    pub(super) fn take_before_body(&mut self, project: Option<u64>) -> bool {
+        let traits = Traits { project, kinds: &[], body: &[] };
+        let next = self.steps.iter_mut().find(|step| !step.needs_body() && step.fits(&traits));
+        next.filter(|step| step.action == Action::CutBeforeBody).and_then(Step::spend).is_some()
+    }
+}
+
+impl Step {
+    fn needs_body(&self) -> bool {
+        self.kind.is_some() || self.contains.is_some()
+    }
+
+    fn fits(&self, traits: &Traits<'_>) -> bool {
+        self.times != Some(0)
+            && self.project.is_none_or(|project| traits.project == Some(project))
+            && self.kind.is_none_or(|kind| traits.kinds.contains(&kind))
+            && self.contains.as_ref().is_none_or(|text| contains(traits.body, text.as_bytes()))
+    }
+
+    fn spend(&mut self) -> Option<Action> {
+        if let Some(left) = &mut self.times {
+            *left = left.checked_sub(1)?;
+        }
+        Some(self.action.clone())
+    }
+}
+
+fn contains(body: &[u8], text: &[u8]) -> bool {
+    text.is_empty() || body.windows(text.len()).any(|window| window == text)
+}
+
+impl FromStr for Script {
+    type Err = ScriptError;
+
+    fn from_str(text: &str) -> Result<Script, ScriptError> {
+        if text.trim().is_empty() {
+            return Ok(Script::default());
+        }
+        Ok(Script { steps: text.split(" then ").map(str::parse).collect::<Result<_, _>>()? })
+    }
+}
+
+impl From<Vec<Script>> for Script {
+    fn from(scripts: Vec<Script>) -> Script {
+        Script { steps: scripts.into_iter().flat_map(|script| script.steps).collect() }
+    }
+}
+
+impl FromStr for Step {
+    type Err = ScriptError;
+
+    fn from_str(text: &str) -> Result<Step, ScriptError> {
+        let text = text.trim();
+        let answer = Action::Answer { status: 200, headers: Vec::new() };
+        let mut step = Step { times: Some(1), kind: None, project: None, contains: None, action: answer };
+        let mut counted = false;
+        let mut rest = text;
+        while let Some(after) = step.prefix(rest, &mut counted)? {
+            rest = after;
+        }
+        if let Some(needle) = rest.strip_prefix("poison=") {
+            if needle.is_empty() {
+                return Err(ScriptError(format!("{text:?}: expected text after poison=")));
+            }
+            step.contains = Some(needle.to_owned());
+            step.action = Action::Answer { status: 400, headers: Vec::new() };
+            step.times = step.times.filter(|_| counted);
+            return Ok(step);
+        }
+        step.action = rest.parse()?;
+        if step.action == Action::CutBeforeBody && step.needs_body() {
+            return Err(ScriptError(format!("{text:?}: cut-before-body comes before the items are known")));
+        }
+        Ok(step)
+    }
+}
+
+impl Step {
+    /// Takes one prefix off; `None` when there is none left.
+    fn prefix<'a>(&mut self, text: &'a str, counted: &mut bool) -> Result<Option<&'a str>, ScriptError> {
+        let (count, rest) = text.split_at(text.bytes().take_while(u8::is_ascii_digit).count());
+        if let Some(after) = rest.strip_prefix('x') {
+            let times =
+                count.parse().map_err(|_| ScriptError(format!("expected a count before 'x', found {text:?}")))?;
+            (self.times, *counted) = (Some(times), true);
+            return Ok(Some(after));
+        }
+        if let Some(after) = text.strip_prefix("forever:") {
+            (self.times, *counted) = (None, true);
+            return Ok(Some(after));
+        }
+        if let Some((number, after)) = text.strip_prefix("project=").and_then(|rest| rest.split_once(':')) {
+            let project = number.parse();
+            self.project = Some(project.map_err(|_| ScriptError(format!("expected a project id, found {number:?}")))?);
+            return Ok(Some(after));
+        }
+        let Some((Some(kind), after)) = text.split_once(':').map(|(name, after)| (Kind::of(name), after)) else {
+            return Ok(None);
+        };
+        self.kind = Some(kind);
+        Ok(Some(after))
+    }
+}
+
+impl FromStr for Action {
+    type Err = ScriptError;
+
+    fn from_str(text: &str) -> Result<Action, ScriptError> {
+        let (name, extra) = text.split_once(',').map_or((text, None), |(name, extra)| (name, Some(extra)));
+        let time = || duration(name.split_once('=').map_or("", |(_, time)| time));
+        let action = match name.split('=').next().unwrap_or_default() {
+            "cut-before-body" => Action::CutBeforeBody,
+            "cut-after-body" => Action::CutAfterBody,
+            "lost-answer" => Action::LostAnswer,
+            "half-close" => Action::HalfClose,
+            "garbage" => Action::Garbage,
+            "hang" => Action::Hang(time()?),
+            "delay" => Action::Delay(time()?),
+            "drip" => Action::Drip(time()?),
+            "ok" => Action::Answer { status: 200, headers: headers(extra)? },
+            status => Action::Answer { status: status_of(status)?, headers: headers(extra)? },
+        };
+        match (&action, extra) {
+            (Action::Answer { .. }, _) | (_, None) => Ok(action),
+            (_, Some(extra)) => Err(ScriptError(format!("expected nothing after {name}, found {extra:?}"))),
+        }
+    }
+}
+
+fn status_of(text: &str) -> Result<u16, ScriptError> {
+    text.parse().ok().filter(|status| (200..600).contains(status)).ok_or_else(|| {
+        ScriptError(format!(
+            "expected a status (200 to 599), ok, poison=, delay=, hang=, drip=, cut-before-body, cut-after-body, \
+             lost-answer, half-close or garbage, found {text:?}"
+        ))
+    })
+}
+
+fn headers(text: Option<&str>) -> Result<Vec<(String, String)>, ScriptError> {
+    let mut headers: Vec<(String, String)> = Vec::new();
+    for part in text.into_iter().flat_map(|text| text.split(',')) {
+        match (part.split_once('='), headers.last_mut()) {
+            (Some((name, value)), _) if is_token(name.trim()) => {
+                headers.push((name.trim().into(), value.trim().into()))
+            }
+            // Header values have commas of their own.
+            (None, Some((_, value))) => *value += &format!(",{part}"),
+            _ => return Err(ScriptError(format!("expected HEADER=VALUE, found {part:?}"))),
+        }
+    }
+    match headers.iter().find(|(_, value)| value.contains(['\r', '\n'])) {
+        Some((name, _)) => Err(ScriptError(format!("line break in the value of {name}"))),
+        None => Ok(headers),
+    }
+}
+
+fn is_token(name: &str) -> bool {
+    !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+}
+
+fn duration(text: &str) -> Result<Duration, ScriptError> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at(digits);
+    let millis = match unit {
+        "ms" => Some(1),
+        "s" => Some(1000),
+        "m" => Some(60_000),
+        _ => None,
+    };
+    let total = number.parse::<u64>().ok().zip(millis).and_then(|(number, millis)| number.checked_mul(millis));
+    total
+        .map(Duration::from_millis)
+        .ok_or_else(|| ScriptError(format!("expected a time such as 50ms or 10s, found {text:?}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(status: u16, headers: &[(&str, &str)]) -> Action {
+        let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        Action::Answer { status, headers }
+    }
+
+    fn step(times: Option<u64>, action: Action) -> Step {
+        Step { times, kind: None, project: None, contains: None, action }
+    }
+
+    #[test]
+    fn texts() {
+        let limits = "60:log_item;log_byte:organization";
+        for (text, expected) in [
+            ("429", step(Some(1), answer(429, &[]))),
+            ("3x429,retry-after=2", step(Some(3), answer(429, &[("retry-after", "2")]))),
+            (
+                &format!("429,x-sentry-rate-limits={limits}"),
+                step(Some(1), answer(429, &[("x-sentry-rate-limits", limits)])),
+            ),
+            ("200,a=1:x,2:y,b=3", step(Some(1), answer(200, &[("a", "1:x,2:y"), ("b", "3")]))),
+            ("2xok", step(Some(2), answer(200, &[]))),
+            ("2xcut-before-body", step(Some(2), Action::CutBeforeBody)),
+            ("cut-after-body", step(Some(1), Action::CutAfterBody)),
+            ("lost-answer", step(Some(1), Action::LostAnswer)),
+            ("half-close", step(Some(1), Action::HalfClose)),
+            ("garbage", step(Some(1), Action::Garbage)),
+            ("hang=10s", step(Some(1), Action::Hang(Duration::from_secs(10)))),
+            ("delay=50ms", step(Some(1), Action::Delay(Duration::from_millis(50)))),
+            ("drip=1m", step(Some(1), Action::Drip(Duration::from_secs(60)))),
+            ("forever:403", step(None, answer(403, &[]))),
+            ("log:413", Step { kind: Some(Kind::Log), ..step(Some(1), answer(413, &[])) }),
+            ("2xevent:500", Step { kind: Some(Kind::Event), ..step(Some(2), answer(500, &[])) }),
+            (
+                "forever:project=7:client_report:403",
+                Step { kind: Some(Kind::ClientReport), project: Some(7), ..step(None, answer(403, &[])) },
+            ),
+            ("poison=a:b, c", Step { contains: Some("a:b, c".into()), ..step(None, answer(400, &[])) }),
+            (
+                "log:2xpoison=x",
+                Step { kind: Some(Kind::Log), contains: Some("x".into()), ..step(Some(2), answer(400, &[])) },
+            ),
+        ] {
+            assert_eq!(text.parse::<Step>().as_ref(), Ok(&expected), "{text}");
+        }
+        assert_eq!("".parse(), Ok(Script::default()));
+        let two: Script = "3x429 then forever:ok".parse().unwrap();
+        assert_eq!(two.steps, [step(Some(3), answer(429, &[])), step(None, answer(200, &[]))]);
+    }
+
+    #[test]
+    fn refusals() {
+        for text in [
+            "nonsense",
+            "199",
+            "600",
+            "x429",
+            "-1x429",
+            "99999999999999999999x429",
+            "hang",
+            "hang=10",
+            "hang=s",
+            "delay=99999999999999999999s",
+            "429,retry-after",
+            "429,=2",
+            "429,a b=2",
+            "429,a=b\nc",
+            "garbage,a=b",
+            "poison=",
+            "log:cut-before-body",
+            "project=x:429",
+            "429 then ",
+            "3x",
+        ] {
+            assert!(text.parse::<Script>().is_err(), "{text}");
+        }
+        let error = "teapot".parse::<Script>().unwrap_err().to_string();
+        assert!(error.contains("expected a status") && error.contains("\"teapot\""), "{error}");
+    }
+
+    #[test]
+    fn every_example_of_the_help_parses() {
+        let (_, examples) = GRAMMAR.split_once("Examples:").unwrap();
+        let specs: Vec<&str> = examples.split("--fault").skip(1).map(|spec| spec.trim().trim_matches('\'')).collect();
+        assert_eq!(specs.len(), 6);
+        for spec in specs {
+            assert!(spec.parse::<Script>().is_ok(), "{spec}");
+        }
+    }
+
+    #[test]
+    fn first_that_fits_and_is_left() {
+        let mut script: Script =
+            "log:413 then 2x429 then project=7:403 then poison=bad then forever:503".parse().unwrap();
+        let mut take = |project, kinds: &[Kind], body: &str| match script.take(&Traits {
+            project: Some(project),
+            kinds,
+            body: body.as_bytes(),
+        }) {
+            Some(Action::Answer { status, .. }) => status,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(take(1, &[Kind::Event], ""), 429);
+        assert_eq!(take(1, &[Kind::Event, Kind::Log], ""), 413);
+        assert_eq!(take(1, &[Kind::Log], ""), 429);
+        assert_eq!(take(7, &[], "bad"), 403);
+        assert_eq!(take(7, &[], "so bad!"), 400);
+        assert_eq!(take(7, &[], "bad"), 400);
+        assert_eq!(take(7, &[], "good"), 503);
+        assert_eq!(Script::default().take(&Traits { project: None, kinds: &[], body: b"" }), None);
+    }
+
+    #[test]
+    fn cuts_before_the_body_keep_their_turn() {
+        let mut script: Script = "log:429 then 503 then project=2:cut-before-body".parse().unwrap();
+        assert!(!script.take_before_body(Some(2)), "503 comes first");
+        assert_eq!(script.take(&Traits { project: Some(2), kinds: &[], body: b"" }), Some(answer(503, &[])));
+        assert!(!script.take_before_body(Some(1)), "another project");
+        assert!(script.take_before_body(Some(2)), "log: must not stand in the way");
+        assert!(!script.take_before_body(Some(2)), "used up");
+    }
+}

@@ -1,0 +1,161 @@
+//! Events as people see them: titles, and issues of events that belong together.
+
+use super::store::Event;
+use super::timestamp;
+use serde_json::Value;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// Events of one project with the same title and fingerprint.
+#[derive(Debug)]
+pub(super) struct Issue {
+    pub title: String,
+    pub level: String,
+    pub count: usize,
+    /// Seconds since 1970 of the newest event, by its own clock.
+    pub last_seen: f64,
+    /// The newest event.
+    pub latest: Arc<Event>,
+}
+
+/// Groups events; the issue seen last comes first.
+pub(super) fn group<'a>(events: impl IntoIterator<Item = &'a Arc<Event>>) -> Vec<Issue> {
+    let mut places: HashMap<(u64, String, String), usize> = HashMap::new();
+    let mut issues: Vec<Issue> = Vec::new();
+    for event in events {
+        let (title, seen) = (title(&event.payload), seen(&event.payload));
+        let fingerprint = event.payload.get("fingerprint").map(Value::to_string).unwrap_or_default();
+        let place = *places.entry((event.project, key(&event.payload), fingerprint)).or_insert(issues.len());
+        match issues.get_mut(place) {
+            Some(issue) => {
+                issue.count += 1;
+                if seen >= issue.last_seen {
+                    (issue.last_seen, issue.latest, issue.level) = (seen, event.clone(), level(&event.payload).into());
+                    issue.title = title;
+                }
+            }
+            None => issues.push(Issue {
+                title,
+                level: level(&event.payload).into(),
+                count: 1,
+                last_seen: seen,
+                latest: event.clone(),
+            }),
+        }
+    }
+    issues.sort_by(|a, b| b.last_seen.total_cmp(&a.last_seen));
+    issues
+}
+
+fn seen(event: &Value) -> f64 {
+    event.get("timestamp").and_then(timestamp::of_value).unwrap_or(0.0)
+}
+
+/// Level of an event; Sentry's default is `error`.
+pub(super) fn level(event: &Value) -> &str {
+    event.get("level").and_then(Value::as_str).unwrap_or("error")
+}
+
+/// Exceptions of an event: `{"values": [...]}` or the array alone, innermost cause first.
+pub(super) fn exceptions(event: &Value) -> &[Value] {
+    values(event.get("exception"))
+}
+
+/// Breadcrumbs of an event, oldest first.
+pub(super) fn breadcrumbs(event: &Value) -> &[Value] {
+    values(event.get("breadcrumbs"))
+}
+
+fn values(value: Option<&Value>) -> &[Value] {
+    let list = value.and_then(|value| value.as_array().or_else(|| value.get("values")?.as_array()));
+    list.map_or(&[], Vec::as_slice)
+}
+
+/// Frames of an exception, the crashing one last.
+pub(super) fn frames(exception: &Value) -> &[Value] {
+    exception.pointer("/stacktrace/frames").and_then(Value::as_array).map_or(&[], Vec::as_slice)
+}
+
+/// `Type: value`, or what there is of it.
+pub(super) fn exception_title(exception: &Value) -> String {
+    let part = |name| exception.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
+    [part("type"), part("value")].into_iter().flatten().collect::<Vec<_>>().join(": ")
+}
+
+/// First line of the outermost exception, else of the message.
+pub(super) fn title(event: &Value) -> String {
+    let exception = exceptions(event).last().map(exception_title).filter(|title| !title.is_empty());
+    let text = exception.or_else(|| message(event, ["/logentry/formatted", "/logentry/message"]));
+    let line = text.as_deref().and_then(|text| text.lines().map(str::trim).find(|line| !line.is_empty()));
+    line.unwrap_or("<no message>").to_owned()
+}
+
+/// What makes two events the same: unlike in the title, the template counts and not the line.
+fn key(event: &Value) -> String {
+    let exception = exceptions(event).last().map(exception_title).filter(|title| !title.is_empty());
+    exception.or_else(|| message(event, ["/logentry/message", "/logentry/formatted"])).unwrap_or_default()
+}
+
+fn message(event: &Value, entries: [&str; 2]) -> Option<String> {
+    let places = entries.into_iter().chain(["/message", "/message/formatted", "/message/message"]);
+    places.filter_map(|place| event.pointer(place)?.as_str()).find(|text| !text.is_empty()).map(str::to_owned)
+}
+
+/// Tags as pairs, from an object or from pairs.
+pub(super) fn tags(event: &Value) -> Vec<(String, String)> {
+    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    match event.get("tags") {
+        Some(Value::Object(tags)) => tags.iter().map(|(key, value)| (key.clone(), text(value))).collect(),
+        Some(Value::Array(tags)) => {
+            tags.iter().filter_map(|tag| Some((text(tag.get(0)?), text(tag.get(1)?)))).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn titles() {
+        let exceptions = json!([{"type": "Inner", "value": "a"}, {"type": "Outer", "value": "b\nmore"}]);
+        for (event, expected) in [
+            (json!({"exception": {"values": exceptions}}), "Outer: b"),
+            (json!({"exception": exceptions, "logentry": {"message": "m"}}), "Outer: b"),
+            (json!({"exception": [{"value": "v"}]}), "v"),
+            (json!({"logentry": {"message": "n %s", "formatted": "\n n 1"}}), "n 1"),
+            (json!({"logentry": {"message": "n"}}), "n"),
+            (json!({"message": "m"}), "m"),
+            (json!({"message": {"formatted": "f"}}), "f"),
+            (json!({"exception": {"values": []}}), "<no message>"),
+            (json!(null), "<no message>"),
+        ] {
+            assert_eq!(title(&event), expected, "{event}");
+        }
+    }
+
+    #[test]
+    fn groups_by_template_and_fingerprint() {
+        let event = |project, line: &str, fingerprint: &str, timestamp: f64, level: &str| {
+            let payload = json!({
+                "logentry": {"message": "n %s", "formatted": line}, "fingerprint": [fingerprint],
+                "timestamp": timestamp, "level": level,
+            });
+            Arc::new(Event { project, sentry_key: String::new(), event_id: line.into(), payload, request: 0 })
+        };
+        let events = [
+            event(1, "n 1", "a", 10.0, "error"),
+            event(1, "n 2", "a", 30.0, "warning"),
+            event(1, "n 3", "a", 20.0, "error"),
+            event(1, "n 4", "b", 5.0, "error"),
+            event(2, "n 5", "a", 40.0, "error"),
+        ];
+        let seen: Vec<_> = group(&events).into_iter().map(|i| (i.title, i.level, i.count, i.last_seen)).collect();
+        let issue = |title: &str, level: &str, count, last| (title.to_owned(), level.to_owned(), count, last);
+        let expected =
+            [issue("n 5", "error", 1, 40.0), issue("n 2", "warning", 3, 30.0), issue("n 4", "error", 1, 5.0)];
+        assert_eq!(seen, expected);
+    }
+}

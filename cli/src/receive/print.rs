@@ -1,0 +1,137 @@
+//! Each item as a line: for people, or as JSON for machines.
+
+use super::store::{Accepted, ClientReport, Event, Log};
+use super::{issues, timestamp};
+use serde_json::{Value, json};
+
+/// How items are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Format {
+    /// For people; in colour or not.
+    Human { colour: bool },
+    /// One JSON object per line.
+    Json,
+}
+
+/// One line, without its end.
+pub(super) fn line(item: &Accepted, format: Format) -> String {
+    match (item, format) {
+        (Accepted::Event(event), Format::Json) => object("event", event.project, &event.payload),
+        (Accepted::Log(log), Format::Json) => object("log", log.project, &log.payload),
+        (Accepted::ClientReport(report), Format::Json) => object("client_report", report.project, &report.payload),
+        (Accepted::Event(event), Format::Human { colour }) => issue_line(event, colour),
+        (Accepted::Log(log), Format::Human { colour }) => log_line(log, colour),
+        (Accepted::ClientReport(report), Format::Human { .. }) => report_line(report),
+    }
+}
+
+fn object(item: &str, project: u64, payload: &Value) -> String {
+    json!({"item": item, "project": project, "payload": payload}).to_string()
+}
+
+fn issue_line(event: &Event, colour: bool) -> String {
+    let payload = &event.payload;
+    let mut parts = vec!["issue".to_owned(), level(issues::level(payload), colour), printable(&issues::title(payload))];
+    if let Some(exception) = issues::exceptions(payload).last() {
+        let title = printable(&issues::exception_title(exception));
+        parts.push(format!("({title}, {} frames)", issues::frames(exception).len()));
+    }
+    let tags = issues::tags(payload).into_iter().map(|(key, value)| printable(&format!("{key}={value}")));
+    parts.push(tags.collect::<Vec<_>>().join(" "));
+    parts.join("  ").trim_end().to_owned()
+}
+
+fn log_line(log: &Log, colour: bool) -> String {
+    let text = |name| log.payload.get(name).and_then(Value::as_str).unwrap_or_default();
+    let at = log.payload.get("timestamp").and_then(timestamp::of_value).map(timestamp::display).unwrap_or_default();
+    format!("log    {}  {at}  {}", level(text("level"), colour), printable(text("body")))
+}
+
+fn report_line(report: &ClientReport) -> String {
+    let entries = report.payload.get("discarded_events").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    let entry = |entry: &Value| {
+        let text = |name| printable(entry.get(name).and_then(Value::as_str).unwrap_or("?"));
+        let quantity = entry.get("quantity").and_then(Value::as_u64).unwrap_or(0);
+        format!("{} {}: {quantity}", text("reason"), text("category"))
+    };
+    format!("report {}", entries.iter().map(entry).collect::<Vec<_>>().join(", "))
+}
+
+/// The level, as wide as the longest one.
+fn level(level: &str, colour: bool) -> String {
+    let text = format!("{:<7}", printable(level));
+    let code = match level {
+        "fatal" | "error" => "31",
+        "warning" | "warn" => "33",
+        "info" => "36",
+        _ => "2",
+    };
+    if colour { format!("\x1b[{code}m{text}\x1b[0m") } else { text }
+}
+
+/// On one line, and unable to command the terminal: log lines are anybody's text.
+pub(super) fn printable(text: &str) -> String {
+    let mut line = String::with_capacity(text.len());
+    for c in text.chars() {
+        // Besides control characters, those that turn the direction of text around.
+        if c.is_control() || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}') {
+            line.extend(c.escape_default());
+        } else {
+            line.push(c);
+        }
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+
+    const PLAIN: Format = Format::Human { colour: false };
+
+    fn event(payload: Value) -> Accepted {
+        Accepted::Event(Arc::new(Event {
+            project: 7,
+            sentry_key: "k".into(),
+            event_id: "e".into(),
+            payload,
+            request: 0,
+        }))
+    }
+
+    fn log(payload: Value) -> Accepted {
+        Accepted::Log(Arc::new(Log { project: 7, sentry_key: "k".into(), payload, request: 0 }))
+    }
+
+    #[test]
+    fn lines_for_people() {
+        let exception = json!([{"type": "E", "value": "v\nw", "stacktrace": {"frames": [{}, {}]}}]);
+        let report = json!({"discarded_events": [{"reason": "r", "category": "c", "quantity": 3}]});
+        let report = ClientReport { project: 7, sentry_key: "k".into(), payload: report, request: 0 };
+        for (item, expected) in [
+            (
+                event(json!({"exception": exception, "tags": {"a": "b", "n": 1}})),
+                "issue  error    E: v  (E: v\\nw, 2 frames)  a=b n=1",
+            ),
+            (event(json!({"level": "warning", "message": "m"})), "issue  warning  m"),
+            (
+                log(json!({"level": "info", "timestamp": 0.25, "body": "a\x1b[2Jb\u{202e}"})),
+                "log    info     1970-01-01 00:00:00.250  a\\u{1b}[2Jb\\u{202e}",
+            ),
+            (Accepted::ClientReport(Arc::new(report)), "report r c: 3"),
+        ] {
+            assert_eq!(line(&item, PLAIN), expected);
+        }
+        let coloured = line(&event(json!({})), Format::Human { colour: true });
+        assert!(coloured.contains("\x1b[31merror  \x1b[0m"), "{coloured:?}");
+    }
+
+    #[test]
+    fn lines_for_machines() {
+        let text = line(&log(json!({"body": "a\nb"})), Format::Json);
+        assert_eq!(text, r#"{"item":"log","payload":{"body":"a\nb"},"project":7}"#);
+        let value: Value = serde_json::from_str(&line(&event(json!({"a": 1})), Format::Json)).unwrap();
+        assert_eq!(value, json!({"item": "event", "project": 7, "payload": {"a": 1}}));
+    }
+}

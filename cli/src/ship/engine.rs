@@ -1,0 +1,57 @@
+//! The threads that call the plugin, as the host's do: one engine that makes the instance and ends it, and either flushes
+//! itself or has workers that flush.
+
+use super::queue::Queue;
+use crate::host::{InitError, Instance, Level, Plugin};
+use std::thread;
+
+/// Init, flushes, exit, all on the calling thread unless there are workers. Returns what the instance logged.
+///
+/// # Errors
+/// When the plugin refuses the options; nothing was taken from the queue then.
+pub(super) fn run(
+    plugin: &Plugin,
+    options: &[(&str, &str)],
+    workers: usize,
+    queue: &Queue,
+    ready: impl FnOnce(),
+) -> Result<Vec<(Level, String)>, InitError> {
+    let _over = Over(queue);
+    let instance = plugin.instance(&plugin.name(), options)?;
+    ready();
+    if workers == 0 {
+        drain(&instance, queue);
+    } else {
+        drain_with(workers, &instance, queue);
+    }
+    Ok(instance.exit())
+}
+
+fn drain_with(workers: usize, instance: &Instance, queue: &Queue) {
+    thread::scope(|scope| {
+        let spawn = |number| {
+            let worker = thread::Builder::new().name(format!("flb-out-sentry.{number}"));
+            worker.spawn_scoped(scope, || drain(instance, queue)).is_ok()
+        };
+        // Fewer workers are slower, none at all would never end.
+        if (0..workers).filter(|number| spawn(*number)).count() == 0 {
+            drain(instance, queue);
+        }
+    });
+}
+
+fn drain(instance: &Instance, queue: &Queue) {
+    while let Some(work) = queue.take() {
+        let verdict = instance.flush(&work.chunk.tag, &work.chunk.bytes);
+        queue.settle(work, verdict);
+    }
+}
+
+/// However the engine ends, nobody waits for it afterwards.
+struct Over<'a>(&'a Queue);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.stop();
+    }
+}

@@ -1,0 +1,138 @@
+//! The files to read, and what is in them.
+
+use super::record::Kind;
+use clap::ValueEnum;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader};
+use std::path::{Path, PathBuf};
+
+/// What a file holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// Told from the name and the first line, for each file.
+    #[default]
+    Auto,
+    /// Records in the host's MessagePack.
+    Chunk,
+    /// Lines of a container runtime: `<time> stdout|stderr F|P <text>`.
+    Cri,
+    /// One JSON object a line.
+    Json,
+    /// Plain lines.
+    Text,
+}
+
+impl Format {
+    /// The kind of lines, where it is given.
+    pub(super) fn lines(self) -> Option<Kind> {
+        match self {
+            Self::Cri => Some(Kind::Cri),
+            Self::Json => Some(Kind::Json),
+            Self::Text => Some(Kind::Text),
+            Self::Auto | Self::Chunk => None,
+        }
+    }
+}
+
+/// One argument of the command.
+#[derive(Clone, Debug)]
+pub(super) struct Input {
+    path: PathBuf,
+    /// Bytes; `None` where nobody can know.
+    pub(super) size: Option<u64>,
+}
+
+impl Input {
+    /// Looks whether it can be read, so that nothing is sent if one of many cannot.
+    pub(super) fn check(path: &Path) -> io::Result<Self> {
+        let input = Self { path: path.to_owned(), size: None };
+        if input.is_stdin() {
+            return Ok(input);
+        }
+        let metadata = File::open(path)?.metadata()?;
+        if metadata.is_dir() {
+            return Err(io::Error::new(io::ErrorKind::IsADirectory, "is a directory: expected files, name them"));
+        }
+        Ok(Self { size: metadata.is_file().then_some(metadata.len()), ..input })
+    }
+
+    pub(super) fn is_stdin(&self) -> bool {
+        self.path == Path::new("-")
+    }
+
+    /// For messages.
+    pub(super) fn name(&self) -> String {
+        if self.is_stdin() { "standard input".to_owned() } else { self.path.display().to_string() }
+    }
+
+    pub(super) fn file_name(&self) -> String {
+        self.path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+    }
+
+    /// `ship.` and the file's name without what comes after its last dot.
+    pub(super) fn plain_tag(&self) -> String {
+        let stem =
+            if self.is_stdin() { "stdin".into() } else { self.path.file_stem().unwrap_or_default().to_string_lossy() };
+        format!("ship.{stem}")
+    }
+
+    pub(super) fn open(&self) -> io::Result<Box<dyn BufRead + Send>> {
+        const BUFFER: usize = 256 << 10;
+        if self.is_stdin() {
+            return Ok(Box::new(BufReader::with_capacity(BUFFER, io::stdin())));
+        }
+        Ok(Box::new(BufReader::with_capacity(BUFFER, File::open(&self.path)?)))
+    }
+
+    /// Whether it holds MessagePack: by its name, or by a first byte with which no text begins.
+    pub(super) fn is_chunk(&self, reader: &mut dyn BufRead) -> io::Result<bool> {
+        if self.path.extension().is_some_and(|extension| extension == "msgpack") {
+            return Ok(true);
+        }
+        let head = reader.fill_buf()?;
+        let packer = match head {
+            [0x1f, 0x8b, ..] => "zcat",
+            [0x28, 0xb5, 0x2f, 0xfd, ..] => "zstdcat",
+            _ => return Ok(matches!(head, [0x92 | 0xdc | 0xdd, ..])),
+        };
+        let problem = format!("is compressed: unpack it first, as in `{packer} FILE | flb-sentry ship -`");
+        Err(io::Error::new(io::ErrorKind::InvalidData, problem))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn input(path: &str) -> Input {
+        Input { path: path.into(), size: None }
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_told_before_anything_is_sent() {
+        let directory = tempfile::tempdir().unwrap();
+        assert_eq!(Input::check(&directory.path().join("x")).unwrap_err().kind(), io::ErrorKind::NotFound);
+        assert!(Input::check(directory.path()).unwrap_err().to_string().contains("is a directory"));
+        let file = directory.path().join("x");
+        std::fs::write(&file, "abc").unwrap();
+        assert_eq!(Input::check(&file).unwrap().size, Some(3));
+        assert!(Input::check(Path::new("-")).unwrap().is_stdin());
+    }
+
+    #[test]
+    fn tags_follow_the_name() {
+        assert_eq!(input("/a/app.2.log").plain_tag(), "ship.app.2");
+        assert_eq!(input("-").plain_tag(), "ship.stdin");
+    }
+
+    #[test]
+    fn chunks_are_told_by_name_or_first_byte() {
+        let is_chunk = |path: &str, mut head: &[u8]| input(path).is_chunk(&mut head).map_err(|error| error.to_string());
+        assert_eq!(is_chunk("a.msgpack", b""), Ok(true));
+        assert_eq!(is_chunk("-", b"\x92\x92\xd7"), Ok(true));
+        assert_eq!(is_chunk("a.log", b"hello"), Ok(false));
+        assert_eq!(is_chunk("a.log", b""), Ok(false));
+        assert!(is_chunk("a.log.gz", b"\x1f\x8b\x08").unwrap_err().contains("zcat"));
+        assert!(is_chunk("a.log.zst", b"\x28\xb5\x2f\xfd").unwrap_err().contains("zstdcat"));
+    }
+}

@@ -1,0 +1,168 @@
+//! How it ended: for people, for machines and for the shell.
+
+use super::ledger::Ledger;
+use super::queue::Tally;
+use serde_json::json;
+use std::fmt::Write as _;
+use std::io::{Write as _, stdout};
+use std::time::Duration;
+
+/// What the command's exit codes mean; `--help` prints this.
+pub(super) const EXIT_CODES: &str = "\
+Exit codes:
+  0    everything has reached Sentry, or was left out on purpose
+  1    something is pending, lost, rejected, or was never answered OK
+  2    the command line is wrong
+  3    the plugin cannot be loaded, or refuses its options
+  4    an input cannot be read
+  5    the plugin answered ERROR; shipping stopped there
+  130  interrupted";
+
+/// Everything known at the end.
+pub(super) struct Report {
+    pub(super) tally: Tally,
+    pub(super) ledger: Option<Ledger>,
+    /// Inputs that could not be read to their end.
+    pub(super) unreadable: usize,
+    pub(super) interrupted: bool,
+    pub(super) took: Duration,
+}
+
+impl Report {
+    /// See [`EXIT_CODES`].
+    pub(super) fn exit_code(&self) -> u8 {
+        if self.interrupted {
+            130
+        } else if self.tally.refused > 0 {
+            5
+        } else if self.unreadable > 0 {
+            4
+        } else {
+            u8::from(!self.problems().is_empty())
+        }
+    }
+
+    /// Every reason not to be content, with what to do where something can be done.
+    pub(super) fn problems(&self) -> Vec<String> {
+        let tally = &self.tally;
+        let mut problems = Vec::new();
+        let mut say = |applies: bool, problem: String| problems.extend(applies.then_some(problem));
+        let left = tally.left();
+        say(self.interrupted, "interrupted: the inputs were not read to their end".to_owned());
+        say(self.unreadable > 0, format!("{} inputs could not be read, see above", self.unreadable));
+        say(tally.refused > 0, format!("the plugin answered ERROR to {} chunks: stopped", tally.refused));
+        say(tally.given_up > 0, format!("{} chunks were given up after --retry-limit", tally.given_up));
+        say(left > 0, format!("{left} chunks were read but not answered OK: ship the files again"));
+        let Some(ledger) = &self.ledger else {
+            say(true, "the plugin logged no summary: what became of the records is unknown".to_owned());
+            return problems;
+        };
+        let failures = ledger.failures();
+        say(!failures.is_empty(), format!("not delivered: {}", failures.join(" ")));
+        say(ledger.pending(), "what is pending needs more time: set -o exit_timeout=60s".to_owned());
+        let missing = tally.records_ok.saturating_sub(ledger.records());
+        say(missing > 0, format!("{missing} records were answered OK but are not in the plugin's ledger"));
+        problems
+    }
+
+    /// Prints it to standard output, the problems to standard error. Nobody listening is no failure.
+    pub(super) fn print(&self, machine: bool) {
+        let text = if machine { format!("{}\n", self.json()) } else { self.text() };
+        let _ = stdout().write_all(text.as_bytes()).and_then(|()| stdout().flush());
+        for problem in self.problems().iter().filter(|_| !machine) {
+            super::complain(problem);
+        }
+    }
+
+    fn text(&self) -> String {
+        let (tally, seconds) = (&self.tally, self.took.as_secs_f64());
+        let mut text = format!(
+            "shipped {} of {} chunks ({} records, {} bytes) in {seconds:.1} s, {} retries\n",
+            tally.ok, tally.chunks, tally.records_ok, tally.bytes_ok, tally.retries
+        );
+        if let Some(ledger) = &self.ledger {
+            let _ = write!(text, "\n{ledger}");
+        }
+        text
+    }
+
+    fn json(&self) -> serde_json::Value {
+        let tally = &self.tally;
+        json!({
+            "chunks": {
+                "read": tally.chunks,
+                "ok": tally.ok,
+                "error": tally.refused,
+                "given_up": tally.given_up,
+                "left": tally.left(),
+            },
+            "records": {"read": tally.records, "ok": tally.records_ok},
+            "bytes_ok": tally.bytes_ok,
+            "retries": tally.retries,
+            "seconds": self.took.as_secs_f64(),
+            "interrupted": self.interrupted,
+            "unreadable_inputs": self.unreadable,
+            "ledger": self.ledger.as_ref().map(Ledger::json),
+            "problems": self.problems(),
+            "exit_code": self.exit_code(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::Level;
+
+    fn report(summary: &str) -> Report {
+        Report {
+            tally: Tally { chunks: 2, records: 10, ok: 2, records_ok: 10, ..Tally::default() },
+            ledger: Ledger::find(&[(Level::Info, format!("[x] summary: {summary}"))]),
+            unreadable: 0,
+            interrupted: false,
+            took: Duration::from_secs(1),
+        }
+    }
+
+    #[test]
+    fn only_a_clean_ledger_is_a_success() {
+        let table = [
+            ("records=10 log.accepted=10 event.pending=0", 0),
+            ("records=12 log.accepted=12", 0),
+            ("records=10 log.filtered=10", 0),
+            ("records=10 log.pending=1", 1),
+            ("records=10 event.rejected=1", 1),
+            ("records=9 log.accepted=9", 1),
+        ];
+        for (summary, code) in table {
+            assert_eq!(report(summary).exit_code(), code, "{summary}");
+        }
+        assert_eq!(Report { ledger: None, ..report("") }.exit_code(), 1);
+    }
+
+    #[test]
+    fn the_code_names_the_first_cause() {
+        let fine = || report("records=10");
+        let tally = Tally { refused: 1, chunks: 3, ..fine().tally };
+        assert_eq!(Report { tally, ..fine() }.exit_code(), 5);
+        assert_eq!(Report { tally, interrupted: true, ..fine() }.exit_code(), 130);
+        assert_eq!(Report { unreadable: 1, ..fine() }.exit_code(), 4);
+        let tally = Tally { chunks: 3, ..fine().tally };
+        let left = Report { tally, ..fine() };
+        assert_eq!((left.exit_code(), left.problems().len()), (1, 1));
+        let tally = Tally { chunks: 3, given_up: 1, ..fine().tally };
+        assert_eq!(Report { tally, ..fine() }.exit_code(), 1);
+    }
+
+    #[test]
+    fn both_forms_say_the_same() {
+        let report = report("records=10 log.accepted=9 log.pending=1");
+        assert!(report.text().starts_with("shipped 2 of 2 chunks (10 records, "));
+        let json = report.json();
+        assert_eq!(
+            (&json["ledger"]["log.pending"], &json["records"]["ok"], &json["exit_code"]),
+            (&1.into(), &10.into(), &1.into())
+        );
+        assert!(json["problems"][0].as_str().unwrap().contains("log.pending=1"));
+    }
+}

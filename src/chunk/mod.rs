@@ -1,0 +1,241 @@
+//! A chunk as the host hands it over: concatenated MessagePack records, read without copying.
+//!
+//! Two record formats are accepted, `[time, map]` (hosts before 2.1) and `[[time, metadata], map]`, in any mixture, and
+//! group markers (3.1 and later). Facts: Fluent Bit's `flb_log_event_decoder.c`.
+//!
+//! Corrupt bytes never end a chunk early without a word: reading goes on at the next record head from which everything
+//! decodes to the chunk's exact end, and what lies between is reported as one [`Entry::Invalid`].
+
+pub mod msgpack;
+mod time;
+
+use msgpack::{Cursor, Malformed, Seq, Value};
+use time::Stamp;
+pub use time::Timestamp;
+
+/// One step through a chunk.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Entry<'a> {
+    /// A log record.
+    Record(Record<'a>),
+    /// The records that follow share this metadata and body (for OTLP: resource and scope).
+    GroupStart(Record<'a>),
+    /// The group is over.
+    GroupEnd,
+    /// Bytes that are no record, and why. They count as one record.
+    Invalid(Malformed, &'a [u8]),
+}
+
+/// A record, borrowed from its chunk.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Record<'a> {
+    /// When it happened, by the record's own account; zero for group markers.
+    pub time: Timestamp,
+    /// The metadata map of the newer record format, empty for the older one.
+    pub metadata: Seq<'a>,
+    /// The record itself; a map in all that Fluent Bit makes, but nothing enforces it.
+    pub body: Value<'a>,
+    /// The whole encoded record.
+    pub raw: &'a [u8],
+}
+
+/// How many bytes may be read in search of a place to go on after corrupt ones, per byte of chunk: hostile input must
+/// not make recovery quadratic.
+const RECOVERY_WORK: usize = 16;
+
+/// Iterator over the entries of a chunk.
+#[derive(Clone, Debug)]
+pub struct Entries<'a> {
+    chunk: &'a [u8],
+    cursor: Cursor<'a>,
+}
+
+/// Reads a chunk from its start.
+#[must_use]
+pub fn entries(chunk: &[u8]) -> Entries<'_> {
+    Entries { chunk, cursor: Cursor::new(chunk) }
+}
+
+/// Number of records in a chunk, each stretch of undecodable bytes counting as one.
+#[must_use]
+pub fn count(chunk: &[u8]) -> u32 {
+    let records = entries(chunk).filter(|entry| matches!(entry, Entry::Record(_) | Entry::Invalid(..))).count();
+    u32::try_from(records).unwrap_or(u32::MAX)
+}
+
+impl<'a> Iterator for Entries<'a> {
+    type Item = Entry<'a>;
+
+    fn next(&mut self) -> Option<Entry<'a>> {
+        let before = self.cursor.rest();
+        if before.is_empty() {
+            return None;
+        }
+        match entry(&mut self.cursor) {
+            Ok(entry) => Some(entry),
+            Err(expected) => {
+                let at = self.cursor.rest();
+                self.cursor = Cursor::new(resume(before));
+                let skipped = &before[..before.len() - self.cursor.rest().len()];
+                Some(Entry::Invalid(Malformed { offset: self.chunk.len() - at.len(), expected }, skipped))
+            }
+        }
+    }
+}
+
+/// Reads one entry; on an error the cursor stays near the place where it went wrong.
+fn entry<'a>(cursor: &mut Cursor<'a>) -> Result<Entry<'a>, &'static str> {
+    let start = cursor.rest();
+    let Value::Array(pair) = cursor.read()? else { return Err("a record, an array of two") };
+    let raw = &start[..start.len() - cursor.rest().len()];
+    if pair.len() != 2 {
+        return Err("a record, an array of two");
+    }
+    let mut inside = Cursor::new(pair.bytes());
+    let (time, metadata) = match inside.read()? {
+        Value::Array(head) if head.len() == 2 => header(head)?,
+        Value::Array(_) => return Err("a record header, an array of time and metadata"),
+        time => (time, Seq::EMPTY),
+    };
+    let body = inside.read()?;
+    let record = |time| Record { time, metadata, body, raw };
+    Ok(match time::stamp(time).ok_or("a time: EventTime, integer or float")? {
+        Stamp::At(time) => Entry::Record(record(time)),
+        Stamp::GroupStart => Entry::GroupStart(record(Timestamp::default())),
+        Stamp::GroupEnd => Entry::GroupEnd,
+    })
+}
+
+fn header(head: Seq<'_>) -> Result<(Value<'_>, Seq<'_>), &'static str> {
+    let mut values = head.values();
+    let time = values.next().ok_or("a time")?;
+    let metadata = values.next().and_then(|value| value.map()).ok_or("a metadata map")?;
+    Ok((time, metadata))
+}
+
+/// The part of `bytes` to go on with after its first byte turned out not to begin a record: the first record head from
+/// which all the rest decodes, else nothing.
+fn resume(bytes: &[u8]) -> &[u8] {
+    let mut work = bytes.len().saturating_mul(RECOVERY_WORK);
+    for start in 1..bytes.len() {
+        let candidate = &bytes[start..];
+        if !is_record_head(candidate) {
+            continue;
+        }
+        match decodes_to_the_end(candidate, &mut work) {
+            Some(true) => return candidate,
+            Some(false) => {}
+            None => break,
+        }
+    }
+    &[]
+}
+
+fn is_record_head(bytes: &[u8]) -> bool {
+    matches!(bytes, [0x92, ..] | [0xdc, 0, 2, ..] | [0xdd, 0, 0, 0, 2, ..])
+}
+
+/// Whether `bytes` are nothing but whole entries; `None` when the allowed work is used up.
+fn decodes_to_the_end(bytes: &[u8], work: &mut usize) -> Option<bool> {
+    let mut cursor = Cursor::new(bytes);
+    while !cursor.rest().is_empty() {
+        let before = cursor.rest().len();
+        // Fluent Bit writes maps only; an array of two that merely looks like a record does not do here.
+        let decoded = match entry(&mut cursor) {
+            Ok(Entry::Record(record) | Entry::GroupStart(record)) => record.body.map().is_some(),
+            Ok(_) => true,
+            Err(_) => false,
+        };
+        // A failed entry may have looked at everything that was left.
+        let looked_at = if decoded { before - cursor.rest().len() } else { before - cursor.rest().len() + 1 };
+        *work = work.checked_sub(looked_at)?;
+        if !decoded {
+            return Some(false);
+        }
+    }
+    Some(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const V2: &[u8] = &[0x92, 0x92, 0xd7, 0, 0, 0, 0, 9, 0, 0, 0, 5, 0x80, 0x81, 0xa1, b'k', 1];
+    const V1: &[u8] = &[0x92, 0xce, 0, 0, 0, 9, 0x81, 0xa1, b'k', 1];
+    const GROUP: &[u8] = &[0x92, 0x92, 0xd7, 0, 255, 255, 255, 255, 0, 0, 0, 0, 0x80, 0x80];
+    const END: &[u8] = &[0x92, 0x92, 0xd7, 0, 255, 255, 255, 254, 0, 0, 0, 0, 0x80, 0x80];
+
+    fn shape(chunk: &[u8]) -> String {
+        entries(chunk)
+            .map(|entry| match entry {
+                Entry::Record(_) => 'r',
+                Entry::GroupStart(_) => '(',
+                Entry::GroupEnd => ')',
+                Entry::Invalid(..) => '!',
+            })
+            .collect()
+    }
+
+    #[test]
+    fn both_record_formats_and_groups_are_read_in_any_mixture() {
+        let chunk = [V1, GROUP, V2, END, V2].concat();
+        assert_eq!(shape(&chunk), "r(r)r");
+        assert_eq!(count(&chunk), 3);
+        let Some(Entry::Record(record)) = entries(V2).next() else { panic!("a record") };
+        assert_eq!(record.time, Timestamp { secs: 9, nanos: 5 });
+        assert_eq!(record.raw, V2);
+        assert_eq!(record.body.map().and_then(|map| map.get("k")), Some(Value::UInt(1)));
+    }
+
+    #[test]
+    fn what_is_corrupt_counts_once_and_the_rest_is_found_again() {
+        let chunk = [V2, &[0xc1, 0xc1, 0x92, 7], V2, V1].concat();
+        assert_eq!(shape(&chunk), "r!rr");
+        let Some(Entry::Invalid(why, skipped)) = entries(&chunk).nth(1) else { panic!("invalid bytes") };
+        assert_eq!(skipped, [0xc1, 0xc1, 0x92, 7]);
+        assert_eq!(why.to_string(), format!("expected a MessagePack marker other than 0xc1 at byte {}", V2.len() + 1));
+    }
+
+    #[test]
+    fn a_record_cut_short_at_the_end_is_one_invalid() {
+        assert_eq!(shape(&[V2, &V2[..9]].concat()), "r!");
+    }
+
+    #[test]
+    fn a_line_cannot_forge_a_record_inside_a_broken_one() {
+        // A string that holds a whole record, inside a record whose end is missing: the forged record does not reach
+        // the end of the chunk, so it is not believed.
+        let mut line = vec![0x92, 0xce, 0, 0, 0, 9, 0x82, 0xa1, b'k', 0xd9, V1.len() as u8 + 1];
+        line.extend_from_slice(V1);
+        line.extend_from_slice(b".");
+        assert_eq!(shape(&line), "!");
+    }
+
+    #[test]
+    fn recovery_from_hostile_bytes_stays_linear() {
+        // Every byte looks like a record head; a quadratic search would not come back from a megabyte.
+        assert_eq!(shape(&vec![0x92; 1 << 20]), "!");
+    }
+
+    #[test]
+    fn any_bytes_are_read_to_the_end_without_panic() {
+        let mut state = 0x2545_f491_4f6c_dd1d_u64;
+        for round in 0..2_000 {
+            let mut bytes = [V1, V2, GROUP, V2, END, V1].concat();
+            for _ in 0..round % 7 {
+                state ^= state << 13;
+                state ^= state >> 7;
+                state ^= state << 17;
+                let at = state as usize % bytes.len();
+                bytes[at] = (state >> 32) as u8;
+            }
+            let mut entries = entries(&bytes);
+            let mut left = bytes.len();
+            while entries.next().is_some() {
+                assert!(entries.cursor.rest().len() < left, "round {round} stands still");
+                left = entries.cursor.rest().len();
+            }
+            assert_eq!(left, 0, "round {round} leaves bytes unaccounted for");
+        }
+    }
+}

@@ -1,0 +1,330 @@
+//! A borrowed cursor over MessagePack: no allocation, no recursion, no panic on any bytes.
+//!
+//! Containers are handed out unopened, as the slice that holds their contents: whoever needs the inside opens it,
+//! everybody else pays one skip. <https://github.com/msgpack/msgpack/blob/master/spec.md>
+
+use rmp::Marker;
+use std::fmt;
+
+/// One MessagePack value, borrowing from the chunk.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Value<'a> {
+    /// nil
+    Nil,
+    /// true or false
+    Bool(bool),
+    /// A negative integer.
+    Int(i64),
+    /// An integer from zero up.
+    UInt(u64),
+    /// A float of either width.
+    Float(f64),
+    /// Text; the host does not promise UTF-8.
+    Str(&'a [u8]),
+    /// Raw bytes.
+    Bin(&'a [u8]),
+    /// An extension: type and bytes.
+    Ext(i8, &'a [u8]),
+    /// An array, unopened.
+    Array(Seq<'a>),
+    /// A map, unopened.
+    Map(Seq<'a>),
+}
+
+/// The contents of a container whose extent is known and whose every value has been checked to be complete.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Seq<'a> {
+    len: u32,
+    bytes: &'a [u8],
+}
+
+/// Where decoding stopped and what should have stood there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Malformed {
+    /// Offset in bytes from the start of the chunk.
+    pub offset: usize,
+    /// What was expected at the offset.
+    pub expected: &'static str,
+}
+
+impl fmt::Display for Malformed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "expected {} at byte {}", self.expected, self.offset)
+    }
+}
+
+/// What one marker announces: a finished scalar, or how much has to follow.
+enum Head {
+    Scalar(Value<'static>),
+    Str(usize),
+    Bin(usize),
+    Ext(i8, usize),
+    Array(u32),
+    Map(u32),
+}
+
+/// A position in a byte slice.
+#[derive(Clone, Copy, Debug)]
+pub struct Cursor<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Cursor<'a> {
+    /// A cursor at the start of `bytes`.
+    #[must_use]
+    pub fn new(bytes: &'a [u8]) -> Self {
+        Self { rest: bytes }
+    }
+
+    /// What has not been read yet.
+    #[must_use]
+    pub fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
+
+    /// Reads one value.
+    ///
+    /// # Errors
+    /// What was expected, when the bytes end early or hold the one marker that MessagePack never uses (0xc1).
+    /// The cursor is then somewhere inside the value.
+    pub fn read(&mut self) -> Result<Value<'a>, &'static str> {
+        Ok(match self.head()? {
+            Head::Scalar(value) => value,
+            Head::Str(n) => Value::Str(self.take(n, "the rest of a string")?),
+            Head::Bin(n) => Value::Bin(self.take(n, "the rest of a binary")?),
+            Head::Ext(kind, n) => Value::Ext(kind, self.take(n, "the rest of an extension")?),
+            Head::Array(len) => Value::Array(Seq { len, bytes: self.span(u64::from(len))? }),
+            Head::Map(len) => Value::Map(Seq { len, bytes: self.span(u64::from(len) * 2)? }),
+        })
+    }
+
+    /// If the next value has exactly these bytes, steps over them. Values delimit themselves, so equal bytes are an
+    /// equal value; this is how a repeated `kubernetes` map costs one comparison.
+    pub fn step_over(&mut self, known: &[u8]) -> bool {
+        match self.rest.strip_prefix(known) {
+            Some(rest) if !known.is_empty() => {
+                self.rest = rest;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Skips `count` values and returns the bytes they took. Every step eats at least one byte, so the work is
+    /// bounded by the input whatever lengths it claims.
+    fn span(&mut self, count: u64) -> Result<&'a [u8], &'static str> {
+        let start = self.rest;
+        let mut left = count;
+        while left > 0 {
+            left -= 1;
+            match self.head()? {
+                Head::Scalar(_) => {}
+                Head::Str(n) | Head::Bin(n) | Head::Ext(_, n) => {
+                    self.take(n, "the rest of a value")?;
+                }
+                Head::Array(n) => left += u64::from(n),
+                Head::Map(n) => left += u64::from(n) * 2,
+            }
+        }
+        Ok(&start[..start.len() - self.rest.len()])
+    }
+
+    fn head(&mut self) -> Result<Head, &'static str> {
+        let marker = Marker::from_u8(self.take(1, "a value")?[0]);
+        Ok(match marker {
+            Marker::Null => Head::Scalar(Value::Nil),
+            Marker::True => Head::Scalar(Value::Bool(true)),
+            Marker::False => Head::Scalar(Value::Bool(false)),
+            Marker::FixPos(n) => Head::Scalar(Value::UInt(u64::from(n))),
+            Marker::FixNeg(n) => Head::Scalar(signed(i64::from(n))),
+            Marker::U8 => Head::Scalar(Value::UInt(self.uint(1)?)),
+            Marker::U16 => Head::Scalar(Value::UInt(self.uint(2)?)),
+            Marker::U32 => Head::Scalar(Value::UInt(self.uint(4)?)),
+            Marker::U64 => Head::Scalar(Value::UInt(self.uint(8)?)),
+            Marker::I8 => Head::Scalar(signed(i64::from(self.uint(1)? as u8 as i8))),
+            Marker::I16 => Head::Scalar(signed(i64::from(self.uint(2)? as u16 as i16))),
+            Marker::I32 => Head::Scalar(signed(i64::from(self.uint(4)? as u32 as i32))),
+            Marker::I64 => Head::Scalar(signed(self.uint(8)? as i64)),
+            Marker::F32 => Head::Scalar(Value::Float(f64::from(f32::from_bits(self.uint(4)? as u32)))),
+            Marker::F64 => Head::Scalar(Value::Float(f64::from_bits(self.uint(8)?))),
+            Marker::FixStr(n) => Head::Str(usize::from(n)),
+            Marker::Str8 => Head::Str(self.len(1)?),
+            Marker::Str16 => Head::Str(self.len(2)?),
+            Marker::Str32 => Head::Str(self.len(4)?),
+            Marker::Bin8 => Head::Bin(self.len(1)?),
+            Marker::Bin16 => Head::Bin(self.len(2)?),
+            Marker::Bin32 => Head::Bin(self.len(4)?),
+            Marker::FixArray(n) => Head::Array(u32::from(n)),
+            Marker::Array16 => Head::Array(self.uint(2)? as u32),
+            Marker::Array32 => Head::Array(self.uint(4)? as u32),
+            Marker::FixMap(n) => Head::Map(u32::from(n)),
+            Marker::Map16 => Head::Map(self.uint(2)? as u32),
+            Marker::Map32 => Head::Map(self.uint(4)? as u32),
+            Marker::FixExt1 => self.ext(1)?,
+            Marker::FixExt2 => self.ext(2)?,
+            Marker::FixExt4 => self.ext(4)?,
+            Marker::FixExt8 => self.ext(8)?,
+            Marker::FixExt16 => self.ext(16)?,
+            Marker::Ext8 => self.sized_ext(1)?,
+            Marker::Ext16 => self.sized_ext(2)?,
+            Marker::Ext32 => self.sized_ext(4)?,
+            Marker::Reserved => return Err("a MessagePack marker other than 0xc1"),
+        })
+    }
+
+    fn ext(&mut self, len: usize) -> Result<Head, &'static str> {
+        Ok(Head::Ext(self.uint(1)? as u8 as i8, len))
+    }
+
+    fn sized_ext(&mut self, width: usize) -> Result<Head, &'static str> {
+        let len = self.len(width)?;
+        self.ext(len)
+    }
+
+    fn len(&mut self, width: usize) -> Result<usize, &'static str> {
+        Ok(self.uint(width)? as usize)
+    }
+
+    /// A big-endian unsigned integer of `width` bytes.
+    fn uint(&mut self, width: usize) -> Result<u64, &'static str> {
+        let bytes = self.take(width, "the rest of a number or length")?;
+        Ok(bytes.iter().fold(0, |n, byte| n << 8 | u64::from(*byte)))
+    }
+
+    fn take(&mut self, count: usize, expected: &'static str) -> Result<&'a [u8], &'static str> {
+        let (head, rest) = self.rest.split_at_checked(count).ok_or(expected)?;
+        self.rest = rest;
+        Ok(head)
+    }
+}
+
+fn signed(n: i64) -> Value<'static> {
+    u64::try_from(n).map_or(Value::Int(n), Value::UInt)
+}
+
+impl<'a> Seq<'a> {
+    /// A container without contents.
+    pub const EMPTY: Seq<'static> = Seq { len: 0, bytes: &[] };
+
+    /// Number of values (array) or pairs (map).
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.len as usize
+    }
+
+    /// Whether it holds nothing.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// The encoded contents.
+    #[must_use]
+    pub fn bytes(&self) -> &'a [u8] {
+        self.bytes
+    }
+
+    /// The values of an array.
+    pub fn values(&self) -> impl Iterator<Item = Value<'a>> + use<'a> {
+        let mut cursor = Cursor::new(self.bytes);
+        (0..self.len).map_while(move |_| cursor.read().ok())
+    }
+
+    /// The pairs of a map.
+    pub fn pairs(&self) -> impl Iterator<Item = (Value<'a>, Value<'a>)> + use<'a> {
+        let mut cursor = Cursor::new(self.bytes);
+        (0..self.len).map_while(move |_| Some((cursor.read().ok()?, cursor.read().ok()?)))
+    }
+
+    /// The value under a text key; of duplicates the last, as a map that overwrites would keep.
+    #[must_use]
+    pub fn get(&self, key: &str) -> Option<Value<'a>> {
+        self.pairs().filter(|(k, _)| k.text() == Some(key.as_bytes())).map(|(_, v)| v).last()
+    }
+}
+
+impl<'a> Value<'a> {
+    /// The bytes of a string or binary.
+    #[must_use]
+    pub fn text(&self) -> Option<&'a [u8]> {
+        match *self {
+            Value::Str(bytes) | Value::Bin(bytes) => Some(bytes),
+            _ => None,
+        }
+    }
+
+    /// The contents of a map.
+    #[must_use]
+    pub fn map(&self) -> Option<Seq<'a>> {
+        match *self {
+            Value::Map(seq) => Some(seq),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn one(bytes: &[u8]) -> Result<Value<'_>, &'static str> {
+        Cursor::new(bytes).read()
+    }
+
+    #[test]
+    fn every_width_of_integer_reads_as_the_same_number() {
+        for bytes in [&[7][..], &[0xcc, 7], &[0xcd, 0, 7], &[0xce, 0, 0, 0, 7], &[0xd0, 7], &[0xd1, 0, 7]] {
+            assert_eq!(one(bytes), Ok(Value::UInt(7)), "{bytes:x?}");
+        }
+        assert_eq!(one(&[0xff]), Ok(Value::Int(-1)));
+        assert_eq!(one(&[0xd3, 0x80, 0, 0, 0, 0, 0, 0, 0]), Ok(Value::Int(i64::MIN)));
+        assert_eq!(one(&[0xcf, 255, 255, 255, 255, 255, 255, 255, 255]), Ok(Value::UInt(u64::MAX)));
+    }
+
+    #[test]
+    fn containers_end_where_their_contents_end() {
+        let bytes = [0x82, 0xa1, b'a', 0x92, 1, 0x81, 2, 3, 0xa1, b'b', 0xc0, 0x2a];
+        let mut cursor = Cursor::new(&bytes);
+        let map = cursor.read().unwrap().map().unwrap();
+        assert_eq!(cursor.rest(), [0x2a]);
+        assert_eq!(map.get("b"), Some(Value::Nil));
+        let Some(Value::Array(array)) = map.get("a") else { panic!("an array") };
+        assert_eq!(array.values().next(), Some(Value::UInt(1)));
+    }
+
+    #[test]
+    fn of_duplicate_keys_the_last_one_counts() {
+        let map = one(&[0x82, 0xa1, b'k', 1, 0xa1, b'k', 2]).unwrap().map().unwrap();
+        assert_eq!(map.get("k"), Some(Value::UInt(2)));
+    }
+
+    #[test]
+    fn claimed_lengths_beyond_the_input_are_refused_at_once() {
+        for bytes in [
+            &[0xdd, 255, 255, 255, 255][..],
+            &[0xdf, 255, 255, 255, 255, 1],
+            &[0xdb, 255, 255, 255, 255, b'x'],
+            &[0xc9, 255, 255, 255, 255, 0],
+            &[0xc1],
+            &[],
+        ] {
+            assert!(one(bytes).is_err(), "{bytes:x?}");
+        }
+    }
+
+    #[test]
+    fn nesting_costs_no_stack() {
+        let mut bytes = vec![0x91; 1_000_000];
+        bytes.push(0xc0);
+        assert!(matches!(one(&bytes), Ok(Value::Array(_))));
+    }
+
+    #[test]
+    fn the_same_bytes_are_stepped_over() {
+        let mut cursor = Cursor::new(&[0x91, 1, 2]);
+        assert!(!cursor.step_over(&[0x91, 2]));
+        assert!(!cursor.step_over(&[]));
+        assert!(cursor.step_over(&[0x91, 1]));
+        assert_eq!(cursor.read(), Ok(Value::UInt(2)));
+    }
+}

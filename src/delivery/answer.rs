@@ -1,0 +1,220 @@
+//! What a server's answer means for an envelope and its destination. Pure; the table is contract and tests at once.
+
+use crate::ledger::Category;
+use std::time::Duration;
+
+/// What to do.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Answer {
+    /// Accepted.
+    Accepted,
+    /// The network or the server failed: the same envelope again, later.
+    Failed,
+    /// A quota: not before the limit ends.
+    Limited,
+    /// Too large: smaller.
+    TooLarge,
+    /// Malformed: one of the items, or all that this destination gets.
+    Malformed,
+    /// The encoding is not understood.
+    Encoding,
+    /// The destination is wrong: key, project or route.
+    Misconfigured,
+}
+
+/// How long each category is limited from now on, if it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Limits {
+    per_category: [Option<Duration>; Category::ALL.len()],
+}
+
+/// An answer without a word on how long lasts this long (develop.sentry.dev, rate limiting).
+const DEFAULT_LIMIT: Duration = Duration::from_secs(60);
+
+/// A server cannot silence us for longer than this with one header; it can always say it again.
+const LONGEST_LIMIT: Duration = Duration::from_secs(24 * 3_600);
+
+/// Reads a status code.
+#[must_use]
+pub fn answer(status: u16) -> Answer {
+    match status {
+        200..=299 => Answer::Accepted,
+        400 => Answer::Malformed,
+        408 | 500..=599 => Answer::Failed,
+        413 => Answer::TooLarge,
+        415 => Answer::Encoding,
+        429 => Answer::Limited,
+        _ => Answer::Misconfigured,
+    }
+}
+
+impl Limits {
+    /// The limit of a category.
+    #[must_use]
+    pub fn of(&self, category: Category) -> Option<Duration> {
+        self.per_category[category as usize]
+    }
+
+    fn add(&mut self, category: Category, span: Duration) {
+        let known = &mut self.per_category[category as usize];
+        *known = (*known).max(Some(span.min(LONGEST_LIMIT)));
+    }
+
+    fn all(span: Duration) -> Self {
+        let mut limits = Self::default();
+        Category::ALL.iter().for_each(|category| limits.add(*category, span));
+        limits
+    }
+
+    /// Reads the limits of an answer: `X-Sentry-Rate-Limits` on any status, else on 429 `Retry-After`, else a minute.
+    #[must_use]
+    pub fn read(status: u16, rate_limits: Option<&str>, retry_after: Option<&str>, now: Duration) -> Self {
+        if let Some(limits) = rate_limits.and_then(parse_rate_limits) {
+            return limits;
+        }
+        if status != 429 {
+            return Self::default();
+        }
+        Self::all(retry_after.and_then(|text| parse_retry_after(text, now)).unwrap_or(DEFAULT_LIMIT))
+    }
+}
+
+/// `<seconds>:<categories>:<scope>...`, comma-separated. `None` when no part could be read.
+fn parse_rate_limits(header: &str) -> Option<Limits> {
+    let mut limits = None;
+    for part in header.split(',') {
+        let mut fields = part.trim().split(':');
+        let Some(span) = fields.next().and_then(parse_seconds) else { continue };
+        let limits = limits.get_or_insert_with(Limits::default);
+        let categories = fields.next().unwrap_or_default().trim();
+        if categories.is_empty() {
+            Category::ALL.iter().for_each(|category| limits.add(*category, span));
+        }
+        for name in categories.split(';') {
+            match name.trim() {
+                "error" | "default" => limits.add(Category::Event, span),
+                "log_item" | "log_byte" => limits.add(Category::Log, span),
+                // Categories that we do not send concern somebody else.
+                _ => {}
+            }
+        }
+    }
+    limits
+}
+
+fn parse_seconds(text: &str) -> Option<Duration> {
+    let seconds: f64 = text.trim().parse().ok()?;
+    (seconds.is_finite() && seconds >= 0.0).then(|| Duration::from_secs_f64(seconds.min(LONGEST_LIMIT.as_secs_f64())))
+}
+
+/// Seconds, or an HTTP date (RFC 9110 section 10.2.3).
+fn parse_retry_after(text: &str, now: Duration) -> Option<Duration> {
+    parse_seconds(text).or_else(|| Some(parse_http_date(text.trim())?.saturating_sub(now)))
+}
+
+/// `Sun, 06 Nov 1994 08:49:37 GMT` as seconds since 1970.
+fn parse_http_date(text: &str) -> Option<Duration> {
+    const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    let mut parts = text.split_once(", ")?.1.split(' ');
+    let day: u64 = parts.next()?.parse().ok()?;
+    let month = parts.next().and_then(|name| MONTHS.iter().position(|month| *month == name))? as u64 + 1;
+    let year: u64 = parts.next()?.parse().ok()?;
+    let mut clock = parts.next()?.split(':').map(|part| part.parse::<u64>().ok());
+    let (hour, minute, second) = (clock.next()??, clock.next()??, clock.next()??);
+    let sound = (1970..=9999).contains(&year) && (1..=31).contains(&day) && hour < 24 && minute < 60 && second < 61;
+    if !sound || parts.next() != Some("GMT") {
+        return None;
+    }
+    let days = days_since_1970(year, month, day);
+    Some(Duration::from_secs(((days * 24 + hour) * 60 + minute) * 60 + second))
+}
+
+/// Days from 1970-01-01 to a date of the Gregorian calendar (Fliegel and Van Flandern's formula, shifted).
+fn days_since_1970(year: u64, month: u64, day: u64) -> u64 {
+    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
+    let century_days = year / 400 * 146_097 + year % 400 * 365 + year % 400 / 4 - year % 400 / 100;
+    century_days + (month * 153 + 2) / 5 + day - 1 - 719_468
+}
+
+/// Seconds since 1970 as RFC 3339 text with milliseconds, in UTC.
+#[must_use]
+pub fn rfc3339(wall: Duration) -> String {
+    let (days, secs) = (wall.as_secs() / 86_400, wall.as_secs() % 86_400);
+    let shifted = days + 719_468;
+    let era = shifted / 146_097;
+    let day_of_era = shifted % 146_097;
+    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month + 2) / 5 + 1;
+    let (month, carry) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
+    let year = era * 400 + year_of_era + carry;
+    let (hour, minute, second) = (secs / 3_600, secs / 60 % 60, secs % 60);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{:03}Z", wall.subsec_millis())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn limits(status: u16, header: Option<&str>, retry_after: Option<&str>) -> [Option<u64>; 2] {
+        let limits = Limits::read(status, header, retry_after, Duration::from_secs(784_111_770));
+        [Category::Event, Category::Log].map(|category| limits.of(category).map(|span| span.as_secs()))
+    }
+
+    #[test]
+    fn each_status_has_its_meaning() {
+        for (status, meaning) in [
+            (200, Answer::Accepted),
+            (202, Answer::Accepted),
+            (301, Answer::Misconfigured),
+            (400, Answer::Malformed),
+            (401, Answer::Misconfigured),
+            (403, Answer::Misconfigured),
+            (404, Answer::Misconfigured),
+            (408, Answer::Failed),
+            (413, Answer::TooLarge),
+            (415, Answer::Encoding),
+            (418, Answer::Misconfigured),
+            (429, Answer::Limited),
+            (500, Answer::Failed),
+            (503, Answer::Failed),
+        ] {
+            assert_eq!(answer(status), meaning, "{status}");
+        }
+    }
+
+    #[test]
+    fn limits_are_read_in_every_form() {
+        for (status, header, retry_after, expected) in [
+            (200, None, None, [None, None]),
+            (200, Some("60:log_item:organization"), None, [None, Some(60)]),
+            (200, Some("60:log_byte:organization"), None, [None, Some(60)]),
+            (429, Some("60:error;default:key"), None, [Some(60), None]),
+            (429, Some("60::key, 86400:transaction;span:organization"), None, [Some(60), Some(60)]),
+            (200, Some("86400:transaction;span:organization"), None, [None, None]),
+            (429, Some("5:error:key,9:error:key,2.5:log_item:key"), Some("1"), [Some(9), Some(2)]),
+            (429, None, Some("7"), [Some(7), Some(7)]),
+            (429, None, Some("Sun, 06 Nov 1994 08:49:37 GMT"), [Some(7), Some(7)]),
+            (429, None, Some("soon"), [Some(60), Some(60)]),
+            (429, None, None, [Some(60), Some(60)]),
+            (429, Some("x:error:key"), None, [Some(60), Some(60)]),
+            (429, Some("99999999999:error:key"), None, [Some(86_400), None]),
+            (503, None, Some("7"), [None, None]),
+        ] {
+            assert_eq!(limits(status, header, retry_after), expected, "{status} {header:?} {retry_after:?}");
+        }
+    }
+
+    #[test]
+    fn times_are_written_as_the_envelope_wants_them() {
+        for (secs, text) in [
+            (0, "1970-01-01T00:00:00.000Z"),
+            (951_782_400, "2000-02-29T00:00:00.000Z"),
+            (1_795_161_600, "2026-11-20T08:00:00.000Z"),
+            (4_102_444_799, "2099-12-31T23:59:59.000Z"),
+        ] {
+            assert_eq!(rfc3339(Duration::from_secs(secs)), text);
+        }
+    }
+}

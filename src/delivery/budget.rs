@@ -1,0 +1,96 @@
+//! How much may wait in memory. Events and logs have shares of their own, so that neither starves the other.
+
+use crate::ledger::Category;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+/// Bytes of rendered items in memory.
+#[derive(Debug)]
+pub struct Budget {
+    /// Bytes per category.
+    share: u64,
+    state: Mutex<State>,
+    freed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    used: [u64; 2],
+    closed: bool,
+}
+
+impl Budget {
+    /// A budget of `total` bytes.
+    #[must_use]
+    pub fn new(total: u64) -> Self {
+        Self { share: total / 2, state: Mutex::default(), freed: Condvar::new() }
+    }
+
+    /// Waits until there is room for `bytes` and takes it. An empty share takes anything; a closed budget too.
+    pub fn reserve(&self, category: Category, bytes: u64) {
+        let mut state = self.lock();
+        while !state.closed && state.used[category as usize] > 0 && state.used[category as usize] + bytes > self.share {
+            state = self.freed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        state.used[category as usize] += bytes;
+    }
+
+    /// Gives room back.
+    pub fn free(&self, category: Category, bytes: u64) {
+        let mut state = self.lock();
+        state.used[category as usize] = state.used[category as usize].saturating_sub(bytes);
+        drop(state);
+        self.freed.notify_one();
+    }
+
+    /// Bytes taken.
+    #[must_use]
+    pub fn used(&self) -> u64 {
+        self.lock().used.iter().sum()
+    }
+
+    /// Whether less than half of each share is taken: then there is room for a backlog beside what is live.
+    #[must_use]
+    pub fn is_light(&self) -> bool {
+        self.lock().used.iter().all(|used| *used <= self.share / 2)
+    }
+
+    /// Lets whoever waits go: the instance is closing.
+    pub fn close(&self) {
+        self.lock().closed = true;
+        self.freed.notify_all();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+
+    #[test]
+    fn a_full_share_waits_for_room_and_the_other_does_not() {
+        let budget = Arc::new(Budget::new(200));
+        budget.reserve(Category::Log, 500);
+        budget.reserve(Category::Event, 100);
+        let other = Arc::clone(&budget);
+        let waiting = std::thread::spawn(move || other.reserve(Category::Log, 60));
+        budget.free(Category::Event, 100);
+        assert!(!waiting.is_finished());
+        budget.free(Category::Log, 500);
+        waiting.join().unwrap();
+        assert_eq!(budget.used(), 60);
+    }
+
+    #[test]
+    fn closing_lets_everybody_go() {
+        let budget = Arc::new(Budget::new(2));
+        budget.reserve(Category::Log, 1);
+        let other = Arc::clone(&budget);
+        let waiting = std::thread::spawn(move || other.reserve(Category::Log, 9));
+        budget.close();
+        waiting.join().unwrap();
+    }
+}

@@ -1,0 +1,561 @@
+//! One destination: what is queued for it and when that may be sent. A pure state machine; time and chance come in.
+
+use super::answer::{Answer, Limits};
+use crate::envelope::Batch;
+use crate::ledger::{Category, Outcome};
+use crate::options::Compress;
+use std::collections::VecDeque;
+use std::time::Duration;
+
+/// The settings that matter here.
+#[derive(Clone, Copy, Debug)]
+pub struct Policy {
+    /// First backoff.
+    pub retry_base: Duration,
+    /// Longest backoff.
+    pub retry_max: Duration,
+    /// How long each category waits for a quota or a misconfigured destination.
+    pub hold: [Duration; 2],
+    /// Whether items can wait where they came from instead of in memory.
+    pub park: bool,
+    /// First encoding to try.
+    pub compress: Compress,
+    /// Most envelopes of a spool's backlog on their way at once.
+    pub replay: usize,
+}
+
+/// What is to be done with a batch now.
+#[derive(Debug)]
+pub enum Step<T> {
+    /// Its records have ended.
+    Settle(Batch<T>, Outcome),
+    /// Its records wait where they came from.
+    Release(Batch<T>),
+}
+
+/// Something worth telling a person.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Notice {
+    /// The first acceptance, or the first after trouble.
+    Answers,
+    /// No answer, or a failing server.
+    Failing,
+    /// The destination refuses everything.
+    Misconfigured,
+    /// A quota.
+    Limited(Category, Duration),
+    /// A single item was refused or is too large.
+    Refused(Category, Outcome),
+    /// The encoding was changed.
+    Encoding(Compress),
+}
+
+/// Why and until when a category waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hold {
+    /// Steady time before which nothing is sent.
+    pub until: Duration,
+    /// Steady time since when it has been so.
+    pub since: Duration,
+    /// How its items end if it lasts too long.
+    pub outcome: Outcome,
+}
+
+/// The state of one destination.
+#[derive(Debug)]
+pub struct Destination<T> {
+    policy: Policy,
+    lanes: [VecDeque<Batch<T>>; 2],
+    in_flight: usize,
+    replaying: usize,
+    last: Category,
+    failures: u32,
+    retry_at: Duration,
+    limited: [Option<Hold>; 2],
+    wrong_since: Option<Duration>,
+    encoding: Compress,
+    /// Whether it has ever accepted anything in the present encoding.
+    proven: bool,
+    lone_refusals: u32,
+    successes: u64,
+}
+
+/// Single items refused in a row after which the destination is believed to be wrong, not the items.
+const MAX_LONE_REFUSALS: u32 = 10;
+
+/// Attempts after which an envelope that fails while others pass is believed to be poison.
+const MAX_ATTEMPTS: u32 = 20;
+
+/// Shortest backoff, so that chance cannot make a busy loop.
+const MIN_BACKOFF: Duration = Duration::from_millis(20);
+
+/// What came of a request.
+#[derive(Clone, Debug)]
+pub struct Reply {
+    /// What the answer means.
+    pub answer: Answer,
+    /// Limits that came with it.
+    pub limits: Limits,
+}
+
+impl<T> Destination<T> {
+    /// A destination nothing is known about.
+    #[must_use]
+    pub fn new(policy: Policy) -> Self {
+        Self {
+            policy,
+            lanes: Default::default(),
+            in_flight: 0,
+            replaying: 0,
+            last: Category::Log,
+            failures: 0,
+            retry_at: Duration::ZERO,
+            limited: [None; 2],
+            wrong_since: None,
+            encoding: policy.compress,
+            proven: false,
+            lone_refusals: 0,
+            successes: 0,
+        }
+    }
+
+    /// The encoding to use.
+    #[must_use]
+    pub fn encoding(&self) -> Compress {
+        self.encoding
+    }
+
+    /// Envelopes waiting in memory.
+    #[must_use]
+    pub fn queued(&self) -> usize {
+        self.lanes.iter().map(VecDeque::len).sum()
+    }
+
+    /// Envelopes on their way.
+    #[must_use]
+    pub fn in_flight(&self) -> usize {
+        self.in_flight
+    }
+
+    /// `ok`, `limited`, `unreachable` or `misconfigured`.
+    #[must_use]
+    pub fn state(&self, now: Duration) -> &'static str {
+        match () {
+            () if self.wrong_since.is_some() => "misconfigured",
+            () if self.failures > 0 => "unreachable",
+            () if self.limited.iter().flatten().any(|hold| hold.until > now) => "limited",
+            () => "ok",
+        }
+    }
+
+    /// Why a category waits, if it does.
+    #[must_use]
+    pub fn hold(&self, category: Category, now: Duration) -> Option<Hold> {
+        let wrong = self.wrong_since.filter(|_| self.retry_at > now).map(|since| Hold {
+            until: self.retry_at,
+            since,
+            outcome: Outcome::Rejected,
+        });
+        wrong.or(self.limited[category as usize].filter(|hold| hold.until > now))
+    }
+
+    /// Queues a batch; if its category waits, the batch may come straight back.
+    pub fn push(&mut self, batch: Batch<T>, now: Duration) -> Option<Step<T>> {
+        if self.policy.park && self.hold(batch.category, now).is_some() {
+            return Some(Step::Release(batch));
+        }
+        self.lanes[batch.category as usize].push_back(batch);
+        None
+    }
+
+    /// The next batch to send, if one may be sent now.
+    pub fn next(&mut self, now: Duration) -> Option<Batch<T>> {
+        let troubled = self.failures > 0 || self.wrong_since.is_some();
+        if troubled && (self.in_flight > 0 || now < self.retry_at) {
+            return None;
+        }
+        // In turn, but after an outage events first.
+        let order = if self.last == Category::Event && !troubled {
+            [Category::Log, Category::Event]
+        } else {
+            [Category::Event, Category::Log]
+        };
+        let category = order.into_iter().find(|category| self.may_send(*category, now))?;
+        let batch = self.lanes[category as usize].pop_front()?;
+        self.last = category;
+        self.in_flight += 1;
+        self.replaying += usize::from(batch.replay);
+        Some(batch)
+    }
+
+    fn may_send(&self, category: Category, now: Duration) -> bool {
+        let limited = self.limited[category as usize].is_some_and(|hold| hold.until > now);
+        let front = self.lanes[category as usize].front();
+        !limited && front.is_some_and(|batch| !batch.replay || self.replaying < self.policy.replay)
+    }
+
+    /// The earliest time at which [`Destination::next`] could have something that it has not now.
+    #[must_use]
+    pub fn wake(&self, now: Duration) -> Option<Duration> {
+        let waiting = |category: &&Category| !self.lanes[**category as usize].is_empty();
+        Category::ALL
+            .iter()
+            .filter(waiting)
+            .map(|category| {
+                let limit = self.limited[*category as usize].map_or(Duration::ZERO, |hold| hold.until);
+                limit.max(self.retry_at)
+            })
+            .filter(|at| *at > now)
+            .min()
+    }
+
+    /// Takes in what came of a batch. `chance` is uniform in 0..1.
+    pub fn done(
+        &mut self,
+        mut batch: Batch<T>,
+        reply: &Reply,
+        now: Duration,
+        chance: f64,
+    ) -> (Vec<Step<T>>, Option<Notice>) {
+        self.in_flight -= 1;
+        self.replaying -= usize::from(batch.replay);
+        batch.attempts += 1;
+        let mut steps = Vec::new();
+        let limited = self.apply_limits(&reply.limits, now);
+        let mut notice = limited.map(|(category, span)| Notice::Limited(category, span));
+        match reply.answer {
+            Answer::Accepted => {
+                notice = self.accepted().or(notice);
+                steps.push(Step::Settle(batch, Outcome::Accepted));
+            }
+            Answer::Limited => self.put_back(batch, now, &mut steps),
+            Answer::Failed => notice = self.failed(batch, now, chance, &mut steps),
+            Answer::TooLarge => notice = self.too_large(batch, &mut steps),
+            Answer::Malformed if self.proven && self.lone_refusals < MAX_LONE_REFUSALS => {
+                notice = self.refused(batch, &mut steps);
+            }
+            Answer::Malformed | Answer::Encoding if self.fall_back() => {
+                notice = Some(Notice::Encoding(self.encoding));
+                self.lanes[batch.category as usize].push_front(batch);
+            }
+            Answer::Malformed | Answer::Encoding | Answer::Misconfigured => {
+                self.wrong(now, chance);
+                notice = Some(Notice::Misconfigured);
+                self.put_back(batch, now, &mut steps);
+            }
+        }
+        self.release_held(now, &mut steps);
+        (steps, notice)
+    }
+
+    fn apply_limits(&mut self, limits: &Limits, now: Duration) -> Option<(Category, Duration)> {
+        let mut longest = None;
+        for category in Category::ALL {
+            let Some(span) = limits.of(*category) else { continue };
+            let known = self.limited[*category as usize].filter(|hold| hold.until > now);
+            let since = known.map_or(now, |hold| hold.since);
+            let until = known.map_or(Duration::ZERO, |hold| hold.until).max(now + span);
+            self.limited[*category as usize] = Some(Hold { until, since, outcome: Outcome::RateLimited });
+            longest = longest.max(Some((span, *category)).filter(|_| known.is_none()).map(|(s, c)| (s, c as usize)));
+        }
+        longest.map(|(span, category)| (Category::ALL[category], span))
+    }
+
+    fn accepted(&mut self) -> Option<Notice> {
+        let news = !self.proven || self.failures > 0 || self.wrong_since.is_some();
+        self.proven = true;
+        self.failures = 0;
+        self.wrong_since = None;
+        self.lone_refusals = 0;
+        self.successes += 1;
+        self.retry_at = Duration::ZERO;
+        news.then_some(Notice::Answers)
+    }
+
+    fn failed(&mut self, batch: Batch<T>, now: Duration, chance: f64, steps: &mut Vec<Step<T>>) -> Option<Notice> {
+        if batch.attempts >= MAX_ATTEMPTS && self.failures == 0 {
+            let category = batch.category;
+            steps.push(Step::Settle(batch, Outcome::Rejected));
+            return Some(Notice::Refused(category, Outcome::Rejected));
+        }
+        self.back_off(now, chance);
+        self.lanes[batch.category as usize].push_front(batch);
+        Some(Notice::Failing)
+    }
+
+    fn wrong(&mut self, now: Duration, chance: f64) {
+        self.wrong_since.get_or_insert(now);
+        self.back_off(now, chance);
+    }
+
+    /// Exponential, with full jitter: many nodes that lost the same server must not come back together.
+    fn back_off(&mut self, now: Duration, chance: f64) {
+        let ceiling = self.policy.retry_base.saturating_mul(1 << self.failures.min(16)).min(self.policy.retry_max);
+        self.failures = self.failures.saturating_add(1);
+        self.retry_at = now + ceiling.mul_f64(chance.clamp(0.0, 1.0)).max(MIN_BACKOFF);
+    }
+
+    fn too_large(&mut self, batch: Batch<T>, steps: &mut Vec<Step<T>>) -> Option<Notice> {
+        self.halve(batch, Outcome::TooLarge, steps)
+    }
+
+    fn refused(&mut self, batch: Batch<T>, steps: &mut Vec<Step<T>>) -> Option<Notice> {
+        self.lone_refusals += u32::from(batch.len() == 1);
+        self.halve(batch, Outcome::Rejected, steps)
+    }
+
+    fn halve(&mut self, mut batch: Batch<T>, outcome: Outcome, steps: &mut Vec<Step<T>>) -> Option<Notice> {
+        let category = batch.category;
+        if batch.len() < 2 {
+            steps.push(Step::Settle(batch, outcome));
+            return Some(Notice::Refused(category, outcome));
+        }
+        let back = batch.split_off(batch.len() / 2);
+        let lane = &mut self.lanes[category as usize];
+        lane.push_front(back);
+        lane.push_front(batch);
+        None
+    }
+
+    /// A server that has never accepted anything may not read our encoding: gzip, then none.
+    fn fall_back(&mut self) -> bool {
+        let next = match self.encoding {
+            Compress::Zstd => Compress::Gzip,
+            Compress::Gzip => Compress::None,
+            Compress::None => return false,
+        };
+        self.encoding = next;
+        self.proven = false;
+        true
+    }
+
+    fn put_back(&mut self, batch: Batch<T>, now: Duration, steps: &mut Vec<Step<T>>) {
+        if self.policy.hold[batch.category as usize].is_zero() {
+            let outcome = self.hold(batch.category, now).map_or(Outcome::RateLimited, |hold| hold.outcome);
+            steps.push(Step::Settle(batch, outcome));
+        } else if self.policy.park {
+            steps.push(Step::Release(batch));
+        } else {
+            self.lanes[batch.category as usize].push_front(batch);
+        }
+    }
+
+    /// Empties the lanes that wait, where their items can wait elsewhere; gives up what has waited too long.
+    pub fn release_held(&mut self, now: Duration, steps: &mut Vec<Step<T>>) {
+        for category in Category::ALL {
+            let Some(hold) = self.hold(*category, now) else { continue };
+            let lane = &mut self.lanes[*category as usize];
+            let longest = self.policy.hold[*category as usize];
+            if self.policy.park {
+                steps.extend(lane.drain(..).map(Step::Release));
+            } else {
+                let expired = |batch: &Batch<T>| now >= batch.opened.max(hold.since) + longest;
+                while lane.front().is_some_and(expired) {
+                    steps.extend(lane.pop_front().map(|batch| Step::Settle(batch, hold.outcome)));
+                }
+            }
+        }
+    }
+
+    /// A new key or project: what was held against the old one is forgotten.
+    pub fn renew(&mut self) {
+        self.failures = 0;
+        self.retry_at = Duration::ZERO;
+        self.limited = [None; 2];
+        self.wrong_since = None;
+        self.proven = false;
+        self.lone_refusals = 0;
+    }
+
+    /// When the oldest envelope waiting in memory was begun.
+    #[must_use]
+    pub fn oldest(&self) -> Option<Duration> {
+        self.lanes.iter().flat_map(|lane| lane.front()).map(|batch| batch.opened).min()
+    }
+
+    /// Everything that waits, at exit.
+    pub fn drain(&mut self) -> Vec<Batch<T>> {
+        self.lanes.iter_mut().flat_map(|lane| lane.drain(..)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+
+    const SECOND: Duration = Duration::from_secs(1);
+    const NOW: Duration = Duration::from_secs(1_000);
+
+    fn policy(park: bool) -> Policy {
+        Policy {
+            retry_base: SECOND,
+            retry_max: SECOND * 60,
+            hold: [SECOND * 100, SECOND * 50],
+            park,
+            compress: Compress::Gzip,
+            replay: 2,
+        }
+    }
+
+    fn batch(category: Category, items: u32) -> Batch<()> {
+        let ticket = Arc::new(());
+        let mut batch = Batch::new(category, Vec::new(), NOW, false);
+        for record in 0..items {
+            batch.open().extend_from_slice(b"{}");
+            batch.close(&ticket, record, None);
+        }
+        batch
+    }
+
+    fn reply(answer: Answer) -> Reply {
+        Reply { answer, limits: Limits::default() }
+    }
+
+    fn limited(header: &str) -> Reply {
+        Reply { answer: Answer::Limited, limits: Limits::read(429, Some(header), None, NOW) }
+    }
+
+    fn with(park: bool, batches: impl IntoIterator<Item = Batch<()>>) -> Destination<()> {
+        let mut destination = Destination::new(policy(park));
+        batches.into_iter().for_each(|batch| assert!(destination.push(batch, NOW).is_none()));
+        destination
+    }
+
+    /// Sends the next batch and answers it.
+    fn turn(destination: &mut Destination<()>, reply: &Reply, now: Duration) -> (Vec<Step<()>>, Option<Notice>) {
+        let batch = destination.next(now).expect("a batch to send");
+        destination.done(batch, reply, now, 1.0)
+    }
+
+    #[test]
+    fn after_a_failure_one_probe_goes_first_and_events_before_logs() {
+        let mut destination = with(true, [batch(Category::Log, 1), batch(Category::Log, 1), batch(Category::Event, 1)]);
+        let (steps, notice) = turn(&mut destination, &reply(Answer::Failed), NOW);
+        assert!(steps.is_empty() && notice == Some(Notice::Failing));
+        assert_eq!(destination.state(NOW), "unreachable");
+        assert!(destination.next(NOW).is_none());
+        assert_eq!(destination.wake(NOW), Some(NOW + SECOND));
+        let probe = destination.next(NOW + SECOND).unwrap();
+        assert_eq!(probe.category, Category::Event);
+        assert!(destination.next(NOW + SECOND).is_none(), "one probe, not a stampede");
+        let (_, notice) = destination.done(probe, &reply(Answer::Accepted), NOW + SECOND, 1.0);
+        assert_eq!(notice, Some(Notice::Answers));
+        assert!(destination.next(NOW + SECOND).is_some() && destination.next(NOW + SECOND).is_some());
+    }
+
+    #[test]
+    fn backoff_doubles_up_to_its_ceiling() {
+        let mut destination = with(true, [batch(Category::Log, 1)]);
+        let mut now = NOW;
+        let mut waits = Vec::new();
+        for _ in 0..9 {
+            turn(&mut destination, &reply(Answer::Failed), now);
+            let at = destination.wake(now).unwrap();
+            waits.push((at - now).as_secs());
+            now = at;
+        }
+        assert_eq!(waits, [1, 2, 4, 8, 16, 32, 60, 60, 60]);
+    }
+
+    #[test]
+    fn a_limit_on_one_category_never_stops_the_other() {
+        let mut destination = with(true, [batch(Category::Log, 1), batch(Category::Event, 1)]);
+        let event = destination.next(NOW).unwrap();
+        assert_eq!(event.category, Category::Event);
+        let (steps, notice) = turn(&mut destination, &limited("60:log_item:key"), NOW);
+        assert!(matches!(&steps[..], [Step::Release(_)]));
+        assert_eq!(notice, Some(Notice::Limited(Category::Log, SECOND * 60)));
+        assert!(matches!(destination.push(batch(Category::Log, 1), NOW), Some(Step::Release(_))));
+        assert!(destination.push(batch(Category::Event, 1), NOW).is_none());
+        assert!(destination.next(NOW).is_some());
+        let hold = destination.hold(Category::Log, NOW).unwrap();
+        assert_eq!((hold.until, hold.outcome), (NOW + SECOND * 60, Outcome::RateLimited));
+        assert!(destination.hold(Category::Log, NOW + SECOND * 60).is_none());
+    }
+
+    #[test]
+    fn the_longest_limit_wins_and_one_hold_keeps_its_start() {
+        let mut destination = with(false, [batch(Category::Log, 1), batch(Category::Log, 1)]);
+        let (first, second) = (destination.next(NOW).unwrap(), destination.next(NOW).unwrap());
+        destination.done(first, &limited("60:log_item:key"), NOW, 1.0);
+        destination.done(second, &limited("5:log_item:key"), NOW + SECOND, 1.0);
+        let hold = destination.hold(Category::Log, NOW + SECOND).unwrap();
+        assert_eq!((hold.since, hold.until), (NOW, NOW + SECOND * 60));
+    }
+
+    #[test]
+    fn in_memory_what_waits_too_long_is_given_up() {
+        let mut destination = with(false, [batch(Category::Log, 1)]);
+        let (steps, _) = turn(&mut destination, &limited("60:log_item:key"), NOW);
+        assert!(steps.is_empty());
+        let mut steps = Vec::new();
+        destination.release_held(NOW + SECOND * 49, &mut steps);
+        assert!(steps.is_empty());
+        destination.release_held(NOW + SECOND * 50, &mut steps);
+        assert!(matches!(&steps[..], [Step::Settle(_, Outcome::RateLimited)]));
+    }
+
+    #[test]
+    fn a_poison_item_is_found_by_halving_and_the_others_are_delivered() {
+        let mut destination = with(true, [batch(Category::Log, 1), batch(Category::Log, 9)]);
+        turn(&mut destination, &reply(Answer::Accepted), NOW);
+        let (mut accepted, mut rejected) = (0, 0);
+        while let Some(batch) = destination.next(NOW) {
+            let poisoned = batch.owners().any(|(_, mut records)| records.any(|record| record == 6));
+            let answer = if poisoned { Answer::Malformed } else { Answer::Accepted };
+            for step in destination.done(batch, &reply(answer), NOW, 1.0).0 {
+                match step {
+                    Step::Settle(batch, Outcome::Accepted) => accepted += batch.len(),
+                    Step::Settle(batch, Outcome::Rejected) => rejected += batch.len(),
+                    other => panic!("{other:?}"),
+                }
+            }
+        }
+        assert_eq!((accepted, rejected), (8, 1));
+    }
+
+    #[test]
+    fn a_400_from_a_server_that_never_accepted_anything_is_the_destinations_fault() {
+        let mut destination = with(true, [batch(Category::Log, 2)]);
+        let (steps, notice) = turn(&mut destination, &reply(Answer::Malformed), NOW);
+        assert!(steps.is_empty());
+        assert_eq!(notice, Some(Notice::Encoding(Compress::None)));
+        let (steps, notice) = turn(&mut destination, &reply(Answer::Malformed), NOW);
+        assert!(matches!(&steps[..], [Step::Release(_)]));
+        assert_eq!((notice, destination.state(NOW)), (Some(Notice::Misconfigured), "misconfigured"));
+    }
+
+    #[test]
+    fn a_misconfigured_destination_is_held_probed_and_forgiven() {
+        let mut destination = with(false, [batch(Category::Log, 1), batch(Category::Event, 1)]);
+        let (steps, notice) = turn(&mut destination, &reply(Answer::Misconfigured), NOW);
+        assert!(steps.is_empty() && notice == Some(Notice::Misconfigured));
+        assert!(destination.next(NOW).is_none());
+        let (_, notice) = turn(&mut destination, &reply(Answer::Accepted), NOW + SECOND);
+        assert_eq!((notice, destination.state(NOW)), (Some(Notice::Answers), "ok"));
+    }
+
+    #[test]
+    fn too_large_is_halved_and_alone_given_up() {
+        let mut destination = with(true, [batch(Category::Log, 2)]);
+        assert!(turn(&mut destination, &reply(Answer::TooLarge), NOW).0.is_empty());
+        for _ in 0..2 {
+            let (steps, _) = turn(&mut destination, &reply(Answer::TooLarge), NOW);
+            assert!(matches!(&steps[..], [Step::Settle(_, Outcome::TooLarge)]));
+        }
+        assert!(destination.next(NOW).is_none());
+    }
+
+    #[test]
+    fn replay_leaves_senders_for_what_is_live() {
+        let replayed = |category| {
+            let mut batch = batch(category, 1);
+            batch.replay = true;
+            batch
+        };
+        let mut destination = with(true, (0..4).map(|_| replayed(Category::Log)).chain([batch(Category::Event, 1)]));
+        let sent: Vec<_> = std::iter::from_fn(|| destination.next(NOW)).map(|batch| batch.category).collect();
+        assert_eq!(sent, [Category::Event, Category::Log, Category::Log]);
+    }
+}

@@ -1,0 +1,283 @@
+//! The thread that knows records: reads chunks, fills envelopes, and leaves in its place what has to wait.
+
+use super::pump::{Message, Severity};
+use super::slot::{Slot, Verdict};
+use super::spool::Segment;
+use super::ticket::{Home, Ticket};
+use super::{Job, Shared, lock};
+use crate::envelope::{Batch, Collector};
+use crate::ledger::{Category, Outcome};
+use crate::record::identity::EventId;
+use crate::record::{Mapper, Origin, Sink};
+use crossbeam_channel::{Receiver, RecvTimeoutError};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+/// How often the backlog is looked at when nothing else happens.
+const IDLE: Duration = Duration::from_millis(250);
+
+struct Worker<'s> {
+    shared: &'s Shared,
+    records: Mapper,
+    /// Open log envelopes: of live chunks, and of those read again from the spool.
+    live: Collector<Ticket>,
+    replayed: Collector<Ticket>,
+}
+
+/// Maps until told to close.
+pub(crate) fn run(shared: &Shared, records: Mapper, inbox: &Receiver<Job>) {
+    let items = shared.settings.batch_max_items;
+    let mut worker = Worker { shared, records, live: Collector::new(items), replayed: Collector::new(items) };
+    loop {
+        match inbox.recv_timeout(worker.idle()) {
+            Ok(Job::Close) | Err(RecvTimeoutError::Disconnected) => break,
+            Ok(job) => {
+                let waited_for = matches!(job, Job::Ack(_));
+                worker.take(job);
+                // A flush that waits for Sentry must not wait for more logs to come.
+                if waited_for && inbox.is_empty() {
+                    worker.seal(true);
+                }
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+        }
+        worker.seal(false);
+        // Live and backlog take turns.
+        worker.replay_one();
+    }
+    worker.seal(true);
+    worker.refuse(inbox);
+    let _ = shared.to_pump.send(Message::MapperDone);
+}
+
+impl Worker<'_> {
+    fn idle(&self) -> Duration {
+        let opened = [self.live.opened(), self.replayed.opened()].into_iter().flatten().min();
+        let now = self.shared.now().steady;
+        let due = opened.map_or(IDLE, |opened| (opened + self.shared.settings.batch_timeout).saturating_sub(now));
+        let replayable = self.next_due().is_some_and(|due| due <= now) && self.shared.budget.is_light();
+        if replayable { Duration::ZERO } else { due.min(IDLE) }
+    }
+
+    fn next_due(&self) -> Option<Duration> {
+        lock(&self.shared.backlog).front().map(|(_, due)| *due)
+    }
+
+    fn take(&mut self, job: Job) {
+        match job {
+            Job::Ack(slot) => self.ack(slot),
+            Job::Memory(slot) => self.memory(&slot),
+            Job::Spooled(ticket, segments) => self.spooled(&ticket, segments, false),
+            Job::Close => {}
+        }
+    }
+
+    fn ack(&mut self, slot: Arc<Slot>) {
+        let (tag, data) = self.receive(&slot);
+        if slot.is_left() || self.shared.target().is_none() {
+            self.shared.slots.answer(&slot, Verdict::Retry);
+        } else {
+            let ticket = self.shared.registry.join(slot, &tag, &data, self.shared.now().steady);
+            self.map(&ticket, &[Segment { tag, data, records: 0 }], false);
+            return;
+        }
+        self.shared.slots.spare(data);
+    }
+
+    fn memory(&mut self, slot: &Arc<Slot>) {
+        let (tag, data) = self.receive(slot);
+        self.shared.slots.recycle(Arc::clone(slot));
+        self.shared.recorder.take(u64::from(crate::chunk::count(&data)));
+        let recorder = self.shared.recorder.clone();
+        let ticket = Arc::new(Ticket::new(Home::Memory, self.shared.now().steady, recorder, Default::default()));
+        let segments = [Segment { tag, data, records: 0 }];
+        self.map(&ticket, &segments, false);
+        let [segment] = segments;
+        self.shared.slots.spare(segment.data);
+    }
+
+    fn receive(&self, slot: &Slot) -> (Vec<u8>, Vec<u8>) {
+        let (tag, data) = slot.take();
+        self.shared.waiting.fetch_sub(data.len() as u64, Relaxed);
+        (tag, data)
+    }
+
+    fn spooled(&mut self, ticket: &Arc<Ticket>, segments: Vec<Segment>, replay: bool) {
+        if self.shared.target().is_none() || self.shared.past_deadline() {
+            self.shared.park(ticket);
+        } else {
+            self.map(ticket, &segments, replay);
+        }
+        segments.into_iter().for_each(|segment| self.shared.slots.spare(segment.data));
+    }
+
+    /// Reads one chunk of the backlog again, if there is room beside what is live.
+    fn replay_one(&mut self) {
+        if self.shared.closing.load(Relaxed) || !self.shared.budget.is_light() || self.shared.target().is_none() {
+            return;
+        }
+        let now = self.shared.now().steady;
+        let due = {
+            let mut backlog = lock(&self.shared.backlog);
+            if backlog.front().is_some_and(|(_, due)| *due <= now) { backlog.pop_front() } else { None }
+        };
+        let Some((ticket, _)) = due else { return };
+        let Home::Spool(unit) = &ticket.home else { return };
+        match unit.read() {
+            Ok(segments) => self.spooled(&ticket, segments, true),
+            Err(error) => {
+                self.shared.say(Severity::Error, "spool read", format!("cannot read the spool: {error}"));
+                lock(&self.shared.backlog).push_back((Arc::clone(&ticket), now + Duration::from_secs(30)));
+            }
+        }
+    }
+
+    /// Maps a chunk and sees to what has become of it. A panic in the mapping costs that chunk's records their items,
+    /// never the host, and they are counted.
+    fn map(&mut self, ticket: &Arc<Ticket>, segments: &[Segment], replay: bool) {
+        let Some(target) = self.shared.target() else { return };
+        ticket.begin();
+        let mut record = 0;
+        for segment in segments {
+            let first = record;
+            let mapped = catch_unwind(AssertUnwindSafe(|| {
+                let origin = Origin { tag: &segment.tag, destination: target.identity, now: self.shared.now().wall };
+                let collector = if replay { &mut self.replayed } else { &mut self.live };
+                let mut intake = Intake::new(self.shared, ticket, collector, replay);
+                self.records.map(origin, &segment.data, first, &mut intake)
+            }));
+            record = mapped.unwrap_or_else(|_| self.give_up(ticket, first, segment));
+        }
+        let standing = ticket.mapped();
+        self.shared.finish(ticket, standing);
+    }
+
+    fn give_up(&mut self, ticket: &Ticket, first: u32, segment: &Segment) -> u32 {
+        self.shared.say(
+            Severity::Error,
+            "panic",
+            "a defect of this plugin: mapping a chunk panicked, its remaining records are counted as invalid; \
+             please report it"
+                .to_owned(),
+        );
+        let end = first + crate::chunk::count(&segment.data);
+        for category in Category::ALL {
+            (first..end).for_each(|record| ticket.end(*category, record, Outcome::Invalid));
+        }
+        // An item may have been cut in half.
+        self.live = Collector::new(self.shared.settings.batch_max_items);
+        end
+    }
+
+    /// Sends open envelopes that are old enough, or all of them.
+    fn seal(&mut self, all: bool) {
+        let now = self.shared.now().steady;
+        for collector in [&mut self.live, &mut self.replayed] {
+            let due =
+                collector.opened().is_some_and(|opened| all || now >= opened + self.shared.settings.batch_timeout);
+            if due && let Some(batch) = collector.seal() {
+                emit(self.shared, batch);
+            }
+        }
+    }
+
+    /// What came too late to be taken.
+    fn refuse(&self, inbox: &Receiver<Job>) {
+        for job in inbox.try_iter() {
+            match job {
+                Job::Ack(slot) => {
+                    self.shared.slots.answer(&slot, Verdict::Retry);
+                }
+                Job::Memory(slot) => {
+                    let (_, data) = self.receive(&slot);
+                    // Its flush was told OK: what cannot be sent any more is taken, and lost.
+                    self.shared.recorder.take(u64::from(crate::chunk::count(&data)));
+                }
+                Job::Spooled(..) | Job::Close => {}
+            }
+        }
+    }
+}
+
+fn emit(shared: &Shared, mut batch: Batch<Ticket>) {
+    let bytes = batch.bytes() as u64;
+    shared.budget.reserve(batch.category, bytes);
+    batch.reserved = bytes;
+    let _ = shared.to_pump.send(Message::Batch(Box::new(batch)));
+}
+
+/// Takes a chunk's items and puts them into envelopes.
+struct Intake<'i> {
+    shared: &'i Shared,
+    ticket: &'i Arc<Ticket>,
+    logs: &'i mut Collector<Ticket>,
+    event: Option<Batch<Ticket>>,
+    replay: bool,
+    now: Duration,
+    holds: [Option<super::destination::Hold>; 2],
+}
+
+impl<'i> Intake<'i> {
+    fn new(shared: &'i Shared, ticket: &'i Arc<Ticket>, logs: &'i mut Collector<Ticket>, replay: bool) -> Self {
+        let holds = [shared.hold(Category::Event), shared.hold(Category::Log)];
+        Self { shared, ticket, logs, event: None, replay, now: shared.now().steady, holds }
+    }
+
+    /// Whether a record has to stay where it is; one that has waited too long ends here.
+    fn stays(&self, category: Category, record: u32) -> bool {
+        let in_memory = matches!(self.ticket.home, Home::Memory);
+        if self.shared.past_deadline() {
+            self.ticket.park(category, record);
+            return true;
+        }
+        let Some(hold) = self.holds[category as usize] else { return false };
+        let longest = match category {
+            Category::Event => self.shared.settings.hold_events,
+            Category::Log => self.shared.settings.hold_logs,
+        };
+        if self.now >= self.ticket.taken.max(hold.since) + longest {
+            self.ticket.end(category, record, hold.outcome);
+            return true;
+        }
+        if !in_memory {
+            self.ticket.park(category, record);
+        }
+        !in_memory
+    }
+}
+
+impl Sink for Intake<'_> {
+    fn open(&mut self, category: Category, record: u32) -> Option<&mut Vec<u8>> {
+        if self.stays(category, record) || !self.ticket.claim(category, record) {
+            return None;
+        }
+        Some(match category {
+            Category::Log => self.logs.open(self.now, self.replay),
+            Category::Event => {
+                let batch = Batch::new(Category::Event, Vec::new(), self.now, self.replay);
+                self.event.insert(batch).open()
+            }
+        })
+    }
+
+    fn close(&mut self, category: Category, record: u32, event_id: Option<EventId>) {
+        let full = match category {
+            Category::Log => self.logs.close(self.ticket, record),
+            Category::Event => {
+                if let Some(event) = &mut self.event {
+                    event.close(self.ticket, record, event_id);
+                }
+                self.event.take()
+            }
+        };
+        if let Some(batch) = full {
+            emit(self.shared, batch);
+        }
+    }
+
+    fn end(&mut self, category: Category, record: u32, outcome: Outcome) {
+        self.ticket.end(category, record, outcome);
+    }
+}

@@ -1,0 +1,360 @@
+//! From a chunk at the door to an answer of Sentry: the threads, and what they share.
+//!
+//! ```text
+//! flush --slot--> mapper --batch--> pump --job--> sender ... sender --done--> pump
+//!        \--slot--> spooler --unit--^
+//! ```
+//! Every arrow is a crossbeam channel. The pump alone decides what is sent when; the mapper alone knows records; the
+//! spooler alone waits for the disk. Only the pump speaks to the host, so a sender stuck in name resolution can be left
+//! behind at exit.
+
+pub mod answer;
+mod budget;
+pub mod destination;
+pub mod http;
+mod mapper;
+mod pump;
+mod registry;
+mod sender;
+mod slot;
+mod spool;
+mod spooler;
+mod ticket;
+
+use crate::clock::{Clock, Moment};
+use crate::ledger::{Category, Ledger, Recorder};
+use crate::options::{Dsn, Loaded, Mode};
+use crate::record::{Mapper, identity};
+use budget::Budget;
+use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
+pub use pump::{Gauges, Host, Report, Severity};
+use registry::Registry;
+pub use slot::{Slots, Verdict};
+pub use spool::split as split_spool;
+use std::collections::VecDeque;
+use std::io;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+use ticket::{Home, Standing, Ticket};
+
+/// Stack of each thread of ours: room for TLS and JSON, whatever the host's own threads have.
+const STACK_BYTES: usize = 2 << 20;
+
+/// Longest that a flush waits for the disk; then RETRY, and the chunk is recognised when it comes again.
+const SPOOL_WAIT: Duration = Duration::from_secs(30);
+
+/// Beyond `exit_timeout`, how long threads get to come home before they are left behind.
+const JOIN_GRACE: Duration = Duration::from_millis(700);
+
+/// Where items go: a DSN, and its identity as event ids see it.
+#[derive(Debug)]
+pub(crate) struct Target {
+    pub(crate) dsn: Dsn,
+    pub(crate) identity: u128,
+}
+
+impl Target {
+    fn new(dsn: Dsn) -> Arc<Self> {
+        let identity = identity::destination(&dsn.identity());
+        Arc::new(Self { dsn, identity })
+    }
+}
+
+/// What all threads of an instance share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    settings: crate::options::Delivery,
+    clock: Arc<dyn Clock>,
+    recorder: Recorder,
+    slots: Arc<Slots>,
+    registry: Registry,
+    budget: Budget,
+    /// Bytes of chunks on their way to the mapper or the disk.
+    waiting: AtomicU64,
+    target: Mutex<Option<Arc<Target>>>,
+    /// Until when each category is held: milliseconds of steady time, and since when and why.
+    holds: Mutex<[Option<destination::Hold>; 2]>,
+    /// Chunks whose rest waits in the spool, and from when it is worth reading them again.
+    backlog: Mutex<VecDeque<(Arc<Ticket>, Duration)>>,
+    spool_bytes: Mutex<Arc<AtomicU64>>,
+    closing: AtomicBool,
+    /// Steady time by which everything ends, in milliseconds; only read when closing.
+    deadline: AtomicU64,
+    to_pump: Sender<pump::Message>,
+}
+
+/// Work for the mapper.
+#[derive(Debug)]
+pub(crate) enum Job {
+    /// A chunk whose flush waits for Sentry.
+    Ack(Arc<slot::Slot>),
+    /// A chunk whose flush has already been answered.
+    Memory(Arc<slot::Slot>),
+    /// A chunk that is safe on disk, with its bytes still at hand.
+    Spooled(Arc<Ticket>, Vec<spool::Segment>),
+    /// Nothing more will come.
+    Close,
+}
+
+/// The running delivery of one instance.
+#[derive(Debug)]
+pub struct Delivery {
+    shared: Arc<Shared>,
+    to_mapper: Sender<Job>,
+    to_spooler: Sender<spooler::Job>,
+    mode: Mode,
+    /// What `auto` chose.
+    chosen: AtomicU64,
+    threads: Mutex<Option<Threads>>,
+    client: http::Client,
+}
+
+#[derive(Debug)]
+struct Threads {
+    mapper: JoinHandle<()>,
+    spooler: Option<JoinHandle<()>>,
+    pump: JoinHandle<()>,
+    senders: Vec<JoinHandle<()>>,
+}
+
+impl Delivery {
+    /// Starts the threads.
+    ///
+    /// # Errors
+    /// What is wrong with certificates or proxy, or why a thread could not be started.
+    pub fn start(
+        name: &str,
+        loaded: &Loaded,
+        clock: Arc<dyn Clock>,
+        ledger: Arc<Ledger>,
+        host: Arc<dyn Host>,
+    ) -> Result<Self, String> {
+        let settings = &loaded.settings;
+        let client = http::Client::new(&settings.network, settings.delivery.senders)?;
+        let (to_pump, pump_inbox) = unbounded();
+        let (to_mapper, mapper_inbox) = bounded(512);
+        let (to_spooler, spooler_inbox) = bounded(512);
+        let slots = Arc::new(Slots::new());
+        // A file that is not there yet is no error: the pump looks again.
+        let file = settings.destination.dsn_file.as_deref();
+        let destination = settings.destination.dsn.clone().or_else(|| pump::read_dsn(file?).ok());
+        let identity = format!("{name} {}", loaded.dsn_source);
+        let shared = Arc::new(Shared {
+            registry: Registry::new(&identity, Arc::clone(&slots), ledger.recorder()),
+            recorder: ledger.recorder(),
+            slots,
+            budget: Budget::new(settings.delivery.queue_max_size),
+            waiting: AtomicU64::new(0),
+            target: Mutex::new(destination.map(Target::new)),
+            holds: Mutex::default(),
+            backlog: Mutex::default(),
+            spool_bytes: Mutex::default(),
+            closing: AtomicBool::new(false),
+            deadline: AtomicU64::new(u64::MAX),
+            settings: settings.delivery.clone(),
+            clock,
+            to_pump,
+        });
+        let (to_senders, sender_inbox) = bounded(settings.delivery.senders);
+        let start = Start { name, loaded, shared: &shared, client: &client };
+        let threads = Threads {
+            mapper: start.mapper(mapper_inbox)?,
+            spooler: start.spooler(spooler_inbox, to_mapper.clone())?,
+            pump: start.pump(pump_inbox, to_senders, ledger, host)?,
+            senders: start.senders(&sender_inbox)?,
+        };
+        let chosen = AtomicU64::new(Mode::Auto as u64);
+        let mode = settings.delivery.mode;
+        Ok(Self { shared, to_mapper, to_spooler, mode, chosen, threads: Mutex::new(Some(threads)), client })
+    }
+
+    /// Takes a chunk or does not. Called on the host's coroutine stack: nothing but copy, enqueue, wait.
+    pub fn flush(&self, tag: &[u8], data: &[u8], on_engine_thread: bool) -> Verdict {
+        if self.shared.closing.load(Relaxed) {
+            return Verdict::Retry;
+        }
+        let mode = self.mode(on_engine_thread);
+        if mode == Mode::Memory && !self.shared.has_room(data.len()) || mode != Mode::Spool && !self.shared.has_target()
+        {
+            return Verdict::Retry;
+        }
+        let Some(slot) = self.shared.slots.fill(tag, data) else { return Verdict::Retry };
+        let length = data.len() as u64;
+        self.shared.waiting.fetch_add(length, Relaxed);
+        let ours = Arc::clone(&slot);
+        let (sent, longest) = match mode {
+            Mode::Spool => (self.to_spooler.try_send(spooler::Job::Chunk(slot)).is_ok(), SPOOL_WAIT),
+            Mode::Ack => (self.to_mapper.try_send(Job::Ack(slot)).is_ok(), self.shared.settings.ack_timeout),
+            Mode::Memory | Mode::Auto => (self.to_mapper.try_send(Job::Memory(slot)).is_ok(), Duration::ZERO),
+        };
+        if !sent {
+            self.shared.waiting.fetch_sub(length, Relaxed);
+            self.shared.slots.recycle(ours);
+            return Verdict::Retry;
+        }
+        if mode == Mode::Memory { Verdict::Ok } else { self.shared.slots.wait(ours, longest) }
+    }
+
+    /// `auto`: `spool` with a directory, else `ack` on a worker thread, else `memory`. Said once, by the pump.
+    fn mode(&self, on_engine_thread: bool) -> Mode {
+        if self.mode != Mode::Auto {
+            return self.mode;
+        }
+        let mode = match (&self.shared.settings.spool_path, on_engine_thread) {
+            (Some(_), _) => Mode::Spool,
+            (None, false) => Mode::Ack,
+            (None, true) => Mode::Memory,
+        };
+        if self.chosen.swap(mode as u64, Relaxed) != mode as u64 {
+            let _ = self.shared.to_pump.send(pump::Message::Chose(mode));
+        }
+        mode
+    }
+
+    /// Drains for at most `exit_timeout`, joins the threads, and leaves nothing running that could touch the host.
+    pub fn close(&self) {
+        let Some(threads) = lock(&self.threads).take() else { return };
+        let deadline = self.shared.now().steady + self.shared.settings.exit_timeout;
+        self.shared.deadline.store(deadline.as_millis() as u64, Relaxed);
+        self.shared.closing.store(true, Relaxed);
+        let _ = self.shared.to_pump.send(pump::Message::Close(deadline));
+        let _ = self.to_spooler.send_timeout(spooler::Job::Close, self.shared.settings.exit_timeout);
+        if let Some(spooler) = threads.spooler {
+            let _ = spooler.join();
+        }
+        let _ = self.to_mapper.send_timeout(Job::Close, self.shared.settings.exit_timeout);
+        let _ = threads.pump.join();
+        self.client.shutdown();
+        self.shared.budget.close();
+        let _ = threads.mapper.join();
+        self.shared.registry.release_all();
+        join_or_leave(threads.senders);
+    }
+}
+
+/// What is needed to start the threads.
+struct Start<'s> {
+    name: &'s str,
+    loaded: &'s Loaded,
+    shared: &'s Arc<Shared>,
+    client: &'s http::Client,
+}
+
+impl Start<'_> {
+    fn mapper(&self, inbox: Receiver<Job>) -> Result<JoinHandle<()>, String> {
+        let (shared, records) = (Arc::clone(self.shared), Mapper::new(self.loaded.settings.mapping.clone()));
+        spawn("sentry-mapper", move || mapper::run(&shared, records, &inbox))
+    }
+
+    fn spooler(&self, inbox: Receiver<spooler::Job>, to_mapper: Sender<Job>) -> Result<Option<JoinHandle<()>>, String> {
+        let Some(path) = self.spool_path() else { return Ok(None) };
+        let shared = Arc::clone(self.shared);
+        let settings = xxhash_rust::xxh3::xxh3_64(format!("{:?}", self.loaded.settings.mapping).as_bytes());
+        spawn("sentry-spooler", move || spooler::run(&shared, &path, settings, &inbox, &to_mapper)).map(Some)
+    }
+
+    fn spool_path(&self) -> Option<PathBuf> {
+        let delivery = &self.loaded.settings.delivery;
+        delivery.spool_path.clone().filter(|_| matches!(delivery.mode, Mode::Auto | Mode::Spool))
+    }
+
+    fn pump(
+        &self,
+        inbox: Receiver<pump::Message>,
+        to_senders: Sender<sender::Job>,
+        ledger: Arc<Ledger>,
+        host: Arc<dyn Host>,
+    ) -> Result<JoinHandle<()>, String> {
+        let pump = pump::Pump::new(Arc::clone(self.shared), self.loaded, to_senders, ledger, host, self.client.clone());
+        spawn("sentry-pump", move || pump.run(&inbox))
+    }
+
+    fn senders(&self, inbox: &Receiver<sender::Job>) -> Result<Vec<JoinHandle<()>>, String> {
+        let count = self.loaded.settings.delivery.senders;
+        let start = |number| {
+            let (inbox, client) = (inbox.clone(), self.client.clone());
+            let (done, clock) = (self.shared.to_pump.clone(), Arc::clone(&self.shared.clock));
+            spawn(&format!("sentry-send-{number}"), move || sender::run(&inbox, &client, &*clock, &done))
+        };
+        debug_assert!(!self.name.is_empty());
+        (0..count).map(start).collect()
+    }
+}
+
+fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, String> {
+    let builder = std::thread::Builder::new().name(name.to_owned()).stack_size(STACK_BYTES);
+    builder.spawn(work).map_err(|error: io::Error| format!("cannot start thread {name}: {error}"))
+}
+
+/// Joins what comes home in time. What does not is stuck in name resolution, which cannot be cut short; it holds
+/// nothing of the host's, and the library is never unloaded.
+fn join_or_leave(threads: Vec<JoinHandle<()>>) {
+    let deadline = Instant::now() + JOIN_GRACE;
+    for thread in threads {
+        while !thread.is_finished() && Instant::now() < deadline {
+            std::thread::park_timeout(Duration::from_millis(2));
+        }
+        if thread.is_finished() {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Shared {
+    fn now(&self) -> Moment {
+        self.clock.now()
+    }
+
+    fn target(&self) -> Option<Arc<Target>> {
+        lock(&self.target).clone()
+    }
+
+    fn has_target(&self) -> bool {
+        lock(&self.target).is_some()
+    }
+
+    /// Whether a chunk of `length` bytes may be queued; an empty queue takes one of any size.
+    fn has_room(&self, length: usize) -> bool {
+        let used = self.waiting.load(Relaxed) + self.budget.used();
+        used == 0 || used + length as u64 <= self.settings.queue_max_size
+    }
+
+    fn past_deadline(&self) -> bool {
+        self.closing.load(Relaxed) && self.now().steady.as_millis() as u64 >= self.deadline.load(Relaxed)
+    }
+
+    /// Why a category waits now, if it does.
+    fn hold(&self, category: Category) -> Option<destination::Hold> {
+        let now = self.now().steady;
+        lock(&self.holds)[category as usize].filter(|hold| hold.until > now)
+    }
+
+    /// After a ticket's standing may have changed for good.
+    fn finish(&self, ticket: &Arc<Ticket>, standing: Standing) {
+        match (&ticket.home, standing) {
+            (_, Standing::Busy) | (Home::Memory, _) => {}
+            (Home::Host(identity), _) => self.registry.finish(*identity, ticket, standing),
+            (Home::Spool(unit), Standing::Done) => unit.remove(),
+            (Home::Spool(_), Standing::Parked) => self.park(ticket),
+        }
+    }
+
+    /// Puts a spooled chunk behind those that wait already, to be read again when its hold may be over.
+    fn park(&self, ticket: &Arc<Ticket>) {
+        const AGAIN: Duration = Duration::from_secs(1);
+        let now = self.now().steady;
+        let until = lock(&self.holds).iter().flatten().map(|hold| hold.until).filter(|until| *until > now).min();
+        lock(&self.backlog).push_back((Arc::clone(ticket), until.unwrap_or(now + AGAIN)));
+    }
+
+    fn say(&self, severity: Severity, kind: &'static str, text: String) {
+        let _ = self.to_pump.send(pump::Message::Say(severity, kind, text));
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,420 @@
+//! The thread that decides what is sent when, settles what is answered, and speaks to the host.
+
+use super::destination::{Destination, Notice, Policy, Step};
+use super::http::Client;
+use super::ticket::Ticket;
+use super::{Shared, Target, lock, sender};
+use crate::envelope::Batch;
+use crate::ledger::{Category, Ledger, Outcome, Snapshot};
+use crate::options::{Dsn, Loaded, Mode};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+use std::collections::HashMap;
+use std::fmt::Debug;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+/// How bad a line of ours is: warn is unexpected but nothing is lost, error needs a person or has lost something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Severity {
+    /// Lost, or a person must act.
+    Error,
+    /// Unexpected, nothing lost.
+    Warn,
+    /// Normal operation.
+    Info,
+}
+
+/// What an instance may ask of its host, from threads of its own.
+pub trait Host: Send + Sync + Debug {
+    /// Writes a line to the host's log.
+    fn log(&self, severity: Severity, text: &str);
+    /// Shows the counters.
+    fn publish(&self, report: &Report<'_>);
+}
+
+/// The counters at one moment.
+#[derive(Debug)]
+pub struct Report<'r> {
+    /// The ledger.
+    pub ledger: &'r Snapshot,
+    /// What goes up and down.
+    pub gauges: Gauges,
+    /// How long requests took since the last report.
+    pub durations: &'r [Duration],
+}
+
+/// What goes up and down.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Gauges {
+    /// Bytes in memory.
+    pub pending_bytes: u64,
+    /// Bytes in the spool.
+    pub spool_bytes: u64,
+    /// Age of the oldest item that waits.
+    pub oldest_pending: Duration,
+    /// `ok`, `limited`, `unreachable` or `misconfigured`.
+    pub state: &'static str,
+}
+
+/// What the pump is told.
+#[derive(Debug)]
+pub(crate) enum Message {
+    Batch(Box<Batch<Ticket>>),
+    Done(Box<sender::Done>),
+    Say(Severity, &'static str, String),
+    Chose(Mode),
+    MapperDone,
+    /// Steady time by which to end.
+    Close(Duration),
+}
+
+/// How often counters are shown and clocks are looked at.
+const TICK: Duration = Duration::from_secs(1);
+
+/// How often sources of a DSN are read again.
+const SOURCE_INTERVAL: Duration = Duration::from_secs(5);
+
+/// How often the same kind of trouble is told.
+const SAY_INTERVAL: Duration = Duration::from_secs(60);
+
+/// How long senders get to report after their connections were cut.
+const CUT_GRACE: Duration = Duration::from_millis(300);
+
+pub(crate) struct Pump {
+    shared: Arc<Shared>,
+    destination: Destination<Ticket>,
+    to_senders: Sender<sender::Job>,
+    senders: usize,
+    ledger: Arc<Ledger>,
+    host: Arc<dyn Host>,
+    client: Client,
+    dsn_file: Option<PathBuf>,
+    summary_interval: Duration,
+    said: HashMap<&'static str, (Duration, u32)>,
+    durations: Vec<Duration>,
+    shown: Snapshot,
+    last_tick: Duration,
+    last_source: Duration,
+    last_summary: Duration,
+    volatile: bool,
+    closing: Option<Duration>,
+    mapper_done: bool,
+    chance: u64,
+}
+
+impl Pump {
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        loaded: &Loaded,
+        to_senders: Sender<sender::Job>,
+        ledger: Arc<Ledger>,
+        host: Arc<dyn Host>,
+        client: Client,
+    ) -> Self {
+        let settings = &loaded.settings.delivery;
+        let policy = Policy {
+            retry_base: settings.retry_base,
+            retry_max: settings.retry_max,
+            hold: [settings.hold_events, settings.hold_logs],
+            park: settings.mode != Mode::Memory,
+            compress: loaded.settings.network.compress,
+            replay: (settings.senders / 2).max(1),
+        };
+        let now = shared.now();
+        Self {
+            destination: Destination::new(policy),
+            senders: settings.senders,
+            dsn_file: loaded.settings.destination.dsn_file.clone(),
+            summary_interval: loaded.settings.report.summary_interval,
+            said: HashMap::new(),
+            durations: Vec::new(),
+            shown: Snapshot::default(),
+            last_tick: Duration::ZERO,
+            last_source: now.steady,
+            last_summary: now.steady,
+            volatile: settings.mode == Mode::Memory,
+            closing: None,
+            mapper_done: false,
+            // Nodes that start together differ in their nanoseconds.
+            chance: u64::from(now.wall.subsec_nanos()) << 20 | 1,
+            shared,
+            to_senders,
+            ledger,
+            host,
+            client,
+        }
+    }
+
+    pub(crate) fn run(mut self, inbox: &Receiver<Message>) {
+        while !self.is_over() {
+            match inbox.recv_timeout(self.idle()) {
+                Ok(message) => self.hear(message),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+            inbox.try_iter().take(256).for_each(|message| self.hear(message));
+            self.send();
+            self.tick();
+        }
+        self.end(inbox);
+    }
+
+    fn hear(&mut self, message: Message) {
+        match message {
+            Message::Batch(batch) => {
+                let now = self.shared.now().steady;
+                if let Some(step) = self.destination.push(*batch, now) {
+                    self.step(step);
+                }
+            }
+            Message::Done(done) => self.done(*done),
+            Message::Say(severity, kind, text) => self.say(severity, kind, &text),
+            Message::Chose(mode) => self.chose(mode),
+            Message::MapperDone => self.mapper_done = true,
+            Message::Close(deadline) => self.closing = Some(deadline),
+        }
+    }
+
+    fn send(&mut self) {
+        let Some(target) = self.shared.target() else { return };
+        while self.destination.in_flight() < self.senders {
+            let Some(batch) = self.destination.next(self.shared.now().steady) else { return };
+            let encoding = self.destination.encoding();
+            // There is a place in the channel for every sender.
+            let _ = self.to_senders.send(sender::Job { batch, target: Arc::clone(&target), encoding });
+        }
+    }
+
+    fn done(&mut self, done: sender::Done) {
+        let now = self.shared.now().steady;
+        self.shared.recorder.request(done.sent.status, done.sent.bytes);
+        self.durations.push(done.took);
+        let chance = self.roll();
+        let (steps, notice) = self.destination.done(done.batch, &done.sent.reply, now, chance);
+        self.share_holds(now);
+        steps.into_iter().for_each(|step| self.step(step));
+        if let Some(notice) = notice {
+            self.notice(&notice, &done.sent.detail);
+        }
+    }
+
+    /// Lets the mapper see what is held.
+    fn share_holds(&self, now: Duration) {
+        *lock(&self.shared.holds) =
+            [Category::Event, Category::Log].map(|category| self.destination.hold(category, now));
+    }
+
+    fn step(&mut self, step: Step<Ticket>) {
+        let (Step::Settle(batch, _) | Step::Release(batch)) = &step;
+        self.shared.budget.free(batch.category, batch.reserved);
+        for (ticket, records) in batch.owners() {
+            let standing = match &step {
+                Step::Settle(batch, outcome) => ticket.settle(batch.category, records, *outcome),
+                Step::Release(batch) => ticket.release(batch.category, records),
+            };
+            self.shared.finish(ticket, standing);
+        }
+    }
+
+    /// Uniform in 0..1 (xorshift64*).
+    fn roll(&mut self) -> f64 {
+        self.chance ^= self.chance >> 12;
+        self.chance ^= self.chance << 25;
+        self.chance ^= self.chance >> 27;
+        (self.chance.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 11) as f64 / (1_u64 << 53) as f64
+    }
+
+    fn idle(&self) -> Duration {
+        let now = self.shared.now().steady;
+        let wake = self.destination.wake(now).map_or(TICK, |at| at.saturating_sub(now));
+        let end = self.closing.map_or(TICK, |at| at.saturating_sub(now));
+        wake.min(end).min((self.last_tick + TICK).saturating_sub(now))
+    }
+
+    fn tick(&mut self) {
+        let now = self.shared.now().steady;
+        if now < self.last_tick + TICK {
+            return;
+        }
+        self.last_tick = now;
+        let mut steps = Vec::new();
+        self.destination.release_held(now, &mut steps);
+        steps.into_iter().for_each(|step| self.step(step));
+        if now >= self.last_source + SOURCE_INTERVAL {
+            self.last_source = now;
+            self.read_source();
+            self.shared.registry.sweep();
+        }
+        self.publish();
+        let due = !self.summary_interval.is_zero() && now >= self.last_summary + self.summary_interval;
+        if due {
+            self.last_summary = now;
+            let snapshot = self.ledger.snapshot();
+            if snapshot != self.shown {
+                self.summarise(snapshot);
+            }
+        }
+    }
+
+    fn summarise(&mut self, snapshot: Snapshot) {
+        let line = format!("{} spool_bytes={}", snapshot.summary(), lock(&self.shared.spool_bytes).load(Relaxed));
+        self.host.log(Severity::Info, &line);
+        self.shown = snapshot;
+    }
+
+    fn publish(&mut self) {
+        let now = self.shared.now().steady;
+        let backlog = lock(&self.shared.backlog).front().map(|(ticket, _)| ticket.taken);
+        let oldest = backlog.into_iter().chain(self.destination.oldest()).min();
+        let gauges = Gauges {
+            pending_bytes: self.shared.budget.used() + self.shared.waiting.load(Relaxed),
+            spool_bytes: lock(&self.shared.spool_bytes).load(Relaxed),
+            oldest_pending: oldest.map_or(Duration::ZERO, |at| now.saturating_sub(at)),
+            state: self.destination.state(now),
+        };
+        self.host.publish(&Report { ledger: &self.ledger.snapshot(), gauges, durations: &self.durations });
+        self.durations.clear();
+    }
+
+    /// `dsn_file`: a lost or malformed source keeps its last good value.
+    fn read_source(&mut self) {
+        let Some(file) = self.dsn_file.clone() else { return };
+        match read_dsn(&file) {
+            Ok(dsn) => {
+                let known = lock(&self.shared.target).as_ref().map(|target| target.dsn.clone());
+                if known.as_ref() != Some(&dsn) {
+                    self.host.log(Severity::Info, &format!("dsn: read from file {}: {dsn}", file.display()));
+                    *lock(&self.shared.target) = Some(Target::new(dsn));
+                    self.destination.renew();
+                    self.share_holds(self.shared.now().steady);
+                }
+            }
+            Err(problem) => self.say(Severity::Warn, "dsn_file", &problem),
+        }
+    }
+
+    fn chose(&mut self, mode: Mode) {
+        self.volatile = mode == Mode::Memory;
+        self.host.log(Severity::Info, &format!("delivery: {} (chosen by auto at the first flush)", mode.name()));
+        if self.volatile {
+            self.host.log(
+                Severity::Warn,
+                "delivery = memory: what is queued is lost if the host is killed; set spool_path to a directory that \
+                 outlives the host and nothing is",
+            );
+        }
+    }
+
+    fn notice(&mut self, notice: &Notice, detail: &str) {
+        let Some(target) = self.shared.target() else { return };
+        let dsn = &target.dsn;
+        let (severity, kind, text) = match notice {
+            Notice::Answers => (Severity::Info, "answers", format!("{dsn} accepts what is sent")),
+            Notice::Failing => (
+                Severity::Warn,
+                "failing",
+                format!("{dsn} cannot be reached ({detail}); nothing is lost, sending again with growing pauses"),
+            ),
+            Notice::Misconfigured => (
+                Severity::Error,
+                "misconfigured",
+                format!(
+                    "{dsn} refuses what is sent ({detail}): check that the DSN's key and project exist and are enabled; \
+                     items wait and are given up after hold_events and hold_logs"
+                ),
+            ),
+            Notice::Limited(category, span) => (
+                Severity::Warn,
+                match category {
+                    Category::Event => "limited events",
+                    Category::Log => "limited logs",
+                },
+                format!(
+                    "{dsn} limits {}s for {} s (quota or spike protection); they wait",
+                    category.name(),
+                    span.as_secs()
+                ),
+            ),
+            Notice::Refused(category, outcome) => (
+                Severity::Error,
+                "refused",
+                format!("{dsn} refuses a single {} as {} ({detail}); it is given up", category.name(), outcome.name()),
+            ),
+            Notice::Encoding(encoding) => (
+                Severity::Warn,
+                "encoding",
+                format!("{dsn} cannot read what is sent ({detail}); trying compress = {encoding:?} instead"),
+            ),
+        };
+        if *notice == Notice::Answers {
+            // After trouble, the next trouble is news again.
+            self.said.clear();
+        }
+        self.say(severity, kind, &text);
+    }
+
+    /// The same kind of trouble is told once a minute, with how often it was.
+    fn say(&mut self, severity: Severity, kind: &'static str, text: &str) {
+        let now = self.shared.now().steady;
+        let said = self.said.entry(kind).or_insert((Duration::ZERO, 0));
+        if said.0 > Duration::ZERO && now < said.0 + SAY_INTERVAL {
+            said.1 += 1;
+            return;
+        }
+        let again = std::mem::replace(said, (now.max(Duration::from_nanos(1)), 0)).1;
+        if again > 0 {
+            self.host.log(severity, &format!("{text} [and {again} times since this was last said]"));
+        } else {
+            self.host.log(severity, text);
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        let Some(deadline) = self.closing else { return false };
+        let now = self.shared.now().steady;
+        let idle = self.destination.in_flight() == 0;
+        let nothing_more = self.destination.queued() == 0
+            || self.shared.target().is_none()
+            || self.destination.wake(now).is_some_and(|at| at >= deadline);
+        now >= deadline || self.mapper_done && idle && nothing_more
+    }
+
+    /// Cuts what is still on its way, leaves the rest where it came from, and says how it all ended.
+    fn end(mut self, inbox: &Receiver<Message>) {
+        self.shared.budget.close();
+        if self.destination.in_flight() > 0 {
+            self.client.shutdown();
+        }
+        while self.destination.in_flight() > 0 {
+            let Ok(message) = inbox.recv_timeout(CUT_GRACE) else { break };
+            self.hear(message);
+        }
+        while !self.mapper_done {
+            let Ok(message) = inbox.recv_timeout(CUT_GRACE) else { break };
+            self.hear(message);
+        }
+        inbox.try_iter().for_each(|message| self.hear(message));
+        for batch in self.destination.drain() {
+            self.step(Step::Release(batch));
+        }
+        if self.volatile {
+            let snapshot = self.ledger.snapshot();
+            for category in Category::ALL {
+                self.shared.recorder.end(*category, Outcome::Lost, snapshot.pending(*category));
+            }
+        }
+        self.publish();
+        let snapshot = self.ledger.snapshot();
+        self.summarise(snapshot);
+    }
+}
+
+/// Reads a DSN from a file, a mounted Secret more often than not.
+pub(crate) fn read_dsn(file: &Path) -> Result<Dsn, String> {
+    const KEEPS: &str = "the last good value stays in use";
+    let text =
+        std::fs::read_to_string(file).map_err(|error| format!("dsn_file = {}: {error}; {KEEPS}", file.display()))?;
+    Dsn::parse(text.trim()).map_err(|expected| format!("dsn_file = {}: expected {expected}; {KEEPS}", file.display()))
+}

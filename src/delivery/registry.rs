@@ -1,0 +1,237 @@
+//! Chunks that the host holds and will offer again: their progress outlives a flush, and an instance.
+//!
+//! The host can only retry whole chunks, and during a hot reload a chunk that one instance began is finished by the
+//! next. So progress lives in the process, under the chunk's identity: instance, destination settings, tag and bytes.
+
+use super::slot::{Slot, Slots, Verdict};
+use super::ticket::{Bits, Home, Standing, Ticket};
+use crate::ledger::{Category, Outcome, Recorder};
+use once_cell::sync::Lazy;
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+use xxhash_rust::xxh3::Xxh3;
+
+/// A chunk not offered again for this long is believed to be gone from the host.
+const ABANDONED_AFTER: Duration = Duration::from_secs(3_600);
+
+static CHUNKS: Lazy<Mutex<HashMap<u128, Vec<Entry>>>> = Lazy::new(Mutex::default);
+static GENERATIONS: AtomicU64 = AtomicU64::new(0);
+
+#[derive(Debug)]
+struct Entry {
+    ticket: Arc<Ticket>,
+    /// The instance that works on it.
+    generation: u64,
+    records: u32,
+    /// The flush that waits for it.
+    waiter: Option<Arc<Slot>>,
+    touched: Instant,
+}
+
+/// An instance's view of the chunks that the host holds.
+#[derive(Debug)]
+pub struct Registry {
+    /// Hash of the instance's name and destination settings.
+    instance: u128,
+    generation: u64,
+    slots: Arc<Slots>,
+    recorder: Recorder,
+}
+
+impl Registry {
+    /// The view of a new instance. `instance` is the same text for the same instance across a reload.
+    #[must_use]
+    pub fn new(instance: &str, slots: Arc<Slots>, recorder: Recorder) -> Self {
+        let instance = xxhash_rust::xxh3::xxh3_128(instance.as_bytes());
+        Self { instance, generation: GENERATIONS.fetch_add(1, Relaxed), slots, recorder }
+    }
+
+    /// A chunk's identity.
+    #[must_use]
+    pub fn identity(&self, tag: &[u8], data: &[u8]) -> u128 {
+        let mut hash = Xxh3::new();
+        hash.update(&self.instance.to_le_bytes());
+        hash.update(&(tag.len() as u64).to_le_bytes());
+        hash.update(tag);
+        hash.update(data);
+        hash.digest128()
+    }
+
+    /// The ticket of a chunk that a flush waits for: the one left by an earlier flush that has returned, else a new
+    /// one. An equal chunk whose flush still waits is another chunk.
+    pub fn join(&self, slot: Arc<Slot>, tag: &[u8], data: &[u8], now: Duration) -> Arc<Ticket> {
+        let identity = self.identity(tag, data);
+        let mut chunks = lock();
+        let entries = chunks.entry(identity).or_default();
+        if let Some(entry) = entries.iter_mut().find(|entry| entry.is_free()) {
+            let old = entry.waiter.replace(slot);
+            entry.touched = Instant::now();
+            if entry.generation != self.generation {
+                self.adopt(entry, identity, now);
+            }
+            let ticket = Arc::clone(&entry.ticket);
+            drop(chunks);
+            if let Some(old) = old {
+                self.slots.answer(&old, Verdict::Retry);
+            }
+            return ticket;
+        }
+        let records = crate::chunk::count(data);
+        self.recorder.take(u64::from(records));
+        let ticket = self.ticket(identity, now, Default::default());
+        let (waiter, touched) = (Some(slot), Instant::now());
+        entries.push(Entry { ticket: Arc::clone(&ticket), generation: self.generation, records, waiter, touched });
+        ticket
+    }
+
+    /// Takes over what an earlier instance has left: its settled records stay settled, the rest is ours now.
+    fn adopt(&self, entry: &mut Entry, identity: u128, now: Duration) {
+        let settled = entry.ticket.settled();
+        for category in Category::ALL {
+            let rest = entry.records.saturating_sub(settled[*category as usize].len());
+            self.recorder.readopt(*category, u64::from(rest));
+        }
+        entry.ticket = self.ticket(identity, now, settled);
+        entry.generation = self.generation;
+    }
+
+    fn ticket(&self, identity: u128, now: Duration, settled: [Bits; 2]) -> Arc<Ticket> {
+        Arc::new(Ticket::new(Home::Host(identity), now, self.recorder.clone(), settled))
+    }
+
+    /// Tells the waiting flush how its chunk stands.
+    pub fn finish(&self, identity: u128, ticket: &Arc<Ticket>, standing: Standing) {
+        let mut chunks = lock();
+        let Some(entries) = chunks.get_mut(&identity) else { return };
+        let Some(at) = entries.iter().position(|entry| Arc::ptr_eq(&entry.ticket, ticket)) else { return };
+        entries[at].touched = Instant::now();
+        let verdict = if standing == Standing::Done { Verdict::Ok } else { Verdict::Retry };
+        let heard = entries[at].waiter.take().is_some_and(|slot| self.slots.answer(&slot, verdict));
+        // When the flush has already left with RETRY, the entry stays for the next one, which is then told OK at once.
+        if standing == Standing::Done && heard {
+            entries.swap_remove(at);
+            if entries.is_empty() {
+                chunks.remove(&identity);
+            }
+        }
+    }
+
+    /// Forgets chunks that the host has not offered again for an hour, and ends their records as abandoned.
+    pub fn sweep(&self) {
+        let mut chunks = lock();
+        chunks.retain(|_, entries| {
+            entries.retain(|entry| {
+                let gone = entry.generation == self.generation
+                    && entry.is_free()
+                    && entry.touched.elapsed() > ABANDONED_AFTER
+                    && entry.ticket.standing() != Standing::Busy;
+                if gone {
+                    entry.ticket.end_rest(entry.records, Outcome::Abandoned);
+                }
+                !gone
+            });
+            !entries.is_empty()
+        });
+    }
+
+    /// Lets every waiting flush go with RETRY: the instance is closing.
+    pub fn release_all(&self) {
+        let mut left = Vec::new();
+        for entry in lock().values_mut().flatten().filter(|entry| entry.generation == self.generation) {
+            left.extend(entry.waiter.take());
+        }
+        for slot in left {
+            self.slots.answer(&slot, Verdict::Retry);
+        }
+    }
+}
+
+impl Entry {
+    fn is_free(&self) -> bool {
+        self.waiter.as_ref().is_none_or(|slot| slot.is_left())
+    }
+}
+
+fn lock() -> MutexGuard<'static, HashMap<u128, Vec<Entry>>> {
+    CHUNKS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::Ledger;
+
+    const CHUNK: &[u8] = &[0x92, 1, 0x80, 0x92, 2, 0x80];
+
+    struct Setup {
+        ledger: Ledger,
+        slots: Arc<Slots>,
+        registry: Registry,
+    }
+
+    fn setup(name: &str) -> Setup {
+        let (ledger, slots) = (Ledger::default(), Arc::new(Slots::new()));
+        let registry = Registry::new(name, Arc::clone(&slots), ledger.recorder());
+        Setup { ledger, slots, registry }
+    }
+
+    fn join(setup: &Setup, slot: &Arc<Slot>) -> Arc<Ticket> {
+        setup.registry.join(Arc::clone(slot), b"tag", CHUNK, Duration::ZERO)
+    }
+
+    fn slot(setup: &Setup) -> Arc<Slot> {
+        setup.slots.fill(b"tag", CHUNK).unwrap()
+    }
+
+    #[test]
+    fn a_chunk_offered_again_joins_its_progress_and_is_counted_once() {
+        let setup = setup("join");
+        let first = slot(&setup);
+        let ticket = join(&setup, &first);
+        assert_eq!(setup.slots.wait(first, Duration::ZERO), Verdict::Retry);
+        let again = slot(&setup);
+        assert!(Arc::ptr_eq(&join(&setup, &again), &ticket));
+        assert_eq!(setup.ledger.snapshot().records, 2);
+        setup.registry.finish(setup.registry.identity(b"tag", CHUNK), &ticket, Standing::Done);
+        assert_eq!(setup.slots.wait(again, Duration::ZERO), Verdict::Ok);
+        // After the OK the same bytes are a new chunk.
+        assert!(!Arc::ptr_eq(&join(&setup, &slot(&setup)), &ticket));
+    }
+
+    #[test]
+    fn an_equal_chunk_flushed_meanwhile_is_another_chunk() {
+        let setup = setup("equal");
+        let (one, two) = (slot(&setup), slot(&setup));
+        assert!(!Arc::ptr_eq(&join(&setup, &one), &join(&setup, &two)));
+        assert_eq!(setup.ledger.snapshot().records, 4);
+    }
+
+    #[test]
+    fn what_was_finished_after_the_flush_had_left_is_ok_at_once() {
+        let setup = setup("late");
+        let first = slot(&setup);
+        let ticket = join(&setup, &first);
+        assert_eq!(setup.slots.wait(first, Duration::ZERO), Verdict::Retry);
+        let identity = setup.registry.identity(b"tag", CHUNK);
+        setup.registry.finish(identity, &ticket, Standing::Done);
+        assert!(Arc::ptr_eq(&join(&setup, &slot(&setup)), &ticket));
+    }
+
+    #[test]
+    fn the_next_generation_adopts_what_is_settled() {
+        let old = setup("reload");
+        let first = slot(&old);
+        let ticket = join(&old, &first);
+        ticket.end(Category::Event, 0, Outcome::Filtered);
+        old.registry.release_all();
+        assert_eq!(old.slots.wait(first, Duration::ZERO), Verdict::Retry);
+        let new = setup("reload");
+        let adopted = join(&new, &slot(&new));
+        assert!(!Arc::ptr_eq(&adopted, &ticket));
+        assert!(!adopted.claim(Category::Event, 0) && adopted.claim(Category::Event, 1));
+        let now = new.ledger.snapshot();
+        assert_eq!((now.records, now.pending(Category::Event), now.pending(Category::Log)), (0, 1, 2));
+    }
+}

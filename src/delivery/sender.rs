@@ -1,0 +1,47 @@
+//! A sender: takes an envelope, posts it, reports. Holds nothing of the host and nothing of the instance.
+
+use super::http::{Client, Sent};
+use super::ticket::Ticket;
+use super::{Target, answer, pump};
+use crate::clock::Clock;
+use crate::envelope::Batch;
+use crate::options::Compress;
+use crossbeam_channel::{Receiver, Sender};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// One request to make.
+#[derive(Debug)]
+pub(crate) struct Job {
+    pub(crate) batch: Batch<Ticket>,
+    pub(crate) target: Arc<Target>,
+    pub(crate) encoding: Compress,
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub(crate) struct Done {
+    pub(crate) batch: Batch<Ticket>,
+    pub(crate) sent: Sent,
+    pub(crate) took: Duration,
+}
+
+/// Buffers beyond this are given back between requests.
+const MAX_KEPT: usize = 2 << 20;
+
+/// Sends until the channel closes.
+pub(crate) fn run(inbox: &Receiver<Job>, client: &Client, clock: &dyn Clock, done: &Sender<pump::Message>) {
+    let (mut envelope, mut body) = (Vec::new(), Vec::new());
+    for job in inbox {
+        let start = clock.now();
+        envelope.clear();
+        job.batch.write(&mut envelope, &job.target.dsn.expose(), &answer::rfc3339(start.wall));
+        let sent = client.post(&job.target.dsn, job.encoding, &envelope, &mut body, start.wall);
+        let took = clock.now().steady.saturating_sub(start.steady);
+        if done.send(pump::Message::Done(Box::new(Done { batch: job.batch, sent, took }))).is_err() {
+            return;
+        }
+        envelope.shrink_to(MAX_KEPT);
+        body.shrink_to(MAX_KEPT);
+    }
+}

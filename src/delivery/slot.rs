@@ -1,0 +1,215 @@
+//! The meeting point of a flush and our threads: a chunk's bytes one way, a verdict the other.
+//!
+//! Slots are made once and reused, because the flush stack is 24 KiB and unguarded on many hosts: it copies bytes in,
+//! waits, and does nothing else that could fail or need room.
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// What the host is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The chunk is ours.
+    Ok,
+    /// The chunk stays the host's.
+    Retry,
+    /// There is no chunk or no instance to speak of.
+    Error,
+}
+
+/// A chunk on its way in.
+#[derive(Debug, Default)]
+pub struct Slot {
+    state: Mutex<State>,
+    answered: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    tag: Vec<u8>,
+    data: Vec<u8>,
+    verdict: Option<Verdict>,
+    /// The flush has stopped waiting; whoever answers then recycles the slot.
+    left: bool,
+}
+
+/// All slots and spare buffers of an instance.
+#[derive(Debug)]
+pub struct Slots {
+    free: (Sender<Arc<Slot>>, Receiver<Arc<Slot>>),
+    buffers: (Sender<Vec<u8>>, Receiver<Vec<u8>>),
+}
+
+/// Chunks that can be on their way in at once; more flushes than this get RETRY.
+const SLOTS: usize = 512;
+
+/// Spare buffers kept, and how large each may be: bounds what an idle instance holds.
+const BUFFERS: usize = 2;
+const MAX_SPARE: usize = 4 << 20;
+
+impl Slots {
+    /// Makes the slots.
+    #[must_use]
+    pub fn new() -> Self {
+        let slots = Self { free: bounded(SLOTS), buffers: bounded(BUFFERS) };
+        (0..SLOTS).for_each(|_| slots.recycle(Arc::default()));
+        slots
+    }
+
+    /// A slot filled with a chunk; `None` when all are taken or memory is short. Never aborts.
+    #[must_use]
+    pub fn fill(&self, tag: &[u8], data: &[u8]) -> Option<Arc<Slot>> {
+        let slot = self.free.1.try_recv().ok()?;
+        let filled = {
+            let mut state = slot.lock();
+            state.verdict = None;
+            state.left = false;
+            if state.data.capacity() == 0 {
+                state.data = self.buffers.1.try_recv().unwrap_or_default();
+            }
+            copy(&mut state.tag, tag) && copy(&mut state.data, data)
+        };
+        if filled {
+            return Some(slot);
+        }
+        self.recycle(slot);
+        None
+    }
+
+    /// Makes a slot free again.
+    pub fn recycle(&self, slot: Arc<Slot>) {
+        {
+            let mut state = slot.lock();
+            if state.data.capacity() > 0 {
+                let data = std::mem::take(&mut state.data);
+                self.spare(data);
+            }
+        }
+        // There is room for every slot that was ever made.
+        let _ = self.free.0.try_send(slot);
+    }
+
+    /// Keeps a buffer for a later chunk, if it is of a usual size.
+    pub fn spare(&self, mut buffer: Vec<u8>) {
+        buffer.clear();
+        if buffer.capacity() <= MAX_SPARE {
+            let _ = self.buffers.0.try_send(buffer);
+        }
+    }
+
+    /// Answers a slot and says whether the flush heard it; the last of the two sides to be done with it recycles it.
+    pub fn answer(&self, slot: &Arc<Slot>, verdict: Verdict) -> bool {
+        let left = {
+            let mut state = slot.lock();
+            state.verdict = Some(verdict);
+            state.left
+        };
+        if left {
+            self.recycle(Arc::clone(slot));
+        } else {
+            slot.answered.notify_one();
+        }
+        !left
+    }
+
+    /// Waits for the answer; RETRY when there is none in time.
+    pub fn wait(&self, slot: Arc<Slot>, longest: Duration) -> Verdict {
+        let start = Instant::now();
+        let mut state = slot.lock();
+        let verdict = loop {
+            if let Some(verdict) = state.verdict {
+                break verdict;
+            }
+            let left = longest.saturating_sub(start.elapsed());
+            if left.is_zero() {
+                state.left = true;
+                return Verdict::Retry;
+            }
+            state = slot.answered.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+        };
+        drop(state);
+        self.recycle(slot);
+        verdict
+    }
+}
+
+impl Default for Slots {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+fn copy(to: &mut Vec<u8>, from: &[u8]) -> bool {
+    to.clear();
+    if to.try_reserve_exact(from.len()).is_err() {
+        return false;
+    }
+    to.extend_from_slice(from);
+    true
+}
+
+impl Slot {
+    /// The chunk: tag and bytes. Empty when taken before.
+    #[must_use]
+    pub fn take(&self) -> (Vec<u8>, Vec<u8>) {
+        let mut state = self.lock();
+        (std::mem::take(&mut state.tag), std::mem::take(&mut state.data))
+    }
+
+    /// Bytes of the chunk.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.lock().data.len()
+    }
+
+    /// Whether the flush has stopped waiting.
+    #[must_use]
+    pub fn is_left(&self) -> bool {
+        self.lock().left
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flush_that_left_is_told_to_retry_and_its_slot_comes_back() {
+        let slots = Slots::new();
+        let slot = slots.fill(b"tag", b"data").unwrap();
+        let ours = Arc::clone(&slot);
+        assert_eq!(slots.wait(slot, Duration::ZERO), Verdict::Retry);
+        assert!(ours.is_left());
+        assert_eq!(slots.free.1.len(), SLOTS - 1);
+        slots.answer(&ours, Verdict::Ok);
+        assert_eq!(slots.free.1.len(), SLOTS);
+    }
+
+    #[test]
+    fn an_answer_reaches_the_flush_that_waits() {
+        let slots = Arc::new(Slots::new());
+        let slot = slots.fill(b"tag", b"data").unwrap();
+        let (ours, other) = (Arc::clone(&slot), Arc::clone(&slots));
+        let answering = std::thread::spawn(move || {
+            assert_eq!(ours.take(), (b"tag".to_vec(), b"data".to_vec()));
+            other.answer(&ours, Verdict::Ok);
+        });
+        assert_eq!(slots.wait(slot, Duration::from_secs(60)), Verdict::Ok);
+        answering.join().unwrap();
+        assert_eq!(slots.free.1.len(), SLOTS);
+    }
+
+    #[test]
+    fn when_every_slot_is_taken_there_is_none() {
+        let slots = Slots::new();
+        let taken: Vec<_> = (0..SLOTS).map(|_| slots.fill(b"", b"x").unwrap()).collect();
+        assert!(slots.fill(b"", b"x").is_none());
+        taken.into_iter().for_each(|slot| slots.recycle(slot));
+        assert!(slots.fill(b"", b"x").is_some());
+    }
+}

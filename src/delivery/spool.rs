@@ -1,0 +1,464 @@
+//! Chunks on disk until Sentry has them: a directory of plain chunk files.
+//!
+//! A spool file is a chunk that any reader of ours understands: before each chunk that the host handed over stands one
+//! group marker whose metadata says `{"out_sentry": {"version": 1, "tag": ..., "length": bytes, "records": n}}`. Beside
+//! it, `<name>.progress` says line by line what is settled. A file appears under its name only after its bytes are safe
+//! (write, sync, rename, sync of the directory); one sync serves all chunks that waited for it. When everything in a
+//! file is settled, both are deleted.
+
+use super::ticket::Bits;
+use crate::chunk::msgpack::Value;
+use crate::chunk::{Entry, entries};
+use crate::ledger::Category;
+use std::fmt::Write as _;
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+const VERSION: u64 = 1;
+const SUFFIX: &str = "msgpack";
+const PROGRESS: &str = "progress";
+
+/// An open spool. Dropping it unlocks the directory.
+#[derive(Debug)]
+pub struct Spool {
+    path: PathBuf,
+    /// Held for its lock.
+    _lock: File,
+    bytes: Arc<AtomicU64>,
+    last: u64,
+    /// Hash of the mapping settings, so that a file mapped under others is not believed to be.
+    settings: u64,
+}
+
+/// One chunk inside a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Segment {
+    /// The chunk's tag.
+    pub tag: Vec<u8>,
+    /// Its bytes.
+    pub data: Vec<u8>,
+    /// How many records it holds.
+    pub records: u32,
+}
+
+/// A file of the spool.
+#[derive(Debug)]
+pub struct Unit {
+    path: PathBuf,
+    size: u64,
+    settings: u64,
+    /// Records in all its segments.
+    pub records: u32,
+    bytes: Arc<AtomicU64>,
+    progress: Mutex<Option<File>>,
+}
+
+/// A file found at start, with what is known to be settled.
+#[derive(Debug)]
+pub struct Recovered {
+    /// The file.
+    pub unit: Unit,
+    /// Records whose items are settled.
+    pub settled: [Bits; 2],
+    /// Records of each category that some process has still to account for.
+    pub unsettled: [u32; 2],
+}
+
+/// Why a spool could not be opened.
+#[derive(Debug)]
+pub enum OpenError {
+    /// Another instance holds it, perhaps one that is ending.
+    Locked,
+    /// The directory cannot be made or written.
+    Io(io::Error),
+}
+
+impl Spool {
+    /// Opens a spool directory, making it where needed, and finds what an earlier process left.
+    ///
+    /// # Errors
+    /// [`OpenError`]; both kinds may pass by themselves.
+    pub fn open(path: &Path, settings: u64) -> Result<(Self, Vec<Recovered>), OpenError> {
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(OpenError::Io)?;
+        let lock = private().truncate(false).open(path.join("lock")).map_err(OpenError::Io)?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(OpenError::Locked),
+            Err(TryLockError::Error(error)) => return Err(OpenError::Io(error)),
+        }
+        let bytes = Arc::new(AtomicU64::new(0));
+        let mut spool = Self { path: path.to_owned(), _lock: lock, bytes, last: 0, settings };
+        let recovered = spool.recover().map_err(OpenError::Io)?;
+        Ok((spool, recovered))
+    }
+
+    /// Bytes of all chunk files.
+    #[must_use]
+    pub fn bytes(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.bytes)
+    }
+
+    /// Writes segments as one file and returns it once it is safe on disk.
+    ///
+    /// # Errors
+    /// Any error of the file system; nothing is then left behind under a name that counts.
+    pub fn commit(&mut self, segments: &[Segment], wall: Duration) -> io::Result<Unit> {
+        self.last = (wall.as_micros() as u64).max(self.last + 1);
+        let path = self.path.join(format!("{:020}.{SUFFIX}", self.last));
+        let temporary = path.with_extension("tmp");
+        let written = write_synced(&temporary, segments).and_then(|size| {
+            fs::rename(&temporary, &path)?;
+            File::open(&self.path)?.sync_all()?;
+            Ok(size)
+        });
+        let size = written.inspect_err(|_| {
+            let _ = fs::remove_file(&temporary);
+            let _ = fs::remove_file(&path);
+        })?;
+        let records = segments.iter().map(|segment| segment.records).sum();
+        Ok(self.unit(path, size, records))
+    }
+
+    fn unit(&self, path: PathBuf, size: u64, records: u32) -> Unit {
+        self.bytes.fetch_add(size, Relaxed);
+        let (bytes, settings) = (Arc::clone(&self.bytes), self.settings);
+        Unit { path, size, settings, records, bytes, progress: Mutex::default() }
+    }
+
+    fn recover(&mut self) -> io::Result<Vec<Recovered>> {
+        let mut names: Vec<PathBuf> = fs::read_dir(&self.path)?.filter_map(|entry| Some(entry.ok()?.path())).collect();
+        names.sort();
+        let mut found = Vec::new();
+        for path in names {
+            match path.extension().and_then(|extension| extension.to_str()) {
+                // Never renamed, so never answered for.
+                Some("tmp") => drop(fs::remove_file(&path)),
+                Some(PROGRESS) if !path.with_extension(SUFFIX).exists() => drop(fs::remove_file(&path)),
+                Some(SUFFIX) => found.push(self.recover_file(path)?),
+                _ => {}
+            }
+        }
+        Ok(found)
+    }
+
+    fn recover_file(&mut self, path: PathBuf) -> io::Result<Recovered> {
+        let number = path.file_stem().and_then(|stem| stem.to_str()?.parse().ok());
+        self.last = self.last.max(number.unwrap_or(0));
+        let segments = read_segments(&path)?;
+        let records = segments.iter().map(|segment| segment.records).sum();
+        let size = fs::metadata(&path)?.len();
+        let unit = self.unit(path, size, records);
+        let (settled, local) = unit.read_progress();
+        let unsettled = std::array::from_fn(|c| {
+            let local = local.map_or(0, |local| local[c]);
+            records.saturating_sub(settled[c].len()).saturating_sub(local)
+        });
+        Ok(Recovered { unit, settled, unsettled })
+    }
+}
+
+impl Unit {
+    /// Reads the chunks back.
+    ///
+    /// # Errors
+    /// Any error of the file system.
+    pub fn read(&self) -> io::Result<Vec<Segment>> {
+        read_segments(&self.path)
+    }
+
+    /// Whether an earlier process has already accounted for what never became an item, under the same settings.
+    #[must_use]
+    pub fn was_mapped(&self) -> bool {
+        self.read_progress().1.is_some()
+    }
+
+    /// Notes that every record has been looked at, and how many ended without an item.
+    pub(super) fn note_mapped(&self, local: [u32; 2]) {
+        self.note(&format!("mapped {:016x} {} {}\n", self.settings, local[0], local[1]));
+    }
+
+    /// Notes records that Sentry has, or that have ended otherwise.
+    pub(super) fn note_settled(&self, category: Category, records: &[u32]) {
+        let mut line = String::new();
+        let mut at = 0;
+        while at < records.len() {
+            let mut end = at;
+            while end + 1 < records.len() && records[end + 1] == records[end] + 1 {
+                end += 1;
+            }
+            let _ = writeln!(line, "{} {}-{}", category.name(), records[at], records[end]);
+            at = end + 1;
+        }
+        if !line.is_empty() {
+            self.note(&line);
+        }
+    }
+
+    /// One write a note: after a kill a note is there whole or not at all, and a torn one has no line end.
+    /// What cannot be noted is sent again after a crash, which is the lesser evil; the file system's own complaint
+    /// reaches the log through the next commit.
+    fn note(&self, line: &str) {
+        let mut file = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
+        if file.is_none() {
+            *file = private().append(true).open(self.path.with_extension(PROGRESS)).ok();
+        }
+        if let Some(file) = file.as_mut() {
+            let _ = file.write_all(line.as_bytes());
+        }
+    }
+
+    fn read_progress(&self) -> ([Bits; 2], Option<[u32; 2]>) {
+        let text = fs::read_to_string(self.path.with_extension(PROGRESS)).unwrap_or_default();
+        let mut settled: [Bits; 2] = Default::default();
+        let mut local = None;
+        for line in text.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n')) {
+            let mut words = line.split(' ');
+            match words.next() {
+                Some("mapped") => local = parse_mapped(words, self.settings),
+                Some("event") => insert_range(&mut settled[0], words.next(), self.records),
+                Some("log") => insert_range(&mut settled[1], words.next(), self.records),
+                _ => {}
+            }
+        }
+        (settled, local)
+    }
+
+    /// Deletes the file: everything in it is settled.
+    pub fn remove(&self) {
+        // The chunk goes first: progress without a chunk is swept up at the next start, the reverse would send again.
+        let _ = fs::remove_file(&self.path);
+        let _ = fs::remove_file(self.path.with_extension(PROGRESS));
+    }
+}
+
+impl Drop for Unit {
+    fn drop(&mut self) {
+        self.bytes.fetch_sub(self.size, Relaxed);
+    }
+}
+
+fn parse_mapped<'w>(mut words: impl Iterator<Item = &'w str>, settings: u64) -> Option<[u32; 2]> {
+    let same = words.next() == Some(format!("{settings:016x}").as_str());
+    let local = [words.next()?.parse().ok()?, words.next()?.parse().ok()?];
+    same.then_some(local)
+}
+
+fn insert_range(bits: &mut Bits, range: Option<&str>, records: u32) {
+    let Some((Ok(from), Ok(to))) = range.and_then(|r| r.split_once('-')).map(|(a, b)| (a.parse(), b.parse::<u32>()))
+    else {
+        return;
+    };
+    for record in from..=to.min(records.saturating_sub(1)) {
+        bits.insert(record);
+    }
+}
+
+fn private() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.create(true).write(true).mode(0o600);
+    options
+}
+
+fn write_synced(path: &Path, segments: &[Segment]) -> io::Result<u64> {
+    let mut file = private().truncate(true).open(path)?;
+    let mut size = 0;
+    for segment in segments {
+        let header = header(segment);
+        file.write_all(&header)?;
+        file.write_all(&segment.data)?;
+        size += (header.len() + segment.data.len()) as u64;
+    }
+    file.sync_all()?;
+    Ok(size)
+}
+
+/// The group marker before a chunk.
+fn header(segment: &Segment) -> Vec<u8> {
+    use rmp::encode::{write_array_len, write_map_len, write_str, write_str_len, write_uint};
+    let mut out = Vec::with_capacity(96 + segment.tag.len());
+    let written = (|| {
+        write_array_len(&mut out, 2)?;
+        write_array_len(&mut out, 2)?;
+        out.extend_from_slice(&[0xd7, 0, 255, 255, 255, 255, 0, 0, 0, 0]);
+        write_map_len(&mut out, 1)?;
+        write_str(&mut out, "out_sentry")?;
+        write_map_len(&mut out, 4)?;
+        write_str(&mut out, "version")?;
+        write_uint(&mut out, VERSION)?;
+        write_str(&mut out, "tag")?;
+        write_str_len(&mut out, segment.tag.len() as u32)?;
+        out.extend_from_slice(&segment.tag);
+        write_str(&mut out, "length")?;
+        write_uint(&mut out, segment.data.len() as u64)?;
+        write_str(&mut out, "records")?;
+        write_uint(&mut out, u64::from(segment.records))?;
+        write_map_len(&mut out, 0)
+    })();
+    debug_assert!(written.is_ok(), "writing to a Vec cannot fail");
+    out
+}
+
+fn read_segments(path: &Path) -> io::Result<Vec<Segment>> {
+    let mut bytes = Vec::new();
+    File::open(path)?.read_to_end(&mut bytes)?;
+    Ok(split(&bytes))
+}
+
+/// Splits a file's bytes at its markers. What follows no marker (a torn or foreign file) is kept as a chunk without a
+/// tag: its records still count.
+#[must_use]
+pub fn split(mut bytes: &[u8]) -> Vec<Segment> {
+    let mut segments = Vec::new();
+    while !bytes.is_empty() {
+        let (tag, data) = match marker(bytes) {
+            Some((tag, header, length)) => (tag, &bytes[header..header + length.min(bytes.len() - header)]),
+            None => (&b""[..], bytes),
+        };
+        let records = crate::chunk::count(data);
+        segments.push(Segment { tag: tag.to_vec(), data: data.to_vec(), records });
+        let end = data.as_ptr_range().end as usize - bytes.as_ptr() as usize;
+        bytes = &bytes[end..];
+    }
+    segments
+}
+
+/// Tag, length of the marker itself, and length of the chunk behind it.
+fn marker(bytes: &[u8]) -> Option<(&[u8], usize, usize)> {
+    let Some(Entry::GroupStart(record)) = entries(bytes).next() else { return None };
+    let about = record.metadata.get("out_sentry")?.map()?;
+    let tag = about.get("tag")?.text()?;
+    match (about.get("version")?, about.get("length")?) {
+        (Value::UInt(VERSION), Value::UInt(length)) => Some((tag, record.raw.len(), usize::try_from(length).ok()?)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RECORD: &[u8] = &[0x92, 0x92, 0xd7, 0, 0, 0, 0, 9, 0, 0, 0, 5, 0x80, 0x81, 0xa1, b'k', 1];
+
+    struct Directory(PathBuf);
+
+    impl Directory {
+        fn new(name: &str) -> Self {
+            let path = std::env::temp_dir().join(format!("out_sentry-spool-{name}-{}", std::process::id()));
+            let _ = fs::remove_dir_all(&path);
+            Self(path)
+        }
+    }
+
+    impl Drop for Directory {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    fn segment(tag: &str, records: u32) -> Segment {
+        Segment { tag: tag.into(), data: RECORD.repeat(records as usize), records }
+    }
+
+    fn open(directory: &Directory) -> (Spool, Vec<Recovered>) {
+        Spool::open(&directory.0, 7).expect("the spool opens")
+    }
+
+    #[test]
+    fn what_is_committed_is_found_again_with_its_progress() {
+        let directory = Directory::new("found");
+        {
+            let (mut spool, found) = open(&directory);
+            assert!(found.is_empty());
+            let unit = spool.commit(&[segment("a.b", 2), segment("c", 3)], Duration::from_secs(1)).unwrap();
+            unit.note_settled(Category::Log, &[0, 1, 2, 4]);
+            unit.note_settled(Category::Event, &[3]);
+            spool.commit(&[segment("d", 1)], Duration::from_secs(1)).unwrap();
+        }
+        let (_spool, found) = open(&directory);
+        assert_eq!(found.len(), 2);
+        assert_eq!(found[0].unit.read().unwrap(), [segment("a.b", 2), segment("c", 3)]);
+        assert_eq!(found[0].unsettled, [4, 1]);
+        assert!(found[0].settled[1].has(4) && !found[0].settled[1].has(3));
+        assert_eq!(found[1].unsettled, [1, 1]);
+    }
+
+    #[test]
+    fn what_was_counted_by_an_earlier_process_is_not_counted_again_under_the_same_settings() {
+        let directory = Directory::new("mapped");
+        {
+            let (mut spool, _) = open(&directory);
+            let unit = spool.commit(&[segment("a", 5)], Duration::from_secs(1)).unwrap();
+            unit.note_mapped([5, 2]);
+            unit.note_settled(Category::Log, &[0]);
+        }
+        let (spool, found) = open(&directory);
+        assert_eq!(found[0].unsettled, [0, 2]);
+        drop((spool, found));
+        let (_, found) = Spool::open(&directory.0, 8).expect("the spool opens");
+        assert_eq!(found[0].unsettled, [5, 4]);
+    }
+
+    #[test]
+    fn a_settled_unit_leaves_nothing_behind() {
+        let directory = Directory::new("remove");
+        let (mut spool, _) = open(&directory);
+        let unit = spool.commit(&[segment("a", 1)], Duration::from_secs(1)).unwrap();
+        assert!(spool.bytes().load(Relaxed) > 0);
+        unit.note_settled(Category::Log, &[0]);
+        unit.remove();
+        drop(unit);
+        assert_eq!(spool.bytes().load(Relaxed), 0);
+        let left: Vec<_> = fs::read_dir(&directory.0).unwrap().map(|e| e.unwrap().file_name()).collect();
+        assert_eq!(left, ["lock"]);
+    }
+
+    #[test]
+    fn one_live_instance_per_directory() {
+        let directory = Directory::new("locked");
+        let held = open(&directory);
+        assert!(matches!(Spool::open(&directory.0, 7), Err(OpenError::Locked)));
+        drop(held);
+        open(&directory);
+    }
+
+    #[test]
+    fn torn_files_and_torn_notes_are_survived() {
+        let directory = Directory::new("torn");
+        {
+            let (mut spool, _) = open(&directory);
+            let unit = spool.commit(&[segment("a", 3)], Duration::from_secs(1)).unwrap();
+            unit.note_settled(Category::Log, &[0]);
+            let mut notes = fs::read_to_string(unit.path.with_extension(PROGRESS)).unwrap();
+            notes.push_str("log 1-2");
+            fs::write(unit.path.with_extension(PROGRESS), notes).unwrap();
+            let bytes = fs::read(&unit.path).unwrap();
+            fs::write(&unit.path, &bytes[..bytes.len() - 3]).unwrap();
+            fs::write(directory.0.join("5.tmp"), b"never acknowledged").unwrap();
+            fs::write(directory.0.join(format!("{:020}.{SUFFIX}", 9)), [0xc1; 40]).unwrap();
+        }
+        let (_spool, found) = open(&directory);
+        assert_eq!(found.len(), 2);
+        // A foreign file is one undecodable record; the torn one keeps its two whole records and one undecodable.
+        assert_eq!((found[0].unit.records, found[1].unit.records), (1, 3));
+        assert_eq!(found[1].unsettled, [3, 2]);
+        assert!(!directory.0.join("5.tmp").exists());
+    }
+
+    #[test]
+    fn nobody_else_can_read_the_spool() {
+        use std::os::unix::fs::PermissionsExt;
+        let directory = Directory::new("mode");
+        let (mut spool, _) = open(&directory);
+        let unit = spool.commit(&[segment("a", 1)], Duration::from_secs(1)).unwrap();
+        unit.note_settled(Category::Log, &[0]);
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(&directory.0), 0o700);
+        assert_eq!(mode(&unit.path), 0o600);
+        assert_eq!(mode(&unit.path.with_extension(PROGRESS)), 0o600);
+    }
+}

@@ -1,0 +1,221 @@
+//! The thread that waits for the disk, so that no flush waits longer than one sync.
+
+use super::slot::{Slot, Verdict};
+use super::spool::{OpenError, Segment, Spool};
+use super::ticket::{Home, Ticket};
+use super::{Job as MapperJob, Shared, lock};
+use crate::delivery::pump::Severity;
+use crate::ledger::Category;
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError};
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+/// Work for the spooler.
+#[derive(Debug)]
+pub(crate) enum Job {
+    /// A chunk whose flush waits for the disk.
+    Chunk(Arc<Slot>),
+    /// Nothing more will come.
+    Close,
+}
+
+/// Most bytes that one sync serves: bounds memory and the wait of the first chunk in the group.
+const GROUP_BYTES: usize = 8 << 20;
+
+/// How often a spool that could not be opened is tried again.
+const REOPEN: Duration = Duration::from_secs(1);
+
+/// The backlog of an earlier process waits up to this long, so that a cluster that restarts does not come back at once.
+const REPLAY_DELAY: Duration = Duration::from_secs(2);
+
+struct Spooler<'s> {
+    shared: &'s Shared,
+    to_mapper: &'s Sender<MapperJob>,
+    spool: Option<Spool>,
+    /// Chunks that are safe although their flush had left with RETRY: when they come again they are ours already.
+    late: HashMap<u128, u32>,
+}
+
+/// Spools until told to close.
+pub(crate) fn run(shared: &Shared, path: &Path, settings: u64, inbox: &Receiver<Job>, to_mapper: &Sender<MapperJob>) {
+    let mut spooler = Spooler { shared, to_mapper, spool: None, late: HashMap::new() };
+    spooler.open(path, settings);
+    spooler.serve(path, settings, inbox);
+    for job in inbox.try_iter() {
+        if let Job::Chunk(slot) = job {
+            shared.slots.answer(&slot, Verdict::Retry);
+        }
+    }
+}
+
+/// Takes what else is waiting; whether the end was among it.
+fn gather(inbox: &Receiver<Job>, group: &mut Vec<Arc<Slot>>) -> bool {
+    let mut bytes = group.iter().map(|slot| slot.bytes()).sum::<usize>();
+    while bytes < GROUP_BYTES {
+        match inbox.try_recv() {
+            Ok(Job::Chunk(slot)) => {
+                bytes += slot.bytes();
+                group.push(slot);
+            }
+            Ok(Job::Close) => return true,
+            Err(_) => return false,
+        }
+    }
+    false
+}
+
+impl Spooler<'_> {
+    fn serve(&mut self, path: &Path, settings: u64, inbox: &Receiver<Job>) {
+        loop {
+            match inbox.recv_timeout(REOPEN) {
+                Ok(Job::Chunk(slot)) => {
+                    let mut group = vec![slot];
+                    let closing = gather(inbox, &mut group);
+                    if self.spool.is_none() {
+                        self.open(path, settings);
+                    }
+                    self.commit(group);
+                    if closing {
+                        return;
+                    }
+                }
+                Ok(Job::Close) | Err(RecvTimeoutError::Disconnected) => return,
+                Err(RecvTimeoutError::Timeout) if self.spool.is_none() => self.open(path, settings),
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+        }
+    }
+
+    fn open(&mut self, path: &Path, settings: u64) {
+        match Spool::open(path, settings) {
+            Ok((spool, recovered)) => {
+                *lock(&self.shared.spool_bytes) = spool.bytes();
+                self.spool = Some(spool);
+                self.replay(recovered);
+            }
+            Err(OpenError::Locked) => self.shared.say(
+                Severity::Warn,
+                "spool locked",
+                format!(
+                    "spool {} is held by another instance, perhaps one that is ending; chunks wait at the host until it \
+                     is free (two outputs must not share a spool_path)",
+                    path.display()
+                ),
+            ),
+            Err(OpenError::Io(error)) => self.shared.say(
+                Severity::Error,
+                "spool unusable",
+                format!("spool {} cannot be used, chunks wait at the host: {error}", path.display()),
+            ),
+        }
+    }
+
+    /// Queues what an earlier process left. It counts in this one.
+    fn replay(&self, recovered: Vec<super::spool::Recovered>) {
+        if recovered.is_empty() {
+            return;
+        }
+        let (files, bytes) = (recovered.len(), lock(&self.shared.spool_bytes).load(Relaxed));
+        self.shared.say(Severity::Info, "replay", format!("{files} files ({bytes} bytes) in the spool are sent again"));
+        let now = self.shared.now();
+        let delay = REPLAY_DELAY.mul_f64(f64::from(now.wall.subsec_nanos() % 1_000) / 1_000.0);
+        for found in recovered {
+            for category in Category::ALL {
+                self.shared.recorder.readopt(*category, u64::from(found.unsettled[*category as usize]));
+            }
+            self.shared.recorder.replayed(u64::from(found.unsettled.into_iter().max().unwrap_or(0)));
+            let counted = found.unit.was_mapped();
+            let recorder = self.shared.recorder.clone();
+            let ticket = Ticket::new(Home::Spool(found.unit), now.steady, recorder, found.settled);
+            if counted {
+                ticket.local_outcomes_are_counted();
+            }
+            lock(&self.shared.backlog).push_back((Arc::new(ticket), now.steady + delay));
+        }
+    }
+
+    fn commit(&mut self, group: Vec<Arc<Slot>>) {
+        let mut segments = Vec::with_capacity(group.len());
+        let mut waiting = Vec::with_capacity(group.len());
+        for slot in group {
+            let (tag, data) = slot.take();
+            self.shared.waiting.fetch_sub(data.len() as u64, Relaxed);
+            if slot.is_left() {
+                self.shared.slots.answer(&slot, Verdict::Retry);
+            } else if self.is_late(&tag, &data) {
+                self.shared.slots.answer(&slot, Verdict::Ok);
+            } else {
+                let records = crate::chunk::count(&data);
+                segments.push(Segment { tag, data, records });
+                waiting.push(slot);
+            }
+        }
+        if segments.is_empty() {
+            return;
+        }
+        match self.write(&segments) {
+            Ok(ticket) => self.committed(ticket, segments, &waiting),
+            Err(reason) => {
+                if let Some((kind, text)) = reason {
+                    self.shared.say(Severity::Warn, kind, text);
+                }
+                for slot in &waiting {
+                    self.shared.slots.answer(slot, Verdict::Retry);
+                }
+                segments.into_iter().for_each(|segment| self.shared.slots.spare(segment.data));
+            }
+        }
+    }
+
+    fn write(&mut self, segments: &[Segment]) -> Result<Arc<Ticket>, Option<(&'static str, String)>> {
+        let Some(spool) = self.spool.as_mut() else { return Err(None) };
+        let size: usize = segments.iter().map(|segment| segment.data.len()).sum();
+        let (used, most) = (spool.bytes().load(Relaxed), self.shared.settings.spool_max_size);
+        if used > 0 && used + size as u64 > most {
+            let text =
+                format!("spool is full ({used} of {most} bytes): chunks wait at the host until Sentry takes some");
+            return Err(Some(("spool full", text)));
+        }
+        let now = self.shared.now();
+        let unit = spool.commit(segments, now.wall).map_err(|error| {
+            Some(("spool write", format!("cannot write the spool, chunks wait at the host: {error}")))
+        })?;
+        let recorder = self.shared.recorder.clone();
+        Ok(Arc::new(Ticket::new(Home::Spool(unit), now.steady, recorder, Default::default())))
+    }
+
+    fn committed(&mut self, ticket: Arc<Ticket>, segments: Vec<Segment>, waiting: &[Arc<Slot>]) {
+        let records: u32 = segments.iter().map(|segment| segment.records).sum();
+        self.shared.recorder.take(u64::from(records));
+        for (slot, segment) in waiting.iter().zip(&segments) {
+            if !self.shared.slots.answer(slot, Verdict::Ok) {
+                *self.late.entry(self.shared.registry.identity(&segment.tag, &segment.data)).or_default() += 1;
+            }
+        }
+        // A mapper that is behind reads it from the disk when it gets there.
+        let job = MapperJob::Spooled(Arc::clone(&ticket), segments);
+        if self.shared.has_room(0) && !self.shared.closing.load(Relaxed) {
+            if let Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) = self.to_mapper.try_send(job) {
+                self.shared.park(&ticket);
+            }
+        } else {
+            self.shared.park(&ticket);
+        }
+    }
+
+    fn is_late(&mut self, tag: &[u8], data: &[u8]) -> bool {
+        if self.late.is_empty() {
+            return false;
+        }
+        let identity = self.shared.registry.identity(tag, data);
+        let Some(count) = self.late.get_mut(&identity) else { return false };
+        *count -= 1;
+        if *count == 0 {
+            self.late.remove(&identity);
+        }
+        true
+    }
+}

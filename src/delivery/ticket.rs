@@ -1,0 +1,287 @@
+//! What has become of a chunk's records: settled, on their way, or waiting where they came from.
+//!
+//! A ticket is what makes delivery exact although the host can only retry whole chunks: a chunk that comes again sends
+//! what is not settled and not on its way, and nothing else.
+
+use super::spool::Unit;
+use crate::ledger::{Category, Outcome, Recorder};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// Where a chunk's bytes can be read again.
+#[derive(Debug)]
+pub enum Home {
+    /// Nowhere: what is not delivered at exit is lost.
+    Memory,
+    /// At the host, which offers the chunk again after RETRY; the number is the chunk's identity.
+    Host(u128),
+    /// In a spool file.
+    Spool(Unit),
+}
+
+/// A chunk's progress.
+#[derive(Debug)]
+pub struct Ticket {
+    /// Where its bytes can be read again.
+    pub home: Home,
+    /// Steady time when it was taken.
+    pub taken: Duration,
+    recorder: Recorder,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    settled: [Bits; 2],
+    in_flight: [Bits; 2],
+    outstanding: u32,
+    /// Every record has been looked at since the chunk was last read.
+    mapped: bool,
+    /// Some record has been left where it came from.
+    parked: bool,
+    /// Outcomes that were decided here and not by Sentry, per category.
+    local: [u32; 2],
+    /// An earlier process has counted those already.
+    local_counted: bool,
+}
+
+/// How a chunk stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// Items are on their way, or records have not been looked at.
+    Busy,
+    /// Every record has ended.
+    Done,
+    /// What is left waits where it came from.
+    Parked,
+}
+
+/// A growing set of record numbers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Bits(Vec<u64>);
+
+impl Bits {
+    /// Whether a number is in the set.
+    #[must_use]
+    pub fn has(&self, n: u32) -> bool {
+        self.0.get(n as usize / 64).is_some_and(|word| word >> (n % 64) & 1 == 1)
+    }
+
+    /// Adds a number; whether it was new.
+    pub fn insert(&mut self, n: u32) -> bool {
+        let (word, bit) = (n as usize / 64, 1 << (n % 64));
+        if word >= self.0.len() {
+            self.0.resize(word + 1, 0);
+        }
+        let new = self.0[word] & bit == 0;
+        self.0[word] |= bit;
+        new
+    }
+
+    /// Takes a number out; whether it was there.
+    pub fn remove(&mut self, n: u32) -> bool {
+        let had = self.has(n);
+        if had {
+            self.0[n as usize / 64] &= !(1 << (n % 64));
+        }
+        had
+    }
+
+    /// How many numbers are in the set.
+    #[must_use]
+    pub fn len(&self) -> u32 {
+        self.0.iter().map(|word| word.count_ones()).sum()
+    }
+}
+
+impl Ticket {
+    /// A ticket for a chunk whose records are already counted as taken, some of them perhaps already settled.
+    #[must_use]
+    pub fn new(home: Home, taken: Duration, recorder: Recorder, settled: [Bits; 2]) -> Self {
+        let state = State {
+            settled,
+            in_flight: Default::default(),
+            outstanding: 0,
+            mapped: false,
+            parked: false,
+            local: [0; 2],
+            local_counted: false,
+        };
+        Self { home, taken, recorder, state: Mutex::new(state) }
+    }
+
+    /// An earlier process has counted what ended without an item.
+    pub fn local_outcomes_are_counted(&self) {
+        self.lock().local_counted = true;
+    }
+
+    /// Before the chunk is read (again).
+    pub fn begin(&self) {
+        let mut state = self.lock();
+        state.mapped = false;
+        state.parked = false;
+    }
+
+    /// After the chunk has been read.
+    pub fn mapped(&self) -> Standing {
+        let mut state = self.lock();
+        state.mapped = true;
+        if let Home::Spool(unit) = &self.home {
+            unit.note_mapped(state.local);
+        }
+        state.standing()
+    }
+
+    /// Whether a record still needs an item; if so it counts as on its way from now on.
+    pub fn claim(&self, category: Category, record: u32) -> bool {
+        let mut state = self.lock();
+        let c = category as usize;
+        let free = !state.settled[c].has(record) && state.in_flight[c].insert(record);
+        state.outstanding += u32::from(free);
+        free
+    }
+
+    /// Leaves a record where it came from, unless it is settled or on its way.
+    pub fn park(&self, category: Category, record: u32) {
+        let mut state = self.lock();
+        let c = category as usize;
+        if !state.settled[c].has(record) && !state.in_flight[c].has(record) {
+            state.parked = true;
+        }
+    }
+
+    /// Ends a record without an item, once.
+    pub fn end(&self, category: Category, record: u32, outcome: Outcome) {
+        let mut state = self.lock();
+        let c = category as usize;
+        if state.in_flight[c].has(record) || !state.settled[c].insert(record) {
+            return;
+        }
+        state.local[c] += 1;
+        let waited = matches!(outcome, Outcome::RateLimited | Outcome::Rejected | Outcome::Abandoned | Outcome::Lost);
+        if waited || !state.local_counted {
+            self.recorder.end(category, outcome, 1);
+        }
+    }
+
+    /// Ends records whose items were on their way.
+    pub fn settle(&self, category: Category, records: impl Iterator<Item = u32>, outcome: Outcome) -> Standing {
+        let mut state = self.lock();
+        let c = category as usize;
+        let mut ended = Vec::new();
+        for record in records {
+            if state.in_flight[c].remove(record) {
+                state.outstanding -= 1;
+                if state.settled[c].insert(record) {
+                    ended.push(record);
+                }
+            }
+        }
+        if let Home::Spool(unit) = &self.home {
+            unit.note_settled(category, &ended);
+        }
+        self.recorder.end(category, outcome, ended.len() as u64);
+        state.standing()
+    }
+
+    /// Takes items back that were on their way: their records wait where they came from.
+    pub fn release(&self, category: Category, records: impl Iterator<Item = u32>) -> Standing {
+        let mut state = self.lock();
+        for record in records {
+            if state.in_flight[category as usize].remove(record) {
+                state.outstanding -= 1;
+                state.parked = true;
+            }
+        }
+        state.standing()
+    }
+
+    /// How the chunk stands.
+    #[must_use]
+    pub fn standing(&self) -> Standing {
+        self.lock().standing()
+    }
+
+    /// The settled records of each category.
+    #[must_use]
+    pub fn settled(&self) -> [Bits; 2] {
+        self.lock().settled.clone()
+    }
+
+    /// Ends whatever has not ended, of `records` records, in one way; for chunks that nobody will offer again.
+    pub fn end_rest(&self, records: u32, outcome: Outcome) {
+        for category in Category::ALL {
+            for record in 0..records {
+                self.end(*category, record, outcome);
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn standing(&self) -> Standing {
+        match (self.mapped && self.outstanding == 0, self.parked) {
+            (false, _) => Standing::Busy,
+            (true, true) => Standing::Parked,
+            (true, false) => Standing::Done,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::Ledger;
+
+    fn ticket(ledger: &Ledger) -> Ticket {
+        ledger.recorder().take(3);
+        Ticket::new(Home::Host(0), Duration::ZERO, ledger.recorder(), Default::default())
+    }
+
+    #[test]
+    fn a_chunk_that_comes_again_claims_only_what_is_neither_settled_nor_on_its_way() {
+        let ledger = Ledger::default();
+        let ticket = ticket(&ledger);
+        ticket.begin();
+        (0..3).for_each(|record| ticket.end(Category::Event, record, Outcome::Filtered));
+        let claimed = |ticket: &Ticket| (0..3).filter(|r| ticket.claim(Category::Log, *r)).collect::<Vec<_>>();
+        assert_eq!(claimed(&ticket), [0, 1, 2]);
+        assert_eq!(ticket.mapped(), Standing::Busy);
+        assert_eq!(ticket.settle(Category::Log, [0].into_iter(), Outcome::Accepted), Standing::Busy);
+        assert_eq!(ticket.release(Category::Log, [1].into_iter()), Standing::Busy);
+        ticket.begin();
+        assert_eq!(claimed(&ticket), [1]);
+        ticket.mapped();
+        assert_eq!(ticket.settle(Category::Log, [1, 2].into_iter(), Outcome::Accepted), Standing::Done);
+        let now = ledger.snapshot();
+        assert_eq!(now.outcome(Category::Log, Outcome::Accepted), 3);
+        assert_eq!(now.outcome(Category::Event, Outcome::Filtered), 3);
+    }
+
+    #[test]
+    fn nothing_is_counted_twice() {
+        let ledger = Ledger::default();
+        let ticket = ticket(&ledger);
+        assert!(ticket.claim(Category::Log, 0));
+        ticket.end(Category::Log, 0, Outcome::Filtered);
+        ticket.settle(Category::Log, [0, 0].into_iter(), Outcome::Accepted);
+        ticket.settle(Category::Log, [0].into_iter(), Outcome::Accepted);
+        ticket.end(Category::Log, 0, Outcome::Filtered);
+        assert_eq!(ledger.snapshot().outcome(Category::Log, Outcome::Accepted), 1);
+        assert_eq!(ledger.snapshot().pending(Category::Log), 2);
+        ticket.end_rest(3, Outcome::Lost);
+        assert_eq!(ledger.snapshot().pending(Category::Log), 0);
+    }
+
+    #[test]
+    fn what_is_parked_waits() {
+        let ledger = Ledger::default();
+        let ticket = ticket(&ledger);
+        ticket.park(Category::Log, 0);
+        assert_eq!(ticket.mapped(), Standing::Parked);
+    }
+}

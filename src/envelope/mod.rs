@@ -1,0 +1,302 @@
+//! Items gathered into envelopes, by count and bytes. Pure: no clock, no thread, no socket.
+//!
+//! Format: <https://develop.sentry.dev/sdk/foundations/transport/envelopes/>. Events travel alone, logs by the hundred,
+//! never both together, so that an answer is never ambiguous. The header is written at each attempt, because Sentry
+//! shifts every time in an envelope whose `sent_at` is old.
+
+use crate::ledger::Category;
+use crate::record::identity::EventId;
+use crate::record::json::Object;
+use crate::record::{SDK_NAME, SDK_VERSION};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Most bytes of one container of logs, uncompressed.
+pub const MAX_LOG_BYTES: usize = 1_000_000;
+
+const LOG_PREFIX: &[u8] =
+    br#"{"version":2,"ingest_settings":{"infer_ip":"never","infer_user_agent":"never"},"items":["#;
+const LOG_SUFFIX: &[u8] = b"]}";
+
+/// Items of one category on their way, and whose they are. `T` is what answers for them.
+#[derive(Debug)]
+pub struct Batch<T> {
+    /// What the items are.
+    pub category: Category,
+    /// Times it has been sent.
+    pub attempts: u32,
+    /// Steady time when its first item came in.
+    pub opened: Duration,
+    /// Whether it comes from a spool's backlog.
+    pub replay: bool,
+    /// Bytes that are accounted for in the memory budget while it lives.
+    pub reserved: u64,
+    event_id: Option<EventId>,
+    /// The items' JSON; logs with commas between them.
+    payload: Vec<u8>,
+    items: Vec<Item>,
+    owners: Vec<Owner<T>>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Item {
+    record: u32,
+    /// Where its JSON ends in the payload.
+    end: u32,
+}
+
+/// From the item at `first` on, all belong to `ticket`.
+#[derive(Debug)]
+struct Owner<T> {
+    ticket: Arc<T>,
+    first: u32,
+}
+
+impl<T> Batch<T> {
+    /// An empty batch that builds in `buffer`.
+    #[must_use]
+    pub fn new(category: Category, mut buffer: Vec<u8>, opened: Duration, replay: bool) -> Self {
+        buffer.clear();
+        let (items, owners) = (Vec::new(), Vec::new());
+        Self { category, attempts: 0, opened, replay, reserved: 0, event_id: None, payload: buffer, items, owners }
+    }
+
+    /// Number of items.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.items.len()
+    }
+
+    /// Whether there is nothing to send.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.items.is_empty()
+    }
+
+    /// Bytes of JSON.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.payload.len()
+    }
+
+    /// The buffer to append the next item's JSON to.
+    pub fn open(&mut self) -> &mut Vec<u8> {
+        if !self.items.is_empty() {
+            self.payload.push(b',');
+        }
+        &mut self.payload
+    }
+
+    /// Ends the item opened last.
+    pub fn close(&mut self, ticket: &Arc<T>, record: u32, event_id: Option<EventId>) {
+        let position = self.items.len() as u32;
+        if self.owners.last().is_none_or(|owner| !Arc::ptr_eq(&owner.ticket, ticket)) {
+            self.owners.push(Owner { ticket: Arc::clone(ticket), first: position });
+        }
+        self.items.push(Item { record, end: self.payload.len() as u32 });
+        self.event_id = event_id;
+    }
+
+    /// The records of each owner, in order.
+    pub fn owners(&self) -> impl Iterator<Item = (&Arc<T>, impl Iterator<Item = u32> + '_)> {
+        self.owners.iter().enumerate().map(|(at, owner)| {
+            let end = self.owners.get(at + 1).map_or(self.items.len(), |next| next.first as usize);
+            (&owner.ticket, self.items[owner.first as usize..end].iter().map(|item| item.record))
+        })
+    }
+
+    /// Splits off the items from `at` on; `at` lies inside.
+    #[must_use]
+    pub fn split_off(&mut self, at: usize) -> Self {
+        let cut = self.items[at - 1].end;
+        // The comma between the halves belongs to neither.
+        let payload = self.payload[cut as usize + 1..].to_vec();
+        self.payload.truncate(cut as usize);
+        let moved = self.items.split_off(at).into_iter();
+        let items = moved.map(|item| Item { end: item.end - cut - 1, ..item }).collect();
+        let mut owners: Vec<Owner<T>> = Vec::new();
+        for (position, owner) in self.owners.iter().enumerate() {
+            let end = self.owners.get(position + 1).map_or(u32::MAX, |next| next.first);
+            if end > at as u32 {
+                let first = owner.first.saturating_sub(at as u32);
+                owners.push(Owner { ticket: Arc::clone(&owner.ticket), first });
+            }
+        }
+        self.owners.retain(|owner| owner.first < at as u32);
+        let (category, attempts, opened, replay) = (self.category, self.attempts, self.opened, self.replay);
+        // The budget is freed with the front half.
+        Self { category, attempts, opened, replay, reserved: 0, event_id: None, payload, items, owners }
+    }
+
+    /// Writes the whole envelope.
+    pub fn write(&self, out: &mut Vec<u8>, dsn: &str, sent_at: &str) {
+        let mut header = Object::begin(out);
+        if let Some(id) = self.event_id {
+            header.text("event_id", &id.hex());
+        }
+        header.text("dsn", dsn);
+        header.text("sent_at", sent_at);
+        let mut sdk = Object::begin(header.key("sdk"));
+        sdk.text("name", SDK_NAME);
+        sdk.text("version", SDK_VERSION);
+        sdk.end();
+        header.end();
+        out.push(b'\n');
+        match self.category {
+            Category::Event => self.write_event(out),
+            Category::Log => self.write_logs(out),
+        }
+        out.push(b'\n');
+    }
+
+    fn write_event(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(format!("{{\"type\":\"event\",\"length\":{}}}\n", self.payload.len()).as_bytes());
+        out.extend_from_slice(&self.payload);
+    }
+
+    fn write_logs(&self, out: &mut Vec<u8>) {
+        let length = LOG_PREFIX.len() + self.payload.len() + LOG_SUFFIX.len();
+        let header = format!(
+            "{{\"type\":\"log\",\"item_count\":{},\"content_type\":\"application/vnd.sentry.items.log+json\",\"length\":{length}}}\n",
+            self.items.len(),
+        );
+        for part in [header.as_bytes(), LOG_PREFIX, &self.payload, LOG_SUFFIX] {
+            out.extend_from_slice(part);
+        }
+    }
+
+    /// Gives the buffer back for reuse.
+    #[must_use]
+    pub fn into_buffer(self) -> Vec<u8> {
+        self.payload
+    }
+}
+
+/// Gathers logs until an envelope is full.
+#[derive(Debug)]
+pub struct Collector<T> {
+    max_items: usize,
+    open: Option<Batch<T>>,
+}
+
+impl<T> Collector<T> {
+    /// A collector of at most `max_items` logs an envelope.
+    #[must_use]
+    pub fn new(max_items: usize) -> Self {
+        Self { max_items, open: None }
+    }
+
+    /// The buffer for the next log.
+    pub fn open(&mut self, now: Duration, replay: bool) -> &mut Vec<u8> {
+        self.open.get_or_insert_with(|| Batch::new(Category::Log, Vec::new(), now, replay)).open()
+    }
+
+    /// Ends the log opened last; an envelope that is full with it comes back. A log that would make it too large
+    /// begins the next one.
+    pub fn close(&mut self, ticket: &Arc<T>, record: u32) -> Option<Batch<T>> {
+        let batch = self.open.as_mut()?;
+        batch.close(ticket, record, None);
+        if batch.bytes() > MAX_LOG_BYTES && batch.len() > 1 {
+            let last = batch.split_off(batch.len() - 1);
+            return self.open.replace(last);
+        }
+        if batch.len() >= self.max_items { self.open.take() } else { None }
+    }
+
+    /// The open envelope, if it holds anything.
+    pub fn seal(&mut self) -> Option<Batch<T>> {
+        self.open.take().filter(|batch| !batch.is_empty())
+    }
+
+    /// When the open envelope's first log came in.
+    #[must_use]
+    pub fn opened(&self) -> Option<Duration> {
+        self.open.as_ref().map(|batch| batch.opened)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Duration = Duration::ZERO;
+
+    fn filled(collector: &mut Collector<u8>, ticket: &Arc<u8>, record: u32, json: &[u8]) -> Option<Batch<u8>> {
+        collector.open(NOW, false).extend_from_slice(json);
+        collector.close(ticket, record)
+    }
+
+    fn records(batch: &Batch<u8>) -> Vec<(u8, Vec<u32>)> {
+        batch.owners().map(|(ticket, records)| (**ticket, records.collect())).collect()
+    }
+
+    fn text(batch: &Batch<u8>) -> String {
+        let mut out = Vec::new();
+        batch.write(&mut out, "http://k@h/1", "2026-11-23T00:00:00Z");
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn envelopes_are_full_by_count() {
+        let (mut collector, ticket) = (Collector::new(2), Arc::new(1));
+        assert!(filled(&mut collector, &ticket, 0, b"{\"a\":1}").is_none());
+        let batch = filled(&mut collector, &ticket, 1, b"{\"a\":2}").unwrap();
+        assert!(collector.seal().is_none());
+        let text = text(&batch);
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines.len(), 3);
+        let header: serde_json::Value = serde_json::from_str(lines[1]).unwrap();
+        assert_eq!(header["item_count"], 2);
+        assert_eq!(header["length"], lines[2].len());
+        assert!(lines[2].ends_with("\"items\":[{\"a\":1},{\"a\":2}]}"), "{}", lines[2]);
+    }
+
+    #[test]
+    fn a_log_that_would_make_an_envelope_too_large_begins_the_next() {
+        let (mut collector, ticket) = (Collector::new(100), Arc::new(1));
+        let big = vec![b'1'; MAX_LOG_BYTES - 10];
+        assert!(filled(&mut collector, &ticket, 0, &big).is_none());
+        let first = filled(&mut collector, &ticket, 1, b"22222222222").unwrap();
+        assert_eq!((first.len(), first.bytes()), (1, big.len()));
+        assert_eq!(records(&collector.seal().unwrap()), [(1, vec![1])]);
+    }
+
+    #[test]
+    fn splitting_keeps_every_item_with_its_owner() {
+        let (mut collector, one, two) = (Collector::new(100), Arc::new(1), Arc::new(2));
+        for (ticket, record) in [(&one, 5), (&one, 6), (&two, 0), (&two, 1), (&one, 7)] {
+            assert!(filled(&mut collector, ticket, record, record.to_string().as_bytes()).is_none());
+        }
+        for at in 1..5 {
+            let mut front = collector.seal().unwrap();
+            let back = front.split_off(at);
+            assert_eq!((front.len(), back.len()), (at, 5 - at));
+            let all: Vec<u32> = [&front, &back].iter().flat_map(|b| records(b)).flat_map(|(_, r)| r).collect();
+            assert_eq!(all, [5, 6, 0, 1, 7], "split at {at}");
+            let owners: Vec<u8> = [&front, &back]
+                .iter()
+                .flat_map(|b| records(b))
+                .flat_map(|(t, r)| std::iter::repeat_n(t, r.len()))
+                .collect();
+            assert_eq!(owners, [1, 1, 2, 2, 1], "split at {at}");
+            for half in [&front, &back] {
+                let text = text(half);
+                let payload: serde_json::Value = serde_json::from_str(text.lines().nth(2).unwrap()).unwrap();
+                assert_eq!(payload["items"].as_array().unwrap().len(), half.len());
+            }
+            for (ticket, record) in [(&one, 5), (&one, 6), (&two, 0), (&two, 1), (&one, 7)] {
+                let _ = filled(&mut collector, ticket, record, record.to_string().as_bytes());
+            }
+        }
+    }
+
+    #[test]
+    fn an_event_travels_alone_with_its_id_in_the_header() {
+        let mut batch = Batch::new(Category::Event, Vec::new(), NOW, false);
+        batch.open().extend_from_slice(b"{}");
+        batch.close(&Arc::new(1), 0, Some(EventId([7; 16])));
+        let text = text(&batch);
+        assert!(text.starts_with("{\"event_id\":\"07070707"), "{text}");
+        assert!(text.ends_with("\n{\"type\":\"event\",\"length\":2}\n{}\n"), "{text}");
+    }
+}

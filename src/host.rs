@@ -1,0 +1,386 @@
+//! The host's functions as safe Rust: properties, log, and the metrics registry.
+//!
+//! Layouts and their history: Fluent Bit's `include/fluent-bit/flb_api.h` and `lib/cmetrics`. What an older host lacks is
+//! never touched: the table grew over the versions and carries no length, so [`Table::new`] is told how much of it may
+//! be read. The metrics functions are looked up by name, because they are no declared interface; without them the
+//! summary lines still say everything.
+#![expect(unsafe_code, reason = "calls through the host's function table; every block argues its case")]
+
+use crate::delivery::{Host, Report, Severity};
+use crate::ledger::{Category, DURATION_BUCKETS, Outcome, Status};
+use libc::{c_char, c_double, c_int, c_void};
+use std::ffi::{CStr, CString};
+use std::fmt;
+use std::sync::Mutex;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// `struct flb_api`: what the host offers a plugin. Fields behind the first exist from 2.0.0 on.
+#[repr(C)]
+#[derive(Debug)]
+pub struct Api {
+    output_get_property: unsafe extern "C" fn(*const c_char, *mut c_void) -> *const c_char,
+    input_get_property: Option<unsafe extern "C" fn(*const c_char, *mut c_void) -> *const c_char>,
+    output_get_cmt_instance: Option<unsafe extern "C" fn(*mut c_void) -> *mut c_void>,
+    input_get_cmt_instance: Option<unsafe extern "C" fn(*mut c_void) -> *mut c_void>,
+    log_print: Option<unsafe extern "C" fn(c_int, *const c_char, c_int, *const c_char, ...)>,
+    input_log_check: Option<unsafe extern "C" fn(*mut c_void, c_int) -> c_int>,
+    output_log_check: Option<unsafe extern "C" fn(*mut c_void, c_int) -> c_int>,
+}
+
+const _: () = assert!(std::mem::offset_of!(Api, log_print) == 4 * size_of::<usize>());
+const _: () = assert!(std::mem::offset_of!(Api, output_log_check) == 6 * size_of::<usize>());
+
+/// `FLB_LOG_*` of flb_log.h.
+fn level(severity: Severity) -> c_int {
+    match severity {
+        Severity::Error => 1,
+        Severity::Warn => 2,
+        Severity::Info => 3,
+    }
+}
+
+/// The function table together with the instance that it is asked about.
+#[derive(Clone, Copy)]
+pub struct Table {
+    api: *const Api,
+    instance: *mut c_void,
+    /// Whether the host is new enough for more than the first field.
+    complete: bool,
+}
+
+// SAFETY: the table is constant for the life of the process, and the host's functions for properties, log and log level
+// only read; see flb_api.c, flb_log.c, flb_output.c.
+unsafe impl Send for Table {}
+// SAFETY: as above.
+unsafe impl Sync for Table {}
+
+impl Table {
+    /// # Safety
+    /// `api` points to the host's table, of seven fields at least if `complete`, and stays valid; `instance` is the
+    /// output instance that Init was called for, and stays valid until its Exit returns.
+    #[must_use]
+    pub unsafe fn new(api: *const c_void, instance: *mut c_void, complete: bool) -> Self {
+        Self { api: api.cast(), instance, complete }
+    }
+
+    /// A property of the instance's section.
+    #[must_use]
+    pub fn property(&self, name: &str) -> Option<String> {
+        let name = CString::new(name).ok()?;
+        // SAFETY: `new` promises a table; its first field exists in every version.
+        let get = unsafe { (*self.api).output_get_property };
+        // SAFETY: a NUL-terminated name and a live instance.
+        let value = unsafe { get(name.as_ptr(), self.instance) };
+        if value.is_null() {
+            return None;
+        }
+        // SAFETY: the host owns the string, NUL-terminated, at least until the instance ends; it is copied at once.
+        let text = unsafe { CStr::from_ptr(value) };
+        Some(text.to_string_lossy().into_owned())
+    }
+
+    fn log(&self, severity: Severity, text: &CStr) {
+        if !self.complete {
+            eprintln!("[{severity:?}] {}", text.to_string_lossy());
+            return;
+        }
+        // SAFETY: `complete` promises the whole table.
+        let api = unsafe { &*self.api };
+        let (Some(check), Some(print)) = (api.output_log_check, api.log_print) else { return };
+        // SAFETY: a live instance; the host reads its level.
+        if unsafe { check(self.instance, level(severity)) } == 0 {
+            return;
+        }
+        // SAFETY: the format takes one string, and that is what it gets, NUL-terminated.
+        unsafe { print(level(severity), c"out_sentry".as_ptr(), 0, c"%s".as_ptr(), text.as_ptr()) };
+    }
+
+    fn metrics_root(&self) -> Option<*mut c_void> {
+        if !self.complete {
+            return None;
+        }
+        // SAFETY: `complete` promises the field.
+        let get = unsafe { (*self.api).output_get_cmt_instance }?;
+        // SAFETY: a live instance.
+        let root = unsafe { get(self.instance) };
+        (!root.is_null()).then_some(root)
+    }
+}
+
+impl fmt::Debug for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Table").field("complete", &self.complete).finish_non_exhaustive()
+    }
+}
+
+/// A function of the host by name, if the host exports it.
+fn symbol(name: &CStr) -> Option<*mut c_void> {
+    // SAFETY: looking a name up among what is loaded has no precondition.
+    let found = unsafe { libc::dlsym(libc::RTLD_DEFAULT, name.as_ptr()) };
+    (!found.is_null()).then_some(found)
+}
+
+type Create = unsafe extern "C" fn(
+    *mut c_void,
+    *const c_char,
+    *const c_char,
+    *const c_char,
+    *const c_char,
+    c_int,
+    *const *const c_char,
+) -> *mut c_void;
+type CreateHistogram = unsafe extern "C" fn(
+    *mut c_void,
+    *const c_char,
+    *const c_char,
+    *const c_char,
+    *const c_char,
+    *mut c_void,
+    c_int,
+    *const *const c_char,
+) -> *mut c_void;
+type Buckets = unsafe extern "C" fn(*const c_double, usize) -> *mut c_void;
+type Update = unsafe extern "C" fn(*mut c_void, u64, c_double, c_int, *const *const c_char) -> c_int;
+
+/// The functions of cmetrics that are used.
+#[derive(Clone, Copy)]
+struct Cmetrics {
+    counter_create: Create,
+    counter_set: Update,
+    gauge_create: Create,
+    gauge_set: Update,
+    buckets: Buckets,
+    histogram_create: CreateHistogram,
+    observe: Update,
+}
+
+impl Cmetrics {
+    fn find() -> Option<Self> {
+        let create = symbol(c"cmt_counter_create")?;
+        let gauge_create = symbol(c"cmt_gauge_create")?;
+        let (counter_set, gauge_set) = (symbol(c"cmt_counter_set")?, symbol(c"cmt_gauge_set")?);
+        let observe = symbol(c"cmt_histogram_observe")?;
+        let (buckets, histogram) = (symbol(c"cmt_histogram_buckets_create_size")?, symbol(c"cmt_histogram_create")?);
+        Some(Self {
+            // SAFETY: this is the signature in cmt_counter.h of every host that has the table.
+            counter_create: unsafe { std::mem::transmute::<*mut c_void, Create>(create) },
+            // SAFETY: as in cmt_counter.h.
+            counter_set: unsafe { std::mem::transmute::<*mut c_void, Update>(counter_set) },
+            // SAFETY: as in cmt_gauge.h.
+            gauge_create: unsafe { std::mem::transmute::<*mut c_void, Create>(gauge_create) },
+            // SAFETY: as in cmt_gauge.h.
+            gauge_set: unsafe { std::mem::transmute::<*mut c_void, Update>(gauge_set) },
+            // SAFETY: as in cmt_histogram.h.
+            buckets: unsafe { std::mem::transmute::<*mut c_void, Buckets>(buckets) },
+            // SAFETY: as in cmt_histogram.h.
+            histogram_create: unsafe { std::mem::transmute::<*mut c_void, CreateHistogram>(histogram) },
+            // SAFETY: as in cmt_histogram.h.
+            observe: unsafe { std::mem::transmute::<*mut c_void, Update>(observe) },
+        })
+    }
+}
+
+/// A metric of the host's registry; the host frees it with the instance.
+#[derive(Clone, Copy)]
+struct Metric {
+    metric: *mut c_void,
+    update: Update,
+}
+
+impl Metric {
+    fn update(&self, value: f64, labels: &[&CStr]) {
+        let pointers: Vec<*const c_char> = labels.iter().map(|label| label.as_ptr()).collect();
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos() as u64;
+        // SAFETY: the metric lives until its instance ends, after our last thread; every label is NUL-terminated, and
+        // their number is that of the metric's keys.
+        unsafe { (self.update)(self.metric, now, value, pointers.len() as c_int, pointers.as_ptr()) };
+    }
+}
+
+/// The metrics of contract and README, in the host's registry.
+pub struct Metrics {
+    name: CString,
+    records: Metric,
+    items: Metric,
+    requests: Metric,
+    sent_bytes: Metric,
+    pending_items: Metric,
+    pending_bytes: Metric,
+    spool_bytes: Metric,
+    oldest: Metric,
+    destinations: Metric,
+    duration: Metric,
+}
+
+/// States of a destination.
+const STATES: [&CStr; 4] = [c"ok", c"limited", c"unreachable", c"misconfigured"];
+
+impl Metrics {
+    /// Registers the metrics with every combination of labels: adding one later would change a list that the engine
+    /// walks without a lock. `None` where the host lacks the functions.
+    fn register(table: &Table, name: &str) -> Option<Self> {
+        let (root, cmetrics) = (table.metrics_root()?, Cmetrics::find()?);
+        let counter = |name: &CStr, help: &CStr, keys: &[&CStr]| {
+            make(cmetrics.counter_create, root, name, help, keys)
+                .map(|metric| Metric { metric, update: cmetrics.counter_set })
+        };
+        let gauge = |name: &CStr, help: &CStr, keys: &[&CStr]| {
+            make(cmetrics.gauge_create, root, name, help, keys)
+                .map(|metric| Metric { metric, update: cmetrics.gauge_set })
+        };
+        let metrics = Self {
+            name: CString::new(name).ok()?,
+            records: counter(c"records_total", c"Records taken.", &[c"name"])?,
+            items: counter(c"items_total", c"How records ended.", &[c"name", c"category", c"outcome"])?,
+            requests: counter(c"requests_total", c"Requests by answer.", &[c"name", c"status"])?,
+            sent_bytes: counter(c"sent_bytes_total", c"Bytes of request bodies sent, compressed.", &[c"name"])?,
+            pending_items: gauge(c"pending_items", c"Items that have not ended yet.", &[c"name"])?,
+            pending_bytes: gauge(c"pending_bytes", c"Bytes in memory.", &[c"name"])?,
+            spool_bytes: gauge(c"spool_bytes", c"Bytes of chunks on disk.", &[c"name"])?,
+            oldest: gauge(c"oldest_pending_seconds", c"Age of the oldest item that waits.", &[c"name"])?,
+            destinations: gauge(c"destinations", c"Destinations by state.", &[c"name", c"state"])?,
+            duration: histogram(&cmetrics, root)?,
+        };
+        metrics.update(&crate::ledger::Ledger::default().snapshot(), &Default::default());
+        metrics.show_empty_histogram();
+        Some(metrics)
+    }
+
+    fn update(&self, ledger: &crate::ledger::Snapshot, gauges: &crate::delivery::Gauges) {
+        let name = self.name.as_c_str();
+        self.records.update(ledger.records as f64, &[name]);
+        self.sent_bytes.update(ledger.sent_bytes as f64, &[name]);
+        let mut pending = 0;
+        for category in Category::ALL {
+            pending += ledger.pending(*category);
+            for outcome in Outcome::ALL {
+                let labels = [name, c_name(category.name()), c_name(outcome.name())];
+                self.items.update(ledger.outcome(*category, *outcome) as f64, &labels);
+            }
+        }
+        for status in Status::ALL {
+            self.requests.update(ledger.requests(*status) as f64, &[name, c_name(status.name())]);
+        }
+        self.pending_items.update(pending as f64, &[name]);
+        self.pending_bytes.update(gauges.pending_bytes as f64, &[name]);
+        self.spool_bytes.update(gauges.spool_bytes as f64, &[name]);
+        self.oldest.update(gauges.oldest_pending.as_secs_f64(), &[name]);
+        for state in STATES {
+            let here = state.to_bytes() == gauges.state.as_bytes();
+            self.destinations.update(f64::from(u8::from(here)), &[name, state]);
+        }
+    }
+}
+
+impl Metrics {
+    /// Makes the histogram's series exist before the first request, where the host is new enough to say so.
+    fn show_empty_histogram(&self) {
+        type SetDefault =
+            unsafe extern "C" fn(*mut c_void, u64, *const u64, c_double, u64, c_int, *const *const c_char) -> c_int;
+        let Some(function) = symbol(c"cmt_histogram_set_default") else { return };
+        // SAFETY: as in cmt_histogram.h.
+        let set = unsafe { std::mem::transmute::<*mut c_void, SetDefault>(function) };
+        let counts = [0_u64; DURATION_BUCKETS.len() + 1];
+        let labels = [self.name.as_ptr()];
+        // SAFETY: one count per bucket and one for the infinite one, one label for the one key; called from Init.
+        unsafe { set(self.duration.metric, 0, counts.as_ptr(), 0.0, 0, 1, labels.as_ptr()) };
+    }
+}
+
+/// The vocabularies of the ledger as C text. They are few and constant.
+fn c_name(name: &'static str) -> &'static CStr {
+    use once_cell::sync::Lazy;
+    static NAMES: Lazy<Vec<(&'static str, CString)>> = Lazy::new(|| {
+        let categories = Category::ALL.iter().map(|category| category.name());
+        let outcomes = Outcome::ALL.iter().map(|outcome| outcome.name());
+        let statuses = Status::ALL.iter().map(|status| status.name());
+        let names = categories.chain(outcomes).chain(statuses);
+        names.filter_map(|name| Some((name, CString::new(name).ok()?))).collect()
+    });
+    NAMES.iter().find(|(known, _)| *known == name).map_or(c"", |(_, text)| text.as_c_str())
+}
+
+fn make(create: Create, root: *mut c_void, name: &CStr, help: &CStr, keys: &[&CStr]) -> Option<*mut c_void> {
+    let keys: Vec<*const c_char> = keys.iter().map(|key| key.as_ptr()).collect();
+    let (ns, subsystem) = (c"fluentbit".as_ptr(), c"sentry".as_ptr());
+    // SAFETY: all text is NUL-terminated and copied by cmetrics; called from Init, on the engine's own thread.
+    let metric =
+        unsafe { create(root, ns, subsystem, name.as_ptr(), help.as_ptr(), keys.len() as c_int, keys.as_ptr()) };
+    (!metric.is_null()).then_some(metric)
+}
+
+fn histogram(cmetrics: &Cmetrics, root: *mut c_void) -> Option<Metric> {
+    // SAFETY: cmetrics copies the bounds.
+    let buckets = unsafe { (cmetrics.buckets)(DURATION_BUCKETS.as_ptr(), DURATION_BUCKETS.len()) };
+    if buckets.is_null() {
+        return None;
+    }
+    let keys = [c"name".as_ptr()];
+    let (ns, subsystem) = (c"fluentbit".as_ptr(), c"sentry".as_ptr());
+    let (name, help) = (c"request_duration_seconds".as_ptr(), c"How long requests took.".as_ptr());
+    // SAFETY: as in `make`; the histogram owns the buckets from here on.
+    let metric = unsafe { (cmetrics.histogram_create)(root, ns, subsystem, name, help, buckets, 1, keys.as_ptr()) };
+    (!metric.is_null()).then_some(Metric { metric, update: cmetrics.observe })
+}
+
+/// The name of an instance: its alias, or `sentry.N`. Hosts that do not tell leave it at `sentry`.
+#[must_use]
+pub fn instance_name(table: &Table) -> String {
+    let Some(function) = symbol(c"flb_output_name") else { return "sentry".to_owned() };
+    type Name = unsafe extern "C" fn(*mut c_void) -> *const c_char;
+    // SAFETY: this is the signature in flb_output.h of every host that exports it.
+    let function = unsafe { std::mem::transmute::<*mut c_void, Name>(function) };
+    // SAFETY: a live instance.
+    let name = unsafe { function(table.instance) };
+    if name.is_null() {
+        return "sentry".to_owned();
+    }
+    // SAFETY: the host owns the string, NUL-terminated; it is copied at once.
+    let name = unsafe { CStr::from_ptr(name) };
+    name.to_string_lossy().into_owned()
+}
+
+/// A host that is still there: log and metrics of one instance.
+pub struct Live {
+    table: Table,
+    prefix: String,
+    metrics: Option<Mutex<Metrics>>,
+}
+
+// SAFETY: metrics are updated by one thread at a time (the mutex), and only through functions that change existing values
+// atomically; the pointers stay valid until the instance's Exit returns, and every thread that has this is joined there.
+unsafe impl Send for Metrics {}
+
+impl Live {
+    /// Registers the metrics. To be called from Init.
+    #[must_use]
+    pub fn new(table: Table, name: &str) -> Self {
+        let metrics = Metrics::register(&table, name).map(Mutex::new);
+        Self { table, prefix: format!("[output:sentry:{name}] "), metrics }
+    }
+}
+
+impl Host for Live {
+    fn log(&self, severity: Severity, text: &str) {
+        // A NUL would end the line early.
+        let line = format!("{}{}", self.prefix, text.replace('\0', " "));
+        if let Ok(line) = CString::new(line) {
+            self.table.log(severity, &line);
+        }
+    }
+
+    fn publish(&self, report: &Report<'_>) {
+        let Some(metrics) = &self.metrics else { return };
+        let metrics = metrics.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        metrics.update(report.ledger, &report.gauges);
+        for took in report.durations {
+            metrics.duration.update(took.as_secs_f64(), &[&metrics.name]);
+        }
+    }
+}
+
+impl fmt::Debug for Live {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Live").field("prefix", &self.prefix).finish_non_exhaustive()
+    }
+}

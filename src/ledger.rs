@@ -1,0 +1,291 @@
+//! Where every record ends: each one in exactly one cell per category, so that losses can be audited.
+//!
+//! `taken = sum(outcomes) + pending` holds for each category at every moment, because pending is never stored: it is
+//! what has been taken and has not ended yet. Stages are handed a [`Recorder`], which can add but not read.
+
+use std::fmt::Write;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+macro_rules! vocabulary {
+    ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $text:literal,)* }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum $name { $($(#[$vdoc])* $variant,)* }
+
+        impl $name {
+            /// Every value, in the order of the documents.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
+
+            /// The name in metrics, summaries and documents.
+            #[must_use]
+            pub fn name(self) -> &'static str {
+                match self { $(Self::$variant => $text,)* }
+            }
+        }
+    };
+}
+
+vocabulary! {
+    /// The two kinds of item, as Sentry limits and bills them.
+    Category {
+        /// A Sentry event (issue).
+        Event = "event",
+        /// A Sentry log.
+        Log = "log",
+    }
+}
+
+vocabulary! {
+    /// How a record ended in a category.
+    Outcome {
+        /// Sentry answered 2xx.
+        Accepted = "accepted",
+        /// Below the level.
+        Filtered = "filtered",
+        /// A line that became part of another line's event.
+        Joined = "joined",
+        /// Left out by sampling.
+        Sampled = "sampled",
+        /// Left out by storm control, rate or loop guard.
+        Suppressed = "suppressed",
+        /// Given up after waiting for a quota.
+        RateLimited = "rate_limited",
+        /// Larger than Sentry takes, even alone.
+        TooLarge = "too_large",
+        /// Undecodable, or beyond retention.
+        Invalid = "invalid",
+        /// Refused by Sentry.
+        Rejected = "rejected",
+        /// Refused, and the dead letters were full.
+        Overflow = "overflow",
+        /// Given back to the host by RETRY and not offered again within an hour.
+        Abandoned = "abandoned",
+        /// In a volatile queue at exit.
+        Lost = "lost",
+    }
+}
+
+vocabulary! {
+    /// The closed set of answers that requests are counted under.
+    Status {
+        /// Accepted.
+        Success = "2xx",
+        /// Malformed.
+        BadRequest = "400",
+        /// No or wrong credentials.
+        Unauthorized = "401",
+        /// Key or project unknown.
+        Forbidden = "403",
+        /// No such route.
+        NotFound = "404",
+        /// Took too long.
+        Timeout = "408",
+        /// Too large.
+        PayloadTooLarge = "413",
+        /// Encoding not understood.
+        UnsupportedMedia = "415",
+        /// Quota.
+        TooManyRequests = "429",
+        /// The server failed.
+        ServerError = "5xx",
+        /// Any other status.
+        Other = "other",
+        /// No answer at all.
+        Error = "error",
+    }
+}
+
+impl Status {
+    /// The cell of an HTTP status code.
+    #[must_use]
+    pub fn of(code: u16) -> Self {
+        match code {
+            200..=299 => Status::Success,
+            400 => Status::BadRequest,
+            401 => Status::Unauthorized,
+            403 => Status::Forbidden,
+            404 => Status::NotFound,
+            408 => Status::Timeout,
+            413 => Status::PayloadTooLarge,
+            415 => Status::UnsupportedMedia,
+            429 => Status::TooManyRequests,
+            500..=599 => Status::ServerError,
+            _ => Status::Other,
+        }
+    }
+}
+
+const CATEGORIES: usize = Category::ALL.len();
+const OUTCOMES: usize = Outcome::ALL.len();
+const STATUSES: usize = Status::ALL.len();
+
+#[derive(Debug, Default)]
+struct Cells {
+    records: AtomicU64,
+    taken: [AtomicU64; CATEGORIES],
+    outcomes: [[AtomicU64; OUTCOMES]; CATEGORIES],
+    requests: [AtomicU64; STATUSES],
+    sent_bytes: AtomicU64,
+}
+
+/// The only reader of the cells.
+#[derive(Debug, Default)]
+pub struct Ledger {
+    cells: Arc<Cells>,
+}
+
+/// Adds to the ledger; cannot read it.
+#[derive(Clone, Debug)]
+pub struct Recorder {
+    cells: Arc<Cells>,
+}
+
+/// The ledger at one moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Snapshot {
+    /// Records taken.
+    pub records: u64,
+    taken: [u64; CATEGORIES],
+    outcomes: [[u64; OUTCOMES]; CATEGORIES],
+    requests: [u64; STATUSES],
+    /// Bytes of request bodies sent, compressed.
+    pub sent_bytes: u64,
+}
+
+impl Ledger {
+    /// A handle for those who add.
+    #[must_use]
+    pub fn recorder(&self) -> Recorder {
+        Recorder { cells: Arc::clone(&self.cells) }
+    }
+
+    /// The ledger now.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        // Outcomes first: a record that ends in between then shows as pending, never as a negative number.
+        let cells = &*self.cells;
+        let outcomes = std::array::from_fn(|c| std::array::from_fn(|o| cells.outcomes[c][o].load(Relaxed)));
+        let requests = std::array::from_fn(|s| cells.requests[s].load(Relaxed));
+        std::sync::atomic::fence(std::sync::atomic::Ordering::SeqCst);
+        let taken = std::array::from_fn(|c| cells.taken[c].load(Relaxed));
+        let (records, sent_bytes) = (cells.records.load(Relaxed), cells.sent_bytes.load(Relaxed));
+        Snapshot { records, taken, outcomes, requests, sent_bytes }
+    }
+}
+
+impl Recorder {
+    /// Counts records that are taken for the first time, in both categories.
+    pub fn take(&self, records: u64) {
+        self.cells.records.fetch_add(records, Relaxed);
+        for category in Category::ALL {
+            self.readopt(*category, records);
+        }
+    }
+
+    /// Counts records of a spool that an earlier process left.
+    pub fn replayed(&self, records: u64) {
+        self.cells.records.fetch_add(records, Relaxed);
+    }
+
+    /// Counts the unsettled rest of records that another generation of this instance, or a process before this one,
+    /// has already counted once.
+    pub fn readopt(&self, category: Category, records: u64) {
+        self.cells.taken[category as usize].fetch_add(records, Relaxed);
+    }
+
+    /// Ends `records` records in a cell.
+    pub fn end(&self, category: Category, outcome: Outcome, records: u64) {
+        self.cells.outcomes[category as usize][outcome as usize].fetch_add(records, Relaxed);
+    }
+
+    /// Counts a request and its compressed body.
+    pub fn request(&self, status: Status, bytes: u64) {
+        self.cells.requests[status as usize].fetch_add(1, Relaxed);
+        self.cells.sent_bytes.fetch_add(bytes, Relaxed);
+    }
+}
+
+impl Snapshot {
+    /// Records that ended this way.
+    #[must_use]
+    pub fn outcome(&self, category: Category, outcome: Outcome) -> u64 {
+        self.outcomes[category as usize][outcome as usize]
+    }
+
+    /// Records that have not ended yet.
+    #[must_use]
+    pub fn pending(&self, category: Category) -> u64 {
+        let ended: u64 = self.outcomes[category as usize].iter().sum();
+        self.taken[category as usize].saturating_sub(ended)
+    }
+
+    /// Requests with this answer.
+    #[must_use]
+    pub fn requests(&self, status: Status) -> u64 {
+        self.requests[status as usize]
+    }
+
+    /// The summary line: `key=value` tokens, zero cells left out except `accepted` and `pending`.
+    #[must_use]
+    pub fn summary(&self) -> String {
+        let mut line = format!("summary: records={}", self.records);
+        for category in Category::ALL {
+            for outcome in Outcome::ALL {
+                let n = self.outcome(*category, *outcome);
+                if n > 0 || *outcome == Outcome::Accepted {
+                    let _ = write!(line, " {}.{}={n}", category.name(), outcome.name());
+                }
+            }
+            let _ = write!(line, " {}.pending={}", category.name(), self.pending(*category));
+        }
+        for status in Status::ALL.iter().filter(|status| self.requests(**status) > 0) {
+            let _ = write!(line, " requests.{}={}", status.name(), self.requests(*status));
+        }
+        let _ = write!(line, " sent_bytes={}", self.sent_bytes);
+        line
+    }
+}
+
+/// Upper bounds in seconds of the request duration histogram, the last bucket being infinite.
+pub const DURATION_BUCKETS: [f64; 10] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0];
+
+/// One request's outcome in time, for the histogram.
+pub type RequestDuration = Duration;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_taken_is_pending_until_it_ends() {
+        let ledger = Ledger::default();
+        let recorder = ledger.recorder();
+        recorder.take(5);
+        recorder.end(Category::Event, Outcome::Filtered, 4);
+        recorder.end(Category::Log, Outcome::Accepted, 5);
+        let now = ledger.snapshot();
+        assert_eq!((now.records, now.pending(Category::Event), now.pending(Category::Log)), (5, 1, 0));
+        assert_eq!(
+            now.summary(),
+            "summary: records=5 event.accepted=0 event.filtered=4 event.pending=1 log.accepted=5 log.pending=0 sent_bytes=0"
+        );
+    }
+
+    #[test]
+    fn readopted_records_close_their_category_without_counting_twice() {
+        let ledger = Ledger::default();
+        ledger.recorder().readopt(Category::Log, 2);
+        ledger.recorder().end(Category::Log, Outcome::Accepted, 2);
+        let now = ledger.snapshot();
+        assert_eq!((now.records, now.pending(Category::Log), now.pending(Category::Event)), (0, 0, 0));
+    }
+
+    #[test]
+    fn statuses_fall_into_the_closed_set() {
+        for (code, name) in [(202, "2xx"), (404, "404"), (418, "other"), (503, "5xx"), (301, "other")] {
+            assert_eq!(Status::of(code).name(), name);
+        }
+    }
+}

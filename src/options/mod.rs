@@ -1,0 +1,434 @@
+//! Every option of `[OUTPUT] Name sentry`, one row each.
+//!
+//! A default is text and goes through the same setter as what a user writes, so it can never be invalid or differ from
+//! what the documents say; README's table is rendered from these rows and compared by a test.
+
+mod dsn;
+mod settings;
+mod value;
+
+pub use dsn::Dsn;
+pub use settings::{Compress, Delivery, Destination, Mapping, Mode, Network, Report, Settings};
+use std::fmt::{self, Write};
+use std::path::{Path, PathBuf};
+
+/// One option.
+pub struct Row {
+    /// Its name; the host compares case-insensitively.
+    pub name: &'static str,
+    /// Its default, as a user would write it; `None` means unset.
+    pub default: Option<&'static str>,
+    /// What it does, for people.
+    pub doc: &'static str,
+    /// Whether its value must never be printed as it is.
+    pub secret: bool,
+    set: fn(&mut Settings, &str) -> Result<(), &'static str>,
+}
+
+/// An option that cannot work as it is given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// The option.
+    pub option: &'static str,
+    /// What was given, masked where it is a secret.
+    pub found: String,
+    /// What would have been right.
+    pub expected: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} = {}: expected {}", self.option, self.found, self.expected)
+    }
+}
+
+macro_rules! rows {
+    ($($name:literal, $default:expr, $doc:literal, $set:expr;)*) => {
+        &[$(Row { name: $name, default: $default, doc: $doc, secret: false, set: $set }),*]
+    };
+}
+
+/// The table. The order is the order of the documents.
+const PLAIN: &[Row] = rows! {
+    "dsn_file", None, "file with the DSN (a mounted Secret; trailing newline trimmed), re-read when it changes, no restart",
+        |s, v| { s.destination.dsn_file = Some(path(v)?); Ok(()) };
+    "spool_path", None, "directory where chunks wait on disk until Sentry has them",
+        |s, v| { s.delivery.spool_path = Some(path(v)?); Ok(()) };
+    "event_level", Some("error"), "lowest severity that becomes a Sentry event (issue); `off`",
+        |s, v| { s.mapping.event_level = value::threshold(v)?; Ok(()) };
+    "logs_level", Some("info"), "lowest severity that becomes a Sentry log; `off`, `trace` for all",
+        |s, v| { s.mapping.logs_level = value::threshold(v)?; Ok(()) };
+    "environment", None, "environment of everything; else found in records (`environment_key`)",
+        |s, v| { s.mapping.environment = Some(environment(v)?); Ok(()) };
+    "release", None, "release of everything; else found in records (`release_key`)",
+        |s, v| { s.mapping.release = Some(release(v)?); Ok(()) };
+    "tags", None, "`k=v,...` added to every event and log",
+        |s, v| { s.mapping.tags = value::pairs(v)?; Ok(()) };
+    "compress", Some("gzip"), "`gzip`, `zstd` or `none`; on 415 or a server that cannot read it: gzip, then none, said once",
+        |s, v| { s.network.compress = compress(v)?; Ok(()) };
+    "proxy", None, "else `HTTPS_PROXY`, `HTTP_PROXY`, `NO_PROXY`; `none` ignores them",
+        |s, v| { s.network.proxy = Some(proxy(v)?); Ok(()) };
+    "tls_ca_file", None, "certificates (PEM) added to the system's roots",
+        |s, v| { s.network.tls_ca_file = Some(readable(v)?); Ok(()) };
+    "tls_crt_file", None, "client certificate (PEM)",
+        |s, v| { s.network.tls_crt_file = Some(readable(v)?); Ok(()) };
+    "tls_key_file", None, "client key (PEM)",
+        |s, v| { s.network.tls_key_file = Some(readable(v)?); Ok(()) };
+    "tls_verify", Some("on"), "`off` accepts any certificate, and warns",
+        |s, v| { s.network.tls_verify = value::switch(v)?; Ok(()) };
+    "message_key", Some("message,msg,MESSAGE,body,log"), "fields that hold the message, first found wins",
+        |s, v| { s.mapping.message_key = value::list(v); Ok(()) };
+    "level_key", Some("level,severity,severity_text,severity_number,loglevel,log_level,lvl,PRIORITY,pri"),
+        "fields that hold the severity",
+        |s, v| { s.mapping.level_key = value::list(v); Ok(()) };
+    "level_map", None, "severity words of your own, e.g. `notice=info,audit=warning`",
+        |s, v| { s.mapping.level_map = level_map(v)?; Ok(()) };
+    "default_level", Some("info"), "severity of a record that says nothing about it",
+        |s, v| { s.mapping.default_level = Some(value::level(v)?); Ok(()) };
+    "logger_key", Some("logger,logger_name,ident"), "fields that hold the logger's name",
+        |s, v| { s.mapping.logger_key = value::list(v); Ok(()) };
+    "stack_key", Some("stack_trace,stacktrace,stack,exception.stacktrace,error.stack"), "fields that hold a stack trace",
+        |s, v| { s.mapping.stack_key = value::list(v); Ok(()) };
+    "environment_key", Some("environment,env,deployment.environment.name"), "fields that hold the environment",
+        |s, v| { s.mapping.environment_key = value::list(v); Ok(()) };
+    "release_key", Some("release,service.version"),
+        "fields that hold the release, else `<image name>@<tag>` of the container (never `latest`)",
+        |s, v| { s.mapping.release_key = value::list(v); Ok(()) };
+    "server_name", None, "server name of everything",
+        |s, v| { s.mapping.server_name = Some(v.to_owned()); Ok(()) };
+    "server_name_key", Some("kubernetes.host,hostname"), "fields that hold the server's name",
+        |s, v| { s.mapping.server_name_key = value::list(v); Ok(()) };
+    "tag_keys", None, "record fields to promote to tags",
+        |s, v| { s.mapping.tag_keys = value::list(v); Ok(()) };
+    "label_keys", Some("app,app.kubernetes.io/*"), "pod labels to send; annotations are never sent",
+        |s, v| { s.mapping.label_keys = value::list(v); Ok(()) };
+    "trace_id_key", Some("trace_id,traceId,traceID,otelTraceID,dd.trace_id,traceparent"), "fields that hold the trace id",
+        |s, v| { s.mapping.trace_id_key = value::list(v); Ok(()) };
+    "span_id_key", Some("span_id,spanId,spanID,otelSpanID,dd.span_id"), "fields that hold the span id",
+        |s, v| { s.mapping.span_id_key = value::list(v); Ok(()) };
+    "remove_keys", None, "record fields never sent",
+        |s, v| { s.mapping.remove_keys = value::list(v); Ok(()) };
+    "delivery", Some("auto"),
+        "`spool`, `ack` or `memory`: when a flush is answered; `auto`: `spool` if `spool_path` is set, else `ack` on a worker thread, else `memory`",
+        |s, v| { s.delivery.mode = mode(v)?; Ok(()) };
+    "spool_max_size", Some("256M"), "bytes on disk; full, or no space left: RETRY",
+        |s, v| { s.delivery.spool_max_size = value::size(v)?; Ok(()) };
+    "ack_timeout", Some("4s"), "longest wait of an `ack` flush; then RETRY, and what was taken goes on being sent",
+        |s, v| { s.delivery.ack_timeout = value::time(v)?; Ok(()) };
+    "queue_max_size", Some("24M"), "bytes in memory; full: RETRY, but an empty queue takes one chunk of any size",
+        |s, v| { s.delivery.queue_max_size = value::size(v)?; Ok(()) };
+    "senders", Some("4"), "concurrent requests (1 to 64)",
+        |s, v| { s.delivery.senders = value::whole(v, 1, 64, "a number from 1 to 64")?; Ok(()) };
+    "batch_max_items", Some("100"), "logs per envelope (1 to 1000; 1 MB uncompressed at most)",
+        |s, v| { s.delivery.batch_max_items = value::whole(v, 1, 1000, "a number from 1 to 1000")?; Ok(()) };
+    "batch_timeout", Some("1s"), "oldest age of an envelope that waits for more logs",
+        |s, v| { s.delivery.batch_timeout = value::time(v)?; Ok(()) };
+    "hold_events", Some("24h"), "how long events wait for a quota or a misconfigured destination; `0` = not at all",
+        |s, v| { s.delivery.hold_events = value::time(v)?; Ok(()) };
+    "hold_logs", Some("10m"), "how long logs wait for the same",
+        |s, v| { s.delivery.hold_logs = value::time(v)?; Ok(()) };
+    "retry_base", Some("1s"), "first backoff, with full jitter",
+        |s, v| { s.delivery.retry_base = value::time(v)?; Ok(()) };
+    "retry_max", Some("60s"), "longest backoff",
+        |s, v| { s.delivery.retry_max = value::time(v)?; Ok(()) };
+    "timeout", Some("30s"), "one request, connecting included",
+        |s, v| { s.network.timeout = positive(v)?; Ok(()) };
+    "exit_timeout", Some("4s"), "longest drain at exit",
+        |s, v| { s.delivery.exit_timeout = value::time(v)?; Ok(()) };
+    "summary_interval", Some("60s"), "one log line when something changed; `0` = only at exit",
+        |s, v| { s.report.summary_interval = value::time(v)?; Ok(()) };
+};
+
+const DSN: Row = Row {
+    name: "dsn",
+    default: None,
+    doc: "where to send; order: `dsn`, `dsn_file`, environment `SENTRY_DSN`; both `dsn` and `dsn_file`: an error",
+    secret: true,
+    set: |s, v| {
+        s.destination.dsn = Some(Dsn::parse(v)?);
+        Ok(())
+    },
+};
+
+/// All rows, in the order of the documents.
+pub fn rows() -> impl Iterator<Item = &'static Row> {
+    std::iter::once(&DSN).chain(PLAIN)
+}
+
+/// Where the settings came from, for the start-up line.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// The settings.
+    pub settings: Settings,
+    /// Effective values, masked, each with `default` or `set` where it is not the default.
+    pub effective: String,
+    /// Where the DSN comes from.
+    pub dsn_source: String,
+}
+
+/// Reads every option through `lookup` (the host's property function) and `environment` (the process's).
+///
+/// # Errors
+/// All problems at once.
+pub fn load(
+    lookup: impl Fn(&str) -> Option<String>,
+    environment: impl Fn(&str) -> Option<String>,
+) -> Result<Loaded, Vec<Problem>> {
+    let mut settings = Settings::default();
+    let mut problems = Vec::new();
+    let mut effective = String::new();
+    for row in rows() {
+        let given = lookup(row.name).map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
+        let Some(text) = given.as_deref().or(row.default) else { continue };
+        if let Err(expected) = (row.set)(&mut settings, text) {
+            problems.push(Problem { option: row.name, found: row.show(text), expected: expected.to_owned() });
+        }
+        if given.is_some() {
+            let _ = write!(effective, " {}={}", row.name, row.show(text));
+        }
+    }
+    let dsn_source = resolve_dsn(&mut settings.destination, environment, &mut problems);
+    check_together(&settings, &mut problems);
+    if problems.is_empty() { Ok(Loaded { settings, effective, dsn_source }) } else { Err(problems) }
+}
+
+impl Row {
+    /// A value as it may be shown.
+    fn show(&self, text: &str) -> String {
+        if self.secret {
+            return Dsn::parse(text).map_or_else(|_| "***".to_owned(), |dsn| dsn.to_string());
+        }
+        mask_credentials(text)
+    }
+}
+
+/// Hides what stands between `://` and `@`: the password of a proxy.
+fn mask_credentials(text: &str) -> String {
+    match (text.find("://"), text.rfind('@')) {
+        (Some(start), Some(end)) if start + 3 < end => format!("{}***{}", &text[..start + 3], &text[end..]),
+        _ => text.to_owned(),
+    }
+}
+
+fn resolve_dsn(
+    destination: &mut Destination,
+    environment: impl Fn(&str) -> Option<String>,
+    problems: &mut Vec<Problem>,
+) -> String {
+    let dsn_given_but_wrong = problems.iter().any(|problem| problem.option == "dsn");
+    let mut problem = |option, found: &str, expected: &str| {
+        problems.push(Problem { option, found: found.to_owned(), expected: expected.to_owned() });
+    };
+    match (&destination.dsn, &destination.dsn_file) {
+        (Some(_), Some(_)) => problem("dsn", "***", "either dsn or dsn_file, not both"),
+        (Some(dsn), None) => return format!("dsn: from option dsn, {dsn}"),
+        (None, Some(file)) => return format!("dsn: from file {}", file.display()),
+        (None, None) => {
+            let variable = environment("SENTRY_DSN").map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
+            match variable.as_deref().map(Dsn::parse) {
+                Some(Ok(dsn)) => {
+                    let source = format!("dsn: from environment SENTRY_DSN, {dsn}");
+                    destination.dsn = Some(dsn);
+                    return source;
+                }
+                Some(Err(expected)) => problem("dsn", "*** (from environment SENTRY_DSN)", expected),
+                None if dsn_given_but_wrong => {}
+                None => problem(
+                    "dsn",
+                    "nothing",
+                    "where to send: set dsn, or dsn_file, or the environment variable SENTRY_DSN \
+                     (Sentry shows it under Project Settings, Client Keys)",
+                ),
+            }
+        }
+    }
+    String::new()
+}
+
+fn check_together(settings: &Settings, problems: &mut Vec<Problem>) {
+    if settings.delivery.mode == Mode::Spool && settings.delivery.spool_path.is_none() {
+        problems.push(Problem {
+            option: "spool_path",
+            found: "nothing".into(),
+            expected: "a directory, because delivery = spool".into(),
+        });
+    }
+    if settings.network.tls_crt_file.is_some() != settings.network.tls_key_file.is_some() {
+        problems.push(Problem {
+            option: "tls_crt_file",
+            found: "one of tls_crt_file and tls_key_file".into(),
+            expected: "both or neither".into(),
+        });
+    }
+}
+
+/// README's table.
+#[must_use]
+pub fn to_markdown() -> String {
+    let mut table = String::from("| option | default | meaning |\n|---|---|---|\n");
+    for row in rows() {
+        let default = row.default.map(|text| format!("`{text}`")).unwrap_or_default();
+        let _ = writeln!(table, "| `{}` | {default} | {} |", row.name, row.doc);
+    }
+    table
+}
+
+fn path(text: &str) -> Result<PathBuf, &'static str> {
+    if Path::new(text).is_absolute() { Ok(text.into()) } else { Err("an absolute path") }
+}
+
+fn readable(text: &str) -> Result<PathBuf, &'static str> {
+    match std::fs::File::open(text) {
+        Ok(_) => Ok(text.into()),
+        Err(_) => Err("a file that exists and can be read"),
+    }
+}
+
+/// Relay's rules for environment names (facts: relay-event-normalization).
+fn environment(text: &str) -> Result<String, &'static str> {
+    let bad = text.len() > 64 || text.contains(['/', '\\']) || text.chars().any(char::is_control);
+    if bad || matches!(text.to_ascii_lowercase().as_str(), "." | ".." | "none") {
+        return Err("an environment of at most 64 bytes without slashes, not `none`");
+    }
+    Ok(text.to_owned())
+}
+
+fn release(text: &str) -> Result<String, &'static str> {
+    let bad = text.len() > 200 || text.contains(['/', '\\']) || text.chars().any(char::is_control);
+    if bad || matches!(text.to_ascii_lowercase().as_str(), "." | ".." | "latest") {
+        return Err("a release of at most 200 bytes without slashes, not `latest`");
+    }
+    Ok(text.to_owned())
+}
+
+fn compress(text: &str) -> Result<Compress, &'static str> {
+    match text.to_ascii_lowercase().as_str() {
+        "gzip" => Ok(Compress::Gzip),
+        "zstd" => Ok(Compress::Zstd),
+        "none" | "off" => Ok(Compress::None),
+        _ => Err("gzip, zstd or none"),
+    }
+}
+
+fn mode(text: &str) -> Result<Mode, &'static str> {
+    [Mode::Auto, Mode::Spool, Mode::Ack, Mode::Memory]
+        .into_iter()
+        .find(|mode| mode.name().eq_ignore_ascii_case(text))
+        .ok_or("auto, spool, ack or memory")
+}
+
+fn proxy(text: &str) -> Result<String, &'static str> {
+    const EXPECTED: &str = "none, or a proxy such as http://user:password@host:3128";
+    if text.eq_ignore_ascii_case("none") {
+        return Ok("none".to_owned());
+    }
+    let known = ["http://", "https://"].iter().any(|scheme| text.to_ascii_lowercase().starts_with(scheme));
+    if known && ureq::Proxy::new(text).is_ok() { Ok(text.to_owned()) } else { Err(EXPECTED) }
+}
+
+fn positive(text: &str) -> Result<std::time::Duration, &'static str> {
+    value::time(text).and_then(|time| if time.is_zero() { Err("a time above zero") } else { Ok(time) })
+}
+
+fn level_map(text: &str) -> Result<Vec<(String, crate::level::Level)>, &'static str> {
+    const EXPECTED: &str = "word=level pairs, e.g. notice=info,audit=warning";
+    let pairs = value::pairs(text).map_err(|_| EXPECTED)?;
+    pairs.into_iter().map(|(word, name)| Ok((word, value::level(&name).map_err(|_| EXPECTED)?))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::level::Level;
+    use std::time::Duration;
+
+    const KEY: &str = "0123456789abcdef0123456789abcdef";
+
+    fn given(options: &[(&str, &str)]) -> Result<Loaded, Vec<Problem>> {
+        given_with(options, None)
+    }
+
+    fn given_with(options: &[(&str, &str)], variable: Option<&str>) -> Result<Loaded, Vec<Problem>> {
+        let find = |name: &str| options.iter().find(|(k, _)| *k == name).map(|(_, v)| (*v).to_owned());
+        load(find, |name| variable.filter(|_| name == "SENTRY_DSN").map(str::to_owned))
+    }
+
+    fn dsn() -> String {
+        format!("https://{KEY}@h/1")
+    }
+
+    #[test]
+    fn defaults_are_valid_and_mean_what_the_table_says() {
+        let settings = given(&[("dsn", &dsn())]).unwrap().settings;
+        assert_eq!(settings.mapping.event_level, Some(Level::Error));
+        assert_eq!(settings.mapping.logs_level, Some(Level::Info));
+        assert_eq!(settings.delivery.queue_max_size, 24_000_000);
+        assert_eq!(settings.delivery.hold_events, Duration::from_secs(86_400));
+        assert_eq!(settings.delivery.mode, Mode::Auto);
+        assert!(settings.network.tls_verify);
+    }
+
+    #[test]
+    fn all_problems_come_at_once_with_option_value_and_expectation() {
+        let problems = given(&[("dsn", "nonsense"), ("event_level", "loud"), ("senders", "0")]).unwrap_err();
+        let text = problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+        assert_eq!(problems.len(), 3, "{text}");
+        assert!(text.contains("dsn = ***: expected a DSN that begins with https://"), "{text}");
+        assert!(text.contains("event_level = loud: expected a level"), "{text}");
+        assert!(text.contains("senders = 0: expected a number from 1 to 64"), "{text}");
+    }
+
+    #[test]
+    fn every_row_refuses_some_value_or_takes_any_text() {
+        let free_text = [
+            "server_name",
+            "message_key",
+            "level_key",
+            "logger_key",
+            "stack_key",
+            "environment_key",
+            "release_key",
+            "server_name_key",
+            "tag_keys",
+            "label_keys",
+            "trace_id_key",
+            "span_id_key",
+            "remove_keys",
+        ];
+        for row in rows() {
+            let refused = (row.set)(&mut Settings::default(), "/no/such/\u{1}thing").is_err()
+                || (row.set)(&mut Settings::default(), "relative").is_err();
+            assert_eq!(refused, !free_text.contains(&row.name), "{}", row.name);
+        }
+    }
+
+    #[test]
+    fn a_dsn_is_asked_for_when_there_is_none_and_may_come_from_the_environment() {
+        let problems = given(&[]).unwrap_err();
+        assert!(problems[0].to_string().contains("SENTRY_DSN"), "{problems:?}");
+        let loaded = given_with(&[], Some(&dsn())).unwrap();
+        assert_eq!(loaded.dsn_source, "dsn: from environment SENTRY_DSN, https://***@h/1");
+        let problems = given_with(&[], Some("x")).unwrap_err();
+        assert!(problems[0].found.contains("SENTRY_DSN"), "{problems:?}");
+        assert!(given(&[("dsn", &dsn()), ("dsn_file", "/f")]).unwrap_err()[0].expected.contains("not both"));
+    }
+
+    #[test]
+    fn secrets_are_masked_wherever_values_are_shown() {
+        let loaded = given(&[("dsn", &dsn()), ("proxy", "http://user:hunter2@proxy:3128")]).unwrap();
+        assert!(!loaded.effective.contains(KEY) && !loaded.effective.contains("hunter2"), "{}", loaded.effective);
+        assert!(loaded.effective.contains("dsn=https://***@h/1 proxy=http://***@proxy:3128"), "{}", loaded.effective);
+        assert!(!format!("{:?}", loaded.settings.destination).contains(KEY));
+    }
+
+    #[test]
+    fn spool_needs_a_directory() {
+        let problems = given(&[("dsn", &dsn()), ("delivery", "spool")]).unwrap_err();
+        assert!(problems[0].to_string().contains("spool_path"), "{problems:?}");
+    }
+
+    #[test]
+    fn an_empty_value_is_no_value() {
+        assert!(given(&[("dsn", &dsn()), ("environment", "  ")]).unwrap().settings.mapping.environment.is_none());
+    }
+}

@@ -1,0 +1,171 @@
+//! The settings, cut into one slice per stage, so that no stage can read what is not its business.
+
+use super::dsn::Dsn;
+use crate::level::Level;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// All that can be configured.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// Where items go.
+    pub destination: Destination,
+    /// What a record becomes.
+    pub mapping: Mapping,
+    /// How items wait, are batched and retried.
+    pub delivery: Delivery,
+    /// How the network is reached.
+    pub network: Network,
+    /// What is said about it all.
+    pub report: Report,
+}
+
+/// Where items go.
+#[derive(Clone, Debug, Default)]
+pub struct Destination {
+    /// `dsn`
+    pub dsn: Option<Dsn>,
+    /// `dsn_file`
+    pub dsn_file: Option<PathBuf>,
+}
+
+/// What a record becomes.
+#[derive(Clone, Debug, Default)]
+pub struct Mapping {
+    /// Lowest level that becomes an event; `None` is off.
+    pub event_level: Option<Level>,
+    /// Lowest level that becomes a log; `None` is off.
+    pub logs_level: Option<Level>,
+    /// Fixed environment.
+    pub environment: Option<String>,
+    /// Fixed release.
+    pub release: Option<String>,
+    /// Fixed server name.
+    pub server_name: Option<String>,
+    /// Tags added to everything.
+    pub tags: Vec<(String, String)>,
+    /// Where the message is looked for.
+    pub message_key: Vec<String>,
+    /// Where the level is looked for.
+    pub level_key: Vec<String>,
+    /// Level words of one's own.
+    pub level_map: Vec<(String, Level)>,
+    /// Level of a record that says nothing about it.
+    pub default_level: Option<Level>,
+    /// Where the logger's name is looked for.
+    pub logger_key: Vec<String>,
+    /// Where a stack trace is looked for.
+    pub stack_key: Vec<String>,
+    /// Where the environment is looked for.
+    pub environment_key: Vec<String>,
+    /// Where the release is looked for.
+    pub release_key: Vec<String>,
+    /// Where the server's name is looked for.
+    pub server_name_key: Vec<String>,
+    /// Fields promoted to tags.
+    pub tag_keys: Vec<String>,
+    /// Pod labels to send.
+    pub label_keys: Vec<String>,
+    /// Where the trace id is looked for.
+    pub trace_id_key: Vec<String>,
+    /// Where the span id is looked for.
+    pub span_id_key: Vec<String>,
+    /// Fields never sent.
+    pub remove_keys: Vec<String>,
+}
+
+/// When a flush is answered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mode {
+    /// Chosen at the first flush.
+    #[default]
+    Auto,
+    /// When the chunk is safely on disk.
+    Spool,
+    /// When Sentry has it.
+    Ack,
+    /// When it is queued.
+    Memory,
+}
+
+impl Mode {
+    /// The option's value.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Mode::Auto => "auto",
+            Mode::Spool => "spool",
+            Mode::Ack => "ack",
+            Mode::Memory => "memory",
+        }
+    }
+}
+
+/// How items wait, are batched and retried.
+#[derive(Clone, Debug, Default)]
+pub struct Delivery {
+    /// `delivery`
+    pub mode: Mode,
+    /// Directory where chunks wait.
+    pub spool_path: Option<PathBuf>,
+    /// Bytes on disk.
+    pub spool_max_size: u64,
+    /// Longest wait of an `ack` flush.
+    pub ack_timeout: Duration,
+    /// Bytes in memory.
+    pub queue_max_size: u64,
+    /// Concurrent requests.
+    pub senders: usize,
+    /// Logs per envelope.
+    pub batch_max_items: usize,
+    /// Oldest age of an open envelope.
+    pub batch_timeout: Duration,
+    /// How long events wait for a quota or a misconfigured destination.
+    pub hold_events: Duration,
+    /// How long logs wait for the same.
+    pub hold_logs: Duration,
+    /// First backoff.
+    pub retry_base: Duration,
+    /// Longest backoff.
+    pub retry_max: Duration,
+    /// Longest drain at exit.
+    pub exit_timeout: Duration,
+}
+
+/// A `Content-Encoding`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Compress {
+    /// RFC 1952.
+    #[default]
+    Gzip,
+    /// RFC 8878; Relay 24.10 and later.
+    Zstd,
+    /// As it is.
+    None,
+}
+
+/// How the network is reached.
+#[derive(Clone, Debug, Default)]
+pub struct Network {
+    /// Encoding of requests.
+    pub compress: Compress,
+    /// `proxy`, verbatim: a URL or `none`.
+    pub proxy: Option<String>,
+    /// Certificates added to the system's roots, PEM.
+    pub tls_ca_file: Option<PathBuf>,
+    /// Client certificate chain, PEM.
+    pub tls_crt_file: Option<PathBuf>,
+    /// Client key, PEM.
+    pub tls_key_file: Option<PathBuf>,
+    /// Whether the server's certificate is checked.
+    pub tls_verify: bool,
+    /// One request, connecting included.
+    pub timeout: Duration,
+}
+
+/// What is said about it all.
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    /// How often a summary line is due when something changed; zero only at exit.
+    pub summary_interval: Duration,
+}

@@ -1,0 +1,342 @@
+//! JSON written straight into a byte buffer: no tree of values, no formatting machinery on the way.
+
+use crate::chunk::msgpack::{Seq, Value};
+use serde_json::to_writer;
+
+/// Containers nested deeper than this are written as a marker: Sentry cuts at depth 7 itself, and recursion is bounded.
+const MAX_DEPTH: usize = 16;
+
+const HEX: &[u8; 16] = b"0123456789abcdef";
+
+/// An object being written; closed by [`Object::end`].
+pub struct Object<'b> {
+    out: &'b mut Vec<u8>,
+    first: bool,
+}
+
+impl<'b> Object<'b> {
+    /// Opens an object.
+    pub fn begin(out: &'b mut Vec<u8>) -> Self {
+        out.push(b'{');
+        Self { out, first: true }
+    }
+
+    /// Writes a key and hands out the buffer for its value. Keys from records go through [`Object::raw_key`].
+    pub fn key(&mut self, key: &str) -> &mut Vec<u8> {
+        self.raw_key(key.as_bytes())
+    }
+
+    /// As [`Object::key`], for bytes that need not be UTF-8.
+    pub fn raw_key(&mut self, key: &[u8]) -> &mut Vec<u8> {
+        if !std::mem::take(&mut self.first) {
+            self.out.push(b',');
+        }
+        string(self.out, key);
+        self.out.push(b':');
+        self.out
+    }
+
+    /// A text value.
+    pub fn text(&mut self, key: &str, value: &str) {
+        string(self.key(key), value.as_bytes());
+    }
+
+    /// A text value, if there is one.
+    pub fn text_if(&mut self, key: &str, value: Option<&str>) {
+        if let Some(value) = value {
+            self.text(key, value);
+        }
+    }
+
+    /// Closes the object.
+    pub fn end(self) {
+        self.out.push(b'}');
+    }
+}
+
+/// A list being written; closed by [`List::end`].
+pub struct List<'b> {
+    out: &'b mut Vec<u8>,
+    first: bool,
+}
+
+impl<'b> List<'b> {
+    /// Opens a list.
+    pub fn begin(out: &'b mut Vec<u8>) -> Self {
+        out.push(b'[');
+        Self { out, first: true }
+    }
+
+    /// Hands out the buffer for the next element.
+    pub fn element(&mut self) -> &mut Vec<u8> {
+        if !std::mem::take(&mut self.first) {
+            self.out.push(b',');
+        }
+        self.out
+    }
+
+    /// Closes the list.
+    pub fn end(self) {
+        self.out.push(b']');
+    }
+}
+
+/// A string: escaped, and with what is not UTF-8 replaced by U+FFFD.
+pub fn string(out: &mut Vec<u8>, bytes: &[u8]) {
+    out.push(b'"');
+    escaped(out, bytes);
+    out.push(b'"');
+}
+
+/// The inside of a string.
+pub fn escaped(out: &mut Vec<u8>, bytes: &[u8]) {
+    match std::str::from_utf8(bytes) {
+        Ok(_) => escaped_utf8(out, bytes),
+        Err(_) => {
+            for chunk in bytes.utf8_chunks() {
+                escaped_utf8(out, chunk.valid().as_bytes());
+                if !chunk.invalid().is_empty() {
+                    out.extend_from_slice("\u{fffd}".as_bytes());
+                }
+            }
+        }
+    }
+}
+
+fn escaped_utf8(out: &mut Vec<u8>, mut bytes: &[u8]) {
+    loop {
+        let run = clean_run(bytes);
+        out.extend_from_slice(&bytes[..run]);
+        let Some(&byte) = bytes.get(run) else { return };
+        match byte {
+            b'"' => out.extend_from_slice(b"\\\""),
+            b'\\' => out.extend_from_slice(b"\\\\"),
+            b'\n' => out.extend_from_slice(b"\\n"),
+            b'\t' => out.extend_from_slice(b"\\t"),
+            b'\r' => out.extend_from_slice(b"\\r"),
+            _ => out.extend_from_slice(&[
+                b'\\',
+                b'u',
+                b'0',
+                b'0',
+                HEX[usize::from(byte >> 4)],
+                HEX[usize::from(byte & 15)],
+            ]),
+        }
+        bytes = &bytes[run + 1..];
+    }
+}
+
+/// Length of the run at the start that needs no escape, found eight bytes at a time.
+fn clean_run(bytes: &[u8]) -> usize {
+    const ONES: u64 = u64::MAX / 255;
+    const HIGHS: u64 = ONES << 7;
+    let zero_byte = |word: u64| word.wrapping_sub(ONES) & !word & HIGHS;
+    let mut at = 0;
+    while let Some(chunk) = bytes[at..].first_chunk::<8>() {
+        let word = u64::from_le_bytes(*chunk);
+        let control = word.wrapping_sub(ONES * 0x20) & !word & HIGHS;
+        let dirty = control | zero_byte(word ^ (ONES * u64::from(b'"'))) | zero_byte(word ^ (ONES * u64::from(b'\\')));
+        if dirty != 0 {
+            // The borrow of a subtraction may mark bytes above the first dirty one, never below it.
+            return at + dirty.trailing_zeros() as usize / 8;
+        }
+        at += 8;
+    }
+    let tail = bytes[at..].iter().position(|b| *b < 0x20 || *b == b'"' || *b == b'\\');
+    at + tail.unwrap_or(bytes.len() - at)
+}
+
+/// A whole number.
+pub fn integer(out: &mut Vec<u8>, n: u64) {
+    let mut digits = [0; 20];
+    let mut at = digits.len();
+    let mut n = n;
+    loop {
+        at -= 1;
+        digits[at] = b'0' + (n % 10) as u8;
+        n /= 10;
+        if n == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(&digits[at..]);
+}
+
+/// A whole number with a sign.
+pub fn signed(out: &mut Vec<u8>, n: i64) {
+    if n < 0 {
+        out.push(b'-');
+    }
+    integer(out, n.unsigned_abs());
+}
+
+/// Microseconds as seconds with six decimals.
+pub fn seconds(out: &mut Vec<u8>, micros: u64) {
+    integer(out, micros / 1_000_000);
+    out.push(b'.');
+    let mut fraction = [b'0'; 6];
+    let mut rest = micros % 1_000_000;
+    for digit in fraction.iter_mut().rev() {
+        *digit = b'0' + (rest % 10) as u8;
+        rest /= 10;
+    }
+    out.extend_from_slice(&fraction);
+}
+
+/// Bytes as lower-case hexadecimal, without quotes.
+pub fn hex(out: &mut Vec<u8>, bytes: &[u8]) {
+    for byte in bytes {
+        out.extend_from_slice(&[HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]);
+    }
+}
+
+/// A float; NaN and the infinities, which JSON lacks, become strings.
+pub fn float(out: &mut Vec<u8>, n: f64) {
+    if n.is_finite() {
+        // Writing to a Vec cannot fail.
+        let _ = to_writer(out, &n);
+    } else {
+        string(out, non_finite(n).as_bytes());
+    }
+}
+
+/// The name of a float that JSON lacks.
+pub fn non_finite(n: f64) -> &'static str {
+    match n {
+        _ if n.is_nan() => "NaN",
+        _ if n > 0.0 => "Infinity",
+        _ => "-Infinity",
+    }
+}
+
+/// Any value.
+pub fn value(out: &mut Vec<u8>, v: Value<'_>) {
+    nested(out, v, 0);
+}
+
+fn nested(out: &mut Vec<u8>, v: Value<'_>, depth: usize) {
+    match v {
+        Value::Nil => out.extend_from_slice(b"null"),
+        Value::Bool(b) => out.extend_from_slice(if b { b"true" } else { b"false" }),
+        Value::Int(n) => signed(out, n),
+        Value::UInt(n) => integer(out, n),
+        Value::Float(n) => float(out, n),
+        Value::Str(bytes) => string(out, bytes),
+        Value::Bin(bytes) => binary(out, bytes),
+        Value::Ext(_, bytes) => binary(out, bytes),
+        Value::Array(_) | Value::Map(_) if depth >= MAX_DEPTH => out.extend_from_slice(b"\"[too deep]\""),
+        Value::Array(seq) => array(out, seq, depth),
+        Value::Map(seq) => map(out, seq, depth),
+    }
+}
+
+/// Text where the bytes are text, else hexadecimal: ids travel as raw bytes in OTLP.
+fn binary(out: &mut Vec<u8>, bytes: &[u8]) {
+    if std::str::from_utf8(bytes).is_ok() {
+        return string(out, bytes);
+    }
+    out.push(b'"');
+    hex(out, bytes);
+    out.push(b'"');
+}
+
+fn array(out: &mut Vec<u8>, seq: Seq<'_>, depth: usize) {
+    let mut list = List::begin(out);
+    for v in seq.values() {
+        nested(list.element(), v, depth + 1);
+    }
+    list.end();
+}
+
+fn map(out: &mut Vec<u8>, seq: Seq<'_>, depth: usize) {
+    let mut object = Object::begin(out);
+    let mut scratch = Vec::new();
+    for (position, (key, v)) in seq.pairs().enumerate() {
+        // JSON parsers disagree on duplicate keys, so only the last one is written.
+        let repeated = seq.pairs().skip(position + 1).any(|(later, _)| later == key);
+        if repeated && seq.len() <= MAX_DEDUPLICATED {
+            continue;
+        }
+        nested(object.raw_key(key_text(key, &mut scratch)), v, depth + 1);
+    }
+    object.end();
+}
+
+/// Looking for duplicates is quadratic, so beyond this many keys they are left to the reader.
+const MAX_DEDUPLICATED: usize = 64;
+
+/// A map key as text; keys that are no strings are rendered.
+pub fn key_text<'k>(key: Value<'k>, scratch: &'k mut Vec<u8>) -> &'k [u8] {
+    match key {
+        Value::Str(bytes) => bytes,
+        other => {
+            scratch.clear();
+            nested(scratch, other, MAX_DEPTH);
+            scratch.strip_prefix(b"\"").and_then(|s| s.strip_suffix(b"\"")).unwrap_or(scratch)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::chunk::msgpack::Cursor;
+
+    fn written(write: impl FnOnce(&mut Vec<u8>)) -> String {
+        let mut out = Vec::new();
+        write(&mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn strings_read_back_as_they_were_at_every_alignment() {
+        let all: String = (0..0x180_u32).filter_map(char::from_u32).collect();
+        for start in all.char_indices().map(|(at, _)| at).take(24) {
+            let text = &all[start..];
+            let json = written(|out| string(out, text.as_bytes()));
+            assert_eq!(serde_json::from_str::<String>(&json).unwrap(), text);
+        }
+    }
+
+    #[test]
+    fn the_wide_scan_agrees_with_the_obvious_one() {
+        let mut state = 1_u64;
+        for _ in 0..20_000 {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            let mut bytes = state.to_le_bytes().repeat(3);
+            bytes.iter_mut().for_each(|b| *b = b.saturating_add(0x1a));
+            bytes[(state >> 60) as usize] = (state >> 40) as u8;
+            let obvious = bytes.iter().position(|b| *b < 0x20 || *b == b'"' || *b == b'\\').unwrap_or(bytes.len());
+            assert_eq!(clean_run(&bytes), obvious, "{bytes:x?}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_utf8_is_replaced() {
+        assert_eq!(written(|out| string(out, b"a\xff\"b")), "\"a\u{fffd}\\\"b\"");
+    }
+
+    #[test]
+    fn numbers_that_json_lacks_become_strings() {
+        assert_eq!(written(|out| float(out, f64::NAN)), "\"NaN\"");
+        assert_eq!(written(|out| float(out, f64::NEG_INFINITY)), "\"-Infinity\"");
+        assert_eq!(written(|out| float(out, 0.1)), "0.1");
+        assert_eq!(written(|out| signed(out, i64::MIN)), i64::MIN.to_string());
+        assert_eq!(written(|out| integer(out, u64::MAX)), u64::MAX.to_string());
+        assert_eq!(written(|out| seconds(out, 1_795_161_600_000_042)), "1795161600.000042");
+    }
+
+    #[test]
+    fn odd_keys_deep_nesting_and_duplicates_stay_valid_json() {
+        let mut bytes = vec![0x83, 1, 0xa1, b'a', 0xa1, b'k', 1, 0xa1, b'k'];
+        bytes.extend(std::iter::repeat_n(0x91, 100));
+        bytes.push(0xc0);
+        let v = Cursor::new(&bytes).read().unwrap();
+        let json = written(|out| value(out, v));
+        let parsed: serde_json::Value = serde_json::from_str(&json).unwrap();
+        assert_eq!(parsed["1"], "a");
+        assert_eq!(json.matches("\"k\"").count(), 1, "{json}");
+        assert!(json.contains("[too deep]"));
+    }
+}

@@ -1,0 +1,228 @@
+//! What the kubernetes filter says about a record, rendered once per pod and container and reused byte for byte.
+//!
+//! Of 1,500 bytes of an enriched record about 900 are this map, the same in line after line; comparing it with the last
+//! one costs a fraction of reading it. Layout: Fluent Bit's `plugins/filter_kubernetes/kube_meta.c`.
+
+use super::json::{self, Object};
+use super::limit;
+use super::log::attribute;
+use crate::chunk::msgpack::{Seq, Value};
+
+/// What is known about the container that wrote a record.
+#[derive(Debug, Default)]
+pub struct Pod {
+    raw: Vec<u8>,
+    /// Log attributes, each with a comma before it.
+    pub log_attributes: Vec<u8>,
+    /// Tags of an event: name and value.
+    pub tags: Vec<(String, String)>,
+    /// The event's `kubernetes` context, a JSON object.
+    pub context: Vec<u8>,
+    /// The namespace.
+    pub namespace: String,
+    /// The pod.
+    pub pod: String,
+    /// The container.
+    pub container: String,
+    /// The pod's owner without its ReplicaSet's hash.
+    pub workload: String,
+    /// The node.
+    pub node: Option<String>,
+    /// `<image name>@<tag>`.
+    pub release: Option<String>,
+}
+
+/// The pods seen last.
+#[derive(Debug, Default)]
+pub struct Pods {
+    known: Vec<Pod>,
+    last: usize,
+}
+
+/// Chunks hold one tag, and a tag is one container: a handful of pods serves the aggregators too.
+const MAX_KNOWN: usize = 64;
+
+impl Pods {
+    /// Finds or renders the pod of a `kubernetes` map and returns its place for [`Pods::at`].
+    pub fn find(&mut self, map: Seq<'_>, label_keys: &[String]) -> usize {
+        let same = |pod: &Pod| pod.raw == map.bytes();
+        if !self.known.get(self.last).is_some_and(same) {
+            self.last = self.known.iter().position(same).unwrap_or_else(|| self.learn(map, label_keys));
+        }
+        self.last
+    }
+
+    /// The pod at a place.
+    #[must_use]
+    pub fn at(&self, place: usize) -> &Pod {
+        &self.known[place]
+    }
+
+    fn learn(&mut self, map: Seq<'_>, label_keys: &[String]) -> usize {
+        if self.known.len() == MAX_KNOWN {
+            self.known.remove(0);
+        }
+        self.known.push(Pod::read(map, label_keys));
+        self.known.len() - 1
+    }
+}
+
+impl Pod {
+    fn read(map: Seq<'_>, label_keys: &[String]) -> Self {
+        let text = |key: &str| map.get(key).and_then(|v| v.text()).map(|t| String::from_utf8_lossy(t).into_owned());
+        let pod_name = text("pod_name").unwrap_or_default();
+        let labels = map.get("labels").and_then(|v| v.map()).unwrap_or(Seq::EMPTY);
+        let mut pod = Pod {
+            raw: map.bytes().to_vec(),
+            namespace: text("namespace_name").unwrap_or_default(),
+            container: text("container_name").unwrap_or_default(),
+            workload: workload(map, labels, &pod_name),
+            node: text("host"),
+            release: text("container_image").and_then(|image| release_of(&image)),
+            pod: pod_name,
+            ..Pod::default()
+        };
+        pod.render(&text, labels, label_keys);
+        pod
+    }
+
+    fn render(&mut self, text: &dyn Fn(&str) -> Option<String>, labels: Seq<'_>, label_keys: &[String]) {
+        let some = |s: &String| Some(s.clone()).filter(|s| !s.is_empty());
+        let attributes = [
+            ("k8s.namespace.name", some(&self.namespace)),
+            ("k8s.pod.name", some(&self.pod)),
+            ("k8s.container.name", some(&self.container)),
+            ("k8s.node.name", self.node.clone()),
+            ("container.image.name", text("container_image")),
+        ];
+        let mut context = Object::begin(&mut self.context);
+        for (name, value) in &attributes {
+            let Some(value) = value else { continue };
+            attribute(&mut self.log_attributes, name.as_bytes(), Value::Str(value.as_bytes()));
+            context.text(name, limit::chars(value, limit::CONTEXT_VALUE).as_ref());
+            if name.starts_with("k8s.") {
+                self.tags.push(((*name).to_owned(), value.clone()));
+            }
+        }
+        for (name, key) in [
+            ("k8s.pod.uid", "pod_id"),
+            ("k8s.pod.ip", "pod_ip"),
+            ("container.id", "docker_id"),
+            ("container.image.id", "container_hash"),
+        ] {
+            context.text_if(name, text(key).as_deref());
+        }
+        context.text_if("k8s.workload.name", some(&self.workload).as_deref());
+        context.end();
+        for (key, value) in selected(labels, label_keys) {
+            let name = format!("k8s.pod.label.{key}");
+            attribute(&mut self.log_attributes, name.as_bytes(), Value::Str(value.as_bytes()));
+            self.tags.push((name, value));
+        }
+    }
+}
+
+/// Labels that match a name or a pattern with a trailing `*`.
+fn selected(labels: Seq<'_>, label_keys: &[String]) -> Vec<(String, String)> {
+    let wanted = |key: &str| {
+        label_keys.iter().any(|pattern| match pattern.strip_suffix('*') {
+            Some(prefix) => key.starts_with(prefix),
+            None => key == pattern,
+        })
+    };
+    let texts = labels.pairs().filter_map(|(k, v)| Some((lossy(k)?, lossy(v)?)));
+    texts.filter(|(key, value)| wanted(key) && !value.is_empty()).collect()
+}
+
+fn lossy(value: Value<'_>) -> Option<String> {
+    value.text().map(|bytes| String::from_utf8_lossy(bytes).into_owned())
+}
+
+/// The owner where the filter was told to send it, else the pod's name without the parts that controllers generate.
+fn workload(map: Seq<'_>, labels: Seq<'_>, pod_name: &str) -> String {
+    let owner = map.get("ownerReferences").and_then(|owners| match owners {
+        Value::Array(owners) => owners.values().next()?.map()?.get("name")?.text(),
+        _ => None,
+    });
+    let hash = labels.get("pod-template-hash").and_then(|v| v.text());
+    match (owner, hash) {
+        (Some(owner), hash) => {
+            let owner = String::from_utf8_lossy(owner).into_owned();
+            let hash = hash.map(|hash| format!("-{}", String::from_utf8_lossy(hash)));
+            hash.and_then(|hash| owner.strip_suffix(&hash)).map_or(owner.clone(), str::to_owned)
+        }
+        (None, Some(hash)) => {
+            let end = pod_name.find(&format!("-{}-", String::from_utf8_lossy(hash)));
+            end.map_or_else(|| without_generated(pod_name), |end| pod_name[..end].to_owned())
+        }
+        (None, None) => without_generated(pod_name),
+    }
+}
+
+/// `web-7d9f8b6c5-x2x7k` (Deployment), `agent-x2x7k` (DaemonSet, Job), `db-0` (StatefulSet) without what was generated.
+/// Kubernetes draws such suffixes from letters without vowels and digits without 0, 1 and 3.
+fn without_generated(pod_name: &str) -> String {
+    let generated = |part: &str, lengths: std::ops::RangeInclusive<usize>| {
+        lengths.contains(&part.len()) && part.bytes().all(|b| b"bcdfghjklmnpqrstvwxz2456789".contains(&b))
+    };
+    let ordinal = |part: &str| !part.is_empty() && part.len() <= 4 && part.bytes().all(|b| b.is_ascii_digit());
+    let Some((rest, last)) = pod_name.rsplit_once('-') else { return pod_name.to_owned() };
+    if !generated(last, 5..=5) {
+        return if ordinal(last) { rest.to_owned() } else { pod_name.to_owned() };
+    }
+    match rest.rsplit_once('-') {
+        // A ReplicaSet's hash always has a digit or is long; `shop-pay-x2x7k` keeps `pay`.
+        Some((name, hash)) if generated(hash, 8..=10) => name.to_owned(),
+        _ => rest.to_owned(),
+    }
+}
+
+/// `registry/shop/checkout:2.14.3` is `checkout@2.14.3`; an image without a tag, or `latest`, names no release.
+fn release_of(image: &str) -> Option<String> {
+    let image = image.split('@').next()?;
+    let (name, tag) = image.rsplit('/').next()?.split_once(':')?;
+    let sound = !tag.is_empty() && !tag.eq_ignore_ascii_case("latest") && !name.is_empty();
+    let release = format!("{name}@{tag}");
+    (sound && limit::release(&release).is_some()).then_some(release)
+}
+
+impl Pod {
+    /// Writes the context object.
+    pub fn write_context(&self, out: &mut Vec<u8>) {
+        if self.context.is_empty() {
+            json::value(out, Value::Map(Seq::EMPTY))
+        } else {
+            out.extend_from_slice(&self.context)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn generated_parts_of_pod_names_go() {
+        for (pod, workload) in [
+            ("checkout-7d9f8b6c5-x2x7k", "checkout"),
+            ("shop-pay-x2x7k", "shop-pay"),
+            ("db-0", "db"),
+            ("standalone", "standalone"),
+            ("my-app", "my-app"),
+            ("cron-28934210-zx4qf", "cron-28934210"),
+        ] {
+            assert_eq!(without_generated(pod), workload, "{pod}");
+        }
+    }
+
+    #[test]
+    fn images_name_releases_only_with_a_real_tag() {
+        assert_eq!(
+            release_of("registry.example.invalid:5000/shop/checkout:2.14.3").as_deref(),
+            Some("checkout@2.14.3")
+        );
+        for image in ["checkout", "r/checkout:latest", "r/checkout@sha256:abc", "localhost:5000/checkout", ""] {
+            assert_eq!(release_of(image), None, "{image}");
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! How bad a record is, from whatever the application wrote.
+
+use super::fields::{Fields, Found, Role};
+use crate::chunk::msgpack::{Seq, Value};
+use crate::level::Level;
+
+/// How much of a line may hold its level; beyond it words are prose.
+const HEAD_BYTES: usize = 160;
+
+/// Severity words of the user's own, and what a record without any gets.
+#[derive(Clone, Debug)]
+pub struct Rules {
+    /// `level_map`
+    pub map: Vec<(String, Level)>,
+    /// `default_level`
+    pub default: Level,
+}
+
+/// Reads the severity: level fields first, then OTLP metadata, then the head of the message. Taken fields are marked.
+pub fn severity(rules: &Rules, fields: &mut Fields<'_>, otlp: Option<Seq<'_>>, message: &[u8]) -> Option<Level> {
+    fields
+        .take(Role::Level, |found| rules.of_field(&found))
+        .or_else(|| from_otlp(otlp?))
+        .or_else(|| rules.of_line(message))
+}
+
+impl Rules {
+    fn of_field(&self, found: &Found<'_>) -> Option<Level> {
+        match found.value {
+            Value::Str(word) => self.of_word(word).or_else(|| from_number(found.key, parse(word)?)),
+            Value::UInt(n) => from_number(found.key, n),
+            Value::Float(n) if n.fract() == 0.0 && (0.0..1e6).contains(&n) => from_number(found.key, n as u64),
+            _ => None,
+        }
+    }
+
+    fn of_word(&self, word: &[u8]) -> Option<Level> {
+        let word = word.trim_ascii();
+        let own = self.map.iter().find(|(name, _)| name.as_bytes().eq_ignore_ascii_case(word));
+        own.map(|(_, level)| *level).or_else(|| Level::from_word(word))
+    }
+
+    /// The level that a line begins with: klog's letter, `level=word`, or a word in capitals or brackets after a time.
+    fn of_line(&self, line: &[u8]) -> Option<Level> {
+        let head = &line[..line.len().min(HEAD_BYTES)];
+        from_klog(head).or_else(|| self.of_pair(head)).or_else(|| self.of_head_words(head))
+    }
+
+    /// `level=error`, `"level":"error"` where nobody parsed it.
+    fn of_pair(&self, head: &[u8]) -> Option<Level> {
+        const NAMES: [&[u8]; 5] = [b"level=", b"lvl=", b"severity=", b"\"level\":", b"\"severity\":"];
+        NAMES.iter().find_map(|name| {
+            let at = find(head, name)?;
+            let starts_word = at == 0 || !head[at - 1].is_ascii_alphanumeric();
+            let word = head[at + name.len()..].trim_ascii_start();
+            let word = word.strip_prefix(b"\"").unwrap_or(word);
+            let end = word.iter().position(|b| !b.is_ascii_alphabetic()).unwrap_or(word.len());
+            starts_word.then(|| self.of_word(&word[..end])).flatten()
+        })
+    }
+
+    /// `ERROR [svc] ...`, `[warn] ...`, `2026-01-01 10:00:00,123 [main] ERROR ...`: the first word that is a level,
+    /// provided that nothing but times, numbers and bracketed names stands before it. In lower case it must be
+    /// bracketed or followed by a colon, or else it is prose.
+    fn of_head_words(&self, head: &[u8]) -> Option<Level> {
+        let mut rest = head.trim_ascii_start();
+        for _ in 0..6 {
+            let end = rest.iter().position(u8::is_ascii_whitespace).unwrap_or(rest.len());
+            let token = &rest[..end];
+            if let Some(level) = self.level_token(token) {
+                return Some(level);
+            }
+            if !is_preamble(token) {
+                return None;
+            }
+            rest = rest[end..].trim_ascii_start();
+        }
+        None
+    }
+
+    fn level_token(&self, token: &[u8]) -> Option<Level> {
+        let bare = trim_punctuation(token);
+        let decorated = bare.len() < token.len();
+        let capitals = bare.iter().all(u8::is_ascii_uppercase);
+        let capitalised = bare.first().is_some_and(u8::is_ascii_uppercase);
+        let believed =
+            !bare.is_empty() && (capitals || decorated && (capitalised || token[0] != bare[0] || ends_colon(token)));
+        believed.then(|| self.of_word(bare)).flatten()
+    }
+}
+
+fn ends_colon(token: &[u8]) -> bool {
+    token.ends_with(b":")
+}
+
+fn trim_punctuation(token: &[u8]) -> &[u8] {
+    let is_punctuation = |b: &u8| matches!(b, b'[' | b']' | b'(' | b')' | b'<' | b'>' | b':' | b'|' | b'-' | b',');
+    let start = token.iter().position(|b| !is_punctuation(b)).unwrap_or(token.len());
+    let end = token.iter().rposition(|b| !is_punctuation(b)).map_or(start, |at| at + 1);
+    &token[start..end]
+}
+
+/// Times, dates, numbers, and names in brackets: what loggers put before the level.
+pub(super) fn is_preamble(token: &[u8]) -> bool {
+    let digit = token.iter().any(u8::is_ascii_digit);
+    let time_like = token.iter().all(|b| {
+        b.is_ascii_digit() || matches!(b, b'-' | b':' | b'.' | b',' | b'/' | b'T' | b'Z' | b'+' | b'[' | b']' | b'#')
+    });
+    let bracketed =
+        token.starts_with(b"[") || token.ends_with(b"]") || token.starts_with(b"(") && token.ends_with(b")");
+    let separator = matches!(token, b"-" | b"|" | b"--" | b"---" | b":");
+    digit && time_like || bracketed || separator
+}
+
+/// klog: a letter, month and day, a blank and a time: `E1120 08:00:00.123456`.
+fn from_klog(line: &[u8]) -> Option<Level> {
+    let (letter, rest) = line.split_first()?;
+    let date = rest.get(..4)?.iter().all(u8::is_ascii_digit) && rest.get(4) == Some(&b' ');
+    let level = match letter {
+        b'I' => Level::Info,
+        b'W' => Level::Warn,
+        b'E' => Level::Error,
+        b'F' => Level::Fatal,
+        b'D' => Level::Debug,
+        _ => return None,
+    };
+    (date && rest.get(5)?.is_ascii_digit()).then_some(level)
+}
+
+/// What a number means depends on the field it stands in.
+fn from_number(key: &[u8], n: u64) -> Option<Level> {
+    match key {
+        b"severity_number" | b"SeverityNumber" => Level::from_otel(n),
+        b"pri" => Level::from_syslog(n % 8),
+        b"PRIORITY" | b"priority" => Level::from_syslog(n),
+        _ if n >= 10 => Level::from_bunyan(n),
+        _ => Level::from_syslog(n),
+    }
+}
+
+fn from_otlp(otlp: Seq<'_>) -> Option<Level> {
+    let number = match otlp.get("severity_number") {
+        Some(Value::UInt(n)) => Level::from_otel(n),
+        _ => None,
+    };
+    number.or_else(|| Level::from_word(otlp.get("severity_text")?.text()?))
+}
+
+fn parse(text: &[u8]) -> Option<u64> {
+    std::str::from_utf8(text).ok()?.trim().parse().ok()
+}
+
+fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
+    haystack.windows(needle.len()).position(|window| window == needle)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(text: &str) -> Option<Level> {
+        Rules { map: vec![("audit".into(), Level::Warn)], default: Level::Info }.of_line(text.as_bytes())
+    }
+
+    #[test]
+    fn heads_of_lines() {
+        for (text, level) in [
+            ("ERROR [gateway] upstream failed", Level::Error),
+            ("[warn] 7#7: slow", Level::Warn),
+            ("[2026-11-20 08:00:00] [error] 7#7: *1 open() failed", Level::Error),
+            ("2026-11-20 08:00:00,123 [main] ERROR c.s.Pay - declined", Level::Error),
+            ("2026-11-20T08:00:00Z WARN slow", Level::Warn),
+            ("E1120 08:00:00.123456       1 reflector.go:1] failed", Level::Error),
+            ("time=\"x\" level=error msg=\"boom\"", Level::Error),
+            ("{\"ts\":1,\"level\":\"fatal\"}", Level::Fatal),
+            ("error: cannot open", Level::Error),
+            ("Warning: deprecated", Level::Warn),
+            ("[AUDIT] login", Level::Warn),
+        ] {
+            assert_eq!(line(text), Some(level), "{text}");
+        }
+    }
+
+    #[test]
+    fn prose_is_no_severity() {
+        for text in [
+            "error rate is low",
+            "no error",
+            "info about things",
+            "GET /error 200",
+            "retrying after ERROR",
+            "Error in prose",
+            "sublevel=error",
+            "E1120",
+            "",
+            "\u{e9}",
+        ] {
+            assert_eq!(line(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn numbers_mean_what_their_field_says() {
+        assert_eq!(from_number(b"severity_number", 17), Some(Level::Error));
+        assert_eq!(from_number(b"level", 17), None);
+        assert_eq!(from_number(b"level", 50), Some(Level::Error));
+        assert_eq!(from_number(b"pri", 11), Some(Level::Error));
+        assert_eq!(from_number(b"PRIORITY", 4), Some(Level::Warn));
+    }
+}

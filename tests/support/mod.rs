@@ -1,0 +1,34 @@
+//! What the integration tests and the demo share: real servers, a real host, samples, and where our own artefacts are.
+//!
+//! Everything a test may have to do without (a registry, `python3`, `fluent-bit`) answers `Err(why)`, and the test says
+//! `skipped: <why>`. Everything started here ends with the value that holds it, and with the process that started it.
+
+#![expect(dead_code, reason = "each program uses its own part of these modules")]
+
+pub mod artefacts;
+pub mod bugsink;
+pub mod envelope;
+pub mod fluent_bit;
+pub mod http;
+pub mod net;
+pub mod process;
+pub mod python;
+pub mod relay;
+pub mod samples;
+pub mod tempdir;
+pub mod wait;
+
+use std::path::PathBuf;
+
+/// The plugin as a host loads it, of this program's profile and as new as its sources.
+pub fn plugin() -> PathBuf {
+    artefacts::built().join("libout_sentry.so")
+}
+
+/// The companion command, likewise.
+pub fn companion() -> PathBuf {
+    artefacts::built().join("flb-sentry")
+}
+
+/// Nobody uses this one, so that the expectation above holds in a program that uses all the rest.
+struct Spare;
