@@ -15,6 +15,7 @@ pub mod process;
 pub mod python;
 pub mod relay;
 pub mod samples;
+pub mod suite;
 pub mod tempdir;
 pub mod wait;
 

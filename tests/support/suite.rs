@@ -1,0 +1,52 @@
+//! A test binary whose tests can be skipped with a word instead of passing silently.
+//!
+//! A test binary with `harness = false` collects its tests in a [`Suite`] and runs it; what lacks a real part (Fluent
+//! Bit, a server from the Python package index) is listed as `[skipped: <why>] name ... ignored`.
+
+use libtest_mimic::{Arguments, Failed, Trial};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::ExitCode;
+
+/// Tests of one binary.
+#[derive(Default)]
+pub struct Suite {
+    trials: Vec<Trial>,
+}
+
+impl Suite {
+    /// Adds a test. It fails by panicking.
+    pub fn test(mut self, name: &str, body: impl FnOnce() + Send + 'static) -> Self {
+        self.trials.push(Trial::test(name, move || outcome(body)));
+        self
+    }
+
+    /// Adds a test that needs a real part; without the part it is skipped and says why.
+    pub fn needing<T: Clone + Send + 'static>(
+        mut self,
+        part: &Result<T, String>,
+        name: &str,
+        body: impl FnOnce(T) + Send + 'static,
+    ) -> Self {
+        self.trials.push(match part.clone() {
+            Ok(part) => Trial::test(name, move || outcome(move || body(part))),
+            Err(why) => {
+                let why = why.trim_start_matches("skipped: ").to_owned();
+                Trial::test(name, || Ok(())).with_kind(format!("skipped: {why}")).with_ignored_flag(true)
+            }
+        });
+        self
+    }
+
+    /// Runs what the command line asks for.
+    pub fn run(self) -> ExitCode {
+        libtest_mimic::run(&Arguments::from_args(), self.trials).exit_code()
+    }
+}
+
+fn outcome(body: impl FnOnce()) -> Result<(), Failed> {
+    catch_unwind(AssertUnwindSafe(body)).map_err(|panic| {
+        let text = panic.downcast_ref::<String>().cloned();
+        let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
+        Failed::from(text.unwrap_or_else(|| "panicked".to_owned()))
+    })
+}
