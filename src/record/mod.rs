@@ -18,7 +18,7 @@ mod severity;
 mod storm;
 pub mod trace;
 
-use crate::chunk::msgpack::{Seq, Value};
+use crate::chunk::msgpack::{Cursor, Seq, Value};
 use crate::chunk::{Entry, Record, Timestamp, entries};
 use crate::ledger::{Category, Outcome};
 use crate::level::Level;
@@ -51,6 +51,23 @@ pub trait Sink {
     fn close(&mut self, category: Category, record: u32, event_id: Option<EventId>);
     /// Ends a record in a category without an item.
     fn end(&mut self, category: Category, record: u32, outcome: Outcome);
+    /// Where a record's meaning was found; for those who explain, others need not care.
+    fn found(&mut self, _record: u32, _keys: &FoundKeys<'_>) {}
+}
+
+/// The fields that gave a record its meaning; none where the text itself or a default did.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct FoundKeys<'a> {
+    /// The message.
+    pub message: Option<&'a [u8]>,
+    /// The severity.
+    pub level: Option<&'a [u8]>,
+    /// The trace id.
+    pub trace: Option<&'a [u8]>,
+    /// The stack trace.
+    pub stack: Option<&'a [u8]>,
+    /// Whether the severity was read from the text (`false` with no level key: the default).
+    pub level_in_text: bool,
 }
 
 /// Where a chunk's records come from and go to.
@@ -86,6 +103,9 @@ pub(crate) struct View<'r, 'a> {
     tags: Vec<(String, String)>,
     pod: Option<&'r Pod>,
     stream: StreamId,
+    /// When it happened by the record's own account, for decisions that must not depend on when it is read.
+    record_time: Timestamp,
+    keys: FoundKeys<'a>,
     fields: &'r Fields<'a>,
 }
 
@@ -191,6 +211,7 @@ impl Mapper {
         let text = self.read(record, group, &mut fields, &mut scratch);
         let pod = self.pod(&fields);
         let view = self.view(origin, record, text, pod.map(|place| self.pods.at(place)), None, &mut fields);
+        sink.found(index, &view.keys);
         if is_our_own(&view.message) {
             for category in Category::ALL {
                 sink.end(*category, index, Outcome::Suppressed);
@@ -277,7 +298,7 @@ impl Mapper {
         let mut scratch = Vec::new();
         let mut fields = Fields::default();
         let own = self.read(record, group, &mut fields, &mut scratch);
-        let message = text.map_or(own, |text| Cow::Borrowed(text.as_bytes()));
+        let message = (own.0, text.map_or(own.1, |text| Cow::Borrowed(text.as_bytes())));
         let place = self.pod(&fields);
         let stack = self.stack(&mut fields);
         let pod = place.map(|place| self.pods.at(place));
@@ -327,7 +348,7 @@ impl Mapper {
         group: Option<Record<'a>>,
         fields: &mut Fields<'a>,
         scratch: &'a mut Vec<u8>,
-    ) -> Cow<'a, [u8]> {
+    ) -> (Option<&'a [u8]>, Cow<'a, [u8]>) {
         let below = |map: Seq<'a>, key: &str| map.get(key).and_then(|v| v.map());
         if let Some(group) = group.and_then(|group| group.body.map()) {
             for part in ["resource", "scope"] {
@@ -358,40 +379,49 @@ impl Mapper {
         self.message(record, fields, scratch)
     }
 
-    /// The message; if it holds fields, they join the record's and may hold a message of their own.
-    fn message<'a>(&self, record: Record<'a>, fields: &mut Fields<'a>, scratch: &'a mut Vec<u8>) -> Cow<'a, [u8]> {
+    /// The message and its key; if it holds fields, they join the record's and may hold a message of their own.
+    fn message<'a>(
+        &self,
+        record: Record<'a>,
+        fields: &mut Fields<'a>,
+        scratch: &'a mut Vec<u8>,
+    ) -> (Option<&'a [u8]>, Cow<'a, [u8]>) {
         let (key, text) = message_of(record, fields);
-        let Some(key) = key.filter(|_| self.settings.parse_message && parse::message(&text, scratch)) else {
-            return text;
+        let Some(own) = key.filter(|_| self.settings.parse_message && parse::message(&text, scratch)) else {
+            return (key, text);
         };
         let scratch: &'a [u8] = scratch;
-        let Ok(Value::Map(inner)) = crate::chunk::msgpack::Cursor::new(scratch).read() else { return text };
-        fields.remove(key);
+        let Ok(Value::Map(inner)) = Cursor::new(scratch).read() else { return (key, text) };
+        fields.remove(own);
         fields.read_missing(&self.keys, inner);
         for role in [Role::Removed, Role::Noise] {
             fields.take_all(role);
         }
-        match fields.take(Role::Message, |found| message_text(found.value)) {
-            Some(own) => own,
-            None => text,
-        }
+        let inside = fields.take(Role::Message, |found| Some((Some(found.key), message_text(found.value)?)));
+        inside.unwrap_or((key, text))
     }
 
     fn view<'r, 'a>(
         &self,
         origin: Origin<'_>,
         record: Record<'a>,
-        message: Cow<'a, [u8]>,
+        (message_key, message): (Option<&'a [u8]>, Cow<'a, [u8]>),
         pod: Option<&'r Pod>,
         decided: Option<Level>,
         fields: &'r mut Fields<'a>,
     ) -> View<'r, 'a> {
+        let mut keys = FoundKeys { message: message_key, ..FoundKeys::default() };
+        keys.stack = fields.candidates(Role::Stack).next().map(|found| found.key);
         let said = severity::severity(&self.rules, fields, otlp(record), &message);
+        keys.level = said.and_then(|(_, key)| key);
+        keys.level_in_text = said.is_some_and(|(_, key)| key.is_none());
+        let said = said.map(|(level, _)| level);
         let level = decided.or(said).unwrap_or_else(|| level_of_trace(&message, fields).unwrap_or(self.rules.default));
         let io_stream = io_stream(fields);
         let stream = stream_of(origin.tag, pod, io_stream, fields);
         let (time, original_time) = effective_time(record.time, origin.now);
-        let (trace_id, span_id, traced) = trace_of(fields, stream, time);
+        let (trace_id, span_id, trace_key) = trace_of(fields, stream, time);
+        keys.trace = trace_key;
         let settings = &self.settings;
         let environment = given_or(&settings.environment, || {
             fields.take(Role::Environment, |found| usable(found.value, limit::environment))
@@ -417,7 +447,7 @@ impl Mapper {
             explicit: said.is_some(),
             message,
             trace_id,
-            traced,
+            traced: trace_key.is_some(),
             span_id,
             environment,
             release,
@@ -428,6 +458,8 @@ impl Mapper {
             tags,
             pod,
             stream,
+            record_time: record.time,
+            keys,
             fields,
         }
     }
@@ -504,14 +536,14 @@ fn is_sampled(rate: f64, view: &View<'_, '_>, index: u32) -> bool {
     let seed = if view.traced {
         xxhash_rust::xxh3::xxh3_64(&view.trace_id.0)
     } else {
-        xxhash_rust::xxh3::xxh3_64_with_seed(&view.message, view.time.micros() ^ u64::from(index))
+        xxhash_rust::xxh3::xxh3_64_with_seed(&view.message, view.record_time.micros() ^ u64::from(index))
     };
     ((seed >> 11) as f64 / (1_u64 << 53) as f64) < rate
 }
 
 /// Storm control: repeats, too many messages of a workload, bursts and rates.
 fn decide(storms: &mut Storms, stream: StreamId, view: &View<'_, '_>, about: &mut Circumstances<'_>) -> Decision {
-    let time = view.time;
+    let time = view.record_time;
     if let Some(chain) = about.chain {
         if storms.is_repeat(stream, chain, time) {
             return Decision::HoldBack;
@@ -626,12 +658,16 @@ fn effective_time(time: Timestamp, now: Duration) -> (Timestamp, Option<String>)
     (Timestamp { secs: now_secs, nanos: now.subsec_nanos() }, Some(format!("{secs}.{:09}", time.nanos)))
 }
 
-fn trace_of(fields: &mut Fields<'_>, stream: StreamId, time: Timestamp) -> (TraceId, Option<SpanId>, bool) {
-    let trace = fields.take(Role::TraceId, |found| identity::trace_id(found.value));
+fn trace_of<'a>(
+    fields: &mut Fields<'a>,
+    stream: StreamId,
+    time: Timestamp,
+) -> (TraceId, Option<SpanId>, Option<&'a [u8]>) {
+    let trace = fields.take(Role::TraceId, |found| Some((identity::trace_id(found.value)?, found.key)));
     let span = fields.take(Role::SpanId, |found| identity::span_id(found.value));
     match trace {
-        Some((trace, parent)) => (trace, span.or(parent), true),
-        None => (stream.trace_id(time), span, false),
+        Some(((trace, parent), key)) => (trace, span.or(parent), Some(key)),
+        None => (stream.trace_id(time), span, None),
     }
 }
 
