@@ -120,7 +120,7 @@ fn observer(format: Format, stop: UnixStream, forwarder: Option<Arc<Forwarder>>)
             tell(&format!("request {}: {problem}", request.index));
         }
         if print(notice, format).is_err() {
-            let _ = (&stop).write(b"x");
+            let _ = (&stop).write_all(b"x");
         }
         if let Some(forwarder) = forwarder.as_ref().filter(|_| request.accepted) {
             forwarder.offer(&request.body);

@@ -29,7 +29,7 @@ const LIBRARIES: [&str; 12] = [
 
 pub(super) fn read<'a>(lines: &[&'a str]) -> Option<Reading<'a>> {
     let (before, text, fatal) = opening(lines)?;
-    let mut tree = Tree { lines, at: 0, chain: Chain::default(), stacks: Vec::new(), open: Vec::new() };
+    let mut tree = Tree { lines, at: 0, chain: Chain::default(), stacks: Vec::new(), open: Vec::new(), repeated: None };
     let whole = tree.headers(text, Relation::Outermost).and_then(|()| tree.body());
     let framed = tree.stacks.iter().any(|stack| !stack.frames.is_empty());
     framed.then(|| Reading {
@@ -98,6 +98,8 @@ struct Tree<'l, 'a> {
     stacks: Vec<Stack<'a>>,
     /// Exceptions whose own frames are still to come, the outermost first.
     open: Vec<usize>,
+    /// The open exception that was printed before.
+    repeated: Option<usize>,
 }
 
 impl<'a> Tree<'_, 'a> {
@@ -117,9 +119,16 @@ impl<'a> Tree<'_, 'a> {
         let header = header(text.strip_suffix(MEMBER_END).unwrap_or(text)).filter(is_type)?;
         let below = &self.lines[self.at + 1..];
         let more = if ends { 0 } else { message_lines(below)? };
-        self.add(header, joined(header.value, &below[..more]), relation);
+        self.add(header, self.message(header.value, &below[..more]), relation);
         self.at += 1 + more;
         if ends { self.close() } else { Some(()) }
+    }
+
+    /// A message without the indentation that a logger gave the whole trace.
+    fn message(&self, first: &'a str, rest: &[&'a str]) -> Cow<'a, str> {
+        let margin = indent(self.lines[0]);
+        let rest: Vec<&str> = rest.iter().map(|line| &line[indent(line).min(margin)..]).collect();
+        joined(first, &rest)
     }
 
     fn add(&mut self, header: Header<'a>, value: Cow<'a, str>, relation: Relation) {
@@ -134,7 +143,11 @@ impl<'a> Tree<'_, 'a> {
 
     /// Ends the innermost open exception; the outermost one has no end.
     fn close(&mut self) -> Option<()> {
-        self.open.pop();
+        if let Some(again) = self.open.pop().filter(|closed| self.repeated == Some(*closed)) {
+            self.chain.0.truncate(again);
+            self.stacks.truncate(again);
+            self.repeated = None;
+        }
         (!self.open.is_empty()).then_some(())
     }
 
@@ -153,8 +166,10 @@ impl<'a> Tree<'_, 'a> {
                 self.close()?;
             } else if !(text == MEMBER_END || text.starts_with(PREVIOUS) || self.blank_between(text)) {
                 let more = if self.open.len() > 1 { message_lines(&self.lines[self.at..]) } else { None };
-                let Some(more) = more else { break };
-                self.chain.0[*self.open.last()?].details.extend(&self.lines[self.at..self.at + more]);
+                // A separator with something else on its line is no detail, and nothing that is understood.
+                let Some(more) = more.filter(|more| *more > 0) else { break };
+                let lines = self.lines[self.at..self.at + more].iter().map(|line| line.trim());
+                self.chain.0[*self.open.last()?].details.extend(lines);
                 self.at += more;
                 continue;
             }
@@ -169,7 +184,14 @@ impl<'a> Tree<'_, 'a> {
     /// `(Inner Exception #1) Type: message` of an aggregate, or a plain inner exception.
     fn inner(&mut self, text: &'a str) -> Option<()> {
         match text.strip_prefix("(Inner Exception #") {
-            Some(numbered) => self.headers(numbered.split_once(") ")?.1, Relation::Member),
+            Some(numbered) => {
+                let (number, header) = numbered.split_once(") ")?;
+                // The first member is the inner exception, which .NET Framework prints a second time.
+                if number == "0" {
+                    self.repeated.get_or_insert(self.chain.0.len());
+                }
+                self.headers(header, Relation::Member)
+            }
             None => self.headers(text, Relation::Cause),
         }
     }
@@ -177,7 +199,7 @@ impl<'a> Tree<'_, 'a> {
     /// Each member of an aggregate ends with a line feed of its own.
     fn blank_between(&self, text: &str) -> bool {
         let next = self.lines.get(self.at + 1).map_or("", |line| line.trim_start());
-        text.is_empty() && (starts_with_any(next, &["---> (Inner Exception #", MEMBER_END]))
+        text.is_empty() && (is_structure(next) || next == MEMBER_END)
     }
 
     fn finish(mut self) -> Option<Vec<Exception<'a>>> {
@@ -188,16 +210,20 @@ impl<'a> Tree<'_, 'a> {
     }
 }
 
-/// `at Namespace.Class.Method[T](Type name, ...)[ in path:line 12]`.
+/// `at Namespace.Class.Method[T](Type name, ...)[ in path:line 12]`; Mono has a blank before the parenthesis, and
+/// ` [0x00110] in path:12` behind it.
 fn frame(line: &str) -> Option<Frame<'_>> {
     let text = line.trim().strip_prefix("at ").filter(|_| indent(line) > 0)?;
-    let (signature, place) = match text.rsplit_once(" in ").and_then(|(text, place)| Some((text, file(place)?))) {
-        Some((signature, place)) => (signature, Some(place)),
-        None => (text, None),
+    let known = text.rsplit_once(" in ").and_then(|(text, place)| Some((text, file(place)?)));
+    let (signature, place) = match (known, text.split_once(" [0x")) {
+        (Some((signature, place)), _) => (signature, Some(place)),
+        (None, Some((signature, place))) if signature.ends_with(')') => (signature, mono_file(place)),
+        _ => (text, None),
     };
     let (name, arguments) = signature.strip_suffix(')')?.split_once('(')?;
+    let name = if text.len() > signature.len() { name.strip_suffix(' ').unwrap_or(name) } else { name };
     // Java's frames have a file and a line there.
-    if name.is_empty() || name.contains([' ', '/', '@', ':']) || arguments.contains(':') {
+    if name.is_empty() || name.contains([' ', '/', '@', ':']) || arguments.contains([':', '/', '@']) {
         return None;
     }
     let (module, function) = match method(name) {
@@ -215,6 +241,12 @@ fn frame(line: &str) -> Option<Frame<'_>> {
 fn file(text: &str) -> Option<(&str, u32)> {
     let (path, line) = text.rsplit_once(":line ")?;
     Some((path, number(line)?))
+}
+
+/// What follows the offset; without debug information it is a number in angle brackets.
+fn mono_file(text: &str) -> Option<(&str, u32)> {
+    let (path, line, _) = super::place(text.split_once("] in ")?.1)?;
+    (!path.starts_with('<')).then_some((path, line))
 }
 
 /// Where the dot before the method's name is: the last one outside of brackets, or the first of `..ctor`.

@@ -104,6 +104,13 @@ fn causes<'a>(lines: &[&'a str]) -> Vec<Exception<'a>> {
     let mut early = Vec::new();
     for line in lines.iter().copied().filter(|line| !line.trim().is_empty()) {
         if let Some((ty, value)) = cause(line) {
+            // Two threads may notice the same thing.
+            if let Some(last) =
+                found.last_mut().filter(|last| last.ty == ty && last.value == value && !line.starts_with('\t'))
+            {
+                last.details.push(line);
+                continue;
+            }
             let details = std::mem::take(&mut early);
             found.push(Exception {
                 ty: Cow::Borrowed(ty),
@@ -114,7 +121,7 @@ fn causes<'a>(lines: &[&'a str]) -> Vec<Exception<'a>> {
             continue;
         }
         match found.last_mut() {
-            Some(last) if line.starts_with("[signal ") => last.details.push(line),
+            Some(last) if line.starts_with("[signal ") || line.starts_with("PC=") => last.details.push(line),
             Some(last) => last.value = joined_value(&last.value, line),
             None => early.push(line),
         }
@@ -207,7 +214,7 @@ impl<'a> Goroutines<'a> {
             } else if is_remark(line) {
                 self.at += 1;
             } else {
-                self.broken |= line.starts_with("created by ") || position(below).is_some();
+                self.broken |= line.starts_with("created by ") || position(below).is_some() || is_call(line);
                 break;
             }
         }
@@ -242,6 +249,11 @@ fn goroutine(line: &str) -> Option<(&str, &str)> {
     let (id, rest) = line.strip_prefix("goroutine ")?.split_once(' ')?;
     let (_, state) = rest.strip_suffix("]:")?.split_once('[')?;
     number(id).map(|_| (id, state))
+}
+
+/// Whether a line begins as a frame does.
+fn is_call(line: &str) -> bool {
+    line.split_once('(').is_some_and(|(name, _)| name.contains('.') && !name.contains(' '))
 }
 
 fn is_remark(line: &str) -> bool {
@@ -296,7 +308,8 @@ fn is_app(module: Option<&str>, path: &str) -> bool {
 fn wrapped<'a>(lines: &[&'a str]) -> Option<Reading<'a>> {
     let bare = |at: usize| {
         let (line, below) = (lines.get(at)?, lines.get(at + 1)?);
-        function(line, position(below)?)
+        // With arguments it would be a goroutine's.
+        function(line, position(below)?).filter(|_| !line.ends_with(')'))
     };
     let mut chain = Chain::default();
     let mut at = if bare(0).is_some() { 0 } else { 1 };

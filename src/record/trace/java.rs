@@ -151,7 +151,7 @@ fn part<'a>(lines: &[&'a str], at: usize) -> Option<(Part<'a>, usize)> {
     if rest.starts_with("[CIRCULAR REFERENCE") || label == "[CIRCULAR REFERENCE" {
         return Some((Part::Circle, 1));
     }
-    let header = header(rest)?;
+    let header = header(rest).filter(is_type)?;
     let more = message_lines(&lines[at + 1..]).unwrap_or(0);
     let value = joined(header.value, &lines[at + 1..=at + more]);
     let part = match label {

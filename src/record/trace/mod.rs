@@ -121,8 +121,9 @@ pub struct Thread<'a> {
 ///
 /// The first trace of the text counts; what stands before and after it is [`Trace::message`].
 pub fn parse(text: &str) -> Option<Trace<'_>> {
-    // One line can only be a Rust panic of the old format; nearly all messages are one line and none.
-    if text.len() > MAX_TEXT || !(text.contains('\n') || text.starts_with("thread '")) {
+    // Nearly all messages are one line; only an old Rust panic or a Ruby error can be a trace in one.
+    let several = text.contains('\n') || text.starts_with("thread '") || (text.ends_with(')') && text.contains(":in "));
+    if text.len() > MAX_TEXT || !several {
         return None;
     }
     let lines: Vec<&str> = text.split('\n').take(MAX_LINES + 1).map(|l| l.strip_suffix('\r').unwrap_or(l)).collect();
@@ -168,7 +169,10 @@ struct Reading<'a> {
 
 impl<'a> Reading<'a> {
     fn into_trace(self, text: &'a str, lines: &[&'a str], at: usize) -> Option<Trace<'a>> {
-        if self.broken {
+        // A frame above the trace belongs to another one, or to a head of this one that nobody understood; one right
+        // below it belongs to this one, but could not be read.
+        let cut = lines[..at].iter().chain(lines.get(at + self.used)).any(|line| is_remains(line));
+        if self.broken || cut {
             return None;
         }
         let offset = |line: &str| line.as_ptr() as usize - text.as_ptr() as usize;
@@ -189,7 +193,7 @@ type Reader = for<'l, 'a> fn(&'l [&'a str]) -> Option<Reading<'a>>;
 
 /// In the order they are asked; each is strict enough not to take another's trace.
 const READERS: [Reader; 8] =
-    [python::read, java::read, node::read, dotnet::read, go::read, ruby::read, php::read, rust::read];
+    [python::read, java::read, rust::read, node::read, dotnet::read, go::read, ruby::read, php::read];
 
 /// The first whole trace any reader finds, else the first broken one.
 fn read<'a>(lines: &[&'a str]) -> Option<Reading<'a>> {
@@ -317,6 +321,12 @@ impl<'a> Frame<'a> {
     }
 }
 
+/// Whether a line can only be part of a trace.
+fn is_remains(line: &str) -> bool {
+    let text = &line[indent(line)..];
+    text.len() < line.len() && starts_with_any(text, &["at ", "File \"", "from ", "[cause]: "])
+}
+
 /// Unix, Windows, or a URL.
 fn is_absolute(path: &str) -> bool {
     path.starts_with('/') || path.get(1..3).is_some_and(|s| matches!(s, ":\\" | ":/")) || path.contains("://")
@@ -364,7 +374,8 @@ fn joined<'a>(first: &'a str, rest: &[&'a str]) -> Cow<'a, str> {
     }
     let mut text = first.to_owned();
     for line in rest {
-        text.push('\n');
+        // A type may stand alone on its line, with the message below.
+        text.push_str(if text.is_empty() { "" } else { "\n" });
         text.push_str(line);
     }
     text.truncate(text.trim_end().len());

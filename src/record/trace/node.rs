@@ -23,12 +23,11 @@ pub(super) fn read<'a>(lines: &[&'a str]) -> Option<Reading<'a>> {
     if fatal {
         text.epilogue();
     }
-    let more = lines.get(text.at).is_some_and(|line| indent(line) > 0 && line.trim_start().starts_with("at "));
     Some(Reading {
         platform: if text.web { "javascript" } else { "node" },
         before,
         used: text.at,
-        broken: !whole || more,
+        broken: !whole,
         exceptions: text.finish(),
         fatal,
         ..Reading::default()
@@ -64,15 +63,25 @@ fn opening<'a>(lines: &[&'a str], skipped: usize) -> Option<(&'a str, Opening<'a
         Some(rest) => (rest.strip_prefix("(in promise) ").unwrap_or(rest), true),
         None => (line.trim_start(), false),
     };
-    if let Some(opening) = error_at(text, &lines[skipped + 1..]) {
-        let named = opening.header.is_telling() || skipped > 0;
-        if named || (next_is_frame() && !is_log_head(text) && opening.header.ty != "Trace") {
-            return Some((&line[..0], Opening { uncaught, ..opening }));
-        }
+    let alone = error_at(text, &lines[skipped + 1..]).map(|opening| Opening { uncaught, ..opening });
+    match alone {
+        Some(opening) if opening.header.is_telling() || skipped > 0 => return Some((&line[..0], opening)),
+        _ => next_is_frame().then_some(())?,
     }
-    let (before, header) = header_within(line, header)?;
-    let value = Cow::Borrowed(header.value);
-    next_is_frame().then_some((before, Opening { header, value, used: 1, bare: false, uncaught }))
+    let (before, header) = header_within(line, header).or_else(|| class_within(line))?;
+    let before = if before.trim().is_empty() { &line[..0] } else { before };
+    Some((before, Opening { header, value: Cow::Borrowed(header.value), used: 1, bare: false, uncaught }))
+}
+
+/// A class of any name with a message, at the head of a line or of a word in it. Nothing in the line says that this is
+/// an error: the caller knows it from the frame below.
+fn class_within(line: &str) -> Option<(&str, Header<'_>)> {
+    let class = |header: &Header| {
+        let shouts = header.ty.chars().all(|c| !c.is_lowercase());
+        header.ty.starts_with(char::is_uppercase) && !shouts && header.ty != "Trace"
+    };
+    let starts = std::iter::once(0).chain(line.match_indices(' ').map(|(at, _)| at + 1));
+    starts.filter_map(|at| Some((&line[..at], header(&line[at..])?))).find(|(_, header)| class(header))
 }
 
 /// An error whose header is `text`, with its message and stack in the lines `below`, or bare in brackets.
@@ -94,11 +103,16 @@ fn message_lines(lines: &[&str]) -> Option<usize> {
         if is_frame(line) {
             return Some(index);
         }
-        if is_log_head(line) || header(line).is_some_and(|header| header.is_telling()) {
+        if is_log_head(line) || is_anyhow(line) || header(line).is_some_and(|header| header.is_telling()) {
             return None;
         }
     }
     None
+}
+
+/// Below `Error: message`, Rust's `anyhow` goes on with these; its frames have places that look like V8's.
+fn is_anyhow(line: &str) -> bool {
+    matches!(line, "Caused by:" | "Stack backtrace:")
 }
 
 fn header(text: &str) -> Option<Header<'_>> {

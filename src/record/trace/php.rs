@@ -17,7 +17,7 @@ const MONOLOG: Form = Form { at: " at ", stack: "[stacktrace]" };
 pub(super) fn read<'a>(lines: &[&'a str]) -> Option<Reading<'a>> {
     let line = *lines.first()?;
     if let Some(object) = line.find("[object] (") {
-        let before = line[..object].strip_suffix("{\"exception\":\"").unwrap_or(&line[..object]);
+        let before = line[..object].trim_end_matches("\"exception\":\"").trim_end_matches(['{', ',']);
         return logged(lines, before, &line[object..]);
     }
     let fatal = line.find("Fatal error: ").and_then(|at| Some((at, at + line[at..].find("Uncaught ")?)));

@@ -19,13 +19,12 @@ pub(super) fn read<'a>(lines: &[&'a str]) -> Option<Reading<'a>> {
     let (before, margin) = opening(lines)?;
     let mut text = Text { lines, at: 0, chain: Chain::default(), inline: !before.is_empty() };
     let whole = text.chain_of(margin, 0);
-    let more = text.lines.get(text.at).is_some_and(|line| file_line(line.trim_start()).is_some());
     Some(Reading {
         platform: "python",
         before,
         exceptions: text.chain.finish(),
         used: text.at.max(1),
-        broken: whole.is_none() || more,
+        broken: whole.is_none(),
         ..Reading::default()
     })
 }

@@ -105,8 +105,9 @@ fn named_last(line: &str) -> Option<(&str, &str, &str)> {
 /// `Type (message):` or `Type: message`, at the head or the end of a line.
 fn named_first(line: &str) -> Option<(&str, &str, &str)> {
     let start = line.match_indices(' ').map(|(at, _)| at + 1).chain([0]).filter(|&at| {
-        let word = line[at..].split([' ', ':']).next().unwrap_or("");
-        is_class(word) && (line[at..].contains("::") || word.ends_with("Error"))
+        let word = line[at..].split(' ').next().unwrap_or("");
+        let word = word.strip_suffix(':').unwrap_or(word);
+        is_class(word) && (word.contains("::") || word.ends_with("Error"))
     });
     let start = start.min()?;
     let (before, text) = line.split_at(start);

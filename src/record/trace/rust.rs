@@ -166,11 +166,14 @@ fn backtrace<'a>(lines: &[&'a str], stack: &mut Stack<'a>) -> usize {
         let below = lines.get(at + 1).and_then(|line| line.trim_start().strip_prefix("at ")).and_then(place);
         match below {
             Some((path, line, column)) => stack.push(in_file(Some(symbol), path, line, column)),
-            None => stack.push(Frame {
-                in_app: Some(is_app(symbol, None)),
-                function: Some(plain(symbol)),
-                ..Frame::default()
-            }),
+            None => {
+                let function = plain(symbol);
+                stack.push(Frame {
+                    in_app: Some(is_app(&function, None)),
+                    function: Some(function),
+                    ..Frame::default()
+                });
+            }
         }
         at += 1 + usize::from(below.is_some());
     }
@@ -182,12 +185,23 @@ fn symbol(line: &str) -> Option<&str> {
     let (index, symbol) = line.trim_end().trim_start_matches(' ').split_once(": ")?;
     number(index)?;
     let symbol = symbol.trim_start();
-    let addressed = symbol.strip_prefix("0x").and_then(|symbol| symbol.split_once(" - "));
-    (indent(line) > 0 && !symbol.is_empty()).then_some(addressed.map_or(symbol, |(_, symbol)| symbol))
+    let symbol = match symbol.strip_prefix("0x") {
+        Some(addressed) => addressed.split_once(" - ")?.1,
+        None => symbol,
+    };
+    (indent(line) > 0 && !symbol.is_empty() && is_whole(symbol)).then_some(symbol)
+}
+
+/// Whether all brackets are closed: a symbol that was cut off is none.
+fn is_whole(symbol: &str) -> bool {
+    let count = |text: &str| symbol.matches(text).count();
+    count("[") == count("]") && count("{") == count("}") && count("<") + count("->") == count(">")
 }
 
 fn looks_like_more(line: &str) -> bool {
-    indent(line) > 0 && (line.trim_start().starts_with("at ") || symbol(line).is_some())
+    let text = line.trim_start();
+    let numbered = text.split_once(':').is_some_and(|(index, _)| number(index).is_some());
+    text.len() < line.len() && (text.starts_with("at ") || numbered)
 }
 
 fn in_file<'a>(symbol: Option<&'a str>, path: &'a str, line: u32, column: Option<u32>) -> Frame<'a> {
@@ -197,9 +211,10 @@ fn in_file<'a>(symbol: Option<&'a str>, path: &'a str, line: u32, column: Option
         None => after_any(path, &["/git/checkouts/"]),
     };
     let short = path.strip_prefix("/rustc/").and_then(|rest| rest.split_once('/')).map_or(short, |(_, rest)| rest);
+    let function = symbol.map(plain);
     Frame {
-        function: symbol.map(plain),
-        in_app: Some(is_app(symbol.unwrap_or(""), Some(path))),
+        in_app: Some(is_app(function.as_deref().unwrap_or(""), Some(path))),
+        function,
         ..Frame::in_file(path, short, Some(line), column)
     }
 }
