@@ -1,0 +1,409 @@
+//! Nothing is lost and nothing doubled, whatever the network and the server do: every record is told apart by a number,
+//! and the numbers that arrived are compared with those that were sent, as are the ledgers of both sides.
+
+mod support;
+
+use flb_sentry::host::{Instance, Verdict};
+use flb_sentry::receive::{Options, Receiver, Request, Script, Snapshot};
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use support::output::{Ledger, PATIENCE, flush_all, instance, load};
+use support::process::{Group, Launch};
+use support::suite::Suite;
+use support::tempdir::TempDir;
+use support::{chunk, net, wait};
+
+const TAG: &str = "kube.app";
+/// Records a case sends, in chunks of [`CHUNK`]; every tenth is an event too.
+const RECORDS: u64 = 300;
+const CHUNK: u64 = 50;
+const DELIVERIES: [&str; 3] = ["spool", "ack", "memory"];
+
+/// What a server does at first, and how often a log may come twice for it.
+struct Case {
+    name: &'static str,
+    faults: String,
+    options: &'static [(&'static str, &'static str)],
+    repeats: u64,
+}
+
+fn case(name: &'static str, faults: &str) -> Case {
+    Case { name, faults: faults.to_owned(), options: &[], repeats: 0 }
+}
+
+fn cases() -> Vec<Case> {
+    let quick: &[_] = &[("timeout", "300ms")];
+    let soon = format!("2x429,retry-after={}", http_date(SystemTime::now() + Duration::from_secs(3)));
+    vec![
+        case("as_it_should_be", ""),
+        case("cut_before_the_body", "4xcut-before-body"),
+        case("cut_after_the_body", "4xcut-after-body"),
+        case("half_closed", "3xhalf-close"),
+        case("garbage", "3xgarbage"),
+        Case { options: quick, ..case("no_answer", "2xhang=20s") },
+        case("server_errors", "2x500 then 2x503 then 408"),
+        case("limit_of_a_number_of_seconds", "2x429,retry-after=1"),
+        case("limit_until_a_date", &soon),
+        case("limit_of_events", "event:429,x-sentry-rate-limits=1:error:organization"),
+        case("limit_of_logs", "log:429,x-sentry-rate-limits=1:log_item;log_byte:key:quota"),
+        case("limit_of_all", "429,x-sentry-rate-limits=1::organization"),
+        case("limit_with_an_acceptance", "ok,x-sentry-rate-limits=1:log_item:key"),
+        case("too_large", "3xlog:413"),
+        case("no_access_at_first", "3x403,x-sentry-error=no"),
+        case("redirected", "302,location=http://127.0.0.1:9/"),
+        case("encoding_not_understood", "415"),
+        Case { repeats: 3, ..case("lost_answers", "3xlost-answer") },
+        case("slow", "forever:delay=10ms"),
+        case("byte_by_byte", "2xdrip=2ms"),
+    ]
+}
+
+/// `Sun, 06 Nov 1994 08:49:37 GMT`
+fn http_date(time: SystemTime) -> String {
+    const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
+    const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    let seconds = time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    let text = out_sentry::delivery::answer::rfc3339(Duration::from_secs(seconds));
+    let month: usize = text[5..7].parse().expect("expected a month");
+    let (year, day, clock) = (&text[..4], &text[8..10], &text[11..19]);
+    let weekday = DAYS[(seconds / 86_400 % 7) as usize];
+    format!("{weekday}, {day} {} {year} {clock} GMT", MONTHS[month - 1])
+}
+
+fn receive(faults: &str) -> Receiver {
+    receive_at(faults, SocketAddr::from(([127, 0, 0, 1], 0)))
+}
+
+fn receive_at(faults: &str, listen: SocketAddr) -> Receiver {
+    let faults: Script = faults.parse().unwrap_or_else(|error| panic!("{error}"));
+    Receiver::start(Options { faults, listen, ..Options::default() }).expect("expected a receiver")
+}
+
+/// A place for a spool, and the options that go with a delivery.
+struct Setting {
+    delivery: &'static str,
+    dir: TempDir,
+}
+
+impl Setting {
+    fn new(delivery: &'static str) -> Self {
+        Self { delivery, dir: TempDir::new("delivery").expect("expected a directory") }
+    }
+
+    fn start(&self, dsn: &str, more: &[(&str, &str)]) -> Instance {
+        let spool = self.dir.path().to_str().expect("expected a plain path");
+        let own = [("delivery", self.delivery), ("spool_path", spool), ("batch_max_items", "20")];
+        let options: Vec<_> = more.iter().copied().chain(own).collect();
+        instance(&load(), dsn, &options)
+    }
+}
+
+fn chunks(records: u64) -> impl Iterator<Item = Vec<u8>> {
+    (0..records).step_by(CHUNK as usize).map(move |from| chunk::numbered(from..records.min(from + CHUNK)))
+}
+
+/// How often each number came, as a log.
+fn logs(seen: &Snapshot) -> BTreeMap<u64, u64> {
+    count(seen.logs.iter().map(|log| number(&log.payload["attributes"]["n"]["value"])))
+}
+
+/// How many different ids the events of each number came with: Sentry keeps one event of an id.
+fn events(seen: &Snapshot) -> BTreeMap<u64, u64> {
+    let pairs = seen.events.iter().map(|event| (number(&event.payload["extra"]["n"]), event.event_id.clone()));
+    count(pairs.collect::<BTreeSet<_>>().into_iter().map(|(number, _)| number))
+}
+
+fn number(value: &Value) -> u64 {
+    value.as_u64().unwrap_or_else(|| panic!("expected the number of a record, found {value}"))
+}
+
+fn count(numbers: impl Iterator<Item = u64>) -> BTreeMap<u64, u64> {
+    let mut counts = BTreeMap::new();
+    numbers.for_each(|number| *counts.entry(number).or_insert(0) += 1);
+    counts
+}
+
+fn has_all(seen: &Snapshot, records: u64) -> bool {
+    seen.totals.logs >= records
+        && seen.totals.events >= records.div_ceil(10)
+        && logs(seen).len() as u64 == records
+        && events(seen).len() as u64 == records.div_ceil(10)
+}
+
+fn wait_for_all(receiver: &Receiver, records: u64, lines: impl Fn() -> String) {
+    let came = receiver.wait_until(PATIENCE, |seen| has_all(seen, records));
+    assert!(came, "missing after {PATIENCE:?}: {:?}\n{}", receiver.totals(), lines());
+}
+
+/// Every record has come, no event twice, no log more often than answers were lost.
+fn assert_exact(receiver: &Receiver, records: u64, repeats: u64) {
+    let seen = receiver.snapshot();
+    let expected: BTreeMap<_, _> = (0..records).step_by(10).map(|number| (number, 1)).collect();
+    assert_eq!(events(&seen), expected, "events");
+    let logs = logs(&seen);
+    assert_eq!(logs.keys().copied().collect::<Vec<_>>(), (0..records).collect::<Vec<_>>(), "logs");
+    let doubled = logs.values().filter(|&&times| times > 1).count() as u64;
+    assert!(doubled <= repeats * 20, "expected at most the logs of {repeats} envelopes twice, found {doubled}");
+    let problems: Vec<_> = receiver.problems().into_iter().filter(|problem| !problem.contains("fault")).collect();
+    assert_eq!(problems, [""; 0]);
+}
+
+/// The plugin's ledger says what the server's does.
+fn assert_ledger(receiver: &Receiver, ledger: &Ledger, records: u64) {
+    ledger.assert_closed();
+    let cell = |name: &str| ledger.get(name);
+    let events = records.div_ceil(10);
+    assert_eq!((cell("records"), cell("log.accepted"), cell("event.accepted")), (records, records, events));
+    assert_eq!(cell("event.filtered"), records - events);
+    let requests = receiver.requests();
+    let answered = |is: fn(u16) -> bool| {
+        let statuses = requests.iter().filter_map(|request: &Arc<Request>| request.status);
+        statuses.filter(|status| is(*status)).count() as u64
+    };
+    assert_eq!(cell("requests.2xx"), answered(|status| status < 300));
+    assert_eq!(cell("requests.429"), answered(|status| status == 429));
+    assert_eq!(cell("requests.5xx"), answered(|status| status >= 500));
+    assert_eq!(cell("requests.403"), answered(|status| status == 403));
+}
+
+fn survives(case: &Case, delivery: &'static str) {
+    let receiver = receive(&case.faults);
+    let setting = Setting::new(delivery);
+    let instance = setting.start(&receiver.dsn(), case.options);
+    flush_all(&instance, TAG, chunks(RECORDS));
+    wait_for_all(&receiver, RECORDS, || format!("{:#?}", instance.log_lines()));
+    let lines = instance.exit();
+    assert_exact(&receiver, RECORDS, case.repeats);
+    assert_ledger(&receiver, &Ledger::read(&lines), RECORDS);
+}
+
+fn connection_refused(delivery: &'static str) {
+    let address = SocketAddr::from(([127, 0, 0, 1], net::free_port().expect("expected a free port")));
+    let dsn = format!("http://{}@{address}/1", "0".repeat(32));
+    let setting = Setting::new(delivery);
+    let instance = setting.start(&dsn, &[]);
+    let says_so = || instance.log_lines().iter().any(|(_, line)| line.contains("cannot be reached"));
+    let receiver = std::thread::scope(|scope| {
+        let flushing = scope.spawn(|| flush_all(&instance, TAG, chunks(RECORDS)));
+        assert!(wait::until_true(PATIENCE, says_so), "{:#?}", instance.log_lines());
+        let receiver = receive_at("", address);
+        flushing.join().expect("expected every chunk to be taken");
+        receiver
+    });
+    wait_for_all(&receiver, RECORDS, || format!("{:#?}", instance.log_lines()));
+    assert_ledger(&receiver, &Ledger::read(&instance.exit()), RECORDS);
+    assert_exact(&receiver, RECORDS, 0);
+}
+
+/// One log that the server never takes costs that log alone.
+fn one_of_a_thousand_is_poison(delivery: &'static str) {
+    let receiver = receive("log:poison=\"order 777 was");
+    let setting = Setting::new(delivery);
+    let instance = setting.start(&receiver.dsn(), &[("batch_max_items", "100")]);
+    flush_all(&instance, TAG, [chunk::numbered(0..10)]);
+    assert!(receiver.wait_until(PATIENCE, |seen| has_all(seen, 10)), "{:#?}", instance.log_lines());
+    flush_all(&instance, TAG, [chunk::numbered(10..1_000)]);
+    let all_but_one = |seen: &Snapshot| seen.totals.logs >= 999 && seen.totals.events >= 100;
+    assert!(receiver.wait_until(PATIENCE, all_but_one), "{:#?}", instance.log_lines());
+    let ledger = Ledger::read(&instance.exit());
+    ledger.assert_closed();
+    let cells = ["records", "log.accepted", "log.rejected", "event.accepted"].map(|cell| ledger.get(cell));
+    assert_eq!(cells, [1_000, 999, 1, 100]);
+    let came: Vec<_> = logs(&receiver.snapshot()).into_iter().collect();
+    assert_eq!(came, (0..1_000).filter(|n| *n != 777).map(|n| (n, 1)).collect::<Vec<_>>());
+}
+
+/// A limit without a word on how long is a minute for everything; nothing is sent before it ends.
+fn a_bare_limit_silences(delivery: &'static str) {
+    let receiver = receive("forever:429");
+    let setting = Setting::new(delivery);
+    let options = [("senders", "1"), ("exit_timeout", "100ms"), ("ack_timeout", "100ms")];
+    let instance = setting.start(&receiver.dsn(), &options);
+    let verdict = instance.flush(TAG, &chunk::numbered(0..50));
+    assert_eq!(verdict, if delivery == "ack" { Verdict::Retry } else { Verdict::Ok });
+    assert!(receiver.wait_until(PATIENCE, |seen| seen.totals.requests > 0));
+    let later = instance.flush(TAG, &chunk::numbered(50..100));
+    assert_eq!(later, if delivery == "ack" { Verdict::Retry } else { Verdict::Ok });
+    let ledger = Ledger::read(&instance.exit());
+    ledger.assert_closed();
+    assert_eq!(receiver.totals().requests, 1, "expected silence after a limit");
+    let rest = if delivery == "memory" { "log.lost" } else { "log.pending" };
+    assert_eq!(ledger.get(rest), 100, "{ledger:?}");
+}
+
+/// With `hold_*` at zero what is limited is given up, and said to be.
+fn what_may_not_wait_is_given_up(delivery: &'static str) {
+    let receiver = receive("forever:429,retry-after=60");
+    let setting = Setting::new(delivery);
+    let options = [("hold_events", "0"), ("hold_logs", "0"), ("ack_timeout", "10s"), ("summary_interval", "1s")];
+    let instance = setting.start(&receiver.dsn(), &options);
+    flush_all(&instance, TAG, chunks(RECORDS));
+    let settled = |line: &str| line.contains(" log.pending=0 ") && line.contains(" event.pending=0 ");
+    let done = || instance.log_lines().iter().any(|(_, line)| line.contains("records=300") && settled(line));
+    assert!(wait::until_true(PATIENCE, done), "{:#?}", instance.log_lines());
+    let ledger = Ledger::read(&instance.exit());
+    ledger.assert_closed();
+    assert_eq!(
+        (ledger.get("log.rate_limited"), ledger.get("event.rate_limited")),
+        (RECORDS, RECORDS / 10),
+        "{ledger:?}"
+    );
+}
+
+/// A chunk that the host offers again sends only what is not settled.
+fn a_chunk_flushed_again_sends_the_rest() {
+    let receiver = receive("5xlog:ok then forever:log:503");
+    let setting = Setting::new("ack");
+    let options = [("batch_max_items", "10"), ("senders", "1"), ("ack_timeout", "300ms")];
+    let instance = setting.start(&receiver.dsn(), &options);
+    let bytes = chunk::numbered(0..100);
+    assert_eq!(instance.flush(TAG, &bytes), Verdict::Retry);
+    assert!(receiver.wait_until(PATIENCE, |seen| seen.totals.logs == 50));
+    let before = receiver.totals();
+    receiver.script(Script::default());
+    flush_all(&instance, TAG, [bytes]);
+    let after = receiver.totals();
+    assert_eq!((before.logs, after.logs, after.events), (50, 100, 10));
+    assert_exact(&receiver, 100, 0);
+    assert_ledger(&receiver, &Ledger::read(&instance.exit()), 100);
+}
+
+/// After OK the same bytes are a new chunk, and so are equal bytes that are flushed meanwhile: a log that was written
+/// twice arrives twice. An event has the same id and so stays one.
+fn equal_chunks_are_two() {
+    let receiver = receive("forever:delay=50ms");
+    let setting = Setting::new("ack");
+    let instance = setting.start(&receiver.dsn(), &[("ack_timeout", "20s")]);
+    let bytes = chunk::numbered(0..30);
+    std::thread::scope(|scope| {
+        [(); 2]
+            .map(|()| scope.spawn(|| assert_eq!(instance.flush(TAG, &bytes), Verdict::Ok)))
+            .map(|worker| worker.join())
+    });
+    assert_eq!(instance.flush(TAG, &bytes), Verdict::Ok);
+    let ledger = Ledger::read(&instance.exit());
+    assert_eq!((ledger.get("records"), ledger.get("log.accepted")), (90, 90));
+    let seen = receiver.snapshot();
+    assert!(logs(&seen).values().all(|&times| times == 3) && logs(&seen).len() == 30, "{:?}", logs(&seen));
+    assert!(events(&seen).values().all(|&ids| ids == 1) && events(&seen).len() == 3, "{:?}", events(&seen));
+}
+
+/// What a volatile queue holds at exit is lost, and counted so.
+fn what_memory_holds_at_exit_is_lost() {
+    let receiver = receive("forever:503");
+    let setting = Setting::new("memory");
+    let instance = setting.start(&receiver.dsn(), &[("exit_timeout", "100ms")]);
+    flush_all(&instance, TAG, chunks(RECORDS));
+    let ledger = Ledger::read(&instance.exit());
+    ledger.assert_closed();
+    assert_eq!((ledger.get("log.lost"), ledger.get("event.lost")), (RECORDS, RECORDS / 10), "{ledger:?}");
+}
+
+/// What the spool holds at exit is sent by the next process, and counted there.
+fn a_spool_is_replayed() {
+    let receiver = receive("forever:event:ok then 3xlog:ok then forever:503");
+    let setting = Setting::new("spool");
+    let first = setting.start(&receiver.dsn(), &[("exit_timeout", "100ms"), ("senders", "1")]);
+    flush_all(&first, TAG, chunks(RECORDS));
+    assert!(receiver.wait_until(PATIENCE, |seen| seen.totals.logs == 60), "{:#?}", first.log_lines());
+    let first = Ledger::read(&first.exit());
+    first.assert_closed();
+    assert_eq!((first.get("records"), first.get("log.accepted"), first.get("log.pending")), (RECORDS, 60, 240));
+    receiver.script(Script::default());
+    let second = setting.start(&receiver.dsn(), &[]);
+    wait_for_all(&receiver, RECORDS, || format!("{:#?}", second.log_lines()));
+    let second = Ledger::read(&second.exit());
+    assert_eq!((second.get("log.accepted"), second.get("log.pending")), (240, 0), "{second:?}");
+    assert_eq!(first.get("event.accepted") + second.get("event.accepted"), RECORDS / 10, "{first:?} {second:?}");
+    assert_exact(&receiver, RECORDS, 0);
+    assert_eq!(chunk_files(setting.dir.path()), 0, "expected an empty spool");
+}
+
+fn chunk_files(spool: &Path) -> usize {
+    let files = std::fs::read_dir(spool).into_iter().flatten().flatten();
+    files.filter(|file| file.path().extension() == Some(OsStr::new("msgpack"))).count()
+}
+
+/// Records in all whole files of a spool.
+fn spooled(spool: &Path) -> u64 {
+    let files = std::fs::read_dir(spool).into_iter().flatten().flatten().map(|file| file.path());
+    let chunks = files.filter(|path| path.extension() == Some(OsStr::new("msgpack")));
+    let bytes = chunks.filter_map(|path| std::fs::read(path).ok());
+    bytes.flat_map(|bytes| out_sentry::delivery::split_spool(&bytes)).map(|segment| u64::from(segment.records)).sum()
+}
+
+/// `flb-sentry ship` of a chunk file, in a process that can be killed.
+fn ship(dir: &Path, dsn: &str, file: &Path) -> Group {
+    let (plugin, companion) = (support::plugin(), support::companion());
+    let spool = format!("spool_path={}", dir.join("spool").display());
+    let dsn = format!("dsn={dsn}");
+    let options =
+        [&dsn, &spool, "proxy=none", "retry_base=20ms", "retry_max=50ms", "batch_max_items=10", "batch_timeout=10ms"];
+    let options = options.into_iter().flat_map(|option| ["-o", option]).map(OsStr::new);
+    let fixed = ["ship", "--chunk-size", "2K", "--tag", TAG, "--plugin"].map(OsStr::new);
+    let launch = Launch {
+        program: companion.as_os_str(),
+        args: fixed.into_iter().chain([plugin.as_os_str()]).chain(options).chain([file.as_os_str()]).collect(),
+        env: Vec::new(),
+        without_env: &["SENTRY_DSN"],
+        dir,
+        temporary: None,
+        log: dir.join("log"),
+    };
+    launch.start().expect("expected flb-sentry to start")
+}
+
+/// SIGKILL in the middle of delivery: nothing is missing afterwards, and only logs that were on their way come twice.
+fn a_killed_process_loses_nothing() {
+    let dir = TempDir::new("killed").expect("expected a directory");
+    let (file, spool) = (dir.path().join("in.msgpack"), dir.path().join("spool"));
+    std::fs::write(&file, chunk::numbered(0..RECORDS)).expect("expected to write a chunk");
+    let receiver = receive("forever:503");
+    let mut process = ship(dir.path(), &receiver.dsn(), &file);
+    assert!(wait::until_true(PATIENCE, || spooled(&spool) == RECORDS), "spooled: {}", spooled(&spool));
+    receiver.script("forever:delay=20ms".parse().expect("expected a script"));
+    assert!(receiver.wait_until(PATIENCE, |seen| seen.totals.logs >= RECORDS / 3), "{:?}", receiver.totals());
+    process.kill();
+    let before = receiver.totals();
+    assert!(before.logs < RECORDS, "expected to kill it in the middle, found {before:?}");
+    receiver.script(Script::default());
+    let spool_path = spool.to_str().expect("expected a plain path");
+    let again = instance(&load(), &receiver.dsn(), &[("spool_path", spool_path)]);
+    wait_for_all(&receiver, RECORDS, || format!("{:#?}", again.log_lines()));
+    let ledger = Ledger::read(&again.exit());
+    assert_eq!((ledger.get("log.pending"), ledger.get("event.pending")), (0, 0), "{ledger:?}");
+    // One envelope of ten logs a sender.
+    assert_exact(&receiver, RECORDS, 2);
+    assert_eq!(chunk_files(&spool), 0, "expected an empty spool");
+}
+
+fn main() -> ExitCode {
+    let mut suite = Suite::default();
+    for delivery in DELIVERIES {
+        for case in cases() {
+            suite = suite.test(&format!("{delivery}::{}", case.name), move || survives(&case, delivery));
+        }
+        let more: [(&str, fn(&'static str)); 4] = [
+            ("connection_refused", connection_refused),
+            ("one_of_a_thousand_is_poison", one_of_a_thousand_is_poison),
+            ("a_bare_limit_silences", a_bare_limit_silences),
+            ("what_may_not_wait_is_given_up", what_may_not_wait_is_given_up),
+        ];
+        for (name, test) in more {
+            suite = suite.test(&format!("{delivery}::{name}"), move || test(delivery));
+        }
+    }
+    suite
+        .test("a_chunk_flushed_again_sends_the_rest", a_chunk_flushed_again_sends_the_rest)
+        .test("equal_chunks_are_two", equal_chunks_are_two)
+        .test("what_memory_holds_at_exit_is_lost", what_memory_holds_at_exit_is_lost)
+        .test("a_spool_is_replayed", a_spool_is_replayed)
+        .test("a_killed_process_loses_nothing", a_killed_process_loses_nothing)
+        .run()
+}
