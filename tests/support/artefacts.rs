@@ -45,6 +45,12 @@ pub fn workspace() -> PathBuf {
     package.ancestors().find(holds_lock).unwrap_or(package).to_owned()
 }
 
+/// The plugin of the release profile, if there is one as new as its sources.
+pub fn fresh_release() -> Option<PathBuf> {
+    let plugin = target_dir().join("release/libout_sentry.so");
+    is_fresh(&plugin, &workspace().join("src")).then_some(plugin)
+}
+
 fn is_fresh(artefact: &Path, sources: &Path) -> bool {
     match fs::metadata(artefact).and_then(|meta| meta.modified()) {
         Ok(built) => newest(sources).is_none_or(|changed| changed <= built),

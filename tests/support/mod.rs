@@ -7,10 +7,12 @@
 
 pub mod artefacts;
 pub mod bugsink;
+pub mod chunk;
 pub mod envelope;
 pub mod fluent_bit;
 pub mod http;
 pub mod net;
+pub mod output;
 pub mod process;
 pub mod python;
 pub mod relay;

@@ -1,0 +1,112 @@
+//! What the documents say is what the program does. `UPDATE_DOCS=1` rewrites what is rendered.
+
+use out_sentry::options;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+const BEGIN: &str = "<!-- options -->\n";
+const END: &str = "<!-- /options -->";
+
+/// Keys of an `[OUTPUT]` section that the host keeps for itself.
+const OF_THE_HOST: &[&str] = &[
+    "name",
+    "match",
+    "match_regex",
+    "alias",
+    "log_level",
+    "log_suppress_interval",
+    "retry_limit",
+    "workers",
+    "processors",
+    "storage.total_limit_size",
+];
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn document(name: &str) -> String {
+    fs::read_to_string(root().join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
+}
+
+#[test]
+fn readme_lists_the_options_as_they_are() {
+    let readme = document("README.md");
+    let (before, rest) = readme.split_once(BEGIN).expect("expected a line <!-- options --> in README.md");
+    let (table, after) = rest.split_once(END).expect("expected a line <!-- /options --> in README.md");
+    let expected = options::to_markdown();
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        let updated = format!("{before}{BEGIN}{expected}{END}{after}");
+        fs::write(root().join("README.md"), updated).expect("expected to write README.md");
+    } else {
+        assert_eq!(table, expected, "README.md is behind; UPDATE_DOCS=1 cargo test --test docs rewrites it");
+    }
+    let missing = options::rows().find(|row| !expected.contains(&format!("| `{}` |", row.name)));
+    assert_eq!(missing.map(|row| row.name), None, "the table is not whole");
+}
+
+#[test]
+fn the_changelog_names_the_version() {
+    let changelog = document("CHANGELOG.md");
+    let version = env!("CARGO_PKG_VERSION");
+    assert!(changelog.lines().any(|line| line.starts_with('#') && line.contains(version)), "expected {version}");
+}
+
+/// A mistyped option is not seen by the host, so the ones people copy had better be right.
+#[test]
+fn samples_use_options_that_exist() {
+    let mut sections = 0;
+    for file in configurations(root()) {
+        let text = fs::read_to_string(&file).unwrap_or_default();
+        for keys in outputs(&text) {
+            sections += 1;
+            for key in keys {
+                let known = options::rows().any(|row| row.name == key) || OF_THE_HOST.contains(&key.as_str());
+                assert!(known, "{}: {key} is no option", file.display());
+            }
+        }
+    }
+    assert!(sections > 0, "expected a sample configuration");
+}
+
+/// Configurations of Fluent Bit in this repository, those that a build or a test made left out.
+fn configurations(dir: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(dir).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()));
+    let hidden = |path: &Path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
+    let ours = entries.filter(|path| !hidden(path) && !path.ends_with("target"));
+    ours.flat_map(|path| match path.extension().and_then(|extension| extension.to_str()) {
+        _ if path.is_dir() => configurations(&path),
+        Some("conf" | "yaml" | "yml") => vec![path],
+        _ => Vec::new(),
+    })
+    .collect()
+}
+
+/// The keys of each section or list item that is an output of ours, in lower case.
+fn outputs(text: &str) -> Vec<Vec<String>> {
+    let lines: Vec<&str> = text.lines().filter(|line| !line.trim_start().starts_with('#')).collect();
+    let is_ours = |line: &&str| {
+        let words = line.trim().trim_start_matches("- ").replace(':', " ").to_ascii_lowercase();
+        words.split_whitespace().collect::<Vec<_>>() == ["name", "sentry"]
+    };
+    let at = lines.iter().enumerate().filter(|(_, line)| is_ours(line)).map(|(at, _)| at);
+    at.map(|at| siblings(&lines, at)).collect()
+}
+
+/// The keys beside the one at `at`: as far as lines are indented as deep, those that are deeper left out.
+fn siblings(lines: &[&str], at: usize) -> Vec<String> {
+    let indent = |line: &str| line.len() - line.trim_start_matches([' ', '-']).len();
+    let own = indent(lines[at]);
+    let belongs = |line: &&&str| !line.trim().is_empty() && indent(line) >= own;
+    let starts_item = |line: &str| line.trim_start().starts_with("- ") && indent(line) == own;
+    let mut first = at;
+    while first > 0 && !starts_item(lines[first]) && belongs(&&lines[first - 1]) {
+        first -= 1;
+    }
+    let item = lines[first..].iter().enumerate();
+    let item = item.take_while(|(number, line)| belongs(line) && (*number == 0 || !starts_item(line)));
+    let same = item.map(|(_, line)| *line).filter(|line| indent(line) == own);
+    same.filter_map(|line| line.trim_start_matches([' ', '-']).split([' ', ':']).next())
+        .map(str::to_ascii_lowercase)
+        .collect()
+}
