@@ -27,11 +27,10 @@ impl Stop {
         let (expected, dir) = (Arc::clone(&awaited), dir.to_owned());
         thread::Builder::new().name("signals".into()).spawn(move || {
             while wait.read_exact(&mut [0]).is_ok() {
-                if !expected.load(Ordering::SeqCst) {
-                    _ = fs::remove_dir_all(&dir);
-                    exit(130);
+                match expected.load(Ordering::SeqCst) {
+                    true => _ = tell.send(()),
+                    false => end(&dir),
                 }
-                _ = tell.send(());
             }
         })?;
         Ok(Self { awaited, signalled })
@@ -42,4 +41,10 @@ impl Stop {
         self.awaited.store(true, Ordering::SeqCst);
         _ = self.signalled.recv();
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the main thread may be in the middle of anything")]
+fn end(dir: &Path) {
+    _ = fs::remove_dir_all(dir);
+    process::exit(130);
 }

@@ -1,0 +1,56 @@
+//! The demo without anything that a machine may lack: the companion ships, its receiver takes, and the books agree.
+
+#[path = "../../tests/support/mod.rs"]
+mod support;
+
+use std::path::PathBuf;
+use std::process::{Command, Output};
+use support::suite::Suite;
+use support::{artefacts, tempdir::TempDir};
+
+fn main() -> std::process::ExitCode {
+    Suite::default()
+        .test("the_books_agree_and_nothing_is_left_behind", the_books_agree)
+        .test("a_host_that_is_not_there_is_an_error_and_not_a_pass", a_missing_host)
+        .run()
+}
+
+/// The demo, which `cargo test` builds beside us; `cargo test --test demo` does not.
+fn demo() -> PathBuf {
+    let demo = artefacts::profile_dir().join("examples/demo");
+    if !demo.is_file() {
+        let status = Command::new(env!("CARGO")).args(["build", "--quiet", "--example", "demo"]).status();
+        assert!(status.is_ok_and(|status| status.success()), "cargo build --example demo");
+    }
+    demo
+}
+
+fn run(temporary: &TempDir, args: &[&str], env: &[(&str, &str)]) -> Output {
+    let mut command = Command::new(demo());
+    command.args(args).envs(env.iter().copied()).env("TMPDIR", temporary.path());
+    command.output().expect("expected to run the demo")
+}
+
+fn the_books_agree() {
+    support::plugin();
+    let temporary = TempDir::new("demo-test").expect("expected a directory");
+    let output = run(&temporary, &["--server", "receive", "--by", "ship"], &[]);
+    let text = String::from_utf8_lossy(&output.stdout);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{text}{errors}");
+    for part in ["records 547 in the samples = 547 taken by the plugin", "All agree.", "flb-sentry ship (as asked for)"]
+    {
+        assert!(text.contains(part), "expected {part:?}, found {text}");
+    }
+    assert!(!text.contains("DIFFER") && !text.contains("PROBLEM"), "{text}");
+    let left: Vec<_> = std::fs::read_dir(temporary.path()).expect("expected the directory").collect();
+    assert!(left.is_empty(), "{left:?}");
+}
+
+fn a_missing_host() {
+    let temporary = TempDir::new("demo-test").expect("expected a directory");
+    let output =
+        run(&temporary, &["--server", "receive", "--by", "fluent-bit"], &[("FLUENT_BIT", "/nowhere/fluent-bit")]);
+    assert_eq!(output.status.code(), Some(2), "{}", String::from_utf8_lossy(&output.stdout));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("/nowhere/fluent-bit is no file"));
+}
