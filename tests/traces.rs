@@ -310,6 +310,8 @@ fn ordinary_lines_begin_nothing() {
         "java.lang.IllegalStateException: no such shelf",
         "TypeError: order.ship is not a function",
         "Error: declined",
+        "[Error: declined]",
+        "[TypeError: declined] {",
         "panic: order 4711 declined",
         "fatal error: unexpected signal",
         "goroutine 7 is slow",

@@ -51,7 +51,15 @@ pub fn config(feed: &Feed, outputs: &[String]) -> String {
 
 /// An output section with short waits and these further lines.
 pub fn output(name: &str, dsn: &str, lines: &[&str]) -> String {
-    let common = ["Retry_Limit no_limits", "retry_base 50ms", "retry_max 500ms", "batch_timeout 100ms"];
+    // Numbered records are one storm to storm control.
+    let common = [
+        "Retry_Limit no_limits",
+        "retry_base 50ms",
+        "retry_max 500ms",
+        "batch_timeout 100ms",
+        "storm_burst 0",
+        "event_rate 0",
+    ];
     let lines: String = common.iter().chain(lines).map(|line| format!("    {line}\n")).collect();
     format!("[OUTPUT]\n    Name sentry\n    Match *\n    Alias {name}\n    dsn {dsn}\n{lines}")
 }

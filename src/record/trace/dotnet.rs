@@ -32,12 +32,13 @@ pub(super) fn read<'a>(lines: &[&'a str]) -> Option<Reading<'a>> {
     let mut tree = Tree { lines, at: 0, chain: Chain::default(), stacks: Vec::new(), open: Vec::new(), repeated: None };
     let whole = tree.headers(text, Relation::Outermost).and_then(|()| tree.body());
     let framed = tree.stacks.iter().any(|stack| !stack.frames.is_empty());
-    framed.then(|| Reading {
+    // Inner exceptions without a frame are no trace, but lines that were looked at must be passed.
+    (framed || tree.chain.0.len() > 1).then(|| Reading {
         platform: "csharp",
         before,
         fatal,
         used: tree.at,
-        broken: whole.is_none() || tree.open.len() != 1,
+        broken: !framed || whole.is_none() || tree.open.len() != 1,
         exceptions: tree.finish(),
         ..Reading::default()
     })
@@ -54,7 +55,7 @@ fn opening<'a>(lines: &[&'a str]) -> Option<(&'a str, &'a str, bool)> {
         return alone.map(|_| (&line[..0], start, label.is_some()));
     }
     let next = lines.get(1).is_some_and(|line| is_structure(line));
-    let within = header_within(line, header).filter(|_| next).map(|(before, _)| before);
+    let within = if next { header_within(line, header).map(|(before, _)| before) } else { None };
     match within {
         Some(before) => Some((before, &line[before.len()..], false)),
         None => alone.map(|_| (&line[..0], start, false)),
@@ -82,7 +83,7 @@ fn message_lines(lines: &[&str]) -> Option<usize> {
         if is_structure(line) {
             return Some(index);
         }
-        let another = indent(line) == 0 && header(line).is_some_and(|header| header.is_telling());
+        let another = indent(line) == 0 && header(line).is_some_and(|header| is_type(&header));
         if is_log_head(line) || another {
             return None;
         }

@@ -67,7 +67,8 @@ pub(super) fn read<'a>(lines: &[&'a str]) -> Option<Reading<'a>> {
     if goroutine(line).is_some() {
         return recovered(lines, 0, "", "");
     }
-    if let Some((before, served)) = line.split_once("http: panic serving ") {
+    let dumped = lines.get(1).is_some_and(|line| line.starts_with("goroutine "));
+    if dumped && let Some((before, served)) = line.split_once("http: panic serving ") {
         let value = served.split_once(": ").map_or("", |(_, value)| value);
         let before = if value.is_empty() { before } else { &line[..line.len() - value.len()] };
         return recovered(lines, 1, before, value);

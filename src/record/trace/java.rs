@@ -94,7 +94,8 @@ fn opening<'a>(lines: &[&'a str]) -> Option<Opening<'a>> {
         (thread, rest) = (Some(name), header);
     }
     let found = header(rest).filter(is_type).map(|header| ("", header)).filter(|(_, header)| header.is_telling());
-    let within = |line| header_within(line, header).filter(|_| lines.get(1).is_some_and(|line| goes_on(line)));
+    let next = lines.get(1).is_some_and(|line| goes_on(line));
+    let within = |line| if next { header_within(line, header) } else { None };
     let weak = || header(rest).filter(is_type).map(|header| ("", header));
     let (before, header) = found.or_else(|| within(line)).or_else(weak)?;
     let used = 1 + message_lines(&lines[1..])?;

@@ -5,7 +5,7 @@
 //! [`parse`] for both, so the two can never disagree about where a trace ends.
 //!
 //! A reader is strict. What it does not fully understand is no trace: an event with the plain text is worth more than
-//! one with a wrong frame. Work is linear in the text: a reader that gives up has looked at no more than [`LOOKAHEAD`]
+//! one with a wrong frame. Work is linear in the text: a reader that gives up has looked at no more than `LOOKAHEAD`
 //! lines, and one that goes on has consumed what it looked at.
 
 mod dotnet;
@@ -197,6 +197,62 @@ const READERS: [Reader; 8] =
 
 /// The first whole trace any reader finds, else the first broken one.
 fn read<'a>(lines: &[&'a str]) -> Option<Reading<'a>> {
+    if may_begin(lines) { ask(lines) } else { None }
+}
+
+/// Whether the readers are worth asking. They would refuse ordinary lines as well, each on its own and all of them
+/// slowly; this is asked of every line of every log.
+fn may_begin(lines: &[&str]) -> bool {
+    // Some print a function and its place on two lines.
+    let deeper = lines.get(2).is_some_and(|line| line.starts_with([' ', '\t']));
+    deeper || lines.get(1).is_some_and(|line| may_follow(line)) || lines.first().is_some_and(|line| may_head(line))
+}
+
+/// Whether a line may stand right below the first one of a trace.
+fn may_follow(line: &str) -> bool {
+    const WORDS: [&str; 7] = ["at ", "Stack trace:", "[stacktrace]", "goroutine ", "Caused by:", "... ", "---> "];
+    match line.as_bytes() {
+        [] | [b' ' | b'\t' | b'#', ..] | [.., b'\''] => true,
+        [b'a' | b'S' | b'[' | b'g' | b'C' | b'.' | b'-', ..] if starts_with_any(line, &WORDS) => true,
+        [.., b'0'..=b'9' | b']'] => line.contains('@') || line.contains(".rb:"),
+        _ => false,
+    }
+}
+
+/// Whether a line may be the first of a trace, whatever follows.
+fn may_head(line: &str) -> bool {
+    const WORDS: [&str; 11] = [
+        "Exception in thread",
+        "Unhandled ",
+        "Uncaught ",
+        "Traceback ",
+        "Fatal error",
+        "PHP ",
+        "fatal error",
+        "goroutine ",
+        "thread '",
+        "unexpected fault ",
+        "File \"",
+    ];
+    let text = &line[indent(line)..];
+    match text.as_bytes() {
+        [b'[', ..] => text.ends_with([')', '{', ':']) || contains_any(text, &["[object] (", "Fatal error: "]),
+        [b'+', ..] | [b'/', .., b'0'..=b'9'] | [.., b')'] => true,
+        bytes => {
+            let word = bytes.iter().position(|byte| matches!(byte, b' ' | b':' | b'=' | b'"')).unwrap_or(bytes.len());
+            let next = bytes.get(word..).and_then(|rest| rest.get(..2)).unwrap_or(b": ");
+            let named =
+                bytes.first().is_some_and(|b| b.is_ascii_alphabetic() || matches!(b, b'_' | b'$') || !b.is_ascii());
+            let headed = next[0] == b':' || matches!(next, b" (" | b" [");
+            (named && headed)
+                || starts_with_any(text, &WORDS)
+                || text.ends_with("last):")
+                || text.ends_with("exception")
+        }
+    }
+}
+
+fn ask<'a>(lines: &[&'a str]) -> Option<Reading<'a>> {
     let mut broken = None;
     for reader in READERS {
         match reader(lines) {
@@ -394,9 +450,13 @@ struct Header<'a> {
 /// `strange` are the characters a type's name may have besides letters, digits, `.`, `_` and `$`; a code stands between
 /// `brackets`.
 fn header<'a>(text: &'a str, strange: &[char], brackets: [char; 2]) -> Option<Header<'a>> {
+    // Asked of every line, and nearly always the first character says no.
+    if !text.starts_with(|c: char| c.is_alphabetic() || c == '_' || c == '$') {
+        return None;
+    }
     let part = |c: char| c.is_alphanumeric() || matches!(c, '.' | '_' | '$') || strange.contains(&c);
     let (ty, mut rest) = text.split_at(text.find(|c| !part(c)).unwrap_or(text.len()));
-    if !ty.starts_with(|c: char| c.is_alphabetic() || c == '_' || c == '$') || ty.ends_with('.') || ty.contains("..") {
+    if ty.ends_with('.') || ty.contains("..") {
         return None;
     }
     let mut code = "";
@@ -445,4 +505,48 @@ fn is_log_head(line: &str) -> bool {
         if rest.len() > 4 && rest[..4].iter().all(u8::is_ascii_digit) && rest[4] == b' ');
     let bracket = matches!(bytes, [b'[', next, ..] if next.is_ascii_digit() || next.is_ascii_uppercase());
     date || time || klog || bracket || starts_with_any(line, &["{\"", "ts=", "time="]) || starts_with_any(line, &LEVELS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    /// What a reader takes, the glance before it lets through.
+    #[test]
+    fn nothing_is_overlooked() {
+        let root = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/traces");
+        let folders = fs::read_dir(root).unwrap().map(|folder| folder.unwrap().path());
+        let files = folders.filter(|path| path.is_dir()).flat_map(|path| fs::read_dir(path).unwrap());
+        let texts = files.map(|file| file.unwrap().path()).filter(|path| path.extension().is_some_and(|e| e == "txt"));
+        for path in texts {
+            let text = fs::read_to_string(&path).unwrap();
+            let lines: Vec<&str> = text.lines().collect();
+            for at in 0..lines.len() {
+                assert!(may_begin(&lines[at..]) || ask(&lines[at..]).is_none(), "{}: {}", path.display(), lines[at]);
+            }
+        }
+    }
+
+    #[test]
+    fn places() {
+        assert_eq!(place("a.rs:1:2"), Some(("a.rs", 1, Some(2))));
+        assert_eq!(place("a.rs:1"), Some(("a.rs", 1, None)));
+        assert_eq!(place("http://a:80/b.js:1:2"), Some(("http://a:80/b.js", 1, Some(2))));
+        assert_eq!(place(":1"), None);
+        assert_eq!(place("a.rs:"), None);
+        assert_eq!(place("a.rs:99999999999"), None);
+    }
+
+    #[test]
+    fn too_many_frames_lose_their_middle() {
+        let mut stack = Stack::newest_first();
+        (1..=5000).for_each(|line| stack.push(Frame { lineno: Some(line), ..Frame::default() }));
+        let lines: Vec<u32> = stack.finish().iter().filter_map(|frame| frame.lineno).collect();
+        assert_eq!((lines.len(), lines[0], lines[49], lines[50], lines[249]), (250, 5000, 4951, 200, 1));
+        let mut stack = Stack::oldest_first();
+        (1..=5000).for_each(|line| stack.push(Frame { lineno: Some(line), ..Frame::default() }));
+        let lines: Vec<u32> = stack.finish().iter().filter_map(|frame| frame.lineno).collect();
+        assert_eq!((lines.len(), lines[0], lines[49], lines[50], lines[249]), (250, 1, 50, 4801, 5000));
+    }
 }

@@ -20,6 +20,9 @@ pub(super) fn read<'a>(lines: &[&'a str]) -> Option<Reading<'a>> {
         Text { lines, at: skipped, chain: Chain::default(), open: Vec::new(), stacks: Vec::new(), web: false };
     text.error(opening, None);
     let whole = text.blocks().is_some();
+    if text.is_mere_text() {
+        return None;
+    }
     if fatal {
         text.epilogue();
     }
@@ -37,7 +40,9 @@ pub(super) fn read<'a>(lines: &[&'a str]) -> Option<Reading<'a>> {
 /// Lines of `file.js:12`, source, caret and blank that Node prints above an uncaught exception; 0 if there are none.
 fn uncaught(lines: &[&str]) -> usize {
     let line = lines.first().copied().unwrap_or("");
-    if !place(line).is_some_and(|(path, _, column)| column.is_none() && is_path(path) && indent(line) == 0) {
+    let numbered = line.ends_with(|c: char| c.is_ascii_digit());
+    if !numbered || !place(line).is_some_and(|(path, _, column)| column.is_none() && is_path(path) && indent(line) == 0)
+    {
         return 0;
     }
     let is_caret = |line: &&str| line.ends_with('^') && line.trim_start().bytes().all(|b| b == b'^');
@@ -63,11 +68,14 @@ fn opening<'a>(lines: &[&'a str], skipped: usize) -> Option<(&'a str, Opening<'a
         Some(rest) => (rest.strip_prefix("(in promise) ").unwrap_or(rest), true),
         None => (line.trim_start(), false),
     };
-    let alone = error_at(text, &lines[skipped + 1..]).map(|opening| Opening { uncaught, ..opening });
-    match alone {
-        Some(opening) if opening.header.is_telling() || skipped > 0 => return Some((&line[..0], opening)),
-        _ => next_is_frame().then_some(())?,
+    let telling = skipped > 0 || text.starts_with('[') || header(text).is_some_and(|header| header.is_telling());
+    if telling
+        && let Some(opening) = error_at(text, &lines[skipped + 1..])
+        && (skipped > 0 || opening.header.is_telling())
+    {
+        return Some((&line[..0], Opening { uncaught, ..opening }));
     }
+    next_is_frame().then_some(())?;
     let (before, header) = header_within(line, header).or_else(|| class_within(line))?;
     let before = if before.trim().is_empty() { &line[..0] } else { before };
     Some((before, Opening { header, value: Cow::Borrowed(header.value), used: 1, bare: false, uncaught }))
@@ -231,12 +239,13 @@ impl<'a> Text<'_, 'a> {
         }
     }
 
-    fn finish(mut self) -> Option<Vec<Exception<'a>>> {
+    /// An error that came out of the runtime itself may have no stack, but then its properties tell that it is one.
+    fn is_mere_text(&self) -> bool {
         let frameless = self.stacks.iter().all(|(stack, _)| stack.frames.is_empty());
-        // An error that came out of the runtime itself may have no stack; its properties tell that it is one.
-        if frameless && self.chain.0[0].details.is_empty() {
-            return None;
-        }
+        frameless && self.chain.0[0].details.is_empty()
+    }
+
+    fn finish(mut self) -> Option<Vec<Exception<'a>>> {
         // A cause comes after its holder, so that its own frames are whole when the holder's are restored.
         for index in (0..self.stacks.len()).rev() {
             self.restore(index)?;

@@ -1,6 +1,8 @@
 //! PHP: uncaught exceptions in the error log, exceptions as strings, and Monolog's (Laravel's) form with line breaks.
 
-use super::{Chain, Exception, Frame, LOOKAHEAD, Reading, Relation, Stack, is_log_head, number, place};
+use super::{
+    Chain, Exception, Frame, LOOKAHEAD, Reading, Relation, Stack, is_log_head, number, place, starts_with_any,
+};
 use std::borrow::Cow;
 
 /// How an exception's parts are set off: PHP's own form, and Monolog's.
@@ -16,11 +18,15 @@ const MONOLOG: Form = Form { at: " at ", stack: "[stacktrace]" };
 
 pub(super) fn read<'a>(lines: &[&'a str]) -> Option<Reading<'a>> {
     let line = *lines.first()?;
-    if let Some(object) = line.find("[object] (") {
+    // A log line of Monolog begins with its time.
+    let bracket = line.starts_with('[');
+    if bracket && let Some(object) = line.find("[object] (") {
         let before = line[..object].trim_end_matches("\"exception\":\"").trim_end_matches(['{', ',']);
         return logged(lines, before, &line[object..]);
     }
-    let fatal = line.find("Fatal error: ").and_then(|at| Some((at, at + line[at..].find("Uncaught ")?)));
+    let labelled = bracket || starts_with_any(line, &["PHP ", "Fatal ", "NOTICE: PHP "]);
+    let fatal = if labelled { line.find("Fatal error: ") } else { None };
+    let fatal = fatal.and_then(|at| Some((at, at + line[at..].find("Uncaught ")?)));
     let (before, text) = match fatal {
         Some((at, uncaught)) => (line[..at].trim_end().trim_end_matches("PHP"), &line[uncaught + "Uncaught ".len()..]),
         None => (&line[..0], line),

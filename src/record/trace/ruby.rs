@@ -131,8 +131,12 @@ fn named(ty: &str) -> Exception<'_> {
 
 /// A line with place and message: the exception without its frames, and the frame it was raised in.
 fn raised(line: &str) -> Option<(Exception<'_>, Frame<'_>)> {
+    let line = line.trim_end();
+    if !(line.ends_with(')') || line.ends_with("unhandled exception")) {
+        return None;
+    }
     let (frame, rest) = frame(line)?;
-    let rest = rest.strip_prefix(": ")?.trim_end();
+    let rest = rest.strip_prefix(": ")?;
     let Some((value, ty)) = rest.strip_suffix(')').and_then(|rest| rest.rsplit_once(" (")) else {
         let runtime = (rest == "unhandled exception").then(|| named("RuntimeError"));
         return Some((Exception { value: Cow::Borrowed(rest), ..runtime? }, frame));
