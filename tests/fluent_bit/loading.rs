@@ -107,6 +107,8 @@ pipeline:
       dsn: DSN
       spool_path: ${STATE}/spool
       batch_timeout: 100ms
+      storm_burst: 0
+      event_rate: 0
       retry_limit: no_limits
 ";
 
