@@ -284,7 +284,7 @@ fn equal_chunks_are_two() {
     std::thread::scope(|scope| {
         [(); 2]
             .map(|()| scope.spawn(|| assert_eq!(instance.flush(TAG, &bytes), Verdict::Ok)))
-            .map(|worker| worker.join())
+            .map(|worker| worker.join().expect("the flush is answered"));
     });
     assert_eq!(instance.flush(TAG, &bytes), Verdict::Ok);
     let ledger = Ledger::read(&instance.exit());
@@ -383,13 +383,16 @@ fn a_killed_process_loses_nothing() {
     assert_eq!(chunk_files(&spool), 0, "expected an empty spool");
 }
 
+/// A promise, put to one delivery.
+type Promise = fn(&'static str);
+
 fn main() -> ExitCode {
     let mut suite = Suite::default();
     for delivery in DELIVERIES {
         for case in cases() {
             suite = suite.test(&format!("{delivery}::{}", case.name), move || survives(&case, delivery));
         }
-        let more: [(&str, fn(&'static str)); 4] = [
+        let more: [(&str, Promise); 4] = [
             ("connection_refused", connection_refused),
             ("one_of_a_thousand_is_poison", one_of_a_thousand_is_poison),
             ("a_bare_limit_silences", a_bare_limit_silences),
