@@ -282,9 +282,9 @@ fn equal_chunks_are_two() {
     let instance = setting.start(&receiver.dsn(), &[("ack_timeout", "20s")]);
     let bytes = chunk::numbered(0..30);
     std::thread::scope(|scope| {
-        [(); 2]
-            .map(|()| scope.spawn(|| assert_eq!(instance.flush(TAG, &bytes), Verdict::Ok)))
-            .map(|worker| worker.join().expect("the flush is answered"));
+        for worker in [(); 2].map(|()| scope.spawn(|| instance.flush(TAG, &bytes))) {
+            assert_eq!(worker.join().expect("the flush is answered"), Verdict::Ok);
+        }
     });
     assert_eq!(instance.flush(TAG, &bytes), Verdict::Ok);
     let ledger = Ledger::read(&instance.exit());

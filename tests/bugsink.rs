@@ -1,0 +1,131 @@
+//! Events end to end into a real Sentry-compatible server, read back as its users would see them.
+
+mod support;
+
+use std::path::Path;
+use std::process::{Command, ExitCode, Output};
+use std::time::Duration;
+use support::bugsink::{Bugsink, Options};
+use support::suite::Suite;
+use support::{samples, tempdir::TempDir, wait};
+
+fn main() -> ExitCode {
+    let server = Bugsink::start(Options::default()).map(|_| ());
+    Suite::default()
+        .needing(&server, "issues_are_read_back_with_level_and_count", |()| issues_are_read_back())
+        .needing(&server, "a_chunk_shipped_twice_doubles_no_event", |()| twice_is_once())
+        .needing(&server, "a_quota_is_waited_for_and_nothing_is_lost", |()| a_quota_is_waited_for())
+        .needing(&server, "a_restart_of_the_server_loses_nothing", |()| a_restart_loses_nothing())
+        .run()
+}
+
+fn ship(server: &Bugsink, options: &[&str], files: &[&Path]) -> Output {
+    let mut ship = Command::new(support::companion());
+    ship.args(["ship", "--json", "-o", &format!("dsn={}", server.dsn()), "-o", "proxy=none", "-o", "storm_burst=0"]);
+    for option in options {
+        ship.args(["-o", option]);
+    }
+    ship.args(files).env_remove("SENTRY_DSN").output().expect("the companion runs")
+}
+
+/// Numbered errors of one shape, as JSON lines with times of their own.
+fn errors(directory: &TempDir, count: usize) -> std::path::PathBuf {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_secs();
+    let line = |n| format!("{{\"time\":{now}.{n:03},\"level\":\"error\",\"message\":\"order {n} failed\"}}\n");
+    let path = directory.path().join("errors.jsonl");
+    std::fs::write(&path, (0..count).map(line).collect::<String>()).expect("a file");
+    path
+}
+
+fn issues_are_read_back() {
+    let (server, directory) =
+        (Bugsink::start(Options::default()).expect("Bugsink"), TempDir::new("bugsink").expect("a directory"));
+    let samples = samples::fresh(directory.path()).expect("the samples");
+    let files: Vec<&Path> = samples.files.iter().map(AsRef::as_ref).collect();
+    let output = ship(&server, &[], &files);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let issues = server.issues().expect("issues");
+    let ledger: serde_json::Value = serde_json::from_slice(&output.stdout).expect("the ledger");
+    let events: u64 = issues.iter().map(|issue| issue.count).sum();
+    assert!(ledger.to_string().contains(&format!("{events}")), "{events} events, ledger {ledger}");
+    let find = |title: &str| issues.iter().find(|issue| issue.title.starts_with(title)).expect("the issue");
+    let null = find("NullPointerException");
+    assert_eq!((null.level.as_str(), null.count), ("fatal", 1));
+    let event = &server.events(&null.id).expect("its events")[0];
+    let frames = event["exception"]["values"][0]["stacktrace"]["frames"].as_array().expect("frames");
+    assert!(frames.len() > 2, "{event:#}");
+    let event = &server.events(&find("ProductNotFound").id).expect("its events")[0];
+    assert!(event["breadcrumbs"]["values"].as_array().is_some_and(|crumbs| !crumbs.is_empty()), "{event:#}");
+}
+
+fn twice_is_once() {
+    let (server, directory) =
+        (Bugsink::start(Options::default()).expect("Bugsink"), TempDir::new("bugsink").expect("a directory"));
+    let file = errors(&directory, 20);
+    for _ in 0..2 {
+        let output = ship(&server, &[], &[&file]);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+    let issues = server.issues().expect("issues");
+    assert_eq!(issues.iter().map(|issue| issue.count).collect::<Vec<_>>(), [20], "one issue for one shape");
+}
+
+/// The quota is lifted by a restart; what waited in the spool is then delivered. Bugsink takes a few events more than its
+/// quota with a 200 and does not keep them, so what it has is counted before.
+fn a_quota_is_waited_for() {
+    let quota = Options { quota_5min: Some(5), ..Options::default() };
+    let (mut server, directory) =
+        (Bugsink::start(quota).expect("Bugsink"), TempDir::new("bugsink").expect("a directory"));
+    let file = errors(&directory, 30);
+    let spool = format!("spool_path={}", directory.path().join("spool").display());
+    let output = ship(&server, &[&spool, "exit_timeout=2s"], &[&file]);
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).expect("a report");
+    let pending = report["ledger"]["event.pending"].as_u64().expect("pending events");
+    assert!(
+        pending > 0 && report["ledger"]["requests.429"].as_u64() > Some(0),
+        "a quota of 5 took 30 events: {report}"
+    );
+    let count = |server: &Bugsink| {
+        server.issues().map(|issues| issues.iter().map(|issue| issue.count).sum::<u64>()).unwrap_or(0)
+    };
+    let kept = count(&server);
+    server.restart_with(Options::default()).expect("a restart");
+    // The same spool, nothing new: what waited goes out.
+    let nothing = directory.path().join("nothing.jsonl");
+    std::fs::write(&nothing, "{\"level\":\"debug\",\"message\":\"tick\"}\n").expect("a file");
+    let complete = wait::until_true(Duration::from_secs(60), || {
+        ship(&server, &[&spool, "exit_timeout=10s"], &[&nothing]);
+        count(&server) == kept + pending
+    });
+    assert!(complete, "{} of {kept} + {pending} events", count(&server));
+}
+
+fn a_restart_loses_nothing() {
+    let (mut server, directory) =
+        (Bugsink::start(Options::default()).expect("Bugsink"), TempDir::new("bugsink").expect("a directory"));
+    let file = errors(&directory, 200);
+    let (dsn, spool) = (server.dsn(), directory.path().join("spool"));
+    let shipping = std::thread::spawn(move || {
+        let mut ship = Command::new(support::companion());
+        ship.args([
+            "ship",
+            "-o",
+            &format!("dsn={dsn}"),
+            "-o",
+            "proxy=none",
+            "-o",
+            "storm_burst=0",
+            "-o",
+            "retry_base=100ms",
+        ]);
+        ship.args(["-o", "exit_timeout=60s", "-o", &format!("spool_path={}", spool.display())]).arg(file);
+        ship.output().expect("the companion runs")
+    });
+    let some = || server.issues().is_ok_and(|issues| issues.iter().map(|issue| issue.count).sum::<u64>() > 20);
+    assert!(wait::until_true(Duration::from_secs(30), some), "nothing arrives");
+    server.restart().expect("a restart");
+    let output = shipping.join().expect("the shipping thread");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let total: u64 = server.issues().expect("issues").iter().map(|issue| issue.count).sum();
+    assert_eq!(total, 200);
+}

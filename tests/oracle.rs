@@ -1,0 +1,153 @@
+//! What we send is what Sentry takes: every event goes through Relay's own normaliser, every envelope through a parser
+//! that is not ours, every well-known attribute is held against Sentry's conventions.
+//!
+//! The corpus: chunks that a real Fluent Bit handed over, the sample containers, and every golden stack trace, whole and
+//! line by line.
+
+mod support;
+
+use flb_sentry::receive::{Options, Receiver};
+use sentry_types::protocol::v7::{Envelope, EnvelopeItem, ItemContainer};
+use serde_json::{Value, json};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+use support::relay::Relay;
+use support::samples;
+use support::suite::Suite;
+use support::tempdir::TempDir;
+
+/// Storms are no matter here: every event of the corpus is to be seen. Ages neither: the captured chunks grow old.
+const OPTIONS: [&str; 5] = [
+    "storm_burst=0",
+    "event_rate=0",
+    "proxy=none",
+    "stack_key=stack_trace,stack,err.stack,exception.stacktrace",
+    "logs_level=trace",
+];
+
+fn main() -> ExitCode {
+    let corpus = corpus();
+    // One process of Relay's for all events; without it only the tests that need it are skipped.
+    let relay = Relay::start().map(|_| ());
+    let (events, logs, envelopes) = (corpus.events.clone(), corpus.logs, corpus.envelopes);
+    Suite::default()
+        .test("the_corpus_has_every_kind_of_event", move || has_every_kind(&corpus.events))
+        .test("every_envelope_is_read_by_sentrys_own_types", move || are_read_by_sentry_types(&envelopes))
+        .needing(&relay.clone(), "relay_finds_nothing_to_trim_or_refuse_in_any_event", move |()| are_clean(&events))
+        .needing(&relay, "attributes_have_the_types_of_the_conventions", move |()| follow_conventions(&logs))
+        .run()
+}
+
+struct Corpus {
+    events: Vec<Value>,
+    logs: Vec<Value>,
+    envelopes: Vec<Vec<u8>>,
+}
+
+/// Ships everything to a strict receiver.
+fn corpus() -> Corpus {
+    let directory = TempDir::new("oracle").expect("a directory");
+    let samples = samples::fresh(directory.path()).expect("the samples");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut files = samples.files.clone();
+    files.extend(in_directory(&root.join("tests/data/chunks"), "msgpack"));
+    let (whole, lines) = goldens(root, directory.path());
+    files.extend([whole, lines]);
+    let receiver = Receiver::start(Options::default()).expect("a receiver");
+    let mut ship = Command::new(support::companion());
+    ship.args(["ship", "--json", "-o", &format!("dsn={}", receiver.dsn())]);
+    for option in OPTIONS {
+        ship.args(["-o", option]);
+    }
+    ship.arg("--kube-meta").arg(&samples.kube_meta).args(&files).env_remove("SENTRY_DSN");
+    let output = ship.output().expect("the companion runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(receiver.problems(), Vec::<String>::new());
+    Corpus {
+        events: receiver.events().iter().map(|event| event.payload.clone()).collect(),
+        logs: receiver.logs().iter().map(|log| log.payload.clone()).collect(),
+        envelopes: receiver.requests().iter().map(|request| request.body.clone()).collect(),
+    }
+}
+
+/// Every golden trace as one record, and as a record per line.
+fn goldens(root: &Path, directory: &Path) -> (PathBuf, PathBuf) {
+    let (mut whole, mut lines) = (String::new(), String::new());
+    for language in fs::read_dir(root.join("tests/traces")).expect("the goldens").flatten() {
+        for file in in_directory(&language.path(), "txt") {
+            let text = fs::read_to_string(file).expect("a golden");
+            whole += &format!("{}\n", json!({ "log": text, "level": "error" }));
+            for line in text.lines() {
+                lines += &format!("{}\n", json!({ "log": line }));
+            }
+            lines += "{\"log\":\"done\"}\n";
+        }
+    }
+    let paths = (directory.join("whole.jsonl"), directory.join("lines.jsonl"));
+    fs::write(&paths.0, whole).expect("a file");
+    fs::write(&paths.1, lines).expect("a file");
+    paths
+}
+
+fn in_directory(directory: &Path, extension: &str) -> Vec<PathBuf> {
+    let entries = fs::read_dir(directory).into_iter().flatten().flatten().map(|entry| entry.path());
+    let mut files: Vec<_> = entries.filter(|path| path.extension().is_some_and(|e| e == extension)).collect();
+    files.sort();
+    files
+}
+
+/// Guards the others against an empty corpus.
+fn has_every_kind(events: &[Value]) {
+    for platform in ["java", "python", "node", "go", "ruby", "php", "csharp", "native", "other"] {
+        let count = events.iter().filter(|event| event["platform"] == platform).count();
+        assert!(count >= 5, "{count} events of {platform}");
+    }
+    for part in ["exception", "breadcrumbs", "fingerprint", "logentry", "threads"] {
+        assert!(events.iter().any(|event| event.get(part).is_some()), "no event with {part}");
+    }
+}
+
+fn are_clean(events: &[Value]) {
+    let relay = Relay::start().expect("Relay's normaliser");
+    for event in events {
+        let verdict = relay.check(event);
+        assert!(verdict.is_clean(), "{verdict}\n{event:#}");
+    }
+}
+
+fn are_read_by_sentry_types(envelopes: &[Vec<u8>]) {
+    let mut logs = 0;
+    for bytes in envelopes {
+        let envelope =
+            Envelope::from_slice(bytes).unwrap_or_else(|e| panic!("{e}: {}", String::from_utf8_lossy(bytes)));
+        for item in envelope.items() {
+            match item {
+                EnvelopeItem::Event(_) => {}
+                EnvelopeItem::ItemContainer(ItemContainer::Logs(items)) => {
+                    logs += items.len();
+                    let text = String::from_utf8_lossy(bytes);
+                    assert!(text.contains(
+                        "{\"version\":2,\"ingest_settings\":{\"infer_ip\":\"never\",\"infer_user_agent\":\"never\"}"
+                    ));
+                }
+                other => panic!("an item that we never send: {other:?}"),
+            }
+        }
+    }
+    assert!(logs > 1_000, "{logs} logs");
+}
+
+fn follow_conventions(logs: &[Value]) {
+    let relay = Relay::start().expect("Sentry's conventions");
+    let mut problems: Vec<String> = logs.iter().flat_map(|log| relay.check_attributes(&log["attributes"])).collect();
+    problems.sort();
+    problems.dedup();
+    // Names that an application gave its own fields are its own.
+    let ours = |problem: &&String| {
+        ["sentry.", "k8s.", "container.", "server.", "logger.", "log.", "user."]
+            .iter()
+            .any(|name| problem.contains(name))
+    };
+    assert_eq!(problems.iter().filter(ours).collect::<Vec<_>>(), Vec::<&String>::new());
+}
