@@ -30,7 +30,7 @@ impl Instance {
             }
         };
         host.log(Severity::Info, &format!("{}; version {}", loaded.dsn_source, env!("CARGO_PKG_VERSION")));
-        host.log(Severity::Info, &format!("settings other than the defaults:{}", loaded.effective));
+        host.log(Severity::Info, &format!("settings:{}", loaded.effective));
         if !loaded.settings.network.tls_verify {
             host.log(Severity::Warn, "tls_verify = off: anybody on the way can read and change what is sent");
         }

@@ -159,6 +159,11 @@ impl<T> Destination<T> {
         wrong.or(self.limited[category as usize].filter(|hold| hold.until > now))
     }
 
+    /// Whether items can wait where they came from, once `auto` has chosen.
+    pub fn park(&mut self, park: bool) {
+        self.policy.park = park;
+    }
+
     /// Queues a batch; if its category waits, the batch may come straight back.
     pub fn push(&mut self, batch: Batch<T>, now: Duration) -> Option<Step<T>> {
         if self.policy.park && self.hold(batch.category, now).is_some() {
@@ -472,6 +477,16 @@ mod tests {
         let hold = destination.hold(Category::Log, NOW).unwrap();
         assert_eq!((hold.until, hold.outcome), (NOW + SECOND * 60, Outcome::RateLimited));
         assert!(destination.hold(Category::Log, NOW + SECOND * 60).is_none());
+    }
+
+    #[test]
+    fn what_has_nowhere_else_to_wait_waits_in_memory_once_that_is_known() {
+        let mut destination = with(true, [batch(Category::Log, 1)]);
+        destination.park(false);
+        let (steps, _) = turn(&mut destination, &limited("1:log_item:key"), NOW);
+        assert!(steps.is_empty() && destination.queued() == 1);
+        assert!(destination.push(batch(Category::Log, 1), NOW).is_none());
+        assert!(destination.next(NOW + SECOND).is_some() && destination.next(NOW + SECOND).is_some());
     }
 
     #[test]

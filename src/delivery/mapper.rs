@@ -215,6 +215,7 @@ struct Intake<'i> {
     logs: &'i mut Collector<Ticket>,
     event: Option<Batch<Ticket>>,
     replay: bool,
+    again: bool,
     now: Duration,
     holds: [Option<super::destination::Hold>; 2],
 }
@@ -222,7 +223,8 @@ struct Intake<'i> {
 impl<'i> Intake<'i> {
     fn new(shared: &'i Shared, ticket: &'i Arc<Ticket>, logs: &'i mut Collector<Ticket>, replay: bool) -> Self {
         let holds = [shared.hold(Category::Event), shared.hold(Category::Log)];
-        Self { shared, ticket, logs, event: None, replay, now: shared.now().steady, holds }
+        let again = ticket.is_read_again();
+        Self { shared, ticket, logs, event: None, replay, again, now: shared.now().steady, holds }
     }
 
     /// Whether a record has to stay where it is; one that has waited too long ends here.
@@ -249,6 +251,10 @@ impl<'i> Intake<'i> {
 }
 
 impl Sink for Intake<'_> {
+    fn again(&self) -> bool {
+        self.again
+    }
+
     fn open(&mut self, category: Category, record: u32) -> Option<&mut Vec<u8>> {
         if self.stays(category, record) || !self.ticket.claim(category, record) {
             return None;

@@ -297,6 +297,7 @@ impl Pump {
 
     fn chose(&mut self, mode: Mode) {
         self.volatile = mode == Mode::Memory;
+        self.destination.park(mode != Mode::Memory);
         self.host.log(Severity::Info, &format!("delivery: {} (chosen by auto at the first flush)", mode.name()));
         if self.volatile {
             self.host.log(

@@ -197,7 +197,7 @@ impl Spooler<'_> {
         }
         // A mapper that is behind reads it from the disk when it gets there.
         let job = MapperJob::Spooled(Arc::clone(&ticket), segments);
-        if self.shared.has_room(0) && !self.shared.closing.load(Relaxed) {
+        if self.shared.has_room(0) && !self.shared.past_deadline() {
             if let Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) = self.to_mapper.try_send(job) {
                 self.shared.park(&ticket);
             }

@@ -35,6 +35,8 @@ struct State {
     settled: [Bits; 2],
     in_flight: [Bits; 2],
     outstanding: u32,
+    /// How often the chunk has been read.
+    readings: u32,
     /// Every record has been looked at since the chunk was last read.
     mapped: bool,
     /// Some record has been left where it came from.
@@ -102,6 +104,7 @@ impl Ticket {
             settled,
             in_flight: Default::default(),
             outstanding: 0,
+            readings: 0,
             mapped: false,
             parked: false,
             local: [0; 2],
@@ -118,8 +121,16 @@ impl Ticket {
     /// Before the chunk is read (again).
     pub fn begin(&self) {
         let mut state = self.lock();
+        state.readings += 1;
         state.mapped = false;
         state.parked = false;
+    }
+
+    /// Whether the chunk has been read before.
+    #[must_use]
+    pub fn is_read_again(&self) -> bool {
+        let state = self.lock();
+        state.readings > 1 || state.local_counted
     }
 
     /// After the chunk has been read.

@@ -78,6 +78,12 @@ const PLAIN: &[Row] = rows! {
         |s, v| { s.network.tls_verify = value::switch(v)?; Ok(()) };
     "message_key", Some("message,msg,MESSAGE,body,log"), "fields that hold the message, first found wins",
         |s, v| { s.mapping.message_key = value::list(v); Ok(()) };
+    "parse_message", Some("on"),
+        "a message that is one JSON object or logfmt is read as fields, the record's own fields win",
+        |s, v| { s.mapping.parse_message = value::switch(v)?; Ok(()) };
+    "join_traces", Some("on"),
+        "within a chunk, consecutive lines of one stream that form one stack trace become one event; logs stay line by line",
+        |s, v| { s.mapping.join_traces = value::switch(v)?; Ok(()) };
     "level_key", Some("level,severity,severity_text,severity_number,loglevel,log_level,lvl,PRIORITY,pri"),
         "fields that hold the severity",
         |s, v| { s.mapping.level_key = value::list(v); Ok(()) };
@@ -102,12 +108,33 @@ const PLAIN: &[Row] = rows! {
         |s, v| { s.mapping.tag_keys = value::list(v); Ok(()) };
     "label_keys", Some("app,app.kubernetes.io/*"), "pod labels to send; annotations are never sent",
         |s, v| { s.mapping.label_keys = value::list(v); Ok(()) };
+    "user_id_key", Some("user.id,user_id"), "fields that hold the user's id (only with `send_pii on`)",
+        |s, v| { s.mapping.user_id_key = value::list(v); Ok(()) };
     "trace_id_key", Some("trace_id,traceId,traceID,otelTraceID,dd.trace_id,traceparent"), "fields that hold the trace id",
         |s, v| { s.mapping.trace_id_key = value::list(v); Ok(()) };
     "span_id_key", Some("span_id,spanId,spanID,otelSpanID,dd.span_id"), "fields that hold the span id",
         |s, v| { s.mapping.span_id_key = value::list(v); Ok(()) };
+    "fingerprint", None, "template such as `{{ default }},$service`; a part that is missing in a record is left out",
+        |s, v| { s.mapping.fingerprint = value::list(v); Ok(()) };
     "remove_keys", None, "record fields never sent",
         |s, v| { s.mapping.remove_keys = value::list(v); Ok(()) };
+    "breadcrumbs", Some("20"), "earlier lines of the same stream attached to an event, across chunks (0 to 100); `0` = off",
+        |s, v| { s.mapping.breadcrumbs = value::whole(v, 0, 100, "a number from 0 to 100")?; Ok(()) };
+    "sample_rate", Some("1.0"), "part of the events that is sent; traces stay whole, and a retry chooses the same",
+        |s, v| { s.mapping.sample_rate = value::part(v)?; Ok(()) };
+    "logs_sample_rate", Some("1.0"), "part of the logs that is sent, likewise",
+        |s, v| { s.mapping.logs_sample_rate = value::part(v)?; Ok(()) };
+    "storm_burst", Some("10"),
+        "first events of a fingerprint sent at once; then one per interval, doubling from 1 minute to 1 hour; `0` = off",
+        |s, v| { s.mapping.storm_burst = value::whole(v, 0, 1_000_000, "a number from 0 up")? as u32; Ok(()) };
+    "event_rate", Some("300"), "most events per minute and destination, all fingerprints together; `0` = off",
+        |s, v| { s.mapping.event_rate = value::whole(v, 0, 1_000_000, "a number from 0 up")? as u32; Ok(()) };
+    "send_pii", Some("off"), "`off`: no `user` from records, e-mail addresses become `[Filtered]`",
+        |s, v| { s.mapping.send_pii = value::switch(v)?; Ok(()) };
+    "scrub", Some("on"), "values of sensitive keys and sensitive patterns become `[Filtered]`",
+        |s, v| { s.mapping.scrub = value::switch(v)?; Ok(()) };
+    "scrub_keys", None, "more names of sensitive fields",
+        |s, v| { s.mapping.scrub_keys = value::list(v); Ok(()) };
     "delivery", Some("auto"),
         "`spool`, `ack` or `memory`: when a flush is answered; `auto`: `spool` if `spool_path` is set, else `ack` on a worker thread, else `memory`",
         |s, v| { s.delivery.mode = mode(v)?; Ok(()) };
@@ -160,7 +187,7 @@ pub fn rows() -> impl Iterator<Item = &'static Row> {
 pub struct Loaded {
     /// The settings.
     pub settings: Settings,
-    /// Effective values, masked, each with `default` or `set` where it is not the default.
+    /// Effective values, masked.
     pub effective: String,
     /// Where the DSN comes from.
     pub dsn_source: String,
@@ -183,9 +210,7 @@ pub fn load(
         if let Err(expected) = (row.set)(&mut settings, text) {
             problems.push(Problem { option: row.name, found: row.show(text), expected: expected.to_owned() });
         }
-        if given.is_some() {
-            let _ = write!(effective, " {}={}", row.name, row.show(text));
-        }
+        let _ = write!(effective, " {}={}", row.name, row.show(text));
     }
     let dsn_source = resolve_dsn(&mut settings.destination, environment, &mut problems);
     check_together(&settings, &mut problems);
@@ -394,6 +419,9 @@ mod tests {
             "trace_id_key",
             "span_id_key",
             "remove_keys",
+            "user_id_key",
+            "fingerprint",
+            "scrub_keys",
         ];
         for row in rows() {
             let refused = (row.set)(&mut Settings::default(), "/no/such/\u{1}thing").is_err()
@@ -417,7 +445,8 @@ mod tests {
     fn secrets_are_masked_wherever_values_are_shown() {
         let loaded = given(&[("dsn", &dsn()), ("proxy", "http://user:hunter2@proxy:3128")]).unwrap();
         assert!(!loaded.effective.contains(KEY) && !loaded.effective.contains("hunter2"), "{}", loaded.effective);
-        assert!(loaded.effective.contains("dsn=https://***@h/1 proxy=http://***@proxy:3128"), "{}", loaded.effective);
+        assert!(loaded.effective.contains(" dsn=https://***@h/1 "), "{}", loaded.effective);
+        assert!(loaded.effective.contains(" proxy=http://***@proxy:3128"), "{}", loaded.effective);
         assert!(!format!("{:?}", loaded.settings.destination).contains(KEY));
     }
 

@@ -72,6 +72,30 @@ pub struct Mapping {
     pub span_id_key: Vec<String>,
     /// Fields never sent.
     pub remove_keys: Vec<String>,
+    /// Whether a message that holds fields is read as fields.
+    pub parse_message: bool,
+    /// Whether lines that form one stack trace become one event.
+    pub join_traces: bool,
+    /// Where the user's id is looked for.
+    pub user_id_key: Vec<String>,
+    /// Template of the fingerprint.
+    pub fingerprint: Vec<String>,
+    /// Earlier lines attached to an event.
+    pub breadcrumbs: usize,
+    /// Part of the events that is sent.
+    pub sample_rate: f64,
+    /// Part of the logs that is sent.
+    pub logs_sample_rate: f64,
+    /// Events of a fingerprint before a storm is believed; zero is off.
+    pub storm_burst: u32,
+    /// Events a minute; zero is off.
+    pub event_rate: u32,
+    /// Whether personal data is sent.
+    pub send_pii: bool,
+    /// Whether secrets are filtered.
+    pub scrub: bool,
+    /// More names of sensitive fields.
+    pub scrub_keys: Vec<String>,
 }
 
 /// When a flush is answered.

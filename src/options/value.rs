@@ -82,6 +82,11 @@ pub(super) fn threshold(text: &str) -> Result<Option<Level>, &'static str> {
     level(text).map(Some).map_err(|_| "a level (trace, debug, info, warn, error, fatal) or off")
 }
 
+/// A part of the whole, from 0 to 1.
+pub(super) fn part(text: &str) -> Result<f64, &'static str> {
+    text.parse().ok().filter(|n| (0.0..=1.0).contains(n)).ok_or("a number from 0.0 to 1.0")
+}
+
 /// A whole number within bounds.
 pub(super) fn whole(text: &str, least: usize, most: usize, expected: &'static str) -> Result<usize, &'static str> {
     text.parse().ok().filter(|n| (least..=most).contains(n)).ok_or(expected)

@@ -24,6 +24,10 @@ pub enum Role {
     TraceId,
     /// Holds the span id.
     SpanId,
+    /// Holds the user's id.
+    UserId,
+    /// Is part of the fingerprint; the number is its place in the template.
+    Fingerprint(u8),
     /// Is promoted to a tag.
     Tag,
     /// Is never sent.
@@ -125,10 +129,29 @@ fn segments(name: &str) -> Vec<Box<str>> {
 }
 
 impl<'a> Fields<'a> {
-    /// Forgets the fields and keeps the memory, for the next record of the same chunk.
-    pub fn clear(&mut self) {
+    /// Forgets the fields and keeps the memory, for a record that lives elsewhere. Collecting in place reuses the
+    /// allocation; nothing is left to be converted.
+    pub fn recycle<'b>(mut self) -> Fields<'b> {
         self.all.clear();
         self.found.clear();
+        let all = self.all.into_iter().map(|field| Field { key: Value::Nil, value: Value::Nil, taken: field.taken });
+        let found = self.found.into_iter().map(strip);
+        Fields { all: all.collect(), found: found.collect() }
+    }
+
+    /// Adds the fields of a map that are not there yet.
+    pub fn read_missing(&mut self, keys: &Keys, map: Seq<'a>) {
+        for (key, value) in map.pairs() {
+            if !self.all.iter().any(|field| field.key == key) {
+                self.add(keys, key, value);
+            }
+        }
+    }
+
+    /// Takes a top-level field out, as if it had never been there.
+    pub fn remove(&mut self, key: &[u8]) {
+        self.all.retain(|field| field.key.text() != Some(key));
+        self.found.retain(|found| !(found.top && found.key == key));
     }
 
     /// Adds the fields of a map.
@@ -203,6 +226,11 @@ impl<'a> Fields<'a> {
     pub fn rest(&self) -> impl Iterator<Item = &Field<'a>> {
         self.all.iter().filter(|field| !field.taken && field.value != Value::Nil)
     }
+}
+
+/// A find without what it borrows.
+fn strip<'b>(found: Found<'_>) -> Found<'b> {
+    Found { role: found.role, rank: found.rank, top: found.top, key: b"", value: Value::Nil }
 }
 
 fn follow<'a>(key: &'a [u8], value: Value<'a>, below: &[Box<str>]) -> Option<(&'a [u8], Value<'a>)> {

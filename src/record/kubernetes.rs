@@ -7,6 +7,7 @@ use super::json::{self, Object};
 use super::limit;
 use super::log::attribute;
 use crate::chunk::msgpack::{Seq, Value};
+use crate::level::Level;
 
 /// What is known about the container that wrote a record.
 #[derive(Debug, Default)]
@@ -30,7 +31,13 @@ pub struct Pod {
     pub node: Option<String>,
     /// `<image name>@<tag>`.
     pub release: Option<String>,
+    /// What the pod asks for with [`EVENT_LEVEL`]: a level, or none at all.
+    pub event_level: Option<Option<Level>>,
 }
+
+/// Annotation with which a pod raises its event level or turns events off; an application with an SDK of its own would
+/// report everything twice.
+const EVENT_LEVEL: &str = "k8s.sentry.io/event-level";
 
 /// The pods seen last.
 #[derive(Debug, Default)]
@@ -78,6 +85,7 @@ impl Pod {
             container: text("container_name").unwrap_or_default(),
             workload: workload(map, labels, &pod_name),
             node: text("host"),
+            event_level: event_level(map),
             release: text("container_image").and_then(|image| release_of(&image)),
             pod: pod_name,
             ..Pod::default()
@@ -118,6 +126,25 @@ impl Pod {
             let name = format!("k8s.pod.label.{key}");
             attribute(&mut self.log_attributes, name.as_bytes(), Value::Str(value.as_bytes()));
             self.tags.push((name, value));
+        }
+    }
+}
+
+fn event_level(map: Seq<'_>) -> Option<Option<Level>> {
+    let asked = map.get("annotations")?.map()?.get(EVENT_LEVEL)?.text()?.trim_ascii();
+    if asked.eq_ignore_ascii_case(b"off") {
+        return Some(None);
+    }
+    Level::from_word(asked).map(Some)
+}
+
+impl Pod {
+    /// The threshold for this pod: its own may be higher than the configured one, never lower.
+    #[must_use]
+    pub fn threshold(&self, configured: Option<Level>) -> Option<Level> {
+        match self.event_level {
+            Some(asked) => Some(configured?.max(asked?)),
+            None => configured,
         }
     }
 }
@@ -213,6 +240,17 @@ mod tests {
         ] {
             assert_eq!(without_generated(pod), workload, "{pod}");
         }
+    }
+
+    #[test]
+    fn a_pod_may_raise_its_event_level_but_never_lower_it() {
+        let pod = |asked| Pod { event_level: asked, ..Pod::default() };
+        let error = Some(Level::Error);
+        assert_eq!(pod(None).threshold(error), error);
+        assert_eq!(pod(Some(Some(Level::Fatal))).threshold(error), Some(Level::Fatal));
+        assert_eq!(pod(Some(Some(Level::Info))).threshold(error), error);
+        assert_eq!(pod(Some(None)).threshold(error), None);
+        assert_eq!(pod(Some(Some(Level::Info))).threshold(None), None);
     }
 
     #[test]

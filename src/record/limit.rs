@@ -8,6 +8,12 @@ use std::borrow::Cow;
 pub const TAG_VALUE: usize = 200;
 /// Characters of a message or exception value.
 pub const MESSAGE: usize = 8_192;
+/// Characters of a type, module, file or path.
+pub const NAME: usize = 256;
+/// Characters of a function's name.
+pub const FUNCTION: usize = 512;
+/// Characters of a user's id.
+pub const USER_ID: usize = 128;
 /// Characters of a logger's name.
 pub const LOGGER: usize = 64;
 /// Characters of a server's name.

@@ -43,6 +43,7 @@ fn write_attributes(out: &mut Vec<u8>, view: &View<'_, '_>, sequence: u32) {
     known("sentry.release", view.release.as_deref());
     known("server.address", view.server_name.as_deref());
     known("logger.name", view.logger.as_deref());
+    known("user.id", view.user_id.as_deref());
     if let Some(pod) = view.pod {
         out.extend_from_slice(&pod.log_attributes);
     }

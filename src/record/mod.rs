@@ -1,4 +1,7 @@
 //! What a record means to Sentry: the mapping, read top to bottom.
+//!
+//! A chunk is read twice: once for its logs, line by line; and at its end for its events, when it is known which lines
+//! form one stack trace and which came before.
 
 mod event;
 mod fields;
@@ -6,22 +9,31 @@ pub mod identity;
 pub mod json;
 mod kubernetes;
 pub mod limit;
+mod lines;
 mod log;
 mod message;
+mod parse;
+mod scrub;
 mod severity;
+mod storm;
+pub mod trace;
 
-use crate::chunk::msgpack::{Seq, Value};
+use crate::chunk::msgpack::{Cursor, Seq, Value};
 use crate::chunk::{Entry, Record, Timestamp, entries};
 use crate::ledger::{Category, Outcome};
 use crate::level::Level;
 use crate::options::Mapping;
+use event::Circumstances;
 use fields::{Fields, Keys, Role};
 use identity::{EventId, SpanId, StreamId, TraceId};
 use kubernetes::{Pod, Pods};
+use lines::{Crumbs, Line, Stream};
 use severity::Rules;
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::time::Duration;
+use storm::{Decision, Storms};
+use trace::Trace;
 
 /// The name under which Sentry knows us.
 pub const SDK_NAME: &str = "sentry.fluent-bit";
@@ -30,6 +42,8 @@ pub const SDK_VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// Takes what a chunk becomes.
 pub trait Sink {
+    /// Whether this chunk has been read before: what was decided then about storms is not decided again.
+    fn again(&self) -> bool;
     /// Whether the record still needs an item of this category, and if so the buffer to append its JSON to.
     /// What is appended becomes an item with [`Sink::close`].
     fn open(&mut self, category: Category, record: u32) -> Option<&mut Vec<u8>>;
@@ -37,6 +51,23 @@ pub trait Sink {
     fn close(&mut self, category: Category, record: u32, event_id: Option<EventId>);
     /// Ends a record in a category without an item.
     fn end(&mut self, category: Category, record: u32, outcome: Outcome);
+    /// Where a record's meaning was found; for those who explain, others need not care.
+    fn found(&mut self, _record: u32, _keys: &FoundKeys<'_>) {}
+}
+
+/// The fields that gave a record its meaning; none where the text itself or a default did.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct FoundKeys<'a> {
+    /// The message.
+    pub message: Option<&'a [u8]>,
+    /// The severity.
+    pub level: Option<&'a [u8]>,
+    /// The trace id.
+    pub trace: Option<&'a [u8]>,
+    /// The stack trace.
+    pub stack: Option<&'a [u8]>,
+    /// Whether the severity was read from the text (`false` with no level key: the default).
+    pub level_in_text: bool,
 }
 
 /// Where a chunk's records come from and go to.
@@ -56,17 +87,25 @@ pub(crate) struct View<'r, 'a> {
     /// The record's own time where it cannot be used.
     original_time: Option<String>,
     level: Level,
+    /// Whether the record says its level itself.
+    explicit: bool,
     message: Cow<'a, [u8]>,
     trace_id: TraceId,
+    /// Whether the record names its trace itself.
+    traced: bool,
     span_id: Option<SpanId>,
     environment: Option<Cow<'a, str>>,
     release: Option<Cow<'a, str>>,
     server_name: Option<Cow<'a, str>>,
     logger: Option<Cow<'a, str>>,
+    user_id: Option<Cow<'a, str>>,
     io_stream: Option<&'a [u8]>,
     tags: Vec<(String, String)>,
     pod: Option<&'r Pod>,
     stream: StreamId,
+    /// When it happened by the record's own account, for decisions that must not depend on when it is read.
+    record_time: Timestamp,
+    keys: FoundKeys<'a>,
     fields: &'r Fields<'a>,
 }
 
@@ -75,19 +114,26 @@ pub(crate) struct View<'r, 'a> {
 pub struct Mapper {
     settings: Mapping,
     rules: Rules,
+    scrub: scrub::Rules,
     keys: Keys,
     pods: Pods,
+    crumbs: Crumbs,
+    storms: Storms,
     /// Attributes that every log has.
     constant: Vec<u8>,
+    /// Memory kept from record to record.
+    scratch: Vec<u8>,
+    fields: Fields<'static>,
 }
 
 /// What is remembered from record to record of one chunk.
 #[derive(Default)]
-struct Progress {
+struct Progress<'a> {
     /// How often these very bytes at this very time have been seen in their stream.
     twins: HashMap<EventId, u32>,
     last_micros: u64,
     sequence: u32,
+    streams: Vec<Stream<'a>>,
 }
 
 impl Mapper {
@@ -106,14 +152,24 @@ impl Mapper {
         for (name, value) in &settings.tags {
             log::attribute(&mut constant, name.as_bytes(), Value::Str(value.as_bytes()));
         }
-        Self { keys: keys(&settings), rules, pods: Pods::default(), constant, settings }
+        Self {
+            keys: keys(&settings),
+            rules,
+            scrub: scrub::Rules::new(settings.scrub, settings.send_pii, &settings.scrub_keys),
+            pods: Pods::default(),
+            crumbs: Crumbs::new(settings.breadcrumbs),
+            storms: Storms::new(settings.storm_burst, settings.event_rate),
+            constant,
+            scratch: Vec::new(),
+            fields: Fields::default(),
+            settings,
+        }
     }
 
     /// Maps a chunk. Records are numbered from `first`; undecodable bytes count as one record. Returns the number of
     /// the record behind the last one.
     pub fn map(&mut self, origin: Origin<'_>, chunk: &[u8], first: u32, sink: &mut impl Sink) -> u32 {
         let mut progress = Progress::default();
-        let mut fields = Fields::default();
         let mut group = None;
         let mut index = first;
         for entry in entries(chunk) {
@@ -127,61 +183,172 @@ impl Mapper {
                     index += 1;
                 }
                 Entry::Record(record) => {
-                    fields.clear();
-                    self.record(origin, record, group, index, &mut fields, &mut progress, sink);
+                    self.log(origin, record, group, index, &mut progress, sink);
                     index += 1;
                 }
             }
         }
+        for stream in std::mem::take(&mut progress.streams) {
+            self.events(origin, &stream, &mut progress, sink);
+            self.crumbs.remember(stream.id, &stream.lines);
+        }
         index
     }
 
-    #[expect(clippy::too_many_arguments, reason = "one record in its surroundings; a struct would only rename them")]
-    fn record<'a>(
+    /// The record's log, and its line for the events of its stream.
+    fn log<'a>(
         &mut self,
         origin: Origin<'_>,
         record: Record<'a>,
         group: Option<Record<'a>>,
         index: u32,
-        fields: &mut Fields<'a>,
-        progress: &mut Progress,
+        progress: &mut Progress<'a>,
         sink: &mut impl Sink,
     ) {
-        let otlp = record.metadata.get("otlp").and_then(|v| v.map());
-        self.read_fields(record, group, otlp, fields);
-        let place = fields.candidates(Role::Kubernetes).find_map(|found| found.value.map());
-        let place = place.map(|map| self.pods.find(map, &self.settings.label_keys));
-        let pod = place.map(|place| self.pods.at(place));
-        let view = self.view(origin, record, otlp, pod, fields);
-        let wanted = |threshold: Option<Level>| threshold.is_some_and(|threshold| view.level >= threshold);
-        if !wanted(self.settings.event_level) {
-            sink.end(Category::Event, index, Outcome::Filtered);
-        } else {
-            let id = progress.event_id(origin.destination, view.stream, record);
-            if let Some(out) = sink.open(Category::Event, index) {
-                event::write(out, &view, id, &self.settings.tags);
-                sink.close(Category::Event, index, Some(id));
+        let mut scratch = std::mem::take(&mut self.scratch);
+        scratch.clear();
+        let mut fields = std::mem::take(&mut self.fields).recycle();
+        let text = self.read(record, group, &mut fields, &mut scratch);
+        let pod = self.pod(&fields);
+        let view = self.view(origin, record, text, pod.map(|place| self.pods.at(place)), None, &mut fields);
+        sink.found(index, &view.keys);
+        if is_our_own(&view.message) {
+            for category in Category::ALL {
+                sink.end(*category, index, Outcome::Suppressed);
             }
+        } else {
+            let threshold = view.pod.map_or(self.settings.event_level, |pod| pod.threshold(self.settings.event_level));
+            progress.add(
+                view.stream,
+                threshold,
+                Line {
+                    index,
+                    raw: record.raw,
+                    group: group.map(|group| group.raw),
+                    text: in_chunk(&view.message, record.raw),
+                    time: record.time,
+                    level: view.level,
+                    explicit: view.explicit,
+                },
+            );
+            self.write_log(&view, index, progress, sink);
         }
-        if !wanted(self.settings.logs_level) {
-            sink.end(Category::Log, index, Outcome::Filtered);
-        } else {
-            let sequence = progress.sequence(view.time);
-            if let Some(out) = sink.open(Category::Log, index) {
-                log::write(out, &view, &self.constant, sequence);
-                sink.close(Category::Log, index, None);
-            }
+        self.fields = fields.recycle();
+        self.scratch = scratch;
+    }
+
+    fn write_log(&self, view: &View<'_, '_>, index: u32, progress: &mut Progress<'_>, sink: &mut impl Sink) {
+        if self.settings.logs_level.is_none_or(|threshold| view.level < threshold) {
+            return sink.end(Category::Log, index, Outcome::Filtered);
+        }
+        let sequence = progress.sequence(view.time);
+        if self.settings.logs_sample_rate < 1.0 && !is_sampled(self.settings.logs_sample_rate, view, index) {
+            return sink.end(Category::Log, index, Outcome::Sampled);
+        }
+        if let Some(out) = sink.open(Category::Log, index) {
+            let start = out.len();
+            log::write(out, view, &self.constant, sequence);
+            self.scrub.clean(out, start);
+            sink.close(Category::Log, index, None);
         }
     }
 
-    /// Collects the record's fields, the most general first: resource, scope, OTLP attributes, then its own.
-    fn read_fields<'a>(
+    /// The events of a stream: single lines at or above the level, and traces that their lines form.
+    fn events(&mut self, origin: Origin<'_>, stream: &Stream<'_>, progress: &mut Progress<'_>, sink: &mut impl Sink) {
+        let lines = &stream.lines;
+        let is_event = |level: Level| stream.threshold.is_some_and(|threshold| level >= threshold);
+        let mut at = 0;
+        while at < lines.len() {
+            let len = lines::span(lines, at, self.settings.join_traces, |line| is_event(line.level));
+            let members = &lines[at..at + len];
+            let text = (len > 1).then(|| joined(members));
+            let trace = text.as_deref().and_then(trace::parse);
+            let level = level_of(members, trace.as_ref());
+            if is_event(level) {
+                self.event(origin, stream, at, text.as_deref(), level, progress, sink);
+            } else {
+                sink.end(Category::Event, members[0].index, Outcome::Filtered);
+            }
+            for member in &members[1..] {
+                let outcome = if is_event(level) { Outcome::Joined } else { Outcome::Filtered };
+                sink.end(Category::Event, member.index, outcome);
+            }
+            at += len;
+        }
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "one event in its surroundings; a struct would only rename them")]
+    fn event(
+        &mut self,
+        origin: Origin<'_>,
+        stream: &Stream<'_>,
+        first: usize,
+        text: Option<&str>,
+        level: Level,
+        progress: &mut Progress<'_>,
+        sink: &mut impl Sink,
+    ) {
+        let line = &stream.lines[first];
+        let Some(Entry::Record(record)) = entries(line.raw).next() else { return };
+        let group = line.group.and_then(|raw| match entries(raw).next() {
+            Some(Entry::GroupStart(group)) => Some(group),
+            _ => None,
+        });
+        let id = progress.event_id(origin.destination, stream.id, record);
+        let mut scratch = Vec::new();
+        let mut fields = Fields::default();
+        let own = self.read(record, group, &mut fields, &mut scratch);
+        let message = (own.0, text.map_or(own.1, |text| Cow::Borrowed(text.as_bytes())));
+        let place = self.pod(&fields);
+        let stack = self.stack(&mut fields);
+        let pod = place.map(|place| self.pods.at(place));
+        let view = self.view(origin, record, message, pod, Some(level), &mut fields);
+        let message = String::from_utf8_lossy(&view.message).into_owned();
+        let combined = stack.as_ref().map(|stack| format!("{message}\n{stack}"));
+        let trace = (stack.as_deref().and_then(trace::parse))
+            .or_else(|| combined.as_deref().and_then(trace::parse))
+            .or_else(|| trace::parse(&message));
+        let mut about = Circumstances::new(&view, trace, &message);
+        if self.settings.sample_rate < 1.0 && !is_sampled(self.settings.sample_rate, &view, line.index) {
+            return sink.end(Category::Event, line.index, Outcome::Sampled);
+        }
+        if !sink.again() {
+            match decide(&mut self.storms, stream.id, &view, &mut about) {
+                Decision::HoldBack => return sink.end(Category::Event, line.index, Outcome::Suppressed),
+                Decision::Send(held_back) => about.held_back = held_back,
+            }
+        }
+        about.crumbs = self.crumbs.before(stream.id, &stream.lines, first);
+        if let Some(out) = sink.open(Category::Event, line.index) {
+            let start = out.len();
+            event::write(out, &view, id, &self.settings, &about);
+            self.scrub.clean(out, start);
+            sink.close(Category::Event, line.index, Some(id));
+        }
+    }
+
+    fn pod(&mut self, fields: &Fields<'_>) -> Option<usize> {
+        let map = fields.candidates(Role::Kubernetes).find_map(|found| found.value.map())?;
+        Some(self.pods.find(map, &self.settings.label_keys))
+    }
+
+    /// The stack trace that stands in a field of its own, if it can be read.
+    fn stack(&self, fields: &mut Fields<'_>) -> Option<String> {
+        fields.take(Role::Stack, |found| {
+            let text = String::from_utf8_lossy(found.value.text()?).into_owned();
+            text.contains('\n').then_some(text)
+        })
+    }
+
+    /// Collects the record's fields, the most general first: resource, scope, OTLP attributes, then its own, and last
+    /// what its message holds. Returns the message.
+    fn read<'a>(
         &self,
         record: Record<'a>,
         group: Option<Record<'a>>,
-        otlp: Option<Seq<'a>>,
         fields: &mut Fields<'a>,
-    ) {
+        scratch: &'a mut Vec<u8>,
+    ) -> (Option<&'a [u8]>, Cow<'a, [u8]>) {
         let below = |map: Seq<'a>, key: &str| map.get(key).and_then(|v| v.map());
         if let Some(group) = group.and_then(|group| group.body.map()) {
             for part in ["resource", "scope"] {
@@ -193,7 +360,7 @@ impl Mapper {
                 fields.add(&self.keys, Value::Str(b"otel.scope.name"), name);
             }
         }
-        if let Some(otlp) = otlp {
+        if let Some(otlp) = otlp(record) {
             if let Some(attributes) = below(otlp, "attributes") {
                 fields.read(&self.keys, attributes);
             }
@@ -209,22 +376,52 @@ impl Mapper {
         for role in [Role::Kubernetes, Role::Removed, Role::Noise] {
             fields.take_all(role);
         }
+        self.message(record, fields, scratch)
+    }
+
+    /// The message and its key; if it holds fields, they join the record's and may hold a message of their own.
+    fn message<'a>(
+        &self,
+        record: Record<'a>,
+        fields: &mut Fields<'a>,
+        scratch: &'a mut Vec<u8>,
+    ) -> (Option<&'a [u8]>, Cow<'a, [u8]>) {
+        let (key, text) = message_of(record, fields);
+        let Some(own) = key.filter(|_| self.settings.parse_message && parse::message(&text, scratch)) else {
+            return (key, text);
+        };
+        let scratch: &'a [u8] = scratch;
+        let Ok(Value::Map(inner)) = Cursor::new(scratch).read() else { return (key, text) };
+        fields.remove(own);
+        fields.read_missing(&self.keys, inner);
+        for role in [Role::Removed, Role::Noise] {
+            fields.take_all(role);
+        }
+        let inside = fields.take(Role::Message, |found| Some((Some(found.key), message_text(found.value)?)));
+        inside.unwrap_or((key, text))
     }
 
     fn view<'r, 'a>(
         &self,
         origin: Origin<'_>,
         record: Record<'a>,
-        otlp: Option<Seq<'a>>,
+        (message_key, message): (Option<&'a [u8]>, Cow<'a, [u8]>),
         pod: Option<&'r Pod>,
+        decided: Option<Level>,
         fields: &'r mut Fields<'a>,
     ) -> View<'r, 'a> {
-        let message = message_of(record, fields);
-        let level = severity::severity(&self.rules, fields, otlp, &message).unwrap_or(self.rules.default);
+        let mut keys = FoundKeys { message: message_key, ..FoundKeys::default() };
+        keys.stack = fields.candidates(Role::Stack).next().map(|found| found.key);
+        let said = severity::severity(&self.rules, fields, otlp(record), &message);
+        keys.level = said.and_then(|(_, key)| key);
+        keys.level_in_text = said.is_some_and(|(_, key)| key.is_none());
+        let said = said.map(|(level, _)| level);
+        let level = decided.or(said).unwrap_or_else(|| level_of_trace(&message, fields).unwrap_or(self.rules.default));
         let io_stream = io_stream(fields);
         let stream = stream_of(origin.tag, pod, io_stream, fields);
         let (time, original_time) = effective_time(record.time, origin.now);
-        let (trace_id, span_id) = trace_of(fields, stream, time);
+        let (trace_id, span_id, trace_key) = trace_of(fields, stream, time);
+        keys.trace = trace_key;
         let settings = &self.settings;
         let environment = given_or(&settings.environment, || {
             fields.take(Role::Environment, |found| usable(found.value, limit::environment))
@@ -237,28 +434,45 @@ impl Mapper {
         let server_name =
             given_or(&settings.server_name, || fields.take(Role::ServerName, |found| text_of(found.value)));
         let logger = fields.take(Role::Logger, |found| text_of(found.value));
+        let user_id = if settings.send_pii {
+            fields.take(Role::UserId, |found| scalar(found.value).map(Cow::Owned))
+        } else {
+            None
+        };
         let tags = promoted(fields);
         View {
             time,
             original_time,
             level,
+            explicit: said.is_some(),
             message,
             trace_id,
+            traced: trace_key.is_some(),
             span_id,
             environment,
             release,
             server_name,
             logger,
+            user_id,
             io_stream,
             tags,
             pod,
             stream,
+            record_time: record.time,
+            keys,
             fields,
         }
     }
 }
 
-impl Progress {
+impl<'a> Progress<'a> {
+    fn add(&mut self, id: StreamId, threshold: Option<Level>, line: Line<'a>) {
+        match self.streams.iter_mut().rev().find(|stream| stream.id == id) {
+            Some(stream) => stream.lines.push(line),
+            None => self.streams.push(Stream { id, threshold, lines: vec![line] }),
+        }
+    }
+
     fn event_id(&mut self, destination: u128, stream: StreamId, record: Record<'_>) -> EventId {
         let first = EventId::new(destination, stream, record.time, record.raw, 0);
         let ordinal = self.twins.entry(first).and_modify(|n| *n += 1).or_insert(0);
@@ -274,6 +488,72 @@ impl Progress {
     }
 }
 
+fn otlp(record: Record<'_>) -> Option<Seq<'_>> {
+    record.metadata.get("otlp").and_then(|v| v.map())
+}
+
+/// The message as text, if it stands in the record's own bytes and so outlives its reading.
+fn in_chunk<'a>(message: &[u8], raw: &'a [u8]) -> Option<&'a str> {
+    let start = (message.as_ptr() as usize).checked_sub(raw.as_ptr() as usize)?;
+    std::str::from_utf8(raw.get(start..start + message.len())?).ok()
+}
+
+/// Lines of our own host about this output: sending them would make more of them.
+fn is_our_own(message: &[u8]) -> bool {
+    const MARK: &[u8] = b"[output:sentry:";
+    message.first() == Some(&b'[') && message[..message.len().min(64)].windows(MARK.len()).any(|window| window == MARK)
+}
+
+fn joined(lines: &[Line<'_>]) -> String {
+    let mut text = String::new();
+    for line in lines {
+        if !text.is_empty() {
+            text.push('\n');
+        }
+        text.push_str(line.text.unwrap_or_default());
+    }
+    text
+}
+
+/// How bad an event is: what its lines say themselves, else what its trace says.
+fn level_of(lines: &[Line<'_>], trace: Option<&Trace<'_>>) -> Level {
+    let said = lines.iter().filter(|line| line.explicit).map(|line| line.level).max();
+    let shown = trace.map(|trace| if trace.fatal { Level::Fatal } else { Level::Error });
+    said.or(shown).or_else(|| lines.iter().map(|line| line.level).max()).unwrap_or(Level::Info)
+}
+
+/// A complete stack trace without a severity is an error.
+fn level_of_trace(message: &[u8], fields: &Fields<'_>) -> Option<Level> {
+    let level = |text: &[u8]| {
+        let text = text.contains(&b'\n').then(|| String::from_utf8_lossy(text))?;
+        trace::parse(&text).map(|trace| if trace.fatal { Level::Fatal } else { Level::Error })
+    };
+    level(message).or_else(|| fields.candidates(Role::Stack).find_map(|found| level(found.value.text()?)))
+}
+
+/// A function of the trace where the record names one, else of the record, so that a retry decides the same.
+fn is_sampled(rate: f64, view: &View<'_, '_>, index: u32) -> bool {
+    let seed = if view.traced {
+        xxhash_rust::xxh3::xxh3_64(&view.trace_id.0)
+    } else {
+        xxhash_rust::xxh3::xxh3_64_with_seed(&view.message, view.record_time.micros() ^ u64::from(index))
+    };
+    ((seed >> 11) as f64 / (1_u64 << 53) as f64) < rate
+}
+
+/// Storm control: repeats, too many messages of a workload, bursts and rates.
+fn decide(storms: &mut Storms, stream: StreamId, view: &View<'_, '_>, about: &mut Circumstances<'_>) -> Decision {
+    let time = view.record_time;
+    if let Some(chain) = about.chain {
+        if storms.is_repeat(stream, chain, time) {
+            return Decision::HoldBack;
+        }
+    } else if view.pod.is_some() {
+        about.other_errors = storms.is_one_too_many(about.workload, about.fingerprint, time);
+    }
+    storms.decide(about.fingerprint, time)
+}
+
 fn keys(settings: &Mapping) -> Keys {
     let fixed = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
     let mut keys = Keys::default();
@@ -287,6 +567,7 @@ fn keys(settings: &Mapping) -> Keys {
         (Role::ServerName, &settings.server_name_key),
         (Role::TraceId, &settings.trace_id_key),
         (Role::SpanId, &settings.span_id_key),
+        (Role::UserId, &settings.user_id_key),
         (Role::Tag, &settings.tag_keys),
         (Role::Removed, &settings.remove_keys),
         (Role::Kubernetes, &fixed(&["kubernetes"])),
@@ -294,33 +575,36 @@ fn keys(settings: &Mapping) -> Keys {
     ] {
         keys.add(role, names);
     }
+    for (place, part) in settings.fingerprint.iter().enumerate() {
+        if let Some(name) = part.strip_prefix('$') {
+            keys.add(Role::Fingerprint(place as u8), &[name.to_owned()]);
+        }
+    }
     keys
 }
 
-/// The message: the first message field, else the whole body as JSON.
-fn message_of<'a>(record: Record<'a>, fields: &mut Fields<'a>) -> Cow<'a, [u8]> {
-    let usable = |value: Value<'a>| match value {
-        Value::Str(text) | Value::Bin(text) => Some(Cow::Borrowed(text)),
+/// The key and text of the first message field; without one, the whole body as JSON.
+fn message_of<'a>(record: Record<'a>, fields: &mut Fields<'a>) -> (Option<&'a [u8]>, Cow<'a, [u8]>) {
+    if let Some((key, text)) = fields.take(Role::Message, |found| Some((found.key, message_text(found.value)?))) {
+        drop_merged_log(key, fields);
+        return (Some(key), text);
+    }
+    match record.body {
+        Value::Str(text) => (None, Cow::Borrowed(text)),
+        body => {
+            // The body is the message, so its fields are not sent again.
+            fields.all.iter_mut().for_each(|field| field.taken = true);
+            (None, Cow::Owned(rendered(body)))
+        }
+    }
+}
+
+/// A value as a message: text without trailing blanks and colours, anything else as JSON.
+fn message_text(value: Value<'_>) -> Option<Cow<'_, [u8]>> {
+    match value {
+        Value::Str(text) | Value::Bin(text) => Some(message::without_colours(text.trim_ascii_end())),
         Value::Nil => None,
         other => Some(Cow::Owned(rendered(other))),
-    };
-    let found = fields.take(Role::Message, |found| Some((found.key, usable(found.value)?)));
-    let text = match found {
-        Some((key, text)) => {
-            drop_merged_log(key, fields);
-            text
-        }
-        None => match record.body {
-            Value::Str(text) => Cow::Borrowed(text),
-            body => {
-                take_everything(fields);
-                Cow::Owned(rendered(body))
-            }
-        },
-    };
-    match text {
-        Cow::Borrowed(text) => message::without_colours(text.trim_ascii_end()),
-        Cow::Owned(text) => Cow::Owned(message::without_colours(text.trim_ascii_end()).into_owned()),
     }
 }
 
@@ -333,11 +617,6 @@ fn drop_merged_log(message_key: &[u8], fields: &mut Fields<'_>) {
     }
 }
 
-/// The body became the message, so its fields are not sent again; what came with its group and metadata is.
-fn take_everything(fields: &mut Fields<'_>) {
-    fields.all.iter_mut().for_each(|field| field.taken = true);
-}
-
 fn rendered(value: Value<'_>) -> Vec<u8> {
     let mut out = Vec::new();
     json::value(&mut out, value);
@@ -348,6 +627,8 @@ fn rendered(value: Value<'_>) -> Vec<u8> {
 fn io_stream<'a>(fields: &mut Fields<'a>) -> Option<&'a [u8]> {
     let stream = fields.get("stream")?.text().filter(|stream| matches!(*stream, b"stdout" | b"stderr"))?;
     fields.mark(b"stream");
+    // The runtime's own time of the line says what the record's time says.
+    fields.mark(b"time");
     Some(stream)
 }
 
@@ -377,12 +658,16 @@ fn effective_time(time: Timestamp, now: Duration) -> (Timestamp, Option<String>)
     (Timestamp { secs: now_secs, nanos: now.subsec_nanos() }, Some(format!("{secs}.{:09}", time.nanos)))
 }
 
-fn trace_of(fields: &mut Fields<'_>, stream: StreamId, time: Timestamp) -> (TraceId, Option<SpanId>) {
-    let trace = fields.take(Role::TraceId, |found| identity::trace_id(found.value));
+fn trace_of<'a>(
+    fields: &mut Fields<'a>,
+    stream: StreamId,
+    time: Timestamp,
+) -> (TraceId, Option<SpanId>, Option<&'a [u8]>) {
+    let trace = fields.take(Role::TraceId, |found| Some((identity::trace_id(found.value)?, found.key)));
     let span = fields.take(Role::SpanId, |found| identity::span_id(found.value));
     match trace {
-        Some((trace, parent)) => (trace, span.or(parent)),
-        None => (stream.trace_id(time), span),
+        Some(((trace, parent), key)) => (trace, span.or(parent), Some(key)),
+        None => (stream.trace_id(time), span, None),
     }
 }
 
@@ -406,11 +691,15 @@ fn usable<'a>(value: Value<'a>, accept: fn(&str) -> Option<&str>) -> Option<Cow<
 
 /// `tag_keys`: scalars as text.
 fn promoted(fields: &Fields<'_>) -> Vec<(String, String)> {
-    let scalar = |value| match value {
+    let found = fields.candidates(Role::Tag);
+    found.filter_map(|found| Some((String::from_utf8_lossy(found.key).into_owned(), scalar(found.value)?))).collect()
+}
+
+/// Text, number or switch as text.
+fn scalar(value: Value<'_>) -> Option<String> {
+    match value {
         Value::Str(text) => Some(String::from_utf8_lossy(text).into_owned()),
         Value::Nil | Value::Map(_) | Value::Array(_) => None,
         other => String::from_utf8(rendered(other)).ok(),
-    };
-    let found = fields.candidates(Role::Tag);
-    found.filter_map(|found| Some((String::from_utf8_lossy(found.key).into_owned(), scalar(found.value)?))).collect()
+    }
 }

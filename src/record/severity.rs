@@ -16,12 +16,16 @@ pub struct Rules {
     pub default: Level,
 }
 
-/// Reads the severity: level fields first, then OTLP metadata, then the head of the message. Taken fields are marked.
-pub fn severity(rules: &Rules, fields: &mut Fields<'_>, otlp: Option<Seq<'_>>, message: &[u8]) -> Option<Level> {
-    fields
-        .take(Role::Level, |found| rules.of_field(&found))
-        .or_else(|| from_otlp(otlp?))
-        .or_else(|| rules.of_line(message))
+/// Reads the severity, and the key that gave it if one did: level fields first, then OTLP metadata, then the head of the
+/// message. Taken fields are marked.
+pub fn severity<'a>(
+    rules: &Rules,
+    fields: &mut Fields<'a>,
+    otlp: Option<Seq<'_>>,
+    message: &[u8],
+) -> Option<(Level, Option<&'a [u8]>)> {
+    let keyed = fields.take(Role::Level, |found| Some((rules.of_field(&found)?, Some(found.key))));
+    keyed.or_else(|| Some((from_otlp(otlp?)?, Some(&b"otlp"[..])))).or_else(|| Some((rules.of_line(message)?, None)))
 }
 
 impl Rules {

@@ -1,0 +1,23 @@
+# The index of every habit. `make help` lists it.
+
+.PHONY: build demo test check help
+
+build: ## release build of the plugin and the companion
+	cargo build --release --workspace
+
+demo: ## sample Kubernetes logs to issues on a page; WAIT=1 leaves the page up
+	cargo build --release --workspace --lib --bins --example demo
+	@cargo run --release -q --example demo -- $(if $(filter-out 0,$(WAIT)),--wait) $(ARGS)
+
+test: ## every test, and at the end what was skipped and why
+	@tests/run
+
+check: ## format, lints with warnings as errors, dependency audit when its tool is there
+	cargo fmt --check
+	cargo clippy --workspace --all-targets -- -D warnings
+	@if ! command -v cargo-deny >/dev/null; then echo "skipped: no cargo-deny"; \
+	elif cargo deny fetch db; then cargo deny check; \
+	else echo "skipped: advisories cannot be fetched"; cargo deny check bans licenses sources; fi
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10

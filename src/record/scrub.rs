@@ -1,0 +1,522 @@
+//! Secrets and personal data go before anything is sent.
+//!
+//! Works on an item's finished JSON: a quick look decides whether anything in it could need filtering, and only then is
+//! it read, cleaned and written again. So the usual line pays one pass over its bytes, and no field can be forgotten.
+
+use serde_json::Value;
+
+/// What stands in place of what was removed.
+const FILTERED: &str = "[Filtered]";
+
+/// Words that make a key sensitive; of several words, all must stand in a row.
+const WORDS: &[&[&str]] = &[
+    &["password"],
+    &["passwd"],
+    &["pwd"],
+    &["passphrase"],
+    &["secret"],
+    &["token"],
+    &["authorization"],
+    &["cookie"],
+    &["credentials"],
+    &["api", "key"],
+    &["apikey"],
+    &["private", "key"],
+    &["access", "key"],
+];
+
+/// What to remove.
+#[derive(Clone, Debug, Default)]
+pub struct Rules {
+    /// `scrub`: sensitive keys and patterns.
+    pub secrets: bool,
+    /// Not `send_pii`: e-mail addresses.
+    pub addresses: bool,
+    /// `scrub_keys`, each as words.
+    pub keys: Vec<Vec<String>>,
+}
+
+impl Rules {
+    /// Rules as configured.
+    #[must_use]
+    pub fn new(secrets: bool, send_pii: bool, keys: &[String]) -> Self {
+        Self { secrets, addresses: !send_pii, keys: keys.iter().map(|key| words(key)).collect() }
+    }
+
+    /// Cleans the item that begins at `start` of the buffer.
+    pub fn clean(&self, out: &mut Vec<u8>, start: usize) {
+        if !self.may_need(&out[start..]) {
+            return;
+        }
+        let Ok(mut item) = serde_json::from_slice::<Value>(&out[start..]) else { return };
+        if self.value(&mut item, 0) {
+            out.truncate(start);
+            // Writing to a Vec cannot fail.
+            let _ = serde_json::to_writer(out, &item);
+        }
+    }
+
+    /// Whether anything in the text could have to go: one pass, looking at few bytes closely.
+    fn may_need(&self, json: &[u8]) -> bool {
+        let mut digits = 0;
+        for (at, byte) in json.iter().enumerate() {
+            digits = match byte {
+                b'0'..=b'9' => digits + 1,
+                b' ' | b'-' if digits > 0 => digits,
+                _ => 0,
+            };
+            let hit = match byte {
+                b'@' => self.addresses && looks_like_address(json, at) || self.secrets && credentials_before(json, at),
+                b'0'..=b'9' => self.secrets && digits >= 13,
+                b'B' if self.secrets => json[at..].starts_with(b"BEGIN ") && has(&json[at..], b"PRIVATE KEY"),
+                // The last letters of the sensitive words; what stands before is looked at only here.
+                b'd' | b'D' | b't' | b'T' | b'n' | b'N' | b'e' | b'E' | b'y' | b'Y' | b's' | b'S' | b'r' | b'R'
+                | b'c' | b'C' => self.secrets && sensitive_end(&json[..=at]),
+                _ => false,
+            };
+            if hit {
+                return true;
+            }
+        }
+        !self.keys.is_empty() && self.keys.iter().any(|key| key.last().is_some_and(|word| contains_word(json, word)))
+    }
+
+    /// Cleans a value; whether anything changed.
+    fn value(&self, value: &mut Value, depth: usize) -> bool {
+        if depth > 64 {
+            return false;
+        }
+        let mut changed = false;
+        match value {
+            Value::String(text) => changed = self.string(text),
+            Value::Array(values) => values.iter_mut().for_each(|value| changed |= self.value(value, depth + 1)),
+            Value::Object(map) => map.iter_mut().for_each(|(key, value)| changed |= self.field(key, value, depth)),
+            _ => {}
+        }
+        changed
+    }
+
+    fn field(&self, key: &str, value: &mut Value, depth: usize) -> bool {
+        if self.is_sensitive(key) {
+            return filter_all(value);
+        }
+        // Times and ids are full of digits that are no card numbers, and nothing else is in them.
+        if is_id(key) && value.as_str().is_some_and(|text| !text.contains(['@', '=', ' '])) {
+            return false;
+        }
+        self.value(value, depth + 1)
+    }
+
+    fn is_sensitive(&self, key: &str) -> bool {
+        let words = words(key);
+        let row = |pattern: &[&str]| words.windows(pattern.len()).any(|window| window.iter().eq(pattern.iter()));
+        self.secrets && WORDS.iter().any(|pattern| row(pattern))
+            || self.keys.iter().any(|key| row(&key.iter().map(String::as_str).collect::<Vec<_>>()))
+    }
+
+    fn string(&self, text: &mut String) -> bool {
+        // JSON inside a string: its keys count too.
+        if text.starts_with('{')
+            && text.ends_with('}')
+            && let Ok(mut inner) = serde_json::from_str::<Value>(text)
+        {
+            let changed = self.value(&mut inner, 1);
+            if changed {
+                *text = inner.to_string();
+            }
+            return changed;
+        }
+        let cleaned = self.text(text);
+        let changed = cleaned != *text;
+        *text = cleaned;
+        changed
+    }
+
+    fn text(&self, text: &str) -> String {
+        let mut text = text.to_owned();
+        if self.secrets {
+            text = private_keys(&text);
+            text = url_credentials(&text);
+            text = self.pairs(&text);
+            text = schemes(&text);
+            text = card_numbers(&text);
+        }
+        if self.addresses { addresses(&text) } else { text }
+    }
+
+    /// `password=hunter2`, `"token": "x"`, `secret: x` inside a line.
+    fn pairs(&self, text: &str) -> String {
+        let mut out = String::with_capacity(text.len());
+        let mut rest = text;
+        while let Some(at) = rest.find(['=', ':']) {
+            let (before, behind) = (&rest[..at], &rest[at + 1..]);
+            let key = before.trim_end_matches(['"', '\'', ' ', '\\']);
+            let word = key
+                .rfind(|c: char| !(c.is_alphanumeric() || matches!(c, '_' | '-' | '.')))
+                .map_or(key, |end| &key[end + key[end..].chars().next().map_or(1, char::len_utf8)..]);
+            out.push_str(&rest[..=at]);
+            rest = behind;
+            if !word.is_empty() && self.is_sensitive(word) {
+                let (kept, value) = secret_value(behind);
+                if !value.is_empty() && value != FILTERED {
+                    out.push_str(kept);
+                    out.push_str(FILTERED);
+                    rest = &behind[kept.len() + value.len()..];
+                }
+            }
+        }
+        out.push_str(rest);
+        out
+    }
+}
+
+/// Splits what follows a sensitive key into quotes and blanks to keep, and the value.
+fn secret_value(text: &str) -> (&str, &str) {
+    let start = text.len() - text.trim_start_matches(['"', '\'', ' ', '\\']).len();
+    let value = &text[start..];
+    // An authorization scheme belongs to the value.
+    let from = ["Bearer ", "bearer ", "Basic ", "basic "]
+        .iter()
+        .find(|scheme| value.starts_with(**scheme))
+        .map_or(0, |s| s.len());
+    let end = value[from..]
+        .find(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | ',' | ';' | '&' | ')' | '}' | ']' | '\\'));
+    (&text[..start], &value[..end.map_or(value.len(), |end| end + from)])
+}
+
+/// A key's words: split at everything that is no letter or digit, and where a capital follows a small letter.
+fn words(key: &str) -> Vec<String> {
+    let mut words = vec![String::new()];
+    let mut small = false;
+    for c in key.chars() {
+        let starts = small && c.is_uppercase();
+        if !c.is_alphanumeric() || starts {
+            words.push(String::new());
+        }
+        if c.is_alphanumeric()
+            && let Some(word) = words.last_mut()
+        {
+            word.extend(c.to_lowercase());
+        }
+        small = c.is_lowercase();
+    }
+    words.retain(|word| !word.is_empty());
+    words
+}
+
+/// Filters the strings of a sensitive field; numbers and switches say nothing.
+fn filter_all(value: &mut Value) -> bool {
+    let mut changed = false;
+    match value {
+        Value::String(text) if text != FILTERED && !text.is_empty() => {
+            *text = FILTERED.to_owned();
+            changed = true;
+        }
+        Value::Array(values) => values.iter_mut().for_each(|value| changed |= filter_all(value)),
+        Value::Object(map) => {
+            // A log's attribute is an object of value and type, and its type stays.
+            let attribute = map.contains_key("value") && map.contains_key("type") && map.len() == 2;
+            let inside = map.iter_mut().filter(|(key, _)| !attribute || *key == "value");
+            inside.for_each(|(_, value)| changed |= filter_all(value));
+        }
+        _ => {}
+    }
+    changed
+}
+
+fn is_id(key: &str) -> bool {
+    const IDS: [&str; 14] = [
+        "id",
+        "uid",
+        "uuid",
+        "time",
+        "timestamp",
+        "ts",
+        "date",
+        "hash",
+        "digest",
+        "sha",
+        "version",
+        "ip",
+        "address",
+        "port",
+    ];
+    words(key).last().is_some_and(|word| IDS.contains(&word.as_str()))
+}
+
+fn has(haystack: &[u8], needle: &[u8]) -> bool {
+    haystack[..haystack.len().min(64)].windows(needle.len()).any(|window| window == needle)
+}
+
+fn contains_word(haystack: &[u8], word: &str) -> bool {
+    haystack.windows(word.len()).any(|window| window.eq_ignore_ascii_case(word.as_bytes()))
+}
+
+/// Whether the text ends with a sensitive word or a scheme. Two letters decide which word it could be.
+fn sensitive_end(text: &[u8]) -> bool {
+    let [.., before, last] = text else { return false };
+    let words: &[&[u8]] = match [before.to_ascii_lowercase(), last.to_ascii_lowercase()] {
+        [b'r', b'd'] => &[b"password"],
+        [b'w', b'd'] => &[b"passwd", b"pwd"],
+        [b's', b'e'] => &[b"passphrase"],
+        [b'e', b't'] => &[b"secret"],
+        [b'e', b'n'] => &[b"token"],
+        [b'o', b'n'] => &[b"authorization"],
+        [b'i', b'e'] => &[b"cookie"],
+        [b'l', b's'] => &[b"credentials"],
+        [b'e', b'y'] => &[b"key"],
+        [b'e', b'r'] => &[b"bearer"],
+        [b'i', b'c'] => &[b"basic"],
+        _ => return false,
+    };
+    let ends = |word: &[u8]| text.len() >= word.len() && text[text.len() - word.len()..].eq_ignore_ascii_case(word);
+    words.iter().any(|word| ends(word))
+}
+
+/// `user@host.tld` around an @.
+fn looks_like_address(text: &[u8], at: usize) -> bool {
+    let before = at > 0 && is_address_byte(text[at - 1]);
+    let host: &[u8] = &text[at + 1..];
+    let end = host.iter().position(|b| !(b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-'))).unwrap_or(host.len());
+    let host = host[..end].trim_ascii_end();
+    let host = host.strip_suffix(b".").unwrap_or(host);
+    let top = host.rsplit(|b| *b == b'.').next().unwrap_or_default();
+    before && host.contains(&b'.') && top.len() >= 2 && top.iter().all(u8::is_ascii_alphabetic)
+}
+
+fn is_address_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'%' | b'+' | b'-')
+}
+
+/// `://user:secret@` or `://key@` ending at an @.
+fn credentials_before(text: &[u8], at: usize) -> bool {
+    let start = at.saturating_sub(200);
+    let window = &text[start..at];
+    let scheme = window.windows(3).rposition(|three| three == b"://");
+    scheme.is_some_and(|from| {
+        from + 3 < window.len() && !window[from + 3..].iter().any(|b| matches!(b, b'/' | b' ' | b'"'))
+    })
+}
+
+fn url_credentials(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(from) = rest.find("://") {
+        let (before, behind) = rest.split_at(from + 3);
+        out.push_str(before);
+        rest = behind;
+        let end = behind
+            .find(|c: char| c.is_whitespace() || matches!(c, '/' | '"' | '\'' | '?' | '#'))
+            .unwrap_or(behind.len());
+        if let Some(at) = behind[..end].rfind('@') {
+            out.push_str(FILTERED);
+            rest = &behind[at..];
+        }
+    }
+    out.push_str(rest);
+    out
+}
+
+/// `Bearer xyz`, `Basic xyz`.
+fn schemes(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    let lower = text.to_ascii_lowercase();
+    loop {
+        let offset = text.len() - rest.len();
+        let found = ["bearer ", "basic "].iter().filter_map(|s| Some((lower[offset..].find(s)?, s.len()))).min();
+        let Some((at, length)) = found else { break };
+        let value = &rest[at + length..];
+        let end = value.find(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | ',' | ';')).unwrap_or(value.len());
+        // Credentials are long and have no blanks; `basic auth` is prose.
+        let credential =
+            end >= 8 && value[..end].bytes().any(|b| b.is_ascii_digit() || b.is_ascii_uppercase() || b == b'=');
+        let starts = at == 0 || !rest.as_bytes()[at - 1].is_ascii_alphanumeric();
+        out.push_str(&rest[..at + length]);
+        rest = value;
+        if credential && starts {
+            out.push_str(FILTERED);
+            rest = &value[end..];
+        }
+    }
+    out.push_str(rest);
+    out
+}
+
+fn private_keys(text: &str) -> String {
+    let Some(start) = text.find("-----BEGIN ") else { return text.to_owned() };
+    let (before, key) = text.split_at(start);
+    if !key[..key.len().min(64)].contains("PRIVATE KEY") {
+        return text.to_owned();
+    }
+    let behind = key.find("-----END ").and_then(|end| Some(end + 9 + key[end + 9..].find("-----")? + 5));
+    format!("{before}{FILTERED}{}", behind.map_or("", |behind| &key[behind..]))
+}
+
+/// Card numbers: 13 to 19 digits with single blanks or dashes between them, of a known issuer, with Luhn's check digit.
+fn card_numbers(text: &str) -> String {
+    let bytes = text.as_bytes();
+    let mut out = String::with_capacity(text.len());
+    let (mut at, mut copied) = (0, 0);
+    while at < bytes.len() {
+        let joined = at > 0 && (bytes[at - 1].is_ascii_alphanumeric() || matches!(bytes[at - 1], b'.' | b'_' | b'-'));
+        if !bytes[at].is_ascii_digit() || joined {
+            at += 1;
+            continue;
+        }
+        let end = digits_end(bytes, at);
+        let digits: Vec<u8> = bytes[at..end].iter().filter(|b| b.is_ascii_digit()).map(|b| b - b'0').collect();
+        let followed = bytes.get(end).is_some_and(|b| b.is_ascii_alphanumeric() || *b == b'_');
+        if !followed && is_card(&digits) {
+            out.push_str(&text[copied..at]);
+            out.push_str(FILTERED);
+            copied = end;
+        }
+        at = end;
+    }
+    out.push_str(&text[copied..]);
+    out
+}
+
+fn digits_end(bytes: &[u8], start: usize) -> usize {
+    let mut end = start;
+    while end < bytes.len() {
+        let separated = matches!(bytes[end], b' ' | b'-') && bytes.get(end + 1).is_some_and(u8::is_ascii_digit);
+        if !bytes[end].is_ascii_digit() && !separated {
+            break;
+        }
+        end += 1;
+    }
+    end
+}
+
+fn is_card(digits: &[u8]) -> bool {
+    let prefix = |n: usize| digits.iter().take(n).fold(0_u32, |n, d| n * 10 + u32::from(*d));
+    let issuer = match digits.len() {
+        15 => matches!(prefix(2), 34 | 37),
+        13 | 19 => prefix(1) == 4,
+        14 => matches!(prefix(2), 36 | 38 | 39) || (300..=305).contains(&prefix(3)),
+        16 => {
+            prefix(1) == 4
+                || (51..=55).contains(&prefix(2))
+                || (2_221..=2_720).contains(&prefix(4))
+                || matches!(prefix(4), 6_011)
+                || prefix(2) == 65
+                || (3_528..=3_589).contains(&prefix(4))
+        }
+        _ => false,
+    };
+    let sum: u32 = digits
+        .iter()
+        .rev()
+        .enumerate()
+        .map(|(at, d)| if at % 2 == 0 { u32::from(*d) } else { u32::from(*d) * 2 / 10 + u32::from(*d) * 2 % 10 })
+        .sum();
+    issuer && sum.is_multiple_of(10)
+}
+
+fn addresses(text: &str) -> String {
+    let bytes = text.as_bytes();
+    let mut out = String::with_capacity(text.len());
+    let mut copied = 0;
+    for at in bytes.iter().enumerate().filter(|(_, b)| **b == b'@').map(|(at, _)| at) {
+        if at < copied || !looks_like_address(bytes, at) {
+            continue;
+        }
+        let start = bytes[copied..at].iter().rposition(|b| !is_address_byte(*b)).map_or(copied, |p| copied + p + 1);
+        let host = bytes[at + 1..].iter().position(|b| !(b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-')));
+        out.push_str(&text[copied..start]);
+        out.push_str(FILTERED);
+        copied = host.map_or(bytes.len(), |end| at + 1 + end);
+        // A full stop behind an address ends the sentence.
+        if bytes[copied - 1] == b'.' {
+            copied -= 1;
+        }
+    }
+    out.push_str(&text[copied..]);
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cleaned(json: &str) -> String {
+        let rules = Rules::new(true, false, &["iban".to_owned()]);
+        let mut out = json.as_bytes().to_vec();
+        rules.clean(&mut out, 0);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn each_kind_of_secret_goes_and_its_surroundings_stay() {
+        for (text, expected) in [
+            ("login password=hunter2 ok", "login password=[Filtered] ok"),
+            ("Authorization: Bearer abc.DEF.123 sent", "Authorization: [Filtered] sent"),
+            ("curl -H bearer eyJhbGciOi9", "curl -H bearer [Filtered]"),
+            ("basic auth failed", "basic auth failed"),
+            ("see https://user:pw@host/x", "see https://[Filtered]@host/x"),
+            (
+                "dsn https://0123456789abcdef0123456789abcdef@o1.example.invalid/1",
+                "dsn https://[Filtered]@o1.example.invalid/1",
+            ),
+            ("card 4111 1111 1111 1111.", "card [Filtered]."),
+            ("order 4111111111111112", "order 4111111111111112"),
+            ("mail jane.doe+x@example.com.", "mail [Filtered]."),
+            ("image checkout@2.14.3 and a@b", "image checkout@2.14.3 and a@b"),
+            ("-----BEGIN RSA PRIVATE KEY-----\nabc\n-----END RSA PRIVATE KEY-----!", "[Filtered]!"),
+            ("-----BEGIN CERTIFICATE-----", "-----BEGIN CERTIFICATE-----"),
+            ("api_key: k1, apiKey=k2&x=1", "api_key: [Filtered], apiKey=[Filtered]&x=1"),
+            ("tokens=5 secretary=x", "tokens=5 secretary=x"),
+            ("iban=DE89 rest", "iban=[Filtered] rest"),
+            ("{\"password\":\"x\",\"n\":1}", "{\"n\":1,\"password\":\"[Filtered]\"}"),
+        ] {
+            let json = serde_json::json!({ "body": text }).to_string();
+            let back: Value = serde_json::from_str(&cleaned(&json)).unwrap();
+            assert_eq!(back["body"], expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn sensitive_keys_lose_their_strings_and_keep_their_types() {
+        let json = r#"{"attributes":{"http.cookie":{"value":"a=b","type":"string"},"token_count":{"value":5,"type":"integer"}},"extra":{"user":{"apiKey":"k","secret":["a",{"b":"c"}],"passwords":"plural"}}}"#;
+        let back: Value = serde_json::from_str(&cleaned(json)).unwrap();
+        assert_eq!(back["attributes"]["http.cookie"], serde_json::json!({"value": "[Filtered]", "type": "string"}));
+        assert_eq!(back["attributes"]["token_count"]["value"], 5);
+        assert_eq!(back["extra"]["user"]["apiKey"], "[Filtered]");
+        assert_eq!(back["extra"]["user"]["secret"], serde_json::json!(["[Filtered]", {"b": "[Filtered]"}]));
+        assert_eq!(back["extra"]["user"]["passwords"], "plural");
+    }
+
+    #[test]
+    fn ids_and_times_are_no_card_numbers() {
+        let json = r#"{"order_id":"4111111111111111","timestamp":1795161600.001376,"n":"4111111111111111"}"#;
+        let back: Value = serde_json::from_str(&cleaned(json)).unwrap();
+        assert_eq!(back["order_id"], "4111111111111111");
+        assert_eq!(back["n"], "[Filtered]");
+        assert_eq!(back["timestamp"].to_string(), "1795161600.001376");
+    }
+
+    #[test]
+    fn what_needs_nothing_is_left_byte_for_byte() {
+        let json = r#"{"z":1.50,"a":"plain \u00e9 text 2026-11-20T08:00:00.001376970Z","b":"x@y"}"#;
+        assert_eq!(cleaned(json), json);
+    }
+
+    #[test]
+    fn the_quick_look_never_misses_what_the_careful_one_would_filter() {
+        let rules = Rules::new(true, false, &[]);
+        for text in [
+            "password=x",
+            "PASSWD: x",
+            "my_secret=1a",
+            "https://k@h/1",
+            "a@b.cd",
+            "4111-1111-1111-1111",
+            "bearer Abcdefgh1",
+        ] {
+            assert_ne!(rules.text(text), text);
+            assert!(rules.may_need(serde_json::json!({ "body": text }).to_string().as_bytes()), "{text}");
+        }
+    }
+}

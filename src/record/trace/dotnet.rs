@@ -1,0 +1,232 @@
+//! .NET: C#, F# and Visual Basic, with inner exceptions and aggregates.
+
+use super::{
+    Chain, Exception, Frame, Header, LOOKAHEAD, Reading, Relation, Stack, header_within, indent, is_log_head, joined,
+    number, starts_with_any,
+};
+use std::borrow::Cow;
+
+const INNER: &str = "---> ";
+const INNER_END: &str = "--- End of inner exception stack trace ---";
+const PREVIOUS: &str = "--- End of stack trace from previous location";
+/// Ends a member of an aggregate.
+const MEMBER_END: &str = "<---";
+/// The runtime, and the packages most traces go through.
+const LIBRARIES: [&str; 12] = [
+    "System.",
+    "Microsoft.",
+    "Interop.",
+    "Internal.",
+    "lambda_method",
+    "Npgsql.",
+    "Newtonsoft.",
+    "Dapper.",
+    "MediatR.",
+    "MassTransit.",
+    "Grpc.",
+    "StackExchange.",
+];
+
+pub(super) fn read<'a>(lines: &[&'a str]) -> Option<Reading<'a>> {
+    let (before, text, fatal) = opening(lines)?;
+    let mut tree = Tree { lines, at: 0, chain: Chain::default(), stacks: Vec::new(), open: Vec::new() };
+    let whole = tree.headers(text, Relation::Outermost).and_then(|()| tree.body());
+    let framed = tree.stacks.iter().any(|stack| !stack.frames.is_empty());
+    framed.then(|| Reading {
+        platform: "csharp",
+        before,
+        fatal,
+        used: tree.at,
+        broken: whole.is_none() || tree.open.len() != 1,
+        exceptions: tree.finish(),
+        ..Reading::default()
+    })
+}
+
+/// What stands before the trace on its line, the line from its header on, and whether the process ends.
+fn opening<'a>(lines: &[&'a str]) -> Option<(&'a str, &'a str, bool)> {
+    let line = *lines.first()?;
+    let text = line.trim_start();
+    let label = ["Unhandled exception. ", "Unhandled Exception: "].iter().find_map(|label| text.strip_prefix(label));
+    let start = label.unwrap_or(text);
+    let alone = header(start).filter(|header| is_type(header) && message_lines(&lines[1..]).is_some());
+    if label.is_some() || alone.is_some_and(|header| header.is_telling()) {
+        return alone.map(|_| (&line[..0], start, label.is_some()));
+    }
+    let next = lines.get(1).is_some_and(|line| is_structure(line));
+    let within = header_within(line, header).filter(|_| next).map(|(before, _)| before);
+    match within {
+        Some(before) => Some((before, &line[before.len()..], false)),
+        None => alone.map(|_| (&line[..0], start, false)),
+    }
+}
+
+/// `Type`, `Type: message`, `Type (0x80004005): message`.
+fn header(text: &str) -> Option<Header<'_>> {
+    super::header(text, &['+', '`', '[', ']', ','], ['(', ')'])
+}
+
+fn is_type(header: &Header) -> bool {
+    header.ty.rsplit_once('.').is_some_and(|(_, name)| name.starts_with(char::is_uppercase)) || header.is_telling()
+}
+
+/// Whether a line is a frame or a separator.
+fn is_structure(line: &str) -> bool {
+    let text = line.trim_start();
+    frame(line).is_some() || starts_with_any(text, &[INNER, INNER_END, PREVIOUS])
+}
+
+/// Lines until the next frame or separator; none if there is none, or something else comes first.
+fn message_lines(lines: &[&str]) -> Option<usize> {
+    for (index, line) in lines.iter().take(LOOKAHEAD).enumerate() {
+        if is_structure(line) {
+            return Some(index);
+        }
+        let another = indent(line) == 0 && header(line).is_some_and(|header| header.is_telling());
+        if is_log_head(line) || another {
+            return None;
+        }
+    }
+    None
+}
+
+struct Tree<'l, 'a> {
+    lines: &'l [&'a str],
+    at: usize,
+    chain: Chain<'a>,
+    /// As printed; of the exception with the same index.
+    stacks: Vec<Stack<'a>>,
+    /// Exceptions whose own frames are still to come, the outermost first.
+    open: Vec<usize>,
+}
+
+impl<'a> Tree<'_, 'a> {
+    /// Takes the header in `text`, the rest of the current line, and the message's other lines. Until .NET Core the
+    /// inner exceptions stood on the same line.
+    fn headers(&mut self, mut text: &'a str, mut relation: Relation) -> Option<()> {
+        let inner = |text: &'a str| {
+            let (text, inner) = text.split_once(" ---> ")?;
+            header(inner).filter(is_type).map(|_| (text, inner))
+        };
+        while let Some((outer, inner)) = inner(text) {
+            let header = header(outer).filter(is_type)?;
+            self.add(header, Cow::Borrowed(header.value), relation);
+            (text, relation) = (inner, Relation::Cause);
+        }
+        let ends = text.ends_with(MEMBER_END);
+        let header = header(text.strip_suffix(MEMBER_END).unwrap_or(text)).filter(is_type)?;
+        let below = &self.lines[self.at + 1..];
+        let more = if ends { 0 } else { message_lines(below)? };
+        self.add(header, joined(header.value, &below[..more]), relation);
+        self.at += 1 + more;
+        if ends { self.close() } else { Some(()) }
+    }
+
+    fn add(&mut self, header: Header<'a>, value: Cow<'a, str>, relation: Relation) {
+        let details = if header.code.is_empty() { Vec::new() } else { vec![header.code] };
+        let index = self.chain.add(Exception { ty: Cow::Borrowed(header.ty), value, details, ..Exception::default() });
+        if let Some(&parent) = self.open.last() {
+            self.chain.link(index, parent, relation);
+        }
+        self.stacks.push(Stack::newest_first());
+        self.open.push(index);
+    }
+
+    /// Ends the innermost open exception; the outermost one has no end.
+    fn close(&mut self) -> Option<()> {
+        self.open.pop();
+        (!self.open.is_empty()).then_some(())
+    }
+
+    /// Takes all lines below the first header. None: the trace breaks off.
+    fn body(&mut self) -> Option<()> {
+        while let Some(line) = self.lines.get(self.at).copied() {
+            let text = line.trim();
+            if let Some(inner) = text.strip_prefix(INNER) {
+                self.inner(inner)?;
+                continue;
+            }
+            let ends = text.ends_with(MEMBER_END);
+            if let Some(frame) = frame(line.trim_end().strip_suffix(MEMBER_END).unwrap_or(line)) {
+                self.stacks[*self.open.last()?].push(frame);
+            } else if text == INNER_END {
+                self.close()?;
+            } else if !(text == MEMBER_END || text.starts_with(PREVIOUS) || self.blank_between(text)) {
+                let more = if self.open.len() > 1 { message_lines(&self.lines[self.at..]) } else { None };
+                let Some(more) = more else { break };
+                self.chain.0[*self.open.last()?].details.extend(&self.lines[self.at..self.at + more]);
+                self.at += more;
+                continue;
+            }
+            self.at += 1;
+            if ends {
+                self.close()?;
+            }
+        }
+        Some(())
+    }
+
+    /// `(Inner Exception #1) Type: message` of an aggregate, or a plain inner exception.
+    fn inner(&mut self, text: &'a str) -> Option<()> {
+        match text.strip_prefix("(Inner Exception #") {
+            Some(numbered) => self.headers(numbered.split_once(") ")?.1, Relation::Member),
+            None => self.headers(text, Relation::Cause),
+        }
+    }
+
+    /// Each member of an aggregate ends with a line feed of its own.
+    fn blank_between(&self, text: &str) -> bool {
+        let next = self.lines.get(self.at + 1).map_or("", |line| line.trim_start());
+        text.is_empty() && (starts_with_any(next, &["---> (Inner Exception #", MEMBER_END]))
+    }
+
+    fn finish(mut self) -> Option<Vec<Exception<'a>>> {
+        for (exception, stack) in self.chain.0.iter_mut().zip(self.stacks) {
+            exception.frames = stack.finish();
+        }
+        self.chain.finish()
+    }
+}
+
+/// `at Namespace.Class.Method[T](Type name, ...)[ in path:line 12]`.
+fn frame(line: &str) -> Option<Frame<'_>> {
+    let text = line.trim().strip_prefix("at ").filter(|_| indent(line) > 0)?;
+    let (signature, place) = match text.rsplit_once(" in ").and_then(|(text, place)| Some((text, file(place)?))) {
+        Some((signature, place)) => (signature, Some(place)),
+        None => (text, None),
+    };
+    let (name, arguments) = signature.strip_suffix(')')?.split_once('(')?;
+    // Java's frames have a file and a line there.
+    if name.is_empty() || name.contains([' ', '/', '@', ':']) || arguments.contains(':') {
+        return None;
+    }
+    let (module, function) = match method(name) {
+        Some(at) => (Some(Cow::Borrowed(&name[..at])), &name[at + 1..]),
+        None => (None, name),
+    };
+    let (path, line) = place.unzip();
+    let path = path.unwrap_or("");
+    let in_app = !starts_with_any(name, &LIBRARIES);
+    let frame = Frame::in_file(path, path, line, None);
+    Some(Frame { function: Some(Cow::Borrowed(function)), module, in_app: Some(in_app), ..frame })
+}
+
+/// `path:line 12`
+fn file(text: &str) -> Option<(&str, u32)> {
+    let (path, line) = text.rsplit_once(":line ")?;
+    Some((path, number(line)?))
+}
+
+/// Where the dot before the method's name is: the last one outside of brackets, or the first of `..ctor`.
+fn method(name: &str) -> Option<usize> {
+    let mut depth = 0usize;
+    let dot = name.bytes().enumerate().rev().find(|&(_, byte)| {
+        match byte {
+            b']' | b'>' => depth += 1,
+            b'[' | b'<' => depth = depth.saturating_sub(1),
+            _ => (),
+        }
+        byte == b'.' && depth == 0
+    })?;
+    Some(if name[..dot.0].ends_with('.') { dot.0 - 1 } else { dot.0 })
+}

@@ -1,0 +1,324 @@
+//! Go: panics and fatal errors with their goroutines, stacks printed by `debug.Stack`, and errors of `pkg/errors`
+//! printed with `%+v`.
+
+use super::{
+    Chain, Exception, Frame, LOOKAHEAD, Reading, Relation, Stack, Thread, after_any, contains_any, is_log_head, joined,
+    number, place, starts_with_any,
+};
+use std::borrow::Cow;
+
+/// First elements of the standard library's import paths; what an application calls its own has a dot or is `main`.
+const STANDARD: [&str; 44] = [
+    "archive",
+    "bufio",
+    "bytes",
+    "cmp",
+    "compress",
+    "container",
+    "context",
+    "crypto",
+    "database",
+    "debug",
+    "embed",
+    "encoding",
+    "errors",
+    "expvar",
+    "flag",
+    "fmt",
+    "go",
+    "hash",
+    "html",
+    "image",
+    "index",
+    "internal",
+    "io",
+    "iter",
+    "log",
+    "maps",
+    "math",
+    "mime",
+    "net",
+    "os",
+    "path",
+    "plugin",
+    "reflect",
+    "regexp",
+    "runtime",
+    "slices",
+    "sort",
+    "strconv",
+    "strings",
+    "sync",
+    "syscall",
+    "testing",
+    "text",
+    "time",
+];
+
+/// How many lines of a message `pkg/errors` may print between two stacks.
+const WRAP_LINES: usize = 8;
+
+pub(super) fn read<'a>(lines: &[&'a str]) -> Option<Reading<'a>> {
+    const PANICS: [&str; 5] = ["panic: ", "fatal error: ", "runtime: ", "unexpected fault address ", "SIG"];
+    let line = *lines.first()?;
+    if starts_with_any(line, &PANICS) {
+        return panic(lines);
+    }
+    if goroutine(line).is_some() {
+        return recovered(lines, 0, "", "");
+    }
+    if let Some((before, served)) = line.split_once("http: panic serving ") {
+        let value = served.split_once(": ").map_or("", |(_, value)| value);
+        let before = if value.is_empty() { before } else { &line[..line.len() - value.len()] };
+        return recovered(lines, 1, before, value);
+    }
+    wrapped(lines)
+}
+
+/// A program's end: what happened, a blank line, and its goroutines.
+fn panic<'a>(lines: &[&'a str]) -> Option<Reading<'a>> {
+    let is_dump = |line: &&str| goroutine(line).is_some();
+    let dump = lines.iter().take(LOOKAHEAD).position(is_dump)?;
+    if lines[..dump].iter().any(|line| is_log_head(line)) {
+        return None;
+    }
+    let mut exceptions = causes(&lines[..dump]);
+    let mut goroutines = Goroutines::read(lines, dump);
+    let (last, first) = (exceptions.last_mut()?, goroutines.threads.first()?);
+    last.thread = Some(Cow::Borrowed(first.id));
+    last.details.append(&mut goroutines.details);
+    last.frames = goroutines.threads.remove(0).frames;
+    let mut chain = Chain::default();
+    for exception in exceptions {
+        let index = chain.add(exception);
+        if let Some(before) = index.checked_sub(1) {
+            chain.link(before, index, Relation::Context);
+        }
+    }
+    Some(Reading { fatal: true, ..goroutines.reading(chain) })
+}
+
+/// One exception for each `panic:` or `fatal error:` line; a panic while panicking stands below the first.
+fn causes<'a>(lines: &[&'a str]) -> Vec<Exception<'a>> {
+    let mut found: Vec<Exception> = Vec::new();
+    let mut early = Vec::new();
+    for line in lines.iter().copied().filter(|line| !line.trim().is_empty()) {
+        if let Some((ty, value)) = cause(line) {
+            let details = std::mem::take(&mut early);
+            found.push(Exception {
+                ty: Cow::Borrowed(ty),
+                value: Cow::Borrowed(value),
+                details,
+                ..Exception::default()
+            });
+            continue;
+        }
+        match found.last_mut() {
+            Some(last) if line.starts_with("[signal ") => last.details.push(line),
+            Some(last) => last.value = joined_value(&last.value, line),
+            None => early.push(line),
+        }
+    }
+    found
+}
+
+fn joined_value<'a>(value: &str, line: &'a str) -> Cow<'a, str> {
+    Cow::Owned(format!("{value}\n{}", line.strip_prefix('\t').unwrap_or(line)))
+}
+
+/// `panic: value [recovered]`, `fatal error: value`, `SIGQUIT: quit`.
+fn cause(line: &str) -> Option<(&str, &str)> {
+    let (ty, value) = line.trim_start().split_once(": ")?;
+    let value =
+        ["[recovered, repanicked]", "[recovered]"].iter().find_map(|end| value.strip_suffix(end)).unwrap_or(value);
+    let value = value.trim_end();
+    match (ty, value.split_once(": ")) {
+        ("panic", Some(("runtime error", error))) => Some(("runtime error", error)),
+        ("panic" | "fatal error", _) => Some((ty, value)),
+        _ if line.starts_with("SIG") && ty.bytes().all(|b| b.is_ascii_uppercase()) => Some((ty, value)),
+        _ => None,
+    }
+}
+
+/// A stack printed by `debug.Stack` after a recovery; the program goes on.
+fn recovered<'a>(lines: &[&'a str], dump: usize, before: &'a str, value: &'a str) -> Option<Reading<'a>> {
+    goroutine(lines.get(dump)?)?;
+    let mut goroutines = Goroutines::read(lines, dump);
+    let Thread { id, mut frames, .. } =
+        if goroutines.threads.is_empty() { None } else { Some(goroutines.threads.remove(0)) }?;
+    let is_panic = |frame: &Frame| frame.module.is_none() && frame.function.as_deref() == Some("panic");
+    let panic = frames.iter().rposition(is_panic);
+    // What ran after the panic is the recovery, not the failure.
+    for frame in frames.iter_mut().skip(panic.unwrap_or(usize::MAX)) {
+        frame.in_app = Some(false);
+    }
+    let (ty, value) = match value.strip_prefix("runtime error: ") {
+        Some(value) => ("runtime error", value),
+        None => (if panic.is_some() { "panic" } else { "error" }, value),
+    };
+    let details = std::mem::take(&mut goroutines.details);
+    let (ty, value, thread) = (Cow::Borrowed(ty), Cow::Borrowed(value), Some(Cow::Borrowed(id)));
+    let mut chain = Chain::default();
+    chain.add(Exception { ty, value, frames, thread, details, ..Exception::default() });
+    Some(Reading { before, ..goroutines.reading(chain) })
+}
+
+/// All goroutines of a dump, the one that failed first.
+struct Goroutines<'a> {
+    threads: Vec<Thread<'a>>,
+    /// Where the first one was created.
+    details: Vec<&'a str>,
+    /// The line after the last.
+    at: usize,
+    broken: bool,
+}
+
+impl<'a> Goroutines<'a> {
+    fn read(lines: &[&'a str], at: usize) -> Self {
+        let mut all = Self { threads: Vec::new(), details: Vec::new(), at, broken: false };
+        while let Some((id, state)) = lines.get(all.at).and_then(|line| goroutine(line)) {
+            all.at += 1;
+            let frames = all.stack(lines);
+            // The stack of the scheduler says nothing of the program.
+            if !id.is_empty() {
+                all.threads.push(Thread { id, state, frames });
+            }
+            let next = lines.get(all.at + 1).is_some_and(|line| goroutine(line).is_some());
+            if next && lines[all.at].is_empty() {
+                all.at += 1;
+            }
+        }
+        all.epilogue(lines);
+        all
+    }
+
+    fn stack(&mut self, lines: &[&'a str]) -> Vec<Frame<'a>> {
+        let mut stack = Stack::newest_first();
+        while let Some(line) = lines.get(self.at).copied() {
+            let below = lines.get(self.at + 1).copied().unwrap_or("");
+            if let Some(frame) = frame(line, below) {
+                stack.push(frame);
+                self.at += 2;
+            } else if line.starts_with("created by ") && position(below).is_some() {
+                if self.threads.is_empty() {
+                    self.details.extend([line, below]);
+                }
+                self.at += 2;
+            } else if is_remark(line) {
+                self.at += 1;
+            } else {
+                self.broken |= line.starts_with("created by ") || position(below).is_some();
+                break;
+            }
+        }
+        stack.finish()
+    }
+
+    /// Registers after a signal, and the last word of `go run`.
+    fn epilogue(&mut self, lines: &[&str]) {
+        let register = |line: &&&str| {
+            let mut words = line.split_ascii_whitespace();
+            let (name, value, end) = (words.next(), words.next(), words.next());
+            name.is_some() && value.is_some_and(|value| value.starts_with("0x")) && end.is_none()
+        };
+        let rest = &lines[self.at..];
+        if rest.first().is_some_and(|line| line.is_empty()) && rest.get(1).iter().any(register) {
+            self.at += 1 + rest[1..].iter().take_while(register).count();
+        }
+        self.at += usize::from(lines.get(self.at).is_some_and(|line| line.starts_with("exit status ")));
+    }
+
+    fn reading(self, chain: Chain<'a>) -> Reading<'a> {
+        let (exceptions, used) = (chain.finish(), self.at);
+        Reading { platform: "go", exceptions, threads: self.threads, used, broken: self.broken, ..Reading::default() }
+    }
+}
+
+/// `goroutine 7 [chan receive, 5 minutes]:`, in newer ones with addresses before the state; or the scheduler's stack.
+fn goroutine(line: &str) -> Option<(&str, &str)> {
+    if line == "runtime stack:" {
+        return Some(("", ""));
+    }
+    let (id, rest) = line.strip_prefix("goroutine ")?.split_once(' ')?;
+    let (_, state) = rest.strip_suffix("]:")?.split_once('[')?;
+    number(id).map(|_| (id, state))
+}
+
+fn is_remark(line: &str) -> bool {
+    let elided = line.starts_with("...") && line.ends_with(" frames elided...");
+    elided || line.trim_start().starts_with("goroutine running on other thread")
+}
+
+/// `package.Function(arguments)` and below it `\t/path/file.go:12 +0x1d`.
+fn frame<'a>(line: &'a str, below: &'a str) -> Option<Frame<'a>> {
+    let (name, _) = line.strip_suffix(')')?.rsplit_once('(')?;
+    function(name, position(below)?)
+}
+
+/// `\t/path/file.go:12`, with the offset in the function or nothing behind it.
+fn position(line: &str) -> Option<(&str, u32)> {
+    let text = line.strip_prefix('\t').or(line.strip_prefix("    "))?.trim();
+    let end = text.find(" +0x").or(text.find(" fp=0x")).unwrap_or(text.len());
+    let (path, line, column) = place(&text[..end])?;
+    let is_source = contains_any(path, &[".go", ".s", ".c", "<autogenerated>", "??", "_cgo_"]);
+    (is_source && column.is_none()).then_some((path, line))
+}
+
+fn function<'a>(name: &'a str, (path, line): (&'a str, u32)) -> Option<Frame<'a>> {
+    if name.is_empty() || name.contains([' ', '\t', '"']) {
+        return None;
+    }
+    let package = name.rfind('/').map_or(0, |at| at + 1);
+    let dot = name[package..].find('.').map(|at| package + at);
+    let (module, function) = dot.map_or((None, name), |at| (Some(&name[..at]), &name[at + 1..]));
+    let short = after_any(path, &["/pkg/mod/", "/go/src/"]);
+    Some(Frame {
+        function: Some(Cow::Borrowed(function)),
+        module: module.map(unescaped),
+        in_app: Some(is_app(module, path)),
+        ..Frame::in_file(path, short, Some(line), None)
+    })
+}
+
+/// Go writes the dots of an import path's last element as `%2e`.
+fn unescaped(module: &str) -> Cow<'_, str> {
+    if module.contains("%2e") { Cow::Owned(module.replace("%2e", ".")) } else { Cow::Borrowed(module) }
+}
+
+fn is_app(module: Option<&str>, path: &str) -> bool {
+    let Some(module) = module else { return false };
+    let standard = STANDARD.contains(&module.split('/').next().unwrap_or(module));
+    let versioned = path.split('/').any(|part| part.split_once("@v").is_some());
+    !(standard || versioned || contains_any(path, &["/pkg/mod/", "/vendor/"]))
+}
+
+/// An error of `pkg/errors`: message, stack, the message around it, its stack. The innermost comes first.
+fn wrapped<'a>(lines: &[&'a str]) -> Option<Reading<'a>> {
+    let bare = |at: usize| {
+        let (line, below) = (lines.get(at)?, lines.get(at + 1)?);
+        function(line, position(below)?)
+    };
+    let mut chain = Chain::default();
+    let mut at = if bare(0).is_some() { 0 } else { 1 };
+    bare(at)?;
+    let announced = at == 1 && is_log_head(lines[0]);
+    let mut value = if at == 0 || announced { Cow::Borrowed("") } else { Cow::Borrowed(lines[0].trim()) };
+    loop {
+        let mut stack = Stack::newest_first();
+        while let Some(frame) = bare(at) {
+            stack.push(frame);
+            at += 2;
+        }
+        let frames = stack.finish();
+        let index = chain.add(Exception { ty: Cow::Borrowed("error"), value, frames, ..Exception::default() });
+        if let Some(inner) = index.checked_sub(1) {
+            chain.link(inner, index, Relation::Cause);
+        }
+        let near = (at..lines.len().min(at + WRAP_LINES)).take_while(|&line| !is_log_head(lines[line]));
+        let Some(next) = near.skip(1).find(|&line| bare(line).is_some()) else { break };
+        value = joined(lines[at], &lines[at + 1..next]);
+        at = next;
+    }
+    let before = if announced { lines[0] } else { "" };
+    Some(Reading { platform: "go", before, exceptions: chain.finish(), used: at, ..Reading::default() })
+}

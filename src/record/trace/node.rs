@@ -1,0 +1,334 @@
+//! JavaScript: V8's `at function (file:line:column)` as Node prints it, with the properties and causes that its
+//! console adds, and SpiderMonkey's `function@file:line:column`.
+
+use super::{
+    Chain, Exception, Frame, Header, LOOKAHEAD, Reading, Relation, Stack, contains_any, header_within, indent,
+    is_log_head, joined, number, place, starts_with_any,
+};
+use std::borrow::Cow;
+
+/// Most lines of source that Node shows above an uncaught exception, the caret's included.
+const SOURCE_LINES: usize = 8;
+/// Longest stack in which frames are restored from the cause's; V8 stops at ten unless told otherwise.
+const MAX_RESTORED: usize = 500;
+
+pub(super) fn read<'a>(lines: &[&'a str]) -> Option<Reading<'a>> {
+    let skipped = uncaught(lines);
+    let (before, opening) = opening(lines, skipped)?;
+    let fatal = skipped > 0 || opening.uncaught;
+    let mut text =
+        Text { lines, at: skipped, chain: Chain::default(), open: Vec::new(), stacks: Vec::new(), web: false };
+    text.error(opening, None);
+    let whole = text.blocks().is_some();
+    if fatal {
+        text.epilogue();
+    }
+    let more = lines.get(text.at).is_some_and(|line| indent(line) > 0 && line.trim_start().starts_with("at "));
+    Some(Reading {
+        platform: if text.web { "javascript" } else { "node" },
+        before,
+        used: text.at,
+        broken: !whole || more,
+        exceptions: text.finish(),
+        fatal,
+        ..Reading::default()
+    })
+}
+
+/// Lines of `file.js:12`, source, caret and blank that Node prints above an uncaught exception; 0 if there are none.
+fn uncaught(lines: &[&str]) -> usize {
+    let line = lines.first().copied().unwrap_or("");
+    if !place(line).is_some_and(|(path, _, column)| column.is_none() && is_path(path) && indent(line) == 0) {
+        return 0;
+    }
+    let is_caret = |line: &&str| line.ends_with('^') && line.trim_start().bytes().all(|b| b == b'^');
+    let caret = lines.iter().take(SOURCE_LINES).position(is_caret);
+    caret.map_or(0, |at| at + 1 + usize::from(lines.get(at + 1).is_some_and(|line| line.is_empty())))
+}
+
+/// The head of one error, and how many lines it and the message take.
+struct Opening<'a> {
+    header: Header<'a>,
+    value: Cow<'a, str>,
+    used: usize,
+    /// `[Error: message] {`: no stack, the properties begin at once.
+    bare: bool,
+    uncaught: bool,
+}
+
+/// The head of the outermost error: alone on its line, or after what a logger or `console.error` put before it.
+fn opening<'a>(lines: &[&'a str], skipped: usize) -> Option<(&'a str, Opening<'a>)> {
+    let line = *lines.get(skipped)?;
+    let next_is_frame = || lines.get(skipped + 1).is_some_and(|line| is_frame(line));
+    let (text, uncaught) = match line.trim_start().strip_prefix("Uncaught ") {
+        Some(rest) => (rest.strip_prefix("(in promise) ").unwrap_or(rest), true),
+        None => (line.trim_start(), false),
+    };
+    if let Some(opening) = error_at(text, &lines[skipped + 1..]) {
+        let named = opening.header.is_telling() || skipped > 0;
+        if named || (next_is_frame() && !is_log_head(text) && opening.header.ty != "Trace") {
+            return Some((&line[..0], Opening { uncaught, ..opening }));
+        }
+    }
+    let (before, header) = header_within(line, header)?;
+    let value = Cow::Borrowed(header.value);
+    next_is_frame().then_some((before, Opening { header, value, used: 1, bare: false, uncaught }))
+}
+
+/// An error whose header is `text`, with its message and stack in the lines `below`, or bare in brackets.
+fn error_at<'a>(text: &'a str, below: &[&'a str]) -> Option<Opening<'a>> {
+    let text = text.trim_end();
+    if let Some((inner, tail)) = text.strip_prefix('[').and_then(|text| text.rsplit_once(']')) {
+        let header = header(inner).filter(|_| matches!(tail, "" | "," | " {"))?;
+        let bare = tail == " {";
+        return Some(Opening { header, value: Cow::Borrowed(header.value), used: 1, bare, uncaught: false });
+    }
+    let header = header(text)?;
+    let used = 1 + message_lines(below)?;
+    Some(Opening { header, value: joined(header.value, &below[..used - 1]), used, bare: false, uncaught: false })
+}
+
+/// Lines between a header and its first frame; none if there is no frame, or something else comes first.
+fn message_lines(lines: &[&str]) -> Option<usize> {
+    for (index, line) in lines.iter().take(LOOKAHEAD).enumerate() {
+        if is_frame(line) {
+            return Some(index);
+        }
+        if is_log_head(line) || header(line).is_some_and(|header| header.is_telling()) {
+            return None;
+        }
+    }
+    None
+}
+
+fn header(text: &str) -> Option<Header<'_>> {
+    super::header(text, &[], ['[', ']'])
+}
+
+fn is_frame(line: &str) -> bool {
+    v8_frame(line).is_some() || spidermonkey_frame(line).is_some()
+}
+
+struct Text<'l, 'a> {
+    lines: &'l [&'a str],
+    at: usize,
+    chain: Chain<'a>,
+    /// For each exception its stack as printed, and where how many frames of it were left out.
+    stacks: Vec<(Stack<'a>, Option<(usize, usize)>)>,
+    open: Vec<Block>,
+    /// Some frame is a browser's.
+    web: bool,
+}
+
+/// Braces or brackets that are still open.
+#[derive(Clone, Copy)]
+struct Block {
+    indent: usize,
+    owner: usize,
+    array: bool,
+}
+
+impl<'a> Text<'_, 'a> {
+    /// Takes an error with its stack; what follows ` {` is left to `blocks`.
+    fn error(&mut self, opening: Opening<'a>, parent: Option<(usize, Relation)>) {
+        let Opening { header, value, used, bare, .. } = opening;
+        let ty = Cow::Borrowed(header.ty);
+        let details = if header.code.is_empty() { Vec::new() } else { vec![header.code] };
+        let owner = self.chain.add(Exception { ty, value, details, ..Exception::default() });
+        if let Some((parent, relation)) = parent {
+            self.chain.link(owner, parent, relation);
+        }
+        let indent = indent(self.lines[self.at]);
+        self.at += used;
+        let braced = self.stack();
+        if bare || braced {
+            self.open.push(Block { indent, owner, array: false });
+        }
+    }
+
+    /// Takes frames; answers whether properties follow them.
+    fn stack(&mut self) -> bool {
+        let (mut stack, mut gap) = (Stack::newest_first(), None);
+        let mut braced = false;
+        while let Some(line) = self.lines.get(self.at).filter(|_| !braced) {
+            if let Some((frame, tail)) = v8_frame(line) {
+                self.web |= frame.filename.as_deref().is_some_and(is_web);
+                stack.push(frame);
+                braced = tail == " {";
+            } else if let Some(frame) = spidermonkey_frame(line) {
+                self.web = true;
+                stack.push(frame);
+            } else if let Some(count) = lines_left_out(line).filter(|_| gap.is_none()) {
+                gap = Some((stack.frames.len(), count));
+            } else {
+                break;
+            }
+            self.at += 1;
+        }
+        self.stacks.push((stack, gap));
+        braced
+    }
+
+    /// Takes the properties and errors in open braces and brackets; none if they are not closed.
+    fn blocks(&mut self) -> Option<()> {
+        while let Some(block) = self.open.last().copied() {
+            let line = *self.lines.get(self.at)?;
+            let (depth, text) = (indent(line), line.trim());
+            let closer = if block.array { ["]", "],"] } else { ["}", "},"] };
+            if depth == block.indent && closer.contains(&text) {
+                self.open.pop();
+                self.at += 1;
+            } else if depth <= block.indent && !text.is_empty() {
+                return None;
+            } else if !self.inner(block, depth, line.trim_start()) {
+                self.chain.0[block.owner].details.push(line);
+                self.at += 1;
+            }
+        }
+        Some(())
+    }
+
+    /// Takes a cause, or a member of an aggregate.
+    fn inner(&mut self, block: Block, depth: usize, text: &'a str) -> bool {
+        let below = &self.lines[self.at + 1..];
+        let (text, relation) = match text.strip_prefix("[cause]: ") {
+            _ if depth != block.indent + 2 => return false,
+            Some(text) if !block.array => (text, Relation::Cause),
+            _ if block.array => (text, Relation::Member),
+            _ if text == "[errors]: [" => {
+                self.open.push(Block { indent: depth, array: true, ..block });
+                self.at += 1;
+                return true;
+            }
+            _ => return false,
+        };
+        let Some(opening) = error_at(text, below) else { return false };
+        self.error(opening, Some((block.owner, relation)));
+        true
+    }
+
+    /// What Node says at its end.
+    fn epilogue(&mut self) {
+        if let [blank, version, ..] = self.lines[self.at.min(self.lines.len())..]
+            && blank.is_empty()
+            && version.starts_with("Node.js v")
+        {
+            self.at += 2;
+        }
+    }
+
+    fn finish(mut self) -> Option<Vec<Exception<'a>>> {
+        let frameless = self.stacks.iter().all(|(stack, _)| stack.frames.is_empty());
+        // An error that came out of the runtime itself may have no stack; its properties tell that it is one.
+        if frameless && self.chain.0[0].details.is_empty() {
+            return None;
+        }
+        // A cause comes after its holder, so that its own frames are whole when the holder's are restored.
+        for index in (0..self.stacks.len()).rev() {
+            self.restore(index)?;
+        }
+        for (exception, (stack, _)) in self.chain.0.iter_mut().zip(self.stacks) {
+            exception.frames = stack.finish();
+        }
+        self.chain.finish()
+    }
+
+    /// `... 5 lines matching cause stack trace ...` stands between two frames that the cause has as well.
+    fn restore(&mut self, index: usize) -> Option<()> {
+        let Some((at, count)) = self.stacks[index].1 else { return Some(()) };
+        let is_cause = |e: &Exception| e.parent == Some(index) && e.relation == Relation::Cause;
+        let cause = &self.stacks[self.chain.0.iter().position(is_cause)?].0.frames;
+        let own = &self.stacks[index].0.frames;
+        let (before, after) = (own.get(at.checked_sub(1)?)?, own.get(at)?);
+        let matches = |window: &&[Frame]| window.first() == Some(before) && window.last() == Some(after);
+        if count > MAX_RESTORED || own.len() > MAX_RESTORED {
+            return None;
+        }
+        let missing = cause.windows(count + 2).find(matches)?[1..=count].to_vec();
+        self.stacks[index].0.frames.splice(at..at, missing);
+        Some(())
+    }
+}
+
+fn lines_left_out(line: &str) -> Option<usize> {
+    let (count, rest) = line.trim().strip_prefix("... ")?.split_once(' ')?;
+    (rest == "lines matching cause stack trace ...").then_some(number(count)? as usize)
+}
+
+/// `at [async ]function [as name] (place)` or `at [async ]place`, and what follows it: ` {`, `,` or nothing.
+fn v8_frame(line: &str) -> Option<(Frame<'_>, &str)> {
+    if indent(line) == 0 {
+        return None;
+    }
+    let text = line.trim().strip_prefix("at ")?;
+    let end = text.strip_suffix(" {").or(text.strip_suffix(',')).unwrap_or(text).len();
+    let (text, tail) = text.split_at(end);
+    let text = text.strip_prefix("async ").unwrap_or(text);
+    let Some((function, inner)) = text.strip_suffix(')').and_then(|text| text.split_once(" (")) else {
+        return Some((located(text)?, tail));
+    };
+    let function = function.split_once(" [as ").map_or(function, |(function, _)| function);
+    let frame = if inner.strip_prefix("index ").and_then(number).is_some() {
+        Frame { in_app: Some(false), ..Frame::default() }
+    } else {
+        located(inner)?
+    };
+    Some((Frame { function: Some(Cow::Borrowed(function)), ..frame }, tail))
+}
+
+/// A frame at a place: of a file, of `eval` in a file, or inside of V8.
+fn located(text: &str) -> Option<Frame<'_>> {
+    if matches!(text, "<anonymous>" | "native") {
+        return Some(Frame { filename: Some(Cow::Borrowed(text)), in_app: Some(false), ..Frame::default() });
+    }
+    // Evals nest; the innermost parenthesis has the file that all of them come from.
+    let text = match text.strip_prefix("eval at ") {
+        Some(origin) => origin.rsplit_once(" (")?.1.split_once(')')?.0,
+        None => text,
+    };
+    if text.starts_with("wasm://") {
+        return Some(Frame { filename: Some(Cow::Borrowed(text)), in_app: Some(true), ..Frame::default() });
+    }
+    let (path, line, column) = place(text)?;
+    column.filter(|_| is_path(path) || path == "<anonymous>")?;
+    Some(in_file(path, line, column))
+}
+
+/// `function@place`, with `async*` before a function that was awaited and ` line 8 > eval` after a file that evaluates.
+fn spidermonkey_frame(line: &str) -> Option<Frame<'_>> {
+    let (function, text) = line.trim().split_once('@')?;
+    if function.contains(' ') {
+        return None;
+    }
+    let function = function.strip_prefix("async*").unwrap_or(function);
+    let function = (!function.is_empty()).then_some(Cow::Borrowed(function));
+    if text == "[native code]" {
+        return Some(Frame { function, filename: Some(Cow::Borrowed(text)), in_app: Some(false), ..Frame::default() });
+    }
+    let (path, line, column) = place(text)?;
+    column?;
+    let frame = match path.split_once(" line ") {
+        Some((path, rest)) => in_file(path, number(rest.split_once(" > ")?.0)?, None),
+        None => in_file(path, line, column),
+    };
+    is_path(path).then_some(Frame { function, ..frame })
+}
+
+fn in_file(path: &str, line: u32, column: Option<u32>) -> Frame<'_> {
+    let path = path.strip_prefix("file://").unwrap_or(path);
+    let short = path.rfind("/node_modules/").map_or(path, |at| &path[at + 1..]);
+    let core = starts_with_any(path, &["node:", "internal/", "<"]) || !path.contains(['/', '\\', '.']);
+    // Until version 12 Node printed its own files by name alone.
+    let bare = !path.contains(['/', '\\']) && path.ends_with(".js");
+    let in_app = !core && !bare && !contains_any(path, &["/node_modules/", "\\node_modules\\"]);
+    Frame { in_app: Some(in_app), ..Frame::in_file(path, short, Some(line), column) }
+}
+
+fn is_path(path: &str) -> bool {
+    const KINDS: [&str; 7] = [".js", ".mjs", ".cjs", ".ts", ".jsx", ".tsx", ".html"];
+    path.contains(['/', '\\']) || path.starts_with("node:") || KINDS.iter().any(|kind| path.ends_with(kind))
+}
+
+fn is_web(path: &str) -> bool {
+    starts_with_any(path, &["http://", "https://", "webpack", "blob:", "app://", "capacitor://"])
+}

@@ -1,0 +1,218 @@
+//! PHP: uncaught exceptions in the error log, exceptions as strings, and Monolog's (Laravel's) form with line breaks.
+
+use super::{Chain, Exception, Frame, LOOKAHEAD, Reading, Relation, Stack, is_log_head, number, place};
+use std::borrow::Cow;
+
+/// How an exception's parts are set off: PHP's own form, and Monolog's.
+struct Form {
+    /// Between message and place.
+    at: &'static str,
+    /// The line above the frames.
+    stack: &'static str,
+}
+
+const PLAIN: Form = Form { at: " in ", stack: "Stack trace:" };
+const MONOLOG: Form = Form { at: " at ", stack: "[stacktrace]" };
+
+pub(super) fn read<'a>(lines: &[&'a str]) -> Option<Reading<'a>> {
+    let line = *lines.first()?;
+    if let Some(object) = line.find("[object] (") {
+        let before = line[..object].strip_suffix("{\"exception\":\"").unwrap_or(&line[..object]);
+        return logged(lines, before, &line[object..]);
+    }
+    let fatal = line.find("Fatal error: ").and_then(|at| Some((at, at + line[at..].find("Uncaught ")?)));
+    let (before, text) = match fatal {
+        Some((at, uncaught)) => (line[..at].trim_end().trim_end_matches("PHP"), &line[uncaught + "Uncaught ".len()..]),
+        None => (&line[..0], line),
+    };
+    plain(lines, before, text)
+}
+
+/// The previous exception first, each `Next` one around it.
+fn plain<'a>(lines: &[&'a str], before: &'a str, text: &'a str) -> Option<Reading<'a>> {
+    let mut reader = Reader { lines, at: 0, chain: Chain::default(), form: &PLAIN };
+    let (index, mut whole) = reader.exception(text)?;
+    let mut last = index;
+    while whole && let Some(next) = reader.peek(1).and_then(|line| line.strip_prefix("Next ")) {
+        reader.at += 1;
+        let Some((index, ends)) = reader.exception(next) else {
+            whole = false;
+            break;
+        };
+        reader.chain.link(last, index, Relation::Cause);
+        (last, whole) = (index, ends);
+    }
+    reader.at += usize::from(reader.peek(0).is_some_and(|line| line.trim_start().starts_with("thrown in ")));
+    Some(reader.reading(before, whole))
+}
+
+/// The outermost first, each `[previous exception]` inside of it.
+fn logged<'a>(lines: &[&'a str], before: &'a str, text: &'a str) -> Option<Reading<'a>> {
+    let mut reader = Reader { lines, at: 0, chain: Chain::default(), form: &MONOLOG };
+    let object = |text: &'a str| text.strip_prefix("[object] (");
+    let (mut last, mut whole) = reader.exception(object(text)?)?;
+    while whole && let Some(previous) = reader.peek(1).and_then(|line| line.strip_prefix("[previous exception] ")) {
+        reader.at += 1;
+        let Some((index, ends)) = object(previous).and_then(|text| reader.exception(text)) else {
+            whole = false;
+            break;
+        };
+        reader.chain.link(index, last, Relation::Cause);
+        (last, whole) = (index, ends);
+    }
+    reader.at += usize::from(reader.peek(0).is_some_and(|line| line.starts_with("\"}")));
+    Some(reader.reading(before, whole))
+}
+
+struct Reader<'l, 'a> {
+    lines: &'l [&'a str],
+    at: usize,
+    chain: Chain<'a>,
+    form: &'static Form,
+}
+
+impl<'a> Reader<'_, 'a> {
+    fn peek(&self, ahead: usize) -> Option<&'a str> {
+        self.lines.get(self.at + ahead).copied()
+    }
+
+    /// Takes one exception whose header is `text`, the rest of the current line; answers whether its stack is whole.
+    fn exception(&mut self, text: &'a str) -> Option<(usize, bool)> {
+        let header = self.header(text)?;
+        self.at += header.used + 1;
+        let (frames, whole) = self.frames(header.place);
+        let ty = unescaped(header.ty);
+        let module = header.ty.rsplit_once('\\').map(|(module, _)| unescaped(module.trim_end_matches('\\')));
+        let index = self.chain.add(Exception { ty, module, value: header.value, frames, ..Exception::default() });
+        Some((index, whole))
+    }
+
+    fn header(&self, text: &'a str) -> Option<Header<'a>> {
+        let (ty, first) = split_type(text, self.form)?;
+        let near =
+            self.lines.get(self.at + 1..)?.iter().take(LOOKAHEAD).take_while(|line| !is_log_head_of(line, self.form));
+        let more = near.clone().position(|line| line.trim_end() == self.form.stack)?;
+        let last = if more == 0 { first } else { self.lines[self.at + more] };
+        let end = last.strip_suffix(if self.form.stack == MONOLOG.stack { ")" } else { "" })?;
+        let (value, at) = end.rsplit_once(self.form.at)?;
+        let (path, line, None) = place(at)? else { return None };
+        let value = if more == 0 {
+            Cow::Borrowed(value)
+        } else {
+            let middle = self.lines[self.at + 1..self.at + more].iter().copied();
+            Cow::Owned([first].into_iter().chain(middle).chain([value]).collect::<Vec<_>>().join("\n"))
+        };
+        Some(Header { ty, value, place: (path, line), used: more + 1 })
+    }
+
+    /// Takes the frames. PHP says where a function was called; Sentry wants to know where in it the next call is.
+    fn frames(&mut self, thrown: (&'a str, u32)) -> (Vec<Frame<'a>>, bool) {
+        let mut stack = Stack::newest_first();
+        let mut place = Some(thrown);
+        for expected in 0.. {
+            let Some(call) = self.peek(0).and_then(|line| call(line, expected)) else { return (stack.finish(), false) };
+            self.at += 1;
+            match call {
+                Call::Main => break,
+                Call::Function(at, function) => {
+                    stack.push(frame(place, Some(function)));
+                    place = at;
+                }
+            }
+        }
+        stack.push(frame(place, None));
+        (stack.finish(), true)
+    }
+
+    fn reading(self, before: &'a str, whole: bool) -> Reading<'a> {
+        let (exceptions, used) = (self.chain.finish(), self.at);
+        Reading { platform: "php", before, exceptions, used, broken: !whole, ..Reading::default() }
+    }
+}
+
+struct Header<'a> {
+    ty: &'a str,
+    value: Cow<'a, str>,
+    place: (&'a str, u32),
+    /// Lines of type and message.
+    used: usize,
+}
+
+/// `Type: rest`, or for Monolog `Type(code: 0): rest`. Without a message the type stands right before the place.
+fn split_type<'a>(text: &'a str, form: &Form) -> Option<(&'a str, &'a str)> {
+    let part = |c: char| c.is_alphanumeric() || matches!(c, '_' | '\\' | '@');
+    let end = text.find(|c| !part(c))?;
+    let (ty, rest) = text.split_at(end);
+    if !ty.starts_with(|c: char| c.is_alphabetic() || matches!(c, '_' | '\\')) {
+        return None;
+    }
+    let rest = match rest.strip_prefix("(code: ") {
+        Some(coded) if form.stack == MONOLOG.stack => coded.split_once(')')?.1,
+        _ => rest,
+    };
+    match rest.strip_prefix(": ") {
+        Some(value) => Some((ty, value)),
+        None => rest.starts_with(form.at).then_some((ty, rest)),
+    }
+}
+
+/// Monolog's own stack line looks like the head of a log line.
+fn is_log_head_of(line: &str, form: &Form) -> bool {
+    is_log_head(line) && line.trim_end() != form.stack
+}
+
+enum Call<'a> {
+    Main,
+    /// Where it was called, unless by PHP itself, and what.
+    Function(Option<(&'a str, u32)>, &'a str),
+}
+
+/// `#0 path(12): function(arguments)`, `#1 [internal function]: function()`, `#2 {main}`.
+fn call(line: &str, expected: u32) -> Option<Call<'_>> {
+    let (index, text) = line.strip_prefix('#')?.split_once(' ')?;
+    if number(index)? != expected {
+        return None;
+    }
+    if text.trim_end() == "{main}" {
+        return Some(Call::Main);
+    }
+    if let Some(function) = text.strip_prefix("[internal function]: ") {
+        return Some(Call::Function(None, name(function)?));
+    }
+    let (at, function) = text.split_once("): ")?;
+    let (path, line) = at.rsplit_once('(')?;
+    Some(Call::Function(Some((path, number(line)?)), name(function)?))
+}
+
+/// A function without its arguments. A closure's name may have parentheses, in braces.
+fn name(text: &str) -> Option<&str> {
+    let mut depth = 0usize;
+    let open = text.bytes().position(|byte| {
+        match byte {
+            b'{' => depth += 1,
+            b'}' => depth = depth.saturating_sub(1),
+            _ => (),
+        }
+        byte == b'(' && depth == 0
+    })?;
+    (open > 0 && text.trim_end().ends_with(')') && !text[..open].contains(' ')).then_some(&text[..open])
+}
+
+fn frame<'a>(place: Option<(&'a str, u32)>, function: Option<&'a str>) -> Frame<'a> {
+    let function = function.map(unescaped);
+    let Some((path, line)) = place else {
+        return Frame {
+            function,
+            filename: Some(Cow::Borrowed("[internal]")),
+            in_app: Some(false),
+            ..Frame::default()
+        };
+    };
+    let short = path.rfind("/vendor/").map_or(path, |at| &path[at + 1..]);
+    Frame { function, in_app: Some(short.len() == path.len()), ..Frame::in_file(path, short, Some(line), None) }
+}
+
+/// Monolog writes the backslashes of a namespace as JSON does.
+fn unescaped(name: &str) -> Cow<'_, str> {
+    if name.contains("\\\\") { Cow::Owned(name.replace("\\\\", "\\")) } else { Cow::Borrowed(name) }
+}

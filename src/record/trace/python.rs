@@ -1,0 +1,317 @@
+//! Python: chained tracebacks, exception groups, syntax errors, all versions from 3.6 to 3.14 and most of 2.
+
+use super::{
+    Chain, Exception, Frame, LOOKAHEAD, Reading, Relation, Stack, after_any, contains_any, indent, is_log_head, joined,
+    number, starts_with_any,
+};
+use std::borrow::Cow;
+
+const TRACEBACK: &str = "Traceback (most recent call last):";
+const GROUP: &str = "Exception Group Traceback (most recent call last):";
+const CAUSE: &str = "The above exception was the direct cause of the following exception:";
+const CONTEXT: &str = "During handling of the above exception, another exception occurred:";
+/// Python itself goes no deeper than 10 into groups.
+const MAX_DEPTH: usize = 16;
+/// Stands around a traceback that another process sent as text.
+const QUOTE: &str = "\"\"\"";
+
+pub(super) fn read<'a>(lines: &[&'a str]) -> Option<Reading<'a>> {
+    let (before, margin) = opening(lines)?;
+    let mut text = Text { lines, at: 0, chain: Chain::default(), inline: !before.is_empty() };
+    let whole = text.chain_of(margin, 0);
+    let more = text.lines.get(text.at).is_some_and(|line| file_line(line.trim_start()).is_some());
+    Some(Reading {
+        platform: "python",
+        before,
+        exceptions: text.chain.finish(),
+        used: text.at.max(1),
+        broken: whole.is_none() || more,
+        ..Reading::default()
+    })
+}
+
+/// What precedes the trace on its first line, and the margin of its lines.
+fn opening<'a>(lines: &[&'a str]) -> Option<(&'a str, Margin)> {
+    let line = lines.first()?.trim_end();
+    let blanks = indent(line);
+    let margin = Margin { width: blanks, bar: false };
+    let second = || lines.get(1).copied().unwrap_or("").trim_start_matches([' ', '\t', '|']);
+    if let Some(before) = line.strip_suffix(TRACEBACK) {
+        // Ruby has the same words at its head.
+        file_line(second())?;
+        return match before.trim_start() {
+            "" => Some((&line[..0], margin)),
+            "+ Exception Group " => Some((&line[..0], Margin { width: blanks.saturating_sub(2), bar: false })),
+            _ if before.contains("Exception Group") => None,
+            _ => Some((before, Margin { width: 0, bar: false })),
+        };
+    }
+    let unraised = || {
+        let sentence = lines.get(2).is_some_and(|line| separator(line.trim()).is_some());
+        sentence && lines[1].trim().is_empty() && typed(&line[blanks..]).is_some()
+    };
+    let syntax = || {
+        file_line(&line[blanks..]).is_some_and(|frame| frame.function.is_none())
+            && lines.iter().skip(1).take(4).any(|line| is_syntax_error(line.trim_start()))
+    };
+    let width = if line.trim_start().starts_with("File \"") { blanks.saturating_sub(2) } else { blanks };
+    (unraised() || syntax()).then_some((&line[..0], Margin { width, bar: false }))
+}
+
+fn is_syntax_error(line: &str) -> bool {
+    starts_with_any(line, &["SyntaxError: ", "IndentationError: ", "TabError: "])
+}
+
+fn separator(line: &str) -> Option<Relation> {
+    match line {
+        CAUSE => Some(Relation::Cause),
+        CONTEXT => Some(Relation::Context),
+        _ => None,
+    }
+}
+
+/// What each line of a traceback begins with: blanks, and inside of groups a bar.
+#[derive(Debug, Clone, Copy)]
+struct Margin {
+    width: usize,
+    bar: bool,
+}
+
+impl Margin {
+    /// A line without its margin.
+    fn strip(self, line: &str) -> Option<&str> {
+        if !self.bar {
+            if line.trim().is_empty() {
+                return Some("");
+            }
+            let (blank, rest) = line.split_at_checked(self.width)?;
+            return blank.trim().is_empty().then_some(rest);
+        }
+        let (blank, rest) = line.split_at_checked(self.width - 2)?;
+        let rest = rest.strip_prefix('|').filter(|_| blank.trim().is_empty())?;
+        Some(rest.strip_prefix(' ').unwrap_or(rest))
+    }
+
+    /// A line that draws a group's border, without blanks and `+`.
+    fn border(self, line: &str, first: bool) -> Option<&str> {
+        let blanks = if first { self.width - 2 } else { self.width };
+        let start = if first { "+-+--------" } else { "+--------" };
+        let (blank, rest) = line.split_at_checked(blanks)?;
+        let rest = rest.strip_prefix(start).filter(|_| blank.trim().is_empty())?;
+        Some(rest.trim_matches(['-', ' ']))
+    }
+
+    fn inner(self) -> Self {
+        Self { width: self.width + 2, bar: true }
+    }
+}
+
+struct Text<'l, 'a> {
+    lines: &'l [&'a str],
+    at: usize,
+    chain: Chain<'a>,
+    /// The first line is not the trace's alone.
+    inline: bool,
+}
+
+impl<'a> Text<'_, 'a> {
+    /// A line without its margin.
+    fn line(&self, at: usize, margin: Margin) -> Option<&'a str> {
+        margin.strip(self.lines.get(at)?)
+    }
+
+    /// Exceptions one after the other, each the cause or context of the next; answers the last.
+    fn chain_of(&mut self, margin: Margin, depth: usize) -> Option<usize> {
+        let mut last = self.exception(margin, depth)?;
+        while let Some(relation) = self.chained(self.at, margin) {
+            self.at += 3;
+            let next = self.exception(margin, depth)?;
+            self.chain.link(last, next, relation);
+            last = next;
+        }
+        Some(last)
+    }
+
+    /// Whether another exception of the chain is announced at a line: blank, sentence, blank.
+    fn chained(&self, at: usize, margin: Margin) -> Option<Relation> {
+        let blank = |at| self.line(at, margin).is_some_and(|line| line.trim().is_empty());
+        let relation = separator(self.line(at + 1, margin)?.trim_end())?;
+        (blank(at) && blank(at + 2)).then_some(relation)
+    }
+
+    fn exception(&mut self, margin: Margin, depth: usize) -> Option<usize> {
+        let margin = self.traceback(margin)?;
+        let mut frames = Stack::oldest_first();
+        while self.frame(margin, &mut frames) {}
+        let (ty, first) = typed(self.line(self.at, margin)?)?;
+        let begin = self.at + 1;
+        self.at = begin + self.value_lines(begin, margin);
+        let rest: Vec<_> = self.lines[begin..self.at].iter().filter_map(|line| margin.strip(line)).collect();
+        let value = joined(first, &rest);
+        let index = self.chain.add(Exception { value, frames: frames.finish(), ..named(ty) });
+        // The end of a traceback that came from another process as text.
+        self.at += usize::from(self.line(self.at, margin) == Some(QUOTE));
+        self.members(margin, index, depth)?;
+        Some(index)
+    }
+
+    /// Passes the line that begins a traceback, if there is one (an exception never raised has none), and answers the
+    /// margin of what follows.
+    fn traceback(&mut self, margin: Margin) -> Option<Margin> {
+        let line = self.lines.get(self.at)?.trim_end();
+        let outer = !margin.bar && line.get(margin.width..).and_then(|line| line.strip_prefix("  + ")) == Some(GROUP);
+        let headed = margin.strip(line).is_some_and(|line| line == TRACEBACK || line == GROUP);
+        self.at += usize::from(outer || headed || (self.inline && self.at == 0));
+        Some(if outer { Margin { width: margin.width + 4, bar: true } } else { margin })
+    }
+
+    /// One `File` line with what stands below it.
+    fn frame(&mut self, margin: Margin, frames: &mut Stack<'a>) -> bool {
+        let Some(line) = self.line(self.at, margin) else { return false };
+        if let Some(times) = repeated(line) {
+            frames.repeat(times);
+            self.at += 1;
+            return true;
+        }
+        let Some(mut frame) = line.strip_prefix("  ").and_then(file_line) else { return false };
+        self.at += 1;
+        while let Some(code) = self.line(self.at, margin).and_then(|line| line.strip_prefix("    ")) {
+            if frame.context_line.is_none() && !code.trim().is_empty() {
+                frame.context_line = Some(Cow::Borrowed(code.trim()));
+            }
+            self.at += 1;
+        }
+        frames.push(frame);
+        true
+    }
+
+    /// How many lines the message has after its first. Inside of a group the border tells; outside only its looks.
+    fn value_lines(&self, begin: usize, margin: Margin) -> usize {
+        if margin.bar {
+            let ends = |&at: &usize| self.line(at, margin).is_none() || self.chained(at, margin).is_some();
+            return (begin..self.lines.len()).find(ends).unwrap_or(self.lines.len()) - begin;
+        }
+        let foreign = |line: &&str| !(is_log_head(line) || line.ends_with(TRACEBACK) || *line == QUOTE);
+        let near = self.lines[begin..].iter().take(LOOKAHEAD).map_while(|line| margin.strip(line)).take_while(foreign);
+        let near: Vec<&str> = near.collect();
+        let chained = (0..near.len()).find(|&ahead| self.chained(begin + ahead, margin).is_some());
+        chained.unwrap_or_else(|| own_lines(&near))
+    }
+
+    /// The exceptions in a group, if borders follow.
+    fn members(&mut self, margin: Margin, group: usize, depth: usize) -> Option<()> {
+        if !(margin.bar && self.lines.get(self.at).is_some_and(|line| margin.border(line, true).is_some())) {
+            return Some(());
+        }
+        if depth == MAX_DEPTH {
+            return None;
+        }
+        self.at += 1;
+        loop {
+            self.member(margin.inner(), group, depth)?;
+            let Some(label) = self.lines.get(self.at).and_then(|line| margin.border(line, false)) else {
+                return self.closed().then_some(());
+            };
+            self.at += 1;
+            if label.is_empty() {
+                return Some(());
+            }
+        }
+    }
+
+    /// One member, or the number of those left out.
+    fn member(&mut self, margin: Margin, group: usize, depth: usize) -> Option<()> {
+        let line = self.line(self.at, margin)?;
+        if line.starts_with("and ") && line.contains(" more exception") {
+            self.chain.0[group].details.push(line);
+            self.at += 1;
+            return Some(());
+        }
+        let member = self.chain_of(margin, depth + 1)?;
+        self.chain.link(member, group, Relation::Member);
+        Some(())
+    }
+
+    /// Whether the line before closed a group inside of this one: Python then draws no second border.
+    fn closed(&self) -> bool {
+        let last = self.at.checked_sub(1).map_or("", |at| self.lines[at]);
+        last.trim_start().strip_prefix("+--------").is_some_and(|rest| rest.trim_matches('-').is_empty())
+    }
+}
+
+/// Lines that by their looks go on with a message: indented ones, and what database libraries append.
+fn own_lines(lines: &[&str]) -> usize {
+    const NOTES: [&str; 5] = ["[SQL:", "[parameters:", "(Background on this error", "DETAIL:", "HINT:"];
+    let mut end = 0;
+    for (index, line) in lines.iter().enumerate() {
+        let next = || lines.get(index + 1).copied().unwrap_or("");
+        let indented =
+            |line: &str| indent(line) > 0 && !line.trim().is_empty() && file_line(line.trim_start()).is_none();
+        // pydantic: the name of a field, and its problem indented below.
+        let field =
+            !line.contains(' ') && !line.is_empty() && indented(next()) && !next().trim_start().starts_with("at ");
+        let goes_on = indented(line) || starts_with_any(line, &NOTES) || (field && !is_log_head(line));
+        match (goes_on, line.is_empty() && starts_with_any(next(), &NOTES)) {
+            (true, _) => end = index + 1,
+            (false, true) => (),
+            _ => break,
+        }
+    }
+    end
+}
+
+/// `  [Previous line repeated 12 more times]`
+fn repeated(line: &str) -> Option<u32> {
+    let (times, rest) = line.strip_prefix("  [Previous line repeated ")?.split_once(' ')?;
+    rest.starts_with("more time").then_some(number(times)?)
+}
+
+/// `File "path", line 12, in function`; without the function in a syntax error.
+fn file_line(text: &str) -> Option<Frame<'_>> {
+    let (path, rest) = text.strip_prefix("File \"")?.split_once("\", line ")?;
+    let (line, function) = match rest.split_once(", in ") {
+        Some((line, function)) => (line, Some(function.trim_end())),
+        None => (rest.trim_end(), None),
+    };
+    let short = after_any(path, &["/site-packages/", "/dist-packages/", "\\site-packages\\"]);
+    let short = library(short).unwrap_or(short);
+    Some(Frame {
+        function: function.map(Cow::Borrowed),
+        in_app: Some(is_app(path)),
+        ..Frame::in_file(path, short, Some(number(line)?), None)
+    })
+}
+
+/// What follows `/lib/python3.12/`.
+fn library(path: &str) -> Option<&str> {
+    let rest = &path[path.find("/lib/python")? + "/lib/python".len()..];
+    let (version, rest) = rest.split_once('/')?;
+    version.bytes().all(|b| b.is_ascii_digit() || b == b'.').then_some(rest)
+}
+
+fn is_app(path: &str) -> bool {
+    let packages = contains_any(path, &["site-packages", "dist-packages", "\\Lib\\", "/lib-dynload/"]);
+    !packages && library(path).is_none() && !path.starts_with("<frozen ")
+}
+
+/// `module.Type: value` or `module.Type`; what a group's line has in addition stays in the value.
+fn typed(line: &str) -> Option<(&str, &str)> {
+    let line = line.trim_end();
+    let (ty, value) = match line.split_once(": ") {
+        Some(parts) => parts,
+        None => (line.strip_suffix(':').unwrap_or(line), ""),
+    };
+    let part = |c: char| c.is_alphanumeric() || matches!(c, '_' | '.' | '<' | '>');
+    let begins = ty.starts_with(|c: char| c.is_alphabetic() || c == '_');
+    (begins && ty.chars().all(part) && !ty.ends_with('.')).then_some((ty, value))
+}
+
+/// Module and type. A class inside of a function or class keeps their names, as Python's own `__qualname__` does.
+fn named(path: &str) -> Exception<'_> {
+    let class = |(at, _): &(usize, &str)| path[at + 1..].starts_with(char::is_uppercase);
+    let local = path.find(".<locals>").and_then(|at| path[..at].rfind('.'));
+    let at = local.or(path.match_indices('.').find(class).map(|(at, _)| at)).or(path.rfind('.'));
+    let at = if path.starts_with(char::is_uppercase) { None } else { at };
+    let (module, ty) = at.map_or((None, path), |at| (Some(Cow::Borrowed(&path[..at])), &path[at + 1..]));
+    Exception { ty: Cow::Borrowed(ty), module, ..Exception::default() }
+}

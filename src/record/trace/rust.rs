@@ -1,0 +1,229 @@
+//! Rust: panics of all formats, with and without backtrace, and `anyhow` errors that carry one.
+
+use super::{
+    Chain, Exception, Frame, LOOKAHEAD, Reading, Relation, Stack, after_any, contains_any, indent, is_log_head, joined,
+    number, place, starts_with_any,
+};
+use std::borrow::Cow;
+
+/// Symbols of the standard library, the C library, and the runtimes below most services.
+const LIBRARIES: [&str; 22] = [
+    "std::",
+    "core::",
+    "alloc::",
+    "<std::",
+    "<core::",
+    "<alloc::",
+    "<&dyn core::",
+    "<&mut ",
+    "<T as core::",
+    "<F as core::",
+    "backtrace::",
+    "anyhow::",
+    "<E as anyhow::",
+    "tokio::",
+    "<tokio::",
+    "hyper::",
+    "futures",
+    "rayon",
+    "__",
+    "_start",
+    "rust_begin_unwind",
+    "<unknown>",
+];
+
+pub(super) fn read<'a>(lines: &[&'a str]) -> Option<Reading<'a>> {
+    let line = *lines.first()?;
+    match line.strip_prefix("thread '") {
+        Some(rest) => panic(lines, rest),
+        None => error(lines, line.strip_prefix("Error: ")?),
+    }
+}
+
+/// `thread 'main' panicked at src/main.rs:1:2:` with the message below; until 1.72 `panicked at 'message', src/main.rs:1:2`.
+fn panic<'a>(lines: &[&'a str], rest: &'a str) -> Option<Reading<'a>> {
+    let (name, rest) = rest.split_once("' ")?;
+    let rest = match rest.strip_prefix('(').and_then(|rest| rest.split_once(") ")) {
+        Some((id, rest)) if number(id).is_some() => rest,
+        _ => rest,
+    };
+    let text = rest.strip_prefix("panicked at ")?;
+    let (value, at, mut used) = new_message(lines, text).or_else(|| old_message(lines, text))?;
+    let mut frames = Stack::newest_first();
+    let mut broken = false;
+    used += notes(&lines[used..]);
+    if lines.get(used) == Some(&"stack backtrace:") {
+        used += 1;
+        used += backtrace(&lines[used..], &mut frames);
+        broken = frames.frames.is_empty() || lines.get(used).is_some_and(|line| looks_like_more(line));
+        used += notes(&lines[used..]);
+    }
+    if frames.frames.is_empty() {
+        frames.push(at);
+    }
+    let mut chain = Chain::default();
+    let (ty, thread) = (Cow::Borrowed("panic"), Some(Cow::Borrowed(name)));
+    chain.add(Exception { ty, value, thread, frames: frames.finish(), ..Exception::default() });
+    Some(Reading { platform: "native", fatal: true, exceptions: chain.finish(), used, broken, ..Reading::default() })
+}
+
+/// Message and place, and the number of lines they take.
+type Message<'a> = (Cow<'a, str>, Frame<'a>, usize);
+
+fn new_message<'a>(lines: &[&'a str], text: &'a str) -> Option<Message<'a>> {
+    let at = located(text.strip_suffix(':')?)?;
+    let near = lines[1..].iter().take(LOOKAHEAD).take_while(|line| !is_log_head(line) && !line.starts_with("thread '"));
+    let end = near.clone().position(|line| is_note(line) || *line == "stack backtrace:");
+    // Only the first panic of a process has a note below; without it, nothing but its looks tells what is message.
+    let looks = || near.clone().count().min(1) + near.skip(1).take_while(|line| indent(line) > 0).count();
+    let count = end.unwrap_or_else(looks);
+    let value = match &lines[1..=count] {
+        [] => Cow::Borrowed(""),
+        [first, rest @ ..] => joined(first, rest),
+    };
+    Some((value, at, 1 + count))
+}
+
+fn old_message<'a>(lines: &[&'a str], text: &'a str) -> Option<Message<'a>> {
+    let text = text.strip_prefix('\'')?;
+    let end = |line: &'a str| line.rsplit_once("', ").and_then(|(value, at)| Some((value, located(at)?)));
+    if let Some((value, at)) = end(text) {
+        return Some((Cow::Borrowed(value), at, 1));
+    }
+    for (index, line) in lines.iter().enumerate().take(LOOKAHEAD).skip(1) {
+        if let Some((last, at)) = end(line) {
+            let middle: Vec<_> = lines[1..index].iter().copied().chain([last]).collect();
+            return Some((joined(text, &middle), at, index + 1));
+        }
+    }
+    None
+}
+
+/// The place of a panic, which is all there is when no backtrace was asked for.
+fn located(text: &str) -> Option<Frame<'_>> {
+    let (path, line, column) = place(text)?;
+    (column.is_some() && !path.contains('\'')).then(|| in_file(None, path, line, column))
+}
+
+fn is_note(line: &str) -> bool {
+    line.starts_with("note: ")
+}
+
+/// Lines of advice below a panic, and the last word of a process that could not unwind.
+fn notes(lines: &[&str]) -> usize {
+    let last = |line: &str| line.starts_with("thread ") && line.ends_with("aborting.");
+    lines.iter().take_while(|line| is_note(line) || last(line)).count()
+}
+
+/// An `anyhow` error that left `main`: causes by number, and a backtrace, without which this could be anybody's text.
+fn error<'a>(lines: &[&'a str], text: &'a str) -> Option<Reading<'a>> {
+    let near = lines.iter().take(LOOKAHEAD).take_while(|line| !is_log_head(line));
+    let stack = near.clone().position(|line| *line == "Stack backtrace:")?;
+    let head = near.take(stack).position(|line| *line == "Caused by:").unwrap_or(stack);
+    let mut chain = Chain::default();
+    let value = joined(text, &lines[1..head]);
+    let value = match value {
+        Cow::Borrowed(value) => Cow::Borrowed(value.trim_end()),
+        value => value,
+    };
+    let mut used = stack + 1;
+    let mut frames = Stack::newest_first();
+    used += backtrace(&lines[used..], &mut frames);
+    let broken = frames.frames.is_empty() || lines.get(used).is_some_and(|line| looks_like_more(line));
+    let ty = || Cow::Borrowed("Error");
+    let mut last = chain.add(Exception { ty: ty(), value, frames: frames.finish(), ..Exception::default() });
+    for value in causes(lines.get(head + 1..stack).unwrap_or(&[])) {
+        let cause = chain.add(Exception { ty: ty(), value, ..Exception::default() });
+        chain.link(cause, last, Relation::Cause);
+        last = cause;
+    }
+    Some(Reading { platform: "native", exceptions: chain.finish(), used, broken, ..Reading::default() })
+}
+
+/// `    0: message` each, or a single one without number; further lines of a message are indented.
+fn causes<'a>(lines: &[&'a str]) -> Vec<Cow<'a, str>> {
+    let mut causes: Vec<Cow<str>> = Vec::new();
+    for line in lines.iter().map(|line| line.trim()).filter(|line| !line.is_empty()) {
+        let numbered = line.split_once(": ").filter(|(n, _)| number(n) == Some(causes.len() as u32));
+        match (numbered, causes.last_mut()) {
+            (Some((_, value)), _) => causes.push(Cow::Borrowed(value)),
+            (None, Some(last)) => *last = Cow::Owned(format!("{last}\n{line}")),
+            (None, None) => causes.push(Cow::Borrowed(line)),
+        }
+    }
+    causes
+}
+
+/// Takes the frames of a backtrace; answers how many lines.
+fn backtrace<'a>(lines: &[&'a str], stack: &mut Stack<'a>) -> usize {
+    let mut at = 0;
+    while let Some(line) = lines.get(at) {
+        if line.trim_start().starts_with("[... omitted ") {
+            at += 1;
+            continue;
+        }
+        let Some(symbol) = symbol(line) else { break };
+        let below = lines.get(at + 1).and_then(|line| line.trim_start().strip_prefix("at ")).and_then(place);
+        match below {
+            Some((path, line, column)) => stack.push(in_file(Some(symbol), path, line, column)),
+            None => stack.push(Frame {
+                in_app: Some(is_app(symbol, None)),
+                function: Some(plain(symbol)),
+                ..Frame::default()
+            }),
+        }
+        at += 1 + usize::from(below.is_some());
+    }
+    at
+}
+
+/// `12: symbol` or, in full, `12:     0x55c5fb21952a - symbol`.
+fn symbol(line: &str) -> Option<&str> {
+    let (index, symbol) = line.trim_end().trim_start_matches(' ').split_once(": ")?;
+    number(index)?;
+    let symbol = symbol.trim_start();
+    let addressed = symbol.strip_prefix("0x").and_then(|symbol| symbol.split_once(" - "));
+    (indent(line) > 0 && !symbol.is_empty()).then_some(addressed.map_or(symbol, |(_, symbol)| symbol))
+}
+
+fn looks_like_more(line: &str) -> bool {
+    indent(line) > 0 && (line.trim_start().starts_with("at ") || symbol(line).is_some())
+}
+
+fn in_file<'a>(symbol: Option<&'a str>, path: &'a str, line: u32, column: Option<u32>) -> Frame<'a> {
+    let path = path.strip_prefix("./").unwrap_or(path);
+    let short = match path.split_once("/registry/src/") {
+        Some((_, rest)) => rest.split_once('/').map_or(rest, |(_, rest)| rest),
+        None => after_any(path, &["/git/checkouts/"]),
+    };
+    let short = path.strip_prefix("/rustc/").and_then(|rest| rest.split_once('/')).map_or(short, |(_, rest)| rest);
+    Frame {
+        function: symbol.map(plain),
+        in_app: Some(is_app(symbol.unwrap_or(""), Some(path))),
+        ..Frame::in_file(path, short, Some(line), column)
+    }
+}
+
+fn is_app(symbol: &str, path: Option<&str>) -> bool {
+    const ELSEWHERE: [&str; 7] =
+        ["/rustc/", "/registry/src/", "/git/checkouts/", "/rustlib/src/", "/vendor/", "library/std/", "./csu/"];
+    // Without a path, `main` is the C library's way in.
+    let foreign =
+        path.map_or(symbol == "main", |path| contains_any(path, &ELSEWHERE) || starts_with_any(path, &["../"]));
+    !foreign && !starts_with_any(symbol, &LIBRARIES)
+}
+
+/// A symbol without what changes with each build: the hash at its end, the numbers of its crates.
+fn plain(symbol: &str) -> Cow<'_, str> {
+    let is_hex = |text: &str, len: usize| text.len() == len && text.bytes().all(|b| b.is_ascii_hexdigit());
+    let symbol = symbol.rsplit_once("::h").filter(|(_, hash)| is_hex(hash, 16)).map_or(symbol, |(symbol, _)| symbol);
+    let mut parts = symbol.split('[');
+    let mut text = parts.next().unwrap_or("").to_owned();
+    for part in parts {
+        match part.split_once(']') {
+            Some((hash, rest)) if (8..=16).contains(&hash.len()) && is_hex(hash, hash.len()) => text.push_str(rest),
+            _ => text.extend(["[", part]),
+        }
+    }
+    if text.len() == symbol.len() { Cow::Borrowed(symbol) } else { Cow::Owned(text) }
+}

@@ -1,0 +1,119 @@
+//! The ways to load and run the plugin, each with every record delivered once and every counter right.
+
+use crate::counters::Counters;
+use crate::feed::Feed;
+use crate::rig::{self, ARRIVES_WITHIN, NAME, Rig, SPOOL, count_in_log};
+use crate::seen::Seen;
+use crate::support::fluent_bit::{FluentBit, Format};
+use crate::support::plugin;
+use out_sentry::ledger::{Category, Outcome};
+
+const TOTAL: u64 = 2_000;
+
+fn all_arrive(lines: &[&str], chosen: &str) {
+    let rig = Rig::start(lines, "");
+    rig.feed.append(0..TOTAL / 2);
+    rig.wait_for_all(TOTAL / 2);
+    rig.feed.append(TOTAL / 2..TOTAL);
+    rig.wait_for_all(TOTAL);
+    rig.wait_for_counters(TOTAL);
+    let said = format!("delivery: {chosen} (chosen by auto at the first flush)");
+    assert_eq!(count_in_log(&rig.host, &said), 1, "{}", rig.host.log());
+    rig.finish(TOTAL);
+}
+
+pub fn no_workers() {
+    all_arrive(&[SPOOL], "spool");
+}
+
+pub fn one_worker() {
+    all_arrive(&["Workers 1"], "ack");
+}
+
+pub fn four_workers() {
+    all_arrive(&["Workers 4"], "ack");
+}
+
+pub fn two_outputs() {
+    let (feed, receiver) = (Feed::new(), rig::receiver(""));
+    let outputs = [
+        rig::output("first", &receiver.dsn_for(7), &["spool_path ${STATE}/first"]),
+        rig::output("second", &receiver.dsn_for(8), &["spool_path ${STATE}/second", "compress zstd"]),
+    ];
+    let mut host = rig::start(&rig::config(&feed, &outputs), &[]);
+    feed.append(0..TOTAL);
+    let complete = receiver.wait_until(ARRIVES_WITHIN, |seen| seen.totals.logs == 2 * TOTAL);
+    assert!(complete, "{:?}\n{}", receiver.totals(), host.log());
+    for name in ["first", "second"] {
+        crate::counters::wait_for(&host, name, "all logs accepted", |counters| {
+            counters.ended(Category::Log, Outcome::Accepted) == TOTAL as f64 && counters.pending() == 0.0
+        });
+        crate::counters::assert_add_up(&host, name);
+    }
+    rig::stop(&mut host);
+    Seen::of_project(&receiver, 7).assert_exactly(TOTAL);
+    Seen::of_project(&receiver, 8).assert_exactly(TOTAL);
+    assert_eq!(receiver.problems(), Vec::<String>::new());
+}
+
+pub fn plugins_file() {
+    let (feed, receiver) = (Feed::new(), rig::receiver(""));
+    let plugins = feed.write("plugins.conf", &format!("[PLUGINS]\n    Path {}\n", plugin().display()));
+    let config = rig::config(&feed, &[rig::output(NAME, &receiver.dsn(), &[SPOOL])]);
+    let config = config.replacen("[SERVICE]\n", &format!("[SERVICE]\n    Plugins_File {}\n", plugins.display()), 1);
+    let host = FluentBit::start(&config, Format::Classic, &[]).expect("expected a running host");
+    delivers(Rig { host, receiver, feed });
+}
+
+pub fn yaml() {
+    let (feed, receiver) = (Feed::new(), rig::receiver(""));
+    let config = YAML
+        .replace("PLUGIN", &plugin().display().to_string())
+        .replace("PARSERS", &feed.parsers().display().to_string())
+        .replace("FILE", &feed.file().display().to_string())
+        .replace("DSN", &receiver.dsn());
+    let host = FluentBit::start(&config, Format::Yaml, &[]).expect("expected a running host");
+    delivers(Rig { host, receiver, feed });
+}
+
+fn delivers(rig: Rig) {
+    rig.feed.append(0..TOTAL);
+    rig.wait_for_all(TOTAL);
+    rig.wait_for_counters(TOTAL);
+    rig.finish(TOTAL);
+}
+
+const YAML: &str = "\
+service:
+  flush: 0.2
+  grace: 3
+  http_server: on
+  http_listen: 127.0.0.1
+  http_port: ${HTTP_PORT}
+  parsers_file: PARSERS
+plugins:
+  - PLUGIN
+pipeline:
+  inputs:
+    - name: tail
+      tag: numbered
+      path: FILE
+      parser: numbered
+      read_from_head: true
+  outputs:
+    - name: sentry
+      match: '*'
+      alias: out
+      dsn: DSN
+      spool_path: ${STATE}/spool
+      batch_timeout: 100ms
+      retry_limit: no_limits
+";
+
+pub fn series_exist() {
+    let rig = Rig::start(&[SPOOL], "");
+    let counters = Counters::of(&rig.host, NAME);
+    counters.assert_all_series();
+    assert_eq!((counters.value("records_total", &[]), counters.pending()), (0.0, 0.0));
+    rig.finish(0);
+}

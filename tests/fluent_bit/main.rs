@@ -1,0 +1,48 @@
+//! The plugin in a real Fluent Bit, against a receiver that checks every item.
+//!
+//! Every record carries a number, so that a test knows which arrived, how often, and which did not. Without a
+//! `fluent-bit` each test is listed as skipped.
+
+mod counters;
+mod faults;
+mod feed;
+mod loading;
+mod refusals;
+mod reload;
+mod restart;
+mod rig;
+mod seen;
+#[path = "../support/mod.rs"]
+mod support;
+
+use std::process::ExitCode;
+use support::fluent_bit::FluentBit;
+use support::suite::Suite;
+
+const TESTS: &[(&str, fn())] = &[
+    ("no_workers_and_a_spool_deliver_each_record_once", loading::no_workers),
+    ("one_worker_delivers_each_record_once_and_waits_for_sentry", loading::one_worker),
+    ("four_workers_deliver_each_record_once_and_wait_for_sentry", loading::four_workers),
+    ("two_outputs_with_two_projects_are_both_complete", loading::two_outputs),
+    ("a_plugins_file_loads_the_plugin", loading::plugins_file),
+    ("yaml_loads_the_plugin", loading::yaml),
+    ("all_series_exist_from_the_start", loading::series_exist),
+    ("ten_reloads_under_load_lose_and_double_nothing", reload::with_spool),
+    ("reloads_with_workers_lose_nothing", reload::with_workers),
+    ("a_stop_in_mid_stream_and_a_restart_lose_nothing_with_a_spool", restart::terminated_with_spool),
+    ("a_stop_in_mid_stream_and_a_restart_lose_nothing_with_a_worker", restart::terminated_with_worker),
+    ("kills_lose_nothing_with_a_spool", restart::killed_with_spool),
+    ("what_cannot_work_ends_the_host_with_one_line_per_problem", refusals::wrong_options),
+    ("an_unreachable_server_is_told_once_and_gets_all_when_it_comes", refusals::unreachable),
+    ("a_server_that_refuses_is_told_once_and_gets_all_when_it_takes", refusals::forbidden),
+    ("failing_answers_and_cut_connections_lose_and_double_nothing", faults::failing),
+    ("a_quota_is_waited_for", faults::quota),
+    ("a_lost_answer_repeats_its_own_envelope_only", faults::lost_answers),
+    ("a_worker_waits_through_faults", faults::worker),
+    ("without_spool_and_workers_delivery_is_in_memory_with_one_warning", faults::memory),
+];
+
+fn main() -> ExitCode {
+    let host = FluentBit::find();
+    TESTS.iter().fold(Suite::default(), |suite, (name, body)| suite.needing(&host, name, |_| body())).run()
+}

@@ -1,0 +1,75 @@
+//! Hot reloads while records keep coming.
+
+use crate::rig::{Rig, SPOOL};
+use crate::seen::Seen;
+use crate::support::wait;
+use std::fs;
+use std::time::Duration;
+
+const RELOADS: usize = 10;
+
+/// Records every ten milliseconds.
+const PACE: u64 = 10;
+
+/// What one instance of four senders has: those, mapper, spooler and pump.
+const THREADS: usize = 4 + 3;
+
+/// Names of the plugin's threads in the host.
+fn threads(pid: u32) -> Vec<String> {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task")).expect("expected a process").flatten();
+    let names = tasks.filter_map(|task| fs::read_to_string(task.path().join("comm")).ok());
+    names.map(|name| name.trim().to_owned()).filter(|name| name.starts_with("sentry-")).collect()
+}
+
+/// Open files below the spool.
+fn spool_files(pid: u32) -> Vec<String> {
+    let files = fs::read_dir(format!("/proc/{pid}/fd")).expect("expected a process").flatten();
+    let targets = files.filter_map(|file| fs::read_link(file.path()).ok());
+    targets.map(|target| target.display().to_string()).filter(|target| target.contains("/spool/")).collect()
+}
+
+fn open_files(pid: u32) -> usize {
+    fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, Iterator::count)
+}
+
+pub fn with_spool() {
+    let mut rig = Rig::start(&[SPOOL], "");
+    let load = rig.feed.load(0, PACE);
+    let pid = rig.host.id().expect("expected a running host");
+    let mut files = Vec::new();
+    for _ in 0..RELOADS {
+        let before = rig.receiver.totals().logs;
+        rig.host.reload().expect("expected a reload");
+        // The next reload must find the instance at work.
+        assert!(rig.receiver.wait_until(Duration::from_secs(20), |seen| seen.totals.logs > before));
+        assert!(wait::until_true(Duration::from_secs(5), || threads(pid).len() == THREADS), "{:?}", threads(pid));
+        files.push(open_files(pid));
+    }
+    let total = load.stop();
+    rig.wait_for_all(total);
+    let closed = wait::until_true(Duration::from_secs(10), || spool_files(pid).len() == 1);
+    assert!(closed, "expected the lock alone, found {:?}", spool_files(pid));
+    let (least, last) = (files.iter().min(), files.last());
+    assert!(last <= least.map(|least| least + 8).as_ref(), "open files after each reload: {files:?}");
+    rig.stop();
+    Seen::at(&rig.receiver).assert_exactly(total);
+    rig.assert_sound();
+}
+
+/// The host starts every pool of workers twice and leaves one behind at each reload; what is ours must not mind.
+pub fn with_workers() {
+    let mut rig = Rig::start(&["Workers 2"], "");
+    let load = rig.feed.load(0, PACE);
+    let pid = rig.host.id().expect("expected a running host");
+    for _ in 0..3 {
+        let before = rig.receiver.totals().logs;
+        rig.host.reload().expect("expected a reload");
+        assert!(rig.receiver.wait_until(Duration::from_secs(20), |seen| seen.totals.logs > before));
+    }
+    let total = load.stop();
+    rig.wait_for_all(total);
+    assert!(wait::until_true(Duration::from_secs(5), || threads(pid).len() == THREADS - 1), "{:?}", threads(pid));
+    rig.stop();
+    Seen::at(&rig.receiver).assert_exactly(total);
+    rig.assert_sound();
+}

@@ -1,0 +1,99 @@
+//! Stops and kills in mid-stream.
+
+use crate::rig::{ENDS_WITHIN, Rig, SPOOL};
+use crate::seen::Seen;
+use flb_sentry::receive::Request;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Records every ten milliseconds: less than four senders can take.
+const PACE: u64 = 5;
+
+/// Logs per envelope, and senders: what may be under way at a kill.
+const ENVELOPE: usize = 20;
+const SENDERS: usize = 4;
+
+/// An answer that takes a while, so that there is always something under way.
+const SLOW: &str = "forever:delay=20ms";
+
+const KILLS: usize = 4;
+
+/// A chunk that is under way at a stop was flushed no longer ago than this.
+const UNDER_WAY: Duration = Duration::from_secs(2);
+
+fn start(lines: &[&str]) -> Rig {
+    Rig::start(&[lines, &["batch_max_items 20", "senders 4"]].concat(), SLOW)
+}
+
+/// Waits until `more` logs have come.
+fn wait_for_more(rig: &Rig, more: u64) {
+    let before = rig.receiver.totals().logs;
+    let came = rig.receiver.wait_until(Duration::from_secs(30), |seen| seen.totals.logs >= before + more);
+    assert!(came, "no more than {} logs:\n{}", rig.receiver.totals().logs, rig.host.log());
+}
+
+/// The requests that brought logs which came again in a later one.
+fn repeated(rig: &Rig) -> Vec<Arc<Request>> {
+    let seen = Seen::at(&rig.receiver);
+    let firsts: BTreeSet<u64> =
+        seen.logs().values().flat_map(|all| all.split_last().expect("a request").1).copied().collect();
+    rig.receiver.requests().into_iter().filter(|request| firsts.contains(&request.index)).collect()
+}
+
+/// Stops and starts the host while records keep coming; when each stop began.
+fn terminate_twice(lines: &[&str]) -> (Rig, Vec<Instant>) {
+    let mut rig = start(lines);
+    let load = rig.feed.load(0, PACE);
+    let mut stops = Vec::new();
+    for _ in 0..2 {
+        wait_for_more(&rig, 500);
+        stops.push(Instant::now());
+        rig.stop();
+        rig.host.restart().expect("expected a restart");
+    }
+    wait_for_more(&rig, 500);
+    let total = load.stop();
+    rig.wait_for_all(total);
+    rig.stop();
+    Seen::at(&rig.receiver).assert_complete(total);
+    rig.assert_sound();
+    (rig, stops)
+}
+
+/// All that is under way is answered before the host ends, and the rest is found in the spool.
+pub fn terminated_with_spool() {
+    let (rig, _) = terminate_twice(&[SPOOL]);
+    assert_eq!(Seen::at(&rig.receiver).repeats(), Vec::<u64>::new());
+}
+
+/// The host may end before it has heard of the last chunks, and offers those again: theirs are the only logs that repeat.
+pub fn terminated_with_worker() {
+    let (rig, stops) = terminate_twice(&["Workers 1"]);
+    for request in repeated(&rig) {
+        let under_way =
+            stops.iter().any(|stop| request.arrival + UNDER_WAY > *stop && request.arrival < *stop + ENDS_WITHIN);
+        assert!(under_way, "logs came again although their chunk was done long before a stop");
+    }
+}
+
+pub fn killed_with_spool() {
+    let mut rig = start(&[SPOOL]);
+    let load = rig.feed.load(0, PACE);
+    for _ in 0..KILLS {
+        wait_for_more(&rig, 300);
+        rig.host.kill();
+        rig.host.restart().expect("expected a restart");
+    }
+    let total = load.stop();
+    rig.wait_for_all(total);
+    rig.stop();
+    let seen = Seen::at(&rig.receiver);
+    seen.assert_complete(total);
+    let (logs, envelopes) = (seen.repeats().len(), repeated(&rig).len());
+    assert!(
+        logs <= KILLS * SENDERS * ENVELOPE && envelopes <= KILLS * SENDERS,
+        "{logs} logs of {envelopes} envelopes again"
+    );
+    rig.assert_sound();
+}
