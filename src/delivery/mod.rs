@@ -342,12 +342,18 @@ impl Shared {
         }
     }
 
-    /// Puts a spooled chunk behind those that wait already, to be read again when its hold may be over.
+    /// Puts a spooled chunk behind those that wait already, to be read again when its hold is over or has lasted too long.
     fn park(&self, ticket: &Arc<Ticket>) {
         const AGAIN: Duration = Duration::from_secs(1);
         let now = self.now().steady;
-        let until = lock(&self.holds).iter().flatten().map(|hold| hold.until).filter(|until| *until > now).min();
-        lock(&self.backlog).push_back((Arc::clone(ticket), until.unwrap_or(now + AGAIN)));
+        let longest = [self.settings.hold_events, self.settings.hold_logs];
+        let holds = lock(&self.holds).into_iter().zip(longest).filter_map(|(hold, longest)| Some((hold?, longest)));
+        let due = holds.filter(|(hold, _)| hold.until > now).map(|(hold, longest)| {
+            let given_up = ticket.taken.max(hold.since) + longest;
+            hold.until.min(given_up).max(now + AGAIN)
+        });
+        let due = due.min().unwrap_or(now + AGAIN);
+        lock(&self.backlog).push_back((Arc::clone(ticket), due));
     }
 
     fn say(&self, severity: Severity, kind: &'static str, text: String) {
