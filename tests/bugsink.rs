@@ -2,8 +2,9 @@
 
 mod support;
 
+use std::io::Write;
 use std::path::Path;
-use std::process::{Command, ExitCode, Output};
+use std::process::{Command, ExitCode, Output, Stdio};
 use std::time::Duration;
 use support::bugsink::{Bugsink, Options};
 use support::suite::Suite;
@@ -90,13 +91,16 @@ fn a_quota_is_waited_for() {
     };
     let kept = count(&server);
     server.restart_with(Options::default()).expect("a restart");
-    // The same spool, nothing new: what waited goes out.
-    let nothing = directory.path().join("nothing.jsonl");
-    std::fs::write(&nothing, "{\"level\":\"debug\",\"message\":\"tick\"}\n").expect("a file");
-    let complete = wait::until_true(Duration::from_secs(60), || {
-        ship(&server, &[&spool, "exit_timeout=10s"], &[&nothing]);
-        count(&server) == kept + pending
-    });
+    // The same spool, nothing new: what waited goes out while the instance lives.
+    let mut ship = Command::new(support::companion());
+    ship.args(["ship", "-o", &format!("dsn={}", server.dsn()), "-o", &spool, "-o", "proxy=none", "-"]);
+    ship.env_remove("SENTRY_DSN").stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut living = ship.spawn().expect("the companion runs");
+    let mut lines = living.stdin.take().expect("its input");
+    writeln!(lines, "{{\"level\":\"debug\",\"message\":\"tick\"}}").expect("a line");
+    let complete = wait::until_true(Duration::from_secs(60), || count(&server) == kept + pending);
+    drop(lines);
+    living.wait().expect("the companion ends");
     assert!(complete, "{} of {kept} + {pending} events", count(&server));
 }
 

@@ -134,7 +134,7 @@ pub(super) fn write(
         user.text("id", &limit::chars(id, limit::USER_ID));
         user.end();
     }
-    write_tags(event.key("tags"), view, &settings.tags);
+    write_tags(&mut event, view, &settings.tags);
     write_contexts(event.key("contexts"), view);
     if let Some(parts) = fingerprint(view, settings, about) {
         let mut list = List::begin(event.key("fingerprint"));
@@ -261,20 +261,23 @@ fn write_frames(out: &mut Vec<u8>, frames: &[Frame<'_>]) {
     stacktrace.end();
 }
 
-fn write_tags(out: &mut Vec<u8>, view: &View<'_, '_>, fixed: &[(String, String)]) {
+/// The tags, if there are any: Relay drops an empty object.
+fn write_tags(event: &mut Object<'_>, view: &View<'_, '_>, fixed: &[(String, String)]) {
     let from_pod = view.pod.map(|pod| pod.tags.as_slice()).unwrap_or_default();
-    let mut written: Vec<Cow<'_, str>> = Vec::new();
-    let mut tags = Object::begin(out);
+    let mut sound: Vec<(Cow<'_, str>, Cow<'_, str>)> = Vec::new();
     for (key, value) in fixed.iter().chain(from_pod).chain(&view.tags) {
         let key = limit::tag_key(key);
         let key = if RESERVED_TAGS.contains(&key.as_ref()) { Cow::Owned(format!("record.{key}")) } else { key };
         let Some(value) = limit::tag_value(value) else { continue };
-        if !key.is_empty() && !written.contains(&key) {
-            tags.text(&key, &value);
-            written.push(key);
+        if !key.is_empty() && !sound.iter().any(|(known, _)| *known == key) {
+            sound.push((key, value));
         }
     }
-    tags.end();
+    if !sound.is_empty() {
+        let mut tags = Object::begin(event.key("tags"));
+        sound.iter().for_each(|(key, value)| tags.text(key, value));
+        tags.end();
+    }
 }
 
 fn write_contexts(out: &mut Vec<u8>, view: &View<'_, '_>) {

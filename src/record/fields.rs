@@ -209,6 +209,15 @@ impl<'a> Fields<'a> {
         }
     }
 
+    /// Takes everything that describes a user: without `send_pii` none of it is sent.
+    pub fn take_users(&mut self) {
+        self.take_all(Role::UserId);
+        let describes = |name: &[u8]| name == b"user" || name.starts_with(b"user.");
+        for field in self.all.iter_mut().filter(|field| field.key.text().is_some_and(describes)) {
+            field.taken = true;
+        }
+    }
+
     /// The value of a top-level field.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<Value<'a>> {

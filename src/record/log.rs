@@ -104,6 +104,10 @@ fn flatten_map(out: &mut Vec<u8>, name: &[u8], map: Seq<'_>, depth: usize) {
     for (key, value) in map.pairs().filter(|(_, value)| *value != Value::Nil) {
         path.truncate(name.len() + 1);
         path.extend_from_slice(json::key_text(key, &mut scratch));
+        // The user's id has an attribute of its own, of the type that Sentry expects.
+        if path == b"user.id" {
+            continue;
+        }
         flatten(out, &path, value, depth + 1);
     }
 }

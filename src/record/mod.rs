@@ -434,6 +434,9 @@ impl Mapper {
         let server_name =
             given_or(&settings.server_name, || fields.take(Role::ServerName, |found| text_of(found.value)));
         let logger = fields.take(Role::Logger, |found| text_of(found.value));
+        if !settings.send_pii {
+            fields.take_users();
+        }
         let user_id = if settings.send_pii {
             fields.take(Role::UserId, |found| scalar(found.value).map(Cow::Owned))
         } else {
