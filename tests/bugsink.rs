@@ -93,8 +93,9 @@ fn a_quota_is_waited_for() {
     server.restart_with(Options::default()).expect("a restart");
     // The same spool, nothing new: what waited goes out while the instance lives.
     let mut ship = Command::new(support::companion());
-    ship.args(["ship", "-o", &format!("dsn={}", server.dsn()), "-o", &spool, "-o", "proxy=none", "-"]);
-    ship.env_remove("SENTRY_DSN").stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+    ship.args(["ship", "-o", &format!("dsn={}", server.dsn()), "-o", &spool, "-o", "proxy=none"]);
+    ship.args(["-o", "storm_burst=0", "-"]).env_remove("SENTRY_DSN");
+    ship.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
     let mut living = ship.spawn().expect("the companion runs");
     let mut lines = living.stdin.take().expect("its input");
     writeln!(lines, "{{\"level\":\"debug\",\"message\":\"tick\"}}").expect("a line");
