@@ -160,7 +160,13 @@ fn unsafe_is_at_the_edge_only() {
 
 #[test]
 fn the_core_is_pure() {
-    for line in lines_of("src").iter().filter(|line| PURE.iter().any(|path| line.file.starts_with(path))) {
+    let lines = lines_of("src");
+    // Tests stand at the end of their file, and may read goldens.
+    let in_tests = |line: &Line| {
+        lines.iter().any(|other| other.file == line.file && other.number < line.number && other.code == "#[cfg(test)]")
+    };
+    let pure = lines.iter().filter(|line| PURE.iter().any(|path| line.file.starts_with(path)));
+    for line in pure.filter(|line| IMPURE.iter().any(|word| line.code.contains(word)) && !in_tests(line)) {
         let found = IMPURE.iter().find(|word| line.code.contains(*word));
         assert_eq!(found, None, "{}:{}: {}", line.file, line.number, line.code);
     }
