@@ -144,7 +144,12 @@ pub(super) fn write(
     if !about.crumbs.is_empty() {
         write_crumbs(event.key("breadcrumbs"), &about.crumbs);
     }
-    write_extra(event.key("extra"), view, about);
+    let mut extra = Vec::new();
+    write_extra(&mut extra, view, about);
+    // Relay drops an empty object.
+    if extra != b"{}" {
+        event.key("extra").extend_from_slice(&extra);
+    }
     let mut sdk = Object::begin(event.key("sdk"));
     sdk.text("name", SDK_NAME);
     sdk.text("version", SDK_VERSION);
