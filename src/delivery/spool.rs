@@ -147,8 +147,7 @@ impl Spool {
     }
 
     fn recover_file(&mut self, path: PathBuf) -> io::Result<Recovered> {
-        let number = path.file_stem().and_then(|stem| stem.to_str()?.parse().ok());
-        self.last = self.last.max(number.unwrap_or(0));
+        self.last = self.last.max(number(&path).unwrap_or(0));
         let segments = read_segments(&path)?;
         let records = segments.iter().map(|segment| segment.records).sum();
         let size = fs::metadata(&path)?.len();
@@ -169,6 +168,12 @@ impl Unit {
     /// Any error of the file system.
     pub fn read(&self) -> io::Result<Vec<Segment>> {
         read_segments(&self.path)
+    }
+
+    /// Wall time when it was committed, which is its name; zero for a file that has been renamed.
+    #[must_use]
+    pub fn committed(&self) -> Duration {
+        Duration::from_micros(number(&self.path).unwrap_or(0))
     }
 
     /// Whether an earlier process has already accounted for what never became an item, under the same settings.
@@ -240,6 +245,10 @@ impl Drop for Unit {
     fn drop(&mut self) {
         self.bytes.fetch_sub(self.size, Relaxed);
     }
+}
+
+fn number(path: &Path) -> Option<u64> {
+    path.file_stem()?.to_str()?.parse().ok()
 }
 
 fn parse_mapped<'w>(mut words: impl Iterator<Item = &'w str>, settings: u64) -> Option<[u32; 2]> {
@@ -383,6 +392,7 @@ mod tests {
         assert_eq!(found.len(), 2);
         assert_eq!(found[0].unit.read().unwrap(), [segment("a.b", 2), segment("c", 3)]);
         assert_eq!(found[0].unsettled, [4, 1]);
+        assert_eq!(found[0].unit.committed(), Duration::from_secs(1));
         assert!(found[0].settled[1].has(4) && !found[0].settled[1].has(3));
         assert_eq!(found[1].unsettled, [1, 1]);
     }

@@ -1,7 +1,7 @@
 //! The thread that waits for the disk, so that no flush waits longer than one sync.
 
 use super::slot::{Slot, Verdict};
-use super::spool::{OpenError, Segment, Spool};
+use super::spool::{OpenError, Recovered, Segment, Spool, Unit};
 use super::ticket::{Home, Ticket};
 use super::{Job as MapperJob, Shared, lock};
 use crate::delivery::pump::Severity;
@@ -31,11 +31,16 @@ const REOPEN: Duration = Duration::from_secs(1);
 /// The backlog of an earlier process waits up to this long, so that a cluster that restarts does not come back at once.
 const REPLAY_DELAY: Duration = Duration::from_secs(2);
 
+/// A host that is not dead has heard of a chunk's safety after this long. Chunks that an earlier process spooled shortly
+/// before its end may therefore be offered again although they are ours: by a host that was killed in between.
+const HEARD_WITHIN: Duration = Duration::from_secs(5);
+
 struct Spooler<'s> {
     shared: &'s Shared,
     to_mapper: &'s Sender<MapperJob>,
     spool: Option<Spool>,
-    /// Chunks that are safe although their flush had left with RETRY: when they come again they are ours already.
+    /// Chunks that are safe although the host may not know: their flush had left with RETRY, or an earlier process ended
+    /// before it could be heard. When they come again they are ours already.
     late: HashMap<u128, u32>,
 }
 
@@ -114,10 +119,10 @@ impl Spooler<'_> {
     }
 
     /// Queues what an earlier process left. It counts in this one.
-    fn replay(&self, recovered: Vec<super::spool::Recovered>) {
-        if recovered.is_empty() {
-            return;
-        }
+    fn replay(&mut self, recovered: Vec<Recovered>) {
+        let Some(newest) = recovered.last().map(|found| found.unit.committed()) else { return };
+        let unheard = recovered.iter().filter(|found| found.unit.committed() + HEARD_WITHIN >= newest);
+        unheard.for_each(|found| self.expect_again(&found.unit));
         let (files, bytes) = (recovered.len(), lock(&self.shared.spool_bytes).load(Relaxed));
         self.shared.say(Severity::Info, "replay", format!("{files} files ({bytes} bytes) in the spool are sent again"));
         let now = self.shared.now();
@@ -134,6 +139,12 @@ impl Spooler<'_> {
                 ticket.local_outcomes_are_counted();
             }
             lock(&self.shared.backlog).push_back((Arc::new(ticket), now.steady + delay));
+        }
+    }
+
+    fn expect_again(&mut self, unit: &Unit) {
+        for segment in unit.read().unwrap_or_default() {
+            *self.late.entry(self.shared.registry.identity(&segment.tag, &segment.data)).or_default() += 1;
         }
     }
 
@@ -217,5 +228,61 @@ impl Spooler<'_> {
             self.late.remove(&identity);
         }
         true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::clock::SystemClock;
+    use crate::delivery::{Delivery, Host, Report, Severity, Verdict};
+    use crate::ledger::Ledger;
+    use std::fs;
+    use std::path::Path;
+    use std::sync::Arc;
+
+    const CHUNK: &[u8] = &[0x92, 0x92, 0xd7, 0, 0, 0, 0, 9, 0, 0, 0, 5, 0x80, 0x81, 0xa1, b'k', 1];
+
+    #[derive(Debug)]
+    struct Quiet;
+
+    impl Host for Quiet {
+        fn log(&self, _: Severity, _: &str) {}
+        fn publish(&self, _: &Report<'_>) {}
+    }
+
+    /// An instance whose server is not there, on a spool.
+    fn open(spool: &Path) -> (Delivery, Arc<Ledger>) {
+        let given = |name: &str| match name {
+            "dsn" => Some("http://0123456789abcdef0123456789abcdef@127.0.0.1:9/1".to_owned()),
+            "spool_path" => Some(spool.display().to_string()),
+            "exit_timeout" => Some("1ms".to_owned()),
+            _ => None,
+        };
+        let loaded = crate::options::load(given, |_| None).unwrap();
+        let ledger = Arc::new(Ledger::default());
+        let host = Arc::new(Quiet);
+        let delivery = Delivery::start("late", &loaded, Arc::new(SystemClock::new()), Arc::clone(&ledger), host);
+        (delivery.unwrap(), ledger)
+    }
+
+    fn files(spool: &Path) -> usize {
+        let files = fs::read_dir(spool).unwrap().flatten();
+        files.filter(|file| file.path().extension().is_some_and(|extension| extension == "msgpack")).count()
+    }
+
+    #[test]
+    fn a_chunk_whose_safety_an_earlier_process_could_not_tell_is_ours_already_once() {
+        let spool = std::env::temp_dir().join(format!("out_sentry-spooler-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&spool);
+        let (first, _) = open(&spool);
+        assert_eq!(first.flush(b"tag", CHUNK, true), Verdict::Ok);
+        first.close();
+        let (second, ledger) = open(&spool);
+        assert_eq!(second.flush(b"tag", CHUNK, true), Verdict::Ok);
+        assert_eq!((files(&spool), ledger.snapshot().records), (1, 1));
+        assert_eq!(second.flush(b"tag", CHUNK, true), Verdict::Ok);
+        assert_eq!((files(&spool), ledger.snapshot().records), (2, 2));
+        second.close();
+        let _ = fs::remove_dir_all(&spool);
     }
 }
