@@ -6,7 +6,7 @@ use super::spool::Segment;
 use super::ticket::{Home, Ticket};
 use super::{Job, Shared, lock};
 use crate::envelope::{Batch, Collector};
-use crate::ledger::{Category, Outcome};
+use crate::ledger::{Category, Ledger, Outcome};
 use crate::record::identity::EventId;
 use crate::record::{Mapper, Origin, Sink};
 use crossbeam_channel::{Receiver, RecvTimeoutError};
@@ -44,6 +44,7 @@ pub(crate) fn run(shared: &Shared, records: Mapper, inbox: &Receiver<Job>) {
             Err(RecvTimeoutError::Timeout) => {}
         }
         worker.seal(false);
+        worker.close_storms();
         // Live and backlog take turns.
         worker.replay_one();
     }
@@ -180,6 +181,23 @@ impl Worker<'_> {
             if due && let Some(batch) = collector.seal() {
                 emit(self.shared, batch);
             }
+        }
+    }
+
+    /// Sends the last words about storms. They stand for no record, so their fate is in no ledger that anybody reads.
+    fn close_storms(&mut self) {
+        if self.shared.target().is_none() || self.shared.hold(Category::Event).is_some() {
+            return;
+        }
+        let now = self.shared.now();
+        for closing in self.records.closed_storms(now.wall) {
+            let ticket = Ticket::new(Home::Memory, now.steady, Ledger::default().recorder(), Default::default());
+            ticket.claim(Category::Event, 0);
+            ticket.mapped();
+            let mut batch = Batch::new(Category::Event, Vec::new(), now.steady, false);
+            batch.open().extend_from_slice(&closing.payload);
+            batch.close(&Arc::new(ticket), 0, Some(closing.event_id));
+            emit(self.shared, batch);
         }
     }
 

@@ -23,7 +23,7 @@ mod ticket;
 
 use crate::clock::{Clock, Moment};
 use crate::ledger::{Category, Ledger, Recorder};
-use crate::options::{Dsn, Loaded, Mode};
+use crate::options::{Dsn, Loaded, Mapping, Mode};
 use crate::record::{Mapper, identity};
 use budget::Budget;
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
@@ -245,7 +245,8 @@ struct Start<'s> {
 
 impl Start<'_> {
     fn mapper(&self, inbox: Receiver<Job>) -> Result<JoinHandle<()>, String> {
-        let (shared, records) = (Arc::clone(self.shared), Mapper::new(self.loaded.settings.mapping.clone()));
+        let mapping = Mapping { output: self.name.to_owned(), ..self.loaded.settings.mapping.clone() };
+        let (shared, records) = (Arc::clone(self.shared), Mapper::new(mapping));
         spawn("sentry-mapper", move || mapper::run(&shared, records, &inbox))
     }
 

@@ -32,6 +32,8 @@ pub struct Destination {
 /// What a record becomes.
 #[derive(Clone, Debug, Default)]
 pub struct Mapping {
+    /// Name of the instance, by which the host's log speaks of it.
+    pub output: String,
     /// Lowest level that becomes an event; `None` is off.
     pub event_level: Option<Level>,
     /// Lowest level that becomes a log; `None` is off.

@@ -3,18 +3,18 @@
 //! Of 1,500 bytes of an enriched record about 900 are this map, the same in line after line; comparing it with the last
 //! one costs a fraction of reading it. Layout: Fluent Bit's `plugins/filter_kubernetes/kube_meta.c`.
 
-use super::json::{self, Object};
+use super::json::Object;
 use super::limit;
-use super::log::attribute;
+use super::log::Constant;
 use crate::chunk::msgpack::{Seq, Value};
 use crate::level::Level;
 
 /// What is known about the container that wrote a record.
 #[derive(Debug, Default)]
-pub struct Pod {
+pub(super) struct Pod {
     raw: Vec<u8>,
-    /// Log attributes, each with a comma before it.
-    pub log_attributes: Vec<u8>,
+    /// What every log of the container has.
+    pub log_attributes: Constant,
     /// Tags of an event: name and value.
     pub tags: Vec<(String, String)>,
     /// The event's `kubernetes` context, a JSON object.
@@ -41,7 +41,7 @@ const EVENT_LEVEL: &str = "k8s.sentry.io/event-level";
 
 /// The pods seen last.
 #[derive(Debug, Default)]
-pub struct Pods {
+pub(super) struct Pods {
     known: Vec<Pod>,
     last: usize,
 }
@@ -106,7 +106,7 @@ impl Pod {
         let mut context = Object::begin(&mut self.context);
         for (name, value) in &attributes {
             let Some(value) = value else { continue };
-            attribute(&mut self.log_attributes, name.as_bytes(), Value::Str(value.as_bytes()));
+            self.log_attributes.add(name, value);
             context.text(name, limit::chars(value, limit::CONTEXT_VALUE).as_ref());
             if name.starts_with("k8s.") {
                 self.tags.push(((*name).to_owned(), value.clone()));
@@ -118,13 +118,15 @@ impl Pod {
             ("container.id", "docker_id"),
             ("container.image.id", "container_hash"),
         ] {
-            context.text_if(name, text(key).as_deref());
+            let value = text(key);
+            context.text_if(name, value.as_deref().map(|value| limit::chars(value, limit::CONTEXT_VALUE)).as_deref());
         }
-        context.text_if("k8s.workload.name", some(&self.workload).as_deref());
+        let workload = limit::chars(&self.workload, limit::CONTEXT_VALUE);
+        context.text_if("k8s.workload.name", Some(&*workload).filter(|name| !name.is_empty()));
         context.end();
         for (key, value) in selected(labels, label_keys) {
             let name = format!("k8s.pod.label.{key}");
-            attribute(&mut self.log_attributes, name.as_bytes(), Value::Str(value.as_bytes()));
+            self.log_attributes.add(&name, &value);
             self.tags.push((name, value));
         }
     }
@@ -211,17 +213,6 @@ fn release_of(image: &str) -> Option<String> {
     let sound = !tag.is_empty() && !tag.eq_ignore_ascii_case("latest") && !name.is_empty();
     let release = format!("{name}@{tag}");
     (sound && limit::release(&release).is_some()).then_some(release)
-}
-
-impl Pod {
-    /// Writes the context object.
-    pub fn write_context(&self, out: &mut Vec<u8>) {
-        if self.context.is_empty() {
-            json::value(out, Value::Map(Seq::EMPTY))
-        } else {
-            out.extend_from_slice(&self.context)
-        }
-    }
 }
 
 #[cfg(test)]
