@@ -15,6 +15,7 @@ mod log;
 mod message;
 mod parse;
 mod read;
+mod reason;
 mod removal;
 mod scrub;
 mod severity;
@@ -33,6 +34,7 @@ use identity::{EventId, StreamId};
 use kubernetes::Pods;
 use lines::{Aside, Crumbs, Line, Stream};
 use read::{Buffers, Reader};
+pub use reason::Reason;
 use severity::Rules;
 pub use sink::{FoundKeys, Origin, Sink};
 use std::borrow::Cow;
@@ -111,8 +113,8 @@ impl Mapper {
             match entry {
                 Entry::GroupStart(record) => group = Some(record),
                 Entry::GroupEnd => group = None,
-                Entry::Invalid(..) => {
-                    end_both(sink, index, Outcome::Invalid);
+                Entry::Invalid(why, _) => {
+                    end_both(sink, index, Outcome::Invalid, Reason::Undecodable(why));
                     index += 1;
                 }
                 Entry::Record(record) => {
@@ -155,7 +157,7 @@ impl Mapper {
         let view = view((&self.settings, &self.rules), origin, record, given, &mut fields);
         sink.found(index, &view.keys);
         if is_our_own(&view.message, &self.settings.output) {
-            end_both(sink, index, Outcome::Suppressed);
+            end_both(sink, index, Outcome::Suppressed, Reason::OwnHost);
         } else {
             let threshold = view.pod.map_or(self.settings.event_level, |pod| pod.threshold(self.settings.event_level));
             let text = progress.aside.text(&view.message, record.raw);
@@ -170,8 +172,10 @@ impl Mapper {
     }
 
     fn write_log(&self, view: &View<'_, '_>, index: u32, progress: &mut Progress<'_>, sink: &mut impl Sink) {
-        if self.settings.logs_level.is_none_or(|threshold| view.level < threshold) {
-            return sink.end(Category::Log, index, Outcome::Filtered);
+        let threshold = self.settings.logs_level;
+        if threshold.is_none_or(|threshold| view.level < threshold) {
+            let reason = Reason::Below { level: view.level, threshold };
+            return end(sink, Category::Log, index, Outcome::Filtered, reason);
         }
         let sequence = progress.sequence(view.time);
         if self.settings.logs_sample_rate < 1.0 && !is_sampled(self.settings.logs_sample_rate, view, index) {
@@ -195,14 +199,16 @@ impl Mapper {
             let members = &lines[at..at + len];
             let text = (len > 1).then(|| joined(members));
             let level = level_of(members, text.as_deref().and_then(trace::parse).as_ref());
+            let below = (Outcome::Filtered, Reason::Below { level, threshold: stream.threshold });
+            let joined = (Outcome::Joined, Reason::Joined { into: members[0].index });
             if is_event(level) {
                 self.event(origin, stream, at, (text.as_deref(), level), progress, sink);
             } else {
-                sink.end(Category::Event, members[0].index, Outcome::Filtered);
+                end(sink, Category::Event, members[0].index, below.0, below.1);
             }
             for member in &members[1..] {
-                let outcome = if is_event(level) { Outcome::Joined } else { Outcome::Filtered };
-                sink.end(Category::Event, member.index, outcome);
+                let (outcome, reason) = if is_event(level) { joined } else { below };
+                end(sink, Category::Event, member.index, outcome, reason);
             }
             at += len;
         }
@@ -239,7 +245,7 @@ impl Mapper {
         if let Decision::Send(held_back) = decision {
             about.held_back = held_back;
         }
-        if decision != Decision::HoldBack {
+        if !matches!(decision, Decision::HoldBack(_)) {
             about.crumbs = self.crumbs.before(stream.id, &stream.lines, first);
         }
         let write = |out: &mut Vec<u8>| {
@@ -248,13 +254,13 @@ impl Mapper {
             self.scrub.clean(out, start);
         };
         match decision {
-            Decision::HoldBack => sink.end(Category::Event, line.index, Outcome::Suppressed),
-            Decision::Keep => {
+            Decision::HoldBack(reason) => end(sink, Category::Event, line.index, Outcome::Suppressed, reason),
+            Decision::Keep(reason) => {
                 let mut payload = Vec::new();
                 write(&mut payload);
                 let closing = Closing { destination: origin.destination, event_id: id, payload, others: 0 };
                 self.storms.keep(about.fingerprint, closing);
-                sink.end(Category::Event, line.index, Outcome::Suppressed);
+                end(sink, Category::Event, line.index, Outcome::Suppressed, reason);
             }
             Decision::Send(_) => {
                 if let Some(out) = sink.open(Category::Event, line.index) {
@@ -279,8 +285,15 @@ impl Mapper {
     }
 }
 
-fn end_both(sink: &mut impl Sink, index: u32, outcome: Outcome) {
-    Category::ALL.iter().for_each(|category| sink.end(*category, index, outcome));
+fn end_both(sink: &mut impl Sink, index: u32, outcome: Outcome, reason: Reason) {
+    for category in Category::ALL {
+        end(sink, *category, index, outcome, reason);
+    }
+}
+
+fn end(sink: &mut impl Sink, category: Category, index: u32, outcome: Outcome, reason: Reason) {
+    sink.why(category, index, reason);
+    sink.end(category, index, outcome);
 }
 
 /// A line's record, and the marker of its group.
@@ -399,7 +412,7 @@ fn decide(storms: &mut Storms, origin: Origin<'_>, view: &View<'_, '_>, about: &
     let time = view.record_time;
     if let Some(chain) = about.chain {
         if storms.is_repeat(view.stream, chain, time) {
-            return Decision::HoldBack;
+            return Decision::HoldBack(Reason::Repeat);
         }
     } else if storms.is_one_too_many(about.workload, about.fingerprint, time) {
         about.share_an_issue();

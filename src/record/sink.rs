@@ -1,7 +1,9 @@
 //! The mapping's two edges: where a chunk's records come from, and what takes what they become.
 
 use super::identity::EventId;
+use super::reason::Reason;
 use crate::ledger::{Category, Outcome};
+use crate::level::Level;
 use std::time::Duration;
 
 /// Takes what a chunk becomes.
@@ -17,6 +19,8 @@ pub trait Sink {
     fn end(&mut self, category: Category, record: u32, outcome: Outcome);
     /// Where a record's meaning was found; for those who explain, others need not care.
     fn found(&mut self, _record: u32, _keys: &FoundKeys<'_>) {}
+    /// Why the record is about to end without an item; for those who explain.
+    fn why(&mut self, _category: Category, _record: u32, _reason: Reason) {}
 }
 
 /// The fields that gave a record its meaning; none where the text itself or a default did.
@@ -30,8 +34,12 @@ pub struct FoundKeys<'a> {
     pub trace: Option<&'a [u8]>,
     /// The stack trace.
     pub stack: Option<&'a [u8]>,
-    /// Whether the severity was read from the text (`false` with no level key: the default).
+    /// Whether the severity was read from the text.
     pub level_in_text: bool,
+    /// Whether it is that of a stack trace, for the record says none itself.
+    pub level_of_trace: bool,
+    /// The severity, wherever it came from.
+    pub severity: Option<Level>,
 }
 
 /// Where a chunk's records come from and go to.

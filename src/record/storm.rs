@@ -2,6 +2,7 @@
 //! decides as the first reading did; bounded in memory.
 
 use super::identity::{EventId, StreamId};
+use super::reason::Reason;
 use crate::chunk::Timestamp;
 use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
@@ -30,9 +31,9 @@ pub enum Decision {
     /// It is sent, and tells how many before it were held back.
     Send(u64),
     /// It is held back.
-    HoldBack,
+    HoldBack(Reason),
     /// It is held back, and a copy of it is wanted to tell how many were when the storm is over.
-    Keep,
+    Keep(Reason),
 }
 
 /// The last word about a storm: an event that was held back, and how many others were.
@@ -88,23 +89,30 @@ impl Storms {
 
     /// Decides about an event with this fingerprint. `now` is wall time, for the storm's end only.
     pub fn decide(&mut self, fingerprint: u64, destination: u128, time: Timestamp, now: Duration) -> Decision {
-        let decision = self.burst(fingerprint, time.secs);
-        let held = decision == Decision::HoldBack;
-        let too_many = !held && self.exceeds_rate(destination, time.secs);
-        let Some(storm) = self.fingerprints.get_mut(&fingerprint) else {
-            return if too_many { Decision::HoldBack } else { decision };
+        let decision = match self.burst(fingerprint, time.secs) {
+            Decision::Send(before) if self.exceeds_rate(destination, time.secs) => {
+                self.not_told(fingerprint, before);
+                Decision::HoldBack(Reason::Rate)
+            }
+            decision => decision,
         };
+        let Some(storm) = self.fingerprints.get_mut(&fingerprint) else { return decision };
         storm.seen = now;
-        if let (true, Decision::Send(before)) = (too_many, decision) {
-            storm.held_back += before + 1;
-        }
-        match (held || too_many, &storm.kept) {
-            (false, _) => {
-                self.kept -= usize::from(storm.kept.take().is_some());
+        match (decision, &storm.kept) {
+            (Decision::HoldBack(reason), None) if self.kept < KEPT => Decision::Keep(reason),
+            (Decision::Send(_), Some(_)) => {
+                storm.kept = None;
+                self.kept -= 1;
                 decision
             }
-            (true, None) if self.kept < KEPT => Decision::Keep,
-            (true, _) => Decision::HoldBack,
+            _ => decision,
+        }
+    }
+
+    /// What was to be told is told by the next one.
+    fn not_told(&mut self, fingerprint: u64, before: u64) {
+        if let Some(storm) = self.fingerprints.get_mut(&fingerprint) {
+            storm.held_back += before + 1;
         }
     }
 
@@ -129,7 +137,7 @@ impl Storms {
         }
         if now < storm.next {
             storm.held_back += 1;
-            return Decision::HoldBack;
+            return Decision::HoldBack(Reason::Storm);
         }
         storm.pause = (storm.pause * 2).min(LONGEST);
         storm.next = now + storm.pause;
@@ -264,7 +272,7 @@ mod tests {
     fn another_fingerprint_is_another_storm_and_quiet_ends_one() {
         let mut storms = Storms::new(1, 0);
         assert_eq!(decide(&mut storms, 1, 0), Decision::Send(0));
-        assert_eq!(decide(&mut storms, 1, 1), Decision::Keep);
+        assert_eq!(decide(&mut storms, 1, 1), Decision::Keep(Reason::Storm));
         assert_eq!(decide(&mut storms, 2, 1), Decision::Send(0));
         assert_eq!(decide(&mut storms, 1, 1_000), Decision::Send(1));
     }
@@ -273,10 +281,10 @@ mod tests {
     fn the_end_of_a_storm_tells_how_many_were_held_back() {
         let mut storms = Storms::new(1, 0);
         decide(&mut storms, 1, 0);
-        assert_eq!(decide(&mut storms, 1, 1), Decision::Keep);
+        assert_eq!(decide(&mut storms, 1, 1), Decision::Keep(Reason::Storm));
         storms.keep(1, closing(1));
-        assert_eq!(decide(&mut storms, 1, 2), Decision::HoldBack, "one copy is enough");
-        assert_eq!(decide(&mut storms, 1, 3), Decision::HoldBack);
+        assert_eq!(decide(&mut storms, 1, 2), Decision::HoldBack(Reason::Storm), "one copy is enough");
+        assert_eq!(decide(&mut storms, 1, 3), Decision::HoldBack(Reason::Storm));
         assert_eq!(storms.closed(Duration::from_secs(122)), []);
         assert_eq!(storms.closed(Duration::from_secs(123)), [Closing { others: 2, ..closing(1) }]);
         assert_eq!(storms.closed(Duration::from_secs(1_000)), [], "it is told once");
@@ -340,7 +348,7 @@ mod tests {
     fn memory_is_bounded() {
         let mut storms = Storms::new(1, 7);
         for n in 0..20_000 {
-            if storms.decide(n / 2, u128::from(n), at(n), Duration::ZERO) == Decision::Keep {
+            if matches!(storms.decide(n / 2, u128::from(n), at(n), Duration::ZERO), Decision::Keep(_)) {
                 storms.keep(n / 2, closing(0));
             }
             storms.is_repeat(StreamId(u128::from(n)), 0, at(n));

@@ -1,6 +1,6 @@
 //! A record, understood: what each of its fields means, and what it says nothing about.
 
-use super::fields::{Fields, Role};
+use super::fields::{Fields, Found, Role};
 use super::identity::{self, SpanId, StreamId, TraceId};
 use super::kubernetes::Pod;
 use super::read::{Message, otlp, rendered};
@@ -63,12 +63,17 @@ pub(super) fn view<'r, 'a>(
 ) -> View<'r, 'a> {
     let Given { message: (message_key, message), pod, level: decided } = given;
     let mut keys = FoundKeys { message: message_key, ..FoundKeys::default() };
-    keys.stack = fields.candidates(Role::Stack).next().map(|found| found.key);
+    let is_stack = |found: &Found<'a>| found.value.text().is_some_and(|text| text.contains(&b'\n'));
+    keys.stack = fields.candidates(Role::Stack).find(|found| is_stack(found)).map(|found| found.key);
     let said = severity::severity(rules, fields, otlp(record), &message);
     keys.level = said.and_then(|(_, key)| key);
     keys.level_in_text = said.is_some_and(|(_, key)| key.is_none());
     let said = said.map(|(level, _)| level);
-    let level = decided.or(said).unwrap_or_else(|| level_of_trace(&message, fields).unwrap_or(rules.default));
+    let known = decided.or(said);
+    let shown = if known.is_none() { level_of_trace(&message, fields) } else { None };
+    keys.level_of_trace = shown.is_some();
+    let level = known.or(shown).unwrap_or(rules.default);
+    keys.severity = Some(level);
     let io_stream = io_stream(fields);
     let (stream, service) = stream_of(origin.tag, pod, io_stream, fields);
     let (time, original_time) = effective_time(record.time, origin.now);
