@@ -141,6 +141,15 @@ fn take_what_is_never_sent(fields: &mut Fields<'_>) {
     for role in [Role::Kubernetes, Role::Noise] {
         fields.take_all(role);
     }
+    if io_stream(fields).is_some() {
+        // The runtime's own time of the line says what the record's time says.
+        ["stream", "time"].iter().for_each(|name| fields.mark(name.as_bytes()));
+    }
+}
+
+/// `stdout` or `stderr` of a container.
+pub(super) fn io_stream<'a>(fields: &Fields<'a>) -> Option<&'a [u8]> {
+    fields.get("stream")?.text().filter(|stream| matches!(*stream, b"stdout" | b"stderr"))
 }
 
 /// What the OpenTelemetry input knows about a record.

@@ -3,7 +3,7 @@
 use super::fields::{Fields, Found, Role};
 use super::identity::{self, SpanId, StreamId, TraceId};
 use super::kubernetes::Pod;
-use super::read::{Message, otlp, rendered};
+use super::read::{Message, io_stream, otlp, rendered};
 use super::severity::{self, Rules};
 use super::sink::{FoundKeys, Origin};
 use super::{limit, trace};
@@ -130,15 +130,6 @@ fn level_of_trace(message: &[u8], fields: &Fields<'_>) -> Option<Level> {
         trace::parse(&text).map(|trace| if trace.fatal { Level::Fatal } else { Level::Error })
     };
     level(message).or_else(|| fields.candidates(Role::Stack).find_map(|found| level(found.value.text()?)))
-}
-
-/// `stdout` or `stderr` of a container.
-fn io_stream<'a>(fields: &mut Fields<'a>) -> Option<&'a [u8]> {
-    let stream = fields.get("stream")?.text().filter(|stream| matches!(*stream, b"stdout" | b"stderr"))?;
-    fields.mark(b"stream");
-    // The runtime's own time of the line says what the record's time says.
-    fields.mark(b"time");
-    Some(stream)
 }
 
 /// A pod's container and its stdout or stderr; for journald the unit, for syslog host and ident, else the tag. And the

@@ -11,6 +11,7 @@ pub mod chunk;
 pub mod envelope;
 pub mod fluent_bit;
 pub mod http;
+pub mod mapping;
 pub mod net;
 pub mod output;
 pub mod process;
