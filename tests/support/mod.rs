@@ -11,7 +11,6 @@ pub mod chunk;
 pub mod envelope;
 pub mod fluent_bit;
 pub mod http;
-pub mod mapping;
 pub mod net;
 pub mod output;
 pub mod process;

@@ -1,5 +1,6 @@
 //! What chunks become, without a host and without a network: the mapping, and a sink that keeps everything.
 
+use crate::support::chunk;
 use out_sentry::ledger::{Category, Outcome};
 use out_sentry::options;
 use out_sentry::record::identity::EventId;
@@ -55,7 +56,7 @@ impl Mapping {
     pub fn bodies(&mut self, bodies: &[Value]) -> Mapped {
         let first = NOW - Duration::from_secs(bodies.len() as u64);
         let records = bodies.iter().enumerate();
-        let records = records.map(|(n, body)| super::chunk::record(first + Duration::from_secs(n as u64), body));
+        let records = records.map(|(n, body)| chunk::record(first + Duration::from_secs(n as u64), body));
         self.map(&records.collect::<Vec<_>>().concat())
     }
 

@@ -1,11 +1,14 @@
 //! What a record becomes, item by item: each promise about severity, message, context, privacy and grouping.
 
+mod mapped;
+#[path = "../support/mod.rs"]
 mod support;
 
+use mapped::{Mapping, NOW, attribute};
 use out_sentry::ledger::{Category, Outcome};
 use serde_json::{Value, json};
 use std::time::Duration;
-use support::mapping::{Mapping, NOW, attribute};
+use support::chunk;
 
 fn one_log(options: &[(&str, &str)], body: Value) -> Value {
     let mapped = Mapping::new(options).bodies(&[body]);
@@ -240,7 +243,7 @@ fn nothing_private_is_sent() {
 #[test]
 fn breadcrumbs_are_the_lines_before_whatever_form_they_had() {
     let mut mapping = Mapping::new(&[("breadcrumbs", "3")]);
-    let at = |n: u64, line: &str| support::chunk::record(NOW - Duration::from_secs(100 - n), &json!({"log": line}));
+    let at = |n: u64, line: &str| chunk::record(NOW - Duration::from_secs(100 - n), &json!({"log": line}));
     mapping.map(&[at(1, "zero"), at(2, "plain")].concat());
     let lines = [
         at(3, "{\"msg\":\"in JSON\",\"level\":\"warn\"}"),
@@ -355,7 +358,7 @@ fn times_that_sentry_does_not_keep_become_now() {
         (NOW + Duration::from_secs(3_600), Some("1795525200.000000000")),
         (NOW - Duration::from_secs(86_400), None),
     ] {
-        let mapped = Mapping::new(&[]).map(&support::chunk::record(time, &json!({"log": "ERROR x"})));
+        let mapped = Mapping::new(&[]).map(&chunk::record(time, &json!({"log": "ERROR x"})));
         let sent = if original.is_some() { NOW } else { time };
         for item in [mapped.logs()[0], mapped.events()[0]] {
             assert_eq!(item["timestamp"].as_f64(), Some(sent.as_secs_f64()));
