@@ -13,6 +13,9 @@ const MAX_LINE: usize = 16 << 10;
 /// Most lines looked at for one trace.
 const MAX_WINDOW: usize = 2_048;
 
+/// Most empty lines between a line and the trace that it announces; Spring Boot's layout has one.
+const MAX_GAP: usize = 2;
+
 /// Lines looked at first.
 const SMALL_WINDOW: usize = 128;
 
@@ -37,8 +40,18 @@ pub(super) struct Line<'a> {
     pub text: Text<'a>,
     pub time: Timestamp,
     pub level: Level,
-    /// Whether the record says its level itself.
-    pub explicit: bool,
+    pub said: Said,
+}
+
+/// How a record says its level.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Said {
+    /// Not at all.
+    Nowhere,
+    /// At the head of its text.
+    InText,
+    /// In a field.
+    InField,
 }
 
 /// A line's message.
@@ -131,9 +144,14 @@ pub(super) fn span(lines: &[Line<'_>], at: usize, join: bool, announces: impl Fn
     if len > 1 {
         return len;
     }
-    // A line that could be an event by itself may announce the trace that follows it.
-    let following = if announces(&lines[at]) && at + 1 < lines.len() { extent(lines, at + 1) } else { 0 };
-    if following > 1 { following + 1 } else { 1 }
+    // A line that could be an event by itself may announce the trace that follows it, perhaps after an empty line.
+    if !announces(&lines[at]) {
+        return 1;
+    }
+    let is_empty = |line: &&Line<'_>| line.text().is_some_and(|text| text.trim().is_empty());
+    let next = at + 1 + lines[at + 1..].iter().take(MAX_GAP).take_while(is_empty).count();
+    let following = if next < lines.len() { extent(lines, next) } else { 0 };
+    if following > 1 { next - at + following } else { 1 }
 }
 
 /// How many lines the trace takes that begins here; 0 or 1 if none does.
@@ -270,7 +288,7 @@ mod tests {
             text: Text::Here(text),
             time: Timestamp { secs: n as u64 + 1, nanos: 0 },
             level: if text.starts_with("ERROR") { Level::Error } else { Level::Info },
-            explicit: text.starts_with("ERROR"),
+            said: if text.starts_with("ERROR") { Said::InText } else { Said::Nowhere },
         };
         texts.iter().enumerate().map(line).collect()
     }
@@ -302,6 +320,15 @@ mod tests {
             "request 3",
         ];
         assert_eq!(spans(&texts), [1, 7, 1, 1, 1]);
+    }
+
+    #[test]
+    fn an_empty_line_may_stand_between_a_trace_and_what_announces_it() {
+        let trace = ["java.io.IOException: reset", "\tat com.shop.Net.read(Net.java:7)"];
+        assert_eq!(spans(&["ERROR failed", "", trace[0], trace[1]]), [4]);
+        assert_eq!(spans(&["ERROR failed", "", "", "", trace[0], trace[1]]), [1, 1, 1, 1, 2]);
+        assert_eq!(spans(&["ERROR failed", "", "on"]), [1, 1, 1]);
+        assert_eq!(spans(&["ERROR failed", ""]), [1, 1]);
     }
 
     #[test]

@@ -32,7 +32,7 @@ use event::Circumstances;
 use fields::{Fields, Role};
 use identity::{EventId, StreamId};
 use kubernetes::Pods;
-use lines::{Aside, Crumbs, Line, Stream};
+use lines::{Aside, Crumbs, Line, Said, Stream};
 use read::{Buffers, Reader};
 pub use reason::Reason;
 use severity::Rules;
@@ -161,9 +161,9 @@ impl Mapper {
         } else {
             let threshold = view.pod.map_or(self.settings.event_level, |pod| pod.threshold(self.settings.event_level));
             let text = progress.aside.text(&view.message, record.raw);
-            let (level, explicit) = (view.level, view.explicit);
+            let (level, said) = (view.level, view.said);
             let group = group.map(|group| group.raw);
-            let line = Line { index, raw: record.raw, group, text, time: record.time, level, explicit };
+            let line = Line { index, raw: record.raw, group, text, time: record.time, level, said };
             progress.add(view.stream, threshold, line);
             self.write_log(&view, index, progress, sink);
         }
@@ -390,11 +390,14 @@ fn joined(lines: &[Line<'_>]) -> String {
     text
 }
 
-/// How bad an event is: what its lines say themselves, else what its trace says.
+/// How bad an event is: what a field of its lines says; else a crash is fatal, whatever words its lines begin with; else
+/// what the text says, or that there is a trace.
 fn level_of(lines: &[Line<'_>], trace: Option<&Trace<'_>>) -> Level {
-    let said = lines.iter().filter(|line| line.explicit).map(|line| line.level).max();
-    let shown = trace.map(|trace| if trace.fatal { Level::Fatal } else { Level::Error });
-    said.or(shown).or_else(|| lines.iter().map(|line| line.level).max()).unwrap_or(Level::Info)
+    let said = |how| lines.iter().filter(|line| line.said == how).map(|line| line.level).max();
+    let crash = trace.filter(|trace| trace.fatal).map(|_| Level::Fatal);
+    let shown = trace.map(|_| Level::Error);
+    let any = || lines.iter().map(|line| line.level).max();
+    said(Said::InField).or(crash).or(said(Said::InText)).or(shown).or_else(any).unwrap_or(Level::Info)
 }
 
 /// A function of the trace where the record names one, else of the record, so that a retry decides the same.

@@ -152,6 +152,10 @@ pub(super) fn io_stream<'a>(fields: &Fields<'a>) -> Option<&'a [u8]> {
     fields.get("stream")?.text().filter(|stream| matches!(*stream, b"stdout" | b"stderr"))
 }
 
+/// Where loggers that many use put a stack trace, looked at behind `stack_key`: pino and bunyan, Elastic's common schema,
+/// python-json-logger, structlog, Serilog.
+const WELL_KNOWN_STACKS: [&str; 6] = ["err.stack", "error.stack_trace", "exc_info", "exception", "Exception", "@x"];
+
 /// What the OpenTelemetry input knows about a record.
 pub(super) fn otlp(record: Record<'_>) -> Option<Seq<'_>> {
     record.metadata.get("otlp").and_then(|v| v.map())
@@ -164,7 +168,7 @@ fn keys(settings: &Mapping) -> Keys {
         (Role::Message, &settings.message_key),
         (Role::Level, &settings.level_key),
         (Role::Logger, &settings.logger_key),
-        (Role::Stack, &settings.stack_key),
+        (Role::Stack, &[settings.stack_key.as_slice(), &fixed(&WELL_KNOWN_STACKS)].concat()),
         (Role::Environment, &settings.environment_key),
         (Role::Release, &settings.release_key),
         (Role::ServerName, &settings.server_name_key),

@@ -3,11 +3,12 @@
 use super::fields::{Fields, Found, Role};
 use super::identity::{self, SpanId, StreamId, TraceId};
 use super::kubernetes::Pod;
+use super::lines::Said;
 use super::read::{Message, io_stream, otlp, rendered};
 use super::severity::{self, Rules};
 use super::sink::{FoundKeys, Origin};
 use super::{limit, trace};
-use crate::chunk::msgpack::Value;
+use crate::chunk::msgpack::{Seq, Value};
 use crate::chunk::{Record, Timestamp};
 use crate::level::Level;
 use crate::options::Mapping;
@@ -22,8 +23,7 @@ pub(super) struct View<'r, 'a> {
     /// When it happened by the record's own account, for decisions that must not depend on when it is read.
     pub record_time: Timestamp,
     pub level: Level,
-    /// Whether the record says its level itself.
-    pub explicit: bool,
+    pub said: Said,
     pub message: Cow<'a, [u8]>,
     pub trace_id: TraceId,
     /// Whether the record names its trace itself.
@@ -65,15 +65,7 @@ pub(super) fn view<'r, 'a>(
     let mut keys = FoundKeys { message: message_key, ..FoundKeys::default() };
     let is_stack = |found: &Found<'a>| found.value.text().is_some_and(|text| text.contains(&b'\n'));
     keys.stack = fields.candidates(Role::Stack).find(|found| is_stack(found)).map(|found| found.key);
-    let said = severity::severity(rules, fields, otlp(record), &message);
-    keys.level = said.and_then(|(_, key)| key);
-    keys.level_in_text = said.is_some_and(|(_, key)| key.is_none());
-    let said = said.map(|(level, _)| level);
-    let known = decided.or(said);
-    let shown = if known.is_none() { level_of_trace(&message, fields) } else { None };
-    keys.level_of_trace = shown.is_some();
-    let level = known.or(shown).unwrap_or(rules.default);
-    keys.severity = Some(level);
+    let (level, said) = level_of((rules, decided), otlp(record), &message, fields, &mut keys);
     let io_stream = io_stream(fields);
     let (stream, service) = stream_of(origin.tag, pod, io_stream, fields);
     let (time, original_time) = effective_time(record.time, origin.now);
@@ -94,7 +86,7 @@ pub(super) fn view<'r, 'a>(
         original_time,
         record_time: record.time,
         level,
-        explicit: said.is_some(),
+        said,
         message,
         trace_id,
         traced: trace_key.is_some(),
@@ -121,6 +113,31 @@ fn user_id<'a>(settings: &Mapping, fields: &mut Fields<'a>) -> Option<Cow<'a, st
         return None;
     }
     fields.take(Role::UserId, |found| scalar(found.value).map(Cow::Owned))
+}
+
+/// The level: what a field says; else what a crash is, whatever words begin its lines; else what the text says, or a trace.
+fn level_of<'a>(
+    (rules, decided): (&Rules, Option<Level>),
+    otlp: Option<Seq<'_>>,
+    message: &[u8],
+    fields: &mut Fields<'a>,
+    keys: &mut FoundKeys<'a>,
+) -> (Level, Said) {
+    let found = severity::severity(rules, fields, otlp, message);
+    keys.level = found.and_then(|(_, key)| key);
+    let said = match found {
+        Some((_, Some(_))) => Said::InField,
+        Some((_, None)) => Said::InText,
+        None => Said::Nowhere,
+    };
+    let shown = if decided.is_none() && said != Said::InField { level_of_trace(message, fields) } else { None };
+    let found = found.map(|(level, _)| level);
+    let crash = shown.filter(|level| *level == Level::Fatal);
+    keys.level_in_text = said == Said::InText && crash.is_none();
+    keys.level_of_trace = crash.is_some() || shown.is_some() && said == Said::Nowhere;
+    let level = decided.or(crash).or(found).or(shown).unwrap_or(rules.default);
+    keys.severity = Some(level);
+    (level, said)
 }
 
 /// A complete stack trace without a severity is an error.
