@@ -13,6 +13,7 @@ mod lines;
 mod log;
 mod message;
 mod parse;
+mod reason;
 mod scrub;
 mod severity;
 mod storm;
@@ -28,6 +29,7 @@ use fields::{Fields, Keys, Role};
 use identity::{EventId, SpanId, StreamId, TraceId};
 use kubernetes::{Pod, Pods};
 use lines::{Crumbs, Line, Stream};
+pub use reason::Reason;
 use severity::Rules;
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -53,6 +55,8 @@ pub trait Sink {
     fn end(&mut self, category: Category, record: u32, outcome: Outcome);
     /// Where a record's meaning was found; for those who explain, others need not care.
     fn found(&mut self, _record: u32, _keys: &FoundKeys<'_>) {}
+    /// Why the record is about to end without an item; for those who explain.
+    fn why(&mut self, _category: Category, _record: u32, _reason: Reason) {}
 }
 
 /// The fields that gave a record its meaning; none where the text itself or a default did.
@@ -66,8 +70,10 @@ pub struct FoundKeys<'a> {
     pub trace: Option<&'a [u8]>,
     /// The stack trace.
     pub stack: Option<&'a [u8]>,
-    /// Whether the severity was read from the text (`false` with no level key: the default).
+    /// Whether the severity was read from the text (`false` with no level key: from a stack trace, or the default).
     pub level_in_text: bool,
+    /// The severity, wherever it came from.
+    pub severity: Option<Level>,
 }
 
 /// Where a chunk's records come from and go to.
@@ -176,8 +182,9 @@ impl Mapper {
             match entry {
                 Entry::GroupStart(record) => group = Some(record),
                 Entry::GroupEnd => group = None,
-                Entry::Invalid(..) => {
+                Entry::Invalid(why, _) => {
                     for category in Category::ALL {
+                        sink.why(*category, index, Reason::Undecodable(why));
                         sink.end(*category, index, Outcome::Invalid);
                     }
                     index += 1;
@@ -214,6 +221,7 @@ impl Mapper {
         sink.found(index, &view.keys);
         if is_our_own(&view.message) {
             for category in Category::ALL {
+                sink.why(*category, index, Reason::OwnHost);
                 sink.end(*category, index, Outcome::Suppressed);
             }
         } else {
@@ -238,7 +246,9 @@ impl Mapper {
     }
 
     fn write_log(&self, view: &View<'_, '_>, index: u32, progress: &mut Progress<'_>, sink: &mut impl Sink) {
-        if self.settings.logs_level.is_none_or(|threshold| view.level < threshold) {
+        let threshold = self.settings.logs_level;
+        if threshold.is_none_or(|threshold| view.level < threshold) {
+            sink.why(Category::Log, index, Reason::Below { level: view.level, threshold });
             return sink.end(Category::Log, index, Outcome::Filtered);
         }
         let sequence = progress.sequence(view.time);
@@ -267,10 +277,16 @@ impl Mapper {
             if is_event(level) {
                 self.event(origin, stream, at, text.as_deref(), level, progress, sink);
             } else {
+                sink.why(Category::Event, members[0].index, Reason::Below { level, threshold: stream.threshold });
                 sink.end(Category::Event, members[0].index, Outcome::Filtered);
             }
             for member in &members[1..] {
-                let outcome = if is_event(level) { Outcome::Joined } else { Outcome::Filtered };
+                let (outcome, reason) = if is_event(level) {
+                    (Outcome::Joined, Reason::Joined { into: members[0].index })
+                } else {
+                    (Outcome::Filtered, Reason::Below { level, threshold: stream.threshold })
+                };
+                sink.why(Category::Event, member.index, reason);
                 sink.end(Category::Event, member.index, outcome);
             }
             at += len;
@@ -314,7 +330,10 @@ impl Mapper {
         }
         if !sink.again() {
             match decide(&mut self.storms, stream.id, &view, &mut about) {
-                Decision::HoldBack => return sink.end(Category::Event, line.index, Outcome::Suppressed),
+                Decision::HoldBack(reason) => {
+                    sink.why(Category::Event, line.index, reason);
+                    return sink.end(Category::Event, line.index, Outcome::Suppressed);
+                }
                 Decision::Send(held_back) => about.held_back = held_back,
             }
         }
@@ -417,6 +436,7 @@ impl Mapper {
         keys.level_in_text = said.is_some_and(|(_, key)| key.is_none());
         let said = said.map(|(level, _)| level);
         let level = decided.or(said).unwrap_or_else(|| level_of_trace(&message, fields).unwrap_or(self.rules.default));
+        keys.severity = Some(level);
         let io_stream = io_stream(fields);
         let stream = stream_of(origin.tag, pod, io_stream, fields);
         let (time, original_time) = effective_time(record.time, origin.now);
@@ -549,7 +569,7 @@ fn decide(storms: &mut Storms, stream: StreamId, view: &View<'_, '_>, about: &mu
     let time = view.record_time;
     if let Some(chain) = about.chain {
         if storms.is_repeat(stream, chain, time) {
-            return Decision::HoldBack;
+            return Decision::HoldBack(Reason::Repeat);
         }
     } else if view.pod.is_some() {
         about.other_errors = storms.is_one_too_many(about.workload, about.fingerprint, time);

@@ -2,6 +2,7 @@
 //! decides as the first reading did; bounded in memory.
 
 use super::identity::StreamId;
+use super::reason::Reason;
 use crate::chunk::Timestamp;
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -22,7 +23,7 @@ pub enum Decision {
     /// It is sent, and tells how many before it were held back.
     Send(u64),
     /// It is held back.
-    HoldBack,
+    HoldBack(Reason),
 }
 
 /// The memory of storms.
@@ -68,13 +69,13 @@ impl Storms {
     /// Decides about an event with this fingerprint.
     pub fn decide(&mut self, fingerprint: u64, time: Timestamp) -> Decision {
         let decision = self.burst(fingerprint, time.secs);
-        if decision == Decision::HoldBack || !self.exceeds_rate(time.secs) {
+        if matches!(decision, Decision::HoldBack(_)) || !self.exceeds_rate(time.secs) {
             return decision;
         }
         if let Some(storm) = self.fingerprints.get_mut(&fingerprint) {
             storm.held_back += 1;
         }
-        Decision::HoldBack
+        Decision::HoldBack(Reason::Rate)
     }
 
     fn burst(&mut self, fingerprint: u64, now: u64) -> Decision {
@@ -101,7 +102,7 @@ impl Storms {
         }
         if now < storm.next {
             storm.held_back += 1;
-            return Decision::HoldBack;
+            return Decision::HoldBack(Reason::Storm);
         }
         storm.pause = (storm.pause * 2).min(LONGEST);
         storm.next = now + storm.pause;
@@ -183,7 +184,7 @@ mod tests {
     fn another_fingerprint_is_another_storm_and_quiet_ends_one() {
         let mut storms = Storms::new(1, 0);
         assert_eq!(storms.decide(1, at(0)), Decision::Send(0));
-        assert_eq!(storms.decide(1, at(1)), Decision::HoldBack);
+        assert_eq!(storms.decide(1, at(1)), Decision::HoldBack(Reason::Storm));
         assert_eq!(storms.decide(2, at(1)), Decision::Send(0));
         assert_eq!(storms.decide(1, at(1_000)), Decision::Send(1));
     }
@@ -191,7 +192,7 @@ mod tests {
     #[test]
     fn the_rate_counts_all_fingerprints_together() {
         let mut storms = Storms::new(0, 3);
-        let sent = (0..10).filter(|n| storms.decide(*n, at(30)) != Decision::HoldBack).count();
+        let sent = (0..10).filter(|n| storms.decide(*n, at(30)) != Decision::HoldBack(Reason::Rate)).count();
         assert_eq!(sent, 3);
         assert_eq!(storms.decide(1, at(60)), Decision::Send(0));
     }

@@ -1,0 +1,31 @@
+//! Why a record became no item of its own.
+
+use crate::chunk::msgpack::Malformed;
+use crate::level::Level;
+
+/// What an outcome's name alone does not say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// Filtered: its level, or the level of the lines that it was joined with, is below the lowest that is sent.
+    Below {
+        /// Its level.
+        level: Level,
+        /// The lowest that is sent; `None`: the category is off.
+        threshold: Option<Level>,
+    },
+    /// Joined: it is a line of another record's event.
+    Joined {
+        /// That record.
+        into: u32,
+    },
+    /// Suppressed: the same exception came in the same stream within two seconds.
+    Repeat,
+    /// Suppressed: `storm_burst`.
+    Storm,
+    /// Suppressed: `event_rate`.
+    Rate,
+    /// Suppressed: a line of our own host about this output.
+    OwnHost,
+    /// Invalid: it cannot be decoded.
+    Undecodable(Malformed),
+}
