@@ -70,8 +70,10 @@ pub struct FoundKeys<'a> {
     pub trace: Option<&'a [u8]>,
     /// The stack trace.
     pub stack: Option<&'a [u8]>,
-    /// Whether the severity was read from the text (`false` with no level key: from a stack trace, or the default).
+    /// Whether the severity was read from the text.
     pub level_in_text: bool,
+    /// Whether it is that of a stack trace, for the record says none itself.
+    pub level_of_trace: bool,
     /// The severity, wherever it came from.
     pub severity: Option<Level>,
 }
@@ -430,12 +432,16 @@ impl Mapper {
         fields: &'r mut Fields<'a>,
     ) -> View<'r, 'a> {
         let mut keys = FoundKeys { message: message_key, ..FoundKeys::default() };
-        keys.stack = fields.candidates(Role::Stack).next().map(|found| found.key);
+        let is_stack = |found: &fields::Found<'a>| found.value.text().is_some_and(|text| text.contains(&b'\n'));
+        keys.stack = fields.candidates(Role::Stack).find(|found| is_stack(found)).map(|found| found.key);
         let said = severity::severity(&self.rules, fields, otlp(record), &message);
         keys.level = said.and_then(|(_, key)| key);
         keys.level_in_text = said.is_some_and(|(_, key)| key.is_none());
         let said = said.map(|(level, _)| level);
-        let level = decided.or(said).unwrap_or_else(|| level_of_trace(&message, fields).unwrap_or(self.rules.default));
+        let known = decided.or(said);
+        let shown = if known.is_none() { level_of_trace(&message, fields) } else { None };
+        keys.level_of_trace = shown.is_some();
+        let level = known.or(shown).unwrap_or(self.rules.default);
         keys.severity = Some(level);
         let io_stream = io_stream(fields);
         let stream = stream_of(origin.tag, pod, io_stream, fields);
