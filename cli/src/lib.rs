@@ -1,7 +1,11 @@
-//! The companion of the Sentry output: a host that ships files through the plugin's C ABI, and a Sentry that only listens.
+//! The companion of the Sentry output: a host that ships files through the plugin's C ABI, a Sentry that only listens, and
+//! the plugin's own mapping asked what it makes of a record.
 //!
 //! The binary is a thin shell around this library, so that tests can run the same receiver in-process.
 
+pub mod explain;
 pub mod host;
+mod input;
 pub mod receive;
 pub mod ship;
+mod terminal;

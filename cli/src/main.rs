@@ -1,4 +1,4 @@
-//! `flb-sentry`: see, ship and receive without a cluster and without an account.
+//! `flb-sentry`: explain, ship and receive without a cluster and without an account.
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -13,12 +13,14 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    Explain(flb_sentry::explain::Args),
     Receive(flb_sentry::receive::Args),
     Ship(flb_sentry::ship::Args),
 }
 
 fn main() -> ExitCode {
     match Cli::parse().command {
+        Command::Explain(args) => flb_sentry::explain::run(args),
         Command::Receive(args) => flb_sentry::receive::run(args),
         Command::Ship(args) => flb_sentry::ship::run(args),
     }

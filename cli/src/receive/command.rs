@@ -1,11 +1,12 @@
 //! `flb-sentry receive`.
 
 use super::forward::{Forwarder, Target};
-use super::print::{Format, line, printable};
+use super::print::{Format, line};
 use super::{GRAMMAR, Keep, Notice, Options, Receiver, Script, Totals};
+use crate::terminal::{in_colour, printable};
 use serde_json::json;
 use signal_hook::consts::{SIGINT, SIGTERM};
-use std::io::{self, IsTerminal, Read, Write};
+use std::io::{self, Read, Write};
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
@@ -66,7 +67,7 @@ fn listen(args: Args) -> Result<Totals, String> {
     let (mut wait, stop) = stop_signals().map_err(|error| format!("cannot wait for signals: {error}"))?;
     let format = match args.json {
         true => Format::Json,
-        false => Format::Human { colour: io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none() },
+        false => Format::Human { colour: in_colour() },
     };
     let forwarder = match args.forward {
         None => None,

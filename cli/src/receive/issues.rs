@@ -52,17 +52,17 @@ fn seen(event: &Value) -> f64 {
 }
 
 /// Level of an event; Sentry's default is `error`.
-pub(super) fn level(event: &Value) -> &str {
+pub(crate) fn level(event: &Value) -> &str {
     event.get("level").and_then(Value::as_str).unwrap_or("error")
 }
 
 /// Exceptions of an event: `{"values": [...]}` or the array alone, innermost cause first.
-pub(super) fn exceptions(event: &Value) -> &[Value] {
+pub(crate) fn exceptions(event: &Value) -> &[Value] {
     values(event.get("exception"))
 }
 
 /// Breadcrumbs of an event, oldest first.
-pub(super) fn breadcrumbs(event: &Value) -> &[Value] {
+pub(crate) fn breadcrumbs(event: &Value) -> &[Value] {
     values(event.get("breadcrumbs"))
 }
 
@@ -72,18 +72,18 @@ fn values(value: Option<&Value>) -> &[Value] {
 }
 
 /// Frames of an exception, the crashing one last.
-pub(super) fn frames(exception: &Value) -> &[Value] {
+pub(crate) fn frames(exception: &Value) -> &[Value] {
     exception.pointer("/stacktrace/frames").and_then(Value::as_array).map_or(&[], Vec::as_slice)
 }
 
 /// `Type: value`, or what there is of it.
-pub(super) fn exception_title(exception: &Value) -> String {
+pub(crate) fn exception_title(exception: &Value) -> String {
     let part = |name| exception.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
     [part("type"), part("value")].into_iter().flatten().collect::<Vec<_>>().join(": ")
 }
 
 /// First line of the outermost exception, else of the message.
-pub(super) fn title(event: &Value) -> String {
+pub(crate) fn title(event: &Value) -> String {
     let exception = exceptions(event).last().map(exception_title).filter(|title| !title.is_empty());
     let text = exception.or_else(|| message(event, ["/logentry/formatted", "/logentry/message"]));
     let line = text.as_deref().and_then(|text| text.lines().map(str::trim).find(|line| !line.is_empty()));
@@ -102,7 +102,7 @@ fn message(event: &Value, entries: [&str; 2]) -> Option<String> {
 }
 
 /// Tags as pairs, from an object or from pairs.
-pub(super) fn tags(event: &Value) -> Vec<(String, String)> {
+pub(crate) fn tags(event: &Value) -> Vec<(String, String)> {
     let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     match event.get("tags") {
         Some(Value::Object(tags)) => tags.iter().map(|(key, value)| (key.clone(), text(value))).collect(),

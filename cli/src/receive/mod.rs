@@ -25,13 +25,13 @@ mod findings;
 mod forward;
 mod gate;
 mod http;
-mod issues;
+pub(crate) mod issues;
 mod page;
 mod print;
 mod save;
 mod server;
 mod store;
-mod timestamp;
+pub(crate) mod timestamp;
 mod validate;
 
 pub use command::{Args, run};

@@ -2,6 +2,7 @@
 
 use super::store::{Accepted, ClientReport, Event, Log};
 use super::{issues, timestamp};
+use crate::terminal::{level, printable};
 use serde_json::{Value, json};
 
 /// How items are printed.
@@ -55,32 +56,6 @@ fn report_line(report: &ClientReport) -> String {
         format!("{} {}: {quantity}", text("reason"), text("category"))
     };
     format!("report {}", entries.iter().map(entry).collect::<Vec<_>>().join(", "))
-}
-
-/// The level, as wide as the longest one.
-fn level(level: &str, colour: bool) -> String {
-    let text = format!("{:<7}", printable(level));
-    let code = match level {
-        "fatal" | "error" => "31",
-        "warning" | "warn" => "33",
-        "info" => "36",
-        _ => "2",
-    };
-    if colour { format!("\x1b[{code}m{text}\x1b[0m") } else { text }
-}
-
-/// On one line, and unable to command the terminal: log lines are anybody's text.
-pub(super) fn printable(text: &str) -> String {
-    let mut line = String::with_capacity(text.len());
-    for c in text.chars() {
-        // Besides control characters, those that turn the direction of text around.
-        if c.is_control() || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}') {
-            line.extend(c.escape_default());
-        } else {
-            line.push(c);
-        }
-    }
-    line
 }
 
 #[cfg(test)]

@@ -1,13 +1,13 @@
 //! The reader: files in, chunks out.
 
-use super::chunk::{Chunk, ChunkFile, Packer, Unit};
+use super::chunk::{Chunk, Packer};
 use super::console::Console;
-use super::cri::{CriLine, Joined, Joiner};
-use super::input::{Format, Input};
-use super::kube::PodLog;
-use super::lines::{LONGEST_LINE, Lines};
 use super::queue::Queue;
-use super::record::{Kind, Kubernetes, Recorder};
+use crate::input::chunk_file::{ChunkFile, Unit};
+use crate::input::file::{Format, Input};
+use crate::input::kube::PodLog;
+use crate::input::line_file::{LineFile, Made};
+use crate::input::lines::{LONGEST_LINE, Lines};
 use std::io::{self, BufRead};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -95,7 +95,7 @@ impl Feeder {
     }
 
     fn chunk_file(&self, input: &Input, reader: Box<dyn BufRead + Send>) -> io::Result<bool> {
-        self.tag(input.plain_tag());
+        self.tag(input.tag());
         let mut file = ChunkFile::new(reader);
         while let Some(unit) = file.next()? {
             let wanted = match unit {
@@ -122,17 +122,12 @@ impl Feeder {
 
     fn line_file(&self, input: &Input, reader: Box<dyn BufRead + Send>) -> io::Result<bool> {
         let file_name = input.file_name();
-        let pod = PodLog::parse(&file_name);
-        self.tag(pod.map_or_else(|| input.plain_tag(), |_| format!("kube.var.log.containers.{file_name}")));
-        let recorder = Recorder::new(pod.map(|pod| self.kubernetes(pod)));
+        self.tag(input.tag());
+        let kubernetes = PodLog::parse(&file_name)
+            .map(|pod| pod.kubernetes(self.reading.kube_meta.as_deref(), |problem| self.console.say(problem)));
         let mut lines = Lines::new(reader);
-        let mut file = LineFile {
-            feeder: self,
-            kind: self.reading.format.lines(),
-            recorder,
-            joiner: Joiner::default(),
-            source_bytes: 0,
-        };
+        let records = LineFile::new(self.reading.format.lines(), kubernetes);
+        let mut file = Feed { feeder: self, records, source_bytes: 0 };
         let mut cut = false;
         while let Some(line) = lines.next()? {
             if line.cut && !std::mem::replace(&mut cut, true) {
@@ -144,19 +139,6 @@ impl Feeder {
             }
         }
         Ok(file.end())
-    }
-
-    fn kubernetes(&self, pod: PodLog<'_>) -> Kubernetes {
-        let described = self.reading.kube_meta.as_deref().map(|directory| pod.describe(directory));
-        let merge_log = described.is_some();
-        let description = described.and_then(|described| match described {
-            Ok(description) => Some(description),
-            Err(problem) => {
-                self.console.say(&format!("{problem}; records have the file name's fields only"));
-                None
-            }
-        });
-        Kubernetes { map: pod.map(description.as_ref()), merge_log }
     }
 
     fn tag(&self, own: String) {
@@ -191,59 +173,31 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A file of lines, while it is read.
-struct LineFile<'a> {
+/// A file of lines on its way into chunks.
+struct Feed<'a> {
     feeder: &'a Feeder,
-    /// Told by the first line that is not empty.
-    kind: Option<Kind>,
-    recorder: Recorder,
-    joiner: Joiner,
+    records: LineFile,
     /// Of lines that are not part of a record yet.
     source_bytes: u64,
 }
 
-impl LineFile<'_> {
+impl Feed<'_> {
     fn line(&mut self, text: &[u8], source_bytes: u64) -> bool {
         self.source_bytes += source_bytes;
-        if text.is_empty() {
-            return true;
-        }
-        match *self.kind.get_or_insert_with(|| Kind::of(text)) {
-            Kind::Cri => self.cri_line(text),
-            Kind::Json => self.json_line(text),
-            Kind::Text => self.text_line(text),
-        }
-    }
-
-    /// A line the runtime did not write is kept as it is, as the host's parser does.
-    fn cri_line(&mut self, text: &[u8]) -> bool {
-        match CriLine::parse(text) {
-            Some(line) => self.joiner.push(&line).is_none_or(|joined| self.joined(&joined)),
-            None => self.text_line(text),
-        }
-    }
-
-    fn json_line(&mut self, text: &[u8]) -> bool {
-        let source_bytes = std::mem::take(&mut self.source_bytes);
-        match self.recorder.json(text) {
-            Some(record) => self.feeder.add(record, 1, source_bytes),
-            None => self.feeder.add(self.recorder.text(text), 1, source_bytes),
-        }
-    }
-
-    fn text_line(&mut self, text: &[u8]) -> bool {
-        let source_bytes = std::mem::take(&mut self.source_bytes);
-        self.feeder.add(self.recorder.text(text), 1, source_bytes)
-    }
-
-    fn joined(&mut self, line: &Joined) -> bool {
-        let source_bytes = std::mem::take(&mut self.source_bytes);
-        self.feeder.add(self.recorder.cri(line), 1, source_bytes)
+        let record = match self.records.line(text) {
+            Made::Record(record) => record,
+            Made::NoObject => self.records.text(text),
+            Made::Nothing => return true,
+        };
+        self.feeder.add(record, 1, std::mem::take(&mut self.source_bytes))
     }
 
     fn end(mut self) -> bool {
-        let rest: Vec<_> = self.joiner.rest().collect();
-        rest.iter().all(|joined| self.joined(joined))
+        let rest = self.records.rest();
+        rest.iter().all(|line| {
+            let source_bytes = std::mem::take(&mut self.source_bytes);
+            self.feeder.add(self.records.joined(line), 1, source_bytes)
+        })
     }
 }
 

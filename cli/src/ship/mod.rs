@@ -1,9 +1,9 @@
 //! `flb-sentry ship`: feeds files to the plugin through its C ABI, as the host would.
 //!
 //! ```text
-//! input -> lines/cri/kube -> record -> encode -> chunk ==queue==> engine -> host::Instance
-//!          (or chunk files as they are)                  retries, tally        | exit
-//!                                                                report <- ledger
+//! input::* -> feed -> chunk ==queue==> engine -> host::Instance
+//!                            retries, tally        | exit
+//!                                    report <- ledger
 //! ```
 //!
 //! One thread reads, the engine thread makes the instance, flushes and ends it (with `--workers`, they flush), and the main
@@ -11,26 +11,19 @@
 
 mod chunk;
 mod console;
-mod cri;
-mod encode;
 mod engine;
 mod feed;
-mod input;
-mod kube;
 mod ledger;
-mod lines;
 mod locate;
 mod queue;
-mod record;
 mod report;
-mod time;
 
-pub use input::Format;
+pub use crate::input::file::Format;
 
 use crate::host::{Generation, Level, Plugin, format_line};
+use crate::input::file::Input;
 use console::Console;
 use feed::{Feeder, Reading};
-use input::Input;
 use ledger::Ledger;
 use queue::{Backoff, Queue};
 use report::Report;
@@ -95,7 +88,8 @@ pub struct Args {
     files: Vec<PathBuf>,
 }
 
-fn key_value(text: &str) -> Result<(String, String), String> {
+/// Reads `KEY=VALUE`.
+pub(crate) fn key_value(text: &str) -> Result<(String, String), String> {
     let (key, value) = text.split_once('=').ok_or("expected KEY=VALUE")?;
     if key.trim().is_empty() {
         Err("expected a key before the `=`".into())

@@ -4,16 +4,16 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Seconds and nanoseconds since 1970, as MessagePack's event time has them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Time {
-    pub(super) seconds: u32,
-    pub(super) nanos: u32,
+pub(crate) struct Time {
+    pub(crate) seconds: u32,
+    pub(crate) nanos: u32,
 }
 
 /// From here on the host takes the seconds for group markers.
 const LAST_SECOND: i64 = 0xFFFF_FFFD;
 
 impl Time {
-    pub(super) fn now() -> Self {
+    pub(crate) fn now() -> Self {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Self { seconds: since.as_secs().min(LAST_SECOND as u64) as u32, nanos: since.subsec_nanos() }
     }
@@ -23,7 +23,7 @@ impl Time {
     }
 
     /// Reads RFC 3339, also with a space for the `T`, a comma for the point, and no offset, which means UTC.
-    pub(super) fn parse(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         let (date, rest) = text.split_at_checked(10)?;
         let (clock, rest) = rest.split_at_checked(9)?;
         let days = day_of(date.as_bytes())?;
@@ -33,7 +33,7 @@ impl Time {
     }
 
     /// Reads a number since 1970, in seconds, milliseconds, microseconds or nanoseconds: its size tells which.
-    pub(super) fn from_number(text: &str) -> Option<Self> {
+    pub(crate) fn from_number(text: &str) -> Option<Self> {
         if let Ok(whole) = text.parse::<u64>() {
             let scale = [(100_000_000_000, 1_000_000_000), (100_000_000_000_000, 1_000_000), (u64::MAX / 100, 1000)];
             let nanos_each = scale.iter().find(|(below, _)| whole < *below).map_or(1, |(_, each)| *each);

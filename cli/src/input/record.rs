@@ -6,37 +6,38 @@ use super::time::Time;
 use std::borrow::Cow;
 
 /// What the kubernetes filter adds to the records of one file.
-pub(super) struct Kubernetes {
+#[derive(Clone)]
+pub(crate) struct Kubernetes {
     /// The packed `kubernetes` map.
-    pub(super) map: Vec<u8>,
+    pub(crate) map: Vec<u8>,
     /// Whether a JSON object in `log` becomes fields (`Merge_Log`).
-    pub(super) merge_log: bool,
+    pub(crate) merge_log: bool,
 }
 
 /// Where a JSON line may have its time, in this order.
 const TIME_KEYS: [&str; 4] = ["time", "timestamp", "@timestamp", "ts"];
 
 /// Makes the records of one file, in one buffer.
-pub(super) struct Recorder {
+pub(crate) struct Recorder {
     kubernetes: Option<Kubernetes>,
     body: Body,
     record: Vec<u8>,
 }
 
 impl Recorder {
-    pub(super) fn new(kubernetes: Option<Kubernetes>) -> Self {
+    pub(crate) fn new(kubernetes: Option<Kubernetes>) -> Self {
         Self { kubernetes, body: Body::default(), record: Vec::new() }
     }
 
     /// A line of any kind: `{"log": line}`.
-    pub(super) fn text(&mut self, line: &[u8]) -> &[u8] {
+    pub(crate) fn text(&mut self, line: &[u8]) -> &[u8] {
         self.body.clear();
         self.body.text("log", line);
         self.finish(Some(line), None)
     }
 
     /// A JSON object's own fields; `None` if the line is not one.
-    pub(super) fn json(&mut self, line: &[u8]) -> Option<&[u8]> {
+    pub(crate) fn json(&mut self, line: &[u8]) -> Option<&[u8]> {
         let line = std::str::from_utf8(line).ok()?;
         self.body.clear();
         let mut times = [None; 4];
@@ -52,7 +53,7 @@ impl Recorder {
     }
 
     /// A line of a container, joined.
-    pub(super) fn cri(&mut self, line: &Joined) -> &[u8] {
+    pub(crate) fn cri(&mut self, line: &Joined) -> &[u8] {
         self.body.clear();
         self.body.text("time", line.time.as_bytes());
         self.body.text("stream", line.stream.name().as_bytes());
@@ -84,7 +85,7 @@ fn string_in(json: &str) -> Option<Cow<'_, str>> {
 
 /// What a line of text is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     Cri,
     Json,
     Text,
@@ -92,7 +93,7 @@ pub(super) enum Kind {
 
 impl Kind {
     /// Judged by one line.
-    pub(super) fn of(line: &[u8]) -> Self {
+    pub(crate) fn of(line: &[u8]) -> Self {
         let json = || std::str::from_utf8(line).is_ok_and(|line| Body::default().object(line, |_, _| {}));
         if CriLine::parse(line).is_some() {
             Self::Cri

@@ -1,5 +1,6 @@
 //! The files to read, and what is in them.
 
+use super::kube::PodLog;
 use super::record::Kind;
 use clap::ValueEnum;
 use std::fs::File;
@@ -24,7 +25,7 @@ pub enum Format {
 
 impl Format {
     /// The kind of lines, where it is given.
-    pub(super) fn lines(self) -> Option<Kind> {
+    pub(crate) fn lines(self) -> Option<Kind> {
         match self {
             Self::Cri => Some(Kind::Cri),
             Self::Json => Some(Kind::Json),
@@ -36,15 +37,15 @@ impl Format {
 
 /// One argument of the command.
 #[derive(Clone, Debug)]
-pub(super) struct Input {
+pub(crate) struct Input {
     path: PathBuf,
     /// Bytes; `None` where nobody can know.
-    pub(super) size: Option<u64>,
+    pub(crate) size: Option<u64>,
 }
 
 impl Input {
     /// Looks whether it can be read, so that nothing is sent if one of many cannot.
-    pub(super) fn check(path: &Path) -> io::Result<Self> {
+    pub(crate) fn check(path: &Path) -> io::Result<Self> {
         let input = Self { path: path.to_owned(), size: None };
         if input.is_stdin() {
             return Ok(input);
@@ -56,27 +57,37 @@ impl Input {
         Ok(Self { size: metadata.is_file().then_some(metadata.len()), ..input })
     }
 
-    pub(super) fn is_stdin(&self) -> bool {
+    pub(crate) fn is_stdin(&self) -> bool {
         self.path == Path::new("-")
     }
 
     /// For messages.
-    pub(super) fn name(&self) -> String {
+    pub(crate) fn name(&self) -> String {
         if self.is_stdin() { "standard input".to_owned() } else { self.path.display().to_string() }
     }
 
-    pub(super) fn file_name(&self) -> String {
+    pub(crate) fn file_name(&self) -> String {
         self.path.file_name().unwrap_or_default().to_string_lossy().into_owned()
     }
 
     /// `ship.` and the file's name without what comes after its last dot.
-    pub(super) fn plain_tag(&self) -> String {
+    fn plain_tag(&self) -> String {
         let stem =
             if self.is_stdin() { "stdin".into() } else { self.path.file_stem().unwrap_or_default().to_string_lossy() };
         format!("ship.{stem}")
     }
 
-    pub(super) fn open(&self) -> io::Result<Box<dyn BufRead + Send>> {
+    /// The tag of its records where the user gives none: of a container's log the one that the host's tail input would
+    /// give it.
+    pub(crate) fn tag(&self) -> String {
+        let file_name = self.file_name();
+        match PodLog::parse(&file_name) {
+            Some(_) => format!("kube.var.log.containers.{file_name}"),
+            None => self.plain_tag(),
+        }
+    }
+
+    pub(crate) fn open(&self) -> io::Result<Box<dyn BufRead + Send>> {
         const BUFFER: usize = 256 << 10;
         if self.is_stdin() {
             return Ok(Box::new(BufReader::with_capacity(BUFFER, io::stdin())));
@@ -85,7 +96,7 @@ impl Input {
     }
 
     /// Whether it holds MessagePack: by its name, or by a first byte with which no text begins.
-    pub(super) fn is_chunk(&self, reader: &mut dyn BufRead) -> io::Result<bool> {
+    pub(crate) fn is_chunk(&self, reader: &mut dyn BufRead) -> io::Result<bool> {
         if self.path.extension().is_some_and(|extension| extension == "msgpack") {
             return Ok(true);
         }
@@ -95,7 +106,7 @@ impl Input {
             [0x28, 0xb5, 0x2f, 0xfd, ..] => "zstdcat",
             _ => return Ok(matches!(head, [0x92 | 0xdc | 0xdd, ..])),
         };
-        let problem = format!("is compressed: unpack it first, as in `{packer} FILE | flb-sentry ship -`");
+        let problem = format!("is compressed: unpack it first, as in `{packer} FILE | flb-sentry ... -`");
         Err(io::Error::new(io::ErrorKind::InvalidData, problem))
     }
 }

@@ -13,25 +13,25 @@ fn written<T, E>(result: Result<T, E>) {
 
 /// The body of a record: entries in the order they were added, the same key as often as it came.
 #[derive(Default)]
-pub(super) struct Body {
+pub(crate) struct Body {
     entries: u32,
     bytes: Vec<u8>,
 }
 
 impl Body {
-    pub(super) fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         self.entries = 0;
         self.bytes.clear();
     }
 
     /// A string, which need not be UTF-8: the host passes on what the application wrote.
-    pub(super) fn text(&mut self, key: &str, value: &[u8]) {
+    pub(crate) fn text(&mut self, key: &str, value: &[u8]) {
         self.key(key);
         string(&mut self.bytes, value);
     }
 
     /// A value that is MessagePack already.
-    pub(super) fn packed(&mut self, key: &str, value: &[u8]) {
+    pub(crate) fn packed(&mut self, key: &str, value: &[u8]) {
         self.key(key);
         self.bytes.extend_from_slice(value);
     }
@@ -42,7 +42,7 @@ impl Body {
     }
 
     /// Adds the entries of a JSON object, showing each to `each` first. False, and nothing added, for anything else.
-    pub(super) fn object(&mut self, json: &str, mut each: impl FnMut(&str, &RawValue)) -> bool {
+    pub(crate) fn object(&mut self, json: &str, mut each: impl FnMut(&str, &RawValue)) -> bool {
         let (entries, length) = (self.entries, self.bytes.len());
         // Most lines are no JSON: this keeps them from costing an error value each.
         let complete = json.trim_ascii_start().starts_with('{')
@@ -59,7 +59,7 @@ impl Body {
     }
 
     /// Writes the whole record.
-    pub(super) fn record(&self, time: Time, out: &mut Vec<u8>) {
+    pub(crate) fn record(&self, time: Time, out: &mut Vec<u8>) {
         written(encode::write_array_len(out, 2));
         written(encode::write_array_len(out, 2));
         written(encode::write_ext_meta(out, 8, 0));
@@ -71,7 +71,7 @@ impl Body {
     }
 
     /// Writes the entries alone, as a map.
-    pub(super) fn map(&self) -> Vec<u8> {
+    pub(crate) fn map(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(self.bytes.len() + 5);
         written(encode::write_map_len(&mut out, self.entries));
         out.extend_from_slice(&self.bytes);
@@ -85,7 +85,7 @@ fn string(out: &mut Vec<u8>, value: &[u8]) {
 }
 
 /// Packs one JSON value. One nested deeper than the parser goes stays text.
-pub(super) fn json_value(out: &mut Vec<u8>, json: &str) {
+pub(crate) fn json_value(out: &mut Vec<u8>, json: &str) {
     let start = out.len();
     if Pack(out).deserialize(&mut serde_json::Deserializer::from_str(json)).is_err() {
         out.truncate(start);

@@ -4,23 +4,23 @@ use super::lines::LONGEST_LINE;
 
 /// One line of a CRI file.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct CriLine<'a> {
-    pub(super) time: &'a str,
-    pub(super) stream: Stream,
+pub(crate) struct CriLine<'a> {
+    pub(crate) time: &'a str,
+    pub(crate) stream: Stream,
     /// `P`: the text goes on with the stream's next line.
-    pub(super) partial: bool,
-    pub(super) text: &'a [u8],
+    pub(crate) partial: bool,
+    pub(crate) text: &'a [u8],
 }
 
 /// Where the container wrote it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Stream {
+pub(crate) enum Stream {
     Stdout,
     Stderr,
 }
 
 impl Stream {
-    pub(super) fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Stdout => "stdout",
             Self::Stderr => "stderr",
@@ -30,7 +30,7 @@ impl Stream {
 
 impl<'a> CriLine<'a> {
     /// Reads a line; `None` if a runtime did not write it.
-    pub(super) fn parse(line: &'a [u8]) -> Option<Self> {
+    pub(crate) fn parse(line: &'a [u8]) -> Option<Self> {
         let mut parts = line.splitn(4, |byte| *byte == b' ');
         let time = std::str::from_utf8(parts.next()?).ok().filter(|time| looks_like_a_time(time))?;
         let stream = match parts.next()? {
@@ -54,11 +54,11 @@ fn looks_like_a_time(text: &str) -> bool {
 
 /// A joined line: the time and the flag of its first part, as the host's `multiline.parser cri` leaves them.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Joined {
-    pub(super) time: String,
-    pub(super) stream: Stream,
-    pub(super) partial: bool,
-    pub(super) text: Vec<u8>,
+pub(crate) struct Joined {
+    pub(crate) time: String,
+    pub(crate) stream: Stream,
+    pub(crate) partial: bool,
+    pub(crate) text: Vec<u8>,
 }
 
 impl Joined {
@@ -69,13 +69,13 @@ impl Joined {
 
 /// Joins the parts of long lines, for each stream on its own.
 #[derive(Default)]
-pub(super) struct Joiner {
+pub(crate) struct Joiner {
     waiting: [Option<Joined>; 2],
 }
 
 impl Joiner {
     /// Takes a line and gives it back joined once its last part is there, or when it grows beyond all bounds.
-    pub(super) fn push(&mut self, line: &CriLine<'_>) -> Option<Joined> {
+    pub(crate) fn push(&mut self, line: &CriLine<'_>) -> Option<Joined> {
         let slot = &mut self.waiting[line.stream as usize];
         match slot {
             Some(joined) => joined.text.extend_from_slice(line.text),
@@ -86,7 +86,7 @@ impl Joiner {
     }
 
     /// What still waits for its last part, at the end of the file.
-    pub(super) fn rest(&mut self) -> impl Iterator<Item = Joined> {
+    pub(crate) fn rest(&mut self) -> impl Iterator<Item = Joined> {
         std::mem::take(&mut self.waiting).into_iter().flatten()
     }
 }

@@ -1,21 +1,22 @@
 //! What the host's kubernetes filter adds to a record, from a log file's name and, if there is one, the pod's description.
 
 use super::encode::{Body, json_value};
+use super::record::Kubernetes;
 use serde_json::Value;
 use std::path::Path;
 
 /// The parts of `<pod>_<namespace>_<container>-<container id>.log`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct PodLog<'a> {
-    pub(super) pod: &'a str,
-    pub(super) namespace: &'a str,
-    pub(super) container: &'a str,
-    pub(super) id: &'a str,
+pub(crate) struct PodLog<'a> {
+    pub(crate) pod: &'a str,
+    pub(crate) namespace: &'a str,
+    pub(crate) container: &'a str,
+    pub(crate) id: &'a str,
 }
 
 impl<'a> PodLog<'a> {
     /// Reads a file name; `None` if it is not one of a container's log.
-    pub(super) fn parse(file_name: &'a str) -> Option<Self> {
+    pub(crate) fn parse(file_name: &'a str) -> Option<Self> {
         let stem = file_name.strip_suffix(".log")?;
         let (names, id) = stem.split_at_checked(stem.len().checked_sub(64)?)?;
         let mut parts = names.strip_suffix('-')?.splitn(3, '_');
@@ -25,18 +26,32 @@ impl<'a> PodLog<'a> {
         (hex && named).then_some(Self { pod, namespace, container, id })
     }
 
+    /// What the filter adds to this log's records; `directory` is where pods are described, `say` is told what is missing.
+    pub(crate) fn kubernetes(&self, directory: Option<&Path>, say: impl FnOnce(&str)) -> Kubernetes {
+        let described = directory.map(|directory| self.describe(directory));
+        let merge_log = described.is_some();
+        let description = described.and_then(|described| match described {
+            Ok(description) => Some(description),
+            Err(problem) => {
+                say(&format!("{problem}; records have the file name's fields only"));
+                None
+            }
+        });
+        Kubernetes { map: self.map(description.as_ref()), merge_log }
+    }
+
     /// The pod as the API server describes it, from `<namespace>_<pod>.meta` in this directory.
     ///
     /// # Errors
     /// Why it cannot be read, in words for the user.
-    pub(super) fn describe(&self, directory: &Path) -> Result<Value, String> {
+    fn describe(&self, directory: &Path) -> Result<Value, String> {
         let path = directory.join(format!("{}_{}.meta", self.namespace, self.pod));
         let text = std::fs::read(&path).map_err(|error| format!("{}: {error}", path.display()))?;
         serde_json::from_slice(&text).map_err(|error| format!("{}: expected the pod's JSON: {error}", path.display()))
     }
 
     /// The `kubernetes` map of each record, in the order in which the filter packs it.
-    pub(super) fn map(&self, pod: Option<&Value>) -> Vec<u8> {
+    fn map(&self, pod: Option<&Value>) -> Vec<u8> {
         let pod = pod.unwrap_or(&Value::Null);
         let status = self.container_in(pod, "/status", ["containerStatuses", "initContainerStatuses"]);
         let image = [self.container_in(pod, "/spec", ["containers", "initContainers"]), status];

@@ -3,31 +3,31 @@
 use std::io::{self, BufRead, Read};
 
 /// The longest line that is kept whole.
-pub(super) const LONGEST_LINE: usize = 10_000_000;
+pub(crate) const LONGEST_LINE: usize = 10_000_000;
 
 /// One line without its end.
-pub(super) struct Line<'a> {
-    pub(super) text: &'a [u8],
+pub(crate) struct Line<'a> {
+    pub(crate) text: &'a [u8],
     /// Bytes of the file it took, its end and what was cut off included.
-    pub(super) source_bytes: u64,
+    pub(crate) source_bytes: u64,
     /// Whether it was longer than [`LONGEST_LINE`].
-    pub(super) cut: bool,
+    pub(crate) cut: bool,
 }
 
 /// Reads line after line into one buffer.
-pub(super) struct Lines<R> {
+pub(crate) struct Lines<R> {
     reader: R,
     buffer: Vec<u8>,
     longest: usize,
 }
 
 impl<R: BufRead> Lines<R> {
-    pub(super) fn new(reader: R) -> Self {
+    pub(crate) fn new(reader: R) -> Self {
         Self { reader, buffer: Vec::new(), longest: LONGEST_LINE }
     }
 
     /// The next line; `None` at the end of the file.
-    pub(super) fn next(&mut self) -> io::Result<Option<Line<'_>>> {
+    pub(crate) fn next(&mut self) -> io::Result<Option<Line<'_>>> {
         self.buffer.clear();
         let mut source_bytes = self.read(self.longest)?;
         if source_bytes == 0 {

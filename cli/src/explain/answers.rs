@@ -1,0 +1,206 @@
+//! What the mapping answers about a chunk, kept until all of it is there.
+
+use out_sentry::ledger::{Category, Outcome};
+use out_sentry::level::Level;
+use out_sentry::record::identity::EventId;
+use out_sentry::record::{FoundKeys, Reason, Sink};
+use std::collections::HashMap;
+use std::ops::Range;
+
+/// The answers for the records from `first` on.
+pub(super) struct Answers {
+    first: u32,
+    /// Where the chunk begins in its file, in bytes.
+    pub(super) offset: u64,
+    payloads: Vec<u8>,
+    opened: usize,
+    records: Vec<Answer>,
+    /// The records whose lines are part of this one's event.
+    members: HashMap<u32, Vec<u32>>,
+}
+
+/// What is known of one record.
+#[derive(Clone, Default)]
+struct Answer {
+    keys: Keys,
+    ends: [End; 2],
+}
+
+/// How a record ended in a category; no outcome would be a defect.
+#[derive(Clone, Default)]
+pub(super) struct End {
+    pub(super) outcome: Option<Outcome>,
+    pub(super) reason: Option<Reason>,
+    payload: Range<usize>,
+}
+
+/// The fields that gave a record its meaning.
+#[derive(Clone, Default)]
+pub(super) struct Keys {
+    pub(super) message: Option<String>,
+    pub(super) level: Option<String>,
+    pub(super) trace: Option<String>,
+    pub(super) stack: Option<String>,
+    pub(super) level_from: LevelFrom,
+    severity: Option<Level>,
+}
+
+/// Where a level came from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum LevelFrom {
+    /// A field.
+    Key,
+    /// The message's head.
+    Text,
+    /// A stack trace, for nothing else said it.
+    Trace,
+    /// `default_level`
+    #[default]
+    Default,
+}
+
+impl LevelFrom {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Key => "key",
+            Self::Text => "text",
+            Self::Trace => "stack trace",
+            Self::Default => "default",
+        }
+    }
+}
+
+impl Answers {
+    pub(super) fn new(first: u32, offset: u64) -> Self {
+        Self { first, offset, payloads: Vec::new(), opened: 0, records: Vec::new(), members: HashMap::new() }
+    }
+
+    /// The numbers of the records, from 0.
+    pub(super) fn numbers(&self) -> Range<u32> {
+        self.first..self.first + self.records.len() as u32
+    }
+
+    pub(super) fn end(&self, category: Category, record: u32) -> &End {
+        &self.records[self.place(record)].ends[category as usize]
+    }
+
+    /// The item's JSON, if it became one.
+    pub(super) fn payload(&self, end: &End) -> Option<&[u8]> {
+        (end.outcome == Some(Outcome::Accepted)).then(|| &self.payloads[end.payload.clone()])
+    }
+
+    /// Whose lines are part of this record's event, besides its own.
+    pub(super) fn members(&self, record: u32) -> &[u32] {
+        self.members.get(&record).map_or(&[], Vec::as_slice)
+    }
+
+    /// The keys of an item: an event of several lines has the level that one of them says, else that of their trace.
+    pub(super) fn keys(&self, category: Category, record: u32) -> Keys {
+        let own = &self.records[self.place(record)].keys;
+        let members = self.members(record);
+        if category == Category::Log || members.is_empty() {
+            return own.clone();
+        }
+        let all = std::iter::once(&record).chain(members).map(|member| &self.records[self.place(*member)].keys);
+        let said = all.filter(|keys| matches!(keys.level_from, LevelFrom::Key | LevelFrom::Text));
+        // The worst one counts, and of equals the first.
+        let worst = said.reduce(|worst, keys| if keys.severity > worst.severity { keys } else { worst });
+        let (level, level_from) = worst.map_or((None, LevelFrom::Trace), |keys| (keys.level.clone(), keys.level_from));
+        Keys { level, level_from, ..own.clone() }
+    }
+
+    /// Whether there were bytes that are no record.
+    pub(super) fn undecodable(&self) -> bool {
+        let mut ends = self.records.iter().map(|answer| &answer.ends[0]);
+        ends.any(|end| matches!(end.reason, Some(Reason::Undecodable(_))))
+    }
+
+    fn place(&self, record: u32) -> usize {
+        (record - self.first) as usize
+    }
+
+    fn answer(&mut self, record: u32) -> &mut Answer {
+        let place = self.place(record);
+        if self.records.len() <= place {
+            self.records.resize(place + 1, Answer::default());
+        }
+        &mut self.records[place]
+    }
+}
+
+impl Sink for Answers {
+    fn again(&self) -> bool {
+        false
+    }
+
+    fn open(&mut self, _category: Category, _record: u32) -> Option<&mut Vec<u8>> {
+        self.opened = self.payloads.len();
+        Some(&mut self.payloads)
+    }
+
+    fn close(&mut self, category: Category, record: u32, _event_id: Option<EventId>) {
+        let payload = self.opened..self.payloads.len();
+        let end = &mut self.answer(record).ends[category as usize];
+        (end.outcome, end.payload) = (Some(Outcome::Accepted), payload);
+    }
+
+    fn end(&mut self, category: Category, record: u32, outcome: Outcome) {
+        self.answer(record).ends[category as usize].outcome = Some(outcome);
+    }
+
+    fn found(&mut self, record: u32, found: &FoundKeys<'_>) {
+        let text = |key: Option<&[u8]>| key.map(|key| String::from_utf8_lossy(key).into_owned());
+        let level_from = match (found.level, found.level_in_text, found.level_of_trace) {
+            (Some(_), ..) => LevelFrom::Key,
+            (None, true, _) => LevelFrom::Text,
+            (None, false, true) => LevelFrom::Trace,
+            (None, false, false) => LevelFrom::Default,
+        };
+        self.answer(record).keys = Keys {
+            message: text(found.message),
+            level: text(found.level),
+            trace: text(found.trace),
+            stack: text(found.stack),
+            level_from,
+            severity: found.severity,
+        };
+    }
+
+    fn why(&mut self, category: Category, record: u32, reason: Reason) {
+        if let Reason::Joined { into } = reason {
+            self.members.entry(into).or_default().push(record);
+        }
+        self.answer(record).ends[category as usize].reason = Some(reason);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found<'a>(level: Option<&'a [u8]>, in_text: bool, severity: Level) -> FoundKeys<'a> {
+        FoundKeys { level, level_in_text: in_text, severity: Some(severity), ..FoundKeys::default() }
+    }
+
+    #[test]
+    fn an_event_of_several_lines_has_the_worst_level_that_one_says_or_that_of_its_trace() {
+        let level = |lines: &[FoundKeys<'_>]| {
+            let mut answers = Answers::new(7, 0);
+            for (line, found) in lines.iter().enumerate() {
+                answers.found(7 + line as u32, found);
+                if line > 0 {
+                    answers.why(Category::Event, 7 + line as u32, Reason::Joined { into: 7 });
+                }
+            }
+            let keys = answers.keys(Category::Event, 7);
+            (keys.level, keys.level_from)
+        };
+        let nothing = found(None, false, Level::Info);
+        assert_eq!(level(&[nothing]), (None, LevelFrom::Default));
+        assert_eq!(level(&[nothing, nothing]), (None, LevelFrom::Trace));
+        assert_eq!(level(&[nothing, found(None, true, Level::Warn)]), (None, LevelFrom::Text));
+        let key = |key, level| found(Some(key), false, level);
+        let lines = [key(b"a", Level::Warn), nothing, key(b"b", Level::Error), key(b"c", Level::Error)];
+        assert_eq!(level(&lines), (Some("b".to_owned()), LevelFrom::Key));
+    }
+}

@@ -1,0 +1,62 @@
+//! Outcomes in words.
+
+use super::answers::{Answers, End, Keys};
+use out_sentry::ledger::{Category, Outcome};
+use out_sentry::level::Level;
+use out_sentry::options::Mapping;
+use out_sentry::record::Reason;
+
+/// Why a record became no item of its own; nothing for one that did.
+pub(super) fn text(
+    category: Category,
+    end: &End,
+    keys: &Keys,
+    answers: &Answers,
+    settings: &Mapping,
+) -> Option<String> {
+    Some(match (end.outcome, end.reason) {
+        (Some(Outcome::Accepted), _) => return None,
+        (_, Some(Reason::Below { level, threshold })) => below(category, level, threshold, settings),
+        (_, Some(Reason::Joined { into })) => format!("a line of the event of record {}", into + 1),
+        (_, Some(Reason::Repeat)) => {
+            "the same exception came in the same stream within 2 s, as when it is logged again on its way up".to_owned()
+        }
+        (_, Some(Reason::Storm)) => format!(
+            "storm_burst {}: so many events of this fingerprint were sent at once; now one per interval, from 1 minute \
+             doubling to 1 hour",
+            settings.storm_burst
+        ),
+        (_, Some(Reason::Rate)) => {
+            format!("event_rate {}: so many events were sent in this minute", settings.event_rate)
+        }
+        (_, Some(Reason::OwnHost)) => {
+            "a line of the host's own log about this output, which would make more of them".to_owned()
+        }
+        (_, Some(Reason::Undecodable(why))) => {
+            format!("expected {} at byte {}", why.expected, answers.offset + why.offset as u64)
+        }
+        (Some(Outcome::Sampled), None) => sampled(category, keys, settings),
+        (_, None) => "no answer: a defect of this program, please report it".to_owned(),
+    })
+}
+
+fn below(category: Category, level: Level, threshold: Option<Level>, settings: &Mapping) -> String {
+    let (option, general) = match category {
+        Category::Event => ("event_level", settings.event_level),
+        Category::Log => ("logs_level", settings.logs_level),
+    };
+    let of_pod = if threshold == general { "" } else { ", which the pod's annotation k8s.sentry.io/event-level sets" };
+    match threshold {
+        Some(threshold) => format!("level {} is below {option} {}{of_pod}", level.log_name(), threshold.log_name()),
+        None => format!("{option} is off{of_pod}"),
+    }
+}
+
+fn sampled(category: Category, keys: &Keys, settings: &Mapping) -> String {
+    let (option, rate) = match category {
+        Category::Event => ("sample_rate", settings.sample_rate),
+        Category::Log => ("logs_sample_rate", settings.logs_sample_rate),
+    };
+    let by = if keys.trace.is_some() { "its trace id" } else { "its text and time" };
+    format!("left out by {option} {rate}, decided by {by}")
+}

@@ -1,0 +1,65 @@
+//! A file of lines, while it is read: each line by the kind of the file, the parts of a container's long lines joined.
+
+use super::cri::{CriLine, Joined, Joiner};
+use super::record::{Kind, Kubernetes, Recorder};
+
+/// What a line has become.
+pub(crate) enum Made<'a> {
+    /// A record.
+    Record(&'a [u8]),
+    /// Nothing: it is empty, or the first part of a line whose rest is to come.
+    Nothing,
+    /// Nothing, for it is not the JSON object that it should be.
+    NoObject,
+}
+
+/// Makes the records of one file.
+pub(crate) struct LineFile {
+    /// Told by the first line that is not empty.
+    kind: Option<Kind>,
+    recorder: Recorder,
+    joiner: Joiner,
+}
+
+impl LineFile {
+    pub(crate) fn new(kind: Option<Kind>, kubernetes: Option<Kubernetes>) -> Self {
+        Self { kind, recorder: Recorder::new(kubernetes), joiner: Joiner::default() }
+    }
+
+    pub(crate) fn line(&mut self, text: &[u8]) -> Made<'_> {
+        if text.is_empty() {
+            return Made::Nothing;
+        }
+        match *self.kind.get_or_insert_with(|| Kind::of(text)) {
+            Kind::Cri => self.cri_line(text),
+            Kind::Json => self.recorder.json(text).map_or(Made::NoObject, Made::Record),
+            Kind::Text => Made::Record(self.recorder.text(text)),
+        }
+    }
+
+    /// A line the runtime did not write is kept as it is, as the host's parser does.
+    fn cri_line(&mut self, text: &[u8]) -> Made<'_> {
+        match CriLine::parse(text) {
+            Some(line) => match self.joiner.push(&line) {
+                Some(joined) => Made::Record(self.recorder.cri(&joined)),
+                None => Made::Nothing,
+            },
+            None => Made::Record(self.recorder.text(text)),
+        }
+    }
+
+    /// A line of whatever kind, kept as it is.
+    pub(crate) fn text(&mut self, text: &[u8]) -> &[u8] {
+        self.recorder.text(text)
+    }
+
+    /// At the end of the file: lines whose last part never came.
+    pub(crate) fn rest(&mut self) -> Vec<Joined> {
+        self.joiner.rest().collect()
+    }
+
+    /// The record of one of them.
+    pub(crate) fn joined(&mut self, line: &Joined) -> &[u8] {
+        self.recorder.cri(line)
+    }
+}
