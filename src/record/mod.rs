@@ -13,6 +13,7 @@ mod lines;
 mod log;
 mod message;
 mod parse;
+mod route;
 mod scrub;
 mod severity;
 mod storm;
@@ -28,6 +29,7 @@ use fields::{Fields, Keys, Role};
 use identity::{EventId, SpanId, StreamId, TraceId};
 use kubernetes::{Pod, Pods};
 use lines::{Crumbs, Line, Stream};
+pub use route::{Route, Router};
 use severity::Rules;
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -45,8 +47,8 @@ pub trait Sink {
     /// Whether this chunk has been read before: what was decided then about storms is not decided again.
     fn again(&self) -> bool;
     /// Whether the record still needs an item of this category, and if so the buffer to append its JSON to.
-    /// What is appended becomes an item with [`Sink::close`].
-    fn open(&mut self, category: Category, record: u32) -> Option<&mut Vec<u8>>;
+    /// What is appended becomes an item for this destination with [`Sink::close`].
+    fn open(&mut self, category: Category, record: u32, destination: u32) -> Option<&mut Vec<u8>>;
     /// Ends the item that was opened last. Events bring their id.
     fn close(&mut self, category: Category, record: u32, event_id: Option<EventId>);
     /// Ends a record in a category without an item.
@@ -75,8 +77,8 @@ pub struct FoundKeys<'a> {
 pub struct Origin<'a> {
     /// The chunk's tag.
     pub tag: &'a [u8],
-    /// [`identity::destination`] of where the items go.
-    pub destination: u128,
+    /// Knows where each record's items go.
+    pub router: &'a dyn Router,
     /// Wall time since 1970.
     pub now: Duration,
 }
@@ -177,9 +179,7 @@ impl Mapper {
                 Entry::GroupStart(record) => group = Some(record),
                 Entry::GroupEnd => group = None,
                 Entry::Invalid(..) => {
-                    for category in Category::ALL {
-                        sink.end(*category, index, Outcome::Invalid);
-                    }
+                    end_all(sink, index, Outcome::Invalid);
                     index += 1;
                 }
                 Entry::Record(record) => {
@@ -213,10 +213,8 @@ impl Mapper {
         let view = self.view(origin, record, text, pod.map(|place| self.pods.at(place)), None, &mut fields);
         sink.found(index, &view.keys);
         if is_our_own(&view.message) {
-            for category in Category::ALL {
-                sink.end(*category, index, Outcome::Suppressed);
-            }
-        } else {
+            end_all(sink, index, Outcome::Suppressed);
+        } else if let Some(route) = route_of(origin, view.pod) {
             let threshold = view.pod.map_or(self.settings.event_level, |pod| pod.threshold(self.settings.event_level));
             progress.add(
                 view.stream,
@@ -231,13 +229,22 @@ impl Mapper {
                     explicit: view.explicit,
                 },
             );
-            self.write_log(&view, index, progress, sink);
+            self.write_log(&view, index, route, progress, sink);
+        } else {
+            end_all(sink, index, Outcome::Filtered);
         }
         self.fields = fields.recycle();
         self.scratch = scratch;
     }
 
-    fn write_log(&self, view: &View<'_, '_>, index: u32, progress: &mut Progress<'_>, sink: &mut impl Sink) {
+    fn write_log(
+        &self,
+        view: &View<'_, '_>,
+        index: u32,
+        route: Route,
+        progress: &mut Progress<'_>,
+        sink: &mut impl Sink,
+    ) {
         if self.settings.logs_level.is_none_or(|threshold| view.level < threshold) {
             return sink.end(Category::Log, index, Outcome::Filtered);
         }
@@ -245,7 +252,7 @@ impl Mapper {
         if self.settings.logs_sample_rate < 1.0 && !is_sampled(self.settings.logs_sample_rate, view, index) {
             return sink.end(Category::Log, index, Outcome::Sampled);
         }
-        if let Some(out) = sink.open(Category::Log, index) {
+        if let Some(out) = sink.open(Category::Log, index, route.destination) {
             let start = out.len();
             log::write(out, view, &self.constant, sequence);
             self.scrub.clean(out, start);
@@ -294,7 +301,6 @@ impl Mapper {
             Some(Entry::GroupStart(group)) => Some(group),
             _ => None,
         });
-        let id = progress.event_id(origin.destination, stream.id, record);
         let mut scratch = Vec::new();
         let mut fields = Fields::default();
         let own = self.read(record, group, &mut fields, &mut scratch);
@@ -302,6 +308,10 @@ impl Mapper {
         let place = self.pod(&fields);
         let stack = self.stack(&mut fields);
         let pod = place.map(|place| self.pods.at(place));
+        let Some(route) = route_of(origin, pod) else {
+            return sink.end(Category::Event, line.index, Outcome::Filtered);
+        };
+        let id = progress.event_id(route.identity, stream.id, record);
         let view = self.view(origin, record, message, pod, Some(level), &mut fields);
         let message = String::from_utf8_lossy(&view.message).into_owned();
         let combined = stack.as_ref().map(|stack| format!("{message}\n{stack}"));
@@ -313,13 +323,13 @@ impl Mapper {
             return sink.end(Category::Event, line.index, Outcome::Sampled);
         }
         if !sink.again() {
-            match decide(&mut self.storms, stream.id, &view, &mut about) {
+            match decide(&mut self.storms, route, stream.id, &view, &mut about) {
                 Decision::HoldBack => return sink.end(Category::Event, line.index, Outcome::Suppressed),
                 Decision::Send(held_back) => about.held_back = held_back,
             }
         }
         about.crumbs = self.crumbs.before(stream.id, &stream.lines, first);
-        if let Some(out) = sink.open(Category::Event, line.index) {
+        if let Some(out) = sink.open(Category::Event, line.index, route.destination) {
             let start = out.len();
             event::write(out, &view, id, &self.settings, &about);
             self.scrub.clean(out, start);
@@ -329,7 +339,7 @@ impl Mapper {
 
     fn pod(&mut self, fields: &Fields<'_>) -> Option<usize> {
         let map = fields.candidates(Role::Kubernetes).find_map(|found| found.value.map())?;
-        Some(self.pods.find(map, &self.settings.label_keys))
+        Some(self.pods.find(map, &self.settings))
     }
 
     /// The stack trace that stands in a field of its own, if it can be read.
@@ -495,6 +505,17 @@ fn otlp(record: Record<'_>) -> Option<Seq<'_>> {
     record.metadata.get("otlp").and_then(|v| v.map())
 }
 
+fn route_of(origin: Origin<'_>, pod: Option<&Pod>) -> Option<Route> {
+    let (namespace, annotation) = pod.map_or(("", None), |pod| (pod.namespace.as_str(), pod.dsn.as_deref()));
+    origin.router.route(namespace, annotation)
+}
+
+fn end_all(sink: &mut impl Sink, record: u32, outcome: Outcome) {
+    for category in Category::ALL {
+        sink.end(*category, record, outcome);
+    }
+}
+
 /// The message as text, if it stands in the record's own bytes and so outlives its reading.
 fn in_chunk<'a>(message: &[u8], raw: &'a [u8]) -> Option<&'a str> {
     let start = (message.as_ptr() as usize).checked_sub(raw.as_ptr() as usize)?;
@@ -545,7 +566,13 @@ fn is_sampled(rate: f64, view: &View<'_, '_>, index: u32) -> bool {
 }
 
 /// Storm control: repeats, too many messages of a workload, bursts and rates.
-fn decide(storms: &mut Storms, stream: StreamId, view: &View<'_, '_>, about: &mut Circumstances<'_>) -> Decision {
+fn decide(
+    storms: &mut Storms,
+    route: Route,
+    stream: StreamId,
+    view: &View<'_, '_>,
+    about: &mut Circumstances<'_>,
+) -> Decision {
     let time = view.record_time;
     if let Some(chain) = about.chain {
         if storms.is_repeat(stream, chain, time) {
@@ -554,7 +581,7 @@ fn decide(storms: &mut Storms, stream: StreamId, view: &View<'_, '_>, about: &mu
     } else if view.pod.is_some() {
         about.other_errors = storms.is_one_too_many(about.workload, about.fingerprint, time);
     }
-    storms.decide(about.fingerprint, time)
+    storms.decide(route.identity as u64, about.fingerprint, time)
 }
 
 fn keys(settings: &Mapping) -> Keys {

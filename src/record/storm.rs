@@ -31,7 +31,8 @@ pub struct Storms {
     burst: u32,
     rate: u32,
     fingerprints: HashMap<u64, Storm>,
-    minute: (u64, u32),
+    /// The minute and its events, for each destination.
+    minutes: HashMap<u64, (u64, u32)>,
     chains: HashMap<StreamId, (u64, u64)>,
     workloads: HashMap<u64, Hour>,
 }
@@ -59,16 +60,17 @@ impl Storms {
             burst,
             rate,
             fingerprints: HashMap::new(),
-            minute: (0, 0),
+            minutes: HashMap::new(),
             chains: HashMap::new(),
             workloads: HashMap::new(),
         }
     }
 
-    /// Decides about an event with this fingerprint.
-    pub fn decide(&mut self, fingerprint: u64, time: Timestamp) -> Decision {
+    /// Decides about an event with this fingerprint. Destinations do not share their storms, nor their rates.
+    pub fn decide(&mut self, destination: u64, fingerprint: u64, time: Timestamp) -> Decision {
+        let fingerprint = fingerprint ^ destination;
         let decision = self.burst(fingerprint, time.secs);
-        if decision == Decision::HoldBack || !self.exceeds_rate(time.secs) {
+        if decision == Decision::HoldBack || !self.exceeds_rate(destination, time.secs) {
             return decision;
         }
         if let Some(storm) = self.fingerprints.get_mut(&fingerprint) {
@@ -108,15 +110,17 @@ impl Storms {
         Decision::Send(std::mem::take(&mut storm.held_back))
     }
 
-    fn exceeds_rate(&mut self, now: u64) -> bool {
+    fn exceeds_rate(&mut self, destination: u64, now: u64) -> bool {
         if self.rate == 0 {
             return false;
         }
-        if self.minute.0 != now / 60 {
-            self.minute = (now / 60, 0);
+        bound(&mut self.minutes, |(minute, _)| *minute);
+        let (minute, events) = self.minutes.entry(destination).or_default();
+        if *minute != now / 60 {
+            (*minute, *events) = (now / 60, 0);
         }
-        self.minute.1 = self.minute.1.saturating_add(1);
-        self.minute.1 > self.rate
+        *events = events.saturating_add(1);
+        *events > self.rate
     }
 
     /// Whether the same exception chain was seen in the stream within the last seconds: logged twice on its way up.
@@ -168,7 +172,7 @@ mod tests {
         let mut storms = Storms::new(10, 0);
         let (mut sent, mut told) = (Vec::new(), 0);
         for secs in 0..3 * 3_600 {
-            if let Decision::Send(before) = storms.decide(1, at(secs)) {
+            if let Decision::Send(before) = storms.decide(0, 1, at(secs)) {
                 sent.push(secs);
                 told += before;
             }
@@ -182,18 +186,30 @@ mod tests {
     #[test]
     fn another_fingerprint_is_another_storm_and_quiet_ends_one() {
         let mut storms = Storms::new(1, 0);
-        assert_eq!(storms.decide(1, at(0)), Decision::Send(0));
-        assert_eq!(storms.decide(1, at(1)), Decision::HoldBack);
-        assert_eq!(storms.decide(2, at(1)), Decision::Send(0));
-        assert_eq!(storms.decide(1, at(1_000)), Decision::Send(1));
+        assert_eq!(storms.decide(0, 1, at(0)), Decision::Send(0));
+        assert_eq!(storms.decide(0, 1, at(1)), Decision::HoldBack);
+        assert_eq!(storms.decide(0, 2, at(1)), Decision::Send(0));
+        assert_eq!(storms.decide(0, 1, at(1_000)), Decision::Send(1));
     }
 
     #[test]
     fn the_rate_counts_all_fingerprints_together() {
         let mut storms = Storms::new(0, 3);
-        let sent = (0..10).filter(|n| storms.decide(*n, at(30)) != Decision::HoldBack).count();
+        let sent = (0..10).filter(|n| storms.decide(0, *n, at(30)) != Decision::HoldBack).count();
         assert_eq!(sent, 3);
-        assert_eq!(storms.decide(1, at(60)), Decision::Send(0));
+        assert_eq!(storms.decide(0, 1, at(60)), Decision::Send(0));
+    }
+
+    #[test]
+    fn each_destination_has_its_own_rate_and_its_own_storms() {
+        let mut storms = Storms::new(2, 3);
+        let sent = |storms: &mut Storms, destination, fingerprints: std::ops::Range<u64>| {
+            fingerprints.filter(|n| storms.decide(destination, *n, at(30)) != Decision::HoldBack).count()
+        };
+        assert_eq!(sent(&mut storms, 7, 0..10), 3);
+        assert_eq!(sent(&mut storms, 8, 0..2), 2);
+        assert_eq!(storms.decide(8, 0, at(31)), Decision::Send(0));
+        assert_eq!(storms.decide(8, 0, at(31)), Decision::HoldBack);
     }
 
     #[test]
@@ -220,7 +236,7 @@ mod tests {
     fn memory_is_bounded() {
         let mut storms = Storms::new(1, 0);
         for n in 0..20_000 {
-            storms.decide(n, at(n));
+            storms.decide(0, n, at(n));
             storms.is_repeat(StreamId(u128::from(n)), 0, at(n));
         }
         assert!(storms.fingerprints.len() <= REMEMBERED && storms.chains.len() <= REMEMBERED);
