@@ -9,6 +9,7 @@ use super::identity::EventId;
 use super::json::{self, List, Object};
 use super::lines::Crumb;
 use super::message::{Template, template, without_preamble};
+use super::route::Route;
 use super::storm::Closing;
 use super::trace::Trace;
 use super::view::scalar;
@@ -51,12 +52,12 @@ pub(super) struct Circumstances<'t> {
 
 impl<'t> Circumstances<'t> {
     /// `line` is the message, or what of it stands around the trace.
-    pub(super) fn new(view: &View<'_, '_>, trace: Option<Trace<'t>>, line: &'t str) -> Self {
+    pub(super) fn new(view: &View<'_, '_>, route: Route, trace: Option<Trace<'t>>, line: &'t str) -> Self {
         let line = if trace.is_none() && line.trim().is_empty() { "(empty message)" } else { line };
         let title = without_preamble(line);
         let template = template(title);
         let chain = trace.as_ref().map(chain_hash);
-        let workload = workload_hash(view);
+        let workload = workload_hash(view, route);
         let mut hash = Xxh3::with_seed(workload);
         match chain {
             Some(chain) => hash.update(&chain.to_le_bytes()),
@@ -83,9 +84,9 @@ impl<'t> Circumstances<'t> {
     }
 }
 
-/// Who speaks: a container of a workload, a service, else the stream.
-fn workload_hash(view: &View<'_, '_>) -> u64 {
-    let mut hash = Xxh3::new();
+/// Who speaks to whom: a container of a workload, a service, else the stream. Destinations do not share their storms.
+fn workload_hash(view: &View<'_, '_>, route: Route) -> u64 {
+    let mut hash = Xxh3::with_seed(route.identity as u64);
     let mut parts = |parts: &[&[u8]]| {
         for part in parts {
             hash.update(part);

@@ -8,6 +8,7 @@ use super::limit;
 use super::log::Constant;
 use crate::chunk::msgpack::{Seq, Value};
 use crate::level::Level;
+use crate::options::{MAX_ANNOTATION, Mapping};
 
 /// What is known about the container that wrote a record.
 #[derive(Debug, Default)]
@@ -33,6 +34,8 @@ pub(super) struct Pod {
     pub release: Option<String>,
     /// What the pod asks for with [`EVENT_LEVEL`]: a level, or none at all.
     pub event_level: Option<Option<Level>>,
+    /// The DSN that the pod asks for in its annotation, cut where it is longer than any that is taken.
+    pub dsn: Option<String>,
 }
 
 /// Annotation with which a pod raises its event level or turns events off; an application with an SDK of its own would
@@ -51,10 +54,10 @@ const MAX_KNOWN: usize = 64;
 
 impl Pods {
     /// Finds or renders the pod of a `kubernetes` map and returns its place for [`Pods::at`].
-    pub fn find(&mut self, map: Seq<'_>, label_keys: &[String]) -> usize {
+    pub fn find(&mut self, map: Seq<'_>, settings: &Mapping) -> usize {
         let same = |pod: &Pod| pod.raw == map.bytes();
         if !self.known.get(self.last).is_some_and(same) {
-            self.last = self.known.iter().position(same).unwrap_or_else(|| self.learn(map, label_keys));
+            self.last = self.known.iter().position(same).unwrap_or_else(|| self.learn(map, settings));
         }
         self.last
     }
@@ -65,17 +68,17 @@ impl Pods {
         &self.known[place]
     }
 
-    fn learn(&mut self, map: Seq<'_>, label_keys: &[String]) -> usize {
+    fn learn(&mut self, map: Seq<'_>, settings: &Mapping) -> usize {
         if self.known.len() == MAX_KNOWN {
             self.known.remove(0);
         }
-        self.known.push(Pod::read(map, label_keys));
+        self.known.push(Pod::read(map, settings));
         self.known.len() - 1
     }
 }
 
 impl Pod {
-    fn read(map: Seq<'_>, label_keys: &[String]) -> Self {
+    fn read(map: Seq<'_>, settings: &Mapping) -> Self {
         let text = |key: &str| map.get(key).and_then(|v| v.text()).map(|t| String::from_utf8_lossy(t).into_owned());
         let pod_name = text("pod_name").unwrap_or_default();
         let labels = map.get("labels").and_then(|v| v.map()).unwrap_or(Seq::EMPTY);
@@ -86,11 +89,12 @@ impl Pod {
             workload: workload(map, labels, &pod_name),
             node: text("host"),
             event_level: event_level(map),
+            dsn: dsn(map, &settings.dsn_annotation),
             release: text("container_image").and_then(|image| release_of(&image)),
             pod: pod_name,
             ..Pod::default()
         };
-        pod.render(&text, labels, label_keys);
+        pod.render(&text, labels, &settings.label_keys);
         pod
     }
 
@@ -138,6 +142,12 @@ fn event_level(map: Seq<'_>) -> Option<Option<Level>> {
         return Some(None);
     }
     Level::from_word(asked).map(Some)
+}
+
+fn dsn(map: Seq<'_>, annotation: &str) -> Option<String> {
+    let asked = map.get("annotations")?.map()?.get(annotation)?.text()?;
+    let end = asked.len().min(MAX_ANNOTATION + 1);
+    Some(String::from_utf8_lossy(&asked[..end]).into_owned())
 }
 
 impl Pod {

@@ -17,6 +17,7 @@ mod parse;
 mod read;
 mod reason;
 mod removal;
+mod route;
 mod scrub;
 mod severity;
 mod sink;
@@ -31,10 +32,11 @@ use crate::options::Mapping;
 use event::Circumstances;
 use fields::{Fields, Role};
 use identity::{EventId, StreamId};
-use kubernetes::Pods;
+use kubernetes::{Pod, Pods};
 use lines::{Aside, Crumbs, Line, Said, Stream};
 use read::{Buffers, Reader};
 pub use reason::Reason;
+pub use route::{Route, Router};
 use severity::Rules;
 pub use sink::{FoundKeys, Origin, Sink};
 use std::borrow::Cow;
@@ -158,20 +160,28 @@ impl Mapper {
         sink.found(index, &view.keys);
         if is_our_own(&view.message, &self.settings.output) {
             end_both(sink, index, Outcome::Suppressed, Reason::OwnHost);
-        } else {
+        } else if let Some(route) = route_of(origin, view.pod) {
             let threshold = view.pod.map_or(self.settings.event_level, |pod| pod.threshold(self.settings.event_level));
             let text = progress.aside.text(&view.message, record.raw);
             let (level, said) = (view.level, view.said);
             let group = group.map(|group| group.raw);
             let line = Line { index, raw: record.raw, group, text, time: record.time, level, said };
             progress.add(view.stream, threshold, line);
-            self.write_log(&view, index, progress, sink);
+            self.write_log(&view, (index, route), progress, sink);
+        } else {
+            end_both(sink, index, Outcome::Filtered, Reason::NoDestination);
         }
         self.memory.fields = fields.recycle();
         self.memory.buffers = buffers;
     }
 
-    fn write_log(&self, view: &View<'_, '_>, index: u32, progress: &mut Progress<'_>, sink: &mut impl Sink) {
+    fn write_log(
+        &self,
+        view: &View<'_, '_>,
+        (index, route): (u32, Route),
+        progress: &mut Progress<'_>,
+        sink: &mut impl Sink,
+    ) {
         let threshold = self.settings.logs_level;
         if threshold.is_none_or(|threshold| view.level < threshold) {
             let reason = Reason::Below { level: view.level, threshold };
@@ -181,7 +191,7 @@ impl Mapper {
         if self.settings.logs_sample_rate < 1.0 && !is_sampled(self.settings.logs_sample_rate, view, index) {
             return sink.end(Category::Log, index, Outcome::Sampled);
         }
-        if let Some(out) = sink.open(Category::Log, index) {
+        if let Some(out) = sink.open(Category::Log, index, route.destination) {
             let start = out.len();
             log::write(out, view, &self.constant, sequence, &mut progress.names);
             self.scrub.clean(out, start);
@@ -226,22 +236,28 @@ impl Mapper {
     ) {
         let line = &stream.lines[first];
         let Some((record, group)) = read_again(line) else { return };
-        let id = progress.event_id(origin.destination, stream.id, record);
         let (mut buffers, mut fields) = (Buffers::default(), Fields::default());
         let own = self.reader.read(record, group, &mut fields, &mut buffers);
         let message = (own.0, text.map_or(own.1, |text| Cow::Borrowed(text.as_bytes())));
         let pod = self.pod(&fields).map(|place| self.pods.at(place));
+        let Some(route) = route_of(origin, pod) else {
+            return end(sink, Category::Event, line.index, Outcome::Filtered, Reason::NoDestination);
+        };
+        let id = progress.event_id(route.identity, stream.id, record);
         let text = String::from_utf8_lossy(&message.1).into_owned();
         let stack = stack_of(&mut fields, &text);
         let given = Given { message, pod, level: Some(level) };
         let view = view((&self.settings, &self.rules), origin, record, given, &mut fields);
         let (trace, around) = read_trace(&text, stack.as_deref());
-        let mut about = Circumstances::new(&view, trace, &around);
+        let mut about = Circumstances::new(&view, route, trace, &around);
         if self.settings.sample_rate < 1.0 && !is_sampled(self.settings.sample_rate, &view, line.index) {
             return sink.end(Category::Event, line.index, Outcome::Sampled);
         }
-        let decision =
-            if sink.again() { Decision::Send(0) } else { decide(&mut self.storms, origin, &view, &mut about) };
+        let decision = if sink.again() {
+            Decision::Send(0)
+        } else {
+            decide(&mut self.storms, (route, origin.now), &view, &mut about)
+        };
         if let Decision::Send(held_back) = decision {
             about.held_back = held_back;
         }
@@ -258,12 +274,12 @@ impl Mapper {
             Decision::Keep(reason) => {
                 let mut payload = Vec::new();
                 write(&mut payload);
-                let closing = Closing { destination: origin.destination, event_id: id, payload, others: 0 };
+                let closing = Closing { route, event_id: id, payload, others: 0 };
                 self.storms.keep(about.fingerprint, closing);
                 end(sink, Category::Event, line.index, Outcome::Suppressed, reason);
             }
             Decision::Send(_) => {
-                if let Some(out) = sink.open(Category::Event, line.index) {
+                if let Some(out) = sink.open(Category::Event, line.index, route.destination) {
                     write(out);
                     sink.close(Category::Event, line.index, Some(id));
                 }
@@ -281,8 +297,14 @@ impl Mapper {
 
     fn pod(&mut self, fields: &Fields<'_>) -> Option<usize> {
         let map = fields.candidates(Role::Kubernetes).find_map(|found| found.value.map())?;
-        Some(self.pods.find(map, &self.settings.label_keys))
+        Some(self.pods.find(map, &self.settings))
     }
+}
+
+/// Where the records of a pod, or of none, go.
+fn route_of(origin: Origin<'_>, pod: Option<&Pod>) -> Option<Route> {
+    let (namespace, annotation) = pod.map_or(("", None), |pod| (pod.namespace.as_str(), pod.dsn.as_deref()));
+    origin.router.route(namespace, annotation)
 }
 
 fn end_both(sink: &mut impl Sink, index: u32, outcome: Outcome, reason: Reason) {
@@ -411,7 +433,12 @@ fn is_sampled(rate: f64, view: &View<'_, '_>, index: u32) -> bool {
 }
 
 /// Storm control: repeats, too many messages of a workload, bursts and rates.
-fn decide(storms: &mut Storms, origin: Origin<'_>, view: &View<'_, '_>, about: &mut Circumstances<'_>) -> Decision {
+fn decide(
+    storms: &mut Storms,
+    (route, now): (Route, Duration),
+    view: &View<'_, '_>,
+    about: &mut Circumstances<'_>,
+) -> Decision {
     let time = view.record_time;
     if let Some(chain) = about.chain {
         if storms.is_repeat(view.stream, chain, time) {
@@ -420,5 +447,5 @@ fn decide(storms: &mut Storms, origin: Origin<'_>, view: &View<'_, '_>, about: &
     } else if storms.is_one_too_many(about.workload, about.fingerprint, time) {
         about.share_an_issue();
     }
-    storms.decide(about.fingerprint, origin.destination, time, origin.now)
+    storms.decide(about.fingerprint, route.identity, time, now)
 }

@@ -2,6 +2,7 @@
 
 use super::identity::EventId;
 use super::reason::Reason;
+use super::route::Router;
 use crate::ledger::{Category, Outcome};
 use crate::level::Level;
 use std::time::Duration;
@@ -11,8 +12,8 @@ pub trait Sink {
     /// Whether this chunk has been read before: what was decided then about storms is not decided again.
     fn again(&self) -> bool;
     /// Whether the record still needs an item of this category, and if so the buffer to append its JSON to.
-    /// What is appended becomes an item with [`Sink::close`].
-    fn open(&mut self, category: Category, record: u32) -> Option<&mut Vec<u8>>;
+    /// What is appended becomes an item for this destination with [`Sink::close`].
+    fn open(&mut self, category: Category, record: u32, destination: u32) -> Option<&mut Vec<u8>>;
     /// Ends the item that was opened last. Events bring their id.
     fn close(&mut self, category: Category, record: u32, event_id: Option<EventId>);
     /// Ends a record in a category without an item.
@@ -47,8 +48,8 @@ pub struct FoundKeys<'a> {
 pub struct Origin<'a> {
     /// The chunk's tag.
     pub tag: &'a [u8],
-    /// [`identity::destination`] of where the items go.
-    pub destination: u128,
+    /// Knows where each record's items go.
+    pub router: &'a dyn Router,
     /// Wall time since 1970.
     pub now: Duration,
 }

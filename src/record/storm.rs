@@ -3,6 +3,7 @@
 
 use super::identity::{EventId, StreamId};
 use super::reason::Reason;
+use super::route::Route;
 use crate::chunk::Timestamp;
 use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
@@ -40,7 +41,7 @@ pub enum Decision {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Closing {
     /// Where it would have gone.
-    pub destination: u128,
+    pub route: Route,
     /// Its id.
     pub event_id: EventId,
     /// Its JSON.
@@ -249,7 +250,7 @@ mod tests {
     }
 
     fn closing(id: u8) -> Closing {
-        Closing { destination: 0, event_id: EventId([id; 16]), payload: b"{}".to_vec(), others: 0 }
+        Closing { route: Route::default(), event_id: EventId([id; 16]), payload: b"{}".to_vec(), others: 0 }
     }
 
     #[test]

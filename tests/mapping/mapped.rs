@@ -4,12 +4,15 @@ use crate::support::chunk;
 use out_sentry::ledger::{Category, Outcome};
 use out_sentry::options;
 use out_sentry::record::identity::EventId;
-use out_sentry::record::{Closing, Mapper, Origin, Sink};
+use out_sentry::record::{Closing, Mapper, Origin, Route, Sink};
 use serde_json::Value;
 use std::time::Duration;
 
 /// Wall time of all mappings: 2026-11-24T12:00:00Z.
 pub const NOW: Duration = Duration::from_secs(1_795_521_600);
+
+/// Everything goes one way.
+const ROUTE: Route = Route { destination: 0, identity: 1 };
 
 /// A mapper with these options, and how many records it has seen.
 pub struct Mapping {
@@ -46,7 +49,7 @@ impl Mapping {
     /// Maps a chunk at [`NOW`].
     pub fn map(&mut self, chunk: &[u8]) -> Mapped {
         let mut mapped = Mapped::default();
-        let origin = Origin { tag: self.tag.as_bytes(), destination: 1, now: NOW };
+        let origin = Origin { tag: self.tag.as_bytes(), router: &ROUTE, now: NOW };
         let end = self.mapper.map(origin, chunk, 0, &mut mapped);
         self.records += end;
         mapped
@@ -95,7 +98,7 @@ impl Sink for Mapped {
         false
     }
 
-    fn open(&mut self, _: Category, _: u32) -> Option<&mut Vec<u8>> {
+    fn open(&mut self, _: Category, _: u32, _: u32) -> Option<&mut Vec<u8>> {
         self.open.clear();
         Some(&mut self.open)
     }
