@@ -6,7 +6,7 @@
 //! summary lines still say everything.
 #![expect(unsafe_code, reason = "calls through the host's function table; every block argues its case")]
 
-use crate::delivery::{Host, Report, Severity};
+use crate::delivery::{Host, Report, STATES, Severity};
 use crate::ledger::{Category, DURATION_BUCKETS, Outcome, Status};
 use libc::{c_char, c_double, c_int, c_void};
 use std::ffi::{CStr, CString};
@@ -212,9 +212,6 @@ pub struct Metrics {
     duration: Metric,
 }
 
-/// States of a destination.
-const STATES: [&CStr; 4] = [c"ok", c"limited", c"unreachable", c"misconfigured"];
-
 impl Metrics {
     /// Registers the metrics with every combination of labels: adding one later would change a list that the engine
     /// walks without a lock. `None` where the host lacks the functions.
@@ -265,9 +262,8 @@ impl Metrics {
         self.pending_bytes.update(gauges.pending_bytes as f64, &[name]);
         self.spool_bytes.update(gauges.spool_bytes as f64, &[name]);
         self.oldest.update(gauges.oldest_pending.as_secs_f64(), &[name]);
-        for state in STATES {
-            let here = state.to_bytes() == gauges.state.as_bytes();
-            self.destinations.update(f64::from(u8::from(here)), &[name, state]);
+        for (state, count) in STATES.iter().zip(gauges.states) {
+            self.destinations.update(count as f64, &[name, c_name(state)]);
         }
     }
 }
@@ -287,14 +283,14 @@ impl Metrics {
     }
 }
 
-/// The vocabularies of the ledger as C text. They are few and constant.
+/// The vocabularies of the ledger and of delivery as C text. They are few and constant.
 fn c_name(name: &'static str) -> &'static CStr {
     use once_cell::sync::Lazy;
     static NAMES: Lazy<Vec<(&'static str, CString)>> = Lazy::new(|| {
         let categories = Category::ALL.iter().map(|category| category.name());
         let outcomes = Outcome::ALL.iter().map(|outcome| outcome.name());
         let statuses = Status::ALL.iter().map(|status| status.name());
-        let names = categories.chain(outcomes).chain(statuses);
+        let names = categories.chain(outcomes).chain(statuses).chain(STATES);
         names.filter_map(|name| Some((name, CString::new(name).ok()?))).collect()
     });
     NAMES.iter().find(|(known, _)| *known == name).map_or(c"", |(_, text)| text.as_c_str())

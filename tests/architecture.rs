@@ -29,6 +29,10 @@ const PURE: &[&str] = &[
     "src/envelope/",
     "src/delivery/answer.rs",
     "src/delivery/destination.rs",
+    "src/delivery/holds.rs",
+    "src/delivery/lane.rs",
+    "src/delivery/schedule.rs",
+    "src/delivery/targets.rs",
 ];
 const IMPURE: &[&str] = &[
     "std::thread",

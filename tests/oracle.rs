@@ -13,26 +13,22 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use support::relay::Relay;
-use support::samples;
+use support::samples::{self, Incident};
 use support::suite::Suite;
 use support::tempdir::TempDir;
 
 /// Storms are no matter here: every event of the corpus is to be seen. Ages neither: the captured chunks grow old.
-const OPTIONS: [&str; 5] = [
-    "storm_burst=0",
-    "event_rate=0",
-    "proxy=none",
-    "stack_key=stack_trace,stack,err.stack,exception.stacktrace",
-    "logs_level=trace",
-];
+const OPTIONS: [&str; 4] = ["storm_burst=0", "event_rate=0", "proxy=none", "logs_level=trace"];
 
 fn main() -> ExitCode {
     let corpus = corpus();
     // One process of Relay's for all events; without it only the tests that need it are skipped.
     let relay = Relay::start().map(|_| ());
     let (events, logs, envelopes) = (corpus.events.clone(), corpus.logs, corpus.envelopes);
+    let (of_samples, incidents) = (corpus.events.clone(), corpus.incidents);
     Suite::default()
         .test("the_corpus_has_every_kind_of_event", move || has_every_kind(&corpus.events))
+        .test("each_incident_of_the_samples_is_shown_as_often_as_it_was", move || are_shown(&incidents, &of_samples))
         .test("every_envelope_is_read_by_sentrys_own_types", move || are_read_by_sentry_types(&envelopes))
         .needing(&relay.clone(), "relay_finds_nothing_to_trim_or_refuse_in_any_event", move |()| are_clean(&events))
         .needing(&relay, "attributes_have_the_types_of_the_conventions", move |()| follow_conventions(&logs))
@@ -40,6 +36,7 @@ fn main() -> ExitCode {
 }
 
 struct Corpus {
+    incidents: Vec<Incident>,
     events: Vec<Value>,
     logs: Vec<Value>,
     envelopes: Vec<Vec<u8>>,
@@ -65,6 +62,7 @@ fn corpus() -> Corpus {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     assert_eq!(receiver.problems(), Vec::<String>::new());
     Corpus {
+        incidents: samples.incidents,
         events: receiver.events().iter().map(|event| event.payload.clone()).collect(),
         logs: receiver.logs().iter().map(|log| log.payload.clone()).collect(),
         envelopes: receiver.requests().iter().map(|request| request.body.clone()).collect(),
@@ -106,6 +104,41 @@ fn has_every_kind(events: &[Value]) {
     for part in ["exception", "breadcrumbs", "fingerprint", "logentry", "threads"] {
         assert!(events.iter().any(|event| event.get(part).is_some()), "no event with {part}");
     }
+}
+
+/// What an on-call person would call an incident is an event, of its level and with its exception, and nothing else is.
+fn are_shown(incidents: &[Incident], events: &[Value]) {
+    let of_pod = |event: &&Value, name: &str, value: &str| event["tags"][name] == value;
+    for incident in incidents {
+        let shows = |event: &&Value| {
+            of_pod(event, "k8s.namespace.name", &incident.namespace)
+                && of_pod(event, "k8s.pod.name", &incident.pod)
+                && event["level"] == incident.level.as_str()
+                && outermost(event) == incident.exception
+                && says(event).contains(&incident.text)
+        };
+        let count = events.iter().filter(shows).count() as u64;
+        assert_eq!(count, incident.count, "{incident:?}");
+    }
+    let pods: Vec<&str> = incidents.iter().map(|incident| incident.pod.as_str()).collect();
+    let others = events.iter().filter(|event| pods.iter().any(|pod| of_pod(event, "k8s.pod.name", pod)));
+    assert_eq!(others.count() as u64, incidents.iter().map(|incident| incident.count).sum::<u64>());
+}
+
+/// What a person reads in an event first.
+fn says(event: &Value) -> String {
+    let values = event["exception"]["values"].as_array().into_iter().flatten().map(|exception| &exception["value"]);
+    let texts = values.chain([&event["logentry"]["formatted"]]).filter_map(Value::as_str);
+    texts.collect::<Vec<_>>().join("\n")
+}
+
+/// Type of the outermost exception, with its module.
+fn outermost(event: &Value) -> Option<String> {
+    let exception = event["exception"]["values"].as_array()?.last()?;
+    let (name, module) = (exception["type"].as_str()?, exception["module"].as_str());
+    // Ruby's own client, and so we, repeat the module in the type.
+    let module = module.filter(|module| !name.starts_with(module));
+    Some(module.map_or(name.to_owned(), |module| format!("{module}.{name}")))
 }
 
 fn are_clean(events: &[Value]) {

@@ -75,7 +75,7 @@ impl<'a> Iterator for Entries<'a> {
             Ok(entry) => Some(entry),
             Err(expected) => {
                 let at = self.cursor.rest();
-                self.cursor = Cursor::new(resume(before));
+                self.cursor = Cursor::new(behind(before).unwrap_or_else(|| resume(before)));
                 let skipped = &before[..before.len() - self.cursor.rest().len()];
                 Some(Entry::Invalid(Malformed { offset: self.chunk.len() - at.len(), expected }, skipped))
             }
@@ -111,6 +111,15 @@ fn header(head: Seq<'_>) -> Result<(Value<'_>, Seq<'_>), &'static str> {
     let time = values.next().ok_or("a time")?;
     let metadata = values.next().and_then(|value| value.map()).ok_or("a metadata map")?;
     Ok((time, metadata))
+}
+
+/// What stands behind a first value that is whole but no record, if all of it decodes: nothing inside the value, where a
+/// log line could look like a record, is then looked at.
+fn behind(bytes: &[u8]) -> Option<&[u8]> {
+    let mut cursor = Cursor::new(bytes);
+    cursor.read().ok()?;
+    let mut work = bytes.len();
+    (decodes_to_the_end(cursor.rest(), &mut work) == Some(true)).then(|| cursor.rest())
 }
 
 /// The part of `bytes` to go on with after its first byte turned out not to begin a record: the first record head from
@@ -209,6 +218,15 @@ mod tests {
         line.extend_from_slice(V1);
         line.extend_from_slice(b".");
         assert_eq!(shape(&line), "!");
+    }
+
+    #[test]
+    fn nothing_inside_a_whole_value_is_taken_for_a_record() {
+        // An array of three: its last element is a string that holds a record and ends where the next record begins.
+        let mut value = vec![0x93, 1, 2, 0xa0 + V1.len() as u8];
+        value.extend_from_slice(V1);
+        assert_eq!(shape(&[V2, &value, V2].concat()), "r!r");
+        assert_eq!(shape(&[&value[..], V2, V2].concat()), "!rr");
     }
 
     #[test]

@@ -1,10 +1,10 @@
 //! One destination: what is queued for it and when that may be sent. A pure state machine; time and chance come in.
 
 use super::answer::{Answer, Limits};
+use super::lane::Lane;
 use crate::envelope::Batch;
 use crate::ledger::{Category, Outcome};
 use crate::options::Compress;
-use std::collections::VecDeque;
 use std::time::Duration;
 
 /// The settings that matter here.
@@ -18,6 +18,8 @@ pub struct Policy {
     pub hold: [Duration; 2],
     /// Whether items can wait where they came from instead of in memory.
     pub park: bool,
+    /// Whether there are other destinations, which this one must not stop.
+    pub crowd: bool,
     /// First encoding to try.
     pub compress: Compress,
     /// Most envelopes of a spool's backlog on their way at once.
@@ -65,7 +67,7 @@ pub struct Hold {
 #[derive(Debug)]
 pub struct Destination<T> {
     policy: Policy,
-    lanes: [VecDeque<Batch<T>>; 2],
+    lanes: [Lane<T>; 2],
     in_flight: usize,
     replaying: usize,
     last: Category,
@@ -78,6 +80,9 @@ pub struct Destination<T> {
     proven: bool,
     lone_refusals: u32,
     successes: u64,
+    accepted_at: Option<Duration>,
+    /// When it last answered, or was first asked since.
+    heard_at: Duration,
 }
 
 /// Single items refused in a row after which the destination is believed to be wrong, not the items.
@@ -88,6 +93,9 @@ const MAX_ATTEMPTS: u32 = 20;
 
 /// Shortest backoff, so that chance cannot make a busy loop.
 const MIN_BACKOFF: Duration = Duration::from_millis(20);
+
+/// Requests that are not answered for this long say that nothing more should be sent until one is.
+const SILENCE: Duration = Duration::from_secs(5);
 
 /// What came of a request.
 #[derive(Clone, Debug)]
@@ -116,6 +124,8 @@ impl<T> Destination<T> {
             proven: false,
             lone_refusals: 0,
             successes: 0,
+            accepted_at: None,
+            heard_at: Duration::ZERO,
         }
     }
 
@@ -128,7 +138,58 @@ impl<T> Destination<T> {
     /// Envelopes waiting in memory.
     #[must_use]
     pub fn queued(&self) -> usize {
-        self.lanes.iter().map(VecDeque::len).sum()
+        self.lanes.iter().map(Lane::len).sum()
+    }
+
+    /// Bytes of a category waiting in memory.
+    #[must_use]
+    pub fn bytes(&self, category: Category) -> u64 {
+        self.lanes[category as usize].bytes()
+    }
+
+    /// Envelopes of a backlog on their way.
+    #[must_use]
+    pub fn replaying(&self) -> usize {
+        self.replaying
+    }
+
+    /// How many envelopes of a backlog may be on their way.
+    pub fn may_replay(&mut self, most: usize) {
+        self.policy.replay = most;
+    }
+
+    /// Whether it is known not to answer, or not known to: then it gets one sender.
+    #[must_use]
+    pub fn is_doubtful(&self, now: Duration) -> bool {
+        self.is_troubled() || self.policy.crowd && !self.proven || self.is_silent(now)
+    }
+
+    /// Whether what waits for it may have to wait for long.
+    #[must_use]
+    pub fn is_in_trouble(&self, category: Category, now: Duration) -> bool {
+        let unknown = self.policy.park && !self.proven;
+        self.is_troubled() || unknown || self.is_silent(now) || self.hold(category, now).is_some()
+    }
+
+    /// Whether it has accepted something within `lately`.
+    #[must_use]
+    pub fn is_alive(&self, now: Duration, lately: Duration) -> bool {
+        !self.is_troubled() && self.accepted_at.is_some_and(|at| now <= at + lately)
+    }
+
+    fn is_troubled(&self) -> bool {
+        self.failures > 0 || self.wrong_since.is_some()
+    }
+
+    fn is_silent(&self, now: Duration) -> bool {
+        self.policy.crowd && self.in_flight > 0 && now >= self.heard_at + SILENCE
+    }
+
+    /// Until when items had better wait elsewhere, because it cannot be reached and others can.
+    #[must_use]
+    pub fn aside(&self, now: Duration) -> Option<Duration> {
+        let away = self.policy.crowd && self.policy.park && self.failures > 0 && self.wrong_since.is_none();
+        Some(self.retry_at).filter(|at| away && *at > now)
     }
 
     /// Envelopes on their way.
@@ -166,7 +227,7 @@ impl<T> Destination<T> {
 
     /// Queues a batch; if its category waits, the batch may come straight back.
     pub fn push(&mut self, batch: Batch<T>, now: Duration) -> Option<Step<T>> {
-        if self.policy.park && self.hold(batch.category, now).is_some() {
+        if self.policy.park && (self.hold(batch.category, now).is_some() || self.aside(now).is_some()) {
             return Some(Step::Release(batch));
         }
         self.lanes[batch.category as usize].push_back(batch);
@@ -175,8 +236,8 @@ impl<T> Destination<T> {
 
     /// The next batch to send, if one may be sent now.
     pub fn next(&mut self, now: Duration) -> Option<Batch<T>> {
-        let troubled = self.failures > 0 || self.wrong_since.is_some();
-        if troubled && (self.in_flight > 0 || now < self.retry_at) {
+        let troubled = self.is_troubled();
+        if troubled && now < self.retry_at || self.is_doubtful(now) && self.in_flight > 0 {
             return None;
         }
         // In turn, but after an outage events first.
@@ -188,6 +249,9 @@ impl<T> Destination<T> {
         let category = order.into_iter().find(|category| self.may_send(*category, now))?;
         let batch = self.lanes[category as usize].pop_front()?;
         self.last = category;
+        if self.in_flight == 0 {
+            self.heard_at = now;
+        }
         self.in_flight += 1;
         self.replaying += usize::from(batch.replay);
         Some(batch)
@@ -222,14 +286,14 @@ impl<T> Destination<T> {
         now: Duration,
         chance: f64,
     ) -> (Vec<Step<T>>, Option<Notice>) {
-        self.in_flight -= 1;
-        self.replaying -= usize::from(batch.replay);
+        self.heard(&batch, now);
         batch.attempts += 1;
         let mut steps = Vec::new();
         let limited = self.apply_limits(&reply.limits, now);
         let mut notice = limited.map(|(category, span)| Notice::Limited(category, span));
         match reply.answer {
             Answer::Accepted => {
+                self.accepted_at = Some(now);
                 notice = self.accepted().or(notice);
                 steps.push(Step::Settle(batch, Outcome::Accepted));
             }
@@ -251,6 +315,34 @@ impl<T> Destination<T> {
         }
         self.release_held(now, &mut steps);
         (steps, notice)
+    }
+
+    fn heard(&mut self, batch: &Batch<T>, now: Duration) {
+        self.in_flight -= 1;
+        self.replaying -= usize::from(batch.replay);
+        self.heard_at = now;
+    }
+
+    /// Takes back a batch whose answer says nothing about it as it is now.
+    pub fn again(&mut self, batch: Batch<T>, now: Duration) {
+        self.heard(&batch, now);
+        self.lanes[batch.category as usize].push_front(batch);
+    }
+
+    /// Takes the newest envelopes of a category out of memory until `bytes` are left, or one; where they can wait nowhere
+    /// else they end.
+    pub fn cut(&mut self, category: Category, bytes: u64, now: Duration) -> Vec<Step<T>> {
+        let outcome = self.hold(category, now).map_or(Outcome::Overflow, |hold| hold.outcome);
+        let park = self.policy.park;
+        let lane = &mut self.lanes[category as usize];
+        let mut steps = Vec::new();
+        while lane.bytes() > bytes
+            && lane.len() > 1
+            && let Some(batch) = lane.pop_back()
+        {
+            steps.push(if park { Step::Release(batch) } else { Step::Settle(batch, outcome) });
+        }
+        steps
     }
 
     fn apply_limits(&mut self, limits: &Limits, now: Duration) -> Option<(Category, Duration)> {
@@ -347,12 +439,15 @@ impl<T> Destination<T> {
 
     /// Empties the lanes that wait, where their items can wait elsewhere; gives up what has waited too long.
     pub fn release_held(&mut self, now: Duration, steps: &mut Vec<Step<T>>) {
+        if self.aside(now).is_some() {
+            steps.extend(self.drain().into_iter().map(Step::Release));
+        }
         for category in Category::ALL {
             let Some(hold) = self.hold(*category, now) else { continue };
             let lane = &mut self.lanes[*category as usize];
             let longest = self.policy.hold[*category as usize];
             if self.policy.park {
-                steps.extend(lane.drain(..).map(Step::Release));
+                steps.extend(lane.empty().map(Step::Release));
             } else {
                 let expired = |batch: &Batch<T>| now >= batch.opened.max(hold.since) + longest;
                 while lane.front().is_some_and(expired) {
@@ -368,6 +463,7 @@ impl<T> Destination<T> {
         self.retry_at = Duration::ZERO;
         self.limited = [None; 2];
         self.wrong_since = None;
+        self.encoding = self.policy.compress;
         self.proven = false;
         self.lone_refusals = 0;
     }
@@ -380,7 +476,7 @@ impl<T> Destination<T> {
 
     /// Everything that waits, at exit.
     pub fn drain(&mut self) -> Vec<Batch<T>> {
-        self.lanes.iter_mut().flat_map(|lane| lane.drain(..)).collect()
+        self.lanes.iter_mut().flat_map(Lane::empty).collect()
     }
 }
 
@@ -398,6 +494,7 @@ mod tests {
             retry_max: SECOND * 60,
             hold: [SECOND * 100, SECOND * 50],
             park,
+            crowd: false,
             compress: Compress::Gzip,
             replay: 2,
         }

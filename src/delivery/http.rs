@@ -20,6 +20,9 @@ use ureq::{Agent, Proxy};
 const GZIP_LEVEL: Compression = Compression::new(1);
 const ZSTD_LEVEL: i32 = 1;
 
+/// Idle connections kept beside one for each sender: destinations may be on many hosts.
+const OTHER_HOSTS: usize = 16;
+
 /// Bytes of an error's body that are read for the log.
 const MAX_DETAIL: u64 = 4_096;
 
@@ -75,7 +78,7 @@ impl Client {
             // A redirect could carry the key to another host.
             .max_redirects(0)
             .http_status_as_error(false)
-            .max_idle_connections(connections.max(2))
+            .max_idle_connections(connections + OTHER_HOSTS)
             .max_idle_connections_per_host(connections.max(2))
             .max_idle_age(Duration::from_secs(60))
             .proxy(proxy(network)?)

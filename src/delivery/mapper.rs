@@ -1,12 +1,16 @@
 //! The thread that knows records: reads chunks, fills envelopes, and leaves in its place what has to wait.
 
+use super::holds::{Fate, Waits};
 use super::pump::{Message, Severity};
+use super::router::{ChunkRouter, Complaints};
 use super::slot::{Slot, Verdict};
 use super::spool::Segment;
+use super::targets::LATER;
 use super::ticket::{Home, Ticket};
 use super::{Job, Shared, lock};
-use crate::envelope::{Batch, Collector};
-use crate::ledger::{Category, Outcome};
+use crate::envelope::{Batch, Gatherer};
+use crate::ledger::{Category, Ledger, Outcome};
+use crate::options::Mode;
 use crate::record::identity::EventId;
 use crate::record::{Mapper, Origin, Sink};
 use crossbeam_channel::{Receiver, RecvTimeoutError};
@@ -18,18 +22,23 @@ use std::time::Duration;
 /// How often the backlog is looked at when nothing else happens.
 const IDLE: Duration = Duration::from_millis(250);
 
+/// When a record whose destination is not known yet is worth looking at again: sources are read as often.
+const SOURCE_INTERVAL: Duration = Duration::from_secs(5);
+
 struct Worker<'s> {
     shared: &'s Shared,
     records: Mapper,
     /// Open log envelopes: of live chunks, and of those read again from the spool.
-    live: Collector<Ticket>,
-    replayed: Collector<Ticket>,
+    live: Gatherer<Ticket>,
+    replayed: Gatherer<Ticket>,
+    complaints: Complaints,
 }
 
 /// Maps until told to close.
 pub(crate) fn run(shared: &Shared, records: Mapper, inbox: &Receiver<Job>) {
     let items = shared.settings.batch_max_items;
-    let mut worker = Worker { shared, records, live: Collector::new(items), replayed: Collector::new(items) };
+    let (live, replayed) = (Gatherer::new(items), Gatherer::new(items));
+    let mut worker = Worker { shared, records, live, replayed, complaints: Complaints::default() };
     loop {
         match inbox.recv_timeout(worker.idle()) {
             Ok(Job::Close) | Err(RecvTimeoutError::Disconnected) => break,
@@ -44,6 +53,7 @@ pub(crate) fn run(shared: &Shared, records: Mapper, inbox: &Receiver<Job>) {
             Err(RecvTimeoutError::Timeout) => {}
         }
         worker.seal(false);
+        worker.close_storms();
         // Live and backlog take turns.
         worker.replay_one();
     }
@@ -57,12 +67,9 @@ impl Worker<'_> {
         let opened = [self.live.opened(), self.replayed.opened()].into_iter().flatten().min();
         let now = self.shared.now().steady;
         let due = opened.map_or(IDLE, |opened| (opened + self.shared.settings.batch_timeout).saturating_sub(now));
-        let replayable = self.next_due().is_some_and(|due| due <= now) && self.shared.budget.is_light();
+        let next_due = lock(&self.shared.backlog).next_due();
+        let replayable = next_due.is_some_and(|due| due <= now) && self.shared.budget.is_light();
         if replayable { Duration::ZERO } else { due.min(IDLE) }
-    }
-
-    fn next_due(&self) -> Option<Duration> {
-        lock(&self.shared.backlog).front().map(|(_, due)| *due)
     }
 
     fn take(&mut self, job: Job) {
@@ -76,7 +83,7 @@ impl Worker<'_> {
 
     fn ack(&mut self, slot: Arc<Slot>) {
         let (tag, data) = self.receive(&slot);
-        if slot.is_left() || self.shared.target().is_none() {
+        if slot.is_left() || !self.shared.targets.is_ready(Mode::Ack) {
             self.shared.slots.answer(&slot, Verdict::Retry);
         } else {
             let ticket = self.shared.registry.join(slot, &tag, &data, self.shared.now().steady);
@@ -105,7 +112,7 @@ impl Worker<'_> {
     }
 
     fn spooled(&mut self, ticket: &Arc<Ticket>, segments: Vec<Segment>, replay: bool) {
-        if self.shared.target().is_none() || self.shared.past_deadline() {
+        if !self.shared.targets.is_ready(Mode::Spool) || self.shared.past_deadline() {
             self.shared.park(ticket);
         } else {
             self.map(ticket, &segments, replay);
@@ -115,21 +122,18 @@ impl Worker<'_> {
 
     /// Reads one chunk of the backlog again, if there is room beside what is live.
     fn replay_one(&mut self) {
-        if self.shared.closing.load(Relaxed) || !self.shared.budget.is_light() || self.shared.target().is_none() {
+        let ready = self.shared.targets.is_ready(Mode::Spool);
+        if self.shared.closing.load(Relaxed) || !self.shared.budget.is_light() || !ready {
             return;
         }
         let now = self.shared.now().steady;
-        let due = {
-            let mut backlog = lock(&self.shared.backlog);
-            if backlog.front().is_some_and(|(_, due)| *due <= now) { backlog.pop_front() } else { None }
-        };
-        let Some((ticket, _)) = due else { return };
+        let Some(ticket) = lock(&self.shared.backlog).take(now) else { return };
         let Home::Spool(unit) = &ticket.home else { return };
         match unit.read() {
             Ok(segments) => self.spooled(&ticket, segments, true),
             Err(error) => {
                 self.shared.say(Severity::Error, "spool read", format!("cannot read the spool: {error}"));
-                lock(&self.shared.backlog).push_back((Arc::clone(&ticket), now + Duration::from_secs(30)));
+                lock(&self.shared.backlog).add(Arc::clone(&ticket), now + Duration::from_secs(30));
             }
         }
     }
@@ -137,19 +141,20 @@ impl Worker<'_> {
     /// Maps a chunk and sees to what has become of it. A panic in the mapping costs that chunk's records their items,
     /// never the host, and they are counted.
     fn map(&mut self, ticket: &Arc<Ticket>, segments: &[Segment], replay: bool) {
-        let Some(target) = self.shared.target() else { return };
         ticket.begin();
+        let router = ChunkRouter::new(&self.shared.targets, self.shared.now().steady);
         let mut record = 0;
         for segment in segments {
             let first = record;
             let mapped = catch_unwind(AssertUnwindSafe(|| {
-                let origin = Origin { tag: &segment.tag, destination: target.identity, now: self.shared.now().wall };
-                let collector = if replay { &mut self.replayed } else { &mut self.live };
-                let mut intake = Intake::new(self.shared, ticket, collector, replay);
+                let origin = Origin { tag: &segment.tag, router: &router, now: self.shared.now().wall };
+                let logs = if replay { &mut self.replayed } else { &mut self.live };
+                let mut intake = Intake::new(self.shared, ticket, logs, replay);
                 self.records.map(origin, &segment.data, first, &mut intake)
             }));
             record = mapped.unwrap_or_else(|_| self.give_up(ticket, first, segment));
         }
+        self.complaints.add(router, self.shared);
         let standing = ticket.mapped();
         self.shared.finish(ticket, standing);
     }
@@ -167,19 +172,36 @@ impl Worker<'_> {
             (first..end).for_each(|record| ticket.end(*category, record, Outcome::Invalid));
         }
         // An item may have been cut in half.
-        self.live = Collector::new(self.shared.settings.batch_max_items);
+        self.live.mend();
+        self.replayed.mend();
         end
     }
 
     /// Sends open envelopes that are old enough, or all of them.
     fn seal(&mut self, all: bool) {
         let now = self.shared.now().steady;
-        for collector in [&mut self.live, &mut self.replayed] {
-            let due =
-                collector.opened().is_some_and(|opened| all || now >= opened + self.shared.settings.batch_timeout);
-            if due && let Some(batch) = collector.seal() {
-                emit(self.shared, batch);
-            }
+        let Some(before) = (if all { Some(now) } else { now.checked_sub(self.shared.settings.batch_timeout) }) else {
+            return;
+        };
+        for gatherer in [&mut self.live, &mut self.replayed] {
+            gatherer.seal(before).into_iter().for_each(|batch| emit(self.shared, batch));
+        }
+    }
+
+    /// Sends the last words about storms. They stand for no record, so their fate is in no ledger that anybody reads.
+    fn close_storms(&mut self) {
+        let now = self.shared.now();
+        let closed = self.records.closed_storms(now.wall).into_iter();
+        // A destination that is forgotten by now hears no more of it.
+        for closing in closed.filter(|closing| self.shared.targets.get(closing.route.destination).is_some()) {
+            let ticket = Ticket::new(Home::Memory, now.steady, Ledger::default().recorder(), Default::default());
+            ticket.claim(Category::Event, 0);
+            ticket.mapped();
+            let batch = Batch::new(Category::Event, Vec::new(), now.steady, false);
+            let mut batch = batch.toward(closing.route.destination);
+            batch.open().extend_from_slice(&closing.payload);
+            batch.close(&Arc::new(ticket), 0, Some(closing.event_id));
+            emit(self.shared, batch);
         }
     }
 
@@ -212,41 +234,58 @@ fn emit(shared: &Shared, mut batch: Batch<Ticket>) {
 struct Intake<'i> {
     shared: &'i Shared,
     ticket: &'i Arc<Ticket>,
-    logs: &'i mut Collector<Ticket>,
+    logs: &'i mut Gatherer<Ticket>,
     event: Option<Batch<Ticket>>,
     replay: bool,
     again: bool,
     now: Duration,
-    holds: [Option<super::destination::Hold>; 2],
+    /// The destination asked about last, and how it stood when this chunk was begun.
+    destination: u32,
+    waits: Waits,
 }
 
 impl<'i> Intake<'i> {
-    fn new(shared: &'i Shared, ticket: &'i Arc<Ticket>, logs: &'i mut Collector<Ticket>, replay: bool) -> Self {
-        let holds = [shared.hold(Category::Event), shared.hold(Category::Log)];
-        let again = ticket.is_read_again();
-        Self { shared, ticket, logs, event: None, replay, again, now: shared.now().steady, holds }
+    fn new(shared: &'i Shared, ticket: &'i Arc<Ticket>, logs: &'i mut Gatherer<Ticket>, replay: bool) -> Self {
+        let (again, now) = (ticket.is_read_again(), shared.now().steady);
+        let (destination, waits) = (LATER, Waits::default());
+        Self { shared, ticket, logs, event: None, replay, again, now, destination, waits }
+    }
+
+    fn fate(&mut self, category: Category, destination: u32) -> Fate {
+        let longest = self.shared.longest(category);
+        if destination == LATER {
+            let end = if self.is_in_memory() { self.now } else { self.ticket.taken + longest };
+            return if self.now >= end { Fate::End(Outcome::Rejected) } else { Fate::Wait(self.now + SOURCE_INTERVAL) };
+        }
+        if destination != self.destination {
+            (self.destination, self.waits) = (destination, self.shared.holds.get(destination));
+        }
+        self.waits.fate(category, self.ticket.taken, longest, self.now)
+    }
+
+    fn is_in_memory(&self) -> bool {
+        matches!(self.ticket.home, Home::Memory)
     }
 
     /// Whether a record has to stay where it is; one that has waited too long ends here.
-    fn stays(&self, category: Category, record: u32) -> bool {
-        let in_memory = matches!(self.ticket.home, Home::Memory);
+    fn stays(&mut self, category: Category, record: u32, destination: u32) -> bool {
         if self.shared.past_deadline() {
             self.ticket.park(category, record);
             return true;
         }
-        let Some(hold) = self.holds[category as usize] else { return false };
-        let longest = match category {
-            Category::Event => self.shared.settings.hold_events,
-            Category::Log => self.shared.settings.hold_logs,
-        };
-        if self.now >= self.ticket.taken.max(hold.since) + longest {
-            self.ticket.end(category, record, hold.outcome);
-            return true;
+        match self.fate(category, destination) {
+            Fate::Go => false,
+            Fate::Wait(_) if self.is_in_memory() => false,
+            Fate::Wait(until) => {
+                self.ticket.waits_until(until);
+                self.ticket.park(category, record);
+                true
+            }
+            Fate::End(outcome) => {
+                self.ticket.end(category, record, outcome);
+                true
+            }
         }
-        if !in_memory {
-            self.ticket.park(category, record);
-        }
-        !in_memory
     }
 }
 
@@ -255,22 +294,22 @@ impl Sink for Intake<'_> {
         self.again
     }
 
-    fn open(&mut self, category: Category, record: u32) -> Option<&mut Vec<u8>> {
-        if self.stays(category, record) || !self.ticket.claim(category, record) {
+    fn open(&mut self, category: Category, record: u32, destination: u32) -> Option<&mut Vec<u8>> {
+        if self.stays(category, record, destination) || !self.ticket.claim(category, record) {
             return None;
         }
         Some(match category {
-            Category::Log => self.logs.open(self.now, self.replay),
+            Category::Log => self.logs.open(destination, self.now, self.replay),
             Category::Event => {
                 let batch = Batch::new(Category::Event, Vec::new(), self.now, self.replay);
-                self.event.insert(batch).open()
+                self.event.insert(batch.toward(destination)).open()
             }
         })
     }
 
     fn close(&mut self, category: Category, record: u32, event_id: Option<EventId>) {
         let full = match category {
-            Category::Log => self.logs.close(self.ticket, record),
+            Category::Log => self.logs.close(self.destination, self.ticket, record),
             Category::Event => {
                 if let Some(event) = &mut self.event {
                     event.close(self.ticket, record, event_id);

@@ -9,35 +9,45 @@
 //! behind at exit.
 
 pub mod answer;
+mod backlog;
 mod budget;
 pub mod destination;
+mod holds;
 pub mod http;
+mod lane;
 mod mapper;
 mod pump;
 mod registry;
+mod router;
+pub mod schedule;
 mod sender;
 mod slot;
+mod sources;
 mod spool;
 mod spooler;
+mod targets;
 mod ticket;
 
 use crate::clock::{Clock, Moment};
 use crate::ledger::{Category, Ledger, Recorder};
-use crate::options::{Dsn, Loaded, Mode};
-use crate::record::{Mapper, identity};
+use crate::options::{Loaded, Mapping, Mode};
+use crate::record::Mapper;
+use backlog::Backlog;
 use budget::Budget;
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
+use holds::Holds;
 pub use pump::{Gauges, Host, Report, Severity};
 use registry::Registry;
+pub use schedule::STATES;
 pub use slot::{Slots, Verdict};
 pub use spool::split as split_spool;
-use std::collections::VecDeque;
 use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
+use targets::Targets;
 use ticket::{Home, Standing, Ticket};
 
 /// Stack of each thread of ours: room for TLS and JSON, whatever the host's own threads have.
@@ -48,20 +58,6 @@ const SPOOL_WAIT: Duration = Duration::from_secs(30);
 
 /// Beyond `exit_timeout`, how long threads get to come home before they are left behind.
 const JOIN_GRACE: Duration = Duration::from_millis(700);
-
-/// Where items go: a DSN, and its identity as event ids see it.
-#[derive(Debug)]
-pub(crate) struct Target {
-    pub(crate) dsn: Dsn,
-    pub(crate) identity: u128,
-}
-
-impl Target {
-    fn new(dsn: Dsn) -> Arc<Self> {
-        let identity = identity::destination(&dsn.identity());
-        Arc::new(Self { dsn, identity })
-    }
-}
 
 /// What all threads of an instance share.
 #[derive(Debug)]
@@ -74,11 +70,9 @@ pub(crate) struct Shared {
     budget: Budget,
     /// Bytes of chunks on their way to the mapper or the disk.
     waiting: AtomicU64,
-    target: Mutex<Option<Arc<Target>>>,
-    /// Until when each category is held: milliseconds of steady time, and since when and why.
-    holds: Mutex<[Option<destination::Hold>; 2]>,
-    /// Chunks whose rest waits in the spool, and from when it is worth reading them again.
-    backlog: Mutex<VecDeque<(Arc<Ticket>, Duration)>>,
+    targets: Targets,
+    holds: Holds,
+    backlog: Mutex<Backlog>,
     spool_bytes: Mutex<Arc<AtomicU64>>,
     closing: AtomicBool,
     /// Steady time by which everything ends, in milliseconds; only read when closing.
@@ -138,9 +132,6 @@ impl Delivery {
         let (to_mapper, mapper_inbox) = bounded(512);
         let (to_spooler, spooler_inbox) = bounded(512);
         let slots = Arc::new(Slots::new());
-        // A file that is not there yet is no error: the pump looks again.
-        let file = settings.destination.dsn_file.as_deref();
-        let destination = settings.destination.dsn.clone().or_else(|| pump::read_dsn(file?).ok());
         let identity = format!("{name} {}", loaded.dsn_source);
         let shared = Arc::new(Shared {
             registry: Registry::new(&identity, Arc::clone(&slots), ledger.recorder()),
@@ -148,8 +139,8 @@ impl Delivery {
             slots,
             budget: Budget::new(settings.delivery.queue_max_size),
             waiting: AtomicU64::new(0),
-            target: Mutex::new(destination.map(Target::new)),
-            holds: Mutex::default(),
+            targets: targets(&settings.destination),
+            holds: Holds::default(),
             backlog: Mutex::default(),
             spool_bytes: Mutex::default(),
             closing: AtomicBool::new(false),
@@ -177,8 +168,8 @@ impl Delivery {
             return Verdict::Retry;
         }
         let mode = self.mode(on_engine_thread);
-        if mode == Mode::Memory && !self.shared.has_room(data.len()) || mode != Mode::Spool && !self.shared.has_target()
-        {
+        let targets = &self.shared.targets;
+        if mode == Mode::Memory && !self.shared.has_room(data.len()) || mode != Mode::Spool && !targets.is_ready(mode) {
             return Verdict::Retry;
         }
         let Some(slot) = self.shared.slots.fill(tag, data) else { return Verdict::Retry };
@@ -235,6 +226,19 @@ impl Delivery {
     }
 }
 
+/// What the sources say now. A file or a directory that is not there yet is no error: the pump looks again.
+fn targets(settings: &crate::options::Destination) -> Targets {
+    let targets = Targets::new(settings);
+    let file = settings.dsn_file.as_deref().and_then(|file| sources::read_dsn(file).ok());
+    if let Some(dsn) = settings.dsn.clone().or(file) {
+        targets.set_default(dsn);
+    }
+    if let Some(listing) = settings.dsn_dir.as_deref().and_then(|dir| sources::read_dir(dir).ok()) {
+        targets.set_namespaces(listing);
+    }
+    targets
+}
+
 /// What is needed to start the threads.
 struct Start<'s> {
     name: &'s str,
@@ -245,7 +249,8 @@ struct Start<'s> {
 
 impl Start<'_> {
     fn mapper(&self, inbox: Receiver<Job>) -> Result<JoinHandle<()>, String> {
-        let (shared, records) = (Arc::clone(self.shared), Mapper::new(self.loaded.settings.mapping.clone()));
+        let mapping = Mapping { output: self.name.to_owned(), ..self.loaded.settings.mapping.clone() };
+        let (shared, records) = (Arc::clone(self.shared), Mapper::new(mapping));
         spawn("sentry-mapper", move || mapper::run(&shared, records, &inbox))
     }
 
@@ -308,14 +313,6 @@ impl Shared {
         self.clock.now()
     }
 
-    fn target(&self) -> Option<Arc<Target>> {
-        lock(&self.target).clone()
-    }
-
-    fn has_target(&self) -> bool {
-        lock(&self.target).is_some()
-    }
-
     /// Whether a chunk of `length` bytes may be queued; an empty queue takes one of any size.
     fn has_room(&self, length: usize) -> bool {
         let used = self.waiting.load(Relaxed) + self.budget.used();
@@ -326,10 +323,12 @@ impl Shared {
         self.closing.load(Relaxed) && self.now().steady.as_millis() as u64 >= self.deadline.load(Relaxed)
     }
 
-    /// Why a category waits now, if it does.
-    fn hold(&self, category: Category) -> Option<destination::Hold> {
-        let now = self.now().steady;
-        lock(&self.holds)[category as usize].filter(|hold| hold.until > now)
+    /// How long a category waits for a quota or a misconfigured destination.
+    fn longest(&self, category: Category) -> Duration {
+        match category {
+            Category::Event => self.settings.hold_events,
+            Category::Log => self.settings.hold_logs,
+        }
     }
 
     /// After a ticket's standing may have changed for good.
@@ -342,18 +341,13 @@ impl Shared {
         }
     }
 
-    /// Puts a spooled chunk behind those that wait already, to be read again when its hold is over or has lasted too long.
+    /// Puts a spooled chunk among those that wait, to be read again when the first of its holds is over or has lasted too
+    /// long.
     fn park(&self, ticket: &Arc<Ticket>) {
         const AGAIN: Duration = Duration::from_secs(1);
-        let now = self.now().steady;
-        let longest = [self.settings.hold_events, self.settings.hold_logs];
-        let holds = lock(&self.holds).into_iter().zip(longest).filter_map(|(hold, longest)| Some((hold?, longest)));
-        let due = holds.filter(|(hold, _)| hold.until > now).map(|(hold, longest)| {
-            let given_up = ticket.taken.max(hold.since) + longest;
-            hold.until.min(given_up).max(now + AGAIN)
-        });
-        let due = due.min().unwrap_or(now + AGAIN);
-        lock(&self.backlog).push_back((Arc::clone(ticket), due));
+        let soonest = self.now().steady + AGAIN;
+        let due = ticket.take_due().map_or(soonest, |due| due.max(soonest));
+        lock(&self.backlog).add(Arc::clone(ticket), due);
     }
 
     fn say(&self, severity: Severity, kind: &'static str, text: String) {

@@ -1,16 +1,20 @@
 //! The thread that decides what is sent when, settles what is answered, and speaks to the host.
 
-use super::destination::{Destination, Notice, Policy, Step};
+use super::answer::Answer;
+use super::destination::{Notice, Policy, Step};
+use super::holds::Fate;
 use super::http::Client;
+use super::schedule::{STATES, Schedule};
+use super::targets::Changes;
 use super::ticket::Ticket;
-use super::{Shared, Target, lock, sender};
+use super::{Shared, lock, sender, sources};
 use crate::envelope::Batch;
 use crate::ledger::{Category, Ledger, Outcome, Snapshot};
-use crate::options::{Dsn, Loaded, Mode};
+use crate::options::{Loaded, Mode};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use std::collections::HashMap;
 use std::fmt::Debug;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
@@ -54,8 +58,8 @@ pub struct Gauges {
     pub spool_bytes: u64,
     /// Age of the oldest item that waits.
     pub oldest_pending: Duration,
-    /// `ok`, `limited`, `unreachable` or `misconfigured`.
-    pub state: &'static str,
+    /// Destinations in each of [`STATES`].
+    pub states: [u64; STATES.len()],
 }
 
 /// What the pump is told.
@@ -84,15 +88,16 @@ const CUT_GRACE: Duration = Duration::from_millis(300);
 
 pub(crate) struct Pump {
     shared: Arc<Shared>,
-    destination: Destination<Ticket>,
+    schedule: Schedule<Ticket>,
     to_senders: Sender<sender::Job>,
-    senders: usize,
     ledger: Arc<Ledger>,
     host: Arc<dyn Host>,
     client: Client,
     dsn_file: Option<PathBuf>,
+    dsn_dir: Option<PathBuf>,
     summary_interval: Duration,
-    said: HashMap<&'static str, (Duration, u32)>,
+    /// When each kind of trouble of each destination was told last, and how often it was since.
+    said: HashMap<(&'static str, Option<u32>), (Duration, u32)>,
     durations: Vec<Duration>,
     shown: Snapshot,
     last_tick: Duration,
@@ -119,14 +124,15 @@ impl Pump {
             retry_max: settings.retry_max,
             hold: [settings.hold_events, settings.hold_logs],
             park: settings.mode != Mode::Memory,
+            crowd: loaded.settings.destination.is_routed(),
             compress: loaded.settings.network.compress,
             replay: (settings.senders / 2).max(1),
         };
         let now = shared.now();
         Self {
-            destination: Destination::new(policy),
-            senders: settings.senders,
+            schedule: Schedule::new(policy, settings.senders, settings.queue_max_size),
             dsn_file: loaded.settings.destination.dsn_file.clone(),
+            dsn_dir: loaded.settings.destination.dsn_dir.clone(),
             summary_interval: loaded.settings.report.summary_interval,
             said: HashMap::new(),
             durations: Vec::new(),
@@ -164,13 +170,11 @@ impl Pump {
     fn hear(&mut self, message: Message) {
         match message {
             Message::Batch(batch) => {
-                let now = self.shared.now().steady;
-                if let Some(step) = self.destination.push(*batch, now) {
-                    self.step(step);
-                }
+                let steps = self.schedule.push(*batch, self.shared.now().steady);
+                self.steps(steps);
             }
             Message::Done(done) => self.done(*done),
-            Message::Say(severity, kind, text) => self.say(severity, kind, &text),
+            Message::Say(severity, kind, text) => self.say(severity, kind, None, &text),
             Message::Chose(mode) => self.chose(mode),
             Message::MapperDone => self.mapper_done = true,
             Message::Close(deadline) => self.closing = Some(deadline),
@@ -178,41 +182,70 @@ impl Pump {
     }
 
     fn send(&mut self) {
-        let Some(target) = self.shared.target() else { return };
-        while self.destination.in_flight() < self.senders {
-            let Some(batch) = self.destination.next(self.shared.now().steady) else { return };
-            let encoding = self.destination.encoding();
+        while let Some((batch, encoding)) = self.schedule.next(self.shared.now().steady) {
+            let Some(target) = self.shared.targets.get(batch.destination) else {
+                self.orphaned(batch);
+                continue;
+            };
             // There is a place in the channel for every sender.
-            let _ = self.to_senders.send(sender::Job { batch, target: Arc::clone(&target), encoding });
+            let _ = self.to_senders.send(sender::Job { batch, target, encoding });
         }
+    }
+
+    /// A batch whose destination was forgotten while it was being filled: its records are looked at again where they can.
+    fn orphaned(&mut self, batch: Batch<Ticket>) {
+        let number = batch.destination;
+        let mut steps = self.schedule.again(batch, self.shared.now().steady);
+        let waiting = self.schedule.take(number);
+        let end = |batch| if self.volatile { Step::Settle(batch, Outcome::Rejected) } else { Step::Release(batch) };
+        steps.extend(waiting.into_iter().map(end));
+        self.steps(steps);
     }
 
     fn done(&mut self, done: sender::Done) {
         let now = self.shared.now().steady;
+        let number = done.batch.destination;
         self.shared.recorder.request(done.sent.status, done.sent.bytes);
         self.durations.push(done.took);
+        let current = self.shared.targets.get(number);
+        let outdated = current.is_none_or(|current| current.dsn != done.target.dsn);
+        if outdated && done.sent.reply.answer != Answer::Accepted {
+            let steps = self.schedule.again(done.batch, now);
+            return self.steps(steps);
+        }
         let chance = self.roll();
-        let (steps, notice) = self.destination.done(done.batch, &done.sent.reply, now, chance);
-        self.share_holds(now);
-        steps.into_iter().for_each(|step| self.step(step));
+        let (steps, notice) = self.schedule.done(done.batch, &done.sent.reply, now, chance);
+        self.share_holds(number, now);
+        self.steps(steps);
         if let Some(notice) = notice {
-            self.notice(&notice, &done.sent.detail);
+            self.notice(number, &notice, &done.sent.detail);
         }
     }
 
     /// Lets the mapper see what is held.
-    fn share_holds(&self, now: Duration) {
-        *lock(&self.shared.holds) =
-            [Category::Event, Category::Log].map(|category| self.destination.hold(category, now));
+    fn share_holds(&self, number: u32, now: Duration) {
+        self.shared.holds.set(number, self.schedule.waits(number, now));
+    }
+
+    fn steps(&mut self, steps: Vec<Step<Ticket>>) {
+        steps.into_iter().for_each(|step| self.step(step));
     }
 
     fn step(&mut self, step: Step<Ticket>) {
         let (Step::Settle(batch, _) | Step::Release(batch)) = &step;
         self.shared.budget.free(batch.category, batch.reserved);
+        let now = self.shared.now().steady;
+        let waits = self.shared.holds.get(batch.destination);
         for (ticket, records) in batch.owners() {
             let standing = match &step {
                 Step::Settle(batch, outcome) => ticket.settle(batch.category, records, *outcome),
-                Step::Release(batch) => ticket.release(batch.category, records),
+                Step::Release(batch) => {
+                    let longest = self.shared.longest(batch.category);
+                    if let Fate::Wait(until) = waits.fate(batch.category, ticket.taken, longest, now) {
+                        ticket.waits_until(until);
+                    }
+                    ticket.release(batch.category, records)
+                }
             };
             self.shared.finish(ticket, standing);
         }
@@ -228,7 +261,7 @@ impl Pump {
 
     fn idle(&self) -> Duration {
         let now = self.shared.now().steady;
-        let wake = self.destination.wake(now).map_or(TICK, |at| at.saturating_sub(now));
+        let wake = self.schedule.wake(now).map_or(TICK, |at| at.saturating_sub(now));
         let end = self.closing.map_or(TICK, |at| at.saturating_sub(now));
         wake.min(end).min((self.last_tick + TICK).saturating_sub(now))
     }
@@ -239,12 +272,11 @@ impl Pump {
             return;
         }
         self.last_tick = now;
-        let mut steps = Vec::new();
-        self.destination.release_held(now, &mut steps);
-        steps.into_iter().for_each(|step| self.step(step));
+        let steps = self.schedule.release_held(now);
+        self.steps(steps);
         if now >= self.last_source + SOURCE_INTERVAL {
             self.last_source = now;
-            self.read_source();
+            self.read_sources(now);
             self.shared.registry.sweep();
         }
         self.publish();
@@ -266,38 +298,78 @@ impl Pump {
 
     fn publish(&mut self) {
         let now = self.shared.now().steady;
-        let backlog = lock(&self.shared.backlog).front().map(|(ticket, _)| ticket.taken);
-        let oldest = backlog.into_iter().chain(self.destination.oldest()).min();
+        let backlog = lock(&self.shared.backlog).oldest();
+        let oldest = backlog.into_iter().chain(self.schedule.oldest()).min();
         let gauges = Gauges {
             pending_bytes: self.shared.budget.used() + self.shared.waiting.load(Relaxed),
             spool_bytes: lock(&self.shared.spool_bytes).load(Relaxed),
             oldest_pending: oldest.map_or(Duration::ZERO, |at| now.saturating_sub(at)),
-            state: self.destination.state(now),
+            states: self.schedule.states(self.shared.targets.numbers(), now),
         };
         self.host.publish(&Report { ledger: &self.ledger.snapshot(), gauges, durations: &self.durations });
         self.durations.clear();
     }
 
-    /// `dsn_file`: a lost or malformed source keeps its last good value.
-    fn read_source(&mut self) {
+    /// `dsn_file`, `dsn_dir`: a lost or malformed source keeps its last good value.
+    fn read_sources(&mut self, now: Duration) {
+        self.read_file(now);
+        self.read_dir(now);
+        let schedule = &self.schedule;
+        for number in self.shared.targets.sweep(now, |number| schedule.is_idle(number, now)) {
+            self.schedule.forget(number);
+            self.share_holds(number, now);
+            self.said.retain(|(_, about), _| *about != Some(number));
+        }
+    }
+
+    fn read_file(&mut self, now: Duration) {
         let Some(file) = self.dsn_file.clone() else { return };
-        match read_dsn(&file) {
+        match sources::read_dsn(&file) {
             Ok(dsn) => {
-                let known = lock(&self.shared.target).as_ref().map(|target| target.dsn.clone());
-                if known.as_ref() != Some(&dsn) {
-                    self.host.log(Severity::Info, &format!("dsn: read from file {}: {dsn}", file.display()));
-                    *lock(&self.shared.target) = Some(Target::new(dsn));
-                    self.destination.renew();
-                    self.share_holds(self.shared.now().steady);
+                if self.shared.targets.has_default(&dsn) {
+                    return;
                 }
+                self.host.log(Severity::Info, &format!("dsn: read from file {}: {dsn}", file.display()));
+                let changes = self.shared.targets.set_default(dsn);
+                self.apply(&changes, now);
             }
-            Err(problem) => self.say(Severity::Warn, "dsn_file", &problem),
+            Err(problem) => self.say(Severity::Warn, "dsn_file", None, &problem),
+        }
+    }
+
+    fn read_dir(&mut self, now: Duration) {
+        const NAMED: usize = 5;
+        let Some(dir) = self.dsn_dir.clone() else { return };
+        let listing = match sources::read_dir(&dir) {
+            Ok(listing) => listing,
+            Err(problem) => return self.say(Severity::Warn, "dsn_dir", None, &problem),
+        };
+        if let Some(problem) = sources::complaint(&dir, &listing) {
+            self.say(Severity::Warn, "dsn_dir file", None, &problem);
+        }
+        let changes = self.shared.targets.set_namespaces(listing);
+        self.apply(&changes, now);
+        if let Some(last) = changes.namespaces.len().checked_sub(1) {
+            let names = changes.namespaces[..=last.min(NAMED - 1)].join(", ");
+            let more = if last < NAMED { String::new() } else { format!(" and {} more", last + 1 - NAMED) };
+            self.host.log(Severity::Info, &format!("dsn_dir: changed for {names}{more}"));
+        }
+    }
+
+    fn apply(&mut self, changes: &Changes, now: Duration) {
+        for number in &changes.renewed {
+            self.schedule.renew(*number);
+            self.share_holds(*number, now);
+        }
+        for (from, to) in &changes.moved {
+            let steps = self.schedule.redirect(*from, *to, now);
+            self.steps(steps);
         }
     }
 
     fn chose(&mut self, mode: Mode) {
         self.volatile = mode == Mode::Memory;
-        self.destination.park(mode != Mode::Memory);
+        self.schedule.park(mode != Mode::Memory);
         self.host.log(Severity::Info, &format!("delivery: {} (chosen by auto at the first flush)", mode.name()));
         if self.volatile {
             self.host.log(
@@ -308,8 +380,8 @@ impl Pump {
         }
     }
 
-    fn notice(&mut self, notice: &Notice, detail: &str) {
-        let Some(target) = self.shared.target() else { return };
+    fn notice(&mut self, number: u32, notice: &Notice, detail: &str) {
+        let Some(target) = self.shared.targets.get(number) else { return };
         let dsn = &target.dsn;
         let (severity, kind, text) = match notice {
             Notice::Answers => (Severity::Info, "answers", format!("{dsn} accepts what is sent")),
@@ -351,15 +423,15 @@ impl Pump {
         };
         if *notice == Notice::Answers {
             // After trouble, the next trouble is news again.
-            self.said.clear();
+            self.said.retain(|(_, about), _| *about != Some(number));
         }
-        self.say(severity, kind, &text);
+        self.say(severity, kind, Some(number), &text);
     }
 
-    /// The same kind of trouble is told once a minute, with how often it was.
-    fn say(&mut self, severity: Severity, kind: &'static str, text: &str) {
+    /// The same kind of trouble of the same destination is told once a minute, with how often it was.
+    fn say(&mut self, severity: Severity, kind: &'static str, about: Option<u32>, text: &str) {
         let now = self.shared.now().steady;
-        let said = self.said.entry(kind).or_insert((Duration::ZERO, 0));
+        let said = self.said.entry((kind, about)).or_insert((Duration::ZERO, 0));
         if said.0 > Duration::ZERO && now < said.0 + SAY_INTERVAL {
             said.1 += 1;
             return;
@@ -375,20 +447,18 @@ impl Pump {
     fn is_over(&self) -> bool {
         let Some(deadline) = self.closing else { return false };
         let now = self.shared.now().steady;
-        let idle = self.destination.in_flight() == 0;
-        let nothing_more = self.destination.queued() == 0
-            || self.shared.target().is_none()
-            || self.destination.wake(now).is_some_and(|at| at >= deadline);
+        let idle = self.schedule.in_flight() == 0;
+        let nothing_more = self.schedule.queued() == 0 || self.schedule.wake(now).is_some_and(|at| at >= deadline);
         now >= deadline || self.mapper_done && idle && nothing_more
     }
 
     /// Cuts what is still on its way, leaves the rest where it came from, and says how it all ended.
     fn end(mut self, inbox: &Receiver<Message>) {
         self.shared.budget.close();
-        if self.destination.in_flight() > 0 {
+        if self.schedule.in_flight() > 0 {
             self.client.shutdown();
         }
-        while self.destination.in_flight() > 0 {
+        while self.schedule.in_flight() > 0 {
             let Ok(message) = inbox.recv_timeout(CUT_GRACE) else { break };
             self.hear(message);
         }
@@ -397,7 +467,7 @@ impl Pump {
             self.hear(message);
         }
         inbox.try_iter().for_each(|message| self.hear(message));
-        for batch in self.destination.drain() {
+        for batch in self.schedule.drain() {
             self.step(Step::Release(batch));
         }
         if self.volatile {
@@ -410,12 +480,4 @@ impl Pump {
         let snapshot = self.ledger.snapshot();
         self.summarise(snapshot);
     }
-}
-
-/// Reads a DSN from a file, a mounted Secret more often than not.
-pub(crate) fn read_dsn(file: &Path) -> Result<Dsn, String> {
-    const KEEPS: &str = "the last good value stays in use";
-    let text =
-        std::fs::read_to_string(file).map_err(|error| format!("dsn_file = {}: {error}; {KEEPS}", file.display()))?;
-    Dsn::parse(text.trim()).map_err(|expected| format!("dsn_file = {}: expected {expected}; {KEEPS}", file.display()))
 }

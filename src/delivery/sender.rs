@@ -1,8 +1,9 @@
 //! A sender: takes an envelope, posts it, reports. Holds nothing of the host and nothing of the instance.
 
 use super::http::{Client, Sent};
+use super::targets::Target;
 use super::ticket::Ticket;
-use super::{Target, answer, pump};
+use super::{answer, pump};
 use crate::clock::Clock;
 use crate::envelope::Batch;
 use crate::options::Compress;
@@ -22,6 +23,7 @@ pub(crate) struct Job {
 #[derive(Debug)]
 pub(crate) struct Done {
     pub(crate) batch: Batch<Ticket>,
+    pub(crate) target: Arc<Target>,
     pub(crate) sent: Sent,
     pub(crate) took: Duration,
 }
@@ -38,7 +40,8 @@ pub(crate) fn run(inbox: &Receiver<Job>, client: &Client, clock: &dyn Clock, don
         job.batch.write(&mut envelope, &job.target.dsn.expose(), &answer::rfc3339(start.wall));
         let sent = client.post(&job.target.dsn, job.encoding, &envelope, &mut body, start.wall);
         let took = clock.now().steady.saturating_sub(start.steady);
-        if done.send(pump::Message::Done(Box::new(Done { batch: job.batch, sent, took }))).is_err() {
+        let report = Done { batch: job.batch, target: job.target, sent, took };
+        if done.send(pump::Message::Done(Box::new(report))).is_err() {
             return;
         }
         envelope.shrink_to(MAX_KEPT);

@@ -138,7 +138,7 @@ impl Spooler<'_> {
             if counted {
                 ticket.local_outcomes_are_counted();
             }
-            lock(&self.shared.backlog).push_back((Arc::new(ticket), now.steady + delay));
+            lock(&self.shared.backlog).add(Arc::new(ticket), now.steady + delay);
         }
     }
 

@@ -5,6 +5,7 @@
 
 use super::spool::Unit;
 use crate::ledger::{Category, Outcome, Recorder};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -26,6 +27,8 @@ pub struct Ticket {
     pub home: Home,
     /// Steady time when it was taken.
     pub taken: Duration,
+    /// Steady time, in milliseconds, at which the first of what is parked may go on.
+    due: AtomicU64,
     recorder: Recorder,
     state: Mutex<State>,
 }
@@ -110,7 +113,18 @@ impl Ticket {
             local: [0; 2],
             local_counted: false,
         };
-        Self { home, taken, recorder, state: Mutex::new(state) }
+        Self { home, taken, due: AtomicU64::new(u64::MAX), recorder, state: Mutex::new(state) }
+    }
+
+    /// Something of it waits until this time; the earliest counts.
+    pub fn waits_until(&self, at: Duration) {
+        self.due.fetch_min(at.as_millis() as u64, Relaxed);
+    }
+
+    /// When the first of what waits may go on, if that was said since it was last asked.
+    pub fn take_due(&self) -> Option<Duration> {
+        let due = self.due.swap(u64::MAX, Relaxed);
+        (due < u64::MAX).then(|| Duration::from_millis(due))
     }
 
     /// An earlier process has counted what ended without an item.

@@ -4,10 +4,13 @@
 //! never both together, so that an answer is never ambiguous. The header is written at each attempt, because Sentry
 //! shifts every time in an envelope whose `sent_at` is old.
 
+mod gather;
+
 use crate::ledger::Category;
 use crate::record::identity::EventId;
 use crate::record::json::Object;
 use crate::record::{SDK_NAME, SDK_VERSION};
+pub use gather::Gatherer;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,6 +26,8 @@ const LOG_SUFFIX: &[u8] = b"]}";
 pub struct Batch<T> {
     /// What the items are.
     pub category: Category,
+    /// Number of the destination that its items are for.
+    pub destination: u32,
     /// Times it has been sent.
     pub attempts: u32,
     /// Steady time when its first item came in.
@@ -53,12 +58,29 @@ struct Owner<T> {
 }
 
 impl<T> Batch<T> {
-    /// An empty batch that builds in `buffer`.
+    /// An empty batch that builds in `buffer`, for destination 0 unless that is changed.
     #[must_use]
     pub fn new(category: Category, mut buffer: Vec<u8>, opened: Duration, replay: bool) -> Self {
         buffer.clear();
         let (items, owners) = (Vec::new(), Vec::new());
-        Self { category, attempts: 0, opened, replay, reserved: 0, event_id: None, payload: buffer, items, owners }
+        Self {
+            category,
+            destination: 0,
+            attempts: 0,
+            opened,
+            replay,
+            reserved: 0,
+            event_id: None,
+            payload: buffer,
+            items,
+            owners,
+        }
+    }
+
+    /// The same for another destination than 0.
+    #[must_use]
+    pub fn toward(self, destination: u32) -> Self {
+        Self { destination, ..self }
     }
 
     /// Number of items.
@@ -97,6 +119,11 @@ impl<T> Batch<T> {
         self.event_id = event_id;
     }
 
+    /// Takes back what was appended for an item that was never ended.
+    pub fn mend(&mut self) {
+        self.payload.truncate(self.items.last().map_or(0, |item| item.end as usize));
+    }
+
     /// The records of each owner, in order.
     pub fn owners(&self) -> impl Iterator<Item = (&Arc<T>, impl Iterator<Item = u32> + '_)> {
         self.owners.iter().enumerate().map(|(at, owner)| {
@@ -123,9 +150,10 @@ impl<T> Batch<T> {
             }
         }
         self.owners.retain(|owner| owner.first < at as u32);
-        let (category, attempts, opened, replay) = (self.category, self.attempts, self.opened, self.replay);
+        let (attempts, opened, replay) = (self.attempts, self.opened, self.replay);
         // The budget is freed with the front half.
-        Self { category, attempts, opened, replay, reserved: 0, event_id: None, payload, items, owners }
+        let back = Self::new(self.category, Vec::new(), opened, replay);
+        Self { destination: self.destination, attempts, payload, items, owners, ..back }
     }
 
     /// Writes the whole envelope.
@@ -176,6 +204,7 @@ impl<T> Batch<T> {
 #[derive(Debug)]
 pub struct Collector<T> {
     max_items: usize,
+    destination: u32,
     open: Option<Batch<T>>,
 }
 
@@ -183,12 +212,20 @@ impl<T> Collector<T> {
     /// A collector of at most `max_items` logs an envelope.
     #[must_use]
     pub fn new(max_items: usize) -> Self {
-        Self { max_items, open: None }
+        Self { max_items, destination: 0, open: None }
+    }
+
+    /// The same for another destination than 0.
+    #[must_use]
+    pub fn toward(self, destination: u32) -> Self {
+        Self { destination, ..self }
     }
 
     /// The buffer for the next log.
     pub fn open(&mut self, now: Duration, replay: bool) -> &mut Vec<u8> {
-        self.open.get_or_insert_with(|| Batch::new(Category::Log, Vec::new(), now, replay)).open()
+        let destination = self.destination;
+        let begin = || Batch::new(Category::Log, Vec::new(), now, replay).toward(destination);
+        self.open.get_or_insert_with(begin).open()
     }
 
     /// Ends the log opened last; an envelope that is full with it comes back. A log that would make it too large
@@ -206,6 +243,17 @@ impl<T> Collector<T> {
     /// The open envelope, if it holds anything.
     pub fn seal(&mut self) -> Option<Batch<T>> {
         self.open.take().filter(|batch| !batch.is_empty())
+    }
+
+    /// Bytes of the open envelope.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.open.as_ref().map_or(0, Batch::bytes)
+    }
+
+    /// Takes back what was appended for a log that was never ended.
+    pub fn mend(&mut self) {
+        self.open.iter_mut().for_each(Batch::mend);
     }
 
     /// When the open envelope's first log came in.

@@ -63,6 +63,33 @@ impl Dsn {
         &self.authority
     }
 
+    /// Host, and the port that is connected to.
+    #[must_use]
+    pub fn host_and_port(&self) -> (&str, u16) {
+        match self.authority.rsplit_once(':').filter(|(_, port)| !port.contains(']')) {
+            Some((host, port)) => (host, port.parse().unwrap_or_default()),
+            None => (&self.authority, self.scheme_port()),
+        }
+    }
+
+    /// The port of a DSN that names none.
+    #[must_use]
+    pub fn scheme_port(&self) -> u16 {
+        if self.scheme == "https" { 443 } else { 80 }
+    }
+
+    /// Whether the path before the project is made of plain names: nothing that a server could read as another path, and
+    /// no number in another spelling.
+    #[must_use]
+    pub(super) fn has_plain_path(&self) -> bool {
+        let plain = |segment: &str| {
+            !segment.is_empty() && segment.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
+        };
+        let port = self.authority.rsplit_once(':').filter(|(_, port)| !port.contains(']'));
+        let port = port.is_none_or(|(_, port)| !port.starts_with(['0', '+']));
+        port && (self.prefix.is_empty() || self.prefix.split('/').all(plain))
+    }
+
     /// The public key. A secret as far as logs are concerned.
     #[must_use]
     pub fn public_key(&self) -> &str {

@@ -4,10 +4,12 @@
 //! what the documents say; README's table is rendered from these rows and compared by a test.
 
 mod dsn;
+mod hosts;
 mod settings;
 mod value;
 
 pub use dsn::Dsn;
+pub use hosts::{Hosts, MAX_ANNOTATION, Refusal};
 pub use settings::{Compress, Delivery, Destination, Mapping, Mode, Network, Report, Settings};
 use std::fmt::{self, Write};
 use std::path::{Path, PathBuf};
@@ -70,6 +72,15 @@ const PLAIN: &[Row] = rows! {
         |s, v| { s.network.proxy = Some(proxy(v)?); Ok(()) };
     "tls_ca_file", None, "certificates (PEM) added to the system's roots",
         |s, v| { s.network.tls_ca_file = Some(readable(v)?); Ok(()) };
+    "dsn_dir", None,
+        "directory: file name = Kubernetes namespace, content = DSN (names with dots skipped, changes noticed); a record of that namespace goes there, others to `dsn`",
+        |s, v| { s.destination.dsn_dir = Some(path(v)?); Ok(()) };
+    "dsn_annotation", Some("k8s.sentry.io/dsn"),
+        "pod annotation naming a DSN; honoured only when `dsn_allow_hosts` allows its host",
+        |s, v| { s.mapping.dsn_annotation = annotation(v)?; Ok(()) };
+    "dsn_allow_hosts", None,
+        "hosts that an annotation may name, each with its `:port` if it has one of its own; empty: annotation routing is off",
+        |s, v| { s.destination.allow_hosts = Hosts::parse(v)?; Ok(()) };
     "tls_crt_file", None, "client certificate (PEM)",
         |s, v| { s.network.tls_crt_file = Some(readable(v)?); Ok(()) };
     "tls_key_file", None, "client key (PEM)",
@@ -212,7 +223,13 @@ pub fn load(
         }
         let _ = write!(effective, " {}={}", row.name, row.show(text));
     }
-    let dsn_source = resolve_dsn(&mut settings.destination, environment, &mut problems);
+    let mut dsn_source = resolve_dsn(&mut settings.destination, environment, &mut problems);
+    if let Some(dir) = &settings.destination.dsn_dir {
+        let _ = write!(dsn_source, "; by namespace from directory {}", dir.display());
+    }
+    if !settings.destination.allow_hosts.is_empty() {
+        let _ = write!(dsn_source, "; by annotation {}", settings.mapping.dsn_annotation);
+    }
     check_together(&settings, &mut problems);
     if problems.is_empty() { Ok(Loaded { settings, effective, dsn_source }) } else { Err(problems) }
 }
@@ -258,10 +275,13 @@ fn resolve_dsn(
                 }
                 Some(Err(expected)) => problem("dsn", "*** (from environment SENTRY_DSN)", expected),
                 None if dsn_given_but_wrong => {}
+                None if destination.is_routed() => {
+                    return "dsn: none; only records with a DSN of their own are sent".to_owned();
+                }
                 None => problem(
                     "dsn",
                     "nothing",
-                    "where to send: set dsn, or dsn_file, or the environment variable SENTRY_DSN \
+                    "where to send: set dsn, or dsn_file, or the environment variable SENTRY_DSN, or dsn_dir \
                      (Sentry shows it under Project Settings, Client Keys)",
                 ),
             }
@@ -324,6 +344,13 @@ fn release(text: &str) -> Result<String, &'static str> {
         return Err("a release of at most 200 bytes without slashes, not `latest`");
     }
     Ok(text.to_owned())
+}
+
+/// A qualified name (<https://kubernetes.io/docs/concepts/overview/working-with-objects/annotations/>).
+fn annotation(text: &str) -> Result<String, &'static str> {
+    let sound = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_' | b'/');
+    let good = text.len() <= 317 && text.bytes().all(sound) && !text.starts_with('/') && !text.ends_with('/');
+    if good { Ok(text.to_owned()) } else { Err("the name of a pod annotation, such as k8s.sentry.io/dsn") }
 }
 
 fn compress(text: &str) -> Result<Compress, &'static str> {
@@ -439,6 +466,20 @@ mod tests {
         let problems = given_with(&[], Some("x")).unwrap_err();
         assert!(problems[0].found.contains("SENTRY_DSN"), "{problems:?}");
         assert!(given(&[("dsn", &dsn()), ("dsn_file", "/f")]).unwrap_err()[0].expected.contains("not both"));
+    }
+
+    #[test]
+    fn with_destinations_by_namespace_or_annotation_a_default_is_not_needed() {
+        for option in [("dsn_dir", "/etc/dsn"), ("dsn_allow_hosts", "sentry.example.com")] {
+            let loaded = given(&[option]).unwrap();
+            assert!(loaded.dsn_source.starts_with("dsn: none"), "{}", loaded.dsn_source);
+            assert!(loaded.settings.destination.is_routed());
+        }
+        let loaded = given(&[("dsn", &dsn()), ("dsn_dir", "/etc/dsn")]).unwrap();
+        assert!(loaded.dsn_source.ends_with("; by namespace from directory /etc/dsn"), "{}", loaded.dsn_source);
+        let problems = given(&[("dsn", &dsn()), ("dsn_allow_hosts", "*.ingest.sentry.io")]).unwrap_err();
+        assert!(problems[0].to_string().starts_with("dsn_allow_hosts = *.ingest.sentry.io: expected"), "{problems:?}");
+        assert!(!given(&[("dsn", &dsn())]).unwrap().settings.destination.is_routed());
     }
 
     #[test]

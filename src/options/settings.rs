@@ -1,6 +1,7 @@
 //! The settings, cut into one slice per stage, so that no stage can read what is not its business.
 
 use super::dsn::Dsn;
+use super::hosts::Hosts;
 use crate::level::Level;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -27,11 +28,25 @@ pub struct Destination {
     pub dsn: Option<Dsn>,
     /// `dsn_file`
     pub dsn_file: Option<PathBuf>,
+    /// Directory of DSNs by namespace.
+    pub dsn_dir: Option<PathBuf>,
+    /// Hosts that a pod's annotation may name; none: annotations are not looked at.
+    pub allow_hosts: Hosts,
+}
+
+impl Destination {
+    /// Whether a record's namespace or annotation may choose another destination than the default.
+    #[must_use]
+    pub fn is_routed(&self) -> bool {
+        self.dsn_dir.is_some() || !self.allow_hosts.is_empty()
+    }
 }
 
 /// What a record becomes.
 #[derive(Clone, Debug, Default)]
 pub struct Mapping {
+    /// Name of the instance, by which the host's log speaks of it.
+    pub output: String,
     /// Lowest level that becomes an event; `None` is off.
     pub event_level: Option<Level>,
     /// Lowest level that becomes a log; `None` is off.
@@ -96,6 +111,8 @@ pub struct Mapping {
     pub scrub: bool,
     /// More names of sensitive fields.
     pub scrub_keys: Vec<String>,
+    /// Pod annotation that names a DSN.
+    pub dsn_annotation: String,
 }
 
 /// When a flush is answered.

@@ -3,13 +3,17 @@
 //! Format: <https://develop.sentry.dev/sdk/foundations/data-model/event-payloads/>. Everything is cut at Relay's limits
 //! here, so that the real normaliser finds nothing to trim.
 
+use super::exception;
 use super::fields::Role;
 use super::identity::EventId;
 use super::json::{self, List, Object};
 use super::lines::Crumb;
 use super::message::{Template, template, without_preamble};
-use super::trace::{Exception, Frame, Thread, Trace};
-use super::{SDK_NAME, SDK_VERSION, View, limit, scalar};
+use super::route::Route;
+use super::storm::Closing;
+use super::trace::Trace;
+use super::view::scalar;
+use super::{SDK_NAME, SDK_VERSION, View, limit};
 use crate::chunk::msgpack::Value;
 use crate::options::Mapping;
 use std::borrow::Cow;
@@ -19,12 +23,8 @@ use xxhash_rust::xxh3::Xxh3;
 const RESERVED_TAGS: [&str; 8] =
     ["release", "dist", "user", "filename", "function", "environment", "server_name", "level"];
 
-/// Most exceptions and threads of one event; beyond it the outermost of the chain stay.
-const MAX_EXCEPTIONS: usize = 40;
-const MAX_THREADS: usize = 40;
-
-/// Most bytes of all exceptions and threads together: an event may have a megabyte in all.
-const MAX_STACK_BYTES: usize = 400_000;
+/// Most tags of one event: a pod chooses its labels.
+const MAX_TAGS: usize = 100;
 
 /// What is known of an event besides its record.
 pub(super) struct Circumstances<'t> {
@@ -33,7 +33,9 @@ pub(super) struct Circumstances<'t> {
     /// The line without its variable parts.
     pub template: Template<'t>,
     /// The line, or the text around the trace.
-    pub line: Cow<'t, str>,
+    pub line: &'t str,
+    /// The line without what its logger put before it: what a person reads in a list of issues.
+    pub title: &'t str,
     /// Hash by which storms are told apart.
     pub fingerprint: u64,
     /// Hash of the exception chain.
@@ -49,18 +51,13 @@ pub(super) struct Circumstances<'t> {
 }
 
 impl<'t> Circumstances<'t> {
-    pub(super) fn new(view: &View<'_, '_>, trace: Option<Trace<'t>>, message: &'t str) -> Self {
-        let line = match &trace {
-            Some(trace) => trace.message.clone(),
-            None if message.trim().is_empty() => Cow::Borrowed("(empty message)"),
-            None => Cow::Borrowed(message),
-        };
-        let template = match &line {
-            Cow::Borrowed(line) => template(without_preamble(line)),
-            Cow::Owned(line) => Template { text: without_preamble(line).replace('%', "%%"), params: Vec::new() },
-        };
+    /// `line` is the message, or what of it stands around the trace.
+    pub(super) fn new(view: &View<'_, '_>, route: Route, trace: Option<Trace<'t>>, line: &'t str) -> Self {
+        let line = if trace.is_none() && line.trim().is_empty() { "(empty message)" } else { line };
+        let title = without_preamble(line);
+        let template = template(title);
         let chain = trace.as_ref().map(chain_hash);
-        let workload = workload_hash(view);
+        let workload = workload_hash(view, route);
         let mut hash = Xxh3::with_seed(workload);
         match chain {
             Some(chain) => hash.update(&chain.to_le_bytes()),
@@ -71,6 +68,7 @@ impl<'t> Circumstances<'t> {
             trace,
             template,
             line,
+            title,
             chain,
             workload,
             other_errors: false,
@@ -78,15 +76,27 @@ impl<'t> Circumstances<'t> {
             crumbs: Vec::new(),
         }
     }
+
+    /// The workload has shown too many different messages: this one shares an issue, and a storm, with the others.
+    pub(super) fn share_an_issue(&mut self) {
+        self.other_errors = true;
+        self.fingerprint = Xxh3::with_seed(self.workload).digest();
+    }
 }
 
-fn workload_hash(view: &View<'_, '_>) -> u64 {
-    let mut hash = Xxh3::new();
-    if let Some(pod) = view.pod {
-        for part in [&pod.namespace, &pod.workload, &pod.container] {
-            hash.update(part.as_bytes());
+/// Who speaks to whom: a container of a workload, a service, else the stream. Destinations do not share their storms.
+fn workload_hash(view: &View<'_, '_>, route: Route) -> u64 {
+    let mut hash = Xxh3::with_seed(route.identity as u64);
+    let mut parts = |parts: &[&[u8]]| {
+        for part in parts {
+            hash.update(part);
             hash.update(&[0]);
         }
+    };
+    match (view.pod, view.service) {
+        (Some(pod), _) => parts(&[pod.namespace.as_bytes(), pod.workload.as_bytes(), pod.container.as_bytes()]),
+        (None, Some(service)) => parts(&[service]),
+        (None, None) => parts(&[&view.stream.0.to_le_bytes()]),
     }
     hash.digest()
 }
@@ -105,13 +115,37 @@ fn chain_hash(trace: &Trace<'_>) -> u64 {
     hash.digest()
 }
 
-/// Writes the event.
+/// Writes the event; one that would be too large for Sentry without what only surrounds it.
 pub(super) fn write(
     out: &mut Vec<u8>,
     view: &View<'_, '_>,
     event_id: EventId,
     settings: &Mapping,
     about: &Circumstances<'_>,
+) {
+    let start = out.len();
+    write_as(out, view, event_id, settings, about, Detail::Full);
+    if out.len() - start > limit::EVENT {
+        out.truncate(start);
+        write_as(out, view, event_id, settings, about, Detail::Lean);
+    }
+}
+
+/// How much of an event is written.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Detail {
+    Full,
+    /// Without breadcrumbs and extra, and with short texts.
+    Lean,
+}
+
+fn write_as(
+    out: &mut Vec<u8>,
+    view: &View<'_, '_>,
+    event_id: EventId,
+    settings: &Mapping,
+    about: &Circumstances<'_>,
+    detail: Detail,
 ) {
     let mut event = Object::begin(out);
     event.text("event_id", &event_id.hex());
@@ -123,7 +157,7 @@ pub(super) fn write(
         write_message(&mut event, about);
     }
     if let Some(trace) = &about.trace {
-        write_trace(&mut event, trace);
+        exception::write(&mut event, trace, if detail == Detail::Full { exception::FULL } else { exception::LEAN });
     }
     event.text_if("environment", view.environment.as_deref());
     event.text_if("release", view.release.as_deref());
@@ -135,17 +169,17 @@ pub(super) fn write(
         user.end();
     }
     write_tags(&mut event, view, &settings.tags);
-    write_contexts(event.key("contexts"), view);
+    write_contexts(event.key("contexts"), view, server_name.as_deref());
     if let Some(parts) = fingerprint(view, settings, about) {
         let mut list = List::begin(event.key("fingerprint"));
-        parts.iter().for_each(|part| json::string(list.element(), part.as_bytes()));
+        parts.iter().for_each(|part| json::string(list.element(), limit::chars(part, limit::NAME).as_bytes()));
         list.end();
     }
-    if !about.crumbs.is_empty() {
+    if !about.crumbs.is_empty() && detail == Detail::Full {
         write_crumbs(event.key("breadcrumbs"), &about.crumbs);
     }
     let mut extra = Vec::new();
-    write_extra(&mut extra, view, about);
+    write_extra(&mut extra, view, about, detail);
     // Relay drops an empty object.
     if extra != b"{}" {
         event.key("extra").extend_from_slice(&extra);
@@ -155,6 +189,17 @@ pub(super) fn write(
     sdk.text("version", SDK_VERSION);
     sdk.end();
     event.end();
+}
+
+/// Writes into an event how many others were held back.
+pub(super) fn tell_others(closing: &mut Closing) {
+    let Ok(serde_json::Value::Object(mut event)) = serde_json::from_slice(&closing.payload) else { return };
+    if closing.others > 0
+        && let Some(extra) = event.entry("extra").or_insert_with(|| serde_json::json!({})).as_object_mut()
+    {
+        extra.insert("held_back".to_owned(), closing.others.into());
+        closing.payload = serde_json::Value::Object(event).to_string().into_bytes();
+    }
 }
 
 fn logger(name: &str) -> Cow<'_, str> {
@@ -169,7 +214,7 @@ fn write_message(event: &mut Object<'_>, about: &Circumstances<'_>) {
     let template = &about.template;
     let mut entry = Object::begin(event.key("logentry"));
     entry.text("message", &limit::chars(&template.text, limit::MESSAGE));
-    entry.text("formatted", &limit::chars(&about.line, limit::MESSAGE));
+    entry.text("formatted", &limit::chars(about.title, limit::MESSAGE));
     let bytes: usize = template.params.iter().map(|param| param.len() + 3).sum();
     if !template.params.is_empty() && bytes <= limit::PARAMS {
         let mut params = List::begin(entry.key("params"));
@@ -181,91 +226,6 @@ fn write_message(event: &mut Object<'_>, about: &Circumstances<'_>) {
     entry.end();
 }
 
-fn write_trace(event: &mut Object<'_>, trace: &Trace<'_>) {
-    let mut left = MAX_STACK_BYTES;
-    let mut exception = Object::begin(event.key("exception"));
-    let mut values = List::begin(exception.key("values"));
-    // The outermost come last and say most.
-    for value in &trace.exceptions[trace.exceptions.len().saturating_sub(MAX_EXCEPTIONS)..] {
-        let out = values.element();
-        let start = out.len();
-        write_exception(out, value, trace.fatal, left > 0);
-        left = left.saturating_sub(out.len() - start);
-    }
-    values.end();
-    exception.end();
-    if trace.threads.is_empty() || left == 0 {
-        return;
-    }
-    let mut threads = Object::begin(event.key("threads"));
-    let mut values = List::begin(threads.key("values"));
-    for thread in trace.threads.iter().take(MAX_THREADS) {
-        if left == 0 {
-            break;
-        }
-        let out = values.element();
-        let start = out.len();
-        write_thread(out, thread);
-        left = left.saturating_sub(out.len() - start);
-    }
-    values.end();
-    threads.end();
-}
-
-fn write_exception(out: &mut Vec<u8>, exception: &Exception<'_>, fatal: bool, with_frames: bool) {
-    let mut value = Object::begin(out);
-    value.text("type", &limit::chars(&exception.ty, limit::NAME));
-    value.text("value", &limit::chars(&exception.value, limit::MESSAGE));
-    value.text_if("module", exception.module.as_deref().map(|m| limit::chars(m, limit::NAME)).as_deref());
-    value.text_if("thread_id", exception.thread.as_deref().map(|t| limit::chars(t, limit::NAME)).as_deref());
-    let mut mechanism = Object::begin(value.key("mechanism"));
-    mechanism.text("type", "log");
-    mechanism.key("handled").extend_from_slice(if fatal { b"false" } else { b"true" });
-    mechanism.end();
-    if with_frames && !exception.frames.is_empty() {
-        write_frames(value.key("stacktrace"), &exception.frames);
-    }
-    value.end();
-}
-
-fn write_thread(out: &mut Vec<u8>, thread: &Thread<'_>) {
-    let mut value = Object::begin(out);
-    value.text("id", &limit::chars(thread.id, limit::NAME));
-    value.text("name", &limit::chars(thread.state, limit::NAME));
-    value.key("crashed").extend_from_slice(b"false");
-    if !thread.frames.is_empty() {
-        write_frames(value.key("stacktrace"), &thread.frames);
-    }
-    value.end();
-}
-
-fn write_frames(out: &mut Vec<u8>, frames: &[Frame<'_>]) {
-    let mut stacktrace = Object::begin(out);
-    let mut list = List::begin(stacktrace.key("frames"));
-    for frame in frames {
-        let mut value = Object::begin(list.element());
-        let mut text = |key: &str, text: &Option<Cow<'_, str>>, most: usize| {
-            value.text_if(key, text.as_deref().map(|text| limit::chars(text, most)).as_deref());
-        };
-        text("function", &frame.function, limit::FUNCTION);
-        text("module", &frame.module, limit::NAME);
-        text("filename", &frame.filename, limit::NAME);
-        text("abs_path", &frame.abs_path, limit::NAME);
-        text("context_line", &frame.context_line, limit::NAME);
-        for (key, number) in [("lineno", frame.lineno), ("colno", frame.colno)] {
-            if let Some(number) = number {
-                json::integer(value.key(key), u64::from(number));
-            }
-        }
-        if let Some(in_app) = frame.in_app {
-            value.key("in_app").extend_from_slice(if in_app { b"true" } else { b"false" });
-        }
-        value.end();
-    }
-    list.end();
-    stacktrace.end();
-}
-
 /// The tags, if there are any: Relay drops an empty object.
 fn write_tags(event: &mut Object<'_>, view: &View<'_, '_>, fixed: &[(String, String)]) {
     let from_pod = view.pod.map(|pod| pod.tags.as_slice()).unwrap_or_default();
@@ -274,7 +234,7 @@ fn write_tags(event: &mut Object<'_>, view: &View<'_, '_>, fixed: &[(String, Str
         let key = limit::tag_key(key);
         let key = if RESERVED_TAGS.contains(&key.as_ref()) { Cow::Owned(format!("record.{key}")) } else { key };
         let Some(value) = limit::tag_value(value) else { continue };
-        if !key.is_empty() && !sound.iter().any(|(known, _)| *known == key) {
+        if !key.is_empty() && sound.len() < MAX_TAGS && !sound.iter().any(|(known, _)| *known == key) {
             sound.push((key, value));
         }
     }
@@ -285,7 +245,7 @@ fn write_tags(event: &mut Object<'_>, view: &View<'_, '_>, fixed: &[(String, Str
     }
 }
 
-fn write_contexts(out: &mut Vec<u8>, view: &View<'_, '_>) {
+fn write_contexts(out: &mut Vec<u8>, view: &View<'_, '_>, host: Option<&str>) {
     let mut contexts = Object::begin(out);
     let mut trace = Object::begin(contexts.key("trace"));
     hex(trace.key("trace_id"), &view.trace_id.0);
@@ -298,7 +258,12 @@ fn write_contexts(out: &mut Vec<u8>, view: &View<'_, '_>) {
     hex(trace.key("span_id"), &view.span_id.map_or(span, |span| span.0));
     trace.end();
     if let Some(pod) = view.pod {
-        pod.write_context(contexts.key("kubernetes"));
+        contexts.key("kubernetes").extend_from_slice(&pod.context);
+    }
+    if let Some(name) = host {
+        let mut host = Object::begin(contexts.key("host"));
+        host.text("name", name);
+        host.end();
     }
     contexts.end();
 }
@@ -324,12 +289,13 @@ fn fingerprint(view: &View<'_, '_>, settings: &Mapping, about: &Circumstances<'_
     if about.trace.is_some() {
         return None;
     }
-    let pod = view.pod?;
-    let workload = format!("{}/{}", pod.namespace, pod.workload);
+    let workload = view.pod.map(|pod| format!("{}/{}", pod.namespace, pod.workload));
+    let workload = workload.or_else(|| Some(String::from_utf8_lossy(view.service?).into_owned()));
     if about.other_errors {
-        return Some(vec!["other errors".to_owned(), workload]);
+        return Some(std::iter::once("other errors".to_owned()).chain(workload).collect());
     }
-    Some(vec!["{{ default }}".to_owned(), workload, pod.container.clone()])
+    let container = view.pod.map(|pod| pod.container.clone());
+    Some(std::iter::once("{{ default }}".to_owned()).chain([workload?]).chain(container).collect())
 }
 
 fn write_crumbs(out: &mut Vec<u8>, crumbs: &[Crumb]) {
@@ -347,11 +313,12 @@ fn write_crumbs(out: &mut Vec<u8>, crumbs: &[Crumb]) {
     breadcrumbs.end();
 }
 
+/// Names under `extra` that are ours; a field of the same name gets a prefix.
+const OWN_EXTRA: [&[u8]; 6] = [b"stream", b"original_time", b"held_back", b"line", b"details", b"_cut"];
+
 /// What nothing else has taken.
-fn write_extra(out: &mut Vec<u8>, view: &View<'_, '_>, about: &Circumstances<'_>) {
+fn write_extra(out: &mut Vec<u8>, view: &View<'_, '_>, about: &Circumstances<'_>, detail: Detail) {
     let mut extra = Object::begin(out);
-    let (mut value, mut scratch) = (Vec::new(), Vec::new());
-    let mut left = limit::EXTRA_TOTAL;
     if let Some(stream) = view.io_stream {
         json::string(extra.key("stream"), stream);
     }
@@ -359,21 +326,36 @@ fn write_extra(out: &mut Vec<u8>, view: &View<'_, '_>, about: &Circumstances<'_>
     if about.held_back > 0 {
         json::integer(extra.key("held_back"), about.held_back);
     }
+    if detail == Detail::Lean {
+        extra.text("_cut", "too large for Sentry: sent without breadcrumbs and fields");
+        return extra.end();
+    }
+    if about.title.len() < about.line.trim().len() {
+        extra.text("line", &limit::chars(about.line.trim(), limit::MESSAGE));
+    }
     let details: Vec<&str> = about.trace.iter().flat_map(|t| &t.exceptions).flat_map(|e| &e.details).copied().collect();
     if !details.is_empty() {
         extra.text("details", &limit::chars(&details.join("\n"), limit::MESSAGE));
     }
+    write_fields(&mut extra, view);
+    extra.end();
+}
+
+fn write_fields(extra: &mut Object<'_>, view: &View<'_, '_>) {
+    let (mut value, mut scratch) = (Vec::new(), Vec::new());
+    let mut left = limit::EXTRA_TOTAL;
     for field in view.fields.rest() {
         value.clear();
         extra_value(&mut value, field.value);
-        if value.len() > left {
-            extra.text("_cut", "more fields than Sentry takes");
-            break;
+        let key = json::key_text(field.key, &mut scratch);
+        let size = value.len() + key.len();
+        if size > left {
+            return extra.text("_cut", "more fields than Sentry takes");
         }
-        left -= value.len();
-        extra.raw_key(json::key_text(field.key, &mut scratch)).extend_from_slice(&value);
+        left -= size;
+        let own = OWN_EXTRA.contains(&key).then(|| [b"record.", key].concat());
+        extra.raw_key(own.as_deref().unwrap_or(key)).extend_from_slice(&value);
     }
-    extra.end();
 }
 
 /// One value, as it is when it fits and as cut JSON text when it does not. Sentry cuts below seven levels itself.

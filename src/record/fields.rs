@@ -1,5 +1,6 @@
 //! Finding fields: one pass over a record's keys, one look-up per key, however many options name keys.
 
+use super::json;
 use crate::chunk::msgpack::{Seq, Value};
 use std::collections::HashMap;
 
@@ -30,8 +31,6 @@ pub enum Role {
     Fingerprint(u8),
     /// Is promoted to a tag.
     Tag,
-    /// Is never sent.
-    Removed,
     /// The map that the kubernetes filter adds.
     Kubernetes,
     /// Known noise of container runtimes and inputs.
@@ -50,6 +49,8 @@ struct Path {
 #[derive(Debug, Default)]
 pub struct Keys {
     paths: HashMap<Box<[u8]>, Vec<Path>>,
+    /// Top-level fields that are treated as if they were not there.
+    refused: Vec<Box<[u8]>>,
     /// One bit per length of a first key: most keys of a record are refused without hashing them.
     lengths: u64,
 }
@@ -74,8 +75,13 @@ pub struct Found<'a> {
 pub struct Fields<'a> {
     /// Every field, duplicates removed, the last one kept.
     pub all: Vec<Field<'a>>,
+    /// Where each name stands in `all`, by hash; only kept when there are many.
+    places: HashMap<u64, usize>,
     found: Vec<Found<'a>>,
 }
+
+/// Up to this many fields are compared one by one.
+const FEW: usize = 64;
 
 /// A top-level field.
 #[derive(Clone, Copy, Debug)]
@@ -101,6 +107,19 @@ impl Keys {
         }
     }
 
+    /// Adds fields that are never sent; those below others are cut out elsewhere.
+    pub fn refuse(&mut self, names: &[String]) {
+        let top = |name: &String| match segments(name).as_slice() {
+            [only] => only.as_bytes().into(),
+            _ => name.as_bytes().into(),
+        };
+        self.refused.extend(names.iter().map(top));
+    }
+
+    fn is_refused(&self, key: Value<'_>) -> bool {
+        !self.refused.is_empty() && key.text().is_some_and(|key| self.refused.iter().any(|name| **name == *key))
+    }
+
     fn insert(&mut self, key: &[u8], path: Path) {
         self.lengths |= 1 << key.len().min(63);
         self.paths.entry(key.into()).or_default().push(path);
@@ -115,7 +134,7 @@ impl Keys {
 }
 
 /// `a.b.c`, `$a['b']['c']`, `a['b.c']` as keys.
-fn segments(name: &str) -> Vec<Box<str>> {
+pub(super) fn segments(name: &str) -> Vec<Box<str>> {
     let name = name.strip_prefix('$').unwrap_or(name);
     let mut segments = Vec::new();
     for (position, part) in name.split('[').enumerate() {
@@ -133,24 +152,50 @@ impl<'a> Fields<'a> {
     /// allocation; nothing is left to be converted.
     pub fn recycle<'b>(mut self) -> Fields<'b> {
         self.all.clear();
+        self.places.clear();
         self.found.clear();
         let all = self.all.into_iter().map(|field| Field { key: Value::Nil, value: Value::Nil, taken: field.taken });
         let found = self.found.into_iter().map(strip);
-        Fields { all: all.collect(), found: found.collect() }
+        Fields { all: all.collect(), places: self.places, found: found.collect() }
     }
 
     /// Adds the fields of a map that are not there yet.
     pub fn read_missing(&mut self, keys: &Keys, map: Seq<'a>) {
-        for (key, value) in map.pairs() {
-            if !self.all.iter().any(|field| field.key == key) {
+        for (key, value) in json::last_pairs(map) {
+            if self.place(key).is_none() {
                 self.add(keys, key, value);
             }
         }
     }
 
+    /// Where a field stands in `all`.
+    pub fn place(&self, key: Value<'_>) -> Option<usize> {
+        if self.all.len() > FEW {
+            return self.places.get(&json::key_hash(key)).copied();
+        }
+        self.all.iter().position(|field| json::same_key(field.key, key))
+    }
+
+    fn append(&mut self, key: Value<'a>, value: Value<'a>) {
+        self.all.push(Field { key, value, taken: false });
+        match self.all.len() {
+            0..=FEW => {}
+            len if len == FEW + 1 => self.index(),
+            len => drop(self.places.insert(json::key_hash(key), len - 1)),
+        }
+    }
+
+    fn index(&mut self) {
+        let hashes = self.all.iter().enumerate().map(|(place, field)| (json::key_hash(field.key), place));
+        self.places = hashes.collect();
+    }
+
     /// Takes a top-level field out, as if it had never been there.
     pub fn remove(&mut self, key: &[u8]) {
         self.all.retain(|field| field.key.text() != Some(key));
+        if self.all.len() > FEW {
+            self.index();
+        }
         self.found.retain(|found| !(found.top && found.key == key));
     }
 
@@ -163,12 +208,15 @@ impl<'a> Fields<'a> {
 
     /// Adds one field; one of the same name that was there before is replaced.
     pub fn add(&mut self, keys: &Keys, key: Value<'a>, value: Value<'a>) {
-        if let Some(known) = self.all.iter_mut().find(|field| field.key == key) {
-            known.value = value;
+        if keys.is_refused(key) {
+            return;
+        }
+        if let Some(place) = self.place(key) {
+            self.all[place].value = value;
             let name = key.text().unwrap_or_default();
             self.found.retain(|found| !(found.top && found.key == name));
         } else {
-            self.all.push(Field { key, value, taken: false });
+            self.append(key, value);
         }
         let Value::Str(name) = key else { return };
         for path in keys.paths(name) {

@@ -2,6 +2,8 @@
 
 use crate::chunk::msgpack::{Seq, Value};
 use serde_json::to_writer;
+use std::collections::HashMap;
+use xxhash_rust::xxh3::xxh3_64;
 
 /// Containers nested deeper than this are written as a marker: Sentry cuts at depth 7 itself, and recursion is bounded.
 const MAX_DEPTH: usize = 16;
@@ -232,7 +234,7 @@ fn nested(out: &mut Vec<u8>, v: Value<'_>, depth: usize) {
 }
 
 /// Text where the bytes are text, else hexadecimal: ids travel as raw bytes in OTLP.
-fn binary(out: &mut Vec<u8>, bytes: &[u8]) {
+pub fn binary(out: &mut Vec<u8>, bytes: &[u8]) {
     if std::str::from_utf8(bytes).is_ok() {
         return string(out, bytes);
     }
@@ -252,19 +254,43 @@ fn array(out: &mut Vec<u8>, seq: Seq<'_>, depth: usize) {
 fn map(out: &mut Vec<u8>, seq: Seq<'_>, depth: usize) {
     let mut object = Object::begin(out);
     let mut scratch = Vec::new();
-    for (position, (key, v)) in seq.pairs().enumerate() {
-        // JSON parsers disagree on duplicate keys, so only the last one is written.
-        let repeated = seq.pairs().skip(position + 1).any(|(later, _)| later == key);
-        if repeated && seq.len() <= MAX_DEDUPLICATED {
-            continue;
-        }
+    for (key, v) in last_pairs(seq) {
         nested(object.raw_key(key_text(key, &mut scratch)), v, depth + 1);
     }
     object.end();
 }
 
-/// Looking for duplicates is quadratic, so beyond this many keys they are left to the reader.
-const MAX_DEDUPLICATED: usize = 64;
+/// The pairs of a map, of duplicate keys the last one only: JSON parsers disagree on duplicates.
+pub fn last_pairs<'a>(map: Seq<'a>) -> impl Iterator<Item = (Value<'a>, Value<'a>)> {
+    let places = (map.len() > FEW_KEYS).then(|| last_places(map));
+    let is_last = move |position: usize, key: Value<'a>| match &places {
+        Some(places) => places.get(&key_hash(key)) == Some(&position),
+        None => !map.pairs().skip(position + 1).any(|(later, _)| same_key(later, key)),
+    };
+    map.pairs().enumerate().filter(move |(position, (key, _))| is_last(*position, *key)).map(|(_, pair)| pair)
+}
+
+/// Comparing every key with every later one is quadratic, so beyond this many they are hashed.
+const FEW_KEYS: usize = 64;
+
+fn last_places(map: Seq<'_>) -> HashMap<u64, usize> {
+    map.pairs().enumerate().map(|(position, (key, _))| (key_hash(key), position)).collect()
+}
+
+/// Hash of a key as JSON has it.
+#[must_use]
+pub fn key_hash(key: Value<'_>) -> u64 {
+    xxh3_64(key_text(key, &mut Vec::new()))
+}
+
+/// Whether two keys are the same in JSON, where all keys are text.
+#[must_use]
+pub fn same_key(one: Value<'_>, other: Value<'_>) -> bool {
+    match (one, other) {
+        (Value::Str(one), Value::Str(other)) => one == other,
+        _ => key_text(one, &mut Vec::new()) == key_text(other, &mut Vec::new()),
+    }
+}
 
 /// A map key as text; keys that are no strings are rendered.
 pub fn key_text<'k>(key: Value<'k>, scratch: &'k mut Vec<u8>) -> &'k [u8] {

@@ -3,18 +3,19 @@
 //! Of 1,500 bytes of an enriched record about 900 are this map, the same in line after line; comparing it with the last
 //! one costs a fraction of reading it. Layout: Fluent Bit's `plugins/filter_kubernetes/kube_meta.c`.
 
-use super::json::{self, Object};
+use super::json::Object;
 use super::limit;
-use super::log::attribute;
+use super::log::Constant;
 use crate::chunk::msgpack::{Seq, Value};
 use crate::level::Level;
+use crate::options::{MAX_ANNOTATION, Mapping};
 
 /// What is known about the container that wrote a record.
 #[derive(Debug, Default)]
-pub struct Pod {
+pub(super) struct Pod {
     raw: Vec<u8>,
-    /// Log attributes, each with a comma before it.
-    pub log_attributes: Vec<u8>,
+    /// What every log of the container has.
+    pub log_attributes: Constant,
     /// Tags of an event: name and value.
     pub tags: Vec<(String, String)>,
     /// The event's `kubernetes` context, a JSON object.
@@ -33,6 +34,8 @@ pub struct Pod {
     pub release: Option<String>,
     /// What the pod asks for with [`EVENT_LEVEL`]: a level, or none at all.
     pub event_level: Option<Option<Level>>,
+    /// The DSN that the pod asks for in its annotation, cut where it is longer than any that is taken.
+    pub dsn: Option<String>,
 }
 
 /// Annotation with which a pod raises its event level or turns events off; an application with an SDK of its own would
@@ -41,7 +44,7 @@ const EVENT_LEVEL: &str = "k8s.sentry.io/event-level";
 
 /// The pods seen last.
 #[derive(Debug, Default)]
-pub struct Pods {
+pub(super) struct Pods {
     known: Vec<Pod>,
     last: usize,
 }
@@ -51,10 +54,10 @@ const MAX_KNOWN: usize = 64;
 
 impl Pods {
     /// Finds or renders the pod of a `kubernetes` map and returns its place for [`Pods::at`].
-    pub fn find(&mut self, map: Seq<'_>, label_keys: &[String]) -> usize {
+    pub fn find(&mut self, map: Seq<'_>, settings: &Mapping) -> usize {
         let same = |pod: &Pod| pod.raw == map.bytes();
         if !self.known.get(self.last).is_some_and(same) {
-            self.last = self.known.iter().position(same).unwrap_or_else(|| self.learn(map, label_keys));
+            self.last = self.known.iter().position(same).unwrap_or_else(|| self.learn(map, settings));
         }
         self.last
     }
@@ -65,17 +68,17 @@ impl Pods {
         &self.known[place]
     }
 
-    fn learn(&mut self, map: Seq<'_>, label_keys: &[String]) -> usize {
+    fn learn(&mut self, map: Seq<'_>, settings: &Mapping) -> usize {
         if self.known.len() == MAX_KNOWN {
             self.known.remove(0);
         }
-        self.known.push(Pod::read(map, label_keys));
+        self.known.push(Pod::read(map, settings));
         self.known.len() - 1
     }
 }
 
 impl Pod {
-    fn read(map: Seq<'_>, label_keys: &[String]) -> Self {
+    fn read(map: Seq<'_>, settings: &Mapping) -> Self {
         let text = |key: &str| map.get(key).and_then(|v| v.text()).map(|t| String::from_utf8_lossy(t).into_owned());
         let pod_name = text("pod_name").unwrap_or_default();
         let labels = map.get("labels").and_then(|v| v.map()).unwrap_or(Seq::EMPTY);
@@ -86,11 +89,12 @@ impl Pod {
             workload: workload(map, labels, &pod_name),
             node: text("host"),
             event_level: event_level(map),
+            dsn: dsn(map, &settings.dsn_annotation),
             release: text("container_image").and_then(|image| release_of(&image)),
             pod: pod_name,
             ..Pod::default()
         };
-        pod.render(&text, labels, label_keys);
+        pod.render(&text, labels, &settings.label_keys);
         pod
     }
 
@@ -106,7 +110,7 @@ impl Pod {
         let mut context = Object::begin(&mut self.context);
         for (name, value) in &attributes {
             let Some(value) = value else { continue };
-            attribute(&mut self.log_attributes, name.as_bytes(), Value::Str(value.as_bytes()));
+            self.log_attributes.add(name, value);
             context.text(name, limit::chars(value, limit::CONTEXT_VALUE).as_ref());
             if name.starts_with("k8s.") {
                 self.tags.push(((*name).to_owned(), value.clone()));
@@ -118,13 +122,15 @@ impl Pod {
             ("container.id", "docker_id"),
             ("container.image.id", "container_hash"),
         ] {
-            context.text_if(name, text(key).as_deref());
+            let value = text(key);
+            context.text_if(name, value.as_deref().map(|value| limit::chars(value, limit::CONTEXT_VALUE)).as_deref());
         }
-        context.text_if("k8s.workload.name", some(&self.workload).as_deref());
+        let workload = limit::chars(&self.workload, limit::CONTEXT_VALUE);
+        context.text_if("k8s.workload.name", Some(&*workload).filter(|name| !name.is_empty()));
         context.end();
         for (key, value) in selected(labels, label_keys) {
             let name = format!("k8s.pod.label.{key}");
-            attribute(&mut self.log_attributes, name.as_bytes(), Value::Str(value.as_bytes()));
+            self.log_attributes.add(&name, &value);
             self.tags.push((name, value));
         }
     }
@@ -136,6 +142,12 @@ fn event_level(map: Seq<'_>) -> Option<Option<Level>> {
         return Some(None);
     }
     Level::from_word(asked).map(Some)
+}
+
+fn dsn(map: Seq<'_>, annotation: &str) -> Option<String> {
+    let asked = map.get("annotations")?.map()?.get(annotation)?.text()?;
+    let end = asked.len().min(MAX_ANNOTATION + 1);
+    Some(String::from_utf8_lossy(&asked[..end]).into_owned())
 }
 
 impl Pod {
@@ -211,17 +223,6 @@ fn release_of(image: &str) -> Option<String> {
     let sound = !tag.is_empty() && !tag.eq_ignore_ascii_case("latest") && !name.is_empty();
     let release = format!("{name}@{tag}");
     (sound && limit::release(&release).is_some()).then_some(release)
-}
-
-impl Pod {
-    /// Writes the context object.
-    pub fn write_context(&self, out: &mut Vec<u8>) {
-        if self.context.is_empty() {
-            json::value(out, Value::Map(Seq::EMPTY))
-        } else {
-            out.extend_from_slice(&self.context)
-        }
-    }
 }
 
 #[cfg(test)]

@@ -23,11 +23,21 @@ pub const EXTRA_VALUE: usize = 15_000;
 /// Bytes of all values under `extra`; Relay takes 262,144.
 pub const EXTRA_TOTAL: usize = 200_000;
 /// Characters of one value in a context; Relay takes 8,192 bytes per context.
-pub const CONTEXT_VALUE: usize = 500;
+pub const CONTEXT_VALUE: usize = 250;
 /// Bytes of `logentry.params`; Relay takes 2,048.
 pub const PARAMS: usize = 1_500;
 /// Bytes of a log's body.
 pub const LOG_BODY: usize = 512 * 1_024;
+/// Bytes of a log's body as JSON: with its attributes a log stays below the megabyte that older Relays take.
+pub const LOG_BODY_JSON: usize = 600_000;
+/// Bytes of a log's attributes as JSON.
+pub const LOG_ATTRIBUTES: usize = 300_000;
+/// Bytes of one attribute's value.
+pub const ATTRIBUTE: usize = 64 * 1_024;
+/// Bytes of what a pod adds to each of its logs, as JSON.
+pub const POD_ATTRIBUTES: usize = 50_000;
+/// Bytes of an event as JSON; Relay takes 1,048,576.
+pub const EVENT: usize = 1_000_000;
 /// Age in seconds beyond which a record is sent with the current time: Sentry keeps 30 days.
 pub const MAX_AGE_SECS: u64 = 29 * 86_400;
 /// Seconds that a record may lie in the future.

@@ -13,11 +13,17 @@ const MAX_LINE: usize = 16 << 10;
 /// Most lines looked at for one trace.
 const MAX_WINDOW: usize = 2_048;
 
+/// Most empty lines between a line and the trace that it announces; Spring Boot's layout has one.
+const MAX_GAP: usize = 2;
+
 /// Lines looked at first.
 const SMALL_WINDOW: usize = 128;
 
 /// Bytes of one line kept as a breadcrumb.
 const MAX_CRUMB: usize = 500;
+
+/// Most bytes of one chunk's messages that are kept aside: beyond it lines are no breadcrumbs.
+const MAX_ASIDE: usize = 4 << 20;
 
 /// Streams whose last lines are remembered across chunks.
 const MAX_STREAMS: usize = 512;
@@ -31,12 +37,76 @@ pub(super) struct Line<'a> {
     pub raw: &'a [u8],
     /// The encoded group marker that it belongs to.
     pub group: Option<&'a [u8]>,
-    /// The message, if it stands in the chunk as it is.
-    pub text: Option<&'a str>,
+    pub text: Text<'a>,
     pub time: Timestamp,
     pub level: Level,
-    /// Whether the record says its level itself.
-    pub explicit: bool,
+    pub said: Said,
+}
+
+/// How a record says its level.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Said {
+    /// Not at all.
+    Nowhere,
+    /// At the head of its text.
+    InText,
+    /// In a field.
+    InField,
+}
+
+/// A line's message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Text<'a> {
+    /// It stands in the chunk as it is, or has been found again.
+    Here(&'a str),
+    /// It was made while the record was read (colours removed, JSON opened) and is kept aside: where.
+    Aside(u32, u32),
+    /// It is not worth keeping.
+    Gone,
+}
+
+/// Messages that do not stand in the chunk as they are, one after the other until the chunk's end.
+#[derive(Debug, Default)]
+pub(super) struct Aside(String);
+
+impl Aside {
+    /// The message as a line has it until the end of its chunk: in the record's own bytes where possible.
+    pub(super) fn text<'a>(&mut self, message: &[u8], raw: &'a [u8]) -> Text<'a> {
+        if let Some(text) = in_chunk(message, raw) {
+            return Text::Here(text);
+        }
+        if message.len() > MAX_LINE || self.0.len() > MAX_ASIDE {
+            return Text::Gone;
+        }
+        let start = self.0.len() as u32;
+        message.utf8_chunks().for_each(|part| {
+            self.0.push_str(part.valid());
+            self.0.push_str(if part.invalid().is_empty() { "" } else { "\u{fffd}" });
+        });
+        Text::Aside(start, self.0.len() as u32)
+    }
+
+    /// Forgets the messages and keeps the memory.
+    pub(super) fn clear(&mut self) {
+        self.0.clear();
+        self.0.shrink_to(MAX_ASIDE);
+    }
+}
+
+/// The message as text, if it stands in the record's own bytes and so outlives its reading.
+fn in_chunk<'a>(message: &[u8], raw: &'a [u8]) -> Option<&'a str> {
+    let start = (message.as_ptr() as usize).checked_sub(raw.as_ptr() as usize)?;
+    std::str::from_utf8(raw.get(start..start + message.len())?).ok()
+}
+
+impl<'a> Line<'a> {
+    /// The message, if it was kept.
+    pub(super) fn text(&self) -> Option<&'a str> {
+        match self.text {
+            Text::Here(text) => Some(text),
+            Text::Aside(..) | Text::Gone => None,
+        }
+    }
 }
 
 /// The lines of one stream, in order.
@@ -46,6 +116,22 @@ pub(super) struct Stream<'a> {
     /// Lowest level that becomes an event here.
     pub threshold: Option<Level>,
     pub lines: Vec<Line<'a>>,
+}
+
+impl<'a> Stream<'a> {
+    /// The stream with the messages that were kept aside, at the end of the chunk.
+    pub(super) fn with<'k>(self, aside: &'k Aside) -> Stream<'k>
+    where
+        'a: 'k,
+    {
+        let mut stream: Stream<'k> = self;
+        for line in &mut stream.lines {
+            if let Text::Aside(start, end) = line.text {
+                line.text = aside.0.get(start as usize..end as usize).map_or(Text::Gone, Text::Here);
+            }
+        }
+        stream
+    }
 }
 
 /// How many lines belong together from the one at `at` on: a trace, perhaps with the line that announced it before it,
@@ -58,21 +144,26 @@ pub(super) fn span(lines: &[Line<'_>], at: usize, join: bool, announces: impl Fn
     if len > 1 {
         return len;
     }
-    // A line that could be an event by itself may announce the trace that follows it.
-    let following = if announces(&lines[at]) && at + 1 < lines.len() { extent(lines, at + 1) } else { 0 };
-    if following > 1 { following + 1 } else { 1 }
+    // A line that could be an event by itself may announce the trace that follows it, perhaps after an empty line.
+    if !announces(&lines[at]) {
+        return 1;
+    }
+    let is_empty = |line: &&Line<'_>| line.text().is_some_and(|text| text.trim().is_empty());
+    let next = at + 1 + lines[at + 1..].iter().take(MAX_GAP).take_while(is_empty).count();
+    let following = if next < lines.len() { extent(lines, next) } else { 0 };
+    if following > 1 { next - at + following } else { 1 }
 }
 
 /// How many lines the trace takes that begins here; 0 or 1 if none does.
 fn extent(lines: &[Line<'_>], at: usize) -> usize {
-    let (Some(first), Some(second)) = (lines[at].text, lines.get(at + 1).and_then(|line| line.text)) else { return 0 };
+    let (Some(first), Some(second)) = (lines[at].text(), lines.get(at + 1).and_then(Line::text)) else { return 0 };
     if !may_begin(first, second) {
         return 0;
     }
     // Readers give up soon, so most looks need a small window; only a trace that fills it needs the large one.
     for most in [SMALL_WINDOW, MAX_WINDOW] {
         let window: Vec<&str> =
-            lines[at..].iter().take(most).map_while(|line| line.text.filter(|text| text.len() <= MAX_LINE)).collect();
+            lines[at..].iter().take(most).map_while(|line| line.text().filter(|text| text.len() <= MAX_LINE)).collect();
         let len = trace::extent(&window);
         if len < window.len() || window.len() < most {
             return len;
@@ -128,7 +219,7 @@ pub(super) struct Crumb {
 
 impl Crumb {
     fn of(line: &Line<'_>) -> Option<Self> {
-        let text = line.text?.trim();
+        let text = line.text()?.trim();
         let end = text.char_indices().map(|(at, c)| at + c.len_utf8()).take_while(|end| *end <= MAX_CRUMB).last()?;
         let text = if end < text.len() { format!("{}...", &text[..end]) } else { text.to_owned() };
         Some(Self { time: line.time, level: line.level, text })
@@ -194,10 +285,10 @@ mod tests {
             index: n as u32,
             raw: b"",
             group: None,
-            text: Some(text),
+            text: Text::Here(text),
             time: Timestamp { secs: n as u64 + 1, nanos: 0 },
             level: if text.starts_with("ERROR") { Level::Error } else { Level::Info },
-            explicit: text.starts_with("ERROR"),
+            said: if text.starts_with("ERROR") { Said::InText } else { Said::Nowhere },
         };
         texts.iter().enumerate().map(line).collect()
     }
@@ -232,6 +323,15 @@ mod tests {
     }
 
     #[test]
+    fn an_empty_line_may_stand_between_a_trace_and_what_announces_it() {
+        let trace = ["java.io.IOException: reset", "\tat com.shop.Net.read(Net.java:7)"];
+        assert_eq!(spans(&["ERROR failed", "", trace[0], trace[1]]), [4]);
+        assert_eq!(spans(&["ERROR failed", "", "", "", trace[0], trace[1]]), [1, 1, 1, 1, 2]);
+        assert_eq!(spans(&["ERROR failed", "", "on"]), [1, 1, 1]);
+        assert_eq!(spans(&["ERROR failed", ""]), [1, 1]);
+    }
+
+    #[test]
     fn a_python_trace_begins_by_itself() {
         let texts = [
             "start",
@@ -257,6 +357,20 @@ mod tests {
         crumbs.remember(stream, &all[3..]);
         crumbs.remember(stream, &all[3..]);
         assert_eq!(texts(&crumbs, &all[3..], 1), ["c", "d"], "its own lines are not before itself");
+    }
+
+    #[test]
+    fn a_message_that_does_not_stand_in_the_chunk_is_kept_until_its_end() {
+        let raw = b"..hello..".to_vec();
+        let mut aside = Aside::default();
+        let texts =
+            [aside.text(&raw[2..7], &raw), aside.text(b"made \xff", &raw), aside.text(&[b'x'; MAX_LINE + 1], &raw)];
+        assert_eq!((texts[0], texts[2]), (Text::Here("hello"), Text::Gone));
+        let mut lines = lines(&["a", "b", "c"]);
+        lines.iter_mut().zip(texts).for_each(|(line, text)| line.text = text);
+        let stream = Stream { id: StreamId(1), threshold: None, lines }.with(&aside);
+        let found: Vec<_> = stream.lines.iter().map(Line::text).collect();
+        assert_eq!(found, [Some("hello"), Some("made \u{fffd}"), None]);
     }
 
     #[test]

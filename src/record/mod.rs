@@ -4,6 +4,7 @@
 //! form one stack trace and which came before.
 
 mod event;
+mod exception;
 mod fields;
 pub mod identity;
 pub mod json;
@@ -13,109 +14,43 @@ mod lines;
 mod log;
 mod message;
 mod parse;
+mod read;
 mod reason;
+mod removal;
+mod route;
 mod scrub;
 mod severity;
+mod sink;
 mod storm;
 pub mod trace;
+mod view;
 
-use crate::chunk::msgpack::{Cursor, Seq, Value};
 use crate::chunk::{Entry, Record, Timestamp, entries};
 use crate::ledger::{Category, Outcome};
 use crate::level::Level;
 use crate::options::Mapping;
 use event::Circumstances;
-use fields::{Fields, Keys, Role};
-use identity::{EventId, SpanId, StreamId, TraceId};
+use fields::{Fields, Role};
+use identity::{EventId, StreamId};
 use kubernetes::{Pod, Pods};
-use lines::{Crumbs, Line, Stream};
+use lines::{Aside, Crumbs, Line, Said, Stream};
+use read::{Buffers, Reader};
 pub use reason::Reason;
+pub use route::{Route, Router};
 use severity::Rules;
+pub use sink::{FoundKeys, Origin, Sink};
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::time::Duration;
+pub use storm::Closing;
 use storm::{Decision, Storms};
 use trace::Trace;
+use view::{Given, View, view};
 
 /// The name under which Sentry knows us.
 pub const SDK_NAME: &str = "sentry.fluent-bit";
 /// Our version.
 pub const SDK_VERSION: &str = env!("CARGO_PKG_VERSION");
-
-/// Takes what a chunk becomes.
-pub trait Sink {
-    /// Whether this chunk has been read before: what was decided then about storms is not decided again.
-    fn again(&self) -> bool;
-    /// Whether the record still needs an item of this category, and if so the buffer to append its JSON to.
-    /// What is appended becomes an item with [`Sink::close`].
-    fn open(&mut self, category: Category, record: u32) -> Option<&mut Vec<u8>>;
-    /// Ends the item that was opened last. Events bring their id.
-    fn close(&mut self, category: Category, record: u32, event_id: Option<EventId>);
-    /// Ends a record in a category without an item.
-    fn end(&mut self, category: Category, record: u32, outcome: Outcome);
-    /// Where a record's meaning was found; for those who explain, others need not care.
-    fn found(&mut self, _record: u32, _keys: &FoundKeys<'_>) {}
-    /// Why the record is about to end without an item; for those who explain.
-    fn why(&mut self, _category: Category, _record: u32, _reason: Reason) {}
-}
-
-/// The fields that gave a record its meaning; none where the text itself or a default did.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct FoundKeys<'a> {
-    /// The message.
-    pub message: Option<&'a [u8]>,
-    /// The severity.
-    pub level: Option<&'a [u8]>,
-    /// The trace id.
-    pub trace: Option<&'a [u8]>,
-    /// The stack trace.
-    pub stack: Option<&'a [u8]>,
-    /// Whether the severity was read from the text.
-    pub level_in_text: bool,
-    /// Whether it is that of a stack trace, for the record says none itself.
-    pub level_of_trace: bool,
-    /// The severity, wherever it came from.
-    pub severity: Option<Level>,
-}
-
-/// Where a chunk's records come from and go to.
-#[derive(Clone, Copy, Debug)]
-pub struct Origin<'a> {
-    /// The chunk's tag.
-    pub tag: &'a [u8],
-    /// [`identity::destination`] of where the items go.
-    pub destination: u128,
-    /// Wall time since 1970.
-    pub now: Duration,
-}
-
-/// A record, understood.
-pub(crate) struct View<'r, 'a> {
-    time: Timestamp,
-    /// The record's own time where it cannot be used.
-    original_time: Option<String>,
-    level: Level,
-    /// Whether the record says its level itself.
-    explicit: bool,
-    message: Cow<'a, [u8]>,
-    trace_id: TraceId,
-    /// Whether the record names its trace itself.
-    traced: bool,
-    span_id: Option<SpanId>,
-    environment: Option<Cow<'a, str>>,
-    release: Option<Cow<'a, str>>,
-    server_name: Option<Cow<'a, str>>,
-    logger: Option<Cow<'a, str>>,
-    user_id: Option<Cow<'a, str>>,
-    io_stream: Option<&'a [u8]>,
-    tags: Vec<(String, String)>,
-    pod: Option<&'r Pod>,
-    stream: StreamId,
-    /// When it happened by the record's own account, for decisions that must not depend on when it is read.
-    record_time: Timestamp,
-    keys: FoundKeys<'a>,
-    fields: &'r Fields<'a>,
-}
 
 /// Turns records into items. One thread owns it; everything it remembers is bounded.
 #[derive(Debug)]
@@ -123,15 +58,21 @@ pub struct Mapper {
     settings: Mapping,
     rules: Rules,
     scrub: scrub::Rules,
-    keys: Keys,
+    reader: Reader,
     pods: Pods,
     crumbs: Crumbs,
     storms: Storms,
     /// Attributes that every log has.
-    constant: Vec<u8>,
-    /// Memory kept from record to record.
-    scratch: Vec<u8>,
+    constant: log::Constant,
+    /// Memory kept from record to record, and from chunk to chunk.
+    memory: Memory,
+}
+
+#[derive(Debug, Default)]
+struct Memory {
+    buffers: Buffers,
     fields: Fields<'static>,
+    aside: Aside,
 }
 
 /// What is remembered from record to record of one chunk.
@@ -142,34 +83,24 @@ struct Progress<'a> {
     last_micros: u64,
     sequence: u32,
     streams: Vec<Stream<'a>>,
+    aside: Aside,
+    /// Attribute names of the log being written.
+    names: Vec<u64>,
 }
 
 impl Mapper {
     /// A mapper for these settings.
     #[must_use]
     pub fn new(settings: Mapping) -> Self {
-        let rules = Rules { map: settings.level_map.clone(), default: settings.default_level.unwrap_or(Level::Info) };
-        let mut constant = Vec::new();
-        for (name, value) in [
-            ("sentry.sdk.name", SDK_NAME),
-            ("sentry.sdk.version", SDK_VERSION),
-            ("sentry.origin", "auto.log.fluent_bit"),
-        ] {
-            log::attribute(&mut constant, name.as_bytes(), Value::Str(value.as_bytes()));
-        }
-        for (name, value) in &settings.tags {
-            log::attribute(&mut constant, name.as_bytes(), Value::Str(value.as_bytes()));
-        }
         Self {
-            keys: keys(&settings),
-            rules,
+            rules: Rules { map: settings.level_map.clone(), default: settings.default_level.unwrap_or(Level::Info) },
             scrub: scrub::Rules::new(settings.scrub, settings.send_pii, &settings.scrub_keys),
+            reader: Reader::new(&settings),
             pods: Pods::default(),
             crumbs: Crumbs::new(settings.breadcrumbs),
             storms: Storms::new(settings.storm_burst, settings.event_rate),
-            constant,
-            scratch: Vec::new(),
-            fields: Fields::default(),
+            constant: log::Constant::new(&settings.tags),
+            memory: Memory::default(),
             settings,
         }
     }
@@ -177,7 +108,7 @@ impl Mapper {
     /// Maps a chunk. Records are numbered from `first`; undecodable bytes count as one record. Returns the number of
     /// the record behind the last one.
     pub fn map(&mut self, origin: Origin<'_>, chunk: &[u8], first: u32, sink: &mut impl Sink) -> u32 {
-        let mut progress = Progress::default();
+        let mut progress = Progress { aside: std::mem::take(&mut self.memory.aside), ..Progress::default() };
         let mut group = None;
         let mut index = first;
         for entry in entries(chunk) {
@@ -185,10 +116,7 @@ impl Mapper {
                 Entry::GroupStart(record) => group = Some(record),
                 Entry::GroupEnd => group = None,
                 Entry::Invalid(why, _) => {
-                    for category in Category::ALL {
-                        sink.why(*category, index, Reason::Undecodable(why));
-                        sink.end(*category, index, Outcome::Invalid);
-                    }
+                    end_both(sink, index, Outcome::Invalid, Reason::Undecodable(why));
                     index += 1;
                 }
                 Entry::Record(record) => {
@@ -197,11 +125,19 @@ impl Mapper {
                 }
             }
         }
+        self.end_of_chunk(origin, &mut progress, sink);
+        index
+    }
+
+    fn end_of_chunk(&mut self, origin: Origin<'_>, progress: &mut Progress<'_>, sink: &mut impl Sink) {
+        let mut aside = std::mem::take(&mut progress.aside);
         for stream in std::mem::take(&mut progress.streams) {
-            self.events(origin, &stream, &mut progress, sink);
+            let stream = stream.with(&aside);
+            self.events(origin, &stream, progress, sink);
             self.crumbs.remember(stream.id, &stream.lines);
         }
-        index
+        aside.clear();
+        self.memory.aside = aside;
     }
 
     /// The record's log, and its line for the events of its stream.
@@ -214,52 +150,50 @@ impl Mapper {
         progress: &mut Progress<'a>,
         sink: &mut impl Sink,
     ) {
-        let mut scratch = std::mem::take(&mut self.scratch);
-        scratch.clear();
-        let mut fields = std::mem::take(&mut self.fields).recycle();
-        let text = self.read(record, group, &mut fields, &mut scratch);
-        let pod = self.pod(&fields);
-        let view = self.view(origin, record, text, pod.map(|place| self.pods.at(place)), None, &mut fields);
+        let mut buffers = std::mem::take(&mut self.memory.buffers);
+        buffers.clear();
+        let mut fields = std::mem::take(&mut self.memory.fields).recycle();
+        let message = self.reader.read(record, group, &mut fields, &mut buffers);
+        let pod = self.pod(&fields).map(|place| self.pods.at(place));
+        let given = Given { message, pod, level: None };
+        let view = view((&self.settings, &self.rules), origin, record, given, &mut fields);
         sink.found(index, &view.keys);
-        if is_our_own(&view.message) {
-            for category in Category::ALL {
-                sink.why(*category, index, Reason::OwnHost);
-                sink.end(*category, index, Outcome::Suppressed);
-            }
-        } else {
+        if is_our_own(&view.message, &self.settings.output) {
+            end_both(sink, index, Outcome::Suppressed, Reason::OwnHost);
+        } else if let Some(route) = route_of(origin, view.pod) {
             let threshold = view.pod.map_or(self.settings.event_level, |pod| pod.threshold(self.settings.event_level));
-            progress.add(
-                view.stream,
-                threshold,
-                Line {
-                    index,
-                    raw: record.raw,
-                    group: group.map(|group| group.raw),
-                    text: in_chunk(&view.message, record.raw),
-                    time: record.time,
-                    level: view.level,
-                    explicit: view.explicit,
-                },
-            );
-            self.write_log(&view, index, progress, sink);
+            let text = progress.aside.text(&view.message, record.raw);
+            let (level, said) = (view.level, view.said);
+            let group = group.map(|group| group.raw);
+            let line = Line { index, raw: record.raw, group, text, time: record.time, level, said };
+            progress.add(view.stream, threshold, line);
+            self.write_log(&view, (index, route), progress, sink);
+        } else {
+            end_both(sink, index, Outcome::Filtered, Reason::NoDestination);
         }
-        self.fields = fields.recycle();
-        self.scratch = scratch;
+        self.memory.fields = fields.recycle();
+        self.memory.buffers = buffers;
     }
 
-    fn write_log(&self, view: &View<'_, '_>, index: u32, progress: &mut Progress<'_>, sink: &mut impl Sink) {
+    fn write_log(
+        &self,
+        view: &View<'_, '_>,
+        (index, route): (u32, Route),
+        progress: &mut Progress<'_>,
+        sink: &mut impl Sink,
+    ) {
         let threshold = self.settings.logs_level;
         if threshold.is_none_or(|threshold| view.level < threshold) {
-            sink.why(Category::Log, index, Reason::Below { level: view.level, threshold });
-            return sink.end(Category::Log, index, Outcome::Filtered);
+            let reason = Reason::Below { level: view.level, threshold };
+            return end(sink, Category::Log, index, Outcome::Filtered, reason);
         }
         let sequence = progress.sequence(view.time);
         if self.settings.logs_sample_rate < 1.0 && !is_sampled(self.settings.logs_sample_rate, view, index) {
             return sink.end(Category::Log, index, Outcome::Sampled);
         }
-        if let Some(out) = sink.open(Category::Log, index) {
+        if let Some(out) = sink.open(Category::Log, index, route.destination) {
             let start = out.len();
-            log::write(out, view, &self.constant, sequence);
+            log::write(out, view, &self.constant, sequence, &mut progress.names);
             self.scrub.clean(out, start);
             sink.close(Category::Log, index, None);
         }
@@ -274,223 +208,153 @@ impl Mapper {
             let len = lines::span(lines, at, self.settings.join_traces, |line| is_event(line.level));
             let members = &lines[at..at + len];
             let text = (len > 1).then(|| joined(members));
-            let trace = text.as_deref().and_then(trace::parse);
-            let level = level_of(members, trace.as_ref());
+            let level = level_of(members, text.as_deref().and_then(trace::parse).as_ref());
+            let below = (Outcome::Filtered, Reason::Below { level, threshold: stream.threshold });
+            let joined = (Outcome::Joined, Reason::Joined { into: members[0].index });
             if is_event(level) {
-                self.event(origin, stream, at, text.as_deref(), level, progress, sink);
+                self.event(origin, stream, at, (text.as_deref(), level), progress, sink);
             } else {
-                sink.why(Category::Event, members[0].index, Reason::Below { level, threshold: stream.threshold });
-                sink.end(Category::Event, members[0].index, Outcome::Filtered);
+                end(sink, Category::Event, members[0].index, below.0, below.1);
             }
             for member in &members[1..] {
-                let (outcome, reason) = if is_event(level) {
-                    (Outcome::Joined, Reason::Joined { into: members[0].index })
-                } else {
-                    (Outcome::Filtered, Reason::Below { level, threshold: stream.threshold })
-                };
-                sink.why(Category::Event, member.index, reason);
-                sink.end(Category::Event, member.index, outcome);
+                let (outcome, reason) = if is_event(level) { joined } else { below };
+                end(sink, Category::Event, member.index, outcome, reason);
             }
             at += len;
         }
     }
 
-    #[expect(clippy::too_many_arguments, reason = "one event in its surroundings; a struct would only rename them")]
+    /// The event of the line at `first`, or of the lines whose text this is from there on.
     fn event(
         &mut self,
         origin: Origin<'_>,
         stream: &Stream<'_>,
         first: usize,
-        text: Option<&str>,
-        level: Level,
+        (text, level): (Option<&str>, Level),
         progress: &mut Progress<'_>,
         sink: &mut impl Sink,
     ) {
         let line = &stream.lines[first];
-        let Some(Entry::Record(record)) = entries(line.raw).next() else { return };
-        let group = line.group.and_then(|raw| match entries(raw).next() {
-            Some(Entry::GroupStart(group)) => Some(group),
-            _ => None,
-        });
-        let id = progress.event_id(origin.destination, stream.id, record);
-        let mut scratch = Vec::new();
-        let mut fields = Fields::default();
-        let own = self.read(record, group, &mut fields, &mut scratch);
+        let Some((record, group)) = read_again(line) else { return };
+        let (mut buffers, mut fields) = (Buffers::default(), Fields::default());
+        let own = self.reader.read(record, group, &mut fields, &mut buffers);
         let message = (own.0, text.map_or(own.1, |text| Cow::Borrowed(text.as_bytes())));
-        let place = self.pod(&fields);
-        let stack = self.stack(&mut fields);
-        let pod = place.map(|place| self.pods.at(place));
-        let view = self.view(origin, record, message, pod, Some(level), &mut fields);
-        let message = String::from_utf8_lossy(&view.message).into_owned();
-        let combined = stack.as_ref().map(|stack| format!("{message}\n{stack}"));
-        let trace = (stack.as_deref().and_then(trace::parse))
-            .or_else(|| combined.as_deref().and_then(trace::parse))
-            .or_else(|| trace::parse(&message));
-        let mut about = Circumstances::new(&view, trace, &message);
+        let pod = self.pod(&fields).map(|place| self.pods.at(place));
+        let Some(route) = route_of(origin, pod) else {
+            return end(sink, Category::Event, line.index, Outcome::Filtered, Reason::NoDestination);
+        };
+        let id = progress.event_id(route.identity, stream.id, record);
+        let text = String::from_utf8_lossy(&message.1).into_owned();
+        let stack = stack_of(&mut fields, &text);
+        let given = Given { message, pod, level: Some(level) };
+        let view = view((&self.settings, &self.rules), origin, record, given, &mut fields);
+        let (trace, around) = read_trace(&text, stack.as_deref());
+        let mut about = Circumstances::new(&view, route, trace, &around);
         if self.settings.sample_rate < 1.0 && !is_sampled(self.settings.sample_rate, &view, line.index) {
             return sink.end(Category::Event, line.index, Outcome::Sampled);
         }
-        if !sink.again() {
-            match decide(&mut self.storms, stream.id, &view, &mut about) {
-                Decision::HoldBack(reason) => {
-                    sink.why(Category::Event, line.index, reason);
-                    return sink.end(Category::Event, line.index, Outcome::Suppressed);
-                }
-                Decision::Send(held_back) => about.held_back = held_back,
-            }
+        let decision = if sink.again() {
+            Decision::Send(0)
+        } else {
+            decide(&mut self.storms, (route, origin.now), &view, &mut about)
+        };
+        if let Decision::Send(held_back) = decision {
+            about.held_back = held_back;
         }
-        about.crumbs = self.crumbs.before(stream.id, &stream.lines, first);
-        if let Some(out) = sink.open(Category::Event, line.index) {
+        if !matches!(decision, Decision::HoldBack(_)) {
+            about.crumbs = self.crumbs.before(stream.id, &stream.lines, first);
+        }
+        let write = |out: &mut Vec<u8>| {
             let start = out.len();
             event::write(out, &view, id, &self.settings, &about);
             self.scrub.clean(out, start);
-            sink.close(Category::Event, line.index, Some(id));
+        };
+        match decision {
+            Decision::HoldBack(reason) => end(sink, Category::Event, line.index, Outcome::Suppressed, reason),
+            Decision::Keep(reason) => {
+                let mut payload = Vec::new();
+                write(&mut payload);
+                let closing = Closing { route, event_id: id, payload, others: 0 };
+                self.storms.keep(about.fingerprint, closing);
+                end(sink, Category::Event, line.index, Outcome::Suppressed, reason);
+            }
+            Decision::Send(_) => {
+                if let Some(out) = sink.open(Category::Event, line.index, route.destination) {
+                    write(out);
+                    sink.close(Category::Event, line.index, Some(id));
+                }
+            }
         }
+    }
+
+    /// Events that say how many others were held back, of storms that are over at wall time `now`. They stand for no
+    /// record: theirs have ended.
+    pub fn closed_storms(&mut self, now: Duration) -> Vec<Closing> {
+        let mut closed = self.storms.closed(now);
+        closed.iter_mut().for_each(event::tell_others);
+        closed
     }
 
     fn pod(&mut self, fields: &Fields<'_>) -> Option<usize> {
         let map = fields.candidates(Role::Kubernetes).find_map(|found| found.value.map())?;
-        Some(self.pods.find(map, &self.settings.label_keys))
+        Some(self.pods.find(map, &self.settings))
     }
+}
 
-    /// The stack trace that stands in a field of its own, if it can be read.
-    fn stack(&self, fields: &mut Fields<'_>) -> Option<String> {
-        fields.take(Role::Stack, |found| {
-            let text = String::from_utf8_lossy(found.value.text()?).into_owned();
-            text.contains('\n').then_some(text)
-        })
+/// Where the records of a pod, or of none, go.
+fn route_of(origin: Origin<'_>, pod: Option<&Pod>) -> Option<Route> {
+    let (namespace, annotation) = pod.map_or(("", None), |pod| (pod.namespace.as_str(), pod.dsn.as_deref()));
+    origin.router.route(namespace, annotation)
+}
+
+fn end_both(sink: &mut impl Sink, index: u32, outcome: Outcome, reason: Reason) {
+    for category in Category::ALL {
+        end(sink, *category, index, outcome, reason);
     }
+}
 
-    /// Collects the record's fields, the most general first: resource, scope, OTLP attributes, then its own, and last
-    /// what its message holds. Returns the message.
-    fn read<'a>(
-        &self,
-        record: Record<'a>,
-        group: Option<Record<'a>>,
-        fields: &mut Fields<'a>,
-        scratch: &'a mut Vec<u8>,
-    ) -> (Option<&'a [u8]>, Cow<'a, [u8]>) {
-        let below = |map: Seq<'a>, key: &str| map.get(key).and_then(|v| v.map());
-        if let Some(group) = group.and_then(|group| group.body.map()) {
-            for part in ["resource", "scope"] {
-                if let Some(attributes) = below(group, part).and_then(|map| below(map, "attributes")) {
-                    fields.read(&self.keys, attributes);
-                }
-            }
-            if let Some(name) = below(group, "scope").and_then(|scope| scope.get("name")) {
-                fields.add(&self.keys, Value::Str(b"otel.scope.name"), name);
-            }
-        }
-        if let Some(otlp) = otlp(record) {
-            if let Some(attributes) = below(otlp, "attributes") {
-                fields.read(&self.keys, attributes);
-            }
-            for key in ["trace_id", "span_id"] {
-                if let Some(id) = otlp.get(key) {
-                    fields.add(&self.keys, Value::Str(key.as_bytes()), id);
-                }
-            }
-        }
-        if let Some(body) = record.body.map() {
-            fields.read(&self.keys, body);
-        }
-        for role in [Role::Kubernetes, Role::Removed, Role::Noise] {
-            fields.take_all(role);
-        }
-        self.message(record, fields, scratch)
-    }
+fn end(sink: &mut impl Sink, category: Category, index: u32, outcome: Outcome, reason: Reason) {
+    sink.why(category, index, reason);
+    sink.end(category, index, outcome);
+}
 
-    /// The message and its key; if it holds fields, they join the record's and may hold a message of their own.
-    fn message<'a>(
-        &self,
-        record: Record<'a>,
-        fields: &mut Fields<'a>,
-        scratch: &'a mut Vec<u8>,
-    ) -> (Option<&'a [u8]>, Cow<'a, [u8]>) {
-        let (key, text) = message_of(record, fields);
-        let Some(own) = key.filter(|_| self.settings.parse_message && parse::message(&text, scratch)) else {
-            return (key, text);
-        };
-        let scratch: &'a [u8] = scratch;
-        let Ok(Value::Map(inner)) = Cursor::new(scratch).read() else { return (key, text) };
-        fields.remove(own);
-        fields.read_missing(&self.keys, inner);
-        for role in [Role::Removed, Role::Noise] {
-            fields.take_all(role);
-        }
-        let inside = fields.take(Role::Message, |found| Some((Some(found.key), message_text(found.value)?)));
-        inside.unwrap_or((key, text))
-    }
+/// A line's record, and the marker of its group.
+fn read_again<'a>(line: &Line<'a>) -> Option<(Record<'a>, Option<Record<'a>>)> {
+    let Some(Entry::Record(record)) = entries(line.raw).next() else { return None };
+    let group = line.group.and_then(|raw| match entries(raw).next() {
+        Some(Entry::GroupStart(group)) => Some(group),
+        _ => None,
+    });
+    Some((record, group))
+}
 
-    fn view<'r, 'a>(
-        &self,
-        origin: Origin<'_>,
-        record: Record<'a>,
-        (message_key, message): (Option<&'a [u8]>, Cow<'a, [u8]>),
-        pod: Option<&'r Pod>,
-        decided: Option<Level>,
-        fields: &'r mut Fields<'a>,
-    ) -> View<'r, 'a> {
-        let mut keys = FoundKeys { message: message_key, ..FoundKeys::default() };
-        let is_stack = |found: &fields::Found<'a>| found.value.text().is_some_and(|text| text.contains(&b'\n'));
-        keys.stack = fields.candidates(Role::Stack).find(|found| is_stack(found)).map(|found| found.key);
-        let said = severity::severity(&self.rules, fields, otlp(record), &message);
-        keys.level = said.and_then(|(_, key)| key);
-        keys.level_in_text = said.is_some_and(|(_, key)| key.is_none());
-        let said = said.map(|(level, _)| level);
-        let known = decided.or(said);
-        let shown = if known.is_none() { level_of_trace(&message, fields) } else { None };
-        keys.level_of_trace = shown.is_some();
-        let level = known.or(shown).unwrap_or(self.rules.default);
-        keys.severity = Some(level);
-        let io_stream = io_stream(fields);
-        let stream = stream_of(origin.tag, pod, io_stream, fields);
-        let (time, original_time) = effective_time(record.time, origin.now);
-        let (trace_id, span_id, trace_key) = trace_of(fields, stream, time);
-        keys.trace = trace_key;
-        let settings = &self.settings;
-        let environment = given_or(&settings.environment, || {
-            fields.take(Role::Environment, |found| usable(found.value, limit::environment))
-        });
-        let release = given_or(&settings.release, || {
-            fields
-                .take(Role::Release, |found| usable(found.value, limit::release))
-                .or_else(|| Some(Cow::Owned(pod?.release.clone()?)))
-        });
-        let server_name =
-            given_or(&settings.server_name, || fields.take(Role::ServerName, |found| text_of(found.value)));
-        let logger = fields.take(Role::Logger, |found| text_of(found.value));
-        if !settings.send_pii {
-            fields.take_users();
+/// The stack trace that stands in a field of its own, if it can be read, alone or below the message. One that cannot
+/// stays a field like any other.
+fn stack_of(fields: &mut Fields<'_>, message: &str) -> Option<String> {
+    fields.take(Role::Stack, |found| {
+        let stack = String::from_utf8_lossy(found.value.text()?).into_owned();
+        let readable = |text: &str| trace::parse(text).is_some();
+        let found = [stack.as_str()].into_iter().find(|stack| readable(stack)).map(str::to_owned);
+        found.or_else(|| Some(format!("{message}\n{stack}")).filter(|_| stack.contains('\n')).filter(|t| readable(t)))
+    })
+}
+
+/// The trace of an event, from its stack or its message, and what the message says besides it.
+fn read_trace<'t>(message: &'t str, stack: Option<&'t str>) -> (Option<Trace<'t>>, Cow<'t, str>) {
+    let in_message = trace::parse(message);
+    let around = in_message.as_ref().map_or(Cow::Borrowed(message), |trace| trace.message.clone());
+    match stack.and_then(|stack| Some((stack, trace::parse(stack)?))) {
+        // It took the message's lines for its own head: what is left of them stands around it.
+        Some((stack, trace)) if stack.starts_with(message) => {
+            let around = trace.message.clone();
+            (Some(trace), around)
         }
-        let user_id = if settings.send_pii {
-            fields.take(Role::UserId, |found| scalar(found.value).map(Cow::Owned))
-        } else {
-            None
-        };
-        let tags = promoted(fields);
-        View {
-            time,
-            original_time,
-            level,
-            explicit: said.is_some(),
-            message,
-            trace_id,
-            traced: trace_key.is_some(),
-            span_id,
-            environment,
-            release,
-            server_name,
-            logger,
-            user_id,
-            io_stream,
-            tags,
-            pod,
-            stream,
-            record_time: record.time,
-            keys,
-            fields,
+        Some((_, trace)) if trace.message.is_empty() || around.contains(&*trace.message) => (Some(trace), around),
+        Some((_, trace)) => {
+            let both = format!("{around}\n{}", trace.message);
+            (Some(trace), Cow::Owned(both))
         }
+        None => (in_message, around),
     }
 }
 
@@ -517,20 +381,24 @@ impl<'a> Progress<'a> {
     }
 }
 
-fn otlp(record: Record<'_>) -> Option<Seq<'_>> {
-    record.metadata.get("otlp").and_then(|v| v.map())
-}
-
-/// The message as text, if it stands in the record's own bytes and so outlives its reading.
-fn in_chunk<'a>(message: &[u8], raw: &'a [u8]) -> Option<&'a str> {
-    let start = (message.as_ptr() as usize).checked_sub(raw.as_ptr() as usize)?;
-    std::str::from_utf8(raw.get(start..start + message.len())?).ok()
-}
-
-/// Lines of our own host about this output: sending them would make more of them.
-fn is_our_own(message: &[u8]) -> bool {
-    const MARK: &[u8] = b"[output:sentry:";
-    message.first() == Some(&b'[') && message[..message.len().min(64)].windows(MARK.len()).any(|window| window == MARK)
+/// Lines of our own host about this output: sending them would make more of them. Either the output speaks itself, or the
+/// engine says where a chunk did not go (`flb_engine.c`: `... input=tail.0 > output=sentry.0 (out_id=0)`).
+fn is_our_own(message: &[u8], output: &str) -> bool {
+    // `[2026/11/24 10:00:00.000000000] [ warn] ...`
+    let head =
+        message.first() == Some(&b'[') && message.get(1..5).is_some_and(|year| year.iter().all(u8::is_ascii_digit));
+    if !head || message.get(5) != Some(&b'/') {
+        return false;
+    }
+    let has = |text: &[u8], part: &[u8]| text.windows(part.len()).position(|window| window == part);
+    if has(&message[..message.len().min(80)], b"[output:sentry:").is_some() {
+        return true;
+    }
+    const TO: &[u8] = b" > output=";
+    let target = has(&message[..message.len().min(512)], TO).map(|at| &message[at + TO.len()..]);
+    let rest = target.and_then(|target| target.strip_prefix(output.as_bytes()));
+    !output.is_empty()
+        && rest.is_some_and(|rest| rest.first().is_none_or(|next| !next.is_ascii_alphanumeric() && *next != b'.'))
 }
 
 fn joined(lines: &[Line<'_>]) -> String {
@@ -539,25 +407,19 @@ fn joined(lines: &[Line<'_>]) -> String {
         if !text.is_empty() {
             text.push('\n');
         }
-        text.push_str(line.text.unwrap_or_default());
+        text.push_str(line.text().unwrap_or_default());
     }
     text
 }
 
-/// How bad an event is: what its lines say themselves, else what its trace says.
+/// How bad an event is: what a field of its lines says; else a crash is fatal, whatever words its lines begin with; else
+/// what the text says, or that there is a trace.
 fn level_of(lines: &[Line<'_>], trace: Option<&Trace<'_>>) -> Level {
-    let said = lines.iter().filter(|line| line.explicit).map(|line| line.level).max();
-    let shown = trace.map(|trace| if trace.fatal { Level::Fatal } else { Level::Error });
-    said.or(shown).or_else(|| lines.iter().map(|line| line.level).max()).unwrap_or(Level::Info)
-}
-
-/// A complete stack trace without a severity is an error.
-fn level_of_trace(message: &[u8], fields: &Fields<'_>) -> Option<Level> {
-    let level = |text: &[u8]| {
-        let text = text.contains(&b'\n').then(|| String::from_utf8_lossy(text))?;
-        trace::parse(&text).map(|trace| if trace.fatal { Level::Fatal } else { Level::Error })
-    };
-    level(message).or_else(|| fields.candidates(Role::Stack).find_map(|found| level(found.value.text()?)))
+    let said = |how| lines.iter().filter(|line| line.said == how).map(|line| line.level).max();
+    let crash = trace.filter(|trace| trace.fatal).map(|_| Level::Fatal);
+    let shown = trace.map(|_| Level::Error);
+    let any = || lines.iter().map(|line| line.level).max();
+    said(Said::InField).or(crash).or(said(Said::InText)).or(shown).or_else(any).unwrap_or(Level::Info)
 }
 
 /// A function of the trace where the record names one, else of the record, so that a retry decides the same.
@@ -571,164 +433,19 @@ fn is_sampled(rate: f64, view: &View<'_, '_>, index: u32) -> bool {
 }
 
 /// Storm control: repeats, too many messages of a workload, bursts and rates.
-fn decide(storms: &mut Storms, stream: StreamId, view: &View<'_, '_>, about: &mut Circumstances<'_>) -> Decision {
+fn decide(
+    storms: &mut Storms,
+    (route, now): (Route, Duration),
+    view: &View<'_, '_>,
+    about: &mut Circumstances<'_>,
+) -> Decision {
     let time = view.record_time;
     if let Some(chain) = about.chain {
-        if storms.is_repeat(stream, chain, time) {
+        if storms.is_repeat(view.stream, chain, time) {
             return Decision::HoldBack(Reason::Repeat);
         }
-    } else if view.pod.is_some() {
-        about.other_errors = storms.is_one_too_many(about.workload, about.fingerprint, time);
+    } else if storms.is_one_too_many(about.workload, about.fingerprint, time) {
+        about.share_an_issue();
     }
-    storms.decide(about.fingerprint, time)
-}
-
-fn keys(settings: &Mapping) -> Keys {
-    let fixed = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
-    let mut keys = Keys::default();
-    for (role, names) in [
-        (Role::Message, &settings.message_key),
-        (Role::Level, &settings.level_key),
-        (Role::Logger, &settings.logger_key),
-        (Role::Stack, &settings.stack_key),
-        (Role::Environment, &settings.environment_key),
-        (Role::Release, &settings.release_key),
-        (Role::ServerName, &settings.server_name_key),
-        (Role::TraceId, &settings.trace_id_key),
-        (Role::SpanId, &settings.span_id_key),
-        (Role::UserId, &settings.user_id_key),
-        (Role::Tag, &settings.tag_keys),
-        (Role::Removed, &settings.remove_keys),
-        (Role::Kubernetes, &fixed(&["kubernetes"])),
-        (Role::Noise, &fixed(&["_p", "logtag", "kubernetes_namespace"])),
-    ] {
-        keys.add(role, names);
-    }
-    for (place, part) in settings.fingerprint.iter().enumerate() {
-        if let Some(name) = part.strip_prefix('$') {
-            keys.add(Role::Fingerprint(place as u8), &[name.to_owned()]);
-        }
-    }
-    keys
-}
-
-/// The key and text of the first message field; without one, the whole body as JSON.
-fn message_of<'a>(record: Record<'a>, fields: &mut Fields<'a>) -> (Option<&'a [u8]>, Cow<'a, [u8]>) {
-    if let Some((key, text)) = fields.take(Role::Message, |found| Some((found.key, message_text(found.value)?))) {
-        drop_merged_log(key, fields);
-        return (Some(key), text);
-    }
-    match record.body {
-        Value::Str(text) => (None, Cow::Borrowed(text)),
-        body => {
-            // The body is the message, so its fields are not sent again.
-            fields.all.iter_mut().for_each(|field| field.taken = true);
-            (None, Cow::Owned(rendered(body)))
-        }
-    }
-}
-
-/// A value as a message: text without trailing blanks and colours, anything else as JSON.
-fn message_text(value: Value<'_>) -> Option<Cow<'_, [u8]>> {
-    match value {
-        Value::Str(text) | Value::Bin(text) => Some(message::without_colours(text.trim_ascii_end())),
-        Value::Nil => None,
-        other => Some(Cow::Owned(rendered(other))),
-    }
-}
-
-/// A `log` whose JSON the kubernetes filter has merged into the record holds nothing that the fields do not.
-fn drop_merged_log(message_key: &[u8], fields: &mut Fields<'_>) {
-    let Some(Value::Str(log)) = fields.get("log") else { return };
-    let log = log.trim_ascii();
-    if message_key != b"log" && log.starts_with(b"{") && log.ends_with(b"}") {
-        fields.mark(b"log");
-    }
-}
-
-fn rendered(value: Value<'_>) -> Vec<u8> {
-    let mut out = Vec::new();
-    json::value(&mut out, value);
-    out
-}
-
-/// `stdout` or `stderr` of a container.
-fn io_stream<'a>(fields: &mut Fields<'a>) -> Option<&'a [u8]> {
-    let stream = fields.get("stream")?.text().filter(|stream| matches!(*stream, b"stdout" | b"stderr"))?;
-    fields.mark(b"stream");
-    // The runtime's own time of the line says what the record's time says.
-    fields.mark(b"time");
-    Some(stream)
-}
-
-/// A pod's container and its stdout or stderr; for journald the unit, for syslog host and ident, else the tag.
-fn stream_of(tag: &[u8], pod: Option<&Pod>, io_stream: Option<&[u8]>, fields: &Fields<'_>) -> StreamId {
-    let text = |key: &str| fields.get(key).and_then(|v| v.text());
-    if let Some(pod) = pod {
-        let parts =
-            [pod.namespace.as_bytes(), pod.pod.as_bytes(), pod.container.as_bytes(), io_stream.unwrap_or_default()];
-        return StreamId::new(&parts);
-    }
-    match (text("_SYSTEMD_UNIT"), text("host"), text("ident")) {
-        (Some(unit), _, _) => StreamId::new(&[b"journald", unit]),
-        (None, Some(host), Some(ident)) => StreamId::new(&[b"syslog", host, ident]),
-        _ => StreamId::new(&[b"tag", tag, io_stream.unwrap_or_default()]),
-    }
-}
-
-/// The time to send, and the record's own as text where Sentry would not keep it.
-fn effective_time(time: Timestamp, now: Duration) -> (Timestamp, Option<String>) {
-    let (now_secs, secs) = (now.as_secs(), time.secs);
-    let kept =
-        secs.saturating_add(limit::MAX_AGE_SECS) >= now_secs && secs <= now_secs.saturating_add(limit::MAX_AHEAD_SECS);
-    if kept {
-        return (time, None);
-    }
-    (Timestamp { secs: now_secs, nanos: now.subsec_nanos() }, Some(format!("{secs}.{:09}", time.nanos)))
-}
-
-fn trace_of<'a>(
-    fields: &mut Fields<'a>,
-    stream: StreamId,
-    time: Timestamp,
-) -> (TraceId, Option<SpanId>, Option<&'a [u8]>) {
-    let trace = fields.take(Role::TraceId, |found| Some((identity::trace_id(found.value)?, found.key)));
-    let span = fields.take(Role::SpanId, |found| identity::span_id(found.value));
-    match trace {
-        Some(((trace, parent), key)) => (trace, span.or(parent), Some(key)),
-        None => (stream.trace_id(time), span, None),
-    }
-}
-
-fn given_or<'a>(given: &Option<String>, find: impl FnOnce() -> Option<Cow<'a, str>>) -> Option<Cow<'a, str>> {
-    match given {
-        Some(text) => Some(Cow::Owned(text.clone())),
-        None => find(),
-    }
-}
-
-fn text_of(value: Value<'_>) -> Option<Cow<'_, str>> {
-    let text = value.text()?.trim_ascii();
-    (!text.is_empty()).then(|| String::from_utf8_lossy(text))
-}
-
-fn usable<'a>(value: Value<'a>, accept: fn(&str) -> Option<&str>) -> Option<Cow<'a, str>> {
-    let text = text_of(value)?;
-    accept(&text)?;
-    Some(text)
-}
-
-/// `tag_keys`: scalars as text.
-fn promoted(fields: &Fields<'_>) -> Vec<(String, String)> {
-    let found = fields.candidates(Role::Tag);
-    found.filter_map(|found| Some((String::from_utf8_lossy(found.key).into_owned(), scalar(found.value)?))).collect()
-}
-
-/// Text, number or switch as text.
-fn scalar(value: Value<'_>) -> Option<String> {
-    match value {
-        Value::Str(text) => Some(String::from_utf8_lossy(text).into_owned()),
-        Value::Nil | Value::Map(_) | Value::Array(_) => None,
-        other => String::from_utf8(rendered(other)).ok(),
-    }
+    storms.decide(about.fingerprint, route.identity, time, now)
 }

@@ -1,6 +1,7 @@
 //! Fields inside a message: one JSON object, or logfmt. They become MessagePack, so that all that follows knows one
 //! form only.
 
+use super::removal::{close, open};
 use rmp::encode::{write_bool, write_f64, write_nil, write_sint, write_str, write_uint};
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use std::fmt;
@@ -117,17 +118,6 @@ impl<'de> DeserializeSeed<'de> for Key {
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
         Deserialize::deserialize(deserializer)
     }
-}
-
-/// Opens a container whose length is not known yet.
-fn open(out: &mut Vec<u8>, marker: u8) -> usize {
-    out.push(marker);
-    out.extend_from_slice(&[0; 4]);
-    out.len() - 4
-}
-
-fn close(out: &mut [u8], start: usize, count: u32) {
-    out[start..start + 4].copy_from_slice(&count.to_be_bytes());
 }
 
 /// `key=value key="value with blanks" ...`: two pairs at least and nothing that is no pair.

@@ -13,6 +13,8 @@ pub enum Reason {
         /// The lowest that is sent; `None`: the category is off.
         threshold: Option<Level>,
     },
+    /// Filtered: there is no destination for it.
+    NoDestination,
     /// Joined: it is a line of another record's event.
     Joined {
         /// That record.

@@ -3,7 +3,7 @@
 //! Works on an item's finished JSON: a quick look decides whether anything in it could need filtering, and only then is
 //! it read, cleaned and written again. So the usual line pays one pass over its bytes, and no field can be forgotten.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 /// What stands in place of what was removed.
 const FILTERED: &str = "[Filtered]";
@@ -101,7 +101,7 @@ impl Rules {
             return filter_all(value);
         }
         // Times and ids are full of digits that are no card numbers, and nothing else is in them.
-        if is_id(key) && value.as_str().is_some_and(|text| !text.contains(['@', '=', ' '])) {
+        if is_id(key) && plain_text(value).is_some_and(|text| !text.contains(['@', '=', ' '])) {
             return false;
         }
         self.value(value, depth + 1)
@@ -214,14 +214,27 @@ fn filter_all(value: &mut Value) -> bool {
         }
         Value::Array(values) => values.iter_mut().for_each(|value| changed |= filter_all(value)),
         Value::Object(map) => {
-            // A log's attribute is an object of value and type, and its type stays.
-            let attribute = map.contains_key("value") && map.contains_key("type") && map.len() == 2;
+            // The type of a log's attribute stays.
+            let attribute = is_attribute(map);
             let inside = map.iter_mut().filter(|(key, _)| !attribute || *key == "value");
             inside.for_each(|(_, value)| changed |= filter_all(value));
         }
         _ => {}
     }
     changed
+}
+
+/// A log's attribute is an object of value and type.
+fn is_attribute(map: &Map<String, Value>) -> bool {
+    map.len() == 2 && map.contains_key("value") && map.contains_key("type")
+}
+
+/// The text of a field, of an event or of a log.
+fn plain_text(value: &Value) -> Option<&str> {
+    match value {
+        Value::Object(map) if is_attribute(map) => map.get("value")?.as_str(),
+        value => value.as_str(),
+    }
 }
 
 fn is_id(key: &str) -> bool {
@@ -490,9 +503,11 @@ mod tests {
 
     #[test]
     fn ids_and_times_are_no_card_numbers() {
-        let json = r#"{"order_id":"4111111111111111","timestamp":1795161600.001376,"n":"4111111111111111"}"#;
+        let json = r#"{"order_id":"4111111111111111","timestamp":1795161600.001376,"n":"4111111111111111",
+            "attributes":{"order.id":{"value":"4111111111111111","type":"string"}}}"#;
         let back: Value = serde_json::from_str(&cleaned(json)).unwrap();
         assert_eq!(back["order_id"], "4111111111111111");
+        assert_eq!(back["attributes"]["order.id"]["value"], "4111111111111111");
         assert_eq!(back["n"], "[Filtered]");
         assert_eq!(back["timestamp"].to_string(), "1795161600.001376");
     }

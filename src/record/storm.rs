@@ -1,11 +1,13 @@
 //! Keeps one bad roll-out from burning a quota: bursts, rates and repeats of events. On record time, so that a replay
 //! decides as the first reading did; bounded in memory.
 
-use super::identity::StreamId;
+use super::identity::{EventId, StreamId};
 use super::reason::Reason;
+use super::route::Route;
 use crate::chunk::Timestamp;
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
+use std::time::Duration;
 
 /// Longest pause between events of a storm, in seconds.
 const LONGEST: u64 = 3_600;
@@ -14,8 +16,15 @@ const FIRST: u64 = 60;
 const REMEMBERED: usize = 4_096;
 /// New message fingerprints of a workload in an hour before the rest share one issue.
 const NEW_PER_HOUR: usize = 20;
-/// An exception logged again within this many seconds, on its way up, is the same.
-const TWICE_SECS: u64 = 2;
+/// An exception logged again within this time, on its way up, is the same.
+const TWICE_MICROS: u64 = 2_000_000;
+/// Exceptions of a stream that may be on their way up at once.
+const ON_THEIR_WAY: usize = 8;
+/// Minutes and destinations counted at once: streams are not at the same time.
+const MINUTES: usize = 1_024;
+/// Events kept for the end of their storms, and how large each may be.
+const KEPT: usize = 32;
+const MAX_KEPT: usize = 64 << 10;
 
 /// What becomes of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +33,21 @@ pub enum Decision {
     Send(u64),
     /// It is held back.
     HoldBack(Reason),
+    /// It is held back, and a copy of it is wanted to tell how many were when the storm is over.
+    Keep(Reason),
+}
+
+/// The last word about a storm: an event that was held back, and how many others were.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Closing {
+    /// Where it would have gone.
+    pub route: Route,
+    /// Its id.
+    pub event_id: EventId,
+    /// Its JSON.
+    pub payload: Vec<u8>,
+    /// How many others were held back.
+    pub others: u64,
 }
 
 /// The memory of storms.
@@ -32,18 +56,22 @@ pub struct Storms {
     burst: u32,
     rate: u32,
     fingerprints: HashMap<u64, Storm>,
-    minute: (u64, u32),
-    chains: HashMap<StreamId, (u64, u64)>,
+    minutes: VecDeque<(u128, u64, u32)>,
+    chains: HashMap<StreamId, VecDeque<(u64, u64)>>,
     workloads: HashMap<u64, Hour>,
+    kept: usize,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Storm {
     sent: u32,
     pause: u64,
     next: u64,
     last: u64,
     held_back: u64,
+    /// Wall time when it was last decided about.
+    seen: Duration,
+    kept: Option<Closing>,
 }
 
 #[derive(Debug, Default)]
@@ -56,40 +84,48 @@ impl Storms {
     /// `storm_burst` and `event_rate`; zero is off.
     #[must_use]
     pub fn new(burst: u32, rate: u32) -> Self {
-        Self {
-            burst,
-            rate,
-            fingerprints: HashMap::new(),
-            minute: (0, 0),
-            chains: HashMap::new(),
-            workloads: HashMap::new(),
+        let (minutes, chains) = (VecDeque::new(), HashMap::new());
+        Self { burst, rate, fingerprints: HashMap::new(), minutes, chains, workloads: HashMap::new(), kept: 0 }
+    }
+
+    /// Decides about an event with this fingerprint. `now` is wall time, for the storm's end only.
+    pub fn decide(&mut self, fingerprint: u64, destination: u128, time: Timestamp, now: Duration) -> Decision {
+        let decision = match self.burst(fingerprint, time.secs) {
+            Decision::Send(before) if self.exceeds_rate(destination, time.secs) => {
+                self.not_told(fingerprint, before);
+                Decision::HoldBack(Reason::Rate)
+            }
+            decision => decision,
+        };
+        let Some(storm) = self.fingerprints.get_mut(&fingerprint) else { return decision };
+        storm.seen = now;
+        match (decision, &storm.kept) {
+            (Decision::HoldBack(reason), None) if self.kept < KEPT => Decision::Keep(reason),
+            (Decision::Send(_), Some(_)) => {
+                storm.kept = None;
+                self.kept -= 1;
+                decision
+            }
+            _ => decision,
         }
     }
 
-    /// Decides about an event with this fingerprint.
-    pub fn decide(&mut self, fingerprint: u64, time: Timestamp) -> Decision {
-        let decision = self.burst(fingerprint, time.secs);
-        if matches!(decision, Decision::HoldBack(_)) || !self.exceeds_rate(time.secs) {
-            return decision;
-        }
+    /// What was to be told is told by the next one.
+    fn not_told(&mut self, fingerprint: u64, before: u64) {
         if let Some(storm) = self.fingerprints.get_mut(&fingerprint) {
-            storm.held_back += 1;
+            storm.held_back += before + 1;
         }
-        Decision::HoldBack(Reason::Rate)
     }
 
     fn burst(&mut self, fingerprint: u64, now: u64) -> Decision {
         if self.burst == 0 {
             return Decision::Send(0);
         }
-        bound(&mut self.fingerprints, |storm| storm.last);
-        let storm = self.fingerprints.entry(fingerprint).or_insert(Storm {
-            sent: 0,
-            pause: FIRST,
-            next: 0,
-            last: now,
-            held_back: 0,
-        });
+        if bound(&mut self.fingerprints, |storm| storm.last) {
+            self.kept = self.fingerprints.values().filter(|storm| storm.kept.is_some()).count();
+        }
+        let new = || Storm { pause: FIRST, last: now, ..Storm::default() };
+        let storm = self.fingerprints.entry(fingerprint).or_insert_with(new);
         // Quiet for twice the pause: that storm is over.
         if now > storm.last.saturating_add(storm.pause.saturating_mul(2)) {
             (storm.sent, storm.pause) = (0, FIRST);
@@ -109,29 +145,72 @@ impl Storms {
         Decision::Send(std::mem::take(&mut storm.held_back))
     }
 
-    fn exceeds_rate(&mut self, now: u64) -> bool {
+    /// Streams are not all at the same minute, so several are counted at once.
+    fn exceeds_rate(&mut self, destination: u128, now: u64) -> bool {
         if self.rate == 0 {
             return false;
         }
-        if self.minute.0 != now / 60 {
-            self.minute = (now / 60, 0);
+        let minute = now / 60;
+        let known = self.minutes.iter_mut().rev().find(|(to, at, _)| (*to, *at) == (destination, minute));
+        if let Some((_, _, count)) = known {
+            *count = count.saturating_add(1);
+            return *count > self.rate;
         }
-        self.minute.1 = self.minute.1.saturating_add(1);
-        self.minute.1 > self.rate
+        if self.minutes.len() == MINUTES {
+            self.minutes.pop_front();
+        }
+        self.minutes.push_back((destination, minute, 1));
+        false
+    }
+
+    /// Keeps a copy of an event that was held back, as [`Decision::Keep`] asked for.
+    pub fn keep(&mut self, fingerprint: u64, closing: Closing) {
+        if let Some(storm) = self.fingerprints.get_mut(&fingerprint).filter(|_| closing.payload.len() <= MAX_KEPT) {
+            self.kept += usize::from(storm.kept.replace(closing).is_none());
+        }
+    }
+
+    /// The last words about storms that are over at wall time `now`: nothing of theirs has come for twice their pause.
+    pub fn closed(&mut self, now: Duration) -> Vec<Closing> {
+        if self.kept == 0 {
+            return Vec::new();
+        }
+        let over = |storm: &&mut Storm| now.saturating_sub(storm.seen) >= Duration::from_secs(storm.pause * 2);
+        let last_word = |storm: &mut Storm| {
+            let mut closing = storm.kept.take()?;
+            closing.others = std::mem::take(&mut storm.held_back).saturating_sub(1);
+            Some(closing)
+        };
+        let closings: Vec<_> = self.fingerprints.values_mut().filter(over).filter_map(last_word).collect();
+        self.kept -= closings.len();
+        closings
     }
 
     /// Whether the same exception chain was seen in the stream within the last seconds: logged twice on its way up.
+    /// Counted from the one that was sent, so that what happens every second is not taken for one thing for ever.
     pub fn is_repeat(&mut self, stream: StreamId, chain: u64, time: Timestamp) -> bool {
-        bound(&mut self.chains, |(_, last)| *last);
-        let known = self.chains.insert(stream, (chain, time.secs));
-        known.is_some_and(|(known, last)| known == chain && time.secs.abs_diff(last) <= TWICE_SECS)
+        bound(&mut self.chains, |recent| recent.back().map_or(0, |(_, at)| *at));
+        let (recent, now) = (self.chains.entry(stream).or_default(), time.micros());
+        if let Some((_, at)) = recent.iter_mut().find(|(known, _)| *known == chain) {
+            let repeat = now.abs_diff(*at) <= TWICE_MICROS;
+            if !repeat {
+                *at = now;
+            }
+            return repeat;
+        }
+        if recent.len() == ON_THEIR_WAY {
+            recent.pop_front();
+        }
+        recent.push_back((chain, now));
+        false
     }
 
     /// Whether a message fingerprint is one too many for its workload in this hour.
     pub fn is_one_too_many(&mut self, workload: u64, fingerprint: u64, time: Timestamp) -> bool {
         bound(&mut self.workloads, |hour| hour.hour);
         let hour = self.workloads.entry(workload).or_default();
-        if hour.hour != time.secs / 3_600 {
+        // Pods of a workload are not all at the same time; the latest says which hour it is.
+        if hour.hour < time.secs / 3_600 {
             *hour = Hour { hour: time.secs / 3_600, fingerprints: Vec::new() };
         }
         if hour.fingerprints.contains(&fingerprint) {
@@ -145,15 +224,16 @@ impl Storms {
     }
 }
 
-/// Forgets the older half when there are too many.
-fn bound<K: Eq + Hash, V>(map: &mut HashMap<K, V>, age: impl Fn(&V) -> u64) {
+/// Forgets the older half when there are too many, and says so.
+fn bound<K: Eq + Hash, V>(map: &mut HashMap<K, V>, age: impl Fn(&V) -> u64) -> bool {
     if map.len() < REMEMBERED {
-        return;
+        return false;
     }
     let mut ages: Vec<u64> = map.values().map(&age).collect();
     ages.sort_unstable();
     let middle = ages[ages.len() / 2];
     map.retain(|_, value| age(value) > middle);
+    true
 }
 
 #[cfg(test)]
@@ -164,12 +244,21 @@ mod tests {
         Timestamp { secs, nanos: 0 }
     }
 
+    /// Decides when the record is of just now; `true` if it is sent.
+    fn decide(storms: &mut Storms, fingerprint: u64, secs: u64) -> Decision {
+        storms.decide(fingerprint, 0, at(secs), Duration::from_secs(secs))
+    }
+
+    fn closing(id: u8) -> Closing {
+        Closing { route: Route::default(), event_id: EventId([id; 16]), payload: b"{}".to_vec(), others: 0 }
+    }
+
     #[test]
     fn a_storm_is_let_through_ever_more_rarely_and_nothing_held_back_is_forgotten() {
         let mut storms = Storms::new(10, 0);
         let (mut sent, mut told) = (Vec::new(), 0);
         for secs in 0..3 * 3_600 {
-            if let Decision::Send(before) = storms.decide(1, at(secs)) {
+            if let Decision::Send(before) = decide(&mut storms, 1, secs) {
                 sent.push(secs);
                 told += before;
             }
@@ -183,18 +272,48 @@ mod tests {
     #[test]
     fn another_fingerprint_is_another_storm_and_quiet_ends_one() {
         let mut storms = Storms::new(1, 0);
-        assert_eq!(storms.decide(1, at(0)), Decision::Send(0));
-        assert_eq!(storms.decide(1, at(1)), Decision::HoldBack(Reason::Storm));
-        assert_eq!(storms.decide(2, at(1)), Decision::Send(0));
-        assert_eq!(storms.decide(1, at(1_000)), Decision::Send(1));
+        assert_eq!(decide(&mut storms, 1, 0), Decision::Send(0));
+        assert_eq!(decide(&mut storms, 1, 1), Decision::Keep(Reason::Storm));
+        assert_eq!(decide(&mut storms, 2, 1), Decision::Send(0));
+        assert_eq!(decide(&mut storms, 1, 1_000), Decision::Send(1));
     }
 
     #[test]
-    fn the_rate_counts_all_fingerprints_together() {
+    fn the_end_of_a_storm_tells_how_many_were_held_back() {
+        let mut storms = Storms::new(1, 0);
+        decide(&mut storms, 1, 0);
+        assert_eq!(decide(&mut storms, 1, 1), Decision::Keep(Reason::Storm));
+        storms.keep(1, closing(1));
+        assert_eq!(decide(&mut storms, 1, 2), Decision::HoldBack(Reason::Storm), "one copy is enough");
+        assert_eq!(decide(&mut storms, 1, 3), Decision::HoldBack(Reason::Storm));
+        assert_eq!(storms.closed(Duration::from_secs(122)), []);
+        assert_eq!(storms.closed(Duration::from_secs(123)), [Closing { others: 2, ..closing(1) }]);
+        assert_eq!(storms.closed(Duration::from_secs(1_000)), [], "it is told once");
+        assert_eq!(decide(&mut storms, 1, 1_000), Decision::Send(0));
+    }
+
+    #[test]
+    fn what_a_sent_event_tells_the_end_does_not_tell_again() {
+        let mut storms = Storms::new(1, 0);
+        decide(&mut storms, 1, 0);
+        decide(&mut storms, 1, 1);
+        storms.keep(1, closing(1));
+        assert_eq!(decide(&mut storms, 1, 60), Decision::Send(1));
+        assert_eq!(storms.closed(Duration::from_secs(10_000)), []);
+        assert_eq!(storms.kept, 0);
+    }
+
+    #[test]
+    fn the_rate_counts_all_fingerprints_of_a_destination_together() {
         let mut storms = Storms::new(0, 3);
-        let sent = (0..10).filter(|n| storms.decide(*n, at(30)) != Decision::HoldBack(Reason::Rate)).count();
-        assert_eq!(sent, 3);
-        assert_eq!(storms.decide(1, at(60)), Decision::Send(0));
+        let sent = |storms: &mut Storms, destination, secs| {
+            let decided = (0..10).map(|n| storms.decide(n, destination, at(secs), Duration::ZERO));
+            decided.filter(|decision| *decision == Decision::Send(0)).count()
+        };
+        assert_eq!(sent(&mut storms, 1, 30), 3);
+        assert_eq!(sent(&mut storms, 2, 30), 3);
+        assert_eq!(sent(&mut storms, 1, 60), 3);
+        assert_eq!(sent(&mut storms, 1, 59), 0, "a stream that is behind does not begin the minute again");
     }
 
     #[test]
@@ -202,10 +321,18 @@ mod tests {
         let mut storms = Storms::new(0, 0);
         let stream = StreamId(1);
         assert!(!storms.is_repeat(stream, 7, at(10)));
+        assert!(!storms.is_repeat(stream, 9, at(11)));
         assert!(storms.is_repeat(stream, 7, at(12)));
         assert!(!storms.is_repeat(StreamId(2), 7, at(12)));
         assert!(!storms.is_repeat(stream, 8, at(12)));
-        assert!(!storms.is_repeat(stream, 7, at(30)));
+        assert!(!storms.is_repeat(stream, 7, Timestamp { secs: 12, nanos: 500_000_000 }));
+    }
+
+    #[test]
+    fn what_fails_every_second_is_not_one_failure() {
+        let mut storms = Storms::new(0, 0);
+        let seen = (0..9).filter(|secs| !storms.is_repeat(StreamId(1), 7, at(*secs))).collect::<Vec<_>>();
+        assert_eq!(seen, [0, 3, 6]);
     }
 
     #[test]
@@ -215,15 +342,20 @@ mod tests {
         assert_eq!(too_many, 10);
         assert!(!storms.is_one_too_many(1, 5, at(10)), "a known one stays itself");
         assert!(!storms.is_one_too_many(1, 29, at(3_600)));
+        assert!(!storms.is_one_too_many(1, 29, at(10)), "a pod that is behind does not turn the hour back");
     }
 
     #[test]
     fn memory_is_bounded() {
-        let mut storms = Storms::new(1, 0);
+        let mut storms = Storms::new(1, 7);
         for n in 0..20_000 {
-            storms.decide(n, at(n));
+            if matches!(storms.decide(n / 2, u128::from(n), at(n), Duration::ZERO), Decision::Keep(_)) {
+                storms.keep(n / 2, closing(0));
+            }
             storms.is_repeat(StreamId(u128::from(n)), 0, at(n));
         }
         assert!(storms.fingerprints.len() <= REMEMBERED && storms.chains.len() <= REMEMBERED);
+        assert!(storms.minutes.len() <= MINUTES && storms.kept <= KEPT);
+        assert_eq!(storms.kept, storms.fingerprints.values().filter(|storm| storm.kept.is_some()).count());
     }
 }

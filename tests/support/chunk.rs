@@ -21,6 +21,14 @@ pub fn in_format<'b>(format: u8, bodies: impl IntoIterator<Item = &'b Value>) ->
     chunk
 }
 
+/// A record of this time since 1970.
+pub fn record(time: Duration, body: &Value) -> Vec<u8> {
+    let mut record = Vec::new();
+    head(&mut record, 2, time);
+    write(&mut record, body);
+    record
+}
+
 /// Records that tell each other apart by `n`; every tenth is an error and so becomes an event as well as a log.
 pub fn numbered(numbers: impl IntoIterator<Item = u64>) -> Vec<u8> {
     let level = |n: u64| if n.is_multiple_of(10) { "error" } else { "info" };

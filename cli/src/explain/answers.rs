@@ -133,7 +133,7 @@ impl Sink for Answers {
         false
     }
 
-    fn open(&mut self, _category: Category, _record: u32) -> Option<&mut Vec<u8>> {
+    fn open(&mut self, _category: Category, _record: u32, _destination: u32) -> Option<&mut Vec<u8>> {
         self.opened = self.payloads.len();
         Some(&mut self.payloads)
     }

@@ -19,7 +19,7 @@ use crate::ship::key_value;
 use crate::terminal::{in_colour, printable};
 use answers::Answers;
 use options::Settings;
-use out_sentry::record::{Mapper, Origin};
+use out_sentry::record::{Mapper, Origin, Route};
 use pieces::{Piece, Problems};
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
@@ -166,7 +166,8 @@ impl Explainer {
     }
 
     fn piece(&mut self, piece: &Piece) -> io::Result<()> {
-        let origin = Origin { tag: self.tag.as_bytes(), destination: self.settings.destination, now: self.now };
+        let route = Route { destination: 0, identity: self.settings.destination };
+        let origin = Origin { tag: self.tag.as_bytes(), router: &route, now: self.now };
         let mut answers = Answers::new(self.next, piece.offset);
         self.next = self.mapper.map(origin, &piece.bytes, self.next, &mut answers);
         self.undecodable |= answers.undecodable();

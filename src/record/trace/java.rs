@@ -249,8 +249,9 @@ fn source(text: &str) -> Option<(Option<&str>, Option<u32>)> {
 }
 
 fn is_library(class: &str) -> bool {
-    let generated = class.starts_with("_COROUTINE") || class.contains("$$FastClassBySpringCGLIB$$");
-    generated || class.contains("$$EnhancerBySpringCGLIB$$") || starts_with_any(class, &LIBRARIES)
+    // Proxies: `$$EnhancerBySpringCGLIB$$`, `$$FastClassBySpringCGLIB$$`, `$$SpringCGLIB$$0`.
+    let generated = class.starts_with("_COROUTINE") || class.contains("SpringCGLIB$$");
+    generated || starts_with_any(class, &LIBRARIES)
 }
 
 /// Exceptions as printed; frames that they share are filled in at the end.

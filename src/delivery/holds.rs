@@ -1,0 +1,87 @@
+//! What the mapper may know of the destinations' troubles: which records had better stay where they came from.
+
+use super::destination::Hold;
+use super::lock;
+use crate::ledger::{Category, Outcome};
+use std::collections::HashMap;
+use std::sync::Mutex;
+use std::time::Duration;
+
+/// Why and until when a destination's items wait.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Waits {
+    /// By category: a quota, or a destination that refuses everything. Given up when it lasts too long.
+    pub(crate) holds: [Option<Hold>; 2],
+    /// It cannot be reached, and others can: its items wait elsewhere than in memory, for as long as it takes.
+    pub(crate) aside: Option<Duration>,
+}
+
+/// What becomes of a record now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// It is sent.
+    Go,
+    /// It waits, and is worth looking at again at this time.
+    Wait(Duration),
+    /// It has waited too long.
+    End(Outcome),
+}
+
+impl Waits {
+    /// Whether nothing waits.
+    #[must_use]
+    pub(crate) fn is_none(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// What becomes of a record that was taken at `taken` and may wait for `longest`.
+    #[must_use]
+    pub(crate) fn fate(&self, category: Category, taken: Duration, longest: Duration, now: Duration) -> Fate {
+        if let Some(hold) = self.holds[category as usize].filter(|hold| hold.until > now) {
+            let end = taken.max(hold.since) + longest;
+            return if now >= end { Fate::End(hold.outcome) } else { Fate::Wait(hold.until.min(end)) };
+        }
+        self.aside.filter(|until| *until > now).map_or(Fate::Go, Fate::Wait)
+    }
+}
+
+/// The troubles of all destinations, by number.
+#[derive(Debug, Default)]
+pub(crate) struct Holds(Mutex<HashMap<u32, Waits>>);
+
+impl Holds {
+    /// Notes how a destination stands.
+    pub(crate) fn set(&self, destination: u32, waits: Waits) {
+        let mut all = lock(&self.0);
+        if waits.is_none() {
+            all.remove(&destination);
+        } else {
+            all.insert(destination, waits);
+        }
+    }
+
+    /// How a destination stands.
+    pub(crate) fn get(&self, destination: u32) -> Waits {
+        lock(&self.0).get(&destination).copied().unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn a_hold_is_given_up_and_an_outage_is_not() {
+        let hold = Hold { until: SECOND * 60, since: SECOND * 10, outcome: Outcome::RateLimited };
+        let held = Waits { holds: [None, Some(hold)], aside: None };
+        let fate = |waits: &Waits, category, now| waits.fate(category, SECOND * 5, SECOND * 20, now);
+        assert_eq!(fate(&held, Category::Event, SECOND * 11), Fate::Go);
+        assert_eq!(fate(&held, Category::Log, SECOND * 11), Fate::Wait(SECOND * 30));
+        assert_eq!(fate(&held, Category::Log, SECOND * 30), Fate::End(Outcome::RateLimited));
+        assert_eq!(fate(&held, Category::Log, SECOND * 60), Fate::Go);
+        let away = Waits { aside: Some(SECOND * 500), ..Waits::default() };
+        assert_eq!(fate(&away, Category::Event, SECOND * 400), Fate::Wait(SECOND * 500));
+    }
+}

@@ -1,0 +1,474 @@
+//! All destinations of an instance, and whose turn it is. A pure state machine; time and chance come in.
+//!
+//! Destinations take turns. One that fails, or of which nothing is known yet, gets one sender, all such together never the
+//! last one, and no more than half of the memory: neither a dead destination nor a quota stops the others.
+
+use super::destination::{Destination, Hold, Notice, Policy, Reply, Step};
+use super::holds::Waits;
+use crate::envelope::Batch;
+use crate::ledger::Category;
+use crate::options::Compress;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// The names of the states, in the order of [`Schedule::states`].
+pub const STATES: [&str; 4] = ["ok", "limited", "unreachable", "misconfigured"];
+
+/// Another destination that accepted something within this time is alive: only then is anything given up for its sake.
+const LATELY: Duration = Duration::from_secs(10);
+
+/// Every destination that has had something to send.
+#[derive(Debug)]
+pub struct Schedule<T> {
+    policy: Policy,
+    senders: usize,
+    /// Most bytes of each category that wait for destinations in trouble, all together.
+    troubled_share: u64,
+    members: BTreeMap<u32, Destination<T>>,
+    /// Where what waits for a destination goes instead.
+    moved: BTreeMap<u32, u32>,
+    /// Whose turn it was.
+    last: u32,
+}
+
+impl<T> Schedule<T> {
+    /// No destinations yet. `queue` is the bytes that may wait in memory for all of them.
+    #[must_use]
+    pub fn new(policy: Policy, senders: usize, queue: u64) -> Self {
+        // Half of a category's share, which is half of the queue.
+        let troubled_share = queue / 4;
+        Self { policy, senders, troubled_share, members: BTreeMap::new(), moved: BTreeMap::new(), last: u32::MAX }
+    }
+
+    fn member(&mut self, number: u32) -> &mut Destination<T> {
+        let policy = self.policy;
+        self.members.entry(number).or_insert_with(|| Destination::new(policy))
+    }
+
+    /// Queues a batch. What may not wait in memory comes back.
+    pub fn push(&mut self, mut batch: Batch<T>, now: Duration) -> Vec<Step<T>> {
+        batch.destination = self.now_at(batch.destination);
+        let (number, category) = (batch.destination, batch.category);
+        if let Some(step) = self.member(number).push(batch, now) {
+            return vec![step];
+        }
+        self.trim(number, category, now)
+    }
+
+    fn now_at(&self, number: u32) -> u32 {
+        self.moved.get(&number).copied().unwrap_or(number)
+    }
+
+    /// The next batch to send, if a sender is free and something may be sent now; and the encoding to use.
+    pub fn next(&mut self, now: Duration) -> Option<(Batch<T>, Compress)> {
+        let free = self.senders.saturating_sub(self.in_flight());
+        if free == 0 {
+            return None;
+        }
+        let doubtful = |member: &&Destination<T>| member.is_doubtful(now);
+        let sure = |member: &&Destination<T>| !member.is_doubtful(now);
+        let in_doubt: usize = self.members.values().filter(doubtful).map(Destination::in_flight).sum();
+        let replaying: usize = self.members.values().filter(sure).map(Destination::replaying).sum();
+        let replay_room = self.policy.replay.saturating_sub(replaying);
+        let shared = self.policy.crowd && self.senders > 1;
+        let last = self.last;
+        let (after, before) = (last.saturating_add(1).., ..=last);
+        let mut turns: Vec<u32> = self.members.range(after).map(|(number, _)| *number).collect();
+        turns.extend(self.members.range(before).map(|(number, _)| *number));
+        turns.dedup();
+        for number in turns {
+            let Some(member) = self.members.get_mut(&number).filter(|member| member.queued() > 0) else { continue };
+            let in_doubt_too = member.is_doubtful(now);
+            let waits = if in_doubt_too { in_doubt + 1 >= self.senders } else { free == 1 && member.in_flight() > 0 };
+            if shared && waits {
+                continue;
+            }
+            member.may_replay(if in_doubt_too { 1 } else { member.replaying() + replay_room });
+            if let Some(batch) = member.next(now) {
+                self.last = number;
+                return Some((batch, member.encoding()));
+            }
+        }
+        None
+    }
+
+    /// Takes in what came of a batch. `chance` is uniform in 0..1.
+    pub fn done(
+        &mut self,
+        batch: Batch<T>,
+        reply: &Reply,
+        now: Duration,
+        chance: f64,
+    ) -> (Vec<Step<T>>, Option<Notice>) {
+        let number = batch.destination;
+        let (mut steps, notice) = self.member(number).done(batch, reply, now, chance);
+        for category in Category::ALL {
+            steps.extend(self.trim(number, *category, now));
+        }
+        self.follow(number, now, &mut steps);
+        (steps, notice)
+    }
+
+    /// Takes back a batch whose answer says nothing about its destination as that is now.
+    pub fn again(&mut self, batch: Batch<T>, now: Duration) -> Vec<Step<T>> {
+        let number = batch.destination;
+        self.member(number).again(batch, now);
+        let mut steps = Vec::new();
+        self.follow(number, now, &mut steps);
+        steps
+    }
+
+    /// What waits for a destination goes to another from now on.
+    pub fn redirect(&mut self, from: u32, to: u32, now: Duration) -> Vec<Step<T>> {
+        self.moved.values_mut().filter(|end| **end == from).for_each(|end| *end = to);
+        self.moved.remove(&to);
+        self.moved.insert(from, to);
+        let mut steps = Vec::new();
+        self.follow(from, now, &mut steps);
+        steps
+    }
+
+    /// Moves what has come back to a destination whose queue has gone elsewhere.
+    fn follow(&mut self, number: u32, now: Duration, steps: &mut Vec<Step<T>>) {
+        if !self.moved.contains_key(&number) {
+            return;
+        }
+        self.take(number).into_iter().for_each(|batch| steps.extend(self.push(batch, now)));
+    }
+
+    /// A new key or project: what was held against the old one is forgotten.
+    pub fn renew(&mut self, number: u32) {
+        if let Some(member) = self.members.get_mut(&number) {
+            member.renew();
+        }
+    }
+
+    /// Keeps what waits for destinations in trouble within its share of the memory. Where items can wait elsewhere they do;
+    /// where not, the newest are given up, but only while another destination is alive to profit from it. One envelope is
+    /// always left, to try with.
+    fn trim(&mut self, number: u32, category: Category, now: Duration) -> Vec<Step<T>> {
+        let troubled = |member: &&Destination<T>| member.is_in_trouble(category, now);
+        let Some(member) = self.members.get(&number).filter(troubled) else { return Vec::new() };
+        let ours = member.bytes(category);
+        let all: u64 = self.members.values().filter(troubled).map(|member| member.bytes(category)).sum();
+        let excess = all.saturating_sub(self.troubled_share);
+        let alive = || self.members.iter().any(|(other, member)| *other != number && member.is_alive(now, LATELY));
+        if !self.policy.crowd || excess == 0 || !self.policy.park && !alive() {
+            return Vec::new();
+        }
+        self.member(number).cut(category, ours.saturating_sub(excess), now)
+    }
+
+    /// Empties the lanes that wait, where their items can wait elsewhere; gives up what has waited too long.
+    pub fn release_held(&mut self, now: Duration) -> Vec<Step<T>> {
+        let mut steps = Vec::new();
+        self.members.values_mut().for_each(|member| member.release_held(now, &mut steps));
+        let numbers: Vec<u32> = self.members.keys().copied().collect();
+        for number in numbers {
+            for category in Category::ALL {
+                steps.extend(self.trim(number, *category, now));
+            }
+        }
+        steps
+    }
+
+    /// Whether items can wait where they came from, once `auto` has chosen.
+    pub fn park(&mut self, park: bool) {
+        self.policy.park = park;
+        self.members.values_mut().for_each(|member| member.park(park));
+    }
+
+    /// What the mapper may know of a destination.
+    #[must_use]
+    pub(crate) fn waits(&self, number: u32, now: Duration) -> Waits {
+        let Some(member) = self.members.get(&number) else { return Waits::default() };
+        let hold = |category| -> Option<Hold> { member.hold(category, now) };
+        Waits { holds: [hold(Category::Event), hold(Category::Log)], aside: member.aside(now) }
+    }
+
+    /// How many of these destinations are in each state of [`STATES`]; one that has had nothing to send is `ok`.
+    #[must_use]
+    pub fn states(&self, numbers: impl IntoIterator<Item = u32>, now: Duration) -> [u64; STATES.len()] {
+        let mut counts = [0; STATES.len()];
+        for number in numbers {
+            let state = self.members.get(&number).map_or(STATES[0], |member| member.state(now));
+            counts[STATES.iter().position(|name| *name == state).unwrap_or(0)] += 1;
+        }
+        counts
+    }
+
+    /// Whether nothing would be lost with a destination, no limit that it has set included.
+    #[must_use]
+    pub fn is_idle(&self, number: u32, now: Duration) -> bool {
+        self.members.get(&number).is_none_or(|member| {
+            let held = Category::ALL.iter().any(|category| member.hold(*category, now).is_some());
+            member.queued() == 0 && member.in_flight() == 0 && !held
+        })
+    }
+
+    /// Forgets a destination.
+    pub fn forget(&mut self, number: u32) {
+        self.members.remove(&number);
+        self.moved.retain(|from, to| *from != number && *to != number);
+    }
+
+    /// The earliest time at which [`Schedule::next`] could have something that it has not now.
+    #[must_use]
+    pub fn wake(&self, now: Duration) -> Option<Duration> {
+        self.members.values().filter_map(|member| member.wake(now)).min()
+    }
+
+    /// Envelopes waiting in memory.
+    #[must_use]
+    pub fn queued(&self) -> usize {
+        self.members.values().map(Destination::queued).sum()
+    }
+
+    /// Envelopes on their way.
+    #[must_use]
+    pub fn in_flight(&self) -> usize {
+        self.members.values().map(Destination::in_flight).sum()
+    }
+
+    /// When the oldest envelope waiting in memory was begun.
+    #[must_use]
+    pub fn oldest(&self) -> Option<Duration> {
+        self.members.values().filter_map(Destination::oldest).min()
+    }
+
+    /// Everything that waits for a destination.
+    pub fn take(&mut self, number: u32) -> Vec<Batch<T>> {
+        self.members.get_mut(&number).map(Destination::drain).unwrap_or_default()
+    }
+
+    /// Everything that waits, at exit.
+    pub fn drain(&mut self) -> Vec<Batch<T>> {
+        self.members.values_mut().flat_map(Destination::drain).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::delivery::answer::{Answer, Limits};
+    use crate::ledger::Outcome;
+    use std::sync::Arc;
+
+    const SECOND: Duration = Duration::from_secs(1);
+    const NOW: Duration = Duration::from_secs(1_000);
+
+    fn policy(park: bool) -> Policy {
+        Policy {
+            retry_base: SECOND,
+            retry_max: SECOND * 60,
+            hold: [SECOND * 100; 2],
+            park,
+            crowd: true,
+            compress: Compress::Gzip,
+            replay: 2,
+        }
+    }
+
+    fn schedule(park: bool, senders: usize) -> Schedule<()> {
+        Schedule::new(policy(park), senders, 4_400)
+    }
+
+    fn batch(destination: u32, category: Category, bytes: usize) -> Batch<()> {
+        let mut batch = Batch::new(category, Vec::new(), NOW, false);
+        batch.destination = destination;
+        batch.open().resize(bytes, b'1');
+        batch.close(&Arc::new(()), 0, None);
+        batch
+    }
+
+    fn log(destination: u32) -> Batch<()> {
+        batch(destination, Category::Log, 1)
+    }
+
+    fn reply(answer: Answer) -> Reply {
+        Reply { answer, limits: Limits::default() }
+    }
+
+    fn push(schedule: &mut Schedule<()>, batch: Batch<()>) {
+        assert!(schedule.push(batch, NOW).is_empty());
+    }
+
+    /// Answers one batch of a destination.
+    fn answer(schedule: &mut Schedule<()>, destination: u32, answer: Answer) -> Vec<Step<()>> {
+        push(schedule, log(destination));
+        let (batch, _) = schedule.next(NOW).expect("a batch to send");
+        assert_eq!(batch.destination, destination);
+        schedule.done(batch, &reply(answer), NOW, 1.0).0
+    }
+
+    fn sent(schedule: &mut Schedule<()>, now: Duration) -> Vec<Batch<()>> {
+        std::iter::from_fn(|| schedule.next(now)).map(|(batch, _)| batch).collect()
+    }
+
+    fn numbers(batches: &[Batch<()>]) -> Vec<u32> {
+        batches.iter().map(|batch| batch.destination).collect()
+    }
+
+    #[test]
+    fn destinations_take_turns() {
+        let mut schedule = schedule(true, 64);
+        (0..3).for_each(|number| drop(answer(&mut schedule, number, Answer::Accepted)));
+        for number in [0, 0, 0, 0, 0, 1, 1, 2] {
+            push(&mut schedule, log(number));
+        }
+        assert_eq!(numbers(&sent(&mut schedule, NOW)), [0, 1, 2, 0, 1, 0, 0, 0]);
+    }
+
+    #[test]
+    fn of_a_thousand_envelopes_for_one_those_of_another_wait_for_one() {
+        let mut schedule = schedule(true, 2);
+        (0..2).for_each(|number| drop(answer(&mut schedule, number, Answer::Accepted)));
+        (0..1_000).for_each(|_| push(&mut schedule, log(0)));
+        push(&mut schedule, log(1));
+        assert_eq!(numbers(&sent(&mut schedule, NOW)), [0, 1]);
+    }
+
+    #[test]
+    fn what_is_not_known_to_answer_gets_one_sender_and_all_such_never_the_last() {
+        let mut schedule = schedule(true, 4);
+        for number in 0..10 {
+            (0..3).for_each(|_| push(&mut schedule, log(number)));
+        }
+        let probes = sent(&mut schedule, NOW);
+        assert_eq!(numbers(&probes), [0, 1, 2], "one sender is left for who is known to answer");
+        push(&mut schedule, log(10));
+        assert!(schedule.next(NOW).is_none());
+        let mut probes = probes.into_iter();
+        schedule.done(probes.next().unwrap(), &reply(Answer::Accepted), NOW, 1.0);
+        // Now 0 is known: it may have senders, and the next unknown one has its turn.
+        assert_eq!(numbers(&sent(&mut schedule, NOW)), [3, 0]);
+    }
+
+    #[test]
+    fn failing_destinations_leave_a_sender_and_one_alone_its_last() {
+        let mut schedule = schedule(false, 2);
+        answer(&mut schedule, 9, Answer::Accepted);
+        for number in 0..3 {
+            answer(&mut schedule, number, Answer::Failed);
+        }
+        (0..5).for_each(|_| push(&mut schedule, log(9)));
+        let later = NOW + SECOND;
+        let sent = sent(&mut schedule, later);
+        assert_eq!(numbers(&sent), [9, 0], "a healthy one, and one probe of the three");
+    }
+
+    #[test]
+    fn the_last_sender_is_for_who_has_none() {
+        let mut schedule = schedule(true, 3);
+        (0..2).for_each(|number| drop(answer(&mut schedule, number, Answer::Accepted)));
+        (0..9).for_each(|_| push(&mut schedule, log(0)));
+        assert_eq!(sent(&mut schedule, NOW).len(), 2);
+        push(&mut schedule, log(1));
+        assert_eq!(numbers(&sent(&mut schedule, NOW)), [1]);
+    }
+
+    #[test]
+    fn with_one_sender_every_destination_still_has_its_turn() {
+        let mut schedule = schedule(true, 1);
+        (0..3).for_each(|number| push(&mut schedule, log(number)));
+        for number in 0..3 {
+            let (batch, _) = schedule.next(NOW).unwrap();
+            assert_eq!(batch.destination, number);
+            assert!(schedule.next(NOW).is_none());
+            schedule.done(batch, &reply(Answer::Accepted), NOW, 1.0);
+        }
+    }
+
+    #[test]
+    fn a_silent_destination_gets_no_second_sender() {
+        let mut schedule = schedule(true, 4);
+        answer(&mut schedule, 0, Answer::Accepted);
+        (0..2).for_each(|_| push(&mut schedule, log(0)));
+        assert!(schedule.next(NOW).is_some());
+        assert!(schedule.next(NOW + SECOND * 6).is_none());
+    }
+
+    #[test]
+    fn replay_takes_half_of_the_senders_all_destinations_together() {
+        let mut schedule = schedule(true, 8);
+        for number in 0..5 {
+            answer(&mut schedule, number, Answer::Accepted);
+            let mut replayed = log(number);
+            replayed.replay = true;
+            push(&mut schedule, replayed);
+        }
+        push(&mut schedule, log(9));
+        assert_eq!(numbers(&sent(&mut schedule, NOW)), [9, 0, 1]);
+    }
+
+    #[test]
+    fn a_limit_of_one_is_no_limit_of_another() {
+        let mut schedule = schedule(true, 4);
+        answer(&mut schedule, 1, Answer::Accepted);
+        push(&mut schedule, log(0));
+        let (batch, _) = schedule.next(NOW).unwrap();
+        let limited = Reply { answer: Answer::Limited, limits: Limits::read(429, Some("60:log_item:key"), None, NOW) };
+        let (steps, _) = schedule.done(batch, &limited, NOW, 1.0);
+        assert!(matches!(&steps[..], [Step::Release(_)]));
+        assert!(schedule.waits(0, NOW).holds[1].is_some() && schedule.waits(1, NOW).is_none());
+        assert!(matches!(&schedule.push(log(0), NOW)[..], [Step::Release(_)]));
+        push(&mut schedule, log(1));
+        assert!(schedule.next(NOW).is_some());
+        assert_eq!(schedule.states([0, 1, 2], NOW), [2, 1, 0, 0]);
+    }
+
+    #[test]
+    fn what_a_dead_destination_gets_waits_elsewhere_where_it_can() {
+        let mut schedule = schedule(true, 4);
+        let steps = answer(&mut schedule, 0, Answer::Failed);
+        assert!(matches!(&steps[..], [Step::Release(_)]));
+        assert_eq!(schedule.waits(0, NOW).aside, Some(NOW + SECOND));
+        assert!(matches!(&schedule.push(log(0), NOW)[..], [Step::Release(_)]));
+        // When its pause is over one envelope tries.
+        assert!(schedule.push(log(0), NOW + SECOND).is_empty());
+        assert!(schedule.next(NOW + SECOND).is_some());
+    }
+
+    #[test]
+    fn in_memory_a_dead_destination_keeps_to_its_share_only_while_another_is_alive() {
+        let mut schedule = schedule(false, 4);
+        answer(&mut schedule, 0, Answer::Failed);
+        for _ in 0..3 {
+            assert!(schedule.push(batch(0, Category::Log, 500), NOW).is_empty(), "all are dead: nothing is given up");
+        }
+        answer(&mut schedule, 1, Answer::Accepted);
+        let steps = schedule.release_held(NOW);
+        assert!(matches!(&steps[..], [Step::Settle(batch, Outcome::Overflow)] if batch.bytes() == 500), "{steps:?}");
+        assert!(matches!(&schedule.push(batch(0, Category::Log, 500), NOW)[..], [Step::Settle(_, Outcome::Overflow)]));
+        assert!(schedule.push(batch(0, Category::Event, 500), NOW).is_empty(), "events have a share of their own");
+        assert!(schedule.push(batch(1, Category::Log, 1_500), NOW).is_empty(), "the living are not cut");
+    }
+
+    #[test]
+    fn what_waited_for_a_destination_goes_where_its_sources_lead_now() {
+        let mut schedule = schedule(false, 4);
+        push(&mut schedule, log(0));
+        let (in_flight, _) = schedule.next(NOW).unwrap();
+        push(&mut schedule, log(0));
+        assert!(schedule.redirect(0, 1, NOW).is_empty());
+        let (first, _) = schedule.next(NOW).unwrap();
+        assert_eq!(first.destination, 1);
+        schedule.done(first, &reply(Answer::Accepted), NOW, 1.0);
+        schedule.done(in_flight, &reply(Answer::Misconfigured), NOW, 1.0);
+        assert_eq!(numbers(&sent(&mut schedule, NOW)), [1]);
+        push(&mut schedule, log(0));
+        assert_eq!(numbers(&sent(&mut schedule, NOW)), [1]);
+    }
+
+    #[test]
+    fn a_destination_with_a_limit_is_not_idle() {
+        let mut schedule = schedule(true, 4);
+        assert!(schedule.is_idle(0, NOW));
+        push(&mut schedule, log(0));
+        assert!(!schedule.is_idle(0, NOW));
+        let (batch, _) = schedule.next(NOW).unwrap();
+        let limited = Reply { answer: Answer::Accepted, limits: Limits::read(200, Some("60::key"), None, NOW) };
+        schedule.done(batch, &limited, NOW, 1.0);
+        assert!(!schedule.is_idle(0, NOW) && schedule.is_idle(0, NOW + SECOND * 60));
+    }
+}

@@ -1,0 +1,75 @@
+//! Reads DSNs from files and directories, mounted Secrets more often than not.
+
+use super::targets::Listing;
+use crate::options::Dsn;
+use std::io::Read;
+use std::path::Path;
+
+const KEEPS: &str = "the last good value stays in use";
+
+/// Bytes read of a file; a DSN is far shorter.
+const MAX_BYTES: u64 = 4_096;
+
+/// Reads a DSN from a file.
+pub(crate) fn read_dsn(file: &Path) -> Result<Dsn, String> {
+    read(file).map_err(|problem| format!("dsn_file = {}: {problem}; {KEEPS}", file.display()))
+}
+
+/// Reads a directory: file name = namespace. Names with dots are Kubernetes' own (`..data`).
+pub(crate) fn read_dir(dir: &Path) -> Result<Listing, String> {
+    let problem = |error| format!("dsn_dir = {}: {error}; {KEEPS}", dir.display());
+    let mut listing = Listing::new();
+    for entry in std::fs::read_dir(dir).map_err(problem)? {
+        let path = entry.map_err(problem)?.path();
+        let name = path.file_name().and_then(|name| name.to_str()).filter(|name| !name.contains('.'));
+        if let Some(name) = name {
+            listing.insert(name.to_owned(), read(&path));
+        }
+    }
+    Ok(listing)
+}
+
+/// What is wrong with a directory's files, in one line.
+pub(crate) fn complaint(dir: &Path, listing: &Listing) -> Option<String> {
+    let mut bad = listing.iter().filter_map(|(name, dsn)| Some((name, dsn.as_ref().err()?)));
+    let (name, problem) = bad.next()?;
+    let more = match bad.count() {
+        0 => String::new(),
+        more => format!(" (and {more} more files like it)"),
+    };
+    let keeps = "its last good value stays in use, or else the default";
+    Some(format!("dsn_dir = {}: file {name}: {problem}{more}; {keeps}", dir.display()))
+}
+
+fn read(file: &Path) -> Result<Dsn, String> {
+    let mut text = String::new();
+    let opened = std::fs::File::open(file).map_err(|error| error.to_string())?;
+    opened.take(MAX_BYTES).read_to_string(&mut text).map_err(|error| error.to_string())?;
+    Dsn::parse(text.trim()).map_err(|expected| format!("expected {expected}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    #[test]
+    fn a_directory_names_namespaces_and_a_bad_file_is_said_without_its_key() {
+        let dir = std::env::temp_dir().join(format!("out_sentry-sources-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&dir);
+        assert!(read_dir(&dir).unwrap_err().contains("dsn_dir = "));
+        fs::create_dir_all(dir.join("..data")).unwrap();
+        let dsn = format!("https://{}@sentry.example.com/7", "k".repeat(32));
+        fs::write(dir.join("shop"), format!("{dsn}\n")).unwrap();
+        fs::write(dir.join("empty"), "").unwrap();
+        fs::write(dir.join("broken"), format!("{dsn}x")).unwrap();
+        fs::write(dir.join(".hidden"), &dsn).unwrap();
+        let listing = read_dir(&dir).unwrap();
+        assert_eq!(listing.keys().collect::<Vec<_>>(), ["broken", "empty", "shop"]);
+        assert_eq!(listing["shop"].as_ref().map(Dsn::project), Ok(7));
+        let said = complaint(&dir, &listing).unwrap();
+        assert!(said.contains("file broken: expected") && said.contains("1 more"), "{said}");
+        assert!(!said.contains("kkkk"), "{said}");
+        let _ = fs::remove_dir_all(&dir);
+    }
+}

@@ -1,0 +1,144 @@
+//! Open envelopes of logs for many destinations at once: never two destinations in one, and never too much in all.
+
+use super::{Batch, Collector};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Most bytes in all open envelopes together, however many destinations there are.
+const MAX_OPEN_BYTES: usize = 2_000_000;
+
+/// A collector for each destination that has an open envelope.
+#[derive(Debug)]
+pub struct Gatherer<T> {
+    max_items: usize,
+    open: HashMap<u32, Collector<T>>,
+    bytes: usize,
+    /// Bytes of the envelope opened last, before what was appended since.
+    before: usize,
+}
+
+impl<T> Gatherer<T> {
+    /// A gatherer of at most `max_items` logs an envelope.
+    #[must_use]
+    pub fn new(max_items: usize) -> Self {
+        Self { max_items, open: HashMap::new(), bytes: 0, before: 0 }
+    }
+
+    /// The buffer for the next log of a destination.
+    pub fn open(&mut self, destination: u32, now: Duration, replay: bool) -> &mut Vec<u8> {
+        let new = || Collector::new(self.max_items).toward(destination);
+        let collector = self.open.entry(destination).or_insert_with(new);
+        self.before = collector.bytes();
+        collector.open(now, replay)
+    }
+
+    /// Ends the log opened last, which was for this destination. An envelope that is full comes back; where there is too
+    /// much in all of them together, the oldest does.
+    pub fn close(&mut self, destination: u32, ticket: &Arc<T>, record: u32) -> Option<Batch<T>> {
+        let collector = self.open.get_mut(&destination)?;
+        let full = collector.close(ticket, record);
+        self.bytes = self.bytes + collector.bytes() - self.before;
+        if collector.opened().is_none() {
+            self.open.remove(&destination);
+        }
+        if full.is_some() || self.bytes <= MAX_OPEN_BYTES {
+            return full;
+        }
+        let oldest = self.open.iter().min_by_key(|(_, collector)| collector.opened()).map(|(number, _)| *number)?;
+        self.seal_one(oldest)
+    }
+
+    /// The open envelopes whose first log came in at `before` or earlier, in the order of their age.
+    pub fn seal(&mut self, before: Duration) -> Vec<Batch<T>> {
+        let due = |collector: &Collector<T>| collector.opened().is_some_and(|opened| opened <= before);
+        let due: Vec<u32> = self.open.iter().filter(|(_, open)| due(open)).map(|(number, _)| *number).collect();
+        let mut batches: Vec<_> = due.into_iter().filter_map(|number| self.seal_one(number)).collect();
+        batches.sort_by_key(|batch| batch.opened);
+        batches
+    }
+
+    fn seal_one(&mut self, destination: u32) -> Option<Batch<T>> {
+        let mut collector = self.open.remove(&destination)?;
+        self.bytes -= collector.bytes();
+        collector.seal()
+    }
+
+    /// Takes back what was appended for a log that was never ended.
+    pub fn mend(&mut self) {
+        self.open.values_mut().for_each(Collector::mend);
+        self.bytes = self.open.values().map(Collector::bytes).sum();
+    }
+
+    /// When the oldest of the open envelopes was begun.
+    #[must_use]
+    pub fn opened(&self) -> Option<Duration> {
+        self.open.values().filter_map(Collector::opened).min()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn add(gatherer: &mut Gatherer<u8>, destination: u32, now: Duration, json: &[u8]) -> Option<Batch<u8>> {
+        gatherer.open(destination, now, false).extend_from_slice(json);
+        gatherer.close(destination, &Arc::new(1), 0)
+    }
+
+    #[test]
+    fn envelopes_never_mix_destinations_and_are_full_each_for_itself() {
+        let mut gatherer = Gatherer::new(2);
+        assert!(add(&mut gatherer, 1, SECOND, b"1").is_none());
+        assert!(add(&mut gatherer, 2, SECOND, b"2").is_none());
+        let full = add(&mut gatherer, 1, SECOND, b"1").unwrap();
+        assert_eq!((full.destination, full.len(), full.bytes()), (1, 2, 3));
+        let rest = gatherer.seal(SECOND);
+        assert_eq!(rest.iter().map(|batch| (batch.destination, batch.len())).collect::<Vec<_>>(), [(2, 1)]);
+        assert_eq!((gatherer.bytes, gatherer.open.len(), gatherer.opened()), (0, 0, None));
+    }
+
+    #[test]
+    fn age_seals_what_is_old_enough_only() {
+        let mut gatherer = Gatherer::new(10);
+        for (destination, now) in [(3, 1), (1, 2), (2, 3)] {
+            assert!(add(&mut gatherer, destination, SECOND * now, b"{}").is_none());
+        }
+        assert_eq!(gatherer.opened(), Some(SECOND));
+        let sealed = gatherer.seal(SECOND * 2);
+        assert_eq!(sealed.iter().map(|batch| batch.destination).collect::<Vec<_>>(), [3, 1]);
+        assert_eq!(gatherer.seal(Duration::MAX).len(), 1);
+    }
+
+    #[test]
+    fn two_hundred_destinations_share_one_bound() {
+        let mut gatherer = Gatherer::new(1_000);
+        let (json, mut most, mut sealed) = (vec![b'1'; 10_000], 0, 0);
+        for turn in 0..10_u32 {
+            for destination in 0..200 {
+                sealed += add(&mut gatherer, destination, SECOND * turn, &json).map_or(0, |batch| batch.len());
+                most = most.max(gatherer.bytes);
+            }
+        }
+        assert!(most <= MAX_OPEN_BYTES + json.len(), "{most}");
+        let open: usize = gatherer.open.values().map(Collector::bytes).sum();
+        assert_eq!(gatherer.bytes, open);
+        sealed += gatherer.seal(Duration::MAX).iter().map(Batch::len).sum::<usize>();
+        assert_eq!(sealed, 2_000);
+    }
+
+    #[test]
+    fn a_log_that_was_never_ended_leaves_no_trace() {
+        let mut gatherer = Gatherer::new(10);
+        assert!(add(&mut gatherer, 1, SECOND, b"{}").is_none());
+        gatherer.open(1, SECOND, false).extend_from_slice(b"{half");
+        gatherer.mend();
+        gatherer.open(2, SECOND, false).extend_from_slice(b"{half");
+        gatherer.mend();
+        assert!(add(&mut gatherer, 1, SECOND, b"{}").is_none());
+        let sizes: Vec<_> = gatherer.seal(Duration::MAX).iter().map(|batch| (batch.len(), batch.bytes())).collect();
+        assert_eq!(sizes, [(2, 5)]);
+    }
+}

@@ -1,0 +1,25 @@
+//! Where a record goes: what the mapping asks, and whom.
+
+use std::fmt::Debug;
+
+/// Where a record goes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Route {
+    /// The destination's number.
+    pub destination: u32,
+    /// [`super::identity::destination`] of it, the same for as long as its host and project are.
+    pub identity: u128,
+}
+
+/// Knows the destinations.
+pub trait Router: Debug {
+    /// Where a record of this namespace goes (empty: of none) whose pod has this annotation. `None`: nowhere.
+    fn route(&self, namespace: &str, annotation: Option<&str>) -> Option<Route>;
+}
+
+/// Everything goes one way.
+impl Router for Route {
+    fn route(&self, _: &str, _: Option<&str>) -> Option<Route> {
+        Some(*self)
+    }
+}

@@ -1,0 +1,228 @@
+//! A record, understood: what each of its fields means, and what it says nothing about.
+
+use super::fields::{Fields, Found, Role};
+use super::identity::{self, SpanId, StreamId, TraceId};
+use super::kubernetes::Pod;
+use super::lines::Said;
+use super::read::{Message, io_stream, otlp, rendered};
+use super::severity::{self, Rules};
+use super::sink::{FoundKeys, Origin};
+use super::{limit, trace};
+use crate::chunk::msgpack::{Seq, Value};
+use crate::chunk::{Record, Timestamp};
+use crate::level::Level;
+use crate::options::Mapping;
+use std::borrow::Cow;
+use std::time::Duration;
+
+/// A record, understood.
+pub(super) struct View<'r, 'a> {
+    pub time: Timestamp,
+    /// The record's own time where it cannot be used.
+    pub original_time: Option<String>,
+    /// When it happened by the record's own account, for decisions that must not depend on when it is read.
+    pub record_time: Timestamp,
+    pub level: Level,
+    pub said: Said,
+    pub message: Cow<'a, [u8]>,
+    pub trace_id: TraceId,
+    /// Whether the record names its trace itself.
+    pub traced: bool,
+    pub span_id: Option<SpanId>,
+    pub environment: Option<Cow<'a, str>>,
+    pub release: Option<Cow<'a, str>>,
+    pub server_name: Option<Cow<'a, str>>,
+    pub logger: Option<Cow<'a, str>>,
+    pub user_id: Option<Cow<'a, str>>,
+    /// `stdout` or `stderr`.
+    pub io_stream: Option<&'a [u8]>,
+    pub tags: Vec<(String, String)>,
+    pub pod: Option<&'r Pod>,
+    /// What stands for the workload where there is no pod: journald's unit, syslog's ident.
+    pub service: Option<&'a [u8]>,
+    pub stream: StreamId,
+    pub keys: FoundKeys<'a>,
+    pub fields: &'r Fields<'a>,
+}
+
+/// What is settled about a record before it is viewed.
+pub(super) struct Given<'r, 'a> {
+    pub message: Message<'a>,
+    pub pod: Option<&'r Pod>,
+    /// The level, where a whole trace has decided it.
+    pub level: Option<Level>,
+}
+
+/// Takes each meaning from the fields; what is left in them is sent as it is.
+pub(super) fn view<'r, 'a>(
+    (settings, rules): (&Mapping, &Rules),
+    origin: Origin<'_>,
+    record: Record<'a>,
+    given: Given<'r, 'a>,
+    fields: &'r mut Fields<'a>,
+) -> View<'r, 'a> {
+    let Given { message: (message_key, message), pod, level: decided } = given;
+    let mut keys = FoundKeys { message: message_key, ..FoundKeys::default() };
+    let is_stack = |found: &Found<'a>| found.value.text().is_some_and(|text| text.contains(&b'\n'));
+    keys.stack = fields.candidates(Role::Stack).find(|found| is_stack(found)).map(|found| found.key);
+    let (level, said) = level_of((rules, decided), otlp(record), &message, fields, &mut keys);
+    let io_stream = io_stream(fields);
+    let (stream, service) = stream_of(origin.tag, pod, io_stream, fields);
+    let (time, original_time) = effective_time(record.time, origin.now);
+    let (trace_id, span_id, trace_key) = trace_of(fields, stream, time);
+    keys.trace = trace_key;
+    let environment = given_or(&settings.environment, || {
+        fields.take(Role::Environment, |found| usable(found.value, limit::environment))
+    });
+    let release = given_or(&settings.release, || {
+        let own = fields.take(Role::Release, |found| usable(found.value, limit::release));
+        own.or_else(|| Some(Cow::Owned(pod?.release.clone()?)))
+    });
+    let server_name = given_or(&settings.server_name, || fields.take(Role::ServerName, |found| text_of(found.value)));
+    let logger = fields.take(Role::Logger, |found| text_of(found.value));
+    let user_id = user_id(settings, fields);
+    View {
+        time,
+        original_time,
+        record_time: record.time,
+        level,
+        said,
+        message,
+        trace_id,
+        traced: trace_key.is_some(),
+        span_id,
+        environment,
+        release,
+        server_name,
+        logger,
+        user_id,
+        io_stream,
+        tags: promoted(fields),
+        pod,
+        service,
+        stream,
+        keys,
+        fields,
+    }
+}
+
+/// The user's id, with `send_pii`; without, everything about the user is taken away.
+fn user_id<'a>(settings: &Mapping, fields: &mut Fields<'a>) -> Option<Cow<'a, str>> {
+    if !settings.send_pii {
+        fields.take_users();
+        return None;
+    }
+    fields.take(Role::UserId, |found| scalar(found.value).map(Cow::Owned))
+}
+
+/// The level: what a field says; else what a crash is, whatever words begin its lines; else what the text says, or a trace.
+fn level_of<'a>(
+    (rules, decided): (&Rules, Option<Level>),
+    otlp: Option<Seq<'_>>,
+    message: &[u8],
+    fields: &mut Fields<'a>,
+    keys: &mut FoundKeys<'a>,
+) -> (Level, Said) {
+    let found = severity::severity(rules, fields, otlp, message);
+    keys.level = found.and_then(|(_, key)| key);
+    let said = match found {
+        Some((_, Some(_))) => Said::InField,
+        Some((_, None)) => Said::InText,
+        None => Said::Nowhere,
+    };
+    let shown = if decided.is_none() && said != Said::InField { level_of_trace(message, fields) } else { None };
+    let found = found.map(|(level, _)| level);
+    let crash = shown.filter(|level| *level == Level::Fatal);
+    keys.level_in_text = said == Said::InText && crash.is_none();
+    keys.level_of_trace = crash.is_some() || shown.is_some() && said == Said::Nowhere;
+    let level = decided.or(crash).or(found).or(shown).unwrap_or(rules.default);
+    keys.severity = Some(level);
+    (level, said)
+}
+
+/// A complete stack trace without a severity is an error.
+fn level_of_trace(message: &[u8], fields: &Fields<'_>) -> Option<Level> {
+    let level = |text: &[u8]| {
+        let text = text.contains(&b'\n').then(|| String::from_utf8_lossy(text))?;
+        trace::parse(&text).map(|trace| if trace.fatal { Level::Fatal } else { Level::Error })
+    };
+    level(message).or_else(|| fields.candidates(Role::Stack).find_map(|found| level(found.value.text()?)))
+}
+
+/// A pod's container and its stdout or stderr; for journald the unit, for syslog host and ident, else the tag. And the
+/// name of the service, where no pod has a better one.
+fn stream_of<'a>(
+    tag: &[u8],
+    pod: Option<&Pod>,
+    io_stream: Option<&[u8]>,
+    fields: &Fields<'a>,
+) -> (StreamId, Option<&'a [u8]>) {
+    let text = |key: &str| fields.get(key).and_then(|v| v.text());
+    if let Some(pod) = pod {
+        let parts =
+            [pod.namespace.as_bytes(), pod.pod.as_bytes(), pod.container.as_bytes(), io_stream.unwrap_or_default()];
+        return (StreamId::new(&parts), None);
+    }
+    match (text("_SYSTEMD_UNIT"), text("host"), text("ident")) {
+        (Some(unit), _, _) => (StreamId::new(&[b"journald", unit]), Some(unit)),
+        (None, Some(host), Some(ident)) => (StreamId::new(&[b"syslog", host, ident]), Some(ident)),
+        _ => (StreamId::new(&[b"tag", tag, io_stream.unwrap_or_default()]), None),
+    }
+}
+
+/// The time to send, and the record's own as text where Sentry would not keep it.
+fn effective_time(time: Timestamp, now: Duration) -> (Timestamp, Option<String>) {
+    let (now_secs, secs) = (now.as_secs(), time.secs);
+    let kept =
+        secs.saturating_add(limit::MAX_AGE_SECS) >= now_secs && secs <= now_secs.saturating_add(limit::MAX_AHEAD_SECS);
+    if kept {
+        return (time, None);
+    }
+    (Timestamp { secs: now_secs, nanos: now.subsec_nanos() }, Some(format!("{secs}.{:09}", time.nanos)))
+}
+
+fn trace_of<'a>(
+    fields: &mut Fields<'a>,
+    stream: StreamId,
+    time: Timestamp,
+) -> (TraceId, Option<SpanId>, Option<&'a [u8]>) {
+    let trace = fields.take(Role::TraceId, |found| Some((identity::trace_id(found.value)?, found.key)));
+    let span = fields.take(Role::SpanId, |found| identity::span_id(found.value));
+    match trace {
+        Some(((trace, parent), key)) => (trace, span.or(parent), Some(key)),
+        None => (stream.trace_id(time), span, None),
+    }
+}
+
+fn given_or<'a>(given: &Option<String>, find: impl FnOnce() -> Option<Cow<'a, str>>) -> Option<Cow<'a, str>> {
+    match given {
+        Some(text) => Some(Cow::Owned(text.clone())),
+        None => find(),
+    }
+}
+
+fn text_of(value: Value<'_>) -> Option<Cow<'_, str>> {
+    let text = value.text()?.trim_ascii();
+    (!text.is_empty()).then(|| String::from_utf8_lossy(text))
+}
+
+fn usable<'a>(value: Value<'a>, accept: fn(&str) -> Option<&str>) -> Option<Cow<'a, str>> {
+    let text = text_of(value)?;
+    accept(&text)?;
+    Some(text)
+}
+
+/// `tag_keys`: scalars as text.
+fn promoted(fields: &Fields<'_>) -> Vec<(String, String)> {
+    let found = fields.candidates(Role::Tag);
+    found.filter_map(|found| Some((String::from_utf8_lossy(found.key).into_owned(), scalar(found.value)?))).collect()
+}
+
+/// Text, number or switch as text.
+pub(super) fn scalar(value: Value<'_>) -> Option<String> {
+    match value {
+        Value::Str(text) => Some(String::from_utf8_lossy(text).into_owned()),
+        Value::Nil | Value::Map(_) | Value::Array(_) => None,
+        other => String::from_utf8(rendered(other)).ok(),
+    }
+}

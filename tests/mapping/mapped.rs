@@ -1,0 +1,121 @@
+//! What chunks become, without a host and without a network: the mapping, and a sink that keeps everything.
+
+use crate::support::chunk;
+use out_sentry::ledger::{Category, Outcome};
+use out_sentry::options;
+use out_sentry::record::identity::EventId;
+use out_sentry::record::{Closing, Mapper, Origin, Route, Sink};
+use serde_json::Value;
+use std::time::Duration;
+
+/// Wall time of all mappings: 2026-11-24T12:00:00Z.
+pub const NOW: Duration = Duration::from_secs(1_795_521_600);
+
+/// Everything goes one way.
+const ROUTE: Route = Route { destination: 0, identity: 1 };
+
+/// A mapper with these options, and how many records it has seen.
+pub struct Mapping {
+    mapper: Mapper,
+    records: u32,
+    /// The tag of the chunks.
+    pub tag: String,
+}
+
+/// What became of the records of a chunk.
+#[derive(Debug, Default)]
+pub struct Mapped {
+    /// The items, each with the number of its record.
+    pub items: Vec<(Category, u32, Value)>,
+    /// What ended otherwise.
+    pub ends: Vec<(Category, u32, Outcome)>,
+    open: Vec<u8>,
+}
+
+impl Mapping {
+    /// A mapper with these options, everything else as by default.
+    pub fn new(given: &[(&str, &str)]) -> Self {
+        let lookup = |name: &str| match given.iter().find(|(known, _)| *known == name) {
+            Some((_, value)) => Some((*value).to_owned()),
+            None if name == "dsn" => Some("https://0123456789abcdef0123456789abcdef@sentry.example/1".to_owned()),
+            None => None,
+        };
+        let loaded = options::load(lookup, |_| None).unwrap_or_else(|problems| panic!("{problems:?}"));
+        let mut settings = loaded.settings.mapping;
+        settings.output = "sentry.0".to_owned();
+        Self { mapper: Mapper::new(settings), records: 0, tag: "tag".to_owned() }
+    }
+
+    /// Maps a chunk at [`NOW`].
+    pub fn map(&mut self, chunk: &[u8]) -> Mapped {
+        let mut mapped = Mapped::default();
+        let origin = Origin { tag: self.tag.as_bytes(), router: &ROUTE, now: NOW };
+        let end = self.mapper.map(origin, chunk, 0, &mut mapped);
+        self.records += end;
+        mapped
+    }
+
+    /// Maps these bodies, a second apart and the last of them now.
+    pub fn bodies(&mut self, bodies: &[Value]) -> Mapped {
+        let first = NOW - Duration::from_secs(bodies.len() as u64);
+        let records = bodies.iter().enumerate();
+        let records = records.map(|(n, body)| chunk::record(first + Duration::from_secs(n as u64), body));
+        self.map(&records.collect::<Vec<_>>().concat())
+    }
+
+    /// The last words about storms that are over after a time.
+    pub fn closed_storms(&mut self, after: Duration) -> Vec<Closing> {
+        self.mapper.closed_storms(NOW + after)
+    }
+}
+
+impl Mapped {
+    /// The logs, in order.
+    pub fn logs(&self) -> Vec<&Value> {
+        self.of(Category::Log)
+    }
+
+    /// The events, in order.
+    pub fn events(&self) -> Vec<&Value> {
+        self.of(Category::Event)
+    }
+
+    fn of(&self, category: Category) -> Vec<&Value> {
+        self.items.iter().filter(|(of, _, _)| *of == category).map(|(_, _, item)| item).collect()
+    }
+
+    /// How the events of the records ended that are none, in the order of the records.
+    pub fn ended(&self, category: Category) -> Vec<(u32, Outcome)> {
+        let mut ends: Vec<_> =
+            self.ends.iter().filter(|(of, _, _)| *of == category).map(|(_, n, outcome)| (*n, *outcome)).collect();
+        ends.sort_by_key(|(n, _)| *n);
+        ends
+    }
+}
+
+impl Sink for Mapped {
+    fn again(&self) -> bool {
+        false
+    }
+
+    fn open(&mut self, _: Category, _: u32, _: u32) -> Option<&mut Vec<u8>> {
+        self.open.clear();
+        Some(&mut self.open)
+    }
+
+    fn close(&mut self, category: Category, record: u32, event_id: Option<EventId>) {
+        let item: Value = serde_json::from_slice(&self.open)
+            .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&self.open)));
+        assert_eq!(item["event_id"].as_str(), event_id.map(|id| id.hex()).as_deref());
+        self.items.push((category, record, item));
+    }
+
+    fn end(&mut self, category: Category, record: u32, outcome: Outcome) {
+        self.ends.push((category, record, outcome));
+    }
+}
+
+/// The value of a log's attribute.
+pub fn attribute<'l>(log: &'l Value, name: &str) -> &'l Value {
+    &log["attributes"][name]["value"]
+}
