@@ -30,18 +30,20 @@ const EXAMPLES: &str = "\
 Examples:
   flb-sentry explain app.jsonl
   kubectl logs deploy/checkout | flb-sentry explain --format text --pretty | less
-  flb-sentry explain -o event_level=warn -o level_key=sev app.jsonl | jq 'select(.outcome == \"filtered\").reason'
+  flb-sentry explain -o event_level=warn -o level_key=sev app.jsonl | jq .reason
   flb-sentry explain --kube-meta meta/ checkout-7c9d8f6b5d-x2k4q_shop_checkout-<id>.log
 
 Output for machines, one JSON object per record and category:
   record      number of the record in the input, from 1; `line` is the line it ended at
-  category    `event` (issue) or `log`; each record has one line of each
+  category    `event` (issue) or `log`; each record has one object of each
   outcome     `accepted` (would be sent), `filtered`, `joined`, `sampled`, `suppressed`, `invalid`
   reason      why it is not sent by itself; `into` is the record whose event it is part of
-  keys        the fields that gave message, level, trace and stack; null: none did. Without a message field the whole
-              record is the message; without a trace id all records of a stream share one for ten minutes
+  keys        the fields that gave message, level, trace and stack; null: none did. Without a
+              message field the whole record is the message; without a trace id the records of a
+              stream share one for ten minutes
   level_from  `key`, `text`, `stack trace` or `default`
-  payload     what Sentry would get. An event's id depends on where it goes: say `-o dsn=...` to see the real one
+  payload     what Sentry would get. An event's id depends on where it goes: `-o dsn=...` makes
+              it the real one
 
 Exit codes:
   0    every record was read

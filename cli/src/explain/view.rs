@@ -9,7 +9,7 @@ use out_sentry::chunk::msgpack::Value as Packed;
 use out_sentry::chunk::{Entry, Record, entries};
 use out_sentry::ledger::{Category, Outcome};
 use out_sentry::options::Mapping;
-use out_sentry::record::json;
+use out_sentry::record::{Reason, json};
 use serde_json::Value;
 use std::io::{self, Write};
 
@@ -64,7 +64,9 @@ impl View {
         let outcome = self.paint(if outcome == "accepted" { "32" } else { "2" }, &format!("{outcome:<10}"));
         write!(out, "  {:<6} {outcome} ", category.name())?;
         let Some(payload) = answers.payload(end) else {
-            return writeln!(out, "{}", reason::text(category, end, &keys, answers, settings).unwrap_or_default());
+            writeln!(out, "{}", cut(&reason::text(category, end, &keys, answers, settings).unwrap_or_default()))?;
+            let by_level = matches!(end.reason, Some(Reason::Below { .. }));
+            return if by_level { from(out, &keys, 0) } else { Ok(()) };
         };
         let payload: Value = serde_json::from_slice(payload)?;
         let said = payload["level"].as_str().unwrap_or_default();
@@ -156,7 +158,9 @@ fn from(out: &mut impl Write, keys: &Keys, members: usize) -> io::Result<()> {
 fn log(out: &mut impl Write, log: &Value) -> io::Result<()> {
     let about = ["trace_id", "span_id"].into_iter().filter_map(|name| Some((name.to_owned(), plain(log.get(name)?))));
     pairs(out, "log", about)?;
-    let attributes = log["attributes"].as_object().into_iter().flatten();
+    // What is the same in every log tells nobody anything.
+    let ours = |name: &str| name.starts_with("sentry.sdk.") || name == "sentry.origin";
+    let attributes = log["attributes"].as_object().into_iter().flatten().filter(|(name, _)| !ours(name));
     pairs(out, "attributes", attributes.map(|(name, attribute)| (name.clone(), plain(&attribute["value"]))))
 }
 
