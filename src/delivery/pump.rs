@@ -170,6 +170,9 @@ impl Pump {
     fn hear(&mut self, message: Message) {
         match message {
             Message::Batch(batch) => {
+                if !self.schedule.knows(batch.destination) {
+                    self.place(batch.destination);
+                }
                 let steps = self.schedule.push(*batch, self.shared.now().steady);
                 self.steps(steps);
             }
@@ -189,6 +192,13 @@ impl Pump {
             };
             // There is a place in the channel for every sender.
             let _ = self.to_senders.send(sender::Job { batch, target, encoding });
+        }
+    }
+
+    /// Tells the schedule where a destination is.
+    fn place(&mut self, number: u32) {
+        if let Some(target) = self.shared.targets.get(number) {
+            self.schedule.place(number, xxhash_rust::xxh3::xxh3_64(target.dsn.authority().as_bytes()));
         }
     }
 
@@ -235,7 +245,8 @@ impl Pump {
         let (Step::Settle(batch, _) | Step::Release(batch)) = &step;
         self.shared.budget.free(batch.category, batch.reserved);
         let now = self.shared.now().steady;
-        let waits = self.shared.holds.get(batch.destination);
+        let (waits, number) = (self.shared.holds.get(batch.destination), batch.destination);
+        let overflow = matches!(&step, Step::Settle(_, Outcome::Overflow));
         for (ticket, records) in batch.owners() {
             let standing = match &step {
                 Step::Settle(batch, outcome) => ticket.settle(batch.category, records, *outcome),
@@ -249,6 +260,19 @@ impl Pump {
             };
             self.shared.finish(ticket, standing);
         }
+        if overflow {
+            self.overflowed(number);
+        }
+    }
+
+    fn overflowed(&mut self, number: u32) {
+        let Some(target) = self.shared.targets.get(number) else { return };
+        let text = format!(
+            "{}: what waits for it has filled its share of the memory, and more is given up so that other destinations \
+             go on; with a spool_path it would wait on disk",
+            target.dsn
+        );
+        self.say(Severity::Error, "overflow", Some(number), &text);
     }
 
     /// Uniform in 0..1 (xorshift64*).
@@ -273,6 +297,7 @@ impl Pump {
         }
         self.last_tick = now;
         let steps = self.schedule.release_held(now);
+        self.schedule.numbers().into_iter().for_each(|number| self.share_holds(number, now));
         self.steps(steps);
         if now >= self.last_source + SOURCE_INTERVAL {
             self.last_source = now;
@@ -357,8 +382,13 @@ impl Pump {
     }
 
     fn apply(&mut self, changes: &Changes, now: Duration) {
+        if *changes == Changes::default() {
+            return;
+        }
+        lock(&self.shared.backlog).hurry(now);
         for number in &changes.renewed {
             self.schedule.renew(*number);
+            self.place(*number);
             self.share_holds(*number, now);
         }
         for (from, to) in &changes.moved {

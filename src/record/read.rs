@@ -156,6 +156,9 @@ pub(super) fn io_stream<'a>(fields: &Fields<'a>) -> Option<&'a [u8]> {
 /// python-json-logger, structlog, Serilog.
 const WELL_KNOWN_STACKS: [&str; 6] = ["err.stack", "error.stack_trace", "exc_info", "exception", "Exception", "@x"];
 
+/// Where the host's name stands behind `server_name_key`: OpenTelemetry's resources, journald.
+const WELL_KNOWN_HOSTS: [&str; 2] = ["host.name", "_HOSTNAME"];
+
 /// What the OpenTelemetry input knows about a record.
 pub(super) fn otlp(record: Record<'_>) -> Option<Seq<'_>> {
     record.metadata.get("otlp").and_then(|v| v.map())
@@ -171,11 +174,11 @@ fn keys(settings: &Mapping) -> Keys {
         (Role::Stack, &[settings.stack_key.as_slice(), &fixed(&WELL_KNOWN_STACKS)].concat()),
         (Role::Environment, &settings.environment_key),
         (Role::Release, &settings.release_key),
-        (Role::ServerName, &settings.server_name_key),
+        (Role::ServerName, &[settings.server_name_key.as_slice(), &fixed(&WELL_KNOWN_HOSTS)].concat()),
         (Role::TraceId, &settings.trace_id_key),
         (Role::SpanId, &settings.span_id_key),
         (Role::UserId, &settings.user_id_key),
-        (Role::Tag, &settings.tag_keys),
+        (Role::Tag, &[settings.tag_keys.as_slice(), &fixed(&["service.name"])].concat()),
         (Role::Kubernetes, &fixed(&["kubernetes"])),
         (Role::Noise, &fixed(&["_p", "logtag", "kubernetes_namespace"])),
     ] {

@@ -163,6 +163,21 @@ fn kubernetes_gives_tags_contexts_and_attributes() {
 }
 
 #[test]
+fn what_is_no_pod_has_a_host_and_a_service_too() {
+    let syslog = json!({"message": "upstream timed out", "pri": "11", "host": "host7", "ident": "nginx"});
+    let event = one_event(&[], syslog);
+    assert_eq!((&event["server_name"], &event["logger"]), (&json!("host7"), &json!("nginx")));
+    let otel = json!({"log": "ERROR declined", "service.name": "checkout", "host.name": "vm-3"});
+    let event = one_event(&[], otel);
+    assert_eq!((&event["server_name"], &event["tags"]["service.name"]), (&json!("vm-3"), &json!("checkout")));
+    assert_eq!(event["fingerprint"], json!(["{{ default }}", "checkout"]));
+    assert_eq!(one_event(&[], json!({"log": "ERROR x", "host": "h"})).get("server_name"), None);
+    let one_tag = [json!({"log": "mine", "service.name": "a"}), json!({"log": "ERROR x", "service.name": "b"})];
+    let mapped = Mapping::new(&[]).bodies(&one_tag);
+    assert_eq!(mapped.events()[0].get("breadcrumbs"), None, "services of one tag are streams of their own");
+}
+
+#[test]
 fn traces_are_found_or_made() {
     let hex = "5b8efff798038103d269b633813fc60c";
     let log = one_log(&[], json!({"log": "x", "traceparent": format!("00-{hex}-eee19b7ec3c1b174-01")}));
