@@ -28,6 +28,7 @@ fn main() -> std::process::ExitCode {
         .test("an_endless_line_is_left_out", an_endless_line_is_left_out)
         .test("garbage_in_a_chunk_is_invalid_and_says_where", garbage_in_a_chunk_is_invalid)
         .test("options_are_judged_by_the_plugins_table", options_are_judged_by_the_plugins_table)
+        .test("each_record_names_its_destination_where_there_are_several", each_record_names_its_destination)
         .test("inputs_that_cannot_be_read", inputs_that_cannot_be_read)
         .test("captured_chunks", captured_chunks)
         .test("a_trace_whole_and_line_by_line_is_the_same", a_trace_whole_and_line_by_line_is_the_same)
@@ -166,7 +167,7 @@ fn every_outcome_has_its_reason() {
     let exception = error("E\njava.lang.IllegalStateException: no\n\tat com.shop.Pay.run(Pay.java:10)");
     let twice = events(&[], &[exception.clone(), exception]);
     assert!(twice[1].0 == "suppressed" && twice[1].1.starts_with("the same exception"), "{twice:?}");
-    let own = one(&[], error("[output:sentry:sentry.0] cannot be reached"));
+    let own = one(&[], error("[2026/11/24 10:00:00.000000000] [error] [output:sentry:sentry.0] cannot be reached"));
     assert!(own.0 == "suppressed" && own.1.contains("host's own log"), "{own:?}");
 
     let lines =
@@ -272,6 +273,35 @@ fn options_are_judged_by_the_plugins_table() {
     assert_eq!(there, id(&["-o", &dsn(&format!("f{}@sentry.example/1", &key[1..]))]), "a key may be rotated");
     assert_ne!(there, id(&["-o", &dsn(&format!("{key}@sentry.example/2"))]));
     assert_ne!(there, id(&[]));
+}
+
+fn each_record_names_its_destination() {
+    let directory = TempDir::new("explain").unwrap();
+    let key = "0123456789abcdef0123456789abcdef";
+    std::fs::write(directory.path().join("shop"), format!("https://{key}@shop.example/7\n")).unwrap();
+    let of = |namespace: &str, annotation: Value| {
+        let pod =
+            json!({"namespace_name": namespace, "pod_name": "p", "container_name": "c", "annotations": annotation});
+        json!({"message": "a", "level": "error", "time": "2026-11-20T08:00:00Z", "kubernetes": pod})
+    };
+    let asks = json!({"k8s.sentry.io/dsn": format!("https://{key}@own.example/8")});
+    let records = json_lines(&[of("shop", json!({})), of("shop", asks), of("other", json!({}))]);
+    let from = format!("dsn_dir={}", directory.path().display());
+    let results = explained(&["-o", &from, "-o", "dsn_allow_hosts=own.example"], &records);
+    for category in ["event", "log"] {
+        assert_eq!(result(&results, 1, category)["destination"], "https://***@shop.example/7");
+        assert_eq!(result(&results, 2, category)["destination"], "https://***@own.example/8");
+        let nowhere = result(&results, 3, category);
+        assert_eq!((&nowhere["outcome"], nowhere["destination"].is_null()), (&json!("filtered"), true), "{nowhere}");
+        assert!(nowhere["reason"].as_str().unwrap().contains("no source has a destination"), "{nowhere}");
+    }
+    let alone = explained(&["-o", &format!("dsn=https://{key}@shop.example/7")], &records);
+    let id = |results: &[Value]| result(results, 1, "event")["payload"]["event_id"].clone();
+    assert_eq!(id(&results), id(&alone));
+    assert!(result(&alone, 1, "event")["destination"].is_null(), "one destination needs no name");
+    let output = fed(&["-o", "dsn_file=/nowhere/dsn"], &records);
+    assert_eq!(output.status.code(), Some(0));
+    assert!(stderr(&output).contains("dsn_file = /nowhere/dsn: No such file"), "{}", stderr(&output));
 }
 
 fn inputs_that_cannot_be_read() {
@@ -519,6 +549,6 @@ fn readme_shows_what_it_prints() {
     if std::env::var_os("UPDATE_DOCS").is_some() {
         std::fs::write(path, updated).unwrap();
     } else {
-        assert_eq!(readme, updated, "README.md is behind; UPDATE_DOCS=1 cargo test --test explain rewrites it");
+        assert!(readme == updated, "README.md is behind; UPDATE_DOCS=1 cargo test --test explain rewrites it");
     }
 }

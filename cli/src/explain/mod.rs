@@ -19,7 +19,7 @@ use crate::ship::key_value;
 use crate::terminal::{in_colour, printable};
 use answers::Answers;
 use options::Settings;
-use out_sentry::record::{Mapper, Origin, Route};
+use out_sentry::record::{Mapper, Origin};
 use pieces::{Piece, Problems};
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
@@ -42,6 +42,7 @@ Output for machines, one JSON object per record and category:
               message field the whole record is the message; without a trace id the records of a
               stream share one for ten minutes
   level_from  `key`, `text`, `stack trace` or `default`
+  destination its DSN without the key, where `dsn_dir` or an annotation may choose one
   payload     what Sentry would get. An event's id depends on where it goes: `-o dsn=...` makes
               it the real one
 
@@ -166,14 +167,13 @@ impl Explainer {
     }
 
     fn piece(&mut self, piece: &Piece) -> io::Result<()> {
-        let route = Route { destination: 0, identity: self.settings.destination };
-        let origin = Origin { tag: self.tag.as_bytes(), router: &route, now: self.now };
+        let origin = Origin { tag: self.tag.as_bytes(), router: &self.settings.directory, now: self.now };
         let mut answers = Answers::new(self.next, piece.offset);
         self.next = self.mapper.map(origin, &piece.bytes, self.next, &mut answers);
         self.undecodable |= answers.undecodable();
         match &self.view {
-            Some(view) => view.write(&mut self.out, piece, &answers, &self.settings.mapping),
-            None => lines::write(&mut self.out, piece, &answers, &self.settings.mapping),
+            Some(view) => view.write(&mut self.out, piece, &answers, &self.settings),
+            None => lines::write(&mut self.out, piece, &answers, &self.settings),
         }
     }
 }
