@@ -126,7 +126,10 @@ impl Pod {
             context.text_if(name, value.as_deref().map(|value| limit::chars(value, limit::CONTEXT_VALUE)).as_deref());
         }
         let workload = limit::chars(&self.workload, limit::CONTEXT_VALUE);
-        context.text_if("k8s.workload.name", Some(&*workload).filter(|name| !name.is_empty()));
+        if !workload.is_empty() {
+            context.text("k8s.workload.name", &workload);
+            self.tags.push(("k8s.workload.name".to_owned(), self.workload.clone()));
+        }
         context.end();
         for (key, value) in selected(labels, label_keys) {
             let name = format!("k8s.pod.label.{key}");

@@ -80,8 +80,7 @@ pub(super) fn view<'r, 'a>(
     });
     let server_name = given_or(&settings.server_name, || {
         let known = fields.take(Role::ServerName, |found| text_of(found.value));
-        // A syslog line's host is the one that it came from.
-        known.or_else(|| text_of(fields.get("ident").and_then(|_| fields.get("host"))?))
+        known.or_else(|| syslog_host(fields))
     });
     let logger = fields.take(Role::Logger, |found| text_of(found.value));
     let user_id = user_id(settings, fields);
@@ -200,6 +199,17 @@ fn trace_of<'a>(
         Some(((trace, parent), key)) => (trace, span.or(parent), Some(key)),
         None => (stream.trace_id(time), span, None),
     }
+}
+
+/// A syslog line's host is the one that it came from, and `-` says that there is nothing to say (RFC 5424).
+fn syslog_host<'a>(fields: &mut Fields<'a>) -> Option<Cow<'a, str>> {
+    fields.get("ident")?;
+    let host = text_of(fields.get("host")?)?;
+    fields.mark(b"host");
+    for field in fields.all.iter_mut().filter(|field| field.value == Value::Str(b"-")) {
+        field.taken = true;
+    }
+    Some(host)
 }
 
 fn given_or<'a>(given: &Option<String>, find: impl FnOnce() -> Option<Cow<'a, str>>) -> Option<Cow<'a, str>> {

@@ -150,6 +150,7 @@ fn kubernetes_gives_tags_contexts_and_attributes() {
         assert_eq!(attribute(log, name), value, "{name}");
     }
     assert_eq!(event["tags"]["pod_ip"], "10.0.0.9");
+    assert_eq!(event["tags"]["k8s.workload.name"], "checkout");
     assert_eq!(event["contexts"]["kubernetes"]["k8s.workload.name"], "checkout");
     assert_eq!((&event["release"], &event["server_name"]), (&json!("checkout@2.14.3"), &json!("node-1")));
     assert_eq!(event["contexts"]["host"]["name"], "node-1");
@@ -164,8 +165,9 @@ fn kubernetes_gives_tags_contexts_and_attributes() {
 
 #[test]
 fn what_is_no_pod_has_a_host_and_a_service_too() {
-    let syslog = json!({"message": "upstream timed out", "pri": "11", "host": "host7", "ident": "nginx"});
+    let syslog = json!({"message": "upstream timed out", "pri": "11", "host": "host7", "ident": "nginx", "msgid": "-"});
     let event = one_event(&[], syslog);
+    assert_eq!(event.get("extra"), None);
     assert_eq!((&event["server_name"], &event["logger"]), (&json!("host7"), &json!("nginx")));
     let otel = json!({"log": "ERROR declined", "service.name": "checkout", "host.name": "vm-3"});
     let event = one_event(&[], otel);
