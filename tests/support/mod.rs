@@ -17,6 +17,7 @@ pub mod process;
 pub mod python;
 pub mod relay;
 pub mod samples;
+pub mod shipping;
 pub mod suite;
 pub mod tempdir;
 pub mod wait;
