@@ -115,7 +115,8 @@ impl Proxies {
             said.push_str(&text.unwrap_or_default());
         }
         if let Some(list) = &except {
-            said.push_str(&format!(" NO_PROXY={list}"));
+            let entries: Vec<_> = list.split(',').map(mask).collect();
+            said.push_str(&format!(" NO_PROXY={}", entries.join(",")));
         }
         let except = except.as_deref().map(NoProxy::parse).unwrap_or_default();
         Ok((Self { https: https.or_else(|| http.clone()), http, except }, said))
@@ -138,7 +139,9 @@ impl Proxies {
 
 impl NoProxy {
     fn parse(list: &str) -> Self {
-        let entries = list.split([',', ' ']).map(str::trim).filter(|entry| !entry.is_empty());
+        let entries = list.split([',', ' ']).map(str::trim);
+        // What has an @ is no host, and may be a secret in the wrong place.
+        let entries = entries.filter(|entry| !entry.is_empty() && !entry.contains('@'));
         Self(entries.map(Exception::parse).collect())
     }
 
@@ -270,8 +273,8 @@ mod tests {
 
     #[test]
     fn no_printed_form_shows_credentials() {
-        let (proxies, said) = of(&[("HTTP_PROXY", "me:hunter2@p:1"), ("NO_PROXY", "a")]).unwrap();
-        assert_eq!(said, " HTTP_PROXY=http://***@p:1 NO_PROXY=a");
+        let (proxies, said) = of(&[("HTTP_PROXY", "me:hunter2@p:1"), ("NO_PROXY", "a,me:hunter2@b,c")]).unwrap();
+        assert_eq!(said, " HTTP_PROXY=http://***@p:1 NO_PROXY=a,***@b,c");
         assert!(!format!("{proxies:?}").contains("hunter2"), "{proxies:?}");
         let (name, value) = of(&[("https_proxy", "socks5://me:hunter2@p:1")]).unwrap_err();
         assert_eq!((name, value.as_str()), ("HTTPS_PROXY", "socks5://***@p:1"));
