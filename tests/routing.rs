@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::process::ExitCode;
+use std::time::Instant;
 use support::output::{Ledger, PATIENCE, flush_all, instance, load, options};
 use support::suite::Suite;
 use support::tempdir::TempDir;
@@ -224,8 +225,9 @@ fn one_in_trouble_costs_the_others_nothing(delivery: &'static str, trouble: Trou
     let options = [("exit_timeout", "200ms"), ("ack_timeout", "5s"), ("batch_max_items", "100")];
     let instance = setting.start(&default(&receiver), &options);
     let of_the_dead = |from: u64| chunk_of(&name(DEAD - 1_000), from..from + 10);
-    let mut waiting = Vec::new();
-    let mut flushed = 0;
+    let (mut waiting, mut flushed) = (Vec::new(), 0);
+    // Fifty flushes that each wait for the dead as long as they may take four times as long.
+    let deadline = Instant::now() + 2 * PATIENCE;
     for n in (0..NAMESPACES).filter(|n| 1_000 + n != DEAD) {
         if n.is_multiple_of(4) {
             let chunk = of_the_dead(100_000 + n * 10);
@@ -237,6 +239,7 @@ fn one_in_trouble_costs_the_others_nothing(delivery: &'static str, trouble: Trou
         }
         let verdict = instance.flush(TAG, &chunk_of(&name(n), n * 10..n * 10 + 10));
         assert_eq!(verdict, Verdict::Ok, "{}: {:#?}", name(n), instance.log_lines());
+        assert!(Instant::now() < deadline, "the host is held up: {:#?}", instance.log_lines());
     }
     assert_eq!(waiting.is_empty(), delivery != "ack", "what waits for the dead stays with the host only in ack");
     let others: Vec<_> =

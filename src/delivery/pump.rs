@@ -385,7 +385,6 @@ impl Pump {
         if *changes == Changes::default() {
             return;
         }
-        lock(&self.shared.backlog).hurry(now);
         for number in &changes.renewed {
             self.schedule.renew(*number);
             self.place(*number);
@@ -395,6 +394,7 @@ impl Pump {
             let steps = self.schedule.redirect(*from, *to, now);
             self.steps(steps);
         }
+        lock(&self.shared.backlog).hurry(now);
     }
 
     fn chose(&mut self, mode: Mode) {
