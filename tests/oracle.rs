@@ -58,6 +58,7 @@ fn corpus() -> Corpus {
         let more = ship(options, None, &hostile::files(directory.path(), number == 0));
         assert!(more.events.len() > 1_000 && more.logs.len() > 1_000, "{} hostile events", more.events.len());
         corpus.events.extend(more.events);
+        corpus.logs.extend(more.logs);
         corpus.envelopes.extend(more.envelopes);
     }
     corpus

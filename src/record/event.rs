@@ -284,7 +284,8 @@ fn fingerprint(view: &View<'_, '_>, settings: &Mapping, about: &Circumstances<'_
             }
             view.fields.candidates(Role::Fingerprint(place as u8)).find_map(|found| scalar(found.value))
         });
-        return Some(parts.collect());
+        // Relay drops an empty list.
+        return Some(parts.collect::<Vec<_>>()).filter(|parts| !parts.is_empty());
     }
     if about.trace.is_some() {
         return None;
@@ -303,7 +304,7 @@ fn write_crumbs(out: &mut Vec<u8>, crumbs: &[Crumb]) {
     let mut values = List::begin(breadcrumbs.key("values"));
     for crumb in crumbs {
         let mut value = Object::begin(values.element());
-        json::seconds(value.key("timestamp"), crumb.time.micros());
+        json::seconds(value.key("timestamp"), crumb.time.micros().min(limit::LAST_MICROS));
         value.text("category", "log");
         value.text("level", crumb.level.event_name());
         value.text("message", &crumb.text);

@@ -180,8 +180,10 @@ impl Attributes<'_> {
 
     /// A field of the record. Names with a meaning at Sentry are not the record's to use.
     fn field(&mut self, name: &[u8], value: Value<'_>, has_pod: bool) {
-        let reserved =
-            name.starts_with(b"sentry.") || has_pod && (name.starts_with(b"k8s.") || name.starts_with(b"container."));
+        let ours = has_pod && (name.starts_with(b"k8s.") || name.starts_with(b"container."));
+        // Sentry knows it as text, and may drop another type.
+        let ill_typed = name == b"server.address" && value.text().is_none();
+        let reserved = name.starts_with(b"sentry.") || ours || ill_typed;
         if reserved {
             return self.flatten(&[b"record.", name].concat(), value, 0);
         }
@@ -239,7 +241,14 @@ fn attribute(out: &mut Vec<u8>, name: &[u8], value: Value<'_>) {
         }
         Value::Nil => json::string(out, b""),
         Value::Str(text) => marked(out, text, limit::ATTRIBUTE),
-        Value::Bin(bytes) | Value::Ext(_, bytes) => json::binary(out, limit::bytes(bytes, limit::ATTRIBUTE).0),
+        Value::Bin(bytes) | Value::Ext(_, bytes) if std::str::from_utf8(bytes).is_ok() => {
+            marked(out, bytes, limit::ATTRIBUTE);
+        }
+        Value::Bin(bytes) | Value::Ext(_, bytes) => {
+            let mut digits = Vec::new();
+            json::hex(&mut digits, bytes);
+            marked(out, &digits, limit::ATTRIBUTE);
+        }
         scalar => json::value(out, scalar),
     }
     out.extend_from_slice(b",\"type\":\"");

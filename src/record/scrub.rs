@@ -3,10 +3,14 @@
 //! Works on an item's finished JSON: a quick look decides whether anything in it could need filtering, and only then is
 //! it read, cleaned and written again. So the usual line pays one pass over its bytes, and no field can be forgotten.
 
+use super::limit;
 use serde_json::{Map, Value};
 
 /// What stands in place of what was removed.
 const FILTERED: &str = "[Filtered]";
+
+/// How a key or certificate begins (RFC 7468).
+const KEY_BEGINS: &str = "-----BEGIN ";
 
 /// Words that make a key sensitive; of several words, all must stand in a row.
 const WORDS: &[&[&str]] = &[
@@ -50,6 +54,7 @@ impl Rules {
         }
         let Ok(mut item) = serde_json::from_slice::<Value>(&out[start..]) else { return };
         if self.value(&mut item, 0) {
+            cut_again(&mut item);
             out.truncate(start);
             // Writing to a Vec cannot fail.
             let _ = serde_json::to_writer(out, &item);
@@ -167,6 +172,47 @@ impl Rules {
         }
         out.push_str(rest);
         out
+    }
+}
+
+/// `[Filtered]` may be longer than what it stands for, so the texts whose characters Relay counts are cut once more.
+fn cut_again(item: &mut Value) {
+    for (path, most) in [
+        ("/logentry/message", limit::MESSAGE),
+        ("/logentry/formatted", limit::MESSAGE),
+        ("/logger", limit::LOGGER),
+        ("/server_name", limit::SERVER_NAME),
+        ("/user/id", limit::USER_ID),
+    ] {
+        cut(item.pointer_mut(path), most);
+    }
+    let tags = item.get_mut("tags").and_then(Value::as_object_mut);
+    tags.into_iter().flatten().for_each(|(_, value)| cut(Some(value), limit::TAG_VALUE));
+    let exceptions = item.pointer_mut("/exception/values").and_then(Value::as_array_mut);
+    for exception in exceptions.into_iter().flatten() {
+        cut(exception.get_mut("value"), limit::MESSAGE);
+        cut(exception.get_mut("type"), limit::NAME);
+    }
+    for name in ["line", "details"] {
+        cut(item.get_mut("extra").and_then(|extra| extra.get_mut(name)), limit::MESSAGE);
+    }
+    let extra = item.get_mut("extra").and_then(Value::as_object_mut);
+    extra.into_iter().flatten().for_each(|(_, value)| cut_extra(value));
+}
+
+fn cut_extra(value: &mut Value) {
+    let text = if let Value::String(text) = value { text.clone() } else { value.to_string() };
+    if text.len() > limit::EXTRA_VALUE {
+        let (kept, cut) = limit::bytes(text.as_bytes(), limit::EXTRA_VALUE / 2);
+        *value = Value::String(format!("{} [cut {cut} bytes]", String::from_utf8_lossy(kept)));
+    }
+}
+
+fn cut(value: Option<&mut Value>, most: usize) {
+    if let Some(Value::String(text)) = value
+        && text.len() > most
+    {
+        *text = limit::chars(text, most).into_owned();
     }
 }
 
@@ -335,9 +381,16 @@ fn schemes(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     let lower = text.to_ascii_lowercase();
+    // Each scheme's next place is looked for again only once it is passed, so that a text of nothing else stays linear.
+    let mut next = ["bearer ", "basic "].map(|scheme| (scheme, lower.find(scheme)));
     loop {
         let offset = text.len() - rest.len();
-        let found = ["bearer ", "basic "].iter().filter_map(|s| Some((lower[offset..].find(s)?, s.len()))).min();
+        for (scheme, place) in &mut next {
+            if place.is_some_and(|place| place < offset) {
+                *place = lower[offset..].find(*scheme).map(|at| at + offset);
+            }
+        }
+        let found = next.iter().filter_map(|(scheme, place)| Some(((*place)? - offset, scheme.len()))).min();
         let Some((at, length)) = found else { break };
         let value = &rest[at + length..];
         let end = value.find(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | ',' | ';')).unwrap_or(value.len());
@@ -357,13 +410,23 @@ fn schemes(text: &str) -> String {
 }
 
 fn private_keys(text: &str) -> String {
-    let Some(start) = text.find("-----BEGIN ") else { return text.to_owned() };
-    let (before, key) = text.split_at(start);
-    if !key[..key.len().min(64)].contains("PRIVATE KEY") {
-        return text.to_owned();
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(start) = rest.find(KEY_BEGINS) {
+        let (before, key) = rest.split_at(start);
+        out.push_str(before);
+        let label = key[KEY_BEGINS.len()..].split("-----").next().unwrap_or_default();
+        if has(label.as_bytes(), b"PRIVATE KEY") {
+            out.push_str(FILTERED);
+            let end = key.find("-----END ").and_then(|end| Some(end + 9 + key[end + 9..].find("-----")? + 5));
+            rest = &key[end.unwrap_or(key.len())..];
+        } else {
+            out.push_str(KEY_BEGINS);
+            rest = &key[KEY_BEGINS.len()..];
+        }
     }
-    let behind = key.find("-----END ").and_then(|end| Some(end + 9 + key[end + 9..].find("-----")? + 5));
-    format!("{before}{FILTERED}{}", behind.map_or("", |behind| &key[behind..]))
+    out.push_str(rest);
+    out
 }
 
 /// Card numbers: 13 to 19 digits with single blanks or dashes between them, of a known issuer, with Luhn's check digit.
@@ -479,6 +542,11 @@ mod tests {
             ("image checkout@2.14.3 and a@b", "image checkout@2.14.3 and a@b"),
             ("-----BEGIN RSA PRIVATE KEY-----\nabc\n-----END RSA PRIVATE KEY-----!", "[Filtered]!"),
             ("-----BEGIN CERTIFICATE-----", "-----BEGIN CERTIFICATE-----"),
+            ("-----BEGIN CERTIFICATE-----\n-----BEGIN PRIVATE KEY-----x", "-----BEGIN CERTIFICATE-----\n[Filtered]"),
+            (
+                "password=x -----BEGIN CERTIFICATE----- abcdefghijklmnopqrstuvwxyzabcdefghi\u{e9}",
+                "password=[Filtered] -----BEGIN CERTIFICATE----- abcdefghijklmnopqrstuvwxyzabcdefghi\u{e9}",
+            ),
             ("api_key: k1, apiKey=k2&x=1", "api_key: [Filtered], apiKey=[Filtered]&x=1"),
             ("tokens=5 secretary=x", "tokens=5 secretary=x"),
             ("iban=DE89 rest", "iban=[Filtered] rest"),

@@ -29,7 +29,7 @@ pub const OPTIONS: [&[&str]; 2] = [
         "send_pii=on",
         "label_keys=*",
         "tag_keys=service,a,a.b,level,environment",
-        "breadcrumbs=0",
+        "breadcrumbs=100",
         "scrub=off",
     ],
     &[
@@ -40,8 +40,7 @@ pub const OPTIONS: [&[&str]; 2] = [
         "event_level=trace",
         "logs_level=trace",
         "join_traces=off",
-        "scrub=off",
-        "breadcrumbs=0",
+        "tags=region=eu",
         "parse_message=off",
         "fingerprint={{ default }},$service,$log",
         "stack_key=log",
