@@ -139,6 +139,7 @@ impl Pod {
             self.log_attributes.add(&name, &limit::chars(&value, LONGEST));
             self.tags.push((name, value));
         }
+        self.log_attributes.end();
     }
 }
 

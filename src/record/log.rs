@@ -19,6 +19,7 @@ const MAX_ATTRIBUTES: usize = 4_096;
 pub(super) struct Constant {
     json: Vec<u8>,
     names: Vec<u64>,
+    left_out: u64,
 }
 
 impl Constant {
@@ -38,10 +39,20 @@ impl Constant {
     /// Adds a text attribute, while there is room.
     pub(super) fn add(&mut self, name: &str, value: &str) {
         if self.json.len() + name.len() + value.len() > limit::POD_ATTRIBUTES {
+            self.left_out += 1;
             return;
         }
         attribute(&mut self.json, name.as_bytes(), Value::Str(value.as_bytes()));
         self.names.push(xxh3_64(name.as_bytes()));
+    }
+}
+
+impl Constant {
+    /// Says what had no room; nothing is added behind it.
+    pub(super) fn end(&mut self) {
+        if self.left_out > 0 {
+            attribute(&mut self.json, b"log.record.labels_left_out", Value::UInt(self.left_out));
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use out_sentry::chunk;
 use out_sentry::ledger::{Category, Outcome};
 use out_sentry::record::identity::{self, EventId};
-use out_sentry::record::{Mapper, Origin, Sink};
+use out_sentry::record::{Mapper, Origin, Route, Sink};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -55,7 +55,7 @@ impl Sink for Account {
         self.again
     }
 
-    fn open(&mut self, category: Category, record: u32) -> Option<&mut Vec<u8>> {
+    fn open(&mut self, category: Category, record: u32, _: u32) -> Option<&mut Vec<u8>> {
         if (self.settled)(record) {
             self.close_with(category, record, End::Settled);
             return None;
@@ -82,7 +82,8 @@ impl Sink for Account {
 pub fn map(mapper: &mut Mapper, chunk: &[u8], again: bool, settled: fn(u32) -> bool) -> Account {
     let mut account = Account { ends: BTreeMap::new(), buffer: vec![], open: None, again, settled };
     let now = Duration::from_micros(NOW * 1_000_000 + 250_000);
-    let origin = Origin { tag: b"app.log", destination: identity::destination("127.0.0.1/1"), now };
+    let route = Route { destination: 0, identity: identity::destination("127.0.0.1/1") };
+    let origin = Origin { tag: b"app.log", router: &route, now };
     let end = mapper.map(origin, chunk, FIRST, &mut account);
     assert_eq!(end - FIRST, chunk::count(chunk), "every record has a number");
     assert_eq!(account.open, None, "an item was left open");
