@@ -302,6 +302,9 @@ impl Pump {
         if now >= self.last_source + SOURCE_INTERVAL {
             self.last_source = now;
             self.read_sources(now);
+            if self.shared.is_spool_scarce() && self.schedule.is_any_alone(now) {
+                lock(&self.shared.backlog).hurry(now);
+            }
             self.shared.registry.sweep();
         }
         self.publish();
