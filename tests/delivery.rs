@@ -6,7 +6,6 @@ mod support;
 use flb_sentry::host::Verdict;
 use flb_sentry::receive::{Script, Snapshot};
 use std::ffi::OsStr;
-use std::net::SocketAddr;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
@@ -89,7 +88,7 @@ fn survives(case: &Case, delivery: &'static str) {
 }
 
 fn connection_refused(delivery: &'static str) {
-    let address = SocketAddr::from(([127, 0, 0, 1], net::free_port().expect("expected a free port")));
+    let address = net::own_address().expect("expected an address");
     let dsn = format!("http://{}@{address}/1", "0".repeat(32));
     let setting = Setting::new(delivery);
     let instance = setting.start(&dsn, &[]);
@@ -292,7 +291,7 @@ fn a_killed_process_loses_nothing() {
 type Promise = fn(&'static str);
 
 fn main() -> ExitCode {
-    let mut suite = Suite::default();
+    let mut suite = Suite::default().at_once(8);
     for delivery in DELIVERIES {
         for case in cases() {
             suite = suite.test(&format!("{delivery}::{}", case.name), move || survives(&case, delivery));

@@ -145,4 +145,3 @@ pub fn assert_ledger_but(receiver: &Receiver, ledger: &Ledger, records: u64, uns
     assert_eq!(cell("requests.5xx"), answered(|status| status >= 500));
     assert_eq!(cell("requests.403"), answered(|status| status == 403));
 }
-
