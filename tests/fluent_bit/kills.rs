@@ -136,11 +136,11 @@ fn number(value: &Value) -> u64 {
 }
 
 /// So many kills, under load all the while: nothing is missing, and no event has two ids.
-pub fn rounds(kills: usize) {
+pub fn rounds(kills: usize, delivery: &str) {
     let (feed, mut server, mut dice) = (Feed::new(), Server::start(), Dice::new());
     let ready = || http::get_at(server.address, "/").is_ok();
     assert!(wait::until_true(rig::ARRIVES_WITHIN, ready), "expected a server");
-    let output = rig::output(NAME, &server.dsn(), &[SPOOL, "batch_max_items 20", "timeout 5s"]);
+    let output = rig::output(NAME, &server.dsn(), &[delivery, "batch_max_items 20", "timeout 5s"]);
     let mut host = rig::start(&rig::config(&feed, &[output]), &[]);
     let load = feed.load(0, PACE);
     for _ in 0..kills {
@@ -173,6 +173,11 @@ pub fn rounds(kills: usize) {
 }
 
 /// As many as fit into the gate.
-pub fn some() {
-    rounds(4);
+pub fn with_spool() {
+    rounds(4, SPOOL);
+}
+
+/// Without a spool the host keeps what Sentry has not got.
+pub fn with_worker() {
+    rounds(4, "Workers 1");
 }

@@ -36,7 +36,8 @@ fn main() -> ExitCode {
         .at_once(1)
         .needing(&small, "a_full_disk_under_the_spool", |()| disk::full())
         .needing(&small, "a_spool_that_can_be_read_only", |()| disk::read_only())
-        .needing(&host, "kills_at_random_moments", |_| kills::rounds(setting("SOAK_KILLS", 20) as usize))
+        .needing(&host, "kills_with_a_spool", |_| kills::rounds(setting("SOAK_KILLS", 20) as usize, rig::SPOOL))
+        .needing(&host, "kills_with_a_worker", |_| kills::rounds(setting("SOAK_KILLS", 20) as usize, "Workers 1"))
         .needing(&host, "reloads_and_faults_leak_nothing", |_| leaks::watch(setting("SOAK_MINUTES", 10)))
         .run()
 }
