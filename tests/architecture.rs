@@ -31,6 +31,7 @@ const PURE: &[&str] = &[
     "src/delivery/destination.rs",
     "src/delivery/holds.rs",
     "src/delivery/lane.rs",
+    "src/delivery/said.rs",
     "src/delivery/schedule.rs",
     "src/delivery/targets.rs",
 ];
@@ -174,6 +175,16 @@ fn the_core_is_pure() {
         let found = IMPURE.iter().find(|word| line.code.contains(*word));
         assert_eq!(found, None, "{}:{}: {}", line.file, line.number, line.code);
     }
+}
+
+/// The others meet the plugin as a host or a server does, so that their tests are tests of the plugin.
+#[test]
+fn explain_alone_links_the_library() {
+    let lines = lines_of("cli/src");
+    let using: Vec<_> = lines.iter().filter(|line| line.code.contains("out_sentry::")).collect();
+    assert!(!using.is_empty(), "expected explain to use it");
+    let other = using.iter().find(|line| !line.file.starts_with("cli/src/explain/"));
+    assert!(other.is_none_or(|line| panic!("{}:{}: {}", line.file, line.number, line.code)));
 }
 
 /// With `abort` the fence around each export does nothing, and a panic of ours ends the host.

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 /// Companion of the Sentry output for Fluent Bit.
 #[derive(Parser)]
-#[command(name = "flb-sentry", version, about, max_term_width = 100)]
+#[command(name = "flb-sentry", version, propagate_version = true, about, max_term_width = 100)]
 struct Cli {
     #[command(subcommand)]
     command: Command,

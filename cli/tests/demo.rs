@@ -42,6 +42,17 @@ fn the_books_agree() {
     {
         assert!(text.contains(part), "expected {part:?}, found {text}");
     }
+    for part in [
+        "otlp        records 2, events 1, logs 2",
+        "event  error    IllegalStateException: declined",
+        "trace 5b8efff798038103d269b633813fc60c  frames 1",
+        "forward     records 2, events 1, logs 2",
+        "syslog      records 1, events 1, logs 1",
+        "kubernetes  records 145, events 5, logs 124",
+        "k8s.namespace.name=shop",
+    ] {
+        assert!(text.contains(part), "expected {part:?}, found {text}");
+    }
     assert!(!text.contains("DIFFER") && !text.contains("PROBLEM"), "{text}");
     let left: Vec<_> = std::fs::read_dir(temporary.path()).expect("expected the directory").collect();
     assert!(left.is_empty(), "{left:?}");

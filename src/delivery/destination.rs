@@ -5,6 +5,7 @@ use super::lane::Lane;
 use crate::envelope::Batch;
 use crate::ledger::{Category, Outcome};
 use crate::options::Compress;
+use std::collections::VecDeque;
 use std::time::Duration;
 
 /// The settings that matter here.
@@ -72,6 +73,8 @@ pub struct Destination<T> {
     replaying: usize,
     last: Category,
     failures: u32,
+    /// When it first failed since it last accepted something.
+    failing_since: Duration,
     retry_at: Duration,
     limited: [Option<Hold>; 2],
     wrong_since: Option<Duration>,
@@ -83,6 +86,8 @@ pub struct Destination<T> {
     accepted_at: Option<Duration>,
     /// When it last answered, or was first asked since.
     heard_at: Duration,
+    /// Envelopes that failed and then went back to where they came from, and how often they had.
+    struck: VecDeque<(u128, u32)>,
 }
 
 /// Single items refused in a row after which the destination is believed to be wrong, not the items.
@@ -90,6 +95,9 @@ const MAX_LONE_REFUSALS: u32 = 10;
 
 /// Attempts after which an envelope that fails while others pass is believed to be poison.
 const MAX_ATTEMPTS: u32 = 20;
+
+/// Envelopes remembered for having failed.
+const MAX_STRUCK: usize = 64;
 
 /// Shortest backoff, so that chance cannot make a busy loop.
 const MIN_BACKOFF: Duration = Duration::from_millis(20);
@@ -117,6 +125,7 @@ impl<T> Destination<T> {
             replaying: 0,
             last: Category::Log,
             failures: 0,
+            failing_since: Duration::ZERO,
             retry_at: Duration::ZERO,
             limited: [None; 2],
             wrong_since: None,
@@ -126,6 +135,7 @@ impl<T> Destination<T> {
             successes: 0,
             accepted_at: None,
             heard_at: Duration::ZERO,
+            struck: VecDeque::new(),
         }
     }
 
@@ -171,10 +181,20 @@ impl<T> Destination<T> {
         self.is_troubled() || unknown || self.is_silent(now) || self.hold(category, now).is_some()
     }
 
-    /// Whether it has accepted something within `lately`.
+    /// Since when what is queued has had to wait, if it has.
     #[must_use]
-    pub fn is_alive(&self, now: Duration, lately: Duration) -> bool {
-        !self.is_troubled() && self.accepted_at.is_some_and(|at| now <= at + lately)
+    pub fn in_trouble_since(&self, category: Category, now: Duration) -> Option<Duration> {
+        match () {
+            () if self.is_troubled() => Some(self.failing_since),
+            () if self.is_silent(now) => Some(self.heard_at),
+            () => self.hold(category, now).map(|hold| hold.since),
+        }
+    }
+
+    /// Whether it has accepted something after `since`, and is in no trouble.
+    #[must_use]
+    pub fn has_accepted_after(&self, since: Duration) -> bool {
+        !self.is_troubled() && self.accepted_at.is_some_and(|at| at > since)
     }
 
     fn is_troubled(&self) -> bool {
@@ -188,8 +208,11 @@ impl<T> Destination<T> {
     /// Until when items had better wait elsewhere, because it cannot be reached and others can.
     #[must_use]
     pub fn aside(&self, now: Duration) -> Option<Duration> {
-        let away = self.policy.crowd && self.policy.park && self.failures > 0 && self.wrong_since.is_none();
-        Some(self.retry_at).filter(|at| away && *at > now)
+        if !self.policy.crowd || !self.policy.park || self.wrong_since.is_some() {
+            return None;
+        }
+        let retry = Some(self.retry_at).filter(|at| self.failures > 0 && *at > now);
+        retry.or(Some(now + SILENCE).filter(|_| self.is_silent(now)))
     }
 
     /// Envelopes on their way.
@@ -226,9 +249,12 @@ impl<T> Destination<T> {
     }
 
     /// Queues a batch; if its category waits, the batch may come straight back.
-    pub fn push(&mut self, batch: Batch<T>, now: Duration) -> Option<Step<T>> {
+    pub fn push(&mut self, mut batch: Batch<T>, now: Duration) -> Option<Step<T>> {
         if self.policy.park && (self.hold(batch.category, now).is_some() || self.aside(now).is_some()) {
             return Some(Step::Release(batch));
+        }
+        if let Some((_, attempts)) = self.struck.iter().find(|(key, _)| *key == batch.key()) {
+            batch.attempts = *attempts;
         }
         self.lanes[batch.category as usize].push_back(batch);
         None
@@ -296,6 +322,7 @@ impl<T> Destination<T> {
                 self.accepted_at = Some(now);
                 let limit = &mut self.limited[batch.category as usize];
                 *limit = limit.filter(|hold| hold.until > now);
+                self.struck.retain(|(key, _)| *key != batch.key());
                 notice = self.accepted().or(notice);
                 steps.push(Step::Settle(batch, Outcome::Accepted));
             }
@@ -379,8 +406,20 @@ impl<T> Destination<T> {
             return Some(Notice::Refused(category, Outcome::Rejected));
         }
         self.back_off(now, chance);
+        if self.aside(now).is_some() {
+            self.remember(&batch);
+        }
         self.lanes[batch.category as usize].push_front(batch);
         Some(Notice::Failing)
+    }
+
+    /// What goes back to where it came from is another batch when it comes again.
+    fn remember(&mut self, batch: &Batch<T>) {
+        self.struck.retain(|(key, _)| *key != batch.key());
+        if self.struck.len() == MAX_STRUCK {
+            self.struck.pop_front();
+        }
+        self.struck.push_back((batch.key(), batch.attempts));
     }
 
     fn wrong(&mut self, now: Duration, chance: f64) {
@@ -390,6 +429,9 @@ impl<T> Destination<T> {
 
     /// Exponential, with full jitter: many nodes that lost the same server must not come back together.
     fn back_off(&mut self, now: Duration, chance: f64) {
+        if self.failures == 0 {
+            self.failing_since = now;
+        }
         let ceiling = self.policy.retry_base.saturating_mul(1 << self.failures.min(16)).min(self.policy.retry_max);
         self.failures = self.failures.saturating_add(1);
         self.retry_at = now + ceiling.mul_f64(chance.clamp(0.0, 1.0)).max(MIN_BACKOFF);

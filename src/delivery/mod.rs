@@ -12,6 +12,8 @@ pub mod answer;
 mod backlog;
 mod budget;
 pub mod destination;
+mod directory;
+mod failure;
 mod holds;
 pub mod http;
 mod lane;
@@ -19,6 +21,7 @@ mod mapper;
 mod pump;
 mod registry;
 mod router;
+mod said;
 pub mod schedule;
 mod sender;
 mod slot;
@@ -35,6 +38,7 @@ use crate::record::Mapper;
 use backlog::Backlog;
 use budget::Budget;
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
+pub use directory::Directory;
 use holds::Holds;
 pub use pump::{Gauges, Host, Report, Severity};
 use registry::Registry;
@@ -317,6 +321,11 @@ impl Shared {
     fn has_room(&self, length: usize) -> bool {
         let used = self.waiting.load(Relaxed) + self.budget.used();
         used == 0 || used + length as u64 <= self.settings.queue_max_size
+    }
+
+    /// Whether the spool is so full that what waits for a destination in trouble has to give way.
+    fn is_spool_scarce(&self) -> bool {
+        lock(&self.spool_bytes).load(Relaxed) > self.settings.spool_max_size / 4 * 3
     }
 
     fn past_deadline(&self) -> bool {

@@ -3,7 +3,8 @@
 use super::answer::Answer;
 use super::destination::{Notice, Policy, Step};
 use super::holds::Fate;
-use super::http::Client;
+use super::http::{Client, Sent};
+use super::said::Said;
 use super::schedule::{STATES, Schedule};
 use super::targets::Changes;
 use super::ticket::Ticket;
@@ -12,7 +13,6 @@ use crate::envelope::Batch;
 use crate::ledger::{Category, Ledger, Outcome, Snapshot};
 use crate::options::{Loaded, Mode};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
-use std::collections::HashMap;
 use std::fmt::Debug;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -80,9 +80,6 @@ const TICK: Duration = Duration::from_secs(1);
 /// How often sources of a DSN are read again.
 const SOURCE_INTERVAL: Duration = Duration::from_secs(5);
 
-/// How often the same kind of trouble is told.
-const SAY_INTERVAL: Duration = Duration::from_secs(60);
-
 /// How long senders get to report after their connections were cut.
 const CUT_GRACE: Duration = Duration::from_millis(300);
 
@@ -96,8 +93,7 @@ pub(crate) struct Pump {
     dsn_file: Option<PathBuf>,
     dsn_dir: Option<PathBuf>,
     summary_interval: Duration,
-    /// When each kind of trouble of each destination was told last, and how often it was since.
-    said: HashMap<(&'static str, Option<u32>), (Duration, u32)>,
+    said: Said,
     durations: Vec<Duration>,
     shown: Snapshot,
     last_tick: Duration,
@@ -134,7 +130,7 @@ impl Pump {
             dsn_file: loaded.settings.destination.dsn_file.clone(),
             dsn_dir: loaded.settings.destination.dsn_dir.clone(),
             summary_interval: loaded.settings.report.summary_interval,
-            said: HashMap::new(),
+            said: Said::default(),
             durations: Vec::new(),
             shown: Snapshot::default(),
             last_tick: Duration::ZERO,
@@ -170,6 +166,9 @@ impl Pump {
     fn hear(&mut self, message: Message) {
         match message {
             Message::Batch(batch) => {
+                if !self.schedule.knows(batch.destination) {
+                    self.place(batch.destination);
+                }
                 let steps = self.schedule.push(*batch, self.shared.now().steady);
                 self.steps(steps);
             }
@@ -189,6 +188,13 @@ impl Pump {
             };
             // There is a place in the channel for every sender.
             let _ = self.to_senders.send(sender::Job { batch, target, encoding });
+        }
+    }
+
+    /// Tells the schedule where a destination is.
+    fn place(&mut self, number: u32) {
+        if let Some(target) = self.shared.targets.get(number) {
+            self.schedule.place(number, xxhash_rust::xxh3::xxh3_64(target.dsn.authority().as_bytes()));
         }
     }
 
@@ -218,7 +224,7 @@ impl Pump {
         self.share_holds(number, now);
         self.steps(steps);
         if let Some(notice) = notice {
-            self.notice(number, &notice, &done.sent.detail);
+            self.notice(number, &notice, &done.sent);
         }
     }
 
@@ -235,7 +241,8 @@ impl Pump {
         let (Step::Settle(batch, _) | Step::Release(batch)) = &step;
         self.shared.budget.free(batch.category, batch.reserved);
         let now = self.shared.now().steady;
-        let waits = self.shared.holds.get(batch.destination);
+        let (waits, number) = (self.shared.holds.get(batch.destination), batch.destination);
+        let overflow = matches!(&step, Step::Settle(_, Outcome::Overflow));
         for (ticket, records) in batch.owners() {
             let standing = match &step {
                 Step::Settle(batch, outcome) => ticket.settle(batch.category, records, *outcome),
@@ -249,6 +256,19 @@ impl Pump {
             };
             self.shared.finish(ticket, standing);
         }
+        if overflow {
+            self.overflowed(number);
+        }
+    }
+
+    fn overflowed(&mut self, number: u32) {
+        let Some(target) = self.shared.targets.get(number) else { return };
+        let text = format!(
+            "{}: what waits for it has filled its share of the memory, and more is given up so that other destinations \
+             go on; with a spool_path it would wait on disk",
+            target.dsn
+        );
+        self.say(Severity::Error, "overflow", Some(number), &text);
     }
 
     /// Uniform in 0..1 (xorshift64*).
@@ -273,13 +293,18 @@ impl Pump {
         }
         self.last_tick = now;
         let steps = self.schedule.release_held(now);
+        self.schedule.numbers().into_iter().for_each(|number| self.share_holds(number, now));
         self.steps(steps);
         if now >= self.last_source + SOURCE_INTERVAL {
             self.last_source = now;
             self.read_sources(now);
+            if self.shared.is_spool_scarce() && self.schedule.is_any_alone(now) {
+                lock(&self.shared.backlog).hurry(now);
+            }
             self.shared.registry.sweep();
         }
         self.publish();
+        self.said.due(now).into_iter().for_each(|(severity, line)| self.host.log(severity, &line));
         let due = !self.summary_interval.is_zero() && now >= self.last_summary + self.summary_interval;
         if due {
             self.last_summary = now;
@@ -318,7 +343,7 @@ impl Pump {
         for number in self.shared.targets.sweep(now, |number| schedule.is_idle(number, now)) {
             self.schedule.forget(number);
             self.share_holds(number, now);
-            self.said.retain(|(_, about), _| *about != Some(number));
+            self.said.forget(number);
         }
     }
 
@@ -357,14 +382,19 @@ impl Pump {
     }
 
     fn apply(&mut self, changes: &Changes, now: Duration) {
+        if *changes == Changes::default() {
+            return;
+        }
         for number in &changes.renewed {
             self.schedule.renew(*number);
+            self.place(*number);
             self.share_holds(*number, now);
         }
         for (from, to) in &changes.moved {
             let steps = self.schedule.redirect(*from, *to, now);
             self.steps(steps);
         }
+        lock(&self.shared.backlog).hurry(now);
     }
 
     fn chose(&mut self, mode: Mode) {
@@ -380,11 +410,16 @@ impl Pump {
         }
     }
 
-    fn notice(&mut self, number: u32, notice: &Notice, detail: &str) {
+    fn notice(&mut self, number: u32, notice: &Notice, sent: &Sent) {
         let Some(target) = self.shared.targets.get(number) else { return };
-        let dsn = &target.dsn;
+        let (dsn, detail) = (&target.dsn, &sent.detail);
         let (severity, kind, text) = match notice {
             Notice::Answers => (Severity::Info, "answers", format!("{dsn} accepts what is sent")),
+            Notice::Failing if sent.lasting => (
+                Severity::Error,
+                "failing for good",
+                format!("{dsn} cannot be reached ({detail}); nothing is lost, but it stays so until this is mended"),
+            ),
             Notice::Failing => (
                 Severity::Warn,
                 "failing",
@@ -421,27 +456,26 @@ impl Pump {
                 format!("{dsn} cannot read what is sent ({detail}); trying compress = {encoding:?} instead"),
             ),
         };
-        if *notice == Notice::Answers {
-            // After trouble, the next trouble is news again.
-            self.said.retain(|(_, about), _| *about != Some(number));
+        let answers = ("answers", Some(number));
+        match notice {
+            Notice::Answers => {
+                let line = self.said.say_in_the_end(answers, severity, &text, self.shared.now().steady);
+                return self.log(severity, line);
+            }
+            Notice::Failing | Notice::Misconfigured => self.said.take_back(answers),
+            _ => {}
         }
         self.say(severity, kind, Some(number), &text);
     }
 
     /// The same kind of trouble of the same destination is told once a minute, with how often it was.
     fn say(&mut self, severity: Severity, kind: &'static str, about: Option<u32>, text: &str) {
-        let now = self.shared.now().steady;
-        let said = self.said.entry((kind, about)).or_insert((Duration::ZERO, 0));
-        if said.0 > Duration::ZERO && now < said.0 + SAY_INTERVAL {
-            said.1 += 1;
-            return;
-        }
-        let again = std::mem::replace(said, (now.max(Duration::from_nanos(1)), 0)).1;
-        if again > 0 {
-            self.host.log(severity, &format!("{text} [and {again} times since this was last said]"));
-        } else {
-            self.host.log(severity, text);
-        }
+        let line = self.said.say((kind, about), text, self.shared.now().steady);
+        self.log(severity, line);
+    }
+
+    fn log(&self, severity: Severity, line: Option<String>) {
+        line.iter().for_each(|line| self.host.log(severity, line));
     }
 
     fn is_over(&self) -> bool {

@@ -14,8 +14,9 @@ use std::time::Duration;
 /// The names of the states, in the order of [`Schedule::states`].
 pub const STATES: [&str; 4] = ["ok", "limited", "unreachable", "misconfigured"];
 
-/// Another destination that accepted something within this time is alive: only then is anything given up for its sake.
-const LATELY: Duration = Duration::from_secs(10);
+/// A destination whose trouble began this long before another accepted something is in trouble alone. When a server goes,
+/// its projects do not all learn of it at the same moment.
+const TOGETHER: Duration = Duration::from_secs(10);
 
 /// Every destination that has had something to send.
 #[derive(Debug)]
@@ -25,6 +26,8 @@ pub struct Schedule<T> {
     /// Most bytes of each category that wait for destinations in trouble, all together.
     troubled_share: u64,
     members: BTreeMap<u32, Destination<T>>,
+    /// Hash of each destination's host.
+    hosts: BTreeMap<u32, u64>,
     /// Where what waits for a destination goes instead.
     moved: BTreeMap<u32, u32>,
     /// Whose turn it was.
@@ -37,7 +40,19 @@ impl<T> Schedule<T> {
     pub fn new(policy: Policy, senders: usize, queue: u64) -> Self {
         // Half of a category's share, which is half of the queue.
         let troubled_share = queue / 4;
-        Self { policy, senders, troubled_share, members: BTreeMap::new(), moved: BTreeMap::new(), last: u32::MAX }
+        let (members, hosts, moved) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        Self { policy, senders, troubled_share, members, hosts, moved, last: u32::MAX }
+    }
+
+    /// Whether a destination's host is known.
+    #[must_use]
+    pub fn knows(&self, number: u32) -> bool {
+        self.hosts.contains_key(&number)
+    }
+
+    /// A destination is on this host now.
+    pub fn place(&mut self, number: u32, host: u64) {
+        self.hosts.insert(number, host);
     }
 
     fn member(&mut self, number: u32) -> &mut Destination<T> {
@@ -152,11 +167,34 @@ impl<T> Schedule<T> {
         let ours = member.bytes(category);
         let all: u64 = self.members.values().filter(troubled).map(|member| member.bytes(category)).sum();
         let excess = all.saturating_sub(self.troubled_share);
-        let alive = || self.members.iter().any(|(other, member)| *other != number && member.is_alive(now, LATELY));
-        if !self.policy.crowd || excess == 0 || !self.policy.park && !alive() {
+        if !self.policy.crowd || excess == 0 || !self.policy.park && !self.others_would_profit(number, category, now) {
             return Vec::new();
         }
         self.member(number).cut(category, ours.saturating_sub(excess), now)
+    }
+
+    /// Whether others have accepted something since a destination's trouble began.
+    fn is_alone(&self, number: u32, category: Category, now: Duration) -> bool {
+        let since = self.members.get(&number).and_then(|member| member.in_trouble_since(category, now));
+        let accepted = |since| self.members.values().any(|member| member.has_accepted_after(since + TOGETHER));
+        since.is_some_and(accepted)
+    }
+
+    /// Whether some destination is in trouble alone.
+    #[must_use]
+    pub fn is_any_alone(&self, now: Duration) -> bool {
+        let alone = |number| Category::ALL.iter().any(|category| self.is_alone(number, *category, now));
+        self.policy.crowd && self.members.keys().any(|number| alone(*number))
+    }
+
+    /// Whether another destination is, for all that is known, not in the same trouble. When a host is gone, all its
+    /// destinations are: those that have had nothing to send do not know yet.
+    fn others_would_profit(&self, number: u32, category: Category, now: Duration) -> bool {
+        let held = self.members.get(&number).is_some_and(|member| member.hold(category, now).is_some());
+        let elsewhere = |other: &u32| self.hosts.get(other) != self.hosts.get(&number);
+        let troubled = |other: &u32| self.members.get(other).is_some_and(|member| member.is_in_trouble(category, now));
+        let mut others = self.hosts.keys().filter(|other| **other != number);
+        self.is_alone(number, category, now) || others.any(|other| (held || elsewhere(other)) && !troubled(other))
     }
 
     /// Empties the lanes that wait, where their items can wait elsewhere; gives up what has waited too long.
@@ -178,12 +216,23 @@ impl<T> Schedule<T> {
         self.members.values_mut().for_each(|member| member.park(park));
     }
 
+    /// Every destination that has had something to send.
+    #[must_use]
+    pub fn numbers(&self) -> Vec<u32> {
+        self.members.keys().copied().collect()
+    }
+
     /// What the mapper may know of a destination.
     #[must_use]
     pub(crate) fn waits(&self, number: u32, now: Duration) -> Waits {
         let Some(member) = self.members.get(&number) else { return Waits::default() };
         let hold = |category| -> Option<Hold> { member.hold(category, now) };
-        Waits { holds: [hold(Category::Event), hold(Category::Log)], aside: member.aside(now) }
+        let alone = |category| self.policy.crowd && self.is_alone(number, category, now);
+        Waits {
+            holds: [hold(Category::Event), hold(Category::Log)],
+            aside: member.aside(now),
+            alone: [alone(Category::Event), alone(Category::Log)],
+        }
     }
 
     /// How many of these destinations are in each state of [`STATES`]; one that has had nothing to send is `ok`.
@@ -209,6 +258,7 @@ impl<T> Schedule<T> {
     /// Forgets a destination.
     pub fn forget(&mut self, number: u32) {
         self.members.remove(&number);
+        self.hosts.remove(&number);
         self.moved.retain(|from, to| *from != number && *to != number);
     }
 
@@ -432,16 +482,67 @@ mod tests {
     #[test]
     fn in_memory_a_dead_destination_keeps_to_its_share_only_while_another_is_alive() {
         let mut schedule = schedule(false, 4);
+        (0..2).for_each(|number| schedule.place(number, 7));
         answer(&mut schedule, 0, Answer::Failed);
         for _ in 0..3 {
             assert!(schedule.push(batch(0, Category::Log, 500), NOW).is_empty(), "all are dead: nothing is given up");
         }
         answer(&mut schedule, 1, Answer::Accepted);
-        let steps = schedule.release_held(NOW);
+        assert!(schedule.release_held(NOW).is_empty(), "a last acceptance before the outage says nothing");
+        push(&mut schedule, log(1));
+        let later = NOW + SECOND * 11;
+        while let Some((batch, _)) = schedule.next(later) {
+            let reply = reply(if batch.destination == 1 { Answer::Accepted } else { Answer::Failed });
+            schedule.done(batch, &reply, later, 1.0);
+        }
+        assert_eq!((schedule.waits(0, later).alone, schedule.waits(1, later).alone), ([true; 2], [false; 2]));
+        let steps = schedule.release_held(later);
         assert!(matches!(&steps[..], [Step::Settle(batch, Outcome::Overflow)] if batch.bytes() == 500), "{steps:?}");
         assert!(matches!(&schedule.push(batch(0, Category::Log, 500), NOW)[..], [Step::Settle(_, Outcome::Overflow)]));
         assert!(schedule.push(batch(0, Category::Event, 500), NOW).is_empty(), "events have a share of their own");
         assert!(schedule.push(batch(1, Category::Log, 1_500), NOW).is_empty(), "the living are not cut");
+    }
+
+    #[test]
+    fn a_host_that_is_gone_says_nothing_of_another_and_a_quota_nothing_of_its_host() {
+        let full =
+            |schedule: &mut Schedule<()>| (0..4).map(|_| schedule.push(batch(0, Category::Log, 500), NOW).len()).sum();
+        for (other, reply, given_up) in [(7, Answer::Failed, 0), (8, Answer::Failed, 2), (7, Answer::Misconfigured, 2)]
+        {
+            let mut schedule = schedule(false, 4);
+            schedule.place(0, 7);
+            schedule.place(1, other);
+            answer(&mut schedule, 0, reply.clone());
+            let found: usize = full(&mut schedule);
+            assert_eq!(found, given_up, "{other} {reply:?}");
+        }
+    }
+
+    #[test]
+    fn one_envelope_that_fails_again_and_again_while_others_pass_is_given_up_wherever_it_waits() {
+        let mut schedule = schedule(true, 4);
+        let (ticket, mut now, mut failed) = (Arc::new(()), NOW, 0);
+        let poison = |now| {
+            let mut batch = Batch::new(Category::Log, Vec::new(), now, false);
+            batch.open().push(b'1');
+            batch.close(&ticket, 0, None);
+            batch
+        };
+        loop {
+            assert!(schedule.push(log(0), now).is_empty());
+            let (batch, _) = schedule.next(now).unwrap();
+            schedule.done(batch, &reply(Answer::Accepted), now, 1.0);
+            assert!(schedule.push(poison(now), now).is_empty());
+            let (batch, _) = schedule.next(now).unwrap();
+            let (steps, _) = schedule.done(batch, &reply(Answer::Failed), now, 1.0);
+            failed += 1;
+            match &steps[..] {
+                [Step::Settle(_, Outcome::Rejected)] => break,
+                [Step::Release(_)] => now += SECOND * 61,
+                other => panic!("{other:?}"),
+            }
+        }
+        assert_eq!(failed, 20);
     }
 
     #[test]

@@ -83,6 +83,16 @@ impl<T> Batch<T> {
         Self { destination, ..self }
     }
 
+    /// Stands for the batch when its records are read again: an event's id, the first record of logs.
+    #[must_use]
+    pub fn key(&self) -> u128 {
+        if let Some(EventId(id)) = self.event_id {
+            return u128::from_le_bytes(id);
+        }
+        let owner = self.owners.first().map_or(0, |owner| Arc::as_ptr(&owner.ticket) as usize);
+        (owner as u128) << 64 | self.items.first().map_or(0, |item| u128::from(item.record))
+    }
+
     /// Number of items.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -77,12 +77,21 @@ pub fn template(message: &str) -> Template<'_> {
     let mut rest = message;
     while !rest.is_empty() {
         let (word, after) = next_word(rest);
+        // In JSON a quoted text before a colon is a name.
+        let is_key = word.len() > 1 && word.starts_with('"') && after.starts_with(':');
         match param_in(word) {
+            _ if is_key => {
+                push_literal(&mut template.text, word);
+                rest = after;
+            }
             Some((before, param, behind)) if template.params.len() < MAX_PARAMS => {
                 push_literal(&mut template.text, before);
                 template.text.push_str("%s");
                 template.params.push(param);
-                rest = &rest[word.len() - behind.len()..];
+                // A closing quote opens nothing; behind a number there may be another.
+                let closing = behind.len().min(usize::from(word.starts_with(['"', '\''])));
+                push_literal(&mut template.text, &behind[..closing]);
+                rest = &rest[word.len() - behind.len() + closing..];
             }
             _ => {
                 push_literal(&mut template.text, word);
@@ -210,6 +219,11 @@ mod tests {
             ("GET /orders/17/items/9?x=1", "GET /orders/%s/items/%s?x=%s", &["17", "9", "1"]),
             ("id 2d1a3a0e-7a5c-4d63-9a55-0d3c9c1b7a11 gone", "id %s gone", &["2d1a3a0e-7a5c-4d63-9a55-0d3c9c1b7a11"]),
             ("utf8 and k8s are names", "utf8 and k8s are names", &[]),
+            (
+                "{\"level\":\"error\",\"order\":7,\"ok\":true}",
+                "{\"level\":\"%s\",\"order\":%s,\"ok\":true}",
+                &["error", "7"],
+            ),
             ("100% of bob's disk", "%s%% of bob's disk", &["100"]),
             ("deadbeef at 0xff", "%s at %s", &["deadbeef", "0xff"]),
         ] {

@@ -384,21 +384,21 @@ impl<'a> Progress<'a> {
 /// Lines of our own host about this output: sending them would make more of them. Either the output speaks itself, or the
 /// engine says where a chunk did not go (`flb_engine.c`: `... input=tail.0 > output=sentry.0 (out_id=0)`).
 fn is_our_own(message: &[u8], output: &str) -> bool {
-    // `[2026/11/24 10:00:00.000000000] [ warn] ...`
-    let head =
-        message.first() == Some(&b'[') && message.get(1..5).is_some_and(|year| year.iter().all(u8::is_ascii_digit));
-    if !head || message.get(5) != Some(&b'/') {
+    if message.first() != Some(&b'[') {
         return false;
     }
-    let has = |text: &[u8], part: &[u8]| text.windows(part.len()).position(|window| window == part);
-    if has(&message[..message.len().min(80)], b"[output:sentry:").is_some() {
+    let behind = |part: &[u8], most: usize| {
+        let text = &message[..message.len().min(most)];
+        text.windows(part.len()).position(|window| window == part).map(|at| &message[at + part.len()..])
+    };
+    if behind(b"[output:sentry:", 80).is_some() {
         return true;
     }
-    const TO: &[u8] = b" > output=";
-    let target = has(&message[..message.len().min(512)], TO).map(|at| &message[at + TO.len()..]);
-    let rest = target.and_then(|target| target.strip_prefix(output.as_bytes()));
-    !output.is_empty()
-        && rest.is_some_and(|rest| rest.first().is_none_or(|next| !next.is_ascii_alphanumeric() && *next != b'.'))
+    // `[2026/11/24 10:00:00.000000000] [ warn] [engine] ...`
+    let dated = message.get(5) == Some(&b'/') && message[1..5].iter().all(u8::is_ascii_digit);
+    let rest = behind(b" > output=", 512).and_then(|target| target.strip_prefix(output.as_bytes()));
+    let ends = |rest: &[u8]| rest.first().is_none_or(|next| !next.is_ascii_alphanumeric() && *next != b'.');
+    dated && !output.is_empty() && rest.is_some_and(ends)
 }
 
 fn joined(lines: &[Line<'_>]) -> String {

@@ -138,9 +138,9 @@ impl Reader {
 
 /// What a pod is said in its own way, and what is noise not at all.
 fn take_what_is_never_sent(fields: &mut Fields<'_>) {
-    for role in [Role::Kubernetes, Role::Noise] {
-        fields.take_all(role);
-    }
+    fields.take_all(Role::Noise);
+    // What is no map is no pod, and a field like any other.
+    let _ = fields.take(Role::Kubernetes, |found| found.value.map());
     if io_stream(fields).is_some() {
         // The runtime's own time of the line says what the record's time says.
         ["stream", "time"].iter().for_each(|name| fields.mark(name.as_bytes()));
@@ -155,6 +155,9 @@ pub(super) fn io_stream<'a>(fields: &Fields<'a>) -> Option<&'a [u8]> {
 /// Where loggers that many use put a stack trace, looked at behind `stack_key`: pino and bunyan, Elastic's common schema,
 /// python-json-logger, structlog, Serilog.
 const WELL_KNOWN_STACKS: [&str; 6] = ["err.stack", "error.stack_trace", "exc_info", "exception", "Exception", "@x"];
+
+/// Where the host's name stands behind `server_name_key`: OpenTelemetry's resources, journald.
+const WELL_KNOWN_HOSTS: [&str; 2] = ["host.name", "_HOSTNAME"];
 
 /// What the OpenTelemetry input knows about a record.
 pub(super) fn otlp(record: Record<'_>) -> Option<Seq<'_>> {
@@ -171,11 +174,11 @@ fn keys(settings: &Mapping) -> Keys {
         (Role::Stack, &[settings.stack_key.as_slice(), &fixed(&WELL_KNOWN_STACKS)].concat()),
         (Role::Environment, &settings.environment_key),
         (Role::Release, &settings.release_key),
-        (Role::ServerName, &settings.server_name_key),
+        (Role::ServerName, &[settings.server_name_key.as_slice(), &fixed(&WELL_KNOWN_HOSTS)].concat()),
         (Role::TraceId, &settings.trace_id_key),
         (Role::SpanId, &settings.span_id_key),
         (Role::UserId, &settings.user_id_key),
-        (Role::Tag, &settings.tag_keys),
+        (Role::Tag, &[settings.tag_keys.as_slice(), &fixed(&["service.name"])].concat()),
         (Role::Kubernetes, &fixed(&["kubernetes"])),
         (Role::Noise, &fixed(&["_p", "logtag", "kubernetes_namespace"])),
     ] {

@@ -38,7 +38,7 @@ pub(super) struct View<'r, 'a> {
     pub io_stream: Option<&'a [u8]>,
     pub tags: Vec<(String, String)>,
     pub pod: Option<&'r Pod>,
-    /// What stands for the workload where there is no pod: journald's unit, syslog's ident.
+    /// What stands for the workload where there is no pod: journald's unit, syslog's ident, OpenTelemetry's service.
     pub service: Option<&'a [u8]>,
     pub stream: StreamId,
     pub keys: FoundKeys<'a>,
@@ -78,7 +78,10 @@ pub(super) fn view<'r, 'a>(
         let own = fields.take(Role::Release, |found| usable(found.value, limit::release));
         own.or_else(|| Some(Cow::Owned(pod?.release.clone()?)))
     });
-    let server_name = given_or(&settings.server_name, || fields.take(Role::ServerName, |found| text_of(found.value)));
+    let server_name = given_or(&settings.server_name, || {
+        let known = fields.take(Role::ServerName, |found| text_of(found.value));
+        known.or_else(|| syslog_host(fields))
+    });
     let logger = fields.take(Role::Logger, |found| text_of(found.value));
     let user_id = user_id(settings, fields);
     View {
@@ -149,8 +152,8 @@ fn level_of_trace(message: &[u8], fields: &Fields<'_>) -> Option<Level> {
     level(message).or_else(|| fields.candidates(Role::Stack).find_map(|found| level(found.value.text()?)))
 }
 
-/// A pod's container and its stdout or stderr; for journald the unit, for syslog host and ident, else the tag. And the
-/// name of the service, where no pod has a better one.
+/// A pod's container and its stdout or stderr; for journald the unit, for syslog host and ident, else the tag, of which
+/// OpenTelemetry's input makes one for all services. And the name of the service, where no pod has a better one.
 fn stream_of<'a>(
     tag: &[u8],
     pod: Option<&Pod>,
@@ -166,7 +169,11 @@ fn stream_of<'a>(
     match (text("_SYSTEMD_UNIT"), text("host"), text("ident")) {
         (Some(unit), _, _) => (StreamId::new(&[b"journald", unit]), Some(unit)),
         (None, Some(host), Some(ident)) => (StreamId::new(&[b"syslog", host, ident]), Some(ident)),
-        _ => (StreamId::new(&[b"tag", tag, io_stream.unwrap_or_default()]), None),
+        _ => {
+            let service = text("service.name").filter(|name| !name.is_empty());
+            let parts = [&b"tag"[..], tag, io_stream.unwrap_or_default()];
+            (StreamId::new(&[parts.as_slice(), service.as_slice()].concat()), service)
+        }
     }
 }
 
@@ -194,6 +201,17 @@ fn trace_of<'a>(
     }
 }
 
+/// A syslog line's host is the one that it came from, and `-` says that there is nothing to say (RFC 5424).
+fn syslog_host<'a>(fields: &mut Fields<'a>) -> Option<Cow<'a, str>> {
+    fields.get("ident")?;
+    let host = text_of(fields.get("host")?)?;
+    fields.mark(b"host");
+    for field in fields.all.iter_mut().filter(|field| field.value == Value::Str(b"-")) {
+        field.taken = true;
+    }
+    Some(host)
+}
+
 fn given_or<'a>(given: &Option<String>, find: impl FnOnce() -> Option<Cow<'a, str>>) -> Option<Cow<'a, str>> {
     match given {
         Some(text) => Some(Cow::Owned(text.clone())),
@@ -208,8 +226,8 @@ fn text_of(value: Value<'_>) -> Option<Cow<'_, str>> {
 
 fn usable<'a>(value: Value<'a>, accept: fn(&str) -> Option<&str>) -> Option<Cow<'a, str>> {
     let text = text_of(value)?;
-    accept(&text)?;
-    Some(text)
+    let accepted = accept(&text)?.to_owned();
+    Some(if accepted == text { text } else { Cow::Owned(accepted) })
 }
 
 /// `tag_keys`: scalars as text.

@@ -150,6 +150,7 @@ fn kubernetes_gives_tags_contexts_and_attributes() {
         assert_eq!(attribute(log, name), value, "{name}");
     }
     assert_eq!(event["tags"]["pod_ip"], "10.0.0.9");
+    assert_eq!(event["tags"]["k8s.workload.name"], "checkout");
     assert_eq!(event["contexts"]["kubernetes"]["k8s.workload.name"], "checkout");
     assert_eq!((&event["release"], &event["server_name"]), (&json!("checkout@2.14.3"), &json!("node-1")));
     assert_eq!(event["contexts"]["host"]["name"], "node-1");
@@ -160,6 +161,22 @@ fn kubernetes_gives_tags_contexts_and_attributes() {
     for unsent in ["secret-label", "never sent", "logtag", "2026-11-24T11:59:59.1Z"] {
         assert!(!both.contains(unsent), "{unsent}: {both}");
     }
+}
+
+#[test]
+fn what_is_no_pod_has_a_host_and_a_service_too() {
+    let syslog = json!({"message": "upstream timed out", "pri": "11", "host": "host7", "ident": "nginx", "msgid": "-"});
+    let event = one_event(&[], syslog);
+    assert_eq!(event.get("extra"), None);
+    assert_eq!((&event["server_name"], &event["logger"]), (&json!("host7"), &json!("nginx")));
+    let otel = json!({"log": "ERROR declined", "service.name": "checkout", "host.name": "vm-3"});
+    let event = one_event(&[], otel);
+    assert_eq!((&event["server_name"], &event["tags"]["service.name"]), (&json!("vm-3"), &json!("checkout")));
+    assert_eq!(event["fingerprint"], json!(["{{ default }}", "checkout"]));
+    assert_eq!(one_event(&[], json!({"log": "ERROR x", "host": "h"})).get("server_name"), None);
+    let one_tag = [json!({"log": "mine", "service.name": "a"}), json!({"log": "ERROR x", "service.name": "b"})];
+    let mapped = Mapping::new(&[]).bodies(&one_tag);
+    assert_eq!(mapped.events()[0].get("breadcrumbs"), None, "services of one tag are streams of their own");
 }
 
 #[test]
@@ -369,6 +386,19 @@ fn times_that_sentry_does_not_keep_become_now() {
 }
 
 #[test]
+fn a_pod_with_a_thousand_labels_says_what_was_left_out() {
+    let mut body = in_pod("web-0", json!({"log": "ERROR x", "server_name": "a\nb"}));
+    let labels = body["kubernetes"]["labels"].as_object_mut().unwrap();
+    labels.extend((0..1_000).map(|n| (format!("app.kubernetes.io/label-{n}"), json!("x".repeat(60)))));
+    let mapped = Mapping::new(&[("server_name_key", "server_name")]).bodies(&[body]);
+    assert!(attribute(mapped.logs()[0], "log.record.labels_left_out").as_u64() > Some(100));
+    assert_eq!(mapped.events()[0]["extra"]["_cut"], "more than Sentry takes, left out: tags");
+    assert_eq!(mapped.events()[0]["server_name"], "a b");
+    let event = one_event(&[], json!({"log": "ERROR x", "kubernetes": "no map"}));
+    assert_eq!(event["extra"]["kubernetes"], "no map");
+}
+
+#[test]
 fn what_is_too_large_is_cut_and_says_so() {
     let large = "\u{e9}".repeat(5_000_000);
     let fields: serde_json::Map<_, _> = (0..3_000).map(|n| (format!("field-{n}"), json!("x".repeat(300)))).collect();
@@ -382,5 +412,5 @@ fn what_is_too_large_is_cut_and_says_so() {
     assert!(attribute(log, "log.record.attributes_left_out").as_u64() > Some(1_000));
     assert!(event["logentry"]["formatted"].as_str().unwrap().ends_with("..."));
     assert!(event["extra"]["a-large"].as_str().unwrap().ends_with(" bytes]"));
-    assert_eq!(event["extra"]["_cut"], "more fields than Sentry takes");
+    assert_eq!(event["extra"]["_cut"], "more than Sentry takes, left out: fields");
 }

@@ -18,6 +18,7 @@ pub mod process;
 pub mod python;
 pub mod relay;
 pub mod samples;
+pub mod shipping;
 pub mod suite;
 pub mod tempdir;
 pub mod wait;

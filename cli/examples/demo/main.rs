@@ -1,5 +1,5 @@
 //! `make demo`: ships sample Kubernetes logs through the plugin into a server that shows them, reads everything back, and
-//! compares the server's books with the plugin's. Exit 0 only if they agree.
+//! compares the server's books with the plugin's. Exit 0 only if they agree. Beside that, what becomes of captured chunks.
 //!
 //! ```text
 //! samples -> host (fluent-bit, else flb-sentry ship) -> plugin -> server (Bugsink, else flb-sentry receive)
@@ -10,12 +10,14 @@
 mod support;
 
 mod books;
+mod captured;
 mod progress;
 mod server;
 mod shipper;
 mod stop;
 
 use books::Books;
+use captured::Captured;
 use clap::Parser;
 use progress::Progress;
 use server::Server;
@@ -65,8 +67,9 @@ fn demo(args: &Args) -> Result<bool, String> {
     let shipper = Shipper::choose(args.by, &progress)?;
     let shipped = shipper.ship(&load, &server, &progress)?;
     let books = Books::read(&load, shipped, &server)?;
+    let captured = Captured::explain()?;
 
-    print!("\n{books}");
+    print!("\n{captured}\n{books}");
     let agree = books.agree();
     if args.wait {
         println!("The page: {}\nCtrl-C ends it.", server.page());

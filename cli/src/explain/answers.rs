@@ -13,7 +13,7 @@ pub(super) struct Answers {
     /// Where the chunk begins in its file, in bytes.
     pub(super) offset: u64,
     payloads: Vec<u8>,
-    opened: usize,
+    opened: (usize, u32),
     records: Vec<Answer>,
     /// The records whose lines are part of this one's event.
     members: HashMap<u32, Vec<u32>>,
@@ -31,6 +31,8 @@ struct Answer {
 pub(super) struct End {
     pub(super) outcome: Option<Outcome>,
     pub(super) reason: Option<Reason>,
+    /// The number of the destination, if it became an item.
+    pub(super) destination: Option<u32>,
     payload: Range<usize>,
 }
 
@@ -72,7 +74,7 @@ impl LevelFrom {
 
 impl Answers {
     pub(super) fn new(first: u32, offset: u64) -> Self {
-        Self { first, offset, payloads: Vec::new(), opened: 0, records: Vec::new(), members: HashMap::new() }
+        Self { first, offset, payloads: Vec::new(), opened: (0, 0), records: Vec::new(), members: HashMap::new() }
     }
 
     /// The numbers of the records, from 0.
@@ -133,15 +135,16 @@ impl Sink for Answers {
         false
     }
 
-    fn open(&mut self, _category: Category, _record: u32, _destination: u32) -> Option<&mut Vec<u8>> {
-        self.opened = self.payloads.len();
+    fn open(&mut self, _category: Category, _record: u32, destination: u32) -> Option<&mut Vec<u8>> {
+        self.opened = (self.payloads.len(), destination);
         Some(&mut self.payloads)
     }
 
     fn close(&mut self, category: Category, record: u32, _event_id: Option<EventId>) {
-        let payload = self.opened..self.payloads.len();
-        let end = &mut self.answer(record).ends[category as usize];
-        (end.outcome, end.payload) = (Some(Outcome::Accepted), payload);
+        let (start, destination) = self.opened;
+        let payload = start..self.payloads.len();
+        self.answer(record).ends[category as usize] =
+            End { outcome: Some(Outcome::Accepted), reason: None, destination: Some(destination), payload };
     }
 
     fn end(&mut self, category: Category, record: u32, outcome: Outcome) {

@@ -1,10 +1,10 @@
 //! One JSON object per record and category.
 
 use super::answers::{Answers, Keys};
+use super::options::Settings;
 use super::pieces::Piece;
 use super::reason;
 use out_sentry::ledger::Category;
-use out_sentry::options::Mapping;
 use out_sentry::record::Reason;
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -26,6 +26,8 @@ struct Line<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     level_from: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    destination: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     payload: Option<&'a RawValue>,
 }
 
@@ -38,7 +40,7 @@ struct Named<'a> {
 }
 
 /// Writes the answers in the order of the records.
-pub(super) fn write(out: &mut impl Write, piece: &Piece, answers: &Answers, settings: &Mapping) -> io::Result<()> {
+pub(super) fn write(out: &mut impl Write, piece: &Piece, answers: &Answers, settings: &Settings) -> io::Result<()> {
     for (at, record) in answers.numbers().enumerate() {
         for category in Category::ALL {
             let keys = answers.keys(*category, record);
@@ -56,7 +58,7 @@ fn line<'a>(
     line: Option<u64>,
     keys: &'a Keys,
     answers: &'a Answers,
-    settings: &Mapping,
+    settings: &Settings,
 ) -> io::Result<Line<'a>> {
     let end = answers.end(category, record);
     let into = match end.reason {
@@ -74,11 +76,12 @@ fn line<'a>(
         record: record + 1,
         category: category.name(),
         outcome: end.outcome.map_or("pending", |outcome| outcome.name()),
-        reason: reason::text(category, end, keys, answers, settings),
+        reason: reason::text(category, end, keys, answers, &settings.mapping),
         into,
         line,
         keys: decoded.then_some(named),
         level_from: decoded.then(|| keys.level_from.name()),
+        destination: settings.destination(end.destination),
         payload: answers.payload(end).map(serde_json::from_slice).transpose()?,
     })
 }

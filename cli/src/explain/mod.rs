@@ -19,7 +19,7 @@ use crate::ship::key_value;
 use crate::terminal::{in_colour, printable};
 use answers::Answers;
 use options::Settings;
-use out_sentry::record::{Mapper, Origin, Route};
+use out_sentry::record::{Mapper, Origin};
 use pieces::{Piece, Problems};
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
@@ -30,18 +30,21 @@ const EXAMPLES: &str = "\
 Examples:
   flb-sentry explain app.jsonl
   kubectl logs deploy/checkout | flb-sentry explain --format text --pretty | less
-  flb-sentry explain -o event_level=warn -o level_key=sev app.jsonl | jq 'select(.outcome == \"filtered\").reason'
+  flb-sentry explain -o event_level=warn -o level_key=sev app.jsonl | jq .reason
   flb-sentry explain --kube-meta meta/ checkout-7c9d8f6b5d-x2k4q_shop_checkout-<id>.log
 
 Output for machines, one JSON object per record and category:
   record      number of the record in the input, from 1; `line` is the line it ended at
-  category    `event` (issue) or `log`; each record has one line of each
+  category    `event` (issue) or `log`; each record has one object of each
   outcome     `accepted` (would be sent), `filtered`, `joined`, `sampled`, `suppressed`, `invalid`
   reason      why it is not sent by itself; `into` is the record whose event it is part of
-  keys        the fields that gave message, level, trace and stack; null: none did. Without a message field the whole
-              record is the message; without a trace id all records of a stream share one for ten minutes
+  keys        the fields that gave message, level, trace and stack; null: none did. Without a
+              message field the whole record is the message; without a trace id the records of a
+              stream share one for ten minutes
   level_from  `key`, `text`, `stack trace` or `default`
-  payload     what Sentry would get. An event's id depends on where it goes: say `-o dsn=...` to see the real one
+  destination its DSN without the key, where `dsn_dir` or an annotation may choose one
+  payload     what Sentry would get. An event's id depends on where it goes: `-o dsn=...` makes
+              it the real one
 
 Exit codes:
   0    every record was read
@@ -164,14 +167,13 @@ impl Explainer {
     }
 
     fn piece(&mut self, piece: &Piece) -> io::Result<()> {
-        let route = Route { destination: 0, identity: self.settings.destination };
-        let origin = Origin { tag: self.tag.as_bytes(), router: &route, now: self.now };
+        let origin = Origin { tag: self.tag.as_bytes(), router: &self.settings.directory, now: self.now };
         let mut answers = Answers::new(self.next, piece.offset);
         self.next = self.mapper.map(origin, &piece.bytes, self.next, &mut answers);
         self.undecodable |= answers.undecodable();
         match &self.view {
-            Some(view) => view.write(&mut self.out, piece, &answers, &self.settings.mapping),
-            None => lines::write(&mut self.out, piece, &answers, &self.settings.mapping),
+            Some(view) => view.write(&mut self.out, piece, &answers, &self.settings),
+            None => lines::write(&mut self.out, piece, &answers, &self.settings),
         }
     }
 }

@@ -1,16 +1,24 @@
 //! `-o KEY=VALUE`, judged by the plugin's own table.
 
-use out_sentry::options::{self, Dsn, Mapping};
-use out_sentry::record::identity;
-use std::path::Path;
+use out_sentry::delivery::Directory;
+use out_sentry::options::{self, Destination, Dsn, Mapping};
 
 /// What the mapping needs.
 pub(super) struct Settings {
     pub(super) mapping: Mapping,
-    /// [`identity::destination`] of the DSN, on which event ids depend.
-    pub(super) destination: u128,
+    pub(super) directory: Directory,
+    /// Whether records may have destinations of their own.
+    pub(super) routed: bool,
     /// What the user should know.
     pub(super) notes: Vec<String>,
+}
+
+impl Settings {
+    /// A destination's DSN without its key, where there is more than one to choose from.
+    pub(super) fn destination(&self, number: Option<u32>) -> Option<String> {
+        let dsn = self.directory.dsn(number.filter(|_| self.routed)?)?;
+        Some(dsn.to_string())
+    }
 }
 
 /// Stands where no DSN is given: nothing is sent.
@@ -38,17 +46,19 @@ pub(super) fn load(given: &[(String, String)]) -> Result<Settings, Vec<String>> 
     let mut problems: Vec<String> = given.iter().filter_map(|(name, value)| unknown(name, value)).collect();
     // Given twice, the first one counts, as in the host.
     let find = |name: &str| given.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, v)| v.clone());
+    let nowhere = || ["dsn_dir", "dsn_allow_hosts"].iter().all(|name| find(name).is_none()).then(|| NOWHERE.to_owned());
     let environment = |name: &str| std::env::var(name).ok().filter(|text| !text.trim().is_empty());
-    match options::load(find, |name| environment(name).or_else(|| Some(NOWHERE.to_owned()))) {
+    match options::load(find, |name| environment(name).or_else(nowhere)) {
         Ok(loaded) if problems.is_empty() => {
-            let given = loaded.settings.destination;
-            let (dsn, notes) = match (given.dsn, given.dsn_file) {
-                (Some(dsn), _) => (Some(dsn), Vec::new()),
-                (None, Some(file)) => of_file(&file),
-                (None, None) => (None, Vec::new()),
-            };
-            let destination = dsn.map_or(0, |dsn| identity::destination(&dsn.identity()));
-            Ok(Settings { mapping: loaded.settings.mapping, destination, notes })
+            let destination = &loaded.settings.destination;
+            // By its name the host's log speaks of the output.
+            let output = find("alias").unwrap_or_else(|| "sentry.0".to_owned());
+            Ok(Settings {
+                directory: Directory::read(destination),
+                routed: destination.is_routed(),
+                notes: unreadable(destination),
+                mapping: Mapping { output, ..loaded.settings.mapping },
+            })
         }
         Ok(_) => Err(problems),
         Err(found) => {
@@ -58,13 +68,18 @@ pub(super) fn load(given: &[(String, String)]) -> Result<Settings, Vec<String>> 
     }
 }
 
-/// The plugin would wait for such a file.
-fn of_file(file: &Path) -> (Option<Dsn>, Vec<String>) {
-    let text = std::fs::read_to_string(file).map_err(|error| error.to_string());
-    match text.and_then(|text| Dsn::parse(text.trim()).map_err(|expected| format!("expected {expected}"))) {
-        Ok(dsn) => (Some(dsn), Vec::new()),
-        Err(why) => (None, vec![format!("dsn_file = {}: {why}; event ids are not the real ones", file.display())]),
-    }
+/// Sources for which the plugin would wait.
+fn unreadable(destination: &Destination) -> Vec<String> {
+    const SO: &str = "where records go, and with it the ids of events, is not known";
+    let parse = |text: String| Dsn::parse(text.trim()).map(drop).map_err(|expected| format!("expected {expected}"));
+    let file = destination.dsn_file.iter().filter_map(|file| {
+        let read = std::fs::read_to_string(file).map_err(|error| error.to_string()).and_then(parse);
+        Some(format!("dsn_file = {}: {}; {SO}", file.display(), read.err()?))
+    });
+    let directory = destination.dsn_dir.iter().filter_map(|directory| {
+        Some(format!("dsn_dir = {}: {}; {SO}", directory.display(), std::fs::read_dir(directory).err()?))
+    });
+    file.chain(directory).collect()
 }
 
 /// What is wrong with a name, if it is not the name of an option.

@@ -1,6 +1,7 @@
 //! The view for people: a record, and below it what it would be at Sentry.
 
 use super::answers::{Answers, Keys, LevelFrom};
+use super::options::Settings;
 use super::pieces::Piece;
 use super::reason;
 use crate::receive::{issues, timestamp};
@@ -8,8 +9,7 @@ use crate::terminal::{level, printable};
 use out_sentry::chunk::msgpack::Value as Packed;
 use out_sentry::chunk::{Entry, Record, entries};
 use out_sentry::ledger::{Category, Outcome};
-use out_sentry::options::Mapping;
-use out_sentry::record::json;
+use out_sentry::record::{Reason, json};
 use serde_json::Value;
 use std::io::{self, Write};
 
@@ -36,7 +36,7 @@ impl View {
         out: &mut impl Write,
         piece: &Piece,
         answers: &Answers,
-        settings: &Mapping,
+        settings: &Settings,
     ) -> io::Result<()> {
         let read = entries(&piece.bytes).filter(|entry| matches!(entry, Entry::Record(_) | Entry::Invalid(..)));
         for (at, (record, entry)) in answers.numbers().zip(read).enumerate() {
@@ -57,26 +57,35 @@ impl View {
         category: Category,
         record: u32,
         answers: &Answers,
-        settings: &Mapping,
+        settings: &Settings,
     ) -> io::Result<()> {
         let (end, keys) = (answers.end(category, record), answers.keys(category, record));
         let outcome = end.outcome.map_or("pending", Outcome::name);
         let outcome = self.paint(if outcome == "accepted" { "32" } else { "2" }, &format!("{outcome:<10}"));
         write!(out, "  {:<6} {outcome} ", category.name())?;
         let Some(payload) = answers.payload(end) else {
-            return writeln!(out, "{}", reason::text(category, end, &keys, answers, settings).unwrap_or_default());
+            writeln!(
+                out,
+                "{}",
+                cut(&reason::text(category, end, &keys, answers, &settings.mapping).unwrap_or_default())
+            )?;
+            let by_level = matches!(end.reason, Some(Reason::Below { .. }));
+            return if by_level { from(out, &keys, 0) } else { Ok(()) };
         };
         let payload: Value = serde_json::from_slice(payload)?;
+        let to = settings.destination(end.destination).into_iter().map(|dsn| ("dsn".to_owned(), dsn));
         let said = payload["level"].as_str().unwrap_or_default();
         match category {
             Category::Event => {
                 writeln!(out, "{} {}", level(said, self.colour), cut(&issues::title(&payload)))?;
                 from(out, &keys, answers.members(record).len())?;
+                pairs(out, "destination", to)?;
                 self.event(out, &payload)
             }
             Category::Log => {
                 writeln!(out, "{} {}", level(said, self.colour), cut(payload["body"].as_str().unwrap_or_default()))?;
                 from(out, &keys, 0)?;
+                pairs(out, "destination", to)?;
                 log(out, &payload)
             }
         }
@@ -156,7 +165,9 @@ fn from(out: &mut impl Write, keys: &Keys, members: usize) -> io::Result<()> {
 fn log(out: &mut impl Write, log: &Value) -> io::Result<()> {
     let about = ["trace_id", "span_id"].into_iter().filter_map(|name| Some((name.to_owned(), plain(log.get(name)?))));
     pairs(out, "log", about)?;
-    let attributes = log["attributes"].as_object().into_iter().flatten();
+    // What is the same in every log tells nobody anything.
+    let ours = |name: &str| name.starts_with("sentry.sdk.") || name == "sentry.origin";
+    let attributes = log["attributes"].as_object().into_iter().flatten().filter(|(name, _)| !ours(name));
     pairs(out, "attributes", attributes.map(|(name, attribute)| (name.clone(), plain(&attribute["value"]))))
 }
 

@@ -1,0 +1,30 @@
+//! The destinations without their delivery: for those who ask where a record would go, and send nothing.
+
+use super::targets::Targets;
+use crate::options::{Destination, Dsn};
+use crate::record::{Route, Router};
+use std::time::Duration;
+
+/// The destinations as an instance would find them if it started now.
+#[derive(Debug)]
+pub struct Directory(Targets);
+
+impl Directory {
+    /// Reads the sources once. One that cannot be read is as if it were not there yet.
+    #[must_use]
+    pub fn read(settings: &Destination) -> Self {
+        Self(super::targets(settings))
+    }
+
+    /// The DSN of a destination; none of one whose source is not there yet.
+    #[must_use]
+    pub fn dsn(&self, destination: u32) -> Option<Dsn> {
+        self.0.get(destination).map(|target| target.dsn.clone())
+    }
+}
+
+impl Router for Directory {
+    fn route(&self, namespace: &str, annotation: Option<&str>) -> Option<Route> {
+        self.0.route(namespace, annotation, Duration::ZERO).0
+    }
+}
