@@ -42,5 +42,5 @@ fn main() -> ExitCode {
         let name = format!("{delivery}::a_quota_that_stays_exhausted");
         suite = suite.test(&name, move || limits::exhausted_for_good(delivery));
     }
-    suite.test("a_certificate_of_another_name", network::a_certificate_of_another_name).run()
+    suite.run()
 }

@@ -99,19 +99,6 @@ pub fn a_certificate_that_is_not_trusted(delivery: &'static str) {
     assert_exact(&receiver, RECORDS, 0);
 }
 
-/// A good certificate, but another host's.
-pub fn a_certificate_of_another_name() {
-    let (receiver, setting) = (receive(""), Setting::new("spool"));
-    let tls = Terminator::start(receiver.addr()).expect("expected TLS");
-    let (dsn, authority) =
-        (format!("https://{}@localhost:{}/1", key(), tls.addr().port()), tls::authority().display().to_string());
-    let instance = setting.start(&dsn, &[("tls_ca_file", &authority), ("exit_timeout", "200ms")]);
-    flush_all(&instance, TAG, chunks(RECORDS));
-    assert!(wait::until_true(PATIENCE, || says(&instance, "ertificate")), "{:#?}", instance.log_lines());
-    let ledger = Ledger::read(&instance.exit());
-    assert_eq!((ledger.get("log.pending"), receiver.totals().requests), (RECORDS, 0), "{ledger:?}");
-}
-
 /// A redirect would carry the key to whoever it names.
 pub fn a_redirect_is_not_followed(delivery: &'static str) {
     let elsewhere = receive("");
