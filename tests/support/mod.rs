@@ -5,6 +5,7 @@
 
 #![expect(dead_code, reason = "each program uses its own part of these modules")]
 
+pub mod arrivals;
 pub mod artefacts;
 pub mod bugsink;
 pub mod chunk;
