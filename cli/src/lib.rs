@@ -3,6 +3,7 @@
 //!
 //! The binary is a thin shell around this library, so that tests can run the same receiver in-process.
 
+mod argument;
 pub mod explain;
 pub mod host;
 mod input;

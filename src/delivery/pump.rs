@@ -4,9 +4,9 @@ use super::answer::Answer;
 use super::destination::{Notice, Policy, Step};
 use super::holds::Fate;
 use super::http::{Client, Sent};
-use super::said::Said;
+use super::said::{About, Said};
 use super::schedule::{STATES, Schedule};
-use super::targets::Changes;
+use super::targets::{Changes, Target};
 use super::ticket::Ticket;
 use super::{Shared, lock, sender, sources};
 use crate::envelope::Batch;
@@ -82,6 +82,11 @@ const SOURCE_INTERVAL: Duration = Duration::from_secs(5);
 
 /// How long senders get to report after their connections were cut.
 const CUT_GRACE: Duration = Duration::from_millis(300);
+
+/// Which server a destination is on.
+fn server(target: &Target) -> u64 {
+    xxhash_rust::xxh3::xxh3_64(target.dsn.authority().as_bytes())
+}
 
 pub(crate) struct Pump {
     shared: Arc<Shared>,
@@ -173,7 +178,7 @@ impl Pump {
                 self.steps(steps);
             }
             Message::Done(done) => self.done(*done),
-            Message::Say(severity, kind, text) => self.say(severity, kind, None, &text),
+            Message::Say(severity, kind, text) => self.say(severity, kind, About::Instance, &text),
             Message::Chose(mode) => self.chose(mode),
             Message::MapperDone => self.mapper_done = true,
             Message::Close(deadline) => self.closing = Some(deadline),
@@ -194,7 +199,7 @@ impl Pump {
     /// Tells the schedule where a destination is.
     fn place(&mut self, number: u32) {
         if let Some(target) = self.shared.targets.get(number) {
-            self.schedule.place(number, xxhash_rust::xxh3::xxh3_64(target.dsn.authority().as_bytes()));
+            self.schedule.place(number, server(&target));
         }
     }
 
@@ -268,7 +273,7 @@ impl Pump {
              go on; with a spool_path it would wait on disk",
             target.dsn
         );
-        self.say(Severity::Error, "overflow", Some(number), &text);
+        self.say(Severity::Error, "overflow", About::Destination(number), &text);
     }
 
     /// Uniform in 0..1 (xorshift64*).
@@ -358,7 +363,7 @@ impl Pump {
                 let changes = self.shared.targets.set_default(dsn);
                 self.apply(&changes, now);
             }
-            Err(problem) => self.say(Severity::Warn, "dsn_file", None, &problem),
+            Err(problem) => self.say(Severity::Warn, "dsn_file", About::Instance, &problem),
         }
     }
 
@@ -367,10 +372,10 @@ impl Pump {
         let Some(dir) = self.dsn_dir.clone() else { return };
         let listing = match sources::read_dir(&dir) {
             Ok(listing) => listing,
-            Err(problem) => return self.say(Severity::Warn, "dsn_dir", None, &problem),
+            Err(problem) => return self.say(Severity::Warn, "dsn_dir", About::Instance, &problem),
         };
         if let Some(problem) = sources::complaint(&dir, &listing) {
-            self.say(Severity::Warn, "dsn_dir file", None, &problem);
+            self.say(Severity::Warn, "dsn_dir file", About::Instance, &problem);
         }
         let changes = self.shared.targets.set_namespaces(listing);
         self.apply(&changes, now);
@@ -456,7 +461,8 @@ impl Pump {
                 format!("{dsn} cannot read what is sent ({detail}); trying compress = {encoding:?} instead"),
             ),
         };
-        let answers = ("answers", Some(number));
+        let server = About::Server(server(&target));
+        let answers = ("answers", server);
         match notice {
             Notice::Answers => {
                 let line = self.said.say_in_the_end(answers, severity, &text, self.shared.now().steady);
@@ -465,11 +471,12 @@ impl Pump {
             Notice::Failing | Notice::Misconfigured => self.said.take_back(answers),
             _ => {}
         }
-        self.say(severity, kind, Some(number), &text);
+        let about = if *notice == Notice::Failing { server } else { About::Destination(number) };
+        self.say(severity, kind, about, &text);
     }
 
-    /// The same kind of trouble of the same destination is told once a minute, with how often it was.
-    fn say(&mut self, severity: Severity, kind: &'static str, about: Option<u32>, text: &str) {
+    /// The same kind of trouble with the same thing is told once a minute, with how often it was.
+    fn say(&mut self, severity: Severity, kind: &'static str, about: About, text: &str) {
         let line = self.said.say((kind, about), text, self.shared.now().steady);
         self.log(severity, line);
     }

@@ -7,8 +7,19 @@ use std::time::Duration;
 /// How often the same kind of line about the same destination is told.
 const INTERVAL: Duration = Duration::from_secs(60);
 
-/// A kind of line, and the destination that it is about.
-type Subject = (&'static str, Option<u32>);
+/// What a line is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum About {
+    /// The instance.
+    Instance,
+    /// A destination, by its number.
+    Destination(u32),
+    /// A server, by the hash of its host and port: when it is away, so are all its projects, and once is enough.
+    Server(u64),
+}
+
+/// A kind of line, and what it is about.
+type Subject = (&'static str, About);
 
 /// Every kind that was told.
 #[derive(Debug, Default)]
@@ -75,7 +86,7 @@ impl Said {
 
     /// A destination that is gone.
     pub(super) fn forget(&mut self, number: u32) {
-        self.0.retain(|(_, about), _| *about != Some(number));
+        self.0.retain(|(_, about), _| *about != About::Destination(number));
     }
 }
 
@@ -83,8 +94,9 @@ impl Said {
 mod tests {
     use super::*;
 
-    const FAILING: Subject = ("failing", Some(1));
-    const ANSWERS: Subject = ("answers", Some(1));
+    const FAILING: Subject = ("failing", About::Server(1));
+    const ANSWERS: Subject = ("answers", About::Server(1));
+    const REFUSING: Subject = ("misconfigured", About::Destination(1));
 
     fn at(seconds: u64) -> Duration {
         Duration::from_secs(seconds)
@@ -100,8 +112,8 @@ mod tests {
         let times: Vec<_> = (0..180).filter_map(|now| Some((now, said.say(FAILING, "down", at(now))?))).collect();
         let again = "down [and 59 times since this was last said]".to_owned();
         assert_eq!(times, [(0, "down".to_owned()), (60, again.clone()), (120, again)]);
-        assert_eq!(said.say(("failing", Some(2)), "down", at(1)).as_deref(), Some("down"), "another destination");
-        assert_eq!(said.say(("limited", Some(1)), "limited", at(1)).as_deref(), Some("limited"), "another kind");
+        let another = [("failing", About::Server(2)), ("failing", About::Instance), ("limited", About::Server(1))];
+        another.into_iter().for_each(|subject| assert!(said.say(subject, "down", at(1)).is_some(), "{subject:?}"));
     }
 
     #[test]
@@ -145,8 +157,10 @@ mod tests {
     #[test]
     fn a_destination_that_is_gone_is_forgotten() {
         let mut said = Said::default();
+        assert!(said.say(REFUSING, "wrong", at(0)).is_some());
         assert!(said.say(FAILING, "down", at(0)).is_some());
         said.forget(1);
-        assert!(said.say(FAILING, "down", at(1)).is_some());
+        assert!(said.say(REFUSING, "wrong", at(1)).is_some());
+        assert!(said.say(FAILING, "down", at(1)).is_none());
     }
 }

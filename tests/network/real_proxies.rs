@@ -1,4 +1,4 @@
-//! Proxies as people run them: `tinyproxy` and `squid`, where they are installed.
+//! A proxy as people run it, `tinyproxy`, where it is installed.
 
 use crate::authority::Authority;
 use crate::front::Front;

@@ -4,7 +4,8 @@ use crate::support::chunk;
 use crate::support::output::{Ledger, PATIENCE, flush_all, instance, load};
 use crate::support::tempdir::TempDir;
 use flb_sentry::host::Level;
-use flb_sentry::receive::{Options, Receiver};
+use flb_sentry::receive::{Options, Receiver, Script};
+use serde_json::json;
 
 /// Each kind of trouble is told once, although it was over in between, and so is each recovery.
 pub fn told_once() {
@@ -36,4 +37,35 @@ pub fn told_once() {
     }
     let troubled = |level: &Level| *level <= Level::Warn;
     assert!(lines.iter().filter(|(level, _)| troubled(level)).count() <= 3, "{lines:#?}");
+}
+
+/// A server with many projects is away once, and back once.
+pub fn one_outage_of_many_projects() {
+    const PROJECTS: u64 = 20;
+    let faults = "forever:503".parse().expect("expected faults");
+    let receiver = Receiver::start(Options { faults, ..Options::default() }).expect("expected a receiver");
+    let dir = TempDir::new("outage").expect("expected a directory");
+    let path = |name: &str| dir.path().join(name).to_str().expect("expected a plain path").to_owned();
+    let (spool, dsns) = (path("spool"), path("dsn"));
+    std::fs::create_dir(&dsns).expect("expected a directory");
+    let name = |n: u64| format!("ns-{n}");
+    for n in 0..PROJECTS {
+        std::fs::write(format!("{dsns}/{}", name(n)), receiver.dsn_for(100 + n)).expect("expected to write a file");
+    }
+    let instance = instance(&load(), &receiver.dsn(), &[("spool_path", &spool), ("dsn_dir", &dsns)]);
+    let record = |n: u64| json!({"message": "hello", "level": "info", "kubernetes": {"namespace_name": name(n), "pod_name": "web-0"}});
+    flush_all(&instance, "kube.app", [chunk::of(&(0..PROJECTS).map(record).collect::<Vec<_>>())]);
+    let asked = |seen: &flb_sentry::receive::Snapshot| {
+        let projects = seen.requests.iter().filter_map(|request| request.project);
+        projects.collect::<std::collections::BTreeSet<_>>().len() as u64 == PROJECTS
+    };
+    assert!(receiver.wait_until(PATIENCE, asked), "{:#?}", instance.log_lines());
+    receiver.script(Script::default());
+    let all = receiver.wait_until(PATIENCE, |seen| seen.totals.logs == PROJECTS);
+    assert!(all, "{:?} {:#?}", receiver.totals(), instance.log_lines());
+    let lines = instance.exit();
+    Ledger::read(&lines).assert_closed();
+    for words in ["cannot be reached (503", "accepts what is sent"] {
+        assert_eq!(lines.iter().filter(|(_, line)| line.contains(words)).count(), 1, "{words}: {lines:#?}");
+    }
 }

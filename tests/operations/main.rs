@@ -16,6 +16,7 @@ fn main() -> ExitCode {
     Suite::default()
         .needing(&registry, "every_series_is_there_from_the_start_adds_up_and_comes_to_rest", metrics::all)
         .test("a_server_that_comes_and_goes_is_told_once", flapping::told_once)
+        .test("an_outage_of_many_projects_is_told_once", flapping::one_outage_of_many_projects)
         .test("a_rotated_dsn_file_loses_and_doubles_nothing_with_spool", || rotation::under_load("spool"))
         .test("a_rotated_dsn_file_loses_and_doubles_nothing_with_ack", || rotation::under_load("ack"))
         .test("two_hundred_namespaces_keep_to_the_footprint", footprint::two_hundred_namespaces)

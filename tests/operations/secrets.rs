@@ -216,6 +216,11 @@ pub fn explaining() {
     secrets.assert_not_in("explain", &said);
     let said = run(dir.path(), &["explain", "-o", &format!("dsn={dsn}x"), file], None);
     secrets.assert_not_in("explain with a DSN that is wrong", &said);
+    for args in [["explain", "-o"], ["ship", "-o"], ["receive", "--forward"]] {
+        let said = run(dir.path(), &[args[0], args[1], &dsn.replace("/1", " 1")], None);
+        assert!(said.contains("expected"), "{said}");
+        secrets.assert_not_in("an argument that is wrong", &said);
+    }
     let forward = run(dir.path(), &["receive", "--listen", "127.0.0.1:0", "--forward", &dsn], Some("dsn http"));
     secrets.assert_not_in("receive --forward", &forward);
     // Records are not the plugin's secrets, but what they say about where to send must not reach the log.

@@ -14,6 +14,7 @@ mod pieces;
 mod reason;
 mod view;
 
+use crate::argument::Discreet;
 use crate::input::file::{Format, Input};
 use crate::ship::key_value;
 use crate::terminal::{in_colour, printable};
@@ -61,7 +62,7 @@ Exit codes:
 #[command(after_help = EXAMPLES)]
 pub struct Args {
     /// An option of the output, as in its `[OUTPUT]` section
-    #[arg(short = 'o', long = "option", value_name = "KEY=VALUE", value_parser = key_value)]
+    #[arg(short = 'o', long = "option", value_name = "KEY=VALUE", value_parser = Discreet(key_value))]
     options: Vec<(String, String)>,
 
     /// A view for people, which is the default on a terminal

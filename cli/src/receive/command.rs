@@ -3,6 +3,7 @@
 use super::forward::{Forwarder, Target};
 use super::print::{Format, line};
 use super::{GRAMMAR, Keep, Notice, Options, Receiver, Script, Totals};
+use crate::argument::Discreet;
 use crate::terminal::{in_colour, printable};
 use serde_json::json;
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -30,7 +31,7 @@ pub struct Args {
     #[arg(long, value_name = "KEY")]
     key: Option<String>,
     /// Hand accepted events on to this server (plain http)
-    #[arg(long, value_name = "DSN")]
+    #[arg(long, value_name = "DSN", value_parser = Discreet(str::parse::<Target>))]
     forward: Option<Target>,
     /// Script what goes wrong (repeatable; the grammar is in --help)
     #[arg(long = "fault", value_name = "SPEC")]

@@ -20,6 +20,7 @@ mod report;
 
 pub use crate::input::file::Format;
 
+use crate::argument::Discreet;
 use crate::host::{Generation, Level, Plugin, format_line};
 use crate::input::file::Input;
 use console::Console;
@@ -44,7 +45,7 @@ use std::time::{Duration, Instant};
 #[command(after_help = report::EXIT_CODES)]
 pub struct Args {
     /// An option of the output, as in its `[OUTPUT]` section; without `dsn` the environment's SENTRY_DSN counts
-    #[arg(short = 'o', long = "option", value_name = "KEY=VALUE", value_parser = key_value)]
+    #[arg(short = 'o', long = "option", value_name = "KEY=VALUE", value_parser = Discreet(key_value))]
     options: Vec<(String, String)>,
 
     /// The plugin file [default: beside this program, then ../lib]
