@@ -93,6 +93,20 @@ impl Client {
         self.agent.clone().shutdown();
     }
 
+    /// Asks a destination whether it is there: a browser's preflight, which every Sentry answers, which costs no quota and
+    /// shows no key. Says nothing about key and project.
+    ///
+    /// # Errors
+    /// What went wrong on the way, for people.
+    pub fn probe(&self, dsn: &Dsn, longest: Duration) -> Result<u16, String> {
+        let request = self.agent.options(dsn.envelope_url()).header("User-Agent", &*self.user_agent);
+        let request = request.header("Access-Control-Request-Method", "POST");
+        let response = request.config().timeout_global(Some(longest)).build().call();
+        let code = response.map_err(|error| describe(&error))?.status().as_u16();
+        // What a proxy or a balancer says of a server that it does not reach, or of itself.
+        if code == 407 || code >= 500 { Err(code.to_string()) } else { Ok(code) }
+    }
+
     /// Posts an envelope. `wall` is the time since 1970, for `Retry-After` dates.
     #[must_use]
     pub fn post(&self, dsn: &Dsn, encoding: Compress, envelope: &[u8], buffer: &mut Vec<u8>, wall: Duration) -> Sent {
