@@ -2,8 +2,10 @@
 //! that is not ours, every well-known attribute is held against Sentry's conventions.
 //!
 //! The corpus: chunks that a real Fluent Bit handed over, the sample containers, and every golden stack trace, whole and
-//! line by line.
+//! line by line; and records that nobody would write but an attacker, or a fuzzer.
 
+#[path = "oracle/hostile.rs"]
+mod hostile;
 mod support;
 
 use flb_sentry::receive::{Options, Receiver};
@@ -42,50 +44,77 @@ struct Corpus {
     envelopes: Vec<Vec<u8>>,
 }
 
-/// Ships everything to a strict receiver.
+/// Everything there is.
 fn corpus() -> Corpus {
     let directory = TempDir::new("oracle").expect("a directory");
     let samples = samples::fresh(directory.path()).expect("the samples");
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut files = samples.files.clone();
     files.extend(in_directory(&root.join("tests/data/chunks"), "msgpack"));
-    let (whole, lines) = goldens(root, directory.path());
-    files.extend([whole, lines]);
+    files.extend(goldens(root, directory.path(), &time_of(&samples.files[0])));
+    let mut corpus = ship(&OPTIONS, Some(&samples.kube_meta), &files);
+    corpus.incidents = samples.incidents;
+    for (number, options) in hostile::OPTIONS.iter().enumerate() {
+        let more = ship(options, None, &hostile::files(directory.path(), number == 0));
+        assert!(more.events.len() > 1_000 && more.logs.len() > 1_000, "{} hostile events", more.events.len());
+        corpus.events.extend(more.events);
+        corpus.logs.extend(more.logs);
+        corpus.envelopes.extend(more.envelopes);
+    }
+    corpus
+}
+
+/// Ships files to a strict receiver.
+fn ship(options: &[&str], kube_meta: Option<&PathBuf>, files: &[PathBuf]) -> Corpus {
     let receiver = Receiver::start(Options::default()).expect("a receiver");
     let mut ship = Command::new(support::companion());
     ship.args(["ship", "--json", "-o", &format!("dsn={}", receiver.dsn())]);
-    for option in OPTIONS {
+    for option in options {
         ship.args(["-o", option]);
     }
-    ship.arg("--kube-meta").arg(&samples.kube_meta).args(&files).env_remove("SENTRY_DSN");
-    let output = ship.output().expect("the companion runs");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    if let Some(kube_meta) = kube_meta {
+        ship.arg("--kube-meta").arg(kube_meta);
+    }
+    let output = ship.args(files).env_remove("SENTRY_DSN").output().expect("the companion runs");
+    assert!(
+        output.status.success(),
+        "{}{}",
+        String::from_utf8_lossy(&output.stderr),
+        String::from_utf8_lossy(&output.stdout)
+    );
     assert_eq!(receiver.problems(), Vec::<String>::new());
     Corpus {
-        incidents: samples.incidents,
+        incidents: Vec::new(),
         events: receiver.events().iter().map(|event| event.payload.clone()).collect(),
         logs: receiver.logs().iter().map(|log| log.payload.clone()).collect(),
         envelopes: receiver.requests().iter().map(|request| request.body.clone()).collect(),
     }
 }
 
-/// Every golden trace as one record, and as a record per line.
-fn goldens(root: &Path, directory: &Path) -> (PathBuf, PathBuf) {
-    let (mut whole, mut lines) = (String::new(), String::new());
+/// When the last line of a container's log was written, as its runtime says it.
+fn time_of(log: &Path) -> String {
+    let text = fs::read_to_string(log).expect("a sample");
+    text.lines().last().and_then(|line| line.split(' ').next()).expect("a line with its time").to_owned()
+}
+
+/// Every golden trace as one record, as a record per line, and line by line as a container runtime would write it.
+fn goldens(root: &Path, directory: &Path, time: &str) -> [PathBuf; 3] {
+    let (mut whole, mut lines, mut cri) = (String::new(), String::new(), String::new());
     for language in fs::read_dir(root.join("tests/traces")).expect("the goldens").flatten() {
         for file in in_directory(&language.path(), "txt") {
             let text = fs::read_to_string(file).expect("a golden");
             whole += &format!("{}\n", json!({ "log": text, "level": "error" }));
-            for line in text.lines() {
+            for line in text.lines().chain(["done"]) {
                 lines += &format!("{}\n", json!({ "log": line }));
+                cri += &format!("{time} stderr F {line}\n");
             }
-            lines += "{\"log\":\"done\"}\n";
         }
     }
-    let paths = (directory.join("whole.jsonl"), directory.join("lines.jsonl"));
-    fs::write(&paths.0, whole).expect("a file");
-    fs::write(&paths.1, lines).expect("a file");
-    paths
+    [("whole.jsonl", whole), ("lines.jsonl", lines), ("cri.log", cri)].map(|(name, text)| {
+        let path = directory.join(name);
+        fs::write(&path, text).expect("a file");
+        path
+    })
 }
 
 fn in_directory(directory: &Path, extension: &str) -> Vec<PathBuf> {
@@ -143,10 +172,16 @@ fn outermost(event: &Value) -> Option<String> {
 
 fn are_clean(events: &[Value]) {
     let relay = Relay::start().expect("Relay's normaliser");
-    for event in events {
-        let verdict = relay.check(event);
-        assert!(verdict.is_clean(), "{verdict}\n{event:#}");
-    }
+    let verdicts = events.iter().map(|event| (event, relay.check(event))).filter(|(_, verdict)| !verdict.is_clean());
+    let problems: Vec<_> =
+        verdicts.map(|(event, verdict)| format!("{verdict:.400}\n{:.1500}", event.to_string())).collect();
+    assert!(
+        problems.is_empty(),
+        "{} of {} events:\n{}",
+        problems.len(),
+        events.len(),
+        problems[..problems.len().min(12)].join("\n")
+    );
 }
 
 fn are_read_by_sentry_types(envelopes: &[Vec<u8>]) {
@@ -180,7 +215,7 @@ fn follow_conventions(logs: &[Value]) {
     let ours = |problem: &&String| {
         ["sentry.", "k8s.", "container.", "server.", "logger.", "log.", "user."]
             .iter()
-            .any(|name| problem.contains(name))
+            .any(|name| problem.starts_with(name))
     };
     assert_eq!(problems.iter().filter(ours).collect::<Vec<_>>(), Vec::<&String>::new());
 }

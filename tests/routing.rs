@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::process::ExitCode;
+use std::time::Instant;
 use support::output::{Ledger, PATIENCE, flush_all, instance, load, options};
 use support::suite::Suite;
 use support::tempdir::TempDir;
@@ -224,8 +225,9 @@ fn one_in_trouble_costs_the_others_nothing(delivery: &'static str, trouble: Trou
     let options = [("exit_timeout", "200ms"), ("ack_timeout", "5s"), ("batch_max_items", "100")];
     let instance = setting.start(&default(&receiver), &options);
     let of_the_dead = |from: u64| chunk_of(&name(DEAD - 1_000), from..from + 10);
-    let mut waiting = Vec::new();
-    let mut flushed = 0;
+    let (mut waiting, mut flushed) = (Vec::new(), 0);
+    // Fifty flushes that each wait for the dead as long as they may take four times as long.
+    let deadline = Instant::now() + 2 * PATIENCE;
     for n in (0..NAMESPACES).filter(|n| 1_000 + n != DEAD) {
         if n.is_multiple_of(4) {
             let chunk = of_the_dead(100_000 + n * 10);
@@ -237,6 +239,7 @@ fn one_in_trouble_costs_the_others_nothing(delivery: &'static str, trouble: Trou
         }
         let verdict = instance.flush(TAG, &chunk_of(&name(n), n * 10..n * 10 + 10));
         assert_eq!(verdict, Verdict::Ok, "{}: {:#?}", name(n), instance.log_lines());
+        assert!(Instant::now() < deadline, "the host is held up: {:#?}", instance.log_lines());
     }
     assert_eq!(waiting.is_empty(), delivery != "ack", "what waits for the dead stays with the host only in ack");
     let others: Vec<_> =
@@ -302,7 +305,7 @@ fn a_key_put_right_delivers_what_waited(delivery: &'static str) {
     let receiver = Receiver::start(options).expect("expected a receiver");
     let setting = Setting::new(delivery);
     setting.file("shop", &receiver.dsn_for(7).replace(OTHER_KEY, KEY));
-    let instance = setting.start(&default(&receiver), &[("retry_max", "60s"), ("retry_base", "60s")]);
+    let instance = setting.start(&default(&receiver), &[("retry_max", "600s"), ("retry_base", "600s")]);
     let chunks: Vec<_> = (0..10).map(|n| chunk_of("shop", n * 10..n * 10 + 10)).collect();
     let verdicts: Vec<_> = chunks.iter().map(|chunk| instance.flush(TAG, chunk)).collect();
     let ok = if delivery == "ack" { Verdict::Retry } else { Verdict::Ok };
@@ -410,6 +413,34 @@ fn a_spool_is_replayed_around_a_dead_destination() {
     assert_eq!((ledger.get("log.accepted"), ledger.get("log.pending")), (40, 20), "{ledger:?}");
 }
 
+/// A dead destination fills the spool until it has to give way: the others' chunks are never refused for it.
+fn in_the_spool_the_dead_give_way() {
+    let receiver = receive("forever:project=7:503");
+    let setting = Setting::new("spool");
+    setting.file("dead", &receiver.dsn_for(7));
+    let options = [("spool_max_size", "400K"), ("exit_timeout", "200ms")];
+    let instance = setting.start(&default(&receiver), &options);
+    let (mut n, mut dead) = (0, 0);
+    let gave_way = wait::until_true(PATIENCE, || {
+        if n < 2_000 {
+            // What is refused stays with the host, and is no more than a chunk.
+            if instance.flush(TAG, &chunk_of("dead", 100_000 + dead..100_040 + dead)) == Verdict::Ok {
+                dead += 40;
+            }
+        }
+        flush_all(&instance, TAG, [chunk_of("other", n..n + 10)]);
+        n += 10;
+        said(&instance, "the spool is three quarters full")
+    });
+    assert!(gave_way, "{dead} {:#?}", instance.log_lines());
+    flush_all(&instance, TAG, [chunk_of("other", n..n + 10)]);
+    assert_arrived(&receiver, &instance, &[(DEFAULT, 0..n + 10)]);
+    let ledger = Ledger::read(&instance.exit());
+    ledger.assert_closed();
+    assert!(ledger.get("log.overflow") > 0, "{ledger:?}");
+    assert_eq!(ledger.get("log.overflow") + ledger.get("log.pending"), dead, "{ledger:?}");
+}
+
 /// A promise, put to one delivery.
 type Promise = fn(&'static str);
 
@@ -442,6 +473,7 @@ fn main() -> ExitCode {
     }
     suite
         .test("in_memory_the_dead_keep_to_their_share", in_memory_the_dead_keep_to_their_share)
+        .test("in_the_spool_the_dead_give_way", in_the_spool_the_dead_give_way)
         .test("each_destination_has_its_own_event_rate", each_destination_has_its_own_event_rate)
         .test("a_spool_is_replayed_around_a_dead_destination", a_spool_is_replayed_around_a_dead_destination)
         .run()

@@ -73,6 +73,8 @@ pub struct Destination<T> {
     replaying: usize,
     last: Category,
     failures: u32,
+    /// When it first failed since it last accepted something.
+    failing_since: Duration,
     retry_at: Duration,
     limited: [Option<Hold>; 2],
     wrong_since: Option<Duration>,
@@ -123,6 +125,7 @@ impl<T> Destination<T> {
             replaying: 0,
             last: Category::Log,
             failures: 0,
+            failing_since: Duration::ZERO,
             retry_at: Duration::ZERO,
             limited: [None; 2],
             wrong_since: None,
@@ -178,10 +181,20 @@ impl<T> Destination<T> {
         self.is_troubled() || unknown || self.is_silent(now) || self.hold(category, now).is_some()
     }
 
-    /// Whether it has accepted something within `lately`.
+    /// Since when what is queued has had to wait, if it has.
     #[must_use]
-    pub fn is_alive(&self, now: Duration, lately: Duration) -> bool {
-        !self.is_troubled() && self.accepted_at.is_some_and(|at| now <= at + lately)
+    pub fn in_trouble_since(&self, category: Category, now: Duration) -> Option<Duration> {
+        match () {
+            () if self.is_troubled() => Some(self.failing_since),
+            () if self.is_silent(now) => Some(self.heard_at),
+            () => self.hold(category, now).map(|hold| hold.since),
+        }
+    }
+
+    /// Whether it has accepted something after `since`, and is in no trouble.
+    #[must_use]
+    pub fn has_accepted_after(&self, since: Duration) -> bool {
+        !self.is_troubled() && self.accepted_at.is_some_and(|at| at > since)
     }
 
     fn is_troubled(&self) -> bool {
@@ -413,6 +426,9 @@ impl<T> Destination<T> {
 
     /// Exponential, with full jitter: many nodes that lost the same server must not come back together.
     fn back_off(&mut self, now: Duration, chance: f64) {
+        if self.failures == 0 {
+            self.failing_since = now;
+        }
         let ceiling = self.policy.retry_base.saturating_mul(1 << self.failures.min(16)).min(self.policy.retry_max);
         self.failures = self.failures.saturating_add(1);
         self.retry_at = now + ceiling.mul_f64(chance.clamp(0.0, 1.0)).max(MIN_BACKOFF);

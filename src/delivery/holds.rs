@@ -14,6 +14,9 @@ pub(crate) struct Waits {
     pub(crate) holds: [Option<Hold>; 2],
     /// It cannot be reached, and others can: its items wait elsewhere than in memory, for as long as it takes.
     pub(crate) aside: Option<Duration>,
+    /// By category: others have accepted something since its trouble began, so the trouble is its own. Where room gets
+    /// scarce its items go first.
+    pub(crate) alone: [bool; 2],
 }
 
 /// What becomes of a record now.
@@ -32,6 +35,13 @@ impl Waits {
     #[must_use]
     pub(crate) fn is_none(&self) -> bool {
         *self == Self::default()
+    }
+
+    /// How a record ends that gives way to those of other destinations, if it has to.
+    #[must_use]
+    pub(crate) fn gives_way(&self, category: Category) -> Option<Outcome> {
+        let outcome = self.holds[category as usize].map_or(Outcome::Overflow, |hold| hold.outcome);
+        self.alone[category as usize].then_some(outcome)
     }
 
     /// What becomes of a record that was taken at `taken` and may wait for `longest`.
@@ -75,12 +85,14 @@ mod tests {
     #[test]
     fn a_hold_is_given_up_and_an_outage_is_not() {
         let hold = Hold { until: SECOND * 60, since: SECOND * 10, outcome: Outcome::RateLimited };
-        let held = Waits { holds: [None, Some(hold)], aside: None };
+        let held = Waits { holds: [None, Some(hold)], alone: [false, true], ..Waits::default() };
         let fate = |waits: &Waits, category, now| waits.fate(category, SECOND * 5, SECOND * 20, now);
         assert_eq!(fate(&held, Category::Event, SECOND * 11), Fate::Go);
         assert_eq!(fate(&held, Category::Log, SECOND * 11), Fate::Wait(SECOND * 30));
         assert_eq!(fate(&held, Category::Log, SECOND * 30), Fate::End(Outcome::RateLimited));
         assert_eq!(fate(&held, Category::Log, SECOND * 60), Fate::Go);
+        assert_eq!(held.gives_way(Category::Log), Some(Outcome::RateLimited));
+        assert_eq!(held.gives_way(Category::Event), None);
         let away = Waits { aside: Some(SECOND * 500), ..Waits::default() };
         assert_eq!(fate(&away, Category::Event, SECOND * 400), Fate::Wait(SECOND * 500));
     }

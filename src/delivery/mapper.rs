@@ -25,6 +25,9 @@ const IDLE: Duration = Duration::from_millis(250);
 /// When a record whose destination is not known yet is worth looking at again: sources are read as often.
 const SOURCE_INTERVAL: Duration = Duration::from_secs(5);
 
+const GIVES_WAY: &str = "the spool is three quarters full: records that wait for destinations in trouble are given up so \
+                         that the others go on; mend those destinations, or raise spool_max_size";
+
 struct Worker<'s> {
     shared: &'s Shared,
     records: Mapper,
@@ -242,13 +245,17 @@ struct Intake<'i> {
     /// The destination asked about last, and how it stood when this chunk was begun.
     destination: u32,
     waits: Waits,
+    /// Whether there is so little room on disk that some records have to give way.
+    scarce: bool,
+    told: bool,
 }
 
 impl<'i> Intake<'i> {
     fn new(shared: &'i Shared, ticket: &'i Arc<Ticket>, logs: &'i mut Gatherer<Ticket>, replay: bool) -> Self {
         let (again, now) = (ticket.is_read_again(), shared.now().steady);
         let (destination, waits) = (LATER, Waits::default());
-        Self { shared, ticket, logs, event: None, replay, again, now, destination, waits }
+        let scarce = matches!(ticket.home, Home::Spool(_)) && shared.is_spool_scarce();
+        Self { shared, ticket, logs, event: None, replay, again, now, destination, waits, scarce, told: false }
     }
 
     fn fate(&mut self, category: Category, destination: u32) -> Fate {
@@ -260,7 +267,16 @@ impl<'i> Intake<'i> {
         if destination != self.destination {
             (self.destination, self.waits) = (destination, self.shared.holds.get(destination));
         }
-        self.waits.fate(category, self.ticket.taken, longest, self.now)
+        let fate = self.waits.fate(category, self.ticket.taken, longest, self.now);
+        match self.waits.gives_way(category).filter(|_| self.scarce && matches!(fate, Fate::Wait(_))) {
+            Some(outcome) => {
+                if !std::mem::replace(&mut self.told, true) {
+                    self.shared.say(Severity::Error, "spool share", GIVES_WAY.to_owned());
+                }
+                Fate::End(outcome)
+            }
+            None => fate,
+        }
     }
 
     fn is_in_memory(&self) -> bool {

@@ -321,6 +321,11 @@ impl Shared {
         used == 0 || used + length as u64 <= self.settings.queue_max_size
     }
 
+    /// Whether the spool is so full that what waits for a destination in trouble has to give way.
+    fn is_spool_scarce(&self) -> bool {
+        lock(&self.spool_bytes).load(Relaxed) > self.settings.spool_max_size / 4 * 3
+    }
+
     fn past_deadline(&self) -> bool {
         self.closing.load(Relaxed) && self.now().steady.as_millis() as u64 >= self.deadline.load(Relaxed)
     }

@@ -302,6 +302,9 @@ impl Pump {
         if now >= self.last_source + SOURCE_INTERVAL {
             self.last_source = now;
             self.read_sources(now);
+            if self.shared.is_spool_scarce() && self.schedule.is_any_alone(now) {
+                lock(&self.shared.backlog).hurry(now);
+            }
             self.shared.registry.sweep();
         }
         self.publish();
@@ -385,7 +388,6 @@ impl Pump {
         if *changes == Changes::default() {
             return;
         }
-        lock(&self.shared.backlog).hurry(now);
         for number in &changes.renewed {
             self.schedule.renew(*number);
             self.place(*number);
@@ -395,6 +397,7 @@ impl Pump {
             let steps = self.schedule.redirect(*from, *to, now);
             self.steps(steps);
         }
+        lock(&self.shared.backlog).hurry(now);
     }
 
     fn chose(&mut self, mode: Mode) {

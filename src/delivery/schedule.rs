@@ -14,8 +14,9 @@ use std::time::Duration;
 /// The names of the states, in the order of [`Schedule::states`].
 pub const STATES: [&str; 4] = ["ok", "limited", "unreachable", "misconfigured"];
 
-/// Another destination that accepted something within this time is alive: only then is anything given up for its sake.
-const LATELY: Duration = Duration::from_secs(10);
+/// A destination whose trouble began this long before another accepted something is in trouble alone. When a server goes,
+/// its projects do not all learn of it at the same moment.
+const TOGETHER: Duration = Duration::from_secs(10);
 
 /// Every destination that has had something to send.
 #[derive(Debug)]
@@ -172,15 +173,28 @@ impl<T> Schedule<T> {
         self.member(number).cut(category, ours.saturating_sub(excess), now)
     }
 
+    /// Whether others have accepted something since a destination's trouble began.
+    fn is_alone(&self, number: u32, category: Category, now: Duration) -> bool {
+        let since = self.members.get(&number).and_then(|member| member.in_trouble_since(category, now));
+        let accepted = |since| self.members.values().any(|member| member.has_accepted_after(since + TOGETHER));
+        since.is_some_and(accepted)
+    }
+
+    /// Whether some destination is in trouble alone.
+    #[must_use]
+    pub fn is_any_alone(&self, now: Duration) -> bool {
+        let alone = |number| Category::ALL.iter().any(|category| self.is_alone(number, *category, now));
+        self.policy.crowd && self.members.keys().any(|number| alone(*number))
+    }
+
     /// Whether another destination is, for all that is known, not in the same trouble. When a host is gone, all its
     /// destinations are: those that have had nothing to send do not know yet.
     fn others_would_profit(&self, number: u32, category: Category, now: Duration) -> bool {
         let held = self.members.get(&number).is_some_and(|member| member.hold(category, now).is_some());
         let elsewhere = |other: &u32| self.hosts.get(other) != self.hosts.get(&number);
-        let alive = |other: &u32| self.members.get(other).is_some_and(|member| member.is_alive(now, LATELY));
         let troubled = |other: &u32| self.members.get(other).is_some_and(|member| member.is_in_trouble(category, now));
         let mut others = self.hosts.keys().filter(|other| **other != number);
-        others.any(|other| alive(other) || (held || elsewhere(other)) && !troubled(other))
+        self.is_alone(number, category, now) || others.any(|other| (held || elsewhere(other)) && !troubled(other))
     }
 
     /// Empties the lanes that wait, where their items can wait elsewhere; gives up what has waited too long.
@@ -213,7 +227,12 @@ impl<T> Schedule<T> {
     pub(crate) fn waits(&self, number: u32, now: Duration) -> Waits {
         let Some(member) = self.members.get(&number) else { return Waits::default() };
         let hold = |category| -> Option<Hold> { member.hold(category, now) };
-        Waits { holds: [hold(Category::Event), hold(Category::Log)], aside: member.aside(now) }
+        let alone = |category| self.policy.crowd && self.is_alone(number, category, now);
+        Waits {
+            holds: [hold(Category::Event), hold(Category::Log)],
+            aside: member.aside(now),
+            alone: [alone(Category::Event), alone(Category::Log)],
+        }
     }
 
     /// How many of these destinations are in each state of [`STATES`]; one that has had nothing to send is `ok`.
@@ -469,7 +488,15 @@ mod tests {
             assert!(schedule.push(batch(0, Category::Log, 500), NOW).is_empty(), "all are dead: nothing is given up");
         }
         answer(&mut schedule, 1, Answer::Accepted);
-        let steps = schedule.release_held(NOW);
+        assert!(schedule.release_held(NOW).is_empty(), "a last acceptance before the outage says nothing");
+        push(&mut schedule, log(1));
+        let later = NOW + SECOND * 11;
+        while let Some((batch, _)) = schedule.next(later) {
+            let reply = reply(if batch.destination == 1 { Answer::Accepted } else { Answer::Failed });
+            schedule.done(batch, &reply, later, 1.0);
+        }
+        assert_eq!((schedule.waits(0, later).alone, schedule.waits(1, later).alone), ([true; 2], [false; 2]));
+        let steps = schedule.release_held(later);
         assert!(matches!(&steps[..], [Step::Settle(batch, Outcome::Overflow)] if batch.bytes() == 500), "{steps:?}");
         assert!(matches!(&schedule.push(batch(0, Category::Log, 500), NOW)[..], [Step::Settle(_, Outcome::Overflow)]));
         assert!(schedule.push(batch(0, Category::Event, 500), NOW).is_empty(), "events have a share of their own");

@@ -80,6 +80,8 @@ struct Known {
     target: Arc<Target>,
     /// Since when no source leads to it.
     unused: Option<Duration>,
+    /// What waited for it has gone to another, and so would what came later: no source leads here again.
+    moved: bool,
 }
 
 #[derive(Debug)]
@@ -253,6 +255,7 @@ impl State {
         let ours_alone = sources(old) <= 1;
         if let Some(other) = self.find(&dsn) {
             if ours_alone {
+                self.known.entry(old).and_modify(|known| known.moved = true);
                 changes.moved.push((old, other));
             }
             return other;
@@ -260,14 +263,13 @@ impl State {
         if !ours_alone {
             return self.make(dsn);
         }
-        let identity = identity::destination(&dsn.identity());
-        self.known.insert(old, Known { target: Arc::new(Target { dsn, identity }), unused: None });
+        self.known.insert(old, Known::new(dsn));
         changes.renewed.push(old);
         old
     }
 
     fn find(&self, dsn: &Dsn) -> Option<u32> {
-        self.known.iter().find(|(_, known)| known.target.dsn == *dsn).map(|(number, _)| *number)
+        self.known.iter().find(|(_, known)| !known.moved && known.target.dsn == *dsn).map(|(number, _)| *number)
     }
 
     fn find_or_make(&mut self, dsn: Dsn) -> u32 {
@@ -277,9 +279,15 @@ impl State {
     fn make(&mut self, dsn: Dsn) -> u32 {
         let number = self.next;
         self.next += 1;
-        let identity = identity::destination(&dsn.identity());
-        self.known.insert(number, Known { target: Arc::new(Target { dsn, identity }), unused: None });
+        self.known.insert(number, Known::new(dsn));
         number
+    }
+}
+
+impl Known {
+    fn new(dsn: Dsn) -> Self {
+        let identity = identity::destination(&dsn.identity());
+        Self { target: Arc::new(Target { dsn, identity }), unused: None, moved: false }
     }
 }
 
@@ -394,6 +402,13 @@ mod tests {
         let changes = targets.set_namespaces(listing(&[("a", Some(dsn('l', 2))), ("b", Some(dsn('l', 2)))]));
         assert_eq!((changes.moved, changes.renewed), (vec![(0, 1)], vec![]));
         assert_eq!(targets.route("a", None, NOW).0, targets.route("b", None, NOW).0);
+        // Nothing leads back to a destination whose queue has gone elsewhere.
+        let again = targets.set_namespaces(listing(&[
+            ("a", Some(dsn('l', 2))),
+            ("b", Some(dsn('l', 2))),
+            ("c", Some(dsn('k', 2))),
+        ]));
+        assert_eq!((again.moved, targets.route("c", None, NOW).0.map(|route| route.destination)), (vec![], Some(2)));
         targets.set_namespaces(listing(&[("a", Some(dsn('l', 2))), ("b", Some(dsn('m', 3)))]));
         assert_eq!((project(&targets, "a", None), project(&targets, "b", None)), (Some(2), Some(3)));
     }

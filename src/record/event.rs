@@ -152,23 +152,25 @@ fn write_as(
     json::seconds(event.key("timestamp"), view.time.micros());
     event.text("platform", about.trace.as_ref().map_or("other", |trace| trace.platform));
     event.text("level", view.level.event_name());
-    event.text_if("logger", view.logger.as_deref().map(logger).as_deref());
+    event.text_if("logger", view.logger.as_deref().map(|name| one_line(name, limit::LOGGER)).as_deref());
     if !about.line.trim().is_empty() {
         write_message(&mut event, about);
     }
+    let mut left_out = Vec::new();
     if let Some(trace) = &about.trace {
-        exception::write(&mut event, trace, if detail == Detail::Full { exception::FULL } else { exception::LEAN });
+        let room = if detail == Detail::Full { exception::FULL } else { exception::LEAN };
+        exception::write(&mut event, trace, room, &mut left_out);
     }
     event.text_if("environment", view.environment.as_deref());
     event.text_if("release", view.release.as_deref());
-    let server_name = view.server_name.as_deref().map(|name| limit::chars(name, limit::SERVER_NAME));
+    let server_name = view.server_name.as_deref().map(|name| one_line(name, limit::SERVER_NAME));
     event.text_if("server_name", server_name.as_deref());
     if let Some(id) = view.user_id.as_deref() {
         let mut user = Object::begin(event.key("user"));
         user.text("id", &limit::chars(id, limit::USER_ID));
         user.end();
     }
-    write_tags(&mut event, view, &settings.tags);
+    write_tags(&mut event, view, &settings.tags, &mut left_out);
     write_contexts(event.key("contexts"), view, server_name.as_deref());
     if let Some(parts) = fingerprint(view, settings, about) {
         let mut list = List::begin(event.key("fingerprint"));
@@ -179,7 +181,7 @@ fn write_as(
         write_crumbs(event.key("breadcrumbs"), &about.crumbs);
     }
     let mut extra = Vec::new();
-    write_extra(&mut extra, view, about, detail);
+    write_extra(&mut extra, view, about, detail, left_out);
     // Relay drops an empty object.
     if extra != b"{}" {
         event.key("extra").extend_from_slice(&extra);
@@ -202,11 +204,12 @@ pub(super) fn tell_others(closing: &mut Closing) {
     }
 }
 
-fn logger(name: &str) -> Cow<'_, str> {
-    if name.contains(['\n', '\r']) {
-        return Cow::Owned(limit::chars(&name.replace(['\n', '\r'], " "), limit::LOGGER).into_owned());
+/// A text as Relay takes it where it takes one line.
+fn one_line(text: &str, most: usize) -> Cow<'_, str> {
+    if text.contains(['\n', '\r']) {
+        return Cow::Owned(limit::chars(&text.replace(['\n', '\r'], " "), most).into_owned());
     }
-    limit::chars(name, limit::LOGGER)
+    limit::chars(text, most)
 }
 
 /// The line as it was, and its template, by which Sentry groups.
@@ -227,7 +230,12 @@ fn write_message(event: &mut Object<'_>, about: &Circumstances<'_>) {
 }
 
 /// The tags, if there are any: Relay drops an empty object.
-fn write_tags(event: &mut Object<'_>, view: &View<'_, '_>, fixed: &[(String, String)]) {
+fn write_tags(
+    event: &mut Object<'_>,
+    view: &View<'_, '_>,
+    fixed: &[(String, String)],
+    left_out: &mut Vec<&'static str>,
+) {
     let from_pod = view.pod.map(|pod| pod.tags.as_slice()).unwrap_or_default();
     let mut sound: Vec<(Cow<'_, str>, Cow<'_, str>)> = Vec::new();
     for (key, value) in fixed.iter().chain(from_pod).chain(&view.tags) {
@@ -237,6 +245,9 @@ fn write_tags(event: &mut Object<'_>, view: &View<'_, '_>, fixed: &[(String, Str
         if !key.is_empty() && sound.len() < MAX_TAGS && !sound.iter().any(|(known, _)| *known == key) {
             sound.push((key, value));
         }
+    }
+    if sound.len() == MAX_TAGS {
+        left_out.push("tags");
     }
     if !sound.is_empty() {
         let mut tags = Object::begin(event.key("tags"));
@@ -284,7 +295,8 @@ fn fingerprint(view: &View<'_, '_>, settings: &Mapping, about: &Circumstances<'_
             }
             view.fields.candidates(Role::Fingerprint(place as u8)).find_map(|found| scalar(found.value))
         });
-        return Some(parts.collect());
+        // Relay drops an empty list.
+        return Some(parts.collect::<Vec<_>>()).filter(|parts| !parts.is_empty());
     }
     if about.trace.is_some() {
         return None;
@@ -303,7 +315,7 @@ fn write_crumbs(out: &mut Vec<u8>, crumbs: &[Crumb]) {
     let mut values = List::begin(breadcrumbs.key("values"));
     for crumb in crumbs {
         let mut value = Object::begin(values.element());
-        json::seconds(value.key("timestamp"), crumb.time.micros());
+        json::seconds(value.key("timestamp"), crumb.time.micros().min(limit::LAST_MICROS));
         value.text("category", "log");
         value.text("level", crumb.level.event_name());
         value.text("message", &crumb.text);
@@ -317,7 +329,13 @@ fn write_crumbs(out: &mut Vec<u8>, crumbs: &[Crumb]) {
 const OWN_EXTRA: [&[u8]; 6] = [b"stream", b"original_time", b"held_back", b"line", b"details", b"_cut"];
 
 /// What nothing else has taken.
-fn write_extra(out: &mut Vec<u8>, view: &View<'_, '_>, about: &Circumstances<'_>, detail: Detail) {
+fn write_extra(
+    out: &mut Vec<u8>,
+    view: &View<'_, '_>,
+    about: &Circumstances<'_>,
+    detail: Detail,
+    mut left_out: Vec<&'static str>,
+) {
     let mut extra = Object::begin(out);
     if let Some(stream) = view.io_stream {
         json::string(extra.key("stream"), stream);
@@ -326,10 +344,23 @@ fn write_extra(out: &mut Vec<u8>, view: &View<'_, '_>, about: &Circumstances<'_>
     if about.held_back > 0 {
         json::integer(extra.key("held_back"), about.held_back);
     }
-    if detail == Detail::Lean {
-        extra.text("_cut", "too large for Sentry: sent without breadcrumbs and fields");
-        return extra.end();
+    if detail == Detail::Full {
+        write_rest(&mut extra, view, about, &mut left_out);
+    } else {
+        left_out.extend(["breadcrumbs", "fields"]);
     }
+    if !left_out.is_empty() {
+        extra.text("_cut", &format!("more than Sentry takes, left out: {}", left_out.join(", ")));
+    }
+    extra.end();
+}
+
+fn write_rest(
+    extra: &mut Object<'_>,
+    view: &View<'_, '_>,
+    about: &Circumstances<'_>,
+    left_out: &mut Vec<&'static str>,
+) {
     if about.title.len() < about.line.trim().len() {
         extra.text("line", &limit::chars(about.line.trim(), limit::MESSAGE));
     }
@@ -337,11 +368,13 @@ fn write_extra(out: &mut Vec<u8>, view: &View<'_, '_>, about: &Circumstances<'_>
     if !details.is_empty() {
         extra.text("details", &limit::chars(&details.join("\n"), limit::MESSAGE));
     }
-    write_fields(&mut extra, view);
-    extra.end();
+    if !write_fields(extra, view) {
+        left_out.push("fields");
+    }
 }
 
-fn write_fields(extra: &mut Object<'_>, view: &View<'_, '_>) {
+/// Whether all fields had room.
+fn write_fields(extra: &mut Object<'_>, view: &View<'_, '_>) -> bool {
     let (mut value, mut scratch) = (Vec::new(), Vec::new());
     let mut left = limit::EXTRA_TOTAL;
     for field in view.fields.rest() {
@@ -350,12 +383,13 @@ fn write_fields(extra: &mut Object<'_>, view: &View<'_, '_>) {
         let key = json::key_text(field.key, &mut scratch);
         let size = value.len() + key.len();
         if size > left {
-            return extra.text("_cut", "more fields than Sentry takes");
+            return false;
         }
         left -= size;
         let own = OWN_EXTRA.contains(&key).then(|| [b"record.", key].concat());
         extra.raw_key(own.as_deref().unwrap_or(key)).extend_from_slice(&value);
     }
+    true
 }
 
 /// One value, as it is when it fits and as cut JSON text when it does not. Sentry cuts below seven levels itself.

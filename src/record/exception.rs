@@ -26,9 +26,12 @@ pub(super) const FULL: Room = Room { bytes: 400_000, value: limit::MESSAGE };
 /// What is left of a trace that is too large.
 pub(super) const LEAN: Room = Room { bytes: 100_000, value: 500 };
 
-/// Writes the exceptions, and the threads printed with them.
-pub(super) fn write(event: &mut Object<'_>, trace: &Trace<'_>, room: Room) {
+/// Writes the exceptions, and the threads printed with them; says what had no room.
+pub(super) fn write(event: &mut Object<'_>, trace: &Trace<'_>, room: Room, left_out: &mut Vec<&'static str>) {
     let mut left = room.bytes;
+    if trace.exceptions.len() > MAX_EXCEPTIONS {
+        left_out.push("inner exceptions");
+    }
     let mut exception = Object::begin(event.key("exception"));
     let mut values = List::begin(exception.key("values"));
     // The outermost come last and say most.
@@ -40,13 +43,26 @@ pub(super) fn write(event: &mut Object<'_>, trace: &Trace<'_>, room: Room) {
     }
     values.end();
     exception.end();
-    if trace.threads.is_empty() || left == 0 {
+    if left == 0 {
+        left_out.push("frames");
+    }
+    if !trace.threads.is_empty() {
+        write_threads(event, &trace.threads, left, left_out);
+    }
+}
+
+fn write_threads(event: &mut Object<'_>, all: &[Thread<'_>], mut left: usize, left_out: &mut Vec<&'static str>) {
+    if all.len() > MAX_THREADS || left == 0 {
+        left_out.push("threads");
+    }
+    if left == 0 {
         return;
     }
     let mut threads = Object::begin(event.key("threads"));
     let mut values = List::begin(threads.key("values"));
-    for thread in trace.threads.iter().take(MAX_THREADS) {
+    for thread in all.iter().take(MAX_THREADS) {
         if left == 0 {
+            left_out.push("threads");
             break;
         }
         let out = values.element();

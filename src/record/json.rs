@@ -280,15 +280,25 @@ fn last_places(map: Seq<'_>) -> HashMap<u64, usize> {
 /// Hash of a key as JSON has it.
 #[must_use]
 pub fn key_hash(key: Value<'_>) -> u64 {
-    xxh3_64(key_text(key, &mut Vec::new()))
+    xxh3_64(String::from_utf8_lossy(key_text(key, &mut Vec::new())).as_bytes())
 }
 
 /// Whether two keys are the same in JSON, where all keys are text.
 #[must_use]
 pub fn same_key(one: Value<'_>, other: Value<'_>) -> bool {
     match (one, other) {
-        (Value::Str(one), Value::Str(other)) => one == other,
-        _ => key_text(one, &mut Vec::new()) == key_text(other, &mut Vec::new()),
+        (Value::Str(one), Value::Str(other)) => same_text(one, other),
+        _ => same_text(key_text(one, &mut Vec::new()), key_text(other, &mut Vec::new())),
+    }
+}
+
+/// Whether two texts are the same once what is not UTF-8 is replaced. Where they part with ASCII they cannot be.
+fn same_text(one: &[u8], other: &[u8]) -> bool {
+    let parting = one.iter().zip(other).take_while(|(a, b)| a == b).count();
+    match (one.get(parting), other.get(parting)) {
+        (None, None) => true,
+        (a, b) if a.into_iter().chain(b).all(u8::is_ascii) => false,
+        _ => String::from_utf8_lossy(one) == String::from_utf8_lossy(other),
     }
 }
 
@@ -351,6 +361,22 @@ mod tests {
         assert_eq!(written(|out| signed(out, i64::MIN)), i64::MIN.to_string());
         assert_eq!(written(|out| integer(out, u64::MAX)), u64::MAX.to_string());
         assert_eq!(written(|out| seconds(out, 1_795_161_600_000_042)), "1795161600.000042");
+    }
+
+    #[test]
+    fn keys_that_read_the_same_once_replaced_are_the_same() {
+        let same = |one: &[u8], other: &[u8]| same_key(Value::Str(one), Value::Str(other));
+        for (one, other) in
+            [(&b"\xff"[..], &b"\xfe"[..]), (b"a\xe2b", b"a\xe2\x82b"), (b"k\xff", b"k\xe2\x82"), (b"a", b"a")]
+        {
+            assert!(same(one, other) && same(other, one), "{one:?} {other:?}");
+            assert_eq!(key_hash(Value::Str(one)), key_hash(Value::Str(other)), "{one:?} {other:?}");
+        }
+        for (one, other) in
+            [(&b"\xff"[..], &b"\xffa"[..]), (b"a", b"ab"), (b"a", b"b"), (b"\xc3\xa9", b"\xc3\xa8"), (b"", b"\xff")]
+        {
+            assert!(!same(one, other) && !same(other, one), "{one:?} {other:?}");
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! Of 1,500 bytes of an enriched record about 900 are this map, the same in line after line; comparing it with the last
 //! one costs a fraction of reading it. Layout: Fluent Bit's `plugins/filter_kubernetes/kube_meta.c`.
 
-use super::json::Object;
+use super::json::{self, Object};
 use super::limit;
 use super::log::Constant;
 use crate::chunk::msgpack::{Seq, Value};
@@ -41,6 +41,9 @@ pub(super) struct Pod {
 /// Annotation with which a pod raises its event level or turns events off; an application with an SDK of its own would
 /// report everything twice.
 const EVENT_LEVEL: &str = "k8s.sentry.io/event-level";
+
+/// Characters of one of its names in a log. Kubernetes itself takes 253 for names and 63 for labels; images may be longer.
+const LONGEST: usize = 1_000;
 
 /// The pods seen last.
 #[derive(Debug, Default)]
@@ -110,7 +113,7 @@ impl Pod {
         let mut context = Object::begin(&mut self.context);
         for (name, value) in &attributes {
             let Some(value) = value else { continue };
-            self.log_attributes.add(name, value);
+            self.log_attributes.add(name, &limit::chars(value, LONGEST));
             context.text(name, limit::chars(value, limit::CONTEXT_VALUE).as_ref());
             if name.starts_with("k8s.") {
                 self.tags.push(((*name).to_owned(), value.clone()));
@@ -133,9 +136,10 @@ impl Pod {
         context.end();
         for (key, value) in selected(labels, label_keys) {
             let name = format!("k8s.pod.label.{key}");
-            self.log_attributes.add(&name, &value);
+            self.log_attributes.add(&name, &limit::chars(&value, LONGEST));
             self.tags.push((name, value));
         }
+        self.log_attributes.end();
     }
 }
 
@@ -172,7 +176,7 @@ fn selected(labels: Seq<'_>, label_keys: &[String]) -> Vec<(String, String)> {
             None => key == pattern,
         })
     };
-    let texts = labels.pairs().filter_map(|(k, v)| Some((lossy(k)?, lossy(v)?)));
+    let texts = json::last_pairs(labels).filter_map(|(k, v)| Some((lossy(k)?, lossy(v)?)));
     texts.filter(|(key, value)| wanted(key) && !value.is_empty()).collect()
 }
 
@@ -224,8 +228,7 @@ fn release_of(image: &str) -> Option<String> {
     let image = image.split('@').next()?;
     let (name, tag) = image.rsplit('/').next()?.split_once(':')?;
     let sound = !tag.is_empty() && !tag.eq_ignore_ascii_case("latest") && !name.is_empty();
-    let release = format!("{name}@{tag}");
-    (sound && limit::release(&release).is_some()).then_some(release)
+    limit::release(&format!("{name}@{tag}")).filter(|_| sound).map(str::to_owned)
 }
 
 #[cfg(test)]
@@ -263,6 +266,7 @@ mod tests {
             release_of("registry.example.invalid:5000/shop/checkout:2.14.3").as_deref(),
             Some("checkout@2.14.3")
         );
+        assert_eq!(release_of("shop/checkout:2.14.3\n").as_deref(), Some("checkout@2.14.3"));
         for image in ["checkout", "r/checkout:latest", "r/checkout@sha256:abc", "localhost:5000/checkout", ""] {
             assert_eq!(release_of(image), None, "{image}");
         }

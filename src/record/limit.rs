@@ -16,8 +16,8 @@ pub const FUNCTION: usize = 512;
 pub const USER_ID: usize = 128;
 /// Characters of a logger's name.
 pub const LOGGER: usize = 64;
-/// Characters of a server's name.
-pub const SERVER_NAME: usize = 256;
+/// Characters of a server's name: Relay makes a tag of it.
+pub const SERVER_NAME: usize = TAG_VALUE;
 /// Bytes of one value under `extra`; Relay takes 16,384.
 pub const EXTRA_VALUE: usize = 15_000;
 /// Bytes of all values under `extra`; Relay takes 262,144.
@@ -40,6 +40,8 @@ pub const POD_ATTRIBUTES: usize = 50_000;
 pub const EVENT: usize = 1_000_000;
 /// Age in seconds beyond which a record is sent with the current time: Sentry keeps 30 days.
 pub const MAX_AGE_SECS: u64 = 29 * 86_400;
+/// The last second of the year 9999, in microseconds: Relay reads no time behind it, not even a breadcrumb's.
+pub const LAST_MICROS: u64 = 253_402_300_799_000_000;
 /// Seconds that a record may lie in the future.
 pub const MAX_AHEAD_SECS: u64 = 60;
 

@@ -19,6 +19,7 @@ const MAX_ATTRIBUTES: usize = 4_096;
 pub(super) struct Constant {
     json: Vec<u8>,
     names: Vec<u64>,
+    left_out: u64,
 }
 
 impl Constant {
@@ -38,10 +39,20 @@ impl Constant {
     /// Adds a text attribute, while there is room.
     pub(super) fn add(&mut self, name: &str, value: &str) {
         if self.json.len() + name.len() + value.len() > limit::POD_ATTRIBUTES {
+            self.left_out += 1;
             return;
         }
         attribute(&mut self.json, name.as_bytes(), Value::Str(value.as_bytes()));
         self.names.push(xxh3_64(name.as_bytes()));
+    }
+}
+
+impl Constant {
+    /// Says what had no room; nothing is added behind it.
+    pub(super) fn end(&mut self) {
+        if self.left_out > 0 {
+            attribute(&mut self.json, b"log.record.labels_left_out", Value::UInt(self.left_out));
+        }
     }
 }
 
@@ -180,8 +191,10 @@ impl Attributes<'_> {
 
     /// A field of the record. Names with a meaning at Sentry are not the record's to use.
     fn field(&mut self, name: &[u8], value: Value<'_>, has_pod: bool) {
-        let reserved =
-            name.starts_with(b"sentry.") || has_pod && (name.starts_with(b"k8s.") || name.starts_with(b"container."));
+        let ours = has_pod && (name.starts_with(b"k8s.") || name.starts_with(b"container."));
+        // Sentry knows it as text, and may drop another type.
+        let ill_typed = name == b"server.address" && value.text().is_none();
+        let reserved = name.starts_with(b"sentry.") || ours || ill_typed;
         if reserved {
             return self.flatten(&[b"record.", name].concat(), value, 0);
         }
@@ -239,7 +252,14 @@ fn attribute(out: &mut Vec<u8>, name: &[u8], value: Value<'_>) {
         }
         Value::Nil => json::string(out, b""),
         Value::Str(text) => marked(out, text, limit::ATTRIBUTE),
-        Value::Bin(bytes) | Value::Ext(_, bytes) => json::binary(out, limit::bytes(bytes, limit::ATTRIBUTE).0),
+        Value::Bin(bytes) | Value::Ext(_, bytes) if std::str::from_utf8(bytes).is_ok() => {
+            marked(out, bytes, limit::ATTRIBUTE);
+        }
+        Value::Bin(bytes) | Value::Ext(_, bytes) => {
+            let mut digits = Vec::new();
+            json::hex(&mut digits, bytes);
+            marked(out, &digits, limit::ATTRIBUTE);
+        }
         scalar => json::value(out, scalar),
     }
     out.extend_from_slice(b",\"type\":\"");

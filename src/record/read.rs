@@ -138,9 +138,9 @@ impl Reader {
 
 /// What a pod is said in its own way, and what is noise not at all.
 fn take_what_is_never_sent(fields: &mut Fields<'_>) {
-    for role in [Role::Kubernetes, Role::Noise] {
-        fields.take_all(role);
-    }
+    fields.take_all(Role::Noise);
+    // What is no map is no pod, and a field like any other.
+    let _ = fields.take(Role::Kubernetes, |found| found.value.map());
     if io_stream(fields).is_some() {
         // The runtime's own time of the line says what the record's time says.
         ["stream", "time"].iter().for_each(|name| fields.mark(name.as_bytes()));

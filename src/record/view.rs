@@ -226,8 +226,8 @@ fn text_of(value: Value<'_>) -> Option<Cow<'_, str>> {
 
 fn usable<'a>(value: Value<'a>, accept: fn(&str) -> Option<&str>) -> Option<Cow<'a, str>> {
     let text = text_of(value)?;
-    accept(&text)?;
-    Some(text)
+    let accepted = accept(&text)?.to_owned();
+    Some(if accepted == text { text } else { Cow::Owned(accepted) })
 }
 
 /// `tag_keys`: scalars as text.

@@ -386,6 +386,19 @@ fn times_that_sentry_does_not_keep_become_now() {
 }
 
 #[test]
+fn a_pod_with_a_thousand_labels_says_what_was_left_out() {
+    let mut body = in_pod("web-0", json!({"log": "ERROR x", "server_name": "a\nb"}));
+    let labels = body["kubernetes"]["labels"].as_object_mut().unwrap();
+    labels.extend((0..1_000).map(|n| (format!("app.kubernetes.io/label-{n}"), json!("x".repeat(60)))));
+    let mapped = Mapping::new(&[("server_name_key", "server_name")]).bodies(&[body]);
+    assert!(attribute(mapped.logs()[0], "log.record.labels_left_out").as_u64() > Some(100));
+    assert_eq!(mapped.events()[0]["extra"]["_cut"], "more than Sentry takes, left out: tags");
+    assert_eq!(mapped.events()[0]["server_name"], "a b");
+    let event = one_event(&[], json!({"log": "ERROR x", "kubernetes": "no map"}));
+    assert_eq!(event["extra"]["kubernetes"], "no map");
+}
+
+#[test]
 fn what_is_too_large_is_cut_and_says_so() {
     let large = "\u{e9}".repeat(5_000_000);
     let fields: serde_json::Map<_, _> = (0..3_000).map(|n| (format!("field-{n}"), json!("x".repeat(300)))).collect();
@@ -399,5 +412,5 @@ fn what_is_too_large_is_cut_and_says_so() {
     assert!(attribute(log, "log.record.attributes_left_out").as_u64() > Some(1_000));
     assert!(event["logentry"]["formatted"].as_str().unwrap().ends_with("..."));
     assert!(event["extra"]["a-large"].as_str().unwrap().ends_with(" bytes]"));
-    assert_eq!(event["extra"]["_cut"], "more fields than Sentry takes");
+    assert_eq!(event["extra"]["_cut"], "more than Sentry takes, left out: fields");
 }

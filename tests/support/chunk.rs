@@ -82,3 +82,11 @@ fn write(out: &mut Vec<u8>, value: &Value) {
         }
     }
 }
+
+/// One record of this time in seconds, in the oldest format: it alone can say a time behind the year 2106.
+pub fn at(seconds: u64, body: &Value) -> Vec<u8> {
+    let mut record = vec![0x92, 0xcf];
+    record.extend_from_slice(&seconds.to_be_bytes());
+    write(&mut record, body);
+    record
+}

@@ -3,6 +3,12 @@
 //! Works on an item's finished JSON: a quick look decides whether anything in it could need filtering, and only then is
 //! it read, cleaned and written again. So the usual line pays one pass over its bytes, and no field can be forgotten.
 
+mod patterns;
+
+use super::limit;
+use patterns::{
+    addresses, card_numbers, credentials_before, looks_like_address, private_keys, schemes, url_credentials,
+};
 use serde_json::{Map, Value};
 
 /// What stands in place of what was removed.
@@ -49,10 +55,51 @@ impl Rules {
             return;
         }
         let Ok(mut item) = serde_json::from_slice::<Value>(&out[start..]) else { return };
-        if self.value(&mut item, 0) {
+        if item.as_object_mut().is_some_and(|item| self.item(item)) {
+            cut_again(&mut item);
             out.truncate(start);
             // Writing to a Vec cannot fail.
             let _ = serde_json::to_writer(out, &item);
+        }
+    }
+
+    /// Cleans an item. Only below these names are keys that an application has chosen; all others are Sentry's, and say
+    /// nothing about what stands under them.
+    fn item(&self, item: &mut Map<String, Value>) -> bool {
+        let mut changed = false;
+        for (name, value) in item {
+            changed |= match (name.as_str(), value) {
+                ("attributes", Value::Object(attributes)) => self.attributes(attributes),
+                ("extra" | "tags", value) => self.value(value, 0),
+                ("contexts", Value::Object(contexts)) => {
+                    let others = contexts.iter_mut().filter(|(name, _)| *name != "trace");
+                    others.fold(false, |changed, (_, context)| changed | self.texts(context))
+                }
+                ("event_id" | "trace_id" | "span_id" | "level" | "platform" | "sdk", _) => false,
+                (_, value) => self.texts(value),
+            };
+        }
+        changed
+    }
+
+    /// The values of a log's attributes; their types stay.
+    fn attributes(&self, attributes: &mut Map<String, Value>) -> bool {
+        let mut changed = false;
+        for (name, attribute) in attributes {
+            if let Some(value) = attribute.get_mut("value") {
+                changed |= self.field(name, value, 0);
+            }
+        }
+        changed
+    }
+
+    /// The texts below Sentry's own names.
+    fn texts(&self, value: &mut Value) -> bool {
+        match value {
+            Value::String(text) => self.string(text),
+            Value::Array(values) => values.iter_mut().fold(false, |changed, value| changed | self.texts(value)),
+            Value::Object(map) => map.iter_mut().fold(false, |changed, (_, value)| changed | self.texts(value)),
+            _ => false,
         }
     }
 
@@ -101,7 +148,7 @@ impl Rules {
             return filter_all(value);
         }
         // Times and ids are full of digits that are no card numbers, and nothing else is in them.
-        if is_id(key) && plain_text(value).is_some_and(|text| !text.contains(['@', '=', ' '])) {
+        if is_id(key) && value.as_str().is_some_and(|text| !text.contains(['@', '=', ' '])) {
             return false;
         }
         self.value(value, depth + 1)
@@ -170,6 +217,47 @@ impl Rules {
     }
 }
 
+/// `[Filtered]` may be longer than what it stands for, so the texts whose characters Relay counts are cut once more.
+fn cut_again(item: &mut Value) {
+    for (path, most) in [
+        ("/logentry/message", limit::MESSAGE),
+        ("/logentry/formatted", limit::MESSAGE),
+        ("/logger", limit::LOGGER),
+        ("/server_name", limit::SERVER_NAME),
+        ("/user/id", limit::USER_ID),
+    ] {
+        cut(item.pointer_mut(path), most);
+    }
+    let tags = item.get_mut("tags").and_then(Value::as_object_mut);
+    tags.into_iter().flatten().for_each(|(_, value)| cut(Some(value), limit::TAG_VALUE));
+    let exceptions = item.pointer_mut("/exception/values").and_then(Value::as_array_mut);
+    for exception in exceptions.into_iter().flatten() {
+        cut(exception.get_mut("value"), limit::MESSAGE);
+        cut(exception.get_mut("type"), limit::NAME);
+    }
+    for name in ["line", "details"] {
+        cut(item.get_mut("extra").and_then(|extra| extra.get_mut(name)), limit::MESSAGE);
+    }
+    let extra = item.get_mut("extra").and_then(Value::as_object_mut);
+    extra.into_iter().flatten().for_each(|(_, value)| cut_extra(value));
+}
+
+fn cut_extra(value: &mut Value) {
+    let text = if let Value::String(text) = value { text.clone() } else { value.to_string() };
+    if text.len() > limit::EXTRA_VALUE {
+        let (kept, cut) = limit::bytes(text.as_bytes(), limit::EXTRA_VALUE / 2);
+        *value = Value::String(format!("{} [cut {cut} bytes]", String::from_utf8_lossy(kept)));
+    }
+}
+
+fn cut(value: Option<&mut Value>, most: usize) {
+    if let Some(Value::String(text)) = value
+        && text.len() > most
+    {
+        *text = limit::chars(text, most).into_owned();
+    }
+}
+
 /// Splits what follows a sensitive key into quotes and blanks to keep, and the value.
 fn secret_value(text: &str) -> (&str, &str) {
     let start = text.len() - text.trim_start_matches(['"', '\'', ' ', '\\']).len();
@@ -213,28 +301,10 @@ fn filter_all(value: &mut Value) -> bool {
             changed = true;
         }
         Value::Array(values) => values.iter_mut().for_each(|value| changed |= filter_all(value)),
-        Value::Object(map) => {
-            // The type of a log's attribute stays.
-            let attribute = is_attribute(map);
-            let inside = map.iter_mut().filter(|(key, _)| !attribute || *key == "value");
-            inside.for_each(|(_, value)| changed |= filter_all(value));
-        }
+        Value::Object(map) => map.iter_mut().for_each(|(_, value)| changed |= filter_all(value)),
         _ => {}
     }
     changed
-}
-
-/// A log's attribute is an object of value and type.
-fn is_attribute(map: &Map<String, Value>) -> bool {
-    map.len() == 2 && map.contains_key("value") && map.contains_key("type")
-}
-
-/// The text of a field, of an event or of a log.
-fn plain_text(value: &Value) -> Option<&str> {
-    match value {
-        Value::Object(map) if is_attribute(map) => map.get("value")?.as_str(),
-        value => value.as_str(),
-    }
 }
 
 fn is_id(key: &str) -> bool {
@@ -286,170 +356,6 @@ fn sensitive_end(text: &[u8]) -> bool {
     words.iter().any(|word| ends(word))
 }
 
-/// `user@host.tld` around an @.
-fn looks_like_address(text: &[u8], at: usize) -> bool {
-    let before = at > 0 && is_address_byte(text[at - 1]);
-    let host: &[u8] = &text[at + 1..];
-    let end = host.iter().position(|b| !(b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-'))).unwrap_or(host.len());
-    let host = host[..end].trim_ascii_end();
-    let host = host.strip_suffix(b".").unwrap_or(host);
-    let top = host.rsplit(|b| *b == b'.').next().unwrap_or_default();
-    before && host.contains(&b'.') && top.len() >= 2 && top.iter().all(u8::is_ascii_alphabetic)
-}
-
-fn is_address_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'%' | b'+' | b'-')
-}
-
-/// `://user:secret@` or `://key@` ending at an @.
-fn credentials_before(text: &[u8], at: usize) -> bool {
-    let start = at.saturating_sub(200);
-    let window = &text[start..at];
-    let scheme = window.windows(3).rposition(|three| three == b"://");
-    scheme.is_some_and(|from| {
-        from + 3 < window.len() && !window[from + 3..].iter().any(|b| matches!(b, b'/' | b' ' | b'"'))
-    })
-}
-
-fn url_credentials(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(from) = rest.find("://") {
-        let (before, behind) = rest.split_at(from + 3);
-        out.push_str(before);
-        rest = behind;
-        let end = behind
-            .find(|c: char| c.is_whitespace() || matches!(c, '/' | '"' | '\'' | '?' | '#'))
-            .unwrap_or(behind.len());
-        if let Some(at) = behind[..end].rfind('@') {
-            out.push_str(FILTERED);
-            rest = &behind[at..];
-        }
-    }
-    out.push_str(rest);
-    out
-}
-
-/// `Bearer xyz`, `Basic xyz`.
-fn schemes(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut rest = text;
-    let lower = text.to_ascii_lowercase();
-    loop {
-        let offset = text.len() - rest.len();
-        let found = ["bearer ", "basic "].iter().filter_map(|s| Some((lower[offset..].find(s)?, s.len()))).min();
-        let Some((at, length)) = found else { break };
-        let value = &rest[at + length..];
-        let end = value.find(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | ',' | ';')).unwrap_or(value.len());
-        // Credentials are long and have no blanks; `basic auth` is prose.
-        let credential =
-            end >= 8 && value[..end].bytes().any(|b| b.is_ascii_digit() || b.is_ascii_uppercase() || b == b'=');
-        let starts = at == 0 || !rest.as_bytes()[at - 1].is_ascii_alphanumeric();
-        out.push_str(&rest[..at + length]);
-        rest = value;
-        if credential && starts {
-            out.push_str(FILTERED);
-            rest = &value[end..];
-        }
-    }
-    out.push_str(rest);
-    out
-}
-
-fn private_keys(text: &str) -> String {
-    let Some(start) = text.find("-----BEGIN ") else { return text.to_owned() };
-    let (before, key) = text.split_at(start);
-    if !key[..key.len().min(64)].contains("PRIVATE KEY") {
-        return text.to_owned();
-    }
-    let behind = key.find("-----END ").and_then(|end| Some(end + 9 + key[end + 9..].find("-----")? + 5));
-    format!("{before}{FILTERED}{}", behind.map_or("", |behind| &key[behind..]))
-}
-
-/// Card numbers: 13 to 19 digits with single blanks or dashes between them, of a known issuer, with Luhn's check digit.
-fn card_numbers(text: &str) -> String {
-    let bytes = text.as_bytes();
-    let mut out = String::with_capacity(text.len());
-    let (mut at, mut copied) = (0, 0);
-    while at < bytes.len() {
-        let joined = at > 0 && (bytes[at - 1].is_ascii_alphanumeric() || matches!(bytes[at - 1], b'.' | b'_' | b'-'));
-        if !bytes[at].is_ascii_digit() || joined {
-            at += 1;
-            continue;
-        }
-        let end = digits_end(bytes, at);
-        let digits: Vec<u8> = bytes[at..end].iter().filter(|b| b.is_ascii_digit()).map(|b| b - b'0').collect();
-        let followed = bytes.get(end).is_some_and(|b| b.is_ascii_alphanumeric() || *b == b'_');
-        if !followed && is_card(&digits) {
-            out.push_str(&text[copied..at]);
-            out.push_str(FILTERED);
-            copied = end;
-        }
-        at = end;
-    }
-    out.push_str(&text[copied..]);
-    out
-}
-
-fn digits_end(bytes: &[u8], start: usize) -> usize {
-    let mut end = start;
-    while end < bytes.len() {
-        let separated = matches!(bytes[end], b' ' | b'-') && bytes.get(end + 1).is_some_and(u8::is_ascii_digit);
-        if !bytes[end].is_ascii_digit() && !separated {
-            break;
-        }
-        end += 1;
-    }
-    end
-}
-
-fn is_card(digits: &[u8]) -> bool {
-    let prefix = |n: usize| digits.iter().take(n).fold(0_u32, |n, d| n * 10 + u32::from(*d));
-    let issuer = match digits.len() {
-        15 => matches!(prefix(2), 34 | 37),
-        13 | 19 => prefix(1) == 4,
-        14 => matches!(prefix(2), 36 | 38 | 39) || (300..=305).contains(&prefix(3)),
-        16 => {
-            prefix(1) == 4
-                || (51..=55).contains(&prefix(2))
-                || (2_221..=2_720).contains(&prefix(4))
-                || matches!(prefix(4), 6_011)
-                || prefix(2) == 65
-                || (3_528..=3_589).contains(&prefix(4))
-        }
-        _ => false,
-    };
-    let sum: u32 = digits
-        .iter()
-        .rev()
-        .enumerate()
-        .map(|(at, d)| if at % 2 == 0 { u32::from(*d) } else { u32::from(*d) * 2 / 10 + u32::from(*d) * 2 % 10 })
-        .sum();
-    issuer && sum.is_multiple_of(10)
-}
-
-fn addresses(text: &str) -> String {
-    let bytes = text.as_bytes();
-    let mut out = String::with_capacity(text.len());
-    let mut copied = 0;
-    for at in bytes.iter().enumerate().filter(|(_, b)| **b == b'@').map(|(at, _)| at) {
-        if at < copied || !looks_like_address(bytes, at) {
-            continue;
-        }
-        let start = bytes[copied..at].iter().rposition(|b| !is_address_byte(*b)).map_or(copied, |p| copied + p + 1);
-        let host = bytes[at + 1..].iter().position(|b| !(b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-')));
-        out.push_str(&text[copied..start]);
-        out.push_str(FILTERED);
-        copied = host.map_or(bytes.len(), |end| at + 1 + end);
-        // A full stop behind an address ends the sentence.
-        if bytes[copied - 1] == b'.' {
-            copied -= 1;
-        }
-    }
-    out.push_str(&text[copied..]);
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -479,6 +385,11 @@ mod tests {
             ("image checkout@2.14.3 and a@b", "image checkout@2.14.3 and a@b"),
             ("-----BEGIN RSA PRIVATE KEY-----\nabc\n-----END RSA PRIVATE KEY-----!", "[Filtered]!"),
             ("-----BEGIN CERTIFICATE-----", "-----BEGIN CERTIFICATE-----"),
+            ("-----BEGIN CERTIFICATE-----\n-----BEGIN PRIVATE KEY-----x", "-----BEGIN CERTIFICATE-----\n[Filtered]"),
+            (
+                "password=x -----BEGIN CERTIFICATE----- abcdefghijklmnopqrstuvwxyzabcdefghi\u{e9}",
+                "password=[Filtered] -----BEGIN CERTIFICATE----- abcdefghijklmnopqrstuvwxyzabcdefghi\u{e9}",
+            ),
             ("api_key: k1, apiKey=k2&x=1", "api_key: [Filtered], apiKey=[Filtered]&x=1"),
             ("tokens=5 secretary=x", "tokens=5 secretary=x"),
             ("iban=DE89 rest", "iban=[Filtered] rest"),
@@ -503,13 +414,34 @@ mod tests {
 
     #[test]
     fn ids_and_times_are_no_card_numbers() {
-        let json = r#"{"order_id":"4111111111111111","timestamp":1795161600.001376,"n":"4111111111111111",
+        let json = r#"{"timestamp":1795161600.001376,"span_id":"4111111111111111","contexts":{"trace":{"span_id":"4111111111111111"}},
+            "extra":{"order_id":"4111111111111111","n":"4111111111111111"},
             "attributes":{"order.id":{"value":"4111111111111111","type":"string"}}}"#;
         let back: Value = serde_json::from_str(&cleaned(json)).unwrap();
-        assert_eq!(back["order_id"], "4111111111111111");
-        assert_eq!(back["attributes"]["order.id"]["value"], "4111111111111111");
-        assert_eq!(back["n"], "[Filtered]");
+        for id in ["/span_id", "/contexts/trace/span_id", "/extra/order_id", "/attributes/order.id/value"] {
+            assert_eq!(back.pointer(id).unwrap(), "4111111111111111", "{id}");
+        }
+        assert_eq!(back["extra"]["n"], "[Filtered]");
         assert_eq!(back["timestamp"].to_string(), "1795161600.001376");
+    }
+
+    #[test]
+    fn keys_of_ones_own_are_looked_for_where_applications_choose_keys() {
+        let keys = ["id", "type", "level", "values"].map(str::to_owned);
+        let rules = Rules::new(true, false, &keys);
+        let json = r#"{"event_id":"a1","level":"error","exception":{"values":[{"type":"E","value":"x id=5"}]},
+            "contexts":{"trace":{"trace_id":"b2"}},"extra":{"id":"c3","type":["d4"]},"tags":{"level":"e5"},
+            "attributes":{"id":{"value":"f6","type":"string"},"n":{"value":1,"type":"integer"}}}"#;
+        let mut out = json.as_bytes().to_vec();
+        rules.clean(&mut out, 0);
+        let back: Value = serde_json::from_slice(&out).unwrap();
+        assert_eq!((&back["event_id"], &back["level"]), (&"a1".into(), &"error".into()));
+        assert_eq!(back["contexts"]["trace"]["trace_id"], "b2");
+        assert_eq!(back["exception"]["values"][0], serde_json::json!({"type": "E", "value": "x id=[Filtered]"}));
+        assert_eq!((&back["extra"]["id"], &back["extra"]["type"][0]), (&"[Filtered]".into(), &"[Filtered]".into()));
+        assert_eq!(back["tags"]["level"], "[Filtered]");
+        assert_eq!(back["attributes"]["id"], serde_json::json!({"value": "[Filtered]", "type": "string"}));
+        assert_eq!(back["attributes"]["n"]["type"], "integer");
     }
 
     #[test]

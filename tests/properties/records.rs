@@ -1,0 +1,404 @@
+//! Records that no test would think of: any MessagePack, hostile values under the names that mean something, odd times.
+
+use super::encode::{array, bin, ext, float, int, map, str, uint};
+use super::random::Random;
+use super::text;
+
+/// The wall time of every round: 2026-11-20.
+pub const NOW: u64 = 1_795_161_600;
+
+const KEYS: &[&str] = &[
+    "message",
+    "msg",
+    "log",
+    "body",
+    "level",
+    "severity",
+    "severity_number",
+    "PRIORITY",
+    "pri",
+    "lvl",
+    "trace_id",
+    "traceId",
+    "traceparent",
+    "dd.trace_id",
+    "span_id",
+    "dd.span_id",
+    "stack_trace",
+    "stack",
+    "exception",
+    "error",
+    "stream",
+    "time",
+    "user",
+    "user.id",
+    "user_id",
+    "environment",
+    "env",
+    "release",
+    "service.version",
+    "logger",
+    "ident",
+    "tags",
+    "host",
+    "hostname",
+    "_SYSTEMD_UNIT",
+    "_p",
+    "logtag",
+    "service",
+    "a",
+    "a.b",
+    "a.b.c",
+    "1",
+    "original_time",
+    "held_back",
+    "details",
+    "_cut",
+    "sentry.environment",
+    "sentry.sdk.name",
+    "server.address",
+    "logger.name",
+    "k8s.pod.name",
+    "container.id",
+    "log.iostream",
+    "sentry.timestamp.sequence",
+    "timestamp",
+    "event_id",
+    "password",
+    "token",
+    "region",
+    "",
+    "otel.scope.name",
+    "type",
+    "value",
+    "id",
+    "ip",
+    "address",
+];
+
+const LEVELS: &[&str] =
+    &["error", "ERROR", "Fatal", "warn", "WARNING", "notice", "audit", "trace", "bogus", "info", "3"];
+
+const NUMBERS: &[u64] = &[
+    0,
+    1,
+    7,
+    8,
+    10,
+    17,
+    24,
+    25,
+    30,
+    60,
+    127,
+    128,
+    255,
+    256,
+    65_535,
+    65_536,
+    NOW,
+    u32::MAX as u64,
+    1 << 53,
+    i64::MAX as u64,
+    i64::MAX as u64 + 1,
+    u64::MAX,
+];
+
+const FLOATS: &[f64] = &[
+    0.0,
+    -0.0,
+    0.5,
+    -1.5,
+    3.0,
+    17.0,
+    1e15,
+    1e16,
+    1e300,
+    -1e300,
+    5e-324,
+    f64::MAX,
+    f64::MIN,
+    f64::NAN,
+    f64::INFINITY,
+    f64::NEG_INFINITY,
+];
+
+/// Any value at all.
+pub fn value(random: &mut Random, out: &mut Vec<u8>, depth: usize) {
+    match random.below(if depth > 5 { 9 } else { 12 }) {
+        0 => out.push(*random.pick(&[0xc0, 0xc2, 0xc3])),
+        1 => {
+            let n = *random.pick(NUMBERS);
+            uint(random, out, n);
+        }
+        2 => {
+            let n = *random.pick(&[-1, -5, -32, -33, -128, -129, -40_000, i64::from(i32::MIN), i64::MIN, 7]);
+            int(random, out, n);
+        }
+        3 => {
+            let n = *random.pick(FLOATS);
+            float(random, out, n);
+        }
+        4 => {
+            let bytes = text::any(random);
+            bin(random, out, &bytes);
+        }
+        5 => {
+            let len = *random.pick(&[0, 1, 2, 4, 7, 8, 16, 20]);
+            let (kind, byte) = (random.next() as u8, random.next() as u8);
+            ext(random, out, kind, &vec![byte; len]);
+        }
+        6 if random.once_in(40) => deep(random, out),
+        6..9 => {
+            let text = text::any(random);
+            str(random, out, &text);
+        }
+        9 | 10 => fields(random, out, depth + 1, key),
+        _ => {
+            let len = random.below(5);
+            array(random, out, len);
+            (0..len).for_each(|_| value(random, out, depth + 1));
+        }
+    }
+}
+
+/// Deeper than any stack of ours would bear, were it recursion.
+fn deep(random: &mut Random, out: &mut Vec<u8>) {
+    let levels = *random.pick(&[5, 6, 7, 16, 17, 200, 20_000]);
+    for _ in 0..levels {
+        if random.once_in(2) {
+            out.push(0x91);
+        } else {
+            out.extend_from_slice(&[0x81, 0xa1, b'd']);
+        }
+    }
+    out.push(0xc0);
+}
+
+/// A map with keys of this making, duplicates included.
+fn fields(random: &mut Random, out: &mut Vec<u8>, depth: usize, key: fn(&mut Random, &mut Vec<u8>)) {
+    let len = if random.once_in(300) { 70 + random.below(60) } else { random.below(7) };
+    map(random, out, len);
+    for _ in 0..len {
+        key(random, out);
+        value(random, out, depth);
+    }
+}
+
+fn key(random: &mut Random, out: &mut Vec<u8>) {
+    match random.below(12) {
+        0 => value(random, out, 6),
+        1 => uint(random, out, 1),
+        4 if random.once_in(2) => {
+            let odd = *random.pick(&[&b"\xff"[..], b"\xfe", b"\xe2\x82", b"a.\xff"]);
+            str(random, out, odd);
+        }
+        2 => {
+            let key = *random.pick(KEYS);
+            bin(random, out, key.as_bytes());
+        }
+        3 => {
+            let text = text::any(random);
+            str(random, out, &text);
+        }
+        _ => {
+            let key = *random.pick(KEYS);
+            str(random, out, key.as_bytes());
+        }
+    }
+}
+
+/// A record's body: most often a map with a message, a level and surprises; sometimes anything.
+fn body(random: &mut Random, out: &mut Vec<u8>) {
+    if random.once_in(25) {
+        return value(random, out, 0);
+    }
+    let (message, level, pod) = (!random.once_in(4), random.once_in(2), random.once_in(3));
+    let rest = if random.once_in(200) { 1_000 } else { random.below(8) };
+    map(random, out, usize::from(message) + usize::from(level) + usize::from(pod) * 2 + rest);
+    if pod {
+        str(random, out, b"kubernetes");
+        kubernetes(random, out);
+        str(random, out, b"stream");
+        let stream = *random.pick(&["stdout", "stderr", "other"]);
+        str(random, out, stream.as_bytes());
+    }
+    if message {
+        let name = *random.pick(&["log", "message"]);
+        str(random, out, name.as_bytes());
+        let text = text::message(random);
+        str(random, out, &text);
+    }
+    for _ in 0..rest {
+        key(random, out);
+        value(random, out, 1);
+    }
+    if level {
+        str(random, out, b"level");
+        let word = *random.pick(LEVELS);
+        str(random, out, word.as_bytes());
+    }
+}
+
+const POD: &[&str] = &[
+    "namespace_name",
+    "pod_name",
+    "container_name",
+    "container_image",
+    "host",
+    "pod_id",
+    "pod_ip",
+    "docker_id",
+    "container_hash",
+];
+
+/// What the filter adds, and what it never would.
+fn kubernetes(random: &mut Random, out: &mut Vec<u8>) {
+    if random.once_in(12) {
+        return value(random, out, 1);
+    }
+    map(random, out, POD.len() + 3);
+    for name in POD {
+        str(random, out, name.as_bytes());
+        match random.below(12) {
+            0 => value(random, out, 2),
+            1 => {
+                let text = text::any(random);
+                str(random, out, &text);
+            }
+            _ => {
+                let known =
+                    *random.pick(&["shop", "pay-7d9f8b6c5-x2x7k", "r/shop/pay:1.2", "r/pay:latest", "10.0.0.1"]);
+                str(random, out, known.as_bytes());
+            }
+        }
+    }
+    str(random, out, b"labels");
+    fields(random, out, 3, |random, out| {
+        let key = *random.pick(&["app", "app.kubernetes.io/name", "app.kubernetes.io/é", "pod-template-hash", "x"]);
+        str(random, out, key.as_bytes());
+    });
+    str(random, out, b"annotations");
+    fields(random, out, 3, |random, out| {
+        let key = *random.pick(&["k8s.sentry.io/event-level", "k8s.sentry.io/dsn", "fluentbit.io/parser"]);
+        str(random, out, key.as_bytes());
+    });
+    str(random, out, b"ownerReferences");
+    if random.once_in(2) {
+        return value(random, out, 3);
+    }
+    array(random, out, 1);
+    fields(random, out, 3, |random, out| {
+        let key = *random.pick(&["name", "kind"]);
+        str(random, out, key.as_bytes());
+    });
+}
+
+/// A time in any form, among them those that Sentry does not keep and some that are none.
+fn time(random: &mut Random, out: &mut Vec<u8>) {
+    let ages = [0, 1, 59, 600, 29 * 86_400 - 1, 29 * 86_400 + 1, 30 * 86_400 + 1];
+    let seconds = match random.below(10) {
+        0 => {
+            *random.pick(&[0, 1, NOW + 59, NOW + 61, 4_294_967_293, 9_214_646_400, 1 << 40, i64::MAX as u64, u64::MAX])
+        }
+        1 => NOW - random.pick(&ages),
+        _ => NOW - random.below(5) as u64,
+    };
+    match random.below(12) {
+        0 => uint(random, out, seconds),
+        1 => float(random, out, seconds as f64 + 0.25),
+        2 if random.once_in(8) => int(random, out, -5),
+        3 if random.once_in(8) => {
+            let odd = *random.pick(FLOATS);
+            float(random, out, odd);
+        }
+        4 if random.once_in(8) => value(random, out, 6),
+        _ => event_time(random, out, seconds as u32),
+    }
+}
+
+fn event_time(random: &mut Random, out: &mut Vec<u8>, seconds: u32) {
+    let nanos = *random.pick(&[0, 1, 999, 123_456_789, 999_999_999, 1_000_000_000, u32::MAX]);
+    ext(random, out, 0, &[seconds.to_be_bytes(), nanos.to_be_bytes()].concat());
+}
+
+/// Metadata as the OTLP input writes it, or of another shape.
+fn metadata(random: &mut Random, out: &mut Vec<u8>) {
+    match random.below(6) {
+        0 => fields(random, out, 2, key),
+        1 => {
+            map(random, out, 1);
+            str(random, out, b"otlp");
+            fields(random, out, 2, |random, out| {
+                let names = ["severity_number", "severity_text", "trace_id", "span_id", "attributes", "timestamp"];
+                let key = *random.pick(&names);
+                str(random, out, key.as_bytes());
+            });
+        }
+        2 if random.once_in(10) => value(random, out, 2),
+        _ => map(random, out, 0),
+    }
+}
+
+/// One record in either format.
+pub fn record(random: &mut Random) -> Vec<u8> {
+    let mut out = Vec::new();
+    array(random, &mut out, 2);
+    if !random.once_in(5) {
+        array(random, &mut out, 2);
+        time(random, &mut out);
+        metadata(random, &mut out);
+    } else {
+        time(random, &mut out);
+    }
+    body(random, &mut out);
+    out
+}
+
+fn group_marker(random: &mut Random, seconds: u32) -> Vec<u8> {
+    let mut out = vec![0x92, 0x92, 0xd7, 0];
+    out.extend_from_slice(&seconds.to_be_bytes());
+    out.extend_from_slice(&[0; 4]);
+    metadata(random, &mut out);
+    map(random, &mut out, 2);
+    for part in [&b"resource"[..], b"scope"] {
+        str(random, &mut out, part);
+        map(random, &mut out, 1);
+        str(random, &mut out, b"attributes");
+        fields(random, &mut out, 2, key);
+    }
+    out
+}
+
+/// Records as a host would hand them over: some twice, some lines of one stack trace, some within a group.
+pub fn chunk(random: &mut Random) -> Vec<Vec<u8>> {
+    let mut records = Vec::new();
+    for _ in 0..1 + random.below(4) {
+        match random.below(12) {
+            0 => records.extend(trace_by_line(random)),
+            1 => {
+                records.push(group_marker(random, u32::MAX));
+                records.push(record(random));
+                records.push(group_marker(random, u32::MAX - 1));
+            }
+            _ => records.push(record(random)),
+        }
+        if random.once_in(6) {
+            records.extend(records.last().cloned());
+        }
+    }
+    records
+}
+
+fn trace_by_line(random: &mut Random) -> Vec<Vec<u8>> {
+    let trace = text::trace(random);
+    let mut line = |text: &str| {
+        let mut out = vec![0x92, 0x92];
+        event_time(random, &mut out, NOW as u32);
+        out.extend_from_slice(&[0x80, 0x81]);
+        str(random, &mut out, b"log");
+        str(random, &mut out, text.as_bytes());
+        out
+    };
+    trace.lines().take(60).map(&mut line).collect()
+}
