@@ -68,6 +68,8 @@ pub(crate) enum Message {
     Batch(Box<Batch<Ticket>>),
     Done(Box<sender::Done>),
     Say(Severity, &'static str, String),
+    /// Whether a destination answered at the start: the status, or what went wrong on the way.
+    Probed(u32, Result<u16, String>),
     Chose(Mode),
     MapperDone,
     /// Steady time by which to end.
@@ -178,6 +180,7 @@ impl Pump {
             }
             Message::Done(done) => self.done(*done),
             Message::Say(severity, kind, text) => self.say(severity, kind, None, &text),
+            Message::Probed(number, answer) => self.probed(number, answer),
             Message::Chose(mode) => self.chose(mode),
             Message::MapperDone => self.mapper_done = true,
             Message::Close(deadline) => self.closing = Some(deadline),
@@ -398,6 +401,21 @@ impl Pump {
             self.steps(steps);
         }
         lock(&self.shared.backlog).hurry(now);
+    }
+
+    /// The start-up check; items that were sent meanwhile know better.
+    fn probed(&mut self, number: u32, answer: Result<u16, String>) {
+        let Some(target) = self.shared.targets.get(number) else { return };
+        if self.closing.is_some() || self.said.keys().any(|(_, about)| *about == Some(number)) {
+            return;
+        }
+        match answer {
+            Ok(code) => {
+                let text = format!("{} answers ({code}); key and project show with the first items", target.dsn);
+                self.host.log(Severity::Info, &text);
+            }
+            Err(problem) => self.notice(number, &Notice::Failing, &problem),
+        }
     }
 
     fn chose(&mut self, mode: Mode) {

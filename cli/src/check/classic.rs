@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 /// Reads a text as the host does, told of what it would refuse.
 pub(super) fn parse(text: &str, file: &Arc<Path>, reader: &mut Reader<'_>) {
-    let mut parser = Parser { file, reader, section: None, indent: None };
+    let mut parser = Parser { file, reader, section: None, indent: None, in_group: false };
     for (number, line) in text.lines().enumerate() {
         parser.line(line.strip_suffix('\r').unwrap_or(line), number + 1);
     }
@@ -20,13 +20,14 @@ struct Parser<'p, 'r> {
     section: Option<usize>,
     /// What the first indented line of the file begins with: all others have to begin with the same.
     indent: Option<String>,
+    in_group: bool,
 }
 
 /// Where a line stands under its section.
 enum Depth<'l> {
     Key(&'l str),
-    /// In a group of the section, such as a processor.
-    Group,
+    /// As deep as what belongs to a group of the section, such as a processor.
+    Deeper(&'l str),
     Wrong(&'static str),
 }
 
@@ -62,17 +63,20 @@ impl Parser<'_, '_> {
             "PLUGINS" => Kind::Plugins,
             _ => Kind::Other,
         };
+        self.in_group = false;
         self.section = Some(self.reader.section(Section { kind, place, properties: Vec::new() }));
     }
 
     fn property(&mut self, line: &str, place: Place) {
         let text = match self.depth(line) {
-            Depth::Key(text) if text.is_empty() || text.starts_with('#') => return,
-            Depth::Key(text) => text,
-            Depth::Group => return,
+            Depth::Key(text) => {
+                self.in_group = text.starts_with('[');
+                text
+            }
+            Depth::Deeper(text) => text,
             Depth::Wrong(problem) => return self.reader.problem(place, problem),
         };
-        if text.starts_with('[') {
+        if self.in_group || text.is_empty() || text.starts_with('#') {
             return;
         }
         // The line may be a DSN alone: what stands in it is not repeated.
@@ -102,16 +106,19 @@ impl Parser<'_, '_> {
                 indent
             }
         };
-        match line.strip_prefix(indent.as_str()) {
-            Some(rest) if !rest.starts_with(blank) => Depth::Key(rest),
-            Some(rest) if rest.trim_start_matches(blank).is_empty() => Depth::Key(""),
-            Some(rest) if rest.len() - rest.trim_start_matches(blank).len() == indent.len() => Depth::Group,
-            Some(_) => Depth::Wrong("expected the same indentation as the lines before, found more"),
-            None if line.trim_start_matches(blank).is_empty() => Depth::Key(""),
-            None if line.starts_with(blank) => {
-                Depth::Wrong("expected the same indentation as the lines before, found less, or tabs and blanks mixed")
-            }
-            None => Depth::Wrong("expected the same indentation as the lines before, found none"),
+        let Some(rest) = line.strip_prefix(indent.as_str()) else {
+            // The host is as strict with a line of blanks.
+            return Depth::Wrong(if line.starts_with(blank) {
+                "expected the same indentation as the lines before, found less, or tabs and blanks mixed"
+            } else {
+                "expected the same indentation as the lines before, found none"
+            });
+        };
+        let text = rest.trim_start_matches(blank);
+        match rest.len() - text.len() {
+            0 => Depth::Key(text),
+            more if more == indent.len() => Depth::Deeper(text),
+            _ => Depth::Wrong("expected the same indentation as the lines before, found more"),
         }
     }
 }

@@ -3,6 +3,7 @@
 use super::config::{Configuration, Kind, Property, Section};
 use super::output::Output;
 use super::report::Report;
+use out_sentry::level::Level;
 use out_sentry::options::{Mode, Settings};
 
 /// Longest wait between two tries of a chunk that is no surprise, in seconds.
@@ -197,7 +198,10 @@ fn pair(first: &Output, second: &Output, report: &mut Report) {
     }
     let same = |key| first.section.value(key) == second.section.value(key);
     let identity = |settings: &Settings| settings.destination.dsn.as_ref().map(out_sentry::options::Dsn::identity);
-    if identity(one).is_some() && identity(one) == identity(two) && same("match") && same("match_regex") {
+    // One for issues and one for logs get in nobody's way.
+    let both = |level: fn(&Settings) -> Option<Level>| level(one).is_some() && level(two).is_some();
+    let overlap = both(|settings| settings.mapping.event_level) || both(|settings| settings.mapping.logs_level);
+    if overlap && identity(one).is_some() && identity(one) == identity(two) && same("match") && same("match_regex") {
         let text =
             format!("{} matches the same records and sends them to the same project: each arrives twice", first.name);
         report.advice(second.place(), &text);
