@@ -29,14 +29,19 @@ fn tls(name: &str) -> String {
     path.unwrap().to_str().unwrap().to_owned()
 }
 
-/// Runs it with `DSN` and `STATE` in its environment, and no proxy of whoever runs the tests.
-fn run(args: &[&str], dsn: &str, state: &Path) -> Output {
+/// Without a DSN or a proxy of whoever runs the tests.
+fn command(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_flb-sentry"));
-    command.arg("check").args(args).env("DSN", dsn).env("STATE", state).env_remove("SENTRY_DSN");
+    command.arg("check").args(args).env_remove("SENTRY_DSN").stdin(Stdio::null());
     for name in ["HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "https_proxy", "http_proxy", "all_proxy"] {
         command.env_remove(name);
     }
-    let output = command.stdin(Stdio::null()).output().unwrap();
+    command
+}
+
+/// Runs it with `DSN` and `STATE` in its environment.
+fn run(args: &[&str], dsn: &str, state: &Path) -> Output {
+    let output = command(args).env("DSN", dsn).env("STATE", state).output().unwrap();
     for text in [&output.stdout, &output.stderr] {
         let text = String::from_utf8_lossy(text);
         assert!(!text.contains(KEY) && !text.contains("hunter2"), "a secret is shown: {text}");
@@ -313,4 +318,25 @@ fn a_test_event_is_sent_twice() {
         let running = cases.map(|case| scope.spawn(|| check(case)));
         running.into_iter().for_each(|case| case.join().unwrap());
     });
+}
+
+/// The command line of README, and below it what it prints. `UPDATE_DOCS=1` writes it anew.
+#[test]
+fn readme_shows_what_it_prints() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let readme = std::fs::read_to_string(root.join("README.md")).unwrap();
+    let (before, rest) = readme.split_once("\n$ flb-sentry check ").expect("expected an example of check");
+    let (arguments, rest) = rest.split_once('\n').unwrap();
+    let (_, after) = rest.split_once("\n```").unwrap();
+    let mut command = command(&arguments.split(' ').collect::<Vec<_>>());
+    let printed = String::from_utf8(command.current_dir(root).output().unwrap().stdout).unwrap();
+    let updated = format!("{before}\n$ flb-sentry check {arguments}\n{}\n```{after}", printed.trim_end());
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(root.join("README.md"), updated).unwrap();
+    } else {
+        assert!(
+            readme == updated,
+            "README.md is behind; UPDATE_DOCS=1 cargo test --test check rewrites it:\n{printed}"
+        );
+    }
 }

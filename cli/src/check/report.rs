@@ -60,6 +60,15 @@ pub(super) struct Chapter {
     pub(super) findings: Vec<Finding>,
 }
 
+impl Chapter {
+    /// What must be done first.
+    fn by_weight(&self) -> Vec<&Finding> {
+        let mut findings: Vec<_> = self.findings.iter().collect();
+        findings.sort_by_key(|finding| finding.weight as u8);
+        findings
+    }
+}
+
 /// All findings.
 #[derive(Debug, Default)]
 pub(super) struct Report {
@@ -118,7 +127,7 @@ impl Report {
             let name = chapter.output.as_deref().map_or("configuration".to_owned(), |name| format!("output {name}"));
             let place = chapter.place.as_ref().map_or(String::new(), |place| format!("  {place}"));
             writeln!(out, "{}", printable(format!("{name}{place}  {}", chapter.about).trim_end()))?;
-            for finding in &chapter.findings {
+            for finding in chapter.by_weight() {
                 let place = finding.place.as_ref().map_or(String::new(), |place| format!("{place}  "));
                 let text = printable(&format!("{place}{}", finding.text));
                 writeln!(out, "  {}  {text}", label(finding.weight, colour))?;

@@ -73,17 +73,21 @@ fn workers(output: &Output, settings: &Settings, report: &mut Report) {
     let workers = output.section.value("workers").filter(|value| *value != "0");
     let mode = settings.delivery.mode;
     let spool = mode == Mode::Spool || mode == Mode::Auto && settings.delivery.spool_path.is_some();
-    match workers {
-        Some(_) => {
-            let not_needed = if spool { "; with a spool they are not needed" } else { "" };
-            let text = format!("workers: today's hosts leak their threads at each hot reload{not_needed}");
-            report.advice(output.place_of("workers"), &text);
+    const LEAK: &str = "today's hosts leak their threads at each hot reload";
+    let place = || output.place_of("workers");
+    match (workers, mode) {
+        (Some(_), _) if spool => report.advice(place(), &format!("workers: {LEAK}, and a spool does not need them")),
+        (Some(_), Mode::Auto) => {
+            let text =
+                format!("workers without spool_path: delivery is ack, and {LEAK}; set spool_path, remove workers");
+            report.advice(place(), &text);
         }
-        None if mode == Mode::Ack => {
+        (Some(_), _) => report.advice(place(), &format!("workers: {LEAK}")),
+        (None, Mode::Ack) => {
             let text = "delivery = ack without workers: each flush stops the whole host until Sentry has answered";
             report.problem(output.place_of("delivery"), text);
         }
-        None => {}
+        (None, _) => {}
     }
     if !spool && mode != Mode::Ack && workers.is_none() || mode == Mode::Memory {
         let text =
