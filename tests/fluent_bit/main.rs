@@ -6,6 +6,7 @@
 mod counters;
 mod faults;
 mod feed;
+mod formats;
 mod loading;
 mod refusals;
 mod reload;
@@ -33,6 +34,7 @@ const TESTS: &[(&str, fn())] = &[
     ("a_stop_in_mid_stream_and_a_restart_lose_nothing_with_a_worker", restart::terminated_with_worker),
     ("kills_lose_nothing_with_a_spool", restart::killed_with_spool),
     ("what_cannot_work_ends_the_host_with_one_line_per_problem", refusals::wrong_options),
+    ("check_reads_a_configuration_as_the_host_does", formats::read_alike),
     ("an_unreachable_server_is_told_once_and_gets_all_when_it_comes", refusals::unreachable),
     ("a_server_that_refuses_is_told_once_and_gets_all_when_it_takes", refusals::forbidden),
     ("failing_answers_and_cut_connections_lose_and_double_nothing", faults::failing),

@@ -25,7 +25,7 @@ const USELESS: &[(&str, &str)] = &[
 
 /// Looks at the keys of an output that the plugin does not see.
 pub(super) fn of_output(output: &Output, configuration: &Configuration, report: &mut Report) {
-    if !["match", "match_regex"].iter().any(|key| output.section.value(key).is_some()) {
+    if !is_fed(output, configuration) {
         report.problem(output.place(), "no match: the host gives it no records");
     }
     retries(output, report);
@@ -43,6 +43,14 @@ pub(super) fn of_output(output: &Output, configuration: &Configuration, report: 
         inputs(&loaded.settings, configuration, report);
         kubernetes(output, &loaded.settings, configuration, report);
     }
+}
+
+/// Whether records reach it: by a match, by routes that inputs name, or because there is nothing to choose from.
+fn is_fed(output: &Output, configuration: &Configuration) -> bool {
+    let matched = ["match", "match_regex"].iter().any(|key| output.section.value(key).is_some());
+    let routed = configuration.of(Kind::Input).any(|input| input.find("routes").is_some());
+    let only = [Kind::Input, Kind::Output].iter().all(|kind| configuration.of(*kind).count() == 1);
+    matched || routed || only
 }
 
 fn retries(output: &Output, report: &mut Report) {

@@ -68,7 +68,7 @@ impl Walk<'_, '_> {
                 Content::Text(_) => properties.push(property(value)),
                 // The host sets such a key once for each element.
                 Content::List(items) => properties.extend(items.iter().map(property)),
-                Content::Map(_) if name == "processors" => {}
+                Content::Map(_) if kind != Kind::Output || name == "processors" => properties.push(property(value)),
                 Content::Map(_) => self.reader.problem(place, &format!("expected a value for {name}, found more keys")),
             }
         }
