@@ -186,6 +186,19 @@ fn a_configuration_without_an_output_or_without_a_file() {
 }
 
 #[test]
+fn what_is_no_configuration_is_not_read_to_its_end() {
+    let state = TempDir::new().unwrap();
+    let file = state.path().join("noise.conf");
+    let noise: Vec<u8> = (0..20_000_u32).map(|n| (n * n % 251) as u8).collect();
+    std::fs::write(&file, noise).unwrap();
+    let problems = json(&["--offline", path(&file)], "", state.path()).all("problems");
+    assert!(problems.len() < 25 && problems.iter().any(|problem| problem.contains("was not read")), "{problems:#?}");
+    std::fs::rename(&file, state.path().join("noise.yaml")).unwrap();
+    let found = json(&["--offline", path(&state.path().join("noise.yaml"))], "", state.path());
+    assert!(found.all("problems")[0].contains("no YAML"), "{:?}", found.all("problems"));
+}
+
+#[test]
 fn options_on_the_command_line_go_first_and_stand_alone() {
     let (state, receiver) = (TempDir::new().unwrap(), receiver(""));
     let good = file("good.conf");

@@ -467,6 +467,28 @@ mod tests {
     }
 
     #[test]
+    fn names_that_are_written_for_ours_are_asked_for() {
+        let problems = given(&[("dsn", &dsn()), ("spool_dir", "/x"), ("senders", "0"), ("tag_key", "a")]).unwrap_err();
+        let text = problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+        assert_eq!(problems.len(), 3, "{text}");
+        assert!(text.contains("spool_dir = /x: expected the name of an option: use spool_path"), "{text}");
+        assert!(text.contains("tag_key = a: expected the name of an option: use tag_keys"), "{text}");
+    }
+
+    #[test]
+    fn a_password_is_masked_with_and_without_a_scheme() {
+        for (text, shown) in [
+            ("http://user:hunter2@proxy:3128", "http://***@proxy:3128"),
+            ("user:hunter2@proxy", "***@proxy"),
+            ("http://u:p@ss@proxy", "http://***@proxy"),
+            ("http://proxy:3128", "http://proxy:3128"),
+            ("plain", "plain"),
+        ] {
+            assert_eq!(mask_credentials(text), shown);
+        }
+    }
+
+    #[test]
     fn spool_needs_a_directory() {
         let problems = given(&[("dsn", &dsn()), ("delivery", "spool")]).unwrap_err();
         assert!(problems[0].to_string().contains("spool_path"), "{problems:?}");

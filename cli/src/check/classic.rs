@@ -5,10 +5,17 @@ use super::report::Place;
 use std::path::Path;
 use std::sync::Arc;
 
+/// After so many problems the file is something else, and nobody reads on.
+const ENOUGH: usize = 20;
+
 /// Reads a text as the host does, told of what it would refuse.
 pub(super) fn parse(text: &str, file: &Arc<Path>, reader: &mut Reader<'_>) {
-    let mut parser = Parser { file, reader, section: None, indent: None, in_group: false };
+    let mut parser = Parser { file, reader, section: None, indent: None, in_group: false, problems: 0 };
     for (number, line) in text.lines().enumerate() {
+        if parser.problems == ENOUGH {
+            let place = Place { file: Arc::clone(file), line: number + 1 };
+            return parser.problem(place, "too much is wrong; what follows was not read");
+        }
         parser.line(line.strip_suffix('\r').unwrap_or(line), number + 1);
     }
 }
@@ -21,6 +28,7 @@ struct Parser<'p, 'r> {
     /// What the first indented line of the file begins with: all others have to begin with the same.
     indent: Option<String>,
     in_group: bool,
+    problems: usize,
 }
 
 /// Where a line stands under its section.
@@ -32,6 +40,11 @@ enum Depth<'l> {
 }
 
 impl Parser<'_, '_> {
+    fn problem(&mut self, place: Place, text: &str) {
+        self.problems += 1;
+        self.reader.problem(place, text);
+    }
+
     fn line(&mut self, line: &str, number: usize) {
         let place = Place { file: Arc::clone(self.file), line: number };
         match line.as_bytes().first() {
@@ -47,13 +60,13 @@ impl Parser<'_, '_> {
         match (command.to_ascii_uppercase().as_str(), rest.split_once('=')) {
             ("@INCLUDE", _) => self.reader.include(rest, place),
             ("@SET", Some((name, value))) => self.reader.variable(name.trim(), value.trim()),
-            _ => self.reader.problem(place.clone(), "expected @INCLUDE FILE or @SET NAME=VALUE"),
+            _ => self.problem(place.clone(), "expected @INCLUDE FILE or @SET NAME=VALUE"),
         }
     }
 
     fn header(&mut self, line: &str, place: Place) {
         let Some((name, _)) = line[1..].split_once(']') else {
-            return self.reader.problem(place, "expected a ] at the end of the section's name");
+            return self.problem(place, "expected a ] at the end of the section's name");
         };
         let kind = match name.trim().to_ascii_uppercase().as_str() {
             "SERVICE" => Kind::Service,
@@ -74,7 +87,7 @@ impl Parser<'_, '_> {
                 text
             }
             Depth::Deeper(text) => text,
-            Depth::Wrong(problem) => return self.reader.problem(place, problem),
+            Depth::Wrong(problem) => return self.problem(place, problem),
         };
         if self.in_group || text.is_empty() || text.starts_with('#') {
             return;
@@ -85,11 +98,11 @@ impl Parser<'_, '_> {
                 let property = Property { key: key.to_ascii_lowercase(), value: value.to_owned(), place };
                 match self.section {
                     Some(section) => self.reader.property(section, property),
-                    None => self.reader.problem(property.place, "expected a [SECTION] before the first key"),
+                    None => self.problem(property.place, "expected a [SECTION] before the first key"),
                 }
             }
-            _ if text.contains('\t') => self.reader.problem(place, "expected a blank, not a tab, after the key"),
-            _ => self.reader.problem(place, "expected a value after the key"),
+            _ if text.contains('\t') => self.problem(place, "expected a blank, not a tab, after the key"),
+            _ => self.problem(place, "expected a value after the key"),
         }
     }
 
