@@ -1,6 +1,6 @@
 # The index of every habit. `make help` lists it.
 
-.PHONY: build demo test check help
+.PHONY: build demo test check soak bench-loss help
 
 build: ## release build of the plugin and the companion
 	cargo build --release --workspace
@@ -19,5 +19,11 @@ check: ## format, lints with warnings as errors, dependency audit when its tool 
 	elif cargo deny fetch db; then cargo deny check; \
 	else echo "skipped: advisories cannot be fetched"; cargo deny check bans licenses sources; fi
 
+soak: ## kills, full disks and a leak watch that do not fit the gate; SOAK_MINUTES=10, SOAK_KILLS=20
+	cargo test --test soak
+
+bench-loss: ## what faults cost the host's opentelemetry output and this one, side by side
+	@cargo bench -q --bench loss
+
 help: ## this list
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12

@@ -31,6 +31,7 @@ const PURE: &[&str] = &[
     "src/delivery/destination.rs",
     "src/delivery/holds.rs",
     "src/delivery/lane.rs",
+    "src/delivery/said.rs",
     "src/delivery/schedule.rs",
     "src/delivery/targets.rs",
 ];

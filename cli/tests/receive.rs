@@ -292,6 +292,7 @@ fn cuts_and_who_keeps_what() {
         ("hang=1ms", 0),
         ("half-close", 0),
         ("garbage", 0),
+        ("truncate=head", 1),
     ] {
         let receiver = with_faults(script);
         assert_eq!(status(&receiver, &event("x")), 0, "{script}");
@@ -301,6 +302,23 @@ fn cuts_and_who_keeps_what() {
         assert_eq!(request.body.is_empty(), script == "cut-before-body", "{script}");
         assert_eq!(receiver.events().len(), accepted, "{script}");
         assert_eq!(status(&receiver, &event("x")), 200, "{script}: once only");
+    }
+}
+
+#[test]
+fn a_cut_answer_and_a_closed_connection_have_their_status() {
+    for (script, whole) in [("truncate=body", false), ("close-idle", true)] {
+        let receiver = with_faults(script);
+        let mut client = Client::connect(receiver.addr());
+        let (body, auth) = (event("x"), auth(KEY));
+        let length = body.len();
+        let head = format!("POST /api/1/envelope/ HTTP/1.1\r\nhost: h\r\n{auth}content-length: {length}\r\n\r\n");
+        client.send(&[head.as_bytes(), &body].concat());
+        let mut answer = String::new();
+        client.stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && !answer.contains("connection: close"), "{answer}");
+        assert_eq!(answer.ends_with("\"}"), whole, "{script}: {answer}");
+        assert_eq!((receiver.requests()[0].status, receiver.totals().events), (Some(200), 1), "{script}");
     }
 }
 

@@ -26,6 +26,8 @@ pub enum Answer {
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Limits {
     per_category: [Option<Duration>; Category::ALL.len()],
+    /// Of a 429: for what it refuses without naming it.
+    refused: Option<Duration>,
 }
 
 /// An answer without a word on how long lasts this long (develop.sentry.dev, rate limiting).
@@ -55,6 +57,15 @@ impl Limits {
         self.per_category[category as usize]
     }
 
+    /// The limits, with one for the category that was refused, even where they name only what we do not send.
+    #[must_use]
+    pub fn with_refused(mut self, category: Category) -> Self {
+        if let (None, Some(span)) = (self.of(category), self.refused) {
+            self.add(category, span);
+        }
+        self
+    }
+
     fn add(&mut self, category: Category, span: Duration) {
         let known = &mut self.per_category[category as usize];
         *known = (*known).max(Some(span.min(LONGEST_LIMIT)));
@@ -69,13 +80,12 @@ impl Limits {
     /// Reads the limits of an answer: `X-Sentry-Rate-Limits` on any status, else on 429 `Retry-After`, else a minute.
     #[must_use]
     pub fn read(status: u16, rate_limits: Option<&str>, retry_after: Option<&str>, now: Duration) -> Self {
+        let refused =
+            (status == 429).then(|| retry_after.and_then(|text| parse_retry_after(text, now)).unwrap_or(DEFAULT_LIMIT));
         if let Some(limits) = rate_limits.and_then(parse_rate_limits) {
-            return limits;
+            return Self { refused, ..limits };
         }
-        if status != 429 {
-            return Self::default();
-        }
-        Self::all(retry_after.and_then(|text| parse_retry_after(text, now)).unwrap_or(DEFAULT_LIMIT))
+        refused.map_or_else(Self::default, Self::all)
     }
 }
 
@@ -203,6 +213,22 @@ mod tests {
             (503, None, Some("7"), [None, None]),
         ] {
             assert_eq!(limits(status, header, retry_after), expected, "{status} {header:?} {retry_after:?}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_that_names_others_is_a_limit_of_what_it_refuses() {
+        for (status, header, retry_after, expected) in [
+            (429, "9:span:key", Some("7"), [None, Some(7)]),
+            (429, "9:span:key", None, [None, Some(60)]),
+            (429, "9:error:key", Some("7"), [Some(9), Some(7)]),
+            (429, "9:log_item:key", Some("7"), [None, Some(9)]),
+            (200, "9:span:key", Some("7"), [None, None]),
+        ] {
+            let limits = Limits::read(status, Some(header), retry_after, Duration::ZERO).with_refused(Category::Log);
+            let seconds =
+                [Category::Event, Category::Log].map(|category| limits.of(category).map(|span| span.as_secs()));
+            assert_eq!(seconds, expected, "{status} {header} {retry_after:?}");
         }
     }
 

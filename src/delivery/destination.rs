@@ -315,12 +315,14 @@ impl<T> Destination<T> {
         self.heard(&batch, now);
         batch.attempts += 1;
         let mut steps = Vec::new();
-        let limited = self.apply_limits(&reply.limits, now);
+        let limited = self.apply_limits(&reply.limits.with_refused(batch.category), now);
         let mut notice = limited.map(|(category, span)| Notice::Limited(category, span));
         match reply.answer {
             Answer::Accepted => {
                 self.accepted_at = Some(now);
                 self.struck.retain(|(key, _)| *key != batch.key());
+                let limit = &mut self.limited[batch.category as usize];
+                *limit = limit.filter(|hold| hold.until > now);
                 notice = self.accepted().or(notice);
                 steps.push(Step::Settle(batch, Outcome::Accepted));
             }
@@ -377,7 +379,8 @@ impl<T> Destination<T> {
         for category in Category::ALL {
             let Some(span) = limits.of(*category) else { continue };
             let known = self.limited[*category as usize].filter(|hold| hold.until > now);
-            let since = known.map_or(now, |hold| hold.since);
+            // Without an acceptance in between it is the same quota: what waits for it must not wait for ever.
+            let since = self.limited[*category as usize].map_or(now, |hold| hold.since);
             let until = known.map_or(Duration::ZERO, |hold| hold.until).max(now + span);
             self.limited[*category as usize] = Some(Hold { until, since, outcome: Outcome::RateLimited });
             longest = longest.max(Some((span, *category)).filter(|_| known.is_none()).map(|(s, c)| (s, c as usize)));

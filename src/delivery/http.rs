@@ -2,16 +2,18 @@
 
 use super::answer::{Answer, Limits, answer};
 use super::destination::Reply;
+use super::failure::{Failure, Way};
 use crate::ledger::Status;
-use crate::options::{Compress, Dsn, Network};
+use crate::options::{Compress, Dsn, Network, Proxies, ProxyUrl};
 use crate::record::{SDK_NAME, SDK_VERSION};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use std::io::{self, Write};
 use std::net::ToSocketAddrs;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
-use ureq::tls::{Certificate, ClientCert, PemItem, PrivateKey, RootCerts, TlsConfig, parse_pem};
+use ureq::tls::{Certificate, ClientCert, RootCerts, TlsConfig};
 use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
 use ureq::{Agent, Proxy};
@@ -29,7 +31,12 @@ const MAX_DETAIL: u64 = 4_096;
 /// A client shared by all senders of an instance. Cheap to clone; holds nothing of the host.
 #[derive(Clone, Debug)]
 pub struct Client {
-    agent: Agent,
+    direct: Agent,
+    /// One agent for each proxy, by its URL.
+    proxied: Arc<[(ProxyUrl, Agent)]>,
+    proxies: Proxies,
+    /// Whether any issuer of certificates is trusted at all.
+    trusting: bool,
     user_agent: Arc<str>,
 }
 
@@ -44,6 +51,8 @@ pub struct Sent {
     pub bytes: u64,
     /// For people: the status and the server's own words, or what went wrong on the way.
     pub detail: String,
+    /// Whether it stays like this until a person mends something.
+    pub lasting: bool,
 }
 
 /// Resolves on the calling thread. ureq's own resolver starts a thread for each look-up that has a time limit.
@@ -71,26 +80,44 @@ impl Client {
     /// Makes a client.
     ///
     /// # Errors
-    /// What is wrong with the certificates or the proxy, with the option's name.
+    /// A proxy that cannot be used; the settings have been looked at before, so this is a defect.
     pub fn new(network: &Network, connections: usize) -> Result<Self, String> {
-        let config = Agent::config_builder()
-            .timeout_global(Some(network.timeout))
-            // A redirect could carry the key to another host.
-            .max_redirects(0)
-            .http_status_as_error(false)
-            .max_idle_connections(connections + OTHER_HOSTS)
-            .max_idle_connections_per_host(connections.max(2))
-            .max_idle_age(Duration::from_secs(60))
-            .proxy(proxy(network)?)
-            .tls_config(tls(network)?)
-            .build();
-        let agent = Agent::with_parts(config, DefaultConnector::default(), PlainResolver);
-        Ok(Self { agent, user_agent: format!("{SDK_NAME}/{SDK_VERSION}").into() })
+        let (tls, trusting) = tls(network);
+        let agent = |proxy| {
+            let config = Agent::config_builder()
+                .timeout_global(Some(network.timeout))
+                // A redirect could carry the key to another host.
+                .max_redirects(0)
+                .http_status_as_error(false)
+                .max_idle_connections(connections + OTHER_HOSTS)
+                .max_idle_connections_per_host(connections.max(2))
+                .max_idle_age(Duration::from_secs(60))
+                .proxy(proxy)
+                .tls_config(tls.clone())
+                .build();
+            Agent::with_parts(config, DefaultConnector::default(), PlainResolver)
+        };
+        let proxies = network.proxy.clone().unwrap_or_default();
+        let proxied = proxies.all().map(|url| match Proxy::new(url.expose()) {
+            Ok(proxy) => Ok((url.clone(), agent(Some(proxy)))),
+            Err(_) => Err(format!("proxy = {url}: expected a URL such as http://host:3128")),
+        });
+        let proxied = proxied.collect::<Result<Arc<[_]>, String>>()?;
+        let user_agent = format!("{SDK_NAME}/{SDK_VERSION}").into();
+        Ok(Self { direct: agent(None), proxied, proxies, trusting, user_agent })
     }
 
     /// Cuts every connection, so that senders come home; nothing can be sent afterwards.
     pub fn shutdown(&self) {
-        self.agent.clone().shutdown();
+        let all = self.proxied.iter().map(|(_, agent)| agent).chain([&self.direct]);
+        all.for_each(|agent| agent.clone().shutdown());
+    }
+
+    /// The agent that leads to a destination, and the proxy it goes through.
+    fn agent(&self, dsn: &Dsn) -> (&Agent, Option<&ProxyUrl>) {
+        let proxy = self.proxies.for_dsn(dsn);
+        let found = self.proxied.iter().find(|(url, _)| Some(url) == proxy);
+        found.map_or((&self.direct, None), |(url, agent)| (agent, Some(url)))
     }
 
     /// Asks a destination whether it is there: a browser's preflight, which every Sentry answers, which costs no quota and
@@ -112,12 +139,28 @@ impl Client {
     pub fn post(&self, dsn: &Dsn, encoding: Compress, envelope: &[u8], buffer: &mut Vec<u8>, wall: Duration) -> Sent {
         let body = match compress(encoding, envelope, buffer) {
             Ok(()) => buffer.as_slice(),
-            Err(error) => return Sent::failed(0, format!("compressing: {error}")),
+            Err(error) => return Sent::failed(0, Failure::passing(format!("compressing: {error}"))),
         };
+        let way = Way { dsn, proxy: self.agent(dsn).1, trusting: self.trusting };
+        // Whatever goes wrong below us, a sender has to report what became of its envelope.
+        let request = || self.request(dsn, encoding, body);
+        match catch_unwind(AssertUnwindSafe(request)) {
+            Ok(Ok(response)) => Sent::answered(response, dsn, body.len() as u64, wall),
+            Ok(Err(error)) => Sent::failed(body.len() as u64, way.failure(&error)),
+            Err(_) => Sent::failed(0, Failure::passing("a panic in the HTTP client: a defect of this plugin".into())),
+        }
+    }
+
+    fn request(
+        &self,
+        dsn: &Dsn,
+        encoding: Compress,
+        body: &[u8],
+    ) -> Result<ureq::http::Response<ureq::Body>, ureq::Error> {
         let auth =
             format!("Sentry sentry_version=7, sentry_client={}, sentry_key={}", self.user_agent, dsn.public_key());
-        let mut request = self
-            .agent
+        let (agent, _) = self.agent(dsn);
+        let mut request = agent
             .post(dsn.envelope_url())
             .header("Content-Type", "application/x-sentry-envelope")
             .header("User-Agent", &*self.user_agent)
@@ -125,27 +168,26 @@ impl Client {
         if let Some(name) = encoding_name(encoding) {
             request = request.header("Content-Encoding", name);
         }
-        match request.send(body) {
-            Ok(response) => Sent::answered(response, body.len() as u64, wall),
-            Err(error) => Sent::failed(body.len() as u64, describe(&error)),
-        }
+        request.send(body)
     }
 }
 
 impl Sent {
-    fn failed(bytes: u64, detail: String) -> Self {
+    fn failed(bytes: u64, failure: Failure) -> Self {
         let reply = Reply { answer: Answer::Failed, limits: Limits::default() };
-        Self { reply, status: Status::Error, bytes, detail }
+        Self { reply, status: Status::Error, bytes, detail: failure.words, lasting: failure.lasting }
     }
 
-    fn answered(mut response: ureq::http::Response<ureq::Body>, bytes: u64, wall: Duration) -> Self {
+    fn answered(mut response: ureq::http::Response<ureq::Body>, dsn: &Dsn, bytes: u64, wall: Duration) -> Self {
         let code = response.status().as_u16();
         let header = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok());
         let limits = Limits::read(code, header("x-sentry-rate-limits"), header("retry-after"), wall);
         // Reading the body to its end keeps the connection for the next request.
         let body = response.body_mut().with_config().limit(MAX_DETAIL).read_to_string();
-        let detail = if code < 300 { String::new() } else { detail(code, &body.unwrap_or_default()) };
-        Self { reply: Reply { answer: answer(code), limits }, status: Status::of(code), bytes, detail }
+        // Some servers repeat the key that they refuse.
+        let body = || body.unwrap_or_default().replace(dsn.public_key(), "***");
+        let detail = if code < 300 { String::new() } else { detail(code, &body()) };
+        Self { reply: Reply { answer: answer(code), limits }, status: Status::of(code), bytes, detail, lasting: false }
     }
 }
 
@@ -164,17 +206,6 @@ fn detail(code: u16, body: &str) -> String {
     // The words are a server's: one printable line of them is enough.
     let line: String = words.chars().map(|c| if c.is_control() { ' ' } else { c }).take(200).collect();
     if line.is_empty() { code.to_string() } else { format!("{code}: {line}") }
-}
-
-fn describe(error: &ureq::Error) -> String {
-    match error {
-        ureq::Error::Io(error) => match error.kind() {
-            io::ErrorKind::ConnectionRefused => "connection refused".to_owned(),
-            _ => error.to_string(),
-        },
-        ureq::Error::HostNotFound => "host name not found".to_owned(),
-        other => other.to_string(),
-    }
 }
 
 fn encoding_name(encoding: Compress) -> Option<&'static str> {
@@ -203,54 +234,19 @@ fn compress(encoding: Compress, envelope: &[u8], buffer: &mut Vec<u8>) -> io::Re
     Ok(())
 }
 
-fn proxy(network: &Network) -> Result<Option<Proxy>, String> {
-    match network.proxy.as_deref() {
-        Some("none") => Ok(None),
-        Some(url) => Proxy::new(url).map(Some).map_err(|_| "proxy: expected a URL such as http://host:3128".to_owned()),
-        None => Ok(Proxy::try_from_env()),
-    }
-}
-
-fn tls(network: &Network) -> Result<TlsConfig, String> {
-    let mut roots: Vec<Certificate<'static>> = Vec::new();
-    for der in rustls_native_certs::load_native_certs().certs {
-        roots.push(Certificate::from_der(&der).to_owned());
-    }
-    if let Some(file) = &network.tls_ca_file {
-        let added = certificates(file, "tls_ca_file")?;
-        roots.extend(added);
-    }
-    let client = match (&network.tls_crt_file, &network.tls_key_file) {
-        (Some(chain), Some(key)) => {
-            Some(ClientCert::new_with_certs(&certificates(chain, "tls_crt_file")?, private_key(key)?))
-        }
-        _ => None,
-    };
-    Ok(TlsConfig::builder()
+/// How to speak TLS, and whether there is anybody to trust.
+fn tls(network: &Network) -> (TlsConfig, bool) {
+    let system = rustls_native_certs::load_native_certs().certs;
+    let mut roots: Vec<_> = system.iter().map(|der| Certificate::from_der(der).to_owned()).collect();
+    roots.extend(network.tls_ca.iter().cloned());
+    let trusting = !roots.is_empty();
+    let client = network.tls_key.as_deref().map(|key| ClientCert::new_with_certs(&network.tls_chain, key.to_owned()));
+    let config = TlsConfig::builder()
         .root_certs(RootCerts::Specific(Arc::new(roots)))
         .client_cert(client)
         .disable_verification(!network.tls_verify)
-        .build())
-}
-
-fn certificates(file: &std::path::Path, option: &str) -> Result<Vec<Certificate<'static>>, String> {
-    let pem = std::fs::read(file).map_err(|error| format!("{option} = {}: {error}", file.display()))?;
-    let found: Vec<_> = parse_pem(&pem)
-        .filter_map(|item| match item {
-            Ok(PemItem::Certificate(certificate)) => Some(certificate),
-            _ => None,
-        })
-        .collect();
-    if found.is_empty() {
-        return Err(format!("{option} = {}: expected a PEM file with at least one certificate", file.display()));
-    }
-    Ok(found)
-}
-
-fn private_key(file: &std::path::Path) -> Result<PrivateKey<'static>, String> {
-    let pem = std::fs::read(file).map_err(|error| format!("tls_key_file = {}: {error}", file.display()))?;
-    PrivateKey::from_pem(&pem)
-        .map_err(|_| format!("tls_key_file = {}: expected a PEM file with a private key", file.display()))
+        .build();
+    (config, trusting)
 }
 
 #[cfg(test)]
@@ -270,6 +266,14 @@ mod tests {
         assert_eq!(zstd::decode_all(&buffer[..]).unwrap(), text);
         compress(Compress::None, &text, &mut buffer).unwrap();
         assert_eq!(buffer, text);
+    }
+
+    #[test]
+    fn a_client_prints_no_password() {
+        let proxy = Some(Proxies::parse("http://me:hunter2@proxy:3128").unwrap());
+        let client = Client::new(&Network { proxy, tls_verify: true, ..Network::default() }, 1).unwrap();
+        let printed = format!("{client:?}");
+        assert!(!printed.contains("hunter2"), "{printed}");
     }
 
     #[test]

@@ -3,7 +3,8 @@
 use super::answer::Answer;
 use super::destination::{Notice, Policy, Step};
 use super::holds::Fate;
-use super::http::Client;
+use super::http::{Client, Sent};
+use super::said::Said;
 use super::schedule::{STATES, Schedule};
 use super::targets::Changes;
 use super::ticket::Ticket;
@@ -12,7 +13,6 @@ use crate::envelope::Batch;
 use crate::ledger::{Category, Ledger, Outcome, Snapshot};
 use crate::options::{Loaded, Mode};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
-use std::collections::HashMap;
 use std::fmt::Debug;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -82,9 +82,6 @@ const TICK: Duration = Duration::from_secs(1);
 /// How often sources of a DSN are read again.
 const SOURCE_INTERVAL: Duration = Duration::from_secs(5);
 
-/// How often the same kind of trouble is told.
-const SAY_INTERVAL: Duration = Duration::from_secs(60);
-
 /// How long senders get to report after their connections were cut.
 const CUT_GRACE: Duration = Duration::from_millis(300);
 
@@ -98,8 +95,7 @@ pub(crate) struct Pump {
     dsn_file: Option<PathBuf>,
     dsn_dir: Option<PathBuf>,
     summary_interval: Duration,
-    /// When each kind of trouble of each destination was told last, and how often it was since.
-    said: HashMap<(&'static str, Option<u32>), (Duration, u32)>,
+    said: Said,
     durations: Vec<Duration>,
     shown: Snapshot,
     last_tick: Duration,
@@ -136,7 +132,7 @@ impl Pump {
             dsn_file: loaded.settings.destination.dsn_file.clone(),
             dsn_dir: loaded.settings.destination.dsn_dir.clone(),
             summary_interval: loaded.settings.report.summary_interval,
-            said: HashMap::new(),
+            said: Said::default(),
             durations: Vec::new(),
             shown: Snapshot::default(),
             last_tick: Duration::ZERO,
@@ -231,7 +227,7 @@ impl Pump {
         self.share_holds(number, now);
         self.steps(steps);
         if let Some(notice) = notice {
-            self.notice(number, &notice, &done.sent.detail);
+            self.notice(number, &notice, &done.sent);
         }
     }
 
@@ -311,6 +307,7 @@ impl Pump {
             self.shared.registry.sweep();
         }
         self.publish();
+        self.said.due(now).into_iter().for_each(|(severity, line)| self.host.log(severity, &line));
         let due = !self.summary_interval.is_zero() && now >= self.last_summary + self.summary_interval;
         if due {
             self.last_summary = now;
@@ -349,7 +346,7 @@ impl Pump {
         for number in self.shared.targets.sweep(now, |number| schedule.is_idle(number, now)) {
             self.schedule.forget(number);
             self.share_holds(number, now);
-            self.said.retain(|(_, about), _| *about != Some(number));
+            self.said.forget(number);
         }
     }
 
@@ -431,11 +428,16 @@ impl Pump {
         }
     }
 
-    fn notice(&mut self, number: u32, notice: &Notice, detail: &str) {
+    fn notice(&mut self, number: u32, notice: &Notice, sent: &Sent) {
         let Some(target) = self.shared.targets.get(number) else { return };
-        let dsn = &target.dsn;
+        let (dsn, detail) = (&target.dsn, &sent.detail);
         let (severity, kind, text) = match notice {
             Notice::Answers => (Severity::Info, "answers", format!("{dsn} accepts what is sent")),
+            Notice::Failing if sent.lasting => (
+                Severity::Error,
+                "failing for good",
+                format!("{dsn} cannot be reached ({detail}); nothing is lost, but it stays so until this is mended"),
+            ),
             Notice::Failing => (
                 Severity::Warn,
                 "failing",
@@ -472,27 +474,26 @@ impl Pump {
                 format!("{dsn} cannot read what is sent ({detail}); trying compress = {encoding:?} instead"),
             ),
         };
-        if *notice == Notice::Answers {
-            // After trouble, the next trouble is news again.
-            self.said.retain(|(_, about), _| *about != Some(number));
+        let answers = ("answers", Some(number));
+        match notice {
+            Notice::Answers => {
+                let line = self.said.say_in_the_end(answers, severity, &text, self.shared.now().steady);
+                return self.log(severity, line);
+            }
+            Notice::Failing | Notice::Misconfigured => self.said.take_back(answers),
+            _ => {}
         }
         self.say(severity, kind, Some(number), &text);
     }
 
     /// The same kind of trouble of the same destination is told once a minute, with how often it was.
     fn say(&mut self, severity: Severity, kind: &'static str, about: Option<u32>, text: &str) {
-        let now = self.shared.now().steady;
-        let said = self.said.entry((kind, about)).or_insert((Duration::ZERO, 0));
-        if said.0 > Duration::ZERO && now < said.0 + SAY_INTERVAL {
-            said.1 += 1;
-            return;
-        }
-        let again = std::mem::replace(said, (now.max(Duration::from_nanos(1)), 0)).1;
-        if again > 0 {
-            self.host.log(severity, &format!("{text} [and {again} times since this was last said]"));
-        } else {
-            self.host.log(severity, text);
-        }
+        let line = self.said.say((kind, about), text, self.shared.now().steady);
+        self.log(severity, line);
+    }
+
+    fn log(&self, severity: Severity, line: Option<String>) {
+        line.iter().for_each(|line| self.host.log(severity, line));
     }
 
     fn is_over(&self) -> bool {

@@ -75,7 +75,13 @@ impl Dsn {
     /// The port of a DSN that names none.
     #[must_use]
     pub fn scheme_port(&self) -> u16 {
-        if self.scheme == "https" { 443 } else { 80 }
+        if self.is_https() { 443 } else { 80 }
+    }
+
+    /// Whether it is reached through TLS.
+    #[must_use]
+    pub fn is_https(&self) -> bool {
+        self.scheme == "https"
     }
 
     /// Whether the path before the project is made of plain names: nothing that a server could read as another path, and

@@ -5,16 +5,26 @@
 
 mod dsn;
 mod hosts;
+<<<<<<< HEAD
 mod names;
 mod pem;
 mod settings;
 #[cfg(test)]
 mod table;
+=======
+mod proxy;
+mod settings;
+mod tls;
+>>>>>>> df85754a26bf6be03eeb08ca6d96eea403ce5bcf
 mod value;
 
 pub use dsn::Dsn;
 pub use hosts::{Hosts, MAX_ANNOTATION, Refusal};
+<<<<<<< HEAD
 pub use names::{is_of_the_host, judge, nearest};
+=======
+pub use proxy::{Proxies, ProxyUrl};
+>>>>>>> df85754a26bf6be03eeb08ca6d96eea403ce5bcf
 pub use settings::{Compress, Delivery, Destination, Mapping, Mode, Network, Report, Settings};
 use std::fmt::{self, Write};
 use std::path::{Path, PathBuf};
@@ -75,9 +85,13 @@ const PLAIN: &[Row] = rows! {
     "compress", Some("gzip"), "`gzip`, `zstd` or `none`; on 415 or a server that cannot read it: gzip, then none, said once",
         |s, v| { s.network.compress = compress(v)?; Ok(()) };
     "proxy", None, "else `HTTPS_PROXY`, `HTTP_PROXY`, `NO_PROXY`; `none` ignores them",
-        |s, v| { s.network.proxy = Some(proxy(v)?); Ok(()) };
+        |s, v| { s.network.proxy = Some(Proxies::parse(v)?); Ok(()) };
     "tls_ca_file", None, "certificates (PEM) added to the system's roots",
+<<<<<<< HEAD
         |s, v| { s.network.tls_ca_file = Some(pem::certificates(v)?); Ok(()) };
+=======
+        |s, v| { s.network.tls_ca = tls::roots(v)?; Ok(()) };
+>>>>>>> df85754a26bf6be03eeb08ca6d96eea403ce5bcf
     "dsn_dir", None,
         "directory: file name = Kubernetes namespace, content = DSN (names with dots skipped, changes noticed); a record of that namespace goes there, others to `dsn`",
         |s, v| { s.destination.dsn_dir = Some(path(v)?); Ok(()) };
@@ -87,10 +101,17 @@ const PLAIN: &[Row] = rows! {
     "dsn_allow_hosts", None,
         "hosts that an annotation may name, each with its `:port` if it has one of its own; empty: annotation routing is off",
         |s, v| { s.destination.allow_hosts = Hosts::parse(v)?; Ok(()) };
+<<<<<<< HEAD
     "tls_crt_file", None, "client certificate (PEM)",
         |s, v| { s.network.tls_crt_file = Some(pem::certificates(v)?); Ok(()) };
     "tls_key_file", None, "client key (PEM)",
         |s, v| { s.network.tls_key_file = Some(pem::key(v)?); Ok(()) };
+=======
+    "tls_crt_file", None, "client certificate (PEM), followed by what signed it",
+        |s, v| { s.network.tls_chain = tls::certificates(v)?; Ok(()) };
+    "tls_key_file", None, "its key (PEM: PKCS#8, PKCS#1 or SEC1, without a passphrase)",
+        |s, v| { s.network.tls_key = Some(tls::private_key(v)?); Ok(()) };
+>>>>>>> df85754a26bf6be03eeb08ca6d96eea403ce5bcf
     "tls_verify", Some("on"), "`off` accepts any certificate, and warns",
         |s, v| { s.network.tls_verify = value::switch(v)?; Ok(()) };
     "message_key", Some("message,msg,MESSAGE,body,log"), "fields that hold the message, first found wins",
@@ -229,7 +250,8 @@ pub fn load(
         }
         let _ = write!(effective, " {}={}", row.name, row.show(text));
     }
-    let mut dsn_source = resolve_dsn(&mut settings.destination, environment, &mut problems);
+    let mut dsn_source = resolve_dsn(&mut settings.destination, &environment, &mut problems);
+    effective.push_str(&resolve_proxy(&mut settings.network, &environment, &mut problems));
     if let Some(dir) = &settings.destination.dsn_dir {
         let _ = write!(dsn_source, "; by namespace from directory {}", dir.display());
     }
@@ -247,11 +269,15 @@ impl Row {
         if self.secret {
             return Dsn::parse(text).map_or_else(|_| "***".to_owned(), |dsn| dsn.to_string());
         }
-        mask_credentials(text)
+        if self.name == "proxy" { proxy::mask(text) } else { mask_credentials(text) }
     }
 }
 
+<<<<<<< HEAD
 /// Hides what stands before `@`, but for a scheme: the password of a proxy.
+=======
+/// Hides what stands between `://` and `@`: a DSN or a password in the wrong place.
+>>>>>>> df85754a26bf6be03eeb08ca6d96eea403ce5bcf
 fn mask_credentials(text: &str) -> String {
     let start = text.find("://").map_or(0, |at| at + 3);
     match text.rfind('@') {
@@ -296,10 +322,33 @@ fn resolve_dsn(
     String::new()
 }
 
+/// The environment's proxies, where the option says nothing; returns what was found there, for the start-up line.
+fn resolve_proxy(
+    network: &mut settings::Network,
+    environment: impl Fn(&str) -> Option<String>,
+    problems: &mut Vec<Problem>,
+) -> String {
+    if network.proxy.is_some() || problems.iter().any(|problem| problem.option == "proxy") {
+        return String::new();
+    }
+    match Proxies::from_environment(environment) {
+        Ok((proxies, said)) => {
+            network.proxy = Some(proxies);
+            if said.is_empty() { said } else { format!("; from the environment:{said}") }
+        }
+        Err((variable, found)) => {
+            let found = format!("{found} (from environment {variable})");
+            problems.push(Problem { option: "proxy", found, expected: proxy::EXPECTED.to_owned() });
+            String::new()
+        }
+    }
+}
+
 fn check_together(settings: &Settings, problems: &mut Vec<Problem>) {
     if settings.delivery.mode == Mode::Spool && settings.delivery.spool_path.is_none() {
         problems.push(problem("spool_path", "nothing", "a directory, because delivery = spool"));
     }
+<<<<<<< HEAD
     match (&settings.network.tls_crt_file, &settings.network.tls_key_file) {
         (Some(certificate), Some(key)) => {
             if let Err(expected) = pem::pair(certificate, key) {
@@ -309,6 +358,13 @@ fn check_together(settings: &Settings, problems: &mut Vec<Problem>) {
         (None, None) => {}
         _ if problems.iter().any(|problem| problem.option.starts_with("tls_")) => {}
         _ => problems.push(problem("tls_crt_file", "one of tls_crt_file and tls_key_file", "both or neither")),
+=======
+    let wrong = |problem: &Problem| matches!(problem.option, "tls_crt_file" | "tls_key_file");
+    if !problems.iter().any(wrong)
+        && let Err((found, expected)) = tls::check_together(&settings.network)
+    {
+        problems.push(Problem { option: "tls_key_file", found: found.into(), expected: expected.into() });
+>>>>>>> df85754a26bf6be03eeb08ca6d96eea403ce5bcf
     }
 }
 
@@ -369,15 +425,6 @@ fn mode(text: &str) -> Result<Mode, Expected> {
         .into_iter()
         .find(|mode| mode.name().eq_ignore_ascii_case(text))
         .ok_or(Expected::one_of("auto, spool, ack or memory", &["auto", "spool", "ack", "memory"]))
-}
-
-fn proxy(text: &str) -> Result<String, &'static str> {
-    const EXPECTED: &str = "none, or a proxy such as http://user:password@host:3128";
-    if text.eq_ignore_ascii_case("none") {
-        return Ok("none".to_owned());
-    }
-    let known = ["http://", "https://"].iter().any(|scheme| text.to_ascii_lowercase().starts_with(scheme));
-    if known && ureq::Proxy::new(text).is_ok() { Ok(text.to_owned()) } else { Err(EXPECTED) }
 }
 
 fn positive(text: &str) -> Result<std::time::Duration, &'static str> {
@@ -463,7 +510,29 @@ mod tests {
         assert!(!loaded.effective.contains(KEY) && !loaded.effective.contains("hunter2"), "{}", loaded.effective);
         assert!(loaded.effective.contains(" dsn=https://***@h/1 "), "{}", loaded.effective);
         assert!(loaded.effective.contains(" proxy=http://***@proxy:3128"), "{}", loaded.effective);
-        assert!(!format!("{:?}", loaded.settings.destination).contains(KEY));
+        let printed = format!("{loaded:?} {loaded:#?}");
+        assert!(!printed.contains(KEY) && !printed.contains("hunter2"), "{printed}");
+    }
+
+    #[test]
+    fn the_environments_proxies_are_read_and_shown_without_their_passwords() {
+        let load = |variable: &'static str, value: &'static str, option: &'static str| {
+            let options = [("dsn", dsn()), ("proxy", option.to_owned())];
+            let find = |name: &str| options.iter().find(|(k, _)| *k == name).map(|(_, v)| v.clone());
+            super::load(find, |name| Some(value.to_owned()).filter(|_| name == variable))
+        };
+        let url = "http://user:hunter2@proxy:3128";
+        let shown = load("https_proxy", url, "").unwrap().effective;
+        assert!(shown.ends_with("; from the environment: HTTPS_PROXY=http://***@proxy:3128"), "{shown}");
+        assert!(!load("https_proxy", url, "none").unwrap().effective.contains("from the environment"));
+        let problem = load("HTTPS_PROXY", "socks5://user:hunter2@proxy", "").unwrap_err().remove(0).to_string();
+        let expected = "proxy = socks5://***@proxy (from environment HTTPS_PROXY): expected none, or a proxy";
+        assert!(problem.starts_with(expected), "{problem}");
+        assert!(load("HTTPS_PROXY", "socks5://user:hunter2@proxy", "none").is_ok());
+        for wrong in ["user:hunter2@proxy", "http:/user:hunter2@proxy", "socks5://user:hunter2@proxy"] {
+            let problem = load("", "", wrong).unwrap_err().remove(0).to_string();
+            assert!(problem.contains("***@proxy: expected") && !problem.contains("hunter2"), "{problem}");
+        }
     }
 
     #[test]

@@ -2,9 +2,12 @@
 
 use super::dsn::Dsn;
 use super::hosts::Hosts;
+use super::proxy::Proxies;
 use crate::level::Level;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
+use ureq::tls::{Certificate, PrivateKey};
 
 /// All that can be configured.
 #[derive(Clone, Debug, Default)]
@@ -190,14 +193,14 @@ pub enum Compress {
 pub struct Network {
     /// Encoding of requests.
     pub compress: Compress,
-    /// `proxy`, verbatim: a URL or `none`.
-    pub proxy: Option<String>,
-    /// Certificates added to the system's roots, PEM.
-    pub tls_ca_file: Option<PathBuf>,
-    /// Client certificate chain, PEM.
-    pub tls_crt_file: Option<PathBuf>,
-    /// Client key, PEM.
-    pub tls_key_file: Option<PathBuf>,
+    /// `proxy`, else what the environment says; `None` only before both were looked at.
+    pub proxy: Option<Proxies>,
+    /// Certificates added to the system's roots: those in `tls_ca_file`.
+    pub tls_ca: Vec<Certificate<'static>>,
+    /// Client certificate chain, the client's own first: those in `tls_crt_file`.
+    pub tls_chain: Vec<Certificate<'static>>,
+    /// The client's key, from `tls_key_file`.
+    pub tls_key: Option<Arc<PrivateKey<'static>>>,
     /// Whether the server's certificate is checked.
     pub tls_verify: bool,
     /// One request, connecting included.

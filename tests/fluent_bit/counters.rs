@@ -87,6 +87,46 @@ impl Counters {
     }
 }
 
+impl Counters {
+    /// The values of the histogram's buckets, in the order of the page.
+    fn buckets(&self) -> Vec<(&str, f64)> {
+        let lines = self.lines.iter().filter(|line| line.contains("request_duration_seconds_bucket"));
+        let read = lines.filter_map(|line| {
+            let (bound, _) = line.split_once("le=\"")?.1.split_once('"')?;
+            Some((bound, line.rsplit_once(' ')?.1.parse().ok()?))
+        });
+        read.collect()
+    }
+
+    /// Nothing waits, and what goes up and down says so.
+    fn are_at_rest(&self) -> bool {
+        let at_rest = |metric: &&str| self.value(metric, &[]) == 0.0;
+        let gauges = ["pending_items", "pending_bytes", "spool_bytes", "oldest_pending_seconds"];
+        gauges.iter().all(at_rest)
+            && self.value("destinations", &[("state", "ok")]) == 1.0
+            && ["limited", "unreachable", "misconfigured"]
+                .iter()
+                .all(|state| self.value("destinations", &[("state", state)]) == 0.0)
+    }
+
+    /// Buckets include the smaller ones, and the last of them has every request.
+    fn assert_histogram(&self) {
+        let buckets = self.buckets();
+        assert!(buckets.is_sorted_by(|one, next| one.1 <= next.1), "{buckets:?}");
+        let requests: f64 =
+            Status::ALL.iter().map(|status| self.value("requests_total", &[("status", status.name())])).sum();
+        let count = self.value("request_duration_seconds_count", &[]);
+        assert_eq!((count, buckets.last()), (requests, Some(&("+Inf", requests))), "{buckets:?}");
+        let sum = self.value("request_duration_seconds_sum", &[]);
+        assert!(sum > 0.0 && sum < 60.0 * count, "{sum} s in {count} requests");
+    }
+}
+
+/// After all has been delivered the gauges come back to zero, and the histogram has counted each request.
+pub fn assert_at_rest(host: &FluentBit, name: &str) {
+    wait_for(host, name, "at rest", Counters::are_at_rest).assert_histogram();
+}
+
 /// Waits until the counters are as expected.
 pub fn wait_for(host: &FluentBit, name: &str, what: &str, expected: impl Fn(&Counters) -> bool) -> Counters {
     let mut last = Counters::of(host, name);

@@ -7,6 +7,7 @@ mod counters;
 mod faults;
 mod feed;
 mod formats;
+mod kills;
 mod loading;
 mod refusals;
 mod reload;
@@ -33,6 +34,8 @@ const TESTS: &[(&str, fn())] = &[
     ("a_stop_in_mid_stream_and_a_restart_lose_nothing_with_a_spool", restart::terminated_with_spool),
     ("a_stop_in_mid_stream_and_a_restart_lose_nothing_with_a_worker", restart::terminated_with_worker),
     ("kills_lose_nothing_with_a_spool", restart::killed_with_spool),
+    ("kills_of_host_and_server_lose_nothing_with_a_spool", kills::with_spool),
+    ("kills_of_host_and_server_lose_nothing_with_a_worker", kills::with_worker),
     ("what_cannot_work_ends_the_host_with_one_line_per_problem", refusals::wrong_options),
     ("check_reads_a_configuration_as_the_host_does", formats::read_alike),
     ("an_unreachable_server_is_told_once_and_gets_all_when_it_comes", refusals::unreachable),

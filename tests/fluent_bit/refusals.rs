@@ -71,6 +71,7 @@ pub fn unreachable() {
     let rig = Rig { host, receiver, feed };
     rig.wait_for_all(TOTAL);
     rig.wait_for_counters(TOTAL);
+    counters::assert_at_rest(&rig.host, NAME);
     assert_eq!(count_in_log(&rig.host, "accepts what is sent"), 1, "{}", rig.host.log());
     rig.finish(TOTAL);
 }
@@ -87,5 +88,6 @@ pub fn forbidden() {
     rig.receiver.script(Script::default());
     rig.wait_for_all(TOTAL);
     rig.wait_for_counters(TOTAL);
+    counters::assert_at_rest(&rig.host, NAME);
     rig.finish(TOTAL);
 }

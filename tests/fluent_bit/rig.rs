@@ -4,6 +4,7 @@ use crate::counters;
 use crate::feed::{EVENT_EVERY, Feed};
 use crate::seen::Seen;
 use crate::support::fluent_bit::{FluentBit, Format, SERVICE};
+use crate::support::output::shows_a_key;
 use crate::support::{plugin, wait};
 use flb_sentry::receive::{Options, Receiver};
 use out_sentry::ledger::{Category, Outcome};
@@ -124,6 +125,7 @@ pub fn start(config: &str, args: &[&str]) -> FluentBit {
 
 /// See [`Rig::stop`].
 pub fn stop(host: &mut FluentBit) {
+    assert!(!shows_a_key(&host.log()), "{}", host.log());
     let status = host.sigterm_and_wait(ENDS_WITHIN);
     assert!(status.is_some_and(|status| status.success()), "ended with {status:?}:\n{}", host.log());
     assert!(!host.log().contains("a defect of this plugin"), "{}", host.log());

@@ -32,19 +32,33 @@ pub fn get(port: u16, path: &str, headers: &[(&str, &str)]) -> io::Result<Respon
     request(port, "GET", path, headers, &[])
 }
 
+/// GET from a server on an address of its own.
+pub fn get_at(address: SocketAddr, path: &str) -> io::Result<Response> {
+    exchange(address, "GET", path, &[], &[])
+}
+
 /// POST.
 pub fn post(port: u16, path: &str, headers: &[(&str, &str)], body: &[u8]) -> io::Result<Response> {
     request(port, "POST", path, headers, body)
 }
 
 fn request(port: u16, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> io::Result<Response> {
-    let mut stream = TcpStream::connect_timeout(&SocketAddr::from((Ipv4Addr::LOCALHOST, port)), LIMIT)?;
+    exchange(SocketAddr::from((Ipv4Addr::LOCALHOST, port)), method, path, headers, body)
+}
+
+fn exchange(
+    address: SocketAddr,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &[u8],
+) -> io::Result<Response> {
+    let mut stream = TcpStream::connect_timeout(&address, LIMIT)?;
     stream.set_read_timeout(Some(LIMIT))?;
     stream.set_write_timeout(Some(LIMIT))?;
     let length = body.len();
-    let mut head = format!(
-        "{method} {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\nContent-Length: {length}\r\n"
-    );
+    let mut head =
+        format!("{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nContent-Length: {length}\r\n");
     headers.iter().for_each(|(name, value)| head += &format!("{name}: {value}\r\n"));
     stream.write_all(format!("{head}\r\n").as_bytes())?;
     // A server that refuses early closes before it has read all: what it said still counts.

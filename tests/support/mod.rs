@@ -5,6 +5,7 @@
 
 #![expect(dead_code, reason = "each program uses its own part of these modules")]
 
+pub mod arrivals;
 pub mod artefacts;
 pub mod bugsink;
 pub mod chunk;
@@ -17,6 +18,7 @@ pub mod process;
 pub mod python;
 pub mod relay;
 pub mod samples;
+pub mod shipping;
 pub mod suite;
 pub mod tempdir;
 pub mod wait;

@@ -11,6 +11,7 @@ use std::process::ExitCode;
 #[derive(Default)]
 pub struct Suite {
     trials: Vec<Trial>,
+    at_once: Option<usize>,
 }
 
 impl Suite {
@@ -37,9 +38,17 @@ impl Suite {
         self
     }
 
+    /// Runs so many tests at once, unless the command line says otherwise: for tests that wait more than they work.
+    pub fn at_once(mut self, tests: usize) -> Self {
+        self.at_once = Some(tests);
+        self
+    }
+
     /// Runs what the command line asks for.
     pub fn run(self) -> ExitCode {
-        libtest_mimic::run(&Arguments::from_args(), self.trials).exit_code()
+        let mut arguments = Arguments::from_args();
+        arguments.test_threads = arguments.test_threads.or(self.at_once);
+        libtest_mimic::run(&arguments, self.trials).exit_code()
     }
 }
 

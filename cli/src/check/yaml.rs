@@ -13,6 +13,9 @@ pub(super) fn parse(text: &str, file: &Arc<Path>, reader: &mut Reader<'_>) {
         Ok(root) => root,
         Err((line, problem)) => return reader.problem(at(line), &problem),
     };
+    if !matches!(root.content, Content::Map(_)) {
+        return reader.problem(at(root.line), "expected keys such as service and pipeline");
+    }
     let mut walk = Walk { file, reader };
     for (key, value) in root.entries() {
         match key.text().to_ascii_lowercase().as_str() {

@@ -30,6 +30,9 @@ Actions:
   cut-after-body   read everything, close without an answer; not accepted
   lost-answer      accept and keep the envelope, then close without an answer
   half-close       read everything, end only our side of the connection; not accepted
+  truncate=PART    accept, then close after half of the answer's head or half of its body
+                   (PART is head or body)
+  close-idle       the normal answer, then close without having said so
   garbage          answer with something that is not HTTP; not accepted
 
   Headers go with STATUS and ok. A part without '=' continues the value before it:
@@ -70,6 +73,19 @@ pub enum Action {
     Garbage,
     /// End our side of the connection without an answer; not accepted.
     HalfClose,
+    /// Accept, then close within the answer.
+    Truncate(Part),
+    /// The normal answer, after which the connection is closed although it could have served more requests.
+    CloseIdle,
+}
+
+/// Where an answer is cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// Half of the head is sent: the client learns nothing.
+    Head,
+    /// The head and half of the body are sent: the client has the status.
+    Body,
 }
 
 /// The kinds of item a step can be limited to.
@@ -262,6 +278,8 @@ impl FromStr for Action {
             "hang" => Action::Hang(time()?),
             "delay" => Action::Delay(time()?),
             "drip" => Action::Drip(time()?),
+            "truncate" => Action::Truncate(part_of(name)?),
+            "close-idle" => Action::CloseIdle,
             "ok" => Action::Answer { status: 200, headers: headers(extra)? },
             status => Action::Answer { status: status_of(status)?, headers: headers(extra)? },
         };
@@ -272,11 +290,19 @@ impl FromStr for Action {
     }
 }
 
+fn part_of(text: &str) -> Result<Part, ScriptError> {
+    match text {
+        "truncate=head" => Ok(Part::Head),
+        "truncate=body" => Ok(Part::Body),
+        _ => Err(ScriptError(format!("expected truncate=head or truncate=body, found {text:?}"))),
+    }
+}
+
 fn status_of(text: &str) -> Result<u16, ScriptError> {
     text.parse().ok().filter(|status| (200..600).contains(status)).ok_or_else(|| {
         ScriptError(format!(
             "expected a status (200 to 599), ok, poison=, delay=, hang=, drip=, cut-before-body, cut-after-body, \
-             lost-answer, half-close or garbage, found {text:?}"
+             lost-answer, half-close, truncate=, close-idle or garbage, found {text:?}"
         ))
     })
 }
@@ -348,6 +374,9 @@ mod tests {
             ("lost-answer", step(Some(1), Action::LostAnswer)),
             ("half-close", step(Some(1), Action::HalfClose)),
             ("garbage", step(Some(1), Action::Garbage)),
+            ("truncate=head", step(Some(1), Action::Truncate(Part::Head))),
+            ("2xtruncate=body", step(Some(2), Action::Truncate(Part::Body))),
+            ("close-idle", step(Some(1), Action::CloseIdle)),
             ("hang=10s", step(Some(1), Action::Hang(Duration::from_secs(10)))),
             ("delay=50ms", step(Some(1), Action::Delay(Duration::from_millis(50)))),
             ("drip=1m", step(Some(1), Action::Drip(Duration::from_secs(60)))),
@@ -389,6 +418,9 @@ mod tests {
             "429,a b=2",
             "429,a=b\nc",
             "garbage,a=b",
+            "truncate",
+            "truncate=tail",
+            "close-idle,a=b",
             "poison=",
             "log:cut-before-body",
             "project=x:429",

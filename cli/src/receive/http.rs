@@ -11,6 +11,10 @@ const MAX_HEAD_BYTES: usize = 64 * 1024;
 const MAX_CHUNK_LINE_BYTES: usize = 4 * 1024;
 const MAX_HEADERS: usize = 100;
 
+/// First byte of a client that speaks TLS (RFC 8446, section 5.1). No line end need follow it: waiting for one would be
+/// waiting for the client to give up.
+const TLS_HANDSHAKE: u8 = 0x16;
+
 /// Request line and headers.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Head {
@@ -104,6 +108,9 @@ impl<R: Read> Reader<R> {
 
     /// Reads up to the empty line. `Ok(None)`: the client closed between two requests.
     pub fn head(&mut self) -> Result<Option<Head>, Unread> {
+        if self.input.fill_buf()?.first() == Some(&TLS_HANDSHAKE) {
+            return Err(bad("expected HTTP, found TLS: the DSN says https"));
+        }
         let mut bytes = Vec::new();
         loop {
             let start = bytes.len();

@@ -35,7 +35,7 @@ pub(crate) mod timestamp;
 mod validate;
 
 pub use command::{Args, run};
-pub use fault::{Action, GRAMMAR, Kind, Script, ScriptError, Step};
+pub use fault::{Action, GRAMMAR, Kind, Part, Script, ScriptError, Step};
 pub use store::{Accepted, ClientReport, Event, Keep, Log, Request, Snapshot, Totals};
 
 use std::io;

@@ -1,7 +1,7 @@
 //! The listening socket and its connections: reads requests, lets faults have their way, answers.
 
 use super::envelope;
-use super::fault::{Action, Kind, Script, Traits};
+use super::fault::{Action, Kind, Part, Script, Traits};
 use super::gate::{Gate, Ticket};
 use super::http::{Head, Reader, Refusal, Response, Unread, linger};
 use super::save::Saver;
@@ -235,7 +235,7 @@ impl Server {
         {
             return Next::Close;
         }
-        let lost = action == Some(Action::LostAnswer);
+        let lost = matches!(action, Some(Action::LostAnswer | Action::Truncate(Part::Head)));
         let (mut response, items) = self.verdict(head, &mut request, undecoded);
         if let Some(Action::Answer { status, headers }) = &action {
             response.headers.clone_from(headers);
@@ -244,7 +244,12 @@ impl Server {
         request.status = Some(response.status).filter(|_| !lost);
         self.record(request, items);
         match action {
-            _ if lost => Next::Close,
+            Some(Action::LostAnswer) => Next::Close,
+            Some(Action::Truncate(part)) => connection.truncate(&response, part),
+            Some(Action::CloseIdle) => {
+                let _ = connection.send(&response, false);
+                Next::Close
+            }
             Some(Action::Drip(time)) => connection.drip(&self.gate, &response, time),
             _ => connection.answer(&response, head, false),
         }
@@ -337,6 +342,15 @@ impl Connection<'_> {
             Ok(()) if close => Next::Close,
             Ok(()) => Next::Stay,
         }
+    }
+
+    /// Answers by half.
+    fn truncate(&mut self, response: &Response, part: Part) -> Next {
+        let bytes = response.to_bytes(false);
+        let head = bytes.len() - response.body.len();
+        let length = if part == Part::Head { head / 2 } else { head + response.body.len() / 2 };
+        let _ = self.stream.write_all(&bytes[..length]);
+        Next::Close
     }
 
     /// Answers a byte at a time; the connection ends with it.

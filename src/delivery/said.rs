@@ -1,0 +1,152 @@
+//! What was told, so that trouble that goes on, or comes and goes, is told once a minute. Pure; time comes in.
+
+use super::pump::Severity;
+use std::collections::HashMap;
+use std::time::Duration;
+
+/// How often the same kind of line about the same destination is told.
+const INTERVAL: Duration = Duration::from_secs(60);
+
+/// A kind of line, and the destination that it is about.
+type Subject = (&'static str, Option<u32>);
+
+/// Every kind that was told.
+#[derive(Debug, Default)]
+pub(super) struct Said(HashMap<Subject, Told>);
+
+#[derive(Debug)]
+struct Told {
+    at: Duration,
+    /// How often it was to be told since.
+    again: u32,
+    /// What is still to be told when the minute is over.
+    later: Option<(Severity, String)>,
+}
+
+impl Said {
+    /// The line to tell now, with how often it was kept back; `None` if its like was told less than a minute ago.
+    pub(super) fn say(&mut self, subject: Subject, text: &str, now: Duration) -> Option<String> {
+        let Some(told) = self.0.get_mut(&subject) else {
+            self.0.insert(subject, Told { at: now, again: 0, later: None });
+            return Some(text.to_owned());
+        };
+        if now < told.at + INTERVAL {
+            told.again += 1;
+            return None;
+        }
+        let again = std::mem::replace(told, Told { at: now, again: 0, later: None }).again;
+        Some(if again == 0 { text.to_owned() } else { format!("{text} [and {again} times since this was last said]") })
+    }
+
+    /// As [`Said::say`], for what will not come again by itself: what is kept back is [`Said::due`] when the minute is
+    /// over, unless it is [`Said::take_back`]en before.
+    pub(super) fn say_in_the_end(
+        &mut self,
+        subject: Subject,
+        severity: Severity,
+        text: &str,
+        now: Duration,
+    ) -> Option<String> {
+        let line = self.say(subject, text, now);
+        if line.is_none()
+            && let Some(told) = self.0.get_mut(&subject)
+        {
+            told.later = Some((severity, text.to_owned()));
+        }
+        line
+    }
+
+    /// What was kept back is no longer true.
+    pub(super) fn take_back(&mut self, subject: Subject) {
+        if let Some(told) = self.0.get_mut(&subject) {
+            told.later = None;
+        }
+    }
+
+    /// What was kept back and may be told now.
+    pub(super) fn due(&mut self, now: Duration) -> Vec<(Severity, String)> {
+        let ripe = |told: &&mut Told| told.later.is_some() && now >= told.at + INTERVAL;
+        let take = |told: &mut Told| {
+            (told.at, told.again) = (now, 0);
+            told.later.take()
+        };
+        self.0.values_mut().filter(ripe).filter_map(take).collect()
+    }
+
+    /// A destination that is gone.
+    pub(super) fn forget(&mut self, number: u32) {
+        self.0.retain(|(_, about), _| *about != Some(number));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FAILING: Subject = ("failing", Some(1));
+    const ANSWERS: Subject = ("answers", Some(1));
+
+    fn at(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    fn answers(said: &mut Said, now: Duration) -> Option<String> {
+        said.say_in_the_end(ANSWERS, Severity::Info, "up", now)
+    }
+
+    #[test]
+    fn the_same_kind_is_told_once_a_minute_with_a_count() {
+        let mut said = Said::default();
+        let times: Vec<_> = (0..180).filter_map(|now| Some((now, said.say(FAILING, "down", at(now))?))).collect();
+        let again = "down [and 59 times since this was last said]".to_owned();
+        assert_eq!(times, [(0, "down".to_owned()), (60, again.clone()), (120, again)]);
+        assert_eq!(said.say(("failing", Some(2)), "down", at(1)).as_deref(), Some("down"), "another destination");
+        assert_eq!(said.say(("limited", Some(1)), "limited", at(1)).as_deref(), Some("limited"), "another kind");
+    }
+
+    #[test]
+    fn a_server_that_comes_and_goes_is_told_once_a_minute_both_ways() {
+        let mut said = Said::default();
+        let mut lines = Vec::new();
+        // Down in even seconds and up in odd ones, for five minutes; then it stays up.
+        for now in 0..420 {
+            if now < 300 && now % 2 == 0 {
+                said.take_back(ANSWERS);
+                lines.extend(said.say(FAILING, "down", at(now)).map(|line| (now, line)));
+            } else if now < 300 {
+                lines.extend(answers(&mut said, at(now)).map(|line| (now, line)));
+            }
+            lines.extend(said.due(at(now)).into_iter().map(|(_, line)| (now, line)));
+        }
+        for kind in ["down", "up"] {
+            let times: Vec<u64> =
+                lines.iter().filter(|(_, line)| line.starts_with(kind)).map(|(now, _)| *now).collect();
+            assert!(times.windows(2).all(|pair| pair[1] - pair[0] >= 60), "{kind}: {times:?}");
+            assert!(times.len() >= 5, "{kind}: {times:?}");
+        }
+        assert!(lines.iter().filter(|(now, _)| *now > 1).all(|(now, line)| line.contains("[and ") || *now > 300));
+        assert_eq!(lines.last(), Some(&(301, "up".to_owned())), "the last word is how it ended: {lines:?}");
+    }
+
+    #[test]
+    fn a_recovery_that_was_too_soon_to_tell_is_told_when_it_lasts() {
+        let mut said = Said::default();
+        assert!(answers(&mut said, at(0)).is_some());
+        assert!(said.say(FAILING, "down", at(10)).is_some());
+        assert!(answers(&mut said, at(20)).is_none());
+        assert_eq!(said.due(at(59)), []);
+        assert_eq!(said.due(at(60)), [(Severity::Info, "up".to_owned())]);
+        assert_eq!(said.due(at(200)), [], "once");
+        assert!(answers(&mut said, at(70)).is_none());
+        said.take_back(ANSWERS);
+        assert_eq!(said.due(at(130)), [], "it is down again");
+    }
+
+    #[test]
+    fn a_destination_that_is_gone_is_forgotten() {
+        let mut said = Said::default();
+        assert!(said.say(FAILING, "down", at(0)).is_some());
+        said.forget(1);
+        assert!(said.say(FAILING, "down", at(1)).is_some());
+    }
+}

@@ -1,0 +1,46 @@
+//! The network below HTTP, limits in every form, and long outages: nothing lost, nothing doubled, nothing in the way.
+
+mod limits;
+mod network;
+mod outage;
+#[path = "../support/mod.rs"]
+mod support;
+mod tls;
+
+use std::process::ExitCode;
+use support::arrivals::DELIVERIES;
+use support::suite::Suite;
+
+/// A promise, put to one delivery.
+type Promise = fn(&'static str);
+
+const PROMISES: &[(&str, Promise)] = &[
+    ("limits_are_kept", limits::are_kept),
+    ("limits_of_others_are_no_invitation", limits::of_others_are_no_invitation),
+    ("a_name_that_does_not_resolve", network::a_name_that_does_not_resolve),
+    ("a_server_without_tls", network::a_server_without_tls),
+    ("a_certificate_that_is_not_trusted", network::a_certificate_that_is_not_trusted),
+    ("a_redirect_is_not_followed", network::a_redirect_is_not_followed),
+    ("a_server_that_restarts", network::a_server_that_restarts),
+];
+
+fn main() -> ExitCode {
+    if let Some(ended) = outage::host() {
+        return ended;
+    }
+    let mut suite = Suite::default().at_once(8);
+    for delivery in DELIVERIES {
+        for (name, promise) in PROMISES {
+            suite = suite.test(&format!("{delivery}::{name}"), move || promise(delivery));
+        }
+    }
+    for delivery in ["spool", "memory"] {
+        let name = format!("{delivery}::an_outage_under_full_input");
+        suite = suite.test(&name, move || outage::under_full_input(delivery));
+    }
+    for delivery in ["spool", "ack"] {
+        let name = format!("{delivery}::a_quota_that_stays_exhausted");
+        suite = suite.test(&name, move || limits::exhausted_for_good(delivery));
+    }
+    suite.test("a_certificate_of_another_name", network::a_certificate_of_another_name).run()
+}

@@ -1,0 +1,23 @@
+//! What stands between the plugin and Sentry: TLS with an authority of our own, and proxies.
+//!
+//! Whatever refuses a connection, nothing is lost: the log says what is wrong, the spool keeps what was taken, and the
+//! right configuration delivers it.
+
+mod authority;
+mod front;
+mod pem;
+mod proxies;
+mod real_proxies;
+mod rig;
+#[path = "../support/mod.rs"]
+mod support;
+mod tls;
+mod tunnel;
+
+use std::process::ExitCode;
+use support::suite::Suite;
+
+fn main() -> ExitCode {
+    let suite = proxies::add(pem::add(tls::add(Suite::default())));
+    real_proxies::add(suite).run()
+}

@@ -1,0 +1,26 @@
+//! What the people see who run it: metrics, log lines, threads and memory, and never a secret.
+
+mod flapping;
+mod footprint;
+mod metrics;
+mod rotation;
+mod secrets;
+#[path = "../support/mod.rs"]
+mod support;
+
+use std::process::ExitCode;
+use support::suite::Suite;
+
+fn main() -> ExitCode {
+    let registry = metrics::Registry::build();
+    Suite::default()
+        .needing(&registry, "every_series_is_there_from_the_start_adds_up_and_comes_to_rest", metrics::all)
+        .test("a_server_that_comes_and_goes_is_told_once", flapping::told_once)
+        .test("a_rotated_dsn_file_loses_and_doubles_nothing_with_spool", || rotation::under_load("spool"))
+        .test("a_rotated_dsn_file_loses_and_doubles_nothing_with_ack", || rotation::under_load("ack"))
+        .test("two_hundred_namespaces_keep_to_the_footprint", footprint::two_hundred_namespaces)
+        .test("no_output_of_ship_shows_a_secret", secrets::shipping)
+        .test("no_refused_option_shows_a_secret", secrets::refused)
+        .test("no_output_of_explain_and_receive_shows_a_secret", secrets::explaining)
+        .run()
+}
