@@ -3,13 +3,10 @@
 
 mod support;
 
-use flb_sentry::host::Verdict;
+use flb_sentry::host::{Instance, Verdict};
 use flb_sentry::receive::{Script, Snapshot};
 use std::ffi::OsStr;
-<<<<<<< HEAD
-use std::net::{SocketAddr, TcpListener};
-=======
->>>>>>> df85754a26bf6be03eeb08ca6d96eea403ce5bcf
+use std::net::TcpListener;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};

@@ -28,6 +28,8 @@ const OTHER_HOSTS: usize = 16;
 /// Bytes of an error's body that are read for the log.
 const MAX_DETAIL: u64 = 4_096;
 
+const PANIC: &str = "a panic in the HTTP client: a defect of this plugin";
+
 /// A client shared by all senders of an instance. Cheap to clone; holds nothing of the host.
 #[derive(Clone, Debug)]
 pub struct Client {
@@ -125,13 +127,22 @@ impl Client {
     ///
     /// # Errors
     /// What went wrong on the way, for people.
-    pub fn probe(&self, dsn: &Dsn, longest: Duration) -> Result<u16, String> {
-        let request = self.agent.options(dsn.envelope_url()).header("User-Agent", &*self.user_agent);
+    pub fn probe(&self, dsn: &Dsn, longest: Duration) -> Result<u16, Sent> {
+        let (agent, proxy) = self.agent(dsn);
+        let way = Way { dsn, proxy, trusting: self.trusting };
+        let request = agent.options(dsn.envelope_url()).header("User-Agent", &*self.user_agent);
         let request = request.header("Access-Control-Request-Method", "POST");
-        let response = request.config().timeout_global(Some(longest)).build().call();
-        let code = response.map_err(|error| describe(&error))?.status().as_u16();
-        // What a proxy or a balancer says of a server that it does not reach, or of itself.
-        if code == 407 || code >= 500 { Err(code.to_string()) } else { Ok(code) }
+        let request = request.config().timeout_global(Some(longest)).build();
+        let failure = match catch_unwind(AssertUnwindSafe(|| request.call())) {
+            Ok(Ok(response)) => match response.status().as_u16() {
+                // What a proxy or a balancer says of a server that it does not reach, or of itself.
+                code @ (407 | 500..) => Failure::passing(code.to_string()),
+                code => return Ok(code),
+            },
+            Ok(Err(error)) => way.failure(&error),
+            Err(_) => Failure::passing(PANIC.into()),
+        };
+        Err(Sent::failed(0, failure))
     }
 
     /// Posts an envelope. `wall` is the time since 1970, for `Retry-After` dates.
@@ -147,7 +158,7 @@ impl Client {
         match catch_unwind(AssertUnwindSafe(request)) {
             Ok(Ok(response)) => Sent::answered(response, dsn, body.len() as u64, wall),
             Ok(Err(error)) => Sent::failed(body.len() as u64, way.failure(&error)),
-            Err(_) => Sent::failed(0, Failure::passing("a panic in the HTTP client: a defect of this plugin".into())),
+            Err(_) => Sent::failed(0, Failure::passing(PANIC.into())),
         }
     }
 

@@ -68,8 +68,8 @@ pub(crate) enum Message {
     Batch(Box<Batch<Ticket>>),
     Done(Box<sender::Done>),
     Say(Severity, &'static str, String),
-    /// Whether a destination answered at the start: the status, or what went wrong on the way.
-    Probed(u32, Result<u16, String>),
+    /// Whether a destination answered at the start: the status, or what came of it.
+    Probed(u32, Result<u16, Box<Sent>>),
     Chose(Mode),
     MapperDone,
     /// Steady time by which to end.
@@ -401,9 +401,9 @@ impl Pump {
     }
 
     /// The start-up check; items that were sent meanwhile know better.
-    fn probed(&mut self, number: u32, answer: Result<u16, String>) {
+    fn probed(&mut self, number: u32, answer: Result<u16, Box<Sent>>) {
         let Some(target) = self.shared.targets.get(number) else { return };
-        if self.closing.is_some() || self.said.keys().any(|(_, about)| *about == Some(number)) {
+        if self.closing.is_some() || self.said.knows(number) {
             return;
         }
         match answer {
@@ -411,7 +411,7 @@ impl Pump {
                 let text = format!("{} answers ({code}); key and project show with the first items", target.dsn);
                 self.host.log(Severity::Info, &text);
             }
-            Err(problem) => self.notice(number, &Notice::Failing, &problem),
+            Err(sent) => self.notice(number, &Notice::Failing, &sent),
         }
     }
 

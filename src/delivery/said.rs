@@ -73,6 +73,11 @@ impl Said {
         self.0.values_mut().filter(ripe).filter_map(take).collect()
     }
 
+    /// Whether anything was told about a destination.
+    pub(super) fn knows(&self, number: u32) -> bool {
+        self.0.keys().any(|(_, about)| *about == Some(number))
+    }
+
     /// A destination that is gone.
     pub(super) fn forget(&mut self, number: u32) {
         self.0.retain(|(_, about), _| *about != Some(number));

@@ -37,7 +37,7 @@ const PROBE_LIMIT: Duration = Duration::from_secs(5);
 /// Asks once, at the start, whether a destination is there. No item, no quota, and nothing for the ledger.
 pub(crate) fn probe(number: u32, target: &Target, client: &Client, done: &Sender<pump::Message>) {
     let answer = client.probe(&target.dsn, PROBE_LIMIT);
-    let _ = done.send(pump::Message::Probed(number, answer));
+    let _ = done.send(pump::Message::Probed(number, answer.map_err(Box::new)));
 }
 
 /// Sends until the channel closes.

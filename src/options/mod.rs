@@ -5,26 +5,18 @@
 
 mod dsn;
 mod hosts;
-<<<<<<< HEAD
 mod names;
-mod pem;
+mod proxy;
 mod settings;
 #[cfg(test)]
 mod table;
-=======
-mod proxy;
-mod settings;
 mod tls;
->>>>>>> df85754a26bf6be03eeb08ca6d96eea403ce5bcf
 mod value;
 
 pub use dsn::Dsn;
 pub use hosts::{Hosts, MAX_ANNOTATION, Refusal};
-<<<<<<< HEAD
 pub use names::{is_of_the_host, judge, nearest};
-=======
 pub use proxy::{Proxies, ProxyUrl};
->>>>>>> df85754a26bf6be03eeb08ca6d96eea403ce5bcf
 pub use settings::{Compress, Delivery, Destination, Mapping, Mode, Network, Report, Settings};
 use std::fmt::{self, Write};
 use std::path::{Path, PathBuf};
@@ -87,11 +79,7 @@ const PLAIN: &[Row] = rows! {
     "proxy", None, "else `HTTPS_PROXY`, `HTTP_PROXY`, `NO_PROXY`; `none` ignores them",
         |s, v| { s.network.proxy = Some(Proxies::parse(v)?); Ok(()) };
     "tls_ca_file", None, "certificates (PEM) added to the system's roots",
-<<<<<<< HEAD
-        |s, v| { s.network.tls_ca_file = Some(pem::certificates(v)?); Ok(()) };
-=======
         |s, v| { s.network.tls_ca = tls::roots(v)?; Ok(()) };
->>>>>>> df85754a26bf6be03eeb08ca6d96eea403ce5bcf
     "dsn_dir", None,
         "directory: file name = Kubernetes namespace, content = DSN (names with dots skipped, changes noticed); a record of that namespace goes there, others to `dsn`",
         |s, v| { s.destination.dsn_dir = Some(path(v)?); Ok(()) };
@@ -101,17 +89,10 @@ const PLAIN: &[Row] = rows! {
     "dsn_allow_hosts", None,
         "hosts that an annotation may name, each with its `:port` if it has one of its own; empty: annotation routing is off",
         |s, v| { s.destination.allow_hosts = Hosts::parse(v)?; Ok(()) };
-<<<<<<< HEAD
-    "tls_crt_file", None, "client certificate (PEM)",
-        |s, v| { s.network.tls_crt_file = Some(pem::certificates(v)?); Ok(()) };
-    "tls_key_file", None, "client key (PEM)",
-        |s, v| { s.network.tls_key_file = Some(pem::key(v)?); Ok(()) };
-=======
     "tls_crt_file", None, "client certificate (PEM), followed by what signed it",
         |s, v| { s.network.tls_chain = tls::certificates(v)?; Ok(()) };
     "tls_key_file", None, "its key (PEM: PKCS#8, PKCS#1 or SEC1, without a passphrase)",
         |s, v| { s.network.tls_key = Some(tls::private_key(v)?); Ok(()) };
->>>>>>> df85754a26bf6be03eeb08ca6d96eea403ce5bcf
     "tls_verify", Some("on"), "`off` accepts any certificate, and warns",
         |s, v| { s.network.tls_verify = value::switch(v)?; Ok(()) };
     "message_key", Some("message,msg,MESSAGE,body,log"), "fields that hold the message, first found wins",
@@ -273,11 +254,7 @@ impl Row {
     }
 }
 
-<<<<<<< HEAD
-/// Hides what stands before `@`, but for a scheme: the password of a proxy.
-=======
 /// Hides what stands between `://` and `@`: a DSN or a password in the wrong place.
->>>>>>> df85754a26bf6be03eeb08ca6d96eea403ce5bcf
 fn mask_credentials(text: &str) -> String {
     let start = text.find("://").map_or(0, |at| at + 3);
     match text.rfind('@') {
@@ -338,7 +315,7 @@ fn resolve_proxy(
         }
         Err((variable, found)) => {
             let found = format!("{found} (from environment {variable})");
-            problems.push(Problem { option: "proxy", found, expected: proxy::EXPECTED.to_owned() });
+            problems.push(problem("proxy", found, proxy::EXPECTED));
             String::new()
         }
     }
@@ -348,23 +325,11 @@ fn check_together(settings: &Settings, problems: &mut Vec<Problem>) {
     if settings.delivery.mode == Mode::Spool && settings.delivery.spool_path.is_none() {
         problems.push(problem("spool_path", "nothing", "a directory, because delivery = spool"));
     }
-<<<<<<< HEAD
-    match (&settings.network.tls_crt_file, &settings.network.tls_key_file) {
-        (Some(certificate), Some(key)) => {
-            if let Err(expected) = pem::pair(certificate, key) {
-                problems.push(problem("tls_key_file", key.display().to_string(), expected));
-            }
-        }
-        (None, None) => {}
-        _ if problems.iter().any(|problem| problem.option.starts_with("tls_")) => {}
-        _ => problems.push(problem("tls_crt_file", "one of tls_crt_file and tls_key_file", "both or neither")),
-=======
-    let wrong = |problem: &Problem| matches!(problem.option, "tls_crt_file" | "tls_key_file");
+    let wrong = |problem: &Problem| matches!(problem.option.as_str(), "tls_crt_file" | "tls_key_file");
     if !problems.iter().any(wrong)
         && let Err((found, expected)) = tls::check_together(&settings.network)
     {
-        problems.push(Problem { option: "tls_key_file", found: found.into(), expected: expected.into() });
->>>>>>> df85754a26bf6be03eeb08ca6d96eea403ce5bcf
+        problems.push(problem("tls_key_file", found, expected));
     }
 }
 

@@ -4,7 +4,7 @@ use super::certificate;
 use super::output::Output;
 use super::report::{Report, Weight};
 use out_sentry::delivery::answer::rfc3339;
-use out_sentry::options::{Dsn, Network, Settings};
+use out_sentry::options::{Dsn, Settings};
 use rustix::fs::{Access, access, statvfs};
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
@@ -18,7 +18,7 @@ pub(super) fn check(output: &Output, settings: &Settings, now: Duration, report:
     if let Some(path) = &settings.delivery.spool_path {
         spool(output, path, settings.delivery.spool_max_size, report);
     }
-    certificates(output, &settings.network, now, report);
+    certificates(output, now, report);
     if !settings.network.tls_verify {
         let text = "tls_verify = off: anybody on the way can read and change what is sent";
         report.advice(output.place_of("tls_verify"), text);
@@ -117,11 +117,11 @@ fn used(path: &Path) -> u64 {
     entries.filter_map(|entry| entry.metadata().ok()).map(|metadata| metadata.len()).sum()
 }
 
-fn certificates(output: &Output, network: &Network, now: Duration, report: &mut Report) {
+fn certificates(output: &Output, now: Duration, report: &mut Report) {
     let digits = |at: Duration| -> String { rfc3339(at).chars().filter(char::is_ascii_digit).take(14).collect() };
     let (today, soon) = (digits(now), digits(now + SOON));
-    let files = [("tls_crt_file", &network.tls_crt_file), ("tls_ca_file", &network.tls_ca_file)];
-    for (option, file) in files.into_iter().filter_map(|(option, file)| Some((option, file.as_ref()?))) {
+    let files = ["tls_crt_file", "tls_ca_file"].into_iter();
+    for (option, file) in files.filter_map(|option| Some((option, Path::new(output.section.value(option)?)))) {
         let ends = certificate::ends(file);
         // A chain is as old as its first certificate, a bundle is good as long as one of it is.
         let end = if option == "tls_crt_file" { ends.into_iter().next() } else { ends.into_iter().max() };

@@ -23,16 +23,19 @@ const AT_ONCE: usize = 16;
 /// Asks each destination whether it is there, for at most so long.
 pub(super) fn reach(output: &Output, settings: &Settings, dsns: &[Dsn], longest: Duration, report: &mut Report) {
     let Some(client) = client(output, &settings.network, report) else { return };
-    let by = proxy(&settings.network);
+    let proxies = settings.network.proxy.as_ref();
     for group in dsns.chunks(AT_ONCE) {
         let asked: Vec<_> = group.iter().map(|dsn| ask(&client, dsn, longest)).collect();
         // Name resolution knows no limit of ours.
         let deadline = Instant::now() + longest + Duration::from_secs(1);
         for (dsn, answer) in group.iter().zip(asked) {
+            // Its printed form hides the password.
+            let proxy = proxies.and_then(|proxies| proxies.for_dsn(dsn));
+            let by = proxy.map_or(String::new(), |proxy| format!(" through proxy {proxy}"));
             let left = deadline.saturating_duration_since(Instant::now());
             match answer.recv_timeout(left) {
                 Ok(Ok(code)) => report.sound(&format!("{dsn} answers{by} ({code})")),
-                Ok(Err(problem)) => report.problem(place(output), &format!("{dsn} cannot be reached{by} ({problem})")),
+                Ok(Err(sent)) => report.problem(place(output), &format!("{dsn} cannot be reached ({})", sent.detail)),
                 Err(_) => {
                     report.problem(place(output), &format!("{dsn} does not answer within {} s{by}", longest.as_secs()))
                 }
@@ -49,7 +52,7 @@ fn client(output: &Output, network: &Network, report: &mut Report) -> Option<Cli
     client.map_err(|problem| report.problem(output.place(), &problem)).ok()
 }
 
-fn ask(client: &Client, dsn: &Dsn, longest: Duration) -> mpsc::Receiver<Result<u16, String>> {
+fn ask(client: &Client, dsn: &Dsn, longest: Duration) -> mpsc::Receiver<Result<u16, Sent>> {
     let (told, answer) = mpsc::channel();
     let (client, dsn) = (client.clone(), dsn.clone());
     thread::spawn(move || told.send(client.probe(&dsn, longest)));
@@ -62,19 +65,6 @@ fn place(output: &Output) -> Option<Place> {
         .find_map(|key| output.section.find(key))
         .map(|p| p.place.clone())
         .or(output.place())
-}
-
-/// Says that there is a proxy, without naming it: its name may hold a password.
-fn proxy(network: &Network) -> &'static str {
-    const VARIABLES: [&str; 6] = ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"];
-    match network.proxy.as_deref() {
-        Some("none") => "",
-        Some(_) => " through the proxy",
-        None if VARIABLES.iter().any(|name| std::env::var(name).is_ok_and(|value| !value.is_empty())) => {
-            " through the environment's proxy unless NO_PROXY names it"
-        }
-        None => "",
-    }
 }
 
 fn is_readable_on_the_way(dsn: &Dsn) -> bool {
