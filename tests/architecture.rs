@@ -177,13 +177,17 @@ fn the_core_is_pure() {
     }
 }
 
-/// The others meet the plugin as a host or a server does, so that their tests are tests of the plugin.
+/// Commands that ask the library itself, so that their answers are the plugin's. The others meet the plugin as a host or a
+/// server does, so that their tests are tests of the plugin.
+const LINKING: &[&str] = &["cli/src/check/", "cli/src/explain/"];
+
 #[test]
-fn explain_alone_links_the_library() {
+fn check_and_explain_alone_link_the_library() {
     let lines = lines_of("cli/src");
     let using: Vec<_> = lines.iter().filter(|line| line.code.contains("out_sentry::")).collect();
-    assert!(!using.is_empty(), "expected explain to use it");
-    let other = using.iter().find(|line| !line.file.starts_with("cli/src/explain/"));
+    let idle = LINKING.iter().find(|path| !using.iter().any(|line| line.file.starts_with(*path)));
+    assert_eq!(idle, None, "expected it to use the library");
+    let other = using.iter().find(|line| !LINKING.iter().any(|path| line.file.starts_with(path)));
     assert!(other.is_none_or(|line| panic!("{}:{}: {}", line.file, line.number, line.code)));
 }
 

@@ -15,6 +15,7 @@ fn main() -> ExitCode {
     Suite::default()
         .needing(&server, "issues_are_read_back_with_level_and_count", |()| issues_are_read_back())
         .needing(&server, "a_chunk_shipped_twice_doubles_no_event", |()| twice_is_once())
+        .needing(&server, "a_checked_destination_has_the_test_event", |()| a_checked_destination())
         .needing(&server, "a_quota_is_waited_for_and_nothing_is_lost", |()| a_quota_is_waited_for())
         .needing(&server, "a_restart_of_the_server_loses_nothing", |()| a_restart_loses_nothing())
         .run()
@@ -69,6 +70,28 @@ fn twice_is_once() {
     }
     let issues = server.issues().expect("issues");
     assert_eq!(issues.iter().map(|issue| issue.count).collect::<Vec<_>>(), [20], "one issue for one shape");
+}
+
+/// A server that is no receiver of ours answers the question whether it is there, takes the test event, and keeps one of two.
+fn a_checked_destination() {
+    let server = Bugsink::start(Options::default()).expect("Bugsink");
+    let check = |dsn: &str| {
+        let mut check = Command::new(support::companion());
+        check.args(["check", "--send", "-o", &format!("dsn={dsn}"), "-o", "proxy=none"]);
+        let output = check.env_remove("SENTRY_DSN").output().expect("the companion runs");
+        (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    let (code, said) = check(&server.dsn());
+    assert!(code == Some(0) && said.contains(" answers (") && said.contains("accepts a test event, twice"), "{said}");
+    let issues = server.issues().expect("issues");
+    assert_eq!(issues.iter().map(|issue| issue.count).collect::<Vec<_>>(), [1]);
+    let id = server.events(&issues[0].id).expect("its events")[0]["event_id"].as_str().expect("an id").to_owned();
+    assert!(said.contains(&id), "{id} is not in {said}");
+    let dsn = server.dsn();
+    let (_, place) = dsn.split_once('@').expect("a key");
+    let wrong = format!("http://{}@{place}", "f".repeat(32));
+    let (code, said) = check(&wrong);
+    assert!(code == Some(1) && said.contains("does not accept a test event"), "{said}");
 }
 
 /// The quota is lifted by a restart; what waited in the spool is then delivered. Bugsink takes a few events more than its

@@ -3,9 +3,10 @@
 
 mod support;
 
-use flb_sentry::host::Verdict;
+use flb_sentry::host::{Instance, Verdict};
 use flb_sentry::receive::{Script, Snapshot};
 use std::ffi::OsStr;
+use std::net::TcpListener;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
@@ -290,6 +291,32 @@ fn a_killed_process_loses_nothing() {
 /// A promise, put to one delivery.
 type Promise = fn(&'static str);
 
+/// Before any record: one line, nothing in the ledger, and an exit that waits for no answer.
+fn the_start_says_whether_the_destination_answers() {
+    let says = |instance: &Instance, text: &str| {
+        let lines = || instance.log_lines().iter().filter(|(_, line)| line.contains(text)).count();
+        assert!(wait::until_true(PATIENCE, || lines() == 1), "expected {text}: {:#?}", instance.log_lines());
+    };
+    let receiver = receive("");
+    let there = Setting::new("spool").start(&receiver.dsn(), &[]);
+    says(&there, "/1 answers (200); key and project show with the first items");
+    let ledger = Ledger::read(&there.exit());
+    assert_eq!((ledger.get("records"), ledger.get("requests.2xx"), receiver.requests().len()), (0, 0, 0));
+
+    let port = net::free_port().expect("expected a free port");
+    let nobody = Setting::new("spool").start(&format!("http://{}@127.0.0.1:{port}/1", "0".repeat(32)), &[]);
+    says(&nobody, "cannot be reached (connection refused)");
+    nobody.exit();
+
+    let silent = TcpListener::bind("127.0.0.1:0").expect("expected a free port");
+    let address = silent.local_addr().expect("expected an address");
+    let instance = Setting::new("spool").start(&format!("http://{}@{address}/1", "0".repeat(32)), &[]);
+    let asked = silent.accept().expect("expected to be asked");
+    let lines = instance.exit();
+    assert!(!lines.iter().any(|(_, line)| line.contains("cannot be reached")), "{lines:#?}");
+    drop(asked);
+}
+
 fn main() -> ExitCode {
     let mut suite = Suite::default().at_once(8);
     for delivery in DELIVERIES {
@@ -312,5 +339,6 @@ fn main() -> ExitCode {
         .test("what_memory_holds_at_exit_is_lost", what_memory_holds_at_exit_is_lost)
         .test("a_spool_is_replayed", a_spool_is_replayed)
         .test("a_killed_process_loses_nothing", a_killed_process_loses_nothing)
+        .test("the_start_says_whether_the_destination_answers", the_start_says_whether_the_destination_answers)
         .run()
 }

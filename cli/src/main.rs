@@ -1,4 +1,4 @@
-//! `flb-sentry`: explain, ship and receive without a cluster and without an account.
+//! `flb-sentry`: check, explain, ship and receive without a cluster and without an account.
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -13,6 +13,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    Check(flb_sentry::check::Args),
     Explain(flb_sentry::explain::Args),
     Receive(flb_sentry::receive::Args),
     Ship(flb_sentry::ship::Args),
@@ -20,6 +21,7 @@ enum Command {
 
 fn main() -> ExitCode {
     match Cli::parse().command {
+        Command::Check(args) => flb_sentry::check::run(args),
         Command::Explain(args) => flb_sentry::explain::run(args),
         Command::Receive(args) => flb_sentry::receive::run(args),
         Command::Ship(args) => flb_sentry::ship::run(args),

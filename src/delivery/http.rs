@@ -28,6 +28,8 @@ const OTHER_HOSTS: usize = 16;
 /// Bytes of an error's body that are read for the log.
 const MAX_DETAIL: u64 = 4_096;
 
+const PANIC: &str = "a panic in the HTTP client: a defect of this plugin";
+
 /// A client shared by all senders of an instance. Cheap to clone; holds nothing of the host.
 #[derive(Clone, Debug)]
 pub struct Client {
@@ -120,6 +122,29 @@ impl Client {
         found.map_or((&self.direct, None), |(url, agent)| (agent, Some(url)))
     }
 
+    /// Asks a destination whether it is there: a browser's preflight, which every Sentry answers, which costs no quota and
+    /// shows no key. Says nothing about key and project.
+    ///
+    /// # Errors
+    /// What went wrong on the way, for people.
+    pub fn probe(&self, dsn: &Dsn, longest: Duration) -> Result<u16, Sent> {
+        let (agent, proxy) = self.agent(dsn);
+        let way = Way { dsn, proxy, trusting: self.trusting };
+        let request = agent.options(dsn.envelope_url()).header("User-Agent", &*self.user_agent);
+        let request = request.header("Access-Control-Request-Method", "POST");
+        let request = request.config().timeout_global(Some(longest)).build();
+        let failure = match catch_unwind(AssertUnwindSafe(|| request.call())) {
+            Ok(Ok(response)) => match response.status().as_u16() {
+                // What a proxy or a balancer says of a server that it does not reach, or of itself.
+                code @ (407 | 500..) => Failure::passing(code.to_string()),
+                code => return Ok(code),
+            },
+            Ok(Err(error)) => way.failure(&error),
+            Err(_) => Failure::passing(PANIC.into()),
+        };
+        Err(Sent::failed(0, failure))
+    }
+
     /// Posts an envelope. `wall` is the time since 1970, for `Retry-After` dates.
     #[must_use]
     pub fn post(&self, dsn: &Dsn, encoding: Compress, envelope: &[u8], buffer: &mut Vec<u8>, wall: Duration) -> Sent {
@@ -133,7 +158,7 @@ impl Client {
         match catch_unwind(AssertUnwindSafe(request)) {
             Ok(Ok(response)) => Sent::answered(response, dsn, body.len() as u64, wall),
             Ok(Err(error)) => Sent::failed(body.len() as u64, way.failure(&error)),
-            Err(_) => Sent::failed(0, Failure::passing("a panic in the HTTP client: a defect of this plugin".into())),
+            Err(_) => Sent::failed(0, Failure::passing(PANIC.into())),
         }
     }
 

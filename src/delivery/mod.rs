@@ -283,10 +283,19 @@ impl Start<'_> {
 
     fn senders(&self, inbox: &Receiver<sender::Job>) -> Result<Vec<JoinHandle<()>>, String> {
         let count = self.loaded.settings.delivery.senders;
+        // The default, or the first of several; one whose source is not there yet shows by its first items.
+        let targets = &self.shared.targets;
+        let probed = targets.numbers().first().and_then(|number| Some((*number, targets.get(*number)?)));
         let start = |number| {
             let (inbox, client) = (inbox.clone(), self.client.clone());
             let (done, clock) = (self.shared.to_pump.clone(), Arc::clone(&self.shared.clock));
-            spawn(&format!("sentry-send-{number}"), move || sender::run(&inbox, &client, &*clock, &done))
+            let first = probed.clone().filter(|_| number == 0);
+            spawn(&format!("sentry-send-{number}"), move || {
+                if let Some((number, target)) = first {
+                    sender::probe(number, &target, &client, &done);
+                }
+                sender::run(&inbox, &client, &*clock, &done);
+            })
         };
         debug_assert!(!self.name.is_empty());
         (0..count).map(start).collect()

@@ -68,6 +68,8 @@ pub(crate) enum Message {
     Batch(Box<Batch<Ticket>>),
     Done(Box<sender::Done>),
     Say(Severity, &'static str, String),
+    /// Whether a destination answered at the start: the status, or what came of it.
+    Probed(u32, Result<u16, Box<Sent>>),
     Chose(Mode),
     MapperDone,
     /// Steady time by which to end.
@@ -179,6 +181,7 @@ impl Pump {
             }
             Message::Done(done) => self.done(*done),
             Message::Say(severity, kind, text) => self.say(severity, kind, About::Instance, &text),
+            Message::Probed(number, answer) => self.probed(number, answer),
             Message::Chose(mode) => self.chose(mode),
             Message::MapperDone => self.mapper_done = true,
             Message::Close(deadline) => self.closing = Some(deadline),
@@ -400,6 +403,22 @@ impl Pump {
             self.steps(steps);
         }
         lock(&self.shared.backlog).hurry(now);
+    }
+
+    /// The start-up check; items that were sent meanwhile know better.
+    fn probed(&mut self, number: u32, answer: Result<u16, Box<Sent>>) {
+        let Some(target) = self.shared.targets.get(number) else { return };
+        let told = [About::Destination(number), About::Server(server(&target))];
+        if self.closing.is_some() || told.into_iter().any(|about| self.said.knows(about)) {
+            return;
+        }
+        match answer {
+            Ok(code) => {
+                let text = format!("{} answers ({code}); key and project show with the first items", target.dsn);
+                self.host.log(Severity::Info, &text);
+            }
+            Err(sent) => self.notice(number, &Notice::Failing, &sent),
+        }
     }
 
     fn chose(&mut self, mode: Mode) {

@@ -84,6 +84,11 @@ impl Said {
         self.0.values_mut().filter(ripe).filter_map(take).collect()
     }
 
+    /// Whether anything was told about it.
+    pub(super) fn knows(&self, subject: About) -> bool {
+        self.0.keys().any(|(_, about)| *about == subject)
+    }
+
     /// A destination that is gone.
     pub(super) fn forget(&mut self, number: u32) {
         self.0.retain(|(_, about), _| *about != About::Destination(number));

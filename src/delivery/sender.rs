@@ -31,6 +31,15 @@ pub(crate) struct Done {
 /// Buffers beyond this are given back between requests.
 const MAX_KEPT: usize = 2 << 20;
 
+/// Longest wait for the answer at the start: the first items wait for this sender, if it is the only one.
+const PROBE_LIMIT: Duration = Duration::from_secs(5);
+
+/// Asks once, at the start, whether a destination is there. No item, no quota, and nothing for the ledger.
+pub(crate) fn probe(number: u32, target: &Target, client: &Client, done: &Sender<pump::Message>) {
+    let answer = client.probe(&target.dsn, PROBE_LIMIT);
+    let _ = done.send(pump::Message::Probed(number, answer.map_err(Box::new)));
+}
+
 /// Sends until the channel closes.
 pub(crate) fn run(inbox: &Receiver<Job>, client: &Client, clock: &dyn Clock, done: &Sender<pump::Message>) {
     let (mut envelope, mut body) = (Vec::new(), Vec::new());

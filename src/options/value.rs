@@ -1,14 +1,43 @@
 //! How Fluent Bit users spell values: `on`, `2M`, `5s`, `a,b`, `k=v`.
 
+use super::names::nearest_value;
 use crate::level::Level;
 use std::time::Duration;
 
+/// What would have been right, for people.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Expected {
+    text: &'static str,
+    /// All values, where there are only a few: one of them may have been meant.
+    values: &'static [&'static str],
+}
+
+impl Expected {
+    pub(super) const fn one_of(text: &'static str, values: &'static [&'static str]) -> Self {
+        Self { text, values }
+    }
+
+    /// Names the value that was nearly written.
+    pub(super) fn instead_of(self, found: &str) -> String {
+        let nearest = nearest_value(found, self.values);
+        self.text.to_owned() + &nearest.map_or(String::new(), |nearest| format!("; the nearest is {nearest}"))
+    }
+}
+
+impl From<&'static str> for Expected {
+    fn from(text: &'static str) -> Self {
+        Self { text, values: &[] }
+    }
+}
+
 /// on/off/true/false/yes/no in any case.
-pub(super) fn switch(text: &str) -> Result<bool, &'static str> {
+pub(super) fn switch(text: &str) -> Result<bool, Expected> {
     match text.to_ascii_lowercase().as_str() {
         "on" | "true" | "yes" => Ok(true),
         "off" | "false" | "no" => Ok(false),
-        _ => Err("on or off (also true, false, yes, no)"),
+        _ => {
+            Err(Expected::one_of("on or off (also true, false, yes, no)", &["on", "off", "true", "false", "yes", "no"]))
+        }
     }
 }
 
@@ -70,16 +99,24 @@ pub(super) fn pairs(text: &str) -> Result<Vec<(String, String)>, &'static str> {
 }
 
 /// A level in any spelling.
-pub(super) fn level(text: &str) -> Result<Level, &'static str> {
-    Level::from_word(text.as_bytes()).ok_or("a level: trace, debug, info, warn, error or fatal")
+pub(super) fn level(text: &str) -> Result<Level, Expected> {
+    const EXPECTED: &str = "a level: trace, debug, info, warn, error or fatal";
+    Level::from_word(text.as_bytes()).ok_or(Expected::one_of(EXPECTED, LEVELS))
 }
 
+const LEVELS: &[&str] = &["trace", "debug", "info", "warn", "warning", "error", "fatal"];
+
 /// A level, or `off`.
-pub(super) fn threshold(text: &str) -> Result<Option<Level>, &'static str> {
+pub(super) fn threshold(text: &str) -> Result<Option<Level>, Expected> {
+    const EXPECTED: &str = "a level (trace, debug, info, warn, error, fatal) or off";
     if text.eq_ignore_ascii_case("off") || text.eq_ignore_ascii_case("false") || text.eq_ignore_ascii_case("no") {
         return Ok(None);
     }
-    level(text).map(Some).map_err(|_| "a level (trace, debug, info, warn, error, fatal) or off")
+    // `off` is never one letter from a level.
+    level(text).map(Some).map_err(|_| match nearest_value(text, &["off"]) {
+        Some(_) => Expected::one_of(EXPECTED, &["off"]),
+        None => Expected::one_of(EXPECTED, LEVELS),
+    })
 }
 
 /// A part of the whole, from 0 to 1.

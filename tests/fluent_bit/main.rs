@@ -6,6 +6,7 @@
 mod counters;
 mod faults;
 mod feed;
+mod formats;
 mod kills;
 mod loading;
 mod refusals;
@@ -36,6 +37,7 @@ const TESTS: &[(&str, fn())] = &[
     ("kills_of_host_and_server_lose_nothing_with_a_spool", kills::with_spool),
     ("kills_of_host_and_server_lose_nothing_with_a_worker", kills::with_worker),
     ("what_cannot_work_ends_the_host_with_one_line_per_problem", refusals::wrong_options),
+    ("check_reads_a_configuration_as_the_host_does", formats::read_alike),
     ("an_unreachable_server_is_told_once_and_gets_all_when_it_comes", refusals::unreachable),
     ("a_server_that_refuses_is_told_once_and_gets_all_when_it_takes", refusals::forbidden),
     ("failing_answers_and_cut_connections_lose_and_double_nothing", faults::failing),

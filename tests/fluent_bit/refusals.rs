@@ -35,10 +35,12 @@ pub fn wrong_options() {
     refuses(&["dsn htp:/nonsense"], &["[output:sentry:sentry.0] dsn = ***: expected a DSN that begins with https://"]);
     refuses(&[DSN, "event_level loud"], &["[output:sentry:sentry.0] event_level = loud: expected a level"]);
     refuses(
-        &["senders many", "compress brotli", "timeout 0"],
+        &["senders many", "compress gzpi", "timeout 0", "Spool_Dir /hunter2/spool", "sentry_dsn https://hunter2@h/1"],
         &[
+            "spool_dir = /hunter2/spool: expected the name of an option: use spool_path",
+            "sentry_dsn = ***: expected the name of an option: use dsn",
             "senders = many: expected a number from 1 to 64",
-            "compress = brotli: expected gzip, zstd or none",
+            "compress = gzpi: expected gzip, zstd or none",
             "timeout = 0: expected a time above zero",
             "dsn = nothing: expected where to send",
         ],

@@ -51,6 +51,8 @@ enum Next {
 /// Where a request leads.
 enum Route {
     Envelope(Option<u64>),
+    /// A browser's question before it posts, or a shipper's whether we are there. No request for scripts and counts.
+    Preflight,
     Page,
     Items,
     Refused(Refusal),
@@ -64,6 +66,7 @@ impl Route {
         match (head.method.as_str(), head.path.as_str(), inner) {
             (_, _, Some((_, project))) if project.contains('/') => missing(),
             ("POST", _, Some((_, project))) => Route::Envelope(project.parse().ok()),
+            ("OPTIONS", _, Some(_)) => Route::Preflight,
             ("GET", "/", _) => Route::Page,
             ("GET", "/api/items.json", _) => Route::Items,
             (_, "/" | "/api/items.json", _) | (_, _, Some(_)) => wrong(),
@@ -123,6 +126,7 @@ impl Server {
         let route = Route::of(head);
         let response = match route {
             Route::Envelope(project) => return self.envelope(connection, head, project),
+            Route::Preflight => Response::json(200, &json!({})),
             Route::Page => self.store.with(|state| page::render(state, &self.dsn)),
             Route::Items => self.store.with(page::items),
             Route::Refused(refusal) => {
@@ -375,6 +379,8 @@ mod tests {
             ("POST", "/api/1/2/envelope/", "404"),
             ("POST", "/api/1/store/", "404"),
             ("GET", "/api/1/envelope/", "405"),
+            ("OPTIONS", "/api/1/envelope/", "preflight"),
+            ("OPTIONS", "/", "405"),
             ("GET", "/", "page"),
             ("POST", "/", "405"),
             ("GET", "/api/items.json", "items"),
@@ -384,6 +390,7 @@ mod tests {
             let found = match Route::of(&head) {
                 Route::Envelope(Some(project)) => project.to_string(),
                 Route::Envelope(None) => "no project".to_owned(),
+                Route::Preflight => "preflight".to_owned(),
                 Route::Page => "page".to_owned(),
                 Route::Items => "items".to_owned(),
                 Route::Refused(refusal) => refusal.status.to_string(),

@@ -1,0 +1,138 @@
+//! `flb-sentry check`: whether a configuration can work, before a host has to find out.
+//!
+//! ```text
+//! file -> classic | yaml -> config -> output (out_sentry::options) -> surroundings, files, network -> report
+//! -o ----------------------------------^
+//! ```
+//!
+//! Names and values are judged by the plugin's own table, and its own client asks the destinations, linked as a library.
+
+mod certificate;
+mod classic;
+mod config;
+mod files;
+mod network;
+mod output;
+mod report;
+mod surroundings;
+mod yaml;
+
+use crate::ship::key_value;
+use crate::terminal::{in_colour, printable};
+use config::{Configuration, Kind};
+use output::Output;
+use report::{Report, Weight};
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+const EXAMPLES: &str = "\
+Examples:
+  flb-sentry check fluent-bit.conf
+  flb-sentry check --send fluent-bit.yaml
+  flb-sentry check -o dsn_file=/run/secrets/dsn -o spool_path=/var/lib/sentry
+  flb-sentry check --offline --json fluent-bit.conf | jq '.problems[]'
+
+With a file, each output named sentry is checked, -o going before what the file says; without
+one, -o and the environment's SENTRY_DSN alone make the output. Files, directories and names
+are looked for on this machine and as this user: run it where the host runs to be sure.
+
+Exit codes:
+  0    no problem, but perhaps advice
+  1    problems: it cannot work as it is
+  2    the command line is wrong
+  4    the file cannot be read";
+
+/// Check a configuration: names, values, DSN, files, certificates, spool, and whether destinations answer.
+///
+/// Problems are what cannot work; advice is what works, but not as most would want it. No secret is printed.
+#[derive(clap::Args, Debug)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    /// An option of the output, as in its `[OUTPUT]` section
+    #[arg(short = 'o', long = "option", value_name = "KEY=VALUE", value_parser = key_value)]
+    options: Vec<(String, String)>,
+
+    /// Send a test event to each destination, twice, five seconds apart: a wrong key shows only then
+    #[arg(long, conflicts_with = "offline")]
+    send: bool,
+
+    /// Ask no destination
+    #[arg(long)]
+    offline: bool,
+
+    /// Longest wait for a destination, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=300))]
+    timeout: u64,
+
+    /// One JSON object
+    #[arg(long)]
+    json: bool,
+
+    /// Configuration of Fluent Bit, classic or (.yaml, .yml) YAML
+    #[arg(value_name = "FILE")]
+    file: Option<PathBuf>,
+}
+
+/// Runs the command.
+pub fn run(args: Args) -> ExitCode {
+    let mut report = Report::default();
+    let configuration = match args.file.as_deref().map(|file| config::read(file, &mut report)).transpose() {
+        Ok(configuration) => configuration,
+        Err(error) => {
+            let file = args.file.unwrap_or_default();
+            let _ = writeln!(io::stderr(), "flb-sentry check: {}: {error}", printable(&file.display().to_string()));
+            return 4.into();
+        }
+    };
+    check(&args, configuration.as_ref(), &mut report);
+    let mut out = io::stdout().lock();
+    let written = if args.json { report.write_json(&mut out) } else { report.write(&mut out, in_colour()) };
+    match written.and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => 4.into(),
+        _ => u8::from(report.count(Weight::Problem) > 0).into(),
+    }
+}
+
+fn check(args: &Args, configuration: Option<&Configuration>, report: &mut Report) {
+    let sections: Vec<_> = match configuration {
+        None => vec![None],
+        Some(configuration) => {
+            configuration.of(Kind::Output).filter(|s| s.is_plugin(Kind::Output, "sentry")).map(Some).collect()
+        }
+    };
+    if sections.is_empty() {
+        report.problem(None, "there is no output named sentry");
+    }
+    let mut outputs = Vec::new();
+    for (number, section) in sections.into_iter().enumerate() {
+        let mut output = Output::new(number, &args.options, section);
+        report.output(&output.name, output.place());
+        output.load(report);
+        if let Some(configuration) = configuration {
+            surroundings::of_output(&output, configuration, report);
+        }
+        world(args, &output, report);
+        outputs.push(output);
+    }
+    if let Some(configuration) = configuration.filter(|_| !outputs.is_empty()) {
+        report.whole();
+        surroundings::of_whole(&outputs, configuration, report);
+    }
+}
+
+/// What is outside of the configuration: files and servers.
+fn world(args: &Args, output: &Output, report: &mut Report) {
+    let Some(settings) = output.loaded.as_ref().map(|loaded| &loaded.settings) else { return };
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    files::check(output, settings, now, report);
+    let destinations = files::destinations(output, settings, report);
+    if args.offline {
+        return;
+    }
+    network::reach(output, settings, &destinations, Duration::from_secs(args.timeout), report);
+    if args.send {
+        network::send(output, settings, &destinations, report);
+    }
+}

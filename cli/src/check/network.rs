@@ -1,0 +1,166 @@
+//! Whether destinations answer, and what they say of a test event.
+
+use super::output::Output;
+use super::report::{Place, Report, Weight};
+use out_sentry::delivery::answer::{Answer, rfc3339};
+use out_sentry::delivery::http::{Client, Sent};
+use out_sentry::ledger::Category;
+use out_sentry::options::{Dsn, Network, Settings};
+use serde_json::json;
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher, Hasher};
+use std::net::IpAddr;
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// Between the two test events: a server that is asked for the first time says yes before it has looked up the key.
+const PAUSE: Duration = Duration::from_secs(5);
+
+/// Destinations that are asked at the same time.
+const AT_ONCE: usize = 16;
+
+/// Asks each destination whether it is there, for at most so long.
+pub(super) fn reach(output: &Output, settings: &Settings, dsns: &[Dsn], longest: Duration, report: &mut Report) {
+    let Some(client) = client(output, &settings.network, report) else { return };
+    let proxies = settings.network.proxy.as_ref();
+    for group in dsns.chunks(AT_ONCE) {
+        let asked: Vec<_> = group.iter().map(|dsn| ask(&client, dsn, longest)).collect();
+        // Name resolution knows no limit of ours.
+        let deadline = Instant::now() + longest + Duration::from_secs(1);
+        for (dsn, answer) in group.iter().zip(asked) {
+            // Its printed form hides the password.
+            let proxy = proxies.and_then(|proxies| proxies.for_dsn(dsn));
+            let by = proxy.map_or(String::new(), |proxy| format!(" through proxy {proxy}"));
+            let left = deadline.saturating_duration_since(Instant::now());
+            match answer.recv_timeout(left) {
+                Ok(Ok(code)) => report.sound(&format!("{dsn} answers{by} ({code})")),
+                Ok(Err(sent)) => report.problem(place(output), &format!("{dsn} cannot be reached ({})", sent.detail)),
+                Err(_) => {
+                    report.problem(place(output), &format!("{dsn} does not answer within {} s{by}", longest.as_secs()))
+                }
+            }
+        }
+    }
+    for dsn in dsns.iter().filter(|dsn| is_readable_on_the_way(dsn)) {
+        report.advice(place(output), &format!("{dsn}: without https, key and logs can be read on the way"));
+    }
+}
+
+fn client(output: &Output, network: &Network, report: &mut Report) -> Option<Client> {
+    let client = Client::new(network, AT_ONCE);
+    client.map_err(|problem| report.problem(output.place(), &problem)).ok()
+}
+
+fn ask(client: &Client, dsn: &Dsn, longest: Duration) -> mpsc::Receiver<Result<u16, Sent>> {
+    let (told, answer) = mpsc::channel();
+    let (client, dsn) = (client.clone(), dsn.clone());
+    thread::spawn(move || told.send(client.probe(&dsn, longest)));
+    answer
+}
+
+fn place(output: &Output) -> Option<Place> {
+    ["dsn", "dsn_file", "dsn_dir"]
+        .iter()
+        .find_map(|key| output.section.find(key))
+        .map(|p| p.place.clone())
+        .or(output.place())
+}
+
+fn is_readable_on_the_way(dsn: &Dsn) -> bool {
+    let (host, _) = dsn.host_and_port();
+    let host = host.trim_matches(['[', ']']);
+    let here = host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
+    dsn.envelope_url().starts_with("http://") && !here
+}
+
+/// Sends each destination a test event, and after a pause once more.
+pub(super) fn send(output: &Output, settings: &Settings, dsns: &[Dsn], report: &mut Report) {
+    let Some(client) = client(output, &settings.network, report) else { return };
+    let id = event_id();
+    let first: Vec<Sent> = dsns.iter().map(|dsn| post(&client, dsn, settings, &id)).collect();
+    if !first.is_empty() {
+        thread::sleep(PAUSE);
+    }
+    for (dsn, first) in dsns.iter().zip(first) {
+        let second = post(&client, dsn, settings, &id);
+        let (weight, text) = verdict(dsn, &first, &second, &id);
+        report.add(weight, place(output).filter(|_| weight != Weight::Sound), &text);
+        if limited(&second) && second.reply.answer == Answer::Accepted {
+            report.advice(place(output), &format!("{dsn} takes the event, and says that a quota is used up"));
+        }
+    }
+}
+
+fn verdict(dsn: &Dsn, first: &Sent, second: &Sent, id: &str) -> (Weight, String) {
+    match (&first.reply.answer, &second.reply.answer) {
+        (Answer::Accepted, Answer::Accepted) => (
+            Weight::Sound,
+            format!(
+                "{dsn} accepts a test event, twice. That does not prove that it keeps it: quotas, inbound filters and an \
+                 older server's way to check items come after the answer, and logs need the logs feature of the \
+                 organisation. Look for event {id} in the project"
+            ),
+        ),
+        (Answer::Accepted, answer) => (
+            Weight::Problem,
+            format!(
+                "{dsn} accepts a test event at first, and five seconds later not ({}): {}. A server that is asked for the \
+                 first time says yes before it has looked up the key",
+                second.detail,
+                meaning(answer)
+            ),
+        ),
+        (_, answer) => {
+            (Weight::Problem, format!("{dsn} does not accept a test event ({}): {}", second.detail, meaning(answer)))
+        }
+    }
+}
+
+fn meaning(answer: &Answer) -> &'static str {
+    match answer {
+        Answer::Accepted => "the first time it did not, the second time it did",
+        Answer::Failed => "the network or the server fails; the plugin would try again",
+        Answer::Limited => "a quota is used up; the plugin would wait",
+        Answer::TooLarge => "it is too large for this server, or for something before it",
+        Answer::Malformed => "this server cannot read it, or the key has a form that it does not know",
+        Answer::Encoding => "it cannot read this encoding; set compress none",
+        Answer::Misconfigured => "the DSN's key and project do not exist there, or are disabled",
+    }
+}
+
+fn limited(sent: &Sent) -> bool {
+    Category::ALL.iter().any(|category| sent.reply.limits.of(*category).is_some())
+}
+
+fn post(client: &Client, dsn: &Dsn, settings: &Settings, id: &str) -> Sent {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let envelope = envelope(dsn, settings, id, now);
+    client.post(dsn, settings.network.compress, &envelope, &mut Vec::new(), now)
+}
+
+fn envelope(dsn: &Dsn, settings: &Settings, id: &str, now: Duration) -> Vec<u8> {
+    let mut event = json!({
+        "event_id": id,
+        "timestamp": now.as_secs_f64(),
+        "platform": "other",
+        "level": "info",
+        "logger": "flb-sentry",
+        "logentry": {"message": "flb-sentry check: a test event"},
+        "tags": {"test": "true"},
+    });
+    let fixed = [("environment", &settings.mapping.environment), ("release", &settings.mapping.release)];
+    for (key, value) in fixed.into_iter().filter_map(|(key, value)| Some((key, value.as_ref()?))) {
+        event[key] = json!(value);
+    }
+    let event = event.to_string();
+    let header = json!({"event_id": id, "dsn": dsn.expose(), "sent_at": rfc3339(now)});
+    let item = json!({"type": "event", "length": event.len()});
+    format!("{header}\n{item}\n{event}\n").into_bytes()
+}
+
+/// 32 hexadecimal digits that nobody else has.
+fn event_id() -> String {
+    let random = || RandomState::new().build_hasher().finish();
+    format!("{:016x}{:016x}", random(), random())
+}

@@ -1,0 +1,83 @@
+//! One output: its names and values, judged by the plugin's own table.
+
+use super::config::{Kind, Section};
+use super::report::{Place, Report};
+use out_sentry::options::{self, Loaded};
+use std::sync::Arc;
+
+/// An output to check.
+#[derive(Debug)]
+pub(super) struct Output {
+    /// The name by which the host's log speaks of it.
+    pub(super) name: String,
+    /// What the command line says first, then what the file says.
+    pub(super) section: Section,
+    /// Whether it is of a file, so that what is around it can be judged.
+    pub(super) in_file: bool,
+    /// What the plugin would make of it; none where it would refuse.
+    pub(super) loaded: Option<Loaded>,
+}
+
+impl Output {
+    /// `number` is its place among the outputs of this kind.
+    pub(super) fn new(number: usize, given: &[(String, String)], section: Option<&Section>) -> Self {
+        let file: Arc<std::path::Path> = Arc::from(std::path::Path::new("-o"));
+        let place = Place { file, line: 1 };
+        let mut merged = Section { kind: Kind::Output, place, properties: Vec::new() };
+        for (line, (key, value)) in given.iter().enumerate() {
+            let place = Place { line: line + 1, ..merged.place.clone() };
+            merged.properties.push(super::config::Property { key: key.clone(), value: value.clone(), place });
+        }
+        if let Some(section) = section {
+            merged.place = section.place.clone();
+            // What the command line replaces is not set twice.
+            let kept =
+                section.properties.iter().filter(|p| !given.iter().any(|(key, _)| key.eq_ignore_ascii_case(&p.key)));
+            merged.properties.extend(kept.cloned());
+        }
+        let name = merged.value("alias").map_or_else(|| format!("sentry.{number}"), str::to_owned);
+        Self { name, section: merged, in_file: section.is_some(), loaded: None }
+    }
+
+    /// Where it is in the file.
+    pub(super) fn place(&self) -> Option<Place> {
+        self.in_file.then(|| self.section.place.clone())
+    }
+
+    /// The place of a key, else that of the section.
+    pub(super) fn place_of(&self, key: &str) -> Option<Place> {
+        self.section.find(key).map(|property| property.place.clone()).or_else(|| self.place())
+    }
+
+    /// Judges names and values.
+    pub(super) fn load(&mut self, report: &mut Report) {
+        self.names(report);
+        // Other names have been judged; the plugin would ask for some of them again.
+        let known = |name: &str| options::rows().any(|row| row.name == name);
+        let lookup = |name: &str| self.section.value(name).filter(|_| known(name)).map(str::to_owned);
+        match options::load(lookup, |variable| std::env::var(variable).ok()) {
+            Ok(loaded) => {
+                report.about(&loaded.dsn_source);
+                self.loaded = Some(loaded);
+            }
+            Err(problems) => {
+                for problem in problems {
+                    report.problem(self.place_of(&problem.option), &problem.to_string());
+                }
+            }
+        }
+    }
+
+    fn names(&self, report: &mut Report) {
+        for (at, property) in self.section.properties.iter().enumerate() {
+            if let Err(problem) = options::judge(&property.key, &property.value) {
+                report.problem(Some(property.place.clone()), &problem.to_string());
+            }
+            let mut before = self.section.properties[..at].iter();
+            if let Some(first) = before.find(|other| other.key.eq_ignore_ascii_case(&property.key)) {
+                let text = format!("{} is set twice: the value at {} counts", property.key, first.place);
+                report.advice(Some(property.place.clone()), &text);
+            }
+        }
+    }
+}

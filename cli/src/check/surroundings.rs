@@ -1,0 +1,221 @@
+//! What stands around an output and decides with it: the host's own keys, the service, inputs and filters.
+
+use super::config::{Configuration, Kind, Property, Section};
+use super::output::Output;
+use super::report::Report;
+use out_sentry::level::Level;
+use out_sentry::options::{Mode, Settings};
+
+/// Longest wait between two tries of a chunk that is no surprise, in seconds.
+const LONG_CAP: f64 = 300.0;
+
+/// Keys that the host keeps, that do nothing for this output, and what to use.
+const USELESS: &[(&str, &str)] = &[
+    ("host", "the DSN says where to send"),
+    ("port", "the DSN says where to send"),
+    ("tls.ca_file", "use tls_ca_file"),
+    ("tls.ca_path", "use tls_ca_file"),
+    ("tls.crt_file", "use tls_crt_file"),
+    ("tls.key_file", "use tls_key_file"),
+    ("tls.verify", "use tls_verify"),
+    ("net.connect_timeout", "use timeout"),
+    ("net.io_timeout", "use timeout"),
+    ("storage.total_limit_size", "it bounds the host's own files only; spool_max_size bounds the spool"),
+];
+
+/// Looks at the keys of an output that the plugin does not see.
+pub(super) fn of_output(output: &Output, configuration: &Configuration, report: &mut Report) {
+    if !is_fed(output, configuration) {
+        report.problem(output.place(), "no match: the host gives it no records");
+    }
+    retries(output, report);
+    tls_of_the_host(&output.section, report);
+    for property in &output.section.properties {
+        let useless = USELESS.iter().find(|(key, _)| property.key.eq_ignore_ascii_case(key));
+        if let Some((key, instead)) = useless {
+            let kept =
+                if *key == "storage.total_limit_size" { "" } else { "the host keeps it, and it does nothing here: " };
+            report.advice(Some(property.place.clone()), &format!("{key}: {kept}{instead}"));
+        }
+    }
+    if let Some(loaded) = &output.loaded {
+        workers(output, &loaded.settings, report);
+        inputs(&loaded.settings, configuration, report);
+        kubernetes(output, &loaded.settings, configuration, report);
+    }
+}
+
+/// Whether records reach it: by a match, by routes that inputs name, or because there is nothing to choose from.
+fn is_fed(output: &Output, configuration: &Configuration) -> bool {
+    let matched = ["match", "match_regex"].iter().any(|key| output.section.value(key).is_some());
+    let routed = configuration.of(Kind::Input).any(|input| input.find("routes").is_some());
+    let only = [Kind::Input, Kind::Output].iter().all(|kind| configuration.of(*kind).count() == 1);
+    matched || routed || only
+}
+
+fn retries(output: &Output, report: &mut Report) {
+    const SET: &str = "set retry_limit no_limits";
+    match output.section.value("retry_limit") {
+        None => {
+            report.advice(output.place(), &format!("no retry_limit: the host gives a chunk up after one retry; {SET}"))
+        }
+        Some(value) if ["no_limits", "false", "off"].iter().any(|word| value.eq_ignore_ascii_case(word)) => {}
+        Some(value) => {
+            let text = format!("retry_limit = {value}: the host gives a chunk up after that; {SET}");
+            report.advice(output.place_of("retry_limit"), &text);
+        }
+    }
+}
+
+fn tls_of_the_host(section: &Section, report: &mut Report) {
+    let on = |property: &&Property| {
+        ["on", "true", "yes"].iter().any(|word| property.value.trim().eq_ignore_ascii_case(word))
+    };
+    if let Some(property) = section.find("tls").filter(on) {
+        let text = "tls = on: the host refuses it for this output; remove it, an https DSN is enough";
+        report.problem(Some(property.place.clone()), text);
+    }
+}
+
+fn workers(output: &Output, settings: &Settings, report: &mut Report) {
+    let workers = output.section.value("workers").filter(|value| *value != "0");
+    let mode = settings.delivery.mode;
+    let spool = mode == Mode::Spool || mode == Mode::Auto && settings.delivery.spool_path.is_some();
+    const LEAK: &str = "today's hosts leak their threads at each hot reload";
+    let place = || output.place_of("workers");
+    match (workers, mode) {
+        (Some(_), _) if spool => report.advice(place(), &format!("workers: {LEAK}, and a spool does not need them")),
+        (Some(_), Mode::Auto) => {
+            let text =
+                format!("workers without spool_path: delivery is ack, and {LEAK}; set spool_path, remove workers");
+            report.advice(place(), &text);
+        }
+        (Some(_), _) => report.advice(place(), &format!("workers: {LEAK}")),
+        (None, Mode::Ack) => {
+            let text = "delivery = ack without workers: each flush stops the whole host until Sentry has answered";
+            report.problem(output.place_of("delivery"), text);
+        }
+        (None, _) => {}
+    }
+    if !spool && mode != Mode::Ack && workers.is_none() || mode == Mode::Memory {
+        let text =
+            "no spool_path: what is queued is lost if the host is killed; set it to a directory that outlives the host";
+        report.advice(output.place_of("delivery"), text);
+    } else if settings.delivery.spool_path.is_some() && !spool {
+        let text = format!("spool_path does nothing with delivery = {}", mode.name());
+        report.advice(output.place_of("spool_path"), &text);
+    }
+}
+
+/// `ack` keeps nothing of its own: what the host holds in memory is lost with it.
+fn inputs(settings: &Settings, configuration: &Configuration, report: &mut Report) {
+    let spool = settings.delivery.spool_path.is_some() && settings.delivery.mode != Mode::Ack;
+    if spool || settings.delivery.mode == Mode::Memory {
+        return;
+    }
+    for input in configuration.of(Kind::Input) {
+        if !input.value("storage.type").is_some_and(|value| value.eq_ignore_ascii_case("filesystem")) {
+            let text =
+                "storage.type is not filesystem: what waits for Sentry in delivery ack is lost if the host is killed";
+            report.advice(Some(input.place.clone()), text);
+        }
+    }
+}
+
+fn kubernetes(output: &Output, settings: &Settings, configuration: &Configuration, report: &mut Report) {
+    let by_annotation = !settings.destination.allow_hosts.is_empty();
+    if !by_annotation && settings.destination.dsn_dir.is_none() {
+        return;
+    }
+    let option = if by_annotation { "dsn_allow_hosts" } else { "dsn_dir" };
+    let mut filters =
+        configuration.of(Kind::Filter).filter(|filter| filter.is_plugin(Kind::Filter, "kubernetes")).peekable();
+    if filters.peek().is_none() {
+        let text = format!("{option} is set, but no kubernetes filter says which namespace and pod a record is of");
+        return report.advice(output.place_of(option), &text);
+    }
+    for filter in filters.filter(|_| by_annotation) {
+        let off = |p: &&Property| ["off", "false", "no"].iter().any(|word| p.value.trim().eq_ignore_ascii_case(word));
+        if let Some(property) = filter.find("annotations").filter(off) {
+            let text =
+                "annotations = off: dsn_allow_hosts is set, but records come without the annotation that names a DSN";
+            report.problem(Some(property.place.clone()), text);
+        }
+    }
+}
+
+/// Looks at what concerns all outputs together.
+pub(super) fn of_whole(outputs: &[Output], configuration: &Configuration, report: &mut Report) {
+    scheduler(configuration, report);
+    metrics(configuration, report);
+    for section in configuration.of(Kind::Plugins) {
+        section.properties.iter().filter(|property| property.key == "path").for_each(|path| plugin(path, report));
+    }
+    for (at, output) in outputs.iter().enumerate() {
+        outputs[..at].iter().for_each(|other| pair(other, output, report));
+    }
+}
+
+fn scheduler(configuration: &Configuration, report: &mut Report) {
+    const SET: &str = "set scheduler.base 2 and scheduler.cap 60 in the service";
+    let place = configuration.of(Kind::Service).next().map(|section| section.place.clone());
+    match configuration.service("scheduler.cap") {
+        None => report.advice(place, &format!("no scheduler.cap: a retry may wait for more than half an hour; {SET}")),
+        Some(cap) if cap.parse().is_ok_and(|seconds: f64| seconds > LONG_CAP) => {
+            report.advice(place, &format!("scheduler.cap = {cap}: a retry may wait for so many seconds; {SET}"));
+        }
+        Some(_) => {}
+    }
+}
+
+fn metrics(configuration: &Configuration, report: &mut Report) {
+    let on = |value: &str| ["on", "true", "yes"].iter().any(|word| value.eq_ignore_ascii_case(word));
+    if !configuration.service("http_server").is_some_and(on) {
+        let place = configuration.of(Kind::Service).next().map(|section| section.place.clone());
+        report.advice(place, "http_server is off: nobody can read the metrics (/api/v2/metrics/prometheus)");
+    }
+}
+
+fn plugin(path: &Property, report: &mut Report) {
+    let value = path.value.trim();
+    let name = value.rsplit('/').next().unwrap_or(value);
+    if !name.to_ascii_lowercase().contains("sentry") {
+        return;
+    }
+    let place = || Some(path.place.clone());
+    if name.starts_with("flb-") {
+        report.problem(
+            place(),
+            &format!("{name}: the host takes a file named flb-* for a plugin of another kind; rename it"),
+        );
+    }
+    if !value.contains('/') {
+        report.advice(place(), &format!("{name}: without a directory it is looked for among the system's libraries"));
+    } else if !std::path::Path::new(value).exists() {
+        report.advice(place(), &format!("{value} is not there (on this machine)"));
+    }
+}
+
+/// Two outputs that get in each other's way.
+fn pair(first: &Output, second: &Output, report: &mut Report) {
+    let (Some(one), Some(two)) = (&first.loaded, &second.loaded) else { return };
+    let (one, two) = (&one.settings, &two.settings);
+    if let Some(path) = one.delivery.spool_path.as_ref().filter(|path| two.delivery.spool_path.as_ref() == Some(path)) {
+        let text = format!(
+            "spool_path = {}: {} has the same; only one of them can use it, give each its own",
+            path.display(),
+            first.name
+        );
+        report.problem(second.place_of("spool_path"), &text);
+    }
+    let same = |key| first.section.value(key) == second.section.value(key);
+    let identity = |settings: &Settings| settings.destination.dsn.as_ref().map(out_sentry::options::Dsn::identity);
+    // One for issues and one for logs get in nobody's way.
+    let both = |level: fn(&Settings) -> Option<Level>| level(one).is_some() && level(two).is_some();
+    let overlap = both(|settings| settings.mapping.event_level) || both(|settings| settings.mapping.logs_level);
+    if overlap && identity(one).is_some() && identity(one) == identity(two) && same("match") && same("match_regex") {
+        let text =
+            format!("{} matches the same records and sends them to the same project: each arrives twice", first.name);
+        report.advice(second.place(), &text);
+    }
+}
