@@ -4,7 +4,7 @@ use crate::support::process::on_path;
 use crate::support::tempdir::TempDir;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
-use std::sync::OnceLock;
+use std::sync::Arc;
 
 /// Extensions of each kind of certificate, and how the authorities keep their books.
 const CONFIG: &str = "\
@@ -53,14 +53,16 @@ const PAST: [&str; 4] = ["-startdate", "20200101000000Z", "-enddate", "202102030
 #[derive(Debug)]
 pub struct Authority(TempDir);
 
+/// An authority, or why there is none.
+pub type Made = Result<Arc<Authority>, String>;
+
 impl Authority {
-    /// Makes everything, once a process.
+    /// Makes everything. It is gone with the last who holds it.
     ///
     /// # Errors
     /// Why not, for `skipped: ...`.
-    pub fn get() -> Result<&'static Self, String> {
-        static MADE: OnceLock<Result<Authority, String>> = OnceLock::new();
-        MADE.get_or_init(Self::make).as_ref().map_err(Clone::clone)
+    pub fn new() -> Made {
+        Self::make().map(Arc::new)
     }
 
     /// The path of a file.

@@ -14,10 +14,12 @@ mod support;
 mod tls;
 mod tunnel;
 
+use authority::Authority;
 use std::process::ExitCode;
 use support::suite::Suite;
 
 fn main() -> ExitCode {
-    let suite = proxies::add(pem::add(tls::add(Suite::default())));
-    real_proxies::add(suite).run()
+    let authority = Authority::new();
+    let parts = [tls::add, pem::add, proxies::add, real_proxies::add];
+    parts.into_iter().fold(Suite::default(), |suite, add| add(suite, &authority)).run()
 }

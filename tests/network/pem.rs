@@ -1,18 +1,15 @@
 //! The forms in which keys and certificates come, and what is refused at the start.
 
-use crate::authority::Authority;
+use crate::authority::{Authority, Made};
 use crate::front::Front;
 use crate::rig::Rig;
 use crate::support::output::{load, options};
 use crate::support::suite::Suite;
 
-pub fn add(suite: Suite) -> Suite {
-    let authority = Authority::get();
-    suite.needing(&authority, "pem::every_form_of_a_key_and_a_chain_is_read", every_form).needing(
-        &authority,
-        "pem::wrong_files_are_refused_at_the_start",
-        wrong_files,
-    )
+pub fn add(suite: Suite, authority: &Made) -> Suite {
+    suite
+        .needing(authority, "pem::every_form_of_a_key_and_a_chain_is_read", |authority| every_form(&authority))
+        .needing(authority, "pem::wrong_files_are_refused_at_the_start", |authority| wrong_files(&authority))
 }
 
 fn every_form(authority: &Authority) {

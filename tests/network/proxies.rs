@@ -1,6 +1,6 @@
 //! The option and the variables, against a proxy in this process.
 
-use crate::authority::Authority;
+use crate::authority::{Authority, Made};
 use crate::front::Front;
 use crate::rig::{KEY, RECORDS, Rig};
 use crate::support::chunk;
@@ -11,10 +11,10 @@ use crate::support::suite::Suite;
 use crate::tunnel::Tunnel;
 use flb_sentry::host::Level;
 
-pub fn add(suite: Suite) -> Suite {
+pub fn add(suite: Suite, authority: &Made) -> Suite {
     suite
         .test("proxy::plain_destinations_are_reached_through_it", plain)
-        .needing(&Authority::get(), "proxy::tls_destinations_are_reached_through_it", tls)
+        .needing(authority, "proxy::tls_destinations_are_reached_through_it", |authority| tls(&authority))
         .test("proxy::wrong_credentials_are_told_and_nothing_is_lost", wrong_credentials)
         .test("proxy::one_that_is_away_or_reaches_nothing_is_told", away)
         .test("proxy::the_environment_chooses", environment)

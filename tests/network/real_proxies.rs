@@ -1,6 +1,6 @@
 //! A proxy as people run it, `tinyproxy`, where it is installed.
 
-use crate::authority::Authority;
+use crate::authority::{Authority, Made};
 use crate::front::Front;
 use crate::rig::Rig;
 use crate::support::net::free_port;
@@ -14,13 +14,13 @@ use std::ffi::OsStr;
 use std::net::TcpStream;
 use std::path::PathBuf;
 
-pub fn add(suite: Suite) -> Suite {
+pub fn add(suite: Suite, authority: &Made) -> Suite {
     let tinyproxy = on_path("tinyproxy").ok_or_else(|| "no tinyproxy on PATH".to_owned());
-    let with_tls = tinyproxy.clone().and_then(|program| Ok((program, Authority::get()?)));
+    let with_tls = tinyproxy.clone().and_then(|program| Ok((program, authority.clone()?)));
     suite
         .needing(&tinyproxy, "tinyproxy::credentials_are_checked_and_nothing_is_lost", credentials)
         .needing(&tinyproxy, "tinyproxy::a_port_that_is_not_allowed_is_told", port_not_allowed)
-        .needing(&with_tls, "tinyproxy::tls_goes_through_it", |(program, authority)| through(program, authority))
+        .needing(&with_tls, "tinyproxy::tls_goes_through_it", |(program, authority)| through(program, &authority))
 }
 
 /// A running proxy and its files.

@@ -1,6 +1,6 @@
 //! Servers whose certificate is right or wrong, and servers that want ours.
 
-use crate::authority::Authority;
+use crate::authority::{Authority, Made};
 use crate::front::Front;
 use crate::rig::{KEY, RECORDS, Rig};
 use crate::support::chunk;
@@ -12,8 +12,7 @@ use flb_sentry::host::Level;
 /// What needs certificates.
 type Test = fn(&Authority);
 
-pub fn add(suite: Suite) -> Suite {
-    let authority = Authority::get();
+pub fn add(suite: Suite, authority: &Made) -> Suite {
     let tests: [(&str, Test); 8] = [
         ("a_chain_is_trusted_by_tls_ca_file", a_chain_is_trusted),
         ("an_unknown_issuer_is_refused", an_unknown_issuer),
@@ -24,7 +23,9 @@ pub fn add(suite: Suite) -> Suite {
         ("a_server_without_tls_is_told_so", without_tls),
         ("the_systems_roots_are_trusted", the_systems_roots),
     ];
-    tests.into_iter().fold(suite, |suite, (name, body)| suite.needing(&authority, &format!("tls::{name}"), body))
+    tests.into_iter().fold(suite, |suite, (name, body)| {
+        suite.needing(authority, &format!("tls::{name}"), move |authority| body(&authority))
+    })
 }
 
 fn a_chain_is_trusted(authority: &Authority) {
