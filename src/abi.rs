@@ -15,6 +15,7 @@ use crate::host::{Live, Table, instance_name};
 use crate::instance::Instance;
 use libc::{c_char, c_int, c_void};
 use std::ffi::CStr;
+use std::mem::offset_of;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::Once;
@@ -49,10 +50,34 @@ pub struct Context {
     proxy: *mut c_void,
 }
 
-const _: () = assert!(std::mem::offset_of!(Definition, name) == 16 || size_of::<usize>() == 4);
-const _: () = assert!(size_of::<Definition>() == 32 || size_of::<usize>() == 4);
-const _: () = assert!(std::mem::offset_of!(Plugin, context) == 3 * size_of::<usize>());
-const _: () = assert!(std::mem::offset_of!(Context, remote) == 0);
+const _: () = {
+    assert!(size_of::<*const c_void>() != 8 || size_of::<Definition>() == 32);
+    assert!(size_of::<*const c_void>() != 8 || size_of::<Context>() == 16);
+    assert!(offset_of!(Plugin, context) == 3 * size_of::<*const c_void>());
+};
+
+/// Sizes and offsets of the mirrors above, each as an expression of C about `include/out_sentry.h`: a test has a compiler
+/// work them out.
+pub const LAYOUT: &[(&str, usize)] = &[
+    ("sizeof(struct out_sentry_definition)", size_of::<Definition>()),
+    ("offsetof(struct out_sentry_definition, type)", offset_of!(Definition, kind)),
+    ("offsetof(struct out_sentry_definition, proxy)", offset_of!(Definition, proxy)),
+    ("offsetof(struct out_sentry_definition, flags)", offset_of!(Definition, flags)),
+    ("offsetof(struct out_sentry_definition, name)", offset_of!(Definition, name)),
+    ("offsetof(struct out_sentry_definition, description)", offset_of!(Definition, description)),
+    ("offsetof(struct out_sentry_plugin, name)", offset_of!(Plugin, name)),
+    ("offsetof(struct out_sentry_plugin, api)", offset_of!(Plugin, api)),
+    ("offsetof(struct out_sentry_plugin, instance)", offset_of!(Plugin, instance)),
+    ("offsetof(struct out_sentry_plugin, context)", offset_of!(Plugin, context)),
+    ("sizeof(struct out_sentry_context)", size_of::<Context>()),
+    ("offsetof(struct out_sentry_context, remote_context)", offset_of!(Context, remote)),
+    ("offsetof(struct out_sentry_context, proxy)", offset_of!(Context, proxy)),
+    ("OUT_SENTRY_TYPE_OUTPUT", OUTPUT as usize),
+    ("OUT_SENTRY_PROXY_GOLANG", GOLANG as usize),
+    ("OUT_SENTRY_ERROR", ERROR as usize),
+    ("OUT_SENTRY_OK", OK as usize),
+    ("OUT_SENTRY_RETRY", RETRY as usize),
+];
 
 /// FLB_PROXY_OUTPUT_PLUGIN
 const OUTPUT: c_int = 2;

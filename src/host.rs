@@ -11,6 +11,7 @@ use crate::ledger::{Category, DURATION_BUCKETS, Outcome, Status};
 use libc::{c_char, c_double, c_int, c_void};
 use std::ffi::{CStr, CString};
 use std::fmt;
+use std::mem::offset_of;
 use std::sync::Mutex;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -18,7 +19,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 #[repr(C)]
 #[derive(Debug)]
 pub struct Api {
-    output_get_property: unsafe extern "C" fn(*const c_char, *mut c_void) -> *const c_char,
+    output_get_property: Option<unsafe extern "C" fn(*const c_char, *mut c_void) -> *const c_char>,
     input_get_property: Option<unsafe extern "C" fn(*const c_char, *mut c_void) -> *const c_char>,
     output_get_cmt_instance: Option<unsafe extern "C" fn(*mut c_void) -> *mut c_void>,
     input_get_cmt_instance: Option<unsafe extern "C" fn(*mut c_void) -> *mut c_void>,
@@ -27,8 +28,20 @@ pub struct Api {
     output_log_check: Option<unsafe extern "C" fn(*mut c_void, c_int) -> c_int>,
 }
 
-const _: () = assert!(std::mem::offset_of!(Api, log_print) == 4 * size_of::<usize>());
-const _: () = assert!(std::mem::offset_of!(Api, output_log_check) == 6 * size_of::<usize>());
+const _: () = assert!(size_of::<Api>() == 7 * size_of::<usize>());
+
+/// As [`crate::abi::LAYOUT`].
+pub const LAYOUT: &[(&str, usize)] = &[
+    ("offsetof(struct out_sentry_api_1_9, output_get_property)", offset_of!(Api, output_get_property)),
+    ("sizeof(struct out_sentry_api_2_0)", size_of::<Api>()),
+    ("offsetof(struct out_sentry_api_2_0, output_get_property)", offset_of!(Api, output_get_property)),
+    ("offsetof(struct out_sentry_api_2_0, input_get_property)", offset_of!(Api, input_get_property)),
+    ("offsetof(struct out_sentry_api_2_0, output_get_cmt_instance)", offset_of!(Api, output_get_cmt_instance)),
+    ("offsetof(struct out_sentry_api_2_0, input_get_cmt_instance)", offset_of!(Api, input_get_cmt_instance)),
+    ("offsetof(struct out_sentry_api_2_0, log_print)", offset_of!(Api, log_print)),
+    ("offsetof(struct out_sentry_api_2_0, input_log_check)", offset_of!(Api, input_log_check)),
+    ("offsetof(struct out_sentry_api_2_0, output_log_check)", offset_of!(Api, output_log_check)),
+];
 
 /// `FLB_LOG_*` of flb_log.h.
 fn level(severity: Severity) -> c_int {
@@ -68,7 +81,7 @@ impl Table {
     pub fn property(&self, name: &str) -> Option<String> {
         let name = CString::new(name).ok()?;
         // SAFETY: `new` promises a table; its first field exists in every version.
-        let get = unsafe { (*self.api).output_get_property };
+        let get = unsafe { (*self.api).output_get_property }?;
         // SAFETY: a NUL-terminated name and a live instance.
         let value = unsafe { get(name.as_ptr(), self.instance) };
         if value.is_null() {

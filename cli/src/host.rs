@@ -26,7 +26,7 @@ mod log;
 mod output;
 
 pub use error::{InitError, LoadError};
-pub use layout::Generation;
+pub use layout::{Generation, LAYOUT};
 pub use log::{Level, Sink, format_line};
 
 use layout::{Api, Definition, GoPlugin, ProxyContext};

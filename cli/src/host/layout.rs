@@ -170,11 +170,32 @@ pub(super) struct Api {
 const _: () = {
     assert!(size_of::<ProxyContext>() == 16);
     assert!(size_of::<GoPlugin>() == 72);
-    assert!(offset_of!(GoPlugin, api) == 8 && offset_of!(GoPlugin, o_ins) == 16 && offset_of!(GoPlugin, context) == 24);
     assert!(size_of::<Api>() == 72);
-    assert!(offset_of!(Api, output_get_cmt_instance) == 16);
-    assert!(offset_of!(Api, log_print) == 32 && offset_of!(Api, output_log_check) == 48);
 };
+
+/// Sizes and offsets of the mirrors above, each as an expression of C about the plugin's `out_sentry.h`: a test has a
+/// compiler work them out.
+pub const LAYOUT: &[(&str, usize)] = &[
+    ("sizeof(struct out_sentry_context)", size_of::<ProxyContext>()),
+    ("offsetof(struct out_sentry_context, remote_context)", offset_of!(ProxyContext, remote_context)),
+    ("offsetof(struct out_sentry_context, proxy)", offset_of!(ProxyContext, proxy)),
+    ("sizeof(struct out_sentry_plugin)", size_of::<GoPlugin>()),
+    ("offsetof(struct out_sentry_plugin, name)", offset_of!(GoPlugin, name)),
+    ("offsetof(struct out_sentry_plugin, api)", offset_of!(GoPlugin, api)),
+    ("offsetof(struct out_sentry_plugin, instance)", offset_of!(GoPlugin, o_ins)),
+    ("offsetof(struct out_sentry_plugin, context)", offset_of!(GoPlugin, context)),
+    ("offsetof(struct out_sentry_plugin, callbacks)", offset_of!(GoPlugin, callbacks)),
+    ("sizeof(struct out_sentry_api)", size_of::<Api>()),
+    ("offsetof(struct out_sentry_api, base.output_get_property)", offset_of!(Api, output_get_property)),
+    ("offsetof(struct out_sentry_api, base.input_get_property)", offset_of!(Api, input_get_property)),
+    ("offsetof(struct out_sentry_api, base.output_get_cmt_instance)", offset_of!(Api, output_get_cmt_instance)),
+    ("offsetof(struct out_sentry_api, base.input_get_cmt_instance)", offset_of!(Api, input_get_cmt_instance)),
+    ("offsetof(struct out_sentry_api, base.log_print)", offset_of!(Api, log_print)),
+    ("offsetof(struct out_sentry_api, base.input_log_check)", offset_of!(Api, input_log_check)),
+    ("offsetof(struct out_sentry_api, base.output_log_check)", offset_of!(Api, output_log_check)),
+    ("offsetof(struct out_sentry_api, custom_get_property)", offset_of!(Api, custom_get_property)),
+    ("offsetof(struct out_sentry_api, custom_log_check)", offset_of!(Api, custom_log_check)),
+];
 
 #[cfg(test)]
 mod tests {
