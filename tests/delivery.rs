@@ -326,6 +326,33 @@ fn a_spool_is_replayed() {
     assert_eq!(chunk_files(setting.dir.path()), 0, "expected an empty spool");
 }
 
+/// What was decided about a record outside of it (a storm, a hold that ran out) is decided for good: the next process
+/// neither sends it nor counts it once more.
+fn what_was_decided_is_not_decided_again() {
+    let receiver = receive("forever:429,x-sentry-rate-limits=60:error;log_item:key");
+    let setting = Setting::new("spool");
+    let options = [("exit_timeout", "100ms"), ("storm_burst", "1"), ("hold_logs", "0"), ("summary_interval", "1s")];
+    let first = setting.start(&receiver.dsn(), &options);
+    flush_all(&first, TAG, chunks(RECORDS));
+    let decided = |line: &str| line.contains("event.suppressed=29 ") && line.contains("log.rate_limited=300 ");
+    let first = exit_when(first, decided);
+    first.assert_closed();
+    receiver.script(Script::default());
+    let second = setting.start(&receiver.dsn(), &options);
+    assert!(receiver.wait_until(PATIENCE, |seen| seen.totals.events >= 1), "{:#?}", second.log_lines());
+    let second = exit_when(second, |line| line.contains("event.pending=0 "));
+    let cells = ["event.accepted", "event.suppressed", "event.filtered", "log.accepted", "log.rate_limited"];
+    assert_eq!(cells.map(|cell| second.get(cell)), [1, 0, 0, 0, 0], "{second:?}");
+    assert_eq!((receiver.totals().events, receiver.totals().logs), (1, 0));
+}
+
+/// Ends an instance as soon as a summary says this.
+fn exit_when(instance: Instance, says: impl Fn(&str) -> bool) -> Ledger {
+    let said = || instance.log_lines().iter().any(|(_, line)| line.contains("summary: ") && says(line));
+    assert!(wait::until_true(PATIENCE, said), "{:#?}", instance.log_lines());
+    Ledger::read(&instance.exit())
+}
+
 fn chunk_files(spool: &Path) -> usize {
     let files = std::fs::read_dir(spool).into_iter().flatten().flatten();
     files.filter(|file| file.path().extension() == Some(OsStr::new("msgpack"))).count()
@@ -408,6 +435,7 @@ fn main() -> ExitCode {
         .test("equal_chunks_are_two", equal_chunks_are_two)
         .test("what_memory_holds_at_exit_is_lost", what_memory_holds_at_exit_is_lost)
         .test("a_spool_is_replayed", a_spool_is_replayed)
+        .test("what_was_decided_is_not_decided_again", what_was_decided_is_not_decided_again)
         .test("a_killed_process_loses_nothing", a_killed_process_loses_nothing)
         .run()
 }

@@ -41,8 +41,10 @@ struct State {
     mapped: bool,
     /// Some record has been left where it came from.
     parked: bool,
-    /// Outcomes that were decided here and not by Sentry, per category.
+    /// Outcomes that are a function of the record and the settings, per category: the next process finds them again.
     local: [u32; 2],
+    /// Other outcomes decided here since the last note: the next process would decide otherwise, and count twice.
+    unnoted: [Vec<u32>; 2],
     /// An earlier process has counted those already.
     local_counted: bool,
 }
@@ -108,6 +110,7 @@ impl Ticket {
             mapped: false,
             parked: false,
             local: [0; 2],
+            unnoted: Default::default(),
             local_counted: false,
         };
         Self { home, taken, recorder, state: Mutex::new(state) }
@@ -137,7 +140,12 @@ impl Ticket {
     pub fn mapped(&self) -> Standing {
         let mut state = self.lock();
         state.mapped = true;
+        let unnoted = std::mem::take(&mut state.unnoted);
         if let Home::Spool(unit) = &self.home {
+            for (category, mut records) in Category::ALL.iter().zip(unnoted) {
+                records.sort_unstable();
+                unit.note_settled(*category, &records);
+            }
             unit.note_mapped(state.local);
         }
         state.standing()
@@ -168,9 +176,12 @@ impl Ticket {
         if state.in_flight[c].has(record) || !state.settled[c].insert(record) {
             return;
         }
-        state.local[c] += 1;
-        let waited = matches!(outcome, Outcome::RateLimited | Outcome::Rejected | Outcome::Abandoned | Outcome::Lost);
-        if waited || !state.local_counted {
+        if is_found_again(outcome) {
+            state.local[c] += 1;
+        } else {
+            state.unnoted[c].push(record);
+        }
+        if !(state.local_counted && is_found_again(outcome)) {
             self.recorder.end(category, outcome, 1);
         }
     }
@@ -231,6 +242,11 @@ impl Ticket {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Whether whoever reads the record again, under the same settings, comes to this outcome by itself.
+fn is_found_again(outcome: Outcome) -> bool {
+    matches!(outcome, Outcome::Filtered | Outcome::Joined | Outcome::Sampled)
 }
 
 impl State {
