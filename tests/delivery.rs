@@ -371,8 +371,16 @@ fn ship(dir: &Path, dsn: &str, file: &Path) -> Group {
     let (plugin, companion) = (support::plugin(), support::companion());
     let spool = format!("spool_path={}", dir.join("spool").display());
     let dsn = format!("dsn={dsn}");
-    let options =
-        [&dsn, &spool, "proxy=none", "retry_base=20ms", "retry_max=50ms", "batch_max_items=10", "batch_timeout=10ms"];
+    let options = [
+        &dsn,
+        &spool,
+        "proxy=none",
+        "retry_base=20ms",
+        "retry_max=50ms",
+        "batch_max_items=10",
+        "batch_timeout=10ms",
+        "storm_burst=0",
+    ];
     let options = options.into_iter().flat_map(|option| ["-o", option]).map(OsStr::new);
     let fixed = ["ship", "--chunk-size", "2K", "--tag", TAG, "--plugin"].map(OsStr::new);
     let launch = Launch {

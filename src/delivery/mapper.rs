@@ -1,10 +1,11 @@
 //! The thread that knows records: reads chunks, fills envelopes, and leaves in its place what has to wait.
 
+use super::dead::{self, Burial, DeadLetters, Reason};
 use super::pump::{Message, Severity};
 use super::slot::{Slot, Verdict};
 use super::spool::Segment;
 use super::ticket::{Home, Ticket};
-use super::{Job, Shared, lock};
+use super::{Drain, Job, Shared, Target, WAITED, lock};
 use crate::envelope::{Batch, Collector};
 use crate::ledger::{Category, Outcome};
 use crate::record::identity::EventId;
@@ -15,6 +16,15 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
+const FULL: &str = "dead letters are full: what Sentry refuses is only counted, as overflow; look at dead_letter_path, send \
+                    it again with `flb-sentry replay` or remove it, or raise dead_letter_max_size";
+
+/// How soon a disk that would not take dead letters is tried again.
+const DEAD_AGAIN: Duration = Duration::from_secs(30);
+
+/// How often the backlog is looked at during the drain at exit.
+const DRAIN_POLL: Duration = Duration::from_millis(5);
+
 /// How often the backlog is looked at when nothing else happens.
 const IDLE: Duration = Duration::from_millis(250);
 
@@ -24,45 +34,73 @@ struct Worker<'s> {
     /// Open log envelopes: of live chunks, and of those read again from the spool.
     live: Collector<Ticket>,
     replayed: Collector<Ticket>,
+    dead: Option<DeadLetters>,
 }
 
 /// Maps until told to close.
 pub(crate) fn run(shared: &Shared, records: Mapper, inbox: &Receiver<Job>) {
-    let items = shared.settings.batch_max_items;
-    let mut worker = Worker { shared, records, live: Collector::new(items), replayed: Collector::new(items) };
-    loop {
-        match inbox.recv_timeout(worker.idle()) {
-            Ok(Job::Close) | Err(RecvTimeoutError::Disconnected) => break,
-            Ok(job) => {
-                let waited_for = matches!(job, Job::Ack(_));
-                worker.take(job);
-                // A flush that waits for Sentry must not wait for more logs to come.
-                if waited_for && inbox.is_empty() {
-                    worker.seal(true);
-                }
-            }
-            Err(RecvTimeoutError::Timeout) => {}
-        }
-        worker.seal(false);
-        // Live and backlog take turns.
-        worker.replay_one();
-    }
+    let (items, settings) = (shared.settings.batch_max_items, &shared.settings);
+    let dead = settings.dead_letter_path.as_deref().map(|path| DeadLetters::new(path, settings.dead_letter_max_size));
+    let mut worker = Worker { shared, records, live: Collector::new(items), replayed: Collector::new(items), dead };
+    worker.serve(inbox);
     worker.seal(true);
     worker.refuse(inbox);
+    worker.drain();
     let _ = shared.to_pump.send(Message::MapperDone);
 }
 
 impl Worker<'_> {
+    fn serve(&mut self, inbox: &Receiver<Job>) {
+        loop {
+            match inbox.recv_timeout(self.idle()) {
+                Ok(Job::Close) | Err(RecvTimeoutError::Disconnected) => break,
+                Ok(job) => {
+                    let waited_for = matches!(job, Job::Ack(_));
+                    self.take(job);
+                    // A flush that waits for Sentry must not wait for more logs to come.
+                    if waited_for && inbox.is_empty() {
+                        self.seal(true);
+                    }
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+            self.seal(false);
+            // Live and backlog take turns.
+            self.replay_one();
+        }
+    }
+
+    /// At exit, until the pump has seen enough: what is to become a dead letter does, and the backlog goes on being
+    /// read, where there is time.
+    fn drain(&mut self) {
+        let _ = self.shared.drain_state(Drain::No, Drain::Quiet);
+        while self.shared.draining.load(Relaxed) != Drain::Over as u8 && !self.shared.past_deadline() {
+            if self.next_due().is_some_and(|due| due <= self.shared.now().steady) && self.may_replay() {
+                let _ = self.shared.drain_state(Drain::Quiet, Drain::Busy);
+                self.replay_one();
+                self.seal(true);
+                let _ = self.shared.drain_state(Drain::Busy, Drain::Quiet);
+            } else {
+                std::thread::park_timeout(DRAIN_POLL);
+            }
+        }
+    }
+
     fn idle(&self) -> Duration {
         let opened = [self.live.opened(), self.replayed.opened()].into_iter().flatten().min();
         let now = self.shared.now().steady;
         let due = opened.map_or(IDLE, |opened| (opened + self.shared.settings.batch_timeout).saturating_sub(now));
-        let replayable = self.next_due().is_some_and(|due| due <= now) && self.shared.budget.is_light();
+        let replayable = self.may_replay() && self.next_due().is_some_and(|due| due <= now);
         if replayable { Duration::ZERO } else { due.min(IDLE) }
     }
 
+    fn may_replay(&self) -> bool {
+        let closing = self.shared.closing.load(Relaxed) && self.shared.draining.load(Relaxed) == Drain::No as u8;
+        !closing && self.shared.budget.is_light() && self.shared.has_target()
+    }
+
     fn next_due(&self) -> Option<Duration> {
-        lock(&self.shared.backlog).front().map(|(_, due)| *due)
+        lock(&self.shared.backlog).iter().map(|(_, due)| *due).min()
     }
 
     fn take(&mut self, job: Job) {
@@ -92,10 +130,15 @@ impl Worker<'_> {
         self.shared.recorder.take(u64::from(crate::chunk::count(&data)));
         let recorder = self.shared.recorder.clone();
         let ticket = Arc::new(Ticket::new(Home::Memory, self.shared.now().steady, recorder, Default::default()));
-        let segments = [Segment { tag, data, records: 0 }];
+        let segments = vec![Segment { tag, data, records: 0 }];
+        if self.dead.is_some() {
+            // Nobody else has the bytes that a dead letter would need.
+            self.shared.waiting.fetch_add(segments[0].data.len() as u64, Relaxed);
+            let kept = ticket.keep(segments);
+            return self.map(&ticket, &kept, false);
+        }
         self.map(&ticket, &segments, false);
-        let [segment] = segments;
-        self.shared.slots.spare(segment.data);
+        segments.into_iter().for_each(|segment| self.shared.slots.spare(segment.data));
     }
 
     fn receive(&self, slot: &Slot) -> (Vec<u8>, Vec<u8>) {
@@ -115,16 +158,22 @@ impl Worker<'_> {
 
     /// Reads one chunk of the backlog again, if there is room beside what is live.
     fn replay_one(&mut self) {
-        if self.shared.closing.load(Relaxed) || !self.shared.budget.is_light() || self.shared.target().is_none() {
+        if !self.may_replay() {
             return;
         }
         let now = self.shared.now().steady;
         let due = {
             let mut backlog = lock(&self.shared.backlog);
-            if backlog.front().is_some_and(|(_, due)| *due <= now) { backlog.pop_front() } else { None }
+            let at = backlog.iter().position(|(_, due)| *due <= now);
+            at.and_then(|at| backlog.remove(at))
         };
         let Some((ticket, _)) = due else { return };
-        let Home::Spool(unit) = &ticket.home else { return };
+        let Home::Spool(unit) = &ticket.home else {
+            if let Some(kept) = ticket.kept() {
+                self.map(&ticket, &kept, true);
+            }
+            return;
+        };
         match unit.read() {
             Ok(segments) => self.spooled(&ticket, segments, true),
             Err(error) => {
@@ -142,19 +191,51 @@ impl Worker<'_> {
         let mut record = 0;
         for segment in segments {
             let first = record;
+            let mut left = Left { burials: self.dead.is_some().then(Vec::new), claimed: None };
             let mapped = catch_unwind(AssertUnwindSafe(|| {
                 let origin = Origin { tag: &segment.tag, destination: target.identity, now: self.shared.now().wall };
                 let collector = if replay { &mut self.replayed } else { &mut self.live };
-                let mut intake = Intake::new(self.shared, ticket, collector, replay);
+                let mut intake = Intake::new(self.shared, ticket, collector, replay, &mut left);
                 self.records.map(origin, &segment.data, first, &mut intake)
             }));
-            record = mapped.unwrap_or_else(|_| self.give_up(ticket, first, segment));
+            record = mapped.unwrap_or_else(|_| self.give_up(ticket, first, segment, &mut left));
+            self.bury(ticket, first, segment, &left.burials.unwrap_or_default(), &target);
         }
         let standing = ticket.mapped();
         self.shared.finish(ticket, standing);
     }
 
-    fn give_up(&mut self, ticket: &Ticket, first: u32, segment: &Segment) -> u32 {
+    /// Writes dead letters, and ends their records when they are safe. What the disk will not take is tried again
+    /// later, unless only memory holds it.
+    fn bury(&mut self, ticket: &Ticket, first: u32, segment: &Segment, burials: &[Burial], target: &Target) {
+        let Some(dead) = self.dead.as_mut().filter(|_| !burials.is_empty()) else { return };
+        let now = self.shared.now();
+        let destination = target.dsn.to_string();
+        let origin = dead::Origin { destination: &destination, now: now.wall };
+        match dead.write(&dead::letters(segment, first, burials, origin), now.wall, now.steady) {
+            Ok(kept) => {
+                if kept.contains(&false) {
+                    self.shared.say(Severity::Error, "dead letters full", FULL.to_owned());
+                }
+                for (burial, kept) in burials.iter().zip(kept) {
+                    burial.end(ticket, if kept { burial.reason.outcome } else { Outcome::Overflow });
+                }
+            }
+            Err(error) => {
+                let text = format!("cannot write dead letters, what should go there waits: {error}");
+                self.shared.say(Severity::Error, "dead letters", text);
+                self.shared.dead_again.store((now.steady + DEAD_AGAIN).as_millis() as u64, Relaxed);
+                for burial in burials {
+                    match ticket.home {
+                        Home::Memory => burial.end(ticket, Outcome::Overflow),
+                        Home::Host(_) | Home::Spool(_) => burial.postpone(ticket),
+                    }
+                }
+            }
+        }
+    }
+
+    fn give_up(&mut self, ticket: &Ticket, first: u32, segment: &Segment, left: &mut Left) -> u32 {
         self.shared.say(
             Severity::Error,
             "panic",
@@ -163,11 +244,19 @@ impl Worker<'_> {
                 .to_owned(),
         );
         let end = first + crate::chunk::count(&segment.data);
-        for category in Category::ALL {
-            (first..end).for_each(|record| ticket.end(*category, record, Outcome::Invalid));
+        // The item that was being written is cut off; those before it are whole.
+        [&mut self.live, &mut self.replayed].into_iter().for_each(Collector::discard_open);
+        if let Some((category, record)) = left.claimed.take() {
+            ticket.release(category, std::iter::once(record));
         }
-        // An item may have been cut in half.
-        self.live = Collector::new(self.shared.settings.batch_max_items);
+        left.burials.iter_mut().for_each(Vec::clear);
+        let detail = "a defect of this plugin: mapping its chunk panicked".to_owned();
+        let reason = Arc::new(Reason { outcome: Outcome::Invalid, status: 0, detail });
+        for category in Category::ALL {
+            for record in (first..end).filter(|record| ticket.is_open(*category, *record)) {
+                left.give_up(ticket, Burial::new(Some(*category), record, &reason));
+            }
+        }
         end
     }
 
@@ -218,35 +307,85 @@ struct Intake<'i> {
     again: bool,
     now: Duration,
     holds: [Option<super::destination::Hold>; 2],
+    left: &'i mut Left,
+    /// The item opened last is one of those; its JSON only yields its id.
+    burying: bool,
+    scratch: Vec<u8>,
+}
+
+/// What a reading leaves to do afterwards, even if it panics.
+struct Left {
+    /// What becomes a dead letter, where there are any.
+    burials: Option<Vec<Burial>>,
+    /// The item that is being written.
+    claimed: Option<(Category, u32)>,
+}
+
+impl Left {
+    /// Puts a record to the dead letters, or ends it at once where there are none; whether it was the former.
+    fn give_up(&mut self, ticket: &Ticket, burial: Burial) -> bool {
+        match &mut self.burials {
+            Some(burials) => burials.push(burial),
+            None => burial.end(ticket, burial.reason.outcome),
+        }
+        self.burials.is_some()
+    }
+}
+
+/// What is to be done with a record that could become an item.
+enum Fate {
+    /// It becomes one.
+    Item,
+    /// It stays where it is, or has ended.
+    None,
+    /// It is given up.
+    Burial(Arc<Reason>),
 }
 
 impl<'i> Intake<'i> {
-    fn new(shared: &'i Shared, ticket: &'i Arc<Ticket>, logs: &'i mut Collector<Ticket>, replay: bool) -> Self {
+    fn new(
+        shared: &'i Shared,
+        ticket: &'i Arc<Ticket>,
+        logs: &'i mut Collector<Ticket>,
+        replay: bool,
+        left: &'i mut Left,
+    ) -> Self {
         let holds = [shared.hold(Category::Event), shared.hold(Category::Log)];
         let again = ticket.is_read_again();
-        Self { shared, ticket, logs, event: None, replay, again, now: shared.now().steady, holds }
+        let (event, burying, scratch, now) = (None, false, Vec::new(), shared.now().steady);
+        Self { shared, ticket, logs, event, replay, again, now, holds, left, burying, scratch }
     }
 
-    /// Whether a record has to stay where it is; one that has waited too long ends here.
-    fn stays(&self, category: Category, record: u32) -> bool {
-        let in_memory = matches!(self.ticket.home, Home::Memory);
-        if self.shared.past_deadline() {
-            self.ticket.park(category, record);
-            return true;
+    fn fate(&self, category: Category, record: u32) -> Fate {
+        let (ticket, in_memory) = (self.ticket, matches!(self.ticket.home, Home::Memory));
+        if !ticket.is_open(category, record) {
+            return Fate::None;
         }
-        let Some(hold) = self.holds[category as usize] else { return false };
+        if self.shared.past_deadline() {
+            ticket.park(category, record);
+            return Fate::None;
+        }
+        if let Some(reason) = ticket.doomed(category, record) {
+            return Fate::Burial(reason);
+        }
+        let Some(hold) = self.holds[category as usize] else { return Fate::Item };
         let longest = match category {
             Category::Event => self.shared.settings.hold_events,
             Category::Log => self.shared.settings.hold_logs,
         };
-        if self.now >= self.ticket.taken.max(hold.since) + longest {
-            self.ticket.end(category, record, hold.outcome);
-            return true;
+        if self.now >= ticket.taken.max(hold.since) + longest {
+            return Fate::Burial(Arc::new(Reason { outcome: hold.outcome, status: 0, detail: WAITED.to_owned() }));
         }
-        if !in_memory {
-            self.ticket.park(category, record);
+        if in_memory {
+            return Fate::Item;
         }
-        !in_memory
+        ticket.park(category, record);
+        Fate::None
+    }
+
+    /// The burial of the item opened last, if it is one.
+    fn buried(&mut self) -> Option<&mut Burial> {
+        self.left.burials.as_mut().filter(|_| self.burying)?.last_mut()
     }
 }
 
@@ -256,8 +395,16 @@ impl Sink for Intake<'_> {
     }
 
     fn open(&mut self, category: Category, record: u32) -> Option<&mut Vec<u8>> {
-        if self.stays(category, record) || !self.ticket.claim(category, record) {
-            return None;
+        self.burying = false;
+        match self.fate(category, record) {
+            Fate::None => return None,
+            Fate::Burial(reason) => {
+                self.burying = self.left.give_up(self.ticket, Burial::new(Some(category), record, &reason));
+                self.scratch.clear();
+                return self.burying.then_some(&mut self.scratch);
+            }
+            Fate::Item if !self.ticket.claim(category, record) => return None,
+            Fate::Item => self.left.claimed = Some((category, record)),
         }
         Some(match category {
             Category::Log => self.logs.open(self.now, self.replay),
@@ -269,6 +416,11 @@ impl Sink for Intake<'_> {
     }
 
     fn close(&mut self, category: Category, record: u32, event_id: Option<EventId>) {
+        if let Some(burial) = self.buried() {
+            burial.event_id = event_id;
+            return;
+        }
+        self.left.claimed = None;
         let full = match category {
             Category::Log => self.logs.close(self.ticket, record),
             Category::Event => {
@@ -284,6 +436,23 @@ impl Sink for Intake<'_> {
     }
 
     fn end(&mut self, category: Category, record: u32, outcome: Outcome) {
+        match (category, outcome) {
+            (Category::Event, Outcome::Joined) => {
+                if let Some(burial) = self.buried() {
+                    burial.members.push(record);
+                }
+            }
+            // Undecodable bytes are no item of either category: one letter for both.
+            (Category::Event, Outcome::Invalid) if self.ticket.is_open(category, record) => {
+                let detail = "expected records in MessagePack".to_owned();
+                let reason = Arc::new(Reason { outcome, status: 0, detail });
+                self.left.give_up(self.ticket, Burial::new(None, record, &reason));
+                return;
+            }
+            (Category::Log, Outcome::Invalid) => return,
+            (Category::Event, _) => self.burying = false,
+            (Category::Log, _) => {}
+        }
         self.ticket.end(category, record, outcome);
     }
 }

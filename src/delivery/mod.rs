@@ -10,6 +10,7 @@
 
 pub mod answer;
 mod budget;
+mod dead;
 pub mod destination;
 pub mod http;
 mod mapper;
@@ -34,7 +35,7 @@ pub use spool::split as split_spool;
 use std::collections::VecDeque;
 use std::io;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -48,6 +49,9 @@ const SPOOL_WAIT: Duration = Duration::from_secs(30);
 
 /// Beyond `exit_timeout`, how long threads get to come home before they are left behind.
 const JOIN_GRACE: Duration = Duration::from_millis(700);
+
+/// Why an item is given up that nobody refused.
+const WAITED: &str = "waited for a quota or a misconfigured destination longer than it may";
 
 /// Where items go: a DSN, and its identity as event ids see it.
 #[derive(Debug)]
@@ -80,10 +84,27 @@ pub(crate) struct Shared {
     /// Chunks whose rest waits in the spool, and from when it is worth reading them again.
     backlog: Mutex<VecDeque<(Arc<Ticket>, Duration)>>,
     spool_bytes: Mutex<Arc<AtomicU64>>,
+    /// Steady time in milliseconds before which dead letters are not tried again: the disk would not take them.
+    dead_again: AtomicU64,
     closing: AtomicBool,
+    /// A [`Drain`].
+    draining: AtomicU8,
     /// Steady time by which everything ends, in milliseconds; only read when closing.
     deadline: AtomicU64,
     to_pump: Sender<pump::Message>,
+}
+
+/// What the mapper does at exit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Drain {
+    /// It is not there yet: chunks may come.
+    No,
+    /// Nothing: no chunk will come, and nothing is due to be read again.
+    Quiet,
+    /// It reads a chunk again.
+    Busy,
+    /// The pump has seen enough.
+    Over,
 }
 
 /// Work for the mapper.
@@ -152,7 +173,9 @@ impl Delivery {
             holds: Mutex::default(),
             backlog: Mutex::default(),
             spool_bytes: Mutex::default(),
+            dead_again: AtomicU64::new(0),
             closing: AtomicBool::new(false),
+            draining: AtomicU8::new(Drain::No as u8),
             deadline: AtomicU64::new(u64::MAX),
             settings: settings.delivery.clone(),
             clock,
@@ -326,6 +349,19 @@ impl Shared {
         self.closing.load(Relaxed) && self.now().steady.as_millis() as u64 >= self.deadline.load(Relaxed)
     }
 
+    fn drain_state(&self, from: Drain, to: Drain) -> Result<u8, u8> {
+        self.draining.compare_exchange(from as u8, to as u8, Ordering::SeqCst, Ordering::SeqCst)
+    }
+
+    /// Whether no chunk will come any more and none that is worth reading again before the end waits for it. What is
+    /// to become a dead letter is, anything else only while the server answers.
+    fn is_drained(&self, answers: bool) -> bool {
+        let deadline = Duration::from_millis(self.deadline.load(Relaxed));
+        let worth = |ticket: &Ticket, due: Duration| due < deadline && (answers || ticket.has_doomed());
+        let due = self.has_target() && lock(&self.backlog).iter().any(|(ticket, due)| worth(ticket, *due));
+        !due && self.draining.load(Ordering::SeqCst) == Drain::Quiet as u8
+    }
+
     /// Why a category waits now, if it does.
     fn hold(&self, category: Category) -> Option<destination::Hold> {
         let now = self.now().steady;
@@ -335,7 +371,11 @@ impl Shared {
     /// After a ticket's standing may have changed for good.
     fn finish(&self, ticket: &Arc<Ticket>, standing: Standing) {
         match (&ticket.home, standing) {
-            (_, Standing::Busy) | (Home::Memory, _) => {}
+            (_, Standing::Busy) => {}
+            (Home::Memory, Standing::Done) => {
+                self.waiting.fetch_sub(ticket.forget(), Relaxed);
+            }
+            (Home::Memory, Standing::Parked) => self.park(ticket),
             (Home::Host(identity), _) => self.registry.finish(*identity, ticket, standing),
             (Home::Spool(unit), Standing::Done) => unit.remove(),
             (Home::Spool(_), Standing::Parked) => self.park(ticket),
@@ -346,6 +386,10 @@ impl Shared {
     fn park(&self, ticket: &Arc<Ticket>) {
         const AGAIN: Duration = Duration::from_secs(1);
         let now = self.now().steady;
+        if ticket.has_doomed() {
+            let due = now.max(Duration::from_millis(self.dead_again.load(Relaxed)));
+            return lock(&self.backlog).push_front((Arc::clone(ticket), due));
+        }
         let longest = [self.settings.hold_events, self.settings.hold_logs];
         let holds = lock(&self.holds).into_iter().zip(longest).filter_map(|(hold, longest)| Some((hold?, longest)));
         let due = holds.filter(|(hold, _)| hold.until > now).map(|(hold, longest)| {
@@ -354,6 +398,12 @@ impl Shared {
         });
         let due = due.min().unwrap_or(now + AGAIN);
         lock(&self.backlog).push_back((Arc::clone(ticket), due));
+    }
+
+    /// What happens to items that are given up: `None` if they end at once, for want of a place for dead letters.
+    fn doom(&self, outcome: crate::ledger::Outcome, status: u16, detail: &str) -> Option<Arc<dead::Reason>> {
+        self.settings.dead_letter_path.as_ref()?;
+        Some(Arc::new(dead::Reason { outcome, status, detail: detail.to_owned() }))
     }
 
     fn say(&self, severity: Severity, kind: &'static str, text: String) {

@@ -3,7 +3,7 @@
 use super::destination::{Destination, Notice, Policy, Step};
 use super::http::Client;
 use super::ticket::Ticket;
-use super::{Shared, Target, lock, sender};
+use super::{Drain, Shared, Target, WAITED, lock, sender};
 use crate::envelope::Batch;
 use crate::ledger::{Category, Ledger, Outcome, Snapshot};
 use crate::options::{Dsn, Loaded, Mode};
@@ -148,7 +148,7 @@ impl Pump {
     }
 
     pub(crate) fn run(mut self, inbox: &Receiver<Message>) {
-        while !self.is_over() {
+        while !self.is_over(inbox) {
             match inbox.recv_timeout(self.idle()) {
                 Ok(message) => self.hear(message),
                 Err(RecvTimeoutError::Timeout) => {}
@@ -166,7 +166,7 @@ impl Pump {
             Message::Batch(batch) => {
                 let now = self.shared.now().steady;
                 if let Some(step) = self.destination.push(*batch, now) {
-                    self.step(step);
+                    self.step(step, 0, "");
                 }
             }
             Message::Done(done) => self.done(*done),
@@ -194,7 +194,9 @@ impl Pump {
         let chance = self.roll();
         let (steps, notice) = self.destination.done(done.batch, &done.sent.reply, now, chance);
         self.share_holds(now);
-        steps.into_iter().for_each(|step| self.step(step));
+        for step in steps {
+            self.step(step, done.sent.code, &done.sent.detail);
+        }
         if let Some(notice) = notice {
             self.notice(&notice, &done.sent.detail);
         }
@@ -206,13 +208,19 @@ impl Pump {
             [Category::Event, Category::Log].map(|category| self.destination.hold(category, now));
     }
 
-    fn step(&mut self, step: Step<Ticket>) {
+    /// `code` and `detail` are of the answer that brought this about, if one did.
+    fn step(&mut self, step: Step<Ticket>, code: u16, detail: &str) {
         let (Step::Settle(batch, _) | Step::Release(batch)) = &step;
         self.shared.budget.free(batch.category, batch.reserved);
+        let doom = match &step {
+            Step::Settle(_, Outcome::Accepted) | Step::Release(_) => None,
+            Step::Settle(_, outcome) => self.shared.doom(*outcome, code, detail),
+        };
         for (ticket, records) in batch.owners() {
-            let standing = match &step {
-                Step::Settle(batch, outcome) => ticket.settle(batch.category, records, *outcome),
-                Step::Release(batch) => ticket.release(batch.category, records),
+            let standing = match (&step, &doom) {
+                (Step::Settle(batch, _), Some(reason)) => ticket.doom(batch.category, records, reason),
+                (Step::Settle(batch, outcome), None) => ticket.settle(batch.category, records, *outcome),
+                (Step::Release(batch), _) => ticket.release(batch.category, records),
             };
             self.shared.finish(ticket, standing);
         }
@@ -241,7 +249,7 @@ impl Pump {
         self.last_tick = now;
         let mut steps = Vec::new();
         self.destination.release_held(now, &mut steps);
-        steps.into_iter().for_each(|step| self.step(step));
+        steps.into_iter().for_each(|step| self.step(step, 0, WAITED));
         if now >= self.last_source + SOURCE_INTERVAL {
             self.last_source = now;
             self.read_source();
@@ -341,7 +349,16 @@ impl Pump {
             Notice::Refused(category, outcome) => (
                 Severity::Error,
                 "refused",
-                format!("{dsn} refuses a single {} as {} ({detail}); it is given up", category.name(), outcome.name()),
+                format!(
+                    "{dsn} refuses a single {} as {} ({detail}); it is given up and {}",
+                    category.name(),
+                    outcome.name(),
+                    if self.shared.settings.dead_letter_path.is_some() {
+                        "put to the dead letters"
+                    } else {
+                        "only counted"
+                    },
+                ),
             ),
             Notice::Encoding(encoding) => (
                 Severity::Warn,
@@ -372,18 +389,21 @@ impl Pump {
         }
     }
 
-    fn is_over(&self) -> bool {
+    fn is_over(&self, inbox: &Receiver<Message>) -> bool {
         let Some(deadline) = self.closing else { return false };
         let now = self.shared.now().steady;
         let idle = self.destination.in_flight() == 0;
         let nothing_more = self.destination.queued() == 0
             || self.shared.target().is_none()
             || self.destination.wake(now).is_some_and(|at| at >= deadline);
-        now >= deadline || self.mapper_done && idle && nothing_more
+        let answers = matches!(self.destination.state(now), "ok" | "limited");
+        // In this order: what the mapper read before it was quiet is in the inbox.
+        now >= deadline || idle && nothing_more && self.shared.is_drained(answers) && inbox.is_empty()
     }
 
     /// Cuts what is still on its way, leaves the rest where it came from, and says how it all ended.
     fn end(mut self, inbox: &Receiver<Message>) {
+        self.shared.draining.store(Drain::Over as u8, Relaxed);
         self.shared.budget.close();
         if self.destination.in_flight() > 0 {
             self.client.shutdown();
@@ -398,7 +418,7 @@ impl Pump {
         }
         inbox.try_iter().for_each(|message| self.hear(message));
         for batch in self.destination.drain() {
-            self.step(Step::Release(batch));
+            self.step(Step::Release(batch), 0, "");
         }
         if self.volatile {
             let snapshot = self.ledger.snapshot();

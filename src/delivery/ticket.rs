@@ -3,9 +3,11 @@
 //! A ticket is what makes delivery exact although the host can only retry whole chunks: a chunk that comes again sends
 //! what is not settled and not on its way, and nothing else.
 
-use super::spool::Unit;
+use super::dead::Reason;
+use super::spool::{Segment, Unit};
 use crate::ledger::{Category, Outcome, Recorder};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// Where a chunk's bytes can be read again.
@@ -45,6 +47,10 @@ struct State {
     local: [u32; 2],
     /// Other outcomes decided here since the last note: the next process would decide otherwise, and count twice.
     unnoted: [Vec<u32>; 2],
+    /// Records that are to become dead letters when the chunk is read again.
+    doomed: [BTreeMap<u32, Arc<Reason>>; 2],
+    /// The chunk itself, where dead letters may need it and nobody else has it.
+    kept: Option<Arc<Vec<Segment>>>,
     /// An earlier process has counted those already.
     local_counted: bool,
 }
@@ -111,6 +117,8 @@ impl Ticket {
             parked: false,
             local: [0; 2],
             unnoted: Default::default(),
+            doomed: Default::default(),
+            kept: None,
             local_counted: false,
         };
         Self { home, taken, recorder, state: Mutex::new(state) }
@@ -160,6 +168,14 @@ impl Ticket {
         free
     }
 
+    /// Whether a record is neither settled nor on its way.
+    #[must_use]
+    pub fn is_open(&self, category: Category, record: u32) -> bool {
+        let state = self.lock();
+        let c = category as usize;
+        !state.settled[c].has(record) && !state.in_flight[c].has(record)
+    }
+
     /// Leaves a record where it came from, unless it is settled or on its way.
     pub fn park(&self, category: Category, record: u32) {
         let mut state = self.lock();
@@ -176,6 +192,7 @@ impl Ticket {
         if state.in_flight[c].has(record) || !state.settled[c].insert(record) {
             return;
         }
+        state.doomed[c].remove(&record);
         if is_found_again(outcome) {
             state.local[c] += 1;
         } else {
@@ -204,6 +221,54 @@ impl Ticket {
         }
         self.recorder.end(category, outcome, ended.len() as u64);
         state.standing()
+    }
+
+    /// Takes items back that were on their way and will never be taken: their records become dead letters when the
+    /// chunk is read again, and end then.
+    pub fn doom(&self, category: Category, records: impl Iterator<Item = u32>, reason: &Arc<Reason>) -> Standing {
+        let mut state = self.lock();
+        let c = category as usize;
+        for record in records {
+            if state.in_flight[c].remove(record) {
+                state.outstanding -= 1;
+            }
+            if !state.settled[c].has(record) {
+                state.doomed[c].insert(record, Arc::clone(reason));
+                state.parked = true;
+            }
+        }
+        state.standing()
+    }
+
+    /// Why a record is to become a dead letter, if it is.
+    #[must_use]
+    pub fn doomed(&self, category: Category, record: u32) -> Option<Arc<Reason>> {
+        self.lock().doomed[category as usize].get(&record).cloned()
+    }
+
+    /// Whether any record is to become a dead letter.
+    #[must_use]
+    pub fn has_doomed(&self) -> bool {
+        self.lock().doomed.iter().any(|doomed| !doomed.is_empty())
+    }
+
+    /// Keeps the chunk for a second reading.
+    pub fn keep(&self, segments: Vec<Segment>) -> Arc<Vec<Segment>> {
+        let kept = Arc::new(segments);
+        self.lock().kept = Some(Arc::clone(&kept));
+        kept
+    }
+
+    /// The chunk, where it was kept.
+    #[must_use]
+    pub fn kept(&self) -> Option<Arc<Vec<Segment>>> {
+        self.lock().kept.clone()
+    }
+
+    /// Lets go of the chunk; how many bytes that frees.
+    pub fn forget(&self) -> u64 {
+        let kept = self.lock().kept.take();
+        kept.iter().flat_map(|segments| segments.iter()).map(|segment| segment.data.len() as u64).sum()
     }
 
     /// Takes items back that were on their way: their records wait where they came from.

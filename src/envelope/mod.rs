@@ -208,6 +208,13 @@ impl<T> Collector<T> {
         self.open.take().filter(|batch| !batch.is_empty())
     }
 
+    /// Takes back what was begun with [`Collector::open`] and will not be closed.
+    pub fn discard_open(&mut self) {
+        if let Some(batch) = &mut self.open {
+            batch.payload.truncate(batch.items.last().map_or(0, |item| item.end as usize));
+        }
+    }
+
     /// When the open envelope's first log came in.
     #[must_use]
     pub fn opened(&self) -> Option<Duration> {
@@ -259,6 +266,19 @@ mod tests {
         let first = filled(&mut collector, &ticket, 1, b"22222222222").unwrap();
         assert_eq!((first.len(), first.bytes()), (1, big.len()));
         assert_eq!(records(&collector.seal().unwrap()), [(1, vec![1])]);
+    }
+
+    #[test]
+    fn an_item_that_is_never_closed_leaves_nothing_behind() {
+        let (mut collector, ticket) = (Collector::new(3), Arc::new(1));
+        collector.open(NOW, false).extend_from_slice(b"{\"cut\":");
+        collector.discard_open();
+        filled(&mut collector, &ticket, 0, b"{\"a\":1}");
+        collector.open(NOW, false).extend_from_slice(b"{\"cut\":");
+        collector.discard_open();
+        filled(&mut collector, &ticket, 1, b"{\"a\":2}");
+        let batch = collector.seal().unwrap();
+        assert!(text(&batch).ends_with("\"items\":[{\"a\":1},{\"a\":2}]}\n"), "{}", text(&batch));
     }
 
     #[test]

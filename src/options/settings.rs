@@ -152,6 +152,10 @@ pub struct Delivery {
     pub retry_base: Duration,
     /// Longest backoff.
     pub retry_max: Duration,
+    /// Directory of what Sentry will never take.
+    pub dead_letter_path: Option<PathBuf>,
+    /// Bytes of it.
+    pub dead_letter_max_size: u64,
     /// Longest drain at exit.
     pub exit_timeout: Duration,
 }

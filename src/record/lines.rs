@@ -2,6 +2,7 @@
 //! before an event.
 
 use super::identity::StreamId;
+use super::letter::Letter;
 use super::trace;
 use crate::chunk::Timestamp;
 use crate::level::Level;
@@ -45,6 +46,8 @@ pub(super) struct Stream<'a> {
     pub id: StreamId,
     /// Lowest level that becomes an event here.
     pub threshold: Option<Level>,
+    /// These lines are one event, a dead letter that comes back.
+    pub letter: Option<Letter>,
     pub lines: Vec<Line<'a>>,
 }
 

@@ -8,6 +8,7 @@ mod fields;
 pub mod identity;
 pub mod json;
 mod kubernetes;
+mod letter;
 pub mod limit;
 mod lines;
 mod log;
@@ -27,6 +28,7 @@ use event::Circumstances;
 use fields::{Fields, Keys, Role};
 use identity::{EventId, SpanId, StreamId, TraceId};
 use kubernetes::{Pod, Pods};
+use letter::Letter;
 use lines::{Crumbs, Line, Stream};
 use severity::Rules;
 use std::borrow::Cow;
@@ -217,32 +219,45 @@ impl Mapper {
                 sink.end(*category, index, Outcome::Suppressed);
             }
         } else {
+            let letter = Letter::of(group);
             let threshold = view.pod.map_or(self.settings.event_level, |pod| pod.threshold(self.settings.event_level));
-            progress.add(
-                view.stream,
-                threshold,
-                Line {
-                    index,
-                    raw: record.raw,
-                    group: group.map(|group| group.raw),
-                    text: in_chunk(&view.message, record.raw),
-                    time: record.time,
-                    level: view.level,
-                    explicit: view.explicit,
-                },
-            );
-            self.write_log(&view, index, progress, sink);
+            let line = Line {
+                index,
+                raw: record.raw,
+                group: group.map(|group| group.raw),
+                text: in_chunk(&view.message, record.raw),
+                time: record.time,
+                level: view.level,
+                explicit: view.explicit,
+            };
+            if Letter::allows(letter, Category::Event) {
+                progress.add(view.stream, threshold, letter, line);
+            } else {
+                sink.end(Category::Event, index, Outcome::Filtered);
+            }
+            self.write_log(&view, index, letter, progress, sink);
         }
         self.fields = fields.recycle();
         self.scratch = scratch;
     }
 
-    fn write_log(&self, view: &View<'_, '_>, index: u32, progress: &mut Progress<'_>, sink: &mut impl Sink) {
-        if self.settings.logs_level.is_none_or(|threshold| view.level < threshold) {
+    fn write_log(
+        &self,
+        view: &View<'_, '_>,
+        index: u32,
+        letter: Option<Letter>,
+        progress: &mut Progress<'_>,
+        sink: &mut impl Sink,
+    ) {
+        let wanted = self.settings.logs_level.is_some_and(|threshold| view.level >= threshold) || letter.is_some();
+        if !wanted || !Letter::allows(letter, Category::Log) {
             return sink.end(Category::Log, index, Outcome::Filtered);
         }
         let sequence = progress.sequence(view.time);
-        if self.settings.logs_sample_rate < 1.0 && !is_sampled(self.settings.logs_sample_rate, view, index) {
+        if letter.is_none()
+            && self.settings.logs_sample_rate < 1.0
+            && !is_sampled(self.settings.logs_sample_rate, view, index)
+        {
             return sink.end(Category::Log, index, Outcome::Sampled);
         }
         if let Some(out) = sink.open(Category::Log, index) {
@@ -256,10 +271,14 @@ impl Mapper {
     /// The events of a stream: single lines at or above the level, and traces that their lines form.
     fn events(&mut self, origin: Origin<'_>, stream: &Stream<'_>, progress: &mut Progress<'_>, sink: &mut impl Sink) {
         let lines = &stream.lines;
-        let is_event = |level: Level| stream.threshold.is_some_and(|threshold| level >= threshold);
+        let is_event =
+            |level: Level| stream.letter.is_some() || stream.threshold.is_some_and(|threshold| level >= threshold);
         let mut at = 0;
         while at < lines.len() {
-            let len = lines::span(lines, at, self.settings.join_traces, |line| is_event(line.level));
+            let len = match stream.letter {
+                Some(_) => lines.len(),
+                None => lines::span(lines, at, self.settings.join_traces, |line| is_event(line.level)),
+            };
             let members = &lines[at..at + len];
             let text = (len > 1).then(|| joined(members));
             let trace = text.as_deref().and_then(trace::parse);
@@ -294,7 +313,7 @@ impl Mapper {
             Some(Entry::GroupStart(group)) => Some(group),
             _ => None,
         });
-        let id = progress.event_id(origin.destination, stream.id, record);
+        let id = progress.event_id(origin.destination, stream, record);
         let mut scratch = Vec::new();
         let mut fields = Fields::default();
         let own = self.read(record, group, &mut fields, &mut scratch);
@@ -309,10 +328,13 @@ impl Mapper {
             .or_else(|| combined.as_deref().and_then(trace::parse))
             .or_else(|| trace::parse(&message));
         let mut about = Circumstances::new(&view, trace, &message);
-        if self.settings.sample_rate < 1.0 && !is_sampled(self.settings.sample_rate, &view, line.index) {
+        if stream.letter.is_none()
+            && self.settings.sample_rate < 1.0
+            && !is_sampled(self.settings.sample_rate, &view, line.index)
+        {
             return sink.end(Category::Event, line.index, Outcome::Sampled);
         }
-        if !sink.again() {
+        if !sink.again() && stream.letter.is_none() {
             match decide(&mut self.storms, stream.id, &view, &mut about) {
                 Decision::HoldBack => return sink.end(Category::Event, line.index, Outcome::Suppressed),
                 Decision::Send(held_back) => about.held_back = held_back,
@@ -469,17 +491,23 @@ impl Mapper {
 }
 
 impl<'a> Progress<'a> {
-    fn add(&mut self, id: StreamId, threshold: Option<Level>, line: Line<'a>) {
-        match self.streams.iter_mut().rev().find(|stream| stream.id == id) {
+    fn add(&mut self, id: StreamId, threshold: Option<Level>, letter: Option<Letter>, line: Line<'a>) {
+        let same_marker = |other: &Line<'_>| other.group.map(<[u8]>::as_ptr) == line.group.map(<[u8]>::as_ptr);
+        let known = match letter {
+            Some(_) => self.streams.last_mut().filter(|last| last.letter.is_some() && same_marker(&last.lines[0])),
+            None => self.streams.iter_mut().rev().find(|stream| stream.id == id && stream.letter.is_none()),
+        };
+        match known {
             Some(stream) => stream.lines.push(line),
-            None => self.streams.push(Stream { id, threshold, lines: vec![line] }),
+            None => self.streams.push(Stream { id, threshold, letter, lines: vec![line] }),
         }
     }
 
-    fn event_id(&mut self, destination: u128, stream: StreamId, record: Record<'_>) -> EventId {
-        let first = EventId::new(destination, stream, record.time, record.raw, 0);
+    fn event_id(&mut self, destination: u128, stream: &Stream<'_>, record: Record<'_>) -> EventId {
+        let first = EventId::new(destination, stream.id, record.time, record.raw, 0);
         let ordinal = self.twins.entry(first).and_modify(|n| *n += 1).or_insert(0);
-        EventId::new(destination, stream, record.time, record.raw, *ordinal)
+        let own = stream.letter.and_then(|letter| letter.event_id);
+        own.unwrap_or_else(|| EventId::new(destination, stream.id, record.time, record.raw, *ordinal))
     }
 
     /// Which-th log of its microsecond this is: Sentry sorts by it within one.
