@@ -7,12 +7,12 @@ use flb_sentry::receive::{Options, Receiver, Script};
 use out_sentry::chunk::msgpack::Seq;
 use out_sentry::chunk::{Entry, Record, entries};
 use out_sentry::delivery::split_spool;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 use support::output::{Ledger, PATIENCE, flush_all, instance, load};
 use support::suite::Suite;
 use support::tempdir::TempDir;
@@ -103,10 +103,10 @@ fn letters(dead: &Path) -> Vec<Letter> {
 }
 
 fn about(metadata: Seq<'_>) -> BTreeMap<String, String> {
-    use out_sentry::chunk::msgpack::Value;
+    use out_sentry::chunk::msgpack::Value as Packed;
     let fields = metadata.get("out_sentry").and_then(|about| about.map()).expect("expected what a letter says");
-    let text = |value: Value<'_>| match value {
-        Value::UInt(number) => number.to_string(),
+    let text = |value: Packed<'_>| match value {
+        Packed::UInt(number) => number.to_string(),
         other => String::from_utf8_lossy(other.text().unwrap_or_default()).into_owned(),
     };
     fields.pairs().map(|(key, value)| (text(key), text(value))).collect()
@@ -267,6 +267,155 @@ fn an_unwritable_place_is_waited_for() {
     assert_eq!(setting.letters().len(), 1);
 }
 
+/// `flb-sentry replay PATH --json` and what it says.
+fn replay(dsn: &str, path: &Path, more: &[&str]) -> (i32, Value, String) {
+    let dsn = format!("dsn={dsn}");
+    let fixed = ["proxy=none", "retry_base=20ms", "retry_max=50ms", "batch_timeout=10ms", "storm_burst=1", &dsn];
+    let mut command = Command::new(support::companion());
+    command.arg("replay").arg("--json").arg("--plugin").arg(support::plugin());
+    command.args(fixed.iter().flat_map(|option| ["-o", option])).args(more).arg(path).env_remove("SENTRY_DSN");
+    let output = command.output().expect("expected flb-sentry to run");
+    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+    let report = serde_json::from_slice(&output.stdout).unwrap_or_default();
+    (output.status.code().unwrap_or(-1), report, errors)
+}
+
+/// Letters of everything that was ever refused, ready to be sent to a server that takes it.
+fn refused(receiver: &Receiver, chunks: &[Vec<u8>]) -> Setting {
+    let setting = Setting::new("spool");
+    let more = [("hold_events", "0"), ("hold_logs", "0"), ("exit_timeout", "20s")];
+    let instance = setting.start(&receiver.dsn(), &more);
+    flush_all(&instance, TAG, chunks.iter().cloned());
+    let settled = |line: &str| line.contains(" log.pending=0 ") && line.contains(" event.pending=0 ");
+    exit_when(instance, |line| !line.contains("records=0 ") && settled(line));
+    receiver.script(Script::default());
+    setting
+}
+
+fn numbers(receiver: &Receiver) -> (Vec<u64>, Vec<u64>) {
+    let number = |value: &Value| value.as_u64().unwrap_or(u64::MAX);
+    let mut logs: Vec<_> = receiver.logs().iter().map(|log| number(&log.payload["attributes"]["n"]["value"])).collect();
+    let mut events: Vec<_> = receiver.events().iter().map(|event| number(&event.payload["extra"]["n"])).collect();
+    logs.sort_unstable();
+    events.sort_unstable();
+    (logs, events)
+}
+
+/// Each letter becomes its own item again and nothing else, and goes away when Sentry has it.
+fn letters_are_sent_again_once() {
+    let receiver = receive("forever:429,retry-after=60");
+    let setting = refused(&receiver, &[chunk::numbered(0..50), chunk::numbered(50..100)]);
+    assert_eq!(setting.letters().len(), 110);
+    let (code, report, errors) = replay(&receiver.dsn(), &setting.dead(), &[]);
+    assert_eq!(code, 0, "{report:#} {errors}");
+    assert_eq!((&report["ledger"]["log.accepted"], &report["ledger"]["event.accepted"]), (&100.into(), &10.into()));
+    assert_eq!(numbers(&receiver), ((0..100).collect(), (0..100).step_by(10).collect()));
+    assert_eq!(receiver.problems(), [""; 0]);
+    assert_eq!(files(&setting.dead()).len(), 0);
+    let (code, report, errors) = replay(&receiver.dsn(), &setting.dead(), &[]);
+    assert_eq!((code, &report["ledger"]["records"]), (0, &0.into()), "{errors}");
+}
+
+/// Removes all letters of a file but the last.
+fn keep_last(file: &Path) {
+    let bytes = fs::read(file).expect("expected to read a letter");
+    let start = |entry| match entry {
+        Entry::GroupStart(marker) => Some(marker.raw.as_ptr() as usize - bytes.as_ptr() as usize),
+        _ => None,
+    };
+    let last = entries(&bytes).filter_map(start).last().expect("expected a letter");
+    fs::write(file, &bytes[last..]).expect("expected to write a letter");
+}
+
+/// A replayed event has the id that it had at first, a twin and a joined trace too, and the same exception.
+fn a_replayed_event_is_the_same_event() {
+    let receiver = receive("forever:event:429,x-sentry-rate-limits=60:error:key");
+    let twins = chunk::of([&json!({"message": "twin", "level": "error"})]).repeat(2);
+    let setting = refused(&receiver, &[trace(), twins]);
+    let letters = setting.letters();
+    let mut ids: Vec<_> = letters.iter().map(|letter| letter.says("event_id").to_owned()).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!((letters.len(), ids.len()), (3, 3), "{letters:#?}");
+    let tried: Vec<_> =
+        receiver.requests().iter().map(|request| String::from_utf8_lossy(&request.body).into_owned()).collect();
+    assert!(ids.iter().any(|id| tried.iter().any(|body| body.contains(id.as_str()))), "{ids:?}");
+    let before = receiver.totals().logs;
+    // The second twin alone: by its order it would be the first.
+    files(&setting.dead()).iter().for_each(|file| keep_last(file));
+    let mut ids: Vec<_> = setting.letters().iter().map(|letter| letter.says("event_id").to_owned()).collect();
+    ids.sort_unstable();
+    assert_eq!(ids.len(), 2);
+    let (code, report, errors) = replay(&receiver.dsn(), &setting.dead(), &[]);
+    assert_eq!(code, 0, "{report:#} {errors}");
+    let mut came: Vec<_> = receiver.events().iter().map(|event| event.event_id.clone()).collect();
+    came.sort_unstable();
+    assert_eq!(came, ids);
+    assert_eq!(receiver.totals().logs, before, "the log of an event's record is not sent again");
+    let exceptions: Vec<_> = receiver.events().iter().map(|event| event.payload["exception"].clone()).collect();
+    assert!(exceptions.iter().any(|exception| exception.to_string().contains("ValueError")), "{exceptions:?}");
+}
+
+/// What is refused again stays, and the command says so.
+fn what_is_refused_again_stays() {
+    let receiver = receive("forever:429,retry-after=60");
+    let broken = [chunk::numbered(0..10), vec![0xc1; 40]].concat();
+    let setting = refused(&receiver, &[broken]);
+    // A server that has never taken anything is believed to be wrong itself.
+    receiver.script("3xlog:ok then poison=order 3 was".parse().expect("expected a script"));
+    let (code, report, errors) = replay(&receiver.dsn(), &setting.dead(), &["-o", "batch_max_items=1"]);
+    assert_eq!(code, 1, "{report:#} {errors}");
+    let letters = setting.letters();
+    let mut outcomes: Vec<_> = letters.iter().map(|letter| letter.says("outcome").to_owned()).collect();
+    outcomes.sort_unstable();
+    assert_eq!(outcomes, ["invalid", "rejected"], "{letters:#?}");
+    let invalid = letters.iter().find(|letter| letter.says("outcome") == "invalid").expect("a letter");
+    assert_eq!(invalid.invalid, [0xc1; 40]);
+    assert_eq!(numbers(&receiver).0, [0, 1, 2, 4, 5, 6, 7, 8, 9]);
+}
+
+fn letters_can_be_kept() {
+    let receiver = receive("forever:429,retry-after=60");
+    let setting = refused(&receiver, &[chunk::numbered(0..10)]);
+    let before = files(&setting.dead());
+    let (code, report, errors) = replay(&receiver.dsn(), &before[0], &["--keep"]);
+    assert_eq!(code, 0, "{report:#} {errors}");
+    assert_eq!(files(&setting.dead()), before);
+    assert!(receiver.totals().logs + receiver.totals().events >= 1);
+}
+
+/// A spool is sent again from where it stands, unless an instance has it.
+fn a_spool_is_replayed_unless_it_is_in_use() {
+    let receiver = receive("2xlog:ok then forever:503");
+    let setting = Setting::new("spool");
+    let options = [("exit_timeout", "100ms"), ("senders", "1"), ("batch_max_items", "10"), ("event_level", "off")];
+    let instance = setting.start(&receiver.dsn(), &options);
+    flush_all(&instance, TAG, [chunk::numbered(0..50), chunk::numbered(50..100)]);
+    assert!(receiver.wait_until(PATIENCE, |seen| seen.totals.logs == 20), "{:#?}", instance.log_lines());
+    let (code, _, errors) = replay(&receiver.dsn(), setting.dir.path(), &[]);
+    assert!(code == 4 && errors.contains("running instance"), "{code} {errors}");
+    let ledger = Ledger::read(&instance.exit());
+    assert_eq!(ledger.get("log.pending"), 80, "{ledger:?}");
+    receiver.script(Script::default());
+    let (code, report, errors) = replay(&receiver.dsn(), setting.dir.path(), &["-o", "event_level=off"]);
+    assert_eq!(code, 0, "{report:#} {errors}");
+    assert_eq!(report["ledger"]["log.accepted"], 80);
+    assert_eq!(numbers(&receiver).0, (0..100).collect::<Vec<_>>());
+    assert_eq!(files(setting.dir.path()).len(), 0);
+}
+
+fn nothing_else_is_replayed() {
+    let dir = TempDir::new("letters").expect("expected a directory");
+    let file = dir.path().join("a.msgpack");
+    fs::write(&file, chunk::numbered(0..3)).expect("expected to write a chunk");
+    let receiver = receive("");
+    for path in [dir.path(), &file, &dir.path().join("missing")] {
+        let (code, _, errors) = replay(&receiver.dsn(), path, &[]);
+        assert!(code == 4 && errors.contains("nothing was sent"), "{code} {errors}");
+    }
+    assert_eq!(receiver.totals().requests, 0);
+}
+
 /// A promise, put to one delivery.
 type Promise = fn(&'static str);
 
@@ -286,6 +435,12 @@ fn main() -> ExitCode {
     }
     suite
         .test("without_a_path_they_are_counted", without_a_path_they_are_counted)
+        .test("letters_are_sent_again_once", letters_are_sent_again_once)
+        .test("a_replayed_event_is_the_same_event", a_replayed_event_is_the_same_event)
+        .test("what_is_refused_again_stays", what_is_refused_again_stays)
+        .test("letters_can_be_kept", letters_can_be_kept)
+        .test("a_spool_is_replayed_unless_it_is_in_use", a_spool_is_replayed_unless_it_is_in_use)
+        .test("nothing_else_is_replayed", nothing_else_is_replayed)
         .test("an_unwritable_place_is_waited_for", an_unwritable_place_is_waited_for)
         .run()
 }

@@ -4,4 +4,5 @@
 
 pub mod host;
 pub mod receive;
+pub mod replay;
 pub mod ship;

@@ -1,4 +1,4 @@
-//! `flb-sentry`: see, ship and receive without a cluster and without an account.
+//! `flb-sentry`: see, ship, replay and receive without a cluster and without an account.
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -14,12 +14,14 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Receive(flb_sentry::receive::Args),
+    Replay(flb_sentry::replay::Args),
     Ship(flb_sentry::ship::Args),
 }
 
 fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Receive(args) => flb_sentry::receive::run(args),
+        Command::Replay(args) => flb_sentry::replay::run(args),
         Command::Ship(args) => flb_sentry::ship::run(args),
     }
 }

@@ -7,12 +7,14 @@ use std::time::{Duration, Instant};
 
 /// One flush buffer.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Chunk {
-    pub(super) tag: Arc<str>,
-    pub(super) bytes: Vec<u8>,
-    pub(super) records: u64,
+pub(crate) struct Chunk {
+    pub(crate) tag: Arc<str>,
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) records: u64,
     /// Bytes of the input it was made of, for the progress.
-    pub(super) source_bytes: u64,
+    pub(crate) source_bytes: u64,
+    /// Which file it is of, for those who care.
+    pub(crate) file: usize,
 }
 
 /// Gathers records into chunks of bounded size, of one tag each.
@@ -60,7 +62,7 @@ impl Packer {
         self.since = None;
         let (records, source_bytes) = (std::mem::take(&mut self.records), std::mem::take(&mut self.source_bytes));
         let bytes = std::mem::take(&mut self.bytes);
-        (!bytes.is_empty()).then(|| Chunk { tag: Arc::clone(&self.tag), bytes, records, source_bytes })
+        (!bytes.is_empty()).then(|| Chunk { tag: Arc::clone(&self.tag), bytes, records, source_bytes, file: 0 })
     }
 }
 
@@ -199,10 +201,10 @@ fn marker(record: &[u8]) -> Option<u32> {
 }
 
 /// The byte that MessagePack never uses.
-struct Reserved;
+pub(crate) struct Reserved;
 
 /// The length of the value at the start; `None` if its end is not there. Needs no stack: a value inside is one more to come.
-fn value_length(bytes: &[u8]) -> Result<Option<usize>, Reserved> {
+pub(crate) fn value_length(bytes: &[u8]) -> Result<Option<usize>, Reserved> {
     let (mut at, mut left) = (0_usize, 1_u64);
     while left > 0 {
         let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) else { return Ok(None) };
