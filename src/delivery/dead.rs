@@ -57,7 +57,9 @@ impl Burial {
 
     /// Ends the record.
     pub fn end(&self, ticket: &Ticket, outcome: Outcome) {
-        self.categories().for_each(|category| ticket.end(category, self.record, outcome));
+        for category in self.categories() {
+            ticket.end(category, self.record, outcome);
+        }
     }
 
     /// Leaves the record to be buried at the next reading.
@@ -184,6 +186,15 @@ pub fn letters(segment: &Segment, first: u32, burials: &[Burial], origin: Origin
         burials.iter().flat_map(|burial| std::iter::once(&burial.record).chain(&burial.members)).copied().collect();
     let found = find(&segment.data, first, &wanted);
     burials.iter().map(|burial| letter(&segment.tag, burial, &found, origin)).collect()
+}
+
+/// Bytes of each of these records.
+#[must_use]
+pub fn sizes(segment: &Segment, first: u32, wanted: &HashSet<u32>) -> HashMap<u32, u64> {
+    if wanted.is_empty() {
+        return HashMap::new();
+    }
+    find(&segment.data, first, wanted).into_iter().map(|(number, (raw, _))| (number, raw.len() as u64)).collect()
 }
 
 /// A record's bytes and the group it is in.

@@ -72,6 +72,8 @@ pub struct Destination<T> {
     failures: u32,
     retry_at: Duration,
     limited: [Option<Hold>; 2],
+    /// Steady time before which nothing at all is sent.
+    quiet_until: Duration,
     wrong_since: Option<Duration>,
     encoding: Compress,
     /// Whether it has ever accepted anything in the present encoding.
@@ -111,6 +113,7 @@ impl<T> Destination<T> {
             failures: 0,
             retry_at: Duration::ZERO,
             limited: [None; 2],
+            quiet_until: Duration::ZERO,
             wrong_since: None,
             encoding: policy.compress,
             proven: false,
@@ -157,6 +160,17 @@ impl<T> Destination<T> {
             outcome: Outcome::Rejected,
         });
         wrong.or(self.limited[category as usize].filter(|hold| hold.until > now))
+    }
+
+    /// Whether a client report may be sent now: not to a server in trouble, nor within a limit on everything.
+    #[must_use]
+    pub fn takes_reports(&self, now: Duration) -> bool {
+        self.failures == 0 && self.wrong_since.is_none() && now >= self.quiet_until
+    }
+
+    /// Takes in the limits that came with the answer to a client report.
+    pub fn reported(&mut self, limits: &Limits, now: Duration) {
+        self.apply_limits(limits, now);
     }
 
     /// Whether items can wait where they came from, once `auto` has chosen.
@@ -225,6 +239,7 @@ impl<T> Destination<T> {
         self.in_flight -= 1;
         self.replaying -= usize::from(batch.replay);
         batch.attempts += 1;
+        batch.limited |= reply.answer == Answer::Limited;
         let mut steps = Vec::new();
         let limited = self.apply_limits(&reply.limits, now);
         let mut notice = limited.map(|(category, span)| Notice::Limited(category, span));
@@ -255,6 +270,7 @@ impl<T> Destination<T> {
 
     fn apply_limits(&mut self, limits: &Limits, now: Duration) -> Option<(Category, Duration)> {
         let mut longest = None;
+        self.quiet_until = self.quiet_until.max(limits.of_everything().map_or(Duration::ZERO, |span| now + span));
         for category in Category::ALL {
             let Some(span) = limits.of(*category) else { continue };
             let known = self.limited[*category as usize].filter(|hold| hold.until > now);
@@ -367,6 +383,7 @@ impl<T> Destination<T> {
         self.failures = 0;
         self.retry_at = Duration::ZERO;
         self.limited = [None; 2];
+        self.quiet_until = Duration::ZERO;
         self.wrong_since = None;
         self.proven = false;
         self.lone_refusals = 0;
@@ -560,6 +577,21 @@ mod tests {
             assert!(matches!(&steps[..], [Step::Settle(_, Outcome::TooLarge)]));
         }
         assert!(destination.next(NOW).is_none());
+    }
+
+    #[test]
+    fn client_reports_respect_a_limit_on_everything_and_a_server_in_trouble() {
+        let all = [batch(Category::Log, 1), batch(Category::Log, 1), batch(Category::Log, 1)];
+        let mut destination = with(false, all);
+        assert!(destination.takes_reports(NOW));
+        turn(&mut destination, &limited("9:log_item:key"), NOW);
+        assert!(destination.takes_reports(NOW), "a limit of logs is none of reports");
+        turn(&mut destination, &limited("5::key"), NOW + SECOND * 9);
+        assert!(!destination.takes_reports(NOW + SECOND * 13) && destination.takes_reports(NOW + SECOND * 14));
+        turn(&mut destination, &reply(Answer::Failed), NOW + SECOND * 14);
+        assert!(!destination.takes_reports(NOW + SECOND * 60));
+        destination.reported(&Limits::read(429, None, Some("3"), NOW), NOW + SECOND * 60);
+        assert!(destination.hold(Category::Event, NOW + SECOND * 62).is_some());
     }
 
     #[test]

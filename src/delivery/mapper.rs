@@ -191,7 +191,7 @@ impl Worker<'_> {
         let mut record = 0;
         for segment in segments {
             let first = record;
-            let mut left = Left { burials: self.dead.is_some().then(Vec::new), claimed: None };
+            let mut left = Left::default();
             let mapped = catch_unwind(AssertUnwindSafe(|| {
                 let origin = Origin { tag: &segment.tag, destination: target.identity, now: self.shared.now().wall };
                 let collector = if replay { &mut self.replayed } else { &mut self.live };
@@ -199,39 +199,78 @@ impl Worker<'_> {
                 self.records.map(origin, &segment.data, first, &mut intake)
             }));
             record = mapped.unwrap_or_else(|_| self.give_up(ticket, first, segment, &mut left));
-            self.bury(ticket, first, segment, &left.burials.unwrap_or_default(), &target);
+            let buried = self.bury(ticket, first, segment, &left.burials, &target);
+            self.tell(ticket, first, segment, &left, &buried, &target);
         }
         let standing = ticket.mapped();
         self.shared.finish(ticket, standing);
     }
 
     /// Writes dead letters, and ends their records when they are safe. What the disk will not take is tried again
-    /// later, unless only memory holds it.
-    fn bury(&mut self, ticket: &Ticket, first: u32, segment: &Segment, burials: &[Burial], target: &Target) {
-        let Some(dead) = self.dead.as_mut().filter(|_| !burials.is_empty()) else { return };
+    /// later, unless only memory holds it. Says how each ended, if it did.
+    fn bury(
+        &mut self,
+        ticket: &Ticket,
+        first: u32,
+        segment: &Segment,
+        burials: &[Burial],
+        target: &Target,
+    ) -> Vec<Option<Outcome>> {
         let now = self.shared.now();
-        let destination = target.dsn.to_string();
-        let origin = dead::Origin { destination: &destination, now: now.wall };
-        match dead.write(&dead::letters(segment, first, burials, origin), now.wall, now.steady) {
-            Ok(kept) => {
-                if kept.contains(&false) {
-                    self.shared.say(Severity::Error, "dead letters full", FULL.to_owned());
-                }
-                for (burial, kept) in burials.iter().zip(kept) {
-                    burial.end(ticket, if kept { burial.reason.outcome } else { Outcome::Overflow });
-                }
+        let written = match &mut self.dead {
+            Some(dead) if !burials.is_empty() => {
+                let destination = target.dsn.to_string();
+                let origin = dead::Origin { destination: &destination, now: now.wall };
+                dead.write(&dead::letters(segment, first, burials, origin), now.wall, now.steady)
             }
-            Err(error) => {
-                let text = format!("cannot write dead letters, what should go there waits: {error}");
-                self.shared.say(Severity::Error, "dead letters", text);
-                self.shared.dead_again.store((now.steady + DEAD_AGAIN).as_millis() as u64, Relaxed);
-                for burial in burials {
-                    match ticket.home {
-                        Home::Memory => burial.end(ticket, Outcome::Overflow),
-                        Home::Host(_) | Home::Spool(_) => burial.postpone(ticket),
-                    }
-                }
+            _ => Ok(vec![true; burials.len()]),
+        };
+        if let Err(error) = &written {
+            let text = format!("cannot write dead letters, what should go there waits: {error}");
+            self.shared.say(Severity::Error, "dead letters", text);
+            self.shared.dead_again.store((now.steady + DEAD_AGAIN).as_millis() as u64, Relaxed);
+        } else if written.as_ref().is_ok_and(|kept| kept.contains(&false)) {
+            self.shared.say(Severity::Error, "dead letters full", FULL.to_owned());
+        }
+        let ending = |(at, burial): (usize, &Burial)| match (&written, &ticket.home) {
+            (Ok(kept), _) if kept[at] => Some(burial.reason.outcome),
+            (Ok(_), _) | (Err(_), Home::Memory) => Some(Outcome::Overflow),
+            (Err(_), Home::Host(_) | Home::Spool(_)) => None,
+        };
+        let endings: Vec<_> = burials.iter().enumerate().map(ending).collect();
+        for (burial, ending) in burials.iter().zip(&endings) {
+            match ending {
+                Some(outcome) => burial.end(ticket, *outcome),
+                None => burial.postpone(ticket),
             }
+        }
+        endings
+    }
+
+    /// Notes for the next client report what of a chunk will never be sent.
+    fn tell(
+        &self,
+        ticket: &Ticket,
+        first: u32,
+        segment: &Segment,
+        left: &Left,
+        buried: &[Option<Outcome>],
+        target: &Target,
+    ) {
+        if !self.shared.reports.is_on() {
+            return;
+        }
+        let buried = left.burials.iter().zip(buried).filter_map(|(burial, outcome)| {
+            let category = burial.category?;
+            let told = ticket.is_counted_elsewhere(category, burial.record);
+            Some((category, burial.record, (*outcome)?)).filter(|_| !told)
+        });
+        let gone: Vec<_> = left.out.iter().copied().chain(buried).collect();
+        let logs = gone.iter().filter(|(category, ..)| *category == Category::Log);
+        let sizes = dead::sizes(segment, first, &logs.map(|(_, record, _)| *record).collect());
+        for (category, record, outcome) in gone {
+            let bytes = if category == Category::Log { sizes.get(&record).copied().unwrap_or(0) } else { 0 };
+            self.shared.reports.add(target.identity, category, outcome, 1, bytes);
         }
     }
 
@@ -249,12 +288,12 @@ impl Worker<'_> {
         if let Some((category, record)) = left.claimed.take() {
             ticket.release(category, std::iter::once(record));
         }
-        left.burials.iter_mut().for_each(Vec::clear);
+        left.burials.clear();
         let detail = "a defect of this plugin: mapping its chunk panicked".to_owned();
         let reason = Arc::new(Reason { outcome: Outcome::Invalid, status: 0, detail });
         for category in Category::ALL {
             for record in (first..end).filter(|record| ticket.is_open(*category, *record)) {
-                left.give_up(ticket, Burial::new(Some(*category), record, &reason));
+                left.burials.push(Burial::new(Some(*category), record, &reason));
             }
         }
         end
@@ -314,22 +353,14 @@ struct Intake<'i> {
 }
 
 /// What a reading leaves to do afterwards, even if it panics.
+#[derive(Default)]
 struct Left {
-    /// What becomes a dead letter, where there are any.
-    burials: Option<Vec<Burial>>,
+    /// What is given up.
+    burials: Vec<Burial>,
+    /// What ended here and Sentry is to be told of.
+    out: Vec<(Category, u32, Outcome)>,
     /// The item that is being written.
     claimed: Option<(Category, u32)>,
-}
-
-impl Left {
-    /// Puts a record to the dead letters, or ends it at once where there are none; whether it was the former.
-    fn give_up(&mut self, ticket: &Ticket, burial: Burial) -> bool {
-        match &mut self.burials {
-            Some(burials) => burials.push(burial),
-            None => burial.end(ticket, burial.reason.outcome),
-        }
-        self.burials.is_some()
-    }
 }
 
 /// What is to be done with a record that could become an item.
@@ -385,7 +416,7 @@ impl<'i> Intake<'i> {
 
     /// The burial of the item opened last, if it is one.
     fn buried(&mut self) -> Option<&mut Burial> {
-        self.left.burials.as_mut().filter(|_| self.burying)?.last_mut()
+        self.left.burials.last_mut().filter(|_| self.burying)
     }
 }
 
@@ -399,9 +430,10 @@ impl Sink for Intake<'_> {
         match self.fate(category, record) {
             Fate::None => return None,
             Fate::Burial(reason) => {
-                self.burying = self.left.give_up(self.ticket, Burial::new(Some(category), record, &reason));
+                self.burying = true;
+                self.left.burials.push(Burial::new(Some(category), record, &reason));
                 self.scratch.clear();
-                return self.burying.then_some(&mut self.scratch);
+                return Some(&mut self.scratch);
             }
             Fate::Item if !self.ticket.claim(category, record) => return None,
             Fate::Item => self.left.claimed = Some((category, record)),
@@ -446,13 +478,16 @@ impl Sink for Intake<'_> {
             (Category::Event, Outcome::Invalid) if self.ticket.is_open(category, record) => {
                 let detail = "expected records in MessagePack".to_owned();
                 let reason = Arc::new(Reason { outcome, status: 0, detail });
-                self.left.give_up(self.ticket, Burial::new(None, record, &reason));
+                self.left.burials.push(Burial::new(None, record, &reason));
                 return;
             }
             (Category::Log, Outcome::Invalid) => return,
             (Category::Event, _) => self.burying = false,
             (Category::Log, _) => {}
         }
-        self.ticket.end(category, record, outcome);
+        let told = matches!(outcome, Outcome::Sampled | Outcome::Suppressed) && self.shared.reports.is_on();
+        if self.ticket.end(category, record, outcome) && told {
+            self.left.out.push((category, record, outcome));
+        }
     }
 }

@@ -16,6 +16,7 @@ pub mod http;
 mod mapper;
 mod pump;
 mod registry;
+mod reports;
 mod sender;
 mod slot;
 mod spool;
@@ -73,6 +74,7 @@ pub(crate) struct Shared {
     settings: crate::options::Delivery,
     clock: Arc<dyn Clock>,
     recorder: Recorder,
+    reports: reports::Recorder,
     slots: Arc<Slots>,
     registry: Registry,
     budget: Budget,
@@ -163,9 +165,11 @@ impl Delivery {
         let file = settings.destination.dsn_file.as_deref();
         let destination = settings.destination.dsn.clone().or_else(|| pump::read_dsn(file?).ok());
         let identity = format!("{name} {}", loaded.dsn_source);
+        let (reports, report_reader) = reports::new(settings.delivery.client_reports);
         let shared = Arc::new(Shared {
             registry: Registry::new(&identity, Arc::clone(&slots), ledger.recorder()),
             recorder: ledger.recorder(),
+            reports,
             slots,
             budget: Budget::new(settings.delivery.queue_max_size),
             waiting: AtomicU64::new(0),
@@ -186,7 +190,7 @@ impl Delivery {
         let threads = Threads {
             mapper: start.mapper(mapper_inbox)?,
             spooler: start.spooler(spooler_inbox, to_mapper.clone())?,
-            pump: start.pump(pump_inbox, to_senders, ledger, host)?,
+            pump: start.pump(pump_inbox, to_senders, ledger, report_reader, host)?,
             senders: start.senders(&sender_inbox)?,
         };
         let chosen = AtomicU64::new(Mode::Auto as u64);
@@ -289,9 +293,11 @@ impl Start<'_> {
         inbox: Receiver<pump::Message>,
         to_senders: Sender<sender::Job>,
         ledger: Arc<Ledger>,
+        reports: reports::Reader,
         host: Arc<dyn Host>,
     ) -> Result<JoinHandle<()>, String> {
-        let pump = pump::Pump::new(Arc::clone(self.shared), self.loaded, to_senders, ledger, host, self.client.clone());
+        let (shared, client) = (Arc::clone(self.shared), self.client.clone());
+        let pump = pump::Pump::new(shared, self.loaded, to_senders, ledger, reports, host, client);
         spawn("sentry-pump", move || pump.run(&inbox))
     }
 

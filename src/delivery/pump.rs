@@ -1,9 +1,11 @@
 //! The thread that decides what is sent when, settles what is answered, and speaks to the host.
 
+use super::answer::Answer;
 use super::destination::{Destination, Notice, Policy, Step};
 use super::http::Client;
+use super::sender::Load;
 use super::ticket::Ticket;
-use super::{Drain, Shared, Target, WAITED, lock, sender};
+use super::{Drain, Shared, Target, WAITED, lock, reports, sender};
 use crate::envelope::Batch;
 use crate::ledger::{Category, Ledger, Outcome, Snapshot};
 use crate::options::{Dsn, Loaded, Mode};
@@ -79,6 +81,9 @@ const SOURCE_INTERVAL: Duration = Duration::from_secs(5);
 /// How often the same kind of trouble is told.
 const SAY_INTERVAL: Duration = Duration::from_secs(60);
 
+/// Least time between two client reports.
+const REPORT_INTERVAL: Duration = Duration::from_secs(60);
+
 /// How long senders get to report after their connections were cut.
 const CUT_GRACE: Duration = Duration::from_millis(300);
 
@@ -88,6 +93,10 @@ pub(crate) struct Pump {
     to_senders: Sender<sender::Job>,
     senders: usize,
     ledger: Arc<Ledger>,
+    reports: reports::Reader,
+    /// Whether a client report is on its way.
+    reporting: bool,
+    last_report: Duration,
     host: Arc<dyn Host>,
     client: Client,
     dsn_file: Option<PathBuf>,
@@ -110,6 +119,7 @@ impl Pump {
         loaded: &Loaded,
         to_senders: Sender<sender::Job>,
         ledger: Arc<Ledger>,
+        reports: reports::Reader,
         host: Arc<dyn Host>,
         client: Client,
     ) -> Self {
@@ -134,6 +144,9 @@ impl Pump {
             last_tick: Duration::ZERO,
             last_source: now.steady,
             last_summary: now.steady,
+            last_report: now.steady,
+            reporting: false,
+            reports,
             volatile: settings.mode == Mode::Memory,
             closing: None,
             mapper_done: false,
@@ -179,20 +192,47 @@ impl Pump {
 
     fn send(&mut self) {
         let Some(target) = self.shared.target() else { return };
-        while self.destination.in_flight() < self.senders {
+        while self.destination.in_flight() + usize::from(self.reporting) < self.senders {
             let Some(batch) = self.destination.next(self.shared.now().steady) else { return };
             let encoding = self.destination.encoding();
             // There is a place in the channel for every sender.
-            let _ = self.to_senders.send(sender::Job { batch, target: Arc::clone(&target), encoding });
+            let _ =
+                self.to_senders.send(sender::Job { load: Load::Items(batch), target: Arc::clone(&target), encoding });
         }
+    }
+
+    /// Tells Sentry what it will not see, if there is something to tell and a sender to do it.
+    fn report(&mut self, now: Duration) {
+        let free = self.destination.in_flight() < self.senders && !self.reporting;
+        if !free || !self.destination.takes_reports(now) {
+            return;
+        }
+        let Some(target) = self.shared.target() else { return };
+        let Some(report) = self.reports.take(target.identity) else { return };
+        self.last_report = now;
+        self.reporting = true;
+        let encoding = self.destination.encoding();
+        let _ = self.to_senders.send(sender::Job { load: Load::Report(report), target, encoding });
     }
 
     fn done(&mut self, done: sender::Done) {
         let now = self.shared.now().steady;
         self.shared.recorder.request(done.sent.status, done.sent.bytes);
         self.durations.push(done.took);
+        let batch = match done.load {
+            Load::Items(batch) => batch,
+            Load::Report(report) => {
+                self.reporting = false;
+                self.destination.reported(&done.sent.reply.limits, now);
+                // What a server does not understand it will not understand later either.
+                if matches!(done.sent.reply.answer, Answer::Failed | Answer::Limited) {
+                    self.reports.give_back(report);
+                }
+                return self.share_holds(now);
+            }
+        };
         let chance = self.roll();
-        let (steps, notice) = self.destination.done(done.batch, &done.sent.reply, now, chance);
+        let (steps, notice) = self.destination.done(batch, &done.sent.reply, now, chance);
         self.share_holds(now);
         for step in steps {
             self.step(step, done.sent.code, &done.sent.detail);
@@ -216,6 +256,14 @@ impl Pump {
             Step::Settle(_, Outcome::Accepted) | Step::Release(_) => None,
             Step::Settle(_, outcome) => self.shared.doom(*outcome, code, detail),
         };
+        match (&step, &doom) {
+            // The server has counted what it limits.
+            (Step::Settle(batch, outcome), None) if !batch.limited => self.discarded(batch, *outcome),
+            (Step::Settle(batch, _), Some(_)) | (Step::Release(batch), _) if batch.limited => {
+                batch.owners().for_each(|(ticket, records)| ticket.counted_elsewhere(batch.category, records));
+            }
+            _ => {}
+        }
         for (ticket, records) in batch.owners() {
             let standing = match (&step, &doom) {
                 (Step::Settle(batch, _), Some(reason)) => ticket.doom(batch.category, records, reason),
@@ -223,6 +271,14 @@ impl Pump {
                 (Step::Release(batch), _) => ticket.release(batch.category, records),
             };
             self.shared.finish(ticket, standing);
+        }
+    }
+
+    /// Notes for the next client report what ended here.
+    fn discarded(&self, batch: &Batch<Ticket>, outcome: Outcome) {
+        if let Some(target) = self.shared.target() {
+            let (items, bytes) = (batch.len() as u64, batch.bytes() as u64);
+            self.shared.reports.add(target.identity, batch.category, outcome, items, bytes);
         }
     }
 
@@ -254,6 +310,9 @@ impl Pump {
             self.last_source = now;
             self.read_source();
             self.shared.registry.sweep();
+        }
+        if now >= self.last_report + REPORT_INTERVAL {
+            self.report(now);
         }
         self.publish();
         let due = !self.summary_interval.is_zero() && now >= self.last_summary + self.summary_interval;
@@ -405,7 +464,8 @@ impl Pump {
     fn end(mut self, inbox: &Receiver<Message>) {
         self.shared.draining.store(Drain::Over as u8, Relaxed);
         self.shared.budget.close();
-        if self.destination.in_flight() > 0 {
+        let cut = self.destination.in_flight() > 0;
+        if cut {
             self.client.shutdown();
         }
         while self.destination.in_flight() > 0 {
@@ -417,18 +477,39 @@ impl Pump {
             self.hear(message);
         }
         inbox.try_iter().for_each(|message| self.hear(message));
+        let mut log_bytes = 0;
         for batch in self.destination.drain() {
+            log_bytes += if batch.category == Category::Log { batch.bytes() as u64 } else { 0 };
             self.step(Step::Release(batch), 0, "");
         }
         if self.volatile {
             let snapshot = self.ledger.snapshot();
-            for category in Category::ALL {
-                self.shared.recorder.end(*category, Outcome::Lost, snapshot.pending(*category));
+            let destination = self.shared.target().map(|target| target.identity);
+            for (category, bytes) in Category::ALL.iter().zip([0, log_bytes]) {
+                let lost = snapshot.pending(*category);
+                self.shared.recorder.end(*category, Outcome::Lost, lost);
+                if let Some(destination) = destination {
+                    self.shared.reports.add(destination, *category, Outcome::Lost, lost, bytes);
+                }
             }
+        }
+        if !cut {
+            self.report_at_last(inbox);
         }
         self.publish();
         let snapshot = self.ledger.snapshot();
         self.summarise(snapshot);
+    }
+}
+
+impl Pump {
+    /// The last client report, for which nobody waits long.
+    fn report_at_last(&mut self, inbox: &Receiver<Message>) {
+        self.report(self.shared.now().steady);
+        while self.reporting {
+            let Ok(message) = inbox.recv_timeout(CUT_GRACE) else { break };
+            self.hear(message);
+        }
     }
 }
 

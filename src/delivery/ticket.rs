@@ -49,6 +49,8 @@ struct State {
     unnoted: [Vec<u32>; 2],
     /// Records that are to become dead letters when the chunk is read again.
     doomed: [BTreeMap<u32, Arc<Reason>>; 2],
+    /// Records that Sentry has counted in a 429: if they are given up, nobody is told a second time.
+    counted: [Bits; 2],
     /// The chunk itself, where dead letters may need it and nobody else has it.
     kept: Option<Arc<Vec<Segment>>>,
     /// An earlier process has counted those already.
@@ -118,6 +120,7 @@ impl Ticket {
             local: [0; 2],
             unnoted: Default::default(),
             doomed: Default::default(),
+            counted: Default::default(),
             kept: None,
             local_counted: false,
         };
@@ -185,12 +188,12 @@ impl Ticket {
         }
     }
 
-    /// Ends a record without an item, once.
-    pub fn end(&self, category: Category, record: u32, outcome: Outcome) {
+    /// Ends a record without an item, once; whether it counted here.
+    pub fn end(&self, category: Category, record: u32, outcome: Outcome) -> bool {
         let mut state = self.lock();
         let c = category as usize;
         if state.in_flight[c].has(record) || !state.settled[c].insert(record) {
-            return;
+            return false;
         }
         state.doomed[c].remove(&record);
         if is_found_again(outcome) {
@@ -198,9 +201,11 @@ impl Ticket {
         } else {
             state.unnoted[c].push(record);
         }
-        if !(state.local_counted && is_found_again(outcome)) {
+        let counts = !(state.local_counted && is_found_again(outcome));
+        if counts {
             self.recorder.end(category, outcome, 1);
         }
+        counts
     }
 
     /// Ends records whose items were on their way.
@@ -250,6 +255,20 @@ impl Ticket {
     #[must_use]
     pub fn has_doomed(&self) -> bool {
         self.lock().doomed.iter().any(|doomed| !doomed.is_empty())
+    }
+
+    /// Notes that Sentry has counted these in a 429.
+    pub fn counted_elsewhere(&self, category: Category, records: impl Iterator<Item = u32>) {
+        let mut state = self.lock();
+        for record in records {
+            state.counted[category as usize].insert(record);
+        }
+    }
+
+    /// Whether Sentry has counted a record in a 429.
+    #[must_use]
+    pub fn is_counted_elsewhere(&self, category: Category, record: u32) -> bool {
+        self.lock().counted[category as usize].has(record)
     }
 
     /// Keeps the chunk for a second reading.
@@ -339,7 +358,7 @@ mod tests {
         let ledger = Ledger::default();
         let ticket = ticket(&ledger);
         ticket.begin();
-        (0..3).for_each(|record| ticket.end(Category::Event, record, Outcome::Filtered));
+        (0..3).for_each(|record| assert!(ticket.end(Category::Event, record, Outcome::Filtered)));
         let claimed = |ticket: &Ticket| (0..3).filter(|r| ticket.claim(Category::Log, *r)).collect::<Vec<_>>();
         assert_eq!(claimed(&ticket), [0, 1, 2]);
         assert_eq!(ticket.mapped(), Standing::Busy);

@@ -4,6 +4,8 @@
 //! never both together, so that an answer is never ambiguous. The header is written at each attempt, because Sentry
 //! shifts every time in an envelope whose `sent_at` is old.
 
+pub mod report;
+
 use crate::ledger::Category;
 use crate::record::identity::EventId;
 use crate::record::json::Object;
@@ -27,6 +29,8 @@ pub struct Batch<T> {
     pub attempts: u32,
     /// Steady time when its first item came in.
     pub opened: Duration,
+    /// Whether a 429 has been the answer: Sentry has counted its items then.
+    pub limited: bool,
     /// Whether it comes from a spool's backlog.
     pub replay: bool,
     /// Bytes that are accounted for in the memory budget while it lives.
@@ -58,7 +62,18 @@ impl<T> Batch<T> {
     pub fn new(category: Category, mut buffer: Vec<u8>, opened: Duration, replay: bool) -> Self {
         buffer.clear();
         let (items, owners) = (Vec::new(), Vec::new());
-        Self { category, attempts: 0, opened, replay, reserved: 0, event_id: None, payload: buffer, items, owners }
+        Self {
+            category,
+            attempts: 0,
+            limited: false,
+            opened,
+            replay,
+            reserved: 0,
+            event_id: None,
+            payload: buffer,
+            items,
+            owners,
+        }
     }
 
     /// Number of items.
@@ -124,24 +139,14 @@ impl<T> Batch<T> {
         }
         self.owners.retain(|owner| owner.first < at as u32);
         let (category, attempts, opened, replay) = (self.category, self.attempts, self.opened, self.replay);
+        let limited = self.limited;
         // The budget is freed with the front half.
-        Self { category, attempts, opened, replay, reserved: 0, event_id: None, payload, items, owners }
+        Self { category, attempts, limited, opened, replay, reserved: 0, event_id: None, payload, items, owners }
     }
 
     /// Writes the whole envelope.
     pub fn write(&self, out: &mut Vec<u8>, dsn: &str, sent_at: &str) {
-        let mut header = Object::begin(out);
-        if let Some(id) = self.event_id {
-            header.text("event_id", &id.hex());
-        }
-        header.text("dsn", dsn);
-        header.text("sent_at", sent_at);
-        let mut sdk = Object::begin(header.key("sdk"));
-        sdk.text("name", SDK_NAME);
-        sdk.text("version", SDK_VERSION);
-        sdk.end();
-        header.end();
-        out.push(b'\n');
+        header(out, self.event_id, dsn, sent_at);
         match self.category {
             Category::Event => self.write_event(out),
             Category::Log => self.write_logs(out),
@@ -170,6 +175,22 @@ impl<T> Batch<T> {
     pub fn into_buffer(self) -> Vec<u8> {
         self.payload
     }
+}
+
+/// The first line of an envelope.
+fn header(out: &mut Vec<u8>, event_id: Option<EventId>, dsn: &str, sent_at: &str) {
+    let mut header = Object::begin(out);
+    if let Some(id) = event_id {
+        header.text("event_id", &id.hex());
+    }
+    header.text("dsn", dsn);
+    header.text("sent_at", sent_at);
+    let mut sdk = Object::begin(header.key("sdk"));
+    sdk.text("name", SDK_NAME);
+    sdk.text("version", SDK_VERSION);
+    sdk.end();
+    header.end();
+    out.push(b'\n');
 }
 
 /// Gathers logs until an envelope is full.

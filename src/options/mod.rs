@@ -167,6 +167,8 @@ const PLAIN: &[Row] = rows! {
         |s, v| { s.delivery.dead_letter_path = Some(path(v)?); Ok(()) };
     "dead_letter_max_size", Some("64M"), "bytes of dead letters; full: the newest is refused and counted as `overflow`",
         |s, v| { s.delivery.dead_letter_max_size = value::size(v)?; Ok(()) };
+    "client_reports", Some("on"), "Sentry's own statistics are told how many items were left out or given up, and why",
+        |s, v| { s.delivery.client_reports = value::switch(v)?; Ok(()) };
     "summary_interval", Some("60s"), "one log line when something changed; `0` = only at exit",
         |s, v| { s.report.summary_interval = value::time(v)?; Ok(()) };
 };
