@@ -181,6 +181,36 @@ fn a_refused_trace_is_kept_whole(delivery: &'static str) {
     assert_eq!((letters[0].says("category"), letters[0].says("event_id").len()), ("event", 32));
 }
 
+/// What is too large is made smaller once, and what is too large even then is kept as it was.
+fn what_is_too_large_is_made_smaller_once(delivery: &'static str) {
+    let receiver = receive("event:413 then 3xlog:413");
+    let setting = Setting::new(delivery);
+    let instance = setting.start(&receiver.dsn(), &[("batch_max_items", "1"), ("senders", "1")]);
+    let record = |text: String, level: &str| chunk::of([&json!({"message": text, "n": 1, "level": level})]);
+    flush_all(&instance, TAG, [record("broken".into(), "error")]);
+    assert!(receiver.wait_until(PATIENCE, |seen| seen.totals.events == 1), "{:#?}", instance.log_lines());
+    let event = receiver.events()[0].payload.clone();
+    assert!(event["extra"].is_null() && event["breadcrumbs"].is_null() && !event["logentry"].is_null(), "{event:#}");
+    // Its log had a short body, and so was given up at once; of two long ones the second is refused twice.
+    let ended = |line: &str| line.contains("log.too_large=1 ");
+    let said = || instance.log_lines().iter().any(|(_, line)| line.contains("summary: ") && ended(line));
+    assert!(wait::until_true(PATIENCE, said), "{:#?}", instance.log_lines());
+    let long = record("y".repeat(100_000), "info");
+    receiver.script("log:413 then log:ok then 2xlog:413".parse().expect("expected a script"));
+    flush_all(&instance, TAG, [long.clone()]);
+    assert!(receiver.wait_until(PATIENCE, |seen| seen.totals.logs == 1), "{:#?}", instance.log_lines());
+    let body = receiver.logs()[0].payload["body"].as_str().map(str::to_owned).expect("expected a body");
+    assert!(body.len() < 20_000 && body.ends_with("y [cut 83616 bytes]"), "{}", &body[body.len() - 40..]);
+    let other = record("z".repeat(100_000), "info");
+    flush_all(&instance, TAG, [other.clone()]);
+    let ledger = exit_when(instance, |line| line.contains("log.too_large=2 ") && line.contains("log.pending=0 "));
+    assert_eq!((ledger.get("log.accepted"), ledger.get("event.accepted")), (1, 1), "{ledger:?}");
+    let letters = setting.letters();
+    assert_eq!(letters.len(), 2, "{letters:#?}");
+    assert_eq!((letters[1].says("outcome"), letters[1].says("status")), ("too_large", "413"));
+    assert_eq!(letters[1].records, records(&other));
+}
+
 /// What waited too long is kept.
 fn what_is_given_up_is_kept(delivery: &'static str) {
     let receiver = receive("forever:429,retry-after=60");
@@ -422,7 +452,8 @@ type Promise = fn(&'static str);
 fn main() -> ExitCode {
     let mut suite = Suite::default();
     for delivery in DELIVERIES {
-        let promises: [(&str, Promise); 5] = [
+        let promises: [(&str, Promise); 6] = [
+            ("what_is_too_large_is_made_smaller_once", what_is_too_large_is_made_smaller_once),
             ("a_refused_log_is_kept", a_refused_log_is_kept),
             ("a_refused_trace_is_kept_whole", a_refused_trace_is_kept_whole),
             ("what_is_given_up_is_kept", what_is_given_up_is_kept),

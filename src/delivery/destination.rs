@@ -316,7 +316,11 @@ impl<T> Destination<T> {
         self.retry_at = now + ceiling.mul_f64(chance.clamp(0.0, 1.0)).max(MIN_BACKOFF);
     }
 
-    fn too_large(&mut self, batch: Batch<T>, steps: &mut Vec<Step<T>>) -> Option<Notice> {
+    fn too_large(&mut self, mut batch: Batch<T>, steps: &mut Vec<Step<T>>) -> Option<Notice> {
+        if batch.len() == 1 && batch.trim() {
+            self.lanes[batch.category as usize].push_front(batch);
+            return None;
+        }
         self.halve(batch, Outcome::TooLarge, steps)
     }
 
@@ -592,6 +596,22 @@ mod tests {
         assert!(!destination.takes_reports(NOW + SECOND * 60));
         destination.reported(&Limits::read(429, None, Some("3"), NOW), NOW + SECOND * 60);
         assert!(destination.hold(Category::Event, NOW + SECOND * 62).is_some());
+    }
+
+    #[test]
+    fn a_lone_item_that_is_too_large_is_made_smaller_once() {
+        let mut event = Batch::new(Category::Event, Vec::new(), NOW, false);
+        event.open().extend_from_slice(b"{\"event_id\":\"e\",\"extra\":{\"a\":1}}");
+        event.close(&Arc::new(()), 0, None);
+        let before = event.bytes();
+        let mut destination = with(true, [event]);
+        let (steps, notice) = turn(&mut destination, &reply(Answer::TooLarge), NOW);
+        assert!(steps.is_empty() && notice.is_none());
+        let smaller = destination.next(NOW).unwrap();
+        assert!(smaller.bytes() < before);
+        let (steps, notice) = destination.done(smaller, &reply(Answer::TooLarge), NOW, 1.0);
+        assert!(matches!(&steps[..], [Step::Settle(_, Outcome::TooLarge)]));
+        assert_eq!(notice, Some(Notice::Refused(Category::Event, Outcome::TooLarge)));
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! shifts every time in an envelope whose `sent_at` is old.
 
 pub mod report;
+mod trim;
 
 use crate::ledger::Category;
 use crate::record::identity::EventId;
@@ -31,6 +32,8 @@ pub struct Batch<T> {
     pub opened: Duration,
     /// Whether a 429 has been the answer: Sentry has counted its items then.
     pub limited: bool,
+    /// Whether it has been made smaller, or cannot be.
+    trimmed: bool,
     /// Whether it comes from a spool's backlog.
     pub replay: bool,
     /// Bytes that are accounted for in the memory budget while it lives.
@@ -66,6 +69,7 @@ impl<T> Batch<T> {
             category,
             attempts: 0,
             limited: false,
+            trimmed: false,
             opened,
             replay,
             reserved: 0,
@@ -141,7 +145,19 @@ impl<T> Batch<T> {
         let (category, attempts, opened, replay) = (self.category, self.attempts, self.opened, self.replay);
         let limited = self.limited;
         // The budget is freed with the front half.
-        Self { category, attempts, limited, opened, replay, reserved: 0, event_id: None, payload, items, owners }
+        Self {
+            category,
+            attempts,
+            limited,
+            trimmed: false,
+            opened,
+            replay,
+            reserved: 0,
+            event_id: None,
+            payload,
+            items,
+            owners,
+        }
     }
 
     /// Writes the whole envelope.
