@@ -257,6 +257,44 @@ fn what_may_not_wait_is_given_up(delivery: &'static str) {
     );
 }
 
+/// A quota on logs fills their share of a volatile queue and no more: events go on, out of chunks that the host keeps for
+/// the sake of their logs, and in the end everything has come once.
+fn held_logs_do_not_starve_events() {
+    let receiver = receive("forever:log:429,x-sentry-rate-limits=4:log_item:key");
+    let setting = Setting::new("memory");
+    let records = 6_000;
+    let instance = setting.start(&receiver.dsn(), &[("queue_max_size", "150K")]);
+    std::thread::scope(|scope| {
+        let flushing = scope.spawn(|| flush_all(&instance, TAG, chunks(records)));
+        let all_events = |seen: &Snapshot| events(seen).len() as u64 == records / 10;
+        assert!(receiver.wait_until(PATIENCE, all_events), "{:?} {:#?}", receiver.totals(), instance.log_lines());
+        assert_eq!(receiver.totals().logs, 0);
+        receiver.script(Script::default());
+        assert!(flushing.join().expect("every chunk is taken") > 0, "expected chunks to be given back");
+    });
+    wait_for_all(&receiver, records, || format!("{:#?}", instance.log_lines()));
+    let ledger = Ledger::read(&instance.exit());
+    assert_exact(&receiver, records, 0);
+    ledger.assert_closed();
+    let cells = ["records", "log.accepted", "event.accepted", "log.pending"].map(|cell| ledger.get(cell));
+    assert_eq!(cells, [records, records, records / 10, 0]);
+}
+
+/// Where there is time, what an earlier process left is sent before the exit.
+fn an_exit_sends_the_backlog() {
+    let receiver = receive("forever:503");
+    let setting = Setting::new("spool");
+    let first = setting.start(&receiver.dsn(), &[("exit_timeout", "100ms")]);
+    flush_all(&first, TAG, chunks(RECORDS));
+    assert_eq!(Ledger::read(&first.exit()).get("log.pending"), RECORDS);
+    receiver.script(Script::default());
+    let second = setting.start(&receiver.dsn(), &[("exit_timeout", "20s")]);
+    assert!(wait::until_true(PATIENCE, || second.log_lines().iter().any(|(_, line)| line.contains("sent again"))));
+    let ledger = Ledger::read(&second.exit());
+    assert_eq!((ledger.get("log.accepted"), ledger.get("log.pending")), (RECORDS, 0), "{ledger:?}");
+    assert_exact(&receiver, RECORDS, 0);
+}
+
 /// A chunk that the host offers again sends only what is not settled.
 fn a_chunk_flushed_again_sends_the_rest() {
     let receiver = receive("5xlog:ok then forever:log:503");
@@ -441,6 +479,8 @@ fn main() -> ExitCode {
     suite
         .test("a_chunk_flushed_again_sends_the_rest", a_chunk_flushed_again_sends_the_rest)
         .test("equal_chunks_are_two", equal_chunks_are_two)
+        .test("held_logs_do_not_starve_events", held_logs_do_not_starve_events)
+        .test("an_exit_sends_the_backlog", an_exit_sends_the_backlog)
         .test("what_memory_holds_at_exit_is_lost", what_memory_holds_at_exit_is_lost)
         .test("a_spool_is_replayed", a_spool_is_replayed)
         .test("what_was_decided_is_not_decided_again", what_was_decided_is_not_decided_again)

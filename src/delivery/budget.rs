@@ -15,7 +15,16 @@ pub struct Budget {
 #[derive(Debug, Default)]
 struct State {
     used: [u64; 2],
+    /// Categories whose items wait here for a quota: nobody may wait for them.
+    held: [bool; 2],
     closed: bool,
+}
+
+impl State {
+    fn is_over(&self, category: Category, bytes: u64, share: u64) -> bool {
+        let used = self.used[category as usize];
+        used > 0 && used + bytes > share
+    }
 }
 
 impl Budget {
@@ -25,10 +34,11 @@ impl Budget {
         Self { share: total / 2, state: Mutex::default(), freed: Condvar::new() }
     }
 
-    /// Waits until there is room for `bytes` and takes it. An empty share takes anything; a closed budget too.
+    /// Waits until there is room for `bytes` and takes it. An empty share takes anything; a closed budget and one whose
+    /// room is not coming back soon too.
     pub fn reserve(&self, category: Category, bytes: u64) {
         let mut state = self.lock();
-        while !state.closed && state.used[category as usize] > 0 && state.used[category as usize] + bytes > self.share {
+        while !state.closed && !state.held[category as usize] && state.is_over(category, bytes, self.share) {
             state = self.freed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
         state.used[category as usize] += bytes;
@@ -40,6 +50,27 @@ impl Budget {
         state.used[category as usize] = state.used[category as usize].saturating_sub(bytes);
         drop(state);
         self.freed.notify_one();
+    }
+
+    /// Says which categories wait here for a quota.
+    pub fn hold(&self, held: [bool; 2]) {
+        self.lock().held = held;
+        self.freed.notify_all();
+    }
+
+    /// Whether a category waits here for a quota and its share has no room for `bytes` more.
+    #[must_use]
+    pub fn is_clogged(&self, bytes: u64) -> bool {
+        let state = self.lock();
+        Category::ALL
+            .iter()
+            .any(|category| state.held[*category as usize] && state.is_over(*category, bytes, self.share))
+    }
+
+    /// Whether a category's share is used up.
+    #[must_use]
+    pub fn is_full(&self, category: Category) -> bool {
+        self.lock().used[category as usize] >= self.share
     }
 
     /// Bytes taken.
@@ -82,6 +113,20 @@ mod tests {
         budget.free(Category::Log, 500);
         waiting.join().unwrap();
         assert_eq!(budget.used(), 60);
+    }
+
+    #[test]
+    fn nobody_waits_for_room_that_a_quota_holds() {
+        let budget = Arc::new(Budget::new(200));
+        budget.reserve(Category::Log, 90);
+        assert!(!budget.is_clogged(20));
+        let other = Arc::clone(&budget);
+        let waiting = std::thread::spawn(move || other.reserve(Category::Log, 60));
+        budget.hold([false, true]);
+        waiting.join().unwrap();
+        assert!(budget.is_clogged(1) && budget.used() == 150);
+        budget.free(Category::Log, 150);
+        assert!(!budget.is_clogged(500), "an empty share takes anything");
     }
 
     #[test]

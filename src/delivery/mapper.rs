@@ -4,7 +4,7 @@ use super::dead::{self, Burial, DeadLetters, Reason};
 use super::pump::{Message, Severity};
 use super::slot::{Slot, Verdict};
 use super::spool::Segment;
-use super::ticket::{Home, Ticket};
+use super::ticket::{Home, Standing, Ticket};
 use super::{Drain, Job, Shared, Target, WAITED, lock};
 use crate::envelope::{Batch, Collector};
 use crate::ledger::{Category, Outcome};
@@ -96,11 +96,14 @@ impl Worker<'_> {
 
     fn may_replay(&self) -> bool {
         let closing = self.shared.closing.load(Relaxed) && self.shared.draining.load(Relaxed) == Drain::No as u8;
-        !closing && self.shared.budget.is_light() && self.shared.has_target()
+        !closing && self.shared.has_target()
     }
 
     fn next_due(&self) -> Option<Duration> {
-        lock(&self.shared.backlog).iter().map(|(_, due)| *due).min()
+        let light = self.shared.budget.is_light();
+        // What is to become a dead letter needs no room, it makes some.
+        let backlog = lock(&self.shared.backlog);
+        backlog.iter().filter(|(ticket, _)| light || ticket.has_doomed()).map(|(_, due)| *due).min()
     }
 
     fn take(&mut self, job: Job) {
@@ -125,20 +128,24 @@ impl Worker<'_> {
     }
 
     fn memory(&mut self, slot: &Arc<Slot>) {
-        let (tag, data) = self.receive(slot);
+        // Its bytes count until its items do.
+        let (tag, data) = slot.take();
+        let length = data.len() as u64;
         self.shared.slots.recycle(Arc::clone(slot));
         self.shared.recorder.take(u64::from(crate::chunk::count(&data)));
         let recorder = self.shared.recorder.clone();
         let ticket = Arc::new(Ticket::new(Home::Memory, self.shared.now().steady, recorder, Default::default()));
         let segments = vec![Segment { tag, data, records: 0 }];
-        if self.dead.is_some() {
-            // Nobody else has the bytes that a dead letter would need.
-            self.shared.waiting.fetch_add(segments[0].data.len() as u64, Relaxed);
-            let kept = ticket.keep(segments);
-            return self.map(&ticket, &kept, false);
+        self.shared.kept.fetch_add(length, Relaxed);
+        let kept = ticket.keep(segments);
+        self.map(&ticket, &kept, false);
+        self.shared.waiting.fetch_sub(length, Relaxed);
+        // Nobody else has the bytes that a dead letter would need, or what had to stay behind.
+        if self.dead.is_none() && ticket.standing() != Standing::Parked {
+            self.shared.kept.fetch_sub(ticket.forget(), Relaxed);
+            let segments = Arc::try_unwrap(kept).unwrap_or_default();
+            segments.into_iter().for_each(|segment| self.shared.slots.spare(segment.data));
         }
-        self.map(&ticket, &segments, false);
-        segments.into_iter().for_each(|segment| self.shared.slots.spare(segment.data));
     }
 
     fn receive(&self, slot: &Slot) -> (Vec<u8>, Vec<u8>) {
@@ -163,8 +170,9 @@ impl Worker<'_> {
         }
         let now = self.shared.now().steady;
         let due = {
+            let light = self.shared.budget.is_light();
             let mut backlog = lock(&self.shared.backlog);
-            let at = backlog.iter().position(|(_, due)| *due <= now);
+            let at = backlog.iter().position(|(ticket, due)| *due <= now && (light || ticket.has_doomed()));
             at.and_then(|at| backlog.remove(at))
         };
         let Some((ticket, _)) = due else { return };
@@ -407,7 +415,8 @@ impl<'i> Intake<'i> {
         if self.now >= ticket.taken.max(hold.since) + longest {
             return Fate::Burial(Arc::new(Reason { outcome: hold.outcome, status: 0, detail: WAITED.to_owned() }));
         }
-        if in_memory {
+        // In memory it waits as an item, unless such items have filled their share.
+        if in_memory && !self.shared.budget.is_full(category) {
             return Fate::Item;
         }
         ticket.park(category, record);

@@ -48,6 +48,9 @@ const STACK_BYTES: usize = 2 << 20;
 /// Longest that a flush waits for the disk; then RETRY, and the chunk is recognised when it comes again.
 const SPOOL_WAIT: Duration = Duration::from_secs(30);
 
+/// Longest that a flush waits in `memory`, where it waits at all: the engine's own thread does.
+const CLOGGED_WAIT: Duration = Duration::from_millis(100);
+
 /// Beyond `exit_timeout`, how long threads get to come home before they are left behind.
 const JOIN_GRACE: Duration = Duration::from_millis(700);
 
@@ -80,6 +83,8 @@ pub(crate) struct Shared {
     budget: Budget,
     /// Bytes of chunks on their way to the mapper or the disk.
     waiting: AtomicU64,
+    /// Bytes of chunks that are kept for the sake of dead letters.
+    kept: AtomicU64,
     target: Mutex<Option<Arc<Target>>>,
     /// Until when each category is held: milliseconds of steady time, and since when and why.
     holds: Mutex<[Option<destination::Hold>; 2]>,
@@ -89,6 +94,8 @@ pub(crate) struct Shared {
     /// Steady time in milliseconds before which dead letters are not tried again: the disk would not take them.
     dead_again: AtomicU64,
     closing: AtomicBool,
+    /// Whether chunks for memory have stayed with the host.
+    was_clogged: AtomicBool,
     /// A [`Drain`].
     draining: AtomicU8,
     /// Steady time by which everything ends, in milliseconds; only read when closing.
@@ -173,12 +180,14 @@ impl Delivery {
             slots,
             budget: Budget::new(settings.delivery.queue_max_size),
             waiting: AtomicU64::new(0),
+            kept: AtomicU64::new(0),
             target: Mutex::new(destination.map(Target::new)),
             holds: Mutex::default(),
             backlog: Mutex::default(),
             spool_bytes: Mutex::default(),
             dead_again: AtomicU64::new(0),
             closing: AtomicBool::new(false),
+            was_clogged: AtomicBool::new(false),
             draining: AtomicU8::new(Drain::No as u8),
             deadline: AtomicU64::new(u64::MAX),
             settings: settings.delivery.clone(),
@@ -204,25 +213,32 @@ impl Delivery {
             return Verdict::Retry;
         }
         let mode = self.mode(on_engine_thread);
-        if mode == Mode::Memory && !self.shared.has_room(data.len()) || mode != Mode::Spool && !self.shared.has_target()
-        {
+        let length = data.len() as u64;
+        // What a quota holds has filled its share of the memory: the host keeps the chunk, and the rest of it goes on.
+        let clogged = mode == Mode::Memory && self.shared.is_clogged(length);
+        let has_room = match mode {
+            Mode::Memory if clogged => self.shared.has_room_to_pass(length),
+            Mode::Memory => self.shared.has_room(length),
+            Mode::Auto | Mode::Spool | Mode::Ack => true,
+        };
+        if !has_room || mode != Mode::Spool && !self.shared.has_target() {
             return Verdict::Retry;
         }
         let Some(slot) = self.shared.slots.fill(tag, data) else { return Verdict::Retry };
-        let length = data.len() as u64;
         self.shared.waiting.fetch_add(length, Relaxed);
         let ours = Arc::clone(&slot);
         let (sent, longest) = match mode {
-            Mode::Spool => (self.to_spooler.try_send(spooler::Job::Chunk(slot)).is_ok(), SPOOL_WAIT),
-            Mode::Ack => (self.to_mapper.try_send(Job::Ack(slot)).is_ok(), self.shared.settings.ack_timeout),
-            Mode::Memory | Mode::Auto => (self.to_mapper.try_send(Job::Memory(slot)).is_ok(), Duration::ZERO),
+            Mode::Spool => (self.to_spooler.try_send(spooler::Job::Chunk(slot)).is_ok(), Some(SPOOL_WAIT)),
+            Mode::Ack => (self.to_mapper.try_send(Job::Ack(slot)).is_ok(), Some(self.shared.settings.ack_timeout)),
+            Mode::Memory if clogged => (self.to_mapper.try_send(Job::Ack(slot)).is_ok(), Some(CLOGGED_WAIT)),
+            Mode::Memory | Mode::Auto => (self.to_mapper.try_send(Job::Memory(slot)).is_ok(), None),
         };
         if !sent {
             self.shared.waiting.fetch_sub(length, Relaxed);
             self.shared.slots.recycle(ours);
             return Verdict::Retry;
         }
-        if mode == Mode::Memory { Verdict::Ok } else { self.shared.slots.wait(ours, longest) }
+        longest.map_or(Verdict::Ok, |longest| self.shared.slots.wait(ours, longest))
     }
 
     /// `auto`: `spool` with a directory, else `ack` on a worker thread, else `memory`. Said once, by the pump.
@@ -346,9 +362,30 @@ impl Shared {
     }
 
     /// Whether a chunk of `length` bytes may be queued; an empty queue takes one of any size.
-    fn has_room(&self, length: usize) -> bool {
-        let used = self.waiting.load(Relaxed) + self.budget.used();
-        used == 0 || used + length as u64 <= self.settings.queue_max_size
+    fn has_room(&self, length: u64) -> bool {
+        let used = self.waiting.load(Relaxed) + self.kept.load(Relaxed) + self.budget.used();
+        used == 0 || used + length <= self.settings.queue_max_size
+    }
+
+    /// Whether a chunk that does not stay may pass through.
+    fn has_room_to_pass(&self, length: u64) -> bool {
+        let waiting = self.waiting.load(Relaxed);
+        waiting == 0 || waiting + length <= self.settings.queue_max_size / 2
+    }
+
+    /// Whether a chunk for memory has to stay with the host for the sake of the category that is held; and as long as
+    /// the host has one that did, so that it is known again.
+    fn is_clogged(&self, length: u64) -> bool {
+        let clogged = self.budget.is_clogged(length);
+        if clogged {
+            self.was_clogged.store(true, Relaxed);
+        }
+        clogged
+            || self.was_clogged.load(Relaxed) && {
+                let expects = self.registry.expects_any();
+                self.was_clogged.store(expects, Relaxed);
+                expects
+            }
     }
 
     fn past_deadline(&self) -> bool {
@@ -379,7 +416,7 @@ impl Shared {
         match (&ticket.home, standing) {
             (_, Standing::Busy) => {}
             (Home::Memory, Standing::Done) => {
-                self.waiting.fetch_sub(ticket.forget(), Relaxed);
+                self.kept.fetch_sub(ticket.forget(), Relaxed);
             }
             (Home::Memory, Standing::Parked) => self.park(ticket),
             (Home::Host(identity), _) => self.registry.finish(*identity, ticket, standing),

@@ -244,8 +244,9 @@ impl Pump {
 
     /// Lets the mapper see what is held.
     fn share_holds(&self, now: Duration) {
-        *lock(&self.shared.holds) =
-            [Category::Event, Category::Log].map(|category| self.destination.hold(category, now));
+        let holds = [Category::Event, Category::Log].map(|category| self.destination.hold(category, now));
+        *lock(&self.shared.holds) = holds;
+        self.shared.budget.hold(holds.map(|hold| self.volatile && hold.is_some()));
     }
 
     /// `code` and `detail` are of the answer that brought this about, if one did.
@@ -303,6 +304,7 @@ impl Pump {
             return;
         }
         self.last_tick = now;
+        self.share_holds(now);
         let mut steps = Vec::new();
         self.destination.release_held(now, &mut steps);
         steps.into_iter().for_each(|step| self.step(step, 0, WAITED));
@@ -336,7 +338,9 @@ impl Pump {
         let backlog = lock(&self.shared.backlog).front().map(|(ticket, _)| ticket.taken);
         let oldest = backlog.into_iter().chain(self.destination.oldest()).min();
         let gauges = Gauges {
-            pending_bytes: self.shared.budget.used() + self.shared.waiting.load(Relaxed),
+            pending_bytes: self.shared.budget.used()
+                + self.shared.waiting.load(Relaxed)
+                + self.shared.kept.load(Relaxed),
             spool_bytes: lock(&self.shared.spool_bytes).load(Relaxed),
             oldest_pending: oldest.map_or(Duration::ZERO, |at| now.saturating_sub(at)),
             state: self.destination.state(now),
@@ -486,7 +490,8 @@ impl Pump {
             let snapshot = self.ledger.snapshot();
             let destination = self.shared.target().map(|target| target.identity);
             for (category, bytes) in Category::ALL.iter().zip([0, log_bytes]) {
-                let lost = snapshot.pending(*category);
+                // What the host keeps is not lost.
+                let lost = snapshot.pending(*category).saturating_sub(self.shared.registry.pending(*category));
                 self.shared.recorder.end(*category, Outcome::Lost, lost);
                 if let Some(destination) = destination {
                     self.shared.reports.add(destination, *category, Outcome::Lost, lost, bytes);
