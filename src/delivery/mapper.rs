@@ -28,7 +28,7 @@ const DRAIN_POLL: Duration = Duration::from_millis(5);
 /// How often the backlog is looked at when nothing else happens.
 const IDLE: Duration = Duration::from_millis(250);
 
-struct Worker<'s> {
+pub(super) struct Worker<'s> {
     shared: &'s Shared,
     records: Mapper,
     /// Open log envelopes: of live chunks, and of those read again from the spool.
@@ -39,9 +39,7 @@ struct Worker<'s> {
 
 /// Maps until told to close.
 pub(crate) fn run(shared: &Shared, records: Mapper, inbox: &Receiver<Job>) {
-    let (items, settings) = (shared.settings.batch_max_items, &shared.settings);
-    let dead = settings.dead_letter_path.as_deref().map(|path| DeadLetters::new(path, settings.dead_letter_max_size));
-    let mut worker = Worker { shared, records, live: Collector::new(items), replayed: Collector::new(items), dead };
+    let mut worker = Worker::new(shared, records);
     worker.serve(inbox);
     worker.seal(true);
     worker.refuse(inbox);
@@ -49,7 +47,15 @@ pub(crate) fn run(shared: &Shared, records: Mapper, inbox: &Receiver<Job>) {
     let _ = shared.to_pump.send(Message::MapperDone);
 }
 
-impl Worker<'_> {
+impl<'s> Worker<'s> {
+    pub(super) fn new(shared: &'s Shared, records: Mapper) -> Self {
+        let settings = &shared.settings;
+        let [live, replayed] = [(); 2].map(|()| Collector::new(settings.batch_max_items));
+        let dead = settings.dead_letter_path.as_deref();
+        let dead = dead.map(|path| DeadLetters::new(path, settings.dead_letter_max_size));
+        Self { shared, records, live, replayed, dead }
+    }
+
     fn serve(&mut self, inbox: &Receiver<Job>) {
         loop {
             match inbox.recv_timeout(self.idle()) {
@@ -106,7 +112,7 @@ impl Worker<'_> {
         backlog.iter().filter(|(ticket, _)| light || ticket.has_doomed()).map(|(_, due)| *due).min()
     }
 
-    fn take(&mut self, job: Job) {
+    pub(super) fn take(&mut self, job: Job) {
         match job {
             Job::Ack(slot) => self.ack(slot),
             Job::Memory(slot) => self.memory(&slot),
@@ -164,7 +170,7 @@ impl Worker<'_> {
     }
 
     /// Reads one chunk of the backlog again, if there is room beside what is live.
-    fn replay_one(&mut self) {
+    pub(super) fn replay_one(&mut self) {
         if !self.may_replay() {
             return;
         }
@@ -308,7 +314,7 @@ impl Worker<'_> {
     }
 
     /// Sends open envelopes that are old enough, or all of them.
-    fn seal(&mut self, all: bool) {
+    pub(super) fn seal(&mut self, all: bool) {
         let now = self.shared.now().steady;
         for collector in [&mut self.live, &mut self.replayed] {
             let due =

@@ -17,6 +17,8 @@ mod mapper;
 mod pump;
 mod registry;
 mod reports;
+#[cfg(test)]
+mod schedule;
 mod sender;
 mod slot;
 mod spool;
@@ -167,33 +169,8 @@ impl Delivery {
         let (to_pump, pump_inbox) = unbounded();
         let (to_mapper, mapper_inbox) = bounded(512);
         let (to_spooler, spooler_inbox) = bounded(512);
-        let slots = Arc::new(Slots::new());
-        // A file that is not there yet is no error: the pump looks again.
-        let file = settings.destination.dsn_file.as_deref();
-        let destination = settings.destination.dsn.clone().or_else(|| pump::read_dsn(file?).ok());
-        let identity = format!("{name} {}", loaded.dsn_source);
         let (reports, report_reader) = reports::new(settings.delivery.client_reports);
-        let shared = Arc::new(Shared {
-            registry: Registry::new(&identity, Arc::clone(&slots), ledger.recorder()),
-            recorder: ledger.recorder(),
-            reports,
-            slots,
-            budget: Budget::new(settings.delivery.queue_max_size),
-            waiting: AtomicU64::new(0),
-            kept: AtomicU64::new(0),
-            target: Mutex::new(destination.map(Target::new)),
-            holds: Mutex::default(),
-            backlog: Mutex::default(),
-            spool_bytes: Mutex::default(),
-            dead_again: AtomicU64::new(0),
-            closing: AtomicBool::new(false),
-            was_clogged: AtomicBool::new(false),
-            draining: AtomicU8::new(Drain::No as u8),
-            deadline: AtomicU64::new(u64::MAX),
-            settings: settings.delivery.clone(),
-            clock,
-            to_pump,
-        });
+        let shared = Arc::new(Shared::new(name, loaded, clock, &ledger, reports, to_pump));
         let (to_senders, sender_inbox) = bounded(settings.delivery.senders);
         let start = Start { name, loaded, shared: &shared, client: &client };
         let threads = Threads {
@@ -349,6 +326,42 @@ fn join_or_leave(threads: Vec<JoinHandle<()>>) {
 }
 
 impl Shared {
+    fn new(
+        name: &str,
+        loaded: &Loaded,
+        clock: Arc<dyn Clock>,
+        ledger: &Ledger,
+        reports: reports::Recorder,
+        to_pump: Sender<pump::Message>,
+    ) -> Self {
+        let (settings, slots) = (&loaded.settings, Arc::new(Slots::new()));
+        // A file that is not there yet is no error: the pump looks again.
+        let file = settings.destination.dsn_file.as_deref();
+        let destination = settings.destination.dsn.clone().or_else(|| pump::read_dsn(file?).ok());
+        let identity = format!("{name} {}", loaded.dsn_source);
+        Self {
+            registry: Registry::new(&identity, Arc::clone(&slots), ledger.recorder()),
+            recorder: ledger.recorder(),
+            reports,
+            slots,
+            budget: Budget::new(settings.delivery.queue_max_size),
+            waiting: AtomicU64::new(0),
+            kept: AtomicU64::new(0),
+            target: Mutex::new(destination.map(Target::new)),
+            holds: Mutex::default(),
+            backlog: Mutex::default(),
+            spool_bytes: Mutex::default(),
+            dead_again: AtomicU64::new(0),
+            closing: AtomicBool::new(false),
+            was_clogged: AtomicBool::new(false),
+            draining: AtomicU8::new(Drain::No as u8),
+            deadline: AtomicU64::new(u64::MAX),
+            settings: settings.delivery.clone(),
+            clock,
+            to_pump,
+        }
+    }
+
     fn now(&self) -> Moment {
         self.clock.now()
     }

@@ -174,7 +174,7 @@ impl Pump {
         self.end(inbox);
     }
 
-    fn hear(&mut self, message: Message) {
+    pub(super) fn hear(&mut self, message: Message) {
         match message {
             Message::Batch(batch) => {
                 let now = self.shared.now().steady;
@@ -190,7 +190,7 @@ impl Pump {
         }
     }
 
-    fn send(&mut self) {
+    pub(super) fn send(&mut self) {
         let Some(target) = self.shared.target() else { return };
         while self.destination.in_flight() + usize::from(self.reporting) < self.senders {
             let Some(batch) = self.destination.next(self.shared.now().steady) else { return };
@@ -298,7 +298,7 @@ impl Pump {
         wake.min(end).min((self.last_tick + TICK).saturating_sub(now))
     }
 
-    fn tick(&mut self) {
+    pub(super) fn tick(&mut self) {
         let now = self.shared.now().steady;
         if now < self.last_tick + TICK {
             return;
