@@ -280,6 +280,17 @@ fn held_logs_do_not_starve_events() {
     assert_eq!(cells, [records, records, records / 10, 0]);
 }
 
+/// A server that stumbles over every event still gets the logs.
+fn events_that_fail_do_not_hold_up_logs() {
+    let receiver = receive("forever:event:503");
+    let setting = Setting::new("spool");
+    let instance = setting.start(&receiver.dsn(), &[("exit_timeout", "100ms"), ("retry_max", "50ms")]);
+    flush_all(&instance, TAG, chunks(RECORDS));
+    let all = |seen: &Snapshot| logs(seen).len() as u64 == RECORDS;
+    assert!(receiver.wait_until(PATIENCE, all), "{:?} {:#?}", receiver.totals(), instance.log_lines());
+    Ledger::read(&instance.exit()).assert_closed();
+}
+
 /// Where there is time, what an earlier process left is sent before the exit.
 fn an_exit_sends_the_backlog() {
     let receiver = receive("forever:503");
@@ -480,6 +491,7 @@ fn main() -> ExitCode {
         .test("a_chunk_flushed_again_sends_the_rest", a_chunk_flushed_again_sends_the_rest)
         .test("equal_chunks_are_two", equal_chunks_are_two)
         .test("held_logs_do_not_starve_events", held_logs_do_not_starve_events)
+        .test("events_that_fail_do_not_hold_up_logs", events_that_fail_do_not_hold_up_logs)
         .test("an_exit_sends_the_backlog", an_exit_sends_the_backlog)
         .test("what_memory_holds_at_exit_is_lost", what_memory_holds_at_exit_is_lost)
         .test("a_spool_is_replayed", a_spool_is_replayed)

@@ -85,7 +85,7 @@ pub struct Destination<T> {
 /// Single items refused in a row after which the destination is believed to be wrong, not the items.
 const MAX_LONE_REFUSALS: u32 = 10;
 
-/// Attempts after which an envelope that fails while others pass is believed to be poison.
+/// Times after which an envelope that fails while others pass is believed to be poison.
 const MAX_ATTEMPTS: u32 = 20;
 
 /// Shortest backoff, so that chance cannot make a busy loop.
@@ -193,8 +193,9 @@ impl<T> Destination<T> {
         if troubled && (self.in_flight > 0 || now < self.retry_at) {
             return None;
         }
-        // In turn, but after an outage events first.
-        let order = if self.last == Category::Event && !troubled {
+        // In turn, but after an outage events first, unless they are what fails.
+        let first_probe = troubled && self.failures < 2;
+        let order = if self.last == Category::Event && !first_probe {
             [Category::Log, Category::Event]
         } else {
             [Category::Event, Category::Log]
@@ -293,14 +294,19 @@ impl<T> Destination<T> {
         news.then_some(Notice::Answers)
     }
 
-    fn failed(&mut self, batch: Batch<T>, now: Duration, chance: f64, steps: &mut Vec<Step<T>>) -> Option<Notice> {
-        if batch.attempts >= MAX_ATTEMPTS && self.failures == 0 {
+    fn failed(&mut self, mut batch: Batch<T>, now: Duration, chance: f64, steps: &mut Vec<Step<T>>) -> Option<Notice> {
+        let (times, successes) = &mut batch.failed_among;
+        if std::mem::replace(successes, self.successes) < self.successes {
+            *times += 1;
+        }
+        if *times >= MAX_ATTEMPTS {
             let category = batch.category;
             steps.push(Step::Settle(batch, Outcome::Rejected));
             return Some(Notice::Refused(category, Outcome::Rejected));
         }
         self.back_off(now, chance);
-        self.lanes[batch.category as usize].push_front(batch);
+        // Behind the others: if it is this envelope that the server stumbles over, they must not wait for it.
+        self.lanes[batch.category as usize].push_back(batch);
         Some(Notice::Failing)
     }
 
@@ -375,9 +381,10 @@ impl<T> Destination<T> {
                 steps.extend(lane.drain(..).map(Step::Release));
             } else {
                 let expired = |batch: &Batch<T>| now >= batch.opened.max(hold.since) + longest;
-                while lane.front().is_some_and(expired) {
-                    steps.extend(lane.pop_front().map(|batch| Step::Settle(batch, hold.outcome)));
-                }
+                // What has failed is behind what has not, so any of them may be the oldest.
+                let (gone, rest): (Vec<_>, Vec<_>) = lane.drain(..).partition(expired);
+                lane.extend(rest);
+                steps.extend(gone.into_iter().map(|batch| Step::Settle(batch, hold.outcome)));
             }
         }
     }
@@ -396,7 +403,7 @@ impl<T> Destination<T> {
     /// When the oldest envelope waiting in memory was begun.
     #[must_use]
     pub fn oldest(&self) -> Option<Duration> {
-        self.lanes.iter().flat_map(|lane| lane.front()).map(|batch| batch.opened).min()
+        self.lanes.iter().flatten().map(|batch| batch.opened).min()
     }
 
     /// Everything that waits, at exit.
@@ -612,6 +619,49 @@ mod tests {
         let (steps, notice) = destination.done(smaller, &reply(Answer::TooLarge), NOW, 1.0);
         assert!(matches!(&steps[..], [Step::Settle(_, Outcome::TooLarge)]));
         assert_eq!(notice, Some(Notice::Refused(Category::Event, Outcome::TooLarge)));
+    }
+
+    #[test]
+    fn an_envelope_that_fails_while_others_pass_is_poison_and_they_do_not_wait_for_it() {
+        let poison = |batch: &Batch<()>| batch.len() == 3;
+        let mut destination = with(true, [batch(Category::Log, 3), batch(Category::Log, 1), batch(Category::Event, 1)]);
+        let (mut passed, mut failed, mut now) = (0, 0, NOW);
+        let mut rejected = false;
+        while !rejected {
+            now += SECOND * 61;
+            let Some(sent) = destination.next(now) else { panic!("nothing to send after {failed} failures") };
+            let is_poison = poison(&sent);
+            let answer = if is_poison { Answer::Failed } else { Answer::Accepted };
+            failed += u32::from(is_poison);
+            for step in destination.done(sent, &reply(answer), now, 1.0).0 {
+                match step {
+                    Step::Settle(_, Outcome::Accepted) => {
+                        passed += 1;
+                        assert!(destination.push(batch(Category::Log, 1), now).is_none());
+                    }
+                    Step::Settle(batch, Outcome::Rejected) => rejected = poison(&batch),
+                    other => panic!("{other:?}"),
+                }
+            }
+        }
+        // The first failure follows no success.
+        assert!(failed <= MAX_ATTEMPTS + 1, "{failed}");
+        assert!(passed >= failed);
+    }
+
+    #[test]
+    fn in_an_outage_nothing_is_poison_however_long_it_lasts() {
+        let mut destination = with(true, [batch(Category::Log, 1), batch(Category::Event, 1)]);
+        let mut now = NOW;
+        let mut probed = [0; 2];
+        for _ in 0..100 {
+            now += SECOND * 61;
+            let batch = destination.next(now).unwrap();
+            probed[batch.category as usize] += 1;
+            assert!(destination.done(batch, &reply(Answer::Failed), now, 1.0).0.is_empty());
+        }
+        assert_eq!(destination.queued(), 2);
+        assert!(probed.iter().all(|probes| *probes > 30), "each category is tried: {probed:?}");
     }
 
     #[test]

@@ -30,6 +30,8 @@ pub struct Batch<T> {
     pub attempts: u32,
     /// Steady time when its first item came in.
     pub opened: Duration,
+    /// Times it has failed although others have passed since the last time, and how many had passed then.
+    pub failed_among: (u32, u64),
     /// Whether a 429 has been the answer: Sentry has counted its items then.
     pub limited: bool,
     /// Whether it has been made smaller, or cannot be.
@@ -68,6 +70,7 @@ impl<T> Batch<T> {
         Self {
             category,
             attempts: 0,
+            failed_among: (0, 0),
             limited: false,
             trimmed: false,
             opened,
@@ -148,6 +151,7 @@ impl<T> Batch<T> {
         Self {
             category,
             attempts,
+            failed_among: self.failed_among,
             limited,
             trimmed: false,
             opened,
