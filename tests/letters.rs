@@ -393,7 +393,8 @@ fn what_is_refused_again_stays() {
     let setting = refused(&receiver, &[broken]);
     // A server that has never taken anything is believed to be wrong itself.
     receiver.script("3xlog:ok then poison=order 3 was".parse().expect("expected a script"));
-    let (code, report, errors) = replay(&receiver.dsn(), &setting.dead(), &["-o", "batch_max_items=1"]);
+    let (code, report, errors) =
+        replay(&receiver.dsn(), &setting.dead(), &["-o", "batch_max_items=1", "-o", "senders=1"]);
     assert_eq!(code, 1, "{report:#} {errors}");
     let letters = setting.letters();
     let mut outcomes: Vec<_> = letters.iter().map(|letter| letter.says("outcome").to_owned()).collect();

@@ -4,7 +4,7 @@ use super::dead::{self, Burial, DeadLetters, Reason};
 use super::pump::{Message, Severity};
 use super::slot::{Slot, Verdict};
 use super::spool::Segment;
-use super::ticket::{Home, Standing, Ticket};
+use super::ticket::{Home, Look, Standing, Ticket};
 use super::{Drain, Job, Shared, Target, WAITED, lock};
 use crate::envelope::{Batch, Collector};
 use crate::ledger::{Category, Outcome};
@@ -403,14 +403,15 @@ impl<'i> Intake<'i> {
 
     fn fate(&self, category: Category, record: u32) -> Fate {
         let (ticket, in_memory) = (self.ticket, matches!(self.ticket.home, Home::Memory));
-        if !ticket.is_open(category, record) {
+        let look = ticket.look(category, record);
+        if matches!(look, Look::Closed) {
             return Fate::None;
         }
         if self.shared.past_deadline() {
             ticket.park(category, record);
             return Fate::None;
         }
-        if let Some(reason) = ticket.doomed(category, record) {
+        if let Look::Doomed(reason) = look {
             return Fate::Burial(reason);
         }
         let Some(hold) = self.holds[category as usize] else { return Fate::Item };

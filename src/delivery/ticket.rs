@@ -68,6 +68,17 @@ pub enum Standing {
     Parked,
 }
 
+/// How a record stands in a category.
+#[derive(Clone, Debug)]
+pub enum Look {
+    /// It has ended, or its item is on its way.
+    Closed,
+    /// It needs an item.
+    Open,
+    /// It is to become a dead letter.
+    Doomed(Arc<Reason>),
+}
+
 /// A growing set of record numbers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Bits(Vec<u64>);
@@ -174,9 +185,7 @@ impl Ticket {
     /// Whether a record is neither settled nor on its way.
     #[must_use]
     pub fn is_open(&self, category: Category, record: u32) -> bool {
-        let state = self.lock();
-        let c = category as usize;
-        !state.settled[c].has(record) && !state.in_flight[c].has(record)
+        !matches!(self.look(category, record), Look::Closed)
     }
 
     /// Leaves a record where it came from, unless it is settled or on its way.
@@ -245,10 +254,15 @@ impl Ticket {
         state.standing()
     }
 
-    /// Why a record is to become a dead letter, if it is.
+    /// How a record stands.
     #[must_use]
-    pub fn doomed(&self, category: Category, record: u32) -> Option<Arc<Reason>> {
-        self.lock().doomed[category as usize].get(&record).cloned()
+    pub fn look(&self, category: Category, record: u32) -> Look {
+        let state = self.lock();
+        let c = category as usize;
+        if state.settled[c].has(record) || state.in_flight[c].has(record) {
+            return Look::Closed;
+        }
+        state.doomed[c].get(&record).map_or(Look::Open, |reason| Look::Doomed(Arc::clone(reason)))
     }
 
     /// Whether any record is to become a dead letter.
@@ -386,6 +400,23 @@ mod tests {
         assert_eq!(ledger.snapshot().pending(Category::Log), 2);
         ticket.end_rest(3, Outcome::Lost);
         assert_eq!(ledger.snapshot().pending(Category::Log), 0);
+    }
+
+    #[test]
+    fn what_is_doomed_waits_for_a_second_reading_and_ends_then_once() {
+        let ledger = Ledger::default();
+        let ticket = ticket(&ledger);
+        assert!(ticket.claim(Category::Log, 0));
+        ticket.mapped();
+        let reason = Arc::new(Reason { outcome: Outcome::Rejected, status: 400, detail: String::new() });
+        assert_eq!(ticket.doom(Category::Log, [0].into_iter(), &reason), Standing::Parked);
+        assert!(ticket.has_doomed() && matches!(ticket.look(Category::Log, 0), Look::Doomed(_)));
+        assert_eq!(ledger.snapshot().pending(Category::Log), 3);
+        ticket.begin();
+        assert!(ticket.end(Category::Log, 0, Outcome::Rejected) && !ticket.end(Category::Log, 0, Outcome::Overflow));
+        assert!(!ticket.has_doomed() && matches!(ticket.look(Category::Log, 0), Look::Closed));
+        assert_eq!(ticket.mapped(), Standing::Done);
+        assert_eq!(ledger.snapshot().outcome(Category::Log, Outcome::Rejected), 1);
     }
 
     #[test]
