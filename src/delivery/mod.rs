@@ -14,11 +14,11 @@ mod dead;
 pub mod destination;
 pub mod http;
 mod mapper;
+#[cfg(test)]
+mod property;
 mod pump;
 mod registry;
 mod reports;
-#[cfg(test)]
-mod schedule;
 mod sender;
 mod slot;
 mod spool;
