@@ -7,5 +7,6 @@ pub mod explain;
 pub mod host;
 mod input;
 pub mod receive;
+pub mod replay;
 pub mod ship;
 mod terminal;

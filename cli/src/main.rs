@@ -1,4 +1,4 @@
-//! `flb-sentry`: explain, ship and receive without a cluster and without an account.
+//! `flb-sentry`: explain, ship, replay and receive without a cluster and without an account.
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -15,6 +15,7 @@ struct Cli {
 enum Command {
     Explain(flb_sentry::explain::Args),
     Receive(flb_sentry::receive::Args),
+    Replay(flb_sentry::replay::Args),
     Ship(flb_sentry::ship::Args),
 }
 
@@ -22,6 +23,7 @@ fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Explain(args) => flb_sentry::explain::run(args),
         Command::Receive(args) => flb_sentry::receive::run(args),
+        Command::Replay(args) => flb_sentry::replay::run(args),
         Command::Ship(args) => flb_sentry::ship::run(args),
     }
 }

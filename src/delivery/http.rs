@@ -38,6 +38,8 @@ pub struct Client {
 pub struct Sent {
     /// What it means.
     pub reply: Reply,
+    /// Its number, zero if there was no answer.
+    pub code: u16,
     /// Its cell in the ledger.
     pub status: Status,
     /// Compressed bytes of the body.
@@ -121,7 +123,7 @@ impl Client {
 impl Sent {
     fn failed(bytes: u64, detail: String) -> Self {
         let reply = Reply { answer: Answer::Failed, limits: Limits::default() };
-        Self { reply, status: Status::Error, bytes, detail }
+        Self { reply, code: 0, status: Status::Error, bytes, detail }
     }
 
     fn answered(mut response: ureq::http::Response<ureq::Body>, bytes: u64, wall: Duration) -> Self {
@@ -131,7 +133,7 @@ impl Sent {
         // Reading the body to its end keeps the connection for the next request.
         let body = response.body_mut().with_config().limit(MAX_DETAIL).read_to_string();
         let detail = if code < 300 { String::new() } else { detail(code, &body.unwrap_or_default()) };
-        Self { reply: Reply { answer: answer(code), limits }, status: Status::of(code), bytes, detail }
+        Self { reply: Reply { answer: answer(code), limits }, code, status: Status::of(code), bytes, detail }
     }
 }
 
