@@ -214,6 +214,12 @@ impl Snapshot {
         self.outcomes[category as usize][outcome as usize]
     }
 
+    /// Records that are to end in a category.
+    #[must_use]
+    pub fn taken(&self, category: Category) -> u64 {
+        self.taken[category as usize]
+    }
+
     /// Records that have not ended yet.
     #[must_use]
     pub fn pending(&self, category: Category) -> u64 {

@@ -161,6 +161,55 @@ fn what_may_not_wait_is_given_up(delivery: &'static str) {
     );
 }
 
+/// A quota on logs fills their share of a volatile queue and no more: events go on, out of chunks that the host keeps for
+/// the sake of their logs, and in the end everything has come once.
+fn held_logs_do_not_starve_events() {
+    let receiver = receive("forever:log:429,x-sentry-rate-limits=4:log_item:key");
+    let setting = Setting::new("memory");
+    let records = 6_000;
+    let instance = setting.start(&receiver.dsn(), &[("queue_max_size", "150K")]);
+    std::thread::scope(|scope| {
+        let flushing = scope.spawn(|| flush_all(&instance, TAG, chunks(records)));
+        let all_events = |seen: &Snapshot| events(seen).len() as u64 == records / 10;
+        assert!(receiver.wait_until(PATIENCE, all_events), "{:?} {:#?}", receiver.totals(), instance.log_lines());
+        assert_eq!(receiver.totals().logs, 0);
+        receiver.script(Script::default());
+        assert!(flushing.join().expect("every chunk is taken") > 0, "expected chunks to be given back");
+    });
+    wait_for_all(&receiver, records, || format!("{:#?}", instance.log_lines()));
+    let ledger = Ledger::read(&instance.exit());
+    assert_exact(&receiver, records, 0);
+    ledger.assert_closed();
+    let cells = ["records", "log.accepted", "event.accepted", "log.pending"].map(|cell| ledger.get(cell));
+    assert_eq!(cells, [records, records, records / 10, 0]);
+}
+
+/// A server that stumbles over every event still gets the logs.
+fn events_that_fail_do_not_hold_up_logs() {
+    let receiver = receive("forever:event:503");
+    let setting = Setting::new("spool");
+    let instance = setting.start(&receiver.dsn(), &[("exit_timeout", "100ms"), ("retry_max", "50ms")]);
+    flush_all(&instance, TAG, chunks(RECORDS));
+    let all = |seen: &Snapshot| logs(seen).len() as u64 == RECORDS;
+    assert!(receiver.wait_until(PATIENCE, all), "{:?} {:#?}", receiver.totals(), instance.log_lines());
+    Ledger::read(&instance.exit()).assert_closed();
+}
+
+/// Where there is time, what an earlier process left is sent before the exit.
+fn an_exit_sends_the_backlog() {
+    let receiver = receive("forever:503");
+    let setting = Setting::new("spool");
+    let first = setting.start(&receiver.dsn(), &[("exit_timeout", "100ms")]);
+    flush_all(&first, TAG, chunks(RECORDS));
+    assert_eq!(Ledger::read(&first.exit()).get("log.pending"), RECORDS);
+    receiver.script(Script::default());
+    let second = setting.start(&receiver.dsn(), &[("exit_timeout", "20s")]);
+    assert!(wait::until_true(PATIENCE, || second.log_lines().iter().any(|(_, line)| line.contains("sent again"))));
+    let ledger = Ledger::read(&second.exit());
+    assert_eq!((ledger.get("log.accepted"), ledger.get("log.pending")), (RECORDS, 0), "{ledger:?}");
+    assert_exact(&receiver, RECORDS, 0);
+}
+
 /// A chunk that the host offers again sends only what is not settled.
 fn a_chunk_flushed_again_sends_the_rest() {
     let receiver = receive("5xlog:ok then forever:log:503");
@@ -230,6 +279,33 @@ fn a_spool_is_replayed() {
     assert_eq!(chunk_files(setting.dir.path()), 0, "expected an empty spool");
 }
 
+/// What was decided about a record outside of it (a storm, a hold that ran out) is decided for good: the next process
+/// neither sends it nor counts it once more.
+fn what_was_decided_is_not_decided_again() {
+    let receiver = receive("forever:429,x-sentry-rate-limits=60:error;log_item:key");
+    let setting = Setting::new("spool");
+    let options = [("exit_timeout", "100ms"), ("storm_burst", "1"), ("hold_logs", "0"), ("summary_interval", "1s")];
+    let first = setting.start(&receiver.dsn(), &options);
+    flush_all(&first, TAG, chunks(RECORDS));
+    let decided = |line: &str| line.contains("event.suppressed=29 ") && line.contains("log.rate_limited=300 ");
+    let first = exit_when(first, decided);
+    first.assert_closed();
+    receiver.script(Script::default());
+    let second = setting.start(&receiver.dsn(), &options);
+    assert!(receiver.wait_until(PATIENCE, |seen| seen.totals.events >= 1), "{:#?}", second.log_lines());
+    let second = exit_when(second, |line| line.contains("event.pending=0 "));
+    let cells = ["event.accepted", "event.suppressed", "event.filtered", "log.accepted", "log.rate_limited"];
+    assert_eq!(cells.map(|cell| second.get(cell)), [1, 0, 0, 0, 0], "{second:?}");
+    assert_eq!((receiver.totals().events, receiver.totals().logs), (1, 0));
+}
+
+/// Ends an instance as soon as a summary says this.
+fn exit_when(instance: Instance, says: impl Fn(&str) -> bool) -> Ledger {
+    let said = || instance.log_lines().iter().any(|(_, line)| line.contains("summary: ") && says(line));
+    assert!(wait::until_true(PATIENCE, said), "{:#?}", instance.log_lines());
+    Ledger::read(&instance.exit())
+}
+
 fn chunk_files(spool: &Path) -> usize {
     let files = std::fs::read_dir(spool).into_iter().flatten().flatten();
     files.filter(|file| file.path().extension() == Some(OsStr::new("msgpack"))).count()
@@ -248,8 +324,16 @@ fn ship(dir: &Path, dsn: &str, file: &Path) -> Group {
     let (plugin, companion) = (support::plugin(), support::companion());
     let spool = format!("spool_path={}", dir.join("spool").display());
     let dsn = format!("dsn={dsn}");
-    let options =
-        [&dsn, &spool, "proxy=none", "retry_base=20ms", "retry_max=50ms", "batch_max_items=10", "batch_timeout=10ms"];
+    let options = [
+        &dsn,
+        &spool,
+        "proxy=none",
+        "retry_base=20ms",
+        "retry_max=50ms",
+        "batch_max_items=10",
+        "batch_timeout=10ms",
+        "storm_burst=0",
+    ];
     let options = options.into_iter().flat_map(|option| ["-o", option]).map(OsStr::new);
     let fixed = ["ship", "--chunk-size", "2K", "--tag", TAG, "--plugin"].map(OsStr::new);
     let launch = Launch {
@@ -336,8 +420,12 @@ fn main() -> ExitCode {
     suite
         .test("a_chunk_flushed_again_sends_the_rest", a_chunk_flushed_again_sends_the_rest)
         .test("equal_chunks_are_two", equal_chunks_are_two)
+        .test("held_logs_do_not_starve_events", held_logs_do_not_starve_events)
+        .test("events_that_fail_do_not_hold_up_logs", events_that_fail_do_not_hold_up_logs)
+        .test("an_exit_sends_the_backlog", an_exit_sends_the_backlog)
         .test("what_memory_holds_at_exit_is_lost", what_memory_holds_at_exit_is_lost)
         .test("a_spool_is_replayed", a_spool_is_replayed)
+        .test("what_was_decided_is_not_decided_again", what_was_decided_is_not_decided_again)
         .test("a_killed_process_loses_nothing", a_killed_process_loses_nothing)
         .test("the_start_says_whether_the_destination_answers", the_start_says_whether_the_destination_answers)
         .run()

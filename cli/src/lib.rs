@@ -9,5 +9,6 @@ pub mod explain;
 pub mod host;
 mod input;
 pub mod receive;
+pub mod replay;
 pub mod ship;
 mod terminal;

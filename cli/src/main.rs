@@ -1,4 +1,4 @@
-//! `flb-sentry`: check, explain, ship and receive without a cluster and without an account.
+//! `flb-sentry`: check, explain, ship, replay and receive without a cluster and without an account.
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -16,6 +16,7 @@ enum Command {
     Check(flb_sentry::check::Args),
     Explain(flb_sentry::explain::Args),
     Receive(flb_sentry::receive::Args),
+    Replay(flb_sentry::replay::Args),
     Ship(flb_sentry::ship::Args),
 }
 
@@ -24,6 +25,7 @@ fn main() -> ExitCode {
         Command::Check(args) => flb_sentry::check::run(args),
         Command::Explain(args) => flb_sentry::explain::run(args),
         Command::Receive(args) => flb_sentry::receive::run(args),
+        Command::Replay(args) => flb_sentry::replay::run(args),
         Command::Ship(args) => flb_sentry::ship::run(args),
     }
 }

@@ -28,6 +28,8 @@ pub struct Limits {
     per_category: [Option<Duration>; Category::ALL.len()],
     /// Of a 429: for what it refuses without naming it.
     refused: Option<Duration>,
+    /// The limit of what is in no category of its own.
+    everything: Option<Duration>,
 }
 
 /// An answer without a word on how long lasts this long (develop.sentry.dev, rate limiting).
@@ -66,6 +68,17 @@ impl Limits {
         self
     }
 
+    /// The limit of everything, client reports included.
+    #[must_use]
+    pub fn of_everything(&self) -> Option<Duration> {
+        self.everything
+    }
+
+    fn add_all(&mut self, span: Duration) {
+        Category::ALL.iter().for_each(|category| self.add(*category, span));
+        self.everything = self.everything.max(Some(span.min(LONGEST_LIMIT)));
+    }
+
     fn add(&mut self, category: Category, span: Duration) {
         let known = &mut self.per_category[category as usize];
         *known = (*known).max(Some(span.min(LONGEST_LIMIT)));
@@ -73,7 +86,7 @@ impl Limits {
 
     fn all(span: Duration) -> Self {
         let mut limits = Self::default();
-        Category::ALL.iter().for_each(|category| limits.add(*category, span));
+        limits.add_all(span);
         limits
     }
 
@@ -98,7 +111,7 @@ fn parse_rate_limits(header: &str) -> Option<Limits> {
         let limits = limits.get_or_insert_with(Limits::default);
         let categories = fields.next().unwrap_or_default().trim();
         if categories.is_empty() {
-            Category::ALL.iter().for_each(|category| limits.add(*category, span));
+            limits.add_all(span);
         }
         for name in categories.split(';') {
             match name.trim() {

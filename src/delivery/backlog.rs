@@ -1,15 +1,20 @@
-//! Chunks whose rest waits in the spool, ordered by when they are worth reading again: what waits for one destination
-//! does not stand in the way of what waits for another.
+//! Chunks whose rest waits, ordered by when they are worth reading again: what waits for one destination does not stand in
+//! the way of what waits for another, and what is to become a dead letter goes before both.
 
 use super::ticket::Ticket;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The chunks, the first to be due first; of those due together, the first to come first.
+/// By when they are due; of those due together, the first to come first.
+type Queue = BTreeMap<(Duration, u64), Arc<Ticket>>;
+
+/// The chunks.
 #[derive(Debug, Default)]
 pub(crate) struct Backlog {
-    waiting: BTreeMap<(Duration, u64), Arc<Ticket>>,
+    waiting: Queue,
+    /// Those with records that are to become dead letters. To read them needs no room, it makes some.
+    doomed: Queue,
     came: u64,
 }
 
@@ -17,21 +22,31 @@ impl Backlog {
     /// Adds a chunk that is worth reading at `due`.
     pub(crate) fn add(&mut self, ticket: Arc<Ticket>, due: Duration) {
         self.came += 1;
-        self.waiting.insert((due, self.came), ticket);
+        let queue = if ticket.has_doomed() { &mut self.doomed } else { &mut self.waiting };
+        queue.insert((due, self.came), ticket);
     }
 
-    /// When the first is due.
-    pub(crate) fn next_due(&self) -> Option<Duration> {
-        self.waiting.first_key_value().map(|((due, _), _)| *due)
+    /// When the first is due; where there is no `room`, the first that needs none.
+    pub(crate) fn next_due(&self, room: bool) -> Option<Duration> {
+        let waiting = first_due(&self.waiting).filter(|_| room);
+        first_due(&self.doomed).into_iter().chain(waiting).min()
     }
 
-    /// Takes the first, if it is due.
-    pub(crate) fn take(&mut self, now: Duration) -> Option<Arc<Ticket>> {
-        self.next_due().filter(|due| *due <= now)?;
-        self.waiting.pop_first().map(|(_, ticket)| ticket)
+    /// Takes the first that is due; where there is no `room`, of those that need none.
+    pub(crate) fn take(&mut self, now: Duration, room: bool) -> Option<Arc<Ticket>> {
+        let is_due = |queue: &&mut Queue| first_due(queue).is_some_and(|due| due <= now);
+        let waiting = Some(&mut self.waiting).filter(|_| room);
+        let queue = Some(&mut self.doomed).filter(is_due).or(waiting.filter(is_due))?;
+        queue.pop_first().map(|(_, ticket)| ticket)
     }
 
-    /// Makes all of them due: what they wait for may be over.
+    /// Whether any is worth reading before `deadline`. Others than those that are to become dead letters are only while
+    /// some server `answers`.
+    pub(crate) fn is_worth_reading(&self, deadline: Duration, answers: bool) -> bool {
+        self.next_due(answers).is_some_and(|due| due < deadline)
+    }
+
+    /// Makes all that wait for a destination due: what they wait for may be over.
     pub(crate) fn hurry(&mut self, now: Duration) {
         let waiting = std::mem::take(&mut self.waiting);
         self.waiting = waiting.into_iter().map(|((due, came), ticket)| ((due.min(now), came), ticket)).collect();
@@ -39,15 +54,20 @@ impl Backlog {
 
     /// When the oldest of them was taken.
     pub(crate) fn oldest(&self) -> Option<Duration> {
-        self.waiting.values().map(|ticket| ticket.taken).min()
+        self.waiting.values().chain(self.doomed.values()).map(|ticket| ticket.taken).min()
     }
+}
+
+fn first_due(queue: &Queue) -> Option<Duration> {
+    queue.first_key_value().map(|((due, _), _)| *due)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::delivery::dead::Cause;
     use crate::delivery::ticket::Home;
-    use crate::ledger::Ledger;
+    use crate::ledger::{Category, Ledger, Outcome};
 
     const SECOND: Duration = Duration::from_secs(1);
 
@@ -55,8 +75,8 @@ mod tests {
         Arc::new(Ticket::new(Home::Memory, SECOND * taken, Ledger::default().recorder(), Default::default()))
     }
 
-    fn taken(backlog: &mut Backlog, now: Duration) -> Vec<u64> {
-        std::iter::from_fn(|| backlog.take(now)).map(|ticket| ticket.taken.as_secs()).collect()
+    fn taken(backlog: &mut Backlog, now: Duration, room: bool) -> Vec<u64> {
+        std::iter::from_fn(|| backlog.take(now, room)).map(|ticket| ticket.taken.as_secs()).collect()
     }
 
     #[test]
@@ -65,10 +85,27 @@ mod tests {
         for (number, due) in [(1, 60), (2, 1), (3, 1), (4, 2)] {
             backlog.add(ticket(number), SECOND * due);
         }
-        assert_eq!((backlog.next_due(), backlog.oldest()), (Some(SECOND), Some(SECOND)));
-        assert_eq!(taken(&mut backlog, SECOND), [2, 3]);
-        assert_eq!(taken(&mut backlog, SECOND * 3), [4]);
+        assert_eq!((backlog.next_due(true), backlog.oldest()), (Some(SECOND), Some(SECOND)));
+        assert_eq!(taken(&mut backlog, SECOND, true), [2, 3]);
+        assert_eq!(taken(&mut backlog, SECOND * 3, true), [4]);
         backlog.hurry(SECOND * 3);
-        assert_eq!(taken(&mut backlog, SECOND * 3), [1]);
+        assert_eq!(taken(&mut backlog, SECOND * 3, true), [1]);
+    }
+
+    #[test]
+    fn what_is_to_become_a_dead_letter_needs_no_room_and_no_server() {
+        let mut backlog = Backlog::default();
+        backlog.add(ticket(1), SECOND);
+        assert_eq!((backlog.next_due(false), backlog.take(SECOND, false).is_none()), (None, true));
+        assert!(backlog.is_worth_reading(SECOND * 2, true) && !backlog.is_worth_reading(SECOND * 2, false));
+        let doomed = ticket(2);
+        let cause = Arc::new(Cause { outcome: Outcome::Rejected, status: 400, detail: String::new() });
+        doomed.doom(Category::Log, std::iter::once(0), &cause);
+        backlog.add(doomed, SECOND * 2);
+        assert_eq!((backlog.next_due(false), backlog.next_due(true)), (Some(SECOND * 2), Some(SECOND)));
+        assert!(backlog.is_worth_reading(SECOND * 3, false) && !backlog.is_worth_reading(SECOND * 2, false));
+        backlog.hurry(SECOND);
+        assert_eq!(taken(&mut backlog, SECOND, false), [0_u64; 0], "a disk that will not take letters is not hurried");
+        assert_eq!(taken(&mut backlog, SECOND * 2, true), [2, 1]);
     }
 }

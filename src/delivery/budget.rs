@@ -8,6 +8,8 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 pub struct Budget {
     /// Bytes per category.
     share: u64,
+    /// Bytes of a category's share that may wait for a quota or a misconfigured destination, where there are others.
+    held_share: Option<u64>,
     state: Mutex<State>,
     freed: Condvar,
 }
@@ -15,20 +17,33 @@ pub struct Budget {
 #[derive(Debug, Default)]
 struct State {
     used: [u64; 2],
+    /// Bytes that are known to wait here for a quota or a misconfigured destination; `None`: nothing does.
+    held: [Option<u64>; 2],
     closed: bool,
 }
 
+impl State {
+    fn is_over(&self, category: Category, bytes: u64, share: u64) -> bool {
+        let used = self.used[category as usize];
+        used > 0 && used + bytes > share
+    }
+}
+
 impl Budget {
-    /// A budget of `total` bytes.
+    /// A budget of `total` bytes, for one destination or for a `crowd` of them.
     #[must_use]
-    pub fn new(total: u64) -> Self {
-        Self { share: total / 2, state: Mutex::default(), freed: Condvar::new() }
+    pub fn new(total: u64, crowd: bool) -> Self {
+        // Half of what destinations in trouble may have in memory at all.
+        let held_share = crowd.then_some(total / 8);
+        Self { share: total / 2, held_share, state: Mutex::default(), freed: Condvar::new() }
     }
 
-    /// Waits until there is room for `bytes` and takes it. An empty share takes anything; a closed budget too.
-    pub fn reserve(&self, category: Category, bytes: u64) {
+    /// Waits until there is room for `bytes` and takes it. An empty share takes anything; so does a closed budget, and one
+    /// whose room is not coming back soon because the destination `is_held`.
+    pub fn reserve(&self, category: Category, bytes: u64, is_held: impl Fn() -> bool) {
         let mut state = self.lock();
-        while !state.closed && state.used[category as usize] > 0 && state.used[category as usize] + bytes > self.share {
+        let held = |state: &State| state.held[category as usize].is_some() && is_held();
+        while !state.closed && state.is_over(category, bytes, self.share) && !held(&state) {
             state = self.freed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
         state.used[category as usize] += bytes;
@@ -40,6 +55,38 @@ impl Budget {
         state.used[category as usize] = state.used[category as usize].saturating_sub(bytes);
         drop(state);
         self.freed.notify_one();
+    }
+
+    /// Says how many bytes of each category wait here for a quota or a misconfigured destination; `None`: nothing does.
+    pub fn hold(&self, held: [Option<u64>; 2]) {
+        self.lock().held = held;
+        self.freed.notify_all();
+    }
+
+    /// Whether something waits here for a quota and has no room for `bytes` more.
+    #[must_use]
+    pub fn is_clogged(&self, bytes: u64) -> bool {
+        let state = self.lock();
+        Category::ALL.iter().any(|category| {
+            let (held, share) = self.held(&state, *category);
+            held > 0 && held + bytes > share
+        })
+    }
+
+    /// Whether what waits here for a quota has used up its room.
+    #[must_use]
+    pub fn is_full(&self, category: Category) -> bool {
+        let (held, share) = self.held(&self.lock(), category);
+        held >= share
+    }
+
+    /// Bytes of a category that wait for a quota, and how many may. Where there is one destination only, everything does.
+    fn held(&self, state: &State, category: Category) -> (u64, u64) {
+        match (state.held[category as usize], self.held_share) {
+            (None, _) => (0, u64::MAX),
+            (Some(held), Some(share)) => (held, share),
+            (Some(_), None) => (state.used[category as usize], self.share),
+        }
     }
 
     /// Bytes taken.
@@ -72,11 +119,11 @@ mod tests {
 
     #[test]
     fn a_full_share_waits_for_room_and_the_other_does_not() {
-        let budget = Arc::new(Budget::new(200));
-        budget.reserve(Category::Log, 500);
-        budget.reserve(Category::Event, 100);
+        let budget = Arc::new(Budget::new(200, false));
+        budget.reserve(Category::Log, 500, || false);
+        budget.reserve(Category::Event, 100, || false);
         let other = Arc::clone(&budget);
-        let waiting = std::thread::spawn(move || other.reserve(Category::Log, 60));
+        let waiting = std::thread::spawn(move || other.reserve(Category::Log, 60, || false));
         budget.free(Category::Event, 100);
         assert!(!waiting.is_finished());
         budget.free(Category::Log, 500);
@@ -85,11 +132,41 @@ mod tests {
     }
 
     #[test]
-    fn closing_lets_everybody_go() {
-        let budget = Arc::new(Budget::new(2));
-        budget.reserve(Category::Log, 1);
+    fn nobody_waits_for_room_that_a_quota_holds() {
+        let budget = Arc::new(Budget::new(200, false));
+        budget.reserve(Category::Log, 90, || true);
+        assert!(!budget.is_clogged(20));
         let other = Arc::clone(&budget);
-        let waiting = std::thread::spawn(move || other.reserve(Category::Log, 9));
+        let waiting = std::thread::spawn(move || other.reserve(Category::Log, 60, || true));
+        budget.hold([None, Some(90)]);
+        waiting.join().unwrap();
+        assert!(budget.is_clogged(1) && budget.is_full(Category::Log) && budget.used() == 150);
+        budget.free(Category::Log, 150);
+        assert!(!budget.is_clogged(500), "an empty share takes anything");
+    }
+
+    #[test]
+    fn among_others_a_held_destination_fills_its_part_of_the_share_and_they_wait_for_their_own_room() {
+        let budget = Arc::new(Budget::new(800, true));
+        budget.reserve(Category::Log, 390, || false);
+        budget.hold([None, Some(60)]);
+        assert!(!budget.is_clogged(40) && budget.is_clogged(41) && !budget.is_full(Category::Log));
+        let other = Arc::clone(&budget);
+        let waiting = std::thread::spawn(move || other.reserve(Category::Log, 20, || false));
+        budget.hold([None, Some(100)]);
+        assert!(budget.is_full(Category::Log) && !budget.is_full(Category::Event) && !waiting.is_finished());
+        budget.free(Category::Log, 10);
+        waiting.join().unwrap();
+        budget.hold([None; 2]);
+        assert!(!budget.is_clogged(u64::MAX / 2) && !budget.is_full(Category::Log));
+    }
+
+    #[test]
+    fn closing_lets_everybody_go() {
+        let budget = Arc::new(Budget::new(2, false));
+        budget.reserve(Category::Log, 1, || false);
+        let other = Arc::clone(&budget);
+        let waiting = std::thread::spawn(move || other.reserve(Category::Log, 9, || false));
         budget.close();
         waiting.join().unwrap();
     }

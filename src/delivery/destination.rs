@@ -77,6 +77,8 @@ pub struct Destination<T> {
     failing_since: Duration,
     retry_at: Duration,
     limited: [Option<Hold>; 2],
+    /// Steady time before which nothing at all is sent.
+    quiet_until: Duration,
     wrong_since: Option<Duration>,
     encoding: Compress,
     /// Whether it has ever accepted anything in the present encoding.
@@ -86,14 +88,14 @@ pub struct Destination<T> {
     accepted_at: Option<Duration>,
     /// When it last answered, or was first asked since.
     heard_at: Duration,
-    /// Envelopes that failed and then went back to where they came from, and how often they had.
-    struck: VecDeque<(u128, u32)>,
+    /// Envelopes that failed and then went back to where they came from, and their [`Batch::failed_among`].
+    struck: VecDeque<(u128, (u32, u64))>,
 }
 
 /// Single items refused in a row after which the destination is believed to be wrong, not the items.
 const MAX_LONE_REFUSALS: u32 = 10;
 
-/// Attempts after which an envelope that fails while others pass is believed to be poison.
+/// Times after which an envelope that fails while others pass is believed to be poison.
 const MAX_ATTEMPTS: u32 = 20;
 
 /// Envelopes remembered for having failed.
@@ -128,6 +130,7 @@ impl<T> Destination<T> {
             failing_since: Duration::ZERO,
             retry_at: Duration::ZERO,
             limited: [None; 2],
+            quiet_until: Duration::ZERO,
             wrong_since: None,
             encoding: policy.compress,
             proven: false,
@@ -243,6 +246,17 @@ impl<T> Destination<T> {
         wrong.or(self.limited[category as usize].filter(|hold| hold.until > now))
     }
 
+    /// Whether a client report may be sent now: not to a server in trouble, nor within a limit on everything.
+    #[must_use]
+    pub fn takes_reports(&self, now: Duration) -> bool {
+        self.failures == 0 && self.wrong_since.is_none() && now >= self.quiet_until
+    }
+
+    /// Takes in the limits that came with the answer to a client report.
+    pub fn reported(&mut self, limits: &Limits, now: Duration) {
+        self.apply_limits(limits, now);
+    }
+
     /// Whether items can wait where they came from, once `auto` has chosen.
     pub fn park(&mut self, park: bool) {
         self.policy.park = park;
@@ -253,8 +267,8 @@ impl<T> Destination<T> {
         if self.policy.park && (self.hold(batch.category, now).is_some() || self.aside(now).is_some()) {
             return Some(Step::Release(batch));
         }
-        if let Some((_, attempts)) = self.struck.iter().find(|(key, _)| *key == batch.key()) {
-            batch.attempts = *attempts;
+        if let Some((_, failed_among)) = self.struck.iter().find(|(key, _)| *key == batch.key()) {
+            batch.failed_among = *failed_among;
         }
         self.lanes[batch.category as usize].push_back(batch);
         None
@@ -266,8 +280,9 @@ impl<T> Destination<T> {
         if troubled && now < self.retry_at || self.is_doubtful(now) && self.in_flight > 0 {
             return None;
         }
-        // In turn, but after an outage events first.
-        let order = if self.last == Category::Event && !troubled {
+        // In turn, but after an outage events first, unless they are what fails.
+        let first_probe = troubled && self.failures < 2;
+        let order = if self.last == Category::Event && !first_probe {
             [Category::Log, Category::Event]
         } else {
             [Category::Event, Category::Log]
@@ -313,7 +328,7 @@ impl<T> Destination<T> {
         chance: f64,
     ) -> (Vec<Step<T>>, Option<Notice>) {
         self.heard(&batch, now);
-        batch.attempts += 1;
+        batch.limited |= reply.answer == Answer::Limited;
         let mut steps = Vec::new();
         let limited = self.apply_limits(&reply.limits.with_refused(batch.category), now);
         let mut notice = limited.map(|(category, span)| Notice::Limited(category, span));
@@ -367,7 +382,7 @@ impl<T> Destination<T> {
         let mut steps = Vec::new();
         while lane.bytes() > bytes
             && lane.len() > 1
-            && let Some(batch) = lane.pop_back()
+            && let Some(batch) = lane.pop_newest()
         {
             steps.push(if park { Step::Release(batch) } else { Step::Settle(batch, outcome) });
         }
@@ -376,6 +391,7 @@ impl<T> Destination<T> {
 
     fn apply_limits(&mut self, limits: &Limits, now: Duration) -> Option<(Category, Duration)> {
         let mut longest = None;
+        self.quiet_until = self.quiet_until.max(limits.of_everything().map_or(Duration::ZERO, |span| now + span));
         for category in Category::ALL {
             let Some(span) = limits.of(*category) else { continue };
             let known = self.limited[*category as usize].filter(|hold| hold.until > now);
@@ -399,8 +415,12 @@ impl<T> Destination<T> {
         news.then_some(Notice::Answers)
     }
 
-    fn failed(&mut self, batch: Batch<T>, now: Duration, chance: f64, steps: &mut Vec<Step<T>>) -> Option<Notice> {
-        if batch.attempts >= MAX_ATTEMPTS && self.failures == 0 {
+    fn failed(&mut self, mut batch: Batch<T>, now: Duration, chance: f64, steps: &mut Vec<Step<T>>) -> Option<Notice> {
+        let (times, successes) = &mut batch.failed_among;
+        if std::mem::replace(successes, self.successes) < self.successes {
+            *times += 1;
+        }
+        if *times >= MAX_ATTEMPTS {
             let category = batch.category;
             steps.push(Step::Settle(batch, Outcome::Rejected));
             return Some(Notice::Refused(category, Outcome::Rejected));
@@ -409,7 +429,8 @@ impl<T> Destination<T> {
         if self.aside(now).is_some() {
             self.remember(&batch);
         }
-        self.lanes[batch.category as usize].push_front(batch);
+        // Behind the others: if it is this envelope that the server stumbles over, they must not wait for it.
+        self.lanes[batch.category as usize].push_back(batch);
         Some(Notice::Failing)
     }
 
@@ -419,7 +440,7 @@ impl<T> Destination<T> {
         if self.struck.len() == MAX_STRUCK {
             self.struck.pop_front();
         }
-        self.struck.push_back((batch.key(), batch.attempts));
+        self.struck.push_back((batch.key(), batch.failed_among));
     }
 
     fn wrong(&mut self, now: Duration, chance: f64) {
@@ -437,7 +458,11 @@ impl<T> Destination<T> {
         self.retry_at = now + ceiling.mul_f64(chance.clamp(0.0, 1.0)).max(MIN_BACKOFF);
     }
 
-    fn too_large(&mut self, batch: Batch<T>, steps: &mut Vec<Step<T>>) -> Option<Notice> {
+    fn too_large(&mut self, mut batch: Batch<T>, steps: &mut Vec<Step<T>>) -> Option<Notice> {
+        if batch.len() == 1 && batch.trim() {
+            self.lanes[batch.category as usize].push_front(batch);
+            return None;
+        }
         self.halve(batch, Outcome::TooLarge, steps)
     }
 
@@ -495,9 +520,8 @@ impl<T> Destination<T> {
                 steps.extend(lane.empty().map(Step::Release));
             } else {
                 let expired = |batch: &Batch<T>| now >= batch.opened.max(hold.since) + longest;
-                while lane.front().is_some_and(expired) {
-                    steps.extend(lane.pop_front().map(|batch| Step::Settle(batch, hold.outcome)));
-                }
+                // What has failed is behind what has not, so any of them may be the oldest.
+                steps.extend(lane.take(expired).into_iter().map(|batch| Step::Settle(batch, hold.outcome)));
             }
         }
     }
@@ -507,6 +531,7 @@ impl<T> Destination<T> {
         self.failures = 0;
         self.retry_at = Duration::ZERO;
         self.limited = [None; 2];
+        self.quiet_until = Duration::ZERO;
         self.wrong_since = None;
         self.encoding = self.policy.compress;
         self.proven = false;
@@ -516,7 +541,7 @@ impl<T> Destination<T> {
     /// When the oldest envelope waiting in memory was begun.
     #[must_use]
     pub fn oldest(&self) -> Option<Duration> {
-        self.lanes.iter().flat_map(|lane| lane.front()).map(|batch| batch.opened).min()
+        self.lanes.iter().flat_map(Lane::iter).map(|batch| batch.opened).min()
     }
 
     /// Everything that waits, at exit.
@@ -702,6 +727,80 @@ mod tests {
             assert!(matches!(&steps[..], [Step::Settle(_, Outcome::TooLarge)]));
         }
         assert!(destination.next(NOW).is_none());
+    }
+
+    #[test]
+    fn client_reports_respect_a_limit_on_everything_and_a_server_in_trouble() {
+        let all = [batch(Category::Log, 1), batch(Category::Log, 1), batch(Category::Log, 1)];
+        let mut destination = with(false, all);
+        assert!(destination.takes_reports(NOW));
+        turn(&mut destination, &limited("9:log_item:key"), NOW);
+        assert!(destination.takes_reports(NOW), "a limit of logs is none of reports");
+        turn(&mut destination, &limited("5::key"), NOW + SECOND * 9);
+        assert!(!destination.takes_reports(NOW + SECOND * 13) && destination.takes_reports(NOW + SECOND * 14));
+        turn(&mut destination, &reply(Answer::Failed), NOW + SECOND * 14);
+        assert!(!destination.takes_reports(NOW + SECOND * 60));
+        destination.reported(&Limits::read(429, None, Some("3"), NOW), NOW + SECOND * 60);
+        assert!(destination.hold(Category::Event, NOW + SECOND * 62).is_some());
+    }
+
+    #[test]
+    fn a_lone_item_that_is_too_large_is_made_smaller_once() {
+        let mut event = Batch::new(Category::Event, Vec::new(), NOW, false);
+        event.open().extend_from_slice(b"{\"event_id\":\"e\",\"extra\":{\"a\":1}}");
+        event.close(&Arc::new(()), 0, None);
+        let before = event.bytes();
+        let mut destination = with(true, [event]);
+        let (steps, notice) = turn(&mut destination, &reply(Answer::TooLarge), NOW);
+        assert!(steps.is_empty() && notice.is_none());
+        let smaller = destination.next(NOW).unwrap();
+        assert!(smaller.bytes() < before);
+        let (steps, notice) = destination.done(smaller, &reply(Answer::TooLarge), NOW, 1.0);
+        assert!(matches!(&steps[..], [Step::Settle(_, Outcome::TooLarge)]));
+        assert_eq!(notice, Some(Notice::Refused(Category::Event, Outcome::TooLarge)));
+    }
+
+    #[test]
+    fn an_envelope_that_fails_while_others_pass_is_poison_and_they_do_not_wait_for_it() {
+        let poison = |batch: &Batch<()>| batch.len() == 3;
+        let mut destination = with(true, [batch(Category::Log, 3), batch(Category::Log, 1), batch(Category::Event, 1)]);
+        let (mut passed, mut failed, mut now) = (0, 0, NOW);
+        let mut rejected = false;
+        while !rejected {
+            now += SECOND * 61;
+            let Some(sent) = destination.next(now) else { panic!("nothing to send after {failed} failures") };
+            let is_poison = poison(&sent);
+            let answer = if is_poison { Answer::Failed } else { Answer::Accepted };
+            failed += u32::from(is_poison);
+            for step in destination.done(sent, &reply(answer), now, 1.0).0 {
+                match step {
+                    Step::Settle(_, Outcome::Accepted) => {
+                        passed += 1;
+                        assert!(destination.push(batch(Category::Log, 1), now).is_none());
+                    }
+                    Step::Settle(batch, Outcome::Rejected) => rejected = poison(&batch),
+                    other => panic!("{other:?}"),
+                }
+            }
+        }
+        // The first failure follows no success.
+        assert!(failed <= MAX_ATTEMPTS + 1, "{failed}");
+        assert!(passed >= failed);
+    }
+
+    #[test]
+    fn in_an_outage_nothing_is_poison_however_long_it_lasts() {
+        let mut destination = with(true, [batch(Category::Log, 1), batch(Category::Event, 1)]);
+        let mut now = NOW;
+        let mut probed = [0; 2];
+        for _ in 0..100 {
+            now += SECOND * 61;
+            let batch = destination.next(now).unwrap();
+            probed[batch.category as usize] += 1;
+            assert!(destination.done(batch, &reply(Answer::Failed), now, 1.0).0.is_empty());
+        }
+        assert_eq!(destination.queued(), 2);
+        assert!(probed.iter().all(|probes| *probes > 30), "each category is tried: {probed:?}");
     }
 
     #[test]

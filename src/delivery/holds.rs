@@ -37,6 +37,12 @@ impl Waits {
         *self == Self::default()
     }
 
+    /// Whether a category waits for a quota or a misconfigured destination.
+    #[must_use]
+    pub(crate) fn is_held(&self, category: Category) -> bool {
+        self.holds[category as usize].is_some()
+    }
+
     /// How a record ends that gives way to those of other destinations, if it has to.
     #[must_use]
     pub(crate) fn gives_way(&self, category: Category) -> Option<Outcome> {

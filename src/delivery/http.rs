@@ -47,6 +47,8 @@ pub struct Client {
 pub struct Sent {
     /// What it means.
     pub reply: Reply,
+    /// Its number, zero if there was no answer.
+    pub code: u16,
     /// Its cell in the ledger.
     pub status: Status,
     /// Compressed bytes of the body.
@@ -186,7 +188,7 @@ impl Client {
 impl Sent {
     fn failed(bytes: u64, failure: Failure) -> Self {
         let reply = Reply { answer: Answer::Failed, limits: Limits::default() };
-        Self { reply, status: Status::Error, bytes, detail: failure.words, lasting: failure.lasting }
+        Self { reply, code: 0, status: Status::Error, bytes, detail: failure.words, lasting: failure.lasting }
     }
 
     fn answered(mut response: ureq::http::Response<ureq::Body>, dsn: &Dsn, bytes: u64, wall: Duration) -> Self {
@@ -198,7 +200,8 @@ impl Sent {
         // Some servers repeat the key that they refuse.
         let body = || body.unwrap_or_default().replace(dsn.public_key(), "***");
         let detail = if code < 300 { String::new() } else { detail(code, &body()) };
-        Self { reply: Reply { answer: answer(code), limits }, status: Status::of(code), bytes, detail, lasting: false }
+        let reply = Reply { answer: answer(code), limits };
+        Self { reply, code, status: Status::of(code), bytes, detail, lasting: false }
     }
 }
 

@@ -50,10 +50,24 @@ impl<T> Lane<T> {
         Some(batch)
     }
 
-    pub(super) fn pop_back(&mut self) -> Option<Batch<T>> {
-        let batch = self.queue.pop_back()?;
+    /// The one that was begun last: one that has failed is behind younger ones.
+    pub(super) fn pop_newest(&mut self) -> Option<Batch<T>> {
+        let (at, _) = self.queue.iter().enumerate().max_by_key(|(_, batch)| batch.opened)?;
+        let batch = self.queue.remove(at)?;
         self.bytes -= batch.bytes() as u64;
         Some(batch)
+    }
+
+    /// Takes those out that this is true of, and keeps the order of the others.
+    pub(super) fn take(&mut self, is_one: impl Fn(&Batch<T>) -> bool) -> VecDeque<Batch<T>> {
+        let (taken, kept): (VecDeque<_>, VecDeque<_>) = std::mem::take(&mut self.queue).into_iter().partition(is_one);
+        self.bytes = kept.iter().map(|batch| batch.bytes() as u64).sum();
+        self.queue = kept;
+        taken
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Batch<T>> {
+        self.queue.iter()
     }
 
     /// Everything, the front first.

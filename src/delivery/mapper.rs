@@ -1,18 +1,19 @@
 //! The thread that knows records: reads chunks, fills envelopes, and leaves in its place what has to wait.
 
+use super::dead::{self, Burial, Cause, DeadLetters};
 use super::holds::{Fate, Waits};
 use super::pump::{Message, Severity};
 use super::router::{ChunkRouter, Complaints};
 use super::slot::{Slot, Verdict};
 use super::spool::Segment;
-use super::targets::LATER;
-use super::ticket::{Home, Ticket};
-use super::{Job, Shared, lock};
+use super::targets::{LATER, Target};
+use super::ticket::{Home, Look, Standing, Ticket};
+use super::{Drain, Job, Shared, WAITED, lock};
 use crate::envelope::{Batch, Gatherer};
 use crate::ledger::{Category, Ledger, Outcome};
 use crate::options::Mode;
 use crate::record::identity::EventId;
-use crate::record::{Mapper, Origin, Sink};
+use crate::record::{Mapper, NOWHERE, Origin, Reason, Sink};
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -28,54 +29,103 @@ const SOURCE_INTERVAL: Duration = Duration::from_secs(5);
 const GIVES_WAY: &str = "the spool is three quarters full: records that wait for destinations in trouble are given up so \
                          that the others go on; mend those destinations, or raise spool_max_size";
 
-struct Worker<'s> {
+const NO_SOURCE: &str = "no source has a destination for it";
+
+const MADE_ROOM: &str = "waited for a quota or a misconfigured destination, and the spool got full";
+
+const FULL: &str = "dead letters are full: what Sentry refuses is only counted, as overflow; look at dead_letter_path, send \
+                    it again with `flb-sentry replay` or remove it, or raise dead_letter_max_size";
+
+/// How soon a disk that would not take dead letters is tried again.
+const DEAD_AGAIN: Duration = Duration::from_secs(30);
+
+/// How often the backlog is looked at during the drain at exit.
+const DRAIN_POLL: Duration = Duration::from_millis(5);
+
+pub(super) struct Worker<'s> {
     shared: &'s Shared,
     records: Mapper,
     /// Open log envelopes: of live chunks, and of those read again from the spool.
     live: Gatherer<Ticket>,
     replayed: Gatherer<Ticket>,
     complaints: Complaints,
+    dead: Option<DeadLetters>,
 }
 
 /// Maps until told to close.
 pub(crate) fn run(shared: &Shared, records: Mapper, inbox: &Receiver<Job>) {
-    let items = shared.settings.batch_max_items;
-    let (live, replayed) = (Gatherer::new(items), Gatherer::new(items));
-    let mut worker = Worker { shared, records, live, replayed, complaints: Complaints::default() };
-    loop {
-        match inbox.recv_timeout(worker.idle()) {
-            Ok(Job::Close) | Err(RecvTimeoutError::Disconnected) => break,
-            Ok(job) => {
-                let waited_for = matches!(job, Job::Ack(_));
-                worker.take(job);
-                // A flush that waits for Sentry must not wait for more logs to come.
-                if waited_for && inbox.is_empty() {
-                    worker.seal(true);
-                }
-            }
-            Err(RecvTimeoutError::Timeout) => {}
-        }
-        worker.seal(false);
-        worker.close_storms();
-        // Live and backlog take turns.
-        worker.replay_one();
-    }
+    let mut worker = Worker::new(shared, records);
+    worker.serve(inbox);
     worker.seal(true);
     worker.refuse(inbox);
+    worker.drain();
     let _ = shared.to_pump.send(Message::MapperDone);
 }
 
-impl Worker<'_> {
+impl<'s> Worker<'s> {
+    pub(super) fn new(shared: &'s Shared, records: Mapper) -> Self {
+        let settings = &shared.settings;
+        let [live, replayed] = [(); 2].map(|()| Gatherer::new(settings.batch_max_items));
+        let dead = settings.dead_letter_path.as_deref();
+        let dead = dead.map(|path| DeadLetters::new(path, settings.dead_letter_max_size));
+        Self { shared, records, live, replayed, complaints: Complaints::default(), dead }
+    }
+
+    fn serve(&mut self, inbox: &Receiver<Job>) {
+        loop {
+            match inbox.recv_timeout(self.idle()) {
+                Ok(Job::Close) | Err(RecvTimeoutError::Disconnected) => break,
+                Ok(job) => {
+                    let waited_for = matches!(job, Job::Ack(_));
+                    self.take(job);
+                    // A flush that waits for Sentry must not wait for more logs to come.
+                    if waited_for && inbox.is_empty() {
+                        self.seal(true);
+                    }
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+            self.seal(false);
+            self.close_storms();
+            // Live and backlog take turns.
+            self.replay_one();
+        }
+    }
+
+    /// At exit, until the pump has seen enough: what is to become a dead letter does, and the backlog goes on being
+    /// read, where there is time.
+    fn drain(&mut self) {
+        let _ = self.shared.drain_state(Drain::No, Drain::Quiet);
+        while self.shared.draining.load(Relaxed) != Drain::Over as u8 && !self.shared.past_deadline() {
+            if self.next_due().is_some_and(|due| due <= self.shared.now().steady) && self.may_replay() {
+                let _ = self.shared.drain_state(Drain::Quiet, Drain::Busy);
+                self.replay_one();
+                self.seal(true);
+                let _ = self.shared.drain_state(Drain::Busy, Drain::Quiet);
+            } else {
+                std::thread::park_timeout(DRAIN_POLL);
+            }
+        }
+    }
+
     fn idle(&self) -> Duration {
         let opened = [self.live.opened(), self.replayed.opened()].into_iter().flatten().min();
         let now = self.shared.now().steady;
         let due = opened.map_or(IDLE, |opened| (opened + self.shared.settings.batch_timeout).saturating_sub(now));
-        let next_due = lock(&self.shared.backlog).next_due();
-        let replayable = next_due.is_some_and(|due| due <= now) && self.shared.budget.is_light();
+        let replayable = self.may_replay() && self.next_due().is_some_and(|due| due <= now);
         if replayable { Duration::ZERO } else { due.min(IDLE) }
     }
 
-    fn take(&mut self, job: Job) {
+    fn may_replay(&self) -> bool {
+        let closing = self.shared.closing.load(Relaxed) && self.shared.draining.load(Relaxed) == Drain::No as u8;
+        !closing && self.shared.targets.is_ready(Mode::Spool)
+    }
+
+    fn next_due(&self) -> Option<Duration> {
+        lock(&self.shared.backlog).next_due(self.shared.budget.is_light())
+    }
+
+    pub(super) fn take(&mut self, job: Job) {
         match job {
             Job::Ack(slot) => self.ack(slot),
             Job::Memory(slot) => self.memory(&slot),
@@ -97,15 +147,24 @@ impl Worker<'_> {
     }
 
     fn memory(&mut self, slot: &Arc<Slot>) {
-        let (tag, data) = self.receive(slot);
+        // Its bytes count until its items do.
+        let (tag, data) = slot.take();
+        let length = data.len() as u64;
         self.shared.slots.recycle(Arc::clone(slot));
         self.shared.recorder.take(u64::from(crate::chunk::count(&data)));
         let recorder = self.shared.recorder.clone();
         let ticket = Arc::new(Ticket::new(Home::Memory, self.shared.now().steady, recorder, Default::default()));
-        let segments = [Segment { tag, data, records: 0 }];
-        self.map(&ticket, &segments, false);
-        let [segment] = segments;
-        self.shared.slots.spare(segment.data);
+        let segments = vec![Segment { tag, data, records: 0 }];
+        self.shared.kept.fetch_add(length, Relaxed);
+        let kept = ticket.keep(segments);
+        self.map(&ticket, &kept, false);
+        self.shared.waiting.fetch_sub(length, Relaxed);
+        // Nobody else has the bytes that a dead letter would need, or what had to stay behind.
+        if self.dead.is_none() && ticket.standing() != Standing::Parked {
+            self.shared.kept.fetch_sub(ticket.forget(), Relaxed);
+            let segments = Arc::try_unwrap(kept).unwrap_or_default();
+            segments.into_iter().for_each(|segment| self.shared.slots.spare(segment.data));
+        }
     }
 
     fn receive(&self, slot: &Slot) -> (Vec<u8>, Vec<u8>) {
@@ -124,14 +183,18 @@ impl Worker<'_> {
     }
 
     /// Reads one chunk of the backlog again, if there is room beside what is live.
-    fn replay_one(&mut self) {
-        let ready = self.shared.targets.is_ready(Mode::Spool);
-        if self.shared.closing.load(Relaxed) || !self.shared.budget.is_light() || !ready {
+    pub(super) fn replay_one(&mut self) {
+        if !self.may_replay() {
             return;
         }
         let now = self.shared.now().steady;
-        let Some(ticket) = lock(&self.shared.backlog).take(now) else { return };
-        let Home::Spool(unit) = &ticket.home else { return };
+        let Some(ticket) = lock(&self.shared.backlog).take(now, self.shared.budget.is_light()) else { return };
+        let Home::Spool(unit) = &ticket.home else {
+            if let Some(kept) = ticket.kept() {
+                self.map(&ticket, &kept, true);
+            }
+            return;
+        };
         match unit.read() {
             Ok(segments) => self.spooled(&ticket, segments, true),
             Err(error) => {
@@ -149,20 +212,71 @@ impl Worker<'_> {
         let mut record = 0;
         for segment in segments {
             let first = record;
+            let mut left = Left::default();
             let mapped = catch_unwind(AssertUnwindSafe(|| {
                 let origin = Origin { tag: &segment.tag, router: &router, now: self.shared.now().wall };
                 let logs = if replay { &mut self.replayed } else { &mut self.live };
-                let mut intake = Intake::new(self.shared, ticket, logs, replay);
+                let mut intake = Intake::new(self.shared, ticket, logs, replay, &mut left);
                 self.records.map(origin, &segment.data, first, &mut intake)
             }));
-            record = mapped.unwrap_or_else(|_| self.give_up(ticket, first, segment));
+            record = mapped.unwrap_or_else(|_| self.give_up(ticket, first, segment, &mut left));
+            self.bury(ticket, first, segment, &mut left);
+            self.tell(first, segment, &left.gone);
         }
         self.complaints.add(router, self.shared);
         let standing = ticket.mapped();
         self.shared.finish(ticket, standing);
     }
 
-    fn give_up(&mut self, ticket: &Ticket, first: u32, segment: &Segment) -> u32 {
+    /// Writes dead letters, and ends their records when they are safe. What the disk will not take is tried again
+    /// later, unless only memory holds it.
+    fn bury(&mut self, ticket: &Ticket, first: u32, segment: &Segment, left: &mut Left) {
+        let burials = std::mem::take(&mut left.burials);
+        let now = self.shared.now();
+        let written = match &mut self.dead {
+            Some(dead) if !burials.is_empty() => {
+                dead.write(&dead::letters(segment, first, &burials, now.wall), now.wall, now.steady)
+            }
+            _ => Ok(vec![true; burials.len()]),
+        };
+        if let Err(error) = &written {
+            let text = format!("cannot write dead letters, what should go there waits: {error}");
+            self.shared.say(Severity::Error, "dead letters", text);
+            self.shared.dead_again.store((now.steady + DEAD_AGAIN).as_millis() as u64, Relaxed);
+        } else if written.as_ref().is_ok_and(|kept| kept.contains(&false)) {
+            self.shared.say(Severity::Error, "dead letters full", FULL.to_owned());
+        }
+        let ending = |(at, burial): (usize, &Burial)| match (&written, &ticket.home) {
+            (Ok(kept), _) if kept[at] => Some(burial.cause.outcome),
+            (Ok(_), _) | (Err(_), Home::Memory | Home::None) => Some(Outcome::Overflow),
+            (Err(_), Home::Host(_) | Home::Spool(_)) => None,
+        };
+        let endings: Vec<_> = burials.iter().enumerate().map(ending).collect();
+        for (burial, ending) in burials.into_iter().zip(endings) {
+            match ending {
+                Some(outcome) => {
+                    burial.end(ticket, outcome);
+                    left.gone.extend(Gone::buried(&burial, outcome, ticket));
+                }
+                None => burial.postpone(ticket),
+            }
+        }
+    }
+
+    /// Notes for the next client report what of a chunk will never be sent.
+    fn tell(&self, first: u32, segment: &Segment, gone: &[Gone]) {
+        if !self.shared.reports.is_on() || gone.is_empty() {
+            return;
+        }
+        let logs = gone.iter().filter(|gone| gone.category == Category::Log);
+        let sizes = dead::sizes(segment, first, &logs.map(|gone| gone.record).collect());
+        for Gone { category, record, outcome, target } in gone {
+            let size = sizes.get(record).filter(|_| *category == Category::Log);
+            self.shared.reports.add(target.identity, *category, *outcome, 1, size.copied().unwrap_or(0));
+        }
+    }
+
+    fn give_up(&mut self, ticket: &Ticket, first: u32, segment: &Segment, left: &mut Left) -> u32 {
         self.shared.say(
             Severity::Error,
             "panic",
@@ -171,17 +285,25 @@ impl Worker<'_> {
                 .to_owned(),
         );
         let end = first + crate::chunk::count(&segment.data);
-        for category in Category::ALL {
-            (first..end).for_each(|record| ticket.end(*category, record, Outcome::Invalid));
-        }
-        // An item may have been cut in half.
+        // The item that was being written is cut off; those before it are whole.
         self.live.mend();
         self.replayed.mend();
+        if let Some((category, record)) = left.claimed.take() {
+            ticket.release(category, std::iter::once(record));
+        }
+        left.burials.clear();
+        let detail = "a defect of this plugin: mapping its chunk panicked".to_owned();
+        let cause = Arc::new(Cause { outcome: Outcome::Invalid, status: 0, detail });
+        for category in Category::ALL {
+            for record in (first..end).filter(|record| ticket.is_open(*category, *record)) {
+                left.burials.push(Burial::new(Some(*category), record, &cause));
+            }
+        }
         end
     }
 
     /// Sends open envelopes that are old enough, or all of them.
-    fn seal(&mut self, all: bool) {
+    pub(super) fn seal(&mut self, all: bool) {
         let now = self.shared.now().steady;
         let Some(before) = (if all { Some(now) } else { now.checked_sub(self.shared.settings.batch_timeout) }) else {
             return;
@@ -197,7 +319,7 @@ impl Worker<'_> {
         let closed = self.records.closed_storms(now.wall).into_iter();
         // A destination that is forgotten by now hears no more of it.
         for closing in closed.filter(|closing| self.shared.targets.get(closing.route.destination).is_some()) {
-            let ticket = Ticket::new(Home::Memory, now.steady, Ledger::default().recorder(), Default::default());
+            let ticket = Ticket::new(Home::None, now.steady, Ledger::default().recorder(), Default::default());
             ticket.claim(Category::Event, 0);
             ticket.mapped();
             let batch = Batch::new(Category::Event, Vec::new(), now.steady, false);
@@ -228,7 +350,8 @@ impl Worker<'_> {
 
 fn emit(shared: &Shared, mut batch: Batch<Ticket>) {
     let bytes = batch.bytes() as u64;
-    shared.budget.reserve(batch.category, bytes);
+    let (number, category) = (batch.destination, batch.category);
+    shared.budget.reserve(category, bytes, || shared.holds.get(number).is_held(category));
     batch.reserved = bytes;
     let _ = shared.to_pump.send(Message::Batch(Box::new(batch)));
 }
@@ -248,34 +371,133 @@ struct Intake<'i> {
     /// Whether there is so little room on disk that some records have to give way.
     scarce: bool,
     told: bool,
+    left: &'i mut Left,
+    /// The item opened last is one of those to be buried; its JSON only yields its id.
+    burying: bool,
+    scratch: Vec<u8>,
+    /// Where the record goes that is about to be left out.
+    left_out: Option<u32>,
+    /// The record that is about to end may have a destination when it is read again.
+    astray: bool,
+}
+
+/// What a reading leaves to do afterwards, even if it panics.
+#[derive(Default)]
+struct Left {
+    /// What is given up.
+    burials: Vec<Burial>,
+    /// What Sentry is to be told of.
+    gone: Vec<Gone>,
+    /// The item that is being written.
+    claimed: Option<(Category, u32)>,
+}
+
+/// A record that has ended here and not at the destination where it was to go.
+struct Gone {
+    category: Category,
+    record: u32,
+    outcome: Outcome,
+    target: Arc<Target>,
+}
+
+impl Gone {
+    /// What was buried, unless it was no item, had no destination, or was counted there already.
+    fn buried(burial: &Burial, outcome: Outcome, ticket: &Ticket) -> Option<Self> {
+        let (category, target) = (burial.category?, burial.target.clone()?);
+        let told = ticket.is_counted_elsewhere(category, burial.record);
+        Some(Self { category, record: burial.record, outcome, target }).filter(|_| !told)
+    }
+}
+
+/// What is to be done with a record that could become an item.
+enum Course {
+    /// It becomes one.
+    Item,
+    /// It has ended, or waits where it is.
+    Nothing,
+    /// It waits, and is worth looking at again at this time.
+    Wait(Duration),
+    /// It is given up.
+    Burial(Arc<Cause>),
+    /// It makes room for others.
+    Overflow,
+}
+
+fn give_up(outcome: Outcome, why: &str) -> Course {
+    Course::Burial(Arc::new(Cause { outcome, status: 0, detail: why.to_owned() }))
 }
 
 impl<'i> Intake<'i> {
-    fn new(shared: &'i Shared, ticket: &'i Arc<Ticket>, logs: &'i mut Gatherer<Ticket>, replay: bool) -> Self {
-        let (again, now) = (ticket.is_read_again(), shared.now().steady);
-        let (destination, waits) = (LATER, Waits::default());
+    fn new(
+        shared: &'i Shared,
+        ticket: &'i Arc<Ticket>,
+        logs: &'i mut Gatherer<Ticket>,
+        replay: bool,
+        left: &'i mut Left,
+    ) -> Self {
         let scarce = matches!(ticket.home, Home::Spool(_)) && shared.is_spool_scarce();
-        Self { shared, ticket, logs, event: None, replay, again, now, destination, waits, scarce, told: false }
+        Self {
+            shared,
+            ticket,
+            logs,
+            event: None,
+            replay,
+            again: ticket.is_read_again(),
+            now: shared.now().steady,
+            destination: LATER,
+            waits: Waits::default(),
+            scarce,
+            told: false,
+            left,
+            burying: false,
+            scratch: Vec::new(),
+            left_out: None,
+            astray: false,
+        }
     }
 
-    fn fate(&mut self, category: Category, destination: u32) -> Fate {
-        let longest = self.shared.longest(category);
-        if destination == LATER {
-            let end = if self.is_in_memory() { self.now } else { self.ticket.taken + longest };
-            return if self.now >= end { Fate::End(Outcome::Rejected) } else { Fate::Wait(self.now + SOURCE_INTERVAL) };
+    fn course(&mut self, category: Category, record: u32, destination: u32) -> Course {
+        match self.ticket.look(category, record) {
+            Look::Closed => Course::Nothing,
+            Look::Open | Look::Doomed(_) if self.shared.past_deadline() => {
+                self.ticket.park(category, record);
+                Course::Nothing
+            }
+            Look::Doomed(cause) => Course::Burial(cause),
+            Look::Open if destination == NOWHERE => give_up(Outcome::Rejected, NO_SOURCE),
+            Look::Open if destination == LATER => self.until_known(category),
+            Look::Open => self.held(category, destination),
         }
+    }
+
+    /// What becomes of a record whose destination's source cannot be read yet.
+    fn until_known(&self, category: Category) -> Course {
+        let longest = if self.is_in_memory() { Duration::ZERO } else { self.shared.longest(category) };
+        match self.now >= self.ticket.taken + longest {
+            true => give_up(Outcome::Rejected, NO_SOURCE),
+            false => Course::Wait(self.now + SOURCE_INTERVAL),
+        }
+    }
+
+    fn held(&mut self, category: Category, destination: u32) -> Course {
         if destination != self.destination {
             (self.destination, self.waits) = (destination, self.shared.holds.get(destination));
         }
-        let fate = self.waits.fate(category, self.ticket.taken, longest, self.now);
-        match self.waits.gives_way(category).filter(|_| self.scarce && matches!(fate, Fate::Wait(_))) {
-            Some(outcome) => {
-                if !std::mem::replace(&mut self.told, true) {
-                    self.shared.say(Severity::Error, "spool share", GIVES_WAY.to_owned());
+        let longest = self.shared.longest(category);
+        match self.waits.fate(category, self.ticket.taken, longest, self.now) {
+            Fate::Go => Course::Item,
+            Fate::End(outcome) => give_up(outcome, WAITED),
+            // In memory it waits as an item, unless such items have filled their share.
+            Fate::Wait(_) if self.is_in_memory() && !self.shared.budget.is_full(category) => Course::Item,
+            Fate::Wait(until) => match self.waits.gives_way(category).filter(|_| self.scarce) {
+                None => Course::Wait(until),
+                Some(outcome) => {
+                    if !std::mem::replace(&mut self.told, true) {
+                        self.shared.say(Severity::Error, "spool share", GIVES_WAY.to_owned());
+                    }
+                    if outcome == Outcome::Overflow { Course::Overflow } else { give_up(outcome, MADE_ROOM) }
                 }
-                Fate::End(outcome)
-            }
-            None => fate,
+            },
         }
     }
 
@@ -283,24 +505,20 @@ impl<'i> Intake<'i> {
         matches!(self.ticket.home, Home::Memory)
     }
 
-    /// Whether a record has to stay where it is; one that has waited too long ends here.
-    fn stays(&mut self, category: Category, record: u32, destination: u32) -> bool {
-        if self.shared.past_deadline() {
-            self.ticket.park(category, record);
-            return true;
-        }
-        match self.fate(category, destination) {
-            Fate::Go => false,
-            Fate::Wait(_) if self.is_in_memory() => false,
-            Fate::Wait(until) => {
-                self.ticket.waits_until(until);
-                self.ticket.park(category, record);
-                true
-            }
-            Fate::End(outcome) => {
-                self.ticket.end(category, record, outcome);
-                true
-            }
+    /// The burial of the item opened last, if it is one.
+    fn buried(&mut self) -> Option<&mut Burial> {
+        self.left.burials.last_mut().filter(|_| self.burying)
+    }
+
+    /// Ends a record without an item.
+    fn ends(&mut self, category: Category, record: u32, outcome: Outcome, destination: Option<u32>) {
+        let counted = match std::mem::take(&mut self.astray) {
+            true => self.ticket.end_for_good(category, record, outcome),
+            false => self.ticket.end(category, record, outcome),
+        };
+        let target = destination.filter(|_| counted && self.shared.reports.is_on());
+        if let Some(target) = target.and_then(|number| self.shared.targets.get(number)) {
+            self.left.gone.push(Gone { category, record, outcome, target });
         }
     }
 }
@@ -311,8 +529,26 @@ impl Sink for Intake<'_> {
     }
 
     fn open(&mut self, category: Category, record: u32, destination: u32) -> Option<&mut Vec<u8>> {
-        if self.stays(category, record, destination) || !self.ticket.claim(category, record) {
-            return None;
+        self.burying = false;
+        match self.course(category, record, destination) {
+            Course::Item if self.ticket.claim(category, record) => self.left.claimed = Some((category, record)),
+            Course::Item | Course::Nothing => return None,
+            Course::Wait(until) => {
+                self.ticket.waits_until(until);
+                self.ticket.park(category, record);
+                return None;
+            }
+            Course::Overflow => {
+                self.ends(category, record, Outcome::Overflow, Some(destination));
+                return None;
+            }
+            Course::Burial(cause) => {
+                let target = self.shared.targets.get(destination);
+                self.burying = true;
+                self.left.burials.push(Burial::new(Some(category), record, &cause).toward(target));
+                self.scratch.clear();
+                return Some(&mut self.scratch);
+            }
         }
         Some(match category {
             Category::Log => self.logs.open(destination, self.now, self.replay),
@@ -324,6 +560,11 @@ impl Sink for Intake<'_> {
     }
 
     fn close(&mut self, category: Category, record: u32, event_id: Option<EventId>) {
+        if let Some(burial) = self.buried() {
+            burial.event_id = event_id;
+            return;
+        }
+        self.left.claimed = None;
         let full = match category {
             Category::Log => self.logs.close(self.destination, self.ticket, record),
             Category::Event => {
@@ -339,6 +580,33 @@ impl Sink for Intake<'_> {
     }
 
     fn end(&mut self, category: Category, record: u32, outcome: Outcome) {
-        self.ticket.end(category, record, outcome);
+        match (category, outcome) {
+            (Category::Event, Outcome::Joined) => {
+                if let Some(burial) = self.buried() {
+                    burial.members.push(record);
+                }
+            }
+            // Undecodable bytes are no item of either category: one letter for both.
+            (Category::Event, Outcome::Invalid) if self.ticket.is_open(category, record) => {
+                let detail = "expected records in MessagePack".to_owned();
+                let cause = Arc::new(Cause { outcome, status: 0, detail });
+                self.left.burials.push(Burial::new(None, record, &cause));
+                return;
+            }
+            (Category::Log, Outcome::Invalid) => return,
+            (Category::Event, _) => self.burying = false,
+            (Category::Log, _) => {}
+        }
+        let told = matches!(outcome, Outcome::Sampled | Outcome::Suppressed);
+        let destination = self.left_out.filter(|_| told);
+        self.ends(category, record, outcome, destination);
+    }
+
+    fn left_out(&mut self, destination: Option<u32>) {
+        self.left_out = destination;
+    }
+
+    fn why(&mut self, _category: Category, _record: u32, reason: Reason) {
+        self.astray = reason == Reason::NoDestination;
     }
 }

@@ -11,6 +11,7 @@
 pub mod answer;
 mod backlog;
 mod budget;
+mod dead;
 pub mod destination;
 mod directory;
 mod failure;
@@ -18,8 +19,11 @@ mod holds;
 pub mod http;
 mod lane;
 mod mapper;
+#[cfg(test)]
+mod property;
 mod pump;
 mod registry;
+mod reports;
 mod router;
 mod said;
 pub mod schedule;
@@ -32,7 +36,7 @@ mod targets;
 mod ticket;
 
 use crate::clock::{Clock, Moment};
-use crate::ledger::{Category, Ledger, Recorder};
+use crate::ledger::{Category, Ledger, Outcome, Recorder};
 use crate::options::{Loaded, Mapping, Mode};
 use crate::record::Mapper;
 use backlog::Backlog;
@@ -47,7 +51,7 @@ pub use slot::{Slots, Verdict};
 pub use spool::split as split_spool;
 use std::io;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -60,8 +64,14 @@ const STACK_BYTES: usize = 2 << 20;
 /// Longest that a flush waits for the disk; then RETRY, and the chunk is recognised when it comes again.
 const SPOOL_WAIT: Duration = Duration::from_secs(30);
 
+/// Longest that a flush waits in `memory`, where it waits at all: the engine's own thread does.
+const CLOGGED_WAIT: Duration = Duration::from_millis(100);
+
 /// Beyond `exit_timeout`, how long threads get to come home before they are left behind.
 const JOIN_GRACE: Duration = Duration::from_millis(700);
+
+/// Why an item is given up that nobody refused.
+const WAITED: &str = "waited for a quota or a misconfigured destination longer than it may";
 
 /// What all threads of an instance share.
 #[derive(Debug)]
@@ -69,19 +79,41 @@ pub(crate) struct Shared {
     settings: crate::options::Delivery,
     clock: Arc<dyn Clock>,
     recorder: Recorder,
+    reports: reports::Recorder,
     slots: Arc<Slots>,
     registry: Registry,
     budget: Budget,
     /// Bytes of chunks on their way to the mapper or the disk.
     waiting: AtomicU64,
+    /// Bytes of chunks that are kept for the sake of dead letters.
+    kept: AtomicU64,
     targets: Targets,
     holds: Holds,
     backlog: Mutex<Backlog>,
     spool_bytes: Mutex<Arc<AtomicU64>>,
+    /// Steady time in milliseconds before which dead letters are not tried again: the disk would not take them.
+    dead_again: AtomicU64,
     closing: AtomicBool,
+    /// Whether chunks for memory have stayed with the host.
+    was_clogged: AtomicBool,
+    /// A [`Drain`].
+    draining: AtomicU8,
     /// Steady time by which everything ends, in milliseconds; only read when closing.
     deadline: AtomicU64,
     to_pump: Sender<pump::Message>,
+}
+
+/// What the mapper does at exit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Drain {
+    /// It is not there yet: chunks may come.
+    No,
+    /// Nothing: no chunk will come, and nothing is due to be read again.
+    Quiet,
+    /// It reads a chunk again.
+    Busy,
+    /// The pump has seen enough.
+    Over,
 }
 
 /// Work for the mapper.
@@ -135,30 +167,14 @@ impl Delivery {
         let (to_pump, pump_inbox) = unbounded();
         let (to_mapper, mapper_inbox) = bounded(512);
         let (to_spooler, spooler_inbox) = bounded(512);
-        let slots = Arc::new(Slots::new());
-        let identity = format!("{name} {}", loaded.dsn_source);
-        let shared = Arc::new(Shared {
-            registry: Registry::new(&identity, Arc::clone(&slots), ledger.recorder()),
-            recorder: ledger.recorder(),
-            slots,
-            budget: Budget::new(settings.delivery.queue_max_size),
-            waiting: AtomicU64::new(0),
-            targets: targets(&settings.destination),
-            holds: Holds::default(),
-            backlog: Mutex::default(),
-            spool_bytes: Mutex::default(),
-            closing: AtomicBool::new(false),
-            deadline: AtomicU64::new(u64::MAX),
-            settings: settings.delivery.clone(),
-            clock,
-            to_pump,
-        });
+        let (reports, report_reader) = reports::new(settings.delivery.client_reports);
+        let shared = Arc::new(Shared::new(name, loaded, clock, &ledger, reports, to_pump));
         let (to_senders, sender_inbox) = bounded(settings.delivery.senders);
         let start = Start { name, loaded, shared: &shared, client: &client };
         let threads = Threads {
             mapper: start.mapper(mapper_inbox)?,
             spooler: start.spooler(spooler_inbox, to_mapper.clone())?,
-            pump: start.pump(pump_inbox, to_senders, ledger, host)?,
+            pump: start.pump(pump_inbox, to_senders, ledger, report_reader, host)?,
             senders: start.senders(&sender_inbox)?,
         };
         let chosen = AtomicU64::new(Mode::Auto as u64);
@@ -172,25 +188,32 @@ impl Delivery {
             return Verdict::Retry;
         }
         let mode = self.mode(on_engine_thread);
-        let targets = &self.shared.targets;
-        if mode == Mode::Memory && !self.shared.has_room(data.len()) || mode != Mode::Spool && !targets.is_ready(mode) {
+        let length = data.len() as u64;
+        // What a quota holds has filled its share of the memory: the host keeps the chunk, and the rest of it goes on.
+        let clogged = mode == Mode::Memory && self.shared.is_clogged(length);
+        let has_room = match mode {
+            Mode::Memory if clogged => self.shared.has_room_to_pass(length),
+            Mode::Memory => self.shared.has_room(length),
+            Mode::Auto | Mode::Spool | Mode::Ack => true,
+        };
+        if !has_room || mode != Mode::Spool && !self.shared.targets.is_ready(mode) {
             return Verdict::Retry;
         }
         let Some(slot) = self.shared.slots.fill(tag, data) else { return Verdict::Retry };
-        let length = data.len() as u64;
         self.shared.waiting.fetch_add(length, Relaxed);
         let ours = Arc::clone(&slot);
         let (sent, longest) = match mode {
-            Mode::Spool => (self.to_spooler.try_send(spooler::Job::Chunk(slot)).is_ok(), SPOOL_WAIT),
-            Mode::Ack => (self.to_mapper.try_send(Job::Ack(slot)).is_ok(), self.shared.settings.ack_timeout),
-            Mode::Memory | Mode::Auto => (self.to_mapper.try_send(Job::Memory(slot)).is_ok(), Duration::ZERO),
+            Mode::Spool => (self.to_spooler.try_send(spooler::Job::Chunk(slot)).is_ok(), Some(SPOOL_WAIT)),
+            Mode::Ack => (self.to_mapper.try_send(Job::Ack(slot)).is_ok(), Some(self.shared.settings.ack_timeout)),
+            Mode::Memory if clogged => (self.to_mapper.try_send(Job::Ack(slot)).is_ok(), Some(CLOGGED_WAIT)),
+            Mode::Memory | Mode::Auto => (self.to_mapper.try_send(Job::Memory(slot)).is_ok(), None),
         };
         if !sent {
             self.shared.waiting.fetch_sub(length, Relaxed);
             self.shared.slots.recycle(ours);
             return Verdict::Retry;
         }
-        if mode == Mode::Memory { Verdict::Ok } else { self.shared.slots.wait(ours, longest) }
+        longest.map_or(Verdict::Ok, |longest| self.shared.slots.wait(ours, longest))
     }
 
     /// `auto`: `spool` with a directory, else `ack` on a worker thread, else `memory`. Said once, by the pump.
@@ -275,9 +298,11 @@ impl Start<'_> {
         inbox: Receiver<pump::Message>,
         to_senders: Sender<sender::Job>,
         ledger: Arc<Ledger>,
+        reports: reports::Reader,
         host: Arc<dyn Host>,
     ) -> Result<JoinHandle<()>, String> {
-        let pump = pump::Pump::new(Arc::clone(self.shared), self.loaded, to_senders, ledger, host, self.client.clone());
+        let (shared, client) = (Arc::clone(self.shared), self.client.clone());
+        let pump = pump::Pump::new(shared, self.loaded, to_senders, ledger, reports, host, client);
         spawn("sentry-pump", move || pump.run(&inbox))
     }
 
@@ -322,14 +347,68 @@ fn join_or_leave(threads: Vec<JoinHandle<()>>) {
 }
 
 impl Shared {
+    fn new(
+        name: &str,
+        loaded: &Loaded,
+        clock: Arc<dyn Clock>,
+        ledger: &Ledger,
+        reports: reports::Recorder,
+        to_pump: Sender<pump::Message>,
+    ) -> Self {
+        let (settings, slots) = (&loaded.settings, Arc::new(Slots::new()));
+        let identity = format!("{name} {}", loaded.dsn_source);
+        Self {
+            registry: Registry::new(&identity, Arc::clone(&slots), ledger.recorder()),
+            recorder: ledger.recorder(),
+            reports,
+            slots,
+            budget: Budget::new(settings.delivery.queue_max_size, settings.destination.is_routed()),
+            waiting: AtomicU64::new(0),
+            kept: AtomicU64::new(0),
+            targets: targets(&settings.destination),
+            holds: Holds::default(),
+            backlog: Mutex::default(),
+            spool_bytes: Mutex::default(),
+            dead_again: AtomicU64::new(0),
+            closing: AtomicBool::new(false),
+            was_clogged: AtomicBool::new(false),
+            draining: AtomicU8::new(Drain::No as u8),
+            deadline: AtomicU64::new(u64::MAX),
+            settings: settings.delivery.clone(),
+            clock,
+            to_pump,
+        }
+    }
+
     fn now(&self) -> Moment {
         self.clock.now()
     }
 
     /// Whether a chunk of `length` bytes may be queued; an empty queue takes one of any size.
-    fn has_room(&self, length: usize) -> bool {
-        let used = self.waiting.load(Relaxed) + self.budget.used();
-        used == 0 || used + length as u64 <= self.settings.queue_max_size
+    fn has_room(&self, length: u64) -> bool {
+        let used = self.waiting.load(Relaxed) + self.kept.load(Relaxed) + self.budget.used();
+        used == 0 || used + length <= self.settings.queue_max_size
+    }
+
+    /// Whether a chunk that does not stay may pass through.
+    fn has_room_to_pass(&self, length: u64) -> bool {
+        let waiting = self.waiting.load(Relaxed);
+        waiting == 0 || waiting + length <= self.settings.queue_max_size / 2
+    }
+
+    /// Whether a chunk for memory has to stay with the host for the sake of what is held; and as long as the host has one
+    /// that did, so that it is known again.
+    fn is_clogged(&self, length: u64) -> bool {
+        let clogged = self.budget.is_clogged(length);
+        if clogged {
+            self.was_clogged.store(true, Relaxed);
+        }
+        clogged
+            || self.was_clogged.load(Relaxed) && {
+                let expects = self.registry.expects_any();
+                self.was_clogged.store(expects, Relaxed);
+                expects
+            }
     }
 
     /// Whether the spool is so full that what waits for a destination in trouble has to give way.
@@ -339,6 +418,17 @@ impl Shared {
 
     fn past_deadline(&self) -> bool {
         self.closing.load(Relaxed) && self.now().steady.as_millis() as u64 >= self.deadline.load(Relaxed)
+    }
+
+    fn drain_state(&self, from: Drain, to: Drain) -> Result<u8, u8> {
+        self.draining.compare_exchange(from as u8, to as u8, Ordering::SeqCst, Ordering::SeqCst)
+    }
+
+    /// Whether no chunk will come any more and none that is worth reading again before the end waits for it.
+    fn is_drained(&self, answers: bool) -> bool {
+        let deadline = Duration::from_millis(self.deadline.load(Relaxed));
+        let due = self.targets.is_ready(Mode::Spool) && lock(&self.backlog).is_worth_reading(deadline, answers);
+        !due && self.draining.load(Ordering::SeqCst) == Drain::Quiet as u8
     }
 
     /// How long a category waits for a quota or a misconfigured destination.
@@ -352,20 +442,33 @@ impl Shared {
     /// After a ticket's standing may have changed for good.
     fn finish(&self, ticket: &Arc<Ticket>, standing: Standing) {
         match (&ticket.home, standing) {
-            (_, Standing::Busy) | (Home::Memory, _) => {}
+            (_, Standing::Busy) | (Home::None, _) => {}
+            (Home::Memory, Standing::Done) => {
+                self.kept.fetch_sub(ticket.forget(), Relaxed);
+            }
+            (Home::Memory, Standing::Parked) => self.park(ticket),
             (Home::Host(identity), _) => self.registry.finish(*identity, ticket, standing),
             (Home::Spool(unit), Standing::Done) => unit.remove(),
             (Home::Spool(_), Standing::Parked) => self.park(ticket),
         }
     }
 
-    /// Puts a spooled chunk among those that wait, to be read again when the first of its holds is over or has lasted too
-    /// long.
+    /// Puts a chunk among those that wait, to be read again when the first of its holds is over or has lasted too long;
+    /// at once if dead letters are to be written.
     fn park(&self, ticket: &Arc<Ticket>) {
         const AGAIN: Duration = Duration::from_secs(1);
-        let soonest = self.now().steady + AGAIN;
-        let due = ticket.take_due().map_or(soonest, |due| due.max(soonest));
+        let now = self.now().steady;
+        let waits = ticket.take_due().map_or(now + AGAIN, |due| due.max(now + AGAIN));
+        let writes = now.max(Duration::from_millis(self.dead_again.load(Relaxed)));
+        let due = if ticket.has_doomed() { writes } else { waits };
         lock(&self.backlog).add(Arc::clone(ticket), due);
+    }
+
+    /// What happens to items that are given up: `None` if they end at once, for want of a place for dead letters, or
+    /// because they make room for others.
+    fn doom(&self, outcome: Outcome, status: u16, detail: &str) -> Option<Arc<dead::Cause>> {
+        self.settings.dead_letter_path.as_ref().filter(|_| outcome != Outcome::Overflow)?;
+        Some(Arc::new(dead::Cause { outcome, status, detail: detail.to_owned() }))
     }
 
     fn say(&self, severity: Severity, kind: &'static str, text: String) {

@@ -1,18 +1,21 @@
 //! The thread that decides what is sent when, settles what is answered, and speaks to the host.
 
 use super::answer::Answer;
+use super::dead::Cause;
 use super::destination::{Notice, Policy, Step};
 use super::holds::Fate;
 use super::http::{Client, Sent};
 use super::said::{About, Said};
 use super::schedule::{STATES, Schedule};
+use super::sender::Load;
 use super::targets::{Changes, Target};
-use super::ticket::Ticket;
-use super::{Shared, lock, sender, sources};
+use super::ticket::{Home, Ticket};
+use super::{Drain, Shared, WAITED, lock, reports, sender, sources};
 use crate::envelope::Batch;
 use crate::ledger::{Category, Ledger, Outcome, Snapshot};
 use crate::options::{Loaded, Mode};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+use std::collections::HashMap;
 use std::fmt::Debug;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -90,11 +93,35 @@ fn server(target: &Target) -> u64 {
     xxhash_rust::xxh3::xxh3_64(target.dsn.authority().as_bytes())
 }
 
+/// Least time between two client reports to a destination.
+const REPORT_INTERVAL: Duration = Duration::from_secs(60);
+
+/// Why an item is given up that had to make room.
+const MADE_ROOM: &str =
+    "waited for a quota or a misconfigured destination, and had to make room for other destinations";
+
+/// Items and bytes of records that only memory holds, by destination and category.
+#[derive(Debug, Default)]
+struct Queued(HashMap<(u32, Category), (u64, u64)>);
+
+impl Queued {
+    fn add(&mut self, batch: &Batch<Ticket>) {
+        let ours = batch.owners().filter(|(ticket, _)| matches!(ticket.home, Home::Memory));
+        let items: usize = ours.map(|(_, records)| records.count()).sum();
+        let cell = self.0.entry((batch.destination, batch.category)).or_default();
+        *cell = (cell.0 + items as u64, cell.1 + batch.bytes() as u64);
+    }
+}
+
 pub(crate) struct Pump {
     shared: Arc<Shared>,
     schedule: Schedule<Ticket>,
     to_senders: Sender<sender::Job>,
     ledger: Arc<Ledger>,
+    reports: reports::Reader,
+    /// Destinations that are still to be asked whether there is something to report, in this round.
+    to_report: Vec<u32>,
+    last_report: Duration,
     host: Arc<dyn Host>,
     client: Client,
     dsn_file: Option<PathBuf>,
@@ -118,6 +145,7 @@ impl Pump {
         loaded: &Loaded,
         to_senders: Sender<sender::Job>,
         ledger: Arc<Ledger>,
+        reports: reports::Reader,
         host: Arc<dyn Host>,
         client: Client,
     ) -> Self {
@@ -143,6 +171,9 @@ impl Pump {
             last_tick: Duration::ZERO,
             last_source: now.steady,
             last_summary: now.steady,
+            last_report: now.steady,
+            to_report: Vec::new(),
+            reports,
             volatile: settings.mode == Mode::Memory,
             closing: None,
             mapper_done: false,
@@ -157,7 +188,7 @@ impl Pump {
     }
 
     pub(crate) fn run(mut self, inbox: &Receiver<Message>) {
-        while !self.is_over() {
+        while !self.is_over(inbox) {
             match inbox.recv_timeout(self.idle()) {
                 Ok(message) => self.hear(message),
                 Err(RecvTimeoutError::Timeout) => {}
@@ -170,14 +201,18 @@ impl Pump {
         self.end(inbox);
     }
 
-    fn hear(&mut self, message: Message) {
+    pub(super) fn hear(&mut self, message: Message) {
         match message {
             Message::Batch(batch) => {
                 if !self.schedule.knows(batch.destination) {
                     self.place(batch.destination);
                 }
-                let steps = self.schedule.push(*batch, self.shared.now().steady);
-                self.steps(steps);
+                let now = self.shared.now().steady;
+                let steps = self.schedule.push(*batch, now);
+                if self.volatile {
+                    self.shared.budget.hold(self.schedule.held_bytes(now));
+                }
+                self.steps(steps, 0, MADE_ROOM);
             }
             Message::Done(done) => self.done(*done),
             Message::Say(severity, kind, text) => self.say(severity, kind, About::Instance, &text),
@@ -188,15 +223,40 @@ impl Pump {
         }
     }
 
-    fn send(&mut self) {
+    pub(super) fn send(&mut self) {
         while let Some((batch, encoding)) = self.schedule.next(self.shared.now().steady) {
             let Some(target) = self.shared.targets.get(batch.destination) else {
                 self.orphaned(batch);
                 continue;
             };
             // There is a place in the channel for every sender.
-            let _ = self.to_senders.send(sender::Job { batch, target, encoding });
+            let _ = self.to_senders.send(sender::Job { load: Load::Items(batch), target, encoding });
         }
+    }
+
+    /// Tells Sentry what it will not see: destination by destination, where there is something to tell and a sender free.
+    fn report(&mut self, now: Duration) {
+        while !self.schedule.is_reporting()
+            && let Some(number) = self.to_report.pop()
+        {
+            let Some(target) = self.shared.targets.get(number) else { continue };
+            if !self.schedule.may_report(number, now) {
+                continue;
+            }
+            let Some(report) = self.reports.take(target.identity) else { continue };
+            let encoding = self.schedule.report(number);
+            let _ = self.to_senders.send(sender::Job { load: Load::Report(number, report), target, encoding });
+        }
+    }
+
+    fn reported(&mut self, number: u32, report: reports::Report, sent: &Sent, now: Duration) {
+        self.schedule.reported(number, &sent.reply.limits, now);
+        // What a server does not understand it will not understand later either.
+        if matches!(sent.reply.answer, Answer::Failed | Answer::Limited) {
+            self.reports.give_back(report);
+        }
+        self.share_holds(number, now);
+        self.report(now);
     }
 
     /// Tells the schedule where a destination is.
@@ -213,24 +273,28 @@ impl Pump {
         let waiting = self.schedule.take(number);
         let end = |batch| if self.volatile { Step::Settle(batch, Outcome::Rejected) } else { Step::Release(batch) };
         steps.extend(waiting.into_iter().map(end));
-        self.steps(steps);
+        self.steps(steps, 0, "no source of a DSN leads to its destination any more");
     }
 
     fn done(&mut self, done: sender::Done) {
         let now = self.shared.now().steady;
-        let number = done.batch.destination;
         self.shared.recorder.request(done.sent.status, done.sent.bytes);
         self.durations.push(done.took);
+        let batch = match done.load {
+            Load::Items(batch) => batch,
+            Load::Report(number, report) => return self.reported(number, report, &done.sent, now),
+        };
+        let number = batch.destination;
         let current = self.shared.targets.get(number);
         let outdated = current.is_none_or(|current| current.dsn != done.target.dsn);
         if outdated && done.sent.reply.answer != Answer::Accepted {
-            let steps = self.schedule.again(done.batch, now);
-            return self.steps(steps);
+            let steps = self.schedule.again(batch, now);
+            return self.steps(steps, 0, MADE_ROOM);
         }
         let chance = self.roll();
-        let (steps, notice) = self.schedule.done(done.batch, &done.sent.reply, now, chance);
+        let (steps, notice) = self.schedule.done(batch, &done.sent.reply, now, chance);
         self.share_holds(number, now);
-        self.steps(steps);
+        self.steps(steps, done.sent.code, &done.sent.detail);
         if let Some(notice) = notice {
             self.notice(number, &notice, &done.sent);
         }
@@ -239,21 +303,27 @@ impl Pump {
     /// Lets the mapper see what is held.
     fn share_holds(&self, number: u32, now: Duration) {
         self.shared.holds.set(number, self.schedule.waits(number, now));
+        self.shared.budget.hold(if self.volatile { self.schedule.held_bytes(now) } else { [None; 2] });
     }
 
-    fn steps(&mut self, steps: Vec<Step<Ticket>>) {
-        steps.into_iter().for_each(|step| self.step(step));
+    /// `code` and `detail` are of the answer that brought this about, if one did.
+    fn steps(&mut self, steps: Vec<Step<Ticket>>, code: u16, detail: &str) {
+        steps.into_iter().for_each(|step| self.step(step, code, detail));
     }
 
-    fn step(&mut self, step: Step<Ticket>) {
+    fn step(&mut self, step: Step<Ticket>, code: u16, detail: &str) {
         let (Step::Settle(batch, _) | Step::Release(batch)) = &step;
         self.shared.budget.free(batch.category, batch.reserved);
+        let doom = self.doom(&step, code, detail);
         let now = self.shared.now().steady;
         let (waits, number) = (self.shared.holds.get(batch.destination), batch.destination);
         let overflow = matches!(&step, Step::Settle(_, Outcome::Overflow));
         for (ticket, records) in batch.owners() {
             let standing = match &step {
-                Step::Settle(batch, outcome) => ticket.settle(batch.category, records, *outcome),
+                Step::Settle(batch, outcome) => match &doom {
+                    Some(cause) => ticket.doom(batch.category, records, cause),
+                    None => ticket.settle(batch.category, records, *outcome),
+                },
                 Step::Release(batch) => {
                     let longest = self.shared.longest(batch.category);
                     if let Fate::Wait(until) = waits.fate(batch.category, ticket.taken, longest, now) {
@@ -266,6 +336,35 @@ impl Pump {
         }
         if overflow {
             self.overflowed(number);
+        }
+    }
+
+    /// Whether a batch's records become dead letters. What ends without one is noted for the next client report.
+    fn doom(&self, step: &Step<Ticket>, code: u16, detail: &str) -> Option<Arc<Cause>> {
+        let (Step::Settle(batch, _) | Step::Release(batch)) = step;
+        if !batch.owners().all(|(ticket, _)| ticket.has_records()) {
+            return None;
+        }
+        let doom = match step {
+            Step::Settle(_, Outcome::Accepted) | Step::Release(_) => None,
+            Step::Settle(_, outcome) => self.shared.doom(*outcome, code, detail),
+        };
+        match step {
+            // The server has counted what it limits.
+            Step::Settle(_, outcome) if doom.is_none() && !batch.limited => self.discarded(batch, *outcome),
+            Step::Settle(..) if doom.is_none() => {}
+            _ if batch.limited => {
+                batch.owners().for_each(|(ticket, records)| ticket.counted_elsewhere(batch.category, records));
+            }
+            _ => {}
+        }
+        doom
+    }
+
+    fn discarded(&self, batch: &Batch<Ticket>, outcome: Outcome) {
+        if let Some(target) = self.shared.targets.get(batch.destination) {
+            let (items, bytes) = (batch.len() as u64, batch.bytes() as u64);
+            self.shared.reports.add(target.identity, batch.category, outcome, items, bytes);
         }
     }
 
@@ -294,7 +393,7 @@ impl Pump {
         wake.min(end).min((self.last_tick + TICK).saturating_sub(now))
     }
 
-    fn tick(&mut self) {
+    pub(super) fn tick(&mut self) {
         let now = self.shared.now().steady;
         if now < self.last_tick + TICK {
             return;
@@ -302,7 +401,7 @@ impl Pump {
         self.last_tick = now;
         let steps = self.schedule.release_held(now);
         self.schedule.numbers().into_iter().for_each(|number| self.share_holds(number, now));
-        self.steps(steps);
+        self.steps(steps, 0, WAITED);
         if now >= self.last_source + SOURCE_INTERVAL {
             self.last_source = now;
             self.read_sources(now);
@@ -311,6 +410,11 @@ impl Pump {
             }
             self.shared.registry.sweep();
         }
+        if now >= self.last_report + REPORT_INTERVAL {
+            self.last_report = now;
+            self.to_report = self.shared.targets.numbers();
+        }
+        self.report(now);
         self.publish();
         self.said.due(now).into_iter().for_each(|(severity, line)| self.host.log(severity, &line));
         let due = !self.summary_interval.is_zero() && now >= self.last_summary + self.summary_interval;
@@ -334,7 +438,9 @@ impl Pump {
         let backlog = lock(&self.shared.backlog).oldest();
         let oldest = backlog.into_iter().chain(self.schedule.oldest()).min();
         let gauges = Gauges {
-            pending_bytes: self.shared.budget.used() + self.shared.waiting.load(Relaxed),
+            pending_bytes: self.shared.budget.used()
+                + self.shared.waiting.load(Relaxed)
+                + self.shared.kept.load(Relaxed),
             spool_bytes: lock(&self.shared.spool_bytes).load(Relaxed),
             oldest_pending: oldest.map_or(Duration::ZERO, |at| now.saturating_sub(at)),
             states: self.schedule.states(self.shared.targets.numbers(), now),
@@ -400,7 +506,7 @@ impl Pump {
         }
         for (from, to) in &changes.moved {
             let steps = self.schedule.redirect(*from, *to, now);
-            self.steps(steps);
+            self.steps(steps, 0, MADE_ROOM);
         }
         lock(&self.shared.backlog).hurry(now);
     }
@@ -472,7 +578,16 @@ impl Pump {
             Notice::Refused(category, outcome) => (
                 Severity::Error,
                 "refused",
-                format!("{dsn} refuses a single {} as {} ({detail}); it is given up", category.name(), outcome.name()),
+                format!(
+                    "{dsn} refuses a single {} as {} ({detail}); it is given up and {}",
+                    category.name(),
+                    outcome.name(),
+                    if self.shared.settings.dead_letter_path.is_some() {
+                        "put to the dead letters"
+                    } else {
+                        "only counted"
+                    },
+                ),
             ),
             Notice::Encoding(encoding) => (
                 Severity::Warn,
@@ -504,18 +619,22 @@ impl Pump {
         line.iter().for_each(|line| self.host.log(severity, line));
     }
 
-    fn is_over(&self) -> bool {
+    fn is_over(&self, inbox: &Receiver<Message>) -> bool {
         let Some(deadline) = self.closing else { return false };
         let now = self.shared.now().steady;
         let idle = self.schedule.in_flight() == 0;
         let nothing_more = self.schedule.queued() == 0 || self.schedule.wake(now).is_some_and(|at| at >= deadline);
-        now >= deadline || self.mapper_done && idle && nothing_more
+        let [ok, limited, ..] = self.schedule.states(self.shared.targets.numbers(), now);
+        // In this order: what the mapper read before it was quiet is in the inbox.
+        now >= deadline || idle && nothing_more && self.shared.is_drained(ok + limited > 0) && inbox.is_empty()
     }
 
     /// Cuts what is still on its way, leaves the rest where it came from, and says how it all ended.
     fn end(mut self, inbox: &Receiver<Message>) {
+        self.shared.draining.store(Drain::Over as u8, Relaxed);
         self.shared.budget.close();
-        if self.schedule.in_flight() > 0 {
+        let cut = self.schedule.in_flight() > 0;
+        if cut {
             self.client.shutdown();
         }
         while self.schedule.in_flight() > 0 {
@@ -527,17 +646,50 @@ impl Pump {
             self.hear(message);
         }
         inbox.try_iter().for_each(|message| self.hear(message));
+        let mut lost = Queued::default();
         for batch in self.schedule.drain() {
-            self.step(Step::Release(batch));
+            lost.add(&batch);
+            self.step(Step::Release(batch), 0, "");
         }
         if self.volatile {
-            let snapshot = self.ledger.snapshot();
-            for category in Category::ALL {
-                self.shared.recorder.end(*category, Outcome::Lost, snapshot.pending(*category));
-            }
+            self.lose(lost);
+        }
+        if !cut {
+            self.report_at_last(inbox);
         }
         self.publish();
         let snapshot = self.ledger.snapshot();
         self.summarise(snapshot);
+    }
+
+    /// What only memory held is gone. Of what was in no envelope it is known where it was to go only if there is one
+    /// destination.
+    fn lose(&mut self, queued: Queued) {
+        let snapshot = self.ledger.snapshot();
+        let only = Some(self.shared.targets.numbers()).filter(|all| all.len() == 1).map(|all| all[0]);
+        for category in Category::ALL {
+            // What the host keeps is not lost.
+            let lost = snapshot.pending(*category).saturating_sub(self.shared.registry.pending(*category));
+            self.shared.recorder.end(*category, Outcome::Lost, lost);
+            let cells = queued.0.iter().filter(|((_, of), _)| of == category);
+            let known: u64 = cells.clone().map(|(_, (items, _))| items).sum();
+            let rest = only.map(|number| (number, (lost.saturating_sub(known), 0)));
+            for (number, (items, bytes)) in cells.map(|((number, _), cell)| (*number, *cell)).chain(rest) {
+                let Some(target) = self.shared.targets.get(number) else { continue };
+                self.shared.reports.add(target.identity, *category, Outcome::Lost, items, bytes);
+            }
+        }
+    }
+
+    /// The last client reports, for which nobody waits long.
+    fn report_at_last(&mut self, inbox: &Receiver<Message>) {
+        let end = self.shared.now().steady + CUT_GRACE;
+        self.to_report = self.shared.targets.numbers();
+        self.report(self.shared.now().steady);
+        while self.schedule.is_reporting() {
+            let left = end.saturating_sub(self.shared.now().steady);
+            let Ok(message) = inbox.recv_timeout(left) else { break };
+            self.hear(message);
+        }
     }
 }

@@ -101,6 +101,20 @@ impl Registry {
         Arc::new(Ticket::new(Home::Host(identity), now, self.recorder.clone(), settled))
     }
 
+    /// Whether the host holds a chunk of this instance's that it will offer again.
+    #[must_use]
+    pub fn expects_any(&self) -> bool {
+        lock().values().flatten().any(|entry| entry.generation == self.generation)
+    }
+
+    /// Records of such chunks that have not ended.
+    #[must_use]
+    pub fn pending(&self, category: Category) -> u64 {
+        let chunks = lock();
+        let ours = chunks.values().flatten().filter(|entry| entry.generation == self.generation);
+        ours.map(|entry| u64::from(entry.records.saturating_sub(entry.ticket.settled()[category as usize].len()))).sum()
+    }
+
     /// Tells the waiting flush how its chunk stands.
     pub fn finish(&self, identity: u128, ticket: &Arc<Ticket>, standing: Standing) {
         let mut chunks = lock();

@@ -3,6 +3,7 @@
 //! Destinations take turns. One that fails, or of which nothing is known yet, gets one sender, all such together never the
 //! last one, and no more than half of the memory: neither a dead destination nor a quota stops the others.
 
+use super::answer::Limits;
 use super::destination::{Destination, Hold, Notice, Policy, Reply, Step};
 use super::holds::Waits;
 use crate::envelope::Batch;
@@ -32,6 +33,8 @@ pub struct Schedule<T> {
     moved: BTreeMap<u32, u32>,
     /// Whose turn it was.
     last: u32,
+    /// The destination to which a client report is on its way: that takes a sender too.
+    reporting: Option<u32>,
 }
 
 impl<T> Schedule<T> {
@@ -41,7 +44,7 @@ impl<T> Schedule<T> {
         // Half of a category's share, which is half of the queue.
         let troubled_share = queue / 4;
         let (members, hosts, moved) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        Self { policy, senders, troubled_share, members, hosts, moved, last: u32::MAX }
+        Self { policy, senders, troubled_share, members, hosts, moved, last: u32::MAX, reporting: None }
     }
 
     /// Whether a destination's host is known.
@@ -76,16 +79,15 @@ impl<T> Schedule<T> {
 
     /// The next batch to send, if a sender is free and something may be sent now; and the encoding to use.
     pub fn next(&mut self, now: Duration) -> Option<(Batch<T>, Compress)> {
-        let free = self.senders.saturating_sub(self.in_flight());
+        let free = self.free();
         if free == 0 {
             return None;
         }
-        let doubtful = |member: &&Destination<T>| member.is_doubtful(now);
         let sure = |member: &&Destination<T>| !member.is_doubtful(now);
-        let in_doubt: usize = self.members.values().filter(doubtful).map(Destination::in_flight).sum();
+        let in_doubt = self.in_doubt(now);
         let replaying: usize = self.members.values().filter(sure).map(Destination::replaying).sum();
         let replay_room = self.policy.replay.saturating_sub(replaying);
-        let shared = self.policy.crowd && self.senders > 1;
+        let shared = self.is_shared();
         let last = self.last;
         let (after, before) = (last.saturating_add(1).., ..=last);
         let mut turns: Vec<u32> = self.members.range(after).map(|(number, _)| *number).collect();
@@ -105,6 +107,63 @@ impl<T> Schedule<T> {
             }
         }
         None
+    }
+
+    /// Senders that do nothing.
+    fn free(&self) -> usize {
+        self.senders.saturating_sub(self.in_flight() + usize::from(self.reporting.is_some()))
+    }
+
+    /// Senders at destinations of which nobody knows whether they answer.
+    fn in_doubt(&self, now: Duration) -> usize {
+        let doubtful = |member: &&Destination<T>| member.is_doubtful(now);
+        let batches: usize = self.members.values().filter(doubtful).map(Destination::in_flight).sum();
+        batches + usize::from(self.reporting.is_some_and(|number| self.is_doubtful(number, now)))
+    }
+
+    fn is_doubtful(&self, number: u32, now: Duration) -> bool {
+        self.members.get(&number).map_or(self.policy.crowd, |member| member.is_doubtful(now))
+    }
+
+    /// Whether a sender has to be left to the other destinations.
+    fn is_shared(&self) -> bool {
+        self.policy.crowd && self.senders > 1
+    }
+
+    /// Whether a client report may be sent to a destination now; one at a time.
+    #[must_use]
+    pub fn may_report(&self, number: u32, now: Duration) -> bool {
+        let doubtful = self.is_doubtful(number, now);
+        let room = !self.is_shared() || !doubtful || self.in_doubt(now) + 1 < self.senders;
+        let takes = self.members.get(&number).is_none_or(|member| member.takes_reports(now));
+        self.reporting.is_none() && self.free() > 0 && room && takes
+    }
+
+    /// A client report is on its way to a destination; the encoding to use.
+    pub fn report(&mut self, number: u32) -> Compress {
+        self.reporting = Some(number);
+        self.members.get(&number).map_or(self.policy.compress, Destination::encoding)
+    }
+
+    /// Takes in the answer to the client report.
+    pub fn reported(&mut self, number: u32, limits: &Limits, now: Duration) {
+        self.reporting = None;
+        self.member(number).reported(limits, now);
+    }
+
+    /// Whether a client report is on its way.
+    #[must_use]
+    pub fn is_reporting(&self) -> bool {
+        self.reporting.is_some()
+    }
+
+    /// Bytes of each category that wait here for a quota or a misconfigured destination; `None`: no destination holds it.
+    #[must_use]
+    pub fn held_bytes(&self, now: Duration) -> [Option<u64>; 2] {
+        [Category::Event, Category::Log].map(|category| {
+            let held = self.members.values().filter(|member| member.hold(category, now).is_some());
+            held.map(|member| member.bytes(category)).reduce(|one, other| one + other)
+        })
     }
 
     /// Takes in what came of a batch. `chance` is uniform in 0..1.
@@ -300,7 +359,7 @@ impl<T> Schedule<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::delivery::answer::{Answer, Limits};
+    use crate::delivery::answer::Answer;
     use crate::ledger::Outcome;
     use std::sync::Arc;
 
@@ -484,8 +543,13 @@ mod tests {
         let mut schedule = schedule(false, 4);
         (0..2).for_each(|number| schedule.place(number, 7));
         answer(&mut schedule, 0, Answer::Failed);
-        for _ in 0..3 {
-            assert!(schedule.push(batch(0, Category::Log, 500), NOW).is_empty(), "all are dead: nothing is given up");
+        let at = |second| {
+            let mut batch = batch(0, Category::Log, 500);
+            batch.opened = NOW + SECOND * second;
+            batch
+        };
+        for second in 1..4 {
+            assert!(schedule.push(at(second), NOW).is_empty(), "all are dead: nothing is given up");
         }
         answer(&mut schedule, 1, Answer::Accepted);
         assert!(schedule.release_held(NOW).is_empty(), "a last acceptance before the outage says nothing");
@@ -497,8 +561,9 @@ mod tests {
         }
         assert_eq!((schedule.waits(0, later).alone, schedule.waits(1, later).alone), ([true; 2], [false; 2]));
         let steps = schedule.release_held(later);
-        assert!(matches!(&steps[..], [Step::Settle(batch, Outcome::Overflow)] if batch.bytes() == 500), "{steps:?}");
-        assert!(matches!(&schedule.push(batch(0, Category::Log, 500), NOW)[..], [Step::Settle(_, Outcome::Overflow)]));
+        let [Step::Settle(cut, Outcome::Overflow)] = &steps[..] else { panic!("{steps:?}") };
+        assert_eq!(cut.opened, NOW + SECOND * 3, "the newest, although what has failed is behind it");
+        assert!(matches!(&schedule.push(at(4), NOW)[..], [Step::Settle(_, Outcome::Overflow)]));
         assert!(schedule.push(batch(0, Category::Event, 500), NOW).is_empty(), "events have a share of their own");
         assert!(schedule.push(batch(1, Category::Log, 1_500), NOW).is_empty(), "the living are not cut");
     }

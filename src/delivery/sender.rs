@@ -3,9 +3,9 @@
 use super::http::{Client, Sent};
 use super::targets::Target;
 use super::ticket::Ticket;
-use super::{answer, pump};
+use super::{answer, pump, reports};
 use crate::clock::Clock;
-use crate::envelope::Batch;
+use crate::envelope::{Batch, report};
 use crate::options::Compress;
 use crossbeam_channel::{Receiver, Sender};
 use std::sync::Arc;
@@ -14,15 +14,24 @@ use std::time::Duration;
 /// One request to make.
 #[derive(Debug)]
 pub(crate) struct Job {
-    pub(crate) batch: Batch<Ticket>,
+    pub(crate) load: Load,
     pub(crate) target: Arc<Target>,
     pub(crate) encoding: Compress,
+}
+
+/// What it carries.
+#[derive(Debug)]
+pub(crate) enum Load {
+    /// Items.
+    Items(Batch<Ticket>),
+    /// A client report to the destination of this number.
+    Report(u32, reports::Report),
 }
 
 /// What came of it.
 #[derive(Debug)]
 pub(crate) struct Done {
-    pub(crate) batch: Batch<Ticket>,
+    pub(crate) load: Load,
     pub(crate) target: Arc<Target>,
     pub(crate) sent: Sent,
     pub(crate) took: Duration,
@@ -46,10 +55,14 @@ pub(crate) fn run(inbox: &Receiver<Job>, client: &Client, clock: &dyn Clock, don
     for job in inbox {
         let start = clock.now();
         envelope.clear();
-        job.batch.write(&mut envelope, &job.target.dsn.expose(), &answer::rfc3339(start.wall));
+        let (dsn, sent_at) = (job.target.dsn.expose(), answer::rfc3339(start.wall));
+        match &job.load {
+            Load::Items(batch) => batch.write(&mut envelope, &dsn, &sent_at),
+            Load::Report(_, counts) => report::write(&mut envelope, &counts.lines(), &dsn, &sent_at, start.wall),
+        }
         let sent = client.post(&job.target.dsn, job.encoding, &envelope, &mut body, start.wall);
         let took = clock.now().steady.saturating_sub(start.steady);
-        let report = Done { batch: job.batch, target: job.target, sent, took };
+        let report = Done { load: job.load, target: job.target, sent, took };
         if done.send(pump::Message::Done(Box::new(report))).is_err() {
             return;
         }

@@ -7,7 +7,7 @@
 //! file is settled, both are deleted.
 
 use super::ticket::Bits;
-use crate::chunk::msgpack::Value;
+use crate::chunk::msgpack::{Seq, Value};
 use crate::chunk::{Entry, entries};
 use crate::ledger::Category;
 use std::fmt::Write as _;
@@ -19,8 +19,10 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-const VERSION: u64 = 1;
-const SUFFIX: &str = "msgpack";
+/// Of the format of markers.
+pub(super) const VERSION: u64 = 1;
+/// Of names of files that hold chunks.
+pub(super) const SUFFIX: &str = "msgpack";
 const PROGRESS: &str = "progress";
 
 /// An open spool. Dropping it unlocks the directory.
@@ -84,7 +86,7 @@ impl Spool {
     /// # Errors
     /// [`OpenError`]; both kinds may pass by themselves.
     pub fn open(path: &Path, settings: u64) -> Result<(Self, Vec<Recovered>), OpenError> {
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(OpenError::Io)?;
+        make_private(path).map_err(OpenError::Io)?;
         let lock = private().truncate(false).open(path.join("lock")).map_err(OpenError::Io)?;
         match lock.try_lock() {
             Ok(()) => {}
@@ -267,7 +269,13 @@ fn insert_range(bits: &mut Bits, range: Option<&str>, records: u32) {
     }
 }
 
-fn private() -> OpenOptions {
+/// Makes a directory that nobody else can read, where it is missing.
+pub(super) fn make_private(path: &Path) -> io::Result<()> {
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
+}
+
+/// Options for a file that nobody else can read.
+pub(super) fn private() -> OpenOptions {
     let mut options = OpenOptions::new();
     options.create(true).write(true).mode(0o600);
     options
@@ -288,27 +296,47 @@ fn write_synced(path: &Path, segments: &[Segment]) -> io::Result<u64> {
 
 /// The group marker before a chunk.
 fn header(segment: &Segment) -> Vec<u8> {
+    let fields = [
+        ("version", Field::Number(VERSION)),
+        ("tag", Field::Text(&segment.tag)),
+        ("length", Field::Number(segment.data.len() as u64)),
+        ("records", Field::Number(u64::from(segment.records))),
+    ];
+    marker_of(&fields, Seq::EMPTY)
+}
+
+/// What a marker says about the chunk behind it.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Field<'f> {
+    Number(u64),
+    Text(&'f [u8]),
+}
+
+/// A group marker with these fields under `out_sentry` and this body.
+pub(super) fn marker_of(fields: &[(&str, Field<'_>)], body: Seq<'_>) -> Vec<u8> {
     use rmp::encode::{write_array_len, write_map_len, write_str, write_str_len, write_uint};
-    let mut out = Vec::with_capacity(96 + segment.tag.len());
+    let mut out = Vec::with_capacity(256);
     let written = (|| {
         write_array_len(&mut out, 2)?;
         write_array_len(&mut out, 2)?;
         out.extend_from_slice(&[0xd7, 0, 255, 255, 255, 255, 0, 0, 0, 0]);
         write_map_len(&mut out, 1)?;
         write_str(&mut out, "out_sentry")?;
-        write_map_len(&mut out, 4)?;
-        write_str(&mut out, "version")?;
-        write_uint(&mut out, VERSION)?;
-        write_str(&mut out, "tag")?;
-        write_str_len(&mut out, segment.tag.len() as u32)?;
-        out.extend_from_slice(&segment.tag);
-        write_str(&mut out, "length")?;
-        write_uint(&mut out, segment.data.len() as u64)?;
-        write_str(&mut out, "records")?;
-        write_uint(&mut out, u64::from(segment.records))?;
-        write_map_len(&mut out, 0)
+        write_map_len(&mut out, fields.len() as u32)?;
+        for (name, field) in fields {
+            write_str(&mut out, name)?;
+            match field {
+                Field::Number(number) => drop(write_uint(&mut out, *number)?),
+                Field::Text(text) => {
+                    write_str_len(&mut out, text.len() as u32)?;
+                    out.extend_from_slice(text);
+                }
+            }
+        }
+        write_map_len(&mut out, body.len() as u32)
     })();
     debug_assert!(written.is_ok(), "writing to a Vec cannot fail");
+    out.extend_from_slice(body.bytes());
     out
 }
 

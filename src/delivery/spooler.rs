@@ -35,7 +35,7 @@ const REPLAY_DELAY: Duration = Duration::from_secs(2);
 /// before its end may therefore be offered again although they are ours: by a host that was killed in between.
 const HEARD_WITHIN: Duration = Duration::from_secs(5);
 
-struct Spooler<'s> {
+pub(super) struct Spooler<'s> {
     shared: &'s Shared,
     to_mapper: &'s Sender<MapperJob>,
     spool: Option<Spool>,
@@ -46,7 +46,7 @@ struct Spooler<'s> {
 
 /// Spools until told to close.
 pub(crate) fn run(shared: &Shared, path: &Path, settings: u64, inbox: &Receiver<Job>, to_mapper: &Sender<MapperJob>) {
-    let mut spooler = Spooler { shared, to_mapper, spool: None, late: HashMap::new() };
+    let mut spooler = Spooler::new(shared, to_mapper);
     spooler.open(path, settings);
     spooler.serve(path, settings, inbox);
     for job in inbox.try_iter() {
@@ -72,7 +72,11 @@ fn gather(inbox: &Receiver<Job>, group: &mut Vec<Arc<Slot>>) -> bool {
     false
 }
 
-impl Spooler<'_> {
+impl<'s> Spooler<'s> {
+    pub(super) fn new(shared: &'s Shared, to_mapper: &'s Sender<MapperJob>) -> Self {
+        Self { shared, to_mapper, spool: None, late: HashMap::new() }
+    }
+
     fn serve(&mut self, path: &Path, settings: u64, inbox: &Receiver<Job>) {
         loop {
             match inbox.recv_timeout(REOPEN) {
@@ -94,7 +98,7 @@ impl Spooler<'_> {
         }
     }
 
-    fn open(&mut self, path: &Path, settings: u64) {
+    pub(super) fn open(&mut self, path: &Path, settings: u64) {
         match Spool::open(path, settings) {
             Ok((spool, recovered)) => {
                 *lock(&self.shared.spool_bytes) = spool.bytes();
@@ -148,7 +152,7 @@ impl Spooler<'_> {
         }
     }
 
-    fn commit(&mut self, group: Vec<Arc<Slot>>) {
+    pub(super) fn commit(&mut self, group: Vec<Arc<Slot>>) {
         let mut segments = Vec::with_capacity(group.len());
         let mut waiting = Vec::with_capacity(group.len());
         for slot in group {

@@ -3,10 +3,12 @@
 //! A ticket is what makes delivery exact although the host can only retry whole chunks: a chunk that comes again sends
 //! what is not settled and not on its way, and nothing else.
 
-use super::spool::Unit;
+use super::dead::Cause;
+use super::spool::{Segment, Unit};
 use crate::ledger::{Category, Outcome, Recorder};
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// Where a chunk's bytes can be read again.
@@ -18,6 +20,8 @@ pub enum Home {
     Host(u128),
     /// In a spool file.
     Spool(Unit),
+    /// There is no record: the item says something about others, which have ended.
+    None,
 }
 
 /// A chunk's progress.
@@ -44,8 +48,16 @@ struct State {
     mapped: bool,
     /// Some record has been left where it came from.
     parked: bool,
-    /// Outcomes that were decided here and not by Sentry, per category.
+    /// Outcomes that are a function of the record and the settings, per category: the next process finds them again.
     local: [u32; 2],
+    /// Other outcomes decided here since the last note: the next process would decide otherwise, and count twice.
+    unnoted: [Vec<u32>; 2],
+    /// Records that are to become dead letters when the chunk is read again.
+    doomed: [BTreeMap<u32, Arc<Cause>>; 2],
+    /// Records that Sentry has counted in a 429: if they are given up, nobody is told a second time.
+    counted: [Bits; 2],
+    /// The chunk itself, where dead letters may need it and nobody else has it.
+    kept: Option<Arc<Vec<Segment>>>,
     /// An earlier process has counted those already.
     local_counted: bool,
 }
@@ -59,6 +71,17 @@ pub enum Standing {
     Done,
     /// What is left waits where it came from.
     Parked,
+}
+
+/// How a record stands in a category.
+#[derive(Clone, Debug)]
+pub enum Look {
+    /// It has ended, or its item is on its way.
+    Closed,
+    /// It needs an item.
+    Open,
+    /// It is to become a dead letter.
+    Doomed(Arc<Cause>),
 }
 
 /// A growing set of record numbers.
@@ -111,6 +134,10 @@ impl Ticket {
             mapped: false,
             parked: false,
             local: [0; 2],
+            unnoted: Default::default(),
+            doomed: Default::default(),
+            counted: Default::default(),
+            kept: None,
             local_counted: false,
         };
         Self { home, taken, due: AtomicU64::new(u64::MAX), recorder, state: Mutex::new(state) }
@@ -151,7 +178,12 @@ impl Ticket {
     pub fn mapped(&self) -> Standing {
         let mut state = self.lock();
         state.mapped = true;
+        let unnoted = std::mem::take(&mut state.unnoted);
         if let Home::Spool(unit) = &self.home {
+            for (category, mut records) in Category::ALL.iter().zip(unnoted) {
+                records.sort_unstable();
+                unit.note_settled(*category, &records);
+            }
             unit.note_mapped(state.local);
         }
         state.standing()
@@ -166,6 +198,12 @@ impl Ticket {
         free
     }
 
+    /// Whether a record is neither settled nor on its way.
+    #[must_use]
+    pub fn is_open(&self, category: Category, record: u32) -> bool {
+        !matches!(self.look(category, record), Look::Closed)
+    }
+
     /// Leaves a record where it came from, unless it is settled or on its way.
     pub fn park(&self, category: Category, record: u32) {
         let mut state = self.lock();
@@ -175,18 +213,39 @@ impl Ticket {
         }
     }
 
-    /// Ends a record without an item, once.
-    pub fn end(&self, category: Category, record: u32, outcome: Outcome) {
+    /// Whether items stand for records.
+    #[must_use]
+    pub fn has_records(&self) -> bool {
+        !matches!(self.home, Home::None)
+    }
+
+    /// Ends a record without an item, once; whether it counted here.
+    pub fn end(&self, category: Category, record: u32, outcome: Outcome) -> bool {
+        self.end_as(category, record, outcome, is_found_again(outcome))
+    }
+
+    /// The same for an outcome that whoever reads the record again might not come to.
+    pub fn end_for_good(&self, category: Category, record: u32, outcome: Outcome) -> bool {
+        self.end_as(category, record, outcome, false)
+    }
+
+    fn end_as(&self, category: Category, record: u32, outcome: Outcome, found_again: bool) -> bool {
         let mut state = self.lock();
         let c = category as usize;
         if state.in_flight[c].has(record) || !state.settled[c].insert(record) {
-            return;
+            return false;
         }
-        state.local[c] += 1;
-        let waited = matches!(outcome, Outcome::RateLimited | Outcome::Rejected | Outcome::Abandoned | Outcome::Lost);
-        if waited || !state.local_counted {
+        state.doomed[c].remove(&record);
+        if found_again {
+            state.local[c] += 1;
+        } else {
+            state.unnoted[c].push(record);
+        }
+        let counts = !(state.local_counted && found_again);
+        if counts {
             self.recorder.end(category, outcome, 1);
         }
+        counts
     }
 
     /// Ends records whose items were on their way.
@@ -207,6 +266,73 @@ impl Ticket {
         }
         self.recorder.end(category, outcome, ended.len() as u64);
         state.standing()
+    }
+
+    /// Takes items back that were on their way and will never be taken: their records become dead letters when the
+    /// chunk is read again, and end then.
+    pub fn doom(&self, category: Category, records: impl Iterator<Item = u32>, cause: &Arc<Cause>) -> Standing {
+        let mut state = self.lock();
+        let c = category as usize;
+        for record in records {
+            if state.in_flight[c].remove(record) {
+                state.outstanding -= 1;
+            }
+            if !state.settled[c].has(record) {
+                state.doomed[c].insert(record, Arc::clone(cause));
+                state.parked = true;
+            }
+        }
+        state.standing()
+    }
+
+    /// How a record stands.
+    #[must_use]
+    pub fn look(&self, category: Category, record: u32) -> Look {
+        let state = self.lock();
+        let c = category as usize;
+        if state.settled[c].has(record) || state.in_flight[c].has(record) {
+            return Look::Closed;
+        }
+        state.doomed[c].get(&record).map_or(Look::Open, |cause| Look::Doomed(Arc::clone(cause)))
+    }
+
+    /// Whether any record is to become a dead letter.
+    #[must_use]
+    pub fn has_doomed(&self) -> bool {
+        self.lock().doomed.iter().any(|doomed| !doomed.is_empty())
+    }
+
+    /// Notes that Sentry has counted these in a 429.
+    pub fn counted_elsewhere(&self, category: Category, records: impl Iterator<Item = u32>) {
+        let mut state = self.lock();
+        for record in records {
+            state.counted[category as usize].insert(record);
+        }
+    }
+
+    /// Whether Sentry has counted a record in a 429.
+    #[must_use]
+    pub fn is_counted_elsewhere(&self, category: Category, record: u32) -> bool {
+        self.lock().counted[category as usize].has(record)
+    }
+
+    /// Keeps the chunk for a second reading.
+    pub fn keep(&self, segments: Vec<Segment>) -> Arc<Vec<Segment>> {
+        let kept = Arc::new(segments);
+        self.lock().kept = Some(Arc::clone(&kept));
+        kept
+    }
+
+    /// The chunk, where it was kept.
+    #[must_use]
+    pub fn kept(&self) -> Option<Arc<Vec<Segment>>> {
+        self.lock().kept.clone()
+    }
+
+    /// Lets go of the chunk; how many bytes that frees.
+    pub fn forget(&self) -> u64 {
+        let kept = self.lock().kept.take();
+        kept.iter().flat_map(|segments| segments.iter()).map(|segment| segment.data.len() as u64).sum()
     }
 
     /// Takes items back that were on their way: their records wait where they came from.
@@ -247,6 +373,11 @@ impl Ticket {
     }
 }
 
+/// Whether whoever reads the record again, under the same settings, comes to this outcome by itself.
+fn is_found_again(outcome: Outcome) -> bool {
+    matches!(outcome, Outcome::Filtered | Outcome::Joined | Outcome::Sampled)
+}
+
 impl State {
     fn standing(&self) -> Standing {
         match (self.mapped && self.outstanding == 0, self.parked) {
@@ -272,7 +403,7 @@ mod tests {
         let ledger = Ledger::default();
         let ticket = ticket(&ledger);
         ticket.begin();
-        (0..3).for_each(|record| ticket.end(Category::Event, record, Outcome::Filtered));
+        (0..3).for_each(|record| assert!(ticket.end(Category::Event, record, Outcome::Filtered)));
         let claimed = |ticket: &Ticket| (0..3).filter(|r| ticket.claim(Category::Log, *r)).collect::<Vec<_>>();
         assert_eq!(claimed(&ticket), [0, 1, 2]);
         assert_eq!(ticket.mapped(), Standing::Busy);
@@ -300,6 +431,23 @@ mod tests {
         assert_eq!(ledger.snapshot().pending(Category::Log), 2);
         ticket.end_rest(3, Outcome::Lost);
         assert_eq!(ledger.snapshot().pending(Category::Log), 0);
+    }
+
+    #[test]
+    fn what_is_doomed_waits_for_a_second_reading_and_ends_then_once() {
+        let ledger = Ledger::default();
+        let ticket = ticket(&ledger);
+        assert!(ticket.claim(Category::Log, 0));
+        ticket.mapped();
+        let cause = Arc::new(Cause { outcome: Outcome::Rejected, status: 400, detail: String::new() });
+        assert_eq!(ticket.doom(Category::Log, [0].into_iter(), &cause), Standing::Parked);
+        assert!(ticket.has_doomed() && matches!(ticket.look(Category::Log, 0), Look::Doomed(_)));
+        assert_eq!(ledger.snapshot().pending(Category::Log), 3);
+        ticket.begin();
+        assert!(ticket.end(Category::Log, 0, Outcome::Rejected) && !ticket.end(Category::Log, 0, Outcome::Overflow));
+        assert!(!ticket.has_doomed() && matches!(ticket.look(Category::Log, 0), Look::Closed));
+        assert_eq!(ticket.mapped(), Standing::Done);
+        assert_eq!(ledger.snapshot().outcome(Category::Log, Outcome::Rejected), 1);
     }
 
     #[test]

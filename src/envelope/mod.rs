@@ -5,6 +5,8 @@
 //! shifts every time in an envelope whose `sent_at` is old.
 
 mod gather;
+pub mod report;
+mod trim;
 
 use crate::ledger::Category;
 use crate::record::identity::EventId;
@@ -28,10 +30,14 @@ pub struct Batch<T> {
     pub category: Category,
     /// Number of the destination that its items are for.
     pub destination: u32,
-    /// Times it has been sent.
-    pub attempts: u32,
     /// Steady time when its first item came in.
     pub opened: Duration,
+    /// Times it has failed although others have passed since the last time, and how many had passed then.
+    pub failed_among: (u32, u64),
+    /// Whether a 429 has been the answer: Sentry has counted its items then.
+    pub limited: bool,
+    /// Whether it has been made smaller, or cannot be.
+    trimmed: bool,
     /// Whether it comes from a spool's backlog.
     pub replay: bool,
     /// Bytes that are accounted for in the memory budget while it lives.
@@ -66,7 +72,9 @@ impl<T> Batch<T> {
         Self {
             category,
             destination: 0,
-            attempts: 0,
+            failed_among: (0, 0),
+            limited: false,
+            trimmed: false,
             opened,
             replay,
             reserved: 0,
@@ -160,26 +168,15 @@ impl<T> Batch<T> {
             }
         }
         self.owners.retain(|owner| owner.first < at as u32);
-        let (attempts, opened, replay) = (self.attempts, self.opened, self.replay);
         // The budget is freed with the front half.
-        let back = Self::new(self.category, Vec::new(), opened, replay);
-        Self { destination: self.destination, attempts, payload, items, owners, ..back }
+        let Self { destination, failed_among, limited, .. } = *self;
+        let back = Self::new(self.category, Vec::new(), self.opened, self.replay);
+        Self { destination, failed_among, limited, payload, items, owners, ..back }
     }
 
     /// Writes the whole envelope.
     pub fn write(&self, out: &mut Vec<u8>, dsn: &str, sent_at: &str) {
-        let mut header = Object::begin(out);
-        if let Some(id) = self.event_id {
-            header.text("event_id", &id.hex());
-        }
-        header.text("dsn", dsn);
-        header.text("sent_at", sent_at);
-        let mut sdk = Object::begin(header.key("sdk"));
-        sdk.text("name", SDK_NAME);
-        sdk.text("version", SDK_VERSION);
-        sdk.end();
-        header.end();
-        out.push(b'\n');
+        header(out, self.event_id, dsn, sent_at);
         match self.category {
             Category::Event => self.write_event(out),
             Category::Log => self.write_logs(out),
@@ -208,6 +205,22 @@ impl<T> Batch<T> {
     pub fn into_buffer(self) -> Vec<u8> {
         self.payload
     }
+}
+
+/// The first line of an envelope.
+fn header(out: &mut Vec<u8>, event_id: Option<EventId>, dsn: &str, sent_at: &str) {
+    let mut header = Object::begin(out);
+    if let Some(id) = event_id {
+        header.text("event_id", &id.hex());
+    }
+    header.text("dsn", dsn);
+    header.text("sent_at", sent_at);
+    let mut sdk = Object::begin(header.key("sdk"));
+    sdk.text("name", SDK_NAME);
+    sdk.text("version", SDK_VERSION);
+    sdk.end();
+    header.end();
+    out.push(b'\n');
 }
 
 /// Gathers logs until an envelope is full.
@@ -317,6 +330,19 @@ mod tests {
         let first = filled(&mut collector, &ticket, 1, b"22222222222").unwrap();
         assert_eq!((first.len(), first.bytes()), (1, big.len()));
         assert_eq!(records(&collector.seal().unwrap()), [(1, vec![1])]);
+    }
+
+    #[test]
+    fn an_item_that_is_never_closed_leaves_nothing_behind() {
+        let (mut collector, ticket) = (Collector::new(3), Arc::new(1));
+        collector.open(NOW, false).extend_from_slice(b"{\"cut\":");
+        collector.mend();
+        filled(&mut collector, &ticket, 0, b"{\"a\":1}");
+        collector.open(NOW, false).extend_from_slice(b"{\"cut\":");
+        collector.mend();
+        filled(&mut collector, &ticket, 1, b"{\"a\":2}");
+        let batch = collector.seal().unwrap();
+        assert!(text(&batch).ends_with("\"items\":[{\"a\":1},{\"a\":2}]}\n"), "{}", text(&batch));
     }
 
     #[test]

@@ -181,6 +181,13 @@ const PLAIN: &[Row] = rows! {
         |s, v| { s.network.timeout = positive(v)?; Ok(()) };
     "exit_timeout", Some("4s"), "longest drain at exit",
         |s, v| { s.delivery.exit_timeout = value::time(v)?; Ok(()) };
+    "dead_letter_path", None,
+        "directory for items that Sentry will never take, with the reason, to be sent again by `flb-sentry replay`; else `<spool_path>/dead`, else they are only counted and logged",
+        |s, v| { s.delivery.dead_letter_path = Some(path(v)?); Ok(()) };
+    "dead_letter_max_size", Some("64M"), "bytes of dead letters; full: the newest is refused and counted as `overflow`",
+        |s, v| { s.delivery.dead_letter_max_size = value::size(v)?; Ok(()) };
+    "client_reports", Some("on"), "Sentry's own statistics are told how many items were left out or given up, and why",
+        |s, v| { s.delivery.client_reports = value::switch(v)?; Ok(()) };
     "summary_interval", Some("60s"), "one log line when something changed; `0` = only at exit",
         |s, v| { s.report.summary_interval = value::time(v)?; Ok(()) };
 };
@@ -230,6 +237,10 @@ pub fn load(
             problems.push(problem(row.name, row.show(text), expected.instead_of(text)));
         }
         let _ = write!(effective, " {}={}", row.name, row.show(text));
+    }
+    let delivery = &mut settings.delivery;
+    if let (None, Some(spool)) = (&delivery.dead_letter_path, &delivery.spool_path) {
+        delivery.dead_letter_path = Some(spool.join("dead"));
     }
     let mut dsn_source = resolve_dsn(&mut settings.destination, &environment, &mut problems);
     effective.push_str(&resolve_proxy(&mut settings.network, &environment, &mut problems));
@@ -526,6 +537,18 @@ mod tests {
     fn spool_needs_a_directory() {
         let problems = given(&[("dsn", &dsn()), ("delivery", "spool")]).unwrap_err();
         assert!(problems[0].to_string().contains("spool_path"), "{problems:?}");
+    }
+
+    #[test]
+    fn dead_letters_live_below_the_spool_unless_told_otherwise() {
+        let path = |options: &[(&str, &str)]| {
+            let dsn = dsn();
+            let all: Vec<_> = options.iter().copied().chain([("dsn", dsn.as_str())]).collect();
+            given(&all).unwrap().settings.delivery.dead_letter_path
+        };
+        assert_eq!(path(&[]), None);
+        assert_eq!(path(&[("spool_path", "/s")]), Some("/s/dead".into()));
+        assert_eq!(path(&[("spool_path", "/s"), ("dead_letter_path", "/d")]), Some("/d".into()));
     }
 
     #[test]

@@ -172,6 +172,12 @@ pub struct Delivery {
     pub retry_base: Duration,
     /// Longest backoff.
     pub retry_max: Duration,
+    /// Directory of what Sentry will never take.
+    pub dead_letter_path: Option<PathBuf>,
+    /// Bytes of it.
+    pub dead_letter_max_size: u64,
+    /// Whether Sentry is told what it will never see.
+    pub client_reports: bool,
     /// Longest drain at exit.
     pub exit_timeout: Duration,
 }

@@ -63,6 +63,12 @@ impl EventId {
         Self(uuid_like(hash.digest128()))
     }
 
+    /// Reads what [`EventId::hex`] writes.
+    #[must_use]
+    pub fn parse(text: &[u8]) -> Option<Self> {
+        unhex(text).and_then(non_zero).map(Self)
+    }
+
     /// As text.
     #[must_use]
     pub fn hex(&self) -> String {

@@ -2,6 +2,7 @@
 //! before an event.
 
 use super::identity::StreamId;
+use super::letter::Letter;
 use super::trace;
 use crate::chunk::Timestamp;
 use crate::level::Level;
@@ -115,6 +116,8 @@ pub(super) struct Stream<'a> {
     pub id: StreamId,
     /// Lowest level that becomes an event here.
     pub threshold: Option<Level>,
+    /// These lines are one event, a dead letter that comes back.
+    pub letter: Option<Letter>,
     pub lines: Vec<Line<'a>>,
 }
 
@@ -368,7 +371,7 @@ mod tests {
         assert_eq!((texts[0], texts[2]), (Text::Here("hello"), Text::Gone));
         let mut lines = lines(&["a", "b", "c"]);
         lines.iter_mut().zip(texts).for_each(|(line, text)| line.text = text);
-        let stream = Stream { id: StreamId(1), threshold: None, lines }.with(&aside);
+        let stream = Stream { id: StreamId(1), threshold: None, letter: None, lines }.with(&aside);
         let found: Vec<_> = stream.lines.iter().map(Line::text).collect();
         assert_eq!(found, [Some("hello"), Some("made \u{fffd}"), None]);
     }

@@ -9,6 +9,7 @@ mod fields;
 pub mod identity;
 pub mod json;
 mod kubernetes;
+mod letter;
 pub mod limit;
 mod lines;
 mod log;
@@ -33,10 +34,11 @@ use event::Circumstances;
 use fields::{Fields, Role};
 use identity::{EventId, StreamId};
 use kubernetes::{Pod, Pods};
+use letter::Letter;
 use lines::{Aside, Crumbs, Line, Said, Stream};
 use read::{Buffers, Reader};
 pub use reason::Reason;
-pub use route::{Route, Router};
+pub use route::{NOWHERE, Route, Router};
 use severity::Rules;
 pub use sink::{FoundKeys, Origin, Sink};
 use std::borrow::Cow;
@@ -157,17 +159,23 @@ impl Mapper {
         let pod = self.pod(&fields).map(|place| self.pods.at(place));
         let given = Given { message, pod, level: None };
         let view = view((&self.settings, &self.rules), origin, record, given, &mut fields);
+        let letter = Letter::of(group);
         sink.found(index, &view.keys);
         if is_our_own(&view.message, &self.settings.output) {
+            sink.left_out(route_of(origin, view.pod, letter).map(|route| route.destination));
             end_both(sink, index, Outcome::Suppressed, Reason::OwnHost);
-        } else if let Some(route) = route_of(origin, view.pod) {
+        } else if let Some(route) = route_of(origin, view.pod, letter) {
             let threshold = view.pod.map_or(self.settings.event_level, |pod| pod.threshold(self.settings.event_level));
             let text = progress.aside.text(&view.message, record.raw);
             let (level, said) = (view.level, view.said);
             let group = group.map(|group| group.raw);
             let line = Line { index, raw: record.raw, group, text, time: record.time, level, said };
-            progress.add(view.stream, threshold, line);
-            self.write_log(&view, (index, route), progress, sink);
+            if Letter::allows(letter, Category::Event) {
+                progress.add(view.stream, threshold, letter, line);
+            } else {
+                end(sink, Category::Event, index, Outcome::Filtered, Reason::OtherItem);
+            }
+            self.write_log(&view, (index, route, letter), progress, sink);
         } else {
             end_both(sink, index, Outcome::Filtered, Reason::NoDestination);
         }
@@ -178,17 +186,21 @@ impl Mapper {
     fn write_log(
         &self,
         view: &View<'_, '_>,
-        (index, route): (u32, Route),
+        (index, route, letter): (u32, Route, Option<Letter>),
         progress: &mut Progress<'_>,
         sink: &mut impl Sink,
     ) {
         let threshold = self.settings.logs_level;
-        if threshold.is_none_or(|threshold| view.level < threshold) {
+        if !Letter::allows(letter, Category::Log) {
+            return end(sink, Category::Log, index, Outcome::Filtered, Reason::OtherItem);
+        }
+        if letter.is_none() && threshold.is_none_or(|threshold| view.level < threshold) {
             let reason = Reason::Below { level: view.level, threshold };
             return end(sink, Category::Log, index, Outcome::Filtered, reason);
         }
         let sequence = progress.sequence(view.time);
-        if self.settings.logs_sample_rate < 1.0 && !is_sampled(self.settings.logs_sample_rate, view, index) {
+        if letter.is_none() && !is_sampled(self.settings.logs_sample_rate, view, index) {
+            sink.left_out(Some(route.destination));
             return sink.end(Category::Log, index, Outcome::Sampled);
         }
         if let Some(out) = sink.open(Category::Log, index, route.destination) {
@@ -202,10 +214,14 @@ impl Mapper {
     /// The events of a stream: single lines at or above the level, and traces that their lines form.
     fn events(&mut self, origin: Origin<'_>, stream: &Stream<'_>, progress: &mut Progress<'_>, sink: &mut impl Sink) {
         let lines = &stream.lines;
-        let is_event = |level: Level| stream.threshold.is_some_and(|threshold| level >= threshold);
+        let is_event =
+            |level: Level| stream.letter.is_some() || stream.threshold.is_some_and(|threshold| level >= threshold);
         let mut at = 0;
         while at < lines.len() {
-            let len = lines::span(lines, at, self.settings.join_traces, |line| is_event(line.level));
+            let len = match stream.letter {
+                Some(_) => lines.len(),
+                None => lines::span(lines, at, self.settings.join_traces, |line| is_event(line.level)),
+            };
             let members = &lines[at..at + len];
             let text = (len > 1).then(|| joined(members));
             let level = level_of(members, text.as_deref().and_then(trace::parse).as_ref());
@@ -240,20 +256,21 @@ impl Mapper {
         let own = self.reader.read(record, group, &mut fields, &mut buffers);
         let message = (own.0, text.map_or(own.1, |text| Cow::Borrowed(text.as_bytes())));
         let pod = self.pod(&fields).map(|place| self.pods.at(place));
-        let Some(route) = route_of(origin, pod) else {
+        let Some(route) = route_of(origin, pod, stream.letter) else {
             return end(sink, Category::Event, line.index, Outcome::Filtered, Reason::NoDestination);
         };
-        let id = progress.event_id(route.identity, stream.id, record);
+        let id = progress.event_id(route.identity, stream, record);
         let text = String::from_utf8_lossy(&message.1).into_owned();
         let stack = stack_of(&mut fields, &text);
         let given = Given { message, pod, level: Some(level) };
         let view = view((&self.settings, &self.rules), origin, record, given, &mut fields);
         let (trace, around) = read_trace(&text, stack.as_deref());
         let mut about = Circumstances::new(&view, route, trace, &around);
-        if self.settings.sample_rate < 1.0 && !is_sampled(self.settings.sample_rate, &view, line.index) {
+        if stream.letter.is_none() && !is_sampled(self.settings.sample_rate, &view, line.index) {
+            sink.left_out(Some(route.destination));
             return sink.end(Category::Event, line.index, Outcome::Sampled);
         }
-        let decision = if sink.again() {
+        let decision = if sink.again() || stream.letter.is_some() {
             Decision::Send(0)
         } else {
             decide(&mut self.storms, (route, origin.now), &view, &mut about)
@@ -270,12 +287,16 @@ impl Mapper {
             self.scrub.clean(out, start);
         };
         match decision {
-            Decision::HoldBack(reason) => end(sink, Category::Event, line.index, Outcome::Suppressed, reason),
+            Decision::HoldBack(reason) => {
+                sink.left_out(Some(route.destination));
+                end(sink, Category::Event, line.index, Outcome::Suppressed, reason);
+            }
             Decision::Keep(reason) => {
                 let mut payload = Vec::new();
                 write(&mut payload);
                 let closing = Closing { route, event_id: id, payload, others: 0 };
                 self.storms.keep(about.fingerprint, closing);
+                sink.left_out(Some(route.destination));
                 end(sink, Category::Event, line.index, Outcome::Suppressed, reason);
             }
             Decision::Send(_) => {
@@ -301,10 +322,11 @@ impl Mapper {
     }
 }
 
-/// Where the records of a pod, or of none, go.
-fn route_of(origin: Origin<'_>, pod: Option<&Pod>) -> Option<Route> {
+/// Where the records of a pod, or of none, go. A dead letter that goes nowhere now is not left out, it stays one.
+fn route_of(origin: Origin<'_>, pod: Option<&Pod>, letter: Option<Letter>) -> Option<Route> {
     let (namespace, annotation) = pod.map_or(("", None), |pod| (pod.namespace.as_str(), pod.dsn.as_deref()));
-    origin.router.route(namespace, annotation)
+    let nowhere = || letter.map(|_| Route { destination: NOWHERE, identity: 0 });
+    origin.router.route(namespace, annotation).or_else(nowhere)
 }
 
 fn end_both(sink: &mut impl Sink, index: u32, outcome: Outcome, reason: Reason) {
@@ -359,17 +381,23 @@ fn read_trace<'t>(message: &'t str, stack: Option<&'t str>) -> (Option<Trace<'t>
 }
 
 impl<'a> Progress<'a> {
-    fn add(&mut self, id: StreamId, threshold: Option<Level>, line: Line<'a>) {
-        match self.streams.iter_mut().rev().find(|stream| stream.id == id) {
+    fn add(&mut self, id: StreamId, threshold: Option<Level>, letter: Option<Letter>, line: Line<'a>) {
+        let same_marker = |other: &Line<'_>| other.group.map(<[u8]>::as_ptr) == line.group.map(<[u8]>::as_ptr);
+        let known = match letter {
+            Some(_) => self.streams.last_mut().filter(|last| last.letter.is_some() && same_marker(&last.lines[0])),
+            None => self.streams.iter_mut().rev().find(|stream| stream.id == id && stream.letter.is_none()),
+        };
+        match known {
             Some(stream) => stream.lines.push(line),
-            None => self.streams.push(Stream { id, threshold, lines: vec![line] }),
+            None => self.streams.push(Stream { id, threshold, letter, lines: vec![line] }),
         }
     }
 
-    fn event_id(&mut self, destination: u128, stream: StreamId, record: Record<'_>) -> EventId {
-        let first = EventId::new(destination, stream, record.time, record.raw, 0);
+    fn event_id(&mut self, destination: u128, stream: &Stream<'_>, record: Record<'_>) -> EventId {
+        let first = EventId::new(destination, stream.id, record.time, record.raw, 0);
         let ordinal = self.twins.entry(first).and_modify(|n| *n += 1).or_insert(0);
-        EventId::new(destination, stream, record.time, record.raw, *ordinal)
+        let own = stream.letter.and_then(|letter| letter.event_id);
+        own.unwrap_or_else(|| EventId::new(destination, stream.id, record.time, record.raw, *ordinal))
     }
 
     /// Which-th log of its microsecond this is: Sentry sorts by it within one.
@@ -424,6 +452,9 @@ fn level_of(lines: &[Line<'_>], trace: Option<&Trace<'_>>) -> Level {
 
 /// A function of the trace where the record names one, else of the record, so that a retry decides the same.
 fn is_sampled(rate: f64, view: &View<'_, '_>, index: u32) -> bool {
+    if rate >= 1.0 {
+        return true;
+    }
     let seed = if view.traced {
         xxhash_rust::xxh3::xxh3_64(&view.trace_id.0)
     } else {

@@ -13,6 +13,8 @@ pub enum Reason {
         /// The lowest that is sent; `None`: the category is off.
         threshold: Option<Level>,
     },
+    /// Filtered: a record of a dead letter, which stands for its other item alone.
+    OtherItem,
     /// Filtered: there is no destination for it.
     NoDestination,
     /// Joined: it is a line of another record's event.

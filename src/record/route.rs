@@ -11,6 +11,9 @@ pub struct Route {
     pub identity: u128,
 }
 
+/// Number of no destination, for a dead letter that has none now. Nothing is ever sent there.
+pub const NOWHERE: u32 = u32::MAX - 1;
+
 /// Knows the destinations.
 pub trait Router: Debug {
     /// Where a record of this namespace goes (empty: of none) whose pod has this annotation. `None`: nowhere.

@@ -18,6 +18,8 @@ pub trait Sink {
     fn close(&mut self, category: Category, record: u32, event_id: Option<EventId>);
     /// Ends a record in a category without an item.
     fn end(&mut self, category: Category, record: u32, outcome: Outcome);
+    /// Where the record would go, if anywhere, that is about to be left out; for those who report it.
+    fn left_out(&mut self, _destination: Option<u32>) {}
     /// Where a record's meaning was found; for those who explain, others need not care.
     fn found(&mut self, _record: u32, _keys: &FoundKeys<'_>) {}
     /// Why the record is about to end without an item; for those who explain.

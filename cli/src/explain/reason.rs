@@ -32,6 +32,9 @@ pub(super) fn text(
         (_, Some(Reason::OwnHost)) => {
             "a line of the host's own log about this output, which would make more of them".to_owned()
         }
+        (_, Some(Reason::OtherItem)) => {
+            format!("a dead letter, which does not stand for the record's {}", category.name())
+        }
         (_, Some(Reason::NoDestination)) => "no source has a destination for it".to_owned(),
         (_, Some(Reason::Undecodable(why))) => {
             format!("expected {} at byte {}", why.expected, answers.offset + why.offset as u64)

@@ -138,10 +138,10 @@ fn marker(record: &[u8]) -> Option<u32> {
 }
 
 /// The byte that MessagePack never uses.
-struct Reserved;
+pub(crate) struct Reserved;
 
 /// The length of the value at the start; `None` if its end is not there. Needs no stack: a value inside is one more to come.
-fn value_length(bytes: &[u8]) -> Result<Option<usize>, Reserved> {
+pub(crate) fn value_length(bytes: &[u8]) -> Result<Option<usize>, Reserved> {
     let (mut at, mut left) = (0_usize, 1_u64);
     while left > 0 {
         let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) else { return Ok(None) };

@@ -5,12 +5,14 @@ use std::time::{Duration, Instant};
 
 /// One flush buffer.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Chunk {
-    pub(super) tag: Arc<str>,
-    pub(super) bytes: Vec<u8>,
-    pub(super) records: u64,
+pub(crate) struct Chunk {
+    pub(crate) tag: Arc<str>,
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) records: u64,
     /// Bytes of the input it was made of, for the progress.
-    pub(super) source_bytes: u64,
+    pub(crate) source_bytes: u64,
+    /// Which file it is of, for those who care.
+    pub(crate) file: usize,
 }
 
 /// Gathers records into chunks of bounded size, of one tag each.
@@ -58,7 +60,7 @@ impl Packer {
         self.since = None;
         let (records, source_bytes) = (std::mem::take(&mut self.records), std::mem::take(&mut self.source_bytes));
         let bytes = std::mem::take(&mut self.bytes);
-        (!bytes.is_empty()).then(|| Chunk { tag: Arc::clone(&self.tag), bytes, records, source_bytes })
+        (!bytes.is_empty()).then(|| Chunk { tag: Arc::clone(&self.tag), bytes, records, source_bytes, file: 0 })
     }
 }
 

@@ -6,7 +6,7 @@ use std::io::{IsTerminal, Write, stderr};
 use std::time::Instant;
 
 /// Writes lines above a progress bar, if there is one. A closed standard error is nobody's problem.
-pub(super) struct Console {
+pub(crate) struct Console {
     bar: Option<ProgressBar>,
     start: Instant,
 }
@@ -19,7 +19,7 @@ impl Console {
     }
 
     /// Writes one line.
-    pub(super) fn say(&self, line: &str) {
+    pub(crate) fn say(&self, line: &str) {
         let write = || drop(writeln!(stderr(), "{line}"));
         match &self.bar {
             Some(bar) => bar.suspend(write),

@@ -3,6 +3,7 @@
 use super::chunk::{Chunk, Packer};
 use super::console::Console;
 use super::queue::Queue;
+use super::session::Source;
 use crate::input::chunk_file::{ChunkFile, Unit};
 use crate::input::file::{Format, Input};
 use crate::input::kube::PodLog;
@@ -31,6 +32,7 @@ const OLDEST: Duration = Duration::from_secs(1);
 /// Reads the inputs, one after the other, into the queue.
 pub(super) struct Feeder {
     reading: Reading,
+    inputs: Vec<Input>,
     queue: Arc<Queue>,
     console: Arc<Console>,
     packer: Mutex<Packer>,
@@ -39,15 +41,18 @@ pub(super) struct Feeder {
 }
 
 impl Feeder {
-    pub(super) fn new(reading: Reading, queue: Arc<Queue>, console: Arc<Console>) -> Self {
+    pub(super) fn new(reading: Reading, inputs: Vec<Input>, queue: Arc<Queue>, console: Arc<Console>) -> Self {
         // With a rate, a chunk is one second's worth.
         let packer = Packer::new(reading.chunk_bytes, reading.rate.unwrap_or(u64::MAX));
-        Self { reading, queue, console, packer: packer.into(), pace: Mutex::default(), problems: Mutex::default() }
+        let (packer, pace, problems) = (packer.into(), Mutex::default(), Mutex::default());
+        Self { reading, inputs, queue, console, packer, pace, problems }
     }
+}
 
+impl Source for Feeder {
     /// Reads all of it. A file that fails midway does not keep the others from being read.
-    pub(super) fn run(&self, inputs: &[Input]) {
-        for input in inputs {
+    fn run(&self) {
+        for input in &self.inputs {
             match self.file(input) {
                 Ok(true) => {}
                 Ok(false) => break,
@@ -58,12 +63,12 @@ impl Feeder {
     }
 
     /// Files that could not be read to their end, as told to the user.
-    pub(super) fn problems(&self) -> usize {
+    fn problems(&self) -> usize {
         lock(&self.problems).len()
     }
 
     /// Hands over what has waited too long; called now and then from a thread of its own, since it may have to wait.
-    pub(super) fn tick(&self) {
+    fn tick(&self) {
         // Whoever holds the lock is busy handing over; waiting for it could mean waiting for the plugin.
         let Ok(mut packer) = self.packer.try_lock() else { return };
         if packer.older_than(OLDEST) {
@@ -71,12 +76,13 @@ impl Feeder {
         }
     }
 
-    /// There is no thread to read on: nothing will come.
-    pub(super) fn cannot_read(&self, error: &io::Error) {
+    fn cannot_run(&self, error: &io::Error) {
         self.problem(&format!("cannot start a thread: {error}"));
         self.queue.fed();
     }
+}
 
+impl Feeder {
     fn problem(&self, problem: &str) {
         self.console.say(problem);
         lock(&self.problems).push(problem.to_owned());
@@ -218,9 +224,9 @@ mod tests {
     /// What the files become, and how many of them could not be read.
     fn fed(reading: Reading, files: &[&Path]) -> (Vec<Chunk>, usize) {
         let queue = Arc::new(Queue::new(Backoff::default(), None));
-        let feeder = Feeder::new(reading, Arc::clone(&queue), Arc::new(Console::new(None)));
         let inputs: Vec<_> = files.iter().map(|path| Input::check(path).unwrap()).collect();
-        feeder.run(&inputs);
+        let feeder = Feeder::new(reading, inputs, Arc::clone(&queue), Arc::new(Console::new(None)));
+        feeder.run();
         let mut chunks = Vec::new();
         while let Some(work) = queue.take() {
             chunks.push(work.chunk.clone());
@@ -328,7 +334,7 @@ mod tests {
     #[test]
     fn slow_lines_are_handed_over_when_somebody_looks() {
         let queue = Arc::new(Queue::new(Backoff::default(), None));
-        let feeder = Feeder::new(reading(), Arc::clone(&queue), Arc::new(Console::new(None)));
+        let feeder = Feeder::new(reading(), Vec::new(), Arc::clone(&queue), Arc::new(Console::new(None)));
         feeder.add(RECORD, 1, 1);
         feeder.tick();
         assert_eq!(queue.watch(Duration::ZERO).0.chunks, 0, "too young");

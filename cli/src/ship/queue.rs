@@ -4,7 +4,7 @@
 
 use super::chunk::Chunk;
 use crate::host::Verdict;
-use std::collections::{BinaryHeap, VecDeque};
+use std::collections::{BinaryHeap, HashMap, VecDeque};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -64,7 +64,7 @@ impl Eq for Waiting {}
 
 /// How it stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Tally {
+pub(crate) struct Tally {
     /// Chunks handed over by the reader.
     pub(super) chunks: u64,
     /// Records in them.
@@ -101,6 +101,8 @@ struct State {
     fed: bool,
     stopped: bool,
     tally: Tally,
+    /// Chunks of each file that were answered OK.
+    ok_of: HashMap<usize, u64>,
 }
 
 impl State {
@@ -133,7 +135,7 @@ const MOST_HELD_BYTES: usize = 32 << 20;
 
 /// Between the reader, the workers and the one who watches.
 #[derive(Default)]
-pub(super) struct Queue {
+pub(crate) struct Queue {
     state: Mutex<State>,
     changed: Condvar,
     backoff: Backoff,
@@ -147,7 +149,7 @@ impl Queue {
     }
 
     /// Hands over a chunk, waiting for room. False if nobody wants it any more.
-    pub(super) fn offer(&self, chunk: Chunk) -> bool {
+    pub(crate) fn offer(&self, chunk: Chunk) -> bool {
         let mut state = self.lock();
         while !state.stopped && !state.has_room_for(chunk.bytes.len()) {
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
@@ -160,7 +162,7 @@ impl Queue {
     }
 
     /// Waits until then. False if it was stopped before.
-    pub(super) fn pause_until(&self, then: Instant) -> bool {
+    pub(crate) fn pause_until(&self, then: Instant) -> bool {
         let mut state = self.lock();
         while !state.stopped {
             let Some(left) = then.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) else { break };
@@ -170,7 +172,7 @@ impl Queue {
     }
 
     /// No more chunks will come.
-    pub(super) fn fed(&self) {
+    pub(crate) fn fed(&self) {
         self.lock().fed = true;
         self.changed.notify_all();
     }
@@ -208,6 +210,7 @@ impl Queue {
         match verdict {
             Verdict::Ok => {
                 state.tally.ok += 1;
+                *state.ok_of.entry(work.chunk.file).or_default() += 1;
                 state.tally.records_ok += work.chunk.records;
                 state.tally.bytes_ok += held as u64;
                 state.tally.source_ok += work.chunk.source_bytes;
@@ -231,8 +234,18 @@ impl Queue {
         self.changed.notify_all();
     }
 
+    /// How many chunks of a file were answered OK.
+    pub(crate) fn ok_of(&self, file: usize) -> u64 {
+        self.lock().ok_of.get(&file).copied().unwrap_or(0)
+    }
+
+    /// Bytes of the input that are done with, where no chunk tells.
+    pub(crate) fn is_done_with(&self, bytes: u64) {
+        self.lock().tally.source_ok = bytes;
+    }
+
     /// How it stands, and whether it is over, after a change or this long.
-    pub(super) fn watch(&self, at_most: Duration) -> (Tally, bool) {
+    pub(crate) fn watch(&self, at_most: Duration) -> (Tally, bool) {
         let mut state = self.lock();
         if !state.finished() {
             state = self.wait(state, at_most);
@@ -261,7 +274,7 @@ mod tests {
     const QUICK: Backoff = Backoff { base: Duration::from_millis(1), cap: Duration::from_millis(2) };
 
     fn chunk(records: u64) -> Chunk {
-        Chunk { tag: "t".into(), bytes: vec![0; 10], records, source_bytes: 7 }
+        Chunk { tag: "t".into(), bytes: vec![0; 10], records, source_bytes: 7, file: 0 }
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::io::{Write as _, stdout};
 use std::time::Duration;
 
 /// What the command's exit codes mean; `--help` prints this.
-pub(super) const EXIT_CODES: &str = "\
+pub(crate) const EXIT_CODES: &str = "\
 Exit codes:
   0    everything has reached Sentry, or was left out on purpose
   1    something is pending, lost, rejected, or was never answered OK
@@ -19,7 +19,9 @@ Exit codes:
   130  interrupted";
 
 /// Everything known at the end.
-pub(super) struct Report {
+pub(crate) struct Report {
+    /// The command that ran.
+    pub(super) command: &'static str,
     pub(super) tally: Tally,
     pub(super) ledger: Option<Ledger>,
     /// Inputs that could not be read to their end.
@@ -30,7 +32,7 @@ pub(super) struct Report {
 
 impl Report {
     /// See [`EXIT_CODES`].
-    pub(super) fn exit_code(&self) -> u8 {
+    pub(crate) fn exit_code(&self) -> u8 {
         if self.interrupted {
             130
         } else if self.tally.refused > 0 {
@@ -52,7 +54,8 @@ impl Report {
         say(self.unreadable > 0, format!("{} inputs could not be read, see above", self.unreadable));
         say(tally.refused > 0, format!("the plugin answered ERROR to {} chunks: stopped", tally.refused));
         say(tally.given_up > 0, format!("{} chunks were given up after --retry-limit", tally.given_up));
-        say(left > 0, format!("{left} chunks were read but not answered OK: ship the files again"));
+        let again = self.command;
+        say(left > 0, format!("{left} chunks were read but not answered OK: {again} the files again"));
         let Some(ledger) = &self.ledger else {
             say(true, "the plugin logged no summary: what became of the records is unknown".to_owned());
             return problems;
@@ -66,18 +69,23 @@ impl Report {
     }
 
     /// Prints it to standard output, the problems to standard error. Nobody listening is no failure.
-    pub(super) fn print(&self, machine: bool) {
+    pub(crate) fn print(&self, machine: bool) {
         let text = if machine { format!("{}\n", self.json()) } else { self.text() };
         let _ = stdout().write_all(text.as_bytes()).and_then(|()| stdout().flush());
         for problem in self.problems().iter().filter(|_| !machine) {
-            super::complain(problem);
+            super::complain(self.command, problem);
         }
     }
 
     fn text(&self) -> String {
         let (tally, seconds) = (&self.tally, self.took.as_secs_f64());
+        if self.command == "replay" && tally.chunks == 0 {
+            let ledger = self.ledger.as_ref().map(|ledger| format!("\n{ledger}"));
+            return format!("replayed in {seconds:.1} s\n{}", ledger.unwrap_or_default());
+        }
+        let done = if self.command == "ship" { "shipped" } else { "replayed" };
         let mut text = format!(
-            "shipped {} of {} chunks ({} records, {} bytes) in {seconds:.1} s, {} retries\n",
+            "{done} {} of {} chunks ({} records, {} bytes) in {seconds:.1} s, {} retries\n",
             tally.ok, tally.chunks, tally.records_ok, tally.bytes_ok, tally.retries
         );
         if let Some(ledger) = &self.ledger {
@@ -116,6 +124,7 @@ mod tests {
 
     fn report(summary: &str) -> Report {
         Report {
+            command: "ship",
             tally: Tally { chunks: 2, records: 10, ok: 2, records_ok: 10, ..Tally::default() },
             ledger: Ledger::find(&[(Level::Info, format!("[x] summary: {summary}"))]),
             unreadable: 0,

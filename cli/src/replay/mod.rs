@@ -1,0 +1,214 @@
+//! `flb-sentry replay`: sends dead letters or a spool again, through the plugin as Fluent Bit would.
+//!
+//! Letters are fed like any chunk, in the delivery that answers OK when Sentry has them: then their file is removed, and
+//! what is refused again is a letter again. A spool is opened by the plugin itself, which knows what of it is settled.
+
+mod letters;
+mod marker;
+mod spool;
+
+use crate::ship::report::{EXIT_CODES, Report};
+use crate::ship::session::{Refusal, Session};
+use crate::ship::{complain, key_value};
+use letters::Letters;
+use marker::marker;
+use spool::Spool;
+use std::fs::{self, File, TryLockError};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+/// Send dead letters or a spool again, and say what became of every record.
+///
+/// PATH is a directory of dead letters (`dead_letter_path`), a spool (`spool_path`) that no instance has open, or one file
+/// of either. What Sentry accepts is removed from there; what it refuses again stays, with the new reason.
+#[derive(clap::Args, Debug)]
+#[command(after_help = EXIT_CODES)]
+pub struct Args {
+    /// An option of the output, as in its `[OUTPUT]` section; without `dsn` the environment's SENTRY_DSN counts. Where
+    /// things wait is decided by PATH, not by `delivery`, `spool_path` and `dead_letter_*`
+    #[arg(short = 'o', long = "option", value_name = "KEY=VALUE", value_parser = key_value)]
+    options: Vec<(String, String)>,
+
+    /// The plugin file [default: beside this program, then ../lib]
+    #[arg(long, value_name = "FILE")]
+    plugin: Option<PathBuf>,
+
+    /// Chunks of letters on their way at the same time
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=64))]
+    workers: u16,
+
+    /// Leave dead letters where they are, accepted or not
+    #[arg(long)]
+    keep: bool,
+
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+
+    /// Dead letters or a spool: a directory or a file
+    path: PathBuf,
+}
+
+/// Options that PATH decides.
+const OURS: [&str; 4] = ["delivery", "spool_path", "dead_letter_path", "dead_letter_max_size"];
+
+/// Room for every letter that is refused again: it was there before.
+const ROOM: &str = "1000000G";
+
+/// Runs the command.
+pub fn run(args: Args) -> ExitCode {
+    match replay(&args) {
+        Ok(report) => {
+            report.print(args.json);
+            report.exit_code().into()
+        }
+        Err(refusal) => {
+            complain("replay", &refusal.problem);
+            refusal.code.into()
+        }
+    }
+}
+
+/// What PATH holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Letters,
+    Spool,
+}
+
+fn replay(args: &Args) -> Result<Report, Refusal> {
+    let unreadable = |error: io::Error| refusal(&args.path, &error.to_string());
+    let path = args.path.canonicalize().map_err(unreadable)?;
+    let is_file = path.is_file();
+    let files = if is_file { vec![path.clone()] } else { chunk_files(&path).map_err(unreadable)? };
+    let directory = if is_file { path.parent().unwrap_or(&path).to_owned() } else { path.clone() };
+    match kind(&files, &directory).map_err(unreadable)? {
+        Some(Kind::Spool) if !is_file => replay_spool(args, &directory, &files),
+        Some(Kind::Spool) => {
+            if path.with_extension("progress").exists() {
+                return Err(refusal(&path, "was sent in part: replay its directory, which knows which part"));
+            }
+            let _lock = lock(&directory, "lock")?;
+            replay_files(args, &directory, files)
+        }
+        Some(Kind::Letters) => {
+            let _lock = lock(&directory, "replay.lock")?;
+            replay_files(args, &directory, files)
+        }
+        None => {
+            Err(refusal(&path, "expected dead letters or a spool: files ending in .msgpack, as the plugin writes them"))
+        }
+    }
+}
+
+fn replay_spool(args: &Args, directory: &Path, files: &[PathBuf]) -> Result<Report, Refusal> {
+    if args.keep {
+        return Err(refusal(directory, "is a spool: --keep is for dead letters; copy the directory instead"));
+    }
+    drop(lock(directory, "lock")?);
+    let options = options(args, &[("delivery", "spool"), ("spool_path", &directory.display().to_string())]);
+    let session = Session::open(args.plugin.as_deref(), &options, 0, None, Some(Spool::bytes(files)))?;
+    let source = Arc::new(Spool::new(directory.to_owned(), Arc::clone(&session.queue)));
+    session.run("replay", &source)
+}
+
+fn replay_files(args: &Args, directory: &Path, files: Vec<PathBuf>) -> Result<Report, Refusal> {
+    let place = directory.display().to_string();
+    let mut ours = vec![("delivery", "ack")];
+    if !args.keep {
+        ours.extend([("dead_letter_path", place.as_str()), ("dead_letter_max_size", ROOM)]);
+    }
+    let (options, total) = (options(args, &ours), Some(Spool::bytes(&files)));
+    let session = Session::open(args.plugin.as_deref(), &options, args.workers.into(), None, total)?;
+    let (queue, console) = (Arc::clone(&session.queue), Arc::clone(&session.console));
+    let letters = Arc::new(Letters::new(files, args.keep, queue, console));
+    let report = session.run("replay", &letters);
+    letters.sweep();
+    report
+}
+
+/// What was given, without what is ours to decide, and ours.
+fn options(args: &Args, ours: &[(&str, &str)]) -> Vec<(String, String)> {
+    let theirs = args.options.iter().filter(|(key, _)| !OURS.contains(&key.to_ascii_lowercase().as_str()));
+    theirs.cloned().chain(ours.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))).collect()
+}
+
+/// The files of chunks in a directory, oldest first.
+fn chunk_files(directory: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(directory)? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "msgpack") {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+/// Told by the first file that begins with a marker; an empty directory is what its name or its lock says.
+fn kind(files: &[PathBuf], directory: &Path) -> io::Result<Option<Kind>> {
+    const LONGEST_MARKER: u64 = 1 << 20;
+    for file in files {
+        let mut head = Vec::new();
+        File::open(file)?.take(LONGEST_MARKER).read_to_end(&mut head)?;
+        if let Some(marker) = marker(&head) {
+            return Ok(Some(if marker.outcome.is_some() { Kind::Letters } else { Kind::Spool }));
+        }
+    }
+    let empty = if directory.join("lock").exists() { Kind::Spool } else { Kind::Letters };
+    Ok(files.is_empty().then_some(empty))
+}
+
+/// Keeps others out while it lives.
+fn lock(directory: &Path, name: &str) -> Result<File, Refusal> {
+    let path = directory.join(name);
+    let file = File::options().create(true).truncate(false).write(true).open(&path);
+    let file = file.map_err(|error| refusal(&path, &error.to_string()))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(refusal(
+            directory,
+            "is in use: a running instance sends it by itself, or another replay is at work; end that first",
+        )),
+        Err(TryLockError::Error(error)) => Err(refusal(&path, &error.to_string())),
+    }
+}
+
+fn refusal(path: &Path, problem: &str) -> Refusal {
+    Refusal { code: 4, problem: format!("{}: {problem}; nothing was sent", path.display()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::marker::written;
+    use super::*;
+
+    #[test]
+    fn the_first_whole_marker_says_what_a_directory_holds() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path();
+        let found = || kind(&chunk_files(path).unwrap(), path).unwrap();
+        assert_eq!(found(), Some(Kind::Letters), "nothing there is no letters");
+        fs::write(path.join("1.msgpack"), b"torn").unwrap();
+        assert_eq!(found(), None);
+        fs::write(path.join("2.msgpack"), written("a", 0, &[])).unwrap();
+        assert_eq!(found(), Some(Kind::Spool));
+        fs::write(path.join("0.msgpack"), written("a", 0, &[("outcome", "rejected")])).unwrap();
+        assert_eq!(found(), Some(Kind::Letters));
+        fs::write(path.join("0.tmp"), b"").unwrap();
+        assert_eq!(chunk_files(path).unwrap().len(), 3);
+    }
+
+    #[test]
+    fn a_lock_keeps_others_out() {
+        let directory = tempfile::tempdir().unwrap();
+        let held = lock(directory.path(), "lock").ok().unwrap();
+        let refused = lock(directory.path(), "lock").err().unwrap();
+        assert!(refused.code == 4 && refused.problem.contains("running instance"), "{}", refused.problem);
+        drop(held);
+        assert!(lock(directory.path(), "lock").is_ok());
+    }
+}

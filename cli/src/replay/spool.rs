@@ -1,0 +1,53 @@
+//! A spool that is sent again: the plugin does that by itself when it opens one, so there is only to wait.
+
+use super::chunk_files;
+use crate::ship::queue::Queue;
+use crate::ship::session::Source;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How often the directory is looked at.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// Ends when the directory is empty.
+pub(super) struct Spool {
+    path: PathBuf,
+    queue: Arc<Queue>,
+}
+
+impl Spool {
+    pub(super) fn new(path: PathBuf, queue: Arc<Queue>) -> Self {
+        Self { path, queue }
+    }
+
+    /// Bytes that wait. A directory that cannot be read holds nothing that could be waited for.
+    pub(super) fn bytes(files: &[PathBuf]) -> u64 {
+        files.iter().filter_map(|file| file.metadata().ok()).map(|about| about.len()).sum()
+    }
+}
+
+impl Source for Spool {
+    fn run(&self) {
+        let files = || chunk_files(&self.path).unwrap_or_default();
+        let total = Self::bytes(&files());
+        loop {
+            let left = files();
+            self.queue.is_done_with(total.saturating_sub(Self::bytes(&left)));
+            if left.is_empty() || !self.queue.pause_until(Instant::now() + LOOK) {
+                return self.queue.fed();
+            }
+        }
+    }
+
+    fn cannot_run(&self, _: &io::Error) {
+        self.queue.fed();
+    }
+
+    fn tick(&self) {}
+
+    fn problems(&self) -> usize {
+        0
+    }
+}

@@ -1,0 +1,190 @@
+//! One run of the plugin: the threads around it, from its making to its last words. What is fed to it, and whence, is
+//! the business of a [`Source`].
+
+use super::console::Console;
+use super::ledger::Ledger;
+use super::queue::{Backoff, Queue};
+use super::report::Report;
+use super::{engine, locate};
+use crate::host::{Generation, Level, Plugin, format_line};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// Feeds a queue.
+pub(crate) trait Source: Send + Sync + 'static {
+    /// Offers all there is and then says that no more will come. Nobody waits for it: it may hang in a pipe.
+    fn run(&self);
+    /// There is no thread to run on.
+    fn cannot_run(&self, error: &io::Error);
+    /// Called now and then from a thread of its own; may wait.
+    fn tick(&self);
+    /// What could not be read to its end, as told to the user.
+    fn problems(&self) -> usize;
+}
+
+/// Why nothing was sent.
+pub(crate) struct Refusal {
+    pub(crate) code: u8,
+    pub(crate) problem: String,
+}
+
+/// The plugin is not there or will not work.
+pub(crate) fn plugin_refusal(problem: impl ToString) -> Refusal {
+    Refusal { code: 3, problem: problem.to_string() }
+}
+
+/// Everything that the threads of one run share.
+pub(crate) struct Session {
+    plugin: Plugin,
+    options: Options,
+    workers: usize,
+    pub(crate) queue: Arc<Queue>,
+    pub(crate) console: Arc<Console>,
+}
+
+impl Session {
+    /// Loads the plugin. `total` is the input's size in bytes, if it has one.
+    pub(crate) fn open(
+        plugin: Option<&Path>,
+        options: &[(String, String)],
+        workers: usize,
+        retry_limit: Option<u32>,
+        total: Option<u64>,
+    ) -> Result<Self, Refusal> {
+        let path = locate::plugin(plugin).map_err(plugin_refusal)?;
+        let plugin = Plugin::load(path, Generation::default()).map_err(plugin_refusal)?;
+        let console = Arc::new(Console::new(total));
+        let options = Options::new(options).map_err(plugin_refusal)?;
+        plugin.on_log(options.echo(&console));
+        let queue = Arc::new(Queue::new(Backoff::default(), retry_limit));
+        Ok(Self { plugin, options, workers, queue, console })
+    }
+
+    /// Sends it all, or until it is interrupted.
+    pub(crate) fn run(self, command: &'static str, source: &Arc<impl Source>) -> Result<Report, Refusal> {
+        let start = Instant::now();
+        let ended = self.threads(source);
+        self.console.finish();
+        let (interrupted, log_lines) = ended?;
+        self.plugin.close();
+        Ok(Report {
+            command,
+            tally: self.queue.watch(Duration::ZERO).0,
+            ledger: Ledger::find(&log_lines),
+            unreadable: source.problems(),
+            interrupted,
+            took: start.elapsed(),
+        })
+    }
+
+    /// Whether it was interrupted, and what the instance logged.
+    fn threads(&self, source: &Arc<impl Source>) -> Result<(bool, Vec<(Level, String)>), Refusal> {
+        let failed = |error: io::Error| plugin_refusal(format!("cannot start: {error}"));
+        let signals = signals().map_err(failed)?;
+        let engine =
+            || engine::run(&self.plugin, &self.options.pairs(), self.workers, &self.queue, || spawn_reader(source));
+        let named = |name: &str| thread::Builder::new().name(name.to_owned());
+        thread::scope(|scope| {
+            let engine = named("flb-pipeline").spawn_scoped(scope, engine).map_err(failed)?;
+            // Without this one, slow lines only wait longer.
+            let _ = named("ticker").spawn_scoped(scope, || self.tick(&**source));
+            let interrupted = self.watch(&signals);
+            let ended = engine.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            Ok((interrupted, ended.map_err(plugin_refusal)?))
+        })
+    }
+
+    fn tick(&self, source: &impl Source) {
+        while !self.queue.watch(TICK).1 {
+            source.tick();
+        }
+    }
+
+    /// Until all is done, or somebody wants it to end: then true.
+    fn watch(&self, interrupted: &AtomicBool) -> bool {
+        loop {
+            let (tally, finished) = self.queue.watch(TICK);
+            self.console.progress(&tally);
+            if finished {
+                return false;
+            }
+            if interrupted.load(Ordering::Relaxed) {
+                self.console.say("interrupted: ending the instance; once more to end at once");
+                self.queue.stop();
+                return true;
+            }
+        }
+    }
+}
+
+/// Raised by Ctrl-C and `kill`; the second one ends the process there and then.
+fn signals() -> io::Result<Arc<AtomicBool>> {
+    let raised = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM] {
+        signal_hook::flag::register_conditional_shutdown(signal, 130, Arc::clone(&raised))?;
+        signal_hook::flag::register(signal, Arc::clone(&raised))?;
+    }
+    Ok(raised)
+}
+
+fn spawn_reader(source: &Arc<impl Source>) {
+    let reader = Arc::clone(source);
+    let spawned = thread::Builder::new().name("reader".to_owned()).spawn(move || reader.run());
+    if let Err(error) = spawned {
+        source.cannot_run(&error);
+    }
+}
+
+/// How often slow input is looked after, and signals are.
+const TICK: Duration = Duration::from_millis(100);
+
+/// The options for the plugin, and what of its log is shown.
+struct Options {
+    pairs: Vec<(String, String)>,
+    shown: Option<Level>,
+}
+
+impl Options {
+    /// The instance logs its summary at `info`, and we need it: a lower `log_level` only keeps lines from being shown.
+    fn new(given: &[(String, String)]) -> Result<Self, String> {
+        let (levels, mut pairs): (Vec<_>, Vec<_>) =
+            given.iter().cloned().partition(|(key, _)| key.eq_ignore_ascii_case("log_level"));
+        let shown = levels.last().map_or(Ok(Some(Level::Info)), |(_, word)| Level::threshold(word))?;
+        pairs.push(("log_level".to_owned(), shown.map_or(Level::Info, |level| level.max(Level::Info)).to_string()));
+        Ok(Self { pairs, shown })
+    }
+
+    fn pairs(&self) -> Vec<(&str, &str)> {
+        self.pairs.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect()
+    }
+
+    fn echo(&self, console: &Arc<Console>) -> crate::host::Sink {
+        let (shown, console) = (self.shown, Arc::clone(console));
+        Arc::new(move |level, message| {
+            if shown.is_some_and(|shown| level <= shown) {
+                console.say(&format_line(level, message));
+            }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_summary_is_logged_whatever_is_shown() {
+        let given = |word: &str| Options::new(&[("Log_Level".into(), word.into()), ("dsn".into(), "x".into())]);
+        let level = |word: &str| given(word).unwrap().pairs().last().unwrap().1.to_owned();
+        assert_eq!(["off", "error", "info", "trace"].map(level), ["info", "info", "info", "trace"]);
+        assert_eq!(given("error").unwrap().shown, Some(Level::Error));
+        assert_eq!(given("off").unwrap().shown, None);
+        assert!(given("loud").is_err());
+        assert_eq!(Options::new(&[]).unwrap().shown, Some(Level::Info));
+    }
+}

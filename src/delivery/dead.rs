@@ -1,0 +1,326 @@
+//! Dead letters: what Sentry will never take, kept with the reason until a person has looked.
+//!
+//! A dead letter is a chunk of its own that any reader of ours understands: a group marker whose metadata says
+//! `{"out_sentry": {"version": 1, "tag": ..., "length": bytes, "records": n, "category": ..., "outcome": ..., "status":
+//! HTTP status, "detail": the server's words, "time": ..., "destination": masked, "event_id": ...}}`, the record as it
+//! was (of an event joined from lines: all of them), and the end of the group. Undecodable bytes have no category. A file
+//! holds the letters of one reading of a chunk, and appears under its name only when its bytes are safe. Several
+//! instances may share the directory: no name is given twice, and each counts what all have written.
+
+use super::answer::rfc3339;
+use super::spool::{self, Field, Segment};
+use super::targets::Target;
+use super::ticket::Ticket;
+use crate::chunk::msgpack::Seq;
+use crate::chunk::{Entry, Record, entries};
+use crate::ledger::{Category, Outcome};
+use crate::record::identity::EventId;
+use std::collections::{HashMap, HashSet};
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, SystemTime};
+
+/// Why an item is given up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cause {
+    /// How its record ends once the letter is written.
+    pub outcome: Outcome,
+    /// HTTP status of the answer; zero where there was none.
+    pub status: u16,
+    /// The server's own words, or ours.
+    pub detail: String,
+}
+
+/// A record that is to become a dead letter.
+#[derive(Clone, Debug)]
+pub(crate) struct Burial {
+    /// The item that was refused; `None` for bytes that were none.
+    pub category: Option<Category>,
+    /// The record's number in its chunk.
+    pub record: u32,
+    /// Why.
+    pub cause: Arc<Cause>,
+    /// Where its item was to go; `None` where nobody knows.
+    pub target: Option<Arc<Target>>,
+    /// The event's id.
+    pub event_id: Option<EventId>,
+    /// The other lines of a joined event.
+    pub members: Vec<u32>,
+}
+
+impl Burial {
+    /// Of a record that has no other lines yet.
+    #[must_use]
+    pub(crate) fn new(category: Option<Category>, record: u32, cause: &Arc<Cause>) -> Self {
+        Self { category, record, cause: Arc::clone(cause), target: None, event_id: None, members: Vec::new() }
+    }
+
+    /// The same, of an item that was to go there.
+    #[must_use]
+    pub(crate) fn toward(self, target: Option<Arc<Target>>) -> Self {
+        Self { target, ..self }
+    }
+
+    /// Ends the record.
+    pub fn end(&self, ticket: &Ticket, outcome: Outcome) {
+        for category in self.categories() {
+            ticket.end(category, self.record, outcome);
+        }
+    }
+
+    /// Leaves the record to be buried at the next reading.
+    pub fn postpone(&self, ticket: &Ticket) {
+        for category in self.categories() {
+            ticket.doom(category, std::iter::once(self.record), &self.cause);
+        }
+    }
+
+    fn categories(&self) -> impl Iterator<Item = Category> {
+        let every = Category::ALL.iter().copied();
+        every.filter(|category| self.category.is_none_or(|own| own == *category))
+    }
+}
+
+/// The directory, as one instance sees it.
+#[derive(Debug)]
+pub struct DeadLetters {
+    path: PathBuf,
+    max_size: u64,
+    /// Bytes of all letters, and steady time when they were counted.
+    used: Option<(u64, Duration)>,
+}
+
+/// How long a count of the directory is believed: another instance may write there, or a person clear it.
+const RECOUNT: Duration = Duration::from_secs(5);
+
+/// A file that was never finished is swept up after this long, in case another instance is still at it.
+const STALE: Duration = Duration::from_secs(600);
+
+const TEMPORARY: &str = "tmp";
+
+/// Told apart from those of another instance by the process, and from those of another process by its id.
+static WRITTEN: AtomicU64 = AtomicU64::new(0);
+
+impl DeadLetters {
+    /// The letters in a directory, which is made when it is needed.
+    #[must_use]
+    pub fn new(path: &Path, max_size: u64) -> Self {
+        Self { path: path.to_owned(), max_size, used: None }
+    }
+
+    /// Writes letters as one file and says which of them there was room for; those are then safe on disk.
+    ///
+    /// # Errors
+    /// Any error of the file system; then none of them was written.
+    pub fn write(&mut self, letters: &[Vec<u8>], wall: Duration, steady: Duration) -> io::Result<Vec<bool>> {
+        let mut used = self.used(steady)?;
+        let mut fits = |letter: &Vec<u8>| {
+            let room = used + letter.len() as u64 <= self.max_size;
+            used += if room { letter.len() as u64 } else { 0 };
+            room
+        };
+        let kept: Vec<bool> = letters.iter().map(&mut fits).collect();
+        if kept.contains(&true) {
+            let written = letters.iter().zip(&kept).filter(|(_, kept)| **kept).map(|(letter, _)| letter.as_slice());
+            self.commit(written, wall)?;
+        }
+        self.used = self.used.map(|(_, at)| (used, at));
+        Ok(kept)
+    }
+
+    fn commit<'l>(&self, letters: impl Iterator<Item = &'l [u8]>, wall: Duration) -> io::Result<()> {
+        let (pid, number) = (std::process::id(), WRITTEN.fetch_add(1, Relaxed));
+        let path = self.path.join(format!("{:020}-{pid}-{number}.{}", wall.as_micros(), spool::SUFFIX));
+        let temporary = path.with_extension(TEMPORARY);
+        let written = (|| {
+            let mut file = spool::private().create_new(true).open(&temporary)?;
+            letters.into_iter().try_for_each(|letter| file.write_all(letter))?;
+            file.sync_all()?;
+            fs::rename(&temporary, &path)?;
+            File::open(&self.path)?.sync_all()
+        })();
+        written.inspect_err(|_| {
+            let _ = fs::remove_file(&temporary);
+            let _ = fs::remove_file(&path);
+        })
+    }
+
+    fn used(&mut self, steady: Duration) -> io::Result<u64> {
+        if let Some((used, _)) = self.used.filter(|(_, at)| steady < *at + RECOUNT) {
+            return Ok(used);
+        }
+        spool::make_private(&self.path)?;
+        let used = count(&self.path)?;
+        self.used = Some((used, steady));
+        Ok(used)
+    }
+}
+
+/// Bytes of all letters; sweeps up what a process that was killed has left half written.
+fn count(path: &Path) -> io::Result<u64> {
+    let mut bytes = 0;
+    for entry in fs::read_dir(path)?.flatten() {
+        let path = entry.path();
+        let Ok(about) = entry.metadata() else { continue };
+        match path.extension().and_then(|extension| extension.to_str()) {
+            Some(spool::SUFFIX) => bytes += about.len(),
+            Some(TEMPORARY) if is_stale(&about) => drop(fs::remove_file(&path)),
+            _ => {}
+        }
+    }
+    Ok(bytes)
+}
+
+fn is_stale(about: &fs::Metadata) -> bool {
+    let age = about.modified().ok().and_then(|at| SystemTime::now().duration_since(at).ok());
+    age.is_some_and(|age| age > STALE)
+}
+
+/// One letter for each burial, in their order. `first` is the number of the segment's first record, `wall` the time since
+/// 1970.
+#[must_use]
+pub(crate) fn letters(segment: &Segment, first: u32, burials: &[Burial], wall: Duration) -> Vec<Vec<u8>> {
+    let wanted: HashSet<u32> =
+        burials.iter().flat_map(|burial| std::iter::once(&burial.record).chain(&burial.members)).copied().collect();
+    let found = find(&segment.data, first, &wanted);
+    burials.iter().map(|burial| letter(&segment.tag, burial, &found, wall)).collect()
+}
+
+/// Bytes of each of these records.
+#[must_use]
+pub fn sizes(segment: &Segment, first: u32, wanted: &HashSet<u32>) -> HashMap<u32, u64> {
+    if wanted.is_empty() {
+        return HashMap::new();
+    }
+    find(&segment.data, first, wanted).into_iter().map(|(number, (raw, _))| (number, raw.len() as u64)).collect()
+}
+
+/// A record's bytes and the group it is in.
+type Found<'a> = HashMap<u32, (&'a [u8], Option<Record<'a>>)>;
+
+fn find<'a>(data: &'a [u8], first: u32, wanted: &HashSet<u32>) -> Found<'a> {
+    let (mut found, mut group, mut number) = (Found::new(), None, first);
+    for entry in entries(data) {
+        let raw = match entry {
+            Entry::GroupStart(record) => {
+                group = Some(record);
+                continue;
+            }
+            Entry::GroupEnd => {
+                group = None;
+                continue;
+            }
+            Entry::Record(record) => record.raw,
+            Entry::Invalid(_, skipped) => skipped,
+        };
+        if wanted.contains(&number) {
+            found.insert(number, (raw, group));
+        }
+        number += 1;
+    }
+    found
+}
+
+const GROUP_END: &[u8] = &[0x92, 0x92, 0xd7, 0, 255, 255, 255, 254, 0, 0, 0, 0, 0x80, 0x80];
+
+fn letter(tag: &[u8], burial: &Burial, found: &Found<'_>, wall: Duration) -> Vec<u8> {
+    let mut data = Vec::new();
+    let mut numbers: Vec<u32> = std::iter::once(burial.record).chain(burial.members.iter().copied()).collect();
+    numbers.sort_unstable();
+    for number in &numbers {
+        data.extend_from_slice(found.get(number).map_or(&[][..], |(raw, _)| raw));
+    }
+    if burial.category.is_some() {
+        data.extend_from_slice(GROUP_END);
+    }
+    let mut fields = vec![
+        ("version", Field::Number(spool::VERSION)),
+        ("tag", Field::Text(tag)),
+        ("length", Field::Number(data.len() as u64)),
+        ("records", Field::Number(numbers.len() as u64)),
+    ];
+    fields.extend(burial.category.map(|category| ("category", Field::Text(category.name().as_bytes()))));
+    fields.push(("outcome", Field::Text(burial.cause.outcome.name().as_bytes())));
+    if burial.cause.status > 0 {
+        fields.push(("status", Field::Number(u64::from(burial.cause.status))));
+    }
+    let (time, id) = (rfc3339(wall), burial.event_id.map(|id| id.hex()));
+    let destination = burial.target.as_ref().map(|target| target.dsn.to_string());
+    fields.push(("detail", Field::Text(burial.cause.detail.as_bytes())));
+    fields.push(("time", Field::Text(time.as_bytes())));
+    fields.extend(destination.as_ref().map(|masked| ("destination", Field::Text(masked.as_bytes()))));
+    fields.extend(id.as_ref().map(|id| ("event_id", Field::Text(id.as_bytes()))));
+    // What an OTLP group says about its records is its body.
+    let body = found.get(&burial.record).and_then(|(_, group)| group.and_then(|group| group.body.map()));
+    let mut out = spool::marker_of(&fields, body.unwrap_or(Seq::EMPTY));
+    out.extend_from_slice(&data);
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::chunk::msgpack::Value;
+
+    const RECORD: &[u8] = &[0x92, 0x92, 0xd7, 0, 0, 0, 0, 9, 0, 0, 0, 5, 0x80, 0x81, 0xa1, b'k', 1];
+    const OTHER: &[u8] = &[0x92, 0x92, 0xd7, 0, 0, 0, 0, 9, 0, 0, 0, 6, 0x80, 0x81, 0xa1, b'k', 2];
+    /// A group whose metadata is `{a: 1}` and whose body is `{resource: 1}`.
+    const GROUP: &[u8] = b"\x92\x92\xd7\x00\xff\xff\xff\xff\0\0\0\0\x81\xa1a\x01\x81\xa8resource\x01";
+
+    fn burial(record: u32, members: &[u32]) -> Burial {
+        let cause = Arc::new(Cause { outcome: Outcome::Rejected, status: 400, detail: "400: no".into() });
+        Burial { members: members.to_vec(), ..Burial::new(Some(Category::Event), record, &cause) }
+    }
+
+    fn letter_of(data: &[u8], burial: &Burial) -> Vec<u8> {
+        let segment = Segment { tag: b"t".to_vec(), data: data.to_vec(), records: 0 };
+        letters(&segment, 10, std::slice::from_ref(burial), Duration::from_secs(1)).remove(0)
+    }
+
+    #[test]
+    fn a_letter_holds_its_lines_in_order_and_what_their_group_says() {
+        let data = [RECORD, GROUP, RECORD, OTHER, GROUP_END, OTHER].concat();
+        let letter = letter_of(&data, &burial(12, &[11]));
+        let all: Vec<_> = entries(&letter).collect();
+        let [Entry::GroupStart(head), Entry::Record(one), Entry::Record(two), Entry::GroupEnd] = all[..] else {
+            panic!("{all:?}")
+        };
+        assert_eq!((one.raw, two.raw), (RECORD, OTHER));
+        assert_eq!(head.body.map().and_then(|body| body.get("resource")), Some(Value::UInt(1)));
+        let about = head.metadata.get("out_sentry").and_then(|about| about.map()).unwrap();
+        assert_eq!(about.get("status"), Some(Value::UInt(400)));
+        assert_eq!(about.get("time").and_then(|time| time.text()), Some(&b"1970-01-01T00:00:01.000Z"[..]));
+        let segments = spool::split(&[&letter[..], &letter].concat());
+        assert_eq!((segments.len(), segments[1].records, &segments[1].tag[..]), (2, 2, &b"t"[..]));
+    }
+
+    #[test]
+    fn a_letter_of_a_letter_is_the_same_letter() {
+        let first = letter_of(&[RECORD, OTHER].concat(), &burial(10, &[11]));
+        assert_eq!(letter_of(&first, &burial(10, &[11])), first);
+    }
+
+    #[test]
+    fn two_instances_share_a_directory_and_its_bound_and_torn_files_do_not_count() {
+        let path = std::env::temp_dir().join(format!("out_sentry-dead-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&path);
+        let letter = vec![1; 100];
+        let (mut one, mut two) = (DeadLetters::new(&path, 250), DeadLetters::new(&path, 250));
+        let write = |dead: &mut DeadLetters, count: usize, at: u64| {
+            dead.write(&vec![letter.clone(); count], Duration::ZERO, Duration::from_secs(at)).unwrap()
+        };
+        assert_eq!(write(&mut one, 1, 0), [true]);
+        fs::write(path.join("1-2-3.tmp"), [0; 900]).unwrap();
+        assert_eq!(write(&mut two, 2, 0), [true, false]);
+        assert_eq!(write(&mut one, 1, 6), [false], "what the other wrote is counted");
+        let files =
+            fs::read_dir(&path).unwrap().flatten().filter(|file| file.path().extension() == Some("msgpack".as_ref()));
+        assert_eq!(files.count(), 2);
+        fs::remove_dir_all(&path).unwrap();
+        assert_eq!(write(&mut one, 1, 12), [true], "the directory is made again, and the room is there again");
+        fs::remove_dir_all(&path).unwrap();
+    }
+}

@@ -1,0 +1,402 @@
+//! The property that everything else is for: whatever the answers, waits, losses, re-flushes, kills and holds, each record
+//! ends once, and the ledger closes at every moment. The real mapper, spooler and pump are driven step by step on one
+//! thread, with a clock and senders of the test's own.
+
+use super::answer::{Limits, answer};
+use super::destination::Reply;
+use super::http::{Client, Sent};
+use super::mapper::Worker;
+use super::pump::{self, Host, Pump, Report, Severity};
+use super::sender::{Done, Job as Request, Load};
+use super::slot::Verdict;
+use super::spooler::Spooler;
+use super::{Job, Shared, reports};
+use crate::clock::{Clock, Moment};
+use crate::ledger::{Category, Ledger, Outcome, Status};
+use crate::options::{self, Loaded};
+use crate::record::Mapper;
+use crossbeam_channel::{Receiver, bounded, unbounded};
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+const TAG: &[u8] = b"kube.app";
+const WALL: u64 = 1_795_161_600;
+/// Schedules for each delivery.
+const SEEDS: u64 = 10;
+/// Records of a chunk, every third of which is an event too.
+const CHUNK: u64 = 7;
+
+#[derive(Debug, Default)]
+struct Time(AtomicU64);
+
+impl Time {
+    fn pass(&self, millis: u64) {
+        self.0.fetch_add(millis, Relaxed);
+    }
+}
+
+impl Clock for Time {
+    fn now(&self) -> Moment {
+        let steady = Duration::from_millis(self.0.load(Relaxed));
+        Moment { steady, wall: Duration::from_secs(WALL) + steady }
+    }
+}
+
+#[derive(Debug)]
+struct Quiet;
+
+impl Host for Quiet {
+    fn log(&self, _: Severity, _: &str) {}
+    fn publish(&self, _: &Report<'_>) {}
+}
+
+/// xorshift64*
+struct Chance(u64);
+
+impl Chance {
+    fn below(&mut self, n: u64) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) % n
+    }
+}
+
+/// A server's answer: status, limits, and whether what was sent is accepted although the answer says nothing of it.
+fn any_answer(chance: &mut Chance) -> (u16, Option<&'static str>, bool) {
+    const LIMITS: [&str; 4] = ["5:log_item:key", "70:error:key", "9::organization", "3:log_byte;error:key"];
+    match chance.below(16) {
+        0 => (0, None, chance.below(3) == 0),
+        1 => (503, None, false),
+        2 => (429, Some(LIMITS[chance.below(4) as usize]), false),
+        3 => (429, None, false),
+        4 => (413, None, false),
+        5 => (400, None, false),
+        6 => (403, None, false),
+        7 => (200, Some(LIMITS[chance.below(4) as usize]), true),
+        8 => (415, None, false),
+        _ => (200, None, true),
+    }
+}
+
+fn record(out: &mut Vec<u8>, n: u64) {
+    use rmp::encode::{write_map_len, write_str, write_uint};
+    let seconds = (WALL + n) as u32;
+    out.extend_from_slice(&[0x92, 0x92, 0xd7, 0]);
+    out.extend_from_slice(&seconds.to_be_bytes());
+    out.extend_from_slice(&[0, 0, 0, 0, 0x80]);
+    write_map_len(out, 3).unwrap();
+    let level = if n.is_multiple_of(3) { "error" } else { "info" };
+    for (key, value) in [("message", format!("order {n} was")), ("level", level.to_owned())] {
+        write_str(out, key).unwrap();
+        write_str(out, &value).unwrap();
+    }
+    write_str(out, "n").unwrap();
+    write_uint(out, n).unwrap();
+}
+
+/// One process's life.
+struct Instance {
+    shared: &'static Arc<Shared>,
+    worker: Worker<'static>,
+    spooler: Option<Spooler<'static>>,
+    jobs: Receiver<Job>,
+    pump: Pump,
+    inbox: Receiver<pump::Message>,
+    requests: Receiver<Request>,
+    on_their_way: Vec<Request>,
+    ledger: Arc<Ledger>,
+}
+
+impl Instance {
+    fn start(name: &str, loaded: &Loaded, clock: &Arc<Time>) -> Self {
+        let ledger = Arc::new(Ledger::default());
+        let (to_pump, inbox) = unbounded();
+        let (to_mapper, jobs) = unbounded();
+        let (to_senders, requests) = bounded(loaded.settings.delivery.senders);
+        let (recorder, reader) = reports::new(true);
+        let clock: Arc<dyn Clock> = Arc::clone(clock) as _;
+        let shared = Arc::new(Shared::new(name, loaded, clock, &ledger, recorder, to_pump));
+        // Worker and spooler borrow; a test may leak.
+        let (shared, to_mapper) = (&*Box::leak(Box::new(shared)), &*Box::leak(Box::new(to_mapper)));
+        let client = Client::new(&loaded.settings.network, 1).unwrap();
+        let host = Arc::new(Quiet);
+        let pump = Pump::new(Arc::clone(shared), loaded, to_senders, Arc::clone(&ledger), reader, host, client);
+        let worker = Worker::new(shared, Mapper::new(loaded.settings.mapping.clone()));
+        let spool = loaded.settings.delivery.mode == options::Mode::Spool;
+        let mut spooler = spool.then(|| Spooler::new(shared, to_mapper));
+        if let (Some(spooler), Some(path)) = (&mut spooler, &loaded.settings.delivery.spool_path) {
+            spooler.open(path, 1);
+        }
+        Self { shared, worker, spooler, jobs, pump, inbox, requests, on_their_way: Vec::new(), ledger }
+    }
+
+    /// Offers a chunk as the host does; whether it is the plugin's now.
+    fn flush(&mut self, chunk: &[u8], mode: options::Mode) -> bool {
+        let slot = self.shared.slots.fill(TAG, chunk).expect("a free slot");
+        self.shared.waiting.fetch_add(chunk.len() as u64, Relaxed);
+        match (&mut self.spooler, mode) {
+            (Some(spooler), _) => spooler.commit(vec![Arc::clone(&slot)]),
+            (None, options::Mode::Ack) => self.worker.take(Job::Ack(Arc::clone(&slot))),
+            (None, _) => {
+                self.worker.take(Job::Memory(slot));
+                return true;
+            }
+        }
+        self.work();
+        self.shared.slots.wait(slot, Duration::ZERO) == Verdict::Ok
+    }
+
+    /// Everything that our threads would do now.
+    fn work(&mut self) {
+        while let Ok(job) = self.jobs.try_recv() {
+            self.worker.take(job);
+        }
+        self.worker.replay_one();
+        self.worker.seal(false);
+        while let Ok(message) = self.inbox.try_recv() {
+            self.pump.hear(message);
+        }
+        self.pump.send();
+        self.pump.tick();
+        self.on_their_way.extend(self.requests.try_iter());
+        self.assert_closed();
+    }
+
+    fn answer(&mut self, at: usize, answered: (u16, Option<&str>, bool), seen: &mut Seen) {
+        let request = self.on_their_way.swap_remove(at);
+        let (mut code, limits, accepted) = answered;
+        if accepted && let Load::Items(batch) = &request.load {
+            let items = Items::of(batch);
+            if code == 200 && items.is_too_large() {
+                code = 413;
+            } else {
+                seen.take(items);
+            }
+        }
+        let limits = Limits::read(code, limits, None, Duration::ZERO);
+        let answer = if code == 0 { super::answer::Answer::Failed } else { answer(code) };
+        let status = if code == 0 { Status::Error } else { Status::of(code) };
+        let sent = Sent { reply: Reply { answer, limits }, code, status, bytes: 0, detail: code.to_string() };
+        self.pump.hear(pump::Message::Done(Box::new(Done {
+            load: request.load,
+            target: request.target,
+            sent,
+            took: Duration::ZERO,
+        })));
+    }
+
+    /// `records = sum(outcomes) + pending`: since pending is what is left, no more may end than was taken.
+    fn assert_closed(&self) {
+        let now = self.ledger.snapshot();
+        for category in Category::ALL {
+            let ended = ended(&now, *category);
+            assert!(
+                ended <= now.taken(*category),
+                "{category:?}: {ended} of {}: {}",
+                now.taken(*category),
+                now.summary()
+            );
+        }
+    }
+
+    fn pending(&self) -> u64 {
+        let now = self.ledger.snapshot();
+        Category::ALL.iter().map(|category| now.pending(*category)).sum()
+    }
+}
+
+fn ended(now: &crate::ledger::Snapshot, category: Category) -> u64 {
+    Outcome::ALL.iter().map(|outcome| now.outcome(category, *outcome)).sum()
+}
+
+/// What the server has accepted, and how often.
+#[derive(Default)]
+struct Seen {
+    logs: HashMap<u64, u32>,
+    events: HashMap<String, u32>,
+}
+
+/// What an envelope holds.
+enum Items {
+    Event(String),
+    Logs(Vec<u64>),
+}
+
+impl Items {
+    fn of(batch: &crate::envelope::Batch<super::ticket::Ticket>) -> Self {
+        let mut out = Vec::new();
+        batch.write(&mut out, "", "");
+        let payload = out.split(|byte| *byte == b'\n').nth(2).unwrap();
+        let payload: serde_json::Value = serde_json::from_slice(payload).unwrap();
+        let number = |log: &serde_json::Value| log["attributes"]["n"]["value"].as_u64().unwrap();
+        match batch.category {
+            Category::Event => Self::Event(payload["event_id"].as_str().unwrap().to_owned()),
+            Category::Log => Self::Logs(payload["items"].as_array().unwrap().iter().map(number).collect()),
+        }
+    }
+
+    /// Some logs are too large for this server, alone or not.
+    fn is_too_large(&self) -> bool {
+        matches!(self, Self::Logs(numbers) if numbers.iter().any(|n| n.is_multiple_of(23)))
+    }
+}
+
+impl Seen {
+    fn take(&mut self, items: Items) {
+        match items {
+            Items::Event(id) => *self.events.entry(id).or_default() += 1,
+            Items::Logs(numbers) => numbers.into_iter().for_each(|n| *self.logs.entry(n).or_default() += 1),
+        }
+    }
+}
+
+struct Directory(PathBuf);
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+fn loaded(mode: &str, spool: &Path, seed: u64) -> Loaded {
+    // Every other schedule has dead letters, and every fifth of all little room for them.
+    let dead = seed.is_multiple_of(2);
+    let given = |name: &str| {
+        Some(match name {
+            "dsn" => "http://0123456789abcdef0123456789abcdef@h/1".to_owned(),
+            "delivery" => mode.to_owned(),
+            "spool_path" if dead || mode == "spool" => spool.display().to_string(),
+            "dead_letter_max_size" if seed.is_multiple_of(5) => "4K".to_owned(),
+            "batch_max_items" => "5".to_owned(),
+            "storm_burst" => "40".to_owned(),
+            "logs_sample_rate" => "0.9".to_owned(),
+            "hold_events" => "100s".to_owned(),
+            "hold_logs" => "20s".to_owned(),
+            "proxy" => "none".to_owned(),
+            _ => return None,
+        })
+    };
+    options::load(given, |_| None).unwrap()
+}
+
+/// Runs one schedule and returns how many records ended in each way, over all processes.
+fn run(mode: &str, seed: u64) -> HashMap<&'static str, u64> {
+    let mut chance = Chance(seed * 2 + 1);
+    let name = format!("schedule-{mode}-{seed}-{}", std::process::id());
+    let directory = Directory(std::env::temp_dir().join(format!("out_sentry-{name}")));
+    let loaded = loaded(mode, &directory.0, seed);
+    let delivery = loaded.settings.delivery.mode;
+    let clock = Arc::new(Time::default());
+    clock.pass(1_000);
+    let mut instance = Instance::start(&name, &loaded, &clock);
+    let (mut held, mut seen, mut repeats) = (Vec::new(), Seen::default(), false);
+    // Records, and stretches of bytes that are none and count as one.
+    let (mut next, mut broken) = (0, 0);
+    let mut totals: [HashMap<&'static str, u64>; 2] = Default::default();
+    let close = |instance: &Instance, totals: &mut [HashMap<&'static str, u64>; 2]| {
+        let now = instance.ledger.snapshot();
+        for (category, totals) in Category::ALL.iter().zip(totals) {
+            for outcome in Outcome::ALL {
+                *totals.entry(outcome.name()).or_default() += now.outcome(*category, *outcome);
+            }
+        }
+    };
+    for _ in 0..400 {
+        match chance.below(12) {
+            0 | 1 => {
+                let mut chunk = Vec::new();
+                (next..next + CHUNK).for_each(|n| record(&mut chunk, n));
+                if chance.below(5) == 0 {
+                    chunk.push(0xc1);
+                    broken += 1;
+                }
+                next += CHUNK;
+                if !instance.flush(&chunk, delivery) {
+                    held.push(chunk);
+                }
+            }
+            2 | 3 if !held.is_empty() => {
+                let chunk = held.swap_remove(chance.below(held.len() as u64) as usize);
+                if !instance.flush(&chunk, delivery) {
+                    held.push(chunk);
+                }
+            }
+            4 => clock.pass(chance.below(3_000)),
+            5 if chance.below(4) == 0 => clock.pass(chance.below(60_000)),
+            6 if delivery == options::Mode::Spool && chance.below(6) == 0 => {
+                close(&instance, &mut totals);
+                drop(instance);
+                instance = Instance::start(&name, &loaded, &clock);
+            }
+            _ if !instance.on_their_way.is_empty() => {
+                let at = chance.below(instance.on_their_way.len() as u64) as usize;
+                let answer = any_answer(&mut chance);
+                repeats |= answer.0 == 0 && answer.2;
+                instance.answer(at, answer, &mut seen);
+            }
+            _ => {}
+        }
+        instance.work();
+    }
+    for _ in 0..500 {
+        while !instance.on_their_way.is_empty() {
+            instance.answer(0, (200, None, true), &mut seen);
+            instance.work();
+        }
+        held.retain(|chunk| !instance.flush(chunk, delivery));
+        clock.pass(5_000);
+        instance.work();
+        if instance.pending() == 0 && held.is_empty() {
+            break;
+        }
+    }
+    assert_eq!((instance.pending(), held.len()), (0, 0), "{mode} {seed}: {}", instance.ledger.snapshot().summary());
+    close(&instance, &mut totals);
+    let [events, logs] = &totals;
+    for (category, totals) in [("event", events), ("log", logs)] {
+        let sum: u64 = totals.values().sum();
+        assert_eq!(sum, next + broken, "{mode} {seed} {category}: {totals:?}");
+    }
+    if !repeats {
+        assert!(seen.logs.values().all(|times| *times == 1), "{mode} {seed}: a log came twice");
+        assert_eq!(seen.logs.len() as u64, logs["accepted"], "{mode} {seed}");
+        assert_eq!(seen.events.len() as u64, events["accepted"], "{mode} {seed}");
+    }
+    assert!(seen.logs.len() as u64 >= logs["accepted"] && seen.events.len() as u64 >= events["accepted"]);
+    let mut all = events.clone();
+    logs.iter().for_each(|(outcome, count)| *all.entry(outcome).or_default() += count);
+    all
+}
+
+/// Many schedules, which between them must have met every way for a record to end that they could.
+fn any_schedule_closes(mode: &str, more: &[&str]) {
+    let mut met: HashMap<&str, u64> = HashMap::new();
+    for seed in 1..=SEEDS {
+        for (outcome, count) in run(mode, seed) {
+            *met.entry(outcome).or_default() += count;
+        }
+    }
+    let usual = ["accepted", "filtered", "sampled", "suppressed", "too_large", "rejected", "invalid"];
+    for outcome in usual.iter().chain(more) {
+        assert!(met[outcome] > 0, "{mode}: no record was {outcome}: {met:?}");
+    }
+}
+
+#[test]
+fn any_schedule_closes_the_ledger_of_a_spool() {
+    any_schedule_closes("spool", &["rate_limited", "overflow"]);
+}
+
+#[test]
+fn any_schedule_closes_the_ledger_of_ack() {
+    any_schedule_closes("ack", &["rate_limited"]);
+}
+
+#[test]
+fn any_schedule_closes_the_ledger_of_memory() {
+    any_schedule_closes("memory", &["rate_limited"]);
+}

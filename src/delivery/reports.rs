@@ -1,0 +1,166 @@
+//! What Sentry is told about items that it will never see, so that its own statistics close too.
+//!
+//! Counted by everyone who gives something up, per destination; read and reset by the pump alone. What only waits is not
+//! reported, nor what is filtered on purpose, nor what a 429 has counted already: the server has.
+
+use crate::envelope::report::Discarded;
+use crate::ledger::{Category, Outcome};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Counts of one destination: items and bytes, by reason and category.
+type Counts = HashMap<(&'static str, Category), (u64, u64)>;
+
+#[derive(Debug, Default)]
+struct Cells(Mutex<HashMap<u128, Counts>>);
+
+/// Adds; cannot read.
+#[derive(Clone, Debug)]
+pub struct Recorder {
+    cells: Arc<Cells>,
+    on: bool,
+}
+
+/// The only reader.
+#[derive(Debug)]
+pub struct Reader {
+    cells: Arc<Cells>,
+}
+
+/// What one report says, taken out of the counts until it is sent.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Report {
+    destination: u128,
+    counts: Counts,
+}
+
+/// Both ends. Turned off, nothing is ever counted.
+#[must_use]
+pub fn new(on: bool) -> (Recorder, Reader) {
+    let cells = Arc::new(Cells::default());
+    (Recorder { cells: Arc::clone(&cells), on }, Reader { cells })
+}
+
+/// Sentry's word for an outcome; `None` for what is not reported.
+#[must_use]
+pub fn reason(outcome: Outcome) -> Option<&'static str> {
+    match outcome {
+        Outcome::Sampled => Some("sample_rate"),
+        Outcome::Suppressed => Some("backpressure"),
+        Outcome::RateLimited => Some("ratelimit_backoff"),
+        Outcome::TooLarge | Outcome::Rejected => Some("send_error"),
+        Outcome::Overflow | Outcome::Lost => Some("buffer_overflow"),
+        // Accepted, left out on purpose, never an item, or still the host's.
+        Outcome::Accepted | Outcome::Filtered | Outcome::Joined | Outcome::Invalid | Outcome::Abandoned => None,
+    }
+}
+
+impl Recorder {
+    /// Counts items that ended like this; `bytes` is about what Sentry would have billed.
+    pub fn add(&self, destination: u128, category: Category, outcome: Outcome, items: u64, bytes: u64) {
+        let Some(reason) = reason(outcome).filter(|_| self.on && items > 0) else { return };
+        let mut cells = self.cells.lock();
+        let cell = cells.entry(destination).or_default().entry((reason, category)).or_default();
+        *cell = (cell.0 + items, cell.1 + bytes);
+    }
+
+    /// Whether anything is counted at all.
+    #[must_use]
+    pub fn is_on(&self) -> bool {
+        self.on
+    }
+}
+
+impl Reader {
+    /// Takes a destination's counts, which begin again at nothing.
+    #[must_use]
+    pub fn take(&self, destination: u128) -> Option<Report> {
+        let counts = self.cells.lock().remove(&destination)?;
+        Some(Report { destination, counts })
+    }
+
+    /// Puts back what could not be sent: the next report says it too.
+    pub fn give_back(&self, report: Report) {
+        let mut cells = self.cells.lock();
+        let counts = cells.entry(report.destination).or_default();
+        for (key, (items, bytes)) in report.counts {
+            let cell = counts.entry(key).or_default();
+            *cell = (cell.0 + items, cell.1 + bytes);
+        }
+    }
+}
+
+impl Report {
+    /// Its lines: events as `error`, logs as items and as bytes.
+    #[must_use]
+    pub fn lines(&self) -> Vec<Discarded> {
+        let mut lines = Vec::new();
+        for ((reason, category), (items, bytes)) in &self.counts {
+            let mut line = |category, quantity| lines.push(Discarded { reason, category, quantity });
+            match category {
+                Category::Event => line("error", *items),
+                Category::Log => {
+                    line("log_item", *items);
+                    line("log_byte", (*bytes).max(1));
+                }
+            }
+        }
+        lines.sort_by_key(|line| (line.reason, line.category));
+        lines
+    }
+}
+
+impl Cells {
+    fn lock(&self) -> MutexGuard<'_, HashMap<u128, Counts>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_outcome_has_the_contracts_word_or_none() {
+        let words: Vec<_> = Outcome::ALL.iter().filter_map(|o| Some((o.name(), reason(*o)?))).collect();
+        assert_eq!(
+            words,
+            [
+                ("sampled", "sample_rate"),
+                ("suppressed", "backpressure"),
+                ("rate_limited", "ratelimit_backoff"),
+                ("too_large", "send_error"),
+                ("rejected", "send_error"),
+                ("overflow", "buffer_overflow"),
+                ("lost", "buffer_overflow"),
+            ]
+        );
+    }
+
+    #[test]
+    fn counts_are_read_once_per_destination_and_come_back_when_a_report_fails() {
+        let (recorder, reader) = new(true);
+        recorder.add(1, Category::Log, Outcome::Rejected, 1, 10);
+        recorder.add(1, Category::Log, Outcome::TooLarge, 2, 30);
+        recorder.add(1, Category::Event, Outcome::Suppressed, 3, 0);
+        recorder.add(1, Category::Event, Outcome::Filtered, 9, 0);
+        recorder.add(2, Category::Event, Outcome::Lost, 4, 0);
+        let line = |reason, category, quantity| Discarded { reason, category, quantity };
+        let first = reader.take(1).unwrap();
+        let expected =
+            [line("backpressure", "error", 3), line("send_error", "log_byte", 40), line("send_error", "log_item", 3)];
+        assert_eq!(first.lines(), expected);
+        assert_eq!(reader.take(1), None);
+        recorder.add(1, Category::Event, Outcome::Suppressed, 1, 0);
+        reader.give_back(first);
+        assert_eq!(reader.take(1).unwrap().lines()[0], line("backpressure", "error", 4));
+        assert_eq!(reader.take(2).unwrap().lines(), [line("buffer_overflow", "error", 4)]);
+    }
+
+    #[test]
+    fn turned_off_nothing_is_counted() {
+        let (recorder, reader) = new(false);
+        recorder.add(1, Category::Event, Outcome::Lost, 1, 0);
+        assert_eq!(reader.take(1), None);
+    }
+}

@@ -1,0 +1,65 @@
+//! A client report: what was left out or given up here, so that Sentry's own statistics say so too.
+//!
+//! Format: <https://develop.sentry.dev/sdk/telemetry/client-reports/>. It travels in an envelope of its own.
+
+use super::header;
+use crate::record::json::{List, Object};
+use std::time::Duration;
+
+/// One line of a report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Discarded {
+    /// Sentry's word for why.
+    pub reason: &'static str,
+    /// What is counted: `error`, `log_item` or `log_byte`.
+    pub category: &'static str,
+    /// How many.
+    pub quantity: u64,
+}
+
+/// Writes the whole envelope. `wall` is the time since 1970.
+pub fn write(out: &mut Vec<u8>, discarded: &[Discarded], dsn: &str, sent_at: &str, wall: Duration) {
+    let mut payload = Vec::new();
+    let mut report = Object::begin(&mut payload);
+    report.key("timestamp").extend_from_slice(wall.as_secs().to_string().as_bytes());
+    let mut list = List::begin(report.key("discarded_events"));
+    for line in discarded {
+        let mut entry = Object::begin(list.element());
+        entry.text("reason", line.reason);
+        entry.text("category", line.category);
+        entry.key("quantity").extend_from_slice(line.quantity.to_string().as_bytes());
+        entry.end();
+    }
+    list.end();
+    report.end();
+    header(out, None, dsn, sent_at);
+    out.extend_from_slice(format!("{{\"type\":\"client_report\",\"length\":{}}}\n", payload.len()).as_bytes());
+    out.extend_from_slice(&payload);
+    out.push(b'\n');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sentry_types::protocol::v7::{Envelope, EnvelopeItem};
+
+    #[test]
+    fn sentrys_own_types_read_a_report() {
+        let line = |category, quantity| Discarded { reason: "send_error", category, quantity };
+        let mut out = Vec::new();
+        let lines = [line("log_item", 2), line("log_byte", 300)];
+        let dsn = "http://0123456789abcdef0123456789abcdef@h/1";
+        write(&mut out, &lines, dsn, "2026-11-23T00:00:00Z", Duration::from_secs(1_795_161_600));
+        let envelope = Envelope::from_slice(&out).unwrap();
+        let items: Vec<_> = envelope.items().collect();
+        assert!(matches!(items[..], [EnvelopeItem::ClientReport(_)]), "{items:?}");
+        let text = String::from_utf8(out).unwrap();
+        let payload = text.lines().nth(2).unwrap();
+        assert_eq!(
+            payload,
+            "{\"timestamp\":1795161600,\"discarded_events\":[\
+             {\"reason\":\"send_error\",\"category\":\"log_item\",\"quantity\":2},\
+             {\"reason\":\"send_error\",\"category\":\"log_byte\",\"quantity\":300}]}"
+        );
+    }
+}

@@ -1,0 +1,146 @@
+//! Client reports: Sentry is told what it will never see, once, and nothing else.
+
+mod support;
+
+use flb_sentry::host::Instance;
+use flb_sentry::receive::{Options, Receiver, Script};
+use sentry_types::protocol::v7::{Envelope, EnvelopeItem};
+use std::collections::BTreeMap;
+use std::process::ExitCode;
+use support::output::{Ledger, PATIENCE, flush_all, instance, load};
+use support::suite::Suite;
+use support::tempdir::TempDir;
+use support::{chunk, wait};
+
+const TAG: &str = "kube.app";
+const DELIVERIES: [&str; 3] = ["spool", "ack", "memory"];
+
+fn receive(faults: &str) -> Receiver {
+    let faults: Script = faults.parse().unwrap_or_else(|error| panic!("{error}"));
+    Receiver::start(Options { faults, ..Options::default() }).expect("expected a receiver")
+}
+
+/// Flushes these chunks, waits until a summary says so, and ends the instance.
+fn run(receiver: &Receiver, options: &[(&str, &str)], chunks: &[Vec<u8>], says: &str) -> Ledger {
+    let dir = TempDir::new("reports").expect("expected a directory");
+    let spool = dir.path().to_str().expect("expected a plain path");
+    let own = [("spool_path", spool), ("summary_interval", "1s"), ("ack_timeout", "10s")];
+    let options: Vec<_> = options.iter().copied().chain(own).collect();
+    let instance = instance(&load(), &receiver.dsn(), &options);
+    for chunk in chunks {
+        flush_all(&instance, TAG, [chunk.clone()]);
+        // One after the other, so that what a server is first asked is what comes first here.
+        let before = receiver.totals().requests;
+        receiver.wait_until(std::time::Duration::from_millis(200), |seen| seen.totals.requests > before);
+    }
+    let said = |instance: &Instance| {
+        instance.log_lines().iter().any(|(_, line)| says.split(' ').all(|cell| line.contains(&format!(" {cell} "))))
+    };
+    assert!(wait::until_true(PATIENCE, || said(&instance)), "{says}: {:#?}", instance.log_lines());
+    let ledger = Ledger::read(&instance.exit());
+    ledger.assert_closed();
+    ledger
+}
+
+/// What all reports together say, by reason and category; Sentry's own types must be able to read what they know.
+fn told(receiver: &Receiver) -> BTreeMap<String, u64> {
+    let mut told = BTreeMap::new();
+    for report in receiver.client_reports() {
+        for entry in report.payload["discarded_events"].as_array().expect("expected a list") {
+            let text = |name: &str| entry[name].as_str().unwrap_or("?").to_owned();
+            let key = format!("{} {}", text("reason"), text("category"));
+            *told.entry(key).or_insert(0) += entry["quantity"].as_u64().expect("expected a count");
+        }
+    }
+    assert_eq!(receiver.problems(), [""; 0]);
+    told
+}
+
+fn sampled_logs_are_told_as_items_and_bytes(delivery: &'static str) {
+    let receiver = receive("");
+    let options = [("delivery", delivery), ("logs_sample_rate", "0.5"), ("event_level", "off")];
+    let chunk = chunk::numbered(0..200);
+    let size = chunk.len() as u64;
+    let ledger = run(&receiver, &options, &[chunk], "records=200 log.pending=0");
+    let sampled = ledger.get("log.sampled");
+    assert!(sampled > 50 && sampled + ledger.get("log.accepted") == 200, "{ledger:?}");
+    let told = told(&receiver);
+    assert_eq!((told.len(), told["sample_rate log_item"]), (2, sampled), "{told:?}");
+    let bytes = told["sample_rate log_byte"];
+    assert!(bytes > size * sampled / 250 && bytes < size * sampled / 150, "{bytes} of {size}");
+}
+
+fn storms_are_told(delivery: &'static str) {
+    let receiver = receive("");
+    let options = [("delivery", delivery), ("storm_burst", "1")];
+    let ledger = run(&receiver, &options, &[chunk::numbered(0..100)], "records=100 log.pending=0 event.pending=0");
+    assert_eq!((ledger.get("event.suppressed"), ledger.get("event.accepted")), (9, 1), "{ledger:?}");
+    assert_eq!(told(&receiver), BTreeMap::from([("backpressure error".to_owned(), 9)]));
+}
+
+fn what_is_refused_is_told(delivery: &'static str) {
+    let receiver = receive("log:poison=order 13 was then event:poison=order 20 was");
+    let chunks = [chunk::numbered(0..10), chunk::numbered(10..30)];
+    let options = [("delivery", delivery)];
+    let ledger = run(&receiver, &options, &chunks, "records=30 log.pending=0 event.pending=0");
+    assert_eq!((ledger.get("log.rejected"), ledger.get("event.rejected")), (1, 1), "{ledger:?}");
+    let reports = receiver.client_reports();
+    let bodies = receiver.requests().iter().filter_map(|r| Envelope::from_slice(&r.body).ok()).collect::<Vec<_>>();
+    let read = bodies.iter().flat_map(Envelope::items).filter(|item| matches!(item, EnvelopeItem::ClientReport(_)));
+    assert_eq!((reports.len(), read.count()), (1, 1));
+    let accepted = receiver.requests().iter().filter(|request| request.status == Some(200)).count();
+    assert_eq!(ledger.get("requests.2xx"), accepted as u64, "a report is a request");
+    let (told, refused) = (told(&receiver), |problem: &str| problem.to_owned());
+    assert_eq!((told[&refused("send_error log_item")], told[&refused("send_error error")]), (1, 1), "{told:?}");
+}
+
+/// What a 429 has been the answer to is counted by the server already; what then waited in vain is not.
+fn what_a_limit_answered_is_not_told_again(delivery: &'static str) {
+    let receiver = receive("forever:log:429,x-sentry-rate-limits=60:log_item:key");
+    let options = [
+        ("delivery", delivery),
+        ("hold_logs", "0"),
+        ("batch_max_items", "10"),
+        ("senders", "1"),
+        ("event_level", "off"),
+    ];
+    let chunks = [chunk::numbered(0..10), chunk::numbered(10..50)];
+    let ledger = run(&receiver, &options, &chunks, "records=50 log.pending=0");
+    assert_eq!(ledger.get("log.rate_limited"), 50, "{ledger:?}");
+    let told = told(&receiver);
+    assert_eq!(told.get("ratelimit_backoff log_item"), Some(&40), "{told:?}");
+}
+
+fn silence_is_kept_where_it_is_asked_for() {
+    // Nothing to tell, nothing said; a limit on everything; the option.
+    let receiver = receive("");
+    run(&receiver, &[], &[chunk::numbered(0..10)], "records=10 log.pending=0 event.pending=0");
+    assert_eq!(receiver.totals().client_reports, 0);
+    let limit = receive("log:ok,x-sentry-rate-limits=60::organization");
+    let options = [("storm_burst", "1"), ("hold_logs", "0"), ("hold_events", "0")];
+    run(&limit, &options, &[chunk::numbered(0..100)], "records=100 log.pending=0 event.pending=0");
+    assert_eq!(limit.totals().client_reports, 0);
+    let off = receive("");
+    let options = [("storm_burst", "1"), ("client_reports", "off")];
+    run(&off, &options, &[chunk::numbered(0..100)], "records=100 log.pending=0 event.pending=0");
+    assert_eq!(off.totals().client_reports, 0);
+}
+
+/// A promise, put to one delivery.
+type Promise = fn(&'static str);
+
+fn main() -> ExitCode {
+    let mut suite = Suite::default();
+    for delivery in DELIVERIES {
+        let promises: [(&str, Promise); 4] = [
+            ("sampled_logs_are_told_as_items_and_bytes", sampled_logs_are_told_as_items_and_bytes),
+            ("storms_are_told", storms_are_told),
+            ("what_is_refused_is_told", what_is_refused_is_told),
+            ("what_a_limit_answered_is_not_told_again", what_a_limit_answered_is_not_told_again),
+        ];
+        for (name, test) in promises {
+            suite = suite.test(&format!("{delivery}::{name}"), move || test(delivery));
+        }
+    }
+    suite.test("silence_is_kept_where_it_is_asked_for", silence_is_kept_where_it_is_asked_for).run()
+}
