@@ -180,7 +180,8 @@ impl Instance {
         let limits = Limits::read(code, limits, None, Duration::ZERO);
         let answer = if code == 0 { super::answer::Answer::Failed } else { answer(code) };
         let status = if code == 0 { Status::Error } else { Status::of(code) };
-        let sent = Sent { reply: Reply { answer, limits }, code, status, bytes: 0, detail: code.to_string() };
+        let sent =
+            Sent { reply: Reply { answer, limits }, code, status, bytes: 0, detail: code.to_string(), lasting: false };
         self.pump.hear(pump::Message::Done(Box::new(Done {
             load: request.load,
             target: request.target,

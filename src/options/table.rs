@@ -310,6 +310,9 @@ const CASES: &[Case] = &[
         &[("0", "a time above zero"), ("soon", "a time such as 500ms, 5s, 10m or 24h")],
     ),
     case("exit_timeout", |s| debug(&s.delivery.exit_timeout), "4s", TIME, NO_TIME),
+    case("dead_letter_path", |s| debug(&s.delivery.dead_letter_path), "None", PATH, NO_PATH),
+    case("dead_letter_max_size", |s| debug(&s.delivery.dead_letter_max_size), "64000000", SIZE, NO_SIZE),
+    case("client_reports", |s| debug(&s.delivery.client_reports), "true", SWITCH, NO_SWITCH),
     case("summary_interval", |s| debug(&s.report.summary_interval), "60s", TIME, NO_TIME),
 ];
 

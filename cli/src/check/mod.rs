@@ -17,6 +17,7 @@ mod report;
 mod surroundings;
 mod yaml;
 
+use crate::argument::Discreet;
 use crate::ship::key_value;
 use crate::terminal::{in_colour, printable};
 use config::{Configuration, Kind};
@@ -51,7 +52,7 @@ Exit codes:
 #[command(after_help = EXAMPLES)]
 pub struct Args {
     /// An option of the output, as in its `[OUTPUT]` section
-    #[arg(short = 'o', long = "option", value_name = "KEY=VALUE", value_parser = key_value)]
+    #[arg(short = 'o', long = "option", value_name = "KEY=VALUE", value_parser = Discreet(key_value))]
     options: Vec<(String, String)>,
 
     /// Send a test event to each destination, twice, five seconds apart: a wrong key shows only then

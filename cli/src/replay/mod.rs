@@ -7,6 +7,7 @@ mod letters;
 mod marker;
 mod spool;
 
+use crate::argument::Discreet;
 use crate::ship::report::{EXIT_CODES, Report};
 use crate::ship::session::{Refusal, Session};
 use crate::ship::{complain, key_value};
@@ -28,7 +29,7 @@ use std::sync::Arc;
 pub struct Args {
     /// An option of the output, as in its `[OUTPUT]` section; without `dsn` the environment's SENTRY_DSN counts. Where
     /// things wait is decided by PATH, not by `delivery`, `spool_path` and `dead_letter_*`
-    #[arg(short = 'o', long = "option", value_name = "KEY=VALUE", value_parser = key_value)]
+    #[arg(short = 'o', long = "option", value_name = "KEY=VALUE", value_parser = Discreet(key_value))]
     options: Vec<(String, String)>,
 
     /// The plugin file [default: beside this program, then ../lib]
