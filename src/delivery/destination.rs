@@ -81,6 +81,8 @@ pub struct Destination<T> {
     quiet_until: Duration,
     wrong_since: Option<Duration>,
     encoding: Compress,
+    /// How often the encoding was changed: an answer to an earlier one says nothing about this.
+    encodings: u32,
     /// Whether it has ever accepted anything in the present encoding.
     proven: bool,
     lone_refusals: u32,
@@ -133,6 +135,7 @@ impl<T> Destination<T> {
             quiet_until: Duration::ZERO,
             wrong_since: None,
             encoding: policy.compress,
+            encodings: 0,
             proven: false,
             lone_refusals: 0,
             successes: 0,
@@ -288,7 +291,8 @@ impl<T> Destination<T> {
             [Category::Event, Category::Log]
         };
         let category = order.into_iter().find(|category| self.may_send(*category, now))?;
-        let batch = self.lanes[category as usize].pop_front()?;
+        let mut batch = self.lanes[category as usize].pop_front()?;
+        batch.encoded = self.encodings;
         self.last = category;
         if self.in_flight == 0 {
             self.heard_at = now;
@@ -344,6 +348,9 @@ impl<T> Destination<T> {
             Answer::Limited => self.put_back(batch, now, &mut steps),
             Answer::Failed => notice = self.failed(batch, now, chance, &mut steps),
             Answer::TooLarge => notice = self.too_large(batch, &mut steps),
+            Answer::Malformed | Answer::Encoding if batch.encoded != self.encodings => {
+                self.lanes[batch.category as usize].push_front(batch);
+            }
             Answer::Malformed if self.proven && self.lone_refusals < MAX_LONE_REFUSALS => {
                 notice = self.refused(batch, &mut steps);
             }
@@ -492,6 +499,7 @@ impl<T> Destination<T> {
             Compress::None => return false,
         };
         self.encoding = next;
+        self.encodings += 1;
         self.proven = false;
         true
     }
@@ -706,6 +714,22 @@ mod tests {
         let (steps, notice) = turn(&mut destination, &reply(Answer::Malformed), NOW);
         assert!(matches!(&steps[..], [Step::Release(_)]));
         assert_eq!((notice, destination.state(NOW)), (Some(Notice::Misconfigured), "misconfigured"));
+    }
+
+    #[test]
+    fn a_refusal_of_an_earlier_encoding_says_nothing_about_an_item() {
+        for answer in [Answer::Malformed, Answer::Encoding] {
+            let mut destination = with(true, [batch(Category::Log, 1), batch(Category::Log, 1)]);
+            let (first, second) = (destination.next(NOW).unwrap(), destination.next(NOW).unwrap());
+            let (steps, notice) = destination.done(first, &reply(answer.clone()), NOW, 0.5);
+            assert!(steps.is_empty() && notice == Some(Notice::Encoding(Compress::None)));
+            turn(&mut destination, &reply(Answer::Accepted), NOW);
+            // It was under way in the old encoding all the while.
+            let (steps, _) = destination.done(second, &reply(answer.clone()), NOW, 0.5);
+            assert!(steps.is_empty(), "{steps:?}");
+            let (steps, _) = turn(&mut destination, &reply(Answer::Accepted), NOW);
+            assert!(matches!(&steps[..], [Step::Settle(_, Outcome::Accepted)]), "{answer:?}");
+        }
     }
 
     #[test]

@@ -34,6 +34,8 @@ pub struct Batch<T> {
     pub opened: Duration,
     /// Times it has failed although others have passed since the last time, and how many had passed then.
     pub failed_among: (u32, u64),
+    /// Which of its destination's encodings it was sent in, counted from 0.
+    pub encoded: u32,
     /// Whether a 429 has been the answer: Sentry has counted its items then.
     pub limited: bool,
     /// Whether it has been made smaller, or cannot be.
@@ -73,6 +75,7 @@ impl<T> Batch<T> {
             category,
             destination: 0,
             failed_among: (0, 0),
+            encoded: 0,
             limited: false,
             trimmed: false,
             opened,
