@@ -145,3 +145,24 @@ fn assert_silent_between(receiver: &Receiver) {
     let spans = (*last - *first).as_secs() / 2 + 1;
     assert!(tries.len() as u64 <= 4 * spans, "{} requests in {spans} spans of a limit", tries.len());
 }
+
+/// Logs under a quota for the whole run, and the host offers what it can: every event of what is taken arrives.
+pub fn events_flow_beside_an_exhausted_log_quota() {
+    let receiver = receive("forever:log:429,x-sentry-rate-limits=60:log_item:organization,retry-after=60");
+    let setting = Setting::new("memory");
+    let options = [("queue_max_size", "1M"), ("exit_timeout", "200ms")];
+    let instance = setting.start(&receiver.dsn(), &options);
+    let (mut offered, end) = (0, Instant::now() + Duration::from_secs(4));
+    while Instant::now() < end {
+        // After RETRY the host offers the same bytes again.
+        let chunk = chunk::numbered(offered..offered + 100);
+        offered += 100;
+        while instance.flush(TAG, &chunk) != Verdict::Ok && Instant::now() < end {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+    assert!(offered > 1_000, "{offered} records offered");
+    let all = wait::until(Duration::from_secs(10), || (receiver.totals().events >= offered / 10).then_some(()));
+    assert_eq!(receiver.totals().events, offered / 10, "of {offered} records, {all:?}");
+    instance.exit();
+}

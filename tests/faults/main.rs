@@ -42,5 +42,7 @@ fn main() -> ExitCode {
         let name = format!("{delivery}::a_quota_that_stays_exhausted");
         suite = suite.test(&name, move || limits::exhausted_for_good(delivery));
     }
-    suite.run()
+    suite
+        .test("memory::events_flow_beside_an_exhausted_log_quota", limits::events_flow_beside_an_exhausted_log_quota)
+        .run()
 }
