@@ -1,6 +1,6 @@
 # The index of every habit. `make help` lists it.
 
-.PHONY: build demo test check soak bench-loss help
+.PHONY: build demo test check conformance soak bench-loss help
 
 build: ## release build of the plugin and the companion
 	cargo build --release --workspace
@@ -18,6 +18,12 @@ check: ## format, lints with warnings as errors, dependency audit when its tool 
 	@if ! command -v cargo-deny >/dev/null; then echo "skipped: no cargo-deny"; \
 	elif cargo deny fetch db; then cargo deny check; \
 	else echo "skipped: advisories cannot be fetched"; cargo deny check bans licenses sources; fi
+
+conformance: build ## the C host and the packaging example against the release build, under every checker that is here
+	cmake -S cmake -B target/conformance -DOUT_SENTRY_LIBRARY=$(CURDIR)/target/release/libout_sentry.so \
+		-DOUT_SENTRY_COMPANION=$(CURDIR)/target/release/flb-sentry
+	cmake --build target/conformance
+	ctest --test-dir target/conformance --output-on-failure -j2
 
 soak: ## kills, full disks and a leak watch that do not fit the gate; SOAK_MINUTES=10, SOAK_KILLS=20
 	cargo test --test soak
