@@ -1,6 +1,6 @@
 # The index of every habit. `make help` lists it.
 
-.PHONY: build demo test check soak bench-loss help
+.PHONY: build demo test check dist image soak bench-loss help
 
 build: ## release build of the plugin and the companion
 	cargo build --release --workspace
@@ -18,6 +18,12 @@ check: ## format, lints with warnings as errors, dependency audit when its tool 
 	@if ! command -v cargo-deny >/dev/null; then echo "skipped: no cargo-deny"; \
 	elif cargo deny fetch db; then cargo deny check; \
 	else echo "skipped: advisories cannot be fetched"; cargo deny check bans licenses sources; fi
+
+dist: ## release archives for x86_64 and aarch64 with checksums in target/dist, for glibc 2.17 and later
+	@packaging/archive
+
+image: ## the container image; TAG, PLATFORMS, FLUENT_BIT_DIGEST, RUST_DIGEST
+	@packaging/image
 
 soak: ## kills, full disks and a leak watch that do not fit the gate; SOAK_MINUTES=10, SOAK_KILLS=20
 	cargo test --test soak

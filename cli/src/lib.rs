@@ -6,6 +6,7 @@
 pub mod explain;
 pub mod host;
 mod input;
+pub mod install;
 pub mod receive;
 pub mod ship;
 mod terminal;

@@ -14,6 +14,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Explain(flb_sentry::explain::Args),
+    Install(flb_sentry::install::Args),
     Receive(flb_sentry::receive::Args),
     Ship(flb_sentry::ship::Args),
 }
@@ -21,6 +22,7 @@ enum Command {
 fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Explain(args) => flb_sentry::explain::run(args),
+        Command::Install(args) => flb_sentry::install::run(args),
         Command::Receive(args) => flb_sentry::receive::run(args),
         Command::Ship(args) => flb_sentry::ship::run(args),
     }

@@ -14,7 +14,7 @@ mod console;
 mod engine;
 mod feed;
 mod ledger;
-mod locate;
+pub(crate) mod locate;
 mod queue;
 mod report;
 
