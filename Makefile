@@ -1,6 +1,6 @@
 # The index of every habit. `make help` lists it.
 
-.PHONY: build demo test check conformance soak bench-loss help
+.PHONY: build demo test check conformance dist image soak bench-loss help
 
 build: ## release build of the plugin and the companion
 	cargo build --release --workspace
@@ -24,6 +24,12 @@ conformance: build ## the C host and the packaging example against the release b
 		-DOUT_SENTRY_COMPANION=$(CURDIR)/target/release/flb-sentry
 	cmake --build target/conformance
 	ctest --test-dir target/conformance --output-on-failure -j2
+
+dist: ## release archives for x86_64 and aarch64 with checksums in target/dist, for glibc 2.17 and later
+	@packaging/archive
+
+image: ## the container image; TAG, PLATFORMS, FLUENT_BIT_DIGEST, RUST_DIGEST
+	@packaging/image
 
 soak: ## kills, full disks and a leak watch that do not fit the gate; SOAK_MINUTES=10, SOAK_KILLS=20
 	cargo test --test soak

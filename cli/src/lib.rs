@@ -8,6 +8,7 @@ pub mod check;
 pub mod explain;
 pub mod host;
 mod input;
+pub mod install;
 pub mod receive;
 pub mod replay;
 pub mod ship;

@@ -15,6 +15,7 @@ struct Cli {
 enum Command {
     Check(flb_sentry::check::Args),
     Explain(flb_sentry::explain::Args),
+    Install(flb_sentry::install::Args),
     Receive(flb_sentry::receive::Args),
     Replay(flb_sentry::replay::Args),
     Ship(flb_sentry::ship::Args),
@@ -24,6 +25,7 @@ fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Check(args) => flb_sentry::check::run(args),
         Command::Explain(args) => flb_sentry::explain::run(args),
+        Command::Install(args) => flb_sentry::install::run(args),
         Command::Receive(args) => flb_sentry::receive::run(args),
         Command::Replay(args) => flb_sentry::replay::run(args),
         Command::Ship(args) => flb_sentry::ship::run(args),

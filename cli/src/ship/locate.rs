@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 
 const NAMES: [&str; 2] = ["libout_sentry.so", "out_sentry.so"];
 
-/// The file named by the user, or the first found beside the executable and in `../lib`.
+/// The file named by the user, or the first found beside the executable, in `../lib` and, as in an image, in `../plugins`.
 ///
 /// # Errors
 /// Where it was looked for, and what to do.
-pub(super) fn plugin(given: Option<&Path>) -> Result<PathBuf, String> {
+pub(crate) fn plugin(given: Option<&Path>) -> Result<PathBuf, String> {
     if let Some(path) = given {
         return Ok(path.to_owned());
     }
@@ -18,12 +18,12 @@ pub(super) fn plugin(given: Option<&Path>) -> Result<PathBuf, String> {
 
 fn beside(executable: &Path) -> Result<PathBuf, String> {
     let here = executable.parent().unwrap_or(Path::new("."));
-    let places = [here.to_owned(), here.join("../lib")];
+    let places = [here.to_owned(), here.join("../lib"), here.join("../plugins")];
     let mut candidates = places.iter().flat_map(|place| NAMES.map(|name| place.join(name)));
     candidates.find(|path| path.is_file()).ok_or_else(|| {
-        let [first, second] = places.map(|place| place.display().to_string());
+        let [first, second, third] = places.map(|place| place.display().to_string());
         format!(
-            "no plugin found: expected {} in {first} or {second}; build it or say --plugin FILE",
+            "no plugin found: expected {} in {first}, {second} or {third}; build it or say --plugin FILE",
             NAMES.join(" or ")
         )
     })

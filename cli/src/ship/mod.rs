@@ -14,7 +14,7 @@ pub(crate) mod console;
 mod engine;
 mod feed;
 mod ledger;
-mod locate;
+pub(crate) mod locate;
 pub(crate) mod queue;
 pub(crate) mod report;
 pub(crate) mod session;

@@ -1,0 +1,65 @@
+//! What is in `deploy/` and what documents tell people to copy: every manifest against its schema, every configuration in a
+//! real Fluent Bit, every alert against recorded metrics, and the image's stages.
+//!
+//! What a test needs besides is looked for: `fluent-bit`, `kubectl`, `promtool` on `PATH`, the Python package index, and in
+//! `CRDS` a directory with the definitions of the operators' own kinds, which are not part of this repository.
+
+mod aggregator;
+mod configurations;
+mod dashboard;
+mod image;
+mod manifests;
+mod node;
+mod place;
+mod rules;
+#[path = "../support/mod.rs"]
+mod support;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use support::fluent_bit::FluentBit;
+use support::process::on_path;
+use support::suite::Suite;
+
+/// A file of this repository.
+fn file(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
+}
+
+/// The text of one.
+fn text(name: &str) -> String {
+    std::fs::read_to_string(file(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
+}
+
+fn program(name: &str) -> Result<PathBuf, String> {
+    on_path(name).ok_or_else(|| format!("no {name} on PATH"))
+}
+
+fn main() -> ExitCode {
+    let (host, promtool, kubectl) = (FluentBit::find(), program("promtool"), manifests::kubectl());
+    let with_tls = host.clone().and_then(|_| program("openssl"));
+    let definitions = std::env::var("CRDS").map_err(|_| "CRDS names no directory of definitions".to_owned());
+    Suite::default()
+        .test("copies_name_a_stage_and_bases_can_be_pinned", image::stages)
+        .test("what_is_read_has_no_shell_and_all_that_documents_name", image::final_stages)
+        .test("every_sample_has_what_delivery_needs", configurations::recommended)
+        .test("options_of_the_task_definition_exist", configurations::task_definition)
+        .test("dashboard_and_alerts_use_series_that_exist", dashboard::series)
+        .needing(&manifests::python(), "manifests_are_sound", |python| manifests::are_sound(&python, None))
+        .needing(
+            &manifests::python().and_then(|python| Ok((python, definitions?))),
+            "custom_resources_are_sound",
+            |given| {
+                manifests::are_sound(&given.0, Some(&given.1));
+            },
+        )
+        .needing(&kubectl, "kustomizations_are_whole", |kubectl| manifests::kustomizations(&kubectl))
+        .needing(&promtool, "alerts_fire_when_they_should", |promtool| rules::alerts(&promtool))
+        .needing(&promtool, "queries_of_the_dashboard_are_sound", |promtool| rules::queries(&promtool))
+        .needing(&host, "recorded_series_are_those_of_a_host", |_| dashboard::recorded())
+        .needing(&host, "every_configuration_delivers", |_| configurations::deliver())
+        .needing(&host, "a_node_sends_container_logs_with_their_pods", |_| node::sends())
+        .needing(&with_tls, "a_killed_aggregator_loses_nothing", |openssl| aggregator::killed(&openssl))
+        .at_once(4)
+        .run()
+}

@@ -1,0 +1,110 @@
+"""Strict validation of manifests: manifests.py [--crds DIR] [--values FILE] FILE...
+
+Prints a line for each object, with the schema it was held against, and ends with 1 if one has a field or a value that its
+schema does not know. Kubernetes' own kinds are held against the schemas of kubernetes_validate; others against the
+definitions in DIR, which is not part of this repository.
+"""
+
+import argparse
+import copy
+import pathlib
+import sys
+
+import jsonschema
+import kubernetes_validate
+import yaml
+
+KUBERNETES = "1.32"
+
+
+def strict(schema):
+    """The schema with every unknown field refused, where it does not allow them by itself."""
+    if isinstance(schema, list):
+        return [strict(part) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    schema = {key: strict(value) for key, value in schema.items()}
+    if schema.pop("x-kubernetes-int-or-string", False):
+        schema.pop("type", None)
+    open_ended = schema.get("x-kubernetes-preserve-unknown-fields") or "additionalProperties" in schema
+    if isinstance(schema.get("properties"), dict) and not open_ended:
+        schema["additionalProperties"] = False
+    return schema
+
+
+def definitions(directory):
+    """Group, version and kind of each definition in a directory, and its schema."""
+    found = {}
+    for file in sorted(pathlib.Path(directory).glob("*.yaml")):
+        for crd in yaml.safe_load_all(file.read_text()):
+            if not crd or crd.get("kind") != "CustomResourceDefinition":
+                continue
+            for version in crd["spec"]["versions"]:
+                schema = copy.deepcopy(version["schema"]["openAPIV3Schema"])
+                schema = strict(schema)
+                schema["properties"].update(metadata={"type": "object"}, apiVersion={}, kind={})
+                api = f"{crd['spec']['group']}/{version['name']}"
+                found[api, crd["spec"]["names"]["kind"]] = schema
+    return found
+
+
+def problems(manifest, crds):
+    """What is wrong with it, and what says so; None for the latter where nothing here can say."""
+    kind = manifest["apiVersion"], manifest["kind"]
+    if kind in crds:
+        errors = jsonschema.Draft7Validator(crds[kind]).iter_errors(manifest)
+        return [f"{'.'.join(map(str, error.absolute_path))}: {error.message}" for error in errors], "its definition"
+    if "." in kind[0].partition("/")[0] and not kind[0].partition("/")[0].endswith(".k8s.io"):
+        return [], None
+    try:
+        kubernetes_validate.validate(manifest, KUBERNETES, strict=True)
+    except kubernetes_validate.ValidationError as error:
+        return [f"{'.'.join(map(str, error.path))}: {error.message}"], f"Kubernetes {KUBERNETES}"
+    return [], f"Kubernetes {KUBERNETES}"
+
+
+def of_chart(file):
+    """What the official chart makes of its values, as far as they are pieces of a pod."""
+    values = yaml.safe_load(file.read_text())
+    volumes = [{"name": "config", "configMap": {"name": "fluent-bit"}}] + values["extraVolumes"]
+    mounts = [{"name": "config", "mountPath": "/fluent-bit/etc/conf"}] + values["extraVolumeMounts"]
+    container = {"name": "fluent-bit", "image": "fluent-bit", "resources": values["resources"], "volumeMounts": mounts}
+    spec = {key: values[key] for key in ("initContainers", "tolerations", "terminationGracePeriodSeconds")}
+    spec |= {"containers": [container], "volumes": volumes}
+    template = {"metadata": {"labels": {"app": "fluent-bit"}}, "spec": spec}
+    known = {volume["name"] for volume in volumes}
+    for part in [container, *values["initContainers"]]:
+        unknown = {mount["name"] for mount in part["volumeMounts"]} - known
+        if unknown:
+            raise SystemExit(f"{file}: {part['name']} mounts volumes that are not there: {unknown}")
+    return {
+        "apiVersion": "apps/v1",
+        "kind": values["kind"],
+        "metadata": {"name": "of-the-chart"},
+        "spec": {"selector": {"matchLabels": {"app": "fluent-bit"}}, "template": template},
+    }
+
+
+def main():
+    arguments = argparse.ArgumentParser()
+    arguments.add_argument("--crds")
+    arguments.add_argument("--values", type=pathlib.Path)
+    arguments.add_argument("files", nargs="*", type=pathlib.Path)
+    arguments = arguments.parse_args()
+    crds = definitions(arguments.crds) if arguments.crds else {}
+    manifests = [(file, one) for file in arguments.files for one in yaml.safe_load_all(file.read_text()) if one]
+    if arguments.values:
+        manifests.append((arguments.values, of_chart(arguments.values)))
+    failed = False
+    for file, manifest in manifests:
+        name = f"{file}: {manifest['kind']} {manifest.get('metadata', {}).get('name')}"
+        found, by = problems(manifest, crds)
+        failed |= bool(found)
+        for problem in found:
+            print(f"{name}: {problem}")
+        if not found:
+            print(f"{name}: sound, says {by}" if by else f"{name}: not validated")
+    sys.exit(failed)
+
+
+main()

@@ -1,0 +1,79 @@
+//! A node of kube-logging without Fluentd, on this machine: container files, multiline, metadata, plugin, receiver.
+
+use crate::place::{self, Place};
+use crate::support::fluent_bit::{FluentBit, Format};
+use crate::support::samples::Samples;
+use crate::support::wait;
+use flb_sentry::receive::Receiver;
+use std::fs;
+use std::time::Duration;
+
+const ARRIVES_WITHIN: Duration = Duration::from_secs(40);
+
+/// A pod of a Sentry in the same cluster, whose own errors are not to be sent.
+const OWN: &str = "sentry-web-0_sentry_web-0000000000000000000000000000000000000000000000000000000000000000.log";
+
+/// Waits until all records of the samples are settled.
+pub fn wait_for_all(host: &FluentBit, receiver: &Receiver, samples: &Samples) {
+    let split = samples.files.iter().map(|file| fs::read_to_string(file).expect("expected a sample"));
+    let partial: usize = split.map(|text| text.lines().filter(|line| line.contains(" P ")).count()).sum();
+    let expected = (samples.lines - partial) as f64;
+    let value = |name: &str, labels: &[&str]| host.metric(&format!("fluentbit_sentry_{name}"), labels).ok().flatten();
+    let settled = || value("records_total", &[]) == Some(expected) && value("pending_items", &[]) == Some(0.0);
+    assert!(
+        wait::until_true(ARRIVES_WITHIN, settled),
+        "expected {expected} records, found {:?} with {:?} pending\n{}",
+        value("records_total", &[]),
+        value("pending_items", &[]),
+        host.log()
+    );
+    let accepted = |category| value("items_total", &[&format!("category=\"{category}\""), "outcome=\"accepted\""]);
+    let totals = receiver.totals();
+    assert_eq!((accepted("event"), accepted("log")), (Some(totals.events as f64), Some(totals.logs as f64)));
+    let incidents: u64 = samples.incidents.iter().map(|incident| incident.count).sum();
+    assert_eq!(totals.events, incidents, "expected an event for each incident of the samples");
+    assert_eq!(receiver.problems(), [""; 0]);
+}
+
+/// Everything that went wrong in the samples, with the namespace and pod that only the metadata tells.
+fn assert_incidents(receiver: &Receiver, samples: &Samples) {
+    let events = receiver.events();
+    for incident in &samples.incidents {
+        let is_its = |event: &serde_json::Value| {
+            event["tags"]["namespace"] == incident.namespace.as_str()
+                && event["tags"]["pod"] == incident.pod.as_str()
+                && event["level"] == incident.level.as_str()
+                && event
+                    .to_string()
+                    .contains(&serde_json::to_string(&incident.text).expect("text").trim_matches('"').to_owned())
+        };
+        let found = events.iter().filter(|event| is_its(&event.payload)).count() as u64;
+        assert_eq!(found, incident.count, "events of {incident:?}");
+    }
+    let of_the_api = |event: &serde_json::Value| event["contexts"].to_string().contains("node");
+    assert!(events.iter().all(|event| of_the_api(&event.payload)), "{:#}", events[0].payload);
+}
+
+pub fn sends() {
+    let (receiver, place) = place::sentry();
+    place::with_pods(&place);
+    let mut host = start(&place, &receiver);
+    let line =
+        format!("{} stderr F {{\"level\":\"error\",\"msg\":\"cannot save an event\"}}\n", crate::aggregator::now());
+    place.write(&format!("var/log/containers/{OWN}"), &line);
+    let samples = place.add_containers();
+    wait_for_all(&host, &receiver, &samples);
+    assert_incidents(&receiver, &samples);
+    let partial =
+        receiver.logs().iter().any(|log| log.payload["body"].as_str().is_some_and(|body| body.len() > 16_000));
+    assert!(partial, "expected the line that the runtime split to be whole again");
+    let own = receiver.logs().iter().any(|log| log.payload.to_string().contains("cannot save an event"));
+    assert!(!own, "the logs of Sentry's own namespace were sent");
+    let status = host.sigterm_and_wait(Duration::from_secs(30));
+    assert!(status.is_some_and(|status| status.success()), "ended with {status:?}:\n{}", host.log());
+}
+
+fn start(place: &Place, receiver: &Receiver) -> FluentBit {
+    let config = crate::text("deploy/kube-logging/direct/fluent-bit.conf");
+    place.start(&config, Format::Classic, &[("SENTRY_DSN", &receiver.dsn())])
+}
