@@ -25,7 +25,7 @@ use std::time::Duration;
 const TAG: &[u8] = b"kube.app";
 const WALL: u64 = 1_795_161_600;
 /// Schedules for each delivery.
-const SEEDS: u64 = 10;
+const SEEDS: u64 = 3;
 /// Records of a chunk, every third of which is an event too.
 const CHUNK: u64 = 7;
 
