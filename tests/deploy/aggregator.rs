@@ -34,7 +34,9 @@ pub fn now() -> String {
 fn certificate(openssl: &Path, aggregator: &Place, agent: &Place) {
     let (key, certificate) = (aggregator.path("tls.key"), aggregator.path("tls.crt"));
     let mut command = Command::new(openssl);
-    command.args("req -x509 -nodes -days 2 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -subj /CN=aggregator".split(' '));
+    command.args(
+        "req -x509 -nodes -days 2 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -subj /CN=aggregator".split(' '),
+    );
     command.args(["-addext", "subjectAltName=DNS:localhost", "-keyout", plain(&key), "-out", plain(&certificate)]);
     let output = command.output().expect("expected to run openssl");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -52,7 +54,11 @@ fn append(file: &Path, stop: &AtomicBool) -> u64 {
         let mut lines = String::new();
         for number in next..next + PACE {
             let level = if number % 10 == 0 { "error" } else { "info" };
-            _ = writeln!(lines, "{} stdout F {{\"n\":{number},\"level\":\"{level}\",\"msg\":\"order {number}\"}}", now());
+            _ = writeln!(
+                lines,
+                "{} stdout F {{\"n\":{number},\"level\":\"{level}\",\"msg\":\"order {number}\"}}",
+                now()
+            );
         }
         file.write_all(lines.as_bytes()).expect("expected to append");
         next += PACE;

@@ -20,7 +20,8 @@ const TASK: &str = "deploy/aws/task-definition.json";
 
 /// An input for those that show an output alone.
 const INPUT: &str = "[INPUT]\n    Name tail\n    Tag kube.app\n    Path /var/log/app/*.log\n    Refresh_Interval 1\n";
-const INPUTS: &str = "  inputs:\n    - name: tail\n      tag: app\n      path: /var/log/app/*.log\n      refresh_interval: 1\n";
+const INPUTS: &str =
+    "  inputs:\n    - name: tail\n      tag: app\n      path: /var/log/app/*.log\n      refresh_interval: 1\n";
 const WEB: &str = "[SERVICE]\n    HTTP_Server On\n    HTTP_Listen 127.0.0.1\n    HTTP_Port 2020\n";
 
 /// Those that tail plain files.

@@ -37,7 +37,8 @@ fn shown(page: &str) -> BTreeSet<String> {
 /// The values of a label that a text asks for: `outcome="lost"`, `outcome=~"lost|rejected"`.
 fn asked(text: &str, label: &str) -> BTreeSet<String> {
     let parts = text.split(label).skip(1);
-    let values = parts.filter_map(|part| part.trim_start_matches(['=', '~', '!', '\\']).strip_prefix('"')?.split_once('"'));
+    let values =
+        parts.filter_map(|part| part.trim_start_matches(['=', '~', '!', '\\']).strip_prefix('"')?.split_once('"'));
     values.flat_map(|(values, _)| values.split('|').map(str::to_owned).collect::<Vec<_>>()).collect()
 }
 
@@ -51,11 +52,14 @@ pub fn series() {
     for label in ["outcome", "state", "category"] {
         let known = asked(&recorded, label);
         let unknown = asked(&[queries.as_str(), "\n", &rules::alerting()].concat(), label);
-        let unknown: Vec<_> = unknown.iter().filter(|value| !known.contains(*value) && !value.starts_with('$')).collect();
+        let unknown: Vec<_> =
+            unknown.iter().filter(|value| !known.contains(*value) && !value.starts_with('$')).collect();
         assert!(unknown.is_empty(), "no {label} is called {unknown:?}");
     }
-    let ours: Vec<_> = known.iter().filter(|name| name.starts_with("fluentbit_sentry_") && !name.ends_with("_sum")).collect();
-    let hidden: Vec<_> = ours.into_iter().filter(|name| !dashboard.contains(*name) && !name.ends_with("_count")).collect();
+    let ours: Vec<_> =
+        known.iter().filter(|name| name.starts_with("fluentbit_sentry_") && !name.ends_with("_sum")).collect();
+    let hidden: Vec<_> =
+        ours.into_iter().filter(|name| !dashboard.contains(*name) && !name.ends_with("_count")).collect();
     assert!(hidden.is_empty(), "the dashboard does not show {hidden:?}");
 }
 

@@ -60,7 +60,10 @@ pub fn stages() {
         let version = digest.replace("_DIGEST", "_VERSION");
         assert!(stage.base.contains(&format!("${{{version}}}")), "{}: expected {version}", stage.base);
         let default = arguments[version.as_str()];
-        assert!(default.split('.').count() == 3 && default.starts_with(|c: char| c.is_ascii_digit()), "{version}={default}");
+        assert!(
+            default.split('.').count() == 3 && default.starts_with(|c: char| c.is_ascii_digit()),
+            "{version}={default}"
+        );
     }
     let all = text("Dockerfile");
     assert!(!all.contains(":latest") && all.contains("sha256:<64 hexadecimal digits>"), "expected documented digests");
@@ -74,7 +77,11 @@ pub fn final_stages() {
     assert_eq!((plugin.base.as_str(), fluent_bit.name.as_str()), ("scratch", "fluent-bit"), "the last is the default");
     let version = env!("CARGO_PKG_VERSION");
     for stage in [plugin, fluent_bit] {
-        assert!(!stage.instructions.iter().any(|line| line.starts_with("RUN ")), "{}: there is no shell to run", stage.name);
+        assert!(
+            !stage.instructions.iter().any(|line| line.starts_with("RUN ")),
+            "{}: there is no shell to run",
+            stage.name
+        );
         let all = stage.instructions.join("\n");
         for label in ["title", "description", "licenses", "version", "revision"] {
             assert!(all.contains(&format!("org.opencontainers.image.{label}=")), "{}: no label {label}", stage.name);
@@ -83,7 +90,8 @@ pub fn final_stages() {
         assert!(all.contains("/licenses/out_sentry/"), "{}: expected licences", stage.name);
     }
     let copies = fluent_bit.instructions.join("\n");
-    for place in ["/fluent-bit/plugins/out_sentry.so", "/fluent-bit/plugins/plugins.conf", "/fluent-bit/bin/flb-sentry"] {
+    for place in ["/fluent-bit/plugins/out_sentry.so", "/fluent-bit/plugins/plugins.conf", "/fluent-bit/bin/flb-sentry"]
+    {
         assert!(copies.contains(place), "expected {place}");
     }
     assert!(text("packaging/plugins.conf").contains("Path /fluent-bit/plugins/out_sentry.so"), "plugins.conf");

@@ -46,9 +46,13 @@ fn main() -> ExitCode {
         .test("options_of_the_task_definition_exist", configurations::task_definition)
         .test("dashboard_and_alerts_use_series_that_exist", dashboard::series)
         .needing(&manifests::python(), "manifests_are_sound", |python| manifests::are_sound(&python, None))
-        .needing(&manifests::python().and_then(|python| Ok((python, definitions?))), "custom_resources_are_sound", |given| {
-            manifests::are_sound(&given.0, Some(&given.1));
-        })
+        .needing(
+            &manifests::python().and_then(|python| Ok((python, definitions?))),
+            "custom_resources_are_sound",
+            |given| {
+                manifests::are_sound(&given.0, Some(&given.1));
+            },
+        )
         .needing(&kubectl, "kustomizations_are_whole", |kubectl| manifests::kustomizations(&kubectl))
         .needing(&promtool, "alerts_fire_when_they_should", |promtool| rules::alerts(&promtool))
         .needing(&promtool, "queries_of_the_dashboard_are_sound", |promtool| rules::queries(&promtool))

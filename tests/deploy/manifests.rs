@@ -27,7 +27,8 @@ pub fn python() -> Result<PathBuf, String> {
 /// A `kubectl` that can put a kustomization together without a cluster.
 pub fn kubectl() -> Result<PathBuf, String> {
     let kubectl = program("kubectl")?;
-    let works = Command::new(&kubectl).args(["kustomize", "--help"]).output().is_ok_and(|output| output.status.success());
+    let works =
+        Command::new(&kubectl).args(["kustomize", "--help"]).output().is_ok_and(|output| output.status.success());
     works.then_some(kubectl).ok_or_else(|| "kubectl has no kustomize".to_owned())
 }
 
@@ -88,11 +89,13 @@ pub fn kustomizations(kubectl: &Path) {
         &["customConfigSecret: sentry-edge-config-"][..],
         &["customConfigSecret: sentry-cluster-config-", "name: sentry-aggregator-config-"],
     ]) {
-        let output = Command::new(kubectl).arg("kustomize").arg(file(directory)).output().expect("expected to run kubectl");
+        let output =
+            Command::new(kubectl).arg("kustomize").arg(file(directory)).output().expect("expected to run kubectl");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         let text = str::from_utf8(&output.stdout).expect("expected UTF-8");
         for used in uses {
-            let line = text.lines().find(|line| line.contains(used)).unwrap_or_else(|| panic!("{directory}: no {used}"));
+            let line =
+                text.lines().find(|line| line.contains(used)).unwrap_or_else(|| panic!("{directory}: no {used}"));
             let (_, name) = line.split_once(": ").expect("expected a name");
             assert!(text.contains(&format!("\n  name: {name}\n")), "{directory}: nothing is called {name}");
         }

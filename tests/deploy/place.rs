@@ -84,7 +84,8 @@ impl Place {
 
     /// What a section gets besides, after the line with its name, indented as that is.
     fn additions(&self, line: &str) -> Vec<String> {
-        let words: Vec<_> = line.trim().trim_start_matches("- ").split([' ', ':']).filter(|word| !word.is_empty()).collect();
+        let words: Vec<_> =
+            line.trim().trim_start_matches("- ").split([' ', ':']).filter(|word| !word.is_empty()).collect();
         let is = |name: &str| words.len() == 2 && words[0].eq_ignore_ascii_case("name") && words[1] == name;
         let indent = " ".repeat(line.len() - line.trim_start_matches([' ', '-']).len());
         let yaml = line.contains(": ");

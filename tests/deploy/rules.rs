@@ -23,8 +23,11 @@ fn run(promtool: &Path, args: &[&str], files: &[(&str, &str)]) -> Result<(), Str
 }
 
 pub fn alerts(promtool: &Path) {
-    let (rules, tests) = (alerting(), fs::read_to_string(file("tests/deploy/rules_test.yaml")).expect("expected tests"));
-    let check = |rules: &str| run(promtool, &["test", "rules", "rules_test.yaml"], &[("rules.yaml", rules), ("rules_test.yaml", &tests)]);
+    let (rules, tests) =
+        (alerting(), fs::read_to_string(file("tests/deploy/rules_test.yaml")).expect("expected tests"));
+    let check = |rules: &str| {
+        run(promtool, &["test", "rules", "rules_test.yaml"], &[("rules.yaml", rules), ("rules_test.yaml", &tests)])
+    };
     run(promtool, &["check", "rules", "rules.yaml"], &[("rules.yaml", &rules)]).unwrap_or_else(|said| panic!("{said}"));
     check(&rules).unwrap_or_else(|said| panic!("{said}"));
     let named: Vec<&str> = rules.lines().filter_map(|line| line.trim().strip_prefix("- alert: ")).collect();
@@ -40,7 +43,11 @@ pub fn queries(promtool: &Path) {
     let mut rules = String::from("groups:\n  - name: dashboard\n    rules:\n");
     for (number, query) in dashboard::queries().iter().enumerate() {
         let query = query.replace("$__rate_interval", "5m").replace("$__range", "1h");
-        rules += &format!("      - record: query_{number}\n        expr: {}\n", serde_json::to_string(&query).expect("a string"));
+        rules += &format!(
+            "      - record: query_{number}\n        expr: {}\n",
+            serde_json::to_string(&query).expect("a string")
+        );
     }
-    run(promtool, &["check", "rules", "rules.yaml"], &[("rules.yaml", &rules)]).unwrap_or_else(|said| panic!("{said}\n{rules}"));
+    run(promtool, &["check", "rules", "rules.yaml"], &[("rules.yaml", &rules)])
+        .unwrap_or_else(|said| panic!("{said}\n{rules}"));
 }
