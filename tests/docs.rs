@@ -41,18 +41,22 @@ fn the_changelog_names_the_version() {
 /// A mistyped option is not seen by the host, so the ones people copy had better be right.
 #[test]
 fn samples_use_options_that_exist() {
-    let mut sections = 0;
-    for file in configurations(root()) {
-        let text = fs::read_to_string(&file).unwrap_or_default();
-        for keys in outputs(&text) {
-            sections += 1;
-            for key in keys {
-                let known = options::rows().any(|row| row.name == key) || options::is_of_the_host(&key);
-                assert!(known, "{}: {key} is no option", file.display());
-            }
-        }
+    let documents = ["README.md", "deploy/README.md"].map(|name| root().join(name));
+    for of in [&configurations(root())[..], &documents[..1], &configurations(&root().join("deploy"))] {
+        let sections = of.iter().map(|file| check(file)).sum::<usize>();
+        assert!(sections > 0, "expected a sample configuration");
     }
-    assert!(sections > 0, "expected a sample configuration");
+    check(&documents[1]);
+}
+
+/// Each key of each output of ours in a file is an option; how many such outputs there are.
+fn check(file: &Path) -> usize {
+    let sections = outputs(&fs::read_to_string(file).unwrap_or_default());
+    for key in sections.iter().flatten() {
+        let known = options::rows().any(|row| row.name == key) || options::is_of_the_host(key);
+        assert!(known, "{}: {key} is no option", file.display());
+    }
+    sections.len()
 }
 
 /// Configurations of Fluent Bit in this repository, without those that a build or a test made, and those that are there to
