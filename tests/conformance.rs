@@ -73,6 +73,27 @@ fn no_sanitizers() -> Option<String> {
     (!linked).then(|| "the C compiler has no sanitizers".to_owned())
 }
 
+/// The example as a packager builds it: cargo is asked for both files, in the directory where it has them already.
+fn packaged_through_cargo((profile, target): (&'static str, PathBuf)) {
+    let (dir, example) =
+        (TempDir::new("package").expect("expected a directory"), artefacts::workspace().join("cmake/example"));
+    let target = format!("-DOUT_SENTRY_TARGET_DIR={}", target.display());
+    // No registry is needed for what is built.
+    let arguments = format!("{target};-DOUT_SENTRY_PROFILE={profile};-DOUT_SENTRY_CARGO_FLAGS=--offline");
+    let mut command = Command::new("cmake");
+    artefacts::without_package(&mut command);
+    command.arg(format!("-DSOURCE={}", example.display())).arg(format!("-DBINARY={}", dir.path().display()));
+    run(command.arg(format!("-DARGUMENTS={arguments}")).arg("-P").arg(example.join("check.cmake")));
+}
+
+/// The profile of this program by cargo's name and the directory it belongs to, where a plain build of it comes to lie.
+fn plain_profile() -> Result<(&'static str, PathBuf), String> {
+    let (dir, target) = (artefacts::profile_dir(), artefacts::target_dir());
+    let profile = if dir.ends_with("debug") { "dev" } else { "release" };
+    let plain = target.join("CACHEDIR.TAG").is_file() && (dir.ends_with("debug") || dir.ends_with("release"));
+    if plain { Ok((profile, target)) } else { Err("built for a target or profile of its own".to_owned()) }
+}
+
 fn main() -> ExitCode {
     let tree = Tree::new();
     let lacks = missing("cmake").or_else(|| missing("ctest")).or_else(|| missing("make")).or_else(|| missing("cc"));
@@ -86,5 +107,6 @@ fn main() -> ExitCode {
         let part = lacks.clone().or(more).map_or(Ok(tree.clone()), Err);
         suite = suite.needing(&part, &format!("c_host_{label}"), move |tree: Tree| tree.test(label));
     }
-    suite.run()
+    let plain = lacks.map_or_else(plain_profile, Err);
+    suite.needing(&plain, "packaged_through_cargo", packaged_through_cargo).run()
 }

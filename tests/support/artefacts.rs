@@ -77,8 +77,18 @@ fn build(root: &Path, profile_dir: &Path) {
         Some(profile) => command.args(["--profile", profile]),
     };
     add_target(&mut command, profile_dir);
+    without_package(&mut command);
     let status = command.status().expect("expected to run cargo");
     assert!(status.success(), "cargo build --workspace: {status}");
+}
+
+/// Keeps from a command what cargo says to this program about its package: build scripts that ask for it would take it for
+/// a change, and cargo would build what is built already.
+pub fn without_package(command: &mut Command) {
+    let told = |name: &str| name == "OUT_DIR" || ["CARGO_PKG_", "CARGO_MANIFEST_"].iter().any(|p| name.starts_with(p));
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(told)) {
+        command.env_remove(name);
+    }
 }
 
 /// Directs the build into the directory we are in, which for `--target` has the triple's name in between.
