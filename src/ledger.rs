@@ -1,6 +1,6 @@
 //! Where every record ends: each one in exactly one cell per category, so that losses can be audited.
 //!
-//! `taken = sum(outcomes) + pending` holds for each category at every moment, because pending is never stored: it is
+//! `records = sum(outcomes) + pending` holds for each category at every moment, because pending is never stored: it is
 //! what has been taken and has not ended yet. Stages are handed a [`Recorder`], which can add but not read.
 
 use std::fmt::Write;
@@ -124,7 +124,6 @@ const STATUSES: usize = Status::ALL.len();
 #[derive(Debug, Default)]
 struct Cells {
     records: AtomicU64,
-    taken: [AtomicU64; CATEGORIES],
     outcomes: [[AtomicU64; OUTCOMES]; CATEGORIES],
     requests: [AtomicU64; STATUSES],
     sent_bytes: AtomicU64,
@@ -147,7 +146,6 @@ pub struct Recorder {
 pub struct Snapshot {
     /// Records taken.
     pub records: u64,
-    taken: [u64; CATEGORIES],
     outcomes: [[u64; OUTCOMES]; CATEGORIES],
     requests: [u64; STATUSES],
     /// Bytes of request bodies sent, compressed.
@@ -169,30 +167,16 @@ impl Ledger {
         let outcomes = std::array::from_fn(|c| std::array::from_fn(|o| cells.outcomes[c][o].load(Relaxed)));
         let requests = std::array::from_fn(|s| cells.requests[s].load(Relaxed));
         std::sync::atomic::fence(std::sync::atomic::Ordering::SeqCst);
-        let taken = std::array::from_fn(|c| cells.taken[c].load(Relaxed));
         let (records, sent_bytes) = (cells.records.load(Relaxed), cells.sent_bytes.load(Relaxed));
-        Snapshot { records, taken, outcomes, requests, sent_bytes }
+        Snapshot { records, outcomes, requests, sent_bytes }
     }
 }
 
 impl Recorder {
-    /// Counts records that are taken for the first time, in both categories.
+    /// Counts records that this instance answers for from now on, in both categories: newly taken ones, and those that an
+    /// earlier process or instance has left it, what had already ended of them included.
     pub fn take(&self, records: u64) {
         self.cells.records.fetch_add(records, Relaxed);
-        for category in Category::ALL {
-            self.readopt(*category, records);
-        }
-    }
-
-    /// Counts records of a spool that an earlier process left.
-    pub fn replayed(&self, records: u64) {
-        self.cells.records.fetch_add(records, Relaxed);
-    }
-
-    /// Counts the unsettled rest of records that another generation of this instance, or a process before this one,
-    /// has already counted once.
-    pub fn readopt(&self, category: Category, records: u64) {
-        self.cells.taken[category as usize].fetch_add(records, Relaxed);
     }
 
     /// Ends `records` records in a cell.
@@ -214,17 +198,11 @@ impl Snapshot {
         self.outcomes[category as usize][outcome as usize]
     }
 
-    /// Records that are to end in a category.
-    #[must_use]
-    pub fn taken(&self, category: Category) -> u64 {
-        self.taken[category as usize]
-    }
-
     /// Records that have not ended yet.
     #[must_use]
     pub fn pending(&self, category: Category) -> u64 {
         let ended: u64 = self.outcomes[category as usize].iter().sum();
-        self.taken[category as usize].saturating_sub(ended)
+        self.records.saturating_sub(ended)
     }
 
     /// Requests with this answer.
@@ -277,15 +255,6 @@ mod tests {
             now.summary(),
             "summary: records=5 event.accepted=0 event.filtered=4 event.pending=1 log.accepted=5 log.pending=0 sent_bytes=0"
         );
-    }
-
-    #[test]
-    fn readopted_records_close_their_category_without_counting_twice() {
-        let ledger = Ledger::default();
-        ledger.recorder().readopt(Category::Log, 2);
-        ledger.recorder().end(Category::Log, Outcome::Accepted, 2);
-        let now = ledger.snapshot();
-        assert_eq!((now.records, now.pending(Category::Log), now.pending(Category::Event)), (0, 0, 0));
     }
 
     #[test]

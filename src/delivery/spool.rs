@@ -9,7 +9,7 @@
 use super::ticket::Bits;
 use crate::chunk::msgpack::{Seq, Value};
 use crate::chunk::{Entry, entries};
-use crate::ledger::Category;
+use crate::ledger::{Category, Outcome, Recorder};
 use std::fmt::Write as _;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
@@ -65,10 +65,40 @@ pub struct Unit {
 pub struct Recovered {
     /// The file.
     pub unit: Unit,
-    /// Records whose items are settled.
+    /// What earlier processes have noted.
+    pub progress: Progress,
+}
+
+/// What is noted beside a file.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Records that have ended and would end otherwise, or be sent again, if they were looked at again.
     pub settled: [Bits; 2],
-    /// Records of each category that some process has still to account for.
-    pub unsettled: [u32; 2],
+    /// How many of them ended in which way.
+    pub ended: Ended,
+    /// Whether every record has been looked at under the same settings.
+    pub mapped: bool,
+}
+
+/// Numbers of records by category and outcome.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ended([[u32; Outcome::ALL.len()]; 2]);
+
+impl Ended {
+    /// Counts records.
+    pub fn add(&mut self, category: Category, outcome: Outcome, records: u32) {
+        self.0[category as usize][outcome as usize] += records;
+    }
+
+    /// Tells a ledger about all of them.
+    pub fn tell(&self, recorder: &Recorder) {
+        for category in Category::ALL {
+            for outcome in Outcome::ALL {
+                let records = self.0[*category as usize][*outcome as usize];
+                recorder.end(*category, *outcome, u64::from(records));
+            }
+        }
+    }
 }
 
 /// Why a spool could not be opened.
@@ -154,12 +184,8 @@ impl Spool {
         let records = segments.iter().map(|segment| segment.records).sum();
         let size = fs::metadata(&path)?.len();
         let unit = self.unit(path, size, records);
-        let (settled, local) = unit.read_progress();
-        let unsettled = std::array::from_fn(|c| {
-            let local = local.map_or(0, |local| local[c]);
-            records.saturating_sub(settled[c].len()).saturating_sub(local)
-        });
-        Ok(Recovered { unit, settled, unsettled })
+        let progress = unit.read_progress();
+        Ok(Recovered { unit, progress })
     }
 }
 
@@ -178,19 +204,13 @@ impl Unit {
         Duration::from_micros(number(&self.path).unwrap_or(0))
     }
 
-    /// Whether an earlier process has already accounted for what never became an item, under the same settings.
-    #[must_use]
-    pub fn was_mapped(&self) -> bool {
-        self.read_progress().1.is_some()
-    }
-
-    /// Notes that every record has been looked at, and how many ended without an item.
-    pub(super) fn note_mapped(&self, local: [u32; 2]) {
-        self.note(&format!("mapped {:016x} {} {}\n", self.settings, local[0], local[1]));
+    /// Notes that every record has been looked at.
+    pub(super) fn note_mapped(&self) {
+        self.note(&format!("mapped {:016x}\n", self.settings));
     }
 
     /// Notes records that Sentry has, or that have ended otherwise.
-    pub(super) fn note_settled(&self, category: Category, records: &[u32]) {
+    pub(super) fn note_settled(&self, category: Category, records: &[u32], outcome: Outcome) {
         let mut line = String::new();
         let mut at = 0;
         while at < records.len() {
@@ -198,7 +218,7 @@ impl Unit {
             while end + 1 < records.len() && records[end + 1] == records[end] + 1 {
                 end += 1;
             }
-            let _ = writeln!(line, "{} {}-{}", category.name(), records[at], records[end]);
+            let _ = writeln!(line, "{} {}-{} {}", category.name(), records[at], records[end], outcome.name());
             at = end + 1;
         }
         if !line.is_empty() {
@@ -219,20 +239,17 @@ impl Unit {
         }
     }
 
-    fn read_progress(&self) -> ([Bits; 2], Option<[u32; 2]>) {
+    fn read_progress(&self) -> Progress {
         let text = fs::read_to_string(self.path.with_extension(PROGRESS)).unwrap_or_default();
-        let mut settled: [Bits; 2] = Default::default();
-        let mut local = None;
+        let mut progress = Progress::default();
         for line in text.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n')) {
-            let mut words = line.split(' ');
-            match words.next() {
-                Some("mapped") => local = parse_mapped(words, self.settings),
-                Some("event") => insert_range(&mut settled[0], words.next(), self.records),
-                Some("log") => insert_range(&mut settled[1], words.next(), self.records),
-                _ => {}
+            match line.split_once(' ') {
+                Some(("mapped", settings)) => progress.mapped = settings == format!("{:016x}", self.settings),
+                Some((name, rest)) => drop(progress.read(name, rest, self.records)),
+                None => {}
             }
         }
-        (settled, local)
+        progress
     }
 
     /// Deletes the file: everything in it is settled.
@@ -253,19 +270,18 @@ fn number(path: &Path) -> Option<u64> {
     path.file_stem()?.to_str()?.parse().ok()
 }
 
-fn parse_mapped<'w>(mut words: impl Iterator<Item = &'w str>, settings: u64) -> Option<[u32; 2]> {
-    let same = words.next() == Some(format!("{settings:016x}").as_str());
-    let local = [words.next()?.parse().ok()?, words.next()?.parse().ok()?];
-    same.then_some(local)
-}
-
-fn insert_range(bits: &mut Bits, range: Option<&str>, records: u32) {
-    let Some((Ok(from), Ok(to))) = range.and_then(|r| r.split_once('-')).map(|(a, b)| (a.parse(), b.parse::<u32>()))
-    else {
-        return;
-    };
-    for record in from..=to.min(records.saturating_sub(1)) {
-        bits.insert(record);
+impl Progress {
+    /// Reads `log 3-17 accepted`, of a file with so many records; nothing of what does not look like it.
+    fn read(&mut self, category: &str, rest: &str, records: u32) -> Option<()> {
+        let category = *Category::ALL.iter().find(|known| known.name() == category)?;
+        let (range, outcome) = rest.split_once(' ')?;
+        let outcome = *Outcome::ALL.iter().find(|known| known.name() == outcome)?;
+        let (from, to) = range.split_once('-')?;
+        let (from, to): (u32, u32) = (from.parse().ok()?, to.parse().ok()?);
+        let settled = &mut self.settled[category as usize];
+        let new = (from..=to.min(records.checked_sub(1)?)).filter(|record| settled.insert(*record)).count();
+        self.ended.add(category, outcome, new as u32);
+        Some(())
     }
 }
 
@@ -412,33 +428,37 @@ mod tests {
             let (mut spool, found) = open(&directory);
             assert!(found.is_empty());
             let unit = spool.commit(&[segment("a.b", 2), segment("c", 3)], Duration::from_secs(1)).unwrap();
-            unit.note_settled(Category::Log, &[0, 1, 2, 4]);
-            unit.note_settled(Category::Event, &[3]);
+            unit.note_settled(Category::Log, &[0, 1, 2, 4], Outcome::Accepted);
+            unit.note_settled(Category::Event, &[3], Outcome::Suppressed);
             spool.commit(&[segment("d", 1)], Duration::from_secs(1)).unwrap();
         }
         let (_spool, found) = open(&directory);
         assert_eq!(found.len(), 2);
         assert_eq!(found[0].unit.read().unwrap(), [segment("a.b", 2), segment("c", 3)]);
-        assert_eq!(found[0].unsettled, [4, 1]);
+        let mut ended = Ended::default();
+        ended.add(Category::Log, Outcome::Accepted, 4);
+        ended.add(Category::Event, Outcome::Suppressed, 1);
+        assert_eq!(found[0].progress.ended, ended);
         assert_eq!(found[0].unit.committed(), Duration::from_secs(1));
-        assert!(found[0].settled[1].has(4) && !found[0].settled[1].has(3));
-        assert_eq!(found[1].unsettled, [1, 1]);
+        let settled = &found[0].progress.settled;
+        assert!(settled[1].has(4) && !settled[1].has(3));
+        assert_eq!(found[1].progress, Progress::default());
     }
 
     #[test]
-    fn what_was_counted_by_an_earlier_process_is_not_counted_again_under_the_same_settings() {
+    fn whether_all_was_looked_at_counts_under_the_same_settings_only() {
         let directory = Directory::new("mapped");
         {
             let (mut spool, _) = open(&directory);
             let unit = spool.commit(&[segment("a", 5)], Duration::from_secs(1)).unwrap();
-            unit.note_mapped([5, 2]);
-            unit.note_settled(Category::Log, &[0]);
+            unit.note_mapped();
+            unit.note_settled(Category::Log, &[0], Outcome::Accepted);
         }
         let (spool, found) = open(&directory);
-        assert_eq!(found[0].unsettled, [0, 2]);
+        assert!(found[0].progress.mapped && found[0].progress.settled[1].has(0));
         drop((spool, found));
         let (_, found) = Spool::open(&directory.0, 8).expect("the spool opens");
-        assert_eq!(found[0].unsettled, [5, 4]);
+        assert!(!found[0].progress.mapped && found[0].progress.settled[1].has(0));
     }
 
     #[test]
@@ -447,7 +467,7 @@ mod tests {
         let (mut spool, _) = open(&directory);
         let unit = spool.commit(&[segment("a", 1)], Duration::from_secs(1)).unwrap();
         assert!(spool.bytes().load(Relaxed) > 0);
-        unit.note_settled(Category::Log, &[0]);
+        unit.note_settled(Category::Log, &[0], Outcome::Accepted);
         unit.remove();
         drop(unit);
         assert_eq!(spool.bytes().load(Relaxed), 0);
@@ -470,9 +490,9 @@ mod tests {
         {
             let (mut spool, _) = open(&directory);
             let unit = spool.commit(&[segment("a", 3)], Duration::from_secs(1)).unwrap();
-            unit.note_settled(Category::Log, &[0]);
+            unit.note_settled(Category::Log, &[0], Outcome::Accepted);
             let mut notes = fs::read_to_string(unit.path.with_extension(PROGRESS)).unwrap();
-            notes.push_str("log 1-2");
+            notes.push_str("log 5-4 accepted\nlog 1-2 nonsense\nlog 1-2 accepted");
             fs::write(unit.path.with_extension(PROGRESS), notes).unwrap();
             let bytes = fs::read(&unit.path).unwrap();
             fs::write(&unit.path, &bytes[..bytes.len() - 3]).unwrap();
@@ -483,7 +503,9 @@ mod tests {
         assert_eq!(found.len(), 2);
         // A foreign file is one undecodable record; the torn one keeps its two whole records and one undecodable.
         assert_eq!((found[0].unit.records, found[1].unit.records), (1, 3));
-        assert_eq!(found[1].unsettled, [3, 2]);
+        let mut ended = Ended::default();
+        ended.add(Category::Log, Outcome::Accepted, 1);
+        assert_eq!(found[1].progress.ended, ended);
         assert!(!directory.0.join("5.tmp").exists());
     }
 
@@ -493,7 +515,7 @@ mod tests {
         let directory = Directory::new("mode");
         let (mut spool, _) = open(&directory);
         let unit = spool.commit(&[segment("a", 1)], Duration::from_secs(1)).unwrap();
-        unit.note_settled(Category::Log, &[0]);
+        unit.note_settled(Category::Log, &[0], Outcome::Accepted);
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!(mode(&directory.0), 0o700);
         assert_eq!(mode(&unit.path), 0o600);

@@ -5,7 +5,6 @@ use super::spool::{OpenError, Recovered, Segment, Spool, Unit};
 use super::ticket::{Home, Ticket};
 use super::{Job as MapperJob, Shared, lock};
 use crate::delivery::pump::Severity;
-use crate::ledger::Category;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError};
 use std::collections::HashMap;
 use std::path::Path;
@@ -132,16 +131,11 @@ impl<'s> Spooler<'s> {
         let now = self.shared.now();
         let delay = REPLAY_DELAY.mul_f64(f64::from(now.wall.subsec_nanos() % 1_000) / 1_000.0);
         for found in recovered {
-            for category in Category::ALL {
-                self.shared.recorder.readopt(*category, u64::from(found.unsettled[*category as usize]));
-            }
-            self.shared.recorder.replayed(u64::from(found.unsettled.into_iter().max().unwrap_or(0)));
-            let counted = found.unit.was_mapped();
+            // What is sent again counts here, all of it, so that the books of this process close.
             let recorder = self.shared.recorder.clone();
-            let ticket = Ticket::new(Home::Spool(found.unit), now.steady, recorder, found.settled);
-            if counted {
-                ticket.local_outcomes_are_counted();
-            }
+            recorder.take(u64::from(found.unit.records));
+            found.progress.ended.tell(&recorder);
+            let ticket = Ticket::replayed(found.unit, now.steady, recorder, found.progress);
             lock(&self.shared.backlog).add(Arc::new(ticket), now.steady + delay);
         }
     }

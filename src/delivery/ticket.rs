@@ -4,7 +4,7 @@
 //! what is not settled and not on its way, and nothing else.
 
 use super::dead::Cause;
-use super::spool::{Segment, Unit};
+use super::spool::{Ended, Progress, Segment, Unit};
 use crate::ledger::{Category, Outcome, Recorder};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -48,18 +48,19 @@ struct State {
     mapped: bool,
     /// Some record has been left where it came from.
     parked: bool,
-    /// Outcomes that are a function of the record and the settings, per category: the next process finds them again.
-    local: [u32; 2],
-    /// Other outcomes decided here since the last note: the next process would decide otherwise, and count twice.
-    unnoted: [Vec<u32>; 2],
+    /// How many have ended in which way.
+    ended: Ended,
+    /// Outcomes decided here since the last note that are no function of the record and the settings: whoever reads the
+    /// record again would decide otherwise.
+    unnoted: [Vec<(u32, Outcome)>; 2],
     /// Records that are to become dead letters when the chunk is read again.
     doomed: [BTreeMap<u32, Arc<Cause>>; 2],
     /// Records that Sentry has counted in a 429: if they are given up, nobody is told a second time.
     counted: [Bits; 2],
     /// The chunk itself, where dead letters may need it and nobody else has it.
     kept: Option<Arc<Vec<Segment>>>,
-    /// An earlier process has counted those already.
-    local_counted: bool,
+    /// An earlier process has looked at every record.
+    seen_before: bool,
 }
 
 /// How a chunk stands.
@@ -133,12 +134,12 @@ impl Ticket {
             readings: 0,
             mapped: false,
             parked: false,
-            local: [0; 2],
+            ended: Ended::default(),
             unnoted: Default::default(),
             doomed: Default::default(),
             counted: Default::default(),
             kept: None,
-            local_counted: false,
+            seen_before: false,
         };
         Self { home, taken, due: AtomicU64::new(u64::MAX), recorder, state: Mutex::new(state) }
     }
@@ -154,9 +155,20 @@ impl Ticket {
         (due < u64::MAX).then(|| Duration::from_millis(due))
     }
 
-    /// An earlier process has counted what ended without an item.
-    pub fn local_outcomes_are_counted(&self) {
-        self.lock().local_counted = true;
+    /// A ticket for a file that an earlier process has left, whose records are counted again as taken and ended.
+    #[must_use]
+    pub fn replayed(unit: Unit, taken: Duration, recorder: Recorder, progress: Progress) -> Self {
+        let mut ticket = Self::new(Home::Spool(unit), taken, recorder, progress.settled);
+        if let Ok(state) = ticket.state.get_mut() {
+            (state.ended, state.seen_before) = (progress.ended, progress.mapped);
+        }
+        ticket
+    }
+
+    /// How many records have ended in which way, whoever saw to it.
+    #[must_use]
+    pub fn ended(&self) -> Ended {
+        self.lock().ended.clone()
     }
 
     /// Before the chunk is read (again).
@@ -171,7 +183,7 @@ impl Ticket {
     #[must_use]
     pub fn is_read_again(&self) -> bool {
         let state = self.lock();
-        state.readings > 1 || state.local_counted
+        state.readings > 1 || state.seen_before
     }
 
     /// After the chunk has been read.
@@ -181,10 +193,13 @@ impl Ticket {
         let unnoted = std::mem::take(&mut state.unnoted);
         if let Home::Spool(unit) = &self.home {
             for (category, mut records) in Category::ALL.iter().zip(unnoted) {
-                records.sort_unstable();
-                unit.note_settled(*category, &records);
+                records.sort_unstable_by_key(|(record, outcome)| (*outcome as usize, *record));
+                for same in records.chunk_by(|one, other| one.1 == other.1) {
+                    let numbers: Vec<u32> = same.iter().map(|(record, _)| *record).collect();
+                    unit.note_settled(*category, &numbers, same[0].1);
+                }
             }
-            unit.note_mapped(state.local);
+            unit.note_mapped();
         }
         state.standing()
     }
@@ -219,7 +234,7 @@ impl Ticket {
         !matches!(self.home, Home::None)
     }
 
-    /// Ends a record without an item, once; whether it counted here.
+    /// Ends a record without an item, once; whether that is news: an earlier process may have told of it.
     pub fn end(&self, category: Category, record: u32, outcome: Outcome) -> bool {
         self.end_as(category, record, outcome, is_found_again(outcome))
     }
@@ -236,16 +251,12 @@ impl Ticket {
             return false;
         }
         state.doomed[c].remove(&record);
-        if found_again {
-            state.local[c] += 1;
-        } else {
-            state.unnoted[c].push(record);
+        if !found_again {
+            state.unnoted[c].push((record, outcome));
         }
-        let counts = !(state.local_counted && found_again);
-        if counts {
-            self.recorder.end(category, outcome, 1);
-        }
-        counts
+        state.ended.add(category, outcome, 1);
+        self.recorder.end(category, outcome, 1);
+        !(state.seen_before && found_again)
     }
 
     /// Ends records whose items were on their way.
@@ -262,8 +273,9 @@ impl Ticket {
             }
         }
         if let Home::Spool(unit) = &self.home {
-            unit.note_settled(category, &ended);
+            unit.note_settled(category, &ended, outcome);
         }
+        state.ended.add(category, outcome, ended.len() as u32);
         self.recorder.end(category, outcome, ended.len() as u64);
         state.standing()
     }
