@@ -129,7 +129,11 @@ impl<'s> Worker<'s> {
         match job {
             Job::Ack(slot) => self.ack(slot),
             Job::Memory(slot) => self.memory(&slot),
-            Job::Spooled(ticket, segments) => self.spooled(&ticket, segments, false),
+            Job::Spooled(ticket, segments) => {
+                let size: usize = segments.iter().map(|segment| segment.data.len()).sum();
+                self.shared.waiting.fetch_sub(size as u64, Relaxed);
+                self.spooled(&ticket, segments, false);
+            }
             Job::Close => {}
         }
     }

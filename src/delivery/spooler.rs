@@ -204,10 +204,13 @@ impl<'s> Spooler<'s> {
                 *self.late.entry(self.shared.registry.identity(&segment.tag, &segment.data)).or_default() += 1;
             }
         }
-        // A mapper that is behind reads it from the disk when it gets there.
+        // A mapper that is behind reads it from the disk when it gets there: what lies before it is in memory.
+        let size = segments.iter().map(|segment| segment.data.len()).sum();
         let job = MapperJob::Spooled(Arc::clone(&ticket), segments);
-        if self.shared.has_room(0) && !self.shared.past_deadline() {
+        if self.shared.has_room(size) && !self.shared.past_deadline() {
+            self.shared.waiting.fetch_add(size as u64, Relaxed);
             if let Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) = self.to_mapper.try_send(job) {
+                self.shared.waiting.fetch_sub(size as u64, Relaxed);
                 self.shared.park(&ticket);
             }
         } else {

@@ -6,6 +6,7 @@ use crate::support::{chunk, wait};
 use flb_sentry::receive::{Options, Receiver};
 use serde_json::json;
 use std::fs;
+use std::path::Path;
 
 const NAMESPACES: u64 = 200;
 /// Of each namespace.
@@ -63,4 +64,34 @@ pub fn two_hundred_namespaces() {
     assert!(0 < most_memory && grown <= BOUND_KB, "expected at most {BOUND_KB} kB more, found {grown}");
     let projects: std::collections::BTreeSet<u64> = receiver.logs().iter().map(|log| log.project).collect();
     assert_eq!(projects, (1_000..1_000 + NAMESPACES).collect());
+}
+
+/// Bytes below a directory.
+fn size(dir: &Path) -> u64 {
+    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
+    let sizes = entries.filter_map(|entry| entry.metadata().ok().map(|meta| (entry.path(), meta)));
+    sizes.map(|(path, meta)| if meta.is_dir() { size(&path) } else { meta.len() }).sum()
+}
+
+/// What waits on disk for a server that is away does not wait in memory too.
+pub fn an_outage() {
+    const RECORDS: u64 = 40_000;
+    const QUEUE_KB: u64 = 4_000;
+    let faults = "forever:503".parse().expect("expected faults");
+    let receiver = Receiver::start(Options { faults, ..Options::default() }).expect("expected a receiver");
+    let message = "an order that takes a lot of room in a log ".repeat(32);
+    let record = |n: u64| json!({"message": format!("{n} {message}"), "n": n, "level": "info"});
+    let input = chunk::of(&(0..RECORDS).map(record).collect::<Vec<_>>());
+    let (shipping, all) = (Shipping::of(&input), input.len() as u64);
+    let (dsn, spool) = (format!("dsn={}", receiver.dsn()), shipping.dir().join("spool"));
+    let options = [dsn.as_str(), "queue_max_size=4000K", "exit_timeout=25s"];
+    let ship = shipping.start(&options, &[], &["--chunk-size", "1M"]);
+    let started = || shipping.log().contains("settings:").then(|| memory(ship.id(), "RssAnon"));
+    let before = wait::until(PATIENCE, started).flatten().unwrap_or_else(|| panic!("{}", shipping.log()));
+    let all_spooled = wait::until_true(PATIENCE, || size(&spool) >= all);
+    assert!(all_spooled, "{} of {all} bytes\n{}", size(&spool), shipping.log());
+    let now = memory(ship.id(), "RssAnon").expect("expected a process");
+    let bound = QUEUE_KB + (16 << 10) + SENDERS * (3 << 10);
+    let grown = now.saturating_sub(before);
+    assert!(grown <= bound, "expected at most {bound} kB more of {} kB shipped, found {grown}", all >> 10);
 }

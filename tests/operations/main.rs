@@ -20,6 +20,7 @@ fn main() -> ExitCode {
         .test("a_rotated_dsn_file_loses_and_doubles_nothing_with_spool", || rotation::under_load("spool"))
         .test("a_rotated_dsn_file_loses_and_doubles_nothing_with_ack", || rotation::under_load("ack"))
         .test("two_hundred_namespaces_keep_to_the_footprint", footprint::two_hundred_namespaces)
+        .test("what_waits_on_disk_does_not_wait_in_memory", footprint::an_outage)
         .test("no_output_of_ship_shows_a_secret", secrets::shipping)
         .test("no_refused_option_shows_a_secret", secrets::refused)
         .test("no_output_of_explain_and_receive_shows_a_secret", secrets::explaining)
