@@ -73,6 +73,12 @@ impl Budget {
         })
     }
 
+    /// Whether anything waits here for a quota or a misconfigured destination.
+    #[must_use]
+    pub fn is_holding(&self) -> bool {
+        self.lock().held.iter().any(Option::is_some)
+    }
+
     /// Whether what waits here for a quota has used up its room.
     #[must_use]
     pub fn is_full(&self, category: Category) -> bool {

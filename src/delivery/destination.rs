@@ -34,6 +34,8 @@ pub enum Step<T> {
     Settle(Batch<T>, Outcome),
     /// Its records wait where they came from.
     Release(Batch<T>),
+    /// It has to leave the memory: its records wait as a chunk where there still is one, and end where not.
+    MakeRoom(Batch<T>, Outcome),
 }
 
 /// Something worth telling a person.
@@ -391,7 +393,11 @@ impl<T> Destination<T> {
             && lane.len() > 1
             && let Some(batch) = lane.pop_newest()
         {
-            steps.push(if park { Step::Release(batch) } else { Step::Settle(batch, outcome) });
+            steps.push(match outcome {
+                _ if park => Step::Release(batch),
+                Outcome::Overflow => Step::Settle(batch, outcome),
+                _ => Step::MakeRoom(batch, outcome),
+            });
         }
         steps
     }

@@ -399,7 +399,10 @@ impl Shared {
     /// Whether a chunk for memory has to stay with the host for the sake of what is held; and as long as the host has one
     /// that did, so that it is known again.
     fn is_clogged(&self, length: u64) -> bool {
-        let clogged = self.budget.is_clogged(length);
+        // What waits as a chunk must leave room for what is live, too.
+        let kept = self.kept.load(Relaxed) + length > self.settings.queue_max_size / 2;
+        let full = self.budget.is_holding() && (kept || !self.has_room(length));
+        let clogged = full || self.budget.is_clogged(length);
         if clogged {
             self.was_clogged.store(true, Relaxed);
         }

@@ -312,7 +312,14 @@ impl Pump {
     }
 
     fn step(&mut self, step: Step<Ticket>, code: u16, detail: &str) {
-        let (Step::Settle(batch, _) | Step::Release(batch)) = &step;
+        let (step, code, detail) = match step {
+            Step::MakeRoom(batch, _) if batch.owners().all(|(ticket, _)| ticket.can_be_read_again()) => {
+                (Step::Release(batch), 0, MADE_ROOM)
+            }
+            Step::MakeRoom(batch, outcome) => (Step::Settle(batch, outcome), 0, MADE_ROOM),
+            step => (step, code, detail),
+        };
+        let (Step::Settle(batch, _) | Step::Release(batch) | Step::MakeRoom(batch, _)) = &step;
         self.shared.budget.free(batch.category, batch.reserved);
         let doom = self.doom(&step, code, detail);
         let now = self.shared.now().steady;
@@ -324,7 +331,7 @@ impl Pump {
                     Some(cause) => ticket.doom(batch.category, records, cause),
                     None => ticket.settle(batch.category, records, *outcome),
                 },
-                Step::Release(batch) => {
+                Step::Release(batch) | Step::MakeRoom(batch, _) => {
                     let longest = self.shared.longest(batch.category);
                     if let Fate::Wait(until) = waits.fate(batch.category, ticket.taken, longest, now) {
                         ticket.waits_until(until);
@@ -341,12 +348,12 @@ impl Pump {
 
     /// Whether a batch's records become dead letters. What ends without one is noted for the next client report.
     fn doom(&self, step: &Step<Ticket>, code: u16, detail: &str) -> Option<Arc<Cause>> {
-        let (Step::Settle(batch, _) | Step::Release(batch)) = step;
+        let (Step::Settle(batch, _) | Step::Release(batch) | Step::MakeRoom(batch, _)) = step;
         if !batch.owners().all(|(ticket, _)| ticket.has_records()) {
             return None;
         }
         let doom = match step {
-            Step::Settle(_, Outcome::Accepted) | Step::Release(_) => None,
+            Step::Settle(_, Outcome::Accepted) | Step::Release(_) | Step::MakeRoom(..) => None,
             Step::Settle(_, outcome) => self.shared.doom(*outcome, code, detail),
         };
         match step {

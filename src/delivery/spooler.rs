@@ -205,12 +205,12 @@ impl<'s> Spooler<'s> {
             }
         }
         // A mapper that is behind reads it from the disk when it gets there: what lies before it is in memory.
-        let size = segments.iter().map(|segment| segment.data.len()).sum();
+        let size: u64 = segments.iter().map(|segment| segment.data.len() as u64).sum();
         let job = MapperJob::Spooled(Arc::clone(&ticket), segments);
         if self.shared.has_room(size) && !self.shared.past_deadline() {
-            self.shared.waiting.fetch_add(size as u64, Relaxed);
+            self.shared.waiting.fetch_add(size, Relaxed);
             if let Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) = self.to_mapper.try_send(job) {
-                self.shared.waiting.fetch_sub(size as u64, Relaxed);
+                self.shared.waiting.fetch_sub(size, Relaxed);
                 self.shared.park(&ticket);
             }
         } else {

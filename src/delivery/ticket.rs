@@ -234,6 +234,16 @@ impl Ticket {
         !matches!(self.home, Home::None)
     }
 
+    /// Whether the chunk is anywhere but in its items.
+    #[must_use]
+    pub fn can_be_read_again(&self) -> bool {
+        match self.home {
+            Home::Host(_) | Home::Spool(_) => true,
+            Home::Memory => self.lock().kept.is_some(),
+            Home::None => false,
+        }
+    }
+
     /// Ends a record without an item, once; whether that is news: an earlier process may have told of it.
     pub fn end(&self, category: Category, record: u32, outcome: Outcome) -> bool {
         self.end_as(category, record, outcome, is_found_again(outcome))
