@@ -66,9 +66,11 @@ static size_t request_length(const struct connection *connection, const char **b
     if (!head_end) {
         return 0;
     }
+    /* The question at the start, whether anybody is there, has no body and says so by not naming one. */
     const char *field = strcasestr(connection->bytes, "\r\ncontent-length:");
-    EXPECT(field && field < head_end, "a Content-Length");
-    size_t length = strtoul(field + strlen("\r\ncontent-length:"), NULL, 10);
+    int has_body = strncmp(connection->bytes, "OPTIONS ", strlen("OPTIONS ")) != 0;
+    EXPECT(!has_body || (field && field < head_end), "a Content-Length");
+    size_t length = has_body ? strtoul(field + strlen("\r\ncontent-length:"), NULL, 10) : 0;
     *body = head_end + 4;
     size_t total = (size_t)(*body - connection->bytes) + length;
     return total <= connection->length ? total : 0;
