@@ -77,6 +77,8 @@ fn size(dir: &Path) -> u64 {
 pub fn an_outage() {
     const RECORDS: u64 = 40_000;
     const QUEUE_KB: u64 = 4_000;
+    // `ship` reads ahead: what it holds of chunks that the plugin has not taken yet is the host's and not ours.
+    const HOST_KB: u64 = 32 << 10;
     let faults = "forever:503".parse().expect("expected faults");
     let receiver = Receiver::start(Options { faults, ..Options::default() }).expect("expected a receiver");
     let message = "an order that takes a lot of room in a log ".repeat(32);
@@ -91,7 +93,7 @@ pub fn an_outage() {
     let all_spooled = wait::until_true(PATIENCE, || size(&spool) >= all);
     assert!(all_spooled, "{} of {all} bytes\n{}", size(&spool), shipping.log());
     let now = memory(ship.id(), "RssAnon").expect("expected a process");
-    let bound = QUEUE_KB + (16 << 10) + SENDERS * (3 << 10);
+    let bound = HOST_KB + QUEUE_KB + (16 << 10) + SENDERS * (3 << 10);
     let grown = now.saturating_sub(before);
     assert!(grown <= bound, "expected at most {bound} kB more of {} kB shipped, found {grown}", all >> 10);
 }
