@@ -2,13 +2,11 @@
 
 use super::answer::{Answer, Limits, answer};
 use super::destination::Reply;
+use super::encoder::Encoder;
 use super::failure::{Failure, Way};
 use crate::ledger::Status;
 use crate::options::{Compress, Dsn, Network, Proxies, ProxyUrl};
 use crate::record::{SDK_NAME, SDK_VERSION};
-use flate2::Compression;
-use flate2::write::GzEncoder;
-use std::io::{self, Write};
 use std::net::ToSocketAddrs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -17,10 +15,6 @@ use ureq::tls::{Certificate, ClientCert, RootCerts, TlsConfig};
 use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
 use ureq::{Agent, Proxy};
-
-/// Level of gzip: envelopes repeat themselves so much that the fastest level already shrinks them ninefold.
-const GZIP_LEVEL: Compression = Compression::new(1);
-const ZSTD_LEVEL: i32 = 1;
 
 /// Idle connections kept beside one for each sender: destinations may be on many hosts.
 const OTHER_HOSTS: usize = 16;
@@ -149,9 +143,9 @@ impl Client {
 
     /// Posts an envelope. `wall` is the time since 1970, for `Retry-After` dates.
     #[must_use]
-    pub fn post(&self, dsn: &Dsn, encoding: Compress, envelope: &[u8], buffer: &mut Vec<u8>, wall: Duration) -> Sent {
-        let body = match compress(encoding, envelope, buffer) {
-            Ok(()) => buffer.as_slice(),
+    pub fn post(&self, dsn: &Dsn, encoding: Compress, envelope: &[u8], encoder: &mut Encoder, wall: Duration) -> Sent {
+        let body = match encoder.encode(encoding, envelope) {
+            Ok(body) => body,
             Err(error) => return Sent::failed(0, Failure::passing(format!("compressing: {error}"))),
         };
         let way = Way { dsn, proxy: self.agent(dsn).1, trusting: self.trusting };
@@ -230,24 +224,6 @@ fn encoding_name(encoding: Compress) -> Option<&'static str> {
     }
 }
 
-fn compress(encoding: Compress, envelope: &[u8], buffer: &mut Vec<u8>) -> io::Result<()> {
-    buffer.clear();
-    match encoding {
-        Compress::Gzip => {
-            let mut encoder = GzEncoder::new(std::mem::take(buffer), GZIP_LEVEL);
-            encoder.write_all(envelope)?;
-            *buffer = encoder.finish()?;
-        }
-        Compress::Zstd => {
-            buffer.resize(zstd::zstd_safe::compress_bound(envelope.len()), 0);
-            let length = zstd::bulk::compress_to_buffer(envelope, &mut buffer[..], ZSTD_LEVEL)?;
-            buffer.truncate(length);
-        }
-        Compress::None => buffer.extend_from_slice(envelope),
-    }
-    Ok(())
-}
-
 /// How to speak TLS, and whether there is anybody to trust.
 fn tls(network: &Network) -> (TlsConfig, bool) {
     let system = rustls_native_certs::load_native_certs().certs;
@@ -266,21 +242,6 @@ fn tls(network: &Network) -> (TlsConfig, bool) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::Read;
-
-    #[test]
-    fn each_encoding_reads_back() {
-        let text = b"envelope ".repeat(1_000);
-        let mut buffer = Vec::new();
-        compress(Compress::Gzip, &text, &mut buffer).unwrap();
-        let mut back = Vec::new();
-        flate2::read::GzDecoder::new(&buffer[..]).read_to_end(&mut back).unwrap();
-        assert_eq!(back, text);
-        compress(Compress::Zstd, &text, &mut buffer).unwrap();
-        assert_eq!(zstd::decode_all(&buffer[..]).unwrap(), text);
-        compress(Compress::None, &text, &mut buffer).unwrap();
-        assert_eq!(buffer, text);
-    }
 
     #[test]
     fn a_client_prints_no_password() {

@@ -14,6 +14,7 @@ mod budget;
 mod dead;
 pub mod destination;
 mod directory;
+pub mod encoder;
 mod failure;
 mod holds;
 pub mod http;
