@@ -87,7 +87,19 @@ impl<'a> Cursor<'a> {
     /// # Errors
     /// What was expected, when the bytes end early or hold the one marker that MessagePack never uses (0xc1).
     /// The cursor is then somewhere inside the value.
+    #[inline]
     pub fn read(&mut self) -> Result<Value<'a>, &'static str> {
+        // Nearly all that a record holds.
+        if let [marker @ 0xa0..=0xbf, rest @ ..] = self.rest
+            && let Some((text, rest)) = rest.split_at_checked(usize::from(marker & 0x1f))
+        {
+            self.rest = rest;
+            return Ok(Value::Str(text));
+        }
+        self.read_any()
+    }
+
+    fn read_any(&mut self) -> Result<Value<'a>, &'static str> {
         Ok(match self.head()? {
             Head::Scalar(value) => value,
             Head::Str(n) => Value::Str(self.take(n, "the rest of a string")?),
@@ -114,19 +126,31 @@ impl<'a> Cursor<'a> {
     /// bounded by the input whatever lengths it claims.
     fn span(&mut self, count: u64) -> Result<&'a [u8], &'static str> {
         let start = self.rest;
+        let Some((values, rest)) = skip(start, count).and_then(|length| start.split_at_checked(length)) else {
+            return Err(self.stumble(count));
+        };
+        self.rest = rest;
+        Ok(values)
+    }
+
+    /// Reads on, step by step, to what is wrong among the next `count` values, and says what it is.
+    #[cold]
+    fn stumble(&mut self, count: u64) -> &'static str {
         let mut left = count;
         while left > 0 {
             left -= 1;
-            match self.head()? {
-                Head::Scalar(_) => {}
-                Head::Str(n) | Head::Bin(n) | Head::Ext(_, n) => {
-                    self.take(n, "the rest of a value")?;
-                }
-                Head::Array(n) => left += u64::from(n),
-                Head::Map(n) => left += u64::from(n) * 2,
+            let step = self.head().and_then(|head| match head {
+                Head::Scalar(_) => Ok(0),
+                Head::Str(n) | Head::Bin(n) | Head::Ext(_, n) => self.take(n, "the rest of a value").map(|_| 0),
+                Head::Array(n) => Ok(u64::from(n)),
+                Head::Map(n) => Ok(u64::from(n) * 2),
+            });
+            match step {
+                Ok(more) => left += more,
+                Err(expected) => return expected,
             }
         }
-        Ok(&start[..start.len() - self.rest.len()])
+        "a value"
     }
 
     fn head(&mut self) -> Result<Head, &'static str> {
@@ -187,8 +211,7 @@ impl<'a> Cursor<'a> {
 
     /// A big-endian unsigned integer of `width` bytes.
     fn uint(&mut self, width: usize) -> Result<u64, &'static str> {
-        let bytes = self.take(width, "the rest of a number or length")?;
-        Ok(bytes.iter().fold(0, |n, byte| n << 8 | u64::from(*byte)))
+        Ok(big_endian(self.take(width, "the rest of a number or length")?))
     }
 
     fn take(&mut self, count: usize, expected: &'static str) -> Result<&'a [u8], &'static str> {
@@ -196,6 +219,84 @@ impl<'a> Cursor<'a> {
         self.rest = rest;
         Ok(head)
     }
+}
+
+#[inline]
+fn big_endian(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0, |n, byte| n << 8 | u64::from(*byte))
+}
+
+/// What a marker says about how far its value goes.
+#[derive(Clone, Copy)]
+struct Extent {
+    /// Bytes behind the marker that are there in any case: a length, an extension's type, a short content.
+    bytes: u8,
+    /// How many of them are a length, the first ones.
+    width: u8,
+    /// Values inside, where the marker says it.
+    values: u8,
+    /// What the length counts: 0 for bytes, else values, so many for each.
+    each: u8,
+}
+
+/// The one marker that MessagePack never uses.
+const NEVER: u8 = 0xc1;
+
+const EXTENTS: [Extent; 256] = extents();
+
+const fn extents() -> [Extent; 256] {
+    let mut all = [Extent { bytes: 0, width: 0, values: 0, each: 0 }; 256];
+    let mut marker = 0;
+    while marker < 256 {
+        let (bytes, width, values, each) = match marker {
+            0x80..=0x8f => (0, 0, (marker as u8 & 0x0f) * 2, 0),
+            0x90..=0x9f => (0, 0, marker as u8 & 0x0f, 0),
+            0xa0..=0xbf => (marker as u8 & 0x1f, 0, 0, 0),
+            0xc4 | 0xd9 => (1, 1, 0, 0),
+            0xc5 | 0xda => (2, 2, 0, 0),
+            0xc6 | 0xdb => (4, 4, 0, 0),
+            0xc7 => (2, 1, 0, 0),
+            0xc8 => (3, 2, 0, 0),
+            0xc9 => (5, 4, 0, 0),
+            0xcc | 0xd0 => (1, 0, 0, 0),
+            0xcd | 0xd1 | 0xd4 => (2, 0, 0, 0),
+            0xd5 => (3, 0, 0, 0),
+            0xca | 0xce | 0xd2 => (4, 0, 0, 0),
+            0xd6 => (5, 0, 0, 0),
+            0xcb | 0xcf | 0xd3 => (8, 0, 0, 0),
+            0xd7 => (9, 0, 0, 0),
+            0xd8 => (17, 0, 0, 0),
+            0xdc => (2, 2, 0, 1),
+            0xdd => (4, 4, 0, 1),
+            0xde => (2, 2, 0, 2),
+            0xdf => (4, 4, 0, 2),
+            _ => (0, 0, 0, 0),
+        };
+        all[marker] = Extent { bytes, width, values, each };
+        marker += 1;
+    }
+    all
+}
+
+/// How many bytes the first `count` values take; `None` where something is wrong with them.
+fn skip(bytes: &[u8], count: u64) -> Option<usize> {
+    let (mut at, mut left) = (0_usize, count);
+    while left > 0 {
+        let marker = *bytes.get(at)?;
+        let extent = EXTENTS[usize::from(marker)];
+        left = left - 1 + u64::from(extent.values);
+        if extent.width > 0 {
+            let length = big_endian(bytes.get(at + 1..at + 1 + usize::from(extent.width))?);
+            if extent.each == 0 {
+                at = at.checked_add(length as usize)?;
+            }
+            left += length * u64::from(extent.each);
+        } else if marker == NEVER {
+            return None;
+        }
+        at += 1 + usize::from(extent.bytes);
+    }
+    (at <= bytes.len()).then_some(at)
 }
 
 fn signed(n: i64) -> Value<'static> {
@@ -309,6 +410,47 @@ mod tests {
             &[],
         ] {
             assert!(one(bytes).is_err(), "{bytes:x?}");
+        }
+    }
+
+    #[test]
+    fn values_are_skipped_as_they_are_read() {
+        let mut state = 3_u64;
+        for _ in 0..200_000 {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            let mut bytes = state.to_be_bytes();
+            // Few of all bytes begin something long enough to be interesting.
+            bytes[0] |= 0x80;
+            bytes[2] &= 0x8f;
+            let skipped = skip(&bytes, 1);
+            let mut cursor = Cursor::new(&bytes);
+            let read = cursor.read().ok().map(|_| bytes.len() - cursor.rest().len());
+            assert_eq!(skipped, read, "{bytes:x?}");
+        }
+    }
+
+    #[test]
+    fn every_marker_is_skipped_as_it_is_read() {
+        for marker in 0..=255_u8 {
+            for length in [0_u8, 1, 2] {
+                let mut bytes = vec![marker, 0, 0, 0, length];
+                bytes.extend([0xc0; 80]);
+                let mut cursor = Cursor::new(&bytes);
+                // The containers' own reading skips too; their contents are walked here one by one.
+                let mut left = 1_u64;
+                while left > 0 {
+                    left -= 1;
+                    left += match cursor.head() {
+                        Ok(Head::Scalar(_)) => 0,
+                        Ok(Head::Str(n) | Head::Bin(n) | Head::Ext(_, n)) => cursor.take(n, "").map_or(99, |_| 0),
+                        Ok(Head::Array(n)) => u64::from(n),
+                        Ok(Head::Map(n)) => u64::from(n) * 2,
+                        Err(_) => break,
+                    };
+                }
+                let read = bytes.len() - cursor.rest().len();
+                assert_eq!(skip(&bytes, 1), (marker != NEVER).then_some(read), "{marker:x} {length}");
+            }
         }
     }
 
