@@ -340,7 +340,23 @@ impl<'a> Seq<'a> {
     /// The value under a text key; of duplicates the last, as a map that overwrites would keep.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<Value<'a>> {
-        self.pairs().filter(|(k, _)| k.text() == Some(key.as_bytes())).map(|(_, v)| v).last()
+        self.pair(key).map(|(_, value)| value)
+    }
+
+    /// The same with the key as it stands there.
+    #[must_use]
+    pub fn pair(&self, key: &str) -> Option<(&'a [u8], Value<'a>)> {
+        let (mut cursor, mut found) = (Cursor::new(self.bytes), None);
+        for _ in 0..self.len {
+            let name = cursor.read().ok()?.text();
+            match name.filter(|name| *name == key.as_bytes()) {
+                Some(name) => found = Some((name, cursor.rest)),
+                None => {}
+            }
+            cursor.span(1).ok()?;
+        }
+        let (name, value) = found?;
+        Some((name, Cursor::new(value).read().ok()?))
     }
 }
 

@@ -90,6 +90,13 @@ pub fn string(out: &mut Vec<u8>, bytes: &[u8]) {
     out.push(b'"');
 }
 
+/// How a log's attribute begins, with a comma before it: `,"name":{"value":`.
+pub fn head_of_attribute(out: &mut Vec<u8>, name: &[u8]) {
+    out.push(b',');
+    string(out, name);
+    out.extend_from_slice(b":{\"value\":");
+}
+
 /// The inside of a string.
 pub fn escaped(out: &mut Vec<u8>, bytes: &[u8]) {
     match std::str::from_utf8(bytes) {

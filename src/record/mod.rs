@@ -14,6 +14,7 @@ pub mod limit;
 mod lines;
 mod log;
 mod message;
+mod names;
 mod parse;
 mod read;
 mod reason;
@@ -110,6 +111,7 @@ impl Mapper {
     /// Maps a chunk. Records are numbered from `first`; undecodable bytes count as one record. Returns the number of
     /// the record behind the last one.
     pub fn map(&mut self, origin: Origin<'_>, chunk: &[u8], first: u32, sink: &mut impl Sink) -> u32 {
+        self.reader.renew();
         let mut progress = Progress { aside: std::mem::take(&mut self.memory.aside), ..Progress::default() };
         let mut group = None;
         let mut index = first;

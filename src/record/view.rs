@@ -4,6 +4,7 @@ use super::fields::{Fields, Found, Role};
 use super::identity::{self, SpanId, StreamId, TraceId};
 use super::kubernetes::Pod;
 use super::lines::Said;
+use super::names::NameId;
 use super::read::{Message, io_stream, otlp, rendered};
 use super::severity::{self, Rules};
 use super::sink::{FoundKeys, Origin};
@@ -160,17 +161,17 @@ fn stream_of<'a>(
     io_stream: Option<&[u8]>,
     fields: &Fields<'a>,
 ) -> (StreamId, Option<&'a [u8]>) {
-    let text = |key: &str| fields.get(key).and_then(|v| v.text());
+    let text = |name| fields.get(name).and_then(|v| v.text());
     if let Some(pod) = pod {
         let parts =
             [pod.namespace.as_bytes(), pod.pod.as_bytes(), pod.container.as_bytes(), io_stream.unwrap_or_default()];
         return (StreamId::new(&parts), None);
     }
-    match (text("_SYSTEMD_UNIT"), text("host"), text("ident")) {
+    match (text(NameId::UNIT), text(NameId::HOST), text(NameId::IDENT)) {
         (Some(unit), _, _) => (StreamId::new(&[b"journald", unit]), Some(unit)),
         (None, Some(host), Some(ident)) => (StreamId::new(&[b"syslog", host, ident]), Some(ident)),
         _ => {
-            let service = text("service.name").filter(|name| !name.is_empty());
+            let service = text(NameId::SERVICE).filter(|name| !name.is_empty());
             let parts = [&b"tag"[..], tag, io_stream.unwrap_or_default()];
             (StreamId::new(&[parts.as_slice(), service.as_slice()].concat()), service)
         }
@@ -203,9 +204,9 @@ fn trace_of<'a>(
 
 /// A syslog line's host is the one that it came from, and `-` says that there is nothing to say (RFC 5424).
 fn syslog_host<'a>(fields: &mut Fields<'a>) -> Option<Cow<'a, str>> {
-    fields.get("ident")?;
-    let host = text_of(fields.get("host")?)?;
-    fields.mark(b"host");
+    fields.get(NameId::IDENT)?;
+    let host = text_of(fields.get(NameId::HOST)?)?;
+    fields.mark(NameId::HOST);
     for field in fields.all.iter_mut().filter(|field| field.value == Value::Str(b"-")) {
         field.taken = true;
     }
