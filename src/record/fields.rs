@@ -230,7 +230,8 @@ impl<'a> Fields<'a> {
         self.all.clear();
         self.places.clear();
         self.found.clear();
-        let nothing = |field: Field<'_>| Field { key: Value::Nil, value: Value::Nil, taken: field.taken, name: field.name };
+        let nothing =
+            |field: Field<'_>| Field { key: Value::Nil, value: Value::Nil, taken: field.taken, name: field.name };
         Fields {
             all: self.all.into_iter().map(nothing).collect(),
             found: self.found.into_iter().map(strip).collect(),

@@ -190,7 +190,9 @@ mod tests {
     #[test]
     fn the_well_known_ones_have_their_numbers() {
         let names = names();
-        for (id, text) in [(NameId::STREAM, "stream"), (NameId::UNIT, "_SYSTEMD_UNIT"), (NameId::SERVICE, "service.name")] {
+        for (id, text) in
+            [(NameId::STREAM, "stream"), (NameId::UNIT, "_SYSTEMD_UNIT"), (NameId::SERVICE, "service.name")]
+        {
             assert_eq!(names.find(text.as_bytes()), Some(id));
             assert_eq!(names.get(id).text(), text.as_bytes());
         }

@@ -9,6 +9,7 @@ mod patterns;
 use super::limit;
 use patterns::{addresses, card_numbers, private_keys, schemes, url_credentials};
 use serde_json::{Map, Value};
+use std::ops::Range;
 
 /// What stands in place of what was removed.
 const FILTERED: &str = "[Filtered]";
@@ -48,9 +49,9 @@ impl Rules {
         Self { secrets, addresses: !send_pii, keys: keys.iter().map(|key| words(key)).collect() }
     }
 
-    /// Cleans the item that begins at `start` of the buffer.
-    pub fn clean(&self, out: &mut Vec<u8>, start: usize) {
-        if !self.may_need(&out[start..]) {
+    /// Cleans the item that begins at `start` of the buffer, of which some parts, in order, need no look.
+    pub fn clean(&self, out: &mut Vec<u8>, start: usize, known: &[Range<usize>]) {
+        if !self.may_need_beside(out, start, known) {
             return;
         }
         let Ok(mut item) = serde_json::from_slice::<Value>(&out[start..]) else { return };
@@ -60,6 +61,17 @@ impl Rules {
             // Writing to a Vec cannot fail.
             let _ = serde_json::to_writer(out, &item);
         }
+    }
+
+    fn may_need_beside(&self, out: &[u8], start: usize, known: &[Range<usize>]) -> bool {
+        let mut from = start;
+        for part in known.iter().filter(|part| !part.is_empty()) {
+            if self.may_need(&out[from..part.start]) {
+                return true;
+            }
+            from = part.end;
+        }
+        self.may_need(&out[from..])
     }
 
     /// Cleans an item. Only below these names are keys that an application has chosen; all others are Sentry's, and say
@@ -103,7 +115,7 @@ impl Rules {
     }
 
     /// Whether anything in these bytes of an item could have to go.
-    fn may_need(&self, json: &[u8]) -> bool {
+    pub fn may_need(&self, json: &[u8]) -> bool {
         let asked_for = || self.keys.iter().any(|key| key.last().is_some_and(|word| contains_word(json, word)));
         self.addresses && look::has_address(json) || self.secrets && look::has_secret(json) || asked_for()
     }
@@ -322,7 +334,7 @@ mod tests {
     fn cleaned(json: &str) -> String {
         let rules = Rules::new(true, false, &["iban".to_owned()]);
         let mut out = json.as_bytes().to_vec();
-        rules.clean(&mut out, 0);
+        rules.clean(&mut out, 0, &[]);
         String::from_utf8(out).unwrap()
     }
 
@@ -392,7 +404,7 @@ mod tests {
             "contexts":{"trace":{"trace_id":"b2"}},"extra":{"id":"c3","type":["d4"]},"tags":{"level":"e5"},
             "attributes":{"id":{"value":"f6","type":"string"},"n":{"value":1,"type":"integer"}}}"#;
         let mut out = json.as_bytes().to_vec();
-        rules.clean(&mut out, 0);
+        rules.clean(&mut out, 0, &[]);
         let back: Value = serde_json::from_slice(&out).unwrap();
         assert_eq!((&back["event_id"], &back["level"]), (&"a1".into(), &"error".into()));
         assert_eq!(back["contexts"]["trace"]["trace_id"], "b2");
