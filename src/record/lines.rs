@@ -3,7 +3,7 @@
 
 use super::identity::StreamId;
 use super::letter::Letter;
-use super::trace;
+use super::{trace, triples};
 use crate::chunk::Timestamp;
 use crate::level::Level;
 use std::collections::{HashMap, VecDeque};
@@ -175,27 +175,46 @@ fn extent(lines: &[Line<'_>], at: usize) -> usize {
     MAX_WINDOW
 }
 
+/// What a line holds that begins a trace.
+const HEADS: [&str; 12] = [
+    "Traceback",
+    "panic:",
+    "fatal error:",
+    "thread '",
+    "goroutine ",
+    "PHP ",
+    "Fatal error",
+    "Unhandled exception",
+    "Error:",
+    "Uncaught",
+    "Exception",
+    "[signal",
+];
+
 /// A quick look that refuses nearly all lines: a trace either says so at its head or goes on indented.
 fn may_begin(first: &str, second: &str) -> bool {
-    const HEADS: [&str; 12] = [
-        "Traceback",
-        "panic:",
-        "fatal error:",
-        "thread '",
-        "goroutine ",
-        "PHP ",
-        "Fatal error",
-        "Unhandled exception",
-        "Error:",
-        "Uncaught",
-        "Exception",
-        "[signal",
-    ];
     const NEXT: [&str; 6] = ["at ", "#0 ", "from ", "Stack trace:", "stack backtrace:", "Caused by"];
     let second_trimmed = second.trim_start();
     second_trimmed.len() < second.len()
         || NEXT.iter().any(|next| second_trimmed.starts_with(next))
-        || HEADS.iter().any(|head| first.contains(head))
+        || triples::places(first.as_bytes(), in_heads).next().is_some() && HEADS.iter().any(|head| first.contains(head))
+}
+
+/// Three bytes that stand in each of the heads and in few other lines.
+#[inline]
+fn in_heads(one: u8, two: u8, three: u8) -> bool {
+    let is = |run: &[u8; 3]| (one == run[0]) & (two == run[1]) & (three == run[2]);
+    // Traceback, panic:, fatal error:, thread ', goroutine, PHP, exception, Error:, Uncaught, [signal
+    is(b"ceb")
+        | is(b"ic:")
+        | is(b"l e")
+        | is(b"d '")
+        | is(b"oro")
+        | is(b"PHP")
+        | is(b"xce")
+        | is(b"or:")
+        | is(b"cau")
+        | is(b"[si")
 }
 
 /// The last lines of each stream, across chunks.
@@ -323,6 +342,13 @@ mod tests {
             "request 3",
         ];
         assert_eq!(spans(&texts), [1, 7, 1, 1, 1]);
+    }
+
+    #[test]
+    fn every_head_has_its_three_bytes() {
+        for head in HEADS {
+            assert!(triples::places(head.as_bytes(), in_heads).next().is_some(), "{head}");
+        }
     }
 
     #[test]

@@ -106,9 +106,9 @@ pub(super) fn write(
 ) -> Copies {
     let mut log = Object::begin(out);
     json::seconds(log.key("timestamp"), view.time.micros());
-    id(log.key("trace_id"), &view.trace_id.0);
+    json::id(log.key("trace_id"), &view.trace_id.0);
     if let Some(span) = view.span_id {
-        id(log.key("span_id"), &span.0);
+        json::id(log.key("span_id"), &span.0);
     }
     log.text("level", view.level.log_name());
     body(log.key("body"), &view.message);
@@ -171,12 +171,6 @@ fn is_reserved(name: &[u8], value: Value<'_>, has_pod: bool) -> bool {
         Some(b'c') => has_pod && name.starts_with(b"container."),
         _ => false,
     }
-}
-
-fn id(out: &mut Vec<u8>, bytes: &[u8]) {
-    out.push(b'"');
-    json::hex(out, bytes);
-    out.push(b'"');
 }
 
 /// The body, cut where Sentry would refuse it, with the cut marked. Characters that JSON escapes may need six times

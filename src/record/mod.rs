@@ -25,6 +25,7 @@ mod severity;
 mod sink;
 mod storm;
 pub mod trace;
+mod triples;
 mod view;
 
 use crate::chunk::{Entry, Record, Timestamp, entries};

@@ -53,10 +53,14 @@ impl Rules {
     /// `level=error`, `"level":"error"` where nobody parsed it.
     fn of_pair(&self, head: &[u8]) -> Option<Level> {
         const NAMES: [&[u8]; 5] = [b"level=", b"lvl=", b"severity=", b"\"level\":", b"\"severity\":"];
+        // Nearly every line has none of the signs, or few.
+        let signs = || head.iter().enumerate().filter(|(_, byte)| matches!(byte, b'=' | b':')).map(|(at, _)| at);
+        signs().next()?;
         NAMES.iter().find_map(|name| {
-            let at = find(head, name)?;
+            let end = signs().find(|at| head[..=*at].ends_with(name))? + 1;
+            let at = end - name.len();
             let starts_word = at == 0 || !head[at - 1].is_ascii_alphanumeric();
-            let word = head[at + name.len()..].trim_ascii_start();
+            let word = head[end..].trim_ascii_start();
             let word = word.strip_prefix(b"\"").unwrap_or(word);
             let end = word.iter().position(|b| !b.is_ascii_alphabetic()).unwrap_or(word.len());
             starts_word.then(|| self.of_word(&word[..end])).flatten()
@@ -152,10 +156,6 @@ fn from_otlp(otlp: Seq<'_>) -> Option<Level> {
 
 fn parse(text: &[u8]) -> Option<u64> {
     std::str::from_utf8(text).ok()?.trim().parse().ok()
-}
-
-fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
-    haystack.windows(needle.len()).position(|window| window == needle)
 }
 
 #[cfg(test)]

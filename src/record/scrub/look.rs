@@ -1,14 +1,9 @@
 //! The quick look: whether a finished item could hold anything that has to go. Says yes now and then where nothing has to,
 //! never no where something has; most items pay only this, so it looks at wide blocks and at few bytes closely.
 
+use super::super::triples;
 use super::has;
 use super::patterns::{is_card, looks_like_address};
-
-/// Bytes looked at in one step; a compiler makes vector instructions of loops over so many.
-const BLOCK: usize = 32;
-
-/// Bytes behind a block that decide about its last ones.
-const AHEAD: usize = 2;
 
 /// Digits of a card number.
 const FEWEST_DIGITS: usize = 13;
@@ -96,28 +91,13 @@ fn ends_card(digits: &[u8; MOST_DIGITS], count: usize) -> bool {
 /// Whether a sensitive word stands where it would be a key, a scheme before its credentials, or the head of a private key.
 fn has_announcement(json: &[u8]) -> bool {
     let mut words = Words { json, name: (0, false), text: (0, false) };
-    let mut at = 0;
-    while let Some(block) = json.get(at..).and_then(<[u8]>::first_chunk::<{ BLOCK + AHEAD }>) {
-        if may_announce(block) && (at..at + BLOCK).any(|at| words.announces(at)) {
-            return true;
-        }
-        at += BLOCK;
-    }
-    (at..json.len()).any(|at| words.announces(at))
+    triples::places(json, are_rare).any(|at| words.announces(at))
 }
 
 /// Three letters that stand in each of the words and in few others, whatever their case.
 #[inline]
-fn may_announce(block: &[u8; BLOCK + AHEAD]) -> bool {
-    let mut hits = [false; BLOCK];
-    for (at, hit) in hits.iter_mut().enumerate() {
-        *hit = are_rare(block[at] | 0x20, block[at + 1] | 0x20, block[at + 2] | 0x20);
-    }
-    hits.contains(&true)
-}
-
-#[inline]
 fn are_rare(one: u8, two: u8, three: u8) -> bool {
+    let (one, two, three) = (one | 0x20, two | 0x20, three | 0x20);
     // key, token, cookie
     (one == b'k') & ((two == b'e') & ((three == b'y') | (three == b'n')) | (two == b'i') & (three == b'e'))
         // password, passwd, pwd
@@ -160,10 +140,6 @@ struct Words<'j> {
 impl Words<'_> {
     fn announces(&mut self, at: usize) -> bool {
         let json = self.json;
-        let [one, two, three, ..] = json[at..] else { return false };
-        if !are_rare(one | 0x20, two | 0x20, three | 0x20) {
-            return false;
-        }
         let rest = &json[at..json.len().min(at + LONGEST_END)];
         let begins = |word: &[u8]| rest.get(..word.len()).is_some_and(|head| head.eq_ignore_ascii_case(word));
         let before = |word: &[u8]| {
