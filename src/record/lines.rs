@@ -3,7 +3,8 @@
 
 use super::identity::StreamId;
 use super::letter::Letter;
-use super::{trace, triples};
+use super::trace;
+use super::triples::Triples;
 use crate::chunk::Timestamp;
 use crate::level::Level;
 use std::collections::{HashMap, VecDeque};
@@ -197,25 +198,30 @@ fn may_begin(first: &str, second: &str) -> bool {
     let second_trimmed = second.trim_start();
     second_trimmed.len() < second.len()
         || NEXT.iter().any(|next| second_trimmed.starts_with(next))
-        || triples::places(first.as_bytes(), in_heads).next().is_some() && HEADS.iter().any(|head| first.contains(head))
+        || IN_HEADS.places(first.as_bytes()).next().is_some() && HEADS.iter().any(|head| first.contains(head))
 }
 
 /// Three bytes that stand in each of the heads and in few other lines.
-#[inline]
-fn in_heads(one: u8, two: u8, three: u8) -> bool {
-    let is = |run: &[u8; 3]| (one == run[0]) & (two == run[1]) & (three == run[2]);
-    // Traceback, panic:, fatal error:, thread ', goroutine, PHP, exception, Error:, Uncaught, [signal
-    is(b"ceb")
-        | is(b"ic:")
-        | is(b"l e")
-        | is(b"d '")
-        | is(b"oro")
-        | is(b"PHP")
-        | is(b"xce")
-        | is(b"or:")
-        | is(b"cau")
-        | is(b"[si")
-}
+static IN_HEADS: Triples = Triples::new(
+    &[
+        // Traceback
+        [b"c", b"e", b"b"],
+        // panic:, Error:
+        [b"io", b"cr", b":"],
+        // fatal error:
+        [b"l", b" ", b"e"],
+        // thread '
+        [b"d", b" ", b"'"],
+        // goroutine
+        [b"o", b"r", b"o"],
+        [b"P", b"H", b"P"],
+        // exception, Uncaught
+        [b"xc", b"ca", b"eu"],
+        // [signal
+        [b"[", b"s", b"i"],
+    ],
+    true,
+);
 
 /// The last lines of each stream, across chunks.
 #[derive(Debug)]
@@ -347,7 +353,7 @@ mod tests {
     #[test]
     fn every_head_has_its_three_bytes() {
         for head in HEADS {
-            assert!(triples::places(head.as_bytes(), in_heads).next().is_some(), "{head}");
+            assert!(IN_HEADS.places(head.as_bytes()).next().is_some(), "{head}");
         }
     }
 

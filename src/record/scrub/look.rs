@@ -1,7 +1,7 @@
 //! The quick look: whether a finished item could hold anything that has to go. Says yes now and then where nothing has to,
 //! never no where something has; most items pay only this, so it looks at wide blocks and at few bytes closely.
 
-use super::super::triples;
+use super::super::triples::Triples;
 use super::has;
 use super::patterns::{is_card, looks_like_address};
 
@@ -91,26 +91,31 @@ fn ends_card(digits: &[u8; MOST_DIGITS], count: usize) -> bool {
 /// Whether a sensitive word stands where it would be a key, a scheme before its credentials, or the head of a private key.
 fn has_announcement(json: &[u8]) -> bool {
     let mut words = Words { json, name: (0, false), text: (0, false) };
-    triples::places(json, are_rare).any(|at| words.announces(at))
+    RARE.places(json).any(|at| words.announces(at))
 }
 
-/// Three letters that stand in each of the words and in few others, whatever their case.
-#[inline]
-fn are_rare(one: u8, two: u8, three: u8) -> bool {
-    let (one, two, three) = (one | 0x20, two | 0x20, three | 0x20);
-    // key, token, cookie
-    (one == b'k') & ((two == b'e') & ((three == b'y') | (three == b'n')) | (two == b'i') & (three == b'e'))
-        // password, passwd, pwd
-        | (two == b'w') & ((one == b's') & ((three == b'o') | (three == b'd')) | (one == b'p') & (three == b'd'))
+/// Three letters that stand in each of the words and in few others.
+static RARE: Triples = Triples::new(
+    &[
+        // key, token
+        [b"k", b"e", b"yn"],
+        // cookie
+        [b"k", b"i", b"e"],
+        // password, passwd
+        [b"s", b"w", b"od"],
+        // pwd
+        [b"p", b"w", b"d"],
         // secret, credentials
-        | (one == b'c') & (two == b'r') & (three == b'e')
+        [b"c", b"r", b"e"],
         // passphrase
-        | (one == b'p') & (two == b'h') & (three == b'r')
+        [b"p", b"h", b"r"],
         // authorization
-        | (one == b'z') & (two == b'a') & (three == b't')
-        // bearer, BEGIN, basic
-        | (one == b'b') & ((two == b'e') & ((three == b'a') | (three == b'g')) | (two == b'a') & (three == b's'))
-}
+        [b"z", b"a", b"t"],
+        // bearer, basic, BEGIN
+        [b"b", b"ea", b"asg"],
+    ],
+    false,
+);
 
 /// The words, each from its rare letters on and what stands before them.
 const ENDINGS: &[(&[u8], &[u8])] = &[
