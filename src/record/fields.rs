@@ -75,8 +75,8 @@ impl Default for Keys {
 pub struct Found<'a> {
     /// What for.
     pub role: Role,
-    /// Its place in the option's list, the first being tried first.
-    rank: u8,
+    /// Its place among all that is found: by role, then as in the option's list; a field at the top before a nested one.
+    order: u32,
     /// Where the field stands, if it is one at the top of the record (a nested one stays in its parent when that is sent).
     top: Option<u32>,
     /// The last key of its path.
@@ -125,7 +125,11 @@ pub struct Field<'a> {
 
 impl Role {
     fn bit(self) -> u32 {
-        1 << match self {
+        1 << self.number().min(31)
+    }
+
+    fn number(self) -> u32 {
+        match self {
             Self::Message => 0,
             Self::Level => 1,
             Self::Logger => 2,
@@ -136,10 +140,10 @@ impl Role {
             Self::TraceId => 7,
             Self::SpanId => 8,
             Self::UserId => 9,
-            Self::Fingerprint(_) => 10,
-            Self::Tag => 11,
-            Self::Kubernetes => 12,
-            Self::Noise => 13,
+            Self::Tag => 10,
+            Self::Kubernetes => 11,
+            Self::Noise => 12,
+            Self::Fingerprint(place) => 31 + u32::from(place),
         }
     }
 }
@@ -376,20 +380,22 @@ impl<'a> Fields<'a> {
         for path in paths {
             let Some((key, value)) = follow(key.text().unwrap_or_default(), value, &path.below) else { continue };
             let top = path.below.is_empty().then_some(place as u32);
+            let order = path.role.number() << 16 | u32::from(path.rank) << 1 | u32::from(top.is_none());
             self.roles |= path.role.bit();
-            self.found.push(Found { role: path.role, rank: path.rank, top, key, value });
+            let at = self.found.iter().rposition(|found| found.order <= order).map_or(0, |before| before + 1);
+            self.found.insert(at, Found { role: path.role, order, top, key, value });
         }
     }
 
     /// The candidates for a role, in the order of the option's list.
     pub fn candidates(&self, role: Role) -> impl Iterator<Item = Found<'a>> {
         let found = if self.roles & role.bit() == 0 { &[] } else { self.found.as_slice() };
+        let start = found.iter().position(|found| found.role == role).unwrap_or(found.len());
         let mut last = None;
-        std::iter::from_fn(move || {
-            let ranks = found.iter().filter(|found| found.role == role && Some(found.rank) > last);
-            let next = ranks.min_by_key(|found| (found.rank, found.top.is_none())).copied()?;
-            last = Some(next.rank);
-            Some(next)
+        // Of the fields that one name of the list leads to, the first counts.
+        found[start..].iter().take_while(move |found| found.role == role).copied().filter(move |found| {
+            let rank = Some(found.order >> 1);
+            std::mem::replace(&mut last, rank) != rank
         })
     }
 
@@ -452,7 +458,7 @@ impl<'a> Fields<'a> {
 
 /// A find without what it borrows.
 fn strip<'b>(found: Found<'_>) -> Found<'b> {
-    Found { role: found.role, rank: found.rank, top: found.top, key: b"", value: Value::Nil }
+    Found { role: found.role, order: found.order, top: found.top, key: b"", value: Value::Nil }
 }
 
 fn follow<'a>(key: &'a [u8], value: Value<'a>, below: &[Step]) -> Option<(&'a [u8], Value<'a>)> {

@@ -117,7 +117,8 @@ impl Rules {
     /// Whether anything in these bytes of an item could have to go.
     pub fn may_need(&self, json: &[u8]) -> bool {
         let asked_for = || self.keys.iter().any(|key| key.last().is_some_and(|word| contains_word(json, word)));
-        self.addresses && look::has_address(json) || self.secrets && look::has_secret(json) || asked_for()
+        let around_at = || self.addresses && look::has_address(json) || self.secrets && look::has_credentials(json);
+        look::has_at_sign(json) && around_at() || self.secrets && look::has_secret(json) || asked_for()
     }
 
     /// Cleans a value; whether anything changed.
