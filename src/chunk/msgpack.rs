@@ -63,17 +63,49 @@ enum Head {
     Map(u32),
 }
 
+/// Many values in a row that may well come again: of a record's bytes most are the same from line to line.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Run<'a> {
+    values: u64,
+    bytes: &'a [u8],
+}
+
+impl<'a> Run<'a> {
+    /// Fewer values are skipped as quickly as they are compared.
+    const FEWEST: u64 = 12;
+
+    /// Whether so many values, and these, stand at the start. Values delimit themselves, so the same number of them in the
+    /// same bytes are the same.
+    #[inline]
+    fn is_at(&self, values: u64, bytes: &[u8]) -> bool {
+        values == self.values && bytes.starts_with(self.bytes)
+    }
+}
+
 /// A position in a byte slice.
 #[derive(Clone, Copy, Debug)]
 pub struct Cursor<'a> {
     rest: &'a [u8],
+    run: Run<'a>,
 }
 
 impl<'a> Cursor<'a> {
     /// A cursor at the start of `bytes`.
     #[must_use]
     pub fn new(bytes: &'a [u8]) -> Self {
-        Self { rest: bytes }
+        Self { rest: bytes, run: Run::default() }
+    }
+
+    /// A cursor that has met a run of values before.
+    #[must_use]
+    pub fn knowing(bytes: &'a [u8], run: Run<'a>) -> Self {
+        Self { rest: bytes, run }
+    }
+
+    /// The run of values met last, inside something that was skipped.
+    #[must_use]
+    pub fn run(&self) -> Run<'a> {
+        self.run
     }
 
     /// What has not been read yet.
@@ -110,23 +142,13 @@ impl<'a> Cursor<'a> {
         })
     }
 
-    /// If the next value has exactly these bytes, steps over them. Values delimit themselves, so equal bytes are an
-    /// equal value; this is how a repeated `kubernetes` map costs one comparison.
-    pub fn step_over(&mut self, known: &[u8]) -> bool {
-        match self.rest.strip_prefix(known) {
-            Some(rest) if !known.is_empty() => {
-                self.rest = rest;
-                true
-            }
-            _ => false,
-        }
-    }
-
     /// Skips `count` values and returns the bytes they took. Every step eats at least one byte, so the work is
     /// bounded by the input whatever lengths it claims.
     fn span(&mut self, count: u64) -> Result<&'a [u8], &'static str> {
         let start = self.rest;
-        let Some((values, rest)) = skip(start, count).and_then(|length| start.split_at_checked(length)) else {
+        let length =
+            if self.run.is_at(count, start) { Some(self.run.bytes.len()) } else { skip(start, count, &mut self.run) };
+        let Some((values, rest)) = length.and_then(|length| start.split_at_checked(length)) else {
             return Err(self.stumble(count));
         };
         self.rest = rest;
@@ -278,23 +300,40 @@ const fn extents() -> [Extent; 256] {
     all
 }
 
-/// How many bytes the first `count` values take; `None` where something is wrong with them.
-fn skip(bytes: &[u8], count: u64) -> Option<usize> {
+/// How many bytes the first `count` values take; `None` where something is wrong with them. A run of values that is met
+/// again is compared instead of read, and the last one that is not is remembered.
+fn skip<'a>(bytes: &'a [u8], count: u64, run: &mut Run<'a>) -> Option<usize> {
     let (mut at, mut left) = (0_usize, count);
+    // The run that is being read: how many values it has, where it starts, and how many are left behind its end.
+    let (mut values, mut start, mut behind) = (0, 0, u64::MAX);
     while left > 0 {
         let marker = *bytes.get(at)?;
         let extent = EXTENTS[usize::from(marker)];
-        left = left - 1 + u64::from(extent.values);
+        let mut inside = u64::from(extent.values);
         if extent.width > 0 {
             let length = big_endian(bytes.get(at + 1..at + 1 + usize::from(extent.width))?);
             if extent.each == 0 {
                 at = at.checked_add(length as usize)?;
             }
-            left += length * u64::from(extent.each);
+            inside = length * u64::from(extent.each);
         } else if marker == NEVER {
             return None;
         }
         at += 1 + usize::from(extent.bytes);
+        left -= 1;
+        if inside >= Run::FEWEST {
+            if run.is_at(inside, bytes.get(at..)?) {
+                at += run.bytes.len();
+                inside = 0;
+            } else {
+                (values, start, behind) = (inside, at, left);
+            }
+        }
+        left += inside;
+        if left == behind {
+            *run = Run { values, bytes: bytes.get(start..at)? };
+            behind = u64::MAX;
+        }
     }
     (at <= bytes.len()).then_some(at)
 }
@@ -333,7 +372,13 @@ impl<'a> Seq<'a> {
 
     /// The pairs of a map.
     pub fn pairs(&self) -> impl Iterator<Item = (Value<'a>, Value<'a>)> + use<'a> {
-        let mut cursor = Cursor::new(self.bytes);
+        self.pairs_knowing(Run::default())
+    }
+
+    /// The pairs of a map, in which a run of values may stand that has been met before.
+    #[inline]
+    pub fn pairs_knowing(&self, run: Run<'a>) -> impl Iterator<Item = (Value<'a>, Value<'a>)> + use<'a> {
+        let mut cursor = Cursor::knowing(self.bytes, run);
         (0..self.len).map_while(move |_| Some((cursor.read().ok()?, cursor.read().ok()?)))
     }
 
@@ -438,7 +483,7 @@ mod tests {
             // Few of all bytes begin something long enough to be interesting.
             bytes[0] |= 0x80;
             bytes[2] &= 0x8f;
-            let skipped = skip(&bytes, 1);
+            let skipped = skip(&bytes, 1, &mut Run::default());
             let mut cursor = Cursor::new(&bytes);
             let read = cursor.read().ok().map(|_| bytes.len() - cursor.rest().len());
             assert_eq!(skipped, read, "{bytes:x?}");
@@ -465,7 +510,11 @@ mod tests {
                     };
                 }
                 let read = bytes.len() - cursor.rest().len();
-                assert_eq!(skip(&bytes, 1), (marker != NEVER).then_some(read), "{marker:x} {length}");
+                assert_eq!(
+                    skip(&bytes, 1, &mut Run::default()),
+                    (marker != NEVER).then_some(read),
+                    "{marker:x} {length}"
+                );
             }
         }
     }
@@ -478,11 +527,28 @@ mod tests {
     }
 
     #[test]
-    fn the_same_bytes_are_stepped_over() {
-        let mut cursor = Cursor::new(&[0x91, 1, 2]);
-        assert!(!cursor.step_over(&[0x91, 2]));
-        assert!(!cursor.step_over(&[]));
-        assert!(cursor.step_over(&[0x91, 1]));
-        assert_eq!(cursor.read(), Ok(Value::UInt(2)));
+    fn a_run_that_comes_again_is_read_as_if_it_had_not() {
+        let pairs = |n: u8| (0..n).flat_map(|n| [0xa1, b'a' + n, n]).collect::<Vec<u8>>();
+        let inner = [vec![0x88], pairs(8)].concat();
+        let other = [vec![0x87], pairs(7)].concat();
+        let list = [vec![0xdc, 0, 16], pairs(8)].concat();
+        let short = &inner[..inner.len() - 1];
+        let map = |parts: &[&[u8]]| [vec![0x90 + parts.len() as u8], parts.concat()].concat();
+        let mut known = Cursor::new(&[]);
+        for parts in [
+            &[&inner[..], &[7]][..],
+            &[&inner, &inner, &[7]],
+            &[&other, &inner],
+            &[&list, &inner, &other],
+            &[&[1, 2], &inner, short],
+            &[&map(&[&inner, &inner]), &inner],
+        ] {
+            let bytes = [map(parts), vec![0x2a]].concat().leak();
+            let mut plain = Cursor::new(bytes);
+            known = Cursor::knowing(bytes, known.run());
+            assert_eq!(known.read(), plain.read(), "{bytes:x?}");
+            assert_eq!(known.rest(), plain.rest(), "{bytes:x?}");
+        }
+        assert_eq!(known.run().bytes, pairs(8));
     }
 }

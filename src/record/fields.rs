@@ -2,7 +2,7 @@
 
 use super::json;
 use super::names::{Meaning, NameId, Names};
-use crate::chunk::msgpack::{Seq, Value};
+use crate::chunk::msgpack::{Run, Seq, Value};
 use std::collections::HashMap;
 
 /// What a field is good for.
@@ -327,9 +327,9 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// Adds the fields of a map.
-    pub fn read(&mut self, keys: &mut Keys, map: Seq<'a>) {
-        for (key, value) in map.pairs() {
+    /// Adds the fields of a map, in which a run of values may stand that has been met before.
+    pub fn read(&mut self, keys: &mut Keys, map: Seq<'a>, run: Run<'a>) {
+        for (key, value) in map.pairs_knowing(run) {
             self.add(keys, key, value);
         }
     }
@@ -497,7 +497,7 @@ mod tests {
     fn first(names: &[&str]) -> Option<Value<'static>> {
         let mut keys = keys(Role::Level, names);
         let mut fields = Fields::default();
-        fields.read(&mut keys, Cursor::new(RECORD).read().unwrap().map().unwrap());
+        fields.read(&mut keys, Cursor::new(RECORD).read().unwrap().map().unwrap(), Run::default());
         fields.candidates(Role::Level).next().map(|found| found.value)
     }
 
@@ -522,7 +522,7 @@ mod tests {
     fn a_taken_field_is_not_sent_again() {
         let mut keys = keys(Role::Level, &["z"]);
         let mut fields = Fields::default();
-        fields.read(&mut keys, Cursor::new(RECORD).read().unwrap().map().unwrap());
+        fields.read(&mut keys, Cursor::new(RECORD).read().unwrap().map().unwrap(), Run::default());
         assert_eq!(fields.take(Role::Level, |found| (found.value == Value::UInt(5)).then_some(())), Some(()));
         let rest: Vec<_> = fields.rest().filter_map(|field| field.key.text()).collect();
         assert_eq!(rest, [&b"a"[..], b"x.y"]);

@@ -4,7 +4,7 @@
 //! body and an attribute whose value is not of its type, each without a word, so none of these may ever be missing.
 
 use super::json::{self, Object};
-use super::names::Name;
+use super::names::{Name, NameId};
 use super::{SDK_NAME, SDK_VERSION, View, limit, scrub};
 use crate::chunk::msgpack::{Seq, Value};
 use std::ops::Range;
@@ -124,23 +124,24 @@ pub(super) fn write(
 
 fn write_attributes(mut attributes: Attributes<'_>, view: &View<'_, '_>, constant: &Constant, sequence: u32) -> Copies {
     let first = attributes.copy(constant);
-    let mut known = |name: &str, value: Option<&str>| {
+    for (name, value) in [
+        (NameId::ENVIRONMENT, view.environment.as_deref()),
+        (NameId::RELEASE, view.release.as_deref()),
+        (NameId::ADDRESS, view.server_name.as_deref()),
+        (NameId::LOGGER, view.logger.as_deref()),
+        (NameId::USER, view.user_id.as_deref()),
+        (NameId::RECORD_TIME, view.original_time.as_deref()),
+    ] {
         if let Some(value) = value {
-            attributes.add(name.as_bytes(), Value::Str(value.as_bytes()));
+            attributes.new_one(view.names.get(name), Value::Str(value.as_bytes()));
         }
-    };
-    known("sentry.environment", view.environment.as_deref());
-    known("sentry.release", view.release.as_deref());
-    known("server.address", view.server_name.as_deref());
-    known("logger.name", view.logger.as_deref());
-    known("user.id", view.user_id.as_deref());
-    known("log.record.time", view.original_time.as_deref());
+    }
     let second = view.pod.map_or(0..0, |pod| attributes.copy(&pod.log_attributes));
     if let Some(stream) = view.io_stream {
-        attributes.add(b"log.iostream", Value::Str(stream));
+        attributes.new_one(view.names.get(NameId::IO_STREAM), Value::Str(stream));
     }
     if sequence > 0 {
-        attributes.add(b"sentry.timestamp.sequence", Value::UInt(u64::from(sequence)));
+        attributes.new_one(view.names.get(NameId::SEQUENCE), Value::UInt(u64::from(sequence)));
     }
     let mut scratch = Vec::new();
     for field in view.fields.rest() {
@@ -234,6 +235,11 @@ impl Attributes<'_> {
         if self.used.hashes.len() >= MAX_ATTRIBUTES || self.used.has(name.hash) {
             return self.own(name.text(), value);
         }
+        self.new_one(name, value);
+    }
+
+    /// An attribute of a learnt name that nothing has used yet.
+    fn new_one(&mut self, name: &Name, value: Value<'_>) {
         self.used.add(name.hash);
         let before = self.out.len();
         self.out.extend_from_slice(&name.attribute);

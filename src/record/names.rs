@@ -30,6 +30,22 @@ impl NameId {
     pub const IDENT: Self = Self(6);
     /// OpenTelemetry's service.
     pub const SERVICE: Self = Self(7);
+    /// The environment as a log has it.
+    pub const ENVIRONMENT: Self = Self(8);
+    /// The release as a log has it.
+    pub const RELEASE: Self = Self(9);
+    /// The server's name as a log has it.
+    pub const ADDRESS: Self = Self(10);
+    /// The logger as a log has it.
+    pub const LOGGER: Self = Self(11);
+    /// The user as a log has it.
+    pub const USER: Self = Self(12);
+    /// The record's own time where a log cannot have it.
+    pub const RECORD_TIME: Self = Self(13);
+    /// The runtime's `stdout` or `stderr` as a log has it.
+    pub const IO_STREAM: Self = Self(14);
+    /// The order of logs within a microsecond.
+    pub const SEQUENCE: Self = Self(15);
 
     /// The text of a well-known one, else nothing.
     pub fn well_known(self) -> &'static [u8] {
@@ -43,7 +59,24 @@ impl NameId {
 }
 
 /// In the order of their numbers.
-const WELL_KNOWN: [&str; 8] = ["", "stream", "time", "log", "_SYSTEMD_UNIT", "host", "ident", "service.name"];
+const WELL_KNOWN: [&str; 16] = [
+    "",
+    "stream",
+    "time",
+    "log",
+    "_SYSTEMD_UNIT",
+    "host",
+    "ident",
+    "service.name",
+    "sentry.environment",
+    "sentry.release",
+    "server.address",
+    "logger.name",
+    "user.id",
+    "log.record.time",
+    "log.iostream",
+    "sentry.timestamp.sequence",
+];
 
 /// A longer name is not learnt.
 const LONGEST: usize = 128;
@@ -190,9 +223,12 @@ mod tests {
     #[test]
     fn the_well_known_ones_have_their_numbers() {
         let names = names();
-        for (id, text) in
-            [(NameId::STREAM, "stream"), (NameId::UNIT, "_SYSTEMD_UNIT"), (NameId::SERVICE, "service.name")]
-        {
+        for (id, text) in [
+            (NameId::STREAM, "stream"),
+            (NameId::UNIT, "_SYSTEMD_UNIT"),
+            (NameId::SERVICE, "service.name"),
+            (NameId::SEQUENCE, "sentry.timestamp.sequence"),
+        ] {
             assert_eq!(names.find(text.as_bytes()), Some(id));
             assert_eq!(names.get(id).text(), text.as_bytes());
         }

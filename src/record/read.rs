@@ -6,7 +6,7 @@ use super::names::{NameId, Names};
 use super::removal::Removal;
 use super::{json, message, parse};
 use crate::chunk::Record;
-use crate::chunk::msgpack::{Cursor, Seq, Value};
+use crate::chunk::msgpack::{Cursor, Run, Seq, Value};
 use crate::options::Mapping;
 use std::borrow::Cow;
 
@@ -79,7 +79,7 @@ impl Reader {
         ];
         let [resource, of_scope, of_record, own] = self.without_removed(maps, kept);
         for attributes in [resource, of_scope].into_iter().flatten() {
-            fields.read(&mut self.keys, attributes);
+            fields.read(&mut self.keys, attributes, Run::default());
         }
         for (name, key) in [("name", "otel.scope.name"), ("version", "otel.scope.version")] {
             if let Some(value) = scope.and_then(|scope| scope.get(name)).filter(|value| *value != Value::Str(b"")) {
@@ -87,7 +87,7 @@ impl Reader {
             }
         }
         if let Some(attributes) = of_record {
-            fields.read(&mut self.keys, attributes);
+            fields.read(&mut self.keys, attributes, Run::default());
         }
         for key in ["trace_id", "span_id"] {
             if let Some(id) = otlp.and_then(|otlp| otlp.get(key)) {
@@ -95,7 +95,7 @@ impl Reader {
             }
         }
         if let Some(own) = own {
-            fields.read(&mut self.keys, own);
+            fields.read(&mut self.keys, own, record.run);
         }
         take_what_is_never_sent(fields);
         let body = own.map_or(record.body, Value::Map);

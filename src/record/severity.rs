@@ -3,6 +3,7 @@
 use super::fields::{Fields, Found, Role};
 use crate::chunk::msgpack::{Seq, Value};
 use crate::level::Level;
+use memchr::memchr2_iter;
 
 /// How much of a line may hold its level; beyond it words are prose.
 const HEAD_BYTES: usize = 160;
@@ -53,11 +54,17 @@ impl Rules {
     /// `level=error`, `"level":"error"` where nobody parsed it.
     fn of_pair(&self, head: &[u8]) -> Option<Level> {
         const NAMES: [&[u8]; 5] = [b"level=", b"lvl=", b"severity=", b"\"level\":", b"\"severity\":"];
-        // Nearly every line has none of the signs, or few.
-        let signs = || head.iter().enumerate().filter(|(_, byte)| matches!(byte, b'=' | b':')).map(|(at, _)| at);
-        signs().next()?;
-        NAMES.iter().find_map(|name| {
-            let end = signs().find(|at| head[..=*at].ends_with(name))? + 1;
+        let mut ends = [None; NAMES.len()];
+        for sign in memchr2_iter(b'=', b':', head) {
+            let before = &head[..=sign];
+            for (name, end) in NAMES.iter().zip(&mut ends) {
+                if end.is_none() && before.ends_with(name) {
+                    *end = Some(sign + 1);
+                }
+            }
+        }
+        NAMES.iter().zip(ends).find_map(|(name, end)| {
+            let end = end?;
             let at = end - name.len();
             let starts_word = at == 0 || !head[at - 1].is_ascii_alphanumeric();
             let word = head[end..].trim_ascii_start();

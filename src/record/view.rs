@@ -13,6 +13,7 @@ use crate::chunk::msgpack::{Seq, Value};
 use crate::chunk::{Record, Timestamp};
 use crate::level::Level;
 use crate::options::Mapping;
+use memchr::memchr;
 use std::borrow::Cow;
 use std::time::Duration;
 
@@ -74,7 +75,7 @@ pub(super) fn view<'r, 'a>(
 ) -> View<'r, 'a> {
     let Given { message: (message_key, message), pod, level: decided } = given;
     let mut keys = FoundKeys { message: message_key, ..FoundKeys::default() };
-    let is_stack = |found: &Found<'a>| found.value.text().is_some_and(|text| text.contains(&b'\n'));
+    let is_stack = |found: &Found<'a>| found.value.text().is_some_and(|text| memchr(b'\n', text).is_some());
     keys.stack = fields.candidates(Role::Stack).find(|found| is_stack(found)).map(|found| found.key);
     let (level, said) = level_of((rules, decided), otlp(record), &message, fields, &mut keys);
     let io_stream = io_stream(fields);
@@ -165,7 +166,7 @@ fn level_of<'a>(
 /// A complete stack trace without a severity is an error.
 fn level_of_trace(message: &[u8], fields: &Fields<'_>) -> Option<Level> {
     let level = |text: &[u8]| {
-        let text = text.contains(&b'\n').then(|| String::from_utf8_lossy(text))?;
+        let text = memchr(b'\n', text).is_some().then(|| String::from_utf8_lossy(text))?;
         trace::parse(&text).map(|trace| if trace.fatal { Level::Fatal } else { Level::Error })
     };
     level(message).or_else(|| fields.candidates(Role::Stack).find_map(|found| level(found.value.text()?)))

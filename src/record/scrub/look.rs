@@ -4,6 +4,7 @@
 use super::super::triples::Triples;
 use super::has;
 use super::patterns::{is_card, looks_like_address};
+use memchr::{memchr, memchr_iter, memmem};
 
 /// Digits of a card number.
 const FEWEST_DIGITS: usize = 13;
@@ -14,7 +15,7 @@ const LONGEST_END: usize = 12;
 
 /// Whether there is an @ in it, without which there is neither an address nor a URL's credentials.
 pub(super) fn has_at_sign(json: &[u8]) -> bool {
-    json.contains(&b'@')
+    memchr(b'@', json).is_some()
 }
 
 /// Whether an e-mail address stands in it.
@@ -28,12 +29,12 @@ pub(super) fn has_secret(json: &[u8]) -> bool {
 }
 
 fn at_signs(json: &[u8]) -> impl Iterator<Item = usize> {
-    json.iter().enumerate().filter(|(_, byte)| **byte == b'@').map(|(at, _)| at)
+    memchr_iter(b'@', json)
 }
 
 /// `://user:secret@` or `://key@`.
 pub(super) fn has_credentials(mut rest: &[u8]) -> bool {
-    while let Some(scheme) = rest.windows(3).position(|three| three == b"://") {
+    while let Some(scheme) = memmem::find(rest, b"://") {
         rest = &rest[scheme + 3..];
         let end =
             rest.iter().position(|byte| matches!(byte, b'/' | b' ' | b'"' | b'?' | b'#' | b'\'')).unwrap_or(rest.len());
