@@ -136,7 +136,7 @@ impl<'s> Spooler<'s> {
             recorder.take(u64::from(found.unit.records));
             found.progress.ended.tell(&recorder);
             let ticket = Ticket::replayed(found.unit, now.steady, recorder, found.progress);
-            lock(&self.shared.backlog).add(Arc::new(ticket), now.steady + delay);
+            lock(&self.shared.backlog).add_delayed(Arc::new(ticket), now.steady + delay);
         }
     }
 
