@@ -35,9 +35,15 @@ Examples:
   flb-sentry check -o dsn_file=/run/secrets/dsn -o spool_path=/var/lib/sentry
   flb-sentry check --offline --json fluent-bit.conf | jq '.problems[]'
 
-With a file, each output named sentry is checked, -o going before what the file says; without
-one, -o and the environment's SENTRY_DSN alone make the output. Files, directories and names
-are looked for on this machine and as this user: run it where the host runs to be sure.
+With a file, each output named sentry is checked, -o going before what the file
+says; without one, -o and the environment's SENTRY_DSN alone make the output.
+Files, directories and names are looked for on this machine and as this user:
+run it where the host runs to be sure.
+
+Output for machines (--json), one object:
+  outputs   name, file, line, about (where it sends to)
+  problems, advice, ok
+            lists of output, file, line, text
 
 Exit codes:
   0    no problem, but perhaps advice
@@ -49,7 +55,7 @@ Exit codes:
 ///
 /// Problems are what cannot work; advice is what works, but not as most would want it. No secret is printed.
 #[derive(clap::Args, Debug)]
-#[command(after_help = EXAMPLES)]
+#[command(after_long_help = EXAMPLES)]
 pub struct Args {
     /// An option of the output, as in its `[OUTPUT]` section
     #[arg(short = 'o', long = "option", value_name = "KEY=VALUE", value_parser = Discreet(key_value))]

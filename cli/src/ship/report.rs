@@ -5,10 +5,31 @@ use super::queue::Tally;
 use serde_json::json;
 use std::fmt::Write as _;
 use std::io::{Write as _, stdout};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// What the command's exit codes mean; `--help` prints this.
-pub(crate) const EXIT_CODES: &str = "\
+/// What `--help` of `ship` and `replay` says at its end, below examples of their own.
+pub(crate) fn help(examples: &str) -> String {
+    format!("{examples}\n\n{HELP}")
+}
+
+const HELP: &str = "\
+Progress and the plugin's log go to standard error, the report to standard
+output: how many chunks were answered OK, and the plugin's ledger, in which each
+record has one end as event and one as log.
+
+Output for machines (--json), one object:
+  chunks     read, ok, error, given_up, left (read, but not answered OK)
+  records    read, ok
+  bytes_ok, retries, seconds, interrupted, unreadable_inputs
+  ledger     records, <category>.<outcome>, requests.<status>, ...; null: the
+             plugin logged none
+  problems   every reason not to be content
+  exit_code  the one below
+
+Ctrl-C ends the instance in good order and says what is not settled; the second
+ends there and then.
+
 Exit codes:
   0    everything has reached Sentry, or was left out on purpose
   1    something is pending, lost, rejected, or was never answered OK
@@ -27,11 +48,13 @@ pub(crate) struct Report {
     /// Inputs that could not be read to their end.
     pub(super) unreadable: usize,
     pub(super) interrupted: bool,
+    /// Where what is pending waits for a later process.
+    pub(super) spool: Option<PathBuf>,
     pub(super) took: Duration,
 }
 
 impl Report {
-    /// See [`EXIT_CODES`].
+    /// See [`help`].
     pub(crate) fn exit_code(&self) -> u8 {
         if self.interrupted {
             130
@@ -62,10 +85,32 @@ impl Report {
         };
         let failures = ledger.failures();
         say(!failures.is_empty(), format!("not delivered: {}", failures.join(" ")));
-        say(ledger.pending(), "what is pending needs more time: set -o exit_timeout=60s".to_owned());
+        problems.extend(self.advice(ledger));
+        let mut say = |applies: bool, problem: String| problems.extend(applies.then_some(problem));
         let missing = tally.records_ok.saturating_sub(ledger.records());
         say(missing > 0, format!("{missing} records were answered OK but are not in the plugin's ledger"));
         problems
+    }
+
+    /// What becomes of that which had no end, and what can be done.
+    fn advice(&self, ledger: &Ledger) -> Option<String> {
+        // More time helps where something is taken at all; else the log says what is wrong.
+        let more_time = if ledger.accepts() { ", or give it more time: -o exit_timeout=60s" } else { "" };
+        let spool = self.spool.as_deref().map(Path::display);
+        match spool {
+            Some(spool) if ledger.any("pending") => {
+                let way = if self.command == "ship" {
+                    "the next run with this spool_path sends it, or `flb-sentry replay`"
+                } else {
+                    "replay it again"
+                };
+                Some(format!("what is pending waits in {spool}: {way}{more_time}"))
+            }
+            None if ledger.any("lost") => {
+                Some(format!("what is lost was in memory alone: -o spool_path=DIR keeps it for later{more_time}"))
+            }
+            _ => None,
+        }
     }
 
     /// Prints it to standard output, the problems to standard error. Nobody listening is no failure.
@@ -129,6 +174,7 @@ mod tests {
             ledger: Ledger::find(&[(Level::Info, format!("[x] summary: {summary}"))]),
             unreadable: 0,
             interrupted: false,
+            spool: None,
             took: Duration::from_secs(1),
         }
     }
@@ -161,6 +207,22 @@ mod tests {
         assert_eq!((left.exit_code(), left.problems().len()), (1, 1));
         let tally = Tally { chunks: 3, given_up: 1, ..fine().tally };
         assert_eq!(Report { tally, ..fine() }.exit_code(), 1);
+    }
+
+    #[test]
+    fn what_can_be_done_depends_on_where_it_is_and_on_who_answers() {
+        let last = |report: &Report| report.problems().pop().unwrap();
+        let spool = Some(PathBuf::from("/spool"));
+        let ended = |summary: &str, command| Report { spool: spool.clone(), command, ..report(summary) };
+        let pending = "records=10 log.pending=1";
+        let waits = "what is pending waits in /spool: ";
+        let next = "the next run with this spool_path sends it, or `flb-sentry replay`";
+        assert_eq!(last(&ended(pending, "ship")), format!("{waits}{next}"));
+        assert_eq!(last(&ended(pending, "replay")), format!("{waits}replay it again"));
+        let slow = last(&ended(&format!("{pending} requests.2xx=3"), "ship"));
+        assert!(slow.ends_with(", or give it more time: -o exit_timeout=60s"), "{slow}");
+        assert!(last(&report("records=10 log.lost=1")).contains("-o spool_path=DIR"));
+        assert_eq!(last(&report(pending)), "not delivered: log.pending=1", "it is the host's");
     }
 
     #[test]

@@ -9,7 +9,7 @@ use super::{engine, locate};
 use crate::host::{Generation, Level, Plugin, format_line};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -78,6 +78,7 @@ impl Session {
             ledger: Ledger::find(&log_lines),
             unreadable: source.problems(),
             interrupted,
+            spool: self.options.spool(),
             took: start.elapsed(),
         })
     }
@@ -161,6 +162,12 @@ impl Options {
 
     fn pairs(&self) -> Vec<(&str, &str)> {
         self.pairs.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect()
+    }
+
+    /// The directory where chunks wait, if they wait on disk; the host takes the first of a name.
+    fn spool(&self) -> Option<PathBuf> {
+        let mut paths = self.pairs.iter().filter(|(key, _)| key.eq_ignore_ascii_case("spool_path"));
+        paths.next().map(|(_, path)| PathBuf::from(path))
     }
 
     fn echo(&self, console: &Arc<Console>) -> crate::host::Sink {
