@@ -84,12 +84,16 @@ fn install(plugin: &Path, directory: &Path) -> Result<Installed, String> {
 
 /// The bytes of a shared library of the kind this program is.
 fn library(path: &Path) -> io::Result<Vec<u8>> {
+    const HEAD: &[u8] = b"\x7fELF";
+    let mut file = File::open(path)?;
     let mut bytes = Vec::new();
-    File::open(path)?.read_to_end(&mut bytes)?;
-    match bytes.starts_with(b"\x7fELF") {
-        true => Ok(bytes),
-        false => Err(io::Error::new(io::ErrorKind::InvalidData, "expected a shared library")),
+    // What is no library may have no end either.
+    (&mut file).take(HEAD.len() as u64).read_to_end(&mut bytes)?;
+    if bytes != HEAD {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "expected a shared library"));
     }
+    file.read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 /// Under a name of its own first, and then in its place: a host that has the old one loaded goes on with the old one, and

@@ -49,7 +49,7 @@ Exit codes:
   0    no problem, but perhaps advice
   1    problems: it cannot work as it is
   2    the command line is wrong
-  4    the file cannot be read";
+  4    the file cannot be read, or the output not written";
 
 /// Check a configuration: names, values, DSN, files, certificates, spool, and whether destinations answer.
 ///
@@ -97,7 +97,10 @@ pub fn run(args: Args) -> ExitCode {
     let mut out = io::stdout().lock();
     let written = if args.json { report.write_json(&mut out) } else { report.write(&mut out, in_colour()) };
     match written.and_then(|()| out.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => 4.into(),
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            let _ = writeln!(io::stderr(), "flb-sentry check: cannot write: {error}");
+            4.into()
+        }
         _ => u8::from(report.count(Weight::Problem) > 0).into(),
     }
 }

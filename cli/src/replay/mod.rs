@@ -71,10 +71,7 @@ const ROOM: &str = "1000000G";
 /// Runs the command.
 pub fn run(args: Args) -> ExitCode {
     match replay(&args) {
-        Ok(report) => {
-            report.print(args.json);
-            report.exit_code().into()
-        }
+        Ok(report) => report.print(args.json).into(),
         Err(refusal) => {
             complain("replay", &refusal.problem);
             refusal.code.into()

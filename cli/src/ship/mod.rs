@@ -122,10 +122,7 @@ const MOST_CHUNK_BYTES: usize = 64_000_000;
 /// Runs the command.
 pub fn run(args: Args) -> ExitCode {
     match ship(&args) {
-        Ok(report) => {
-            report.print(args.json);
-            report.exit_code().into()
-        }
+        Ok(report) => report.print(args.json).into(),
         Err(refusal) => {
             complain("ship", &refusal.problem);
             refusal.code.into()

@@ -4,7 +4,7 @@ use super::ledger::Ledger;
 use super::queue::Tally;
 use serde_json::json;
 use std::fmt::Write as _;
-use std::io::{Write as _, stdout};
+use std::io::{self, Write as _, stdout};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -32,7 +32,8 @@ ends there and then.
 
 Exit codes:
   0    everything has reached Sentry, or was left out on purpose
-  1    something is pending, lost, rejected, or was never answered OK
+  1    something is pending, lost, rejected, or was never answered OK; or the
+       report cannot be written
   2    the command line is wrong
   3    the plugin cannot be loaded, or refuses its options
   4    an input cannot be read
@@ -55,7 +56,7 @@ pub(crate) struct Report {
 
 impl Report {
     /// See [`help`].
-    pub(crate) fn exit_code(&self) -> u8 {
+    fn exit_code(&self) -> u8 {
         if self.interrupted {
             130
         } else if self.tally.refused > 0 {
@@ -113,20 +114,31 @@ impl Report {
         }
     }
 
-    /// Prints it to standard output, the problems to standard error. Nobody listening is no failure.
-    pub(crate) fn print(&self, machine: bool) {
+    /// Prints it to standard output, the problems to standard error, and returns the exit code. Nobody listening is no failure,
+    /// a full disk is.
+    pub(crate) fn print(&self, machine: bool) -> u8 {
         let text = if machine { format!("{}\n", self.json()) } else { self.text() };
-        let _ = stdout().write_all(text.as_bytes()).and_then(|()| stdout().flush());
+        let written = stdout().write_all(text.as_bytes()).and_then(|()| stdout().flush());
         for problem in self.problems().iter().filter(|_| !machine) {
             super::complain(self.command, problem);
+        }
+        match written {
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+                super::complain(self.command, &format!("cannot write the report: {error}"));
+                self.exit_code().max(1)
+            }
+            _ => self.exit_code(),
         }
     }
 
     fn text(&self) -> String {
         let (tally, seconds) = (&self.tally, self.took.as_secs_f64());
         if self.command == "replay" && tally.chunks == 0 {
-            let ledger = self.ledger.as_ref().map(|ledger| format!("\n{ledger}"));
-            return format!("replayed in {seconds:.1} s\n{}", ledger.unwrap_or_default());
+            let what = match &self.ledger {
+                Some(ledger) if ledger.records() > 0 => format!("replayed in {seconds:.1} s\n\n{ledger}"),
+                _ => "nothing is there to be replayed\n".to_owned(),
+            };
+            return what;
         }
         let done = if self.command == "ship" { "shipped" } else { "replayed" };
         let mut text = format!(
@@ -207,6 +219,13 @@ mod tests {
         assert_eq!((left.exit_code(), left.problems().len()), (1, 1));
         let tally = Tally { chunks: 3, given_up: 1, ..fine().tally };
         assert_eq!(Report { tally, ..fine() }.exit_code(), 1);
+    }
+
+    #[test]
+    fn an_empty_directory_is_no_table_of_zeros() {
+        let replayed = |summary| Report { command: "replay", tally: Tally::default(), ..report(summary) }.text();
+        assert_eq!(replayed("records=0"), "nothing is there to be replayed\n");
+        assert!(replayed("records=2 log.accepted=2").starts_with("replayed in 1.0 s\n\nrecords "));
     }
 
     #[test]
