@@ -2,9 +2,9 @@
 
 use super::http::Response;
 use super::issues::{self, Issue};
+use super::markup::{Escaped, Level, Text};
 use super::store::{Log, Snapshot};
 use super::timestamp;
-use crate::terminal::steers;
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::fmt::Write;
@@ -12,9 +12,8 @@ use std::fmt::Write;
 /// Rows on the page; machines get all that is kept.
 const MAX_ISSUES: usize = 200;
 const MAX_LOGS: usize = 500;
-/// Logs shown around an issue, and characters of any one text.
-const MAX_AROUND: usize = 50;
-const MAX_TEXT: usize = 2000;
+/// Logs shown around an issue.
+const MAX_AROUND: usize = 30;
 
 const STYLE: &str = "
 body{font:15px/1.45 system-ui,sans-serif;margin:1.5rem auto;max-width:76rem;padding:0 1rem;color:#222;background:#fff}
@@ -22,7 +21,7 @@ h1{font-size:1.5rem}h2{font-size:1.2rem;margin:2rem 0 .5rem}h3{font-size:.95rem;
 code,pre,td{font-family:ui-monospace,monospace;font-size:13px}
 details{border-bottom:1px solid #ddd}
 details[open]{padding-bottom:1rem}
-details[open]>summary{font-weight:600}
+details[open]>summary{font-weight:600}details[open]>summary .title{white-space:normal;overflow-wrap:anywhere}
 summary{cursor:pointer;padding:.35rem 0;display:grid;grid-template-columns:1rem 4.5rem minmax(0,1fr) auto;column-gap:.5rem}
 summary::before{content:'\\25b8'}details[open]>summary::before{content:'\\25be'}
 summary:hover{background:#f6f6f6}
@@ -33,7 +32,7 @@ td{padding:.1rem .8rem .1rem 0;vertical-align:top;overflow-wrap:anywhere;white-s
 td:first-child,td:nth-child(2){width:1%;white-space:nowrap}
 .body{max-height:9.5rem;overflow:auto}
 p[id]{scroll-margin-top:3rem}
-.around{max-height:22rem;overflow:auto;border-left:3px solid #ddd;padding-left:.7rem}
+.around{border-left:3px solid #ddd;padding-left:.7rem}
 .level{font-weight:600}
 .fatal,.error{color:#b00020}.warning,.warn{color:#8a5a00}.info{color:#00539b}.debug,.trace{color:#666}
 .dim{color:#666}.own td{background:#fff3cd}
@@ -44,34 +43,6 @@ td:first-child,td:nth-child(2){width:auto;white-space:normal;overflow-wrap:norma
 @media(prefers-color-scheme:dark){body{color:#ddd;background:#1b1b1f}pre,.tag,summary:hover{background:#2a2a30}
 details,.around{border-color:#444}.fatal,.error{color:#ff7b88}.warning,.warn{color:#e9b44c}.info{color:#7db8f0}
 .dim,.debug,.trace{color:#999}.own td{background:#3d3519}a{color:#7db8f0}}";
-
-/// Text made safe to stand in an element or in an attribute.
-struct Escaped<'a>(&'a str);
-
-impl std::fmt::Display for Escaped<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let mut rest = self.0;
-        while let Some((at, c)) = rest.char_indices().find(|(_, c)| is_special(*c)) {
-            f.write_str(&rest[..at])?;
-            match c {
-                '&' => f.write_str("&amp;")?,
-                '<' => f.write_str("&lt;")?,
-                '>' => f.write_str("&gt;")?,
-                '"' => f.write_str("&quot;")?,
-                '\'' => f.write_str("&#39;")?,
-                steers => write!(f, "{}", steers.escape_default())?,
-            }
-            rest = &rest[at + c.len_utf8()..];
-        }
-        f.write_str(rest)
-    }
-}
-
-/// What would be markup, and what would be invisible or turn the text around it.
-fn is_special(c: char) -> bool {
-    let steers = steers(c) && !matches!(c, '\n' | '\t');
-    steers || matches!(c, '&' | '<' | '>' | '"' | '\'')
-}
 
 /// The page for people.
 pub(super) fn render(state: &Snapshot, dsn: &str) -> Response {
@@ -230,7 +201,8 @@ fn write_around(html: &mut String, issue: &Issue, traces: &Traces<'_>) -> std::f
     let mut logs: Vec<(f64, &Log)> = logs.iter().map(|log| (at(log), *log)).collect();
     logs.sort_by(|(a, _), (b, _)| a.total_cmp(b));
     let own = logs.partition_point(|(time, _)| *time < issue.last_seen);
-    let from = own.saturating_sub(MAX_AROUND / 2).min(logs.len().saturating_sub(MAX_AROUND));
+    // What came before says more than what came after.
+    let from = own.saturating_sub(MAX_AROUND * 2 / 3).min(logs.len().saturating_sub(MAX_AROUND));
     let near = logs.iter().skip(from).take(MAX_AROUND);
     write!(html, "<h3>Logs of its trace ")?;
     match logs.len() {
@@ -262,28 +234,6 @@ fn write_log(html: &mut String, log: &Log, class: &str) -> std::fmt::Result {
 fn write_row(html: &mut String, class: &str, at: Option<&Value>, level: &str, text: &str) -> std::fmt::Result {
     let at = at.and_then(timestamp::of_value).map(timestamp::display).unwrap_or_default();
     write!(html, "<tr{class}><td class=dim>{at}<td>{}<td><div class=body>{}</div>", Level(level), Text(text))
-}
-
-/// Escaped, and cut where nobody would read on.
-struct Text<'a>(&'a str);
-
-impl std::fmt::Display for Text<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Some((end, _)) = self.0.char_indices().nth(MAX_TEXT) else { return write!(f, "{}", Escaped(self.0)) };
-        let (kept, left) = self.0.split_at(end);
-        write!(f, "{}<span class=dim>... and {} more characters, in JSON</span>", Escaped(kept), left.chars().count())
-    }
-}
-
-/// A level in its colour; only known words may be a class.
-struct Level<'a>(&'a str);
-
-impl std::fmt::Display for Level<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        const KNOWN: &[&str] = &["fatal", "error", "warning", "warn", "info", "debug", "trace"];
-        let class = KNOWN.iter().find(|known| **known == self.0).unwrap_or(&"dim");
-        write!(f, "<span class=\"level {class}\">{}</span>", Escaped(self.0))
-    }
 }
 
 /// The same for machines: all that is kept, the issues made of it, and the totals.
@@ -337,8 +287,8 @@ mod tests {
     fn nothing_from_outside_is_markup() {
         let html = String::from_utf8(render(&state(), EVIL).body).unwrap();
         assert!(!html.contains("<script") && !html.contains("alert('"), "{html}");
-        assert_eq!(html.matches("&lt;script&gt;alert(&#39;x&#39; + &quot;y&quot;)&lt;/script&gt;&amp;").count(), 15);
-        assert!(html.contains("2000-02-29 12:30:45.250") && html.contains(":7\n</span>"), "{html}");
+        assert_eq!(html.matches("&lt;script&gt;alert(&#39;x&#39; + &quot;y&quot;)&lt;/script&gt;&amp;").count(), 17);
+        assert!(html.contains("2000-02-29 12:30:45.250") && html.contains(":7</span>"), "{html}");
         let (crashing, oldest) = (html.find("crashing").unwrap(), html.find("oldest").unwrap());
         assert!(crashing < oldest, "the crashing frame is on top");
     }
