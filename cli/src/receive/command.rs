@@ -71,8 +71,8 @@ pub struct Args {
 }
 
 fn address(text: &str) -> Result<SocketAddr, String> {
-    let found = text.to_socket_addrs().map_err(|error| error.to_string())?.next();
-    found.ok_or_else(|| format!("expected HOST:PORT, found {text:?}"))
+    let mut found = text.to_socket_addrs().map_err(|error| format!("expected HOST:PORT ({error})"))?;
+    found.next().ok_or_else(|| "expected HOST:PORT of an address of this machine".to_owned())
 }
 
 /// Runs until SIGINT or SIGTERM, or until nobody reads the output any more.

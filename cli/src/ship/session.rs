@@ -87,8 +87,11 @@ impl Session {
     fn threads(&self, source: &Arc<impl Source>) -> Result<(bool, Vec<(Level, String)>), Refusal> {
         let failed = |error: io::Error| plugin_refusal(format!("cannot start: {error}"));
         let signals = signals().map_err(failed)?;
-        let engine =
-            || engine::run(&self.plugin, &self.options.pairs(), self.workers, &self.queue, || spawn_reader(source));
+        let ready = |unasked: &[String]| {
+            unasked.iter().for_each(|key| self.console.say(&unknown(key)));
+            spawn_reader(source);
+        };
+        let engine = || engine::run(&self.plugin, &self.options.pairs(), self.workers, &self.queue, ready);
         let named = |name: &str| thread::Builder::new().name(name.to_owned());
         thread::scope(|scope| {
             let engine = named("flb-pipeline").spawn_scoped(scope, engine).map_err(failed)?;
@@ -121,6 +124,13 @@ impl Session {
             }
         }
     }
+}
+
+/// As in the host, what a plugin does not ask for has no effect; here somebody sees it.
+fn unknown(key: &str) -> String {
+    format!(
+        "option {key}: the plugin does not ask for it and goes on without; `flb-sentry check` knows the nearest name"
+    )
 }
 
 /// Raised by Ctrl-C and `kill`; the second one ends the process there and then.

@@ -65,6 +65,23 @@ pub fn files() {
     assert_eq!(receiver.problems(), [""; 0]);
 }
 
+/// What the host would not notice: an option that nobody asks for.
+pub fn misspelled_option() {
+    let dir = TempDir::new("misspelled").expect("expected a directory");
+    let input = dir.path().join("a.log");
+    fs::write(&input, lines(3)).expect("expected a file");
+    let (receiver, plugin) = (receiver(""), shown(&support::plugin()));
+    let dsn = format!("dsn={}", receiver.dsn());
+    let words =
+        ["ship", "--plugin", &plugin, "-o", &dsn, "-o", "log_level=off", "-o", "Event_Levle=warn", "-o", "match=*"];
+    let output = run(&[&words[..], &[&shown(&input)]].concat());
+    let told = text(&output.stderr);
+    assert!(output.status.code() == Some(0) && told.starts_with("option event_levle: "), "{told}");
+    assert_eq!(told.lines().count(), 1, "{told}");
+    let check = run(&["check", "--offline", "-o", "event_levle=warn", "-o", &dsn]);
+    assert!(text(&check.stdout).contains("the nearest is event_level"), "{}", text(&check.stdout));
+}
+
 /// A device that never ends: whoever needs the whole of it first must not try.
 pub fn endless() {
     let dir = TempDir::new("endless").expect("expected a directory");

@@ -24,6 +24,7 @@ fn main() -> ExitCode {
         .test("completions_for_every_shell", help::completions)
         .test("json_wherever_a_machine_may_ask", help::json)
         .test("files_that_are_not_what_they_should_be", bad::files)
+        .test("an_option_that_nobody_asks_for_is_told", bad::misspelled_option)
         .test("an_input_without_end", bad::endless)
         .test("an_output_that_nobody_reads", bad::nobody_reads)
         .test("an_output_that_cannot_be_written", bad::full_disk)
