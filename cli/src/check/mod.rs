@@ -19,7 +19,7 @@ mod yaml;
 
 use crate::argument::Discreet;
 use crate::ship::key_value;
-use crate::terminal::{in_colour, printable};
+use crate::terminal::{Waiting, in_colour, printable};
 use config::{Configuration, Kind};
 use output::Output;
 use report::{Report, Weight};
@@ -141,8 +141,12 @@ fn world(args: &Args, output: &Output, report: &mut Report) {
     if args.offline {
         return;
     }
+    let name = &output.name;
+    let waiting = Waiting::for_what(&format!("{name}: asking whether destinations answer ({})", destinations.len()));
     network::reach(output, settings, &destinations, Duration::from_secs(args.timeout), report);
+    drop(waiting);
     if args.send {
+        let _waiting = Waiting::for_what(&format!("{name}: sending a test event, and after five seconds once more"));
         network::send(output, settings, &destinations, report);
     }
 }

@@ -63,6 +63,20 @@ pub fn progress_of_replay() {
     assert!(code == 0 && seen.contains(" left") && seen.contains("replayed 1 of 1 chunks"), "{seen:?}");
 }
 
+pub fn progress_of_check() {
+    // Takes a connection and says nothing.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("expected a port");
+    let dsn =
+        format!("http://0123456789abcdef0123456789abcdef@{}/1", silent.local_addr().expect("expected an address"));
+    let words = format!("check --timeout 1 -o proxy=none -o dsn={dsn}");
+    let (code, seen) = Terminal::open("", &words).ended();
+    assert!(code == 1 && seen.contains("sentry.0: asking whether destinations answer (1)"), "{seen:?}");
+    let (_, after) = seen.rsplit_once("answer (1)").expect("a spinner");
+    assert!(after.contains("problem") && !after.contains("asking"), "{after:?}");
+    let piped = run(&words.split(' ').collect::<Vec<_>>());
+    assert!(piped.status.code() == Some(1) && piped.stderr.is_empty(), "{}", text(&piped.stderr));
+}
+
 pub fn colours() {
     let seen = |env: &str, words: &str| Terminal::open(env, words).ended().1;
     let wrong = "check --offline -o event_level=loud";

@@ -31,6 +31,7 @@ fn main() -> ExitCode {
         .test("a_pipe_gets_no_colour_and_no_progress", looks::pipe)
         .needing(&terminal, "a_terminal_gets_progress_of_ship", |()| looks::progress_of_ship())
         .needing(&terminal, "a_terminal_gets_progress_of_replay", |()| looks::progress_of_replay())
+        .needing(&terminal, "a_terminal_gets_progress_of_check", |()| looks::progress_of_check())
         .needing(&terminal, "a_terminal_gets_colours_unless_told_otherwise", |()| looks::colours())
         .needing(&terminal, "ctrl_c_in_mid_ship_says_what_is_not_settled", |()| interrupts::ship())
         .needing(&terminal, "ctrl_c_without_a_spool_says_what_is_lost", |()| interrupts::ship_in_memory())
