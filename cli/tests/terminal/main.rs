@@ -20,6 +20,8 @@ use support::tempdir::TempDir;
 fn main() -> ExitCode {
     let terminal = tty::available();
     Suite::default()
+        // They wait more than they work.
+        .at_once(4)
         .test("help_has_examples_and_exit_codes_and_fits_a_terminal", help::of_every_command)
         .test("completions_for_every_shell", help::completions)
         .test("json_wherever_a_machine_may_ask", help::json)
