@@ -19,6 +19,7 @@ fn main() -> ExitCode {
     let lines = document::lines(&readme).unwrap_or_else(|problem| panic!("README.md, {problem}"));
     let mut suite = Suite::default().at_once(2);
     suite = suite.test("every_block_says_what_it_is", what_is_no_block_of_ours_is_refused);
+    suite = suite.test("what_stops_the_start_is_said_as_shown", what_stops_the_start_is_said_as_shown);
     let all = lines.clone();
     suite = suite.test("every_rule_is_needed", move || every_rule_is_needed(&all));
     for line in lines {
@@ -70,4 +71,23 @@ fn what_is_no_block_of_ours_is_refused() {
     let found: Vec<_> = lines.iter().map(|line| (line.number, line.text.as_str(), line.shown.as_str())).collect();
     assert_eq!(found, [(1, "make x", ""), (3, "a", ""), (6, "b", "out\n")]);
     assert_eq!(lines[1].place, document::Place::Script);
+}
+
+/// The problems that README shows are those of an output with just these options.
+fn what_stops_the_start_is_said_as_shown() {
+    const HEAD: &str = "[error] [output:sentry:sentry.0] ";
+    let readme = stage::text("README.md");
+    let shown: Vec<&str> = readme.lines().filter_map(|line| line.strip_prefix(HEAD)).collect();
+    assert!(!shown.is_empty(), "expected problems in README.md");
+    let options = shown.iter().map(|problem| {
+        let (key, rest) = problem.split_once(" = ").expect("expected a key");
+        format!("-o {key}={} ", rest.split(": ").next().unwrap_or_default())
+    });
+    let dsn = "-o dsn=http://0123456789abcdef0123456789abcdef@127.0.0.1:9/1";
+    let ended = stage::Stage::new().run(&format!("flb-sentry ship {dsn} {}README.md", options.collect::<String>()));
+    let said = ended.printed.replace(":sentry] ", ":sentry.0] ");
+    for problem in &shown {
+        assert!(said.contains(&format!("{HEAD}{problem}\n")), "README.md shows {problem:?}, the plugin says\n{said}");
+    }
+    assert_eq!((ended.code, said.matches("] [error] ").count()), (Some(3), shown.len()), "{said}");
 }
