@@ -332,24 +332,3 @@ fn a_test_event_is_sent_twice() {
         running.into_iter().for_each(|case| case.join().unwrap());
     });
 }
-
-/// The command line of README, and below it what it prints. `UPDATE_DOCS=1` writes it anew.
-#[test]
-fn readme_shows_what_it_prints() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    let readme = std::fs::read_to_string(root.join("README.md")).unwrap();
-    let (before, rest) = readme.split_once("\n$ flb-sentry check ").expect("expected an example of check");
-    let (arguments, rest) = rest.split_once('\n').unwrap();
-    let (_, after) = rest.split_once("\n```").unwrap();
-    let mut command = command(&arguments.split(' ').collect::<Vec<_>>());
-    let printed = String::from_utf8(command.current_dir(root).output().unwrap().stdout).unwrap();
-    let updated = format!("{before}\n$ flb-sentry check {arguments}\n{}\n```{after}", printed.trim_end());
-    if std::env::var_os("UPDATE_DOCS").is_some() {
-        std::fs::write(root.join("README.md"), updated).unwrap();
-    } else {
-        assert!(
-            readme == updated,
-            "README.md is behind; UPDATE_DOCS=1 cargo test --test check rewrites it:\n{printed}"
-        );
-    }
-}

@@ -26,6 +26,7 @@ mod forward;
 mod gate;
 mod http;
 pub(crate) mod issues;
+mod markup;
 mod page;
 mod print;
 mod save;
