@@ -21,7 +21,8 @@ use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::Duration;
 
 const TAG: &str = "kube.app";
-const RECORDS: u64 = 200;
+/// Records that the process with the plugin is given.
+pub const RECORDS: u64 = 200;
 const MIB: u64 = 1 << 20;
 const QUEUE: u64 = 2 * MIB;
 const SENDERS: u64 = 2;
@@ -71,23 +72,31 @@ fn records(numbers: std::ops::Range<u64>, bytes: usize) -> Vec<u8> {
 }
 
 /// What the process with the plugin said at its end.
-struct Said {
-    grown: u64,
-    lines: Vec<(Level, String)>,
+pub struct Said {
+    /// Bytes of memory.
+    pub grown: u64,
+    pub lines: Vec<(Level, String)>,
 }
 
 /// The process with the plugin; ends with this value.
-struct Host(Option<Child>);
+pub struct Host(Option<Child>);
 
 impl Host {
-    fn start(dsn: &str, delivery: &str, record: usize, place: &Path) -> Self {
+    /// With bytes of a record, a place for the spool, and variables.
+    pub fn start(dsn: &str, delivery: &str, record: usize, place: &Path, env: &[(&str, &Path)]) -> Self {
         let mut command = Command::new(std::env::current_exe().expect("expected a path to this program"));
-        command.env(DSN, dsn).env(DELIVERY, delivery).env(RECORD, record.to_string()).env(PLACE, place);
+        command
+            .env(DSN, dsn)
+            .env(DELIVERY, delivery)
+            .env(RECORD, record.to_string())
+            .env(PLACE, place)
+            .envs(env.iter().copied());
         command.stdin(Stdio::null()).stdout(Stdio::piped());
         Self(Some(command.spawn().expect("expected this program once more")))
     }
 
-    fn end(mut self) -> Said {
+    /// Waits for its end.
+    pub fn end(mut self) -> Said {
         let output = self.0.take().expect("expected a process").wait_with_output().expect("expected its end");
         let said: serde_json::Value = serde_json::from_slice(&output.stdout).expect("expected its last words");
         let lines = said["lines"].as_array().expect("expected lines").iter();
@@ -148,7 +157,7 @@ fn dsn_at(dsn: &str, addr: SocketAddr, tls: bool) -> String {
 pub fn survives(attack: &Attack, delivery: &'static str) {
     let (receiver, dir) = (receive(""), TempDir::new("hostile").expect("expected a directory"));
     let front = Front::of(attack.harm.clone(), attack.wire, &receiver);
-    let host = Host::start(&front.dsn, delivery, attack.record, &dir.path().join("spool"));
+    let host = Host::start(&front.dsn, delivery, attack.record, &dir.path().join("spool"), &[]);
     // Each of these connections stays open until the client closes it: who waited for its end would not come back.
     let harmed = || front.foe.harmed() >= ROUNDS;
     let patience = Duration::from_secs(20);

@@ -1,7 +1,10 @@
-//! The network below HTTP, limits in every form, and long outages: nothing lost, nothing doubled, nothing in the way.
+//! The network below HTTP, servers that mean harm, limits in every form, long outages, a clock and a disk that cannot be relied
+//! on: nothing lost, nothing doubled, nothing in the way.
 
 mod attacks;
+mod clock;
 mod foe;
+mod frozen;
 mod hostile;
 mod limits;
 mod network;
@@ -53,7 +56,13 @@ fn main() -> ExitCode {
         let name = format!("{delivery}::hostile::{}", attack.name);
         suite = suite.test(&name, move || hostile::survives(&attack, delivery));
     }
+    let library = clock::library();
+    for delivery in DELIVERIES {
+        let name = format!("{delivery}::a_clock_that_jumps");
+        suite = suite.needing(&library, &name, move |library| clock::jumps(&library, delivery));
+    }
     suite
+        .needing(&frozen::possible(), "spool::a_disk_that_becomes_read_only", |()| frozen::while_running())
         .test("spool::hostile::limits_of_nonsense", hostile::limits_of_nonsense)
         .test("spool::hostile::a_body_that_never_comes_holds_nobody", hostile::a_body_that_never_comes_holds_nobody)
         .test("memory::events_flow_beside_an_exhausted_log_quota", limits::events_flow_beside_an_exhausted_log_quota)
