@@ -1,6 +1,7 @@
 //! One request: an envelope to its destination. Knows nothing of retries.
 
 use super::answer::{Answer, Limits, answer};
+use super::connection::TimedConnector;
 use super::destination::Reply;
 use super::failure::{Failure, Way};
 use crate::ledger::Status;
@@ -15,7 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use ureq::tls::{Certificate, ClientCert, RootCerts, TlsConfig};
 use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
-use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
+use ureq::unversioned::transport::NextTimeout;
 use ureq::{Agent, Proxy};
 
 /// Level of gzip: envelopes repeat themselves so much that the fastest level already shrinks them ninefold.
@@ -103,7 +104,7 @@ impl Client {
                 .proxy(proxy)
                 .tls_config(tls.clone())
                 .build();
-            Agent::with_parts(config, DefaultConnector::default(), PlainResolver)
+            Agent::with_parts(config, TimedConnector::default(), PlainResolver)
         };
         let proxies = network.proxy.clone().unwrap_or_default();
         let proxied = proxies.all().map(|url| match Proxy::new(url.expose()) {

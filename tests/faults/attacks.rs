@@ -12,6 +12,8 @@ pub enum Wire {
     BelowTls,
     /// Within TLS, which itself is as it should be but for its end.
     WithinTls,
+    /// In a proxy.
+    Proxy,
 }
 
 /// One way of doing harm.
@@ -53,7 +55,7 @@ impl Attack {
 
 /// After a whole request, without TLS; not accepted.
 fn attack(name: &'static str, words: &'static str, says: impl Into<Vec<Part>>) -> Attack {
-    let harm = Harm { after: 0, reads: Reads::Request, accepts: false, says: says.into() };
+    let harm = Harm { after: 0, reads: Reads::Request, accepts: false, proxy: false, says: says.into() };
     Attack { name, wire: Wire::Plain, harm, words, record: 0 }
 }
 
@@ -67,7 +69,7 @@ fn endless(text: &str) -> Part {
 
 /// Everything that is tried.
 pub fn all() -> Vec<Attack> {
-    [heads(), bodies(), words(), slow(), early(), connections(), below_tls(), within_tls()].concat()
+    [heads(), bodies(), words(), slow(), early(), connections(), below_tls(), within_tls(), proxies()].concat()
 }
 
 /// Answers that never come to the end of their head, or have none.
@@ -83,6 +85,12 @@ fn heads() -> Vec<Attack> {
         attack("endless_continue", "cannot be reached", [endless("HTTP/1.1 100 Continue\r\n\r\n")]),
         attack("endless_hints", "cannot be reached", [endless("HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n")]),
         attack("continue_with_headers", "", [say("HTTP/1.1 100 Continue\r\nX-A: b\r\n\r\nHTTP/1.1 200 OK\r\n\r\n")]),
+        attack(
+            "continue_and_a_good_answer",
+            "",
+            [say("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")],
+        )
+        .accepted(),
         attack("continue_and_no_more", "", [say("HTTP/1.1 100 Continue\r\n\r\n")]),
         attack("another_protocol", "(101)", [say("HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\n\r\n"), Silence]),
         attack("the_preface_of_http_2", "not an answer of HTTP", [say("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")]),
@@ -249,4 +257,36 @@ fn within_tls() -> Vec<Attack> {
         attack("secret_slow_headers", "no answer within timeout", [Drip(b"HTTP/1.1 200 OK".to_vec(), 30)]),
     ];
     all.into_iter().map(|attack| attack.on(Wire::WithinTls)).collect()
+}
+
+/// What a proxy answers that is asked for a way.
+fn proxies() -> Vec<Attack> {
+    let credentials = "me:hunter2 bWU6aHVudGVyMg==";
+    let echo = format!("HTTP/1.1 403 No {credentials}\r\nContent-Length: 27\r\n\r\n{credentials}");
+    let lead = "HTTP/1.1 302 There\r\nLocation: http://127.0.0.1:9/\r\nContent-Length: 0\r\n\r\n";
+    let all = vec![
+        attack("silence_of_a_proxy", "no answer within timeout", [Silence]),
+        attack(
+            "slow_headers_of_a_proxy",
+            "no answer within timeout",
+            [say("HTTP/1.1 200 OK\r\n"), Drip(b"X: b\r\n".to_vec(), 300)],
+        ),
+        attack("an_endless_header_of_a_proxy", "", [say("HTTP/1.1 200 OK\r\nX-Much: "), endless("a")]),
+        attack("endless_headers_of_a_proxy", "", [say("HTTP/1.1 200 OK\r\n"), endless("X-Few: a\r\n")]),
+        attack("endless_continue_of_a_proxy", "", [endless("HTTP/1.1 100 Continue\r\n\r\n")]),
+        attack("garbage_of_a_proxy", "not an answer of HTTP", [say("SSH-2.0-OpenSSH_9.2p1\r\n")]),
+        attack("a_proxy_that_leads_elsewhere", "(302)", [say(lead)]),
+        attack("a_proxy_that_repeats_a_password", "does not allow CONNECT", [say(&echo)]),
+        attack("a_proxy_that_closes", "", []),
+        attack(
+            "a_proxy_that_answers_for_the_server",
+            "",
+            [say("HTTP/1.1 200 OK\r\n\r\nHTTP/1.1 503 Away\r\n\r\n"), endless("a")],
+        ),
+    ];
+    let of_proxy = |mut attack: Attack| {
+        (attack.wire, attack.harm.proxy, attack.harm.reads) = (Wire::Proxy, true, Reads::Head);
+        attack
+    };
+    all.into_iter().map(of_proxy).collect()
 }

@@ -50,6 +50,8 @@ pub struct Harm {
     pub reads: Reads,
     /// Whether the honest server gets the request.
     pub accepts: bool,
+    /// Whether it is a proxy, which is asked for a way to the honest server.
+    pub proxy: bool,
     pub says: Vec<Part>,
 }
 
@@ -122,10 +124,14 @@ impl Scene {
             let answer = self.pass(&request)?;
             self.write(&mut client, &answer)?;
         }
-        if self.mended.load(Relaxed) {
+        if self.mended.load(Relaxed) && !self.harm.proxy {
             return tls::relay(client, self.honest, &self.over);
         }
         let request = self.request(&mut client, self.harm.reads)?;
+        if self.mended.load(Relaxed) && self.harm.proxy {
+            self.write(&mut client, b"HTTP/1.1 200 Connected\r\n\r\n")?;
+            return tls::relay(client, self.honest, &self.over);
+        }
         if self.harm.accepts || self.mended.load(Relaxed) {
             let answer = self.pass(&request)?;
             // It has mended its ways while the request was awaited.

@@ -31,9 +31,10 @@ const SENDERS: u64 = 2;
 /// least has lived to see the end of it.
 const ROUNDS: u64 = SENDERS + 1;
 
-/// What the process is told: where to send, how, bytes of a record, and where its files are.
+/// What the process is told: where to send, how, through what, bytes of a record, and where its files are.
 const DSN: &str = "FAULTS_HOSTILE_DSN";
 const DELIVERY: &str = "FAULTS_HOSTILE_DELIVERY";
+const PROXY: &str = "FAULTS_HOSTILE_PROXY";
 const RECORD: &str = "FAULTS_HOSTILE_RECORD";
 const PLACE: &str = "FAULTS_HOSTILE_PLACE";
 
@@ -42,8 +43,10 @@ pub fn host() -> Option<ExitCode> {
     let told = |name| std::env::var(name).ok();
     let (dsn, delivery, record, place) = (told(DSN)?, told(DELIVERY)?, told(RECORD)?.parse().ok()?, told(PLACE)?);
     let (queue, senders, authority) = (QUEUE.to_string(), SENDERS.to_string(), tls::authority().display().to_string());
+    let proxy = told(PROXY).unwrap_or_else(|| "none".to_owned());
     let more = [
         ("delivery", delivery.as_str()),
+        ("proxy", &proxy),
         ("spool_path", &place),
         ("queue_max_size", &queue),
         ("senders", &senders),
@@ -136,6 +139,7 @@ impl Front {
                 let addr = foe.addr();
                 (foe, Some(tls), addr)
             }
+            Wire::Proxy => (Foe::start(harm, receiver.addr()), None, receiver.addr()),
             Wire::WithinTls => {
                 let foe = Foe::start(harm, receiver.addr());
                 let tls = terminator(foe.addr());
@@ -143,7 +147,7 @@ impl Front {
                 (foe, Some(tls), addr)
             }
         };
-        Self { foe, _tls: tls, dsn: dsn_at(&receiver.dsn(), addr, wire != Wire::Plain) }
+        Self { foe, _tls: tls, dsn: dsn_at(&receiver.dsn(), addr, matches!(wire, Wire::BelowTls | Wire::WithinTls)) }
     }
 }
 
@@ -157,7 +161,12 @@ fn dsn_at(dsn: &str, addr: SocketAddr, tls: bool) -> String {
 pub fn survives(attack: &Attack, delivery: &'static str) {
     let (receiver, dir) = (receive(""), TempDir::new("hostile").expect("expected a directory"));
     let front = Front::of(attack.harm.clone(), attack.wire, &receiver);
-    let host = Host::start(&front.dsn, delivery, attack.record, &dir.path().join("spool"), &[]);
+    let proxy = match attack.wire {
+        Wire::Proxy => format!("http://me:hunter2@{}", front.foe.addr()),
+        _ => "none".to_owned(),
+    };
+    let host =
+        Host::start(&front.dsn, delivery, attack.record, &dir.path().join("spool"), &[(PROXY, Path::new(&proxy))]);
     // Each of these connections stays open until the client closes it: who waited for its end would not come back.
     let harmed = || front.foe.harmed() >= ROUNDS;
     let patience = Duration::from_secs(20);
@@ -206,7 +215,13 @@ pub fn limits_of_nonsense() {
 
 fn silences(header: &str) {
     let answer = format!("HTTP/1.1 429 Slow\r\n{header}\r\nContent-Length: 0\r\n\r\n");
-    let harm = Harm { after: 0, reads: Reads::Request, accepts: false, says: vec![Part::Say(answer.into_bytes())] };
+    let harm = Harm {
+        after: 0,
+        reads: Reads::Request,
+        accepts: false,
+        proxy: false,
+        says: vec![Part::Say(answer.into_bytes())],
+    };
     let (receiver, setting) = (receive(""), Setting::new("spool"));
     let foe = Foe::start(harm, receiver.addr());
     let options = [("senders", "1"), ("exit_timeout", "100ms")];
@@ -234,8 +249,13 @@ pub fn redirects_lead_nowhere(delivery: &'static str) {
         let fields = format!("Location: http://{there}/api/1/envelope/\r\nRefresh: 0; url=http://{there}/\r\n");
         format!("HTTP/1.1 {status} There\r\n{fields}Content-Length: 0\r\n\r\n").into_bytes()
     };
-    let request =
-        |status| Harm { after: 0, reads: Reads::Request, accepts: false, says: vec![Part::Say(lead(status))] };
+    let request = |status| Harm {
+        after: 0,
+        reads: Reads::Request,
+        accepts: false,
+        proxy: false,
+        says: vec![Part::Say(lead(status))],
+    };
     // A greeting is the first that is read, and the connection stays open for it to be.
     let greeting = |status| Harm {
         reads: Reads::Nothing,
@@ -280,7 +300,7 @@ fn leads_nowhere(harm: Harm, wire: Wire, delivery: &'static str) {
 /// `timeout` by each envelope, the next would never go.
 pub fn a_body_that_never_comes_holds_nobody() {
     let answer = Part::Say(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n".to_vec());
-    let harm = Harm { after: 0, reads: Reads::Request, accepts: true, says: vec![answer, Part::Silence] };
+    let harm = Harm { after: 0, reads: Reads::Request, accepts: true, proxy: false, says: vec![answer, Part::Silence] };
     let (receiver, setting) = (receive(""), Setting::new("spool"));
     let foe = Foe::start(harm, receiver.addr());
     let options = [("senders", "1"), ("timeout", "120s")];
@@ -300,6 +320,7 @@ pub fn assert_sound(lines: &[(Level, String)]) {
     ];
     for (_, line) in lines.iter().filter(|(_, line)| !line.contains("summary: ") && !line.contains("settings: ")) {
         assert!(line.chars().all(|c| !c.is_control() && !DIRECTIONS.contains(&c)), "{line:?}");
+        assert!(!line.contains("hunter2") && !line.contains("bWU6aHVudGVyMg"), "{line}");
         assert!(line.len() < 800, "{} bytes: {line}", line.len());
     }
     assert!(lines.len() < 40, "{} lines: {lines:#?}", lines.len());
