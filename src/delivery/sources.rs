@@ -6,9 +6,6 @@ use std::path::Path;
 
 const KEEPS: &str = "the last good value stays in use";
 
-/// Bytes read of a file; a DSN is far shorter.
-const MAX_BYTES: u64 = 4_096;
-
 /// Reads a DSN from a file.
 pub(crate) fn read_dsn(file: &Path) -> Result<Dsn, String> {
     read(file).map_err(|problem| format!("dsn_file = {}: {problem}; {KEEPS}", file.display()))
@@ -41,7 +38,7 @@ pub(crate) fn complaint(dir: &Path, listing: &Listing) -> Option<String> {
 }
 
 fn read(file: &Path) -> Result<Dsn, String> {
-    let bytes = options::read_file(file, MAX_BYTES).map_err(|error| error.to_string())?;
+    let bytes = options::read_file(file, options::MAX_DSN_FILE).map_err(|error| error.to_string())?;
     let text = String::from_utf8(bytes).map_err(|_| "expected UTF-8")?;
     Dsn::parse(text.trim()).map_err(|expected| format!("expected {expected}"))
 }

@@ -5,6 +5,9 @@ use std::io::{self, ErrorKind, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
+/// Bytes of a file that holds a DSN, which is far shorter.
+pub const MAX_DSN_FILE: u64 = 4_096;
+
 /// Reads a file of at most so many bytes, and never waits: a named pipe that nobody writes to is empty, and a device that
 /// does not end is too long.
 ///

@@ -15,7 +15,7 @@ mod tls;
 mod value;
 
 pub use dsn::Dsn;
-pub use file::read_file;
+pub use file::{MAX_DSN_FILE, read_file};
 pub use hosts::{Hosts, MAX_ANNOTATION, Refusal};
 pub use names::{is_of_the_host, judge, nearest};
 pub use proxy::{Proxies, ProxyUrl};
