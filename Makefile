@@ -22,7 +22,8 @@ check: ## format, lints with warnings as errors, dependency audit when its tool 
 conformance: build ## the C host and the packaging example against the release build, under every checker that is here
 	cmake -S cmake -B target/conformance -DOUT_SENTRY_PROFILE=release \
 		-DOUT_SENTRY_LIBRARY=$(CURDIR)/target/release/libout_sentry.so \
-		-DOUT_SENTRY_COMPANION=$(CURDIR)/target/release/flb-sentry
+		-DOUT_SENTRY_COMPANION=$(CURDIR)/target/release/flb-sentry \
+		-DOUT_SENTRY_ARM64_LIBRARY=$(wildcard $(CURDIR)/target/packages/aarch64/out_sentry.so)
 	cmake --build target/conformance
 	ctest --test-dir target/conformance --output-on-failure -j2
 

@@ -246,6 +246,13 @@ fn files_that_an_output_names() {
     let found = json(&["-o", &file], "", state.path());
     found.expect("problems", &[]);
     assert!(found.all("advice")[0].contains("the plugin waits for it"), "{:?}", found.all("advice"));
+
+    // An init container that waits for whoever writes to a pipe would keep the host from its start.
+    let pipe = state.path().join("pipe");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let found = json(&["-o", &option("dsn_file", path(&pipe))], "", state.path());
+    let expected = format!("-o:1 dsn_file = {}: expected a DSN that begins with", pipe.display());
+    found.expect("problems", &[&expected]);
 }
 
 #[test]

@@ -488,12 +488,13 @@ fn decide(
     view: &View<'_, '_>,
     about: &mut Circumstances<'_>,
 ) -> Decision {
-    let time = view.record_time;
+    // A time to come is somebody's mistake, and must forbid nothing until then.
+    let time = view.record_time.min(Timestamp { secs: now.as_secs(), nanos: now.subsec_nanos() });
     if let Some(chain) = about.chain {
         if storms.is_repeat(view.stream, chain, time) {
             return Decision::HoldBack(Reason::Repeat);
         }
-    } else if storms.is_one_too_many(about.workload, about.fingerprint, time) {
+    } else if storms.is_one_too_many(about.workload, about.fingerprint, time, now) {
         about.share_an_issue();
     }
     storms.decide(about.fingerprint, route.identity, time, now)
