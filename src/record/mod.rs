@@ -14,7 +14,7 @@ pub mod limit;
 mod lines;
 mod log;
 mod message;
-mod parse;
+pub mod parse;
 mod read;
 mod reason;
 mod removal;

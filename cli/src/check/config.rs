@@ -78,12 +78,16 @@ impl Configuration {
 /// # Errors
 /// The file itself cannot be read.
 pub(super) fn read(path: &Path, report: &mut Report) -> io::Result<Configuration> {
-    let text = text(path)?;
+    Ok(of_text(path, &text(path)?, report))
+}
+
+/// The same of a text that was read from there.
+pub(super) fn of_text(path: &Path, text: &str, report: &mut Report) -> Configuration {
     let mut reader = Reader { report, sections: Vec::new(), variables: HashMap::new(), seen: HashSet::new() };
-    reader.parse(path, &text);
+    reader.parse(path, text);
     reader.plugins_files();
     reader.replace_variables();
-    Ok(Configuration { sections: reader.sections })
+    Configuration { sections: reader.sections }
 }
 
 fn text(path: &Path) -> io::Result<String> {
