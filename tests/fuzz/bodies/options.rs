@@ -3,7 +3,6 @@
 
 use out_sentry::options::{self, Loaded, Problem};
 use std::collections::HashMap;
-use std::fmt::Write;
 use std::time::Duration;
 
 const KEY: &str = "c0ffee00c0ffee00c0ffee00c0ffee00";
@@ -32,13 +31,21 @@ pub fn run(data: &[u8]) {
         Err(problems) => told(problems, &options, &environment),
     }
     if options.iter().chain(&environment).all(|(name, value)| is_hidden(name, value)) {
-        assert!(!shown(&loaded).contains(KEY), "{}", shown(&loaded));
+        let said = said(&loaded);
+        assert!(!said.contains(KEY), "{said}");
+        let elsewhere = |name: &String| name != "dsn" && !name.eq_ignore_ascii_case("proxy");
+        if !options.iter().any(|(name, value)| elsewhere(name) && value.contains(KEY)) {
+            let kept = loaded.as_ref().map(|loaded| format!("{:?}", loaded.settings)).unwrap_or_default();
+            assert!(!kept.contains(KEY), "{kept}");
+        }
     }
     blanks_make_no_difference(&options, &environment, &loaded);
     for (name, value) in &options {
         let judged = options::judge(name, value);
         let known = options::rows().any(|row| row.name.eq_ignore_ascii_case(name)) || options::is_of_the_host(name);
         assert_eq!(judged.is_ok(), known, "{name:.100}");
+        let secret = value.contains(KEY) && !name.contains(KEY);
+        judged.err().filter(|_| secret).inspect(|problem| assert!(!problem.to_string().contains(KEY), "{problem}"));
         assert!(options::nearest(name).is_none_or(|nearest| options::rows().any(|row| row.name == nearest)));
     }
 }
@@ -47,28 +54,27 @@ fn load(options: &Values, environment: &Values) -> Result<Loaded, Vec<Problem>> 
     options::load(|name| options.get(name).cloned(), |name| environment.get(name).cloned())
 }
 
-fn shown(loaded: &Result<Loaded, Vec<Problem>>) -> String {
-    let mut text = String::new();
+/// All that is printed at the start.
+fn said(loaded: &Result<Loaded, Vec<Problem>>) -> String {
     match loaded {
-        Ok(loaded) => {
-            let _ = write!(text, "{} {} {:?}", loaded.effective, loaded.dsn_source, loaded.settings);
-            text = text.replace(&loaded.settings.mapping.output, "");
-        }
-        Err(problems) => problems.iter().for_each(|problem| text.push_str(&format!("{problem} {problem:?}\n"))),
+        Ok(loaded) => format!("{} {}", loaded.effective, loaded.dsn_source),
+        Err(problems) => problems.iter().map(|problem| format!("{problem} {problem:?}\n")).collect(),
     }
-    text
 }
 
-/// Whether every secret of a value stands where one is expected: within credentials, or in a DSN.
+/// Whether every secret of a value stands where one is expected: within a URL's credentials, or as the key of a DSN.
 fn is_hidden(name: &str, value: &str) -> bool {
     let mut places = value.match_indices(KEY).map(|(at, _)| at).peekable();
-    if places.peek().is_none() || name == "SENTRY_DSN" || name == "dsn" && is_alone(value) {
+    if places.peek().is_none() || name == "SENTRY_DSN" && is_alone(value) {
         return true;
     }
-    // Elsewhere a URL is as it was given, in the settings too.
-    let proxy = ["proxy", "HTTPS_PROXY", "HTTP_PROXY", "https_proxy", "http_proxy"].contains(&name);
+    if name == "dsn" {
+        return is_alone(value);
+    }
+    // Paths and lists are shown as they are.
+    let shown = name.starts_with("dsn_") || name.eq_ignore_ascii_case("no_proxy");
     let (start, end) = (value.find("://").map(|at| at + 3), value.rfind('@'));
-    proxy && places.all(|at| start.is_some_and(|start| start <= at) && end.is_some_and(|end| at + KEY.len() <= end))
+    !shown && places.all(|at| start.is_some_and(|start| start <= at) && end.is_some_and(|end| at + KEY.len() <= end))
 }
 
 /// A DSN whose host or path is no second place for its key.
