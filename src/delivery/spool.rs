@@ -242,7 +242,9 @@ impl Unit {
     }
 
     fn read_progress(&self) -> Progress {
-        let text = fs::read_to_string(self.path.with_extension(PROGRESS)).unwrap_or_default();
+        // A note that a crash has made unreadable is one note.
+        let bytes = fs::read(self.path.with_extension(PROGRESS)).unwrap_or_default();
+        let text = String::from_utf8_lossy(&bytes);
         let mut progress = Progress::default();
         for line in text.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n')) {
             match line.split_once(' ') {
@@ -494,8 +496,8 @@ mod tests {
             let (mut spool, _) = open(&directory);
             let unit = spool.commit(&[segment("a", 3)], Duration::from_secs(1)).unwrap();
             unit.note_settled(Category::Log, &[0], Outcome::Accepted);
-            let mut notes = fs::read_to_string(unit.path.with_extension(PROGRESS)).unwrap();
-            notes.push_str("log 5-4 accepted\nlog 1-2 nonsense\nlog 1-2 accepted");
+            let mut notes = fs::read(unit.path.with_extension(PROGRESS)).unwrap();
+            notes.extend_from_slice(b"log 5-4 accepted\nlog 1-2 nonsense\n\xff\0\nlog 1-2 accepted");
             fs::write(unit.path.with_extension(PROGRESS), notes).unwrap();
             let bytes = fs::read(&unit.path).unwrap();
             fs::write(&unit.path, &bytes[..bytes.len() - 3]).unwrap();
