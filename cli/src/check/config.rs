@@ -231,8 +231,14 @@ fn matching(pattern: &Path) -> Vec<PathBuf> {
 /// Whether a name fits a pattern whose stars stand for anything.
 fn fits(pattern: &str, name: &str) -> bool {
     let Some((start, rest)) = pattern.split_once('*') else { return pattern == name };
-    let Some(name) = name.strip_prefix(start) else { return false };
-    (0..=name.len()).filter(|at| name.is_char_boundary(*at)).any(|at| fits(rest, &name[at..]))
+    let Some(mut name) = name.strip_prefix(start) else { return false };
+    let (middle, end) = rest.rsplit_once('*').unwrap_or(("", rest));
+    for part in middle.split('*') {
+        // The first place leaves the most for what follows.
+        let Some(at) = name.find(part) else { return false };
+        name = &name[at + part.len()..];
+    }
+    name.ends_with(end)
 }
 
 #[cfg(test)]
@@ -248,6 +254,10 @@ mod tests {
             ("*.conf", "a.yaml", false),
             ("a*b", "ab", true),
             ("a*b", "a", false),
+            ("a*b*", "axbx", true),
+            ("*b*b", "ab", false),
+            ("a**é*c", "aéc", true),
+            (&"a*".repeat(40), &"a".repeat(39), false),
         ] {
             assert_eq!(fits(pattern, name), expected, "{pattern} {name}");
         }
