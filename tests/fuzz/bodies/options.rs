@@ -40,10 +40,10 @@ pub fn run(data: &[u8]) {
         }
     }
     blanks_make_no_difference(&options, &environment, &loaded);
-    for (name, value) in &options {
+    for (name, value) in options.iter().filter(|(name, _)| name.len() <= 40) {
         let judged = options::judge(name, value);
         let known = options::rows().any(|row| row.name.eq_ignore_ascii_case(name)) || options::is_of_the_host(name);
-        assert_eq!(judged.is_ok(), known, "{name:.100}");
+        assert_eq!(judged.is_ok(), known, "{name}");
         let secret = value.contains(KEY) && !name.contains(KEY);
         judged.err().filter(|_| secret).inspect(|problem| assert!(!problem.to_string().contains(KEY), "{problem}"));
         assert!(options::nearest(name).is_none_or(|nearest| options::rows().any(|row| row.name == nearest)));
