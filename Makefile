@@ -1,6 +1,6 @@
 # The index of every habit. `make help` lists it.
 
-.PHONY: build demo test check conformance dist image soak bench-loss help
+.PHONY: build demo test check conformance dist image fuzz soak bench-loss help
 
 build: ## release build of the plugin and the companion
 	cargo build --release --workspace
@@ -14,6 +14,7 @@ test: ## every test, and at the end what was skipped and why
 
 check: ## format, lints with warnings as errors, dependency audit when its tool is there
 	cargo fmt --check
+	rustfmt --check --edition 2024 fuzz/fuzz_targets/*.rs
 	cargo clippy --workspace --all-targets -- -D warnings
 	@if ! command -v cargo-deny >/dev/null; then echo "skipped: no cargo-deny"; \
 	elif cargo deny fetch db; then cargo deny check; \
@@ -32,6 +33,9 @@ dist: ## release archives for x86_64 and aarch64 with checksums in target/dist, 
 
 image: ## the container image; TAG, PLATFORMS, FLUENT_BIT_DIGEST, RUST_DIGEST
 	@packaging/image
+
+fuzz: ## each fuzz target for FUZZ_SECONDS=60, or those in TARGET; executions, edges and corpus of each
+	@fuzz/run
 
 soak: ## kills, full disks and a leak watch that do not fit the gate; SOAK_MINUTES=10, SOAK_KILLS=20
 	cargo test --test soak

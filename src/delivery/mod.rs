@@ -32,7 +32,7 @@ pub mod schedule;
 mod sender;
 mod slot;
 mod sources;
-mod spool;
+pub mod spool;
 mod spooler;
 mod targets;
 mod ticket;

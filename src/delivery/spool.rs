@@ -181,6 +181,8 @@ impl Spool {
                 // Never renamed, so never answered for.
                 Some("tmp") => drop(fs::remove_file(&path)),
                 Some(PROGRESS) if !path.with_extension(SUFFIX).exists() => drop(fs::remove_file(&path)),
+                // A directory or a pipe of that name is none of ours; what cannot be looked at may be.
+                Some(SUFFIX) if fs::metadata(&path).is_ok_and(|about| !about.is_file()) => {}
                 Some(SUFFIX) => found.push(self.recover_file(path)?),
                 _ => {}
             }
@@ -280,7 +282,9 @@ impl Unit {
     }
 
     fn read_progress(&self) -> Progress {
-        let text = fs::read_to_string(self.path.with_extension(PROGRESS)).unwrap_or_default();
+        // A note that a crash has made unreadable is one note.
+        let bytes = fs::read(self.path.with_extension(PROGRESS)).unwrap_or_default();
+        let text = String::from_utf8_lossy(&bytes);
         let mut progress = Progress::default();
         for line in text.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n')) {
             match line.split_once(' ') {
@@ -309,8 +313,9 @@ impl Drop for Unit {
     }
 }
 
+/// A file's name as a number. There is always a greater one: who renames a file must not make us write over another.
 fn number(path: &Path) -> Option<u64> {
-    path.file_stem()?.to_str()?.parse().ok()
+    path.file_stem()?.to_str()?.parse().ok().filter(|number| *number <= i64::MAX as u64)
 }
 
 impl Progress {
@@ -556,8 +561,8 @@ mod tests {
             let (mut spool, _) = open(&directory);
             let unit = spool.commit(&[segment("a", 3)], Duration::from_secs(1)).unwrap();
             unit.note_settled(Category::Log, &[0], Outcome::Accepted);
-            let mut notes = fs::read_to_string(unit.path.with_extension(PROGRESS)).unwrap();
-            notes.push_str("log 5-4 accepted\nlog 1-2 nonsense\nlog 1-2 accepted");
+            let mut notes = fs::read(unit.path.with_extension(PROGRESS)).unwrap();
+            notes.extend_from_slice(b"log 5-4 accepted\nlog 1-2 nonsense\n\xff\0\nlog 1-2 accepted");
             fs::write(unit.path.with_extension(PROGRESS), notes).unwrap();
             let bytes = fs::read(&unit.path).unwrap();
             fs::write(&unit.path, &bytes[..bytes.len() - 3]).unwrap();
@@ -572,6 +577,23 @@ mod tests {
         ended.add(Category::Log, Outcome::Accepted, 1);
         assert_eq!(found[1].progress.ended, ended);
         assert!(!directory.0.join("5.tmp").exists());
+    }
+
+    #[test]
+    fn strange_names_stop_nothing_and_nothing_is_written_over() {
+        let directory = Directory::new("names");
+        drop(open(&directory));
+        fs::create_dir(directory.0.join("directory.msgpack")).unwrap();
+        for name in ["18446744073709551615", "9223372036854775807", "by hand"] {
+            fs::write(directory.0.join(name).with_extension(SUFFIX), RECORD).unwrap();
+        }
+        let (mut spool, found) = open(&directory);
+        let names = found.iter().map(|found| found.unit.path.file_stem().unwrap().to_str().unwrap());
+        assert_eq!(names.collect::<Vec<_>>(), ["18446744073709551615", "9223372036854775807", "by hand"]);
+        spool.commit(&[segment("a", 1)], Duration::ZERO).unwrap();
+        spool.commit(&[segment("b", 1)], Duration::ZERO).unwrap();
+        drop((spool, found));
+        assert_eq!(open(&directory).1.len(), 5);
     }
 
     #[test]

@@ -15,7 +15,7 @@ mod lines;
 mod log;
 mod message;
 mod names;
-mod parse;
+pub mod parse;
 mod read;
 mod reason;
 mod removal;

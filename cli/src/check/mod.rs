@@ -15,6 +15,7 @@ mod network;
 mod output;
 mod report;
 mod surroundings;
+mod understood;
 mod yaml;
 
 use crate::argument::Discreet;
@@ -27,6 +28,7 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
+pub use understood::{Paragraph, Understood, read_text};
 
 const EXAMPLES: &str = "\
 Examples:
