@@ -7,7 +7,7 @@ mod argument;
 pub mod check;
 pub mod explain;
 pub mod host;
-mod input;
+pub mod input;
 pub mod install;
 pub mod receive;
 pub mod replay;
