@@ -120,17 +120,18 @@ pub fn drive_if_asked() -> Result<bool, String> {
 
 fn drive(job: &Job, port: u16) -> Result<Driven, String> {
     let chunks = chunks::read(&job.chunks).map_err(|error| format!("{}: {error}", job.chunks.display()))?;
+    let counted: Vec<_> = chunks.iter().map(|chunk| (chunk, u64::from(out_sentry::chunk::count(chunk)))).collect();
     let instance = instance(job, port)?;
     let own = std::process::id();
     process::forget_peak();
     let (before, cpu, start) = (process::memory(own, "VmRSS").unwrap_or_default(), process::cpu(own), sink::now());
     let mut driven = Driven::default();
-    for chunk in chunks.iter().cycle() {
+    for (chunk, records) in counted.iter().cycle() {
         if driven.records >= job.records {
             break;
         }
         flush(&instance, chunk, &mut driven);
-        driven.records += u64::from(out_sentry::chunk::count(chunk));
+        driven.records += records;
         thread::sleep(job.pause);
     }
     let last =

@@ -2,7 +2,7 @@
 
 use super::chunks;
 use super::drive::{self, Driven, Job};
-use crate::measure::setting;
+use crate::measure::{page, setting};
 use std::fmt::Write as _;
 use std::fs::File;
 use std::hint::black_box;
@@ -33,6 +33,12 @@ pub fn section(job: &Job, dir: &Path) -> Result<String, String> {
         ("a file, written and synced", sync),
     ];
     rows.iter().for_each(|(what, driven)| _ = writeln!(text, "{}", row(what, driven)));
+    let late = rows[0].1.flush(990).as_secs_f64() * 1e3;
+    _ = writeln!(
+        text,
+        "\n{}",
+        page::verdict("99 in 100 flushes in `memory` within 1 ms", late < 1.0, &format!("{late:.2} ms"))
+    );
     Ok(text)
 }
 

@@ -62,19 +62,31 @@ struct Case {
     delay: Duration,
 }
 
+/// What an instance with default options may need, in MiB: `queue_max_size`, 16 MiB, and 3 MiB a sender.
+fn bound() -> f64 {
+    24e6 / f64::from(1 << 20) + 16.0 + 4.0 * 3.0
+}
+
 fn throughput(job: &Job) -> Result<String, String> {
+    let mut most = 0.0_f64;
     let mut text = "| compress | batch | answers after | records a second | CPU µs a record | bytes sent a record | peak MiB above the start | threads | connections |\n".to_owned();
     text += "|---|---|---|---|---|---|---|---|---|\n";
     for compress in ["none", "gzip", "zstd"] {
         for (batch, delay) in [(100, 0), (100, 50), (1000, 0), (1000, 50)] {
             let case = Case { compress, batch, delay: Duration::from_millis(delay) };
-            _ = writeln!(text, "{}", row(job, &case)?);
+            let (row, grown) = row(job, &case)?;
+            _ = writeln!(text, "{row}");
+            most = most.max(grown);
         }
     }
+    let bound = bound();
+    let what = format!("at most {bound:.1} MiB above the start, with the queue full");
+    _ = writeln!(text, "\n{}", page::verdict(&what, most <= bound, &format!("{most:.1} MiB")));
     Ok(text)
 }
 
-fn row(job: &Job, case: &Case) -> Result<String, String> {
+/// A row, and the MiB that its runs needed.
+fn row(job: &Job, case: &Case) -> Result<(String, f64), String> {
     let share = if case.delay.is_zero() { 1 } else { SLOW_SHARE };
     let options = vec![format!("compress={}", case.compress), format!("batch_max_items={}", case.batch)];
     let job = Job { records: job.records / share, options, ..job.clone() };
@@ -83,7 +95,8 @@ fn row(job: &Job, case: &Case) -> Result<String, String> {
     let per_record = |run: &(Driven, sink::Count, String)| run.0.cpu.as_secs_f64() * 1e6 / run.0.records as f64;
     let rate = |run: &(Driven, sink::Count, String)| run.0.records as f64 / run.0.wall.as_secs_f64();
     let (driven, count, _) = runs.last().ok_or("expected BENCH_REPEAT to be at least 1")?;
-    Ok(format!(
+    let grown = runs.iter().map(|run| run.0.grown).max().unwrap_or_default() as f64 / 1024.0;
+    let row = format!(
         "| {} | {} | {} ms | {:.0} | {:.2} | {:.0} | {:.1} | {} | {} |",
         case.compress,
         case.batch,
@@ -91,8 +104,9 @@ fn row(job: &Job, case: &Case) -> Result<String, String> {
         runs.iter().map(rate).fold(0.0, f64::max),
         runs.iter().map(per_record).fold(f64::MAX, f64::min),
         count.bytes as f64 / count.records as f64,
-        runs.iter().map(|run| run.0.grown).max().unwrap_or_default() as f64 / 1024.0,
+        grown,
         driven.threads,
         count.connections,
-    ))
+    );
+    Ok((row, grown))
 }

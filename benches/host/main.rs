@@ -31,11 +31,14 @@ fn main() -> Result<(), String> {
     if sink::serve_if_asked() {
         return Ok(());
     }
-    if let Err(why) = FluentBit::find() {
-        println!("skipped: {why}");
-        return Ok(());
-    }
-    let machine = machine::line();
+    let program = match FluentBit::find() {
+        Ok(program) => program,
+        Err(why) => {
+            println!("skipped: {why}");
+            return Ok(());
+        }
+    };
+    let machine = format!("{}; {}", machine::line(), FluentBit::version(&program));
     let dir = TempDir::new("bench").map_err(|error| format!("directory: {error}"))?;
     let input = Input::make(dir.path()).map_err(|error| format!("lines: {error}"))?;
     let measured = measure_all(&input)?;
@@ -74,9 +77,10 @@ fn measure_all(input: &Input) -> Result<Vec<Measured>, String> {
         all.push(Measured::new(Output::opentelemetry(compress), Output::opentelemetry(compress)));
         all.push(Measured::new(Output::sentry(compress, ""), Output::sentry(compress, &senders)));
     }
+    all.push(Measured::new(Output::spooling("gzip", ""), Output::spooling("gzip", &senders)));
     for round in 0..setting("BENCH_REPEAT", 3) {
         for measured in &mut all {
-            eprintln!("round {round}: {} {}", measured.output.plugin, measured.output.compress);
+            eprintln!("round {round}: {} {}", measured.output.label, measured.output.compress);
             measured.fast.push(one(&measured.output, input, Duration::ZERO)?);
             if measured.output.sends() {
                 measured.slow.push(one(&measured.output_when_slow, input, SLOW)?);

@@ -6,6 +6,8 @@ pub const COMPRESSIONS: [&str; 3] = ["none", "gzip", "zstd"];
 /// An output with its options.
 #[derive(Debug, Clone)]
 pub struct Output {
+    /// What the table calls it.
+    pub label: &'static str,
     /// The name of the plugin.
     pub plugin: &'static str,
     /// One of [`COMPRESSIONS`].
@@ -17,26 +19,32 @@ pub struct Output {
 impl Output {
     /// What costs nothing: all else is measured above it.
     pub fn null() -> Self {
-        Self { plugin: "null", compress: "none", options: String::new() }
+        Self { label: "`null`", plugin: "null", compress: "none", options: String::new() }
     }
 
     /// JSON over HTTP; its `compress` has no word for none.
     pub fn http(compress: &'static str) -> Self {
         let options = "Host 127.0.0.1\nPort ${PORT}\nURI /lines\nFormat json\n".to_owned();
-        Self { plugin: "http", compress, options }
+        Self { label: "`http`", plugin: "http", compress, options }
     }
 
     /// OTLP, in batches of a thousand, as is its default.
     pub fn opentelemetry(compress: &'static str) -> Self {
         let options = "Host 127.0.0.1\nPort ${PORT}\nlogs_uri /v1/logs\n".to_owned();
-        Self { plugin: "opentelemetry", compress, options }
+        Self { label: "`opentelemetry`", plugin: "opentelemetry", compress, options }
     }
 
     /// Ours: logs only, in batches of a thousand, and what else is given.
     pub fn sentry(compress: &'static str, more: &str) -> Self {
         let dsn = "dsn http://00000000000000000000000000000000@127.0.0.1:${PORT}/1\nproxy none\n";
         let options = format!("{dsn}event_level off\nbatch_max_items 1000\ncompress {compress}\n{more}");
-        Self { plugin: "sentry", compress, options }
+        Self { label: "`sentry`", plugin: "sentry", compress, options }
+    }
+
+    /// [`Output::sentry`] as its samples have it, with a spool.
+    pub fn spooling(compress: &'static str, more: &str) -> Self {
+        let more = format!("spool_path ${{STATE}}/spool\n{more}");
+        Self { label: "`sentry`, `spool_path`", ..Self::sentry(compress, &more) }
     }
 
     /// Whether something arrives somewhere.

@@ -3,6 +3,7 @@
 use super::outputs::Output;
 use super::run::Run;
 use super::{Input, SLOW};
+use crate::measure::page;
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -32,7 +33,7 @@ impl Measured {
     }
 
     fn is(&self, plugin: &str, compress: &str) -> bool {
-        self.output.plugin == plugin && self.output.compress == compress
+        self.output.label == format!("`{plugin}`") && self.output.compress == compress
     }
 }
 
@@ -72,13 +73,13 @@ impl Table<'_> {
     }
 
     fn row(&self, measured: &Measured) -> String {
-        let Output { plugin, compress, .. } = measured.output;
+        let Output { label, compress, .. } = measured.output;
         let (above, count) = (self.above(measured), measured.fast.first().map(|run| run.count).unwrap_or_default());
         let ratio = self.ratio(measured).map_or("".to_owned(), |ratio| format!("{ratio:.2}"));
         let peak = measured.fast.iter().map(|run| run.peak).min().unwrap_or_default() >> 10;
         let retries = measured.fast.iter().chain(&measured.slow).map(|run| run.retries).max().unwrap_or_default();
         format!(
-            "| `{plugin}` | {compress} | {above:.2} | {:.2} | {ratio} | {:.1} | {:.1} | {:.1} | {} | {retries} | {:.1} | {peak} |",
+            "| {label} | {compress} | {above:.2} | {:.2} | {ratio} | {:.1} | {:.1} | {:.1} | {} | {retries} | {:.1} | {peak} |",
             above * 1e6 / self.lines as f64,
             count.bytes as f64 / 1e6,
             wall(&measured.fast).as_secs_f64(),
@@ -95,7 +96,7 @@ impl Table<'_> {
             let ratio = self.find("sentry", compress).and_then(|measured| self.ratio(measured));
             let ratio = ratio.unwrap_or(f64::NAN);
             let what = format!("processor time with {compress}, of `opentelemetry`'s: at most {most}");
-            lines.push(verdict(&what, ratio <= most, &format!("{ratio:.2}")));
+            lines.push(page::verdict(&what, ratio <= most, &format!("{ratio:.2}")));
         }
         for (compress, ours) in ["none", "gzip", "zstd"].map(|compress| (compress, self.find("sentry", compress))) {
             let walls = [ours, self.find("opentelemetry", compress)]
@@ -103,21 +104,17 @@ impl Table<'_> {
             let [ours, theirs] = walls.map(|wall| wall.as_secs_f64());
             let what =
                 format!("with answers after {} ms and {compress} no longer than `opentelemetry`", SLOW.as_millis());
-            lines.push(verdict(&what, ours <= theirs, &format!("{ours:.1} s and {theirs:.1} s")));
+            lines.push(page::verdict(&what, ours <= theirs, &format!("{ours:.1} s and {theirs:.1} s")));
         }
         let sentry = self.all.iter().filter(|measured| measured.output.plugin == "sentry");
         let most = sentry.map(|measured| self.memory(measured)).fold(f64::MIN, f64::max);
-        lines.push(verdict(
+        lines.push(page::verdict(
             "resident above `null` in steady state: at most 16 MiB",
             most <= 16.0,
             &format!("{most:.1} MiB"),
         ));
         lines
     }
-}
-
-fn verdict(what: &str, met: bool, found: &str) -> String {
-    format!("- {}: {what}; found {found}", if met { "met" } else { "**not met**" })
 }
 
 /// The section of the page.
