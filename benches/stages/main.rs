@@ -7,30 +7,37 @@
 mod allocations;
 mod input;
 mod instructions;
+#[path = "../measure/mod.rs"]
+mod measure;
 mod stages;
 
 use input::Input;
+use measure::{machine, page};
 use stages::{STAGES, Stage};
+use std::fmt::Write as _;
 use std::hint::black_box;
+use std::io;
 use std::time::{Duration, Instant};
 
 /// A stage runs at least so long in each of the rounds, of which the fastest counts: the machine is never quiet.
 const ROUND: Duration = Duration::from_millis(200);
 const ROUNDS: u32 = 7;
 
-fn main() {
+fn main() -> io::Result<()> {
     let arguments: Vec<String> = std::env::args().collect();
     if let [_, flag, stage, runs] = arguments.as_slice()
         && flag == instructions::FLAG
     {
-        return instructions::be_counted(stage, runs);
+        instructions::be_counted(stage, runs);
+        return Ok(());
     }
-    println!("| stage | input | ns | instructions | allocations | MB/s in | MB/s out |");
-    println!("|---|---|---:|---:|---:|---:|---:|");
+    let mut text = format!("{}\n\n", machine::line());
+    text.push_str("| stage | input | ns | instructions | allocations | MB/s in | MB/s out |\n|---|---|---:|---:|---:|---:|---:|\n");
     for stage in STAGES {
-        println!("{}", row(stage));
+        let _ = writeln!(text, "{}", row(stage));
     }
-    println!("\nPer record but for the throughput; MB/s in are megabytes of MessagePack, per core.");
+    text.push_str("\nPer record but for the throughput; MB/s in are megabytes of MessagePack, for one core.\n");
+    page::publish("stages", &text)
 }
 
 fn row(stage: &Stage) -> String {

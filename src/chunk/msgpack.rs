@@ -394,9 +394,8 @@ impl<'a> Seq<'a> {
         let (mut cursor, mut found) = (Cursor::new(self.bytes), None);
         for _ in 0..self.len {
             let name = cursor.read().ok()?.text();
-            match name.filter(|name| *name == key.as_bytes()) {
-                Some(name) => found = Some((name, cursor.rest)),
-                None => {}
+            if let Some(name) = name.filter(|name| *name == key.as_bytes()) {
+                found = Some((name, cursor.rest));
             }
             cursor.span(1).ok()?;
         }

@@ -4,7 +4,6 @@
 
 mod account;
 mod cuts;
-mod dump;
 mod encode;
 mod judge;
 mod random;
