@@ -1,6 +1,6 @@
 # The index of every habit. `make help` lists it.
 
-.PHONY: build demo test check conformance dist image soak bench bench-abi bench-host bench-loss help
+.PHONY: build demo test check conformance dist image fuzz soak bench bench-stages bench-abi bench-host bench-loss help
 
 build: ## release build of the plugin and the companion
 	cargo build --release --workspace
@@ -14,6 +14,7 @@ test: ## every test, and at the end what was skipped and why
 
 check: ## format, lints with warnings as errors, dependency audit when its tool is there
 	cargo fmt --check
+	rustfmt --check --edition 2024 fuzz/fuzz_targets/*.rs
 	cargo clippy --workspace --all-targets -- -D warnings
 	@if ! command -v cargo-deny >/dev/null; then echo "skipped: no cargo-deny"; \
 	elif cargo deny fetch db; then cargo deny check; \
@@ -22,7 +23,8 @@ check: ## format, lints with warnings as errors, dependency audit when its tool 
 conformance: build ## the C host and the packaging example against the release build, under every checker that is here
 	cmake -S cmake -B target/conformance -DOUT_SENTRY_PROFILE=release \
 		-DOUT_SENTRY_LIBRARY=$(CURDIR)/target/release/libout_sentry.so \
-		-DOUT_SENTRY_COMPANION=$(CURDIR)/target/release/flb-sentry
+		-DOUT_SENTRY_COMPANION=$(CURDIR)/target/release/flb-sentry \
+		-DOUT_SENTRY_ARM64_LIBRARY=$(wildcard $(CURDIR)/target/packages/aarch64/out_sentry.so)
 	cmake --build target/conformance
 	ctest --test-dir target/conformance --output-on-failure -j2
 
@@ -32,10 +34,16 @@ dist: ## release archives for x86_64 and aarch64 with checksums in target/dist, 
 image: ## the container image; TAG, PLATFORMS, FLUENT_BIT_DIGEST, RUST_DIGEST
 	@packaging/image
 
+fuzz: ## each fuzz target for FUZZ_SECONDS=60, or those in TARGET; executions, edges and corpus of each
+	@fuzz/run
+
 soak: ## kills, full disks and a leak watch that do not fit the gate; SOAK_MINUTES=10, SOAK_KILLS=20
 	cargo test --test soak
 
-bench: bench-abi bench-host ## what a record costs, in two ways; WRITE=1 puts it into BENCHMARKS.md
+bench: bench-stages bench-abi bench-host ## what a record costs, stage by stage and whole; WRITE=1 puts it into BENCHMARKS.md
+
+bench-stages: ## decode, map, JSON and compression on the captured chunks
+	@BENCH_WRITE=$(WRITE) cargo bench -q --bench stages
 
 bench-abi: build ## the plugin alone, driven through its C ABI
 	@BENCH_WRITE=$(WRITE) cargo bench -q --bench abi

@@ -201,3 +201,33 @@ fn panics_unwind_in_every_profile() {
         assert_eq!(aborts, 0, "{file}");
     }
 }
+
+/// The names of a manifest's dependencies, those of tests included.
+fn dependencies(manifest: &str) -> Vec<String> {
+    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(manifest)).expect("a manifest");
+    let mut within = false;
+    let mut names = Vec::new();
+    for line in text.lines() {
+        if line.starts_with('[') {
+            within = line.trim_end_matches(']').ends_with("dependencies");
+        } else if within && line.starts_with(|c: char| c.is_ascii_lowercase()) {
+            names.extend(line.split([' ', '.', '=']).next().map(str::to_owned));
+        }
+    }
+    names
+}
+
+#[test]
+fn every_dependency_has_its_reason() {
+    let text =
+        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("ARCHITECTURE.md")).expect("ARCHITECTURE.md");
+    let (_, table) = text.split_once("## Packages").expect("a chapter on packages");
+    let known: Vec<&str> =
+        table.lines().filter_map(|line| line.split('|').nth(1)).flat_map(|cell| cell.split('`')).collect();
+    let ours = ["out_sentry", "flb-sentry"];
+    let all = ["Cargo.toml", "cli/Cargo.toml", "fuzz/Cargo.toml"].map(dependencies).concat();
+    assert!(all.len() > 20, "expected to find them");
+    let without: Vec<_> =
+        all.iter().filter(|name| !known.contains(&name.as_str()) && !ours.contains(&name.as_str())).collect();
+    assert!(without.is_empty(), "no reason is given for {without:?}");
+}

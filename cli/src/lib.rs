@@ -5,6 +5,7 @@
 
 mod argument;
 pub mod check;
+pub mod completions;
 pub mod explain;
 pub mod host;
 pub mod input;

@@ -7,7 +7,7 @@ use out_sentry::record::{Mapper, Origin, Route, Sink};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::records::NOW;
+use super::NOW;
 
 /// The number of a chunk's first record here; not zero, so that nobody gets away with counting from there.
 pub const FIRST: u32 = 5;

@@ -4,6 +4,7 @@
 
 mod account;
 mod cuts;
+mod dump;
 mod encode;
 mod judge;
 mod random;

@@ -78,12 +78,16 @@ impl Configuration {
 /// # Errors
 /// The file itself cannot be read.
 pub(super) fn read(path: &Path, report: &mut Report) -> io::Result<Configuration> {
-    let text = text(path)?;
+    Ok(of_text(path, &text(path)?, report))
+}
+
+/// The same of a text that was read from there.
+pub(super) fn of_text(path: &Path, text: &str, report: &mut Report) -> Configuration {
     let mut reader = Reader { report, sections: Vec::new(), variables: HashMap::new(), seen: HashSet::new() };
-    reader.parse(path, &text);
+    reader.parse(path, text);
     reader.plugins_files();
     reader.replace_variables();
-    Ok(Configuration { sections: reader.sections })
+    Configuration { sections: reader.sections }
 }
 
 fn text(path: &Path) -> io::Result<String> {
@@ -227,8 +231,14 @@ fn matching(pattern: &Path) -> Vec<PathBuf> {
 /// Whether a name fits a pattern whose stars stand for anything.
 fn fits(pattern: &str, name: &str) -> bool {
     let Some((start, rest)) = pattern.split_once('*') else { return pattern == name };
-    let Some(name) = name.strip_prefix(start) else { return false };
-    (0..=name.len()).filter(|at| name.is_char_boundary(*at)).any(|at| fits(rest, &name[at..]))
+    let Some(mut name) = name.strip_prefix(start) else { return false };
+    let (middle, end) = rest.rsplit_once('*').unwrap_or(("", rest));
+    for part in middle.split('*') {
+        // The first place leaves the most for what follows.
+        let Some(at) = name.find(part) else { return false };
+        name = &name[at + part.len()..];
+    }
+    name.ends_with(end)
 }
 
 #[cfg(test)]
@@ -244,6 +254,10 @@ mod tests {
             ("*.conf", "a.yaml", false),
             ("a*b", "ab", true),
             ("a*b", "a", false),
+            ("a*b*", "axbx", true),
+            ("*b*b", "ab", false),
+            ("a**é*c", "aéc", true),
+            (&"a*".repeat(40), &"a".repeat(39), false),
         ] {
             assert_eq!(fits(pattern, name), expected, "{pattern} {name}");
         }

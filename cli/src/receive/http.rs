@@ -119,7 +119,7 @@ impl<R: Read> Reader<R> {
             if read == 0 && bytes.is_empty() {
                 return Ok(None);
             }
-            if !bytes.ends_with(b"\n") {
+            if read == 0 || !bytes.ends_with(b"\n") {
                 let full = bytes.len() >= MAX_HEAD_BYTES;
                 return Err(if full { Refusal::new(431, "request head too large").into() } else { gone("the head") });
             }
@@ -356,6 +356,7 @@ mod tests {
             (post("transfer-encoding: chunked\r\n", "1\r\na"), 0),
             (post("content-length: 4\r\n", "abc"), 0),
             ("POST / HTTP/1.1\r\nhost".to_owned(), 0),
+            ("POST / HTTP/1.1\r\n".to_owned(), 0),
             ("POST / HTTP/1.1\r\n\r\n".to_owned(), 400),
             ("POST / HTTP/3.1\r\nhost: h\r\n\r\n".to_owned(), 400),
             ("\x16\x03\x01\n\n".to_owned(), 400),

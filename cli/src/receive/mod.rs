@@ -24,8 +24,10 @@ mod fault;
 mod findings;
 mod forward;
 mod gate;
+mod heard;
 mod http;
 pub(crate) mod issues;
+mod markup;
 mod page;
 mod print;
 mod save;
@@ -36,6 +38,7 @@ mod validate;
 
 pub use command::{Args, run};
 pub use fault::{Action, GRAMMAR, Kind, Part, Script, ScriptError, Step};
+pub use heard::{Heard, hear};
 pub use store::{Accepted, ClientReport, Event, Keep, Log, Request, Snapshot, Totals};
 
 use std::io;

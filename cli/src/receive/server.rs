@@ -49,7 +49,7 @@ enum Next {
 }
 
 /// Where a request leads.
-enum Route {
+pub(super) enum Route {
     Envelope(Option<u64>),
     /// A browser's question before it posts, or a shipper's whether we are there. No request for scripts and counts.
     Preflight,
@@ -59,7 +59,7 @@ enum Route {
 }
 
 impl Route {
-    fn of(head: &Head) -> Route {
+    pub(super) fn of(head: &Head) -> Route {
         let inner = head.path.strip_suffix("/envelope/").and_then(|path| path.rsplit_once("/api/"));
         let missing = || Route::Refused(Refusal::new(404, format!("nothing at {}", head.path)));
         let wrong = || Route::Refused(Refusal::new(405, format!("{} is not allowed here", head.method)));
@@ -72,6 +72,26 @@ impl Route {
             (_, "/" | "/api/items.json", _) | (_, _, Some(_)) => wrong(),
             _ => missing(),
         }
+    }
+}
+
+/// A request whose head is there.
+pub(super) fn arrival(head: &Head, project: Option<u64>) -> Request {
+    let encoding: Vec<&str> = head.all("content-encoding").collect();
+    Request {
+        index: 0,
+        connection: 0,
+        method: head.method.clone(),
+        path: head.path.clone(),
+        headers: head.headers.clone(),
+        project,
+        status: None,
+        accepted: false,
+        body: Vec::new(),
+        raw_len: 0,
+        encoding: if encoding.is_empty() { "identity".to_owned() } else { encoding.join(", ") },
+        arrival: Instant::now(),
+        problems: Vec::new(),
     }
 }
 
@@ -278,22 +298,8 @@ impl Server {
     }
 
     fn arrived(&self, connection: &Connection<'_>, head: &Head, project: Option<u64>) -> Request {
-        let encoding: Vec<&str> = head.all("content-encoding").collect();
-        Request {
-            index: self.arrivals.fetch_add(1, Ordering::Relaxed),
-            connection: connection.number,
-            method: head.method.clone(),
-            path: head.path.clone(),
-            headers: head.headers.clone(),
-            project,
-            status: None,
-            accepted: false,
-            body: Vec::new(),
-            raw_len: 0,
-            encoding: if encoding.is_empty() { "identity".to_owned() } else { encoding.join(", ") },
-            arrival: Instant::now(),
-            problems: Vec::new(),
-        }
+        let index = self.arrivals.fetch_add(1, Ordering::Relaxed);
+        Request { index, connection: connection.number, ..arrival(head, project) }
     }
 
     /// Saves, keeps and shows; before the answer, so that a client that has it finds its items here.

@@ -1,0 +1,89 @@
+//! Lines of one container, joined or not: a text, each line of it a record of one stream.
+
+use super::account::{Account, End, FIRST, map_all};
+use super::{NOW, settings};
+use out_sentry::ledger::{Category, Outcome};
+use out_sentry::options::Mapping;
+use out_sentry::record::Mapper;
+use std::sync::LazyLock;
+
+/// Joined at all levels, not joined, and joined for errors.
+static SETTINGS: LazyLock<[Mapping; 3]> = LazyLock::new(|| {
+    [("on", "trace"), ("off", "trace"), ("on", "error")].map(|(join, event_level)| {
+        settings::of(&[
+            ("join_traces", join),
+            ("event_level", event_level),
+            ("logs_level", "trace"),
+            ("storm_burst", "0"),
+            ("event_rate", "0"),
+            ("breadcrumbs", "0"),
+        ])
+    })
+});
+
+pub fn run(data: &[u8]) {
+    let lines: Vec<&[u8]> = data.split(|byte| *byte == b'\n').collect();
+    let chunk: Vec<u8> = lines.iter().flat_map(|line| record(line)).collect();
+    let [all, apart, errors] = SETTINGS.each_ref();
+    let joined = account(all, &chunk);
+    let apart = account(apart, &chunk);
+    let logs =
+        |account: &Account| account.items(Category::Log).map(|(n, json, _)| (n, json.to_vec())).collect::<Vec<_>>();
+    assert_eq!(logs(&joined), logs(&apart), "logs are line by line, whatever is joined");
+    assert_eq!(logs(&joined).len(), lines.len(), "every line is a log");
+    assert!(ends(&apart).iter().all(|end| **end != End::Outcome(Outcome::Joined)), "nothing is joined");
+    assert_heads(&joined);
+    // What is an event at all levels is one at this level, or not bad enough: nothing is joined to what is no event.
+    assert_heads(&account(errors, &chunk));
+    texts(&lines, &joined);
+}
+
+fn record(line: &[u8]) -> Vec<u8> {
+    let mut out = vec![0x92, 0x92, 0xd7, 0];
+    out.extend_from_slice(&(NOW as u32).to_be_bytes());
+    out.extend_from_slice(&[0, 0, 0, 0, 0x80, 0x81, 0xa3, b'l', b'o', b'g', 0xdb]);
+    out.extend_from_slice(&(line.len() as u32).to_be_bytes());
+    out.extend_from_slice(line);
+    out
+}
+
+fn account(settings: &Mapping, chunk: &[u8]) -> Account {
+    map_all(&mut Mapper::new(settings.clone()), chunk)
+}
+
+/// The events' ends, in the order of the lines.
+fn ends(account: &Account) -> Vec<&End> {
+    account.ends.iter().filter(|((_, category), _)| *category == "event").map(|(_, end)| end).collect()
+}
+
+/// What is joined follows what became an event, or was held back as a repeat of one.
+fn assert_heads(account: &Account) {
+    let mut head = false;
+    for (at, end) in ends(account).into_iter().enumerate() {
+        match end {
+            End::Item(..) | End::Outcome(Outcome::Suppressed) => head = true,
+            End::Outcome(Outcome::Joined) => assert!(head, "line {at} is joined to nothing"),
+            End::Outcome(Outcome::Filtered) => head = false,
+            other => panic!("line {at} ends as {other:?}"),
+        }
+    }
+}
+
+/// An event shows text of its own lines only: every longer word of its title and exceptions stands in one of them.
+fn texts(lines: &[&[u8]], account: &Account) {
+    let ends = ends(account);
+    for (record, json, _) in account.items(Category::Event) {
+        let at = (record - FIRST) as usize;
+        let more = ends[at + 1..].iter().take_while(|end| ***end == End::Outcome(Outcome::Joined)).count();
+        let event: serde_json::Value = serde_json::from_slice(json).expect("JSON");
+        let shown = event["exception"]["values"].as_array().into_iter().flatten().map(|exception| &exception["value"]);
+        let own = String::from_utf8_lossy(&lines[at..=at + more].join(&b'\n')).into_owned();
+        for text in shown.chain([&event["logentry"]["formatted"]]).filter_map(|text| text.as_str()) {
+            for word in text.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| word.len() > 9) {
+                // What is filtered or cut says so; what the line itself says of its fields is read before it is shown.
+                let known = own.contains(word) || own.contains('\\') || own.contains('\u{1b}') || word == "password";
+                assert!(known, "{word:?} of event {record} is in none of its lines: {own:?}");
+            }
+        }
+    }
+}

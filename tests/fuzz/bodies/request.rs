@@ -1,0 +1,40 @@
+//! The bytes of a connection to `flb-sentry receive`: each request is read and judged, or refused with a reason.
+
+use super::NOW;
+use flb_sentry::receive::hear;
+
+/// Bytes of a body, decoded or not.
+const LIMIT: usize = 64 << 10;
+
+pub fn run(data: &[u8]) {
+    let heard = hear(data, LIMIT, NOW as f64);
+    // The shortest request has more bytes than this.
+    assert!(heard.len() <= 1 + data.len() / 14, "{} requests in {} bytes", heard.len(), data.len());
+    if lacks_bytes(data) {
+        assert!(heard.first().is_none_or(|first| first.status >= 400), "answered before all of it was there");
+    }
+    for (at, request) in heard.iter().enumerate() {
+        assert!([200, 400, 401, 403, 404, 405, 413, 415, 431].contains(&request.status), "{}", request.status);
+        assert!(request.body.len() <= LIMIT);
+        assert!(request.status == 200 || !request.problems.is_empty(), "{} without a word", request.status);
+        assert!(request.status == 200 || request.items == 0, "items of what is refused");
+        // One that is read by itself, its body sent in one piece, is answered in the same way.
+        if request.status == 200 && at == 0 {
+            let again = hear(&request.rewritten, LIMIT, NOW as f64);
+            assert_eq!(again.len(), 1);
+            assert_eq!((again[0].status, again[0].items, &again[0].body), (200, request.items, &request.body));
+        }
+    }
+}
+
+/// Whether the first request is a plain one whose body has not come whole.
+fn lacks_bytes(data: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(data).to_ascii_lowercase();
+    let Some((head, _)) = text.split_once("\r\n\r\n") else { return false };
+    let lengths: Vec<_> = head.split("\r\n").filter_map(|line| line.strip_prefix("content-length:")).collect();
+    let Some(body) = data.windows(4).position(|window| window == b"\r\n\r\n").map(|at| data.len() - at - 4) else {
+        return false;
+    };
+    let one = head.matches("content-length").count() == 1 && !head.contains("transfer-encoding");
+    one && lengths.first().and_then(|length| length.trim().parse::<usize>().ok()).is_some_and(|length| length > body)
+}

@@ -1,0 +1,65 @@
+//! What `make fuzz` began with and has found, replayed: each file of `fuzz/corpus` through the body of its target.
+//!
+//! In `fuzz/` the same bodies are built for libFuzzer.
+
+mod bodies;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn files(directory: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(directory).unwrap_or_else(|error| panic!("{}: {error}", directory.display()));
+    let mut files: Vec<_> = entries.map(|entry| entry.expect("a directory entry").path()).collect();
+    files.sort();
+    files
+}
+
+/// Says which input it was when one fails.
+struct Input(PathBuf);
+
+impl Drop for Input {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("input: {}", self.0.display());
+        }
+    }
+}
+
+fn replay(target: &str, run: fn(&[u8])) {
+    let inputs = files(&root().join("fuzz/corpus").join(target));
+    assert!(!inputs.is_empty(), "expected seeds of {target}");
+    for path in inputs {
+        let bytes = fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let _input = Input(path);
+        run(&bytes);
+    }
+}
+
+macro_rules! targets {
+    ($($name:ident)*) => {
+        const TARGETS: &[&str] = &[$(stringify!($name)),*];
+        mod replayed {
+            $(#[test] fn $name() { crate::replay(stringify!($name), crate::bodies::$name::run); })*
+        }
+    };
+}
+
+targets! { chunk configuration dsn join limits message options record request spool trace }
+
+/// A target that is not replayed here would be forgotten, and one that is not built there never run.
+#[test]
+fn targets_are_replayed_and_replayed_ones_are_targets() {
+    let expected: BTreeSet<String> = TARGETS.iter().map(|name| (*name).to_owned()).collect();
+    let stem = |path: PathBuf| path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
+    let of = |directory: &str| files(&root().join(directory)).into_iter().filter_map(stem).collect::<BTreeSet<_>>();
+    assert_eq!(of("fuzz/fuzz_targets"), expected);
+    assert_eq!(of("fuzz/corpus"), expected);
+    let manifest = fs::read_to_string(root().join("fuzz/Cargo.toml")).expect("a manifest");
+    let named = manifest.lines().filter_map(|line| line.strip_prefix("name = \"")?.strip_suffix('"'));
+    assert_eq!(named.skip(1).map(str::to_owned).collect::<BTreeSet<_>>(), expected);
+}
