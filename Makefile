@@ -1,6 +1,6 @@
 # The index of every habit. `make help` lists it.
 
-.PHONY: build demo test check conformance dist image fuzz soak bench bench-loss help
+.PHONY: build demo test check conformance dist image fuzz soak bench bench-stages bench-abi bench-host bench-loss help
 
 build: ## release build of the plugin and the companion
 	cargo build --release --workspace
@@ -40,11 +40,16 @@ fuzz: ## each fuzz target for FUZZ_SECONDS=60, or those in TARGET; executions, e
 soak: ## kills, full disks and a leak watch that do not fit the gate; SOAK_MINUTES=10, SOAK_KILLS=20
 	cargo test --test soak
 
-bench: ## what a record costs, alone and inside Fluent Bit beside its own outputs; WRITE=1 puts it into BENCHMARKS.md
-	cargo build --release --workspace
-	BENCH_WRITE=$(WRITE) cargo bench -q --bench stages
-	BENCH_WRITE=$(WRITE) cargo bench -q --bench abi
-	BENCH_WRITE=$(WRITE) cargo bench -q --bench host
+bench: bench-stages bench-abi bench-host ## what a record costs, stage by stage and whole; WRITE=1 puts it into BENCHMARKS.md
+
+bench-stages: ## decode, map, JSON and compression on the captured chunks
+	@BENCH_WRITE=$(WRITE) cargo bench -q --bench stages
+
+bench-abi: build ## the plugin alone, driven through its C ABI
+	@BENCH_WRITE=$(WRITE) cargo bench -q --bench abi
+
+bench-host: build ## inside Fluent Bit beside its own outputs
+	@BENCH_WRITE=$(WRITE) cargo bench -q --bench host
 
 bench-loss: ## what faults cost the host's opentelemetry output and this one, side by side
 	@cargo bench -q --bench loss

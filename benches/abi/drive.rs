@@ -153,9 +153,9 @@ fn instance(job: &Job, port: u16) -> Result<Instance, String> {
     plugin.instance("bench", &options).map_err(|error| format!("{error}: {:?}", error.log_lines))
 }
 
-/// Until it is taken.
+/// Until it is taken. It is offered again soon where there is soon room, and rarely where that takes long: each offer costs.
 fn flush(instance: &Instance, chunk: &[u8], driven: &mut Driven) {
-    loop {
+    for attempt in 0.. {
         let start = Instant::now();
         let verdict = instance.flush("kube.var.log.containers.bench", chunk);
         let took = start.elapsed();
@@ -163,7 +163,7 @@ fn flush(instance: &Instance, chunk: &[u8], driven: &mut Driven) {
             Verdict::Ok => return driven.flushes.push(took),
             Verdict::Retry | Verdict::Error => driven.retries += 1,
         }
-        thread::sleep(Duration::from_millis(20));
+        thread::sleep(Duration::from_millis(5 << attempt.min(5)));
     }
 }
 

@@ -3,17 +3,17 @@
 use std::path::Path;
 use std::{fs, io};
 
-/// Set by `make bench WRITE=1`.
+/// Set by `WRITE=1` on the command line of `make`.
 const VARIABLE: &str = "BENCH_WRITE";
 
-/// The command that makes a page, with what was set for it.
-fn command() -> String {
+/// The command that makes a section, with what was set for it.
+fn command(name: &str) -> String {
     let mut settings: Vec<String> = std::env::vars()
         .filter(|(name, value)| name.starts_with("BENCH_") && name != VARIABLE && !value.is_empty())
         .map(|(name, value)| format!("{name}={value} "))
         .collect();
     settings.sort();
-    format!("{}make bench WRITE=1", settings.concat())
+    format!("{}make bench-{name} WRITE=1", settings.concat())
 }
 
 /// Prints a section, and puts it in its place in the page where that was asked for.
@@ -21,7 +21,7 @@ fn command() -> String {
 /// # Errors
 /// When the page cannot be read or written, or has no place for it.
 pub fn publish(name: &str, text: &str) -> io::Result<()> {
-    let text = format!("`{}`: {text}", command());
+    let text = format!("`{}`: {text}", command(name));
     println!("{text}");
     match std::env::var(VARIABLE) {
         Ok(value) if !["", "0"].contains(&value.as_str()) => write(name, &text),
