@@ -1,6 +1,6 @@
 # The index of every habit. `make help` lists it.
 
-.PHONY: build demo test check conformance dist image fuzz soak bench-loss help
+.PHONY: build demo test check conformance dist image fuzz soak bench bench-loss help
 
 build: ## release build of the plugin and the companion
 	cargo build --release --workspace
@@ -23,7 +23,8 @@ check: ## format, lints with warnings as errors, dependency audit when its tool 
 conformance: build ## the C host and the packaging example against the release build, under every checker that is here
 	cmake -S cmake -B target/conformance -DOUT_SENTRY_PROFILE=release \
 		-DOUT_SENTRY_LIBRARY=$(CURDIR)/target/release/libout_sentry.so \
-		-DOUT_SENTRY_COMPANION=$(CURDIR)/target/release/flb-sentry
+		-DOUT_SENTRY_COMPANION=$(CURDIR)/target/release/flb-sentry \
+		-DOUT_SENTRY_ARM64_LIBRARY=$(wildcard $(CURDIR)/target/packages/aarch64/out_sentry.so)
 	cmake --build target/conformance
 	ctest --test-dir target/conformance --output-on-failure -j2
 
@@ -38,6 +39,12 @@ fuzz: ## each fuzz target for FUZZ_SECONDS=60, or those in TARGET; executions, e
 
 soak: ## kills, full disks and a leak watch that do not fit the gate; SOAK_MINUTES=10, SOAK_KILLS=20
 	cargo test --test soak
+
+bench: ## what a record costs, alone and inside Fluent Bit beside its own outputs; WRITE=1 puts it into BENCHMARKS.md
+	cargo build --release --workspace
+	BENCH_WRITE=$(WRITE) cargo bench -q --bench stages
+	BENCH_WRITE=$(WRITE) cargo bench -q --bench abi
+	BENCH_WRITE=$(WRITE) cargo bench -q --bench host
 
 bench-loss: ## what faults cost the host's opentelemetry output and this one, side by side
 	@cargo bench -q --bench loss

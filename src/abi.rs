@@ -241,3 +241,14 @@ fn thread() -> u64 {
     // SAFETY: always succeeds (POSIX).
     unsafe { libc::pthread_self() as u64 }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_ends_at_the_boundary() {
+        assert_eq!(fence(RETRY, || panic!("of a test")), RETRY);
+        assert_eq!(fence(RETRY, || OK), OK);
+    }
+}

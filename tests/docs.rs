@@ -38,6 +38,32 @@ fn the_changelog_names_the_version() {
     assert!(changelog.lines().any(|line| line.starts_with('#') && line.contains(version)), "expected {version}");
 }
 
+/// Each claim of SECURITY.md names tests, and those are there.
+#[test]
+fn what_security_claims_is_shown_by_tests_that_exist() {
+    let document = document("SECURITY.md");
+    let mut claims = 0;
+    let tables = document.split("\n\n").filter(|part| part.starts_with('|') && part.contains("| shown by |"));
+    for row in tables.flat_map(|table| table.lines().skip(2)) {
+        let named = row.trim_end_matches([' ', '|']).rsplit(" | ").next().expect("a cell");
+        let mut source = None;
+        let mut tests = 0;
+        for name in named.split('`').skip(1).step_by(2) {
+            if name.ends_with(".rs") {
+                source = Some((name, self::document(name)));
+                continue;
+            }
+            let (file, text) = source.as_ref().unwrap_or_else(|| panic!("{name} of which file? {row}"));
+            let forms = [format!("fn {name}("), format!("\"{name}\""), format!("::{name}\"")];
+            assert!(forms.iter().any(|form| text.contains(form)), "there is no test {name} in {file}");
+            tests += 1;
+        }
+        assert!(tests > 0, "nothing shows: {row}");
+        claims += 1;
+    }
+    assert!(claims > 30, "expected more claims than {claims}");
+}
+
 /// A mistyped option is not seen by the host, so the ones people copy had better be right.
 #[test]
 fn samples_use_options_that_exist() {

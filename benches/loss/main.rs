@@ -10,7 +10,6 @@ use server::{Fault, Server};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
-use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 use support::fluent_bit::{FluentBit, Format};
@@ -123,12 +122,6 @@ fn row(fault: &(&str, usize, Fault)) -> Result<String, String> {
     Ok(row)
 }
 
-fn version(program: &Path) -> String {
-    let output = Command::new(program).arg("--version").output();
-    let text = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
-    text.lines().next().unwrap_or("Fluent Bit").to_owned()
-}
-
 fn main() -> Result<(), String> {
     let program = match FluentBit::find() {
         Ok(program) => program,
@@ -139,7 +132,7 @@ fn main() -> Result<(), String> {
     };
     println!(
         "{}, {} lines, filesystem storage, Retry_Limit no_limits, batches of 1,000\n",
-        version(&program),
+        FluentBit::version(&program),
         cell(LINES)
     );
     println!("| fault | `opentelemetry`: missing | repeated | `sentry`: missing | repeated |");

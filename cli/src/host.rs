@@ -329,6 +329,11 @@ pub struct Instance {
 }
 
 impl Instance {
+    /// Options that the plugin has not asked for, in lower case: misspelled ones are among them.
+    pub fn unasked(&self) -> Vec<String> {
+        self.output.unasked()
+    }
+
     /// Flushes one chunk, on the caller's thread and stack.
     ///
     /// A tag with a NUL byte is cut there, as the plugin would see it.

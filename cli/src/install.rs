@@ -12,14 +12,24 @@ const NAME: &str = "out_sentry.so";
 const EXAMPLES: &str = "\
 Examples:
   flb-sentry install --to /sentry
-  flb-sentry install --plugin target/release/libout_sentry.so --to /fluent-bit/plugins
+  flb-sentry install --plugin target/release/libout_sentry.so --to plugins/
 
-In a pod: an init container of the image `plugin` runs the first line in a volume that Fluent Bit's container mounts too,
-and `plugins_file /sentry/plugins.conf` loads the plugin from there. The volume has the same path in both.";
+In a pod: an init container of the image `plugin` runs the first line in a
+volume that Fluent Bit's container mounts too, at the same path, and
+`plugins_file /sentry/plugins.conf` loads the plugin from there.
+
+Output for machines (--json), one object:
+  plugin        where the plugin is now
+  plugins_file  the file that names it to the host
+
+Exit codes:
+  0    both files are there
+  1    the plugin is not there or no plugin, or the directory cannot be written
+  2    the command line is wrong";
 
 /// Copy the plugin, and a plugins.conf that names it, into a directory.
 #[derive(clap::Args, Debug)]
-#[command(after_help = EXAMPLES)]
+#[command(after_long_help = EXAMPLES)]
 pub struct Args {
     /// The directory; made if it is not there
     #[arg(long, value_name = "DIR")]
@@ -28,13 +38,18 @@ pub struct Args {
     /// The plugin, instead of the one beside this program
     #[arg(long, value_name = "FILE")]
     plugin: Option<PathBuf>,
+
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
 }
 
 /// Runs the command.
 pub fn run(args: Args) -> ExitCode {
     let installed = locate::plugin(args.plugin.as_deref()).and_then(|plugin| install(&plugin, &args.to));
     let (text, code) = match installed {
-        Ok(path) => (format!("installed {}", path.display()), ExitCode::SUCCESS),
+        Ok(installed) if args.json => (installed.json().to_string(), ExitCode::SUCCESS),
+        Ok(installed) => (format!("installed {}", installed.plugin.display()), ExitCode::SUCCESS),
         Err(why) => (format!("flb-sentry install: {why}"), ExitCode::FAILURE),
     };
     // What nobody reads changes nothing about what was done.
@@ -42,26 +57,43 @@ pub fn run(args: Args) -> ExitCode {
     code
 }
 
-fn install(plugin: &Path, directory: &Path) -> Result<PathBuf, String> {
+/// Where the files are now.
+struct Installed {
+    plugin: PathBuf,
+    plugins_file: PathBuf,
+}
+
+impl Installed {
+    fn json(&self) -> serde_json::Value {
+        let text = |path: &Path| path.display().to_string();
+        serde_json::json!({"plugin": text(&self.plugin), "plugins_file": text(&self.plugins_file)})
+    }
+}
+
+fn install(plugin: &Path, directory: &Path) -> Result<Installed, String> {
     let library = library(plugin).map_err(|error| format!("{}: {error}", plugin.display()))?;
     fs::create_dir_all(directory).map_err(|error| format!("{}: {error}", directory.display()))?;
     // The host takes a name without a directory for one on the linker's path.
     let directory = directory.canonicalize().map_err(|error| format!("{}: {error}", directory.display()))?;
-    let place = directory.join(NAME);
-    write(&place, 0o755, &library)?;
-    let list = format!("[PLUGINS]\n    Path {}\n", place.display());
-    write(&directory.join("plugins.conf"), 0o644, list.as_bytes())?;
-    Ok(place)
+    let installed = Installed { plugin: directory.join(NAME), plugins_file: directory.join("plugins.conf") };
+    write(&installed.plugin, 0o755, &library)?;
+    let list = format!("[PLUGINS]\n    Path {}\n", installed.plugin.display());
+    write(&installed.plugins_file, 0o644, list.as_bytes())?;
+    Ok(installed)
 }
 
 /// The bytes of a shared library of the kind this program is.
 fn library(path: &Path) -> io::Result<Vec<u8>> {
+    const HEAD: &[u8] = b"\x7fELF";
+    let mut file = File::open(path)?;
     let mut bytes = Vec::new();
-    File::open(path)?.read_to_end(&mut bytes)?;
-    match bytes.starts_with(b"\x7fELF") {
-        true => Ok(bytes),
-        false => Err(io::Error::new(io::ErrorKind::InvalidData, "expected a shared library")),
+    // What is no library may have no end either.
+    (&mut file).take(HEAD.len() as u64).read_to_end(&mut bytes)?;
+    if bytes != HEAD {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "expected a shared library"));
     }
+    file.read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 /// Under a name of its own first, and then in its place: a host that has the old one loaded goes on with the old one, and
@@ -99,7 +131,7 @@ mod tests {
         let (plugin, to) = (root.path().join("libout_sentry.so"), root.path().join("a/volume"));
         for version in [&b"\x7fELF one"[..], b"\x7fELF two"] {
             fs::write(&plugin, version).unwrap();
-            let place = install(&plugin, &to).unwrap();
+            let place = install(&plugin, &to).unwrap().plugin;
             assert_eq!(fs::read(&place).unwrap(), version);
             assert_eq!(files(&to), ["out_sentry.so", "plugins.conf"]);
             let list = fs::read_to_string(to.join("plugins.conf")).unwrap();
@@ -115,7 +147,7 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let (plugin, to) = (root.path().join("new.so"), root.path().join("volume"));
         fs::write(&plugin, b"\x7fELF one").unwrap();
-        let mut open = File::open(install(&plugin, &to).unwrap()).unwrap();
+        let mut open = File::open(install(&plugin, &to).unwrap().plugin).unwrap();
         fs::write(&plugin, b"\x7fELF two").unwrap();
         install(&plugin, &to).unwrap();
         let mut loaded = Vec::new();
@@ -128,10 +160,11 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let to = root.path().join("volume");
         let missing = root.path().join("missing.so");
-        assert!(install(&missing, &to).unwrap_err().contains("missing.so"));
+        let refused = |plugin: &Path| install(plugin, &to).err().unwrap();
+        assert!(refused(&missing).contains("missing.so"));
         let text = root.path().join("text.so");
         fs::write(&text, "a page of an error").unwrap();
-        assert!(install(&text, &to).unwrap_err().contains("expected a shared library"));
+        assert!(refused(&text).contains("expected a shared library"));
         assert!(!to.exists());
     }
 
@@ -140,7 +173,7 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let plugin = root.path().join("new.so");
         fs::write(&plugin, b"\x7fELF").unwrap();
-        let problem = install(&plugin, &plugin.join("volume")).unwrap_err();
+        let problem = install(&plugin, &plugin.join("volume")).err().unwrap();
         assert!(problem.contains("new.so/volume"), "{problem}");
     }
 }

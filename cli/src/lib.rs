@@ -5,9 +5,10 @@
 
 mod argument;
 pub mod check;
+pub mod completions;
 pub mod explain;
 pub mod host;
-mod input;
+pub mod input;
 pub mod install;
 pub mod receive;
 pub mod replay;

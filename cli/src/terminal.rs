@@ -1,10 +1,36 @@
 //! What may be written to a terminal, and how.
 
+use indicatif::{ProgressBar, ProgressStyle};
 use std::io::{self, IsTerminal};
+use std::time::Duration;
 
 /// Whether standard output takes colours: a terminal, and nobody said NO_COLOR.
 pub(crate) fn in_colour() -> bool {
     io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
+/// Says on standard error what is waited for, and how long already, while it lives; only where that is a terminal.
+pub(crate) struct Waiting(Option<ProgressBar>);
+
+impl Waiting {
+    pub(crate) fn for_what(text: &str) -> Self {
+        let bar = io::stderr().is_terminal().then(|| {
+            let style = ProgressStyle::with_template("{spinner} {msg}  {elapsed}");
+            let bar = ProgressBar::new_spinner().with_message(printable(text));
+            bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
+            bar.enable_steady_tick(Duration::from_millis(100));
+            bar
+        });
+        Self(bar)
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        if let Some(bar) = &self.0 {
+            bar.finish_and_clear();
+        }
+    }
 }
 
 /// The level, as wide as the longest one.
@@ -23,12 +49,16 @@ pub(crate) fn level(level: &str, colour: bool) -> String {
 pub(crate) fn printable(text: &str) -> String {
     let mut line = String::with_capacity(text.len());
     for c in text.chars() {
-        // Besides control characters, those that turn the direction of text around.
-        if c.is_control() || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}') {
+        if steers(c) {
             line.extend(c.escape_default());
         } else {
             line.push(c);
         }
     }
     line
+}
+
+/// Control characters, and those that turn the direction of text around.
+pub(crate) fn steers(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }

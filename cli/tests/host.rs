@@ -175,7 +175,10 @@ fn a_refused_init_tells_why_and_is_not_followed_by_an_exit() {
     let plugin = load(&probe);
     let error = plugin.instance("mine", &[("problem", "dsn: expected a DSN")]).err().unwrap();
     assert_eq!(error.log_lines, [(Level::Error, "dsn: expected a DSN".to_owned())]);
-    assert_eq!(error.to_string(), "output 'mine' failed to initialize: FLBPluginInit answered 0, expected 1");
+    assert_eq!(
+        error.to_string(),
+        "output 'mine' failed to initialize: FLBPluginInit answered 0, expected 1; what it has logged says why"
+    );
     plugin.close();
     assert_eq!(probe.calls()[2..], ["Init - of probe", "Unregister probe"]);
 }

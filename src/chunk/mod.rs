@@ -9,7 +9,7 @@
 pub mod msgpack;
 mod time;
 
-use msgpack::{Cursor, Malformed, Seq, Value};
+use msgpack::{Cursor, Malformed, Run, Seq, Value};
 use time::Stamp;
 pub use time::Timestamp;
 
@@ -37,6 +37,8 @@ pub struct Record<'a> {
     pub body: Value<'a>,
     /// The whole encoded record.
     pub raw: &'a [u8],
+    /// Values inside it that may be met again when its body is read.
+    pub run: Run<'a>,
 }
 
 /// How many bytes may be read in search of a place to go on after corrupt ones, per byte of chunk: hostile input must
@@ -75,7 +77,7 @@ impl<'a> Iterator for Entries<'a> {
             Ok(entry) => Some(entry),
             Err(expected) => {
                 let at = self.cursor.rest();
-                self.cursor = Cursor::new(behind(before).unwrap_or_else(|| resume(before)));
+                self.cursor = Cursor::knowing(behind(before).unwrap_or_else(|| resume(before)), self.cursor.run());
                 let skipped = &before[..before.len() - self.cursor.rest().len()];
                 Some(Entry::Invalid(Malformed { offset: self.chunk.len() - at.len(), expected }, skipped))
             }
@@ -91,14 +93,15 @@ fn entry<'a>(cursor: &mut Cursor<'a>) -> Result<Entry<'a>, &'static str> {
     if pair.len() != 2 {
         return Err("a record, an array of two");
     }
-    let mut inside = Cursor::new(pair.bytes());
+    let run = cursor.run();
+    let mut inside = Cursor::knowing(pair.bytes(), run);
     let (time, metadata) = match inside.read()? {
         Value::Array(head) if head.len() == 2 => header(head)?,
         Value::Array(_) => return Err("a record header, an array of time and metadata"),
         time => (time, Seq::EMPTY),
     };
     let body = inside.read()?;
-    let record = |time| Record { time, metadata, body, raw };
+    let record = |time| Record { time, metadata, body, raw, run };
     Ok(match time::stamp(time).ok_or("a time: EventTime, integer or float")? {
         Stamp::At(time) => Entry::Record(record(time)),
         Stamp::GroupStart => Entry::GroupStart(record(Timestamp::default())),

@@ -63,17 +63,49 @@ enum Head {
     Map(u32),
 }
 
+/// Many values in a row that may well come again: of a record's bytes most are the same from line to line.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Run<'a> {
+    values: u64,
+    bytes: &'a [u8],
+}
+
+impl<'a> Run<'a> {
+    /// Fewer values are skipped as quickly as they are compared.
+    const FEWEST: u64 = 12;
+
+    /// Whether so many values, and these, stand at the start. Values delimit themselves, so the same number of them in the
+    /// same bytes are the same.
+    #[inline]
+    fn is_at(&self, values: u64, bytes: &[u8]) -> bool {
+        values == self.values && bytes.starts_with(self.bytes)
+    }
+}
+
 /// A position in a byte slice.
 #[derive(Clone, Copy, Debug)]
 pub struct Cursor<'a> {
     rest: &'a [u8],
+    run: Run<'a>,
 }
 
 impl<'a> Cursor<'a> {
     /// A cursor at the start of `bytes`.
     #[must_use]
     pub fn new(bytes: &'a [u8]) -> Self {
-        Self { rest: bytes }
+        Self { rest: bytes, run: Run::default() }
+    }
+
+    /// A cursor that has met a run of values before.
+    #[must_use]
+    pub fn knowing(bytes: &'a [u8], run: Run<'a>) -> Self {
+        Self { rest: bytes, run }
+    }
+
+    /// The run of values met last, inside something that was skipped.
+    #[must_use]
+    pub fn run(&self) -> Run<'a> {
+        self.run
     }
 
     /// What has not been read yet.
@@ -87,7 +119,19 @@ impl<'a> Cursor<'a> {
     /// # Errors
     /// What was expected, when the bytes end early or hold the one marker that MessagePack never uses (0xc1).
     /// The cursor is then somewhere inside the value.
+    #[inline]
     pub fn read(&mut self) -> Result<Value<'a>, &'static str> {
+        // Nearly all that a record holds.
+        if let [marker @ 0xa0..=0xbf, rest @ ..] = self.rest
+            && let Some((text, rest)) = rest.split_at_checked(usize::from(marker & 0x1f))
+        {
+            self.rest = rest;
+            return Ok(Value::Str(text));
+        }
+        self.read_any()
+    }
+
+    fn read_any(&mut self) -> Result<Value<'a>, &'static str> {
         Ok(match self.head()? {
             Head::Scalar(value) => value,
             Head::Str(n) => Value::Str(self.take(n, "the rest of a string")?),
@@ -98,35 +142,37 @@ impl<'a> Cursor<'a> {
         })
     }
 
-    /// If the next value has exactly these bytes, steps over them. Values delimit themselves, so equal bytes are an
-    /// equal value; this is how a repeated `kubernetes` map costs one comparison.
-    pub fn step_over(&mut self, known: &[u8]) -> bool {
-        match self.rest.strip_prefix(known) {
-            Some(rest) if !known.is_empty() => {
-                self.rest = rest;
-                true
-            }
-            _ => false,
-        }
-    }
-
     /// Skips `count` values and returns the bytes they took. Every step eats at least one byte, so the work is
     /// bounded by the input whatever lengths it claims.
     fn span(&mut self, count: u64) -> Result<&'a [u8], &'static str> {
         let start = self.rest;
+        let length =
+            if self.run.is_at(count, start) { Some(self.run.bytes.len()) } else { skip(start, count, &mut self.run) };
+        let Some((values, rest)) = length.and_then(|length| start.split_at_checked(length)) else {
+            return Err(self.stumble(count));
+        };
+        self.rest = rest;
+        Ok(values)
+    }
+
+    /// Reads on, step by step, to what is wrong among the next `count` values, and says what it is.
+    #[cold]
+    fn stumble(&mut self, count: u64) -> &'static str {
         let mut left = count;
         while left > 0 {
             left -= 1;
-            match self.head()? {
-                Head::Scalar(_) => {}
-                Head::Str(n) | Head::Bin(n) | Head::Ext(_, n) => {
-                    self.take(n, "the rest of a value")?;
-                }
-                Head::Array(n) => left += u64::from(n),
-                Head::Map(n) => left += u64::from(n) * 2,
+            let step = self.head().and_then(|head| match head {
+                Head::Scalar(_) => Ok(0),
+                Head::Str(n) | Head::Bin(n) | Head::Ext(_, n) => self.take(n, "the rest of a value").map(|_| 0),
+                Head::Array(n) => Ok(u64::from(n)),
+                Head::Map(n) => Ok(u64::from(n) * 2),
+            });
+            match step {
+                Ok(more) => left += more,
+                Err(expected) => return expected,
             }
         }
-        Ok(&start[..start.len() - self.rest.len()])
+        "a value"
     }
 
     fn head(&mut self) -> Result<Head, &'static str> {
@@ -187,8 +233,7 @@ impl<'a> Cursor<'a> {
 
     /// A big-endian unsigned integer of `width` bytes.
     fn uint(&mut self, width: usize) -> Result<u64, &'static str> {
-        let bytes = self.take(width, "the rest of a number or length")?;
-        Ok(bytes.iter().fold(0, |n, byte| n << 8 | u64::from(*byte)))
+        Ok(big_endian(self.take(width, "the rest of a number or length")?))
     }
 
     fn take(&mut self, count: usize, expected: &'static str) -> Result<&'a [u8], &'static str> {
@@ -196,6 +241,101 @@ impl<'a> Cursor<'a> {
         self.rest = rest;
         Ok(head)
     }
+}
+
+#[inline]
+fn big_endian(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0, |n, byte| n << 8 | u64::from(*byte))
+}
+
+/// What a marker says about how far its value goes.
+#[derive(Clone, Copy)]
+struct Extent {
+    /// Bytes behind the marker that are there in any case: a length, an extension's type, a short content.
+    bytes: u8,
+    /// How many of them are a length, the first ones.
+    width: u8,
+    /// Values inside, where the marker says it.
+    values: u8,
+    /// What the length counts: 0 for bytes, else values, so many for each.
+    each: u8,
+}
+
+/// The one marker that MessagePack never uses.
+const NEVER: u8 = 0xc1;
+
+const EXTENTS: [Extent; 256] = extents();
+
+const fn extents() -> [Extent; 256] {
+    let mut all = [Extent { bytes: 0, width: 0, values: 0, each: 0 }; 256];
+    let mut marker = 0;
+    while marker < 256 {
+        let (bytes, width, values, each) = match marker {
+            0x80..=0x8f => (0, 0, (marker as u8 & 0x0f) * 2, 0),
+            0x90..=0x9f => (0, 0, marker as u8 & 0x0f, 0),
+            0xa0..=0xbf => (marker as u8 & 0x1f, 0, 0, 0),
+            0xc4 | 0xd9 => (1, 1, 0, 0),
+            0xc5 | 0xda => (2, 2, 0, 0),
+            0xc6 | 0xdb => (4, 4, 0, 0),
+            0xc7 => (2, 1, 0, 0),
+            0xc8 => (3, 2, 0, 0),
+            0xc9 => (5, 4, 0, 0),
+            0xcc | 0xd0 => (1, 0, 0, 0),
+            0xcd | 0xd1 | 0xd4 => (2, 0, 0, 0),
+            0xd5 => (3, 0, 0, 0),
+            0xca | 0xce | 0xd2 => (4, 0, 0, 0),
+            0xd6 => (5, 0, 0, 0),
+            0xcb | 0xcf | 0xd3 => (8, 0, 0, 0),
+            0xd7 => (9, 0, 0, 0),
+            0xd8 => (17, 0, 0, 0),
+            0xdc => (2, 2, 0, 1),
+            0xdd => (4, 4, 0, 1),
+            0xde => (2, 2, 0, 2),
+            0xdf => (4, 4, 0, 2),
+            _ => (0, 0, 0, 0),
+        };
+        all[marker] = Extent { bytes, width, values, each };
+        marker += 1;
+    }
+    all
+}
+
+/// How many bytes the first `count` values take; `None` where something is wrong with them. A run of values that is met
+/// again is compared instead of read, and the last one that is not is remembered.
+fn skip<'a>(bytes: &'a [u8], count: u64, run: &mut Run<'a>) -> Option<usize> {
+    let (mut at, mut left) = (0_usize, count);
+    // The run that is being read: how many values it has, where it starts, and how many are left behind its end.
+    let (mut values, mut start, mut behind) = (0, 0, u64::MAX);
+    while left > 0 {
+        let marker = *bytes.get(at)?;
+        let extent = EXTENTS[usize::from(marker)];
+        let mut inside = u64::from(extent.values);
+        if extent.width > 0 {
+            let length = big_endian(bytes.get(at + 1..at + 1 + usize::from(extent.width))?);
+            if extent.each == 0 {
+                at = at.checked_add(length as usize)?;
+            }
+            inside = length * u64::from(extent.each);
+        } else if marker == NEVER {
+            return None;
+        }
+        at += 1 + usize::from(extent.bytes);
+        left -= 1;
+        if inside >= Run::FEWEST {
+            if run.is_at(inside, bytes.get(at..)?) {
+                at += run.bytes.len();
+                inside = 0;
+            } else {
+                (values, start, behind) = (inside, at, left);
+            }
+        }
+        left += inside;
+        if left == behind {
+            *run = Run { values, bytes: bytes.get(start..at)? };
+            behind = u64::MAX;
+        }
+    }
+    (at <= bytes.len()).then_some(at)
 }
 
 fn signed(n: i64) -> Value<'static> {
@@ -232,14 +372,35 @@ impl<'a> Seq<'a> {
 
     /// The pairs of a map.
     pub fn pairs(&self) -> impl Iterator<Item = (Value<'a>, Value<'a>)> + use<'a> {
-        let mut cursor = Cursor::new(self.bytes);
+        self.pairs_knowing(Run::default())
+    }
+
+    /// The pairs of a map, in which a run of values may stand that has been met before.
+    #[inline]
+    pub fn pairs_knowing(&self, run: Run<'a>) -> impl Iterator<Item = (Value<'a>, Value<'a>)> + use<'a> {
+        let mut cursor = Cursor::knowing(self.bytes, run);
         (0..self.len).map_while(move |_| Some((cursor.read().ok()?, cursor.read().ok()?)))
     }
 
     /// The value under a text key; of duplicates the last, as a map that overwrites would keep.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<Value<'a>> {
-        self.pairs().filter(|(k, _)| k.text() == Some(key.as_bytes())).map(|(_, v)| v).last()
+        self.pair(key).map(|(_, value)| value)
+    }
+
+    /// The same with the key as it stands there.
+    #[must_use]
+    pub fn pair(&self, key: &str) -> Option<(&'a [u8], Value<'a>)> {
+        let (mut cursor, mut found) = (Cursor::new(self.bytes), None);
+        for _ in 0..self.len {
+            let name = cursor.read().ok()?.text();
+            if let Some(name) = name.filter(|name| *name == key.as_bytes()) {
+                found = Some((name, cursor.rest));
+            }
+            cursor.span(1).ok()?;
+        }
+        let (name, value) = found?;
+        Some((name, Cursor::new(value).read().ok()?))
     }
 }
 
@@ -313,6 +474,51 @@ mod tests {
     }
 
     #[test]
+    fn values_are_skipped_as_they_are_read() {
+        let mut state = 3_u64;
+        for _ in 0..200_000 {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            let mut bytes = state.to_be_bytes();
+            // Few of all bytes begin something long enough to be interesting.
+            bytes[0] |= 0x80;
+            bytes[2] &= 0x8f;
+            let skipped = skip(&bytes, 1, &mut Run::default());
+            let mut cursor = Cursor::new(&bytes);
+            let read = cursor.read().ok().map(|_| bytes.len() - cursor.rest().len());
+            assert_eq!(skipped, read, "{bytes:x?}");
+        }
+    }
+
+    #[test]
+    fn every_marker_is_skipped_as_it_is_read() {
+        for marker in 0..=255_u8 {
+            for length in [0_u8, 1, 2] {
+                let mut bytes = vec![marker, 0, 0, 0, length];
+                bytes.extend([0xc0; 80]);
+                let mut cursor = Cursor::new(&bytes);
+                // The containers' own reading skips too; their contents are walked here one by one.
+                let mut left = 1_u64;
+                while left > 0 {
+                    left -= 1;
+                    left += match cursor.head() {
+                        Ok(Head::Scalar(_)) => 0,
+                        Ok(Head::Str(n) | Head::Bin(n) | Head::Ext(_, n)) => cursor.take(n, "").map_or(99, |_| 0),
+                        Ok(Head::Array(n)) => u64::from(n),
+                        Ok(Head::Map(n)) => u64::from(n) * 2,
+                        Err(_) => break,
+                    };
+                }
+                let read = bytes.len() - cursor.rest().len();
+                assert_eq!(
+                    skip(&bytes, 1, &mut Run::default()),
+                    (marker != NEVER).then_some(read),
+                    "{marker:x} {length}"
+                );
+            }
+        }
+    }
+
+    #[test]
     fn nesting_costs_no_stack() {
         let mut bytes = vec![0x91; 1_000_000];
         bytes.push(0xc0);
@@ -320,11 +526,28 @@ mod tests {
     }
 
     #[test]
-    fn the_same_bytes_are_stepped_over() {
-        let mut cursor = Cursor::new(&[0x91, 1, 2]);
-        assert!(!cursor.step_over(&[0x91, 2]));
-        assert!(!cursor.step_over(&[]));
-        assert!(cursor.step_over(&[0x91, 1]));
-        assert_eq!(cursor.read(), Ok(Value::UInt(2)));
+    fn a_run_that_comes_again_is_read_as_if_it_had_not() {
+        let pairs = |n: u8| (0..n).flat_map(|n| [0xa1, b'a' + n, n]).collect::<Vec<u8>>();
+        let inner = [vec![0x88], pairs(8)].concat();
+        let other = [vec![0x87], pairs(7)].concat();
+        let list = [vec![0xdc, 0, 16], pairs(8)].concat();
+        let short = &inner[..inner.len() - 1];
+        let map = |parts: &[&[u8]]| [vec![0x90 + parts.len() as u8], parts.concat()].concat();
+        let mut known = Cursor::new(&[]);
+        for parts in [
+            &[&inner[..], &[7]][..],
+            &[&inner, &inner, &[7]],
+            &[&other, &inner],
+            &[&list, &inner, &other],
+            &[&[1, 2], &inner, short],
+            &[&map(&[&inner, &inner]), &inner],
+        ] {
+            let bytes = [map(parts), vec![0x2a]].concat().leak();
+            let mut plain = Cursor::new(bytes);
+            known = Cursor::knowing(bytes, known.run());
+            assert_eq!(known.read(), plain.read(), "{bytes:x?}");
+            assert_eq!(known.rest(), plain.rest(), "{bytes:x?}");
+        }
+        assert_eq!(known.run().bytes, pairs(8));
     }
 }

@@ -35,6 +35,9 @@ pub struct Limits {
 /// An answer without a word on how long lasts this long (develop.sentry.dev, rate limiting).
 const DEFAULT_LIMIT: Duration = Duration::from_secs(60);
 
+/// What was refused is kept back for at least this long: an answer of no time would be asked for as fast as it comes.
+const SHORTEST_REFUSAL: Duration = Duration::from_secs(1);
+
 /// A server cannot silence us for longer than this with one header; it can always say it again.
 const LONGEST_LIMIT: Duration = Duration::from_secs(24 * 3_600);
 
@@ -59,11 +62,11 @@ impl Limits {
         self.per_category[category as usize]
     }
 
-    /// The limits, with one for the category that was refused, even where they name only what we do not send.
+    /// The limits, with one for the category that was refused, even where they name only what we do not send, or no time.
     #[must_use]
     pub fn with_refused(mut self, category: Category) -> Self {
-        if let (None, Some(span)) = (self.of(category), self.refused) {
-            self.add(category, span);
+        if let Some(span) = self.refused {
+            self.add(category, self.of(category).unwrap_or(span).max(SHORTEST_REFUSAL));
         }
         self
     }
@@ -98,7 +101,7 @@ impl Limits {
         if let Some(limits) = rate_limits.and_then(parse_rate_limits) {
             return Self { refused, ..limits };
         }
-        refused.map_or_else(Self::default, Self::all)
+        refused.map_or_else(Self::default, |span| Self { refused, ..Self::all(span) })
     }
 }
 
@@ -224,6 +227,19 @@ mod tests {
             (429, Some("x:error:key"), None, [Some(60), Some(60)]),
             (429, Some("99999999999:error:key"), None, [Some(86_400), None]),
             (503, None, Some("7"), [None, None]),
+            // What nobody honest says is a minute, or a day at most.
+            (429, None, Some("-1"), [Some(60), Some(60)]),
+            (429, None, Some("NaN"), [Some(60), Some(60)]),
+            (429, None, Some("inf"), [Some(60), Some(60)]),
+            (429, None, Some("1e400"), [Some(60), Some(60)]),
+            (429, None, Some("1e30"), [Some(86_400), Some(86_400)]),
+            (429, None, Some("Sun, 06 Nov 9999 08:49:37 GMT"), [Some(86_400), Some(86_400)]),
+            (429, None, Some("Sun, 06 Nov 99999999999999999999 08:49:37 GMT"), [Some(60), Some(60)]),
+            (429, None, Some("Sun, 06 Nov 1970 08:49:37 GMT"), [Some(0), Some(0)]),
+            (429, Some("-1:log_item:key"), None, [Some(60), Some(60)]),
+            (429, Some("NaN::key, inf:error:key, 1e400:log_item:key"), None, [Some(60), Some(60)]),
+            (429, Some("1e30::key"), None, [Some(86_400), Some(86_400)]),
+            (429, Some(":,;:;,,:::"), None, [Some(60), Some(60)]),
         ] {
             assert_eq!(limits(status, header, retry_after), expected, "{status} {header:?} {retry_after:?}");
         }
@@ -237,6 +253,9 @@ mod tests {
             (429, "9:error:key", Some("7"), [Some(9), Some(7)]),
             (429, "9:log_item:key", Some("7"), [None, Some(9)]),
             (200, "9:span:key", Some("7"), [None, None]),
+            (429, "x", Some("0"), [Some(0), Some(1)]),
+            (429, "0.01:log_item;error:key", None, [Some(0), Some(1)]),
+            (200, "0.01:log_item;error:key", None, [Some(0), Some(0)]),
         ] {
             let limits = Limits::read(status, Some(header), retry_after, Duration::ZERO).with_refused(Category::Log);
             let seconds =

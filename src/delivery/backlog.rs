@@ -16,6 +16,8 @@ pub(crate) struct Backlog {
     /// Those with records that are to become dead letters. To read them needs no room, it makes some.
     doomed: Queue,
     came: u64,
+    /// Keys of what waits for nothing but a start that is not everybody's.
+    delayed: Vec<(Duration, u64)>,
 }
 
 impl Backlog {
@@ -24,6 +26,21 @@ impl Backlog {
         self.came += 1;
         let queue = if ticket.has_doomed() { &mut self.doomed } else { &mut self.waiting };
         queue.insert((due, self.came), ticket);
+    }
+
+    /// Adds a chunk that could be read now but is to wait for a while.
+    pub(crate) fn add_delayed(&mut self, ticket: Arc<Ticket>, due: Duration) {
+        self.add(ticket, due);
+        self.delayed.push((due, self.came));
+    }
+
+    /// Makes those due that were only to wait for a while; not those that wait for a destination.
+    pub(crate) fn end_delay(&mut self, now: Duration) {
+        for key in std::mem::take(&mut self.delayed) {
+            if let Some(ticket) = self.waiting.remove(&key) {
+                self.waiting.insert((key.0.min(now), key.1), ticket);
+            }
+        }
     }
 
     /// When the first is due; where there is no `room`, the first that needs none.
@@ -90,6 +107,19 @@ mod tests {
         assert_eq!(taken(&mut backlog, SECOND * 3, true), [4]);
         backlog.hurry(SECOND * 3);
         assert_eq!(taken(&mut backlog, SECOND * 3, true), [1]);
+    }
+
+    #[test]
+    fn a_delay_can_be_ended_and_a_wait_for_a_destination_not() {
+        let mut backlog = Backlog::default();
+        backlog.add(ticket(1), SECOND * 9);
+        backlog.add_delayed(ticket(2), SECOND * 9);
+        backlog.add_delayed(ticket(3), SECOND);
+        assert_eq!(taken(&mut backlog, SECOND, true), [3]);
+        backlog.add(ticket(3), SECOND * 9);
+        backlog.end_delay(SECOND * 2);
+        assert_eq!(taken(&mut backlog, SECOND * 2, true), [2]);
+        assert_eq!(taken(&mut backlog, SECOND * 9, true), [1, 3]);
     }
 
     #[test]

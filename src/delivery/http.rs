@@ -1,32 +1,30 @@
 //! One request: an envelope to its destination. Knows nothing of retries.
 
 use super::answer::{Answer, Limits, answer};
+use super::connection::TimedConnector;
 use super::destination::Reply;
+use super::encoder::Encoder;
 use super::failure::{Failure, Way};
 use crate::ledger::Status;
 use crate::options::{Compress, Dsn, Network, Proxies, ProxyUrl};
 use crate::record::{SDK_NAME, SDK_VERSION};
-use flate2::Compression;
-use flate2::write::GzEncoder;
-use std::io::{self, Write};
 use std::net::ToSocketAddrs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 use ureq::tls::{Certificate, ClientCert, RootCerts, TlsConfig};
 use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
-use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
+use ureq::unversioned::transport::NextTimeout;
 use ureq::{Agent, Proxy};
-
-/// Level of gzip: envelopes repeat themselves so much that the fastest level already shrinks them ninefold.
-const GZIP_LEVEL: Compression = Compression::new(1);
-const ZSTD_LEVEL: i32 = 1;
 
 /// Idle connections kept beside one for each sender: destinations may be on many hosts.
 const OTHER_HOSTS: usize = 16;
 
-/// Bytes of an error's body that are read for the log.
+/// Bytes of an answer's body that are read, for the log and so that the connection can be used again.
 const MAX_DETAIL: u64 = 4_096;
+
+/// Longest that an answer's body is waited for: what became of the items is known before it.
+const BODY_LIMIT: Duration = Duration::from_secs(5);
 
 const PANIC: &str = "a panic in the HTTP client: a defect of this plugin";
 
@@ -90,6 +88,7 @@ impl Client {
         let agent = |proxy| {
             let config = Agent::config_builder()
                 .timeout_global(Some(network.timeout))
+                .timeout_recv_body(Some(BODY_LIMIT))
                 // A redirect could carry the key to another host.
                 .max_redirects(0)
                 .http_status_as_error(false)
@@ -99,7 +98,7 @@ impl Client {
                 .proxy(proxy)
                 .tls_config(tls.clone())
                 .build();
-            Agent::with_parts(config, DefaultConnector::default(), PlainResolver)
+            Agent::with_parts(config, TimedConnector::default(), PlainResolver)
         };
         let proxies = network.proxy.clone().unwrap_or_default();
         let proxied = proxies.all().map(|url| match Proxy::new(url.expose()) {
@@ -149,9 +148,9 @@ impl Client {
 
     /// Posts an envelope. `wall` is the time since 1970, for `Retry-After` dates.
     #[must_use]
-    pub fn post(&self, dsn: &Dsn, encoding: Compress, envelope: &[u8], buffer: &mut Vec<u8>, wall: Duration) -> Sent {
-        let body = match compress(encoding, envelope, buffer) {
-            Ok(()) => buffer.as_slice(),
+    pub fn post(&self, dsn: &Dsn, encoding: Compress, envelope: &[u8], encoder: &mut Encoder, wall: Duration) -> Sent {
+        let body = match encoder.encode(encoding, envelope) {
+            Ok(body) => body,
             Err(error) => return Sent::failed(0, Failure::passing(format!("compressing: {error}"))),
         };
         let way = Way { dsn, proxy: self.agent(dsn).1, trusting: self.trusting };
@@ -193,20 +192,29 @@ impl Sent {
 
     fn answered(mut response: ureq::http::Response<ureq::Body>, dsn: &Dsn, bytes: u64, wall: Duration) -> Self {
         let code = response.status().as_u16();
-        let header = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok());
-        let limits = Limits::read(code, header("x-sentry-rate-limits"), header("retry-after"), wall);
+        // A list may come in several headers, which then are one (RFC 9110 section 5.3).
+        let header = |name: &str| {
+            let values = response.headers().get_all(name).iter().filter_map(|value| value.to_str().ok());
+            Some(values.collect::<Vec<_>>().join(",")).filter(|list| !list.is_empty())
+        };
+        let limits = Limits::read(
+            code,
+            header("x-sentry-rate-limits").as_deref(),
+            response.headers().get("retry-after").and_then(|value| value.to_str().ok()),
+            wall,
+        );
         // Reading the body to its end keeps the connection for the next request.
         let body = response.body_mut().with_config().limit(MAX_DETAIL).read_to_string();
-        // Some servers repeat the key that they refuse.
-        let body = || body.unwrap_or_default().replace(dsn.public_key(), "***");
-        let detail = if code < 300 { String::new() } else { detail(code, &body()) };
+        let accepted = (200..300).contains(&code);
+        let detail = if accepted { String::new() } else { detail(code, &body.unwrap_or_default(), dsn.public_key()) };
         let reply = Reply { answer: answer(code), limits };
         Self { reply, code, status: Status::of(code), bytes, detail, lasting: false }
     }
 }
 
-/// `403: Project not found` from Relay's `{"detail": ..., "causes": [...]}` or whatever text came.
-fn detail(code: u16, body: &str) -> String {
+/// `403: Project not found` from Relay's `{"detail": ..., "causes": [...]}` or whatever text came. Some servers repeat the
+/// key that they refuse.
+fn detail(code: u16, body: &str, key: &str) -> String {
     #[derive(serde::Deserialize)]
     struct Problem {
         detail: String,
@@ -218,8 +226,30 @@ fn detail(code: u16, body: &str) -> String {
         Err(_) => body.trim().to_owned(),
     };
     // The words are a server's: one printable line of them is enough.
-    let line: String = words.chars().map(|c| if c.is_control() { ' ' } else { c }).take(200).collect();
+    let words: String = words.chars().map(|c| if is_plain(c) { c } else { ' ' }).collect();
+    let line: String = without(&words, key).chars().take(200).collect();
+    let line = line.trim();
     if line.is_empty() { code.to_string() } else { format!("{code}: {line}") }
+}
+
+/// Whether a terminal shows it as a character: nothing that controls it, breaks the line, or turns the text around.
+fn is_plain(c: char) -> bool {
+    let invisible = matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
+    !c.is_control() && !invisible
+}
+
+/// The text with `***` for each appearance of a key, in whatever case it is repeated.
+fn without(text: &str, key: &str) -> String {
+    // Of the same length in bytes, so that places in one are places in the other.
+    let (lower, key) = (text.to_ascii_lowercase(), key.to_ascii_lowercase());
+    let mut shown = String::new();
+    let mut from = 0;
+    for (at, _) in lower.match_indices(&key) {
+        shown += &text[from..at];
+        shown += "***";
+        from = at + key.len();
+    }
+    shown + &text[from..]
 }
 
 fn encoding_name(encoding: Compress) -> Option<&'static str> {
@@ -228,24 +258,6 @@ fn encoding_name(encoding: Compress) -> Option<&'static str> {
         Compress::Zstd => Some("zstd"),
         Compress::None => None,
     }
-}
-
-fn compress(encoding: Compress, envelope: &[u8], buffer: &mut Vec<u8>) -> io::Result<()> {
-    buffer.clear();
-    match encoding {
-        Compress::Gzip => {
-            let mut encoder = GzEncoder::new(std::mem::take(buffer), GZIP_LEVEL);
-            encoder.write_all(envelope)?;
-            *buffer = encoder.finish()?;
-        }
-        Compress::Zstd => {
-            buffer.resize(zstd::zstd_safe::compress_bound(envelope.len()), 0);
-            let length = zstd::bulk::compress_to_buffer(envelope, &mut buffer[..], ZSTD_LEVEL)?;
-            buffer.truncate(length);
-        }
-        Compress::None => buffer.extend_from_slice(envelope),
-    }
-    Ok(())
 }
 
 /// How to speak TLS, and whether there is anybody to trust.
@@ -266,21 +278,6 @@ fn tls(network: &Network) -> (TlsConfig, bool) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::Read;
-
-    #[test]
-    fn each_encoding_reads_back() {
-        let text = b"envelope ".repeat(1_000);
-        let mut buffer = Vec::new();
-        compress(Compress::Gzip, &text, &mut buffer).unwrap();
-        let mut back = Vec::new();
-        flate2::read::GzDecoder::new(&buffer[..]).read_to_end(&mut back).unwrap();
-        assert_eq!(back, text);
-        compress(Compress::Zstd, &text, &mut buffer).unwrap();
-        assert_eq!(zstd::decode_all(&buffer[..]).unwrap(), text);
-        compress(Compress::None, &text, &mut buffer).unwrap();
-        assert_eq!(buffer, text);
-    }
 
     #[test]
     fn a_client_prints_no_password() {
@@ -292,12 +289,23 @@ mod tests {
 
     #[test]
     fn a_servers_words_become_one_printable_line() {
-        assert_eq!(
-            detail(403, r#"{"detail":"event rejected","causes":["project not found"]}"#),
-            "403: event rejected: project not found"
-        );
-        assert_eq!(detail(502, "<h1>Bad\n\u{1b}gateway</h1>"), "502: <h1>Bad  gateway</h1>");
-        assert_eq!(detail(500, " "), "500");
-        assert!(detail(500, &"x".repeat(5_000)).len() < 300);
+        const KEY: &str = "0123456789abcdef0123456789abcdef";
+        for (code, body, expected) in [
+            (
+                403,
+                r#"{"detail":"event rejected","causes":["project not found"]}"#,
+                "403: event rejected: project not found",
+            ),
+            (502, "<h1>Bad\n\u{1b}gateway</h1>", "502: <h1>Bad  gateway</h1>"),
+            (500, "gpj.\u{202e}txt\u{2028}[error] \u{200b}mine", "500: gpj. txt [error]  mine"),
+            (500, " ", "500"),
+            (101, "", "101"),
+            (403, &format!("no project of {KEY} or {}!", KEY.to_uppercase()), "403: no project of *** or ***!"),
+            // Hidden from whoever looks for it before the text is read as JSON.
+            (403, &format!(r#"{{"detail":"\u0030{}"}}"#, &KEY[1..]), "403: ***"),
+        ] {
+            assert_eq!(detail(code, body, KEY), expected);
+        }
+        assert!(detail(500, &"x".repeat(5_000), KEY).len() < 300);
     }
 }

@@ -11,9 +11,11 @@
 pub mod answer;
 mod backlog;
 mod budget;
+mod connection;
 mod dead;
 pub mod destination;
 mod directory;
+pub mod encoder;
 mod failure;
 mod holds;
 pub mod http;
@@ -235,7 +237,10 @@ impl Delivery {
     /// Drains for at most `exit_timeout`, joins the threads, and leaves nothing running that could touch the host.
     pub fn close(&self) {
         let Some(threads) = lock(&self.threads).take() else { return };
-        let deadline = self.shared.now().steady + self.shared.settings.exit_timeout;
+        let now = self.shared.now().steady;
+        let deadline = now + self.shared.settings.exit_timeout;
+        // Whoever ends soon after the start has no later time for what an earlier process left.
+        lock(&self.shared.backlog).end_delay(now);
         self.shared.deadline.store(deadline.as_millis() as u64, Relaxed);
         self.shared.closing.store(true, Relaxed);
         let _ = self.shared.to_pump.send(pump::Message::Close(deadline));

@@ -1,6 +1,6 @@
 //! The property that everything else is for: whatever the answers, waits, losses, re-flushes, kills and holds, each record
 //! ends once, and the ledger closes at every moment. The real mapper, spooler and pump are driven step by step on one
-//! thread, with a clock and senders of the test's own.
+//! thread, with a clock, which may jump, and senders of the test's own.
 
 use super::answer::{Limits, answer};
 use super::destination::Reply;
@@ -25,24 +25,36 @@ use std::time::Duration;
 const TAG: &[u8] = b"kube.app";
 const WALL: u64 = 1_795_161_600;
 /// Schedules for each delivery: with dead letters and without, with little room for them and with much, for one
-/// destination and for two.
+/// destination and for two, by a clock that is right and by one that jumps.
 const SEEDS: [u64; 4] = [3, 4, 7, 10];
 /// Records of a chunk, every third of which is an event too.
 const CHUNK: u64 = 7;
 
+/// How far the wall clock is from the truth, one after another: somebody sets it, a battery is empty, a certificate's year is
+/// tried out.
+const JUMPS: [i64; 7] = [0, 3_600, -3_600, 400 * 86_400, 0, -(WALL as i64), 30];
+/// Milliseconds between two of them.
+const BETWEEN_JUMPS: u64 = 7_000;
+
 #[derive(Debug, Default)]
-struct Time(AtomicU64);
+struct Time {
+    millis: AtomicU64,
+    jumps: bool,
+}
 
 impl Time {
     fn pass(&self, millis: u64) {
-        self.0.fetch_add(millis, Relaxed);
+        self.millis.fetch_add(millis, Relaxed);
     }
 }
 
 impl Clock for Time {
     fn now(&self) -> Moment {
-        let steady = Duration::from_millis(self.0.load(Relaxed));
-        Moment { steady, wall: Duration::from_secs(WALL) + steady }
+        let millis = self.millis.load(Relaxed);
+        let jump = JUMPS[(millis / BETWEEN_JUMPS) as usize % JUMPS.len()];
+        let wall = WALL.saturating_add_signed(if self.jumps { jump } else { 0 });
+        let steady = Duration::from_millis(millis);
+        Moment { steady, wall: Duration::from_secs(wall) + steady }
     }
 }
 
@@ -297,7 +309,7 @@ fn run(mode: &str, seed: u64) -> HashMap<&'static str, u64> {
     let directory = Directory(memory.unwrap_or_else(std::env::temp_dir).join(format!("out_sentry-{name}")));
     let loaded = loaded(mode, &directory.0, seed);
     let delivery = loaded.settings.delivery.mode;
-    let clock = Arc::new(Time::default());
+    let clock = Arc::new(Time { millis: AtomicU64::new(0), jumps: seed.is_multiple_of(3) || seed.is_multiple_of(7) });
     clock.pass(1_000);
     let mut instance = Instance::start(&name, &loaded, &clock);
     let (mut held, mut seen, mut repeats) = (Vec::new(), Seen::default(), false);

@@ -1,5 +1,6 @@
 //! A sender: takes an envelope, posts it, reports. Holds nothing of the host and nothing of the instance.
 
+use super::encoder::Encoder;
 use super::http::{Client, Sent};
 use super::targets::Target;
 use super::ticket::Ticket;
@@ -51,7 +52,7 @@ pub(crate) fn probe(number: u32, target: &Target, client: &Client, done: &Sender
 
 /// Sends until the channel closes.
 pub(crate) fn run(inbox: &Receiver<Job>, client: &Client, clock: &dyn Clock, done: &Sender<pump::Message>) {
-    let (mut envelope, mut body) = (Vec::new(), Vec::new());
+    let (mut envelope, mut encoder) = (Vec::new(), Encoder::default());
     for job in inbox {
         let start = clock.now();
         envelope.clear();
@@ -60,13 +61,13 @@ pub(crate) fn run(inbox: &Receiver<Job>, client: &Client, clock: &dyn Clock, don
             Load::Items(batch) => batch.write(&mut envelope, &dsn, &sent_at),
             Load::Report(_, counts) => report::write(&mut envelope, &counts.lines(), &dsn, &sent_at, start.wall),
         }
-        let sent = client.post(&job.target.dsn, job.encoding, &envelope, &mut body, start.wall);
+        let sent = client.post(&job.target.dsn, job.encoding, &envelope, &mut encoder, start.wall);
         let took = clock.now().steady.saturating_sub(start.steady);
         let report = Done { load: job.load, target: job.target, sent, took };
         if done.send(pump::Message::Done(Box::new(report))).is_err() {
             return;
         }
         envelope.shrink_to(MAX_KEPT);
-        body.shrink_to(MAX_KEPT);
+        encoder.shrink(MAX_KEPT);
     }
 }

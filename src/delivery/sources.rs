@@ -1,14 +1,10 @@
 //! Reads DSNs from files and directories, mounted Secrets more often than not.
 
 use super::targets::Listing;
-use crate::options::Dsn;
-use std::io::Read;
+use crate::options::{self, Dsn};
 use std::path::Path;
 
 const KEEPS: &str = "the last good value stays in use";
-
-/// Bytes read of a file; a DSN is far shorter.
-const MAX_BYTES: u64 = 4_096;
 
 /// Reads a DSN from a file.
 pub(crate) fn read_dsn(file: &Path) -> Result<Dsn, String> {
@@ -42,9 +38,8 @@ pub(crate) fn complaint(dir: &Path, listing: &Listing) -> Option<String> {
 }
 
 fn read(file: &Path) -> Result<Dsn, String> {
-    let mut text = String::new();
-    let opened = std::fs::File::open(file).map_err(|error| error.to_string())?;
-    opened.take(MAX_BYTES).read_to_string(&mut text).map_err(|error| error.to_string())?;
+    let bytes = options::read_file(file, options::MAX_DSN_FILE).map_err(|error| error.to_string())?;
+    let text = String::from_utf8(bytes).map_err(|_| "expected UTF-8")?;
     Dsn::parse(text.trim()).map_err(|expected| format!("expected {expected}"))
 }
 
@@ -64,11 +59,16 @@ mod tests {
         fs::write(dir.join("empty"), "").unwrap();
         fs::write(dir.join("broken"), format!("{dsn}x")).unwrap();
         fs::write(dir.join(".hidden"), &dsn).unwrap();
+        // A pipe that nobody writes to, a device that never ends, and a directory hold nobody and stop no other.
+        assert!(std::process::Command::new("mkfifo").arg(dir.join("pipe")).status().unwrap().success());
+        std::os::unix::fs::symlink("/dev/zero", dir.join("zero")).unwrap();
+        fs::create_dir(dir.join("deep")).unwrap();
         let listing = read_dir(&dir).unwrap();
-        assert_eq!(listing.keys().collect::<Vec<_>>(), ["broken", "empty", "shop"]);
+        assert_eq!(listing.keys().collect::<Vec<_>>(), ["broken", "deep", "empty", "pipe", "shop", "zero"]);
+        assert_eq!(listing.values().filter(|dsn| dsn.is_err()).count(), 5);
         assert_eq!(listing["shop"].as_ref().map(Dsn::project), Ok(7));
         let said = complaint(&dir, &listing).unwrap();
-        assert!(said.contains("file broken: expected") && said.contains("1 more"), "{said}");
+        assert!(said.contains("file broken: expected") && said.contains("4 more"), "{said}");
         assert!(!said.contains("kkkk"), "{said}");
         let _ = fs::remove_dir_all(&dir);
     }

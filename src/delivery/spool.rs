@@ -4,7 +4,8 @@
 //! group marker whose metadata says `{"out_sentry": {"version": 1, "tag": ..., "length": bytes, "records": n}}`. Beside
 //! it, `<name>.progress` says line by line what is settled. A file appears under its name only after its bytes are safe
 //! (write, sync, rename, sync of the directory); one sync serves all chunks that waited for it. When everything in a
-//! file is settled, both are deleted.
+//! file is settled, both are deleted; where that fails, as on a disk that can only be read for a while, it is tried again
+//! as soon as another file has been written or deleted, lest the next start sends all of it once more.
 
 use super::ticket::Bits;
 use crate::chunk::msgpack::{Seq, Value};
@@ -16,7 +17,7 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// Of the format of markers.
@@ -31,10 +32,19 @@ pub struct Spool {
     path: PathBuf,
     /// Held for its lock.
     _lock: File,
-    bytes: Arc<AtomicU64>,
+    disk: Arc<Disk>,
     last: u64,
     /// Hash of the mapping settings, so that a file mapped under others is not believed to be.
     settings: u64,
+}
+
+/// What all files of a spool have in common.
+#[derive(Debug, Default)]
+struct Disk {
+    /// Of all chunk files.
+    bytes: Arc<AtomicU64>,
+    /// Settled files that could not be deleted, and their sizes.
+    left: Mutex<Vec<(PathBuf, u64)>>,
 }
 
 /// One chunk inside a file.
@@ -56,7 +66,7 @@ pub struct Unit {
     settings: u64,
     /// Records in all its segments.
     pub records: u32,
-    bytes: Arc<AtomicU64>,
+    disk: Arc<Disk>,
     progress: Mutex<Option<File>>,
 }
 
@@ -123,8 +133,7 @@ impl Spool {
             Err(TryLockError::WouldBlock) => return Err(OpenError::Locked),
             Err(TryLockError::Error(error)) => return Err(OpenError::Io(error)),
         }
-        let bytes = Arc::new(AtomicU64::new(0));
-        let mut spool = Self { path: path.to_owned(), _lock: lock, bytes, last: 0, settings };
+        let mut spool = Self { path: path.to_owned(), _lock: lock, disk: Arc::default(), last: 0, settings };
         let recovered = spool.recover().map_err(OpenError::Io)?;
         Ok((spool, recovered))
     }
@@ -132,7 +141,7 @@ impl Spool {
     /// Bytes of all chunk files.
     #[must_use]
     pub fn bytes(&self) -> Arc<AtomicU64> {
-        Arc::clone(&self.bytes)
+        Arc::clone(&self.disk.bytes)
     }
 
     /// Writes segments as one file and returns it once it is safe on disk.
@@ -152,14 +161,15 @@ impl Spool {
             let _ = fs::remove_file(&temporary);
             let _ = fs::remove_file(&path);
         })?;
+        self.disk.sweep();
         let records = segments.iter().map(|segment| segment.records).sum();
         Ok(self.unit(path, size, records))
     }
 
     fn unit(&self, path: PathBuf, size: u64, records: u32) -> Unit {
-        self.bytes.fetch_add(size, Relaxed);
-        let (bytes, settings) = (Arc::clone(&self.bytes), self.settings);
-        Unit { path, size, settings, records, bytes, progress: Mutex::default() }
+        self.disk.bytes.fetch_add(size, Relaxed);
+        let (disk, settings) = (Arc::clone(&self.disk), self.settings);
+        Unit { path, size, settings, records, disk, progress: Mutex::default() }
     }
 
     fn recover(&mut self) -> io::Result<Vec<Recovered>> {
@@ -189,6 +199,36 @@ impl Spool {
         let progress = unit.read_progress();
         Ok(Recovered { unit, progress })
     }
+}
+
+impl Drop for Spool {
+    fn drop(&mut self) {
+        self.disk.sweep();
+    }
+}
+
+impl Disk {
+    fn left(&self) -> MutexGuard<'_, Vec<(PathBuf, u64)>> {
+        self.left.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tries again to delete what was left, until one is left again: then so are all.
+    fn sweep(&self) {
+        let mut left = self.left();
+        while let Some((_, size)) = left.pop_if(|(path, _)| is_deleted(path)) {
+            self.bytes.fetch_sub(size, Relaxed);
+        }
+    }
+}
+
+/// Deletes a chunk file and its progress. The chunk goes first: progress without a chunk is swept up at the next start, the
+/// reverse would send again.
+fn is_deleted(path: &Path) -> bool {
+    let gone = fs::remove_file(path).map_or_else(|error| error.kind() == io::ErrorKind::NotFound, |()| true);
+    if gone {
+        let _ = fs::remove_file(path.with_extension(PROGRESS));
+    }
+    gone
 }
 
 impl Unit {
@@ -256,17 +296,20 @@ impl Unit {
         progress
     }
 
-    /// Deletes the file: everything in it is settled.
+    /// Deletes the file, now or when that can be done: everything in it is settled.
     pub fn remove(&self) {
-        // The chunk goes first: progress without a chunk is swept up at the next start, the reverse would send again.
-        let _ = fs::remove_file(&self.path);
-        let _ = fs::remove_file(self.path.with_extension(PROGRESS));
+        if is_deleted(&self.path) {
+            return self.disk.sweep();
+        }
+        // It goes on counting: what is on the disk has a limit.
+        self.disk.bytes.fetch_add(self.size, Relaxed);
+        self.disk.left().push((self.path.clone(), self.size));
     }
 }
 
 impl Drop for Unit {
     fn drop(&mut self) {
-        self.bytes.fetch_sub(self.size, Relaxed);
+        self.disk.bytes.fetch_sub(self.size, Relaxed);
     }
 }
 
@@ -478,6 +521,28 @@ mod tests {
         assert_eq!(spool.bytes().load(Relaxed), 0);
         let left: Vec<_> = fs::read_dir(&directory.0).unwrap().map(|e| e.unwrap().file_name()).collect();
         assert_eq!(left, ["lock"]);
+    }
+
+    #[test]
+    fn what_cannot_be_deleted_is_deleted_later_and_counts_until_then() {
+        let directory = Directory::new("left");
+        let (mut spool, _) = open(&directory);
+        let unit = spool.commit(&[segment("a", 1)], Duration::from_secs(1)).unwrap();
+        let (path, size) = (unit.path.clone(), unit.size);
+        // Nobody, not even root, deletes a directory as if it were a file.
+        let aside = path.with_extension("aside");
+        fs::rename(&path, &aside).unwrap();
+        fs::create_dir(&path).unwrap();
+        unit.remove();
+        drop(unit);
+        assert_eq!(spool.bytes().load(Relaxed), size);
+        let second = spool.commit(&[segment("b", 1)], Duration::from_secs(2)).unwrap();
+        assert_eq!(spool.bytes().load(Relaxed), size + second.size);
+        fs::remove_dir(&path).unwrap();
+        fs::rename(&aside, &path).unwrap();
+        second.remove();
+        drop(second);
+        assert_eq!((spool.bytes().load(Relaxed), path.exists()), (0, false));
     }
 
     #[test]

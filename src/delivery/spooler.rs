@@ -136,7 +136,7 @@ impl<'s> Spooler<'s> {
             recorder.take(u64::from(found.unit.records));
             found.progress.ended.tell(&recorder);
             let ticket = Ticket::replayed(found.unit, now.steady, recorder, found.progress);
-            lock(&self.shared.backlog).add(Arc::new(ticket), now.steady + delay);
+            lock(&self.shared.backlog).add_delayed(Arc::new(ticket), now.steady + delay);
         }
     }
 
@@ -234,12 +234,14 @@ impl<'s> Spooler<'s> {
 
 #[cfg(test)]
 mod tests {
-    use crate::clock::SystemClock;
+    use crate::clock::{Clock, Moment, SystemClock};
     use crate::delivery::{Delivery, Host, Report, Severity, Verdict};
     use crate::ledger::Ledger;
     use std::fs;
+    use std::net::TcpListener;
     use std::path::Path;
     use std::sync::Arc;
+    use std::time::Duration;
 
     const CHUNK: &[u8] = &[0x92, 0x92, 0xd7, 0, 0, 0, 0, 9, 0, 0, 0, 5, 0x80, 0x81, 0xa1, b'k', 1];
 
@@ -285,5 +287,48 @@ mod tests {
         assert_eq!((files(&spool), ledger.snapshot().records), (2, 2));
         second.close();
         let _ = fs::remove_dir_all(&spool);
+    }
+
+    /// At this fraction of a second the backlog waits longest.
+    #[derive(Debug)]
+    struct Latest(SystemClock);
+
+    impl Clock for Latest {
+        fn now(&self) -> Moment {
+            let Moment { steady, wall } = self.0.now();
+            Moment { steady, wall: Duration::new(wall.as_secs(), wall.subsec_micros() * 1_000 + 999) }
+        }
+    }
+
+    #[test]
+    fn who_ends_before_the_backlog_is_due_reads_it_at_the_end() {
+        let place = std::env::temp_dir().join(format!("out_sentry-spooler-end-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&place);
+        fs::create_dir(&place).unwrap();
+        let (spool, dsn) = (place.join("spool"), place.join("dsn"));
+        let open = |clock: Arc<dyn Clock>| {
+            let given = |name: &str| match name {
+                "dsn_file" => Some(dsn.display().to_string()),
+                "spool_path" => Some(spool.display().to_string()),
+                "exit_timeout" => Some("1s".to_owned()),
+                _ => None,
+            };
+            let loaded = crate::options::load(given, |_| None).unwrap();
+            let ledger = Arc::new(Ledger::default());
+            (Delivery::start("end", &loaded, clock, Arc::clone(&ledger), Arc::new(Quiet)).unwrap(), ledger)
+        };
+        // Without a destination nothing of it is read.
+        let (first, _) = open(Arc::new(SystemClock::new()));
+        assert_eq!(first.flush(b"tag", CHUNK, true), Verdict::Ok);
+        first.close();
+        // Takes connections and says nothing: its destination is in no trouble yet.
+        let server = TcpListener::bind("127.0.0.1:0").unwrap();
+        fs::write(&dsn, format!("http://0123456789abcdef0123456789abcdef@{}/1", server.local_addr().unwrap())).unwrap();
+        let (second, ledger) = open(Arc::new(Latest(SystemClock::new())));
+        assert_eq!(second.flush(b"tag", CHUNK, true), Verdict::Ok, "the spool is open");
+        second.close();
+        let summary = ledger.snapshot().summary();
+        assert!(summary.contains("records=1 ") && summary.contains("event.filtered=1"), "{summary}");
+        let _ = fs::remove_dir_all(&place);
     }
 }

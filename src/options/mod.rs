@@ -4,6 +4,7 @@
 //! what the documents say; README's table is rendered from these rows and compared by a test.
 
 mod dsn;
+mod file;
 mod hosts;
 mod names;
 mod proxy;
@@ -14,6 +15,7 @@ mod tls;
 mod value;
 
 pub use dsn::Dsn;
+pub use file::{MAX_DSN_FILE, read_file};
 pub use hosts::{Hosts, MAX_ANNOTATION, Refusal};
 pub use names::{is_of_the_host, judge, nearest};
 pub use proxy::{Proxies, ProxyUrl};

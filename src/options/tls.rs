@@ -1,11 +1,15 @@
 //! The files of TLS, read and checked while a person can still mend them: a connection is no place to find out that a key
 //! belongs to another certificate.
 
+use super::file::read_file;
 use super::settings::Network;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, InconsistentKeys, RootCertStore};
 use std::sync::Arc;
 use ureq::tls::{Certificate, PemItem, PrivateKey, parse_pem};
+
+/// Bytes of a file; all the roots of a system are a tenth of it.
+const MAX_BYTES: u64 = 4 << 20;
 
 /// The certificates of a file that can be trusted as issuers.
 pub(super) fn roots(file: &str) -> Result<Vec<Certificate<'static>>, &'static str> {
@@ -53,7 +57,7 @@ fn items(file: &str) -> Result<Vec<PemItem<'static>>, &'static str> {
 }
 
 fn read(file: &str) -> Result<Vec<u8>, &'static str> {
-    std::fs::read(file).map_err(|_| "a file that exists and can be read")
+    read_file(file.as_ref(), MAX_BYTES).map_err(|_| "a file that exists and can be read")
 }
 
 /// Whether the client's key fits its certificate; else what was found, and what was expected of `tls_key_file`.

@@ -238,7 +238,8 @@ fn write_tags(
 ) {
     let from_pod = view.pod.map(|pod| pod.tags.as_slice()).unwrap_or_default();
     let mut sound: Vec<(Cow<'_, str>, Cow<'_, str>)> = Vec::new();
-    for (key, value) in fixed.iter().chain(from_pod).chain(&view.tags) {
+    let promoted = view.promoted();
+    for (key, value) in fixed.iter().chain(from_pod).chain(&promoted) {
         let key = limit::tag_key(key);
         let key = if RESERVED_TAGS.contains(&key.as_ref()) { Cow::Owned(format!("record.{key}")) } else { key };
         let Some(value) = limit::tag_value(value) else { continue };

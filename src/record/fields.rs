@@ -1,7 +1,8 @@
 //! Finding fields: one pass over a record's keys, one look-up per key, however many options name keys.
 
 use super::json;
-use crate::chunk::msgpack::{Seq, Value};
+use super::names::{Meaning, NameId, Names};
+use crate::chunk::msgpack::{Run, Seq, Value};
 use std::collections::HashMap;
 
 /// What a field is good for.
@@ -39,20 +40,34 @@ pub enum Role {
 
 /// A path to a field: its first key, and the keys below it.
 #[derive(Clone, Debug)]
-struct Path {
+pub struct Path {
     role: Role,
     rank: u8,
-    below: Vec<Box<str>>,
+    /// The rest of the path from each of its keys on, as one key with dots: it may stand there in that form.
+    below: Box<[Step]>,
 }
 
-/// All configured keys, by first key.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug)]
+struct Step {
+    key: Box<str>,
+    rest: Box<str>,
+}
+
+/// All configured keys, by first key, and the names that records have used so far.
+#[derive(Debug)]
 pub struct Keys {
     paths: HashMap<Box<[u8]>, Vec<Path>>,
     /// Top-level fields that are treated as if they were not there.
     refused: Vec<Box<[u8]>>,
-    /// One bit per length of a first key: most keys of a record are refused without hashing them.
-    lengths: u64,
+    names: Names,
+}
+
+impl Default for Keys {
+    fn default() -> Self {
+        let mut keys = Self { paths: HashMap::new(), refused: Vec::new(), names: Names::default() };
+        keys.forget();
+        keys
+    }
 }
 
 /// A field found for a role.
@@ -60,10 +75,10 @@ pub struct Keys {
 pub struct Found<'a> {
     /// What for.
     pub role: Role,
-    /// Its place in the option's list, the first being tried first.
-    rank: u8,
-    /// Whether the field stands at the top of the record (a nested one stays in its parent when that is sent).
-    pub top: bool,
+    /// Its place among all that is found: by role, then as in the option's list; a field at the top before a nested one.
+    order: u32,
+    /// Where the field stands, if it is one at the top of the record (a nested one stays in its parent when that is sent).
+    top: Option<u32>,
     /// The last key of its path.
     pub key: &'a [u8],
     /// What it holds.
@@ -75,9 +90,21 @@ pub struct Found<'a> {
 pub struct Fields<'a> {
     /// Every field, duplicates removed, the last one kept.
     pub all: Vec<Field<'a>>,
-    /// Where each name stands in `all`, by hash; only kept when there are many.
-    places: HashMap<u64, usize>,
     found: Vec<Found<'a>>,
+    /// A bit for each role that something was found for.
+    roles: u32,
+    /// For each learnt name the record in which it was met last, and its place in `all` there.
+    seen: Vec<(u64, u32)>,
+    /// This record.
+    record: u64,
+    /// The name met last.
+    last: Option<NameId>,
+    /// Whether some key here is no learnt name, so that keys have to be compared.
+    odd: bool,
+    /// Where each name stands in `all`, by hash; only kept when some are odd and there are many.
+    places: HashMap<u64, usize>,
+    /// Whether something here describes a user.
+    has_user: bool,
 }
 
 /// Up to this many fields are compared one by one.
@@ -92,6 +119,33 @@ pub struct Field<'a> {
     pub value: Value<'a>,
     /// Whether some role takes the field away from what is sent as it is.
     pub taken: bool,
+    /// Its name, where it is a learnt one.
+    pub name: Option<NameId>,
+}
+
+impl Role {
+    fn bit(self) -> u32 {
+        1 << self.number().min(31)
+    }
+
+    fn number(self) -> u32 {
+        match self {
+            Self::Message => 0,
+            Self::Level => 1,
+            Self::Logger => 2,
+            Self::Stack => 3,
+            Self::Environment => 4,
+            Self::Release => 5,
+            Self::ServerName => 6,
+            Self::TraceId => 7,
+            Self::SpanId => 8,
+            Self::UserId => 9,
+            Self::Tag => 10,
+            Self::Kubernetes => 11,
+            Self::Noise => 12,
+            Self::Fingerprint(place) => 31 + u32::from(place),
+        }
+    }
 }
 
 impl Keys {
@@ -100,11 +154,12 @@ impl Keys {
         for (rank, name) in names.iter().enumerate() {
             let rank = u8::try_from(rank).unwrap_or(u8::MAX);
             let segments = segments(name);
-            self.insert(name.as_bytes(), Path { role, rank, below: Vec::new() });
+            self.insert(name.as_bytes(), Path { role, rank, below: [].into() });
             if let Some((first, below)) = segments.split_first().filter(|(_, below)| !below.is_empty()) {
-                self.insert(first.as_bytes(), Path { role, rank, below: below.to_vec() });
+                self.insert(first.as_bytes(), Path { role, rank, below: steps(below) });
             }
         }
+        self.forget();
     }
 
     /// Adds fields that are never sent; those below others are cut out elsewhere.
@@ -114,23 +169,48 @@ impl Keys {
             _ => name.as_bytes().into(),
         };
         self.refused.extend(names.iter().map(top));
-    }
-
-    fn is_refused(&self, key: Value<'_>) -> bool {
-        !self.refused.is_empty() && key.text().is_some_and(|key| self.refused.iter().any(|name| **name == *key))
+        self.forget();
     }
 
     fn insert(&mut self, key: &[u8], path: Path) {
-        self.lengths |= 1 << key.len().min(63);
         self.paths.entry(key.into()).or_default().push(path);
     }
 
-    fn paths(&self, key: &[u8]) -> &[Path] {
-        if self.lengths & 1 << key.len().min(63) == 0 {
-            return &[];
-        }
-        self.paths.get(key).map_or(&[], Vec::as_slice)
+    /// Forgets the names that records have used, between two records.
+    fn forget(&mut self) {
+        let Self { paths, refused, names } = self;
+        names.reset(|text| meaning(paths, refused, text));
     }
+
+    /// Makes room for new names, between two records.
+    pub fn renew(&mut self) {
+        if self.names.is_full() {
+            self.forget();
+        }
+    }
+
+    /// The names learnt so far.
+    #[must_use]
+    pub fn names(&self) -> &Names {
+        &self.names
+    }
+
+    #[inline]
+    fn learn(&mut self, key: Value<'_>, before: NameId) -> Option<NameId> {
+        let Self { paths, refused, names } = self;
+        let Value::Str(text) = key else { return None };
+        names.learn(text, before, |text| meaning(paths, refused, text))
+    }
+}
+
+fn meaning(paths: &HashMap<Box<[u8]>, Vec<Path>>, refused: &[Box<[u8]>], text: &[u8]) -> Meaning {
+    let paths = paths.get(text).cloned().unwrap_or_default();
+    Meaning { paths, refused: refused.iter().any(|name| **name == *text) }
+}
+
+fn steps(below: &[Box<str>]) -> Box<[Step]> {
+    let step = |depth: usize| Step { key: below[depth].clone(), rest: below[depth..].join(".").into() };
+    (0..below.len()).map(step).collect()
 }
 
 /// `a.b.c`, `$a['b']['c']`, `a['b.c']` as keys.
@@ -154,35 +234,70 @@ impl<'a> Fields<'a> {
         self.all.clear();
         self.places.clear();
         self.found.clear();
-        let all = self.all.into_iter().map(|field| Field { key: Value::Nil, value: Value::Nil, taken: field.taken });
-        let found = self.found.into_iter().map(strip);
-        Fields { all: all.collect(), places: self.places, found: found.collect() }
+        let nothing =
+            |field: Field<'_>| Field { key: Value::Nil, value: Value::Nil, taken: field.taken, name: field.name };
+        Fields {
+            all: self.all.into_iter().map(nothing).collect(),
+            found: self.found.into_iter().map(strip).collect(),
+            roles: 0,
+            seen: self.seen,
+            record: self.record + 1,
+            last: None,
+            odd: false,
+            places: self.places,
+            has_user: false,
+        }
     }
 
     /// Adds the fields of a map that are not there yet.
-    pub fn read_missing(&mut self, keys: &Keys, map: Seq<'a>) {
+    pub fn read_missing(&mut self, keys: &mut Keys, map: Seq<'a>) {
         for (key, value) in json::last_pairs(map) {
-            if self.place(key).is_none() {
+            if self.place(keys, key).is_none() {
                 self.add(keys, key, value);
             }
         }
     }
 
     /// Where a field stands in `all`.
-    pub fn place(&self, key: Value<'_>) -> Option<usize> {
-        if self.all.len() > FEW {
+    pub fn place(&self, keys: &Keys, key: Value<'_>) -> Option<usize> {
+        match key {
+            Value::Str(text) if !self.odd => self.seen(keys.names.find(text)?),
+            _ => self.compared(key),
+        }
+    }
+
+    fn seen(&self, name: NameId) -> Option<usize> {
+        let (record, place) = *self.seen.get(name.place())?;
+        (record == self.record + 1).then_some(place as usize)
+    }
+
+    fn compared(&self, key: Value<'_>) -> Option<usize> {
+        if self.all.len() > FEW && self.odd {
             return self.places.get(&json::key_hash(key)).copied();
         }
         self.all.iter().position(|field| json::same_key(field.key, key))
     }
 
-    fn append(&mut self, key: Value<'a>, value: Value<'a>) {
-        self.all.push(Field { key, value, taken: false });
-        match self.all.len() {
-            0..=FEW => {}
-            len if len == FEW + 1 => self.index(),
-            len => drop(self.places.insert(json::key_hash(key), len - 1)),
+    fn append(&mut self, key: Value<'a>, value: Value<'a>, name: Option<NameId>) {
+        let place = self.all.len();
+        self.all.push(Field { key, value, taken: false, name });
+        if let Some(name) = name {
+            self.note(name, place);
         }
+        match self.all.len() {
+            len if !self.odd || len <= FEW => {}
+            len if len == FEW + 1 => self.index(),
+            _ => drop(self.places.insert(json::key_hash(key), place)),
+        }
+    }
+
+    /// Notes where a name stands. Records are counted from one here, so that nothing was seen at first.
+    #[inline]
+    fn note(&mut self, name: NameId, place: usize) {
+        if name.place() >= self.seen.len() {
+            self.seen.resize(name.place() + 1, (0, 0));
+        }
+        self.seen[name.place()] = (self.record + 1, place as u32);
     }
 
     fn index(&mut self) {
@@ -192,67 +307,116 @@ impl<'a> Fields<'a> {
 
     /// Takes a top-level field out, as if it had never been there.
     pub fn remove(&mut self, key: &[u8]) {
-        self.all.retain(|field| field.key.text() != Some(key));
-        if self.all.len() > FEW {
+        let Some(gone) = self.all.iter().position(|field| field.key.text() == Some(key)) else { return };
+        let field = self.all.remove(gone);
+        if let Some(name) = field.name {
+            self.seen[name.place()] = (0, 0);
+        }
+        for place in gone..self.all.len() {
+            if let Some(name) = self.all[place].name {
+                self.note(name, place);
+            }
+        }
+        if self.odd && self.all.len() > FEW {
             self.index();
         }
-        self.found.retain(|found| !(found.top && found.key == key));
+        let gone = gone as u32;
+        self.found.retain(|found| found.top != Some(gone));
+        for found in &mut self.found {
+            found.top = found.top.map(|top| top - u32::from(top > gone));
+        }
     }
 
-    /// Adds the fields of a map.
-    pub fn read(&mut self, keys: &Keys, map: Seq<'a>) {
-        for (key, value) in map.pairs() {
+    /// Adds the fields of a map, in which a run of values may stand that has been met before.
+    pub fn read(&mut self, keys: &mut Keys, map: Seq<'a>, run: Run<'a>) {
+        for (key, value) in map.pairs_knowing(run) {
             self.add(keys, key, value);
         }
     }
 
     /// Adds one field; one of the same name that was there before is replaced.
-    pub fn add(&mut self, keys: &Keys, key: Value<'a>, value: Value<'a>) {
-        if keys.is_refused(key) {
+    pub fn add(&mut self, keys: &mut Keys, key: Value<'a>, value: Value<'a>) {
+        let name = keys.learn(key, self.last.unwrap_or(NameId::START));
+        let Some(id) = name else { return self.add_odd(keys, key, value) };
+        self.last = name;
+        let name = keys.names.get(id);
+        if name.refused {
             return;
         }
-        if let Some(place) = self.place(key) {
-            self.all[place].value = value;
-            let name = key.text().unwrap_or_default();
-            self.found.retain(|found| !(found.top && found.key == name));
-        } else {
-            self.append(key, value);
+        let known = if self.odd { self.compared(key) } else { self.seen(id) };
+        let place = self.put(known, key, value, Some(id));
+        self.has_user |= name.of_user;
+        self.find(&name.paths, key, value, place);
+    }
+
+    /// Adds one whose name is not learnt.
+    fn add_odd(&mut self, keys: &Keys, key: Value<'a>, value: Value<'a>) {
+        let name = key.text().unwrap_or_default();
+        if key.text().is_some() && keys.refused.iter().any(|refused| **refused == *name) {
+            return;
         }
-        let Value::Str(name) = key else { return };
-        for path in keys.paths(name) {
-            if let Some((key, value)) = follow(name, value, &path.below) {
-                let top = path.below.is_empty();
-                self.found.push(Found { role: path.role, rank: path.rank, top, key, value });
-            }
+        if !std::mem::replace(&mut self.odd, true) && self.all.len() > FEW {
+            self.index();
+        }
+        let place = self.put(self.compared(key), key, value, None);
+        self.has_user = true;
+        if let (Value::Str(_), Some(paths)) = (key, keys.paths.get(name)) {
+            self.find(paths, key, value, place);
+        }
+    }
+
+    fn put(&mut self, known: Option<usize>, key: Value<'a>, value: Value<'a>, name: Option<NameId>) -> usize {
+        let Some(place) = known else {
+            self.append(key, value, name);
+            return self.all.len() - 1;
+        };
+        self.all[place].value = value;
+        self.found.retain(|found| found.top != Some(place as u32));
+        place
+    }
+
+    #[inline]
+    fn find(&mut self, paths: &[Path], key: Value<'a>, value: Value<'a>, place: usize) {
+        for path in paths {
+            let Some((key, value)) = follow(key.text().unwrap_or_default(), value, &path.below) else { continue };
+            let top = path.below.is_empty().then_some(place as u32);
+            let order = path.role.number() << 16 | u32::from(path.rank) << 1 | u32::from(top.is_none());
+            self.roles |= path.role.bit();
+            let at = self.found.iter().rposition(|found| found.order <= order).map_or(0, |before| before + 1);
+            self.found.insert(at, Found { role: path.role, order, top, key, value });
         }
     }
 
     /// The candidates for a role, in the order of the option's list.
     pub fn candidates(&self, role: Role) -> impl Iterator<Item = Found<'a>> {
+        let found = if self.roles & role.bit() == 0 { &[] } else { self.found.as_slice() };
+        let start = found.iter().position(|found| found.role == role).unwrap_or(found.len());
         let mut last = None;
-        std::iter::from_fn(move || {
-            let ranks = self.found.iter().filter(|found| found.role == role && Some(found.rank) > last);
-            let next = ranks.min_by_key(|found| (found.rank, !found.top)).copied()?;
-            last = Some(next.rank);
-            Some(next)
+        // Of the fields that one name of the list leads to, the first counts.
+        found[start..].iter().take_while(move |found| found.role == role).copied().filter(move |found| {
+            let rank = Some(found.order >> 1);
+            std::mem::replace(&mut last, rank) != rank
         })
     }
 
     /// The first candidate that `accept` makes something of; a top-level field is then no longer sent as it is.
+    #[inline]
     pub fn take<T>(&mut self, role: Role, accept: impl Fn(Found<'a>) -> Option<T>) -> Option<T> {
+        if self.roles & role.bit() == 0 {
+            return None;
+        }
         let (found, result) = self.candidates(role).find_map(|found| Some((found, accept(found)?)))?;
-        if found.top {
-            self.mark(found.key);
+        if let Some(place) = found.top {
+            self.all[place as usize].taken = true;
         }
         Some(result)
     }
 
     /// Takes every field of a role.
     pub fn take_all(&mut self, role: Role) {
-        for at in 0..self.found.len() {
-            let found = self.found[at];
-            if found.role == role && found.top {
-                self.mark(found.key);
+        for found in self.found.iter().filter(|found| found.role == role) {
+            if let Some(place) = found.top {
+                self.all[place as usize].taken = true;
             }
         }
     }
@@ -260,6 +424,9 @@ impl<'a> Fields<'a> {
     /// Takes everything that describes a user: without `send_pii` none of it is sent.
     pub fn take_users(&mut self) {
         self.take_all(Role::UserId);
+        if !self.has_user {
+            return;
+        }
         let describes = |name: &[u8]| name == b"user" || name.starts_with(b"user.");
         for field in self.all.iter_mut().filter(|field| field.key.text().is_some_and(describes)) {
             field.taken = true;
@@ -268,14 +435,18 @@ impl<'a> Fields<'a> {
 
     /// The value of a top-level field.
     #[must_use]
-    pub fn get(&self, key: &str) -> Option<Value<'a>> {
-        self.all.iter().find(|field| field.key == Value::Str(key.as_bytes())).map(|field| field.value)
+    pub fn get(&self, name: NameId) -> Option<Value<'a>> {
+        self.seen(name).map(|place| self.all[place].value)
     }
 
-    /// Takes a top-level field by name.
-    pub fn mark(&mut self, key: &[u8]) {
-        for field in self.all.iter_mut().filter(|field| field.key.text() == Some(key)) {
-            field.taken = true;
+    /// Takes a top-level field.
+    pub fn mark(&mut self, name: NameId) {
+        let place = match self.seen(name) {
+            None if self.odd => self.all.iter().position(|field| field.key.text() == Some(name.well_known())),
+            seen => seen,
+        };
+        if let Some(place) = place {
+            self.all[place].taken = true;
         }
     }
 
@@ -287,24 +458,23 @@ impl<'a> Fields<'a> {
 
 /// A find without what it borrows.
 fn strip<'b>(found: Found<'_>) -> Found<'b> {
-    Found { role: found.role, rank: found.rank, top: found.top, key: b"", value: Value::Nil }
+    Found { role: found.role, order: found.order, top: found.top, key: b"", value: Value::Nil }
 }
 
-fn follow<'a>(key: &'a [u8], value: Value<'a>, below: &[Box<str>]) -> Option<(&'a [u8], Value<'a>)> {
+fn follow<'a>(key: &'a [u8], value: Value<'a>, below: &[Step]) -> Option<(&'a [u8], Value<'a>)> {
     let mut found = (key, value);
-    for (depth, segment) in below.iter().enumerate() {
+    for (depth, step) in below.iter().enumerate() {
         let map = found.1.map()?;
         // The rest of the path may stand there as one key with its dots: `kubernetes.labels.app.kubernetes.io/name`.
-        if let Some(hit) = pair(map, &below[depth..].join(".")) {
+        if let Some(hit) = map.pair(&step.rest) {
             return Some(hit);
         }
-        found = pair(map, segment)?;
+        if depth + 1 == below.len() {
+            return None;
+        }
+        found = map.pair(&step.key)?;
     }
     Some(found)
-}
-
-fn pair<'a>(map: Seq<'a>, key: &str) -> Option<(&'a [u8], Value<'a>)> {
-    map.pairs().filter_map(|(k, v)| Some((k.text()?, v))).filter(|(k, _)| *k == key.as_bytes()).last()
 }
 
 #[cfg(test)]
@@ -325,9 +495,9 @@ mod tests {
     ];
 
     fn first(names: &[&str]) -> Option<Value<'static>> {
-        let keys = keys(Role::Level, names);
+        let mut keys = keys(Role::Level, names);
         let mut fields = Fields::default();
-        fields.read(&keys, Cursor::new(RECORD).read().unwrap().map().unwrap());
+        fields.read(&mut keys, Cursor::new(RECORD).read().unwrap().map().unwrap(), Run::default());
         fields.candidates(Role::Level).next().map(|found| found.value)
     }
 
@@ -350,9 +520,9 @@ mod tests {
 
     #[test]
     fn a_taken_field_is_not_sent_again() {
-        let keys = keys(Role::Level, &["z"]);
+        let mut keys = keys(Role::Level, &["z"]);
         let mut fields = Fields::default();
-        fields.read(&keys, Cursor::new(RECORD).read().unwrap().map().unwrap());
+        fields.read(&mut keys, Cursor::new(RECORD).read().unwrap().map().unwrap(), Run::default());
         assert_eq!(fields.take(Role::Level, |found| (found.value == Value::UInt(5)).then_some(())), Some(()));
         let rest: Vec<_> = fields.rest().filter_map(|field| field.key.text()).collect();
         assert_eq!(rest, [&b"a"[..], b"x.y"]);

@@ -48,6 +48,60 @@ impl StreamId {
     }
 }
 
+/// The streams of one source: what it says on stdout, on stderr, and without saying where.
+#[derive(Clone, Copy, Debug)]
+pub struct StreamIds([StreamId; 3]);
+
+impl StreamIds {
+    const NAMES: [&[u8]; 3] = [b"", b"stdout", b"stderr"];
+
+    /// From the parts of the source's name.
+    #[must_use]
+    pub fn new<const N: usize>(source: [&[u8]; N]) -> Self {
+        Self(Self::NAMES.map(|stream| StreamId::new(&[source.as_slice(), &[stream]].concat())))
+    }
+
+    /// Of what comes from no pod.
+    #[must_use]
+    pub fn of_tag(tag: &[u8]) -> Self {
+        Self::new([b"tag", tag])
+    }
+
+    /// The one of this name.
+    #[must_use]
+    pub fn get(&self, stream: Option<&[u8]>) -> StreamId {
+        let stream = stream.unwrap_or_default();
+        let place = Self::NAMES.iter().position(|name| *name == stream);
+        self.0[place.unwrap_or_default()]
+    }
+}
+
+impl Default for StreamIds {
+    fn default() -> Self {
+        Self([StreamId(0); 3])
+    }
+}
+
+/// The synthetic trace asked for last: most records want the same.
+#[derive(Debug, Default)]
+pub struct LastTrace(Option<(StreamId, u64, TraceId)>);
+
+impl LastTrace {
+    /// [`StreamId::trace_id`]
+    #[inline]
+    pub fn get(&mut self, stream: StreamId, time: Timestamp) -> TraceId {
+        let window = time.secs / TRACE_WINDOW_SECS;
+        match self.0 {
+            Some((known, in_window, trace)) if known == stream && in_window == window => trace,
+            _ => {
+                let trace = stream.trace_id(time);
+                self.0 = Some((stream, window, trace));
+                trace
+            }
+        }
+    }
+}
+
 impl EventId {
     /// From where the event goes (host and project, not the key), its stream, time and bytes, and which-th of
     /// identical records in its chunk it is.

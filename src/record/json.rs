@@ -90,63 +90,82 @@ pub fn string(out: &mut Vec<u8>, bytes: &[u8]) {
     out.push(b'"');
 }
 
+/// How a log's attribute begins, with a comma before it: `,"name":{"value":`.
+pub fn head_of_attribute(out: &mut Vec<u8>, name: &[u8]) {
+    out.push(b',');
+    string(out, name);
+    out.extend_from_slice(b":{\"value\":");
+}
+
 /// The inside of a string.
 pub fn escaped(out: &mut Vec<u8>, bytes: &[u8]) {
-    match std::str::from_utf8(bytes) {
-        Ok(_) => escaped_utf8(out, bytes),
-        Err(_) => {
-            for chunk in bytes.utf8_chunks() {
-                escaped_utf8(out, chunk.valid().as_bytes());
-                if !chunk.invalid().is_empty() {
-                    out.extend_from_slice("\u{fffd}".as_bytes());
-                }
+    let rest = escaped_ascii(out, bytes);
+    if rest.is_empty() {
+        return;
+    }
+    for chunk in rest.utf8_chunks() {
+        let mut valid = chunk.valid().as_bytes();
+        // Bytes beyond ASCII are as they should be here, and need no escape.
+        loop {
+            valid = escaped_ascii(out, valid);
+            let wide = valid.iter().position(u8::is_ascii).unwrap_or(valid.len());
+            out.extend_from_slice(&valid[..wide]);
+            valid = &valid[wide..];
+            if valid.is_empty() {
+                break;
             }
+        }
+        if !chunk.invalid().is_empty() {
+            out.extend_from_slice("\u{fffd}".as_bytes());
         }
     }
 }
 
-fn escaped_utf8(out: &mut Vec<u8>, mut bytes: &[u8]) {
+/// Writes up to the first byte that is not ASCII, and returns the rest.
+fn escaped_ascii<'b>(out: &mut Vec<u8>, mut bytes: &'b [u8]) -> &'b [u8] {
     loop {
         let run = clean_run(bytes);
         out.extend_from_slice(&bytes[..run]);
-        let Some(&byte) = bytes.get(run) else { return };
-        match byte {
-            b'"' => out.extend_from_slice(b"\\\""),
-            b'\\' => out.extend_from_slice(b"\\\\"),
-            b'\n' => out.extend_from_slice(b"\\n"),
-            b'\t' => out.extend_from_slice(b"\\t"),
-            b'\r' => out.extend_from_slice(b"\\r"),
-            _ => out.extend_from_slice(&[
-                b'\\',
-                b'u',
-                b'0',
-                b'0',
-                HEX[usize::from(byte >> 4)],
-                HEX[usize::from(byte & 15)],
-            ]),
+        match bytes.get(run) {
+            Some(byte) if byte.is_ascii() => escape(out, *byte),
+            _ => return &bytes[run..],
         }
         bytes = &bytes[run + 1..];
     }
 }
 
-/// Length of the run at the start that needs no escape, found eight bytes at a time.
+fn escape(out: &mut Vec<u8>, byte: u8) {
+    match byte {
+        b'"' => out.extend_from_slice(b"\\\""),
+        b'\\' => out.extend_from_slice(b"\\\\"),
+        b'\n' => out.extend_from_slice(b"\\n"),
+        b'\t' => out.extend_from_slice(b"\\t"),
+        b'\r' => out.extend_from_slice(b"\\r"),
+        _ => {
+            out.extend_from_slice(&[b'\\', b'u', b'0', b'0', HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]])
+        }
+    }
+}
+
+/// Length of the run of ASCII at the start that needs no escape, found eight bytes at a time.
+#[inline]
 fn clean_run(bytes: &[u8]) -> usize {
     const ONES: u64 = u64::MAX / 255;
     const HIGHS: u64 = ONES << 7;
     let zero_byte = |word: u64| word.wrapping_sub(ONES) & !word & HIGHS;
-    let mut at = 0;
-    while let Some(chunk) = bytes[at..].first_chunk::<8>() {
-        let word = u64::from_le_bytes(*chunk);
+    let (words, tail) = bytes.as_chunks::<8>();
+    for (at, word) in words.iter().enumerate() {
+        let word = u64::from_le_bytes(*word);
         let control = word.wrapping_sub(ONES * 0x20) & !word & HIGHS;
-        let dirty = control | zero_byte(word ^ (ONES * u64::from(b'"'))) | zero_byte(word ^ (ONES * u64::from(b'\\')));
+        let quotes = zero_byte(word ^ (ONES * u64::from(b'"'))) | zero_byte(word ^ (ONES * u64::from(b'\\')));
+        let dirty = control | quotes | word & HIGHS;
         if dirty != 0 {
             // The borrow of a subtraction may mark bytes above the first dirty one, never below it.
-            return at + dirty.trailing_zeros() as usize / 8;
+            return at * 8 + dirty.trailing_zeros() as usize / 8;
         }
-        at += 8;
     }
-    let tail = bytes[at..].iter().position(|b| *b < 0x20 || *b == b'"' || *b == b'\\');
-    at + tail.unwrap_or(bytes.len() - at)
+    let dirty = |byte: &u8| *byte < 0x20 || *byte == b'"' || *byte == b'\\' || !byte.is_ascii();
+    bytes.len() - tail.len() + tail.iter().position(dirty).unwrap_or(tail.len())
 }
 
 /// A whole number.
@@ -188,9 +207,16 @@ pub fn seconds(out: &mut Vec<u8>, micros: u64) {
 
 /// Bytes as lower-case hexadecimal, without quotes.
 pub fn hex(out: &mut Vec<u8>, bytes: &[u8]) {
-    for byte in bytes {
-        out.extend_from_slice(&[HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]);
-    }
+    out.reserve(bytes.len() * 2);
+    out.extend(bytes.iter().flat_map(|byte| [HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]));
+}
+
+/// A quoted id of so many bytes in lower-case hexadecimal.
+pub fn id<const N: usize>(out: &mut Vec<u8>, id: &[u8; N]) {
+    let digits = id.map(|byte| [HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]);
+    out.push(b'"');
+    out.extend_from_slice(digits.as_flattened());
+    out.push(b'"');
 }
 
 /// A float; NaN and the infinities, which JSON lacks, become strings.
@@ -344,6 +370,7 @@ mod tests {
             bytes.iter_mut().for_each(|b| *b = b.saturating_add(0x1a));
             bytes[(state >> 60) as usize] = (state >> 40) as u8;
             let obvious = bytes.iter().position(|b| *b < 0x20 || *b == b'"' || *b == b'\\').unwrap_or(bytes.len());
+            let obvious = obvious.min(bytes.iter().position(|b| !b.is_ascii()).unwrap_or(bytes.len()));
             assert_eq!(clean_run(&bytes), obvious, "{bytes:x?}");
         }
     }

@@ -3,9 +3,10 @@
 //! Of 1,500 bytes of an enriched record about 900 are this map, the same in line after line; comparing it with the last
 //! one costs a fraction of reading it. Layout: Fluent Bit's `plugins/filter_kubernetes/kube_meta.c`.
 
+use super::identity::StreamIds;
 use super::json::{self, Object};
-use super::limit;
 use super::log::Constant;
+use super::{limit, scrub};
 use crate::chunk::msgpack::{Seq, Value};
 use crate::level::Level;
 use crate::options::{MAX_ANNOTATION, Mapping};
@@ -26,6 +27,8 @@ pub(super) struct Pod {
     pub pod: String,
     /// The container.
     pub container: String,
+    /// What it writes, and where.
+    pub streams: StreamIds,
     /// The pod's owner without its ReplicaSet's hash.
     pub workload: String,
     /// The node.
@@ -57,10 +60,10 @@ const MAX_KNOWN: usize = 64;
 
 impl Pods {
     /// Finds or renders the pod of a `kubernetes` map and returns its place for [`Pods::at`].
-    pub fn find(&mut self, map: Seq<'_>, settings: &Mapping) -> usize {
+    pub fn find(&mut self, map: Seq<'_>, settings: &Mapping, scrub: &scrub::Rules) -> usize {
         let same = |pod: &Pod| pod.raw == map.bytes();
         if !self.known.get(self.last).is_some_and(same) {
-            self.last = self.known.iter().position(same).unwrap_or_else(|| self.learn(map, settings));
+            self.last = self.known.iter().position(same).unwrap_or_else(|| self.learn(map, settings, scrub));
         }
         self.last
     }
@@ -71,11 +74,13 @@ impl Pods {
         &self.known[place]
     }
 
-    fn learn(&mut self, map: Seq<'_>, settings: &Mapping) -> usize {
+    fn learn(&mut self, map: Seq<'_>, settings: &Mapping, scrub: &scrub::Rules) -> usize {
         if self.known.len() == MAX_KNOWN {
             self.known.remove(0);
         }
-        self.known.push(Pod::read(map, settings));
+        let mut pod = Pod::read(map, settings);
+        pod.log_attributes.judge(scrub);
+        self.known.push(pod);
         self.known.len() - 1
     }
 }
@@ -97,6 +102,7 @@ impl Pod {
             pod: pod_name,
             ..Pod::default()
         };
+        pod.streams = StreamIds::new([pod.namespace.as_bytes(), pod.pod.as_bytes(), pod.container.as_bytes()]);
         pod.render(&text, labels, &settings.label_keys);
         pod
     }

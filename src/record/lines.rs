@@ -4,6 +4,7 @@
 use super::identity::StreamId;
 use super::letter::Letter;
 use super::trace;
+use super::triples::Triples;
 use crate::chunk::Timestamp;
 use crate::level::Level;
 use std::collections::{HashMap, VecDeque};
@@ -175,28 +176,52 @@ fn extent(lines: &[Line<'_>], at: usize) -> usize {
     MAX_WINDOW
 }
 
+/// What a line holds that begins a trace.
+const HEADS: [&str; 12] = [
+    "Traceback",
+    "panic:",
+    "fatal error:",
+    "thread '",
+    "goroutine ",
+    "PHP ",
+    "Fatal error",
+    "Unhandled exception",
+    "Error:",
+    "Uncaught",
+    "Exception",
+    "[signal",
+];
+
 /// A quick look that refuses nearly all lines: a trace either says so at its head or goes on indented.
 fn may_begin(first: &str, second: &str) -> bool {
-    const HEADS: [&str; 12] = [
-        "Traceback",
-        "panic:",
-        "fatal error:",
-        "thread '",
-        "goroutine ",
-        "PHP ",
-        "Fatal error",
-        "Unhandled exception",
-        "Error:",
-        "Uncaught",
-        "Exception",
-        "[signal",
-    ];
     const NEXT: [&str; 6] = ["at ", "#0 ", "from ", "Stack trace:", "stack backtrace:", "Caused by"];
     let second_trimmed = second.trim_start();
     second_trimmed.len() < second.len()
         || NEXT.iter().any(|next| second_trimmed.starts_with(next))
-        || HEADS.iter().any(|head| first.contains(head))
+        || IN_HEADS.places(first.as_bytes()).next().is_some() && HEADS.iter().any(|head| first.contains(head))
 }
+
+/// Three bytes that stand in each of the heads and in few other lines.
+static IN_HEADS: Triples = Triples::new(
+    &[
+        // Traceback
+        [b"c", b"e", b"b"],
+        // panic:, Error:
+        [b"io", b"cr", b":"],
+        // fatal error:
+        [b"l", b" ", b"e"],
+        // thread '
+        [b"d", b" ", b"'"],
+        // goroutine
+        [b"o", b"r", b"o"],
+        [b"P", b"H", b"P"],
+        // exception, Uncaught
+        [b"xc", b"ca", b"eu"],
+        // [signal
+        [b"[", b"s", b"i"],
+    ],
+    true,
+);
 
 /// The last lines of each stream, across chunks.
 #[derive(Debug)]
@@ -323,6 +348,13 @@ mod tests {
             "request 3",
         ];
         assert_eq!(spans(&texts), [1, 7, 1, 1, 1]);
+    }
+
+    #[test]
+    fn every_head_has_its_three_bytes() {
+        for head in HEADS {
+            assert!(IN_HEADS.places(head.as_bytes()).next().is_some(), "{head}");
+        }
     }
 
     #[test]

@@ -4,8 +4,10 @@
 //! body and an attribute whose value is not of its type, each without a word, so none of these may ever be missing.
 
 use super::json::{self, Object};
-use super::{SDK_NAME, SDK_VERSION, View, limit};
+use super::names::{Name, NameId};
+use super::{SDK_NAME, SDK_VERSION, View, limit, scrub};
 use crate::chunk::msgpack::{Seq, Value};
+use std::ops::Range;
 use xxhash_rust::xxh3::xxh3_64;
 
 /// Maps deeper than this are sent as JSON text.
@@ -18,9 +20,42 @@ const MAX_ATTRIBUTES: usize = 4_096;
 #[derive(Debug, Default)]
 pub(super) struct Constant {
     json: Vec<u8>,
-    names: Vec<u64>,
+    used: Used,
     left_out: u64,
+    /// Whether something in it may have to be scrubbed.
+    suspicious: bool,
 }
+
+/// Hashes of the attributes' names that are written, and a look that mostly says at once that one is not among them.
+#[derive(Debug, Default)]
+pub(super) struct Used {
+    hashes: Vec<u64>,
+    bits: [u64; 4],
+}
+
+impl Used {
+    fn clear(&mut self) {
+        self.hashes.clear();
+        self.bits = [0; 4];
+    }
+
+    fn add(&mut self, hash: u64) {
+        self.hashes.push(hash);
+        self.bits[(hash >> 62) as usize] |= 1 << (hash & 63);
+    }
+
+    fn add_all(&mut self, others: &Self) {
+        self.hashes.extend_from_slice(&others.hashes);
+        self.bits.iter_mut().zip(others.bits).for_each(|(bits, others)| *bits |= others);
+    }
+
+    fn has(&self, hash: u64) -> bool {
+        self.bits[(hash >> 62) as usize] >> (hash & 63) & 1 == 1 && self.hashes.contains(&hash)
+    }
+}
+
+/// Where a log's bytes are copies of what was looked at before, from the start of its item.
+pub(super) type Copies = [Range<usize>; 2];
 
 impl Constant {
     /// What Sentry wants to know of the sender, and the tags of the settings.
@@ -33,6 +68,8 @@ impl Constant {
         let tags = tags.iter().map(|(name, value)| (name.as_str(), value.as_str()));
         let mut constant = Self::default();
         ours.into_iter().chain(tags).for_each(|(name, value)| constant.add(name, value));
+        // They come first, and every other attribute writes a comma before itself.
+        constant.json.remove(0);
         constant
     }
 
@@ -43,75 +80,98 @@ impl Constant {
             return;
         }
         attribute(&mut self.json, name.as_bytes(), Value::Str(value.as_bytes()));
-        self.names.push(xxh3_64(name.as_bytes()));
+        self.used.add(xxh3_64(name.as_bytes()));
     }
-}
 
-impl Constant {
     /// Says what had no room; nothing is added behind it.
     pub(super) fn end(&mut self) {
         if self.left_out > 0 {
             attribute(&mut self.json, b"log.record.labels_left_out", Value::UInt(self.left_out));
         }
     }
+
+    /// Looks at it for all the logs that will have it.
+    pub(super) fn judge(&mut self, scrub: &scrub::Rules) {
+        self.suspicious = scrub.may_need(&self.json);
+    }
 }
 
 /// Writes the log.
-pub(super) fn write(out: &mut Vec<u8>, view: &View<'_, '_>, constant: &Constant, sequence: u32, names: &mut Vec<u64>) {
+pub(super) fn write(
+    out: &mut Vec<u8>,
+    view: &View<'_, '_>,
+    constant: &Constant,
+    sequence: u32,
+    used: &mut Used,
+) -> Copies {
     let mut log = Object::begin(out);
     json::seconds(log.key("timestamp"), view.time.micros());
-    id(log.key("trace_id"), &view.trace_id.0);
+    json::id(log.key("trace_id"), &view.trace_id.0);
     if let Some(span) = view.span_id {
-        id(log.key("span_id"), &span.0);
+        json::id(log.key("span_id"), &span.0);
     }
     log.text("level", view.level.log_name());
     body(log.key("body"), &view.message);
     let attributes = log.key("attributes");
     attributes.push(b'{');
     let start = attributes.len();
-    names.clear();
-    write_attributes(Attributes { out: attributes, start, names, left_out: 0 }, view, constant, sequence);
-    // Every attribute writes a comma before itself.
-    if attributes.get(start) == Some(&b',') {
-        attributes.remove(start);
-    }
+    used.clear();
+    let copies = write_attributes(Attributes { out: attributes, start, used, left_out: 0 }, view, constant, sequence);
     attributes.push(b'}');
     log.end();
+    copies
 }
 
-fn write_attributes(mut attributes: Attributes<'_>, view: &View<'_, '_>, constant: &Constant, sequence: u32) {
-    attributes.copy(constant);
-    let mut known = |name: &str, value: Option<&str>| {
+fn write_attributes(mut attributes: Attributes<'_>, view: &View<'_, '_>, constant: &Constant, sequence: u32) -> Copies {
+    let first = attributes.copy(constant);
+    for (name, value) in [
+        (NameId::ENVIRONMENT, view.environment.as_deref()),
+        (NameId::RELEASE, view.release.as_deref()),
+        (NameId::ADDRESS, view.server_name.as_deref()),
+        (NameId::LOGGER, view.logger.as_deref()),
+        (NameId::USER, view.user_id.as_deref()),
+        (NameId::RECORD_TIME, view.original_time.as_deref()),
+    ] {
         if let Some(value) = value {
-            attributes.add(name.as_bytes(), Value::Str(value.as_bytes()));
+            attributes.new_one(view.names.get(name), Value::Str(value.as_bytes()));
         }
-    };
-    known("sentry.environment", view.environment.as_deref());
-    known("sentry.release", view.release.as_deref());
-    known("server.address", view.server_name.as_deref());
-    known("logger.name", view.logger.as_deref());
-    known("user.id", view.user_id.as_deref());
-    known("log.record.time", view.original_time.as_deref());
-    if let Some(pod) = view.pod {
-        attributes.copy(&pod.log_attributes);
     }
+    let second = view.pod.map_or(0..0, |pod| attributes.copy(&pod.log_attributes));
     if let Some(stream) = view.io_stream {
-        attributes.add(b"log.iostream", Value::Str(stream));
+        attributes.new_one(view.names.get(NameId::IO_STREAM), Value::Str(stream));
     }
     if sequence > 0 {
-        attributes.add(b"sentry.timestamp.sequence", Value::UInt(u64::from(sequence)));
+        attributes.new_one(view.names.get(NameId::SEQUENCE), Value::UInt(u64::from(sequence)));
     }
     let mut scratch = Vec::new();
     for field in view.fields.rest() {
-        attributes.field(json::key_text(field.key, &mut scratch), field.value, view.pod.is_some());
+        match field.name.map(|name| view.names.get(name)) {
+            Some(name) if is_plain(field.value) && !is_reserved(name.text(), field.value, view.pod.is_some()) => {
+                attributes.learnt(name, field.value);
+            }
+            _ => attributes.field(json::key_text(field.key, &mut scratch), field.value, view.pod.is_some()),
+        }
     }
     attributes.end();
+    [first, second]
 }
 
-fn id(out: &mut Vec<u8>, bytes: &[u8]) {
-    out.push(b'"');
-    json::hex(out, bytes);
-    out.push(b'"');
+/// Whether a value is one attribute.
+fn is_plain(value: Value<'_>) -> bool {
+    !matches!(value, Value::Map(_))
+}
+
+/// Names with a meaning at Sentry are not the record's to use.
+fn is_reserved(name: &[u8], value: Value<'_>, has_pod: bool) -> bool {
+    match name.first() {
+        Some(b's') => {
+            // Sentry knows the address as text, and may drop another type.
+            name.starts_with(b"sentry.") || name == b"server.address" && value.text().is_none()
+        }
+        Some(b'k') => has_pod && name.starts_with(b"k8s."),
+        Some(b'c') => has_pod && name.starts_with(b"container."),
+        _ => false,
+    }
 }
 
 /// The body, cut where Sentry would refuse it, with the cut marked. Characters that JSON escapes may need six times
@@ -145,26 +205,50 @@ fn marked(out: &mut Vec<u8>, text: &[u8], most: usize) {
 struct Attributes<'o> {
     out: &'o mut Vec<u8>,
     start: usize,
-    /// Hashes of the names written so far.
-    names: &'o mut Vec<u64>,
+    used: &'o mut Used,
     left_out: u64,
 }
 
 impl Attributes<'_> {
-    fn copy(&mut self, constant: &Constant) {
+    /// Copies what is ready, and says where it is unless it has to be looked at (again).
+    fn copy(&mut self, constant: &Constant) -> Range<usize> {
+        let start = self.out.len();
         self.out.extend_from_slice(&constant.json);
-        self.names.extend_from_slice(&constant.names);
+        self.used.add_all(&constant.used);
+        if constant.suspicious { 0..0 } else { start..self.out.len() }
     }
 
     /// An attribute of a name that nothing has used yet.
     fn add(&mut self, name: &[u8], value: Value<'_>) {
-        self.names.push(xxh3_64(name));
+        self.used.add(xxh3_64(name));
         self.write(name, value);
     }
 
     fn write(&mut self, name: &[u8], value: Value<'_>) {
         let before = self.out.len();
         attribute(self.out, name, value);
+        self.keep(before);
+    }
+
+    /// A field of a learnt name.
+    fn learnt(&mut self, name: &Name, value: Value<'_>) {
+        if self.used.hashes.len() >= MAX_ATTRIBUTES || self.used.has(name.hash) {
+            return self.own(name.text(), value);
+        }
+        self.new_one(name, value);
+    }
+
+    /// An attribute of a learnt name that nothing has used yet.
+    fn new_one(&mut self, name: &Name, value: Value<'_>) {
+        self.used.add(name.hash);
+        let before = self.out.len();
+        self.out.extend_from_slice(&name.attribute);
+        typed(self.out, value);
+        self.keep(before);
+    }
+
+    /// Takes back an attribute that does not fit.
+    fn keep(&mut self, before: usize) {
         if self.out.len() - self.start > limit::LOG_ATTRIBUTES {
             self.out.truncate(before);
             self.left_out += 1;
@@ -173,29 +257,25 @@ impl Attributes<'_> {
 
     /// An attribute of the record's own. Where its name is taken, a prefix keeps the two apart.
     fn own(&mut self, name: &[u8], value: Value<'_>) {
-        if self.names.len() >= MAX_ATTRIBUTES {
+        if self.used.hashes.len() >= MAX_ATTRIBUTES {
             self.left_out += 1;
             return;
         }
         let hash = xxh3_64(name);
-        if !self.names.contains(&hash) {
-            self.names.push(hash);
+        if !self.used.has(hash) {
+            self.used.add(hash);
             return self.write(name, value);
         }
         let mut name = [b"record.", name].concat();
-        while self.names.contains(&xxh3_64(&name)) {
+        while self.used.has(xxh3_64(&name)) {
             name.push(b'_');
         }
         self.add(&name, value);
     }
 
-    /// A field of the record. Names with a meaning at Sentry are not the record's to use.
+    /// A field of the record.
     fn field(&mut self, name: &[u8], value: Value<'_>, has_pod: bool) {
-        let ours = has_pod && (name.starts_with(b"k8s.") || name.starts_with(b"container."));
-        // Sentry knows it as text, and may drop another type.
-        let ill_typed = name == b"server.address" && value.text().is_none();
-        let reserved = name.starts_with(b"sentry.") || ours || ill_typed;
-        if reserved {
+        if is_reserved(name, value, has_pod) {
             return self.flatten(&[b"record.", name].concat(), value, 0);
         }
         self.flatten(name, value, 0);
@@ -231,17 +311,20 @@ impl Attributes<'_> {
     }
 }
 
-/// One typed attribute, with a comma before it. An integer beyond 64 signed bits becomes a string, which Relay takes.
+/// One typed attribute, with a comma before it.
 fn attribute(out: &mut Vec<u8>, name: &[u8], value: Value<'_>) {
-    out.push(b',');
-    json::string(out, name);
-    out.extend_from_slice(b":{\"value\":");
-    let kind: &[u8] = match value {
-        Value::Bool(_) => b"boolean",
-        Value::Int(_) => b"integer",
-        Value::UInt(n) if i64::try_from(n).is_ok() => b"integer",
-        Value::Float(n) if n.is_finite() => b"double",
-        _ => b"string",
+    json::head_of_attribute(out, name);
+    typed(out, value);
+}
+
+/// An attribute's value and its type. An integer beyond 64 signed bits becomes a string, which Relay takes.
+fn typed(out: &mut Vec<u8>, value: Value<'_>) {
+    let end: &[u8] = match value {
+        Value::Bool(_) => b",\"type\":\"boolean\"}",
+        Value::Int(_) => b",\"type\":\"integer\"}",
+        Value::UInt(n) if i64::try_from(n).is_ok() => b",\"type\":\"integer\"}",
+        Value::Float(n) if n.is_finite() => b",\"type\":\"double\"}",
+        _ => b",\"type\":\"string\"}",
     };
     match value {
         Value::UInt(n) if i64::try_from(n).is_err() => json::string(out, n.to_string().as_bytes()),
@@ -262,7 +345,5 @@ fn attribute(out: &mut Vec<u8>, name: &[u8], value: Value<'_>) {
         }
         scalar => json::value(out, scalar),
     }
-    out.extend_from_slice(b",\"type\":\"");
-    out.extend_from_slice(kind);
-    out.extend_from_slice(b"\"}");
+    out.extend_from_slice(end);
 }

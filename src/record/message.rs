@@ -2,6 +2,7 @@
 
 use super::severity::is_preamble;
 use crate::level::Level;
+use memchr::memchr;
 use std::borrow::Cow;
 
 /// A message with its variable parts taken out.
@@ -19,7 +20,7 @@ const MAX_PARAMS: usize = 32;
 /// Removes ANSI escape sequences (ECMA-48 CSI and OSC).
 #[must_use]
 pub fn without_colours(text: &[u8]) -> Cow<'_, [u8]> {
-    if !text.contains(&0x1b) {
+    if memchr(0x1b, text).is_none() {
         return Cow::Borrowed(text);
     }
     let mut out = Vec::with_capacity(text.len());

@@ -14,6 +14,7 @@ pub mod limit;
 mod lines;
 mod log;
 mod message;
+mod names;
 pub mod parse;
 mod read;
 mod reason;
@@ -24,6 +25,7 @@ mod severity;
 mod sink;
 mod storm;
 pub mod trace;
+mod triples;
 mod view;
 
 use crate::chunk::{Entry, Record, Timestamp, entries};
@@ -32,7 +34,7 @@ use crate::level::Level;
 use crate::options::Mapping;
 use event::Circumstances;
 use fields::{Fields, Role};
-use identity::{EventId, StreamId};
+use identity::{EventId, LastTrace, StreamId, StreamIds};
 use kubernetes::{Pod, Pods};
 use letter::Letter;
 use lines::{Aside, Crumbs, Line, Said, Stream};
@@ -47,7 +49,7 @@ use std::time::Duration;
 pub use storm::Closing;
 use storm::{Decision, Storms};
 use trace::Trace;
-use view::{Given, View, view};
+use view::{Given, Known, View, view};
 
 /// The name under which Sentry knows us.
 pub const SDK_NAME: &str = "sentry.fluent-bit";
@@ -75,6 +77,7 @@ struct Memory {
     buffers: Buffers,
     fields: Fields<'static>,
     aside: Aside,
+    trace: LastTrace,
 }
 
 /// What is remembered from record to record of one chunk.
@@ -87,21 +90,26 @@ struct Progress<'a> {
     streams: Vec<Stream<'a>>,
     aside: Aside,
     /// Attribute names of the log being written.
-    names: Vec<u64>,
+    used: log::Used,
+    /// The streams of records that come from no pod, by what they say of stdout and stderr.
+    of_tag: StreamIds,
 }
 
 impl Mapper {
     /// A mapper for these settings.
     #[must_use]
     pub fn new(settings: Mapping) -> Self {
+        let scrub = scrub::Rules::new(settings.scrub, settings.send_pii, &settings.scrub_keys);
+        let mut constant = log::Constant::new(&settings.tags);
+        constant.judge(&scrub);
         Self {
             rules: Rules { map: settings.level_map.clone(), default: settings.default_level.unwrap_or(Level::Info) },
-            scrub: scrub::Rules::new(settings.scrub, settings.send_pii, &settings.scrub_keys),
+            scrub,
             reader: Reader::new(&settings),
             pods: Pods::default(),
             crumbs: Crumbs::new(settings.breadcrumbs),
             storms: Storms::new(settings.storm_burst, settings.event_rate),
-            constant: log::Constant::new(&settings.tags),
+            constant,
             memory: Memory::default(),
             settings,
         }
@@ -110,7 +118,9 @@ impl Mapper {
     /// Maps a chunk. Records are numbered from `first`; undecodable bytes count as one record. Returns the number of
     /// the record behind the last one.
     pub fn map(&mut self, origin: Origin<'_>, chunk: &[u8], first: u32, sink: &mut impl Sink) -> u32 {
-        let mut progress = Progress { aside: std::mem::take(&mut self.memory.aside), ..Progress::default() };
+        self.reader.renew();
+        let aside = std::mem::take(&mut self.memory.aside);
+        let mut progress = Progress { aside, of_tag: StreamIds::of_tag(origin.tag), ..Progress::default() };
         let mut group = None;
         let mut index = first;
         for entry in entries(chunk) {
@@ -158,7 +168,9 @@ impl Mapper {
         let message = self.reader.read(record, group, &mut fields, &mut buffers);
         let pod = self.pod(&fields).map(|place| self.pods.at(place));
         let given = Given { message, pod, level: None };
-        let view = view((&self.settings, &self.rules), origin, record, given, &mut fields);
+        let known =
+            Known { names: self.reader.names(), tag: (origin.tag, &progress.of_tag), trace: &mut self.memory.trace };
+        let view = view((&self.settings, &self.rules), origin.now, record, given, &mut fields, known);
         let letter = Letter::of(group);
         sink.found(index, &view.keys);
         if is_our_own(&view.message, &self.settings.output) {
@@ -166,14 +178,18 @@ impl Mapper {
             end_both(sink, index, Outcome::Suppressed, Reason::OwnHost);
         } else if let Some(route) = route_of(origin, view.pod, letter) {
             let threshold = view.pod.map_or(self.settings.event_level, |pod| pod.threshold(self.settings.event_level));
-            let text = progress.aside.text(&view.message, record.raw);
-            let (level, said) = (view.level, view.said);
-            let group = group.map(|group| group.raw);
-            let line = Line { index, raw: record.raw, group, text, time: record.time, level, said };
-            if Letter::allows(letter, Category::Event) {
-                progress.add(view.stream, threshold, letter, line);
-            } else {
+            if !Letter::allows(letter, Category::Event) {
                 end(sink, Category::Event, index, Outcome::Filtered, Reason::OtherItem);
+            } else if letter.is_none() && threshold.is_none() {
+                // No line of it can become an event, so none has to be kept.
+                let reason = Reason::Below { level: view.level, threshold };
+                end(sink, Category::Event, index, Outcome::Filtered, reason);
+            } else {
+                let text = progress.aside.text(&view.message, record.raw);
+                let (level, said) = (view.level, view.said);
+                let group = group.map(|group| group.raw);
+                let line = Line { index, raw: record.raw, group, text, time: record.time, level, said };
+                progress.add(view.stream, threshold, letter, line);
             }
             self.write_log(&view, (index, route, letter), progress, sink);
         } else {
@@ -205,8 +221,8 @@ impl Mapper {
         }
         if let Some(out) = sink.open(Category::Log, index, route.destination) {
             let start = out.len();
-            log::write(out, view, &self.constant, sequence, &mut progress.names);
-            self.scrub.clean(out, start);
+            let copies = log::write(out, view, &self.constant, sequence, &mut progress.used);
+            self.scrub.clean(out, start, &copies);
             sink.close(Category::Log, index, None);
         }
     }
@@ -263,7 +279,9 @@ impl Mapper {
         let text = String::from_utf8_lossy(&message.1).into_owned();
         let stack = stack_of(&mut fields, &text);
         let given = Given { message, pod, level: Some(level) };
-        let view = view((&self.settings, &self.rules), origin, record, given, &mut fields);
+        let known =
+            Known { names: self.reader.names(), tag: (origin.tag, &progress.of_tag), trace: &mut self.memory.trace };
+        let view = view((&self.settings, &self.rules), origin.now, record, given, &mut fields, known);
         let (trace, around) = read_trace(&text, stack.as_deref());
         let mut about = Circumstances::new(&view, route, trace, &around);
         if stream.letter.is_none() && !is_sampled(self.settings.sample_rate, &view, line.index) {
@@ -284,7 +302,7 @@ impl Mapper {
         let write = |out: &mut Vec<u8>| {
             let start = out.len();
             event::write(out, &view, id, &self.settings, &about);
-            self.scrub.clean(out, start);
+            self.scrub.clean(out, start, &[]);
         };
         match decision {
             Decision::HoldBack(reason) => {
@@ -318,7 +336,7 @@ impl Mapper {
 
     fn pod(&mut self, fields: &Fields<'_>) -> Option<usize> {
         let map = fields.candidates(Role::Kubernetes).find_map(|found| found.value.map())?;
-        Some(self.pods.find(map, &self.settings))
+        Some(self.pods.find(map, &self.settings, &self.scrub))
     }
 }
 
@@ -470,12 +488,13 @@ fn decide(
     view: &View<'_, '_>,
     about: &mut Circumstances<'_>,
 ) -> Decision {
-    let time = view.record_time;
+    // A time to come is somebody's mistake, and must forbid nothing until then.
+    let time = view.record_time.min(Timestamp { secs: now.as_secs(), nanos: now.subsec_nanos() });
     if let Some(chain) = about.chain {
         if storms.is_repeat(view.stream, chain, time) {
             return Decision::HoldBack(Reason::Repeat);
         }
-    } else if storms.is_one_too_many(about.workload, about.fingerprint, time) {
+    } else if storms.is_one_too_many(about.workload, about.fingerprint, time, now) {
         about.share_an_issue();
     }
     storms.decide(about.fingerprint, route.identity, time, now)

@@ -122,13 +122,17 @@ impl<'de> DeserializeSeed<'de> for Key {
 
 /// `key=value key="value with blanks" ...`: two pairs at least and nothing that is no pair.
 fn logfmt(text: &[u8], out: &mut Vec<u8>) -> Option<()> {
+    // Prose is known by its first word.
+    let key = text.iter().position(|byte| !is_in_key(*byte))?;
+    if text[key] != b'=' {
+        return None;
+    }
     let mut rest = std::str::from_utf8(text).ok()?;
     let start = open(out, 0xdf);
     let mut count = 0;
     while !rest.is_empty() {
         let (key, behind) = rest.split_once('=')?;
-        let sound = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '/' | '@');
-        if key.is_empty() || !key.chars().all(sound) {
+        if key.is_empty() || !key.bytes().all(is_in_key) {
             return None;
         }
         let _ = write_str(out, key);
@@ -137,6 +141,10 @@ fn logfmt(text: &[u8], out: &mut Vec<u8>) -> Option<()> {
     }
     close(out, start, count);
     (count >= 2).then_some(())
+}
+
+fn is_in_key(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.' | b'/' | b'@')
 }
 
 /// Writes a value and returns what follows it.

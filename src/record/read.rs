@@ -2,10 +2,11 @@
 //! then the record's own, and last what its message holds.
 
 use super::fields::{Fields, Keys, Role};
+use super::names::{NameId, Names};
 use super::removal::Removal;
 use super::{json, message, parse};
 use crate::chunk::Record;
-use crate::chunk::msgpack::{Cursor, Seq, Value};
+use crate::chunk::msgpack::{Cursor, Run, Seq, Value};
 use crate::options::Mapping;
 use std::borrow::Cow;
 
@@ -48,9 +49,19 @@ impl Reader {
         Self { keys: keys(settings), removal, parse_message: settings.parse_message }
     }
 
+    /// Before a chunk is read.
+    pub(super) fn renew(&mut self) {
+        self.keys.renew();
+    }
+
+    /// The names that records have used so far.
+    pub(super) fn names(&self) -> &Names {
+        self.keys.names()
+    }
+
     /// Collects the record's fields and returns its message.
     pub(super) fn read<'a>(
-        &self,
+        &mut self,
         record: Record<'a>,
         group: Option<Record<'a>>,
         fields: &mut Fields<'a>,
@@ -68,23 +79,23 @@ impl Reader {
         ];
         let [resource, of_scope, of_record, own] = self.without_removed(maps, kept);
         for attributes in [resource, of_scope].into_iter().flatten() {
-            fields.read(&self.keys, attributes);
+            fields.read(&mut self.keys, attributes, Run::default());
         }
         for (name, key) in [("name", "otel.scope.name"), ("version", "otel.scope.version")] {
             if let Some(value) = scope.and_then(|scope| scope.get(name)).filter(|value| *value != Value::Str(b"")) {
-                fields.add(&self.keys, Value::Str(key.as_bytes()), value);
+                fields.add(&mut self.keys, Value::Str(key.as_bytes()), value);
             }
         }
         if let Some(attributes) = of_record {
-            fields.read(&self.keys, attributes);
+            fields.read(&mut self.keys, attributes, Run::default());
         }
         for key in ["trace_id", "span_id"] {
             if let Some(id) = otlp.and_then(|otlp| otlp.get(key)) {
-                fields.add(&self.keys, Value::Str(key.as_bytes()), id);
+                fields.add(&mut self.keys, Value::Str(key.as_bytes()), id);
             }
         }
         if let Some(own) = own {
-            fields.read(&self.keys, own);
+            fields.read(&mut self.keys, own, record.run);
         }
         take_what_is_never_sent(fields);
         let body = own.map_or(record.body, Value::Map);
@@ -114,13 +125,13 @@ impl Reader {
 
     /// The message and its key; if it holds fields, they join the record's and may hold a message of their own.
     fn message<'a>(
-        &self,
+        &mut self,
         body: Value<'a>,
         fields: &mut Fields<'a>,
         parsed: &'a mut Vec<u8>,
         parsed_kept: &'a mut Vec<u8>,
     ) -> Message<'a> {
-        let (key, text) = message_of(body, fields);
+        let (key, text) = message_of(&self.keys, body, fields);
         let Some(own) = key.filter(|_| self.parse_message && parse::message(&text, parsed)) else {
             return (key, text);
         };
@@ -129,7 +140,7 @@ impl Reader {
         let [inner] = self.without_removed([Some(inner)], parsed_kept);
         let Some(inner) = inner else { return (key, text) };
         fields.remove(own);
-        fields.read_missing(&self.keys, inner);
+        fields.read_missing(&mut self.keys, inner);
         take_what_is_never_sent(fields);
         let inside = fields.take(Role::Message, |found| Some((Some(found.key), message_text(found.value)?)));
         inside.unwrap_or((key, text))
@@ -143,13 +154,13 @@ fn take_what_is_never_sent(fields: &mut Fields<'_>) {
     let _ = fields.take(Role::Kubernetes, |found| found.value.map());
     if io_stream(fields).is_some() {
         // The runtime's own time of the line says what the record's time says.
-        ["stream", "time"].iter().for_each(|name| fields.mark(name.as_bytes()));
+        [NameId::STREAM, NameId::TIME].into_iter().for_each(|name| fields.mark(name));
     }
 }
 
 /// `stdout` or `stderr` of a container.
 pub(super) fn io_stream<'a>(fields: &Fields<'a>) -> Option<&'a [u8]> {
-    fields.get("stream")?.text().filter(|stream| matches!(*stream, b"stdout" | b"stderr"))
+    fields.get(NameId::STREAM)?.text().filter(|stream| matches!(*stream, b"stdout" | b"stderr"))
 }
 
 /// Where loggers that many use put a stack trace, looked at behind `stack_key`: pino and bunyan, Elastic's common schema,
@@ -194,24 +205,24 @@ fn keys(settings: &Mapping) -> Keys {
 }
 
 /// The key and text of the first message field; without one, what else the body holds, as JSON.
-fn message_of<'a>(body: Value<'a>, fields: &mut Fields<'a>) -> Message<'a> {
+fn message_of<'a>(keys: &Keys, body: Value<'a>, fields: &mut Fields<'a>) -> Message<'a> {
     if let Some((key, text)) = fields.take(Role::Message, |found| Some((found.key, message_text(found.value)?))) {
         drop_merged_log(key, fields);
         return (Some(key), text);
     }
     match body {
-        Value::Map(map) => (None, Cow::Owned(whole(map, fields))),
+        Value::Map(map) => (None, Cow::Owned(whole(keys, map, fields))),
         Value::Str(text) => (None, message::without_colours(text.trim_ascii_end())),
         other => (None, Cow::Owned(rendered(other))),
     }
 }
 
 /// The fields of a body without a message, which are then not sent again each by itself.
-fn whole(map: Seq<'_>, fields: &mut Fields<'_>) -> Vec<u8> {
+fn whole(keys: &Keys, map: Seq<'_>, fields: &mut Fields<'_>) -> Vec<u8> {
     let (mut out, mut scratch) = (Vec::new(), Vec::new());
     let mut object = json::Object::begin(&mut out);
     for (key, _) in map.pairs() {
-        let place = fields.place(key);
+        let place = fields.place(keys, key);
         if let Some(field) = place.map(|place| &mut fields.all[place]).filter(|field| !field.taken) {
             field.taken = true;
             // Of duplicates the last one stands in `fields`.
@@ -233,10 +244,10 @@ fn message_text(value: Value<'_>) -> Option<Cow<'_, [u8]>> {
 
 /// A `log` whose JSON the kubernetes filter has merged into the record holds nothing that the fields do not.
 fn drop_merged_log(message_key: &[u8], fields: &mut Fields<'_>) {
-    let Some(Value::Str(log)) = fields.get("log") else { return };
+    let Some(Value::Str(log)) = fields.get(NameId::LOG) else { return };
     let log = log.trim_ascii();
     if message_key != b"log" && log.starts_with(b"{") && log.ends_with(b"}") {
-        fields.mark(b"log");
+        fields.mark(NameId::LOG);
     }
 }
 

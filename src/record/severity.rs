@@ -3,6 +3,7 @@
 use super::fields::{Fields, Found, Role};
 use crate::chunk::msgpack::{Seq, Value};
 use crate::level::Level;
+use memchr::memchr2_iter;
 
 /// How much of a line may hold its level; beyond it words are prose.
 const HEAD_BYTES: usize = 160;
@@ -53,10 +54,20 @@ impl Rules {
     /// `level=error`, `"level":"error"` where nobody parsed it.
     fn of_pair(&self, head: &[u8]) -> Option<Level> {
         const NAMES: [&[u8]; 5] = [b"level=", b"lvl=", b"severity=", b"\"level\":", b"\"severity\":"];
-        NAMES.iter().find_map(|name| {
-            let at = find(head, name)?;
+        let mut ends = [None; NAMES.len()];
+        for sign in memchr2_iter(b'=', b':', head) {
+            let before = &head[..=sign];
+            for (name, end) in NAMES.iter().zip(&mut ends) {
+                if end.is_none() && before.ends_with(name) {
+                    *end = Some(sign + 1);
+                }
+            }
+        }
+        NAMES.iter().zip(ends).find_map(|(name, end)| {
+            let end = end?;
+            let at = end - name.len();
             let starts_word = at == 0 || !head[at - 1].is_ascii_alphanumeric();
-            let word = head[at + name.len()..].trim_ascii_start();
+            let word = head[end..].trim_ascii_start();
             let word = word.strip_prefix(b"\"").unwrap_or(word);
             let end = word.iter().position(|b| !b.is_ascii_alphabetic()).unwrap_or(word.len());
             starts_word.then(|| self.of_word(&word[..end])).flatten()
@@ -152,10 +163,6 @@ fn from_otlp(otlp: Seq<'_>) -> Option<Level> {
 
 fn parse(text: &[u8]) -> Option<u64> {
     std::str::from_utf8(text).ok()?.trim().parse().ok()
-}
-
-fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
-    haystack.windows(needle.len()).position(|window| window == needle)
 }
 
 #[cfg(test)]

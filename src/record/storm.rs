@@ -16,6 +16,9 @@ const FIRST: u64 = 60;
 const REMEMBERED: usize = 4_096;
 /// New message fingerprints of a workload in an hour before the rest share one issue.
 const NEW_PER_HOUR: usize = 20;
+/// Seconds that a storm may be ahead of the wall clock: one that is further was met while the clock was wrong, and what it
+/// forbids would be forbidden until that time comes.
+const AHEAD: u64 = 60;
 /// An exception logged again within this time, on its way up, is the same.
 const TWICE_MICROS: u64 = 2_000_000;
 /// Exceptions of a stream that may be on their way up at once.
@@ -88,9 +91,10 @@ impl Storms {
         Self { burst, rate, fingerprints: HashMap::new(), minutes, chains, workloads: HashMap::new(), kept: 0 }
     }
 
-    /// Decides about an event with this fingerprint. `now` is wall time, for the storm's end only.
+    /// Decides about an event with this fingerprint, of a time that is not after `now`. That is wall time, for the storm's end,
+    /// and to know a storm of a clock that was wrong.
     pub fn decide(&mut self, fingerprint: u64, destination: u128, time: Timestamp, now: Duration) -> Decision {
-        let decision = match self.burst(fingerprint, time.secs) {
+        let decision = match self.burst(fingerprint, time.secs, now.as_secs()) {
             Decision::Send(before) if self.exceeds_rate(destination, time.secs) => {
                 self.not_told(fingerprint, before);
                 Decision::HoldBack(Reason::Rate)
@@ -117,7 +121,7 @@ impl Storms {
         }
     }
 
-    fn burst(&mut self, fingerprint: u64, now: u64) -> Decision {
+    fn burst(&mut self, fingerprint: u64, now: u64, wall: u64) -> Decision {
         if self.burst == 0 {
             return Decision::Send(0);
         }
@@ -126,6 +130,9 @@ impl Storms {
         }
         let new = || Storm { pause: FIRST, last: now, ..Storm::default() };
         let storm = self.fingerprints.entry(fingerprint).or_insert_with(new);
+        if storm.last > wall.saturating_add(AHEAD) {
+            (storm.sent, storm.pause, storm.last) = (0, FIRST, now);
+        }
         // Quiet for twice the pause: that storm is over.
         if now > storm.last.saturating_add(storm.pause.saturating_mul(2)) {
             (storm.sent, storm.pause) = (0, FIRST);
@@ -175,6 +182,8 @@ impl Storms {
         if self.kept == 0 {
             return Vec::new();
         }
+        // Seen by a clock that was ahead: as good as now.
+        self.fingerprints.values_mut().for_each(|storm| storm.seen = storm.seen.min(now));
         let over = |storm: &&mut Storm| now.saturating_sub(storm.seen) >= Duration::from_secs(storm.pause * 2);
         let last_word = |storm: &mut Storm| {
             let mut closing = storm.kept.take()?;
@@ -205,12 +214,13 @@ impl Storms {
         false
     }
 
-    /// Whether a message fingerprint is one too many for its workload in this hour.
-    pub fn is_one_too_many(&mut self, workload: u64, fingerprint: u64, time: Timestamp) -> bool {
+    /// Whether a message fingerprint is one too many for its workload in this hour; `now` is wall time.
+    pub fn is_one_too_many(&mut self, workload: u64, fingerprint: u64, time: Timestamp, now: Duration) -> bool {
         bound(&mut self.workloads, |hour| hour.hour);
         let hour = self.workloads.entry(workload).or_default();
-        // Pods of a workload are not all at the same time; the latest says which hour it is.
-        if hour.hour < time.secs / 3_600 {
+        // Pods of a workload are not all at the same time; the latest says which hour it is, but for one that is to come.
+        let to_come = hour.hour > now.as_secs().saturating_add(AHEAD) / 3_600;
+        if hour.hour < time.secs / 3_600 || to_come {
             *hour = Hour { hour: time.secs / 3_600, fingerprints: Vec::new() };
         }
         if hour.fingerprints.contains(&fingerprint) {
@@ -307,7 +317,7 @@ mod tests {
     fn the_rate_counts_all_fingerprints_of_a_destination_together() {
         let mut storms = Storms::new(0, 3);
         let sent = |storms: &mut Storms, destination, secs| {
-            let decided = (0..10).map(|n| storms.decide(n, destination, at(secs), Duration::ZERO));
+            let decided = (0..10).map(|n| storms.decide(n, destination, at(secs), Duration::from_secs(secs)));
             decided.filter(|decision| *decision == Decision::Send(0)).count()
         };
         assert_eq!(sent(&mut storms, 1, 30), 3);
@@ -337,19 +347,38 @@ mod tests {
 
     #[test]
     fn a_workload_gets_twenty_new_messages_an_hour() {
+        const HOUR: Duration = Duration::from_secs(3_600);
         let mut storms = Storms::new(0, 0);
-        let too_many = (0..30).filter(|n| storms.is_one_too_many(1, *n, at(10))).count();
+        let too_many = (0..30).filter(|n| storms.is_one_too_many(1, *n, at(10), HOUR)).count();
         assert_eq!(too_many, 10);
-        assert!(!storms.is_one_too_many(1, 5, at(10)), "a known one stays itself");
-        assert!(!storms.is_one_too_many(1, 29, at(3_600)));
-        assert!(!storms.is_one_too_many(1, 29, at(10)), "a pod that is behind does not turn the hour back");
+        assert!(!storms.is_one_too_many(1, 5, at(10), HOUR), "a known one stays itself");
+        assert!(!storms.is_one_too_many(1, 29, at(3_600), HOUR));
+        assert!(!storms.is_one_too_many(1, 29, at(10), HOUR), "a pod that is behind does not turn the hour back");
+    }
+
+    #[test]
+    fn a_clock_that_was_ahead_silences_nothing_when_it_is_set_right() {
+        const YEAR: u64 = 365 * 86_400;
+        let mut storms = Storms::new(1, 0);
+        decide(&mut storms, 1, YEAR);
+        assert_eq!(decide(&mut storms, 1, YEAR + 1), Decision::Keep(Reason::Storm));
+        storms.keep(1, closing(1));
+        (0..30).for_each(|n| _ = storms.is_one_too_many(1, n, at(YEAR), Duration::from_secs(YEAR)));
+        assert_eq!(storms.closed(Duration::from_secs(10)), [], "nobody knows for how long it has been quiet");
+        assert_eq!(storms.closed(Duration::from_secs(130)), [closing(1)]);
+        assert_eq!(decide(&mut storms, 1, 140), Decision::Send(0));
+        assert_eq!(decide(&mut storms, 1, 141), Decision::Keep(Reason::Storm), "a storm of now is one");
+        assert!(!storms.is_one_too_many(1, 99, at(140), Duration::from_secs(140)));
+        // A second or two are nobody's fault.
+        decide(&mut storms, 2, 1_000);
+        assert_eq!(storms.decide(2, 0, at(998), Duration::from_secs(998)), Decision::Keep(Reason::Storm));
     }
 
     #[test]
     fn memory_is_bounded() {
         let mut storms = Storms::new(1, 7);
         for n in 0..20_000 {
-            if matches!(storms.decide(n / 2, u128::from(n), at(n), Duration::ZERO), Decision::Keep(_)) {
+            if matches!(storms.decide(n / 2, u128::from(n), at(n), Duration::from_secs(n)), Decision::Keep(_)) {
                 storms.keep(n / 2, closing(0));
             }
             storms.is_repeat(StreamId(u128::from(n)), 0, at(n));

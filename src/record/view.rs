@@ -1,17 +1,19 @@
 //! A record, understood: what each of its fields means, and what it says nothing about.
 
 use super::fields::{Fields, Found, Role};
-use super::identity::{self, SpanId, StreamId, TraceId};
+use super::identity::{self, LastTrace, SpanId, StreamId, StreamIds, TraceId};
 use super::kubernetes::Pod;
 use super::lines::Said;
+use super::names::{NameId, Names};
 use super::read::{Message, io_stream, otlp, rendered};
 use super::severity::{self, Rules};
-use super::sink::{FoundKeys, Origin};
+use super::sink::FoundKeys;
 use super::{limit, trace};
 use crate::chunk::msgpack::{Seq, Value};
 use crate::chunk::{Record, Timestamp};
 use crate::level::Level;
 use crate::options::Mapping;
+use memchr::memchr;
 use std::borrow::Cow;
 use std::time::Duration;
 
@@ -29,20 +31,29 @@ pub(super) struct View<'r, 'a> {
     /// Whether the record names its trace itself.
     pub traced: bool,
     pub span_id: Option<SpanId>,
-    pub environment: Option<Cow<'a, str>>,
-    pub release: Option<Cow<'a, str>>,
-    pub server_name: Option<Cow<'a, str>>,
+    pub environment: Option<Cow<'r, str>>,
+    pub release: Option<Cow<'r, str>>,
+    pub server_name: Option<Cow<'r, str>>,
     pub logger: Option<Cow<'a, str>>,
     pub user_id: Option<Cow<'a, str>>,
     /// `stdout` or `stderr`.
     pub io_stream: Option<&'a [u8]>,
-    pub tags: Vec<(String, String)>,
     pub pod: Option<&'r Pod>,
     /// What stands for the workload where there is no pod: journald's unit, syslog's ident, OpenTelemetry's service.
     pub service: Option<&'a [u8]>,
     pub stream: StreamId,
     pub keys: FoundKeys<'a>,
     pub fields: &'r Fields<'a>,
+    /// The names that fields have.
+    pub names: &'r Names,
+}
+
+/// What is known before a record is viewed, and spares it work.
+pub(super) struct Known<'r, 't> {
+    pub names: &'r Names,
+    /// The chunk's tag, and the streams of its records that come from no pod.
+    pub tag: (&'t [u8], &'t StreamIds),
+    pub trace: &'t mut LastTrace,
 }
 
 /// What is settled about a record before it is viewed.
@@ -55,32 +66,33 @@ pub(super) struct Given<'r, 'a> {
 
 /// Takes each meaning from the fields; what is left in them is sent as it is.
 pub(super) fn view<'r, 'a>(
-    (settings, rules): (&Mapping, &Rules),
-    origin: Origin<'_>,
+    (settings, rules): (&'r Mapping, &Rules),
+    now: Duration,
     record: Record<'a>,
     given: Given<'r, 'a>,
     fields: &'r mut Fields<'a>,
+    known: Known<'r, '_>,
 ) -> View<'r, 'a> {
     let Given { message: (message_key, message), pod, level: decided } = given;
     let mut keys = FoundKeys { message: message_key, ..FoundKeys::default() };
-    let is_stack = |found: &Found<'a>| found.value.text().is_some_and(|text| text.contains(&b'\n'));
+    let is_stack = |found: &Found<'a>| found.value.text().is_some_and(|text| memchr(b'\n', text).is_some());
     keys.stack = fields.candidates(Role::Stack).find(|found| is_stack(found)).map(|found| found.key);
     let (level, said) = level_of((rules, decided), otlp(record), &message, fields, &mut keys);
     let io_stream = io_stream(fields);
-    let (stream, service) = stream_of(origin.tag, pod, io_stream, fields);
-    let (time, original_time) = effective_time(record.time, origin.now);
-    let (trace_id, span_id, trace_key) = trace_of(fields, stream, time);
+    let (stream, service) = stream_of(known.tag, pod, io_stream, fields);
+    let (time, original_time) = effective_time(record.time, now);
+    let (trace_id, span_id, trace_key) = trace_of(fields, known.trace, stream, time);
     keys.trace = trace_key;
     let environment = given_or(&settings.environment, || {
         fields.take(Role::Environment, |found| usable(found.value, limit::environment))
     });
     let release = given_or(&settings.release, || {
         let own = fields.take(Role::Release, |found| usable(found.value, limit::release));
-        own.or_else(|| Some(Cow::Owned(pod?.release.clone()?)))
+        own.or_else(|| Some(Cow::Borrowed(pod?.release.as_deref()?)))
     });
     let server_name = given_or(&settings.server_name, || {
-        let known = fields.take(Role::ServerName, |found| text_of(found.value));
-        known.or_else(|| syslog_host(fields))
+        let named = fields.take(Role::ServerName, |found| text_of(found.value));
+        named.or_else(|| syslog_host(fields))
     });
     let logger = fields.take(Role::Logger, |found| text_of(found.value));
     let user_id = user_id(settings, fields);
@@ -100,12 +112,20 @@ pub(super) fn view<'r, 'a>(
         logger,
         user_id,
         io_stream,
-        tags: promoted(fields),
         pod,
         service,
         stream,
         keys,
         fields,
+        names: known.names,
+    }
+}
+
+impl View<'_, '_> {
+    /// `tag_keys`: scalars as text.
+    pub(super) fn promoted(&self) -> Vec<(String, String)> {
+        let text = |found: Found<'_>| Some((String::from_utf8_lossy(found.key).into_owned(), scalar(found.value)?));
+        self.fields.candidates(Role::Tag).filter_map(text).collect()
     }
 }
 
@@ -146,7 +166,7 @@ fn level_of<'a>(
 /// A complete stack trace without a severity is an error.
 fn level_of_trace(message: &[u8], fields: &Fields<'_>) -> Option<Level> {
     let level = |text: &[u8]| {
-        let text = text.contains(&b'\n').then(|| String::from_utf8_lossy(text))?;
+        let text = memchr(b'\n', text).is_some().then(|| String::from_utf8_lossy(text))?;
         trace::parse(&text).map(|trace| if trace.fatal { Level::Fatal } else { Level::Error })
     };
     level(message).or_else(|| fields.candidates(Role::Stack).find_map(|found| level(found.value.text()?)))
@@ -155,24 +175,22 @@ fn level_of_trace(message: &[u8], fields: &Fields<'_>) -> Option<Level> {
 /// A pod's container and its stdout or stderr; for journald the unit, for syslog host and ident, else the tag, of which
 /// OpenTelemetry's input makes one for all services. And the name of the service, where no pod has a better one.
 fn stream_of<'a>(
-    tag: &[u8],
+    (tag, of_tag): (&[u8], &StreamIds),
     pod: Option<&Pod>,
     io_stream: Option<&[u8]>,
     fields: &Fields<'a>,
 ) -> (StreamId, Option<&'a [u8]>) {
-    let text = |key: &str| fields.get(key).and_then(|v| v.text());
+    let text = |name| fields.get(name).and_then(|v| v.text());
     if let Some(pod) = pod {
-        let parts =
-            [pod.namespace.as_bytes(), pod.pod.as_bytes(), pod.container.as_bytes(), io_stream.unwrap_or_default()];
-        return (StreamId::new(&parts), None);
+        return (pod.streams.get(io_stream), None);
     }
-    match (text("_SYSTEMD_UNIT"), text("host"), text("ident")) {
+    match (text(NameId::UNIT), text(NameId::HOST), text(NameId::IDENT)) {
         (Some(unit), _, _) => (StreamId::new(&[b"journald", unit]), Some(unit)),
         (None, Some(host), Some(ident)) => (StreamId::new(&[b"syslog", host, ident]), Some(ident)),
         _ => {
-            let service = text("service.name").filter(|name| !name.is_empty());
-            let parts = [&b"tag"[..], tag, io_stream.unwrap_or_default()];
-            (StreamId::new(&[parts.as_slice(), service.as_slice()].concat()), service)
+            let service = text(NameId::SERVICE).filter(|name| !name.is_empty());
+            let of_service = |service| StreamId::new(&[b"tag", tag, io_stream.unwrap_or_default(), service]);
+            (service.map_or_else(|| of_tag.get(io_stream), of_service), service)
         }
     }
 }
@@ -190,6 +208,7 @@ fn effective_time(time: Timestamp, now: Duration) -> (Timestamp, Option<String>)
 
 fn trace_of<'a>(
     fields: &mut Fields<'a>,
+    last: &mut LastTrace,
     stream: StreamId,
     time: Timestamp,
 ) -> (TraceId, Option<SpanId>, Option<&'a [u8]>) {
@@ -197,24 +216,24 @@ fn trace_of<'a>(
     let span = fields.take(Role::SpanId, |found| identity::span_id(found.value));
     match trace {
         Some(((trace, parent), key)) => (trace, span.or(parent), Some(key)),
-        None => (stream.trace_id(time), span, None),
+        None => (last.get(stream, time), span, None),
     }
 }
 
 /// A syslog line's host is the one that it came from, and `-` says that there is nothing to say (RFC 5424).
 fn syslog_host<'a>(fields: &mut Fields<'a>) -> Option<Cow<'a, str>> {
-    fields.get("ident")?;
-    let host = text_of(fields.get("host")?)?;
-    fields.mark(b"host");
+    fields.get(NameId::IDENT)?;
+    let host = text_of(fields.get(NameId::HOST)?)?;
+    fields.mark(NameId::HOST);
     for field in fields.all.iter_mut().filter(|field| field.value == Value::Str(b"-")) {
         field.taken = true;
     }
     Some(host)
 }
 
-fn given_or<'a>(given: &Option<String>, find: impl FnOnce() -> Option<Cow<'a, str>>) -> Option<Cow<'a, str>> {
+fn given_or<'r>(given: &'r Option<String>, find: impl FnOnce() -> Option<Cow<'r, str>>) -> Option<Cow<'r, str>> {
     match given {
-        Some(text) => Some(Cow::Owned(text.clone())),
+        Some(text) => Some(Cow::Borrowed(text)),
         None => find(),
     }
 }
@@ -228,12 +247,6 @@ fn usable<'a>(value: Value<'a>, accept: fn(&str) -> Option<&str>) -> Option<Cow<
     let text = text_of(value)?;
     let accepted = accept(&text)?.to_owned();
     Some(if accepted == text { text } else { Cow::Owned(accepted) })
-}
-
-/// `tag_keys`: scalars as text.
-fn promoted(fields: &Fields<'_>) -> Vec<(String, String)> {
-    let found = fields.candidates(Role::Tag);
-    found.filter_map(|found| Some((String::from_utf8_lossy(found.key).into_owned(), scalar(found.value)?))).collect()
 }
 
 /// Text, number or switch as text.

@@ -1,14 +1,17 @@
 //! Every configuration that people are told to copy, run as it is but for its paths, delivers.
 
 use crate::place::{self, Place};
+use crate::support::companion;
 use crate::support::fluent_bit::{FluentBit, Format};
 use crate::{node, text};
 use flb_sentry::receive::Receiver;
 use out_sentry::options;
 use serde_json::Value;
+use std::process::Command;
 use std::time::Duration;
 
 /// One of them.
+#[derive(Clone)]
 struct Sample {
     name: String,
     format: Format,
@@ -126,14 +129,54 @@ fn chart_delivers() {
     node::wait_for_all(&host, &receiver, &samples);
 }
 
-/// The names and values of the delivery that every sample is to have.
-pub fn recommended() {
+/// All that have an output of ours.
+fn all() -> Vec<Sample> {
     let mut all = plain();
     for name in ["deploy/kube-logging/direct/fluent-bit.conf", "deploy/kube-logging/aggregator/aggregator.conf"] {
         all.push(Sample { name: name.to_owned(), format: Format::Classic, text: text(name) });
     }
     all.push(Sample { name: HELM.to_owned(), format: Format::Classic, text: helm() });
-    for sample in &all {
+    all
+}
+
+/// The companion has nothing to say about any of them, once its files are there; it is what runs before a host that would
+/// end with its whole node's logs.
+pub fn checked() {
+    let place = Place::new(DSN);
+    for sample in &all() {
+        let (problems, advice) = check(&place, sample);
+        assert_eq!(problems, [""; 0], "{}", sample.name);
+        // A block that shows an output alone leaves out what the service and a filter are for.
+        assert!(advice.is_empty() || sample.name.contains("block"), "{}: {advice:#?}", sample.name);
+        let spoiled = Sample { text: sample.text.replace("spool_path", "spool_paht"), ..sample.clone() };
+        assert!(!check(&place, &spoiled).0.is_empty(), "{}: a misspelt option passed", sample.name);
+    }
+}
+
+const DSN: &str = "https://0123456789abcdef0123456789abcdef@o1.ingest.sentry.io/1";
+
+/// The problems and the advice about it.
+fn check(place: &Place, sample: &Sample) -> (Vec<String>, Vec<String>) {
+    let name = if matches!(sample.format, Format::Yaml) { "checked.yaml" } else { "checked.conf" };
+    place.write(name, &place.moved(&sample.text));
+    let mut command = Command::new(companion());
+    command.args(["check", "--offline", "--json"]).arg(place.path(name));
+    command.env("SENTRY_DSN", DSN).env("HTTP_PORT", "2020");
+    ["HTTPS_PROXY", "HTTP_PROXY", "https_proxy", "http_proxy"].iter().for_each(|name| _ = command.env_remove(name));
+    let output = command.output().expect("expected to run flb-sentry");
+    let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+    let report: Value = serde_json::from_str(&said).unwrap_or_else(|error| panic!("{}: {error}: {said}", sample.name));
+    let all = |kind: &str| {
+        let found = report[kind].as_array().unwrap_or_else(|| panic!("no {kind}: {said}")).iter();
+        found.map(|one| one["text"].as_str().expect("expected a text").to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(output.status.success(), all("problems").is_empty(), "{said}");
+    (all("problems"), all("advice"))
+}
+
+/// The names and values of the delivery that every sample is to have.
+pub fn recommended() {
+    for sample in &all() {
         let pairs: Vec<(String, &str)> = sample.text.lines().filter_map(pair).collect();
         let has = |key: &str, value: Option<&str>| {
             pairs.iter().any(|(name, found)| name == key && value.is_none_or(|value| value == *found))

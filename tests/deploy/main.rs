@@ -43,6 +43,7 @@ fn main() -> ExitCode {
         .test("copies_name_a_stage_and_bases_can_be_pinned", image::stages)
         .test("what_is_read_has_no_shell_and_all_that_documents_name", image::final_stages)
         .test("every_sample_has_what_delivery_needs", configurations::recommended)
+        .test("every_sample_passes_its_own_check", configurations::checked)
         .test("options_of_the_task_definition_exist", configurations::task_definition)
         .test("dashboard_and_alerts_use_series_that_exist", dashboard::series)
         .needing(&manifests::python(), "manifests_are_sound", |python| manifests::are_sound(&python, None))

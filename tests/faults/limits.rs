@@ -97,6 +97,21 @@ pub fn of_others_are_no_invitation(delivery: &'static str) {
     Ledger::read(&instance.exit()).assert_closed();
 }
 
+/// A server that says that one may come again at once, and refuses whoever does.
+pub fn of_no_time_are_no_invitation(delivery: &'static str) {
+    for limit in ["retry-after=0", "x-sentry-rate-limits=0::organization", "x-sentry-rate-limits=0.001:log_item:key"] {
+        let receiver = receive(&format!("forever:429,{limit}"));
+        let setting = Setting::new(delivery);
+        let options = [("exit_timeout", "100ms"), ("ack_timeout", "100ms"), ("retry_max", "500ms")];
+        let instance = setting.start(&receiver.dsn(), &options);
+        _ = instance.flush(TAG, &chunk::numbered(0..50));
+        std::thread::sleep(Duration::from_secs(2));
+        let requests = receiver.totals().requests;
+        assert!((1..100).contains(&requests), "{limit}: {requests} requests in two seconds");
+        Ledger::read(&instance.exit()).assert_closed();
+    }
+}
+
 /// A quota that stays exhausted: logs are given up and counted, events flow, and the host is never paused.
 pub fn exhausted_for_good(delivery: &'static str) {
     let receiver = receive("forever:log:429,x-sentry-rate-limits=2:log_item:organization,retry-after=2");

@@ -1,5 +1,11 @@
-//! The network below HTTP, limits in every form, and long outages: nothing lost, nothing doubled, nothing in the way.
+//! The network below HTTP, servers that mean harm, limits in every form, long outages, a clock and a disk that cannot be relied
+//! on: nothing lost, nothing doubled, nothing in the way.
 
+mod attacks;
+mod clock;
+mod foe;
+mod frozen;
+mod hostile;
 mod limits;
 mod network;
 mod outage;
@@ -22,10 +28,12 @@ const PROMISES: &[(&str, Promise)] = &[
     ("a_certificate_that_is_not_trusted", network::a_certificate_that_is_not_trusted),
     ("a_redirect_is_not_followed", network::a_redirect_is_not_followed),
     ("a_server_that_restarts", network::a_server_that_restarts),
+    ("a_limit_of_no_time_is_no_invitation", limits::of_no_time_are_no_invitation),
+    ("hostile::redirects_lead_nowhere", hostile::redirects_lead_nowhere),
 ];
 
 fn main() -> ExitCode {
-    if let Some(ended) = outage::host() {
+    if let Some(ended) = outage::host().or_else(hostile::host) {
         return ended;
     }
     let mut suite = Suite::default().at_once(8);
@@ -42,7 +50,21 @@ fn main() -> ExitCode {
         let name = format!("{delivery}::a_quota_that_stays_exhausted");
         suite = suite.test(&name, move || limits::exhausted_for_good(delivery));
     }
+    for (number, attack) in attacks::all().into_iter().enumerate() {
+        // All of them in each delivery would take minutes, and HTTP knows nothing of deliveries.
+        let delivery = DELIVERIES[number % DELIVERIES.len()];
+        let name = format!("{delivery}::hostile::{}", attack.name);
+        suite = suite.test(&name, move || hostile::survives(&attack, delivery));
+    }
+    let library = clock::library();
+    for delivery in DELIVERIES {
+        let name = format!("{delivery}::a_clock_that_jumps");
+        suite = suite.needing(&library, &name, move |library| clock::jumps(&library, delivery));
+    }
     suite
+        .needing(&frozen::possible(), "spool::a_disk_that_becomes_read_only", |()| frozen::while_running())
+        .test("spool::hostile::limits_of_nonsense", hostile::limits_of_nonsense)
+        .test("spool::hostile::a_body_that_never_comes_holds_nobody", hostile::a_body_that_never_comes_holds_nobody)
         .test("memory::events_flow_beside_an_exhausted_log_quota", limits::events_flow_beside_an_exhausted_log_quota)
         .run()
 }

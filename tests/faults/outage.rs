@@ -69,13 +69,14 @@ pub fn host() -> Option<ExitCode> {
     Some(ExitCode::SUCCESS)
 }
 
-fn say(line: &str) {
+/// One line to whoever started this program.
+pub fn say(line: &str) {
     let mut out = std::io::stdout();
     _ = writeln!(out, "{line}").and_then(|()| out.flush());
 }
 
 /// Bytes of this process, by the kernel's account.
-fn memory(row: &str) -> u64 {
+pub fn memory(row: &str) -> u64 {
     let status = fs::read_to_string("/proc/self/status").expect("expected an account of this process");
     let value = status.lines().find_map(|line| line.strip_prefix(row)).expect("expected a row");
     value.trim().trim_end_matches(" kB").parse::<u64>().expect("expected a number") * 1024

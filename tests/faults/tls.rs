@@ -98,7 +98,7 @@ fn serve(client: TcpStream, server: SocketAddr, tls: Option<Arc<ServerConfig>>, 
 }
 
 /// Carries bytes both ways until a side closes or fails.
-fn relay(mut client: impl Read + Write, server: SocketAddr, closing: &AtomicBool) -> Option<()> {
+pub fn relay(mut client: impl Read + Write, server: SocketAddr, closing: &AtomicBool) -> Option<()> {
     let mut server = TcpStream::connect(server).ok()?;
     server.set_read_timeout(Some(TURN)).ok()?;
     let mut buffer = vec![0; 1 << 16];
@@ -110,7 +110,7 @@ fn relay(mut client: impl Read + Write, server: SocketAddr, closing: &AtomicBool
 }
 
 /// One read and its write; `None` at the end.
-fn carry(from: &mut impl Read, to: &mut impl Write, buffer: &mut [u8]) -> Option<()> {
+pub fn carry(from: &mut impl Read, to: &mut impl Write, buffer: &mut [u8]) -> Option<()> {
     match from.read(buffer) {
         Ok(0) => None,
         Ok(length) => to.write_all(&buffer[..length]).and_then(|()| to.flush()).ok(),

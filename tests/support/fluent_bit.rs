@@ -8,7 +8,7 @@ use super::wait;
 use serde_json::Value;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
-use std::process::ExitStatus;
+use std::process::{Command, ExitStatus};
 use std::time::Duration;
 use std::{fs, io};
 
@@ -58,6 +58,13 @@ impl FluentBit {
             Some(path) => Err(format!("FLUENT_BIT={} is no file", path.display())),
             None => process::on_path("fluent-bit").ok_or_else(|| "no fluent-bit on PATH".into()),
         }
+    }
+
+    /// What the host calls itself: `Fluent Bit v5.1.1`.
+    pub fn version(program: &Path) -> String {
+        let output = Command::new(program).arg("--version").output();
+        let text = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
+        text.lines().next().unwrap_or("Fluent Bit").to_owned()
     }
 
     /// Starts the host and waits until it works. In the configuration `${HTTP_PORT}` is a free port and `${STATE}` the

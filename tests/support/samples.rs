@@ -138,7 +138,8 @@ fn parse_time(text: &str) -> Option<i128> {
     Some(i128::from(seconds) * NANOS_PER_SECOND + nanos)
 }
 
-fn format_time(nanos: i128) -> String {
+/// A time in nanoseconds since 1970 as a container runtime writes it.
+pub fn format_time(nanos: i128) -> String {
     let (seconds, fraction) = (nanos.div_euclid(NANOS_PER_SECOND) as i64, nanos.rem_euclid(NANOS_PER_SECOND));
     let (days, second) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
     let (year, month, day) = civil_from_days(days);

@@ -4,7 +4,7 @@ use super::certificate;
 use super::output::Output;
 use super::report::{Report, Weight};
 use out_sentry::delivery::answer::rfc3339;
-use out_sentry::options::{Dsn, Settings};
+use out_sentry::options::{Dsn, MAX_DSN_FILE, Settings, read_file};
 use rustix::fs::{Access, access, statvfs};
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
@@ -41,7 +41,7 @@ pub(super) fn destinations(output: &Output, settings: &Settings, report: &mut Re
 }
 
 fn dsn(file: &Path, shown: &str, output: &Output, option: &str, report: &mut Report) -> Option<Dsn> {
-    match fs::read_to_string(file).map(|text| Dsn::parse(text.trim())) {
+    match read_file(file, MAX_DSN_FILE).map(|bytes| Dsn::parse(String::from_utf8_lossy(&bytes).trim())) {
         Ok(Ok(dsn)) => Some(dsn),
         Ok(Err(expected)) => {
             report.problem(output.place_of(option), &format!("{shown}: expected {expected}"));

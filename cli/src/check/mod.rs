@@ -20,7 +20,7 @@ mod yaml;
 
 use crate::argument::Discreet;
 use crate::ship::key_value;
-use crate::terminal::{in_colour, printable};
+use crate::terminal::{Waiting, in_colour, printable};
 use config::{Configuration, Kind};
 use output::Output;
 use report::{Report, Weight};
@@ -37,21 +37,27 @@ Examples:
   flb-sentry check -o dsn_file=/run/secrets/dsn -o spool_path=/var/lib/sentry
   flb-sentry check --offline --json fluent-bit.conf | jq '.problems[]'
 
-With a file, each output named sentry is checked, -o going before what the file says; without
-one, -o and the environment's SENTRY_DSN alone make the output. Files, directories and names
-are looked for on this machine and as this user: run it where the host runs to be sure.
+With a file, each output named sentry is checked, -o going before what the file
+says; without one, -o and the environment's SENTRY_DSN alone make the output.
+Files, directories and names are looked for on this machine and as this user:
+run it where the host runs to be sure.
+
+Output for machines (--json), one object:
+  outputs   name, file, line, about (where it sends to)
+  problems, advice, ok
+            lists of output, file, line, text
 
 Exit codes:
   0    no problem, but perhaps advice
   1    problems: it cannot work as it is
   2    the command line is wrong
-  4    the file cannot be read";
+  4    the file cannot be read, or the output not written";
 
 /// Check a configuration: names, values, DSN, files, certificates, spool, and whether destinations answer.
 ///
 /// Problems are what cannot work; advice is what works, but not as most would want it. No secret is printed.
 #[derive(clap::Args, Debug)]
-#[command(after_help = EXAMPLES)]
+#[command(after_long_help = EXAMPLES)]
 pub struct Args {
     /// An option of the output, as in its `[OUTPUT]` section
     #[arg(short = 'o', long = "option", value_name = "KEY=VALUE", value_parser = Discreet(key_value))]
@@ -93,7 +99,10 @@ pub fn run(args: Args) -> ExitCode {
     let mut out = io::stdout().lock();
     let written = if args.json { report.write_json(&mut out) } else { report.write(&mut out, in_colour()) };
     match written.and_then(|()| out.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => 4.into(),
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            let _ = writeln!(io::stderr(), "flb-sentry check: cannot write: {error}");
+            4.into()
+        }
         _ => u8::from(report.count(Weight::Problem) > 0).into(),
     }
 }
@@ -134,8 +143,12 @@ fn world(args: &Args, output: &Output, report: &mut Report) {
     if args.offline {
         return;
     }
+    let name = &output.name;
+    let waiting = Waiting::for_what(&format!("{name}: asking whether destinations answer ({})", destinations.len()));
     network::reach(output, settings, &destinations, Duration::from_secs(args.timeout), report);
+    drop(waiting);
     if args.send {
+        let _waiting = Waiting::for_what(&format!("{name}: sending a test event, and after five seconds once more"));
         network::send(output, settings, &destinations, report);
     }
 }

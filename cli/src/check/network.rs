@@ -3,6 +3,7 @@
 use super::output::Output;
 use super::report::{Place, Report, Weight};
 use out_sentry::delivery::answer::{Answer, rfc3339};
+use out_sentry::delivery::encoder::Encoder;
 use out_sentry::delivery::http::{Client, Sent};
 use out_sentry::ledger::Category;
 use out_sentry::options::{Dsn, Network, Settings};
@@ -136,7 +137,7 @@ fn limited(sent: &Sent) -> bool {
 fn post(client: &Client, dsn: &Dsn, settings: &Settings, id: &str) -> Sent {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let envelope = envelope(dsn, settings, id, now);
-    client.post(dsn, settings.network.compress, &envelope, &mut Vec::new(), now)
+    client.post(dsn, settings.network.compress, &envelope, &mut Encoder::default(), now)
 }
 
 fn envelope(dsn: &Dsn, settings: &Settings, id: &str, now: Duration) -> Vec<u8> {

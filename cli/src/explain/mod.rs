@@ -30,28 +30,32 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 const EXAMPLES: &str = "\
 Examples:
   flb-sentry explain app.jsonl
-  kubectl logs deploy/checkout | flb-sentry explain --format text --pretty | less
+  kubectl logs deploy/checkout | flb-sentry explain --format text --pretty
   flb-sentry explain -o event_level=warn -o level_key=sev app.jsonl | jq .reason
-  flb-sentry explain --kube-meta meta/ checkout-7c9d8f6b5d-x2k4q_shop_checkout-<id>.log
+  flb-sentry explain --kube-meta meta/ <pod>_<namespace>_<container>-<id>.log
 
 Output for machines, one JSON object per record and category:
-  record      number of the record in the input, from 1; `line` is the line it ended at
-  category    `event` (issue) or `log`; each record has one object of each
-  outcome     `accepted` (would be sent), `filtered`, `joined`, `sampled`, `suppressed`, `invalid`
-  reason      why it is not sent by itself; `into` is the record whose event it is part of
-  keys        the fields that gave message, level, trace and stack; null: none did. Without a
-              message field the whole record is the message; without a trace id the records of a
-              stream share one for ten minutes
-  level_from  `key`, `text`, `stack trace` or `default`
-  destination its DSN without the key, where `dsn_dir` or an annotation may choose one
-  payload     what Sentry would get. An event's id depends on where it goes: `-o dsn=...` makes
-              it the real one
+  record       number of the record in the input, from 1
+  line         the line it ended at
+  category     `event` (issue) or `log`; each record has one object of each
+  outcome      `accepted` (would be sent), `filtered`, `joined`, `sampled`,
+               `suppressed`, `invalid`
+  reason       why it is not sent by itself
+  into         the record whose event it is part of
+  keys         the fields that gave message, level, trace and stack; null: none
+               did. Without a message field the whole record is the message;
+               without a trace id a stream shares one for ten minutes
+  level_from   `key`, `text`, `stack trace` or `default`
+  destination  its DSN without the key, where `dsn_dir` or an annotation may
+               choose one
+  payload      what Sentry would get. An event's id depends on where it goes:
+               `-o dsn=...` makes it the real one
 
 Exit codes:
   0    every record was read
   1    some lines or bytes are no records; the others are explained
   2    the command line or an option is wrong
-  4    the input cannot be read";
+  4    the input cannot be read, or the output not written";
 
 /// Show what each record would become at Sentry, and why; sends nothing.
 ///
@@ -59,7 +63,7 @@ Exit codes:
 /// says so (.log, .txt). The whole input counts as one chunk: lines of a stack trace are joined, earlier lines become
 /// breadcrumbs, storms are held back, exactly as in the plugin. Needs no DSN and no network.
 #[derive(clap::Args, Debug)]
-#[command(after_help = EXAMPLES)]
+#[command(after_long_help = EXAMPLES)]
 pub struct Args {
     /// An option of the output, as in its `[OUTPUT]` section
     #[arg(short = 'o', long = "option", value_name = "KEY=VALUE", value_parser = Discreet(key_value))]

@@ -82,7 +82,8 @@ impl InitError {
 
 impl fmt::Display for InitError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "output '{}' failed to initialize: {}", self.name, self.problem)
+        write!(f, "output '{}' failed to initialize: {}", self.name, self.problem)?;
+        if self.log_lines.is_empty() { Ok(()) } else { write!(f, "; what it has logged says why") }
     }
 }
 

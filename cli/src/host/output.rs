@@ -5,6 +5,7 @@ use super::error::InitError;
 use super::log::{Journal, Level, Sink};
 use std::collections::HashMap;
 use std::ffi::{CStr, CString};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Options the core of Fluent Bit keeps for itself: a plugin that asks for them gets NULL.
@@ -27,11 +28,19 @@ const CORE_PREFIXES: &[&str] = &["net.", "tls.", "oauth2", "_debug.http."];
 
 /// One `[OUTPUT]` section.
 pub(super) struct Output {
-    options: Vec<(String, CString)>,
+    options: Vec<Given>,
     level: Option<Level>,
     pub(super) journal: Journal,
     /// Stands for the instance's metrics context: an address of its own that a stray write does not hurt.
     pub(super) metrics: Box<[std::sync::atomic::AtomicU64; 8]>,
+}
+
+/// One option that is not the core's own.
+struct Given {
+    name: String,
+    value: CString,
+    /// Whether the plugin has asked for this name.
+    asked: AtomicBool,
 }
 
 impl Output {
@@ -45,7 +54,7 @@ impl Output {
                 "log_level" => level = Level::threshold(value).map_err(&problem)?,
                 "tls" if is_on(value) => return Err(problem(format!("plugin '{name}' does not support TLS"))),
                 key if is_core(key) => {}
-                key => kept.push((key.to_owned(), text)),
+                key => kept.push(Given { name: key.to_owned(), value: text, asked: AtomicBool::new(false) }),
             }
         }
         let metrics = Box::new(std::array::from_fn(|_| std::sync::atomic::AtomicU64::new(0)));
@@ -54,8 +63,16 @@ impl Output {
 
     /// The first value of this name, in any case; an empty value counts as none, as in the host.
     pub(super) fn property(&self, key: &str) -> Option<&CStr> {
-        let first = self.options.iter().find(|(name, _)| name.eq_ignore_ascii_case(key));
-        first.map(|(_, value)| value.as_c_str()).filter(|value| !value.is_empty())
+        let mut same = self.options.iter().filter(|given| given.name.eq_ignore_ascii_case(key));
+        let first = same.next()?;
+        [first].into_iter().chain(same).for_each(|given| given.asked.store(true, Ordering::Relaxed));
+        Some(first.value.as_c_str()).filter(|value| !value.is_empty())
+    }
+
+    /// Options that the plugin has not asked for so far: what it has no use for, it never sees.
+    pub(super) fn unasked(&self) -> Vec<String> {
+        let unasked = self.options.iter().filter(|given| !given.asked.load(Ordering::Relaxed));
+        unasked.map(|given| given.name.clone()).collect()
     }
 
     pub(super) fn logs(&self, level: i32) -> bool {
@@ -111,9 +128,11 @@ mod tests {
         let options = [("DSN", "a"), ("dsn", "b"), ("empty", ""), ("tls.verify", "off"), ("Host", "h")];
         let output = Output::new("x", &options, None).ok().unwrap();
         assert_eq!(value(&output, "Dsn").as_deref(), Some("a"));
+        assert_eq!(output.unasked(), ["empty"], "the core's own are asked for by the core");
         for hidden in ["empty", "tls.verify", "host", "missing"] {
             assert_eq!(value(&output, hidden), None, "{hidden}");
         }
+        assert_eq!(output.unasked(), [""; 0]);
     }
 
     #[test]

@@ -13,13 +13,39 @@ use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+const HELP: &str = "\
+Examples:
+  flb-sentry receive
+  flb-sentry receive --listen 127.0.0.1:0 --json | jq .payload
+  flb-sentry receive --save /tmp/envelopes --fault '5x503 then 3x429'
+
+Nobody has to log in: listen on an address that only those can reach who may
+read the logs.
+
+Output for machines (--json), one object per line:
+  first      `listening` and `dsn`
+  each item  `item` (event, log, client_report), `project`, `payload`
+  last       `totals`: requests, accepted (of them), events, logs,
+             client_reports, problems
+http://ADDR/api/items.json has what is kept: the newest 1000 events and 10000
+logs, and the issues made of the events.
+
+Ctrl-C ends it, and a second one at once.
+
+Exit codes:
+  0    ended by a signal, or because nobody reads its output any more
+  1    the address or the directory cannot be used
+  2    the command line is wrong
+  130  ended by a second signal";
 
 /// Listen as a Sentry server does, check what comes, and show it.
 ///
 /// Prints its address and a DSN first, then each item. A page of what came is at its address.
 /// Envelopes with problems that a real server would hide behind a 200 are refused with 400.
 #[derive(clap::Args, Debug)]
-#[command(after_long_help = GRAMMAR)]
+#[command(after_long_help = format!("{HELP}\n\n{GRAMMAR}"))]
 pub struct Args {
     /// Address to listen on; port 0 takes a free one
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9000", value_parser = address)]
@@ -33,7 +59,7 @@ pub struct Args {
     /// Hand accepted events on to this server (plain http)
     #[arg(long, value_name = "DSN", value_parser = Discreet(str::parse::<Target>))]
     forward: Option<Target>,
-    /// Script what goes wrong (repeatable; the grammar is in --help)
+    /// Script what goes wrong (repeatable; the grammar is at the end of --help)
     #[arg(long = "fault", value_name = "SPEC")]
     faults: Vec<Script>,
     /// One JSON object per line
@@ -45,19 +71,24 @@ pub struct Args {
 }
 
 fn address(text: &str) -> Result<SocketAddr, String> {
-    let found = text.to_socket_addrs().map_err(|error| error.to_string())?.next();
-    found.ok_or_else(|| format!("expected HOST:PORT, found {text:?}"))
+    let mut found = text.to_socket_addrs().map_err(|error| format!("expected HOST:PORT ({error})"))?;
+    found.next().ok_or_else(|| "expected HOST:PORT of an address of this machine".to_owned())
 }
 
 /// Runs until SIGINT or SIGTERM, or until nobody reads the output any more.
 pub fn run(args: Args) -> ExitCode {
+    let json = args.json;
     match listen(args) {
         Ok(totals) => {
-            eprintln!("{}", summary(totals));
+            if json {
+                // Whoever has left does not miss it.
+                let _ = writeln!(io::stdout(), "{}", json!({"totals": totals}));
+            }
+            tell(&summary(totals));
             ExitCode::SUCCESS
         }
         Err(error) => {
-            eprintln!("error: {error}");
+            tell(&format!("flb-sentry receive: {error}"));
             ExitCode::FAILURE
         }
     }
@@ -96,10 +127,13 @@ fn listen(args: Args) -> Result<Totals, String> {
     Ok(receiver.totals())
 }
 
-/// A socket that becomes readable when it is time to go, and the end that makes it so.
+/// A socket that becomes readable when it is time to go, and the end that makes it so. The second signal ends the process.
 fn stop_signals() -> io::Result<(UnixStream, UnixStream)> {
     let (wait, stop) = UnixStream::pair()?;
+    let leaving = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM] {
+        signal_hook::flag::register_conditional_shutdown(signal, 130, Arc::clone(&leaving))?;
+        signal_hook::flag::register(signal, Arc::clone(&leaving))?;
         signal_hook::low_level::pipe::register(signal, stop.try_clone()?)?;
     }
     Ok((wait, stop))

@@ -6,7 +6,7 @@ use serde_json::Value;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// Events of one project with the same title and fingerprint.
+/// Events of one project with the same stack or message, and the same fingerprint.
 #[derive(Debug)]
 pub(super) struct Issue {
     pub title: String,
@@ -90,10 +90,23 @@ pub(crate) fn title(event: &Value) -> String {
     line.unwrap_or("<no message>").to_owned()
 }
 
-/// What makes two events the same: unlike in the title, the template counts and not the line.
+/// What makes two events the same: unlike in the title, the stack counts and not what the exception says, and the template
+/// and not the line.
 fn key(event: &Value) -> String {
-    let exception = exceptions(event).last().map(exception_title).filter(|title| !title.is_empty());
+    let exceptions = exceptions(event);
+    let exception = exceptions.last().map(exception_title).filter(|title| !title.is_empty());
+    let stack: Vec<String> = exceptions.iter().flat_map(frames).map(place).collect();
+    if exception.is_some() && !stack.is_empty() {
+        let types = exceptions.iter().filter_map(|exception| exception.get("type")?.as_str());
+        return types.map(str::to_owned).chain(stack).collect::<Vec<_>>().join("\n");
+    }
     exception.or_else(|| message(event, ["/logentry/message", "/logentry/formatted"])).unwrap_or_default()
+}
+
+/// A frame without its line, which every release moves.
+fn place(frame: &Value) -> String {
+    let part = |name| frame.get(name).and_then(Value::as_str).unwrap_or_default();
+    [part("module"), part("filename"), part("function")].join(" ")
 }
 
 fn message(event: &Value, entries: [&str; 2]) -> Option<String> {
@@ -134,6 +147,18 @@ mod tests {
         ] {
             assert_eq!(title(&event), expected, "{event}");
         }
+    }
+
+    #[test]
+    fn groups_by_stack_and_not_by_what_the_exception_says() {
+        let event = |value: &str, function: &str| {
+            let frames = json!([{"function": "main"}, {"function": function, "lineno": value.len()}]);
+            let payload = json!({"exception": [{"type": "E", "value": value, "stacktrace": {"frames": frames}}]});
+            Arc::new(Event { project: 1, sentry_key: String::new(), event_id: value.into(), payload, request: 0 })
+        };
+        let events = [event("order 1", "place"), event("order 22", "place"), event("order 1", "cancel")];
+        let counts: Vec<_> = group(&events).into_iter().map(|issue| issue.count).collect();
+        assert_eq!(counts, [2, 1]);
     }
 
     #[test]

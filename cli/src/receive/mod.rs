@@ -27,6 +27,7 @@ mod gate;
 mod heard;
 mod http;
 pub(crate) mod issues;
+mod markup;
 mod page;
 mod print;
 mod save;

@@ -2,51 +2,47 @@
 
 use super::http::Response;
 use super::issues::{self, Issue};
+use super::markup::{Escaped, Level, Text};
 use super::store::{Log, Snapshot};
 use super::timestamp;
 use serde_json::{Value, json};
+use std::collections::HashMap;
 use std::fmt::Write;
 
 /// Rows on the page; machines get all that is kept.
 const MAX_ISSUES: usize = 200;
 const MAX_LOGS: usize = 500;
+/// Logs shown around an issue.
+const MAX_AROUND: usize = 30;
 
 const STYLE: &str = "
-body{font:15px/1.45 system-ui,sans-serif;margin:2rem auto;max-width:70rem;padding:0 1rem;color:#222;background:#fff}
+body{font:15px/1.45 system-ui,sans-serif;margin:1.5rem auto;max-width:76rem;padding:0 1rem;color:#222;background:#fff}
+h1{font-size:1.5rem}h2{font-size:1.2rem;margin:2rem 0 .5rem}h3{font-size:.95rem;margin:1rem 0 .3rem}
 code,pre,td{font-family:ui-monospace,monospace;font-size:13px}
-summary{cursor:pointer;padding:.3rem 0}
 details{border-bottom:1px solid #ddd}
-pre{background:#f6f6f6;padding:.6rem;overflow:auto;white-space:pre-wrap;overflow-wrap:anywhere}
-td{padding:0 .8rem .2rem 0;vertical-align:top;overflow-wrap:anywhere}
-.level{display:inline-block;min-width:4.5em;font-weight:600}
+details[open]{padding-bottom:1rem}
+details[open]>summary{font-weight:600}details[open]>summary .title{white-space:normal;overflow-wrap:anywhere}
+summary{cursor:pointer;padding:.35rem 0;display:grid;grid-template-columns:1rem 4.5rem minmax(0,1fr) auto;column-gap:.5rem}
+summary::before{content:'\\25b8'}details[open]>summary::before{content:'\\25be'}
+summary:hover{background:#f6f6f6}
+.title{white-space:nowrap;overflow:hidden;text-overflow:ellipsis}
+pre{background:#f6f6f6;padding:.6rem;margin:.3rem 0;white-space:pre-wrap;overflow-wrap:anywhere}
+table{border-collapse:collapse;width:100%}
+td{padding:.1rem .8rem .1rem 0;vertical-align:top;overflow-wrap:anywhere;white-space:pre-wrap}
+td:first-child,td:nth-child(2){width:1%;white-space:nowrap}
+.body{max-height:9.5rem;overflow:auto}
+p[id]{scroll-margin-top:3rem}
+.around{border-left:3px solid #ddd;padding-left:.7rem}
+.level{font-weight:600}
 .fatal,.error{color:#b00020}.warning,.warn{color:#8a5a00}.info{color:#00539b}.debug,.trace{color:#666}
-.dim{color:#666}.tag{background:#eee;border-radius:3px;padding:0 .4em;margin-right:.4em;white-space:nowrap}
-@media(prefers-color-scheme:dark){body{color:#ddd;background:#1b1b1f}pre,.tag{background:#2a2a30}
-details{border-color:#444}.fatal,.error{color:#ff7b88}.warning,.warn{color:#e9b44c}.info{color:#7db8f0}
-.dim,.debug,.trace{color:#999}}";
-
-/// Text made safe to stand in an element or in an attribute.
-struct Escaped<'a>(&'a str);
-
-impl std::fmt::Display for Escaped<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let special = |c: char| matches!(c, '&' | '<' | '>' | '"' | '\'');
-        let mut rest = self.0;
-        while let Some(at) = rest.find(special) {
-            let (plain, tail) = rest.split_at(at);
-            f.write_str(plain)?;
-            f.write_str(match tail.as_bytes().first() {
-                Some(b'&') => "&amp;",
-                Some(b'<') => "&lt;",
-                Some(b'>') => "&gt;",
-                Some(b'"') => "&quot;",
-                _ => "&#39;",
-            })?;
-            rest = tail.get(1..).unwrap_or_default();
-        }
-        f.write_str(rest)
-    }
-}
+.dim{color:#666}.own td{background:#fff3cd}
+.tag{display:inline-block;font-size:13px;background:#eee;border-radius:3px;padding:0 .4em;margin:0 .4em .3em 0;overflow-wrap:anywhere}
+code{overflow-wrap:anywhere}
+@media(max-width:48rem){summary{grid-template-columns:1rem 4rem minmax(0,1fr)}summary>:last-child{grid-column:3}
+td:first-child,td:nth-child(2){width:auto;white-space:normal;overflow-wrap:normal}td{padding-right:.5rem}}
+@media(prefers-color-scheme:dark){body{color:#ddd;background:#1b1b1f}pre,.tag,summary:hover{background:#2a2a30}
+details,.around{border-color:#444}.fatal,.error{color:#ff7b88}.warning,.warn{color:#e9b44c}.info{color:#7db8f0}
+.dim,.debug,.trace{color:#999}.own td{background:#3d3519}a{color:#7db8f0}}";
 
 /// The page for people.
 pub(super) fn render(state: &Snapshot, dsn: &str) -> Response {
@@ -73,56 +69,110 @@ fn write_page(html: &mut String, state: &Snapshot, dsn: &str) -> std::fmt::Resul
     write!(html, "<h1>flb-sentry receive</h1><p>DSN <code>{}</code><p class=dim>", Escaped(dsn))?;
     write!(
         html,
-        "{} events, {} logs, {} client reports in {} requests; {} problems. <a href=\"/api/items.json\">JSON</a></p>",
+        "{} events, {} logs, {} client reports in {} requests; {} problems. Times are UTC. \
+         <a href=\"/api/items.json\">JSON</a></p>",
         totals.events, totals.logs, totals.client_reports, totals.requests, totals.problems
     )?;
-    write!(html, "<h2>Issues ({})</h2>", issues.len())?;
-    for issue in issues.iter().take(MAX_ISSUES) {
-        write_issue(html, issue)?;
+    if issues.is_empty() && state.logs.is_empty() {
+        return write_empty(html, dsn);
     }
-    write!(html, "<h2>Logs</h2><table>")?;
+    write!(html, "<h2>Issues {}</h2>", Shown { shown: MAX_ISSUES, of: issues.len() })?;
+    let traces = by_trace(state);
+    for issue in issues.iter().take(MAX_ISSUES) {
+        write_issue(html, issue, &traces)?;
+    }
+    write!(html, "<h2>Logs {}</h2><table>", Shown { shown: MAX_LOGS, of: state.logs.len() })?;
     for log in state.logs.iter().rev().take(MAX_LOGS) {
-        write_log(html, log)?;
+        write_log(html, log, "")?;
     }
     write!(html, "</table></html>")
 }
 
-fn write_issue(html: &mut String, issue: &Issue) -> std::fmt::Result {
+fn write_empty(html: &mut String, dsn: &str) -> std::fmt::Result {
+    let dsn = Escaped(dsn);
+    write!(html, "<p>Nothing has come yet. This sends an issue and a log; then load the page again:")?;
+    write!(html, "<pre>echo &#39;ERROR hello&#39; | flb-sentry ship -o dsn={dsn} -</pre></html>")
+}
+
+/// How many of how many.
+struct Shown {
+    shown: usize,
+    of: usize,
+}
+
+impl std::fmt::Display for Shown {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.of > self.shown {
+            write!(f, "<span class=dim>(the newest {} of {}; JSON has them all)</span>", self.shown, self.of)
+        } else {
+            write!(f, "<span class=dim>({})</span>", self.of)
+        }
+    }
+}
+
+/// Logs of each trace, in the order of their arrival.
+type Traces<'a> = HashMap<(u64, &'a str), Vec<&'a Log>>;
+
+fn by_trace(state: &Snapshot) -> Traces<'_> {
+    let mut traces = Traces::new();
+    for log in &state.logs {
+        if let Some(trace) = log.payload.get("trace_id").and_then(Value::as_str) {
+            traces.entry((log.project, trace)).or_default().push(log);
+        }
+    }
+    traces
+}
+
+fn write_issue(html: &mut String, issue: &Issue, traces: &Traces<'_>) -> std::fmt::Result {
     let event = &issue.latest.payload;
+    let (id, title) = (Escaped(&issue.latest.event_id), issue.title.as_str());
     write!(
         html,
-        "<details><summary>{} <b>{}</b> <span class=dim>&times;{} last {} project {}</span></summary><p>",
+        "<details><summary>{} <span class=title>{}</span> <span class=dim>&times;{} &nbsp; {}</span></summary><p id=\"{id}\">",
         Level(&issue.level),
-        Escaped(&issue.title),
+        Text(title),
         issue.count,
         timestamp::display(issue.last_seen),
-        issue.latest.project
     )?;
-    for (key, value) in issues::tags(event) {
-        write!(html, "<span class=tag>{}={}</span> ", Escaped(&key), Escaped(&value))?;
-    }
-    write!(html, "<span class=dim>{}</span></p>", Escaped(&issue.latest.event_id))?;
+    write_facts(html, issue)?;
     if let Some(line) = event.pointer("/logentry/formatted").and_then(Value::as_str) {
-        write!(html, "<pre>{}</pre>", Escaped(line))?;
+        write!(html, "<pre>{}</pre>", Text(line))?;
     }
     // Outermost first and the crashing frame on top, as people read a trace.
-    for exception in issues::exceptions(event).iter().rev() {
-        write_exception(html, exception)?;
+    for (at, exception) in issues::exceptions(event).iter().rev().enumerate() {
+        write_exception(html, exception, at > 0)?;
     }
     write_breadcrumbs(html, issues::breadcrumbs(event))?;
+    write_around(html, issue, traces)?;
     write!(html, "</details>")
 }
 
-fn write_exception(html: &mut String, exception: &Value) -> std::fmt::Result {
-    writeln!(html, "<pre><b>{}</b>", Escaped(&issues::exception_title(exception)))?;
+/// Where it happened: what an event says of itself, and its tags.
+fn write_facts(html: &mut String, issue: &Issue) -> std::fmt::Result {
+    let event = &issue.latest.payload;
+    let text = |name: &str| event.get(name).and_then(Value::as_str).map(|text| (name.to_owned(), text.to_owned()));
+    let named = ["environment", "release", "server_name", "logger", "platform"].into_iter().filter_map(text);
+    for (key, value) in named.chain(issues::tags(event)) {
+        write!(html, "<span class=tag>{}={}</span> ", Text(&key), Text(&value))?;
+    }
+    let (project, id) = (issue.latest.project, Escaped(&issue.latest.event_id));
+    write!(html, "<br><span class=dim>project {project}, event <a href=\"#{id}\">{id}</a></span></p>")
+}
+
+fn write_exception(html: &mut String, exception: &Value, is_cause: bool) -> std::fmt::Result {
+    let cause = if is_cause { "caused by " } else { "" };
+    writeln!(html, "<pre>{cause}<b>{}</b>", Text(&issues::exception_title(exception)))?;
     for frame in issues::frames(exception).iter().rev() {
         let text = |name| frame.get(name).and_then(Value::as_str).unwrap_or_default();
         let file = [text("filename"), text("abs_path"), text("module")].into_iter().find(|part| !part.is_empty());
         let (open, close) =
             if frame.get("in_app") == Some(&Value::Bool(false)) { ("<span class=dim>", "</span>") } else { ("", "") };
-        write!(html, "{open}  {}  {}", Escaped(text("function")), Escaped(file.unwrap_or_default()))?;
+        write!(html, "{open}  {}  {}", Text(text("function")), Text(file.unwrap_or_default()))?;
         if let Some(line) = frame.get("lineno").and_then(Value::as_u64) {
             write!(html, ":{line}")?;
+        }
+        if !text("context_line").is_empty() {
+            write!(html, "\n      <i>{}</i>", Text(text("context_line").trim()))?;
         }
         writeln!(html, "{close}")?;
     }
@@ -133,34 +183,57 @@ fn write_breadcrumbs(html: &mut String, crumbs: &[Value]) -> std::fmt::Result {
     if crumbs.is_empty() {
         return Ok(());
     }
-    write!(html, "<p class=dim>Before it</p><table>")?;
+    write!(html, "<h3>Breadcrumbs</h3><div class=around><table>")?;
     for crumb in crumbs {
         let text = |name| crumb.get(name).and_then(Value::as_str).unwrap_or_default();
         let level = crumb.get("level").and_then(Value::as_str).unwrap_or("info");
-        write_row(html, crumb.get("timestamp"), level, text("message"))?;
+        write_row(html, "", crumb.get("timestamp"), level, text("message"))?;
     }
-    write!(html, "</table>")
+    write!(html, "</table></div>")
 }
 
-fn write_log(html: &mut String, log: &Log) -> std::fmt::Result {
+/// The logs that share its trace, as Sentry shows them on the issue: those nearest to it, in their order.
+fn write_around(html: &mut String, issue: &Issue, traces: &Traces<'_>) -> std::fmt::Result {
+    let event = &issue.latest;
+    let trace = event.payload.pointer("/contexts/trace/trace_id").and_then(Value::as_str).unwrap_or_default();
+    let Some(logs) = traces.get(&(event.project, trace)) else { return Ok(()) };
+    let at = |log: &Log| log.payload.get("timestamp").and_then(timestamp::of_value).unwrap_or_default();
+    let mut logs: Vec<(f64, &Log)> = logs.iter().map(|log| (at(log), *log)).collect();
+    logs.sort_by(|(a, _), (b, _)| a.total_cmp(b));
+    let own = logs.partition_point(|(time, _)| *time < issue.last_seen);
+    // What came before says more than what came after.
+    let from = own.saturating_sub(MAX_AROUND * 2 / 3).min(logs.len().saturating_sub(MAX_AROUND));
+    let near = logs.iter().skip(from).take(MAX_AROUND);
+    write!(html, "<h3>Logs of its trace ")?;
+    match logs.len() {
+        all if all > MAX_AROUND => write!(html, "<span class=dim>(the nearest {MAX_AROUND} of {all})</span></h3>")?,
+        all => write!(html, "<span class=dim>({all})</span></h3>")?,
+    }
+    write!(html, "<div class=around><table>")?;
+    for (time, log) in near {
+        let own = *time == issue.last_seen && is_of(log, &event.payload);
+        write_log(html, log, if own { " class=own" } else { "" })?;
+    }
+    write!(html, "</table></div>")
+}
+
+/// Whether the line holds what the event says.
+fn is_of(log: &Log, event: &Value) -> bool {
+    let body = log.payload.get("body").and_then(Value::as_str).unwrap_or_default();
+    let message = event.pointer("/logentry/formatted").and_then(Value::as_str);
+    let value = issues::exceptions(event).last().and_then(|exception| exception.get("value")?.as_str());
+    let said = message.or(value).and_then(|text| text.lines().next()).unwrap_or_default();
+    !said.is_empty() && body.contains(said)
+}
+
+fn write_log(html: &mut String, log: &Log, class: &str) -> std::fmt::Result {
     let text = |name| log.payload.get(name).and_then(Value::as_str).unwrap_or_default();
-    write_row(html, log.payload.get("timestamp"), text("level"), text("body"))
+    write_row(html, class, log.payload.get("timestamp"), text("level"), text("body"))
 }
 
-fn write_row(html: &mut String, at: Option<&Value>, level: &str, text: &str) -> std::fmt::Result {
+fn write_row(html: &mut String, class: &str, at: Option<&Value>, level: &str, text: &str) -> std::fmt::Result {
     let at = at.and_then(timestamp::of_value).map(timestamp::display).unwrap_or_default();
-    write!(html, "<tr><td class=dim>{at}<td>{}<td>{}", Level(level), Escaped(text))
-}
-
-/// A level in its colour; only known words may be a class.
-struct Level<'a>(&'a str);
-
-impl std::fmt::Display for Level<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        const KNOWN: &[&str] = &["fatal", "error", "warning", "warn", "info", "debug", "trace"];
-        let class = KNOWN.iter().find(|known| **known == self.0).unwrap_or(&"dim");
-        write!(f, "<span class=\"level {class}\">{}</span>", Escaped(self.0))
-    }
+    write!(html, "<tr{class}><td class=dim>{at}<td>{}<td><div class=body>{}</div>", Level(level), Text(text))
 }
 
 /// The same for machines: all that is kept, the issues made of it, and the totals.
@@ -214,7 +287,7 @@ mod tests {
     fn nothing_from_outside_is_markup() {
         let html = String::from_utf8(render(&state(), EVIL).body).unwrap();
         assert!(!html.contains("<script") && !html.contains("alert('"), "{html}");
-        assert_eq!(html.matches("&lt;script&gt;alert(&#39;x&#39; + &quot;y&quot;)&lt;/script&gt;&amp;").count(), 15);
+        assert_eq!(html.matches("&lt;script&gt;alert(&#39;x&#39; + &quot;y&quot;)&lt;/script&gt;&amp;").count(), 17);
         assert!(html.contains("2000-02-29 12:30:45.250") && html.contains(":7</span>"), "{html}");
         let (crashing, oldest) = (html.find("crashing").unwrap(), html.find("oldest").unwrap());
         assert!(crashing < oldest, "the crashing frame is on top");

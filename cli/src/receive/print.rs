@@ -32,14 +32,17 @@ fn object(item: &str, project: u64, payload: &Value) -> String {
 
 fn issue_line(event: &Event, colour: bool) -> String {
     let payload = &event.payload;
-    let mut parts = vec!["issue".to_owned(), level(issues::level(payload), colour), printable(&issues::title(payload))];
-    if let Some(exception) = issues::exceptions(payload).last() {
-        let title = printable(&issues::exception_title(exception));
-        parts.push(format!("({title}, {} frames)", issues::frames(exception).len()));
-    }
+    let head = format!("issue  {}  {}", level(issues::level(payload), colour), printable(&issues::title(payload)));
+    let frames: usize = issues::exceptions(payload).iter().map(|exception| issues::frames(exception).len()).sum();
+    let counts = [(frames, "frames"), (issues::breadcrumbs(payload).len(), "breadcrumbs")];
+    let counts = counts.iter().filter(|(count, _)| *count > 0).map(|(count, of)| format!("{count} {of}"));
     let tags = issues::tags(payload).into_iter().map(|(key, value)| printable(&format!("{key}={value}")));
-    parts.push(tags.collect::<Vec<_>>().join(" "));
-    parts.join("  ").trim_end().to_owned()
+    let about = counts.chain(tags).collect::<Vec<_>>().join(" ");
+    match about.as_str() {
+        "" => head,
+        about if colour => format!("{head}  \x1b[2m{about}\x1b[0m"),
+        about => format!("{head}  {about}"),
+    }
 }
 
 fn log_line(log: &Log, colour: bool) -> String {
@@ -87,7 +90,7 @@ mod tests {
         for (item, expected) in [
             (
                 event(json!({"exception": exception, "tags": {"a": "b", "n": 1}})),
-                "issue  error    E: v  (E: v\\nw, 2 frames)  a=b n=1",
+                "issue  error    E: v  2 frames a=b n=1",
             ),
             (event(json!({"level": "warning", "message": "m"})), "issue  warning  m"),
             (

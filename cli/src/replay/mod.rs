@@ -8,7 +8,7 @@ mod marker;
 mod spool;
 
 use crate::argument::Discreet;
-use crate::ship::report::{EXIT_CODES, Report};
+use crate::ship::report::{self, Report};
 use crate::ship::session::{Refusal, Session};
 use crate::ship::{complain, key_value};
 use letters::Letters;
@@ -20,12 +20,22 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
+const EXAMPLES: &str = "\
+Examples:
+  flb-sentry replay -o dsn=$SENTRY_DSN /var/lib/fluent-bit/sentry/dead
+  flb-sentry replay -o dsn=$SENTRY_DSN --keep letters/
+  flb-sentry replay -o dsn_file=/run/secrets/dsn /var/lib/fluent-bit/sentry
+
+Give the other options that the output has (`environment`, `tags`, `dsn_dir`,
+...). Each letter becomes the item it was and no other; levels, sampling and
+storms are not asked again.";
+
 /// Send dead letters or a spool again, and say what became of every record.
 ///
 /// PATH is a directory of dead letters (`dead_letter_path`), a spool (`spool_path`) that no instance has open, or one file
 /// of either. What Sentry accepts is removed from there; what it refuses again stays, with the new reason.
 #[derive(clap::Args, Debug)]
-#[command(after_help = EXIT_CODES)]
+#[command(after_long_help = report::help(EXAMPLES))]
 pub struct Args {
     /// An option of the output, as in its `[OUTPUT]` section; without `dsn` the environment's SENTRY_DSN counts. Where
     /// things wait is decided by PATH, not by `delivery`, `spool_path` and `dead_letter_*`
@@ -61,10 +71,7 @@ const ROOM: &str = "1000000G";
 /// Runs the command.
 pub fn run(args: Args) -> ExitCode {
     match replay(&args) {
-        Ok(report) => {
-            report.print(args.json);
-            report.exit_code().into()
-        }
+        Ok(report) => report.print(args.json).into(),
         Err(refusal) => {
             complain("replay", &refusal.problem);
             refusal.code.into()

@@ -5,7 +5,8 @@ use super::queue::Queue;
 use crate::host::{InitError, Instance, Level, Plugin};
 use std::thread;
 
-/// Init, flushes, exit, all on the calling thread unless there are workers. Returns what the instance logged.
+/// Init, flushes, exit, all on the calling thread unless there are workers. Returns what the instance logged; `ready` is told
+/// which options the instance has not asked for.
 ///
 /// # Errors
 /// When the plugin refuses the options; nothing was taken from the queue then.
@@ -14,11 +15,11 @@ pub(super) fn run(
     options: &[(&str, &str)],
     workers: usize,
     queue: &Queue,
-    ready: impl FnOnce(),
+    ready: impl FnOnce(&[String]),
 ) -> Result<Vec<(Level, String)>, InitError> {
     let _over = Over(queue);
     let instance = plugin.instance(&plugin.name(), options)?;
-    ready();
+    ready(&instance.unasked());
     if workers == 0 {
         drain(&instance, queue);
     } else {

@@ -33,9 +33,14 @@ impl Ledger {
         failed.map(|(category, outcome, count)| format!("{category}.{outcome}={count}")).collect()
     }
 
-    /// Whether something waits for a later process.
-    pub(super) fn pending(&self) -> bool {
-        self.outcomes().any(|(_, outcome, count)| outcome == "pending" && count > 0)
+    /// Whether some record ended so.
+    pub(super) fn any(&self, wanted: &str) -> bool {
+        self.outcomes().any(|(_, outcome, count)| outcome == wanted && count > 0)
+    }
+
+    /// Whether a destination has accepted something.
+    pub(super) fn accepts(&self) -> bool {
+        self.get("requests.2xx").is_some_and(|count| count > 0)
     }
 
     /// As one JSON object.
@@ -130,7 +135,9 @@ mod tests {
         );
         let bad = bad.unwrap();
         assert_eq!(bad.failures(), ["event.pending=1", "log.lost=2"]);
-        assert!(bad.pending() && !ledger(LINE).unwrap().pending());
+        let good = ledger(LINE).unwrap();
+        assert!(bad.any("pending") && bad.any("lost") && !good.any("pending"));
+        assert!(good.accepts() && !bad.accepts());
         for failure in FAILURES {
             assert_eq!(ledger(&format!("[x] summary: log.{failure}=1")).unwrap().failures().len(), 1, "{failure}");
         }

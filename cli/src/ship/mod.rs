@@ -31,14 +31,25 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+const EXAMPLES: &str = "\
+Examples:
+  flb-sentry ship -o dsn=$SENTRY_DSN /var/log/containers/*.log
+  kubectl logs deploy/checkout | flb-sentry ship -o dsn=$SENTRY_DSN -
+  flb-sentry ship -o dsn_file=dsn -o spool_path=/tmp/spool --rate 500 large.log
+  flb-sentry ship --json -o log_level=off app.jsonl | jq .ledger
+
+Without `spool_path` what is not sent at the end is lost, for nobody keeps it;
+with one it waits there for `flb-sentry replay`, or the next run.";
+
 /// Ship files through the plugin as Fluent Bit would, and say what became of every record.
 ///
 /// Reads chunk files (.msgpack), JSON lines, log files of a container runtime and plain text, each told by its first line.
 /// A container's log named `<pod>_<namespace>_<container>-<id>.log` gets its tag and its `kubernetes` fields.
 #[derive(clap::Args, Debug)]
-#[command(after_help = report::EXIT_CODES)]
+#[command(after_long_help = report::help(EXAMPLES))]
 pub struct Args {
-    /// An option of the output, as in its `[OUTPUT]` section; without `dsn` the environment's SENTRY_DSN counts
+    /// An option of the output, as in its `[OUTPUT]` section; without `dsn` the environment's SENTRY_DSN counts. `log_level`
+    /// (off, error, warn, info, debug, trace) decides what of the plugin's log is shown
     #[arg(short = 'o', long = "option", value_name = "KEY=VALUE", value_parser = Discreet(key_value))]
     options: Vec<(String, String)>,
 
@@ -111,10 +122,7 @@ const MOST_CHUNK_BYTES: usize = 64_000_000;
 /// Runs the command.
 pub fn run(args: Args) -> ExitCode {
     match ship(&args) {
-        Ok(report) => {
-            report.print(args.json);
-            report.exit_code().into()
-        }
+        Ok(report) => report.print(args.json).into(),
         Err(refusal) => {
             complain("ship", &refusal.problem);
             refusal.code.into()

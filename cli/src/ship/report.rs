@@ -4,14 +4,36 @@ use super::ledger::Ledger;
 use super::queue::Tally;
 use serde_json::json;
 use std::fmt::Write as _;
-use std::io::{Write as _, stdout};
+use std::io::{self, Write as _, stdout};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// What the command's exit codes mean; `--help` prints this.
-pub(crate) const EXIT_CODES: &str = "\
+/// What `--help` of `ship` and `replay` says at its end, below examples of their own.
+pub(crate) fn help(examples: &str) -> String {
+    format!("{examples}\n\n{HELP}")
+}
+
+const HELP: &str = "\
+Progress and the plugin's log go to standard error, the report to standard
+output: how many chunks were answered OK, and the plugin's ledger, in which each
+record has one end as event and one as log.
+
+Output for machines (--json), one object:
+  chunks     read, ok, error, given_up, left (read, but not answered OK)
+  records    read, ok
+  bytes_ok, retries, seconds, interrupted, unreadable_inputs
+  ledger     records, <category>.<outcome>, requests.<status>, ...; null: the
+             plugin logged none
+  problems   every reason not to be content
+  exit_code  the one below
+
+Ctrl-C ends the instance in good order and says what is not settled; the second
+ends there and then.
+
 Exit codes:
   0    everything has reached Sentry, or was left out on purpose
-  1    something is pending, lost, rejected, or was never answered OK
+  1    something is pending, lost, rejected, or was never answered OK; or the
+       report cannot be written
   2    the command line is wrong
   3    the plugin cannot be loaded, or refuses its options
   4    an input cannot be read
@@ -27,12 +49,14 @@ pub(crate) struct Report {
     /// Inputs that could not be read to their end.
     pub(super) unreadable: usize,
     pub(super) interrupted: bool,
+    /// Where what is pending waits for a later process.
+    pub(super) spool: Option<PathBuf>,
     pub(super) took: Duration,
 }
 
 impl Report {
-    /// See [`EXIT_CODES`].
-    pub(crate) fn exit_code(&self) -> u8 {
+    /// See [`help`].
+    fn exit_code(&self) -> u8 {
         if self.interrupted {
             130
         } else if self.tally.refused > 0 {
@@ -62,26 +86,59 @@ impl Report {
         };
         let failures = ledger.failures();
         say(!failures.is_empty(), format!("not delivered: {}", failures.join(" ")));
-        say(ledger.pending(), "what is pending needs more time: set -o exit_timeout=60s".to_owned());
+        problems.extend(self.advice(ledger));
+        let mut say = |applies: bool, problem: String| problems.extend(applies.then_some(problem));
         let missing = tally.records_ok.saturating_sub(ledger.records());
         say(missing > 0, format!("{missing} records were answered OK but are not in the plugin's ledger"));
         problems
     }
 
-    /// Prints it to standard output, the problems to standard error. Nobody listening is no failure.
-    pub(crate) fn print(&self, machine: bool) {
+    /// What becomes of that which had no end, and what can be done.
+    fn advice(&self, ledger: &Ledger) -> Option<String> {
+        // More time helps where something is taken at all; else the log says what is wrong.
+        let more_time = if ledger.accepts() { ", or give it more time: -o exit_timeout=60s" } else { "" };
+        let spool = self.spool.as_deref().map(Path::display);
+        match spool {
+            Some(spool) if ledger.any("pending") => {
+                let way = if self.command == "ship" {
+                    "the next run with this spool_path sends it, or `flb-sentry replay`"
+                } else {
+                    "replay it again"
+                };
+                Some(format!("what is pending waits in {spool}: {way}{more_time}"))
+            }
+            None if ledger.any("lost") => {
+                Some(format!("what is lost was in memory alone: -o spool_path=DIR keeps it for later{more_time}"))
+            }
+            _ => None,
+        }
+    }
+
+    /// Prints it to standard output, the problems to standard error, and returns the exit code. Nobody listening is no failure,
+    /// a full disk is.
+    pub(crate) fn print(&self, machine: bool) -> u8 {
         let text = if machine { format!("{}\n", self.json()) } else { self.text() };
-        let _ = stdout().write_all(text.as_bytes()).and_then(|()| stdout().flush());
+        let written = stdout().write_all(text.as_bytes()).and_then(|()| stdout().flush());
         for problem in self.problems().iter().filter(|_| !machine) {
             super::complain(self.command, problem);
+        }
+        match written {
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+                super::complain(self.command, &format!("cannot write the report: {error}"));
+                self.exit_code().max(1)
+            }
+            _ => self.exit_code(),
         }
     }
 
     fn text(&self) -> String {
         let (tally, seconds) = (&self.tally, self.took.as_secs_f64());
         if self.command == "replay" && tally.chunks == 0 {
-            let ledger = self.ledger.as_ref().map(|ledger| format!("\n{ledger}"));
-            return format!("replayed in {seconds:.1} s\n{}", ledger.unwrap_or_default());
+            let what = match &self.ledger {
+                Some(ledger) if ledger.records() > 0 => format!("replayed in {seconds:.1} s\n\n{ledger}"),
+                _ => "nothing is there to be replayed\n".to_owned(),
+            };
+            return what;
         }
         let done = if self.command == "ship" { "shipped" } else { "replayed" };
         let mut text = format!(
@@ -129,6 +186,7 @@ mod tests {
             ledger: Ledger::find(&[(Level::Info, format!("[x] summary: {summary}"))]),
             unreadable: 0,
             interrupted: false,
+            spool: None,
             took: Duration::from_secs(1),
         }
     }
@@ -161,6 +219,29 @@ mod tests {
         assert_eq!((left.exit_code(), left.problems().len()), (1, 1));
         let tally = Tally { chunks: 3, given_up: 1, ..fine().tally };
         assert_eq!(Report { tally, ..fine() }.exit_code(), 1);
+    }
+
+    #[test]
+    fn an_empty_directory_is_no_table_of_zeros() {
+        let replayed = |summary| Report { command: "replay", tally: Tally::default(), ..report(summary) }.text();
+        assert_eq!(replayed("records=0"), "nothing is there to be replayed\n");
+        assert!(replayed("records=2 log.accepted=2").starts_with("replayed in 1.0 s\n\nrecords "));
+    }
+
+    #[test]
+    fn what_can_be_done_depends_on_where_it_is_and_on_who_answers() {
+        let last = |report: &Report| report.problems().pop().unwrap();
+        let spool = Some(PathBuf::from("/spool"));
+        let ended = |summary: &str, command| Report { spool: spool.clone(), command, ..report(summary) };
+        let pending = "records=10 log.pending=1";
+        let waits = "what is pending waits in /spool: ";
+        let next = "the next run with this spool_path sends it, or `flb-sentry replay`";
+        assert_eq!(last(&ended(pending, "ship")), format!("{waits}{next}"));
+        assert_eq!(last(&ended(pending, "replay")), format!("{waits}replay it again"));
+        let slow = last(&ended(&format!("{pending} requests.2xx=3"), "ship"));
+        assert!(slow.ends_with(", or give it more time: -o exit_timeout=60s"), "{slow}");
+        assert!(last(&report("records=10 log.lost=1")).contains("-o spool_path=DIR"));
+        assert_eq!(last(&report(pending)), "not delivered: log.pending=1", "it is the host's");
     }
 
     #[test]

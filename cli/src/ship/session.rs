@@ -9,7 +9,7 @@ use super::{engine, locate};
 use crate::host::{Generation, Level, Plugin, format_line};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -78,6 +78,7 @@ impl Session {
             ledger: Ledger::find(&log_lines),
             unreadable: source.problems(),
             interrupted,
+            spool: self.options.spool(),
             took: start.elapsed(),
         })
     }
@@ -86,8 +87,11 @@ impl Session {
     fn threads(&self, source: &Arc<impl Source>) -> Result<(bool, Vec<(Level, String)>), Refusal> {
         let failed = |error: io::Error| plugin_refusal(format!("cannot start: {error}"));
         let signals = signals().map_err(failed)?;
-        let engine =
-            || engine::run(&self.plugin, &self.options.pairs(), self.workers, &self.queue, || spawn_reader(source));
+        let ready = |unasked: &[String]| {
+            unasked.iter().for_each(|key| self.console.say(&unknown(key)));
+            spawn_reader(source);
+        };
+        let engine = || engine::run(&self.plugin, &self.options.pairs(), self.workers, &self.queue, ready);
         let named = |name: &str| thread::Builder::new().name(name.to_owned());
         thread::scope(|scope| {
             let engine = named("flb-pipeline").spawn_scoped(scope, engine).map_err(failed)?;
@@ -120,6 +124,13 @@ impl Session {
             }
         }
     }
+}
+
+/// As in the host, what a plugin does not ask for has no effect; here somebody sees it.
+fn unknown(key: &str) -> String {
+    format!(
+        "option {key}: the plugin does not ask for it and goes on without; `flb-sentry check` knows the nearest name"
+    )
 }
 
 /// Raised by Ctrl-C and `kill`; the second one ends the process there and then.
@@ -161,6 +172,12 @@ impl Options {
 
     fn pairs(&self) -> Vec<(&str, &str)> {
         self.pairs.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect()
+    }
+
+    /// The directory where chunks wait, if they wait on disk; the host takes the first of a name.
+    fn spool(&self) -> Option<PathBuf> {
+        let mut paths = self.pairs.iter().filter(|(key, _)| key.eq_ignore_ascii_case("spool_path"));
+        paths.next().map(|(_, path)| PathBuf::from(path))
     }
 
     fn echo(&self, console: &Arc<Console>) -> crate::host::Sink {

@@ -3,13 +3,13 @@
 //! Works on an item's finished JSON: a quick look decides whether anything in it could need filtering, and only then is
 //! it read, cleaned and written again. So the usual line pays one pass over its bytes, and no field can be forgotten.
 
+mod look;
 mod patterns;
 
 use super::limit;
-use patterns::{
-    addresses, card_numbers, credentials_before, looks_like_address, private_keys, schemes, url_credentials,
-};
+use patterns::{addresses, card_numbers, private_keys, schemes, url_credentials};
 use serde_json::{Map, Value};
+use std::ops::Range;
 
 /// What stands in place of what was removed.
 const FILTERED: &str = "[Filtered]";
@@ -49,9 +49,9 @@ impl Rules {
         Self { secrets, addresses: !send_pii, keys: keys.iter().map(|key| words(key)).collect() }
     }
 
-    /// Cleans the item that begins at `start` of the buffer.
-    pub fn clean(&self, out: &mut Vec<u8>, start: usize) {
-        if !self.may_need(&out[start..]) {
+    /// Cleans the item that begins at `start` of the buffer, of which some parts, in order, need no look.
+    pub fn clean(&self, out: &mut Vec<u8>, start: usize, known: &[Range<usize>]) {
+        if !self.may_need_beside(out, start, known) {
             return;
         }
         let Ok(mut item) = serde_json::from_slice::<Value>(&out[start..]) else { return };
@@ -61,6 +61,17 @@ impl Rules {
             // Writing to a Vec cannot fail.
             let _ = serde_json::to_writer(out, &item);
         }
+    }
+
+    fn may_need_beside(&self, out: &[u8], start: usize, known: &[Range<usize>]) -> bool {
+        let mut from = start;
+        for part in known.iter().filter(|part| !part.is_empty()) {
+            if self.may_need(&out[from..part.start]) {
+                return true;
+            }
+            from = part.end;
+        }
+        self.may_need(&out[from..])
     }
 
     /// Cleans an item. Only below these names are keys that an application has chosen; all others are Sentry's, and say
@@ -103,29 +114,11 @@ impl Rules {
         }
     }
 
-    /// Whether anything in the text could have to go: one pass, looking at few bytes closely.
-    fn may_need(&self, json: &[u8]) -> bool {
-        let mut digits = 0;
-        for (at, byte) in json.iter().enumerate() {
-            digits = match byte {
-                b'0'..=b'9' => digits + 1,
-                b' ' | b'-' if digits > 0 => digits,
-                _ => 0,
-            };
-            let hit = match byte {
-                b'@' => self.addresses && looks_like_address(json, at) || self.secrets && credentials_before(json, at),
-                b'0'..=b'9' => self.secrets && digits >= 13,
-                b'B' if self.secrets => json[at..].starts_with(b"BEGIN ") && has(&json[at..], b"PRIVATE KEY"),
-                // The last letters of the sensitive words; what stands before is looked at only here.
-                b'd' | b'D' | b't' | b'T' | b'n' | b'N' | b'e' | b'E' | b'y' | b'Y' | b's' | b'S' | b'r' | b'R'
-                | b'c' | b'C' => self.secrets && sensitive_end(&json[..=at]),
-                _ => false,
-            };
-            if hit {
-                return true;
-            }
-        }
-        !self.keys.is_empty() && self.keys.iter().any(|key| key.last().is_some_and(|word| contains_word(json, word)))
+    /// Whether anything in these bytes of an item could have to go.
+    pub fn may_need(&self, json: &[u8]) -> bool {
+        let asked_for = || self.keys.iter().any(|key| key.last().is_some_and(|word| contains_word(json, word)));
+        let around_at = || self.addresses && look::has_address(json) || self.secrets && look::has_credentials(json);
+        look::has_at_sign(json) && around_at() || self.secrets && look::has_secret(json) || asked_for()
     }
 
     /// Cleans a value; whether anything changed.
@@ -335,27 +328,6 @@ fn contains_word(haystack: &[u8], word: &str) -> bool {
     haystack.windows(word.len()).any(|window| window.eq_ignore_ascii_case(word.as_bytes()))
 }
 
-/// Whether the text ends with a sensitive word or a scheme. Two letters decide which word it could be.
-fn sensitive_end(text: &[u8]) -> bool {
-    let [.., before, last] = text else { return false };
-    let words: &[&[u8]] = match [before.to_ascii_lowercase(), last.to_ascii_lowercase()] {
-        [b'r', b'd'] => &[b"password"],
-        [b'w', b'd'] => &[b"passwd", b"pwd"],
-        [b's', b'e'] => &[b"passphrase"],
-        [b'e', b't'] => &[b"secret"],
-        [b'e', b'n'] => &[b"token"],
-        [b'o', b'n'] => &[b"authorization"],
-        [b'i', b'e'] => &[b"cookie"],
-        [b'l', b's'] => &[b"credentials"],
-        [b'e', b'y'] => &[b"key"],
-        [b'e', b'r'] => &[b"bearer"],
-        [b'i', b'c'] => &[b"basic"],
-        _ => return false,
-    };
-    let ends = |word: &[u8]| text.len() >= word.len() && text[text.len() - word.len()..].eq_ignore_ascii_case(word);
-    words.iter().any(|word| ends(word))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -363,7 +335,7 @@ mod tests {
     fn cleaned(json: &str) -> String {
         let rules = Rules::new(true, false, &["iban".to_owned()]);
         let mut out = json.as_bytes().to_vec();
-        rules.clean(&mut out, 0);
+        rules.clean(&mut out, 0, &[]);
         String::from_utf8(out).unwrap()
     }
 
@@ -433,7 +405,7 @@ mod tests {
             "contexts":{"trace":{"trace_id":"b2"}},"extra":{"id":"c3","type":["d4"]},"tags":{"level":"e5"},
             "attributes":{"id":{"value":"f6","type":"string"},"n":{"value":1,"type":"integer"}}}"#;
         let mut out = json.as_bytes().to_vec();
-        rules.clean(&mut out, 0);
+        rules.clean(&mut out, 0, &[]);
         let back: Value = serde_json::from_slice(&out).unwrap();
         assert_eq!((&back["event_id"], &back["level"]), (&"a1".into(), &"error".into()));
         assert_eq!(back["contexts"]["trace"]["trace_id"], "b2");

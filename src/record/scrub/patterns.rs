@@ -20,16 +20,7 @@ fn is_address_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'%' | b'+' | b'-')
 }
 
-/// `://user:secret@` or `://key@` ending at an @.
-pub(super) fn credentials_before(text: &[u8], at: usize) -> bool {
-    let start = at.saturating_sub(200);
-    let window = &text[start..at];
-    let scheme = window.windows(3).rposition(|three| three == b"://");
-    scheme.is_some_and(|from| {
-        from + 3 < window.len() && !window[from + 3..].iter().any(|b| matches!(b, b'/' | b' ' | b'"'))
-    })
-}
-
+/// `://user:secret@` or `://key@`.
 pub(super) fn url_credentials(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
@@ -40,7 +31,7 @@ pub(super) fn url_credentials(text: &str) -> String {
         let end = behind
             .find(|c: char| c.is_whitespace() || matches!(c, '/' | '"' | '\'' | '?' | '#'))
             .unwrap_or(behind.len());
-        if let Some(at) = behind[..end].rfind('@') {
+        if let Some(at) = behind[..end].rfind('@').filter(|at| *at > 0) {
             out.push_str(FILTERED);
             rest = &behind[at..];
         }
@@ -139,7 +130,7 @@ fn digits_end(bytes: &[u8], start: usize) -> usize {
     end
 }
 
-fn is_card(digits: &[u8]) -> bool {
+pub(super) fn is_card(digits: &[u8]) -> bool {
     let prefix = |n: usize| digits.iter().take(n).fold(0_u32, |n, d| n * 10 + u32::from(*d));
     let issuer = match digits.len() {
         15 => matches!(prefix(2), 34 | 37),

@@ -1,0 +1,67 @@
+//! How long a flush keeps the host, beside what the machine itself takes to copy such a chunk and to put it on its disk.
+
+use super::chunks;
+use super::drive::{self, Driven, Job};
+use crate::measure::{page, setting};
+use std::fmt::Write as _;
+use std::fs::File;
+use std::hint::black_box;
+use std::io::Write;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// Enough for the plugin to be done with a chunk before the next.
+const PAUSE: Duration = Duration::from_millis(60);
+
+/// A table with a row for each delivery and each yardstick.
+pub fn section(job: &Job, dir: &Path) -> Result<String, String> {
+    let times: u64 = setting("BENCH_FLUSHES", 300);
+    let chunk = std::fs::read(chunks::large(dir)).map_err(|error| format!("large chunk: {error}"))?;
+    let records = u64::from(out_sentry::chunk::count(&chunk)) * times;
+    let job = |options| Job { chunks: chunks::large(dir), records, pause: PAUSE, options, ..job.clone() };
+    let memory = drive::run(&job(vec!["delivery=memory".into()]), Duration::ZERO, &[])?.0;
+    let copy = yardstick(times, || drop(black_box(black_box(&chunk).clone())));
+    let spool = drive::run(&job(vec![format!("spool_path={}", dir.join("spool").display())]), Duration::ZERO, &[])?.0;
+    let file = dir.join("yardstick");
+    let sync = yardstick(times, || _ = synced(&file, &chunk));
+    let mut text = format!("\nA flush of {:.1} MB, {times} times:\n\n", chunk.len() as f64 / 1e6);
+    text += "| what | median ms | 99 in 100 | longest | RETRY |\n|---|---|---|---|---|\n";
+    let rows = [
+        ("flush, `memory`", memory),
+        ("a copy", copy),
+        ("flush, `spool`", spool),
+        ("a file, written and synced", sync),
+    ];
+    rows.iter().for_each(|(what, driven)| _ = writeln!(text, "{}", row(what, driven)));
+    let late = rows[0].1.flush(990).as_secs_f64() * 1e3;
+    _ = writeln!(
+        text,
+        "\n{}",
+        page::verdict("99 in 100 flushes in `memory` within 1 ms", late < 1.0, &format!("{late:.2} ms"))
+    );
+    Ok(text)
+}
+
+fn row(what: &str, driven: &Driven) -> String {
+    let ms = |per_mille| driven.flush(per_mille).as_secs_f64() * 1e3;
+    format!("| {what} | {:.2} | {:.2} | {:.2} | {} |", ms(500), ms(990), ms(1000), driven.retries)
+}
+
+/// The same as often, and as rarely.
+fn yardstick(times: u64, mut what: impl FnMut()) -> Driven {
+    let mut one = |_| {
+        std::thread::sleep(PAUSE / 4);
+        let start = Instant::now();
+        what();
+        start.elapsed()
+    };
+    let mut flushes: Vec<Duration> = (0..times).map(&mut one).collect();
+    flushes.sort_unstable();
+    Driven { flushes, ..Driven::default() }
+}
+
+fn synced(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let mut file = File::create(path)?;
+    file.write_all(bytes)?;
+    file.sync_data()
+}

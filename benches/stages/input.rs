@@ -1,0 +1,99 @@
+//! The chunks that stages read.
+
+use out_sentry::chunk::count;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// A chunk as large as the host's largest.
+const CHUNK: usize = 2_000_000;
+
+/// What is read.
+#[derive(Clone, Copy)]
+pub enum Kind {
+    /// Container lines with the kubernetes filter's metadata, of which a host made a chunk.
+    Kubernetes,
+    /// Stack traces, one a record, of each language.
+    Traces,
+}
+
+/// Chunks, each of about [`CHUNK`] bytes.
+pub struct Input {
+    /// The chunks.
+    pub chunks: Vec<Vec<u8>>,
+    /// Their records.
+    pub records: u32,
+    /// Their bytes.
+    pub bytes: usize,
+}
+
+impl Kind {
+    /// For the table.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Kubernetes => "Kubernetes",
+            Self::Traces => "traces",
+        }
+    }
+}
+
+impl Input {
+    /// Reads what a kind stands for.
+    pub fn load(kind: Kind) -> Self {
+        let chunks = match kind {
+            Kind::Kubernetes => kubernetes(),
+            Kind::Traces => vec![traces()],
+        };
+        let records = chunks.iter().map(|chunk| count(chunk)).sum();
+        let bytes = chunks.iter().map(Vec::len).sum();
+        Self { chunks, records, bytes }
+    }
+}
+
+fn tests() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests")
+}
+
+fn files(dir: &Path, ending: &str) -> Vec<PathBuf> {
+    let entries = fs::read_dir(dir).unwrap_or_else(|error| panic!("{}: {error}", dir.display()));
+    let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
+    let mut paths: Vec<_> = paths.filter(|path| path.to_string_lossy().ends_with(ending)).collect();
+    paths.sort();
+    paths
+}
+
+fn kubernetes() -> Vec<Vec<u8>> {
+    let own = || vec![tests().join("data/chunks/kubernetes.msgpack")];
+    let paths = std::env::var_os("BENCH_CHUNKS").map_or_else(own, |dir| files(Path::new(&dir), ".msgpack"));
+    let read = |path: PathBuf| fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    paths.into_iter().map(read).map(|chunk| chunk.repeat((CHUNK / chunk.len()).max(1))).collect()
+}
+
+/// The golden traces as records of the plainest kind.
+fn traces() -> Vec<u8> {
+    let languages =
+        fs::read_dir(tests().join("traces")).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()));
+    let mut languages: Vec<_> = languages.filter(|path| path.is_dir() && !path.ends_with("none")).collect();
+    languages.sort();
+    let mut chunk = Vec::new();
+    let texts: Vec<_> =
+        languages.iter().flat_map(|dir| files(dir, ".txt")).filter_map(|path| fs::read(path).ok()).collect();
+    for number in 0.. {
+        if chunk.len() > CHUNK {
+            break;
+        }
+        record(&mut chunk, number, &texts[number as usize % texts.len()]);
+    }
+    chunk
+}
+
+/// `[[EventTime, {}], {"log": text, "n": number}]`; a time of its own makes each an event of its own.
+fn record(out: &mut Vec<u8>, number: u32, text: &[u8]) {
+    out.extend_from_slice(&[0x92, 0x92, 0xd7, 0x00]);
+    out.extend_from_slice(&(1_790_000_000 + number * 10).to_be_bytes());
+    out.extend_from_slice(&[0, 0, 0, 0, 0x80, 0x82, 0xa3]);
+    out.extend_from_slice(b"log\xdb");
+    out.extend_from_slice(&(text.len() as u32).to_be_bytes());
+    out.extend_from_slice(text);
+    out.extend_from_slice(b"\xa1n\xce");
+    out.extend_from_slice(&number.to_be_bytes());
+}

@@ -1,0 +1,201 @@
+//! The stages, each a function that does its part on a whole input and says how many bytes came out.
+
+use super::input::{Input, Kind};
+use out_sentry::chunk::{Entry, entries};
+use out_sentry::delivery::encoder::Encoder;
+use out_sentry::envelope::{Batch, Collector};
+use out_sentry::ledger::{Category, Outcome};
+use out_sentry::options::{self, Compress};
+use out_sentry::record::identity::EventId;
+use out_sentry::record::{Mapper, Origin, Route, Sink, json};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What a stage does, again and again.
+pub type Work<'i> = Box<dyn FnMut() -> usize + 'i>;
+
+/// A stage of the path of the data.
+pub struct Stage {
+    /// For the table.
+    pub name: &'static str,
+    /// What it reads.
+    pub input: Kind,
+    /// Sets it up.
+    pub prepare: fn(&Input) -> Work<'_>,
+}
+
+/// In the order of the path.
+pub const STAGES: &[Stage] = &[
+    Stage { name: "copy", input: Kind::Kubernetes, prepare: copy },
+    Stage { name: "decode", input: Kind::Kubernetes, prepare: decode },
+    Stage { name: "JSON of every value", input: Kind::Kubernetes, prepare: to_json },
+    Stage { name: "map to logs", input: Kind::Kubernetes, prepare: |input| map(input, LOGS) },
+    Stage { name: "map to logs, scrub off", input: Kind::Kubernetes, prepare: |input| map(input, UNSCRUBBED) },
+    Stage { name: "map to events", input: Kind::Traces, prepare: |input| map(input, EVENTS) },
+    Stage { name: "gzip", input: Kind::Kubernetes, prepare: |input| compress(input, Compress::Gzip) },
+    Stage { name: "zstd", input: Kind::Kubernetes, prepare: |input| compress(input, Compress::Zstd) },
+    Stage { name: "chunk to envelopes, plain", input: Kind::Kubernetes, prepare: |input| whole(input, Compress::None) },
+    Stage { name: "chunk to envelopes, gzip", input: Kind::Kubernetes, prepare: |input| whole(input, Compress::Gzip) },
+    Stage { name: "chunk to envelopes, zstd", input: Kind::Kubernetes, prepare: |input| whole(input, Compress::Zstd) },
+];
+
+const DSN: &str = "https://0123456789abcdef0123456789abcdef@sentry.example/1";
+const LOGS: &[(&str, &str)] = &[("event_level", "off")];
+const UNSCRUBBED: &[(&str, &str)] = &[("event_level", "off"), ("scrub", "off"), ("send_pii", "on")];
+const EVENTS: &[(&str, &str)] =
+    &[("logs_level", "off"), ("event_level", "trace"), ("storm_burst", "0"), ("event_rate", "0")];
+
+/// Wall time of all mappings: one at which no record of the input is too old.
+const NOW: Duration = Duration::from_secs(1_795_521_600);
+
+const ROUTE: Route = Route { destination: 0, identity: 1 };
+
+/// A whole envelope, as large as the reference sends them.
+const BATCH: usize = 1_000;
+
+fn copy(input: &Input) -> Work<'_> {
+    let mut out: Vec<u8> = Vec::new();
+    Box::new(move || {
+        input
+            .chunks
+            .iter()
+            .map(|chunk| {
+                out.clear();
+                out.extend_from_slice(chunk);
+                out.len()
+            })
+            .sum()
+    })
+}
+
+fn decode(input: &Input) -> Work<'_> {
+    Box::new(move || input.chunks.iter().flat_map(|chunk| entries(chunk)).count())
+}
+
+fn to_json(input: &Input) -> Work<'_> {
+    let mut out = Vec::new();
+    Box::new(move || {
+        out.clear();
+        for entry in input.chunks.iter().flat_map(|chunk| entries(chunk)) {
+            if let Entry::Record(record) = entry {
+                json::value(&mut out, record.body);
+            }
+        }
+        out.len()
+    })
+}
+
+fn mapper(given: &'static [(&str, &str)]) -> Mapper {
+    let lookup = |name: &str| {
+        let known = given.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
+        known.or_else(|| (name == "dsn").then(|| DSN.to_owned()))
+    };
+    let loaded = options::load(lookup, |_| None).unwrap_or_else(|problems| panic!("{problems:?}"));
+    Mapper::new(loaded.settings.mapping)
+}
+
+fn map<'i>(input: &'i Input, given: &'static [(&str, &str)]) -> Work<'i> {
+    let (mut mapper, mut items) = (mapper(given), Items::default());
+    Box::new(move || {
+        items.written = 0;
+        for chunk in &input.chunks {
+            items.clear();
+            mapper.map(origin(), chunk, 0, &mut items);
+        }
+        items.written
+    })
+}
+
+fn origin() -> Origin<'static> {
+    Origin { tag: b"kube.var.log.containers.app.log", router: &ROUTE, now: NOW }
+}
+
+/// Items one after the other, and nothing else.
+#[derive(Default)]
+struct Items {
+    json: Vec<u8>,
+    written: usize,
+}
+
+impl Items {
+    fn clear(&mut self) {
+        self.written += self.json.len();
+        self.json.clear();
+    }
+}
+
+impl Sink for Items {
+    fn again(&self) -> bool {
+        false
+    }
+
+    fn open(&mut self, _: Category, _: u32, _: u32) -> Option<&mut Vec<u8>> {
+        if self.json.len() > 1_000_000 {
+            self.clear();
+        }
+        Some(&mut self.json)
+    }
+
+    fn close(&mut self, _: Category, _: u32, _: Option<EventId>) {}
+
+    fn end(&mut self, _: Category, _: u32, _: Outcome) {}
+}
+
+/// Logs gathered into envelopes.
+struct Envelopes {
+    logs: Collector<()>,
+    owner: Arc<()>,
+    full: Vec<Batch<()>>,
+}
+
+impl Sink for Envelopes {
+    fn again(&self) -> bool {
+        false
+    }
+
+    fn open(&mut self, _: Category, _: u32, _: u32) -> Option<&mut Vec<u8>> {
+        Some(self.logs.open(NOW, false))
+    }
+
+    fn close(&mut self, _: Category, record: u32, _: Option<EventId>) {
+        self.full.extend(self.logs.close(&self.owner, record));
+    }
+
+    fn end(&mut self, _: Category, _: u32, _: Outcome) {}
+}
+
+fn envelopes(input: &Input) -> Vec<Vec<u8>> {
+    let mut mapper = mapper(LOGS);
+    let mut gathered = Envelopes { logs: Collector::new(BATCH), owner: Arc::new(()), full: Vec::new() };
+    input.chunks.iter().for_each(|chunk| drop(mapper.map(origin(), chunk, 0, &mut gathered)));
+    let all = gathered.full.into_iter().chain(gathered.logs.seal());
+    all.map(|batch| written(&batch, Vec::new())).collect()
+}
+
+fn written(batch: &Batch<()>, mut out: Vec<u8>) -> Vec<u8> {
+    out.clear();
+    batch.write(&mut out, DSN, "2026-11-24T12:00:00.000Z");
+    out
+}
+
+fn compress(input: &Input, encoding: Compress) -> Work<'_> {
+    let (envelopes, mut encoder) = (envelopes(input), Encoder::default());
+    Box::new(move || envelopes.iter().map(|envelope| encoder.encode(encoding, envelope).map_or(0, <[u8]>::len)).sum())
+}
+
+/// Everything between the host's bytes and the socket's.
+fn whole(input: &Input, encoding: Compress) -> Work<'_> {
+    let (mut mapper, mut encoder, mut envelope) = (mapper(LOGS), Encoder::default(), Vec::new());
+    let mut gathered = Envelopes { logs: Collector::new(BATCH), owner: Arc::new(()), full: Vec::new() };
+    Box::new(move || {
+        let mut bytes = 0;
+        for chunk in &input.chunks {
+            mapper.map(origin(), chunk, 0, &mut gathered);
+            for batch in gathered.full.drain(..).chain(gathered.logs.seal()) {
+                envelope = written(&batch, std::mem::take(&mut envelope));
+                bytes += encoder.encode(encoding, &envelope).map_or(0, <[u8]>::len);
+            }
+        }
+        bytes
+    })
+}

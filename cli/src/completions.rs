@@ -1,0 +1,52 @@
+//! `flb-sentry completions`: what a shell has to know to complete our words.
+
+use clap_complete::Shell;
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+const EXAMPLES: &str = "\
+For this shell alone:
+  source <(flb-sentry completions bash)
+
+For good, where the shell looks for it (for all users; for yourself):
+  bash        /usr/share/bash-completion/completions/flb-sentry
+              ~/.local/share/bash-completion/completions/flb-sentry
+  zsh         /usr/share/zsh/site-functions/_flb-sentry
+              ~/.zfunc/_flb-sentry, with `fpath=(~/.zfunc $fpath)` in ~/.zshrc
+              before `compinit`
+  fish        /usr/share/fish/vendor_completions.d/flb-sentry.fish
+              ~/.config/fish/completions/flb-sentry.fish
+  powershell  append it to $PROFILE
+  elvish      append it to ~/.config/elvish/rc.elv
+as in
+  flb-sentry completions zsh > ~/.zfunc/_flb-sentry
+bash needs its package bash-completion for that.
+
+Exit codes:
+  0    it was written
+  1    it could not be written
+  2    the command line is wrong";
+
+/// Write what a shell needs to complete commands and options.
+#[derive(clap::Args, Debug)]
+#[command(after_long_help = EXAMPLES)]
+pub struct Args {
+    /// The shell
+    #[arg(value_enum)]
+    shell: Shell,
+}
+
+/// Runs the command; `command` is the whole command line there is.
+pub fn run(args: &Args, mut command: clap::Command) -> ExitCode {
+    let mut script = Vec::new();
+    clap_complete::generate(args.shell, &mut command, "flb-sentry", &mut script);
+    let mut out = io::stdout().lock();
+    match out.write_all(&script).and_then(|()| out.flush()) {
+        // Whoever reads us has had enough.
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            crate::ship::complain("completions", &format!("cannot write: {error}"));
+            ExitCode::FAILURE
+        }
+        _ => ExitCode::SUCCESS,
+    }
+}

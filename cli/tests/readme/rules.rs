@@ -1,0 +1,305 @@
+//! How each command line of README is put to the test. A line that no rule fits fails, and so does a rule that fits none.
+
+use crate::document::Line;
+use crate::shown::{self, Compare};
+use crate::stage::{Stage, text};
+use crate::support::artefacts::{profile_dir, workspace};
+use flb_sentry::receive::{Options, Receiver};
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Child, Command};
+use std::time::Duration;
+
+/// What is done with a command line.
+pub type Test = fn(&Line);
+
+/// A command line, or with a `*` at its end the beginning of several, and what is done with it.
+pub const RULES: &[(&str, Test)] = &[
+    ("git clone <this repository> && cd <it> && make demo", cloned),
+    ("install -D target/release/libout_sentry.so /fluent-bit/plugins/out_sentry.so", installed_by_hand),
+    ("make help", prints_help),
+    ("make *", make_knows),
+    ("cmake -S cmake -B build && cmake --build build && ctest --test-dir build --output-on-failure", by_conformance),
+    ("cargo build --release --locked", by_find_module),
+    ("cargo *", cargo_knows),
+    ("flb-sentry explain FILE", explains_a_file),
+    ("flb-sentry explain *", prints_exactly),
+    ("flb-sentry check FILE", checks_a_file),
+    ("flb-sentry check *", prints_problems),
+    ("flb-sentry receive", receives),
+    ("flb-sentry receive --help", runs),
+    ("flb-sentry receive --fault *", listens),
+    ("echo *", is_received),
+    ("flb-sentry ship --kube-meta *", ships),
+    ("flb-sentry replay *", replays),
+    ("flb-sentry install --to /sentry", installs),
+    ("flb-sentry completions bash > /usr/share/bash-completion/completions/flb-sentry", completes),
+    ("flb-sentry *", is_a_command),
+];
+
+/// Longer than anything takes here.
+const SOON: Duration = Duration::from_secs(60);
+
+/// The address of README, which every test would otherwise want.
+const ADDRESS: &str = "127.0.0.1:9000";
+
+fn runs(line: &Line) {
+    Stage::new().succeeds(line);
+}
+
+/// `flb-sentry ship` in a sentence: there is such a command.
+fn is_a_command(line: &Line) {
+    let words: Vec<&str> = line.text.split(' ').collect();
+    assert_eq!(words.len(), 2, "line {}: no rule runs `{}`", line.number, line.text);
+    let ended = Stage::new().run(&format!("{} --help", line.text));
+    assert!(ended.code == Some(0) && ended.printed.contains(&format!("Usage: {}", line.text)), "{}", ended.printed);
+}
+
+/// What it builds takes minutes, and cli/tests/demo.rs runs the demo: here it is enough that make would run it.
+fn make_knows(line: &Line) {
+    let ended = Stage::new().run(&line.text.replacen("make", "make -n", 1));
+    assert!(ended.code == Some(0) && !ended.printed.is_empty(), "{}:\n{}", line.text, ended.printed);
+    let target = line.text.split(' ').nth(1).unwrap_or_default();
+    assert!(text("Makefile").contains(&format!("\n{target}:")), "expected a target {target}");
+    if !line.shown.is_empty() {
+        let test = text("cli/tests/demo.rs");
+        assert!(target == "demo" && test.contains("readme_shows_it"), "nobody compares what {} shows", line.text);
+    }
+}
+
+fn prints_help(line: &Line) {
+    let help = Stage::new().succeeds(line);
+    assert!(
+        ["build", "demo", "test"]
+            .iter()
+            .all(|target| help.contains(&format!("\n{target} ")) || help.starts_with(target)),
+        "{help}"
+    );
+}
+
+fn cargo_knows(line: &Line) {
+    let ended = Stage::new().run(&format!("{} --help", line.text));
+    assert_eq!(ended.code, Some(0), "{}", ended.printed);
+}
+
+/// A fresh clone has all that the demo is made of.
+fn cloned(line: &Line) {
+    if !workspace().join(".git").exists() {
+        return;
+    }
+    let stage = Stage::new();
+    let (source, clone) = (workspace().display().to_string(), stage.path("clone").display().to_string());
+    let stage = stage.swap("git clone", &format!("git clone -q {source}"));
+    let stage = stage.swap("<this repository>", &clone).swap("<it>", &clone).swap("make demo", "make -n demo");
+    let printed = stage.succeeds(line);
+    assert!(printed.contains("cargo run"), "{printed}");
+}
+
+fn installed_by_hand(line: &Line) {
+    let profile = profile_dir().display().to_string();
+    let stage = Stage::new().instead_of("/fluent-bit/plugins").swap("target/release", &profile);
+    crate::support::plugin();
+    stage.succeeds(line);
+    assert!(stage.path("fluent-bit/plugins/out_sentry.so").is_file());
+}
+
+/// Minutes too: the test of the C host builds and runs it.
+fn by_conformance(line: &Line) {
+    let test = text("tests/conformance.rs");
+    let parts = line.text.split(" && ").map(|command| command.split(' ').next().unwrap_or_default());
+    parts.for_each(|program| {
+        assert!(test.contains(&format!("\"{program}\"")), "expected {program} in tests/conformance.rs")
+    });
+}
+
+/// What it runs is run by a test of its own (tests/conformance.rs): it is the same build.
+fn by_find_module(_: &Line) {
+    let module = text("cmake/FindOutSentry.cmake");
+    for part in ["OUT_SENTRY_PROFILE release", "build --locked"] {
+        assert!(module.contains(part), "expected {part} in cmake/FindOutSentry.cmake");
+    }
+}
+
+fn explains_a_file(line: &Line) {
+    let file = workspace().join("tests/data/chunks/otlp.msgpack").display().to_string();
+    let printed = Stage::new().swap("FILE", &file).succeeds(line);
+    assert!(printed.starts_with("{\"record\":1,"), "{printed}");
+}
+
+fn prints_exactly(line: &Line) {
+    let printed = Stage::new().succeeds(line);
+    // Of a long answer README shows what is above the first empty line.
+    let whole = printed.trim_end();
+    let first = whole.split("\n\n").next().unwrap_or_default();
+    shown::compare(line, if line.shown.trim_end().contains("\n\n") { whole } else { first }, Compare::Exactly);
+}
+
+fn checks_a_file(line: &Line) {
+    let receiver = receiver("");
+    let stage = Stage::new().dsn(&receiver.dsn());
+    let file = stage.path("fluent-bit.yaml");
+    let readme = text("README.md");
+    let (_, block) = readme.split_once("```yaml\n").expect("expected a YAML configuration");
+    let block = block.split("\n```").next().unwrap_or_default();
+    let spool = stage.path("spool").display().to_string();
+    let inputs = "pipeline:\n  inputs:\n    - name: dummy\n      storage.type: filesystem\n";
+    let block = block.replace("/var/lib/fluent-bit/sentry", &spool).replace("pipeline:\n", inputs);
+    let plugin = crate::support::plugin().display().to_string();
+    std::fs::write(&file, block.replace("/fluent-bit/plugins/out_sentry.so", &plugin))
+        .expect("expected to write a file");
+    let printed = stage.swap("FILE", &file.display().to_string()).succeeds(line);
+    assert!(printed.contains("problems: 0"), "{printed}");
+}
+
+fn prints_problems(line: &Line) {
+    if line.shown.is_empty() {
+        return is_a_command(line);
+    }
+    let ended = Stage::new().run(&line.text);
+    assert_eq!(ended.code, Some(1), "{}", ended.printed);
+    shown::compare(line, ended.printed.trim_end(), Compare::Exactly);
+}
+
+fn receiver(faults: &str) -> Receiver {
+    let faults = faults.parse().expect("expected a script");
+    Receiver::start(Options { faults, ..Options::default() }).expect("expected a receiver")
+}
+
+/// What stands in the block that says what the other terminal does.
+fn other_terminal() -> String {
+    let readme = text("README.md");
+    let line = readme.lines().find(|line| line.starts_with("echo ")).expect("expected an item for the receiver");
+    line.to_owned()
+}
+
+fn is_received(line: &Line) {
+    let receiver = receiver("");
+    let stage = Stage::new().swap(ADDRESS, &receiver.addr().to_string());
+    stage.succeeds(line);
+    assert_eq!((receiver.events().len(), receiver.logs().len()), (1, 1));
+}
+
+/// `flb-sentry receive` while it runs.
+struct Listening {
+    child: Child,
+    out: BufReader<std::process::ChildStdout>,
+    printed: String,
+}
+
+impl Listening {
+    fn start(line: &Line) -> Self {
+        let listen = format!("exec {} --listen 127.0.0.1:0", line.text);
+        let mut child =
+            Stage::new().command(&listen).stdout(std::process::Stdio::piped()).spawn().expect("expected a shell");
+        let out = BufReader::new(child.stdout.take().expect("expected its output"));
+        let mut listening = Self { child, out, printed: String::new() };
+        listening.read_lines(2);
+        listening
+    }
+
+    fn read_lines(&mut self, number: usize) {
+        for _ in 0..number {
+            let read = self.out.read_line(&mut self.printed).expect("expected a line");
+            assert!(read > 0, "expected more than {:?}", self.printed);
+        }
+    }
+
+    fn address(&self) -> String {
+        let address = self.printed.lines().next().and_then(|line| line.strip_prefix("listening on http://"));
+        address.unwrap_or_else(|| panic!("expected an address, found {}", self.printed)).to_owned()
+    }
+
+    /// Ends it as Ctrl-C does.
+    fn interrupt(mut self) -> String {
+        let kill = Command::new("sh").args(["-c", "kill -s INT \"$0\"", &self.child.id().to_string()]).status();
+        assert!(kill.is_ok_and(|status| status.success()));
+        self.printed += "^C\n";
+        let mut rest = String::new();
+        self.out.read_to_string(&mut rest).expect("expected its last words");
+        assert_eq!(self.child.wait().expect("expected its end").code(), Some(0), "{}{rest}", self.printed);
+        std::mem::take(&mut self.printed) + &rest
+    }
+}
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn receives(line: &Line) {
+    if line.shown.is_empty() {
+        return is_a_command(line);
+    }
+    let mut listening = Listening::start(line);
+    let address = listening.address();
+    let ended = Stage::new().swap(ADDRESS, &address).run(&other_terminal());
+    assert_eq!(ended.code, Some(0), "{}", ended.printed);
+    listening.read_lines(2);
+    let printed = listening.interrupt().replace(&address, ADDRESS);
+    // One waits for nobody: what comes first is the network's choice.
+    let mut lines: Vec<&str> = printed.lines().collect();
+    lines[2..4].sort_unstable();
+    shown::compare(line, &lines.join("\n"), Compare::Settled);
+}
+
+fn listens(line: &Line) {
+    Listening::start(line).interrupt();
+}
+
+const SPOOL: &str = "/tmp/spool";
+
+fn ships(line: &Line) {
+    let receiver = receiver("");
+    let stage = Stage::new().dsn(&receiver.dsn()).instead_of(SPOOL);
+    let printed = stage.succeeds(line);
+    shown::compare(line, printed.trim_end(), Compare::Settled);
+    assert_eq!(receiver.problems(), [""; 0]);
+    let (readme, rows) = (text("README.md"), shown::settled(&printed));
+    let (_, summary) = readme.split_once("] summary: ").expect("expected a summary line");
+    let summary = summary.split("\n```").next().unwrap_or_default();
+    let count = |key: String| summary.split_whitespace().find_map(|word| word.strip_prefix(&key)).unwrap_or("0");
+    for outcome in ["accepted", "filtered", "joined", "pending"] {
+        let row = ["event", "log"].map(|category| count(format!("{category}.{outcome}=")));
+        let row = format!("{outcome} {}", row.join(" "));
+        assert!(rows.contains(&row), "README.md's summary line says {row}, this one\n{printed}");
+    }
+}
+
+fn replays(line: &Line) {
+    if line.text == "flb-sentry replay" {
+        return is_a_command(line);
+    }
+    // What a server refuses, and is not to be waited for: the letters that there are to be replayed.
+    let refusing = receiver("forever:403");
+    let stage = Stage::new().dsn(&refusing.dsn()).instead_of("/var/lib/fluent-bit/sentry/dead");
+    let letters = stage.path("var/lib/fluent-bit/sentry");
+    let options = format!("-o log_level=off -o hold_events=0 -o hold_logs=0 -o spool_path={}", letters.display());
+    let ship =
+        format!("flb-sentry ship {options} --kube-meta tests/samples/kube-meta tests/samples/containers/notifier*.log");
+    let shipped = Stage::new().dsn(&refusing.dsn()).run(&ship);
+    assert!(shipped.code == Some(1) && letters.join("dead").is_dir(), "{}", shipped.printed);
+    drop(refusing);
+    let taking = receiver("");
+    let printed = stage.dsn(&taking.dsn()).succeeds(line);
+    assert!(taking.wait_until(SOON, |seen| seen.totals.events > 0 && seen.totals.logs > 0), "{printed}");
+    if !line.shown.is_empty() {
+        shown::compare(line, printed.trim_end(), Compare::Settled);
+    }
+}
+
+fn installs(line: &Line) {
+    let stage = Stage::new().instead_of("/sentry");
+    shown::compare(line, stage.succeeds(line).trim_end(), Compare::Exactly);
+    assert!(stage.path("sentry/out_sentry.so").is_file() && stage.path("sentry/plugins.conf").is_file());
+}
+
+fn completes(line: &Line) {
+    let stage = Stage::new().instead_of("/usr/share/bash-completion/completions/flb-sentry");
+    stage.succeeds(line);
+    let script = stage.path("usr/share/bash-completion/completions/flb-sentry");
+    let script = std::fs::read_to_string(script).expect("expected a script");
+    for word in ["explain", "--kube-meta", "--workers"] {
+        assert!(script.contains(word), "expected {word}");
+    }
+}

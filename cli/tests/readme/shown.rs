@@ -1,0 +1,73 @@
+//! What README shows below a command line, and what was printed. `UPDATE_DOCS=1` writes it anew.
+
+use crate::document::Line;
+use crate::support::artefacts::workspace;
+use std::sync::Mutex;
+
+/// How alike they have to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Compare {
+    /// To the byte.
+    Exactly,
+    /// But for times, and sizes that depend on them.
+    Settled,
+}
+
+/// What is to stand in README instead.
+static NEWER: Mutex<Vec<(String, String)>> = Mutex::new(Vec::new());
+
+/// Compares, or notes what is to be written.
+pub fn compare(line: &Line, printed: &str, how: Compare) {
+    let shown = line.shown.trim_end();
+    let same = match how {
+        Compare::Exactly => shown == printed,
+        Compare::Settled => settled(shown) == settled(printed),
+    };
+    if same {
+        return;
+    }
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        NEWER
+            .lock()
+            .expect("no panic")
+            .push((format!("$ {}\n{shown}", line.text), format!("$ {}\n{printed}", line.text)));
+    } else {
+        panic!(
+            "README.md line {} is behind; UPDATE_DOCS=1 cargo test -p flb-sentry --test readme rewrites it\n\
+             shown:\n{shown}\nprinted:\n{printed}",
+            line.number
+        );
+    }
+}
+
+/// Writes what was noted.
+pub fn update() {
+    let newer = NEWER.lock().expect("no panic");
+    if newer.is_empty() {
+        return;
+    }
+    let path = workspace().join("README.md");
+    let readme = std::fs::read_to_string(&path).expect("expected README.md");
+    let updated = newer.iter().fold(readme, |text, (old, new)| text.replace(old, new));
+    std::fs::write(path, updated).expect("expected to write README.md");
+}
+
+/// The text without what differs from run to run.
+pub fn settled(text: &str) -> String {
+    text.lines().map(|line| settled_line(line) + "\n").collect()
+}
+
+fn settled_line(line: &str) -> String {
+    let words: Vec<&str> = line.split_whitespace().collect();
+    // How many requests it takes, and of how many bytes, depends on what was there to be sent together.
+    if let [key, _] = words.as_slice()
+        && (key.starts_with("requests.") || key.ends_with("_bytes"))
+    {
+        return format!("{key} N");
+    }
+    let number = |word: &str| word.ends_with(|c: char| c.is_ascii_digit()) && word.contains(['.', ':', '-']);
+    let time = |word: &str| number(word) && word.chars().all(|c| c.is_ascii_digit() || ".:-".contains(c));
+    let size = |at: usize| words.get(at + 1).is_some_and(|next| next.starts_with("bytes"));
+    let word = |(at, word): (usize, &&str)| if time(word) || size(at) { "N".to_owned() } else { (*word).to_owned() };
+    words.iter().enumerate().map(word).collect::<Vec<_>>().join(" ")
+}

@@ -1,0 +1,91 @@
+//! What the commands say about themselves.
+
+use super::{command, run, shown, text};
+use crate::support;
+use crate::support::tempdir::TempDir;
+use serde_json::Value;
+
+const COMMANDS: [&str; 7] = ["check", "completions", "explain", "install", "receive", "replay", "ship"];
+
+pub fn of_every_command() {
+    let whole = text(&run(&["--help"]).stdout);
+    for command in COMMANDS {
+        assert!(whole.contains(&format!("\n  {command} ")), "{whole}");
+        let (long, short) = (run(&[command, "--help"]), run(&[command, "-h"]));
+        let (long, short) = (text(&long.stdout), text(&short.stdout));
+        assert!(short.len() < long.len() && !short.contains("Exit codes"), "{short}");
+        for code in ["  0  ", "  2  "] {
+            let (_, codes) = long.split_once("\nExit codes:\n").unwrap_or_else(|| panic!("no exit codes: {long}"));
+            assert!(codes.lines().any(|line| line.starts_with(code)), "{command}: {codes}");
+        }
+        let (_, examples) = long
+            .split_once(&format!("\n  flb-sentry {command}"))
+            .or(long.split_once("| flb-sentry "))
+            .unwrap_or_else(|| panic!("no example: {long}"));
+        let wide = examples.lines().find(|line| line.chars().count() > 80);
+        assert_eq!(wide, None, "{command}");
+        let version = run(&[command, "--version"]);
+        assert!(
+            version.status.success() && text(&version.stdout).ends_with(&format!(" {}\n", env!("CARGO_PKG_VERSION")))
+        );
+    }
+    assert!(text(&run(&["--version"]).stdout).starts_with("flb-sentry "));
+    assert_eq!(run(&[]).status.code(), Some(2));
+    let unknown = run(&["shop"]);
+    assert!(unknown.status.code() == Some(2) && text(&unknown.stderr).contains("'ship'"), "{}", text(&unknown.stderr));
+}
+
+pub fn completions() {
+    for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
+        let output = run(&["completions", shell]);
+        let script = text(&output.stdout);
+        assert!(output.status.success() && output.stderr.is_empty());
+        for word in COMMANDS.into_iter().chain(["kube-meta", "chunk-size"]) {
+            assert!(script.contains(word), "{shell}: expected {word}");
+        }
+    }
+    assert_eq!(run(&["completions", "csh"]).status.code(), Some(2));
+    // The shell that is everywhere must be able to read it.
+    let script = text(&run(&["completions", "bash"]).stdout);
+    let completed = "\
+        COMP_WORDS=(flb-sentry sh) COMP_CWORD=1
+        rule=$(complete -p flb-sentry) && rule=${rule#*-F }
+        ${rule%% *} flb-sentry sh flb-sentry
+        echo \"${COMPREPLY[@]}\"";
+    match std::process::Command::new("bash").args(["-c", &format!("{script}\n{completed}")]).output() {
+        Ok(output) => assert_eq!(text(&output.stdout), "ship\n", "{}", text(&output.stderr)),
+        Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::NotFound, "{error}"),
+    }
+}
+
+/// The one JSON object that a command prints.
+fn object(words: &[&str]) -> Value {
+    let output = command(words).output().expect("expected flb-sentry");
+    let printed = text(&output.stdout);
+    assert_eq!(printed.lines().count(), 1, "{words:?}: {printed}{}", text(&output.stderr));
+    serde_json::from_str(&printed).unwrap_or_else(|error| panic!("{error}: {printed}"))
+}
+
+pub fn json() {
+    let dir = TempDir::new("json").expect("expected a directory");
+    let (input, to) = (dir.path().join("a.log"), dir.path().join("to"));
+    std::fs::write(&input, super::lines(5)).expect("expected to write a file");
+    let (plugin, receiver) = (shown(&support::plugin()), super::receiver(""));
+    let dsn = format!("dsn={}", receiver.dsn());
+    let ship = object(&["ship", "--json", "--plugin", &plugin, "-o", &dsn, "-o", "log_level=off", &shown(&input)]);
+    assert_eq!(
+        (&ship["records"]["ok"], &ship["exit_code"], &ship["ledger"]["log.accepted"]),
+        (&5.into(), &0.into(), &5.into())
+    );
+    let replay =
+        object(&["replay", "--json", "--plugin", &plugin, "-o", &dsn, "-o", "log_level=off", &shown(dir.path())]);
+    assert_eq!((&replay["ledger"]["records"], &replay["exit_code"]), (&0.into(), &0.into()));
+    let check = object(&["check", "--json", "--offline", "-o", &dsn]);
+    assert_eq!(check["outputs"][0]["name"], "sentry.0");
+    let install = object(&["install", "--json", "--plugin", &plugin, "--to", &shown(&to)]);
+    for key in ["plugin", "plugins_file"] {
+        assert!(std::path::Path::new(install[key].as_str().expect("a path")).is_file(), "{install}");
+    }
+    let explain = run(&["explain", "--json", "--format", "text", &shown(&input)]);
+    assert_eq!(text(&explain.stdout).lines().count(), 10);
+}

@@ -1,0 +1,265 @@
+//! Names of fields, learnt once: what the settings make of each, and how it looks in a log.
+//!
+//! A container's records have the same fields in the same order, so each name remembers which one came after it last time;
+//! mostly a name then costs one comparison. Chunks choose the names, so what is remembered is bounded.
+
+use super::fields::Path;
+use super::json;
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
+use xxhash_rust::xxh3::xxh3_64;
+
+/// Stands for a name; the same as long as [`Names`] are not forgotten.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NameId(u16);
+
+impl NameId {
+    /// Before the first field.
+    pub const START: Self = Self(0);
+    /// The runtime's `stdout` or `stderr`.
+    pub const STREAM: Self = Self(1);
+    /// The runtime's time of a line.
+    pub const TIME: Self = Self(2);
+    /// A container's line.
+    pub const LOG: Self = Self(3);
+    /// journald's unit.
+    pub const UNIT: Self = Self(4);
+    /// Syslog's host.
+    pub const HOST: Self = Self(5);
+    /// Syslog's program.
+    pub const IDENT: Self = Self(6);
+    /// OpenTelemetry's service.
+    pub const SERVICE: Self = Self(7);
+    /// The environment as a log has it.
+    pub const ENVIRONMENT: Self = Self(8);
+    /// The release as a log has it.
+    pub const RELEASE: Self = Self(9);
+    /// The server's name as a log has it.
+    pub const ADDRESS: Self = Self(10);
+    /// The logger as a log has it.
+    pub const LOGGER: Self = Self(11);
+    /// The user as a log has it.
+    pub const USER: Self = Self(12);
+    /// The record's own time where a log cannot have it.
+    pub const RECORD_TIME: Self = Self(13);
+    /// The runtime's `stdout` or `stderr` as a log has it.
+    pub const IO_STREAM: Self = Self(14);
+    /// The order of logs within a microsecond.
+    pub const SEQUENCE: Self = Self(15);
+
+    /// The text of a well-known one, else nothing.
+    pub fn well_known(self) -> &'static [u8] {
+        WELL_KNOWN.get(self.place()).map_or(&[], |text| text.as_bytes())
+    }
+
+    /// Its place among all.
+    pub fn place(self) -> usize {
+        usize::from(self.0)
+    }
+}
+
+/// In the order of their numbers.
+const WELL_KNOWN: [&str; 16] = [
+    "",
+    "stream",
+    "time",
+    "log",
+    "_SYSTEMD_UNIT",
+    "host",
+    "ident",
+    "service.name",
+    "sentry.environment",
+    "sentry.release",
+    "server.address",
+    "logger.name",
+    "user.id",
+    "log.record.time",
+    "log.iostream",
+    "sentry.timestamp.sequence",
+];
+
+/// A longer name is not learnt.
+const LONGEST: usize = 128;
+
+/// Most names that are remembered.
+const MOST: usize = 2_048;
+
+/// A name that records use.
+#[derive(Debug)]
+pub struct Name {
+    text: Box<[u8]>,
+    /// What came behind it last time.
+    next: NameId,
+    /// What the settings look for here or below.
+    pub paths: Box<[Path]>,
+    /// Whether it is treated as if it were not there.
+    pub refused: bool,
+    /// Whether what it holds describes a user.
+    pub of_user: bool,
+    /// How an attribute of this name begins: `,"name":{"value":`.
+    pub attribute: Box<[u8]>,
+    /// [`xxh3_64`] of the name.
+    pub hash: u64,
+}
+
+impl Name {
+    /// The name itself.
+    pub fn text(&self) -> &[u8] {
+        &self.text
+    }
+}
+
+/// What settings make of a name that comes up.
+pub struct Meaning {
+    /// What they look for there or below.
+    pub paths: Vec<Path>,
+    /// Whether they want it gone.
+    pub refused: bool,
+}
+
+/// All names learnt so far.
+#[derive(Debug, Default)]
+pub struct Names {
+    all: Vec<Name>,
+    places: HashMap<u64, NameId, BuildHasherDefault<Hashed>>,
+}
+
+impl Names {
+    /// The name of this text that came behind another; `None` for one that is not to be learnt.
+    #[inline]
+    pub fn learn(&mut self, text: &[u8], before: NameId, meaning: impl FnOnce(&[u8]) -> Meaning) -> Option<NameId> {
+        let guess = self.all.get(before.place())?.next;
+        if guess != NameId::START && *self.all[guess.place()].text == *text {
+            return Some(guess);
+        }
+        let found = self.find(text).or_else(|| self.add(text, meaning))?;
+        self.all[before.place()].next = found;
+        Some(found)
+    }
+
+    /// The name of this text, if it is known.
+    pub fn find(&self, text: &[u8]) -> Option<NameId> {
+        let found = self.places.get(&xxh3_64(text)).copied()?;
+        (*self.all[found.place()].text == *text).then_some(found)
+    }
+
+    /// The name that this stands for.
+    #[inline]
+    pub fn get(&self, name: NameId) -> &Name {
+        &self.all[name.place()]
+    }
+
+    fn add(&mut self, text: &[u8], meaning: impl FnOnce(&[u8]) -> Meaning) -> Option<NameId> {
+        let hash = xxh3_64(text);
+        // What is not UTF-8 is compared as it will be written, elsewhere.
+        let fits = self.all.len() < MOST && text.len() <= LONGEST && std::str::from_utf8(text).is_ok();
+        if !fits || self.places.contains_key(&hash) {
+            return None;
+        }
+        let id = NameId(u16::try_from(self.all.len()).ok()?);
+        self.places.insert(hash, id);
+        let Meaning { paths, refused } = meaning(text);
+        let mut attribute = Vec::new();
+        json::head_of_attribute(&mut attribute, text);
+        self.all.push(Name {
+            text: text.into(),
+            next: NameId::START,
+            paths: paths.into(),
+            refused,
+            of_user: text == b"user" || text.starts_with(b"user."),
+            attribute: attribute.into(),
+            hash,
+        });
+        Some(id)
+    }
+
+    /// Forgets all but the well-known ones, whose meaning is asked for (again).
+    pub fn reset(&mut self, meaning: impl Fn(&[u8]) -> Meaning) {
+        self.all.clear();
+        self.places.clear();
+        for name in WELL_KNOWN {
+            self.add(name.as_bytes(), &meaning);
+        }
+    }
+
+    /// Whether there is no room for more.
+    pub fn is_full(&self) -> bool {
+        self.all.len() >= MOST
+    }
+}
+
+/// Hashes what is a hash already.
+#[derive(Default)]
+struct Hashed(u64);
+
+impl Hasher for Hashed {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        self.0 = xxh3_64(bytes);
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn nothing(_: &[u8]) -> Meaning {
+        Meaning { paths: Vec::new(), refused: false }
+    }
+
+    fn names() -> Names {
+        let mut names = Names::default();
+        names.reset(nothing);
+        names
+    }
+
+    #[test]
+    fn the_well_known_ones_have_their_numbers() {
+        let names = names();
+        for (id, text) in [
+            (NameId::STREAM, "stream"),
+            (NameId::UNIT, "_SYSTEMD_UNIT"),
+            (NameId::SERVICE, "service.name"),
+            (NameId::SEQUENCE, "sentry.timestamp.sequence"),
+        ] {
+            assert_eq!(names.find(text.as_bytes()), Some(id));
+            assert_eq!(names.get(id).text(), text.as_bytes());
+        }
+    }
+
+    #[test]
+    fn a_name_is_the_same_whatever_came_before_it() {
+        let mut names = names();
+        let mut of = |text: &[u8], before| names.learn(text, before, nothing).unwrap();
+        let (a, b) = (of(b"a", NameId::START), of(b"b", NameId::START));
+        assert_ne!(a, b);
+        assert_eq!([of(b"a", b), of(b"b", a), of(b"a", NameId::START)], [a, b, a]);
+    }
+
+    #[test]
+    fn an_empty_name_and_those_that_are_not_learnt() {
+        let mut names = names();
+        assert_eq!(names.learn(b"", NameId::START, nothing), Some(NameId::START));
+        assert_eq!(names.learn(b"\xff", NameId::START, nothing), None);
+        assert_eq!(names.learn(&[b'n'; LONGEST + 1], NameId::START, nothing), None);
+    }
+
+    #[test]
+    fn there_is_an_end_to_what_is_remembered() {
+        let mut names = names();
+        for n in 0..10_000 {
+            names.learn(format!("n{n}").as_bytes(), NameId::START, nothing);
+        }
+        assert!(names.is_full() && names.all.len() == MOST);
+        assert_eq!(names.find(b"n9999"), None);
+        names.reset(nothing);
+        assert_eq!((names.all.len(), names.find(b"n1")), (WELL_KNOWN.len(), None));
+    }
+}

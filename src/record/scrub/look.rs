@@ -1,0 +1,314 @@
+//! The quick look: whether a finished item could hold anything that has to go. Says yes now and then where nothing has to,
+//! never no where something has; most items pay only this, so it looks at wide blocks and at few bytes closely.
+
+use super::super::triples::Triples;
+use super::has;
+use super::patterns::{is_card, looks_like_address};
+use memchr::{memchr, memchr_iter, memmem};
+
+/// Digits of a card number.
+const FEWEST_DIGITS: usize = 13;
+const MOST_DIGITS: usize = 19;
+
+/// Longest of [`ENDINGS`] behind its three rare letters.
+const LONGEST_END: usize = 12;
+
+/// Whether there is an @ in it, without which there is neither an address nor a URL's credentials.
+pub(super) fn has_at_sign(json: &[u8]) -> bool {
+    memchr(b'@', json).is_some()
+}
+
+/// Whether an e-mail address stands in it.
+pub(super) fn has_address(json: &[u8]) -> bool {
+    at_signs(json).any(|at| looks_like_address(json, at))
+}
+
+/// Whether a secret could stand in it: a key or scheme that announces one, a private key or a card number.
+pub(super) fn has_secret(json: &[u8]) -> bool {
+    has_card_number(json) || has_announcement(json)
+}
+
+fn at_signs(json: &[u8]) -> impl Iterator<Item = usize> {
+    memchr_iter(b'@', json)
+}
+
+/// `://user:secret@` or `://key@`.
+pub(super) fn has_credentials(mut rest: &[u8]) -> bool {
+    while let Some(scheme) = memmem::find(rest, b"://") {
+        rest = &rest[scheme + 3..];
+        let end =
+            rest.iter().position(|byte| matches!(byte, b'/' | b' ' | b'"' | b'?' | b'#' | b'\'')).unwrap_or(rest.len());
+        if rest[..end].iter().skip(1).any(|byte| *byte == b'@') {
+            return true;
+        }
+    }
+    false
+}
+
+/// Digits with single blanks or dashes between them. A run of 13 covers one of any 13 bytes in a row, so most bytes are
+/// never looked at.
+fn has_card_number(json: &[u8]) -> bool {
+    let in_run = |byte: &u8| byte.is_ascii_digit() || matches!(byte, b' ' | b'-');
+    let mut at = FEWEST_DIGITS - 1;
+    while let Some(byte) = json.get(at) {
+        if in_run(byte) {
+            let start = json[..at].iter().rposition(|byte| !in_run(byte)).map_or(0, |before| before + 1);
+            let length = json[start..].iter().position(|byte| !in_run(byte)).unwrap_or(json.len() - start);
+            if length >= FEWEST_DIGITS && holds_card(&json[start..start + length]) {
+                return true;
+            }
+            at = start + length;
+        }
+        at += FEWEST_DIGITS;
+    }
+    false
+}
+
+/// Whether a card number ends where the digits of a run do; it may begin behind any blank in it.
+fn holds_card(run: &[u8]) -> bool {
+    let (mut digits, mut count) = ([0; MOST_DIGITS], 0);
+    for (at, byte) in run.iter().enumerate() {
+        if byte.is_ascii_digit() {
+            digits.rotate_left(1);
+            digits[MOST_DIGITS - 1] = byte - b'0';
+            count += 1;
+        } else if !run.get(at + 1).is_some_and(u8::is_ascii_digit) {
+            if ends_card(&digits, count) {
+                return true;
+            }
+            count = 0;
+        }
+    }
+    ends_card(&digits, count)
+}
+
+fn ends_card(digits: &[u8; MOST_DIGITS], count: usize) -> bool {
+    (FEWEST_DIGITS..=count.min(MOST_DIGITS)).any(|length| is_card(&digits[MOST_DIGITS - length..]))
+}
+
+/// Whether a sensitive word stands where it would be a key, a scheme before its credentials, or the head of a private key.
+fn has_announcement(json: &[u8]) -> bool {
+    let mut words = Words { json, name: (0, false), text: (0, false) };
+    RARE.places(json).any(|at| words.announces(at))
+}
+
+/// Three letters that stand in each of the words and in few others.
+static RARE: Triples = Triples::new(
+    &[
+        // key, token
+        [b"k", b"e", b"yn"],
+        // cookie
+        [b"k", b"i", b"e"],
+        // password, passwd
+        [b"s", b"w", b"od"],
+        // pwd
+        [b"p", b"w", b"d"],
+        // secret, credentials
+        [b"c", b"r", b"e"],
+        // passphrase
+        [b"p", b"h", b"r"],
+        // authorization
+        [b"z", b"a", b"t"],
+        // bearer, basic, BEGIN
+        [b"b", b"ea", b"asg"],
+    ],
+    false,
+);
+
+/// The words, each from its rare letters on and what stands before them.
+const ENDINGS: &[(&[u8], &[u8])] = &[
+    (b"", b"key"),
+    (b"to", b"ken"),
+    (b"coo", b"kie"),
+    (b"pas", b"sword"),
+    (b"pas", b"swd"),
+    (b"", b"pwd"),
+    (b"se", b"cret"),
+    (b"", b"credentials"),
+    (b"pass", b"phrase"),
+    (b"authori", b"zation"),
+];
+
+const SCHEMES: &[&[u8]] = &[b"bearer ", b"basic "];
+
+/// Sensitive words, and what was found behind the last one, so that a text of nothing else stays linear.
+struct Words<'j> {
+    json: &'j [u8],
+    /// Where the name ends that a word was part of, and whether it is a key.
+    name: (usize, bool),
+    /// Where the text ends that a word was part of, and whether it is a key.
+    text: (usize, bool),
+}
+
+impl Words<'_> {
+    fn announces(&mut self, at: usize) -> bool {
+        let json = self.json;
+        let rest = &json[at..json.len().min(at + LONGEST_END)];
+        let begins = |word: &[u8]| rest.get(..word.len()).is_some_and(|head| head.eq_ignore_ascii_case(word));
+        let before = |word: &[u8]| {
+            word.is_empty() || at.checked_sub(word.len()).is_some_and(|from| json[from..at].eq_ignore_ascii_case(word))
+        };
+        if rest.starts_with(b"BEGIN ") {
+            return has(&json[at..], b"PRIVATE KEY");
+        }
+        let mut words = ENDINGS.iter().filter(|(head, end)| begins(end) && before(head));
+        SCHEMES.iter().any(|scheme| begins(scheme)) || words.any(|(_, end)| self.is_in_key(at + end.len()))
+    }
+
+    /// Whether the word that ends here is part of a key: in a line more of its name, quotes and blanks, and then a sign;
+    /// in JSON whatever stands before a quote and a colon.
+    fn is_in_key(&mut self, end: usize) -> bool {
+        if end > self.name.0 {
+            let in_name =
+                |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.') || !byte.is_ascii();
+            let name = end + self.json[end..].iter().position(|byte| !in_name(byte)).unwrap_or(self.json.len() - end);
+            self.name = (name, is_sign(&self.json[name..]));
+        }
+        if end > self.text.0 {
+            self.text = self.end_of_text(end);
+        }
+        self.name.1 || self.text.1
+    }
+
+    /// The end of the JSON string that goes on here, and whether it is a key or has one in it.
+    fn end_of_text(&self, from: usize) -> (usize, bool) {
+        let (mut at, mut is_key) = (from, false);
+        while let Some(step) = self.json[at..].iter().position(|byte| matches!(byte, b'"' | b'\\')) {
+            at += step;
+            let is_end = self.json[at] == b'"';
+            let quote = at + usize::from(!is_end);
+            is_key |= self.json.get(quote) == Some(&b'"') && is_sign(&self.json[quote..]);
+            if is_end {
+                return (at, is_key);
+            }
+            at = self.json.len().min(at + 2);
+        }
+        (self.json.len(), is_key)
+    }
+}
+
+/// Whether an equals sign or a colon comes next, behind quotes and blanks.
+fn is_sign(mut rest: &[u8]) -> bool {
+    loop {
+        rest = match rest {
+            // Inside JSON they come with a backslash.
+            [b'\\', b'n' | b't' | b'r', after @ ..] | [b'"' | b'\'' | b' ' | b'\\', after @ ..] => after,
+            [b'=' | b':', ..] => return true,
+            _ => return false,
+        };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Rules;
+    use super::*;
+    use serde_json::Value;
+
+    #[test]
+    fn words_that_only_look_sensitive_cost_no_second_look() {
+        for text in [
+            "the token was refreshed, the key is new",
+            "monkey business, hockey: 3",
+            "basically broken",
+            "created at 2026-11-20 08:00:00.123, id 1795161600123",
+            "-----BEGIN CERTIFICATE-----",
+            "GET /tokens HTTP/1.1",
+        ] {
+            let needed = has_secret(text.as_bytes());
+            assert_eq!(needed, text.contains("hockey: "), "{text}");
+        }
+    }
+
+    #[test]
+    fn at_every_place_of_a_block_a_secret_is_seen() {
+        for secret in ["password=x", "Api_Key: x", "basic x", "bearer y", "4111 1111 1111 1111", "://a:b@c", "PWD_x=1"]
+        {
+            for before in 0..70 {
+                for behind in [0, 1, 5, 40] {
+                    let text = format!("{}.{secret}.{}", "-x".repeat(before), "y".repeat(behind));
+                    assert!(has_secret(text.as_bytes()) || has_credentials(text.as_bytes()), "{text}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_text_of_nothing_but_sensitive_words_is_looked_at_once() {
+        // What is behind a word is not looked for again for the next: this would take minutes.
+        for text in ["key ".repeat(500_000), "key".repeat(500_000), "bea".repeat(500_000), "1 1-".repeat(500_000)] {
+            assert!(!has_secret(text.as_bytes()));
+        }
+    }
+
+    /// Words, signs and noise in any mixture: whatever cleaning would change, the look has seen.
+    #[test]
+    fn nothing_that_cleaning_changes_is_overlooked() {
+        const PARTS: [&str; 40] = [
+            "password",
+            "PassWd",
+            "pwd",
+            "passphrase",
+            "secret",
+            "Token",
+            "authorization",
+            "cookie",
+            "credentials",
+            "api",
+            "Key",
+            "_",
+            "-",
+            ".",
+            "=",
+            ":",
+            " ",
+            "\"",
+            "'",
+            "\\",
+            "\n",
+            "{",
+            "}",
+            ",",
+            "bearer ",
+            "Basic ",
+            "abcDEF12",
+            "4111",
+            "1111",
+            "4242424242424242",
+            "5",
+            "://",
+            "user",
+            "@",
+            "host.example",
+            "-----BEGIN ",
+            "PRIVATE KEY-----",
+            "é",
+            "access",
+            "x",
+        ];
+        let mut state = 7_u64;
+        let mut next = |end: usize| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 33) as usize % end
+        };
+        let rules = Rules::new(true, false, &[]);
+        let mut changed = 0;
+        for _ in 0..60_000 {
+            let text: String = (0..1 + next(9)).map(|_| PARTS[next(PARTS.len())]).collect();
+            let key: String = (0..1 + next(3)).map(|_| PARTS[next(PARTS.len())]).collect();
+            let item = match next(3) {
+                0 => serde_json::json!({ "body": text }),
+                1 => serde_json::json!({ "attributes": { key: { "value": text, "type": "string" } } }),
+                _ => serde_json::json!({ "extra": { key: [text] } }),
+            };
+            let mut cleaned: Value = item.clone();
+            let is_changed = cleaned.as_object_mut().is_some_and(|item| rules.item(item));
+            let json = item.to_string();
+            if is_changed && cleaned != item {
+                changed += 1;
+                assert!(rules.may_need(json.as_bytes()), "{json}\n{cleaned}");
+            }
+        }
+        assert!(changed > 5_000, "{changed} of the items had to be cleaned");
+    }
+}

@@ -1,0 +1,127 @@
+//! Finding rare runs of three bytes: texts are searched for many words at once, in one pass and one look-up a byte.
+
+/// Runs of three bytes that are wanted, as the sets of their first, second and third bytes.
+pub(super) type Wanted = [[&'static [u8]; 3]; 8];
+
+/// For each byte a bit for each wanted run that has it as its first, second and third byte.
+#[derive(Debug)]
+pub(super) struct Triples {
+    /// The first in the low byte, the second in the high one.
+    pairs: [u16; 256],
+    thirds: [u8; 256],
+}
+
+/// Bytes looked at in one step.
+const BLOCK: usize = 8;
+
+impl Triples {
+    /// The table of these runs; case counts where it is told to.
+    pub(super) const fn new(wanted: &Wanted, case_counts: bool) -> Self {
+        let mut table = Self { pairs: [0; 256], thirds: [0; 256] };
+        let mut run = 0;
+        while run < wanted.len() {
+            let mut place = 0;
+            while place < 3 {
+                let set = wanted[run][place];
+                let mut at = 0;
+                while at < set.len() {
+                    table.add(set[at], place, 1 << run);
+                    if !case_counts {
+                        table.add(set[at].to_ascii_uppercase(), place, 1 << run);
+                    }
+                    at += 1;
+                }
+                place += 1;
+            }
+            run += 1;
+        }
+        table
+    }
+
+    const fn add(&mut self, byte: u8, place: usize, bit: u8) {
+        match place {
+            0 => self.pairs[byte as usize] |= bit as u16,
+            1 => self.pairs[byte as usize] |= (bit as u16) << 8,
+            _ => self.thirds[byte as usize] |= bit,
+        }
+    }
+
+    /// Where wanted runs begin.
+    #[inline]
+    pub(super) fn places<'t>(&'t self, text: &'t [u8]) -> impl Iterator<Item = usize> + 't {
+        let mut at = 0;
+        std::iter::from_fn(move || {
+            at = self.next(text, at)?;
+            at += 1;
+            Some(at - 1)
+        })
+    }
+
+    #[inline]
+    fn next(&self, text: &[u8], from: usize) -> Option<usize> {
+        let mut at = from;
+        while let Some(block) = text.get(at..).and_then(<[u8]>::first_chunk::<{ BLOCK + 2 }>) {
+            if self.has_pair(block)
+                && let Some(found) = (0..BLOCK).find(|place| self.is_wanted(&block[*place..]))
+            {
+                return Some(at + found);
+            }
+            at += BLOCK;
+        }
+        (at..text.len()).find(|place| self.is_wanted(&text[*place..]))
+    }
+
+    /// Whether the first two bytes of a run stand somewhere in the block.
+    #[inline]
+    fn has_pair(&self, block: &[u8; BLOCK + 2]) -> bool {
+        let (mut hits, mut before) = (0, self.pairs[usize::from(block[0])]);
+        for byte in &block[1..=BLOCK] {
+            let pair = self.pairs[usize::from(*byte)];
+            hits |= before & pair >> 8;
+            before = pair;
+        }
+        hits & 0xff != 0
+    }
+
+    fn is_wanted(&self, text: &[u8]) -> bool {
+        let [one, two, three, ..] = *text else { return false };
+        let pair = self.pairs[usize::from(one)] & self.pairs[usize::from(two)] >> 8;
+        pair & u16::from(self.thirds[usize::from(three)]) & 0xff != 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WANTED: Wanted = [
+        [b"a", b"b", b"cd"],
+        [b"h", b"h", b"h"],
+        [b"", b"", b""],
+        [b"", b"", b""],
+        [b"", b"", b""],
+        [b"", b"", b""],
+        [b"", b"", b""],
+        [b"", b"", b""],
+    ];
+
+    #[test]
+    fn the_same_places_are_found_as_one_by_one() {
+        let mut state = 5_u64;
+        let mut next = |end: u64| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 33) % end
+        };
+        let (exact, loose) = (Triples::new(&WANTED, true), Triples::new(&WANTED, false));
+        for round in 0..5_000 {
+            let rarity = 2 + round % 60;
+            let text: Vec<u8> = (0..next(200)).map(|_| b"abcdAhBH"[(next(rarity) as usize).min(7)]).collect();
+            for (triples, text) in [(&exact, text.clone()), (&loose, text.to_ascii_lowercase())] {
+                let run = |w: &[u8]| matches!(w, b"abc" | b"abd" | b"hhh");
+                let obvious = text.windows(3).enumerate().filter(|(_, w)| run(w)).map(|(at, _)| at);
+                assert!(triples.places(&text).eq(obvious), "{:?}", String::from_utf8_lossy(&text));
+            }
+            assert!(loose.places(&text).eq(loose.places(&text.to_ascii_lowercase())));
+        }
+    }
+}
