@@ -70,7 +70,7 @@ const SPOOL_WAIT: Duration = Duration::from_secs(30);
 const CLOGGED_WAIT: Duration = Duration::from_millis(100);
 
 /// Buffers of envelopes that are kept for the next ones; more would only be memory.
-const SPARE_PAYLOADS: usize = 4;
+const SPARE_PAYLOADS: usize = 2;
 
 /// Beyond `exit_timeout`, how long threads get to come home before they are left behind.
 const JOIN_GRACE: Duration = Duration::from_millis(700);

@@ -9,7 +9,7 @@ use std::time::Duration;
 const MAX_OPEN_BYTES: usize = 2_000_000;
 
 /// Most buffers that wait for an envelope.
-const MAX_SPARE: usize = 4;
+const MAX_SPARE: usize = 2;
 
 /// A collector for each destination that has an open envelope.
 #[derive(Debug)]
