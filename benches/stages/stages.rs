@@ -146,6 +146,7 @@ struct Envelopes {
     logs: Collector<()>,
     owner: Arc<()>,
     full: Vec<Batch<()>>,
+    spare: Vec<Vec<u8>>,
 }
 
 impl Sink for Envelopes {
@@ -154,7 +155,7 @@ impl Sink for Envelopes {
     }
 
     fn open(&mut self, _: Category, _: u32, _: u32) -> Option<&mut Vec<u8>> {
-        Some(self.logs.open(NOW, false))
+        Some(self.logs.open(NOW, false, &mut self.spare))
     }
 
     fn close(&mut self, _: Category, record: u32, _: Option<EventId>) {
@@ -166,7 +167,8 @@ impl Sink for Envelopes {
 
 fn envelopes(input: &Input) -> Vec<Vec<u8>> {
     let mut mapper = mapper(LOGS);
-    let mut gathered = Envelopes { logs: Collector::new(BATCH), owner: Arc::new(()), full: Vec::new() };
+    let mut gathered =
+        Envelopes { logs: Collector::new(BATCH), owner: Arc::new(()), full: Vec::new(), spare: Vec::new() };
     input.chunks.iter().for_each(|chunk| drop(mapper.map(origin(), chunk, 0, &mut gathered)));
     let all = gathered.full.into_iter().chain(gathered.logs.seal());
     all.map(|batch| written(&batch, Vec::new())).collect()
@@ -186,13 +188,15 @@ fn compress(input: &Input, encoding: Compress) -> Work<'_> {
 /// Everything between the host's bytes and the socket's.
 fn whole(input: &Input, encoding: Compress) -> Work<'_> {
     let (mut mapper, mut encoder, mut envelope) = (mapper(LOGS), Encoder::default(), Vec::new());
-    let mut gathered = Envelopes { logs: Collector::new(BATCH), owner: Arc::new(()), full: Vec::new() };
+    let mut gathered =
+        Envelopes { logs: Collector::new(BATCH), owner: Arc::new(()), full: Vec::new(), spare: Vec::new() };
     Box::new(move || {
         let mut bytes = 0;
         for chunk in &input.chunks {
             mapper.map(origin(), chunk, 0, &mut gathered);
             for batch in gathered.full.drain(..).chain(gathered.logs.seal()) {
                 envelope = written(&batch, std::mem::take(&mut envelope));
+                gathered.spare.push(batch.into_buffer());
                 bytes += encoder.encode(encoding, &envelope).map_or(0, <[u8]>::len);
             }
         }

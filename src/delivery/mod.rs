@@ -69,6 +69,9 @@ const SPOOL_WAIT: Duration = Duration::from_secs(30);
 /// Longest that a flush waits in `memory`, where it waits at all: the engine's own thread does.
 const CLOGGED_WAIT: Duration = Duration::from_millis(100);
 
+/// Buffers of envelopes that are kept for the next ones; more would only be memory.
+const SPARE_PAYLOADS: usize = 2;
+
 /// Beyond `exit_timeout`, how long threads get to come home before they are left behind.
 const JOIN_GRACE: Duration = Duration::from_millis(700);
 
@@ -85,6 +88,8 @@ pub(crate) struct Shared {
     slots: Arc<Slots>,
     registry: Registry,
     budget: Budget,
+    /// Buffers of log envelopes that have been sent, for the next ones.
+    payloads: (Sender<Vec<u8>>, Receiver<Vec<u8>>),
     /// Bytes of chunks on their way to the mapper or the disk.
     waiting: AtomicU64,
     /// Bytes of chunks that are kept for the sake of dead letters.
@@ -368,6 +373,7 @@ impl Shared {
             reports,
             slots,
             budget: Budget::new(settings.delivery.queue_max_size, settings.destination.is_routed()),
+            payloads: bounded(SPARE_PAYLOADS),
             waiting: AtomicU64::new(0),
             kept: AtomicU64::new(0),
             targets: targets(&settings.destination),

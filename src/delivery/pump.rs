@@ -344,6 +344,10 @@ impl Pump {
         if overflow {
             self.overflowed(number);
         }
+        let (Step::Settle(batch, _) | Step::Release(batch) | Step::MakeRoom(batch, _)) = step;
+        if batch.category == Category::Log {
+            let _ = self.shared.payloads.0.try_send(batch.into_buffer());
+        }
     }
 
     /// Whether a batch's records become dead letters. What ends without one is noted for the next client report.

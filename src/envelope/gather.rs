@@ -8,6 +8,9 @@ use std::time::Duration;
 /// Most bytes in all open envelopes together, however many destinations there are.
 const MAX_OPEN_BYTES: usize = 2_000_000;
 
+/// Most buffers that wait for an envelope.
+const MAX_SPARE: usize = 2;
+
 /// A collector for each destination that has an open envelope.
 #[derive(Debug)]
 pub struct Gatherer<T> {
@@ -16,13 +19,21 @@ pub struct Gatherer<T> {
     bytes: usize,
     /// Bytes of the envelope opened last, before what was appended since.
     before: usize,
+    /// Buffers of envelopes that have been sent.
+    spare: Vec<Vec<u8>>,
 }
 
 impl<T> Gatherer<T> {
     /// A gatherer of at most `max_items` logs an envelope.
     #[must_use]
     pub fn new(max_items: usize) -> Self {
-        Self { max_items, open: HashMap::new(), bytes: 0, before: 0 }
+        Self { max_items, open: HashMap::new(), bytes: 0, before: 0, spare: Vec::new() }
+    }
+
+    /// Takes the buffer of an envelope that has been sent, for the next one; whether there is still room for another.
+    pub fn lend(&mut self, buffer: Vec<u8>) -> bool {
+        self.spare.push(buffer);
+        self.spare.len() < MAX_SPARE
     }
 
     /// The buffer for the next log of a destination.
@@ -30,7 +41,7 @@ impl<T> Gatherer<T> {
         let new = || Collector::new(self.max_items).toward(destination);
         let collector = self.open.entry(destination).or_insert_with(new);
         self.before = collector.bytes();
-        collector.open(now, replay)
+        collector.open(now, replay, &mut self.spare)
     }
 
     /// Ends the log opened last, which was for this destination. An envelope that is full comes back; where there is too

@@ -247,10 +247,13 @@ impl<T> Collector<T> {
         Self { destination, ..self }
     }
 
-    /// The buffer for the next log.
-    pub fn open(&mut self, now: Duration, replay: bool) -> &mut Vec<u8> {
+    /// The buffer for the next log. A new envelope is built in one of those that are spare, if there are any.
+    pub fn open(&mut self, now: Duration, replay: bool, spare: &mut Vec<Vec<u8>>) -> &mut Vec<u8> {
         let destination = self.destination;
-        let begin = || Batch::new(Category::Log, Vec::new(), now, replay).toward(destination);
+        let begin = || {
+            let buffer = spare.pop().unwrap_or_default();
+            Batch::new(Category::Log, buffer, now, replay).toward(destination)
+        };
         self.open.get_or_insert_with(begin).open()
     }
 
@@ -296,7 +299,7 @@ mod tests {
     const NOW: Duration = Duration::ZERO;
 
     fn filled(collector: &mut Collector<u8>, ticket: &Arc<u8>, record: u32, json: &[u8]) -> Option<Batch<u8>> {
-        collector.open(NOW, false).extend_from_slice(json);
+        collector.open(NOW, false, &mut Vec::new()).extend_from_slice(json);
         collector.close(ticket, record)
     }
 
@@ -338,10 +341,10 @@ mod tests {
     #[test]
     fn an_item_that_is_never_closed_leaves_nothing_behind() {
         let (mut collector, ticket) = (Collector::new(3), Arc::new(1));
-        collector.open(NOW, false).extend_from_slice(b"{\"cut\":");
+        collector.open(NOW, false, &mut Vec::new()).extend_from_slice(b"{\"cut\":");
         collector.mend();
         filled(&mut collector, &ticket, 0, b"{\"a\":1}");
-        collector.open(NOW, false).extend_from_slice(b"{\"cut\":");
+        collector.open(NOW, false, &mut Vec::new()).extend_from_slice(b"{\"cut\":");
         collector.mend();
         filled(&mut collector, &ticket, 1, b"{\"a\":2}");
         let batch = collector.seal().unwrap();

@@ -249,10 +249,11 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// Adds the fields of a map that are not there yet.
+    /// Adds the fields of a map that are not there yet; of duplicates in it the last one, at the place of the first.
     pub fn read_missing(&mut self, keys: &mut Keys, map: Seq<'a>) {
-        for (key, value) in json::last_pairs(map) {
-            if self.place(keys, key).is_none() {
+        let own = self.all.len();
+        for (key, value) in map.pairs() {
+            if self.place(keys, key).is_none_or(|place| place >= own) {
                 self.add(keys, key, value);
             }
         }

@@ -289,15 +289,23 @@ fn map(out: &mut Vec<u8>, seq: Seq<'_>, depth: usize) {
 /// The pairs of a map, of duplicate keys the last one only: JSON parsers disagree on duplicates.
 pub fn last_pairs<'a>(map: Seq<'a>) -> impl Iterator<Item = (Value<'a>, Value<'a>)> {
     let places = (map.len() > FEW_KEYS).then(|| last_places(map));
-    let is_last = move |position: usize, key: Value<'a>| match &places {
-        Some(places) => places.get(&key_hash(key)) == Some(&position),
-        None => !map.pairs().skip(position + 1).any(|(later, _)| same_key(later, key)),
-    };
-    map.pairs().enumerate().filter(move |(position, (key, _))| is_last(*position, *key)).map(|(_, pair)| pair)
+    let mut few = [(Value::Nil, Value::Nil); FEW_KEYS];
+    let few_pairs = if places.is_none() { map.pairs() } else { Seq::EMPTY.pairs() };
+    few.iter_mut().zip(few_pairs).for_each(|(place, pair)| *place = pair);
+    let length = if places.is_none() { map.len() } else { 0 };
+    let first = (0..length).filter(move |at| {
+        let later = &few[at + 1..length];
+        !later.iter().any(|(later, _)| same_key(*later, few[*at].0))
+    });
+    let many = if places.is_some() { map.pairs() } else { Seq::EMPTY.pairs() };
+    let many = many.enumerate().filter(move |(position, (key, _))| {
+        places.as_ref().is_some_and(|places| places.get(&key_hash(*key)) == Some(position))
+    });
+    first.map(move |at| few[at]).chain(many.map(|(_, pair)| pair))
 }
 
 /// Comparing every key with every later one is quadratic, so beyond this many they are hashed.
-const FEW_KEYS: usize = 64;
+const FEW_KEYS: usize = 16;
 
 fn last_places(map: Seq<'_>) -> HashMap<u64, usize> {
     map.pairs().enumerate().map(|(position, (key, _))| (key_hash(key), position)).collect()
