@@ -186,6 +186,26 @@ fn in_memory_a_held_destination_stops_nobody_and_loses_nothing() {
     assert_eq!((ledger.get("records"), ledger.get("log.accepted")), (turns * 40, turns * 40), "{ledger:?}");
 }
 
+/// A quota fills the memory before anything for another destination has come: what then comes for that one finds room.
+fn in_memory_what_is_held_makes_room_for_a_destination_that_is_new() {
+    let receiver = receive("forever:project=7:log:429,x-sentry-rate-limits=60:log_item:key");
+    let setting = Setting::new(&receiver, &[SHOP]);
+    let instance = setting.start(&receiver, "memory", &[("queue_max_size", "150K"), ("batch_max_items", "5")]);
+    let told = |line: &str| line.contains("limits logs");
+    let mut turn = 0;
+    while !instance.log_lines().iter().any(|(_, line)| told(line)) {
+        let _ = instance.flush(TAG, &chunk_of("shop", turn * 20..turn * 20 + 20));
+        turn += 1;
+    }
+    for turn in turn..turn + 20 {
+        let _ = instance.flush(TAG, &chunk_of("shop", turn * 20..turn * 20 + 20));
+    }
+    flush_all(&instance, TAG, [chunk_of("other", 0..20)]);
+    let all = |seen: &Snapshot| logs(seen).get(&1).is_some_and(|numbers| numbers.len() == 20);
+    assert!(receiver.wait_until(PATIENCE, all), "{:?} {:#?}", receiver.totals(), instance.log_lines());
+    instance.exit();
+}
+
 /// Letters of several namespaces are sent to where their records are routed now; those that go nowhere stay letters.
 fn letters_are_replayed_to_where_their_records_go_now() {
     let receiver = receive("forever:429,retry-after=60");
@@ -241,6 +261,10 @@ fn main() -> ExitCode {
         .test(
             "in_memory_a_held_destination_stops_nobody_and_loses_nothing",
             in_memory_a_held_destination_stops_nobody_and_loses_nothing,
+        )
+        .test(
+            "in_memory_what_is_held_makes_room_for_a_destination_that_is_new",
+            in_memory_what_is_held_makes_room_for_a_destination_that_is_new,
         )
         .test("letters_are_replayed_to_where_their_records_go_now", letters_are_replayed_to_where_their_records_go_now)
         .run()

@@ -39,11 +39,15 @@ impl Budget {
     }
 
     /// Waits until there is room for `bytes` and takes it. An empty share takes anything; so does a closed budget, and one
-    /// whose room is not coming back soon because the destination `is_held`.
-    pub fn reserve(&self, category: Category, bytes: u64, is_held: impl Fn() -> bool) {
+    /// whose room is not coming back soon because the destination `is_held`. Whoever can make room is told by `waits`.
+    pub fn reserve(&self, category: Category, bytes: u64, is_held: impl Fn() -> bool, waits: impl FnOnce()) {
         let mut state = self.lock();
+        let mut waits = Some(waits);
         let held = |state: &State| state.held[category as usize].is_some() && is_held();
         while !state.closed && state.is_over(category, bytes, self.share) && !held(&state) {
+            if let Some(waits) = waits.take() {
+                waits();
+            }
             state = self.freed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
         state.used[category as usize] += bytes;
@@ -126,10 +130,10 @@ mod tests {
     #[test]
     fn a_full_share_waits_for_room_and_the_other_does_not() {
         let budget = Arc::new(Budget::new(200, false));
-        budget.reserve(Category::Log, 500, || false);
-        budget.reserve(Category::Event, 100, || false);
+        budget.reserve(Category::Log, 500, || false, || {});
+        budget.reserve(Category::Event, 100, || false, || {});
         let other = Arc::clone(&budget);
-        let waiting = std::thread::spawn(move || other.reserve(Category::Log, 60, || false));
+        let waiting = std::thread::spawn(move || other.reserve(Category::Log, 60, || false, || {}));
         budget.free(Category::Event, 100);
         assert!(!waiting.is_finished());
         budget.free(Category::Log, 500);
@@ -140,10 +144,10 @@ mod tests {
     #[test]
     fn nobody_waits_for_room_that_a_quota_holds() {
         let budget = Arc::new(Budget::new(200, false));
-        budget.reserve(Category::Log, 90, || true);
+        budget.reserve(Category::Log, 90, || true, || {});
         assert!(!budget.is_clogged(20));
         let other = Arc::clone(&budget);
-        let waiting = std::thread::spawn(move || other.reserve(Category::Log, 60, || true));
+        let waiting = std::thread::spawn(move || other.reserve(Category::Log, 60, || true, || {}));
         budget.hold([None, Some(90)]);
         waiting.join().unwrap();
         assert!(budget.is_clogged(1) && budget.is_full(Category::Log) && budget.used() == 150);
@@ -154,11 +158,11 @@ mod tests {
     #[test]
     fn among_others_a_held_destination_fills_its_part_of_the_share_and_they_wait_for_their_own_room() {
         let budget = Arc::new(Budget::new(800, true));
-        budget.reserve(Category::Log, 390, || false);
+        budget.reserve(Category::Log, 390, || false, || {});
         budget.hold([None, Some(60)]);
         assert!(!budget.is_clogged(40) && budget.is_clogged(41) && !budget.is_full(Category::Log));
         let other = Arc::clone(&budget);
-        let waiting = std::thread::spawn(move || other.reserve(Category::Log, 20, || false));
+        let waiting = std::thread::spawn(move || other.reserve(Category::Log, 20, || false, || {}));
         budget.hold([None, Some(100)]);
         assert!(budget.is_full(Category::Log) && !budget.is_full(Category::Event) && !waiting.is_finished());
         budget.free(Category::Log, 10);
@@ -170,9 +174,9 @@ mod tests {
     #[test]
     fn closing_lets_everybody_go() {
         let budget = Arc::new(Budget::new(2, false));
-        budget.reserve(Category::Log, 1, || false);
+        budget.reserve(Category::Log, 1, || false, || {});
         let other = Arc::clone(&budget);
-        let waiting = std::thread::spawn(move || other.reserve(Category::Log, 9, || false));
+        let waiting = std::thread::spawn(move || other.reserve(Category::Log, 9, || false, || {}));
         budget.close();
         waiting.join().unwrap();
     }

@@ -357,7 +357,9 @@ impl<'s> Worker<'s> {
 fn emit(shared: &Shared, mut batch: Batch<Ticket>) {
     let bytes = batch.bytes() as u64;
     let (number, category) = (batch.destination, batch.category);
-    shared.budget.reserve(category, bytes, || shared.holds.get(number).is_held(category));
+    // What is held for others makes room only for a destination that the pump knows of.
+    let waits = || drop(shared.to_pump.send(Message::Expected(number)));
+    shared.budget.reserve(category, bytes, || shared.holds.get(number).is_held(category), waits);
     batch.reserved = bytes;
     let _ = shared.to_pump.send(Message::Batch(Box::new(batch)));
 }

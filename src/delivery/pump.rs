@@ -69,6 +69,8 @@ pub struct Gauges {
 #[derive(Debug)]
 pub(crate) enum Message {
     Batch(Box<Batch<Ticket>>),
+    /// Something for this destination waits for room in memory.
+    Expected(u32),
     Done(Box<sender::Done>),
     Say(Severity, &'static str, String),
     /// Whether a destination answered at the start: the status, or what came of it.
@@ -203,10 +205,9 @@ impl Pump {
 
     pub(super) fn hear(&mut self, message: Message) {
         match message {
+            Message::Expected(number) => self.expect(number),
             Message::Batch(batch) => {
-                if !self.schedule.knows(batch.destination) {
-                    self.place(batch.destination);
-                }
+                self.expect(batch.destination);
                 let now = self.shared.now().steady;
                 let steps = self.schedule.push(*batch, now);
                 if self.volatile {
@@ -220,6 +221,12 @@ impl Pump {
             Message::Chose(mode) => self.chose(mode),
             Message::MapperDone => self.mapper_done = true,
             Message::Close(deadline) => self.closing = Some(deadline),
+        }
+    }
+
+    fn expect(&mut self, number: u32) {
+        if !self.schedule.knows(number) {
+            self.place(number);
         }
     }
 
