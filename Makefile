@@ -16,6 +16,7 @@ check: ## format, lints with warnings as errors, dependency audit when its tool 
 	cargo fmt --check
 	rustfmt --check --edition 2024 fuzz/fuzz_targets/*.rs
 	cargo clippy --workspace --all-targets -- -D warnings
+	cargo clippy --bench stages --bench abi --bench host --bench loss --test soak -- -D warnings
 	@if ! command -v cargo-deny >/dev/null; then echo "skipped: no cargo-deny"; \
 	elif cargo deny fetch db; then cargo deny check; \
 	else echo "skipped: advisories cannot be fetched"; cargo deny check bans licenses sources; fi

@@ -169,7 +169,9 @@ fn envelopes(input: &Input) -> Vec<Vec<u8>> {
     let mut mapper = mapper(LOGS);
     let mut gathered =
         Envelopes { logs: Collector::new(BATCH), owner: Arc::new(()), full: Vec::new(), spare: Vec::new() };
-    input.chunks.iter().for_each(|chunk| drop(mapper.map(origin(), chunk, 0, &mut gathered)));
+    for chunk in &input.chunks {
+        mapper.map(origin(), chunk, 0, &mut gathered);
+    }
     let all = gathered.full.into_iter().chain(gathered.logs.seal());
     all.map(|batch| written(&batch, Vec::new())).collect()
 }
