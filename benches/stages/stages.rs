@@ -159,7 +159,7 @@ impl Sink for Envelopes {
     }
 
     fn close(&mut self, _: Category, record: u32, _: Option<EventId>) {
-        self.full.extend(self.logs.close(&self.owner, record));
+        self.full.extend(self.logs.close(&self.owner, record, &mut self.spare));
     }
 
     fn end(&mut self, _: Category, _: u32, _: Outcome) {}

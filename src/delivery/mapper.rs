@@ -213,7 +213,7 @@ impl<'s> Worker<'s> {
     fn map(&mut self, ticket: &Arc<Ticket>, segments: &[Segment], replay: bool) {
         ticket.begin();
         let logs = if replay { &mut self.replayed } else { &mut self.live };
-        let _ = self.shared.payloads.1.try_iter().all(|buffer| logs.lend(buffer));
+        self.shared.payloads.1.try_iter().for_each(|buffer| logs.lend(buffer));
         let router = ChunkRouter::new(&self.shared.targets, self.shared.now().steady);
         let mut record = 0;
         for segment in segments {

@@ -30,10 +30,11 @@ impl<T> Gatherer<T> {
         Self { max_items, open: HashMap::new(), bytes: 0, before: 0, spare: Vec::new() }
     }
 
-    /// Takes the buffer of an envelope that has been sent, for the next one; whether there is still room for another.
-    pub fn lend(&mut self, buffer: Vec<u8>) -> bool {
-        self.spare.push(buffer);
-        self.spare.len() < MAX_SPARE
+    /// Takes the buffer of an envelope that has been sent, for the next one, unless there are enough.
+    pub fn lend(&mut self, buffer: Vec<u8>) {
+        if self.spare.len() < MAX_SPARE {
+            self.spare.push(buffer);
+        }
     }
 
     /// The buffer for the next log of a destination.
@@ -48,7 +49,7 @@ impl<T> Gatherer<T> {
     /// much in all of them together, the oldest does.
     pub fn close(&mut self, destination: u32, ticket: &Arc<T>, record: u32) -> Option<Batch<T>> {
         let collector = self.open.get_mut(&destination)?;
-        let full = collector.close(ticket, record);
+        let full = collector.close(ticket, record, &mut self.spare);
         self.bytes = self.bytes + collector.bytes() - self.before;
         if collector.opened().is_none() {
             self.open.remove(&destination);
@@ -91,6 +92,25 @@ impl<T> Gatherer<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::envelope::MAX_LOG_BYTES;
+
+    #[test]
+    fn lent_buffers_are_used_and_never_pile_up() {
+        let (mut gatherer, ticket) = (Gatherer::new(1_000), Arc::new(0_u8));
+        let log = vec![b'1'; 10_000];
+        let mut full: Vec<Batch<u8>> = Vec::new();
+        for record in 0..1_000 {
+            gatherer.lend(Vec::with_capacity(2 * MAX_LOG_BYTES));
+            assert!(gatherer.spare.len() <= MAX_SPARE, "{} buffers wait", gatherer.spare.len());
+            gatherer.open(7, Duration::ZERO, false).extend_from_slice(&log);
+            full.extend(gatherer.close(7, &ticket, record));
+        }
+        // Full by their bytes, not their number: each goes on in a lent buffer all the same.
+        assert!(full.len() > 5);
+        for batch in full {
+            assert_eq!(batch.into_buffer().capacity(), 2 * MAX_LOG_BYTES);
+        }
+    }
 
     const SECOND: Duration = Duration::from_secs(1);
 

@@ -203,6 +203,13 @@ impl<T> Batch<T> {
         }
     }
 
+    /// Goes on in another buffer.
+    fn move_to(&mut self, mut buffer: Vec<u8>) {
+        buffer.clear();
+        buffer.extend_from_slice(&self.payload);
+        self.payload = buffer;
+    }
+
     /// Gives the buffer back for reuse.
     #[must_use]
     pub fn into_buffer(self) -> Vec<u8> {
@@ -259,11 +266,14 @@ impl<T> Collector<T> {
 
     /// Ends the log opened last; an envelope that is full with it comes back. A log that would make it too large
     /// begins the next one.
-    pub fn close(&mut self, ticket: &Arc<T>, record: u32) -> Option<Batch<T>> {
+    pub fn close(&mut self, ticket: &Arc<T>, record: u32, spare: &mut Vec<Vec<u8>>) -> Option<Batch<T>> {
         let batch = self.open.as_mut()?;
         batch.close(ticket, record, None);
         if batch.bytes() > MAX_LOG_BYTES && batch.len() > 1 {
-            let last = batch.split_off(batch.len() - 1);
+            let mut last = batch.split_off(batch.len() - 1);
+            if let Some(buffer) = spare.pop() {
+                last.move_to(buffer);
+            }
             return self.open.replace(last);
         }
         if batch.len() >= self.max_items { self.open.take() } else { None }
@@ -300,7 +310,7 @@ mod tests {
 
     fn filled(collector: &mut Collector<u8>, ticket: &Arc<u8>, record: u32, json: &[u8]) -> Option<Batch<u8>> {
         collector.open(NOW, false, &mut Vec::new()).extend_from_slice(json);
-        collector.close(ticket, record)
+        collector.close(ticket, record, &mut Vec::new())
     }
 
     fn records(batch: &Batch<u8>) -> Vec<(u8, Vec<u32>)> {
