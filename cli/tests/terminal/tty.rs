@@ -37,9 +37,11 @@ pub fn available() -> Result<(), String> {
 impl Terminal {
     /// Runs `flb-sentry` with these words, in a shell's spelling; `env` goes before it.
     pub fn open(env: &str, words: &str) -> Self {
-        let line = format!("stty cols 100 rows 30; {env} '{}' {words}", env!("CARGO_BIN_EXE_flb-sentry"));
+        // In the shell's place: a shell that waits for the command gets Ctrl-C too, and which exit code is told then
+        // depends on which shell it is.
+        let line = format!("stty cols 100 rows 30; exec env {env} '{}' {words}", env!("CARGO_BIN_EXE_flb-sentry"));
         let mut command = Command::new("script");
-        command.args(["-qec", &line, "/dev/null"]).env("TERM", "xterm-256color");
+        command.args(["-qec", &line, "/dev/null"]).env("TERM", "xterm-256color").env("SHELL", "/bin/sh");
         super::foreign().for_each(|name| _ = command.env_remove(name));
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut script = command.spawn().expect("expected script");
