@@ -1,5 +1,6 @@
 //! The chunks that stages read.
 
+use super::measure::lines;
 use out_sentry::chunk::count;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,6 +13,8 @@ const CHUNK: usize = 2_000_000;
 pub enum Kind {
     /// Container lines with the kubernetes filter's metadata, of which a host made a chunk.
     Kubernetes,
+    /// The lines that [`lines`] writes, as the `tail` input with its `cri` parser makes records of them.
+    Lines,
     /// Stack traces, one a record, of each language.
     Traces,
 }
@@ -31,6 +34,7 @@ impl Kind {
     pub fn name(self) -> &'static str {
         match self {
             Self::Kubernetes => "Kubernetes",
+            Self::Lines => "lines",
             Self::Traces => "traces",
         }
     }
@@ -41,6 +45,7 @@ impl Input {
     pub fn load(kind: Kind) -> Self {
         let chunks = match kind {
             Kind::Kubernetes => kubernetes(),
+            Kind::Lines => vec![container_lines()],
             Kind::Traces => vec![traces()],
         };
         let records = chunks.iter().map(|chunk| count(chunk)).sum();
@@ -66,6 +71,40 @@ fn kubernetes() -> Vec<Vec<u8>> {
     let paths = std::env::var_os("BENCH_CHUNKS").map_or_else(own, |dir| files(Path::new(&dir), ".msgpack"));
     let read = |path: PathBuf| fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     paths.into_iter().map(read).map(|chunk| chunk.repeat((CHUNK / chunk.len()).max(1))).collect()
+}
+
+/// `[[EventTime, {}], {"time": time, "stream": "stdout", "_p": "F", "log": line}]`
+fn container_lines() -> Vec<u8> {
+    let written = lines::of(lines::PODS, CHUNK / 260);
+    let mut chunk = Vec::new();
+    for line in String::from_utf8_lossy(&written).lines() {
+        let mut parts = line.splitn(4, ' ');
+        let [time, stream, partial, log] = [(); 4].map(|()| parts.next().unwrap_or_default());
+        chunk.extend_from_slice(&[0x92, 0x92, 0xd7, 0x00]);
+        chunk.extend_from_slice(&1_795_521_000_u32.to_be_bytes());
+        // The fraction of the second, of nine digits behind its dot.
+        let nanos: u32 = time.get(20..29).and_then(|digits| digits.parse().ok()).unwrap_or_default();
+        chunk.extend_from_slice(&nanos.to_be_bytes());
+        chunk.extend_from_slice(&[0x80, 0x84]);
+        for (key, value) in [("time", time), ("stream", stream), ("_p", partial), ("log", log)] {
+            text(&mut chunk, key);
+            text(&mut chunk, value);
+        }
+    }
+    chunk
+}
+
+/// A string as the host writes it.
+fn text(out: &mut Vec<u8>, text: &str) {
+    match text.len() {
+        len @ 0..32 => out.push(0xa0 | len as u8),
+        len @ 32..256 => out.extend_from_slice(&[0xd9, len as u8]),
+        len => {
+            out.push(0xda);
+            out.extend_from_slice(&(len as u16).to_be_bytes());
+        }
+    }
+    out.extend_from_slice(text.as_bytes());
 }
 
 /// The golden traces as records of the plainest kind.

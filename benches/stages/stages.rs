@@ -31,6 +31,7 @@ pub const STAGES: &[Stage] = &[
     Stage { name: "JSON of every value", input: Kind::Kubernetes, prepare: to_json },
     Stage { name: "map to logs", input: Kind::Kubernetes, prepare: |input| map(input, LOGS) },
     Stage { name: "map to logs, scrub off", input: Kind::Kubernetes, prepare: |input| map(input, UNSCRUBBED) },
+    Stage { name: "map lines to logs", input: Kind::Lines, prepare: |input| map(input, LOGS) },
     Stage { name: "map to events", input: Kind::Traces, prepare: |input| map(input, EVENTS) },
     Stage { name: "gzip", input: Kind::Kubernetes, prepare: |input| compress(input, Compress::Gzip) },
     Stage { name: "zstd", input: Kind::Kubernetes, prepare: |input| compress(input, Compress::Zstd) },

@@ -122,13 +122,14 @@ impl<'a> Cursor<'a> {
     #[inline]
     pub fn read(&mut self) -> Result<Value<'a>, &'static str> {
         // Nearly all that a record holds.
-        if let [marker @ 0xa0..=0xbf, rest @ ..] = self.rest
-            && let Some((text, rest)) = rest.split_at_checked(usize::from(marker & 0x1f))
-        {
-            self.rest = rest;
-            return Ok(Value::Str(text));
-        }
-        self.read_any()
+        let text = match self.rest {
+            [marker @ 0xa0..=0xbf, rest @ ..] => rest.split_at_checked(usize::from(marker & 0x1f)),
+            [0xd9, length, rest @ ..] => rest.split_at_checked(usize::from(*length)),
+            _ => None,
+        };
+        let Some((text, rest)) = text else { return self.read_any() };
+        self.rest = rest;
+        Ok(Value::Str(text))
     }
 
     fn read_any(&mut self) -> Result<Value<'a>, &'static str> {

@@ -253,8 +253,13 @@ impl<'a> Fields<'a> {
     pub fn read_missing(&mut self, keys: &mut Keys, map: Seq<'a>) {
         let own = self.all.len();
         for (key, value) in map.pairs() {
-            if self.place(keys, key).is_none_or(|place| place >= own) {
-                self.add(keys, key, value);
+            let name = keys.learn(key, self.last.unwrap_or(NameId::START));
+            let place = match name {
+                Some(id) if !self.odd => self.seen(id),
+                _ => self.place(keys, key),
+            };
+            if place.is_none_or(|place| place >= own) {
+                self.add_as(name, keys, key, value);
             }
         }
     }
@@ -338,6 +343,11 @@ impl<'a> Fields<'a> {
     /// Adds one field; one of the same name that was there before is replaced.
     pub fn add(&mut self, keys: &mut Keys, key: Value<'a>, value: Value<'a>) {
         let name = keys.learn(key, self.last.unwrap_or(NameId::START));
+        self.add_as(name, keys, key, value);
+    }
+
+    #[inline]
+    fn add_as(&mut self, name: Option<NameId>, keys: &Keys, key: Value<'a>, value: Value<'a>) {
         let Some(id) = name else { return self.add_odd(keys, key, value) };
         self.last = name;
         let name = keys.names.get(id);

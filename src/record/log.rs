@@ -3,7 +3,7 @@
 //! Format: <https://develop.sentry.dev/sdk/telemetry/logs/>. Relay drops a log without timestamp, trace id, level or
 //! body and an attribute whose value is not of its type, each without a word, so none of these may ever be missing.
 
-use super::json::{self, Object};
+use super::json;
 use super::names::{Name, NameId};
 use super::{SDK_NAME, SDK_VERSION, View, limit, scrub};
 use crate::chunk::msgpack::{Seq, Value};
@@ -104,21 +104,23 @@ pub(super) fn write(
     sequence: u32,
     used: &mut Used,
 ) -> Copies {
-    let mut log = Object::begin(out);
-    json::seconds(log.key("timestamp"), view.time.micros());
-    json::id(log.key("trace_id"), &view.trace_id.0);
+    out.extend_from_slice(b"{\"timestamp\":");
+    json::seconds(out, view.time.micros());
+    out.extend_from_slice(b",\"trace_id\":");
+    json::id(out, &view.trace_id.0);
     if let Some(span) = view.span_id {
-        json::id(log.key("span_id"), &span.0);
+        out.extend_from_slice(b",\"span_id\":");
+        json::id(out, &span.0);
     }
-    log.text("level", view.level.log_name());
-    body(log.key("body"), &view.message);
-    let attributes = log.key("attributes");
-    attributes.push(b'{');
-    let start = attributes.len();
+    out.extend_from_slice(b",\"level\":\"");
+    out.extend_from_slice(view.level.log_name().as_bytes());
+    out.extend_from_slice(b"\",\"body\":");
+    body(out, &view.message);
+    out.extend_from_slice(b",\"attributes\":{");
+    let start = out.len();
     used.clear();
-    let copies = write_attributes(Attributes { out: attributes, start, used, left_out: 0 }, view, constant, sequence);
-    attributes.push(b'}');
-    log.end();
+    let copies = write_attributes(Attributes { out, start, used, left_out: 0 }, view, constant, sequence);
+    out.extend_from_slice(b"}}");
     copies
 }
 

@@ -38,6 +38,7 @@ use identity::{EventId, LastTrace, StreamId, StreamIds};
 use kubernetes::{Pod, Pods};
 use letter::Letter;
 use lines::{Aside, Crumbs, Line, Said, Stream};
+use memchr::memmem;
 use read::{Buffers, Reader};
 pub use reason::Reason;
 pub use route::{NOWHERE, Route, Router};
@@ -435,16 +436,16 @@ fn is_our_own(message: &[u8], output: &str) -> bool {
     }
     let behind = |part: &[u8], most: usize| {
         let text = &message[..message.len().min(most)];
-        text.windows(part.len()).position(|window| window == part).map(|at| &message[at + part.len()..])
+        memmem::find(text, part).map(|at| &message[at + part.len()..])
     };
-    if behind(b"[output:sentry:", 80).is_some() {
-        return true;
-    }
     // `[2026/11/24 10:00:00.000000000] [ warn] [engine] ...`
     let dated = message.get(5) == Some(&b'/') && message[1..5].iter().all(u8::is_ascii_digit);
-    let rest = behind(b" > output=", 512).and_then(|target| target.strip_prefix(output.as_bytes()));
     let ends = |rest: &[u8]| rest.first().is_none_or(|next| !next.is_ascii_alphanumeric() && *next != b'.');
-    dated && !output.is_empty() && rest.is_some_and(ends)
+    let names_ours = || {
+        let rest = behind(b" > output=", 512).and_then(|target| target.strip_prefix(output.as_bytes()));
+        !output.is_empty() && rest.is_some_and(ends)
+    };
+    behind(b"[output:sentry:", 80).is_some() || dated && names_ours()
 }
 
 fn joined(lines: &[Line<'_>]) -> String {

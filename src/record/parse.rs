@@ -2,7 +2,7 @@
 //! form only.
 
 use super::removal::{close, open};
-use rmp::encode::{write_bool, write_f64, write_nil, write_sint, write_str, write_uint};
+use rmp::encode::{write_bool, write_f64, write_nil, write_sint, write_str_len, write_uint};
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use std::fmt;
 
@@ -78,7 +78,7 @@ impl<'de> Visitor<'de> for Transcode<'_> {
     }
 
     fn visit_str<E>(self, v: &str) -> Result<(), E> {
-        let _ = write_str(self.out, v);
+        write_str(self.out, v);
         Ok(())
     }
 
@@ -101,13 +101,23 @@ impl<'de> Visitor<'de> for Transcode<'_> {
         let start = open(self.out, 0xdf);
         let mut count = 0;
         while let Some(key) = pairs.next_key_seed(Key)? {
-            let _ = write_str(self.out, &key);
+            write_str(self.out, &key);
             pairs.next_value_seed(Transcode { out: self.out })?;
             count += 1;
         }
         close(self.out, start, count);
         Ok(())
     }
+}
+
+/// As the encoder has it, but in one piece.
+fn write_str(out: &mut Vec<u8>, text: &str) {
+    match text.len() {
+        // The marker of a short text is its length.
+        len @ 0..32 => out.push(0xa0 | len as u8),
+        len => drop(write_str_len(out, u32::try_from(len).unwrap_or(u32::MAX))),
+    }
+    out.extend_from_slice(text.as_bytes());
 }
 
 struct Key;
@@ -135,7 +145,7 @@ fn logfmt(text: &[u8], out: &mut Vec<u8>) -> Option<()> {
         if key.is_empty() || !key.bytes().all(is_in_key) {
             return None;
         }
-        let _ = write_str(out, key);
+        write_str(out, key);
         rest = logfmt_value(behind, out)?.trim_start_matches(' ');
         count += 1;
     }
@@ -163,7 +173,7 @@ fn logfmt_value<'t>(text: &'t str, out: &mut Vec<u8>) -> Option<&'t str> {
     let rest = &quoted[close + 1..];
     // A JSON string is what a logfmt string is, escapes included.
     let value: String = serde_json::from_str(&text[..close + 2]).unwrap_or_else(|_| quoted[..close].to_owned());
-    let _ = write_str(out, &value);
+    write_str(out, &value);
     (rest.is_empty() || rest.starts_with(' ')).then_some(rest)
 }
 
@@ -175,9 +185,9 @@ fn write_bare(value: &str, out: &mut Vec<u8>) {
         _ if numeric && value.len() < 19 => match (value.parse::<u64>(), value.parse::<f64>()) {
             (Ok(n), _) => drop(write_uint(out, n)),
             (_, Ok(n)) if value.bytes().all(|b| b.is_ascii_digit() || b == b'.') => drop(write_f64(out, n)),
-            _ => drop(write_str(out, value)),
+            _ => write_str(out, value),
         },
-        _ => drop(write_str(out, value)),
+        _ => write_str(out, value),
     }
 }
 

@@ -57,6 +57,10 @@ impl Rules {
         let mut ends = [None; NAMES.len()];
         for sign in memchr2_iter(b'=', b':', head) {
             let before = &head[..=sign];
+            // The last letters of the names.
+            if !matches!(before, [.., b'l' | b'y', b'='] | [.., b'"', b':']) {
+                continue;
+            }
             for (name, end) in NAMES.iter().zip(&mut ends) {
                 if end.is_none() && before.ends_with(name) {
                     *end = Some(sign + 1);
@@ -80,15 +84,14 @@ impl Rules {
     fn of_head_words(&self, head: &[u8]) -> Option<Level> {
         let mut rest = head.trim_ascii_start();
         for _ in 0..6 {
-            let end = rest.iter().position(u8::is_ascii_whitespace).unwrap_or(rest.len());
-            let token = &rest[..end];
-            if let Some(level) = self.level_token(token) {
+            let token = Token::first(rest);
+            if let Some(level) = self.level_token(token.bytes) {
                 return Some(level);
             }
-            if !is_preamble(token) {
+            if !token.is_preamble() {
                 return None;
             }
-            rest = rest[end..].trim_ascii_start();
+            rest = rest[token.bytes.len()..].trim_ascii_start();
         }
         None
     }
@@ -117,14 +120,70 @@ fn trim_punctuation(token: &[u8]) -> &[u8] {
 
 /// Times, dates, numbers, and names in brackets: what loggers put before the level.
 pub(super) fn is_preamble(token: &[u8]) -> bool {
-    let digit = token.iter().any(u8::is_ascii_digit);
-    let time_like = token.iter().all(|b| {
-        b.is_ascii_digit() || matches!(b, b'-' | b':' | b'.' | b',' | b'/' | b'T' | b'Z' | b'+' | b'[' | b']' | b'#')
-    });
-    let bracketed =
-        token.starts_with(b"[") || token.ends_with(b"]") || token.starts_with(b"(") && token.ends_with(b")");
-    let separator = matches!(token, b"-" | b"|" | b"--" | b"---" | b":");
-    digit && time_like || bracketed || separator
+    Token::all(token).is_preamble()
+}
+
+const DIGIT: u8 = 1;
+/// Digits, and what stands between them in times and dates.
+const TIME: u8 = 2;
+const BLANK: u8 = 4;
+
+/// What each byte is.
+const KINDS: [u8; 256] = kinds();
+
+const fn kinds() -> [u8; 256] {
+    let mut kinds = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        kinds[byte] = match byte as u8 {
+            b'0'..=b'9' => DIGIT | TIME,
+            b'-' | b':' | b'.' | b',' | b'/' | b'T' | b'Z' | b'+' | b'[' | b']' | b'#' => TIME,
+            byte if byte.is_ascii_whitespace() => BLANK,
+            _ => 0,
+        };
+        byte += 1;
+    }
+    kinds
+}
+
+/// A word at the head of a line, and what its bytes are.
+struct Token<'l> {
+    bytes: &'l [u8],
+    has_digit: bool,
+    is_of_time: bool,
+}
+
+impl<'l> Token<'l> {
+    /// The bytes before the first blank.
+    fn first(line: &'l [u8]) -> Self {
+        Self::until(line, BLANK)
+    }
+
+    fn all(token: &'l [u8]) -> Self {
+        Self::until(token, 0)
+    }
+
+    fn until(line: &'l [u8], end: u8) -> Self {
+        let (mut any, mut all, mut len) = (0, TIME, 0);
+        for byte in line {
+            let kind = KINDS[usize::from(*byte)];
+            if kind & end != 0 {
+                break;
+            }
+            any |= kind;
+            all &= kind;
+            len += 1;
+        }
+        Self { bytes: &line[..len], has_digit: any & DIGIT != 0, is_of_time: all & TIME != 0 }
+    }
+
+    fn is_preamble(&self) -> bool {
+        let token = self.bytes;
+        let bracketed =
+            token.starts_with(b"[") || token.ends_with(b"]") || token.starts_with(b"(") && token.ends_with(b")");
+        let separator = matches!(token, b"-" | b"|" | b"--" | b"---" | b":");
+        self.has_digit && self.is_of_time || bracketed || separator
+    }
 }
 
 /// klog: a letter, month and day, a blank and a time: `E1120 08:00:00.123456`.

@@ -1,4 +1,4 @@
-//! Finding rare runs of three bytes: texts are searched for many words at once, in one pass and one look-up a byte.
+//! Finding rare runs of three bytes: texts are searched for many words at once, in one pass.
 
 /// Runs of three bytes that are wanted, as the sets of their first, second and third bytes.
 pub(super) type Wanted = [[&'static [u8]; 3]; 8];
@@ -11,8 +11,11 @@ pub(super) struct Triples {
     thirds: [u8; 256],
 }
 
-/// Bytes looked at in one step.
-const BLOCK: usize = 8;
+/// Bytes looked at in one step: a few vectors.
+pub(super) const BLOCK: usize = 32;
+
+/// A block, and the byte behind it.
+pub(super) type Block = [u8; BLOCK + 1];
 
 impl Triples {
     /// The table of these runs; case counts where it is told to.
@@ -46,41 +49,48 @@ impl Triples {
         }
     }
 
-    /// Where wanted runs begin.
+    /// Where wanted runs begin. A first look says of each byte of a block whether one may begin there, to judge by it and
+    /// the next.
     #[inline]
-    pub(super) fn places<'t>(&'t self, text: &'t [u8]) -> impl Iterator<Item = usize> + 't {
+    pub(super) fn places<'t>(
+        &'t self,
+        text: &'t [u8],
+        look: impl Fn(&Block) -> [bool; BLOCK] + 't,
+    ) -> impl Iterator<Item = usize> + 't {
         let mut at = 0;
         std::iter::from_fn(move || {
-            at = self.next(text, at)?;
+            at = self.next(text, at, &look)?;
             at += 1;
             Some(at - 1)
         })
     }
 
     #[inline]
-    fn next(&self, text: &[u8], from: usize) -> Option<usize> {
+    fn next(&self, text: &[u8], from: usize, look: impl Fn(&Block) -> [bool; BLOCK]) -> Option<usize> {
         let mut at = from;
-        while let Some(block) = text.get(at..).and_then(<[u8]>::first_chunk::<{ BLOCK + 2 }>) {
-            if self.has_pair(block)
-                && let Some(found) = (0..BLOCK).find(|place| self.is_wanted(&block[*place..]))
-            {
-                return Some(at + found);
+        while let Some(block) = text.get(at..).and_then(<[u8]>::first_chunk::<{ BLOCK + 1 }>) {
+            let looks = look(block).map(u8::from);
+            for (word, looks) in looks.as_chunks::<8>().0.iter().enumerate() {
+                let mut left = u64::from_le_bytes(*looks);
+                while left != 0 {
+                    let place = at + word * 8 + left.trailing_zeros() as usize / 8;
+                    if self.is_wanted(&text[place..]) {
+                        return Some(place);
+                    }
+                    left &= left - 1;
+                }
             }
             at += BLOCK;
         }
         (at..text.len()).find(|place| self.is_wanted(&text[*place..]))
     }
 
-    /// Whether the first two bytes of a run stand somewhere in the block.
+    /// A first look by the table itself, for runs that are too many to compare one by one.
     #[inline]
-    fn has_pair(&self, block: &[u8; BLOCK + 2]) -> bool {
-        let (mut hits, mut before) = (0, self.pairs[usize::from(block[0])]);
-        for byte in &block[1..=BLOCK] {
-            let pair = self.pairs[usize::from(*byte)];
-            hits |= before & pair >> 8;
-            before = pair;
-        }
-        hits & 0xff != 0
+    pub(super) fn pairs(&self, block: &Block) -> [bool; BLOCK] {
+        std::array::from_fn(|at| {
+            self.pairs[usize::from(block[at])] & self.pairs[usize::from(block[at + 1])] >> 8 & 0xff != 0
+        })
     }
 
     fn is_wanted(&self, text: &[u8]) -> bool {
@@ -105,6 +115,11 @@ mod tests {
         [b"", b"", b""],
     ];
 
+    type Look = fn(&Block) -> [bool; BLOCK];
+
+    static EXACT: Triples = Triples::new(&WANTED, true);
+    static LOOSE: Triples = Triples::new(&WANTED, false);
+
     #[test]
     fn the_same_places_are_found_as_one_by_one() {
         let mut state = 5_u64;
@@ -112,16 +127,20 @@ mod tests {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             (state >> 33) % end
         };
-        let (exact, loose) = (Triples::new(&WANTED, true), Triples::new(&WANTED, false));
         for round in 0..5_000 {
             let rarity = 2 + round % 60;
             let text: Vec<u8> = (0..next(200)).map(|_| b"abcdAhBH"[(next(rarity) as usize).min(7)]).collect();
-            for (triples, text) in [(&exact, text.clone()), (&loose, text.to_ascii_lowercase())] {
+            for (triples, look, text) in [
+                (&EXACT, (|block| EXACT.pairs(block)) as Look, text.clone()),
+                (&LOOSE, |block| LOOSE.pairs(block), text.to_ascii_lowercase()),
+                (&EXACT, |_| [true; BLOCK], text.clone()),
+            ] {
                 let run = |w: &[u8]| matches!(w, b"abc" | b"abd" | b"hhh");
                 let obvious = text.windows(3).enumerate().filter(|(_, w)| run(w)).map(|(at, _)| at);
-                assert!(triples.places(&text).eq(obvious), "{:?}", String::from_utf8_lossy(&text));
+                assert!(triples.places(&text, look).eq(obvious), "{:?}", String::from_utf8_lossy(&text));
             }
-            assert!(loose.places(&text).eq(loose.places(&text.to_ascii_lowercase())));
+            let (look, lower) = ((|block| LOOSE.pairs(block)) as Look, text.to_ascii_lowercase());
+            assert!(LOOSE.places(&text, look).eq(LOOSE.places(&lower, look)));
         }
     }
 }
