@@ -335,9 +335,7 @@ impl<'a> Fields<'a> {
 
     /// Adds the fields of a map, in which a run of values may stand that has been met before.
     pub fn read(&mut self, keys: &mut Keys, map: Seq<'a>, run: Run<'a>) {
-        for (key, value) in map.pairs_knowing(run) {
-            self.add(keys, key, value);
-        }
+        map.pairs_knowing(run).for_each(|(key, value)| self.add(keys, key, value));
     }
 
     /// Adds one field; one of the same name that was there before is replaced.
@@ -389,7 +387,9 @@ impl<'a> Fields<'a> {
     #[inline]
     fn find(&mut self, paths: &[Path], key: Value<'a>, value: Value<'a>, place: usize) {
         for path in paths {
-            let Some((key, value)) = follow(key.text().unwrap_or_default(), value, &path.below) else { continue };
+            let here = (key.text().unwrap_or_default(), value);
+            let found = if path.below.is_empty() { Some(here) } else { follow(here, &path.below) };
+            let Some((key, value)) = found else { continue };
             let top = path.below.is_empty().then_some(place as u32);
             let order = path.role.number() << 16 | u32::from(path.rank) << 1 | u32::from(top.is_none());
             self.roles |= path.role.bit();
@@ -472,8 +472,7 @@ fn strip<'b>(found: Found<'_>) -> Found<'b> {
     Found { role: found.role, order: found.order, top: found.top, key: b"", value: Value::Nil }
 }
 
-fn follow<'a>(key: &'a [u8], value: Value<'a>, below: &[Step]) -> Option<(&'a [u8], Value<'a>)> {
-    let mut found = (key, value);
+fn follow<'a>(mut found: (&'a [u8], Value<'a>), below: &[Step]) -> Option<(&'a [u8], Value<'a>)> {
     for (depth, step) in below.iter().enumerate() {
         let map = found.1.map()?;
         // The rest of the path may stand there as one key with its dots: `kubernetes.labels.app.kubernetes.io/name`.

@@ -24,7 +24,12 @@ pub(super) struct Constant {
     left_out: u64,
     /// Whether something in it may have to be scrubbed.
     suspicious: bool,
+    /// Whether the settings want values scrubbed that stand under one of [`PLAIN`].
+    wanted: bool,
 }
+
+/// Attributes of our own whose values hold nothing that has to be scrubbed.
+const PLAIN: &[u8] = b",\"log.iostream\":{\"value\":\"\"},\"sentry.timestamp.sequence\":{\"value\":0}";
 
 /// Hashes of the attributes' names that are written, and a look that mostly says at once that one is not among them.
 #[derive(Debug, Default)]
@@ -54,8 +59,9 @@ impl Used {
     }
 }
 
-/// Where a log's bytes are copies of what was looked at before, from the start of its item.
-pub(super) type Copies = [Range<usize>; 2];
+/// Where a log's bytes are copies of what was looked at before, or never need a look: in order, the parts before the body,
+/// what all logs have, and what those of a pod and its streams have.
+pub(super) type Copies = [Range<usize>; 3];
 
 impl Constant {
     /// What Sentry wants to know of the sender, and the tags of the settings.
@@ -93,6 +99,7 @@ impl Constant {
     /// Looks at it for all the logs that will have it.
     pub(super) fn judge(&mut self, scrub: &scrub::Rules) {
         self.suspicious = scrub.may_need(&self.json);
+        self.wanted = scrub.may_need(PLAIN);
     }
 }
 
@@ -104,6 +111,7 @@ pub(super) fn write(
     sequence: u32,
     used: &mut Used,
 ) -> Copies {
+    let start = out.len();
     out.extend_from_slice(b"{\"timestamp\":");
     json::seconds(out, view.time.micros());
     out.extend_from_slice(b",\"trace_id\":");
@@ -115,16 +123,22 @@ pub(super) fn write(
     out.extend_from_slice(b",\"level\":\"");
     out.extend_from_slice(view.level.log_name().as_bytes());
     out.extend_from_slice(b"\",\"body\":");
+    let head = start..out.len();
     body(out, &view.message);
     out.extend_from_slice(b",\"attributes\":{");
     let start = out.len();
     used.clear();
-    let copies = write_attributes(Attributes { out, start, used, left_out: 0 }, view, constant, sequence);
+    let [first, second] = write_attributes(Attributes { out, start, used, left_out: 0 }, view, constant, sequence);
     out.extend_from_slice(b"}}");
-    copies
+    [head, first, second]
 }
 
-fn write_attributes(mut attributes: Attributes<'_>, view: &View<'_, '_>, constant: &Constant, sequence: u32) -> Copies {
+fn write_attributes(
+    mut attributes: Attributes<'_>,
+    view: &View<'_, '_>,
+    constant: &Constant,
+    sequence: u32,
+) -> [Range<usize>; 2] {
     let first = attributes.copy(constant);
     for (name, value) in [
         (NameId::ENVIRONMENT, view.environment.as_deref()),
@@ -138,13 +152,16 @@ fn write_attributes(mut attributes: Attributes<'_>, view: &View<'_, '_>, constan
             attributes.new_one(view.names.get(name), Value::Str(value.as_bytes()));
         }
     }
-    let second = view.pod.map_or(0..0, |pod| attributes.copy(&pod.log_attributes));
+    let second = attributes.out.len();
+    let second = view.pod.map_or(second..second, |pod| attributes.copy(&pod.log_attributes));
     if let Some(stream) = view.io_stream {
         attributes.new_one(view.names.get(NameId::IO_STREAM), Value::Str(stream));
     }
     if sequence > 0 {
         attributes.new_one(view.names.get(NameId::SEQUENCE), Value::UInt(u64::from(sequence)));
     }
+    // What has to be looked at is an empty range at the start, and stays one.
+    let second = if constant.wanted || second.end == 0 { second } else { second.start..attributes.out.len() };
     let mut scratch = Vec::new();
     for field in view.fields.rest() {
         match field.name.map(|name| view.names.get(name)) {

@@ -2,6 +2,7 @@
 //! form only.
 
 use super::removal::{close, open};
+use memchr::{memchr, memchr2};
 use rmp::encode::{write_bool, write_f64, write_nil, write_sint, write_str_len, write_uint};
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use std::fmt;
@@ -141,7 +142,8 @@ fn logfmt(text: &[u8], out: &mut Vec<u8>) -> Option<()> {
     let start = open(out, 0xdf);
     let mut count = 0;
     while !rest.is_empty() {
-        let (key, behind) = rest.split_once('=')?;
+        let sign = memchr(b'=', rest.as_bytes())?;
+        let (key, behind) = (&rest[..sign], &rest[sign + 1..]);
         if key.is_empty() || !key.bytes().all(is_in_key) {
             return None;
         }
@@ -160,9 +162,9 @@ fn is_in_key(byte: u8) -> bool {
 /// Writes a value and returns what follows it.
 fn logfmt_value<'t>(text: &'t str, out: &mut Vec<u8>) -> Option<&'t str> {
     let Some(quoted) = text.strip_prefix('"') else {
-        let (value, rest) = text.split_at(text.find(' ').unwrap_or(text.len()));
+        let (value, rest) = text.split_at(memchr(b' ', text.as_bytes()).unwrap_or(text.len()));
         write_bare(value, out);
-        return (!value.contains(['"', '='])).then_some(rest);
+        return memchr2(b'"', b'=', value.as_bytes()).is_none().then_some(rest);
     };
     let mut escaped = false;
     let close = quoted.find(|c| {
@@ -180,14 +182,17 @@ fn logfmt_value<'t>(text: &'t str, out: &mut Vec<u8>) -> Option<&'t str> {
 fn write_bare(value: &str, out: &mut Vec<u8>) {
     // Leading zeros and signs make an id, not a number.
     let numeric = value.bytes().next().is_some_and(|b| (b'1'..=b'9').contains(&b)) || value == "0";
+    let is_float = || value.bytes().all(|b| b.is_ascii_digit() || b == b'.');
     match value {
         "true" | "false" => drop(write_bool(out, value == "true")),
-        _ if numeric && value.len() < 19 => match (value.parse::<u64>(), value.parse::<f64>()) {
-            (Ok(n), _) => drop(write_uint(out, n)),
-            (_, Ok(n)) if value.bytes().all(|b| b.is_ascii_digit() || b == b'.') => drop(write_f64(out, n)),
-            _ => write_str(out, value),
+        _ if !numeric || value.len() >= 19 => write_str(out, value),
+        _ => match value.parse::<u64>() {
+            Ok(n) => drop(write_uint(out, n)),
+            Err(_) => match is_float().then(|| value.parse::<f64>().ok()).flatten() {
+                Some(n) => drop(write_f64(out, n)),
+                None => write_str(out, value),
+            },
         },
-        _ => write_str(out, value),
     }
 }
 
