@@ -1,6 +1,6 @@
 # The index of every habit. `make help` lists it.
 
-.PHONY: build demo test check conformance dist image fuzz soak bench bench-stages bench-abi bench-host bench-loss help
+.PHONY: build demo test check conformance dist image fuzz models soak bench bench-stages bench-abi bench-host bench-loss help
 
 build: ## release build of the plugin and the companion
 	cargo build --release --workspace
@@ -37,6 +37,9 @@ image: ## the container image; TAG, PLATFORMS, FLUENT_BIT_DIGEST, RUST_DIGEST
 
 fuzz: ## each fuzz target for FUZZ_SECONDS=60, or those in TARGET; executions, edges and corpus of each
 	@fuzz/run
+
+models: ## delivery's threads under a scheduler, MODEL_ROUNDS=2000 executions of each scenario and kind; SHUTTLE_RANDOM_SEED
+	MODEL_ROUNDS=$(or $(MODEL_ROUNDS),2000) cargo test --lib -p out_sentry delivery::model -- --nocapture
 
 soak: ## kills, full disks and a leak watch that do not fit the gate; SOAK_MINUTES=10, SOAK_KILLS=20
 	cargo test --test soak

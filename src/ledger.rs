@@ -3,9 +3,10 @@
 //! `records = sum(outcomes) + pending` holds for each category at every moment, because pending is never stored: it is
 //! what has been taken and has not ended yet. Stages are handed a [`Recorder`], which can add but not read.
 
+use crate::sync::AtomicU64;
 use std::fmt::Write;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 macro_rules! vocabulary {

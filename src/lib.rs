@@ -20,3 +20,4 @@ pub mod ledger;
 pub mod level;
 pub mod options;
 pub mod record;
+mod sync;

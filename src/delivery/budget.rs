@@ -1,7 +1,8 @@
 //! How much may wait in memory. Events and logs have shares of their own, so that neither starves the other.
 
 use crate::ledger::Category;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use crate::sync::{Condvar, Mutex, MutexGuard};
+use std::sync::PoisonError;
 
 /// Bytes of rendered items in memory.
 #[derive(Debug)]

@@ -3,8 +3,8 @@
 use super::destination::Hold;
 use super::lock;
 use crate::ledger::{Category, Outcome};
+use crate::sync::Mutex;
 use std::collections::HashMap;
-use std::sync::Mutex;
 use std::time::Duration;
 
 /// Why and until when a destination's items wait.

@@ -7,14 +7,15 @@ use super::router::{ChunkRouter, Complaints};
 use super::slot::{Slot, Verdict};
 use super::spool::Segment;
 use super::targets::{LATER, Target};
-use super::ticket::{Home, Look, Standing, Ticket};
+use super::ticket::{Home, Look, Ticket};
 use super::{Drain, Job, Shared, WAITED, lock};
 use crate::envelope::{Batch, Gatherer};
 use crate::ledger::{Category, Ledger, Outcome};
 use crate::options::Mode;
 use crate::record::identity::EventId;
 use crate::record::{Mapper, NOWHERE, Origin, Reason, Sink};
-use crossbeam_channel::{Receiver, RecvTimeoutError};
+use crate::sync::{Receiver, thread};
+use crossbeam_channel::RecvTimeoutError;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -52,14 +53,23 @@ pub(super) struct Worker<'s> {
     dead: Option<DeadLetters>,
 }
 
+/// Says that nothing will be mapped any more, however it came to that.
+struct Done<'s>(&'s Shared);
+
+impl Drop for Done<'_> {
+    fn drop(&mut self) {
+        let _ = self.0.to_pump.send(Message::MapperDone);
+    }
+}
+
 /// Maps until told to close.
 pub(crate) fn run(shared: &Shared, records: Mapper, inbox: &Receiver<Job>) {
+    let _done = Done(shared);
     let mut worker = Worker::new(shared, records);
     worker.serve(inbox);
     worker.seal(true);
     worker.refuse(inbox);
     worker.drain();
-    let _ = shared.to_pump.send(Message::MapperDone);
 }
 
 impl<'s> Worker<'s> {
@@ -83,6 +93,8 @@ impl<'s> Worker<'s> {
                         self.seal(true);
                     }
                 }
+                // There may have been no room to be told.
+                Err(RecvTimeoutError::Timeout) if self.shared.past_deadline() => break,
                 Err(RecvTimeoutError::Timeout) => {}
             }
             self.seal(false);
@@ -103,7 +115,7 @@ impl<'s> Worker<'s> {
                 self.seal(true);
                 let _ = self.shared.drain_state(Drain::Busy, Drain::Quiet);
             } else {
-                std::thread::park_timeout(DRAIN_POLL);
+                thread::park_timeout(DRAIN_POLL);
             }
         }
     }
@@ -164,7 +176,7 @@ impl<'s> Worker<'s> {
         self.map(&ticket, &kept, false);
         self.shared.waiting.fetch_sub(length, Relaxed);
         // Nobody else has the bytes that a dead letter would need, or what had to stay behind.
-        if self.dead.is_none() && ticket.standing() != Standing::Parked {
+        if self.dead.is_none() {
             self.shared.kept.fetch_sub(ticket.forget(), Relaxed);
             let segments = Arc::try_unwrap(kept).unwrap_or_default();
             segments.into_iter().for_each(|segment| self.shared.slots.spare(segment.data));

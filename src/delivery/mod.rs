@@ -22,6 +22,8 @@ pub mod http;
 mod lane;
 mod mapper;
 #[cfg(test)]
+mod model;
+#[cfg(test)]
 mod property;
 mod pump;
 mod registry;
@@ -41,22 +43,23 @@ use crate::clock::{Clock, Moment};
 use crate::ledger::{Category, Ledger, Outcome, Recorder};
 use crate::options::{Loaded, Mapping, Mode};
 use crate::record::Mapper;
+use crate::sync::thread::{self, JoinHandle};
+use crate::sync::{AtomicBool, AtomicU8, AtomicU64, Instant, Mutex, MutexGuard, Receiver, Sender, bounded, unbounded};
 use backlog::Backlog;
 use budget::Budget;
-use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 pub use directory::Directory;
 use holds::Holds;
 pub use pump::{Gauges, Host, Report, Severity};
 use registry::Registry;
 pub use schedule::STATES;
 pub use slot::{Slots, Verdict};
+use spool::Spool;
 pub use spool::split as split_spool;
 use std::io;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::sync::atomic::{Ordering, Ordering::Relaxed};
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 use targets::Targets;
 use ticket::{Home, Standing, Ticket};
 
@@ -152,7 +155,7 @@ pub struct Delivery {
 #[derive(Debug)]
 struct Threads {
     mapper: JoinHandle<()>,
-    spooler: Option<JoinHandle<()>>,
+    spooler: Option<JoinHandle<Option<Spool>>>,
     pump: JoinHandle<()>,
     senders: Vec<JoinHandle<()>>,
 }
@@ -169,8 +172,21 @@ impl Delivery {
         ledger: Arc<Ledger>,
         host: Arc<dyn Host>,
     ) -> Result<Self, String> {
+        let client = http::Client::new(&loaded.settings.network, loaded.settings.delivery.senders)?;
+        Self::start_with(name, loaded, clock, ledger, host, client, |start, inbox| start.senders(inbox))
+    }
+
+    /// The same with what posts envelopes.
+    fn start_with(
+        name: &str,
+        loaded: &Loaded,
+        clock: Arc<dyn Clock>,
+        ledger: Arc<Ledger>,
+        host: Arc<dyn Host>,
+        client: http::Client,
+        senders: impl FnOnce(&Start<'_>, &Receiver<sender::Job>) -> Result<Vec<JoinHandle<()>>, String>,
+    ) -> Result<Self, String> {
         let settings = &loaded.settings;
-        let client = http::Client::new(&settings.network, settings.delivery.senders)?;
         let (to_pump, pump_inbox) = unbounded();
         let (to_mapper, mapper_inbox) = bounded(512);
         let (to_spooler, spooler_inbox) = bounded(512);
@@ -182,7 +198,7 @@ impl Delivery {
             mapper: start.mapper(mapper_inbox)?,
             spooler: start.spooler(spooler_inbox, to_mapper.clone())?,
             pump: start.pump(pump_inbox, to_senders, ledger, report_reader, host)?,
-            senders: start.senders(&sender_inbox)?,
+            senders: senders(&start, &sender_inbox)?,
         };
         let chosen = AtomicU64::new(Mode::Auto as u64);
         let mode = settings.delivery.mode;
@@ -250,15 +266,16 @@ impl Delivery {
         self.shared.closing.store(true, Relaxed);
         let _ = self.shared.to_pump.send(pump::Message::Close(deadline));
         let _ = self.to_spooler.send_timeout(spooler::Job::Close, self.shared.settings.exit_timeout);
-        if let Some(spooler) = threads.spooler {
-            let _ = spooler.join();
-        }
+        // The directory stays locked until nobody here settles, removes or reads its files any more: another process may wait
+        // for it.
+        let spool = threads.spooler.map(JoinHandle::join);
         let _ = self.to_mapper.send_timeout(Job::Close, self.shared.settings.exit_timeout);
         let _ = threads.pump.join();
         self.client.shutdown();
         self.shared.budget.close();
         let _ = threads.mapper.join();
         self.shared.registry.release_all();
+        drop(spool);
         join_or_leave(threads.senders);
     }
 }
@@ -291,7 +308,11 @@ impl Start<'_> {
         spawn("sentry-mapper", move || mapper::run(&shared, records, &inbox))
     }
 
-    fn spooler(&self, inbox: Receiver<spooler::Job>, to_mapper: Sender<Job>) -> Result<Option<JoinHandle<()>>, String> {
+    fn spooler(
+        &self,
+        inbox: Receiver<spooler::Job>,
+        to_mapper: Sender<Job>,
+    ) -> Result<Option<JoinHandle<Option<Spool>>>, String> {
         let Some(path) = self.spool_path() else { return Ok(None) };
         let shared = Arc::clone(self.shared);
         let settings = xxhash_rust::xxh3::xxh3_64(format!("{:?}", self.loaded.settings.mapping).as_bytes());
@@ -337,8 +358,8 @@ impl Start<'_> {
     }
 }
 
-fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, String> {
-    let builder = std::thread::Builder::new().name(name.to_owned()).stack_size(STACK_BYTES);
+fn spawn<T: Send + 'static>(name: &str, work: impl FnOnce() -> T + Send + 'static) -> Result<JoinHandle<T>, String> {
+    let builder = thread::Builder::new().name(name.to_owned()).stack_size(STACK_BYTES);
     builder.spawn(work).map_err(|error: io::Error| format!("cannot start thread {name}: {error}"))
 }
 
@@ -348,7 +369,7 @@ fn join_or_leave(threads: Vec<JoinHandle<()>>) {
     let deadline = Instant::now() + JOIN_GRACE;
     for thread in threads {
         while !thread.is_finished() && Instant::now() < deadline {
-            std::thread::park_timeout(Duration::from_millis(2));
+            thread::park_timeout(Duration::from_millis(2));
         }
         if thread.is_finished() {
             let _ = thread.join();

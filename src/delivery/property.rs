@@ -15,7 +15,7 @@ use crate::clock::{Clock, Moment};
 use crate::ledger::{Category, Ledger, Outcome, Status};
 use crate::options::{self, Loaded};
 use crate::record::Mapper;
-use crossbeam_channel::{Receiver, bounded, unbounded};
+use crate::sync::{Receiver, bounded, unbounded};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -23,7 +23,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 const TAG: &[u8] = b"kube.app";
-const WALL: u64 = 1_795_161_600;
+pub(super) const WALL: u64 = 1_795_161_600;
 /// Schedules for each delivery: with dead letters and without, with little room for them and with much, for one
 /// destination and for two, by a clock that is right and by one that jumps.
 const SEEDS: [u64; 4] = [3, 4, 7, 10];
@@ -59,7 +59,7 @@ impl Clock for Time {
 }
 
 #[derive(Debug)]
-struct Quiet;
+pub(super) struct Quiet;
 
 impl Host for Quiet {
     fn log(&self, _: Severity, _: &str) {}
@@ -95,7 +95,7 @@ fn any_answer(chance: &mut Chance) -> (u16, Option<&'static str>, bool) {
     }
 }
 
-fn record(out: &mut Vec<u8>, n: u64) {
+pub(super) fn record(out: &mut Vec<u8>, n: u64) {
     use rmp::encode::{write_map_len, write_str, write_uint};
     let seconds = (WALL + n) as u32;
     out.extend_from_slice(&[0x92, 0x92, 0xd7, 0]);
@@ -194,17 +194,7 @@ impl Instance {
                 seen.take(items);
             }
         }
-        let limits = Limits::read(code, limits, None, Duration::ZERO);
-        let answer = if code == 0 { super::answer::Answer::Failed } else { answer(code) };
-        let status = if code == 0 { Status::Error } else { Status::of(code) };
-        let sent =
-            Sent { reply: Reply { answer, limits }, code, status, bytes: 0, detail: code.to_string(), lasting: false };
-        self.pump.hear(pump::Message::Done(Box::new(Done {
-            load: request.load,
-            target: request.target,
-            sent,
-            took: Duration::ZERO,
-        })));
+        self.pump.hear(answered_with(request, code, limits));
     }
 
     /// `records = sum(outcomes) + pending`: since pending is what is left, no more may end than was taken.
@@ -222,25 +212,36 @@ impl Instance {
     }
 }
 
-fn ended(now: &crate::ledger::Snapshot, category: Category) -> u64 {
+/// What a sender says of a request that was answered like this, or not at all.
+pub(super) fn answered_with(request: Request, code: u16, limits: Option<&str>) -> pump::Message {
+    let limits = Limits::read(code, limits, None, Duration::ZERO);
+    let answer = if code == 0 { super::answer::Answer::Failed } else { answer(code) };
+    let status = if code == 0 { Status::Error } else { Status::of(code) };
+    let reply = Reply { answer, limits };
+    let sent = Sent { reply, code, status, bytes: 0, detail: code.to_string(), lasting: false };
+    let Request { load, target, .. } = request;
+    pump::Message::Done(Box::new(Done { load, target, sent, took: Duration::ZERO }))
+}
+
+pub(super) fn ended(now: &crate::ledger::Snapshot, category: Category) -> u64 {
     Outcome::ALL.iter().map(|outcome| now.outcome(category, *outcome)).sum()
 }
 
 /// What the server has accepted, and how often.
 #[derive(Default)]
-struct Seen {
-    logs: HashMap<u64, u32>,
-    events: HashMap<String, u32>,
+pub(super) struct Seen {
+    pub(super) logs: HashMap<u64, u32>,
+    pub(super) events: HashMap<String, u32>,
 }
 
 /// What an envelope holds.
-enum Items {
+pub(super) enum Items {
     Event(String),
     Logs(Vec<u64>),
 }
 
 impl Items {
-    fn of(batch: &crate::envelope::Batch<super::ticket::Ticket>) -> Self {
+    pub(super) fn of(batch: &crate::envelope::Batch<super::ticket::Ticket>) -> Self {
         let mut out = Vec::new();
         batch.write(&mut out, "", "");
         let payload = out.split(|byte| *byte == b'\n').nth(2).unwrap();
@@ -259,7 +260,7 @@ impl Items {
 }
 
 impl Seen {
-    fn take(&mut self, items: Items) {
+    pub(super) fn take(&mut self, items: Items) {
         match items {
             Items::Event(id) => *self.events.entry(id).or_default() += 1,
             Items::Logs(numbers) => numbers.into_iter().for_each(|n| *self.logs.entry(n).or_default() += 1),

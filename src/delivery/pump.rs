@@ -14,7 +14,8 @@ use super::{Drain, Shared, WAITED, lock, reports, sender, sources};
 use crate::envelope::Batch;
 use crate::ledger::{Category, Ledger, Outcome, Snapshot};
 use crate::options::{Loaded, Mode};
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+use crate::sync::{Receiver, Sender};
+use crossbeam_channel::RecvTimeoutError;
 use std::collections::HashMap;
 use std::fmt::Debug;
 use std::path::PathBuf;
@@ -659,8 +660,9 @@ impl Pump {
             let Ok(message) = inbox.recv_timeout(CUT_GRACE) else { break };
             self.hear(message);
         }
+        // It waits for nothing any more, and what it has not ended yet it would end a second time.
         while !self.mapper_done {
-            let Ok(message) = inbox.recv_timeout(CUT_GRACE) else { break };
+            let Ok(message) = inbox.recv() else { break };
             self.hear(message);
         }
         inbox.try_iter().for_each(|message| self.hear(message));

@@ -6,11 +6,11 @@
 use super::slot::{Slot, Slots, Verdict};
 use super::ticket::{Bits, Home, Standing, Ticket};
 use crate::ledger::{Category, Outcome, Recorder};
-use once_cell::sync::Lazy;
+use crate::sync::{AtomicU64, Instant, Lazy, Mutex, MutexGuard};
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 use xxhash_rust::xxh3::Xxh3;
 
 /// A chunk not offered again for this long is believed to be gone from the host.

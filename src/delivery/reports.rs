@@ -5,8 +5,9 @@
 
 use crate::envelope::report::Discarded;
 use crate::ledger::{Category, Outcome};
+use crate::sync::{Mutex, MutexGuard};
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 /// Counts of one destination: items and bytes, by reason and category.
 type Counts = HashMap<(&'static str, Category), (u64, u64)>;

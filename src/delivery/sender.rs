@@ -8,7 +8,7 @@ use super::{answer, pump, reports};
 use crate::clock::Clock;
 use crate::envelope::{Batch, report};
 use crate::options::Compress;
-use crossbeam_channel::{Receiver, Sender};
+use crate::sync::{Receiver, Sender};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -53,7 +53,7 @@ pub(crate) fn probe(number: u32, target: &Target, client: &Client, done: &Sender
 /// Sends until the channel closes.
 pub(crate) fn run(inbox: &Receiver<Job>, client: &Client, clock: &dyn Clock, done: &Sender<pump::Message>) {
     let (mut envelope, mut encoder) = (Vec::new(), Encoder::default());
-    for job in inbox {
+    while let Ok(job) = inbox.recv() {
         let start = clock.now();
         envelope.clear();
         let (dsn, sent_at) = (job.target.dsn.expose(), answer::rfc3339(start.wall));

@@ -3,9 +3,9 @@
 //! Slots are made once and reused, because the flush stack is 24 KiB and unguarded on many hosts: it copies bytes in,
 //! waits, and does nothing else that could fail or need room.
 
-use crossbeam_channel::{Receiver, Sender, bounded};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use crate::sync::{Condvar, Instant, Mutex, MutexGuard, Receiver, Sender, bounded};
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
 /// What the host is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,6 +75,12 @@ impl Slots {
         }
         self.recycle(slot);
         None
+    }
+
+    /// How many slots are not free.
+    #[cfg(test)]
+    pub(super) fn taken(&self) -> usize {
+        SLOTS - self.free.1.len()
     }
 
     /// Makes a slot free again.

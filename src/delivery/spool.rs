@@ -11,13 +11,14 @@ use super::ticket::Bits;
 use crate::chunk::msgpack::{Seq, Value};
 use crate::chunk::{Entry, entries};
 use crate::ledger::{Category, Outcome, Recorder};
+use crate::sync::{AtomicU64, Mutex, MutexGuard};
 use std::fmt::Write as _;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 /// Of the format of markers.

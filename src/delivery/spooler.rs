@@ -5,7 +5,8 @@ use super::spool::{OpenError, Recovered, Segment, Spool, Unit};
 use super::ticket::{Home, Ticket};
 use super::{Job as MapperJob, Shared, lock};
 use crate::delivery::pump::Severity;
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError};
+use crate::sync::{Receiver, Sender};
+use crossbeam_channel::{RecvTimeoutError, TrySendError};
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -43,8 +44,14 @@ pub(super) struct Spooler<'s> {
     late: HashMap<u128, u32>,
 }
 
-/// Spools until told to close.
-pub(crate) fn run(shared: &Shared, path: &Path, settings: u64, inbox: &Receiver<Job>, to_mapper: &Sender<MapperJob>) {
+/// Spools until told to close. The spool that comes back is locked as long as it lives.
+pub(crate) fn run(
+    shared: &Shared,
+    path: &Path,
+    settings: u64,
+    inbox: &Receiver<Job>,
+    to_mapper: &Sender<MapperJob>,
+) -> Option<Spool> {
     let mut spooler = Spooler::new(shared, to_mapper);
     spooler.open(path, settings);
     spooler.serve(path, settings, inbox);
@@ -53,6 +60,7 @@ pub(crate) fn run(shared: &Shared, path: &Path, settings: u64, inbox: &Receiver<
             shared.slots.answer(&slot, Verdict::Retry);
         }
     }
+    spooler.spool
 }
 
 /// Takes what else is waiting; whether the end was among it.
@@ -91,6 +99,8 @@ impl<'s> Spooler<'s> {
                     }
                 }
                 Ok(Job::Close) | Err(RecvTimeoutError::Disconnected) => return,
+                // There may have been no room to be told.
+                Err(RecvTimeoutError::Timeout) if self.shared.past_deadline() => return,
                 Err(RecvTimeoutError::Timeout) if self.spool.is_none() => self.open(path, settings),
                 Err(RecvTimeoutError::Timeout) => {}
             }

@@ -7,8 +7,9 @@
 use super::lock;
 use crate::options::{Destination, Dsn, Hosts, Mode, Refusal};
 use crate::record::{Route, identity};
+use crate::sync::Mutex;
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Number of the destination of records whose own is not known yet. Nothing is ever sent there.

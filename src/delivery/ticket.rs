@@ -6,9 +6,10 @@
 use super::dead::Cause;
 use super::spool::{Ended, Progress, Segment, Unit};
 use crate::ledger::{Category, Outcome, Recorder};
+use crate::sync::{AtomicU64, Mutex, MutexGuard};
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 /// Where a chunk's bytes can be read again.
@@ -234,12 +235,16 @@ impl Ticket {
         !matches!(self.home, Home::None)
     }
 
-    /// Whether the chunk is anywhere but in its items.
+    /// Whether the chunk is anywhere but in its items. It stays there then, for they are about to be taken back.
     #[must_use]
     pub fn can_be_read_again(&self) -> bool {
         match self.home {
             Home::Host(_) | Home::Spool(_) => true,
-            Home::Memory => self.lock().kept.is_some(),
+            Home::Memory => {
+                let mut state = self.lock();
+                state.parked |= state.kept.is_some();
+                state.kept.is_some()
+            }
             Home::None => false,
         }
     }
@@ -351,9 +356,11 @@ impl Ticket {
         self.lock().kept.clone()
     }
 
-    /// Lets go of the chunk; how many bytes that frees.
+    /// Lets go of the chunk, unless some record has been left there; how many bytes that frees.
     pub fn forget(&self) -> u64 {
-        let kept = self.lock().kept.take();
+        let mut state = self.lock();
+        let kept = if state.parked { None } else { state.kept.take() };
+        drop(state);
         kept.iter().flat_map(|segments| segments.iter()).map(|segment| segment.data.len() as u64).sum()
     }
 
@@ -470,6 +477,24 @@ mod tests {
         assert!(!ticket.has_doomed() && matches!(ticket.look(Category::Log, 0), Look::Closed));
         assert_eq!(ticket.mapped(), Standing::Done);
         assert_eq!(ledger.snapshot().outcome(Category::Log, Outcome::Rejected), 1);
+    }
+
+    #[test]
+    fn a_chunk_is_kept_for_as_long_as_a_record_of_it_waits_there_or_is_about_to() {
+        let ledger = Ledger::default();
+        let ticket = || {
+            let ticket = Ticket::new(Home::Memory, Duration::ZERO, ledger.recorder(), Default::default());
+            ticket.keep(vec![Segment { tag: Vec::new(), data: vec![0; 9], records: 2 }]);
+            assert!(ticket.claim(Category::Event, 0));
+            ticket
+        };
+        let (going, waiting, coming_back) = (ticket(), ticket(), ticket());
+        waiting.park(Category::Log, 0);
+        assert!(coming_back.can_be_read_again());
+        assert_eq!(
+            [going, waiting, coming_back].map(|ticket| (ticket.forget(), ticket.can_be_read_again())),
+            [(9, false), (0, true), (0, true)]
+        );
     }
 
     #[test]

@@ -1,0 +1,451 @@
+//! The real threads of an instance under a scheduler that decides who goes on when: flushes, mapper, spooler, pump and exit as
+//! they are, and only what posts envelopes is the model's own. What `property` shows step by step on one thread is shown here
+//! for orders that no step of a test would come to: in each of many executions nothing is lost, nothing is sent twice, every
+//! record ends once, everything that was taken is given back, and nobody waits for ever.
+//!
+//! `MODEL_ROUNDS` is how many executions of each kind there are (`make models`), `SHUTTLE_RANDOM_SEED` another seed.
+
+use super::property::{Items, Quiet, Seen, WALL, answered_with, ended, record};
+use super::sender::{Job as Request, Load};
+use super::slot::Verdict;
+use super::{Delivery, Start, http, pump};
+use crate::clock::{Clock, Moment};
+use crate::ledger::{Category, Ledger, Outcome};
+use crate::options::{self, Loaded, Mode};
+use crate::sync::scheduled::{Model, below, now};
+use crate::sync::{Receiver, Sender, thread};
+use once_cell::sync::Lazy;
+use shuttle::scheduler::{PctScheduler, RandomScheduler};
+use shuttle::{Config, FailurePersistence, MaxSteps, Runner};
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+const TAG: &[u8] = b"kube.app";
+
+/// Numbers of its records; each third of them is an event too.
+type Chunk = &'static [u64];
+
+/// Executions by a scheduler that chooses at random, and as many by one that seldom changes its mind.
+const ROUNDS: usize = 20;
+const SEED: u64 = 20_261_126;
+/// How often the second one does.
+const CHANGES: usize = 4;
+/// Whoever takes more steps waits for what will never come: usual are a few thousand.
+const STEPS: usize = 200_000;
+
+/// Time as the model has it.
+#[derive(Debug)]
+struct Modelled;
+
+impl Clock for Modelled {
+    fn now(&self) -> Moment {
+        Moment { steady: now(), wall: Duration::from_secs(WALL) + now() }
+    }
+}
+
+/// What a server does with the n-th request for a destination: the status, and its limits.
+type Answers = fn(destination: u32, n: u64) -> (u16, Option<&'static str>);
+
+/// All destinations.
+struct Server {
+    answers: Answers,
+    asked: Mutex<HashMap<u32, u64>>,
+    seen: Mutex<Seen>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Server {
+    fn new(answers: Answers) -> Arc<Self> {
+        Arc::new(Self { answers, asked: Mutex::default(), seen: Mutex::default() })
+    }
+
+    fn answer(&self, request: Request, arrived: &[AtomicU64; 2]) -> pump::Message {
+        // Some take longer than an exit may.
+        if below(4) == 0 {
+            thread::park_timeout(Duration::from_millis(below(6_000)));
+        }
+        let (mut code, mut limits) = (200, None);
+        if let Load::Items(batch) = &request.load {
+            let n = {
+                let mut asked = lock(&self.asked);
+                let n = asked.entry(batch.destination).or_default();
+                *n += 1;
+                *n
+            };
+            (code, limits) = (self.answers)(batch.destination, n);
+            if code == 200 {
+                lock(&self.seen).take(Items::of(batch));
+                arrived[batch.category as usize].fetch_add(batch.len() as u64, Relaxed);
+            }
+        }
+        answered_with(request, code, limits)
+    }
+
+    /// Logs and events that came at all, and how often one came again.
+    fn counts(&self) -> [(u64, u64); 2] {
+        let seen = lock(&self.seen);
+        let count = |times: &mut dyn Iterator<Item = u32>| {
+            times.fold((0, 0), |(different, again), times| (different + 1, again + u64::from(times) - 1))
+        };
+        [count(&mut seen.events.values().copied()), count(&mut seen.logs.values().copied())]
+    }
+}
+
+/// Slow to make, and never asked to send anything.
+static CLIENT: Lazy<http::Client> = Lazy::new(|| http::Client::new(&options::Network::default(), 1).unwrap());
+
+/// Settings of a delivery that fit into a small model, and what differs from them.
+fn loaded(delivery: &str, more: &[(&str, &str)]) -> Loaded {
+    let given = |name: &str| {
+        let more = more.iter().find(|(option, _)| *option == name).map(|(_, value)| *value);
+        let usual = || match name {
+            "dsn" => Some("http://0123456789abcdef0123456789abcdef@h/1"),
+            "delivery" => Some(delivery),
+            "ack_timeout" => Some("1s"),
+            "senders" | "batch_max_items" => Some("2"),
+            "storm_burst" | "event_rate" => Some("0"),
+            "proxy" => Some("none"),
+            _ => None,
+        };
+        more.or_else(usual).map(str::to_owned)
+    };
+    options::load(given, |_| None).unwrap()
+}
+
+fn serve(server: &Server, arrived: &[AtomicU64; 2], inbox: &Receiver<Request>, done: &Sender<pump::Message>) {
+    while let Ok(request) = inbox.recv() {
+        if done.send(server.answer(request, arrived)).is_err() {
+            return;
+        }
+    }
+}
+
+/// One process's life, or that of one instance of a reload.
+struct Instance {
+    delivery: Delivery,
+    ledger: Arc<Ledger>,
+    /// Events and logs that a server has taken from it, whether it has heard so or not.
+    arrived: Arc<[AtomicU64; 2]>,
+}
+
+impl Instance {
+    fn start(loaded: &Loaded, server: &Arc<Server>) -> Self {
+        let (ledger, arrived) = (Arc::new(Ledger::default()), Arc::<[AtomicU64; 2]>::default());
+        let senders = |start: &Start<'_>, inbox: &Receiver<Request>| {
+            let sender = |_| {
+                let (server, arrived) = (Arc::clone(server), Arc::clone(&arrived));
+                let (inbox, done) = (inbox.clone(), start.shared.to_pump.clone());
+                super::spawn("sender", move || serve(&server, &arrived, &inbox, &done))
+            };
+            (0..start.loaded.settings.delivery.senders).map(sender).collect()
+        };
+        let (host, client, books) = (Arc::new(Quiet), CLIENT.clone(), Arc::clone(&ledger));
+        let delivery = Delivery::start_with("model", loaded, Arc::new(Modelled), books, host, client, senders).unwrap();
+        Self { delivery, ledger, arrived }
+    }
+
+    /// Offers a chunk as a host does, this often at most; whether it is the plugin's now.
+    fn offer(&self, numbers: Chunk, times: usize) -> bool {
+        let mut chunk = Vec::new();
+        numbers.iter().for_each(|n| record(&mut chunk, *n));
+        (0..times).any(|time| {
+            if time > 0 {
+                thread::park_timeout(Duration::from_millis(below(3_000)));
+            }
+            self.delivery.flush(TAG, &chunk, false) == Verdict::Ok
+        })
+    }
+
+    fn pending(&self) -> u64 {
+        let now = self.ledger.snapshot();
+        Category::ALL.iter().map(|category| now.pending(*category)).sum()
+    }
+
+    /// Until so many records have come and ended.
+    fn settle(&self, records: u64) {
+        while self.ledger.snapshot().records < records || self.pending() > 0 {
+            thread::park_timeout(Duration::from_secs(1));
+        }
+    }
+
+    fn accepted(&self) -> [u64; 2] {
+        let now = self.ledger.snapshot();
+        [Category::Event, Category::Log].map(|category| now.outcome(category, Outcome::Accepted))
+    }
+
+    /// Soon after the last record has ended, what was taken for it has been given back: memory and slots.
+    fn assert_idle(&self) {
+        let shared = &self.delivery.shared;
+        let taken = || [shared.waiting.load(Relaxed), shared.kept.load(Relaxed), shared.budget.used()];
+        let is_idle = || taken() == [0; 3] && shared.slots.taken() == 0;
+        let mut polls = 0..20;
+        while !is_idle() && polls.next().is_some() {
+            thread::park_timeout(Duration::from_secs(1));
+        }
+        assert!(is_idle(), "bytes that wait, are kept, are rendered: {:?}; slots: {}", taken(), shared.slots.taken());
+    }
+
+    /// Each record ended once, but those that the host has.
+    fn assert_closed(&self) {
+        let now = self.ledger.snapshot();
+        for category in Category::ALL {
+            let pending = self.delivery.shared.registry.pending(*category);
+            assert_eq!(ended(&now, *category) + pending, now.records, "{category:?}: {}", now.summary());
+        }
+    }
+}
+
+/// A directory of each execution's own.
+struct Place(PathBuf);
+
+impl Place {
+    fn new() -> Self {
+        static MADE: AtomicU64 = AtomicU64::new(0);
+        let memory = Some(PathBuf::from("/dev/shm")).filter(|path| path.is_dir());
+        let name = format!("out_sentry-model-{}-{}", std::process::id(), MADE.fetch_add(1, Relaxed));
+        let place = memory.unwrap_or_else(std::env::temp_dir).join(name);
+        std::fs::create_dir_all(&place).unwrap();
+        Self(place)
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.0.join(name).display().to_string()
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Runs many executions.
+fn explore(what: &str, body: impl Fn() + Send + Sync + 'static) {
+    let rounds = std::env::var("MODEL_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(ROUNDS);
+    println!("{what}: {rounds} executions of each kind, seed {SEED} unless SHUTTLE_RANDOM_SEED says otherwise");
+    let mut config = Config::new();
+    config.stack_size = super::STACK_BYTES;
+    config.max_steps = MaxSteps::FailAfter(STEPS);
+    config.failure_persistence = FailurePersistence::None;
+    config.silence_warnings = true;
+    config.ungraceful_shutdown_config.immediately_return_on_panic = true;
+    let body = Arc::new(move || {
+        Model::begin();
+        body();
+    });
+    let (again, _model) = (Arc::clone(&body), Model);
+    Runner::new(RandomScheduler::new_from_seed(SEED, rounds), config.clone()).run(move || body());
+    Runner::new(PctScheduler::new_from_seed(SEED, CHANGES, rounds), config).run(move || again());
+}
+
+/// Mostly well, now and then not at all.
+fn moody(_: u32, _: u64) -> (u16, Option<&'static str>) {
+    match below(8) {
+        0 => (503, None),
+        1 => (429, Some("2:log_item;error:key")),
+        _ => (200, None),
+    }
+}
+
+/// The second destination has trouble at first: a quota, or a key that is not there yet.
+fn held(destination: u32, n: u64) -> (u16, Option<&'static str>) {
+    match (destination, n) {
+        (1, 1..=3) if below(2) == 0 => (403, None),
+        (1, 1..=3) => (429, Some("20:log_item;error:key")),
+        _ => (200, None),
+    }
+}
+
+/// Has each flusher offer its chunks, each of them this often at most; those that were not taken, after `meanwhile`.
+fn flush(
+    instance: &Arc<Instance>,
+    flushers: &[&'static [Chunk]],
+    times: usize,
+    meanwhile: impl FnOnce(),
+) -> Vec<Chunk> {
+    let flusher = |chunks: &&'static [Chunk]| {
+        let (instance, chunks) = (Arc::clone(instance), *chunks);
+        let left = move || chunks.iter().copied().filter(|chunk| !instance.offer(chunk, times)).collect::<Vec<_>>();
+        thread::Builder::new().spawn(left).unwrap()
+    };
+    let flushing: Vec<_> = flushers.iter().map(flusher).collect();
+    meanwhile();
+    flushing.into_iter().flat_map(|flusher| flusher.join().unwrap()).collect()
+}
+
+fn records(chunks: &[Chunk]) -> u64 {
+    chunks.iter().map(|chunk| chunk.len() as u64).sum()
+}
+
+/// Flushers each of whose chunks is offered until it is taken, and an instance that has settled everything then.
+fn each_chunk_once(loaded: &Loaded, flushers: [&'static [Chunk]; 2], answers: Answers) {
+    let server = Server::new(answers);
+    let instance = Arc::new(Instance::start(loaded, &server));
+    assert!(flush(&instance, &flushers, usize::MAX, || ()).is_empty());
+    let records = records(&flushers.concat());
+    instance.settle(records);
+    instance.assert_idle();
+    instance.delivery.close();
+    instance.assert_closed();
+    let summary = instance.ledger.snapshot().summary();
+    assert_eq!(instance.ledger.snapshot().records, records, "{summary}");
+    // Chunks that are equal are two all the same.
+    let times = if flushers[0] == flushers[1] { 2 } else { 1 };
+    for ((seen, again), accepted) in server.counts().into_iter().zip(instance.accepted()) {
+        assert_eq!((seen * times, seen + again), (accepted, accepted), "{summary}");
+    }
+    // Only memory may have to give something up for others.
+    let [_, logs] = instance.accepted();
+    assert!(
+        logs == records || loaded.settings.delivery.mode == Mode::Memory && flushers == BY_DESTINATION,
+        "{summary}"
+    );
+}
+
+/// Room for about one chunk and a half.
+const LITTLE: (&str, &str) = ("queue_max_size", "1200");
+
+/// The even ones are for one destination, the odd ones for the other.
+const BY_DESTINATION: [&[Chunk]; 2] = [&[&[0, 2, 6], &[8, 12]], &[&[1, 3], &[4, 5, 9]]];
+
+#[test]
+fn a_chunk_that_comes_again_while_it_is_settled_is_sent_once() {
+    explore("flush, settle, flush again", || {
+        each_chunk_once(&loaded("ack", &[]), [&[&[0, 1, 2, 3]], &[&[4, 5, 6]]], moody);
+    });
+}
+
+#[test]
+fn equal_chunks_are_two_whoever_comes_first() {
+    explore("equal chunks", || each_chunk_once(&loaded("ack", &[]), [&[&[0, 1, 3]], &[&[0, 1, 3]]], moody));
+}
+
+#[test]
+fn a_full_queue_gives_its_room_back() {
+    for delivery in ["memory", "ack"] {
+        explore(&format!("full queue, {delivery}"), move || {
+            let flushers: [&[Chunk]; 2] = [&[&[0, 1, 2, 3], &[4, 5]], &[&[6, 7], &[8, 9, 10, 12]]];
+            each_chunk_once(&loaded(delivery, &[LITTLE]), flushers, moody);
+        });
+    }
+}
+
+#[test]
+fn a_full_spool_gives_its_room_back() {
+    explore("full spool", || {
+        let place = Place::new();
+        let spool = place.path("spool");
+        let loaded = loaded("spool", &[LITTLE, ("spool_path", &spool), ("spool_max_size", "900")]);
+        each_chunk_once(&loaded, [&[&[0, 1, 2, 3], &[4, 5]], &[&[6, 7]]], moody);
+    });
+}
+
+#[test]
+fn a_destination_that_is_held_stops_no_other() {
+    for delivery in ["memory", "ack", "spool"] {
+        explore(&format!("one held, {delivery}"), move || {
+            let place = Place::new();
+            let (spool, dsns) = (place.path("spool"), place.path("dsns"));
+            std::fs::create_dir(&dsns).unwrap();
+            std::fs::write(format!("{dsns}/shop"), "http://0123456789abcdef0123456789abcdef@h/2").unwrap();
+            let mut more = vec![LITTLE, ("dsn_dir", dsns.as_str())];
+            if delivery == "spool" {
+                more.push(("spool_path", &spool));
+            }
+            each_chunk_once(&loaded(delivery, &more), BY_DESTINATION, held);
+        });
+    }
+}
+
+const FLUSHED_AT_EXIT: [&[Chunk]; 2] = [&[&[0, 1, 2, 3], &[4, 5]], &[&[6, 7, 9]]];
+
+#[test]
+fn what_memory_takes_while_it_closes_is_in_its_books() {
+    explore("flush and exit, memory", || {
+        let server = Server::new(moody);
+        let instance = Arc::new(Instance::start(&loaded("memory", &[LITTLE]), &server));
+        let left = flush(&instance, &FLUSHED_AT_EXIT, 3, || {
+            thread::park_timeout(Duration::from_millis(below(3_000)));
+            instance.delivery.close();
+        });
+        // Of what it has not taken it may know something all the same, because it could not take all of it.
+        let all = records(&FLUSHED_AT_EXIT.concat());
+        let (taken, summary) = (all - records(&left), instance.ledger.snapshot().summary());
+        assert!((taken..=all).contains(&instance.ledger.snapshot().records), "{taken} of {all}: {summary}");
+        instance.assert_closed();
+        for ((seen, again), accepted) in server.counts().into_iter().zip(instance.accepted()) {
+            assert!(again == 0 && seen >= accepted, "{seen} came, {again} again: {summary}");
+        }
+    });
+}
+
+/// An instance ends while chunks come, and the next one takes over: in the same process, before the first is gone or after.
+fn reload(loaded: &Loaded) {
+    let server = Server::new(moody);
+    let first = Arc::new(Instance::start(loaded, &server));
+    let mut second = None;
+    let left = flush(&first, &FLUSHED_AT_EXIT, 3, || {
+        thread::park_timeout(Duration::from_millis(below(3_000)));
+        if below(2) == 0 {
+            second = Some(Instance::start(loaded, &server));
+        }
+        first.delivery.close();
+    });
+    if loaded.settings.delivery.mode == Mode::Ack {
+        first.assert_closed();
+    }
+    let second = Arc::new(second.unwrap_or_else(|| Instance::start(loaded, &server)));
+    let all = FLUSHED_AT_EXIT.concat();
+    let taken_again = left.iter().all(|chunk| second.offer(chunk, usize::MAX));
+    assert!(taken_again);
+    let is_there = |numbers: Chunk| numbers.iter().all(|n| lock(&server.seen).logs.contains_key(n));
+    while second.pending() > 0 || !all.iter().all(|chunk| is_there(chunk)) {
+        thread::park_timeout(Duration::from_secs(1));
+    }
+    second.delivery.close();
+    second.assert_closed();
+    // What was on its way at the end may come twice: nobody has heard that it had come.
+    for (category, (_, again)) in server.counts().into_iter().enumerate() {
+        let unheard = first.arrived[category].load(Relaxed) - first.accepted()[category];
+        assert!(
+            again <= unheard,
+            "{again} came again, {unheard} were on their way: {}",
+            first.ledger.snapshot().summary()
+        );
+    }
+}
+
+#[test]
+fn a_reload_with_ack_loses_nothing_and_doubles_nothing() {
+    explore("reload, ack", || reload(&loaded("ack", &[("exit_timeout", "2s")])));
+}
+
+#[test]
+fn a_reload_with_a_spool_loses_nothing_and_doubles_nothing() {
+    explore("reload, spool", || {
+        let place = Place::new();
+        reload(&loaded("spool", &[("spool_path", &place.path("spool")), ("exit_timeout", "2s")]));
+    });
+}
+
+#[test]
+fn threads_end_at_the_deadline_although_no_queue_had_room_to_tell_them() {
+    explore("exit with full queues", || {
+        let place = Place::new();
+        let loaded = loaded("spool", &[("spool_path", &place.path("spool"))]);
+        let instance = Instance::start(&loaded, &Server::new(moody));
+        let (shared, threads) = (&instance.delivery.shared, super::lock(&instance.delivery.threads).take().unwrap());
+        shared.deadline.store(1_000, Relaxed);
+        shared.closing.store(true, Relaxed);
+        shared.to_pump.send(pump::Message::Close(Duration::from_secs(1))).unwrap();
+        assert!(threads.spooler.unwrap().join().is_ok());
+        assert!(threads.mapper.join().is_ok());
+        assert!(threads.pump.join().is_ok());
+    });
+}
