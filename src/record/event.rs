@@ -7,7 +7,6 @@ use super::exception;
 use super::fields::Role;
 use super::identity::EventId;
 use super::json::{self, List, Object};
-use super::lines::Crumb;
 use super::message::{Template, template, without_preamble};
 use super::route::Route;
 use super::storm::Closing;
@@ -17,6 +16,7 @@ use super::{SDK_NAME, SDK_VERSION, View, limit};
 use crate::chunk::msgpack::Value;
 use crate::options::Mapping;
 use std::borrow::Cow;
+use std::ops::Range;
 use xxhash_rust::xxh3::Xxh3;
 
 /// Tag names that Relay drops or moves elsewhere.
@@ -46,8 +46,8 @@ pub(super) struct Circumstances<'t> {
     pub other_errors: bool,
     /// Events of this fingerprint that were held back before this one.
     pub held_back: u64,
-    /// The lines before.
-    pub crumbs: Vec<Crumb>,
+    /// The lines before, as JSON with a comma before each.
+    pub crumbs: [&'t [u8]; 2],
 }
 
 impl<'t> Circumstances<'t> {
@@ -73,7 +73,7 @@ impl<'t> Circumstances<'t> {
             workload,
             other_errors: false,
             held_back: 0,
-            crumbs: Vec::new(),
+            crumbs: [&[]; 2],
         }
     }
 
@@ -115,20 +115,22 @@ fn chain_hash(trace: &Trace<'_>) -> u64 {
     hash.digest()
 }
 
-/// Writes the event; one that would be too large for Sentry without what only surrounds it.
+/// Writes the event; one that would be too large for Sentry without what only surrounds it. Says where its breadcrumbs
+/// are.
 pub(super) fn write(
     out: &mut Vec<u8>,
     view: &View<'_, '_>,
     event_id: EventId,
     settings: &Mapping,
     about: &Circumstances<'_>,
-) {
+) -> Range<usize> {
     let start = out.len();
-    write_as(out, view, event_id, settings, about, Detail::Full);
-    if out.len() - start > limit::EVENT {
-        out.truncate(start);
-        write_as(out, view, event_id, settings, about, Detail::Lean);
+    let crumbs = write_as(out, view, event_id, settings, about, Detail::Full);
+    if out.len() - start <= limit::EVENT {
+        return crumbs;
     }
+    out.truncate(start);
+    write_as(out, view, event_id, settings, about, Detail::Lean)
 }
 
 /// How much of an event is written.
@@ -146,7 +148,7 @@ fn write_as(
     settings: &Mapping,
     about: &Circumstances<'_>,
     detail: Detail,
-) {
+) -> Range<usize> {
     let mut event = Object::begin(out);
     event.text("event_id", &event_id.hex());
     json::seconds(event.key("timestamp"), view.time.micros());
@@ -177,8 +179,9 @@ fn write_as(
         parts.iter().for_each(|part| json::string(list.element(), limit::chars(part, limit::NAME).as_bytes()));
         list.end();
     }
-    if !about.crumbs.is_empty() && detail == Detail::Full {
-        write_crumbs(event.key("breadcrumbs"), &about.crumbs);
+    let mut crumbs = 0..0;
+    if about.crumbs.iter().any(|crumbs| !crumbs.is_empty()) && detail == Detail::Full {
+        crumbs = write_crumbs(event.key("breadcrumbs"), about.crumbs);
     }
     let mut extra = Vec::new();
     write_extra(&mut extra, view, about, detail, left_out);
@@ -191,6 +194,7 @@ fn write_as(
     sdk.text("version", SDK_VERSION);
     sdk.end();
     event.end();
+    crumbs
 }
 
 /// Writes into an event how many others were held back.
@@ -311,19 +315,17 @@ fn fingerprint(view: &View<'_, '_>, settings: &Mapping, about: &Circumstances<'_
     Some(std::iter::once("{{ default }}".to_owned()).chain([workload?]).chain(container).collect())
 }
 
-fn write_crumbs(out: &mut Vec<u8>, crumbs: &[Crumb]) {
-    let mut breadcrumbs = Object::begin(out);
-    let mut values = List::begin(breadcrumbs.key("values"));
-    for crumb in crumbs {
-        let mut value = Object::begin(values.element());
-        json::seconds(value.key("timestamp"), crumb.time.micros().min(limit::LAST_MICROS));
-        value.text("category", "log");
-        value.text("level", crumb.level.event_name());
-        value.text("message", &crumb.text);
-        value.end();
+/// Writes the breadcrumbs, and says where they stand.
+fn write_crumbs(out: &mut Vec<u8>, crumbs: [&[u8]; 2]) -> Range<usize> {
+    let start = out.len();
+    out.extend_from_slice(b"{\"values\":[");
+    // The first one's comma stays away.
+    let mut skip = 1;
+    for crumbs in crumbs.iter().filter(|crumbs| !crumbs.is_empty()) {
+        out.extend_from_slice(&crumbs[std::mem::take(&mut skip)..]);
     }
-    values.end();
-    breadcrumbs.end();
+    out.extend_from_slice(b"]}");
+    start..out.len()
 }
 
 /// Names under `extra` that are ours; a field of the same name gets a prefix.

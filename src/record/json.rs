@@ -23,9 +23,13 @@ impl<'b> Object<'b> {
         Self { out, first: true }
     }
 
-    /// Writes a key and hands out the buffer for its value. Keys from records go through [`Object::raw_key`].
+    /// Writes a key that needs no escape, and hands out the buffer for its value. Keys from records go through
+    /// [`Object::raw_key`].
     pub fn key(&mut self, key: &str) -> &mut Vec<u8> {
-        self.raw_key(key.as_bytes())
+        self.out.extend_from_slice(if std::mem::take(&mut self.first) { b"\"" } else { b",\"" });
+        self.out.extend_from_slice(key.as_bytes());
+        self.out.extend_from_slice(b"\":");
+        self.out
     }
 
     /// As [`Object::key`], for bytes that need not be UTF-8.

@@ -7,7 +7,6 @@ use super::trace;
 use super::triples::Triples;
 use crate::chunk::Timestamp;
 use crate::level::Level;
-use std::collections::{HashMap, VecDeque};
 
 /// Longest line that can be part of a joined trace.
 const MAX_LINE: usize = 16 << 10;
@@ -21,14 +20,8 @@ const MAX_GAP: usize = 2;
 /// Lines looked at first.
 const SMALL_WINDOW: usize = 128;
 
-/// Bytes of one line kept as a breadcrumb.
-const MAX_CRUMB: usize = 500;
-
 /// Most bytes of one chunk's messages that are kept aside: beyond it lines are no breadcrumbs.
 const MAX_ASIDE: usize = 4 << 20;
-
-/// Streams whose last lines are remembered across chunks.
-const MAX_STREAMS: usize = 512;
 
 /// One record, as far as events need it.
 #[derive(Clone, Copy, Debug)]
@@ -96,7 +89,7 @@ impl Aside {
 }
 
 /// The message as text, if it stands in the record's own bytes and so outlives its reading.
-fn in_chunk<'a>(message: &[u8], raw: &'a [u8]) -> Option<&'a str> {
+pub(super) fn in_chunk<'a>(message: &[u8], raw: &'a [u8]) -> Option<&'a str> {
     let start = (message.as_ptr() as usize).checked_sub(raw.as_ptr() as usize)?;
     std::str::from_utf8(raw.get(start..start + message.len())?).ok()
 }
@@ -138,42 +131,85 @@ impl<'a> Stream<'a> {
     }
 }
 
-/// How many lines belong together from the one at `at` on: a trace, perhaps with the line that announced it before it,
-/// else that line alone.
-pub(super) fn span(lines: &[Line<'_>], at: usize, join: bool, announces: impl Fn(&Line<'_>) -> bool) -> usize {
-    if !join {
-        return 1;
-    }
-    let len = extent(lines, at);
-    if len > 1 {
-        return len;
-    }
-    // A line that could be an event by itself may announce the trace that follows it, perhaps after an empty line.
-    if !announces(&lines[at]) {
-        return 1;
-    }
-    let is_empty = |line: &&Line<'_>| line.text().is_some_and(|text| text.trim().is_empty());
-    let next = at + 1 + lines[at + 1..].iter().take(MAX_GAP).take_while(is_empty).count();
-    let following = if next < lines.len() { extent(lines, next) } else { 0 };
-    if following > 1 { next - at + following } else { 1 }
+/// Which lines of a stream belong together.
+pub(super) struct Spans<'l, 'a> {
+    lines: &'l [Line<'a>],
+    join: bool,
+    /// The line that was looked at last, and how many lines the trace takes that begins there.
+    last: Option<(usize, usize)>,
+    /// The first lines' texts, as far as one was looked for.
+    texts: Vec<&'a str>,
+    /// Those of them that can be no part of a trace.
+    barred: Vec<usize>,
 }
 
-/// How many lines the trace takes that begins here; 0 or 1 if none does.
-fn extent(lines: &[Line<'_>], at: usize) -> usize {
-    let (Some(first), Some(second)) = (lines[at].text(), lines.get(at + 1).and_then(Line::text)) else { return 0 };
-    if !may_begin(first, second) {
-        return 0;
+impl<'l, 'a> Spans<'l, 'a> {
+    pub(super) fn new(lines: &'l [Line<'a>], join: bool) -> Self {
+        Self { lines, join, last: None, texts: Vec::new(), barred: Vec::new() }
     }
-    // Readers give up soon, so most looks need a small window; only a trace that fills it needs the large one.
-    for most in [SMALL_WINDOW, MAX_WINDOW] {
-        let window: Vec<&str> =
-            lines[at..].iter().take(most).map_while(|line| line.text().filter(|text| text.len() <= MAX_LINE)).collect();
-        let len = trace::extent(&window);
-        if len < window.len() || window.len() < most {
+
+    /// How many lines belong together from the one at `at` on: a trace, perhaps with the line that announced it before
+    /// it, else that line alone.
+    pub(super) fn at(&mut self, at: usize, announces: impl Fn(&Line<'_>) -> bool) -> usize {
+        if !self.join {
+            return 1;
+        }
+        let len = self.extent(at);
+        if len > 1 {
             return len;
         }
+        // A line that could be an event by itself may announce the trace that follows it, perhaps after an empty line.
+        if !announces(&self.lines[at]) {
+            return 1;
+        }
+        let is_empty = |line: &&Line<'_>| line.text().is_some_and(|text| text.trim().is_empty());
+        let next = at + 1 + self.lines[at + 1..].iter().take(MAX_GAP).take_while(is_empty).count();
+        let following = if next < self.lines.len() { self.extent(next) } else { 0 };
+        if following > 1 { next - at + following } else { 1 }
     }
-    MAX_WINDOW
+
+    /// How many lines the trace takes that begins here; 0 or 1 if none does.
+    fn extent(&mut self, at: usize) -> usize {
+        match self.last {
+            Some((place, len)) if place == at => len,
+            _ => {
+                let len = self.looked_for(at);
+                self.last = Some((at, len));
+                len
+            }
+        }
+    }
+
+    fn looked_for(&mut self, at: usize) -> usize {
+        let second = self.lines.get(at + 1).and_then(Line::text);
+        let (Some(first), Some(second)) = (self.lines[at].text(), second) else { return 0 };
+        if !may_begin(first, second) {
+            return 0;
+        }
+        // Readers give up soon, so most looks need a small window; only a trace that fills it needs the large one.
+        for most in [SMALL_WINDOW, MAX_WINDOW] {
+            let window = self.window(at, most);
+            let len = trace::extent(window);
+            if len < window.len() || window.len() < most {
+                return len;
+            }
+        }
+        MAX_WINDOW
+    }
+
+    /// The texts from a line on, until one that can be no part of a trace.
+    fn window(&mut self, at: usize, most: usize) -> &[&'a str] {
+        for line in self.lines.iter().take(at + most).skip(self.texts.len()) {
+            let text = line.text().filter(|text| text.len() <= MAX_LINE);
+            if text.is_none() {
+                self.barred.push(self.texts.len());
+            }
+            self.texts.push(text.unwrap_or_default());
+        }
+        let next = self.barred.partition_point(|barred| *barred < at);
+        let end = self.barred.get(next).copied().unwrap_or(usize::MAX);
+        &self.texts[at..end.min(at + most).min(self.texts.len())]
+    }
 }
 
 /// What a line holds that begins a trace.
@@ -224,92 +260,11 @@ static IN_HEADS: Triples = Triples::new(
     true,
 );
 
-/// The last lines of each stream, across chunks.
-#[derive(Debug)]
-pub(super) struct Crumbs {
-    most: usize,
-    streams: HashMap<StreamId, Ring>,
-    turn: u64,
-}
-
-#[derive(Debug, Default)]
-struct Ring {
-    lines: VecDeque<Crumb>,
-    used: u64,
-}
-
-/// A line as a breadcrumb.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Crumb {
-    pub time: Timestamp,
-    pub level: Level,
-    pub text: String,
-}
-
-impl Crumb {
-    fn of(line: &Line<'_>) -> Option<Self> {
-        let text = line.text()?.trim();
-        let end = text.char_indices().map(|(at, c)| at + c.len_utf8()).take_while(|end| *end <= MAX_CRUMB).last()?;
-        let text = if end < text.len() { format!("{}...", &text[..end]) } else { text.to_owned() };
-        Some(Self { time: line.time, level: line.level, text })
-    }
-}
-
-impl Crumbs {
-    pub(super) fn new(most: usize) -> Self {
-        Self { most, streams: HashMap::new(), turn: 0 }
-    }
-
-    /// The lines before the one at `at`, oldest first: those of this chunk, and before them those of earlier ones.
-    pub(super) fn before(&self, stream: StreamId, lines: &[Line<'_>], at: usize) -> Vec<Crumb> {
-        let from = at.saturating_sub(self.most);
-        let mut here: Vec<Crumb> = lines[from..at].iter().filter_map(Crumb::of).collect();
-        let missing = self.most - here.len().min(self.most);
-        let earlier = self.streams.get(&stream).map(|ring| &ring.lines);
-        let start = lines.first().map_or(Timestamp::default(), |line| line.time);
-        // A chunk that is read again must not find its own lines before itself.
-        let earlier = earlier.into_iter().flatten().filter(|crumb| crumb.time < start);
-        let earlier: Vec<Crumb> = earlier.cloned().collect();
-        let mut all = earlier[earlier.len() - missing.min(earlier.len())..].to_vec();
-        all.append(&mut here);
-        all
-    }
-
-    /// Remembers the last lines of a stream.
-    pub(super) fn remember(&mut self, stream: StreamId, lines: &[Line<'_>]) {
-        if self.most == 0 {
-            return;
-        }
-        self.turn += 1;
-        if self.streams.len() >= MAX_STREAMS && !self.streams.contains_key(&stream) {
-            self.forget_half();
-        }
-        let ring = self.streams.entry(stream).or_default();
-        ring.used = self.turn;
-        let newest = ring.lines.back().map(|crumb| crumb.time);
-        for line in &lines[lines.len() - lines.len().min(self.most)..] {
-            if newest.is_none_or(|newest| line.time > newest) {
-                ring.lines.extend(Crumb::of(line));
-            }
-        }
-        while ring.lines.len() > self.most {
-            ring.lines.pop_front();
-        }
-    }
-
-    fn forget_half(&mut self) {
-        let mut uses: Vec<u64> = self.streams.values().map(|ring| ring.used).collect();
-        uses.sort_unstable();
-        let middle = uses[uses.len() / 2];
-        self.streams.retain(|_, ring| ring.used > middle);
-    }
-}
-
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    fn lines(texts: &[&'static str]) -> Vec<Line<'static>> {
+    pub(in super::super) fn lines(texts: &[&'static str]) -> Vec<Line<'static>> {
         let line = |(n, text): (usize, &&'static str)| Line {
             index: n as u32,
             raw: b"",
@@ -324,9 +279,9 @@ mod tests {
 
     fn spans(texts: &[&'static str]) -> Vec<usize> {
         let lines = lines(texts);
-        let (mut at, mut found) = (0, Vec::new());
+        let (mut at, mut found, mut spans) = (0, Vec::new(), Spans::new(&lines, true));
         while at < lines.len() {
-            let len = span(&lines, at, true, |line| line.level >= Level::Error);
+            let len = spans.at(at, |line| line.level >= Level::Error);
             found.push(len);
             at += len;
         }
@@ -381,21 +336,6 @@ mod tests {
     }
 
     #[test]
-    fn breadcrumbs_reach_across_chunks_and_survive_a_second_reading() {
-        let mut crumbs = Crumbs::new(3);
-        let stream = StreamId(1);
-        let all = lines(&["a", "b", "c", "d", "ERROR e"]);
-        let texts = |crumbs: &Crumbs, lines: &[Line<'_>], at| {
-            crumbs.before(stream, lines, at).into_iter().map(|crumb| crumb.text).collect::<Vec<_>>()
-        };
-        crumbs.remember(stream, &all[..3]);
-        assert_eq!(texts(&crumbs, &all[3..], 1), ["b", "c", "d"]);
-        crumbs.remember(stream, &all[3..]);
-        crumbs.remember(stream, &all[3..]);
-        assert_eq!(texts(&crumbs, &all[3..], 1), ["c", "d"], "its own lines are not before itself");
-    }
-
-    #[test]
     fn a_message_that_does_not_stand_in_the_chunk_is_kept_until_its_end() {
         let raw = b"..hello..".to_vec();
         let mut aside = Aside::default();
@@ -407,14 +347,5 @@ mod tests {
         let stream = Stream { id: StreamId(1), threshold: None, letter: None, lines }.with(&aside);
         let found: Vec<_> = stream.lines.iter().map(Line::text).collect();
         assert_eq!(found, [Some("hello"), Some("made \u{fffd}"), None]);
-    }
-
-    #[test]
-    fn streams_are_forgotten_oldest_first() {
-        let mut crumbs = Crumbs::new(1);
-        let line = lines(&["x"]);
-        (0..10_000).for_each(|n| crumbs.remember(StreamId(n), &line));
-        assert!(crumbs.streams.len() <= MAX_STREAMS);
-        assert!(crumbs.streams.contains_key(&StreamId(9_999)));
     }
 }

@@ -59,9 +59,14 @@ impl Used {
     }
 }
 
-/// Where a log's bytes are copies of what was looked at before, or never need a look: in order, the parts before the body,
-/// what all logs have, and what those of a pod and its streams have.
-pub(super) type Copies = [Range<usize>; 3];
+/// What of a log need not be looked at for secrets.
+pub(super) struct Known {
+    /// Nothing before this has text of the record's.
+    pub from: usize,
+    /// Members of its attributes that have been looked at before or hold nothing of the kind, in order: those of all logs, and
+    /// those of a pod and its streams.
+    pub parts: [Range<usize>; 2],
+}
 
 impl Constant {
     /// What Sentry wants to know of the sender, and the tags of the settings.
@@ -110,8 +115,7 @@ pub(super) fn write(
     constant: &Constant,
     sequence: u32,
     used: &mut Used,
-) -> Copies {
-    let start = out.len();
+) -> Known {
     out.extend_from_slice(b"{\"timestamp\":");
     json::seconds(out, view.time.micros());
     out.extend_from_slice(b",\"trace_id\":");
@@ -123,14 +127,14 @@ pub(super) fn write(
     out.extend_from_slice(b",\"level\":\"");
     out.extend_from_slice(view.level.log_name().as_bytes());
     out.extend_from_slice(b"\",\"body\":");
-    let head = start..out.len();
+    let from = out.len();
     body(out, &view.message);
     out.extend_from_slice(b",\"attributes\":{");
     let start = out.len();
     used.clear();
-    let [first, second] = write_attributes(Attributes { out, start, used, left_out: 0 }, view, constant, sequence);
+    let parts = write_attributes(Attributes { out, start, used, left_out: 0 }, view, constant, sequence);
     out.extend_from_slice(b"}}");
-    [head, first, second]
+    Known { from, parts }
 }
 
 fn write_attributes(

@@ -3,6 +3,7 @@
 //! A chunk is read twice: once for its logs, line by line; and at its end for its events, when it is known which lines
 //! form one stack trace and which came before.
 
+mod crumbs;
 mod event;
 mod exception;
 mod fields;
@@ -22,6 +23,7 @@ mod removal;
 mod route;
 mod scrub;
 mod severity;
+mod shown;
 mod sink;
 mod storm;
 pub mod trace;
@@ -32,17 +34,19 @@ use crate::chunk::{Entry, Record, Timestamp, entries};
 use crate::ledger::{Category, Outcome};
 use crate::level::Level;
 use crate::options::Mapping;
+use crumbs::Crumbs;
 use event::Circumstances;
 use fields::{Fields, Role};
 use identity::{EventId, LastTrace, StreamId, StreamIds};
 use kubernetes::{Pod, Pods};
 use letter::Letter;
-use lines::{Aside, Crumbs, Line, Said, Stream};
+use lines::{Aside, Line, Said, Spans, Stream};
 use memchr::memmem;
 use read::{Buffers, Reader};
 pub use reason::Reason;
 pub use route::{NOWHERE, Route, Router};
 use severity::Rules;
+use shown::{Shown, Traces};
 pub use sink::{FoundKeys, Origin, Sink};
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -90,6 +94,8 @@ struct Progress<'a> {
     sequence: u32,
     streams: Vec<Stream<'a>>,
     aside: Aside,
+    /// What was read of traces when the levels of their lines were asked for.
+    traces: Traces<'a>,
     /// Attribute names of the log being written.
     used: log::Used,
     /// The streams of records that come from no pod, by what they say of stdout and stderr.
@@ -146,6 +152,7 @@ impl Mapper {
         let mut aside = std::mem::take(&mut progress.aside);
         for stream in std::mem::take(&mut progress.streams) {
             let stream = stream.with(&aside);
+            self.crumbs.begin();
             self.events(origin, &stream, progress, sink);
             self.crumbs.remember(stream.id, &stream.lines);
         }
@@ -168,7 +175,8 @@ impl Mapper {
         let mut fields = std::mem::take(&mut self.memory.fields).recycle();
         let message = self.reader.read(record, group, &mut fields, &mut buffers);
         let pod = self.pod(&fields).map(|place| self.pods.at(place));
-        let given = Given { message, pod, level: None };
+        let mut shown = Shown::new(record.raw);
+        let given = Given { message, pod, level: None, shown: &mut shown };
         let known =
             Known { names: self.reader.names(), tag: (origin.tag, &progress.of_tag), trace: &mut self.memory.trace };
         let view = view((&self.settings, &self.rules), origin.now, record, given, &mut fields, known);
@@ -190,6 +198,7 @@ impl Mapper {
                 let (level, said) = (view.level, view.said);
                 let group = group.map(|group| group.raw);
                 let line = Line { index, raw: record.raw, group, text, time: record.time, level, said };
+                progress.traces.keep(index, shown);
                 progress.add(view.stream, threshold, letter, line);
             }
             self.write_log(&view, (index, route, letter), progress, sink);
@@ -222,8 +231,8 @@ impl Mapper {
         }
         if let Some(out) = sink.open(Category::Log, index, route.destination) {
             let start = out.len();
-            let copies = log::write(out, view, &self.constant, sequence, &mut progress.used);
-            self.scrub.clean(out, start, &copies);
+            let known = log::write(out, view, &self.constant, sequence, &mut progress.used);
+            self.scrub.clean_from(known.from, out, start, &known.parts);
             sink.close(Category::Log, index, None);
         }
     }
@@ -233,19 +242,21 @@ impl Mapper {
         let lines = &stream.lines;
         let is_event =
             |level: Level| stream.letter.is_some() || stream.threshold.is_some_and(|threshold| level >= threshold);
-        let mut at = 0;
+        let (mut at, mut spans) = (0, Spans::new(lines, self.settings.join_traces));
         while at < lines.len() {
             let len = match stream.letter {
                 Some(_) => lines.len(),
-                None => lines::span(lines, at, self.settings.join_traces, |line| is_event(line.level)),
+                None => spans.at(at, |line| is_event(line.level)),
             };
             let members = &lines[at..at + len];
             let text = (len > 1).then(|| joined(members));
-            let level = level_of(members, text.as_deref().and_then(trace::parse).as_ref());
+            let trace = text.as_deref().and_then(trace::parse);
+            let level = level_of(members, trace.as_ref());
             let below = (Outcome::Filtered, Reason::Below { level, threshold: stream.threshold });
             let joined = (Outcome::Joined, Reason::Joined { into: members[0].index });
             if is_event(level) {
-                self.event(origin, stream, at, (text.as_deref(), level), progress, sink);
+                let text = text.as_deref().map(|text| (text, trace));
+                self.event(origin, stream, at, (text, level), progress, sink);
             } else {
                 end(sink, Category::Event, members[0].index, below.0, below.1);
             }
@@ -257,13 +268,13 @@ impl Mapper {
         }
     }
 
-    /// The event of the line at `first`, or of the lines whose text this is from there on.
+    /// The event of the line at `first`, or of the lines from there on whose text this is, and the trace in it.
     fn event(
         &mut self,
         origin: Origin<'_>,
         stream: &Stream<'_>,
         first: usize,
-        (text, level): (Option<&str>, Level),
+        (text, level): (Option<(&str, Option<Trace<'_>>)>, Level),
         progress: &mut Progress<'_>,
         sink: &mut impl Sink,
     ) {
@@ -271,19 +282,26 @@ impl Mapper {
         let Some((record, group)) = read_again(line) else { return };
         let (mut buffers, mut fields) = (Buffers::default(), Fields::default());
         let own = self.reader.read(record, group, &mut fields, &mut buffers);
+        let (text, trace) = text.unzip();
         let message = (own.0, text.map_or(own.1, |text| Cow::Borrowed(text.as_bytes())));
         let pod = self.pod(&fields).map(|place| self.pods.at(place));
         let Some(route) = route_of(origin, pod, stream.letter) else {
             return end(sink, Category::Event, line.index, Outcome::Filtered, Reason::NoDestination);
         };
         let id = progress.event_id(route.identity, stream, record);
-        let text = String::from_utf8_lossy(&message.1).into_owned();
-        let stack = stack_of(&mut fields, &text);
-        let given = Given { message, pod, level: Some(level) };
+        let text = message.1.clone();
+        let text = shown::text(&text);
+        let (stack, in_stack) = stack_of(&mut fields, &text).unzip();
+        let mut unasked = Shown::new(&[]);
+        let given = Given { message, pod, level: Some(level), shown: &mut unasked };
         let known =
             Known { names: self.reader.names(), tag: (origin.tag, &progress.of_tag), trace: &mut self.memory.trace };
         let view = view((&self.settings, &self.rules), origin.now, record, given, &mut fields, known);
-        let (trace, around) = read_trace(&text, stack.as_deref());
+        let known = trace.or_else(|| progress.traces.take(line.index, &text));
+        let in_message = known.unwrap_or_else(|| trace::parse(&text));
+        let in_stack =
+            stack.as_deref().and_then(|stack| Some((stack, in_stack.flatten().or_else(|| trace::parse(stack))?)));
+        let (trace, around) = read_trace(&text, in_message, in_stack);
         let mut about = Circumstances::new(&view, route, trace, &around);
         if stream.letter.is_none() && !is_sampled(self.settings.sample_rate, &view, line.index) {
             sink.left_out(Some(route.destination));
@@ -298,12 +316,12 @@ impl Mapper {
             about.held_back = held_back;
         }
         if !matches!(decision, Decision::HoldBack(_)) {
-            about.crumbs = self.crumbs.before(stream.id, &stream.lines, first);
+            about.crumbs = self.crumbs.before(stream.id, &stream.lines, first, &self.scrub);
         }
         let write = |out: &mut Vec<u8>| {
             let start = out.len();
-            event::write(out, &view, id, &self.settings, &about);
-            self.scrub.clean(out, start, &[]);
+            let crumbs = event::write(out, &view, id, &self.settings, &about);
+            self.scrub.clean(out, start, &[crumbs]);
         };
         match decision {
             Decision::HoldBack(reason) => {
@@ -369,22 +387,31 @@ fn read_again<'a>(line: &Line<'a>) -> Option<(Record<'a>, Option<Record<'a>>)> {
     Some((record, group))
 }
 
-/// The stack trace that stands in a field of its own, if it can be read, alone or below the message. One that cannot
-/// stays a field like any other.
-fn stack_of(fields: &mut Fields<'_>, message: &str) -> Option<String> {
+/// The stack trace that stands in a field of its own, if it can be read, alone or below the message; and what was read of
+/// it, where that outlives the look. One that cannot be read stays a field like any other.
+fn stack_of<'a>(fields: &mut Fields<'a>, message: &str) -> Option<(Cow<'a, str>, Option<Trace<'a>>)> {
     fields.take(Role::Stack, |found| {
-        let stack = String::from_utf8_lossy(found.value.text()?).into_owned();
-        let readable = |text: &str| trace::parse(text).is_some();
-        let found = [stack.as_str()].into_iter().find(|stack| readable(stack)).map(str::to_owned);
-        found.or_else(|| Some(format!("{message}\n{stack}")).filter(|_| stack.contains('\n')).filter(|t| readable(t)))
+        let stack = shown::text(found.value.text()?);
+        let trace = match stack {
+            Cow::Borrowed(stack) => Some(trace::parse(stack)).filter(Option::is_some),
+            Cow::Owned(ref stack) => trace::parse(stack).map(|_| None),
+        };
+        if let Some(trace) = trace {
+            return Some((stack, trace));
+        }
+        let below = Some(format!("{message}\n{stack}")).filter(|_| stack.contains('\n'))?;
+        trace::parse(&below).is_some().then_some((Cow::Owned(below), None))
     })
 }
 
 /// The trace of an event, from its stack or its message, and what the message says besides it.
-fn read_trace<'t>(message: &'t str, stack: Option<&'t str>) -> (Option<Trace<'t>>, Cow<'t, str>) {
-    let in_message = trace::parse(message);
+fn read_trace<'t>(
+    message: &'t str,
+    in_message: Option<Trace<'t>>,
+    in_stack: Option<(&'t str, Trace<'t>)>,
+) -> (Option<Trace<'t>>, Cow<'t, str>) {
     let around = in_message.as_ref().map_or(Cow::Borrowed(message), |trace| trace.message.clone());
-    match stack.and_then(|stack| Some((stack, trace::parse(stack)?))) {
+    match in_stack {
         // It took the message's lines for its own head: what is left of them stands around it.
         Some((stack, trace)) if stack.starts_with(message) => {
             let around = trace.message.clone();
@@ -449,7 +476,8 @@ fn is_our_own(message: &[u8], output: &str) -> bool {
 }
 
 fn joined(lines: &[Line<'_>]) -> String {
-    let mut text = String::new();
+    let length = lines.iter().filter_map(Line::text).map(|text| text.len() + 1).sum();
+    let mut text = String::with_capacity(length);
     for line in lines {
         if !text.is_empty() {
             text.push('\n');

@@ -3,12 +3,13 @@
 use super::fields::{Fields, Found, Role};
 use super::identity::{self, LastTrace, SpanId, StreamId, StreamIds, TraceId};
 use super::kubernetes::Pod;
+use super::limit;
 use super::lines::Said;
 use super::names::{NameId, Names};
 use super::read::{Message, io_stream, otlp, rendered};
 use super::severity::{self, Rules};
+use super::shown::{self, Shown};
 use super::sink::FoundKeys;
-use super::{limit, trace};
 use crate::chunk::msgpack::{Seq, Value};
 use crate::chunk::{Record, Timestamp};
 use crate::level::Level;
@@ -57,11 +58,13 @@ pub(super) struct Known<'r, 't> {
 }
 
 /// What is settled about a record before it is viewed.
-pub(super) struct Given<'r, 'a> {
+pub(super) struct Given<'r, 'a, 's, 'c> {
     pub message: Message<'a>,
     pub pod: Option<&'r Pod>,
     /// The level, where a whole trace has decided it.
     pub level: Option<Level>,
+    /// Reads the trace in the message, where the level is to be asked for.
+    pub shown: &'s mut Shown<'c>,
 }
 
 /// Takes each meaning from the fields; what is left in them is sent as it is.
@@ -69,15 +72,15 @@ pub(super) fn view<'r, 'a>(
     (settings, rules): (&'r Mapping, &Rules),
     now: Duration,
     record: Record<'a>,
-    given: Given<'r, 'a>,
+    given: Given<'r, 'a, '_, '_>,
     fields: &'r mut Fields<'a>,
     known: Known<'r, '_>,
 ) -> View<'r, 'a> {
-    let Given { message: (message_key, message), pod, level: decided } = given;
+    let Given { message: (message_key, message), pod, level: decided, shown } = given;
     let mut keys = FoundKeys { message: message_key, ..FoundKeys::default() };
     let is_stack = |found: &Found<'a>| found.value.text().is_some_and(|text| memchr(b'\n', text).is_some());
     keys.stack = fields.candidates(Role::Stack).find(|found| is_stack(found)).map(|found| found.key);
-    let (level, said) = level_of((rules, decided), otlp(record), &message, fields, &mut keys);
+    let (level, said) = level_of((rules, decided), otlp(record), (&message, shown), fields, &mut keys);
     let io_stream = io_stream(fields);
     let (stream, service) = stream_of(known.tag, pod, io_stream, fields);
     let (time, original_time) = effective_time(record.time, now);
@@ -142,7 +145,7 @@ fn user_id<'a>(settings: &Mapping, fields: &mut Fields<'a>) -> Option<Cow<'a, st
 fn level_of<'a>(
     (rules, decided): (&Rules, Option<Level>),
     otlp: Option<Seq<'_>>,
-    message: &[u8],
+    (message, in_message): (&[u8], &mut Shown<'_>),
     fields: &mut Fields<'a>,
     keys: &mut FoundKeys<'a>,
 ) -> (Level, Said) {
@@ -153,7 +156,12 @@ fn level_of<'a>(
         Some((_, None)) => Said::InText,
         None => Said::Nowhere,
     };
-    let shown = if decided.is_none() && said != Said::InField { level_of_trace(message, fields) } else { None };
+    let shown = if decided.is_none() && said != Said::InField {
+        let in_stack = || fields.candidates(Role::Stack).find_map(|found| shown::level_of_stack(found.value.text()?));
+        in_message.level_of_message(message).or_else(in_stack)
+    } else {
+        None
+    };
     let found = found.map(|(level, _)| level);
     let crash = shown.filter(|level| *level == Level::Fatal);
     keys.level_in_text = said == Said::InText && crash.is_none();
@@ -161,15 +169,6 @@ fn level_of<'a>(
     let level = decided.or(crash).or(found).or(shown).unwrap_or(rules.default);
     keys.severity = Some(level);
     (level, said)
-}
-
-/// A complete stack trace without a severity is an error.
-fn level_of_trace(message: &[u8], fields: &Fields<'_>) -> Option<Level> {
-    let level = |text: &[u8]| {
-        let text = memchr(b'\n', text).is_some().then(|| String::from_utf8_lossy(text))?;
-        trace::parse(&text).map(|trace| if trace.fatal { Level::Fatal } else { Level::Error })
-    };
-    level(message).or_else(|| fields.candidates(Role::Stack).find_map(|found| level(found.value.text()?)))
 }
 
 /// A pod's container and its stdout or stderr; for journald the unit, for syslog host and ident, else the tag, of which

@@ -47,7 +47,7 @@ pub(super) fn has_credentials(mut rest: &[u8]) -> bool {
 
 /// Digits with single blanks or dashes between them. A run of 13 covers one of any 13 bytes in a row, so most bytes are
 /// never looked at.
-fn has_card_number(json: &[u8]) -> bool {
+pub(super) fn has_card_number(json: &[u8]) -> bool {
     let in_run = |byte: &u8| byte.is_ascii_digit() || matches!(byte, b' ' | b'-');
     let mut at = FEWEST_DIGITS - 1;
     while let Some(byte) = json.get(at) {

@@ -1,35 +1,24 @@
 //! Secrets and personal data go before anything is sent.
 //!
-//! Works on an item's finished JSON: a quick look decides whether anything in it could need filtering, and only then is
-//! it read, cleaned and written again. So the usual line pays one pass over its bytes, and no field can be forgotten.
+//! Works on an item's finished JSON: a quick look decides whether anything in it could need filtering, and only then are
+//! its texts read, and those replaced in which something has to go. So the usual line pays one pass over its bytes, and
+//! no field can be forgotten.
 
+mod inner;
+mod item;
+mod key;
 mod look;
 mod patterns;
+#[cfg(test)]
+mod twin;
 
-use super::limit;
+use super::json;
 use patterns::{addresses, card_numbers, private_keys, schemes, url_credentials};
-use serde_json::{Map, Value};
+use std::borrow::Cow;
 use std::ops::Range;
 
 /// What stands in place of what was removed.
 const FILTERED: &str = "[Filtered]";
-
-/// Words that make a key sensitive; of several words, all must stand in a row.
-const WORDS: &[&[&str]] = &[
-    &["password"],
-    &["passwd"],
-    &["pwd"],
-    &["passphrase"],
-    &["secret"],
-    &["token"],
-    &["authorization"],
-    &["cookie"],
-    &["credentials"],
-    &["api", "key"],
-    &["apikey"],
-    &["private", "key"],
-    &["access", "key"],
-];
 
 /// What to remove.
 #[derive(Clone, Debug, Default)]
@@ -46,25 +35,32 @@ impl Rules {
     /// Rules as configured.
     #[must_use]
     pub fn new(secrets: bool, send_pii: bool, keys: &[String]) -> Self {
-        Self { secrets, addresses: !send_pii, keys: keys.iter().map(|key| words(key)).collect() }
+        Self { secrets, addresses: !send_pii, keys: keys.iter().map(|key| key::words(key)).collect() }
     }
 
     /// Cleans the item that begins at `start` of the buffer, of which some parts, in order, need no look.
     pub fn clean(&self, out: &mut Vec<u8>, start: usize, known: &[Range<usize>]) {
-        if !self.may_need_beside(out, start, known) {
-            return;
-        }
-        let Ok(mut item) = serde_json::from_slice::<Value>(&out[start..]) else { return };
-        if item.as_object_mut().is_some_and(|item| self.item(item)) {
-            cut_again(&mut item);
-            out.truncate(start);
-            // Writing to a Vec cannot fail.
-            let _ = serde_json::to_writer(out, &item);
+        self.clean_from(start, out, start, known);
+    }
+
+    /// The same for an item that holds nothing of the kind before `from`.
+    pub fn clean_from(&self, from: usize, out: &mut Vec<u8>, start: usize, known: &[Range<usize>]) {
+        if self.may_need_beside(out, from, known) {
+            item::clean(self, out, start, known);
         }
     }
 
-    fn may_need_beside(&self, out: &[u8], start: usize, known: &[Range<usize>]) -> bool {
-        let mut from = start;
+    /// Cleans the one JSON string with which the buffer ends.
+    pub fn clean_text(&self, out: &mut Vec<u8>, start: usize) {
+        if self.may_need(&out[start..])
+            && let Some(cleaned) = item::plain(&out[start..]).and_then(|text| self.cleaned(&text))
+        {
+            out.truncate(start);
+            json::string(out, cleaned.as_bytes());
+        }
+    }
+
+    fn may_need_beside(&self, out: &[u8], mut from: usize, known: &[Range<usize>]) -> bool {
         for part in known.iter().filter(|part| !part.is_empty()) {
             if self.may_need(&out[from..part.start]) {
                 return true;
@@ -74,46 +70,6 @@ impl Rules {
         self.may_need(&out[from..])
     }
 
-    /// Cleans an item. Only below these names are keys that an application has chosen; all others are Sentry's, and say
-    /// nothing about what stands under them.
-    fn item(&self, item: &mut Map<String, Value>) -> bool {
-        let mut changed = false;
-        for (name, value) in item {
-            changed |= match (name.as_str(), value) {
-                ("attributes", Value::Object(attributes)) => self.attributes(attributes),
-                ("extra" | "tags", value) => self.value(value, 0),
-                ("contexts", Value::Object(contexts)) => {
-                    let others = contexts.iter_mut().filter(|(name, _)| *name != "trace");
-                    others.fold(false, |changed, (_, context)| changed | self.texts(context))
-                }
-                ("event_id" | "trace_id" | "span_id" | "level" | "platform" | "sdk", _) => false,
-                (_, value) => self.texts(value),
-            };
-        }
-        changed
-    }
-
-    /// The values of a log's attributes; their types stay.
-    fn attributes(&self, attributes: &mut Map<String, Value>) -> bool {
-        let mut changed = false;
-        for (name, attribute) in attributes {
-            if let Some(value) = attribute.get_mut("value") {
-                changed |= self.field(name, value, 0);
-            }
-        }
-        changed
-    }
-
-    /// The texts below Sentry's own names.
-    fn texts(&self, value: &mut Value) -> bool {
-        match value {
-            Value::String(text) => self.string(text),
-            Value::Array(values) => values.iter_mut().fold(false, |changed, value| changed | self.texts(value)),
-            Value::Object(map) => map.iter_mut().fold(false, |changed, (_, value)| changed | self.texts(value)),
-            _ => false,
-        }
-    }
-
     /// Whether anything in these bytes of an item could have to go.
     pub fn may_need(&self, json: &[u8]) -> bool {
         let asked_for = || self.keys.iter().any(|key| key.last().is_some_and(|word| contains_word(json, word)));
@@ -121,203 +77,38 @@ impl Rules {
         look::has_at_sign(json) && around_at() || self.secrets && look::has_secret(json) || asked_for()
     }
 
-    /// Cleans a value; whether anything changed.
-    fn value(&self, value: &mut Value, depth: usize) -> bool {
-        if depth > 64 {
-            return false;
-        }
-        let mut changed = false;
-        match value {
-            Value::String(text) => changed = self.string(text),
-            Value::Array(values) => values.iter_mut().for_each(|value| changed |= self.value(value, depth + 1)),
-            Value::Object(map) => map.iter_mut().for_each(|(key, value)| changed |= self.field(key, value, depth)),
-            _ => {}
-        }
-        changed
-    }
-
-    fn field(&self, key: &str, value: &mut Value, depth: usize) -> bool {
-        if self.is_sensitive(key) {
-            return filter_all(value);
-        }
-        // Times and ids are full of digits that are no card numbers, and nothing else is in them.
-        if is_id(key) && value.as_str().is_some_and(|text| !text.contains(['@', '=', ' '])) {
-            return false;
-        }
-        self.value(value, depth + 1)
-    }
-
-    fn is_sensitive(&self, key: &str) -> bool {
-        let words = words(key);
-        let row = |pattern: &[&str]| words.windows(pattern.len()).any(|window| window.iter().eq(pattern.iter()));
-        self.secrets && WORDS.iter().any(|pattern| row(pattern))
-            || self.keys.iter().any(|key| row(&key.iter().map(String::as_str).collect::<Vec<_>>()))
-    }
-
-    fn string(&self, text: &mut String) -> bool {
-        // JSON inside a string: its keys count too.
+    /// The text without what has to go; none if all of it may stay.
+    pub fn cleaned(&self, text: &str) -> Option<String> {
+        // JSON inside a text: its keys count too.
         if text.starts_with('{')
             && text.ends_with('}')
-            && let Ok(mut inner) = serde_json::from_str::<Value>(text)
+            && let Ok(value) = serde_json::from_str(text)
         {
-            let changed = self.value(&mut inner, 1);
-            if changed {
-                *text = inner.to_string();
-            }
-            return changed;
+            return self.inner(value);
         }
-        let cleaned = self.text(text);
-        let changed = cleaned != *text;
-        *text = cleaned;
-        changed
+        let cleaned = self.without_patterns(text);
+        (cleaned != text).then(|| cleaned.into_owned())
     }
 
-    fn text(&self, text: &str) -> String {
-        let mut text = text.to_owned();
+    fn without_patterns<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        let mut text = Cow::Borrowed(text);
+        let mut apply = |step: &dyn Fn(&str) -> Option<String>| {
+            if let Some(changed) = step(&text) {
+                text = Cow::Owned(changed);
+            }
+        };
         if self.secrets {
-            text = private_keys(&text);
-            text = url_credentials(&text);
-            text = self.pairs(&text);
-            text = schemes(&text);
-            text = card_numbers(&text);
+            apply(&private_keys);
+            apply(&url_credentials);
+            apply(&|text| patterns::pairs(text, |word| self.is_sensitive(word)));
+            apply(&schemes);
+            apply(&card_numbers);
         }
-        if self.addresses { addresses(&text) } else { text }
-    }
-
-    /// `password=hunter2`, `"token": "x"`, `secret: x` inside a line.
-    fn pairs(&self, text: &str) -> String {
-        let mut out = String::with_capacity(text.len());
-        let mut rest = text;
-        while let Some(at) = rest.find(['=', ':']) {
-            let (before, behind) = (&rest[..at], &rest[at + 1..]);
-            let key = before.trim_end_matches(['"', '\'', ' ', '\\']);
-            let word = key
-                .rfind(|c: char| !(c.is_alphanumeric() || matches!(c, '_' | '-' | '.')))
-                .map_or(key, |end| &key[end + key[end..].chars().next().map_or(1, char::len_utf8)..]);
-            out.push_str(&rest[..=at]);
-            rest = behind;
-            if !word.is_empty() && self.is_sensitive(word) {
-                let (kept, value) = secret_value(behind);
-                if !value.is_empty() && value != FILTERED {
-                    out.push_str(kept);
-                    out.push_str(FILTERED);
-                    rest = &behind[kept.len() + value.len()..];
-                }
-            }
+        if self.addresses {
+            apply(&addresses);
         }
-        out.push_str(rest);
-        out
+        text
     }
-}
-
-/// `[Filtered]` may be longer than what it stands for, so the texts whose characters Relay counts are cut once more.
-fn cut_again(item: &mut Value) {
-    for (path, most) in [
-        ("/logentry/message", limit::MESSAGE),
-        ("/logentry/formatted", limit::MESSAGE),
-        ("/logger", limit::LOGGER),
-        ("/server_name", limit::SERVER_NAME),
-        ("/user/id", limit::USER_ID),
-    ] {
-        cut(item.pointer_mut(path), most);
-    }
-    let tags = item.get_mut("tags").and_then(Value::as_object_mut);
-    tags.into_iter().flatten().for_each(|(_, value)| cut(Some(value), limit::TAG_VALUE));
-    let exceptions = item.pointer_mut("/exception/values").and_then(Value::as_array_mut);
-    for exception in exceptions.into_iter().flatten() {
-        cut(exception.get_mut("value"), limit::MESSAGE);
-        cut(exception.get_mut("type"), limit::NAME);
-    }
-    for name in ["line", "details"] {
-        cut(item.get_mut("extra").and_then(|extra| extra.get_mut(name)), limit::MESSAGE);
-    }
-    let extra = item.get_mut("extra").and_then(Value::as_object_mut);
-    extra.into_iter().flatten().for_each(|(_, value)| cut_extra(value));
-}
-
-fn cut_extra(value: &mut Value) {
-    let text = if let Value::String(text) = value { text.clone() } else { value.to_string() };
-    if text.len() > limit::EXTRA_VALUE {
-        let (kept, cut) = limit::bytes(text.as_bytes(), limit::EXTRA_VALUE / 2);
-        *value = Value::String(format!("{} [cut {cut} bytes]", String::from_utf8_lossy(kept)));
-    }
-}
-
-fn cut(value: Option<&mut Value>, most: usize) {
-    if let Some(Value::String(text)) = value
-        && text.len() > most
-    {
-        *text = limit::chars(text, most).into_owned();
-    }
-}
-
-/// Splits what follows a sensitive key into quotes and blanks to keep, and the value.
-fn secret_value(text: &str) -> (&str, &str) {
-    let start = text.len() - text.trim_start_matches(['"', '\'', ' ', '\\']).len();
-    let value = &text[start..];
-    // An authorization scheme belongs to the value.
-    let from = ["Bearer ", "bearer ", "Basic ", "basic "]
-        .iter()
-        .find(|scheme| value.starts_with(**scheme))
-        .map_or(0, |s| s.len());
-    let end = value[from..]
-        .find(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | ',' | ';' | '&' | ')' | '}' | ']' | '\\'));
-    (&text[..start], &value[..end.map_or(value.len(), |end| end + from)])
-}
-
-/// A key's words: split at everything that is no letter or digit, and where a capital follows a small letter.
-fn words(key: &str) -> Vec<String> {
-    let mut words = vec![String::new()];
-    let mut small = false;
-    for c in key.chars() {
-        let starts = small && c.is_uppercase();
-        if !c.is_alphanumeric() || starts {
-            words.push(String::new());
-        }
-        if c.is_alphanumeric()
-            && let Some(word) = words.last_mut()
-        {
-            word.extend(c.to_lowercase());
-        }
-        small = c.is_lowercase();
-    }
-    words.retain(|word| !word.is_empty());
-    words
-}
-
-/// Filters the strings of a sensitive field; numbers and switches say nothing.
-fn filter_all(value: &mut Value) -> bool {
-    let mut changed = false;
-    match value {
-        Value::String(text) if text != FILTERED && !text.is_empty() => {
-            *text = FILTERED.to_owned();
-            changed = true;
-        }
-        Value::Array(values) => values.iter_mut().for_each(|value| changed |= filter_all(value)),
-        Value::Object(map) => map.iter_mut().for_each(|(_, value)| changed |= filter_all(value)),
-        _ => {}
-    }
-    changed
-}
-
-fn is_id(key: &str) -> bool {
-    const IDS: [&str; 14] = [
-        "id",
-        "uid",
-        "uuid",
-        "time",
-        "timestamp",
-        "ts",
-        "date",
-        "hash",
-        "digest",
-        "sha",
-        "version",
-        "ip",
-        "address",
-        "port",
-    ];
-    words(key).last().is_some_and(|word| IDS.contains(&word.as_str()))
 }
 
 fn has(haystack: &[u8], needle: &[u8]) -> bool {
@@ -331,6 +122,7 @@ fn contains_word(haystack: &[u8], word: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::Value;
 
     fn cleaned(json: &str) -> String {
         let rules = Rules::new(true, false, &["iban".to_owned()]);
@@ -434,7 +226,7 @@ mod tests {
             "4111-1111-1111-1111",
             "bearer Abcdefgh1",
         ] {
-            assert_ne!(rules.text(text), text);
+            assert_ne!(rules.without_patterns(text), text);
             assert!(rules.may_need(serde_json::json!({ "body": text }).to_string().as_bytes()), "{text}");
         }
     }

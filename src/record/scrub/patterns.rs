@@ -1,9 +1,44 @@
-//! What secrets and personal data look like inside a text, whatever field it stands in.
+//! What secrets and personal data look like inside a text, whatever field it stands in. Each function says what is left of
+//! a text, or nothing where all of it may stay.
 
+use super::look::{has_address, has_card_number};
 use super::{FILTERED, has};
+use memchr::{memchr_iter, memchr2, memchr2_iter, memmem};
+use std::ops::Range;
 
 /// How a key or certificate begins (RFC 7468).
 const KEY_BEGINS: &str = "-----BEGIN ";
+
+/// A text some parts of which are filtered, from the front to the end.
+struct Filter<'t> {
+    text: &'t str,
+    out: String,
+    /// How much of the text has been dealt with.
+    at: usize,
+}
+
+impl<'t> Filter<'t> {
+    fn new(text: &'t str) -> Self {
+        Self { text, out: String::new(), at: 0 }
+    }
+
+    fn remove(&mut self, part: Range<usize>) {
+        if self.out.is_empty() {
+            self.out.reserve(self.text.len() + FILTERED.len());
+        }
+        self.out.push_str(&self.text[self.at..part.start]);
+        self.out.push_str(FILTERED);
+        self.at = part.end;
+    }
+
+    fn finish(mut self) -> Option<String> {
+        if self.out.is_empty() {
+            return None;
+        }
+        self.out.push_str(&self.text[self.at..]);
+        Some(self.out)
+    }
+}
 
 /// `user@host.tld` around an @.
 pub(super) fn looks_like_address(text: &[u8], at: usize) -> bool {
@@ -21,83 +56,110 @@ fn is_address_byte(byte: u8) -> bool {
 }
 
 /// `://user:secret@` or `://key@`.
-pub(super) fn url_credentials(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(from) = rest.find("://") {
-        let (before, behind) = rest.split_at(from + 3);
-        out.push_str(before);
-        rest = behind;
+pub(super) fn url_credentials(text: &str) -> Option<String> {
+    let mut filter = Filter::new(text);
+    let mut from = 0;
+    while let Some(scheme) = memmem::find(&text.as_bytes()[from..], b"://") {
+        from += scheme + 3;
+        let behind = &text[from..];
         let end = behind
             .find(|c: char| c.is_whitespace() || matches!(c, '/' | '"' | '\'' | '?' | '#'))
             .unwrap_or(behind.len());
         if let Some(at) = behind[..end].rfind('@').filter(|at| *at > 0) {
-            out.push_str(FILTERED);
-            rest = &behind[at..];
+            filter.remove(from..from + at);
+            from += at;
         }
     }
-    out.push_str(rest);
-    out
+    filter.finish()
+}
+
+/// `password=hunter2`, `"token": "x"`, `secret: x` inside a line.
+pub(super) fn pairs(text: &str, is_sensitive: impl Fn(&str) -> bool) -> Option<String> {
+    let mut filter = Filter::new(text);
+    let mut from = 0;
+    while let Some(sign) = memchr2(b'=', b':', &text.as_bytes()[from..]) {
+        let before = &text[from..from + sign];
+        from += sign + 1;
+        let key = before.trim_end_matches(['"', '\'', ' ', '\\']);
+        let word = key
+            .rfind(|c: char| !(c.is_alphanumeric() || matches!(c, '_' | '-' | '.')))
+            .map_or(key, |end| &key[end + key[end..].chars().next().map_or(1, char::len_utf8)..]);
+        if !word.is_empty() && is_sensitive(word) {
+            let (kept, value) = secret_value(&text[from..]);
+            if !value.is_empty() && value != FILTERED {
+                let start = from + kept.len();
+                from = start + value.len();
+                filter.remove(start..from);
+            }
+        }
+    }
+    filter.finish()
+}
+
+/// Splits what follows a sensitive key into quotes and blanks to keep, and the value.
+fn secret_value(text: &str) -> (&str, &str) {
+    let start = text.len() - text.trim_start_matches(['"', '\'', ' ', '\\']).len();
+    let value = &text[start..];
+    // An authorization scheme belongs to the value.
+    let from = ["Bearer ", "bearer ", "Basic ", "basic "]
+        .iter()
+        .find(|scheme| value.starts_with(**scheme))
+        .map_or(0, |s| s.len());
+    let end = value[from..]
+        .find(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | ',' | ';' | '&' | ')' | '}' | ']' | '\\'));
+    (&text[..start], &value[..end.map_or(value.len(), |end| end + from)])
 }
 
 /// `Bearer xyz`, `Basic xyz`.
-pub(super) fn schemes(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut rest = text;
-    let lower = text.to_ascii_lowercase();
-    // Each scheme's next place is looked for again only once it is passed, so that a text of nothing else stays linear.
-    let mut next = ["bearer ", "basic "].map(|scheme| (scheme, lower.find(scheme)));
-    loop {
-        let offset = text.len() - rest.len();
-        for (scheme, place) in &mut next {
-            if place.is_some_and(|place| place < offset) {
-                *place = lower[offset..].find(*scheme).map(|at| at + offset);
-            }
-        }
-        let found = next.iter().filter_map(|(scheme, place)| Some(((*place)? - offset, scheme.len()))).min();
-        let Some((at, length)) = found else { break };
-        let value = &rest[at + length..];
+pub(super) fn schemes(text: &str) -> Option<String> {
+    const SCHEMES: [&[u8]; 2] = [b"bearer ", b"basic "];
+    let bytes = text.as_bytes();
+    let mut filter = Filter::new(text);
+    let mut from = 0;
+    for at in memchr2_iter(b'b', b'B', bytes) {
+        let begins =
+            |scheme: &&[u8]| bytes.get(at..at + scheme.len()).is_some_and(|head| head.eq_ignore_ascii_case(scheme));
+        let Some(scheme) = SCHEMES.iter().find(|scheme| at >= from && begins(scheme)) else { continue };
+        from = at + scheme.len();
+        let value = &text[from..];
         let end = value.find(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | ',' | ';')).unwrap_or(value.len());
         // Credentials are long and have no blanks; `basic auth` is prose.
         let credential =
             end >= 8 && value[..end].bytes().any(|b| b.is_ascii_digit() || b.is_ascii_uppercase() || b == b'=');
-        let starts = at == 0 || !rest.as_bytes()[at - 1].is_ascii_alphanumeric();
-        out.push_str(&rest[..at + length]);
-        rest = value;
+        let starts = at == 0 || !bytes[at - 1].is_ascii_alphanumeric();
         if credential && starts {
-            out.push_str(FILTERED);
-            rest = &value[end..];
+            filter.remove(from..from + end);
+            from += end;
         }
     }
-    out.push_str(rest);
-    out
+    filter.finish()
 }
 
-pub(super) fn private_keys(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(start) = rest.find(KEY_BEGINS) {
-        let (before, key) = rest.split_at(start);
-        out.push_str(before);
+pub(super) fn private_keys(text: &str) -> Option<String> {
+    let mut filter = Filter::new(text);
+    let mut from = 0;
+    while let Some(start) = memmem::find(&text.as_bytes()[from..], KEY_BEGINS.as_bytes()) {
+        let start = from + start;
+        let key = &text[start..];
         let label = key[KEY_BEGINS.len()..].split("-----").next().unwrap_or_default();
+        from = start + KEY_BEGINS.len();
         if has(label.as_bytes(), b"PRIVATE KEY") {
-            out.push_str(FILTERED);
             let end = key.find("-----END ").and_then(|end| Some(end + 9 + key[end + 9..].find("-----")? + 5));
-            rest = &key[end.unwrap_or(key.len())..];
-        } else {
-            out.push_str(KEY_BEGINS);
-            rest = &key[KEY_BEGINS.len()..];
+            from = start + end.unwrap_or(key.len());
+            filter.remove(start..from);
         }
     }
-    out.push_str(rest);
-    out
+    filter.finish()
 }
 
 /// Card numbers: 13 to 19 digits with single blanks or dashes between them, of a known issuer, with Luhn's check digit.
-pub(super) fn card_numbers(text: &str) -> String {
+pub(super) fn card_numbers(text: &str) -> Option<String> {
     let bytes = text.as_bytes();
-    let mut out = String::with_capacity(text.len());
-    let (mut at, mut copied) = (0, 0);
+    if !has_card_number(bytes) {
+        return None;
+    }
+    let mut filter = Filter::new(text);
+    let mut at = 0;
     while at < bytes.len() {
         let joined = at > 0 && (bytes[at - 1].is_ascii_alphanumeric() || matches!(bytes[at - 1], b'.' | b'_' | b'-'));
         if !bytes[at].is_ascii_digit() || joined {
@@ -108,14 +170,11 @@ pub(super) fn card_numbers(text: &str) -> String {
         let digits: Vec<u8> = bytes[at..end].iter().filter(|b| b.is_ascii_digit()).map(|b| b - b'0').collect();
         let followed = bytes.get(end).is_some_and(|b| b.is_ascii_alphanumeric() || *b == b'_');
         if !followed && is_card(&digits) {
-            out.push_str(&text[copied..at]);
-            out.push_str(FILTERED);
-            copied = end;
+            filter.remove(at..end);
         }
         at = end;
     }
-    out.push_str(&text[copied..]);
-    out
+    filter.finish()
 }
 
 fn digits_end(bytes: &[u8], start: usize) -> usize {
@@ -155,24 +214,22 @@ pub(super) fn is_card(digits: &[u8]) -> bool {
     issuer && sum.is_multiple_of(10)
 }
 
-pub(super) fn addresses(text: &str) -> String {
+pub(super) fn addresses(text: &str) -> Option<String> {
     let bytes = text.as_bytes();
-    let mut out = String::with_capacity(text.len());
-    let mut copied = 0;
-    for at in bytes.iter().enumerate().filter(|(_, b)| **b == b'@').map(|(at, _)| at) {
-        if at < copied || !looks_like_address(bytes, at) {
+    if !has_address(bytes) {
+        return None;
+    }
+    let mut filter = Filter::new(text);
+    for at in memchr_iter(b'@', bytes) {
+        let from = filter.at;
+        if at < from || !looks_like_address(bytes, at) {
             continue;
         }
-        let start = bytes[copied..at].iter().rposition(|b| !is_address_byte(*b)).map_or(copied, |p| copied + p + 1);
+        let start = bytes[from..at].iter().rposition(|b| !is_address_byte(*b)).map_or(from, |p| from + p + 1);
         let host = bytes[at + 1..].iter().position(|b| !(b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-')));
-        out.push_str(&text[copied..start]);
-        out.push_str(FILTERED);
-        copied = host.map_or(bytes.len(), |end| at + 1 + end);
+        let end = host.map_or(bytes.len(), |end| at + 1 + end);
         // A full stop behind an address ends the sentence.
-        if bytes[copied - 1] == b'.' {
-            copied -= 1;
-        }
+        filter.remove(start..if bytes[end - 1] == b'.' { end - 1 } else { end });
     }
-    out.push_str(&text[copied..]);
-    out
+    filter.finish()
 }

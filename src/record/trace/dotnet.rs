@@ -1,8 +1,9 @@
 //! .NET: C#, F# and Visual Basic, with inner exceptions and aggregates.
 
+use super::find::Find;
 use super::{
     Chain, Exception, Frame, Header, LOOKAHEAD, Reading, Relation, Stack, header_within, indent, is_log_head, joined,
-    number, starts_with_any,
+    number, starts_with_any, starts_with_sorted,
 };
 use std::borrow::Cow;
 
@@ -11,20 +12,20 @@ const INNER_END: &str = "--- End of inner exception stack trace ---";
 const PREVIOUS: &str = "--- End of stack trace from previous location";
 /// Ends a member of an aggregate.
 const MEMBER_END: &str = "<---";
-/// The runtime, and the packages most traces go through.
-const LIBRARIES: [&str; 12] = [
-    "System.",
-    "Microsoft.",
-    "Interop.",
-    "Internal.",
-    "lambda_method",
-    "Npgsql.",
-    "Newtonsoft.",
+/// Sorted. The runtime, and the packages most traces go through.
+pub(super) const LIBRARIES: [&str; 12] = [
     "Dapper.",
-    "MediatR.",
-    "MassTransit.",
     "Grpc.",
+    "Internal.",
+    "Interop.",
+    "MassTransit.",
+    "MediatR.",
+    "Microsoft.",
+    "Newtonsoft.",
+    "Npgsql.",
     "StackExchange.",
+    "System.",
+    "lambda_method",
 ];
 
 pub(super) fn read<'a>(lines: &[&'a str]) -> Option<Reading<'a>> {
@@ -108,7 +109,7 @@ impl<'a> Tree<'_, 'a> {
     /// inner exceptions stood on the same line.
     fn headers(&mut self, mut text: &'a str, mut relation: Relation) -> Option<()> {
         let inner = |text: &'a str| {
-            let (text, inner) = text.split_once(" ---> ")?;
+            let (text, inner) = text.cut_at(" ---> ")?;
             header(inner).filter(is_type).map(|_| (text, inner))
         };
         while let Some((outer, inner)) = inner(text) {
@@ -186,7 +187,7 @@ impl<'a> Tree<'_, 'a> {
     fn inner(&mut self, text: &'a str) -> Option<()> {
         match text.strip_prefix("(Inner Exception #") {
             Some(numbered) => {
-                let (number, header) = numbered.split_once(") ")?;
+                let (number, header) = numbered.cut_at(") ")?;
                 // The first member is the inner exception, which .NET Framework prints a second time.
                 if number == "0" {
                     self.repeated.get_or_insert(self.chain.0.len());
@@ -215,8 +216,8 @@ impl<'a> Tree<'_, 'a> {
 /// ` [0x00110] in path:12` behind it.
 fn frame(line: &str) -> Option<Frame<'_>> {
     let text = line.trim().strip_prefix("at ").filter(|_| indent(line) > 0)?;
-    let known = text.rsplit_once(" in ").and_then(|(text, place)| Some((text, file(place)?)));
-    let (signature, place) = match (known, text.split_once(" [0x")) {
+    let known = text.cut_at_last(" in ").and_then(|(text, place)| Some((text, file(place)?)));
+    let (signature, place) = match (known, text.cut_at(" [0x")) {
         (Some((signature, place)), _) => (signature, Some(place)),
         (None, Some((signature, place))) if signature.ends_with(')') => (signature, mono_file(place)),
         _ => (text, None),
@@ -224,7 +225,7 @@ fn frame(line: &str) -> Option<Frame<'_>> {
     let (name, arguments) = signature.strip_suffix(')')?.split_once('(')?;
     let name = if text.len() > signature.len() { name.strip_suffix(' ').unwrap_or(name) } else { name };
     // Java's frames have a file and a line there.
-    if name.is_empty() || name.contains([' ', '/', '@', ':']) || arguments.contains([':', '/', '@']) {
+    if name.is_empty() || name.holds_any(b" /@:") || arguments.holds_any(b":/@") {
         return None;
     }
     let (module, function) = match method(name) {
@@ -233,20 +234,20 @@ fn frame(line: &str) -> Option<Frame<'_>> {
     };
     let (path, line) = place.unzip();
     let path = path.unwrap_or("");
-    let in_app = !starts_with_any(name, &LIBRARIES);
+    let in_app = !starts_with_sorted(name, &LIBRARIES);
     let frame = Frame::in_file(path, path, line, None);
     Some(Frame { function: Some(Cow::Borrowed(function)), module, in_app: Some(in_app), ..frame })
 }
 
 /// `path:line 12`
 fn file(text: &str) -> Option<(&str, u32)> {
-    let (path, line) = text.rsplit_once(":line ")?;
+    let (path, line) = text.cut_at_last(":line ")?;
     Some((path, number(line)?))
 }
 
 /// What follows the offset; without debug information it is a number in angle brackets.
 fn mono_file(text: &str) -> Option<(&str, u32)> {
-    let (path, line, _) = super::place(text.split_once("] in ")?.1)?;
+    let (path, line, _) = super::place(text.cut_at("] in ")?.1)?;
     (!path.starts_with('<')).then_some((path, line))
 }
 

@@ -1,38 +1,29 @@
 //! Java, Kotlin, Scala and whatever else runs on the JVM and prints `\tat package.Class.method(File.java:12)`.
 
+use super::find::Find;
 use super::{
     Chain, Exception, Frame, Header, LOOKAHEAD, MAX_EXCEPTIONS, NEWEST_FRAMES, OLDEST_FRAMES, Reading, Relation,
-    header_within, indent, is_log_head, joined, number, place, starts_with_any,
+    USUAL_FRAMES, header_within, indent, is_log_head, joined, number, place, starts_with_any, starts_with_sorted,
 };
 use std::borrow::Cow;
 
-/// Classes of the platform, the languages, and the frameworks whose frames fill most traces.
-const LIBRARIES: [&str; 40] = [
-    "java.",
-    "javax.",
-    "jakarta.",
-    "jdk.",
-    "sun.",
-    "com.sun.",
-    "kotlin.",
-    "kotlinx.",
-    "scala.",
-    "groovy.",
-    "clojure.",
+/// Sorted. Classes of the platform, the languages, and the frameworks whose frames fill most traces.
+pub(super) const LIBRARIES: [&str; 40] = [
     "akka.",
-    "play.",
-    "cats.",
-    "zio.",
     "android.",
     "androidx.",
-    "dalvik.",
-    "com.android.",
-    "com.google.",
-    "com.fasterxml.",
-    "com.zaxxer.",
-    "com.mysql.",
+    "cats.",
     "ch.qos.logback.",
+    "clojure.",
+    "com.android.",
+    "com.fasterxml.",
+    "com.google.",
+    "com.mysql.",
+    "com.sun.",
+    "com.zaxxer.",
+    "dalvik.",
     "feign.",
+    "groovy.",
     "io.grpc.",
     "io.micronaut.",
     "io.netty.",
@@ -40,14 +31,24 @@ const LIBRARIES: [&str; 40] = [
     "io.reactivex.",
     "io.undertow.",
     "io.vertx.",
+    "jakarta.",
+    "java.",
+    "javax.",
+    "jdk.",
+    "kotlin.",
+    "kotlinx.",
     "okhttp3.",
-    "reactor.",
     "org.apache.",
     "org.eclipse.",
     "org.hibernate.",
     "org.jboss.",
     "org.postgresql.",
     "org.springframework.",
+    "play.",
+    "reactor.",
+    "scala.",
+    "sun.",
+    "zio.",
 ];
 
 pub(super) fn read<'a>(lines: &[&'a str]) -> Option<Reading<'a>> {
@@ -90,7 +91,7 @@ fn opening<'a>(lines: &[&'a str]) -> Option<Opening<'a>> {
     let mut rest = line.trim_start();
     let mut thread = None;
     if let Some(named) = rest.strip_prefix("Exception in thread \"") {
-        let (name, header) = named.split_once("\" ")?;
+        let (name, header) = named.cut_at("\" ")?;
         (thread, rest) = (Some(name), header);
     }
     let found = header(rest).filter(is_type).map(|header| ("", header)).filter(|(_, header)| header.is_telling());
@@ -212,7 +213,7 @@ fn frame(line: &str) -> Option<Frame<'_>> {
         return None;
     }
     let (class, method) = without_loader(name).rsplit_once('.')?;
-    if class.is_empty() || method.is_empty() || class.contains([' ', '@', ':']) || method.contains(' ') {
+    if class.is_empty() || method.is_empty() || class.holds_any(b" @:") || method.holds_any(b" ") {
         return None;
     }
     let (file, lineno) = source(place)?;
@@ -242,7 +243,7 @@ fn source(text: &str) -> Option<(Option<&str>, Option<u32>)> {
     match file {
         "Native Method" | "Unknown Source" => Some((None, None)),
         _ if file.starts_with('<') && file.ends_with('>') => Some((None, None)),
-        _ if file.is_empty() || file.contains([' ', ',', '<', '[']) => None,
+        _ if file.is_empty() || file.holds_any(b" ,<[") => None,
         _ if line.is_some() || file.contains('.') || file == "SourceFile" => Some((Some(file), line)),
         _ => None,
     }
@@ -250,8 +251,8 @@ fn source(text: &str) -> Option<(Option<&str>, Option<u32>)> {
 
 fn is_library(class: &str) -> bool {
     // Proxies: `$$EnhancerBySpringCGLIB$$`, `$$FastClassBySpringCGLIB$$`, `$$SpringCGLIB$$0`.
-    let generated = class.starts_with("_COROUTINE") || class.contains("SpringCGLIB$$");
-    generated || starts_with_any(class, &LIBRARIES)
+    let generated = class.starts_with("_COROUTINE") || class.holds("SpringCGLIB$$");
+    generated || starts_with_sorted(class, &LIBRARIES)
 }
 
 /// Exceptions as printed; frames that they share are filled in at the end.
@@ -289,7 +290,12 @@ impl<'a> Tree<'a> {
     fn take(&mut self, part: Part<'a>) {
         let Some(node) = self.nodes.last_mut() else { return };
         match part {
-            Part::Frame(frame) => node.own.push(frame),
+            Part::Frame(frame) => {
+                if node.own.is_empty() {
+                    node.own.reserve(USUAL_FRAMES);
+                }
+                node.own.push(frame);
+            }
             Part::Common(count) => node.common = count,
             Part::Cut => node.cut = true,
             Part::Circle => (),
@@ -354,7 +360,9 @@ impl<'a> Tree<'a> {
     fn frames(&self, index: usize) -> Vec<Frame<'a>> {
         let total = self.total(index);
         let oldest = total.saturating_sub(OLDEST_FRAMES).max(NEWEST_FRAMES)..total;
-        (0..total.min(NEWEST_FRAMES)).chain(oldest).rev().filter_map(|frame| self.frame(index, frame)).collect()
+        let mut frames = Vec::with_capacity(total.min(NEWEST_FRAMES + OLDEST_FRAMES));
+        frames.extend((0..total.min(NEWEST_FRAMES)).chain(oldest).rev().filter_map(|frame| self.frame(index, frame)));
+        frames
     }
 
     /// The frame at a place of the text, which may stand in the trace of a holder.

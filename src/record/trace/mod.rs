@@ -9,6 +9,7 @@
 //! lines, and one that goes on has consumed what it looked at.
 
 mod dotnet;
+mod find;
 mod go;
 mod java;
 mod node;
@@ -17,6 +18,8 @@ mod python;
 mod ruby;
 mod rust;
 
+use find::Find;
+use memchr::{memchr, memchr_iter};
 use std::borrow::Cow;
 
 /// Longest text that [`parse`] looks at.
@@ -29,6 +32,8 @@ pub const MAX_EXCEPTIONS: usize = 128;
 pub const OLDEST_FRAMES: usize = 50;
 /// See [`OLDEST_FRAMES`].
 pub const NEWEST_FRAMES: usize = 200;
+/// Most stacks have no more.
+const USUAL_FRAMES: usize = 24;
 /// How far a reader looks for the first frame below an exception's header: messages have lines of their own.
 const LOOKAHEAD: usize = 64;
 
@@ -122,16 +127,30 @@ pub struct Thread<'a> {
 /// The first trace of the text counts; what stands before and after it is [`Trace::message`].
 pub fn parse(text: &str) -> Option<Trace<'_>> {
     // Nearly all messages are one line; only an old Rust panic or a Ruby error can be a trace in one.
-    let several = text.contains('\n') || text.starts_with("thread '") || (text.ends_with(')') && text.contains(":in "));
+    let several = memchr(b'\n', text.as_bytes()).is_some()
+        || text.starts_with("thread '")
+        || (text.ends_with(')') && text.holds(":in "));
     if text.len() > MAX_TEXT || !several {
         return None;
     }
-    let lines: Vec<&str> = text.split('\n').take(MAX_LINES + 1).map(|l| l.strip_suffix('\r').unwrap_or(l)).collect();
-    if lines.len() > MAX_LINES {
-        return None;
-    }
+    let lines = lines(text)?;
     let (at, reading) = (0..lines.len()).find_map(|at| Some((at, read(&lines[at..])?)))?;
     reading.into_trace(text, &lines, at)
+}
+
+/// The lines of a text, if they are not too many.
+fn lines(text: &str) -> Option<Vec<&str>> {
+    let mut lines = Vec::with_capacity(64);
+    let mut start = 0;
+    for end in memchr_iter(b'\n', text.as_bytes()).chain([text.len()]) {
+        let line = &text[start..end];
+        lines.push(line.strip_suffix('\r').unwrap_or(line));
+        start = end + 1;
+        if lines.len() > MAX_LINES {
+            return None;
+        }
+    }
+    Some(lines)
 }
 
 /// How many of `lines` the trace that begins with the first of them takes; 0 if none begins there.
@@ -214,7 +233,7 @@ fn may_follow(line: &str) -> bool {
     match line.as_bytes() {
         [] | [b' ' | b'\t' | b'#', ..] | [.., b'\''] => true,
         [b'a' | b'S' | b'[' | b'g' | b'C' | b'.' | b'-', ..] if starts_with_any(line, &WORDS) => true,
-        [.., b'0'..=b'9' | b']'] => line.contains('@') || line.contains(".rb:"),
+        [.., b'0'..=b'9' | b']'] => line.contains('@') || line.holds(".rb:"),
         _ => false,
     }
 }
@@ -335,6 +354,9 @@ impl<'a> Stack<'a> {
         if self.frames.len() == 4 * (self.head + self.tail) {
             self.trim();
         }
+        if self.frames.is_empty() {
+            self.frames.reserve(USUAL_FRAMES);
+        }
         self.frames.push(frame);
     }
 
@@ -385,21 +407,30 @@ fn is_remains(line: &str) -> bool {
 
 /// Unix, Windows, or a URL.
 fn is_absolute(path: &str) -> bool {
-    path.starts_with('/') || path.get(1..3).is_some_and(|s| matches!(s, ":\\" | ":/")) || path.contains("://")
+    path.starts_with('/') || path.get(1..3).is_some_and(|s| matches!(s, ":\\" | ":/")) || path.holds("://")
 }
 
 /// `text` after the last of the `markers` in it, else all of it.
 fn after_any<'a>(text: &'a str, markers: &[&str]) -> &'a str {
-    let end = markers.iter().filter_map(|marker| Some(text.rfind(marker)? + marker.len())).max();
+    let end = markers.iter().filter_map(|marker| Some(text.last_place_of(marker)? + marker.len())).max();
     end.map_or(text, |end| &text[end..])
 }
 
 fn starts_with_any(text: &str, prefixes: &[&str]) -> bool {
-    prefixes.iter().any(|prefix| text.starts_with(prefix))
+    // Nearly always the first byte says no.
+    let Some(first) = text.as_bytes().first() else { return prefixes.contains(&"") };
+    prefixes.iter().any(|prefix| prefix.as_bytes().first() == Some(first) && text.starts_with(prefix))
+}
+
+/// Whether one of the prefixes begins the text. They are sorted, and none begins another: then it is the last one that does
+/// not come after the text.
+fn starts_with_sorted(text: &str, prefixes: &[&str]) -> bool {
+    let place = prefixes.partition_point(|prefix| *prefix <= text);
+    place.checked_sub(1).is_some_and(|place| text.starts_with(prefixes[place]))
 }
 
 fn contains_any(text: &str, parts: &[&str]) -> bool {
-    parts.iter().any(|part| text.contains(part))
+    parts.iter().any(|part| text.holds(part))
 }
 
 /// Decimal digits and nothing else.
@@ -455,8 +486,13 @@ fn header<'a>(text: &'a str, strange: &[char], brackets: [char; 2]) -> Option<He
         return None;
     }
     let part = |c: char| c.is_alphanumeric() || matches!(c, '.' | '_' | '$') || strange.contains(&c);
-    let (ty, mut rest) = text.split_at(text.find(|c| !part(c)).unwrap_or(text.len()));
-    if ty.ends_with('.') || ty.contains("..") {
+    let plain = text.bytes().position(|byte| !(byte.is_ascii() && part(char::from(byte)))).unwrap_or(text.len());
+    let end = match text.as_bytes().get(plain) {
+        Some(byte) if !byte.is_ascii() => text.find(|c| !part(c)).unwrap_or(text.len()),
+        _ => plain,
+    };
+    let (ty, mut rest) = text.split_at(end);
+    if ty.ends_with('.') || ty.holds("..") {
         return None;
     }
     let mut code = "";
@@ -524,6 +560,23 @@ mod tests {
             let lines: Vec<&str> = text.lines().collect();
             for at in 0..lines.len() {
                 assert!(may_begin(&lines[at..]) || ask(&lines[at..]).is_none(), "{}: {}", path.display(), lines[at]);
+            }
+        }
+    }
+
+    #[test]
+    fn prefixes_are_found_in_sorted_lists() {
+        assert!(go::STANDARD.is_sorted());
+        for list in [&java::LIBRARIES[..], &dotnet::LIBRARIES, &rust::LIBRARIES] {
+            assert!(list.windows(2).all(|two| two[0] < two[1] && !two[1].starts_with(two[0])), "{list:?}");
+            for prefix in list {
+                for text in
+                    [(*prefix).to_owned(), format!("{prefix}x"), format!("{prefix}\u{10ffff}"), format!("x{prefix}")]
+                {
+                    assert_eq!(starts_with_sorted(&text, list), starts_with_any(&text, list), "{text}");
+                }
+                let cut = &prefix[..prefix.len() - 1];
+                assert_eq!(starts_with_sorted(cut, list), starts_with_any(cut, list), "{cut}");
             }
         }
     }

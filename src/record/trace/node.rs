@@ -1,6 +1,7 @@
 //! JavaScript: V8's `at function (file:line:column)` as Node prints it, with the properties and causes that its
 //! console adds, and SpiderMonkey's `function@file:line:column`.
 
+use super::find::Find;
 use super::{
     Chain, Exception, Frame, Header, LOOKAHEAD, Reading, Relation, Stack, contains_any, header_within, indent,
     is_log_head, joined, number, place, starts_with_any,
@@ -287,10 +288,10 @@ fn v8_frame(line: &str) -> Option<(Frame<'_>, &str)> {
     let end = text.strip_suffix(" {").or(text.strip_suffix(',')).unwrap_or(text).len();
     let (text, tail) = text.split_at(end);
     let text = text.strip_prefix("async ").unwrap_or(text);
-    let Some((function, inner)) = text.strip_suffix(')').and_then(|text| text.split_once(" (")) else {
+    let Some((function, inner)) = text.strip_suffix(')').and_then(|text| text.cut_at(" (")) else {
         return Some((located(text)?, tail));
     };
-    let function = function.split_once(" [as ").map_or(function, |(function, _)| function);
+    let function = function.cut_at(" [as ").map_or(function, |(function, _)| function);
     let frame = if inner.strip_prefix("index ").and_then(number).is_some() {
         Frame { in_app: Some(false), ..Frame::default() }
     } else {
@@ -306,7 +307,7 @@ fn located(text: &str) -> Option<Frame<'_>> {
     }
     // Evals nest; the innermost parenthesis has the file that all of them come from.
     let text = match text.strip_prefix("eval at ") {
-        Some(origin) => origin.rsplit_once(" (")?.1.split_once(')')?.0,
+        Some(origin) => origin.cut_at_last(" (")?.1.split_once(')')?.0,
         None => text,
     };
     if text.starts_with("wasm://") {
@@ -330,8 +331,8 @@ fn spidermonkey_frame(line: &str) -> Option<Frame<'_>> {
     }
     let (path, line, column) = place(text)?;
     column?;
-    let frame = match path.split_once(" line ") {
-        Some((path, rest)) => in_file(path, number(rest.split_once(" > ")?.0)?, None),
+    let frame = match path.cut_at(" line ") {
+        Some((path, rest)) => in_file(path, number(rest.cut_at(" > ")?.0)?, None),
         None => in_file(path, line, column),
     };
     is_path(path).then_some(Frame { function, ..frame })
@@ -339,17 +340,17 @@ fn spidermonkey_frame(line: &str) -> Option<Frame<'_>> {
 
 fn in_file(path: &str, line: u32, column: Option<u32>) -> Frame<'_> {
     let path = path.strip_prefix("file://").unwrap_or(path);
-    let short = path.rfind("/node_modules/").map_or(path, |at| &path[at + 1..]);
-    let core = starts_with_any(path, &["node:", "internal/", "<"]) || !path.contains(['/', '\\', '.']);
+    let short = path.last_place_of("/node_modules/").map_or(path, |at| &path[at + 1..]);
+    let core = starts_with_any(path, &["node:", "internal/", "<"]) || !path.holds_any(b"/\\.");
     // Until version 12 Node printed its own files by name alone.
-    let bare = !path.contains(['/', '\\']) && path.ends_with(".js");
+    let bare = !path.holds_any(b"/\\") && path.ends_with(".js");
     let in_app = !core && !bare && !contains_any(path, &["/node_modules/", "\\node_modules\\"]);
     Frame { in_app: Some(in_app), ..Frame::in_file(path, short, Some(line), column) }
 }
 
 fn is_path(path: &str) -> bool {
     const KINDS: [&str; 7] = [".js", ".mjs", ".cjs", ".ts", ".jsx", ".tsx", ".html"];
-    path.contains(['/', '\\']) || path.starts_with("node:") || KINDS.iter().any(|kind| path.ends_with(kind))
+    path.holds_any(b"/\\") || path.starts_with("node:") || KINDS.iter().any(|kind| path.ends_with(kind))
 }
 
 fn is_web(path: &str) -> bool {

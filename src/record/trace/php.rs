@@ -1,5 +1,6 @@
 //! PHP: uncaught exceptions in the error log, exceptions as strings, and Monolog's (Laravel's) form with line breaks.
 
+use super::find::Find;
 use super::{
     Chain, Exception, Frame, LOOKAHEAD, Reading, Relation, Stack, is_log_head, number, place, starts_with_any,
 };
@@ -20,13 +21,13 @@ pub(super) fn read<'a>(lines: &[&'a str]) -> Option<Reading<'a>> {
     let line = *lines.first()?;
     // A log line of Monolog begins with its time.
     let bracket = line.starts_with('[');
-    if bracket && let Some(object) = line.find("[object] (") {
+    if bracket && let Some(object) = line.place_of("[object] (") {
         let before = line[..object].trim_end_matches("\"exception\":\"").trim_end_matches(['{', ',']);
         return logged(lines, before, &line[object..]);
     }
     let labelled = bracket || starts_with_any(line, &["PHP ", "Fatal ", "NOTICE: PHP "]);
-    let fatal = if labelled { line.find("Fatal error: ") } else { None };
-    let fatal = fatal.and_then(|at| Some((at, at + line[at..].find("Uncaught ")?)));
+    let fatal = if labelled { line.place_of("Fatal error: ") } else { None };
+    let fatal = fatal.and_then(|at| Some((at, at + line[at..].place_of("Uncaught ")?)));
     let (before, text) = match fatal {
         Some((at, uncaught)) => (line[..at].trim_end().trim_end_matches("PHP"), &line[uncaught + "Uncaught ".len()..]),
         None => (&line[..0], line),
@@ -100,7 +101,7 @@ impl<'a> Reader<'_, 'a> {
         let more = near.clone().position(|line| line.trim_end() == self.form.stack)?;
         let last = if more == 0 { first } else { self.lines[self.at + more] };
         let end = last.strip_suffix(if self.form.stack == MONOLOG.stack { ")" } else { "" })?;
-        let (value, at) = end.rsplit_once(self.form.at)?;
+        let (value, at) = end.cut_at_last(self.form.at)?;
         let (path, line, None) = place(at)? else { return None };
         let value = if more == 0 {
             Cow::Borrowed(value)
@@ -185,7 +186,7 @@ fn call(line: &str, expected: u32) -> Option<Call<'_>> {
     if let Some(function) = text.strip_prefix("[internal function]: ") {
         return Some(Call::Function(None, name(function)?));
     }
-    let (at, function) = text.split_once("): ")?;
+    let (at, function) = text.cut_at("): ")?;
     let (path, line) = at.rsplit_once('(')?;
     Some(Call::Function(Some((path, number(line)?)), name(function)?))
 }
@@ -214,11 +215,11 @@ fn frame<'a>(place: Option<(&'a str, u32)>, function: Option<&'a str>) -> Frame<
             ..Frame::default()
         };
     };
-    let short = path.rfind("/vendor/").map_or(path, |at| &path[at + 1..]);
+    let short = path.last_place_of("/vendor/").map_or(path, |at| &path[at + 1..]);
     Frame { function, in_app: Some(short.len() == path.len()), ..Frame::in_file(path, short, Some(line), None) }
 }
 
 /// Monolog writes the backslashes of a namespace as JSON does.
 fn unescaped(name: &str) -> Cow<'_, str> {
-    if name.contains("\\\\") { Cow::Owned(name.replace("\\\\", "\\")) } else { Cow::Borrowed(name) }
+    if name.holds("\\\\") { Cow::Owned(name.replace("\\\\", "\\")) } else { Cow::Borrowed(name) }
 }

@@ -1,5 +1,6 @@
 //! Python: chained tracebacks, exception groups, syntax errors, all versions from 3.6 to 3.14 and most of 2.
 
+use super::find::Find;
 use super::{
     Chain, Exception, Frame, LOOKAHEAD, Reading, Relation, Stack, after_any, contains_any, indent, is_log_head, joined,
     number, starts_with_any,
@@ -41,7 +42,7 @@ fn opening<'a>(lines: &[&'a str]) -> Option<(&'a str, Margin)> {
         return match before.trim_start() {
             "" => Some((&line[..0], margin)),
             "+ Exception Group " => Some((&line[..0], Margin { width: blanks.saturating_sub(2), bar: false })),
-            _ if before.contains("Exception Group") => None,
+            _ if before.holds("Exception Group") => None,
             _ => Some((before, Margin { width: 0, bar: false })),
         };
     }
@@ -221,7 +222,7 @@ impl<'a> Text<'_, 'a> {
     /// One member, or the number of those left out.
     fn member(&mut self, margin: Margin, group: usize, depth: usize) -> Option<()> {
         let line = self.line(self.at, margin)?;
-        if line.starts_with("and ") && line.contains(" more exception") {
+        if line.starts_with("and ") && line.holds(" more exception") {
             self.chain.0[group].details.push(line);
             self.at += 1;
             return Some(());
@@ -267,8 +268,8 @@ fn repeated(line: &str) -> Option<u32> {
 
 /// `File "path", line 12, in function`; without the function in a syntax error.
 fn file_line(text: &str) -> Option<Frame<'_>> {
-    let (path, rest) = text.strip_prefix("File \"")?.split_once("\", line ")?;
-    let (line, function) = match rest.split_once(", in ") {
+    let (path, rest) = text.strip_prefix("File \"")?.cut_at("\", line ")?;
+    let (line, function) = match rest.cut_at(", in ") {
         Some((line, function)) => (line, Some(function.trim_end())),
         None => (rest.trim_end(), None),
     };
@@ -283,7 +284,7 @@ fn file_line(text: &str) -> Option<Frame<'_>> {
 
 /// What follows `/lib/python3.12/`.
 fn library(path: &str) -> Option<&str> {
-    let rest = &path[path.find("/lib/python")? + "/lib/python".len()..];
+    let rest = &path[path.place_of("/lib/python")? + "/lib/python".len()..];
     let (version, rest) = rest.split_once('/')?;
     version.bytes().all(|b| b.is_ascii_digit() || b == b'.').then_some(rest)
 }
@@ -296,7 +297,7 @@ fn is_app(path: &str) -> bool {
 /// `module.Type: value` or `module.Type`; what a group's line has in addition stays in the value.
 fn typed(line: &str) -> Option<(&str, &str)> {
     let line = line.trim_end();
-    let (ty, value) = match line.split_once(": ") {
+    let (ty, value) = match line.cut_at(": ") {
         Some(parts) => parts,
         None => (line.strip_suffix(':').unwrap_or(line), ""),
     };
@@ -308,7 +309,7 @@ fn typed(line: &str) -> Option<(&str, &str)> {
 /// Module and type. A class inside of a function or class keeps their names, as Python's own `__qualname__` does.
 fn named(path: &str) -> Exception<'_> {
     let class = |(at, _): &(usize, &str)| path[at + 1..].starts_with(char::is_uppercase);
-    let local = path.find(".<locals>").and_then(|at| path[..at].rfind('.'));
+    let local = path.place_of(".<locals>").and_then(|at| path[..at].rfind('.'));
     let at = local.or(path.match_indices('.').find(class).map(|(at, _)| at)).or(path.rfind('.'));
     let at = if path.starts_with(char::is_uppercase) { None } else { at };
     let (module, ty) = at.map_or((None, path), |at| (Some(Cow::Borrowed(&path[..at])), &path[at + 1..]));

@@ -1,5 +1,6 @@
 //! Ruby: uncaught errors and `full_message` in both orders, with causes, and what `Logger` makes of an exception.
 
+use super::find::Find;
 use super::{
     Chain, Exception, Frame, LOOKAHEAD, Reading, Relation, Stack, after_any, contains_any, indent, is_log_head, joined,
     number, starts_with_any,
@@ -97,8 +98,8 @@ fn logged<'a>(lines: &[&'a str]) -> Option<Reading<'a>> {
 
 /// `message (Type)`; `Logger`'s own head ends with ` -- program: `.
 fn named_last(line: &str) -> Option<(&str, &str, &str)> {
-    let (text, ty) = line.strip_suffix(')')?.rsplit_once(" (")?;
-    let head = text.find(" -- ").and_then(|dash| Some(dash + text[dash..].find(": ")? + 2)).unwrap_or(0);
+    let (text, ty) = line.strip_suffix(')')?.cut_at_last(" (")?;
+    let head = text.place_of(" -- ").and_then(|dash| Some(dash + text[dash..].place_of(": ")? + 2)).unwrap_or(0);
     is_class(ty).then_some((ty, &text[..head], &text[head..]))
 }
 
@@ -107,14 +108,14 @@ fn named_first(line: &str) -> Option<(&str, &str, &str)> {
     let start = line.match_indices(' ').map(|(at, _)| at + 1).chain([0]).filter(|&at| {
         let word = line[at..].split(' ').next().unwrap_or("");
         let word = word.strip_suffix(':').unwrap_or(word);
-        is_class(word) && (word.contains("::") || word.ends_with("Error"))
+        is_class(word) && (word.holds("::") || word.ends_with("Error"))
     });
     let start = start.min()?;
     let (before, text) = line.split_at(start);
-    if let Some((ty, value)) = text.strip_suffix("):").and_then(|text| text.split_once(" (")) {
+    if let Some((ty, value)) = text.strip_suffix("):").and_then(|text| text.cut_at(" (")) {
         return is_class(ty).then_some((ty, before, value));
     }
-    let (ty, value) = text.split_once(": ")?;
+    let (ty, value) = text.cut_at(": ")?;
     is_class(ty).then_some((ty, before, value))
 }
 
@@ -125,7 +126,7 @@ fn is_class(name: &str) -> bool {
 }
 
 fn named(ty: &str) -> Exception<'_> {
-    let module = ty.rsplit_once("::").map(|(module, _)| Cow::Borrowed(module));
+    let module = ty.cut_at_last("::").map(|(module, _)| Cow::Borrowed(module));
     Exception { ty: Cow::Borrowed(ty), module, ..Exception::default() }
 }
 
@@ -137,7 +138,7 @@ fn raised(line: &str) -> Option<(Exception<'_>, Frame<'_>)> {
     }
     let (frame, rest) = frame(line)?;
     let rest = rest.strip_prefix(": ")?;
-    let Some((value, ty)) = rest.strip_suffix(')').and_then(|rest| rest.rsplit_once(" (")) else {
+    let Some((value, ty)) = rest.strip_suffix(')').and_then(|rest| rest.cut_at_last(" (")) else {
         let runtime = (rest == "unhandled exception").then(|| named("RuntimeError"));
         return Some((Exception { value: Cow::Borrowed(rest), ..runtime? }, frame));
     };
@@ -169,9 +170,9 @@ fn take_froms<'a>(lines: &[&'a str], stack: &mut Stack<'a>) -> usize {
 fn from(line: &str) -> Option<Frame<'_>> {
     let text = line.trim();
     let text = text
-        .split_once(": from ")
+        .cut_at(": from ")
         .filter(|(n, _)| number(n).is_some())
-        .map_or(text, |_| &text[text.find("from ").unwrap_or(0)..]);
+        .map_or(text, |_| &text[text.place_of("from ").unwrap_or(0)..]);
     bare(text.strip_prefix("from ")?)
 }
 
@@ -196,18 +197,17 @@ fn bare(line: &str) -> Option<Frame<'_>> {
 
 /// `path:12:in 'function'`, before 3.4 with a backtick; and the rest of the line.
 fn frame(text: &str) -> Option<(Frame<'_>, &str)> {
-    let (place, rest) = text.split_once(":in ")?;
+    let (place, rest) = text.cut_at(":in ")?;
     let (path, line) = place.rsplit_once(':')?;
     let (function, rest) = rest.strip_prefix(['`', '\''])?.split_once('\'')?;
     let is_path = contains_any(path, &["/", ".rb", "<internal:", "(eval", "(irb"]) || path == "-e";
-    (is_path && !path.contains(": ")).then_some((in_file(path, number(line)?, Some(function)), rest))
+    (is_path && !path.holds(": ")).then_some((in_file(path, number(line)?, Some(function)), rest))
 }
 
 fn in_file<'a>(path: &'a str, line: u32, function: Option<&'a str>) -> Frame<'a> {
     let short = after_any(path, &["/gems/", "/bundler/gems/"]);
     let short = library(short).unwrap_or(short);
-    let foreign =
-        short.len() < path.len() || path.contains("/vendor/") || starts_with_any(path, &["<internal:", "/usr/"]);
+    let foreign = short.len() < path.len() || path.holds("/vendor/") || starts_with_any(path, &["<internal:", "/usr/"]);
     Frame {
         function: function.map(Cow::Borrowed),
         in_app: Some(!foreign),
@@ -217,6 +217,6 @@ fn in_file<'a>(path: &'a str, line: u32, function: Option<&'a str>) -> Frame<'a>
 
 /// What follows `/lib/ruby/3.3.0/`.
 fn library(path: &str) -> Option<&str> {
-    let (version, rest) = path[path.find("/lib/ruby/")? + "/lib/ruby/".len()..].split_once('/')?;
+    let (version, rest) = path[path.place_of("/lib/ruby/")? + "/lib/ruby/".len()..].split_once('/')?;
     version.starts_with(|c: char| c.is_ascii_digit()).then_some(rest)
 }

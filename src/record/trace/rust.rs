@@ -1,35 +1,36 @@
 //! Rust: panics of all formats, with and without backtrace, and `anyhow` errors that carry one.
 
+use super::find::Find;
 use super::{
     Chain, Exception, Frame, LOOKAHEAD, Reading, Relation, Stack, after_any, contains_any, indent, is_log_head, joined,
-    number, place, starts_with_any,
+    number, place, starts_with_any, starts_with_sorted,
 };
 use std::borrow::Cow;
 
-/// Symbols of the standard library, the C library, and the runtimes below most services.
-const LIBRARIES: [&str; 22] = [
-    "std::",
-    "core::",
-    "alloc::",
-    "<std::",
-    "<core::",
-    "<alloc::",
+/// Sorted. Symbols of the standard library, the C library, and the runtimes below most services.
+pub(super) const LIBRARIES: [&str; 22] = [
     "<&dyn core::",
     "<&mut ",
-    "<T as core::",
-    "<F as core::",
-    "backtrace::",
-    "anyhow::",
     "<E as anyhow::",
-    "tokio::",
+    "<F as core::",
+    "<T as core::",
+    "<alloc::",
+    "<core::",
+    "<std::",
     "<tokio::",
-    "hyper::",
-    "futures",
-    "rayon",
+    "<unknown>",
     "__",
     "_start",
+    "alloc::",
+    "anyhow::",
+    "backtrace::",
+    "core::",
+    "futures",
+    "hyper::",
+    "rayon",
     "rust_begin_unwind",
-    "<unknown>",
+    "std::",
+    "tokio::",
 ];
 
 pub(super) fn read<'a>(lines: &[&'a str]) -> Option<Reading<'a>> {
@@ -42,8 +43,8 @@ pub(super) fn read<'a>(lines: &[&'a str]) -> Option<Reading<'a>> {
 
 /// `thread 'main' panicked at src/main.rs:1:2:` with the message below; until 1.72 `panicked at 'message', src/main.rs:1:2`.
 fn panic<'a>(lines: &[&'a str], rest: &'a str) -> Option<Reading<'a>> {
-    let (name, rest) = rest.split_once("' ")?;
-    let rest = match rest.strip_prefix('(').and_then(|rest| rest.split_once(") ")) {
+    let (name, rest) = rest.cut_at("' ")?;
+    let rest = match rest.strip_prefix('(').and_then(|rest| rest.cut_at(") ")) {
         Some((id, rest)) if number(id).is_some() => rest,
         _ => rest,
     };
@@ -86,7 +87,7 @@ fn new_message<'a>(lines: &[&'a str], text: &'a str) -> Option<Message<'a>> {
 
 fn old_message<'a>(lines: &[&'a str], text: &'a str) -> Option<Message<'a>> {
     let text = text.strip_prefix('\'')?;
-    let end = |line: &'a str| line.rsplit_once("', ").and_then(|(value, at)| Some((value, located(at)?)));
+    let end = |line: &'a str| line.cut_at_last("', ").and_then(|(value, at)| Some((value, located(at)?)));
     if let Some((value, at)) = end(text) {
         return Some((Cow::Borrowed(value), at, 1));
     }
@@ -144,7 +145,7 @@ fn error<'a>(lines: &[&'a str], text: &'a str) -> Option<Reading<'a>> {
 fn causes<'a>(lines: &[&'a str]) -> Vec<Cow<'a, str>> {
     let mut causes: Vec<Cow<str>> = Vec::new();
     for line in lines.iter().map(|line| line.trim()).filter(|line| !line.is_empty()) {
-        let numbered = line.split_once(": ").filter(|(n, _)| number(n) == Some(causes.len() as u32));
+        let numbered = line.cut_at(": ").filter(|(n, _)| number(n) == Some(causes.len() as u32));
         match (numbered, causes.last_mut()) {
             (Some((_, value)), _) => causes.push(Cow::Borrowed(value)),
             (None, Some(last)) => *last = Cow::Owned(format!("{last}\n{line}")),
@@ -182,11 +183,11 @@ fn backtrace<'a>(lines: &[&'a str], stack: &mut Stack<'a>) -> usize {
 
 /// `12: symbol` or, in full, `12:     0x55c5fb21952a - symbol`.
 fn symbol(line: &str) -> Option<&str> {
-    let (index, symbol) = line.trim_end().trim_start_matches(' ').split_once(": ")?;
+    let (index, symbol) = line.trim_end().trim_start_matches(' ').cut_at(": ")?;
     number(index)?;
     let symbol = symbol.trim_start();
     let symbol = match symbol.strip_prefix("0x") {
-        Some(addressed) => addressed.split_once(" - ")?.1,
+        Some(addressed) => addressed.cut_at(" - ")?.1,
         None => symbol,
     };
     (indent(line) > 0 && !symbol.is_empty() && is_whole(symbol)).then_some(symbol)
@@ -194,8 +195,20 @@ fn symbol(line: &str) -> Option<&str> {
 
 /// Whether all brackets are closed: a symbol that was cut off is none.
 fn is_whole(symbol: &str) -> bool {
-    let count = |text: &str| symbol.matches(text).count();
-    count("[") == count("]") && count("{") == count("}") && count("<") + count("->") == count(">")
+    let (mut square, mut curly, mut angle, mut before) = (0_i32, 0_i32, 0_i32, 0);
+    for byte in symbol.bytes() {
+        match byte {
+            b'[' => square += 1,
+            b']' => square -= 1,
+            b'{' => curly += 1,
+            b'}' => curly -= 1,
+            b'<' => angle += 1,
+            b'>' if before != b'-' => angle -= 1,
+            _ => {}
+        }
+        before = byte;
+    }
+    square == 0 && curly == 0 && angle == 0
 }
 
 fn looks_like_more(line: &str) -> bool {
@@ -206,7 +219,7 @@ fn looks_like_more(line: &str) -> bool {
 
 fn in_file<'a>(symbol: Option<&'a str>, path: &'a str, line: u32, column: Option<u32>) -> Frame<'a> {
     let path = path.strip_prefix("./").unwrap_or(path);
-    let short = match path.split_once("/registry/src/") {
+    let short = match path.cut_at("/registry/src/") {
         Some((_, rest)) => rest.split_once('/').map_or(rest, |(_, rest)| rest),
         None => after_any(path, &["/git/checkouts/"]),
     };
@@ -225,13 +238,13 @@ fn is_app(symbol: &str, path: Option<&str>) -> bool {
     // Without a path, `main` is the C library's way in.
     let foreign =
         path.map_or(symbol == "main", |path| contains_any(path, &ELSEWHERE) || starts_with_any(path, &["../"]));
-    !foreign && !starts_with_any(symbol, &LIBRARIES)
+    !foreign && !starts_with_sorted(symbol, &LIBRARIES)
 }
 
 /// A symbol without what changes with each build: the hash at its end, the numbers of its crates.
 fn plain(symbol: &str) -> Cow<'_, str> {
     let is_hex = |text: &str, len: usize| text.len() == len && text.bytes().all(|b| b.is_ascii_hexdigit());
-    let symbol = symbol.rsplit_once("::h").filter(|(_, hash)| is_hex(hash, 16)).map_or(symbol, |(symbol, _)| symbol);
+    let symbol = symbol.cut_at_last("::h").filter(|(_, hash)| is_hex(hash, 16)).map_or(symbol, |(symbol, _)| symbol);
     let mut parts = symbol.split('[');
     let mut text = parts.next().unwrap_or("").to_owned();
     for part in parts {

@@ -1,0 +1,267 @@
+//! The lines before an event, as its breadcrumbs: those of its chunk, and of earlier ones.
+
+use super::identity::StreamId;
+use super::json::{self, Object};
+use super::lines::Line;
+use super::{limit, scrub};
+use crate::chunk::Timestamp;
+use crate::level::Level;
+use std::collections::{HashMap, VecDeque};
+
+/// Bytes of one line kept as a breadcrumb.
+const MAX_CRUMB: usize = 500;
+
+/// Streams whose last lines are remembered across chunks.
+const MAX_STREAMS: usize = 512;
+
+/// Bytes of a chunk's breadcrumbs that are kept for the next event.
+const MAX_TRAIL: usize = 256 << 10;
+
+/// The last lines of each stream, across chunks.
+#[derive(Debug)]
+pub(super) struct Crumbs {
+    most: usize,
+    streams: HashMap<StreamId, Ring>,
+    turn: u64,
+    trail: Trail,
+}
+
+#[derive(Debug, Default)]
+struct Ring {
+    lines: VecDeque<Crumb>,
+    used: u64,
+}
+
+/// A line as a breadcrumb.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Crumb {
+    time: Timestamp,
+    level: Level,
+    text: String,
+}
+
+/// What of a line is a breadcrumb, and whether it goes on.
+fn crumb<'a>(line: &Line<'a>) -> Option<(&'a str, bool)> {
+    let text = line.text()?.trim();
+    let end = text.floor_char_boundary(MAX_CRUMB);
+    (end > 0).then(|| (&text[..end], end < text.len()))
+}
+
+impl Crumb {
+    fn of(line: &Line<'_>) -> Option<Self> {
+        let (text, goes_on) = crumb(line)?;
+        let text = if goes_on { format!("{text}...") } else { text.to_owned() };
+        Some(Self { time: line.time, level: line.level, text })
+    }
+}
+
+/// Breadcrumbs as JSON, each with a comma before it.
+#[derive(Debug, Default)]
+struct Written {
+    json: Vec<u8>,
+    /// Where each ends.
+    ends: Vec<usize>,
+}
+
+impl Written {
+    fn push(&mut self, (time, level): (Timestamp, Level), (text, goes_on): (&str, bool), rules: &scrub::Rules) {
+        let out = &mut self.json;
+        out.push(b',');
+        let mut value = Object::begin(out);
+        json::seconds(value.key("timestamp"), time.micros().min(limit::LAST_MICROS));
+        value.text("category", "log");
+        value.text("level", level.event_name());
+        let out = value.key("message");
+        let start = out.len();
+        out.push(b'"');
+        json::escaped(out, text.as_bytes());
+        out.extend_from_slice(if goes_on { b"...\"" } else { b"\"" });
+        rules.clean_text(out, start);
+        value.end();
+        self.ends.push(self.json.len());
+    }
+
+    /// Those from one to before another.
+    fn part(&self, from: usize, to: usize) -> &[u8] {
+        let end = |count: usize| count.checked_sub(1).map_or(0, |last| self.ends[last]);
+        &self.json[end(from)..end(to)]
+    }
+
+    fn clear(&mut self) {
+        self.json.clear();
+        self.json.shrink_to(MAX_TRAIL);
+        self.ends.clear();
+    }
+}
+
+/// Breadcrumbs of the stream and chunk at hand. One event's are nearly all the next one's, so each is written once.
+#[derive(Debug, Default)]
+struct Trail {
+    /// Of earlier chunks, once they were asked for.
+    earlier: Option<Written>,
+    /// Of the chunk's lines; one that is no breadcrumb takes no bytes.
+    here: Written,
+    /// The line that `here` begins with.
+    first: usize,
+}
+
+impl Trail {
+    fn clear(&mut self) {
+        self.earlier = None;
+        self.here.clear();
+        self.first = 0;
+    }
+
+    /// Writes what is missing of these lines.
+    fn cover(&mut self, lines: &[Line<'_>], from: usize, to: usize, rules: &scrub::Rules) {
+        let known = self.first + self.here.ends.len();
+        if from < self.first || from > known || self.here.json.len() > MAX_TRAIL {
+            self.here.clear();
+            self.first = from;
+        }
+        let known = self.first + self.here.ends.len();
+        for line in lines.get(known..to).unwrap_or_default() {
+            match crumb(line) {
+                Some(text) => self.here.push((line.time, line.level), text, rules),
+                None => self.here.ends.push(self.here.json.len()),
+            }
+        }
+    }
+}
+
+impl Crumbs {
+    pub(super) fn new(most: usize) -> Self {
+        Self { most, streams: HashMap::new(), turn: 0, trail: Trail::default() }
+    }
+
+    /// Another stream's lines come next.
+    pub(super) fn begin(&mut self) {
+        self.trail.clear();
+    }
+
+    /// The lines before the one at `at`, oldest first, as JSON with a comma before each: those of earlier chunks, and
+    /// those of this one. Nothing in them has to go.
+    pub(super) fn before(
+        &mut self,
+        stream: StreamId,
+        lines: &[Line<'_>],
+        at: usize,
+        rules: &scrub::Rules,
+    ) -> [&[u8]; 2] {
+        let from = at.saturating_sub(self.most);
+        self.trail.cover(lines, from, at, rules);
+        let missing = self.most - lines[from..at].iter().filter(|line| crumb(line).is_some()).count();
+        if missing > 0 && self.trail.earlier.is_none() {
+            // A chunk that is read again must not find its own lines before itself.
+            let start = lines.first().map_or(Timestamp::default(), |line| line.time);
+            let ring = self.streams.get(&stream).map(|ring| &ring.lines);
+            let mut earlier = Written::default();
+            for crumb in ring.into_iter().flatten().filter(|crumb| crumb.time < start) {
+                earlier.push((crumb.time, crumb.level), (&crumb.text, false), rules);
+            }
+            self.trail.earlier = Some(earlier);
+        }
+        let Trail { earlier, here, first } = &self.trail;
+        let earlier = earlier.as_ref().map_or(&[][..], |earlier| {
+            let count = earlier.ends.len();
+            earlier.part(count - missing.min(count), count)
+        });
+        [earlier, here.part(from - first, at - first)]
+    }
+
+    /// Remembers the last lines of a stream.
+    pub(super) fn remember(&mut self, stream: StreamId, lines: &[Line<'_>]) {
+        if self.most == 0 {
+            return;
+        }
+        self.turn += 1;
+        if self.streams.len() >= MAX_STREAMS && !self.streams.contains_key(&stream) {
+            self.forget_half();
+        }
+        let ring = self.streams.entry(stream).or_default();
+        ring.used = self.turn;
+        let newest = ring.lines.back().map(|crumb| crumb.time);
+        for line in &lines[lines.len() - lines.len().min(self.most)..] {
+            if newest.is_none_or(|newest| line.time > newest) {
+                ring.lines.extend(Crumb::of(line));
+            }
+        }
+        while ring.lines.len() > self.most {
+            ring.lines.pop_front();
+        }
+    }
+
+    fn forget_half(&mut self) {
+        let mut uses: Vec<u64> = self.streams.values().map(|ring| ring.used).collect();
+        uses.sort_unstable();
+        let middle = uses[uses.len() / 2];
+        self.streams.retain(|_, ring| ring.used > middle);
+    }
+}
+#[cfg(test)]
+mod tests {
+    use super::super::lines::tests::lines;
+    use super::*;
+
+    fn texts(json: &[&[u8]; 2]) -> Vec<String> {
+        let list = [b"[0", json[0], json[1], b"]"].concat();
+        let values: Vec<serde_json::Value> = serde_json::from_slice(&list).unwrap();
+        values[1..].iter().map(|crumb| crumb["message"].as_str().unwrap().to_owned()).collect()
+    }
+
+    /// Written once or anew, an event's breadcrumbs are the same, at whatever distance events come.
+    #[test]
+    fn what_was_written_for_another_event_is_right_for_this_one() {
+        let rules = scrub::Rules::new(true, false, &[]);
+        let long = "x".repeat(MAX_CRUMB - 1) + "\u{e9}\u{e9}";
+        let long: &'static str = long.leak();
+        let mut some: Vec<&'static str> = vec!["one", "", "password=x", long, "  ", "\"two\"", "three"];
+        some.extend_from_slice(&some.clone().repeat(40));
+        let (earlier, all) = (lines(&["e0", "e1", "e2"]), lines(&some));
+        let late = |mut line: Line<'static>| {
+            line.time.secs += 100;
+            line
+        };
+        let all: Vec<Line<'_>> = all.into_iter().map(late).collect();
+        for most in [1, 3, 4, 20] {
+            let mut kept = Crumbs::new(most);
+            kept.remember(StreamId(1), &earlier);
+            let mut at = 0;
+            for step in [0, 1, 1, 2, 0, 5, 30, 1, 1, 100, 0, 7, 60] {
+                at += step;
+                let mut fresh = Crumbs::new(most);
+                fresh.remember(StreamId(1), &earlier);
+                let found = texts(&kept.before(StreamId(1), &all, at, &rules));
+                assert_eq!(found, texts(&fresh.before(StreamId(1), &all, at, &rules)), "{most} before {at}");
+                let here = all[at.saturating_sub(most)..at].iter().filter_map(Crumb::of).map(|crumb| crumb.text);
+                let here: Vec<_> = here.map(|text| text.replace("=x", "=[Filtered]")).collect();
+                assert!(found.ends_with(&here) && found.len() == most.min(here.len() + 3), "{found:?} before {at}");
+            }
+        }
+    }
+
+    #[test]
+    fn breadcrumbs_reach_across_chunks_and_survive_a_second_reading() {
+        let mut crumbs = Crumbs::new(3);
+        let stream = StreamId(1);
+        let all = lines(&["a", "b", "c", "d", "ERROR e"]);
+        let texts = |crumbs: &mut Crumbs, lines: &[Line<'_>], at| {
+            crumbs.begin();
+            texts(&crumbs.before(stream, lines, at, &scrub::Rules::default()))
+        };
+        crumbs.remember(stream, &all[..3]);
+        assert_eq!(texts(&mut crumbs, &all[3..], 1), ["b", "c", "d"]);
+        crumbs.remember(stream, &all[3..]);
+        crumbs.remember(stream, &all[3..]);
+        assert_eq!(texts(&mut crumbs, &all[3..], 1), ["c", "d"], "its own lines are not before itself");
+    }
+
+    #[test]
+    fn streams_are_forgotten_oldest_first() {
+        let mut crumbs = Crumbs::new(1);
+        let line = lines(&["x"]);
+        (0..10_000).for_each(|n| crumbs.remember(StreamId(n), &line));
+        assert!(crumbs.streams.len() <= MAX_STREAMS);
+        assert!(crumbs.streams.contains_key(&StreamId(9_999)));
+    }
+}

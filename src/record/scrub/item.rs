@@ -1,0 +1,433 @@
+//! The texts of an item's finished JSON: those that have to change are replaced where they stand, all else stays as it is,
+//! byte for byte.
+
+use super::key::is_sound_id;
+use super::{FILTERED, Rules};
+use crate::record::{json, limit};
+use memchr::memchr2;
+use std::borrow::Cow;
+use std::ops::Range;
+
+/// What `[Filtered]` may make longer than Relay takes is cut once more: texts by their name, and their most characters.
+type Limits = &'static [(&'static str, usize)];
+
+const LOG_ENTRY: Limits = &[("message", limit::MESSAGE), ("formatted", limit::MESSAGE)];
+const USER: Limits = &[("id", limit::USER_ID)];
+const EXCEPTION: Limits = &[("value", limit::MESSAGE), ("type", limit::NAME)];
+const EXTRA: Limits = &[("line", limit::MESSAGE), ("details", limit::MESSAGE)];
+const OF_ITEM: Limits = &[("logger", limit::LOGGER), ("server_name", limit::SERVER_NAME)];
+
+/// Deeper than this nothing is nested that we write ourselves.
+const MAX_DEPTH: usize = 64;
+
+/// Cleans the item from `start` on; `known` are parts of it that need no look.
+pub(super) fn clean(rules: &Rules, out: &mut Vec<u8>, start: usize, known: &[Range<usize>]) {
+    let mut item = Item { rules, json: out, at: start, known, changes: Vec::new() };
+    if item.all().is_none() || item.changes.is_empty() {
+        return;
+    }
+    let changes = item.changes;
+    let from = changes[0].0.start;
+    let before = out.split_off(from);
+    let mut at = 0;
+    for (place, text) in changes {
+        out.extend_from_slice(&before[at..place.start - from]);
+        json::string(out, text.as_bytes());
+        at = place.end - from;
+    }
+    out.extend_from_slice(&before[at..]);
+}
+
+/// What the names above a text say about it.
+#[derive(Clone, Copy)]
+enum Above<'k> {
+    /// Names are Sentry's own.
+    Ours(Limits),
+    /// Names are the application's, this one the nearest if there is one.
+    Theirs(Option<&'k str>),
+    /// A name says that it is a secret.
+    Secret,
+}
+
+/// An item while it is read. Nothing is answered where it is not JSON as we write it.
+struct Item<'r, 'j> {
+    rules: &'r Rules,
+    json: &'j [u8],
+    at: usize,
+    known: &'r [Range<usize>],
+    /// Strings to replace, in order, and what with.
+    changes: Vec<(Range<usize>, String)>,
+}
+
+impl<'j> Item<'_, 'j> {
+    /// Only below few names are keys that an application has chosen; all others are Sentry's, and say nothing about what
+    /// stands under them.
+    fn all(&mut self) -> Option<()> {
+        self.members(|item, name| match name {
+            "attributes" => item.members(Self::attribute),
+            "extra" => item.members(Self::extra),
+            "tags" => item.members(|item, name| item.field(name, 0, Some(limit::TAG_VALUE))),
+            "contexts" => item.members(|item, name| match name {
+                "trace" => item.skip(),
+                _ => item.value(Above::Ours(&[]), 0, None),
+            }),
+            "event_id" | "trace_id" | "span_id" | "level" | "platform" | "sdk" => item.skip(),
+            "logentry" => item.value(Above::Ours(LOG_ENTRY), 0, None),
+            "user" => item.value(Above::Ours(USER), 0, None),
+            "exception" => item.value(Above::Ours(EXCEPTION), 0, None),
+            _ => item.value(Above::Ours(&[]), 0, most(OF_ITEM, name)),
+        })
+    }
+
+    /// `{"value":...,"type":...}`; the type stays.
+    fn attribute(&mut self, name: &str) -> Option<()> {
+        self.members(|item, part| if part == "value" { item.field(name, 0, None) } else { item.skip() })
+    }
+
+    /// One value of `extra`, cut once more as a whole.
+    fn extra(&mut self, name: &str) -> Option<()> {
+        let (start, first) = (self.at, self.changes.len());
+        self.field(name, 0, most(EXTRA, name))?;
+        let place = start..self.at;
+        let changes = &mut self.changes[first..];
+        match changes {
+            [] => {}
+            [(only, text)] if *only == place => {
+                if text.len() > limit::EXTRA_VALUE {
+                    *text = cut_extra(text);
+                }
+            }
+            _ => {
+                let longer: usize = changes.iter().map(|(_, text)| text.len()).sum();
+                // Nearly always there is room, whatever escapes take.
+                if place.len() + longer * 6 > limit::EXTRA_VALUE {
+                    let text = changed(&self.json[place.clone()], place.start, changes);
+                    if text.len() > limit::EXTRA_VALUE {
+                        self.changes.truncate(first);
+                        self.changes.push((place, cut_extra(&text)));
+                    }
+                }
+            }
+        }
+        Some(())
+    }
+
+    /// A value below a name of the application's choice.
+    fn field(&mut self, name: &str, depth: usize, most: Option<usize>) -> Option<()> {
+        let above = if self.rules.is_sensitive(name) { Above::Secret } else { Above::Theirs(Some(name)) };
+        self.value(above, depth, most)
+    }
+
+    fn value(&mut self, above: Above<'_>, depth: usize, most_chars: Option<usize>) -> Option<()> {
+        if self.is_known() {
+            return Some(());
+        }
+        if depth > MAX_DEPTH {
+            return None;
+        }
+        match self.peek()? {
+            b'"' => self.text(above, most_chars),
+            b'[' => {
+                // A name is that of the list, not of what is in it.
+                let above = if let Above::Theirs(_) = above { Above::Theirs(None) } else { above };
+                self.elements(|item| item.value(above, depth + 1, None))
+            }
+            b'{' => self.members(|item, name| match above {
+                Above::Ours(limits) => item.value(above, depth + 1, most(limits, name)),
+                Above::Theirs(_) => item.field(name, depth + 1, None),
+                Above::Secret => item.value(above, depth + 1, None),
+            }),
+            _ => self.skip(),
+        }
+    }
+
+    fn text(&mut self, above: Above<'_>, most: Option<usize>) -> Option<()> {
+        let start = self.at;
+        self.skip()?;
+        let json = &self.json[start..self.at];
+        let inside = &json[1..json.len() - 1];
+        let cleaned = match above {
+            Above::Secret => (!inside.is_empty() && inside != FILTERED.as_bytes()).then(|| FILTERED.to_owned()),
+            Above::Theirs(_) | Above::Ours(_) if !self.rules.may_need(json) => None,
+            Above::Theirs(Some(name)) if is_sound_id(name, &plain(json)?) => None,
+            Above::Theirs(_) | Above::Ours(_) => self.rules.cleaned(&plain(json)?),
+        };
+        if let Some(cleaned) = cleaned {
+            let cut = most.map(|most| limit::chars(&cleaned, most)).and_then(|text| match text {
+                Cow::Owned(cut) => Some(cut),
+                Cow::Borrowed(_) => None,
+            });
+            self.changes.push((start..self.at, cut.unwrap_or(cleaned)));
+        }
+        Some(())
+    }
+
+    /// Passes a part that need not be looked at, if one is here.
+    fn is_known(&mut self) -> bool {
+        let part = self.known.iter().find(|part| part.start == self.at && !part.is_empty());
+        if let Some(part) = part {
+            self.at = part.end;
+        }
+        part.is_some()
+    }
+
+    /// Reads an object; anything else is passed.
+    fn members(&mut self, mut member: impl FnMut(&mut Self, &str) -> Option<()>) -> Option<()> {
+        if self.is_known() {
+            return Some(());
+        }
+        if self.peek()? != b'{' {
+            return self.skip();
+        }
+        self.at += 1;
+        loop {
+            // Known members come with the comma before them.
+            while self.is_known() {}
+            match self.peek()? {
+                b'}' => break,
+                b',' => self.at += 1,
+                b'"' => {
+                    let start = self.at;
+                    self.skip()?;
+                    let name = plain(&self.json[start..self.at])?;
+                    (self.peek()? == b':').then(|| self.at += 1)?;
+                    self.peek()?;
+                    member(self, &name)?;
+                }
+                _ => return None,
+            }
+        }
+        self.at += 1;
+        Some(())
+    }
+
+    fn elements(&mut self, mut element: impl FnMut(&mut Self) -> Option<()>) -> Option<()> {
+        self.at += 1;
+        loop {
+            match self.peek()? {
+                b']' => break,
+                b',' => self.at += 1,
+                _ => element(self)?,
+            }
+        }
+        self.at += 1;
+        Some(())
+    }
+
+    /// The next byte that is no blank.
+    fn peek(&mut self) -> Option<u8> {
+        loop {
+            match *self.json.get(self.at)? {
+                b' ' | b'\n' | b'\r' | b'\t' => self.at += 1,
+                byte => return Some(byte),
+            }
+        }
+    }
+
+    /// Passes a value.
+    fn skip(&mut self) -> Option<()> {
+        let mut depth = 0_usize;
+        loop {
+            match self.peek()? {
+                b'"' => self.at = end_of_string(self.json, self.at)?,
+                b'{' | b'[' => {
+                    depth += 1;
+                    self.at += 1;
+                }
+                b'}' | b']' => {
+                    depth = depth.checked_sub(1)?;
+                    self.at += 1;
+                }
+                b',' | b':' => self.at += 1,
+                _ => {
+                    let ends = |byte: &u8| matches!(byte, b',' | b'}' | b']' | b' ' | b'\n' | b'\r' | b'\t');
+                    self.at += self.json[self.at..].iter().position(ends)?;
+                }
+            }
+            if depth == 0 {
+                return Some(());
+            }
+        }
+    }
+}
+
+/// Behind the closing quote of the string that begins here.
+fn end_of_string(json: &[u8], start: usize) -> Option<usize> {
+    let mut at = start + 1;
+    loop {
+        at += memchr2(b'"', b'\\', json.get(at..)?)?;
+        if json[at] == b'"' {
+            return Some(at + 1);
+        }
+        at += 2;
+    }
+}
+
+/// A JSON string as plain text.
+pub(super) fn plain(json: &[u8]) -> Option<Cow<'_, str>> {
+    let inside = &json[1..json.len() - 1];
+    match memchr::memchr(b'\\', inside) {
+        None => std::str::from_utf8(inside).ok().map(Cow::Borrowed),
+        Some(_) => serde_json::from_slice(json).ok().map(Cow::Owned),
+    }
+}
+
+fn most(limits: Limits, name: &str) -> Option<usize> {
+    limits.iter().find(|(known, _)| *known == name).map(|(_, most)| *most)
+}
+
+/// A nested value with its changes, as JSON.
+fn changed(json: &[u8], start: usize, changes: &[(Range<usize>, String)]) -> String {
+    let (mut out, mut at) = (Vec::new(), 0);
+    for (place, text) in changes {
+        out.extend_from_slice(&json[at..place.start - start]);
+        json::string(&mut out, text.as_bytes());
+        at = place.end - start;
+    }
+    out.extend_from_slice(&json[at..]);
+    String::from_utf8_lossy(&out).into_owned()
+}
+
+fn cut_extra(text: &str) -> String {
+    let (kept, cut) = limit::bytes(text.as_bytes(), limit::EXTRA_VALUE / 2);
+    format!("{} [cut {cut} bytes]", String::from_utf8_lossy(kept))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::twin::cut_again;
+    use super::*;
+    use serde_json::{Value, json};
+
+    const PARTS: [&str; 26] = [
+        "password=x",
+        "Token: ",
+        "secret",
+        "=",
+        "bearer Abcdef12",
+        "://u:p@h",
+        "a.b@example.org",
+        "4111 1111 1111 1111",
+        " ",
+        "\"",
+        "\\",
+        "\n",
+        "{\"token\":\"x\"}",
+        "{",
+        "}",
+        "é",
+        "plain",
+        "x",
+        ":",
+        "[",
+        "id",
+        "key",
+        "api_",
+        "Key=1",
+        ",",
+        "pwd=1 ",
+    ];
+
+    struct Random(u64);
+
+    impl Random {
+        fn below(&mut self, end: usize) -> usize {
+            self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (self.0 >> 33) as usize % end
+        }
+
+        fn text(&mut self) -> String {
+            (0..self.below(5)).map(|_| PARTS[self.below(PARTS.len())]).collect()
+        }
+
+        fn value(&mut self, depth: usize) -> Value {
+            match self.below(if depth > 2 { 4 } else { 6 }) {
+                0 => json!(self.below(100)),
+                1 => json!(1.5),
+                2 | 3 => json!(self.text()),
+                4 => (0..self.below(3)).map(|_| self.value(depth + 1)).collect(),
+                _ => self.object(depth + 1),
+            }
+        }
+
+        fn object(&mut self, depth: usize) -> Value {
+            let pairs: Vec<_> = (0..self.below(4)).map(|_| (self.text(), self.value(depth))).collect();
+            Value::Object(pairs.into_iter().collect())
+        }
+
+        fn item(&mut self) -> Value {
+            let long = [1, 1_500][usize::from(self.below(20) == 0)];
+            let long = PARTS[self.below(PARTS.len())].repeat(self.below(long + 1));
+            json!({
+                "event_id": self.text(), "level": self.text(), "logger": self.text().repeat(8), "server_name": self.text().repeat(9),
+                "logentry": {"message": self.text(), "formatted": long.clone(), "params": [self.text()]},
+                "exception": {"values": [{"type": self.text().repeat(20), "value": long.clone(), "module": self.text(),
+                    "mechanism": {"type": "log", "handled": true},
+                    "stacktrace": {"frames": [{"function": self.text(), "lineno": 3, "in_app": false}]}}]},
+                "user": {"id": self.text().repeat(9)}, "tags": {"a": self.text(), "password": self.text(), "x_id": self.text().repeat(30)},
+                "contexts": {"trace": {"trace_id": self.text()}, "kubernetes": {"pod": self.text()}},
+                "extra": {"line": long, "details": self.text(), "some": self.value(0), "token": self.value(0), "order_id": self.text(),
+                    "list": self.value(0)},
+                "attributes": {"a": {"value": self.text(), "type": "string"}, "api_key": {"value": self.text(), "type": "string"}},
+                "sdk": {"name": self.text()}, "empty": {}, "none": []
+            })
+        }
+    }
+
+    /// Whatever an item holds, what is left is what the tree of its values leaves, and what may stay has not moved.
+    #[test]
+    fn texts_are_replaced_as_in_a_tree() {
+        let rules = Rules::new(true, false, &["shop name".to_owned()]);
+        let (mut random, mut changed) = (Random(11), 0);
+        for _ in 0..1_000 {
+            let mut item = random.item();
+            // Written within Relay's limits, as all items are.
+            cut_again(&mut item);
+            let mut expected = item.clone();
+            if expected.as_object_mut().is_some_and(|item| rules.item(item)) {
+                cut_again(&mut expected);
+            }
+            let mut out = b"before".to_vec();
+            serde_json::to_writer(&mut out, &item).unwrap();
+            let whole = out.clone();
+            clean(&rules, &mut out, 6, &[]);
+            assert_eq!(serde_json::from_slice::<Value>(&out[6..]).unwrap(), expected, "{item}");
+            changed += usize::from(out != whole);
+        }
+        assert!(changed > 300, "{changed}");
+    }
+
+    #[test]
+    fn what_is_known_is_passed() {
+        let rules = Rules::new(true, false, &[]);
+        let text = r#"{"a":"pwd=1","attributes":{"b":{"value":"pwd=2"},"c":{"value":"pwd=3"},"d":{"value":"pwd=4"}},"e":{"f":["pwd=5"]},"g":"pwd=6"}"#;
+        let place = |part: &str| text.find(part).map(|at| at..at + part.len()).unwrap();
+        let known = [place(r#","c":{"value":"pwd=3"}"#), place(r#"{"f":["pwd=5"]}"#)];
+        let mut out = text.as_bytes().to_vec();
+        clean(&rules, &mut out, 0, &known);
+        let expected = ["1", "2", "4", "6"]
+            .iter()
+            .fold(text.to_owned(), |text, secret| text.replace(&format!("pwd={secret}"), "pwd=[Filtered]"));
+        assert_eq!(String::from_utf8(out).unwrap(), expected);
+    }
+
+    #[test]
+    fn what_is_not_json_as_we_write_it_is_left_alone() {
+        let rules = Rules::new(true, false, &[]);
+        for text in [
+            "",
+            "{",
+            "[",
+            "{\"a",
+            "{\"body\":\"password=x",
+            "{\"body\":\"password=x\"",
+            "{\"a\":{]}",
+            "{,,",
+            "{\"a\" \"b\"}",
+        ] {
+            let mut out = text.as_bytes().to_vec();
+            clean(&rules, &mut out, 0, &[]);
+            assert_eq!(out, text.as_bytes());
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! Stack traces that texts show, read once: they say how bad a line is when it comes, and what its event is at the end of
+//! its chunk.
+
+use super::lines::in_chunk;
+use super::trace::{self, Frame, Trace};
+use crate::level::Level;
+use memchr::memchr;
+use std::borrow::Cow;
+
+/// Most bytes of frames of one chunk that are kept; beyond it traces are read again.
+const MAX_KEPT: usize = 4 << 20;
+
+/// The trace that the message of a record shows.
+#[derive(Debug)]
+pub(super) struct Shown<'c> {
+    /// The record's bytes.
+    raw: &'c [u8],
+    found: Option<(&'c str, Option<Trace<'c>>)>,
+}
+
+impl<'c> Shown<'c> {
+    pub(super) fn new(raw: &'c [u8]) -> Self {
+        Self { raw, found: None }
+    }
+
+    /// The level of the stack trace in the message, if one is there: without a severity it is an error.
+    pub(super) fn level_of_message(&mut self, message: &[u8]) -> Option<Level> {
+        memchr(b'\n', message)?;
+        let Some(text) = in_chunk(message, self.raw) else { return level_of(trace::parse(&text(message)).as_ref()) };
+        let found = trace::parse(text);
+        let level = level_of(found.as_ref());
+        self.found = Some((text, found));
+        level
+    }
+}
+
+/// The same for a trace in a field of its own.
+pub(super) fn level_of_stack(stack: &[u8]) -> Option<Level> {
+    memchr(b'\n', stack)?;
+    level_of(trace::parse(&text(stack)).as_ref())
+}
+
+fn level_of(trace: Option<&Trace<'_>>) -> Option<Level> {
+    trace.map(|trace| if trace.fatal { Level::Fatal } else { Level::Error })
+}
+
+/// Bytes as text, what is not UTF-8 replaced.
+pub(super) fn text(bytes: &[u8]) -> Cow<'_, str> {
+    // Asked first, since nearly everything is, and knowing that is quicker than looking for what is not.
+    std::str::from_utf8(bytes).map_or_else(|_| String::from_utf8_lossy(bytes), Cow::Borrowed)
+}
+
+/// The traces of a chunk's lines, until their events want them.
+#[derive(Debug, Default)]
+pub(super) struct Traces<'c> {
+    /// By the numbers of their lines, which only rise.
+    kept: Vec<(u32, &'c str, Option<Trace<'c>>)>,
+    bytes: usize,
+}
+
+impl<'c> Traces<'c> {
+    pub(super) fn keep(&mut self, line: u32, shown: Shown<'c>) {
+        let Some((text, trace)) = shown.found else { return };
+        let frames: usize = trace.iter().flat_map(|trace| &trace.exceptions).map(|e| e.frames.capacity() + 1).sum();
+        let of_threads: usize = trace.iter().flat_map(|trace| &trace.threads).map(|t| t.frames.capacity() + 1).sum();
+        let bytes = (frames + of_threads + 1) * size_of::<Frame<'_>>();
+        if self.bytes + bytes <= MAX_KEPT {
+            self.bytes += bytes;
+            self.kept.push((line, text, trace));
+        }
+    }
+
+    /// What was read of this line, if it was kept and this is the text that it was read from.
+    pub(super) fn take(&mut self, line: u32, text: &str) -> Option<Option<Trace<'c>>> {
+        let place = self.kept.binary_search_by_key(&line, |(line, ..)| *line).ok()?;
+        let (_, from, trace) = &mut self.kept[place];
+        (from.as_ptr() == text.as_ptr() && from.len() == text.len()).then(|| trace.take())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PANIC: &str = "thread 'main' panicked at src/main.rs:1:2:\nboom\nnote: run with `RUST_BACKTRACE=1`";
+
+    fn read(raw: &[u8]) -> Shown<'_> {
+        let mut shown = Shown::new(raw);
+        assert_eq!(shown.level_of_message(raw), Some(Level::Fatal));
+        shown
+    }
+
+    #[test]
+    fn what_was_read_is_given_for_the_same_text_only() {
+        let mut traces = Traces::default();
+        let other = PANIC.to_owned();
+        traces.keep(3, read(PANIC.as_bytes()));
+        traces.keep(7, read(other.as_bytes()));
+        assert_eq!(traces.take(4, PANIC), None);
+        assert_eq!(traces.take(7, PANIC), None, "it is equal, but not that text");
+        assert_eq!(traces.take(3, PANIC), Some(trace::parse(PANIC)));
+        assert_eq!(traces.take(7, &other), Some(trace::parse(PANIC)));
+    }
+
+    #[test]
+    fn memory_is_bounded() {
+        let mut traces = Traces::default();
+        (0..100_000).for_each(|line| traces.keep(line, read(PANIC.as_bytes())));
+        assert!(traces.kept.len() > 1_000 && traces.bytes <= MAX_KEPT);
+    }
+
+    #[test]
+    fn a_message_that_does_not_stand_in_its_record_is_read_all_the_same() {
+        let mut shown = Shown::new(b"elsewhere");
+        assert_eq!(shown.level_of_message(PANIC.as_bytes()), Some(Level::Fatal));
+        assert!(shown.found.is_none());
+        assert_eq!(level_of_stack(PANIC.as_bytes()), Some(Level::Fatal));
+        assert_eq!(text(b"a\xff"), "a\u{fffd}");
+    }
+}
