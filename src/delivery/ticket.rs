@@ -4,7 +4,8 @@
 //! what is not settled and not on its way, and nothing else.
 
 use super::dead::Cause;
-use super::spool::{Ended, Progress, Segment, Unit};
+use super::packed::Held;
+use super::spool::{Ended, Progress, Unit};
 use crate::ledger::{Category, Outcome, Recorder};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -58,7 +59,7 @@ struct State {
     /// Records that Sentry has counted in a 429: if they are given up, nobody is told a second time.
     counted: [Bits; 2],
     /// The chunk itself, where dead letters may need it and nobody else has it.
-    kept: Option<Arc<Vec<Segment>>>,
+    kept: Option<Arc<Held>>,
     /// An earlier process has looked at every record.
     seen_before: bool,
 }
@@ -339,22 +340,22 @@ impl Ticket {
     }
 
     /// Keeps the chunk for a second reading.
-    pub fn keep(&self, segments: Vec<Segment>) -> Arc<Vec<Segment>> {
-        let kept = Arc::new(segments);
+    pub(crate) fn keep(&self, chunk: Held) -> Arc<Held> {
+        let kept = Arc::new(chunk);
         self.lock().kept = Some(Arc::clone(&kept));
         kept
     }
 
     /// The chunk, where it was kept.
     #[must_use]
-    pub fn kept(&self) -> Option<Arc<Vec<Segment>>> {
+    pub(crate) fn kept(&self) -> Option<Arc<Held>> {
         self.lock().kept.clone()
     }
 
     /// Lets go of the chunk; how many bytes that frees.
     pub fn forget(&self) -> u64 {
         let kept = self.lock().kept.take();
-        kept.iter().flat_map(|segments| segments.iter()).map(|segment| segment.data.len() as u64).sum()
+        kept.map_or(0, |chunk| chunk.bytes())
     }
 
     /// Takes items back that were on their way: their records wait where they came from.
