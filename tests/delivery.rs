@@ -167,7 +167,7 @@ fn held_logs_do_not_starve_events() {
     let receiver = receive("forever:log:429,x-sentry-rate-limits=4:log_item:key");
     let setting = Setting::new("memory");
     let records = 6_000;
-    let instance = setting.start(&receiver.dsn(), &[("queue_max_size", "150K")]);
+    let instance = setting.start(&receiver.dsn(), &[("queue_max_size", "50K")]);
     std::thread::scope(|scope| {
         let flushing = scope.spawn(|| flush_all(&instance, TAG, chunks(records)));
         let all_events = |seen: &Snapshot| events(seen).len() as u64 == records / 10;

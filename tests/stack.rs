@@ -183,6 +183,21 @@ fn taken(library: &Path) {
     }
 }
 
+/// The second of two chunks, for which a queue has room only if it is packed.
+fn packed(library: &Path) {
+    // Lines that differ: what only repeats itself is packed without most of the packer's work.
+    let chunk = chunk::numbered(0..20_000);
+    let queue = (chunk.len() / 2 * 3).to_string();
+    let options = [("delivery", "memory"), ("queue_max_size", queue.as_str()), ("exit_timeout", "0")];
+    let (_plugin, instance) = start(library, &nobody(), &options);
+    let flusher = Flusher::of(&instance);
+    assert_eq!(flusher.flush(&chunk).0, Verdict::Ok);
+    let (verdict, depth) = flusher.flush(&chunk);
+    assert_eq!(verdict, Verdict::Ok);
+    assert_shallow("memory OK, packed", depth);
+    instance.exit();
+}
+
 fn full(library: &Path) {
     let spool = TempDir::new("stack").expect("expected a directory");
     let spool_path = spool.path().to_str().expect("expected a plain path");
@@ -228,8 +243,9 @@ fn main() -> ExitCode {
     });
     let release =
         if release.as_ref() == Ok(&under_test) { Err("it is the profile under test".to_owned()) } else { release };
-    let tests: [(&str, Test); 3] = [
+    let tests: [(&str, Test); 4] = [
         ("a_chunk_that_is_taken", taken),
+        ("a_chunk_that_is_packed", packed),
         ("a_chunk_that_there_is_no_room_for", full),
         ("a_chunk_that_comes_while_the_instance_closes", closed),
     ];

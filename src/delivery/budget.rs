@@ -54,12 +54,15 @@ impl Budget {
         state.used[category as usize] += bytes;
     }
 
-    /// Gives room back.
-    pub fn free(&self, category: Category, bytes: u64) {
+    /// Gives room back; whether there is room for a backlog now and was not before.
+    pub fn free(&self, category: Category, bytes: u64) -> bool {
         let mut state = self.lock();
+        let before = self.is_light_at(&state);
         state.used[category as usize] = state.used[category as usize].saturating_sub(bytes);
+        let now = self.is_light_at(&state);
         drop(state);
         self.freed.notify_one();
+        now && !before
     }
 
     /// Says how many bytes of each category wait here for a quota or a misconfigured destination; `None`: nothing does.
@@ -109,7 +112,11 @@ impl Budget {
     /// Whether less than half of each share is taken: then there is room for a backlog beside what is live.
     #[must_use]
     pub fn is_light(&self) -> bool {
-        self.lock().used.iter().all(|used| *used <= self.share / 2)
+        self.is_light_at(&self.lock())
+    }
+
+    fn is_light_at(&self, state: &State) -> bool {
+        state.used.iter().all(|used| *used <= self.share / 2)
     }
 
     /// Lets whoever waits go: the instance is closing.
@@ -135,9 +142,9 @@ mod tests {
         budget.reserve(Category::Event, 100, || false, || {});
         let other = Arc::clone(&budget);
         let waiting = std::thread::spawn(move || other.reserve(Category::Log, 60, || false, || {}));
-        budget.free(Category::Event, 100);
+        assert!(!budget.free(Category::Event, 100), "there are still too many logs");
         assert!(!waiting.is_finished());
-        budget.free(Category::Log, 500);
+        assert!(budget.free(Category::Log, 500));
         waiting.join().unwrap();
         assert_eq!(budget.used(), 60);
     }

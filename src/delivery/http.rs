@@ -8,6 +8,7 @@ use super::failure::{Failure, Way};
 use crate::ledger::Status;
 use crate::options::{Compress, Dsn, Network, Proxies, ProxyUrl};
 use crate::record::{SDK_NAME, SDK_VERSION};
+use std::io;
 use std::net::ToSocketAddrs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -149,10 +150,15 @@ impl Client {
     /// Posts an envelope. `wall` is the time since 1970, for `Retry-After` dates.
     #[must_use]
     pub fn post(&self, dsn: &Dsn, encoding: Compress, envelope: &[u8], encoder: &mut Encoder, wall: Duration) -> Sent {
-        let body = match encoder.encode(encoding, envelope) {
-            Ok(body) => body,
-            Err(error) => return Sent::failed(0, Failure::passing(format!("compressing: {error}"))),
-        };
+        match encoder.encode(encoding, envelope) {
+            Ok(body) => self.send(dsn, encoding, body, wall),
+            Err(error) => Sent::not_written(&error),
+        }
+    }
+
+    /// Posts an envelope that is in this encoding already.
+    #[must_use]
+    pub(crate) fn send(&self, dsn: &Dsn, encoding: Compress, body: &[u8], wall: Duration) -> Sent {
         let way = Way { dsn, proxy: self.agent(dsn).1, trusting: self.trusting };
         // Whatever goes wrong below us, a sender has to report what became of its envelope.
         let request = || self.request(dsn, encoding, body);
@@ -185,6 +191,11 @@ impl Client {
 }
 
 impl Sent {
+    /// What comes of an envelope that could not be compressed.
+    pub(crate) fn not_written(error: &io::Error) -> Self {
+        Self::failed(0, Failure::passing(format!("compressing: {error}")))
+    }
+
     fn failed(bytes: u64, failure: Failure) -> Self {
         let reply = Reply { answer: Answer::Failed, limits: Limits::default() };
         Self { reply, code: 0, status: Status::Error, bytes, detail: failure.words, lasting: failure.lasting }

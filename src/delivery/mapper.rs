@@ -2,6 +2,7 @@
 
 use super::dead::{self, Burial, Cause, DeadLetters};
 use super::holds::{Fate, Waits};
+use super::packed::Held;
 use super::pump::{Message, Severity};
 use super::router::{ChunkRouter, Complaints};
 use super::slot::{Slot, Verdict};
@@ -14,8 +15,9 @@ use crate::ledger::{Category, Ledger, Outcome};
 use crate::options::Mode;
 use crate::record::identity::EventId;
 use crate::record::{Mapper, NOWHERE, Origin, Reason, Sink};
-use crate::sync::{Receiver, thread};
+use crate::sync::{Receiver, recv_either, thread};
 use crossbeam_channel::RecvTimeoutError;
+use std::borrow::Cow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -83,7 +85,7 @@ impl<'s> Worker<'s> {
 
     fn serve(&mut self, inbox: &Receiver<Job>) {
         loop {
-            match inbox.recv_timeout(self.idle()) {
+            match self.next(inbox) {
                 Ok(Job::Close) | Err(RecvTimeoutError::Disconnected) => break,
                 Ok(job) => {
                     let waited_for = matches!(job, Job::Ack(_));
@@ -101,7 +103,13 @@ impl<'s> Worker<'s> {
             self.close_storms();
             // Live and backlog take turns.
             self.replay_one();
+            self.seal_replayed();
         }
+    }
+
+    /// A job; or the time to look at envelopes and backlog.
+    fn next(&self, inbox: &Receiver<Job>) -> Result<Job, RecvTimeoutError> {
+        recv_either(inbox, &self.shared.room.1, self.idle())
     }
 
     /// At exit, until the pump has seen enough: what is to become a dead letter does, and the backlog goes on being
@@ -163,23 +171,36 @@ impl<'s> Worker<'s> {
     }
 
     fn memory(&mut self, slot: &Arc<Slot>) {
-        // Its bytes count until its items do.
-        let (tag, data) = slot.take();
-        let length = data.len() as u64;
+        let held = slot.take_held();
         self.shared.slots.recycle(Arc::clone(slot));
-        self.shared.recorder.take(u64::from(crate::chunk::count(&data)));
         let recorder = self.shared.recorder.clone();
         let ticket = Arc::new(Ticket::new(Home::Memory, self.shared.now().steady, recorder, Default::default()));
-        let segments = vec![Segment { tag, data, records: 0 }];
-        self.shared.kept.fetch_add(length, Relaxed);
-        let kept = ticket.keep(segments);
-        self.map(&ticket, &kept, false);
-        self.shared.waiting.fetch_sub(length, Relaxed);
+        // Its bytes count until its items do.
+        self.shared.kept.fetch_add(held.bytes(), Relaxed);
+        self.shared.waiting.fetch_sub(held.bytes(), Relaxed);
+        let kept = ticket.keep(held);
+        self.held(&ticket, &kept, false);
         // Nobody else has the bytes that a dead letter would need, or what had to stay behind.
         if self.dead.is_none() {
             self.shared.kept.fetch_sub(ticket.forget(), Relaxed);
-            let segments = Arc::try_unwrap(kept).unwrap_or_default();
-            segments.into_iter().for_each(|segment| self.shared.slots.spare(segment.data));
+            if let Ok(Held::Plain(segment)) = Arc::try_unwrap(kept) {
+                self.shared.slots.spare(segment.data);
+            }
+        }
+    }
+
+    /// Reads a chunk that is held in memory.
+    fn held(&mut self, ticket: &Arc<Ticket>, held: &Held, replay: bool) {
+        let Some(chunk) = held.open(|| self.shared.slots.buffer()) else {
+            let text = "a defect of this plugin: a chunk cannot be unpacked and is lost; please report it";
+            return self.shared.say(Severity::Error, "unpack", text.to_owned());
+        };
+        if !replay {
+            self.shared.recorder.take(u64::from(crate::chunk::count(&chunk.data)));
+        }
+        self.map(ticket, std::slice::from_ref(&*chunk), replay);
+        if let Cow::Owned(segment) = chunk {
+            self.shared.slots.spare(segment.data);
         }
     }
 
@@ -207,7 +228,7 @@ impl<'s> Worker<'s> {
         let Some(ticket) = lock(&self.shared.backlog).take(now, self.shared.budget.is_light()) else { return };
         let Home::Spool(unit) = &ticket.home else {
             if let Some(kept) = ticket.kept() {
-                self.map(&ticket, &kept, true);
+                self.held(&ticket, &kept, true);
             }
             return;
         };
@@ -331,6 +352,15 @@ impl<'s> Worker<'s> {
         }
     }
 
+    /// Sends what was read again once all of it has been: no more will come to fill an envelope.
+    fn seal_replayed(&mut self) {
+        let now = self.shared.now().steady;
+        let more = || lock(&self.shared.backlog).next_due(true).is_some_and(|due| due <= now);
+        if self.replayed.opened().is_some() && !more() {
+            self.replayed.seal(now).into_iter().for_each(|batch| emit(self.shared, batch));
+        }
+    }
+
     /// Sends the last words about storms. They stand for no record, so their fate is in no ledger that anybody reads.
     fn close_storms(&mut self) {
         let now = self.shared.now();
@@ -356,9 +386,12 @@ impl<'s> Worker<'s> {
                     self.shared.slots.answer(&slot, Verdict::Retry);
                 }
                 Job::Memory(slot) => {
-                    let (_, data) = self.receive(&slot);
+                    let held = slot.take_held();
+                    self.shared.waiting.fetch_sub(held.bytes(), Relaxed);
                     // Its flush was told OK: what cannot be sent any more is taken, and lost.
-                    self.shared.recorder.take(u64::from(crate::chunk::count(&data)));
+                    let chunk = held.open(|| self.shared.slots.buffer());
+                    let records = chunk.map_or(0, |chunk| crate::chunk::count(&chunk.data));
+                    self.shared.recorder.take(u64::from(records));
                 }
                 Job::Spooled(..) | Job::Close => {}
             }
@@ -596,6 +629,7 @@ impl Sink for Intake<'_> {
         };
         if let Some(batch) = full {
             emit(self.shared, batch);
+            self.shared.payloads.1.try_iter().for_each(|buffer| self.logs.lend(buffer));
         }
     }
 

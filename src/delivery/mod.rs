@@ -23,6 +23,8 @@ mod lane;
 mod mapper;
 #[cfg(test)]
 mod model;
+mod packed;
+mod press;
 #[cfg(test)]
 mod property;
 mod pump;
@@ -89,8 +91,11 @@ pub(crate) struct Shared {
     recorder: Recorder,
     reports: reports::Recorder,
     slots: Arc<Slots>,
+    packer: packed::Packer,
     registry: Registry,
     budget: Budget,
+    /// A word when there is room for a backlog again.
+    room: (Sender<()>, Receiver<()>),
     /// Buffers of log envelopes that have been sent, for the next ones.
     payloads: (Sender<Vec<u8>>, Receiver<Vec<u8>>),
     /// Bytes of chunks on their way to the mapper or the disk.
@@ -193,7 +198,7 @@ impl Delivery {
         let (reports, report_reader) = reports::new(settings.delivery.client_reports);
         let shared = Arc::new(Shared::new(name, loaded, clock, &ledger, reports, to_pump));
         let (to_senders, sender_inbox) = bounded(settings.delivery.senders);
-        let start = Start { name, loaded, shared: &shared, client: &client };
+        let start = Start { name, loaded, shared: &shared, client: &client, first: host.first() };
         let threads = Threads {
             mapper: start.mapper(mapper_inbox)?,
             spooler: start.spooler(spooler_inbox, to_mapper.clone())?,
@@ -211,18 +216,18 @@ impl Delivery {
             return Verdict::Retry;
         }
         let mode = self.mode(on_engine_thread);
-        let length = data.len() as u64;
         // What a quota holds has filled its share of the memory: the host keeps the chunk, and the rest of it goes on.
-        let clogged = mode == Mode::Memory && self.shared.is_clogged(length);
-        let has_room = match mode {
-            Mode::Memory if clogged => self.shared.has_room_to_pass(length),
-            Mode::Memory => self.shared.has_room(length),
-            Mode::Auto | Mode::Spool | Mode::Ack => true,
-        };
-        if !has_room || mode != Mode::Spool && !self.shared.targets.is_ready(mode) {
+        let clogged = mode == Mode::Memory && self.shared.is_clogged(data.len() as u64);
+        if mode != Mode::Spool && !self.shared.targets.is_ready(mode) {
             return Verdict::Retry;
         }
-        let Some(slot) = self.shared.slots.fill(tag, data) else { return Verdict::Retry };
+        let slot = match mode {
+            Mode::Memory if clogged => self.shared.pass(tag, data),
+            Mode::Memory => self.shared.hold(tag, data),
+            Mode::Auto | Mode::Spool | Mode::Ack => self.shared.slots.fill(tag, data),
+        };
+        let Some(slot) = slot else { return Verdict::Retry };
+        let length = slot.bytes() as u64;
         self.shared.waiting.fetch_add(length, Relaxed);
         let ours = Arc::clone(&slot);
         let (sent, longest) = match mode {
@@ -299,13 +304,15 @@ struct Start<'s> {
     loaded: &'s Loaded,
     shared: &'s Arc<Shared>,
     client: &'s http::Client,
+    /// What each thread does first.
+    first: fn(),
 }
 
 impl Start<'_> {
     fn mapper(&self, inbox: Receiver<Job>) -> Result<JoinHandle<()>, String> {
         let mapping = Mapping { output: self.name.to_owned(), ..self.loaded.settings.mapping.clone() };
         let (shared, records) = (Arc::clone(self.shared), Mapper::new(mapping));
-        spawn("sentry-mapper", move || mapper::run(&shared, records, &inbox))
+        self.spawn("sentry-mapper", move || mapper::run(&shared, records, &inbox))
     }
 
     fn spooler(
@@ -316,7 +323,7 @@ impl Start<'_> {
         let Some(path) = self.spool_path() else { return Ok(None) };
         let shared = Arc::clone(self.shared);
         let settings = xxhash_rust::xxh3::xxh3_64(format!("{:?}", self.loaded.settings.mapping).as_bytes());
-        spawn("sentry-spooler", move || spooler::run(&shared, &path, settings, &inbox, &to_mapper)).map(Some)
+        self.spawn("sentry-spooler", move || spooler::run(&shared, &path, settings, &inbox, &to_mapper)).map(Some)
     }
 
     fn spool_path(&self) -> Option<PathBuf> {
@@ -334,7 +341,7 @@ impl Start<'_> {
     ) -> Result<JoinHandle<()>, String> {
         let (shared, client) = (Arc::clone(self.shared), self.client.clone());
         let pump = pump::Pump::new(shared, self.loaded, to_senders, ledger, reports, host, client);
-        spawn("sentry-pump", move || pump.run(&inbox))
+        self.spawn("sentry-pump", move || pump.run(&inbox))
     }
 
     fn senders(&self, inbox: &Receiver<sender::Job>) -> Result<Vec<JoinHandle<()>>, String> {
@@ -342,25 +349,34 @@ impl Start<'_> {
         // The default, or the first of several; one whose source is not there yet shows by its first items.
         let targets = &self.shared.targets;
         let probed = targets.numbers().first().and_then(|number| Some((*number, targets.get(*number)?)));
+        let presses = press::Presses::new();
         let start = |number| {
-            let (inbox, client) = (inbox.clone(), self.client.clone());
+            let (inbox, client, presses) = (inbox.clone(), self.client.clone(), presses.clone());
             let (done, clock) = (self.shared.to_pump.clone(), Arc::clone(&self.shared.clock));
             let first = probed.clone().filter(|_| number == 0);
-            spawn(&format!("sentry-send-{number}"), move || {
+            self.spawn(&format!("sentry-send-{number}"), move || {
                 if let Some((number, target)) = first {
                     sender::probe(number, &target, &client, &done);
                 }
-                sender::run(&inbox, &client, &*clock, &done);
+                sender::run(&inbox, &client, &presses, &*clock, &done);
             })
         };
         debug_assert!(!self.name.is_empty());
         (0..count).map(start).collect()
     }
-}
 
-fn spawn<T: Send + 'static>(name: &str, work: impl FnOnce() -> T + Send + 'static) -> Result<JoinHandle<T>, String> {
-    let builder = thread::Builder::new().name(name.to_owned()).stack_size(STACK_BYTES);
-    builder.spawn(work).map_err(|error: io::Error| format!("cannot start thread {name}: {error}"))
+    fn spawn<T: Send + 'static>(
+        &self,
+        name: &str,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<JoinHandle<T>, String> {
+        let (first, builder) = (self.first, thread::Builder::new().name(name.to_owned()).stack_size(STACK_BYTES));
+        let thread = builder.spawn(move || {
+            first();
+            work()
+        });
+        thread.map_err(|error: io::Error| format!("cannot start thread {name}: {error}"))
+    }
 }
 
 /// Joins what comes home in time. What does not is stuck in name resolution, which cannot be cut short; it holds
@@ -393,7 +409,9 @@ impl Shared {
             recorder: ledger.recorder(),
             reports,
             slots,
+            packer: packed::Packer::default(),
             budget: Budget::new(settings.delivery.queue_max_size, settings.destination.is_routed()),
+            room: bounded(1),
             payloads: bounded(SPARE_PAYLOADS),
             waiting: AtomicU64::new(0),
             kept: AtomicU64::new(0),
@@ -416,16 +434,37 @@ impl Shared {
         self.clock.now()
     }
 
+    /// Bytes of the queue that are taken.
+    fn used(&self) -> u64 {
+        self.waiting.load(Relaxed) + self.kept.load(Relaxed) + self.budget.used()
+    }
+
     /// Whether a chunk of `length` bytes may be queued; an empty queue takes one of any size.
     fn has_room(&self, length: u64) -> bool {
-        let used = self.waiting.load(Relaxed) + self.kept.load(Relaxed) + self.budget.used();
+        let used = self.used();
         used == 0 || used + length <= self.settings.queue_max_size
     }
 
-    /// Whether a chunk that does not stay may pass through.
-    fn has_room_to_pass(&self, length: u64) -> bool {
+    /// A chunk that is to wait in memory, if there is room: as it is while the queue stays half empty, else packed.
+    fn hold(&self, tag: &[u8], data: &[u8]) -> Option<Arc<slot::Slot>> {
+        /// Nearly all chunks shrink by less: none is packed for room that it will not fit in.
+        const MOST_SHRUNK: u64 = 8;
+        let (length, used, most) = (data.len() as u64, self.used(), self.settings.queue_max_size);
+        let half_full = used > 0 && used + length > most / 2;
+        if half_full
+            && used + length / MOST_SHRUNK <= most
+            && let Some(packed) = self.packer.pack(data, most - used)
+        {
+            return self.slots.fill_packed(tag, packed);
+        }
+        if self.has_room(length) { self.slots.fill(tag, data) } else { None }
+    }
+
+    /// A chunk that does not stay but passes through, if there is room.
+    fn pass(&self, tag: &[u8], data: &[u8]) -> Option<Arc<slot::Slot>> {
         let waiting = self.waiting.load(Relaxed);
-        waiting == 0 || waiting + length <= self.settings.queue_max_size / 2
+        let has_room = waiting == 0 || waiting + data.len() as u64 <= self.settings.queue_max_size / 2;
+        if has_room { self.slots.fill(tag, data) } else { None }
     }
 
     /// Whether a chunk for memory has to stay with the host for the sake of what is held; and as long as the host has one

@@ -141,7 +141,7 @@ impl Instance {
             let sender = |_| {
                 let (server, arrived) = (Arc::clone(server), Arc::clone(&arrived));
                 let (inbox, done) = (inbox.clone(), start.shared.to_pump.clone());
-                super::spawn("sender", move || serve(&server, &arrived, &inbox, &done))
+                start.spawn("sender", move || serve(&server, &arrived, &inbox, &done))
             };
             (0..start.loaded.settings.delivery.senders).map(sender).collect()
         };

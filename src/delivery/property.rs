@@ -153,8 +153,13 @@ impl Instance {
 
     /// Offers a chunk as the host does; whether it is the plugin's now.
     fn flush(&mut self, chunk: &[u8], mode: options::Mode) -> bool {
-        let slot = self.shared.slots.fill(TAG, chunk).expect("a free slot");
-        self.shared.waiting.fetch_add(chunk.len() as u64, Relaxed);
+        let slots = &self.shared.slots;
+        // One in two is packed, as where memory is short.
+        let packed = Some(chunk).filter(|chunk| mode == options::Mode::Memory && chunk.len().is_multiple_of(2));
+        let packed = packed.and_then(|chunk| self.shared.packer.pack(chunk, u64::MAX));
+        let slot = packed.map_or_else(|| slots.fill(TAG, chunk), |packed| slots.fill_packed(TAG, packed));
+        let slot = slot.expect("a free slot");
+        self.shared.waiting.fetch_add(slot.bytes() as u64, Relaxed);
         match (&mut self.spooler, mode) {
             (Some(spooler), _) => spooler.commit(vec![Arc::clone(&slot)]),
             (None, options::Mode::Ack) => self.worker.take(Job::Ack(Arc::clone(&slot))),

@@ -40,6 +40,10 @@ pub trait Host: Send + Sync + Debug {
     fn log(&self, severity: Severity, text: &str);
     /// Shows the counters.
     fn publish(&self, report: &Report<'_>);
+    /// What each thread of ours does first. It holds nothing of the host.
+    fn first(&self) -> fn() {
+        || {}
+    }
 }
 
 /// The counters at one moment.
@@ -328,7 +332,10 @@ impl Pump {
             step => (step, code, detail),
         };
         let (Step::Settle(batch, _) | Step::Release(batch) | Step::MakeRoom(batch, _)) = &step;
-        self.shared.budget.free(batch.category, batch.reserved);
+        if self.shared.budget.free(batch.category, batch.reserved) {
+            // One word is enough.
+            let _ = self.shared.room.0.try_send(());
+        }
         let doom = self.doom(&step, code, detail);
         let now = self.shared.now().steady;
         let (waits, number) = (self.shared.holds.get(batch.destination), batch.destination);
@@ -435,6 +442,9 @@ impl Pump {
         }
         self.report(now);
         self.publish();
+        if self.shared.used() == 0 {
+            self.shared.packer.rest();
+        }
         self.said.due(now).into_iter().for_each(|(severity, line)| self.host.log(severity, &line));
         let due = !self.summary_interval.is_zero() && now >= self.last_summary + self.summary_interval;
         if due {

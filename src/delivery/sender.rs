@@ -1,7 +1,7 @@
 //! A sender: takes an envelope, posts it, reports. Holds nothing of the host and nothing of the instance.
 
-use super::encoder::Encoder;
 use super::http::{Client, Sent};
+use super::press::Presses;
 use super::targets::Target;
 use super::ticket::Ticket;
 use super::{answer, pump, reports};
@@ -38,9 +38,6 @@ pub(crate) struct Done {
     pub(crate) took: Duration,
 }
 
-/// Buffers beyond this are given back between requests.
-const MAX_KEPT: usize = 2 << 20;
-
 /// Longest wait for the answer at the start: the first items wait for this sender, if it is the only one.
 const PROBE_LIMIT: Duration = Duration::from_secs(5);
 
@@ -51,23 +48,29 @@ pub(crate) fn probe(number: u32, target: &Target, client: &Client, done: &Sender
 }
 
 /// Sends until the channel closes.
-pub(crate) fn run(inbox: &Receiver<Job>, client: &Client, clock: &dyn Clock, done: &Sender<pump::Message>) {
-    let (mut envelope, mut encoder) = (Vec::new(), Encoder::default());
+pub(crate) fn run(
+    inbox: &Receiver<Job>,
+    client: &Client,
+    presses: &Presses,
+    clock: &dyn Clock,
+    done: &Sender<pump::Message>,
+) {
+    let mut body = Vec::new();
     while let Ok(job) = inbox.recv() {
         let start = clock.now();
-        envelope.clear();
         let (dsn, sent_at) = (job.target.dsn.expose(), answer::rfc3339(start.wall));
-        match &job.load {
-            Load::Items(batch) => batch.write(&mut envelope, &dsn, &sent_at),
-            Load::Report(_, counts) => report::write(&mut envelope, &counts.lines(), &dsn, &sent_at, start.wall),
-        }
-        let sent = client.post(&job.target.dsn, job.encoding, &envelope, &mut encoder, start.wall);
+        let written = presses.write(job.encoding, &mut body, |envelope| match &job.load {
+            Load::Items(batch) => batch.write(envelope, &dsn, &sent_at),
+            Load::Report(_, counts) => report::write(envelope, &counts.lines(), &dsn, &sent_at, start.wall),
+        });
+        let sent = match written {
+            Ok(()) => client.send(&job.target.dsn, job.encoding, &body, start.wall),
+            Err(error) => Sent::not_written(&error),
+        };
         let took = clock.now().steady.saturating_sub(start.steady);
         let report = Done { load: job.load, target: job.target, sent, took };
         if done.send(pump::Message::Done(Box::new(report))).is_err() {
             return;
         }
-        envelope.shrink_to(MAX_KEPT);
-        encoder.shrink(MAX_KEPT);
     }
 }

@@ -3,6 +3,8 @@
 //! Slots are made once and reused, because the flush stack is 24 KiB and unguarded on many hosts: it copies bytes in,
 //! waits, and does nothing else that could fail or need room.
 
+use super::packed::{Held, Packed};
+use super::spool::Segment;
 use crate::sync::{Condvar, Instant, Mutex, MutexGuard, Receiver, Sender, bounded};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -29,6 +31,8 @@ pub struct Slot {
 struct State {
     tag: Vec<u8>,
     data: Vec<u8>,
+    /// The chunk, if it is packed; `data` is empty then.
+    packed: Option<Packed>,
     verdict: Option<Verdict>,
     /// The flush has stopped waiting; whoever answers then recycles the slot.
     left: bool,
@@ -60,15 +64,30 @@ impl Slots {
     /// A slot filled with a chunk; `None` when all are taken or memory is short. Never aborts.
     #[must_use]
     pub fn fill(&self, tag: &[u8], data: &[u8]) -> Option<Arc<Slot>> {
+        self.fill_with(tag, |state| {
+            if state.data.capacity() == 0 {
+                state.data = self.buffer();
+            }
+            copy(&mut state.data, data)
+        })
+    }
+
+    /// The same for a chunk that is packed.
+    #[must_use]
+    pub fn fill_packed(&self, tag: &[u8], packed: Packed) -> Option<Arc<Slot>> {
+        self.fill_with(tag, |state| {
+            state.packed = Some(packed);
+            true
+        })
+    }
+
+    fn fill_with(&self, tag: &[u8], fill: impl FnOnce(&mut State) -> bool) -> Option<Arc<Slot>> {
         let slot = self.free.1.try_recv().ok()?;
         let filled = {
             let mut state = slot.lock();
             state.verdict = None;
             state.left = false;
-            if state.data.capacity() == 0 {
-                state.data = self.buffers.1.try_recv().unwrap_or_default();
-            }
-            copy(&mut state.tag, tag) && copy(&mut state.data, data)
+            copy(&mut state.tag, tag) && fill(&mut state)
         };
         if filled {
             return Some(slot);
@@ -87,6 +106,7 @@ impl Slots {
     pub fn recycle(&self, slot: Arc<Slot>) {
         {
             let mut state = slot.lock();
+            state.packed = None;
             if state.data.capacity() > 0 {
                 let data = std::mem::take(&mut state.data);
                 self.spare(data);
@@ -94,6 +114,12 @@ impl Slots {
         }
         // There is room for every slot that was ever made.
         let _ = self.free.0.try_send(slot);
+    }
+
+    /// A buffer of an earlier chunk, if one is kept.
+    #[must_use]
+    pub fn buffer(&self) -> Vec<u8> {
+        self.buffers.1.try_recv().unwrap_or_default()
     }
 
     /// Keeps a buffer for a later chunk, if it is of a usual size.
@@ -163,10 +189,22 @@ impl Slot {
         (std::mem::take(&mut state.tag), std::mem::take(&mut state.data))
     }
 
-    /// Bytes of the chunk.
+    /// The chunk, as it is held in memory.
+    #[must_use]
+    pub(crate) fn take_held(&self) -> Held {
+        let packed = self.lock().packed.take();
+        let (tag, data) = self.take();
+        match packed {
+            Some(packed) => Held::Packed(tag, packed),
+            None => Held::Plain(Segment { tag, data, records: 0 }),
+        }
+    }
+
+    /// Bytes that the chunk takes.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.lock().data.len()
+        let state = self.lock();
+        state.packed.as_ref().map_or(state.data.len(), Packed::bytes)
     }
 
     /// Whether the flush has stopped waiting.

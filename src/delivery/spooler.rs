@@ -214,18 +214,24 @@ impl<'s> Spooler<'s> {
                 *self.late.entry(self.shared.registry.identity(&segment.tag, &segment.data)).or_default() += 1;
             }
         }
-        // A mapper that is behind reads it from the disk when it gets there: what lies before it is in memory.
+        // A mapper that is behind reads it from the disk when it gets there and has room: what lies before it is in memory.
         let size: u64 = segments.iter().map(|segment| segment.data.len() as u64).sum();
         let job = MapperJob::Spooled(Arc::clone(&ticket), segments);
         if self.shared.has_room(size) && !self.shared.past_deadline() {
             self.shared.waiting.fetch_add(size, Relaxed);
             if let Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) = self.to_mapper.try_send(job) {
                 self.shared.waiting.fetch_sub(size, Relaxed);
-                self.shared.park(&ticket);
+                self.put_off(ticket);
             }
         } else {
-            self.shared.park(&ticket);
+            self.put_off(ticket);
         }
+    }
+
+    /// It waits for nothing but its turn.
+    fn put_off(&self, ticket: Arc<Ticket>) {
+        let now = self.shared.now().steady;
+        lock(&self.shared.backlog).add(ticket, now);
     }
 
     fn is_late(&mut self, tag: &[u8], data: &[u8]) -> bool {

@@ -4,7 +4,8 @@
 //! what is not settled and not on its way, and nothing else.
 
 use super::dead::Cause;
-use super::spool::{Ended, Progress, Segment, Unit};
+use super::packed::Held;
+use super::spool::{Ended, Progress, Unit};
 use crate::ledger::{Category, Outcome, Recorder};
 use crate::sync::{AtomicU64, Mutex, MutexGuard};
 use std::collections::BTreeMap;
@@ -59,7 +60,7 @@ struct State {
     /// Records that Sentry has counted in a 429: if they are given up, nobody is told a second time.
     counted: [Bits; 2],
     /// The chunk itself, where dead letters may need it and nobody else has it.
-    kept: Option<Arc<Vec<Segment>>>,
+    kept: Option<Arc<Held>>,
     /// An earlier process has looked at every record.
     seen_before: bool,
 }
@@ -344,15 +345,15 @@ impl Ticket {
     }
 
     /// Keeps the chunk for a second reading.
-    pub fn keep(&self, segments: Vec<Segment>) -> Arc<Vec<Segment>> {
-        let kept = Arc::new(segments);
+    pub(crate) fn keep(&self, chunk: Held) -> Arc<Held> {
+        let kept = Arc::new(chunk);
         self.lock().kept = Some(Arc::clone(&kept));
         kept
     }
 
     /// The chunk, where it was kept.
     #[must_use]
-    pub fn kept(&self) -> Option<Arc<Vec<Segment>>> {
+    pub(crate) fn kept(&self) -> Option<Arc<Held>> {
         self.lock().kept.clone()
     }
 
@@ -361,7 +362,7 @@ impl Ticket {
         let mut state = self.lock();
         let kept = if state.parked { None } else { state.kept.take() };
         drop(state);
-        kept.iter().flat_map(|segments| segments.iter()).map(|segment| segment.data.len() as u64).sum()
+        kept.map_or(0, |chunk| chunk.bytes())
     }
 
     /// Takes items back that were on their way: their records wait where they came from.
@@ -420,6 +421,7 @@ impl State {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::delivery::spool::Segment;
     use crate::ledger::Ledger;
 
     fn ticket(ledger: &Ledger) -> Ticket {
@@ -484,7 +486,7 @@ mod tests {
         let ledger = Ledger::default();
         let ticket = || {
             let ticket = Ticket::new(Home::Memory, Duration::ZERO, ledger.recorder(), Default::default());
-            ticket.keep(vec![Segment { tag: Vec::new(), data: vec![0; 9], records: 2 }]);
+            ticket.keep(Held::Plain(Segment { tag: Vec::new(), data: vec![0; 9], records: 2 }));
             assert!(ticket.claim(Category::Event, 0));
             ticket
         };

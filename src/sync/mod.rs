@@ -3,11 +3,15 @@
 //! All of delivery takes them from here, so that a test can decide who goes on when (`delivery::model`). Anything but a unit test
 //! is built with the originals themselves.
 
+use crossbeam_channel as channel;
+use std::time::Duration;
+
 #[cfg(test)]
 pub mod scheduled;
 
 #[cfg(not(test))]
 mod original {
+    pub(crate) use super::either as recv_either;
     pub use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
     pub use once_cell::sync::Lazy;
     pub use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64};
@@ -20,3 +24,19 @@ mod original {
 pub(crate) use original::*;
 #[cfg(test)]
 pub(crate) use scheduled::*;
+
+/// What comes first: a message, or a word on another channel, which is as if the time were over.
+///
+/// # Errors
+/// Neither came in time, or no message can come any more.
+pub(crate) fn either<T>(
+    messages: &channel::Receiver<T>,
+    words: &channel::Receiver<()>,
+    longest: Duration,
+) -> Result<T, channel::RecvTimeoutError> {
+    channel::select! {
+        recv(messages) -> message => message.map_err(|_| channel::RecvTimeoutError::Disconnected),
+        recv(words) -> _ => Err(channel::RecvTimeoutError::Timeout),
+        default(longest) => Err(channel::RecvTimeoutError::Timeout),
+    }
+}

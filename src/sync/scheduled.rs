@@ -381,6 +381,23 @@ impl<T> Receiver<T> {
     }
 }
 
+/// [`super::either`]
+pub(crate) fn recv_either<T>(
+    messages: &Receiver<T>,
+    words: &Receiver<()>,
+    longest: Duration,
+) -> Result<T, channel::RecvTimeoutError> {
+    if !is_modelled() {
+        return super::either(&messages.0, &words.0, longest);
+    }
+    let heard = wait_for(Some(longest), || {
+        let word = || words.0.try_recv().ok().map(|()| Err(channel::RecvTimeoutError::Timeout));
+        let message = messages.poll().map(|message| message.ok_or(channel::RecvTimeoutError::Disconnected));
+        message.or_else(word)
+    });
+    heard.unwrap_or(Err(channel::RecvTimeoutError::Timeout))
+}
+
 impl<T> Clone for Sender<T> {
     fn clone(&self) -> Self {
         Self(self.0.clone())

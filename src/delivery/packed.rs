@@ -1,0 +1,185 @@
+//! Chunks that wait in memory: as they came, or packed while memory gets short, so that the same bytes hold several times
+//! more of them.
+//!
+//! A burst comes at once, and a host that is told RETRY comes back after seconds; a chunk is packed in one or two
+//! milliseconds. That happens on the host's coroutine stack, where nothing may be formatted or abort: hence zstd's own
+//! interface, which needs less than 5 KiB of stack and answers with numbers.
+
+use super::spool::Segment;
+use crate::sync::{Mutex, MutexGuard};
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::PoisonError;
+use zstd::bulk::Decompressor;
+use zstd::zstd_safe::{CCtx, CParameter};
+
+/// Log lines shrink to a seventh at a gigabyte a second.
+const LEVEL: i32 = 1;
+
+/// Larger chunks are held as they are: to read one takes a buffer of its size, beside all that is held.
+pub(crate) const MAX_LENGTH: usize = 4 << 20;
+
+/// A chunk that does not shrink by this factor is not worth it.
+const WORTHWHILE: usize = 2;
+
+/// A chunk's bytes, packed.
+#[derive(Debug)]
+pub struct Packed {
+    bytes: Vec<u8>,
+    /// How many they were.
+    length: usize,
+}
+
+impl Packed {
+    /// Bytes that it takes.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.bytes.len()
+    }
+}
+
+/// A chunk that waits in memory.
+#[derive(Debug)]
+pub(crate) enum Held {
+    /// As it came.
+    Plain(Segment),
+    /// With its tag.
+    Packed(Vec<u8>, Packed),
+}
+
+impl Held {
+    /// Bytes that it takes.
+    pub(crate) fn bytes(&self) -> u64 {
+        match self {
+            Self::Plain(segment) => segment.data.len() as u64,
+            Self::Packed(_, packed) => packed.bytes() as u64,
+        }
+    }
+
+    /// The chunk, read in a `buffer` where it is packed. `None` if that cannot be, which would be a defect.
+    pub(crate) fn open(&self, buffer: impl FnOnce() -> Vec<u8>) -> Option<Cow<'_, Segment>> {
+        let (tag, packed) = match self {
+            Self::Plain(segment) => return Some(Cow::Borrowed(segment)),
+            Self::Packed(tag, packed) => (tag.clone(), packed),
+        };
+        let mut data = buffer();
+        data.clear();
+        data.reserve_exact(packed.length);
+        Decompressor::new().ok()?.decompress_to_buffer(&packed.bytes, &mut data).ok()?;
+        Some(Cow::Owned(Segment { tag, data, records: 0 }))
+    }
+}
+
+/// Packs one chunk after the other.
+#[derive(Default)]
+pub(crate) struct Packer(Mutex<Option<Tools>>);
+
+/// What is kept from chunk to chunk.
+struct Tools {
+    context: CCtx<'static>,
+    out: Vec<u8>,
+}
+
+impl Tools {
+    fn new() -> Option<Self> {
+        let mut context = CCtx::try_create()?;
+        context.set_parameter(CParameter::CompressionLevel(LEVEL)).ok()?;
+        Some(Self { context, out: Vec::new() })
+    }
+}
+
+impl Packer {
+    /// A chunk in at most `most` bytes; `None` if it is too large, does not shrink enough, or memory is short. Never aborts.
+    pub(crate) fn pack(&self, data: &[u8], most: u64) -> Option<Packed> {
+        let most = (data.len() / WORTHWHILE).min(usize::try_from(most).unwrap_or(usize::MAX));
+        if data.len() > MAX_LENGTH {
+            return None;
+        }
+        let mut tools = self.lock();
+        let Tools { context, out } = match &mut *tools {
+            Some(tools) => tools,
+            none => none.insert(Tools::new()?),
+        };
+        out.clear();
+        out.try_reserve_exact(most).ok()?;
+        // It writes into the room that there is, and fails for want of more.
+        let length = context.compress2(out, data).ok().filter(|length| *length <= most)?;
+        let mut bytes = Vec::new();
+        bytes.try_reserve_exact(length).ok()?;
+        bytes.extend_from_slice(out);
+        Some(Packed { bytes, length: data.len() })
+    }
+
+    /// Gives back what it keeps.
+    pub(crate) fn rest(&self) {
+        let tools = self.lock().take();
+        // Not while a flush may wait for the lock.
+        drop(tools);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Tools>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Packer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Packer").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines(bytes: usize) -> Vec<u8> {
+        let lines =
+            (0_u64..).flat_map(|n| format!("GET /p/sku-{} 200 in {} ms\n", n * 7_919 % 10_007, n % 97).into_bytes());
+        lines.take(bytes).collect()
+    }
+
+    /// Nothing in it repeats.
+    fn noise(bytes: usize) -> Vec<u8> {
+        let hash = |n: usize| xxhash_rust::xxh3::xxh3_64(&n.to_le_bytes()).to_le_bytes();
+        (0..bytes.div_ceil(8)).flat_map(hash).take(bytes).collect()
+    }
+
+    fn opened(packed: Packed) -> Segment {
+        let held = Held::Packed(b"tag".to_vec(), packed);
+        let bytes = held.bytes();
+        let segment = held.open(|| b"what was here".to_vec()).unwrap().into_owned();
+        assert!(bytes > 0 && bytes < segment.data.len() as u64, "{bytes}");
+        segment
+    }
+
+    #[test]
+    fn one_chunk_after_the_other_reads_back() {
+        let packer = Packer::default();
+        for bytes in [2_000_000, 1_000, MAX_LENGTH] {
+            let data = lines(bytes);
+            let segment = opened(packer.pack(&data, u64::MAX).unwrap());
+            assert!(segment == Segment { tag: b"tag".to_vec(), data, records: 0 });
+            packer.rest();
+        }
+    }
+
+    #[test]
+    fn what_would_take_too_much_stays_as_it_is() {
+        let packer = Packer::default();
+        assert!(packer.pack(&lines(MAX_LENGTH + 1), u64::MAX).is_none());
+        assert!(packer.pack(&noise(100_000), u64::MAX).is_none());
+        assert!(packer.pack(b"", u64::MAX).is_none());
+        let packed = packer.pack(&lines(100_000), u64::MAX).unwrap().bytes.len() as u64;
+        assert!(packer.pack(&lines(100_000), packed - 1).is_none());
+        assert!(packer.pack(&lines(100_000), packed).is_some());
+    }
+
+    #[test]
+    fn a_chunk_as_it_came_is_lent() {
+        let segment = Segment { tag: b"tag".to_vec(), data: lines(100), records: 0 };
+        let held = Held::Plain(segment.clone());
+        assert_eq!(held.bytes(), 100);
+        let opened = held.open(|| panic!("no buffer is needed")).unwrap();
+        assert!(matches!(&opened, Cow::Borrowed(lent) if **lent == segment));
+    }
+}

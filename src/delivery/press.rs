@@ -1,0 +1,115 @@
+//! Where envelopes are written and shrunk before they are sent. What that takes is larger than what is sent, and lent to
+//! one sender after the other: most of a sender's time is waiting for an answer.
+
+use super::encoder::Encoder;
+use crate::options::Compress;
+use crate::sync::{Receiver, Sender, bounded};
+use std::io;
+
+/// Enough for one mapper, which takes longer to fill an envelope than a press to shrink it.
+const PRESSES: usize = 2;
+
+/// Buffers beyond this are given back between envelopes.
+const MAX_KEPT: usize = 2 << 20;
+
+/// All presses of an instance.
+#[derive(Clone, Debug)]
+pub(crate) struct Presses {
+    free: (Sender<Press>, Receiver<Press>),
+}
+
+#[derive(Debug, Default)]
+struct Press {
+    envelope: Vec<u8>,
+    encoder: Encoder,
+}
+
+/// A press that goes back to the others whatever happens meanwhile.
+struct Lent<'p> {
+    press: Press,
+    home: &'p Presses,
+}
+
+impl Presses {
+    pub(crate) fn new() -> Self {
+        let presses = Self { free: bounded(PRESSES) };
+        (0..PRESSES).for_each(|_| presses.take_back(Press::default()));
+        presses
+    }
+
+    /// Writes an envelope and puts it into `body` in this encoding; may wait for another sender to have done so.
+    ///
+    /// # Errors
+    /// What the compressor says; it has no reason to but want of memory.
+    pub(crate) fn write(
+        &self,
+        encoding: Compress,
+        body: &mut Vec<u8>,
+        write: impl FnOnce(&mut Vec<u8>),
+    ) -> io::Result<()> {
+        body.clear();
+        body.shrink_to(MAX_KEPT);
+        if encoding == Compress::None {
+            write(body);
+            return Ok(());
+        }
+        let press = self.free.1.recv().unwrap_or_default();
+        let mut lent = Lent { press, home: self };
+        let Press { envelope, encoder } = &mut lent.press;
+        envelope.clear();
+        write(envelope);
+        body.extend_from_slice(encoder.encode(encoding, envelope)?);
+        Ok(())
+    }
+
+    fn take_back(&self, press: Press) {
+        // There is room for every press that was ever made.
+        let _ = self.free.0.try_send(press);
+    }
+}
+
+impl Drop for Lent<'_> {
+    fn drop(&mut self) {
+        let mut press = std::mem::take(&mut self.press);
+        press.envelope.clear();
+        press.envelope.shrink_to(MAX_KEPT);
+        press.encoder.shrink(MAX_KEPT);
+        self.home.take_back(press);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    #[test]
+    fn an_envelope_is_written_in_each_encoding_however_many_senders_there_are() {
+        let presses = Presses::new();
+        let text = b"envelope ".repeat(1_000);
+        let written = |encoding| {
+            let mut body = b"of the last time".to_vec();
+            presses.write(encoding, &mut body, |out| out.extend_from_slice(&text)).unwrap();
+            body
+        };
+        std::thread::scope(|scope| {
+            for _ in 0..4 * PRESSES {
+                scope.spawn(|| {
+                    assert_eq!(written(Compress::None), text);
+                    assert_eq!(zstd::decode_all(&*written(Compress::Zstd)).unwrap(), text);
+                    assert!(written(Compress::Gzip).starts_with(&[0x1f, 0x8b]));
+                });
+            }
+        });
+    }
+
+    #[test]
+    fn no_press_is_lost_to_a_panic() {
+        let presses = Presses::new();
+        for _ in 0..=PRESSES {
+            let panics = || presses.write(Compress::Gzip, &mut Vec::new(), |_| panic!("on purpose"));
+            assert!(catch_unwind(AssertUnwindSafe(panics)).is_err());
+        }
+        assert_eq!(presses.free.1.len(), PRESSES);
+    }
+}
