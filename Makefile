@@ -38,8 +38,9 @@ image: ## the container image; TAG, PLATFORMS, FLUENT_BIT_DIGEST, RUST_DIGEST
 fuzz: ## each fuzz target for FUZZ_SECONDS=60, or those in TARGET; executions, edges and corpus of each
 	@fuzz/run
 
-models: ## delivery's threads under a scheduler, MODEL_ROUNDS=2000 executions of each scenario and kind; SHUTTLE_RANDOM_SEED
+models: ## delivery's threads under a scheduler, MODEL_ROUNDS=2000 times each scenario, then under the thread sanitizer
 	MODEL_ROUNDS=$(or $(MODEL_ROUNDS),2000) cargo test --lib -p out_sentry delivery::model -- --nocapture
+	@tests/races
 
 soak: ## kills, full disks and a leak watch that do not fit the gate; SOAK_MINUTES=10, SOAK_KILLS=20
 	cargo test --test soak

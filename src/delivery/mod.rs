@@ -109,6 +109,8 @@ pub(crate) struct Shared {
     /// Steady time in milliseconds before which dead letters are not tried again: the disk would not take them.
     dead_again: AtomicU64,
     closing: AtomicBool,
+    /// Flushes that may still put a chunk into a queue.
+    entering: AtomicU64,
     /// Whether chunks for memory have stayed with the host.
     was_clogged: AtomicBool,
     /// A [`Drain`].
@@ -165,6 +167,22 @@ struct Threads {
     senders: Vec<JoinHandle<()>>,
 }
 
+/// A flush that may still put its chunk into a queue.
+struct Entering<'s>(&'s AtomicU64);
+
+impl<'s> Entering<'s> {
+    fn new(count: &'s AtomicU64) -> Self {
+        count.fetch_add(1, Ordering::SeqCst);
+        Self(count)
+    }
+}
+
+impl Drop for Entering<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
 impl Delivery {
     /// Starts the threads.
     ///
@@ -212,21 +230,33 @@ impl Delivery {
 
     /// Takes a chunk or does not. Called on the host's coroutine stack: nothing but copy, enqueue, wait.
     pub fn flush(&self, tag: &[u8], data: &[u8], on_engine_thread: bool) -> Verdict {
-        if self.shared.closing.load(Relaxed) {
-            return Verdict::Retry;
+        let queued = {
+            let _entering = Entering::new(&self.shared.entering);
+            self.enqueue(tag, data, on_engine_thread)
+        };
+        match queued {
+            Some((slot, Some(longest))) => self.shared.slots.wait(slot, longest),
+            Some((_, None)) => Verdict::Ok,
+            None => Verdict::Retry,
+        }
+    }
+
+    /// Puts a chunk into a queue, if there is room; how long its flush waits for what comes of it, if it does.
+    fn enqueue(&self, tag: &[u8], data: &[u8], on_engine_thread: bool) -> Option<(Arc<slot::Slot>, Option<Duration>)> {
+        if self.shared.closing.load(Ordering::SeqCst) {
+            return None;
         }
         let mode = self.mode(on_engine_thread);
         // What a quota holds has filled its share of the memory: the host keeps the chunk, and the rest of it goes on.
         let clogged = mode == Mode::Memory && self.shared.is_clogged(data.len() as u64);
         if mode != Mode::Spool && !self.shared.targets.is_ready(mode) {
-            return Verdict::Retry;
+            return None;
         }
         let slot = match mode {
             Mode::Memory if clogged => self.shared.pass(tag, data),
             Mode::Memory => self.shared.hold(tag, data),
             Mode::Auto | Mode::Spool | Mode::Ack => self.shared.slots.fill(tag, data),
-        };
-        let Some(slot) = slot else { return Verdict::Retry };
+        }?;
         let length = slot.bytes() as u64;
         self.shared.waiting.fetch_add(length, Relaxed);
         let ours = Arc::clone(&slot);
@@ -239,9 +269,9 @@ impl Delivery {
         if !sent {
             self.shared.waiting.fetch_sub(length, Relaxed);
             self.shared.slots.recycle(ours);
-            return Verdict::Retry;
+            return None;
         }
-        longest.map_or(Verdict::Ok, |longest| self.shared.slots.wait(ours, longest))
+        Some((ours, longest))
     }
 
     /// `auto`: `spool` with a directory, else `ack` on a worker thread, else `memory`. Said once, by the pump.
@@ -268,7 +298,11 @@ impl Delivery {
         // Whoever ends soon after the start has no later time for what an earlier process left.
         lock(&self.shared.backlog).end_delay(now);
         self.shared.deadline.store(deadline.as_millis() as u64, Relaxed);
-        self.shared.closing.store(true, Relaxed);
+        self.shared.closing.store(true, Ordering::SeqCst);
+        // What comes into a queue behind the last word is seen by nobody; and to put it there waits for nobody.
+        while self.shared.entering.load(Ordering::SeqCst) > 0 {
+            thread::park_timeout(Duration::from_millis(1));
+        }
         let _ = self.shared.to_pump.send(pump::Message::Close(deadline));
         let _ = self.to_spooler.send_timeout(spooler::Job::Close, self.shared.settings.exit_timeout);
         // The directory stays locked until nobody here settles, removes or reads its files any more: another process may wait
@@ -421,6 +455,7 @@ impl Shared {
             spool_bytes: Mutex::default(),
             dead_again: AtomicU64::new(0),
             closing: AtomicBool::new(false),
+            entering: AtomicU64::new(0),
             was_clogged: AtomicBool::new(false),
             draining: AtomicU8::new(Drain::No as u8),
             deadline: AtomicU64::new(u64::MAX),

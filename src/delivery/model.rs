@@ -3,16 +3,17 @@
 //! for orders that no step of a test would come to: in each of many executions nothing is lost, nothing is sent twice, every
 //! record ends once, everything that was taken is given back, and nobody waits for ever.
 //!
-//! `MODEL_ROUNDS` is how many executions of each kind there are (`make models`), `SHUTTLE_RANDOM_SEED` another seed.
+//! `MODEL_ROUNDS` is how many executions of each kind there are (`make models`), `SHUTTLE_RANDOM_SEED` another seed. With
+//! `MODEL_THREADS` set the threads are the machine's, for a thread sanitizer to watch.
 
 use super::property::{Items, Quiet, Seen, WALL, answered_with, ended, record};
 use super::sender::{Job as Request, Load};
 use super::slot::Verdict;
 use super::{Delivery, Start, http, pump};
-use crate::clock::{Clock, Moment};
+use crate::clock::{Clock, Moment, SystemClock};
 use crate::ledger::{Category, Ledger, Outcome};
 use crate::options::{self, Loaded, Mode};
-use crate::sync::scheduled::{Model, below, now};
+use crate::sync::scheduled::{Model, below, is_modelled, now};
 use crate::sync::{Receiver, Sender, thread};
 use once_cell::sync::Lazy;
 use shuttle::scheduler::{PctScheduler, RandomScheduler};
@@ -42,7 +43,9 @@ struct Modelled;
 
 impl Clock for Modelled {
     fn now(&self) -> Moment {
-        Moment { steady: now(), wall: Duration::from_secs(WALL) + now() }
+        static MACHINE: Lazy<SystemClock> = Lazy::new(SystemClock::new);
+        let steady = if is_modelled() { now() } else { MACHINE.now().steady };
+        Moment { steady, wall: Duration::from_secs(WALL) + steady }
     }
 }
 
@@ -228,6 +231,10 @@ impl Drop for Place {
 /// Runs many executions.
 fn explore(what: &str, body: impl Fn() + Send + Sync + 'static) {
     let rounds = std::env::var("MODEL_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(ROUNDS);
+    if std::env::var_os("MODEL_THREADS").is_some() {
+        println!("{what}: {rounds} times with threads of the machine");
+        return (0..rounds).for_each(|_| body());
+    }
     println!("{what}: {rounds} executions of each kind, seed {SEED} unless SHUTTLE_RANDOM_SEED says otherwise");
     let mut config = Config::new();
     config.stack_size = super::STACK_BYTES;
@@ -363,6 +370,13 @@ fn a_destination_that_is_held_stops_no_other() {
     }
 }
 
+/// A while, or not a moment.
+fn pause() {
+    if below(2) == 0 {
+        thread::park_timeout(Duration::from_millis(below(3_000)));
+    }
+}
+
 const FLUSHED_AT_EXIT: [&[Chunk]; 2] = [&[&[0, 1, 2, 3], &[4, 5]], &[&[6, 7, 9]]];
 
 #[test]
@@ -371,7 +385,7 @@ fn what_memory_takes_while_it_closes_is_in_its_books() {
         let server = Server::new(moody);
         let instance = Arc::new(Instance::start(&loaded("memory", &[LITTLE]), &server));
         let left = flush(&instance, &FLUSHED_AT_EXIT, 3, || {
-            thread::park_timeout(Duration::from_millis(below(3_000)));
+            pause();
             instance.delivery.close();
         });
         // Of what it has not taken it may know something all the same, because it could not take all of it.
@@ -391,7 +405,7 @@ fn reload(loaded: &Loaded) {
     let first = Arc::new(Instance::start(loaded, &server));
     let mut second = None;
     let left = flush(&first, &FLUSHED_AT_EXIT, 3, || {
-        thread::park_timeout(Duration::from_millis(below(3_000)));
+        pause();
         if below(2) == 0 {
             second = Some(Instance::start(loaded, &server));
         }

@@ -6,8 +6,11 @@ use crossbeam_channel as channel;
 use shuttle::rand::{Rng, thread_rng};
 use std::any::Any;
 use std::cell::RefCell;
+use std::collections::hash_map::RandomState;
 use std::fmt::Debug;
+use std::hash::BuildHasher;
 use std::ops::{Add, Deref, DerefMut};
+use std::sync::atomic::Ordering::{Acquire, Release};
 use std::sync::{self, LockResult, PoisonError, TryLockError};
 use std::time::Duration;
 
@@ -55,16 +58,17 @@ pub(crate) fn now() -> Duration {
     WORLD.with_borrow(|world| world.as_ref().map_or(Duration::ZERO, |world| world.now))
 }
 
-/// A number below `n`, of the scheduler's choice.
+/// A number below `n`: in a model of the scheduler's choice.
 pub(crate) fn below(n: u64) -> u64 {
-    thread_rng().gen_range(0..n)
+    if is_modelled() { thread_rng().gen_range(0..n) } else { RandomState::new().hash_one(0) % n }
 }
 
 fn in_world<T>(ask: impl FnOnce(&mut World) -> T) -> Option<T> {
     WORLD.with_borrow_mut(|world| world.as_mut().map(ask))
 }
 
-fn is_modelled() -> bool {
+/// Whether this thread of the machine runs a model.
+pub(crate) fn is_modelled() -> bool {
     WORLD.with_borrow(Option::is_some)
 }
 
@@ -136,27 +140,35 @@ fn wait_long<T>(ready: impl FnMut() -> Option<T>) -> T {
 
 /// [`sync::Mutex`]
 #[derive(Debug, Default)]
-pub struct Mutex<T>(sync::Mutex<T>);
+pub struct Mutex<T> {
+    real: sync::Mutex<T>,
+    /// Says what a lock means once more, where a thread sanitizer sees it: the standard library that is installed was built
+    /// without, and so are the parts of its locks that are not compiled into ours.
+    order: sync::atomic::AtomicU8,
+}
 
 /// [`sync::MutexGuard`]
 #[derive(Debug)]
 pub struct MutexGuard<'m, T> {
     mutex: &'m Mutex<T>,
-    guard: sync::MutexGuard<'m, T>,
+    /// There until it is let go of.
+    guard: Option<sync::MutexGuard<'m, T>>,
 }
+
+const HELD: &str = "a lock is held for as long as its guard is there";
 
 impl<T> Mutex<T> {
     /// As its original.
     pub const fn new(value: T) -> Self {
-        Self(sync::Mutex::new(value))
+        Self { real: sync::Mutex::new(value), order: sync::atomic::AtomicU8::new(0) }
     }
 
     /// As its original.
     pub fn lock(&self) -> LockResult<MutexGuard<'_, T>> {
         if !is_modelled() {
-            return self.guarded(self.0.lock());
+            return self.guarded(self.real.lock());
         }
-        self.guarded(wait_long(|| match self.0.try_lock() {
+        self.guarded(wait_long(|| match self.real.try_lock() {
             Ok(guard) => Some(Ok(guard)),
             Err(TryLockError::Poisoned(poisoned)) => Some(Err(poisoned)),
             Err(TryLockError::WouldBlock) => None,
@@ -165,14 +177,13 @@ impl<T> Mutex<T> {
 
     /// As its original.
     pub fn get_mut(&mut self) -> LockResult<&mut T> {
-        self.0.get_mut()
+        self.real.get_mut()
     }
 
     fn guarded<'m>(&'m self, guard: LockResult<sync::MutexGuard<'m, T>>) -> LockResult<MutexGuard<'m, T>> {
-        match guard {
-            Ok(guard) => Ok(MutexGuard { mutex: self, guard }),
-            Err(poisoned) => Err(PoisonError::new(MutexGuard { mutex: self, guard: poisoned.into_inner() })),
-        }
+        self.order.load(Acquire);
+        let ours = |guard| MutexGuard { mutex: self, guard: Some(guard) };
+        guard.map(ours).map_err(|poisoned| PoisonError::new(ours(poisoned.into_inner())))
     }
 }
 
@@ -180,13 +191,29 @@ impl<T> Deref for MutexGuard<'_, T> {
     type Target = T;
 
     fn deref(&self) -> &T {
-        &self.guard
+        self.guard.as_deref().expect(HELD)
     }
 }
 
 impl<T> DerefMut for MutexGuard<'_, T> {
     fn deref_mut(&mut self) -> &mut T {
-        &mut self.guard
+        self.guard.as_deref_mut().expect(HELD)
+    }
+}
+
+impl<'m, T> MutexGuard<'m, T> {
+    /// The original, about to be let go of.
+    fn leave(mut self) -> (&'m Mutex<T>, sync::MutexGuard<'m, T>) {
+        self.mutex.order.store(0, Release);
+        (self.mutex, self.guard.take().expect(HELD))
+    }
+}
+
+impl<T> Drop for MutexGuard<'_, T> {
+    fn drop(&mut self) {
+        if self.guard.is_some() {
+            self.mutex.order.store(0, Release);
+        }
     }
 }
 
@@ -205,8 +232,11 @@ impl Condvar {
 
     /// As its original.
     pub fn wait<'m, T>(&self, guard: MutexGuard<'m, T>) -> LockResult<MutexGuard<'m, T>> {
-        let mutex = guard.mutex;
-        if is_modelled() { self.pause(guard, None) } else { mutex.guarded(self.real.wait(guard.guard)) }
+        if is_modelled() {
+            return self.pause(guard, None);
+        }
+        let (mutex, guard) = guard.leave();
+        mutex.guarded(self.real.wait(guard))
     }
 
     /// As its original, but does not say which of the two it was.
@@ -215,11 +245,11 @@ impl Condvar {
         guard: MutexGuard<'m, T>,
         longest: Duration,
     ) -> LockResult<(MutexGuard<'m, T>, ())> {
-        let mutex = guard.mutex;
         let guard = if is_modelled() {
             self.pause(guard, Some(longest))
         } else {
-            let waited = self.real.wait_timeout(guard.guard, longest);
+            let (mutex, guard) = guard.leave();
+            let waited = self.real.wait_timeout(guard, longest);
             mutex.guarded(Ok(waited.unwrap_or_else(PoisonError::into_inner).0))
         };
         guard.map(|guard| (guard, ())).map_err(|poisoned| PoisonError::new((poisoned.into_inner(), ())))
