@@ -7,8 +7,9 @@ use crate::level::Level;
 use memchr::memchr;
 use std::borrow::Cow;
 
-/// Most bytes of frames of one chunk that are kept; beyond it traces are read again.
-const MAX_KEPT: usize = 4 << 20;
+/// Most bytes of frames of one chunk that are kept; beyond it traces are read again. A chunk of the host's largest, with
+/// nothing but traces, has 5 MB of them.
+const MAX_KEPT: usize = 6 << 20;
 
 /// The trace that the message of a record shows.
 #[derive(Debug)]
@@ -60,10 +61,16 @@ pub(super) struct Traces<'c> {
 
 impl<'c> Traces<'c> {
     pub(super) fn keep(&mut self, line: u32, shown: Shown<'c>) {
-        let Some((text, trace)) = shown.found else { return };
-        let frames: usize = trace.iter().flat_map(|trace| &trace.exceptions).map(|e| e.frames.capacity() + 1).sum();
-        let of_threads: usize = trace.iter().flat_map(|trace| &trace.threads).map(|t| t.frames.capacity() + 1).sum();
-        let bytes = (frames + of_threads + 1) * size_of::<Frame<'_>>();
+        let Some((text, mut trace)) = shown.found else { return };
+        let mut frames = 1;
+        if let Some(trace) = &mut trace {
+            let of_exceptions = trace.exceptions.iter_mut().map(|exception| &mut exception.frames);
+            for stack in of_exceptions.chain(trace.threads.iter_mut().map(|thread| &mut thread.frames)) {
+                stack.shrink_to_fit();
+                frames += stack.len() + 1;
+            }
+        }
+        let bytes = frames * size_of::<Frame<'_>>();
         if self.bytes + bytes <= MAX_KEPT {
             self.bytes += bytes;
             self.kept.push((line, text, trace));

@@ -69,7 +69,8 @@ fn header(text: &str) -> Option<Header<'_>> {
 }
 
 fn is_type(header: &Header) -> bool {
-    header.ty.rsplit_once('.').is_some_and(|(_, name)| name.starts_with(char::is_uppercase)) || header.is_telling()
+    header.ty.cut_at_last_byte(b'.').is_some_and(|(_, name)| name.starts_with(char::is_uppercase))
+        || header.is_telling()
 }
 
 /// Whether a line is a frame or a separator.
@@ -222,7 +223,7 @@ fn frame(line: &str) -> Option<Frame<'_>> {
         (None, Some((signature, place))) if signature.ends_with(')') => (signature, mono_file(place)),
         _ => (text, None),
     };
-    let (name, arguments) = signature.strip_suffix(')')?.split_once('(')?;
+    let (name, arguments) = signature.strip_suffix(')')?.cut_at_byte(b'(')?;
     let name = if text.len() > signature.len() { name.strip_suffix(' ').unwrap_or(name) } else { name };
     // Java's frames have a file and a line there.
     if name.is_empty() || name.holds_any(b" /@:") || arguments.holds_any(b":/@") {

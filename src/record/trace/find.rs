@@ -1,7 +1,7 @@
 //! Finding a few bytes in a line. The standard library prepares for texts of any length and content, which takes longer
 //! than to look through a line.
 
-use memchr::{memchr_iter, memrchr_iter};
+use memchr::{memchr, memchr_iter, memrchr, memrchr_iter};
 
 /// Where short texts stand in another.
 pub(super) trait Find {
@@ -17,6 +17,12 @@ pub(super) trait Find {
     fn cut_at(&self, part: &str) -> Option<(&str, &str)>;
     /// What stands before and behind the last one.
     fn cut_at_last(&self, part: &str) -> Option<(&str, &str)>;
+    /// Whether this ASCII character stands in it.
+    fn holds_byte(&self, byte: u8) -> bool;
+    /// What stands before and behind the first one of this ASCII character.
+    fn cut_at_byte(&self, byte: u8) -> Option<(&str, &str)>;
+    /// What stands before and behind the last one.
+    fn cut_at_last_byte(&self, byte: u8) -> Option<(&str, &str)>;
 }
 
 impl Find for str {
@@ -57,6 +63,23 @@ impl Find for str {
         let at = self.last_place_of(part)?;
         Some((&self[..at], &self[at + part.len()..]))
     }
+
+    #[inline]
+    fn holds_byte(&self, byte: u8) -> bool {
+        memchr(byte, self.as_bytes()).is_some()
+    }
+
+    #[inline]
+    fn cut_at_byte(&self, byte: u8) -> Option<(&str, &str)> {
+        let at = memchr(byte, self.as_bytes())?;
+        Some((&self[..at], &self[at + 1..]))
+    }
+
+    #[inline]
+    fn cut_at_last_byte(&self, byte: u8) -> Option<(&str, &str)> {
+        let at = memrchr(byte, self.as_bytes())?;
+        Some((&self[..at], &self[at + 1..]))
+    }
 }
 
 /// Where the byte stands that is looked for: one that lines have few of.
@@ -88,6 +111,9 @@ mod tests {
             assert_eq!(text.last_place_of(part), text.rfind(part), "{part} in {text}");
             assert_eq!(text.cut_at(part), text.split_once(part), "{part} in {text}");
             assert_eq!(text.cut_at_last(part), text.rsplit_once(part), "{part} in {text}");
+            assert_eq!(text.holds_byte(b':'), text.contains(':'), "{text}");
+            assert_eq!(text.cut_at_byte(b' '), text.split_once(' '), "{text}");
+            assert_eq!(text.cut_at_last_byte(b'('), text.rsplit_once('('), "{text}");
         }
     }
 }

@@ -248,14 +248,14 @@ fn goroutine(line: &str) -> Option<(&str, &str)> {
     if line == "runtime stack:" {
         return Some(("", ""));
     }
-    let (id, rest) = line.strip_prefix("goroutine ")?.split_once(' ')?;
-    let (_, state) = rest.strip_suffix("]:")?.split_once('[')?;
+    let (id, rest) = line.strip_prefix("goroutine ")?.cut_at_byte(b' ')?;
+    let (_, state) = rest.strip_suffix("]:")?.cut_at_byte(b'[')?;
     number(id).map(|_| (id, state))
 }
 
 /// Whether a line begins as a frame does.
 fn is_call(line: &str) -> bool {
-    line.split_once('(').is_some_and(|(name, _)| name.contains('.') && !name.contains(' '))
+    line.cut_at_byte(b'(').is_some_and(|(name, _)| name.holds_byte(b'.') && !name.holds_byte(b' '))
 }
 
 fn is_remark(line: &str) -> bool {
@@ -265,7 +265,7 @@ fn is_remark(line: &str) -> bool {
 
 /// `package.Function(arguments)` and below it `\t/path/file.go:12 +0x1d`.
 fn frame<'a>(line: &'a str, below: &'a str) -> Option<Frame<'a>> {
-    let (name, _) = line.strip_suffix(')')?.rsplit_once('(')?;
+    let (name, _) = line.strip_suffix(')')?.cut_at_last_byte(b'(')?;
     function(name, position(below)?)
 }
 

@@ -172,7 +172,7 @@ fn label(line: &str) -> Option<(&'static str, &str)> {
 
 /// `... 12 more`, `... 12 common frames omitted`, `... 3 frames truncated`, `... 3 frames excluded`.
 fn elided<'a>(line: &str) -> Option<Part<'a>> {
-    let (count, what) = line.trim().strip_prefix("... ")?.split_once(' ')?;
+    let (count, what) = line.trim().strip_prefix("... ")?.cut_at_byte(b' ')?;
     let count = number(count)? as usize;
     match what {
         "more" | "common frames omitted" => Some(Part::Common(count)),
@@ -199,20 +199,20 @@ fn header(text: &str) -> Option<Header<'_>> {
 
 /// Whether this can be a class: `State: RUNNABLE` in thread dumps is none, though a stack follows.
 fn is_type(header: &Header) -> bool {
-    let qualified = header.ty.rsplit_once('.').is_some_and(|(_, name)| name.starts_with(char::is_uppercase));
+    let qualified = header.ty.cut_at_last_byte(b'.').is_some_and(|(_, name)| name.starts_with(char::is_uppercase));
     header.ty != "java.lang.Thread.State" && (qualified || header.is_telling())
 }
 
 /// `at [loader/][module@version/]package.Class.method(Place) [jar]`.
 fn frame(line: &str) -> Option<Frame<'_>> {
     let text = line.trim_start().strip_prefix("at ")?;
-    let (name, rest) = text.split_once('(')?;
-    let (place, jar) = rest.split_once(')')?;
+    let (name, rest) = text.cut_at_byte(b'(')?;
+    let (place, jar) = rest.cut_at_byte(b')')?;
     let jar = jar.trim();
     if !(jar.is_empty() || jar.ends_with(']') && starts_with_any(jar, &["[", "~["])) {
         return None;
     }
-    let (class, method) = without_loader(name).rsplit_once('.')?;
+    let (class, method) = without_loader(name).cut_at_last_byte(b'.')?;
     if class.is_empty() || method.is_empty() || class.holds_any(b" @:") || method.holds_any(b" ") {
         return None;
     }
@@ -244,7 +244,7 @@ fn source(text: &str) -> Option<(Option<&str>, Option<u32>)> {
         "Native Method" | "Unknown Source" => Some((None, None)),
         _ if file.starts_with('<') && file.ends_with('>') => Some((None, None)),
         _ if file.is_empty() || file.holds_any(b" ,<[") => None,
-        _ if line.is_some() || file.contains('.') || file == "SourceFile" => Some((Some(file), line)),
+        _ if line.is_some() || file.holds_byte(b'.') || file == "SourceFile" => Some((Some(file), line)),
         _ => None,
     }
 }
@@ -276,7 +276,7 @@ struct Node<'a> {
 impl<'a> Tree<'a> {
     /// A new exception, below the last open one unless that is none.
     fn begin(&mut self, indent: usize, header: Header<'a>, value: Cow<'a, str>) -> usize {
-        let (module, ty) = match header.ty.rsplit_once('.') {
+        let (module, ty) = match header.ty.cut_at_last_byte(b'.') {
             Some((module, ty)) => (Some(Cow::Borrowed(module)), ty),
             None => (None, header.ty),
         };

@@ -233,7 +233,7 @@ fn may_follow(line: &str) -> bool {
     match line.as_bytes() {
         [] | [b' ' | b'\t' | b'#', ..] | [.., b'\''] => true,
         [b'a' | b'S' | b'[' | b'g' | b'C' | b'.' | b'-', ..] if starts_with_any(line, &WORDS) => true,
-        [.., b'0'..=b'9' | b']'] => line.contains('@') || line.holds(".rb:"),
+        [.., b'0'..=b'9' | b']'] => line.holds_byte(b'@') || line.holds(".rb:"),
         _ => false,
     }
 }
@@ -440,9 +440,9 @@ fn number(text: &str) -> Option<u32> {
 
 /// `path:line` or `path:line:column`.
 fn place(text: &str) -> Option<(&str, u32, Option<u32>)> {
-    let (rest, last) = text.rsplit_once(':')?;
+    let (rest, last) = text.cut_at_last_byte(b':')?;
     let last = number(last)?;
-    match rest.rsplit_once(':').and_then(|(path, line)| Some((path, number(line)?))) {
+    match rest.cut_at_last_byte(b':').and_then(|(path, line)| Some((path, number(line)?))) {
         Some((path, line)) if !path.is_empty() => Some((path, line, Some(last))),
         _ if !rest.is_empty() => Some((rest, last, None)),
         _ => None,
@@ -498,7 +498,7 @@ fn header<'a>(text: &'a str, strange: &[char], brackets: [char; 2]) -> Option<He
     let mut code = "";
     if let Some(bracketed) = rest.strip_prefix(' ').and_then(|rest| rest.strip_prefix(brackets[0])) {
         (code, rest) = bracketed.split_once(brackets[1])?;
-        if code.contains(' ') {
+        if code.holds_byte(b' ') {
             return None;
         }
     }

@@ -96,7 +96,7 @@ fn class_within(line: &str) -> Option<(&str, Header<'_>)> {
 /// An error whose header is `text`, with its message and stack in the lines `below`, or bare in brackets.
 fn error_at<'a>(text: &'a str, below: &[&'a str]) -> Option<Opening<'a>> {
     let text = text.trim_end();
-    if let Some((inner, tail)) = text.strip_prefix('[').and_then(|text| text.rsplit_once(']')) {
+    if let Some((inner, tail)) = text.strip_prefix('[').and_then(|text| text.cut_at_last_byte(b']')) {
         let header = header(inner).filter(|_| matches!(tail, "" | "," | " {"))?;
         let bare = tail == " {";
         return Some(Opening { header, value: Cow::Borrowed(header.value), used: 1, bare, uncaught: false });
@@ -275,7 +275,7 @@ impl<'a> Text<'_, 'a> {
 }
 
 fn lines_left_out(line: &str) -> Option<usize> {
-    let (count, rest) = line.trim().strip_prefix("... ")?.split_once(' ')?;
+    let (count, rest) = line.trim().strip_prefix("... ")?.cut_at_byte(b' ')?;
     (rest == "lines matching cause stack trace ...").then_some(number(count)? as usize)
 }
 
@@ -307,7 +307,7 @@ fn located(text: &str) -> Option<Frame<'_>> {
     }
     // Evals nest; the innermost parenthesis has the file that all of them come from.
     let text = match text.strip_prefix("eval at ") {
-        Some(origin) => origin.cut_at_last(" (")?.1.split_once(')')?.0,
+        Some(origin) => origin.cut_at_last(" (")?.1.cut_at_byte(b')')?.0,
         None => text,
     };
     if text.starts_with("wasm://") {
@@ -320,8 +320,8 @@ fn located(text: &str) -> Option<Frame<'_>> {
 
 /// `function@place`, with `async*` before a function that was awaited and ` line 8 > eval` after a file that evaluates.
 fn spidermonkey_frame(line: &str) -> Option<Frame<'_>> {
-    let (function, text) = line.trim().split_once('@')?;
-    if function.contains(' ') {
+    let (function, text) = line.trim().cut_at_byte(b'@')?;
+    if function.holds_byte(b' ') {
         return None;
     }
     let function = function.strip_prefix("async*").unwrap_or(function);

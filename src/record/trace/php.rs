@@ -89,7 +89,7 @@ impl<'a> Reader<'_, 'a> {
         self.at += header.used + 1;
         let (frames, whole) = self.frames(header.place);
         let ty = unescaped(header.ty);
-        let module = header.ty.rsplit_once('\\').map(|(module, _)| unescaped(module.trim_end_matches('\\')));
+        let module = header.ty.cut_at_last_byte(b'\\').map(|(module, _)| unescaped(module.trim_end_matches('\\')));
         let index = self.chain.add(Exception { ty, module, value: header.value, frames, ..Exception::default() });
         Some((index, whole))
     }
@@ -154,7 +154,7 @@ fn split_type<'a>(text: &'a str, form: &Form) -> Option<(&'a str, &'a str)> {
         return None;
     }
     let rest = match rest.strip_prefix("(code: ") {
-        Some(coded) if form.stack == MONOLOG.stack => coded.split_once(')')?.1,
+        Some(coded) if form.stack == MONOLOG.stack => coded.cut_at_byte(b')')?.1,
         _ => rest,
     };
     match rest.strip_prefix(": ") {
@@ -176,7 +176,7 @@ enum Call<'a> {
 
 /// `#0 path(12): function(arguments)`, `#1 [internal function]: function()`, `#2 {main}`.
 fn call(line: &str, expected: u32) -> Option<Call<'_>> {
-    let (index, text) = line.strip_prefix('#')?.split_once(' ')?;
+    let (index, text) = line.strip_prefix('#')?.cut_at_byte(b' ')?;
     if number(index)? != expected {
         return None;
     }
@@ -187,7 +187,7 @@ fn call(line: &str, expected: u32) -> Option<Call<'_>> {
         return Some(Call::Function(None, name(function)?));
     }
     let (at, function) = text.cut_at("): ")?;
-    let (path, line) = at.rsplit_once('(')?;
+    let (path, line) = at.cut_at_last_byte(b'(')?;
     Some(Call::Function(Some((path, number(line)?)), name(function)?))
 }
 
@@ -202,7 +202,7 @@ fn name(text: &str) -> Option<&str> {
         }
         byte == b'(' && depth == 0
     })?;
-    (open > 0 && text.trim_end().ends_with(')') && !text[..open].contains(' ')).then_some(&text[..open])
+    (open > 0 && text.trim_end().ends_with(')') && !text[..open].holds_byte(b' ')).then_some(&text[..open])
 }
 
 fn frame<'a>(place: Option<(&'a str, u32)>, function: Option<&'a str>) -> Frame<'a> {

@@ -249,7 +249,7 @@ fn own_lines(lines: &[&str]) -> usize {
             |line: &str| indent(line) > 0 && !line.trim().is_empty() && file_line(line.trim_start()).is_none();
         // pydantic: the name of a field, and its problem indented below.
         let field =
-            !line.contains(' ') && !line.is_empty() && indented(next()) && !next().trim_start().starts_with("at ");
+            !line.holds_byte(b' ') && !line.is_empty() && indented(next()) && !next().trim_start().starts_with("at ");
         let goes_on = indented(line) || starts_with_any(line, &NOTES) || (field && !is_log_head(line));
         match (goes_on, line.is_empty() && starts_with_any(next(), &NOTES)) {
             (true, _) => end = index + 1,
@@ -262,7 +262,7 @@ fn own_lines(lines: &[&str]) -> usize {
 
 /// `  [Previous line repeated 12 more times]`
 fn repeated(line: &str) -> Option<u32> {
-    let (times, rest) = line.strip_prefix("  [Previous line repeated ")?.split_once(' ')?;
+    let (times, rest) = line.strip_prefix("  [Previous line repeated ")?.cut_at_byte(b' ')?;
     rest.starts_with("more time").then_some(number(times)?)
 }
 
@@ -285,7 +285,7 @@ fn file_line(text: &str) -> Option<Frame<'_>> {
 /// What follows `/lib/python3.12/`.
 fn library(path: &str) -> Option<&str> {
     let rest = &path[path.place_of("/lib/python")? + "/lib/python".len()..];
-    let (version, rest) = rest.split_once('/')?;
+    let (version, rest) = rest.cut_at_byte(b'/')?;
     version.bytes().all(|b| b.is_ascii_digit() || b == b'.').then_some(rest)
 }
 

@@ -191,15 +191,15 @@ fn bare(line: &str) -> Option<Frame<'_>> {
     if let Some((frame, "")) = frame(text) {
         return Some(frame);
     }
-    let (path, line) = text.rsplit_once(':')?;
-    (path.ends_with(".rb") && !path.contains(' ')).then_some(in_file(path, number(line)?, None))
+    let (path, line) = text.cut_at_last_byte(b':')?;
+    (path.ends_with(".rb") && !path.holds_byte(b' ')).then_some(in_file(path, number(line)?, None))
 }
 
 /// `path:12:in 'function'`, before 3.4 with a backtick; and the rest of the line.
 fn frame(text: &str) -> Option<(Frame<'_>, &str)> {
     let (place, rest) = text.cut_at(":in ")?;
-    let (path, line) = place.rsplit_once(':')?;
-    let (function, rest) = rest.strip_prefix(['`', '\''])?.split_once('\'')?;
+    let (path, line) = place.cut_at_last_byte(b':')?;
+    let (function, rest) = rest.strip_prefix(['`', '\''])?.cut_at_byte(b'\'')?;
     let is_path = contains_any(path, &["/", ".rb", "<internal:", "(eval", "(irb"]) || path == "-e";
     (is_path && !path.holds(": ")).then_some((in_file(path, number(line)?, Some(function)), rest))
 }
@@ -217,6 +217,6 @@ fn in_file<'a>(path: &'a str, line: u32, function: Option<&'a str>) -> Frame<'a>
 
 /// What follows `/lib/ruby/3.3.0/`.
 fn library(path: &str) -> Option<&str> {
-    let (version, rest) = path[path.place_of("/lib/ruby/")? + "/lib/ruby/".len()..].split_once('/')?;
+    let (version, rest) = path[path.place_of("/lib/ruby/")? + "/lib/ruby/".len()..].cut_at_byte(b'/')?;
     version.starts_with(|c: char| c.is_ascii_digit()).then_some(rest)
 }

@@ -103,7 +103,7 @@ fn old_message<'a>(lines: &[&'a str], text: &'a str) -> Option<Message<'a>> {
 /// The place of a panic, which is all there is when no backtrace was asked for.
 fn located(text: &str) -> Option<Frame<'_>> {
     let (path, line, column) = place(text)?;
-    (column.is_some() && !path.contains('\'')).then(|| in_file(None, path, line, column))
+    (column.is_some() && !path.holds_byte(b'\'')).then(|| in_file(None, path, line, column))
 }
 
 fn is_note(line: &str) -> bool {
@@ -213,17 +213,17 @@ fn is_whole(symbol: &str) -> bool {
 
 fn looks_like_more(line: &str) -> bool {
     let text = line.trim_start();
-    let numbered = text.split_once(':').is_some_and(|(index, _)| number(index).is_some());
+    let numbered = text.cut_at_byte(b':').is_some_and(|(index, _)| number(index).is_some());
     text.len() < line.len() && (text.starts_with("at ") || numbered)
 }
 
 fn in_file<'a>(symbol: Option<&'a str>, path: &'a str, line: u32, column: Option<u32>) -> Frame<'a> {
     let path = path.strip_prefix("./").unwrap_or(path);
     let short = match path.cut_at("/registry/src/") {
-        Some((_, rest)) => rest.split_once('/').map_or(rest, |(_, rest)| rest),
+        Some((_, rest)) => rest.cut_at_byte(b'/').map_or(rest, |(_, rest)| rest),
         None => after_any(path, &["/git/checkouts/"]),
     };
-    let short = path.strip_prefix("/rustc/").and_then(|rest| rest.split_once('/')).map_or(short, |(_, rest)| rest);
+    let short = path.strip_prefix("/rustc/").and_then(|rest| rest.cut_at_byte(b'/')).map_or(short, |(_, rest)| rest);
     let function = symbol.map(plain);
     Frame {
         in_app: Some(is_app(function.as_deref().unwrap_or(""), Some(path))),
@@ -248,7 +248,7 @@ fn plain(symbol: &str) -> Cow<'_, str> {
     let mut parts = symbol.split('[');
     let mut text = parts.next().unwrap_or("").to_owned();
     for part in parts {
-        match part.split_once(']') {
+        match part.cut_at_byte(b']') {
             Some((hash, rest)) if (8..=16).contains(&hash.len()) && is_hex(hash, hash.len()) => text.push_str(rest),
             _ => text.extend(["[", part]),
         }
