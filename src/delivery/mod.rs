@@ -71,8 +71,8 @@ const SPOOL_WAIT: Duration = Duration::from_secs(30);
 /// Longest that a flush waits in `memory`, where it waits at all: the engine's own thread does.
 const CLOGGED_WAIT: Duration = Duration::from_millis(100);
 
-/// Buffers of envelopes that are kept for the next ones; more would only be memory.
-const SPARE_PAYLOADS: usize = 2;
+/// Buffers of envelopes that are kept for the next ones beside those of the mapper; more would only be memory.
+const SPARE_PAYLOADS: usize = 1;
 
 /// Beyond `exit_timeout`, how long threads get to come home before they are left behind.
 const JOIN_GRACE: Duration = Duration::from_millis(700);
