@@ -50,7 +50,7 @@ fn row(what: &str, driven: &Driven) -> String {
 /// The same as often, and as rarely.
 fn yardstick(times: u64, mut what: impl FnMut()) -> Driven {
     let mut one = |_| {
-        std::thread::sleep(PAUSE / 8);
+        std::thread::sleep(PAUSE);
         let start = Instant::now();
         what();
         start.elapsed()

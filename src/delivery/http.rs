@@ -18,6 +18,10 @@ use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver
 use ureq::unversioned::transport::NextTimeout;
 use ureq::{Agent, Proxy};
 
+/// Each of a connection's two buffers: as much as the head of an answer may take, and half of what they are otherwise, for
+/// each sender has them for as long as it is connected.
+const BUFFER: usize = 64 << 10;
+
 /// Idle connections kept beside one for each sender: destinations may be on many hosts.
 const OTHER_HOSTS: usize = 16;
 
@@ -96,6 +100,8 @@ impl Client {
                 .max_idle_connections(connections + OTHER_HOSTS)
                 .max_idle_connections_per_host(connections.max(2))
                 .max_idle_age(Duration::from_secs(60))
+                .input_buffer_size(BUFFER)
+                .output_buffer_size(BUFFER)
                 .proxy(proxy)
                 .tls_config(tls.clone())
                 .build();

@@ -74,8 +74,8 @@ const SPOOL_WAIT: Duration = Duration::from_secs(30);
 /// Longest that a flush waits in `memory`, where it waits at all: the engine's own thread does.
 const CLOGGED_WAIT: Duration = Duration::from_millis(100);
 
-/// Buffers of envelopes that are kept for the next ones; more would only be memory.
-const SPARE_PAYLOADS: usize = 2;
+/// Buffers of envelopes that are kept for the next ones beside those of the mapper; more would only be memory.
+const SPARE_PAYLOADS: usize = 1;
 
 /// Beyond `exit_timeout`, how long threads get to come home before they are left behind.
 const JOIN_GRACE: Duration = Duration::from_millis(700);
@@ -480,13 +480,16 @@ impl Shared {
         used == 0 || used + length <= self.settings.queue_max_size
     }
 
-    /// A chunk that is to wait in memory, if there is room: as it is while the queue stays half empty, else packed.
+    /// A chunk that is to wait in memory, if there is room: as it is while little waits, else packed.
     fn hold(&self, tag: &[u8], data: &[u8]) -> Option<Arc<slot::Slot>> {
         /// Nearly all chunks shrink by less: none is packed for room that it will not fit in.
         const MOST_SHRUNK: u64 = 8;
         let (length, used, most) = (data.len() as u64, self.used(), self.settings.queue_max_size);
         let half_full = used > 0 && used + length > most / 2;
-        if half_full
+        // More than the mapper takes at once: a burst has begun, and what its first chunks take the last ones lack.
+        let waiting = self.waiting.load(Relaxed);
+        let behind = waiting > 0 && waiting + length > most / 8;
+        if (half_full || behind)
             && used + length / MOST_SHRUNK <= most
             && let Some(packed) = self.packer.pack(data, most - used)
         {

@@ -48,8 +48,9 @@ pub struct Slots {
 /// Chunks that can be on their way in at once; more flushes than this get RETRY.
 const SLOTS: usize = 512;
 
-/// Spare buffers kept, and how large each may be: bounds what an idle instance holds.
-const BUFFERS: usize = 2;
+/// Spare buffers kept, and how large each may be: bounds what an idle instance holds. More of them would take turns, and
+/// all grow to what the largest chunk took.
+const BUFFERS: usize = 1;
 const MAX_SPARE: usize = 4 << 20;
 
 impl Slots {

@@ -8,8 +8,11 @@ use std::time::Duration;
 /// Most bytes in all open envelopes together, however many destinations there are.
 const MAX_OPEN_BYTES: usize = 2_000_000;
 
+/// Up to so many destinations, an envelope is expected to become as full as the last one that was.
+const FEW: usize = 4;
+
 /// Most buffers that wait for an envelope.
-const MAX_SPARE: usize = 2;
+const MAX_SPARE: usize = 1;
 
 /// A collector for each destination that has an open envelope.
 #[derive(Debug)]
@@ -21,13 +24,15 @@ pub struct Gatherer<T> {
     before: usize,
     /// Buffers of envelopes that have been sent.
     spare: Vec<Vec<u8>>,
+    /// Bytes that the next envelope is likely to take: a buffer of them need not grow, which would copy and leave gaps.
+    likely: usize,
 }
 
 impl<T> Gatherer<T> {
     /// A gatherer of at most `max_items` logs an envelope.
     #[must_use]
     pub fn new(max_items: usize) -> Self {
-        Self { max_items, open: HashMap::new(), bytes: 0, before: 0, spare: Vec::new() }
+        Self { max_items, open: HashMap::new(), bytes: 0, before: 0, spare: Vec::new(), likely: 0 }
     }
 
     /// Takes the buffer of an envelope that has been sent, for the next one, unless there are enough.
@@ -40,8 +45,13 @@ impl<T> Gatherer<T> {
     /// The buffer for the next log of a destination.
     pub fn open(&mut self, destination: u32, now: Duration, replay: bool) -> &mut Vec<u8> {
         let new = || Collector::new(self.max_items).toward(destination);
+        // Those of many destinations are seldom full.
+        let few = self.open.len() < FEW;
         let collector = self.open.entry(destination).or_insert_with(new);
         self.before = collector.bytes();
+        if few && self.spare.is_empty() && collector.opened().is_none() {
+            self.spare.push(Vec::with_capacity(self.likely));
+        }
         collector.open(now, replay, &mut self.spare)
     }
 
@@ -51,6 +61,9 @@ impl<T> Gatherer<T> {
         let collector = self.open.get_mut(&destination)?;
         let full = collector.close(ticket, record, &mut self.spare);
         self.bytes = self.bytes + collector.bytes() - self.before;
+        if let Some(full) = &full {
+            self.likely = full.bytes() + full.bytes() / 8;
+        }
         if collector.opened().is_none() {
             self.open.remove(&destination);
         }

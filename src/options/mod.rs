@@ -164,7 +164,7 @@ const PLAIN: &[Row] = rows! {
     "ack_timeout", Some("4s"), "longest wait of an `ack` flush; then RETRY, and what was taken goes on being sent",
         |s, v| { s.delivery.ack_timeout = value::time(v)?; Ok(()) };
     "queue_max_size", Some("24M"),
-        "bytes in memory; full: RETRY, but an empty queue takes one chunk of any size; half full, chunks of up to 4 MiB wait packed in `memory`, so that it holds several times more logs",
+        "bytes in memory; full: RETRY, but an empty queue takes one chunk of any size; as it fills, chunks of up to 4 MiB wait packed in `memory`, so that it holds several times more logs",
         |s, v| { s.delivery.queue_max_size = value::size(v)?; Ok(()) };
     "senders", Some("4"), "concurrent requests (1 to 64)",
         |s, v| { s.delivery.senders = value::whole(v, 1, 64, "a number from 1 to 64")?; Ok(()) };
