@@ -78,7 +78,8 @@ impl<'a> Run<'a> {
     /// same bytes are the same.
     #[inline]
     fn is_at(&self, values: u64, bytes: &[u8]) -> bool {
-        values == self.values && bytes.starts_with(self.bytes)
+        // Nothing is never compared: no bytes may be an address at which a wide comparison stumbles.
+        values == self.values && values > 0 && bytes.starts_with(self.bytes)
     }
 }
 
@@ -147,6 +148,9 @@ impl<'a> Cursor<'a> {
     /// bounded by the input whatever lengths it claims.
     fn span(&mut self, count: u64) -> Result<&'a [u8], &'static str> {
         let start = self.rest;
+        if count == 0 {
+            return Ok(&start[..0]);
+        }
         let length =
             if self.run.is_at(count, start) { Some(self.run.bytes.len()) } else { skip(start, count, &mut self.run) };
         let Some((values, rest)) = length.and_then(|length| start.split_at_checked(length)) else {

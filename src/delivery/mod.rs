@@ -51,6 +51,7 @@ use backlog::Backlog;
 use budget::Budget;
 pub use directory::Directory;
 use holds::Holds;
+use packed::Pressure;
 pub use pump::{Gauges, Host, Report, Severity};
 use registry::Registry;
 pub use schedule::STATES;
@@ -489,9 +490,10 @@ impl Shared {
         // More than the mapper takes at once: a burst has begun, and what its first chunks take the last ones lack.
         let waiting = self.waiting.load(Relaxed);
         let behind = waiting > 0 && waiting + length > most / 8;
+        let pressure = if half_full { Pressure::Hard } else { Pressure::Light };
         if (half_full || behind)
             && used + length / MOST_SHRUNK <= most
-            && let Some(packed) = self.packer.pack(data, most - used)
+            && let Some(packed) = self.packer.pack(data, most - used, pressure)
         {
             return self.slots.fill_packed(tag, packed);
         }

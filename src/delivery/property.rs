@@ -156,7 +156,7 @@ impl Instance {
         let slots = &self.shared.slots;
         // One in two is packed, as where memory is short.
         let packed = Some(chunk).filter(|chunk| mode == options::Mode::Memory && chunk.len().is_multiple_of(2));
-        let packed = packed.and_then(|chunk| self.shared.packer.pack(chunk, u64::MAX));
+        let packed = packed.and_then(|chunk| self.shared.packer.pack(chunk, u64::MAX, super::Pressure::Hard));
         let slot = packed.map_or_else(|| slots.fill(TAG, chunk), |packed| slots.fill_packed(TAG, packed));
         let slot = slot.expect("a free slot");
         self.shared.waiting.fetch_add(slot.bytes() as u64, Relaxed);

@@ -48,16 +48,17 @@ pub(super) fn has_credentials(mut rest: &[u8]) -> bool {
 /// Digits with single blanks or dashes between them. A run of 13 covers one of any 13 bytes in a row, so most bytes are
 /// never looked at.
 pub(super) fn has_card_number(json: &[u8]) -> bool {
-    let in_run = |byte: &u8| byte.is_ascii_digit() || matches!(byte, b' ' | b'-');
+    let is_digit = |at: usize| json.get(at).is_some_and(u8::is_ascii_digit);
+    let in_run =
+        |at: usize| is_digit(at) || matches!(json[at], b' ' | b'-') && at > 0 && is_digit(at - 1) && is_digit(at + 1);
     let mut at = FEWEST_DIGITS - 1;
-    while let Some(byte) = json.get(at) {
-        if in_run(byte) {
-            let start = json[..at].iter().rposition(|byte| !in_run(byte)).map_or(0, |before| before + 1);
-            let length = json[start..].iter().position(|byte| !in_run(byte)).unwrap_or(json.len() - start);
-            if length >= FEWEST_DIGITS && holds_card(&json[start..start + length]) {
+    while at < json.len() {
+        if in_run(at) {
+            let start = (0..at).rev().take_while(|at| in_run(*at)).last().unwrap_or(at);
+            at = (at + 1..json.len()).find(|at| !in_run(*at)).unwrap_or(json.len());
+            if at - start >= FEWEST_DIGITS && holds_card(&json[start..at]) {
                 return true;
             }
-            at = start + length;
         }
         at += FEWEST_DIGITS;
     }
