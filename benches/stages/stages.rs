@@ -166,31 +166,31 @@ impl Sink for Envelopes {
     fn end(&mut self, _: Category, _: u32, _: Outcome) {}
 }
 
-fn envelopes(input: &Input) -> Vec<Vec<u8>> {
+fn batches(input: &Input) -> Vec<Batch<()>> {
     let mut mapper = mapper(LOGS);
     let mut gathered =
         Envelopes { logs: Collector::new(BATCH), owner: Arc::new(()), full: Vec::new(), spare: Vec::new() };
     for chunk in &input.chunks {
         mapper.map(origin(), chunk, 0, &mut gathered);
     }
-    let all = gathered.full.into_iter().chain(gathered.logs.seal());
-    all.map(|batch| written(&batch, Vec::new())).collect()
+    gathered.full.into_iter().chain(gathered.logs.seal()).collect()
 }
 
-fn written(batch: &Batch<()>, mut out: Vec<u8>) -> Vec<u8> {
-    out.clear();
-    batch.write(&mut out, DSN, "2026-11-24T12:00:00.000Z");
-    out
+/// Bytes of the body that a sender would send.
+fn encoded(encoder: &mut Encoder, encoding: Compress, batch: &Batch<()>, body: &mut Vec<u8>) -> usize {
+    body.clear();
+    let envelope = batch.parts(DSN, "2026-11-24T12:00:00.000Z");
+    encoder.encode(encoding, envelope.all(), body).map_or(0, |()| body.len())
 }
 
 fn compress(input: &Input, encoding: Compress) -> Work<'_> {
-    let (envelopes, mut encoder) = (envelopes(input), Encoder::default());
-    Box::new(move || envelopes.iter().map(|envelope| encoder.encode(encoding, envelope).map_or(0, <[u8]>::len)).sum())
+    let (batches, mut encoder, mut body) = (batches(input), Encoder::default(), Vec::new());
+    Box::new(move || batches.iter().map(|batch| encoded(&mut encoder, encoding, batch, &mut body)).sum())
 }
 
 /// Everything between the host's bytes and the socket's.
 fn whole(input: &Input, encoding: Compress) -> Work<'_> {
-    let (mut mapper, mut encoder, mut envelope) = (mapper(LOGS), Encoder::default(), Vec::new());
+    let (mut mapper, mut encoder, mut body) = (mapper(LOGS), Encoder::default(), Vec::new());
     let mut gathered =
         Envelopes { logs: Collector::new(BATCH), owner: Arc::new(()), full: Vec::new(), spare: Vec::new() };
     Box::new(move || {
@@ -198,9 +198,8 @@ fn whole(input: &Input, encoding: Compress) -> Work<'_> {
         for chunk in &input.chunks {
             mapper.map(origin(), chunk, 0, &mut gathered);
             for batch in gathered.full.drain(..).chain(gathered.logs.seal()) {
-                envelope = written(&batch, std::mem::take(&mut envelope));
+                bytes += encoded(&mut encoder, encoding, &batch, &mut body);
                 gathered.spare.push(batch.into_buffer());
-                bytes += encoder.encode(encoding, &envelope).map_or(0, <[u8]>::len);
             }
         }
         bytes

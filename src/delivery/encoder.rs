@@ -4,6 +4,8 @@ use crate::options::Compress;
 use flate2::{Compression, FlushCompress, Status};
 use std::fmt;
 use std::io;
+use zstd::zstd_safe::zstd_sys::ZSTD_EndDirective;
+use zstd::zstd_safe::{CCtx, CParameter, InBuffer, OutBuffer, ResetDirective, get_error_name};
 
 /// Level of gzip: envelopes repeat themselves so much that the fastest level already shrinks them ninefold.
 const GZIP_LEVEL: Compression = Compression::new(1);
@@ -15,54 +17,90 @@ const ZSTD_LEVEL: i32 = 1;
 #[derive(Default)]
 pub struct Encoder {
     gzip: Option<flate2::Compress>,
-    zstd: Option<zstd::bulk::Compressor<'static>>,
-    out: Vec<u8>,
+    zstd: Option<CCtx<'static>>,
 }
 
 impl Encoder {
-    /// The envelope in this encoding, until the next one.
+    /// Appends an envelope, given in pieces, in this encoding.
     ///
     /// # Errors
     /// What the compressor says; it has no reason to but want of memory.
-    pub fn encode<'e>(&'e mut self, encoding: Compress, envelope: &'e [u8]) -> io::Result<&'e [u8]> {
-        self.out.clear();
+    pub fn encode(&mut self, encoding: Compress, envelope: [&[u8]; 3], out: &mut Vec<u8>) -> io::Result<()> {
         match encoding {
-            Compress::None => return Ok(envelope),
-            Compress::Gzip => self.gzip(envelope)?,
-            Compress::Zstd => self.zstd(envelope)?,
+            Compress::None => {
+                envelope.into_iter().for_each(|part| out.extend_from_slice(part));
+                Ok(())
+            }
+            Compress::Gzip => self.gzip(envelope, out),
+            Compress::Zstd => self.zstd(envelope, out).map_err(|code| io::Error::other(get_error_name(code))),
         }
-        Ok(&self.out)
     }
 
-    fn gzip(&mut self, envelope: &[u8]) -> io::Result<()> {
+    fn gzip(&mut self, envelope: [&[u8]; 3], out: &mut Vec<u8>) -> io::Result<()> {
         let gzip = self.gzip.get_or_insert_with(|| flate2::Compress::new_gzip(GZIP_LEVEL, GZIP_WINDOW));
         gzip.reset();
-        // Most envelopes shrink to a fraction of this; for the others it grows.
-        self.out.reserve(envelope.len() / 4 + 1_024);
+        let room = room(envelope);
+        let mut before = 0;
+        for part in envelope {
+            loop {
+                let taken = gzip.total_in() as usize - before;
+                if taken == part.len() {
+                    break;
+                }
+                make_room(out, room);
+                gzip.compress_vec(&part[taken..], out, FlushCompress::None)?;
+            }
+            before += part.len();
+        }
         loop {
-            let taken = gzip.total_in() as usize;
-            if gzip.compress_vec(&envelope[taken..], &mut self.out, FlushCompress::Finish)? == Status::StreamEnd {
+            make_room(out, room);
+            if gzip.compress_vec(&[], out, FlushCompress::Finish)? == Status::StreamEnd {
                 return Ok(());
             }
-            self.out.reserve(envelope.len() / 4 + 1_024);
         }
     }
 
-    fn zstd(&mut self, envelope: &[u8]) -> io::Result<()> {
-        let zstd = match &mut self.zstd {
-            Some(zstd) => zstd,
-            none => none.insert(zstd::bulk::Compressor::new(ZSTD_LEVEL)?),
-        };
-        self.out.reserve(zstd::zstd_safe::compress_bound(envelope.len()));
-        zstd.compress_to_buffer(envelope, &mut self.out)?;
+    fn zstd(&mut self, envelope: [&[u8]; 3], out: &mut Vec<u8>) -> Result<(), usize> {
+        let zstd = self.zstd.get_or_insert_with(CCtx::create);
+        zstd.reset(ResetDirective::SessionOnly)?;
+        zstd.set_parameter(CParameter::CompressionLevel(ZSTD_LEVEL))?;
+        zstd.set_pledged_src_size(Some(envelope.iter().map(|part| part.len() as u64).sum()))?;
+        let room = room(envelope);
+        for part in envelope {
+            let mut input = InBuffer::around(part);
+            while input.pos() < part.len() {
+                feed(zstd, out, &mut input, ZSTD_EndDirective::ZSTD_e_continue, room)?;
+            }
+        }
+        let mut nothing = InBuffer::around(&[]);
+        while feed(zstd, out, &mut nothing, ZSTD_EndDirective::ZSTD_e_end, room)? > 0 {}
         Ok(())
     }
+}
 
-    /// Gives back what an unusually large envelope took beyond `most` bytes.
-    pub fn shrink(&mut self, most: usize) {
-        self.out.clear();
-        self.out.shrink_to(most);
+/// Most envelopes shrink to less than this; for the others it is asked for again.
+fn room(envelope: [&[u8]; 3]) -> usize {
+    envelope.iter().map(|part| part.len()).sum::<usize>() / 8 + 1_024
+}
+
+/// More room where there is hardly any.
+fn make_room(out: &mut Vec<u8>, room: usize) {
+    if out.capacity() - out.len() < 1_024 {
+        out.reserve(room);
     }
+}
+
+/// One step; how much is still to be written, if it is known.
+fn feed(
+    zstd: &mut CCtx<'_>,
+    out: &mut Vec<u8>,
+    input: &mut InBuffer<'_>,
+    how: ZSTD_EndDirective,
+    room: usize,
+) -> Result<usize, usize> {
+    make_room(out, room);
+    let at = out.len();
+    zstd.compress_stream2(&mut OutBuffer::around_pos(out, at), input, how)
 }
 
 impl fmt::Debug for Encoder {
@@ -80,21 +118,30 @@ mod tests {
     fn each_encoding_reads_back_one_envelope_after_the_other() {
         let mut encoder = Encoder::default();
         let noise: Vec<u8> = (0..100_000_u64).map(|n| (n.wrapping_mul(n) >> 7) as u8 ^ n as u8).collect();
-        for text in [b"envelope ".repeat(1_000), noise, Vec::new(), b"{}".to_vec()] {
-            let mut back = Vec::new();
-            let gzip = encoder.encode(Compress::Gzip, &text).unwrap();
-            flate2::read::GzDecoder::new(gzip).read_to_end(&mut back).unwrap();
-            assert_eq!(back, text);
-            assert_eq!(zstd::decode_all(encoder.encode(Compress::Zstd, &text).unwrap()).unwrap(), text);
-            assert_eq!(encoder.encode(Compress::None, &text).unwrap(), text);
+        for text in [b"envelope ".repeat(100_000), noise, Vec::new(), b"{}".to_vec()] {
+            for (one, two) in [(0, 0), (0, text.len()), (text.len() / 3, text.len() / 2), (text.len(), text.len())] {
+                let parts = [&text[..one], &text[one..two], &text[two..]];
+                let mut encoded = |encoding| {
+                    let mut out = Vec::new();
+                    encoder.encode(encoding, parts, &mut out).unwrap();
+                    out
+                };
+                let mut back = Vec::new();
+                flate2::read::GzDecoder::new(&*encoded(Compress::Gzip)).read_to_end(&mut back).unwrap();
+                assert!(back == text);
+                assert!(zstd::decode_all(&*encoded(Compress::Zstd)).unwrap() == text);
+                assert!(encoded(Compress::None) == text);
+            }
         }
     }
 
     #[test]
-    fn what_a_large_envelope_took_is_given_back() {
-        let mut encoder = Encoder::default();
-        encoder.encode(Compress::Zstd, &vec![0; 1 << 20]).unwrap();
-        encoder.shrink(1_000);
-        assert!(encoder.out.capacity() <= 1_000);
+    fn what_shrinks_takes_no_more_than_its_share_of_room() {
+        let text = b"a line of log that comes again\n".repeat(20_000);
+        for encoding in [Compress::Gzip, Compress::Zstd] {
+            let mut out = Vec::new();
+            Encoder::default().encode(encoding, [&[], &text, &[]], &mut out).unwrap();
+            assert!(out.len() < text.len() / 8 && out.capacity() < text.len() / 4, "{} {}", out.len(), out.capacity());
+        }
     }
 }

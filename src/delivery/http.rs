@@ -156,8 +156,9 @@ impl Client {
     /// Posts an envelope. `wall` is the time since 1970, for `Retry-After` dates.
     #[must_use]
     pub fn post(&self, dsn: &Dsn, encoding: Compress, envelope: &[u8], encoder: &mut Encoder, wall: Duration) -> Sent {
-        match encoder.encode(encoding, envelope) {
-            Ok(body) => self.send(dsn, encoding, body, wall),
+        let mut body = Vec::new();
+        match encoder.encode(encoding, [envelope, &[], &[]], &mut body) {
+            Ok(()) => self.send(dsn, encoding, &body, wall),
             Err(error) => Sent::not_written(&error),
         }
     }

@@ -1,7 +1,8 @@
-//! Where envelopes are written and shrunk before they are sent. What that takes is larger than what is sent, and lent to
-//! one sender after the other: most of a sender's time is waiting for an answer.
+//! Where envelopes are shrunk before they are sent. What that takes is larger than what is sent, and lent to one sender
+//! after the other: most of a sender's time is waiting for an answer.
 
 use super::encoder::Encoder;
+use crate::envelope::Parts;
 use crate::options::Compress;
 use crate::sync::{Receiver, Sender, bounded};
 use std::io;
@@ -9,60 +10,44 @@ use std::io;
 /// Enough for one mapper, which takes longer to fill an envelope than a press to shrink it.
 const PRESSES: usize = 2;
 
-/// Buffers beyond this are given back between envelopes.
+/// A body beyond this is given back before the next envelope.
 const MAX_KEPT: usize = 2 << 20;
 
 /// All presses of an instance.
 #[derive(Clone, Debug)]
 pub(crate) struct Presses {
-    free: (Sender<Press>, Receiver<Press>),
-}
-
-#[derive(Debug, Default)]
-struct Press {
-    envelope: Vec<u8>,
-    encoder: Encoder,
+    free: (Sender<Encoder>, Receiver<Encoder>),
 }
 
 /// A press that goes back to the others whatever happens meanwhile.
 struct Lent<'p> {
-    press: Press,
+    press: Encoder,
     home: &'p Presses,
 }
 
 impl Presses {
     pub(crate) fn new() -> Self {
         let presses = Self { free: bounded(PRESSES) };
-        (0..PRESSES).for_each(|_| presses.take_back(Press::default()));
+        (0..PRESSES).for_each(|_| presses.take_back(Encoder::default()));
         presses
     }
 
-    /// Writes an envelope and puts it into `body` in this encoding; may wait for another sender to have done so.
+    /// Puts an envelope into `body` in this encoding; may wait for another sender to have done so.
     ///
     /// # Errors
     /// What the compressor says; it has no reason to but want of memory.
-    pub(crate) fn write(
-        &self,
-        encoding: Compress,
-        body: &mut Vec<u8>,
-        write: impl FnOnce(&mut Vec<u8>),
-    ) -> io::Result<()> {
+    pub(crate) fn press(&self, encoding: Compress, envelope: &Parts<'_>, body: &mut Vec<u8>) -> io::Result<()> {
         body.clear();
         body.shrink_to(MAX_KEPT);
         if encoding == Compress::None {
-            write(body);
+            envelope.all().into_iter().for_each(|part| body.extend_from_slice(part));
             return Ok(());
         }
-        let press = self.free.1.recv().unwrap_or_default();
-        let mut lent = Lent { press, home: self };
-        let Press { envelope, encoder } = &mut lent.press;
-        envelope.clear();
-        write(envelope);
-        body.extend_from_slice(encoder.encode(encoding, envelope)?);
-        Ok(())
+        let mut lent = Lent { press: self.free.1.recv().unwrap_or_default(), home: self };
+        lent.press.encode(encoding, envelope.all(), body)
     }
 
-    fn take_back(&self, press: Press) {
+    fn take_back(&self, press: Encoder) {
         // There is room for every press that was ever made.
         let _ = self.free.0.try_send(press);
     }
@@ -70,11 +55,7 @@ impl Presses {
 
 impl Drop for Lent<'_> {
     fn drop(&mut self) {
-        let mut press = std::mem::take(&mut self.press);
-        press.envelope.clear();
-        press.envelope.shrink_to(MAX_KEPT);
-        press.encoder.shrink(MAX_KEPT);
-        self.home.take_back(press);
+        self.home.take_back(std::mem::take(&mut self.press));
     }
 }
 
@@ -89,7 +70,7 @@ mod tests {
         let text = b"envelope ".repeat(1_000);
         let written = |encoding| {
             let mut body = b"of the last time".to_vec();
-            presses.write(encoding, &mut body, |out| out.extend_from_slice(&text)).unwrap();
+            presses.press(encoding, &Parts::whole(text.clone()), &mut body).unwrap();
             body
         };
         std::thread::scope(|scope| {
@@ -107,7 +88,10 @@ mod tests {
     fn no_press_is_lost_to_a_panic() {
         let presses = Presses::new();
         for _ in 0..=PRESSES {
-            let panics = || presses.write(Compress::Gzip, &mut Vec::new(), |_| panic!("on purpose"));
+            let panics = || {
+                let _lent = Lent { press: presses.free.1.recv().unwrap(), home: &presses };
+                panic!("on purpose");
+            };
             assert!(catch_unwind(AssertUnwindSafe(panics)).is_err());
         }
         assert_eq!(presses.free.1.len(), PRESSES);

@@ -6,7 +6,7 @@ use super::targets::Target;
 use super::ticket::Ticket;
 use super::{answer, pump, reports};
 use crate::clock::Clock;
-use crate::envelope::{Batch, report};
+use crate::envelope::{Batch, Parts, report};
 use crate::options::Compress;
 use crate::sync::{Receiver, Sender};
 use std::sync::Arc;
@@ -59,11 +59,15 @@ pub(crate) fn run(
     while let Ok(job) = inbox.recv() {
         let start = clock.now();
         let (dsn, sent_at) = (job.target.dsn.expose(), answer::rfc3339(start.wall));
-        let written = presses.write(job.encoding, &mut body, |envelope| match &job.load {
-            Load::Items(batch) => batch.write(envelope, &dsn, &sent_at),
-            Load::Report(_, counts) => report::write(envelope, &counts.lines(), &dsn, &sent_at, start.wall),
-        });
-        let sent = match written {
+        let envelope = match &job.load {
+            Load::Items(batch) => batch.parts(&dsn, &sent_at),
+            Load::Report(_, counts) => {
+                let mut envelope = Vec::new();
+                report::write(&mut envelope, &counts.lines(), &dsn, &sent_at, start.wall);
+                Parts::whole(envelope)
+            }
+        };
+        let sent = match presses.press(job.encoding, &envelope, &mut body) {
             Ok(()) => client.send(&job.target.dsn, job.encoding, &body, start.wall),
             Err(error) => Sent::not_written(&error),
         };

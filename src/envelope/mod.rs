@@ -21,7 +21,8 @@ pub const MAX_LOG_BYTES: usize = 1_000_000;
 
 const LOG_PREFIX: &[u8] =
     br#"{"version":2,"ingest_settings":{"infer_ip":"never","infer_user_agent":"never"},"items":["#;
-const LOG_SUFFIX: &[u8] = b"]}";
+/// What ends a container of logs, and the line.
+const LOG_SUFFIX: &[u8] = b"]}\n";
 
 /// Items of one category on their way, and whose they are. `T` is what answers for them.
 #[derive(Debug)]
@@ -179,28 +180,33 @@ impl<T> Batch<T> {
 
     /// Writes the whole envelope.
     pub fn write(&self, out: &mut Vec<u8>, dsn: &str, sent_at: &str) {
-        header(out, self.event_id, dsn, sent_at);
-        match self.category {
-            Category::Event => self.write_event(out),
-            Category::Log => self.write_logs(out),
-        }
-        out.push(b'\n');
+        self.parts(dsn, sent_at).all().into_iter().for_each(|part| out.extend_from_slice(part));
     }
 
-    fn write_event(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(format!("{{\"type\":\"event\",\"length\":{}}}\n", self.payload.len()).as_bytes());
-        out.extend_from_slice(&self.payload);
-    }
-
-    fn write_logs(&self, out: &mut Vec<u8>) {
-        let length = LOG_PREFIX.len() + self.payload.len() + LOG_SUFFIX.len();
-        let header = format!(
-            "{{\"type\":\"log\",\"item_count\":{},\"content_type\":\"application/vnd.sentry.items.log+json\",\"length\":{length}}}\n",
-            self.items.len(),
-        );
-        for part in [header.as_bytes(), LOG_PREFIX, &self.payload, LOG_SUFFIX] {
-            out.extend_from_slice(part);
-        }
+    /// The whole envelope around the items, which stay where they are.
+    #[must_use]
+    pub fn parts(&self, dsn: &str, sent_at: &str) -> Parts<'_> {
+        let mut head = Vec::new();
+        header(&mut head, self.event_id, dsn, sent_at);
+        let tail: &[u8] = match self.category {
+            Category::Event => {
+                head.extend_from_slice(
+                    format!("{{\"type\":\"event\",\"length\":{}}}\n", self.payload.len()).as_bytes(),
+                );
+                b"\n"
+            }
+            Category::Log => {
+                let length = LOG_PREFIX.len() + self.payload.len() + LOG_SUFFIX.len() - 1;
+                let header = format!(
+                    "{{\"type\":\"log\",\"item_count\":{},\"content_type\":\"application/vnd.sentry.items.log+json\",\"length\":{length}}}\n",
+                    self.items.len(),
+                );
+                head.extend_from_slice(header.as_bytes());
+                head.extend_from_slice(LOG_PREFIX);
+                LOG_SUFFIX
+            }
+        };
+        Parts { head, payload: &self.payload, tail }
     }
 
     /// Goes on in another buffer.
@@ -214,6 +220,28 @@ impl<T> Batch<T> {
     #[must_use]
     pub fn into_buffer(self) -> Vec<u8> {
         self.payload
+    }
+}
+
+/// An envelope in pieces: they are sent one after the other, and the large one is copied nowhere.
+#[derive(Debug)]
+pub struct Parts<'b> {
+    head: Vec<u8>,
+    payload: &'b [u8],
+    tail: &'static [u8],
+}
+
+impl Parts<'_> {
+    /// An envelope that is in one piece.
+    #[must_use]
+    pub fn whole(envelope: Vec<u8>) -> Self {
+        Self { head: envelope, payload: &[], tail: &[] }
+    }
+
+    /// The pieces in order.
+    #[must_use]
+    pub fn all(&self) -> [&[u8]; 3] {
+        [&self.head, self.payload, self.tail]
     }
 }
 
