@@ -268,6 +268,84 @@ mod tests {
         assert_eq!(shape(&vec![0x92; 1 << 20]), "!");
     }
 
+    /// Reading a usual record in one pass is reading any record.
+    #[test]
+    fn the_quick_way_reads_what_the_long_way_reads() {
+        const SOME: [&[u8]; 16] = [
+            V2,
+            V1,
+            GROUP,
+            END,
+            &[0x92],
+            &[0x92, 0x92, 9, 0x80],
+            &[0x92, 0x92, 0xca, 0x3f, 0xc0, 0, 0, 0x80],
+            &[0x91, 9],
+            &[0x93, 1, 2, 3],
+            &[0x80],
+            &[0xd9, 1, b'x'],
+            &[0xda, 0, 1, b'x'],
+            &[0xde, 0, 1, 1, 2],
+            &[0x86, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12],
+            &[0xdf, 0, 0, 0, 6, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12],
+            &[0xc7, 8, 0, 0, 0, 0, 9, 0, 0, 0, 5],
+        ];
+        let mut state = 0x2545_f491_4f6c_dd1d_u64;
+        let mut next = |end: usize| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            (state >> 11) as usize % end
+        };
+        let mut read = 0;
+        for _ in 0..5_000 {
+            let mut bytes = [V2, SOME[next(SOME.len())], SOME[next(SOME.len())], SOME[next(SOME.len())]].concat();
+            if next(3) == 0 {
+                bytes = [&[0x92, 0x92], &bytes[next(9)..]].concat();
+            }
+            for _ in 0..next(4) {
+                let at = next(bytes.len());
+                match next(3) {
+                    0 => bytes.insert(at, SOME[next(SOME.len())][0]),
+                    1 => bytes.truncate(at.max(1)),
+                    _ => bytes[at] = next(256) as u8,
+                }
+            }
+            let mut cursor = Cursor::new(&bytes);
+            while !cursor.rest().is_empty() {
+                let mut long = Cursor::new(cursor.rest());
+                let expected = any_entry(&mut long).ok().map(without_run);
+                if let Some((entry, behind)) = usual(cursor) {
+                    read += 1;
+                    assert_eq!(format!("{:?}", Some(without_run(entry))), format!("{expected:?}"), "{bytes:x?}");
+                    assert_eq!(behind.rest(), long.rest(), "{bytes:x?}");
+                    // What was met before changes nothing of what its body holds.
+                    if let (Entry::Record(record), Some(Entry::Record(other))) = (entry, expected)
+                        && let (Some(body), Some(other)) = (record.body.map(), other.body.map())
+                    {
+                        let pairs = format!("{:?}", body.pairs_knowing(record.run).collect::<Vec<_>>());
+                        assert_eq!(pairs, format!("{:?}", other.pairs().collect::<Vec<_>>()), "{bytes:x?}");
+                    }
+                    cursor = behind;
+                } else {
+                    let run = cursor.run();
+                    match expected {
+                        Some(_) => cursor = Cursor::knowing(long.rest(), run),
+                        None => cursor = Cursor::knowing(&cursor.rest()[1..], run),
+                    }
+                }
+            }
+        }
+        assert!(read > 2_500, "{read}");
+    }
+
+    fn without_run(entry: Entry<'_>) -> Entry<'_> {
+        match entry {
+            Entry::Record(record) => Entry::Record(Record { run: Run::default(), ..record }),
+            Entry::GroupStart(record) => Entry::GroupStart(Record { run: Run::default(), ..record }),
+            other => other,
+        }
+    }
+
     #[test]
     fn any_bytes_are_read_to_the_end_without_panic() {
         let mut state = 0x2545_f491_4f6c_dd1d_u64;

@@ -221,9 +221,11 @@ fn write_message(event: &mut Object<'_>, about: &Circumstances<'_>) {
     let template = &about.template;
     let mut entry = Object::begin(event.key("logentry"));
     entry.text("message", &limit::chars(&template.text, limit::MESSAGE));
-    entry.text("formatted", &limit::chars(about.title, limit::MESSAGE));
+    let line = limit::chars(about.title, limit::MESSAGE);
+    entry.text("formatted", &line);
     let bytes: usize = template.params.iter().map(|param| param.len() + 3).sum();
-    if !template.params.is_empty() && bytes <= limit::PARAMS {
+    // Beyond a cut nobody would see that one of them is a secret.
+    if !template.params.is_empty() && bytes <= limit::PARAMS && matches!(line, Cow::Borrowed(_)) {
         let mut params = List::begin(entry.key("params"));
         for param in &template.params {
             json::string(params.element(), param.as_bytes());

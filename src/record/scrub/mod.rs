@@ -11,6 +11,8 @@ mod look;
 mod patterns;
 #[cfg(test)]
 mod twin;
+#[cfg(test)]
+mod whole;
 
 use super::json;
 use patterns::{addresses, card_numbers, private_keys, schemes, url_credentials};
@@ -74,7 +76,8 @@ impl Rules {
     pub fn may_need(&self, json: &[u8]) -> bool {
         let asked_for = || self.keys.iter().any(|key| key.last().is_some_and(|word| contains_word(json, word)));
         let around_at = || self.addresses && look::has_address(json) || self.secrets && look::has_credentials(json);
-        look::has_at_sign(json) && around_at() || self.secrets && look::has_secret(json) || asked_for()
+        let is_hidden = || (self.secrets || self.addresses || !self.keys.is_empty()) && look::has_inner_escape(json);
+        look::has_at_sign(json) && around_at() || self.secrets && look::has_secret(json) || asked_for() || is_hidden()
     }
 
     /// The text without what has to go; none if all of it may stay.
@@ -111,12 +114,10 @@ impl Rules {
     }
 }
 
-fn has(haystack: &[u8], needle: &[u8]) -> bool {
-    haystack[..haystack.len().min(64)].windows(needle.len()).any(|window| window == needle)
-}
-
 fn contains_word(haystack: &[u8], word: &str) -> bool {
-    haystack.windows(word.len()).any(|window| window.eq_ignore_ascii_case(word.as_bytes()))
+    // Letters beyond ASCII have other bytes in the other case.
+    !word.is_ascii() && !haystack.is_ascii()
+        || haystack.windows(word.len()).any(|window| window.eq_ignore_ascii_case(word.as_bytes()))
 }
 
 #[cfg(test)]
@@ -206,6 +207,47 @@ mod tests {
         assert_eq!(back["tags"]["level"], "[Filtered]");
         assert_eq!(back["attributes"]["id"], serde_json::json!({"value": "[Filtered]", "type": "string"}));
         assert_eq!(back["attributes"]["n"]["type"], "integer");
+    }
+
+    #[test]
+    fn what_was_taken_out_of_a_line_goes_with_the_secret_that_it_may_be() {
+        let entry = |line: &str, params: &[&str]| {
+            let json = serde_json::json!({"logentry": {"message": "%s", "formatted": line, "params": params}});
+            let back: Value = serde_json::from_str(&cleaned(&json.to_string())).unwrap();
+            back["logentry"]["params"].clone()
+        };
+        assert_eq!(
+            entry("password=\"hunter2\" in 5 ms", &["hunter2", "5"]),
+            serde_json::json!(["[Filtered]", "[Filtered]"])
+        );
+        assert_eq!(
+            entry("card 4111 1111 1111 1111", &["4111", "1111"]),
+            serde_json::json!(["[Filtered]", "[Filtered]"])
+        );
+        assert_eq!(entry("order 17 took 5 ms", &["17", "5"]), serde_json::json!(["17", "5"]));
+    }
+
+    #[test]
+    fn json_inside_a_text_hides_nothing_behind_its_escapes() {
+        for (text, expected) in [
+            (r#"{"\u0070assword":"x"}"#, r#"{"password":"[Filtered]"}"#),
+            (r#"{"q":"token\u003dx"}"#, r#"{"q":"token=[Filtered]"}"#),
+            (r#"{"u":"mysql:\/\/root:pw@db\/shop"}"#, r#"{"u":"mysql://[Filtered]@db/shop"}"#),
+            (r#"{"m":"jane.doe\u0040example.com"}"#, r#"{"m":"[Filtered]"}"#),
+        ] {
+            let back: Value = serde_json::from_str(&cleaned(&serde_json::json!({ "body": text }).to_string())).unwrap();
+            assert_eq!(back["body"], expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn keys_of_ones_own_are_found_in_any_case_of_any_alphabet() {
+        let rules = Rules::new(true, false, &["überweisung".to_owned()]);
+        for text in ["Überweisung=x", "ÜBERWEISUNG=x", "überweisung=x"] {
+            let mut out = serde_json::json!({ "body": text }).to_string().into_bytes();
+            rules.clean(&mut out, 0, &[]);
+            assert!(String::from_utf8(out).unwrap().contains("=[Filtered]"), "{text}");
+        }
     }
 
     #[test]

@@ -1,13 +1,16 @@
 //! What secrets and personal data look like inside a text, whatever field it stands in. Each function says what is left of
 //! a text, or nothing where all of it may stay.
 
+use super::FILTERED;
 use super::look::{has_address, has_card_number};
-use super::{FILTERED, has};
 use memchr::{memchr_iter, memchr2, memchr2_iter, memmem};
 use std::ops::Range;
 
 /// How a key or certificate begins (RFC 7468).
 const KEY_BEGINS: &str = "-----BEGIN ";
+
+/// How much of a label may come before the words that make it a private key's, and they.
+pub(super) const LABEL: usize = 64;
 
 /// A text some parts of which are filtered, from the front to the end.
 struct Filter<'t> {
@@ -143,7 +146,7 @@ pub(super) fn private_keys(text: &str) -> Option<String> {
         let key = &text[start..];
         let label = key[KEY_BEGINS.len()..].split("-----").next().unwrap_or_default();
         from = start + KEY_BEGINS.len();
-        if has(label.as_bytes(), b"PRIVATE KEY") {
+        if memmem::find(&label.as_bytes()[..label.len().min(LABEL)], b"PRIVATE KEY").is_some() {
             let end = key.find("-----END ").and_then(|end| Some(end + 9 + key[end + 9..].find("-----")? + 5));
             from = start + end.unwrap_or(key.len());
             filter.remove(start..from);

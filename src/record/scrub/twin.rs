@@ -1,6 +1,7 @@
 //! The obvious way to clean an item, for tests: as a tree of values.
 
 use super::Rules;
+use super::inner::filter_all;
 use crate::record::limit;
 use serde_json::{Map, Value};
 
@@ -17,11 +18,23 @@ impl Rules {
                     let others = contexts.iter_mut().filter(|(name, _)| *name != "trace");
                     others.fold(false, |changed, (_, context)| changed | self.texts(context))
                 }
+                ("logentry", Value::Object(entry)) => self.log_entry(entry),
                 ("event_id" | "trace_id" | "span_id" | "level" | "platform" | "sdk", _) => false,
                 (_, value) => self.texts(value),
             };
         }
         changed
+    }
+
+    /// A line in which something has to go takes all with it that was taken out of it.
+    fn log_entry(&self, entry: &mut Map<String, Value>) -> bool {
+        let line = entry.iter_mut().filter(|(name, _)| *name != "params");
+        let changed = line.fold(false, |changed, (_, value)| changed | self.texts(value));
+        match entry.get_mut("params") {
+            Some(params) if changed => filter_all(params) | changed,
+            Some(params) => self.texts(params),
+            None => changed,
+        }
     }
 
     /// The values of a log's attributes; their types stay.
