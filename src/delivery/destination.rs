@@ -382,24 +382,30 @@ impl<T> Destination<T> {
         self.lanes[batch.category as usize].push_front(batch);
     }
 
-    /// Takes the newest envelopes of a category out of memory until `bytes` are left, or one; where they can wait nowhere
-    /// else they end.
+    /// Takes the newest envelopes of a category out of memory until `bytes` are left, or one.
     pub fn cut(&mut self, category: Category, bytes: u64, now: Duration) -> Vec<Step<T>> {
-        let outcome = self.hold(category, now).map_or(Outcome::Overflow, |hold| hold.outcome);
-        let park = self.policy.park;
-        let lane = &mut self.lanes[category as usize];
         let mut steps = Vec::new();
-        while lane.bytes() > bytes
-            && lane.len() > 1
-            && let Some(batch) = lane.pop_newest()
-        {
-            steps.push(match outcome {
-                _ if park => Step::Release(batch),
-                Outcome::Overflow => Step::Settle(batch, outcome),
-                _ => Step::MakeRoom(batch, outcome),
-            });
+        while self.bytes(category) > bytes && self.lanes[category as usize].len() > 1 {
+            steps.extend(self.cut_newest(category, now));
         }
         steps
+    }
+
+    /// Takes the newest envelope of a category out of memory, be it the last one; where it can wait nowhere else it ends.
+    pub fn cut_newest(&mut self, category: Category, now: Duration) -> Option<Step<T>> {
+        let outcome = self.hold(category, now).map_or(Outcome::Overflow, |hold| hold.outcome);
+        let batch = self.lanes[category as usize].pop_newest()?;
+        Some(match outcome {
+            _ if self.policy.park => Step::Release(batch),
+            Outcome::Overflow => Step::Settle(batch, outcome),
+            _ => Step::MakeRoom(batch, outcome),
+        })
+    }
+
+    /// When the newest envelope of a category waiting in memory was begun.
+    #[must_use]
+    pub fn newest(&self, category: Category) -> Option<Duration> {
+        self.lanes[category as usize].iter().map(|batch| batch.opened).max()
     }
 
     fn apply_limits(&mut self, limits: &Limits, now: Duration) -> Option<(Category, Duration)> {

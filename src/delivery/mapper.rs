@@ -20,7 +20,7 @@ use crossbeam_channel::RecvTimeoutError;
 use std::borrow::Cow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::time::Duration;
 
 /// How often the backlog is looked at when nothing else happens.
@@ -160,14 +160,15 @@ impl<'s> Worker<'s> {
 
     fn ack(&mut self, slot: Arc<Slot>) {
         let (tag, data) = self.receive(&slot);
-        if slot.is_left() || !self.shared.targets.is_ready(Mode::Ack) {
+        let joins = !slot.is_left() && self.shared.targets.is_ready(Mode::Ack);
+        if !joins {
+            self.shared.joining.fetch_sub(1, SeqCst);
             self.shared.slots.answer(&slot, Verdict::Retry);
-        } else {
-            let ticket = self.shared.registry.join(slot, &tag, &data, self.shared.now().steady);
-            self.map(&ticket, &[Segment { tag, data, records: 0 }], false);
-            return;
+            return self.shared.slots.spare(data);
         }
-        self.shared.slots.spare(data);
+        let ticket = self.shared.registry.join(slot, &tag, &data, self.shared.now().steady);
+        self.shared.joining.fetch_sub(1, SeqCst);
+        self.map(&ticket, &[Segment { tag, data, records: 0 }], false);
     }
 
     fn memory(&mut self, slot: &Arc<Slot>) {
@@ -380,9 +381,14 @@ impl<'s> Worker<'s> {
 
     /// What came too late to be taken.
     fn refuse(&self, inbox: &Receiver<Job>) {
+        // A flush that had seen no end yet may still be about to put its chunk there.
+        while self.shared.entering.load(SeqCst) > 0 {
+            thread::park_timeout(Duration::from_millis(1));
+        }
         for job in inbox.try_iter() {
             match job {
                 Job::Ack(slot) => {
+                    self.shared.joining.fetch_sub(1, SeqCst);
                     self.shared.slots.answer(&slot, Verdict::Retry);
                 }
                 Job::Memory(slot) => {
@@ -403,7 +409,7 @@ fn emit(shared: &Shared, mut batch: Batch<Ticket>) {
     let bytes = batch.bytes() as u64;
     let (number, category) = (batch.destination, batch.category);
     // What is held for others makes room only for a destination that the pump knows of.
-    let waits = || drop(shared.to_pump.send(Message::Expected(number)));
+    let waits = || drop(shared.to_pump.send(Message::Expected(number, category, bytes)));
     shared.budget.reserve(category, bytes, || shared.holds.get(number).is_held(category), waits);
     batch.reserved = bytes;
     let _ = shared.to_pump.send(Message::Batch(Box::new(batch)));

@@ -112,8 +112,8 @@ pub(crate) struct Shared {
     closing: AtomicBool,
     /// Flushes that may still put a chunk into a queue.
     entering: AtomicU64,
-    /// Whether chunks for memory have stayed with the host.
-    was_clogged: AtomicBool,
+    /// Chunks that stay with the host, on their way to the mapper: whether they will be known again is not decided yet.
+    joining: AtomicU64,
     /// A [`Drain`].
     draining: AtomicU8,
     /// Steady time by which everything ends, in milliseconds; only read when closing.
@@ -261,6 +261,10 @@ impl Delivery {
         let length = slot.bytes() as u64;
         self.shared.waiting.fetch_add(length, Relaxed);
         let ours = Arc::clone(&slot);
+        let stays = mode == Mode::Ack || clogged;
+        if stays {
+            self.shared.joining.fetch_add(1, Ordering::SeqCst);
+        }
         let (sent, longest) = match mode {
             Mode::Spool => (self.to_spooler.try_send(spooler::Job::Chunk(slot)).is_ok(), Some(SPOOL_WAIT)),
             Mode::Ack => (self.to_mapper.try_send(Job::Ack(slot)).is_ok(), Some(self.shared.settings.ack_timeout)),
@@ -268,6 +272,7 @@ impl Delivery {
             Mode::Memory | Mode::Auto => (self.to_mapper.try_send(Job::Memory(slot)).is_ok(), None),
         };
         if !sent {
+            self.shared.joining.fetch_sub(u64::from(stays), Ordering::SeqCst);
             self.shared.waiting.fetch_sub(length, Relaxed);
             self.shared.slots.recycle(ours);
             return None;
@@ -457,7 +462,7 @@ impl Shared {
             dead_again: AtomicU64::new(0),
             closing: AtomicBool::new(false),
             entering: AtomicU64::new(0),
-            was_clogged: AtomicBool::new(false),
+            joining: AtomicU64::new(0),
             draining: AtomicU8::new(Drain::No as u8),
             deadline: AtomicU64::new(u64::MAX),
             settings: settings.delivery.clone(),
@@ -513,16 +518,8 @@ impl Shared {
         // What waits as a chunk must leave room for what is live, too.
         let kept = self.kept.load(Relaxed) + length > self.settings.queue_max_size / 2;
         let full = self.budget.is_holding() && (kept || !self.has_room(length));
-        let clogged = full || self.budget.is_clogged(length);
-        if clogged {
-            self.was_clogged.store(true, Relaxed);
-        }
-        clogged
-            || self.was_clogged.load(Relaxed) && {
-                let expects = self.registry.expects_any();
-                self.was_clogged.store(expects, Relaxed);
-                expects
-            }
+        // In this order: what is no longer on its way to be known is known.
+        full || self.budget.is_clogged(length) || self.joining.load(Ordering::SeqCst) > 0 || self.registry.expects_any()
     }
 
     /// Whether the spool is so full that what waits for a destination in trouble has to give way.

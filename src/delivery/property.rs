@@ -162,7 +162,10 @@ impl Instance {
         self.shared.waiting.fetch_add(slot.bytes() as u64, Relaxed);
         match (&mut self.spooler, mode) {
             (Some(spooler), _) => spooler.commit(vec![Arc::clone(&slot)]),
-            (None, options::Mode::Ack) => self.worker.take(Job::Ack(Arc::clone(&slot))),
+            (None, options::Mode::Ack) => {
+                self.shared.joining.fetch_add(1, Relaxed);
+                self.worker.take(Job::Ack(Arc::clone(&slot)));
+            }
             (None, _) => {
                 self.worker.take(Job::Memory(slot));
                 return true;

@@ -74,8 +74,8 @@ pub struct Gauges {
 #[derive(Debug)]
 pub(crate) enum Message {
     Batch(Box<Batch<Ticket>>),
-    /// Something for this destination waits for room in memory.
-    Expected(u32),
+    /// An envelope for this destination waits for so many bytes of room in memory, and everything behind it.
+    Expected(u32, Category, u64),
     Done(Box<sender::Done>),
     Say(Severity, &'static str, String),
     /// Whether a destination answered at the start: the status, or what came of it.
@@ -210,9 +210,9 @@ impl Pump {
 
     pub(super) fn hear(&mut self, message: Message) {
         match message {
-            Message::Expected(number) => self.expect(number),
+            Message::Expected(number, category, bytes) => self.expect(number, Some((category, bytes))),
             Message::Batch(batch) => {
-                self.expect(batch.destination);
+                self.expect(batch.destination, None);
                 let now = self.shared.now().steady;
                 let steps = self.schedule.push(*batch, now);
                 if self.volatile {
@@ -229,10 +229,13 @@ impl Pump {
         }
     }
 
-    fn expect(&mut self, number: u32) {
+    /// A batch for this destination waits for room, or has come.
+    fn expect(&mut self, number: u32, waits: Option<(Category, u64)>) {
         if !self.schedule.knows(number) {
             self.place(number);
         }
+        let steps = self.schedule.expect(waits, self.shared.now().steady);
+        self.steps(steps, 0, MADE_ROOM);
     }
 
     pub(super) fn send(&mut self) {

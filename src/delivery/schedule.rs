@@ -33,6 +33,8 @@ pub struct Schedule<T> {
     moved: BTreeMap<u32, u32>,
     /// Whose turn it was.
     last: u32,
+    /// What waits outside for room in memory, and everything behind it: a category and bytes.
+    awaiting: Option<(Category, u64)>,
     /// The destination to which a client report is on its way: that takes a sender too.
     reporting: Option<u32>,
 }
@@ -44,7 +46,8 @@ impl<T> Schedule<T> {
         // Half of a category's share, which is half of the queue.
         let troubled_share = queue / 4;
         let (members, hosts, moved) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        Self { policy, senders, troubled_share, members, hosts, moved, last: u32::MAX, reporting: None }
+        let (last, awaiting, reporting) = (u32::MAX, None, None);
+        Self { policy, senders, troubled_share, members, hosts, moved, last, awaiting, reporting }
     }
 
     /// Whether a destination's host is known.
@@ -180,6 +183,7 @@ impl<T> Schedule<T> {
             steps.extend(self.trim(number, *category, now));
         }
         self.follow(number, now, &mut steps);
+        self.make_room(now, &mut steps);
         (steps, notice)
     }
 
@@ -219,7 +223,7 @@ impl<T> Schedule<T> {
 
     /// Keeps what waits for destinations in trouble within its share of the memory. Where items can wait elsewhere they do;
     /// where not, the newest are given up, but only while another destination is alive to profit from it. One envelope is
-    /// always left, to try with.
+    /// left, to try with.
     fn trim(&mut self, number: u32, category: Category, now: Duration) -> Vec<Step<T>> {
         let troubled = |member: &&Destination<T>| member.is_in_trouble(category, now);
         let Some(member) = self.members.get(&number).filter(troubled) else { return Vec::new() };
@@ -230,6 +234,33 @@ impl<T> Schedule<T> {
             return Vec::new();
         }
         self.member(number).cut(category, ours.saturating_sub(excess), now)
+    }
+
+    /// An envelope of so many bytes waits outside for room, or none does any more.
+    pub fn expect(&mut self, awaiting: Option<(Category, u64)>, now: Duration) -> Vec<Step<T>> {
+        self.awaiting = awaiting;
+        let mut steps = Vec::new();
+        self.make_room(now, &mut steps);
+        steps
+    }
+
+    /// One envelope for each destination in trouble may be more than there is room for. While another waits outside because
+    /// of them, the newest of all go too, on the same terms.
+    fn make_room(&mut self, now: Duration, steps: &mut Vec<Step<T>>) {
+        let Some((category, bytes)) = self.awaiting.filter(|_| self.policy.crowd) else { return };
+        let share = 2 * self.troubled_share;
+        loop {
+            let troubled = |member: &&Destination<T>| member.in_trouble_since(category, now).is_some();
+            let all: u64 = self.members.values().filter(troubled).map(|member| member.bytes(category)).sum();
+            if all + bytes <= share {
+                return;
+            }
+            let yields = |number: u32| self.policy.park || self.others_would_profit(number, category, now);
+            let troubled = self.members.iter().filter(|(_, member)| troubled(member));
+            let waiting = troubled.filter_map(|(number, member)| Some((member.newest(category)?, *number)));
+            let Some((_, number)) = waiting.filter(|(_, number)| yields(*number)).max() else { return };
+            steps.extend(self.member(number).cut_newest(category, now));
+        }
     }
 
     /// Whether others have accepted something since a destination's trouble began.
@@ -266,6 +297,7 @@ impl<T> Schedule<T> {
                 steps.extend(self.trim(number, *category, now));
             }
         }
+        self.make_room(now, &mut steps);
         steps
     }
 
@@ -580,6 +612,36 @@ mod tests {
             answer(&mut schedule, 0, reply.clone());
             let found: usize = full(&mut schedule);
             assert_eq!(found, given_up, "{other} {reply:?}");
+        }
+    }
+
+    #[test]
+    fn the_last_envelopes_of_those_in_trouble_go_only_while_another_waits_for_their_room() {
+        for (elsewhere, answered, left) in
+            [(7, Answer::Misconfigured, 3), (8, Answer::Failed, 3), (7, Answer::Failed, 4)]
+        {
+            let mut schedule = schedule(false, 64);
+            for number in 0..4 {
+                schedule.place(number, 7);
+                let mut large = batch(number, Category::Log, 600);
+                large.opened = NOW + SECOND * number;
+                push(&mut schedule, large);
+            }
+            schedule.place(9, elsewhere);
+            let bytes = |schedule: &Schedule<()>| schedule.members.values().map(|one| one.bytes(Category::Log)).sum();
+            let one: u64 = bytes(&schedule);
+            for batch in sent(&mut schedule, NOW) {
+                assert!(schedule.done(batch, &reply(answered.clone()), NOW, 1.0).0.is_empty());
+            }
+            assert!(schedule.release_held(NOW).is_empty() && bytes(&schedule) == one, "one each, to try with");
+            let steps = schedule.expect(Some((Category::Log, 300)), NOW);
+            assert_eq!((steps.len(), schedule.queued()), (4 - left, left), "{elsewhere} {answered:?}");
+            assert!(schedule.members[&0].queued() == 1, "the newest go first");
+            assert!(
+                schedule.expect(Some((Category::Event, 9_000)), NOW).is_empty(),
+                "events have a share of their own"
+            );
+            assert!(schedule.expect(None, NOW).is_empty());
         }
     }
 
