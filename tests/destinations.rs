@@ -3,13 +3,15 @@
 
 mod support;
 
-use flb_sentry::host::Instance;
+use flb_sentry::host::{Instance, Verdict};
 use flb_sentry::receive::{Options, Receiver, Script, Snapshot};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
 use support::output::{Ledger, PATIENCE, flush_all, instance, load};
 use support::suite::Suite;
 use support::tempdir::TempDir;
@@ -164,18 +166,28 @@ fn each_project_is_told_what_was_left_out_of_its_own(delivery: &'static str) {
 fn in_memory_a_held_destination_stops_nobody_and_loses_nothing() {
     let receiver = receive("forever:project=7:log:429,x-sentry-rate-limits=6:log_item:key");
     let setting = Setting::new(&receiver, &[SHOP]);
-    let instance = setting.start(&receiver, "memory", &[("queue_max_size", "150K"), ("batch_max_items", "5")]);
+    let instance = setting.start(&receiver, "memory", &[("queue_max_size", "50K"), ("batch_max_items", "5")]);
+    // More than there is room for, packed.
     let turns = 150;
+    let refused = AtomicU64::new(0);
     std::thread::scope(|scope| {
         let shop = (0..turns).map(|turn| chunk_of("shop", turn * 20..turn * 20 + 20));
         let other = (0..turns).map(|turn| chunk_of("other", turn * 20..turn * 20 + 20));
-        let held = scope.spawn(|| flush_all(&instance, TAG, shop));
+        let held = scope.spawn(|| {
+            for chunk in shop {
+                while instance.flush(TAG, &chunk) != Verdict::Ok {
+                    refused.fetch_add(1, Relaxed);
+                    std::thread::sleep(Duration::from_millis(10));
+                }
+            }
+        });
         flush_all(&instance, TAG, other);
         let all = |seen: &Snapshot| logs(seen).get(&1).is_some_and(|numbers| numbers.len() as u64 == turns * 20);
         assert!(receiver.wait_until(PATIENCE, all), "{:?} {:#?}", receiver.totals(), instance.log_lines());
         assert_eq!(logs(&receiver.snapshot()).get(&7), None, "held");
+        let given_back = wait::until_true(PATIENCE, || refused.load(Relaxed) > 0);
+        assert!(given_back && !held.is_finished(), "expected chunks to be given back");
         receiver.script(Script::default());
-        assert!(held.join().expect("every chunk is taken") > 0, "expected chunks to be given back");
     });
     let came = receiver.wait_until(PATIENCE, |seen| seen.totals.logs >= turns * 40);
     assert!(came, "{:?} {:#?}", receiver.totals(), instance.log_lines());
