@@ -62,7 +62,8 @@ impl Registry {
     /// The ticket of a chunk that a flush waits for: the one left by an earlier flush that has returned, else a new
     /// one. An equal chunk whose flush still waits is another chunk.
     pub fn join(&self, slot: Arc<Slot>, tag: &[u8], data: &[u8], now: Duration) -> Arc<Ticket> {
-        let identity = self.identity(tag, data);
+        // Not under the lock, which flushes take: that reads all of it.
+        let (identity, records) = (self.identity(tag, data), crate::chunk::count(data));
         let mut chunks = lock();
         let entries = chunks.entry(identity).or_default();
         if let Some(entry) = entries.iter_mut().find(|entry| entry.is_free()) {
@@ -78,7 +79,6 @@ impl Registry {
             }
             return ticket;
         }
-        let records = crate::chunk::count(data);
         self.recorder.take(u64::from(records));
         let ticket = self.ticket(identity, now, Default::default());
         let (waiter, touched) = (Some(slot), Instant::now());

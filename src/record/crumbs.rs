@@ -198,6 +198,7 @@ impl Crumbs {
         self.streams.retain(|_, ring| ring.used > middle);
     }
 }
+
 #[cfg(test)]
 mod tests {
     use super::super::lines::tests::lines;
