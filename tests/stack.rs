@@ -183,11 +183,12 @@ fn taken(library: &Path) {
     }
 }
 
-/// The second of two chunks, for which a queue has room only if it is packed.
+/// The second of two chunks, for which a queue that is half full has no room but packed.
 fn packed(library: &Path) {
     // Lines that differ: what only repeats itself is packed without most of the packer's work.
     let chunk = chunk::numbered(0..20_000);
-    let queue = (chunk.len() / 2 * 3).to_string();
+    // However far the first one has been mapped meanwhile: it and half a queue of its items leave room, but no whole half.
+    let queue = (chunk.len() * 3).to_string();
     let options = [("delivery", "memory"), ("queue_max_size", queue.as_str()), ("exit_timeout", "0")];
     let (_plugin, instance) = start(library, &nobody(), &options);
     let flusher = Flusher::of(&instance);
