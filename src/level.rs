@@ -28,6 +28,9 @@ const WORDS: &[(&str, Level)] = &[
     ("warning", Level::Warn),
     ("debug", Level::Debug),
     ("trace", Level::Trace),
+    ("dbg", Level::Debug),
+    ("wrn", Level::Warn),
+    ("inf", Level::Info),
     ("fatal", Level::Fatal),
     ("notice", Level::Info),
     ("information", Level::Info),
@@ -45,24 +48,27 @@ const WORDS: &[(&str, Level)] = &[
     ("panic", Level::Fatal),
     ("dpanic", Level::Fatal),
     ("verbose", Level::Debug),
-    ("dbg", Level::Debug),
     ("fine", Level::Debug),
     ("config", Level::Debug),
     ("finer", Level::Trace),
     ("finest", Level::Trace),
     ("trc", Level::Trace),
-    ("inf", Level::Info),
-    ("wrn", Level::Warn),
     ("ftl", Level::Fatal),
     ("silly", Level::Trace),
 ];
+
+/// The letters that they begin with.
+const FIRSTS: &[u8] = b"iewdtfnlscapv";
 
 impl Level {
     /// Reads a word in any case.
     #[must_use]
     pub fn from_word(word: &[u8]) -> Option<Self> {
         let word = word.trim_ascii();
-        WORDS.iter().find(|(name, _)| name.as_bytes().eq_ignore_ascii_case(word)).map(|(_, level)| *level)
+        // Most words are none of them, which their first letters tell.
+        let first = word.first().map(u8::to_ascii_lowercase).filter(|first| FIRSTS.contains(first))?;
+        let is_it = |name: &[u8]| name[0] == first && name.eq_ignore_ascii_case(word);
+        WORDS.iter().find(|(name, _)| is_it(name.as_bytes())).map(|(_, level)| *level)
     }
 
     /// Syslog severity, 0 (emergency) to 7 (debug): RFC 5424 section 6.2.1.
@@ -133,6 +139,9 @@ mod tests {
     fn words_are_read_in_any_case() {
         for (word, level) in [("ERROR", Level::Error), (" Warning ", Level::Warn), ("EMERG", Level::Fatal)] {
             assert_eq!(Level::from_word(word.as_bytes()), Some(level), "{word}");
+        }
+        for (word, level) in WORDS {
+            assert_eq!(Level::from_word(word.to_uppercase().as_bytes()), Some(*level), "{word}");
         }
         assert_eq!(Level::from_word(b"loud"), None);
         assert_eq!(Level::from_word(b""), None);

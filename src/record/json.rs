@@ -3,6 +3,7 @@
 use crate::chunk::msgpack::{Seq, Value};
 use serde_json::to_writer;
 use std::collections::HashMap;
+use wide::u8x16;
 use xxhash_rust::xxh3::xxh3_64;
 
 /// Containers nested deeper than this are written as a marker: Sentry cuts at depth 7 itself, and recursion is bounded.
@@ -125,17 +126,50 @@ pub fn escaped(out: &mut Vec<u8>, bytes: &[u8]) {
     }
 }
 
+/// Bytes looked at in one step: a vector.
+const BLOCK: usize = 16;
+
 /// Writes up to the first byte that is not ASCII, and returns the rest.
-fn escaped_ascii<'b>(out: &mut Vec<u8>, mut bytes: &'b [u8]) -> &'b [u8] {
-    loop {
-        let run = clean_run(bytes);
-        out.extend_from_slice(&bytes[..run]);
-        match bytes.get(run) {
-            Some(byte) if byte.is_ascii() => escape(out, *byte),
-            _ => return &bytes[run..],
+fn escaped_ascii<'b>(out: &mut Vec<u8>, bytes: &'b [u8]) -> &'b [u8] {
+    let (blocks, last) = bytes.as_chunks::<BLOCK>();
+    // What is before this has been written.
+    let mut written = 0;
+    for (number, block) in blocks.iter().enumerate() {
+        if !mark(out, bytes, &mut written, number * BLOCK, dirty(block)) {
+            return &bytes[written..];
         }
-        bytes = &bytes[run + 1..];
     }
+    let (start, mut padded) = (bytes.len() - last.len(), [b' '; BLOCK]);
+    padded[..last.len()].copy_from_slice(last);
+    let marks = dirty(&padded);
+    if marks == 0 && written == start {
+        // A whole vector, and back: cheaper than the few bytes that are wanted.
+        out.extend_from_slice(&padded);
+        out.truncate(out.len() - (BLOCK - last.len()));
+        return &[];
+    }
+    if mark(out, bytes, &mut written, start, marks) {
+        out.extend_from_slice(&bytes[written..]);
+        written = bytes.len();
+    }
+    &bytes[written..]
+}
+
+/// Writes up to the last of the marked bytes, each as JSON wants it; stops, and says no, before one that is not ASCII.
+#[inline]
+fn mark(out: &mut Vec<u8>, bytes: &[u8], written: &mut usize, start: usize, mut marks: u32) -> bool {
+    while marks != 0 {
+        let at = start + marks.trailing_zeros() as usize;
+        out.extend_from_slice(&bytes[*written..at]);
+        *written = at;
+        if !bytes[at].is_ascii() {
+            return false;
+        }
+        escape(out, bytes[at]);
+        *written += 1;
+        marks &= marks - 1;
+    }
+    true
 }
 
 fn escape(out: &mut Vec<u8>, byte: u8) {
@@ -151,55 +185,45 @@ fn escape(out: &mut Vec<u8>, byte: u8) {
     }
 }
 
-/// Length of the run of ASCII at the start that needs no escape, found in whole blocks where there is so much.
+/// A bit for each byte that cannot stand in a string as it is: control characters, quotes, backslashes, and what is not ASCII,
+/// whose highest bit is set as it is.
 #[inline]
-fn clean_run(bytes: &[u8]) -> usize {
-    const BLOCK: usize = 16;
-    // Without branches, so that it becomes vector instructions.
-    let is_dirty = |byte: u8| u8::from(byte < 0x20) | u8::from(byte == b'"') | u8::from(byte == b'\\') | byte >> 7;
-    let is_clean = |block: &&[u8; BLOCK]| block.iter().fold(0, |dirty, byte| dirty | is_dirty(*byte)) == 0;
-    let clean = bytes.as_chunks::<BLOCK>().0.iter().take_while(is_clean).count() * BLOCK;
-    let mut rest = &bytes[clean..];
-    while let Some((word, behind)) = rest.split_first_chunk() {
-        match dirty(*word) {
-            0 => rest = behind,
-            marks => return bytes.len() - rest.len() + marks.trailing_zeros() as usize / 8,
-        }
-    }
-    // Of the last word the beginning is clean, that is known.
-    match bytes.last_chunk() {
-        Some(word) => bytes.len() - word.len() + dirty(*word).trailing_zeros() as usize / 8,
-        None => {
-            rest.iter().position(|byte| is_dirty(*byte) != 0).map_or(bytes.len(), |at| bytes.len() - rest.len() + at)
-        }
-    }
-}
-
-/// A mark in each byte that is not clean. The borrow of a subtraction may mark bytes above the first such one, never below it.
-#[inline]
-fn dirty(word: [u8; 8]) -> u64 {
-    const ONES: u64 = u64::MAX / 255;
-    const HIGHS: u64 = ONES << 7;
-    let word = u64::from_le_bytes(word);
-    let zero_byte = |word: u64| word.wrapping_sub(ONES) & !word & HIGHS;
-    let control = word.wrapping_sub(ONES * 0x20) & !word & HIGHS;
-    control | zero_byte(word ^ (ONES * u64::from(b'"'))) | zero_byte(word ^ (ONES * u64::from(b'\\'))) | word & HIGHS
+fn dirty(block: &[u8; BLOCK]) -> u32 {
+    let bytes = u8x16::new(*block);
+    let is = |byte: u8| bytes.simd_eq(u8x16::splat(byte));
+    let is_control = bytes.min(u8x16::splat(b' ' - 1)).simd_eq(bytes);
+    (is_control | is(b'"') | is(b'\\') | bytes).to_bitmask()
 }
 
 /// A whole number.
-pub fn integer(out: &mut Vec<u8>, n: u64) {
+pub fn integer(out: &mut Vec<u8>, mut n: u64) {
     let mut digits = [0; 20];
     let mut at = digits.len();
-    let mut n = n;
-    loop {
+    while n >= 10 {
+        at -= 2;
+        digits[at..at + 2].copy_from_slice(&pair(n));
+        n /= 100;
+    }
+    // The first of an odd number of digits, or the only one.
+    if n > 0 || at == digits.len() {
         at -= 1;
-        digits[at] = b'0' + (n % 10) as u8;
-        n /= 10;
-        if n == 0 {
-            break;
-        }
+        digits[at] = b'0' + n as u8;
     }
     out.extend_from_slice(&digits[at..]);
+}
+
+/// The last two decimal digits.
+fn pair(n: u64) -> [u8; 2] {
+    const PAIRS: [[u8; 2]; 100] = {
+        let mut all = [[0; 2]; 100];
+        let mut n = 0;
+        while n < all.len() {
+            all[n] = [b'0' + n as u8 / 10, b'0' + n as u8 % 10];
+            n += 1;
+        }
+        all
+    };
+    PAIRS[(n % 100) as usize]
 }
 
 /// A whole number with a sign.
@@ -213,14 +237,9 @@ pub fn signed(out: &mut Vec<u8>, n: i64) {
 /// Microseconds as seconds with six decimals.
 pub fn seconds(out: &mut Vec<u8>, micros: u64) {
     integer(out, micros / 1_000_000);
-    out.push(b'.');
-    let mut fraction = [b'0'; 6];
-    let mut rest = micros % 1_000_000;
-    for digit in fraction.iter_mut().rev() {
-        *digit = b'0' + (rest % 10) as u8;
-        rest /= 10;
-    }
-    out.extend_from_slice(&fraction);
+    let fraction = micros % 1_000_000;
+    let [[a, b], [c, d], [e, f]] = [fraction / 10_000, fraction / 100, fraction].map(pair);
+    out.extend_from_slice(&[b'.', a, b, c, d, e, f]);
 }
 
 /// Bytes as lower-case hexadecimal, without quotes.
@@ -401,40 +420,50 @@ mod tests {
         }
     }
 
+    /// What [`escaped`] does, byte by byte.
+    fn obvious(bytes: &[u8]) -> String {
+        let mut out = Vec::new();
+        for c in String::from_utf8_lossy(bytes).chars() {
+            match c {
+                '"' | '\\' | '\0'..' ' => escape(&mut out, c as u8),
+                c => out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
+            }
+        }
+        String::from_utf8(out).unwrap()
+    }
+
     #[test]
-    fn the_wide_scan_agrees_with_the_obvious_one() {
-        let mut state = 1_u64;
-        for _ in 0..20_000 {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-            let mut bytes = state.to_le_bytes().repeat(3);
-            bytes.iter_mut().for_each(|b| *b = b.saturating_add(0x1a));
-            bytes[(state >> 60) as usize] = (state >> 40) as u8;
-            let obvious = bytes.iter().position(|b| *b < 0x20 || *b == b'"' || *b == b'\\').unwrap_or(bytes.len());
-            let obvious = obvious.min(bytes.iter().position(|b| !b.is_ascii()).unwrap_or(bytes.len()));
-            assert_eq!(clean_run(&bytes), obvious, "{bytes:x?}");
+    fn each_byte_at_each_place_of_a_text_of_any_length_is_judged_right() {
+        for length in 0..70 {
+            let mut bytes = vec![b'a'; length];
+            assert_eq!(written(|out| escaped(out, &bytes)), obvious(&bytes));
+            for place in 0..length {
+                for byte in 0..=u8::MAX {
+                    bytes[place] = byte;
+                    assert_eq!(written(|out| escaped(out, &bytes)), obvious(&bytes), "{byte:x} at {place} of {length}");
+                }
+                bytes[place] = 0x7f;
+            }
         }
     }
 
     #[test]
-    fn each_byte_at_each_place_of_a_run_of_any_length_is_judged_right() {
-        for fill in [b'a', 0x7f] {
-            let clean = [fill; 70];
-            for length in 0..=clean.len() {
-                let mut bytes = clean[..length].to_vec();
-                assert_eq!(clean_run(&bytes), length);
-                for place in 0..length {
-                    for byte in 0..=u8::MAX {
-                        bytes[place] = byte;
-                        let is_clean = (0x20..0x80).contains(&byte) && !matches!(byte, b'"' | b'\\');
-                        assert_eq!(
-                            clean_run(&bytes),
-                            if is_clean { length } else { place },
-                            "{byte:x} at {place} of {length}"
-                        );
-                    }
-                    bytes[place] = fill;
-                }
-            }
+    fn many_bytes_that_need_an_escape_are_written_as_one_by_one() {
+        let mut state = 1_u64;
+        let mut next = |end: usize| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (state >> 33) as usize % end
+        };
+        const PARTS: [&[u8]; 8] =
+            [b"\"", b"\\", b"\n", "\u{e9}".as_bytes(), b"\xff", b"abc", b"0123456789abcdef", b"\x01"];
+        for _ in 0..20_000 {
+            let bytes = (0..next(12)).map(|_| PARTS[next(PARTS.len())]).collect::<Vec<_>>().concat();
+            let json = written(|out| escaped(out, &bytes));
+            assert_eq!(json, obvious(&bytes));
+            assert_eq!(
+                serde_json::from_str::<String>(&format!("\"{json}\"")).unwrap(),
+                String::from_utf8_lossy(&bytes)
+            );
         }
     }
 
@@ -449,7 +478,9 @@ mod tests {
         assert_eq!(written(|out| float(out, f64::NEG_INFINITY)), "\"-Infinity\"");
         assert_eq!(written(|out| float(out, 0.1)), "0.1");
         assert_eq!(written(|out| signed(out, i64::MIN)), i64::MIN.to_string());
-        assert_eq!(written(|out| integer(out, u64::MAX)), u64::MAX.to_string());
+        for n in (0..64).flat_map(|bit| [1_u64 << bit, (1 << bit) - 1]).chain(0..1_100).chain([u64::MAX]) {
+            assert_eq!(written(|out| integer(out, n)), n.to_string());
+        }
         assert_eq!(written(|out| seconds(out, 1_795_161_600_000_042)), "1795161600.000042");
     }
 

@@ -234,7 +234,7 @@ fn may_begin(first: &str, second: &str) -> bool {
     let second_trimmed = second.trim_start();
     second_trimmed.len() < second.len()
         || NEXT.iter().any(|next| second_trimmed.starts_with(next))
-        || IN_HEADS.places(first.as_bytes(), |block| IN_HEADS.pairs(block)).next().is_some()
+        || IN_HEADS.places(first.as_bytes(), 0, |block| IN_HEADS.pairs(block)).next().is_some()
             && HEADS.iter().any(|head| first.contains(head))
 }
 
@@ -309,7 +309,7 @@ pub(super) mod tests {
     #[test]
     fn every_head_has_its_three_bytes() {
         for head in HEADS {
-            assert!(IN_HEADS.places(head.as_bytes(), |block| IN_HEADS.pairs(block)).next().is_some(), "{head}");
+            assert!(IN_HEADS.places(head.as_bytes(), 0, |block| IN_HEADS.pairs(block)).next().is_some(), "{head}");
         }
     }
 

@@ -41,7 +41,7 @@ use identity::{EventId, LastTrace, StreamId, StreamIds};
 use kubernetes::{Pod, Pods};
 use letter::Letter;
 use lines::{Aside, Line, Said, Spans, Stream};
-use memchr::memmem;
+use memchr::{memchr_iter, memmem};
 use read::{Buffers, Reader};
 pub use reason::Reason;
 pub use route::{NOWHERE, Route, Router};
@@ -461,18 +461,18 @@ fn is_our_own(message: &[u8], output: &str) -> bool {
     if message.first() != Some(&b'[') {
         return false;
     }
-    let behind = |part: &[u8], most: usize| {
-        let text = &message[..message.len().min(most)];
-        memmem::find(text, part).map(|at| &message[at + part.len()..])
-    };
+    let head = |most: usize| &message[..message.len().min(most)];
+    let of_ours = |at: usize| head(80)[at..].starts_with(b"[output:sentry:");
     // `[2026/11/24 10:00:00.000000000] [ warn] [engine] ...`
     let dated = message.get(5) == Some(&b'/') && message[1..5].iter().all(u8::is_ascii_digit);
     let ends = |rest: &[u8]| rest.first().is_none_or(|next| !next.is_ascii_alphanumeric() && *next != b'.');
     let names_ours = || {
-        let rest = behind(b" > output=", 512).and_then(|target| target.strip_prefix(output.as_bytes()));
+        const TARGET: &[u8] = b" > output=";
+        let target = memmem::find(head(512), TARGET).map(|at| &message[at + TARGET.len()..]);
+        let rest = target.and_then(|target| target.strip_prefix(output.as_bytes()));
         !output.is_empty() && rest.is_some_and(ends)
     };
-    behind(b"[output:sentry:", 80).is_some() || dated && names_ours()
+    memchr_iter(b'[', head(80)).any(of_ours) || dated && names_ours()
 }
 
 fn joined(lines: &[Line<'_>]) -> String {

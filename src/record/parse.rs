@@ -4,7 +4,7 @@
 use super::removal::{close, open};
 use memchr::{memchr, memchr2};
 use rmp::encode::{write_bool, write_f64, write_nil, write_sint, write_str_len, write_uint};
-use serde::de::{Deserialize, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use std::fmt;
 
 /// Longer messages are left as text.
@@ -33,7 +33,8 @@ fn json(text: &[u8], out: &mut Vec<u8>) -> Option<()> {
     if !text.ends_with(b"}") {
         return None;
     }
-    let mut reader = serde_json::Deserializer::from_slice(text);
+    // Once for all of it, not for each string.
+    let mut reader = serde_json::Deserializer::from_str(std::str::from_utf8(text).ok()?);
     Transcode { out }.deserialize(&mut reader).ok()?;
     reader.end().ok()
 }
@@ -101,8 +102,7 @@ impl<'de> Visitor<'de> for Transcode<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut pairs: A) -> Result<(), A::Error> {
         let start = open(self.out, 0xdf);
         let mut count = 0;
-        while let Some(key) = pairs.next_key_seed(Key)? {
-            write_str(self.out, &key);
+        while pairs.next_key_seed(Transcode { out: self.out })?.is_some() {
             pairs.next_value_seed(Transcode { out: self.out })?;
             count += 1;
         }
@@ -119,16 +119,6 @@ fn write_str(out: &mut Vec<u8>, text: &str) {
         len => drop(write_str_len(out, u32::try_from(len).unwrap_or(u32::MAX))),
     }
     out.extend_from_slice(text.as_bytes());
-}
-
-struct Key;
-
-impl<'de> DeserializeSeed<'de> for Key {
-    type Value = std::borrow::Cow<'de, str>;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        Deserialize::deserialize(deserializer)
-    }
 }
 
 /// `key=value key="value with blanks" ...`: two pairs at least and nothing that is no pair.

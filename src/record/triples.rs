@@ -1,5 +1,7 @@
 //! Finding rare runs of three bytes: texts are searched for many words at once, in one pass.
 
+use wide::u8x16;
+
 /// Runs of three bytes that are wanted, as the sets of their first, second and third bytes.
 pub(super) type Wanted = [[&'static [u8]; 3]; 8];
 
@@ -11,11 +13,28 @@ pub(super) struct Triples {
     thirds: [u8; 256],
 }
 
-/// Bytes looked at in one step: a few vectors.
-pub(super) const BLOCK: usize = 32;
+/// Bytes looked at in one step: a vector.
+pub(super) const BLOCK: usize = 16;
 
 /// A block, and the byte behind it.
 pub(super) type Block = [u8; BLOCK + 1];
+
+/// The block at the end of a text that is too short for one: behind it stand zeros.
+#[cold]
+#[inline(never)]
+pub(super) fn last_block(rest: &[u8]) -> Block {
+    let mut padded = [0; BLOCK + 1];
+    padded[..rest.len()].copy_from_slice(rest);
+    padded
+}
+
+/// The bytes of a block, and of each the one behind it.
+#[inline]
+pub(super) fn vectors(block: &Block) -> (u8x16, u8x16) {
+    let [bytes @ .., _] = *block;
+    let [_, behind @ ..] = *block;
+    (u8x16::new(bytes), u8x16::new(behind))
+}
 
 impl Triples {
     /// The table of these runs; case counts where it is told to.
@@ -49,52 +68,48 @@ impl Triples {
         }
     }
 
-    /// Where wanted runs begin. A first look says of each byte of a block whether one may begin there, to judge by it and
-    /// the next.
+    /// Where wanted runs begin, from a place on. A first look says of each byte of a block, by a bit, whether one may begin
+    /// there, to judge by it and the next.
     #[inline]
     pub(super) fn places<'t>(
         &'t self,
         text: &'t [u8],
-        look: impl Fn(&Block) -> [bool; BLOCK] + 't,
+        from: usize,
+        look: impl Fn(&Block) -> u32 + 't,
     ) -> impl Iterator<Item = usize> + 't {
-        let mut at = 0;
+        let (mut at, mut marks) = (from, 0_u32);
+        // The first block is looked at before it is passed.
+        let mut next = from;
         std::iter::from_fn(move || {
-            at = self.next(text, at, &look)?;
-            at += 1;
-            Some(at - 1)
-        })
-    }
-
-    #[inline]
-    fn next(&self, text: &[u8], from: usize, look: impl Fn(&Block) -> [bool; BLOCK]) -> Option<usize> {
-        let mut at = from;
-        while let Some(block) = text.get(at..).and_then(<[u8]>::first_chunk::<{ BLOCK + 1 }>) {
-            let looks = look(block).map(u8::from);
-            for (word, looks) in looks.as_chunks::<8>().0.iter().enumerate() {
-                let mut left = u64::from_le_bytes(*looks);
-                while left != 0 {
-                    let place = at + word * 8 + left.trailing_zeros() as usize / 8;
-                    if self.is_wanted(&text[place..]) {
+            loop {
+                while marks != 0 {
+                    let place = at + marks.trailing_zeros() as usize;
+                    marks &= marks - 1;
+                    if self.is_wanted(text, place) {
                         return Some(place);
                     }
-                    left &= left - 1;
                 }
+                if next >= text.len() {
+                    return None;
+                }
+                (at, next) = (next, next + BLOCK);
+                let rest = &text[at..];
+                marks = rest.first_chunk().map_or_else(|| look(&last_block(rest)), &look);
             }
-            at += BLOCK;
-        }
-        (at..text.len()).find(|place| self.is_wanted(&text[*place..]))
+        })
     }
 
     /// A first look by the table itself, for runs that are too many to compare one by one.
     #[inline]
-    pub(super) fn pairs(&self, block: &Block) -> [bool; BLOCK] {
-        std::array::from_fn(|at| {
-            self.pairs[usize::from(block[at])] & self.pairs[usize::from(block[at + 1])] >> 8 & 0xff != 0
-        })
+    pub(super) fn pairs(&self, block: &Block) -> u32 {
+        let is_pair =
+            |at: usize| self.pairs[usize::from(block[at])] & self.pairs[usize::from(block[at + 1])] >> 8 & 0xff != 0;
+        (0..BLOCK).fold(0, |marks, at| marks | u32::from(is_pair(at)) << at)
     }
 
-    fn is_wanted(&self, text: &[u8]) -> bool {
-        let [one, two, three, ..] = *text else { return false };
+    /// Whether a wanted run begins here.
+    pub(super) fn is_wanted(&self, text: &[u8], place: usize) -> bool {
+        let Some(&[one, two, three, ..]) = text.get(place..) else { return false };
         let pair = self.pairs[usize::from(one)] & self.pairs[usize::from(two)] >> 8;
         pair & u16::from(self.thirds[usize::from(three)]) & 0xff != 0
     }
@@ -115,7 +130,7 @@ mod tests {
         [b"", b"", b""],
     ];
 
-    type Look = fn(&Block) -> [bool; BLOCK];
+    type Look = fn(&Block) -> u32;
 
     static EXACT: Triples = Triples::new(&WANTED, true);
     static LOOSE: Triples = Triples::new(&WANTED, false);
@@ -133,14 +148,14 @@ mod tests {
             for (triples, look, text) in [
                 (&EXACT, (|block| EXACT.pairs(block)) as Look, text.clone()),
                 (&LOOSE, |block| LOOSE.pairs(block), text.to_ascii_lowercase()),
-                (&EXACT, |_| [true; BLOCK], text.clone()),
+                (&EXACT, |_| u32::MAX >> BLOCK, text.clone()),
             ] {
                 let run = |w: &[u8]| matches!(w, b"abc" | b"abd" | b"hhh");
                 let obvious = text.windows(3).enumerate().filter(|(_, w)| run(w)).map(|(at, _)| at);
-                assert!(triples.places(&text, look).eq(obvious), "{:?}", String::from_utf8_lossy(&text));
+                assert!(triples.places(&text, 0, look).eq(obvious), "{:?}", String::from_utf8_lossy(&text));
             }
             let (look, lower) = ((|block| LOOSE.pairs(block)) as Look, text.to_ascii_lowercase());
-            assert!(LOOSE.places(&text, look).eq(LOOSE.places(&lower, look)));
+            assert!(LOOSE.places(&text, 0, look).eq(LOOSE.places(&lower, 0, look)));
         }
     }
 }

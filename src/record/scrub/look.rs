@@ -1,9 +1,10 @@
 //! The quick look: whether a finished item could hold anything that has to go. Says yes now and then where nothing has to,
 //! never no where something has; most items pay only this, so it looks at wide blocks and at few bytes closely.
 
-use super::super::triples::{BLOCK, Block, Triples};
+use super::super::triples::{BLOCK, Block, Triples, last_block, vectors};
 use super::patterns::{LABEL, is_card, looks_like_address};
-use memchr::{memchr, memchr_iter, memmem};
+use memchr::{memchr_iter, memmem};
+use wide::u8x16;
 
 /// Digits of a card number.
 const FEWEST_DIGITS: usize = 13;
@@ -15,19 +16,125 @@ const LONGEST_END: usize = 12;
 /// What may belong to a private key's label: of a control character JSON makes six.
 const LONGEST_LABEL: usize = b"BEGIN ".len() + LABEL * 6;
 
-/// Whether there is an @ in it, without which there is neither an address nor a URL's credentials.
-pub(super) fn has_at_sign(json: &[u8]) -> bool {
-    memchr(b'@', json).is_some()
+/// What one pass over an item's bytes has seen: whatever has to go shows one of these.
+#[derive(Debug, Default)]
+pub(super) struct Seen {
+    /// An @, without which there is neither an address nor a URL's credentials.
+    pub at_sign: bool,
+    /// A backslash.
+    pub backslash: bool,
+    /// A card number.
+    pub card: bool,
+    /// Where the first of the rare letters stand that sensitive words have.
+    pub word: Option<usize>,
+}
+
+impl Seen {
+    /// Looks at all of it.
+    pub(super) fn of(json: &[u8]) -> Self {
+        let mut look = Look { json, at_signs: NONE, backslashes: NONE, before: 0, read: 0, seen: Self::default() };
+        let mut at = 0;
+        while let Some(block) = json[at..].first_chunk() {
+            look.at(at, block);
+            at += BLOCK;
+        }
+        if at < json.len() {
+            look.at(at, &last_block(&json[at..]));
+        }
+        Self { at_sign: look.at_signs.any(), backslash: look.backslashes.any(), ..look.seen }
+    }
+}
+
+const NONE: u8x16 = u8x16::new([0; BLOCK]);
+
+/// A pass over an item's bytes.
+struct Look<'j> {
+    json: &'j [u8],
+    at_signs: u8x16,
+    backslashes: u8x16,
+    /// A bit for each byte of the block before that a card number may have.
+    before: u32,
+    /// How far such bytes have been read closely.
+    read: usize,
+    seen: Seen,
+}
+
+impl Look<'_> {
+    #[inline]
+    fn at(&mut self, at: usize, block: &Block) {
+        let (bytes, behind) = vectors(block);
+        self.at_signs |= is(bytes, b'@');
+        self.backslashes |= is(bytes, b'\\');
+        let digits = digits(bytes);
+        let runs = runs(self.before | digits << BLOCK);
+        self.before = digits;
+        if runs != 0 {
+            self.card(at, runs);
+        }
+        let words = begin(bytes, behind);
+        if words != 0 {
+            self.word(at, words);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn card(&mut self, at: usize, mut runs: u32) {
+        while runs != 0 {
+            let place = at + runs.trailing_zeros() as usize - BLOCK;
+            if place >= self.read {
+                let card;
+                (card, self.read) = card_around(self.json, place);
+                self.seen.card |= card;
+            }
+            runs &= runs - 1;
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn word(&mut self, at: usize, mut words: u32) {
+        while words != 0 && self.seen.word.is_none() {
+            let place = at + words.trailing_zeros() as usize;
+            self.seen.word = RARE.is_wanted(self.json, place).then_some(place);
+            words &= words - 1;
+        }
+    }
+}
+
+#[inline]
+fn is(bytes: u8x16, byte: u8) -> u8x16 {
+    bytes.simd_eq(u8x16::splat(byte))
+}
+
+/// A bit for each byte that a card number may have: digits, and what stands between them.
+#[inline]
+fn digits(bytes: u8x16) -> u32 {
+    let value = bytes - u8x16::splat(b'0');
+    (value.min(u8x16::splat(9)).simd_eq(value) | is(bytes, b' ') | is(bytes, b'-')).to_bitmask()
+}
+
+/// A bit wherever as many in a row are set as a card number has digits at least, of those rows that end in the upper half.
+#[inline]
+fn runs(bits: u32) -> u32 {
+    let two = bits & bits >> 1;
+    let four = two & two >> 2;
+    let eight = four & four >> 4;
+    let all = eight & eight >> (FEWEST_DIGITS - 8);
+    all & u32::MAX << (BLOCK - FEWEST_DIGITS + 1)
+}
+
+/// Whether there is a card number among the digits, and what stands between them, around a place, and where these end.
+fn card_around(json: &[u8], place: usize) -> (bool, usize) {
+    let in_run = |byte: &u8| byte.is_ascii_digit() || matches!(byte, b' ' | b'-');
+    let start = json[..place].iter().rposition(|byte| !in_run(byte)).map_or(0, |before| before + 1);
+    let end = place + json[place..].iter().position(|byte| !in_run(byte)).unwrap_or(json.len() - place);
+    (holds_card(&json[start..end]), end)
 }
 
 /// Whether an e-mail address stands in it.
 pub(super) fn has_address(json: &[u8]) -> bool {
     at_signs(json).any(|at| looks_like_address(json, at))
-}
-
-/// Whether a secret could stand in it: a key or scheme that announces one, a private key or a card number.
-pub(super) fn has_secret(json: &[u8]) -> bool {
-    has_card_number(json) || has_announcement(json)
 }
 
 /// Whether a text in it has an escape of its own, as JSON inside JSON may: what that stands for is seen only once it is read.
@@ -56,52 +163,53 @@ pub(super) fn has_credentials(mut rest: &[u8]) -> bool {
     false
 }
 
-/// Digits with single blanks or dashes between them. A run of 13 covers one of any 13 bytes in a row, so most bytes are
-/// never looked at.
-pub(super) fn has_card_number(json: &[u8]) -> bool {
-    let is_digit = |at: usize| json.get(at).is_some_and(u8::is_ascii_digit);
-    let in_run =
-        |at: usize| is_digit(at) || matches!(json[at], b' ' | b'-') && at > 0 && is_digit(at - 1) && is_digit(at + 1);
-    let mut at = FEWEST_DIGITS - 1;
-    while at < json.len() {
-        if in_run(at) {
-            let start = (0..at).rev().take_while(|at| in_run(*at)).last().unwrap_or(at);
-            at = (at + 1..json.len()).find(|at| !in_run(*at)).unwrap_or(json.len());
-            if at - start >= FEWEST_DIGITS && holds_card(&json[start..at]) {
-                return true;
-            }
-        }
-        at += FEWEST_DIGITS;
-    }
-    false
-}
-
 /// Whether a card number ends where the digits of a run do; it may begin behind any blank in it.
 fn holds_card(run: &[u8]) -> bool {
-    let (mut digits, mut count) = ([0; MOST_DIGITS], 0);
-    for (at, byte) in run.iter().enumerate() {
-        if byte.is_ascii_digit() {
-            digits.rotate_left(1);
-            digits[MOST_DIGITS - 1] = byte - b'0';
+    // Mostly it is a time.
+    if run.iter().filter(|byte| byte.is_ascii_digit()).count() < FEWEST_DIGITS {
+        return false;
+    }
+    let is_end = |at: &usize| run[*at].is_ascii_digit() && !is_digit_or_joins(run, at + 1);
+    (FEWEST_DIGITS - 1..run.len()).filter(is_end).any(|at| ends_card(run, at))
+}
+
+/// Whether the digits before this place go on: with one, or with one behind a blank or dash.
+fn is_digit_or_joins(run: &[u8], at: usize) -> bool {
+    match run[at..] {
+        [] => false,
+        [byte, ..] if byte.is_ascii_digit() => true,
+        [_, next, ..] => next.is_ascii_digit(),
+        [_] => false,
+    }
+}
+
+/// Whether the digits up to this one, joined by single blanks or dashes, end with a card number.
+fn ends_card(run: &[u8], last: usize) -> bool {
+    let (mut digits, mut count, mut at) = ([0; MOST_DIGITS], 0, last + 1);
+    while count < MOST_DIGITS && at > 0 && (run[at - 1].is_ascii_digit() || is_joint(run, at - 1)) {
+        at -= 1;
+        if run[at].is_ascii_digit() {
             count += 1;
-        } else if !run.get(at + 1).is_some_and(u8::is_ascii_digit) {
-            if ends_card(&digits, count) {
-                return true;
-            }
-            count = 0;
+            digits[MOST_DIGITS - count] = run[at] - b'0';
         }
     }
-    ends_card(&digits, count)
+    (FEWEST_DIGITS..=count).any(|length| is_card(&digits[MOST_DIGITS - length..]))
 }
 
-fn ends_card(digits: &[u8; MOST_DIGITS], count: usize) -> bool {
-    (FEWEST_DIGITS..=count.min(MOST_DIGITS)).any(|length| is_card(&digits[MOST_DIGITS - length..]))
+/// Whether a blank or dash here, before a digit, stands behind one.
+fn is_joint(run: &[u8], at: usize) -> bool {
+    at > 0 && run[at - 1].is_ascii_digit()
 }
 
-/// Whether a sensitive word stands where it would be a key, a scheme before its credentials, or the head of a private key.
-fn has_announcement(json: &[u8]) -> bool {
+/// Whether a sensitive word stands where it would be a key, a scheme before its credentials, or the head of a private key,
+/// from a place on.
+pub(super) fn has_announcement(json: &[u8], from: usize) -> bool {
     let mut words = Words { json, name: (0, false), text: (0, false) };
-    RARE.places(json, begin).any(|at| words.announces(at))
+    let look = |block: &Block| {
+        let (bytes, behind) = vectors(block);
+        begin(bytes, behind)
+    };
+    RARE.places(json, from, look).any(|at| words.announces(at))
 }
 
 /// Three letters that stand in each of the words and in few others.
@@ -127,24 +235,19 @@ static RARE: Triples = Triples::new(
     false,
 );
 
-/// Where the first two of the rare letters stand, in any case. Nothing but comparisons of whole blocks with the same byte, so
-/// that it becomes vector instructions.
+/// A bit for each place where the first two of the rare letters stand, in any case.
 #[inline]
-fn begin(block: &Block) -> [bool; BLOCK] {
-    let is_pair = |one: u8, two: u8| {
-        let (one, two) = (one | 0x20, two | 0x20);
-        (one == b'k') & ((two == b'e') | (two == b'i'))
-            | ((one == b's') | (one == b'p')) & (two == b'w')
-            | (one == b'c') & (two == b'r')
-            | (one == b'p') & (two == b'h')
-            | (one == b'z') & (two == b'a')
-            | (one == b'b') & ((two == b'e') | (two == b'a'))
-    };
-    let mut pairs = [false; BLOCK];
-    for at in 0..BLOCK {
-        pairs[at] = is_pair(block[at], block[at + 1]);
-    }
-    pairs
+fn begin(bytes: u8x16, behind: u8x16) -> u32 {
+    let small = u8x16::splat(0x20);
+    let (first, second) = (bytes | small, behind | small);
+    let p = is(first, b'p');
+    let pairs = is(first, b'k') & (is(second, b'e') | is(second, b'i'))
+        | (is(first, b's') | p) & is(second, b'w')
+        | is(first, b'c') & is(second, b'r')
+        | p & is(second, b'h')
+        | is(first, b'z') & is(second, b'a')
+        | is(first, b'b') & (is(second, b'e') | is(second, b'a'));
+    pairs.to_bitmask()
 }
 
 /// The words, each from its rare letters on and what stands before them.
@@ -241,6 +344,45 @@ mod tests {
     use super::super::Rules;
     use super::*;
     use serde_json::Value;
+
+    fn has_secret(json: &[u8]) -> bool {
+        let seen = Seen::of(json);
+        seen.card || seen.word.is_some_and(|at| has_announcement(json, at))
+    }
+
+    /// Of every run of digits with single blanks or dashes between them, one byte after the other.
+    fn has_card_number(text: &[u8]) -> bool {
+        let is_digit = |at: usize| text.get(at).is_some_and(u8::is_ascii_digit);
+        let in_run = |at: usize| {
+            is_digit(at) || matches!(text[at], b' ' | b'-') && at > 0 && is_digit(at - 1) && is_digit(at + 1)
+        };
+        let runs = (0..text.len()).collect::<Vec<_>>();
+        runs.split(|at| !in_run(*at)).any(|run| match run {
+            [first, .., last] => holds_card(&text[*first..=*last]),
+            _ => false,
+        })
+    }
+
+    #[test]
+    fn card_numbers_are_seen_wherever_blocks_begin() {
+        const PARTS: [&str; 10] =
+            ["4111 1111 1111 1111", "4111111111111111", "4111-1111", "-1111-", "12", " ", "-", "x", "  ", "00"];
+        let mut state = 3_u64;
+        let mut next = |end: usize| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 33) as usize % end
+        };
+        let mut found = 0;
+        for _ in 0..20_000 {
+            let parts = 1 + next(3);
+            let text: String = (0..next(12)).map(|_| PARTS[next(PARTS.len() / parts)]).collect();
+            let text = "y".repeat(next(17)) + &text;
+            let expected = has_card_number(text.as_bytes());
+            assert_eq!(Seen::of(text.as_bytes()).card, expected, "{text}");
+            found += usize::from(expected);
+        }
+        assert!((2_000..18_000).contains(&found), "{found}");
+    }
 
     #[test]
     fn words_that_only_look_sensitive_cost_no_second_look() {

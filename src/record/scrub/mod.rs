@@ -15,12 +15,16 @@ mod twin;
 mod whole;
 
 use super::json;
+use look::Seen;
 use patterns::{addresses, card_numbers, private_keys, schemes, url_credentials};
 use std::borrow::Cow;
 use std::ops::Range;
 
 /// What stands in place of what was removed.
 const FILTERED: &str = "[Filtered]";
+
+/// `}}` closes a log's attributes and the log.
+const CLOSING: usize = 2;
 
 /// What to remove.
 #[derive(Clone, Debug, Default)]
@@ -64,20 +68,23 @@ impl Rules {
 
     fn may_need_beside(&self, out: &[u8], mut from: usize, known: &[Range<usize>]) -> bool {
         for part in known.iter().filter(|part| !part.is_empty()) {
-            if self.may_need(&out[from..part.start]) {
+            if part.start > from && self.may_need(&out[from..part.start]) {
                 return true;
             }
             from = part.end;
         }
-        self.may_need(&out[from..])
+        // What is shorter than any member only closes the item.
+        out.len() - from > CLOSING && self.may_need(&out[from..])
     }
 
     /// Whether anything in these bytes of an item could have to go.
     pub fn may_need(&self, json: &[u8]) -> bool {
-        let asked_for = || self.keys.iter().any(|key| key.last().is_some_and(|word| contains_word(json, word)));
+        let seen = Seen::of(json);
         let around_at = || self.addresses && look::has_address(json) || self.secrets && look::has_credentials(json);
+        let is_secret = || seen.card || seen.word.is_some_and(|at| look::has_announcement(json, at));
+        let asked_for = || self.keys.iter().any(|key| key.last().is_some_and(|word| contains_word(json, word)));
         let is_hidden = || (self.secrets || self.addresses || !self.keys.is_empty()) && look::has_inner_escape(json);
-        look::has_at_sign(json) && around_at() || self.secrets && look::has_secret(json) || asked_for() || is_hidden()
+        seen.at_sign && around_at() || self.secrets && is_secret() || asked_for() || seen.backslash && is_hidden()
     }
 
     /// The text without what has to go; none if all of it may stay.

@@ -2,7 +2,7 @@
 //! a text, or nothing where all of it may stay.
 
 use super::FILTERED;
-use super::look::{has_address, has_card_number};
+use super::look::{Seen, has_address};
 use memchr::{memchr_iter, memchr2, memchr2_iter, memmem};
 use std::ops::Range;
 
@@ -158,7 +158,7 @@ pub(super) fn private_keys(text: &str) -> Option<String> {
 /// Card numbers: 13 to 19 digits with single blanks or dashes between them, of a known issuer, with Luhn's check digit.
 pub(super) fn card_numbers(text: &str) -> Option<String> {
     let bytes = text.as_bytes();
-    if !has_card_number(bytes) {
+    if !Seen::of(bytes).card {
         return None;
     }
     let mut filter = Filter::new(text);
