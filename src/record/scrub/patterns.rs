@@ -3,7 +3,7 @@
 
 use super::FILTERED;
 use super::look::{Seen, has_address};
-use memchr::{memchr_iter, memchr2, memchr2_iter, memmem};
+use memchr::{memchr, memchr_iter, memchr2, memchr2_iter, memmem};
 use std::ops::Range;
 
 /// How a key or certificate begins (RFC 7468).
@@ -99,10 +99,18 @@ pub(super) fn pairs(text: &str, is_sensitive: impl Fn(&str) -> bool) -> Option<S
     filter.finish()
 }
 
-/// Splits what follows a sensitive key into quotes and blanks to keep, and the value.
+/// Splits what follows a sensitive key into quotes and blanks to keep, and the value: all that is in quotes or brackets, else
+/// a word.
 fn secret_value(text: &str) -> (&str, &str) {
-    let start = text.len() - text.trim_start_matches(['"', '\'', ' ', '\\']).len();
-    let value = &text[start..];
+    let (kept, value) = text.split_at(text.len() - text.trim_start_matches(['"', '\'', ' ', '\\']).len());
+    let end = match value.as_bytes().first() {
+        Some(b'[' | b'{') => end_of_brackets(value.as_bytes()),
+        _ => quoted(kept.as_bytes(), value.as_bytes()).map_or_else(|| end_of_word(value), |(end, _)| end),
+    };
+    (kept, &value[..end])
+}
+
+fn end_of_word(value: &str) -> usize {
     // An authorization scheme belongs to the value.
     let from = ["Bearer ", "bearer ", "Basic ", "basic "]
         .iter()
@@ -110,7 +118,36 @@ fn secret_value(text: &str) -> (&str, &str) {
         .map_or(0, |s| s.len());
     let end = value[from..]
         .find(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | ',' | ';' | '&' | ')' | '}' | ']' | '\\'));
-    (&text[..start], &value[..end.map_or(value.len(), |end| end + from)])
+    end.map_or(value.len(), |end| end + from)
+}
+
+/// Where a text ends that begins behind a quote, if one is there, and where it goes on behind the other quote. Inside JSON
+/// quotes have backslashes, the last as many as the first, or those of backslashes before it as well. Where a cut has taken
+/// the end, the text ends with the line.
+fn quoted(before: &[u8], text: &[u8]) -> Option<(usize, usize)> {
+    let (quote, before) = before.split_last().filter(|(quote, _)| matches!(quote, b'"' | b'\''))?;
+    let backslashes = |text: &[u8]| text.iter().rev().take_while(|byte| **byte == b'\\').count();
+    let own = backslashes(before);
+    let ends = |at: &usize| backslashes(&text[..*at]) % (2 * (own + 1)) == own;
+    let end = memchr_iter(*quote, text).find(ends).map(|at| (at - own, at + 1));
+    end.or_else(|| memchr(b'\n', text).map(|at| (at, at))).or(Some((text.len(), text.len())))
+}
+
+/// Where a list or map ends, with all that is in it. Where a cut has taken the end, with the line.
+fn end_of_brackets(value: &[u8]) -> usize {
+    let (mut depth, mut at) = (0_usize, 0);
+    while let Some(byte) = value.get(at) {
+        match byte {
+            b'[' | b'{' => depth += 1,
+            b']' | b'}' if depth == 1 => return at + 1,
+            b']' | b'}' => depth -= 1,
+            b'\n' => break,
+            b'"' | b'\'' => at += quoted(&value[..=at], &value[at + 1..]).map_or(0, |(_, behind)| behind),
+            _ => {}
+        }
+        at += 1;
+    }
+    at
 }
 
 /// `Bearer xyz`, `Basic xyz`.
