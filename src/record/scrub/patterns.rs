@@ -273,3 +273,29 @@ pub(super) fn addresses(text: &str) -> Option<String> {
     }
     filter.finish()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_text_is_read_more_than_a_few_times() {
+        const PARTS: [&str; 12] = [
+            "secret=[",
+            "secret=\"",
+            "secret='\"",
+            "secret=\\\"",
+            "secret={\n",
+            "secret=\"\" ",
+            "secret:[Filtered] ",
+            "secret=['",
+            "secret=\"\\",
+            "secret:",
+            "secret=\"[Filtered]\" ",
+            "'\"",
+        ];
+        for text in PARTS.map(|part| format!("secret=x{}", part.repeat(200_000))) {
+            assert!(pairs(&text, |word| word == "secret").is_some());
+        }
+    }
+}
