@@ -9,6 +9,7 @@
 use super::property::{Items, Quiet, Seen, WALL, answered_with, ended, record};
 use super::sender::{Job as Request, Load};
 use super::slot::Verdict;
+use super::spool::SUFFIX;
 use super::{Delivery, Start, http, pump};
 use crate::clock::{Clock, Moment, SystemClock};
 use crate::ledger::{Category, Ledger, Outcome};
@@ -19,7 +20,7 @@ use once_cell::sync::Lazy;
 use shuttle::scheduler::{PctScheduler, RandomScheduler};
 use shuttle::{Config, FailurePersistence, MaxSteps, Runner};
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -443,6 +444,11 @@ fn an_exit_that_has_time_sends_everything() {
     });
 }
 
+fn holds_chunks(spool: &Path) -> bool {
+    let files = std::fs::read_dir(spool).into_iter().flatten().flatten();
+    files.map(|file| file.path()).any(|file| file.extension().is_some_and(|extension| extension == SUFFIX))
+}
+
 /// An instance ends while chunks come, and the next one takes over: in the same process, before the first is gone or after.
 fn reload(loaded: &Loaded) {
     let server = Server::new(moody);
@@ -463,7 +469,9 @@ fn reload(loaded: &Loaded) {
     let taken_again = left.iter().all(|chunk| second.offer(chunk, usize::MAX));
     assert!(taken_again);
     let is_there = |numbers: Chunk| numbers.iter().all(|n| lock(&server.seen).logs.contains_key(n));
-    while second.pending() > 0 || !all.iter().all(|chunk| is_there(chunk)) {
+    // What the server has may still be in the spool, for want of an answer, and the second may not have opened it yet.
+    let spool = loaded.settings.delivery.spool_path.as_deref();
+    while second.pending() > 0 || !all.iter().all(|chunk| is_there(chunk)) || spool.is_some_and(holds_chunks) {
         thread::park_timeout(Duration::from_secs(1));
     }
     second.delivery.close();
