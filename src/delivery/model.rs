@@ -232,7 +232,12 @@ impl Drop for Place {
 
 /// Runs many executions.
 fn explore(what: &str, body: impl Fn() + Send + Sync + 'static) {
-    let rounds = std::env::var("MODEL_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(ROUNDS);
+    explore_often(1, what, body);
+}
+
+/// Runs so many times as many, of a scenario that is small.
+fn explore_often(times: usize, what: &str, body: impl Fn() + Send + Sync + 'static) {
+    let rounds = std::env::var("MODEL_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(ROUNDS) * times;
     if std::env::var_os("MODEL_THREADS").is_some() {
         println!("{what}: {rounds} times with threads of the machine");
         return (0..rounds).for_each(|_| body());
@@ -433,15 +438,19 @@ fn flush_and_exit(more: &[(&str, &str)], answers: Answers) {
 
 #[test]
 fn an_exit_that_has_time_sends_everything() {
-    explore("exit with time, memory", || {
-        let server = Server::new(well);
-        let instance = Arc::new(Instance::start(&loaded("memory", &[("exit_timeout", "1h")]), &server));
-        assert!(flush(&instance, &FLUSHED_AT_EXIT, usize::MAX, || ()).is_empty());
-        instance.delivery.close();
-        instance.assert_closed();
-        let [_, logs] = instance.accepted();
-        assert_eq!(logs, records(&FLUSHED_AT_EXIT.concat()), "{}", instance.ledger.snapshot().summary());
-    });
+    explore("exit with time, memory", || exit_with_time(&FLUSHED_AT_EXIT));
+    // Of so little the moments between the last envelope and the end are a large part.
+    explore_often(10, "exit with time and one log, memory", || exit_with_time(&[&[&[1]]]));
+}
+
+fn exit_with_time(flushers: &[&'static [Chunk]]) {
+    let server = Server::new(well);
+    let instance = Arc::new(Instance::start(&loaded("memory", &[("exit_timeout", "1h")]), &server));
+    assert!(flush(&instance, flushers, usize::MAX, || ()).is_empty());
+    instance.delivery.close();
+    instance.assert_closed();
+    let [_, logs] = instance.accepted();
+    assert_eq!(logs, records(&flushers.concat()), "{}", instance.ledger.snapshot().summary());
 }
 
 fn holds_chunks(spool: &Path) -> bool {
