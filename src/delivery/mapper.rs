@@ -29,6 +29,12 @@ const IDLE: Duration = Duration::from_millis(250);
 /// When a record whose destination is not known yet is worth looking at again: sources are read as often.
 const SOURCE_INTERVAL: Duration = Duration::from_secs(5);
 
+const NO_MEMORY: &str = "memory is short: chunks wait packed until there is enough to read them";
+
+const BROKEN: &str = "a chunk that waited packed cannot be read to its end: the records before that are sent, the rest counts as one \
+                      that is invalid; unless memory is short at an exit, this is a defect of this plugin or of the machine's \
+                      memory, please report it";
+
 const GIVES_WAY: &str = "the spool is three quarters full: records that wait for destinations in trouble are given up so \
                          that the others go on; mend those destinations, or raise spool_max_size";
 
@@ -192,10 +198,7 @@ impl<'s> Worker<'s> {
 
     /// Reads a chunk that is held in memory.
     fn held(&mut self, ticket: &Arc<Ticket>, held: &Held, replay: bool) {
-        let Some(chunk) = held.open(|| self.shared.slots.buffer()) else {
-            let text = "a defect of this plugin: a chunk cannot be unpacked and is lost; please report it";
-            return self.shared.say(Severity::Error, "unpack", text.to_owned());
-        };
+        let chunk = self.open(held);
         if !replay {
             self.shared.recorder.take(u64::from(crate::chunk::count(&chunk.data)));
         }
@@ -203,6 +206,22 @@ impl<'s> Worker<'s> {
         if let Cow::Owned(segment) = chunk {
             self.shared.slots.spare(segment.data);
         }
+    }
+
+    /// A chunk that is held in memory, as soon as there is memory to read it in.
+    fn open<'h>(&self, held: &'h Held) -> Cow<'h, Segment> {
+        let opened = loop {
+            match held.open(|| self.shared.slots.buffer()) {
+                Some(opened) => break opened,
+                None if self.shared.past_deadline() => break held.unreadable(),
+                None => self.shared.say(Severity::Warn, "memory", NO_MEMORY.to_owned()),
+            }
+            thread::park_timeout(IDLE);
+        };
+        if !opened.is_whole {
+            self.shared.say(Severity::Error, "unpack", BROKEN.to_owned());
+        }
+        opened.chunk
     }
 
     fn receive(&self, slot: &Slot) -> (Vec<u8>, Vec<u8>) {
@@ -381,7 +400,8 @@ impl<'s> Worker<'s> {
 
     /// What came too late to be taken.
     fn refuse(&self, inbox: &Receiver<Job>) {
-        // A flush that had seen no end yet may still be about to put its chunk there.
+        // A flush that had seen no end yet may still be about to put its chunk there: soon, since it only copies or packs it and
+        // waits for nobody until then. Whoever left earlier would leave a chunk that was answered OK in no book.
         while self.shared.entering.load(SeqCst) > 0 {
             thread::park_timeout(Duration::from_millis(1));
         }
@@ -395,9 +415,7 @@ impl<'s> Worker<'s> {
                     let held = slot.take_held();
                     self.shared.waiting.fetch_sub(held.bytes(), Relaxed);
                     // Its flush was told OK: what cannot be sent any more is taken, and lost.
-                    let chunk = held.open(|| self.shared.slots.buffer());
-                    let records = chunk.map_or(0, |chunk| crate::chunk::count(&chunk.data));
-                    self.shared.recorder.take(u64::from(records));
+                    self.shared.recorder.take(u64::from(crate::chunk::count(&self.open(&held).data)));
                 }
                 Job::Spooled(..) | Job::Close => {}
             }

@@ -231,15 +231,16 @@ impl Delivery {
 
     /// Takes a chunk or does not. Called on the host's coroutine stack: nothing but copy, enqueue, wait.
     pub fn flush(&self, tag: &[u8], data: &[u8], on_engine_thread: bool) -> Verdict {
-        let queued = {
-            let _entering = Entering::new(&self.shared.entering);
-            self.enqueue(tag, data, on_engine_thread)
-        };
-        match queued {
+        match self.enter(tag, data, on_engine_thread) {
             Some((slot, Some(longest))) => self.shared.slots.wait(slot, longest),
             Some((_, None)) => Verdict::Ok,
             None => Verdict::Retry,
         }
+    }
+
+    fn enter(&self, tag: &[u8], data: &[u8], on_engine_thread: bool) -> Option<(Arc<slot::Slot>, Option<Duration>)> {
+        let _entering = Entering::new(&self.shared.entering);
+        self.enqueue(tag, data, on_engine_thread)
     }
 
     /// Puts a chunk into a queue, if there is room; how long its flush waits for what comes of it, if it does.

@@ -10,8 +10,7 @@ use crate::sync::{Mutex, MutexGuard};
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::PoisonError;
-use zstd::bulk::Decompressor;
-use zstd::zstd_safe::{CCtx, CParameter};
+use zstd::zstd_safe::{CCtx, CParameter, DCtx, InBuffer, OutBuffer};
 
 /// How hard a chunk is packed. On log lines, by one core: to a quarter at nearly two gigabytes a second, to a seventh at one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +37,9 @@ pub(crate) const MAX_LENGTH: usize = 4 << 20;
 /// A chunk that does not shrink by this factor is not worth it.
 const WORTHWHILE: usize = 2;
 
+/// No MessagePack begins like this: it stands for what cannot be read, which counts as one record.
+const UNREADABLE: u8 = 0xc1;
+
 /// A chunk's bytes, packed.
 #[derive(Debug)]
 pub struct Packed {
@@ -52,6 +54,30 @@ impl Packed {
     pub fn bytes(&self) -> usize {
         self.bytes.len()
     }
+
+    /// Breaks it in its middle.
+    #[cfg(test)]
+    pub(super) fn spoil(&mut self) {
+        let middle = self.bytes.len() / 2;
+        self.bytes[middle..].fill(0xff);
+    }
+
+    /// Reads what can be read from the start. A byte stands for the rest: records before it are whole, as in a torn file.
+    fn salvage(&self, context: &mut DCtx<'_>, data: &mut Vec<u8>) {
+        data.clear();
+        let (mut rest, mut next) = (self.bytes.as_slice(), 1);
+        let mut out = OutBuffer::around(data);
+        while !rest.is_empty() {
+            let mut part = InBuffer::around(&rest[..next.min(rest.len())]);
+            // One block at a time, for an error hides all that was read with it.
+            match context.decompress_stream(&mut out, &mut part) {
+                Ok(missing) if missing > 0 => next = missing,
+                _ => break,
+            }
+            rest = &rest[part.pos()..];
+        }
+        data.push(UNREADABLE);
+    }
 }
 
 /// A chunk that waits in memory.
@@ -63,6 +89,14 @@ pub(crate) enum Held {
     Packed(Vec<u8>, Packed),
 }
 
+/// A chunk that was held in memory.
+#[derive(Debug)]
+pub(crate) struct Opened<'h> {
+    pub(crate) chunk: Cow<'h, Segment>,
+    /// Whether it is as it came. If not, which would be a defect, one record that cannot be decoded stands for what is missing.
+    pub(crate) is_whole: bool,
+}
+
 impl Held {
     /// Bytes that it takes.
     pub(crate) fn bytes(&self) -> u64 {
@@ -72,17 +106,28 @@ impl Held {
         }
     }
 
-    /// The chunk, read in a `buffer` where it is packed. `None` if that cannot be, which would be a defect.
-    pub(crate) fn open(&self, buffer: impl FnOnce() -> Vec<u8>) -> Option<Cow<'_, Segment>> {
+    /// The chunk, read in a `buffer` where it is packed. `None` while memory is short.
+    pub(crate) fn open(&self, buffer: impl FnOnce() -> Vec<u8>) -> Option<Opened<'_>> {
         let (tag, packed) = match self {
-            Self::Plain(segment) => return Some(Cow::Borrowed(segment)),
+            Self::Plain(segment) => return Some(Opened { chunk: Cow::Borrowed(segment), is_whole: true }),
             Self::Packed(tag, packed) => (tag.clone(), packed),
         };
         let mut data = buffer();
         data.clear();
-        data.reserve_exact(packed.length);
-        Decompressor::new().ok()?.decompress_to_buffer(&packed.bytes, &mut data).ok()?;
-        Some(Cow::Owned(Segment { tag, data, records: 0 }))
+        data.try_reserve_exact(packed.length).ok()?;
+        let mut context = DCtx::try_create()?;
+        let is_whole = context.decompress(&mut data, &packed.bytes) == Ok(packed.length);
+        if !is_whole {
+            packed.salvage(&mut context, &mut data);
+        }
+        Some(Opened { chunk: Cow::Owned(Segment { tag, data, records: 0 }), is_whole })
+    }
+
+    /// What stands for the chunk when there is no time to wait for memory.
+    pub(crate) fn unreadable(&self) -> Opened<'_> {
+        let (Self::Plain(Segment { tag, .. }) | Self::Packed(tag, _)) = self;
+        let segment = Segment { tag: tag.clone(), data: vec![UNREADABLE], records: 0 };
+        Opened { chunk: Cow::Owned(segment), is_whole: false }
     }
 }
 
@@ -163,7 +208,9 @@ mod tests {
     fn opened(packed: Packed) -> Segment {
         let held = Held::Packed(b"tag".to_vec(), packed);
         let bytes = held.bytes();
-        let segment = held.open(|| b"what was here".to_vec()).unwrap().into_owned();
+        let opened = held.open(|| b"what was here".to_vec()).unwrap();
+        assert!(opened.is_whole);
+        let segment = opened.chunk.into_owned();
         assert!(bytes > 0 && bytes < segment.data.len() as u64, "{bytes}");
         segment
     }
@@ -196,6 +243,35 @@ mod tests {
         let held = Held::Plain(segment.clone());
         assert_eq!(held.bytes(), 100);
         let opened = held.open(|| panic!("no buffer is needed")).unwrap();
-        assert!(matches!(&opened, Cow::Borrowed(lent) if **lent == segment));
+        assert!(matches!(&opened.chunk, Cow::Borrowed(lent) if **lent == segment));
+    }
+
+    #[test]
+    fn what_is_broken_is_read_as_far_as_it_is_whole() {
+        let data = lines(2_000_000);
+        let broken = |spoil: fn(&mut Packed)| {
+            let mut packed = Packer::default().pack(&data, u64::MAX, Light).unwrap();
+            spoil(&mut packed);
+            let held = Held::Packed(b"tag".to_vec(), packed);
+            let opened = held.open(Vec::new).unwrap();
+            assert!(!opened.is_whole);
+            let (last, read) = opened.chunk.data.split_last().unwrap();
+            assert!(*last == UNREADABLE && data.starts_with(read), "{} bytes", read.len());
+            read.len()
+        };
+        assert!(broken(Packed::spoil) > 500_000);
+        assert!(broken(|packed| packed.bytes.truncate(packed.bytes.len() / 2)) > 500_000);
+        assert_eq!(broken(|packed| packed.bytes.clear()), 0);
+        assert_eq!(broken(|packed| packed.bytes[0] ^= 1), 0);
+        // More comes of it than went in.
+        assert!(broken(|packed| packed.length = 500_000) <= 500_000);
+    }
+
+    #[test]
+    fn what_there_is_no_memory_for_is_not_read_yet() {
+        let packed = Packed { bytes: Vec::new(), length: usize::MAX };
+        let held = Held::Packed(Vec::new(), packed);
+        assert!(held.open(Vec::new).is_none());
+        assert_eq!(crate::chunk::count(&held.unreadable().chunk.data), 1);
     }
 }

@@ -412,6 +412,37 @@ fn run(mode: &str, seed: u64) -> HashMap<&'static str, u64> {
     all
 }
 
+#[test]
+fn a_packed_chunk_that_is_broken_ends_in_the_ledger() {
+    let directory = Directory(std::env::temp_dir().join(format!("out_sentry-broken-{}", std::process::id())));
+    let clock = Arc::new(Time::default());
+    clock.pass(1_000);
+    let mut instance = Instance::start("broken", &loaded("memory", &directory.0, 1), &clock);
+    let mut chunk = Vec::new();
+    (0..10_000).for_each(|n| record(&mut chunk, n));
+    let mut packed = instance.shared.packer.pack(&chunk, u64::MAX, super::Pressure::Light).unwrap();
+    packed.spoil();
+    let slot = instance.shared.slots.fill_packed(TAG, packed).unwrap();
+    instance.shared.waiting.fetch_add(slot.bytes() as u64, Relaxed);
+    instance.worker.take(Job::Memory(slot));
+    let mut seen = Seen::default();
+    while instance.pending() > 0 {
+        clock.pass(1_000);
+        instance.work();
+        while !instance.on_their_way.is_empty() {
+            instance.answer(0, (200, None, true), &mut seen);
+        }
+    }
+    // Those before the break, and one that stands for the others.
+    let now = instance.ledger.snapshot();
+    assert!((1_000..10_000).contains(&now.records), "{}", now.summary());
+    for category in Category::ALL {
+        assert_eq!(now.outcome(*category, Outcome::Invalid), 1, "{}", now.summary());
+        assert_eq!(ended(&now, *category), now.records, "{}", now.summary());
+    }
+    assert_eq!(seen.logs.len() as u64, now.outcome(Category::Log, Outcome::Accepted), "{}", now.summary());
+}
+
 /// Many schedules, which between them must have met every way for a record to end that they could.
 fn any_schedule_closes(mode: &str, more: &[&str]) {
     let mut met: HashMap<&str, u64> = HashMap::new();

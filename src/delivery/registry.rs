@@ -2,6 +2,7 @@
 //!
 //! The host can only retry whole chunks, and during a hot reload a chunk that one instance began is finished by the
 //! next. So progress lives in the process, under the chunk's identity: instance, destination settings, tag and bytes.
+//! So does what a spool has taken without the host's having heard of it.
 
 use super::slot::{Slot, Slots, Verdict};
 use super::ticket::{Bits, Home, Standing, Ticket};
@@ -17,6 +18,7 @@ use xxhash_rust::xxh3::Xxh3;
 const ABANDONED_AFTER: Duration = Duration::from_secs(3_600);
 
 static CHUNKS: Lazy<Mutex<HashMap<u128, Vec<Entry>>>> = Lazy::new(Mutex::default);
+static UNHEARD: Lazy<Mutex<HashMap<u128, Unheard>>> = Lazy::new(Mutex::default);
 static GENERATIONS: AtomicU64 = AtomicU64::new(0);
 
 #[derive(Debug)]
@@ -28,6 +30,14 @@ struct Entry {
     /// The flush that waits for it.
     waiter: Option<Arc<Slot>>,
     touched: Instant,
+}
+
+/// Equal chunks that are on disk, or were until Sentry had them, although the host may not know: their flush had left with
+/// RETRY, or an earlier process ended before it could be heard.
+#[derive(Debug)]
+struct Unheard {
+    chunks: u32,
+    since: Instant,
 }
 
 /// An instance's view of the chunks that the host holds.
@@ -64,7 +74,7 @@ impl Registry {
     pub fn join(&self, slot: Arc<Slot>, tag: &[u8], data: &[u8], now: Duration) -> Arc<Ticket> {
         // Not under the lock, which flushes take: that reads all of it.
         let (identity, records) = (self.identity(tag, data), crate::chunk::count(data));
-        let mut chunks = lock();
+        let mut chunks = lock(&CHUNKS);
         let entries = chunks.entry(identity).or_default();
         if let Some(entry) = entries.iter_mut().find(|entry| entry.is_free()) {
             let old = entry.waiter.replace(slot);
@@ -99,23 +109,49 @@ impl Registry {
         Arc::new(Ticket::new(Home::Host(identity), now, self.recorder.clone(), settled))
     }
 
+    /// A spool has taken a chunk whose flush did not wait for it.
+    pub fn expect(&self, tag: &[u8], data: &[u8]) {
+        note_unheard(self.identity(tag, data), |known| known + 1);
+    }
+
+    /// A spool holds so many equal chunks of which the host may not have heard. Those of this process are known already.
+    pub fn expect_at_least(&self, identity: u128, chunks: u32) {
+        note_unheard(identity, |known| known.max(chunks));
+    }
+
+    /// Whether a chunk that is offered is one that a spool has taken before; it is expected once less then.
+    #[must_use]
+    pub fn is_spooled(&self, tag: &[u8], data: &[u8]) -> bool {
+        if lock(&UNHEARD).is_empty() {
+            return false;
+        }
+        let identity = self.identity(tag, data);
+        let mut unheard = lock(&UNHEARD);
+        let Some(entry) = unheard.get_mut(&identity) else { return false };
+        entry.chunks -= 1;
+        if entry.chunks == 0 {
+            unheard.remove(&identity);
+        }
+        true
+    }
+
     /// Whether the host holds a chunk of this instance's that it will offer again.
     #[must_use]
     pub fn expects_any(&self) -> bool {
-        lock().values().flatten().any(|entry| entry.generation == self.generation)
+        lock(&CHUNKS).values().flatten().any(|entry| entry.generation == self.generation)
     }
 
     /// Records of such chunks that have not ended.
     #[must_use]
     pub fn pending(&self, category: Category) -> u64 {
-        let chunks = lock();
+        let chunks = lock(&CHUNKS);
         let ours = chunks.values().flatten().filter(|entry| entry.generation == self.generation);
         ours.map(|entry| u64::from(entry.records.saturating_sub(entry.ticket.settled()[category as usize].len()))).sum()
     }
 
     /// Tells the waiting flush how its chunk stands.
     pub fn finish(&self, identity: u128, ticket: &Arc<Ticket>, standing: Standing) {
-        let mut chunks = lock();
+        let mut chunks = lock(&CHUNKS);
         let Some(entries) = chunks.get_mut(&identity) else { return };
         let Some(at) = entries.iter().position(|entry| Arc::ptr_eq(&entry.ticket, ticket)) else { return };
         entries[at].touched = Instant::now();
@@ -132,7 +168,8 @@ impl Registry {
 
     /// Forgets chunks that the host has not offered again for an hour, and ends their records as abandoned.
     pub fn sweep(&self) {
-        let mut chunks = lock();
+        lock(&UNHEARD).retain(|_, unheard| unheard.since.elapsed() <= ABANDONED_AFTER);
+        let mut chunks = lock(&CHUNKS);
         chunks.retain(|_, entries| {
             entries.retain(|entry| {
                 let gone = entry.generation == self.generation
@@ -151,7 +188,7 @@ impl Registry {
     /// Lets every waiting flush go with RETRY: the instance is closing.
     pub fn release_all(&self) {
         let mut left = Vec::new();
-        for entry in lock().values_mut().flatten().filter(|entry| entry.generation == self.generation) {
+        for entry in lock(&CHUNKS).values_mut().flatten().filter(|entry| entry.generation == self.generation) {
             left.extend(entry.waiter.take());
         }
         for slot in left {
@@ -166,8 +203,14 @@ impl Entry {
     }
 }
 
-fn lock() -> MutexGuard<'static, HashMap<u128, Vec<Entry>>> {
-    CHUNKS.lock().unwrap_or_else(PoisonError::into_inner)
+fn note_unheard(identity: u128, count: impl FnOnce(u32) -> u32) {
+    let mut unheard = lock(&UNHEARD);
+    let known = unheard.get(&identity).map_or(0, |entry| entry.chunks);
+    unheard.insert(identity, Unheard { chunks: count(known), since: Instant::now() });
+}
+
+fn lock<T>(table: &Mutex<T>) -> MutexGuard<'_, T> {
+    table.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -245,5 +288,16 @@ mod tests {
         assert!(!adopted.claim(Category::Event, 0) && adopted.claim(Category::Event, 1));
         let now = new.ledger.snapshot();
         assert_eq!((now.records, now.pending(Category::Event), now.pending(Category::Log)), (2, 1, 2));
+    }
+
+    #[test]
+    fn what_a_spool_took_unheard_is_known_to_every_instance_once() {
+        let (old, new) = (setup("spooled"), setup("spooled"));
+        old.registry.expect(b"tag", CHUNK);
+        // It is one and the same that the next one finds on the disk.
+        new.registry.expect_at_least(new.registry.identity(b"tag", CHUNK), 1);
+        assert!(!setup("another").registry.is_spooled(b"tag", CHUNK));
+        assert!(new.registry.is_spooled(b"tag", CHUNK));
+        assert!(!new.registry.is_spooled(b"tag", CHUNK));
     }
 }

@@ -39,9 +39,6 @@ pub(super) struct Spooler<'s> {
     shared: &'s Shared,
     to_mapper: &'s Sender<MapperJob>,
     spool: Option<Spool>,
-    /// Chunks that are safe although the host may not know: their flush had left with RETRY, or an earlier process ended
-    /// before it could be heard. When they come again they are ours already.
-    late: HashMap<u128, u32>,
 }
 
 /// Spools until told to close. The spool that comes back is locked as long as it lives.
@@ -81,7 +78,7 @@ fn gather(inbox: &Receiver<Job>, group: &mut Vec<Arc<Slot>>) -> bool {
 
 impl<'s> Spooler<'s> {
     pub(super) fn new(shared: &'s Shared, to_mapper: &'s Sender<MapperJob>) -> Self {
-        Self { shared, to_mapper, spool: None, late: HashMap::new() }
+        Self { shared, to_mapper, spool: None }
     }
 
     fn serve(&mut self, path: &Path, settings: u64, inbox: &Receiver<Job>) {
@@ -135,7 +132,7 @@ impl<'s> Spooler<'s> {
     fn replay(&mut self, recovered: Vec<Recovered>) {
         let Some(newest) = recovered.last().map(|found| found.unit.committed()) else { return };
         let unheard = recovered.iter().filter(|found| found.unit.committed() + HEARD_WITHIN >= newest);
-        unheard.for_each(|found| self.expect_again(&found.unit));
+        self.expect_again(unheard.map(|found| &found.unit));
         let (files, bytes) = (recovered.len(), lock(&self.shared.spool_bytes).load(Relaxed));
         self.shared.say(Severity::Info, "replay", format!("{files} files ({bytes} bytes) in the spool are sent again"));
         let now = self.shared.now();
@@ -150,10 +147,12 @@ impl<'s> Spooler<'s> {
         }
     }
 
-    fn expect_again(&mut self, unit: &Unit) {
-        for segment in unit.read().unwrap_or_default() {
-            *self.late.entry(self.shared.registry.identity(&segment.tag, &segment.data)).or_default() += 1;
+    fn expect_again<'u>(&self, units: impl Iterator<Item = &'u Unit>) {
+        let mut chunks = HashMap::<u128, u32>::new();
+        for segment in units.flat_map(|unit| unit.read().unwrap_or_default()) {
+            *chunks.entry(self.shared.registry.identity(&segment.tag, &segment.data)).or_default() += 1;
         }
+        chunks.into_iter().for_each(|(identity, times)| self.shared.registry.expect_at_least(identity, times));
     }
 
     pub(super) fn commit(&mut self, group: Vec<Arc<Slot>>) {
@@ -164,8 +163,8 @@ impl<'s> Spooler<'s> {
             self.shared.waiting.fetch_sub(data.len() as u64, Relaxed);
             if slot.is_left() {
                 self.shared.slots.answer(&slot, Verdict::Retry);
-            } else if self.is_late(&tag, &data) {
-                self.shared.slots.answer(&slot, Verdict::Ok);
+            } else if self.shared.registry.is_spooled(&tag, &data) {
+                self.is_safe(&slot, &tag, &data);
             } else {
                 let records = crate::chunk::count(&data);
                 segments.push(Segment { tag, data, records });
@@ -210,9 +209,7 @@ impl<'s> Spooler<'s> {
         let records: u32 = segments.iter().map(|segment| segment.records).sum();
         self.shared.recorder.take(u64::from(records));
         for (slot, segment) in waiting.iter().zip(&segments) {
-            if !self.shared.slots.answer(slot, Verdict::Ok) {
-                *self.late.entry(self.shared.registry.identity(&segment.tag, &segment.data)).or_default() += 1;
-            }
+            self.is_safe(slot, &segment.tag, &segment.data);
         }
         // A mapper that is behind reads it from the disk when it gets there and has room: what lies before it is in memory.
         let size: u64 = segments.iter().map(|segment| segment.data.len() as u64).sum();
@@ -228,28 +225,23 @@ impl<'s> Spooler<'s> {
         }
     }
 
+    /// A chunk is on disk, or has been. Whose flush has left meanwhile comes again.
+    fn is_safe(&self, slot: &Arc<Slot>, tag: &[u8], data: &[u8]) {
+        if !self.shared.slots.answer(slot, Verdict::Ok) {
+            self.shared.registry.expect(tag, data);
+        }
+    }
+
     /// It waits for nothing but its turn.
     fn put_off(&self, ticket: Arc<Ticket>) {
         let now = self.shared.now().steady;
         lock(&self.shared.backlog).add(ticket, now);
     }
-
-    fn is_late(&mut self, tag: &[u8], data: &[u8]) -> bool {
-        if self.late.is_empty() {
-            return false;
-        }
-        let identity = self.shared.registry.identity(tag, data);
-        let Some(count) = self.late.get_mut(&identity) else { return false };
-        *count -= 1;
-        if *count == 0 {
-            self.late.remove(&identity);
-        }
-        true
-    }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::Spooler;
     use crate::clock::{Clock, Moment, SystemClock};
     use crate::delivery::{Delivery, Host, Report, Severity, Verdict};
     use crate::ledger::Ledger;
@@ -301,6 +293,26 @@ mod tests {
         assert_eq!((files(&spool), ledger.snapshot().records), (1, 1));
         assert_eq!(second.flush(b"tag", CHUNK, true), Verdict::Ok);
         assert_eq!((files(&spool), ledger.snapshot().records), (2, 2));
+        second.close();
+        let _ = fs::remove_dir_all(&spool);
+    }
+
+    #[test]
+    fn a_chunk_whose_flush_gave_up_is_ours_in_the_next_instance_too() {
+        let spool = std::env::temp_dir().join(format!("out_sentry-spooler-left-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&spool);
+        let (first, _) = open(&spool);
+        let slot = first.shared.slots.fill(b"left", CHUNK).unwrap();
+        let ours = Arc::clone(&slot);
+        assert_eq!(first.shared.slots.wait(slot, Duration::ZERO), Verdict::Retry);
+        // By the end its file is gone: Sentry has all of it.
+        Spooler::new(&first.shared, &first.to_mapper).is_safe(&ours, b"left", CHUNK);
+        first.close();
+        let (second, ledger) = open(&spool);
+        assert_eq!(second.flush(b"left", CHUNK, true), Verdict::Ok);
+        assert_eq!((files(&spool), ledger.snapshot().records), (0, 0));
+        assert_eq!(second.flush(b"left", CHUNK, true), Verdict::Ok);
+        assert_eq!((files(&spool), ledger.snapshot().records), (1, 1));
         second.close();
         let _ = fs::remove_dir_all(&spool);
     }
