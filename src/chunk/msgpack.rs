@@ -351,6 +351,14 @@ impl<'a> Seq<'a> {
     /// A container without contents.
     pub const EMPTY: Seq<'static> = Seq { len: 0, bytes: &[] };
 
+    /// The map that all of these bytes are, with the 32-bit length that we give those that we write: what is in it was written
+    /// whole, and needs no look.
+    #[must_use]
+    pub fn written(bytes: &'a [u8]) -> Option<Self> {
+        let [0xdf, a, b, c, d, bytes @ ..] = bytes else { return None };
+        Some(Self { len: u32::from_be_bytes([*a, *b, *c, *d]), bytes })
+    }
+
     /// Number of values (array) or pairs (map).
     #[must_use]
     pub fn len(&self) -> usize {

@@ -136,7 +136,7 @@ impl Reader {
             return (key, text);
         };
         let parsed: &'a [u8] = parsed;
-        let Ok(Value::Map(inner)) = Cursor::new(parsed).read() else { return (key, text) };
+        let Some(inner) = Seq::written(parsed) else { return (key, text) };
         let [inner] = self.without_removed([Some(inner)], parsed_kept);
         let Some(inner) = inner else { return (key, text) };
         fields.remove(own);

@@ -1,6 +1,8 @@
 //! Fields inside a message: one JSON object, or logfmt. They become MessagePack, so that all that follows knows one
 //! form only.
 
+mod quick;
+
 use super::removal::{close, open};
 use memchr::{memchr, memchr2};
 use rmp::encode::{write_bool, write_f64, write_nil, write_sint, write_str_len, write_uint};
@@ -34,7 +36,16 @@ fn json(text: &[u8], out: &mut Vec<u8>) -> Option<()> {
         return None;
     }
     // Once for all of it, not for each string.
-    let mut reader = serde_json::Deserializer::from_str(std::str::from_utf8(text).ok()?);
+    let (text, start) = (std::str::from_utf8(text).ok()?, out.len());
+    quick::object(text, out).or_else(|| {
+        out.truncate(start);
+        general(text, out)
+    })
+}
+
+/// The same for all of JSON.
+fn general(text: &str, out: &mut Vec<u8>) -> Option<()> {
+    let mut reader = serde_json::Deserializer::from_str(text);
     Transcode { out }.deserialize(&mut reader).ok()?;
     reader.end().ok()
 }
