@@ -79,7 +79,7 @@ impl Rules {
 
     /// Whether anything in these bytes of an item could have to go.
     pub fn may_need(&self, json: &[u8]) -> bool {
-        let seen = Seen::of(json);
+        let seen = if self.secrets { Seen::of(json) } else { Seen::of_signs(json) };
         let around_at = || self.addresses && look::has_address(json) || self.secrets && look::has_credentials(json);
         let is_secret = || seen.card || seen.word.is_some_and(|at| look::has_announcement(json, at));
         let asked_for = || self.keys.iter().any(|key| key.last().is_some_and(|word| contains_word(json, word)));
