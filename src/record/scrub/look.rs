@@ -371,8 +371,19 @@ mod tests {
 
     #[test]
     fn card_numbers_are_seen_wherever_blocks_begin() {
-        const PARTS: [&str; 10] =
-            ["4111 1111 1111 1111", "4111111111111111", "4111-1111", "-1111-", "12", " ", "-", "x", "  ", "00"];
+        const PARTS: [&str; 11] = [
+            "4111 1111 1111 1111",
+            "4111111111111111",
+            "4222222222222",
+            "4111-1111",
+            "-1111-",
+            "12",
+            " ",
+            "-",
+            "x",
+            "  ",
+            "00",
+        ];
         let mut state = 3_u64;
         let mut next = |end: usize| {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
