@@ -6,6 +6,7 @@
 //! interface, which needs less than 5 KiB of stack and answers with numbers.
 
 use super::spool::Segment;
+use crate::chunk::{Entry, entries};
 use crate::sync::{Mutex, MutexGuard};
 use std::borrow::Cow;
 use std::fmt;
@@ -62,7 +63,7 @@ impl Packed {
         self.bytes[middle..].fill(0xff);
     }
 
-    /// Reads what can be read from the start. A byte stands for the rest: records before it are whole, as in a torn file.
+    /// Reads what can be read from the start, whole records of it. A byte stands for the rest.
     fn salvage(&self, context: &mut DCtx<'_>, data: &mut Vec<u8>) {
         data.clear();
         let (mut rest, mut next) = (self.bytes.as_slice(), 1);
@@ -76,6 +77,11 @@ impl Packed {
             }
             rest = &rest[part.pos()..];
         }
+        let torn = entries(data).find_map(|entry| match entry {
+            Entry::Invalid(_, torn) => Some(torn.as_ptr() as usize - data.as_ptr() as usize),
+            _ => None,
+        });
+        data.truncate(torn.unwrap_or(data.len()));
         data.push(UNREADABLE);
     }
 }
@@ -199,6 +205,13 @@ mod tests {
         lines.take(bytes).collect()
     }
 
+    /// Lines as records.
+    fn records(bytes: usize) -> Vec<u8> {
+        let lines = lines(bytes);
+        let record = |line: &[u8]| [b"\x92\x01\x81\xa1k\xd9", [line.len() as u8].as_slice(), line].concat();
+        lines.split(|byte| *byte == b'\n').flat_map(record).collect()
+    }
+
     /// Nothing in it repeats.
     fn noise(bytes: usize) -> Vec<u8> {
         let hash = |n: usize| xxhash_rust::xxh3::xxh3_64(&n.to_le_bytes()).to_le_bytes();
@@ -248,7 +261,7 @@ mod tests {
 
     #[test]
     fn what_is_broken_is_read_as_far_as_it_is_whole() {
-        let data = lines(2_000_000);
+        let data = records(2_000_000);
         let broken = |spoil: fn(&mut Packed)| {
             let mut packed = Packer::default().pack(&data, u64::MAX, Light).unwrap();
             spoil(&mut packed);
@@ -257,6 +270,8 @@ mod tests {
             assert!(!opened.is_whole);
             let (last, read) = opened.chunk.data.split_last().unwrap();
             assert!(*last == UNREADABLE && data.starts_with(read), "{} bytes", read.len());
+            let whole = entries(read).all(|entry| matches!(entry, Entry::Record(_)));
+            assert!(whole && crate::chunk::count(&opened.chunk.data) == crate::chunk::count(read) + 1);
             read.len()
         };
         assert!(broken(Packed::spoil) > 500_000);

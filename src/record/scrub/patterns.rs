@@ -99,15 +99,22 @@ pub(super) fn pairs(text: &str, is_sensitive: impl Fn(&str) -> bool) -> Option<S
     filter.finish()
 }
 
-/// Splits what follows a sensitive key into quotes and blanks to keep, and the value: all that is in quotes or brackets, else
-/// a word.
+/// Splits what follows a sensitive key into what is kept and the value: all that is in quotes or brackets, else a word.
 fn secret_value(text: &str) -> (&str, &str) {
-    let (kept, value) = text.split_at(text.len() - text.trim_start_matches(['"', '\'', ' ', '\\']).len());
-    let end = match value.as_bytes().first() {
-        Some(b'[' | b'{') => end_of_brackets(value.as_bytes()),
-        _ => quoted(kept.as_bytes(), value.as_bytes()).map_or_else(|| end_of_word(value), |(end, _)| end),
-    };
-    (kept, &value[..end])
+    let start = text.len() - text.trim_start_matches([' ', '\\']).len();
+    let (kept, value) = text.split_at(start);
+    match value.as_bytes().first() {
+        Some(b'"' | b'\'') => {
+            let (kept, value) = text.split_at(start + 1);
+            (kept, &value[..quoted(kept.as_bytes(), value.as_bytes()).0])
+        }
+        Some(b'[' | b'{') => {
+            let end = end_of_brackets(value.as_bytes());
+            // `{SSHA}...` is a word all the same.
+            (kept, &value[..end + end_of_word(&value[end..])])
+        }
+        _ => (kept, &value[..end_of_word(value)]),
+    }
 }
 
 fn end_of_word(value: &str) -> usize {
@@ -121,33 +128,53 @@ fn end_of_word(value: &str) -> usize {
     end.map_or(value.len(), |end| end + from)
 }
 
-/// Where a text ends that begins behind a quote, if one is there, and where it goes on behind the other quote. Inside JSON
-/// quotes have backslashes, the last as many as the first, or those of backslashes before it as well. Where a cut has taken
-/// the end, the text ends with the line.
-fn quoted(before: &[u8], text: &[u8]) -> Option<(usize, usize)> {
-    let (quote, before) = before.split_last().filter(|(quote, _)| matches!(quote, b'"' | b'\''))?;
+/// Where a text ends that begins behind a quote, with which `before` ends, and where it goes on behind the other quote.
+/// Inside JSON quotes have backslashes, the last as many as the first, or those of backslashes before it as well. What a cut
+/// has left open ends with the line.
+fn quoted(before: &[u8], text: &[u8]) -> (usize, usize) {
+    let Some((quote, before)) = before.split_last() else { return (0, 0) };
     let backslashes = |text: &[u8]| text.iter().rev().take_while(|byte| **byte == b'\\').count();
     let own = backslashes(before);
-    let ends = |at: &usize| backslashes(&text[..*at]) % (2 * (own + 1)) == own;
-    let end = memchr_iter(*quote, text).find(ends).map(|at| (at - own, at + 1));
-    end.or_else(|| memchr(b'\n', text).map(|at| (at, at))).or(Some((text.len(), text.len())))
+    let is_one = |at: usize| backslashes(&text[..at]) % (2 * (own + 1)) == own;
+    for at in memchr2_iter(*quote, b'\n', text) {
+        if text[at] == b'\n' {
+            return (at, at);
+        }
+        if is_one(at) && closes(&text[..at - own], text.get(at + 1).copied()) {
+            return (at - own, at + 1);
+        }
+    }
+    (text.len(), text.len())
 }
 
-/// Where a list or map ends, with all that is in it. Where a cut has taken the end, with the line.
+/// Whether a quote between these closes a text, and does not open another: behind a sign that is told by what follows.
+fn closes(before: &[u8], next: Option<u8>) -> bool {
+    let is_end = |more: &[u8]| next.is_none_or(|next| b" \t\r\n,;&)}]>|.\\".contains(&next) || more.contains(&next));
+    match before.trim_ascii_end() {
+        // Nothing is in it, or it has two quotes on each side.
+        [] => is_end(b""),
+        [.., b'=' | b':'] => is_end(b"\"'"),
+        _ => true,
+    }
+}
+
+/// How far the end of a list or map is looked for.
+const FARTHEST: usize = 1 << 10;
+
+/// Where a list or map ends, with all that is in it. What a cut has left open ends with the line.
 fn end_of_brackets(value: &[u8]) -> usize {
     let (mut depth, mut at) = (0_usize, 0);
-    while let Some(byte) = value.get(at) {
+    while let Some(byte) = value.get(at).filter(|_| at < FARTHEST) {
         match byte {
             b'[' | b'{' => depth += 1,
             b']' | b'}' if depth == 1 => return at + 1,
             b']' | b'}' => depth -= 1,
-            b'\n' => break,
-            b'"' | b'\'' => at += quoted(&value[..=at], &value[at + 1..]).map_or(0, |(_, behind)| behind),
+            b'"' | b'\'' => at += quoted(&value[..=at], &value[at + 1..]).1,
             _ => {}
         }
         at += 1;
     }
-    at
+    memchr(b'\n', value).unwrap_or(value.len())
 }
 
 /// `Bearer xyz`, `Basic xyz`.
