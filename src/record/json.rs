@@ -127,7 +127,7 @@ pub fn escaped(out: &mut Vec<u8>, bytes: &[u8]) {
 }
 
 /// Bytes looked at in one step: a vector.
-const BLOCK: usize = 16;
+pub(super) const BLOCK: usize = 16;
 
 /// Writes up to the first byte that is not ASCII, and returns the rest.
 fn escaped_ascii<'b>(out: &mut Vec<u8>, bytes: &'b [u8]) -> &'b [u8] {
@@ -185,14 +185,19 @@ fn escape(out: &mut Vec<u8>, byte: u8) {
     }
 }
 
-/// A bit for each byte that cannot stand in a string as it is: control characters, quotes, backslashes, and what is not ASCII,
-/// whose highest bit is set as it is.
+/// A bit for each byte that [`special`] tells, or that is not ASCII: the highest bit of those is set as it is.
 #[inline]
 fn dirty(block: &[u8; BLOCK]) -> u32 {
     let bytes = u8x16::new(*block);
+    (special(bytes) | bytes).to_bitmask()
+}
+
+/// All bits of each byte that no string has as it stands: control characters, quotes, backslashes.
+#[inline]
+pub(super) fn special(bytes: u8x16) -> u8x16 {
     let is = |byte: u8| bytes.simd_eq(u8x16::splat(byte));
     let is_control = bytes.min(u8x16::splat(b' ' - 1)).simd_eq(bytes);
-    (is_control | is(b'"') | is(b'\\') | bytes).to_bitmask()
+    is_control | is(b'"') | is(b'\\')
 }
 
 /// A whole number.

@@ -1,6 +1,7 @@
 //! JSON as loggers write it, read in one pass. Whatever is unusual, escapes above all, is left to a reader that knows all of
 //! JSON; where both have an answer it is the same.
 
+use crate::record::json::{BLOCK, special};
 use crate::record::removal::{close, open};
 use rmp::encode::{write_bool, write_f64, write_nil, write_sint, write_str_len, write_uint};
 use wide::u8x16;
@@ -22,9 +23,6 @@ const TENS: [f64; DECIMAL as usize + 1] = {
     }
     tens
 };
-
-/// Bytes looked at in one step: a vector.
-const BLOCK: usize = 16;
 
 /// Appends the object that the text is, as MessagePack; nothing where it is unusual or no JSON, and then a part of it may
 /// have been written.
@@ -124,7 +122,7 @@ impl Reader<'_, '_> {
                 self.at += rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | ..b' '))?;
                 break;
             };
-            match ends(block) {
+            match special(u8x16::new(*block)).to_bitmask() {
                 0 => self.at += BLOCK,
                 marks => {
                     self.at += marks.trailing_zeros() as usize;
@@ -189,15 +187,6 @@ impl Reader<'_, '_> {
         }
         (self.at > start).then(|| (number, u32::try_from(self.at - start).unwrap_or(u32::MAX)))
     }
-}
-
-/// A bit for each byte that ends a string, or is none as it stands: quotes, backslashes, control characters.
-#[inline]
-fn ends(block: &[u8; BLOCK]) -> u32 {
-    let bytes = u8x16::new(*block);
-    let is = |byte: u8| bytes.simd_eq(u8x16::splat(byte));
-    let is_control = bytes.min(u8x16::splat(b' ' - 1)).simd_eq(bytes);
-    (is_control | is(b'"') | is(b'\\')).to_bitmask()
 }
 
 #[cfg(test)]
