@@ -24,6 +24,8 @@ pub const SERVICE: &str = "\
     Hot_Reload  On
 ";
 
+/// What the host says, among other things, when its web server's port is taken.
+const PORT_TAKEN: &str = "could not bind address";
 const READY_WITHIN: Duration = Duration::from_secs(20);
 const METRICS_WITHIN: Duration = Duration::from_secs(10);
 const RELOADS_WITHIN: Duration = Duration::from_secs(30);
@@ -79,7 +81,7 @@ impl FluentBit {
         // Between choosing a port and binding it somebody else may have taken it.
         for _ in 0..2 {
             match host.launch() {
-                Err(why) if why.contains("in use") => host.http_port = port()?,
+                Err(_) if host.log().contains(PORT_TAKEN) => host.http_port = port()?,
                 launched => return launched.map(|()| host),
             }
         }
