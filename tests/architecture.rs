@@ -32,6 +32,7 @@ const PURE: &[&str] = &[
     "src/delivery/destination.rs",
     "src/delivery/holds.rs",
     "src/delivery/lane.rs",
+    "src/delivery/notice.rs",
     "src/delivery/said.rs",
     "src/delivery/schedule.rs",
     "src/delivery/targets.rs",

@@ -203,7 +203,7 @@ impl Sent {
         Self::failed(0, Failure::passing(format!("compressing: {error}")))
     }
 
-    fn failed(bytes: u64, failure: Failure) -> Self {
+    pub(super) fn failed(bytes: u64, failure: Failure) -> Self {
         let reply = Reply { answer: Answer::Failed, limits: Limits::default() };
         Self { reply, code: 0, status: Status::Error, bytes, detail: failure.words, lasting: failure.lasting }
     }
@@ -270,7 +270,8 @@ fn without(text: &str, key: &str) -> String {
     shown + &text[from..]
 }
 
-fn encoding_name(encoding: Compress) -> Option<&'static str> {
+/// Its `Content-Encoding`; nothing says that there is none.
+pub(super) fn encoding_name(encoding: Compress) -> Option<&'static str> {
     match encoding {
         Compress::Gzip => Some("gzip"),
         Compress::Zstd => Some("zstd"),

@@ -1,20 +1,19 @@
 //! The thread that knows records: reads chunks, fills envelopes, and leaves in its place what has to wait.
 
 use super::dead::{self, Burial, Cause, DeadLetters};
-use super::holds::{Fate, Waits};
+use super::host::Severity;
+use super::intake::{Gone, Intake, Left, emit};
 use super::packed::Held;
-use super::pump::{Message, Severity};
+use super::pump::Message;
 use super::router::{ChunkRouter, Complaints};
 use super::slot::{Slot, Verdict};
 use super::spool::Segment;
-use super::targets::{LATER, Target};
-use super::ticket::{Home, Look, Ticket};
-use super::{Drain, Job, Shared, WAITED, lock};
+use super::ticket::{Home, Ticket};
+use super::{Drain, Job, Shared, lock};
 use crate::envelope::{Batch, Gatherer};
 use crate::ledger::{Category, Ledger, Outcome};
 use crate::options::Mode;
-use crate::record::identity::EventId;
-use crate::record::{Mapper, NOWHERE, Origin, Reason, Sink};
+use crate::record::{Mapper, Origin};
 use crate::sync::{Receiver, recv_either, thread};
 use crossbeam_channel::RecvTimeoutError;
 use std::borrow::Cow;
@@ -26,21 +25,11 @@ use std::time::Duration;
 /// How often the backlog is looked at when nothing else happens.
 const IDLE: Duration = Duration::from_millis(250);
 
-/// When a record whose destination is not known yet is worth looking at again: sources are read as often.
-const SOURCE_INTERVAL: Duration = Duration::from_secs(5);
-
 const NO_MEMORY: &str = "memory is short: chunks wait packed until there is enough to read them";
 
 const BROKEN: &str = "a chunk that waited packed cannot be read to its end: the records before that are sent, the rest counts as one \
                       that is invalid; unless memory is short at an exit, this is a defect of this plugin or of the machine's \
                       memory, please report it";
-
-const GIVES_WAY: &str = "the spool is three quarters full: records that wait for destinations in trouble are given up so \
-                         that the others go on; mend those destinations, or raise spool_max_size";
-
-const NO_SOURCE: &str = "no source has a destination for it";
-
-const MADE_ROOM: &str = "waited for a quota or a misconfigured destination, and the spool got full";
 
 const FULL: &str = "dead letters are full: what Sentry refuses is only counted, as overflow; look at dead_letter_path, send \
                     it again with `flb-sentry replay` or remove it, or raise dead_letter_max_size";
@@ -420,271 +409,5 @@ impl<'s> Worker<'s> {
                 Job::Spooled(..) | Job::Close => {}
             }
         }
-    }
-}
-
-fn emit(shared: &Shared, mut batch: Batch<Ticket>) {
-    let bytes = batch.bytes() as u64;
-    let (number, category) = (batch.destination, batch.category);
-    // What is held for others makes room only for a destination that the pump knows of.
-    let waits = || drop(shared.to_pump.send(Message::Expected(number, category, bytes)));
-    shared.budget.reserve(category, bytes, || shared.holds.get(number).is_held(category), waits);
-    batch.reserved = bytes;
-    let _ = shared.to_pump.send(Message::Batch(Box::new(batch)));
-}
-
-/// Takes a chunk's items and puts them into envelopes.
-struct Intake<'i> {
-    shared: &'i Shared,
-    ticket: &'i Arc<Ticket>,
-    logs: &'i mut Gatherer<Ticket>,
-    event: Option<Batch<Ticket>>,
-    replay: bool,
-    again: bool,
-    now: Duration,
-    /// The destination asked about last, and how it stood when this chunk was begun.
-    destination: u32,
-    waits: Waits,
-    /// Whether there is so little room on disk that some records have to give way.
-    scarce: bool,
-    told: bool,
-    left: &'i mut Left,
-    /// The item opened last is one of those to be buried; its JSON only yields its id.
-    burying: bool,
-    scratch: Vec<u8>,
-    /// Where the record goes that is about to be left out.
-    left_out: Option<u32>,
-    /// The record that is about to end may have a destination when it is read again.
-    astray: bool,
-}
-
-/// What a reading leaves to do afterwards, even if it panics.
-#[derive(Default)]
-struct Left {
-    /// What is given up.
-    burials: Vec<Burial>,
-    /// What Sentry is to be told of.
-    gone: Vec<Gone>,
-    /// The item that is being written.
-    claimed: Option<(Category, u32)>,
-}
-
-/// A record that has ended here and not at the destination where it was to go.
-struct Gone {
-    category: Category,
-    record: u32,
-    outcome: Outcome,
-    target: Arc<Target>,
-}
-
-impl Gone {
-    /// What was buried, unless it was no item, had no destination, or was counted there already.
-    fn buried(burial: &Burial, outcome: Outcome, ticket: &Ticket) -> Option<Self> {
-        let (category, target) = (burial.category?, burial.target.clone()?);
-        let told = ticket.is_counted_elsewhere(category, burial.record);
-        Some(Self { category, record: burial.record, outcome, target }).filter(|_| !told)
-    }
-}
-
-/// What is to be done with a record that could become an item.
-enum Course {
-    /// It becomes one.
-    Item,
-    /// It has ended, or waits where it is.
-    Nothing,
-    /// It waits, and is worth looking at again at this time.
-    Wait(Duration),
-    /// It is given up.
-    Burial(Arc<Cause>),
-    /// It makes room for others.
-    Overflow,
-}
-
-fn give_up(outcome: Outcome, why: &str) -> Course {
-    Course::Burial(Arc::new(Cause { outcome, status: 0, detail: why.to_owned() }))
-}
-
-impl<'i> Intake<'i> {
-    fn new(
-        shared: &'i Shared,
-        ticket: &'i Arc<Ticket>,
-        logs: &'i mut Gatherer<Ticket>,
-        replay: bool,
-        left: &'i mut Left,
-    ) -> Self {
-        let scarce = matches!(ticket.home, Home::Spool(_)) && shared.is_spool_scarce();
-        Self {
-            shared,
-            ticket,
-            logs,
-            event: None,
-            replay,
-            again: ticket.is_read_again(),
-            now: shared.now().steady,
-            destination: LATER,
-            waits: Waits::default(),
-            scarce,
-            told: false,
-            left,
-            burying: false,
-            scratch: Vec::new(),
-            left_out: None,
-            astray: false,
-        }
-    }
-
-    fn course(&mut self, category: Category, record: u32, destination: u32) -> Course {
-        match self.ticket.look(category, record) {
-            Look::Closed => Course::Nothing,
-            Look::Open | Look::Doomed(_) if self.shared.past_deadline() => {
-                self.ticket.park(category, record);
-                Course::Nothing
-            }
-            Look::Doomed(cause) => Course::Burial(cause),
-            Look::Open if destination == NOWHERE => give_up(Outcome::Rejected, NO_SOURCE),
-            Look::Open if destination == LATER => self.until_known(category),
-            Look::Open => self.held(category, destination),
-        }
-    }
-
-    /// What becomes of a record whose destination's source cannot be read yet.
-    fn until_known(&self, category: Category) -> Course {
-        let longest = if self.is_in_memory() { Duration::ZERO } else { self.shared.longest(category) };
-        match self.now >= self.ticket.taken + longest {
-            true => give_up(Outcome::Rejected, NO_SOURCE),
-            false => Course::Wait(self.now + SOURCE_INTERVAL),
-        }
-    }
-
-    fn held(&mut self, category: Category, destination: u32) -> Course {
-        if destination != self.destination {
-            (self.destination, self.waits) = (destination, self.shared.holds.get(destination));
-        }
-        let longest = self.shared.longest(category);
-        match self.waits.fate(category, self.ticket.taken, longest, self.now) {
-            Fate::Go => Course::Item,
-            Fate::End(outcome) => give_up(outcome, WAITED),
-            // In memory it waits as an item, unless such items have filled their share.
-            Fate::Wait(_) if self.is_in_memory() && !self.shared.budget.is_full(category) => Course::Item,
-            Fate::Wait(until) => match self.waits.gives_way(category).filter(|_| self.scarce) {
-                None => Course::Wait(until),
-                Some(outcome) => {
-                    if !std::mem::replace(&mut self.told, true) {
-                        self.shared.say(Severity::Error, "spool share", GIVES_WAY.to_owned());
-                    }
-                    if outcome == Outcome::Overflow { Course::Overflow } else { give_up(outcome, MADE_ROOM) }
-                }
-            },
-        }
-    }
-
-    fn is_in_memory(&self) -> bool {
-        matches!(self.ticket.home, Home::Memory)
-    }
-
-    /// The burial of the item opened last, if it is one.
-    fn buried(&mut self) -> Option<&mut Burial> {
-        self.left.burials.last_mut().filter(|_| self.burying)
-    }
-
-    /// Ends a record without an item.
-    fn ends(&mut self, category: Category, record: u32, outcome: Outcome, destination: Option<u32>) {
-        let counted = match std::mem::take(&mut self.astray) {
-            true => self.ticket.end_for_good(category, record, outcome),
-            false => self.ticket.end(category, record, outcome),
-        };
-        let target = destination.filter(|_| counted && self.shared.reports.is_on());
-        if let Some(target) = target.and_then(|number| self.shared.targets.get(number)) {
-            self.left.gone.push(Gone { category, record, outcome, target });
-        }
-    }
-}
-
-impl Sink for Intake<'_> {
-    fn again(&self) -> bool {
-        self.again
-    }
-
-    fn open(&mut self, category: Category, record: u32, destination: u32) -> Option<&mut Vec<u8>> {
-        self.burying = false;
-        match self.course(category, record, destination) {
-            Course::Item if self.ticket.claim(category, record) => self.left.claimed = Some((category, record)),
-            Course::Item | Course::Nothing => return None,
-            Course::Wait(until) => {
-                self.ticket.waits_until(until);
-                self.ticket.park(category, record);
-                return None;
-            }
-            Course::Overflow => {
-                self.ends(category, record, Outcome::Overflow, Some(destination));
-                return None;
-            }
-            Course::Burial(cause) => {
-                let target = self.shared.targets.get(destination);
-                self.burying = true;
-                self.left.burials.push(Burial::new(Some(category), record, &cause).toward(target));
-                self.scratch.clear();
-                return Some(&mut self.scratch);
-            }
-        }
-        Some(match category {
-            Category::Log => self.logs.open(destination, self.now, self.replay),
-            Category::Event => {
-                let batch = Batch::new(Category::Event, Vec::new(), self.now, self.replay);
-                self.event.insert(batch.toward(destination)).open()
-            }
-        })
-    }
-
-    fn close(&mut self, category: Category, record: u32, event_id: Option<EventId>) {
-        if let Some(burial) = self.buried() {
-            burial.event_id = event_id;
-            return;
-        }
-        self.left.claimed = None;
-        let full = match category {
-            Category::Log => self.logs.close(self.destination, self.ticket, record),
-            Category::Event => {
-                if let Some(event) = &mut self.event {
-                    event.close(self.ticket, record, event_id);
-                }
-                self.event.take()
-            }
-        };
-        if let Some(batch) = full {
-            emit(self.shared, batch);
-            self.shared.payloads.1.try_iter().for_each(|buffer| self.logs.lend(buffer));
-        }
-    }
-
-    fn end(&mut self, category: Category, record: u32, outcome: Outcome) {
-        match (category, outcome) {
-            (Category::Event, Outcome::Joined) => {
-                if let Some(burial) = self.buried() {
-                    burial.members.push(record);
-                }
-            }
-            // Undecodable bytes are no item of either category: one letter for both.
-            (Category::Event, Outcome::Invalid) if self.ticket.is_open(category, record) => {
-                let detail = "expected records in MessagePack".to_owned();
-                let cause = Arc::new(Cause { outcome, status: 0, detail });
-                self.left.burials.push(Burial::new(None, record, &cause));
-                return;
-            }
-            (Category::Log, Outcome::Invalid) => return,
-            (Category::Event, _) => self.burying = false,
-            (Category::Log, _) => {}
-        }
-        let told = matches!(outcome, Outcome::Sampled | Outcome::Suppressed);
-        let destination = self.left_out.filter(|_| told);
-        self.ends(category, record, outcome, destination);
-    }
-
-    fn left_out(&mut self, destination: Option<u32>) {
-        self.left_out = destination;
-    }
-
-    fn why(&mut self, _category: Category, _record: u32, reason: Reason) {
-        self.astray = reason == Reason::NoDestination;
     }
 }

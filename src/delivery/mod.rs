@@ -18,11 +18,14 @@ mod directory;
 pub mod encoder;
 mod failure;
 mod holds;
+mod host;
 pub mod http;
+mod intake;
 mod lane;
 mod mapper;
 #[cfg(test)]
 mod model;
+mod notice;
 mod packed;
 mod press;
 #[cfg(test)]
@@ -51,8 +54,8 @@ use backlog::Backlog;
 use budget::Budget;
 pub use directory::Directory;
 use holds::Holds;
+pub use host::{Gauges, Host, Report, Severity};
 use packed::Pressure;
-pub use pump::{Gauges, Host, Report, Severity};
 use registry::Registry;
 pub use schedule::STATES;
 pub use slot::{Slots, Verdict};

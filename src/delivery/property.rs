@@ -4,9 +4,10 @@
 
 use super::answer::{Limits, answer};
 use super::destination::Reply;
+use super::host::{Host, Report, Severity};
 use super::http::{Client, Sent};
 use super::mapper::Worker;
-use super::pump::{self, Host, Pump, Report, Severity};
+use super::pump::{self, Pump};
 use super::sender::{Done, Job as Request, Load};
 use super::slot::Verdict;
 use super::spooler::Spooler;

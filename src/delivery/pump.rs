@@ -4,9 +4,11 @@ use super::answer::Answer;
 use super::dead::Cause;
 use super::destination::{Notice, Policy, Step};
 use super::holds::Fate;
+use super::host::{Gauges, Host, Report, Severity};
 use super::http::{Client, Sent};
+use super::notice::{self, Line};
 use super::said::{About, Said};
-use super::schedule::{STATES, Schedule};
+use super::schedule::Schedule;
 use super::sender::Load;
 use super::targets::{Changes, Target};
 use super::ticket::{Home, Ticket};
@@ -17,58 +19,10 @@ use crate::options::{Loaded, Mode};
 use crate::sync::{Receiver, Sender};
 use crossbeam_channel::RecvTimeoutError;
 use std::collections::HashMap;
-use std::fmt::Debug;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
-
-/// How bad a line of ours is: warn is unexpected but nothing is lost, error needs a person or has lost something.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Severity {
-    /// Lost, or a person must act.
-    Error,
-    /// Unexpected, nothing lost.
-    Warn,
-    /// Normal operation.
-    Info,
-}
-
-/// What an instance may ask of its host, from threads of its own.
-pub trait Host: Send + Sync + Debug {
-    /// Writes a line to the host's log.
-    fn log(&self, severity: Severity, text: &str);
-    /// Shows the counters.
-    fn publish(&self, report: &Report<'_>);
-    /// What each thread of ours does first. It holds nothing of the host.
-    fn first(&self) -> fn() {
-        || {}
-    }
-}
-
-/// The counters at one moment.
-#[derive(Debug)]
-pub struct Report<'r> {
-    /// The ledger.
-    pub ledger: &'r Snapshot,
-    /// What goes up and down.
-    pub gauges: Gauges,
-    /// How long requests took since the last report.
-    pub durations: &'r [Duration],
-}
-
-/// What goes up and down.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Gauges {
-    /// Bytes in memory.
-    pub pending_bytes: u64,
-    /// Bytes in the spool.
-    pub spool_bytes: u64,
-    /// Age of the oldest item that waits.
-    pub oldest_pending: Duration,
-    /// Destinations in each of [`STATES`].
-    pub states: [u64; STATES.len()],
-}
 
 /// What the pump is told.
 #[derive(Debug)]
@@ -574,61 +528,10 @@ impl Pump {
 
     fn notice(&mut self, number: u32, notice: &Notice, sent: &Sent) {
         let Some(target) = self.shared.targets.get(number) else { return };
-        let (dsn, detail) = (&target.dsn, &sent.detail);
-        let (severity, kind, text) = match notice {
-            Notice::Answers => (Severity::Info, "answers", format!("{dsn} accepts what is sent")),
-            Notice::Failing if sent.lasting => (
-                Severity::Error,
-                "failing for good",
-                format!("{dsn} cannot be reached ({detail}); nothing is lost, but it stays so until this is mended"),
-            ),
-            Notice::Failing => (
-                Severity::Warn,
-                "failing",
-                format!("{dsn} cannot be reached ({detail}); nothing is lost, sending again with growing pauses"),
-            ),
-            Notice::Misconfigured => (
-                Severity::Error,
-                "misconfigured",
-                format!(
-                    "{dsn} refuses what is sent ({detail}): check that the DSN's key and project exist and are enabled; \
-                     items wait and are given up after hold_events and hold_logs"
-                ),
-            ),
-            Notice::Limited(category, span) => (
-                Severity::Warn,
-                match category {
-                    Category::Event => "limited events",
-                    Category::Log => "limited logs",
-                },
-                format!(
-                    "{dsn} limits {}s for {} s (quota or spike protection); they wait",
-                    category.name(),
-                    span.as_secs()
-                ),
-            ),
-            Notice::Refused(category, outcome) => (
-                Severity::Error,
-                "refused",
-                format!(
-                    "{dsn} refuses a single {} as {} ({detail}); it is given up and {}",
-                    category.name(),
-                    outcome.name(),
-                    if self.shared.settings.dead_letter_path.is_some() {
-                        "put to the dead letters"
-                    } else {
-                        "only counted"
-                    },
-                ),
-            ),
-            Notice::Encoding(encoding) => (
-                Severity::Warn,
-                "encoding",
-                format!("{dsn} cannot read what is sent ({detail}); trying compress = {encoding:?} instead"),
-            ),
-        };
+        let buries = self.shared.settings.dead_letter_path.is_some();
+        let Line { severity, kind, text } = notice::line(notice, &target.dsn, sent, buries);
         let server = About::Server(server(&target));
-        let answers = ("answers", server);
+        let answers = (notice::ANSWERS, server);
         match notice {
             Notice::Answers => {
                 let line = self.said.say_in_the_end(answers, severity, &text, self.shared.now().steady);

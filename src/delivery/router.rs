@@ -2,7 +2,7 @@
 //! what is said about those that do not go where they ask to.
 
 use super::Shared;
-use super::pump::Severity;
+use super::host::Severity;
 use super::targets::{Complaint, Targets};
 use crate::record::{Route, Router};
 use std::cell::RefCell;

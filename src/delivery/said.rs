@@ -1,6 +1,6 @@
 //! What was told, so that trouble that goes on, or comes and goes, is told once a minute. Pure; time comes in.
 
-use super::pump::Severity;
+use super::host::Severity;
 use std::collections::HashMap;
 use std::time::Duration;
 

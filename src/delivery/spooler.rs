@@ -4,7 +4,7 @@ use super::slot::{Slot, Verdict};
 use super::spool::{OpenError, Recovered, Segment, Spool, Unit};
 use super::ticket::{Home, Ticket};
 use super::{Job as MapperJob, Shared, lock};
-use crate::delivery::pump::Severity;
+use crate::delivery::host::Severity;
 use crate::sync::{Receiver, Sender};
 use crossbeam_channel::{RecvTimeoutError, TrySendError};
 use std::collections::HashMap;
