@@ -174,7 +174,7 @@ pub fn extent(lines: &[&str]) -> usize {
 #[derive(Debug, Default)]
 struct Reading<'a> {
     platform: &'static str,
-    /// What stands before the trace on its first line.
+    /// What stands before the head of the trace on its line.
     before: &'a str,
     /// None: more exceptions than can be taken.
     exceptions: Option<Vec<Exception<'a>>>,
@@ -195,16 +195,24 @@ impl<'a> Reading<'a> {
             return None;
         }
         let offset = |line: &str| line.as_ptr() as usize - text.as_ptr() as usize;
-        let before = text[..offset(lines[at]) + self.before.len()].trim();
-        let after = lines.get(at + self.used).map_or("", |line| text[offset(line)..].trim());
-        let message = match (before, after) {
-            (before, "") => Cow::Borrowed(before),
-            ("", after) => Cow::Borrowed(after),
-            _ => Cow::Owned(format!("{before}\n{after}")),
+        let begin = offset(lines[at]);
+        let after = lines.get(at + self.used).map_or("", |line| &text[offset(line)..]);
+        // Between what is above the trace and what is before its head may be source that Node shows.
+        let apart = !self.before.is_empty() && offset(self.before) != begin;
+        let message = match apart {
+            false => in_lines([&text[..begin + self.before.len()], after]),
+            true => in_lines([&text[..begin], self.before, after]),
         };
         let Reading { platform, threads, fatal, .. } = self;
         Some(Trace { platform, exceptions: self.exceptions?, threads, message, fatal })
     }
+}
+
+/// Those parts that say something, each trimmed and on a line of its own.
+fn in_lines<const PARTS: usize>(parts: [&str; PARTS]) -> Cow<'_, str> {
+    let mut parts = parts.into_iter().map(str::trim).filter(|part| !part.is_empty());
+    let first = parts.next().unwrap_or("");
+    parts.fold(Cow::Borrowed(first), |above, part| Cow::Owned(format!("{above}\n{part}")))
 }
 
 /// Looks for a trace that begins at the first line.

@@ -29,12 +29,25 @@ pub fn run(data: &[u8]) {
 
 /// Whether the first request is a plain one whose body has not come whole.
 fn lacks_bytes(data: &[u8]) -> bool {
-    let text = String::from_utf8_lossy(data).to_ascii_lowercase();
-    let Some((head, _)) = text.split_once("\r\n\r\n") else { return false };
-    let lengths: Vec<_> = head.split("\r\n").filter_map(|line| line.strip_prefix("content-length:")).collect();
-    let Some(body) = data.windows(4).position(|window| window == b"\r\n\r\n").map(|at| data.len() - at - 4) else {
-        return false;
-    };
+    let Some((head, body)) = first_head(data) else { return false };
+    let head = String::from_utf8_lossy(head).to_ascii_lowercase();
+    let lengths: Vec<_> = head.lines().filter_map(|line| line.strip_prefix("content-length:")).collect();
     let one = head.matches("content-length").count() == 1 && !head.contains("transfer-encoding");
     one && lengths.first().and_then(|length| length.trim().parse::<usize>().ok()).is_some_and(|length| length > body)
+}
+
+/// The first head and how many bytes follow it. It ends with an empty line that others come before, and a line may end
+/// without a carriage return (RFC 9112, section 2.2).
+fn first_head(data: &[u8]) -> Option<(&[u8], usize)> {
+    let mut end = 0;
+    let mut begun = false;
+    for line in data.split_inclusive(|byte| *byte == b'\n') {
+        end += line.len();
+        match line {
+            b"\r\n" | b"\n" if begun => return Some((&data[..end], data.len() - end)),
+            b"\r\n" | b"\n" => {}
+            _ => begun = true,
+        }
+    }
+    None
 }

@@ -49,6 +49,6 @@ const cases = {
     const fail = () => { try { JSON.parse("{"); } catch (cause) { throw new PaymentDeclined("unreadable", { cause }); } };
     try { step(4, fail); } catch (error) { console.error(error); }
   },
-  thrown() { throw "out of stock"; },
+  thrown() { throw "out of stock"; }, prefixed() { try { new Gateway().charge({}); } catch (error) { error.stack = `checkout für Tür 17: ${error.stack}`; throw error; } },
 };
 await cases[process.argv[2]]();
