@@ -126,7 +126,7 @@ impl Items {
 }
 
 impl Sink for Items {
-    fn again(&self) -> bool {
+    fn again(&self, _record: u32) -> bool {
         false
     }
 
@@ -151,7 +151,7 @@ struct Envelopes {
 }
 
 impl Sink for Envelopes {
-    fn again(&self) -> bool {
+    fn again(&self, _record: u32) -> bool {
         false
     }
 

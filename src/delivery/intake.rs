@@ -51,6 +51,8 @@ pub(super) struct Intake<'i> {
     scarce: bool,
     told: bool,
     left: &'i mut Left,
+    /// Records at which the mapping has panicked.
+    broken: &'i [u32],
     /// The item opened last is one of those to be buried; its JSON only yields its id.
     burying: bool,
     scratch: Vec<u8>,
@@ -69,6 +71,19 @@ pub(super) struct Left {
     pub(super) gone: Vec<Gone>,
     /// The item that is being written.
     pub(super) claimed: Option<(Category, u32)>,
+}
+
+impl Left {
+    /// Gives up those of these records that are still open: the mapping panics at them.
+    pub(super) fn give_up(&mut self, ticket: &Ticket, records: impl Iterator<Item = u32> + Clone) {
+        let detail = "a defect of this plugin: mapping it panicked".to_owned();
+        let cause = Arc::new(Cause { outcome: Outcome::Invalid, status: 0, detail });
+        for category in Category::ALL {
+            for record in records.clone().filter(|record| ticket.is_open(*category, *record)) {
+                self.burials.push(Burial::new(Some(*category), record, &cause));
+            }
+        }
+    }
 }
 
 /// A record that has ended here and not at the destination where it was to go.
@@ -113,6 +128,7 @@ impl<'i> Intake<'i> {
         logs: &'i mut Gatherer<Ticket>,
         replay: bool,
         left: &'i mut Left,
+        broken: &'i [u32],
     ) -> Self {
         let scarce = matches!(ticket.home, Home::Spool(_)) && shared.is_spool_scarce();
         Self {
@@ -128,6 +144,7 @@ impl<'i> Intake<'i> {
             scarce,
             told: false,
             left,
+            broken,
             burying: false,
             scratch: Vec::new(),
             left_out: None,
@@ -203,11 +220,17 @@ impl<'i> Intake<'i> {
 }
 
 impl Sink for Intake<'_> {
-    fn again(&self) -> bool {
-        self.again
+    fn again(&self, record: u32) -> bool {
+        self.again || (!self.broken.is_empty() && !self.ticket.is_open(Category::Event, record))
+    }
+
+    fn leaves_alone(&self, record: u32) -> bool {
+        self.broken.contains(&record)
     }
 
     fn open(&mut self, category: Category, record: u32, destination: u32) -> Option<&mut Vec<u8>> {
+        #[cfg(test)]
+        poison::take(category, record);
         self.burying = false;
         match self.course(category, record, destination) {
             Course::Item if self.ticket.claim(category, record) => self.left.claimed = Some((category, record)),
@@ -288,5 +311,20 @@ impl Sink for Intake<'_> {
 
     fn why(&mut self, _category: Category, _record: u32, reason: Reason) {
         self.astray = reason == Reason::NoDestination;
+    }
+}
+
+/// Records at which a test has the mapping panic, as a defect would.
+#[cfg(test)]
+pub(super) mod poison {
+    use super::Category;
+    use std::cell::RefCell;
+
+    thread_local! {
+        pub static AT: RefCell<Vec<(Category, u32)>> = const { RefCell::new(Vec::new()) };
+    }
+
+    pub fn take(category: Category, record: u32) {
+        AT.with_borrow(|at| assert!(!at.contains(&(category, record)), "poison in record {record}"));
     }
 }

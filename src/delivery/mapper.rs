@@ -1,6 +1,6 @@
 //! The thread that knows records: reads chunks, fills envelopes, and leaves in its place what has to wait.
 
-use super::dead::{self, Burial, Cause, DeadLetters};
+use super::dead::{self, Burial, DeadLetters};
 use super::host::Severity;
 use super::intake::{Gone, Intake, Left, emit};
 use super::packed::Held;
@@ -30,6 +30,12 @@ const NO_MEMORY: &str = "memory is short: chunks wait packed until there is enou
 const BROKEN: &str = "a chunk that waited packed cannot be read to its end: the records before that are sent, the rest counts as one \
                       that is invalid; unless memory is short at an exit, this is a defect of this plugin or of the machine's \
                       memory, please report it";
+
+const PANICKED: &str = "a defect of this plugin: mapping a record panicked; the record, or the trace it is part of, is counted as invalid, \
+                        please report it";
+
+/// Records at which mapping a segment may panic before all that are left are given up.
+const MAX_BROKEN: usize = 64;
 
 const FULL: &str = "dead letters are full: what Sentry refuses is only counted, as overflow; look at dead_letter_path, send \
                     it again with `flb-sentry replay` or remove it, or raise dead_letter_max_size";
@@ -250,8 +256,7 @@ impl<'s> Worker<'s> {
         }
     }
 
-    /// Maps a chunk and sees to what has become of it. A panic in the mapping costs that chunk's records their items,
-    /// never the host, and they are counted.
+    /// Maps a chunk and sees to what has become of it.
     fn map(&mut self, ticket: &Arc<Ticket>, segments: &[Segment], replay: bool) {
         ticket.begin();
         let logs = if replay { &mut self.replayed } else { &mut self.live };
@@ -261,13 +266,7 @@ impl<'s> Worker<'s> {
         for segment in segments {
             let first = record;
             let mut left = Left::default();
-            let mapped = catch_unwind(AssertUnwindSafe(|| {
-                let origin = Origin { tag: &segment.tag, router: &router, now: self.shared.now().wall };
-                let logs = if replay { &mut self.replayed } else { &mut self.live };
-                let mut intake = Intake::new(self.shared, ticket, logs, replay, &mut left);
-                self.records.map(origin, &segment.data, first, &mut intake)
-            }));
-            record = mapped.unwrap_or_else(|_| self.give_up(ticket, first, segment, &mut left));
+            record = self.read(ticket, &router, (segment, first), replay, &mut left);
             self.bury(ticket, first, segment, &mut left);
             self.tell(first, segment, &left.gone);
         }
@@ -324,30 +323,50 @@ impl<'s> Worker<'s> {
         }
     }
 
-    fn give_up(&mut self, ticket: &Ticket, first: u32, segment: &Segment, left: &mut Left) -> u32 {
-        self.shared.say(
-            Severity::Error,
-            "panic",
-            "a defect of this plugin: mapping a chunk panicked, its remaining records are counted as invalid; \
-             please report it"
-                .to_owned(),
-        );
-        let end = first + crate::chunk::count(&segment.data);
-        // The item that was being written is cut off; those before it are whole.
+    /// Reads a segment, whose records are numbered from `first`; returns the number behind its last one. A panic costs the
+    /// records that it was about their items, never the host nor what else is in the chunk, and they are counted.
+    fn read(
+        &mut self,
+        ticket: &Arc<Ticket>,
+        router: &ChunkRouter<'_>,
+        (segment, first): (&Segment, u32),
+        replay: bool,
+        left: &mut Left,
+    ) -> u32 {
+        let mut broken = Vec::new();
+        loop {
+            let mapped = catch_unwind(AssertUnwindSafe(|| {
+                let origin = Origin { tag: &segment.tag, router, now: self.shared.now().wall };
+                let logs = if replay { &mut self.replayed } else { &mut self.live };
+                let mut intake = Intake::new(self.shared, ticket, logs, replay, left, &broken);
+                self.records.map(origin, &segment.data, first, &mut intake)
+            }));
+            if let Ok(end) = mapped {
+                left.give_up(ticket, broken.into_iter());
+                return end;
+            }
+            self.mend(ticket, left);
+            let at_work = self.records.at_work().iter().filter(|record| !broken.contains(record));
+            let news: Vec<u32> = at_work.copied().collect();
+            // Work stays in proportion to the chunk, however many of its records are broken.
+            if news.is_empty() || broken.len() >= MAX_BROKEN {
+                let end = first + crate::chunk::count(&segment.data);
+                left.give_up(ticket, first..end);
+                return end;
+            }
+            broken.extend(news);
+        }
+    }
+
+    /// After a panic: the item that was being written is cut off, those before it are whole.
+    fn mend(&mut self, ticket: &Ticket, left: &mut Left) {
+        self.shared.say(Severity::Error, "panic", PANICKED.to_owned());
         self.live.mend();
         self.replayed.mend();
         if let Some((category, record)) = left.claimed.take() {
             ticket.release(category, std::iter::once(record));
         }
         left.burials.clear();
-        let detail = "a defect of this plugin: mapping its chunk panicked".to_owned();
-        let cause = Arc::new(Cause { outcome: Outcome::Invalid, status: 0, detail });
-        for category in Category::ALL {
-            for record in (first..end).filter(|record| ticket.is_open(*category, *record)) {
-                left.burials.push(Burial::new(Some(*category), record, &cause));
-            }
-        }
-        end
     }
 
     /// Sends open envelopes that are old enough, or all of them.

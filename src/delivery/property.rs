@@ -6,6 +6,7 @@ use super::answer::{Limits, answer};
 use super::destination::Reply;
 use super::host::{Host, Report, Severity};
 use super::http::{Client, Sent};
+use super::intake::poison;
 use super::mapper::Worker;
 use super::pump::{self, Pump};
 use super::sender::{Done, Job as Request, Load};
@@ -13,7 +14,7 @@ use super::slot::Verdict;
 use super::spooler::Spooler;
 use super::{Job, Shared, reports};
 use crate::clock::{Clock, Moment};
-use crate::ledger::{Category, Ledger, Outcome, Status};
+use crate::ledger::{Category, Ledger, Outcome, Snapshot, Status};
 use crate::options::{self, Loaded};
 use crate::record::Mapper;
 use crate::sync::{Receiver, bounded, unbounded};
@@ -97,23 +98,27 @@ fn any_answer(chance: &mut Chance) -> (u16, Option<&'static str>, bool) {
 }
 
 pub(super) fn record(out: &mut Vec<u8>, n: u64) {
+    let level = if n.is_multiple_of(3) { "error" } else { "info" };
+    line(out, n, (&format!("order {n} was"), level), if n.is_multiple_of(2) { "shop" } else { "other" });
+}
+
+fn line(out: &mut Vec<u8>, n: u64, (message, level): (&str, &str), namespace: &str) {
     use rmp::encode::{write_map_len, write_str, write_uint};
     let seconds = (WALL + n) as u32;
     out.extend_from_slice(&[0x92, 0x92, 0xd7, 0]);
     out.extend_from_slice(&seconds.to_be_bytes());
     out.extend_from_slice(&[0, 0, 0, 0, 0x80]);
     write_map_len(out, 4).unwrap();
-    let level = if n.is_multiple_of(3) { "error" } else { "info" };
-    for (key, value) in [("message", format!("order {n} was")), ("level", level.to_owned())] {
+    for (key, value) in [("message", message), ("level", level)] {
         write_str(out, key).unwrap();
-        write_str(out, &value).unwrap();
+        write_str(out, value).unwrap();
     }
     write_str(out, "n").unwrap();
     write_uint(out, n).unwrap();
     write_str(out, "kubernetes").unwrap();
     write_map_len(out, 1).unwrap();
     write_str(out, "namespace_name").unwrap();
-    write_str(out, if n.is_multiple_of(2) { "shop" } else { "other" }).unwrap();
+    write_str(out, namespace).unwrap();
 }
 
 /// One process's life.
@@ -442,6 +447,76 @@ fn a_packed_chunk_that_is_broken_ends_in_the_ledger() {
         assert_eq!(ended(&now, *category), now.records, "{}", now.summary());
     }
     assert_eq!(seen.logs.len() as u64, now.outcome(Category::Log, Outcome::Accepted), "{}", now.summary());
+}
+
+/// What has become of a chunk when the mapping panics at some of its records, as a defect of ours would have it.
+fn poisoned(mode: &str, chunk: &[u8], at: &[(Category, u32)]) -> (Snapshot, Seen) {
+    let name = format!("poisoned-{mode}-{}", at.len());
+    let directory = Directory(std::env::temp_dir().join(format!("out_sentry-{name}-{}", std::process::id())));
+    let (loaded, clock) = (loaded(mode, &directory.0, 2), Arc::new(Time::default()));
+    clock.pass(1_000);
+    let mut instance = Instance::start(&name, &loaded, &clock);
+    poison::AT.set(at.to_vec());
+    let (mut seen, mut taken) = (Seen::default(), false);
+    while !taken || instance.pending() > 0 {
+        taken = taken || instance.flush(chunk, loaded.settings.delivery.mode);
+        clock.pass(1_000);
+        instance.work();
+        while !instance.on_their_way.is_empty() {
+            instance.answer(0, (200, None, true), &mut seen);
+        }
+    }
+    poison::AT.take();
+    (instance.ledger.snapshot(), seen)
+}
+
+#[test]
+fn a_panic_costs_the_record_it_is_about_and_no_other() {
+    let mut chunk = Vec::new();
+    (0..50).for_each(|n| record(&mut chunk, n));
+    // Lines that become one event with the one that announces them.
+    for (n, text) in (50..).zip([
+        "com.shop.Declined: card",
+        "\tat com.shop.Pay.run(Pay.java:10)",
+        "\tat com.shop.Main.main(Main.java:3)",
+    ]) {
+        line(&mut chunk, n, (text, "error"), "shop");
+    }
+    (53..60).for_each(|n| record(&mut chunk, n));
+    // An event, a log that is one too, a log that is none, which is no event then either, and that trace.
+    let at = [(Category::Event, 30), (Category::Log, 33), (Category::Log, 44), (Category::Event, 48)];
+    let broken = [&[30, 33, 44, 48, 50, 51, 52][..], &[33, 44]];
+    for mode in ["memory", "ack", "spool"] {
+        let (whole, seen_whole) = poisoned(mode, &chunk, &[]);
+        let (now, seen) = poisoned(mode, &chunk, &at);
+        let of =
+            |now: &Snapshot, outcome| [Category::Event, Category::Log].map(|category| now.outcome(category, outcome));
+        assert_eq!(of(&now, Outcome::Invalid), broken.map(|records| records.len() as u64), "{mode}: {}", now.summary());
+        assert_eq!(of(&now, Outcome::Joined), [0, 0], "{mode}");
+        assert_eq!(of(&whole, Outcome::Joined), [3, 0], "{mode}: {}", whole.summary());
+        for category in Category::ALL {
+            assert_eq!((ended(&now, *category), now.records), (60, 60), "{mode}: {}", now.summary());
+        }
+        // Of what else there is all is sent, and once.
+        let logs: Vec<_> = seen_whole.logs.keys().filter(|n| ![33, 44].contains(*n)).collect();
+        assert!(logs.iter().all(|n| seen.logs[n] == 1) && seen.logs.len() == logs.len(), "{mode}: {:?}", seen.logs);
+        assert!(seen.events.iter().all(|(id, times)| *times == 1 && seen_whole.events.contains_key(id)), "{mode}");
+        assert_eq!(seen.events.len() + 3, seen_whole.events.len(), "{mode}: {}", now.summary());
+    }
+}
+
+#[test]
+fn a_chunk_in_which_everything_is_broken_ends() {
+    let everything: Vec<_> = (0..2_000).map(|record| (Category::Log, record)).collect();
+    let mut chunk = Vec::new();
+    (0..2_000).for_each(|n| record(&mut chunk, n));
+    let (now, seen) = poisoned("memory", &chunk, &everything);
+    let invalid = now.outcome(Category::Log, Outcome::Invalid);
+    // What is sampled out is not written, and so not broken.
+    assert!((1_700..2_000).contains(&invalid) && seen.logs.is_empty(), "{}", now.summary());
+    for category in Category::ALL {
+        assert_eq!(ended(&now, *category), 2_000, "{}", now.summary());
+    }
 }
 
 /// Many schedules, which between them must have met every way for a record to end that they could.

@@ -73,6 +73,8 @@ pub struct Mapper {
     storms: Storms,
     /// Attributes that every log has.
     constant: log::Constant,
+    /// The record that is being read, or those that are being made an event.
+    at_work: Vec<u32>,
     /// Memory kept from record to record, and from chunk to chunk.
     memory: Memory,
 }
@@ -117,6 +119,7 @@ impl Mapper {
             crumbs: Crumbs::new(settings.breadcrumbs),
             storms: Storms::new(settings.storm_burst, settings.event_rate),
             constant,
+            at_work: Vec::new(),
             memory: Memory::default(),
             settings,
         }
@@ -126,6 +129,7 @@ impl Mapper {
     /// the record behind the last one.
     pub fn map(&mut self, origin: Origin<'_>, chunk: &[u8], first: u32, sink: &mut impl Sink) -> u32 {
         self.reader.renew();
+        self.at_work.clear();
         let aside = std::mem::take(&mut self.memory.aside);
         let mut progress = Progress { aside, of_tag: StreamIds::of_tag(origin.tag), ..Progress::default() };
         let mut group = None;
@@ -138,7 +142,9 @@ impl Mapper {
                     end_both(sink, index, Outcome::Invalid, Reason::Undecodable(why));
                     index += 1;
                 }
+                Entry::Record(_) if sink.leaves_alone(index) => index += 1,
                 Entry::Record(record) => {
+                    self.works_on([index]);
                     self.log(origin, record, group, index, &mut progress, sink);
                     index += 1;
                 }
@@ -146,6 +152,17 @@ impl Mapper {
         }
         self.end_of_chunk(origin, &mut progress, sink);
         index
+    }
+
+    /// After a panic in [`Mapper::map`]: the records that it was about.
+    #[must_use]
+    pub fn at_work(&self) -> &[u32] {
+        &self.at_work
+    }
+
+    fn works_on(&mut self, records: impl IntoIterator<Item = u32>) {
+        self.at_work.clear();
+        self.at_work.extend(records);
     }
 
     fn end_of_chunk(&mut self, origin: Origin<'_>, progress: &mut Progress<'_>, sink: &mut impl Sink) {
@@ -244,11 +261,13 @@ impl Mapper {
             |level: Level| stream.letter.is_some() || stream.threshold.is_some_and(|threshold| level >= threshold);
         let (mut at, mut spans) = (0, Spans::new(lines, self.settings.join_traces));
         while at < lines.len() {
+            self.works_on([lines[at].index]);
             let len = match stream.letter {
                 Some(_) => lines.len(),
                 None => spans.at(at, |line| is_event(line.level)),
             };
             let members = &lines[at..at + len];
+            self.works_on(members.iter().map(|member| member.index));
             let text = (len > 1).then(|| joined(members));
             let trace = text.as_deref().and_then(trace::parse);
             let level = level_of(members, trace.as_ref());
@@ -307,7 +326,7 @@ impl Mapper {
             sink.left_out(Some(route.destination));
             return sink.end(Category::Event, line.index, Outcome::Sampled);
         }
-        let decision = if sink.again() || stream.letter.is_some() {
+        let decision = if sink.again(line.index) || stream.letter.is_some() {
             Decision::Send(0)
         } else {
             decide(&mut self.storms, (route, origin.now), &view, &mut about)

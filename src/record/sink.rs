@@ -9,8 +9,12 @@ use std::time::Duration;
 
 /// Takes what a chunk becomes.
 pub trait Sink {
-    /// Whether this chunk has been read before: what was decided then about storms is not decided again.
-    fn again(&self) -> bool;
+    /// Whether the record has been read before: what was decided then about storms is not decided again.
+    fn again(&self, record: u32) -> bool;
+    /// Whether the record is passed over as if it were not there. Whoever says so sees to it.
+    fn leaves_alone(&self, _record: u32) -> bool {
+        false
+    }
     /// Whether the record still needs an item of this category, and if so the buffer to append its JSON to.
     /// What is appended becomes an item for this destination with [`Sink::close`].
     fn open(&mut self, category: Category, record: u32, destination: u32) -> Option<&mut Vec<u8>>;

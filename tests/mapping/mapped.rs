@@ -94,7 +94,7 @@ impl Mapped {
 }
 
 impl Sink for Mapped {
-    fn again(&self) -> bool {
+    fn again(&self, _record: u32) -> bool {
         false
     }
 

@@ -51,7 +51,7 @@ impl Account {
 }
 
 impl Sink for Account {
-    fn again(&self) -> bool {
+    fn again(&self, _record: u32) -> bool {
         self.again
     }
 

@@ -131,7 +131,7 @@ impl Answers {
 }
 
 impl Sink for Answers {
-    fn again(&self) -> bool {
+    fn again(&self, _record: u32) -> bool {
         false
     }
 

@@ -226,7 +226,7 @@ struct Kept {
 }
 
 impl Sink for Kept {
-    fn again(&self) -> bool {
+    fn again(&self, _record: u32) -> bool {
         false
     }
 
