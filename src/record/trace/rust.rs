@@ -245,11 +245,15 @@ fn is_app(symbol: &str, path: Option<&str>) -> bool {
 fn plain(symbol: &str) -> Cow<'_, str> {
     let is_hex = |text: &str, len: usize| text.len() == len && text.bytes().all(|b| b.is_ascii_hexdigit());
     let symbol = symbol.cut_at_last("::h").filter(|(_, hash)| is_hex(hash, 16)).map_or(symbol, |(symbol, _)| symbol);
+    // A crate is followed by what it is the crate of.
+    let is_number = |hash: &str, rest: &str| {
+        (8..=16).contains(&hash.len()) && is_hex(hash, hash.len()) && (rest.is_empty() || rest.starts_with("::"))
+    };
     let mut parts = symbol.split('[');
     let mut text = parts.next().unwrap_or("").to_owned();
     for part in parts {
         match part.cut_at_byte(b']') {
-            Some((hash, rest)) if (8..=16).contains(&hash.len()) && is_hex(hash, hash.len()) => text.push_str(rest),
+            Some((hash, rest)) if is_number(hash, rest) => text.push_str(rest),
             _ => text.extend(["[", part]),
         }
     }
