@@ -1,4 +1,4 @@
-//! What an instance asks of its host: a line in its log, and counters to show.
+//! What an instance asks of whatever hosts it: a line in its log, and counters to show. Fluent Bit's side is `crate::host`.
 
 use super::schedule::STATES;
 use crate::ledger::Snapshot;

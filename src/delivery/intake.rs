@@ -1,11 +1,12 @@
-//! What becomes of the records of a chunk while it is read: an item in an envelope, a wait where they are, a dead letter.
+//! What becomes of the records of a chunk while it is read: an item in an envelope, a wait where they are, a dead letter; and
+//! how a full envelope gets to the pump.
 
 use super::dead::{Burial, Cause};
 use super::holds::{Fate, Waits};
 use super::host::Severity;
 use super::pump::Message;
 use super::targets::{LATER, Target};
-use super::ticket::{Home, Look, Ticket};
+use super::ticket::{Bits, Home, Look, Ticket};
 use super::{Shared, WAITED};
 use crate::envelope::{Batch, Gatherer};
 use crate::ledger::{Category, Outcome};
@@ -52,7 +53,9 @@ pub(super) struct Intake<'i> {
     told: bool,
     left: &'i mut Left,
     /// Records at which the mapping has panicked.
-    broken: &'i [u32],
+    broken: &'i Bits,
+    /// The chunk is read once more, without those.
+    second: bool,
     /// The item opened last is one of those to be buried; its JSON only yields its id.
     burying: bool,
     scratch: Vec<u8>,
@@ -71,18 +74,38 @@ pub(super) struct Left {
     pub(super) gone: Vec<Gone>,
     /// The item that is being written.
     pub(super) claimed: Option<(Category, u32)>,
+    /// Records of which storms have decided that they are to be sent.
+    decided: Bits,
+    /// What waits where it is, in each category.
+    waiting: [Bits; 2],
 }
 
 impl Left {
-    /// Gives up those of these records that are still open: the mapping panics at them.
-    pub(super) fn give_up(&mut self, ticket: &Ticket, records: impl Iterator<Item = u32> + Clone) {
+    /// Gives up what is left of records at which the mapping panicked: a record, or the lines of an event in their order.
+    pub(super) fn give_up(&mut self, ticket: &Ticket, records: &[u32]) {
         let detail = "a defect of this plugin: mapping it panicked".to_owned();
         let cause = Arc::new(Cause { outcome: Outcome::Invalid, status: 0, detail });
-        for category in Category::ALL {
-            for record in records.clone().filter(|record| ticket.is_open(*category, *record)) {
-                self.burials.push(Burial::new(Some(*category), record, &cause));
+        let is_left =
+            |category, record| ticket.is_open(category, record) && !self.waiting[category as usize].has(record);
+        let burial = match records {
+            [record] => {
+                match Category::ALL.iter().filter(|category| is_left(**category, *record)).collect::<Vec<_>>()[..] {
+                    [] => return,
+                    [category] => Burial::new(Some(*category), *record, &cause),
+                    _ => Burial::new(None, *record, &cause),
+                }
             }
-        }
+            lines => {
+                let mut lines = lines.iter().copied().filter(|line| is_left(Category::Event, *line));
+                let Some(head) = lines.next() else { return };
+                let members: Vec<u32> = lines.collect();
+                for member in &members {
+                    ticket.end(Category::Event, *member, Outcome::Joined);
+                }
+                Burial { members, ..Burial::new(Some(Category::Event), head, &cause) }
+            }
+        };
+        self.burials.push(burial);
     }
 }
 
@@ -128,7 +151,7 @@ impl<'i> Intake<'i> {
         logs: &'i mut Gatherer<Ticket>,
         replay: bool,
         left: &'i mut Left,
-        broken: &'i [u32],
+        broken: &'i Bits,
     ) -> Self {
         let scarce = matches!(ticket.home, Home::Spool(_)) && shared.is_spool_scarce();
         Self {
@@ -144,6 +167,7 @@ impl<'i> Intake<'i> {
             scarce,
             told: false,
             left,
+            second: broken.len() > 0,
             broken,
             burying: false,
             scratch: Vec::new(),
@@ -221,21 +245,23 @@ impl<'i> Intake<'i> {
 
 impl Sink for Intake<'_> {
     fn again(&self, record: u32) -> bool {
-        self.again || (!self.broken.is_empty() && !self.ticket.is_open(Category::Event, record))
+        self.again || self.left.decided.has(record) || (self.second && !self.ticket.is_open(Category::Event, record))
     }
 
     fn leaves_alone(&self, record: u32) -> bool {
-        self.broken.contains(&record)
+        self.broken.has(record)
     }
 
     fn open(&mut self, category: Category, record: u32, destination: u32) -> Option<&mut Vec<u8>> {
-        #[cfg(test)]
-        poison::take(category, record);
         self.burying = false;
+        if category == Category::Event {
+            self.left.decided.insert(record);
+        }
         match self.course(category, record, destination) {
             Course::Item if self.ticket.claim(category, record) => self.left.claimed = Some((category, record)),
             Course::Item | Course::Nothing => return None,
             Course::Wait(until) => {
+                self.left.waiting[category as usize].insert(record);
                 self.ticket.waits_until(until);
                 self.ticket.park(category, record);
                 return None;
@@ -262,6 +288,8 @@ impl Sink for Intake<'_> {
     }
 
     fn close(&mut self, category: Category, record: u32, event_id: Option<EventId>) {
+        #[cfg(test)]
+        poison::take(category, record);
         if let Some(burial) = self.buried() {
             burial.event_id = event_id;
             return;

@@ -8,7 +8,7 @@ use super::pump::Message;
 use super::router::{ChunkRouter, Complaints};
 use super::slot::{Slot, Verdict};
 use super::spool::Segment;
-use super::ticket::{Home, Ticket};
+use super::ticket::{Bits, Home, Ticket};
 use super::{Drain, Job, Shared, lock};
 use crate::envelope::{Batch, Gatherer};
 use crate::ledger::{Category, Ledger, Outcome};
@@ -31,11 +31,13 @@ const BROKEN: &str = "a chunk that waited packed cannot be read to its end: the 
                       that is invalid; unless memory is short at an exit, this is a defect of this plugin or of the machine's \
                       memory, please report it";
 
-const PANICKED: &str = "a defect of this plugin: mapping a record panicked; the record, or the trace it is part of, is counted as invalid, \
-                        please report it";
+const PANICKED: &str = "a defect of this plugin: mapping a record panicked; the record, or the event of which it is a line, is counted \
+                        as invalid, and the rest of its chunk goes on; please report it";
 
-/// Records at which mapping a segment may panic before all that are left are given up.
-const MAX_BROKEN: usize = 64;
+const GIVEN_UP: &str = "mapping a chunk goes on panicking: what is left of it is counted as invalid";
+
+/// How often mapping a segment may panic before all that is left is given up.
+const MAX_PANICS: usize = 64;
 
 const FULL: &str = "dead letters are full: what Sentry refuses is only counted, as overflow; look at dead_letter_path, send \
                     it again with `flb-sentry replay` or remove it, or raise dead_letter_max_size";
@@ -333,7 +335,9 @@ impl<'s> Worker<'s> {
         replay: bool,
         left: &mut Left,
     ) -> u32 {
-        let mut broken = Vec::new();
+        let mut broken = Bits::default();
+        // What each panic was about.
+        let mut panics: Vec<Vec<u32>> = Vec::new();
         loop {
             let mapped = catch_unwind(AssertUnwindSafe(|| {
                 let origin = Origin { tag: &segment.tag, router, now: self.shared.now().wall };
@@ -342,19 +346,21 @@ impl<'s> Worker<'s> {
                 self.records.map(origin, &segment.data, first, &mut intake)
             }));
             if let Ok(end) = mapped {
-                left.give_up(ticket, broken.into_iter());
+                panics.iter().for_each(|records| left.give_up(ticket, records));
                 return end;
             }
             self.mend(ticket, left);
-            let at_work = self.records.at_work().iter().filter(|record| !broken.contains(record));
-            let news: Vec<u32> = at_work.copied().collect();
+            let end = first + crate::chunk::count(&segment.data);
+            let at_work = self.records.at_work().iter().copied();
+            let news: Vec<u32> =
+                at_work.filter(|record| (first..end).contains(record) && broken.insert(*record)).collect();
             // Work stays in proportion to the chunk, however many of its records are broken.
-            if news.is_empty() || broken.len() >= MAX_BROKEN {
-                let end = first + crate::chunk::count(&segment.data);
-                left.give_up(ticket, first..end);
+            if news.is_empty() || panics.len() >= MAX_PANICS {
+                self.shared.say(Severity::Error, "panics", GIVEN_UP.to_owned());
+                (first..end).for_each(|record| left.give_up(ticket, &[record]));
                 return end;
             }
-            broken.extend(news);
+            panics.push(news);
         }
     }
 

@@ -13,7 +13,7 @@ pub(super) const ANSWERS: &str = "answers";
 #[derive(Debug)]
 pub(super) struct Line {
     pub(super) severity: Severity,
-    /// What it is told once a minute as.
+    /// Lines of one kind about one thing are told once a minute.
     pub(super) kind: &'static str,
     pub(super) text: String,
 }

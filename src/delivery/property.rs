@@ -449,17 +449,37 @@ fn a_packed_chunk_that_is_broken_ends_in_the_ledger() {
     assert_eq!(seen.logs.len() as u64, now.outcome(Category::Log, Outcome::Accepted), "{}", now.summary());
 }
 
-/// What has become of a chunk when the mapping panics at some of its records, as a defect of ours would have it.
-fn poisoned(mode: &str, chunk: &[u8], at: &[(Category, u32)]) -> (Snapshot, Seen) {
-    let name = format!("poisoned-{mode}-{}", at.len());
+/// What has become of a chunk when the mapping panics at some of its records, as a defect of ours would have it. Where the
+/// second project is `limited`, its events wait until after that.
+fn poisoned(mode: &str, chunk: &[u8], at: &[(Category, u32)], limited: bool) -> (Snapshot, Seen) {
+    let name = format!("poisoned-{mode}-{}-{limited}", at.len());
     let directory = Directory(std::env::temp_dir().join(format!("out_sentry-{name}-{}", std::process::id())));
-    let (loaded, clock) = (loaded(mode, &directory.0, 2), Arc::new(Time::default()));
+    let (loaded, clock) = (loaded(mode, &directory.0, if limited { 6 } else { 2 }), Arc::new(Time::default()));
+    let delivery = loaded.settings.delivery.mode;
     clock.pass(1_000);
     let mut instance = Instance::start(&name, &loaded, &clock);
+    let mut seen = Seen::default();
+    let mut first = Vec::new();
+    if limited {
+        record(&mut first, 600);
+        instance.flush(&first, delivery);
+        while let Some(request) = instance.on_their_way.first() {
+            let is_event = matches!(&request.load, Load::Items(batch) if batch.category == Category::Event);
+            let answer = if is_event { (429, Some("70:error:key"), false) } else { (200, None, true) };
+            instance.answer(0, answer, &mut seen);
+            instance.work();
+        }
+    }
     poison::AT.set(at.to_vec());
-    let (mut seen, mut taken) = (Seen::default(), false);
-    while !taken || instance.pending() > 0 {
-        taken = taken || instance.flush(chunk, loaded.settings.delivery.mode);
+    let mut left: Vec<&[u8]> = [chunk, &first].into_iter().filter(|chunk| !chunk.is_empty()).collect();
+    if delivery != options::Mode::Ack {
+        left.truncate(1);
+    }
+    let mut steps = 0;
+    while !left.is_empty() || instance.pending() > 0 {
+        steps += 1;
+        assert!(steps < 1_000, "{mode}: {}", instance.ledger.snapshot().summary());
+        left.retain(|chunk| !instance.flush(chunk, delivery));
         clock.pass(1_000);
         instance.work();
         while !instance.on_their_way.is_empty() {
@@ -475,24 +495,19 @@ fn a_panic_costs_the_record_it_is_about_and_no_other() {
     let mut chunk = Vec::new();
     (0..50).for_each(|n| record(&mut chunk, n));
     // Lines that become one event with the one that announces them.
-    for (n, text) in (50..).zip([
-        "com.shop.Declined: card",
-        "\tat com.shop.Pay.run(Pay.java:10)",
-        "\tat com.shop.Main.main(Main.java:3)",
-    ]) {
-        line(&mut chunk, n, (text, "error"), "shop");
-    }
+    let trace =
+        ["com.shop.Declined: card", "\tat com.shop.Pay.run(Pay.java:10)", "\tat com.shop.Main.main(Main.java:3)"];
+    (50..).zip(trace).for_each(|(n, text)| line(&mut chunk, n, (text, "error"), "shop"));
     (53..60).for_each(|n| record(&mut chunk, n));
     // An event, a log that is one too, a log that is none, which is no event then either, and that trace.
     let at = [(Category::Event, 30), (Category::Log, 33), (Category::Log, 44), (Category::Event, 48)];
-    let broken = [&[30, 33, 44, 48, 50, 51, 52][..], &[33, 44]];
     for mode in ["memory", "ack", "spool"] {
-        let (whole, seen_whole) = poisoned(mode, &chunk, &[]);
-        let (now, seen) = poisoned(mode, &chunk, &at);
+        let (whole, seen_whole) = poisoned(mode, &chunk, &[], false);
+        let (now, seen) = poisoned(mode, &chunk, &at, false);
         let of =
             |now: &Snapshot, outcome| [Category::Event, Category::Log].map(|category| now.outcome(category, outcome));
-        assert_eq!(of(&now, Outcome::Invalid), broken.map(|records| records.len() as u64), "{mode}: {}", now.summary());
-        assert_eq!(of(&now, Outcome::Joined), [0, 0], "{mode}");
+        assert_eq!(of(&now, Outcome::Invalid), [4, 2], "{mode}: {}", now.summary());
+        assert_eq!(of(&now, Outcome::Joined), [3, 0], "{mode}: {}", now.summary());
         assert_eq!(of(&whole, Outcome::Joined), [3, 0], "{mode}: {}", whole.summary());
         for category in Category::ALL {
             assert_eq!((ended(&now, *category), now.records), (60, 60), "{mode}: {}", now.summary());
@@ -505,12 +520,45 @@ fn a_panic_costs_the_record_it_is_about_and_no_other() {
     }
 }
 
+/// What was decided of an event that waits is not decided again when another one of its chunk panics.
+#[test]
+fn a_panic_costs_nothing_of_what_waits() {
+    let mut chunk = Vec::new();
+    (0..120).for_each(|n| record(&mut chunk, n));
+    for mode in ["ack", "spool"] {
+        let (whole, seen_whole) = poisoned(mode, &chunk, &[], true);
+        let (now, seen) = poisoned(mode, &chunk, &[(Category::Event, 33)], true);
+        let of = |now: &Snapshot, outcome| now.outcome(Category::Event, outcome);
+        assert_eq!((of(&whole, Outcome::Invalid), of(&now, Outcome::Invalid)), (0, 1), "{mode}: {}", now.summary());
+        assert_eq!(of(&now, Outcome::Suppressed), of(&whole, Outcome::Suppressed), "{mode}: {}", now.summary());
+        assert_eq!(seen.events.len() + 1, seen_whole.events.len(), "{mode}: {}", now.summary());
+        assert!(seen.logs == seen_whole.logs, "{mode}: {}", now.summary());
+    }
+}
+
+/// Traces that are long do not use up what a chunk may have of panics.
+#[test]
+fn long_traces_that_panic_cost_no_other() {
+    let mut chunk = Vec::new();
+    for n in 0..300 {
+        let text = match n % 100 {
+            0 => format!("com.shop.step{n}.Declined: card"),
+            at => format!("\tat com.shop.step{n}.Pay.run(Pay.java:{at})"),
+        };
+        line(&mut chunk, n, (&text, "error"), if n < 200 { "shop" } else { "other" });
+    }
+    let (now, _) = poisoned("memory", &chunk, &[(Category::Event, 0), (Category::Event, 100)], false);
+    let of = |outcome| now.outcome(Category::Event, outcome);
+    let ends = (of(Outcome::Invalid), of(Outcome::Joined), of(Outcome::Accepted));
+    assert_eq!(ends, (2, 297, 1), "{}", now.summary());
+}
+
 #[test]
 fn a_chunk_in_which_everything_is_broken_ends() {
     let everything: Vec<_> = (0..2_000).map(|record| (Category::Log, record)).collect();
     let mut chunk = Vec::new();
     (0..2_000).for_each(|n| record(&mut chunk, n));
-    let (now, seen) = poisoned("memory", &chunk, &everything);
+    let (now, seen) = poisoned("memory", &chunk, &everything, false);
     let invalid = now.outcome(Category::Log, Outcome::Invalid);
     // What is sampled out is not written, and so not broken.
     assert!((1_700..2_000).contains(&invalid) && seen.logs.is_empty(), "{}", now.summary());

@@ -11,7 +11,7 @@ use std::time::Duration;
 pub trait Sink {
     /// Whether the record has been read before: what was decided then about storms is not decided again.
     fn again(&self, record: u32) -> bool;
-    /// Whether the record is passed over as if it were not there. Whoever says so sees to it.
+    /// Whether the record is passed over as if it were not there; the sink itself ends it then.
     fn leaves_alone(&self, _record: u32) -> bool {
         false
     }

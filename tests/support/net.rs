@@ -10,10 +10,12 @@ use std::sync::atomic::{AtomicU8, AtomicU16, Ordering};
 /// before its user binds it, and below the services of a Kubernetes node.
 const PORTS_FROM: u16 = 16_384;
 const PORTS_TO: u16 = 30_000;
+/// With fewer, a port would soon come again.
+const PORTS_AT_LEAST: u16 = 1_000;
 /// Far enough apart that test processes which follow each other do not meet.
 const PORTS_OF_A_PROCESS: u32 = 61;
 
-/// A port nobody listens on right now, and each time another. A server that somebody started meanwhile on a port of its
+/// A port nobody listens on right now, and each time another where the kernel leaves us some. A server that somebody started meanwhile on a port of its
 /// own choice may still take it before its user does: who binds it has to look.
 pub fn free_port() -> io::Result<u16> {
     static PORTS: OnceLock<Range<u16>> = OnceLock::new();
@@ -31,11 +33,12 @@ pub fn free_port() -> io::Result<u16> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
 }
 
-/// Those below the kernel's own; none where it gives away nearly all.
+/// Those below the kernel's own; none where it leaves few.
 fn ports_nobody_is_given() -> Range<u16> {
     let range = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap_or_default();
     let given_from = range.split_whitespace().next().and_then(|first| first.parse().ok()).unwrap_or(0);
-    PORTS_FROM..PORTS_TO.min(given_from).max(PORTS_FROM)
+    let to = PORTS_TO.min(given_from);
+    if to < PORTS_FROM + PORTS_AT_LEAST { 0..0 } else { PORTS_FROM..to }
 }
 
 /// An address for a server that comes and goes: no client of this machine ever gets a port of it meanwhile, since theirs

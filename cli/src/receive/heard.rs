@@ -74,7 +74,11 @@ fn answered(head: &Head, raw: Vec<u8>, limit: usize, now: f64) -> Heard {
 fn rewritten(head: &Head, body: &[u8]) -> Vec<u8> {
     let Head { method, path, query, minor, headers } = head;
     let query = if query.is_empty() { String::new() } else { format!("?{query}") };
-    let mut out = format!("{method} {path}{query} HTTP/1.{minor}\r\ncontent-length: {}\r\n", body.len()).into_bytes();
+    let mut out = format!("{method} {path}{query} HTTP/1.{minor}\r\n").into_bytes();
+    // In the place of the header that framed the body: there may be no room for one more.
+    if !body.is_empty() {
+        out.extend_from_slice(format!("content-length: {}\r\n", body.len()).as_bytes());
+    }
     let framing = ["content-length", "transfer-encoding", "content-encoding"];
     for (name, value) in headers.iter().filter(|(name, _)| !framing.iter().any(|f| name.eq_ignore_ascii_case(f))) {
         out.extend_from_slice(format!("{name}: {value}\r\n").as_bytes());
