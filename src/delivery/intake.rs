@@ -7,16 +7,13 @@ use super::host::Severity;
 use super::pump::Message;
 use super::targets::{LATER, Target};
 use super::ticket::{Bits, Home, Look, Ticket};
-use super::{Shared, WAITED};
+use super::{Shared, WAITED, sources};
 use crate::envelope::{Batch, Gatherer};
 use crate::ledger::{Category, Outcome};
 use crate::record::identity::EventId;
 use crate::record::{NOWHERE, Reason, Sink};
 use std::sync::Arc;
 use std::time::Duration;
-
-/// When a record whose destination is not known yet is worth looking at again: sources are read as often.
-const SOURCE_INTERVAL: Duration = Duration::from_secs(5);
 
 const NO_SOURCE: &str = "no source has a destination for it";
 
@@ -54,8 +51,6 @@ pub(super) struct Intake<'i> {
     left: &'i mut Left,
     /// Records at which the mapping has panicked.
     broken: &'i Bits,
-    /// The chunk is read once more, without those.
-    second: bool,
     /// The item opened last is one of those to be buried; its JSON only yields its id.
     burying: bool,
     scratch: Vec<u8>,
@@ -95,15 +90,16 @@ impl Left {
                     _ => Burial::new(None, *record, &cause),
                 }
             }
-            lines => {
-                let mut lines = lines.iter().copied().filter(|line| is_left(Category::Event, *line));
-                let Some(head) = lines.next() else { return };
-                let members: Vec<u32> = lines.collect();
-                for member in &members {
+            [head, members @ ..] => {
+                for member in members {
                     ticket.end(Category::Event, *member, Outcome::Joined);
                 }
-                Burial { members, ..Burial::new(Some(Category::Event), head, &cause) }
+                if !is_left(Category::Event, *head) {
+                    return;
+                }
+                Burial { members: members.to_vec(), ..Burial::new(Some(Category::Event), *head, &cause) }
             }
+            [] => return,
         };
         self.burials.push(burial);
     }
@@ -167,7 +163,6 @@ impl<'i> Intake<'i> {
             scarce,
             told: false,
             left,
-            second: broken.len() > 0,
             broken,
             burying: false,
             scratch: Vec::new(),
@@ -180,7 +175,7 @@ impl<'i> Intake<'i> {
         match self.ticket.look(category, record) {
             Look::Closed => Course::Nothing,
             Look::Open | Look::Doomed(_) if self.shared.past_deadline() => {
-                self.ticket.park(category, record);
+                self.park(category, record);
                 Course::Nothing
             }
             Look::Doomed(cause) => Course::Burial(cause),
@@ -195,7 +190,7 @@ impl<'i> Intake<'i> {
         let longest = if self.is_in_memory() { Duration::ZERO } else { self.shared.longest(category) };
         match self.now >= self.ticket.taken + longest {
             true => give_up(Outcome::Rejected, NO_SOURCE),
-            false => Course::Wait(self.now + SOURCE_INTERVAL),
+            false => Course::Wait(self.now + sources::INTERVAL),
         }
     }
 
@@ -219,6 +214,12 @@ impl<'i> Intake<'i> {
                 }
             },
         }
+    }
+
+    /// Leaves a record where it is.
+    fn park(&mut self, category: Category, record: u32) {
+        self.left.waiting[category as usize].insert(record);
+        self.ticket.park(category, record);
     }
 
     fn is_in_memory(&self) -> bool {
@@ -245,7 +246,7 @@ impl<'i> Intake<'i> {
 
 impl Sink for Intake<'_> {
     fn again(&self, record: u32) -> bool {
-        self.again || self.left.decided.has(record) || (self.second && !self.ticket.is_open(Category::Event, record))
+        self.again || self.left.decided.has(record) || !self.ticket.is_open(Category::Event, record)
     }
 
     fn leaves_alone(&self, record: u32) -> bool {
@@ -261,9 +262,8 @@ impl Sink for Intake<'_> {
             Course::Item if self.ticket.claim(category, record) => self.left.claimed = Some((category, record)),
             Course::Item | Course::Nothing => return None,
             Course::Wait(until) => {
-                self.left.waiting[category as usize].insert(record);
                 self.ticket.waits_until(until);
-                self.ticket.park(category, record);
+                self.park(category, record);
                 return None;
             }
             Course::Overflow => {
@@ -354,5 +354,63 @@ pub(super) mod poison {
 
     pub fn take(category: Category, record: u32) {
         AT.with_borrow(|at| assert!(!at.contains(&(category, record)), "poison in record {record}"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::Ledger;
+
+    fn given_up(ticket: &Ticket, records: &[u32]) -> Vec<Burial> {
+        let mut left = Left::default();
+        left.give_up(ticket, records);
+        left.burials
+    }
+
+    fn ticket() -> Ticket {
+        Ticket::new(Home::Host(1), Duration::ZERO, Ledger::default().recorder(), Default::default())
+    }
+
+    /// A letter that the disk would not take is written at the next reading, and then with all lines of its event, too.
+    #[test]
+    fn lines_of_a_letter_that_was_postponed_are_not_forgotten() {
+        let ticket = ticket();
+        for _ in 0..2 {
+            let burials = given_up(&ticket, &[3, 4, 5]);
+            assert_eq!((burials.len(), burials[0].record, &burials[0].members[..]), (1, 3, &[4, 5][..]));
+            burials[0].postpone(&ticket);
+        }
+        assert!([4, 5].iter().all(|member| !ticket.is_open(Category::Event, *member)));
+        assert!(ticket.is_open(Category::Event, 3) && ticket.is_open(Category::Log, 3));
+    }
+
+    /// Nothing is left open that nobody looks at again.
+    #[test]
+    fn lines_of_an_event_that_is_on_its_way_end_with_it() {
+        let ticket = ticket();
+        assert!(ticket.claim(Category::Event, 3));
+        assert!(given_up(&ticket, &[3, 4]).is_empty());
+        assert!(!ticket.is_open(Category::Event, 4));
+    }
+
+    #[test]
+    fn what_waits_is_not_given_up() {
+        let (ticket, mut left) = (ticket(), Left::default());
+        left.waiting[Category::Log as usize].insert(3);
+        left.give_up(&ticket, &[3]);
+        assert!(matches!(left.burials[..], [Burial { category: Some(Category::Event), record: 3, .. }]));
+    }
+
+    /// A record that is nothing yet gets one letter for both, one that has become a log one for the event.
+    #[test]
+    fn a_record_gets_one_letter() {
+        let ticket = ticket();
+        let categories = |burials: Vec<Burial>| burials.iter().map(|burial| burial.category).collect::<Vec<_>>();
+        assert_eq!(categories(given_up(&ticket, &[3])), [None]);
+        assert!(ticket.claim(Category::Log, 3));
+        assert_eq!(categories(given_up(&ticket, &[3])), [Some(Category::Event)]);
+        assert!(ticket.claim(Category::Event, 3));
+        assert_eq!(categories(given_up(&ticket, &[3])), []);
     }
 }

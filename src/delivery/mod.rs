@@ -27,6 +27,8 @@ mod mapper;
 mod model;
 mod notice;
 mod packed;
+#[cfg(test)]
+mod poisoned;
 mod press;
 #[cfg(test)]
 mod property;

@@ -6,7 +6,6 @@ use super::answer::{Limits, answer};
 use super::destination::Reply;
 use super::host::{Host, Report, Severity};
 use super::http::{Client, Sent};
-use super::intake::poison;
 use super::mapper::Worker;
 use super::pump::{self, Pump};
 use super::sender::{Done, Job as Request, Load};
@@ -14,7 +13,7 @@ use super::slot::Verdict;
 use super::spooler::Spooler;
 use super::{Job, Shared, reports};
 use crate::clock::{Clock, Moment};
-use crate::ledger::{Category, Ledger, Outcome, Snapshot, Status};
+use crate::ledger::{Category, Ledger, Outcome, Status};
 use crate::options::{self, Loaded};
 use crate::record::Mapper;
 use crate::sync::{Receiver, bounded, unbounded};
@@ -39,13 +38,13 @@ const JUMPS: [i64; 7] = [0, 3_600, -3_600, 400 * 86_400, 0, -(WALL as i64), 30];
 const BETWEEN_JUMPS: u64 = 7_000;
 
 #[derive(Debug, Default)]
-struct Time {
+pub(super) struct Time {
     millis: AtomicU64,
     jumps: bool,
 }
 
 impl Time {
-    fn pass(&self, millis: u64) {
+    pub(super) fn pass(&self, millis: u64) {
         self.millis.fetch_add(millis, Relaxed);
     }
 }
@@ -102,7 +101,7 @@ pub(super) fn record(out: &mut Vec<u8>, n: u64) {
     line(out, n, (&format!("order {n} was"), level), if n.is_multiple_of(2) { "shop" } else { "other" });
 }
 
-fn line(out: &mut Vec<u8>, n: u64, (message, level): (&str, &str), namespace: &str) {
+pub(super) fn line(out: &mut Vec<u8>, n: u64, (message, level): (&str, &str), namespace: &str) {
     use rmp::encode::{write_map_len, write_str, write_uint};
     let seconds = (WALL + n) as u32;
     out.extend_from_slice(&[0x92, 0x92, 0xd7, 0]);
@@ -122,20 +121,20 @@ fn line(out: &mut Vec<u8>, n: u64, (message, level): (&str, &str), namespace: &s
 }
 
 /// One process's life.
-struct Instance {
-    shared: &'static Arc<Shared>,
+pub(super) struct Instance {
+    pub(super) shared: &'static Arc<Shared>,
     worker: Worker<'static>,
     spooler: Option<Spooler<'static>>,
     jobs: Receiver<Job>,
     pump: Pump,
     inbox: Receiver<pump::Message>,
     requests: Receiver<Request>,
-    on_their_way: Vec<Request>,
-    ledger: Arc<Ledger>,
+    pub(super) on_their_way: Vec<Request>,
+    pub(super) ledger: Arc<Ledger>,
 }
 
 impl Instance {
-    fn start(name: &str, loaded: &Loaded, clock: &Arc<Time>) -> Self {
+    pub(super) fn start(name: &str, loaded: &Loaded, clock: &Arc<Time>) -> Self {
         let ledger = Arc::new(Ledger::default());
         let (to_pump, inbox) = unbounded();
         let (to_mapper, jobs) = unbounded();
@@ -158,7 +157,7 @@ impl Instance {
     }
 
     /// Offers a chunk as the host does; whether it is the plugin's now.
-    fn flush(&mut self, chunk: &[u8], mode: options::Mode) -> bool {
+    pub(super) fn flush(&mut self, chunk: &[u8], mode: options::Mode) -> bool {
         let slots = &self.shared.slots;
         // One in two is packed, as where memory is short.
         let packed = Some(chunk).filter(|chunk| mode == options::Mode::Memory && chunk.len().is_multiple_of(2));
@@ -182,7 +181,7 @@ impl Instance {
     }
 
     /// Everything that our threads would do now.
-    fn work(&mut self) {
+    pub(super) fn work(&mut self) {
         while let Ok(job) = self.jobs.try_recv() {
             self.worker.take(job);
         }
@@ -197,7 +196,7 @@ impl Instance {
         self.assert_closed();
     }
 
-    fn answer(&mut self, at: usize, answered: (u16, Option<&str>, bool), seen: &mut Seen) {
+    pub(super) fn answer(&mut self, at: usize, answered: (u16, Option<&str>, bool), seen: &mut Seen) {
         let request = self.on_their_way.swap_remove(at);
         let (mut code, limits, accepted) = answered;
         if accepted && let Load::Items(batch) = &request.load {
@@ -220,7 +219,7 @@ impl Instance {
         }
     }
 
-    fn pending(&self) -> u64 {
+    pub(super) fn pending(&self) -> u64 {
         let now = self.ledger.snapshot();
         Category::ALL.iter().map(|category| now.pending(*category)).sum()
     }
@@ -282,7 +281,7 @@ impl Seen {
     }
 }
 
-struct Directory(PathBuf);
+pub(super) struct Directory(pub(super) PathBuf);
 
 impl Drop for Directory {
     fn drop(&mut self) {
@@ -290,7 +289,7 @@ impl Drop for Directory {
     }
 }
 
-fn loaded(mode: &str, directory: &Path, seed: u64) -> Loaded {
+pub(super) fn loaded(mode: &str, directory: &Path, seed: u64) -> Loaded {
     let (spool, dsns) = (directory.join("spool"), directory.join("dsn"));
     std::fs::create_dir_all(&dsns).unwrap();
     std::fs::write(dsns.join("shop"), "http://0123456789abcdef0123456789abcdef@h/2").unwrap();
@@ -447,124 +446,6 @@ fn a_packed_chunk_that_is_broken_ends_in_the_ledger() {
         assert_eq!(ended(&now, *category), now.records, "{}", now.summary());
     }
     assert_eq!(seen.logs.len() as u64, now.outcome(Category::Log, Outcome::Accepted), "{}", now.summary());
-}
-
-/// What has become of a chunk when the mapping panics at some of its records, as a defect of ours would have it. Where the
-/// second project is `limited`, its events wait until after that.
-fn poisoned(mode: &str, chunk: &[u8], at: &[(Category, u32)], limited: bool) -> (Snapshot, Seen) {
-    let name = format!("poisoned-{mode}-{}-{limited}", at.len());
-    let directory = Directory(std::env::temp_dir().join(format!("out_sentry-{name}-{}", std::process::id())));
-    let (loaded, clock) = (loaded(mode, &directory.0, if limited { 6 } else { 2 }), Arc::new(Time::default()));
-    let delivery = loaded.settings.delivery.mode;
-    clock.pass(1_000);
-    let mut instance = Instance::start(&name, &loaded, &clock);
-    let mut seen = Seen::default();
-    let mut first = Vec::new();
-    if limited {
-        record(&mut first, 600);
-        instance.flush(&first, delivery);
-        while let Some(request) = instance.on_their_way.first() {
-            let is_event = matches!(&request.load, Load::Items(batch) if batch.category == Category::Event);
-            let answer = if is_event { (429, Some("70:error:key"), false) } else { (200, None, true) };
-            instance.answer(0, answer, &mut seen);
-            instance.work();
-        }
-    }
-    poison::AT.set(at.to_vec());
-    let mut left: Vec<&[u8]> = [chunk, &first].into_iter().filter(|chunk| !chunk.is_empty()).collect();
-    if delivery != options::Mode::Ack {
-        left.truncate(1);
-    }
-    let mut steps = 0;
-    while !left.is_empty() || instance.pending() > 0 {
-        steps += 1;
-        assert!(steps < 1_000, "{mode}: {}", instance.ledger.snapshot().summary());
-        left.retain(|chunk| !instance.flush(chunk, delivery));
-        clock.pass(1_000);
-        instance.work();
-        while !instance.on_their_way.is_empty() {
-            instance.answer(0, (200, None, true), &mut seen);
-        }
-    }
-    poison::AT.take();
-    (instance.ledger.snapshot(), seen)
-}
-
-#[test]
-fn a_panic_costs_the_record_it_is_about_and_no_other() {
-    let mut chunk = Vec::new();
-    (0..50).for_each(|n| record(&mut chunk, n));
-    // Lines that become one event with the one that announces them.
-    let trace =
-        ["com.shop.Declined: card", "\tat com.shop.Pay.run(Pay.java:10)", "\tat com.shop.Main.main(Main.java:3)"];
-    (50..).zip(trace).for_each(|(n, text)| line(&mut chunk, n, (text, "error"), "shop"));
-    (53..60).for_each(|n| record(&mut chunk, n));
-    // An event, a log that is one too, a log that is none, which is no event then either, and that trace.
-    let at = [(Category::Event, 30), (Category::Log, 33), (Category::Log, 44), (Category::Event, 48)];
-    for mode in ["memory", "ack", "spool"] {
-        let (whole, seen_whole) = poisoned(mode, &chunk, &[], false);
-        let (now, seen) = poisoned(mode, &chunk, &at, false);
-        let of =
-            |now: &Snapshot, outcome| [Category::Event, Category::Log].map(|category| now.outcome(category, outcome));
-        assert_eq!(of(&now, Outcome::Invalid), [4, 2], "{mode}: {}", now.summary());
-        assert_eq!(of(&now, Outcome::Joined), [3, 0], "{mode}: {}", now.summary());
-        assert_eq!(of(&whole, Outcome::Joined), [3, 0], "{mode}: {}", whole.summary());
-        for category in Category::ALL {
-            assert_eq!((ended(&now, *category), now.records), (60, 60), "{mode}: {}", now.summary());
-        }
-        // Of what else there is all is sent, and once.
-        let logs: Vec<_> = seen_whole.logs.keys().filter(|n| ![33, 44].contains(*n)).collect();
-        assert!(logs.iter().all(|n| seen.logs[n] == 1) && seen.logs.len() == logs.len(), "{mode}: {:?}", seen.logs);
-        assert!(seen.events.iter().all(|(id, times)| *times == 1 && seen_whole.events.contains_key(id)), "{mode}");
-        assert_eq!(seen.events.len() + 3, seen_whole.events.len(), "{mode}: {}", now.summary());
-    }
-}
-
-/// What was decided of an event that waits is not decided again when another one of its chunk panics.
-#[test]
-fn a_panic_costs_nothing_of_what_waits() {
-    let mut chunk = Vec::new();
-    (0..120).for_each(|n| record(&mut chunk, n));
-    for mode in ["ack", "spool"] {
-        let (whole, seen_whole) = poisoned(mode, &chunk, &[], true);
-        let (now, seen) = poisoned(mode, &chunk, &[(Category::Event, 33)], true);
-        let of = |now: &Snapshot, outcome| now.outcome(Category::Event, outcome);
-        assert_eq!((of(&whole, Outcome::Invalid), of(&now, Outcome::Invalid)), (0, 1), "{mode}: {}", now.summary());
-        assert_eq!(of(&now, Outcome::Suppressed), of(&whole, Outcome::Suppressed), "{mode}: {}", now.summary());
-        assert_eq!(seen.events.len() + 1, seen_whole.events.len(), "{mode}: {}", now.summary());
-        assert!(seen.logs == seen_whole.logs, "{mode}: {}", now.summary());
-    }
-}
-
-/// Traces that are long do not use up what a chunk may have of panics.
-#[test]
-fn long_traces_that_panic_cost_no_other() {
-    let mut chunk = Vec::new();
-    for n in 0..300 {
-        let text = match n % 100 {
-            0 => format!("com.shop.step{n}.Declined: card"),
-            at => format!("\tat com.shop.step{n}.Pay.run(Pay.java:{at})"),
-        };
-        line(&mut chunk, n, (&text, "error"), if n < 200 { "shop" } else { "other" });
-    }
-    let (now, _) = poisoned("memory", &chunk, &[(Category::Event, 0), (Category::Event, 100)], false);
-    let of = |outcome| now.outcome(Category::Event, outcome);
-    let ends = (of(Outcome::Invalid), of(Outcome::Joined), of(Outcome::Accepted));
-    assert_eq!(ends, (2, 297, 1), "{}", now.summary());
-}
-
-#[test]
-fn a_chunk_in_which_everything_is_broken_ends() {
-    let everything: Vec<_> = (0..2_000).map(|record| (Category::Log, record)).collect();
-    let mut chunk = Vec::new();
-    (0..2_000).for_each(|n| record(&mut chunk, n));
-    let (now, seen) = poisoned("memory", &chunk, &everything, false);
-    let invalid = now.outcome(Category::Log, Outcome::Invalid);
-    // What is sampled out is not written, and so not broken.
-    assert!((1_700..2_000).contains(&invalid) && seen.logs.is_empty(), "{}", now.summary());
-    for category in Category::ALL {
-        assert_eq!(ended(&now, *category), 2_000, "{}", now.summary());
-    }
 }
 
 /// Many schedules, which between them must have met every way for a record to end that they could.

@@ -43,9 +43,6 @@ pub(crate) enum Message {
 /// How often counters are shown and clocks are looked at.
 const TICK: Duration = Duration::from_secs(1);
 
-/// How often sources of a DSN are read again.
-const SOURCE_INTERVAL: Duration = Duration::from_secs(5);
-
 /// How long senders get to report after their connections were cut.
 const CUT_GRACE: Duration = Duration::from_millis(300);
 
@@ -385,7 +382,7 @@ impl Pump {
         let steps = self.schedule.release_held(now);
         self.schedule.numbers().into_iter().for_each(|number| self.share_holds(number, now));
         self.steps(steps, 0, WAITED);
-        if now >= self.last_source + SOURCE_INTERVAL {
+        if now >= self.last_source + sources::INTERVAL {
             self.last_source = now;
             self.read_sources(now);
             if self.shared.is_spool_scarce() && self.schedule.is_any_alone(now) {

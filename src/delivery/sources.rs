@@ -3,6 +3,10 @@
 use super::targets::Listing;
 use crate::options::{self, Dsn};
 use std::path::Path;
+use std::time::Duration;
+
+/// How often they are read again, and so when it is worth asking again for one that was not there.
+pub(super) const INTERVAL: Duration = Duration::from_secs(5);
 
 const KEEPS: &str = "the last good value stays in use";
 

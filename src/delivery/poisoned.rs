@@ -1,0 +1,145 @@
+//! A panic of ours costs what it is about: the real mapper, spooler and pump with a mapping that panics where a test says, as a
+//! defect would have it.
+
+use super::intake::{Intake, Left, poison};
+use super::property::{Directory, Instance, Seen, Time, ended, line, loaded, record};
+use super::sender::Load;
+use super::ticket::{Bits, Home, Ticket};
+use crate::envelope::Gatherer;
+use crate::ledger::{Category, Outcome, Snapshot};
+use crate::options;
+use crate::record::Sink;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What has become of a chunk when the mapping panics at some of its records, as a defect of ours would have it. Where the
+/// second project is `limited`, its events wait until after that.
+fn poisoned(mode: &str, chunk: &[u8], at: &[(Category, u32)], limited: bool) -> (Snapshot, Seen) {
+    let name = format!("poisoned-{mode}-{}-{limited}", at.len());
+    let directory = Directory(std::env::temp_dir().join(format!("out_sentry-{name}-{}", std::process::id())));
+    let (loaded, clock) = (loaded(mode, &directory.0, if limited { 6 } else { 2 }), Arc::new(Time::default()));
+    let delivery = loaded.settings.delivery.mode;
+    clock.pass(1_000);
+    let mut instance = Instance::start(&name, &loaded, &clock);
+    let mut seen = Seen::default();
+    let mut first = Vec::new();
+    if limited {
+        record(&mut first, 600);
+        instance.flush(&first, delivery);
+        while let Some(request) = instance.on_their_way.first() {
+            let is_event = matches!(&request.load, Load::Items(batch) if batch.category == Category::Event);
+            let answer = if is_event { (429, Some("70:error:key"), false) } else { (200, None, true) };
+            instance.answer(0, answer, &mut seen);
+            instance.work();
+        }
+    }
+    poison::AT.set(at.to_vec());
+    let mut left = vec![chunk];
+    if limited && delivery == options::Mode::Ack {
+        // It is still the host's, which offers it again.
+        left.push(&first);
+    }
+    let mut steps = 0;
+    while !left.is_empty() || instance.pending() > 0 {
+        steps += 1;
+        assert!(steps < 1_000, "{mode}: {}", instance.ledger.snapshot().summary());
+        left.retain(|chunk| !instance.flush(chunk, delivery));
+        clock.pass(1_000);
+        instance.work();
+        while !instance.on_their_way.is_empty() {
+            instance.answer(0, (200, None, true), &mut seen);
+        }
+    }
+    poison::AT.take();
+    (instance.ledger.snapshot(), seen)
+}
+
+#[test]
+fn a_panic_costs_the_record_it_is_about_and_no_other() {
+    let mut chunk = Vec::new();
+    (0..50).for_each(|n| record(&mut chunk, n));
+    // Lines that become one event with the one that announces them.
+    let trace =
+        ["com.shop.Declined: card", "\tat com.shop.Pay.run(Pay.java:10)", "\tat com.shop.Main.main(Main.java:3)"];
+    (50..).zip(trace).for_each(|(n, text)| line(&mut chunk, n, (text, "error"), "shop"));
+    (53..60).for_each(|n| record(&mut chunk, n));
+    // An event, a log that is one too, a log that is none, which is no event then either, and that trace.
+    let at = [(Category::Event, 30), (Category::Log, 33), (Category::Log, 44), (Category::Event, 48)];
+    for mode in ["memory", "ack", "spool"] {
+        let (whole, seen_whole) = poisoned(mode, &chunk, &[], false);
+        let (now, seen) = poisoned(mode, &chunk, &at, false);
+        let of =
+            |now: &Snapshot, outcome| [Category::Event, Category::Log].map(|category| now.outcome(category, outcome));
+        assert_eq!(of(&now, Outcome::Invalid), [4, 2], "{mode}: {}", now.summary());
+        assert_eq!(of(&now, Outcome::Joined), [3, 0], "{mode}: {}", now.summary());
+        assert_eq!(of(&whole, Outcome::Joined), [3, 0], "{mode}: {}", whole.summary());
+        for category in Category::ALL {
+            assert_eq!((ended(&now, *category), now.records), (60, 60), "{mode}: {}", now.summary());
+        }
+        // Of what else there is all is sent, and once.
+        let logs: Vec<_> = seen_whole.logs.keys().filter(|n| ![33, 44].contains(*n)).collect();
+        assert!(logs.iter().all(|n| seen.logs[n] == 1) && seen.logs.len() == logs.len(), "{mode}: {:?}", seen.logs);
+        assert!(seen.events.iter().all(|(id, times)| *times == 1 && seen_whole.events.contains_key(id)), "{mode}");
+        assert_eq!(seen.events.len() + 3, seen_whole.events.len(), "{mode}: {}", now.summary());
+    }
+}
+
+/// What was decided of an event that waits is not decided again when another one of its chunk panics.
+#[test]
+fn a_panic_costs_nothing_of_what_waits() {
+    let mut chunk = Vec::new();
+    (0..120).for_each(|n| record(&mut chunk, n));
+    for mode in ["ack", "spool"] {
+        let (whole, seen_whole) = poisoned(mode, &chunk, &[], true);
+        let (now, seen) = poisoned(mode, &chunk, &[(Category::Event, 33)], true);
+        let of = |now: &Snapshot, outcome| now.outcome(Category::Event, outcome);
+        assert_eq!((of(&whole, Outcome::Invalid), of(&now, Outcome::Invalid)), (0, 1), "{mode}: {}", now.summary());
+        assert_eq!(of(&now, Outcome::Suppressed), of(&whole, Outcome::Suppressed), "{mode}: {}", now.summary());
+        assert_eq!(seen.events.len() + 1, seen_whole.events.len(), "{mode}: {}", now.summary());
+        assert!(seen.logs == seen_whole.logs, "{mode}: {}", now.summary());
+    }
+}
+
+/// Nor is that of an event that has ended: storms would count it twice.
+#[test]
+fn what_has_ended_is_not_decided_again() {
+    let directory = Directory(std::env::temp_dir().join(format!("out_sentry-ended-{}", std::process::id())));
+    let instance = Instance::start("ended", &loaded("memory", &directory.0, 1), &Arc::new(Time::default()));
+    let recorder = instance.shared.recorder.clone();
+    let ticket = Arc::new(Ticket::new(Home::Memory, Duration::ZERO, recorder, Default::default()));
+    ticket.end(Category::Event, 5, Outcome::Suppressed);
+    let (mut logs, mut left, broken) = (Gatherer::new(1), Left::default(), Bits::default());
+    let intake = Intake::new(instance.shared, &ticket, &mut logs, false, &mut left, &broken);
+    assert!(intake.again(5) && !intake.again(6));
+}
+
+/// Traces that are long do not use up what a chunk may have of panics.
+#[test]
+fn long_traces_that_panic_cost_no_other() {
+    let mut chunk = Vec::new();
+    for n in 0..300 {
+        let text = match n % 100 {
+            0 => format!("com.shop.step{n}.Declined: card"),
+            at => format!("\tat com.shop.step{n}.Pay.run(Pay.java:{at})"),
+        };
+        line(&mut chunk, n, (&text, "error"), if n < 200 { "shop" } else { "other" });
+    }
+    let (now, _) = poisoned("memory", &chunk, &[(Category::Event, 0), (Category::Event, 100)], false);
+    let of = |outcome| now.outcome(Category::Event, outcome);
+    let ends = (of(Outcome::Invalid), of(Outcome::Joined), of(Outcome::Accepted));
+    assert_eq!(ends, (2, 297, 1), "{}", now.summary());
+}
+
+#[test]
+fn a_chunk_in_which_everything_is_broken_ends() {
+    let everything: Vec<_> = (0..2_000).map(|record| (Category::Log, record)).collect();
+    let mut chunk = Vec::new();
+    (0..2_000).for_each(|n| record(&mut chunk, n));
+    let (now, seen) = poisoned("memory", &chunk, &everything, false);
+    let invalid = now.outcome(Category::Log, Outcome::Invalid);
+    // What is sampled out is not written, and so not broken.
+    assert!((1_700..2_000).contains(&invalid) && seen.logs.is_empty(), "{}", now.summary());
+    for category in Category::ALL {
+        assert_eq!(ended(&now, *category), 2_000, "{}", now.summary());
+    }
+}
