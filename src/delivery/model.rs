@@ -10,19 +10,19 @@ use super::property::{Items, Quiet, Seen, WALL, answered_with, ended, record};
 use super::sender::{Job as Request, Load};
 use super::slot::Verdict;
 use super::spool::SUFFIX;
-use super::{Delivery, Start, http, pump};
+use super::{Delivery, Start, http, lock, pump};
 use crate::clock::{Clock, Moment, SystemClock};
 use crate::ledger::{Category, Ledger, Outcome};
 use crate::options::{self, Loaded, Mode};
 use crate::sync::scheduled::{Model, below, is_modelled, now};
-use crate::sync::{Receiver, Sender, thread};
+use crate::sync::{Mutex, Receiver, Sender, thread};
 use once_cell::sync::Lazy;
 use shuttle::scheduler::{PctScheduler, RandomScheduler};
 use shuttle::{Config, FailurePersistence, MaxSteps, Runner};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 const TAG: &[u8] = b"kube.app";
@@ -66,13 +66,9 @@ struct Server {
     seen: Mutex<Seen>,
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 impl Server {
     fn new(answers: Answers) -> Arc<Self> {
-        Arc::new(Self { answers, asked: Mutex::default(), seen: Mutex::default() })
+        Arc::new(Self { answers, asked: Mutex::new(Asked::default()), seen: Mutex::new(Seen::default()) })
     }
 
     fn answer(&self, request: Request, arrived: &[AtomicU64; 2]) -> pump::Message {
