@@ -13,29 +13,39 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// What has become of a chunk when the mapping panics at some of its records, as a defect of ours would have it. Where the
-/// second project is `limited`, its events wait until after that.
-fn poisoned(mode: &str, chunk: &[u8], at: &[(Category, u32)], limited: bool) -> (Snapshot, Seen) {
-    let name = format!("poisoned-{mode}-{}-{limited}", at.len());
+/// second project is `limited` in a category, its items of that wait until after that.
+fn poisoned(mode: &str, chunk: &[u8], at: &[(Category, u32)], limited: Option<Category>) -> (Snapshot, Seen) {
+    let name = format!("poisoned-{mode}-{}-{limited:?}", at.len());
     let directory = Directory(std::env::temp_dir().join(format!("out_sentry-{name}-{}", std::process::id())));
-    let (loaded, clock) = (loaded(mode, &directory.0, if limited { 6 } else { 2 }), Arc::new(Time::default()));
+    let (loaded, clock) =
+        (loaded(mode, &directory.0, if limited.is_some() { 6 } else { 2 }), Arc::new(Time::default()));
     let delivery = loaded.settings.delivery.mode;
     clock.pass(1_000);
     let mut instance = Instance::start(&name, &loaded, &clock);
     let mut seen = Seen::default();
     let mut first = Vec::new();
-    if limited {
+    if let Some(limited) = limited {
+        let limits = match limited {
+            Category::Event => "70:error:key",
+            Category::Log => "15:log_item:key",
+        };
         record(&mut first, 600);
         instance.flush(&first, delivery);
-        while let Some(request) = instance.on_their_way.first() {
-            let is_event = matches!(&request.load, Load::Items(batch) if batch.category == Category::Event);
-            let answer = if is_event { (429, Some("70:error:key"), false) } else { (200, None, true) };
-            instance.answer(0, answer, &mut seen);
+        let mut told = false;
+        for _ in 0..10 {
+            clock.pass(1_000);
             instance.work();
+            while let Some(request) = instance.on_their_way.first().filter(|_| !told) {
+                told = matches!(&request.load, Load::Items(batch) if batch.category == limited);
+                instance.answer(0, if told { (429, Some(limits), false) } else { (200, None, true) }, &mut seen);
+                instance.work();
+            }
         }
+        assert!(told, "{mode}: {}", instance.ledger.snapshot().summary());
     }
     poison::AT.set(at.to_vec());
     let mut left = vec![chunk];
-    if limited && delivery == options::Mode::Ack {
+    if limited.is_some() && delivery == options::Mode::Ack {
         // It is still the host's, which offers it again.
         left.push(&first);
     }
@@ -66,8 +76,8 @@ fn a_panic_costs_the_record_it_is_about_and_no_other() {
     // An event, a log that is one too, a log that is none, which is no event then either, and that trace.
     let at = [(Category::Event, 30), (Category::Log, 33), (Category::Log, 44), (Category::Event, 48)];
     for mode in ["memory", "ack", "spool"] {
-        let (whole, seen_whole) = poisoned(mode, &chunk, &[], false);
-        let (now, seen) = poisoned(mode, &chunk, &at, false);
+        let (whole, seen_whole) = poisoned(mode, &chunk, &[], None);
+        let (now, seen) = poisoned(mode, &chunk, &at, None);
         let of =
             |now: &Snapshot, outcome| [Category::Event, Category::Log].map(|category| now.outcome(category, outcome));
         assert_eq!(of(&now, Outcome::Invalid), [4, 2], "{mode}: {}", now.summary());
@@ -84,14 +94,21 @@ fn a_panic_costs_the_record_it_is_about_and_no_other() {
     }
 }
 
-/// What was decided of an event that waits is not decided again when another one of its chunk panics.
+/// What was decided of an event that waits is not decided again when another one of its chunk panics, and a log that waits is
+/// not given up with its event.
 #[test]
 fn a_panic_costs_nothing_of_what_waits() {
     let mut chunk = Vec::new();
     (0..120).for_each(|n| record(&mut chunk, n));
-    for mode in ["ack", "spool"] {
-        let (whole, seen_whole) = poisoned(mode, &chunk, &[], true);
-        let (now, seen) = poisoned(mode, &chunk, &[(Category::Event, 33)], true);
+    let cases = [
+        ("ack", Category::Event, 33),
+        ("spool", Category::Event, 33),
+        ("ack", Category::Log, 36),
+        ("spool", Category::Log, 36),
+    ];
+    for (mode, limited, broken) in cases {
+        let (whole, seen_whole) = poisoned(mode, &chunk, &[], Some(limited));
+        let (now, seen) = poisoned(mode, &chunk, &[(Category::Event, broken)], Some(limited));
         let of = |now: &Snapshot, outcome| now.outcome(Category::Event, outcome);
         assert_eq!((of(&whole, Outcome::Invalid), of(&now, Outcome::Invalid)), (0, 1), "{mode}: {}", now.summary());
         assert_eq!(of(&now, Outcome::Suppressed), of(&whole, Outcome::Suppressed), "{mode}: {}", now.summary());
@@ -124,7 +141,7 @@ fn long_traces_that_panic_cost_no_other() {
         };
         line(&mut chunk, n, (&text, "error"), if n < 200 { "shop" } else { "other" });
     }
-    let (now, _) = poisoned("memory", &chunk, &[(Category::Event, 0), (Category::Event, 100)], false);
+    let (now, _) = poisoned("memory", &chunk, &[(Category::Event, 0), (Category::Event, 100)], None);
     let of = |outcome| now.outcome(Category::Event, outcome);
     let ends = (of(Outcome::Invalid), of(Outcome::Joined), of(Outcome::Accepted));
     assert_eq!(ends, (2, 297, 1), "{}", now.summary());
@@ -135,7 +152,7 @@ fn a_chunk_in_which_everything_is_broken_ends() {
     let everything: Vec<_> = (0..2_000).map(|record| (Category::Log, record)).collect();
     let mut chunk = Vec::new();
     (0..2_000).for_each(|n| record(&mut chunk, n));
-    let (now, seen) = poisoned("memory", &chunk, &everything, false);
+    let (now, seen) = poisoned("memory", &chunk, &everything, None);
     let invalid = now.outcome(Category::Log, Outcome::Invalid);
     // What is sampled out is not written, and so not broken.
     assert!((1_700..2_000).contains(&invalid) && seen.logs.is_empty(), "{}", now.summary());
