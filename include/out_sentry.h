@@ -27,6 +27,7 @@
 #define OUT_SENTRY_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -56,10 +57,11 @@ extern "C" {
 /* --- The definition: filled in by Register ------------------------------------------------------------------------ */
 
 /*
- * As far as every host has it, and all that the plugin ever writes.
+ * As far as every host has it. The plugin writes these fields always.
  *
  * The host allocates exactly what its own release knows and, before 4.2.3, does not clear it. A plugin that writes a
- * later field on an older host writes over the heap.
+ * later field on an older host writes over the heap. The host has to allocate it with the malloc or calloc whose
+ * malloc_usable_size the plugin finds: that is how the plugin learns what it may write.
  */
 struct out_sentry_definition {
     int type;                /* OUT_SENTRY_TYPE_OUTPUT */
@@ -75,10 +77,30 @@ struct out_sentry_definition_4_2 {
     int event_type;
 };
 
-/* From 5.1.1 on. Left NULL: the plugin reads and checks its options itself. */
+/*
+ * An option of a plugin, from 5.1.1 on: struct flb_config_map. The plugin fills in the fields up to `description`; the host
+ * uses the others in copies of its own.
+ */
+struct out_sentry_config_map {
+    int type;                  /* FLB_CONFIG_MAP_*: 0 string, 2 int, 3 bool, 4 double, 5 size, 6 time, 30 comma list */
+    const char *name;          /* NULL in the element that ends the array */
+    const char *default_value; /* or NULL */
+    int flags;                 /* 0: may be given once */
+    int set_property;          /* 0: the plugin reads its values through output_get_property */
+    uintptr_t offset;
+    const char *description;
+    void *value[5];
+    void *list[2];
+};
+
+/*
+ * From 5.1.1 on. An array that the plugin owns, valid as long as the process: with it the host refuses unknown options and
+ * lists the known ones. Written only where malloc_usable_size(definition) is 48 or more and the host has called
+ * FLBPluginPreRegister.
+ */
 struct out_sentry_definition_5_1 {
     struct out_sentry_definition_4_2 base;
-    void *config_map;
+    const struct out_sentry_config_map *config_map;
 };
 
 /* --- The host's function table ------------------------------------------------------------------------------------ */
@@ -164,7 +186,7 @@ struct out_sentry_plugin {
 /* Hosts from 2.2 on call it first, and by that say that their function table has seven functions at least. 0. */
 int FLBPluginPreRegister(int hot_reloading);
 
-/* Fills in the definition, whose first 32 bytes it writes and no other. 0, or -1 for NULL. */
+/* Fills in the definition: its first 32 bytes, and `config_map` where there is room for it. 0, or -1 for NULL. */
 int FLBPluginRegister(struct out_sentry_definition *definition);
 
 /*
@@ -223,6 +245,16 @@ OUT_SENTRY_SIZE(out_sentry_definition_4_2, 40);
 OUT_SENTRY_AT(out_sentry_definition_4_2, event_type, 32);
 OUT_SENTRY_SIZE(out_sentry_definition_5_1, 48);
 OUT_SENTRY_AT(out_sentry_definition_5_1, config_map, 40);
+OUT_SENTRY_SIZE(out_sentry_config_map, 104);
+OUT_SENTRY_AT(out_sentry_config_map, type, 0);
+OUT_SENTRY_AT(out_sentry_config_map, name, 8);
+OUT_SENTRY_AT(out_sentry_config_map, default_value, 16);
+OUT_SENTRY_AT(out_sentry_config_map, flags, 24);
+OUT_SENTRY_AT(out_sentry_config_map, set_property, 28);
+OUT_SENTRY_AT(out_sentry_config_map, offset, 32);
+OUT_SENTRY_AT(out_sentry_config_map, description, 40);
+OUT_SENTRY_AT(out_sentry_config_map, value, 48);
+OUT_SENTRY_AT(out_sentry_config_map, list, 88);
 
 OUT_SENTRY_SIZE(out_sentry_api_1_9, 8);
 OUT_SENTRY_SIZE(out_sentry_api_2_0, 56);

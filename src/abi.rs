@@ -4,19 +4,22 @@
 //! 5.1. What bites:
 //! - The flush runs on a coroutine stack of 24 KiB without a guard page (hosts before 5.1): nothing but copy, enqueue,
 //!   wait may happen there, so nothing is formatted, logged or symbolised, not even in a panic.
-//! - The registration struct grew over the versions and its memory is exactly as long as the host's own idea of it: only
-//!   the first five fields are ever written.
+//! - The registration struct grew over the versions, and its memory is exactly as long as the host's own idea of it: the
+//!   first five fields are always written, `config_map` only where its bytes belong to the same allocation.
 //! - One plugin struct serves all instances; it is read during Init and never kept.
 //! - No panic may cross into C: every export runs inside [`fence`].
 #![expect(unsafe_code, reason = "the C boundary; every block argues its case")]
 
 use crate::delivery::{Host, Verdict};
-use crate::host::{Live, Table, instance_name};
+use crate::host::{Live, Table, config_map_fits, instance_name};
 use crate::instance::Instance;
+use crate::options::{self, Kind};
 use libc::{c_char, c_int, c_void};
-use std::ffi::CStr;
+use once_cell::sync::Lazy;
+use std::ffi::{CStr, CString};
 use std::mem::offset_of;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::ptr;
 use std::sync::Arc;
 use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -30,6 +33,31 @@ pub struct Definition {
     flags: c_int,
     name: *const c_char,
     description: *const c_char,
+}
+
+/// `struct flb_plugin_proxy_def` of 5.1.1 and later.
+#[repr(C)]
+#[derive(Debug)]
+struct NewestDefinition {
+    base: Definition,
+    /// Since 4.2.3; stays 0 there, which is logs and nothing else.
+    event_type: c_int,
+    config_map: *const ConfigMap,
+}
+
+/// `struct flb_config_map` of 5.1.1: one option. What the host keeps in its own copies stays zero in ours.
+#[repr(C)]
+#[derive(Debug)]
+pub(crate) struct ConfigMap {
+    kind: c_int,
+    name: *const c_char,
+    default: *const c_char,
+    flags: c_int,
+    set_property: c_int,
+    offset: usize,
+    description: *const c_char,
+    value: [usize; 5],
+    list: [usize; 2],
 }
 
 /// `struct flbgo_output_plugin`, as far as it is ours to read.
@@ -52,6 +80,8 @@ pub struct Context {
 
 const _: () = {
     assert!(size_of::<*const c_void>() != 8 || size_of::<Definition>() == 32);
+    assert!(size_of::<*const c_void>() != 8 || size_of::<NewestDefinition>() == 48);
+    assert!(size_of::<*const c_void>() != 8 || size_of::<ConfigMap>() == 104);
     assert!(size_of::<*const c_void>() != 8 || size_of::<Context>() == 16);
     assert!(offset_of!(Plugin, context) == 3 * size_of::<*const c_void>());
 };
@@ -65,6 +95,19 @@ pub const LAYOUT: &[(&str, usize)] = &[
     ("offsetof(struct out_sentry_definition, flags)", offset_of!(Definition, flags)),
     ("offsetof(struct out_sentry_definition, name)", offset_of!(Definition, name)),
     ("offsetof(struct out_sentry_definition, description)", offset_of!(Definition, description)),
+    ("sizeof(struct out_sentry_definition_5_1)", size_of::<NewestDefinition>()),
+    ("offsetof(struct out_sentry_definition_5_1, config_map)", offset_of!(NewestDefinition, config_map)),
+    ("offsetof(struct out_sentry_definition_4_2, event_type)", offset_of!(NewestDefinition, event_type)),
+    ("sizeof(struct out_sentry_config_map)", size_of::<ConfigMap>()),
+    ("offsetof(struct out_sentry_config_map, type)", offset_of!(ConfigMap, kind)),
+    ("offsetof(struct out_sentry_config_map, name)", offset_of!(ConfigMap, name)),
+    ("offsetof(struct out_sentry_config_map, default_value)", offset_of!(ConfigMap, default)),
+    ("offsetof(struct out_sentry_config_map, flags)", offset_of!(ConfigMap, flags)),
+    ("offsetof(struct out_sentry_config_map, set_property)", offset_of!(ConfigMap, set_property)),
+    ("offsetof(struct out_sentry_config_map, offset)", offset_of!(ConfigMap, offset)),
+    ("offsetof(struct out_sentry_config_map, description)", offset_of!(ConfigMap, description)),
+    ("offsetof(struct out_sentry_config_map, value)", offset_of!(ConfigMap, value)),
+    ("offsetof(struct out_sentry_config_map, list)", offset_of!(ConfigMap, list)),
     ("offsetof(struct out_sentry_plugin, name)", offset_of!(Plugin, name)),
     ("offsetof(struct out_sentry_plugin, api)", offset_of!(Plugin, api)),
     ("offsetof(struct out_sentry_plugin, instance)", offset_of!(Plugin, instance)),
@@ -129,7 +172,71 @@ pub unsafe extern "C" fn FLBPluginRegister(definition: *mut Definition) -> c_int
     // SAFETY: not NULL, and every version's struct begins with these five fields; writing them all at once writes
     // nothing behind them, for the struct ends with its last pointer.
     unsafe { definition.write(ours) };
-    0
+    fence(0, || {
+        // A host that has not called PreRegister is older than 2.2 and has no such field.
+        if HOST_IS_COMPLETE.load(Relaxed) && has_room(definition) && config_map_fits(size_of::<ConfigMap>()) {
+            // SAFETY: the allocation that the definition begins reaches to the end of this field.
+            let field = unsafe { &raw mut (*definition.cast::<NewestDefinition>()).config_map };
+            // SAFETY: as above. It is the field in hosts from 5.1.1 on; in one that asked for less it lies in what its
+            // allocator rounded up to, which nobody reads.
+            unsafe { field.write(OPTIONS.0.as_ptr()) };
+        }
+        0
+    })
+}
+
+/// Returns true if the host's allocator has given the definition room for `config_map`. There is no version to ask for.
+fn has_room(definition: *mut Definition) -> bool {
+    // SAFETY: hosts of all versions allocate the definition with malloc or calloc (flb_plugin_proxy.c, the function
+    // flb_plugin_proxy_create) and pass it unchanged; the name binds to the same allocator as the host's own malloc.
+    unsafe { libc::malloc_usable_size(definition.cast()) >= size_of::<NewestDefinition>() }
+}
+
+/// The options as hosts from 5.1.1 on want them: an element each, then one without a name.
+struct Options(Box<[ConfigMap]>);
+
+// SAFETY: nothing writes to the elements or to the texts they point at, neither here nor in the host, which copies what it
+// changes (flb_config_map_create); they are never freed.
+unsafe impl Send for Options {}
+// SAFETY: as above.
+unsafe impl Sync for Options {}
+
+/// Made at the first registration, and valid until the process ends, because the library stays loaded: the host reads it
+/// for its help, for each instance, and until Unregister.
+static OPTIONS: Lazy<Options> = Lazy::new(|| {
+    // No row has a NUL byte, which a test checks.
+    let text = |text: &str| CString::new(text).unwrap_or_default().into_raw().cast_const();
+    let element = |kind, name, default, description| ConfigMap {
+        kind,
+        name,
+        default,
+        flags: 0,
+        set_property: 0,
+        offset: 0,
+        description,
+        value: [0; 5],
+        list: [0; 2],
+    };
+    let rows = options::rows().map(|row| {
+        // A terminal shows the help, where code is not marked.
+        let description = row.doc.replace('`', "");
+        element(number_of(row.kind()), text(row.name), row.default.map_or(ptr::null(), text), text(&description))
+    });
+    let end = element(0, ptr::null(), ptr::null(), ptr::null());
+    Options(rows.chain(std::iter::once(end)).collect())
+});
+
+/// `FLB_CONFIG_MAP_*` of flb_config_map.h.
+fn number_of(kind: Kind) -> c_int {
+    match kind {
+        Kind::Text => 0,
+        Kind::Number => 2,
+        Kind::Switch => 3,
+        Kind::Fraction => 4,
+        Kind::Size => 5,
+        Kind::Time => 6,
+        Kind::List => 30,
+    }
 }
 
 /// Makes an instance for one `[OUTPUT]` section.

@@ -133,6 +133,33 @@ fn symbol(name: &CStr) -> Option<*mut c_void> {
     (!found.is_null()).then_some(found)
 }
 
+/// Returns false if the host's own tables of options have elements of another size than `element`: it is newer than the
+/// layout that we know. A host or a C library that does not tell counts as one that fits.
+#[must_use]
+pub fn config_map_fits(element: usize) -> bool {
+    // `dladdr1` with RTLD_DL_SYMENT (glibc's dlfcn.h) finds the symbol's entry in its file, which has its size.
+    type EntryOf = unsafe extern "C" fn(*const c_void, *mut libc::Dl_info, *mut *mut c_void, c_int) -> c_int;
+    const SYMBOL_ENTRY: c_int = 1;
+    #[cfg(target_pointer_width = "64")]
+    type Entry = libc::Elf64_Sym;
+    #[cfg(target_pointer_width = "32")]
+    type Entry = libc::Elf32_Sym;
+    let Some(table) = symbol(c"output_global_properties") else { return true };
+    let Some(function) = symbol(c"dladdr1") else { return true };
+    // SAFETY: this is the function's signature in dlfcn.h.
+    let entry_of = unsafe { std::mem::transmute::<*mut c_void, EntryOf>(function) };
+    // SAFETY: plain data, for which zero is a value.
+    let mut info = unsafe { std::mem::zeroed::<libc::Dl_info>() };
+    let mut entry = std::ptr::null_mut();
+    // SAFETY: an address that dlsym gave, and room for both answers.
+    if unsafe { entry_of(table, &raw mut info, &raw mut entry, SYMBOL_ENTRY) } == 0 || entry.is_null() {
+        return true;
+    }
+    // SAFETY: not NULL, so it points to the symbol's entry in the host's file, which is mapped as long as the host runs.
+    let size = unsafe { (*entry.cast::<Entry>()).st_size } as usize;
+    size.is_multiple_of(element)
+}
+
 type Create = unsafe extern "C" fn(
     *mut c_void,
     *const c_char,

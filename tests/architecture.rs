@@ -16,7 +16,7 @@ const ARROW: &[(&str, &[&str])] = &[
     ("delivery", &["clock", "sync", "ledger", "chunk", "options", "record", "envelope"]),
     ("instance", &["clock", "ledger", "options", "delivery"]),
     ("host", &["ledger", "delivery"]),
-    ("abi", &["delivery", "instance", "host"]),
+    ("abi", &["delivery", "instance", "host", "options"]),
 ];
 
 /// The only files that may say `unsafe`.

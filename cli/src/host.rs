@@ -29,15 +29,16 @@ pub use error::{InitError, LoadError};
 pub use layout::{Generation, LAYOUT};
 pub use log::{Level, Sink, format_line};
 
-use layout::{Api, Definition, GoPlugin, ProxyContext};
+use layout::{Api, ConfigMap, Definition, GoPlugin, ProxyContext};
 use log::Journal;
 use output::Output;
 use std::cell::RefCell;
 use std::ffi::{CStr, CString, OsStr, c_char, c_int, c_void};
+use std::ops::Deref;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::ptr;
-use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// What a flush answered.
@@ -152,6 +153,76 @@ unsafe fn c_bytes<'a>(text: *const c_char) -> &'a [u8] {
     unsafe { CStr::from_ptr(text) }.to_bytes()
 }
 
+/// Memory from the allocator that the plugin knows, in words: as many as it gave, which may be more than were asked for.
+struct Allocation(AtomicPtr<AtomicU64>);
+
+impl Allocation {
+    fn new(size: usize) -> Self {
+        // SAFETY: malloc takes any size.
+        let at = unsafe { libc::malloc(size) }.cast::<AtomicU64>();
+        assert!(!at.is_null(), "out of memory");
+        Self(AtomicPtr::new(at))
+    }
+}
+
+impl Deref for Allocation {
+    type Target = [AtomicU64];
+
+    fn deref(&self) -> &[AtomicU64] {
+        let at = self.0.load(Ordering::Relaxed);
+        // SAFETY: malloc gave it and nobody has freed it.
+        let words = unsafe { libc::malloc_usable_size(at.cast()) } / size_of::<AtomicU64>();
+        // SAFETY: so many words belong to the allocation, aligned as malloc aligns; any bytes are a value of theirs.
+        unsafe { std::slice::from_raw_parts(at, words) }
+    }
+}
+
+impl Drop for Allocation {
+    fn drop(&mut self) {
+        // SAFETY: malloc gave it, and it is freed once.
+        unsafe { libc::free(self.0.load(Ordering::Relaxed).cast()) };
+    }
+}
+
+/// An option that a plugin declares in the `config_map` of its definition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Declared {
+    /// Its name.
+    pub name: String,
+    /// Its default, if it has one that is not empty.
+    pub default: Option<String>,
+    /// Its description, as the host's help shows it.
+    pub description: String,
+    /// `FLB_CONFIG_MAP_*`.
+    pub kind: i32,
+    /// Whether a section may have it more than once.
+    pub is_repeatable: bool,
+}
+
+/// Reads the options until the element without a name. `None` if the plugin declares none.
+fn declared(definition: &Definition) -> Option<Vec<Declared>> {
+    // SAFETY: NULL or text of the plugin's, which it keeps until Unregister.
+    let text = |text| String::from_utf8_lossy(unsafe { c_bytes(text) }).into_owned();
+    let mut at: *const ConfigMap = definition.config_map()?;
+    let mut options = Vec::new();
+    loop {
+        // SAFETY: the plugin declares an array that ends with an element without a name, and that was not reached yet.
+        let option = unsafe { &*at };
+        if option.name.is_null() {
+            return Some(options);
+        }
+        options.push(Declared {
+            name: text(option.name),
+            default: Some(text(option.def_value)).filter(|default| !default.is_empty()),
+            description: text(option.desc),
+            kind: option.kind,
+            is_repeatable: option.flags & 1 != 0,
+        });
+        // SAFETY: as above; there is another element.
+        at = unsafe { at.add(1) };
+    }
+}
+
 /// What all instances of a loaded plugin share, as in the host.
 struct Library {
     symbols: Symbols,
@@ -160,6 +231,7 @@ struct Library {
     definition: Definition,
     name: CString,
     description: String,
+    declared: Option<Vec<Declared>>,
     api: Box<Api>,
     /// One structure for all instances: the host rewrites two of its fields before each Init, hence one at a time.
     shared: Mutex<Box<GoPlugin>>,
@@ -182,11 +254,13 @@ impl Library {
         let name = text(definition.name()).filter(|name| !name.is_empty()).ok_or(LoadError::Unnamed)?;
         let name = CString::new(name).map_err(|_| LoadError::Unnamed)?;
         let description = String::from_utf8_lossy(&text(definition.description()).unwrap_or_default()).into_owned();
+        let declared = declared(&definition);
         Ok(Self {
             symbols,
             path: path.to_owned(),
             generation,
             definition,
+            declared,
             name,
             description,
             api: Box::new(api(generation)),
@@ -293,6 +367,17 @@ impl Plugin {
     /// The description the plugin registered.
     pub fn description(&self) -> &str {
         &self.0.description
+    }
+
+    /// The options that the plugin declares. `None` if it declares none, or if the host knows of no such declarations.
+    /// From 5.1.1 on a real host refuses options that are not among them.
+    pub fn declared(&self) -> Option<&[Declared]> {
+        self.0.declared.as_deref()
+    }
+
+    /// The kinds of records that the plugin registered for, a bit each; 0 is logs alone, as in hosts before 4.2.3.
+    pub fn event_type(&self) -> u32 {
+        self.0.definition.event_type().unwrap_or_default()
     }
 
     /// Makes an instance: one `[OUTPUT]` section with these options, in this order.

@@ -137,7 +137,7 @@ fn a_bad_classic_configuration() {
             "bad.conf:22 host: the host keeps it, and it does nothing here: the DSN says where to send",
             "bad.conf:24 tls.ca_file: the host keeps it, and it does nothing here: use tls_ca_file",
             "bad.conf:21 workers: today's hosts leak their threads",
-            "bad.conf:34 environment is set twice: the value at",
+            "bad.conf:34 environment is set twice: Fluent Bit from 5.1.1 on does not start with it, for older ones the value at",
             "bad.conf:49 no retry_limit",
             "bad.conf:5 storage.type is not filesystem",
             "bad.conf:1 scheduler.cap = 2000",

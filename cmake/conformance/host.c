@@ -4,6 +4,7 @@
 
 #include <dirent.h>
 #include <dlfcn.h>
+#include <malloc.h>
 #include <stdarg.h>
 #include <string.h>
 #include <strings.h>
@@ -15,12 +16,12 @@
 #define GARBAGE 0xa5
 
 const struct generation generations[GENERATIONS] = {
-    {"1.9", sizeof(struct out_sentry_definition), sizeof(struct out_sentry_api_1_9), 1, 0},
-    {"2.0", sizeof(struct out_sentry_definition), sizeof(struct out_sentry_api_2_0), 1, 0},
-    {"2.2", sizeof(struct out_sentry_definition), sizeof(struct out_sentry_api_2_0), 2, 1},
-    {"4.0.3", sizeof(struct out_sentry_definition), sizeof(struct out_sentry_api), 2, 1},
-    {"4.2.3", sizeof(struct out_sentry_definition_4_2), sizeof(struct out_sentry_api), 2, 1},
-    {"5.1.1", sizeof(struct out_sentry_definition_5_1), sizeof(struct out_sentry_api), 2, 1},
+    {"1.9", sizeof(struct out_sentry_definition), sizeof(struct out_sentry_api_1_9), 1, 0, 0},
+    {"2.0", sizeof(struct out_sentry_definition), sizeof(struct out_sentry_api_2_0), 1, 0, 0},
+    {"2.2", sizeof(struct out_sentry_definition), sizeof(struct out_sentry_api_2_0), 2, 1, 0},
+    {"4.0.3", sizeof(struct out_sentry_definition), sizeof(struct out_sentry_api), 2, 1, 0},
+    {"4.2.3", sizeof(struct out_sentry_definition_4_2), sizeof(struct out_sentry_api), 2, 1, 1},
+    {"5.1.1", sizeof(struct out_sentry_definition_5_1), sizeof(struct out_sentry_api), 2, 1, 1},
 };
 const struct generation *const oldest = &generations[0];
 const struct generation *const newest = &generations[GENERATIONS - 1];
@@ -178,6 +179,28 @@ static void *api_new(const struct generation *generation) {
 
 /* --- A registered plugin --- */
 
+struct out_sentry_definition *definition_new(size_t size, unsigned char before) {
+    struct out_sentry_definition *definition = malloc(size);
+    EXPECT(definition, "memory");
+    memset(definition, before, malloc_usable_size(definition));
+    return definition;
+}
+
+int declared_options(const struct out_sentry_definition *definition, size_t size) {
+    if (size < sizeof(struct out_sentry_definition_5_1)) {
+        return 0;
+    }
+    const struct out_sentry_config_map *option = ((const struct out_sentry_definition_5_1 *)definition)->config_map;
+    int count = 0;
+    for (; option && option->name; option++, count++) {
+        EXPECT(strlen(option->name) > 0 && option->description && strlen(option->description) > 0, "%d", count);
+        EXPECT(!option->default_value || !strstr(option->default_value, "${"), "a plain default of %s", option->name);
+        EXPECT(option->flags == 0 && option->set_property == 0 && option->offset == 0, "no more of %s", option->name);
+        EXPECT(option->type == 0 || option->type == 30 || (option->type > 1 && option->type < 7), "%s", option->name);
+    }
+    return count;
+}
+
 /* As long as the first four fields: all that the plugin may read. */
 #define SHARED_SIZE offsetof(struct out_sentry_plugin, callbacks)
 
@@ -186,8 +209,10 @@ struct host host_start(const char *path, const struct generation *generation, in
     if (generation->hooks) {
         EXPECT(host.library.pre_register(hot_reloading) == 0, "PreRegister");
     }
-    host.definition = guarded_new(generation->definition_size);
+    host.definition = definition_new(generation->definition_size, generation->zeroed ? 0 : GARBAGE);
     EXPECT(host.library.register_(host.definition) == 0, "Register");
+    int options = declared_options(host.definition, generation->definition_size);
+    EXPECT(generation == newest ? options > 50 : options == 0, "options of the newest only, found %d", options);
     EXPECT(strcmp(host.definition->name, "sentry") == 0, "found %s", host.definition->name);
     host.api = api_new(generation);
     host.shared = guarded_new(SHARED_SIZE);
@@ -195,8 +220,10 @@ struct host host_start(const char *path, const struct generation *generation, in
 }
 
 void host_stop(struct host *host) {
+    /* What was declared is read until here, whatever other registrations have come and gone. */
+    declared_options(host->definition, host->generation->definition_size);
     host->library.unregister(host->definition);
-    guarded_free(host->definition, host->generation->definition_size);
+    free(host->definition);
     guarded_free(host->api, host->generation->api_size);
     guarded_free(host->shared, SHARED_SIZE);
     library_close(&host->library);

@@ -13,7 +13,8 @@ struct generation {
     size_t definition_size;
     size_t api_size;
     int record_format;
-    int hooks; /* PreRegister, OutputPreRun and OutputPreExit are called */
+    int hooks;  /* PreRegister, OutputPreRun and OutputPreExit are called */
+    int zeroed; /* the definition is cleared before Register */
 };
 
 #define GENERATIONS 6
@@ -51,6 +52,12 @@ struct host {
     void *api;
     struct out_sentry_plugin *shared; /* as long as its first four fields */
 };
+
+/* A definition in memory of the heap, filled with this byte, as long as a host of the generation has it and no longer: the
+ * plugin asks the allocator how much room there is. To be freed. */
+struct out_sentry_definition *definition_new(size_t size, unsigned char before);
+/* How many options the definition declares; fails on one that is not as a host wants it. 0 where it declares none. */
+int declared_options(const struct out_sentry_definition *definition, size_t size);
 
 /* dlopen, PreRegister, Register. */
 struct host host_start(const char *path, const struct generation *generation, int hot_reloading);

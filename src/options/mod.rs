@@ -258,7 +258,44 @@ pub fn load(
     if problems.is_empty() { Ok(Loaded { settings, effective, dsn_source }) } else { Err(problems) }
 }
 
+/// The kind of value that an option takes. Fluent Bit names it in its help; the option's own setter checks the value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Free text, or one of a few words.
+    Text,
+    /// A whole number.
+    Number,
+    /// `on` or `off`.
+    Switch,
+    /// A number with a fraction.
+    Fraction,
+    /// Bytes: `24M`.
+    Size,
+    /// A time span: `5s`.
+    Time,
+    /// Texts with commas between them.
+    List,
+}
+
 impl Row {
+    /// Returns the kind of value that the option takes, as its name and its default tell it. An option without a default
+    /// whose name does not end in `_key` or `_keys` counts as text.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        let default = self.default.unwrap_or_default();
+        let (last, digits) = (default.bytes().last(), default.trim_end_matches(|c: char| c.is_ascii_alphabetic()));
+        let number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+        match last {
+            _ if self.name.ends_with("_key") || self.name.ends_with("_keys") || default.contains(',') => Kind::List,
+            _ if matches!(default, "on" | "off") => Kind::Switch,
+            Some(b'K' | b'M' | b'G') if number => Kind::Size,
+            Some(b's' | b'm' | b'h' | b'd') if number => Kind::Time,
+            Some(b'0'..=b'9') if number && default.contains('.') => Kind::Fraction,
+            Some(b'0'..=b'9') if number => Kind::Number,
+            _ => Kind::Text,
+        }
+    }
+
     /// A value as it may be shown.
     fn show(&self, text: &str) -> String {
         if self.secret {
@@ -552,6 +589,40 @@ mod tests {
         assert_eq!(path(&[]), None);
         assert_eq!(path(&[("spool_path", "/s")]), Some("/s/dead".into()));
         assert_eq!(path(&[("spool_path", "/s"), ("dead_letter_path", "/d")]), Some("/d".into()));
+    }
+
+    /// The kind is told from the default; here each setter says whether it takes values of that kind, and only those.
+    #[test]
+    fn kinds_are_those_that_the_setters_take() {
+        let takes = |row: &Row, text| (row.set)(&mut Settings::default(), text).is_ok();
+        for row in rows() {
+            let (good, bad): (&[&str], &[&str]) = match row.kind() {
+                Kind::Switch => (&["yes", "no", "true", "false"], &["2", "x"]),
+                Kind::Size => (&["64K", "3G"], &["5h", "x"]),
+                Kind::Time => (&["5s", "3m"], &["5G", "x"]),
+                Kind::Fraction => (&["0.25"], &["x"]),
+                Kind::Number => (&["7"], &["0.25", "x"]),
+                Kind::List => (&["a,b"], &[]),
+                Kind::Text => (&[], &[]),
+            };
+            assert!(good.iter().all(|text| takes(row, text)), "{} is no {:?}", row.name, row.kind());
+            assert!(!bad.iter().any(|text| takes(row, text)), "{} is no {:?}", row.name, row.kind());
+        }
+        let kind = |name| rows().find(|row| row.name == name).unwrap().kind();
+        let known = ["dsn", "scrub", "senders", "sample_rate", "queue_max_size", "timeout", "message_key", "tag_keys"];
+        let kinds = known.map(kind);
+        use Kind::{Fraction, List, Number, Size, Switch, Text, Time};
+        assert_eq!(kinds, [Text, Switch, Number, Fraction, Size, Time, List, List]);
+    }
+
+    /// Fluent Bit reads `${...}` in a default as a variable of its own, and shows a default to everybody.
+    #[test]
+    fn defaults_are_plain_and_secrets_have_none() {
+        for row in rows() {
+            assert!(!row.secret || row.default.is_none(), "{}", row.name);
+            assert!(!row.default.unwrap_or_default().contains("${"), "{}", row.name);
+            assert!(!row.name.contains('\0') && !row.doc.contains('\0'), "{}", row.name);
+        }
     }
 
     #[test]

@@ -21,6 +21,8 @@ const OF_THE_HOST: &[&str] = &[
     "processors",
     "tls",
     "storage.total_limit_size",
+    "active",
+    "condition",
 ];
 
 /// Families of keys that the host keeps for itself.

@@ -48,6 +48,42 @@ fn every_generation_is_served() {
     assert_no_strays();
 }
 
+/// Hosts before 5.1.1 have no room for it, and those before 2.2 say nothing of their age. All get logs and nothing else.
+fn options_are_declared_where_the_host_reads_them() {
+    for generation in Generation::ALL {
+        let plugin = output::load_apart(generation);
+        assert_eq!(plugin.event_type(), 0, "{generation:?}");
+        let Some(declared) = plugin.declared() else {
+            assert!(generation < Generation::V5_1, "{generation:?}");
+            continue;
+        };
+        assert_eq!(generation, Generation::V5_1);
+        let rows: Vec<_> = out_sentry::options::rows().collect();
+        assert_eq!(declared.len(), rows.len());
+        for (declared, row) in declared.iter().zip(rows) {
+            assert_eq!((declared.name.as_str(), declared.default.as_deref()), (row.name, row.default));
+            assert_eq!(declared.description, row.doc.replace('`', ""));
+            assert!(!declared.is_repeatable, "{}: only the first would be read", row.name);
+        }
+        let kind = |name| declared.iter().find(|option| option.name == name).map(|option| option.kind);
+        let kinds = ["dsn", "senders", "scrub", "sample_rate", "queue_max_size", "timeout", "message_key"].map(kind);
+        assert_eq!(kinds, [0, 2, 3, 4, 5, 6, 30].map(Some));
+    }
+}
+
+/// The host reads the options of a registration until its Unregister, whatever has been registered since.
+fn declared_options_outlive_other_registrations() {
+    let first = output::load_apart(Generation::V5_1);
+    let text = |plugin: &flb_sentry::host::Plugin| format!("{:?}", plugin.declared().expect("expected options"));
+    let before = text(&first);
+    for _ in 0..3 {
+        let next = first.reload().unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(text(&next), before);
+        next.close();
+    }
+    assert_eq!(text(&first), before);
+}
+
 fn threads_share_an_instance() {
     const THREADS: usize = 8;
     for delivery in ["memory", "ack"] {
@@ -163,6 +199,8 @@ fn exits_are_bounded() {
 pub fn add(suite: Suite) -> Suite {
     suite
         .test("hosts::every_generation_is_served", every_generation_is_served)
+        .test("hosts::declares_its_options_where_the_host_reads_them", options_are_declared_where_the_host_reads_them)
+        .test("hosts::declared_options_outlive_other_registrations", declared_options_outlive_other_registrations)
         .test("hosts::threads_share_an_instance", threads_share_an_instance)
         .test("hosts::reloads_lose_nothing", reloads_lose_nothing)
         .test("hosts::a_reload_that_is_given_up_changes_nothing", a_reload_that_is_given_up_changes_nothing)

@@ -37,6 +37,8 @@ const TESTS: &[(&str, fn())] = &[
     ("kills_of_host_and_server_lose_nothing_with_a_spool", kills::with_spool),
     ("kills_of_host_and_server_lose_nothing_with_a_worker", kills::with_worker),
     ("what_cannot_work_ends_the_host_with_one_line_per_problem", refusals::wrong_options),
+    ("refuses_unknown_options_at_the_start_and_in_a_dry_run", refusals::unknown_options),
+    ("help_of_the_host_lists_every_option", refusals::help),
     ("check_reads_a_configuration_as_the_host_does", formats::read_alike),
     ("an_unreachable_server_is_told_once_and_gets_all_when_it_comes", refusals::unreachable),
     ("a_server_that_refuses_is_told_once_and_gets_all_when_it_takes", refusals::forbidden),

@@ -1,9 +1,10 @@
 //! The host's structures as the plugin meets them, and which generation of Fluent Bit has how much of each.
 #![deny(unsafe_code)]
 
+use super::Allocation;
 use std::ffi::{c_char, c_int, c_void};
 use std::mem::{offset_of, size_of};
-use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicPtr, Ordering};
 
 /// `FLB_PROXY_OUTPUT_PLUGIN`.
 pub(super) const OUTPUT: i32 = 2;
@@ -74,23 +75,28 @@ const POISON: u64 = 0xA5A5_A5A5_A5A5_A5A5;
 
 /// `flb_plugin_proxy_def`, kept as words, because its length depends on the generation.
 ///
-/// What lies behind that length is poisoned and looked at after registration: on a real host of that generation a
-/// plugin that writes there damages the heap. Words are atomic because the plugin writes them behind our back.
+/// It is allocated as the host allocates it, since a plugin may ask the allocator how much room there is. What the
+/// allocator gave besides is poisoned and looked at after registration: on a real host of that generation a plugin that
+/// writes there may damage the heap. Words are atomic because the plugin writes them behind our back.
 pub(super) struct Definition {
-    words: Box<[AtomicU64; 8]>,
+    words: Allocation,
     generation: Generation,
 }
 
 impl Definition {
     pub(super) fn new(generation: Generation) -> Self {
         let allocated = generation.definition_size() / 8;
-        let word = |index| match index {
-            // The host sets `type` to 0 itself; `proxy` shares the word and is as the allocator left it.
-            0 if !generation.zeroes_definition() => POISON & !0xFFFF_FFFF_u64.to_le(),
-            _ if generation.zeroes_definition() && index < allocated => 0,
-            _ => POISON,
-        };
-        Self { words: Box::new(std::array::from_fn(|index| AtomicU64::new(word(index)))), generation }
+        let words = Allocation::new(generation.definition_size());
+        for (index, word) in words.iter().enumerate() {
+            let value = match index {
+                // The host sets `type` to 0 itself; `proxy` shares the word and is as the allocator left it.
+                0 if !generation.zeroes_definition() => POISON & !0xFFFF_FFFF_u64.to_le(),
+                _ if generation.zeroes_definition() && index < allocated => 0,
+                _ => POISON,
+            };
+            word.store(value, Ordering::Relaxed);
+        }
+        Self { words, generation }
     }
 
     pub(super) fn as_ptr(&self) -> *mut c_void {
@@ -114,7 +120,19 @@ impl Definition {
         self.pointer(3)
     }
 
-    fn pointer(&self, index: usize) -> Option<*const c_char> {
+    /// `event_type`; `None` in a host that has no such field.
+    pub(super) fn event_type(&self) -> Option<u32> {
+        let word = self.words.get(4).filter(|_| self.generation >= Generation::V4_2)?;
+        let bytes = word.load(Ordering::Relaxed).to_ne_bytes();
+        Some(u32::from_ne_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]))
+    }
+
+    /// `config_map`; `None` where the plugin left NULL or in a host that has no such field.
+    pub(super) fn config_map(&self) -> Option<*const ConfigMap> {
+        if self.generation >= Generation::V5_1 { self.pointer(5) } else { None }
+    }
+
+    fn pointer<T>(&self, index: usize) -> Option<*const T> {
         let word = self.words[index].load(Ordering::Relaxed);
         (word != 0 && word != POISON).then(|| std::ptr::with_exposed_provenance(word as usize))
     }
@@ -124,6 +142,20 @@ impl Definition {
         let allocated = self.generation.definition_size() / 8;
         self.words[allocated..].iter().any(|word| word.load(Ordering::Relaxed) != POISON)
     }
+}
+
+/// `flb_config_map`: an option that the plugin declares. The fields behind `desc` are the host's own.
+#[repr(C)]
+pub(super) struct ConfigMap {
+    pub(super) kind: c_int,
+    pub(super) name: *const c_char,
+    pub(super) def_value: *const c_char,
+    pub(super) flags: c_int,
+    pub(super) set_property: c_int,
+    pub(super) offset: usize,
+    pub(super) desc: *const c_char,
+    value: [usize; 5],
+    head: [usize; 2],
 }
 
 /// `flb_plugin_proxy_context`: one per instance; the plugin stores its own context in it during Init.
@@ -171,6 +203,7 @@ const _: () = {
     assert!(size_of::<ProxyContext>() == 16);
     assert!(size_of::<GoPlugin>() == 72);
     assert!(size_of::<Api>() == 72);
+    assert!(size_of::<ConfigMap>() == 104);
 };
 
 /// Sizes and offsets of the mirrors above, each as an expression of C about the plugin's `out_sentry.h`: a test has a
@@ -185,6 +218,16 @@ pub const LAYOUT: &[(&str, usize)] = &[
     ("offsetof(struct out_sentry_plugin, instance)", offset_of!(GoPlugin, o_ins)),
     ("offsetof(struct out_sentry_plugin, context)", offset_of!(GoPlugin, context)),
     ("offsetof(struct out_sentry_plugin, callbacks)", offset_of!(GoPlugin, callbacks)),
+    ("sizeof(struct out_sentry_config_map)", size_of::<ConfigMap>()),
+    ("offsetof(struct out_sentry_config_map, type)", offset_of!(ConfigMap, kind)),
+    ("offsetof(struct out_sentry_config_map, name)", offset_of!(ConfigMap, name)),
+    ("offsetof(struct out_sentry_config_map, default_value)", offset_of!(ConfigMap, def_value)),
+    ("offsetof(struct out_sentry_config_map, flags)", offset_of!(ConfigMap, flags)),
+    ("offsetof(struct out_sentry_config_map, set_property)", offset_of!(ConfigMap, set_property)),
+    ("offsetof(struct out_sentry_config_map, offset)", offset_of!(ConfigMap, offset)),
+    ("offsetof(struct out_sentry_config_map, description)", offset_of!(ConfigMap, desc)),
+    ("offsetof(struct out_sentry_config_map, value)", offset_of!(ConfigMap, value)),
+    ("offsetof(struct out_sentry_config_map, list)", offset_of!(ConfigMap, head)),
     ("sizeof(struct out_sentry_api)", size_of::<Api>()),
     ("offsetof(struct out_sentry_api, base.output_get_property)", offset_of!(Api, output_get_property)),
     ("offsetof(struct out_sentry_api, base.input_get_property)", offset_of!(Api, input_get_property)),
@@ -215,6 +258,7 @@ mod tests {
             assert_eq!(definition.kind().0, 0, "{generation:?}");
             assert_ne!(definition.kind(), (OUTPUT, GOLANG));
             assert!(definition.name().is_none() && definition.description().is_none());
+            assert!(definition.config_map().is_none());
             assert!(!definition.overrun());
         }
     }
@@ -223,8 +267,9 @@ mod tests {
     fn a_write_behind_the_end_is_seen_only_where_it_is_one() {
         for generation in Generation::ALL {
             let definition = Definition::new(generation);
-            // What fluent-bit-go does: `event_type = 0` at offset 32.
-            definition.words[4].store(0, Ordering::Relaxed);
+            // What fluent-bit-go does: `event_type = 0` at offset 32. An allocator may have no room there at all.
+            let Some(word) = definition.words.get(4) else { continue };
+            word.store(0, Ordering::Relaxed);
             assert_eq!(definition.overrun(), generation.definition_size() == 32, "{generation:?}");
         }
     }
