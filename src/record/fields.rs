@@ -36,6 +36,8 @@ pub enum Role {
     Kubernetes,
     /// Known noise of container runtimes and inputs.
     Noise,
+    /// The path of the file that a line came from (`Path_Key` of the tail input).
+    FilePath,
 }
 
 /// A path to a field: its first key, and the keys below it.
@@ -43,6 +45,8 @@ pub enum Role {
 pub struct Path {
     role: Role,
     rank: u8,
+    /// True if only a field that Fluent Bit added may be found here, because it says which pod wrote the record.
+    host_only: bool,
     /// The rest of the path from each of its keys on, as one key with dots: it may stand there in that form.
     below: Box<[Step]>,
 }
@@ -105,6 +109,10 @@ pub struct Fields<'a> {
     places: HashMap<u64, usize>,
     /// Whether something here describes a user.
     has_user: bool,
+    /// True while fields are read that the application chose: they never say which pod wrote the record.
+    from_application: bool,
+    /// How many of the fields were there before those of the message joined them.
+    before_message: Option<usize>,
 }
 
 /// Up to this many fields are compared one by one.
@@ -143,6 +151,7 @@ impl Role {
             Self::Tag => 10,
             Self::Kubernetes => 11,
             Self::Noise => 12,
+            Self::FilePath => 13,
             Self::Fingerprint(place) => 31 + u32::from(place),
         }
     }
@@ -154,9 +163,11 @@ impl Keys {
         for (rank, name) in names.iter().enumerate() {
             let rank = u8::try_from(rank).unwrap_or(u8::MAX);
             let segments = segments(name);
-            self.insert(name.as_bytes(), Path { role, rank, below: [].into() });
+            let host_only =
+                role == Role::FilePath || is_of_kubernetes(name.as_bytes()) || is_below_kubernetes(&segments);
+            self.insert(name.as_bytes(), Path { role, rank, host_only, below: [].into() });
             if let Some((first, below)) = segments.split_first().filter(|(_, below)| !below.is_empty()) {
-                self.insert(first.as_bytes(), Path { role, rank, below: steps(below) });
+                self.insert(first.as_bytes(), Path { role, rank, host_only, below: steps(below) });
             }
         }
         self.forget();
@@ -208,6 +219,15 @@ fn meaning(paths: &HashMap<Box<[u8]>, Vec<Path>>, refused: &[Box<[u8]>], text: &
     Meaning { paths, refused: refused.iter().any(|name| **name == *text) }
 }
 
+/// Returns true for `kubernetes` and for one of its fields written with dots.
+fn is_of_kubernetes(name: &[u8]) -> bool {
+    name.strip_prefix(b"kubernetes").is_some_and(|rest| rest.is_empty() || rest.starts_with(b"."))
+}
+
+fn is_below_kubernetes(segments: &[Box<str>]) -> bool {
+    segments.first().is_some_and(|first| &**first == "kubernetes")
+}
+
 fn steps(below: &[Box<str>]) -> Box<[Step]> {
     let step = |depth: usize| Step { key: below[depth].clone(), rest: below[depth..].join(".").into() };
     (0..below.len()).map(step).collect()
@@ -246,12 +266,17 @@ impl<'a> Fields<'a> {
             odd: false,
             places: self.places,
             has_user: false,
+            from_application: false,
+            before_message: None,
         }
     }
 
-    /// Adds the fields of a map that are not there yet; of duplicates in it the last one, at the place of the first.
+    /// Adds the fields of an opened message that are not there yet; of duplicates in it the last one, at the place of the
+    /// first. A `kubernetes` among them is a field like any other.
     pub fn read_missing(&mut self, keys: &mut Keys, map: Seq<'a>) {
         let own = self.all.len();
+        self.before_message = Some(own);
+        self.from_application = true;
         for (key, value) in map.pairs() {
             let name = keys.learn(key, self.last.unwrap_or(NameId::START));
             let place = match name {
@@ -262,6 +287,14 @@ impl<'a> Fields<'a> {
                 self.add_as(name, keys, key, value);
             }
         }
+        self.from_application = false;
+    }
+
+    /// Adds the attributes of an OpenTelemetry resource, scope or record, which the application chose.
+    pub fn read_attributes(&mut self, keys: &mut Keys, map: Seq<'a>) {
+        self.from_application = true;
+        self.read(keys, map, Run::default());
+        self.from_application = false;
     }
 
     /// Where a field stands in `all`.
@@ -386,7 +419,7 @@ impl<'a> Fields<'a> {
 
     #[inline]
     fn find(&mut self, paths: &[Path], key: Value<'a>, value: Value<'a>, place: usize) {
-        for path in paths {
+        for path in paths.iter().filter(|path| !(self.from_application && path.host_only)) {
             let here = (key.text().unwrap_or_default(), value);
             let found = if path.below.is_empty() { Some(here) } else { follow(here, &path.below) };
             let Some((key, value)) = found else { continue };
@@ -448,6 +481,13 @@ impl<'a> Fields<'a> {
     #[must_use]
     pub fn get(&self, name: NameId) -> Option<Value<'a>> {
         self.seen(name).map(|place| self.all[place].value)
+    }
+
+    /// The value of a top-level field that was there before the message was opened.
+    #[must_use]
+    pub fn get_before_message(&self, name: NameId) -> Option<Value<'a>> {
+        let place = self.seen(name)?;
+        self.before_message.is_none_or(|count| place < count).then(|| self.all[place].value)
     }
 
     /// Takes a top-level field.

@@ -3,6 +3,7 @@
 //! A chunk is read twice: once for its logs, line by line; and at its end for its events, when it is known which lines
 //! form one stack trace and which came before.
 
+mod container;
 mod crumbs;
 mod event;
 mod exception;
@@ -30,10 +31,12 @@ pub mod trace;
 mod triples;
 mod view;
 
+use crate::chunk::msgpack::Cursor;
 use crate::chunk::{Entry, Record, Timestamp, entries};
 use crate::ledger::{Category, Outcome};
 use crate::level::Level;
 use crate::options::Mapping;
+use container::Container;
 use crumbs::Crumbs;
 use event::Circumstances;
 use fields::{Fields, Role};
@@ -102,6 +105,8 @@ struct Progress<'a> {
     used: log::Used,
     /// The streams of records that come from no pod, by what they say of stdout and stderr.
     of_tag: StreamIds,
+    /// The container that the chunk's tag names.
+    container: Option<Container>,
 }
 
 impl Mapper {
@@ -131,7 +136,8 @@ impl Mapper {
         self.reader.renew();
         self.at_work.clear();
         let aside = std::mem::take(&mut self.memory.aside);
-        let mut progress = Progress { aside, of_tag: StreamIds::of_tag(origin.tag), ..Progress::default() };
+        let (of_tag, container) = (StreamIds::of_tag(origin.tag), Container::of_tag(origin.tag));
+        let mut progress = Progress { aside, of_tag, container, ..Progress::default() };
         let mut group = None;
         let mut index = first;
         for entry in entries(chunk) {
@@ -191,7 +197,7 @@ impl Mapper {
         buffers.clear();
         let mut fields = std::mem::take(&mut self.memory.fields).recycle();
         let message = self.reader.read(record, group, &mut fields, &mut buffers);
-        let pod = self.pod(&fields).map(|place| self.pods.at(place));
+        let pod = self.pod(&fields, progress.container.as_ref()).map(|place| self.pods.at(place));
         let mut shown = Shown::new(record.raw);
         let given = Given { message, pod, level: None, shown: &mut shown };
         let known =
@@ -303,7 +309,7 @@ impl Mapper {
         let own = self.reader.read(record, group, &mut fields, &mut buffers);
         let (text, trace) = text.unzip();
         let message = (own.0, text.map_or(own.1, |text| Cow::Borrowed(text.as_bytes())));
-        let pod = self.pod(&fields).map(|place| self.pods.at(place));
+        let pod = self.pod(&fields, progress.container.as_ref()).map(|place| self.pods.at(place));
         let Some(route) = route_of(origin, pod, stream.letter) else {
             return end(sink, Category::Event, line.index, Outcome::Filtered, Reason::NoDestination);
         };
@@ -372,9 +378,20 @@ impl Mapper {
         closed
     }
 
-    fn pod(&mut self, fields: &Fields<'_>) -> Option<usize> {
-        let map = fields.candidates(Role::Kubernetes).find_map(|found| found.value.map())?;
-        Some(self.pods.find(map, &self.settings, &self.scrub))
+    /// The pod that wrote a record: the kubernetes filter's map says it, else the tag, else the path of the file. Where the
+    /// map and the tag differ an application has forged the map (`Merge_Log` without metadata), and the tag is right.
+    fn pod(&mut self, fields: &Fields<'_>, of_tag: Option<&Container>) -> Option<usize> {
+        let Self { pods, settings, scrub, .. } = self;
+        if let Some(map) = fields.candidates(Role::Kubernetes).find_map(|found| found.value.map()) {
+            let place = pods.find(map, settings, scrub);
+            if of_tag.is_none_or(|container| container.is_of(pods.at(place))) {
+                return Some(place);
+            }
+        }
+        let of_path = || fields.candidates(Role::FilePath).find_map(|found| Container::of_path(found.value.text()?));
+        let of_path = if of_tag.is_none() { of_path() } else { None };
+        let container = of_tag.or(of_path.as_ref())?;
+        Some(pods.find(Cursor::new(container.map()).read().ok()?.map()?, settings, scrub))
     }
 }
 

@@ -6,7 +6,7 @@ use super::names::{NameId, Names};
 use super::removal::Removal;
 use super::{json, message, parse};
 use crate::chunk::Record;
-use crate::chunk::msgpack::{Cursor, Run, Seq, Value};
+use crate::chunk::msgpack::{Cursor, Seq, Value};
 use crate::options::Mapping;
 use std::borrow::Cow;
 
@@ -79,7 +79,7 @@ impl Reader {
         ];
         let [resource, of_scope, of_record, own] = self.without_removed(maps, kept);
         for attributes in [resource, of_scope].into_iter().flatten() {
-            fields.read(&mut self.keys, attributes, Run::default());
+            fields.read_attributes(&mut self.keys, attributes);
         }
         for (name, key) in [("name", "otel.scope.name"), ("version", "otel.scope.version")] {
             if let Some(value) = scope.and_then(|scope| scope.get(name)).filter(|value| *value != Value::Str(b"")) {
@@ -87,7 +87,7 @@ impl Reader {
             }
         }
         if let Some(attributes) = of_record {
-            fields.read(&mut self.keys, attributes, Run::default());
+            fields.read_attributes(&mut self.keys, attributes);
         }
         for key in ["trace_id", "span_id"] {
             if let Some(id) = otlp.and_then(|otlp| otlp.get(key)) {
@@ -170,6 +170,10 @@ const WELL_KNOWN_STACKS: [&str; 6] = ["err.stack", "error.stack_trace", "exc_inf
 /// Where the host's name stands behind `server_name_key`: OpenTelemetry's resources, journald.
 const WELL_KNOWN_HOSTS: [&str; 2] = ["host.name", "_HOSTNAME"];
 
+/// Names under which `Path_Key` of the tail input is set to put the path of a line's file.
+const PATH_KEYS: [&str; 9] =
+    ["filename", "file_name", "filepath", "file_path", "log_file", "log_path", "log.file.path", "path", "file"];
+
 /// What the OpenTelemetry input knows about a record.
 pub(super) fn otlp(record: Record<'_>) -> Option<Seq<'_>> {
     record.metadata.get("otlp").and_then(|v| v.map())
@@ -191,6 +195,7 @@ fn keys(settings: &Mapping) -> Keys {
         (Role::UserId, &settings.user_id_key),
         (Role::Tag, &[settings.tag_keys.as_slice(), &fixed(&["service.name"])].concat()),
         (Role::Kubernetes, &fixed(&["kubernetes"])),
+        (Role::FilePath, &fixed(&PATH_KEYS)),
         (Role::Noise, &fixed(&["_p", "logtag", "kubernetes_namespace"])),
     ] {
         keys.add(role, names);

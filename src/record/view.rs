@@ -180,10 +180,12 @@ fn stream_of<'a>(
     fields: &Fields<'a>,
 ) -> (StreamId, Option<&'a [u8]>) {
     let text = |name| fields.get(name).and_then(|v| v.text());
+    // A message must not choose whose line it is.
+    let of_host = |name| fields.get_before_message(name).and_then(|v| v.text());
     if let Some(pod) = pod {
         return (pod.streams.get(io_stream), None);
     }
-    match (text(NameId::UNIT), text(NameId::HOST), text(NameId::IDENT)) {
+    match (of_host(NameId::UNIT), of_host(NameId::HOST), of_host(NameId::IDENT)) {
         (Some(unit), _, _) => (StreamId::new(&[b"journald", unit]), Some(unit)),
         (None, Some(host), Some(ident)) => (StreamId::new(&[b"syslog", host, ident]), Some(ident)),
         _ => {

@@ -7,6 +7,7 @@ mod counters;
 mod faults;
 mod feed;
 mod formats;
+mod identity;
 mod kills;
 mod loading;
 mod refusals;
@@ -43,6 +44,10 @@ const TESTS: &[(&str, fn())] = &[
     ("an_unreachable_server_is_told_once_and_gets_all_when_it_comes", refusals::unreachable),
     ("a_server_that_refuses_is_told_once_and_gets_all_when_it_takes", refusals::forbidden),
     ("failing_answers_and_cut_connections_lose_and_double_nothing", faults::failing),
+    ("lines_without_tag_and_filter_choose_no_namespace", identity::without_filter_and_tag),
+    ("lines_choose_no_namespace_where_the_tag_names_one", identity::with_the_tag),
+    ("merged_lines_choose_no_namespace_beside_the_filter", identity::with_the_filter),
+    ("parsed_lines_choose_no_namespace_where_the_tag_names_one", identity::with_merged_fields),
     ("a_quota_is_waited_for", faults::quota),
     ("a_lost_answer_repeats_its_own_envelope_only", faults::lost_answers),
     ("a_worker_waits_through_faults", faults::worker),

@@ -4,20 +4,30 @@ use crate::support::chunk;
 use out_sentry::ledger::{Category, Outcome};
 use out_sentry::options;
 use out_sentry::record::identity::EventId;
-use out_sentry::record::{Closing, Mapper, Origin, Route, Sink};
+use out_sentry::record::{Closing, Mapper, Origin, Route, Router, Sink};
 use serde_json::Value;
+use std::cell::RefCell;
 use std::time::Duration;
 
 /// Wall time of all mappings: 2026-11-24T12:00:00Z.
 pub const NOW: Duration = Duration::from_secs(1_795_521_600);
 
-/// Everything goes one way.
-const ROUTE: Route = Route { destination: 0, identity: 1 };
+/// Sends everything one way and notes what it was asked.
+#[derive(Debug, Default)]
+struct Asked(RefCell<Vec<String>>);
+
+impl Router for Asked {
+    fn route(&self, namespace: &str, annotation: Option<&str>) -> Option<Route> {
+        self.0.borrow_mut().push(format!("{namespace} {annotation:?}"));
+        Some(Route { destination: 0, identity: 1 })
+    }
+}
 
 /// A mapper with these options, and how many records it has seen.
 pub struct Mapping {
     mapper: Mapper,
     records: u32,
+    router: Asked,
     /// The tag of the chunks.
     pub tag: String,
 }
@@ -43,16 +53,21 @@ impl Mapping {
         let loaded = options::load(lookup, |_| None).unwrap_or_else(|problems| panic!("{problems:?}"));
         let mut settings = loaded.settings.mapping;
         settings.output = "sentry.0".to_owned();
-        Self { mapper: Mapper::new(settings), records: 0, tag: "tag".to_owned() }
+        Self { mapper: Mapper::new(settings), records: 0, router: Asked::default(), tag: "tag".to_owned() }
     }
 
     /// Maps a chunk at [`NOW`].
     pub fn map(&mut self, chunk: &[u8]) -> Mapped {
         let mut mapped = Mapped::default();
-        let origin = Origin { tag: self.tag.as_bytes(), router: &ROUTE, now: NOW };
+        let origin = Origin { tag: self.tag.as_bytes(), router: &self.router, now: NOW };
         let end = self.mapper.map(origin, chunk, 0, &mut mapped);
         self.records += end;
         mapped
+    }
+
+    /// What the router was asked so far: namespace and annotation.
+    pub fn asked(&self) -> Vec<String> {
+        self.router.0.borrow().clone()
     }
 
     /// Maps these bodies, a second apart and the last of them now.
