@@ -137,6 +137,10 @@ const PLAIN: &[Row] = rows! {
         |s, v| { s.mapping.span_id_key = value::list(v); Ok(()) };
     "fingerprint", None, "template such as `{{ default }},$service`; a part that is missing in a record is left out",
         |s, v| { s.mapping.fingerprint = value::list(v); Ok(()) };
+    "in_app_include", None, "prefixes of modules or paths whose frames are the application's, checked before `in_app_exclude`",
+        |s, v| { s.mapping.in_app_include = value::list(v); Ok(()) };
+    "in_app_exclude", None, "prefixes of modules or paths whose frames are not the application's",
+        |s, v| { s.mapping.in_app_exclude = value::list(v); Ok(()) };
     "remove_keys", None, "record fields never sent",
         |s, v| { s.mapping.remove_keys = value::list(v); Ok(()) };
     "breadcrumbs", Some("20"), "earlier lines of the same stream attached to an event, across chunks (0 to 100); `0` = off",

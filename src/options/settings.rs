@@ -88,6 +88,10 @@ pub struct Mapping {
     pub trace_id_key: Vec<String>,
     /// Where the span id is looked for.
     pub span_id_key: Vec<String>,
+    /// Prefixes of modules and paths whose frames are the application's.
+    pub in_app_include: Vec<String>,
+    /// Prefixes of modules and paths whose frames are not.
+    pub in_app_exclude: Vec<String>,
     /// Fields never sent.
     pub remove_keys: Vec<String>,
     /// Whether a message that holds fields is read as fields.

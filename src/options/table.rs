@@ -258,6 +258,8 @@ const CASES: &[Case] = &[
     ),
     case("span_id_key", |s| s.mapping.span_id_key.join("|"), "span_id|spanId|spanID|otelSpanID|dd.span_id", LIST, &[]),
     case("fingerprint", |s| s.mapping.fingerprint.join("|"), "", LIST, &[]),
+    case("in_app_include", |s| s.mapping.in_app_include.join("|"), "", LIST, &[]),
+    case("in_app_exclude", |s| s.mapping.in_app_exclude.join("|"), "", LIST, &[]),
     case("remove_keys", |s| s.mapping.remove_keys.join("|"), "", LIST, &[]),
     case(
         "breadcrumbs",

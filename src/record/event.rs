@@ -6,7 +6,9 @@
 use super::exception;
 use super::fields::Role;
 use super::identity::EventId;
+use super::in_app::InApp;
 use super::json::{self, List, Object};
+use super::lines::Said;
 use super::message::{Template, template, without_preamble};
 use super::route::Route;
 use super::storm::Closing;
@@ -161,7 +163,8 @@ fn write_as(
     let mut left_out = Vec::new();
     if let Some(trace) = &about.trace {
         let room = if detail == Detail::Full { exception::FULL } else { exception::LEAN };
-        exception::write(&mut event, trace, room, &mut left_out);
+        let known = about_exception(trace, about, view, settings);
+        exception::write(&mut event, trace, known, room, &mut left_out);
     }
     event.text_if("environment", view.environment.as_deref());
     event.text_if("release", view.release.as_deref());
@@ -195,6 +198,24 @@ fn write_as(
     sdk.end();
     event.end();
     crumbs
+}
+
+/// What the record says of its trace. An exception that nobody caught is not handled, one that a logger wrote is; of others
+/// nothing is known.
+fn about_exception<'t>(
+    trace: &Trace<'_>,
+    about: &'t Circumstances<'_>,
+    view: &View<'_, '_>,
+    settings: &'t Mapping,
+) -> exception::About<'t> {
+    // At the head of a trace, `Error: no stock` is no level.
+    let in_text = view.said == Said::InText && !about.line.trim().is_empty();
+    let logged = in_text || view.said == Said::InField || view.logger.is_some();
+    exception::About {
+        handled: if trace.unhandled { Some(false) } else { Some(true).filter(|_| logged) },
+        value: about.title,
+        in_app: InApp { include: &settings.in_app_include, exclude: &settings.in_app_exclude },
+    }
 }
 
 /// Writes into an event how many others were held back.

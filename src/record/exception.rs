@@ -1,11 +1,12 @@
 //! A stack trace as Sentry's exceptions and threads.
 //!
 //! Format: <https://develop.sentry.dev/sdk/foundations/data-model/event-payloads/exception/>. Innermost cause first, frames
-//! oldest first.
+//! oldest first. The ids of chained exceptions follow the SDK of each language, see [`Tree`].
 
+use super::in_app::InApp;
 use super::json::{self, List, Object};
 use super::limit;
-use super::trace::{Exception, Frame, Thread, Trace};
+use super::trace::{Exception, Frame, Relation, Thread, Trace};
 use std::borrow::Cow;
 
 /// Most exceptions and threads of one event; beyond it the outermost of the chain stay.
@@ -26,19 +27,37 @@ pub(super) const FULL: Room = Room { bytes: 400_000, value: limit::MESSAGE };
 /// What is left of a trace that is too large.
 pub(super) const LEAN: Room = Room { bytes: 100_000, value: 500 };
 
-/// Writes the exceptions, and the threads printed with them; says what had no room.
-pub(super) fn write(event: &mut Object<'_>, trace: &Trace<'_>, room: Room, left_out: &mut Vec<&'static str>) {
+/// What is known of a trace besides its text.
+#[derive(Clone, Copy)]
+pub(super) struct About<'t> {
+    /// `mechanism.handled`; `None` leaves it out.
+    pub handled: Option<bool>,
+    /// The message of an outermost exception whose text has none; may be empty.
+    pub value: &'t str,
+    /// The user's own lists of prefixes.
+    pub in_app: InApp<'t>,
+}
+
+/// Writes the exceptions and the threads printed with them. Adds to `left_out` what had no room.
+pub(super) fn write(
+    event: &mut Object<'_>,
+    trace: &Trace<'_>,
+    about: About<'_>,
+    room: Room,
+    left_out: &mut Vec<&'static str>,
+) {
     let mut left = room.bytes;
     if trace.exceptions.len() > MAX_EXCEPTIONS {
         left_out.push("inner exceptions");
     }
     let mut exception = Object::begin(event.key("exception"));
     let mut values = List::begin(exception.key("values"));
+    let tree = Tree::of(trace);
     // The outermost come last and say most.
-    for value in &trace.exceptions[trace.exceptions.len().saturating_sub(MAX_EXCEPTIONS)..] {
+    for index in trace.exceptions.len().saturating_sub(MAX_EXCEPTIONS)..trace.exceptions.len() {
         let out = values.element();
         let start = out.len();
-        write_exception(out, value, trace.fatal, room.value, left > 0);
+        write_exception(out, &tree, index, about, (room.value, left > 0));
         left = left.saturating_sub(out.len() - start);
     }
     values.end();
@@ -47,11 +66,17 @@ pub(super) fn write(event: &mut Object<'_>, trace: &Trace<'_>, room: Room, left_
         left_out.push("frames");
     }
     if !trace.threads.is_empty() {
-        write_threads(event, &trace.threads, left, left_out);
+        write_threads(event, &trace.threads, about.in_app, left, left_out);
     }
 }
 
-fn write_threads(event: &mut Object<'_>, all: &[Thread<'_>], mut left: usize, left_out: &mut Vec<&'static str>) {
+fn write_threads(
+    event: &mut Object<'_>,
+    all: &[Thread<'_>],
+    in_app: InApp<'_>,
+    mut left: usize,
+    left_out: &mut Vec<&'static str>,
+) {
     if all.len() > MAX_THREADS || left == 0 {
         left_out.push("threads");
     }
@@ -67,41 +92,152 @@ fn write_threads(event: &mut Object<'_>, all: &[Thread<'_>], mut left: usize, le
         }
         let out = values.element();
         let start = out.len();
-        write_thread(out, thread);
+        write_thread(out, thread, in_app);
         left = left.saturating_sub(out.len() - start);
     }
     values.end();
     threads.end();
 }
 
-fn write_exception(out: &mut Vec<u8>, exception: &Exception<'_>, fatal: bool, most: usize, with_frames: bool) {
+/// How the exceptions of a chain refer to each other.
+///
+/// The outermost has `exception_id` 0 and is the last in the list; the others count up towards its beginning and have
+/// their holder's id as `parent_id`. Either all exceptions of an event have ids or none has: Sentry's grouping
+/// (`newstyle.py`, `filter_exceptions_for_exception_groups`) looks at them only if all are there. Which languages send
+/// them, and with which `source` and `type`:
+///
+/// | language | ids | source | SDK |
+/// |---|---|---|---|
+/// | Python | if the outermost is a group | `__cause__`, `__context__`, `exceptions[0]` | `utils.py` `exceptions_from_error` |
+/// | Node | if there is more than one exception | `cause`, `errors[0]` | `core/src/utils/aggregate-errors.ts` |
+/// | Java | same | none; type `suppressed` | `SentryExceptionFactory.java` |
+/// | .NET | same | `InnerException`, `InnerExceptions[0]` | `MainExceptionProcessor.cs` |
+/// | Go | same | `unwrap`, `errors[0]` | `exception.go` |
+/// | Ruby, PHP, Rust, others | never | | |
+struct Tree<'t, 'a> {
+    trace: &'t Trace<'a>,
+    /// The exceptions have ids.
+    linked: bool,
+    /// For each exception, if they have ids, its place among the members of its holder.
+    places: Vec<u32>,
+    /// For each exception whether it is a group.
+    groups: Vec<bool>,
+}
+
+impl<'t, 'a> Tree<'t, 'a> {
+    fn of(trace: &'t Trace<'a>) -> Self {
+        let exceptions = &trace.exceptions;
+        let mut members = vec![0_u32; exceptions.len()];
+        let mut places = vec![0_u32; exceptions.len()];
+        // In the order of their ids.
+        for (index, exception) in exceptions.iter().enumerate().rev() {
+            if let Some(parent) = exception.parent.filter(|_| exception.relation == Relation::Member) {
+                places[index] = members[parent];
+                members[parent] += 1;
+            }
+        }
+        let by_name = |exception: &Exception<'_>| match trace.platform {
+            "python" => matches!(&*exception.ty, "ExceptionGroup" | "BaseExceptionGroup"),
+            "csharp" => exception.ty == "System.AggregateException",
+            _ => false,
+        };
+        let groups: Vec<bool> = exceptions.iter().zip(members).map(|(e, members)| members > 0 || by_name(e)).collect();
+        let linked = exceptions.len() > 1
+            && match trace.platform {
+                "node" | "javascript" | "java" | "csharp" | "go" => true,
+                "python" => groups.last() == Some(&true),
+                _ => false,
+            };
+        Self { trace, linked, places, groups }
+    }
+
+    fn write_mechanism(&self, mechanism: &mut Object<'_>, index: usize, handled: Option<bool>) {
+        let exception = &self.trace.exceptions[index];
+        let parent = exception.parent.filter(|_| self.linked);
+        let ty = match (parent, exception.relation) {
+            (Some(_), Relation::Suppressed) => "suppressed",
+            (Some(_), _) => "chained",
+            (None, _) => "log",
+        };
+        mechanism.text("type", ty);
+        if let Some(handled) = handled {
+            mechanism.key("handled").extend_from_slice(if handled { b"true" } else { b"false" });
+        }
+        if self.linked {
+            let id = |index: usize| (self.trace.exceptions.len() - 1 - index) as u64;
+            json::integer(mechanism.key("exception_id"), id(index));
+            if let Some(parent) = parent {
+                json::integer(mechanism.key("parent_id"), id(self.parent_sent(exception, parent)));
+                mechanism.text_if("source", self.source(exception.relation, self.places[index]).as_deref());
+            }
+        }
+        if self.groups[index] {
+            mechanism.key("is_exception_group").extend_from_slice(b"true");
+        }
+    }
+
+    /// Python's SDK hands a group's members their holder's id, but causes always that of the outermost.
+    fn parent_sent(&self, exception: &Exception<'_>, parent: usize) -> usize {
+        match (self.trace.platform, exception.relation) {
+            ("python", Relation::Cause | Relation::Context) => self.trace.exceptions.len() - 1,
+            _ => parent,
+        }
+    }
+
+    fn source(&self, relation: Relation, place: u32) -> Option<Cow<'static, str>> {
+        let (cause, context, member) = match self.trace.platform {
+            "python" => ("__cause__", "__context__", "exceptions"),
+            "node" | "javascript" => ("cause", "cause", "errors"),
+            "csharp" => ("InnerException", "InnerException", "InnerExceptions"),
+            "go" => ("unwrap", "", "errors"),
+            _ => return None,
+        };
+        let source = match relation {
+            Relation::Cause => cause,
+            Relation::Context => context,
+            Relation::Member => return Some(Cow::Owned(format!("{member}[{place}]"))),
+            Relation::Outermost | Relation::Suppressed => "",
+        };
+        Some(Cow::Borrowed(source)).filter(|source| !source.is_empty())
+    }
+}
+
+fn write_exception(
+    out: &mut Vec<u8>,
+    tree: &Tree<'_, '_>,
+    index: usize,
+    about: About<'_>,
+    (most, with_frames): (usize, bool),
+) {
+    let exception = &tree.trace.exceptions[index];
+    let outermost = index + 1 == tree.trace.exceptions.len();
+    let text: &str = if outermost && exception.value.is_empty() { about.value } else { &exception.value };
     let mut value = Object::begin(out);
     value.text("type", &limit::chars(&exception.ty, limit::NAME));
-    value.text("value", &limit::chars(&exception.value, most));
+    value.text("value", &limit::chars(text, most));
     value.text_if("module", exception.module.as_deref().map(|m| limit::chars(m, limit::NAME)).as_deref());
     value.text_if("thread_id", exception.thread.as_deref().map(|t| limit::chars(t, limit::NAME)).as_deref());
     let mut mechanism = Object::begin(value.key("mechanism"));
-    mechanism.text("type", "log");
-    mechanism.key("handled").extend_from_slice(if fatal { b"false" } else { b"true" });
+    tree.write_mechanism(&mut mechanism, index, about.handled);
     mechanism.end();
     if with_frames && !exception.frames.is_empty() {
-        write_frames(value.key("stacktrace"), &exception.frames);
+        write_frames(value.key("stacktrace"), &exception.frames, about.in_app);
     }
     value.end();
 }
 
-fn write_thread(out: &mut Vec<u8>, thread: &Thread<'_>) {
+fn write_thread(out: &mut Vec<u8>, thread: &Thread<'_>, in_app: InApp<'_>) {
     let mut value = Object::begin(out);
     value.text("id", &limit::chars(thread.id, limit::NAME));
     value.text("name", &limit::chars(thread.state, limit::NAME));
     value.key("crashed").extend_from_slice(b"false");
     if !thread.frames.is_empty() {
-        write_frames(value.key("stacktrace"), &thread.frames);
+        write_frames(value.key("stacktrace"), &thread.frames, in_app);
     }
     value.end();
 }
 
-fn write_frames(out: &mut Vec<u8>, frames: &[Frame<'_>]) {
+fn write_frames(out: &mut Vec<u8>, frames: &[Frame<'_>], in_app: InApp<'_>) {
     let mut stacktrace = Object::begin(out);
     let mut list = List::begin(stacktrace.key("frames"));
     for frame in frames {
@@ -119,7 +255,7 @@ fn write_frames(out: &mut Vec<u8>, frames: &[Frame<'_>]) {
                 json::integer(value.key(key), u64::from(number));
             }
         }
-        if let Some(in_app) = frame.in_app {
+        if let Some(in_app) = in_app.of(frame) {
             value.key("in_app").extend_from_slice(if in_app { b"true" } else { b"false" });
         }
         value.end();

@@ -9,6 +9,7 @@ mod event;
 mod exception;
 mod fields;
 pub mod identity;
+mod in_app;
 pub mod json;
 mod kubernetes;
 mod letter;

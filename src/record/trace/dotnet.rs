@@ -2,8 +2,8 @@
 
 use super::find::Find;
 use super::{
-    Chain, Exception, Frame, Header, LOOKAHEAD, Reading, Relation, Stack, header_within, indent, is_log_head, joined,
-    number, starts_with_any, starts_with_sorted,
+    Chain, Exception, Frame, Header, LOOKAHEAD, Reading, Relation, Stack, frames, header_within, indent, is_log_head,
+    joined, number, starts_with_any,
 };
 use std::borrow::Cow;
 
@@ -12,22 +12,9 @@ const INNER_END: &str = "--- End of inner exception stack trace ---";
 const PREVIOUS: &str = "--- End of stack trace from previous location";
 /// Ends a member of an aggregate.
 const MEMBER_END: &str = "<---";
-/// Sorted. The runtime, and the packages most traces go through.
-pub(super) const LIBRARIES: [&str; 12] = [
-    "Dapper.",
-    "Grpc.",
-    "Internal.",
-    "Interop.",
-    "MassTransit.",
-    "MediatR.",
-    "Microsoft.",
-    "Newtonsoft.",
-    "Npgsql.",
-    "StackExchange.",
-    "System.",
-    "lambda_method",
-];
-
+const AGGREGATE: &str = "System.AggregateException";
+/// The message of an aggregate that was given none.
+const USUAL_MESSAGE: &str = "One or more errors occurred.";
 pub(super) fn read<'a>(lines: &[&'a str]) -> Option<Reading<'a>> {
     let (before, text, fatal) = opening(lines)?;
     let mut tree = Tree { lines, at: 0, chain: Chain::default(), stacks: Vec::new(), open: Vec::new(), repeated: None };
@@ -65,7 +52,7 @@ fn opening<'a>(lines: &[&'a str]) -> Option<(&'a str, &'a str, bool)> {
 
 /// `Type`, `Type: message`, `Type (0x80004005): message`.
 fn header(text: &str) -> Option<Header<'_>> {
-    super::header(text, &['+', '`', '[', ']', ','], ['(', ')'])
+    super::text::header(text, &['+', '`', '[', ']', ','], ['(', ')'])
 }
 
 fn is_type(header: &Header) -> bool {
@@ -163,7 +150,7 @@ impl<'a> Tree<'_, 'a> {
                 continue;
             }
             let ends = text.ends_with(MEMBER_END);
-            if let Some(frame) = frame(line.trim_end().strip_suffix(MEMBER_END).unwrap_or(line)) {
+            if let Some(frame) = frame(line) {
                 self.stacks[*self.open.last()?].push(frame);
             } else if text == INNER_END {
                 self.close()?;
@@ -206,17 +193,51 @@ impl<'a> Tree<'_, 'a> {
     }
 
     fn finish(mut self) -> Option<Vec<Exception<'a>>> {
-        for (exception, stack) in self.chain.0.iter_mut().zip(self.stacks) {
+        for (exception, stack) in self.chain.0.iter_mut().zip(std::mem::take(&mut self.stacks)) {
             exception.frames = stack.finish();
         }
+        self.aggregates();
         self.chain.finish()
+    }
+
+    /// Makes the inner exception of an aggregate its first member, which it is, and takes the members' messages off the
+    /// aggregate's own: `AggregateException.Message` appends them, the SDK sends the message without
+    /// (`GetRawMessage` in `MainExceptionProcessor.cs`).
+    fn aggregates(&mut self) {
+        let all = &mut self.chain.0;
+        let mut is_aggregate: Vec<bool> = all.iter().map(|exception| exception.ty == AGGREGATE).collect();
+        for exception in all.iter() {
+            if let Some(parent) = exception.parent.filter(|_| exception.relation == Relation::Member) {
+                is_aggregate[parent] = true;
+            }
+        }
+        let mut appended = vec![String::new(); all.len()];
+        for exception in all.iter_mut() {
+            if let Some(parent) = exception.parent.filter(|&parent| is_aggregate[parent]) {
+                exception.relation = Relation::Member;
+                appended[parent].extend([" (", &exception.value, ")"]);
+            }
+        }
+        for (exception, appended) in all.iter_mut().zip(appended).filter(|(_, appended)| !appended.is_empty()) {
+            let own = exception.value.strip_suffix(&*appended).map(str::len);
+            // A message that was cut, or that has lines of its own, is not found again.
+            let usual = || exception.value.starts_with(USUAL_MESSAGE).then_some(USUAL_MESSAGE.len());
+            if let Some(len) = own.or_else(usual) {
+                exception.value = match std::mem::take(&mut exception.value) {
+                    Cow::Borrowed(value) => Cow::Borrowed(&value[..len]),
+                    Cow::Owned(value) => Cow::Owned(value[..len].to_owned()),
+                };
+            }
+        }
     }
 }
 
 /// `at Namespace.Class.Method[T](Type name, ...)[ in path:line 12]`; Mono has a blank before the parenthesis, and
-/// ` [0x00110] in path:12` behind it.
+/// ` [0x00110] in path:12` behind it. The last frame of an aggregate's member has the member's end behind it.
 fn frame(line: &str) -> Option<Frame<'_>> {
-    let text = line.trim().strip_prefix("at ").filter(|_| indent(line) > 0)?;
+    let text = line.trim();
+    let text = text.strip_suffix(MEMBER_END).unwrap_or(text);
+    let text = text.strip_prefix("at ").filter(|_| indent(line) > 0)?;
     let known = text.cut_at_last(" in ").and_then(|(text, place)| Some((text, file(place)?)));
     let (signature, place) = match (known, text.cut_at(" [0x")) {
         (Some((signature, place)), _) => (signature, Some(place)),
@@ -235,7 +256,7 @@ fn frame(line: &str) -> Option<Frame<'_>> {
     };
     let (path, line) = place.unzip();
     let path = path.unwrap_or("");
-    let in_app = !starts_with_sorted(name, &LIBRARIES);
+    let in_app = frames::dotnet::in_app(name);
     let frame = Frame::in_file(path, path, line, None);
     Some(Frame { function: Some(Cow::Borrowed(function)), module, in_app: Some(in_app), ..frame })
 }

@@ -3,53 +3,9 @@
 use super::find::Find;
 use super::{
     Chain, Exception, Frame, Header, LOOKAHEAD, MAX_EXCEPTIONS, NEWEST_FRAMES, OLDEST_FRAMES, Reading, Relation,
-    USUAL_FRAMES, header_within, indent, is_log_head, joined, number, place, starts_with_any, starts_with_sorted,
+    USUAL_FRAMES, frames, header_within, indent, is_log_head, joined, number, place, starts_with_any,
 };
 use std::borrow::Cow;
-
-/// Sorted. Classes of the platform, the languages, and the frameworks whose frames fill most traces.
-pub(super) const LIBRARIES: [&str; 40] = [
-    "akka.",
-    "android.",
-    "androidx.",
-    "cats.",
-    "ch.qos.logback.",
-    "clojure.",
-    "com.android.",
-    "com.fasterxml.",
-    "com.google.",
-    "com.mysql.",
-    "com.sun.",
-    "com.zaxxer.",
-    "dalvik.",
-    "feign.",
-    "groovy.",
-    "io.grpc.",
-    "io.micronaut.",
-    "io.netty.",
-    "io.quarkus.",
-    "io.reactivex.",
-    "io.undertow.",
-    "io.vertx.",
-    "jakarta.",
-    "java.",
-    "javax.",
-    "jdk.",
-    "kotlin.",
-    "kotlinx.",
-    "okhttp3.",
-    "org.apache.",
-    "org.eclipse.",
-    "org.hibernate.",
-    "org.jboss.",
-    "org.postgresql.",
-    "org.springframework.",
-    "play.",
-    "reactor.",
-    "scala.",
-    "sun.",
-    "zio.",
-];
 
 pub(super) fn read<'a>(lines: &[&'a str]) -> Option<Reading<'a>> {
     let opening = opening(lines)?;
@@ -194,7 +150,7 @@ fn looks_like_more(line: &str) -> bool {
 }
 
 fn header(text: &str) -> Option<Header<'_>> {
-    super::header(text, &[], ['\0', '\0'])
+    super::text::header(text, &[], ['\0', '\0'])
 }
 
 /// Whether this can be a class: `State: RUNNABLE` in thread dumps is none, though a stack follows.
@@ -222,7 +178,7 @@ fn frame(line: &str) -> Option<Frame<'_>> {
         module: Some(Cow::Borrowed(class)),
         filename: file.map(Cow::Borrowed),
         lineno,
-        in_app: Some(!is_library(class)),
+        in_app: Some(frames::java::in_app(class)),
         ..Frame::default()
     })
 }
@@ -247,12 +203,6 @@ fn source(text: &str) -> Option<(Option<&str>, Option<u32>)> {
         _ if line.is_some() || file.holds_byte(b'.') || file == "SourceFile" => Some((Some(file), line)),
         _ => None,
     }
-}
-
-fn is_library(class: &str) -> bool {
-    // Proxies: `$$EnhancerBySpringCGLIB$$`, `$$FastClassBySpringCGLIB$$`, `$$SpringCGLIB$$0`.
-    let generated = class.starts_with("_COROUTINE") || class.holds("SpringCGLIB$$");
-    generated || starts_with_sorted(class, &LIBRARIES)
 }
 
 /// Exceptions as printed; frames that they share are filled in at the end.

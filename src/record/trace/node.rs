@@ -125,7 +125,7 @@ fn is_anyhow(line: &str) -> bool {
 }
 
 fn header(text: &str) -> Option<Header<'_>> {
-    super::header(text, &[], ['[', ']'])
+    super::text::header(text, &[], ['[', ']'])
 }
 
 fn is_frame(line: &str) -> bool {

@@ -2,7 +2,7 @@
 
 use super::find::Find;
 use super::{
-    Chain, Exception, Frame, LOOKAHEAD, Reading, Relation, Stack, after_any, contains_any, indent, is_log_head, joined,
+    Chain, Exception, Frame, LOOKAHEAD, MAX_EXCEPTIONS, Reading, Relation, Stack, frames, indent, is_log_head, joined,
     number, starts_with_any,
 };
 use std::borrow::Cow;
@@ -17,17 +17,31 @@ const MAX_DEPTH: usize = 16;
 const QUOTE: &str = "\"\"\"";
 
 pub(super) fn read<'a>(lines: &[&'a str]) -> Option<Reading<'a>> {
-    let (before, margin) = opening(lines)?;
-    let mut text = Text { lines, at: 0, chain: Chain::default(), inline: !before.is_empty() };
+    let thread = lines.first().and_then(|line| ended_thread(line)).filter(|_| lines.len() > 1);
+    let (before, margin) = opening(if thread.is_some() { &lines[1..] } else { lines })?;
+    let at = usize::from(thread.is_some());
+    let mut text = Text { lines, at, chain: Chain::default(), heads: Vec::new(), inline: !before.is_empty() };
     let whole = text.chain_of(margin, 0);
+    if let Some(outermost) = whole {
+        text.chain.0[outermost].thread = thread.map(Cow::Borrowed);
+        text.without_foreign_members(outermost);
+    }
+    let mut exceptions = text.chain.finish();
+    frames::python::complete(exceptions.as_deref_mut().unwrap_or_default());
     Some(Reading {
         platform: "python",
         before,
-        exceptions: text.chain.finish(),
+        exceptions,
         used: text.at.max(1),
         broken: whole.is_none(),
+        unhandled: thread.is_some(),
         ..Reading::default()
     })
+}
+
+/// The name of a thread that an exception ended, from the line that `threading.excepthook` prints above the traceback.
+fn ended_thread(line: &str) -> Option<&str> {
+    line.trim_start().strip_prefix("Exception in thread ")?.trim_end().strip_suffix(':')
 }
 
 /// What precedes the trace on its first line, and the margin of its lines.
@@ -110,6 +124,8 @@ struct Text<'l, 'a> {
     lines: &'l [&'a str],
     at: usize,
     chain: Chain<'a>,
+    /// For each exception the line with its type and message.
+    heads: Vec<&'a str>,
     /// The first line is not the trace's alone.
     inline: bool,
 }
@@ -143,11 +159,14 @@ impl<'a> Text<'_, 'a> {
         let margin = self.traceback(margin)?;
         let mut frames = Stack::oldest_first();
         while self.frame(margin, &mut frames) {}
-        let (ty, first) = typed(self.line(self.at, margin)?)?;
+        let head = self.line(self.at, margin)?;
+        let (ty, first) = typed(head)?;
         let begin = self.at + 1;
         self.at = begin + self.value_lines(begin, margin);
         let rest: Vec<_> = self.lines[begin..self.at].iter().filter_map(|line| margin.strip(line)).collect();
-        let value = joined(first, &rest);
+        let is_group = matches!(ty, "ExceptionGroup" | "BaseExceptionGroup") || self.has_members(margin);
+        let value = joined(if is_group { without_count(first) } else { first }, &rest);
+        self.heads.push(head);
         let index = self.chain.add(Exception { value, frames: frames.finish(), ..named(ty) });
         // The end of a traceback that came from another process as text.
         self.at += usize::from(self.line(self.at, margin) == Some(QUOTE));
@@ -198,9 +217,41 @@ impl<'a> Text<'_, 'a> {
         chained.unwrap_or_else(|| own_lines(&near))
     }
 
+    fn has_members(&self, margin: Margin) -> bool {
+        margin.bar && self.lines.get(self.at).is_some_and(|line| margin.border(line, true).is_some())
+    }
+
+    /// Leaves out the members of groups unless the outermost exception is a group: only then the SDK walks into groups
+    /// (`exceptions_from_error_tuple`), else it sends causes and contexts alone. What the members said stays among the
+    /// details of their group.
+    fn without_foreign_members(&mut self, outermost: usize) {
+        let all = &mut self.chain.0;
+        let is_member = |exception: &Exception<'_>| exception.relation == Relation::Member;
+        let own = all.iter().any(|exception| is_member(exception) && exception.parent == Some(outermost));
+        let is_group = own || all[outermost].ty.ends_with("ExceptionGroup");
+        if is_group || all.len() > MAX_EXCEPTIONS || !all.iter().any(is_member) {
+            return;
+        }
+        let mut kept = vec![true; all.len()];
+        let mut places = Vec::with_capacity(all.len());
+        for index in 0..all.len() {
+            let mut holders = std::iter::successors(Some(index), |&at| all[at].parent);
+            kept[index] = !holders.any(|at| is_member(&all[at]));
+            places.push(kept[..index].iter().filter(|kept| **kept).count());
+            if let Some(parent) = all[index].parent.filter(|_| is_member(&all[index])) {
+                all[parent].details.push(self.heads[index]);
+            }
+        }
+        let mut kept = kept.into_iter();
+        all.retain(|_| kept.next() == Some(true));
+        for exception in all {
+            exception.parent = exception.parent.map(|parent| places[parent]);
+        }
+    }
+
     /// The exceptions in a group, if borders follow.
     fn members(&mut self, margin: Margin, group: usize, depth: usize) -> Option<()> {
-        if !(margin.bar && self.lines.get(self.at).is_some_and(|line| margin.border(line, true).is_some())) {
+        if !self.has_members(margin) {
             return Some(());
         }
         if depth == MAX_DEPTH {
@@ -266,35 +317,30 @@ fn repeated(line: &str) -> Option<u32> {
     rest.starts_with("more time").then_some(number(times)?)
 }
 
-/// `File "path", line 12, in function`; without the function in a syntax error.
+/// `File "path", line 12, in function`; without the function in a syntax error. The file's name is the whole path until
+/// the trace is complete.
 fn file_line(text: &str) -> Option<Frame<'_>> {
     let (path, rest) = text.strip_prefix("File \"")?.cut_at("\", line ")?;
     let (line, function) = match rest.cut_at(", in ") {
         Some((line, function)) => (line, Some(function.trim_end())),
         None => (rest.trim_end(), None),
     };
-    let short = after_any(path, &["/site-packages/", "/dist-packages/", "\\site-packages\\"]);
-    let short = library(short).unwrap_or(short);
-    Some(Frame {
-        function: function.map(Cow::Borrowed),
-        in_app: Some(is_app(path)),
-        ..Frame::in_file(path, short, Some(number(line)?), None)
-    })
+    Some(Frame { function: function.map(Cow::Borrowed), ..Frame::in_file(path, path, Some(number(line)?), None) })
 }
 
-/// What follows `/lib/python3.12/`.
-fn library(path: &str) -> Option<&str> {
-    let rest = &path[path.place_of("/lib/python")? + "/lib/python".len()..];
-    let (version, rest) = rest.cut_at_byte(b'/')?;
-    version.bytes().all(|b| b.is_ascii_digit() || b == b'.').then_some(rest)
+/// The message of a group without ` (2 sub-exceptions)`, which Python's `str` appends and the SDK does not send.
+fn without_count(message: &str) -> &str {
+    let counted = |text: &str| {
+        let (count, what) = text.cut_at_byte(b' ')?;
+        (number(count).is_some() && matches!(what, "sub-exception)" | "sub-exceptions)")).then_some(())
+    };
+    match message.cut_at_last(" (") {
+        Some((rest, count)) if counted(count).is_some() => rest,
+        _ => message,
+    }
 }
 
-fn is_app(path: &str) -> bool {
-    let packages = contains_any(path, &["site-packages", "dist-packages", "\\Lib\\", "/lib-dynload/"]);
-    !packages && library(path).is_none() && !path.starts_with("<frozen ")
-}
-
-/// `module.Type: value` or `module.Type`; what a group's line has in addition stays in the value.
+/// `module.Type: value` or `module.Type`.
 fn typed(line: &str) -> Option<(&str, &str)> {
     let line = line.trim_end();
     let (ty, value) = match line.cut_at(": ") {

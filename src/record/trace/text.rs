@@ -1,0 +1,151 @@
+//! What the readers ask of a line: numbers and places in it, the header of an exception, the head of another record.
+
+use super::find::Find;
+use std::borrow::Cow;
+
+/// Whether a line can only be part of a trace.
+pub(super) fn is_remains(line: &str) -> bool {
+    let text = &line[indent(line)..];
+    text.len() < line.len() && starts_with_any(text, &["at ", "File \"", "from ", "[cause]: "])
+}
+
+/// Unix, Windows, or a URL.
+pub(super) fn is_absolute(path: &str) -> bool {
+    path.starts_with('/') || path.get(1..3).is_some_and(|s| matches!(s, ":\\" | ":/")) || path.holds("://")
+}
+
+/// `text` after the last of the `markers` in it, else all of it.
+pub(super) fn after_any<'a>(text: &'a str, markers: &[&str]) -> &'a str {
+    let end = markers.iter().filter_map(|marker| Some(text.last_place_of(marker)? + marker.len())).max();
+    end.map_or(text, |end| &text[end..])
+}
+
+pub(super) fn starts_with_any(text: &str, prefixes: &[&str]) -> bool {
+    // Nearly always the first byte says no.
+    let Some(first) = text.as_bytes().first() else { return prefixes.contains(&"") };
+    prefixes.iter().any(|prefix| prefix.as_bytes().first() == Some(first) && text.starts_with(prefix))
+}
+
+/// Whether one of the prefixes begins the text. They are sorted, and none begins another: then it is the last one that does
+/// not come after the text.
+pub(super) fn starts_with_sorted(text: &str, prefixes: &[&str]) -> bool {
+    let place = prefixes.partition_point(|prefix| *prefix <= text);
+    place.checked_sub(1).is_some_and(|place| text.starts_with(prefixes[place]))
+}
+
+pub(super) fn contains_any(text: &str, parts: &[&str]) -> bool {
+    parts.iter().any(|part| text.holds(part))
+}
+
+/// Decimal digits and nothing else.
+pub(super) fn number(text: &str) -> Option<u32> {
+    if text.bytes().all(|b| b.is_ascii_digit()) { text.parse().ok() } else { None }
+}
+
+/// `path:line` or `path:line:column`.
+pub(super) fn place(text: &str) -> Option<(&str, u32, Option<u32>)> {
+    let (rest, last) = text.cut_at_last_byte(b':')?;
+    let last = number(last)?;
+    match rest.cut_at_last_byte(b':').and_then(|(path, line)| Some((path, number(line)?))) {
+        Some((path, line)) if !path.is_empty() => Some((path, line, Some(last))),
+        _ if !rest.is_empty() => Some((rest, last, None)),
+        _ => None,
+    }
+}
+
+/// Bytes of blanks at the head of a line.
+pub(super) fn indent(line: &str) -> usize {
+    line.bytes().take_while(|b| matches!(b, b' ' | b'\t')).count()
+}
+
+/// Lines as one text; borrowed when it is only one.
+pub(super) fn joined<'a>(first: &'a str, rest: &[&'a str]) -> Cow<'a, str> {
+    if rest.is_empty() {
+        return Cow::Borrowed(first);
+    }
+    let mut text = first.to_owned();
+    for line in rest {
+        // A type may stand alone on its line, with the message below.
+        text.push_str(if text.is_empty() { "" } else { "\n" });
+        text.push_str(line);
+    }
+    text.truncate(text.trim_end().len());
+    Cow::Owned(text)
+}
+
+/// `Type`, `Type:` or `Type: value` at the head of a line, as Java, JavaScript and .NET print it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Header<'a> {
+    pub(super) ty: &'a str,
+    /// What stands in brackets between type and colon: an error code.
+    pub(super) code: &'a str,
+    pub(super) value: &'a str,
+}
+
+/// `strange` are the characters a type's name may have besides letters, digits, `.`, `_` and `$`; a code stands between
+/// `brackets`.
+pub(super) fn header<'a>(text: &'a str, strange: &[char], brackets: [char; 2]) -> Option<Header<'a>> {
+    // Asked of every line, and nearly always the first character says no.
+    if !text.starts_with(|c: char| c.is_alphabetic() || c == '_' || c == '$') {
+        return None;
+    }
+    let part = |c: char| c.is_alphanumeric() || matches!(c, '.' | '_' | '$') || strange.contains(&c);
+    let plain = text.bytes().position(|byte| !(byte.is_ascii() && part(char::from(byte)))).unwrap_or(text.len());
+    let end = match text.as_bytes().get(plain) {
+        Some(byte) if !byte.is_ascii() => text.find(|c| !part(c)).unwrap_or(text.len()),
+        _ => plain,
+    };
+    let (ty, mut rest) = text.split_at(end);
+    if ty.ends_with('.') || ty.holds("..") {
+        return None;
+    }
+    let mut code = "";
+    if let Some(bracketed) = rest.strip_prefix(' ').and_then(|rest| rest.strip_prefix(brackets[0])) {
+        (code, rest) = bracketed.split_once(brackets[1])?;
+        if code.holds_byte(b' ') {
+            return None;
+        }
+    }
+    let value = match rest.trim_end().strip_prefix(':') {
+        Some("") => "",
+        Some(value) => value.strip_prefix(' ')?,
+        None if rest.trim_end().is_empty() => "",
+        None => return None,
+    };
+    Some(Header { ty, code, value: value.trim_end() })
+}
+
+impl Header<'_> {
+    /// Whether the name alone says that this is an exception.
+    pub(super) fn is_telling(&self) -> bool {
+        let name = self.ty.rsplit('.').next().unwrap_or(self.ty);
+        let outer = name.split(['$', '+', '`']).next().unwrap_or(name);
+        [name, outer].iter().any(|n| n.ends_with("Exception") || n.ends_with("Error") || n.ends_with("Throwable"))
+    }
+}
+
+/// The first telling header that begins at a word of `line`, and what stands before it.
+pub(super) fn header_within<'a>(
+    line: &'a str,
+    header: fn(&'a str) -> Option<Header<'a>>,
+) -> Option<(&'a str, Header<'a>)> {
+    if !contains_any(line, &["Exception", "Error", "Throwable"]) {
+        return None;
+    }
+    let starts = line.match_indices(' ').map(|(at, _)| at + 1);
+    starts.filter_map(|at| Some((&line[..at], header(&line[at..])?))).find(|(_, header)| header.is_telling())
+}
+
+/// Whether a line is the head of another log record: a message does not go on there.
+pub(super) fn is_log_head(line: &str) -> bool {
+    const LEVELS: [&str; 10] =
+        ["ERROR", "WARN", "INFO", "DEBUG", "TRACE", "FATAL", "CRITICAL", "NOTICE", "SEVERE", "level="];
+    let bytes = line.as_bytes();
+    let digits = bytes.iter().take_while(|b| b.is_ascii_digit()).count();
+    let date = digits == 4 && matches!(bytes.get(4), Some(b'-' | b'/')) && bytes.get(5).is_some_and(u8::is_ascii_digit);
+    let time = digits == 2 && bytes.get(2) == Some(&b':') && bytes.get(3).is_some_and(u8::is_ascii_digit);
+    let klog = matches!(bytes, [b'I' | b'W' | b'E' | b'F', rest @ ..]
+        if rest.len() > 4 && rest[..4].iter().all(u8::is_ascii_digit) && rest[4] == b' ');
+    let bracket = matches!(bytes, [b'[', next, ..] if next.is_ascii_digit() || next.is_ascii_uppercase());
+    date || time || klog || bracket || starts_with_any(line, &["{\"", "ts=", "time="]) || starts_with_any(line, &LEVELS)
+}
