@@ -22,13 +22,14 @@ impl Instance {
         host: Arc<dyn Host>,
         engine_thread: u64,
     ) -> Option<Self> {
-        let loaded = match options::load(lookup, |variable| std::env::var(variable).ok()) {
+        let mut loaded = match options::load(lookup, |variable| std::env::var(variable).ok()) {
             Ok(loaded) => loaded,
             Err(problems) => {
                 problems.iter().for_each(|problem| host.log(Severity::Error, &problem.to_string()));
                 return None;
             }
         };
+        loaded.settings.mapping.machine = options::machine_name();
         host.log(Severity::Info, &format!("{}; version {}", loaded.dsn_source, env!("CARGO_PKG_VERSION")));
         host.log(Severity::Info, &format!("settings:{}", loaded.effective));
         if !loaded.settings.network.tls_verify {

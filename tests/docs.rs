@@ -1,6 +1,7 @@
 //! What the documents say is what the program does. `UPDATE_DOCS=1` rewrites what is rendered.
 
 use out_sentry::options;
+use out_sentry::record::formats;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -29,6 +30,21 @@ fn readme_lists_the_options_as_they_are() {
     }
     let missing = options::rows().find(|row| !expected.contains(&format!("| `{}` |", row.name)));
     assert_eq!(missing.map(|row| row.name), None, "the table is not whole");
+}
+
+#[test]
+fn the_documents_list_the_known_loggers_as_they_are() {
+    const MARKS: [&str; 2] = ["<!-- loggers -->\n", "<!-- /loggers -->\n"];
+    let text = document("docs/mapping.md");
+    let (before, rest) = text.split_once(MARKS[0]).expect("expected a line <!-- loggers --> in docs/mapping.md");
+    let (table, after) = rest.split_once(MARKS[1]).expect("expected a line <!-- /loggers --> in docs/mapping.md");
+    let expected = formats::markdown();
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        let updated = format!("{before}{}{expected}{}{after}", MARKS[0], MARKS[1]);
+        fs::write(root().join("docs/mapping.md"), updated).expect("expected to write docs/mapping.md");
+    } else {
+        assert_eq!(table, expected, "docs/mapping.md is behind; UPDATE_DOCS=1 cargo test --test docs rewrites it");
+    }
 }
 
 #[test]

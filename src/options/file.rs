@@ -23,6 +23,14 @@ pub fn read_file(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// The name of this machine, or of the container that the process runs in; none if the system does not say.
+#[must_use]
+pub fn machine_name() -> Option<String> {
+    let name = read_file(Path::new("/proc/sys/kernel/hostname"), 256).ok()?;
+    let name = String::from_utf8(name).ok()?.trim().to_owned();
+    (!name.is_empty() && name != "(none)").then_some(name)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

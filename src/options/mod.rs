@@ -15,7 +15,7 @@ mod tls;
 mod value;
 
 pub use dsn::Dsn;
-pub use file::{MAX_DSN_FILE, read_file};
+pub use file::{MAX_DSN_FILE, machine_name, read_file};
 pub use hosts::{Hosts, MAX_ANNOTATION, Refusal};
 pub use names::{is_of_the_host, judge, nearest};
 pub use proxy::{Proxies, ProxyUrl};
@@ -97,7 +97,7 @@ const PLAIN: &[Row] = rows! {
         |s, v| { s.network.tls_key = Some(tls::private_key(v)?); Ok(()) };
     "tls_verify", Some("on"), "`off` accepts any certificate, and warns",
         |s, v| { s.network.tls_verify = value::switch(v)?; Ok(()) };
-    "message_key", Some("message,msg,MESSAGE,body,log"), "fields that hold the message, first found wins",
+    "message_key", Some("message,msg,MESSAGE,body,log"), "fields that hold the message, first found wins; JSON in a message is opened whatever this says",
         |s, v| { s.mapping.message_key = value::list(v); Ok(()) };
     "parse_message", Some("on"),
         "a message that is one JSON object or logfmt is read as fields, the record's own fields win",
@@ -105,16 +105,20 @@ const PLAIN: &[Row] = rows! {
     "join_traces", Some("on"),
         "within a chunk, consecutive lines of one stream that form one stack trace become one event; logs stay line by line",
         |s, v| { s.mapping.join_traces = value::switch(v)?; Ok(()) };
-    "level_key", Some("level,severity,severity_text,severity_number,loglevel,log_level,lvl,PRIORITY,pri"),
-        "fields that hold the severity",
+    "level_key", Some("level,severity,severity_text,severity_number,loglevel,log_level,lvl,PRIORITY,priority,pri"),
+        "fields that hold the severity, besides those of known loggers",
         |s, v| { s.mapping.level_key = value::list(v); Ok(()) };
     "level_map", None, "severity words of your own, e.g. `notice=info,audit=warning`",
         |s, v| { s.mapping.level_map = level_map(v)?; Ok(()) };
     "default_level", Some("info"), "severity of a record that says nothing about it",
         |s, v| { s.mapping.default_level = Some(value::level(v)?); Ok(()) };
-    "logger_key", Some("logger,logger_name,ident"), "fields that hold the logger's name",
+    "time_key", Some("time,timestamp,@timestamp,ts,t"),
+        "fields of a JSON or logfmt message that hold its time; used when it names a zone (RFC 3339) or is an epoch within a day of the record's time",
+        |s, v| { s.mapping.time_key = value::list(v); Ok(()) };
+    "logger_key", Some("logger,logger_name,ident"), "fields that hold the logger's name, besides those of known loggers",
         |s, v| { s.mapping.logger_key = value::list(v); Ok(()) };
-    "stack_key", Some("stack_trace,stacktrace,stack,exception.stacktrace,error.stack"), "fields that hold a stack trace",
+    "stack_key", Some("stack_trace,stacktrace,stack,exception.stacktrace,error.stack,error.stack_trace"),
+        "fields that hold a stack trace: text, a list of lines, or an object with frames",
         |s, v| { s.mapping.stack_key = value::list(v); Ok(()) };
     "environment_key", Some("environment,env,deployment.environment.name"), "fields that hold the environment",
         |s, v| { s.mapping.environment_key = value::list(v); Ok(()) };
@@ -123,7 +127,8 @@ const PLAIN: &[Row] = rows! {
         |s, v| { s.mapping.release_key = value::list(v); Ok(()) };
     "server_name", None, "server name of everything",
         |s, v| { s.mapping.server_name = Some(v.to_owned()); Ok(()) };
-    "server_name_key", Some("kubernetes.host,hostname"), "fields that hold the server's name",
+    "server_name_key", Some("kubernetes.host,hostname,_HOSTNAME,host.name"),
+        "fields that hold the server's name, else the machine's own name when a record carries no Kubernetes metadata",
         |s, v| { s.mapping.server_name_key = value::list(v); Ok(()) };
     "tag_keys", None, "record fields to promote to tags",
         |s, v| { s.mapping.tag_keys = value::list(v); Ok(()) };
@@ -213,6 +218,12 @@ const DSN: Row = Row {
 /// All rows, in the order of the documents.
 pub fn rows() -> impl Iterator<Item = &'static Row> {
     std::iter::once(&DSN).chain(PLAIN)
+}
+
+/// The default of an option that is a list of keys; empty for an unknown or unset one.
+#[must_use]
+pub fn default_keys(name: &str) -> Vec<String> {
+    rows().find(|row| row.name == name).and_then(|row| row.default).map(value::list).unwrap_or_default()
 }
 
 /// Where the settings came from, for the start-up line.

@@ -60,6 +60,8 @@ pub struct Mapping {
     pub release: Option<String>,
     /// Fixed server name.
     pub server_name: Option<String>,
+    /// Name of this machine: the server name of records without Kubernetes metadata that name none.
+    pub machine: Option<String>,
     /// Tags added to everything.
     pub tags: Vec<(String, String)>,
     /// Where the message is looked for.
@@ -70,6 +72,8 @@ pub struct Mapping {
     pub level_map: Vec<(String, Level)>,
     /// Level of a record that says nothing about it.
     pub default_level: Option<Level>,
+    /// Where the time that a logger gives is looked for.
+    pub time_key: Vec<String>,
     /// Where the logger's name is looked for.
     pub logger_key: Vec<String>,
     /// Where a stack trace is looked for.

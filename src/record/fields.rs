@@ -1,8 +1,10 @@
 //! Finding fields: one pass over a record's keys, one look-up per key, however many options name keys.
 
+use super::formats::{self, Formats, RowSet, Scale};
 use super::json;
-use super::names::{Meaning, NameId, Names};
+use super::names::{Meaning, NameId, Names, WELL_KNOWN};
 use crate::chunk::msgpack::{Run, Seq, Value};
+use crate::level::Level;
 use std::collections::HashMap;
 
 /// What a field is good for.
@@ -38,6 +40,12 @@ pub enum Role {
     Noise,
     /// The path of the file that a line came from (`Path_Key` of the tail input).
     FilePath,
+    /// Holds the time that the logger itself gives.
+    Time,
+    /// Holds the type of the exception whose stack trace is in the record.
+    ErrorType,
+    /// Holds the message of that exception.
+    ErrorMessage,
 }
 
 /// A path to a field: its first key, and the keys below it.
@@ -51,11 +59,21 @@ pub struct Path {
     below: Box<[Step]>,
 }
 
+/// One key below the first of a path.
 #[derive(Clone, Debug)]
-struct Step {
+pub(super) struct Step {
     key: Box<str>,
     rest: Box<str>,
 }
+
+/// Ranks of the keys that the user has set; a list is no longer than this.
+pub(super) const CHOSEN: u8 = 0;
+/// Ranks of the fields of a known logger.
+const RECOGNISED: u8 = 100;
+/// Ranks of the defaults of the options.
+pub(super) const DEFAULT: u8 = 150;
+/// Ranks of the keys that no option names.
+pub(super) const LAST: u8 = 200;
 
 /// All configured keys, by first key, and the names that records have used so far.
 #[derive(Debug)]
@@ -64,11 +82,13 @@ pub struct Keys {
     /// Top-level fields that are treated as if they were not there.
     refused: Vec<Box<[u8]>>,
     names: Names,
+    formats: Formats,
 }
 
 impl Default for Keys {
     fn default() -> Self {
-        let mut keys = Self { paths: HashMap::new(), refused: Vec::new(), names: Names::default() };
+        let formats = Formats::new(NameId::of_well_known, WELL_KNOWN.len());
+        let mut keys = Self { paths: HashMap::new(), refused: Vec::new(), names: Names::default(), formats };
         keys.forget();
         keys
     }
@@ -87,6 +107,10 @@ pub struct Found<'a> {
     pub key: &'a [u8],
     /// What it holds.
     pub value: Value<'a>,
+    /// How it is read, if it holds a level.
+    pub scale: Scale,
+    /// Whether it was found as a field of a known logger.
+    recognised: bool,
 }
 
 /// A record's top-level fields and what they are good for. Reused from record to record.
@@ -113,6 +137,10 @@ pub struct Fields<'a> {
     from_application: bool,
     /// How many of the fields were there before those of the message joined them.
     before_message: Option<usize>,
+    /// The known loggers that some field here is a mark of.
+    rows: RowSet,
+    /// The known logger that wrote the record, as a row of the table.
+    format: Option<usize>,
 }
 
 /// Up to this many fields are compared one by one.
@@ -152,16 +180,19 @@ impl Role {
             Self::Kubernetes => 11,
             Self::Noise => 12,
             Self::FilePath => 13,
+            Self::Time => 14,
+            Self::ErrorType => 15,
+            Self::ErrorMessage => 16,
             Self::Fingerprint(place) => 31 + u32::from(place),
         }
     }
 }
 
 impl Keys {
-    /// Adds an option's list of keys. A dotted name is looked for as it is first, then as a path.
-    pub fn add(&mut self, role: Role, names: &[String]) {
+    /// Adds a list of keys, the first of which has rank `first`. A dotted name is looked for as it is first, then as a path.
+    pub fn add(&mut self, role: Role, first: u8, names: &[String]) {
         for (rank, name) in names.iter().enumerate() {
-            let rank = u8::try_from(rank).unwrap_or(u8::MAX);
+            let rank = first.saturating_add(u8::try_from(rank).unwrap_or(u8::MAX));
             let segments = segments(name);
             let host_only =
                 role == Role::FilePath || is_of_kubernetes(name.as_bytes()) || is_below_kubernetes(&segments);
@@ -189,8 +220,8 @@ impl Keys {
 
     /// Forgets the names that records have used, between two records.
     fn forget(&mut self) {
-        let Self { paths, refused, names } = self;
-        names.reset(|text| meaning(paths, refused, text));
+        let Self { paths, refused, names, formats } = self;
+        names.reset(formats.names(), |text| meaning(paths, refused, text));
     }
 
     /// Makes room for new names, between two records.
@@ -198,6 +229,22 @@ impl Keys {
         if self.names.is_full() {
             self.forget();
         }
+    }
+
+    /// Whether some field of a map has a role by its name. Paths to nested fields do not count, nor does `body`, which is the
+    /// name of much that is no message.
+    pub(super) fn has(&self, map: Seq<'_>, role: Role) -> bool {
+        let is_it = |path: &Path| path.role == role && path.below.is_empty();
+        let texts = map.pairs().filter(|(_, value)| *value != Value::Nil).filter_map(|(key, _)| key.text());
+        texts
+            .filter(|text| *text != b"body")
+            .any(|text| self.paths.get(text).is_some_and(|paths| paths.iter().any(is_it)))
+    }
+
+    /// Whether a map is a record of a known logger, with a message.
+    pub(super) fn is_of_logger(&self, map: Seq<'_>) -> bool {
+        let rows = map.pairs().fold(0, |rows, (key, _)| rows | key.text().map_or(0, formats::marked));
+        rows != 0 && self.formats.has_message(rows, map, &self.names)
     }
 
     /// The names learnt so far.
@@ -208,7 +255,7 @@ impl Keys {
 
     #[inline]
     fn learn(&mut self, key: Value<'_>, before: NameId) -> Option<NameId> {
-        let Self { paths, refused, names } = self;
+        let Self { paths, refused, names, .. } = self;
         let Value::Str(text) = key else { return None };
         names.learn(text, before, |text| meaning(paths, refused, text))
     }
@@ -216,7 +263,7 @@ impl Keys {
 
 fn meaning(paths: &HashMap<Box<[u8]>, Vec<Path>>, refused: &[Box<[u8]>], text: &[u8]) -> Meaning {
     let paths = paths.get(text).cloned().unwrap_or_default();
-    Meaning { paths, refused: refused.iter().any(|name| **name == *text) }
+    Meaning { paths, refused: refused.iter().any(|name| **name == *text), rows: formats::marked(text) }
 }
 
 /// Returns true for `kubernetes` and for one of its fields written with dots.
@@ -228,7 +275,7 @@ fn is_below_kubernetes(segments: &[Box<str>]) -> bool {
     segments.first().is_some_and(|first| &**first == "kubernetes")
 }
 
-fn steps(below: &[Box<str>]) -> Box<[Step]> {
+pub(super) fn steps(below: &[Box<str>]) -> Box<[Step]> {
     let step = |depth: usize| Step { key: below[depth].clone(), rest: below[depth..].join(".").into() };
     (0..below.len()).map(step).collect()
 }
@@ -268,6 +315,8 @@ impl<'a> Fields<'a> {
             has_user: false,
             from_application: false,
             before_message: None,
+            rows: 0,
+            format: None,
         }
     }
 
@@ -275,7 +324,7 @@ impl<'a> Fields<'a> {
     /// first. A `kubernetes` among them is a field like any other.
     pub fn read_missing(&mut self, keys: &mut Keys, map: Seq<'a>) {
         let own = self.all.len();
-        self.before_message = Some(own);
+        self.before_message = self.before_message.or(Some(own));
         self.from_application = true;
         for (key, value) in map.pairs() {
             let name = keys.learn(key, self.last.unwrap_or(NameId::START));
@@ -285,6 +334,18 @@ impl<'a> Fields<'a> {
             };
             if place.is_none_or(|place| place >= own) {
                 self.add_as(name, keys, key, value);
+            } else if let Some(id) = name {
+                self.find_times(&keys.names.get(id).paths, key, value);
+            }
+        }
+    }
+
+    /// The times of the message in a field that the record itself has too, which is the runtime's time of the line.
+    fn find_times(&mut self, paths: &[Path], key: Value<'a>, value: Value<'a>) {
+        for path in paths.iter().filter(|path| path.role == Role::Time) {
+            let here = (key.text().unwrap_or_default(), value);
+            if let Some((key, value)) = follow(here, &path.below) {
+                self.insert(Role::Time, path.rank, None, (key, value), Scale::Words, false);
             }
         }
         self.from_application = false;
@@ -388,6 +449,7 @@ impl<'a> Fields<'a> {
         let known = if self.odd { self.compared(key) } else { self.seen(id) };
         let place = self.put(known, key, value, Some(id));
         self.has_user |= name.of_user;
+        self.rows |= name.rows;
         self.find(&name.paths, key, value, place);
     }
 
@@ -419,16 +481,74 @@ impl<'a> Fields<'a> {
 
     #[inline]
     fn find(&mut self, paths: &[Path], key: Value<'a>, value: Value<'a>, place: usize) {
-        for path in paths.iter().filter(|path| !(self.from_application && path.host_only)) {
+        let from_application = self.from_application;
+        for path in paths.iter().filter(|path| !(from_application && path.host_only)) {
             let here = (key.text().unwrap_or_default(), value);
             let found = if path.below.is_empty() { Some(here) } else { follow(here, &path.below) };
-            let Some((key, value)) = found else { continue };
+            let Some(found) = found else { continue };
             let top = path.below.is_empty().then_some(place as u32);
-            let order = path.role.number() << 16 | u32::from(path.rank) << 1 | u32::from(top.is_none());
-            self.roles |= path.role.bit();
-            let at = self.found.iter().rposition(|found| found.order <= order).map_or(0, |before| before + 1);
-            self.found.insert(at, Found { role: path.role, order, top, key, value });
+            self.insert(path.role, path.rank, top, found, Scale::Words, false);
         }
+    }
+
+    fn insert(
+        &mut self,
+        role: Role,
+        rank: u8,
+        top: Option<u32>,
+        (key, value): (&'a [u8], Value<'a>),
+        scale: Scale,
+        recognised: bool,
+    ) {
+        let order = role.number() << 16 | u32::from(rank) << 1 | u32::from(top.is_none());
+        self.roles |= role.bit();
+        let at = self.found.iter().rposition(|found| found.order <= order).map_or(0, |before| before + 1);
+        self.found.insert(at, Found { role, order, top, key, value, scale, recognised });
+    }
+
+    /// Finds out which known logger wrote the record, from the fields that have been read so far, and where its parts are.
+    #[inline]
+    pub fn recognise(&mut self, keys: &Keys) {
+        if self.rows != 0 {
+            self.recognise_marked(keys);
+        }
+    }
+
+    fn recognise_marked(&mut self, keys: &Keys) {
+        self.found.retain(|found| !found.recognised);
+        let (all, seen, record) = (&self.all, &self.seen, self.record + 1);
+        let top = |name: NameId| {
+            let place = seen.get(name.place()).filter(|(met, _)| *met == record)?.1 as usize;
+            let field = all.get(place)?;
+            Some((place, field.key.text()?, field.value))
+        };
+        self.format = keys.formats.recognise(self.rows, top);
+        let Some(row) = self.format else { return };
+        let top = |name: NameId| top(name).filter(|(place, ..)| !all[*place].taken);
+        let places = keys.formats.targets(row).iter();
+        let located: Vec<_> = places.filter_map(|target| Some((target, target.place.find(top)?))).collect();
+        for (target, (place, key, value)) in located {
+            // The node's name, if there is one, says more than the name that a container has for itself.
+            let first = if target.role == Role::ServerName { LAST } else { RECOGNISED };
+            let rank = first + target.rank.min(49) as u8;
+            let top = place.map(|place| place as u32);
+            self.insert(target.role, rank, top, (key, value), target.scale, true);
+        }
+    }
+
+    /// The level of a record of the recognised logger that has no field for it, and the field that is missing.
+    pub fn level_of_format(&self) -> Option<(Level, &'static [u8])> {
+        formats::ROWS.get(self.format?)?.absent()
+    }
+
+    /// Whether a message was opened and its fields joined the record's.
+    pub fn has_opened(&self) -> bool {
+        self.before_message.is_some()
+    }
+
+    /// Whether a field found is one that came from the message, or a nested one.
+    pub fn is_opened(&self, found: &Found<'_>) -> bool {
+        self.before_message.is_some_and(|count| found.top.is_none_or(|top| top as usize >= count))
     }
 
     /// The candidates for a role, in the order of the option's list.
@@ -454,6 +574,13 @@ impl<'a> Fields<'a> {
             self.all[place as usize].taken = true;
         }
         Some(result)
+    }
+
+    /// Takes a field that was found, if it is not nested.
+    pub fn mark_found(&mut self, found: &Found<'_>) {
+        if let Some(field) = found.top.and_then(|place| self.all.get_mut(place as usize)) {
+            field.taken = true;
+        }
     }
 
     /// Takes every field of a role.
@@ -509,10 +636,11 @@ impl<'a> Fields<'a> {
 
 /// A find without what it borrows.
 fn strip<'b>(found: Found<'_>) -> Found<'b> {
-    Found { role: found.role, order: found.order, top: found.top, key: b"", value: Value::Nil }
+    let Found { role, order, top, scale, recognised, .. } = found;
+    Found { role, order, top, key: b"", value: Value::Nil, scale, recognised }
 }
 
-fn follow<'a>(mut found: (&'a [u8], Value<'a>), below: &[Step]) -> Option<(&'a [u8], Value<'a>)> {
+pub(super) fn follow<'a>(mut found: (&'a [u8], Value<'a>), below: &[Step]) -> Option<(&'a [u8], Value<'a>)> {
     for (depth, step) in below.iter().enumerate() {
         let map = found.1.map()?;
         // The rest of the path may stand there as one key with its dots: `kubernetes.labels.app.kubernetes.io/name`.
@@ -534,7 +662,7 @@ mod tests {
 
     fn keys(role: Role, names: &[&str]) -> Keys {
         let mut keys = Keys::default();
-        keys.add(role, &names.iter().map(|n| (*n).to_owned()).collect::<Vec<_>>());
+        keys.add(role, CHOSEN, &names.iter().map(|n| (*n).to_owned()).collect::<Vec<_>>());
         keys
     }
 

@@ -146,8 +146,8 @@ fn uuid_like(hash: u128) -> [u8; 16] {
     bytes
 }
 
-/// Reads a trace id: 32 hexadecimal digits with or without dashes, a W3C `traceparent`, 16 raw bytes, or Datadog's
-/// decimal 64 bits. The second part is the span of a `traceparent`.
+/// Reads a trace id: 32 hexadecimal digits with or without dashes, a W3C `traceparent`, 16 raw bytes, Datadog's decimal 64
+/// bits, or the forms of AWS X-Ray and Google Cloud. The second part is the span of a `traceparent`.
 #[must_use]
 pub fn trace_id(value: Value<'_>) -> Option<(TraceId, Option<SpanId>)> {
     match value {
@@ -163,8 +163,12 @@ fn trace_text(text: &[u8]) -> Option<(TraceId, Option<SpanId>)> {
         let span = traceparent.get(33..49).and_then(unhex).and_then(non_zero).map(SpanId);
         return Some((TraceId(non_zero(unhex(&traceparent[..32])?)?), span));
     }
+    // Google Cloud: `projects/<project>/traces/<id>`.
+    let text = text.iter().rposition(|byte| *byte == b'/').map_or(text, |slash| &text[slash + 1..]);
     let id = match text.len() {
         32 => unhex(text)?,
+        // AWS X-Ray: `1-<8 digits of the time>-<24 digits>`.
+        35 if text.starts_with(b"1-") && text[10] == b'-' => unhex(&[&text[2..10], &text[11..]].concat())?,
         36 => {
             let digits: Vec<u8> = text.iter().copied().filter(|b| *b != b'-').collect();
             unhex(&digits)?
@@ -222,7 +226,10 @@ mod tests {
         assert_eq!(id(&format!("00-{HEX}-eee19b7ec3c1b174-01")), Some((bytes, true)));
         assert_eq!(trace_id(Value::Bin(&bytes)).map(|(id, _)| id.0), Some(bytes));
         assert_eq!(id("1234567890"), Some((1_234_567_890_u128.to_be_bytes(), false)));
-        for bad in ["", "0", "00000000000000000000000000000000", "xyz", "5b8e", "-", &HEX[1..]] {
+        assert_eq!(id(&format!("1-{}-{}", &HEX[..8], &HEX[8..])), Some((bytes, false)));
+        assert_eq!(id(&format!("projects/shop/traces/{HEX}")), Some((bytes, false)));
+        for bad in ["/", "1-5b8efff7-9803", "", "0", "00000000000000000000000000000000", "xyz", "5b8e", "-", &HEX[1..]]
+        {
             assert_eq!(id(bad), None, "{bad}");
         }
         assert_eq!(span_id(Value::Str(b"eee19b7ec3c1b174")), Some(SpanId(0xeee1_9b7e_c3c1_b174_u64.to_be_bytes())));

@@ -8,6 +8,7 @@ mod crumbs;
 mod event;
 mod exception;
 mod fields;
+pub mod formats;
 pub mod identity;
 mod in_app;
 pub mod json;
@@ -27,7 +28,9 @@ mod scrub;
 mod severity;
 mod shown;
 mod sink;
+mod stack;
 mod storm;
+mod time;
 pub mod trace;
 mod triples;
 mod view;
@@ -328,6 +331,7 @@ impl Mapper {
         let in_stack =
             stack.as_deref().and_then(|stack| Some((stack, in_stack.flatten().or_else(|| trace::parse(stack))?)));
         let (trace, around) = read_trace(&text, in_message, in_stack);
+        let trace = trace.map(|trace| with_value(trace, &around));
         let mut about = Circumstances::new(&view, route, trace, &around);
         if stream.letter.is_none() && !is_sampled(self.settings.sample_rate, &view, line.index) {
             sink.left_out(Some(route.destination));
@@ -427,8 +431,12 @@ fn read_again<'a>(line: &Line<'a>) -> Option<(Record<'a>, Option<Record<'a>>)> {
 /// The stack trace that stands in a field of its own, if it can be read, alone or below the message; and what was read of
 /// it, where that outlives the look. One that cannot be read stays a field like any other.
 fn stack_of<'a>(fields: &mut Fields<'a>, message: &str) -> Option<(Cow<'a, str>, Option<Trace<'a>>)> {
+    let about = view::about_stack(fields);
     fields.take(Role::Stack, |found| {
-        let stack = shown::text(found.value.text()?);
+        let stack = match stack::text(found.value, about)? {
+            Cow::Borrowed(stack) => shown::text(stack),
+            Cow::Owned(stack) => Cow::Owned(shown::text(&stack).into_owned()),
+        };
         let trace = match stack {
             Cow::Borrowed(stack) => Some(trace::parse(stack)).filter(Option::is_some),
             Cow::Owned(ref stack) => trace::parse(stack).map(|_| None),
@@ -455,12 +463,22 @@ fn read_trace<'t>(
             (Some(trace), around)
         }
         Some((_, trace)) if trace.message.is_empty() || around.contains(&*trace.message) => (Some(trace), around),
+        // The logger's line stands above the trace, its message in a field.
+        Some((_, trace)) if !around.is_empty() && trace.message.ends_with(&*around) => (Some(trace), around),
         Some((_, trace)) => {
             let both = format!("{around}\n{}", trace.message);
             (Some(trace), Cow::Owned(both))
         }
         None => (in_message, around),
     }
+}
+
+/// An exception whose text has no message gets the line's own: else its issues would have no title but the type.
+fn with_value<'t>(mut trace: Trace<'t>, line: &str) -> Trace<'t> {
+    if let Some(outermost) = trace.exceptions.last_mut().filter(|exception| exception.value.trim().is_empty()) {
+        outermost.value = Cow::Owned(message::without_preamble(line).to_owned());
+    }
+    trace
 }
 
 impl<'a> Progress<'a> {

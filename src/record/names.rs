@@ -4,6 +4,7 @@
 //! mostly a name then costs one comparison. Chunks choose the names, so what is remembered is bounded.
 
 use super::fields::Path;
+use super::formats::RowSet;
 use super::json;
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
@@ -52,6 +53,16 @@ impl NameId {
         WELL_KNOWN.get(self.place()).map_or(&[], |text| text.as_bytes())
     }
 
+    /// The number of the name at a place; names of the table of known loggers follow the well-known ones.
+    pub(super) fn at(place: usize) -> Self {
+        Self(place as u16)
+    }
+
+    /// The number of a name that is always known.
+    pub(super) fn of_well_known(text: &str) -> Option<Self> {
+        WELL_KNOWN.iter().position(|known| *known == text).map(Self::at)
+    }
+
     /// Its place among all.
     pub fn place(self) -> usize {
         usize::from(self.0)
@@ -59,7 +70,7 @@ impl NameId {
 }
 
 /// In the order of their numbers.
-const WELL_KNOWN: [&str; 16] = [
+pub(super) const WELL_KNOWN: [&str; 16] = [
     "",
     "stream",
     "time",
@@ -96,6 +107,8 @@ pub struct Name {
     pub refused: bool,
     /// Whether what it holds describes a user.
     pub of_user: bool,
+    /// The known loggers whose records this name marks.
+    pub rows: RowSet,
     /// How an attribute of this name begins: `,"name":{"value":`.
     pub attribute: Box<[u8]>,
     /// [`xxh3_64`] of the name.
@@ -115,6 +128,8 @@ pub struct Meaning {
     pub paths: Vec<Path>,
     /// Whether they want it gone.
     pub refused: bool,
+    /// The known loggers whose records it marks.
+    pub rows: RowSet,
 }
 
 /// All names learnt so far.
@@ -158,7 +173,7 @@ impl Names {
         }
         let id = NameId(u16::try_from(self.all.len()).ok()?);
         self.places.insert(hash, id);
-        let Meaning { paths, refused } = meaning(text);
+        let Meaning { paths, refused, rows } = meaning(text);
         let mut attribute = Vec::new();
         json::head_of_attribute(&mut attribute, text);
         self.all.push(Name {
@@ -167,17 +182,18 @@ impl Names {
             paths: paths.into(),
             refused,
             of_user: text == b"user" || text.starts_with(b"user."),
+            rows,
             attribute: attribute.into(),
             hash,
         });
         Some(id)
     }
 
-    /// Forgets all but the well-known ones, whose meaning is asked for (again).
-    pub fn reset(&mut self, meaning: impl Fn(&[u8]) -> Meaning) {
+    /// Forgets all names, then learns the well-known ones and these again, in this order, so that their numbers stay.
+    pub fn reset(&mut self, also: &[&str], meaning: impl Fn(&[u8]) -> Meaning) {
         self.all.clear();
         self.places.clear();
-        for name in WELL_KNOWN {
+        for name in WELL_KNOWN.iter().chain(also) {
             self.add(name.as_bytes(), &meaning);
         }
     }
@@ -211,12 +227,12 @@ mod tests {
     use super::*;
 
     fn nothing(_: &[u8]) -> Meaning {
-        Meaning { paths: Vec::new(), refused: false }
+        Meaning { paths: Vec::new(), refused: false, rows: 0 }
     }
 
     fn names() -> Names {
         let mut names = Names::default();
-        names.reset(nothing);
+        names.reset(&[], nothing);
         names
     }
 
@@ -259,7 +275,7 @@ mod tests {
         }
         assert!(names.is_full() && names.all.len() == MOST);
         assert_eq!(names.find(b"n9999"), None);
-        names.reset(nothing);
+        names.reset(&[], nothing);
         assert_eq!((names.all.len(), names.find(b"n1")), (WELL_KNOWN.len(), None));
     }
 }

@@ -1,13 +1,13 @@
 //! From a record's bytes to its fields and its message: the most general first (OTLP resource, scope and attributes),
 //! then the record's own, and last what its message holds.
 
-use super::fields::{Fields, Keys, Role};
+use super::fields::{CHOSEN, DEFAULT, Fields, Keys, LAST, Role};
 use super::names::{NameId, Names};
 use super::removal::Removal;
 use super::{json, message, parse};
 use crate::chunk::Record;
 use crate::chunk::msgpack::{Cursor, Seq, Value};
-use crate::options::Mapping;
+use crate::options::{self, Mapping};
 use std::borrow::Cow;
 
 /// A message, and the key that held it.
@@ -21,22 +21,33 @@ pub(super) struct Reader {
     parse_message: bool,
 }
 
+/// Messages inside each other that are opened: a runtime's line, a wrapper's message, and the application's in it.
+const MAX_OPENED: usize = 3;
+
 /// Memory for what a record's reading makes, kept from record to record.
 #[derive(Debug, Default)]
 pub(super) struct Buffers {
     /// The record's maps without what is removed.
     kept: Vec<u8>,
-    /// What the message holds.
+    /// What the messages hold.
+    opened: [Opened; MAX_OPENED],
+}
+
+/// Memory for one message that holds fields.
+#[derive(Debug, Default)]
+struct Opened {
+    /// What it holds.
     parsed: Vec<u8>,
     /// The same without what is removed.
-    parsed_kept: Vec<u8>,
+    kept: Vec<u8>,
 }
 
 impl Buffers {
     /// Makes them empty; a record of unusual size does not stay.
     pub(super) fn clear(&mut self) {
         const MOST: usize = 1 << 20;
-        for buffer in [&mut self.kept, &mut self.parsed, &mut self.parsed_kept] {
+        let opened = self.opened.iter_mut().flat_map(|opened| [&mut opened.parsed, &mut opened.kept]);
+        for buffer in std::iter::once(&mut self.kept).chain(opened) {
             buffer.clear();
             buffer.shrink_to(MOST);
         }
@@ -67,7 +78,7 @@ impl Reader {
         fields: &mut Fields<'a>,
         buffers: &'a mut Buffers,
     ) -> Message<'a> {
-        let Buffers { kept, parsed, parsed_kept } = buffers;
+        let Buffers { kept, opened } = buffers;
         let below = |map: Seq<'a>, key: &str| map.get(key).and_then(|v| v.map());
         let part = |key| below(group?.body.map()?, key);
         let (scope, otlp) = (part("scope"), otlp(record));
@@ -98,8 +109,9 @@ impl Reader {
             fields.read(&mut self.keys, own, record.run);
         }
         take_what_is_never_sent(fields);
+        fields.recognise(&self.keys);
         let body = own.map_or(record.body, Value::Map);
-        self.message(body, fields, parsed, parsed_kept)
+        self.message(body, fields, opened)
     }
 
     /// The maps as they are, or rewritten where something nested in them is removed.
@@ -123,27 +135,83 @@ impl Reader {
         })
     }
 
-    /// The message and its key; if it holds fields, they join the record's and may hold a message of their own.
+    /// The message and its key. Where a message holds fields, they join the record's, and one of them may be the message.
     fn message<'a>(
         &mut self,
         body: Value<'a>,
         fields: &mut Fields<'a>,
-        parsed: &'a mut Vec<u8>,
-        parsed_kept: &'a mut Vec<u8>,
+        buffers: &'a mut [Opened; MAX_OPENED],
     ) -> Message<'a> {
-        let (key, text) = message_of(&self.keys, body, fields);
-        let Some(own) = key.filter(|_| self.parse_message && parse::message(&text, parsed)) else {
-            return (key, text);
-        };
+        let mut message =
+            fields.take(Role::Message, |found| Some((found.key, message_text(found.value)?, found.value)));
+        if let Some((key, ..)) = message {
+            drop_merged_log(key, fields);
+        } else if self.parse_message
+            && let Some((key, map)) = self.merged(fields)
+        {
+            fields.remove(key);
+            self.join(map, fields);
+            message = fields.take(Role::Message, |found| Some((found.key, message_text(found.value)?, found.value)));
+        }
+        let Some((mut key, mut text, mut value)) = message else { return without_key(&self.keys, body, fields) };
+        for (depth, Opened { parsed, kept }) in buffers.iter_mut().enumerate() {
+            let Some(inner) = self.opened(&text, value, depth, parsed) else { break };
+            let [Some(inner)] = self.without_removed([Some(inner)], kept) else { break };
+            drop_merged_map(inner, fields);
+            fields.remove(key);
+            self.join(inner, fields);
+            let inside = fields.take(Role::Message, |found| Some((found.key, message_text(found.value)?, found.value)));
+            let Some(inside) = inside else { break };
+            (key, text, value) = inside;
+        }
+        (Some(key), text)
+    }
+
+    /// The fields that a message holds. Below the first message, and where a message is an object already, only such
+    /// fields count that have a message of their own: else it is data, and its text says it best.
+    fn opened<'a>(&self, text: &[u8], value: Value<'a>, depth: usize, parsed: &'a mut Vec<u8>) -> Option<Seq<'a>> {
+        if !self.parse_message {
+            return None;
+        }
+        if let Value::Map(map) = value {
+            return self.has_message(map).then_some(map);
+        }
+        // Deeper down JSON alone is looked for: prose has more pairs than messages have messages inside.
+        let worth = depth == 0 || text.first() == Some(&b'{');
+        if !worth || !parse::message(text, parsed) {
+            return None;
+        }
         let parsed: &'a [u8] = parsed;
-        let Some(inner) = Seq::written(parsed) else { return (key, text) };
-        let [inner] = self.without_removed([Some(inner)], parsed_kept);
-        let Some(inner) = inner else { return (key, text) };
-        fields.remove(own);
+        let inner = Seq::written(parsed)?;
+        (depth == 0 || self.has_message(inner)).then_some(inner)
+    }
+
+    /// Adds the fields of a message to the record's.
+    fn join<'a>(&mut self, inner: Seq<'a>, fields: &mut Fields<'a>) {
         fields.read_missing(&mut self.keys, inner);
         take_what_is_never_sent(fields);
-        let inside = fields.take(Role::Message, |found| Some((Some(found.key), message_text(found.value)?)));
-        inside.unwrap_or((key, text))
+        fields.recognise(&self.keys);
+    }
+
+    /// Whether some field of a map is a message.
+    fn has_message(&self, map: Seq<'_>) -> bool {
+        self.keys.has(map, Role::Message) || self.keys.is_of_logger(map)
+    }
+
+    /// The object that the kubernetes filter has put a container's JSON line into (`Merge_Log_Key`), and that key: one with a
+    /// message and a level or time, or one with a message that is all there is.
+    fn merged<'a>(&self, fields: &Fields<'a>) -> Option<(&'a [u8], Seq<'a>)> {
+        let of_container = io_stream(fields).is_some() || fields.candidates(Role::Kubernetes).next().is_some();
+        if !of_container {
+            return None;
+        }
+        let alone = fields.rest().count() == 1;
+        let says = |map| alone || self.keys.has(map, Role::Level) || self.keys.has(map, Role::Time);
+        fields.all.iter().filter(|field| !field.taken).find_map(|field| {
+            let (key, map) = (field.key.text()?, field.value.map()?);
+            let is_message = self.keys.has(map, Role::Message) && says(map) || self.keys.is_of_logger(map);
+            is_message.then_some((key, map))
+        })
     }
 }
 
@@ -163,12 +231,11 @@ pub(super) fn io_stream<'a>(fields: &Fields<'a>) -> Option<&'a [u8]> {
     fields.get(NameId::STREAM)?.text().filter(|stream| matches!(*stream, b"stdout" | b"stderr"))
 }
 
-/// Where loggers that many use put a stack trace, looked at behind `stack_key`: pino and bunyan, Elastic's common schema,
-/// python-json-logger, structlog, Serilog.
-const WELL_KNOWN_STACKS: [&str; 6] = ["err.stack", "error.stack_trace", "exc_info", "exception", "Exception", "@x"];
+/// Where a stack trace is looked for in any record, last: keys of loggers that mark their records in no other way.
+const OTHER_STACKS: [&str; 7] = ["err.stack", "exc_info", "exception", "Exception", "@x", "errorVerbose", "thrown"];
 
-/// Where the host's name stands behind `server_name_key`: OpenTelemetry's resources, journald.
-const WELL_KNOWN_HOSTS: [&str; 2] = ["host.name", "_HOSTNAME"];
+/// Where the host's name is looked for in any record, last: OpenTelemetry's resources, journald.
+const OTHER_HOSTS: [&str; 2] = ["host.name", "_HOSTNAME"];
 
 /// Names under which `Path_Key` of the tail input is set to put the path of a line's file.
 const PATH_KEYS: [&str; 9] =
@@ -182,39 +249,46 @@ pub(super) fn otlp(record: Record<'_>) -> Option<Seq<'_>> {
 fn keys(settings: &Mapping) -> Keys {
     let fixed = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
     let mut keys = Keys::default();
-    for (role, names) in [
-        (Role::Message, &settings.message_key),
-        (Role::Level, &settings.level_key),
-        (Role::Logger, &settings.logger_key),
-        (Role::Stack, &[settings.stack_key.as_slice(), &fixed(&WELL_KNOWN_STACKS)].concat()),
-        (Role::Environment, &settings.environment_key),
-        (Role::Release, &settings.release_key),
-        (Role::ServerName, &[settings.server_name_key.as_slice(), &fixed(&WELL_KNOWN_HOSTS)].concat()),
-        (Role::TraceId, &settings.trace_id_key),
-        (Role::SpanId, &settings.span_id_key),
-        (Role::UserId, &settings.user_id_key),
-        (Role::Tag, &[settings.tag_keys.as_slice(), &fixed(&["service.name"])].concat()),
-        (Role::Kubernetes, &fixed(&["kubernetes"])),
-        (Role::FilePath, &fixed(&PATH_KEYS)),
-        (Role::Noise, &fixed(&["_p", "logtag", "kubernetes_namespace"])),
+    for (role, option, names) in [
+        (Role::Message, "message_key", &settings.message_key),
+        (Role::Level, "level_key", &settings.level_key),
+        (Role::Time, "time_key", &settings.time_key),
+        (Role::Logger, "logger_key", &settings.logger_key),
+        (Role::Stack, "stack_key", &settings.stack_key),
+        (Role::Environment, "environment_key", &settings.environment_key),
+        (Role::Release, "release_key", &settings.release_key),
+        (Role::ServerName, "server_name_key", &settings.server_name_key),
+        (Role::TraceId, "trace_id_key", &settings.trace_id_key),
+        (Role::SpanId, "span_id_key", &settings.span_id_key),
+        (Role::UserId, "user_id_key", &settings.user_id_key),
     ] {
-        keys.add(role, names);
+        let is_default = *names == options::default_keys(option);
+        keys.add(role, if is_default { DEFAULT } else { CHOSEN }, names);
+    }
+    // A raw line has to be found, and opened, whatever the key of the message in it is.
+    let others = options::default_keys("message_key").into_iter().filter(|key| !settings.message_key.contains(key));
+    keys.add(Role::Message, DEFAULT, &others.collect::<Vec<_>>());
+    for (role, names) in [
+        (Role::Stack, fixed(&OTHER_STACKS)),
+        (Role::ServerName, fixed(&OTHER_HOSTS)),
+        (Role::Tag, [settings.tag_keys.as_slice(), &fixed(&["service.name"])].concat()),
+        (Role::Kubernetes, fixed(&["kubernetes"])),
+        (Role::FilePath, fixed(&PATH_KEYS)),
+        (Role::Noise, fixed(&["_p", "logtag", "kubernetes_namespace"])),
+    ] {
+        keys.add(role, LAST, &names);
     }
     for (place, part) in settings.fingerprint.iter().enumerate() {
         if let Some(name) = part.strip_prefix('$') {
-            keys.add(Role::Fingerprint(place as u8), &[name.to_owned()]);
+            keys.add(Role::Fingerprint(place as u8), CHOSEN, &[name.to_owned()]);
         }
     }
     keys.refuse(&settings.remove_keys);
     keys
 }
 
-/// The key and text of the first message field; without one, what else the body holds, as JSON.
-fn message_of<'a>(keys: &Keys, body: Value<'a>, fields: &mut Fields<'a>) -> Message<'a> {
-    if let Some((key, text)) = fields.take(Role::Message, |found| Some((found.key, message_text(found.value)?))) {
-        drop_merged_log(key, fields);
-        return (Some(key), text);
-    }
+/// The message of a body that has no field for it: the body itself, or what else it holds, as JSON.
+fn without_key<'a>(keys: &Keys, body: Value<'a>, fields: &mut Fields<'a>) -> Message<'a> {
     match body {
         Value::Map(map) => (None, Cow::Owned(whole(keys, map, fields))),
         Value::Str(text) => (None, message::without_colours(text.trim_ascii_end())),
@@ -238,11 +312,15 @@ fn whole(keys: &Keys, map: Seq<'_>, fields: &mut Fields<'_>) -> Vec<u8> {
     out
 }
 
-/// A value as a message: text without trailing blanks and colours, anything else as JSON.
+/// A value as a message: text without trailing blanks and colours, the texts of a list, anything else as JSON.
 fn message_text(value: Value<'_>) -> Option<Cow<'_, [u8]>> {
     match value {
         Value::Str(text) | Value::Bin(text) => Some(message::without_colours(text.trim_ascii_end())),
         Value::Nil => None,
+        Value::Array(list) if !list.is_empty() && list.values().all(|value| value.text().is_some()) => {
+            let texts: Vec<&[u8]> = list.values().filter_map(|value| value.text()).collect();
+            Some(Cow::Owned(texts.join(&b' ')))
+        }
         other => Some(Cow::Owned(rendered(other))),
     }
 }
@@ -253,6 +331,21 @@ fn drop_merged_log(message_key: &[u8], fields: &mut Fields<'_>) {
     let log = log.trim_ascii();
     if message_key != b"log" && log.starts_with(b"{") && log.ends_with(b"}") {
         fields.mark(NameId::LOG);
+    }
+}
+
+/// A map that holds what the message holds: the kubernetes filter has put it there (`Merge_Log_Key`) and kept the line.
+fn drop_merged_map(inner: Seq<'_>, fields: &mut Fields<'_>) {
+    let same = |map: Seq<'_>| {
+        map.len() == inner.len()
+            && map.pairs().zip(inner.pairs()).all(|((one, _), (other, _))| json::same_key(one, other))
+    };
+    let merged = fields.all.iter().filter(|field| !field.taken).find_map(|field| {
+        field.value.map().filter(|map| !map.is_empty() && same(*map))?;
+        field.key.text()
+    });
+    if let Some(key) = merged {
+        fields.remove(key);
     }
 }
 

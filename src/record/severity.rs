@@ -1,6 +1,7 @@
 //! How bad a record is, from whatever the application wrote.
 
 use super::fields::{Fields, Found, Role};
+use super::formats::Scale;
 use crate::chunk::msgpack::{Seq, Value};
 use crate::level::Level;
 use memchr::memchr2_iter;
@@ -26,17 +27,27 @@ pub fn severity<'a>(
     message: &[u8],
 ) -> Option<(Level, Option<&'a [u8]>)> {
     let keyed = fields.take(Role::Level, |found| Some((rules.of_field(&found)?, Some(found.key))));
+    let keyed = keyed.or_else(|| fields.level_of_format().map(|(level, key)| (level, Some(key))));
     keyed.or_else(|| Some((from_otlp(otlp?)?, Some(&b"otlp"[..])))).or_else(|| Some((rules.of_line(message)?, None)))
 }
 
 impl Rules {
     fn of_field(&self, found: &Found<'_>) -> Option<Level> {
+        let number = |n| if found.scale == Scale::Words { from_number(found.key, n) } else { found.scale.number(n) };
         match found.value {
-            Value::Str(word) => self.of_word(word).or_else(|| from_number(found.key, parse(word)?)),
-            Value::UInt(n) => from_number(found.key, n),
-            Value::Float(n) if n.fract() == 0.0 && (0.0..1e6).contains(&n) => from_number(found.key, n as u64),
+            Value::Str(word) => self.of_format(found.scale, word).or_else(|| number(parse(word)?)),
+            Value::UInt(n) => number(n),
+            Value::Float(n) if n.fract() == 0.0 && (0.0..1e6).contains(&n) => number(n as u64),
+            Value::Array(list) if found.scale == Scale::FirstOfList => {
+                list.values().find_map(|value| self.of_word(value.text()?))
+            }
             _ => None,
         }
+    }
+
+    /// The word in a level field: one letter where the logger writes letters, else a word, perhaps with an offset.
+    fn of_format(&self, scale: Scale, word: &[u8]) -> Option<Level> {
+        self.of_word(word).or_else(|| scale.word(word)).or_else(|| with_offset(word))
     }
 
     fn of_word(&self, word: &[u8]) -> Option<Level> {
@@ -105,6 +116,22 @@ impl Rules {
             !bare.is_empty() && (capitals || decorated && (capitalised || token[0] != bare[0] || ends_colon(token)));
         believed.then(|| self.of_word(bare)).flatten()
     }
+}
+
+/// `ERROR+2` and `DEBUG-4` of Go's `log/slog`, `DEBUG1` of PostgreSQL, `Level(-3)` of zap, whose numbers below debug are
+/// finer ones.
+fn with_offset(word: &[u8]) -> Option<Level> {
+    let word = word.trim_ascii();
+    if let Some(number) = word.strip_prefix(b"Level(-").and_then(|rest| rest.strip_suffix(b")")) {
+        return match parse(number)? {
+            1 => Some(Level::Debug),
+            _ => Some(Level::Trace),
+        };
+    }
+    let digits = word.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
+    let name = &word[..word.len() - digits];
+    let name = name.strip_suffix(b"+").or(name.strip_suffix(b"-")).unwrap_or(name);
+    if digits == 0 { None } else { Level::from_word(name) }
 }
 
 fn ends_colon(token: &[u8]) -> bool {

@@ -10,11 +10,11 @@ use super::read::{Message, io_stream, otlp, rendered};
 use super::severity::{self, Rules};
 use super::shown::{self, Shown};
 use super::sink::FoundKeys;
+use super::{stack, time};
 use crate::chunk::msgpack::{Seq, Value};
 use crate::chunk::{Record, Timestamp};
 use crate::level::Level;
 use crate::options::Mapping;
-use memchr::memchr;
 use std::borrow::Cow;
 use std::time::Duration;
 
@@ -78,13 +78,20 @@ pub(super) fn view<'r, 'a>(
 ) -> View<'r, 'a> {
     let Given { message: (message_key, message), pod, level: decided, shown } = given;
     let mut keys = FoundKeys { message: message_key, ..FoundKeys::default() };
-    let is_stack = |found: &Found<'a>| found.value.text().is_some_and(|text| memchr(b'\n', text).is_some());
+    let is_stack = |found: &Found<'a>| stack::may_hold(found.value);
     keys.stack = fields.candidates(Role::Stack).find(|found| is_stack(found)).map(|found| found.key);
-    let (level, said) = level_of((rules, decided), otlp(record), (&message, shown), fields, &mut keys);
+    // JSON that was opened, or made of the fields, says its level in a field or not at all.
+    let is_json = message.first() == Some(&b'{') && (message_key.is_none() || fields.has_opened());
+    let text = if is_json { &b""[..] } else { &message };
+    let (level, said) = level_of((rules, decided), otlp(record), (text, shown), fields, &mut keys);
     let io_stream = io_stream(fields);
     let (stream, service) = stream_of(known.tag, pod, io_stream, fields);
     let (time, original_time) = effective_time(record.time, now);
     let (trace_id, span_id, trace_key) = trace_of(fields, known.trace, stream, time);
+    let (time, original_time) = match own_time(fields, record.time, now) {
+        Some(own) => (own, None),
+        None => (time, original_time),
+    };
     keys.trace = trace_key;
     let environment = given_or(&settings.environment, || {
         fields.take(Role::Environment, |found| usable(found.value, limit::environment))
@@ -95,7 +102,8 @@ pub(super) fn view<'r, 'a>(
     });
     let server_name = given_or(&settings.server_name, || {
         let named = fields.take(Role::ServerName, |found| text_of(found.value));
-        named.or_else(|| syslog_host(fields))
+        let own = settings.machine.as_deref().filter(|_| pod.is_none()).map(Cow::Borrowed);
+        named.or_else(|| syslog_host(fields)).or(own)
     });
     let logger = fields.take(Role::Logger, |found| text_of(found.value));
     let user_id = user_id(settings, fields);
@@ -157,7 +165,10 @@ fn level_of<'a>(
         None => Said::Nowhere,
     };
     let shown = if decided.is_none() && said != Said::InField {
-        let in_stack = || fields.candidates(Role::Stack).find_map(|found| shown::level_of_stack(found.value.text()?));
+        let in_stack = || {
+            let about = about_stack(fields);
+            fields.candidates(Role::Stack).find_map(|found| shown::level_of_stack(&stack::text(found.value, about)?))
+        };
         in_message.level_of_message(message).or_else(in_stack)
     } else {
         None
@@ -205,6 +216,24 @@ fn effective_time(time: Timestamp, now: Duration) -> (Timestamp, Option<String>)
         return (time, None);
     }
     (Timestamp { secs: now_secs, nanos: now.subsec_nanos() }, Some(format!("{secs}.{:09}", time.nanos)))
+}
+
+/// The time that the logger itself gives in the message, where Sentry keeps it.
+fn own_time(fields: &mut Fields<'_>, record: Timestamp, now: Duration) -> Option<Timestamp> {
+    let opened = |found: &Found<'_>| fields.is_opened(found);
+    let (time, found) = fields
+        .candidates(Role::Time)
+        .filter(opened)
+        .find_map(|found| Some((time::read(found.value, record)?, found)))
+        .filter(|(time, _)| effective_time(*time, now).1.is_none())?;
+    fields.mark_found(&found);
+    Some(time)
+}
+
+/// What the record says of the exception whose stack it holds.
+pub(super) fn about_stack<'a>(fields: &Fields<'a>) -> stack::About<'a> {
+    let text = |role| fields.candidates(role).find_map(|found| found.value.text());
+    stack::About { ty: text(Role::ErrorType), message: text(Role::ErrorMessage) }
 }
 
 fn trace_of<'a>(

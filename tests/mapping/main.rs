@@ -1,5 +1,6 @@
 //! What a record becomes, item by item: each promise about severity, message, context, privacy and grouping.
 
+mod formats;
 mod identity;
 mod mapped;
 #[path = "../support/mod.rs"]

@@ -45,7 +45,7 @@ pub(super) fn load(given: &[(String, String)]) -> Result<Settings, Vec<String>> 
                 directory: Directory::read(destination),
                 routed: destination.is_routed(),
                 notes: unreadable(destination),
-                mapping: Mapping { output, ..loaded.settings.mapping },
+                mapping: Mapping { output, machine: options::machine_name(), ..loaded.settings.mapping },
             })
         }
         Ok(_) => Err(problems),
