@@ -2,59 +2,12 @@
 //! printed with `%+v`.
 
 use super::find::Find;
+use super::frames;
 use super::{
-    Chain, Exception, Frame, LOOKAHEAD, Reading, Relation, Stack, Thread, after_any, contains_any, is_log_head, joined,
-    number, place, starts_with_any,
+    Chain, Exception, Frame, LOOKAHEAD, Reading, Relation, Stack, Thread, contains_any, is_log_head, joined, number,
+    place, starts_with_any,
 };
 use std::borrow::Cow;
-
-/// Sorted. First elements of the standard library's import paths; what an application calls its own has a dot or is `main`.
-pub(super) const STANDARD: [&str; 44] = [
-    "archive",
-    "bufio",
-    "bytes",
-    "cmp",
-    "compress",
-    "container",
-    "context",
-    "crypto",
-    "database",
-    "debug",
-    "embed",
-    "encoding",
-    "errors",
-    "expvar",
-    "flag",
-    "fmt",
-    "go",
-    "hash",
-    "html",
-    "image",
-    "index",
-    "internal",
-    "io",
-    "iter",
-    "log",
-    "maps",
-    "math",
-    "mime",
-    "net",
-    "os",
-    "path",
-    "plugin",
-    "reflect",
-    "regexp",
-    "runtime",
-    "slices",
-    "sort",
-    "strconv",
-    "strings",
-    "sync",
-    "syscall",
-    "testing",
-    "text",
-    "time",
-];
 
 /// How many lines of a message `pkg/errors` may print between two stacks.
 const WRAP_LINES: usize = 8;
@@ -90,6 +43,7 @@ fn panic<'a>(lines: &[&'a str]) -> Option<Reading<'a>> {
     last.thread = Some(Cow::Borrowed(first.id));
     last.details.append(&mut goroutines.details);
     last.frames = goroutines.threads.remove(0).frames;
+    frames::go::shorten_closures(&mut last.frames);
     let mut chain = Chain::default();
     for exception in exceptions {
         let index = chain.add(exception);
@@ -141,9 +95,9 @@ fn cause(line: &str) -> Option<(&str, &str)> {
     let value =
         ["[recovered, repanicked]", "[recovered]"].iter().find_map(|end| value.strip_suffix(end)).unwrap_or(value);
     let value = value.trim_end();
-    match (ty, value.cut_at(": ")) {
-        ("panic", Some(("runtime error", error))) => Some(("runtime error", error)),
-        ("panic" | "fatal error", _) => Some((ty, value)),
+    match ty {
+        "panic" => Some((frames::go::type_of_panic(value).unwrap_or(ty), value)),
+        "fatal error" => Some((ty, value)),
         _ if line.starts_with("SIG") && ty.bytes().all(|b| b.is_ascii_uppercase()) => Some((ty, value)),
         _ => None,
     }
@@ -161,10 +115,8 @@ fn recovered<'a>(lines: &[&'a str], dump: usize, before: &'a str, value: &'a str
     for frame in frames.iter_mut().skip(panic.unwrap_or(usize::MAX)) {
         frame.in_app = Some(false);
     }
-    let (ty, value) = match value.strip_prefix("runtime error: ") {
-        Some(value) => ("runtime error", value),
-        None => (if panic.is_some() { "panic" } else { "error" }, value),
-    };
+    let ty = frames::go::type_of_panic(value).unwrap_or(if panic.is_some() { "panic" } else { "error" });
+    frames::go::shorten_closures(&mut frames);
     let details = std::mem::take(&mut goroutines.details);
     let (ty, value, thread) = (Cow::Borrowed(ty), Cow::Borrowed(value), Some(Cow::Borrowed(id)));
     let mut chain = Chain::default();
@@ -279,30 +231,7 @@ fn position(line: &str) -> Option<(&str, u32)> {
 }
 
 fn function<'a>(name: &'a str, (path, line): (&'a str, u32)) -> Option<Frame<'a>> {
-    if name.is_empty() || name.holds_any(b" \t\"") {
-        return None;
-    }
-    let package = name.rfind('/').map_or(0, |at| at + 1);
-    let dot = name[package..].find('.').map(|at| package + at);
-    let (module, function) = dot.map_or((None, name), |at| (Some(&name[..at]), &name[at + 1..]));
-    let short = after_any(path, &["/pkg/mod/", "/go/src/"]);
-    Some(Frame {
-        function: Some(Cow::Borrowed(function)),
-        module: module.map(unescaped),
-        in_app: Some(is_app(module, path)),
-        ..Frame::in_file(path, short, Some(line), None)
-    })
-}
-
-/// Go writes the dots of an import path's last element as `%2e`.
-fn unescaped(module: &str) -> Cow<'_, str> {
-    if module.holds("%2e") { Cow::Owned(module.replace("%2e", ".")) } else { Cow::Borrowed(module) }
-}
-
-fn is_app(module: Option<&str>, path: &str) -> bool {
-    let Some(module) = module else { return false };
-    let standard = STANDARD.binary_search(&module.split('/').next().unwrap_or(module)).is_ok();
-    !(standard || contains_any(path, &["@v", "/pkg/mod/", "/vendor/"]))
+    (!name.is_empty() && !name.holds_any(b" \t\"")).then(|| frames::go::frame(name, path, line))
 }
 
 /// An error of `pkg/errors`: message, stack, the message around it, its stack. The innermost comes first.
@@ -323,7 +252,8 @@ fn wrapped<'a>(lines: &[&'a str]) -> Option<Reading<'a>> {
             stack.push(frame);
             at += 2;
         }
-        let frames = stack.finish();
+        let mut frames = stack.finish();
+        frames::go::shorten_closures(&mut frames);
         let index = chain.add(Exception { ty: Cow::Borrowed("error"), value, frames, ..Exception::default() });
         if let Some(inner) = index.checked_sub(1) {
             chain.link(inner, index, Relation::Cause);

@@ -241,7 +241,7 @@ mod tests {
 
     #[test]
     fn prefixes_are_found_in_sorted_lists() {
-        assert!(go::STANDARD.is_sorted());
+        assert!(frames::go::STANDARD.is_sorted());
         for list in [&frames::java::LIBRARIES[..], &rust::LIBRARIES] {
             assert!(list.windows(2).all(|two| two[0] < two[1] && !two[1].starts_with(two[0])), "{list:?}");
             for prefix in list {

@@ -2,9 +2,10 @@
 //! console adds, and SpiderMonkey's `function@file:line:column`.
 
 use super::find::Find;
+use super::frames;
 use super::{
-    Chain, Exception, Frame, Header, LOOKAHEAD, Reading, Relation, Stack, contains_any, header_within, indent,
-    is_log_head, joined, number, place, starts_with_any,
+    Chain, Exception, Frame, Header, LOOKAHEAD, Reading, Relation, Stack, header_within, indent, is_log_head, joined,
+    number, place, starts_with_any,
 };
 use std::borrow::Cow;
 
@@ -12,6 +13,10 @@ use std::borrow::Cow;
 const SOURCE_LINES: usize = 8;
 /// Longest stack in which frames are restored from the cause's; V8 stops at ten unless told otherwise.
 const MAX_RESTORED: usize = 500;
+/// What the SDK calls a function without a name.
+const UNNAMED: &str = "?";
+/// How Deno begins.
+const DENO: &str = "error: Uncaught ";
 
 pub(super) fn read<'a>(lines: &[&'a str]) -> Option<Reading<'a>> {
     let skipped = uncaught(lines);
@@ -27,12 +32,24 @@ pub(super) fn read<'a>(lines: &[&'a str]) -> Option<Reading<'a>> {
     if fatal {
         text.epilogue();
     }
+    let (used, web) = (text.at, text.web);
+    let mut exceptions = text.finish();
+    if let Some(exceptions) = &mut exceptions {
+        if !web {
+            frames::node::complete(exceptions);
+        }
+        if skipped > 0
+            && let Some(outermost) = exceptions.last_mut()
+        {
+            show_source(outermost, &lines[..skipped]);
+        }
+    }
     Some(Reading {
-        platform: if text.web { "javascript" } else { "node" },
+        platform: if web { "javascript" } else { "node" },
         before,
-        used: text.at,
+        used,
         broken: !whole,
-        exceptions: text.finish(),
+        exceptions,
         fatal,
         ..Reading::default()
     })
@@ -42,13 +59,29 @@ pub(super) fn read<'a>(lines: &[&'a str]) -> Option<Reading<'a>> {
 fn uncaught(lines: &[&str]) -> usize {
     let line = lines.first().copied().unwrap_or("");
     let numbered = line.ends_with(|c: char| c.is_ascii_digit());
-    if !numbered || !place(line).is_some_and(|(path, _, column)| column.is_none() && is_path(path) && indent(line) == 0)
+    let is_file = |path: &str| is_path(path) || is_virtual(path);
+    if !numbered || !place(line).is_some_and(|(path, _, column)| column.is_none() && is_file(path) && indent(line) == 0)
     {
         return 0;
     }
-    let is_caret = |line: &&str| line.ends_with('^') && line.trim_start().bytes().all(|b| b == b'^');
-    let caret = lines.iter().take(SOURCE_LINES).position(is_caret);
+    let caret = lines.iter().take(SOURCE_LINES).position(|line| is_caret(line));
     caret.map_or(0, |at| at + 1 + usize::from(lines.get(at + 1).is_some_and(|line| line.is_empty())))
+}
+
+fn is_caret(line: &str) -> bool {
+    line.ends_with('^') && line.trim_start().bytes().all(|b| b == b'^')
+}
+
+/// Makes the source line that Node prints above the error the `context_line` of its frame. Only a line of a file: the SDK
+/// reads the lines from the disk.
+fn show_source<'a>(exception: &mut Exception<'a>, above: &[&'a str]) {
+    let Some((path, line, _)) = above.first().and_then(|line| place(line)) else { return };
+    let Some(source) = above.iter().position(|line| is_caret(line)).filter(|caret| *caret > 1) else { return };
+    let path = frames::node::path(path);
+    let here = |frame: &&mut Frame<'_>| frame.lineno == Some(line) && frame.filename.as_deref() == Some(&*path);
+    if let Some(frame) = exception.frames.iter_mut().rev().find(here).filter(|frame| frame.abs_path.is_some()) {
+        frame.context_line = Some(Cow::Borrowed(above[source - 1].trim_end()));
+    }
 }
 
 /// The head of one error, and how many lines it and the message take.
@@ -65,7 +98,8 @@ struct Opening<'a> {
 fn opening<'a>(lines: &[&'a str], skipped: usize) -> Option<(&'a str, Opening<'a>)> {
     let line = *lines.get(skipped)?;
     let next_is_frame = || lines.get(skipped + 1).is_some_and(|line| is_frame(line));
-    let (text, uncaught) = match line.trim_start().strip_prefix("Uncaught ") {
+    let head = if line.starts_with(DENO) { &line["error: ".len()..] } else { line };
+    let (text, uncaught) = match head.trim_start().strip_prefix("Uncaught ") {
         Some(rest) => (rest.strip_prefix("(in promise) ").unwrap_or(rest), true),
         None => (line.trim_start(), false),
     };
@@ -289,33 +323,37 @@ fn v8_frame(line: &str) -> Option<(Frame<'_>, &str)> {
     let (text, tail) = text.split_at(end);
     let text = text.strip_prefix("async ").unwrap_or(text);
     let Some((function, inner)) = text.strip_suffix(')').and_then(|text| text.cut_at(" (")) else {
-        return Some((located(text)?, tail));
+        return Some((place_of_frame(text, false)?, tail));
     };
-    let function = function.cut_at(" [as ").map_or(function, |(function, _)| function);
-    let frame = if inner.strip_prefix("index ").and_then(number).is_some() {
-        Frame { in_app: Some(false), ..Frame::default() }
-    } else {
-        located(inner)?
-    };
-    Some((Frame { function: Some(Cow::Borrowed(function)), ..frame }, tail))
+    Some((Frame { function: Some(Cow::Borrowed(function)), ..place_of_frame(inner, true)? }, tail))
 }
 
-/// A frame at a place: of a file, of `eval` in a file, or inside of V8.
-fn located(text: &str) -> Option<Frame<'_>> {
-    if matches!(text, "<anonymous>" | "native") {
-        return Some(Frame { filename: Some(Cow::Borrowed(text)), in_app: Some(false), ..Frame::default() });
+/// A frame at a place: of a file, of a script without one, of `eval`, or inside of V8.
+///
+/// After a function any name will do, as `vm.Script` can be given; alone on its line only what can be nothing else.
+fn place_of_frame(text: &str, named: bool) -> Option<Frame<'_>> {
+    let unnamed = Frame { function: Some(UNNAMED.into()), in_app: Some(false), ..Frame::default() };
+    if text == "native" {
+        return Some(unnamed);
     }
-    // Evals nest; the innermost parenthesis has the file that all of them come from.
-    let text = match text.strip_prefix("eval at ") {
-        Some(origin) => origin.cut_at_last(" (")?.1.cut_at_byte(b')')?.0,
-        None => text,
-    };
-    if text.starts_with("wasm://") {
-        return Some(Frame { filename: Some(Cow::Borrowed(text)), in_app: Some(true), ..Frame::default() });
+    if text == "<anonymous>" || text.strip_prefix("index ").and_then(number).is_some() || text.starts_with("wasm://") {
+        let in_app = Some(text.starts_with("wasm://"));
+        return Some(Frame { filename: Some(Cow::Borrowed(text)), in_app, ..unnamed });
+    }
+    if let Some((kind, _)) = text.strip_prefix("data:").filter(|_| named).and_then(|data| data.cut_at_byte(b',')) {
+        return Some(Frame { filename: Some(Cow::Owned(format!("<data:{kind}>"))), ..unnamed });
     }
     let (path, line, column) = place(text)?;
-    column.filter(|_| is_path(path) || path == "<anonymous>")?;
-    Some(in_file(path, line, column))
+    // `eval at run (/app/a.js:1:2), <anonymous>`: the name that the SDK takes is all of it.
+    if path.starts_with("eval at ") {
+        let count = |byte: u8| path.bytes().filter(|b| *b == byte).count();
+        let whole = count(b'(') > 0 && count(b'(') == count(b')');
+        let frame = Frame { filename: Some(Cow::Borrowed(path)), lineno: Some(line), colno: column, ..unnamed };
+        return whole.then_some(frame);
+    }
+    let known = is_path(path) || is_virtual(path) || (named && !path.holds_byte(b' '));
+    column.filter(|_| known)?;
+    Some(Frame { function: Some(UNNAMED.into()), ..in_file(path, line, column) })
 }
 
 /// `function@place`, with `async*` before a function that was awaited and ` line 8 > eval` after a file that evaluates.
@@ -338,19 +376,34 @@ fn spidermonkey_frame(line: &str) -> Option<Frame<'_>> {
     is_path(path).then_some(Frame { function, ..frame })
 }
 
-fn in_file(path: &str, line: u32, column: Option<u32>) -> Frame<'_> {
-    let path = path.strip_prefix("file://").unwrap_or(path);
-    let short = path.last_place_of("/node_modules/").map_or(path, |at| &path[at + 1..]);
-    let core = starts_with_any(path, &["node:", "internal/", "<"]) || !path.holds_any(b"/\\.");
-    // Until version 12 Node printed its own files by name alone.
-    let bare = !path.holds_any(b"/\\") && path.ends_with(".js");
-    let in_app = !core && !bare && !contains_any(path, &["/node_modules/", "\\node_modules\\"]);
-    Frame { in_app: Some(in_app), ..Frame::in_file(path, short, Some(line), column) }
+fn in_file(text: &str, line: u32, column: Option<u32>) -> Frame<'_> {
+    let in_app = Some(frames::node::in_app(text));
+    match frames::node::path(text) {
+        Cow::Borrowed(path) => Frame { in_app, ..Frame::in_file(path, path, Some(line), column) },
+        Cow::Owned(path) => {
+            let abs_path = Some(Cow::Owned(path.clone()));
+            Frame {
+                filename: Some(Cow::Owned(path)),
+                abs_path,
+                lineno: Some(line),
+                colno: column,
+                in_app,
+                ..Frame::default()
+            }
+        }
+    }
 }
 
 fn is_path(path: &str) -> bool {
     const KINDS: [&str; 7] = [".js", ".mjs", ".cjs", ".ts", ".jsx", ".tsx", ".html"];
     path.holds_any(b"/\\") || path.starts_with("node:") || KINDS.iter().any(|kind| path.ends_with(kind))
+}
+
+/// Scripts without a file: of the command line, of the console, of `vm`, of Bun and Deno.
+fn is_virtual(path: &str) -> bool {
+    const NAMES: [&str; 8] =
+        ["[eval", "[stdin]", "[worker eval]", "evalmachine.<anonymous>", "<anonymous>", "bun:", "ext:", "eval at "];
+    starts_with_any(path, &NAMES) || path.strip_prefix("REPL").and_then(number).is_some() || path.starts_with("data:")
 }
 
 fn is_web(path: &str) -> bool {

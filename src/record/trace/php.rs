@@ -1,6 +1,7 @@
 //! PHP: uncaught exceptions in the error log, exceptions as strings, and Monolog's (Laravel's) form with line breaks.
 
 use super::find::Find;
+use super::frames::php::{frame, unescaped};
 use super::{
     Chain, Exception, Frame, LOOKAHEAD, Reading, Relation, Stack, is_log_head, number, place, starts_with_any,
 };
@@ -32,7 +33,7 @@ pub(super) fn read<'a>(lines: &[&'a str]) -> Option<Reading<'a>> {
         Some((at, uncaught)) => (line[..at].trim_end().trim_end_matches("PHP"), &line[uncaught + "Uncaught ".len()..]),
         None => (&line[..0], line),
     };
-    plain(lines, before, text)
+    plain(lines, before, text).map(|reading| Reading { fatal: fatal.is_some(), ..reading })
 }
 
 /// The previous exception first, each `Next` one around it.
@@ -89,8 +90,7 @@ impl<'a> Reader<'_, 'a> {
         self.at += header.used + 1;
         let (frames, whole) = self.frames(header.place);
         let ty = unescaped(header.ty);
-        let module = header.ty.cut_at_last_byte(b'\\').map(|(module, _)| unescaped(module.trim_end_matches('\\')));
-        let index = self.chain.add(Exception { ty, module, value: header.value, frames, ..Exception::default() });
+        let index = self.chain.add(Exception { ty, value: header.value, frames, ..Exception::default() });
         Some((index, whole))
     }
 
@@ -203,23 +203,4 @@ fn name(text: &str) -> Option<&str> {
         byte == b'(' && depth == 0
     })?;
     (open > 0 && text.trim_end().ends_with(')') && !text[..open].holds_byte(b' ')).then_some(&text[..open])
-}
-
-fn frame<'a>(place: Option<(&'a str, u32)>, function: Option<&'a str>) -> Frame<'a> {
-    let function = function.map(unescaped);
-    let Some((path, line)) = place else {
-        return Frame {
-            function,
-            filename: Some(Cow::Borrowed("[internal]")),
-            in_app: Some(false),
-            ..Frame::default()
-        };
-    };
-    let short = path.last_place_of("/vendor/").map_or(path, |at| &path[at + 1..]);
-    Frame { function, in_app: Some(short.len() == path.len()), ..Frame::in_file(path, short, Some(line), None) }
-}
-
-/// Monolog writes the backslashes of a namespace as JSON does.
-fn unescaped(name: &str) -> Cow<'_, str> {
-    if name.holds("\\\\") { Cow::Owned(name.replace("\\\\", "\\")) } else { Cow::Borrowed(name) }
 }

@@ -1,9 +1,9 @@
 //! Ruby: uncaught errors and `full_message` in both orders, with causes, and what `Logger` makes of an exception.
 
 use super::find::Find;
+use super::frames::ruby::in_file;
 use super::{
-    Chain, Exception, Frame, LOOKAHEAD, Reading, Relation, Stack, after_any, contains_any, indent, is_log_head, joined,
-    number, starts_with_any,
+    Chain, Exception, Frame, LOOKAHEAD, Reading, Relation, Stack, contains_any, indent, is_log_head, joined, number,
 };
 use std::borrow::Cow;
 
@@ -202,21 +202,4 @@ fn frame(text: &str) -> Option<(Frame<'_>, &str)> {
     let (function, rest) = rest.strip_prefix(['`', '\''])?.cut_at_byte(b'\'')?;
     let is_path = contains_any(path, &["/", ".rb", "<internal:", "(eval", "(irb"]) || path == "-e";
     (is_path && !path.holds(": ")).then_some((in_file(path, number(line)?, Some(function)), rest))
-}
-
-fn in_file<'a>(path: &'a str, line: u32, function: Option<&'a str>) -> Frame<'a> {
-    let short = after_any(path, &["/gems/", "/bundler/gems/"]);
-    let short = library(short).unwrap_or(short);
-    let foreign = short.len() < path.len() || path.holds("/vendor/") || starts_with_any(path, &["<internal:", "/usr/"]);
-    Frame {
-        function: function.map(Cow::Borrowed),
-        in_app: Some(!foreign),
-        ..Frame::in_file(path, short, Some(line), None)
-    }
-}
-
-/// What follows `/lib/ruby/3.3.0/`.
-fn library(path: &str) -> Option<&str> {
-    let (version, rest) = path[path.place_of("/lib/ruby/")? + "/lib/ruby/".len()..].cut_at_byte(b'/')?;
-    version.starts_with(|c: char| c.is_ascii_digit()).then_some(rest)
 }

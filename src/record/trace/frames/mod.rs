@@ -5,6 +5,10 @@
 //! `docs/sdk-parity.md`.
 
 pub(super) mod dotnet;
+pub(super) mod go;
 pub(super) mod java;
+pub(super) mod node;
+pub(super) mod php;
 pub(super) mod python;
-pub(super) mod roots;
+mod roots;
+pub(super) mod ruby;
