@@ -2,7 +2,7 @@
 //! the way of what waits for another, and what is to become a dead letter goes before both.
 
 use super::ticket::Ticket;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +13,8 @@ type Queue = BTreeMap<(Duration, u64), Arc<Ticket>>;
 #[derive(Debug, Default)]
 pub(crate) struct Backlog {
     waiting: Queue,
+    /// Chunks of the spool that were flushed just now.
+    live: VecDeque<Arc<Ticket>>,
     /// Those with records that are to become dead letters. To read them needs no room, it makes some.
     doomed: Queue,
     came: u64,
@@ -26,6 +28,16 @@ impl Backlog {
         self.came += 1;
         let queue = if ticket.has_doomed() { &mut self.doomed } else { &mut self.waiting };
         queue.insert((due, self.came), ticket);
+    }
+
+    /// Adds a chunk of the spool that was flushed just now.
+    pub(crate) fn add_live(&mut self, ticket: Arc<Ticket>) {
+        self.live.push_back(ticket);
+    }
+
+    /// Takes the chunk of the spool that was flushed first.
+    pub(crate) fn take_live(&mut self) -> Option<Arc<Ticket>> {
+        self.live.pop_front()
     }
 
     /// Adds a chunk that could be read now but is to wait for a while.
@@ -69,9 +81,26 @@ impl Backlog {
         self.waiting = waiting.into_iter().map(|((due, came), ticket)| ((due.min(now), came), ticket)).collect();
     }
 
+    /// Takes those whose segment of the spool is lost.
+    pub(crate) fn take_lost(&mut self) -> Vec<Arc<Ticket>> {
+        let is_lost = |_: &(Duration, u64), ticket: &mut Arc<Ticket>| ticket.is_lost();
+        let mut lost: Vec<_> = self.waiting.extract_if(.., is_lost).map(|(_, ticket)| ticket).collect();
+        lost.extend(self.doomed.extract_if(.., is_lost).map(|(_, ticket)| ticket));
+        let (gone, live) = std::mem::take(&mut self.live).into_iter().partition::<VecDeque<_>, _>(|one| one.is_lost());
+        self.live = live;
+        lost.extend(gone);
+        lost
+    }
+
     /// When the oldest of them was taken.
     pub(crate) fn oldest(&self) -> Option<Duration> {
-        self.waiting.values().chain(self.doomed.values()).map(|ticket| ticket.taken).min()
+        self.live
+            .front()
+            .into_iter()
+            .chain(self.waiting.values())
+            .chain(self.doomed.values())
+            .map(|ticket| ticket.taken)
+            .min()
     }
 }
 

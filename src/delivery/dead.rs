@@ -8,7 +8,7 @@
 //! instances may share the directory: no name is given twice, and each counts what all have written.
 
 use super::answer::rfc3339;
-use super::spool::{self, Field, Segment};
+use super::store::{self, Chunk, Field};
 use super::targets::Target;
 use super::ticket::Ticket;
 use crate::chunk::msgpack::Seq;
@@ -133,10 +133,10 @@ impl DeadLetters {
 
     fn commit<'l>(&self, letters: impl Iterator<Item = &'l [u8]>, wall: Duration) -> io::Result<()> {
         let (pid, number) = (std::process::id(), WRITTEN.fetch_add(1, Relaxed));
-        let path = self.path.join(format!("{:020}-{pid}-{number}.{}", wall.as_micros(), spool::SUFFIX));
+        let path = self.path.join(format!("{:020}-{pid}-{number}.{}", wall.as_micros(), store::SUFFIX));
         let temporary = path.with_extension(TEMPORARY);
         let written = (|| {
-            let mut file = spool::private().create_new(true).open(&temporary)?;
+            let mut file = store::private().create_new(true).open(&temporary)?;
             letters.into_iter().try_for_each(|letter| file.write_all(letter))?;
             file.sync_all()?;
             fs::rename(&temporary, &path)?;
@@ -152,7 +152,7 @@ impl DeadLetters {
         if let Some((used, _)) = self.used.filter(|(_, at)| steady < *at + RECOUNT) {
             return Ok(used);
         }
-        spool::make_private(&self.path)?;
+        store::make_private(&self.path)?;
         let used = count(&self.path)?;
         self.used = Some((used, steady));
         Ok(used)
@@ -166,7 +166,7 @@ fn count(path: &Path) -> io::Result<u64> {
         let path = entry.path();
         let Ok(about) = entry.metadata() else { continue };
         match path.extension().and_then(|extension| extension.to_str()) {
-            Some(spool::SUFFIX) => bytes += about.len(),
+            Some(store::SUFFIX) => bytes += about.len(),
             Some(TEMPORARY) if is_stale(&about) => drop(fs::remove_file(&path)),
             _ => {}
         }
@@ -182,7 +182,7 @@ fn is_stale(about: &fs::Metadata) -> bool {
 /// One letter for each burial, in their order. `first` is the number of the segment's first record, `wall` the time since
 /// 1970.
 #[must_use]
-pub(crate) fn letters(segment: &Segment, first: u32, burials: &[Burial], wall: Duration) -> Vec<Vec<u8>> {
+pub(crate) fn letters(segment: &Chunk, first: u32, burials: &[Burial], wall: Duration) -> Vec<Vec<u8>> {
     let wanted: HashSet<u32> =
         burials.iter().flat_map(|burial| std::iter::once(&burial.record).chain(&burial.members)).copied().collect();
     let found = find(&segment.data, first, &wanted);
@@ -191,7 +191,7 @@ pub(crate) fn letters(segment: &Segment, first: u32, burials: &[Burial], wall: D
 
 /// Bytes of each of these records.
 #[must_use]
-pub fn sizes(segment: &Segment, first: u32, wanted: &HashSet<u32>) -> HashMap<u32, u64> {
+pub fn sizes(segment: &Chunk, first: u32, wanted: &HashSet<u32>) -> HashMap<u32, u64> {
     if wanted.is_empty() {
         return HashMap::new();
     }
@@ -237,7 +237,7 @@ fn letter(tag: &[u8], burial: &Burial, found: &Found<'_>, wall: Duration) -> Vec
         data.extend_from_slice(GROUP_END);
     }
     let mut fields = vec![
-        ("version", Field::Number(spool::VERSION)),
+        ("version", Field::Number(store::VERSION)),
         ("tag", Field::Text(tag)),
         ("length", Field::Number(data.len() as u64)),
         ("records", Field::Number(numbers.len() as u64)),
@@ -255,7 +255,7 @@ fn letter(tag: &[u8], burial: &Burial, found: &Found<'_>, wall: Duration) -> Vec
     fields.extend(id.as_ref().map(|id| ("event_id", Field::Text(id.as_bytes()))));
     // What an OTLP group says about its records is its body.
     let body = found.get(&burial.record).and_then(|(_, group)| group.and_then(|group| group.body.map()));
-    let mut out = spool::marker_of(&fields, body.unwrap_or(Seq::EMPTY));
+    let mut out = store::marker_of(&fields, body.unwrap_or(Seq::EMPTY));
     out.extend_from_slice(&data);
     out
 }
@@ -276,7 +276,7 @@ mod tests {
     }
 
     fn letter_of(data: &[u8], burial: &Burial) -> Vec<u8> {
-        let segment = Segment { tag: b"t".to_vec(), data: data.to_vec(), records: 0 };
+        let segment = Chunk { tag: b"t".to_vec(), data: data.to_vec(), records: 0 };
         letters(&segment, 10, std::slice::from_ref(burial), Duration::from_secs(1)).remove(0)
     }
 
@@ -293,7 +293,7 @@ mod tests {
         let about = head.metadata.get("out_sentry").and_then(|about| about.map()).unwrap();
         assert_eq!(about.get("status"), Some(Value::UInt(400)));
         assert_eq!(about.get("time").and_then(|time| time.text()), Some(&b"1970-01-01T00:00:01.000Z"[..]));
-        let segments = spool::split(&[&letter[..], &letter].concat());
+        let segments = store::split(&[&letter[..], &letter].concat());
         assert_eq!((segments.len(), segments[1].records, &segments[1].tag[..]), (2, 2, &b"t"[..]));
     }
 

@@ -174,6 +174,10 @@ impl<'i> Intake<'i> {
     fn course(&mut self, category: Category, record: u32, destination: u32) -> Course {
         match self.ticket.look(category, record) {
             Look::Closed => Course::Nothing,
+            Look::Last => {
+                self.park(category, record);
+                Course::Nothing
+            }
             Look::Open | Look::Doomed(_) if self.shared.past_deadline() => {
                 self.park(category, record);
                 Course::Nothing

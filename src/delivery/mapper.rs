@@ -7,7 +7,7 @@ use super::packed::Held;
 use super::pump::Message;
 use super::router::{ChunkRouter, Complaints};
 use super::slot::{Slot, Verdict};
-use super::spool::Segment;
+use super::store::{Chunk, lost};
 use super::ticket::{Bits, Home, Ticket};
 use super::{Drain, Job, Shared, lock};
 use crate::envelope::{Batch, Gatherer};
@@ -152,10 +152,11 @@ impl<'s> Worker<'s> {
         match job {
             Job::Ack(slot) => self.ack(slot),
             Job::Memory(slot) => self.memory(&slot),
-            Job::Spooled(ticket, segments) => {
-                let size: usize = segments.iter().map(|segment| segment.data.len()).sum();
-                self.shared.waiting.fetch_sub(size as u64, Relaxed);
-                self.spooled(&ticket, segments, false);
+            Job::Spooled => {
+                let ticket = lock(&self.shared.backlog).take_live();
+                if let Some(ticket) = ticket {
+                    self.spooled(&ticket, false);
+                }
             }
             Job::Close => {}
         }
@@ -171,7 +172,7 @@ impl<'s> Worker<'s> {
         }
         let ticket = self.shared.registry.join(slot, &tag, &data, self.shared.now().steady);
         self.shared.joining.fetch_sub(1, SeqCst);
-        self.map(&ticket, &[Segment { tag, data, records: 0 }], false);
+        self.map(&ticket, &[Chunk { tag, data, records: 0 }], false);
     }
 
     fn memory(&mut self, slot: &Arc<Slot>) {
@@ -206,7 +207,7 @@ impl<'s> Worker<'s> {
     }
 
     /// A chunk that is held in memory, as soon as there is memory to read it in.
-    fn open<'h>(&self, held: &'h Held) -> Cow<'h, Segment> {
+    fn open<'h>(&self, held: &'h Held) -> Cow<'h, Chunk> {
         let opened = loop {
             match held.open(|| self.shared.slots.buffer()) {
                 Some(opened) => break opened,
@@ -227,13 +228,16 @@ impl<'s> Worker<'s> {
         (tag, data)
     }
 
-    fn spooled(&mut self, ticket: &Arc<Ticket>, segments: Vec<Segment>, replay: bool) {
+    /// Reads chunks from the spool and maps them.
+    fn spooled(&mut self, ticket: &Arc<Ticket>, replay: bool) {
+        let Home::Spool(extent) = &ticket.home else { return };
         if !self.shared.targets.is_ready(Mode::Spool) || self.shared.past_deadline() {
-            self.shared.park(ticket);
-        } else {
-            self.map(ticket, &segments, replay);
+            return self.shared.park(ticket);
         }
-        segments.into_iter().for_each(|segment| self.shared.slots.spare(segment.data));
+        match extent.read() {
+            Ok(chunks) => self.map(ticket, &chunks, replay),
+            Err(error) => lost::unreadable(self.shared, ticket, &error),
+        }
     }
 
     /// Reads one chunk of the backlog again, if there is room beside what is live.
@@ -243,23 +247,15 @@ impl<'s> Worker<'s> {
         }
         let now = self.shared.now().steady;
         let Some(ticket) = lock(&self.shared.backlog).take(now, self.shared.budget.is_light()) else { return };
-        let Home::Spool(unit) = &ticket.home else {
-            if let Some(kept) = ticket.kept() {
-                self.held(&ticket, &kept, true);
-            }
-            return;
-        };
-        match unit.read() {
-            Ok(segments) => self.spooled(&ticket, segments, true),
-            Err(error) => {
-                self.shared.say(Severity::Error, "spool read", format!("cannot read the spool: {error}"));
-                lock(&self.shared.backlog).add(Arc::clone(&ticket), now + Duration::from_secs(30));
-            }
+        if matches!(ticket.home, Home::Spool(_)) {
+            self.spooled(&ticket, true);
+        } else if let Some(kept) = ticket.kept() {
+            self.held(&ticket, &kept, true);
         }
     }
 
     /// Maps a chunk and sees to what has become of it.
-    fn map(&mut self, ticket: &Arc<Ticket>, segments: &[Segment], replay: bool) {
+    fn map(&mut self, ticket: &Arc<Ticket>, segments: &[Chunk], replay: bool) {
         ticket.begin();
         let logs = if replay { &mut self.replayed } else { &mut self.live };
         self.shared.payloads.1.try_iter().for_each(|buffer| logs.lend(buffer));
@@ -279,7 +275,7 @@ impl<'s> Worker<'s> {
 
     /// Writes dead letters, and ends their records when they are safe. What the disk will not take is tried again
     /// later, unless only memory holds it.
-    fn bury(&mut self, ticket: &Ticket, first: u32, segment: &Segment, left: &mut Left) {
+    fn bury(&mut self, ticket: &Ticket, first: u32, segment: &Chunk, left: &mut Left) {
         let burials = std::mem::take(&mut left.burials);
         let now = self.shared.now();
         let written = match &mut self.dead {
@@ -313,7 +309,7 @@ impl<'s> Worker<'s> {
     }
 
     /// Notes for the next client report what of a chunk will never be sent.
-    fn tell(&self, first: u32, segment: &Segment, gone: &[Gone]) {
+    fn tell(&self, first: u32, segment: &Chunk, gone: &[Gone]) {
         if !self.shared.reports.is_on() || gone.is_empty() {
             return;
         }
@@ -331,7 +327,7 @@ impl<'s> Worker<'s> {
         &mut self,
         ticket: &Arc<Ticket>,
         router: &ChunkRouter<'_>,
-        (segment, first): (&Segment, u32),
+        (segment, first): (&Chunk, u32),
         replay: bool,
         left: &mut Left,
     ) -> u32 {
@@ -431,7 +427,7 @@ impl<'s> Worker<'s> {
                     // Its flush was told OK: what cannot be sent any more is taken, and lost.
                     self.shared.recorder.take(u64::from(crate::chunk::count(&self.open(&held).data)));
                 }
-                Job::Spooled(..) | Job::Close => {}
+                Job::Spooled | Job::Close => {}
             }
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! flush --slot--> mapper --batch--> pump --job--> sender ... sender --done--> pump
-//!        \--slot--> spooler --unit--^
+//!        \--chunk--> spool's worker --extent--^
 //! ```
 //! Every arrow is a crossbeam channel. The pump alone decides what is sent when; the mapper alone knows records; the
 //! spooler alone waits for the disk. Only the pump speaks to the host, so a sender stuck in name resolution can be left
@@ -41,8 +41,7 @@ pub mod schedule;
 mod sender;
 mod slot;
 mod sources;
-pub mod spool;
-mod spooler;
+pub mod store;
 mod targets;
 mod ticket;
 
@@ -61,13 +60,13 @@ use packed::Pressure;
 use registry::Registry;
 pub use schedule::STATES;
 pub use slot::{Slots, Verdict};
-use spool::Spool;
-pub use spool::split as split_spool;
 use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{Ordering, Ordering::Relaxed};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
+pub use store::split as split_spool;
+use store::{Offer, Store};
 use targets::Targets;
 use ticket::{Home, Standing, Ticket};
 
@@ -111,6 +110,8 @@ pub(crate) struct Shared {
     targets: Targets,
     holds: Holds,
     backlog: Mutex<Backlog>,
+    store: Store,
+    lost: store::lost::Lost,
     spool_bytes: Mutex<Arc<AtomicU64>>,
     /// Steady time in milliseconds before which dead letters are not tried again: the disk would not take them.
     dead_again: AtomicU64,
@@ -146,8 +147,8 @@ pub(crate) enum Job {
     Ack(Arc<slot::Slot>),
     /// A chunk whose flush has already been answered.
     Memory(Arc<slot::Slot>),
-    /// A chunk that is safe on disk, with its bytes still at hand.
-    Spooled(Arc<Ticket>, Vec<spool::Segment>),
+    /// Chunks in the spool, the next of the backlog's live ones.
+    Spooled,
     /// Nothing more will come.
     Close,
 }
@@ -157,7 +158,6 @@ pub(crate) enum Job {
 pub struct Delivery {
     shared: Arc<Shared>,
     to_mapper: Sender<Job>,
-    to_spooler: Sender<spooler::Job>,
     mode: Mode,
     /// What `auto` chose.
     chosen: AtomicU64,
@@ -168,9 +168,21 @@ pub struct Delivery {
 #[derive(Debug)]
 struct Threads {
     mapper: JoinHandle<()>,
-    spooler: Option<JoinHandle<Option<Spool>>>,
+    spooler: Option<JoinHandle<()>>,
     pump: JoinHandle<()>,
     senders: Vec<JoinHandle<()>>,
+}
+
+/// What has become of a chunk when its flush begins to wait.
+enum Entered {
+    /// It is ours.
+    Taken,
+    /// Its flush waits for the verdict, this long at most.
+    Waiting(Arc<slot::Slot>, Duration),
+    /// It is ours when the chunk of this number is synced.
+    Unsynced(u64),
+    /// It stays with Fluent Bit.
+    Refused,
 }
 
 /// A flush that may still put its chunk into a queue.
@@ -218,45 +230,57 @@ impl Delivery {
         let settings = &loaded.settings;
         let (to_pump, pump_inbox) = unbounded();
         let (to_mapper, mapper_inbox) = bounded(512);
-        let (to_spooler, spooler_inbox) = bounded(512);
         let (reports, report_reader) = reports::new(settings.delivery.client_reports);
         let shared = Arc::new(Shared::new(name, loaded, clock, &ledger, reports, to_pump));
         let (to_senders, sender_inbox) = bounded(settings.delivery.senders);
         let start = Start { name, loaded, shared: &shared, client: &client, first: host.first() };
         let threads = Threads {
             mapper: start.mapper(mapper_inbox)?,
-            spooler: start.spooler(spooler_inbox, to_mapper.clone())?,
+            spooler: start.spooler(to_mapper.clone())?,
             pump: start.pump(pump_inbox, to_senders, ledger, report_reader, host)?,
             senders: senders(&start, &sender_inbox)?,
         };
         let chosen = AtomicU64::new(Mode::Auto as u64);
         let mode = settings.delivery.mode;
-        Ok(Self { shared, to_mapper, to_spooler, mode, chosen, threads: Mutex::new(Some(threads)), client })
+        Ok(Self { shared, to_mapper, mode, chosen, threads: Mutex::new(Some(threads)), client })
     }
 
     /// Takes a chunk or does not. Called on the host's coroutine stack: nothing but copy, enqueue, wait.
     pub fn flush(&self, tag: &[u8], data: &[u8], on_engine_thread: bool) -> Verdict {
         match self.enter(tag, data, on_engine_thread) {
-            Some((slot, Some(longest))) => self.shared.slots.wait(slot, longest),
-            Some((_, None)) => Verdict::Ok,
-            None => Verdict::Retry,
+            Entered::Waiting(slot, longest) => self.shared.slots.wait(slot, longest),
+            Entered::Unsynced(number) if self.shared.store.wait_for_sync(number, SPOOL_WAIT) => Verdict::Ok,
+            Entered::Taken => Verdict::Ok,
+            Entered::Unsynced(_) | Entered::Refused => Verdict::Retry,
         }
     }
 
-    fn enter(&self, tag: &[u8], data: &[u8], on_engine_thread: bool) -> Option<(Arc<slot::Slot>, Option<Duration>)> {
+    fn enter(&self, tag: &[u8], data: &[u8], on_engine_thread: bool) -> Entered {
         let _entering = Entering::new(&self.shared.entering);
         self.enqueue(tag, data, on_engine_thread)
     }
 
-    /// Puts a chunk into a queue, if there is room; how long its flush waits for what comes of it, if it does.
-    fn enqueue(&self, tag: &[u8], data: &[u8], on_engine_thread: bool) -> Option<(Arc<slot::Slot>, Option<Duration>)> {
+    /// Puts a chunk into the spool or a queue, if there is room.
+    fn enqueue(&self, tag: &[u8], data: &[u8], on_engine_thread: bool) -> Entered {
         if self.shared.closing.load(Ordering::SeqCst) {
-            return None;
+            return Entered::Refused;
         }
         let mode = self.mode(on_engine_thread);
+        if mode == Mode::Spool {
+            return self.shared.offer(tag, data);
+        }
+        match self.queue(mode, tag, data) {
+            Some((slot, Some(longest))) => Entered::Waiting(slot, longest),
+            Some((_, None)) => Entered::Taken,
+            None => Entered::Refused,
+        }
+    }
+
+    /// Puts a chunk into the mapper's queue, if there is room; how long its flush waits for what comes of it, if it does.
+    fn queue(&self, mode: Mode, tag: &[u8], data: &[u8]) -> Option<(Arc<slot::Slot>, Option<Duration>)> {
         // What a quota holds has filled its share of the memory: the host keeps the chunk, and the rest of it goes on.
         let clogged = mode == Mode::Memory && self.shared.is_clogged(data.len() as u64);
-        if mode != Mode::Spool && !self.shared.targets.is_ready(mode) {
+        if !self.shared.targets.is_ready(mode) {
             return None;
         }
         let slot = match mode {
@@ -272,10 +296,9 @@ impl Delivery {
             self.shared.joining.fetch_add(1, Ordering::SeqCst);
         }
         let (sent, longest) = match mode {
-            Mode::Spool => (self.to_spooler.try_send(spooler::Job::Chunk(slot)).is_ok(), Some(SPOOL_WAIT)),
             Mode::Ack => (self.to_mapper.try_send(Job::Ack(slot)).is_ok(), Some(self.shared.settings.ack_timeout)),
             Mode::Memory if clogged => (self.to_mapper.try_send(Job::Ack(slot)).is_ok(), Some(CLOGGED_WAIT)),
-            Mode::Memory | Mode::Auto => (self.to_mapper.try_send(Job::Memory(slot)).is_ok(), None),
+            Mode::Memory | Mode::Auto | Mode::Spool => (self.to_mapper.try_send(Job::Memory(slot)).is_ok(), None),
         };
         if !sent {
             self.shared.joining.fetch_sub(u64::from(stays), Ordering::SeqCst);
@@ -316,17 +339,17 @@ impl Delivery {
             thread::park_timeout(Duration::from_millis(1));
         }
         let _ = self.shared.to_pump.send(pump::Message::Close(deadline));
-        let _ = self.to_spooler.send_timeout(spooler::Job::Close, self.shared.settings.exit_timeout);
-        // The directory stays locked until nobody here settles, removes or reads its files any more: another process may wait
-        // for it.
-        let spool = threads.spooler.map(JoinHandle::join);
+        self.shared.store.close();
+        drop(threads.spooler.map(JoinHandle::join));
         let _ = self.to_mapper.send_timeout(Job::Close, self.shared.settings.exit_timeout);
         let _ = threads.pump.join();
         self.client.shutdown();
         self.shared.budget.close();
         let _ = threads.mapper.join();
         self.shared.registry.release_all();
-        drop(spool);
+        // The directory stays locked until nobody here settles, removes or reads its files any more: another process may wait
+        // for it.
+        self.shared.store.release();
         join_or_leave(threads.senders);
     }
 }
@@ -361,15 +384,11 @@ impl Start<'_> {
         self.spawn("sentry-mapper", move || mapper::run(&shared, records, &inbox))
     }
 
-    fn spooler(
-        &self,
-        inbox: Receiver<spooler::Job>,
-        to_mapper: Sender<Job>,
-    ) -> Result<Option<JoinHandle<Option<Spool>>>, String> {
+    fn spooler(&self, to_mapper: Sender<Job>) -> Result<Option<JoinHandle<()>>, String> {
         let Some(path) = self.spool_path() else { return Ok(None) };
-        let shared = Arc::clone(self.shared);
-        let settings = xxhash_rust::xxh3::xxh3_64(format!("{:?}", self.loaded.settings.mapping).as_bytes());
-        self.spawn("sentry-spooler", move || spooler::run(&shared, &path, settings, &inbox, &to_mapper)).map(Some)
+        let (shared, settings) = (Arc::clone(self.shared), store::settings(&self.loaded.mapping_options));
+        let work = move || store::worker::Worker::new(&shared, &to_mapper, path, settings).run();
+        self.spawn("sentry-spooler", work).map(Some)
     }
 
     fn spool_path(&self) -> Option<PathBuf> {
@@ -464,6 +483,8 @@ impl Shared {
             targets: targets(&settings.destination),
             holds: Holds::default(),
             backlog: Mutex::default(),
+            lost: store::lost::Lost::default(),
+            store: Store::new(settings.delivery.spool_sync),
             spool_bytes: Mutex::default(),
             dead_again: AtomicU64::new(0),
             closing: AtomicBool::new(false),
@@ -518,6 +539,16 @@ impl Shared {
         if has_room { self.slots.fill(tag, data) } else { None }
     }
 
+    /// Offers a chunk to the spool.
+    fn offer(&self, tag: &[u8], data: &[u8]) -> Entered {
+        let wall = self.now().wall;
+        match self.store.offer(tag, data, wall, SPOOL_WAIT, &self.registry, &self.recorder) {
+            Offer::Taken => Entered::Taken,
+            Offer::Unsynced(number) => Entered::Unsynced(number),
+            Offer::Refused => Entered::Refused,
+        }
+    }
+
     /// Whether a chunk for memory has to stay with the host for the sake of what is held; and as long as the host has one
     /// that did, so that it is known again.
     fn is_clogged(&self, length: u64) -> bool {
@@ -565,7 +596,7 @@ impl Shared {
             }
             (Home::Memory, Standing::Parked) => self.park(ticket),
             (Home::Host(identity), _) => self.registry.finish(*identity, ticket, standing),
-            (Home::Spool(unit), Standing::Done) => unit.remove(),
+            (Home::Spool(extent), Standing::Done) => extent.end(),
             (Home::Spool(_), Standing::Parked) => self.park(ticket),
         }
     }

@@ -9,8 +9,8 @@
 use super::property::{Items, Quiet, Seen, WALL, answered_with, ended, record};
 use super::sender::{Job as Request, Load};
 use super::slot::Verdict;
-use super::spool::SUFFIX;
-use super::{Delivery, Start, http, lock, pump};
+use super::store::SUFFIX;
+use super::{Delivery, Entered, Start, http, lock, pump};
 use crate::clock::{Clock, Moment, SystemClock};
 use crate::ledger::{Category, Ledger, Outcome};
 use crate::options::{self, Loaded, Mode};
@@ -165,13 +165,18 @@ impl Instance {
             return self.delivery.flush(TAG, chunk, false);
         }
         match self.delivery.enter(TAG, chunk, false) {
-            Some((slot, Some(_))) => {
-                // For as long as others do something, and not until they have nothing left to do.
+            // For as long as others do something, and not until they have nothing left to do.
+            Entered::Waiting(slot, _) => {
                 (0..below(PATIENCE)).for_each(|_| thread::park_timeout(Duration::ZERO));
                 self.delivery.shared.slots.wait(slot, Duration::ZERO)
             }
-            Some((_, None)) => Verdict::Ok,
-            None => Verdict::Retry,
+            Entered::Unsynced(number) => {
+                (0..below(PATIENCE)).for_each(|_| thread::park_timeout(Duration::ZERO));
+                let is_safe = self.delivery.shared.store.wait_for_sync(number, Duration::ZERO);
+                if is_safe { Verdict::Ok } else { Verdict::Retry }
+            }
+            Entered::Taken => Verdict::Ok,
+            Entered::Refused => Verdict::Retry,
         }
     }
 

@@ -5,7 +5,7 @@
 //! milliseconds. That happens on the host's coroutine stack, where nothing may be formatted or abort: hence zstd's own
 //! interface, which needs less than 5 KiB of stack and answers with numbers.
 
-use super::spool::Segment;
+use super::store::Chunk;
 use crate::chunk::{Entry, entries};
 use crate::sync::{Mutex, MutexGuard};
 use std::borrow::Cow;
@@ -90,7 +90,7 @@ impl Packed {
 #[derive(Debug)]
 pub(crate) enum Held {
     /// As it came.
-    Plain(Segment),
+    Plain(Chunk),
     /// With its tag.
     Packed(Vec<u8>, Packed),
 }
@@ -98,7 +98,7 @@ pub(crate) enum Held {
 /// A chunk that was held in memory.
 #[derive(Debug)]
 pub(crate) struct Opened<'h> {
-    pub(crate) chunk: Cow<'h, Segment>,
+    pub(crate) chunk: Cow<'h, Chunk>,
     /// Whether it is as it came. If not, which would be a defect, one record that cannot be decoded stands for what is missing.
     pub(crate) is_whole: bool,
 }
@@ -126,13 +126,13 @@ impl Held {
         if !is_whole {
             packed.salvage(&mut context, &mut data);
         }
-        Some(Opened { chunk: Cow::Owned(Segment { tag, data, records: 0 }), is_whole })
+        Some(Opened { chunk: Cow::Owned(Chunk { tag, data, records: 0 }), is_whole })
     }
 
     /// What stands for the chunk when there is no time to wait for memory.
     pub(crate) fn unreadable(&self) -> Opened<'_> {
-        let (Self::Plain(Segment { tag, .. }) | Self::Packed(tag, _)) = self;
-        let segment = Segment { tag: tag.clone(), data: vec![UNREADABLE], records: 0 };
+        let (Self::Plain(Chunk { tag, .. }) | Self::Packed(tag, _)) = self;
+        let segment = Chunk { tag: tag.clone(), data: vec![UNREADABLE], records: 0 };
         Opened { chunk: Cow::Owned(segment), is_whole: false }
     }
 }
@@ -218,7 +218,7 @@ mod tests {
         (0..bytes.div_ceil(8)).flat_map(hash).take(bytes).collect()
     }
 
-    fn opened(packed: Packed) -> Segment {
+    fn opened(packed: Packed) -> Chunk {
         let held = Held::Packed(b"tag".to_vec(), packed);
         let bytes = held.bytes();
         let opened = held.open(|| b"what was here".to_vec()).unwrap();
@@ -234,7 +234,7 @@ mod tests {
         for (bytes, pressure) in [(2_000_000, Hard), (1_000, Light), (2_000_000, Light), (MAX_LENGTH, Hard)] {
             let data = lines(bytes);
             let segment = opened(packer.pack(&data, u64::MAX, pressure).unwrap());
-            assert!(segment == Segment { tag: b"tag".to_vec(), data, records: 0 });
+            assert!(segment == Chunk { tag: b"tag".to_vec(), data, records: 0 });
             packer.rest();
         }
     }
@@ -252,7 +252,7 @@ mod tests {
 
     #[test]
     fn a_chunk_as_it_came_is_lent() {
-        let segment = Segment { tag: b"tag".to_vec(), data: lines(100), records: 0 };
+        let segment = Chunk { tag: b"tag".to_vec(), data: lines(100), records: 0 };
         let held = Held::Plain(segment.clone());
         assert_eq!(held.bytes(), 100);
         let opened = held.open(|| panic!("no buffer is needed")).unwrap();

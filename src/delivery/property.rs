@@ -10,8 +10,8 @@ use super::mapper::Worker;
 use super::pump::{self, Pump};
 use super::sender::{Done, Job as Request, Load};
 use super::slot::Verdict;
-use super::spooler::Spooler;
-use super::{Job, Shared, reports};
+use super::store::worker::Worker as Spooler;
+use super::{Entered, Job, Shared, reports};
 use crate::clock::{Clock, Moment};
 use crate::ledger::{Category, Ledger, Outcome, Status};
 use crate::options::{self, Loaded};
@@ -149,15 +149,26 @@ impl Instance {
         let pump = Pump::new(Arc::clone(shared), loaded, to_senders, Arc::clone(&ledger), reader, host, client);
         let worker = Worker::new(shared, Mapper::new(loaded.settings.mapping.clone()));
         let spool = loaded.settings.delivery.mode == options::Mode::Spool;
-        let mut spooler = spool.then(|| Spooler::new(shared, to_mapper));
-        if let (Some(spooler), Some(path)) = (&mut spooler, &loaded.settings.delivery.spool_path) {
-            spooler.open(path, 1);
+        let path = loaded.settings.delivery.spool_path.clone().filter(|_| spool);
+        let mut spooler = path.map(|path| Spooler::new(shared, to_mapper, path, 1));
+        if let Some(spooler) = &mut spooler {
+            spooler.open();
         }
         Self { shared, worker, spooler, jobs, pump, inbox, requests, on_their_way: Vec::new(), ledger }
     }
 
     /// Offers a chunk as the host does; whether it is the plugin's now.
     pub(super) fn flush(&mut self, chunk: &[u8], mode: options::Mode) -> bool {
+        if let Some(spooler) = &mut self.spooler {
+            let offer = self.shared.offer(TAG, chunk);
+            spooler.work();
+            self.work();
+            return match offer {
+                Entered::Taken => true,
+                Entered::Unsynced(number) => self.shared.store.wait_for_sync(number, Duration::ZERO),
+                Entered::Waiting(..) | Entered::Refused => false,
+            };
+        }
         let slots = &self.shared.slots;
         // One in two is packed, as where memory is short.
         let packed = Some(chunk).filter(|chunk| mode == options::Mode::Memory && chunk.len().is_multiple_of(2));
@@ -165,13 +176,12 @@ impl Instance {
         let slot = packed.map_or_else(|| slots.fill(TAG, chunk), |packed| slots.fill_packed(TAG, packed));
         let slot = slot.expect("a free slot");
         self.shared.waiting.fetch_add(slot.bytes() as u64, Relaxed);
-        match (&mut self.spooler, mode) {
-            (Some(spooler), _) => spooler.commit(vec![Arc::clone(&slot)]),
-            (None, options::Mode::Ack) => {
+        match mode {
+            options::Mode::Ack => {
                 self.shared.joining.fetch_add(1, Relaxed);
                 self.worker.take(Job::Ack(Arc::clone(&slot)));
             }
-            (None, _) => {
+            _ => {
                 self.worker.take(Job::Memory(slot));
                 return true;
             }
@@ -182,6 +192,9 @@ impl Instance {
 
     /// Everything that our threads would do now.
     pub(super) fn work(&mut self) {
+        if let Some(spooler) = &mut self.spooler {
+            spooler.work();
+        }
         while let Ok(job) = self.jobs.try_recv() {
             self.worker.take(job);
         }
@@ -365,6 +378,8 @@ fn run(mode: &str, seed: u64) -> HashMap<&'static str, u64> {
             6 if delivery == options::Mode::Spool && chance.below(6) == 0 => {
                 close(&instance, &mut totals);
                 let before = instance.ledger.snapshot().records;
+                // A killed process locks nothing.
+                drop(instance.shared.store.unavailable());
                 drop(instance);
                 instance = Instance::start(&name, &loaded, &clock);
                 // What is sent again stands in the books of this process too, with what the last one noted of it.

@@ -32,6 +32,8 @@ pub(crate) enum Message {
     Expected(u32, Category, u64),
     Done(Box<sender::Done>),
     Say(Severity, &'static str, String),
+    /// A line for the log that its sender keeps from coming too often.
+    Log(Severity, String),
     /// Whether a destination answered at the start: the status, or what came of it.
     Probed(u32, Result<u16, Box<Sent>>),
     Chose(Mode),
@@ -93,6 +95,8 @@ pub(crate) struct Pump {
     last_summary: Duration,
     volatile: bool,
     closing: Option<Duration>,
+    /// Requests on their way are being cut.
+    is_cutting: bool,
     mapper_done: bool,
     chance: u64,
 }
@@ -134,6 +138,7 @@ impl Pump {
             reports,
             volatile: settings.mode == Mode::Memory,
             closing: None,
+            is_cutting: false,
             mapper_done: false,
             // Nodes that start together differ in their nanoseconds.
             chance: u64::from(now.wall.subsec_nanos()) << 20 | 1,
@@ -173,6 +178,7 @@ impl Pump {
             }
             Message::Done(done) => self.done(*done),
             Message::Say(severity, kind, text) => self.say(severity, kind, About::Instance, &text),
+            Message::Log(severity, text) => self.log(severity, Some(text)),
             Message::Probed(number, answer) => self.probed(number, answer),
             Message::Chose(mode) => self.chose(mode),
             Message::MapperDone => self.mapper_done = true,
@@ -250,6 +256,9 @@ impl Pump {
             Load::Items(batch) => batch,
             Load::Report(number, report) => return self.reported(number, report, &done.sent, now),
         };
+        if self.is_cutting && done.sent.code == 0 {
+            batch.owners().for_each(|(ticket, records)| ticket.abort(batch.category, records));
+        }
         let number = batch.destination;
         let current = self.shared.targets.get(number);
         let outdated = current.is_none_or(|current| current.dsn != done.target.dsn);
@@ -567,6 +576,7 @@ impl Pump {
         self.shared.budget.close();
         let cut = self.schedule.in_flight() > 0;
         if cut {
+            self.is_cutting = true;
             self.client.shutdown();
         }
         while self.schedule.in_flight() > 0 {

@@ -4,7 +4,7 @@
 //! waits, and does nothing else that could fail or need room.
 
 use super::packed::{Held, Packed};
-use super::spool::Segment;
+use super::store::Chunk;
 use crate::sync::{Condvar, Instant, Mutex, MutexGuard, Receiver, Sender, bounded};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -197,7 +197,7 @@ impl Slot {
         let (tag, data) = self.take();
         match packed {
             Some(packed) => Held::Packed(tag, packed),
-            None => Held::Plain(Segment { tag, data, records: 0 }),
+            None => Held::Plain(Chunk { tag, data, records: 0 }),
         }
     }
 

@@ -5,7 +5,7 @@
 
 use super::dead::Cause;
 use super::packed::Held;
-use super::spool::{Ended, Progress, Unit};
+use super::store::{Ended, Extent, Progress};
 use crate::ledger::{Category, Outcome, Recorder};
 use crate::sync::{AtomicU64, Mutex, MutexGuard};
 use std::collections::BTreeMap;
@@ -20,8 +20,8 @@ pub enum Home {
     Memory,
     /// At the host, which offers the chunk again after RETRY; the number is the chunk's identity.
     Host(u128),
-    /// In a spool file.
-    Spool(Unit),
+    /// In the spool.
+    Spool(Extent),
     /// There is no record: the item says something about others, which have ended.
     None,
 }
@@ -63,6 +63,8 @@ struct State {
     kept: Option<Arc<Held>>,
     /// An earlier process has looked at every record.
     seen_before: bool,
+    /// Records whose request an earlier process has cut.
+    aborted: [Bits; 2],
 }
 
 /// How a chunk stands.
@@ -85,6 +87,8 @@ pub enum Look {
     Open,
     /// It is to become a dead letter.
     Doomed(Arc<Cause>),
+    /// An earlier process has cut the request that held it: it may have arrived, and is sent after everything else.
+    Last,
 }
 
 /// A growing set of record numbers.
@@ -142,6 +146,7 @@ impl Ticket {
             counted: Default::default(),
             kept: None,
             seen_before: false,
+            aborted: Default::default(),
         };
         Self { home, taken, due: AtomicU64::new(u64::MAX), recorder, state: Mutex::new(state) }
     }
@@ -157,12 +162,13 @@ impl Ticket {
         (due < u64::MAX).then(|| Duration::from_millis(due))
     }
 
-    /// A ticket for a file that an earlier process has left, whose records are counted again as taken and ended.
+    /// A ticket for chunks that an earlier process has left, whose records are counted again as taken and ended.
     #[must_use]
-    pub fn replayed(unit: Unit, taken: Duration, recorder: Recorder, progress: Progress) -> Self {
-        let mut ticket = Self::new(Home::Spool(unit), taken, recorder, progress.settled);
+    pub fn replayed(extent: Extent, taken: Duration, recorder: Recorder, progress: Progress) -> Self {
+        let mut ticket = Self::new(Home::Spool(extent), taken, recorder, progress.settled);
         if let Ok(state) = ticket.state.get_mut() {
             (state.ended, state.seen_before) = (progress.ended, progress.mapped);
+            state.aborted = progress.aborted;
         }
         ticket
     }
@@ -193,15 +199,15 @@ impl Ticket {
         let mut state = self.lock();
         state.mapped = true;
         let unnoted = std::mem::take(&mut state.unnoted);
-        if let Home::Spool(unit) = &self.home {
+        if let Home::Spool(extent) = &self.home {
             for (category, mut records) in Category::ALL.iter().zip(unnoted) {
                 records.sort_unstable_by_key(|(record, outcome)| (*outcome as usize, *record));
                 for same in records.chunk_by(|one, other| one.1 == other.1) {
                     let numbers: Vec<u32> = same.iter().map(|(record, _)| *record).collect();
-                    unit.note_settled(*category, &numbers, same[0].1);
+                    extent.note_settled(*category, &numbers, same[0].1);
                 }
             }
-            unit.note_mapped();
+            extent.note_mapped();
         }
         state.standing()
     }
@@ -288,8 +294,8 @@ impl Ticket {
                 }
             }
         }
-        if let Home::Spool(unit) = &self.home {
-            unit.note_settled(category, &ended, outcome);
+        if let Home::Spool(extent) = &self.home {
+            extent.note_settled(category, &ended, outcome);
         }
         state.ended.add(category, outcome, ended.len() as u32);
         self.recorder.end(category, outcome, ended.len() as u64);
@@ -313,6 +319,16 @@ impl Ticket {
         state.standing()
     }
 
+    /// Notes that the request that holds these items was cut: nobody knows whether it has arrived.
+    pub fn abort(&self, category: Category, records: impl Iterator<Item = u32>) {
+        let state = self.lock();
+        if let Home::Spool(extent) = &self.home {
+            let mut cut: Vec<u32> = records.filter(|record| state.in_flight[category as usize].has(*record)).collect();
+            cut.sort_unstable();
+            extent.note_aborted(category, &cut);
+        }
+    }
+
     /// How a record stands.
     #[must_use]
     pub fn look(&self, category: Category, record: u32) -> Look {
@@ -320,6 +336,9 @@ impl Ticket {
         let c = category as usize;
         if state.settled[c].has(record) || state.in_flight[c].has(record) {
             return Look::Closed;
+        }
+        if category == Category::Log && state.readings <= 1 && state.aborted[c].has(record) {
+            return Look::Last;
         }
         state.doomed[c].get(&record).map_or(Look::Open, |cause| Look::Doomed(Arc::clone(cause)))
     }
@@ -389,13 +408,22 @@ impl Ticket {
         self.lock().settled.clone()
     }
 
-    /// Ends whatever has not ended, of `records` records, in one way; for chunks that nobody will offer again.
-    pub fn end_rest(&self, records: u32, outcome: Outcome) {
-        for category in Category::ALL {
-            for record in 0..records {
-                self.end(*category, record, outcome);
-            }
+    /// Ends whatever has not ended, of `records` records, in one way; for chunks that nobody will offer or read again.
+    /// Returns how many records that were, and how many items of each category.
+    pub fn end_rest(&self, records: u32, outcome: Outcome) -> (u32, [u32; 2]) {
+        let (mut ended, mut items) = (0, [0; 2]);
+        for record in 0..records {
+            let news = [Category::Event, Category::Log].map(|category| u32::from(self.end(category, record, outcome)));
+            ended += u32::from(news != [0; 2]);
+            items = [items[0] + news[0], items[1] + news[1]];
         }
+        (ended, items)
+    }
+
+    /// Returns true if the chunk is in a segment of the spool that is gone.
+    #[must_use]
+    pub fn is_lost(&self) -> bool {
+        matches!(&self.home, Home::Spool(extent) if extent.segment().is_gone())
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -421,7 +449,7 @@ impl State {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::delivery::spool::Segment;
+    use crate::delivery::store::Chunk;
     use crate::ledger::Ledger;
 
     fn ticket(ledger: &Ledger) -> Ticket {
@@ -486,7 +514,7 @@ mod tests {
         let ledger = Ledger::default();
         let ticket = || {
             let ticket = Ticket::new(Home::Memory, Duration::ZERO, ledger.recorder(), Default::default());
-            ticket.keep(Held::Plain(Segment { tag: Vec::new(), data: vec![0; 9], records: 2 }));
+            ticket.keep(Held::Plain(Chunk { tag: Vec::new(), data: vec![0; 9], records: 2 }));
             assert!(ticket.claim(Category::Event, 0));
             ticket
         };

@@ -19,7 +19,7 @@ pub use file::{MAX_DSN_FILE, machine_name, read_file};
 pub use hosts::{Hosts, MAX_ANNOTATION, Refusal};
 pub use names::{is_of_the_host, judge, nearest};
 pub use proxy::{Proxies, ProxyUrl};
-pub use settings::{Compress, Delivery, Destination, Mapping, Mode, Network, Report, Settings};
+pub use settings::{Compress, Delivery, Destination, Mapping, Mode, Network, Report, Settings, SpoolSync};
 use std::fmt::{self, Write};
 use std::path::{Path, PathBuf};
 use value::Expected;
@@ -170,6 +170,9 @@ const PLAIN: &[Row] = rows! {
         |s, v| { s.delivery.mode = mode(v)?; Ok(()) };
     "spool_max_size", Some("256M"), "bytes on disk; full, or no space left: RETRY",
         |s, v| { s.delivery.spool_max_size = value::size(v)?; Ok(()) };
+    "spool_sync", Some("normal"),
+        "as Fluent Bit's `storage.sync`. `normal`: a flush is answered when its chunk is written, which a killed process survives, and one sync every 200 ms at most serves all chunks since the last, so that a power failure loses at most those; `full`: it is answered after the sync",
+        |s, v| { s.delivery.spool_sync = spool_sync(v)?; Ok(()) };
     "ack_timeout", Some("4s"), "longest wait of an `ack` flush; then RETRY, and what was taken goes on being sent",
         |s, v| { s.delivery.ack_timeout = value::time(v)?; Ok(()) };
     "queue_max_size", Some("24M"),
@@ -235,7 +238,41 @@ pub struct Loaded {
     pub effective: String,
     /// Where the DSN comes from.
     pub dsn_source: String,
+    /// A line `name=text` for each option that may decide what becomes of a record, given or by default. It identifies
+    /// them in files, so its form is part of their format.
+    pub mapping_options: String,
 }
+
+/// Options that do not decide what a record becomes, only where it waits and how it is sent.
+const NOT_MAPPING: &[&str] = &[
+    "dsn",
+    "dsn_file",
+    "spool_path",
+    "compress",
+    "proxy",
+    "tls_ca_file",
+    "tls_crt_file",
+    "tls_key_file",
+    "tls_verify",
+    "delivery",
+    "spool_max_size",
+    "spool_sync",
+    "ack_timeout",
+    "queue_max_size",
+    "senders",
+    "batch_max_items",
+    "batch_timeout",
+    "hold_events",
+    "hold_logs",
+    "retry_base",
+    "retry_max",
+    "timeout",
+    "exit_timeout",
+    "dead_letter_path",
+    "dead_letter_max_size",
+    "client_reports",
+    "summary_interval",
+];
 
 /// Reads every option through `lookup` (the host's property function) and `environment` (the process's).
 ///
@@ -247,7 +284,7 @@ pub fn load(
 ) -> Result<Loaded, Vec<Problem>> {
     let mut settings = Settings::default();
     let mut problems = Vec::new();
-    let mut effective = String::new();
+    let (mut effective, mut mapping_options) = (String::new(), String::new());
     for row in rows() {
         let given = lookup(row.name).map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
         let Some(text) = given.as_deref().or(row.default) else { continue };
@@ -255,6 +292,9 @@ pub fn load(
             problems.push(problem(row.name, row.show(text), expected.instead_of(text)));
         }
         let _ = write!(effective, " {}={}", row.name, row.show(text));
+        if !NOT_MAPPING.contains(&row.name) {
+            let _ = writeln!(mapping_options, "{}={text}", row.name);
+        }
     }
     let delivery = &mut settings.delivery;
     if let (None, Some(spool)) = (&delivery.dead_letter_path, &delivery.spool_path) {
@@ -270,7 +310,7 @@ pub fn load(
     }
     check_together(&settings, &mut problems);
     problems.extend(names::strangers(lookup));
-    if problems.is_empty() { Ok(Loaded { settings, effective, dsn_source }) } else { Err(problems) }
+    if problems.is_empty() { Ok(Loaded { settings, effective, dsn_source, mapping_options }) } else { Err(problems) }
 }
 
 /// The kind of value that an option takes. Fluent Bit names it in its help; the option's own setter checks the value.
@@ -456,6 +496,14 @@ fn mode(text: &str) -> Result<Mode, Expected> {
         .into_iter()
         .find(|mode| mode.name().eq_ignore_ascii_case(text))
         .ok_or(Expected::one_of("auto, spool, ack or memory", &["auto", "spool", "ack", "memory"]))
+}
+
+fn spool_sync(text: &str) -> Result<SpoolSync, Expected> {
+    match text.to_ascii_lowercase().as_str() {
+        "normal" => Ok(SpoolSync::Normal),
+        "full" => Ok(SpoolSync::Full),
+        _ => Err(Expected::one_of("normal or full", &["normal", "full"])),
+    }
 }
 
 fn positive(text: &str) -> Result<std::time::Duration, &'static str> {

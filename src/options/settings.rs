@@ -162,6 +162,8 @@ pub struct Delivery {
     pub spool_path: Option<PathBuf>,
     /// Bytes on disk.
     pub spool_max_size: u64,
+    /// When a flush into the spool is answered.
+    pub spool_sync: SpoolSync,
     /// Longest wait of an `ack` flush.
     pub ack_timeout: Duration,
     /// Bytes in memory.
@@ -188,6 +190,16 @@ pub struct Delivery {
     pub client_reports: bool,
     /// Longest drain at exit.
     pub exit_timeout: Duration,
+}
+
+/// When a flush into the spool is answered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SpoolSync {
+    /// When the chunk is written: a killed process loses nothing, a power failure what came since the last sync.
+    #[default]
+    Normal,
+    /// When the chunk is synced to the disk.
+    Full,
 }
 
 /// A `Content-Encoding`.

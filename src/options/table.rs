@@ -290,6 +290,13 @@ const CASES: &[Case] = &[
         &[("spoool", "auto, spool, ack or memory; the nearest is spool"), ("disk", "auto, spool, ack or memory")],
     ),
     case("spool_max_size", |s| debug(&s.delivery.spool_max_size), "256000000", SIZE, NO_SIZE),
+    case(
+        "spool_sync",
+        |s| debug(&s.delivery.spool_sync),
+        "Normal",
+        &[("FULL", "Full"), ("normal", "Normal")],
+        &[("on", "normal or full"), ("ful", "normal or full; the nearest is full")],
+    ),
     case("ack_timeout", |s| debug(&s.delivery.ack_timeout), "4s", TIME, NO_TIME),
     case("queue_max_size", |s| debug(&s.delivery.queue_max_size), "24000000", SIZE, NO_SIZE),
     case(

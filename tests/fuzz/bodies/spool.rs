@@ -3,7 +3,7 @@
 
 use super::tempdir::TempDir;
 use out_sentry::chunk;
-use out_sentry::delivery::spool::{Recovered, Segment, Spool, split};
+use out_sentry::delivery::store::{Chunk, Limits, Recovered, Spool, split};
 use out_sentry::ledger::{Category, Ledger, Outcome};
 use std::fs;
 use std::path::Path;
@@ -11,6 +11,8 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 const SETTINGS: u64 = 7;
+const LIMITS: Limits = Limits { most: 1 << 30, segment: 64 << 10 };
+const WALL: Duration = Duration::from_micros(1_795_161_600_000_000);
 
 /// Of files of each kind; a second one of the same kind replaces the first.
 const NAMES: [&str; 12] = [
@@ -37,21 +39,37 @@ pub fn run(data: &[u8]) {
     for (name, bytes) in &files {
         write(directory.path(), name, bytes);
     }
-    let (mut spool, found) = Spool::open(directory.path(), SETTINGS).expect("whatever lies there, it opens");
-    let before: Vec<_> = found.iter().map(about).collect();
-    let bytes: usize = chunks(&files).map(|(_, bytes)| bytes.len()).sum();
-    assert_eq!(found.len(), chunks(&files).count(), "every chunk file is found");
-    assert_eq!(spool.bytes().load(Relaxed), bytes as u64);
-    assert!(!directory.path().join(NAMES[8]).is_file() && !directory.path().join(NAMES[9]).is_file());
-    // A new file is beside the old ones, whatever they are called, and reads back as it was written.
-    let segments = files.iter().map(|(name, data)| segment(name, data)).collect::<Vec<_>>();
-    let unit = spool.commit(&segments, Duration::from_micros(1_795_161_600_000_000)).expect("room");
-    assert_eq!(unit.read().expect("the new file"), segments);
-    drop((unit, found, spool));
-    let (_spool, found) = Spool::open(directory.path(), SETTINGS).expect("it opens again");
-    assert_eq!(found.len(), before.len() + 1, "nothing is written over");
-    let after: Vec<_> = found.iter().map(about).collect();
+    let (mut spool, recovery) = open(directory.path());
+    let before: Vec<_> = recovery.extents.iter().map(about).collect();
+    assert!(!directory.path().join(NAMES[9]).is_file(), "progress without a segment is deleted");
+    assert!(spool.bytes().load(Relaxed) <= on_disk(directory.path()), "what is skipped takes no room");
+    // New chunks are beside the old ones, whatever those are called, and read back as they were written.
+    let mut chunks = Vec::new();
+    for (tag, data) in &files {
+        let records = chunk::count(data);
+        let appended = spool.append(tag.as_bytes(), data, records, WALL, false).expect("room");
+        let written = Chunk { tag: tag.as_bytes().to_vec(), data: data.to_vec(), records };
+        assert_eq!(appended.extent.read().expect("the new chunk"), std::slice::from_ref(&written));
+        chunks.push(written);
+    }
+    let records: u32 =
+        before.iter().map(|extent| extent.0).sum::<u32>() + chunks.iter().map(|new| new.records).sum::<u32>();
+    drop((recovery, spool));
+    let (spool, recovery) = open(directory.path());
+    let after: Vec<_> = recovery.extents.iter().map(about).collect();
+    assert_eq!(after.iter().map(|extent| extent.0).sum::<u32>(), records, "nothing is written over or found twice");
     assert!(before.iter().all(|old| after.contains(old)), "{before:?} {after:?}");
+    recovery.extents.iter().for_each(|found| found.extent.end());
+    assert_eq!(spool.bytes().load(Relaxed), 0, "what has ended takes no room");
+}
+
+fn open(path: &Path) -> (Spool, out_sentry::delivery::store::Recovery) {
+    Spool::open(path, SETTINGS, LIMITS).expect("whatever lies there, it opens")
+}
+
+fn on_disk(path: &Path) -> u64 {
+    let files = fs::read_dir(path).expect("a directory").flatten().filter_map(|entry| entry.metadata().ok());
+    files.filter(fs::Metadata::is_file).map(|about| about.len()).sum()
 }
 
 fn files(data: &[u8]) -> Vec<(&'static str, &[u8])> {
@@ -66,10 +84,6 @@ fn files(data: &[u8]) -> Vec<(&'static str, &[u8])> {
     files
 }
 
-fn chunks<'f>(files: &'f [(&'static str, &'f [u8])]) -> impl Iterator<Item = &'f (&'static str, &'f [u8])> {
-    files.iter().filter(|(name, bytes)| name.ends_with(".msgpack") && !is_directory(name, bytes))
-}
-
 /// One without contents is a directory, but for two: such a temporary file and such an end of a reading are common.
 fn is_directory(name: &str, bytes: &[u8]) -> bool {
     bytes.is_empty() && !name.ends_with(".tmp") && name != NAMES[2]
@@ -81,45 +95,44 @@ fn write(directory: &Path, name: &str, bytes: &[u8]) {
     made.expect("a file");
 }
 
-fn segment(tag: &str, data: &[u8]) -> Segment {
-    Segment { tag: tag.into(), data: data.to_vec(), records: chunk::count(data) }
-}
-
-/// A file's bytes are taken apart without a gap: what is in no segment is the markers before them.
+/// A file's bytes are taken apart without a gap: what is in no chunk is the markers before them.
 fn parts(bytes: &[u8]) {
-    let segments = split(bytes);
+    let chunks = split(bytes);
     let mut rest = bytes;
-    for segment in &segments {
-        assert_eq!(segment.records, chunk::count(&segment.data));
+    for found in &chunks {
+        assert_eq!(found.records, chunk::count(&found.data));
         let marker = match chunk::entries(rest).next() {
             Some(chunk::Entry::GroupStart(marker)) if marker.metadata.get("out_sentry").is_some() => marker.raw.len(),
             _ => 0,
         };
-        let marked = rest[marker..].starts_with(&segment.data);
+        let marked = rest[marker..].starts_with(&found.data);
         rest = if marked {
-            &rest[marker + segment.data.len()..]
+            &rest[marker + found.data.len()..]
         } else {
-            rest.strip_prefix(&segment.data[..]).expect("no gap")
+            rest.strip_prefix(&found.data[..]).expect("no gap")
         };
     }
     assert!(rest.is_empty());
 }
 
-/// What is known of a file: its records, its chunks, and how many records of each category have ended, which are as many
+/// What is known of an extent: its records, its chunks, and how many records of each category have ended, which are as many
 /// as are marked as settled.
-fn about(found: &Recovered) -> (u32, Vec<Segment>, [u32; 2], bool) {
-    let Recovered { unit, progress } = found;
-    let segments = unit.read().expect("it was there");
-    assert_eq!(segments.iter().map(|segment| segment.records).sum::<u32>(), unit.records);
+fn about(found: &Recovered) -> (u32, Vec<Chunk>, [u32; 2], bool) {
+    let Recovered { extent, progress } = found;
+    let chunks = extent.read().expect("it was there");
+    assert_eq!(chunks.iter().map(|chunk| chunk.records).sum::<u32>(), extent.records());
     let ledger = Ledger::default();
     progress.ended.tell(&ledger.recorder());
     let settled = Category::ALL.iter().map(|category| {
         let bits = &progress.settled[*category as usize];
         let outcomes = Outcome::ALL.iter().map(|outcome| ledger.snapshot().outcome(*category, *outcome));
         assert_eq!(outcomes.sum::<u64>(), u64::from(bits.len()));
-        assert!((unit.records..unit.records + 200).all(|record| !bits.has(record)), "a record that is not there");
+        assert!(
+            (extent.records()..extent.records() + 200).all(|record| !bits.has(record)),
+            "a record that is not there"
+        );
         bits.len()
     });
     let settled: Vec<u32> = settled.collect();
-    (unit.records, segments, [settled[0], settled[1]], progress.mapped)
+    (extent.records(), chunks, [settled[0], settled[1]], progress.mapped)
 }

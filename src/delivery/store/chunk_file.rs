@@ -1,0 +1,312 @@
+//! Chunk files: chunks of Fluent Bit, each behind a group marker that describes it.
+//!
+//! A marker is a MessagePack record whose time is that of a group's start and whose metadata is `{"out_sentry": {...}}`.
+//! Any reader of Fluent Bit's chunks can read such a file: to it the marker is a group without attributes.
+
+use crate::chunk::msgpack::{Seq, Value};
+use crate::chunk::{Entry, entries};
+use std::time::Duration;
+
+/// Version of the marker's fields.
+pub(in crate::delivery) const VERSION: u64 = 1;
+/// Extension of files that hold chunks.
+pub(in crate::delivery) const SUFFIX: &str = "msgpack";
+
+/// The first bytes of every marker: an array of an array, and the time of a group's start.
+const HEAD: &[u8] = &[0x92, 0x92, 0xd7, 0, 255, 255, 255, 255, 0, 0, 0, 0];
+
+/// Bytes of a marker without the tag, at most.
+pub(super) const MARKER_BYTES: usize = 192;
+
+/// One chunk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Chunk {
+    /// The tag.
+    pub tag: Vec<u8>,
+    /// The bytes, as Fluent Bit handed them over.
+    pub data: Vec<u8>,
+    /// Number of records.
+    pub records: u32,
+}
+
+/// A field of a marker.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::delivery) enum Field<'f> {
+    Number(u64),
+    Text(&'f [u8]),
+}
+
+/// Returns a marker with these fields under `out_sentry`, and `body` as its body.
+pub(in crate::delivery) fn marker_of(fields: &[(&str, Field<'_>)], body: Seq<'_>) -> Vec<u8> {
+    let mut out = Vec::with_capacity(256);
+    write_marker(&mut out, fields, body);
+    out
+}
+
+/// Appends a marker. Allocates nothing if `out` has room.
+fn write_marker(out: &mut Vec<u8>, fields: &[(&str, Field<'_>)], body: Seq<'_>) {
+    use rmp::encode::{write_map_len, write_str, write_str_len, write_uint};
+    out.extend_from_slice(HEAD);
+    let written = (|| {
+        write_map_len(out, 1)?;
+        write_str(out, "out_sentry")?;
+        write_map_len(out, fields.len() as u32)?;
+        for (name, field) in fields {
+            write_str(out, name)?;
+            match field {
+                Field::Number(number) => drop(write_uint(out, *number)?),
+                Field::Text(text) => {
+                    write_str_len(out, text.len() as u32)?;
+                    out.extend_from_slice(text);
+                }
+            }
+        }
+        write_map_len(out, body.len() as u32)
+    })();
+    debug_assert!(written.is_ok(), "writing to a Vec cannot fail");
+    out.extend_from_slice(body.bytes());
+}
+
+/// Appends the marker of a spooled chunk. `wall` is the time since 1970 at which it was written.
+pub(super) fn write_chunk_marker(out: &mut Vec<u8>, tag: &[u8], length: usize, records: u32, wall: Duration) {
+    let fields = [
+        ("version", Field::Number(VERSION)),
+        ("tag", Field::Text(tag)),
+        ("length", Field::Number(length as u64)),
+        ("records", Field::Number(u64::from(records))),
+        ("time", Field::Number(wall.as_micros() as u64)),
+    ];
+    write_marker(out, &fields, Seq::EMPTY);
+}
+
+/// What a marker says.
+struct Marker<'m> {
+    tag: &'m [u8],
+    /// Bytes of the marker itself.
+    size: usize,
+    /// Bytes of the chunk behind it.
+    length: usize,
+    /// Number of records, where it says one.
+    records: Option<u64>,
+    /// Time since 1970 at which the chunk was written; zero where it says none.
+    wall: Duration,
+}
+
+/// Reads the marker at the start of `bytes`. `Err` holds a version that is not ours.
+fn marker(bytes: &[u8]) -> Option<Result<Marker<'_>, u64>> {
+    if !bytes.starts_with(HEAD) {
+        return None;
+    }
+    let Some(Entry::GroupStart(record)) = entries(bytes).next() else { return None };
+    let about = record.metadata.get("out_sentry")?.map()?;
+    let number = |name: &str| match about.get(name) {
+        Some(Value::UInt(number)) => Some(number),
+        _ => None,
+    };
+    let version = number("version")?;
+    if version != VERSION {
+        return Some(Err(version));
+    }
+    let tag = about.get("tag")?.text()?;
+    let length = usize::try_from(number("length")?).ok()?;
+    let wall = Duration::from_micros(number("time").unwrap_or(0));
+    Some(Ok(Marker { tag, size: record.raw.len(), length, records: number("records"), wall }))
+}
+
+/// A chunk's place in a segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Placed {
+    /// Offset of its marker.
+    pub(super) offset: u64,
+    /// Bytes of marker and chunk.
+    pub(super) length: u64,
+    pub(super) records: u32,
+    /// Time since 1970 at which it was written; zero if unknown.
+    pub(super) wall: Duration,
+}
+
+/// What a segment holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Scan {
+    pub(super) chunks: Vec<Placed>,
+    /// Offset at which a chunk begins whose end was never written. Nothing follows it.
+    pub(super) torn: Option<u64>,
+    /// Undecodable stretches, and chunks that do not hold as many records as their marker says.
+    pub(super) damages: u32,
+}
+
+/// Finds the chunks of a segment.
+///
+/// The last chunk of a segment is torn if its marker promises more bytes than there are, if the marker itself is cut
+/// short, or if only zeros follow (a file system that had extended the file and not written the data when the power
+/// failed). A torn chunk was not acknowledged, or not synced. Anything else that is not as it was written is damage: the
+/// bytes from there on are one chunk without a tag.
+///
+/// # Errors
+/// The version of a marker that is newer than ours.
+pub(super) fn scan(bytes: &[u8]) -> Result<Scan, u64> {
+    let mut scan = Scan::default();
+    let mut at = 0;
+    while at < bytes.len() {
+        let rest = &bytes[at..];
+        let (length, records, wall) = match marker(rest) {
+            Some(Err(version)) => return Err(version),
+            Some(Ok(marker)) if marker.length > rest.len() - marker.size => {
+                scan.torn = Some(at as u64);
+                return Ok(scan);
+            }
+            Some(Ok(marker)) => {
+                let records = scan.count(&rest[marker.size..marker.size + marker.length]);
+                scan.damages += u32::from(marker.records.is_some_and(|said| said != u64::from(records)));
+                (marker.size + marker.length, records, marker.wall)
+            }
+            None if is_torn(rest) => {
+                scan.torn = Some(at as u64);
+                return Ok(scan);
+            }
+            None => {
+                scan.damages += 1;
+                (rest.len(), scan.count(rest), Duration::ZERO)
+            }
+        };
+        scan.chunks.push(Placed { offset: at as u64, length: length as u64, records, wall });
+        at += length;
+    }
+    Ok(scan)
+}
+
+impl Scan {
+    fn count(&mut self, data: &[u8]) -> u32 {
+        let mut records = 0_u32;
+        for entry in entries(data) {
+            let (is_record, is_damage) = match entry {
+                Entry::Record(_) => (true, false),
+                Entry::Invalid(..) => (true, true),
+                _ => (false, false),
+            };
+            records = records.saturating_add(u32::from(is_record));
+            self.damages += u32::from(is_damage);
+        }
+        records
+    }
+}
+
+/// Returns true if `rest`, which begins with no whole marker, is what remains of a marker or of nothing at all.
+fn is_torn(rest: &[u8]) -> bool {
+    /// A tag is a path at most; a marker without an end within this many bytes is damage.
+    const LONGEST: usize = 64 << 10;
+    let is_cut = rest.len() < LONGEST && (HEAD.starts_with(rest) || rest.starts_with(HEAD));
+    is_cut && !is_whole_record(rest) || rest.iter().all(|byte| *byte == 0)
+}
+
+fn is_whole_record(rest: &[u8]) -> bool {
+    matches!(entries(rest).next(), Some(Entry::GroupStart(_)))
+}
+
+/// Splits the bytes of a chunk file at its markers. Bytes behind no marker (a torn or a foreign file) become a chunk
+/// without a tag, so that their records still count.
+#[must_use]
+pub fn split(mut bytes: &[u8]) -> Vec<Chunk> {
+    let mut chunks = Vec::new();
+    while !bytes.is_empty() {
+        let (tag, data) = match marker(bytes) {
+            Some(Ok(marker)) => {
+                let end = marker.size + marker.length.min(bytes.len() - marker.size);
+                (marker.tag, &bytes[marker.size..end])
+            }
+            _ => (&b""[..], bytes),
+        };
+        chunks.push(Chunk { tag: tag.to_vec(), data: data.to_vec(), records: crate::chunk::count(data) });
+        let end = data.as_ptr_range().end as usize - bytes.as_ptr() as usize;
+        bytes = &bytes[end..];
+    }
+    chunks
+}
+
+/// Splits the bytes of an extent. Copies nothing where it is a single chunk.
+pub(super) fn split_owned(mut bytes: Vec<u8>) -> Vec<Chunk> {
+    if let Some(Ok(marker)) = marker(&bytes)
+        && marker.size + marker.length == bytes.len()
+    {
+        let (tag, size) = (marker.tag.to_vec(), marker.size);
+        bytes.drain(..size);
+        let records = crate::chunk::count(&bytes);
+        return vec![Chunk { tag, data: bytes, records }];
+    }
+    split(&bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RECORD: &[u8] = &[0x92, 0x92, 0xd7, 0, 0, 0, 0, 9, 0, 0, 0, 5, 0x80, 0x81, 0xa1, b'k', 1];
+
+    fn chunk(tag: &str, records: usize) -> Vec<u8> {
+        let mut out = Vec::new();
+        write_chunk_marker(&mut out, tag.as_bytes(), RECORD.len() * records, records as u32, Duration::from_secs(9));
+        out.extend_from_slice(&RECORD.repeat(records));
+        out
+    }
+
+    #[test]
+    fn finds_each_chunk_with_its_place_and_time() {
+        let (one, two) = (chunk("a", 2), chunk("b", 3));
+        let scan = scan(&[&one[..], &two].concat()).unwrap();
+        let wall = Duration::from_secs(9);
+        let expected = [
+            Placed { offset: 0, length: one.len() as u64, records: 2, wall },
+            Placed { offset: one.len() as u64, length: two.len() as u64, records: 3, wall },
+        ];
+        assert_eq!(scan, Scan { chunks: expected.to_vec(), torn: None, damages: 0 });
+    }
+
+    #[test]
+    fn a_segment_cut_anywhere_keeps_its_whole_chunks_and_is_torn_not_damaged() {
+        let (one, two) = (chunk("a", 2), chunk("b", 3));
+        let both = [&one[..], &two].concat();
+        for cut in 0..both.len() {
+            let found = scan(&both[..cut]).unwrap();
+            let (whole, torn) = match cut {
+                0 => (0, None),
+                cut if cut < one.len() => (0, Some(0)),
+                cut if cut == one.len() => (1, None),
+                _ => (1, Some(one.len() as u64)),
+            };
+            assert_eq!((found.chunks.len(), found.torn, found.damages), (whole, torn, 0), "cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn zeros_at_the_end_are_torn_and_other_bytes_are_damage() {
+        let one = chunk("a", 2);
+        let found = scan(&[&one[..], &[0; 5000]].concat()).unwrap();
+        assert_eq!((found.chunks.len(), found.torn, found.damages), (1, Some(one.len() as u64), 0));
+        let found = scan(&[&one[..], &[0xc1; 40]].concat()).unwrap();
+        assert_eq!((found.chunks.len(), found.torn), (2, None));
+        assert!(found.damages > 0);
+    }
+
+    #[test]
+    fn a_changed_byte_inside_a_chunk_is_damage_and_the_chunks_behind_it_are_found() {
+        let (one, two) = (chunk("a", 2), chunk("b", 3));
+        let mut both = [&one[..], &two].concat();
+        both[one.len() - RECORD.len()] = 0xc1;
+        let found = scan(&both).unwrap();
+        assert!(found.damages > 0);
+        assert_eq!((found.chunks.len(), found.chunks[1].records), (2, 3));
+    }
+
+    #[test]
+    fn a_newer_version_is_not_taken_apart() {
+        let newer = marker_of(&[("version", Field::Number(2)), ("tag", Field::Text(b"a"))], Seq::EMPTY);
+        assert_eq!(scan(&newer), Err(2));
+    }
+
+    #[test]
+    fn a_marker_fits_its_bound() {
+        let mut out = Vec::new();
+        write_chunk_marker(&mut out, b"", usize::MAX, u32::MAX, Duration::from_micros(u64::MAX));
+        assert!(out.len() <= MARKER_BYTES, "{}", out.len());
+    }
+}

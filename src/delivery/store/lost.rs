@@ -1,0 +1,111 @@
+//! Records that end because their segment was removed or cannot be read.
+
+use super::error::SpoolError;
+use super::segment::Extent;
+use crate::delivery::host::Severity;
+use crate::delivery::ticket::{Home, Ticket};
+use crate::delivery::{Shared, lock};
+use crate::ledger::{Category, Outcome};
+use crate::sync::Mutex;
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How often an extent is read that cannot be read for another reason than that it is not there.
+const READINGS: u64 = 3;
+
+/// Time between two of them, and before one that had no descriptor or memory is read again.
+const AGAIN: Duration = Duration::from_secs(5);
+
+/// Names of files in one line of the log, at most.
+const NAMED: usize = 5;
+
+/// Lost records by the name of their segment, until the log has told of them.
+#[derive(Debug, Default)]
+pub(in crate::delivery) struct Lost(Mutex<BTreeMap<String, u64>>);
+
+impl Lost {
+    fn add(&self, name: String, records: u64) {
+        *lock(&self.0).entry(name).or_default() += records;
+    }
+
+    /// Takes all of it as words for the log.
+    pub(super) fn take(&self) -> Option<String> {
+        let lost = std::mem::take(&mut *lock(&self.0));
+        let total: u64 = lost.values().sum();
+        if lost.is_empty() {
+            return None;
+        }
+        let mut text =
+            format!("{total} records are lost with {} files that were removed or cannot be read: ", lost.len());
+        for (at, (name, records)) in lost.iter().take(NAMED).enumerate() {
+            let _ = write!(text, "{}{name} ({records} records)", if at > 0 { ", " } else { "" });
+        }
+        if lost.len() > NAMED {
+            let _ = write!(text, " and {} more", lost.len() - NAMED);
+        }
+        Some(text)
+    }
+}
+
+/// Sees to chunks that could not be read: they are read again later, or are lost.
+pub(in crate::delivery) fn unreadable(shared: &Shared, ticket: &Arc<Ticket>, error: &SpoolError) {
+    let Home::Spool(extent) = &ticket.home else { return };
+    if error.is_temporary() || !is_final(error) && extent.fail() < READINGS {
+        let text = format!("cannot read {} of the spool, trying again: {error}", extent.segment().name());
+        shared.say(Severity::Error, "spool read", text);
+        return lock(&shared.backlog).add(Arc::clone(ticket), shared.now().steady + AGAIN);
+    }
+    if matches!(error, SpoolError::Read(error) if error.kind() == io::ErrorKind::NotFound) {
+        extent.segment().lose();
+    }
+    lose(shared, ticket, extent);
+}
+
+/// Ends what has not ended of chunks that cannot be read any more. Items on their way end by themselves.
+pub(super) fn lose(shared: &Shared, ticket: &Arc<Ticket>, extent: &Extent) {
+    ticket.begin();
+    let (records, items) = ticket.end_rest(extent.records(), Outcome::Lost);
+    shared.lost.add(extent.segment().name(), u64::from(records));
+    // Nobody knows where unread records would have gone, unless there is one destination.
+    let only = Some(shared.targets.numbers()).filter(|all| all.len() == 1);
+    if let Some(target) = only.and_then(|all| shared.targets.get(all[0])).filter(|_| shared.reports.is_on()) {
+        for category in Category::ALL {
+            let items = u64::from(items[*category as usize]);
+            shared.reports.add(target.identity, *category, Outcome::Lost, items, 0);
+        }
+    }
+    let standing = ticket.mapped();
+    shared.finish(ticket, standing);
+}
+
+/// Returns true if reading once more cannot help.
+fn is_final(error: &SpoolError) -> bool {
+    use io::ErrorKind::{IsADirectory, NotFound, UnexpectedEof};
+    match error {
+        SpoolError::Read(error) => matches!(error.kind(), NotFound | UnexpectedEof | IsADirectory),
+        error => matches!(error, SpoolError::Damaged | SpoolError::Version(_)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_a_few_files_with_their_counts_and_counts_the_rest() {
+        let lost = Lost::default();
+        assert_eq!(lost.take(), None);
+        (0..7).for_each(|file| lost.add(format!("{file}.msgpack"), 10));
+        lost.add("0.msgpack".to_owned(), 5);
+        let text = lost.take().unwrap();
+        assert!(
+            text.starts_with("75 records are lost with 7 files") && text.contains("0.msgpack (15 records), 1."),
+            "{text}"
+        );
+        assert!(text.ends_with("4.msgpack (10 records) and 2 more"), "{text}");
+        assert_eq!(lost.take(), None, "it is told once");
+    }
+}

@@ -1,0 +1,38 @@
+//! The spool: chunks on disk until Sentry has them.
+//!
+//! A spool is a directory of append-only segments. A flush appends its chunk to the open segment and returns; the worker
+//! thread hands the chunk to the mapper, syncs the disk and repairs the directory. What is known about the records of a
+//! segment is noted in its progress file. A segment and its progress file are deleted when every record in them has ended.
+//! `docs/formats.md` specifies both formats.
+
+mod chunk_file;
+mod error;
+pub(super) mod lost;
+mod offer;
+mod progress_file;
+mod segment;
+mod spool;
+#[cfg(test)]
+mod tests;
+pub(super) mod worker;
+#[cfg(test)]
+mod worker_tests;
+
+pub use chunk_file::{Chunk, split};
+pub(super) use chunk_file::{Field, SUFFIX, VERSION, marker_of};
+pub use error::SpoolError;
+pub(crate) use offer::{Offer, Store};
+pub use progress_file::{Ended, Progress};
+pub use segment::Extent;
+pub use spool::{Appended, Limits, Recovered, Recovery, Spool};
+pub(super) use spool::{make_private, private};
+
+/// Version of what the mapping makes of a record. A change that makes other items of the same records under the same
+/// options raises it: chunks that were mapped before are then mapped as if nobody had looked at them.
+const MAPPING_VERSION: u64 = 1;
+
+/// Returns the number that stands for the mapping options in progress files. `options` holds the text of every mapping
+/// option, in a fixed order.
+pub(super) fn settings(options: &str) -> u64 {
+    xxhash_rust::xxh3::xxh3_64(format!("{MAPPING_VERSION}\n{options}").as_bytes())
+}

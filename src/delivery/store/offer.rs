@@ -1,0 +1,272 @@
+//! Where flushes and the spool's worker meet: one lock, under which chunks are appended.
+
+use super::error::SpoolError;
+use super::spool::{Appended, Spool, SyncWork};
+use crate::delivery::lock;
+use crate::delivery::registry::Registry;
+use crate::ledger::Recorder;
+use crate::options::SpoolSync;
+use crate::sync::{Condvar, Instant, Mutex, MutexGuard};
+use std::sync::PoisonError;
+use std::time::Duration;
+
+/// The spool of an instance, if it has one.
+#[derive(Debug)]
+pub(crate) struct Store {
+    state: Mutex<State>,
+    /// Wakes the worker.
+    work: Condvar,
+    /// Wakes flushes: the spool has been opened, or synced.
+    changed: Condvar,
+    /// Flushes wait for the sync.
+    is_full_sync: bool,
+}
+
+#[derive(Debug)]
+struct State {
+    status: Status,
+    /// Chunks that the worker has not seen.
+    appended: Vec<Appended>,
+    /// Number of the chunk appended last; chunks are numbered from 1.
+    last: u64,
+    /// Number of the last chunk that is safe on the disk, or was taken back.
+    synced: u64,
+    /// Numbers of chunks that were taken back.
+    failed: Vec<u64>,
+    /// Numbers of chunks whose flush did not wait for the sync.
+    unheard: Vec<u64>,
+    /// Why the last chunk was refused, for the worker to tell.
+    refusal: Option<SpoolError>,
+    is_closing: bool,
+}
+
+#[derive(Debug)]
+enum Status {
+    /// The worker has not yet tried to open the directory.
+    Opening,
+    /// The directory is locked or cannot be used; the worker tries again.
+    Unavailable,
+    /// Chunks can be appended.
+    Open(Spool),
+}
+
+/// What became of a chunk that was offered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Offer {
+    /// It is in the spool.
+    Taken,
+    /// It is in the spool when this number is synced.
+    Unsynced(u64),
+    /// It is not in the spool.
+    Refused,
+}
+
+/// What the worker finds when it wakes.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    pub(super) appended: Vec<Appended>,
+    /// Number of the last of them.
+    pub(super) last: u64,
+    pub(super) refusal: Option<SpoolError>,
+    pub(super) is_closing: bool,
+}
+
+impl Store {
+    pub(crate) fn new(sync: SpoolSync) -> Self {
+        let state = State {
+            status: Status::Opening,
+            appended: Vec::new(),
+            last: 0,
+            synced: 0,
+            failed: Vec::new(),
+            unheard: Vec::new(),
+            refusal: None,
+            is_closing: false,
+        };
+        Self {
+            state: Mutex::new(state),
+            work: Condvar::new(),
+            changed: Condvar::new(),
+            is_full_sync: sync == SpoolSync::Full,
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        lock(&self.state)
+    }
+
+    /// Returns true if flushes wait for the sync.
+    pub(crate) fn is_full_sync(&self) -> bool {
+        self.is_full_sync
+    }
+
+    /// Appends a chunk. Runs on Fluent Bit's stack: it neither formats nor logs. Waits for the worker to open the
+    /// directory, `longest` at most. `wall` is the time since 1970.
+    pub(crate) fn offer(
+        &self,
+        tag: &[u8],
+        data: &[u8],
+        wall: Duration,
+        longest: Duration,
+        registry: &Registry,
+        recorder: &Recorder,
+    ) -> Offer {
+        let records = crate::chunk::count(data);
+        if records == 0 {
+            return Offer::Taken;
+        }
+        let Some(mut state) = self.wait(longest, |state| !matches!(state.status, Status::Opening)) else {
+            return Offer::Refused;
+        };
+        if registry.is_spooled(tag, data) {
+            return Offer::Taken;
+        }
+        let State { status, appended, .. } = &mut *state;
+        let Status::Open(spool) = status else { return Offer::Refused };
+        if appended.try_reserve(1).is_err() {
+            return Offer::Refused;
+        }
+        match spool.append(tag, data, records, wall, false) {
+            Ok(chunk) => {
+                appended.push(chunk);
+                state.last += 1;
+                let offer = if self.is_full_sync { Offer::Unsynced(state.last) } else { Offer::Taken };
+                if offer == Offer::Taken {
+                    recorder.take(u64::from(records));
+                }
+                drop(state);
+                self.work.notify_one();
+                offer
+            }
+            Err(error) => {
+                state.refusal = Some(error);
+                drop(state);
+                self.work.notify_one();
+                Offer::Refused
+            }
+        }
+    }
+
+    /// Waits until a chunk is safe on the disk; false if it was taken back or is not safe in time. It is then remembered
+    /// as one that Fluent Bit will offer again.
+    pub(crate) fn wait_for_sync(&self, number: u64, longest: Duration) -> bool {
+        if let Some(mut state) = self.wait(longest, |state| state.synced >= number) {
+            let failed = state.failed.iter().position(|failed| *failed == number);
+            if let Some(at) = failed {
+                state.failed.swap_remove(at);
+            }
+            return failed.is_none();
+        }
+        let mut state = self.lock();
+        if state.synced < number && state.unheard.try_reserve(1).is_ok() {
+            state.unheard.push(number);
+            return false;
+        }
+        !state.failed.contains(&number)
+    }
+
+    fn wait(&self, longest: Duration, is_over: impl Fn(&State) -> bool) -> Option<MutexGuard<'_, State>> {
+        let mut state = self.lock();
+        if is_over(&state) {
+            return Some(state);
+        }
+        let start = Instant::now();
+        loop {
+            let left = longest.saturating_sub(start.elapsed());
+            if left.is_zero() {
+                return None;
+            }
+            state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+            if is_over(&state) {
+                return Some(state);
+            }
+        }
+    }
+
+    /// Waits for work, `longest` at most.
+    pub(super) fn next(&self, longest: Duration) -> Found {
+        let mut state = self.lock();
+        if state.appended.is_empty() && state.refusal.is_none() && !state.is_closing && !longest.is_zero() {
+            state = self.work.wait_timeout(state, longest).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        Found {
+            appended: std::mem::take(&mut state.appended),
+            last: state.last,
+            refusal: state.refusal.take(),
+            is_closing: state.is_closing,
+        }
+    }
+
+    /// The directory is open.
+    pub(super) fn opened(&self, spool: Spool) {
+        self.lock().status = Status::Open(spool);
+        self.changed.notify_all();
+    }
+
+    /// The directory cannot be used. Returns what was open.
+    pub(in crate::delivery) fn unavailable(&self) -> Option<Spool> {
+        let before = std::mem::replace(&mut self.lock().status, Status::Unavailable);
+        self.changed.notify_all();
+        match before {
+            Status::Open(spool) => Some(spool),
+            _ => None,
+        }
+    }
+
+    /// Uses the spool, if it is open. No chunk is appended meanwhile: for what does not wait for the disk.
+    pub(super) fn with<T>(&self, work: impl FnOnce(&mut Spool) -> T) -> Option<T> {
+        match &mut self.lock().status {
+            Status::Open(spool) => Some(work(spool)),
+            _ => None,
+        }
+    }
+
+    /// Takes what has to be synced.
+    pub(super) fn take_unsynced(&self) -> SyncWork {
+        self.with(Spool::take_unsynced).unwrap_or_default()
+    }
+
+    /// Everything up to this number is safe: flushes that wait for it go on. Returns the numbers of those that have
+    /// stopped waiting.
+    pub(super) fn synced(&self, number: u64) -> Vec<u64> {
+        let mut state = self.lock();
+        state.synced = number;
+        let (unheard, rest) = std::mem::take(&mut state.unheard).into_iter().partition(|unheard| *unheard <= number);
+        state.unheard = rest;
+        drop(state);
+        self.changed.notify_all();
+        unheard
+    }
+
+    /// The sync has failed: takes back these chunks, of which `last` is the number of the last one, and those appended
+    /// since.
+    pub(super) fn take_back(&self, mut chunks: Vec<Appended>, last: u64) {
+        let mut state = self.lock();
+        let first = last + 1 - chunks.len() as u64;
+        chunks.append(&mut state.appended);
+        let State { status, failed, unheard, last, .. } = &mut *state;
+        if let Status::Open(spool) = status {
+            spool.roll_back(&chunks);
+        }
+        failed.extend((first..=*last).filter(|number| !unheard.contains(number)));
+        unheard.clear();
+        state.synced = state.last;
+        drop(state);
+        self.changed.notify_all();
+    }
+
+    /// Nothing more will be offered: the worker ends when it has seen everything.
+    pub(crate) fn close(&self) {
+        self.lock().is_closing = true;
+        self.work.notify_one();
+        self.changed.notify_all();
+    }
+
+    /// Gives the directory up, when nobody reads or settles anything in it any more.
+    pub(crate) fn release(&self) {
+        if let Some(mut spool) = self.unavailable() {
+            spool.seal();
+            spool.files().retry();
+        }
+    }
+}

@@ -1,0 +1,340 @@
+//! Progress files: what is known about the records of a segment, a line for each note, append-only.
+//!
+//! ```text
+//! out_sentry progress 1
+//! log 3-17 accepted              these logs have ended like this
+//! mapped 0-99 0123456789abcdef   these records have been mapped under these settings
+//! aborted log 18-20              the request that held these logs was cut: nobody knows whether it arrived
+//! done 0-99                      every item of these records has ended
+//! ```
+//! A line without a line end was cut by a crash and says nothing. Unknown lines say nothing either.
+
+use crate::delivery::ticket::Bits;
+use crate::ledger::{Category, Outcome, Recorder};
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+/// Extension of progress files.
+pub(super) const SUFFIX: &str = "progress";
+
+/// The first line.
+const HEAD: &str = "out_sentry progress 1\n";
+
+/// Progress files that are open at the same time, at most.
+const OPEN: usize = 6;
+
+/// Bytes of notes that wait for a descriptor, at most. What does not fit is forgotten: its records are sent again if the
+/// process is killed.
+const MAX_POSTPONED: usize = 1 << 20;
+
+/// What is known about the records of an extent, numbered from its first record.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Records that have ended and would end otherwise, or be sent again, if they were looked at again.
+    pub settled: [Bits; 2],
+    /// How many of them ended in which way.
+    pub ended: Ended,
+    /// Records whose request was cut by the end of a process: whether it arrived is unknown.
+    pub aborted: [Bits; 2],
+    /// Every record has been mapped under the same settings.
+    pub mapped: bool,
+}
+
+/// Numbers of records by category and outcome.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ended([[u32; Outcome::ALL.len()]; 2]);
+
+impl Ended {
+    /// Counts records.
+    pub fn add(&mut self, category: Category, outcome: Outcome, records: u32) {
+        self.0[category as usize][outcome as usize] += records;
+    }
+
+    /// Adds all of them to a ledger.
+    pub fn tell(&self, recorder: &Recorder) {
+        for category in Category::ALL {
+            for outcome in Outcome::ALL {
+                let records = self.0[*category as usize][*outcome as usize];
+                recorder.end(*category, *outcome, u64::from(records));
+            }
+        }
+    }
+}
+
+/// A note, about records numbered from the segment's first one. Ranges include both ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Note {
+    Settled(Category, (u32, u32), Outcome),
+    Aborted(Category, (u32, u32)),
+    Mapped((u32, u32), u64),
+    Done((u32, u32)),
+}
+
+/// All notes of a progress file.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Notes(Vec<Note>);
+
+impl Notes {
+    /// Reads a progress file. A note that a crash made unreadable is one note less.
+    pub(super) fn read(bytes: &[u8]) -> Self {
+        let text = String::from_utf8_lossy(bytes);
+        let lines = text.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n'));
+        Self(lines.filter_map(note).collect())
+    }
+
+    /// Returns the records of `0..records` that are done.
+    pub(super) fn done(&self, records: u32) -> Bits {
+        let mut done = Bits::default();
+        for note in &self.0 {
+            if let Note::Done((from, to)) = note {
+                (*from..=(*to).min(records.saturating_sub(1))).for_each(|record| {
+                    done.insert(record);
+                });
+            }
+        }
+        done
+    }
+
+    /// Returns what is known about `records` records from number `first`.
+    pub(super) fn progress(&self, first: u32, records: u32, settings: u64) -> Progress {
+        let mut progress = Progress::default();
+        let Some(last) = records.checked_sub(1).and_then(|more| first.checked_add(more)) else { return progress };
+        let within = |(from, to): (u32, u32)| (from.max(first)..=to.min(last)).map(move |record| record - first);
+        let mut mapped = Bits::default();
+        for note in &self.0 {
+            match note {
+                Note::Settled(category, range, outcome) => {
+                    let settled = &mut progress.settled[*category as usize];
+                    let new = within(*range).filter(|record| settled.insert(*record)).count();
+                    progress.ended.add(*category, *outcome, new as u32);
+                }
+                Note::Aborted(category, range) => {
+                    let aborted = &mut progress.aborted[*category as usize];
+                    within(*range).for_each(|record| {
+                        aborted.insert(record);
+                    });
+                }
+                Note::Mapped(range, under) if *under == settings => {
+                    within(*range).for_each(|record| {
+                        mapped.insert(record);
+                    });
+                }
+                Note::Mapped(..) | Note::Done(_) => {}
+            }
+        }
+        for category in Category::ALL {
+            let c = *category as usize;
+            let settled = &progress.settled[c];
+            (0..records).filter(|record| settled.has(*record)).for_each(|record| {
+                progress.aborted[c].remove(record);
+            });
+        }
+        progress.mapped = mapped.len() == records;
+        progress
+    }
+}
+
+fn note(line: &str) -> Option<Note> {
+    let mut words = line.split(' ');
+    let (kind, second) = (words.next()?, words.next()?);
+    let note = match kind {
+        "done" => Note::Done(range(second)?),
+        "mapped" => Note::Mapped(range(second)?, u64::from_str_radix(words.next()?, 16).ok()?),
+        "aborted" => Note::Aborted(category(second)?, range(words.next()?)?),
+        name => {
+            let outcome = words.next()?;
+            let outcome = *Outcome::ALL.iter().find(|known| known.name() == outcome)?;
+            Note::Settled(category(name)?, range(second)?, outcome)
+        }
+    };
+    words.next().is_none().then_some(note)
+}
+
+fn category(name: &str) -> Option<Category> {
+    Category::ALL.iter().copied().find(|known| known.name() == name)
+}
+
+fn range(text: &str) -> Option<(u32, u32)> {
+    let (from, to) = text.split_once('-')?;
+    Some((from.parse().ok()?, to.parse().ok()?))
+}
+
+/// Returns the lines that say how records ended. `records` ascend and count from the segment's first record.
+pub(super) fn settled_lines(category: Category, records: impl Iterator<Item = u32>, outcome: Outcome) -> String {
+    let (name, outcome) = (category.name(), outcome.name());
+    lines(records, |from, to| format!("{name} {from}-{to} {outcome}\n"))
+}
+
+/// Returns the lines that say which requests were cut.
+pub(super) fn aborted_lines(category: Category, records: impl Iterator<Item = u32>) -> String {
+    let name = category.name();
+    lines(records, |from, to| format!("aborted {name} {from}-{to}\n"))
+}
+
+pub(super) fn mapped_line(first: u32, records: u32, settings: u64) -> String {
+    format!("mapped {first}-{} {settings:016x}\n", first + records.saturating_sub(1))
+}
+
+pub(super) fn done_line(first: u32, records: u32) -> String {
+    format!("done {first}-{}\n", first + records.saturating_sub(1))
+}
+
+/// One line for each run of consecutive numbers.
+fn lines(records: impl Iterator<Item = u32>, line: impl Fn(u32, u32) -> String) -> String {
+    let (mut text, mut run) = (String::new(), None::<(u32, u32)>);
+    for record in records {
+        run = match run {
+            Some((from, to)) if to.checked_add(1) == Some(record) => Some((from, record)),
+            Some((from, to)) => {
+                text += &line(from, to);
+                Some((record, record))
+            }
+            None => Some((record, record)),
+        };
+    }
+    if let Some((from, to)) = run {
+        text += &line(from, to);
+    }
+    text
+}
+
+/// The progress files of a spool, the latest few of them open.
+#[derive(Debug, Default)]
+pub(super) struct ProgressFiles {
+    /// The one used last is at the back.
+    open: VecDeque<(PathBuf, File)>,
+    /// Notes that could not be written yet.
+    postponed: Vec<(PathBuf, String)>,
+}
+
+impl ProgressFiles {
+    /// Appends notes, in one write: a kill leaves all of it or a torn line. Notes that the disk or a lack of descriptors
+    /// keeps from being written are tried again by [`Self::retry`].
+    pub(super) fn append(&mut self, path: &Path, lines: &str) {
+        let waiting = self.postponed.iter().position(|(other, _)| other == path);
+        let text = match waiting {
+            Some(at) => self.postponed.swap_remove(at).1 + lines,
+            None => lines.to_owned(),
+        };
+        if self.write(path, &text).is_err() {
+            self.close(path);
+            let bytes: usize = self.postponed.iter().map(|(_, text)| text.len()).sum();
+            if bytes + text.len() <= MAX_POSTPONED {
+                self.postponed.push((path.to_owned(), text));
+            }
+        }
+    }
+
+    /// Tries to write the postponed notes.
+    pub(super) fn retry(&mut self) {
+        for (path, text) in std::mem::take(&mut self.postponed) {
+            self.append(&path, &text);
+        }
+    }
+
+    fn write(&mut self, path: &Path, text: &str) -> io::Result<()> {
+        if let Some(at) = self.open.iter().position(|(other, _)| other == path) {
+            if let Some(found) = self.open.remove(at) {
+                self.open.push_back(found);
+            }
+        } else {
+            let mut file = super::private().append(true).open(path)?;
+            // The line that a crash cut short must not swallow this one.
+            let start = if file.metadata()?.len() == 0 { HEAD } else { "\n" };
+            file.write_all(start.as_bytes())?;
+            if self.open.len() >= OPEN {
+                self.open.pop_front();
+            }
+            self.open.push_back((path.to_owned(), file));
+        }
+        match self.open.back_mut() {
+            Some((_, file)) => file.write_all(text.as_bytes()),
+            None => Ok(()),
+        }
+    }
+
+    /// Closes a file and forgets its postponed notes: its segment is gone.
+    pub(super) fn forget(&mut self, path: &Path) {
+        self.close(path);
+        self.postponed.retain(|(other, _)| other != path);
+    }
+
+    fn close(&mut self, path: &Path) {
+        self.open.retain(|(other, _)| other != path);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_back_what_it_writes() {
+        let text = [
+            settled_lines(Category::Log, [10, 11, 12, 14].into_iter(), Outcome::Accepted),
+            settled_lines(Category::Event, [13].into_iter(), Outcome::Suppressed),
+            aborted_lines(Category::Log, [14, 15].into_iter()),
+            mapped_line(10, 6, 7),
+            done_line(0, 10),
+        ]
+        .concat();
+        assert_eq!(
+            text,
+            "log 10-12 accepted\nlog 14-14 accepted\nevent 13-13 suppressed\naborted log 14-15\nmapped 10-15 \
+             0000000000000007\ndone 0-9\n"
+        );
+        let notes = Notes::read(text.as_bytes());
+        let progress = notes.progress(10, 6, 7);
+        let mut ended = Ended::default();
+        ended.add(Category::Log, Outcome::Accepted, 4);
+        ended.add(Category::Event, Outcome::Suppressed, 1);
+        assert_eq!(progress.ended, ended);
+        assert!(progress.mapped && !notes.progress(10, 7, 7).mapped && !notes.progress(10, 6, 8).mapped);
+        let aborted = &progress.aborted[Category::Log as usize];
+        assert_eq!((aborted.has(4), aborted.has(5)), (false, true), "a request that was answered later is not aborted");
+        assert_eq!(notes.done(100).len(), 10);
+        assert_eq!(notes.progress(0, 10, 7).settled, <[Bits; 2]>::default());
+    }
+
+    #[test]
+    fn torn_unknown_and_absurd_lines_say_nothing() {
+        let text = b"log 5-4 accepted\nlog 1-2 nonsense\n\xff\0\nlog 0-4294967295 accepted\nlog 1-2 accepted x\n\
+                     later 1-2 3\ndone 1\nlog 1-2 accep";
+        let notes = Notes::read(text);
+        let progress = notes.progress(0, 3, 7);
+        assert_eq!(progress.settled[1].len(), 3, "a range ends with the segment");
+        assert_eq!((progress.settled[0].len(), progress.mapped, notes.done(3).len()), (0, false, 0));
+    }
+
+    #[test]
+    fn a_note_behind_a_torn_one_is_read() {
+        let directory = std::env::temp_dir().join(format!("out_sentry-progress-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&directory);
+        std::fs::create_dir(&directory).unwrap();
+        let path = directory.join("1.progress");
+        ProgressFiles::default().append(&path, "log 0-0 accepted\nlog 1-1 acce");
+        ProgressFiles::default().append(&path, "log 2-2 accepted\n");
+        let bytes = std::fs::read(&path).unwrap();
+        assert!(bytes.starts_with(HEAD.as_bytes()));
+        let settled = Notes::read(&bytes).progress(0, 3, 0).settled;
+        assert_eq!([0, 1, 2].map(|record| settled[1].has(record)), [true, false, true]);
+        std::fs::remove_dir_all(&directory).unwrap();
+    }
+
+    #[test]
+    fn notes_that_cannot_be_written_are_written_later() {
+        let directory = std::env::temp_dir().join(format!("out_sentry-postponed-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&directory);
+        let path = directory.join("1.progress");
+        let mut files = ProgressFiles::default();
+        files.append(&path, "log 0-0 accepted\n");
+        files.append(&path, "log 1-1 accepted\n");
+        std::fs::create_dir(&directory).unwrap();
+        files.retry();
+        let settled = Notes::read(&std::fs::read(&path).unwrap()).progress(0, 3, 0).settled;
+        assert_eq!(settled[1].len(), 2);
+        std::fs::remove_dir_all(&directory).unwrap();
+    }
+}

@@ -1,0 +1,392 @@
+//! Segments, and the extents of them that are read and settled together.
+//!
+//! A segment is open (chunks may be appended), then sealed, then reclaimed: deleted, when all of its chunks have ended.
+//! It is lost when its file has been removed or cannot be read; then it takes no bytes and is never read again.
+
+use super::chunk_file::{Chunk, split_owned};
+use super::error::SpoolError;
+use super::progress_file::{self, ProgressFiles};
+use crate::delivery::lock;
+use crate::ledger::{Category, Outcome};
+use crate::sync::{AtomicBool, AtomicU64, Mutex};
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::{Relaxed, SeqCst};
+
+/// Chunks of a spool that wait to be read are read together up to this size.
+pub(super) const EXTENT_BYTES: u64 = 512 << 10;
+
+/// What all segments of a spool share.
+#[derive(Debug)]
+pub(super) struct Files {
+    /// Bytes of all segments on disk.
+    pub(super) bytes: Arc<AtomicU64>,
+    /// Segments that could not be deleted, with their sizes.
+    left: Mutex<Vec<(PathBuf, u64)>>,
+    progress: Mutex<ProgressFiles>,
+    /// Hash of the mapping options.
+    settings: u64,
+}
+
+/// A segment file.
+#[derive(Debug)]
+pub struct Segment {
+    path: PathBuf,
+    files: Arc<Files>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    /// The file, while chunks may be appended.
+    open: Option<Arc<File>>,
+    /// Bytes that count: everything behind them is torn.
+    length: u64,
+    records: u32,
+    /// Chunks that have not ended.
+    pending: u32,
+    is_lost: bool,
+    is_reclaimed: bool,
+}
+
+/// Consecutive chunks of a segment.
+#[derive(Debug)]
+pub struct Extent {
+    segment: Arc<Segment>,
+    offset: u64,
+    length: u64,
+    /// Number of its first record within the segment.
+    first: u32,
+    records: u32,
+    chunks: u32,
+    has_ended: AtomicBool,
+    /// How often it could not be read.
+    failures: AtomicU64,
+}
+
+/// Where an appended chunk begins in its segment.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place {
+    pub(super) offset: u64,
+    pub(super) first: u32,
+}
+
+impl Files {
+    pub(super) fn new(settings: u64) -> Arc<Self> {
+        Arc::new(Self { bytes: Arc::default(), left: Mutex::default(), progress: Mutex::default(), settings })
+    }
+
+    pub(super) fn settings(&self) -> u64 {
+        self.settings
+    }
+
+    /// Writes postponed notes, and deletes what could not be deleted before: until one file is refused again, for then the
+    /// others are too.
+    pub(super) fn retry(&self) {
+        lock(&self.progress).retry();
+        let mut left = lock(&self.left);
+        while let Some((_, bytes)) = left.pop_if(|(path, _)| delete(path)) {
+            self.bytes.fetch_sub(bytes, Relaxed);
+        }
+    }
+}
+
+/// Deletes a segment and its progress file; true if the segment is gone. The segment goes first: progress without a segment
+/// is deleted at the next start, the reverse would send everything again.
+fn delete(path: &Path) -> bool {
+    let gone = fs::remove_file(path).map_or_else(|error| error.kind() == io::ErrorKind::NotFound, |()| true);
+    if gone {
+        let _ = fs::remove_file(path.with_extension(progress_file::SUFFIX));
+    }
+    gone
+}
+
+impl Segment {
+    /// Creates an empty segment.
+    ///
+    /// # Errors
+    /// Any error of the file system, such as a file of that name.
+    pub(super) fn create(path: PathBuf, files: &Arc<Files>) -> io::Result<Arc<Self>> {
+        let file = super::private().read(true).create_new(true).open(&path)?;
+        let state = State {
+            open: Some(Arc::new(file)),
+            length: 0,
+            records: 0,
+            pending: 0,
+            is_lost: false,
+            is_reclaimed: false,
+        };
+        Ok(Arc::new(Self { path, files: Arc::clone(files), state: Mutex::new(state) }))
+    }
+
+    /// A sealed segment that an earlier process left: `length` bytes, and `pending` chunks that have not ended.
+    pub(super) fn recovered(path: PathBuf, files: &Arc<Files>, length: u64, records: u32, pending: u32) -> Arc<Self> {
+        files.bytes.fetch_add(length, Relaxed);
+        let state = State { open: None, length, records, pending, is_lost: false, is_reclaimed: false };
+        Arc::new(Self { path, files: Arc::clone(files), state: Mutex::new(state) })
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The file's name, for people.
+    #[must_use]
+    pub fn name(&self) -> String {
+        self.path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+    }
+
+    pub(super) fn length(&self) -> u64 {
+        lock(&self.state).length
+    }
+
+    /// Appends a chunk. Neither formats nor logs.
+    ///
+    /// # Errors
+    /// Any error of the file system. Nothing has been appended then, and what was written of it is cut off.
+    pub(super) fn append(&self, marker: &[u8], data: &[u8], records: u32) -> io::Result<Place> {
+        let mut state = lock(&self.state);
+        let file = state.open.clone().ok_or(io::ErrorKind::NotFound)?;
+        let offset = state.length;
+        let written =
+            file.write_all_at(marker, offset).and_then(|()| file.write_all_at(data, offset + marker.len() as u64));
+        if let Err(error) = written {
+            // If the cut fails too, the next chunk is written over it or, in another segment, leaves it a torn end.
+            if file.set_len(offset).is_err() {
+                state.open = None;
+            }
+            return Err(error);
+        }
+        let place = Place { offset, first: state.records };
+        let bytes = (marker.len() + data.len()) as u64;
+        state.length += bytes;
+        state.records += records;
+        state.pending += 1;
+        self.files.bytes.fetch_add(bytes, Relaxed);
+        Ok(place)
+    }
+
+    /// Cuts the segment back to `length` bytes and `records` records, and seals it: the `chunks` behind were never
+    /// acknowledged.
+    pub(super) fn roll_back(&self, length: u64, records: u32, chunks: u32) {
+        let is_empty = {
+            let mut state = lock(&self.state);
+            // If the cut fails, a crash before the end of what is left there sends these chunks although Fluent Bit has them.
+            let _ = match state.open.take() {
+                Some(file) => file.set_len(length),
+                None => fs::OpenOptions::new().write(true).open(&self.path).and_then(|file| file.set_len(length)),
+            };
+            self.files.bytes.fetch_sub(state.length.saturating_sub(length), Relaxed);
+            (state.length, state.records) = (length, records);
+            state.pending -= chunks;
+            state.pending == 0
+        };
+        if is_empty {
+            self.reclaim();
+        }
+    }
+
+    /// Writes everything appended so far to the disk.
+    ///
+    /// # Errors
+    /// Any error of the file system.
+    pub(super) fn sync(&self) -> io::Result<()> {
+        let open = lock(&self.state).open.clone();
+        match open {
+            Some(file) => file.sync_data(),
+            None => File::open(&self.path)?.sync_data(),
+        }
+    }
+
+    /// Ends appending. A segment that is not pending any more is deleted.
+    pub(super) fn seal(&self) {
+        let is_settled = {
+            let mut state = lock(&self.state);
+            state.open = None;
+            state.pending == 0
+        };
+        if is_settled {
+            self.reclaim();
+        }
+    }
+
+    /// Returns true if every chunk has ended, or if the segment is lost.
+    pub(super) fn is_settled(&self) -> bool {
+        let state = lock(&self.state);
+        state.pending == 0 || state.is_lost
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        lock(&self.state).open.is_some()
+    }
+
+    /// Returns true if the segment takes no bytes any more.
+    pub(in crate::delivery) fn is_gone(&self) -> bool {
+        let state = lock(&self.state);
+        state.is_reclaimed || state.is_lost
+    }
+
+    /// Takes the segment's file for gone or unreadable: it is sealed and its bytes are free. Returns false if it was gone
+    /// before.
+    pub(super) fn lose(&self) -> bool {
+        let mut state = lock(&self.state);
+        if state.is_lost || state.is_reclaimed {
+            return false;
+        }
+        (state.is_lost, state.open) = (true, None);
+        self.files.bytes.fetch_sub(state.length, Relaxed);
+        drop(state);
+        lock(&self.files.progress).forget(&self.progress_path());
+        true
+    }
+
+    fn end(&self, chunks: u32) {
+        let is_settled = {
+            let mut state = lock(&self.state);
+            state.pending = state.pending.saturating_sub(chunks);
+            state.pending == 0 && state.open.is_none()
+        };
+        if is_settled {
+            self.reclaim();
+        }
+    }
+
+    /// Deletes the files, now or when that can be done.
+    fn reclaim(&self) {
+        let bytes = {
+            let mut state = lock(&self.state);
+            if state.is_lost || std::mem::replace(&mut state.is_reclaimed, true) {
+                return;
+            }
+            state.length
+        };
+        lock(&self.files.progress).forget(&self.progress_path());
+        if delete(&self.path) {
+            self.files.bytes.fetch_sub(bytes, Relaxed);
+        } else {
+            // It goes on counting: what is on the disk has a limit.
+            lock(&self.files.left).push((self.path.clone(), bytes));
+        }
+    }
+
+    fn progress_path(&self) -> PathBuf {
+        self.path.with_extension(progress_file::SUFFIX)
+    }
+
+    fn note(&self, lines: &str) {
+        if !lines.is_empty() && !self.is_gone() {
+            lock(&self.files.progress).append(&self.progress_path(), lines);
+        }
+    }
+
+    pub(super) fn read(&self, offset: u64, length: u64) -> io::Result<Vec<u8>> {
+        let (open, is_lost) = {
+            let state = lock(&self.state);
+            (state.open.clone(), state.is_lost)
+        };
+        if is_lost {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        let mut bytes = vec![0; usize::try_from(length).map_err(|_| io::ErrorKind::OutOfMemory)?];
+        match open {
+            Some(file) => file.read_exact_at(&mut bytes, offset)?,
+            None => File::open(&self.path)?.read_exact_at(&mut bytes, offset)?,
+        }
+        Ok(bytes)
+    }
+}
+
+impl Extent {
+    pub(super) fn new(segment: Arc<Segment>, place: Place, length: u64, records: u32, chunks: u32) -> Self {
+        let Place { offset, first } = place;
+        Self {
+            segment,
+            offset,
+            length,
+            first,
+            records,
+            chunks,
+            has_ended: AtomicBool::new(false),
+            failures: AtomicU64::new(0),
+        }
+    }
+
+    /// Number of its first record within the segment.
+    pub(super) fn first(&self) -> u32 {
+        self.first
+    }
+
+    /// Number of records.
+    #[must_use]
+    pub fn records(&self) -> u32 {
+        self.records
+    }
+
+    /// Bytes on the disk.
+    pub(super) fn length(&self) -> u64 {
+        self.length
+    }
+
+    /// The segment.
+    #[must_use]
+    pub fn segment(&self) -> &Segment {
+        &self.segment
+    }
+
+    /// Takes in the extent behind this one, if it follows in the same segment and both together are not too large.
+    pub(super) fn extend(&mut self, next: Self) -> Option<Self> {
+        let follows = Arc::ptr_eq(&self.segment, &next.segment) && self.offset + self.length == next.offset;
+        if !follows || self.length + next.length > EXTENT_BYTES {
+            return Some(next);
+        }
+        self.length += next.length;
+        self.records += next.records;
+        self.chunks += next.chunks;
+        None
+    }
+
+    /// Reads the chunks.
+    ///
+    /// # Errors
+    /// [`SpoolError::Read`]; [`SpoolError::Damaged`] if other records are there than were written.
+    pub fn read(&self) -> Result<Vec<Chunk>, SpoolError> {
+        let bytes = self.segment.read(self.offset, self.length).map_err(SpoolError::Read)?;
+        let chunks = split_owned(bytes);
+        let records: u32 = chunks.iter().map(|chunk| chunk.records).sum();
+        if records == self.records { Ok(chunks) } else { Err(SpoolError::Damaged) }
+    }
+
+    /// Counts a failed reading; returns how many there were.
+    pub(super) fn fail(&self) -> u64 {
+        self.failures.fetch_add(1, Relaxed) + 1
+    }
+
+    /// Notes that every record has been mapped.
+    pub(in crate::delivery) fn note_mapped(&self) {
+        self.segment.note(&progress_file::mapped_line(self.first, self.records, self.segment.files.settings));
+    }
+
+    /// Notes how records have ended; `records` ascend.
+    pub(in crate::delivery) fn note_settled(&self, category: Category, records: &[u32], outcome: Outcome) {
+        let records = records.iter().map(|record| self.first + record);
+        self.segment.note(&progress_file::settled_lines(category, records, outcome));
+    }
+
+    /// Notes records whose request was cut; `records` ascend.
+    pub(in crate::delivery) fn note_aborted(&self, category: Category, records: &[u32]) {
+        let records = records.iter().map(|record| self.first + record);
+        self.segment.note(&progress_file::aborted_lines(category, records));
+    }
+
+    /// Ends the extent: every record in it has ended. The segment is deleted when all of it has.
+    pub fn end(&self) {
+        if self.has_ended.swap(true, SeqCst) {
+            return;
+        }
+        self.segment.end(self.chunks);
+        self.segment.note(&progress_file::done_line(self.first, self.records));
+    }
+}

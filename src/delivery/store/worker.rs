@@ -1,0 +1,341 @@
+//! The spool's thread: it opens the directory, hands chunks to the mapper, syncs the disk, and repairs what is damaged
+//! from outside, so that no flush does any of that.
+
+use super::chunk_file::Chunk;
+use super::error::SpoolError;
+use super::lost::lose;
+use super::offer::Found;
+use super::segment::{EXTENT_BYTES, Extent, Segment};
+use super::spool::{Appended, Limits, Recovered, Recovery, Spool};
+use crate::delivery::host::Severity;
+use crate::delivery::pump::Message;
+use crate::delivery::ticket::{Home, Ticket};
+use crate::delivery::{Job, Shared, lock};
+use crate::sync::Sender;
+use std::collections::HashMap;
+use std::fs;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+/// Least time between two syncs with `spool_sync normal`: a power failure loses at most what came since the last one.
+const SYNC_INTERVAL: Duration = Duration::from_millis(200);
+
+/// How often the directory is looked after, and how often one that could not be opened is tried again.
+const CARE_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How often a full mapper queue is tried again.
+const HAND_OVER: Duration = Duration::from_millis(100);
+
+/// The backlog of an earlier process waits up to this long, so that a cluster that restarts does not come back at once.
+const REPLAY_DELAY: Duration = Duration::from_secs(2);
+
+/// The worker.
+pub(in crate::delivery) struct Worker<'s> {
+    shared: &'s Shared,
+    to_mapper: &'s Sender<Job>,
+    path: PathBuf,
+    settings: u64,
+    /// Chunks that the mapper's queue had no room for.
+    waiting: Option<Extent>,
+    last_sync: Duration,
+    last_care: Option<Duration>,
+}
+
+impl<'s> Worker<'s> {
+    pub(in crate::delivery) fn new(
+        shared: &'s Shared,
+        to_mapper: &'s Sender<Job>,
+        path: PathBuf,
+        settings: u64,
+    ) -> Self {
+        Self { shared, to_mapper, path, settings, waiting: None, last_sync: Duration::ZERO, last_care: None }
+    }
+
+    /// Works until the store is closed, or the instance's time is up.
+    pub(in crate::delivery) fn run(mut self) {
+        self.open();
+        loop {
+            let found = self.shared.store.next(self.idle());
+            let is_over = found.is_closing || self.shared.past_deadline();
+            self.step(found, is_over);
+            if is_over {
+                return;
+            }
+        }
+    }
+
+    /// Does what there is to do now; for tests on one thread.
+    #[cfg(test)]
+    pub(in crate::delivery) fn work(&mut self) {
+        let found = self.shared.store.next(Duration::ZERO);
+        self.step(found, false);
+    }
+
+    fn idle(&self) -> Duration {
+        let now = self.shared.now().steady;
+        let care = self.last_care.map_or(Duration::ZERO, |last| last + CARE_INTERVAL).saturating_sub(now);
+        let sync = match self.shared.store.with(|spool| spool.is_unsynced()) {
+            Some(true) => (self.last_sync + SYNC_INTERVAL).saturating_sub(now),
+            _ => CARE_INTERVAL,
+        };
+        let hand_over = if self.waiting.is_some() { HAND_OVER } else { CARE_INTERVAL };
+        // A wait of no time is none at all.
+        care.min(sync).min(hand_over).max(Duration::from_millis(1))
+    }
+
+    fn step(&mut self, found: Found, is_over: bool) {
+        let Found { appended, last, refusal, .. } = found;
+        if let Some(error) = refusal {
+            self.complain(&error);
+        }
+        if self.shared.store.is_full_sync() {
+            self.sync_and_hand_over(appended, last);
+        } else {
+            self.hand_over(appended.into_iter().map(|chunk| chunk.extent));
+            self.sync(is_over);
+        }
+        let now = self.shared.now().steady;
+        if self.last_care.is_none_or(|last| now >= last + CARE_INTERVAL) {
+            self.last_care = Some(now);
+            self.care();
+        }
+    }
+
+    /// Opens the directory; what an earlier process left counts in this one.
+    pub(in crate::delivery) fn open(&mut self) {
+        self.last_care = Some(self.shared.now().steady);
+        match Spool::open(&self.path, self.settings, Limits::of(self.shared.settings.spool_max_size)) {
+            Ok((spool, recovery)) => {
+                *lock(&self.shared.spool_bytes) = spool.bytes();
+                self.replay(recovery);
+                self.shared.store.opened(spool);
+            }
+            Err(error) => {
+                self.shared.store.unavailable();
+                self.cannot_open(&error);
+            }
+        }
+    }
+
+    fn cannot_open(&self, error: &SpoolError) {
+        let path = self.path.display();
+        match error {
+            SpoolError::Locked => self.shared.say(
+                Severity::Warn,
+                "spool locked",
+                format!(
+                    "spool {path} is held by another instance, perhaps one that is ending; chunks wait at the host until \
+                     it is free (two outputs must not share a spool_path)"
+                ),
+            ),
+            error => self.shared.say(
+                Severity::Error,
+                "spool unusable",
+                format!("spool {path} cannot be used, chunks wait at the host: {error}"),
+            ),
+        }
+    }
+
+    fn complain(&self, error: &SpoolError) {
+        let (kind, text) = match error {
+            SpoolError::Full { used, most } => (
+                "spool full",
+                format!("spool is full ({used} of {most} bytes): chunks wait at the host until Sentry takes some"),
+            ),
+            error => ("spool write", format!("cannot write the spool, chunks wait at the host: {error}")),
+        };
+        self.shared.say(Severity::Warn, kind, text);
+    }
+
+    /// Queues what an earlier process left.
+    fn replay(&mut self, recovery: Recovery) {
+        let Recovery { extents, recent, problems } = recovery;
+        for problem in problems {
+            self.shared.say(Severity::Warn, "spool files", format!("spool {}: {problem}", self.path.display()));
+        }
+        self.expect_again(&recent);
+        if extents.is_empty() {
+            return;
+        }
+        let records: u64 = extents.iter().map(|found| u64::from(found.extent.records())).sum();
+        let bytes = lock(&self.shared.spool_bytes).load(Relaxed);
+        let text = format!("{records} records ({bytes} bytes) in the spool are sent again");
+        self.shared.say(Severity::Info, "replay", text);
+        let now = self.shared.now();
+        let delay = REPLAY_DELAY.mul_f64(f64::from(now.wall.subsec_nanos() % 1_000) / 1_000.0);
+        for Recovered { extent, progress } in extents {
+            // What is sent again counts here, all of it, so that the books of this process close.
+            let recorder = self.shared.recorder.clone();
+            recorder.take(u64::from(extent.records()));
+            progress.ended.tell(&recorder);
+            let ticket = Ticket::replayed(extent, now.steady, recorder, progress);
+            lock(&self.shared.backlog).add_delayed(Arc::new(ticket), now.steady + delay);
+        }
+    }
+
+    fn expect_again(&self, recent: &[Chunk]) {
+        let mut chunks = HashMap::<u128, u32>::new();
+        for chunk in recent {
+            *chunks.entry(self.shared.registry.identity(&chunk.tag, &chunk.data)).or_default() += 1;
+        }
+        chunks.into_iter().for_each(|(identity, times)| self.shared.registry.expect_at_least(identity, times));
+    }
+
+    /// `spool_sync normal`: at most one sync in an interval, for all chunks since the last.
+    fn sync(&mut self, is_over: bool) {
+        let now = self.shared.now().steady;
+        let is_due = is_over || now >= self.last_sync + SYNC_INTERVAL;
+        if !is_due || !self.shared.store.with(|spool| spool.is_unsynced()).unwrap_or(false) {
+            return;
+        }
+        let work = self.shared.store.take_unsynced();
+        if let Err(error) = work.run() {
+            let text = format!("cannot sync the spool, a power failure now may lose what is in it: {error}");
+            self.shared.say(Severity::Error, "spool sync", text);
+        }
+        self.last_sync = self.shared.now().steady;
+    }
+
+    /// `spool_sync full`: one sync for all chunks that came meanwhile; only then they are ours.
+    fn sync_and_hand_over(&mut self, appended: Vec<Appended>, last: u64) {
+        if appended.is_empty() {
+            return self.hand_over(std::iter::empty());
+        }
+        if let Err(error) = self.shared.store.take_unsynced().run() {
+            self.complain(&error);
+            return self.shared.store.take_back(appended, last);
+        }
+        let first = last + 1 - appended.len() as u64;
+        let records = appended.iter().map(|chunk| u64::from(chunk.extent.records())).sum();
+        self.shared.recorder.take(records);
+        for number in self.shared.store.synced(last) {
+            let chunk = appended.get((number - first) as usize);
+            // Its flush has left with RETRY: Fluent Bit will offer it again.
+            for Chunk { tag, data, .. } in chunk.and_then(|chunk| chunk.extent.read().ok()).unwrap_or_default() {
+                self.shared.registry.expect(&tag, &data);
+            }
+        }
+        self.hand_over(appended.into_iter().map(|chunk| chunk.extent));
+    }
+
+    /// Hands chunks to the mapper. What it has no room for is put together, and goes to the backlog when it has become
+    /// large: it is on the disk.
+    fn hand_over(&mut self, extents: impl Iterator<Item = Extent>) {
+        for extent in extents {
+            let next = match &mut self.waiting {
+                Some(waiting) => waiting.extend(extent),
+                None => Some(extent),
+            };
+            if let Some(next) = next
+                && let Some(full) = self.waiting.replace(next)
+            {
+                self.dispatch(full, true);
+            }
+        }
+        if let Some(rest) = self.waiting.take() {
+            self.dispatch(rest, false);
+        }
+    }
+
+    fn dispatch(&mut self, extent: Extent, is_full: bool) {
+        let is_full = is_full || extent.length() >= EXTENT_BYTES;
+        let has_room = !self.to_mapper.is_full() && !self.shared.past_deadline();
+        if !has_room && !is_full {
+            self.waiting = Some(extent);
+            return;
+        }
+        let (ticket, now) = (self.ticket(extent), self.shared.now().steady);
+        if !has_room {
+            return lock(&self.shared.backlog).add(ticket, now);
+        }
+        lock(&self.shared.backlog).add_live(ticket);
+        // There is room, or there is no mapper any more.
+        let _ = self.to_mapper.try_send(Job::Spooled);
+    }
+
+    fn ticket(&self, extent: Extent) -> Arc<Ticket> {
+        let (now, recorder) = (self.shared.now().steady, self.shared.recorder.clone());
+        Arc::new(Ticket::new(Home::Spool(extent), now, recorder, Default::default()))
+    }
+
+    /// Once a second: what others have done to the directory, and what could not be done before.
+    fn care(&mut self) {
+        let store = &self.shared.store;
+        let Some(files) = store.with(|spool| spool.files()) else { return self.open() };
+        files.retry();
+        if let Some(segment) = store.with(Spool::take_settled).flatten() {
+            segment.seal();
+        }
+        self.keep_the_lock();
+        self.find_missing();
+        self.tell_lost();
+    }
+
+    /// Creates a directory or a lock again that somebody has removed: without it another process could open the spool.
+    fn keep_the_lock(&mut self) {
+        let store = &self.shared.store;
+        if store.with(|spool| spool.has_its_lock()).unwrap_or(true) {
+            return;
+        }
+        let path = self.path.display();
+        match store.with(Spool::lock_again) {
+            Some(Ok(())) => self.shared.say(
+                Severity::Warn,
+                "spool lock",
+                format!("spool {path}: the directory or its lock file was removed; it is created and locked again"),
+            ),
+            Some(Err(SpoolError::Locked)) => {
+                let text = format!(
+                    "spool {path}: its lock file was removed, and another process has opened the spool since: what is in \
+                     it is left to that process and counted here as lost"
+                );
+                self.shared.say(Severity::Error, "spool lock", text);
+                let live = store.unavailable().map(|mut spool| spool.live()).unwrap_or_default();
+                live.iter().for_each(|segment| {
+                    segment.lose();
+                });
+                self.end_lost();
+            }
+            Some(Err(error)) => {
+                let text = format!("spool {path} was removed and cannot be created again: {error}");
+                self.shared.say(Severity::Error, "spool unusable", text);
+            }
+            None => {}
+        }
+    }
+
+    /// Ends what was in segments that somebody has removed.
+    fn find_missing(&mut self) {
+        let live = self.shared.store.with(Spool::live).unwrap_or_default();
+        let is_missing = |segment: &&Arc<Segment>| {
+            let found = fs::symlink_metadata(segment.path());
+            found.is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+        };
+        let missing = live.iter().filter(is_missing).filter(|segment| segment.lose()).count();
+        if missing > 0 {
+            self.end_lost();
+        }
+    }
+
+    fn end_lost(&mut self) {
+        let mut lost = lock(&self.shared.backlog).take_lost();
+        if let Some(extent) = self.waiting.take_if(|extent| extent.segment().is_gone()) {
+            lost.push(self.ticket(extent));
+        }
+        for ticket in lost {
+            if let Home::Spool(extent) = &ticket.home {
+                lose(self.shared, &ticket, extent);
+            }
+        }
+    }
+
+    fn tell_lost(&self) {
+        if let Some(text) = self.shared.lost.take() {
+            let text = format!("spool {}: {text}", self.path.display());
+            let _ = self.shared.to_pump.send(Message::Log(Severity::Error, text));
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! The worker in a running instance.
+
+use crate::clock::{Clock, SystemClock};
+use crate::delivery::{Delivery, Host, Report, Severity, Verdict, lock};
+use crate::ledger::{Category, Ledger, Outcome};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+const CHUNK: &[u8] = &[0x92, 0x92, 0xd7, 0, 0, 0, 0, 9, 0, 0, 0, 5, 0x80, 0x81, 0xa1, b'k', 1];
+
+/// Keeps what it is told.
+#[derive(Debug, Default)]
+struct Log(Mutex<Vec<String>>);
+
+impl Host for Log {
+    fn log(&self, _: Severity, text: &str) {
+        self.0.lock().unwrap().push(text.to_owned());
+    }
+
+    fn publish(&self, _: &Report<'_>) {}
+}
+
+struct Running {
+    delivery: Delivery,
+    ledger: Arc<Ledger>,
+    log: Arc<Log>,
+}
+
+impl Running {
+    /// An instance whose server is not there.
+    fn start(spool: &Path, more: &[(&str, &str)]) -> Self {
+        let given = |name: &str| match name {
+            "dsn" => Some("http://0123456789abcdef0123456789abcdef@127.0.0.1:9/1".to_owned()),
+            "spool_path" => Some(spool.display().to_string()),
+            "exit_timeout" => Some("1ms".to_owned()),
+            _ => more.iter().find(|(option, _)| *option == name).map(|(_, value)| (*value).to_owned()),
+        };
+        let loaded = crate::options::load(given, |_| None).unwrap();
+        let (ledger, log) = (Arc::new(Ledger::default()), Arc::new(Log::default()));
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+        let delivery = Delivery::start("late", &loaded, clock, Arc::clone(&ledger), Arc::clone(&log) as _).unwrap();
+        Self { delivery, ledger, log }
+    }
+
+    fn flush(&self) -> Verdict {
+        self.delivery.flush(b"tag", CHUNK, true)
+    }
+
+    fn records(&self) -> u64 {
+        self.ledger.snapshot().records
+    }
+
+    fn said(&self, words: &str) -> bool {
+        self.log.0.lock().unwrap().iter().any(|line| line.contains(words))
+    }
+
+    fn wait_for(&self, what: &str, is_true: impl Fn(&Self) -> bool) {
+        let start = Instant::now();
+        while !is_true(self) {
+            assert!(
+                start.elapsed() < Duration::from_secs(20),
+                "{what}: {} {:#?}",
+                self.ledger.snapshot().summary(),
+                self.log.0.lock().unwrap()
+            );
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+fn directory(name: &str) -> PathBuf {
+    let path = std::env::temp_dir().join(format!("out_sentry-worker-{name}-{}", std::process::id()));
+    let _ = fs::remove_dir_all(&path);
+    path
+}
+
+/// Records in the segments of a directory.
+fn spooled(spool: &Path) -> u32 {
+    let files = fs::read_dir(spool).unwrap().flatten().map(|entry| entry.path());
+    let segments = files.filter(|path| path.extension().is_some_and(|extension| extension == "msgpack"));
+    segments.flat_map(|path| super::split(&fs::read(path).unwrap())).map(|chunk| chunk.records).sum()
+}
+
+#[test]
+fn a_chunk_whose_safety_an_earlier_process_could_not_tell_is_ours_already_once() {
+    for sync in ["normal", "full"] {
+        let spool = directory(&format!("unheard-{sync}"));
+        let more = [("spool_sync", sync)];
+        let first = Running::start(&spool, &more);
+        assert_eq!(first.flush(), Verdict::Ok);
+        first.delivery.close();
+        let second = Running::start(&spool, &more);
+        assert_eq!(second.flush(), Verdict::Ok);
+        assert_eq!((spooled(&spool), second.records()), (1, 1));
+        assert_eq!(second.flush(), Verdict::Ok);
+        assert_eq!((spooled(&spool), second.records()), (2, 2));
+        second.delivery.close();
+        let _ = fs::remove_dir_all(&spool);
+    }
+}
+
+#[test]
+fn a_chunk_whose_flush_gave_up_before_the_sync_is_ours_in_the_next_instance_too() {
+    let spool = directory("gave-up");
+    let more = [("spool_sync", "full")];
+    let first = Running::start(&spool, &more);
+    assert_eq!(first.flush(), Verdict::Ok, "it is open");
+    // Flushes that wait for nothing: some leave before the sync.
+    let mut left = 0;
+    for n in 0..20_u8 {
+        let mut chunk = CHUNK.to_vec();
+        *chunk.last_mut().unwrap() = n;
+        let crate::delivery::Entered::Unsynced(number) = first.delivery.enter(b"left", &chunk, true) else { panic!() };
+        left += u32::from(!first.delivery.shared.store.wait_for_sync(number, Duration::ZERO));
+    }
+    first.wait_for("all synced", |first| first.records() == 21);
+    first.delivery.close();
+    assert!(left > 0, "expected a flush that leaves before the sync");
+    let second = Running::start(&spool, &more);
+    for n in 0..20_u8 {
+        let mut chunk = CHUNK.to_vec();
+        *chunk.last_mut().unwrap() = n;
+        assert_eq!(second.delivery.flush(b"left", &chunk, true), Verdict::Ok);
+    }
+    assert_eq!(second.records(), 21, "each of them is known");
+    second.delivery.close();
+    let _ = fs::remove_dir_all(&spool);
+}
+
+#[test]
+fn removed_segments_end_as_lost_and_are_named_with_their_count() {
+    let spool = directory("removed");
+    let running = Running::start(&spool, &[("queue_max_size", "1"), ("batch_max_items", "1")]);
+    for _ in 0..20 {
+        assert_eq!(running.flush(), Verdict::Ok);
+        // Chunks that come together are read together.
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let segments: Vec<_> = fs::read_dir(&spool).unwrap().flatten().map(|entry| entry.path()).collect();
+    for segment in segments.iter().filter(|path| path.extension().is_some_and(|extension| extension == "msgpack")) {
+        fs::remove_file(segment).unwrap();
+        let name = segment.file_name().unwrap().to_str().unwrap().to_owned();
+        running.wait_for("named", |running| running.said(&format!("{name} (")));
+    }
+    let lost = |running: &Running| running.ledger.snapshot().outcome(Category::Log, Outcome::Lost);
+    assert!(lost(&running) > 0);
+    assert_eq!(lock(&running.delivery.shared.spool_bytes).load(std::sync::atomic::Ordering::Relaxed), 0);
+    assert_eq!(running.flush(), Verdict::Ok, "the spool goes on");
+    assert_eq!(spooled(&spool), 1);
+    running.delivery.close();
+    let _ = fs::remove_dir_all(&spool);
+}
+
+#[test]
+fn a_removed_directory_is_created_and_locked_again() {
+    let spool = directory("gone");
+    let running = Running::start(&spool, &[]);
+    assert_eq!(running.flush(), Verdict::Ok);
+    fs::remove_dir_all(&spool).unwrap();
+    running.wait_for("said", |running| running.said("it is created and locked again"));
+    assert_eq!(running.flush(), Verdict::Ok);
+    assert_eq!(spooled(&spool), 1);
+    let other = Running::start(&spool, &[]);
+    other.wait_for("locked out", |other| other.said("is held by another instance"));
+    assert_eq!(other.flush(), Verdict::Retry);
+    other.delivery.close();
+    running.delivery.close();
+    let _ = fs::remove_dir_all(&spool);
+}
