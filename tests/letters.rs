@@ -174,11 +174,33 @@ fn a_refused_trace_is_kept_whole(delivery: &'static str) {
     let bytes = trace();
     flush_all(&instance, TAG, [bytes.clone()]);
     let ledger = exit_when(instance, |line| line.contains("event.rejected=1 ") && line.contains("event.pending=0 "));
-    assert_eq!((ledger.get("log.accepted"), ledger.get("event.joined")), (15, 4), "{ledger:?}");
+    let counts = ["log.accepted", "log.joined", "event.joined"].map(|outcome| ledger.get(outcome));
+    assert_eq!(counts, [11, 4, 4], "{ledger:?}");
     let letters = setting.letters();
     assert_eq!(letters.len(), 1, "{letters:#?}");
     assert_eq!(letters[0].records, records(&bytes));
     assert_eq!((letters[0].says("category"), letters[0].says("event_id").len()), ("event", 32));
+}
+
+/// A joined log is kept with all its lines, and is one log when it is sent again.
+fn a_refused_joined_log_is_kept_whole(delivery: &'static str) {
+    let receiver = receive("log:poison=ValueError");
+    let setting = Setting::new(delivery);
+    let instance = setting.start(&receiver.dsn(), &[]);
+    flush_all(&instance, TAG, [chunk::numbered(0..10)]);
+    let bytes = trace();
+    flush_all(&instance, TAG, [bytes.clone()]);
+    let ledger = exit_when(instance, |line| line.contains("log.rejected=1 ") && line.contains("log.pending=0 "));
+    assert_eq!((ledger.get("log.accepted"), ledger.get("log.joined")), (10, 4), "{ledger:?}");
+    let letters = setting.letters();
+    assert_eq!(letters.len(), 1, "{letters:#?}");
+    assert_eq!((letters[0].says("category"), &letters[0].records), ("log", &records(&bytes)));
+    receiver.script("forever:ok".parse().expect("expected a script"));
+    let (code, report, errors) = replay(&receiver.dsn(), &setting.dead(), &[]);
+    assert_eq!(code, 0, "{report:#} {errors}");
+    let body = receiver.logs().last().and_then(|log| log.payload["body"].as_str().map(str::to_owned));
+    let lines = body.map_or(0, |body| body.lines().count());
+    assert_eq!(lines, records(&bytes).len(), "{:#?}", receiver.logs().last());
 }
 
 /// What is too large is made smaller once, and what is too large even then is kept as it was.
@@ -454,10 +476,11 @@ type Promise = fn(&'static str);
 fn main() -> ExitCode {
     let mut suite = Suite::default();
     for delivery in DELIVERIES {
-        let promises: [(&str, Promise); 6] = [
+        let promises: [(&str, Promise); 7] = [
             ("what_is_too_large_is_made_smaller_once", what_is_too_large_is_made_smaller_once),
             ("a_refused_log_is_kept", a_refused_log_is_kept),
             ("a_refused_trace_is_kept_whole", a_refused_trace_is_kept_whole),
+            ("a_refused_joined_log_is_kept_whole", a_refused_joined_log_is_kept_whole),
             ("what_is_given_up_is_kept", what_is_given_up_is_kept),
             ("undecodable_bytes_are_kept", undecodable_bytes_are_kept),
             ("full_letters_overflow", full_letters_overflow),

@@ -253,6 +253,10 @@ impl Sink for Intake<'_> {
         self.again || self.left.decided.has(record) || !self.ticket.is_open(Category::Event, record)
     }
 
+    fn is_settled(&self, category: Category, record: u32) -> bool {
+        self.again && !self.ticket.is_open(category, record)
+    }
+
     fn leaves_alone(&self, record: u32) -> bool {
         self.broken.has(record)
     }
@@ -316,8 +320,8 @@ impl Sink for Intake<'_> {
 
     fn end(&mut self, category: Category, record: u32, outcome: Outcome) {
         match (category, outcome) {
-            (Category::Event, Outcome::Joined) => {
-                if let Some(burial) = self.buried() {
+            (_, Outcome::Joined) => {
+                if let Some(burial) = self.buried().filter(|burial| burial.category == Some(category)) {
                     burial.members.push(record);
                 }
             }
@@ -329,8 +333,7 @@ impl Sink for Intake<'_> {
                 return;
             }
             (Category::Log, Outcome::Invalid) => return,
-            (Category::Event, _) => self.burying = false,
-            (Category::Log, _) => {}
+            _ => self.burying = false,
         }
         let told = matches!(outcome, Outcome::Sampled | Outcome::Suppressed);
         let destination = self.left_out.filter(|_| told);

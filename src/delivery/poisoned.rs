@@ -81,8 +81,8 @@ fn a_panic_costs_the_record_it_is_about_and_no_other() {
         let of =
             |now: &Snapshot, outcome| [Category::Event, Category::Log].map(|category| now.outcome(category, outcome));
         assert_eq!(of(&now, Outcome::Invalid), [4, 2], "{mode}: {}", now.summary());
-        assert_eq!(of(&now, Outcome::Joined), [3, 0], "{mode}: {}", now.summary());
-        assert_eq!(of(&whole, Outcome::Joined), [3, 0], "{mode}: {}", whole.summary());
+        assert_eq!(of(&now, Outcome::Joined), [3, 3], "{mode}: {}", now.summary());
+        assert_eq!(of(&whole, Outcome::Joined), [3, 3], "{mode}: {}", whole.summary());
         for category in Category::ALL {
             assert_eq!((ended(&now, *category), now.records), (60, 60), "{mode}: {}", now.summary());
         }

@@ -40,7 +40,7 @@ pub(super) struct Circumstances<'t> {
     pub title: &'t str,
     /// Hash by which storms are told apart.
     pub fingerprint: u64,
-    /// Hash of the exception chain.
+    /// Hash of the exception chain with its messages.
     pub chain: Option<u64>,
     /// Hash of namespace and workload.
     pub workload: u64,
@@ -54,15 +54,21 @@ pub(super) struct Circumstances<'t> {
 
 impl<'t> Circumstances<'t> {
     /// `line` is the message, or what of it stands around the trace.
-    pub(super) fn new(view: &View<'_, '_>, route: Route, trace: Option<Trace<'t>>, line: &'t str) -> Self {
+    pub(super) fn new(view: &View<'_, '_>, route: Route, mut trace: Option<Trace<'t>>, line: &'t str) -> Self {
         let line = if trace.is_none() && line.trim().is_empty() { "(empty message)" } else { line };
         let title = without_preamble(line);
         let template = template(title);
-        let chain = trace.as_ref().map(chain_hash);
+        if let Some(exception) = trace.as_mut().and_then(|trace| trace.exceptions.last_mut())
+            && exception.value.trim().is_empty()
+            && NO_TYPES.contains(&exception.ty.as_ref())
+        {
+            exception.value = Cow::Borrowed(title);
+        }
+        let chain = trace.as_ref().map(|trace| chain_hash(trace, title));
         let workload = workload_hash(view, route);
         let mut hash = Xxh3::with_seed(workload);
-        match chain {
-            Some(chain) => hash.update(&chain.to_le_bytes()),
+        match &trace {
+            Some(trace) => hash.update(&stack_hash(trace).to_le_bytes()),
             None => hash.update(template.text.as_bytes()),
         }
         Self {
@@ -103,7 +109,24 @@ fn workload_hash(view: &View<'_, '_>, route: Route) -> u64 {
     hash.digest()
 }
 
-fn chain_hash(trace: &Trace<'_>) -> u64 {
+/// Names that stand for an exception of whose type the text says nothing. Its message is all that tells it from others.
+const NO_TYPES: [&str; 6] = ["error", "Error", "Exception", "panic", "fatal error", "exception"];
+
+/// The chain with its messages; where the outermost exception has none, the line says what failed.
+fn chain_hash(trace: &Trace<'_>, title: &str) -> u64 {
+    let mut hash = Xxh3::with_seed(stack_hash(trace));
+    for exception in &trace.exceptions {
+        hash.update(exception.value.as_bytes());
+        hash.update(&[0]);
+    }
+    if trace.exceptions.last().is_some_and(|outermost| outermost.value.trim().is_empty()) {
+        hash.update(title.as_bytes());
+    }
+    hash.digest()
+}
+
+/// Types and frames, by which Sentry groups.
+fn stack_hash(trace: &Trace<'_>) -> u64 {
     let mut hash = Xxh3::new();
     for exception in &trace.exceptions {
         hash.update(exception.ty.as_bytes());

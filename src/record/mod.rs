@@ -1,7 +1,7 @@
 //! What a record means to Sentry: the mapping, read top to bottom.
 //!
-//! A chunk is read twice: once for its logs, line by line; and at its end for its events, when it is known which lines
-//! form one stack trace and which came before.
+//! A chunk is read once for its logs, each of which waits for its stream's next line: lines that form one stack trace are one
+//! log. Its events are made at its end, when it is known which lines came before.
 
 mod container;
 mod crumbs;
@@ -9,6 +9,7 @@ mod event;
 mod exception;
 mod fields;
 pub mod formats;
+mod groups;
 pub mod identity;
 mod in_app;
 pub mod json;
@@ -24,6 +25,7 @@ mod read;
 mod reason;
 mod removal;
 mod route;
+mod runs;
 mod scrub;
 mod severity;
 mod shown;
@@ -44,14 +46,16 @@ use container::Container;
 use crumbs::Crumbs;
 use event::Circumstances;
 use fields::{Fields, Role};
+use groups::{Grouping, usable};
 use identity::{EventId, LastTrace, StreamId, StreamIds};
 use kubernetes::{Pod, Pods};
 use letter::Letter;
-use lines::{Aside, Line, Said, Spans, Stream};
+use lines::{Aside, Joined, Line, Said, Stream};
 use memchr::{memchr_iter, memmem};
 use read::{Buffers, Reader};
 pub use reason::Reason;
 pub use route::{NOWHERE, Route, Router};
+use runs::{Fate, HeldLog, Step};
 use severity::Rules;
 use shown::{Shown, Traces};
 pub use sink::{FoundKeys, Origin, Sink};
@@ -99,18 +103,28 @@ struct Memory {
 struct Progress<'a> {
     /// How often these very bytes at this very time have been seen in their stream.
     twins: HashMap<EventId, u32>,
-    last_micros: u64,
-    sequence: u32,
+    logs: Logs,
     streams: Vec<Stream<'a>>,
     aside: Aside,
+    /// The log of the record that is being read.
+    log: HeldLog,
+    /// Bytes of logs in runs.
+    run_bytes: usize,
     /// What was read of traces when the levels of their lines were asked for.
     traces: Traces<'a>,
-    /// Attribute names of the log being written.
-    used: log::Used,
     /// The streams of records that come from no pod, by what they say of stdout and stderr.
     of_tag: StreamIds,
     /// The container that the chunk's tag names.
     container: Option<Container>,
+}
+
+/// What is remembered from log to log of one chunk.
+#[derive(Default)]
+struct Logs {
+    last_micros: u64,
+    sequence: u32,
+    /// Attribute names of the log being written.
+    used: log::Used,
 }
 
 impl Mapper {
@@ -176,15 +190,31 @@ impl Mapper {
     }
 
     fn end_of_chunk(&mut self, origin: Origin<'_>, progress: &mut Progress<'_>, sink: &mut impl Sink) {
+        for place in 0..progress.streams.len() {
+            self.end_of_stream(origin, place, progress, sink);
+        }
         let mut aside = std::mem::take(&mut progress.aside);
         for stream in std::mem::take(&mut progress.streams) {
-            let stream = stream.with(&aside);
+            let mut stream = stream.with(&aside);
+            if stream.letter.is_some() {
+                self.letter(origin, &mut stream, progress, sink);
+            }
+            stream.leave_heads();
             self.crumbs.begin();
             self.events(origin, &stream, progress, sink);
             self.crumbs.remember(stream.id, &stream.lines);
         }
         aside.clear();
         self.memory.aside = aside;
+    }
+
+    /// Sends what still waits of a stream's logs.
+    fn end_of_stream(&mut self, origin: Origin<'_>, place: usize, progress: &mut Progress<'_>, sink: &mut impl Sink) {
+        let end = progress.streams[place].lines.len();
+        self.end_of_run(origin, (place, end), progress, sink);
+        let held = &mut progress.streams[place].held;
+        self.send((held.index, held.fate, &held.json), sink);
+        held.settle();
     }
 
     /// The record's log, and its line for the events of its stream.
@@ -209,91 +239,272 @@ impl Mapper {
         let view = view((&self.settings, &self.rules), origin.now, record, given, &mut fields, known);
         let letter = Letter::of(group);
         sink.found(index, &view.keys);
+        let mut place = None;
         if is_our_own(&view.message, &self.settings.output) {
             sink.left_out(route_of(origin, view.pod, letter).map(|route| route.destination));
             end_both(sink, index, Outcome::Suppressed, Reason::OwnHost);
         } else if let Some(route) = route_of(origin, view.pod, letter) {
             let threshold = view.pod.map_or(self.settings.event_level, |pod| pod.threshold(self.settings.event_level));
-            if !Letter::allows(letter, Category::Event) {
-                end(sink, Category::Event, index, Outcome::Filtered, Reason::OtherItem);
-            } else if letter.is_none() && threshold.is_none() {
-                // No line of it can become an event, so none has to be kept.
+            let log = &mut progress.log;
+            log.settle();
+            log.index = index;
+            let sequence = match letter {
+                None => self.write_log(&view, route, (&mut progress.logs, log), sink),
+                Some(letter) => {
+                    let other = if letter.category == Category::Log { Category::Event } else { Category::Log };
+                    end(sink, other, index, Outcome::Filtered, Reason::OtherItem);
+                    0
+                }
+            };
+            if letter.is_none() && threshold.is_none() {
                 let reason = Reason::Below { level: view.level, threshold };
                 end(sink, Category::Event, index, Outcome::Filtered, reason);
-            } else {
+            }
+            if letter.is_some() || threshold.is_some() || self.settings.join_traces {
                 let text = progress.aside.text(&view.message, record.raw);
+                let heads = self.settings.join_traces && groups::heads(&view.message);
                 let (level, said) = (view.level, view.said);
                 let group = group.map(|group| group.raw);
-                let line = Line { index, raw: record.raw, group, text, time: record.time, level, said };
+                let time = record.time;
+                let line = Line { index, raw: record.raw, group, text, time, level, said, heads, sequence };
                 progress.traces.keep(index, shown);
-                progress.add(view.stream, threshold, letter, line);
+                place = Some(progress.add(view.stream, threshold, letter, line));
             }
-            self.write_log(&view, (index, route, letter), progress, sink);
         } else {
             end_both(sink, index, Outcome::Filtered, Reason::NoDestination);
         }
         self.memory.fields = fields.recycle();
         self.memory.buffers = buffers;
+        match place {
+            Some(place) if letter.is_none() => self.advance(origin, place, progress, sink),
+            _ => {
+                let log = std::mem::take(&mut progress.log);
+                self.send((log.index, log.fate, &log.json), sink);
+                progress.log = log;
+                progress.log.settle();
+            }
+        }
     }
 
+    /// Writes the record's log, or says why there is none; returns which-th log of its microsecond it is.
     fn write_log(
         &self,
         view: &View<'_, '_>,
-        (index, route, letter): (u32, Route, Option<Letter>),
-        progress: &mut Progress<'_>,
+        route: Route,
+        (logs, log): (&mut Logs, &mut HeldLog),
         sink: &mut impl Sink,
-    ) {
+    ) -> u32 {
         let threshold = self.settings.logs_level;
-        if !Letter::allows(letter, Category::Log) {
-            return end(sink, Category::Log, index, Outcome::Filtered, Reason::OtherItem);
-        }
-        if letter.is_none() && threshold.is_none_or(|threshold| view.level < threshold) {
+        if threshold.is_none_or(|threshold| view.level < threshold) {
             let reason = Reason::Below { level: view.level, threshold };
-            return end(sink, Category::Log, index, Outcome::Filtered, reason);
+            log.fate = Fate::End(Outcome::Filtered, Some(reason), None);
+            return 0;
         }
-        let sequence = progress.sequence(view.time);
-        if letter.is_none() && !is_sampled(self.settings.logs_sample_rate, view, index) {
-            sink.left_out(Some(route.destination));
-            return sink.end(Category::Log, index, Outcome::Sampled);
+        let sequence = logs.sequence(view.time);
+        if !is_sampled(self.settings.logs_sample_rate, view, log.index) {
+            log.fate = Fate::End(Outcome::Sampled, None, Some(route.destination));
+        } else if !sink.is_settled(Category::Log, log.index) {
+            log.fate = Fate::Send(route.destination);
+            let known = log::write(&mut log.json, view, &self.constant, sequence, &mut logs.used);
+            self.scrub.clean_from(known.from, &mut log.json, 0, &known.parts);
         }
-        if let Some(out) = sink.open(Category::Log, index, route.destination) {
-            let start = out.len();
-            let known = log::write(out, view, &self.constant, sequence, &mut progress.used);
-            self.scrub.clean_from(known.from, out, start, &known.parts);
-            sink.close(Category::Log, index, None);
+        sequence
+    }
+
+    /// Judges the line that came last to its stream: the log before it is sent unless both may be lines of one log.
+    fn advance(&mut self, origin: Origin<'_>, place: usize, progress: &mut Progress<'_>, sink: &mut impl Sink) {
+        let stream = &mut progress.streams[place];
+        let step = match self.settings.join_traces {
+            true => stream.step(&progress.log, &progress.aside, &mut progress.run_bytes),
+            false => Step::Next,
+        };
+        match step {
+            Step::Kept => return progress.log.settle(),
+            Step::Ends => {
+                let before = stream.lines.len() - 1;
+                self.end_of_run(origin, (place, before), progress, sink);
+            }
+            Step::Next => self.send((stream.held.index, stream.held.fate, &stream.held.json), sink),
+        }
+        let held = &mut progress.streams[place].held;
+        std::mem::swap(held, &mut progress.log);
+        progress.log.settle();
+    }
+
+    /// Sends a log that was written, or ends it.
+    fn send(&mut self, (index, fate, json): (u32, Fate, &[u8]), sink: &mut impl Sink) {
+        match fate {
+            Fate::Settled => {}
+            Fate::Send(destination) => {
+                self.works_on([index]);
+                if let Some(out) = sink.open(Category::Log, index, destination) {
+                    out.extend_from_slice(json);
+                    sink.close(Category::Log, index, None);
+                }
+            }
+            Fate::End(outcome, reason, destination) => {
+                if destination.is_some() {
+                    sink.left_out(destination);
+                }
+                if let Some(reason) = reason {
+                    sink.why(Category::Log, index, reason);
+                }
+                sink.end(Category::Log, index, outcome);
+            }
         }
     }
 
-    /// The events of a stream: single lines at or above the level, and traces that their lines form.
+    /// Decides about a run of lines that ends before the line at `end`: each group in it is one log, the other lines are a
+    /// log each.
+    fn end_of_run(
+        &mut self,
+        origin: Origin<'_>,
+        (place, end): (usize, usize),
+        progress: &mut Progress<'_>,
+        sink: &mut impl Sink,
+    ) {
+        let Some(run) = progress.streams[place].run.take() else { return };
+        progress.run_bytes -= run.bytes();
+        let stream = &progress.streams[place];
+        let lines = &stream.lines[run.first..end];
+        self.works_on(lines.iter().map(|line| line.index));
+        let texts = lines.iter().map(|line| line.text_in(&progress.aside).and_then(usable).unwrap_or_default());
+        let texts: Vec<&str> = texts.collect();
+        let groups = Grouping::new(lines, &texts).all();
+        let with_text = |group: &groups::Group| {
+            let members = lines[group.first + 1..group.first + group.len].iter().map(|line| line.index).collect();
+            let joined =
+                Joined { first: run.first + group.first, members, level: group.level(lines), text: group.text(&texts) };
+            (joined, texts[group.first..group.first + group.len].join("\n"))
+        };
+        let groups: Vec<(Joined, String)> = groups.iter().map(with_text).collect();
+        let mut at = 0;
+        for (group, body) in &groups {
+            let first = group.first - run.first;
+            run.logs(at, first).for_each(|log| self.send(log, sink));
+            self.joined_log(origin, (place, group, body), progress, sink);
+            at = first + 1 + group.members.len();
+        }
+        run.logs(at, end - run.first).for_each(|log| self.send(log, sink));
+        progress.streams[place].groups.extend(groups.into_iter().map(|(group, _)| group));
+    }
+
+    /// The one log of a group: the record of its first line with the text of all of them.
+    fn joined_log(
+        &mut self,
+        origin: Origin<'_>,
+        (place, group, body): (usize, &Joined, &str),
+        progress: &mut Progress<'_>,
+        sink: &mut impl Sink,
+    ) {
+        let stream = &progress.streams[place];
+        let (letter, line) = (stream.letter, stream.lines[group.first]);
+        self.works_on(std::iter::once(line.index).chain(group.members.iter().copied()));
+        let threshold = self.settings.logs_level;
+        if letter.is_none() && threshold.is_none_or(|threshold| group.level < threshold) {
+            for index in std::iter::once(&line.index).chain(&group.members) {
+                end(sink, Category::Log, *index, Outcome::Filtered, Reason::Below { level: group.level, threshold });
+            }
+            return;
+        }
+        self.joined_head(origin, (line, letter), (group.level, body), progress, sink);
+        for member in &group.members {
+            end(sink, Category::Log, *member, Outcome::Joined, Reason::Joined { into: line.index });
+        }
+    }
+
+    fn joined_head(
+        &mut self,
+        origin: Origin<'_>,
+        (line, letter): (Line<'_>, Option<Letter>),
+        (level, body): (Level, &str),
+        progress: &mut Progress<'_>,
+        sink: &mut impl Sink,
+    ) {
+        let Some((record, marker)) = read_again(&line) else { return };
+        let (mut buffers, mut fields) = (Buffers::default(), Fields::default());
+        let (key, _) = self.reader.read(record, marker, &mut fields, &mut buffers);
+        let pod = self.pod(&fields, progress.container.as_ref()).map(|place| self.pods.at(place));
+        let Some(route) = route_of(origin, pod, letter) else {
+            return end(sink, Category::Log, line.index, Outcome::Filtered, Reason::NoDestination);
+        };
+        let mut unasked = Shown::new(&[]);
+        let message = (key, Cow::Borrowed(body.as_bytes()));
+        let given = Given { message, pod, level: Some(level), shown: &mut unasked };
+        let known =
+            Known { names: self.reader.names(), tag: (origin.tag, &progress.of_tag), trace: &mut self.memory.trace };
+        let view = view((&self.settings, &self.rules), origin.now, record, given, &mut fields, known);
+        if letter.is_none() && !is_sampled(self.settings.logs_sample_rate, &view, line.index) {
+            sink.left_out(Some(route.destination));
+            return sink.end(Category::Log, line.index, Outcome::Sampled);
+        }
+        if let Some(out) = sink.open(Category::Log, line.index, route.destination) {
+            let start = out.len();
+            let known = log::write(out, &view, &self.constant, line.sequence, &mut progress.logs.used);
+            self.scrub.clean_from(known.from, out, start, &known.parts);
+            sink.close(Category::Log, line.index, None);
+        }
+    }
+
+    /// The lines of a dead letter are one group, whatever they look like.
+    fn letter(
+        &mut self,
+        origin: Origin<'_>,
+        stream: &mut Stream<'_>,
+        progress: &mut Progress<'_>,
+        sink: &mut impl Sink,
+    ) {
+        let texts: Vec<&str> = stream.lines.iter().map(|line| line.text().unwrap_or_default()).collect();
+        let found = Grouping::new(&stream.lines, &texts).all().into_iter().next();
+        let whole = found.filter(|group| group.first == 0 && group.len == stream.lines.len());
+        let head = stream.lines[0];
+        let (level, text) = whole.map_or_else(
+            || {
+                let text = texts.join("\n");
+                let trace = trace::parse(&text).map(|trace| if trace.fatal { Level::Fatal } else { Level::Error });
+                (trace.filter(|_| head.said == Said::Nowhere).unwrap_or(head.level), text)
+            },
+            |group| (group.level(&stream.lines), group.text(&texts)),
+        );
+        let body = texts.join("\n");
+        let members: Vec<u32> = stream.lines[1..].iter().map(|line| line.index).collect();
+        if stream.letter.is_some_and(|letter| letter.category == Category::Log) {
+            let level = if members.is_empty() { head.level } else { level };
+            self.works_on(stream.lines.iter().map(|line| line.index));
+            self.joined_head(origin, (head, stream.letter), (level, &body), progress, sink);
+            for member in &members {
+                end(sink, Category::Log, *member, Outcome::Joined, Reason::Joined { into: head.index });
+            }
+        } else if !members.is_empty() {
+            stream.groups.push(Joined { first: 0, members, level, text });
+        }
+    }
+
+    /// The events of a stream: single lines at or above the level, and groups.
     fn events(&mut self, origin: Origin<'_>, stream: &Stream<'_>, progress: &mut Progress<'_>, sink: &mut impl Sink) {
-        let lines = &stream.lines;
-        let is_event =
-            |level: Level| stream.letter.is_some() || stream.threshold.is_some_and(|threshold| level >= threshold);
-        let (mut at, mut spans) = (0, Spans::new(lines, self.settings.join_traces));
-        while at < lines.len() {
-            self.works_on([lines[at].index]);
-            let len = match stream.letter {
-                Some(_) => lines.len(),
-                None => spans.at(at, |line| is_event(line.level)),
-            };
-            let members = &lines[at..at + len];
-            self.works_on(members.iter().map(|member| member.index));
-            let text = (len > 1).then(|| joined(members));
-            let trace = text.as_deref().and_then(trace::parse);
-            let level = level_of(members, trace.as_ref());
-            let below = (Outcome::Filtered, Reason::Below { level, threshold: stream.threshold });
-            let joined = (Outcome::Joined, Reason::Joined { into: members[0].index });
-            if is_event(level) {
-                let text = text.as_deref().map(|text| (text, trace));
-                self.event(origin, stream, at, (text, level), progress, sink);
-            } else {
-                end(sink, Category::Event, members[0].index, below.0, below.1);
+        let is_letter = stream.letter.is_some();
+        if !Letter::allows(stream.letter, Category::Event) || !is_letter && stream.threshold.is_none() {
+            return;
+        }
+        let is_event = |level: Level| is_letter || stream.threshold.is_some_and(|threshold| level >= threshold);
+        let mut groups = stream.groups.iter().peekable();
+        for (at, line) in stream.lines.iter().enumerate() {
+            let group = groups.next_if(|group| group.first == at);
+            let members = group.map_or(&[][..], |group| &group.members);
+            if !is_event(line.level) {
+                let below = Reason::Below { level: line.level, threshold: stream.threshold };
+                end(sink, Category::Event, line.index, Outcome::Filtered, below);
+                for member in members {
+                    end(sink, Category::Event, *member, Outcome::Filtered, below);
+                }
+                continue;
             }
-            for member in &members[1..] {
-                let (outcome, reason) = if is_event(level) { joined } else { below };
-                end(sink, Category::Event, member.index, outcome, reason);
+            self.works_on(std::iter::once(line.index).chain(members.iter().copied()));
+            let text = group.map(|group| (group.text.as_str(), trace::parse(&group.text)));
+            self.event(origin, stream, at, (text, line.level), progress, sink);
+            for member in members {
+                end(sink, Category::Event, *member, Outcome::Joined, Reason::Joined { into: line.index });
             }
-            at += len;
         }
     }
 
@@ -482,16 +693,22 @@ fn with_value<'t>(mut trace: Trace<'t>, line: &str) -> Trace<'t> {
 }
 
 impl<'a> Progress<'a> {
-    fn add(&mut self, id: StreamId, threshold: Option<Level>, letter: Option<Letter>, line: Line<'a>) {
+    /// Adds a line to its stream and returns the stream's place.
+    fn add(&mut self, id: StreamId, threshold: Option<Level>, letter: Option<Letter>, line: Line<'a>) -> usize {
         let same_marker = |other: &Line<'_>| other.group.map(<[u8]>::as_ptr) == line.group.map(<[u8]>::as_ptr);
         let known = match letter {
-            Some(_) => self.streams.last_mut().filter(|last| last.letter.is_some() && same_marker(&last.lines[0])),
-            None => self.streams.iter_mut().rev().find(|stream| stream.id == id && stream.letter.is_none()),
+            Some(_) => {
+                let is_same = |last: &Stream<'_>| last.letter.is_some() && same_marker(&last.lines[0]);
+                self.streams.len().checked_sub(1).filter(|last| is_same(&self.streams[*last]))
+            }
+            None => self.streams.iter().rposition(|stream| stream.id == id && stream.letter.is_none()),
         };
-        match known {
-            Some(stream) => stream.lines.push(line),
-            None => self.streams.push(Stream { id, threshold, letter, lines: vec![line] }),
-        }
+        let place = known.unwrap_or_else(|| {
+            self.streams.push(Stream::new(id, threshold, letter));
+            self.streams.len() - 1
+        });
+        self.streams[place].lines.push(line);
+        place
     }
 
     fn event_id(&mut self, destination: u128, stream: &Stream<'_>, record: Record<'_>) -> EventId {
@@ -500,7 +717,9 @@ impl<'a> Progress<'a> {
         let own = stream.letter.and_then(|letter| letter.event_id);
         own.unwrap_or_else(|| EventId::new(destination, stream.id, record.time, record.raw, *ordinal))
     }
+}
 
+impl Logs {
     /// Which-th log of its microsecond this is: Sentry sorts by it within one.
     fn sequence(&mut self, time: Timestamp) -> u32 {
         let micros = time.micros();
@@ -528,28 +747,6 @@ fn is_our_own(message: &[u8], output: &str) -> bool {
         !output.is_empty() && rest.is_some_and(ends)
     };
     memchr_iter(b'[', head(80)).any(of_ours) || dated && names_ours()
-}
-
-fn joined(lines: &[Line<'_>]) -> String {
-    let length = lines.iter().filter_map(Line::text).map(|text| text.len() + 1).sum();
-    let mut text = String::with_capacity(length);
-    for line in lines {
-        if !text.is_empty() {
-            text.push('\n');
-        }
-        text.push_str(line.text().unwrap_or_default());
-    }
-    text
-}
-
-/// How bad an event is: what a field of its lines says; else a crash is fatal, whatever words its lines begin with; else
-/// what the text says, or that there is a trace.
-fn level_of(lines: &[Line<'_>], trace: Option<&Trace<'_>>) -> Level {
-    let said = |how| lines.iter().filter(|line| line.said == how).map(|line| line.level).max();
-    let crash = trace.filter(|trace| trace.fatal).map(|_| Level::Fatal);
-    let shown = trace.map(|_| Level::Error);
-    let any = || lines.iter().map(|line| line.level).max();
-    said(Said::InField).or(crash).or(said(Said::InText)).or(shown).or_else(any).unwrap_or(Level::Info)
 }
 
 /// A function of the trace where the record names one, else of the record, so that a retry decides the same.

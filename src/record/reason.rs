@@ -17,12 +17,12 @@ pub enum Reason {
     OtherItem,
     /// Filtered: there is no destination for it.
     NoDestination,
-    /// Joined: it is a line of another record's event.
+    /// Joined: it is a line of another record's event or log.
     Joined {
         /// That record.
         into: u32,
     },
-    /// Suppressed: the same exception came in the same stream within two seconds.
+    /// Suppressed: the same exception with the same messages came in the same stream within two seconds.
     Repeat,
     /// Suppressed: `storm_burst`.
     Storm,

@@ -15,6 +15,10 @@ pub trait Sink {
     fn leaves_alone(&self, _record: u32) -> bool {
         false
     }
+    /// Returns true if a record that is read again has ended in this category or is on its way; false costs only time.
+    fn is_settled(&self, _category: Category, _record: u32) -> bool {
+        false
+    }
     /// Whether the record still needs an item of this category, and if so the buffer to append its JSON to.
     /// What is appended becomes an item for this destination with [`Sink::close`].
     fn open(&mut self, category: Category, record: u32, destination: u32) -> Option<&mut Vec<u8>>;

@@ -282,7 +282,69 @@ fn traces_split_into_coloured_lines_are_joined() {
     let mapped = Mapping::new(&[]).bodies(&lines);
     assert_eq!(mapped.events()[0]["exception"]["values"][0]["type"], "IllegalStateException");
     assert_eq!(mapped.ended(Category::Event), [(1, Outcome::Joined), (2, Outcome::Joined)]);
-    assert_eq!(mapped.logs().len(), 3);
+    assert_eq!(mapped.ended(Category::Log), [(1, Outcome::Joined), (2, Outcome::Joined)]);
+    assert_eq!(mapped.logs()[0]["body"], TRACE);
+}
+
+#[test]
+fn joined_trace_is_one_log_and_one_breadcrumb_at_its_heads_level() {
+    let lines = |head: &str| {
+        let trace = TRACE.lines().map(str::to_owned);
+        let all = ["before".to_owned(), head.to_owned()].into_iter().chain(trace).chain(["ERROR after".to_owned()]);
+        all.map(|line| json!({"log": line})).collect::<Vec<_>>()
+    };
+    let text = |item: &serde_json::Value, key: &str| item[key].as_str().unwrap().to_owned();
+    for (head, level, events) in
+        [("ERROR declined", "error", 2), ("WARN late", "warn", 1), ("INFO late", "info", 1), ("DEBUG x", "debug", 1)]
+    {
+        let mapped = Mapping::new(&[("logs_level", "debug")]).bodies(&lines(head));
+        let logs: Vec<_> = mapped.logs().iter().map(|log| (text(log, "level"), text(log, "body"))).collect();
+        let joined = (level.to_owned(), format!("{head}\n{TRACE}"));
+        let (before, after) =
+            (("info".to_owned(), "before".to_owned()), ("error".to_owned(), "ERROR after".to_owned()));
+        assert_eq!(logs, [before, joined, after], "{head}");
+        assert_eq!(mapped.events().len(), events, "{head}");
+        let crumbs = mapped.events().last().unwrap()["breadcrumbs"]["values"].as_array().unwrap().clone();
+        let crumbs: Vec<_> = crumbs.iter().map(|crumb| text(crumb, "message")).collect();
+        assert_eq!(crumbs, ["before", head], "{head}");
+        let members = mapped.ended(Category::Log);
+        assert_eq!(members, [2, 3, 4].map(|member| (member, Outcome::Joined)), "{head}");
+    }
+    let mapped = Mapping::new(&[("logs_level", "warn")]).bodies(&lines("INFO late"));
+    assert_eq!(mapped.logs().len(), 1);
+    let mapped = Mapping::new(&[("join_traces", "off")]).bodies(&lines("ERROR declined"));
+    assert_eq!((mapped.logs().len(), mapped.ended(Category::Log).len()), (6, 0));
+}
+
+#[test]
+fn joins_logs_of_streams_that_take_turns() {
+    let (mut lines, mut at) = (Vec::new(), [0; 2]);
+    let trace: Vec<&str> = std::iter::once("ERROR declined").chain(TRACE.lines()).chain(["on"]).collect();
+    for step in 0..2 * trace.len() {
+        let stream = (step / 3) % 2;
+        let stream = if at[stream] < trace.len() { stream } else { 1 - stream };
+        let name = ["stdout", "stderr"][stream];
+        lines.push(json!({"log": trace[at[stream]], "stream": name}));
+        at[stream] += 1;
+    }
+    let mapped = Mapping::new(&[]).bodies(&lines);
+    let mut bodies: Vec<_> = mapped.logs().iter().map(|log| log["body"].as_str().unwrap().to_owned()).collect();
+    bodies.sort();
+    let joined = format!("ERROR declined\n{TRACE}");
+    assert_eq!(bodies, [&joined, &joined, "on", "on"]);
+}
+
+#[test]
+fn same_stack_with_other_messages_is_another_event() {
+    let trace = |message: &str| json!({"log": format!("ERROR failed\njava.io.IOException: {message}\n\tat com.shop.Net.read(Net.java:7)")});
+    let (one, other) = (trace("order 1"), trace("order 2"));
+    let mapped = Mapping::new(&[]).bodies(&[one.clone(), other, one]);
+    assert_eq!(mapped.events().len(), 2);
+    assert_eq!(mapped.ended(Category::Event), [(2, Outcome::Suppressed)]);
+    let unnamed = |message: &str| json!({"level": "error", "msg": message, "stack": "main.run\n\t/src/main.go:7\nmain.main\n\t/src/main.go:3"});
+    let mapped = Mapping::new(&[("stack_key", "stack")]).bodies(&[unnamed("cart 1 failed"), unnamed("cart 2 failed")]);
+    let values: Vec<_> = mapped.events().iter().map(|event| event["exception"]["values"][0]["value"].clone()).collect();
+    assert_eq!(values, ["cart 1 failed", "cart 2 failed"]);
 }
 
 #[test]

@@ -1,7 +1,6 @@
 //! What the mapping answers about a chunk, kept until all of it is there.
 
 use out_sentry::ledger::{Category, Outcome};
-use out_sentry::level::Level;
 use out_sentry::record::identity::EventId;
 use out_sentry::record::{FoundKeys, Reason, Sink};
 use std::collections::HashMap;
@@ -15,8 +14,8 @@ pub(super) struct Answers {
     payloads: Vec<u8>,
     opened: (usize, u32),
     records: Vec<Answer>,
-    /// The records whose lines are part of this one's event.
-    members: HashMap<u32, Vec<u32>>,
+    /// The records whose lines are part of this one's item, for each category.
+    members: [HashMap<u32, Vec<u32>>; 2],
 }
 
 /// What is known of one record.
@@ -44,7 +43,6 @@ pub(super) struct Keys {
     pub(super) trace: Option<String>,
     pub(super) stack: Option<String>,
     pub(super) level_from: LevelFrom,
-    severity: Option<Level>,
 }
 
 /// Where a level came from.
@@ -74,7 +72,7 @@ impl LevelFrom {
 
 impl Answers {
     pub(super) fn new(first: u32, offset: u64) -> Self {
-        Self { first, offset, payloads: Vec::new(), opened: (0, 0), records: Vec::new(), members: HashMap::new() }
+        Self { first, offset, payloads: Vec::new(), opened: (0, 0), records: Vec::new(), members: Default::default() }
     }
 
     /// The numbers of the records, from 0.
@@ -91,24 +89,20 @@ impl Answers {
         (end.outcome == Some(Outcome::Accepted)).then(|| &self.payloads[end.payload.clone()])
     }
 
-    /// Whose lines are part of this record's event, besides its own.
-    pub(super) fn members(&self, record: u32) -> &[u32] {
-        self.members.get(&record).map_or(&[], Vec::as_slice)
+    /// Whose lines are part of this record's item, besides its own.
+    pub(super) fn members(&self, category: Category, record: u32) -> &[u32] {
+        self.members[category as usize].get(&record).map_or(&[], Vec::as_slice)
     }
 
-    /// The keys of an item: an event of several lines has the level that one of them says, else that of their trace.
+    /// The keys of an item. The first line of several determines their level; where it says none, their trace does.
     pub(super) fn keys(&self, category: Category, record: u32) -> Keys {
-        let own = &self.records[self.place(record)].keys;
-        let members = self.members(record);
-        if category == Category::Log || members.is_empty() {
-            return own.clone();
+        let own = self.records[self.place(record)].keys.clone();
+        match own.level_from {
+            LevelFrom::Default if !self.members(category, record).is_empty() => {
+                Keys { level_from: LevelFrom::Trace, ..own }
+            }
+            _ => own,
         }
-        let all = std::iter::once(&record).chain(members).map(|member| &self.records[self.place(*member)].keys);
-        let said = all.filter(|keys| matches!(keys.level_from, LevelFrom::Key | LevelFrom::Text));
-        // The worst one counts, and of equals the first.
-        let worst = said.reduce(|worst, keys| if keys.severity > worst.severity { keys } else { worst });
-        let (level, level_from) = worst.map_or((None, LevelFrom::Trace), |keys| (keys.level.clone(), keys.level_from));
-        Keys { level, level_from, ..own.clone() }
     }
 
     /// Whether there were bytes that are no record.
@@ -165,13 +159,12 @@ impl Sink for Answers {
             trace: text(found.trace),
             stack: text(found.stack),
             level_from,
-            severity: found.severity,
         };
     }
 
     fn why(&mut self, category: Category, record: u32, reason: Reason) {
         if let Reason::Joined { into } = reason {
-            self.members.entry(into).or_default().push(record);
+            self.members[category as usize].entry(into).or_default().push(record);
         }
         self.answer(record).ends[category as usize].reason = Some(reason);
     }
@@ -181,29 +174,28 @@ impl Sink for Answers {
 mod tests {
     use super::*;
 
-    fn found<'a>(level: Option<&'a [u8]>, in_text: bool, severity: Level) -> FoundKeys<'a> {
-        FoundKeys { level, level_in_text: in_text, severity: Some(severity), ..FoundKeys::default() }
+    fn found(level: Option<&[u8]>, in_text: bool) -> FoundKeys<'_> {
+        FoundKeys { level, level_in_text: in_text, ..FoundKeys::default() }
     }
 
     #[test]
-    fn an_event_of_several_lines_has_the_worst_level_that_one_says_or_that_of_its_trace() {
+    fn first_line_of_several_determines_the_level() {
         let level = |lines: &[FoundKeys<'_>]| {
             let mut answers = Answers::new(7, 0);
             for (line, found) in lines.iter().enumerate() {
                 answers.found(7 + line as u32, found);
                 if line > 0 {
-                    answers.why(Category::Event, 7 + line as u32, Reason::Joined { into: 7 });
+                    answers.why(Category::Log, 7 + line as u32, Reason::Joined { into: 7 });
                 }
             }
-            let keys = answers.keys(Category::Event, 7);
+            let keys = answers.keys(Category::Log, 7);
             (keys.level, keys.level_from)
         };
-        let nothing = found(None, false, Level::Info);
+        let nothing = found(None, false);
         assert_eq!(level(&[nothing]), (None, LevelFrom::Default));
         assert_eq!(level(&[nothing, nothing]), (None, LevelFrom::Trace));
-        assert_eq!(level(&[nothing, found(None, true, Level::Warn)]), (None, LevelFrom::Text));
-        let key = |key, level| found(Some(key), false, level);
-        let lines = [key(b"a", Level::Warn), nothing, key(b"b", Level::Error), key(b"c", Level::Error)];
-        assert_eq!(level(&lines), (Some("b".to_owned()), LevelFrom::Key));
+        assert_eq!(level(&[nothing, found(None, true)]), (None, LevelFrom::Trace));
+        assert_eq!(level(&[found(None, true), found(Some(b"a"), false)]), (None, LevelFrom::Text));
+        assert_eq!(level(&[found(Some(b"b"), false), nothing]), (Some("b".to_owned()), LevelFrom::Key));
     }
 }

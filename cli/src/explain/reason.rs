@@ -17,9 +17,9 @@ pub(super) fn text(
     Some(match (end.outcome, end.reason) {
         (Some(Outcome::Accepted), _) => return None,
         (_, Some(Reason::Below { level, threshold })) => below(category, level, threshold, settings),
-        (_, Some(Reason::Joined { into })) => format!("a line of the event of record {}", into + 1),
+        (_, Some(Reason::Joined { into })) => format!("a line of the {} of record {}", category.name(), into + 1),
         (_, Some(Reason::Repeat)) => {
-            "the same exception came in the same stream within 2 s, as when it is logged again on its way up".to_owned()
+            "the same exception with the same messages came in the same stream within 2 s, as when it is logged again on its way up".to_owned()
         }
         (_, Some(Reason::Storm)) => format!(
             "storm_burst {}: so many events of this fingerprint were sent at once; now one per interval, from 1 minute \

@@ -78,13 +78,15 @@ impl View {
         match category {
             Category::Event => {
                 writeln!(out, "{} {}", level(said, self.colour), cut(&issues::title(&payload)))?;
-                from(out, &keys, answers.members(record).len())?;
+                from(out, &keys, answers.members(category, record).len())?;
                 pairs(out, "destination", to)?;
                 self.event(out, &payload)
             }
             Category::Log => {
-                writeln!(out, "{} {}", level(said, self.colour), cut(payload["body"].as_str().unwrap_or_default()))?;
-                from(out, &keys, 0)?;
+                let body = payload["body"].as_str().unwrap_or_default();
+                let first = body.lines().next().unwrap_or_default();
+                writeln!(out, "{} {}", level(said, self.colour), cut(first))?;
+                from(out, &keys, answers.members(category, record).len())?;
                 pairs(out, "destination", to)?;
                 log(out, &payload)
             }

@@ -27,9 +27,10 @@ use find::Find;
 use memchr::{memchr, memchr_iter};
 pub use model::{Exception, Frame, Relation, Thread, Trace};
 use std::borrow::Cow;
+pub(super) use text::is_log_head;
 use text::{
-    Header, after_any, contains_any, header_within, indent, is_log_head, is_remains, joined, number, place,
-    starts_with_any, starts_with_sorted,
+    Header, after_any, contains_any, header_within, indent, is_remains, joined, number, place, starts_with_any,
+    starts_with_sorted,
 };
 
 /// Longest text that [`parse`] looks at.
@@ -78,13 +79,29 @@ fn lines(text: &str) -> Option<Vec<&str>> {
     Some(lines)
 }
 
+/// How far a trace reaches, and what it says.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Extent {
+    /// Number of lines; 0 if no trace begins with the first of them.
+    pub lines: usize,
+    /// The program, or a thread of it, ended.
+    pub is_fatal: bool,
+    /// The trace is read to its end.
+    pub is_whole: bool,
+}
+
 /// How many of `lines` the trace that begins with the first of them takes; 0 if none begins there.
-///
-/// For lines of one stream, in order. A log line that announces the trace (`ERROR order failed`) is not part of it:
-/// the caller knows its severity and whether to attach it. A trace broken off in the middle takes the lines it has,
-/// though [`parse`] will not have it: one event with its text is better than one for each line.
 pub fn extent(lines: &[&str]) -> usize {
-    let Some(reading) = read(&lines[..lines.len().min(MAX_LINES)]) else { return 0 };
+    extent_of(lines).lines
+}
+
+/// The trace that begins with the first of `lines`, which are lines of one stream, in order.
+///
+/// A log line that announces the trace (`ERROR order failed`) is not part of it: the caller knows its severity and whether
+/// to attach it. A trace broken off in the middle takes the lines it has, though [`parse`] will not have it: one event
+/// with its text is better than one for each line.
+pub fn extent_of(lines: &[&str]) -> Extent {
+    let Some(reading) = read(&lines[..lines.len().min(MAX_LINES)]) else { return Extent::default() };
     let mut room = MAX_TEXT;
     let fits = |line: &&&str| {
         let fits = line.len() < room;
@@ -92,7 +109,9 @@ pub fn extent(lines: &[&str]) -> usize {
         fits
     };
     // What is too long for `parse` is cut here, so that it is a trace with an end missing and not a heap of lines.
-    lines[..reading.used].iter().take_while(fits).count()
+    let count = lines[..reading.used].iter().take_while(fits).count();
+    let is_whole = !reading.broken && reading.exceptions.is_some();
+    Extent { lines: count, is_fatal: reading.fatal, is_whole }
 }
 
 /// What a reader found at the head of its lines.

@@ -137,7 +137,7 @@ pub(super) fn header_within<'a>(
 }
 
 /// Whether a line is the head of another log record: a message does not go on there.
-pub(super) fn is_log_head(line: &str) -> bool {
+pub(in super::super) fn is_log_head(line: &str) -> bool {
     const LEVELS: [&str; 10] =
         ["ERROR", "WARN", "INFO", "DEBUG", "TRACE", "FATAL", "CRITICAL", "NOTICE", "SEVERE", "level="];
     let bytes = line.as_bytes();
