@@ -481,8 +481,12 @@ impl<'a> Fields<'a> {
 
     #[inline]
     fn find(&mut self, paths: &[Path], key: Value<'a>, value: Value<'a>, place: usize) {
-        let from_application = self.from_application;
-        for path in paths.iter().filter(|path| !(from_application && path.host_only)) {
+        let (from_application, opened) = (self.from_application, self.has_opened());
+        for path in paths {
+            // The record's own time is not in its fields.
+            if from_application && path.host_only || path.role == Role::Time && !opened {
+                continue;
+            }
             let here = (key.text().unwrap_or_default(), value);
             let found = if path.below.is_empty() { Some(here) } else { follow(here, &path.below) };
             let Some(found) = found else { continue };

@@ -156,6 +156,9 @@ fn write_attributes(
             attributes.new_one(view.names.get(name), Value::Str(value.as_bytes()));
         }
     }
+    if let Some(path) = view.file_path {
+        attributes.new_one(view.names.get(NameId::FILE_PATH), Value::Str(path));
+    }
     let second = attributes.out.len();
     let second = view.pod.map_or(second..second, |pod| attributes.copy(&pod.log_attributes));
     if let Some(stream) = view.io_stream {

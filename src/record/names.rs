@@ -47,6 +47,10 @@ impl NameId {
     pub const IO_STREAM: Self = Self(14);
     /// The order of logs within a microsecond.
     pub const SEQUENCE: Self = Self(15);
+    /// The name that a program gives itself in journald.
+    pub const IDENTIFIER: Self = Self(16);
+    /// The file that a line was read from as a log has it.
+    pub const FILE_PATH: Self = Self(17);
 
     /// The text of a well-known one, else nothing.
     pub fn well_known(self) -> &'static [u8] {
@@ -70,7 +74,7 @@ impl NameId {
 }
 
 /// In the order of their numbers.
-pub(super) const WELL_KNOWN: [&str; 16] = [
+pub(super) const WELL_KNOWN: [&str; 18] = [
     "",
     "stream",
     "time",
@@ -87,6 +91,8 @@ pub(super) const WELL_KNOWN: [&str; 16] = [
     "log.record.time",
     "log.iostream",
     "sentry.timestamp.sequence",
+    "SYSLOG_IDENTIFIER",
+    "log.file.path",
 ];
 
 /// A longer name is not learnt.

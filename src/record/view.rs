@@ -15,6 +15,7 @@ use crate::chunk::msgpack::{Seq, Value};
 use crate::chunk::{Record, Timestamp};
 use crate::level::Level;
 use crate::options::Mapping;
+use memchr::memmem;
 use std::borrow::Cow;
 use std::time::Duration;
 
@@ -40,6 +41,8 @@ pub(super) struct View<'r, 'a> {
     /// `stdout` or `stderr`.
     pub io_stream: Option<&'a [u8]>,
     pub pod: Option<&'r Pod>,
+    /// The file that the line was read from, where no pod says more (`Path_Key` of the tail input).
+    pub file_path: Option<&'a [u8]>,
     /// What stands for the workload where there is no pod: journald's unit, syslog's ident, OpenTelemetry's service.
     pub service: Option<&'a [u8]>,
     pub stream: StreamId,
@@ -105,6 +108,7 @@ pub(super) fn view<'r, 'a>(
         let own = settings.machine.as_deref().filter(|_| pod.is_none()).map(Cow::Borrowed);
         named.or_else(|| syslog_host(fields)).or(own)
     });
+    let file_path = if pod.is_none() { fields.take(Role::FilePath, |found| log_file(found.value)) } else { None };
     let logger = fields.take(Role::Logger, |found| text_of(found.value));
     let user_id = user_id(settings, fields);
     View {
@@ -124,6 +128,7 @@ pub(super) fn view<'r, 'a>(
         user_id,
         io_stream,
         pod,
+        file_path,
         service,
         stream,
         keys,
@@ -133,11 +138,30 @@ pub(super) fn view<'r, 'a>(
 }
 
 impl View<'_, '_> {
-    /// `tag_keys`: scalars as text.
+    /// `tag_keys`, scalars as text; journald's unit and identifier; the file of the line.
     pub(super) fn promoted(&self) -> Vec<(String, String)> {
         let text = |found: Found<'_>| Some((String::from_utf8_lossy(found.key).into_owned(), scalar(found.value)?));
-        self.fields.candidates(Role::Tag).filter_map(text).collect()
+        let of_host = |name| self.fields.get_before_message(name).and_then(|value| value.text());
+        let origin = [
+            ("systemd.unit", of_host(NameId::UNIT)),
+            ("syslog.identifier", of_host(NameId::IDENTIFIER)),
+            ("log.file.path", self.file_path),
+        ];
+        let origin = origin.into_iter().filter_map(|(name, value)| {
+            let value = value.filter(|value| !value.is_empty())?;
+            Some((name.to_owned(), String::from_utf8_lossy(value).into_owned()))
+        });
+        self.fields.candidates(Role::Tag).filter_map(text).chain(origin).collect()
     }
+}
+
+/// The absolute path of a log file; the path of a request is none.
+fn log_file(value: Value<'_>) -> Option<&[u8]> {
+    const ENDS: [&[u8]; 6] = [b".log", b".txt", b".out", b".err", b".json", b".jsonl"];
+    let path = value.text()?;
+    let is_file = path.starts_with(b"/")
+        && (ENDS.iter().any(|end| path.ends_with(end)) || memmem::find(path, b"/log/").is_some());
+    is_file.then_some(path)
 }
 
 /// The user's id, with `send_pii`; without, everything about the user is taken away.

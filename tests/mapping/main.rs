@@ -3,6 +3,7 @@
 mod formats;
 mod identity;
 mod mapped;
+mod origin;
 #[path = "../support/mod.rs"]
 mod support;
 

@@ -45,6 +45,15 @@ pub struct Mapped {
 impl Mapping {
     /// A mapper with these options, everything else as by default.
     pub fn new(given: &[(&str, &str)]) -> Self {
+        Self::with(None, given)
+    }
+
+    /// The same on a machine of this name.
+    pub fn on(machine: &str, given: &[(&str, &str)]) -> Self {
+        Self::with(Some(machine), given)
+    }
+
+    fn with(machine: Option<&str>, given: &[(&str, &str)]) -> Self {
         let lookup = |name: &str| match given.iter().find(|(known, _)| *known == name) {
             Some((_, value)) => Some((*value).to_owned()),
             None if name == "dsn" => Some("https://0123456789abcdef0123456789abcdef@sentry.example/1".to_owned()),
@@ -53,6 +62,7 @@ impl Mapping {
         let loaded = options::load(lookup, |_| None).unwrap_or_else(|problems| panic!("{problems:?}"));
         let mut settings = loaded.settings.mapping;
         settings.output = "sentry.0".to_owned();
+        settings.machine = machine.map(str::to_owned);
         Self { mapper: Mapper::new(settings), records: 0, router: Asked::default(), tag: "tag".to_owned() }
     }
 
