@@ -25,13 +25,16 @@ const LOG: &str = "var/log/containers/web-6d5c9b7f88-lq9zt_shop_web-\
 /// What the service is called, in the agents' configuration and in the certificate.
 const SERVICE: &str = "sentry-aggregator.logging.svc";
 
+/// The shared key of both ends, as their environment has it.
+pub const KEY: (&str, &str) = ("FORWARD_SHARED_KEY", "thirty-two-bytes-of-a-shared-key");
+
 /// The time as a container runtime writes it.
 pub fn now() -> String {
     rfc3339(SystemTime::now().duration_since(UNIX_EPOCH).expect("expected a time after 1970"))
 }
 
 /// A certificate of this machine's that signs itself, for both ends.
-fn certificate(openssl: &Path, aggregator: &Place, agent: &Place) {
+pub fn certificate(openssl: &Path, aggregator: &Place, agent: &Place) {
     let (key, certificate) = (aggregator.path("tls.key"), aggregator.path("tls.crt"));
     let mut command = Command::new(openssl);
     command.args(
@@ -75,13 +78,12 @@ pub fn killed(openssl: &Path) {
     certificate(openssl, &above, &below);
     let port = free_port().expect("expected a port").to_string();
     let own_port = |config: &str| crate::text(config).replace(" 24224", &format!(" {port}"));
-    let key = ("FORWARD_SHARED_KEY", "thirty-two-bytes-of-a-shared-key");
-    let aggregator = own_port("deploy/kube-logging/aggregator/aggregator.conf");
-    let mut aggregator = above.start(&aggregator, Format::Classic, &[key, ("POD_NAME", "sentry-aggregator-0")]);
+    let aggregator = own_port("deploy/kube-logging/aggregator/base/aggregator.conf");
+    let mut aggregator = above.start(&aggregator, Format::Classic, &[KEY, ("POD_NAME", "sentry-aggregator-0")]);
     let agent = own_port("deploy/kube-logging/aggregator/agent.conf");
     assert!(agent.contains(SERVICE), "expected the agents to know the aggregator as {SERVICE}");
     let agent = agent.replacen(SERVICE, "localhost\n    net.dns.prefer_ipv4 On", 1);
-    let agent = below.start(&agent, Format::Classic, &[key, ("NODE_NAME", "node-1")]);
+    let agent = below.start(&agent, Format::Classic, &[KEY, ("NODE_NAME", "node-1")]);
 
     let stop = AtomicBool::new(false);
     let total = std::thread::scope(|scope| {

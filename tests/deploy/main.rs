@@ -7,6 +7,7 @@
 mod aggregator;
 mod configurations;
 mod dashboard;
+mod fluentd;
 mod image;
 mod manifests;
 mod node;
@@ -38,6 +39,7 @@ fn program(name: &str) -> Result<PathBuf, String> {
 fn main() -> ExitCode {
     let (host, promtool, kubectl) = (FluentBit::find(), program("promtool"), manifests::kubectl());
     let with_tls = host.clone().and_then(|_| program("openssl"));
+    let with_python = with_tls.clone().and_then(|openssl| Ok((fluentd::python()?, openssl)));
     let definitions = std::env::var("CRDS").map_err(|_| "CRDS names no directory of definitions".to_owned());
     Suite::default()
         .test("copies_name_a_stage_and_bases_can_be_pinned", image::stages)
@@ -61,6 +63,9 @@ fn main() -> ExitCode {
         .needing(&host, "every_configuration_delivers", |_| configurations::deliver())
         .needing(&host, "a_node_sends_container_logs_with_their_pods", |_| node::sends())
         .needing(&with_tls, "a_killed_aggregator_loses_nothing", |openssl| aggregator::killed(&openssl))
+        .needing(&with_python, "fluentd_forwards_and_nothing_is_lost", |(python, openssl)| {
+            fluentd::delivers(&python, &openssl);
+        })
         .at_once(4)
         .run()
 }

@@ -14,7 +14,16 @@ const PACKAGES: Packages = Packages {
 };
 
 /// Directories with a kustomization.
-const KUSTOMIZATIONS: [&str; 2] = ["deploy/kube-logging/direct", "deploy/kube-logging/aggregator"];
+const KUSTOMIZATIONS: [&str; 3] =
+    ["deploy/kube-logging/direct", "deploy/kube-logging/aggregator", "deploy/kube-logging/fluentd"];
+
+/// Directories with manifests.
+const DIRECTORIES: [&str; 4] = [
+    "deploy/kube-logging/direct",
+    "deploy/kube-logging/aggregator",
+    "deploy/kube-logging/aggregator/base",
+    "deploy/kube-logging/fluentd",
+];
 
 /// Files that only tools read.
 const OF_TOOLS: [&str; 2] = ["kustomization.yaml", "names.yaml"];
@@ -35,7 +44,7 @@ pub fn kubectl() -> Result<PathBuf, String> {
 /// Every file of manifests.
 fn manifests() -> Vec<PathBuf> {
     let mut found = vec![file("deploy/monitoring/prometheus-rule.yaml")];
-    for directory in KUSTOMIZATIONS {
+    for directory in DIRECTORIES {
         let entries = fs::read_dir(file(directory)).expect("expected a directory").flatten();
         let yaml = entries.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|end| end == "yaml"));
         found.extend(yaml.filter(|path| !OF_TOOLS.iter().any(|name| path.ends_with(name))));
@@ -88,11 +97,17 @@ pub fn kustomizations(kubectl: &Path) {
     for (directory, uses) in KUSTOMIZATIONS.iter().zip([
         &["customConfigSecret: sentry-edge-config-"][..],
         &["customConfigSecret: sentry-cluster-config-", "name: sentry-aggregator-config-"],
+        &["name: sentry-aggregator-config-"],
     ]) {
         let output =
             Command::new(kubectl).arg("kustomize").arg(file(directory)).output().expect("expected to run kubectl");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         let text = str::from_utf8(&output.stdout).expect("expected UTF-8");
+        // An example value that is applied by mistake replaces a real secret.
+        assert!(
+            !text.contains("stringData") && !text.contains("replace-me"),
+            "{directory}: a Secret with example values"
+        );
         for used in uses {
             let line =
                 text.lines().find(|line| line.contains(used)).unwrap_or_else(|| panic!("{directory}: no {used}"));
