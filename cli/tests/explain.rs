@@ -487,6 +487,8 @@ fn the_view_for_people() {
     ] {
         assert!(text.contains(part), "expected {part:?}, found\n{text}");
     }
+    let summary = "\n3 records: 1 event, 3 logs; 1 without a severity of its own\n";
+    assert!(text.ends_with(summary), "expected {summary:?} at the end, found\n{text}");
     let harmful = |c: char| c.is_control() && c != '\n' || c == '\u{202e}';
     assert!(!text.contains(harmful), "{text:?}");
 

@@ -12,6 +12,7 @@ mod lines;
 mod options;
 mod pieces;
 mod reason;
+mod summary;
 mod view;
 
 use crate::argument::Discreet;
@@ -118,6 +119,7 @@ fn explain(args: &Args, settings: Settings, input: &Input) -> ExitCode {
     let mut problems = Problems::new(input.name());
     let mut explainer = Explainer::new(args, settings, input);
     let read = pieces::read(args, input, &mut problems, &mut |piece| explainer.piece(piece));
+    let read = read.and_then(|()| explainer.finish().map_err(pieces::Stop::Output));
     let flushed = explainer.out.flush();
     problems.sum_up();
     match read.and_then(|()| flushed.map_err(pieces::Stop::Output)) {
@@ -153,6 +155,7 @@ struct Explainer {
     out: io::BufWriter<io::StdoutLock<'static>>,
     /// Whether there were bytes that are no record.
     undecodable: bool,
+    summary: summary::Summary,
 }
 
 impl Explainer {
@@ -168,6 +171,7 @@ impl Explainer {
             view: pretty.then(|| view::View::new(in_colour())),
             out: io::BufWriter::new(stdout.lock()),
             undecodable: false,
+            summary: summary::Summary::default(),
         }
     }
 
@@ -176,9 +180,18 @@ impl Explainer {
         let mut answers = Answers::new(self.next, piece.offset);
         self.next = self.mapper.map(origin, &piece.bytes, self.next, &mut answers);
         self.undecodable |= answers.undecodable();
+        self.summary.add(&answers);
         match &self.view {
             Some(view) => view.write(&mut self.out, piece, &answers, &self.settings),
             None => lines::write(&mut self.out, piece, &answers, &self.settings),
+        }
+    }
+
+    /// Ends the view for people with a summary. JSON has no such line: each of its lines is a result.
+    fn finish(&mut self) -> io::Result<()> {
+        match self.view {
+            Some(_) => self.summary.write(&mut self.out),
+            None => Ok(()),
         }
     }
 }

@@ -1,0 +1,73 @@
+//! The end of the view for people: how many events and logs, and how many lines did not say how severe they are.
+
+use super::answers::{Answers, LevelFrom};
+use out_sentry::ledger::{Category, Outcome};
+use std::io::{self, Write};
+
+/// Counts of all records so far.
+#[derive(Debug, Default)]
+pub(super) struct Summary {
+    records: u64,
+    events: u64,
+    logs: u64,
+    /// Records that became part of another one's log.
+    joined: u64,
+    /// Records, those of `joined` left out, whose severity is that of a stack trace or `default_level`.
+    without_severity: u64,
+}
+
+impl Summary {
+    /// Adds the records of a chunk.
+    pub(super) fn add(&mut self, answers: &Answers) {
+        for record in answers.numbers() {
+            let [event, log] = [Category::Event, Category::Log].map(|category| answers.end(category, record).outcome);
+            self.records += 1;
+            self.events += u64::from(event == Some(Outcome::Accepted));
+            self.logs += u64::from(log == Some(Outcome::Accepted));
+            if log == Some(Outcome::Joined) {
+                self.joined += 1;
+            } else if log != Some(Outcome::Invalid) {
+                let from = answers.keys(Category::Log, record).level_from;
+                self.without_severity += u64::from(matches!(from, LevelFrom::Trace | LevelFrom::Default));
+            }
+        }
+    }
+
+    /// Writes the counts.
+    pub(super) fn write(&self, out: &mut impl Write) -> io::Result<()> {
+        let joined = if self.joined > 0 { format!(" ({} part of another's)", self.joined) } else { String::new() };
+        writeln!(
+            out,
+            "{}{joined}: {}, {}; {} without a severity of {} own",
+            counted(self.records, "record"),
+            counted(self.events, "event"),
+            counted(self.logs, "log"),
+            self.without_severity,
+            if self.without_severity == 1 { "its" } else { "their" },
+        )
+    }
+}
+
+fn counted(n: u64, what: &str) -> String {
+    format!("{n} {what}{}", if n == 1 { "" } else { "s" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_have_the_right_number() {
+        let text = |summary: &Summary| {
+            let mut out = Vec::new();
+            summary.write(&mut out).unwrap();
+            String::from_utf8(out).unwrap()
+        };
+        assert_eq!(text(&Summary::default()), "0 records: 0 events, 0 logs; 0 without a severity of their own\n");
+        let one = Summary { records: 1, events: 1, logs: 1, joined: 0, without_severity: 1 };
+        assert_eq!(text(&one), "1 record: 1 event, 1 log; 1 without a severity of its own\n");
+        let many = Summary { records: 9, events: 2, logs: 3, joined: 6, without_severity: 2 };
+        let expected = "9 records (6 part of another's): 2 events, 3 logs; 2 without a severity of their own\n";
+        assert_eq!(text(&many), expected);
+    }
+}
