@@ -55,6 +55,12 @@ const WORDS: &[(&str, Level)] = &[
     ("trc", Level::Trace),
     ("ftl", Level::Fatal),
     ("silly", Level::Trace),
+    ("vrb", Level::Debug),
+    ("pnc", Level::Fatal),
+    ("debu", Level::Debug),
+    ("erro", Level::Error),
+    ("fata", Level::Fatal),
+    ("pani", Level::Fatal),
 ];
 
 /// The letters that they begin with.

@@ -9,8 +9,9 @@ use super::identity::EventId;
 use super::in_app::InApp;
 use super::json::{self, List, Object};
 use super::lines::Said;
-use super::message::{Template, template, without_preamble};
+use super::message::{Template, template};
 use super::route::Route;
+use super::severity::Rules;
 use super::storm::Closing;
 use super::trace::Trace;
 use super::view::scalar;
@@ -38,6 +39,8 @@ pub(super) struct Circumstances<'t> {
     pub line: &'t str,
     /// The line without what its logger put before it: what a person reads in a list of issues.
     pub title: &'t str,
+    /// The logger that the head of the line names.
+    pub logger: Option<&'t str>,
     /// Hash by which storms are told apart.
     pub fingerprint: u64,
     /// Hash of the exception chain with its messages.
@@ -54,9 +57,16 @@ pub(super) struct Circumstances<'t> {
 
 impl<'t> Circumstances<'t> {
     /// `line` is the message, or what of it stands around the trace.
-    pub(super) fn new(view: &View<'_, '_>, route: Route, mut trace: Option<Trace<'t>>, line: &'t str) -> Self {
+    pub(super) fn new(
+        rules: &Rules,
+        view: &View<'_, '_>,
+        route: Route,
+        mut trace: Option<Trace<'t>>,
+        line: &'t str,
+    ) -> Self {
         let line = if trace.is_none() && line.trim().is_empty() { "(empty message)" } else { line };
-        let title = without_preamble(line);
+        let head = rules.head(line);
+        let title = line[head.message..].trim_end();
         let template = template(title);
         if let Some(exception) = trace.as_mut().and_then(|trace| trace.exceptions.last_mut())
             && exception.value.trim().is_empty()
@@ -77,6 +87,7 @@ impl<'t> Circumstances<'t> {
             template,
             line,
             title,
+            logger: head.logger.map(|(from, to)| &line[from..to]),
             chain,
             workload,
             other_errors: false,
@@ -179,7 +190,8 @@ fn write_as(
     json::seconds(event.key("timestamp"), view.time.micros());
     event.text("platform", about.trace.as_ref().map_or("other", |trace| trace.platform));
     event.text("level", view.level.event_name());
-    event.text_if("logger", view.logger.as_deref().map(|name| one_line(name, limit::LOGGER)).as_deref());
+    let logger = view.logger.as_deref().or(about.logger);
+    event.text_if("logger", logger.map(|name| one_line(name, limit::LOGGER)).as_deref());
     if !about.line.trim().is_empty() {
         write_message(&mut event, about);
     }

@@ -1,7 +1,5 @@
 //! A message as a person wrote it: colours away, the logger's preamble apart, the variable parts found.
 
-use super::severity::is_preamble;
-use crate::level::Level;
 use memchr::memchr;
 use std::borrow::Cow;
 
@@ -41,34 +39,6 @@ fn after_escape(rest: &[u8]) -> &[u8] {
         None => None,
     };
     &rest[end.unwrap_or(rest.len())..]
-}
-
-/// The message without what loggers put before it: time, level, process and thread.
-#[must_use]
-pub fn without_preamble(line: &str) -> &str {
-    let mut rest = line.trim();
-    for _ in 0..8 {
-        let end = rest.find(char::is_whitespace).unwrap_or(rest.len());
-        let token = &rest[..end];
-        let skip = is_preamble(token.as_bytes()) || is_level(token) || is_klog_head(token);
-        if !skip || end == rest.len() {
-            break;
-        }
-        rest = rest[end..].trim_start();
-    }
-    let cut = rest.trim_start_matches(['-', ':', '|', ']', ' ']);
-    if cut.is_empty() { line.trim() } else { cut }
-}
-
-fn is_level(token: &str) -> bool {
-    let bare = token.trim_matches(|c: char| !c.is_ascii_alphanumeric());
-    let marked = bare.len() < token.len() || bare.bytes().all(|b| b.is_ascii_uppercase());
-    !bare.is_empty() && marked && Level::from_word(bare.as_bytes()).is_some()
-}
-
-fn is_klog_head(token: &str) -> bool {
-    let bytes = token.as_bytes();
-    bytes.len() == 5 && b"IWEFD".contains(&bytes[0]) && bytes[1..].iter().all(u8::is_ascii_digit)
 }
 
 /// Takes numbers, ids, addresses and quoted values out of a message, so that lines which differ only in them group.
@@ -194,21 +164,6 @@ mod tests {
         assert_eq!(without_colours(b"\x1b[31mERROR\x1b[0m x \x1b]0;t\x07y"), b"ERROR x y".as_slice());
         assert!(matches!(without_colours(b"plain"), Cow::Borrowed(_)));
         assert_eq!(without_colours(b"cut \x1b["), b"cut ".as_slice());
-    }
-
-    #[test]
-    fn preambles_go_and_prose_stays() {
-        for (line, message) in [
-            ("ERROR [gateway] upstream failed", "upstream failed"),
-            ("2026-11-20 08:00:00,123 [main] ERROR c.s.Pay - declined", "c.s.Pay - declined"),
-            ("E1120 08:00:00.123456       1 reflector.go:1] failed to list", "failed to list"),
-            ("[2026-11-20 08:00:00] [error] 7#7: *1 open() failed", "*1 open() failed"),
-            ("connection refused", "connection refused"),
-            ("42", "42"),
-            ("ERROR", "ERROR"),
-        ] {
-            assert_eq!(without_preamble(line), message, "{line}");
-        }
     }
 
     #[test]

@@ -1,0 +1,408 @@
+//! The head of a line, read column by column: time stamps, numbers, names and brackets, until one says the level.
+//!
+//! A column is a word, a bracket or a separator. The tables of `words` and `brackets` say which columns are a level; all
+//! others are skipped as long as a logger may have written them. The first that only prose has ends the search, so that
+//! a line without a level costs the look at its first word or two.
+
+use super::Rules;
+use super::brackets::BRACKETS;
+use super::names::is_logger;
+use super::text::{BLANK, BRACKET, COLON, DIGIT, EQUAL, HIGH, JOINT, LOWER, PIPE, PROSE, UPPER};
+use super::text::{close, end_of_quoted, kind};
+use super::words::WORDS;
+use super::{starts, timestamp};
+use crate::level::Level;
+
+/// Bytes of a line that may hold its level.
+const HEAD_BYTES: usize = 512;
+
+/// Columns looked at: of a line of logfmt the level may be one of the last.
+const MAX_COLUMNS: usize = 40;
+
+/// Names of hosts, programs, threads and loggers that may stand before a level, behind a time.
+const MAX_NAMES: u8 = 6;
+
+/// Part of a line: where it begins and ends.
+pub(super) type Span = (usize, usize);
+
+/// A level that a line says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Found {
+    pub level: Level,
+    /// Where the level's word ends, with what belongs to it.
+    pub end: usize,
+    /// The logger, where the layout names it with the level.
+    pub logger: Option<Span>,
+    pub style: Style,
+    /// The row of the tables that found it.
+    pub layout: &'static str,
+}
+
+/// In which kind of layout a level stands: what may follow it differs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Style {
+    Word,
+    Bracket,
+    /// In angle brackets: ClickHouse, WebLogic.
+    Angle,
+    /// klog and glog: the message stands behind `] `.
+    Klog,
+    /// One letter: `E | pkg: message`.
+    Letter,
+    /// In logfmt or cut JSON: all of the line is the message.
+    Pair,
+}
+
+/// A row of the tables of layouts.
+pub(super) struct Layout {
+    pub name: &'static str,
+    /// Kinds of bytes without which no column has this layout.
+    pub needs: u16,
+    pub read: fn(&Rules, &Column<'_>, &'static str) -> Option<Found>,
+}
+
+pub(super) fn found(level: Level, end: usize, style: Style, layout: &'static str) -> Found {
+    Found { level, end, logger: None, style, layout }
+}
+
+/// What stands before a column.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Before {
+    Start,
+    Indent,
+    Blank,
+    Time,
+    Bracket,
+    Tab,
+    Pipe,
+    Dash,
+    /// A name with a colon.
+    Colon,
+    /// `name[pid]:`.
+    Program,
+}
+
+/// What stands before the level.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Seen {
+    /// The first timestamp.
+    pub time: Option<Span>,
+    pub brackets: u8,
+    pub numbers: u8,
+    pub names: u8,
+    pub plain: u8,
+    /// Ruby's `E, [...]`.
+    pub ruby: bool,
+    /// All columns behind the time are `key=value`.
+    other: bool,
+    /// The best name for a logger so far, and how good it is.
+    pub logger: Option<(Span, u8)>,
+}
+
+/// A word of the head.
+pub(super) struct Column<'h> {
+    pub head: &'h [u8],
+    pub at: usize,
+    /// Where it ends: at a blank or a pipe.
+    pub end: usize,
+    pub kinds: u16,
+    pub before: Before,
+    pub seen: Seen,
+}
+
+impl<'h> Column<'h> {
+    pub(super) fn text(&self) -> &'h [u8] {
+        &self.head[self.at..self.end]
+    }
+
+    /// What stands behind it.
+    pub(super) fn behind(&self) -> &'h [u8] {
+        &self.head[self.end..]
+    }
+}
+
+/// The part of a line that is looked at.
+pub(super) fn head(line: &[u8]) -> &[u8] {
+    &line[..line.len().min(HEAD_BYTES)]
+}
+
+/// Finds the level that the head of a line says, and what stands before it.
+pub(super) fn find(rules: &Rules, line: &[u8]) -> (Option<Found>, Seen) {
+    let mut scan = Scan { rules, head: head(line), at: 0, before: Before::Start, seen: Seen::default() };
+    let found = scan.run();
+    (found, scan.seen)
+}
+
+struct Scan<'r, 'h> {
+    rules: &'r Rules,
+    head: &'h [u8],
+    at: usize,
+    before: Before,
+    seen: Seen,
+}
+
+/// What a column means for the search.
+enum Step {
+    Found(Found),
+    /// Go on from there.
+    To(usize, Before),
+    /// This is prose.
+    Stop,
+}
+
+impl<'h> Scan<'_, 'h> {
+    fn run(&mut self) -> Option<Found> {
+        self.at = self.head.iter().position(|b| kind(*b) != BLANK)?;
+        if self.at > 0 && self.head[self.at - 1] != b'\n' {
+            self.before = Before::Indent;
+        }
+        for _ in 0..MAX_COLUMNS {
+            let first = *self.head.get(self.at)?;
+            let step = match kind(first) {
+                UPPER | LOWER => self.word(),
+                DIGIT => self.number(),
+                BRACKET if matches!(first, b'[' | b'(' | b'<' | b'{') => self.bracket(first),
+                _ => self.separator(first),
+            };
+            match step {
+                Step::Found(found) => return Some(found),
+                Step::To(at, before) => (self.at, self.before) = (at, before),
+                Step::Stop => return None,
+            }
+            self.skip_blanks()?;
+        }
+        None
+    }
+
+    /// A tab is remembered, and a line ends the head, except where the next one has the level of a head of two.
+    fn skip_blanks(&mut self) -> Option<()> {
+        loop {
+            match self.head.get(self.at)? {
+                b' ' => {}
+                b'\t' => self.before = Before::Tab,
+                b'\r' => {}
+                b'\n' if self.seen.time.is_some() && self.head[self.at + 1..].first()?.is_ascii_uppercase() => {}
+                b'\n' => return None,
+                _ => return Some(()),
+            }
+            self.at += 1;
+        }
+    }
+
+    fn column(&self) -> Column<'h> {
+        let (mut end, mut kinds) = (self.at, 0);
+        for byte in &self.head[self.at..] {
+            let kind = kind(*byte);
+            if kind & (BLANK | PIPE) != 0 {
+                break;
+            }
+            kinds |= kind;
+            end += 1;
+        }
+        Column { head: self.head, at: self.at, end, kinds, before: self.before, seen: self.seen }
+    }
+
+    fn word(&mut self) -> Step {
+        if self.seen.time.is_none()
+            && self.head[self.at].is_ascii_uppercase()
+            && let Some(step) = self.timestamp()
+        {
+            return step;
+        }
+        let column = self.column();
+        if let Some(found) = in_words(self.rules, &column) {
+            return Step::Found(found);
+        }
+        if column.kinds & EQUAL != 0
+            && let Some(step) = self.pair(column.at, column.end)
+        {
+            return step;
+        }
+        let (at, end, kinds) = (column.at, column.end, column.kinds);
+        self.name(at, end, kinds)
+    }
+
+    /// A time, or another number.
+    fn number(&mut self) -> Step {
+        if self.seen.time.is_none()
+            && let Some(step) = self.timestamp()
+        {
+            return step;
+        }
+        let column = self.column();
+        if column.kinds & (COLON | UPPER) == COLON | UPPER
+            && let Some(found) = in_words(self.rules, &column)
+        {
+            return Step::Found(found);
+        }
+        let (at, end, kinds) = (column.at, column.end, column.kinds);
+        self.seen.numbers += 1;
+        self.name(at, end, kinds)
+    }
+
+    fn timestamp(&mut self) -> Option<Step> {
+        let len = timestamp::len(&self.head[self.at..])?;
+        let end = self.at + len;
+        self.seen.time = Some((self.at, end));
+        Some(Step::To(end, Before::Time))
+    }
+
+    /// A name that is no level: of a logger, a host, a program, a thread.
+    fn name(&mut self, at: usize, end: usize, kinds: u16) -> Step {
+        let text = &self.head[at..end];
+        self.seen.other = true;
+        if kinds & (PROSE | HIGH) != 0 {
+            // Ruby's logger: `E, [2024-03-10T09:00:00.123456 #1] ERROR -- : message`.
+            if matches!(text, [b'D' | b'I' | b'W' | b'E' | b'F' | b'A' | b'U', b','])
+                && self.head[end..].starts_with(b" [")
+            {
+                self.seen.ruby = true;
+                return Step::To(end, Before::Bracket);
+            }
+            return Step::Stop;
+        }
+        let behind = self.head[end..].trim_ascii_start();
+        let named = matches!(behind, [b'-' | b':', b' ', ..] | [b'|', ..]) || self.head[end..].first() == Some(&b'\t');
+        let timed = self.seen.time.is_some();
+        if kinds & !(UPPER | LOWER) == 0 {
+            if kinds & LOWER == 0 && !named {
+                return Step::Stop;
+            }
+            if !named {
+                let is_go = self.seen.time.is_some_and(|(start, _)| self.head.get(start + 4) == Some(&b'/'));
+                let before_time = !timed && matches!(behind, [b'[', b'0'..=b'9', ..] | [b'0'..=b'9', ..]);
+                if self.seen.plain > 0 || !(timed && !is_go || before_time) {
+                    return Step::Stop;
+                }
+                self.seen.plain += 1;
+            }
+        } else if text.ends_with(b".") || text.windows(3).any(|part| part == b"://") {
+            return Step::Stop;
+        }
+        self.seen.names += 1;
+        if self.seen.names > if timed { MAX_NAMES } else { 1 } {
+            return Step::Stop;
+        }
+        let (body, before) = match text {
+            [body @ .., b']', b':'] | [body @ .., b']'] => (body, Before::Program),
+            [body @ .., b':'] => (body, Before::Colon),
+            body => (body, Before::Blank),
+        };
+        // `Status: ERROR`
+        if before == Before::Colon && !timed && body[0].is_ascii_uppercase() {
+            return Step::Stop;
+        }
+        if before == Before::Program {
+            self.seen.logger = None;
+        } else if before != Before::Colon || timed {
+            let good = is_logger(body) && (timed || behind.first() != Some(&b'|'));
+            let quality = if kinds & JOINT != 0 || named { 2 } else { 1 };
+            if good && self.seen.logger.is_none_or(|(_, known)| known <= quality) {
+                self.seen.logger = Some(((at, at + body.len()), quality));
+            }
+        }
+        Step::To(end, before)
+    }
+
+    /// `key=value` or `key="value"`: says the level where the line is logfmt from its start.
+    fn pair(&mut self, at: usize, end: usize) -> Option<Step> {
+        let text = &self.head[at..end];
+        let sign = text.iter().position(|b| *b == b'=')?;
+        let (key, value) = (&text[..sign], at + sign + 1);
+        let is_key = |b: &u8| kind(*b) & (UPPER | LOWER | DIGIT | JOINT) != 0;
+        if !key.iter().all(is_key) {
+            return None;
+        }
+        if !self.seen.other && is_level_key(key) {
+            let quote = usize::from(self.head.get(value) == Some(&b'"'));
+            let word = self.head[value + quote..].split(|b| !b.is_ascii_alphabetic()).next()?;
+            if let Some(level) = self.rules.of_word(word) {
+                let end = value + quote + word.len();
+                let logger = None;
+                return Some(Step::Found(Found { level, end, logger, style: Style::Pair, layout: "level=word" }));
+            }
+        }
+        let end = match self.head.get(value) {
+            Some(b'"') => end_of_quoted(self.head, value)?,
+            _ => end,
+        };
+        Some(Step::To(end, Before::Blank))
+    }
+
+    fn bracket(&mut self, open: u8) -> Step {
+        if self.before == Before::Start && self.seen.time.is_none() {
+            let found = match open {
+                b'<' => starts::syslog(self.head, self.at),
+                b'{' => starts::cut_json(self.rules, self.head, self.at),
+                _ => None,
+            };
+            match (found, open) {
+                (Some(found), _) => return Step::Found(found),
+                (None, b'{') => return Step::Stop,
+                (None, _) => {}
+            }
+        }
+        let Some(close) = close(self.head, self.at) else { return Step::Stop };
+        let (start, end) = (self.at + 1, close + 1);
+        let inner = Column { end: close, at: start, kinds: 0, head: self.head, before: self.before, seen: self.seen };
+        let found = BRACKETS.iter().find_map(|layout| (layout.read)(self.rules, &inner, layout.name));
+        if let Some(found) = found {
+            let found = Found { end, ..found };
+            return Step::Found(super::wrapped::by_brackets(self.rules, self.head, end).unwrap_or(found));
+        }
+        self.seen.other = true;
+        self.seen.brackets = self.seen.brackets.saturating_add(1);
+        let text = self.head[start..close].trim_ascii();
+        if self.seen.time.is_none()
+            && open != b'{'
+            && let Some(len) = timestamp::len(text)
+        {
+            self.seen.time = Some((start, start + len));
+            return Step::To(end, Before::Time);
+        }
+        if open == b'[' && is_logger(text) && text.contains(&b'.') {
+            let from = start + self.head[start..close].iter().position(|b| *b != b' ').unwrap_or(0);
+            self.seen.logger = Some(((from, from + text.len()), 2));
+        }
+        Step::To(end, Before::Bracket)
+    }
+
+    fn separator(&mut self, first: u8) -> Step {
+        let rest = &self.head[self.at..];
+        let len = rest.iter().position(|b| *b != first).unwrap_or(rest.len());
+        let alone = rest.get(len).is_none_or(|b| kind(*b) == BLANK);
+        if alone && let Some(found) = starts::redis(self.head, self.at, &self.seen) {
+            return Step::Found(found);
+        }
+        match first {
+            b'|' => Step::To(self.at + len, Before::Pipe),
+            b':' | b',' | b';' => Step::To(self.at + len, self.before),
+            b'-' | b'>' if alone => Step::To(self.at + len, Before::Dash),
+            b'_' | b'.' if !alone => self.word(),
+            b'=' => starts::equals(self.head, self.at).map_or(Step::Stop, |step| match step {
+                Ok(found) => Step::Found(found),
+                Err(end) => Step::To(end, Before::Start),
+            }),
+            // Symbols and emoji, but no letters: those begin with other bytes.
+            0xe2 | 0xf0 => {
+                let end = rest.iter().take(12).position(|b| kind(*b) != HIGH).unwrap_or(0);
+                match rest.get(end) {
+                    Some(b' ') if end > 0 => Step::To(self.at + end, self.before),
+                    _ => Step::Stop,
+                }
+            }
+            _ => Step::Stop,
+        }
+    }
+}
+
+/// The first row of the words' table that the column has.
+fn in_words(rules: &Rules, column: &Column<'_>) -> Option<Found> {
+    let rows = WORDS.iter().filter(|layout| column.kinds & layout.needs == layout.needs);
+    rows.into_iter().find_map(|layout| (layout.read)(rules, column, layout.name))
+}
+
+/// Keys whose value is the level in a line of logfmt.
+fn is_level_key(key: &[u8]) -> bool {
+    matches!(key, b"level" | b"lvl" | b"severity" | b"loglevel" | b"log_level" | b"log.level")
+}

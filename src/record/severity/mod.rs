@@ -1,0 +1,143 @@
+//! How bad a record is, from whatever the application wrote.
+
+mod brackets;
+mod head;
+mod names;
+mod rest;
+mod starts;
+mod text;
+pub(super) mod timestamp;
+mod words;
+mod wrapped;
+
+use super::fields::{Fields, Found, Role};
+use super::formats::Scale;
+use crate::chunk::msgpack::{Seq, Value};
+use crate::level::Level;
+pub(super) use rest::Head;
+
+/// Severity words of the user's own, and what a record without any gets.
+#[derive(Clone, Debug)]
+pub struct Rules {
+    /// `level_map`
+    pub map: Vec<(String, Level)>,
+    /// `default_level`
+    pub default: Level,
+}
+
+/// Reads the severity, and the key that gave it if one did: level fields first, then OTLP metadata, then the head of the
+/// message. Taken fields are marked.
+pub fn severity<'a>(
+    rules: &Rules,
+    fields: &mut Fields<'a>,
+    otlp: Option<Seq<'_>>,
+    message: &[u8],
+) -> Option<(Level, Option<&'a [u8]>)> {
+    let keyed = fields.take(Role::Level, |found| Some((rules.of_field(&found)?, Some(found.key))));
+    let keyed = keyed.or_else(|| fields.level_of_format().map(|(level, key)| (level, Some(key))));
+    keyed.or_else(|| Some((from_otlp(otlp?)?, Some(&b"otlp"[..])))).or_else(|| Some((rules.of_line(message)?, None)))
+}
+
+impl Rules {
+    fn of_field(&self, found: &Found<'_>) -> Option<Level> {
+        let number = |n| if found.scale == Scale::Words { from_number(found.key, n) } else { found.scale.number(n) };
+        match found.value {
+            Value::Str(word) => self.of_format(found.scale, word).or_else(|| number(parse(word)?)),
+            Value::UInt(n) => number(n),
+            Value::Float(n) if n.fract() == 0.0 && (0.0..1e6).contains(&n) => number(n as u64),
+            Value::Array(list) if found.scale == Scale::FirstOfList => {
+                list.values().find_map(|value| self.of_word(value.text()?))
+            }
+            _ => None,
+        }
+    }
+
+    /// The word in a level field: one letter where the logger writes letters, else a word, perhaps with an offset.
+    fn of_format(&self, scale: Scale, word: &[u8]) -> Option<Level> {
+        self.of_word(word).or_else(|| scale.word(word)).or_else(|| with_offset(word))
+    }
+
+    fn of_word(&self, word: &[u8]) -> Option<Level> {
+        let word = word.trim_ascii();
+        self.own(word).or_else(|| Level::from_word(word))
+    }
+
+    /// `level_map`'s level of a word.
+    fn own(&self, word: &[u8]) -> Option<Level> {
+        let own = self.map.iter().find(|(name, _)| name.as_bytes().eq_ignore_ascii_case(word));
+        own.map(|(_, level)| *level)
+    }
+
+    /// The level that the head of a line says.
+    fn of_line(&self, line: &[u8]) -> Option<Level> {
+        head::find(self, line).0.map(|found| found.level)
+    }
+
+    /// What the head of a line says besides its message.
+    pub fn head(&self, line: &str) -> Head {
+        rest::read(self, line.as_bytes())
+    }
+
+    /// The line without what its logger put before the message.
+    pub fn title<'l>(&self, line: &'l str) -> &'l str {
+        line[self.head(line).message..].trim_end()
+    }
+
+    /// A word in capitals. `FAIL` is what test runners print.
+    fn of_capitals(&self, word: &[u8]) -> Option<Level> {
+        let word = if word.len() == 6 && word.starts_with(b"DEBUG") { &word[..5] } else { word };
+        let is_level = word.iter().all(u8::is_ascii_uppercase) && word != b"FAIL";
+        if is_level { self.of_word(word) } else { self.own(word) }
+    }
+
+    /// A word in any case, where brackets, pipes, tabs or a colon set it apart. Some are levels in capitals only.
+    fn of_mixed(&self, word: &[u8]) -> Option<Level> {
+        const PROSE: [&[u8]; 5] = [b"config", b"fine", b"finer", b"finest", b"log"];
+        let level = self.of_word(word)?;
+        let is_prose = |word: &[u8]| PROSE.iter().any(|prose| prose.eq_ignore_ascii_case(word));
+        let in_lower = || word.iter().any(u8::is_ascii_lowercase) && is_prose(word);
+        if word.eq_ignore_ascii_case(b"fail") || in_lower() { self.own(word) } else { Some(level) }
+    }
+}
+
+/// `ERROR+2` and `DEBUG-4` of Go's `log/slog`, `DEBUG1` of PostgreSQL, `Level(-3)` of zap, whose numbers below debug are
+/// finer ones.
+fn with_offset(word: &[u8]) -> Option<Level> {
+    let word = word.trim_ascii();
+    if let Some(number) = word.strip_prefix(b"Level(-").and_then(|rest| rest.strip_suffix(b")")) {
+        return match parse(number)? {
+            1 => Some(Level::Debug),
+            _ => Some(Level::Trace),
+        };
+    }
+    let digits = word.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
+    let name = &word[..word.len() - digits];
+    let name = name.strip_suffix(b"+").or(name.strip_suffix(b"-")).unwrap_or(name);
+    if digits == 0 { None } else { Level::from_word(name) }
+}
+
+/// What a number means depends on the field it stands in.
+fn from_number(key: &[u8], n: u64) -> Option<Level> {
+    match key {
+        b"severity_number" | b"SeverityNumber" => Level::from_otel(n),
+        b"pri" => Level::from_syslog(n % 8),
+        b"PRIORITY" | b"priority" => Level::from_syslog(n),
+        _ if n >= 10 => Level::from_bunyan(n),
+        _ => Level::from_syslog(n),
+    }
+}
+
+fn from_otlp(otlp: Seq<'_>) -> Option<Level> {
+    let number = match otlp.get("severity_number") {
+        Some(Value::UInt(n)) => Level::from_otel(n),
+        _ => None,
+    };
+    number.or_else(|| Level::from_word(otlp.get("severity_text")?.text()?))
+}
+
+fn parse(text: &[u8]) -> Option<u64> {
+    std::str::from_utf8(text).ok()?.trim().parse().ok()
+}
+
+#[cfg(test)]
+mod tests;

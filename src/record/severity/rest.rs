@@ -1,0 +1,421 @@
+//! What stands between the level and the message: process, thread, place in the source and logger. They are no part of the
+//! title, and the logger has a field of its own.
+//!
+//! What may be the message's own stays: `[Errno 111]`, status codes, SQLSTATE, the type of an exception.
+
+use super::head::{Found, Seen, Span, Style, find};
+use super::names::{has_humps, is_erlang_pid, is_exception, is_host, is_id, is_logger, is_thread_name};
+use super::text::{close, end_of_quoted, is_place};
+use super::{Rules, timestamp};
+use crate::level::Level;
+
+/// The head of a line, read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in crate::record) struct Head {
+    pub level: Option<Level>,
+    /// Where the logger's name stands.
+    pub logger: Option<Span>,
+    /// Where the message begins.
+    pub message: usize,
+}
+
+/// Columns skipped at most.
+const MAX_COLUMNS: usize = 12;
+
+pub(super) fn read(rules: &Rules, line: &[u8]) -> Head {
+    let (found, seen) = find(rules, line);
+    let start = blanks(line, 0);
+    let mut head = match found {
+        Some(found) if found.style == Style::Pair => Head { level: Some(found.level), logger: None, message: start },
+        Some(found) => {
+            let named = found.logger.or(seen.logger.map(|(span, _)| span));
+            let mut rest = Rest {
+                line,
+                at: found.end,
+                seen,
+                found,
+                logger: named.map(|span| (span, 3)),
+                brackets: 0,
+                named: false,
+            };
+            let message = rest.run();
+            let logger = rest.logger.map(|(span, _)| span);
+            Head { level: Some(found.level), logger, message }
+        }
+        None => Head { message: without_level(line, start, &seen), ..Head::default() },
+    };
+    head.message = blanks(line, head.message);
+    if head.message >= line.len() {
+        head.message = start;
+    }
+    if let Some(own) = of_klog_pairs(line, head.message) {
+        head.logger = Some(own);
+    }
+    head
+}
+
+/// Of a line without a level only the time is no message.
+fn without_level(line: &[u8], start: usize, seen: &Seen) -> usize {
+    match seen.time {
+        Some((from, to)) if from <= start + 1 && line[from..to].contains(&b':') => {
+            let bracket = usize::from(from > start && line.get(to) == Some(&b']'));
+            let rest = blanks(line, to + bracket);
+            let dash = line[rest..].starts_with(b"- ") || line[rest..].starts_with(b": ");
+            if from > start && bracket == 0 { start } else { rest + if dash { 2 } else { 0 } }
+        }
+        _ => start,
+    }
+}
+
+/// `logger="UnhandledError"` of structured klog.
+fn of_klog_pairs(line: &[u8], message: usize) -> Option<Span> {
+    const KEY: &[u8] = b" logger=\"";
+    if line.get(message) != Some(&b'"') {
+        return None;
+    }
+    let start = memchr::memmem::find(&line[message..], KEY)? + message + KEY.len();
+    let end = end_of_quoted(line, start - 1)? - 1;
+    is_logger(&line[start..end]).then_some((start, end))
+}
+
+fn blanks(line: &[u8], at: usize) -> usize {
+    let rest = line.get(at..).unwrap_or_default();
+    at + rest.iter().position(|b| !b.is_ascii_whitespace()).unwrap_or(rest.len())
+}
+
+struct Rest<'l> {
+    line: &'l [u8],
+    at: usize,
+    seen: Seen,
+    found: Found,
+    /// The best name so far, and how good it is.
+    logger: Option<(Span, u8)>,
+    brackets: u8,
+    /// A name was taken that a colon or dash ended: the next word is the message's.
+    named: bool,
+}
+
+impl Rest<'_> {
+    /// Returns where the message begins.
+    fn run(&mut self) -> usize {
+        if self.found.style == Style::Klog {
+            self.klog(self.found.end);
+        } else {
+            self.glued();
+        }
+        for _ in 0..MAX_COLUMNS {
+            let before = self.at;
+            self.separators();
+            let Some(first) = self.line.get(self.at) else { return before };
+            let next = match first {
+                b'[' | b'(' | b'<' => self.bracket(*first),
+                b'0'..=b'9' => self.number(),
+                byte if byte.is_ascii_alphabetic() || *byte == b'_' => self.name(),
+                // CockroachDB's sign between the place and the tags of the goroutine.
+                0xe2 if self.line[self.at..].starts_with("\u{22ee}".as_bytes()) => Some(self.at + 3),
+                _ => None,
+            };
+            match next {
+                Some(next) => self.at = next,
+                None => break,
+            }
+        }
+        self.at
+    }
+
+    fn rest(&self) -> &[u8] {
+        &self.line[self.at..]
+    }
+
+    /// What follows the level without a blank.
+    fn glued(&mut self) {
+        let rest = self.rest();
+        match rest.first() {
+            Some(b':') if rest.get(1).is_some_and(|b| !b.is_ascii_whitespace()) => {
+                // `ERROR:root:message`
+                self.at += 1;
+                let rest = self.rest();
+                let len = rest.iter().position(|b| matches!(b, b':' | b' ')).unwrap_or(0);
+                let named = len > 0 && rest[len] == b':' && is_logger(&rest[..len]) && rest.get(len + 1) != Some(&b'/');
+                if named && !is_exception(&rest[..len]) {
+                    self.take(self.at, self.at + len, 3);
+                    self.at += len + 1;
+                }
+            }
+            Some(b'/' | b'+' | b'-') if self.found.style == Style::Word => {
+                let end = rest.iter().position(|b| matches!(b, b' ' | b']' | b':')).unwrap_or(rest.len());
+                self.at += end;
+            }
+            _ => {}
+        }
+        while matches!(self.line.get(self.at), Some(b']' | b')' | b'>')) {
+            self.at += 1;
+        }
+    }
+
+    fn separators(&mut self) {
+        loop {
+            let rest = self.rest();
+            let ends = |len: usize| rest.get(len).is_none_or(u8::is_ascii_whitespace);
+            let len = match rest {
+                [b' ' | b'\t' | b'\r' | b'\n', ..] => 1,
+                [b'|', ..] => 1,
+                [b':', b':', ..] if ends(2) => 2,
+                [b':', ..] => 1,
+                [b'-', b'-', b'-', ..] if ends(3) => 3,
+                [b'-', b'-', ..] if ends(2) => self.ruby().unwrap_or(2),
+                [b'-' | b'>' | b',', ..] if ends(1) => 1,
+                [0xe2, 0x80, 0x93 | 0x94, ..] if ends(3) => 3,
+                _ => return,
+            };
+            self.at += len;
+        }
+    }
+
+    /// Ruby's logger: `-- progname: message`.
+    fn ruby(&mut self) -> Option<usize> {
+        let rest = &self.line[self.at + 2..];
+        let start = rest.iter().position(|b| *b != b' ')?;
+        let colon = rest.iter().take(80).position(|b| *b == b':')?;
+        let at = self.at + 2;
+        if colon > start {
+            if !self.seen.ruby || !is_logger(&rest[start..colon]) {
+                return None;
+            }
+            self.take(at + start, at + colon, 3);
+        }
+        Some(2 + colon + 1)
+    }
+
+    fn take(&mut self, from: usize, to: usize, quality: u8) {
+        if self.logger.is_none_or(|(_, known)| known < quality) {
+            self.logger = Some(((from, to), quality));
+        }
+    }
+
+    /// klog and glog: all up to `] ` is the place in the source.
+    fn klog(&mut self, from: usize) {
+        let rest = &self.line[from..];
+        let head = &rest[..rest.len().min(160)];
+        let end = head.windows(2).position(|pair| pair == b"] ").map(|at| at + 2);
+        let end = end.or_else(|| head.ends_with(b"]").then_some(head.len()));
+        // CockroachDB: `E240310 09:00:00.123456 1 server/node.go:10 (sign) [-] 1  message`
+        let sign = || {
+            let at = memchr::memmem::find(head, "\u{22ee} [".as_bytes())?;
+            let close = at + 4 + head[at + 4..].iter().position(|b| *b == b']')?;
+            let counter = blanks(head, close + 1);
+            Some(counter + timestamp::digits(&head[counter..]))
+        };
+        let time = || {
+            let start = blanks(head, 0);
+            Some(start + timestamp::len(&head[start..])?)
+        };
+        self.at = from + sign().or(end).or_else(time).unwrap_or(0);
+    }
+
+    fn bracket(&mut self, open: u8) -> Option<usize> {
+        let end = close(self.line, self.at)? + 1;
+        let inner = &self.line[self.at + 1..end - 1];
+        let text = inner.trim_ascii();
+        let glued = self.at == self.found.end || matches!(self.line[self.at - 1], b']' | b')');
+        let skip = match open {
+            b'[' => self.found.style == Style::Angle || self.is_context(text, inner, glued),
+            b'<' => self.found.style == Style::Angle || is_erlang_pid(text),
+            _ => self.is_thread(text, end),
+        };
+        if !skip {
+            return None;
+        }
+        self.brackets += 1;
+        let is_name = is_logger(text) && !is_thread_name(text) && !is_place(text) && open != b'(';
+        if is_name {
+            let from = self.at + 1 + (inner.len() - inner.trim_ascii_start().len());
+            self.take(from, from + text.len(), if text.contains(&b'.') || glued { 2 } else { 1 });
+        }
+        // ejabberd: `<0.1.0>@module:function:12`
+        let behind = &self.line[end..];
+        let at_sign = behind.first() == Some(&b'@') && open == b'<';
+        Some(if at_sign { end + behind.iter().position(|b| *b == b' ').unwrap_or(0) } else { end })
+    }
+
+    /// Returns true if a bracket is about the record, not about what happened.
+    fn is_context(&self, text: &[u8], inner: &[u8], glued: bool) -> bool {
+        if text.starts_with(b"\"") || text.starts_with(b"[") {
+            return false;
+        }
+        if text.is_empty() || inner.len() > text.len() && !text.contains(&b' ') {
+            return true;
+        }
+        let digits = text.iter().filter(|b| b.is_ascii_digit()).count();
+        if text.contains(&b' ') {
+            const FIRST: [&[u8]; 9] =
+                [b"pid", b"tid", b"thread", b"client", b"remote", b"shard", b"req", b"task", b"session"];
+            let first = text.split(|b| matches!(b, b' ' | b'=' | b':')).next().unwrap_or_default();
+            let is_thread = text.windows(6).any(|part| part.eq_ignore_ascii_case(b"thread"));
+            return FIRST.iter().any(|name| name.eq_ignore_ascii_case(first))
+                || text.contains(&b'=')
+                || text.ends_with(b" - - -")
+                || is_thread
+                || timestamp::len(text) == Some(text.len());
+        }
+        // A status or SQLSTATE, except where the level stands in brackets too.
+        let is_code =
+            digits == text.len() || text.len() == 5 && digits >= 2 && !text.iter().any(u8::is_ascii_lowercase);
+        let stacked = glued || self.found.style == Style::Bracket && self.brackets == 0;
+        !is_code || stacked
+    }
+
+    /// Returns true if what stands in parentheses is a thread or process.
+    fn is_thread(&self, text: &[u8], end: usize) -> bool {
+        let behind = &self.line[end..];
+        let followed = behind.starts_with(b":") || behind.starts_with(b" :");
+        let logger = self.logger.is_some_and(|((_, to), _)| to + 2 >= self.at && self.line[to] == b']');
+        followed || logger || is_thread_name(text)
+    }
+
+    fn number(&mut self) -> Option<usize> {
+        let rest = self.rest();
+        if self.seen.time.is_none()
+            && let Some(len) = timestamp::len(rest)
+        {
+            self.seen.time = Some((self.at, self.at + len));
+            return Some(self.at + len);
+        }
+        let end = self.at + self.token();
+        let token = &self.line[self.at..end];
+        let digits = timestamp::digits(token);
+        let behind = &self.line[end..];
+        let whole = digits == token.len();
+        // nginx: `78809#78809:`, Spring Boot: `1 --- [`, HAProxy: `071/085241 (29884) :`
+        let nginx = token[digits..].starts_with(b"#") && token.ends_with(b":");
+        let spring = whole && behind.starts_with(b" --- ");
+        let haproxy = timestamp::len(token) == Some(token.len()) && behind.starts_with(b" (");
+        // AWS Lambda: a request's id in a column of tabs. CockroachDB: a counter behind the tags.
+        let column = behind.starts_with(b"\t") && is_id(token);
+        let place = whole && behind.starts_with(b" ") && self.found.style == Style::Klog;
+        (nginx || spring || haproxy || column || place).then_some(end)
+    }
+
+    /// Bytes until a blank or a pipe.
+    fn token(&self) -> usize {
+        let rest = self.rest();
+        rest.iter().position(|b| b.is_ascii_whitespace() || *b == b'|').unwrap_or(rest.len())
+    }
+
+    fn name(&mut self) -> Option<usize> {
+        let (at, end) = (self.at, self.at + self.token());
+        let token = &self.line[at..end];
+        let next = blanks(self.line, end);
+        let behind = &self.line[next..];
+        let timed = self.seen.time.is_some();
+        // klog within another logger's line.
+        let is_klog = token.len() == 5 && b"IWEF".contains(&token[0]) && timestamp::digits(&token[1..]) == 4;
+        if is_klog && timestamp::len(behind).is_some() {
+            self.klog(end);
+            return Some(self.at).filter(|now| *now > at);
+        }
+        if !timed && let Some(len) = timestamp::len(&self.line[at..]) {
+            self.seen.time = Some((at, at + len));
+            return Some(at + len);
+        }
+        let bare = token.strip_suffix(b"]").or(token.strip_suffix(b":")).unwrap_or(token);
+        if is_place(bare)
+            && (bare.len() < token.len() || matches!(behind, [b'-' | b'>' | b'|' | 0xe2, ..]) || self.is_column(end))
+        {
+            return Some(end);
+        }
+        // Calico: `felix/table.go 789: message`
+        let digits = timestamp::digits(behind);
+        if digits > 0 && behind.get(digits) == Some(&b':') && is_place(&[token, b":1"].concat()) {
+            return Some(next + digits + 1);
+        }
+        // Flask: `ERROR in app: message`
+        if token == b"in" && self.found.end + 1 == at {
+            let name =
+                behind.iter().position(u8::is_ascii_whitespace).and_then(|len| behind[..len].strip_suffix(b":"))?;
+            self.take(next, next + name.len(), 3);
+            return Some(next + name.len() + 1);
+        }
+        if self.named {
+            return None;
+        }
+        let (from, to) = self.logger_of(token, end, next)?;
+        self.named = !self.is_column(end);
+        if is_logger(&self.line[from..to]) && !is_thread_name(&self.line[from..to]) {
+            self.take(from, to, 2 + u8::from(self.line[from..to].contains(&b'.')));
+        }
+        let colon = self.line[to..].first() == Some(&b':') && to + 1 >= end;
+        Some(if to > end { blanks(self.line, to) } else { end.max(to + usize::from(colon)) })
+    }
+
+    /// Returns true if a column of tabs ends there, and another column follows that is no JSON.
+    fn is_column(&self, end: usize) -> bool {
+        let rest = &self.line[end..];
+        let tab = rest.iter().position(|b| *b != b' ').filter(|at| rest[*at] == b'\t');
+        tab.is_some_and(|tab| rest.get(tab + 1).is_some_and(|b| !matches!(b, b'{' | b'[')))
+    }
+
+    /// The name of a logger, if the word here is one, by what surrounds it.
+    fn logger_of(&self, token: &[u8], end: usize, next: usize) -> Option<Span> {
+        let (at, behind) = (self.at, &self.line[next..]);
+        let timed = self.seen.time.is_some();
+        let joined = |name: &[u8]| name.contains(&b'.') || name.windows(2).any(|part| part == b"::");
+        if self.is_column(end) && (is_logger(token) || is_id(token)) {
+            return Some((at, end));
+        }
+        // loguru: `shop.pay:run:10 - message`, Airbyte: `i.a.c.Pay(run):123 - message`
+        let dash = behind.starts_with(b"- ");
+        if dash && token.last().is_some_and(u8::is_ascii_digit) {
+            let len = token.iter().position(|b| matches!(b, b':' | b'(')).filter(|len| is_logger(&token[..*len]))?;
+            return Some((at, at + len)).filter(|_| token.iter().filter(|b| **b == b':').count() > 0);
+        }
+        if let Some(name) = token.strip_suffix(b":") {
+            return self.before_colon(name).then_some((at, end - 1));
+        }
+        if !is_logger(token) || is_exception(token) {
+            return None;
+        }
+        let humps = has_humps(token) || token.contains(&b'_');
+        let separated = match behind {
+            [b':' | b'>', b' ', ..] | [b':', b':', b' ', ..] => next > end,
+            [b'-', b' ', ..] => joined(token) || timed && (humps || self.brackets > 0 || self.seen.brackets > 0),
+            [b'|', ..] => true,
+            [b'[', ..] => joined(token) && !is_host(token),
+            _ => joined(token) && timed && !is_host(token) && self.follows_process(),
+        };
+        if separated {
+            return Some((at, end));
+        }
+        // Nexus and Odoo: a user or database before the logger.
+        let second = behind.iter().position(u8::is_ascii_whitespace).map(|len| &behind[..len])?;
+        let name = second.strip_suffix(b":").unwrap_or(second);
+        let follows = name.len() < second.len() || self.line[next + second.len()..].starts_with(b" - ");
+        let is_second = timed && follows && joined(name) && is_logger(name) && !is_exception(name) && !is_host(name);
+        (is_second && token.iter().all(|b| b.is_ascii_alphanumeric() || *b == b'_'))
+            .then_some((next, next + name.len()))
+    }
+
+    /// Returns true if the name before a colon is a logger's, not the first word of the message.
+    fn before_colon(&self, name: &[u8]) -> bool {
+        if !is_logger(name) || is_exception(name) {
+            return false;
+        }
+        let timed = self.seen.time.is_some();
+        let time = self.seen.time.map_or(&b""[..], |(from, to)| &self.line[from..to]);
+        // HashiCorp's and Spark's times, ClickHouse's brackets: there a name always follows.
+        let always = match self.found.style {
+            Style::Letter | Style::Angle => true,
+            Style::Bracket => time.get(10) == Some(&b'T'),
+            _ => time.len() == 17 && time.get(2) == Some(&b'/'),
+        };
+        let joined = name.contains(&b'.') && !is_host(name) || name.windows(2).any(|part| part == b"::");
+        always || joined || name.contains(&b'/') || timed && has_humps(name)
+    }
+
+    /// Returns true if a process or thread stands right before this place, or a time with a comma: in such layouts the
+    /// logger comes next.
+    fn follows_process(&self) -> bool {
+        let time = self.seen.time.map_or(&b""[..], |(from, to)| &self.line[from..to]);
+        self.brackets > 0 || self.seen.numbers > 0 || self.seen.brackets > 0 || time.contains(&b',')
+    }
+}
