@@ -61,6 +61,8 @@ vocabulary! {
         Rejected = "rejected",
         /// Refused, and the dead letters were full.
         Overflow = "overflow",
+        /// A log beyond `logs_budget`, `logs_budget_namespace` or its pod's own budget.
+        OverBudget = "over_budget",
         /// Given back to the host by RETRY and not offered again within an hour.
         Abandoned = "abandoned",
         /// In a volatile queue at exit.
@@ -128,6 +130,8 @@ struct Cells {
     outcomes: [[AtomicU64; OUTCOMES]; CATEGORIES],
     requests: [AtomicU64; STATUSES],
     sent_bytes: AtomicU64,
+    billed_bytes: AtomicU64,
+    recalled: AtomicU64,
 }
 
 /// The only reader of the cells.
@@ -151,6 +155,10 @@ pub struct Snapshot {
     requests: [u64; STATUSES],
     /// Bytes of request bodies sent, compressed.
     pub sent_bytes: u64,
+    /// Bytes of accepted logs as Sentry bills them.
+    pub billed_bytes: u64,
+    /// Lines below `logs_level` that were sent with an event after all (`logs_on_error`). In `outcomes` they are filtered.
+    pub recalled: u64,
 }
 
 impl Ledger {
@@ -169,7 +177,8 @@ impl Ledger {
         let requests = std::array::from_fn(|s| cells.requests[s].load(Relaxed));
         std::sync::atomic::fence(std::sync::atomic::Ordering::SeqCst);
         let (records, sent_bytes) = (cells.records.load(Relaxed), cells.sent_bytes.load(Relaxed));
-        Snapshot { records, outcomes, requests, sent_bytes }
+        let (billed_bytes, recalled) = (cells.billed_bytes.load(Relaxed), cells.recalled.load(Relaxed));
+        Snapshot { records, outcomes, requests, sent_bytes, billed_bytes, recalled }
     }
 }
 
@@ -183,6 +192,16 @@ impl Recorder {
     /// Ends `records` records in a cell.
     pub fn end(&self, category: Category, outcome: Outcome, records: u64) {
         self.cells.outcomes[category as usize][outcome as usize].fetch_add(records, Relaxed);
+    }
+
+    /// Counts what Sentry bills for accepted logs.
+    pub fn bill(&self, bytes: u64) {
+        self.cells.billed_bytes.fetch_add(bytes, Relaxed);
+    }
+
+    /// Counts lines that are sent with an event although `logs_level` has filtered them.
+    pub fn recall(&self, lines: u64) {
+        self.cells.recalled.fetch_add(lines, Relaxed);
     }
 
     /// Counts a request and its compressed body.
@@ -225,10 +244,16 @@ impl Snapshot {
             }
             let _ = write!(line, " {}.pending={}", category.name(), self.pending(*category));
         }
+        if self.recalled > 0 {
+            let _ = write!(line, " log.recalled={}", self.recalled);
+        }
         for status in Status::ALL.iter().filter(|status| self.requests(**status) > 0) {
             let _ = write!(line, " requests.{}={}", status.name(), self.requests(*status));
         }
         let _ = write!(line, " sent_bytes={}", self.sent_bytes);
+        if self.billed_bytes > 0 {
+            let _ = write!(line, " billed_bytes={}", self.billed_bytes);
+        }
         line
     }
 }

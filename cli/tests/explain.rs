@@ -33,6 +33,7 @@ fn main() -> std::process::ExitCode {
         .test("captured_chunks", captured_chunks)
         .test("a_trace_whole_and_line_by_line_is_the_same", a_trace_whole_and_line_by_line_is_the_same)
         .test("what_is_explained_is_what_is_shipped", what_is_explained_is_what_is_shipped)
+        .test("lean_logs_of_the_samples_cost_at_most_45_percent_of_full_ones", lean_logs_of_the_samples_cost_less)
         .test("the_view_for_people_says_it_all_and_steers_no_terminal", the_view_for_people)
         .test("a_reader_who_leaves_is_no_failure", a_reader_who_leaves)
         .needing(&script, "a_terminal_gets_the_view_in_colour", a_terminal_gets_the_view_in_colour)
@@ -430,6 +431,30 @@ fn what_is_explained_is_what_is_shipped() {
         logs += shipped.logs.len();
     }
     assert!(events > 30 && logs > 500, "{events} events, {logs} logs: too few to mean anything");
+}
+
+/// What Sentry bills for the logs of the samples with these attributes, in bytes.
+fn billed(samples: &samples::Samples, attributes: &str) -> u64 {
+    let attributes = format!("log_attributes={attributes}");
+    let args = ["--json", "--kube-meta", samples.kube_meta.to_str().unwrap(), "-o", &attributes];
+    let mut sum = 0;
+    for file in &samples.files {
+        let output = command(&args).arg(file).output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+        for result in results(&output) {
+            let is_log = result["category"] == "log" && result["outcome"] == "accepted";
+            assert_eq!(result["billed"].is_u64(), is_log, "{result}");
+            sum += result["billed"].as_u64().unwrap_or_default();
+        }
+    }
+    sum
+}
+
+fn lean_logs_of_the_samples_cost_less() {
+    let directory = TempDir::new("explain").unwrap();
+    let samples = samples::fresh(directory.path()).unwrap();
+    let [lean, full] = ["lean", "full"].map(|attributes| billed(&samples, attributes));
+    assert!(full > 300_000 && lean * 100 <= full * 45, "expected at most 45 %, found {lean} of {full} bytes");
 }
 
 /// The captured chunk as if it had been captured just now; items that Sentry would not keep have the time of reading.

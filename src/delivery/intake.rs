@@ -335,7 +335,7 @@ impl Sink for Intake<'_> {
             (Category::Log, Outcome::Invalid) => return,
             _ => self.burying = false,
         }
-        let told = matches!(outcome, Outcome::Sampled | Outcome::Suppressed);
+        let told = matches!(outcome, Outcome::Sampled | Outcome::Suppressed | Outcome::OverBudget);
         let destination = self.left_out.filter(|_| told);
         self.ends(category, record, outcome, destination);
     }

@@ -47,7 +47,8 @@ pub fn new(on: bool) -> (Recorder, Reader) {
 pub fn reason(outcome: Outcome) -> Option<&'static str> {
     match outcome {
         Outcome::Sampled => Some("sample_rate"),
-        Outcome::Suppressed => Some("backpressure"),
+        // Both are caps of our own, which no server has asked for.
+        Outcome::Suppressed | Outcome::OverBudget => Some("backpressure"),
         Outcome::RateLimited => Some("ratelimit_backoff"),
         Outcome::TooLarge | Outcome::Rejected => Some("send_error"),
         Outcome::Overflow | Outcome::Lost => Some("buffer_overflow"),
@@ -133,6 +134,7 @@ mod tests {
                 ("too_large", "send_error"),
                 ("rejected", "send_error"),
                 ("overflow", "buffer_overflow"),
+                ("over_budget", "backpressure"),
                 ("lost", "buffer_overflow"),
             ]
         );

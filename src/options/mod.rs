@@ -3,6 +3,7 @@
 //! A default is text and goes through the same setter as what a user writes, so it can never be invalid or differ from
 //! what the documents say; README's table is rendered from these rows and compared by a test.
 
+mod cost;
 mod dsn;
 mod file;
 mod hosts;
@@ -14,6 +15,7 @@ mod table;
 mod tls;
 mod value;
 
+pub use cost::{Budget, LogAttributes, Period, Source};
 pub use dsn::Dsn;
 pub use file::{MAX_DSN_FILE, machine_name, read_file};
 pub use hosts::{Hosts, MAX_ANNOTATION, Refusal};
@@ -165,6 +167,9 @@ const PLAIN: &[Row] = rows! {
         |s, v| { s.mapping.scrub = value::switch(v)?; Ok(()) };
     "scrub_keys", None, "more names of sensitive fields",
         |s, v| { s.mapping.scrub_keys = value::list(v); Ok(()) };
+    "log_attributes", Some("lean"),
+        "attributes of logs, which Sentry bills by size: `lean`: namespace, pod, container, node (without Kubernetes `server.address`), `service.name` (the label `app.kubernetes.io/name`, else `app`), logger, environment, release, and the record's own fields; `full`: also image, all `label_keys`, SDK name and version, origin, stream, server address; or a comma list of names, in which `*` stands for any characters and `lean` may be one; `tags` are always sent, events have everything",
+        |s, v| { s.mapping.log_attributes = LogAttributes::parse(v)?; Ok(()) };
     "delivery", Some("auto"),
         "`spool`, `ack` or `memory`: when a flush is answered; `auto`: `spool` if `spool_path` is set, else `ack` on a worker thread, else `memory`",
         |s, v| { s.delivery.mode = mode(v)?; Ok(()) };

@@ -1,5 +1,6 @@
 //! The settings, cut into one slice per stage, so that no stage can read what is not its business.
 
+use super::cost::LogAttributes;
 use super::dsn::Dsn;
 use super::hosts::Hosts;
 use super::proxy::Proxies;
@@ -124,6 +125,8 @@ pub struct Mapping {
     pub scrub_keys: Vec<String>,
     /// Pod annotation that names a DSN.
     pub dsn_annotation: String,
+    /// Attributes of logs.
+    pub log_attributes: LogAttributes,
 }
 
 /// When a flush is answered.

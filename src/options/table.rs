@@ -283,6 +283,13 @@ const CASES: &[Case] = &[
     case("scrub", |s| debug(&s.mapping.scrub), "true", SWITCH, NO_SWITCH),
     case("scrub_keys", |s| s.mapping.scrub_keys.join("|"), "", LIST, &[]),
     case(
+        "log_attributes",
+        |s| s.mapping.log_attributes.to_string(),
+        "lean",
+        &[("FULL", "full"), ("lean, k8s.pod.label.*", "lean,k8s.pod.label.*"), ("a,,b.c", "a,b.c")],
+        &[("a b", "lean, full, or attribute names with commas between them, in which * may stand")],
+    ),
+    case(
         "delivery",
         |s| s.delivery.mode.name().to_owned(),
         "auto",

@@ -214,7 +214,7 @@ fn write_as(
     write_contexts(event.key("contexts"), view, server_name.as_deref());
     if let Some(parts) = fingerprint(view, settings, about) {
         let mut list = List::begin(event.key("fingerprint"));
-        parts.iter().for_each(|part| json::string(list.element(), limit::chars(part, limit::NAME).as_bytes()));
+        parts.iter().for_each(|part| _ = json::string(list.element(), limit::chars(part, limit::NAME).as_bytes()));
         list.end();
     }
     let mut crumbs = 0..0;

@@ -88,26 +88,30 @@ impl<'b> List<'b> {
     }
 }
 
-/// A string: escaped, and with what is not UTF-8 replaced by U+FFFD.
-pub fn string(out: &mut Vec<u8>, bytes: &[u8]) {
+/// A string: escaped, and with what is not UTF-8 replaced by U+FFFD. Returns the bytes that a reader gets as UTF-8.
+pub fn string(out: &mut Vec<u8>, bytes: &[u8]) -> usize {
     out.push(b'"');
-    escaped(out, bytes);
+    let read = escaped(out, bytes);
     out.push(b'"');
+    read
 }
 
-/// How a log's attribute begins, with a comma before it: `,"name":{"value":`.
-pub fn head_of_attribute(out: &mut Vec<u8>, name: &[u8]) {
+/// How a log's attribute begins, with a comma before it: `,"name":{"value":`. Returns the bytes of the name as UTF-8.
+pub fn head_of_attribute(out: &mut Vec<u8>, name: &[u8]) -> usize {
     out.push(b',');
-    string(out, name);
+    let read = string(out, name);
     out.extend_from_slice(b":{\"value\":");
+    read
 }
 
-/// The inside of a string.
-pub fn escaped(out: &mut Vec<u8>, bytes: &[u8]) {
+/// The inside of a string. Returns the bytes that a reader gets as UTF-8.
+pub fn escaped(out: &mut Vec<u8>, bytes: &[u8]) -> usize {
+    const REPLACEMENT: &str = "\u{fffd}";
     let rest = escaped_ascii(out, bytes);
     if rest.is_empty() {
-        return;
+        return bytes.len();
     }
+    let mut read = bytes.len();
     for chunk in rest.utf8_chunks() {
         let mut valid = chunk.valid().as_bytes();
         // Bytes beyond ASCII are as they should be here, and need no escape.
@@ -121,9 +125,11 @@ pub fn escaped(out: &mut Vec<u8>, bytes: &[u8]) {
             }
         }
         if !chunk.invalid().is_empty() {
-            out.extend_from_slice("\u{fffd}".as_bytes());
+            out.extend_from_slice(REPLACEMENT.as_bytes());
+            read = read - chunk.invalid().len() + REPLACEMENT.len();
         }
     }
+    read
 }
 
 /// Bytes looked at in one step: a vector.
@@ -306,7 +312,7 @@ fn nested(out: &mut Vec<u8>, v: Value<'_>, depth: usize) {
         Value::Int(n) => signed(out, n),
         Value::UInt(n) => integer(out, n),
         Value::Float(n) => float(out, n),
-        Value::Str(bytes) => string(out, bytes),
+        Value::Str(bytes) => _ = string(out, bytes),
         Value::Bin(bytes) => binary(out, bytes),
         Value::Ext(_, bytes) => binary(out, bytes),
         Value::Array(_) | Value::Map(_) if depth >= MAX_DEPTH => out.extend_from_slice(b"\"[too deep]\""),
@@ -318,7 +324,8 @@ fn nested(out: &mut Vec<u8>, v: Value<'_>, depth: usize) {
 /// Text where the bytes are text, else hexadecimal: ids travel as raw bytes in OTLP.
 pub fn binary(out: &mut Vec<u8>, bytes: &[u8]) {
     if std::str::from_utf8(bytes).is_ok() {
-        return string(out, bytes);
+        string(out, bytes);
+        return;
     }
     out.push(b'"');
     hex(out, bytes);
@@ -420,7 +427,7 @@ mod tests {
         let all: String = (0..0x180_u32).filter_map(char::from_u32).collect();
         for start in all.char_indices().map(|(at, _)| at).take(24) {
             let text = &all[start..];
-            let json = written(|out| string(out, text.as_bytes()));
+            let json = written(|out| _ = string(out, text.as_bytes()));
             assert_eq!(serde_json::from_str::<String>(&json).unwrap(), text);
         }
     }
@@ -441,11 +448,15 @@ mod tests {
     fn each_byte_at_each_place_of_a_text_of_any_length_is_judged_right() {
         for length in 0..70 {
             let mut bytes = vec![b'a'; length];
-            assert_eq!(written(|out| escaped(out, &bytes)), obvious(&bytes));
+            assert_eq!(written(|out| _ = escaped(out, &bytes)), obvious(&bytes));
             for place in 0..length {
                 for byte in 0..=u8::MAX {
                     bytes[place] = byte;
-                    assert_eq!(written(|out| escaped(out, &bytes)), obvious(&bytes), "{byte:x} at {place} of {length}");
+                    assert_eq!(
+                        written(|out| _ = escaped(out, &bytes)),
+                        obvious(&bytes),
+                        "{byte:x} at {place} of {length}"
+                    );
                 }
                 bytes[place] = 0x7f;
             }
@@ -463,7 +474,7 @@ mod tests {
             [b"\"", b"\\", b"\n", "\u{e9}".as_bytes(), b"\xff", b"abc", b"0123456789abcdef", b"\x01"];
         for _ in 0..20_000 {
             let bytes = (0..next(12)).map(|_| PARTS[next(PARTS.len())]).collect::<Vec<_>>().concat();
-            let json = written(|out| escaped(out, &bytes));
+            let json = written(|out| _ = escaped(out, &bytes));
             assert_eq!(json, obvious(&bytes));
             assert_eq!(
                 serde_json::from_str::<String>(&format!("\"{json}\"")).unwrap(),
@@ -474,7 +485,7 @@ mod tests {
 
     #[test]
     fn what_is_not_utf8_is_replaced() {
-        assert_eq!(written(|out| string(out, b"a\xff\"b")), "\"a\u{fffd}\\\"b\"");
+        assert_eq!(written(|out| _ = string(out, b"a\xff\"b")), "\"a\u{fffd}\\\"b\"");
     }
 
     #[test]

@@ -9,7 +9,7 @@ use super::log::Constant;
 use super::{limit, scrub};
 use crate::chunk::msgpack::{Seq, Value};
 use crate::level::Level;
-use crate::options::{MAX_ANNOTATION, Mapping};
+use crate::options::{Budget, MAX_ANNOTATION, Mapping, Source};
 
 /// What is known about the container that wrote a record.
 #[derive(Debug, Default)]
@@ -17,6 +17,8 @@ pub(super) struct Pod {
     raw: Vec<u8>,
     /// What every log of the container has.
     pub log_attributes: Constant,
+    /// `service.name`, which a log has unless its record says it itself.
+    pub service: Constant,
     /// Tags of an event: name and value.
     pub tags: Vec<(String, String)>,
     /// The event's `kubernetes` context, a JSON object.
@@ -37,6 +39,8 @@ pub(super) struct Pod {
     pub release: Option<String>,
     /// What the pod asks for with [`EVENT_LEVEL`]: a level, or none at all.
     pub event_level: Option<Option<Level>>,
+    /// The most that the pod's workload may spend on logs, by [`LOGS_BUDGET`].
+    pub logs_budget: Option<Budget>,
     /// The DSN that the pod asks for in its annotation, cut where it is longer than any that is taken.
     pub dsn: Option<String>,
 }
@@ -44,6 +48,9 @@ pub(super) struct Pod {
 /// Annotation with which a pod raises its event level or turns events off; an application with an SDK of its own would
 /// report everything twice.
 const EVENT_LEVEL: &str = "k8s.sentry.io/event-level";
+
+/// Annotation with which a pod lowers what its workload's logs may cost, such as `10M/d`. Other budgets hold beside it.
+const LOGS_BUDGET: &str = "k8s.sentry.io/logs-budget";
 
 /// Characters of one of its names in a log. Kubernetes itself takes 253 for names and 63 for labels; images may be longer.
 const LONGEST: usize = 1_000;
@@ -80,6 +87,7 @@ impl Pods {
         }
         let mut pod = Pod::read(map, settings);
         pod.log_attributes.judge(scrub);
+        pod.service.judge(scrub);
         self.known.push(pod);
         self.known.len() - 1
     }
@@ -97,17 +105,19 @@ impl Pod {
             workload: workload(map, labels, &pod_name),
             node: text("host"),
             event_level: event_level(map),
+            logs_budget: logs_budget(map),
             dsn: dsn(map, &settings.dsn_annotation),
             release: text("container_image").and_then(|image| release_of(&image)),
             pod: pod_name,
             ..Pod::default()
         };
         pod.streams = StreamIds::new([pod.namespace.as_bytes(), pod.pod.as_bytes(), pod.container.as_bytes()]);
-        pod.render(&text, labels, &settings.label_keys);
+        pod.render(&text, labels, settings);
         pod
     }
 
-    fn render(&mut self, text: &dyn Fn(&str) -> Option<String>, labels: Seq<'_>, label_keys: &[String]) {
+    fn render(&mut self, text: &dyn Fn(&str) -> Option<String>, labels: Seq<'_>, settings: &Mapping) {
+        let (label_keys, logs) = (&settings.label_keys, &settings.log_attributes);
         let some = |s: &String| Some(s.clone()).filter(|s| !s.is_empty());
         let attributes = [
             ("k8s.namespace.name", some(&self.namespace)),
@@ -119,7 +129,10 @@ impl Pod {
         let mut context = Object::begin(&mut self.context);
         for (name, value) in &attributes {
             let Some(value) = value else { continue };
-            self.log_attributes.add(name, &limit::chars(value, LONGEST));
+            let source = if name.starts_with("k8s.") { Source::Lean } else { Source::Full };
+            if logs.sends(name, source) {
+                self.log_attributes.add(name, &limit::chars(value, LONGEST));
+            }
             context.text(name, limit::chars(value, limit::CONTEXT_VALUE).as_ref());
             if name.starts_with("k8s.") {
                 self.tags.push(((*name).to_owned(), value.clone()));
@@ -142,11 +155,27 @@ impl Pod {
         context.end();
         for (key, value) in selected(labels, label_keys) {
             let name = format!("k8s.pod.label.{key}");
-            self.log_attributes.add(&name, &limit::chars(&value, LONGEST));
+            if logs.sends(&name, Source::Full) {
+                self.log_attributes.add(&name, &limit::chars(&value, LONGEST));
+            }
             self.tags.push((name, value));
         }
         self.log_attributes.end();
+        if logs.sends(SERVICE, Source::Short)
+            && let Some(service) = service_of(labels)
+        {
+            self.service.add(SERVICE, &limit::chars(&service, LONGEST));
+        }
     }
+}
+
+/// Name of the attribute that tells which service a log is of; OpenTelemetry's.
+const SERVICE: &str = "service.name";
+
+/// The pod's service, as its labels name it.
+fn service_of(labels: Seq<'_>) -> Option<String> {
+    let named = |key| labels.get(key).and_then(lossy).filter(|name| !name.trim().is_empty());
+    named("app.kubernetes.io/name").or_else(|| named("app"))
 }
 
 fn event_level(map: Seq<'_>) -> Option<Option<Level>> {
@@ -155,6 +184,11 @@ fn event_level(map: Seq<'_>) -> Option<Option<Level>> {
         return Some(None);
     }
     Level::from_word(asked).map(Some)
+}
+
+fn logs_budget(map: Seq<'_>) -> Option<Budget> {
+    let asked = map.get("annotations")?.map()?.get(LOGS_BUDGET)?.text()?;
+    Budget::parse(std::str::from_utf8(asked).ok()?).ok()
 }
 
 fn dsn(map: Seq<'_>, annotation: &str) -> Option<String> {

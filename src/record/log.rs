@@ -5,8 +5,9 @@
 
 use super::json;
 use super::names::{Name, NameId};
-use super::{SDK_NAME, SDK_VERSION, View, limit, scrub};
+use super::{SDK_NAME, SDK_VERSION, View, billed, limit, scrub};
 use crate::chunk::msgpack::{Seq, Value};
+use crate::options::{LogAttributes, Source};
 use std::ops::Range;
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -21,6 +22,8 @@ const MAX_ATTRIBUTES: usize = 4_096;
 pub(super) struct Constant {
     json: Vec<u8>,
     used: Used,
+    /// What Sentry bills for all of it.
+    billed: usize,
     left_out: u64,
     /// Whether something in it may have to be scrubbed.
     suspicious: bool,
@@ -59,18 +62,20 @@ impl Used {
     }
 }
 
-/// What of a log need not be looked at for secrets.
+/// A log that has been written: what of it need not be looked at for secrets, and what it costs.
 pub(super) struct Known {
     /// Nothing before this has text of the record's.
     pub from: usize,
-    /// Members of its attributes that have been looked at before or hold nothing of the kind, in order: those of all logs, and
-    /// those of a pod and its streams.
-    pub parts: [Range<usize>; 2],
+    /// Members of its attributes that have been looked at before or hold nothing of the kind, in order: those of all logs, those
+    /// of a pod and its streams, and the pod's service.
+    pub parts: [Range<usize>; 3],
+    /// Bytes that Sentry bills for it, as long as nothing is taken out of it. See [`billed`].
+    pub billed: usize,
 }
 
 impl Constant {
     /// What Sentry wants to know of the sender, and the tags of the settings.
-    pub(super) fn new(tags: &[(String, String)]) -> Self {
+    pub(super) fn new(tags: &[(String, String)], attributes: &LogAttributes) -> Self {
         let ours = [
             ("sentry.sdk.name", SDK_NAME),
             ("sentry.sdk.version", SDK_VERSION),
@@ -78,9 +83,8 @@ impl Constant {
         ];
         let tags = tags.iter().map(|(name, value)| (name.as_str(), value.as_str()));
         let mut constant = Self::default();
-        ours.into_iter().chain(tags).for_each(|(name, value)| constant.add(name, value));
-        // They come first, and every other attribute writes a comma before itself.
-        constant.json.remove(0);
+        let ours = ours.into_iter().filter(|(name, _)| attributes.sends(name, Source::Full));
+        ours.chain(tags).for_each(|(name, value)| constant.add(name, value));
         constant
     }
 
@@ -90,14 +94,14 @@ impl Constant {
             self.left_out += 1;
             return;
         }
-        attribute(&mut self.json, name.as_bytes(), Value::Str(value.as_bytes()));
+        self.billed += attribute(&mut self.json, name.as_bytes(), Value::Str(value.as_bytes()));
         self.used.add(xxh3_64(name.as_bytes()));
     }
 
     /// Says what had no room; nothing is added behind it.
     pub(super) fn end(&mut self) {
         if self.left_out > 0 {
-            attribute(&mut self.json, b"log.record.labels_left_out", Value::UInt(self.left_out));
+            self.billed += attribute(&mut self.json, b"log.record.labels_left_out", Value::UInt(self.left_out));
         }
     }
 
@@ -112,7 +116,7 @@ impl Constant {
 pub(super) fn write(
     out: &mut Vec<u8>,
     view: &View<'_, '_>,
-    constant: &Constant,
+    (constant, selected): (&Constant, &LogAttributes),
     sequence: u32,
     used: &mut Used,
 ) -> Known {
@@ -128,40 +132,53 @@ pub(super) fn write(
     out.extend_from_slice(view.level.log_name().as_bytes());
     out.extend_from_slice(b"\",\"body\":");
     let from = out.len();
-    body(out, &view.message);
+    let body = body(out, &view.message);
     out.extend_from_slice(b",\"attributes\":{");
     let start = out.len();
     used.clear();
-    let parts = write_attributes(Attributes { out, start, used, left_out: 0 }, view, constant, sequence);
+    let mut attributes = Attributes { out, start, used, selected, billed: body, left_out: 0 };
+    let parts = write_attributes(&mut attributes, view, constant, sequence);
+    attributes.end();
+    let billed = attributes.billed.max(1);
     out.extend_from_slice(b"}}");
-    Known { from, parts }
+    Known { from, parts, billed }
 }
 
 fn write_attributes(
-    mut attributes: Attributes<'_>,
+    attributes: &mut Attributes<'_>,
     view: &View<'_, '_>,
     constant: &Constant,
     sequence: u32,
-) -> [Range<usize>; 2] {
+) -> [Range<usize>; 3] {
+    let selected = attributes.selected;
     let first = attributes.copy(constant);
-    for (name, value) in [
-        (NameId::ENVIRONMENT, view.environment.as_deref()),
-        (NameId::RELEASE, view.release.as_deref()),
-        (NameId::ADDRESS, view.server_name.as_deref()),
-        (NameId::LOGGER, view.logger.as_deref()),
-        (NameId::USER, view.user_id.as_deref()),
-        (NameId::RECORD_TIME, view.original_time.as_deref()),
+    // Where a record has a node, the server's address says the same.
+    let has_node = view.pod.is_some_and(|pod| pod.node.is_some());
+    let address = if has_node { Source::Full } else { Source::Lean };
+    for (name, value, source) in [
+        (NameId::ENVIRONMENT, view.environment.as_deref(), Source::Lean),
+        (NameId::RELEASE, view.release.as_deref(), Source::Lean),
+        (NameId::ADDRESS, view.server_name.as_deref(), address),
+        (NameId::LOGGER, view.logger.as_deref(), Source::Lean),
+        (NameId::USER, view.user_id.as_deref(), Source::Lean),
     ] {
-        if let Some(value) = value {
+        if let Some(value) = value
+            && attributes.sends(view.names.get(name), source)
+        {
             attributes.new_one(view.names.get(name), Value::Str(value.as_bytes()));
         }
     }
-    if let Some(path) = view.file_path {
+    // Only what comes from no pod has a file here.
+    if let Some(path) = view.file_path.filter(|_| attributes.sends(view.names.get(NameId::FILE_PATH), Source::Lean)) {
         attributes.new_one(view.names.get(NameId::FILE_PATH), Value::Str(path));
+    }
+    // Both say when a log was written, which no selection may hide.
+    if let Some(time) = view.original_time.as_deref() {
+        attributes.new_one(view.names.get(NameId::RECORD_TIME), Value::Str(time.as_bytes()));
     }
     let second = attributes.out.len();
     let second = view.pod.map_or(second..second, |pod| attributes.copy(&pod.log_attributes));
-    if let Some(stream) = view.io_stream {
+    if let Some(stream) = view.io_stream.filter(|_| attributes.sends(view.names.get(NameId::IO_STREAM), Source::Full)) {
         attributes.new_one(view.names.get(NameId::IO_STREAM), Value::Str(stream));
     }
     if sequence > 0 {
@@ -169,17 +186,22 @@ fn write_attributes(
     }
     // What has to be looked at is an empty range at the start, and stays one.
     let second = if constant.wanted || second.end == 0 { second } else { second.start..attributes.out.len() };
-    let mut scratch = Vec::new();
+    let (mut scratch, all) = (Vec::new(), selected.sends_all(Source::Field));
     for field in view.fields.rest() {
         match field.name.map(|name| view.names.get(name)) {
-            Some(name) if is_plain(field.value) && !is_reserved(name.text(), field.value, view.pod.is_some()) => {
+            Some(name)
+                if all && is_plain(field.value) && !is_reserved(name.text(), field.value, view.pod.is_some()) =>
+            {
                 attributes.learnt(name, field.value);
             }
             _ => attributes.field(json::key_text(field.key, &mut scratch), field.value, view.pod.is_some()),
         }
     }
-    attributes.end();
-    [first, second]
+    // The record may name its service itself, and knows it better than the pod.
+    let service = view.pod.filter(|_| !attributes.used.has(view.names.get(NameId::SERVICE).hash));
+    let third = attributes.out.len();
+    let third = service.map_or(third..third, |pod| attributes.copy(&pod.service));
+    [first, second, third]
 }
 
 /// Whether a value is one attribute.
@@ -201,30 +223,33 @@ fn is_reserved(name: &[u8], value: Value<'_>, has_pod: bool) -> bool {
 }
 
 /// The body, cut where Sentry would refuse it, with the cut marked. Characters that JSON escapes may need six times
-/// their room, so a cut body may have to be cut again.
-fn body(out: &mut Vec<u8>, message: &[u8]) {
+/// their room, so a cut body may have to be cut again. Returns its bytes as UTF-8.
+fn body(out: &mut Vec<u8>, message: &[u8]) -> usize {
     let start = out.len();
     let mut most = limit::LOG_BODY;
     loop {
-        marked(out, message, most);
+        let read = marked(out, message, most);
         let written = out.len() - start;
         if written <= limit::LOG_BODY_JSON {
-            return;
+            return read;
         }
         most = most.min(message.len()) * limit::LOG_BODY_JSON / written * 9 / 10;
         out.truncate(start);
     }
 }
 
-/// A string of at most `most` bytes; what is cut off is counted at its end.
-fn marked(out: &mut Vec<u8>, text: &[u8], most: usize) {
+/// A string of at most `most` bytes; what is cut off is counted at its end. Returns its bytes as UTF-8.
+fn marked(out: &mut Vec<u8>, text: &[u8], most: usize) -> usize {
     let (kept, cut) = limit::bytes(text, most);
     out.push(b'"');
-    json::escaped(out, kept);
+    let mut read = json::escaped(out, kept);
     if cut > 0 {
-        out.extend_from_slice(format!(" [cut {cut} bytes]").as_bytes());
+        let mark = format!(" [cut {cut} bytes]");
+        out.extend_from_slice(mark.as_bytes());
+        read += mark.len();
     }
     out.push(b'"');
+    read
 }
 
 /// The attributes of one log. No name is written twice, and no more than Sentry takes.
@@ -232,16 +257,31 @@ struct Attributes<'o> {
     out: &'o mut Vec<u8>,
     start: usize,
     used: &'o mut Used,
+    selected: &'o LogAttributes,
+    /// What Sentry bills for the log so far.
+    billed: usize,
     left_out: u64,
 }
 
 impl Attributes<'_> {
+    /// Returns true if `log_attributes` wants this attribute of the plugin's own.
+    fn sends(&self, name: &Name, source: Source) -> bool {
+        let by_name = || std::str::from_utf8(name.text()).is_ok_and(|name| self.selected.sends(name, source));
+        self.selected.sends_all(source) || by_name()
+    }
+
     /// Copies what is ready, and says where it is unless it has to be looked at (again).
     fn copy(&mut self, constant: &Constant) -> Range<usize> {
         let start = self.out.len();
-        self.out.extend_from_slice(&constant.json);
+        self.out.extend_from_slice(self.without_comma(&constant.json));
         self.used.add_all(&constant.used);
+        self.billed += constant.billed;
         if constant.suspicious { 0..0 } else { start..self.out.len() }
+    }
+
+    /// The attribute or attributes as they stand in this log: the first has no comma before it.
+    fn without_comma<'j>(&self, json: &'j [u8]) -> &'j [u8] {
+        if self.out.len() == self.start { json.get(1..).unwrap_or_default() } else { json }
     }
 
     /// An attribute of a name that nothing has used yet.
@@ -252,8 +292,9 @@ impl Attributes<'_> {
 
     fn write(&mut self, name: &[u8], value: Value<'_>) {
         let before = self.out.len();
-        attribute(self.out, name, value);
-        self.keep(before);
+        let billed = attribute(self.out, name, value);
+        self.mend_comma(before);
+        self.keep(before, billed);
     }
 
     /// A field of a learnt name.
@@ -268,21 +309,27 @@ impl Attributes<'_> {
     fn new_one(&mut self, name: &Name, value: Value<'_>) {
         self.used.add(name.hash);
         let before = self.out.len();
-        self.out.extend_from_slice(&name.attribute);
-        typed(self.out, value);
-        self.keep(before);
+        self.out.extend_from_slice(self.without_comma(&name.attribute));
+        let billed = name.text().len() + typed(self.out, value);
+        self.keep(before, billed);
     }
 
-    /// Takes back an attribute that does not fit.
-    fn keep(&mut self, before: usize) {
+    /// Counts an attribute, or takes it back where it does not fit.
+    fn keep(&mut self, before: usize, billed: usize) {
         if self.out.len() - self.start > limit::LOG_ATTRIBUTES {
             self.out.truncate(before);
             self.left_out += 1;
+        } else {
+            self.billed += billed;
         }
     }
 
     /// An attribute of the record's own. Where its name is taken, a prefix keeps the two apart.
     fn own(&mut self, name: &[u8], value: Value<'_>) {
+        let sends = |text| self.selected.sends(text, Source::Field);
+        if !self.selected.sends_all(Source::Field) && !std::str::from_utf8(name).is_ok_and(sends) {
+            return;
+        }
         if self.used.hashes.len() >= MAX_ATTRIBUTES {
             self.left_out += 1;
             return;
@@ -330,21 +377,31 @@ impl Attributes<'_> {
     }
 
     /// Says what was left out.
-    fn end(self) {
+    fn end(&mut self) {
         if self.left_out > 0 {
-            attribute(self.out, b"log.record.attributes_left_out", Value::UInt(self.left_out));
+            let before = self.out.len();
+            self.billed += attribute(self.out, b"log.record.attributes_left_out", Value::UInt(self.left_out));
+            self.mend_comma(before);
+        }
+    }
+
+    /// Takes away the comma of an attribute that turned out to be the log's first.
+    fn mend_comma(&mut self, before: usize) {
+        if before == self.start {
+            self.out.remove(before);
         }
     }
 }
 
-/// One typed attribute, with a comma before it.
-fn attribute(out: &mut Vec<u8>, name: &[u8], value: Value<'_>) {
-    json::head_of_attribute(out, name);
-    typed(out, value);
+/// One typed attribute, with a comma before it. Returns what Sentry bills for it.
+fn attribute(out: &mut Vec<u8>, name: &[u8], value: Value<'_>) -> usize {
+    let name = json::head_of_attribute(out, name);
+    name + typed(out, value)
 }
 
-/// An attribute's value and its type. An integer beyond 64 signed bits becomes a string, which Relay takes.
-fn typed(out: &mut Vec<u8>, value: Value<'_>) {
+/// An attribute's value and its type. An integer beyond 64 signed bits becomes a string, which Relay takes. Returns what
+/// Sentry bills for the value.
+fn typed(out: &mut Vec<u8>, value: Value<'_>) -> usize {
     let end: &[u8] = match value {
         Value::Bool(_) => b",\"type\":\"boolean\"}",
         Value::Int(_) => b",\"type\":\"integer\"}",
@@ -352,24 +409,33 @@ fn typed(out: &mut Vec<u8>, value: Value<'_>) {
         Value::Float(n) if n.is_finite() => b",\"type\":\"double\"}",
         _ => b",\"type\":\"string\"}",
     };
-    match value {
+    let billed = match value {
         Value::UInt(n) if i64::try_from(n).is_err() => json::string(out, n.to_string().as_bytes()),
         Value::Array(_) | Value::Map(_) => {
             let mut text = Vec::new();
             json::value(&mut text, value);
-            marked(out, &text, limit::ATTRIBUTE);
+            marked(out, &text, limit::ATTRIBUTE)
         }
         Value::Nil => json::string(out, b""),
         Value::Str(text) => marked(out, text, limit::ATTRIBUTE),
         Value::Bin(bytes) | Value::Ext(_, bytes) if std::str::from_utf8(bytes).is_ok() => {
-            marked(out, bytes, limit::ATTRIBUTE);
+            marked(out, bytes, limit::ATTRIBUTE)
         }
         Value::Bin(bytes) | Value::Ext(_, bytes) => {
             let mut digits = Vec::new();
             json::hex(&mut digits, bytes);
-            marked(out, &digits, limit::ATTRIBUTE);
+            marked(out, &digits, limit::ATTRIBUTE)
         }
-        scalar => json::value(out, scalar),
-    }
+        Value::Bool(_) => {
+            json::value(out, value);
+            billed::BOOLEAN
+        }
+        Value::Float(n) if !n.is_finite() => json::string(out, json::non_finite(n).as_bytes()),
+        Value::Int(_) | Value::UInt(_) | Value::Float(_) => {
+            json::value(out, value);
+            billed::NUMBER
+        }
+    };
     out.extend_from_slice(end);
+    billed
 }

@@ -3,6 +3,7 @@
 //! A chunk is read once for its logs, each of which waits for its stream's next line: lines that form one stack trace are one
 //! log. Its events are made at its end, when it is known which lines came before.
 
+pub mod billed;
 mod container;
 mod crumbs;
 mod event;
@@ -58,7 +59,7 @@ pub use route::{NOWHERE, Route, Router};
 use runs::{Fate, HeldLog, Step};
 use severity::Rules;
 use shown::{Shown, Traces};
-pub use sink::{FoundKeys, Origin, Sink};
+pub use sink::{Bill, FoundKeys, Origin, Payer, Sink};
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::time::Duration;
@@ -132,7 +133,7 @@ impl Mapper {
     #[must_use]
     pub fn new(settings: Mapping) -> Self {
         let scrub = scrub::Rules::new(settings.scrub, settings.send_pii, &settings.scrub_keys);
-        let mut constant = log::Constant::new(&settings.tags);
+        let mut constant = log::Constant::new(&settings.tags, &settings.log_attributes);
         constant.judge(&scrub);
         Self {
             rules: Rules { map: settings.level_map.clone(), default: settings.default_level.unwrap_or(Level::Info) },
@@ -300,15 +301,31 @@ impl Mapper {
             log.fate = Fate::End(Outcome::Filtered, Some(reason), None);
             return 0;
         }
+        if view.message.trim_ascii().is_empty() && view.fields.rest().next().is_none() {
+            log.fate = Fate::End(Outcome::Filtered, Some(Reason::Empty), None);
+            return 0;
+        }
         let sequence = logs.sequence(view.time);
         if !is_sampled(self.settings.logs_sample_rate, view, log.index) {
             log.fate = Fate::End(Outcome::Sampled, None, Some(route.destination));
         } else if !sink.is_settled(Category::Log, log.index) {
-            log.fate = Fate::Send(route.destination);
-            let known = log::write(&mut log.json, view, &self.constant, sequence, &mut logs.used);
-            self.scrub.clean_from(known.from, &mut log.json, 0, &known.parts);
+            let mut bill = bill_of(view, route, sink);
+            if sink.affords(log.index, &bill) {
+                bill.bytes = self.write_billed(&mut log.json, view, sequence, &mut logs.used);
+                log.fate = Fate::Send(bill);
+            } else {
+                log.fate = Fate::End(Outcome::OverBudget, Some(Reason::OverBudget), Some(route.destination));
+            }
         }
         sequence
+    }
+
+    /// Writes a log without what has to go from it, and returns what Sentry bills for it, in bytes.
+    fn write_billed(&self, out: &mut Vec<u8>, view: &View<'_, '_>, sequence: u32, used: &mut log::Used) -> u64 {
+        let start = out.len();
+        let known = log::write(out, view, (&self.constant, &self.settings.log_attributes), sequence, used);
+        let is_cleaned = self.scrub.clean_from(known.from, out, start, &known.parts);
+        if is_cleaned { billed::of(&out[start..]) } else { known.billed as u64 }
     }
 
     /// Judges the line that came last to its stream: the log before it is sent unless both may be lines of one log.
@@ -335,11 +352,11 @@ impl Mapper {
     fn send(&mut self, (index, fate, json): (u32, Fate, &[u8]), sink: &mut impl Sink) {
         match fate {
             Fate::Settled => {}
-            Fate::Send(destination) => {
+            Fate::Send(bill) => {
                 self.works_on([index]);
-                if let Some(out) = sink.open(Category::Log, index, destination) {
+                if let Some(out) = sink.open(Category::Log, index, bill.destination) {
                     out.extend_from_slice(json);
-                    sink.close(Category::Log, index, None);
+                    sink.close_log(index, &bill);
                 }
             }
             Fate::End(outcome, reason, destination) => {
@@ -438,11 +455,10 @@ impl Mapper {
             sink.left_out(Some(route.destination));
             return sink.end(Category::Log, line.index, Outcome::Sampled);
         }
+        let mut bill = bill_of(&view, route, sink);
         if let Some(out) = sink.open(Category::Log, line.index, route.destination) {
-            let start = out.len();
-            let known = log::write(out, &view, &self.constant, line.sequence, &mut progress.logs.used);
-            self.scrub.clean_from(known.from, out, start, &known.parts);
-            sink.close(Category::Log, line.index, None);
+            bill.bytes = self.write_billed(out, &view, line.sequence, &mut progress.logs.used);
+            sink.close_log(line.index, &bill);
         }
     }
 
@@ -617,6 +633,14 @@ fn route_of(origin: Origin<'_>, pod: Option<&Pod>, letter: Option<Letter>) -> Op
     let (namespace, annotation) = pod.map_or(("", None), |pod| (pod.namespace.as_str(), pod.dsn.as_deref()));
     let nowhere = || letter.map(|_| Route { destination: NOWHERE, identity: 0 });
     origin.router.route(namespace, annotation).or_else(nowhere)
+}
+
+/// Who is to pay for a record's log, before its size is known.
+fn bill_of(view: &View<'_, '_>, route: Route, sink: &mut impl Sink) -> Bill {
+    let pod = view.pod.map(|pod| (pod.namespace.as_str(), pod.workload.as_str(), pod.logs_budget));
+    let (namespace, workload, budget) = pod.unwrap_or_default();
+    let payer = sink.payer(route.destination, &Payer { namespace, workload, budget });
+    Bill { destination: route.destination, payer, level: view.level, bytes: 0 }
 }
 
 fn end_both(sink: &mut impl Sink, index: u32, outcome: Outcome, reason: Reason) {

@@ -13,6 +13,10 @@ pub enum Reason {
         /// The lowest that is sent; `None`: the category is off.
         threshold: Option<Level>,
     },
+    /// Filtered: its message is empty or only white space, and it has no fields.
+    Empty,
+    /// Over budget: a budget of its destination, namespace or workload is spent.
+    OverBudget,
     /// Filtered: a record of a dead letter, which stands for its other item alone.
     OtherItem,
     /// Filtered: there is no destination for it.

@@ -4,6 +4,7 @@
 use super::groups::{MAX_WINDOW, may_begin, may_continue, usable};
 use super::lines::{Aside, Stream};
 use super::reason::Reason;
+use super::sink::Bill;
 use crate::ledger::Outcome;
 
 /// Most bytes of JSON of one run: what is larger is no trace that anybody reads.
@@ -18,8 +19,8 @@ pub(super) enum Fate {
     /// Nothing: it has ended, or there is none.
     #[default]
     Settled,
-    /// It is sent to this destination.
-    Send(u32),
+    /// It is sent.
+    Send(Bill),
     /// It ends without an item.
     End(Outcome, Option<Reason>, Option<u32>),
 }

@@ -5,6 +5,7 @@ use super::reason::Reason;
 use super::route::Router;
 use crate::ledger::{Category, Outcome};
 use crate::level::Level;
+use crate::options::Budget;
 use std::time::Duration;
 
 /// Takes what a chunk becomes.
@@ -24,6 +25,19 @@ pub trait Sink {
     fn open(&mut self, category: Category, record: u32, destination: u32) -> Option<&mut Vec<u8>>;
     /// Ends the item that was opened last. Events bring their id.
     fn close(&mut self, category: Category, record: u32, event_id: Option<EventId>);
+    /// Returns a number for who pays for a log to this destination.
+    fn payer(&mut self, _destination: u32, _payer: &Payer<'_>) -> u32 {
+        0
+    }
+    /// Returns false if no log like this may be sent because a budget is spent; the caller then ends the record. Its size is not
+    /// known yet.
+    fn affords(&mut self, _record: u32, _bill: &Bill) -> bool {
+        true
+    }
+    /// Ends the log that was opened last. A sink that cannot afford its bytes ends the record as over budget instead.
+    fn close_log(&mut self, record: u32, _bill: &Bill) {
+        self.close(Category::Log, record, None);
+    }
     /// Ends a record in a category without an item.
     fn end(&mut self, category: Category, record: u32, outcome: Outcome);
     /// Where the record would go, if anywhere, that is about to be left out; for those who report it.
@@ -32,6 +46,30 @@ pub trait Sink {
     fn found(&mut self, _record: u32, _keys: &FoundKeys<'_>) {}
     /// Why the record is about to end without an item; for those who explain.
     fn why(&mut self, _category: Category, _record: u32, _reason: Reason) {}
+}
+
+/// Who pays for a log.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Payer<'a> {
+    /// The pod's namespace; empty without a pod.
+    pub namespace: &'a str,
+    /// The pod's workload.
+    pub workload: &'a str,
+    /// The budget that the pod asks for.
+    pub budget: Option<Budget>,
+}
+
+/// What Sentry bills for a log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bill {
+    /// Number of the destination.
+    pub destination: u32,
+    /// What [`Sink::payer`] returned.
+    pub payer: u32,
+    /// The log's severity.
+    pub level: Level,
+    /// Its size by Sentry's rule. See [`super::billed`].
+    pub bytes: u64,
 }
 
 /// The fields that gave a record its meaning; none where the text itself or a default did.

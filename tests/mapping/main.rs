@@ -1,5 +1,6 @@
 //! What a record becomes, item by item: each promise about severity, message, context, privacy and grouping.
 
+mod attributes;
 mod formats;
 mod identity;
 mod mapped;
@@ -139,7 +140,8 @@ fn a_title_has_no_head_and_no_line_is_lost() {
 #[test]
 fn kubernetes_gives_tags_contexts_and_attributes() {
     let body = in_pod("checkout-7d9f8b6c5-x2x7k", json!({"log": "ERROR boom"}));
-    let mapped = Mapping::new(&[("tags", "team=pay"), ("tag_keys", "region,kubernetes.pod_ip")]).bodies(&[body]);
+    let options = [("tags", "team=pay"), ("tag_keys", "region,kubernetes.pod_ip"), ("log_attributes", "full")];
+    let mapped = Mapping::new(&options).bodies(&[body]);
     let (event, log) = (mapped.events()[0], mapped.logs()[0]);
     for (name, value) in [
         ("k8s.namespace.name", "shop"),
@@ -202,7 +204,7 @@ fn traces_are_found_or_made() {
 fn fields_are_sent_typed_and_only_once() {
     let body = json!({"log": "x", "n": -5, "big": u64::MAX, "f": 0.5, "on": true, "none": null, "list": [1, "a"],
         "map": {"a": {"b": {"c": 1}}, "a.b": "flat"}, "map.a.b.c": 2, "empty": {}, "sentry.sdk.name": "mine", "team": "theirs"});
-    let log = one_log(&[("tags", "team=pay")], body);
+    let log = one_log(&[("tags", "team=pay"), ("log_attributes", "full")], body);
     let expected = json!({
         "n": {"value": -5, "type": "integer"}, "big": {"value": "18446744073709551615", "type": "string"},
         "f": {"value": 0.5, "type": "double"}, "on": {"value": true, "type": "boolean"},
@@ -225,7 +227,10 @@ fn what_is_removed_is_nowhere() {
         json!({"log": "{\"msg\":\"ERROR x\",\"req\":{\"headers\":{\"x\":\"gone1\"},\"path\":\"/\"},\"top\":\"gone2\"}",
         "a": {"b": "gone3", "c": "stays"}, "list": [{"k": "gone4"}]}),
     );
-    let options = [("remove_keys", "req.headers,top,$a['b'],list.k,kubernetes.pod_ip,kubernetes.labels.app,stream")];
+    let options = [
+        ("remove_keys", "req.headers,top,$a['b'],list.k,kubernetes.pod_ip,kubernetes.labels.app,stream"),
+        ("log_attributes", "full"),
+    ];
     let mapped = Mapping::new(&options).bodies(&[body]);
     let all = format!("{mapped:?}");
     assert_eq!((mapped.events().len(), mapped.logs().len()), (1, 1));
@@ -455,7 +460,8 @@ fn a_pod_with_a_thousand_labels_says_what_was_left_out() {
     let mut body = in_pod("web-0", json!({"log": "ERROR x", "server_name": "a\nb"}));
     let labels = body["kubernetes"]["labels"].as_object_mut().unwrap();
     labels.extend((0..1_000).map(|n| (format!("app.kubernetes.io/label-{n}"), json!("x".repeat(60)))));
-    let mapped = Mapping::new(&[("server_name_key", "server_name")]).bodies(&[body]);
+    let options = [("server_name_key", "server_name"), ("log_attributes", "full")];
+    let mapped = Mapping::new(&options).bodies(&[body]);
     assert!(attribute(mapped.logs()[0], "log.record.labels_left_out").as_u64() > Some(100));
     assert_eq!(mapped.events()[0]["extra"]["_cut"], "more than Sentry takes, left out: tags");
     assert_eq!(mapped.events()[0]["server_name"], "a b");

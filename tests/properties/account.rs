@@ -3,7 +3,7 @@
 use out_sentry::chunk;
 use out_sentry::ledger::{Category, Outcome};
 use out_sentry::record::identity::{self, EventId};
-use out_sentry::record::{Mapper, Origin, Route, Sink};
+use out_sentry::record::{Bill, Mapper, Origin, Route, Sink};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -25,6 +25,8 @@ pub enum End {
 #[derive(Debug)]
 pub struct Account {
     pub ends: BTreeMap<(u32, &'static str), End>,
+    /// What Sentry bills for each log, as the mapper says.
+    pub billed: BTreeMap<u32, u64>,
     buffer: Vec<u8>,
     /// What was opened and not yet closed, and where it begins: the buffer is never empty, as in an envelope.
     open: Option<(u32, Category, usize)>,
@@ -73,6 +75,11 @@ impl Sink for Account {
         self.close_with(category, record, End::Item(json, event_id));
     }
 
+    fn close_log(&mut self, record: u32, bill: &Bill) {
+        self.close(Category::Log, record, None);
+        self.billed.insert(record, bill.bytes);
+    }
+
     fn end(&mut self, category: Category, record: u32, outcome: Outcome) {
         self.close_with(category, record, End::Outcome(outcome));
     }
@@ -80,7 +87,8 @@ impl Sink for Account {
 
 /// Maps a chunk and sees that every record of it ended.
 pub fn map(mapper: &mut Mapper, chunk: &[u8], again: bool, settled: fn(u32) -> bool) -> Account {
-    let mut account = Account { ends: BTreeMap::new(), buffer: vec![], open: None, again, settled };
+    let mut account =
+        Account { ends: BTreeMap::new(), billed: BTreeMap::new(), buffer: vec![], open: None, again, settled };
     let now = Duration::from_micros(NOW * 1_000_000 + 250_000);
     let route = Route { destination: 0, identity: identity::destination("127.0.0.1/1") };
     let origin = Origin { tag: b"app.log", router: &route, now };

@@ -68,7 +68,6 @@ pub fn log(json: &[u8], now: u64) -> Faults {
     faults.one_of(&log["level"], "level", &["trace", "debug", "info", "warn", "error", "fatal"]);
     faults.unless(log["body"].is_string(), || "body is no text".to_owned());
     let attributes = log["attributes"].as_object().cloned().unwrap_or_default();
-    faults.unless(attributes.contains_key("sentry.sdk.name"), || "attributes of ours are missing".to_owned());
     for (name, attribute) in &attributes {
         faults.unless(is_typed(attribute), || format!("attribute {name:.60} is {attribute:.200}"));
     }

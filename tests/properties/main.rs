@@ -3,6 +3,7 @@
 //! Thousands of hostile chunks a run, each made from a seed. `PROPERTY_SEED=<seed>` plays one again.
 
 mod account;
+mod billed;
 mod cuts;
 mod encode;
 mod judge;

@@ -29,6 +29,7 @@ const CHOICES: &[(&str, &[&str])] = &[
     ("send_pii", &["", "on"]),
     ("scrub", &["", "off"]),
     ("scrub_keys", &["", "iban,service", "a"]),
+    ("log_attributes", &["", "", "full", "a.*,k8s.*,level", "lean,container.*"]),
 ];
 
 /// The settings of a round; `fixed` ones are the same in all.

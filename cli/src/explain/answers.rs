@@ -2,7 +2,7 @@
 
 use out_sentry::ledger::{Category, Outcome};
 use out_sentry::record::identity::EventId;
-use out_sentry::record::{FoundKeys, Reason, Sink};
+use out_sentry::record::{Bill, FoundKeys, Reason, Sink};
 use std::collections::HashMap;
 use std::ops::Range;
 
@@ -32,6 +32,8 @@ pub(super) struct End {
     pub(super) reason: Option<Reason>,
     /// The number of the destination, if it became an item.
     pub(super) destination: Option<u32>,
+    /// What Sentry bills for the log, in bytes; 0 for everything else.
+    pub(super) billed: u64,
     payload: Range<usize>,
 }
 
@@ -138,7 +140,12 @@ impl Sink for Answers {
         let (start, destination) = self.opened;
         let payload = start..self.payloads.len();
         self.answer(record).ends[category as usize] =
-            End { outcome: Some(Outcome::Accepted), reason: None, destination: Some(destination), payload };
+            End { outcome: Some(Outcome::Accepted), reason: None, destination: Some(destination), billed: 0, payload };
+    }
+
+    fn close_log(&mut self, record: u32, bill: &Bill) {
+        self.close(Category::Log, record, None);
+        self.answer(record).ends[Category::Log as usize].billed = bill.bytes;
     }
 
     fn end(&mut self, category: Category, record: u32, outcome: Outcome) {

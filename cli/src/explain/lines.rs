@@ -28,6 +28,8 @@ struct Line<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     destination: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    billed: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     payload: Option<&'a RawValue>,
 }
 
@@ -82,6 +84,7 @@ fn line<'a>(
         keys: decoded.then_some(named),
         level_from: decoded.then(|| keys.level_from.name()),
         destination: settings.destination(end.destination),
+        billed: Some(end.billed).filter(|billed| *billed > 0),
         payload: answers.payload(end).map(serde_json::from_slice).transpose()?,
     })
 }

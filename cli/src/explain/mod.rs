@@ -49,6 +49,7 @@ Output for machines, one JSON object per record and category:
   level_from   `key`, `text`, `stack trace` or `default`
   destination  its DSN without the key, where `dsn_dir` or an annotation may
                choose one
+  billed       bytes that Sentry would bill for the log
   payload      what Sentry would get. An event's id depends on where it goes:
                `-o dsn=...` makes it the real one
 

@@ -88,7 +88,7 @@ impl View {
                 writeln!(out, "{} {}", level(said, self.colour), cut(first))?;
                 from(out, &keys, answers.members(category, record).len())?;
                 pairs(out, "destination", to)?;
-                log(out, &payload)
+                log(out, &payload, end.billed)
             }
         }
     }
@@ -164,9 +164,9 @@ fn from(out: &mut impl Write, keys: &Keys, members: usize) -> io::Result<()> {
     writeln!(out, "{INDENT}{}", cut(&line))
 }
 
-fn log(out: &mut impl Write, log: &Value) -> io::Result<()> {
+fn log(out: &mut impl Write, log: &Value, billed: u64) -> io::Result<()> {
     let about = ["trace_id", "span_id"].into_iter().filter_map(|name| Some((name.to_owned(), plain(log.get(name)?))));
-    pairs(out, "log", about)?;
+    pairs(out, "log", about.chain([("billed".to_owned(), format!("{billed} bytes"))]))?;
     // What is the same in every log tells nobody anything.
     let ours = |name: &str| name.starts_with("sentry.sdk.") || name == "sentry.origin";
     let attributes = log["attributes"].as_object().into_iter().flatten().filter(|(name, _)| !ours(name));

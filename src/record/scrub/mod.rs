@@ -49,11 +49,13 @@ impl Rules {
         self.clean_from(start, out, start, known);
     }
 
-    /// The same for an item that holds nothing of the kind before `from`.
-    pub fn clean_from(&self, from: usize, out: &mut Vec<u8>, start: usize, known: &[Range<usize>]) {
-        if self.may_need_beside(out, from, known) {
+    /// The same for an item that holds nothing of the kind before `from`. Returns false if the item is as it was.
+    pub fn clean_from(&self, from: usize, out: &mut Vec<u8>, start: usize, known: &[Range<usize>]) -> bool {
+        let needed = self.may_need_beside(out, from, known);
+        if needed {
             item::clean(self, out, start, known);
         }
+        needed
     }
 
     /// Cleans the one JSON string with which the buffer ends.
