@@ -173,6 +173,30 @@ fn a_bad_yaml_configuration() {
 }
 
 #[test]
+fn annotations_that_are_lifted_out_of_sight_are_a_problem() {
+    let state = TempDir::new().unwrap();
+    let file = state.path().join("lift.conf");
+    let check = |filter: &str| {
+        let text = format!(
+            "[INPUT]\n    name dummy\n[FILTER]\n    name nest\n    match *\n{filter}[OUTPUT]\n    name sentry\n    match *\n"
+        );
+        std::fs::write(&file, text).unwrap();
+        let found = json(&["--offline", path(&file)], &nobody(), state.path());
+        found.all("problems").iter().any(|problem| problem.contains("annotations that are lifted"))
+    };
+    for (filter, problem) in [
+        ("    operation lift\n    nested_under kubernetes\n", false),
+        ("    operation lift\n    nested_under kubernetes\n    add_prefix k8s.\n", false),
+        ("    operation lift\n    nested_under annotations\n", true),
+        ("    operation lift\n    nested_under k8s_annotations\n    add_prefix note_\n", true),
+        ("    operation lift\n    nested_under annotations\n    add_prefix annotations_\n", false),
+        ("    operation nest\n    wildcard *\n    nested_under annotations\n", false),
+    ] {
+        assert_eq!(check(filter), problem, "{filter}");
+    }
+}
+
+#[test]
 fn a_configuration_without_an_output_or_without_a_file() {
     let state = TempDir::new().unwrap();
     let found = json(&[path(&file("plugins.conf"))], "", state.path());

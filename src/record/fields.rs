@@ -133,6 +133,8 @@ pub struct Fields<'a> {
     places: HashMap<u64, usize>,
     /// Whether something here describes a user.
     has_user: bool,
+    /// Whether something here may be the name of a pod in lifted metadata.
+    has_pod_name: bool,
     /// True while fields are read that the application chose: they never say which pod wrote the record.
     from_application: bool,
     /// How many of the fields were there before those of the message joined them.
@@ -313,6 +315,7 @@ impl<'a> Fields<'a> {
             odd: false,
             places: self.places,
             has_user: false,
+            has_pod_name: false,
             from_application: false,
             before_message: None,
             rows: 0,
@@ -450,6 +453,7 @@ impl<'a> Fields<'a> {
         let place = self.put(known, key, value, Some(id));
         self.has_user |= name.of_user;
         self.rows |= name.rows;
+        self.has_pod_name |= name.of_pod && !self.from_application;
         self.find(&name.paths, key, value, place);
     }
 
@@ -510,6 +514,11 @@ impl<'a> Fields<'a> {
         self.found.insert(at, Found { role, order, top, key, value, scale, recognised });
     }
 
+    /// Whether metadata of the kubernetes filter may have been lifted to the top of the record.
+    pub fn may_be_lifted(&self) -> bool {
+        self.has_pod_name && self.candidates(Role::Kubernetes).next().is_none()
+    }
+
     /// Finds out which known logger wrote the record, from the fields that have been read so far, and where its parts are.
     #[inline]
     pub fn recognise(&mut self, keys: &Keys) {
@@ -520,24 +529,24 @@ impl<'a> Fields<'a> {
 
     fn recognise_marked(&mut self, keys: &Keys) {
         self.found.retain(|found| !found.recognised);
-        let (all, seen, record) = (&self.all, &self.seen, self.record + 1);
-        let top = |name: NameId| {
-            let place = seen.get(name.place()).filter(|(met, _)| *met == record)?.1 as usize;
-            let field = all.get(place)?;
-            Some((place, field.key.text()?, field.value))
-        };
-        self.format = keys.formats.recognise(self.rows, top);
+        self.format = keys.formats.recognise(self.rows, |name| self.top(name));
         let Some(row) = self.format else { return };
-        let top = |name: NameId| top(name).filter(|(place, ..)| !all[*place].taken);
-        let places = keys.formats.targets(row).iter();
-        let located: Vec<_> = places.filter_map(|target| Some((target, target.place.find(top)?))).collect();
-        for (target, (place, key, value)) in located {
+        for target in keys.formats.targets(row) {
+            let not_taken = |(place, _, _): &(usize, &[u8], Value<'_>)| !self.all[*place].taken;
+            let found = target.place.find(|name| self.top(name).filter(not_taken));
+            let Some((place, key, value)) = found else { continue };
             // The node's name, if there is one, says more than the name that a container has for itself.
             let first = if target.role == Role::ServerName { LAST } else { RECOGNISED };
             let rank = first + target.rank.min(49) as u8;
-            let top = place.map(|place| place as u32);
-            self.insert(target.role, rank, top, (key, value), target.scale, true);
+            self.insert(target.role, rank, place.map(|place| place as u32), (key, value), target.scale, true);
         }
+    }
+
+    /// A top-level field with its place.
+    fn top(&self, name: NameId) -> Option<(usize, &'a [u8], Value<'a>)> {
+        let place = self.seen(name)?;
+        let field = self.all.get(place)?;
+        Some((place, field.key.text()?, field.value))
     }
 
     /// The level of a record of the recognised logger that has no field for it, and the field that is missing.

@@ -16,6 +16,7 @@ mod in_app;
 pub mod json;
 mod kubernetes;
 mod letter;
+mod lifted;
 pub mod limit;
 mod lines;
 mod log;

@@ -5,7 +5,7 @@
 
 use super::fields::Path;
 use super::formats::RowSet;
-use super::json;
+use super::{json, lifted};
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 use xxhash_rust::xxh3::xxh3_64;
@@ -115,6 +115,8 @@ pub struct Name {
     pub of_user: bool,
     /// The known loggers whose records this name marks.
     pub rows: RowSet,
+    /// Whether it may be the name of a pod in lifted metadata.
+    pub of_pod: bool,
     /// How an attribute of this name begins: `,"name":{"value":`.
     pub attribute: Box<[u8]>,
     /// [`xxh3_64`] of the name.
@@ -189,6 +191,7 @@ impl Names {
             refused,
             of_user: text == b"user" || text.starts_with(b"user."),
             rows,
+            of_pod: text.ends_with(lifted::POD_NAME),
             attribute: attribute.into(),
             hash,
         });

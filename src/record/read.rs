@@ -4,7 +4,7 @@
 use super::fields::{CHOSEN, DEFAULT, Fields, Keys, LAST, Role};
 use super::names::{NameId, Names};
 use super::removal::Removal;
-use super::{json, message, parse};
+use super::{json, lifted, message, parse};
 use crate::chunk::Record;
 use crate::chunk::msgpack::{Cursor, Seq, Value};
 use crate::options::{self, Mapping};
@@ -29,6 +29,8 @@ const MAX_OPENED: usize = 3;
 pub(super) struct Buffers {
     /// The record's maps without what is removed.
     kept: Vec<u8>,
+    /// The kubernetes filter's metadata, if it was lifted.
+    lifted: Vec<u8>,
     /// What the messages hold.
     opened: [Opened; MAX_OPENED],
 }
@@ -47,7 +49,7 @@ impl Buffers {
     pub(super) fn clear(&mut self) {
         const MOST: usize = 1 << 20;
         let opened = self.opened.iter_mut().flat_map(|opened| [&mut opened.parsed, &mut opened.kept]);
-        for buffer in std::iter::once(&mut self.kept).chain(opened) {
+        for buffer in [&mut self.kept, &mut self.lifted].into_iter().chain(opened) {
             buffer.clear();
             buffer.shrink_to(MOST);
         }
@@ -78,7 +80,7 @@ impl Reader {
         fields: &mut Fields<'a>,
         buffers: &'a mut Buffers,
     ) -> Message<'a> {
-        let Buffers { kept, opened } = buffers;
+        let Buffers { kept, lifted, opened } = buffers;
         let below = |map: Seq<'a>, key: &str| map.get(key).and_then(|v| v.map());
         let part = |key| below(group?.body.map()?, key);
         let (scope, otlp) = (part("scope"), otlp(record));
@@ -107,6 +109,12 @@ impl Reader {
         }
         if let Some(own) = own {
             fields.read(&mut self.keys, own, record.run);
+        }
+        if fields.may_be_lifted() && lifted::gather(fields, lifted) {
+            let lifted: &'a [u8] = lifted;
+            if let Some(map) = Seq::written(lifted) {
+                fields.add(&mut self.keys, Value::Str(b"kubernetes"), Value::Map(map));
+            }
         }
         take_what_is_never_sent(fields);
         fields.recognise(&self.keys);

@@ -3,6 +3,7 @@
 mod attributes;
 mod formats;
 mod identity;
+mod lifted;
 mod mapped;
 mod origin;
 #[path = "../support/mod.rs"]

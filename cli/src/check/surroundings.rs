@@ -146,6 +146,7 @@ fn kubernetes(output: &Output, settings: &Settings, configuration: &Configuratio
 
 /// Looks at what concerns all outputs together.
 pub(super) fn of_whole(outputs: &[Output], configuration: &Configuration, report: &mut Report) {
+    lifted_annotations(configuration, report);
     scheduler(configuration, report);
     metrics(configuration, report);
     for section in configuration.of(Kind::Plugins) {
@@ -153,6 +154,30 @@ pub(super) fn of_whole(outputs: &[Output], configuration: &Configuration, report
     }
     for (at, output) in outputs.iter().enumerate() {
         outputs[..at].iter().for_each(|other| pair(other, output, report));
+    }
+}
+
+/// Annotations are never sent, but once they have been lifted to the top of the record under a name of their own nothing tells
+/// them from other fields.
+fn lifted_annotations(configuration: &Configuration, report: &mut Report) {
+    let is =
+        |section: &Section, key: &str, value: &str| section.value(key).is_some_and(|v| v.eq_ignore_ascii_case(value));
+    let nests = configuration.of(Kind::Filter).filter(|filter| filter.is_plugin(Kind::Filter, "nest"));
+    for filter in nests.filter(|filter| is(filter, "operation", "lift")) {
+        let Some(under) = filter.find("nested_under").filter(|under| under.value.trim().ends_with("annotations"))
+        else {
+            continue;
+        };
+        // The plugin knows them below the name that their map has.
+        let name = under.value.trim();
+        let named =
+            filter.value("add_prefix").is_some_and(|prefix| prefix.starts_with(name) && prefix.len() > name.len());
+        if !named {
+            let text = format!(
+                "nested_under = {name}: annotations that are lifted are sent as fields; remove this filter, or set add_prefix {name}_"
+            );
+            report.problem(Some(under.place.clone()), &text);
+        }
     }
 }
 
