@@ -21,7 +21,9 @@ pub use file::{MAX_DSN_FILE, machine_name, read_file};
 pub use hosts::{Hosts, MAX_ANNOTATION, Refusal};
 pub use names::{is_of_the_host, judge, nearest};
 pub use proxy::{Proxies, ProxyUrl};
-pub use settings::{Compress, Delivery, Destination, Mapping, Mode, Network, Report, Settings, SpoolSync};
+pub use settings::{
+    Compress, Delivery, Destination, Incidents, KubeEvents, Mapping, Mode, Network, Report, Settings, SpoolSync,
+};
 use std::fmt::{self, Write};
 use std::path::{Path, PathBuf};
 use value::Expected;
@@ -170,6 +172,15 @@ const PLAIN: &[Row] = rows! {
     "log_attributes", Some("lean"),
         "attributes of logs, which Sentry bills by size: `lean`: namespace, pod, container, node (without Kubernetes `server.address`), `service.name` (the label `app.kubernetes.io/name`, else `app`), logger, environment, release, and the record's own fields; `full`: also image, all `label_keys`, SDK name and version, origin, stream, server address; or a comma list of names, in which `*` stands for any characters and `lean` may be one; `tags` are always sent, events have everything",
         |s, v| { s.mapping.log_attributes = LogAttributes::parse(v)?; Ok(()) };
+    "kube_events", Some("auto"),
+        "records of Fluent Bit's `kubernetes_events` input become issues of the object's workload; `auto`: those of this node where container logs of one node come too, else all; `node`, `cluster`, `off`",
+        |s, v| { s.mapping.incidents.kube_events = kube_events(v)?; Ok(()) };
+    "kube_event_levels", None,
+        "levels by reason over the built-in ones, e.g. `BackOff=error,Unhealthy=warning,Killing=off`; below `warning` a log and no issue",
+        |s, v| { s.mapping.incidents.levels = kube_event_levels(v)?; Ok(()) };
+    "kernel_tags", None,
+        "tags, `*` at the end allowed, whose text lines are the kernel's own; records of `kmsg` and of journald's kernel transport are known without it, and only such lines open an issue about an OOM kill",
+        |s, v| { s.mapping.incidents.kernel_tags = value::list(v); Ok(()) };
     "delivery", Some("auto"),
         "`spool`, `ack` or `memory`: when a flush is answered; `auto`: `spool` if `spool_path` is set, else `ack` on a worker thread, else `memory`",
         |s, v| { s.delivery.mode = mode(v)?; Ok(()) };
@@ -305,6 +316,7 @@ pub fn load(
     if let (None, Some(spool)) = (&delivery.dead_letter_path, &delivery.spool_path) {
         delivery.dead_letter_path = Some(spool.join("dead"));
     }
+    settings.mapping.incidents.node = node(&environment);
     let mut dsn_source = resolve_dsn(&mut settings.destination, &environment, &mut problems);
     effective.push_str(&resolve_proxy(&mut settings.network, &environment, &mut problems));
     if let Some(dir) = &settings.destination.dsn_dir {
@@ -432,6 +444,13 @@ fn resolve_proxy(
     }
 }
 
+/// Returns the name of this node, as manifests pass it from `spec.nodeName` in a variable of the environment.
+fn node(environment: impl Fn(&str) -> Option<String>) -> Option<String> {
+    const VARIABLES: [&str; 4] = ["NODE_NAME", "K8S_NODE_NAME", "KUBERNETES_NODE_NAME", "KUBE_NODE_NAME"];
+    let given = VARIABLES.iter().filter_map(|variable| environment(variable));
+    given.map(|name| name.trim().to_owned()).find(|name| !name.is_empty())
+}
+
 fn check_together(settings: &Settings, problems: &mut Vec<Problem>) {
     if settings.delivery.mode == Mode::Spool && settings.delivery.spool_path.is_none() {
         problems.push(problem("spool_path", "nothing", "a directory, because delivery = spool"));
@@ -509,6 +528,23 @@ fn spool_sync(text: &str) -> Result<SpoolSync, Expected> {
         "full" => Ok(SpoolSync::Full),
         _ => Err(Expected::one_of("normal or full", &["normal", "full"])),
     }
+}
+
+fn kube_events(text: &str) -> Result<KubeEvents, Expected> {
+    const EXPECTED: &str = "auto, node, cluster or off";
+    Ok(match text.to_ascii_lowercase().as_str() {
+        "auto" => KubeEvents::Auto,
+        "node" => KubeEvents::Node,
+        "cluster" => KubeEvents::Cluster,
+        "off" | "false" | "no" => KubeEvents::Off,
+        _ => return Err(Expected::one_of(EXPECTED, &["auto", "node", "cluster", "off"])),
+    })
+}
+
+fn kube_event_levels(text: &str) -> Result<Vec<(String, Option<crate::level::Level>)>, &'static str> {
+    const EXPECTED: &str = "reason=level pairs, e.g. BackOff=error,Unhealthy=warning,Killing=off";
+    let pairs = value::pairs(text).map_err(|_| EXPECTED)?;
+    pairs.into_iter().map(|(reason, name)| Ok((reason, value::threshold(&name).map_err(|_| EXPECTED)?))).collect()
 }
 
 fn positive(text: &str) -> Result<std::time::Duration, &'static str> {

@@ -127,6 +127,35 @@ pub struct Mapping {
     pub dsn_annotation: String,
     /// Attributes of logs.
     pub log_attributes: LogAttributes,
+    /// What becomes of Kubernetes events and of kernel OOM kills.
+    pub incidents: Incidents,
+}
+
+/// Which records of the `kubernetes_events` input become issues.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum KubeEvents {
+    /// Those of this node where container logs of exactly one node come too, else all.
+    #[default]
+    Auto,
+    /// Those of this node.
+    Node,
+    /// All.
+    Cluster,
+    /// None.
+    Off,
+}
+
+/// What becomes of Kubernetes events and of kernel OOM kills.
+#[derive(Clone, Debug, Default)]
+pub struct Incidents {
+    /// `kube_events`
+    pub kube_events: KubeEvents,
+    /// `kube_event_levels`: reasons with their levels; `None` is off.
+    pub levels: Vec<(String, Option<Level>)>,
+    /// `kernel_tags`: tags, `*` at the end stands for anything.
+    pub kernel_tags: Vec<String>,
+    /// The name of this node, if the environment tells it.
+    pub node: Option<String>,
 }
 
 /// When a flush is answered.

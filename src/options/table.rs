@@ -290,6 +290,28 @@ const CASES: &[Case] = &[
         &[("a b", "lean, full, or attribute names with commas between them, in which * may stand")],
     ),
     case(
+        "kube_events",
+        |s| debug(&s.mapping.incidents.kube_events),
+        "Auto",
+        &[("Node", "Node"), ("cluster", "Cluster"), ("OFF", "Off"), ("auto", "Auto"), ("no", "Off")],
+        &[
+            ("all", "auto, node, cluster or off"),
+            ("nodes", "auto, node, cluster or off; the nearest is node"),
+            ("on", "auto, node, cluster or off"),
+        ],
+    ),
+    case(
+        "kube_event_levels",
+        |s| debug(&s.mapping.incidents.levels),
+        "[]",
+        &[("BackOff=error, Unhealthy=off", "[(\"BackOff\", Some(Error)), (\"Unhealthy\", None)]")],
+        &[
+            ("BackOff", "reason=level pairs, e.g. BackOff=error,Unhealthy=warning,Killing=off"),
+            ("BackOff=loud", "reason=level pairs, e.g. BackOff=error,Unhealthy=warning,Killing=off"),
+        ],
+    ),
+    case("kernel_tags", |s| s.mapping.incidents.kernel_tags.join("|"), "", LIST, &[]),
+    case(
         "delivery",
         |s| s.delivery.mode.name().to_owned(),
         "auto",

@@ -169,6 +169,25 @@ impl Crumbs {
         [earlier, here.part(from - first, at - first)]
     }
 
+    /// When the last line of a stream was written.
+    pub(super) fn latest(&self, stream: StreamId) -> Option<Timestamp> {
+        self.streams.get(&stream)?.lines.back().map(|crumb| crumb.time)
+    }
+
+    /// The last lines of all these streams up to a time, oldest first, as JSON with a comma before each. Nothing in them has
+    /// to go.
+    pub(super) fn of(&self, streams: &[StreamId], until: Timestamp, rules: &scrub::Rules) -> Vec<u8> {
+        let rings = streams.iter().filter_map(|stream| self.streams.get(stream));
+        let mut lines: Vec<&Crumb> = rings.flat_map(|ring| &ring.lines).filter(|crumb| crumb.time <= until).collect();
+        // Lines of one stream keep their order.
+        lines.sort_by_key(|crumb| crumb.time);
+        let mut written = Written::default();
+        for crumb in &lines[lines.len() - lines.len().min(self.most)..] {
+            written.push((crumb.time, crumb.level), (&crumb.text, false), rules);
+        }
+        written.json
+    }
+
     /// Remembers the last lines of a stream.
     pub(super) fn remember(&mut self, stream: StreamId, lines: &[Line<'_>]) {
         if self.most == 0 {

@@ -23,7 +23,7 @@ use std::ops::Range;
 use xxhash_rust::xxh3::Xxh3;
 
 /// Tag names that Relay drops or moves elsewhere.
-const RESERVED_TAGS: [&str; 8] =
+pub(super) const RESERVED_TAGS: [&str; 8] =
     ["release", "dist", "user", "filename", "function", "environment", "server_name", "level"];
 
 /// Most tags of one event: a pod chooses its labels.

@@ -67,6 +67,12 @@ impl StreamIds {
         Self::new([b"tag", tag])
     }
 
+    /// All three.
+    #[must_use]
+    pub fn all(&self) -> [StreamId; 3] {
+        self.0
+    }
+
     /// The one of this name.
     #[must_use]
     pub fn get(&self, stream: Option<&[u8]>) -> StreamId {
@@ -115,6 +121,12 @@ impl EventId {
         hash.update(&ordinal.to_le_bytes());
         hash.update(raw);
         Self(uuid_like(hash.digest128()))
+    }
+
+    /// From a hash of all that tells the event from others.
+    #[must_use]
+    pub fn of_hash(hash: u128) -> Self {
+        Self(uuid_like(hash))
     }
 
     /// Reads what [`EventId::hex`] writes.

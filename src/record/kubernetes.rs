@@ -43,6 +43,12 @@ pub(super) struct Pod {
     pub logs_budget: Option<Budget>,
     /// The DSN that the pod asks for in its annotation, cut where it is longer than any that is taken.
     pub dsn: Option<String>,
+    /// The container's id.
+    pub docker_id: Option<String>,
+    /// The pod's uid.
+    pub uid: Option<String>,
+    /// The Sentry monitor that the pod names in its annotation [`MONITOR_SLUG`].
+    pub monitor_slug: Option<String>,
 }
 
 /// Annotation with which a pod raises its event level or turns events off; an application with an SDK of its own would
@@ -51,6 +57,8 @@ const EVENT_LEVEL: &str = "k8s.sentry.io/event-level";
 
 /// Annotation with which a pod lowers what its workload's logs may cost, such as `10M/d`. Other budgets hold beside it.
 const LOGS_BUDGET: &str = "k8s.sentry.io/logs-budget";
+/// Annotation with which the pods of a CronJob name its Sentry monitor.
+const MONITOR_SLUG: &str = "k8s.sentry.io/monitor-slug";
 
 /// Characters of one of its names in a log. Kubernetes itself takes 253 for names and 63 for labels; images may be longer.
 const LONGEST: usize = 1_000;
@@ -60,6 +68,8 @@ const LONGEST: usize = 1_000;
 pub(super) struct Pods {
     known: Vec<Pod>,
     last: usize,
+    /// How often a pod has been learnt.
+    learnt: u64,
 }
 
 /// Chunks hold one tag, and a tag is one container: a handful of pods serves the aggregators too.
@@ -75,6 +85,12 @@ impl Pods {
         self.last
     }
 
+    /// How often a pod has been learnt: as long as it is the same, [`Pods::find`] has found nothing new.
+    #[inline]
+    pub fn learnt(&self) -> u64 {
+        self.learnt
+    }
+
     /// The pod at a place.
     #[must_use]
     pub fn at(&self, place: usize) -> &Pod {
@@ -88,6 +104,7 @@ impl Pods {
         let mut pod = Pod::read(map, settings);
         pod.log_attributes.judge(scrub);
         pod.service.judge(scrub);
+        self.learnt += 1;
         self.known.push(pod);
         self.known.len() - 1
     }
@@ -107,6 +124,9 @@ impl Pod {
             event_level: event_level(map),
             logs_budget: logs_budget(map),
             dsn: dsn(map, &settings.dsn_annotation),
+            docker_id: text("docker_id"),
+            uid: text("pod_id"),
+            monitor_slug: monitor_slug(map),
             release: text("container_image").and_then(|image| release_of(&image)),
             pod: pod_name,
             ..Pod::default()
@@ -191,6 +211,11 @@ fn logs_budget(map: Seq<'_>) -> Option<Budget> {
     Budget::parse(std::str::from_utf8(asked).ok()?).ok()
 }
 
+fn monitor_slug(map: Seq<'_>) -> Option<String> {
+    let slug = map.get("annotations")?.map()?.get(MONITOR_SLUG)?.text()?.trim_ascii();
+    (!slug.is_empty()).then(|| String::from_utf8_lossy(&slug[..slug.len().min(256)]).into_owned())
+}
+
 fn dsn(map: Seq<'_>, annotation: &str) -> Option<String> {
     let asked = map.get("annotations")?.map()?.get(annotation)?.text()?;
     let end = asked.len().min(MAX_ANNOTATION + 1);
@@ -247,7 +272,7 @@ fn workload(map: Seq<'_>, labels: Seq<'_>, pod_name: &str) -> String {
 
 /// `web-7d9f8b6c5-x2x7k` (Deployment), `agent-x2x7k` (DaemonSet, Job), `db-0` (StatefulSet) without what was generated.
 /// Kubernetes draws such suffixes from letters without vowels and digits without 0, 1 and 3.
-fn without_generated(pod_name: &str) -> String {
+pub(super) fn without_generated(pod_name: &str) -> String {
     let generated = |part: &str, lengths: std::ops::RangeInclusive<usize>| {
         lengths.contains(&part.len()) && part.bytes().all(|b| b"bcdfghjklmnpqrstvwxz2456789".contains(&b))
     };

@@ -98,6 +98,11 @@ impl Constant {
         self.used.add(xxh3_64(name.as_bytes()));
     }
 
+    /// The attributes as JSON, each with a comma before it.
+    pub(super) fn json(&self) -> &[u8] {
+        &self.json
+    }
+
     /// Says what had no room; nothing is added behind it.
     pub(super) fn end(&mut self) {
         if self.left_out > 0 {

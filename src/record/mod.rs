@@ -13,6 +13,7 @@ pub mod formats;
 mod groups;
 pub mod identity;
 mod in_app;
+mod incident;
 pub mod json;
 mod kubernetes;
 mod letter;
@@ -50,6 +51,7 @@ use event::Circumstances;
 use fields::{Fields, Role};
 use groups::{Grouping, usable};
 use identity::{EventId, LastTrace, StreamId, StreamIds};
+use incident::Incidents;
 use kubernetes::{Pod, Pods};
 use letter::Letter;
 use lines::{Aside, Joined, Line, Said, Stream};
@@ -84,6 +86,7 @@ pub struct Mapper {
     pods: Pods,
     crumbs: Crumbs,
     storms: Storms,
+    incidents: Incidents,
     /// Attributes that every log has.
     constant: log::Constant,
     /// The record that is being read, or those that are being made an event.
@@ -143,6 +146,7 @@ impl Mapper {
             pods: Pods::default(),
             crumbs: Crumbs::new(settings.breadcrumbs),
             storms: Storms::new(settings.storm_burst, settings.event_rate),
+            incidents: Incidents::default(),
             constant,
             at_work: Vec::new(),
             memory: Memory::default(),
@@ -233,7 +237,16 @@ impl Mapper {
         buffers.clear();
         let mut fields = std::mem::take(&mut self.memory.fields).recycle();
         let message = self.reader.read(record, group, &mut fields, &mut buffers);
-        let pod = self.pod(&fields, progress.container.as_ref()).map(|place| self.pods.at(place));
+        let place = self.pod(&fields, progress.container.as_ref());
+        if place.is_none()
+            && incident::is_possible(&fields, &self.settings.incidents.kernel_tags, origin.tag)
+            && self.incident(origin, (record, group, index), (&fields, &message.1), sink)
+        {
+            self.memory.fields = fields.recycle();
+            self.memory.buffers = buffers;
+            return;
+        }
+        let pod = place.map(|place| self.pods.at(place));
         let mut shown = Shown::new(record.raw);
         let given = Given { message, pod, level: None, shown: &mut shown };
         let known =
@@ -615,6 +628,12 @@ impl Mapper {
     /// The pod that wrote a record: the kubernetes filter's map says it, else the tag, else the path of the file. Where the
     /// map and the tag differ an application has forged the map (`Merge_Log` without metadata), and the tag is right.
     fn pod(&mut self, fields: &Fields<'_>, of_tag: Option<&Container>) -> Option<usize> {
+        let place = self.place_of_pod(fields, of_tag)?;
+        self.incidents.learn(&self.pods, place);
+        Some(place)
+    }
+
+    fn place_of_pod(&mut self, fields: &Fields<'_>, of_tag: Option<&Container>) -> Option<usize> {
         let Self { pods, settings, scrub, .. } = self;
         if let Some(map) = fields.candidates(Role::Kubernetes).find_map(|found| found.value.map()) {
             let place = pods.find(map, settings, scrub);

@@ -51,6 +51,14 @@ impl NameId {
     pub const IDENTIFIER: Self = Self(16);
     /// The file that a line was read from as a log has it.
     pub const FILE_PATH: Self = Self(17);
+    /// What a Kubernetes event is about.
+    pub const INVOLVED_OBJECT: Self = Self(18);
+    /// The number of a message of the kernel's, from the `kmsg` input.
+    pub const KERNEL_SEQUENCE: Self = Self(19);
+    /// How a line came to journald.
+    pub const TRANSPORT: Self = Self(20);
+    /// The same with the `Lowercase` of the `systemd` input.
+    pub const TRANSPORT_LOWER: Self = Self(21);
 
     /// The text of a well-known one, else nothing.
     pub fn well_known(self) -> &'static [u8] {
@@ -74,7 +82,7 @@ impl NameId {
 }
 
 /// In the order of their numbers.
-pub(super) const WELL_KNOWN: [&str; 18] = [
+pub(super) const WELL_KNOWN: [&str; 22] = [
     "",
     "stream",
     "time",
@@ -93,6 +101,10 @@ pub(super) const WELL_KNOWN: [&str; 18] = [
     "sentry.timestamp.sequence",
     "SYSLOG_IDENTIFIER",
     "log.file.path",
+    "involvedObject",
+    "sequence",
+    "_TRANSPORT",
+    "_transport",
 ];
 
 /// A longer name is not learnt.
@@ -253,6 +265,8 @@ mod tests {
             (NameId::UNIT, "_SYSTEMD_UNIT"),
             (NameId::SERVICE, "service.name"),
             (NameId::SEQUENCE, "sentry.timestamp.sequence"),
+            (NameId::INVOLVED_OBJECT, "involvedObject"),
+            (NameId::TRANSPORT_LOWER, "_transport"),
         ] {
             assert_eq!(names.find(text.as_bytes()), Some(id));
             assert_eq!(names.get(id).text(), text.as_bytes());

@@ -32,6 +32,19 @@ pub enum Reason {
     Storm,
     /// Suppressed: `event_rate`.
     Rate,
+    /// Filtered: a Kubernetes event of another node, whose own instance tells of it.
+    OtherNode,
+    /// Filtered: a Kubernetes event that is no issue by its level; `None`: by `kube_event_levels`.
+    KubeEventLevel {
+        /// Its level.
+        level: Option<Level>,
+    },
+    /// Filtered: a Kubernetes event, and `kube_events` is off.
+    KubeEventsOff,
+    /// Suppressed: a Kubernetes event that the input listed again.
+    Listed,
+    /// Filtered: one of the kernel's lines about a kill, whose event is that of another line.
+    SameKill,
     /// Suppressed: a line of our own host about this output.
     OwnHost,
     /// Invalid: it cannot be decoded.

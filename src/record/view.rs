@@ -232,7 +232,7 @@ fn stream_of<'a>(
 }
 
 /// The time to send, and the record's own as text where Sentry would not keep it.
-fn effective_time(time: Timestamp, now: Duration) -> (Timestamp, Option<String>) {
+pub(super) fn effective_time(time: Timestamp, now: Duration) -> (Timestamp, Option<String>) {
     let (now_secs, secs) = (now.as_secs(), time.secs);
     let kept =
         secs.saturating_add(limit::MAX_AGE_SECS) >= now_secs && secs <= now_secs.saturating_add(limit::MAX_AHEAD_SECS);

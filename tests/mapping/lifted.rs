@@ -21,11 +21,9 @@ fn lifted_metadata_is_the_pods() {
     for prefix in ["", "kubernetes_", "k8s.", "kubernetes."] {
         let mapped = Mapping::on("edge-7", &[]).bodies(&[lifted(prefix, json!({"order": 9}))]);
         let (event, log) = (mapped.events()[0], mapped.logs()[0]);
-        for (name, value) in [
-            ("k8s.namespace.name", "shop"),
-            ("k8s.pod.name", "web-7d9f8b6c5-x2x7k"),
-            ("k8s.container.name", "app"),
-        ] {
+        for (name, value) in
+            [("k8s.namespace.name", "shop"), ("k8s.pod.name", "web-7d9f8b6c5-x2x7k"), ("k8s.container.name", "app")]
+        {
             assert_eq!(
                 (&event["tags"][name], attribute(log, name)),
                 (&json!(value), &json!(value)),

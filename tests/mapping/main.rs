@@ -3,6 +3,7 @@
 mod attributes;
 mod formats;
 mod identity;
+mod incidents;
 mod lifted;
 mod mapped;
 mod origin;

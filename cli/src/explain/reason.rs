@@ -32,6 +32,25 @@ pub(super) fn text(
         (_, Some(Reason::OwnHost)) => {
             "a line of the host's own log about this output, which would make more of them".to_owned()
         }
+        (_, Some(Reason::OtherNode)) if category == Category::Log => {
+            "a Kubernetes event that is not this node's alone: each node's instance would send the same log".to_owned()
+        }
+        (_, Some(Reason::OtherNode)) => {
+            "a Kubernetes event of another node, of which its own instance tells".to_owned()
+        }
+        (_, Some(Reason::KubeEventLevel { level: None })) => {
+            "a Kubernetes event of which kube_event_levels says off".to_owned()
+        }
+        (_, Some(Reason::KubeEventLevel { level: Some(level) })) => format!(
+            "a Kubernetes event of level {}: from warn on they are issues, unless event_level or the pod's annotation says \
+             otherwise; kube_event_levels changes levels",
+            level.log_name()
+        ),
+        (_, Some(Reason::KubeEventsOff)) => "a Kubernetes event, and kube_events is off".to_owned(),
+        (_, Some(Reason::Listed)) => {
+            "a Kubernetes event that was listed before, with the same uid and count".to_owned()
+        }
+        (_, Some(Reason::SameKill)) => "one of the kernel's lines about a kill, of which there is one event".to_owned(),
         (_, Some(Reason::OtherItem)) => {
             format!("a dead letter, which does not stand for the record's {}", category.name())
         }

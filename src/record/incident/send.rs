@@ -1,0 +1,140 @@
+//! An incident's log and event, or why there is none.
+
+use super::super::crumbs::Crumbs;
+use super::super::identity::StreamId;
+use super::super::letter::Letter;
+use super::super::route::Route;
+use super::super::sink::{Bill, Payer};
+use super::super::storm::{Closing, Decision, Storms};
+use super::super::{FoundKeys, Origin, Reason, Sink, billed, end, scrub};
+use super::write::{self, Incident};
+use crate::chunk::{Record, Timestamp};
+use crate::ledger::{Category, Outcome};
+use crate::options::{Budget, Mapping};
+use xxhash_rust::xxh3::Xxh3;
+
+/// A record that is about to be handled.
+#[derive(Clone, Copy)]
+pub(super) struct Source<'a> {
+    pub record: Record<'a>,
+    pub letter: Option<Letter>,
+    pub index: u32,
+}
+
+/// What is left to decide about an incident when it is understood.
+pub(super) struct Plan<'s> {
+    pub incident: Incident<'s>,
+    pub route: Route,
+    /// Who pays for its log: namespace, workload, and the budget that the pod asks for.
+    pub payer: (String, String, Option<Budget>),
+    /// The field that says how bad it is.
+    pub key: &'static str,
+    /// Where its breadcrumbs are.
+    pub streams: Vec<StreamId>,
+    /// Lines up to this time are its breadcrumbs.
+    pub until: Timestamp,
+    /// Why there is no event, if there is none.
+    pub no_event: Option<Reason>,
+    /// Why there is no log, if there is none.
+    pub no_log: Option<(Outcome, Reason)>,
+}
+
+/// What of the mapper is needed to send.
+pub(super) struct Parts<'m> {
+    pub settings: &'m Mapping,
+    pub scrub: &'m scrub::Rules,
+    pub crumbs: &'m Crumbs,
+    pub storms: &'m mut Storms,
+    pub constant: &'m [u8],
+}
+
+/// Makes the log and the event, or says why there is none.
+pub(super) fn send(parts: Parts<'_>, origin: Origin<'_>, source: Source<'_>, plan: Plan<'_>, sink: &mut impl Sink) {
+    let Plan { incident, route, payer, key, streams, until, no_event, no_log } = plan;
+    let (index, letter) = (source.index, source.letter);
+    let keys = FoundKeys {
+        message: Some(b"message".as_slice()).filter(|_| incident.exception.is_none()),
+        level: Some(key.as_bytes()),
+        severity: Some(incident.level),
+        ..FoundKeys::default()
+    };
+    sink.found(index, &keys);
+    let part = |rate: f64| {
+        let seed = u128::from_be_bytes(incident.id.0) as u64;
+        letter.is_some() || rate >= 1.0 || ((seed >> 11) as f64 / (1_u64 << 53) as f64) < rate
+    };
+    let threshold = parts.settings.logs_level;
+    let is_below = letter.is_none() && threshold.is_none_or(|threshold| incident.level < threshold);
+    if !Letter::allows(letter, Category::Log) {
+        end(sink, Category::Log, index, Outcome::Filtered, Reason::OtherItem);
+    } else if let Some((outcome, reason)) = no_log {
+        end(sink, Category::Log, index, outcome, reason);
+    } else if is_below {
+        let reason = Reason::Below { level: incident.level, threshold };
+        end(sink, Category::Log, index, Outcome::Filtered, reason);
+    } else if !part(parts.settings.logs_sample_rate) {
+        sink.left_out(Some(route.destination));
+        sink.end(Category::Log, index, Outcome::Sampled);
+    } else {
+        let (namespace, workload, budget) = payer;
+        let payer = sink.payer(route.destination, &Payer { namespace: &namespace, workload: &workload, budget });
+        let mut bill = Bill { destination: route.destination, payer, level: incident.level, bytes: 0 };
+        if letter.is_none() && !sink.affords(index, &bill) {
+            sink.left_out(Some(route.destination));
+            end(sink, Category::Log, index, Outcome::OverBudget, Reason::OverBudget);
+        } else if let Some(out) = sink.open(Category::Log, index, route.destination) {
+            let start = out.len();
+            write::log(out, &incident, parts.settings, parts.constant);
+            parts.scrub.clean(out, start, &[]);
+            bill.bytes = billed::of(&out[start..]);
+            sink.close_log(index, &bill);
+        }
+    }
+    if !Letter::allows(letter, Category::Event) {
+        return end(sink, Category::Event, index, Outcome::Filtered, Reason::OtherItem);
+    }
+    if let Some(reason) = no_event {
+        return end(sink, Category::Event, index, Outcome::Filtered, reason);
+    }
+    if !part(parts.settings.sample_rate) {
+        sink.left_out(Some(route.destination));
+        return sink.end(Category::Event, index, Outcome::Sampled);
+    }
+    let now = Timestamp { secs: origin.now.as_secs(), nanos: origin.now.subsec_nanos() };
+    let mut hash = Xxh3::with_seed(route.identity as u64);
+    for part in &incident.fingerprint {
+        hash.update(part.as_bytes());
+        hash.update(&[0]);
+    }
+    let fingerprint = hash.digest();
+    let decision = if sink.again(index) || letter.is_some() {
+        Decision::Send(0)
+    } else {
+        parts.storms.decide(fingerprint, route.identity, source.record.time.min(now), origin.now)
+    };
+    let write = |out: &mut Vec<u8>, held_back| {
+        let start = out.len();
+        let crumbs = parts.crumbs.of(&streams, until, parts.scrub);
+        write::event(out, &incident, parts.settings, &crumbs, held_back);
+        parts.scrub.clean(out, start, &[]);
+    };
+    match decision {
+        Decision::HoldBack(reason) => {
+            sink.left_out(Some(route.destination));
+            end(sink, Category::Event, index, Outcome::Suppressed, reason);
+        }
+        Decision::Keep(reason) => {
+            let mut payload = Vec::new();
+            write(&mut payload, 0);
+            parts.storms.keep(fingerprint, Closing { route, event_id: incident.id, payload, others: 0 });
+            sink.left_out(Some(route.destination));
+            end(sink, Category::Event, index, Outcome::Suppressed, reason);
+        }
+        Decision::Send(held_back) => {
+            if let Some(out) = sink.open(Category::Event, index, route.destination) {
+                write(out, held_back);
+                sink.close(Category::Event, index, Some(incident.id));
+            }
+        }
+    }
+}
