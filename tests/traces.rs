@@ -10,10 +10,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 const LANGUAGES: [&str; 8] = ["dotnet", "go", "java", "node", "php", "python", "ruby", "rust"];
+/// Of these only what ends a program, or its usual form, is read.
+const CRASHES: [&str; 5] = ["beam", "dart", "native", "perl", "swift"];
 
 fn goldens() -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/traces");
-    let files = LANGUAGES.iter().flat_map(|language| fs::read_dir(root.join(language)).unwrap());
+    let files = LANGUAGES.iter().chain(&CRASHES).flat_map(|language| fs::read_dir(root.join(language)).unwrap());
     let mut texts: Vec<_> =
         files.map(|file| file.unwrap().path()).filter(|p| p.extension() == Some("txt".as_ref())).collect();
     texts.sort();
@@ -72,9 +74,10 @@ fn render(trace: &Trace, joined: (usize, usize)) -> String {
         )
     });
     format!(
-        "{{\n  \"platform\": {},\n  \"fatal\": {},\n  \"message\": {},\n  \"joined\": {},\n  \"exceptions\": [{}],\n  \"threads\": [{}]\n}}\n",
+        "{{\n  \"platform\": {},\n  \"fatal\": {},\n  \"unhandled\": {},\n  \"message\": {},\n  \"joined\": {},\n  \"exceptions\": [{}],\n  \"threads\": [{}]\n}}\n",
         json!(trace.platform),
         trace.fatal,
+        trace.unhandled,
         json!(trace.message),
         json!([joined.0, joined.1]),
         list(trace.exceptions.iter().map(exception).collect()),
@@ -128,7 +131,8 @@ fn goldens_join_to_themselves() {
             }
         }
         let alone = lines[at..at + count].join("\n");
-        let (alone, whole) = (parse(&alone).unwrap(), parse(&text).unwrap());
+        let alone = parse(&alone).unwrap_or_else(|| panic!("{}: not understood alone", path.display()));
+        let whole = parse(&text).unwrap();
         assert_eq!(alone.exceptions, whole.exceptions, "{}", path.display());
         assert_eq!(alone.fatal, whole.fatal, "{}", path.display());
     }
@@ -171,7 +175,8 @@ impl Random {
 
 fn check(text: &str) {
     if let Some(trace) = parse(text) {
-        assert!(!trace.exceptions.is_empty() && trace.exceptions.len() <= MAX_EXCEPTIONS);
+        assert!(trace.exceptions.len() <= MAX_EXCEPTIONS);
+        assert!(!trace.exceptions.is_empty() || trace.fatal && !trace.message.is_empty());
         for (index, exception) in trace.exceptions.iter().enumerate() {
             assert!(exception.frames.len() <= OLDEST_FRAMES + NEWEST_FRAMES);
             assert!(!exception.ty.is_empty());
@@ -367,7 +372,8 @@ fn carriage_returns_are_no_text() {
 /// However a text is cut off, what is read of it has no frame that the whole does not have, at most one with less in it.
 #[test]
 fn cut_goldens_have_no_wrong_frame() {
-    for path in goldens() {
+    // Spark's first stack is a part of the message once the second one is there.
+    for path in goldens().into_iter().filter(|path| !path.ends_with("java/spark.txt")) {
         let text = fs::read_to_string(&path).unwrap();
         let whole = parse(&text).unwrap();
         let known: Vec<&Frame> = whole.exceptions.iter().flat_map(|e| &e.frames).collect();
@@ -376,12 +382,13 @@ fn cut_goldens_have_no_wrong_frame() {
             // A Python or Node module's name depends on the frame that started the program.
             let by_path = matches!(whole.platform, "python" | "node");
             let name = |known: &Frame| known.function == frame.function && (by_path || known.module == frame.module);
-            // Rust's panic has a place without a function.
-            let bare = frame.function.is_none() && whole.platform == "native";
+            // Rust's panic has a place without a function, and so has the last one of Perl's callers.
+            let bare = frame.function.is_none() && matches!(whole.platform, "native" | "perl");
             known.iter().any(|known| (name(known) || bare) && (place(known) || frame.lineno.is_none()))
         };
-        // Neither a number nor the name of a Rust symbol tells where it ends.
-        let numbered = |line: &str| whole.platform == "native" && line.trim().starts_with(|c: char| c.is_ascii_digit());
+        // Neither a number nor the name of a Rust or C symbol tells where it ends.
+        let is_number = |c: char| c.is_ascii_digit() || c == '#';
+        let numbered = |line: &str| whole.platform == "native" && line.trim().starts_with(is_number);
         let tells =
             |text: &str| !(text.ends_with(|c: char| c.is_ascii_digit()) || numbered(text.rsplit('\n').next().unwrap()));
         let cuts = (0..text.len()).step_by(1 + text.len() / 400).filter(|&at| text.is_char_boundary(at));

@@ -33,6 +33,8 @@ const MAX_TAGS: usize = 100;
 pub(super) struct Circumstances<'t> {
     /// The stack trace, if there is one.
     pub trace: Option<Trace<'t>>,
+    /// The language of the trace, else `other`.
+    pub platform: &'static str,
     /// The line without its variable parts.
     pub template: Template<'t>,
     /// The line, or the text around the trace.
@@ -64,6 +66,9 @@ impl<'t> Circumstances<'t> {
         mut trace: Option<Trace<'t>>,
         line: &'t str,
     ) -> Self {
+        let platform = trace.as_ref().map_or("other", |trace| trace.platform);
+        // A crash without frames is its text.
+        trace = trace.filter(|trace| !trace.exceptions.is_empty());
         let line = if trace.is_none() && line.trim().is_empty() { "(empty message)" } else { line };
         let head = rules.head(line);
         let title = line[head.message..].trim_end();
@@ -84,6 +89,7 @@ impl<'t> Circumstances<'t> {
         Self {
             fingerprint: hash.digest(),
             trace,
+            platform,
             template,
             line,
             title,
@@ -188,7 +194,7 @@ fn write_as(
     let mut event = Object::begin(out);
     event.text("event_id", &event_id.hex());
     json::seconds(event.key("timestamp"), view.time.micros());
-    event.text("platform", about.trace.as_ref().map_or("other", |trace| trace.platform));
+    event.text("platform", about.platform);
     event.text("level", view.level.event_name());
     let logger = view.logger.as_deref().or(about.logger);
     event.text_if("logger", logger.map(|name| one_line(name, limit::LOGGER)).as_deref());
@@ -245,10 +251,9 @@ fn about_exception<'t>(
 ) -> exception::About<'t> {
     // At the head of a trace, `Error: no stock` is no level.
     let in_text = view.said == Said::InText && !about.line.trim().is_empty();
-    let logged = in_text || view.said == Said::InField || view.logger.is_some();
+    let logged = in_text || view.said == Said::InField || view.logger.is_some() || about.logger.is_some();
     exception::About {
         handled: if trace.unhandled { Some(false) } else { Some(true).filter(|_| logged) },
-        value: about.title,
         in_app: InApp { include: &settings.in_app_include, exclude: &settings.in_app_exclude },
     }
 }

@@ -32,8 +32,6 @@ pub(super) const LEAN: Room = Room { bytes: 100_000, value: 500 };
 pub(super) struct About<'t> {
     /// `mechanism.handled`; `None` leaves it out.
     pub handled: Option<bool>,
-    /// The message of an outermost exception whose text has none; may be empty.
-    pub value: &'t str,
     /// The user's own lists of prefixes.
     pub in_app: InApp<'t>,
 }
@@ -210,11 +208,9 @@ fn write_exception(
     (most, with_frames): (usize, bool),
 ) {
     let exception = &tree.trace.exceptions[index];
-    let outermost = index + 1 == tree.trace.exceptions.len();
-    let text: &str = if outermost && exception.value.is_empty() { about.value } else { &exception.value };
     let mut value = Object::begin(out);
     value.text("type", &limit::chars(&exception.ty, limit::NAME));
-    value.text("value", &limit::chars(text, most));
+    value.text("value", &limit::chars(&exception.value, most));
     value.text_if("module", exception.module.as_deref().map(|m| limit::chars(m, limit::NAME)).as_deref());
     value.text_if("thread_id", exception.thread.as_deref().map(|t| limit::chars(t, limit::NAME)).as_deref());
     let mut mechanism = Object::begin(value.key("mechanism"));

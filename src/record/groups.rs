@@ -313,6 +313,8 @@ fn is_fresh(line: &Line<'_>, text: &str) -> bool {
     match text.as_bytes() {
         [] | [b' ' | b'\t', ..] => false,
         _ if line.said == Said::InText => !is_exception(text),
+        // `[AggregateError: ...] {` below the source that Node shows.
+        [b'[', ..] if is_exception(&text[1..]) => false,
         _ => trace::is_log_head(text),
     }
 }
@@ -388,25 +390,42 @@ fn is_ruby_frame(line: &str) -> bool {
     digits > 0 && line[..at - digits].ends_with(':') && quoted
 }
 
-/// Returns true if a line holds a word that begins a trace.
+/// Returns true if a line holds a word that begins a trace, or begins as one.
 pub(super) fn heads(text: &[u8]) -> bool {
-    IN_HEADS.places(text, 0, |block| IN_HEADS.pairs(block)).next().is_some()
-        && HEADS.iter().any(|head| memchr::memmem::find(text, head.as_bytes()).is_some())
+    is_beginning(text)
+        || IN_HEADS.places(text, 0, |block| IN_HEADS.pairs(block)).next().is_some()
+            && HEADS.iter().any(|head| memchr::memmem::find(text, head.as_bytes()).is_some())
+}
+
+/// Returns true if a line begins a trace by its first or its last characters: a crash that says so, or the file and line
+/// that Node prints above the source.
+fn is_beginning(text: &[u8]) -> bool {
+    let numbered = || {
+        let digits = text.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
+        digits > 0 && text[..text.len() - digits].ends_with(b":") && !text.contains(&b' ')
+    };
+    match text {
+        [b'*' | b'=' | b'E' | b'S' | b'l' | b't' | b'#', ..] => BEGINNINGS.iter().any(|head| text.starts_with(head)),
+        [b'/' | b'n' | b'[' | b'e' | b'C', .., b'0'..=b'9'] => numbered(),
+        [b'f', ..] => text.starts_with(b"future: <") || numbered(),
+        _ => false,
+    }
 }
 
 /// Returns true if a line looks like a trace's second one: indented, or a word with which frames begin.
 fn goes_on(text: &str) -> bool {
-    const NEXT: [&str; 5] = ["at ", "#0 ", "from ", "Stack trace:", "Caused by"];
+    const NEXT: [&str; 6] = ["at ", "#0 ", "from ", "Stack trace:", "Caused by", "goroutine "];
     match text.as_bytes() {
         [b' ' | b'\t', ..] => true,
-        [b'a' | b'#' | b'f' | b'S' | b'C', ..] => NEXT.iter().any(|next| text.starts_with(next)),
+        [.., b'\''] if is_ruby_frame(text) => true,
+        [b'a' | b'#' | b'f' | b'S' | b'C' | b'g', ..] => NEXT.iter().any(|next| text.starts_with(next)),
         [b's', ..] => text.starts_with("stack backtrace:") || text.starts_with("stack traceback:"),
         _ => false,
     }
 }
 
 /// Words in the first line of a trace.
-const HEADS: [&str; 12] = [
+const HEADS: [&str; 14] = [
     "Traceback",
     "panic:",
     "fatal error:",
@@ -419,6 +438,20 @@ const HEADS: [&str; 12] = [
     "Uncaught",
     "Exception",
     "[signal",
+    "[Recovery]",
+    "Unhandled Exception",
+];
+
+/// How a line begins that begins a trace, where nothing else in it tells.
+const BEGINNINGS: [&[u8]; 8] = [
+    b"** (",
+    b"*** Program crashed: ",
+    b"==",
+    b"Error in process <",
+    b"Stack overflow.",
+    b"libc++abi: terminating ",
+    b"terminate called ",
+    b"#<",
 ];
 
 /// Three bytes that stand in each of the heads and in few other lines.
@@ -437,8 +470,8 @@ static IN_HEADS: Triples = Triples::new(
         [b"P", b"H", b"P"],
         // exception, Uncaught
         [b"xc", b"ca", b"eu"],
-        // [signal
-        [b"[", b"s", b"i"],
+        // [signal, [Recovery]
+        [b"[", b"sR", b"ie"],
     ],
     true,
 );

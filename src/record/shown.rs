@@ -26,13 +26,19 @@ impl<'c> Shown<'c> {
 
     /// The level of the stack trace in the message, if one is there: without a severity it is an error.
     pub(super) fn level_of_message(&mut self, message: &[u8]) -> Option<Level> {
-        memchr(b'\n', message)?;
+        may_show(message).then_some(())?;
         let Some(text) = in_chunk(message, self.raw) else { return level_of(trace::parse(&text(message)).as_ref()) };
         let found = trace::parse(text);
         let level = level_of(found.as_ref());
         self.found = Some((text, found));
         level
     }
+}
+
+/// Whether a message may show a trace: it has several lines, or its one line tells of a crash.
+fn may_show(message: &[u8]) -> bool {
+    let is_crash = |message: &[u8]| std::str::from_utf8(message).is_ok_and(trace::is_crash);
+    memchr(b'\n', message).is_some() || trace::may_be_crash(message) && is_crash(message)
 }
 
 /// The same for a trace in a field of its own.

@@ -16,6 +16,9 @@ const AGGREGATE: &str = "System.AggregateException";
 /// The message of an aggregate that was given none.
 const USUAL_MESSAGE: &str = "One or more errors occurred.";
 pub(super) fn read<'a>(lines: &[&'a str]) -> Option<Reading<'a>> {
+    if lines.first().is_some_and(|line| crash(line)) {
+        return Some(crashed(lines));
+    }
     let (before, text, fatal) = opening(lines)?;
     let mut tree = Tree { lines, at: 0, chain: Chain::default(), stacks: Vec::new(), open: Vec::new(), repeated: None };
     let whole = tree.headers(text, Relation::Outermost).and_then(|()| tree.body());
@@ -30,6 +33,45 @@ pub(super) fn read<'a>(lines: &[&'a str]) -> Option<Reading<'a>> {
         exceptions: tree.finish(),
         ..Reading::default()
     })
+}
+
+/// A line by which the runtime says that it ends the process.
+pub(super) fn crash(line: &str) -> bool {
+    let line = line.trim_end();
+    let whole = ["Stack overflow.", "Out of memory.", "Process is terminating due to StackOverflowException."];
+    whole.contains(&line) || line.strip_prefix("Fatal error. ").is_some_and(|rest| rest.ends_with(['.', ')']))
+}
+
+/// The end of a process with the stack below, of which the runtime prints a part that repeats itself only once.
+fn crashed<'a>(lines: &[&'a str]) -> Reading<'a> {
+    let mut stack = Stack::newest_first();
+    let mut details = Vec::new();
+    let mut used = 1;
+    for line in &lines[1..] {
+        let text = line.trim();
+        if let Some(frame) = frame(line) {
+            stack.push(frame);
+        } else if text.starts_with("Repeat ") && text.ends_with(" times:") {
+            details.push(text);
+        } else if text.is_empty() || !text.bytes().all(|byte| byte == b'-') {
+            break;
+        }
+        used += 1;
+    }
+    let mut chain = Chain::default();
+    if !stack.frames.is_empty() {
+        let text = lines[0].trim_end();
+        let (ty, value) = match text.strip_prefix("Fatal error. ") {
+            Some(rest) => {
+                header(rest).filter(is_type).map_or(("Fatal error", rest), |header| (header.ty, header.value))
+            }
+            None if text.contains("overflow") => ("System.StackOverflowException", text),
+            None => ("System.OutOfMemoryException", text),
+        };
+        let (ty, value) = (Cow::Borrowed(ty), Cow::Borrowed(value));
+        chain.add(Exception { ty, value, frames: stack.finish(), details, ..Exception::default() });
+    }
+    Reading { platform: "csharp", exceptions: chain.finish(), fatal: true, used, shown: 1, ..Reading::default() }
 }
 
 /// What stands before the trace on its line, the line from its header on, and whether the process ends.

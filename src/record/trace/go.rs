@@ -18,6 +18,9 @@ pub(super) fn read<'a>(lines: &[&'a str]) -> Option<Reading<'a>> {
     if starts_with_any(line, &PANICS) {
         return panic(lines);
     }
+    if line.holds("[Recovery] ") && line.holds("panic recovered:") {
+        return gin(lines);
+    }
     if goroutine(line).is_some() {
         return recovered(lines, 0, "", "");
     }
@@ -122,6 +125,47 @@ fn recovered<'a>(lines: &[&'a str], dump: usize, before: &'a str, value: &'a str
     let mut chain = Chain::default();
     chain.add(Exception { ty, value, frames, thread, details, ..Exception::default() });
     Some(Reading { before, ..goroutines.reading(chain) })
+}
+
+/// What gin's recovery writes (`recovery.go`): the request's head unless gin runs in release mode, the error, and for each
+/// frame its place with the source below.
+fn gin<'a>(lines: &[&'a str]) -> Option<Reading<'a>> {
+    let at = lines.iter().take(LOOKAHEAD).position(|line| gin_place(line).is_some())?;
+    let message = lines[1..at].iter().rev().map(|line| line.trim()).find(|line| !line.is_empty())?;
+    let mut stack = Stack::newest_first();
+    let mut used = at;
+    while let Some((path, line)) = lines.get(used).and_then(|line| gin_place(line)) {
+        let Some((function, source)) = lines.get(used + 1).and_then(|line| line.strip_prefix('\t')?.cut_at(": "))
+        else {
+            break;
+        };
+        // The package is not printed.
+        let frame = frames::go::frame(function, path, line);
+        let own = !contains_any(path, &["/pkg/mod/", "/usr/local/go/src/", "/usr/lib/go", "/vendor/"]);
+        stack.push(Frame {
+            function: Some(Cow::Borrowed(function)),
+            module: None,
+            context_line: Some(Cow::Borrowed(source.trim())).filter(|_| source != "???"),
+            in_app: Some(own),
+            ..frame
+        });
+        used += 2;
+    }
+    let frames = stack.finish();
+    if frames.is_empty() {
+        return None;
+    }
+    let mut chain = Chain::default();
+    let ty = Cow::Borrowed(frames::go::type_of_panic(message).unwrap_or("panic"));
+    chain.add(Exception { ty, value: Cow::Borrowed(message), frames, ..Exception::default() });
+    Some(Reading { platform: "go", exceptions: chain.finish(), used, shown: at, ..Reading::default() })
+}
+
+/// `/src/stock/shelf.go:17 (0x7a1c51)`.
+fn gin_place(line: &str) -> Option<(&str, u32)> {
+    let (at, address) = line.cut_at(" (0x")?;
+    let (path, line, column) = place(at)?;
+    (address.ends_with(')') && path.ends_with(".go") && column.is_none()).then_some((path, line))
 }
 
 /// All goroutines of a dump, the one that failed first.

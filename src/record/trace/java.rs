@@ -8,7 +8,11 @@ use super::{
 use std::borrow::Cow;
 
 pub(super) fn read<'a>(lines: &[&'a str]) -> Option<Reading<'a>> {
-    let opening = opening(lines)?;
+    let Some(opening) = opening(lines) else {
+        crash(lines.first()?)?;
+        let exceptions = Some(Vec::new());
+        return Some(Reading { platform: "java", exceptions, fatal: true, used: 1, shown: 1, ..Reading::default() });
+    };
     let mut tree = Tree { nodes: Vec::new(), open: Vec::new() };
     tree.begin(0, opening.header, opening.value);
     let mut at = opening.used;
@@ -32,6 +36,22 @@ pub(super) fn read<'a>(lines: &[&'a str]) -> Option<Reading<'a>> {
         ..Reading::default()
     })
 }
+
+/// A line by which the virtual machine says that a thread, or itself, has ended, though it prints no stack: out of memory
+/// it often has none.
+pub(super) fn crash(line: &str) -> Option<()> {
+    let named = |rest: &str| header(rest).filter(|header| is_type(header) && header.is_telling()).map(|_| ());
+    if let Some(rest) = line.strip_prefix("Exception in thread \"") {
+        return named(rest.cut_at("\" ")?.1);
+    }
+    if let Some(rest) = line.strip_prefix("Exception: ") {
+        return named(rest.cut_at(" thrown from the UncaughtExceptionHandler in thread ")?.0);
+    }
+    ["Terminating due to ", "Aborting due to "].iter().find_map(|label| line.strip_prefix(label)).and_then(named)
+}
+
+/// What Spark puts between the two stacks of a failed job.
+const DRIVER: &str = "Driver stacktrace:";
 
 struct Opening<'a> {
     before: &'a str,
@@ -80,6 +100,8 @@ enum Part<'a> {
     Common(usize),
     /// Frames that the printer left out.
     Cut,
+    /// Spark: the frames above are the executor's and belong to the message, those below are the driver's.
+    Driver,
     Section {
         relation: Relation,
         indent: usize,
@@ -103,6 +125,12 @@ fn part<'a>(lines: &[&'a str], at: usize) -> Option<(Part<'a>, usize)> {
     }
     if let Some(elided) = elided(line) {
         return Some((elided, 1));
+    }
+    if line.is_empty()
+        && lines.get(at + 1) == Some(&DRIVER)
+        && lines.get(at + 2).is_some_and(|line| frame(line).is_some())
+    {
+        return Some((Part::Driver, 2));
     }
     let (label, rest) = label(line)?;
     let rest = rest.trim_start();
@@ -128,7 +156,13 @@ fn label(line: &str) -> Option<(&'static str, &str)> {
 
 /// `... 12 more`, `... 12 common frames omitted`, `... 3 frames truncated`, `... 3 frames excluded`.
 fn elided<'a>(line: &str) -> Option<Part<'a>> {
-    let (count, what) = line.trim().strip_prefix("... ")?.cut_at_byte(b' ')?;
+    let text = line.trim().strip_prefix("... ")?;
+    // log4j2's filters leave frames out of the middle.
+    if let Some(filtered) = text.strip_prefix("suppressed ") {
+        let (count, what) = filtered.cut_at_byte(b' ')?;
+        return number(count).filter(|_| matches!(what, "lines" | "line")).map(|_| Part::Cut);
+    }
+    let (count, what) = text.cut_at_byte(b' ')?;
     let count = number(count)? as usize;
     match what {
         "more" | "common frames omitted" => Some(Part::Common(count)),
@@ -248,6 +282,7 @@ impl<'a> Tree<'a> {
             }
             Part::Common(count) => node.common = count,
             Part::Cut => node.cut = true,
+            Part::Driver => node.own.clear(),
             Part::Circle => (),
             Part::Section { relation, indent, header, value } => {
                 let inner = usize::from(relation == Relation::Cause);
@@ -289,8 +324,12 @@ impl<'a> Tree<'a> {
     /// Checks that the holders have the frames that are said to be common; where one of them is itself cut, or there
     /// is none, nothing can be restored.
     fn settle(&mut self) -> Option<()> {
-        for node in &mut self.nodes {
-            node.cut |= node.parent.is_none() && node.common > 0;
+        // More frames than the holder has: its own were shortened by the printer, or its common part stands above.
+        let has_frames = self.nodes.iter().any(|node| !node.own.is_empty());
+        for index in 0..self.nodes.len() {
+            let node = &self.nodes[index];
+            let unknown = node.parent.is_none_or(|parent| has_frames && node.common > self.total(parent));
+            self.nodes[index].cut |= unknown && node.common > 0;
         }
         for index in 0..self.nodes.len() {
             let mut holders = std::iter::successors(Some(index), |&node| self.nodes[node].parent);

@@ -8,18 +8,24 @@
 //! one with a wrong frame. Work is linear in the text: a reader that gives up has looked at no more than `LOOKAHEAD`
 //! lines, and one that goes on has consumed what it looked at.
 
+mod beam;
 mod chain;
+mod dart;
 mod dotnet;
 mod find;
 mod frames;
 mod go;
 mod java;
 mod model;
+mod native;
 mod node;
+mod perl;
 mod php;
 mod python;
+mod rich;
 mod ruby;
 mod rust;
+mod swift;
 mod text;
 
 use chain::{Chain, Stack};
@@ -52,16 +58,42 @@ const LOOKAHEAD: usize = 64;
 ///
 /// The first trace of the text counts; what stands before and after it is [`Trace::message`].
 pub fn parse(text: &str) -> Option<Trace<'_>> {
-    // Nearly all messages are one line; only an old Rust panic or a Ruby error can be a trace in one.
-    let several = memchr(b'\n', text.as_bytes()).is_some()
-        || text.starts_with("thread '")
-        || (text.ends_with(')') && text.holds(":in "));
-    if text.len() > MAX_TEXT || !several {
+    if text.len() > MAX_TEXT || !(memchr(b'\n', text.as_bytes()).is_some() || is_crash(text)) {
         return None;
     }
     let lines = lines(text)?;
     let (at, reading) = (0..lines.len()).find_map(|at| Some((at, read(&lines[at..])?)))?;
     reading.into_trace(text, &lines, at)
+}
+
+/// Whether the first and last bytes of a single line let it tell of a crash: asked of every message.
+#[inline]
+pub fn may_be_crash(line: &[u8]) -> bool {
+    let by_ends = matches!(line, [b't' | b'l' | b'E' | b'T' | b'A' | b'F' | b'S' | b'P' | b'O', ..] | [.., b')']);
+    by_ends || is_swift(line)
+}
+
+/// Whether a line begins with the place of a Swift file.
+fn is_swift(line: &[u8]) -> bool {
+    let head = &line[..line.len().min(128)];
+    memchr(b':', head).is_some_and(|colon| head[..colon].ends_with(b".swift"))
+}
+
+/// Whether a single line may tell of a crash: nearly all messages are one line, and nearly all of those are refused by their
+/// first and last characters.
+pub fn is_crash(line: &str) -> bool {
+    let bytes = line.as_bytes();
+    let by_head = match bytes {
+        [b't', ..] => line.starts_with("thread '") || native::is_end(line),
+        [b'l', ..] => native::is_end(line),
+        [b'E' | b'T' | b'A', ..] => java::crash(line).is_some(),
+        [b'F', ..] => swift::fatal_error(line).is_some() || dotnet::crash(line),
+        [b'S' | b'P' | b'O', ..] => dotnet::crash(line),
+        _ => false,
+    };
+    // An error that Ruby did not catch.
+    let by_tail = || bytes.last() == Some(&b')') && line.holds(":in ");
+    by_head || by_tail() || is_swift(bytes) && swift::fatal_error(line).is_some()
 }
 
 /// The lines of a text, if they are not too many.
@@ -126,6 +158,8 @@ struct Reading<'a> {
     fatal: bool,
     /// The text says that nobody caught the exception, though the program goes on.
     unhandled: bool,
+    /// How many lines, from the head on, stay in the message: they say what no exception does.
+    shown: usize,
     /// Number of lines.
     used: usize,
     /// The trace began, but did not end as one must.
@@ -146,6 +180,10 @@ impl<'a> Reading<'a> {
         // Between what is above the trace and what is before its head may be source that Node shows.
         let apart = !self.before.is_empty() && offset(self.before) != begin;
         let message = match apart {
+            _ if self.shown > 0 => {
+                let last = lines[at + self.shown - 1];
+                in_lines([&text[..offset(last) + last.len()], after])
+            }
             false => in_lines([&text[..begin + self.before.len()], after]),
             true => in_lines([&text[..begin], self.before, after]),
         };
@@ -166,8 +204,22 @@ fn in_lines<const PARTS: usize>(parts: [&str; PARTS]) -> Cow<'_, str> {
 type Reader = for<'l, 'a> fn(&'l [&'a str]) -> Option<Reading<'a>>;
 
 /// In the order they are asked; each is strict enough not to take another's trace.
-const READERS: [Reader; 8] =
-    [python::read, java::read, rust::read, node::read, dotnet::read, go::read, ruby::read, php::read];
+const READERS: [Reader; 14] = [
+    python::read,
+    java::read,
+    rust::read,
+    node::read,
+    dotnet::read,
+    go::read,
+    ruby::read,
+    php::read,
+    rich::read,
+    native::read,
+    beam::read,
+    dart::read,
+    swift::read,
+    perl::read,
+];
 
 /// The first whole trace any reader finds, else the first broken one.
 fn read<'a>(lines: &[&'a str]) -> Option<Reading<'a>> {
@@ -195,7 +247,11 @@ fn may_follow(line: &str) -> bool {
 
 /// Whether a line may be the first of a trace, whatever follows.
 fn may_head(line: &str) -> bool {
-    const WORDS: [&str; 11] = [
+    const TRACEBACK: &str = "Traceback (most recent call last)";
+    const WORDS: [&str; 14] = [
+        "Error in process <",
+        "future: <",
+        "Stack overflow.",
         "Exception in thread",
         "Unhandled ",
         "Uncaught ",
@@ -212,6 +268,7 @@ fn may_head(line: &str) -> bool {
     match text.as_bytes() {
         [b'[', ..] => text.ends_with([')', '{', ':']) || contains_any(text, &["[object] (", "Fatal error: "]),
         [b'+', ..] | [b'/', .., b'0'..=b'9'] | [.., b')'] => true,
+        [b'=' | b'*', ..] => starts_with_any(text, &["==", "** (", "*** Program crashed: "]),
         bytes => {
             let word = bytes.iter().position(|byte| matches!(byte, b' ' | b':' | b'=' | b'"')).unwrap_or(bytes.len());
             let next = bytes.get(word..).and_then(|rest| rest.get(..2)).unwrap_or(b": ");
@@ -222,6 +279,8 @@ fn may_head(line: &str) -> bool {
                 || starts_with_any(text, &WORDS)
                 || text.ends_with("last):")
                 || text.ends_with("exception")
+                || is_crash(text)
+                || contains_any(text, &["panic recovered:", TRACEBACK, " crashed: ", ": #<"])
         }
     }
 }

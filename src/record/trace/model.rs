@@ -9,6 +9,7 @@ pub struct Trace<'a> {
     /// rules for Rust symbols apply.
     pub platform: &'static str,
     /// Innermost cause first, outermost last (Sentry's order). Suppressed ones and group members precede their holder.
+    /// Empty if a program's end was printed without frames: then the message has all of its text.
     pub exceptions: Vec<Exception<'a>>,
     /// Other threads whose stacks were printed alongside (goroutines).
     pub threads: Vec<Thread<'a>>,

@@ -25,7 +25,10 @@ pub(super) fn read<'a>(lines: &[&'a str]) -> Option<Reading<'a>> {
     let mut text =
         Text { lines, at: skipped, chain: Chain::default(), open: Vec::new(), stacks: Vec::new(), web: false };
     text.error(opening, None);
-    let whole = text.blocks().is_some();
+    let mut whole = text.blocks().is_some();
+    while whole && text.caused() {
+        whole = text.blocks().is_some();
+    }
     if text.is_mere_text() {
         return None;
     }
@@ -261,6 +264,19 @@ impl<'a> Text<'_, 'a> {
         };
         let Some(opening) = error_at(text, below) else { return false };
         self.error(opening, Some((block.owner, relation)));
+        true
+    }
+
+    /// Takes a cause below the stack of the last error, as pino and VError write it: `caused by: Error: timeout`.
+    fn caused(&mut self) -> bool {
+        let Some(line) = self.lines.get(self.at) else { return false };
+        let Some(text) = ["caused by: ", "Caused by: "].iter().find_map(|label| line.strip_prefix(label)) else {
+            return false;
+        };
+        let below = &self.lines[self.at + 1..];
+        let Some(opening) = error_at(text, below).filter(|opening| opening.header.is_telling()) else { return false };
+        let holder = self.chain.0.len() - 1;
+        self.error(opening, Some((holder, Relation::Cause)));
         true
     }
 

@@ -18,8 +18,9 @@ const QUOTE: &str = "\"\"\"";
 
 pub(super) fn read<'a>(lines: &[&'a str]) -> Option<Reading<'a>> {
     let thread = lines.first().and_then(|line| ended_thread(line)).filter(|_| lines.len() > 1);
-    let (before, margin) = opening(if thread.is_some() { &lines[1..] } else { lines })?;
-    let at = usize::from(thread.is_some());
+    let future = lines.first().is_some_and(|line| line.starts_with("future: <")) && lines.len() > 1;
+    let at = usize::from(thread.is_some() || future);
+    let (before, margin) = opening(&lines[at..])?;
     let mut text = Text { lines, at, chain: Chain::default(), heads: Vec::new(), inline: !before.is_empty() };
     let whole = text.chain_of(margin, 0);
     if let Some(outermost) = whole {
@@ -33,6 +34,8 @@ pub(super) fn read<'a>(lines: &[&'a str]) -> Option<Reading<'a>> {
         before,
         exceptions,
         used: text.at.max(1),
+        // Which task it was is said by the line above the traceback alone.
+        shown: usize::from(future),
         broken: whole.is_none(),
         unhandled: thread.is_some(),
         ..Reading::default()
@@ -49,7 +52,9 @@ fn opening<'a>(lines: &[&'a str]) -> Option<(&'a str, Margin)> {
     let line = lines.first()?.trim_end();
     let blanks = indent(line);
     let margin = Margin { width: blanks, bar: false };
-    let second = || lines.get(1).copied().unwrap_or("").trim_start_matches([' ', '\t', '|']);
+    // loguru has an empty line between the frames, and a mark at the one that logs.
+    let spaced = usize::from(lines.get(1).is_some_and(|line| line.trim().is_empty()));
+    let second = || lines.get(1 + spaced).copied().unwrap_or("").trim_start_matches([' ', '\t', '|', '>']);
     if let Some(before) = line.strip_suffix(TRACEBACK) {
         // Ruby has the same words at its head.
         file_line(second())?;
@@ -139,8 +144,8 @@ impl<'a> Text<'_, 'a> {
     /// Exceptions one after the other, each the cause or context of the next; answers the last.
     fn chain_of(&mut self, margin: Margin, depth: usize) -> Option<usize> {
         let mut last = self.exception(margin, depth)?;
-        while let Some(relation) = self.chained(self.at, margin) {
-            self.at += 3;
+        while let Some((relation, used)) = self.chained(self.at, margin) {
+            self.at += used;
             let next = self.exception(margin, depth)?;
             self.chain.link(last, next, relation);
             last = next;
@@ -148,17 +153,26 @@ impl<'a> Text<'_, 'a> {
         Some(last)
     }
 
-    /// Whether another exception of the chain is announced at a line: blank, sentence, blank.
-    fn chained(&self, at: usize, margin: Margin) -> Option<Relation> {
-        let blank = |at| self.line(at, margin).is_some_and(|line| line.trim().is_empty());
-        let relation = separator(self.line(at + 1, margin)?.trim_end())?;
-        (blank(at) && blank(at + 2)).then_some(relation)
+    /// Whether another exception of the chain is announced at a line, and by how many lines: blank, sentence, blank. loguru
+    /// has two blank lines each.
+    fn chained(&self, at: usize, margin: Margin) -> Option<(Relation, usize)> {
+        let blank = |at: &usize| self.line(*at, margin).is_some_and(|line| line.trim().is_empty());
+        let blanks = |at: usize| (at..at + 2).take_while(blank).count();
+        let above = blanks(at);
+        let relation = separator(self.line(at + above, margin)?.trim_end()).filter(|_| above > 0)?;
+        let below = blanks(at + above + 1);
+        (below > 0).then_some((relation, above + 1 + below))
     }
 
     fn exception(&mut self, margin: Margin, depth: usize) -> Option<usize> {
         let margin = self.traceback(margin)?;
         let mut frames = Stack::oldest_first();
-        while self.frame(margin, &mut frames) {}
+        let spaced = self.passed_blank(margin);
+        while self.frame(margin, &mut frames) {
+            if spaced {
+                self.passed_blank(margin);
+            }
+        }
         let head = self.line(self.at, margin)?;
         let (ty, first) = typed(head)?;
         let begin = self.at + 1;
@@ -184,6 +198,13 @@ impl<'a> Text<'_, 'a> {
         Some(if outer { Margin { width: margin.width + 4, bar: true } } else { margin })
     }
 
+    /// Passes an empty line.
+    fn passed_blank(&mut self, margin: Margin) -> bool {
+        let blank = self.line(self.at, margin).is_some_and(|line| line.trim().is_empty());
+        self.at += usize::from(blank);
+        blank
+    }
+
     /// One `File` line with what stands below it.
     fn frame(&mut self, margin: Margin, frames: &mut Stack<'a>) -> bool {
         let Some(line) = self.line(self.at, margin) else { return false };
@@ -192,7 +213,8 @@ impl<'a> Text<'_, 'a> {
             self.at += 1;
             return true;
         }
-        let Some(mut frame) = line.strip_prefix("  ").and_then(file_line) else { return false };
+        let text = line.strip_prefix("  ").or_else(|| line.strip_prefix("> "));
+        let Some(mut frame) = text.and_then(file_line) else { return false };
         self.at += 1;
         while let Some(code) = self.line(self.at, margin).and_then(|line| line.strip_prefix("    ")) {
             if frame.context_line.is_none() && !code.trim().is_empty() {
@@ -341,7 +363,7 @@ fn without_count(message: &str) -> &str {
 }
 
 /// `module.Type: value` or `module.Type`.
-fn typed(line: &str) -> Option<(&str, &str)> {
+pub(super) fn typed(line: &str) -> Option<(&str, &str)> {
     let line = line.trim_end();
     let (ty, value) = match line.cut_at(": ") {
         Some(parts) => parts,
@@ -353,7 +375,7 @@ fn typed(line: &str) -> Option<(&str, &str)> {
 }
 
 /// Module and type. A class inside of a function or class keeps their names, as Python's own `__qualname__` does.
-fn named(path: &str) -> Exception<'_> {
+pub(super) fn named(path: &str) -> Exception<'_> {
     let class = |(at, _): &(usize, &str)| path[at + 1..].starts_with(char::is_uppercase);
     let local = path.place_of(".<locals>").and_then(|at| path[..at].rfind('.'));
     let at = local.or(path.match_indices('.').find(class).map(|(at, _)| at)).or(path.rfind('.'));

@@ -98,6 +98,12 @@ fn logged<'a>(lines: &[&'a str]) -> Option<Reading<'a>> {
 
 /// `message (Type)`; `Logger`'s own head ends with ` -- program: `.
 fn named_last(line: &str) -> Option<(&str, &str, &str)> {
+    // Puma: `Rack app ("GET /orders" - (10.0.0.1)): #<NoMethodError: undefined method ...>`.
+    if let Some(at) = line.last_place_of("#<").filter(|_| line.ends_with('>'))
+        && let Some((ty, value)) = line[at + 2..line.len() - 1].cut_at(": ").filter(|(ty, _)| is_class(ty))
+    {
+        return Some((ty, line[..at].trim_end_matches([' ', ':']), value));
+    }
     let (text, ty) = line.strip_suffix(')')?.cut_at_last(" (")?;
     let head = text.place_of(" -- ").and_then(|dash| Some(dash + text[dash..].place_of(": ")? + 2)).unwrap_or(0);
     is_class(ty).then_some((ty, &text[..head], &text[head..]))

@@ -31,6 +31,7 @@ pub(in super::super) fn complete<'a>(exceptions: &mut [Exception<'a>]) {
         let Some(path) = frame.filename.clone() else { continue };
         frame.in_app = Some(in_app(&path));
         frame.module = match path {
+            Cow::Owned(path) if path.starts_with("<data:") => None,
             Cow::Borrowed(path) => Some(module(path, base)),
             Cow::Owned(path) => Some(Cow::Owned(module(&path, base).into_owned())),
         };
