@@ -35,6 +35,7 @@ mod shown;
 mod sink;
 mod stack;
 mod storm;
+mod template;
 mod time;
 pub mod trace;
 mod triples;
