@@ -161,6 +161,13 @@ pub struct Field<'a> {
     pub name: Option<NameId>,
 }
 
+impl Found<'_> {
+    /// Whether the user has set the key.
+    pub(super) fn is_chosen(&self) -> bool {
+        ((self.order >> 1) as u8) < RECOGNISED
+    }
+}
+
 impl Role {
     fn bit(self) -> u32 {
         1 << self.number().min(31)
@@ -552,6 +559,12 @@ impl<'a> Fields<'a> {
     /// The level of a record of the recognised logger that has no field for it, and the field that is missing.
     pub fn level_of_format(&self) -> Option<(Level, &'static [u8])> {
         formats::ROWS.get(self.format?)?.absent()
+    }
+
+    /// Whether the application chose some of the fields: those of a message, or a container's that may have been merged.
+    pub fn of_application(&self) -> bool {
+        let container = self.seen(NameId::STREAM).is_some() || self.roles & Role::Kubernetes.bit() != 0;
+        self.has_opened() || container
     }
 
     /// Whether a message was opened and its fields joined the record's.

@@ -572,9 +572,7 @@ impl Mapper {
         let in_message = known.unwrap_or_else(|| trace::parse(&text));
         let in_stack =
             stack.as_deref().and_then(|stack| Some((stack, in_stack.flatten().or_else(|| trace::parse(stack))?)));
-        let in_field = in_stack.is_some();
         let (trace, around) = read_trace(&text, in_message, in_stack);
-        let trace = trace.map(|trace| with_value(trace, in_field, self.rules.title(&around)));
         let mut about = Circumstances::new(&self.rules, &view, route, trace, &around);
         if stream.letter.is_none() && !is_sampled(self.settings.sample_rate, &view, line.index) {
             sink.left_out(Some(route.destination));
@@ -728,18 +726,6 @@ fn read_trace<'t>(
         }
         None => (in_message, around),
     }
-}
-
-/// An exception without a message gets the line's, where the trace stands in a field of its own, or its type is the one that
-/// readers give to a stack without a head: its issues would have no title otherwise.
-fn with_value<'t>(mut trace: Trace<'t>, in_field: bool, title: &str) -> Trace<'t> {
-    let untitled = |exception: &&mut trace::Exception<'_>| {
-        exception.value.trim().is_empty() && (in_field || matches!(&*exception.ty, "error" | "panic" | "Error"))
-    };
-    if let Some(outermost) = trace.exceptions.last_mut().filter(untitled) {
-        outermost.value = Cow::Owned(title.to_owned());
-    }
-    trace
 }
 
 impl<'a> Progress<'a> {

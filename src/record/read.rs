@@ -1,7 +1,7 @@
 //! From a record's bytes to its fields and its message: the most general first (OTLP resource, scope and attributes),
 //! then the record's own, and last what its message holds.
 
-use super::fields::{CHOSEN, DEFAULT, Fields, Keys, LAST, Role};
+use super::fields::{CHOSEN, DEFAULT, Fields, Found, Keys, LAST, Role};
 use super::names::{NameId, Names};
 use super::removal::Removal;
 use super::{json, lifted, message, parse};
@@ -150,8 +150,7 @@ impl Reader {
         fields: &mut Fields<'a>,
         buffers: &'a mut [Opened; MAX_OPENED],
     ) -> Message<'a> {
-        let mut message =
-            fields.take(Role::Message, |found| Some((found.key, message_text(found.value)?, found.value)));
+        let mut message = take_message(fields);
         if let Some((key, ..)) = message {
             drop_merged_log(key, fields);
         } else if self.parse_message
@@ -159,17 +158,18 @@ impl Reader {
         {
             fields.remove(key);
             self.join(map, fields);
-            message = fields.take(Role::Message, |found| Some((found.key, message_text(found.value)?, found.value)));
+            message = take_message(fields);
         }
         let Some((mut key, mut text, mut value)) = message else { return without_key(&self.keys, body, fields) };
         for (depth, Opened { parsed, kept }) in buffers.iter_mut().enumerate() {
-            let Some(inner) = self.opened(&text, value, depth, parsed) else { break };
+            let holder = (key, value);
+            let Some(inner) = self.opened(holder, &text, fields, (depth, parsed)) else { break };
             let [Some(inner)] = self.without_removed([Some(inner)], kept) else { break };
             drop_merged_map(inner, fields);
             fields.remove(key);
             self.join(inner, fields);
-            let inside = fields.take(Role::Message, |found| Some((found.key, message_text(found.value)?, found.value)));
-            let Some(inside) = inside else { break };
+            // Of JSON whose message says nothing, an access log's, the text itself says most.
+            let Some(inside) = take_message(fields).filter(|(_, text, _)| !text.is_empty()) else { break };
             (key, text, value) = inside;
         }
         (Some(key), text)
@@ -177,12 +177,20 @@ impl Reader {
 
     /// The fields that a message holds. Below the first message, and where a message is an object already, only such
     /// fields count that have a message of their own: else it is data, and its text says it best.
-    fn opened<'a>(&self, text: &[u8], value: Value<'a>, depth: usize, parsed: &'a mut Vec<u8>) -> Option<Seq<'a>> {
+    fn opened<'a>(
+        &self,
+        (key, value): (&[u8], Value<'a>),
+        text: &[u8],
+        fields: &Fields<'a>,
+        (depth, parsed): (usize, &'a mut Vec<u8>),
+    ) -> Option<Seq<'a>> {
         if !self.parse_message {
             return None;
         }
         if let Value::Map(map) = value {
-            return self.has_message(map).then_some(map);
+            // The body of a request is data as well.
+            let is_data = key == b"body" && fields.rest().next().is_some();
+            return (!is_data && self.has_message(map)).then_some(map);
         }
         // Deeper down JSON alone is looked for: prose has more pairs than messages have messages inside.
         let worth = depth == 0 || text.first() == Some(&b'{');
@@ -197,7 +205,10 @@ impl Reader {
     /// Adds the fields of a message to the record's.
     fn join<'a>(&mut self, inner: Seq<'a>, fields: &mut Fields<'a>) {
         fields.read_missing(&mut self.keys, inner);
-        take_what_is_never_sent(fields);
+        fields.take_all(Role::Noise);
+        if io_stream(fields).is_some() {
+            fields.mark(NameId::STREAM);
+        }
         fields.recognise(&self.keys);
     }
 
@@ -293,6 +304,13 @@ fn keys(settings: &Mapping) -> Keys {
     }
     keys.refuse(&settings.remove_keys);
     keys
+}
+
+/// The first message field that says something, else the first of all: its key, text and value.
+fn take_message<'a>(fields: &mut Fields<'a>) -> Option<(&'a [u8], Cow<'a, [u8]>, Value<'a>)> {
+    let all = |found: Found<'a>| Some((found.key, message_text(found.value)?, found.value));
+    let says = |found: Found<'a>| all(found).filter(|(_, text, _)| !text.is_empty());
+    fields.take(Role::Message, says).or_else(|| fields.take(Role::Message, all))
 }
 
 /// The message of a body that has no field for it: the body itself, or what else it holds, as JSON.

@@ -107,6 +107,15 @@ fn jvm() -> Vec<Case> {
             ..CASE
         },
         Case {
+            row: "Logstash",
+            record: json!({"level": "ERROR", "loggerName": "logstash.cart", "timeMillis": MILLIS, "thread": "main",
+                "logEvent": {"message": CASE.title, "pipeline_id": "main"}}),
+            logger: Some("logstash.cart"),
+            time: AT,
+            other: (json!({"logEvent": {"message": "y"}, "message": "x"}), "info", "x"),
+            ..CASE
+        },
+        Case {
             row: "Logback JsonEncoder",
             record: json!({"sequenceNumber": 0, "timestamp": MILLIS, "level": "ERROR", "loggerName": "acme.Cart",
                 "message": "cannot add to {}", "formattedMessage": CASE.title,
@@ -337,6 +346,14 @@ fn scripts() -> Vec<Case> {
             exception: python,
             time: AT,
             other: (json!({"text": "y", "record": "new", "message": "x"}), "info", "x"),
+            ..CASE
+        },
+        Case {
+            row: "dbt",
+            record: json!({"data": {"model": "cart"}, "info": {"level": "error", "msg": CASE.title, "name": "RunError", "ts": TIME}}),
+            logger: Some("RunError"),
+            time: AT,
+            other: (json!({"info": {"level": "error"}, "message": "x"}), "info", "x"),
             ..CASE
         },
         Case {
@@ -728,6 +745,31 @@ fn access_logs_in_json_have_no_severity() {
         let mapped = Mapping::new(&[]).bodies(&[json!({"log": line.to_string()})]);
         assert_eq!((mapped.events().len(), &mapped.logs()[0]["level"]), (0, &json!("info")), "{line}");
     }
+}
+
+#[test]
+fn a_message_that_says_nothing_gives_way() {
+    let line = |fields: Value| json!({"log": fields.to_string()});
+    let access = json!({"DownstreamStatus": 502, "level": "info", "msg": "", "RequestPath": "/cart"});
+    let failed = json!({"v": 0, "name": "cart", "pid": 4, "hostname": "a", "level": 50, "msg": "", "time": TIME,
+        "err": {"name": "StockError", "message": "none left"}});
+    for (body, text) in [
+        (line(access.clone()), access.to_string()),
+        (line(failed), "none left".to_owned()),
+        (json!({"log": "", "order": 9}), String::new()),
+        (json!({"msg": "", "message": "x"}), "x".to_owned()),
+    ] {
+        assert_eq!(Mapping::new(&[]).bodies(std::slice::from_ref(&body)).logs()[0]["body"], text, "{body}");
+    }
+}
+
+#[test]
+fn the_body_of_a_request_is_no_message_of_a_logger() {
+    let line = json!({"method": "POST", "status": 200, "body": {"level": "fatal", "message": "ERROR"}}).to_string();
+    let mapped = Mapping::new(&[]).bodies(&[json!({"log": line})]);
+    assert_eq!((mapped.events().len(), &mapped.logs()[0]["level"]), (0, &json!("info")));
+    let alone = json!({"body": {"level": "error", "message": "x"}});
+    assert_eq!(Mapping::new(&[]).bodies(&[alone]).logs()[0]["body"], "x");
 }
 
 #[test]

@@ -45,9 +45,14 @@ fn the_kernels_priority_is_read() {
         (json!({"priority": 3, "sequence": 9, "sec": 1, "usec": 2, "msg": "I/O error"}), "error"),
         (json!({"priority": 6, "sequence": 9, "sec": 1, "usec": 2, "msg": "ERROR in the text"}), "info"),
         (json!({"priority": "high", "msg": "x"}), "info"),
+        // A job's, in a message or merged into the record of a container.
+        (json!({"log": "{\"msg\":\"x\",\"priority\":1}"}), "info"),
+        (json!({"stream": "stdout", "msg": "x", "priority": "1"}), "info"),
     ] {
         assert_eq!(Mapping::new(&[]).bodies(std::slice::from_ref(&body)).logs()[0]["level"], level, "{body}");
     }
+    let mapped = Mapping::new(&[("level_key", "priority")]).bodies(&[json!({"log": "{\"msg\":\"x\",\"priority\":4}"})]);
+    assert_eq!(mapped.logs()[0]["level"], "warn");
 }
 
 #[test]
@@ -104,7 +109,7 @@ fn the_time_in_an_opened_message_is_the_items() {
 
 #[test]
 fn a_time_that_is_used_is_not_sent_again_and_one_that_is_not_is_kept() {
-    let line = |time: &str| json!({"log": json!({"message": "x", "time": time}).to_string()});
+    let line = |time: &str| json!({"stream": "stdout", "log": json!({"message": "x", "time": time}).to_string()});
     let mapped = Mapping::new(&[]).bodies(&[line("2026-11-24T11:59:00Z"), line("11:59:00")]);
     assert_eq!(mapped.logs()[0]["attributes"].get("time"), None);
     assert_eq!(attribute(mapped.logs()[1], "time"), "11:59:00");

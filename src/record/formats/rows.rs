@@ -208,6 +208,28 @@ pub const ROWS: &[Row] = &[
         ..EMPTY
     },
     Row {
+        name: "Logstash",
+        source: "https://www.elastic.co/guide/en/logstash/current/logging.html",
+        marks: &["logEvent"],
+        needs: &[Has("loggerName")],
+        message: &["logEvent.message", "logEvent"],
+        logger: &["loggerName"],
+        time: &["timeMillis"],
+        stack: &["logEvent.stacktrace", "logEvent.backtrace"],
+        ..EMPTY
+    },
+    Row {
+        name: "dbt",
+        source: "https://docs.getdbt.com/reference/events-logging",
+        marks: &["info"],
+        needs: &[Is("info.msg", Text), Is("info.level", Text)],
+        message: &["info.msg"],
+        level: &[("info.level", Scale::Words)],
+        logger: &["info.name"],
+        time: &["info.ts"],
+        ..EMPTY
+    },
+    Row {
         name: "Log4j 2 JsonLayout, JsonTemplateLayout",
         source: "https://logging.apache.org/log4j/2.x/manual/json-template-layout.html",
         marks: &["loggerFqcn", "instant", "timeMillis", "thrown", "endOfBatch"],
@@ -305,6 +327,7 @@ pub const ROWS: &[Row] = &[
         source: "https://github.com/trentm/node-bunyan#log-record-fields",
         marks: &["v"],
         needs: &[Is("level", Number), Is("name", Text), Has("pid"), Has("msg")],
+        message: &["msg", "message", "err.message"],
         level: &[("level", Scale::Bunyan)],
         logger: &["name"],
         time: &["time"],
@@ -318,6 +341,7 @@ pub const ROWS: &[Row] = &[
         source: "https://github.com/pinojs/pino/blob/main/docs/api.md",
         marks: &["pid", "err", "reqId"],
         needs: &[Is("level", Number), Has("time"), Not("level_index")],
+        message: &["msg", "message", "err.message"],
         level: &[("level", Scale::Bunyan)],
         logger: &["name"],
         time: &["time"],
@@ -457,8 +481,8 @@ pub const ROWS: &[Row] = &[
         name: "Istio, Dapr",
         source: "https://istio.io/latest/docs/ops/diagnostic-tools/component-logging/",
         marks: &["scope"],
-        needs: &[Is("scope", Text), Is("level", Text), Has("msg"), Has("time")],
-        message: &["msg"],
+        needs: &[Is("scope", Text), Is("level", Text), Any(&["msg", "message"]), Has("time")],
+        message: &["msg", "message"],
         logger: &["scope"],
         time: &["time"],
         ..EMPTY

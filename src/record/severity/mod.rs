@@ -33,7 +33,14 @@ pub fn severity<'a>(
     otlp: Option<Seq<'_>>,
     message: &[u8],
 ) -> Option<(Level, Option<&'a [u8]>)> {
-    let keyed = fields.take(Role::Level, |found| Some((rules.of_field(&found)?, Some(found.key))));
+    let of_application = fields.of_application();
+    // Only the kernel's own records have syslog's numbers there; an application's are those of jobs, threads and the like.
+    let is_kernels = |found: &Found<'_>| {
+        let is_word = found.value.text().is_some_and(|text| parse(text).is_none());
+        found.key != b"priority" || is_word || !of_application || found.is_chosen()
+    };
+    let keyed = fields
+        .take(Role::Level, |found| Some((rules.of_field(&found).filter(|_| is_kernels(&found))?, Some(found.key))));
     let keyed = keyed.or_else(|| fields.level_of_format().map(|(level, key)| (level, Some(key))));
     keyed.or_else(|| Some((from_otlp(otlp?)?, Some(&b"otlp"[..])))).or_else(|| Some((rules.of_line(message)?, None)))
 }
@@ -76,11 +83,6 @@ impl Rules {
     /// What the head of a line says besides its message.
     pub fn head(&self, line: &str) -> Head {
         rest::read(self, line.as_bytes())
-    }
-
-    /// The line without what its logger put before the message.
-    pub fn title<'l>(&self, line: &'l str) -> &'l str {
-        line[self.head(line).message..].trim_end()
     }
 
     /// A word in capitals. `FAIL` is what test runners print.
