@@ -10,7 +10,7 @@
 //! - No panic may cross into C: every export runs inside [`fence`].
 #![expect(unsafe_code, reason = "the C boundary; every block argues its case")]
 
-use crate::delivery::{Host, Verdict};
+use crate::delivery::{Host, Verdict, set_reloading};
 use crate::host::{Live, Table, config_map_fits, instance_name};
 use crate::instance::Instance;
 use crate::options::{self, Kind};
@@ -148,8 +148,10 @@ fn quiet_panics() {
 
 /// Called by hosts from 2.2.0 on, before Register. During a hot reload older instances are still alive.
 #[unsafe(no_mangle)]
-pub extern "C" fn FLBPluginPreRegister(_hot_reloading: c_int) -> c_int {
+pub extern "C" fn FLBPluginPreRegister(hot_reloading: c_int) -> c_int {
     HOST_IS_COMPLETE.store(true, Relaxed);
+    // The old instances are told to exit when their chunks have been taken, or the new configuration is given up.
+    set_reloading(hot_reloading != 0);
     0
 }
 
@@ -246,6 +248,7 @@ fn number_of(kind: Kind) -> c_int {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn FLBPluginInit(plugin: *const Plugin) -> c_int {
     quiet_panics();
+    set_reloading(false);
     // SAFETY: NULL or live, says the caller.
     let Some(plugin) = (unsafe { plugin.as_ref() }) else { return ERROR };
     if plugin.api.is_null() || plugin.instance.is_null() || plugin.context.is_null() {
@@ -324,14 +327,20 @@ pub unsafe extern "C" fn FLBPluginExitCtx(remote: *mut c_void) -> c_int {
     fence(OK, || {
         // SAFETY: Init made it with Box::into_raw, and it comes back once.
         let instance = unsafe { Box::from_raw(remote.cast::<Instance>()) };
-        instance.close();
+        if HOST_IS_COMPLETE.load(Relaxed) {
+            instance.close();
+        } else {
+            Instance::close_all();
+        }
         OK
     })
 }
 
 /// Called before the library is closed. Nothing is torn down here: during a hot reload another generation is alive.
 #[unsafe(no_mangle)]
-pub extern "C" fn FLBPluginUnregister(_definition: *mut Definition) {}
+pub extern "C" fn FLBPluginUnregister(_definition: *mut Definition) {
+    set_reloading(false);
+}
 
 /// Called by hosts from 2.2.0 on when an instance is about to run.
 #[unsafe(no_mangle)]

@@ -4,12 +4,15 @@ use crate::clock::SystemClock;
 use crate::delivery::{Delivery, Host, Severity, Verdict};
 use crate::ledger::Ledger;
 use crate::options;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+/// The delivery of every instance in this process.
+static LIVE: Mutex<Vec<Weak<Delivery>>> = Mutex::new(Vec::new());
 
 /// A configured output.
 #[derive(Debug)]
 pub struct Instance {
-    delivery: Delivery,
+    delivery: Arc<Delivery>,
     /// The thread that Init ran on: a flush on it blocks the host's engine.
     engine_thread: u64,
 }
@@ -37,7 +40,13 @@ impl Instance {
         }
         let clock = Arc::new(SystemClock::new());
         match Delivery::start(name, &loaded, clock, Arc::new(Ledger::default()), Arc::clone(&host)) {
-            Ok(delivery) => Some(Self { delivery, engine_thread }),
+            Ok(delivery) => {
+                let delivery = Arc::new(delivery);
+                let mut live = LIVE.lock().unwrap_or_else(PoisonError::into_inner);
+                live.retain(|other| other.strong_count() > 0);
+                live.push(Arc::downgrade(&delivery));
+                Some(Self { delivery, engine_thread })
+            }
             Err(problem) => {
                 host.log(Severity::Error, &problem);
                 None
@@ -53,5 +62,20 @@ impl Instance {
     /// Drains within `exit_timeout` and joins every thread.
     pub fn close(&self) {
         self.delivery.close();
+    }
+
+    /// The same for every instance of the process, all at once: Fluent Bit before 2.0 tells the first output to exit and then
+    /// crashes (fluent-bit#6641), so that the others never hear of it.
+    pub fn close_all() {
+        let live = std::mem::take(&mut *LIVE.lock().unwrap_or_else(PoisonError::into_inner));
+        std::thread::scope(|scope| {
+            for delivery in live.iter().filter_map(Weak::upgrade) {
+                let closing = Arc::clone(&delivery);
+                let closed = std::thread::Builder::new().spawn_scoped(scope, move || closing.close());
+                if closed.is_err() {
+                    delivery.close();
+                }
+            }
+        });
     }
 }

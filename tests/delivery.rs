@@ -195,19 +195,51 @@ fn events_that_fail_do_not_hold_up_logs() {
     Ledger::read(&instance.exit()).assert_closed();
 }
 
-/// Where there is time, what an earlier process left is sent before the exit.
-fn an_exit_sends_the_backlog() {
-    let receiver = receive("forever:503");
+/// From the moment it closes, an instance with a spool starts no request: it waits for those on their way, and the rest is
+/// for the next one.
+fn a_spool_that_closes_starts_no_request() {
+    let receiver = receive("forever:delay=400ms");
     let setting = Setting::new("spool");
-    let first = setting.start(&receiver.dsn(), &[("exit_timeout", "100ms")]);
+    let options = [("exit_timeout", "20s"), ("senders", "1"), ("batch_max_items", "10"), ("event_level", "off")];
+    let first = setting.start(&receiver.dsn(), &options);
     flush_all(&first, TAG, chunks(RECORDS));
-    assert_eq!(Ledger::read(&first.exit()).get("log.pending"), RECORDS);
+    assert!(receiver.wait_until(PATIENCE, |seen| seen.totals.logs >= 20), "{:?}", receiver.totals());
+    let before = receiver.totals().logs;
+    let first = Ledger::read(&first.exit());
+    let sent = receiver.totals().logs;
+    // The one on its way, and one that began before the end was known.
+    assert!(sent <= before + 20, "{before} logs before the exit, {sent} after it");
+    assert_eq!((first.get("log.accepted"), first.get("log.pending")), (sent, RECORDS - sent), "{first:?}");
     receiver.script(Script::default());
-    let second = setting.start(&receiver.dsn(), &[("exit_timeout", "20s")]);
-    assert!(wait::until_true(PATIENCE, || second.log_lines().iter().any(|(_, line)| line.contains("sent again"))));
-    let ledger = Ledger::read(&second.exit());
-    assert_eq!((ledger.get("log.accepted"), ledger.get("log.pending")), (RECORDS, 0), "{ledger:?}");
+    let second = setting.start(&receiver.dsn(), &[]);
+    wait_for_all(&receiver, RECORDS, || format!("{:#?}", second.log_lines()));
+    Ledger::read(&second.exit()).assert_closed();
     assert_exact(&receiver, RECORDS, 0);
+}
+
+/// A request that is cut may have arrived: the next process sends its logs after all others.
+fn logs_of_a_cut_request_are_sent_last() {
+    let receiver = receive("2xlog:ok then forever:log:delay=30s");
+    let setting = Setting::new("spool");
+    let options = [("exit_timeout", "300ms"), ("senders", "1"), ("batch_max_items", "10"), ("event_level", "off")];
+    let first = setting.start(&receiver.dsn(), &options);
+    flush_all(&first, TAG, chunks(RECORDS));
+    assert!(receiver.wait_until(PATIENCE, |seen| seen.totals.logs == 20), "{:?}", receiver.totals());
+    // The third request is on its way.
+    std::thread::sleep(std::time::Duration::from_millis(200));
+    let began = receiver.requests().len();
+    let first = Ledger::read(&first.exit());
+    assert_eq!((first.get("log.accepted"), first.get("log.pending")), (20, RECORDS - 20), "{first:?}");
+    receiver.script(Script::default());
+    let second = setting.start(&receiver.dsn(), &options);
+    let all = |seen: &Snapshot| logs(seen).len() as u64 == RECORDS;
+    assert!(receiver.wait_until(PATIENCE, all), "{:?} {:#?}", receiver.totals(), second.log_lines());
+    let last = receiver.requests().into_iter().max_by_key(|request| request.index).expect("expected requests");
+    assert!(receiver.requests().len() > began);
+    let text = String::from_utf8_lossy(&last.body).into_owned();
+    let cut: Vec<u64> = (20..30).filter(|n| text.contains(&format!("order {n} was"))).collect();
+    assert_eq!(cut, (20..30).collect::<Vec<_>>(), "{text}");
+    Ledger::read(&second.exit()).assert_closed();
 }
 
 /// A chunk that the host offers again sends only what is not settled.
@@ -429,7 +461,8 @@ fn main() -> ExitCode {
         .test("equal_chunks_are_two", equal_chunks_are_two)
         .test("held_logs_do_not_starve_events", held_logs_do_not_starve_events)
         .test("events_that_fail_do_not_hold_up_logs", events_that_fail_do_not_hold_up_logs)
-        .test("an_exit_sends_the_backlog", an_exit_sends_the_backlog)
+        .test("a_spool_that_closes_starts_no_request", a_spool_that_closes_starts_no_request)
+        .test("logs_of_a_cut_request_are_sent_last", logs_of_a_cut_request_are_sent_last)
         .test("what_memory_holds_at_exit_is_lost", what_memory_holds_at_exit_is_lost)
         .test("a_spool_is_replayed", a_spool_is_replayed)
         .test("what_was_decided_is_not_decided_again", what_was_decided_is_not_decided_again)

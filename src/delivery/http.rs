@@ -1,10 +1,11 @@
 //! One request: an envelope to its destination. Knows nothing of retries.
 
 use super::answer::{Answer, Limits, answer};
-use super::connection::TimedConnector;
+use super::connection::{TimedConnector, in_turn};
 use super::destination::Reply;
 use super::encoder::Encoder;
 use super::failure::{Failure, Way};
+use super::reserve::Reserve;
 use crate::ledger::Status;
 use crate::options::{Compress, Dsn, Network, Proxies, ProxyUrl};
 use crate::record::{SDK_NAME, SDK_VERSION};
@@ -43,6 +44,7 @@ pub struct Client {
     /// Whether any issuer of certificates is trusted at all.
     trusting: bool,
     user_agent: Arc<str>,
+    reserve: Arc<Reserve>,
 }
 
 /// What came of a request.
@@ -76,9 +78,9 @@ impl Resolver for PlainResolver {
         let (scheme, authority) = uri.scheme().zip(uri.authority()).ok_or(ureq::Error::HostNotFound)?;
         let host = DefaultResolver::host_and_port(scheme, authority).ok_or(ureq::Error::HostNotFound)?;
         let mut found = self.empty();
-        for address in host.to_socket_addrs()?.take(8) {
-            found.push(address);
-        }
+        // Both families, however many addresses one of them has.
+        let all: Vec<_> = host.to_socket_addrs()?.take(64).collect();
+        in_turn(&all).into_iter().take(8).for_each(|address| found.push(address));
         if found.is_empty() { Err(ureq::Error::HostNotFound) } else { Ok(found) }
     }
 }
@@ -114,7 +116,9 @@ impl Client {
         });
         let proxied = proxied.collect::<Result<Arc<[_]>, String>>()?;
         let user_agent = format!("{SDK_NAME}/{SDK_VERSION}").into();
-        Ok(Self { direct: agent(None), proxied, proxies, trusting, user_agent })
+        let reserve = Arc::new(Reserve::default());
+        reserve.fill();
+        Ok(Self { direct: agent(None), proxied, proxies, trusting, user_agent, reserve })
     }
 
     /// Cuts every connection, so that senders come home; nothing can be sent afterwards.
@@ -168,7 +172,11 @@ impl Client {
     pub(crate) fn send(&self, dsn: &Dsn, encoding: Compress, body: &[u8], wall: Duration) -> Sent {
         let way = Way { dsn, proxy: self.agent(dsn).1, trusting: self.trusting };
         // Whatever goes wrong below us, a sender has to report what became of its envelope.
-        let request = || self.request(dsn, encoding, body);
+        let request = || {
+            self.reserve.fill();
+            let answer = self.request(dsn, encoding, body);
+            if answer.is_err() && self.reserve.give_up() { self.request(dsn, encoding, body) } else { answer }
+        };
         match catch_unwind(AssertUnwindSafe(request)) {
             Ok(Ok(response)) => Sent::answered(response, dsn, body.len() as u64, wall),
             Ok(Err(error)) => Sent::failed(body.len() as u64, way.failure(&error)),

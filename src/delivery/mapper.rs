@@ -144,8 +144,13 @@ impl<'s> Worker<'s> {
         !closing && self.shared.targets.is_ready(Mode::Spool)
     }
 
+    /// Returns true if there is room for a backlog beside what is live, and somebody to send it.
+    fn has_room(&self) -> bool {
+        self.shared.budget.is_light() && !self.shared.starts_nothing()
+    }
+
     fn next_due(&self) -> Option<Duration> {
-        lock(&self.shared.backlog).next_due(self.shared.budget.is_light())
+        lock(&self.shared.backlog).next_due(self.has_room())
     }
 
     pub(super) fn take(&mut self, job: Job) {
@@ -231,7 +236,8 @@ impl<'s> Worker<'s> {
     /// Reads chunks from the spool and maps them.
     fn spooled(&mut self, ticket: &Arc<Ticket>, replay: bool) {
         let Home::Spool(extent) = &ticket.home else { return };
-        if !self.shared.targets.is_ready(Mode::Spool) || self.shared.past_deadline() {
+        let is_over = self.shared.past_deadline() || self.shared.starts_nothing() && !ticket.has_doomed();
+        if is_over || !self.shared.targets.is_ready(Mode::Spool) {
             return self.shared.park(ticket);
         }
         match extent.read() {
@@ -246,7 +252,7 @@ impl<'s> Worker<'s> {
             return;
         }
         let now = self.shared.now().steady;
-        let Some(ticket) = lock(&self.shared.backlog).take(now, self.shared.budget.is_light()) else { return };
+        let Some(ticket) = lock(&self.shared.backlog).take(now, self.has_room()) else { return };
         if matches!(ticket.home, Home::Spool(_)) {
             self.spooled(&ticket, true);
         } else if let Some(kept) = ticket.kept() {

@@ -35,6 +35,7 @@ mod property;
 mod pump;
 mod registry;
 mod reports;
+mod reserve;
 mod router;
 mod said;
 pub mod schedule;
@@ -65,6 +66,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{Ordering, Ordering::Relaxed};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
+pub(crate) use store::set_reloading;
 pub use store::split as split_spool;
 use store::{Offer, Store};
 use targets::Targets;
@@ -112,7 +114,8 @@ pub(crate) struct Shared {
     backlog: Mutex<Backlog>,
     store: Store,
     lost: store::lost::Lost,
-    spool_bytes: Mutex<Arc<AtomicU64>>,
+    /// Bytes of each spool that is open.
+    spool_bytes: Mutex<Vec<Arc<AtomicU64>>>,
     /// Steady time in milliseconds before which dead letters are not tried again: the disk would not take them.
     dead_again: AtomicU64,
     closing: AtomicBool,
@@ -161,6 +164,8 @@ pub struct Delivery {
     mode: Mode,
     /// What `auto` chose.
     chosen: AtomicU64,
+    /// The log has told what `workers` do.
+    has_told_workers: AtomicBool,
     threads: Mutex<Option<Threads>>,
     client: http::Client,
 }
@@ -168,7 +173,7 @@ pub struct Delivery {
 #[derive(Debug)]
 struct Threads {
     mapper: JoinHandle<()>,
-    spooler: Option<JoinHandle<()>>,
+    spooler: Option<JoinHandle<Vec<store::Spool>>>,
     pump: JoinHandle<()>,
     senders: Vec<JoinHandle<()>>,
 }
@@ -242,7 +247,8 @@ impl Delivery {
         };
         let chosen = AtomicU64::new(Mode::Auto as u64);
         let mode = settings.delivery.mode;
-        Ok(Self { shared, to_mapper, mode, chosen, threads: Mutex::new(Some(threads)), client })
+        let (threads, has_told_workers) = (Mutex::new(Some(threads)), AtomicBool::new(false));
+        Ok(Self { shared, to_mapper, mode, chosen, has_told_workers, threads, client })
     }
 
     /// Takes a chunk or does not. Called on the host's coroutine stack: nothing but copy, enqueue, wait.
@@ -264,6 +270,9 @@ impl Delivery {
     fn enqueue(&self, tag: &[u8], data: &[u8], on_engine_thread: bool) -> Entered {
         if self.shared.closing.load(Ordering::SeqCst) {
             return Entered::Refused;
+        }
+        if !on_engine_thread && !self.has_told_workers.swap(true, Relaxed) {
+            let _ = self.shared.to_pump.send(pump::Message::Workers);
         }
         let mode = self.mode(on_engine_thread);
         if mode == Mode::Spool {
@@ -340,7 +349,7 @@ impl Delivery {
         }
         let _ = self.shared.to_pump.send(pump::Message::Close(deadline));
         self.shared.store.close();
-        drop(threads.spooler.map(JoinHandle::join));
+        let former = threads.spooler.map(JoinHandle::join);
         let _ = self.to_mapper.send_timeout(Job::Close, self.shared.settings.exit_timeout);
         let _ = threads.pump.join();
         self.client.shutdown();
@@ -350,6 +359,7 @@ impl Delivery {
         // The directory stays locked until nobody here settles, removes or reads its files any more: another process may wait
         // for it.
         self.shared.store.release();
+        drop(former);
         join_or_leave(threads.senders);
     }
 }
@@ -384,10 +394,14 @@ impl Start<'_> {
         self.spawn("sentry-mapper", move || mapper::run(&shared, records, &inbox))
     }
 
-    fn spooler(&self, to_mapper: Sender<Job>) -> Result<Option<JoinHandle<()>>, String> {
-        let Some(path) = self.spool_path() else { return Ok(None) };
+    fn spooler(&self, to_mapper: Sender<Job>) -> Result<Option<JoinHandle<Vec<store::Spool>>>, String> {
+        let (name, path) = (self.name.to_owned(), self.spool_path());
+        let former = store::former::begin(&name, path.as_deref());
+        if path.is_none() && former.is_empty() {
+            return Ok(None);
+        }
         let (shared, settings) = (Arc::clone(self.shared), store::settings(&self.loaded.mapping_options));
-        let work = move || store::worker::Worker::new(&shared, &to_mapper, path, settings).run();
+        let work = move || store::worker::Worker::new(&shared, &to_mapper, &name, path, former, settings).run();
         self.spawn("sentry-spooler", work).map(Some)
     }
 
@@ -559,9 +573,25 @@ impl Shared {
         full || self.budget.is_clogged(length) || self.joining.load(Ordering::SeqCst) > 0 || self.registry.expects_any()
     }
 
+    /// Bytes on the disk.
+    fn spool_bytes(&self) -> u64 {
+        lock(&self.spool_bytes).iter().map(|bytes| bytes.load(Relaxed)).sum()
+    }
+
     /// Whether the spool is so full that what waits for a destination in trouble has to give way.
     fn is_spool_scarce(&self) -> bool {
-        lock(&self.spool_bytes).load(Relaxed) > self.settings.spool_max_size / 4 * 3
+        self.spool_bytes() > self.settings.spool_max_size / 4 * 3
+    }
+
+    /// Returns true if chunks go to the spool.
+    fn has_spool(&self) -> bool {
+        self.settings.spool_path.is_some() && matches!(self.settings.mode, Mode::Auto | Mode::Spool)
+    }
+
+    /// Returns true if no request is started any more: the instance is closing, and what it does not send is in the spool
+    /// for the next one. A request that is cut may have arrived, so that its logs would come twice.
+    fn starts_nothing(&self) -> bool {
+        self.closing.load(Relaxed) && self.has_spool()
     }
 
     fn past_deadline(&self) -> bool {

@@ -150,7 +150,7 @@ impl Instance {
         let worker = Worker::new(shared, Mapper::new(loaded.settings.mapping.clone()));
         let spool = loaded.settings.delivery.mode == options::Mode::Spool;
         let path = loaded.settings.delivery.spool_path.clone().filter(|_| spool);
-        let mut spooler = path.map(|path| Spooler::new(shared, to_mapper, path, 1));
+        let mut spooler = path.map(|path| Spooler::new(shared, to_mapper, name, Some(path), Vec::new(), 1));
         if let Some(spooler) = &mut spooler {
             spooler.open();
         }

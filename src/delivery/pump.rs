@@ -37,6 +37,8 @@ pub(crate) enum Message {
     /// Whether a destination answered at the start: the status, or what came of it.
     Probed(u32, Result<u16, Box<Sent>>),
     Chose(Mode),
+    /// A flush has come on a worker thread of Fluent Bit's.
+    Workers,
     MapperDone,
     /// Steady time by which to end.
     Close(Duration),
@@ -56,6 +58,10 @@ fn server(target: &Target) -> u64 {
 /// Least time between two client reports to a destination.
 const REPORT_INTERVAL: Duration = Duration::from_secs(60);
 
+/// What is told once to those who have set `workers`.
+const WORKERS: &str = "chunks come from worker threads (`workers` of this output): with hot_reload, Fluent Bit before 5.0 crashes at \
+                       one of the next reloads, and later versions leak a thread at each; with a spool_path no workers are needed";
+
 /// Why an item is given up that had to make room.
 const MADE_ROOM: &str =
     "waited for a quota or a misconfigured destination, and had to make room for other destinations";
@@ -70,6 +76,23 @@ impl Queued {
         let items: usize = ours.map(|(_, records)| records.count()).sum();
         let cell = self.0.entry((batch.destination, batch.category)).or_default();
         *cell = (cell.0 + items as u64, cell.1 + batch.bytes() as u64);
+    }
+}
+
+/// How long the latest requests to each destination took.
+#[derive(Debug, Default)]
+struct AnswerTimes(HashMap<u32, [Duration; 4]>);
+
+impl AnswerTimes {
+    fn add(&mut self, destination: u32, took: Duration) {
+        let latest = self.0.entry(destination).or_default();
+        latest.rotate_right(1);
+        latest[0] = took;
+    }
+
+    /// Returns the longest of them; zero for a destination that has not answered yet.
+    fn expected(&self, destination: u32) -> Duration {
+        self.0.get(&destination).into_iter().flatten().max().copied().unwrap_or_default()
     }
 }
 
@@ -89,6 +112,7 @@ pub(crate) struct Pump {
     summary_interval: Duration,
     said: Said,
     durations: Vec<Duration>,
+    answers: AnswerTimes,
     shown: Snapshot,
     last_tick: Duration,
     last_source: Duration,
@@ -129,6 +153,7 @@ impl Pump {
             summary_interval: loaded.settings.report.summary_interval,
             said: Said::default(),
             durations: Vec::new(),
+            answers: AnswerTimes::default(),
             shown: Snapshot::default(),
             last_tick: Duration::ZERO,
             last_source: now.steady,
@@ -181,8 +206,15 @@ impl Pump {
             Message::Log(severity, text) => self.log(severity, Some(text)),
             Message::Probed(number, answer) => self.probed(number, answer),
             Message::Chose(mode) => self.chose(mode),
+            Message::Workers => self.host.log(Severity::Warn, WORKERS),
             Message::MapperDone => self.mapper_done = true,
-            Message::Close(deadline) => self.closing = Some(deadline),
+            Message::Close(deadline) => {
+                self.closing = Some(deadline);
+                if self.shared.starts_nothing() {
+                    // No answer will make room: the mapper must not wait for any.
+                    self.shared.budget.close();
+                }
+            }
         }
     }
 
@@ -196,7 +228,15 @@ impl Pump {
     }
 
     pub(super) fn send(&mut self) {
+        if self.shared.starts_nothing() {
+            return;
+        }
+        let mut late = Vec::new();
         while let Some((batch, encoding)) = self.schedule.next(self.shared.now().steady) {
+            if self.is_too_late(batch.destination) {
+                late.push(batch);
+                continue;
+            }
             let Some(target) = self.shared.targets.get(batch.destination) else {
                 self.orphaned(batch);
                 continue;
@@ -204,6 +244,16 @@ impl Pump {
             // There is a place in the channel for every sender.
             let _ = self.to_senders.send(sender::Job { load: Load::Items(batch), target, encoding });
         }
+        for batch in late {
+            let steps = self.schedule.again(batch, self.shared.now().steady);
+            self.steps(steps, 0, MADE_ROOM);
+        }
+    }
+
+    /// Returns true if the instance closes before the answer to a request that begins now can be expected.
+    fn is_too_late(&self, destination: u32) -> bool {
+        let Some(deadline) = self.closing else { return false };
+        self.shared.now().steady + self.answers.expected(destination) >= deadline
     }
 
     /// Tells Sentry what it will not see: destination by destination, where there is something to tell and a sender free.
@@ -252,6 +302,7 @@ impl Pump {
         let now = self.shared.now().steady;
         self.shared.recorder.request(done.sent.status, done.sent.bytes);
         self.durations.push(done.took);
+        self.answers.add(done.load.destination(), done.took);
         let batch = match done.load {
             Load::Items(batch) => batch,
             Load::Report(number, report) => return self.reported(number, report, &done.sent, now),
@@ -420,7 +471,7 @@ impl Pump {
     }
 
     fn summarise(&mut self, snapshot: Snapshot) {
-        let line = format!("{} spool_bytes={}", snapshot.summary(), lock(&self.shared.spool_bytes).load(Relaxed));
+        let line = format!("{} spool_bytes={}", snapshot.summary(), self.shared.spool_bytes());
         self.host.log(Severity::Info, &line);
         self.shown = snapshot;
     }
@@ -433,7 +484,7 @@ impl Pump {
             pending_bytes: self.shared.budget.used()
                 + self.shared.waiting.load(Relaxed)
                 + self.shared.kept.load(Relaxed),
-            spool_bytes: lock(&self.shared.spool_bytes).load(Relaxed),
+            spool_bytes: self.shared.spool_bytes(),
             oldest_pending: oldest.map_or(Duration::ZERO, |at| now.saturating_sub(at)),
             states: self.schedule.states(self.shared.targets.numbers(), now),
         };
@@ -564,10 +615,17 @@ impl Pump {
         let Some(deadline) = self.closing else { return false };
         let now = self.shared.now().steady;
         let idle = self.schedule.in_flight() == 0;
-        let nothing_more = self.schedule.queued() == 0 || self.schedule.wake(now).is_some_and(|at| at >= deadline);
+        let nothing_more = self.shared.starts_nothing()
+            || self.schedule.queued() == 0
+            || self.schedule.wake(now).is_some_and(|at| at >= deadline)
+            || self.schedule.waiting().all(|destination| self.is_too_late(destination));
         let [ok, limited, ..] = self.schedule.states(self.shared.targets.numbers(), now);
         // In this order: what the mapper read before it was quiet is in the inbox.
-        now >= deadline || idle && nothing_more && self.shared.is_drained(ok + limited > 0) && inbox.is_empty()
+        now >= deadline
+            || idle
+                && nothing_more
+                && self.shared.is_drained(ok + limited > 0 && !self.shared.starts_nothing())
+                && inbox.is_empty()
     }
 
     /// Cuts what is still on its way, leaves the rest where it came from, and says how it all ended.

@@ -365,6 +365,11 @@ impl<T> Schedule<T> {
         self.members.values().map(Destination::queued).sum()
     }
 
+    /// The destinations for which envelopes wait in memory.
+    pub fn waiting(&self) -> impl Iterator<Item = u32> {
+        self.members.iter().filter(|(_, member)| member.queued() > 0).map(|(number, _)| *number)
+    }
+
     /// Envelopes on their way.
     #[must_use]
     pub fn in_flight(&self) -> usize {

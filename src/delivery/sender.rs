@@ -29,6 +29,16 @@ pub(crate) enum Load {
     Report(u32, reports::Report),
 }
 
+impl Load {
+    /// Returns the destination's number.
+    pub(crate) fn destination(&self) -> u32 {
+        match self {
+            Self::Items(batch) => batch.destination,
+            Self::Report(number, _) => *number,
+        }
+    }
+}
+
 /// What came of it.
 #[derive(Debug)]
 pub(crate) struct Done {

@@ -6,7 +6,7 @@ use crate::host::{InitError, Instance, Level, Plugin};
 use std::thread;
 
 /// Init, flushes, exit, all on the calling thread unless there are workers. Returns what the instance logged; `ready` is told
-/// which options the instance has not asked for.
+/// which options the instance has not asked for, and `before_exit` runs when all is flushed.
 ///
 /// # Errors
 /// When the plugin refuses the options; nothing was taken from the queue then.
@@ -16,6 +16,7 @@ pub(super) fn run(
     workers: usize,
     queue: &Queue,
     ready: impl FnOnce(&[String]),
+    before_exit: impl FnOnce(),
 ) -> Result<Vec<(Level, String)>, InitError> {
     let _over = Over(queue);
     let instance = plugin.instance(&plugin.name(), options)?;
@@ -25,6 +26,7 @@ pub(super) fn run(
     } else {
         drain_with(workers, &instance, queue);
     }
+    before_exit();
     Ok(instance.exit())
 }
 

@@ -91,16 +91,32 @@ impl Session {
             unasked.iter().for_each(|key| self.console.say(&unknown(key)));
             spawn_reader(source);
         };
-        let engine = || engine::run(&self.plugin, &self.options.pairs(), self.workers, &self.queue, ready);
+        let linger = || self.linger();
+        let engine = || engine::run(&self.plugin, &self.options.pairs(), self.workers, &self.queue, ready, linger);
         let named = |name: &str| thread::Builder::new().name(name.to_owned());
         thread::scope(|scope| {
             let engine = named("flb-pipeline").spawn_scoped(scope, engine).map_err(failed)?;
             // Without this one, slow lines only wait longer.
             let _ = named("ticker").spawn_scoped(scope, || self.tick(&**source));
-            let interrupted = self.watch(&signals);
+            let mut interrupted = self.watch(&signals);
+            while !interrupted && !engine.is_finished() {
+                interrupted = signals.load(Ordering::Relaxed);
+                thread::sleep(LOOK);
+            }
+            if interrupted {
+                self.queue.stop();
+            }
             let ended = engine.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
             Ok((interrupted, ended.map_err(plugin_refusal)?))
         })
+    }
+
+    /// An instance with a spool sends nothing any more once it exits: waits until the spool is empty, for as long as the exit
+    /// of an instance without one may take.
+    fn linger(&self) {
+        let Some(spool) = self.options.spool() else { return };
+        let until = Instant::now() + self.options.exit_timeout();
+        while has_segments(&spool) && Instant::now() < until && self.queue.pause_until(Instant::now() + LOOK) {}
     }
 
     fn tick(&self, source: &impl Source) {
@@ -125,6 +141,14 @@ impl Session {
         }
     }
 }
+
+fn has_segments(spool: &Path) -> bool {
+    let files = std::fs::read_dir(spool).into_iter().flatten().flatten();
+    files.map(|file| file.path()).any(|path| path.extension().is_some_and(|extension| extension == "msgpack"))
+}
+
+/// How often a spool is looked at.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// As in the host, what a plugin does not ask for has no effect; here somebody sees it.
 fn unknown(key: &str) -> String {
@@ -180,6 +204,13 @@ impl Options {
         paths.next().map(|(_, path)| PathBuf::from(path))
     }
 
+    /// The option `exit_timeout`, or its default. The plugin refuses what is no time.
+    fn exit_timeout(&self) -> Duration {
+        const DEFAULT: Duration = Duration::from_secs(4);
+        let given = self.pairs.iter().find(|(key, _)| key.eq_ignore_ascii_case("exit_timeout"));
+        given.and_then(|(_, text)| time(text)).unwrap_or(DEFAULT)
+    }
+
     fn echo(&self, console: &Arc<Console>) -> crate::host::Sink {
         let (shown, console) = (self.shown, Arc::clone(console));
         Arc::new(move |level, message| {
@@ -190,9 +221,32 @@ impl Options {
     }
 }
 
+/// A time as Fluent Bit's options have it; a bare number is seconds.
+fn time(text: &str) -> Option<Duration> {
+    let text = text.trim().to_ascii_lowercase();
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let seconds = match &text[digits.len()..] {
+        "ms" => 0.001,
+        "" | "s" => 1.0,
+        "m" => 60.0,
+        "h" => 3_600.0,
+        "d" => 86_400.0,
+        _ => return None,
+    };
+    Duration::try_from_secs_f64(digits.parse::<f64>().ok()? * seconds).ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn times_are_read_as_the_plugin_reads_them() {
+        for (text, millis) in [("0", 0), ("5", 5_000), ("500ms", 500), ("1.5s", 1_500), ("2H", 7_200_000)] {
+            assert_eq!(time(text), Some(Duration::from_millis(millis)), "{text}");
+        }
+        assert_eq!(["", "s", "-5s", "5 s"].map(time), [None; 4]);
+    }
 
     #[test]
     fn the_summary_is_logged_whatever_is_shown() {

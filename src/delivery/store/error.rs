@@ -50,7 +50,7 @@ impl SpoolError {
 }
 
 /// `EMFILE` and `ENFILE`.
-pub(crate) fn is_out_of_descriptors(error: &io::Error) -> bool {
+pub(in crate::delivery) fn is_out_of_descriptors(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE))
 }
 

@@ -7,6 +7,7 @@
 
 mod chunk_file;
 mod error;
+pub(super) mod former;
 pub(super) mod lost;
 mod offer;
 mod progress_file;
@@ -21,7 +22,8 @@ mod worker_tests;
 pub use chunk_file::{Chunk, split};
 pub(super) use chunk_file::{Field, SUFFIX, VERSION, marker_of};
 pub use error::SpoolError;
-pub(crate) use offer::{Offer, Store};
+pub(super) use error::is_out_of_descriptors;
+pub(crate) use offer::{Offer, Store, set_reloading};
 pub use progress_file::{Ended, Progress};
 pub use segment::Extent;
 pub use spool::{Appended, Limits, Recovered, Recovery, Spool};

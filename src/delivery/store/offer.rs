@@ -8,7 +8,17 @@ use crate::ledger::Recorder;
 use crate::options::SpoolSync;
 use crate::sync::{Condvar, Instant, Mutex, MutexGuard};
 use std::sync::PoisonError;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
+
+/// Fluent Bit is reloading its configuration. It waits until its chunks are taken before it ends the old instances.
+static IS_RELOADING: AtomicBool = AtomicBool::new(false);
+
+/// Says whether Fluent Bit is reloading. While it is, chunks are taken beyond `spool_max_size`: a full spool must not keep the
+/// old configuration running until Sentry is back.
+pub(crate) fn set_reloading(is_reloading: bool) {
+    IS_RELOADING.store(is_reloading, Relaxed);
+}
 
 /// The spool of an instance, if it has one.
 #[derive(Debug)]
@@ -126,7 +136,7 @@ impl Store {
         if appended.try_reserve(1).is_err() {
             return Offer::Refused;
         }
-        match spool.append(tag, data, records, wall, false) {
+        match spool.append(tag, data, records, wall, IS_RELOADING.load(Relaxed)) {
             Ok(chunk) => {
                 appended.push(chunk);
                 state.last += 1;

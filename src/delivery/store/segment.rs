@@ -43,6 +43,8 @@ pub struct Segment {
 struct State {
     /// The file, while chunks may be appended.
     open: Option<Arc<File>>,
+    /// The file, from when it was sealed until it is synced, where descriptors are kept for that.
+    unsynced: Option<Arc<File>>,
     /// Bytes that count: everything behind them is torn.
     length: u64,
     records: u32,
@@ -113,6 +115,7 @@ impl Segment {
         let file = super::private().read(true).create_new(true).open(&path)?;
         let state = State {
             open: Some(Arc::new(file)),
+            unsynced: None,
             length: 0,
             records: 0,
             pending: 0,
@@ -125,7 +128,7 @@ impl Segment {
     /// A sealed segment that an earlier process left: `length` bytes, and `pending` chunks that have not ended.
     pub(super) fn recovered(path: PathBuf, files: &Arc<Files>, length: u64, records: u32, pending: u32) -> Arc<Self> {
         files.bytes.fetch_add(length, Relaxed);
-        let state = State { open: None, length, records, pending, is_lost: false, is_reclaimed: false };
+        let state = State { open: None, unsynced: None, length, records, pending, is_lost: false, is_reclaimed: false };
         Arc::new(Self { path, files: Arc::clone(files), state: Mutex::new(state) })
     }
 
@@ -194,18 +197,22 @@ impl Segment {
     /// # Errors
     /// Any error of the file system.
     pub(super) fn sync(&self) -> io::Result<()> {
-        let open = lock(&self.state).open.clone();
+        let open = {
+            let mut state = lock(&self.state);
+            state.unsynced.take().or_else(|| state.open.clone())
+        };
         match open {
             Some(file) => file.sync_data(),
             None => File::open(&self.path)?.sync_data(),
         }
     }
 
-    /// Ends appending. A segment that is not pending any more is deleted.
-    pub(super) fn seal(&self) {
+    /// Ends appending. A segment that is not pending any more is deleted. With `keep`, its descriptor is kept for the sync.
+    pub(super) fn seal(&self, keep: bool) {
         let is_settled = {
             let mut state = lock(&self.state);
-            state.open = None;
+            let open = state.open.take();
+            state.unsynced = open.filter(|_| keep && state.pending > 0);
             state.pending == 0
         };
         if is_settled {
@@ -236,7 +243,7 @@ impl Segment {
         if state.is_lost || state.is_reclaimed {
             return false;
         }
-        (state.is_lost, state.open) = (true, None);
+        (state.is_lost, state.open, state.unsynced) = (true, None, None);
         self.files.bytes.fetch_sub(state.length, Relaxed);
         drop(state);
         lock(&self.files.progress).forget(&self.progress_path());

@@ -16,6 +16,9 @@ use std::time::Duration;
 
 const LOCK: &str = "lock";
 
+/// Descriptors that are kept for the next sync of sealed segments, at most; those of others are opened again.
+const KEPT: usize = 2;
+
 /// The sizes of a spool.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
@@ -26,12 +29,13 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// Room comes back a segment at a time: 8 MiB, and at most the 32nd part of all there may be.
+    /// Room comes back a segment at a time: 8 MiB in a spool of the usual size, less in a smaller one.
     #[must_use]
     pub fn of(most: u64) -> Self {
         const SEGMENT: u64 = 8 << 20;
-        const PARTS: u64 = 32;
-        Self { most, segment: SEGMENT.min(most / PARTS) }
+        const USUAL: u64 = 256_000_000;
+        const PARTS: u64 = 128;
+        Self { most, segment: if most < USUAL { SEGMENT.min(most / PARTS) } else { SEGMENT } }
     }
 }
 
@@ -40,6 +44,8 @@ impl Limits {
 pub struct Spool {
     path: PathBuf,
     lock: File,
+    /// The directory, to sync its names.
+    directory: Arc<File>,
     limits: Limits,
     files: Arc<Files>,
     /// Number of the newest segment.
@@ -68,7 +74,7 @@ pub struct Appended {
 #[derive(Debug, Default)]
 pub(super) struct SyncWork {
     segments: Vec<Arc<Segment>>,
-    directory: Option<PathBuf>,
+    directory: Option<Arc<File>>,
 }
 
 /// What an earlier process left.
@@ -107,6 +113,7 @@ impl Spool {
         let mut spool = Self {
             path: path.to_owned(),
             lock,
+            directory: Arc::new(File::open(path).map_err(SpoolError::Directory)?),
             limits,
             files: Files::new(settings),
             last: 0,
@@ -171,7 +178,10 @@ impl Spool {
             if open.is_open() && (length == 0 || length + bytes <= self.limits.segment) {
                 return Ok(Arc::clone(open));
             }
-            self.seal();
+            let keep = self.unsynced.len() <= KEPT;
+            if let Some(open) = self.open.take() {
+                open.seal(keep);
+            }
         }
         // There is always a greater number: a file that somebody renamed must not make us write over another.
         self.last = (wall.as_micros() as u64).max(self.last + 1);
@@ -184,7 +194,7 @@ impl Spool {
     /// Ends appending to the open segment; the next chunk begins a new one.
     pub fn seal(&mut self) {
         if let Some(open) = self.open.take() {
-            open.seal();
+            open.seal(false);
         }
     }
 
@@ -195,7 +205,7 @@ impl Spool {
 
     /// Takes what has to be synced.
     pub(super) fn take_unsynced(&mut self) -> SyncWork {
-        let directory = std::mem::take(&mut self.has_new_names).then(|| self.path.clone());
+        let directory = std::mem::take(&mut self.has_new_names).then(|| Arc::clone(&self.directory));
         SyncWork { segments: std::mem::take(&mut self.unsynced), directory }
     }
 
@@ -249,6 +259,7 @@ impl Spool {
     pub(super) fn lock_again(&mut self) -> Result<(), SpoolError> {
         make_private(&self.path).map_err(SpoolError::Directory)?;
         self.lock = take_lock(&self.path)?;
+        self.directory = Arc::new(File::open(&self.path).map_err(SpoolError::Directory)?);
         Ok(())
     }
 
@@ -319,7 +330,7 @@ impl Spool {
         let pending = is_done.iter().filter(|done| !**done).count() as u32;
         let segment = Segment::recovered(path, &self.files, length, records, pending);
         if pending == 0 {
-            segment.seal();
+            segment.seal(false);
             return None;
         }
         self.segments.push(Arc::downgrade(&segment));
@@ -386,7 +397,7 @@ impl SyncWork {
             }
         }
         if let Some(directory) = &self.directory {
-            is_there(File::open(directory).and_then(|directory| directory.sync_all())).map_err(SpoolError::Write)?;
+            is_there(directory.sync_all()).map_err(SpoolError::Write)?;
         }
         Ok(())
     }

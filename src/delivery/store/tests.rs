@@ -355,7 +355,7 @@ fn any_interleaving(seed: u64) {
             7 => spool.seal(),
             8 => {
                 if let Some(segment) = spool.take_settled() {
-                    segment.seal();
+                    segment.seal(false);
                 }
             }
             9..12 if !extents.is_empty() => {

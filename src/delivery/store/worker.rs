@@ -2,7 +2,9 @@
 //! from outside, so that no flush does any of that.
 
 use super::chunk_file::Chunk;
+use super::chunk_file::SUFFIX;
 use super::error::SpoolError;
+use super::former;
 use super::lost::lose;
 use super::offer::Found;
 use super::segment::{EXTENT_BYTES, Extent, Segment};
@@ -15,9 +17,8 @@ use crate::sync::Sender;
 use std::collections::HashMap;
 use std::fs;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 /// Least time between two syncs with `spool_sync normal`: a power failure loses at most what came since the last one.
@@ -36,8 +37,14 @@ const REPLAY_DELAY: Duration = Duration::from_secs(2);
 pub(in crate::delivery) struct Worker<'s> {
     shared: &'s Shared,
     to_mapper: &'s Sender<Job>,
-    path: PathBuf,
+    /// The output's name.
+    name: String,
+    path: Option<PathBuf>,
     settings: u64,
+    /// Directories that this output used before a reload, until they can be opened.
+    former: Vec<PathBuf>,
+    /// Those that are being drained.
+    draining: Vec<Spool>,
     /// Chunks that the mapper's queue had no room for.
     waiting: Option<Extent>,
     last_sync: Duration,
@@ -48,21 +55,36 @@ impl<'s> Worker<'s> {
     pub(in crate::delivery) fn new(
         shared: &'s Shared,
         to_mapper: &'s Sender<Job>,
-        path: PathBuf,
+        name: &str,
+        path: Option<PathBuf>,
+        former: Vec<PathBuf>,
         settings: u64,
     ) -> Self {
-        Self { shared, to_mapper, path, settings, waiting: None, last_sync: Duration::ZERO, last_care: None }
+        Self {
+            shared,
+            to_mapper,
+            name: name.to_owned(),
+            path,
+            settings,
+            former,
+            draining: Vec::new(),
+            waiting: None,
+            last_sync: Duration::ZERO,
+            last_care: None,
+        }
     }
 
     /// Works until the store is closed, or the instance's time is up.
-    pub(in crate::delivery) fn run(mut self) {
+    /// Returns the former directories, which stay locked as long as they are kept.
+    pub(in crate::delivery) fn run(mut self) -> Vec<Spool> {
         self.open();
         loop {
             let found = self.shared.store.next(self.idle());
             let is_over = found.is_closing || self.shared.past_deadline();
             self.step(found, is_over);
             if is_over {
-                return;
+                self.tell_lost();
+                return self.draining;
             }
         }
     }
@@ -107,21 +129,64 @@ impl<'s> Worker<'s> {
     /// Opens the directory; what an earlier process left counts in this one.
     pub(in crate::delivery) fn open(&mut self) {
         self.last_care = Some(self.shared.now().steady);
-        match Spool::open(&self.path, self.settings, Limits::of(self.shared.settings.spool_max_size)) {
+        let Some(path) = self.path.clone() else { return };
+        match Spool::open(&path, self.settings, self.limits()) {
             Ok((spool, recovery)) => {
-                *lock(&self.shared.spool_bytes) = spool.bytes();
-                self.replay(recovery);
+                lock(&self.shared.spool_bytes).push(spool.bytes());
+                self.replay(&path, recovery);
                 self.shared.store.opened(spool);
             }
             Err(error) => {
                 self.shared.store.unavailable();
-                self.cannot_open(&error);
+                self.cannot_open(&path, &error);
             }
         }
     }
 
-    fn cannot_open(&self, error: &SpoolError) {
-        let path = self.path.display();
+    fn limits(&self) -> Limits {
+        Limits::of(self.shared.settings.spool_max_size)
+    }
+
+    /// Opens directories that the output used before a reload, and gives up those that have been drained.
+    fn drain_former(&mut self) {
+        for path in std::mem::take(&mut self.former) {
+            if !holds_segments(&path) {
+                former::end(&self.name, &path);
+                continue;
+            }
+            match Spool::open(&path, self.settings, self.limits()) {
+                Ok((spool, recovery)) => {
+                    let text =
+                        format!("spool_path was {} before the reload: what is left there is sent", path.display());
+                    let _ = self.shared.to_pump.send(Message::Log(Severity::Warn, text));
+                    lock(&self.shared.spool_bytes).push(spool.bytes());
+                    self.replay(&path, recovery);
+                    self.draining.push(spool);
+                }
+                Err(error) => {
+                    let text = format!(
+                        "spool_path was {} before the reload, and what is left there cannot be sent yet: {error}",
+                        path.display()
+                    );
+                    self.shared.say(Severity::Warn, "former spool", text);
+                    self.former.push(path);
+                }
+            }
+        }
+        for mut spool in std::mem::take(&mut self.draining) {
+            spool.files().retry();
+            if spool.live().is_empty() {
+                let text = format!("the former spool {} is empty", spool.path().display());
+                let _ = self.shared.to_pump.send(Message::Log(Severity::Info, text));
+                former::end(&self.name, spool.path());
+            } else {
+                self.draining.push(spool);
+            }
+        }
+    }
+
+    fn cannot_open(&self, path: &Path, error: &SpoolError) {
+        let path = path.display();
         match error {
             SpoolError::Locked => self.shared.say(
                 Severity::Warn,
@@ -145,24 +210,29 @@ impl<'s> Worker<'s> {
                 "spool full",
                 format!("spool is full ({used} of {most} bytes): chunks wait at the host until Sentry takes some"),
             ),
+            error if error.is_out_of_descriptors() => (
+                "descriptors",
+                "this process has no file descriptor left: the spool takes no chunk until there is one again, and they wait \
+                 at the host; raise the limit of open files (systemd: LimitNOFILE)"
+                    .to_owned(),
+            ),
             error => ("spool write", format!("cannot write the spool, chunks wait at the host: {error}")),
         };
         self.shared.say(Severity::Warn, kind, text);
     }
 
     /// Queues what an earlier process left.
-    fn replay(&mut self, recovery: Recovery) {
+    fn replay(&self, path: &Path, recovery: Recovery) {
         let Recovery { extents, recent, problems } = recovery;
         for problem in problems {
-            self.shared.say(Severity::Warn, "spool files", format!("spool {}: {problem}", self.path.display()));
+            self.shared.say(Severity::Warn, "spool files", format!("spool {}: {problem}", path.display()));
         }
         self.expect_again(&recent);
         if extents.is_empty() {
             return;
         }
         let records: u64 = extents.iter().map(|found| u64::from(found.extent.records())).sum();
-        let bytes = lock(&self.shared.spool_bytes).load(Relaxed);
-        let text = format!("{records} records ({bytes} bytes) in the spool are sent again");
+        let text = format!("{records} records in the spool {} are sent again", path.display());
         self.shared.say(Severity::Info, "replay", text);
         let now = self.shared.now();
         let delay = REPLAY_DELAY.mul_f64(f64::from(now.wall.subsec_nanos() % 1_000) / 1_000.0);
@@ -264,13 +334,18 @@ impl<'s> Worker<'s> {
     /// Once a second: what others have done to the directory, and what could not be done before.
     fn care(&mut self) {
         let store = &self.shared.store;
-        let Some(files) = store.with(|spool| spool.files()) else { return self.open() };
+        let Some(files) = store.with(|spool| spool.files()) else {
+            self.open();
+            self.drain_former();
+            return self.tell_lost();
+        };
         files.retry();
         if let Some(segment) = store.with(Spool::take_settled).flatten() {
-            segment.seal();
+            segment.seal(false);
         }
         self.keep_the_lock();
         self.find_missing();
+        self.drain_former();
         self.tell_lost();
     }
 
@@ -280,7 +355,7 @@ impl<'s> Worker<'s> {
         if store.with(|spool| spool.has_its_lock()).unwrap_or(true) {
             return;
         }
-        let path = self.path.display();
+        let path = self.shown_path();
         match store.with(Spool::lock_again) {
             Some(Ok(())) => self.shared.say(
                 Severity::Warn,
@@ -309,7 +384,8 @@ impl<'s> Worker<'s> {
 
     /// Ends what was in segments that somebody has removed.
     fn find_missing(&mut self) {
-        let live = self.shared.store.with(Spool::live).unwrap_or_default();
+        let mut live = self.shared.store.with(Spool::live).unwrap_or_default();
+        live.extend(self.draining.iter_mut().flat_map(Spool::live));
         let is_missing = |segment: &&Arc<Segment>| {
             let found = fs::symlink_metadata(segment.path());
             found.is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
@@ -332,10 +408,22 @@ impl<'s> Worker<'s> {
         }
     }
 
+    fn shown_path(&self) -> String {
+        self.path.as_deref().unwrap_or(Path::new("")).display().to_string()
+    }
+
     fn tell_lost(&self) {
         if let Some(text) = self.shared.lost.take() {
-            let text = format!("spool {}: {text}", self.path.display());
+            let text = format!("spool {}: {text}", self.shown_path());
             let _ = self.shared.to_pump.send(Message::Log(Severity::Error, text));
         }
+    }
+}
+
+/// Returns true if a directory holds chunks. What cannot be looked at may.
+fn holds_segments(path: &Path) -> bool {
+    match fs::read_dir(path) {
+        Ok(entries) => entries.flatten().any(|entry| entry.path().extension().is_some_and(|end| end == SUFFIX)),
+        Err(error) => error.kind() != io::ErrorKind::NotFound,
     }
 }

@@ -1,7 +1,7 @@
 //! The worker in a running instance.
 
 use crate::clock::{Clock, SystemClock};
-use crate::delivery::{Delivery, Host, Report, Severity, Verdict, lock};
+use crate::delivery::{Delivery, Host, Report, Severity, Verdict};
 use crate::ledger::{Category, Ledger, Outcome};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -146,7 +146,7 @@ fn removed_segments_end_as_lost_and_are_named_with_their_count() {
     }
     let lost = |running: &Running| running.ledger.snapshot().outcome(Category::Log, Outcome::Lost);
     assert!(lost(&running) > 0);
-    assert_eq!(lock(&running.delivery.shared.spool_bytes).load(std::sync::atomic::Ordering::Relaxed), 0);
+    assert_eq!(running.delivery.shared.spool_bytes(), 0);
     assert_eq!(running.flush(), Verdict::Ok, "the spool goes on");
     assert_eq!(spooled(&spool), 1);
     running.delivery.close();

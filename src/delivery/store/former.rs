@@ -1,0 +1,56 @@
+//! Directories that earlier instances of the same output used in this process: after a hot reload with another `spool_path`,
+//! what is left in the old directory is sent as backlog.
+
+use crate::delivery::lock;
+use crate::sync::{Lazy, Mutex};
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+/// The directories of each output by its name, the one in use last.
+static DIRECTORIES: Lazy<Mutex<HashMap<String, Vec<PathBuf>>>> = Lazy::new(Mutex::default);
+
+/// Notes the directory that the output `name` uses from now on, if it uses one, and returns those it has used before and that
+/// may hold something.
+pub(in crate::delivery) fn begin(name: &str, path: Option<&Path>) -> Vec<PathBuf> {
+    let mut all = lock(&DIRECTORIES);
+    let own = all.entry(name.to_owned()).or_default();
+    own.retain(|other| Some(other.as_path()) != path);
+    let former = own.clone();
+    own.extend(path.map(Path::to_owned));
+    // What another output uses is not ours any more.
+    let is_used = |path: &PathBuf| all.iter().any(|(other, paths)| other != name && paths.last() == Some(path));
+    former.into_iter().filter(|path| !is_used(path)).collect()
+}
+
+/// A former directory of the output `name` holds nothing any more.
+pub(super) fn end(name: &str, path: &Path) {
+    if let Some(own) = lock(&DIRECTORIES).get_mut(name) {
+        own.retain(|other| other != path);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_changed_directory_is_remembered_until_it_is_empty() {
+        let [a, b] = ["/a", "/b"].map(Path::new);
+        assert!(begin("former", Some(a)).is_empty() && begin("former", Some(a)).is_empty());
+        assert_eq!(begin("former", Some(b)), [a]);
+        assert_eq!(begin("former", None), [a, b]);
+        end("former", a);
+        assert_eq!(begin("former", None), [b]);
+        assert!(begin("former", Some(b)).is_empty());
+        assert!(begin("another", Some(a)).is_empty(), "it is another output");
+        assert_eq!(begin("former", Some(a)), [b]);
+    }
+
+    #[test]
+    fn the_directory_of_another_output_is_left_to_it() {
+        let [a, b] = ["/swapped/a", "/swapped/b"].map(Path::new);
+        assert!(begin("one", Some(a)).is_empty() && begin("two", Some(b)).is_empty());
+        assert!(begin("one", Some(b)).contains(&a.to_owned()));
+        assert!(!begin("two", Some(a)).contains(&b.to_owned()));
+    }
+}
