@@ -59,6 +59,10 @@ impl NameId {
     pub const TRANSPORT: Self = Self(20);
     /// The same with the `Lowercase` of the `systemd` input.
     pub const TRANSPORT_LOWER: Self = Self(21);
+    /// The container whose output Docker's or Podman's journald driver wrote.
+    pub const JOURNAL_CONTAINER: Self = Self(22);
+    /// The same with the `Lowercase` of the `systemd` input.
+    pub const JOURNAL_CONTAINER_LOWER: Self = Self(23);
 
     /// The text of a well-known one, else nothing.
     pub fn well_known(self) -> &'static [u8] {
@@ -82,7 +86,7 @@ impl NameId {
 }
 
 /// In the order of their numbers.
-pub(super) const WELL_KNOWN: [&str; 22] = [
+pub(super) const WELL_KNOWN: [&str; 24] = [
     "",
     "stream",
     "time",
@@ -105,6 +109,8 @@ pub(super) const WELL_KNOWN: [&str; 22] = [
     "sequence",
     "_TRANSPORT",
     "_transport",
+    "CONTAINER_NAME",
+    "container_name",
 ];
 
 /// A longer name is not learnt.
@@ -267,6 +273,7 @@ mod tests {
             (NameId::SEQUENCE, "sentry.timestamp.sequence"),
             (NameId::INVOLVED_OBJECT, "involvedObject"),
             (NameId::TRANSPORT_LOWER, "_transport"),
+            (NameId::JOURNAL_CONTAINER_LOWER, "container_name"),
         ] {
             assert_eq!(names.find(text.as_bytes()), Some(id));
             assert_eq!(names.get(id).text(), text.as_bytes());

@@ -7,7 +7,7 @@ use super::limit;
 use super::lines::Said;
 use super::names::{NameId, Names};
 use super::read::{Message, io_stream, otlp, rendered};
-use super::severity::{self, Rules};
+use super::severity::{self, Rules, Source};
 use super::shown::{self, Shown};
 use super::sink::FoundKeys;
 use super::{stack, time};
@@ -182,11 +182,10 @@ fn level_of<'a>(
     keys: &mut FoundKeys<'a>,
 ) -> (Level, Said) {
     let found = severity::severity(rules, fields, otlp, message);
-    keys.level = found.and_then(|(_, key)| key);
     let said = match found {
-        Some((_, Some(_))) => Said::InField,
-        Some((_, None)) => Said::InText,
-        None => Said::Nowhere,
+        Some((_, Source::Field(_))) => Said::InField,
+        Some((_, Source::Text)) => Said::InText,
+        Some((_, Source::Assumed(_))) | None => Said::Nowhere,
     };
     let shown = if decided.is_none() && said != Said::InField {
         let in_stack = || {
@@ -197,11 +196,19 @@ fn level_of<'a>(
     } else {
         None
     };
-    let found = found.map(|(level, _)| level);
+    keys.level = match found {
+        Some((_, Source::Field(key))) => Some(key),
+        Some((_, Source::Assumed(key))) if shown.is_none() => Some(key),
+        _ => None,
+    };
+    let (found, assumed) = match found {
+        Some((level, Source::Assumed(_))) => (None, Some(level)),
+        found => (found.map(|(level, _)| level), None),
+    };
     let crash = shown.filter(|level| *level == Level::Fatal);
     keys.level_in_text = said == Said::InText && crash.is_none();
     keys.level_of_trace = crash.is_some() || shown.is_some() && said == Said::Nowhere;
-    let level = decided.or(crash).or(found).or(shown).unwrap_or(rules.default);
+    let level = decided.or(crash).or(found).or(shown).or(assumed).unwrap_or(rules.default);
     keys.severity = Some(level);
     (level, said)
 }

@@ -2,6 +2,7 @@
 
 mod brackets;
 mod head;
+mod journal;
 mod names;
 mod rest;
 mod starts;
@@ -14,6 +15,7 @@ use super::fields::{Fields, Found, Role};
 use super::formats::Scale;
 use crate::chunk::msgpack::{Seq, Value};
 use crate::level::Level;
+use journal::Worth;
 pub(super) use rest::Head;
 
 /// Severity words of the user's own, and what a record without any gets.
@@ -25,24 +27,46 @@ pub struct Rules {
     pub default: Level,
 }
 
-/// Reads the severity, and the key that gave it if one did: level fields first, then OTLP metadata, then the head of the
-/// message. Taken fields are marked.
+/// What said a record's level.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source<'a> {
+    /// The field with this key, or OTLP metadata.
+    Field(&'a [u8]),
+    /// The head of the message.
+    Text,
+    /// This field, but journald only assumed its value, because the line came through stdout: a stack trace knows better.
+    Assumed(&'a [u8]),
+}
+
+/// Reads the severity and what said it: level fields first, then OTLP metadata, then the head of the message, then a level
+/// that journald assumed. Taken fields are marked.
 pub fn severity<'a>(
     rules: &Rules,
     fields: &mut Fields<'a>,
     otlp: Option<Seq<'_>>,
     message: &[u8],
-) -> Option<(Level, Option<&'a [u8]>)> {
+) -> Option<(Level, Source<'a>)> {
     let of_application = fields.of_application();
     // Only the kernel's own records have syslog's numbers there; an application's are those of jobs, threads and the like.
     let is_kernels = |found: &Found<'_>| {
         let is_word = found.value.text().is_some_and(|text| parse(text).is_none());
         found.key != b"priority" || is_word || !of_application || found.is_chosen()
     };
-    let keyed = fields
-        .take(Role::Level, |found| Some((rules.of_field(&found).filter(|_| is_kernels(&found))?, Some(found.key))));
-    let keyed = keyed.or_else(|| fields.level_of_format().map(|(level, key)| (level, Some(key))));
-    keyed.or_else(|| Some((from_otlp(otlp?)?, Some(&b"otlp"[..])))).or_else(|| Some((rules.of_line(message)?, None)))
+    let mut keyed =
+        fields.take(Role::Level, |found| Some((rules.of_field(&found).filter(|_| is_kernels(&found))?, found.key)));
+    let mut assumed = None;
+    if let Some((level, key)) = keyed {
+        match journal::worth(fields, key, level) {
+            Worth::Said => {}
+            Worth::Assumed => assumed = keyed.take(),
+            Worth::Nothing => keyed = None,
+        }
+    }
+    let keyed = keyed.or_else(|| fields.level_of_format());
+    let keyed = keyed.or_else(|| Some((from_otlp(otlp?)?, &b"otlp"[..])));
+    let found = keyed.map(|(level, key)| (level, Source::Field(key)));
+    let found = found.or_else(|| Some((rules.of_line(message)?, Source::Text)));
+    found.or_else(|| assumed.map(|(level, key)| (level, Source::Assumed(key))))
 }
 
 impl Rules {
