@@ -210,7 +210,6 @@ impl Keys {
                 self.insert(first.as_bytes(), Path { role, rank, host_only, below: steps(below) });
             }
         }
-        self.forget();
     }
 
     /// Adds fields that are never sent; those below others are cut out elsewhere.
@@ -220,15 +219,14 @@ impl Keys {
             _ => name.as_bytes().into(),
         };
         self.refused.extend(names.iter().map(top));
-        self.forget();
     }
 
     fn insert(&mut self, key: &[u8], path: Path) {
         self.paths.entry(key.into()).or_default().push(path);
     }
 
-    /// Forgets the names that records have used, between two records.
-    fn forget(&mut self) {
+    /// Forgets the names that records have used, between two records. Has to be called after keys were added or refused.
+    pub(super) fn forget(&mut self) {
         let Self { paths, refused, names, formats } = self;
         names.reset(formats.names(), |text| meaning(paths, refused, text));
     }
@@ -689,6 +687,7 @@ mod tests {
     fn keys(role: Role, names: &[&str]) -> Keys {
         let mut keys = Keys::default();
         keys.add(role, CHOSEN, &names.iter().map(|n| (*n).to_owned()).collect::<Vec<_>>());
+        keys.forget();
         keys
     }
 

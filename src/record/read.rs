@@ -13,6 +13,9 @@ use std::borrow::Cow;
 /// A message, and the key that held it.
 pub(super) type Message<'a> = (Option<&'a [u8]>, Cow<'a, [u8]>);
 
+/// A message field: its key, its text, and what it holds.
+type Held<'a> = (&'a [u8], Cow<'a, [u8]>, Value<'a>);
+
 /// Reads records.
 #[derive(Debug)]
 pub(super) struct Reader {
@@ -303,11 +306,12 @@ fn keys(settings: &Mapping) -> Keys {
         }
     }
     keys.refuse(&settings.remove_keys);
+    keys.forget();
     keys
 }
 
 /// The first message field that says something, else the first of all: its key, text and value.
-fn take_message<'a>(fields: &mut Fields<'a>) -> Option<(&'a [u8], Cow<'a, [u8]>, Value<'a>)> {
+fn take_message<'a>(fields: &mut Fields<'a>) -> Option<Held<'a>> {
     let all = |found: Found<'a>| Some((found.key, message_text(found.value)?, found.value));
     let says = |found: Found<'a>| all(found).filter(|(_, text, _)| !text.is_empty());
     fields.take(Role::Message, says).or_else(|| fields.take(Role::Message, all))

@@ -396,9 +396,11 @@ fn scripts() -> Vec<Case> {
         },
         Case {
             row: "Monolog (Laravel, Symfony)",
-            record: json!({"message": CASE.title, "context": {"order": 9}, "level": 400, "level_name": "ERROR", "channel": "app",
+            record: json!({"message": CASE.title, "context": {"order": 9, "exception": {"class": "Acme\\StockException",
+                "message": "none left", "code": 0, "file": "/app/src/Stock.php:21", "trace": ["/app/src/Cart.php:8"]}}, "level": 400, "level_name": "ERROR", "channel": "app",
                 "datetime": "2026-11-24T12:00:30.125000+00:00", "extra": {}}),
             logger: Some("app"),
+            exception: Some(("Acme\\StockException", "none left", 2)),
             time: AT,
             other: (json!({"channel": "tv", "message": "x"}), "info", "x"),
             ..CASE

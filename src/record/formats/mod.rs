@@ -11,6 +11,7 @@ use super::names::{NameId, Names};
 use crate::chunk::msgpack::{Seq, Value};
 use crate::level::Level;
 pub use rows::ROWS;
+use std::collections::HashMap;
 use std::fmt::Write;
 
 /// How a level field is read.
@@ -211,10 +212,14 @@ impl Formats {
     /// Learns the table. `known` gives the number of a name that is always known.
     pub(super) fn new(known: impl Fn(&str) -> Option<NameId>, first: usize) -> Self {
         let mut names: Vec<&'static str> = Vec::new();
+        let mut ids: HashMap<&'static str, NameId> = HashMap::new();
         let mut note = |name: &'static str| {
-            if known(name).is_none() && !names.contains(&name) {
-                names.push(name);
-            }
+            ids.entry(name).or_insert_with(|| {
+                known(name).unwrap_or_else(|| {
+                    names.push(name);
+                    NameId::at(first + names.len() - 1)
+                })
+            });
         };
         for row in ROWS {
             let paths = row.needed().chain(row.fields().map(|field| field.2));
@@ -223,10 +228,7 @@ impl Formats {
                 note(path.split('.').next().unwrap_or(path));
             }
         }
-        let id = |name: &str| {
-            let place = |name: &str| names.iter().position(|other| *other == name).map(|at| NameId::at(first + at));
-            known(name).or_else(|| place(name)).unwrap_or(NameId::START)
-        };
+        let id = |name: &str| ids.get(name).copied().unwrap_or(NameId::START);
         let place = |path: &str| Place::new(path, &id);
         let compile = |row: &Row| {
             let needs = row.needs.iter().map(|need| {
@@ -244,7 +246,7 @@ impl Formats {
             };
             Compiled { needs: needs.collect(), targets: row.fields().map(target).collect() }
         };
-        Self { rows: ROWS.iter().map(compile).collect(), names: names.clone().into() }
+        Self { rows: ROWS.iter().map(compile).collect(), names: names.into() }
     }
 
     /// The names that have to be learnt behind the well-known ones, in this order.

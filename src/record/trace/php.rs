@@ -122,7 +122,7 @@ impl<'a> Reader<'_, 'a> {
             match call {
                 Call::Main => break,
                 Call::Function(at, function) => {
-                    stack.push(frame(place, Some(function)));
+                    stack.push(frame(place, function));
                     place = at;
                 }
             }
@@ -171,10 +171,11 @@ fn is_log_head_of(line: &str, form: &Form) -> bool {
 enum Call<'a> {
     Main,
     /// Where it was called, unless by PHP itself, and what.
-    Function(Option<(&'a str, u32)>, &'a str),
+    Function(Option<(&'a str, u32)>, Option<&'a str>),
 }
 
-/// `#0 path(12): function(arguments)`, `#1 [internal function]: function()`, `#2 {main}`.
+/// `#0 path(12): function(arguments)`, `#1 [internal function]: function()`, `#2 {main}`, and `#0 path(12)` where a logger
+/// gives the places alone.
 fn call(line: &str, expected: u32) -> Option<Call<'_>> {
     let (index, text) = line.strip_prefix('#')?.cut_at_byte(b' ')?;
     if number(index)? != expected {
@@ -184,11 +185,14 @@ fn call(line: &str, expected: u32) -> Option<Call<'_>> {
         return Some(Call::Main);
     }
     if let Some(function) = text.strip_prefix("[internal function]: ") {
-        return Some(Call::Function(None, name(function)?));
+        return Some(Call::Function(None, Some(name(function)?)));
     }
-    let (at, function) = text.cut_at("): ")?;
+    let (at, function) = match text.cut_at("): ") {
+        Some((at, function)) => (at, Some(name(function)?)),
+        None => (text.strip_suffix(')')?, None),
+    };
     let (path, line) = at.cut_at_last_byte(b'(')?;
-    Some(Call::Function(Some((path, number(line)?)), name(function)?))
+    Some(Call::Function(Some((path, number(line)?)), function))
 }
 
 /// A function without its arguments. A closure's name may have parentheses, in braces.
