@@ -5,8 +5,10 @@ mod support;
 use flb_sentry::host::Instance;
 use flb_sentry::receive::{Options, Receiver, Script};
 use sentry_types::protocol::v7::{Envelope, EnvelopeItem};
-use std::collections::BTreeMap;
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
 use std::process::ExitCode;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use support::output::{Ledger, PATIENCE, flush_all, instance, load};
 use support::suite::Suite;
 use support::tempdir::TempDir;
@@ -34,7 +36,10 @@ fn run(receiver: &Receiver, options: &[(&str, &str)], chunks: &[Vec<u8>], says: 
         receiver.wait_until(std::time::Duration::from_millis(200), |seen| seen.totals.requests > before);
     }
     let said = |instance: &Instance| {
-        instance.log_lines().iter().any(|(_, line)| says.split(' ').all(|cell| line.contains(&format!(" {cell} "))))
+        instance
+            .log_lines()
+            .iter()
+            .any(|(_, line)| says.split(' ').all(|cell| format!("{line} ").contains(&format!(" {cell} "))))
     };
     assert!(wait::until_true(PATIENCE, || said(&instance)), "{says}: {:#?}", instance.log_lines());
     let ledger = Ledger::read(&instance.exit());
@@ -126,13 +131,69 @@ fn silence_is_kept_where_it_is_asked_for() {
     assert_eq!(off.totals().client_reports, 0);
 }
 
+/// A line of a CronJob's pod that names its monitor, and an event of its Job of just now.
+fn job(reason: &str, message: &str) -> Vec<Vec<u8>> {
+    let kubernetes = json!({"pod_name": "nightly-29400001-x2k4q", "namespace_name": "shop", "container_name": "job",
+        "annotations": {"k8s.sentry.io/monitor-slug": "nightly-report"}});
+    let line = json!({"log": "working", "stream": "stdout", "kubernetes": kubernetes});
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let object = json!({"kind": "Job", "namespace": "shop", "name": "nightly-29400001"});
+    let event = json!({"metadata": {"uid": reason, "name": "e"}, "involvedObject": object, "reason": reason,
+        "message": message, "type": "Normal", "count": 1, "source": {"component": "job-controller"}});
+    vec![chunk::of([&line]), chunk::record(now, &event)]
+}
+
+fn words(receiver: &Receiver) -> Vec<(String, String)> {
+    let check_ins = receiver.check_ins();
+    let text = |payload: &Value, name: &str| payload[name].as_str().unwrap_or("?").to_owned();
+    check_ins.iter().map(|one| (text(&one.payload, "monitor_slug"), text(&one.payload, "status"))).collect()
+}
+
+fn said(slug: &str, status: &str) -> (String, String) {
+    (slug.to_owned(), status.to_owned())
+}
+
+/// A heartbeat when it starts, and what its Jobs do; with the end of the plugin they end.
+fn check_ins_say_that_the_output_and_its_jobs_run(delivery: &'static str) {
+    let receiver = receive("");
+    let chunks = [job("SuccessfulCreate", "Created pod: x"), job("Completed", "Job completed")].concat();
+    let options = [("delivery", delivery), ("monitor_slug", "edge-1"), ("monitor_interval", "1m")];
+    let ledger = run(&receiver, &options, &chunks, "records=4 log.pending=0 event.pending=0 check_ins.sent=3");
+    assert_eq!((ledger.get("check_ins.sent"), ledger.get("check_ins.dropped")), (3, 0));
+    let mut words = words(&receiver);
+    words.sort_unstable();
+    let jobs = [said("nightly-report", "in_progress"), said("nightly-report", "ok")];
+    assert_eq!(words, [&[said("edge-1", "ok")], jobs.as_slice()].concat());
+    let all = receiver.check_ins();
+    let ids: BTreeSet<&str> = all.iter().filter_map(|one| one.payload["check_in_id"].as_str()).collect();
+    assert_eq!(ids.len(), 2, "a run has one id");
+    assert_eq!(receiver.problems(), [""; 0]);
+    let requests = receiver.totals().requests;
+    std::thread::sleep(Duration::from_millis(1_500));
+    assert_eq!(receiver.totals().requests, requests, "nothing comes after the end");
+}
+
+/// A check-in is of now or of no use: what a limit refuses is dropped and counted, and the items are not held for it.
+fn check_ins_are_dropped_and_counted_under_a_limit(delivery: &'static str) {
+    let receiver = receive("forever:check_in:429,x-sentry-rate-limits=600:monitor:organization");
+    let chunks = job("Completed", "Job completed");
+    let options = [("delivery", delivery), ("monitor_slug", "edge-1")];
+    let ledger = run(&receiver, &options, &chunks, "records=2 log.pending=0 event.pending=0 check_ins.dropped=2");
+    assert_eq!((ledger.get("check_ins.sent"), ledger.get("log.accepted")), (0, 2), "{ledger:?}");
+    assert_eq!(words(&receiver), []);
+    let refused = receiver.requests().iter().filter(|request| request.status == Some(429)).count();
+    assert_eq!(refused, 1, "none is sent before the limit ends");
+}
+
 /// A promise, put to one delivery.
 type Promise = fn(&'static str);
 
 fn main() -> ExitCode {
     let mut suite = Suite::default();
     for delivery in DELIVERIES {
-        let promises: [(&str, Promise); 4] = [
+        let promises: [(&str, Promise); 6] = [
+            ("check_ins_say_that_the_output_and_its_jobs_run", check_ins_say_that_the_output_and_its_jobs_run),
+            ("check_ins_are_dropped_and_counted_under_a_limit", check_ins_are_dropped_and_counted_under_a_limit),
             ("sampled_logs_are_told_as_items_and_bytes", sampled_logs_are_told_as_items_and_bytes),
             ("storms_are_told", storms_are_told),
             ("what_is_refused_is_told", what_is_refused_is_told),

@@ -30,6 +30,8 @@ pub struct Limits {
     refused: Option<Duration>,
     /// The limit of what is in no category of its own.
     everything: Option<Duration>,
+    /// The limit of check-ins.
+    monitors: Option<Duration>,
 }
 
 /// An answer without a word on how long lasts this long (develop.sentry.dev, rate limiting).
@@ -77,6 +79,12 @@ impl Limits {
         self.everything
     }
 
+    /// The limit of check-ins: their own, that of everything, or that of a refusal which names neither.
+    #[must_use]
+    pub fn of_monitors(&self) -> Option<Duration> {
+        self.monitors.or(self.everything).or(self.refused)
+    }
+
     fn add_all(&mut self, span: Duration) {
         Category::ALL.iter().for_each(|category| self.add(*category, span));
         self.everything = self.everything.max(Some(span.min(LONGEST_LIMIT)));
@@ -120,6 +128,7 @@ fn parse_rate_limits(header: &str) -> Option<Limits> {
             match name.trim() {
                 "error" | "default" => limits.add(Category::Event, span),
                 "log_item" | "log_byte" => limits.add(Category::Log, span),
+                "monitor" => limits.monitors = limits.monitors.max(Some(span.min(LONGEST_LIMIT))),
                 // Categories that we do not send concern somebody else.
                 _ => {}
             }

@@ -139,7 +139,7 @@ impl Client {
     ///
     /// # Errors
     /// What went wrong on the way, for people.
-    pub fn probe(&self, dsn: &Dsn, longest: Duration) -> Result<u16, Sent> {
+    pub fn probe(&self, dsn: &Dsn, longest: Duration) -> Result<u16, Box<Sent>> {
         let (agent, proxy) = self.agent(dsn);
         let way = Way { dsn, proxy, trusting: self.trusting };
         let request = agent.options(dsn.envelope_url()).header("User-Agent", &*self.user_agent);
@@ -154,7 +154,7 @@ impl Client {
             Ok(Err(error)) => way.failure(&error),
             Err(_) => Failure::passing(PANIC.into()),
         };
-        Err(Sent::failed(0, failure))
+        Err(Box::new(Sent::failed(0, failure)))
     }
 
     /// Posts an envelope. `wall` is the time since 1970, for `Retry-After` dates.

@@ -104,6 +104,7 @@ impl<'s> Worker<'s> {
             }
             self.seal(false);
             self.close_storms();
+            self.records.check_ins().for_each(|check_in| drop(self.shared.to_pump.send(Message::CheckIn(check_in))));
             // Live and backlog take turns.
             self.replay_one();
             self.seal_replayed();

@@ -11,6 +11,7 @@
 pub mod answer;
 mod backlog;
 mod budget;
+mod check_ins;
 mod connection;
 mod dead;
 pub mod destination;

@@ -1,6 +1,7 @@
 //! The thread that decides what is sent when, settles what is answered, and speaks to the host.
 
 use super::answer::Answer;
+use super::check_ins::CheckIns;
 use super::dead::Cause;
 use super::destination::{Notice, Policy, Step};
 use super::holds::Fate;
@@ -16,6 +17,7 @@ use super::{Drain, Shared, WAITED, lock, reports, sender, sources};
 use crate::envelope::Batch;
 use crate::ledger::{Category, Ledger, Outcome, Snapshot};
 use crate::options::{Loaded, Mode};
+use crate::record::CheckIn;
 use crate::sync::{Receiver, Sender};
 use crossbeam_channel::RecvTimeoutError;
 use std::collections::HashMap;
@@ -39,6 +41,8 @@ pub(crate) enum Message {
     Chose(Mode),
     /// A flush has come on a worker thread of Fluent Bit's.
     Workers,
+    /// That a job runs or ran.
+    CheckIn(CheckIn),
     MapperDone,
     /// Steady time by which to end.
     Close(Duration),
@@ -102,6 +106,7 @@ pub(crate) struct Pump {
     to_senders: Sender<sender::Job>,
     ledger: Arc<Ledger>,
     reports: reports::Reader,
+    check_ins: CheckIns,
     /// Destinations that are still to be asked whether there is something to report, in this round.
     to_report: Vec<u32>,
     last_report: Duration,
@@ -161,6 +166,7 @@ impl Pump {
             last_report: now.steady,
             to_report: Vec::new(),
             reports,
+            check_ins: CheckIns::new(&loaded.settings.monitor, loaded.settings.mapping.environment.as_deref()),
             volatile: settings.mode == Mode::Memory,
             closing: None,
             is_cutting: false,
@@ -184,6 +190,7 @@ impl Pump {
             }
             inbox.try_iter().take(256).for_each(|message| self.hear(message));
             self.send();
+            self.check_in(self.shared.now().steady);
             self.tick();
         }
         self.end(inbox);
@@ -207,9 +214,11 @@ impl Pump {
             Message::Probed(number, answer) => self.probed(number, answer),
             Message::Chose(mode) => self.chose(mode),
             Message::Workers => self.host.log(Severity::Warn, WORKERS),
+            Message::CheckIn(check_in) => self.check_ins.add(check_in, self.shared.now().steady),
             Message::MapperDone => self.mapper_done = true,
             Message::Close(deadline) => {
                 self.closing = Some(deadline);
+                self.check_ins.stop();
                 if self.shared.starts_nothing() {
                     // No answer will make room: the mapper must not wait for any.
                     self.shared.budget.close();
@@ -281,6 +290,36 @@ impl Pump {
         self.report(now);
     }
 
+    /// Sends a check-in if there is one and a sender free. One at a time, like client reports.
+    fn check_in(&mut self, now: Duration) {
+        if self.closing.is_some() {
+            return self.check_ins.stop();
+        }
+        if self.check_ins.is_due(now)
+            && let Some(number) = self.shared.targets.default_number()
+        {
+            let oldest = self.oldest(now);
+            let [.., wrong] = self.schedule.states(self.shared.targets.numbers(), now);
+            let wall = self.shared.now().wall;
+            self.check_ins.beat(number, (now, wall), oldest, wrong as usize);
+        }
+        let schedule = &self.schedule;
+        let Some(check_in) = self.check_ins.next(now, |number| schedule.may_report(number, now)) else { return };
+        let Some(target) = self.shared.targets.get(check_in.destination) else { return };
+        let encoding = self.schedule.report(check_in.destination);
+        let load = Load::CheckIn(check_in.destination, self.check_ins.payload(&check_in));
+        let _ = self.to_senders.send(sender::Job { load, target, encoding });
+    }
+
+    fn checked_in(&mut self, number: u32, sent: &Sent, now: Duration) {
+        self.schedule.reported(number, &sent.reply.limits, now);
+        self.share_holds(number, now);
+        if self.check_ins.answered(sent, now) {
+            let text = format!("a check-in was refused and is dropped: {}", sent.detail);
+            self.say(Severity::Warn, "check-in", About::Destination(number), &text);
+        }
+    }
+
     /// Tells the schedule where a destination is.
     fn place(&mut self, number: u32) {
         if let Some(target) = self.shared.targets.get(number) {
@@ -306,6 +345,7 @@ impl Pump {
         let batch = match done.load {
             Load::Items(batch) => batch,
             Load::Report(number, report) => return self.reported(number, report, &done.sent, now),
+            Load::CheckIn(number, _) => return self.checked_in(number, &done.sent, now),
         };
         if self.is_cutting && done.sent.code == 0 {
             batch.owners().for_each(|(ticket, records)| ticket.abort(batch.category, records));
@@ -471,21 +511,27 @@ impl Pump {
     }
 
     fn summarise(&mut self, snapshot: Snapshot) {
-        let line = format!("{} spool_bytes={}", snapshot.summary(), self.shared.spool_bytes());
+        let line =
+            format!("{} spool_bytes={}{}", snapshot.summary(), self.shared.spool_bytes(), self.check_ins.summary());
         self.host.log(Severity::Info, &line);
         self.shown = snapshot;
     }
 
-    fn publish(&mut self) {
-        let now = self.shared.now().steady;
+    /// The age of the oldest item that waits.
+    fn oldest(&self, now: Duration) -> Duration {
         let backlog = lock(&self.shared.backlog).oldest();
         let oldest = backlog.into_iter().chain(self.schedule.oldest()).min();
+        oldest.map_or(Duration::ZERO, |at| now.saturating_sub(at))
+    }
+
+    fn publish(&mut self) {
+        let now = self.shared.now().steady;
         let gauges = Gauges {
             pending_bytes: self.shared.budget.used()
                 + self.shared.waiting.load(Relaxed)
                 + self.shared.kept.load(Relaxed),
             spool_bytes: self.shared.spool_bytes(),
-            oldest_pending: oldest.map_or(Duration::ZERO, |at| now.saturating_sub(at)),
+            oldest_pending: self.oldest(now),
             states: self.schedule.states(self.shared.targets.numbers(), now),
         };
         self.host.publish(&Report { ledger: &self.ledger.snapshot(), gauges, durations: &self.durations });

@@ -27,6 +27,8 @@ pub(crate) enum Load {
     Items(Batch<Ticket>),
     /// A client report to the destination of this number.
     Report(u32, reports::Report),
+    /// A check-in to the destination of this number, its payload.
+    CheckIn(u32, Vec<u8>),
 }
 
 impl Load {
@@ -34,7 +36,7 @@ impl Load {
     pub(crate) fn destination(&self) -> u32 {
         match self {
             Self::Items(batch) => batch.destination,
-            Self::Report(number, _) => *number,
+            Self::Report(number, _) | Self::CheckIn(number, _) => *number,
         }
     }
 }
@@ -54,7 +56,7 @@ const PROBE_LIMIT: Duration = Duration::from_secs(5);
 /// Asks once, at the start, whether a destination is there. No item, no quota, and nothing for the ledger.
 pub(crate) fn probe(number: u32, target: &Target, client: &Client, done: &Sender<pump::Message>) {
     let answer = client.probe(&target.dsn, PROBE_LIMIT);
-    let _ = done.send(pump::Message::Probed(number, answer.map_err(Box::new)));
+    let _ = done.send(pump::Message::Probed(number, answer));
 }
 
 /// Sends until the channel closes.
@@ -71,6 +73,11 @@ pub(crate) fn run(
         let (dsn, sent_at) = (job.target.dsn.expose(), answer::rfc3339(start.wall));
         let envelope = match &job.load {
             Load::Items(batch) => batch.parts(&dsn, &sent_at),
+            Load::CheckIn(_, payload) => {
+                let mut envelope = Vec::new();
+                report::write_check_in(&mut envelope, payload, &dsn, &sent_at);
+                Parts::whole(envelope)
+            }
             Load::Report(_, counts) => {
                 let mut envelope = Vec::new();
                 report::write(&mut envelope, &counts.lines(), &dsn, &sent_at, start.wall);

@@ -152,6 +152,11 @@ impl Targets {
         self.expects_default || has_file || self.expects_namespaces && !state.listed
     }
 
+    /// The number of the default destination, once it is known.
+    pub(crate) fn default_number(&self) -> Option<u32> {
+        lock(&self.state).default
+    }
+
     /// Whether the default has this DSN already.
     pub(crate) fn has_default(&self, dsn: &Dsn) -> bool {
         let state = lock(&self.state);

@@ -38,6 +38,14 @@ pub fn write(out: &mut Vec<u8>, discarded: &[Discarded], dsn: &str, sent_at: &st
     out.push(b'\n');
 }
 
+/// Writes the whole envelope of a check-in: one item (<https://develop.sentry.dev/sdk/telemetry/check-ins/>).
+pub fn write_check_in(out: &mut Vec<u8>, payload: &[u8], dsn: &str, sent_at: &str) {
+    header(out, None, dsn, sent_at);
+    out.extend_from_slice(format!("{{\"type\":\"check_in\",\"length\":{}}}\n", payload.len()).as_bytes());
+    out.extend_from_slice(payload);
+    out.push(b'\n');
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

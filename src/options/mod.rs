@@ -22,7 +22,8 @@ pub use hosts::{Hosts, MAX_ANNOTATION, Refusal};
 pub use names::{is_of_the_host, judge, nearest};
 pub use proxy::{Proxies, ProxyUrl};
 pub use settings::{
-    Compress, Delivery, Destination, Incidents, KubeEvents, Mapping, Mode, Network, Report, Settings, SpoolSync,
+    Compress, Delivery, Destination, Incidents, KubeEvents, Mapping, Mode, Monitor, Network, Report, Settings,
+    SpoolSync,
 };
 use std::fmt::{self, Write};
 use std::path::{Path, PathBuf};
@@ -181,6 +182,11 @@ const PLAIN: &[Row] = rows! {
     "kernel_tags", None,
         "tags, `*` at the end allowed, whose text lines are the kernel's own; records of `kmsg` and of journald's kernel transport are known without it, and only such lines open an issue about an OOM kill",
         |s, v| { s.mapping.incidents.kernel_tags = value::list(v); Ok(()) };
+    "monitor_slug", None,
+        "Sentry monitor to which this output checks in: ok, or error when the oldest pending item is older than 15 minutes or a destination is misconfigured; sent at once or not at all, never stored",
+        |s, v| { s.monitor.slug = Some(monitor_slug(v)?); Ok(()) };
+    "monitor_interval", Some("5m"), "time between two of its check-ins (1m to 24h)",
+        |s, v| { s.monitor.interval = monitor_interval(v)?; Ok(()) };
     "delivery", Some("auto"),
         "`spool`, `ack` or `memory`: when a flush is answered; `auto`: `spool` if `spool_path` is set, else `ack` on a worker thread, else `memory`",
         |s, v| { s.delivery.mode = mode(v)?; Ok(()) };
@@ -530,6 +536,18 @@ fn spool_sync(text: &str) -> Result<SpoolSync, Expected> {
     }
 }
 
+/// Sentry makes a slug of anything, so that another name would be another monitor than the one that was meant.
+fn monitor_slug(text: &str) -> Result<String, &'static str> {
+    let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'_');
+    let good = text.len() <= 50 && text.bytes().all(fits);
+    if good { Ok(text.to_owned()) } else { Err("at most 50 lower-case letters, digits, dashes and underscores") }
+}
+
+fn monitor_interval(text: &str) -> Result<std::time::Duration, &'static str> {
+    let interval = value::time(text).map_err(|_| "a time from 1m to 24h")?;
+    if (60..=86_400).contains(&interval.as_secs()) { Ok(interval) } else { Err("a time from 1m to 24h") }
+}
+
 fn kube_events(text: &str) -> Result<KubeEvents, Expected> {
     const EXPECTED: &str = "auto, node, cluster or off";
     Ok(match text.to_ascii_lowercase().as_str() {
@@ -703,7 +721,7 @@ mod tests {
             let (good, bad): (&[&str], &[&str]) = match row.kind() {
                 Kind::Switch => (&["yes", "no", "true", "false"], &["2", "x"]),
                 Kind::Size => (&["64K", "3G"], &["5h", "x"]),
-                Kind::Time => (&["5s", "3m"], &["5G", "x"]),
+                Kind::Time => (&["3m", "2h"], &["5G", "x"]),
                 Kind::Fraction => (&["0.25"], &["x"]),
                 Kind::Number => (&["7"], &["0.25", "x"]),
                 Kind::List => (&["a,b"], &[]),

@@ -23,6 +23,17 @@ pub struct Settings {
     pub network: Network,
     /// What is said about it all.
     pub report: Report,
+    /// What Sentry is told of the output itself.
+    pub monitor: Monitor,
+}
+
+/// What Sentry is told of the output itself.
+#[derive(Clone, Debug, Default)]
+pub struct Monitor {
+    /// `monitor_slug`
+    pub slug: Option<String>,
+    /// `monitor_interval`
+    pub interval: Duration,
 }
 
 /// Where items go.

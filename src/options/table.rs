@@ -312,6 +312,23 @@ const CASES: &[Case] = &[
     ),
     case("kernel_tags", |s| s.mapping.incidents.kernel_tags.join("|"), "", LIST, &[]),
     case(
+        "monitor_slug",
+        |s| debug(&s.monitor.slug),
+        "None",
+        &[("edge-1_a", "Some(\"edge-1_a\")")],
+        &[
+            ("Edge 1", "at most 50 lower-case letters, digits, dashes and underscores"),
+            ("a/b", "at most 50 lower-case letters, digits, dashes and underscores"),
+        ],
+    ),
+    case(
+        "monitor_interval",
+        |s| debug(&s.monitor.interval),
+        "300s",
+        &[("1m", "60s"), ("24h", "86400s"), ("90", "90s")],
+        &[("30s", "a time from 1m to 24h"), ("2d", "a time from 1m to 24h"), ("often", "a time from 1m to 24h")],
+    ),
+    case(
         "delivery",
         |s| s.delivery.mode.name().to_owned(),
         "auto",

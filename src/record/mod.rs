@@ -53,6 +53,7 @@ use fields::{Fields, Role};
 use groups::{Grouping, usable};
 use identity::{EventId, LastTrace, StreamId, StreamIds};
 use incident::Incidents;
+pub use incident::{CheckIn, Status};
 use kubernetes::{Pod, Pods};
 use letter::Letter;
 use lines::{Aside, Joined, Line, Said, Stream};

@@ -26,7 +26,7 @@ read the logs.
 
 Output for machines (--json), one object per line:
   first      `listening` and `dsn`
-  each item  `item` (event, log, client_report), `project`, `payload`
+  each item  `item` (event, log, client_report, check_in), `project`, `payload`
   last       `totals`: requests, accepted (of them), events, logs,
              client_reports, problems
 http://ADDR/api/items.json has what is kept: the newest 1000 events and 10000
@@ -181,9 +181,10 @@ fn tell(problem: &str) {
 }
 
 fn summary(totals: Totals) -> String {
-    let Totals { requests, accepted, events, logs, client_reports, problems } = totals;
+    let Totals { requests, accepted, events, logs, client_reports, check_ins, problems } = totals;
+    let check_ins = if check_ins == 0 { String::new() } else { format!(", {check_ins} check-ins") };
     format!(
-        "received {events} events, {logs} logs and {client_reports} client reports in {accepted} of {requests} requests; \
-         {problems} problems"
+        "received {events} events, {logs} logs{check_ins} and {client_reports} client reports in {accepted} of {requests} \
+         requests; {problems} problems"
     )
 }

@@ -16,7 +16,7 @@ Prefixes, how often and for which requests:
   Nx               the next N requests that fit; stands without a colon, as in
                    3x429
   forever:         always
-  event: log: client_report:
+  event: log: client_report: check_in:
                    only envelopes that hold such an item
   project=N:       only this project
 
@@ -31,7 +31,7 @@ Actions:
   hang=TIME        read the request, be silent for this long, then close; not
                    accepted
   cut-before-body  close after the head; not accepted. Decided before the body
-                   is there: event:, log: and client_report: do not go with it
+                   is there: event:, log:, client_report: and check_in: do not go with it
   cut-after-body   read everything, close without an answer; not accepted
   lost-answer      accept and keep the envelope, then close without an answer
   half-close       read everything, end only our side of the connection; not
@@ -103,6 +103,8 @@ pub enum Kind {
     Log,
     /// `client_report`
     ClientReport,
+    /// `check_in`
+    CheckIn,
 }
 
 impl Kind {
@@ -112,6 +114,7 @@ impl Kind {
             "event" => Some(Kind::Event),
             "log" => Some(Kind::Log),
             "client_report" => Some(Kind::ClientReport),
+            "check_in" => Some(Kind::CheckIn),
             _ => None,
         }
     }

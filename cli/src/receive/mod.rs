@@ -39,7 +39,7 @@ mod validate;
 pub use command::{Args, run};
 pub use fault::{Action, GRAMMAR, Kind, Part, Script, ScriptError, Step};
 pub use heard::{Heard, hear};
-pub use store::{Accepted, ClientReport, Event, Keep, Log, Request, Snapshot, Totals};
+pub use store::{Accepted, CheckIn, ClientReport, Event, Keep, Log, Request, Snapshot, Totals};
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
@@ -169,6 +169,11 @@ impl Receiver {
     /// Accepted client reports.
     pub fn client_reports(&self) -> Vec<Arc<ClientReport>> {
         self.server.store.with(|state| state.client_reports.iter().cloned().collect())
+    }
+
+    /// Accepted check-ins.
+    pub fn check_ins(&self) -> Vec<Arc<CheckIn>> {
+        self.server.store.with(|state| state.check_ins.iter().cloned().collect())
     }
 
     /// Everything at one moment.

@@ -1,6 +1,6 @@
 //! Each item as a line: for people, or as JSON for machines.
 
-use super::store::{Accepted, ClientReport, Event, Log};
+use super::store::{Accepted, CheckIn, ClientReport, Event, Log};
 use super::{issues, timestamp};
 use crate::terminal::{level, printable};
 use serde_json::{Value, json};
@@ -23,6 +23,8 @@ pub(super) fn line(item: &Accepted, format: Format) -> String {
         (Accepted::Event(event), Format::Human { colour }) => issue_line(event, colour),
         (Accepted::Log(log), Format::Human { colour }) => log_line(log, colour),
         (Accepted::ClientReport(report), Format::Human { .. }) => report_line(report),
+        (Accepted::CheckIn(check_in), Format::Json) => object("check_in", check_in.project, &check_in.payload),
+        (Accepted::CheckIn(check_in), Format::Human { .. }) => check_in_line(check_in),
     }
 }
 
@@ -49,6 +51,11 @@ fn log_line(log: &Log, colour: bool) -> String {
     let text = |name| log.payload.get(name).and_then(Value::as_str).unwrap_or_default();
     let at = log.payload.get("timestamp").and_then(timestamp::of_value).map(timestamp::display).unwrap_or_default();
     format!("log    {}  {at}  {}", level(text("level"), colour), printable(text("body")))
+}
+
+fn check_in_line(check_in: &CheckIn) -> String {
+    let text = |name| printable(check_in.payload.get(name).and_then(Value::as_str).unwrap_or("?"));
+    format!("check-in {}  {}", text("status"), text("monitor_slug"))
 }
 
 fn report_line(report: &ClientReport) -> String {

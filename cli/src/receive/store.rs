@@ -84,6 +84,19 @@ pub struct ClientReport {
     pub request: u64,
 }
 
+/// An accepted check-in.
+#[derive(Debug, Clone)]
+pub struct CheckIn {
+    /// Project it was sent to.
+    pub project: u64,
+    /// Public key it was sent with.
+    pub sentry_key: String,
+    /// The item's JSON.
+    pub payload: Value,
+    /// [`Request::index`] of the request that brought it.
+    pub request: u64,
+}
+
 /// One accepted item.
 #[derive(Debug, Clone)]
 pub enum Accepted {
@@ -93,6 +106,8 @@ pub enum Accepted {
     Log(Arc<Log>),
     /// Losses, as the client counts them.
     ClientReport(Arc<ClientReport>),
+    /// That a monitored job or service runs.
+    CheckIn(Arc<CheckIn>),
 }
 
 /// How many of each to keep; the oldest go first. Totals count on.
@@ -106,14 +121,21 @@ pub struct Keep {
     pub logs: usize,
     /// Client reports.
     pub client_reports: usize,
+    /// Check-ins.
+    pub check_ins: usize,
 }
 
 impl Keep {
     /// For tests: all.
-    pub const EVERYTHING: Keep =
-        Keep { requests: usize::MAX, events: usize::MAX, logs: usize::MAX, client_reports: usize::MAX };
+    pub const EVERYTHING: Keep = Keep {
+        requests: usize::MAX,
+        events: usize::MAX,
+        logs: usize::MAX,
+        client_reports: usize::MAX,
+        check_ins: usize::MAX,
+    };
     /// For a server that runs for days.
-    pub const RECENT: Keep = Keep { requests: 0, events: 1000, logs: 10_000, client_reports: 1000 };
+    pub const RECENT: Keep = Keep { requests: 0, events: 1000, logs: 10_000, client_reports: 1000, check_ins: 1000 };
 }
 
 /// Counts since the start, whatever is still kept.
@@ -129,6 +151,8 @@ pub struct Totals {
     pub logs: u64,
     /// Client reports taken.
     pub client_reports: u64,
+    /// Check-ins taken.
+    pub check_ins: u64,
     /// Problems found.
     pub problems: u64,
 }
@@ -146,6 +170,8 @@ pub struct Snapshot {
     pub logs: VecDeque<Arc<Log>>,
     /// Accepted client reports.
     pub client_reports: VecDeque<Arc<ClientReport>>,
+    /// Accepted check-ins.
+    pub check_ins: VecDeque<Arc<CheckIn>>,
 }
 
 /// The snapshot of now, and a bell for those who wait for a change.
@@ -176,6 +202,10 @@ impl Store {
                 Accepted::Log(log) => {
                     state.totals.logs += 1;
                     push(&mut state.logs, log.clone(), self.keep.logs);
+                }
+                Accepted::CheckIn(check_in) => {
+                    state.totals.check_ins += 1;
+                    push(&mut state.check_ins, check_in.clone(), self.keep.check_ins);
                 }
                 Accepted::ClientReport(report) => {
                     state.totals.client_reports += 1;

@@ -34,8 +34,6 @@ pub(super) struct Container {
     pub logs_budget: Option<Budget>,
     /// The DSN that the pod asks for.
     pub dsn: Option<String>,
-    /// The Sentry monitor of its CronJob.
-    pub monitor_slug: Option<String>,
     /// The newest last.
     ids: Vec<ContainerId>,
     pod_uid: Option<String>,
@@ -81,7 +79,6 @@ impl Containers {
             event_level: pod.event_level.or(known.event_level),
             logs_budget: pod.logs_budget.or(known.logs_budget),
             dsn: pod.dsn.clone().or(known.dsn),
-            monitor_slug: pod.monitor_slug.clone().or(known.monitor_slug),
             ids,
             pod_uid: pod.uid.as_deref().map(str::to_ascii_lowercase).or(known.pod_uid),
         });

@@ -7,6 +7,7 @@
 
 mod containers;
 mod context;
+mod cron;
 mod kernel;
 mod kills;
 mod kube_event;
@@ -32,6 +33,8 @@ use crate::options::Source::{Field, Full};
 use crate::options::{Budget, KubeEvents, Mapping};
 use containers::Containers;
 use context::{context_of_event, context_of_kill, size};
+use cron::Crons;
+pub use cron::{CheckIn, Status};
 use kernel::{Killed, Line};
 use kills::{Cgroup, Kill, Kills};
 use kube_event::KubeEvent;
@@ -55,6 +58,7 @@ pub(super) struct Incidents {
     learnt: u64,
     kills: Kills,
     listed: Listed,
+    crons: Crons,
 }
 
 /// A set that forgets its oldest members.
@@ -86,7 +90,9 @@ impl Incidents {
     pub(super) fn learn(&mut self, pods: &Pods, place: usize) {
         if pods.learnt() != self.learnt {
             self.learnt = pods.learnt();
-            self.containers.learn(pods.at(place));
+            let pod = pods.at(place);
+            self.containers.learn(pod);
+            self.crons.learn(&pod.namespace, &pod.workload, pod.monitor_slug.as_deref());
         }
     }
 }
@@ -100,6 +106,11 @@ pub(super) fn is_possible(fields: &Fields<'_>, kernel_tags: &[String], tag: &[u8
 }
 
 impl Mapper {
+    /// Takes the check-ins that records have made since the last call. They are worth nothing later.
+    pub fn check_ins(&mut self) -> impl Iterator<Item = CheckIn> + use<> {
+        std::mem::take(&mut self.incidents.crons.made).into_iter()
+    }
+
     /// Handles a record that is an incident; returns false for any other, of which nothing has been said then. To be asked only
     /// about records that no container wrote. `message` is the record's text.
     pub(super) fn incident(
@@ -129,7 +140,7 @@ impl Mapper {
         (event, fields): (&KubeEvent<'_>, &Fields<'_>),
         sink: &mut impl Sink,
     ) {
-        let Self { settings, incidents: Incidents { containers, listed, .. }, .. } = self;
+        let Self { settings, incidents: Incidents { containers, listed, crons, .. }, .. } = self;
         let subject = subject_of_event(event, containers);
         let Some(route) = route_of(origin, &subject, source.letter) else {
             return end_both(sink, source.index, Outcome::Filtered, Reason::NoDestination);
@@ -139,6 +150,12 @@ impl Mapper {
         let level = level_of_event(event, settings);
         let threshold = event_threshold(settings, &subject);
         let is_letter = source.letter.is_some();
+        if !is_letter && settings.incidents.kube_events != KubeEvents::Off && !sink.again(source.index) {
+            let id = |namespace: &str, job: &str| {
+                EventId::of_hash(hash_of(route, &[b"check-in", namespace.as_bytes(), job.as_bytes()])).0
+            };
+            crons.take(event, route.destination, origin.now, id);
+        }
         let no_event = match level {
             _ if is_letter => None,
             _ if settings.incidents.kube_events == KubeEvents::Off => Some(Reason::KubeEventsOff),

@@ -1,5 +1,6 @@
 //! Judges an envelope as Relay does, and says aloud what Relay would drop without a word.
 
+mod check_in;
 mod event;
 mod log;
 mod report;
@@ -9,7 +10,7 @@ use super::dsn::{Dsn, is_key};
 use super::envelope::{self, Envelope, Item};
 use super::findings::Findings;
 use super::http::{Head, Refusal};
-use super::store::{Accepted, ClientReport, Event, Log, Request};
+use super::store::{Accepted, CheckIn, ClientReport, Event, Log, Request};
 use serde_json::Value;
 use std::sync::Arc;
 
@@ -17,6 +18,7 @@ const MAX_EVENT_BYTES: usize = 1024 * 1024;
 const MAX_CONTAINER_BYTES: usize = 12 * 1024 * 1024;
 const MAX_LOG_BYTES: usize = 2 * 1024 * 1024;
 const MAX_REPORT_BYTES: usize = 100 * 1024;
+const MAX_CHECK_IN_BYTES: usize = 100 * 1024;
 const MAX_REPORTS: usize = 100;
 /// Clocks may differ by this much.
 const MAX_FUTURE_SECONDS: f64 = 60.0;
@@ -144,6 +146,9 @@ fn check_limits(items: &[Item<'_>]) -> Result<(), Refusal> {
             return refuse("log", format!("{MAX_LOG_BYTES} bytes a log"));
         }
     }
+    if bytes(&["check_in"]) > MAX_CHECK_IN_BYTES {
+        return refuse("check_in", format!("{MAX_CHECK_IN_BYTES} bytes"));
+    }
     if of(&["client_report"]).count() > MAX_REPORTS || bytes(&["client_report"]) > MAX_REPORT_BYTES {
         return refuse("client_report", format!("{MAX_REPORTS} items and {MAX_REPORT_BYTES} bytes"));
     }
@@ -160,6 +165,7 @@ fn take(envelope: &Envelope<'_>, sender: &Sender, now: f64) -> (Taken, Findings)
             "event" => take_event(envelope, item, sender, now, &mut taken, &mut all),
             "log" => take_logs(item, sender, now, &mut taken, &mut all),
             "client_report" => take_report(item, sender, &mut taken, &mut all),
+            "check_in" => take_check_in(item, sender, &mut taken, &mut all),
             kind if known(kind) => {}
             kind => all.say(format!("item {index}: unknown type {kind:?}")),
         }
@@ -219,6 +225,22 @@ fn take_report(item: &Item<'_>, sender: &Sender, taken: &mut Taken, all: &mut Fi
             let Sender { project, key, request } = sender;
             let report = ClientReport { project: *project, sentry_key: key.clone(), payload, request: *request };
             taken.items.push(Accepted::ClientReport(Arc::new(report)));
+        }
+    }
+    all.absorb(findings);
+}
+
+fn take_check_in(item: &Item<'_>, sender: &Sender, taken: &mut Taken, all: &mut Findings) {
+    let mut findings = Findings::default();
+    // Relay takes one of an envelope and rejects the others.
+    if taken.items.iter().any(|item| matches!(item, Accepted::CheckIn(_))) {
+        findings.say("check_in: expected one in an envelope".to_owned());
+    } else if let Some(payload) = json(item, &mut findings) {
+        check_in::check(&payload, &mut findings);
+        if !findings.lost {
+            let Sender { project, key, request } = sender;
+            let check_in = CheckIn { project: *project, sentry_key: key.clone(), payload, request: *request };
+            taken.items.push(Accepted::CheckIn(Arc::new(check_in)));
         }
     }
     all.absorb(findings);
