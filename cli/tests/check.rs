@@ -173,6 +173,29 @@ fn a_bad_yaml_configuration() {
 }
 
 #[test]
+fn workers_with_hot_reload_are_a_problem_for_the_versions_that_crash() {
+    let state = TempDir::new().unwrap();
+    let config = state.path().join("workers.conf");
+    let text = "[SERVICE]\n    Hot_Reload On\n    HTTP_Server On\n    scheduler.cap 60\n[INPUT]\n    Name dummy\n\
+                [OUTPUT]\n    Name sentry\n    Match *\n    Workers 2\n    Retry_Limit no_limits\n    dsn ${DSN}\n    spool_path ${STATE}/spool\n";
+    std::fs::write(&config, text).unwrap();
+    let problems = |more: &[&str]| {
+        let found = json(&[&["--offline"], more, &[path(&config)]].concat(), &nobody(), state.path());
+        found.all("problems").into_iter().filter(|text| text.contains("workers with hot_reload")).collect::<Vec<_>>()
+    };
+    for version in ["2.2.3", "v3.2", "4"] {
+        let found = problems(&["--fluent-bit", version]);
+        assert!(
+            found.len() == 1 && found[0].starts_with("workers.conf:10 workers with hot_reload"),
+            "{version}: {found:?}"
+        );
+    }
+    assert!(problems(&["--fluent-bit", "5.1.1"]).is_empty());
+    std::fs::write(&config, text.replace("Hot_Reload On", "Hot_Reload Off")).unwrap();
+    assert!(problems(&["--fluent-bit", "4.2.8"]).is_empty());
+}
+
+#[test]
 fn annotations_that_are_lifted_out_of_sight_are_a_problem() {
     let state = TempDir::new().unwrap();
     let file = state.path().join("lift.conf");

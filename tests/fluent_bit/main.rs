@@ -10,6 +10,7 @@ mod formats;
 mod identity;
 mod kills;
 mod loading;
+mod outage;
 mod refusals;
 mod reload;
 mod restart;
@@ -51,10 +52,17 @@ const TESTS: &[(&str, fn())] = &[
     ("a_quota_is_waited_for", faults::quota),
     ("a_lost_answer_repeats_its_own_envelope_only", faults::lost_answers),
     ("a_worker_waits_through_faults", faults::worker),
+    ("an_outage_with_few_descriptors_loses_and_doubles_nothing", outage::outage_with_few_descriptors),
+    ("a_reload_and_a_restart_with_slow_answers_double_nothing", || outage::slow_answers("1500ms", false)),
+    ("answers_beyond_the_exit_timeout_repeat_what_was_cut_at_most", || outage::slow_answers("6s", true)),
+    ("removed_files_end_as_lost_and_the_spool_goes_on", outage::removed_files),
+    ("a_full_spool_blocks_no_reload_and_another_path_is_drained", outage::reload_with_a_full_spool_and_another_path),
     ("without_spool_and_workers_delivery_is_in_memory_with_one_warning", faults::memory),
 ];
 
 fn main() -> ExitCode {
     let host = FluentBit::find();
-    TESTS.iter().fold(Suite::default(), |suite, (name, body)| suite.needing(&host, name, |_| body())).run()
+    let slow_disk = host.clone().and_then(|_| outage::slow_disk());
+    let suite = TESTS.iter().fold(Suite::default(), |suite, (name, body)| suite.needing(&host, name, |_| body()));
+    suite.needing(&slow_disk, "a_slow_disk_delays_neither_flush_nor_stop", |root| outage::a_slow_disk(&root)).run()
 }

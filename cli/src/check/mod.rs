@@ -75,6 +75,10 @@ pub struct Args {
     #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=300))]
     timeout: u64,
 
+    /// Major version of the Fluent Bit that will use the configuration [default: of the one on PATH]
+    #[arg(long, value_name = "VERSION", value_parser = major)]
+    fluent_bit: Option<u32>,
+
     /// One JSON object
     #[arg(long)]
     json: bool,
@@ -117,13 +121,14 @@ fn check(args: &Args, configuration: Option<&Configuration>, report: &mut Report
     if sections.is_empty() {
         report.problem(None, "there is no output named sentry");
     }
+    let host = args.fluent_bit.or_else(installed_host);
     let mut outputs = Vec::new();
     for (number, section) in sections.into_iter().enumerate() {
         let mut output = Output::new(number, &args.options, section);
         report.output(&output.name, output.place());
         output.load(report);
         if let Some(configuration) = configuration {
-            surroundings::of_output(&output, configuration, report);
+            surroundings::of_output(&output, configuration, host, report);
         }
         world(args, &output, report);
         outputs.push(output);
@@ -132,6 +137,19 @@ fn check(args: &Args, configuration: Option<&Configuration>, report: &mut Report
         report.whole();
         surroundings::of_whole(&outputs, configuration, report);
     }
+}
+
+/// The first number of `5`, `5.1`, `v5.1.1`.
+fn major(text: &str) -> Result<u32, String> {
+    let first = text.trim_start_matches('v').split('.').next().unwrap_or_default();
+    first.parse().map_err(|_| "expected a version such as 5.1.1".to_owned())
+}
+
+/// The major version of the Fluent Bit on PATH.
+fn installed_host() -> Option<u32> {
+    let output = std::process::Command::new("fluent-bit").arg("--version").output().ok()?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    major(text.split_whitespace().find(|word| word.starts_with('v') && word.contains('.'))?).ok()
 }
 
 /// What is outside of the configuration: files and servers.

@@ -23,8 +23,8 @@ const USELESS: &[(&str, &str)] = &[
     ("storage.total_limit_size", "it bounds the host's own files only; spool_max_size bounds the spool"),
 ];
 
-/// Looks at the keys of an output that the plugin does not see.
-pub(super) fn of_output(output: &Output, configuration: &Configuration, report: &mut Report) {
+/// Looks at the keys of an output that the plugin does not see. `host` is Fluent Bit's major version, where it is known.
+pub(super) fn of_output(output: &Output, configuration: &Configuration, host: Option<u32>, report: &mut Report) {
     if !is_fed(output, configuration) {
         report.problem(output.place(), "no match: the host gives it no records");
     }
@@ -40,6 +40,7 @@ pub(super) fn of_output(output: &Output, configuration: &Configuration, report: 
     }
     if let Some(loaded) = &output.loaded {
         workers(output, &loaded.settings, report);
+        workers_with_reload(output, configuration, host, report);
         inputs(&loaded.settings, configuration, report);
         kubernetes(output, &loaded.settings, configuration, report);
     }
@@ -105,6 +106,21 @@ fn workers(output: &Output, settings: &Settings, report: &mut Report) {
         let text = format!("spool_path does nothing with delivery = {}", mode.name());
         report.advice(output.place_of("spool_path"), &text);
     }
+}
+
+/// Fluent Bit 2.2 to 4.2 leaks a pool of workers at each reload, and the leaked one uses the instance that is gone.
+fn workers_with_reload(output: &Output, configuration: &Configuration, host: Option<u32>, report: &mut Report) {
+    let on = |value: &str| ["on", "true", "yes"].iter().any(|word| value.eq_ignore_ascii_case(word));
+    let has_workers = output.section.value("workers").is_some_and(|value| value != "0");
+    if !has_workers || !configuration.service("hot_reload").is_some_and(on) || host.is_some_and(|major| major >= 5) {
+        return;
+    }
+    let which = match host {
+        Some(major) => format!("Fluent Bit {major}"),
+        None => "Fluent Bit before 5.0 (--fluent-bit says which one you have)".to_owned(),
+    };
+    let text = format!("workers with hot_reload: {which} crashes at one of the next reloads; remove workers");
+    report.problem(output.place_of("workers"), &text);
 }
 
 /// `ack` keeps nothing of its own: what the host holds in memory is lost with it.
