@@ -53,7 +53,7 @@ fn client(output: &Output, network: &Network, report: &mut Report) -> Option<Cli
     client.map_err(|problem| report.problem(output.place(), &problem)).ok()
 }
 
-fn ask(client: &Client, dsn: &Dsn, longest: Duration) -> mpsc::Receiver<Result<u16, Sent>> {
+fn ask(client: &Client, dsn: &Dsn, longest: Duration) -> mpsc::Receiver<Result<u16, Box<Sent>>> {
     let (told, answer) = mpsc::channel();
     let (client, dsn) = (client.clone(), dsn.clone());
     thread::spawn(move || told.send(client.probe(&dsn, longest)));
