@@ -1,6 +1,6 @@
 # The index of every habit. `make help` lists it.
 
-.PHONY: build demo test check conformance dist image fuzz models soak bench bench-stages bench-abi bench-host bench-loss help
+.PHONY: build demo test check conformance dist image fuzz models sdk-parity soak bench bench-stages bench-abi bench-host bench-loss help
 
 build: ## release build of the plugin and the companion
 	cargo build --release --workspace
@@ -41,6 +41,9 @@ fuzz: ## each fuzz target for FUZZ_SECONDS=60, or those in TARGET; executions, e
 models: ## delivery's threads under a scheduler, MODEL_ROUNDS=2000 times each scenario, then under the thread sanitizer
 	MODEL_ROUNDS=$(or $(MODEL_ROUNDS),2000) cargo test --lib -p out_sentry delivery::model -- --nocapture
 	@tests/races
+
+sdk-parity: ## our events beside those of Sentry's SDKs for Python, Node and Rust: fields and grouping
+	SDK_PARITY=1 cargo test --test sdk -- --test-threads 1
 
 soak: ## kills, full disks and a leak watch that do not fit the gate; SOAK_MINUTES=10, SOAK_KILLS=20
 	cargo test --test soak

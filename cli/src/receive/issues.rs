@@ -71,6 +71,42 @@ fn values(value: Option<&Value>) -> &[Value] {
     list.map_or(&[], Vec::as_slice)
 }
 
+/// Where an exception stands among the others of its event.
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct Place {
+    /// Holders above it; without ids the number of exceptions it was the cause of.
+    pub depth: usize,
+    /// What it is to its holder, for people: `caused by `, `member 2: `; empty for the outermost.
+    pub relation: String,
+    /// Nobody caught it.
+    pub unhandled: bool,
+}
+
+/// The places of an event's exceptions, the outermost first. With ids (`exception_id`, `parent_id`) they are a tree.
+pub(crate) fn places(event: &Value) -> Vec<Place> {
+    let mut depths = HashMap::new();
+    let place = |(at, exception): (usize, &Value)| {
+        let mechanism = exception.get("mechanism").unwrap_or(&Value::Null);
+        let id = |name: &str| mechanism.get(name).and_then(Value::as_u64);
+        let parent = id("parent_id");
+        // A holder comes before what it holds.
+        let depth = match (id("exception_id"), parent) {
+            (Some(_), parent) => parent.map_or(0, |parent| depths.get(&parent).map_or(1, |depth| depth + 1)),
+            (None, _) => at,
+        };
+        id("exception_id").map(|id| depths.insert(id, depth));
+        let text = |name: &str| mechanism.get(name).and_then(Value::as_str).unwrap_or_default();
+        let relation = match (text("source"), text("type")) {
+            _ if at == 0 => String::new(),
+            (_, "suppressed") => "suppressed: ".to_owned(),
+            (source, _) if source.ends_with(']') => format!("{source}: "),
+            _ => "caused by ".to_owned(),
+        };
+        Place { depth, relation, unhandled: mechanism.get("handled") == Some(&Value::Bool(false)) }
+    };
+    exceptions(event).iter().rev().enumerate().map(place).collect()
+}
+
 /// Frames of an exception, the crashing one last.
 pub(crate) fn frames(exception: &Value) -> &[Value] {
     exception.pointer("/stacktrace/frames").and_then(Value::as_array).map_or(&[], Vec::as_slice)
@@ -159,6 +195,26 @@ mod tests {
         let events = [event("order 1", "place"), event("order 22", "place"), event("order 1", "cancel")];
         let counts: Vec<_> = group(&events).into_iter().map(|issue| issue.count).collect();
         assert_eq!(counts, [2, 1]);
+    }
+
+    #[test]
+    fn exceptions_with_ids_are_a_tree() {
+        let value = |id: u64, parent: Option<u64>, source: &str, ty: &str| json!({"type": "E", "mechanism": {"type": ty, "exception_id": id, "parent_id": parent, "source": source}});
+        let event = json!({"exception": {"values": [
+            value(4, Some(0), "", "suppressed"),
+            value(3, Some(0), "errors[1]", "chained"),
+            value(2, Some(1), "cause", "chained"),
+            value(1, Some(0), "errors[0]", "chained"),
+            value(0, None, "", "log"),
+        ]}});
+        let found: Vec<_> = places(&event).into_iter().map(|place| (place.depth, place.relation)).collect();
+        let place = |depth, relation: &str| (depth, relation.to_owned());
+        let members = [place(0, ""), place(1, "errors[0]: "), place(2, "caused by "), place(1, "errors[1]: ")];
+        assert_eq!(found[..4], members);
+        assert_eq!(found[4], place(1, "suppressed: "));
+        let chain = json!({"exception": [{"type": "A"}, {"type": "B", "mechanism": {"handled": false}}]});
+        let found: Vec<_> = places(&chain).into_iter().map(|place| (place.depth, place.unhandled)).collect();
+        assert_eq!(found, [(0, true), (1, false)]);
     }
 
     #[test]

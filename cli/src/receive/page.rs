@@ -1,7 +1,7 @@
 //! The page at `/`, and the same for machines at `/api/items.json`.
 
 use super::http::Response;
-use super::issues::{self, Issue};
+use super::issues::{self, Issue, Place};
 use super::markup::{Escaped, Level, Text};
 use super::store::{Log, Snapshot};
 use super::timestamp;
@@ -12,6 +12,8 @@ use std::fmt::Write;
 /// Rows on the page; machines get all that is kept.
 const MAX_ISSUES: usize = 200;
 const MAX_LOGS: usize = 500;
+/// Steps by which an exception is moved to the right at most.
+const MAX_DEPTH: usize = 12;
 /// Logs shown around an issue.
 const MAX_AROUND: usize = 30;
 
@@ -139,8 +141,8 @@ fn write_issue(html: &mut String, issue: &Issue, traces: &Traces<'_>) -> std::fm
         write!(html, "<pre>{}</pre>", Text(line))?;
     }
     // Outermost first and the crashing frame on top, as people read a trace.
-    for (at, exception) in issues::exceptions(event).iter().rev().enumerate() {
-        write_exception(html, exception, at > 0)?;
+    for (exception, place) in issues::exceptions(event).iter().rev().zip(issues::places(event)) {
+        write_exception(html, exception, &place)?;
     }
     write_breadcrumbs(html, issues::breadcrumbs(event))?;
     write_around(html, issue, traces)?;
@@ -159,9 +161,15 @@ fn write_facts(html: &mut String, issue: &Issue) -> std::fmt::Result {
     write!(html, "<br><span class=dim>project {project}, event <a href=\"#{id}\">{id}</a></span></p>")
 }
 
-fn write_exception(html: &mut String, exception: &Value, is_cause: bool) -> std::fmt::Result {
-    let cause = if is_cause { "caused by " } else { "" };
-    writeln!(html, "<pre>{cause}<b>{}</b>", Text(&issues::exception_title(exception)))?;
+fn write_exception(html: &mut String, exception: &Value, place: &Place) -> std::fmt::Result {
+    let margin = 1.5 * place.depth.min(MAX_DEPTH) as f64;
+    let relation = Text(&place.relation);
+    writeln!(
+        html,
+        "<pre style=\"margin-left:{margin}rem\">{relation}<b>{}</b>{}",
+        Text(&issues::exception_title(exception)),
+        if place.unhandled { " <span class=error>not handled</span>" } else { "" }
+    )?;
     for frame in issues::frames(exception).iter().rev() {
         let text = |name| frame.get(name).and_then(Value::as_str).unwrap_or_default();
         let file = [text("filename"), text("abs_path"), text("module")].into_iter().find(|part| !part.is_empty());

@@ -283,6 +283,62 @@ fn check_exceptions(path: &str, value: &Value, findings: &mut Findings) {
         if let Some(stacktrace) = fields.get("stacktrace").filter(|value| !value.is_null()) {
             check_stacktrace(&join(&path, "stacktrace"), stacktrace, findings);
         }
+        if let Some(mechanism) = fields.get("mechanism").filter(|value| !value.is_null()) {
+            check_mechanism(&join(&path, "mechanism"), mechanism, findings);
+        }
+    }
+    check_tree(path, exceptions, findings);
+}
+
+fn check_mechanism(path: &str, value: &Value, findings: &mut Findings) {
+    let Some(fields) = findings.object(path, value) else { return };
+    const KEYS: &[&str] = &[
+        "type",
+        "description",
+        "help_link",
+        "synthetic",
+        "handled",
+        "source",
+        "is_exception_group",
+        "exception_id",
+        "parent_id",
+        "data",
+        "meta",
+    ];
+    findings.known_keys(path, fields, KEYS);
+    findings.texts(path, fields, &[("type", 128), ("source", 128)]);
+    for name in ["handled", "is_exception_group", "synthetic"] {
+        if let Some(value) = fields.get(name).filter(|value| !(value.is_boolean() || value.is_null())) {
+            findings.note(&join(path, name), "true or false", Some(value));
+        }
+    }
+    for name in ["exception_id", "parent_id"] {
+        if let Some(value) = fields.get(name).filter(|value| !(value.is_u64() || value.is_null())) {
+            findings.note(&join(path, name), "a number from 0 up", Some(value));
+        }
+    }
+}
+
+/// Sentry takes the ids for a tree only if each exception has one of its own, one is 0 and the others name their holder.
+fn check_tree(path: &str, exceptions: &[Value], findings: &mut Findings) {
+    let field = |exception: &Value, name: &str| exception.get("mechanism")?.get(name)?.as_u64();
+    let ids: Vec<Option<u64>> = exceptions.iter().map(|exception| field(exception, "exception_id")).collect();
+    if ids.iter().all(Option::is_none) {
+        return;
+    }
+    for (index, exception) in exceptions.iter().enumerate() {
+        let path = format!("{path}[{index}].mechanism");
+        let (id, parent) = (ids[index], field(exception, "parent_id"));
+        if id.is_none() || ids[..index].contains(&id) {
+            findings.note(&join(&path, "exception_id"), "an id of its own, as the other exceptions have", None);
+        }
+        let known = match parent {
+            None => id == Some(0),
+            parent => parent != id && ids.contains(&parent),
+        };
+        if !known && id.is_some() {
+            findings.note(&join(&path, "parent_id"), "the id of another exception; none for the one with id 0", None);
+        }
     }
 }
 
@@ -398,7 +454,11 @@ mod tests {
             "logentry": {"message": "n %s", "params": ["1"], "formatted": "n 1"}, "server_name": "h",
             "release": "web@1.0", "environment": "prod", "tags": {"k8s.pod": "a", "n": 1}, "extra": {"a": {"b": [1]}},
             "contexts": {"trace": {"trace_id": ID, "span_id": "00f067aa0ba902b7"}}, "fingerprint": ["{{ default }}"],
-            "exception": {"values": [{"type": "E", "value": "v", "stacktrace": {"frames": [frame]}}]},
+            "exception": {"values": [
+                {"type": "F", "mechanism": {"type": "chained", "source": "errors[0]", "exception_id": 1, "parent_id": 0}},
+                {"type": "E", "value": "v", "stacktrace": {"frames": [frame]},
+                 "mechanism": {"type": "log", "handled": false, "exception_id": 0, "is_exception_group": true}},
+            ]},
             "breadcrumbs": {"values": [{"timestamp": "2027-01-01T00:00:00Z", "message": "m", "level": "info"}]},
             "user": {"id": 7, "email": "a@b.c"}, "sdk": {"name": "n", "version": "1"},
             "request": {"url": "http://h/", "headers": [["a", "b"]]},
@@ -412,6 +472,10 @@ mod tests {
     fn each_fault_is_one_problem_at_its_path() {
         let frames = |count: usize| json!({"frames": vec![json!({"function": "f"}); count]});
         let exception = |value: Value| json!({"exception": {"values": [value]}});
+        let linked = |ids: &[(u64, Option<u64>)]| {
+            let value = |(id, parent): &(u64, Option<u64>)| json!({"type": "E", "mechanism": {"type": "chained", "exception_id": id, "parent_id": parent}});
+            json!({"exception": {"values": ids.iter().map(value).collect::<Vec<_>>()}})
+        };
         for (event, path) in [
             (json!({"nonsense": 1}), "nonsense"),
             (json!({"type": "error"}), "type"),
@@ -465,6 +529,11 @@ mod tests {
             (json!({"exception": {"values": []}}), "exception"),
             (json!({"exception": "x"}), "exception"),
             (exception(json!({"module": "m"})), "exception[0]"),
+            (exception(json!({"type": "x", "mechanism": {"handled": 1}})), "exception[0].mechanism.handled"),
+            (exception(json!({"type": "x", "mechanism": {"id": 1}})), "exception[0].mechanism.id"),
+            (linked(&[(2, Some(0)), (1, Some(7)), (0, None)]), "exception[1].mechanism.parent_id"),
+            (linked(&[(1, Some(0)), (1, Some(0)), (0, None)]), "exception[1].mechanism.exception_id"),
+            (linked(&[(1, None), (0, None)]), "exception[0].mechanism.parent_id"),
             (exception(json!({"type": "x".repeat(277)})), "exception[0].type"),
             (exception(json!({"type": "x", "stacktrace": {"frames": []}})), "exception[0].stacktrace.frames"),
             (exception(json!({"type": "x", "stacktrace": frames(251)})), "exception[0].stacktrace.frames"),

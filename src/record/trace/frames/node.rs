@@ -137,7 +137,7 @@ mod tests {
             ("/usr/src/app/orders/store.cjs", None, "orders:store"),
             ("/app/dist/orders/orders.service.js", None, "orders:orders.service"),
             ("/app/main.js", None, "main"),
-            ("C:\\work\\shop\\orders\\store.js", None, "shop.orders:store"),
+            ("C:\\app\\orders\\store.js", None, "orders:store"),
             ("node:internal/modules/cjs/loader", None, "loader"),
             ("evalmachine.<anonymous>", None, "evalmachine.<anonymous>"),
             ("/elsewhere/orders/views.js", Some("/app"), "orders:views"),

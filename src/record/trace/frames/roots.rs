@@ -4,7 +4,7 @@ use super::super::find::Find;
 use super::super::text::starts_with_any;
 
 /// Working directories of container images, platforms and their documentation.
-const ROOTS: [&str; 13] = [
+const ROOTS: [&str; 12] = [
     "/app/",
     "/application/",
     "/code/",
@@ -16,7 +16,6 @@ const ROOTS: [&str; 13] = [
     "/usr/app/",
     "/usr/src/app/",
     "/var/task/",
-    "/work/",
     "/workspace/",
 ];
 /// Directories that hold projects. A `*` stands for one name.

@@ -1,0 +1,1 @@
+exports.get = (rows, key) => rows[key].name;

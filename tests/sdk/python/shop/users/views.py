@@ -1,0 +1,2 @@
+def get(rows, key):
+    return rows[key]
