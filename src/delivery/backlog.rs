@@ -17,6 +17,8 @@ pub(crate) struct Backlog {
     live: VecDeque<Arc<Ticket>>,
     /// Those with records that are to become dead letters. To read them needs no room, it makes some.
     doomed: Queue,
+    /// The last chunks that an earlier process left.
+    last: Vec<Arc<Ticket>>,
     came: u64,
     /// Keys of what waits for nothing but a start that is not everybody's.
     delayed: Vec<(Duration, u64)>,
@@ -44,6 +46,28 @@ impl Backlog {
     pub(crate) fn add_delayed(&mut self, ticket: Arc<Ticket>, due: Duration) {
         self.add(ticket, due);
         self.delayed.push((due, self.came));
+    }
+
+    /// Adds the last chunks that an earlier process left: lines of live ones may continue them.
+    pub(crate) fn add_last(&mut self, ticket: Arc<Ticket>, due: Duration) {
+        self.last.push(Arc::clone(&ticket));
+        self.add_delayed(ticket, due);
+    }
+
+    /// Takes the last chunks that an earlier process left, if they wait.
+    pub(crate) fn take_last(&mut self) -> Vec<Arc<Ticket>> {
+        let last = std::mem::take(&mut self.last);
+        last.into_iter().filter(|ticket| self.remove(ticket)).collect()
+    }
+
+    /// Takes a chunk out; returns false if it does not wait.
+    pub(crate) fn remove(&mut self, ticket: &Arc<Ticket>) -> bool {
+        let found = |queue: &Queue| queue.iter().find(|(_, one)| Arc::ptr_eq(one, ticket)).map(|(key, _)| *key);
+        match (found(&self.waiting), found(&self.doomed)) {
+            (Some(key), _) => self.waiting.remove(&key).is_some(),
+            (None, Some(key)) => self.doomed.remove(&key).is_some(),
+            (None, None) => false,
+        }
     }
 
     /// Makes those due that were only to wait for a while; not those that wait for a destination.

@@ -1,18 +1,21 @@
 //! What becomes of the records of a chunk while it is read: an item in an envelope, a wait where they are, a dead letter; and
 //! how a full envelope gets to the pump.
 
+use super::carried::{self, Carried};
 use super::dead::{Burial, Cause};
 use super::holds::{Fate, Waits};
 use super::host::Severity;
 use super::pump::Message;
 use super::targets::{LATER, Target};
-use super::ticket::{Bits, Home, Look, Ticket};
+use super::ticket::{Attached, Bits, Home, Look, Ticket};
 use super::{Shared, WAITED, sources};
 use crate::envelope::{Batch, Gatherer};
 use crate::ledger::{Category, Outcome};
 use crate::record::identity::EventId;
 use crate::record::{NOWHERE, Reason, Sink};
+use std::borrow::Cow;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 const NO_SOURCE: &str = "no source has a destination for it";
@@ -21,6 +24,13 @@ const MADE_ROOM: &str = "waited for a quota or a misconfigured destination, and 
 
 const GIVES_WAY: &str = "the spool is three quarters full: records that wait for destinations in trouble are given up so \
                          that the others go on; mend those destinations, or raise spool_max_size";
+
+/// How long lines that an earlier process left wait for the first chunk after a start.
+const AFTER_START: Duration = Duration::from_secs(5);
+
+fn is_in_memory(ticket: &Ticket) -> bool {
+    matches!(ticket.home, Home::Memory)
+}
 
 /// An envelope goes to the pump, as soon as there is room for it in memory.
 pub(super) fn emit(shared: &Shared, mut batch: Batch<Ticket>) {
@@ -51,6 +61,8 @@ pub(super) struct Intake<'i> {
     left: &'i mut Left,
     /// Records at which the mapping has panicked.
     broken: &'i Bits,
+    /// Records of earlier chunks.
+    carried: &'i mut Carried,
     /// The item opened last is one of those to be buried; its JSON only yields its id.
     burying: bool,
     scratch: Vec<u8>,
@@ -148,6 +160,7 @@ impl<'i> Intake<'i> {
         replay: bool,
         left: &'i mut Left,
         broken: &'i Bits,
+        carried: &'i mut Carried,
     ) -> Self {
         let scarce = matches!(ticket.home, Home::Spool(_)) && shared.is_spool_scarce();
         Self {
@@ -164,6 +177,7 @@ impl<'i> Intake<'i> {
             told: false,
             left,
             broken,
+            carried,
             burying: false,
             scratch: Vec::new(),
             left_out: None,
@@ -171,8 +185,17 @@ impl<'i> Intake<'i> {
         }
     }
 
+    /// The chunk that a record is of, and its number there.
+    fn owner(&self, record: u32) -> (Cow<'i, Arc<Ticket>>, u32) {
+        if record < carried::FIRST {
+            return (Cow::Borrowed(self.ticket), record);
+        }
+        self.carried.get(record).map_or((Cow::Borrowed(self.ticket), record), |(owner, own)| (Cow::Owned(owner), own))
+    }
+
     fn course(&mut self, category: Category, record: u32, destination: u32) -> Course {
-        match self.ticket.look(category, record) {
+        let (ticket, own) = self.owner(record);
+        match ticket.look(category, own) {
             Look::Closed => Course::Nothing,
             Look::Last => {
                 self.park(category, record);
@@ -184,30 +207,30 @@ impl<'i> Intake<'i> {
             }
             Look::Doomed(cause) => Course::Burial(cause),
             Look::Open if destination == NOWHERE => give_up(Outcome::Rejected, NO_SOURCE),
-            Look::Open if destination == LATER => self.until_known(category),
-            Look::Open => self.held(category, destination),
+            Look::Open if destination == LATER => self.until_known(category, &ticket),
+            Look::Open => self.held(category, destination, &ticket),
         }
     }
 
     /// What becomes of a record whose destination's source cannot be read yet.
-    fn until_known(&self, category: Category) -> Course {
-        let longest = if self.is_in_memory() { Duration::ZERO } else { self.shared.longest(category) };
-        match self.now >= self.ticket.taken + longest {
+    fn until_known(&self, category: Category, ticket: &Ticket) -> Course {
+        let longest = if is_in_memory(ticket) { Duration::ZERO } else { self.shared.longest(category) };
+        match self.now >= ticket.taken + longest {
             true => give_up(Outcome::Rejected, NO_SOURCE),
             false => Course::Wait(self.now + sources::INTERVAL),
         }
     }
 
-    fn held(&mut self, category: Category, destination: u32) -> Course {
+    fn held(&mut self, category: Category, destination: u32, ticket: &Ticket) -> Course {
         if destination != self.destination {
             (self.destination, self.waits) = (destination, self.shared.holds.get(destination));
         }
         let longest = self.shared.longest(category);
-        match self.waits.fate(category, self.ticket.taken, longest, self.now) {
+        match self.waits.fate(category, ticket.taken, longest, self.now) {
             Fate::Go => Course::Item,
             Fate::End(outcome) => give_up(outcome, WAITED),
             // In memory it waits as an item, unless such items have filled their share.
-            Fate::Wait(_) if self.is_in_memory() && !self.shared.budget.is_full(category) => Course::Item,
+            Fate::Wait(_) if is_in_memory(ticket) && !self.shared.budget.is_full(category) => Course::Item,
             Fate::Wait(until) => match self.waits.gives_way(category).filter(|_| self.scarce) {
                 None => Course::Wait(until),
                 Some(outcome) => {
@@ -222,12 +245,21 @@ impl<'i> Intake<'i> {
 
     /// Leaves a record where it is.
     fn park(&mut self, category: Category, record: u32) {
-        self.left.waiting[category as usize].insert(record);
-        self.ticket.park(category, record);
+        if record < carried::FIRST {
+            self.left.waiting[category as usize].insert(record);
+        }
+        let (ticket, own) = self.owner(record);
+        ticket.park(category, own);
     }
 
-    fn is_in_memory(&self) -> bool {
-        matches!(self.ticket.home, Home::Memory)
+    /// Gives up a record of an earlier chunk: that chunk is read again for its dead letter, if it can be.
+    fn give_up_carried(&mut self, category: Category, record: u32, cause: &Arc<Cause>) {
+        let (ticket, own) = self.owner(record);
+        if ticket.can_be_read_again() && self.shared.settings.dead_letter_path.is_some() {
+            ticket.doom(category, std::iter::once(own), cause);
+        } else {
+            ticket.end(category, own, cause.outcome);
+        }
     }
 
     /// The burial of the item opened last, if it is one.
@@ -237,9 +269,10 @@ impl<'i> Intake<'i> {
 
     /// Ends a record without an item.
     fn ends(&mut self, category: Category, record: u32, outcome: Outcome, destination: Option<u32>) {
+        let (ticket, own) = self.owner(record);
         let counted = match std::mem::take(&mut self.astray) {
-            true => self.ticket.end_for_good(category, record, outcome),
-            false => self.ticket.end(category, record, outcome),
+            true => ticket.end_for_good(category, own, outcome),
+            false => ticket.end(category, own, outcome),
         };
         let target = destination.filter(|_| counted && self.shared.reports.is_on());
         if let Some(target) = target.and_then(|number| self.shared.targets.get(number)) {
@@ -250,7 +283,9 @@ impl<'i> Intake<'i> {
 
 impl Sink for Intake<'_> {
     fn again(&self, record: u32) -> bool {
-        self.again || self.left.decided.has(record) || !self.ticket.is_open(Category::Event, record)
+        let (ticket, own) = self.owner(record);
+        let again = if record < carried::FIRST { self.again } else { ticket.is_read_again() };
+        again || self.left.decided.has(record) || !ticket.is_open(Category::Event, own)
     }
 
     fn is_settled(&self, category: Category, record: u32) -> bool {
@@ -263,15 +298,26 @@ impl Sink for Intake<'_> {
 
     fn open(&mut self, category: Category, record: u32, destination: u32) -> Option<&mut Vec<u8>> {
         self.burying = false;
-        if category == Category::Event {
+        let is_carried = record >= carried::FIRST;
+        if category == Category::Event && !is_carried {
             self.left.decided.insert(record);
         }
         match self.course(category, record, destination) {
-            Course::Item if self.ticket.claim(category, record) => self.left.claimed = Some((category, record)),
-            Course::Item | Course::Nothing => return None,
+            Course::Item => {
+                let (ticket, own) = self.owner(record);
+                if !ticket.claim(category, own) {
+                    return None;
+                }
+                self.left.claimed = Some((category, record));
+            }
+            Course::Nothing => return None,
             Course::Wait(until) => {
-                self.ticket.waits_until(until);
+                self.owner(record).0.waits_until(until);
                 self.park(category, record);
+                return None;
+            }
+            Course::Burial(cause) if is_carried => {
+                self.give_up_carried(category, record, &cause);
                 return None;
             }
             Course::Overflow => {
@@ -303,11 +349,12 @@ impl Sink for Intake<'_> {
             return;
         }
         self.left.claimed = None;
+        let (ticket, own) = self.owner(record);
         let full = match category {
-            Category::Log => self.logs.close(self.destination, self.ticket, record),
+            Category::Log => self.logs.close(self.destination, &ticket, own),
             Category::Event => {
                 if let Some(event) = &mut self.event {
-                    event.close(self.ticket, record, event_id);
+                    event.close(&ticket, own, event_id);
                 }
                 self.event.take()
             }
@@ -326,7 +373,7 @@ impl Sink for Intake<'_> {
                 }
             }
             // Undecodable bytes are no item of either category: one letter for both.
-            (Category::Event, Outcome::Invalid) if self.ticket.is_open(category, record) => {
+            (Category::Event, Outcome::Invalid) if record < carried::FIRST && self.ticket.is_open(category, record) => {
                 let detail = "expected records in MessagePack".to_owned();
                 let cause = Arc::new(Cause { outcome, status: 0, detail });
                 self.left.burials.push(Burial::new(None, record, &cause));
@@ -338,6 +385,47 @@ impl Sink for Intake<'_> {
         let told = matches!(outcome, Outcome::Sampled | Outcome::Suppressed | Outcome::OverBudget);
         let destination = self.left_out.filter(|_| told);
         self.ends(category, record, outcome, destination);
+    }
+
+    fn join(&mut self, category: Category, record: u32, into: u32) {
+        let ((head, first), (ticket, own)) = (self.owner(into), self.owner(record));
+        let in_spool = |ticket: &Ticket| matches!(ticket.home, Home::Spool(_));
+        if Arc::ptr_eq(&head, &ticket) || !in_spool(&head) || !in_spool(&ticket) {
+            return self.end(category, record, Outcome::Joined);
+        }
+        // It must not be gone before the item that it is part of.
+        if !ticket.claim(category, own) {
+            return;
+        }
+        match head.attach(category, first, (&ticket, own)) {
+            Attached::Attached => {}
+            Attached::Ended => drop(ticket.settle(category, std::iter::once(own), Outcome::Joined)),
+            Attached::Waits => drop(ticket.release(category, std::iter::once(own))),
+        }
+    }
+
+    fn waits_until(&self) -> Option<Duration> {
+        let timeout = self.shared.settings.trace_timeout;
+        let longest = match self.ticket.home {
+            // The first flush after a start comes later than the next one of a running process.
+            Home::Spool(_) if self.ticket.is_recovered() => timeout.max(AFTER_START),
+            Home::Spool(_) => timeout,
+            Home::Memory if !self.shared.closing.load(Relaxed) => timeout,
+            Home::Memory | Home::Host(_) | Home::None => return None,
+        };
+        (!timeout.is_zero()).then_some(self.now + longest)
+    }
+
+    fn wait(&mut self, record: u32) -> Option<u32> {
+        if record >= carried::FIRST {
+            return Some(record);
+        }
+        // A dead letter is written while its chunk is read.
+        let is_doomed = |category: &Category| matches!(self.ticket.look(*category, record), Look::Doomed(_));
+        if Category::ALL.iter().any(is_doomed) {
+            return None;
+        }
+        Some(self.carried.add(self.ticket, record))
     }
 
     fn left_out(&mut self, destination: Option<u32>) {

@@ -1,5 +1,6 @@
 //! The thread that knows records: reads chunks, fills envelopes, and leaves in its place what has to wait.
 
+use super::carried::{self, Carried};
 use super::dead::{self, Burial, DeadLetters};
 use super::host::Severity;
 use super::intake::{Gone, Intake, Left, emit};
@@ -56,6 +57,8 @@ pub(super) struct Worker<'s> {
     replayed: Gatherer<Ticket>,
     complaints: Complaints,
     dead: Option<DeadLetters>,
+    /// Records of earlier chunks that wait for lines of later ones.
+    carried: Carried,
 }
 
 /// Says that nothing will be mapped any more, however it came to that.
@@ -72,6 +75,7 @@ pub(crate) fn run(shared: &Shared, records: Mapper, inbox: &Receiver<Job>) {
     let _done = Done(shared);
     let mut worker = Worker::new(shared, records);
     worker.serve(inbox);
+    worker.finish_volatile();
     worker.seal(true);
     worker.refuse(inbox);
     worker.drain();
@@ -83,7 +87,7 @@ impl<'s> Worker<'s> {
         let [live, replayed] = [(); 2].map(|()| Gatherer::new(settings.batch_max_items));
         let dead = settings.dead_letter_path.as_deref();
         let dead = dead.map(|path| DeadLetters::new(path, settings.dead_letter_max_size));
-        Self { shared, records, live, replayed, complaints: Complaints::default(), dead }
+        Self { shared, records, live, replayed, complaints: Complaints::default(), dead, carried: Carried::default() }
     }
 
     fn serve(&mut self, inbox: &Receiver<Job>) {
@@ -102,6 +106,7 @@ impl<'s> Worker<'s> {
                 Err(RecvTimeoutError::Timeout) if self.shared.past_deadline() => break,
                 Err(RecvTimeoutError::Timeout) => {}
             }
+            self.finish_waiting(self.shared.now().steady);
             self.seal(false);
             self.close_storms();
             self.records.check_ins().for_each(|check_in| drop(self.shared.to_pump.send(Message::CheckIn(check_in))));
@@ -136,6 +141,7 @@ impl<'s> Worker<'s> {
         let opened = [self.live.opened(), self.replayed.opened()].into_iter().flatten().min();
         let now = self.shared.now().steady;
         let due = opened.map_or(IDLE, |opened| (opened + self.shared.settings.batch_timeout).saturating_sub(now));
+        let due = self.records.next_waiting().map_or(due, |next| due.min(next.saturating_sub(now)));
         let replayable = self.may_replay() && self.next_due().is_some_and(|due| due <= now);
         if replayable { Duration::ZERO } else { due.min(IDLE) }
     }
@@ -159,7 +165,12 @@ impl<'s> Worker<'s> {
             Job::Ack(slot) => self.ack(slot),
             Job::Memory(slot) => self.memory(&slot),
             Job::Spooled => {
-                let ticket = lock(&self.shared.backlog).take_live();
+                let (last, ticket) = {
+                    let mut backlog = lock(&self.shared.backlog);
+                    (backlog.take_last(), backlog.take_live())
+                };
+                // What an earlier process left may go on in the first chunk of this one.
+                last.iter().for_each(|last| self.spooled(last, true));
                 if let Some(ticket) = ticket {
                     self.spooled(&ticket, false);
                 }
@@ -278,6 +289,78 @@ impl<'s> Worker<'s> {
         self.complaints.add(router, self.shared);
         let standing = ticket.mapped();
         self.shared.finish(ticket, standing);
+        self.let_go();
+        for follower in ticket.take_followers() {
+            lock(&self.shared.backlog).remove(&follower);
+            self.spooled(&follower, true);
+        }
+    }
+
+    /// Lets go of records of earlier chunks that wait no more.
+    fn let_go(&mut self) {
+        for ticket in self.carried.retain(self.records.waiting()) {
+            let standing = ticket.let_go();
+            self.shared.finish(&ticket, standing);
+            if matches!(ticket.home, Home::Memory) && self.dead.is_none() {
+                self.shared.kept.fetch_sub(ticket.forget(), Relaxed);
+            }
+        }
+    }
+
+    /// At exit: lines that are in memory alone are sent as they are.
+    pub(super) fn finish_volatile(&mut self) {
+        if self.carried.is_volatile() {
+            self.finish_waiting(Duration::MAX);
+        }
+    }
+
+    /// Sends lines as they are that have waited until `due` for the next ones.
+    pub(super) fn finish_waiting(&mut self, due: Duration) {
+        if self.records.next_waiting().is_none_or(|next| next > due) {
+            return;
+        }
+        let now = self.shared.now();
+        let router = ChunkRouter::new(&self.shared.targets, now.steady);
+        let ticket = Ticket::new(Home::None, now.steady, self.shared.recorder.clone(), Default::default());
+        let (ticket, broken, mut left) = (Arc::new(ticket), Bits::default(), Left::default());
+        loop {
+            let finished = catch_unwind(AssertUnwindSafe(|| {
+                let origin = Origin { tag: &[], router: &router, now: now.wall };
+                let carried = &mut self.carried;
+                let mut intake = Intake::new(self.shared, &ticket, &mut self.live, false, &mut left, &broken, carried);
+                self.records.finish_waiting(origin, due, &mut intake);
+            }));
+            if finished.is_ok() {
+                break;
+            }
+            self.mend(&ticket, &mut left);
+            if !self.give_up_carried() {
+                let all: Vec<u32> = self.records.waiting().collect();
+                self.end_carried(&all);
+            }
+        }
+        self.complaints.add(router, self.shared);
+        for Gone { category, outcome, target, .. } in &left.gone {
+            self.shared.reports.add(target.identity, *category, *outcome, 1, 0);
+        }
+        self.let_go();
+    }
+
+    /// After a panic: gives up the lines of earlier chunks of the streams that it was about; returns false if there are none.
+    fn give_up_carried(&mut self) -> bool {
+        let at_work = self.records.at_work().iter().copied();
+        let numbers: Vec<u32> = at_work.filter(|number| *number >= carried::FIRST).collect();
+        self.end_carried(&numbers);
+        !numbers.is_empty()
+    }
+
+    fn end_carried(&mut self, numbers: &[u32]) {
+        let lines: Vec<u32> = numbers.iter().flat_map(|number| self.records.forget_waiting(*number)).collect();
+        for (ticket, record) in lines.iter().filter_map(|number| self.carried.get(*number)) {
+            for category in Category::ALL {
+                ticket.end(*category, record, Outcome::Invalid);
+            }
+        }
     }
 
     /// Writes dead letters, and ends their records when they are safe. What the disk will not take is tried again
@@ -345,7 +428,8 @@ impl<'s> Worker<'s> {
             let mapped = catch_unwind(AssertUnwindSafe(|| {
                 let origin = Origin { tag: &segment.tag, router, now: self.shared.now().wall };
                 let logs = if replay { &mut self.replayed } else { &mut self.live };
-                let mut intake = Intake::new(self.shared, ticket, logs, replay, left, &broken);
+                let carried = &mut self.carried;
+                let mut intake = Intake::new(self.shared, ticket, logs, replay, left, &broken, carried);
                 self.records.map(origin, &segment.data, first, &mut intake)
             }));
             if let Ok(end) = mapped {
@@ -353,12 +437,13 @@ impl<'s> Worker<'s> {
                 return end;
             }
             self.mend(ticket, left);
+            let gave_up = self.give_up_carried();
             let end = first + crate::chunk::count(&segment.data);
             let at_work = self.records.at_work().iter().copied();
             let news: Vec<u32> =
                 at_work.filter(|record| (first..end).contains(record) && broken.insert(*record)).collect();
             // Work stays in proportion to the chunk, however many of its records are broken.
-            if news.is_empty() || panics.len() >= MAX_PANICS {
+            if news.is_empty() && !gave_up || panics.len() >= MAX_PANICS {
                 self.shared.say(Severity::Error, "panics", GIVEN_UP.to_owned());
                 (first..end).for_each(|record| left.give_up(ticket, &[record]));
                 return end;
@@ -373,7 +458,10 @@ impl<'s> Worker<'s> {
         self.live.mend();
         self.replayed.mend();
         if let Some((category, record)) = left.claimed.take() {
-            ticket.release(category, std::iter::once(record));
+            match self.carried.get(record) {
+                Some((owner, own)) => owner.release(category, std::iter::once(own)),
+                None => ticket.release(category, std::iter::once(record)),
+            };
         }
         left.burials.clear();
     }

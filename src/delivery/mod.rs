@@ -12,6 +12,7 @@ pub mod answer;
 mod backlog;
 mod budget;
 mod check_ins;
+mod carried;
 mod connection;
 mod dead;
 pub mod destination;
@@ -43,6 +44,8 @@ pub mod schedule;
 mod sender;
 mod slot;
 mod sources;
+#[cfg(test)]
+mod split;
 pub mod store;
 mod targets;
 mod ticket;

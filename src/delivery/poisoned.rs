@@ -1,6 +1,7 @@
 //! A panic of ours costs what it is about: the real mapper, spooler and pump with a mapping that panics where a test says, as a
 //! defect would have it.
 
+use super::carried::Carried;
 use super::intake::{Intake, Left, poison};
 use super::property::{Directory, Instance, Seen, Time, ended, line, loaded, record};
 use super::sender::Load;
@@ -126,7 +127,8 @@ fn what_has_ended_is_not_decided_again() {
     let ticket = Arc::new(Ticket::new(Home::Memory, Duration::ZERO, recorder, Default::default()));
     ticket.end(Category::Event, 5, Outcome::Suppressed);
     let (mut logs, mut left, broken) = (Gatherer::new(1), Left::default(), Bits::default());
-    let intake = Intake::new(instance.shared, &ticket, &mut logs, false, &mut left, &broken);
+    let mut carried = Carried::default();
+    let intake = Intake::new(instance.shared, &ticket, &mut logs, false, &mut left, &broken, &mut carried);
     assert!(intake.again(5) && !intake.again(6));
 }
 

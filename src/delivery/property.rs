@@ -198,6 +198,7 @@ impl Instance {
         while let Ok(job) = self.jobs.try_recv() {
             self.worker.take(job);
         }
+        self.worker.finish_waiting(self.shared.now().steady);
         self.worker.replay_one();
         self.worker.seal(false);
         while let Ok(message) = self.inbox.try_recv() {

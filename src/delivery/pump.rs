@@ -395,6 +395,9 @@ impl Pump {
         let (waits, number) = (self.shared.holds.get(batch.destination), batch.destination);
         let overflow = matches!(&step, Step::Settle(_, Outcome::Overflow));
         for (ticket, records) in batch.owners() {
+            if ticket.has_attached(batch.category) {
+                self.end_attached(&step, ticket, doom.is_some());
+            }
             let standing = match &step {
                 Step::Settle(batch, outcome) => match &doom {
                     Some(cause) => ticket.doom(batch.category, records, cause),
@@ -416,6 +419,22 @@ impl Pump {
         let (Step::Settle(batch, _) | Step::Release(batch) | Step::MakeRoom(batch, _)) = step;
         if batch.category == Category::Log {
             let _ = self.shared.payloads.0.try_send(batch.into_buffer());
+        }
+    }
+
+    /// Ends or releases the lines of other chunks that are part of a batch's items of one chunk. Before those: a crash in between
+    /// then costs one more request, and no second event.
+    fn end_attached(&self, step: &Step<Ticket>, owner: &Arc<Ticket>, is_doomed: bool) {
+        let (Step::Settle(batch, _) | Step::Release(batch) | Step::MakeRoom(batch, _)) = step;
+        let settles = is_doomed || matches!(step, Step::Settle(..));
+        let owned = batch.owners().filter(|(ticket, _)| Arc::ptr_eq(ticket, owner)).flat_map(|(_, records)| records);
+        for (ticket, record) in owned.flat_map(|record| owner.take_attached(batch.category, record, !settles)) {
+            let record = std::iter::once(record);
+            let standing = match settles {
+                true => ticket.settle(batch.category, record, Outcome::Joined),
+                false => ticket.release(batch.category, record),
+            };
+            self.shared.finish(&ticket, standing);
         }
     }
 

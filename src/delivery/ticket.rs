@@ -36,6 +36,8 @@ pub struct Ticket {
     /// Steady time, in milliseconds, at which the first of what is parked may go on.
     due: AtomicU64,
     recorder: Recorder,
+    /// An earlier process has left it.
+    is_recovered: bool,
     state: Mutex<State>,
 }
 
@@ -44,6 +46,8 @@ struct State {
     settled: [Bits; 2],
     in_flight: [Bits; 2],
     outstanding: u32,
+    /// Records that wait for lines of a later chunk; they count as outstanding.
+    kept_open: u32,
     /// How often the chunk has been read.
     readings: u32,
     /// Every record has been looked at since the chunk was last read.
@@ -65,6 +69,24 @@ struct State {
     seen_before: bool,
     /// Records whose request an earlier process has cut.
     aborted: [Bits; 2],
+    /// Lines of other chunks that are part of a record's item: they end with it.
+    attached: [Attachments; 2],
+    /// Chunks whose lines continue the last ones of this one, to be read right after it.
+    followers: Vec<Arc<Ticket>>,
+}
+
+/// By the number of the item's record: other chunks and numbers of their records.
+type Attachments = BTreeMap<u32, Vec<(Arc<Ticket>, u32)>>;
+
+/// What has become of a line that was to be attached to another chunk's record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Attached {
+    /// It ends with the record's item.
+    Attached,
+    /// The record has ended.
+    Ended,
+    /// The record waits where it is.
+    Waits,
 }
 
 /// How a chunk stands.
@@ -137,6 +159,7 @@ impl Ticket {
             settled,
             in_flight: Default::default(),
             outstanding: 0,
+            kept_open: 0,
             readings: 0,
             mapped: false,
             parked: false,
@@ -147,8 +170,10 @@ impl Ticket {
             kept: None,
             seen_before: false,
             aborted: Default::default(),
+            attached: Default::default(),
+            followers: Vec::new(),
         };
-        Self { home, taken, due: AtomicU64::new(u64::MAX), recorder, state: Mutex::new(state) }
+        Self { home, taken, due: AtomicU64::new(u64::MAX), recorder, is_recovered: false, state: Mutex::new(state) }
     }
 
     /// Something of it waits until this time; the earliest counts.
@@ -166,6 +191,7 @@ impl Ticket {
     #[must_use]
     pub fn replayed(extent: Extent, taken: Duration, recorder: Recorder, progress: Progress) -> Self {
         let mut ticket = Self::new(Home::Spool(extent), taken, recorder, progress.settled);
+        ticket.is_recovered = true;
         if let Ok(state) = ticket.state.get_mut() {
             (state.ended, state.seen_before) = (progress.ended, progress.mapped);
             state.aborted = progress.aborted;
@@ -177,6 +203,70 @@ impl Ticket {
     #[must_use]
     pub fn ended(&self) -> Ended {
         self.lock().ended.clone()
+    }
+
+    /// Returns true if an earlier process has left the chunk.
+    #[must_use]
+    pub fn is_recovered(&self) -> bool {
+        self.is_recovered
+    }
+
+    /// Keeps the chunk from being done until [`Ticket::let_go`]: a record of it waits for lines of a later chunk.
+    pub fn keep_open(&self) {
+        let mut state = self.lock();
+        state.outstanding += 1;
+        state.kept_open += 1;
+    }
+
+    /// Ends what [`Ticket::keep_open`] began.
+    pub fn let_go(&self) -> Standing {
+        let mut state = self.lock();
+        state.outstanding -= 1;
+        state.kept_open -= 1;
+        state.standing()
+    }
+
+    /// Attaches a line of another chunk, which counts as on its way, to a record.
+    pub fn attach(&self, category: Category, record: u32, line: (&Arc<Self>, u32)) -> Attached {
+        let mut state = self.lock();
+        let c = category as usize;
+        if state.in_flight[c].has(record) {
+            state.attached[c].entry(record).or_default().push((Arc::clone(line.0), line.1));
+            return Attached::Attached;
+        }
+        if state.settled[c].has(record) || state.doomed[c].contains_key(&record) {
+            return Attached::Ended;
+        }
+        if !state.followers.iter().any(|known| Arc::ptr_eq(known, line.0)) {
+            state.followers.push(Arc::clone(line.0));
+        }
+        Attached::Waits
+    }
+
+    /// Returns true if lines of other chunks are part of items of this one.
+    #[must_use]
+    pub fn has_attached(&self, category: Category) -> bool {
+        !self.lock().attached[category as usize].is_empty()
+    }
+
+    /// Takes the lines of other chunks that are attached to a record. If they are released with it, their chunks are read right
+    /// after this one.
+    #[must_use]
+    pub fn take_attached(&self, category: Category, record: u32, released: bool) -> Vec<(Arc<Self>, u32)> {
+        let mut state = self.lock();
+        let lines = state.attached[category as usize].remove(&record).unwrap_or_default();
+        for (ticket, _) in lines.iter().filter(|_| released) {
+            if !state.followers.iter().any(|known| Arc::ptr_eq(known, ticket)) {
+                state.followers.push(Arc::clone(ticket));
+            }
+        }
+        lines
+    }
+
+    /// Takes the chunks that are to be read right after this one.
+    #[must_use]
+    pub fn take_followers(&self) -> Vec<Arc<Self>> {
+        std::mem::take(&mut self.lock().followers)
     }
 
     /// Before the chunk is read (again).
@@ -376,10 +466,10 @@ impl Ticket {
         self.lock().kept.clone()
     }
 
-    /// Lets go of the chunk, unless some record has been left there; how many bytes that frees.
+    /// Lets go of the chunk, unless some record has been left there or waits; how many bytes that frees.
     pub fn forget(&self) -> u64 {
         let mut state = self.lock();
-        let kept = if state.parked { None } else { state.kept.take() };
+        let kept = if state.parked || state.kept_open > 0 { None } else { state.kept.take() };
         drop(state);
         kept.map_or(0, |chunk| chunk.bytes())
     }

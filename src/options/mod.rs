@@ -108,8 +108,11 @@ const PLAIN: &[Row] = rows! {
         "a message that is one JSON object or logfmt is read as fields, the record's own fields win",
         |s, v| { s.mapping.parse_message = value::switch(v)?; Ok(()) };
     "join_traces", Some("on"),
-        "within a chunk, consecutive lines of one stream that form one stack trace become one event; logs stay line by line",
+        "consecutive lines of one stream that form one stack trace become one event, and one log with all of them",
         |s, v| { s.mapping.join_traces = value::switch(v)?; Ok(()) };
+    "trace_timeout", Some("1s"),
+        "in `spool` and `memory`, how long lines at the end of a chunk that may be an unfinished trace wait for the stream's next lines; `0` = not at all",
+        |s, v| { s.delivery.trace_timeout = value::time(v)?; Ok(()) };
     "level_key", Some("level,severity,severity_text,severity_number,loglevel,log_level,lvl,PRIORITY,priority,pri"),
         "fields that hold the severity, besides those of known loggers",
         |s, v| { s.mapping.level_key = value::list(v); Ok(()) };
@@ -284,6 +287,7 @@ const NOT_MAPPING: &[&str] = &[
     "senders",
     "batch_max_items",
     "batch_timeout",
+    "trace_timeout",
     "hold_events",
     "hold_logs",
     "retry_base",

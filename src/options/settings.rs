@@ -201,6 +201,8 @@ impl Mode {
 pub struct Delivery {
     /// `delivery`
     pub mode: Mode,
+    /// How long lines at the end of a chunk that may be an unfinished stack trace wait for the next one.
+    pub trace_timeout: Duration,
     /// Directory where chunks wait.
     pub spool_path: Option<PathBuf>,
     /// Bytes on disk.

@@ -200,6 +200,7 @@ const CASES: &[Case] = &[
     case("message_key", |s| s.mapping.message_key.join("|"), "message|msg|MESSAGE|body|log", LIST, &[]),
     case("parse_message", |s| debug(&s.mapping.parse_message), "true", SWITCH, NO_SWITCH),
     case("join_traces", |s| debug(&s.mapping.join_traces), "true", SWITCH, NO_SWITCH),
+    case("trace_timeout", |s| debug(&s.delivery.trace_timeout), "1s", TIME, NO_TIME),
     case(
         "level_key",
         |s| s.mapping.level_key.join("|"),

@@ -274,6 +274,32 @@ pub(super) fn may_begin(before: &Line<'_>, line: &Line<'_>, texts: [&str; 2]) ->
     may && !is_fresh(line, texts[1])
 }
 
+/// Returns true if a line may announce or begin a trace that the lines to come go on with.
+pub(super) fn may_lead(line: &Line<'_>, text: &str) -> bool {
+    line.is_plain && (line.heads || is_type(text) || line.said != Said::Nowhere && line.level >= Level::Warn)
+        || line.said == Said::InText && is_two_line_head(text)
+}
+
+/// The place of the first line at the end of a run that may belong to a group with the lines to come.
+pub(super) fn unfinished(lines: &[Line<'_>], texts: &[&str]) -> usize {
+    let groups = Grouping::new(lines, texts).all();
+    let end = groups.last().map_or(0, |group| group.first + group.len);
+    let is_empty = |text: &&str| text.trim_ascii().is_empty();
+    if let Some(last) = groups.last()
+        && texts[end..].iter().all(is_empty)
+    {
+        return last.first;
+    }
+    // A head, and what may be lines of its message.
+    let from = end.max(lines.len().saturating_sub(MAX_BETWEEN + MAX_GAP));
+    let candidates = from..lines.len();
+    let leads = |at: &usize| may_lead(&lines[*at], texts[*at]);
+    let ends = |at: usize| {
+        (at + 1..lines.len()).any(|next| lines[next].said == Said::InText && is_fresh(&lines[next], texts[next]))
+    };
+    candidates.into_iter().filter(leads).find(|at| !ends(*at)).unwrap_or(lines.len())
+}
+
 /// Returns true if both lines have the same severity in a field, or neither has it there: a structured record announces no
 /// lines of plain text, and plain text does not go on in one.
 fn is_alike(one: &Line<'_>, two: &Line<'_>) -> bool {

@@ -26,8 +26,12 @@ pub(super) struct Line<'a> {
     pub said: Said,
     /// Whether a word stands in it that begins a trace.
     pub heads: bool,
+    /// Whether it is the text of a record as it was, and not a part of a structured message.
+    pub is_plain: bool,
     /// Which-th log of its microsecond it is.
     pub sequence: u32,
+    /// Of a line that has waited for this chunk: which-th of the equal records of its stream it was in its own one.
+    pub ordinal: Option<u32>,
 }
 
 /// How a record says its level.
@@ -130,6 +134,8 @@ pub(super) struct Stream<'a> {
     pub run: Option<Run>,
     /// The groups found so far, in order.
     pub groups: Vec<Joined>,
+    /// Its first lines are of an earlier chunk.
+    pub has_waited: bool,
 }
 
 /// Lines that are one log call and so one event, one log and one breadcrumb.
@@ -147,7 +153,16 @@ pub(super) struct Joined {
 impl<'a> Stream<'a> {
     /// A stream without lines.
     pub(super) fn new(id: StreamId, threshold: Option<Level>, letter: Option<Letter>) -> Self {
-        Self { id, threshold, letter, lines: Vec::new(), held: HeldLog::default(), run: None, groups: Vec::new() }
+        Self {
+            id,
+            threshold,
+            letter,
+            lines: Vec::new(),
+            held: HeldLog::default(),
+            run: None,
+            groups: Vec::new(),
+            has_waited: false,
+        }
     }
 
     /// The stream with the messages that were kept aside, at the end of the chunk.
@@ -198,7 +213,9 @@ pub(super) mod tests {
             level: if text.starts_with("ERROR") { Level::Error } else { Level::Info },
             said: if text.starts_with("ERROR") { Said::InText } else { Said::Nowhere },
             heads: super::super::groups::heads(text.as_bytes()),
+            is_plain: true,
             sequence: 0,
+            ordinal: None,
         };
         texts.iter().enumerate().map(line).collect()
     }

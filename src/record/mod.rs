@@ -40,6 +40,7 @@ mod time;
 pub mod trace;
 mod triples;
 mod view;
+mod waiting;
 
 use crate::chunk::msgpack::Cursor;
 use crate::chunk::{Entry, Record, Timestamp, entries};
@@ -56,22 +57,24 @@ use incident::Incidents;
 pub use incident::{CheckIn, Status};
 use kubernetes::{Pod, Pods};
 use letter::Letter;
-use lines::{Aside, Joined, Line, Said, Stream};
-use memchr::{memchr_iter, memmem};
+use lines::{Aside, Joined, Line, Said, Stream, Text};
+use memchr::{memchr, memchr_iter, memmem};
 use read::{Buffers, Reader};
 pub use reason::Reason;
 pub use route::{NOWHERE, Route, Router};
-use runs::{Fate, HeldLog, Step};
+use runs::{Fate, HeldLog, Run, Step};
 use severity::Rules;
 use shown::{Shown, Traces};
 pub use sink::{Bill, FoundKeys, Origin, Payer, Sink};
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 pub use storm::Closing;
 use storm::{Decision, Storms};
 use trace::Trace;
 use view::{Given, Known, View, view};
+use waiting::{Tail, Waiting};
 
 /// The name under which Sentry knows us.
 pub const SDK_NAME: &str = "sentry.fluent-bit";
@@ -93,6 +96,8 @@ pub struct Mapper {
     constant: log::Constant,
     /// The record that is being read, or those that are being made an event.
     at_work: Vec<u32>,
+    /// Lines that wait for lines of a later chunk.
+    waiting: Waiting,
     /// Memory kept from record to record, and from chunk to chunk.
     memory: Memory,
 }
@@ -112,6 +117,10 @@ struct Progress<'a> {
     twins: HashMap<EventId, u32>,
     logs: Logs,
     streams: Vec<Stream<'a>>,
+    /// The lines of earlier chunks that wait for those of this one.
+    waiting: Option<&'a HashMap<StreamId, Arc<Tail>>>,
+    /// The lines that wait for those of a later one, or none of a stream whose lines have waited for this one.
+    kept: Vec<(StreamId, Option<Tail>)>,
     aside: Aside,
     /// The log of the record that is being read.
     log: HeldLog,
@@ -151,6 +160,7 @@ impl Mapper {
             incidents: Incidents::default(),
             constant,
             at_work: Vec::new(),
+            waiting: Waiting::default(),
             memory: Memory::default(),
             settings,
         }
@@ -159,11 +169,24 @@ impl Mapper {
     /// Maps a chunk. Records are numbered from `first`; undecodable bytes count as one record. Returns the number of
     /// the record behind the last one.
     pub fn map(&mut self, origin: Origin<'_>, chunk: &[u8], first: u32, sink: &mut impl Sink) -> u32 {
+        if self.waiting.is_empty() {
+            return self.map_with(origin, chunk, first, (None, sink));
+        }
+        let waiting = self.waiting.streams();
+        self.map_with(origin, chunk, first, (Some(&waiting), sink))
+    }
+
+    fn map_with(
+        &mut self,
+        origin: Origin<'_>,
+        chunk: &[u8],
+        first: u32,
+        (waiting, sink): (Option<&HashMap<StreamId, Arc<Tail>>>, &mut impl Sink),
+    ) -> u32 {
         self.reader.renew();
         self.at_work.clear();
-        let aside = std::mem::take(&mut self.memory.aside);
-        let (of_tag, container) = (StreamIds::of_tag(origin.tag), Container::of_tag(origin.tag));
-        let mut progress = Progress { aside, of_tag, container, ..Progress::default() };
+        let mut progress = self.progress(origin);
+        progress.waiting = waiting;
         let mut group = None;
         let mut index = first;
         for entry in entries(chunk) {
@@ -184,6 +207,45 @@ impl Mapper {
         }
         self.end_of_chunk(origin, &mut progress, sink);
         index
+    }
+
+    fn progress<'a>(&mut self, origin: Origin<'_>) -> Progress<'a> {
+        let aside = std::mem::take(&mut self.memory.aside);
+        let (of_tag, container) = (StreamIds::of_tag(origin.tag), Container::of_tag(origin.tag));
+        Progress { aside, of_tag, container, ..Progress::default() }
+    }
+
+    /// When the first of the lines that wait are to be sent as they are, by [`Mapper::finish_waiting`].
+    #[must_use]
+    pub fn next_waiting(&self) -> Option<Duration> {
+        self.waiting.next()
+    }
+
+    /// The numbers of the records that wait, as the sink has given them.
+    pub fn waiting(&self) -> impl Iterator<Item = u32> {
+        self.waiting.records()
+    }
+
+    /// Forgets the lines of the stream that has this record among those that wait; returns the numbers of all of them.
+    pub fn forget_waiting(&mut self, record: u32) -> Vec<u32> {
+        self.waiting.remove_with(record)
+    }
+
+    /// Sends lines as they are that have waited until the steady time `due`. The sink must not let them wait again. `origin` is
+    /// theirs but for the tag.
+    pub fn finish_waiting(&mut self, origin: Origin<'_>, due: Duration, sink: &mut impl Sink) {
+        if self.next_waiting().is_none_or(|next| next > due) {
+            return;
+        }
+        self.reader.renew();
+        for (id, tail) in self.waiting.streams() {
+            if tail.until <= due {
+                let origin = Origin { tag: &tail.tag, ..origin };
+                let mut progress = self.progress(origin);
+                progress.resume(id, &tail);
+                self.end_of_chunk(origin, &mut progress, sink);
+            }
+        }
     }
 
     /// After a panic in [`Mapper::map`]: the records that it was about.
@@ -214,11 +276,57 @@ impl Mapper {
         }
         aside.clear();
         self.memory.aside = aside;
+        // Not before: after a panic all of it is read again.
+        for (id, tail) in std::mem::take(&mut progress.kept) {
+            self.waiting.set(id, tail);
+        }
     }
 
     /// Sends what still waits of a stream's logs.
     fn end_of_stream(&mut self, origin: Origin<'_>, place: usize, progress: &mut Progress<'_>, sink: &mut impl Sink) {
-        let end = progress.streams[place].lines.len();
+        let stream = &mut progress.streams[place];
+        if let Some(until) = sink.waits_until().filter(|_| self.settings.join_traces && stream.letter.is_none())
+            && let from = stream.unfinished(&progress.aside)
+            && from < stream.lines.len()
+            && self.waiting.has_room(stream, from)
+        {
+            return self.wait(origin, (place, from), until, progress, sink);
+        }
+        self.end_of_last(origin, place, progress, sink);
+    }
+
+    /// Lets the lines of a stream wait from a place on, and sends what is before them.
+    fn wait(
+        &mut self,
+        origin: Origin<'_>,
+        (place, from): (usize, usize),
+        until: Duration,
+        progress: &mut Progress<'_>,
+        sink: &mut impl Sink,
+    ) {
+        let stream = &mut progress.streams[place];
+        let numbers: Option<Vec<u32>> = stream.lines[from..].iter().map(|line| sink.wait(line.index)).collect();
+        let Some(numbers) = numbers else { return self.end_of_last(origin, place, progress, sink) };
+        // What is before them in the run is decided now.
+        if let Some(mut rest) = stream.run.clone().filter(|run| run.first < from) {
+            rest.renumber(&numbers);
+            self.end_of_run(origin, (place, from), progress, sink);
+            progress.run_bytes += rest.bytes();
+            progress.streams[place].run = Some(rest);
+        }
+        let stream = &mut progress.streams[place];
+        progress.run_bytes -= stream.run.as_ref().map_or(0, Run::bytes);
+        let tail = Tail::take(stream, origin.tag, &progress.aside, &numbers, until);
+        progress.kept.push((stream.id, Some(tail)));
+    }
+
+    /// Sends all that is left of a stream.
+    fn end_of_last(&mut self, origin: Origin<'_>, place: usize, progress: &mut Progress<'_>, sink: &mut impl Sink) {
+        let stream = &progress.streams[place];
+        let end = stream.lines.len();
+        if stream.has_waited {
+            progress.kept.push((stream.id, None));
+        }
         self.end_of_run(origin, (place, end), progress, sink);
         let held = &mut progress.streams[place].held;
         self.send((held.index, held.fate, &held.json), sink);
@@ -283,7 +391,21 @@ impl Mapper {
                 let (level, said) = (view.level, view.said);
                 let group = group.map(|group| group.raw);
                 let time = record.time;
-                let line = Line { index, raw: record.raw, group, text, time, level, said, heads, sequence };
+                // A text that is neither the record's own nor coloured stood in JSON.
+                let is_plain = matches!(text, Text::Here(_)) || memchr(0x1b, record.raw).is_some();
+                let line = Line {
+                    index,
+                    raw: record.raw,
+                    group,
+                    text,
+                    time,
+                    level,
+                    said,
+                    heads,
+                    is_plain,
+                    sequence,
+                    ordinal: None,
+                };
                 progress.traces.keep(index, shown);
                 place = Some(progress.add(view.stream, threshold, letter, line));
             }
@@ -442,7 +564,7 @@ impl Mapper {
         }
         self.joined_head(origin, (line, letter), (group.level, body), progress, sink);
         for member in &group.members {
-            end(sink, Category::Log, *member, Outcome::Joined, Reason::Joined { into: line.index });
+            join(sink, Category::Log, *member, line.index);
         }
     }
 
@@ -505,7 +627,7 @@ impl Mapper {
             self.works_on(stream.lines.iter().map(|line| line.index));
             self.joined_head(origin, (head, stream.letter), (level, &body), progress, sink);
             for member in &members {
-                end(sink, Category::Log, *member, Outcome::Joined, Reason::Joined { into: head.index });
+                join(sink, Category::Log, *member, head.index);
             }
         } else if !members.is_empty() {
             stream.groups.push(Joined { first: 0, members, level, text });
@@ -535,7 +657,7 @@ impl Mapper {
             let text = group.map(|group| (group.text.as_str(), trace::parse(&group.text)));
             self.event(origin, stream, at, (text, line.level), progress, sink);
             for member in members {
-                end(sink, Category::Event, *member, Outcome::Joined, Reason::Joined { into: line.index });
+                join(sink, Category::Event, *member, line.index);
             }
         }
     }
@@ -560,7 +682,7 @@ impl Mapper {
         let Some(route) = route_of(origin, pod, stream.letter) else {
             return end(sink, Category::Event, line.index, Outcome::Filtered, Reason::NoDestination);
         };
-        let id = progress.event_id(route.identity, stream, record);
+        let id = progress.event_id(route.identity, stream, (record, line.ordinal));
         let text = message.1.clone();
         let text = shown::text(&text);
         let (stack, in_stack) = stack_of(&mut fields, &text).unzip();
@@ -674,6 +796,11 @@ fn end(sink: &mut impl Sink, category: Category, index: u32, outcome: Outcome, r
     sink.end(category, index, outcome);
 }
 
+fn join(sink: &mut impl Sink, category: Category, index: u32, into: u32) {
+    sink.why(category, index, Reason::Joined { into });
+    sink.join(category, index, into);
+}
+
 /// A line's record, and the marker of its group.
 fn read_again<'a>(line: &Line<'a>) -> Option<(Record<'a>, Option<Record<'a>>)> {
     let Some(Entry::Record(record)) = entries(line.raw).next() else { return None };
@@ -730,6 +857,13 @@ fn read_trace<'t>(
 }
 
 impl<'a> Progress<'a> {
+    /// Begins a stream with its lines that have waited.
+    fn resume(&mut self, id: StreamId, tail: &'a Tail) {
+        let stream = tail.stream(id);
+        self.run_bytes += stream.run.as_ref().map_or(0, Run::bytes);
+        self.streams.push(stream);
+    }
+
     /// Adds a line to its stream and returns the stream's place.
     fn add(&mut self, id: StreamId, threshold: Option<Level>, letter: Option<Letter>, line: Line<'a>) -> usize {
         let same_marker = |other: &Line<'_>| other.group.map(<[u8]>::as_ptr) == line.group.map(<[u8]>::as_ptr);
@@ -741,18 +875,28 @@ impl<'a> Progress<'a> {
             None => self.streams.iter().rposition(|stream| stream.id == id && stream.letter.is_none()),
         };
         let place = known.unwrap_or_else(|| {
-            self.streams.push(Stream::new(id, threshold, letter));
+            match self.waiting.and_then(|waiting| waiting.get(&id)).filter(|_| letter.is_none()) {
+                Some(tail) => self.resume(id, tail),
+                None => self.streams.push(Stream::new(id, threshold, letter)),
+            }
             self.streams.len() - 1
         });
         self.streams[place].lines.push(line);
         place
     }
 
-    fn event_id(&mut self, destination: u128, stream: &Stream<'_>, record: Record<'_>) -> EventId {
-        let first = EventId::new(destination, stream.id, record.time, record.raw, 0);
-        let ordinal = self.twins.entry(first).and_modify(|n| *n += 1).or_insert(0);
+    fn event_id(
+        &mut self,
+        destination: u128,
+        stream: &Stream<'_>,
+        (record, waited): (Record<'_>, Option<u32>),
+    ) -> EventId {
+        let ordinal = waited.unwrap_or_else(|| {
+            let first = EventId::new(destination, stream.id, record.time, record.raw, 0);
+            *self.twins.entry(first).and_modify(|n| *n += 1).or_insert(0)
+        });
         let own = stream.letter.and_then(|letter| letter.event_id);
-        own.unwrap_or_else(|| EventId::new(destination, stream.id, record.time, record.raw, *ordinal))
+        own.unwrap_or_else(|| EventId::new(destination, stream.id, record.time, record.raw, ordinal))
     }
 }
 

@@ -26,7 +26,7 @@ pub(super) enum Fate {
 }
 
 /// A log that waits for its stream's next line.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct HeldLog {
     /// The record's number.
     pub index: u32,
@@ -44,7 +44,7 @@ impl HeldLog {
 }
 
 /// Lines that may be a group, and their logs.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Run {
     /// Place of the first line in its stream.
     pub first: usize,
@@ -66,6 +66,18 @@ impl Run {
             let (index, fate, end) = self.logs[place];
             (index, fate, &self.json[start(place)..end])
         })
+    }
+
+    /// Gives its last lines, which are all that stay, these numbers.
+    pub(super) fn renumber(&mut self, numbers: &[u32]) {
+        let from = self.logs.len() - numbers.len().min(self.logs.len());
+        let start = from.checked_sub(1).map_or(0, |before| self.logs[before].2);
+        self.json.drain(..start);
+        self.logs.drain(..from);
+        for ((index, _, end), number) in self.logs.iter_mut().zip(numbers) {
+            (*index, *end) = (*number, *end - start);
+        }
+        self.first = 0;
     }
 
     /// Bytes that it takes.

@@ -40,6 +40,19 @@ pub trait Sink {
     }
     /// Ends a record in a category without an item.
     fn end(&mut self, category: Category, record: u32, outcome: Outcome);
+    /// Ends a record that has become part of the item of another one, which was opened before.
+    fn join(&mut self, category: Category, record: u32, _into: u32) {
+        self.end(category, record, Outcome::Joined);
+    }
+    /// Steady time until which records at the end of the chunk may wait for lines of a later one; none if they may not.
+    fn waits_until(&self) -> Option<Duration> {
+        None
+    }
+    /// Leaves a record unsettled until its stream's next lines come. Returns the number by which the sink knows it then; none
+    /// if it cannot wait.
+    fn wait(&mut self, _record: u32) -> Option<u32> {
+        None
+    }
     /// Where the record would go, if anywhere, that is about to be left out; for those who report it.
     fn left_out(&mut self, _destination: Option<u32>) {}
     /// Where a record's meaning was found; for those who explain, others need not care.

@@ -30,6 +30,9 @@ const CARE_INTERVAL: Duration = Duration::from_secs(1);
 /// How often a full mapper queue is tried again.
 const HAND_OVER: Duration = Duration::from_millis(100);
 
+/// Extents of an earlier process that are read before the first live chunk: it may continue a trace that they end with.
+const LAST: usize = 4;
+
 /// The backlog of an earlier process waits up to this long, so that a cluster that restarts does not come back at once.
 const REPLAY_DELAY: Duration = Duration::from_secs(2);
 
@@ -236,13 +239,18 @@ impl<'s> Worker<'s> {
         self.shared.say(Severity::Info, "replay", text);
         let now = self.shared.now();
         let delay = REPLAY_DELAY.mul_f64(f64::from(now.wall.subsec_nanos() % 1_000) / 1_000.0);
-        for Recovered { extent, progress } in extents {
+        let last = extents.len().saturating_sub(LAST);
+        for (at, Recovered { extent, progress }) in extents.into_iter().enumerate() {
             // What is sent again counts here, all of it, so that the books of this process close.
             let recorder = self.shared.recorder.clone();
             recorder.take(u64::from(extent.records()));
             progress.ended.tell(&recorder);
             let ticket = Ticket::replayed(extent, now.steady, recorder, progress);
-            lock(&self.shared.backlog).add_delayed(Arc::new(ticket), now.steady + delay);
+            let mut backlog = lock(&self.shared.backlog);
+            match at >= last {
+                true => backlog.add_last(Arc::new(ticket), now.steady + delay),
+                false => backlog.add_delayed(Arc::new(ticket), now.steady + delay),
+            }
         }
     }
 

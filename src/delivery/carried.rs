@@ -1,0 +1,50 @@
+//! Records of earlier chunks that wait for the next lines of their stream: whose they are.
+
+use super::ticket::{Home, Ticket};
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+/// Numbers from here on are not of the chunk that is read, but of records that have waited.
+pub(super) const FIRST: u32 = 1 << 31;
+
+/// The records by the numbers that the mapping knows them by. Each keeps its ticket from being done.
+#[derive(Debug, Default)]
+pub(super) struct Carried {
+    records: HashMap<u32, (Arc<Ticket>, u32)>,
+    last: u32,
+}
+
+impl Carried {
+    /// Adds a record and returns its number.
+    pub(super) fn add(&mut self, ticket: &Arc<Ticket>, record: u32) -> u32 {
+        loop {
+            self.last = self.last.wrapping_add(1) | FIRST;
+            if !self.records.contains_key(&self.last) {
+                break;
+            }
+        }
+        ticket.keep_open();
+        self.records.insert(self.last, (Arc::clone(ticket), record));
+        self.last
+    }
+
+    /// The record that a number stands for.
+    pub(super) fn get(&self, number: u32) -> Option<(Arc<Ticket>, u32)> {
+        self.records.get(&number).cloned()
+    }
+
+    /// Returns true if any record is in memory alone.
+    pub(super) fn is_volatile(&self) -> bool {
+        self.records.values().any(|(ticket, _)| matches!(ticket.home, Home::Memory))
+    }
+
+    /// Forgets the records that wait no more; returns their tickets, each as often as it kept one open.
+    pub(super) fn retain(&mut self, waiting: impl Iterator<Item = u32>) -> Vec<Arc<Ticket>> {
+        if self.records.is_empty() {
+            return Vec::new();
+        }
+        let waiting: HashSet<u32> = waiting.collect();
+        let gone = self.records.extract_if(|number, _| !waiting.contains(number));
+        gone.map(|(_, (ticket, _))| ticket).collect()
+    }
+}
