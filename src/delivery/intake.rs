@@ -7,7 +7,7 @@ use super::holds::{Fate, Waits};
 use super::host::Severity;
 use super::pump::Message;
 use super::targets::{LATER, Target};
-use super::ticket::{Attached, Bits, Home, Look, Ticket};
+use super::ticket::{Attach, Bits, Home, Look, Ticket};
 use super::{Shared, WAITED, sources};
 use crate::envelope::{Batch, Gatherer};
 use crate::ledger::{Category, Outcome};
@@ -343,7 +343,7 @@ impl Sink for Intake<'_> {
 
     fn close(&mut self, category: Category, record: u32, event_id: Option<EventId>) {
         #[cfg(test)]
-        poison::take(category, record);
+        poison::take(category, self.owner(record).1);
         if let Some(burial) = self.buried() {
             burial.event_id = event_id;
             return;
@@ -398,9 +398,9 @@ impl Sink for Intake<'_> {
             return;
         }
         match head.attach(category, first, (&ticket, own)) {
-            Attached::Attached => {}
-            Attached::Ended => drop(ticket.settle(category, std::iter::once(own), Outcome::Joined)),
-            Attached::Waits => drop(ticket.release(category, std::iter::once(own))),
+            Attach::Done => {}
+            Attach::Ended => drop(ticket.settle(category, std::iter::once(own), Outcome::Joined)),
+            Attach::Waits => drop(ticket.release(category, std::iter::once(own))),
         }
     }
 

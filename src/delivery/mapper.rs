@@ -350,6 +350,10 @@ impl<'s> Worker<'s> {
     fn give_up_carried(&mut self) -> bool {
         let at_work = self.records.at_work().iter().copied();
         let numbers: Vec<u32> = at_work.filter(|number| *number >= carried::FIRST).collect();
+        // The first is what its lines are part of.
+        for (ticket, record) in numbers.iter().skip(1).filter_map(|number| self.carried.get(*number)) {
+            ticket.end(Category::Event, record, Outcome::Joined);
+        }
         self.end_carried(&numbers);
         !numbers.is_empty()
     }

@@ -80,9 +80,9 @@ type Attachments = BTreeMap<u32, Vec<(Arc<Ticket>, u32)>>;
 
 /// What has become of a line that was to be attached to another chunk's record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Attached {
+pub enum Attach {
     /// It ends with the record's item.
-    Attached,
+    Done,
     /// The record has ended.
     Ended,
     /// The record waits where it is.
@@ -227,20 +227,20 @@ impl Ticket {
     }
 
     /// Attaches a line of another chunk, which counts as on its way, to a record.
-    pub fn attach(&self, category: Category, record: u32, line: (&Arc<Self>, u32)) -> Attached {
+    pub fn attach(&self, category: Category, record: u32, line: (&Arc<Self>, u32)) -> Attach {
         let mut state = self.lock();
         let c = category as usize;
         if state.in_flight[c].has(record) {
             state.attached[c].entry(record).or_default().push((Arc::clone(line.0), line.1));
-            return Attached::Attached;
+            return Attach::Done;
         }
         if state.settled[c].has(record) || state.doomed[c].contains_key(&record) {
-            return Attached::Ended;
+            return Attach::Ended;
         }
         if !state.followers.iter().any(|known| Arc::ptr_eq(known, line.0)) {
             state.followers.push(Arc::clone(line.0));
         }
-        Attached::Waits
+        Attach::Waits
     }
 
     /// Returns true if lines of other chunks are part of items of this one.

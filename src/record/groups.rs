@@ -24,6 +24,9 @@ const MAX_BETWEEN: usize = 16;
 /// Shortest prefix, in bytes, that is compared from line to line.
 const MIN_PREFIX: usize = 3;
 
+/// Shortest tag, in bytes, by which lines are known to be of one request.
+const MIN_TAG: usize = 8;
+
 /// Longest prefix, in bytes.
 const MAX_PREFIX: usize = 256;
 
@@ -237,7 +240,7 @@ impl<'l, 'k> Grouping<'l, 'k> {
     fn look(&self, at: usize) -> trace::Extent {
         let nothing = trace::Extent::default();
         let (one, Some(two)) = (self.texts[at], self.texts.get(at + 1)) else { return nothing };
-        if one.is_empty() || !(self.lines[at].heads || goes_on(two)) {
+        if one.is_empty() || !(self.lines[at].heads || self.lines[at + 1].heads || goes_on(two)) {
             return nothing;
         }
         // Readers give up soon, so most looks need a small window.
@@ -270,7 +273,8 @@ pub(super) fn may_begin(before: &Line<'_>, line: &Line<'_>, texts: [&str; 2]) ->
     }
     let may = goes_on(texts[1])
         || before.heads
-        || announces && (line.heads || texts[1].is_empty() || before.level >= Level::Warn || is_type(texts[1]));
+        || line.heads
+        || announces && (texts[1].is_empty() || before.level >= Level::Warn || is_type(texts[1]));
     may && !is_fresh(line, texts[1])
 }
 
@@ -322,6 +326,9 @@ pub(super) fn may_continue(before: &Line<'_>, line: &Line<'_>, texts: [&str; 2])
 
 /// Returns true if two lines repeat a prefix and what follows it in the second one looks like a part of a trace.
 fn shares_prefix(before: &Line<'_>, line: &Line<'_>, texts: [&str; 2]) -> bool {
+    if shares_tag(texts) {
+        return true;
+    }
     let Some(prefix) = shared_prefix(texts[0], texts[1]) else { return false };
     let rest = |text| without(text, prefix).unwrap_or_default();
     let [above, text] = texts.map(rest);
@@ -331,6 +338,14 @@ fn shares_prefix(before: &Line<'_>, line: &Line<'_>, texts: [&str; 2]) -> bool {
         || text.trim().is_empty()
         || goes_on(text)
         || is_ruby_frame(text)
+}
+
+/// Returns true if the second line begins with a tag of the first one, such as a request's id, and goes on like a trace.
+fn shares_tag([above, text]: [&str; 2]) -> bool {
+    let Some(end) = text.find(']').filter(|end| text.starts_with('[') && *end > MIN_TAG) else { return false };
+    let (tag, rest) = text.split_at(end + 1);
+    above.contains(tag)
+        && (goes_on(rest.strip_prefix(' ').unwrap_or(rest)) || rest.trim().is_empty() || is_ruby_frame(rest))
 }
 
 /// Returns true if a line begins a log call of its own: it has a time or a level at its head. The type of an exception is no
@@ -382,7 +397,8 @@ fn is_in_time(text: &[u8], at: usize) -> bool {
     let is_part = |byte: &u8| byte.is_ascii_digit() || matches!(byte, b':' | b'.' | b',' | b'-' | b'/' | b'T');
     let start = text[..at].iter().rposition(|byte| !is_part(byte)).map_or(0, |before| before + 1);
     let len = text[start..].iter().position(|byte| !is_part(byte)).unwrap_or(text.len() - start);
-    text[start..start + len].contains(&b':')
+    let is_clock = |three: &[u8]| three[0].is_ascii_digit() && three[1] == b':' && three[2].is_ascii_digit();
+    text[start..start + len].windows(3).any(is_clock)
 }
 
 /// A line without a prefix, if it has it; trailing blanks of the prefix may be missing where nothing follows.
@@ -610,6 +626,24 @@ mod tests {
         assert_eq!(text(&ranks), "Traceback (most recent call last):\n  File \"x.py\", line 3, in f\nE: x");
         // Other ranks write at the same time.
         assert_eq!(spans(&[ranks[0], "[rank2]:   File \"x.py\", line 3, in f"]), [1, 1]);
+    }
+
+    #[test]
+    fn joins_frames_behind_a_prefix() {
+        let texts = [
+            "[web] F, [2026-11-30T10:00:01.065165 #29:1a] FATAL -- : Error caught: [Shop::Declined] card",
+            "[web] F, [2026-11-30T10:00:01.065254 #29:1a] FATAL -- : pay (5.0.0) lib/pay/gateway.rb:44:in `charge'",
+            "[web] F, [2026-11-30T10:00:01.065365 #29:1a] FATAL -- : pay (5.0.0) lib/pay/order.rb:87:in `block in run'",
+            "[web] F, [2026-11-30T10:00:02.065365 #29:1a] FATAL -- : on",
+        ];
+        let mut all = lines(&texts);
+        all.iter_mut().for_each(|line| (line.level, line.said) = (Level::Fatal, Said::InText));
+        let groups = Grouping::new(&all, &texts).all();
+        assert_eq!(groups.iter().map(|group| (group.first, group.len)).collect::<Vec<_>>(), [(0, 3)]);
+        for (two, texts) in all.windows(2).zip(texts.windows(2)).take(2) {
+            assert!(may_begin(&two[0], &two[1], [texts[0], texts[1]]), "{texts:?}");
+        }
+        assert!(!is_in_time(b"order.rb:44:in", 9) && is_in_time(b"10:00:01.065165", 14) && !is_in_time(b"pid=12", 4));
     }
 
     #[test]
