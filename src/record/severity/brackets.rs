@@ -16,7 +16,7 @@ pub(super) static BRACKETS: [Layout; 6] = [
     Layout { name: "[LEVEL text]", needs: 0, read: bracketed_first },
     // Python's multiprocessing: `[INFO/MainProcess]`, Minecraft: `[Server thread/ERROR]`
     Layout { name: "[LEVEL/name]", needs: 0, read: bracketed_slash },
-    // Apache httpd: `[core:error]`
+    // Apache httpd: `[core:error]`, Twisted: `[my.namespace#critical]`
     Layout { name: "[module:level]", needs: 0, read: module },
     // Serilog, Celery, env_logger, Ray: `[09:00:02 INF]`, `[2012-03-23 20:36:27,934: INFO/MainProcess]`
     Layout { name: "[time LEVEL]", needs: 0, read: bracketed_time },
@@ -28,8 +28,12 @@ fn bracketed(rules: &Rules, inner: &Column<'_>, layout: &'static str) -> Option<
     let word = inner.text().trim_ascii();
     let opens = inner.head[inner.at - 1];
     let style = if opens == b'<' { Style::Angle } else { Style::Bracket };
-    if opens == b'<' && inner.seen.time.is_none() || inner.seen.plain > 0 && inner.seen.time.is_none() {
-        return None;
+    if inner.seen.time.is_none() {
+        // NetworkManager: `<error> [1710061203.1234] message`
+        let time = || inner.head[inner.end + 1..].trim_ascii_start().strip_prefix(b"[").and_then(timestamp::len);
+        if inner.seen.plain > 0 || opens == b'<' && time().is_none() {
+            return None;
+        }
     }
     let level = if opens == b'{' { rules.of_capitals(word) } else { rules.of_mixed(word) };
     // MySQL: `[Note]`, `[System]`
@@ -62,11 +66,13 @@ fn bracketed_slash(rules: &Rules, inner: &Column<'_>, layout: &'static str) -> O
 
 fn module(rules: &Rules, inner: &Column<'_>, layout: &'static str) -> Option<Found> {
     let text = inner.text();
-    let colon = text.iter().position(|b| *b == b':').filter(|_| inner.seen.time.is_some())?;
+    let colon = text.iter().position(|b| matches!(b, b':' | b'#')).filter(|_| inner.seen.time.is_some())?;
     let (name, word) = (&text[..colon], &text[colon + 1..]);
     let word = word.strip_suffix(b"1").unwrap_or(word).trim_ascii_end();
     let word = if word.len() == 6 && word.starts_with(b"trace") { &word[..5] } else { word };
-    let level = rules.of_mixed(word).filter(|_| name.iter().all(|b| b.is_ascii_alphanumeric() || *b == b'_'))?;
+    let is_name =
+        name.iter().all(|b| b.is_ascii_alphanumeric() || *b == b'_') || text[colon] == b'#' && is_logger(name);
+    let level = rules.of_mixed(word).filter(|_| is_name)?;
     let logger = Some((inner.at, inner.at + colon)).filter(|_| colon > 0);
     Some(Found { logger, ..found(level, inner.end, Style::Bracket, layout) })
 }

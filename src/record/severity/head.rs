@@ -6,7 +6,7 @@
 
 use super::Rules;
 use super::brackets::BRACKETS;
-use super::names::is_logger;
+use super::names::{is_logger, is_thread_name};
 use super::text::{BLANK, BRACKET, COLON, DIGIT, EQUAL, HIGH, JOINT, LOWER, PIPE, PROSE, UPPER};
 use super::text::{close, end_of_quoted, kind};
 use super::words::WORDS;
@@ -269,7 +269,10 @@ impl<'h> Scan<'_, 'h> {
                 return Step::Stop;
             }
             if !named {
-                let is_go = self.seen.time.is_some_and(|(start, _)| self.head.get(start + 4) == Some(&b'/'));
+                let is_go = self.seen.time.is_some_and(|(start, end)| {
+                    let time = &self.head[start..end];
+                    timestamp::digits(time) == 4 && time.get(4) == Some(&b'/')
+                });
                 let before_time = !timed && matches!(behind, [b'[', b'0'..=b'9', ..] | [b'0'..=b'9', ..]);
                 if self.seen.plain > 0 || !(timed && !is_go || before_time) {
                     return Step::Stop;
@@ -295,7 +298,7 @@ impl<'h> Scan<'_, 'h> {
         if before == Before::Program {
             self.seen.logger = None;
         } else if before != Before::Colon || timed {
-            let good = is_logger(body) && (timed || behind.first() != Some(&b'|'));
+            let good = is_logger(body) && (timed || matches!(behind, [b'-' | b':', ..]));
             let quality = if kinds & JOINT != 0 || named { 2 } else { 1 };
             if good && self.seen.logger.is_none_or(|(_, known)| known <= quality) {
                 self.seen.logger = Some(((at, at + body.len()), quality));
@@ -360,9 +363,12 @@ impl<'h> Scan<'_, 'h> {
             self.seen.time = Some((start, start + len));
             return Step::To(end, Before::Time);
         }
-        if open == b'[' && is_logger(text) && text.contains(&b'.') {
+        if open == b'[' && is_logger(text) && !is_thread_name(text) && self.seen.time.is_some() {
             let from = start + self.head[start..close].iter().position(|b| *b != b' ').unwrap_or(0);
-            self.seen.logger = Some(((from, from + text.len()), 2));
+            let quality = if text.contains(&b'.') { 2 } else { 1 };
+            if self.seen.logger.is_none_or(|(_, known)| known <= quality) {
+                self.seen.logger = Some(((from, from + text.len()), quality));
+            }
         }
         Step::To(end, Before::Bracket)
     }
@@ -383,6 +389,8 @@ impl<'h> Scan<'_, 'h> {
                 Ok(found) => Step::Found(found),
                 Err(end) => Step::To(end, Before::Start),
             }),
+            // WebLogic's log file: `####<Mar 10, 2024 9:00:00,123 AM UTC> <Error>`
+            b'#' if len == 4 && rest.get(4) == Some(&b'<') => Step::To(self.at + len, self.before),
             // Symbols and emoji, but no letters: those begin with other bytes.
             0xe2 | 0xf0 => {
                 let end = rest.iter().take(12).position(|b| kind(*b) != HIGH).unwrap_or(0);

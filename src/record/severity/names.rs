@@ -14,7 +14,7 @@ pub(super) fn is_logger(name: &[u8]) -> bool {
         && !(digits > 0
             && (name.contains(&b'-')
                 || digits * 2 > letters
-                || name.last().is_some_and(u8::is_ascii_digit) && name.contains(&b':')))
+                || name.rsplit(|b| *b == b':').next().is_some_and(|line| line.iter().all(u8::is_ascii_digit))))
         && !matches!(name, b"main" | b"worker" | b"thread")
 }
 

@@ -28,16 +28,10 @@ pub(super) fn read(rules: &Rules, line: &[u8]) -> Head {
     let mut head = match found {
         Some(found) if found.style == Style::Pair => Head { level: Some(found.level), logger: None, message: start },
         Some(found) => {
-            let named = found.logger.or(seen.logger.map(|(span, _)| span));
-            let mut rest = Rest {
-                line,
-                at: found.end,
-                seen,
-                found,
-                logger: named.map(|span| (span, 3)),
-                brackets: 0,
-                named: false,
-            };
+            // A name in brackets may be a thread's: one that follows the level is better.
+            let named = found.logger.map(|span| (span, 3));
+            let named = named.or(seen.logger.map(|(span, quality)| (span, if quality > 1 { 3 } else { 0 })));
+            let mut rest = Rest { line, at: found.end, seen, found, logger: named, brackets: 0, named: false };
             let message = rest.run();
             let logger = rest.logger.map(|(span, _)| span);
             Head { level: Some(found.level), logger, message }
@@ -163,6 +157,7 @@ impl Rest<'_> {
                 [b':', b':', ..] if ends(2) => 2,
                 [b':', ..] => 1,
                 [b'-', b'-', b'-', ..] if ends(3) => 3,
+                [b'-', b'-', b'>', ..] if ends(3) => 3,
                 [b'-', b'-', ..] if ends(2) => self.ruby().unwrap_or(2),
                 [b'-' | b'>' | b',', ..] if ends(1) => 1,
                 [0xe2, 0x80, 0x93 | 0x94, ..] if ends(3) => 3,
@@ -219,8 +214,10 @@ impl Rest<'_> {
         let text = inner.trim_ascii();
         let glued = self.at == self.found.end || matches!(self.line[self.at - 1], b']' | b')');
         let skip = match open {
-            b'[' => self.found.style == Style::Angle || self.is_context(text, inner, glued),
-            b'<' => self.found.style == Style::Angle || is_erlang_pid(text),
+            b'[' => self.found.style == Style::Angle || self.is_context(text, inner, glued, end),
+            // The last one is the message.
+            b'<' if self.found.style == Style::Angle => self.line[end..].contains(&b'<'),
+            b'<' => is_erlang_pid(text),
             _ => self.is_thread(text, end),
         };
         if !skip {
@@ -239,7 +236,7 @@ impl Rest<'_> {
     }
 
     /// Returns true if a bracket is about the record, not about what happened.
-    fn is_context(&self, text: &[u8], inner: &[u8], glued: bool) -> bool {
+    fn is_context(&self, text: &[u8], inner: &[u8], glued: bool, end: usize) -> bool {
         if text.starts_with(b"\"") || text.starts_with(b"[") {
             return false;
         }
@@ -252,7 +249,12 @@ impl Rest<'_> {
                 [b"pid", b"tid", b"thread", b"client", b"remote", b"shard", b"req", b"task", b"session"];
             let first = text.split(|b| matches!(b, b' ' | b'=' | b':')).next().unwrap_or_default();
             let is_thread = text.windows(6).any(|part| part.eq_ignore_ascii_case(b"thread"));
+            let pairs = text.split(|b| *b == b' ').all(|part| part[..part.len().max(1) - 1].contains(&b':'));
+            let named =
+                self.found.style == Style::Bracket && self.brackets > 1 && memchr::memmem::find(text, b": ").is_some();
             return FIRST.iter().any(|name| name.eq_ignore_ascii_case(first))
+                || pairs
+                || named
                 || text.contains(&b'=')
                 || text.ends_with(b" - - -")
                 || is_thread
@@ -261,7 +263,8 @@ impl Rest<'_> {
         // A status or SQLSTATE, except where the level stands in brackets too.
         let is_code =
             digits == text.len() || text.len() == 5 && digits >= 2 && !text.iter().any(u8::is_ascii_lowercase);
-        let stacked = glued || self.found.style == Style::Bracket && self.brackets == 0;
+        let before_bracket = self.line[end..].starts_with(b" [");
+        let stacked = glued || before_bracket || self.found.style == Style::Bracket && self.brackets == 0;
         !is_code || stacked
     }
 
@@ -270,7 +273,7 @@ impl Rest<'_> {
         let behind = &self.line[end..];
         let followed = behind.starts_with(b":") || behind.starts_with(b" :");
         let logger = self.logger.is_some_and(|((_, to), _)| to + 2 >= self.at && self.line[to] == b']');
-        followed || logger || is_thread_name(text)
+        followed || logger || is_thread_name(text) || text == b"null"
     }
 
     fn number(&mut self) -> Option<usize> {
@@ -338,6 +341,12 @@ impl Rest<'_> {
         }
         if self.named {
             return None;
+        }
+        if timed && let Some(end) = spans(self.line, at) {
+            return Some(end);
+        }
+        if token.starts_with(b"ThreadId(") {
+            return Some(end);
         }
         let (from, to) = self.logger_of(token, end, next)?;
         self.named = !self.is_column(end);
@@ -409,7 +418,7 @@ impl Rest<'_> {
             _ => time.len() == 17 && time.get(2) == Some(&b'/'),
         };
         let joined = name.contains(&b'.') && !is_host(name) || name.windows(2).any(|part| part == b"::");
-        always || joined || name.contains(&b'/') || timed && has_humps(name)
+        always || joined || name.contains(&b'/') || timed && !is_host(name) && (has_humps(name) || name.contains(&b'_'))
     }
 
     /// Returns true if a process or thread stands right before this place, or a time with a comma: in such layouts the
@@ -417,5 +426,22 @@ impl Rest<'_> {
     fn follows_process(&self) -> bool {
         let time = self.seen.time.map_or(&b""[..], |(from, to)| &self.line[from..to]);
         self.brackets > 0 || self.seen.numbers > 0 || self.seen.brackets > 0 || time.contains(&b',')
+    }
+}
+
+/// Behind the spans of Rust's `tracing`: `request{id=7}:load{n="a b"}: `.
+fn spans(line: &[u8], mut at: usize) -> Option<usize> {
+    let start = at;
+    loop {
+        let name = line[at..].iter().position(|b| !(b.is_ascii_alphanumeric() || *b == b'_'))?;
+        if name == 0 || line.get(at + name) != Some(&b'{') {
+            return None;
+        }
+        at = close(line, at + name)? + 1;
+        match line[at..] {
+            [b':', b' ', ..] => return (at > start).then_some(at + 1),
+            [b':', ..] => at += 1,
+            _ => return None,
+        }
     }
 }

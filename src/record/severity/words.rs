@@ -4,12 +4,12 @@
 
 use super::head::{Before, Column, Found, Layout, Span, Style, found};
 use super::names::is_logger;
-use super::text::{COLON, DIGIT, JOINT, LOWER, UPPER, end_of_capitals, is_place, of_letter};
+use super::text::{BRACKET, COLON, DIGIT, JOINT, LOWER, UPPER, end_of_capitals, is_place, of_letter};
 use super::{Rules, timestamp, wrapped};
 use crate::level::Level;
 
 /// The table, in the order in which its rows are tried.
-pub(super) static WORDS: [Layout; 12] = [
+pub(super) static WORDS: [Layout; 14] = [
     // `ERROR message`, `ERROR: message`, `ERROR:root:message`, `ERROR/MainProcess]`, Asterisk's `ERROR[12]:`, logrus' `ERRO[0004] message`
     Layout { name: "LEVEL", needs: UPPER, read: capitals },
     // `E0418 19:29:00.909300`, glog with a year, CockroachDB's `E240310 09:00:00`
@@ -24,9 +24,13 @@ pub(super) static WORDS: [Layout; 12] = [
     Layout { name: "level/name:", needs: COLON | JOINT, read: slash },
     // istiod and zap: a level in a column of tabs or pipes
     Layout { name: "|level|", needs: LOWER, read: between },
-    // Monit: `error    : message`
+    // Monit: `error    : message`, SwiftLog: `error label : message`
     Layout { name: "level :", needs: LOWER, read: padded },
-    // MongoDB 4.2, capnslog, TensorFlow, Android, Open Liberty: one letter behind a time
+    // Falco: `18:22:19.123456789: Warning message`
+    Layout { name: "time: Level", needs: LOWER | UPPER, read: rule },
+    // Android: `E/tag( 123): message`
+    Layout { name: "E/tag(123):", needs: UPPER | BRACKET, read: tag },
+    // MongoDB 4.2, capnslog, TensorFlow, Android, WebSphere, GlusterFS: one letter behind a time
     Layout { name: "time E", needs: UPPER, read: letter },
     // SkyPilot: `E 04-27 13:23:32 file.py:414]`, CUPS: `E [10/Mar/2024:09:00:00 +0000]`
     Layout { name: "E time", needs: UPPER, read: letter_first },
@@ -72,6 +76,10 @@ fn is_count(text: &[u8]) -> bool {
     let len = text.iter().position(|b| !b.is_ascii_alphanumeric()).unwrap_or(text.len());
     let (word, rest) = text.split_at(len);
     let ends = rest.trim_ascii_start().first().is_none_or(|b| matches!(b, b',' | b';' | b')' | b'|' | b'\n'));
+    // SQL Server: `Error: 1105, Severity: 17, State: 2.`
+    if rest.starts_with(b", Severity: ") {
+        return false;
+    }
     if word.iter().all(u8::is_ascii_digit) && !word.is_empty() {
         let next = rest.trim_ascii_start();
         let name = next.iter().position(|b| !b.is_ascii_alphabetic()).unwrap_or(0);
@@ -187,10 +195,38 @@ fn between(rules: &Rules, column: &Column<'_>, layout: &'static str) -> Option<F
 }
 
 fn padded(rules: &Rules, column: &Column<'_>, layout: &'static str) -> Option<Found> {
-    if column.before != Before::Time || !column.behind().trim_ascii_start().starts_with(b": ") {
+    if column.before != Before::Time {
         return None;
     }
-    Some(found(rules.of_mixed(column.text())?, column.end, Style::Word, layout))
+    let behind = column.behind().trim_ascii_start();
+    let len = behind.iter().position(|b| *b == b' ').filter(|len| is_logger(&behind[..*len]));
+    let label = len.filter(|len| behind[*len..].starts_with(b" : "));
+    if !behind.starts_with(b": ") && label.is_none() {
+        return None;
+    }
+    let start = column.head.len() - behind.len();
+    let logger = label.map(|len| (start, start + len));
+    let end = logger.map_or(column.end, |(_, to)| to);
+    Some(Found { logger, ..found(rules.of_mixed(column.text())?, end, Style::Word, layout) })
+}
+
+fn rule(rules: &Rules, column: &Column<'_>, layout: &'static str) -> Option<Found> {
+    let (from, to) = column.seen.time.filter(|_| column.before == Before::Time)?;
+    let time = &column.head[from..to];
+    let is_nanoseconds = time.len() > 10 && time[time.len() - 10] == b'.' && column.head.get(to) == Some(&b':');
+    let level = rules.of_mixed(column.text()).filter(|_| is_nanoseconds && column.text()[0].is_ascii_uppercase())?;
+    Some(found(level, column.end, Style::Word, layout))
+}
+
+fn tag(_: &Rules, column: &Column<'_>, layout: &'static str) -> Option<Found> {
+    let [letter, b'/', tag @ ..] = column.text() else { return None };
+    let open = tag.iter().position(|b| *b == b'(').filter(|_| column.before == Before::Start)?;
+    let pid = column.head[column.at + 2 + open + 1..].trim_ascii_start();
+    let digits = timestamp::digits(pid);
+    let level = of_letter(*letter).filter(|_| digits > 0 && pid[digits..].starts_with(b"): "))?;
+    let end = column.head.len() - pid.len() + digits + 1;
+    let logger = Some((column.at + 2, column.at + 2 + open)).filter(|_| is_logger(&tag[..open]));
+    Some(Found { logger, ..found(level, end, Style::Word, layout) })
 }
 
 fn letter(_: &Rules, column: &Column<'_>, layout: &'static str) -> Option<Found> {
@@ -208,11 +244,15 @@ fn letter(_: &Rules, column: &Column<'_>, layout: &'static str) -> Option<Found>
     let component = word.iter().all(|b| b.is_ascii_uppercase() || matches!(b, b'-' | b'_')) && next.starts_with(b"[");
     let place = word.strip_suffix(b"]").is_some_and(is_place);
     let code = word.len() > 8 && word.ends_with(b":") && word[..4].iter().all(u8::is_ascii_uppercase);
+    // GlusterFS: `E [MSGID: 1]`, semantic_logger: `E [123:main]`
+    let bracket = rest.starts_with(b"[");
+    // WebSphere: `[3/10/24 9:00:00:123 UTC] 00000001 SystemOut     E   message`
+    let web = column.head[0] == b'[' && column.seen.numbers == 1 && column.seen.names == 2;
     let tag = column.seen.numbers >= 2 && word.ends_with(b":") && is_logger(&word[..word.len() - 1]);
     let logger = match () {
         () if component && len > 1 => Some((at, at + len)),
         () if tag => Some((at, at + len - 1)),
-        () if component || place || code => None,
+        () if component || place || code || bracket || web => None,
         () => return None,
     };
     let end = if logger.is_some() { at + len } else { column.end };
