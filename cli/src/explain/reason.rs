@@ -54,7 +54,7 @@ pub(super) fn text(
         (_, Some(Reason::OtherItem)) => {
             format!("a dead letter, which does not stand for the record's {}", category.name())
         }
-        (_, Some(Reason::Empty)) => "its message is empty, and it has no fields".to_owned(),
+        (_, Some(Reason::Empty)) => "an empty line without fields is sent at no level".to_owned(),
         (_, Some(Reason::OverBudget)) => "a budget for logs is spent".to_owned(),
         (_, Some(Reason::NoDestination)) => "no source has a destination for it".to_owned(),
         (_, Some(Reason::Undecodable(why))) => {
