@@ -11,8 +11,8 @@
 pub mod answer;
 mod backlog;
 mod budget;
-mod check_ins;
 mod carried;
+mod check_ins;
 mod connection;
 mod dead;
 pub mod destination;

@@ -169,10 +169,12 @@ const PLAIN: &[Row] = rows! {
         |s, v| { s.mapping.event_rate = value::whole(v, 0, 1_000_000, "a number from 0 up")? as u32; Ok(()) };
     "send_pii", Some("off"), "`off`: no `user` from records, e-mail addresses become `[Filtered]`",
         |s, v| { s.mapping.send_pii = value::switch(v)?; Ok(()) };
-    "scrub", Some("on"), "values of sensitive keys and sensitive patterns become `[Filtered]`",
+    "scrub", Some("on"), "values of sensitive keys and sensitive patterns become `[Filtered]` (`docs/privacy.md`)",
         |s, v| { s.mapping.scrub = value::switch(v)?; Ok(()) };
     "scrub_keys", None, "more names of sensitive fields",
         |s, v| { s.mapping.scrub_keys = value::list(v); Ok(()) };
+    "scrub_allow", None, "names of fields that are never filtered by their names",
+        |s, v| { s.mapping.scrub_allow = value::list(v); Ok(()) };
     "log_attributes", Some("lean"),
         "attributes of logs, which Sentry bills by size: `lean`: namespace, pod, container, node (without Kubernetes `server.address`), `service.name` (the label `app.kubernetes.io/name`, else `app`), logger, environment, release, and the record's own fields; `full`: also image, all `label_keys`, SDK name and version, origin, stream, server address; or a comma list of names, in which `*` stands for any characters and `lean` may be one; `tags` are always sent, events have everything",
         |s, v| { s.mapping.log_attributes = LogAttributes::parse(v)?; Ok(()) };

@@ -134,6 +134,8 @@ pub struct Mapping {
     pub scrub: bool,
     /// More names of sensitive fields.
     pub scrub_keys: Vec<String>,
+    /// Names of fields that are never filtered by their names.
+    pub scrub_allow: Vec<String>,
     /// Pod annotation that names a DSN.
     pub dsn_annotation: String,
     /// Attributes of logs.

@@ -283,6 +283,7 @@ const CASES: &[Case] = &[
     case("send_pii", |s| debug(&s.mapping.send_pii), "false", SWITCH, NO_SWITCH),
     case("scrub", |s| debug(&s.mapping.scrub), "true", SWITCH, NO_SWITCH),
     case("scrub_keys", |s| s.mapping.scrub_keys.join("|"), "", LIST, &[]),
+    case("scrub_allow", |s| s.mapping.scrub_allow.join("|"), "", LIST, &[]),
     case(
         "log_attributes",
         |s| s.mapping.log_attributes.to_string(),

@@ -6,6 +6,7 @@ use super::lines::Line;
 use super::{limit, scrub};
 use crate::chunk::Timestamp;
 use crate::level::Level;
+use std::borrow::Cow;
 use std::collections::{HashMap, VecDeque};
 
 /// Bytes of one line kept as a breadcrumb.
@@ -40,17 +41,32 @@ struct Crumb {
     text: String,
 }
 
-/// What of a line is a breadcrumb, and whether it goes on.
-fn crumb<'a>(line: &Line<'a>) -> Option<(&'a str, bool)> {
+/// What of a line is a breadcrumb, and whether it goes on. A line that is cut is scrubbed before, for a cut may take away what
+/// says that the rest is a secret.
+fn crumb<'a>(line: &Line<'a>, rules: &scrub::Rules) -> Option<(Cow<'a, str>, bool)> {
     let text = line.text()?.trim();
+    let text = if text.len() > MAX_CRUMB { rules.scrubbed(text) } else { Cow::Borrowed(text) };
     let end = text.floor_char_boundary(MAX_CRUMB);
-    (end > 0).then(|| (&text[..end], end < text.len()))
+    let goes_on = end < text.len();
+    let text = match text {
+        Cow::Borrowed(text) => Cow::Borrowed(&text[..end]),
+        Cow::Owned(mut text) => {
+            text.truncate(end);
+            Cow::Owned(text)
+        }
+    };
+    (end > 0).then_some((text, goes_on))
+}
+
+/// Returns true if a line is a breadcrumb.
+fn is_crumb(line: &Line<'_>) -> bool {
+    line.text().is_some_and(|text| !text.trim().is_empty())
 }
 
 impl Crumb {
-    fn of(line: &Line<'_>) -> Option<Self> {
-        let (text, goes_on) = crumb(line)?;
-        let text = if goes_on { format!("{text}...") } else { text.to_owned() };
+    fn of(line: &Line<'_>, rules: &scrub::Rules) -> Option<Self> {
+        let (text, goes_on) = crumb(line, rules)?;
+        let text = if goes_on { format!("{text}...") } else { text.into_owned() };
         Some(Self { time: line.time, level: line.level, text })
     }
 }
@@ -121,8 +137,8 @@ impl Trail {
         }
         let known = self.first + self.here.ends.len();
         for line in lines.get(known..to).unwrap_or_default() {
-            match crumb(line) {
-                Some(text) => self.here.push((line.time, line.level), text, rules),
+            match crumb(line, rules) {
+                Some((text, goes_on)) => self.here.push((line.time, line.level), (&text, goes_on), rules),
                 None => self.here.ends.push(self.here.json.len()),
             }
         }
@@ -150,7 +166,7 @@ impl Crumbs {
     ) -> [&[u8]; 2] {
         let from = at.saturating_sub(self.most);
         self.trail.cover(lines, from, at, rules);
-        let missing = self.most - lines[from..at].iter().filter(|line| crumb(line).is_some()).count();
+        let missing = self.most - lines[from..at].iter().filter(|line| is_crumb(line)).count();
         if missing > 0 && self.trail.earlier.is_none() {
             // A chunk that is read again must not find its own lines before itself.
             let start = lines.first().map_or(Timestamp::default(), |line| line.time);
@@ -189,7 +205,7 @@ impl Crumbs {
     }
 
     /// Remembers the last lines of a stream.
-    pub(super) fn remember(&mut self, stream: StreamId, lines: &[Line<'_>]) {
+    pub(super) fn remember(&mut self, stream: StreamId, lines: &[Line<'_>], rules: &scrub::Rules) {
         if self.most == 0 {
             return;
         }
@@ -202,7 +218,7 @@ impl Crumbs {
         let newest = ring.lines.back().map(|crumb| crumb.time);
         for line in &lines[lines.len() - lines.len().min(self.most)..] {
             if newest.is_none_or(|newest| line.time > newest) {
-                ring.lines.extend(Crumb::of(line));
+                ring.lines.extend(Crumb::of(line, rules));
             }
         }
         while ring.lines.len() > self.most {
@@ -232,7 +248,7 @@ mod tests {
     /// Written once or anew, an event's breadcrumbs are the same, at whatever distance events come.
     #[test]
     fn what_was_written_for_another_event_is_right_for_this_one() {
-        let rules = scrub::Rules::new(true, false, &[]);
+        let rules = scrub::Rules::new(true, false, &[], &[]);
         let long = "x".repeat(MAX_CRUMB - 1) + "\u{e9}\u{e9}";
         let long: &'static str = long.leak();
         let mut some: Vec<&'static str> = vec!["one", "", "password=x", long, "  ", "\"two\"", "three"];
@@ -245,15 +261,18 @@ mod tests {
         let all: Vec<Line<'_>> = all.into_iter().map(late).collect();
         for most in [1, 3, 4, 20] {
             let mut kept = Crumbs::new(most);
-            kept.remember(StreamId(1), &earlier);
+            kept.remember(StreamId(1), &earlier, &rules);
             let mut at = 0;
             for step in [0, 1, 1, 2, 0, 5, 30, 1, 1, 100, 0, 7, 60] {
                 at += step;
                 let mut fresh = Crumbs::new(most);
-                fresh.remember(StreamId(1), &earlier);
+                fresh.remember(StreamId(1), &earlier, &rules);
                 let found = texts(&kept.before(StreamId(1), &all, at, &rules));
                 assert_eq!(found, texts(&fresh.before(StreamId(1), &all, at, &rules)), "{most} before {at}");
-                let here = all[at.saturating_sub(most)..at].iter().filter_map(Crumb::of).map(|crumb| crumb.text);
+                let here = all[at.saturating_sub(most)..at]
+                    .iter()
+                    .filter_map(|line| Crumb::of(line, &rules))
+                    .map(|crumb| crumb.text);
                 let here: Vec<_> = here.map(|text| text.replace("=x", "=[Filtered]")).collect();
                 assert!(found.ends_with(&here) && found.len() == most.min(here.len() + 3), "{found:?} before {at}");
             }
@@ -269,10 +288,10 @@ mod tests {
             crumbs.begin();
             texts(&crumbs.before(stream, lines, at, &scrub::Rules::default()))
         };
-        crumbs.remember(stream, &all[..3]);
+        crumbs.remember(stream, &all[..3], &scrub::Rules::default());
         assert_eq!(texts(&mut crumbs, &all[3..], 1), ["b", "c", "d"]);
-        crumbs.remember(stream, &all[3..]);
-        crumbs.remember(stream, &all[3..]);
+        crumbs.remember(stream, &all[3..], &scrub::Rules::default());
+        crumbs.remember(stream, &all[3..], &scrub::Rules::default());
         assert_eq!(texts(&mut crumbs, &all[3..], 1), ["c", "d"], "its own lines are not before itself");
     }
 
@@ -280,7 +299,7 @@ mod tests {
     fn streams_are_forgotten_oldest_first() {
         let mut crumbs = Crumbs::new(1);
         let line = lines(&["x"]);
-        (0..10_000).for_each(|n| crumbs.remember(StreamId(n), &line));
+        (0..10_000).for_each(|n| crumbs.remember(StreamId(n), &line, &scrub::Rules::default()));
         assert!(crumbs.streams.len() <= MAX_STREAMS);
         assert!(crumbs.streams.contains_key(&StreamId(9_999)));
     }

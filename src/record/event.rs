@@ -15,7 +15,7 @@ use super::storm::Closing;
 use super::template::{Template, template};
 use super::trace::Trace;
 use super::view::scalar;
-use super::{SDK_NAME, SDK_VERSION, View, limit};
+use super::{SDK_NAME, SDK_VERSION, View, limit, scrub};
 use crate::chunk::msgpack::Value;
 use crate::options::Mapping;
 use std::borrow::Cow;
@@ -157,22 +157,22 @@ fn stack_hash(trace: &Trace<'_>) -> u64 {
     hash.digest()
 }
 
-/// Writes the event; one that would be too large for Sentry without what only surrounds it. Says where its breadcrumbs
-/// are.
+/// Writes the event; one that would be too large for Sentry without what only surrounds it. Returns where the parts stand that
+/// were scrubbed before they were written: message and exceptions, and breadcrumbs.
 pub(super) fn write(
     out: &mut Vec<u8>,
     view: &View<'_, '_>,
     event_id: EventId,
-    settings: &Mapping,
+    (settings, scrub): (&Mapping, &scrub::Rules),
     about: &Circumstances<'_>,
-) -> Range<usize> {
+) -> [Range<usize>; 2] {
     let start = out.len();
-    let crumbs = write_as(out, view, event_id, settings, about, Detail::Full);
+    let scrubbed = write_as(out, view, event_id, (settings, scrub), about, Detail::Full);
     if out.len() - start <= limit::EVENT {
-        return crumbs;
+        return scrubbed;
     }
     out.truncate(start);
-    write_as(out, view, event_id, settings, about, Detail::Lean)
+    write_as(out, view, event_id, (settings, scrub), about, Detail::Lean)
 }
 
 /// How much of an event is written.
@@ -187,17 +187,18 @@ fn write_as(
     out: &mut Vec<u8>,
     view: &View<'_, '_>,
     event_id: EventId,
-    settings: &Mapping,
+    (settings, scrub): (&Mapping, &scrub::Rules),
     about: &Circumstances<'_>,
     detail: Detail,
-) -> Range<usize> {
+) -> [Range<usize>; 2] {
     let mut event = Object::begin(out);
     event.text("event_id", &event_id.hex());
     json::seconds(event.key("timestamp"), view.time.micros());
     event.text("platform", about.platform);
     event.text("level", view.level.event_name());
     let logger = view.logger.as_deref().or(about.logger);
-    event.text_if("logger", logger.map(|name| one_line(name, limit::LOGGER)).as_deref());
+    event.text_if("logger", logger.map(|name| one_line(name, limit::LOGGER, scrub)).as_deref());
+    let start = event.length();
     if !about.line.trim().is_empty() {
         write_message(&mut event, about);
     }
@@ -207,20 +208,21 @@ fn write_as(
         let known = about_exception(trace, about, view, settings);
         exception::write(&mut event, trace, known, room, &mut left_out);
     }
+    let scrubbed = start..event.length();
     event.text_if("environment", view.environment.as_deref());
     event.text_if("release", view.release.as_deref());
-    let server_name = view.server_name.as_deref().map(|name| one_line(name, limit::SERVER_NAME));
+    let server_name = view.server_name.as_deref().map(|name| one_line(name, limit::SERVER_NAME, scrub));
     event.text_if("server_name", server_name.as_deref());
     if let Some(id) = view.user_id.as_deref() {
         let mut user = Object::begin(event.key("user"));
-        user.text("id", &limit::chars(id, limit::USER_ID));
+        user.text("id", &cut(id, limit::USER_ID, scrub));
         user.end();
     }
-    write_tags(&mut event, view, &settings.tags, &mut left_out);
+    write_tags(&mut event, view, (&settings.tags, scrub), &mut left_out);
     write_contexts(event.key("contexts"), view, server_name.as_deref());
     if let Some(parts) = fingerprint(view, settings, about) {
         let mut list = List::begin(event.key("fingerprint"));
-        parts.iter().for_each(|part| _ = json::string(list.element(), limit::chars(part, limit::NAME).as_bytes()));
+        parts.iter().for_each(|part| _ = json::string(list.element(), cut(part, limit::NAME, scrub).as_bytes()));
         list.end();
     }
     let mut crumbs = 0..0;
@@ -228,7 +230,7 @@ fn write_as(
         crumbs = write_crumbs(event.key("breadcrumbs"), about.crumbs);
     }
     let mut extra = Vec::new();
-    write_extra(&mut extra, view, about, detail, left_out);
+    write_extra(&mut extra, view, (about, scrub), detail, left_out);
     // Relay drops an empty object.
     if extra != b"{}" {
         event.key("extra").extend_from_slice(&extra);
@@ -238,7 +240,7 @@ fn write_as(
     sdk.text("version", SDK_VERSION);
     sdk.end();
     event.end();
-    crumbs
+    [scrubbed, crumbs]
 }
 
 /// What the record says of its trace. An exception that nobody caught is not handled, one that a logger wrote is; of others
@@ -270,11 +272,23 @@ pub(super) fn tell_others(closing: &mut Closing) {
 }
 
 /// A text as Relay takes it where it takes one line.
-fn one_line(text: &str, most: usize) -> Cow<'_, str> {
+fn one_line<'t>(text: &'t str, most: usize, scrub: &scrub::Rules) -> Cow<'t, str> {
     if text.contains(['\n', '\r']) {
-        return Cow::Owned(limit::chars(&text.replace(['\n', '\r'], " "), most).into_owned());
+        return Cow::Owned(cut(&text.replace(['\n', '\r'], " "), most, scrub).into_owned());
     }
-    limit::chars(text, most)
+    cut(text, most, scrub)
+}
+
+/// At most `most` characters. A text that is cut is scrubbed before, for a cut may take away what says that the rest is a
+/// secret.
+fn cut<'t>(text: &'t str, most: usize, scrub: &scrub::Rules) -> Cow<'t, str> {
+    if text.len() <= most {
+        return Cow::Borrowed(text);
+    }
+    match scrub.scrubbed(text) {
+        Cow::Borrowed(text) => limit::chars(text, most),
+        Cow::Owned(text) => Cow::Owned(limit::chars(&text, most).into_owned()),
+    }
 }
 
 /// The line as it was, and its template, by which Sentry groups.
@@ -300,7 +314,7 @@ fn write_message(event: &mut Object<'_>, about: &Circumstances<'_>) {
 fn write_tags(
     event: &mut Object<'_>,
     view: &View<'_, '_>,
-    fixed: &[(String, String)],
+    (fixed, scrub): (&[(String, String)], &scrub::Rules),
     left_out: &mut Vec<&'static str>,
 ) {
     let from_pod = view.pod.map(|pod| pod.tags.as_slice()).unwrap_or_default();
@@ -309,9 +323,10 @@ fn write_tags(
     for (key, value) in fixed.iter().chain(from_pod).chain(&promoted) {
         let key = limit::tag_key(key);
         let key = if RESERVED_TAGS.contains(&key.as_ref()) { Cow::Owned(format!("record.{key}")) } else { key };
-        let Some(value) = limit::tag_value(value) else { continue };
+        let value = if value.len() > limit::TAG_VALUE { scrub.scrubbed(value) } else { Cow::Borrowed(value.as_str()) };
+        let Some(value) = limit::tag_value(&value).map(Cow::into_owned) else { continue };
         if !key.is_empty() && sound.len() < MAX_TAGS && !sound.iter().any(|(known, _)| *known == key) {
-            sound.push((key, value));
+            sound.push((key, Cow::Owned(value)));
         }
     }
     if sound.len() == MAX_TAGS {
@@ -398,7 +413,7 @@ const OWN_EXTRA: [&[u8]; 6] = [b"stream", b"original_time", b"held_back", b"line
 fn write_extra(
     out: &mut Vec<u8>,
     view: &View<'_, '_>,
-    about: &Circumstances<'_>,
+    (about, scrub): (&Circumstances<'_>, &scrub::Rules),
     detail: Detail,
     mut left_out: Vec<&'static str>,
 ) {
@@ -411,7 +426,7 @@ fn write_extra(
         json::integer(extra.key("held_back"), about.held_back);
     }
     if detail == Detail::Full {
-        write_rest(&mut extra, view, about, &mut left_out);
+        write_rest(&mut extra, view, (about, scrub), &mut left_out);
     } else {
         left_out.extend(["breadcrumbs", "fields"]);
     }
@@ -424,7 +439,7 @@ fn write_extra(
 fn write_rest(
     extra: &mut Object<'_>,
     view: &View<'_, '_>,
-    about: &Circumstances<'_>,
+    (about, scrub): (&Circumstances<'_>, &scrub::Rules),
     left_out: &mut Vec<&'static str>,
 ) {
     if about.title.len() < about.line.trim().len() {
@@ -434,18 +449,18 @@ fn write_rest(
     if !details.is_empty() {
         extra.text("details", &limit::chars(&details.join("\n"), limit::MESSAGE));
     }
-    if !write_fields(extra, view) {
+    if !write_fields(extra, view, scrub) {
         left_out.push("fields");
     }
 }
 
 /// Whether all fields had room.
-fn write_fields(extra: &mut Object<'_>, view: &View<'_, '_>) -> bool {
+fn write_fields(extra: &mut Object<'_>, view: &View<'_, '_>, scrub: &scrub::Rules) -> bool {
     let (mut value, mut scratch) = (Vec::new(), Vec::new());
     let mut left = limit::EXTRA_TOTAL;
     for field in view.fields.rest() {
         value.clear();
-        extra_value(&mut value, field.value);
+        extra_value(&mut value, field.value, scrub);
         let key = json::key_text(field.key, &mut scratch);
         let size = value.len() + key.len();
         if size > left {
@@ -459,11 +474,16 @@ fn write_fields(extra: &mut Object<'_>, view: &View<'_, '_>) -> bool {
 }
 
 /// One value, as it is when it fits and as cut JSON text when it does not. Sentry cuts below seven levels itself.
-fn extra_value(out: &mut Vec<u8>, value: Value<'_>) {
+fn extra_value(out: &mut Vec<u8>, value: Value<'_>, scrub: &scrub::Rules) {
     json::value(out, value);
     let too_deep = depth(value, 0) > 5;
     if out.len() > limit::EXTRA_VALUE || too_deep {
-        let text = std::mem::take(out);
+        let mut text = std::mem::take(out);
+        if text.len() > limit::EXTRA_VALUE / 2
+            && let Some(cleaned) = scrub.cleaned_json(&text)
+        {
+            text = cleaned;
+        }
         let (kept, cut) = limit::bytes(&text, limit::EXTRA_VALUE / 2);
         let mark = if cut > 0 { format!(" [cut {cut} bytes]") } else { String::new() };
         json::string(out, &[kept, mark.as_bytes()].concat());

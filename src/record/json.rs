@@ -33,6 +33,11 @@ impl<'b> Object<'b> {
         self.out
     }
 
+    /// Bytes that the buffer holds by now.
+    pub fn length(&self) -> usize {
+        self.out.len()
+    }
+
     /// As [`Object::key`], for bytes that need not be UTF-8.
     pub fn raw_key(&mut self, key: &[u8]) -> &mut Vec<u8> {
         if !std::mem::take(&mut self.first) {

@@ -32,6 +32,8 @@ pub(super) struct Line<'a> {
     pub sequence: u32,
     /// Of a line that has waited for this chunk: which-th of the equal records of its stream it was in its own one.
     pub ordinal: Option<u32>,
+    /// True if a part of a private key was taken out of the text: the record's own has it still.
+    pub in_key: bool,
 }
 
 /// How a record says its level.
@@ -216,6 +218,7 @@ pub(super) mod tests {
             is_plain: true,
             sequence: 0,
             ordinal: None,
+            in_key: false,
         };
         texts.iter().enumerate().map(line).collect()
     }

@@ -94,7 +94,7 @@ impl Constant {
             self.left_out += 1;
             return;
         }
-        self.billed += attribute(&mut self.json, name.as_bytes(), Value::Str(value.as_bytes()));
+        self.billed += attribute(&mut self.json, name.as_bytes(), Value::Str(value.as_bytes()), None);
         self.used.add(xxh3_64(name.as_bytes()));
     }
 
@@ -106,7 +106,7 @@ impl Constant {
     /// Says what had no room; nothing is added behind it.
     pub(super) fn end(&mut self) {
         if self.left_out > 0 {
-            self.billed += attribute(&mut self.json, b"log.record.labels_left_out", Value::UInt(self.left_out));
+            self.billed += attribute(&mut self.json, b"log.record.labels_left_out", Value::UInt(self.left_out), None);
         }
     }
 
@@ -121,7 +121,7 @@ impl Constant {
 pub(super) fn write(
     out: &mut Vec<u8>,
     view: &View<'_, '_>,
-    (constant, selected): (&Constant, &LogAttributes),
+    (constant, selected, scrub): (&Constant, &LogAttributes, &scrub::Rules),
     sequence: u32,
     used: &mut Used,
 ) -> Known {
@@ -137,11 +137,11 @@ pub(super) fn write(
     out.extend_from_slice(view.level.log_name().as_bytes());
     out.extend_from_slice(b"\",\"body\":");
     let from = out.len();
-    let body = body(out, &view.message);
+    let body = body(out, &view.message, scrub);
     out.extend_from_slice(b",\"attributes\":{");
     let start = out.len();
     used.clear();
-    let mut attributes = Attributes { out, start, used, selected, billed: body, left_out: 0 };
+    let mut attributes = Attributes { out, start, used, selected, billed: body, left_out: 0, scrub };
     let parts = write_attributes(&mut attributes, view, constant, sequence);
     attributes.end();
     let billed = attributes.billed.max(1);
@@ -229,11 +229,11 @@ fn is_reserved(name: &[u8], value: Value<'_>, has_pod: bool) -> bool {
 
 /// The body, cut where Sentry would refuse it, with the cut marked. Characters that JSON escapes may need six times
 /// their room, so a cut body may have to be cut again. Returns its bytes as UTF-8.
-fn body(out: &mut Vec<u8>, message: &[u8]) -> usize {
+fn body(out: &mut Vec<u8>, message: &[u8], scrub: &scrub::Rules) -> usize {
     let start = out.len();
     let mut most = limit::LOG_BODY;
     loop {
-        let read = marked(out, message, most);
+        let read = marked(out, message, most, Some(scrub));
         let written = out.len() - start;
         if written <= limit::LOG_BODY_JSON {
             return read;
@@ -243,8 +243,15 @@ fn body(out: &mut Vec<u8>, message: &[u8]) -> usize {
     }
 }
 
-/// A string of at most `most` bytes; what is cut off is counted at its end. Returns its bytes as UTF-8.
-fn marked(out: &mut Vec<u8>, text: &[u8], most: usize) -> usize {
+/// A string of at most `most` bytes; what is cut off is counted at its end. A text that is cut is scrubbed before, for a cut
+/// may take away what says that the rest is a secret. Returns its bytes as UTF-8.
+fn marked(out: &mut Vec<u8>, text: &[u8], most: usize, scrub: Option<&scrub::Rules>) -> usize {
+    if text.len() > most
+        && let Some(scrub) = scrub
+        && let Some(cleaned) = scrub.cleaned(&String::from_utf8_lossy(text))
+    {
+        return marked(out, cleaned.as_bytes(), most, None);
+    }
     let (kept, cut) = limit::bytes(text, most);
     out.push(b'"');
     let mut read = json::escaped(out, kept);
@@ -266,6 +273,7 @@ struct Attributes<'o> {
     /// What Sentry bills for the log so far.
     billed: usize,
     left_out: u64,
+    scrub: &'o scrub::Rules,
 }
 
 impl Attributes<'_> {
@@ -297,7 +305,7 @@ impl Attributes<'_> {
 
     fn write(&mut self, name: &[u8], value: Value<'_>) {
         let before = self.out.len();
-        let billed = attribute(self.out, name, value);
+        let billed = attribute(self.out, name, value, Some(self.scrub));
         self.mend_comma(before);
         self.keep(before, billed);
     }
@@ -315,7 +323,7 @@ impl Attributes<'_> {
         self.used.add(name.hash);
         let before = self.out.len();
         self.out.extend_from_slice(self.without_comma(&name.attribute));
-        let billed = name.text().len() + typed(self.out, value);
+        let billed = name.text().len() + typed(self.out, value, Some(self.scrub));
         self.keep(before, billed);
     }
 
@@ -385,7 +393,7 @@ impl Attributes<'_> {
     fn end(&mut self) {
         if self.left_out > 0 {
             let before = self.out.len();
-            self.billed += attribute(self.out, b"log.record.attributes_left_out", Value::UInt(self.left_out));
+            self.billed += attribute(self.out, b"log.record.attributes_left_out", Value::UInt(self.left_out), None);
             self.mend_comma(before);
         }
     }
@@ -399,14 +407,14 @@ impl Attributes<'_> {
 }
 
 /// One typed attribute, with a comma before it. Returns what Sentry bills for it.
-fn attribute(out: &mut Vec<u8>, name: &[u8], value: Value<'_>) -> usize {
+fn attribute(out: &mut Vec<u8>, name: &[u8], value: Value<'_>, scrub: Option<&scrub::Rules>) -> usize {
     let name = json::head_of_attribute(out, name);
-    name + typed(out, value)
+    name + typed(out, value, scrub)
 }
 
 /// An attribute's value and its type. An integer beyond 64 signed bits becomes a string, which Relay takes. Returns what
 /// Sentry bills for the value.
-fn typed(out: &mut Vec<u8>, value: Value<'_>) -> usize {
+fn typed(out: &mut Vec<u8>, value: Value<'_>, scrub: Option<&scrub::Rules>) -> usize {
     let end: &[u8] = match value {
         Value::Bool(_) => b",\"type\":\"boolean\"}",
         Value::Int(_) => b",\"type\":\"integer\"}",
@@ -419,17 +427,17 @@ fn typed(out: &mut Vec<u8>, value: Value<'_>) -> usize {
         Value::Array(_) | Value::Map(_) => {
             let mut text = Vec::new();
             json::value(&mut text, value);
-            marked(out, &text, limit::ATTRIBUTE)
+            marked(out, &text, limit::ATTRIBUTE, scrub)
         }
         Value::Nil => json::string(out, b""),
-        Value::Str(text) => marked(out, text, limit::ATTRIBUTE),
+        Value::Str(text) => marked(out, text, limit::ATTRIBUTE, scrub),
         Value::Bin(bytes) | Value::Ext(_, bytes) if std::str::from_utf8(bytes).is_ok() => {
-            marked(out, bytes, limit::ATTRIBUTE)
+            marked(out, bytes, limit::ATTRIBUTE, scrub)
         }
         Value::Bin(bytes) | Value::Ext(_, bytes) => {
             let mut digits = Vec::new();
             json::hex(&mut digits, bytes);
-            marked(out, &digits, limit::ATTRIBUTE)
+            marked(out, &digits, limit::ATTRIBUTE, scrub)
         }
         Value::Bool(_) => {
             json::value(out, value);

@@ -89,6 +89,8 @@ pub struct Mapper {
     scrub: scrub::Rules,
     reader: Reader,
     pods: Pods,
+    /// Private keys that streams are in the middle of.
+    keys: scrub::pem::Keys,
     crumbs: Crumbs,
     storms: Storms,
     incidents: Incidents,
@@ -147,7 +149,7 @@ impl Mapper {
     /// A mapper for these settings.
     #[must_use]
     pub fn new(settings: Mapping) -> Self {
-        let scrub = scrub::Rules::new(settings.scrub, settings.send_pii, &settings.scrub_keys);
+        let scrub = scrub::Rules::new(settings.scrub, settings.send_pii, &settings.scrub_keys, &settings.scrub_allow);
         let mut constant = log::Constant::new(&settings.tags, &settings.log_attributes);
         constant.judge(&scrub);
         Self {
@@ -155,6 +157,7 @@ impl Mapper {
             scrub,
             reader: Reader::new(&settings),
             pods: Pods::default(),
+            keys: scrub::pem::Keys::default(),
             crumbs: Crumbs::new(settings.breadcrumbs),
             storms: Storms::new(settings.storm_burst, settings.event_rate),
             incidents: Incidents::default(),
@@ -272,7 +275,7 @@ impl Mapper {
             stream.leave_heads();
             self.crumbs.begin();
             self.events(origin, &stream, progress, sink);
-            self.crumbs.remember(stream.id, &stream.lines);
+            self.crumbs.remember(stream.id, &stream.lines, &self.scrub);
         }
         aside.clear();
         self.memory.aside = aside;
@@ -361,7 +364,12 @@ impl Mapper {
         let given = Given { message, pod, level: None, shown: &mut shown };
         let known =
             Known { names: self.reader.names(), tag: (origin.tag, &progress.of_tag), trace: &mut self.memory.trace };
-        let view = view((&self.settings, &self.rules), origin.now, record, given, &mut fields, known);
+        let mut view = view((&self.settings, &self.rules), origin.now, record, given, &mut fields, known);
+        let in_key = self.scrub.secrets.then(|| self.keys.line(view.stream, record.time, &view.message)).flatten();
+        let is_in_key = in_key.is_some();
+        if let Some(cleaned) = in_key {
+            view.message = Cow::Owned(cleaned);
+        }
         let letter = Letter::of(group);
         sink.found(index, &view.keys);
         let mut place = None;
@@ -405,6 +413,7 @@ impl Mapper {
                     is_plain,
                     sequence,
                     ordinal: None,
+                    in_key: is_in_key,
                 };
                 progress.traces.keep(index, shown);
                 place = Some(progress.add(view.stream, threshold, letter, line));
@@ -461,7 +470,7 @@ impl Mapper {
     /// Writes a log without what has to go from it, and returns what Sentry bills for it, in bytes.
     fn write_billed(&self, out: &mut Vec<u8>, view: &View<'_, '_>, sequence: u32, used: &mut log::Used) -> u64 {
         let start = out.len();
-        let known = log::write(out, view, (&self.constant, &self.settings.log_attributes), sequence, used);
+        let known = log::write(out, view, (&self.constant, &self.settings.log_attributes, &self.scrub), sequence, used);
         let is_cleaned = self.scrub.clean_from(known.from, out, start, &known.parts);
         if is_cleaned { billed::of(&out[start..]) } else { known.billed as u64 }
     }
@@ -677,7 +686,8 @@ impl Mapper {
         let (mut buffers, mut fields) = (Buffers::default(), Fields::default());
         let own = self.reader.read(record, group, &mut fields, &mut buffers);
         let (text, trace) = text.unzip();
-        let message = (own.0, text.map_or(own.1, |text| Cow::Borrowed(text.as_bytes())));
+        let text = text.or_else(|| line.text().filter(|_| line.in_key));
+        let mut message = (own.0, text.map_or(own.1, |text| Cow::Borrowed(text.as_bytes())));
         let pod = self.pod(&fields, progress.container.as_ref()).map(|place| self.pods.at(place));
         let Some(route) = route_of(origin, pod, stream.letter) else {
             return end(sink, Category::Event, line.index, Outcome::Filtered, Reason::NoDestination);
@@ -685,7 +695,15 @@ impl Mapper {
         let id = progress.event_id(route.identity, stream, (record, line.ordinal));
         let text = message.1.clone();
         let text = shown::text(&text);
-        let (stack, in_stack) = stack_of(&mut fields, &text).unzip();
+        let text = self.scrub.scrubbed(&text);
+        // What was read of the text as it came would bring back what was taken out of it.
+        let trace = if let Cow::Owned(scrubbed) = &text {
+            message.1 = Cow::Owned(scrubbed.clone().into_bytes());
+            None
+        } else {
+            trace
+        };
+        let (stack, in_stack) = stack_of(&mut fields, &text, &self.scrub).unzip();
         let mut unasked = Shown::new(&[]);
         let given = Given { message, pod, level: Some(level), shown: &mut unasked };
         let known =
@@ -714,8 +732,8 @@ impl Mapper {
         }
         let write = |out: &mut Vec<u8>| {
             let start = out.len();
-            let crumbs = event::write(out, &view, id, &self.settings, &about);
-            self.scrub.clean(out, start, &[crumbs]);
+            let scrubbed = event::write(out, &view, id, (&self.settings, &self.scrub), &about);
+            self.scrub.clean(out, start, &scrubbed);
         };
         match decision {
             Decision::HoldBack(reason) => {
@@ -813,13 +831,22 @@ fn read_again<'a>(line: &Line<'a>) -> Option<(Record<'a>, Option<Record<'a>>)> {
 
 /// The stack trace that stands in a field of its own, if it can be read, alone or below the message; and what was read of
 /// it, where that outlives the look. One that cannot be read stays a field like any other.
-fn stack_of<'a>(fields: &mut Fields<'a>, message: &str) -> Option<(Cow<'a, str>, Option<Trace<'a>>)> {
+fn stack_of<'a>(
+    fields: &mut Fields<'a>,
+    message: &str,
+    scrub: &scrub::Rules,
+) -> Option<(Cow<'a, str>, Option<Trace<'a>>)> {
     let about = view::about_stack(fields);
     fields.take(Role::Stack, |found| {
         let stack = match stack::text(found.value, about)? {
             Cow::Borrowed(stack) => shown::text(stack),
             Cow::Owned(stack) => Cow::Owned(shown::text(&stack).into_owned()),
         };
+        let scrubbed = match scrub.scrubbed(&stack) {
+            Cow::Owned(scrubbed) => Some(scrubbed),
+            Cow::Borrowed(_) => None,
+        };
+        let stack = scrubbed.map_or(stack, Cow::Owned);
         let trace = match stack {
             Cow::Borrowed(stack) => Some(trace::parse(stack)).filter(Option::is_some),
             Cow::Owned(ref stack) => trace::parse(stack).map(|_| None),

@@ -50,11 +50,12 @@ struct Kept {
     heads: bool,
     sequence: u32,
     ordinal: u32,
+    in_key: bool,
 }
 
 impl Kept {
     fn of(line: &Line<'_>, aside: &Aside, (index, ordinal): (u32, u32)) -> Self {
-        let Line { raw, group, time, level, said, heads, sequence, .. } = *line;
+        let Line { raw, group, time, level, said, heads, sequence, in_key, .. } = *line;
         let text = line.text_in(aside).map(str::to_owned);
         Self {
             index,
@@ -67,6 +68,7 @@ impl Kept {
             heads,
             sequence,
             ordinal,
+            in_key,
         }
     }
 
@@ -83,6 +85,7 @@ impl Kept {
             is_plain: true,
             sequence: self.sequence,
             ordinal: Some(self.ordinal),
+            in_key: self.in_key,
         }
     }
 }

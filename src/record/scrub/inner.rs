@@ -1,63 +1,125 @@
-//! JSON inside of a text, as loggers nest it: read, cleaned and written again.
+//! JSON inside of a text, as loggers nest it: read, cleaned and written again. And what the names around a value say of it,
+//! for values of every form.
 
+use super::name::{self, Meaning};
+use super::rules::Kind;
+use super::value::{How, is_secret};
 use super::{FILTERED, Rules};
 use serde_json::Value;
 
-/// Deeper than this nobody looks.
-const MAX_DEPTH: usize = 64;
+/// Deeper than this no reader of ours goes.
+const MAX_DEPTH: usize = 128;
+
+/// Members that name what a member beside them holds: `{"name": "Authorization", "value": "..."}`.
+pub(super) const NAMES: [&str; 7] = ["name", "key", "header", "field", "Name", "Key", "Header"];
+
+/// Members that hold what another one names.
+pub(super) const VALUES: [&str; 6] = ["value", "values", "val", "Value", "Values", "content"];
+
+/// What the names around a value say of it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Around {
+    pub meaning: Option<Meaning>,
+    /// How the value belongs to the name that says so.
+    pub how: Option<How>,
+    /// True if its name says that its digits are an id or a time.
+    pub id: bool,
+}
 
 impl Rules {
     /// The JSON as text again, if something in it had to go.
     pub(super) fn inner(&self, mut value: Value) -> Option<String> {
-        self.value(&mut value, 1).then(|| value.to_string())
+        self.value(&mut value, Around::default(), 1).then(|| value.to_string())
     }
 
-    /// Cleans a value; whether anything changed.
-    pub(super) fn value(&self, value: &mut Value, depth: usize) -> bool {
+    /// Cleans a value; returns true if anything changed.
+    pub(super) fn value(&self, value: &mut Value, around: Around, depth: usize) -> bool {
         if depth > MAX_DEPTH {
             return false;
         }
-        let mut changed = false;
         match value {
-            Value::String(text) => changed = self.string(text),
-            Value::Array(values) => values.iter_mut().for_each(|value| changed |= self.value(value, depth + 1)),
-            Value::Object(map) => map.iter_mut().for_each(|(key, value)| changed |= self.field(key, value, depth)),
-            _ => {}
+            Value::String(text) => match self.text_in(around, text) {
+                Some(cleaned) => {
+                    *text = cleaned;
+                    true
+                }
+                None => false,
+            },
+            Value::Array(values) => {
+                let (mut changed, mut before) = (false, None);
+                for value in values {
+                    let next = value.as_str().and_then(|text| self.before(text));
+                    changed |= self.value(value, around.element(before), depth + 1);
+                    before = next;
+                }
+                changed
+            }
+            Value::Object(map) => {
+                let named = NAMES.iter().find_map(|name| self.meaning(map.get(*name)?.as_str()?.as_bytes()));
+                let member = |changed, (key, value): (&String, &mut Value)| {
+                    changed | self.value(value, self.member(around, key, named), depth + 1)
+                };
+                map.iter_mut().fold(false, member)
+            }
+            Value::Number(number) if is_hidden_number(around, &number.to_string()) => {
+                *value = Value::String(FILTERED.to_owned());
+                true
+            }
+            _ => false,
         }
-        changed
     }
 
-    pub(super) fn field(&self, key: &str, value: &mut Value, depth: usize) -> bool {
-        if self.is_sensitive(key) {
-            return filter_all(value);
+    /// A text without what has to go by its names or by itself; `None` if all of it may stay.
+    pub(super) fn text_in(&self, around: Around, text: &str) -> Option<String> {
+        let how = around.how.unwrap_or(How::Field);
+        if around.meaning.is_some_and(|meaning| is_secret(meaning, how, text, true, false)) {
+            return Some(FILTERED.to_owned());
         }
-        if value.as_str().is_some_and(|text| super::key::is_sound_id(key, text)) {
-            return false;
-        }
-        self.value(value, depth + 1)
+        self.cleaned_of(text, !around.id)
     }
 
-    pub(super) fn string(&self, text: &mut String) -> bool {
-        let cleaned = self.cleaned(text);
-        let changed = cleaned.is_some();
-        if let Some(cleaned) = cleaned {
-            *text = cleaned;
-        }
-        changed
+    /// What is around a member of an object, in which a member may name the value of another.
+    pub(super) fn member(&self, outer: Around, key: &str, named: Option<Meaning>) -> Around {
+        let own = match named {
+            Some(meaning) if VALUES.contains(&key) => Some(meaning),
+            _ => self.meaning(key.as_bytes()),
+        };
+        let deep =
+            outer.meaning.filter(|meaning| meaning.sure && !matches!(meaning.kind, Kind::KeyMember | Kind::Query));
+        let weak = |meaning: &Meaning| !matches!(meaning.kind, Kind::Password | Kind::Secret | Kind::Header);
+        let meaning = match own {
+            Some(own) if deep.is_none_or(|outer| weak(&outer)) => Some(own),
+            _ => deep,
+        };
+        Around { meaning, how: None, id: name::is_id(key) }
+    }
+
+    /// What an element of a list says of the next one, if it is a sensitive name.
+    pub(super) fn before(&self, text: &str) -> Option<(Meaning, How)> {
+        // A name is short.
+        let meaning = if text.len() <= name::LONGEST { self.meaning(text.as_bytes())? } else { return None };
+        let how = match meaning.kind {
+            _ if text.starts_with('-') => How::Flag,
+            Kind::Header => How::Assigned,
+            _ => How::Loose,
+        };
+        Some((meaning, how))
     }
 }
 
-/// Filters the strings of a sensitive field; numbers and switches say nothing.
-pub(super) fn filter_all(value: &mut Value) -> bool {
-    let mut changed = false;
-    match value {
-        Value::String(text) if text != FILTERED && !text.is_empty() => {
-            *text = FILTERED.to_owned();
-            changed = true;
+impl Around {
+    /// What is around an element of a list behind a name.
+    pub(super) fn element(self, before: Option<(Meaning, How)>) -> Self {
+        match before {
+            Some((meaning, how)) if self.meaning.is_none() => {
+                Self { meaning: Some(meaning), how: Some(how), id: false }
+            }
+            _ => Self { id: false, ..self },
         }
-        Value::Array(values) => values.iter_mut().for_each(|value| changed |= filter_all(value)),
-        Value::Object(map) => map.iter_mut().for_each(|(_, value)| changed |= filter_all(value)),
-        _ => {}
     }
-    changed
+}
+
+/// Returns true if a number has to go by the names around it.
+pub(super) fn is_hidden_number(around: Around, number: &str) -> bool {
+    around.meaning.is_some_and(|meaning| is_secret(meaning, around.how.unwrap_or(How::Field), number, false, false))
 }

@@ -1,7 +1,8 @@
 //! The texts of an item's finished JSON: those that have to change are replaced where they stand, all else stays as it is,
 //! byte for byte.
 
-use super::key::is_sound_id;
+use super::inner::{Around, NAMES, is_hidden_number};
+use super::name::Meaning;
 use super::{FILTERED, Rules};
 use crate::record::{json, limit};
 use memchr::memchr2;
@@ -40,13 +41,13 @@ pub(super) fn clean(rules: &Rules, out: &mut Vec<u8>, start: usize, known: &[Ran
 
 /// What the names above a text say about it.
 #[derive(Clone, Copy)]
-enum Above<'k> {
+enum Above {
     /// Names are Sentry's own.
     Ours(Limits),
-    /// Names are the application's, this one the nearest if there is one.
-    Theirs(Option<&'k str>),
-    /// A name says that it is a secret.
-    Secret,
+    /// Names are the application's.
+    Theirs(Around),
+    /// It was taken out of a line in which something had to go.
+    Suspect,
 }
 
 /// An item while it is read. Nothing is answered where it is not JSON as we write it.
@@ -84,14 +85,29 @@ impl<'j> Item<'_, 'j> {
     fn log_entry(&mut self) -> Option<()> {
         let before = self.changes.len();
         self.members(|item, name| match name {
-            "params" if item.changes.len() > before => item.value(Above::Secret, 0, None),
+            "params" if item.changes.len() > before => item.value(Above::Suspect, 0, None),
             _ => item.value(Above::Ours(LOG_ENTRY), 0, most(LOG_ENTRY, name)),
         })
     }
 
-    /// `{"value":...,"type":...}`; the type stays.
+    /// `{"value":...,"type":...}`; the type stays, unless a number has become a text.
     fn attribute(&mut self, name: &str) -> Option<()> {
-        self.members(|item, part| if part == "value" { item.field(name, 0, None) } else { item.skip() })
+        let mut was_number = false;
+        self.members(|item, part| match part {
+            "value" => {
+                let (is_text, before) = (item.peek()? == b'"', item.changes.len());
+                item.field(name, 0, None)?;
+                was_number = !is_text && item.changes.len() > before;
+                Some(())
+            }
+            "type" if was_number => {
+                let start = item.at;
+                item.skip()?;
+                item.changes.push((start..item.at, "string".to_owned()));
+                Some(())
+            }
+            _ => item.skip(),
+        })
     }
 
     /// One value of `extra`, cut once more as a whole.
@@ -124,43 +140,78 @@ impl<'j> Item<'_, 'j> {
 
     /// A value below a name of the application's choice.
     fn field(&mut self, name: &str, depth: usize, most: Option<usize>) -> Option<()> {
-        let above = if self.rules.is_sensitive(name) { Above::Secret } else { Above::Theirs(Some(name)) };
-        self.value(above, depth, most)
+        let around = self.rules.member(Around::default(), name, None);
+        self.value(Above::Theirs(around), depth, most)
     }
 
-    fn value(&mut self, above: Above<'_>, depth: usize, most_chars: Option<usize>) -> Option<()> {
+    fn value(&mut self, above: Above, depth: usize, most_chars: Option<usize>) -> Option<()> {
         if self.is_known() {
             return Some(());
         }
         if depth > MAX_DEPTH {
             return None;
         }
-        match self.peek()? {
-            b'"' => self.text(above, most_chars),
-            b'[' => {
-                // A name is that of the list, not of what is in it.
-                let above = if let Above::Theirs(_) = above { Above::Theirs(None) } else { above };
-                self.elements(|item| item.value(above, depth + 1, None))
+        match (self.peek()?, above) {
+            (b'"', _) => self.text(above, most_chars),
+            (b'[', Above::Theirs(around)) => {
+                let mut before = None;
+                self.elements(|item| {
+                    let start = item.at;
+                    item.value(Above::Theirs(around.element(before)), depth + 1, None)?;
+                    let part = &item.json[start..item.at];
+                    before = if part.first() == Some(&b'"') { item.rules.before(&plain(part)?) } else { None };
+                    Some(())
+                })
             }
-            b'{' => self.members(|item, name| match above {
-                Above::Ours(limits) => item.value(above, depth + 1, most(limits, name)),
-                Above::Theirs(_) => item.field(name, depth + 1, None),
-                Above::Secret => item.value(above, depth + 1, None),
-            }),
+            (b'[', _) => self.elements(|item| item.value(above, depth + 1, None)),
+            (b'{', Above::Theirs(around)) => {
+                let named = self.named();
+                self.members(|item, name| {
+                    let around = item.rules.member(around, name, named);
+                    item.value(Above::Theirs(around), depth + 1, None)
+                })
+            }
+            (b'{', Above::Ours(limits)) => self.members(|item, name| item.value(above, depth + 1, most(limits, name))),
+            (b'{', Above::Suspect) => self.members(|item, _| item.value(above, depth + 1, None)),
+            (b'-' | b'0'..=b'9', Above::Theirs(around)) => {
+                let start = self.at;
+                self.skip()?;
+                let number = std::str::from_utf8(&self.json[start..self.at]).ok()?;
+                if is_hidden_number(around, number) {
+                    self.changes.push((start..self.at, FILTERED.to_owned()));
+                }
+                Some(())
+            }
             _ => self.skip(),
         }
     }
 
-    fn text(&mut self, above: Above<'_>, most: Option<usize>) -> Option<()> {
+    /// What a member of the object that begins here says of the value beside it.
+    fn named(&mut self) -> Option<Meaning> {
+        let (start, mut named) = (self.at, None);
+        let read = self.members(|item, name| {
+            let from = item.at;
+            item.skip()?;
+            if NAMES.contains(&name) && named.is_none() && item.json.get(from) == Some(&b'"') {
+                named = item.rules.meaning(plain(&item.json[from..item.at])?.as_bytes());
+            }
+            Some(())
+        });
+        self.at = start;
+        read.and(named)
+    }
+
+    fn text(&mut self, above: Above, most: Option<usize>) -> Option<()> {
         let start = self.at;
         self.skip()?;
         let json = &self.json[start..self.at];
         let inside = &json[1..json.len() - 1];
+        let needs = |around: Around| around.meaning.is_some() || self.rules.may_need(json);
         let cleaned = match above {
-            Above::Secret => (!inside.is_empty() && inside != FILTERED.as_bytes()).then(|| FILTERED.to_owned()),
-            Above::Theirs(_) | Above::Ours(_) if !self.rules.may_need(json) => None,
-            Above::Theirs(Some(name)) if is_sound_id(name, &plain(json)?) => None,
-            Above::Theirs(_) | Above::Ours(_) => self.rules.cleaned(&plain(json)?),
+            Above::Suspect => (!inside.is_empty() && inside != FILTERED.as_bytes()).then(|| FILTERED.to_owned()),
+            Above::Theirs(around) if needs(around) => self.rules.text_in(around, &plain(json)?),
+            Above::Ours(_) if self.rules.may_need(json) => self.rules.cleaned(&plain(json)?),
+            Above::Theirs(_) | Above::Ours(_) => None,
         };
         if let Some(cleaned) = cleaned {
             let cut = most.map(|most| limit::chars(&cleaned, most)).and_then(|text| match text {
@@ -387,7 +438,7 @@ mod tests {
     /// Whatever an item holds, what is left is what the tree of its values leaves, and what may stay has not moved.
     #[test]
     fn texts_are_replaced_as_in_a_tree() {
-        let rules = Rules::new(true, false, &["shop name".to_owned()]);
+        let rules = Rules::new(true, false, &["shop name".to_owned()], &[]);
         let (mut random, mut changed) = (Random(11), 0);
         for _ in 0..1_000 {
             let mut item = random.item();
@@ -409,7 +460,7 @@ mod tests {
 
     #[test]
     fn what_is_known_is_passed() {
-        let rules = Rules::new(true, false, &[]);
+        let rules = Rules::new(true, false, &[], &[]);
         let text = r#"{"a":"pwd=1","attributes":{"b":{"value":"pwd=2"},"c":{"value":"pwd=3"},"d":{"value":"pwd=4"}},"e":{"f":["pwd=5"]},"g":"pwd=6"}"#;
         let place = |part: &str| text.find(part).map(|at| at..at + part.len()).unwrap();
         let known = [place(r#","c":{"value":"pwd=3"}"#), place(r#"{"f":["pwd=5"]}"#)];
@@ -423,7 +474,7 @@ mod tests {
 
     #[test]
     fn what_is_not_json_as_we_write_it_is_left_alone() {
-        let rules = Rules::new(true, false, &[]);
+        let rules = Rules::new(true, false, &[], &[]);
         for text in [
             "",
             "{",

@@ -1,44 +1,46 @@
-//! The quick look: whether a finished item could hold anything that has to go. Says yes now and then where nothing has to,
-//! never no where something has; most items pay only this, so it looks at wide blocks and at few bytes closely.
+//! The prefilter: one pass over the bytes of a text or of an item's JSON that says whether anything in it could have to go. It
+//! says yes now and then where nothing has to, and never no where something has: most items cost this pass and nothing else, so
+//! it reads 16 bytes at a time and looks closely at few of them.
 
-use super::super::triples::{BLOCK, Block, Triples, last_block, vectors};
-use super::patterns::{LABEL, is_card, looks_like_address};
-use memchr::{memchr, memchr_iter, memmem};
+use super::super::triples::{BLOCK, Block, last_block, vectors};
+use super::{Rules, numbers, text, tokens};
+use memchr::{memchr, memchr_iter};
 use wide::u8x16;
 
-/// Digits of a card number.
-const FEWEST_DIGITS: usize = 13;
-const MOST_DIGITS: usize = 19;
+/// Letters, digits, `_` and `-` in a row that the shortest token has.
+pub(super) const RUN: usize = 16;
 
-/// Longest of [`ENDINGS`] behind its three rare letters.
-const LONGEST_END: usize = 12;
+/// Flags of commands in a text that are looked at.
+pub(super) const MOST_FLAGS: usize = 64;
 
-/// What may belong to a private key's label: of a control character JSON makes six.
-const LONGEST_LABEL: usize = b"BEGIN ".len() + LABEL * 6;
-
-/// What one pass over an item's bytes has seen: whatever has to go shows one of these.
+/// What one pass has seen: whatever has to go shows one of these.
 #[derive(Debug, Default)]
 pub(super) struct Seen {
-    /// An @, without which there is neither an address nor a URL's credentials.
+    /// An @, without which there are neither addresses nor a URL's credentials.
     pub at_sign: bool,
     /// A backslash.
     pub backslash: bool,
-    /// A card number.
-    pub card: bool,
-    /// Where the first of the rare letters stand that sensitive words have.
+    /// `%40`, an @ in a URL.
+    pub percent: bool,
+    /// A number with check digits.
+    pub digits: bool,
+    /// A token known by its form.
+    pub run: bool,
+    /// Where the first of the fragments stands that sensitive names, schemes and flags have.
     pub word: Option<usize>,
 }
 
 impl Seen {
-    /// Looks at all of it where no secrets have to go.
+    /// Looks for signs alone, where no secrets have to go.
     pub(super) fn of_signs(json: &[u8]) -> Self {
         let has = |sign| memchr(sign, json).is_some();
-        Self { at_sign: has(b'@'), backslash: has(b'\\'), ..Self::default() }
+        Self { at_sign: has(b'@'), backslash: has(b'\\'), percent: has(b'%'), ..Self::default() }
     }
 
-    /// Looks at all of it.
+    /// Looks at everything.
     pub(super) fn of(json: &[u8]) -> Self {
-        let mut look = Look { json, at_signs: NONE, backslashes: NONE, before: 0, read: 0, seen: Self::default() };
+        let mut look =
+            Look { json, at_signs: NONE, backslashes: NONE, before: (0, 0), read: (0, 0), seen: Self::default() };
         let mut at = 0;
         while let Some(block) = json[at..].first_chunk() {
             look.at(at, block);
@@ -53,15 +55,15 @@ impl Seen {
 
 const NONE: u8x16 = u8x16::new([0; BLOCK]);
 
-/// A pass over an item's bytes.
+/// A pass over the bytes.
 struct Look<'j> {
     json: &'j [u8],
     at_signs: u8x16,
     backslashes: u8x16,
-    /// A bit for each byte of the block before that a card number may have.
-    before: u32,
+    /// A bit for each byte of the block before that may be part of a number, and of a token.
+    before: (u32, u32),
     /// How far such bytes have been read closely.
-    read: usize,
+    read: (usize, usize),
     seen: Seen,
 }
 
@@ -71,13 +73,26 @@ impl Look<'_> {
         let (bytes, behind) = vectors(block);
         self.at_signs |= is(bytes, b'@');
         self.backslashes |= is(bytes, b'\\');
-        let digits = digits(bytes);
-        let runs = runs(self.before | digits << BLOCK);
-        self.before = digits;
-        if runs != 0 {
-            self.card(at, runs);
+        let value = bytes - u8x16::splat(b'0');
+        let digit = value.min(u8x16::splat(9)).simd_eq(value);
+        let (dash, line) = (is(bytes, b'-'), is(bytes, b'_'));
+        let small = bytes | u8x16::splat(0x20);
+        let letter = small - u8x16::splat(b'a');
+        let letter = letter.min(u8x16::splat(25)).simd_eq(letter);
+        let joints = dash | line | is(bytes, b' ') | is(bytes, b'.');
+        // Blanks that do not break are beyond ASCII.
+        let number = (digit | joints | bytes).to_bitmask();
+        let token = (digit | letter | dash | line).to_bitmask();
+        let numbers = runs(self.before.0 | number << BLOCK, numbers::SSN);
+        let tokens = runs(self.before.1 | token << BLOCK, RUN);
+        self.before = (number, token);
+        if numbers != 0 {
+            self.number(at, numbers);
         }
-        let words = begin(bytes, behind);
+        if tokens != 0 {
+            self.token(at, tokens);
+        }
+        let words = begin(bytes, small, behind | u8x16::splat(0x20));
         if words != 0 {
             self.word(at, words);
         }
@@ -85,13 +100,30 @@ impl Look<'_> {
 
     #[cold]
     #[inline(never)]
-    fn card(&mut self, at: usize, mut runs: u32) {
+    fn number(&mut self, at: usize, mut runs: u32) {
         while runs != 0 {
             let place = at + runs.trailing_zeros() as usize - BLOCK;
-            if place >= self.read {
-                let card;
-                (card, self.read) = card_around(self.json, place);
-                self.seen.card |= card;
+            if place >= self.read.0 {
+                let found;
+                (found, self.read.0) = numbers::may_have_number(self.json, place);
+                self.seen.digits |= found;
+            }
+            runs &= runs - 1;
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn token(&mut self, at: usize, mut runs: u32) {
+        while runs != 0 && !self.seen.run {
+            let place = at + runs.trailing_zeros() as usize - BLOCK;
+            if place >= self.read.1 {
+                let in_run = |byte: &u8| is_run_byte(*byte);
+                let start = self.json[..place].iter().rposition(|byte| !in_run(byte)).map_or(0, |before| before + 1);
+                let end =
+                    place + self.json[place..].iter().position(|byte| !in_run(byte)).unwrap_or(self.json.len() - place);
+                self.read.1 = end;
+                self.seen.run = tokens::token(self.json, start, end).is_some();
             }
             runs &= runs - 1;
         }
@@ -100,9 +132,15 @@ impl Look<'_> {
     #[cold]
     #[inline(never)]
     fn word(&mut self, at: usize, mut words: u32) {
-        while words != 0 && self.seen.word.is_none() {
+        while words != 0 && (self.seen.word.is_none() || !self.seen.percent) {
             let place = at + words.trailing_zeros() as usize;
-            self.seen.word = RARE.is_wanted(self.json, place).then_some(place);
+            if is_fragment(self.json, place) {
+                match self.json[place] {
+                    b'%' => self.seen.percent = true,
+                    _ if self.seen.word.is_none() => self.seen.word = Some(place),
+                    _ => {}
+                }
+            }
             words &= words - 1;
         }
     }
@@ -113,236 +151,139 @@ fn is(bytes: u8x16, byte: u8) -> u8x16 {
     bytes.simd_eq(u8x16::splat(byte))
 }
 
-/// A bit for each byte that a card number may have: digits, and what stands between them.
+/// Returns true for a byte that a token has.
 #[inline]
-fn digits(bytes: u8x16) -> u32 {
-    let value = bytes - u8x16::splat(b'0');
-    (value.min(u8x16::splat(9)).simd_eq(value) | is(bytes, b' ') | is(bytes, b'-')).to_bitmask()
+pub(super) fn is_run_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-')
 }
 
-/// A bit wherever as many in a row are set as a card number has digits at least, of those rows that end in the upper half.
+/// A bit wherever so many in a row are set, 11 or 16, of those rows that end in the upper half.
 #[inline]
-fn runs(bits: u32) -> u32 {
+fn runs(bits: u32, least: usize) -> u32 {
     let two = bits & bits >> 1;
     let four = two & two >> 2;
     let eight = four & four >> 4;
-    let all = eight & eight >> (FEWEST_DIGITS - 8);
-    all & u32::MAX << (BLOCK - FEWEST_DIGITS + 1)
+    let all = eight & eight >> (least - 8);
+    all & u32::MAX << (BLOCK - least + 1)
 }
 
-/// Whether there is a card number among the digits, and what stands between them, around a place, and where these end.
-fn card_around(json: &[u8], place: usize) -> (bool, usize) {
-    let in_run = |byte: &u8| byte.is_ascii_digit() || matches!(byte, b' ' | b'-');
-    let start = json[..place].iter().rposition(|byte| !in_run(byte)).map_or(0, |before| before + 1);
-    let end = place + json[place..].iter().position(|byte| !in_run(byte)).unwrap_or(json.len() - place);
-    (holds_card(&json[start..end]), end)
+/// A bit for each place where the first two bytes of a fragment stand, in any case.
+#[inline]
+fn begin(bytes: u8x16, first: u8x16, second: u8x16) -> u32 {
+    let (e, i, a) = (is(second, b'e'), is(second, b'i'), is(second, b'a'));
+    let (w, r, s, t) = (is(second, b'w'), is(second, b'r'), is(second, b's'), is(second, b't'));
+    let open = is(bytes, b' ') | is(bytes, b'"') | is(bytes, b'\'');
+    let pairs = is(first, b'k') & (e | i | t)
+        | is(first, b'p') & (a | w | i | s)
+        | is(first, b'c') & (r | s | is(second, b'v'))
+        | (is(first, b'u') | is(first, b'o')) & t
+        | is(first, b'j') & w
+        | is(first, b's') & (s | i | r)
+        | is(first, b'b') & (a | e)
+        | is(first, b't') & i
+        | is(bytes, b'_') & is(second, b'c')
+        | is(bytes, b'%') & is(second, b'4')
+        | open & is(second, b'-');
+    pairs.to_bitmask()
 }
 
-/// Whether an e-mail address stands in it.
-pub(super) fn has_address(json: &[u8]) -> bool {
-    at_signs(json).any(|at| looks_like_address(json, at))
+/// The fragments: three bytes that stand in each sensitive word and in few others.
+fn is_fragment(json: &[u8], place: usize) -> bool {
+    let Some([one, two, three]) = json.get(place..place + 3) else { return false };
+    let [one, two, three] = [one, two, three].map(|byte| byte | 0x20);
+    match (one, two) {
+        // key, token; cookie; kty
+        (b'k', b'e') => matches!(three, b'y' | b'n'),
+        (b'k', b'i') => three == b'e',
+        (b'k', b't') => three == b'y',
+        // pass, pan, pat; pwd, pw=; pin; pswd, psk
+        (b'p', b'a') => matches!(three, b's' | b'n' | b't'),
+        (b'p', b'w') => !three.is_ascii_lowercase() || three == b'd',
+        (b'p', b'i') => three == b'n',
+        (b'p', b's') => matches!(three, b'w' | b'k'),
+        // secret, credential; cvv, cvc; csc
+        (b'c', b'r') => three == b'e',
+        (b'c', b'v') => matches!(three, b'v' | b'c'),
+        (b'c', b's') => three == b'c',
+        // auth; otp
+        (b'u', b't') => three == b'h',
+        (b'o', b't') => three == b'p',
+        // jwt, jwk
+        (b'j', b'w') => matches!(three, b't' | b'k'),
+        // session, ssn; sid, sig; csrf
+        (b's', b's') => matches!(three, b'i' | b'n'),
+        (b's', b'i') => matches!(three, b'd' | b'g'),
+        (b's', b'r') => three == b'f',
+        // basic, iban; bearer, BEGIN
+        (b'b', b'a') => matches!(three, b's' | b'n'),
+        (b'b', b'e') => matches!(three, b'a' | b'g'),
+        // identified
+        (b't', b'i') => three == b'f',
+        // _construct(, _connect(
+        (0x7f, b'c') => json[place] == b'_' && three == b'o',
+        // %40
+        (b'%', b'4') => three == b'0',
+        // Flags.
+        (b' ' | b'"' | b'\'', b'-') => matches!(three, b'a' | b'p' | b'u' | b'w' | b'k' | b'-'),
+        _ => false,
+    }
 }
 
-/// Whether a text in it has an escape of its own, as JSON inside JSON may: what that stands for is seen only once it is read.
+/// The places of all fragments from a place on.
+pub(super) fn words(json: &[u8], from: usize) -> impl Iterator<Item = usize> + '_ {
+    let (mut at, mut marks, mut next) = (from, 0_u32, from);
+    std::iter::from_fn(move || {
+        loop {
+            while marks != 0 {
+                let place = at + marks.trailing_zeros() as usize;
+                marks &= marks - 1;
+                if is_fragment(json, place) && json[place] != b'%' {
+                    return Some(place);
+                }
+            }
+            if next >= json.len() {
+                return None;
+            }
+            (at, next) = (next, next + BLOCK);
+            let rest = &json[at..];
+            let block = rest.first_chunk().map_or_else(|| last_block(rest), |block| *block);
+            let (bytes, behind) = vectors(&block);
+            let small = u8x16::splat(0x20);
+            marks = begin(bytes, bytes | small, behind | small);
+        }
+    })
+}
+
+/// Returns true if a sensitive name stands where it may have a value, a scheme before its credentials, or the head of a
+/// private key, from a place of an item's JSON on.
+pub(super) fn has_announcement(rules: &Rules, json: &[u8], from: usize) -> bool {
+    let (mut passed, mut flags) = (0, 0);
+    words(json, from).any(|place| match json[place] {
+        b'_' => text::is_call(json, place),
+        b' ' | b'"' | b'\'' => {
+            // Lines of nothing but flags are read closely at once.
+            flags += 1;
+            flags > MOST_FLAGS || text::command_flag(json, place + 1).is_some()
+        }
+        // A name is judged once, however many fragments it has.
+        _ if place < passed => false,
+        _ => {
+            let name = super::extent::name_around(json, place);
+            passed = name.end;
+            text::announces(rules, json, name)
+        }
+    })
+}
+
+/// Returns true if a text in an item's JSON has an escape of its own, as JSON inside JSON may, or of a colour: what stands
+/// there is seen only once it is read.
 pub(super) fn has_inner_escape(json: &[u8]) -> bool {
     memchr_iter(b'\\', json).any(|at| match json[at + 1..] {
         [b'\\', b'/', ..] => true,
         [b'\\', b'u', a, b, c, d, ..] => [a, b, c, d].iter().all(u8::is_ascii_hexdigit),
+        [b'u', b'0', b'0', b'1', b'b' | b'B', ..] => true,
         _ => false,
     })
-}
-
-fn at_signs(json: &[u8]) -> impl Iterator<Item = usize> {
-    memchr_iter(b'@', json)
-}
-
-/// `://user:secret@` or `://key@`.
-pub(super) fn has_credentials(mut rest: &[u8]) -> bool {
-    while let Some(scheme) = memmem::find(rest, b"://") {
-        rest = &rest[scheme + 3..];
-        let end =
-            rest.iter().position(|byte| matches!(byte, b'/' | b' ' | b'"' | b'?' | b'#' | b'\'')).unwrap_or(rest.len());
-        if rest[..end].iter().skip(1).any(|byte| *byte == b'@') {
-            return true;
-        }
-    }
-    false
-}
-
-/// Whether a card number ends where the digits of a run do; it may begin behind any blank in it.
-fn holds_card(run: &[u8]) -> bool {
-    // Mostly it is a time.
-    if run.iter().filter(|byte| byte.is_ascii_digit()).count() < FEWEST_DIGITS {
-        return false;
-    }
-    let is_end = |at: &usize| run[*at].is_ascii_digit() && !is_digit_or_joins(run, at + 1);
-    (FEWEST_DIGITS - 1..run.len()).filter(is_end).any(|at| ends_card(run, at))
-}
-
-/// Whether the digits before this place go on: with one, or with one behind a blank or dash.
-fn is_digit_or_joins(run: &[u8], at: usize) -> bool {
-    match run[at..] {
-        [] => false,
-        [byte, ..] if byte.is_ascii_digit() => true,
-        [_, next, ..] => next.is_ascii_digit(),
-        [_] => false,
-    }
-}
-
-/// Whether the digits up to this one, joined by single blanks or dashes, end with a card number.
-fn ends_card(run: &[u8], last: usize) -> bool {
-    let (mut digits, mut count, mut at) = ([0; MOST_DIGITS], 0, last + 1);
-    while count < MOST_DIGITS && at > 0 && (run[at - 1].is_ascii_digit() || is_joint(run, at - 1)) {
-        at -= 1;
-        if run[at].is_ascii_digit() {
-            count += 1;
-            digits[MOST_DIGITS - count] = run[at] - b'0';
-        }
-    }
-    (FEWEST_DIGITS..=count).any(|length| is_card(&digits[MOST_DIGITS - length..]))
-}
-
-/// Whether a blank or dash here, before a digit, stands behind one.
-fn is_joint(run: &[u8], at: usize) -> bool {
-    at > 0 && run[at - 1].is_ascii_digit()
-}
-
-/// Whether a sensitive word stands where it would be a key, a scheme before its credentials, or the head of a private key,
-/// from a place on.
-pub(super) fn has_announcement(json: &[u8], from: usize) -> bool {
-    let mut words = Words { json, name: (0, false), text: (0, false) };
-    let look = |block: &Block| {
-        let (bytes, behind) = vectors(block);
-        begin(bytes, behind)
-    };
-    RARE.places(json, from, look).any(|at| words.announces(at))
-}
-
-/// Three letters that stand in each of the words and in few others.
-static RARE: Triples = Triples::new(
-    &[
-        // key, token
-        [b"k", b"e", b"yn"],
-        // cookie
-        [b"k", b"i", b"e"],
-        // password, passwd
-        [b"s", b"w", b"od"],
-        // pwd
-        [b"p", b"w", b"d"],
-        // secret, credentials
-        [b"c", b"r", b"e"],
-        // passphrase
-        [b"p", b"h", b"r"],
-        // authorization
-        [b"z", b"a", b"t"],
-        // bearer, basic, BEGIN
-        [b"b", b"ea", b"asg"],
-    ],
-    false,
-);
-
-/// A bit for each place where the first two of the rare letters stand, in any case.
-#[inline]
-fn begin(bytes: u8x16, behind: u8x16) -> u32 {
-    let small = u8x16::splat(0x20);
-    let (first, second) = (bytes | small, behind | small);
-    let p = is(first, b'p');
-    let pairs = is(first, b'k') & (is(second, b'e') | is(second, b'i'))
-        | (is(first, b's') | p) & is(second, b'w')
-        | is(first, b'c') & is(second, b'r')
-        | p & is(second, b'h')
-        | is(first, b'z') & is(second, b'a')
-        | is(first, b'b') & (is(second, b'e') | is(second, b'a'));
-    pairs.to_bitmask()
-}
-
-/// The words, each from its rare letters on and what stands before them.
-const ENDINGS: &[(&[u8], &[u8])] = &[
-    (b"", b"key"),
-    (b"to", b"ken"),
-    (b"coo", b"kie"),
-    (b"pas", b"sword"),
-    (b"pas", b"swd"),
-    (b"", b"pwd"),
-    (b"se", b"cret"),
-    (b"", b"credentials"),
-    (b"pass", b"phrase"),
-    (b"authori", b"zation"),
-];
-
-const SCHEMES: &[&[u8]] = &[b"bearer ", b"basic "];
-
-/// Sensitive words, and what was found behind the last one, so that a text of nothing else stays linear.
-struct Words<'j> {
-    json: &'j [u8],
-    /// Where the name ends that a word was part of, and whether it is a key.
-    name: (usize, bool),
-    /// Where the text ends that a word was part of, and whether it is a key.
-    text: (usize, bool),
-}
-
-impl Words<'_> {
-    fn announces(&mut self, at: usize) -> bool {
-        let json = self.json;
-        let rest = &json[at..json.len().min(at + LONGEST_END)];
-        let begins = |word: &[u8]| rest.get(..word.len()).is_some_and(|head| head.eq_ignore_ascii_case(word));
-        let before = |word: &[u8]| {
-            word.is_empty() || at.checked_sub(word.len()).is_some_and(|from| json[from..at].eq_ignore_ascii_case(word))
-        };
-        if rest.starts_with(b"BEGIN ") {
-            let label = &json[at..json.len().min(at + LONGEST_LABEL)];
-            return memmem::find(label, b"PRIVATE KEY").is_some();
-        }
-        let mut words = ENDINGS.iter().filter(|(head, end)| begins(end) && before(head));
-        SCHEMES.iter().any(|scheme| begins(scheme)) || words.any(|(_, end)| self.is_in_key(at + end.len()))
-    }
-
-    /// Whether the word that ends here is part of a key: in a line more of its name, quotes and blanks, and then a sign;
-    /// in JSON whatever stands before a quote and a colon.
-    fn is_in_key(&mut self, end: usize) -> bool {
-        if end > self.name.0 {
-            let in_name =
-                |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.') || !byte.is_ascii();
-            let name = end + self.json[end..].iter().position(|byte| !in_name(byte)).unwrap_or(self.json.len() - end);
-            self.name = (name, sign(&self.json[name..]).0);
-        }
-        if end > self.text.0 {
-            self.text = self.end_of_text(end);
-        }
-        self.name.1 || self.text.1
-    }
-
-    /// The end of the JSON string that goes on here, and whether it is a key or has one in it.
-    fn end_of_text(&self, from: usize) -> (usize, bool) {
-        let (mut at, mut is_key, mut known) = (from, false, from);
-        while let Some(step) = self.json[at..].iter().position(|byte| matches!(byte, b'"' | b'\\')) {
-            at += step;
-            let is_end = self.json[at] == b'"';
-            let quote = at + usize::from(!is_end);
-            // All quotes before the same sign have the same answer.
-            if quote >= known && self.json.get(quote) == Some(&b'"') {
-                let (found, skipped) = sign(&self.json[quote..]);
-                (is_key, known) = (is_key | found, quote + skipped);
-            }
-            if is_end {
-                return (at, is_key);
-            }
-            at = self.json.len().min(at + 2);
-        }
-        (self.json.len(), is_key)
-    }
-}
-
-/// Whether an equals sign or a colon comes next, behind quotes and blanks, and how many bytes of those there are.
-fn sign(text: &[u8]) -> (bool, usize) {
-    let mut rest = text;
-    loop {
-        rest = match rest {
-            // Inside JSON they come with a backslash.
-            [b'\\', b'n' | b't' | b'r', after @ ..] | [b'"' | b'\'' | b' ' | b'\\', after @ ..] => after,
-            _ => return (matches!(rest.first(), Some(b'=' | b':')), text.len() - rest.len()),
-        };
-    }
 }
 
 #[cfg(test)]
@@ -351,54 +292,29 @@ mod tests {
     use super::*;
     use serde_json::Value;
 
-    fn has_secret(json: &[u8]) -> bool {
-        let seen = Seen::of(json);
-        seen.card || seen.word.is_some_and(|at| has_announcement(json, at))
+    fn rules() -> Rules {
+        Rules::new(true, false, &[], &[])
     }
 
-    /// Of every run of digits with single blanks or dashes between them, one byte after the other.
-    fn has_card_number(text: &[u8]) -> bool {
-        let is_digit = |at: usize| text.get(at).is_some_and(u8::is_ascii_digit);
-        let in_run = |at: usize| {
-            is_digit(at) || matches!(text[at], b' ' | b'-') && at > 0 && is_digit(at - 1) && is_digit(at + 1)
-        };
-        let runs = (0..text.len()).collect::<Vec<_>>();
-        runs.split(|at| !in_run(*at)).any(|run| match run {
-            [first, .., last] => holds_card(&text[*first..=*last]),
-            _ => false,
-        })
+    fn has_secret(json: &[u8]) -> bool {
+        let seen = Seen::of(json);
+        seen.digits || seen.run || seen.word.is_some_and(|at| has_announcement(&rules(), json, at))
     }
 
     #[test]
-    fn card_numbers_are_seen_wherever_blocks_begin() {
-        const PARTS: [&str; 11] = [
-            "4111 1111 1111 1111",
-            "4111111111111111",
-            "4222222222222",
-            "4111-1111",
-            "-1111-",
-            "12",
-            " ",
-            "-",
-            "x",
-            "  ",
-            "00",
-        ];
-        let mut state = 3_u64;
-        let mut next = |end: usize| {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            (state >> 33) as usize % end
-        };
-        let mut found = 0;
-        for _ in 0..20_000 {
-            let parts = 1 + next(3);
-            let text: String = (0..next(12)).map(|_| PARTS[next(PARTS.len() / parts)]).collect();
-            let text = "y".repeat(next(17)) + &text;
-            let expected = has_card_number(text.as_bytes());
-            assert_eq!(Seen::of(text.as_bytes()).card, expected, "{text}");
-            found += usize::from(expected);
+    fn every_term_has_a_fragment() {
+        use super::super::rules::{Kind, TERMS};
+        for term in TERMS {
+            // These are found by their values.
+            let by_value = matches!(term.kind, Kind::Card | Kind::KeyMember | Kind::Query);
+            assert!(
+                by_value
+                    || words(term.word.as_bytes(), 0).next().is_some()
+                    || words(format!("{}=", term.word).as_bytes(), 0).next().is_some(),
+                "{}",
+                term.word
+            );
         }
-        assert!((2_000..18_000).contains(&found), "{found}");
     }
 
     #[test]
@@ -410,20 +326,32 @@ mod tests {
             "created at 2026-11-20 08:00:00.123, id 1795161600123",
             "-----BEGIN CERTIFICATE-----",
             "GET /tokens HTTP/1.1",
+            "path=/var/log pattern: x session closed for 4bf92f3577b34da6a3ce929d0e0e4736",
         ] {
-            let needed = has_secret(text.as_bytes());
-            assert_eq!(needed, text.contains("hockey: "), "{text}");
+            assert!(!has_secret(text.as_bytes()), "{text}");
         }
     }
 
     #[test]
     fn at_every_place_of_a_block_a_secret_is_seen() {
-        for secret in ["password=x", "Api_Key: x", "basic x", "bearer y", "4111 1111 1111 1111", "://a:b@c", "PWD_x=1"]
-        {
+        for secret in [
+            "password=x",
+            "Api_Key: x",
+            "basic x",
+            "bearer y",
+            "4111 1111 1111 1111",
+            "PWD_x=1",
+            "ghp_Zk3Qw9Lm2Xc7Vb5Nn8Tt4Rr6Yy1Uu0Ii",
+            "078-05-1120",
+            "DE89 3704 0044 0532 0130 00",
+            "mysql -uroot -px",
+            "hvs.CAESIZk3Qw9Lm2Xc7Vb5Nn8Tt4",
+            "PDO->__construct('a', 'b', 'c')",
+        ] {
             for before in 0..70 {
                 for behind in [0, 1, 5, 40] {
-                    let text = format!("{}.{secret}.{}", "-x".repeat(before), "y".repeat(behind));
-                    assert!(has_secret(text.as_bytes()) || has_credentials(text.as_bytes()), "{text}");
+                    let text = format!("{} {secret} {}", "-x".repeat(before), ".y".repeat(behind));
+                    assert!(has_secret(text.as_bytes()), "{text}");
                 }
             }
         }
@@ -432,32 +360,22 @@ mod tests {
     #[test]
     fn a_text_of_nothing_but_sensitive_words_is_looked_at_once() {
         // What is behind a word is not looked for again for the next: this would take minutes.
-        for text in ["key ", "key", "bea", "1 1-", "BEGIN "].map(|text| text.repeat(500_000)) {
-            assert!(!has_secret(text.as_bytes()));
+        for text in ["key ", "key", "bea", "1 1-", "BEGIN ", "@", "a@", "eyJ.", " -p", "_co", "AA00", "9."]
+            .map(|text| text.repeat(50_000))
+        {
+            let json = serde_json::json!({ "body": text }).to_string();
+            let _ = rules().may_need(json.as_bytes());
         }
-        // Nor is what is behind a quote, for the next.
         for text in ["\\\"", "\\\\", "\\\" ", "\\n", "'"] {
-            let json = format!("{{\"body\":\"key {}.\"}}", text.repeat(500_000));
+            let json = format!("{{\"body\":\"key {}.\"}}", text.repeat(100_000));
             assert!(!has_secret(json.as_bytes()), "{text}");
         }
     }
 
-    #[test]
-    fn as_much_of_a_label_is_looked_at_as_is_removed() {
-        let rules = Rules::new(true, false, &[]);
-        for before in 0..70 {
-            for filler in ["x", "\u{1}"] {
-                let text = format!("-----BEGIN {}PRIVATE KEY-----x", filler.repeat(before));
-                let json = serde_json::json!({ "body": text }).to_string();
-                assert!(rules.cleaned(&text).is_none() || rules.may_need(json.as_bytes()), "{text}");
-            }
-        }
-    }
-
-    /// Words, signs and noise in any mixture: whatever cleaning would change, the look has seen.
+    /// Words, signs and noise in any mixture: whatever cleaning would change, the prefilter has seen.
     #[test]
     fn nothing_that_cleaning_changes_is_overlooked() {
-        const PARTS: [&str; 46] = [
+        const PARTS: [&str; 78] = [
             "password",
             "PassWd",
             "pwd",
@@ -504,6 +422,38 @@ mod tests {
             "\u{212a}ey",
             "\\u0070wd",
             "\\/",
+            "=>",
+            "->",
+            ":=",
+            "|",
+            "\t",
+            "[",
+            "]",
+            "%5B",
+            "%5D",
+            "%3D",
+            "--",
+            " -p",
+            "mysql",
+            "(",
+            ")",
+            "Some(\"",
+            "string(3) \"",
+            "<",
+            ">",
+            "</",
+            "value",
+            "name",
+            "Zk3Qw9Lm2Xc7Vb5Nn8Tt4Rr6Yy1Uu0Ii",
+            "ghp_",
+            "?",
+            "&",
+            "sid",
+            "\u{1b}[36m",
+            "\u{ff1d}",
+            "%40",
+            "auth",
+            "VALUES ('",
         ];
         let mut state = 7_u64;
         let mut next = |end: usize| {
@@ -511,7 +461,7 @@ mod tests {
             (state >> 33) as usize % end
         };
         let rules = [(true, false), (false, false), (true, true)]
-            .map(|(secrets, send_pii)| Rules::new(secrets, send_pii, &["\u{fc}berweisung".to_owned()]));
+            .map(|(secrets, send_pii)| Rules::new(secrets, send_pii, &["\u{fc}berweisung".to_owned()], &[]));
         let mut changed = 0;
         for round in 0..60_000 {
             let rules = &rules[round % rules.len()];

@@ -1,7 +1,7 @@
 //! The obvious way to clean an item, for tests: as a tree of values.
 
-use super::Rules;
-use super::inner::filter_all;
+use super::inner::Around;
+use super::{FILTERED, Rules};
 use crate::record::limit;
 use serde_json::{Map, Value};
 
@@ -13,7 +13,9 @@ impl Rules {
         for (name, value) in item {
             changed |= match (name.as_str(), value) {
                 ("attributes", Value::Object(attributes)) => self.attributes(attributes),
-                ("extra" | "tags", value) => self.value(value, 0),
+                ("extra" | "tags", Value::Object(map)) => map.iter_mut().fold(false, |changed, (name, value)| {
+                    changed | self.value(value, self.member(Around::default(), name, None), 0)
+                }),
                 ("contexts", Value::Object(contexts)) => {
                     let others = contexts.iter_mut().filter(|(name, _)| *name != "trace");
                     others.fold(false, |changed, (_, context)| changed | self.texts(context))
@@ -41,8 +43,13 @@ impl Rules {
     fn attributes(&self, attributes: &mut Map<String, Value>) -> bool {
         let mut changed = false;
         for (name, attribute) in attributes {
-            if let Some(value) = attribute.get_mut("value") {
-                changed |= self.field(name, value, 0);
+            let Some(value) = attribute.get_mut("value") else { continue };
+            let is_text = value.is_string();
+            if self.value(value, self.member(Around::default(), name, None), 0) {
+                changed = true;
+                if !is_text {
+                    attribute["type"] = "string".into();
+                }
             }
         }
         changed
@@ -51,11 +58,30 @@ impl Rules {
     /// The texts below Sentry's own names.
     fn texts(&self, value: &mut Value) -> bool {
         match value {
-            Value::String(text) => self.string(text),
+            Value::String(text) => match self.cleaned(text) {
+                Some(cleaned) => {
+                    *text = cleaned;
+                    true
+                }
+                None => false,
+            },
             Value::Array(values) => values.iter_mut().fold(false, |changed, value| changed | self.texts(value)),
             Value::Object(map) => map.iter_mut().fold(false, |changed, (_, value)| changed | self.texts(value)),
             _ => false,
         }
+    }
+}
+
+/// Filters all strings.
+fn filter_all(value: &mut Value) -> bool {
+    match value {
+        Value::String(text) if text != FILTERED && !text.is_empty() => {
+            FILTERED.clone_into(text);
+            true
+        }
+        Value::Array(values) => values.iter_mut().fold(false, |changed, value| changed | filter_all(value)),
+        Value::Object(map) => map.iter_mut().fold(false, |changed, (_, value)| changed | filter_all(value)),
+        _ => false,
     }
 }
 

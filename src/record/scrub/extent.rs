@@ -1,0 +1,713 @@
+//! Where names, separators and values begin and end in a text.
+
+use super::name::Meaning;
+use super::rules::Kind;
+use super::value::How;
+use memchr::{memchr, memchr2_iter};
+use std::ops::Range;
+
+/// Bytes of a text that are read in search of the ends of values, for each byte of the text: beyond it values end nearby.
+const WORK: usize = 8;
+
+/// How far the end of a value is looked for once the work is used up.
+const NEARBY: usize = 256;
+
+/// How far the end of a list or map is looked for.
+const FARTHEST: usize = 1 << 12;
+
+/// Bytes of a name that are looked at.
+const LONGEST_NAME: usize = 128;
+
+/// Blanks between a name, its separator and its value.
+const MOST_BLANKS: usize = 64;
+
+/// Signs that a name and its value may have between them beyond ASCII: a full-width equals sign and colon, an arrow.
+const WIDE_EQUALS: &[u8] = "\u{ff1d}".as_bytes();
+const WIDE_COLON: &[u8] = "\u{ff1a}".as_bytes();
+const ARROW: &[u8] = "\u{2192}".as_bytes();
+
+/// Quotes beyond ASCII, opening and closing.
+const QUOTES: [(&str, &str); 6] = [
+    ("\u{201c}", "\u{201d}"),
+    ("\u{2018}", "\u{2019}"),
+    ("\u{ab}", "\u{bb}"),
+    ("\u{201e}", "\u{201c}"),
+    ("\u{300c}", "\u{300d}"),
+    ("&quot;", "&quot;"),
+];
+
+/// Words before credentials in an `Authorization` header.
+const SCHEMES: [&str; 20] = [
+    "basic",
+    "bearer",
+    "token",
+    "apikey",
+    "api-key",
+    "digest",
+    "negotiate",
+    "ntlm",
+    "aws4-hmac-sha256",
+    "hawk",
+    "oauth",
+    "sharedkey",
+    "sharedkeylite",
+    "jwt",
+    "ssws",
+    "key",
+    "dpop",
+    "mac",
+    "splunk",
+    "signature",
+];
+
+/// A value behind a name.
+#[derive(Debug)]
+pub(super) struct Value {
+    pub how: How,
+    pub part: Range<usize>,
+    pub quoted: bool,
+    /// True if prose may go on behind it.
+    pub more: bool,
+}
+
+/// The name that goes around a place: letters, digits, `_`, `-` and `.`, without a dash or dot at its end.
+pub(super) fn name_around(bytes: &[u8], place: usize) -> Range<usize> {
+    let mut start = place;
+    while start > 0 && place - start < LONGEST_NAME && is_in_name_before(bytes, start) {
+        start -= 1;
+    }
+    // A character is in a name as a whole.
+    while start < place && bytes[start] & 0xc0 == 0x80 {
+        start += 1;
+    }
+    let mut end = place;
+    while let Some(length) = name_character(bytes, end) {
+        end += length;
+    }
+    while end > start && matches!(bytes[end - 1], b'.' | b'-') {
+        end -= 1;
+    }
+    start..end.max(start)
+}
+
+/// The length of the character here if it can be part of a name.
+fn name_character(bytes: &[u8], at: usize) -> Option<usize> {
+    let byte = *bytes.get(at)?;
+    if byte.is_ascii() {
+        return (byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.')).then_some(1);
+    }
+    let length = match byte {
+        0xc2..0xe0 => 2,
+        0xe0..0xf0 => 3,
+        0xf0.. => 4,
+        _ => 1,
+    };
+    let character = bytes.get(at..at + length).and_then(|bytes| std::str::from_utf8(bytes).ok()?.chars().next());
+    character.is_some_and(char::is_alphanumeric).then_some(length)
+}
+
+/// Returns true if the byte before this place is part of a name's character.
+fn is_in_name_before(bytes: &[u8], at: usize) -> bool {
+    let byte = bytes[at - 1];
+    if byte.is_ascii() {
+        return byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
+    }
+    let start = (at.saturating_sub(4)..at).rev().find(|start| bytes[*start] & 0xc0 != 0x80);
+    start.is_some_and(|start| name_character(bytes, start).is_some())
+}
+
+/// Returns true if the name is a flag: dashes before it, and before them the end of a word.
+pub(super) fn is_flag_start(bytes: &[u8], start: usize) -> bool {
+    let before = start.checked_sub(1).map(|before| bytes[before]);
+    bytes.get(start) == Some(&b'-')
+        && before.is_none_or(|byte| matches!(byte, b' ' | b'\t' | b'\n' | b'"' | b'\'' | b'[' | b'(' | b'`' | b','))
+}
+
+/// Passes quotes and brackets that close behind a name; whether there was a quote.
+fn closing(bytes: &[u8], mut at: usize) -> (usize, bool) {
+    let mut quoted = false;
+    for _ in 0..16 {
+        let rest = &bytes[at..];
+        let wide = || QUOTES.iter().find(|(_, close)| rest.starts_with(close.as_bytes())).map(|(_, close)| close.len());
+        let length = match rest {
+            [b'"' | b'\'' | b'`', ..] => 1,
+            [b'\\', b'"' | b'\'' | b'`' | b'\\', ..] => 2,
+            [b']', ..] => {
+                at += 1;
+                continue;
+            }
+            [b'%', b'5', b'D' | b'd', ..] => {
+                at += 3;
+                continue;
+            }
+            [b'%', b'2', b'2' | b'7', ..] => 3,
+            _ => match wide() {
+                Some(length) => length,
+                None => break,
+            },
+        };
+        quoted = true;
+        at += length;
+    }
+    (at, quoted)
+}
+
+/// Returns true if what follows a name in an item's JSON may make it a key. It is never wrong in saying no.
+pub(super) fn may_have_value(json: &[u8], name: &Range<usize>) -> bool {
+    if json.get(name.end) == Some(&b'\\') {
+        return true;
+    }
+    let (at, quoted) = closing(json, name.end);
+    let rest = &json[at.min(json.len())..];
+    let blanks = rest.iter().take(MOST_BLANKS).take_while(|byte| matches!(byte, b' ' | b'\t')).count();
+    let is_flag = is_flag_start(json, name.start) || json[..name.start].ends_with(b"\\n") || json[name.start] == b'-';
+    match &rest[blanks..] {
+        [b'=' | b':' | b'|' | b'>' | b'\\' | b'%' | b'(' | b'&', ..] => true,
+        [b'-', b'>', ..] => true,
+        [b',' | b')', ..] => true,
+        [b'"' | b'\'' | b'`', ..] => blanks > 0 && !quoted,
+        [byte, ..] if !byte.is_ascii() => true,
+        // `<password type="x">`, `{name: X value: Y}`, `--password x`
+        [_, ..] => {
+            blanks > 0
+                && (is_flag
+                    || is_tag(json, name.start)
+                    || rest[blanks..].get(..3).is_some_and(|word| word.eq_ignore_ascii_case(b"val")))
+        }
+        [] => false,
+    }
+}
+
+/// Returns true if a name begins a tag of XML, perhaps behind a prefix: `<wsse:Password`.
+fn is_tag(bytes: &[u8], start: usize) -> bool {
+    let before = &bytes[start.saturating_sub(40)..start];
+    let before = match before.strip_suffix(b":") {
+        Some(prefix) => {
+            let name = prefix.iter().rev().take_while(|byte| byte.is_ascii_alphanumeric()).count();
+            &prefix[..prefix.len() - name]
+        }
+        None => before,
+    };
+    before.ends_with(b"<") || before.ends_with(b"&lt;")
+}
+
+/// Reads values in a text, with a bound for the bytes that are read in all.
+pub(super) struct Extents<'t> {
+    text: &'t str,
+    bytes: &'t [u8],
+    left: usize,
+}
+
+impl<'t> Extents<'t> {
+    pub(super) fn new(text: &'t str) -> Self {
+        Self { text, bytes: text.as_bytes(), left: text.len() * WORK + FARTHEST }
+    }
+
+    /// The text from a place on, as far as there is work left.
+    fn window(&self, at: usize) -> &'t [u8] {
+        let rest = &self.bytes[at.min(self.bytes.len())..];
+        if self.left > 0 { rest } else { &rest[..rest.len().min(NEARBY)] }
+    }
+
+    fn used(&mut self, bytes: usize) {
+        self.left = self.left.saturating_sub(bytes + 1);
+    }
+
+    /// The value that belongs to a name, if it has one.
+    pub(super) fn value(&mut self, name: &Range<usize>, meaning: Meaning, is_flag: bool) -> Option<Value> {
+        if is_tag(self.bytes, name.start) {
+            return self.in_tags(name.end);
+        }
+        let (closed, quoted) = closing(self.bytes, name.end);
+        let (how, at) = match self.separator(closed, quoted) {
+            Some(found) => found,
+            None => return self.without_separator(name, closed, quoted, meaning, is_flag),
+        };
+        if how == How::Loose && self.bytes[closed..].starts_with(b",") {
+            if let Some(at) = self.value_member(closed) {
+                return Some(self.member(name, at, meaning));
+            }
+            return self.of_tuple(at, is_flag, meaning);
+        }
+        let how = if is_flag && how == How::Colon { How::Assigned } else { how };
+        let at = self.without_type(at, how);
+        if meaning.kind == Kind::Header {
+            return Some(self.header(name.start, at, how));
+        }
+        let mut value = self.at(at, how, meaning.kind);
+        // `Password:x` without a blank is a pair, not prose.
+        if how == How::Colon && at == closed + 1 && meaning.kind == Kind::Password && !value.more {
+            value.how = How::Assigned;
+        }
+        Some(value)
+    }
+
+    /// What stands between a name and its value, and where the value begins.
+    fn separator(&self, closed: usize, quoted: bool) -> Option<(How, usize)> {
+        let rest = &self.bytes[closed..];
+        let blanks = blanks(rest);
+        let tab = rest[..blanks].contains(&b'\t');
+        let sign = &rest[blanks..];
+        let starts = |with: &[u8]| sign.starts_with(with);
+        let (how, length) = match sign {
+            [b'=', b'>', ..] | [b':', b'=', ..] => (How::Assigned, 2),
+            [b'=', b'=', ..] => (How::Assigned, 2 + usize::from(sign.get(2) == Some(&b'='))),
+            [b'=', ..] => (How::Assigned, 1),
+            [b':', b':', ..] | [b':', b'/', b'/', ..] => return None,
+            [b':', ..] => (if quoted { How::Assigned } else { How::Colon }, 1),
+            [b'-', b'>', ..] => (How::Loose, 2),
+            [b'|', b'|', ..] => return None,
+            [b'|', ..] => (How::Loose, 1),
+            [b',', ..] if quoted => (How::Loose, 1),
+            [b'%', b'3', b'D' | b'd', ..] => (How::Assigned, 3),
+            [b'%', b'3', b'A' | b'a', ..] => (How::Assigned, 3),
+            _ if starts(WIDE_EQUALS) => (How::Assigned, WIDE_EQUALS.len()),
+            _ if starts(WIDE_COLON) => (How::Colon, WIDE_COLON.len()),
+            _ if starts(ARROW) => (How::Loose, ARROW.len()),
+            _ if starts(b"=&gt;") => (How::Assigned, 5),
+            _ if tab => (How::Loose, 0),
+            _ => return None,
+        };
+        let at = closed + blanks + length;
+        Some((how, at + self::blanks(&self.bytes[at..])))
+    }
+
+    /// `string(11) "x"` of PHP's `var_dump`, which also begins a line.
+    fn without_type(&self, at: usize, how: How) -> usize {
+        if how != How::Assigned {
+            return at;
+        }
+        let rest = &self.bytes[at..];
+        let blank = rest.iter().take(MOST_BLANKS).take_while(|byte| byte.is_ascii_whitespace()).count();
+        let Some(size) = rest[blank..].strip_prefix(b"string(") else { return at };
+        let digits = size.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        if size[digits..].starts_with(b") ") { at + blank + b"string(".len() + digits + 2 } else { at }
+    }
+
+    /// A value that stands behind a name with a blank, or in the next field.
+    fn without_separator(
+        &mut self,
+        name: &Range<usize>,
+        closed: usize,
+        quoted: bool,
+        meaning: Meaning,
+        is_flag: bool,
+    ) -> Option<Value> {
+        let rest = &self.bytes[closed..];
+        let blanks = blanks(rest);
+        let next = rest.get(blanks);
+        if is_flag && blanks > 0 && next.is_some() {
+            return Some(Value { how: How::Flag, ..self.at(closed + blanks, How::Flag, meaning.kind) });
+        }
+        if let Some(at) = self.value_member(closed) {
+            return Some(self.member(name, at, meaning));
+        }
+        if meaning.kind == Kind::Password {
+            // SQL: `PASSWORD 'x'`, `password('x')`, and columns of which the values follow.
+            let open = usize::from(blanks == 0 && next == Some(&b'('));
+            if !quoted && matches!(rest.get(blanks + open), Some(b'\'' | b'"')) && (blanks > 0 || open > 0) {
+                return Some(self.at(closed + blanks + open, How::Assigned, meaning.kind));
+            }
+            if matches!(next, Some(b',' | b')')) {
+                return self.of_insert(closed + blanks);
+            }
+            // A part of a form: its name, an empty line, its value.
+            if quoted && (rest.starts_with(b"\r\n\r\n") || rest.starts_with(b"\n\n")) {
+                let at = closed + rest.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
+                return Some(self.at(at, How::Assigned, meaning.kind));
+            }
+        }
+        None
+    }
+
+    fn member(&mut self, name: &Range<usize>, at: usize, meaning: Meaning) -> Value {
+        match meaning.kind {
+            Kind::Header => self.header(name.start, at, How::Assigned),
+            kind => self.at(at, How::Assigned, kind),
+        }
+    }
+
+    /// `value` behind a name that is a value itself: `name: DB_PASSWORD, value: x`. Where that value begins.
+    fn value_member(&self, closed: usize) -> Option<usize> {
+        let rest = &self.bytes[closed..];
+        let between =
+            |byte: &u8| byte.is_ascii_whitespace() || matches!(byte, b',' | b';' | b'"' | b'\'' | b'\\' | b'{' | b'-');
+        let skipped = rest.iter().take(48).take_while(|byte| between(byte)).count();
+        if skipped == 0 {
+            return None;
+        }
+        // An escaped line feed leaves its letter.
+        let rest = &rest[skipped..];
+        let escaped = usize::from(self.bytes[..closed + skipped].ends_with(b"\\") && rest.first() == Some(&b'n'));
+        let indent = rest[escaped..].iter().take_while(|byte| **byte == b' ').count() * escaped;
+        let word = &rest[escaped + indent..];
+        let length = [&b"values"[..], b"value", b"val"]
+            .iter()
+            .find(|name| word.get(..name.len()).is_some_and(|w| w.eq_ignore_ascii_case(name)))?
+            .len();
+        let (at, _) = closing(self.bytes, closed + skipped + escaped + indent + length);
+        let blanks = blanks(&self.bytes[at..]);
+        let sign = self.bytes.get(at + blanks).filter(|byte| matches!(byte, b'=' | b':'))?;
+        let arrow = usize::from(*sign == b'=' && self.bytes.get(at + blanks + 1) == Some(&b'>'));
+        let at = at + blanks + 1 + arrow;
+        Some(at + self::blanks(&self.bytes[at..]))
+    }
+
+    /// `INSERT INTO t (user, password) VALUES ('b', 'x')`: all values.
+    fn of_insert(&mut self, at: usize) -> Option<Value> {
+        let head = self.window(at);
+        let head = &head[..head.len().min(NEARBY)];
+        let close = memchr(b')', head)?;
+        let columns =
+            |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b',' | b' ' | b'"' | b'`' | b'\n');
+        let values = &head[close + 1..];
+        let blank = values.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
+        let word = values.get(blank..blank + 6)?;
+        if !head[..close].iter().all(columns) || !word.eq_ignore_ascii_case(b"values") {
+            return None;
+        }
+        let open = memchr(b'(', &values[blank..])? + at + close + 1 + blank;
+        let end = open + self.end_of_brackets(open);
+        let part = open + 1..end.saturating_sub(1).max(open + 1);
+        Some(Value { how: How::Assigned, part, quoted: true, more: false })
+    }
+
+    /// `<password>x</password>`, or with a prefix, attributes or escaped brackets.
+    fn in_tags(&mut self, end: usize) -> Option<Value> {
+        let head = self.window(end);
+        let head = &head[..head.len().min(NEARBY)];
+        let escaped = memchr::memmem::find(head, b"&gt;").map(|at| (at, at + 4));
+        let (close, start) = [memchr(b'>', head).map(|at| (at, at + 1)), escaped].into_iter().flatten().min()?;
+        if head[..close].ends_with(b"/") {
+            return None;
+        }
+        let start = end + start;
+        let rest = self.window(start);
+        let length =
+            (0..rest.len()).find(|at| rest[*at] == b'<' || rest[*at..].starts_with(b"&lt;")).unwrap_or(rest.len());
+        self.used(length);
+        Some(Value { how: How::Assigned, part: self.chars(start..start + length), quoted: true, more: false })
+    }
+
+    /// `('authorization', 'Bearer x')`, `["--password", "x"]`: only what stands in quotes.
+    fn of_tuple(&mut self, at: usize, is_flag: bool, meaning: Meaning) -> Option<Value> {
+        let value = self.at(at, How::Loose, meaning.kind);
+        (value.quoted && !value.part.is_empty())
+            .then_some(Value { how: if is_flag { How::Flag } else { How::Loose }, ..value })
+    }
+
+    /// A header's value: what is in quotes or brackets, else all to the end of the line or of the quotes around the header.
+    fn header(&mut self, name: usize, at: usize, how: How) -> Value {
+        let first = self.bytes.get(at);
+        let escaped = self.bytes[at..].iter().take_while(|byte| **byte == b'\\').count();
+        let quote = self.bytes.get(at + escaped).is_some_and(|byte| matches!(byte, b'"' | b'\'' | b'`'));
+        if quote || matches!(first, Some(b'[' | b'{' | b'(')) || self.wide_quote(at).is_some() {
+            return self.at(at, how, Kind::Header);
+        }
+        if how == How::Assigned {
+            return self.assigned_header(at);
+        }
+        let around =
+            name.checked_sub(1).map(|before| self.bytes[before]).filter(|byte| matches!(byte, b'"' | b'\'' | b'`'));
+        let rest = self.window(at);
+        let ends = |at: &usize| match rest[*at] {
+            b'\n' | b'\r' => true,
+            // Line ends that are written out.
+            b'\\' => matches!(rest.get(at + 1), Some(b'r' | b'n')),
+            byte => Some(byte) == around,
+        };
+        let length = (0..rest.len()).find(ends).unwrap_or(rest.len());
+        self.used(length);
+        let mut part = self.chars(at..at + length);
+        while part.end > part.start && matches!(self.bytes[part.end - 1], b'\\' | b' ') {
+            part.end -= 1;
+        }
+        Value { how, part, quoted: false, more: false }
+    }
+
+    /// `authorization=Bearer x`, `cookie=a=b; c=d`.
+    fn assigned_header(&mut self, at: usize) -> Value {
+        let mut value = self.at(at, How::Assigned, Kind::Header);
+        // More pairs of a cookie.
+        for _ in 0..64 {
+            let rest = &self.bytes[value.part.end..];
+            let Some(next) = rest.strip_prefix(b"; ") else { break };
+            let name = next
+                .iter()
+                .take(LONGEST_NAME)
+                .take_while(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.'))
+                .count();
+            if name == 0 || next.get(name) != Some(&b'=') {
+                break;
+            }
+            value.part.end = self.at(value.part.end + 2, How::Assigned, Kind::Header).part.end;
+        }
+        value
+    }
+
+    /// The value that begins here: in quotes, in brackets, or a word.
+    fn at(&mut self, at: usize, how: How, kind: Kind) -> Value {
+        let rest = &self.bytes[at.min(self.bytes.len())..];
+        // `b'x'`, `u"x"`, `rb'x'`.
+        let prefix = match rest {
+            [b'b' | b'u' | b'r' | b'f' | b'B' | b'U' | b'R' | b'F', b'"' | b'\'', ..] => 1,
+            [b'b' | b'r' | b'u' | b'f', b'b' | b'r' | b'u' | b'f', b'"' | b'\'', ..] => 2,
+            _ => 0,
+        };
+        let at = at + prefix;
+        let escapes = self.bytes[at..].iter().take_while(|byte| **byte == b'\\').count();
+        if self.bytes.get(at + escapes).is_some_and(|byte| matches!(byte, b'"' | b'\'' | b'`')) {
+            return self.in_quotes(at + escapes, how);
+        }
+        if let Some((open, close)) = self.wide_quote(at) {
+            let start = at + open;
+            let rest = self.window(start);
+            let line = memchr(b'\n', rest).unwrap_or(rest.len());
+            let length = memchr::memmem::find(&rest[..line], close).unwrap_or(line);
+            self.used(length);
+            return Value { how, part: self.chars(start..start + length), quoted: true, more: false };
+        }
+        match self.bytes.get(at) {
+            Some(b'[' | b'{' | b'(') => {
+                let end = at + self.end_of_brackets(at);
+                // `{SSHA}...` is a word all the same.
+                let part = at..end + self.end_of_word(end, kind);
+                Value { how, part: self.chars(part), quoted: true, more: false }
+            }
+            Some(b'<') => {
+                let rest = self.window(at);
+                let end = rest.iter().take(NEARBY).position(|byte| matches!(byte, b'>' | b'\n')).unwrap_or(0);
+                Value { how, part: self.chars(at + 1..(at + end).max(at + 1)), quoted: true, more: false }
+            }
+            Some(_) => self.word(at, how, kind),
+            None => Value { how, part: at..at, quoted: false, more: false },
+        }
+    }
+
+    fn in_quotes(&mut self, quote: usize, how: How) -> Value {
+        let rest = self.window(quote + 1);
+        let (mut length, mut next) = quoted(&self.bytes[..=quote], rest);
+        // A doubled quote stands for one: `"a""b"`.
+        let doubled = |length: usize, next: usize| {
+            let again = rest.get(next) == Some(&self.bytes[quote]) && next == length + 1;
+            length > 0 && again && rest.get(next + 1).is_some_and(u8::is_ascii_alphanumeric)
+        };
+        while doubled(length, next) {
+            let (more, after) = quoted(&self.bytes[..=quote], &rest[next + 1..]);
+            (length, next) = (next + 1 + more, next + 1 + after);
+        }
+        self.used(next);
+        let start = quote + 1;
+        Value { how, part: self.chars(start..start + length.min(rest.len())), quoted: true, more: false }
+    }
+
+    fn wide_quote(&self, at: usize) -> Option<(usize, &'static [u8])> {
+        let rest = &self.bytes[at.min(self.bytes.len())..];
+        QUOTES
+            .iter()
+            .find(|(open, _)| rest.starts_with(open.as_bytes()))
+            .map(|(open, close)| (open.len(), close.as_bytes()))
+    }
+
+    /// A word, with the credentials behind a scheme.
+    fn word(&mut self, at: usize, how: How, kind: Kind) -> Value {
+        let mut end = at + self.end_of_word(at, kind);
+        let is_scheme = |word: &str| SCHEMES.iter().any(|scheme| word.eq_ignore_ascii_case(scheme));
+        if matches!(kind, Kind::Header | Kind::Secret | Kind::Weak)
+            && self.bytes.get(end) == Some(&b' ')
+            && is_scheme(&self.text[at..end])
+        {
+            let start = end + blanks(&self.bytes[end..]);
+            end = start + self.end_of_word(start, kind);
+        }
+        let behind = &self.bytes[end..];
+        let blanks = blanks(behind);
+        let next = &behind[blanks..];
+        let name = next
+            .iter()
+            .take(LONGEST_NAME)
+            .take_while(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.'))
+            .count();
+        // The next word is prose unless it is the name of a pair.
+        let more = blanks > 0 && name > 0 && !matches!(next.get(name), Some(b'=' | b':'));
+        let more = more || matches!(behind, [b',' | b';', b' ', b'a'..=b'z', ..]) && name == 0;
+        Value { how, part: self.chars(at..end), quoted: false, more }
+    }
+
+    /// How long the word is that begins here. A wrapper's brackets belong to it: `Some("x")`.
+    fn end_of_word(&mut self, at: usize, kind: Kind) -> usize {
+        let rest = self.window(at);
+        let any_sign = kind == Kind::Password;
+        let pair = |at: usize| {
+            let blank = usize::from(rest.get(at) == Some(&b' '));
+            let name = rest[at + blank..]
+                .iter()
+                .take(LONGEST_NAME)
+                .take_while(|byte| byte.is_ascii_alphanumeric() || b"_-.[]%\"'".contains(byte))
+                .count();
+            name > 0 && matches!(rest.get(at + blank + name), Some(b'=' | b':'))
+        };
+        let ends_item = |at: usize| {
+            rest.get(at).is_none_or(|next| next.is_ascii_whitespace() || b"\"'\\)]}".contains(next)) || pair(at)
+        };
+        let (mut i, mut depth) = (0, 0_usize);
+        while let Some(byte) = rest.get(i) {
+            let is_end = match byte {
+                b' ' | b'\t' | b'\n' | b'\r' => true,
+                b'(' if depth > 0
+                    || i > 0 && rest[i - 1].is_ascii_alphabetic() && is_wrapper(&rest[..i], &rest[i..]) =>
+                {
+                    depth += 1;
+                    false
+                }
+                b')' if depth > 0 => {
+                    depth -= 1;
+                    if depth == 0 {
+                        self.used(i);
+                        return i + 1;
+                    }
+                    false
+                }
+                b'"' | b'\'' if depth > 0 => {
+                    i += quoted(&rest[..=i], &rest[i + 1..]).1;
+                    false
+                }
+                b')' | b']' | b'}' | b'"' | b'\'' | b'`' | b'<' | b'>' => depth == 0,
+                b',' | b';' if depth == 0 => !any_sign || ends_item(i + 1),
+                b'&' => !any_sign || pair(i + 1),
+                b'%' => rest[i..].starts_with(b"%26") || rest[i..].starts_with(b"%22"),
+                b'\\' => matches!(rest.get(i + 1), Some(b'"' | b'\'' | b'n' | b'r' | b't' | b'\\' | b'u')),
+                0xe2 => rest[i..].starts_with("\u{201d}".as_bytes()),
+                _ => false,
+            };
+            if is_end {
+                break;
+            }
+            i += 1;
+        }
+        let i = i.min(rest.len());
+        self.used(i);
+        i
+    }
+
+    /// Where a list or map ends, with all that is in it. What a cut has left open ends with the line.
+    fn end_of_brackets(&mut self, at: usize) -> usize {
+        let value = self.window(at);
+        let (mut depth, mut i) = (0_usize, 0);
+        while let Some(byte) = value.get(i).filter(|_| i < FARTHEST) {
+            match byte {
+                b'[' | b'{' | b'(' => depth += 1,
+                b']' | b'}' | b')' if depth == 1 => {
+                    self.used(i);
+                    return i + 1;
+                }
+                b']' | b'}' | b')' => depth -= 1,
+                b'"' | b'\'' => i += quoted(&value[..=i], &value[i + 1..]).1,
+                _ => {}
+            }
+            i += 1;
+        }
+        self.used(i);
+        memchr(b'\n', value).unwrap_or(value.len())
+    }
+
+    /// What is in the quotes that begin here; empty without them.
+    pub(super) fn quoted_at(&mut self, quote: usize) -> Range<usize> {
+        match self.bytes.get(quote) {
+            Some(b'"' | b'\'') => self.in_quotes(quote, How::Assigned).part,
+            _ => quote..quote,
+        }
+    }
+
+    /// The next word behind blanks.
+    pub(super) fn next_word(&mut self, end: usize) -> Range<usize> {
+        let at = end + blanks(&self.bytes[end..]);
+        if at == end {
+            return end..end;
+        }
+        let length = self.end_of_word(at, Kind::Secret);
+        self.chars(at..at + length)
+    }
+
+    /// An argument of a command, or what stands behind the first colon of it.
+    pub(super) fn argument(&mut self, (at, of_user): (usize, bool)) -> Range<usize> {
+        let part = self.at(at, How::Flag, Kind::Password).part;
+        if !of_user {
+            return part;
+        }
+        let sign = self.text[part.clone()].find([':', '%']);
+        sign.map_or(part.start..part.start, |colon| part.start + colon + 1..part.end)
+    }
+
+    /// A part that begins and ends between characters.
+    fn chars(&self, part: Range<usize>) -> Range<usize> {
+        let end = self.text.ceil_char_boundary(part.end.min(self.text.len()));
+        self.text.floor_char_boundary(part.start.min(end))..end
+    }
+}
+
+fn blanks(bytes: &[u8]) -> usize {
+    bytes.iter().take(MOST_BLANKS).take_while(|byte| matches!(byte, b' ' | b'\t')).count()
+}
+
+/// `Some("x")`, `SecretStr('x')`: an identifier before a bracket in which something stands in quotes, or of a known name.
+fn is_wrapper(name: &[u8], rest: &[u8]) -> bool {
+    let identifier = name.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b':'));
+    identifier
+        && (matches!(rest.get(1), Some(b'"' | b'\'' | b'b' | b'u')) || name.first().is_some_and(u8::is_ascii_uppercase))
+}
+
+/// Where a text ends that begins behind a quote, with which `before` ends, and where it goes on behind the other quote.
+/// Inside JSON quotes have backslashes, the last as many as the first, or those of backslashes before it as well. What a cut
+/// has left open ends with the line.
+fn quoted(before: &[u8], text: &[u8]) -> (usize, usize) {
+    let Some((quote, before)) = before.split_last() else { return (0, 0) };
+    let backslashes = |text: &[u8]| text.iter().rev().take_while(|byte| **byte == b'\\').count();
+    let own = backslashes(before);
+    let is_one = |at: usize| backslashes(&text[..at]) % (2 * (own + 1)) == own;
+    for at in memchr2_iter(*quote, b'\n', text) {
+        if text[at] == b'\n' {
+            return (at, at);
+        }
+        if is_one(at) && closes(&text[..at - own], text.get(at + 1).copied()) {
+            return (at - own, at + 1);
+        }
+    }
+    (text.len(), text.len())
+}
+
+/// Whether a quote between these closes a text, and does not open another: behind a sign that is told by what follows.
+fn closes(before: &[u8], next: Option<u8>) -> bool {
+    let is_end = |more: &[u8]| next.is_none_or(|next| b" \t\r\n,;&)}]>|.\\".contains(&next) || more.contains(&next));
+    match before.trim_ascii_end() {
+        // Nothing is in it, or it has two quotes on each side.
+        [] => is_end(b""),
+        [.., b'=' | b':'] => is_end(b"\"'"),
+        _ => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::FILTERED;
+    use super::*;
+
+    #[test]
+    fn names_go_around_a_place() {
+        for (text, place, name) in [
+            ("a db.password=x", 5, "db.password"),
+            ("x password->y", 3, "password"),
+            ("\u{e9}token\u{ff1d}x", 3, "\u{e9}token"),
+            ("--api-key x", 3, "--api-key"),
+            ("= x", 0, ""),
+        ] {
+            assert_eq!(&text[name_around(text.as_bytes(), place)], name, "{text}");
+        }
+    }
+
+    #[test]
+    fn filtered_values_are_values_too() {
+        let mut extents = Extents::new(FILTERED);
+        assert_eq!(extents.at(0, How::Assigned, Kind::Password).part, 0..FILTERED.len());
+    }
+}

@@ -1,0 +1,303 @@
+//! Tokens that are known by their form, wherever they stand: prefixes of vendors, JSON Web Tokens, webhooks, and long values
+//! in the query of a URL.
+
+use super::look::{RUN, is_run_byte};
+use super::rules::{AFTER, Body, HOOKS, Kind, TERMS, TOKENS, Token};
+use super::value::looks_random;
+use memchr::memmem;
+use std::ops::Range;
+
+/// How far back the beginning of a URL or value is looked for.
+const FAR: usize = 512;
+
+/// Where the tokens of each first byte begin in the table.
+static BY_BYTE: [u8; 129] = by_byte();
+
+const fn by_byte() -> [u8; 129] {
+    let mut starts = [0; 129];
+    let (mut row, mut byte) = (0, 0);
+    while byte < 128 {
+        starts[byte] = row as u8;
+        while row < TOKENS.len() && TOKENS[row].prefix.as_bytes()[0] as usize == byte {
+            row += 1;
+        }
+        byte += 1;
+    }
+    assert!(row == TOKENS.len(), "the tokens stand in the order of their first bytes");
+    starts[128] = row as u8;
+    starts
+}
+
+/// Finds all tokens.
+pub(super) fn tokens(text: &str, found: &mut Vec<Range<usize>>) {
+    let bytes = text.as_bytes();
+    let mut at = 0;
+    while at < bytes.len() {
+        if !is_run_byte(bytes[at]) {
+            at += 1;
+            continue;
+        }
+        let end = at + bytes[at..].iter().take_while(|byte| is_run_byte(**byte)).count();
+        let mut next = end;
+        if end - at >= RUN
+            && let Some(part) = token(bytes, at, end)
+        {
+            next = end.max(part.end);
+            found.push(part);
+        }
+        at = next;
+    }
+}
+
+/// The token that a run of letters, digits, `_` and `-` is or belongs to.
+pub(super) fn token(bytes: &[u8], start: usize, end: usize) -> Option<Range<usize>> {
+    let before = start.checked_sub(1).map(|before| bytes[before]);
+    // What an escape leaves before a token is no part of it.
+    let escape = match before {
+        Some(b'\\') => 1,
+        Some(b'%') => 2,
+        _ => 0,
+    };
+    let starts = [Some(start), (escape > 0).then_some(start + escape)];
+    for start in starts.into_iter().flatten() {
+        let run = &bytes[start.min(end)..end];
+        let dashes = run.iter().take_while(|byte| matches!(byte, b'-' | b'_')).count();
+        let found = by_prefix(bytes, start + dashes, end).or_else(|| web_token(bytes, start + dashes, end));
+        if found.is_some() {
+            return found;
+        }
+    }
+    match before? {
+        b'.' | b'~' => behind_sign(bytes, start, end),
+        b':' => of_telegram(bytes, start, end),
+        b'/' | b'=' | b'%' | b'@' | b'+' => hook(bytes, start).or_else(|| in_query(bytes, start)),
+        _ => None,
+    }
+    .or_else(|| in_base64(bytes, start, end))
+}
+
+fn by_prefix(bytes: &[u8], start: usize, end: usize) -> Option<Range<usize>> {
+    let run = bytes.get(start..end)?;
+    let first = usize::from(*run.first()?);
+    let rows = BY_BYTE.get(first..first + 2)?;
+    let rows = &TOKENS[usize::from(rows[0])..usize::from(rows[1])];
+    let fits = |token: &&Token| {
+        run.starts_with(token.prefix.as_bytes()) && length(token, &bytes[start + token.prefix.len()..]).is_some()
+    };
+    let token = rows.iter().find(fits)?;
+    let length = length(token, &bytes[start + token.prefix.len()..])?;
+    let mut end = start + token.prefix.len() + length;
+    // `AKIA...:secret` has both.
+    if matches!(token.prefix, "AKIA" | "ASIA") && matches!(bytes.get(end), Some(b':' | b'/')) {
+        let secret = bytes[end + 1..]
+            .iter()
+            .take_while(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'='))
+            .count();
+        end += if secret >= 40 { secret + 1 } else { 0 };
+    }
+    Some(start..end)
+}
+
+/// The length of a token's body that begins here, if it is one.
+fn length(token: &Token, rest: &[u8]) -> Option<usize> {
+    let fits = |byte: &&u8| match token.body {
+        Body::Word => is_run_byte(**byte),
+        Body::Dotted => is_run_byte(**byte) || matches!(byte, b'.' | b'~' | b'+' | b'/' | b'='),
+        Body::Hex => matches!(byte, b'0'..=b'9' | b'a'..=b'f'),
+        Body::Capitals => byte.is_ascii_uppercase() || byte.is_ascii_digit(),
+        Body::Alnum => byte.is_ascii_alphanumeric(),
+    };
+    let length = rest.iter().take_while(fits).count();
+    let alone = token.most > MOST_OPEN || !rest.get(length).is_some_and(u8::is_ascii_alphanumeric);
+    // A word is no token: `sk-learn-contrib-something`, `secret_manager_configuration`.
+    let drawn = rest[..length].iter().any(u8::is_ascii_digit) && rest[..length].iter().any(u8::is_ascii_alphabetic)
+        || rest[..length].iter().filter(|byte| byte.is_ascii_uppercase()).count() > 4;
+    (length >= token.least && length <= token.most && alone && drawn).then_some(length)
+}
+
+/// Tokens with a most are of one length.
+const MOST_OPEN: usize = 1 << 10;
+
+/// `eyJ...`, with two to five parts.
+fn web_token(bytes: &[u8], start: usize, end: usize) -> Option<Range<usize>> {
+    if !bytes.get(start..end)?.starts_with(b"eyJ") {
+        return None;
+    }
+    let in_token = |byte: &u8| is_run_byte(*byte) || matches!(byte, b'.' | b'=');
+    let length = bytes[start..].iter().take_while(|byte| in_token(byte)).count();
+    let part = &bytes[start..start + length];
+    let part = part.strip_suffix(b".").unwrap_or(part);
+    let first = part.iter().position(|byte| *byte == b'.')?;
+    (part.len() - first > 8).then_some(start..start + part.len())
+}
+
+/// `SG.xxx`, `hvs.xxx`, `xxx.atlasv1.xxx`, Discord's three parts.
+fn behind_sign(bytes: &[u8], start: usize, end: usize) -> Option<Range<usize>> {
+    for token in AFTER {
+        let prefix = token.prefix.as_bytes();
+        // Some of them go on behind the sign: `sk.eyJ`.
+        let sign = prefix.iter().rposition(|byte| matches!(byte, b'.' | b'~')).map_or(prefix.len(), |at| at + 1);
+        let Some(from) = start.checked_sub(sign).filter(|from| bytes[*from..].starts_with(prefix)) else { continue };
+        let alone = prefix[0] == b'.'
+            || prefix[0].is_ascii_digit()
+            || from
+                .checked_sub(1)
+                .is_none_or(|before| !bytes[before].is_ascii_alphanumeric() || bytes[..before].ends_with(b"\\"));
+        if alone && let Some(length) = length(token, &bytes[from + prefix.len()..]) {
+            let back = bytes[..from].iter().rev().take(FAR).take_while(|byte| is_run_byte(**byte)).count();
+            let from = if prefix[0] == b'.' || prefix[0].is_ascii_digit() { from - back } else { from };
+            return Some(from..from.max(start - sign) + prefix.len() + length);
+        }
+    }
+    of_discord(bytes, start, end)
+}
+
+/// A bot's token at Discord: its id in base64, a time and a signature.
+fn of_discord(bytes: &[u8], start: usize, end: usize) -> Option<Range<usize>> {
+    let back = |to: usize| bytes[..to].iter().rev().take(FAR).take_while(|byte| is_run_byte(**byte)).count();
+    let time = start.checked_sub(1)? - back(start - 1);
+    let id = time.checked_sub(1).filter(|dot| bytes[*dot] == b'.')?;
+    let first = id - back(id);
+    let fits = (5..=7).contains(&(start - 1 - time))
+        && (17..=28).contains(&(id - first))
+        && (25..=40).contains(&(end - start));
+    (fits && matches!(bytes[first], b'M' | b'N' | b'O')).then_some(first..end)
+}
+
+/// `123456789:AA...`, a bot's token at Telegram.
+fn of_telegram(bytes: &[u8], start: usize, end: usize) -> Option<Range<usize>> {
+    let digits = bytes[..start - 1].iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
+    ((8..=10).contains(&digits) && (34..=36).contains(&(end - start)) && bytes[start..].starts_with(b"AA"))
+        .then(|| start - 1 - digits..end)
+}
+
+fn is_url_byte(byte: u8) -> bool {
+    !byte.is_ascii_whitespace() && !matches!(byte, b'"' | b'\'' | b'`' | b'<' | b'>' | b'\\')
+}
+
+/// What stands behind the host and path of a webhook's URL.
+fn hook(bytes: &[u8], at: usize) -> Option<Range<usize>> {
+    let back = bytes[..at].iter().rev().take(FAR).take_while(|byte| is_url_byte(**byte)).count();
+    let url = &bytes[at - back..at];
+    let path = HOOKS.iter().find_map(|hook| Some(memmem::find(url, hook.as_bytes())? + hook.len()))?;
+    let end = at + bytes[at..].iter().take(FAR * 4).take_while(|byte| is_url_byte(**byte)).count();
+    let end =
+        end - bytes[at..end].iter().rev().take_while(|byte| matches!(byte, b'.' | b',' | b')' | b';' | b':')).count();
+    Some(at - back + path..end)
+}
+
+/// A value drawn at random behind a name that says something in a query only: `&state=`.
+fn in_query(bytes: &[u8], at: usize) -> Option<Range<usize>> {
+    let in_value = |byte: &u8| {
+        byte.is_ascii_alphanumeric() || matches!(byte, b'%' | b'.' | b'_' | b'~' | b'+' | b'/' | b'-' | b'@')
+    };
+    let back = bytes[..at].iter().rev().take(FAR).take_while(|byte| in_value(byte)).count();
+    let start = at - back;
+    let sign = start.checked_sub(1).filter(|sign| bytes[*sign] == b'=')?;
+    let name = bytes[..sign].iter().rev().take(64).take_while(|byte| is_run_byte(**byte)).count();
+    let name = &bytes[sign - name..sign];
+    let mark = sign.checked_sub(name.len() + 1).map(|mark| bytes[mark])?;
+    let known = |term: &&super::rules::Term| matches!(term.kind, Kind::Query) && ends_with(name, term.word.as_bytes());
+    if !matches!(mark, b'?' | b'&' | b';') && mark != b'6' || !TERMS.iter().any(|term| known(&term)) {
+        return None;
+    }
+    let end = at + bytes[at..].iter().take(FAR * 16).take_while(|byte| in_value(byte) || **byte == b'=').count();
+    let value = std::str::from_utf8(&bytes[start..end]).ok()?;
+    looks_random(value).then_some(start..end)
+}
+
+/// `samlresponse` and `oauth_verifier`, without what stands between words.
+fn ends_with(name: &[u8], word: &[u8]) -> bool {
+    let whole =
+        name.len() == word.len() || name.len() > word.len() && matches!(name[name.len() - word.len() - 1], b'_' | b'-');
+    whole && name[name.len() - word.len()..].eq_ignore_ascii_case(word)
+}
+
+/// A private key in PEM, in base64 once more: of `-----BEGIN` all but certificates and public keys.
+fn in_base64(bytes: &[u8], start: usize, end: usize) -> Option<Range<usize>> {
+    let rest = bytes.get(start..)?.strip_prefix(b"LS0tLS1CRUdJTi")?;
+    let public = [&b"BDRVJU"[..], b"BQVUJM", b"BYNTA5", b"BORVcg"].iter().any(|public| rest.starts_with(public));
+    let length = bytes[end..]
+        .iter()
+        .take_while(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'='))
+        .count();
+    (!public).then_some(start..end + length)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn filtered(text: &str) -> Vec<&str> {
+        let mut found = Vec::new();
+        tokens(text, &mut found);
+        found.into_iter().map(|part| &text[part]).collect()
+    }
+
+    /// A body of this class and length.
+    fn body(token: &Token) -> String {
+        let draw: &[u8] = match token.body {
+            Body::Word | Body::Dotted | Body::Alnum => b"Zk3Qw9Lm2Xc7Vb5Nn8Tt4Rr6Yy1Uu0Ii",
+            Body::Hex => b"9f86d081884c7d659a2feaa0c55ad015",
+            Body::Capitals => b"QYLPMN5HHHFPZAM2",
+        };
+        draw.iter().cycle().take(token.least).map(|byte| char::from(*byte)).collect()
+    }
+
+    #[test]
+    fn each_token_is_found_between_words_and_in_quotes() {
+        for token in TOKENS {
+            let secret = format!("{}{}", token.prefix, body(token));
+            assert!(secret.len() >= RUN, "{secret}");
+            for text in [
+                format!("token {secret} revoked"),
+                format!("x=\"{secret}\""),
+                format!("https://{secret}@host/"),
+                format!("\\n{secret}"),
+            ] {
+                assert!(filtered(&text).iter().any(|found| *found == secret), "{text}: {:?}", filtered(&text));
+            }
+        }
+        for token in AFTER {
+            let secret = format!("{}{}", token.prefix, body(token));
+            let secret = if token.prefix.starts_with('.') { format!("Zk3Qw9Lm2Xc7Vb{secret}") } else { secret };
+            assert_eq!(filtered(&format!("token {secret} revoked")), [secret]);
+        }
+    }
+
+    #[test]
+    fn words_like_tokens_stay() {
+        for text in [
+            "sk-learn-contrib-something",
+            "secret_manager_configuration_of_shop",
+            "npm_config_registry_value_is_set_to_default",
+            "key-value-store-of-the-shop",
+            "AKIAlowercaseletters1",
+            "github_pathological_case",
+            "9f86d081884c7d659a2feaa0c55ad015",
+            "deployment/re_deploy-something-else",
+            "commit 4f2a9c1d8e7b6a5f4e3d2c1b0a9f8e7d6c5b4a39",
+            "GET /x?page=Zk3Qw9Lm2Xc7Vb5Nn8",
+        ] {
+            assert_eq!(filtered(text), Vec::<&str>::new(), "{text}");
+        }
+    }
+
+    #[test]
+    fn urls_that_are_secrets_lose_what_makes_them_so() {
+        for (text, secret) in [
+            (
+                "POST https://hooks.slack.com/services/T00000000/B00000000/Zk3Qw9Lm2Xc7Vb5Nn8Tt4Rr6 404",
+                "T00000000/B00000000/Zk3Qw9Lm2Xc7Vb5Nn8Tt4Rr6",
+            ),
+            (
+                "GET https://api.telegram.org/bot123456789:AAZk3Qw9Lm2Xc7Vb5Nn8Tt4Rr6Yy1Uu0Iia/getMe",
+                "123456789:AAZk3Qw9Lm2Xc7Vb5Nn8Tt4Rr6Yy1Uu0Iia",
+            ),
+            ("GET /cb?code=Zk3Qw9Lm2Xc7Vb5Nn8&state=on", "Zk3Qw9Lm2Xc7Vb5Nn8"),
+            ("GET /cb?a=1&SAMLResponse=PHNhbWxwOlJlc3BvbnNl%2BijklZk3Qw9 HTTP", "PHNhbWxwOlJlc3BvbnNl%2BijklZk3Qw9"),
+        ] {
+            assert_eq!(filtered(text)[0], secret, "{text}");
+        }
+    }
+}
