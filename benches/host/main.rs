@@ -1,8 +1,10 @@
 //! The plugin inside a real Fluent Bit, beside the host's own outputs, in one run: processor time, time to complete
 //! delivery, memory. Prints a table and asserts nothing.
 //!
-//! `BENCH_LINES` (300000), `BENCH_REPEAT` (3), `BENCH_SENDERS` (32, for slow answers), `BENCH_FILE` (other lines).
+//! `BENCH_LINES` (300000), `BENCH_REPEAT` (3), `BENCH_SENDERS` (32, for slow answers), `BENCH_FILE` (other lines),
+//! `BENCH_CHUNKS_ONLY` (only how many small chunks a second each delivery takes).
 
+mod chunks;
 #[path = "../measure/mod.rs"]
 mod measure;
 mod outputs;
@@ -41,8 +43,14 @@ fn main() -> Result<(), String> {
     let machine = format!("{}; {}", machine::line(), FluentBit::version(&program));
     let dir = TempDir::new("bench").map_err(|error| format!("directory: {error}"))?;
     let input = Input::make(dir.path()).map_err(|error| format!("lines: {error}"))?;
+    let chunks = chunks::table(setting("BENCH_REPEAT", 3))?;
+    if std::env::var_os("BENCH_CHUNKS_ONLY").is_some() {
+        println!("{machine}\n{chunks}");
+        return Ok(());
+    }
     let measured = measure_all(&input)?;
-    page::publish("host", &table::render(&machine, &input, &measured)).map_err(|error| format!("page: {error}"))
+    let text = table::render(&machine, &input, &measured) + &chunks;
+    page::publish("host", &text).map_err(|error| format!("page: {error}"))
 }
 
 /// What the host reads.

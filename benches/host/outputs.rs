@@ -54,19 +54,23 @@ impl Output {
 
     /// The configuration of a host with this output, which reads this file.
     pub fn configuration(&self, file: &std::path::Path, port: u16) -> String {
+        format!(
+            "[SERVICE]\n    Flush     1\n    Grace     1\n    Log_Level info\n\n\
+             [INPUT]\n    Name             tail\n    Tag              lines\n    Path             {}\n    \
+             multiline.parser cri\n    Read_from_Head   On\n\n{}",
+            file.display(),
+            self.section(port)
+        )
+    }
+
+    /// The section of the output.
+    pub fn section(&self, port: u16) -> String {
         let compress = match (self.plugin, self.compress) {
             ("null" | "sentry", _) | (_, "none") => String::new(),
             (_, compress) => format!("compress {compress}\n"),
         };
         let options = format!("{}{compress}", self.options).replace("${PORT}", &port.to_string());
         let indented: String = options.lines().map(|line| format!("    {line}\n")).collect();
-        format!(
-            "[SERVICE]\n    Flush     1\n    Grace     1\n    Log_Level info\n\n\
-             [INPUT]\n    Name             tail\n    Tag              lines\n    Path             {}\n    \
-             multiline.parser cri\n    Read_from_Head   On\n\n\
-             [OUTPUT]\n    Name  {}\n    Match *\n{indented}",
-            file.display(),
-            self.plugin
-        )
+        format!("[OUTPUT]\n    Name  {}\n    Match *\n{indented}", self.plugin)
     }
 }
