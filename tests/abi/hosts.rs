@@ -168,6 +168,22 @@ fn what_is_missing_is_refused() {
     assert_arrived(&receiver, RECORDS);
 }
 
+/// Fluent Bit 1.9 tells the first output to exit and then crashes: the others must be drained by then.
+fn the_first_exit_drains_all_outputs_of_old_hosts() {
+    for (generation, expected) in [(Generation::V1_9, 2), (Generation::V5_1, 1)] {
+        let receiver = receive("");
+        let plugin = output::load_apart(generation);
+        let options = [("delivery", "memory"), ("batch_timeout", "1h"), ("exit_timeout", "10s")];
+        let [first, second] = [(); 2].map(|()| output::instance(&plugin, &receiver.dsn(), &options));
+        flush(&first, generation.record_format(), 0);
+        flush(&second, generation.record_format(), RECORDS);
+        first.exit();
+        assert_arrived(&receiver, expected * RECORDS);
+        second.exit();
+        assert_arrived(&receiver, 2 * RECORDS);
+    }
+}
+
 /// `exit_timeout` and a second, whatever the server does; the rest is for a machine with much to do.
 fn exits_are_bounded() {
     const PROMISE: Duration = Duration::from_millis(500 + 1000);
@@ -206,5 +222,6 @@ pub fn add(suite: Suite) -> Suite {
         .test("hosts::a_reload_that_is_given_up_changes_nothing", a_reload_that_is_given_up_changes_nothing)
         .test("hosts::a_refused_section_says_why", a_refused_section_says_why)
         .test("hosts::what_is_missing_is_refused", what_is_missing_is_refused)
+        .test("hosts::the_first_exit_drains_all_outputs_of_old_hosts", the_first_exit_drains_all_outputs_of_old_hosts)
         .test("hosts::exits_are_bounded", exits_are_bounded)
 }
