@@ -123,7 +123,9 @@ fn outputs(text: &str) -> Vec<Vec<String>> {
         let words = line.trim().trim_start_matches("- ").replace(':', " ").to_ascii_lowercase();
         words.split_whitespace().collect::<Vec<_>>() == ["name", "sentry"]
     };
-    let at = lines.iter().enumerate().filter(|(_, line)| is_ours(line)).map(|(at, _)| at);
+    // An object of Kubernetes may have the name as well.
+    let is_object = |at: usize| at > 0 && lines[at - 1].trim() == "metadata:";
+    let at = lines.iter().enumerate().filter(|(at, line)| is_ours(line) && !is_object(*at)).map(|(at, _)| at);
     at.map(|at| siblings(&lines, at)).collect()
 }
 
