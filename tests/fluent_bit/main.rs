@@ -18,6 +18,7 @@ mod rig;
 mod seen;
 #[path = "../support/mod.rs"]
 mod support;
+mod traces;
 
 use std::process::ExitCode;
 use support::fluent_bit::FluentBit;
@@ -49,6 +50,7 @@ const TESTS: &[(&str, fn())] = &[
     ("lines_choose_no_namespace_where_the_tag_names_one", identity::with_the_tag),
     ("merged_lines_choose_no_namespace_beside_the_filter", identity::with_the_filter),
     ("parsed_lines_choose_no_namespace_where_the_tag_names_one", identity::with_merged_fields),
+    ("a_trace_cut_by_flushes_a_reload_or_a_kill_is_one_event", traces::cut_by_flushes),
     ("a_quota_is_waited_for", faults::quota),
     ("a_lost_answer_repeats_its_own_envelope_only", faults::lost_answers),
     ("a_worker_waits_through_faults", faults::worker),
