@@ -338,8 +338,12 @@ mod tests {
     const REFUSING: &str = "192.0.2.1:443";
     const GOOD: &str = "192.0.2.2:443";
 
-    /// Tries addresses with `total` seconds in all; who was tried for how many seconds, and which of them answered.
-    fn tried(order: &[&str], total: u64, slow: Duration) -> (Vec<(String, u64)>, Option<Result<String, bool>>) {
+    /// Each address that was tried, and for how many seconds at most.
+    type Attempts = Vec<(String, u64)>;
+
+    /// Tries addresses with `total` seconds in all. Returns the attempts and the address that answered, or whether the last
+    /// failure was a timeout.
+    fn tried(order: &[&str], total: u64, slow: Duration) -> (Attempts, Option<Result<String, bool>>) {
         let order: Vec<_> = order.iter().map(|text| address(text)).collect();
         let (tried, spent) = (Mutex::new(Vec::new()), Mutex::new(Duration::ZERO));
         let left = || Duration::from_secs(total).saturating_sub(*spent.lock().unwrap());
