@@ -26,7 +26,8 @@ pub(super) fn read<'a>(lines: &[&'a str]) -> Option<Reading<'a>> {
         let before = line[..object].trim_end_matches("\"exception\":\"").trim_end_matches(['{', ',']);
         return logged(lines, before, &line[object..]);
     }
-    let labelled = bracket || starts_with_any(line, &["PHP ", "Fatal ", "NOTICE: PHP "]);
+    // nginx and Apache put their own line around what PHP says.
+    let labelled = bracket || starts_with_any(line, &["PHP ", "Fatal ", "NOTICE: PHP "]) || line.holds("PHP message: ");
     let fatal = if labelled { line.place_of("Fatal error: ") } else { None };
     let fatal = fatal.and_then(|at| Some((at, at + line[at..].place_of("Uncaught ")?)));
     let (before, text) = match fatal {
