@@ -51,6 +51,7 @@ fn corpus() -> Corpus {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut files = samples.files.clone();
     files.extend(in_directory(&root.join("tests/data/chunks"), "msgpack"));
+    files.extend(in_directory(&root.join("tests/data/incidents"), "jsonl"));
     files.extend(goldens(root, directory.path(), &time_of(&samples.files[0])));
     let mut corpus = ship(&OPTIONS, Some(&samples.kube_meta), &files);
     corpus.incidents = samples.incidents;
@@ -129,6 +130,10 @@ fn has_every_kind(events: &[Value]) {
     for platform in ["java", "python", "node", "go", "ruby", "php", "csharp", "native", "other"] {
         let count = events.iter().filter(|event| event["platform"] == platform).count();
         assert!(count >= 5, "{count} events of {platform}");
+    }
+    for kind in ["kubernetes_event", "oom_kill"] {
+        let count = events.iter().filter(|event| event["contexts"].get(kind).is_some()).count();
+        assert!(count >= 2, "{count} events with {kind}");
     }
     for part in ["exception", "breadcrumbs", "fingerprint", "logentry", "threads"] {
         assert!(events.iter().any(|event| event.get(part).is_some()), "no event with {part}");

@@ -8,6 +8,7 @@ mod faults;
 mod feed;
 mod formats;
 mod identity;
+mod incidents;
 mod kills;
 mod loading;
 mod outage;
@@ -21,6 +22,7 @@ mod support;
 mod traces;
 
 use std::process::ExitCode;
+use support::bugsink::{Bugsink, Options};
 use support::fluent_bit::FluentBit;
 use support::suite::Suite;
 
@@ -40,6 +42,7 @@ const TESTS: &[(&str, fn())] = &[
     ("kills_of_host_and_server_lose_nothing_with_a_spool", kills::with_spool),
     ("kills_of_host_and_server_lose_nothing_with_a_worker", kills::with_worker),
     ("what_cannot_work_ends_the_host_with_one_line_per_problem", refusals::wrong_options),
+    ("backoff_is_one_issue_with_the_last_lines", incidents::backoff_is_one_issue_with_the_last_lines),
     ("refuses_unknown_options_at_the_start_and_in_a_dry_run", refusals::unknown_options),
     ("help_of_the_host_lists_every_option", refusals::help),
     ("check_reads_a_configuration_as_the_host_does", formats::read_alike),
@@ -64,7 +67,7 @@ const TESTS: &[(&str, fn())] = &[
 
 fn main() -> ExitCode {
     let host = FluentBit::find();
-    let slow_disk = host.clone().and_then(|_| outage::slow_disk());
+    let both = host.clone().and_then(|_| Bugsink::start(Options::default()).map(|_| ()));
     let suite = TESTS.iter().fold(Suite::default(), |suite, (name, body)| suite.needing(&host, name, |_| body()));
-    suite.needing(&slow_disk, "a_slow_disk_delays_neither_flush_nor_stop", |root| outage::a_slow_disk(&root)).run()
+    suite.needing(&both, "backoff_is_one_issue_in_bugsink", |()| incidents::backoff_is_one_issue_in_bugsink()).run()
 }

@@ -8,6 +8,9 @@ use super::kills::Cgroup;
 use crate::chunk::Record;
 use crate::chunk::msgpack::{Seq, Value};
 
+/// Levels of a value in the context.
+const MAX_DEPTH: usize = 3;
+
 /// Bytes of the context that holds a Kubernetes event; Relay takes 8,192 bytes per context.
 const EVENT_CONTEXT: usize = 6_000;
 
@@ -27,7 +30,7 @@ pub(super) fn context_of_event(record: Record<'_>, fields: &Fields<'_>) -> Vec<u
             (_, Value::Str(text)) => {
                 json::string(&mut value, limit::chars(&String::from_utf8_lossy(text), 1_000).as_bytes());
             }
-            (_, found) => json::value(&mut value, found),
+            (_, found) => nested(&mut value, found),
         }
         let key = json::key_text(key, &mut scratch);
         if let Some(rest) = left.checked_sub(key.len() + value.len() + 4).filter(|_| value != b"{}") {
@@ -39,12 +42,31 @@ pub(super) fn context_of_event(record: Record<'_>, fields: &Fields<'_>) -> Vec<u
     out
 }
 
+/// A value; one with more levels than Sentry shows is JSON text.
+fn nested(out: &mut Vec<u8>, value: Value<'_>) {
+    let start = out.len();
+    json::value(out, value);
+    if is_deeper(value, MAX_DEPTH) {
+        let text = out.split_off(start);
+        json::string(out, limit::chars(&String::from_utf8_lossy(&text), 1_000).as_bytes());
+    }
+}
+
+/// Returns true if there are more levels in a value; looks no deeper than that.
+fn is_deeper(value: Value<'_>, levels: usize) -> bool {
+    match value {
+        Value::Map(map) => levels == 0 || map.pairs().any(|(_, value)| is_deeper(value, levels - 1)),
+        Value::Array(array) => levels == 0 || array.values().any(|value| is_deeper(value, levels - 1)),
+        _ => false,
+    }
+}
+
 fn metadata(out: &mut Vec<u8>, map: Seq<'_>) {
     let mut object = Object::begin(out);
     let mut scratch = Vec::new();
     for (key, value) in json::last_pairs(map) {
         if value != Value::Nil && !matches!(key.text(), Some(b"managedFields" | b"annotations")) {
-            json::value(object.raw_key(json::key_text(key, &mut scratch)), value);
+            nested(object.raw_key(json::key_text(key, &mut scratch)), value);
         }
     }
     object.end();
@@ -84,5 +106,5 @@ pub(super) fn context_of_kill(killed: &kernel::Killed<'_>, cgroup: Option<&Cgrou
 
 /// KiB in a unit that people read.
 pub(super) fn size(kib: u64) -> String {
-    if kib < 1_024 { format!("{kib} KiB") } else { format!("{} MiB", (kib + 512) / 1_024) }
+    if kib < 1_024 { format!("{kib} KiB") } else { format!("{} MiB", kib.saturating_add(512) / 1_024) }
 }
