@@ -38,6 +38,8 @@ pub(crate) fn complaint(dir: &Path, listing: &Listing) -> Option<String> {
         more => format!(" (and {more} more files like it)"),
     };
     let keeps = "its last good value stays in use, or else the default";
+    // A name may hold line feeds and codes for a terminal.
+    let name = name.escape_debug();
     Some(format!("dsn_dir = {}: file {name}: {problem}{more}; {keeps}", dir.display()))
 }
 
@@ -67,12 +69,16 @@ mod tests {
         assert!(std::process::Command::new("mkfifo").arg(dir.join("pipe")).status().unwrap().success());
         std::os::unix::fs::symlink("/dev/zero", dir.join("zero")).unwrap();
         fs::create_dir(dir.join("deep")).unwrap();
+        fs::write(dir.join("a\n[error] forged\u{1b}[31m"), "").unwrap();
         let listing = read_dir(&dir).unwrap();
-        assert_eq!(listing.keys().collect::<Vec<_>>(), ["broken", "deep", "empty", "pipe", "shop", "zero"]);
-        assert_eq!(listing.values().filter(|dsn| dsn.is_err()).count(), 5);
+        assert_eq!(
+            listing.keys().collect::<Vec<_>>(),
+            ["a\n[error] forged\u{1b}[31m", "broken", "deep", "empty", "pipe", "shop", "zero"]
+        );
+        assert_eq!(listing.values().filter(|dsn| dsn.is_err()).count(), 6);
         assert_eq!(listing["shop"].as_ref().map(Dsn::project), Ok(7));
         let said = complaint(&dir, &listing).unwrap();
-        assert!(said.contains("file broken: expected") && said.contains("4 more"), "{said}");
+        assert!(said.contains("file a\\n[error] forged\\u{1b}[31m: expected") && said.contains("5 more"), "{said}");
         assert!(!said.contains("kkkk"), "{said}");
         let _ = fs::remove_dir_all(&dir);
     }

@@ -17,7 +17,7 @@ mod value;
 
 pub use cost::{Budget, LogAttributes, Period, Source};
 pub use dsn::Dsn;
-pub use file::{MAX_DSN_FILE, machine_name, read_file};
+pub use file::{MAX_DSN_FILE, is_writable_by_all, machine_name, open_plain, read_file, read_plain};
 pub use hosts::{Hosts, MAX_ANNOTATION, Refusal};
 pub use names::{is_of_the_host, judge, nearest};
 pub use proxy::{Proxies, ProxyUrl};

@@ -91,6 +91,10 @@ fn spool(output: &Output, path: &Path, max: u64, report: &mut Report) {
         let text = format!("{shown}: {} cannot be written by this user ({error})", existing.display());
         return report.problem(place(), &text);
     }
+    if out_sentry::options::is_writable_by_all(path) {
+        let text = format!("{shown}: every user may write there and plant records; expected mode 0700");
+        return report.problem(place(), &text);
+    }
     let mut sound = true;
     if let Ok(free) = statvfs(existing).map(|system| system.f_bavail.saturating_mul(system.f_frsize))
         && free.saturating_add(used(path)) < max

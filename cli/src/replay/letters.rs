@@ -5,12 +5,16 @@ use crate::ship::chunk::Chunk;
 use crate::ship::console::Console;
 use crate::ship::queue::Queue;
 use crate::ship::session::Source;
+use out_sentry::options::read_plain;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::{fs, io};
 
 /// Letters of one tag travel together up to this size.
 const MOST_BYTES: usize = 256 << 10;
+
+/// Bytes of a file of letters; the plugin writes none that is nearly as long.
+const MOST_FILE: u64 = 256 << 20;
 
 /// Feeds letters file by file.
 pub(super) struct Letters {
@@ -56,7 +60,7 @@ impl Letters {
 
     /// False if nobody wants more.
     fn file(&self, file: usize, path: &Path) -> io::Result<bool> {
-        let bytes = fs::read(path)?;
+        let bytes = read_plain(path, MOST_FILE)?;
         let (chunks, read) = pack(&bytes, file);
         let number = chunks.len() as u64;
         for chunk in chunks {

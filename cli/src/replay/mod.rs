@@ -13,6 +13,7 @@ use crate::ship::session::{Refusal, Session};
 use crate::ship::{complain, key_value};
 use letters::Letters;
 use marker::marker;
+use out_sentry::options::open_plain;
 use spool::Spool;
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Read};
@@ -88,6 +89,10 @@ enum Kind {
 
 fn replay(args: &Args) -> Result<Report, Refusal> {
     let unreadable = |error: io::Error| refusal(&args.path, &error.to_string());
+    // A pipe or device would hold the command, and a link leads to files that are not the plugin's.
+    if !fs::metadata(&args.path).is_ok_and(|metadata| metadata.is_dir()) {
+        open_plain(&args.path).map_err(unreadable)?;
+    }
     let path = args.path.canonicalize().map_err(unreadable)?;
     let is_file = path.is_file();
     let files = if is_file { vec![path.clone()] } else { chunk_files(&path).map_err(unreadable)? };
@@ -161,7 +166,7 @@ fn kind(files: &[PathBuf], directory: &Path) -> io::Result<Option<Kind>> {
     const LONGEST_MARKER: u64 = 1 << 20;
     for file in files {
         let mut head = Vec::new();
-        File::open(file)?.take(LONGEST_MARKER).read_to_end(&mut head)?;
+        open_plain(file)?.take(LONGEST_MARKER).read_to_end(&mut head)?;
         if let Some(marker) = marker(&head) {
             return Ok(Some(if marker.outcome.is_some() { Kind::Letters } else { Kind::Spool }));
         }

@@ -133,6 +133,13 @@ impl<'s> Worker<'s> {
     pub(in crate::delivery) fn open(&mut self) {
         self.last_care = Some(self.shared.now().steady);
         let Some(path) = self.path.clone() else { return };
+        if crate::options::is_writable_by_all(&path) {
+            let text = format!(
+                "spool_path = {}: every user may write there and plant records; expected mode 0700",
+                path.display()
+            );
+            self.shared.say(Severity::Warn, "open spool", text);
+        }
         match Spool::open(&path, self.settings, self.limits()) {
             Ok((spool, recovery)) => {
                 lock(&self.shared.spool_bytes).push(spool.bytes());
