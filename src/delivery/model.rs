@@ -529,11 +529,18 @@ fn a_reload_with_ack_loses_nothing_and_doubles_nothing() {
 
 #[test]
 fn a_reload_with_a_spool_loses_nothing_and_doubles_nothing() {
-    // What could go wrong takes a flush that gives up shortly before the reload.
-    explore_often(3, "reload, spool", || {
-        let place = Place::new();
-        reload(&loaded("spool", &[("spool_path", &place.path("spool")), ("exit_timeout", "2s")]));
-    });
+    // What could go wrong takes a flush that gives up shortly before the reload: it can where it waits for the sync.
+    for sync in ["normal", "full"] {
+        explore_often(2, &format!("reload, spool, sync {sync}"), move || {
+            let place = Place::new();
+            let options = [
+                ("spool_path", place.path("spool")),
+                ("exit_timeout", "2s".to_owned()),
+                ("spool_sync", sync.to_owned()),
+            ];
+            reload(&loaded("spool", &options.each_ref().map(|(name, value)| (*name, value.as_str()))));
+        });
+    }
 }
 
 #[test]
