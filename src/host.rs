@@ -244,6 +244,8 @@ pub struct Metrics {
     items: Metric,
     requests: Metric,
     sent_bytes: Metric,
+    billed_bytes: Metric,
+    recalled: Metric,
     pending_items: Metric,
     pending_bytes: Metric,
     spool_bytes: Metric,
@@ -271,6 +273,8 @@ impl Metrics {
             items: counter(c"items_total", c"How records ended.", &[c"name", c"category", c"outcome"])?,
             requests: counter(c"requests_total", c"Requests by answer.", &[c"name", c"status"])?,
             sent_bytes: counter(c"sent_bytes_total", c"Bytes of request bodies sent, compressed.", &[c"name"])?,
+            billed_bytes: counter(c"billed_bytes_total", c"Bytes of accepted logs as Sentry bills them.", &[c"name"])?,
+            recalled: counter(c"recalled_logs_total", c"Lines below logs_level sent with an event.", &[c"name"])?,
             pending_items: gauge(c"pending_items", c"Items that have not ended yet.", &[c"name"])?,
             pending_bytes: gauge(c"pending_bytes", c"Bytes in memory.", &[c"name"])?,
             spool_bytes: gauge(c"spool_bytes", c"Bytes of chunks on disk.", &[c"name"])?,
@@ -287,6 +291,8 @@ impl Metrics {
         let name = self.name.as_c_str();
         self.records.update(ledger.records as f64, &[name]);
         self.sent_bytes.update(ledger.sent_bytes as f64, &[name]);
+        self.billed_bytes.update(ledger.billed_bytes as f64, &[name]);
+        self.recalled.update(ledger.recalled as f64, &[name]);
         let mut pending = 0;
         for category in Category::ALL {
             pending += ledger.pending(*category);

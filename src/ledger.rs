@@ -245,7 +245,7 @@ impl Snapshot {
             let _ = write!(line, " {}.pending={}", category.name(), self.pending(*category));
         }
         if self.recalled > 0 {
-            let _ = write!(line, " log.recalled={}", self.recalled);
+            let _ = write!(line, " recalled={}", self.recalled);
         }
         for status in Status::ALL.iter().filter(|status| self.requests(**status) > 0) {
             let _ = write!(line, " requests.{}={}", status.name(), self.requests(*status));

@@ -13,7 +13,7 @@ const ARROW: &[(&str, &[&str])] = &[
     ("options", &["level"]),
     ("record", &["level", "ledger", "chunk", "options"]),
     ("envelope", &["ledger", "record"]),
-    ("delivery", &["clock", "sync", "ledger", "chunk", "options", "record", "envelope"]),
+    ("delivery", &["level", "clock", "sync", "ledger", "chunk", "options", "record", "envelope"]),
     ("instance", &["clock", "ledger", "options", "delivery"]),
     ("host", &["ledger", "delivery"]),
     ("abi", &["delivery", "instance", "host", "options"]),

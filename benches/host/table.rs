@@ -95,7 +95,7 @@ impl Table<'_> {
     /// Each demand, and what was found.
     fn verdicts(&self) -> Vec<String> {
         let mut lines = Vec::new();
-        for (compress, most) in [("gzip", 0.8), ("zstd", 1.2)] {
+        for (compress, most) in [("gzip", 0.5), ("zstd", 1.3), ("none", 1.5)] {
             let ratio = self.find("sentry", compress).and_then(|measured| self.ratio(measured));
             let ratio = ratio.unwrap_or(f64::NAN);
             let what = format!("processor time with {compress}, of `opentelemetry`'s: at most {most}");

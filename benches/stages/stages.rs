@@ -3,7 +3,7 @@
 use super::input::{Input, Kind};
 use out_sentry::chunk::{Entry, entries};
 use out_sentry::delivery::encoder::Encoder;
-use out_sentry::envelope::{Batch, Collector};
+use out_sentry::envelope::{Batch, Bill, Collector};
 use out_sentry::ledger::{Category, Outcome};
 use out_sentry::options::{self, Compress};
 use out_sentry::record::identity::EventId;
@@ -160,7 +160,7 @@ impl Sink for Envelopes {
     }
 
     fn close(&mut self, _: Category, record: u32, _: Option<EventId>) {
-        self.full.extend(self.logs.close(&self.owner, record, &mut self.spare));
+        self.full.extend(self.logs.close(&self.owner, record, Bill::default(), &mut self.spare));
     }
 
     fn end(&mut self, _: Category, _: u32, _: Outcome) {}

@@ -385,3 +385,23 @@ fn a_test_event_is_sent_twice() {
         running.into_iter().for_each(|case| case.join().unwrap());
     });
 }
+
+#[test]
+fn a_sample_shows_what_its_logs_would_cost() {
+    let state = TempDir::new().unwrap();
+    let sample = state.path().join("app.jsonl");
+    // Body, and the attribute's name and number: 2 + 1 + 8 bytes each.
+    std::fs::write(&sample, "{\"message\":\"ab\",\"n\":1}\n".repeat(4)).unwrap();
+    let dsn = format!("dsn={}", nobody());
+    let of = |log_attributes: &str, file: &str| {
+        let attributes = format!("log_attributes={log_attributes}");
+        let args = ["--offline", "-o", &dsn, "-o", "server_name=h", "-o", &attributes, "--sample", file];
+        json(&args, "", state.path())
+    };
+    let shown = sample.to_str().unwrap();
+    let listed = of("n", shown);
+    let told = format!("sample {shown}: 11 bytes per log are billed, 0.01 GB per million logs; n 82 %, body 18 %");
+    assert!(listed.all("ok").contains(&told), "{:?}", listed.report);
+    assert!(of("full", shown).all("ok").iter().any(|text| text.contains("sentry.sdk.name")));
+    assert_eq!(of("n", "/nowhere").code, Some(1));
+}

@@ -2,6 +2,7 @@
 //! how a full envelope gets to the pump.
 
 use super::carried::{self, Carried};
+use super::costs::Asked;
 use super::dead::{Burial, Cause};
 use super::holds::{Fate, Waits};
 use super::host::Severity;
@@ -9,10 +10,11 @@ use super::pump::Message;
 use super::targets::{LATER, Target};
 use super::ticket::{Attach, Bits, Home, Look, Ticket};
 use super::{Shared, WAITED, sources};
-use crate::envelope::{Batch, Gatherer};
-use crate::ledger::{Category, Outcome};
+use crate::envelope::{self, Batch, Gatherer};
+use crate::ledger::{Category, Ledger, Outcome};
+use crate::options;
 use crate::record::identity::EventId;
-use crate::record::{NOWHERE, Reason, Sink};
+use crate::record::{Bill, NOWHERE, Payer, Reason, RecalledLog, Sink};
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -68,6 +70,10 @@ pub(super) struct Intake<'i> {
     scratch: Vec<u8>,
     /// Where the record goes that is about to be left out.
     left_out: Option<u32>,
+    /// Who paid for the log before.
+    payer: LastPayer,
+    /// Wall time when this chunk was begun.
+    wall: Duration,
     /// The record that is about to end may have a destination when it is read again.
     astray: bool,
 }
@@ -134,6 +140,27 @@ impl Gone {
     }
 }
 
+/// Who paid for the log before: those of a chunk mostly come from one container.
+#[derive(Default)]
+struct LastPayer {
+    destination: Option<u32>,
+    namespace: String,
+    workload: String,
+    budget: Option<options::Budget>,
+    number: u32,
+    /// Whether a budget applies to it.
+    capped: bool,
+}
+
+impl LastPayer {
+    fn is(&self, destination: u32, payer: &Payer<'_>) -> bool {
+        self.destination == Some(destination)
+            && self.namespace == payer.namespace
+            && self.budget == payer.budget
+            && self.workload == payer.workload
+    }
+}
+
 /// What is to be done with a record that could become an item.
 enum Course {
     /// It becomes one.
@@ -162,6 +189,7 @@ impl<'i> Intake<'i> {
         broken: &'i Bits,
         carried: &'i mut Carried,
     ) -> Self {
+        let now = shared.now();
         let scarce = matches!(ticket.home, Home::Spool(_)) && shared.is_spool_scarce();
         Self {
             shared,
@@ -170,7 +198,9 @@ impl<'i> Intake<'i> {
             event: None,
             replay,
             again: ticket.is_read_again(),
-            now: shared.now().steady,
+            now: now.steady,
+            wall: now.wall,
+            payer: LastPayer::default(),
             destination: LATER,
             waits: Waits::default(),
             scarce,
@@ -267,6 +297,29 @@ impl<'i> Intake<'i> {
         self.left.burials.last_mut().filter(|_| self.burying)
     }
 
+    /// Ends a log that is buried or that no budget pays for.
+    fn close_unpaid(&mut self, record: u32, bill: &Bill) {
+        if self.burying {
+            return self.close(Category::Log, record, None);
+        }
+        self.logs.mend();
+        self.left.claimed = None;
+        let (ticket, own) = self.owner(record);
+        let standing = ticket.settle(Category::Log, std::iter::once(own), Outcome::OverBudget);
+        self.shared.finish(&ticket, standing);
+        let target = Some(bill.destination).filter(|_| self.shared.reports.is_on());
+        if let Some(target) = target.and_then(|number| self.shared.targets.get(number)) {
+            self.left.gone.push(Gone { category: Category::Log, record, outcome: Outcome::OverBudget, target });
+        }
+    }
+
+    fn emit_if_full(&mut self, full: Option<Batch<Ticket>>) {
+        if let Some(batch) = full {
+            emit(self.shared, batch);
+            self.shared.payloads.1.try_iter().for_each(|buffer| self.logs.lend(buffer));
+        }
+    }
+
     /// Ends a record without an item.
     fn ends(&mut self, category: Category, record: u32, outcome: Outcome, destination: Option<u32>) {
         let (ticket, own) = self.owner(record);
@@ -341,6 +394,78 @@ impl Sink for Intake<'_> {
         })
     }
 
+    fn payer(&mut self, destination: u32, payer: &Payer<'_>) -> u32 {
+        if !self.payer.is(destination, payer) {
+            let Payer { namespace, workload, budget } = *payer;
+            let target = self.shared.targets.get(destination);
+            let asked = target.map(|target| Asked { destination: target.identity, namespace, workload, budget });
+            let (number, capped) = asked.map_or((0, false), |asked| self.shared.costs.payer(asked, self.wall));
+            self.payer = LastPayer {
+                destination: Some(destination),
+                namespace: namespace.to_owned(),
+                workload: workload.to_owned(),
+                budget,
+                number,
+                capped,
+            };
+        }
+        self.payer.number
+    }
+
+    fn affords(&mut self, record: u32, bill: &Bill) -> bool {
+        // A dead letter that is still to be written is no log that would be sent.
+        !self.payer.capped
+            || {
+                let (ticket, own) = self.owner(record);
+                !matches!(ticket.look(Category::Log, own), Look::Open)
+            }
+            || self.shared.costs.reserve(bill.payer, bill.level, 0, self.wall, true)
+    }
+
+    fn close_log(&mut self, record: u32, bill: &Bill) {
+        let costs = &self.shared.costs;
+        if self.burying
+            || costs.is_capped(bill.payer) && !costs.reserve(bill.payer, bill.level, bill.bytes, self.wall, true)
+        {
+            return self.close_unpaid(record, bill);
+        }
+        #[cfg(test)]
+        poison::take(Category::Log, self.owner(record).1);
+        self.left.claimed = None;
+        let bill = envelope::Bill { payer: bill.payer, bytes: u32::try_from(bill.bytes).unwrap_or(u32::MAX) };
+        let (ticket, own) = self.owner(record);
+        let full = self.logs.close(self.destination, &ticket, own, bill);
+        self.emit_if_full(full);
+    }
+
+    fn recalled(&mut self, logs: Vec<RecalledLog>) {
+        let (costs, mut batch, mut sent) = (&self.shared.costs, None::<Batch<Ticket>>, 0);
+        // They stand for no record: theirs have ended.
+        let ticket = Ticket::new(Home::None, self.now, Ledger::default().recorder(), Default::default());
+        let ticket = Arc::new(ticket);
+        for RecalledLog { json, bill } in logs {
+            let is_capped = costs.is_capped(bill.payer);
+            if is_capped && !costs.reserve(bill.payer, bill.level, bill.bytes, self.wall, false) {
+                continue;
+            }
+            if let Some(full) = batch.take_if(|batch| batch.bytes() + json.len() > envelope::MAX_LOG_BYTES) {
+                emit(self.shared, full);
+            }
+            let new = || Batch::new(Category::Log, Vec::new(), self.now, self.replay).toward(bill.destination);
+            let batch = batch.get_or_insert_with(new);
+            batch.open().extend_from_slice(&json);
+            ticket.claim(Category::Log, sent);
+            let bill = envelope::Bill { payer: bill.payer, bytes: u32::try_from(bill.bytes).unwrap_or(u32::MAX) };
+            batch.close_billed(&ticket, sent, bill);
+            sent += 1;
+        }
+        ticket.mapped();
+        self.shared.recorder.recall(u64::from(sent));
+        if let Some(batch) = batch {
+            emit(self.shared, batch);
+        }
+    }
+
     fn close(&mut self, category: Category, record: u32, event_id: Option<EventId>) {
         #[cfg(test)]
         poison::take(category, self.owner(record).1);
@@ -351,7 +476,7 @@ impl Sink for Intake<'_> {
         self.left.claimed = None;
         let (ticket, own) = self.owner(record);
         let full = match category {
-            Category::Log => self.logs.close(self.destination, &ticket, own),
+            Category::Log => self.logs.close(self.destination, &ticket, own, envelope::Bill::default()),
             Category::Event => {
                 if let Some(event) = &mut self.event {
                     event.close(&ticket, own, event_id);
@@ -359,10 +484,7 @@ impl Sink for Intake<'_> {
                 self.event.take()
             }
         };
-        if let Some(batch) = full {
-            emit(self.shared, batch);
-            self.shared.payloads.1.try_iter().for_each(|buffer| self.logs.lend(buffer));
-        }
+        self.emit_if_full(full);
     }
 
     fn end(&mut self, category: Category, record: u32, outcome: Outcome) {

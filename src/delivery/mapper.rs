@@ -11,10 +11,10 @@ use super::slot::{Slot, Verdict};
 use super::store::{Chunk, lost};
 use super::ticket::{Bits, Home, Ticket};
 use super::{Drain, Job, Shared, lock};
-use crate::envelope::{Batch, Gatherer};
+use crate::envelope::{Batch, Bill, Gatherer};
 use crate::ledger::{Category, Ledger, Outcome};
 use crate::options::Mode;
-use crate::record::{Mapper, Origin};
+use crate::record::{self, Mapper, Origin};
 use crate::sync::{Receiver, recv_either, thread};
 use crossbeam_channel::RecvTimeoutError;
 use std::borrow::Cow;
@@ -77,6 +77,7 @@ pub(crate) fn run(shared: &Shared, records: Mapper, inbox: &Receiver<Job>) {
     worker.serve(inbox);
     worker.finish_volatile();
     worker.seal(true);
+    worker.tell_budgets();
     worker.refuse(inbox);
     worker.drain();
 }
@@ -110,6 +111,7 @@ impl<'s> Worker<'s> {
             self.seal(false);
             self.close_storms();
             self.records.check_ins().for_each(|check_in| drop(self.shared.to_pump.send(Message::CheckIn(check_in))));
+            self.tell_budgets();
             // Live and backlog take turns.
             self.replay_one();
             self.seal_replayed();
@@ -487,6 +489,32 @@ impl<'s> Worker<'s> {
         let more = || lock(&self.shared.backlog).next_due(true).is_some_and(|due| due <= now);
         if self.replayed.opened().is_some() && !more() {
             self.replayed.seal(now).into_iter().for_each(|batch| emit(self.shared, batch));
+        }
+    }
+
+    /// Sends the log items that say that a budget begins or ends to withhold logs. They stand for no record.
+    fn tell_budgets(&mut self) {
+        if !self.shared.costs.is_capping() {
+            return;
+        }
+        let now = self.shared.now();
+        for (payer, notice) in self.shared.costs.due(now.steady, now.wall) {
+            let targets = &self.shared.targets;
+            let is_its =
+                |number: &u32| targets.get(*number).is_some_and(|target| target.identity == notice.destination);
+            let Some(number) = targets.numbers().into_iter().find(is_its) else {
+                self.shared.costs.release(std::iter::once((payer, 0)), false, now.steady);
+                continue;
+            };
+            let mut batch = Batch::new(Category::Log, Vec::new(), now.steady, false).toward(number);
+            let (level, text) = (notice.level(), notice.text());
+            let bytes = record::notice::write(batch.open(), now.wall, level, &text, notice.namespace());
+            self.shared.costs.reserve_notice(payer, bytes);
+            let ticket = Ticket::new(Home::None, now.steady, Ledger::default().recorder(), Default::default());
+            ticket.claim(Category::Log, 0);
+            ticket.mapped();
+            batch.close_billed(&Arc::new(ticket), 0, Bill { payer, bytes: bytes as u32 });
+            emit(self.shared, batch);
         }
     }
 

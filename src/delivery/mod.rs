@@ -14,6 +14,7 @@ mod budget;
 mod carried;
 mod check_ins;
 mod connection;
+mod costs;
 mod dead;
 pub mod destination;
 mod directory;
@@ -58,6 +59,7 @@ use crate::sync::thread::{self, JoinHandle};
 use crate::sync::{AtomicBool, AtomicU8, AtomicU64, Instant, Mutex, MutexGuard, Receiver, Sender, bounded, unbounded};
 use backlog::Backlog;
 use budget::Budget;
+use costs::Costs;
 pub use directory::Directory;
 use holds::Holds;
 pub use host::{Gauges, Host, Report, Severity};
@@ -105,6 +107,8 @@ pub(crate) struct Shared {
     packer: packed::Packer,
     registry: Registry,
     budget: Budget,
+    /// What logs cost, and the budgets that cap it.
+    costs: Costs,
     /// A word when there is room for a backlog again.
     room: (Sender<()>, Receiver<()>),
     /// Buffers of log envelopes that have been sent, for the next ones.
@@ -493,6 +497,7 @@ impl Shared {
             reports,
             slots,
             packer: packed::Packer::default(),
+            costs: Costs::new(settings.delivery.logs_budget, settings.delivery.logs_budget_namespace),
             budget: Budget::new(settings.delivery.queue_max_size, settings.destination.is_routed()),
             room: bounded(1),
             payloads: bounded(SPARE_PAYLOADS),

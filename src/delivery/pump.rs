@@ -59,6 +59,9 @@ fn server(target: &Target) -> u64 {
     xxhash_rust::xxh3::xxh3_64(target.dsn.authority().as_bytes())
 }
 
+/// Namespaces named in a summary line: those whose logs have cost most.
+const DEAREST: usize = 3;
+
 /// Least time between two client reports to a destination.
 const REPORT_INTERVAL: Duration = Duration::from_secs(60);
 
@@ -250,6 +253,10 @@ impl Pump {
                 self.orphaned(batch);
                 continue;
             };
+            if self.shared.costs.is_capping() {
+                let noted = self.shared.costs.sending(batch.bills(), self.shared.now().wall);
+                self.budget_noted(noted);
+            }
             // There is a place in the channel for every sender.
             let _ = self.to_senders.send(sender::Job { load: Load::Items(batch), target, encoding });
         }
@@ -350,6 +357,9 @@ impl Pump {
         if self.is_cutting && done.sent.code == 0 {
             batch.owners().for_each(|(ticket, records)| ticket.abort(batch.category, records));
         }
+        if self.shared.costs.is_capping() {
+            self.shared.costs.sent(batch.bills());
+        }
         let number = batch.destination;
         let current = self.shared.targets.get(number);
         let outdated = current.is_none_or(|current| current.dsn != done.target.dsn);
@@ -390,6 +400,7 @@ impl Pump {
             // One word is enough.
             let _ = self.shared.room.0.try_send(());
         }
+        self.bill(&step);
         let doom = self.doom(&step, code, detail);
         let now = self.shared.now().steady;
         let (waits, number) = (self.shared.holds.get(batch.destination), batch.destination);
@@ -435,6 +446,31 @@ impl Pump {
                 false => ticket.release(batch.category, record),
             };
             self.shared.finish(&ticket, standing);
+        }
+    }
+
+    /// Counts what a batch of logs has cost, or that it costs nothing yet.
+    fn bill(&self, step: &Step<Ticket>) {
+        let (Step::Settle(batch, _) | Step::Release(batch) | Step::MakeRoom(batch, _)) = step;
+        if batch.category != Category::Log {
+            return;
+        }
+        let now = self.shared.now();
+        match step {
+            Step::Settle(_, Outcome::Accepted) => {
+                self.shared.recorder.bill(batch.bills().map(|(_, bytes)| bytes).sum());
+                self.shared.costs.accept(batch.bills(), now.wall);
+            }
+            Step::Settle(..) => self.shared.costs.release(batch.bills(), true, now.steady),
+            Step::Release(_) | Step::MakeRoom(..) => self.shared.costs.release(batch.bills(), false, now.steady),
+        }
+    }
+
+    /// Says that what is spent of the budgets could not be written down.
+    fn budget_noted(&mut self, noted: std::io::Result<()>) {
+        if let Err(error) = noted {
+            let text = format!("cannot write what is spent of logs_budget, a restart may spend it again: {error}");
+            self.say(Severity::Warn, "logs budget", About::Instance, &text);
         }
     }
 
@@ -515,6 +551,8 @@ impl Pump {
         }
         self.report(now);
         self.publish();
+        let noted = self.shared.costs.save(false);
+        self.budget_noted(noted);
         if self.shared.used() == 0 {
             self.shared.packer.rest();
         }
@@ -530,8 +568,12 @@ impl Pump {
     }
 
     fn summarise(&mut self, snapshot: Snapshot) {
-        let line =
+        let mut line =
             format!("{} spool_bytes={}{}", snapshot.summary(), self.shared.spool_bytes(), self.check_ins.summary());
+        let dearest = self.shared.costs.dearest(DEAREST).join(",");
+        if !dearest.is_empty() {
+            line += &format!(" billed_namespaces={dearest}");
+        }
         self.host.log(Severity::Info, &line);
         self.shown = snapshot;
     }
@@ -724,6 +766,8 @@ impl Pump {
             self.report_at_last(inbox);
         }
         self.publish();
+        let noted = self.shared.costs.save(true);
+        self.budget_noted(noted);
         let snapshot = self.ledger.snapshot();
         self.summarise(snapshot);
     }

@@ -1,6 +1,6 @@
 //! Open envelopes of logs for many destinations at once: never two destinations in one, and never too much in all.
 
-use super::{Batch, Collector};
+use super::{Batch, Bill, Collector};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -57,9 +57,9 @@ impl<T> Gatherer<T> {
 
     /// Ends the log opened last, which was for this destination. An envelope that is full comes back; where there is too
     /// much in all of them together, the oldest does.
-    pub fn close(&mut self, destination: u32, ticket: &Arc<T>, record: u32) -> Option<Batch<T>> {
+    pub fn close(&mut self, destination: u32, ticket: &Arc<T>, record: u32, bill: Bill) -> Option<Batch<T>> {
         let collector = self.open.get_mut(&destination)?;
-        let full = collector.close(ticket, record, &mut self.spare);
+        let full = collector.close(ticket, record, bill, &mut self.spare);
         self.bytes = self.bytes + collector.bytes() - self.before;
         if let Some(full) = &full {
             self.likely = full.bytes() + full.bytes() / 8;
@@ -116,7 +116,7 @@ mod tests {
             gatherer.lend(Vec::with_capacity(2 * MAX_LOG_BYTES));
             assert!(gatherer.spare.len() <= MAX_SPARE, "{} buffers wait", gatherer.spare.len());
             gatherer.open(7, Duration::ZERO, false).extend_from_slice(&log);
-            full.extend(gatherer.close(7, &ticket, record));
+            full.extend(gatherer.close(7, &ticket, record, Bill::default()));
         }
         // Full by their bytes, not their number: each goes on in a lent buffer all the same.
         assert!(full.len() > 5);
@@ -129,7 +129,7 @@ mod tests {
 
     fn add(gatherer: &mut Gatherer<u8>, destination: u32, now: Duration, json: &[u8]) -> Option<Batch<u8>> {
         gatherer.open(destination, now, false).extend_from_slice(json);
-        gatherer.close(destination, &Arc::new(1), 0)
+        gatherer.close(destination, &Arc::new(1), 0, Bill::default())
     }
 
     #[test]

@@ -57,6 +57,16 @@ struct Item {
     record: u32,
     /// Where its JSON ends in the payload.
     end: u32,
+    bill: Bill,
+}
+
+/// What Sentry bills for an item, and who pays.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Bill {
+    /// A number of whoever counts; 0 stands for nobody.
+    pub payer: u32,
+    /// Bytes; 0 for events.
+    pub bytes: u32,
 }
 
 /// From the item at `first` on, all belong to `ticket`.
@@ -133,12 +143,22 @@ impl<T> Batch<T> {
 
     /// Ends the item opened last.
     pub fn close(&mut self, ticket: &Arc<T>, record: u32, event_id: Option<EventId>) {
+        self.close_billed(ticket, record, Bill::default());
+        self.event_id = event_id;
+    }
+
+    /// Ends the log opened last.
+    pub fn close_billed(&mut self, ticket: &Arc<T>, record: u32, bill: Bill) {
         let position = self.items.len() as u32;
         if self.owners.last().is_none_or(|owner| !Arc::ptr_eq(&owner.ticket, ticket)) {
             self.owners.push(Owner { ticket: Arc::clone(ticket), first: position });
         }
-        self.items.push(Item { record, end: self.payload.len() as u32 });
-        self.event_id = event_id;
+        self.items.push(Item { record, end: self.payload.len() as u32, bill });
+    }
+
+    /// What each item costs and who pays for it.
+    pub fn bills(&self) -> impl Iterator<Item = (u32, u64)> + '_ {
+        self.items.iter().map(|item| (item.bill.payer, u64::from(item.bill.bytes)))
     }
 
     /// Takes back what was appended for an item that was never ended.
@@ -294,9 +314,9 @@ impl<T> Collector<T> {
 
     /// Ends the log opened last; an envelope that is full with it comes back. A log that would make it too large
     /// begins the next one.
-    pub fn close(&mut self, ticket: &Arc<T>, record: u32, spare: &mut Vec<Vec<u8>>) -> Option<Batch<T>> {
+    pub fn close(&mut self, ticket: &Arc<T>, record: u32, bill: Bill, spare: &mut Vec<Vec<u8>>) -> Option<Batch<T>> {
         let batch = self.open.as_mut()?;
-        batch.close(ticket, record, None);
+        batch.close_billed(ticket, record, bill);
         if batch.bytes() > MAX_LOG_BYTES && batch.len() > 1 {
             let mut last = batch.split_off(batch.len() - 1);
             if let Some(buffer) = spare.pop() {
@@ -338,7 +358,7 @@ mod tests {
 
     fn filled(collector: &mut Collector<u8>, ticket: &Arc<u8>, record: u32, json: &[u8]) -> Option<Batch<u8>> {
         collector.open(NOW, false, &mut Vec::new()).extend_from_slice(json);
-        collector.close(ticket, record, &mut Vec::new())
+        collector.close(ticket, record, Bill { payer: 1, bytes: record }, &mut Vec::new())
     }
 
     fn records(batch: &Batch<u8>) -> Vec<(u8, Vec<u32>)> {
@@ -401,6 +421,8 @@ mod tests {
             assert_eq!((front.len(), back.len()), (at, 5 - at));
             let all: Vec<u32> = [&front, &back].iter().flat_map(|b| records(b)).flat_map(|(_, r)| r).collect();
             assert_eq!(all, [5, 6, 0, 1, 7], "split at {at}");
+            let bills: Vec<u64> = front.bills().chain(back.bills()).map(|(_, bytes)| bytes).collect();
+            assert_eq!(bills, [5, 6, 0, 1, 7], "split at {at}");
             let owners: Vec<u8> = [&front, &back]
                 .iter()
                 .flat_map(|b| records(b))

@@ -178,6 +178,17 @@ const PLAIN: &[Row] = rows! {
     "log_attributes", Some("lean"),
         "attributes of logs, which Sentry bills by size: `lean`: namespace, pod, container, node (without Kubernetes `server.address`), `service.name` (the label `app.kubernetes.io/name`, else `app`), logger, environment, release, and the record's own fields; `full`: also image, all `label_keys`, SDK name and version, origin, stream, server address; or a comma list of names, in which `*` stands for any characters and `lean` may be one; `tags` are always sent, events have everything",
         |s, v| { s.mapping.log_attributes = LogAttributes::parse(v)?; Ok(()) };
+    "logs_budget", None,
+        "most billed bytes of logs for each destination in a UTC day or hour, such as `500M/d` or `50M/h`; above it logs at `warn` and higher go on up to 120 %, the rest end as `over_budget`; what is spent is kept in `spool_path`",
+        |s, v| { s.delivery.logs_budget = Some(Budget::parse(v)?); Ok(()) };
+    "logs_budget_namespace", None,
+        "the same for each namespace; the pod annotation `k8s.sentry.io/logs-budget` can lower it for a workload",
+        |s, v| { s.delivery.logs_budget_namespace = Some(Budget::parse(v)?); Ok(()) };
+    "logs_on_error", Some("0"),
+        "earlier lines of an event's stream below `logs_level` that are sent as logs of its trace (0 to 1000); they stay `filtered` and are counted apart as recalled; `0` = off",
+        |s, v| { s.mapping.logs_on_error = value::whole(v, 0, 1000, "a number from 0 to 1000")?; Ok(()) };
+    "logs_on_error_size", Some("4M"), "bytes of such lines kept in memory, of all streams together; the oldest go first",
+        |s, v| { s.mapping.logs_on_error_size = usize::try_from(value::size(v)?).unwrap_or(usize::MAX); Ok(()) };
     "kube_events", Some("auto"),
         "records of Fluent Bit's `kubernetes_events` input become issues of the object's workload; `auto`: those of this node where container logs of one node come too, else all; `node`, `cluster`, `off`",
         |s, v| { s.mapping.incidents.kube_events = kube_events(v)?; Ok(()) };
@@ -281,6 +292,11 @@ const NOT_MAPPING: &[&str] = &[
     "tls_crt_file",
     "tls_key_file",
     "tls_verify",
+    "log_attributes",
+    "logs_budget",
+    "logs_budget_namespace",
+    "logs_on_error",
+    "logs_on_error_size",
     "delivery",
     "spool_max_size",
     "spool_sync",

@@ -1,6 +1,6 @@
 //! The settings, cut into one slice per stage, so that no stage can read what is not its business.
 
-use super::cost::LogAttributes;
+use super::cost::{Budget, LogAttributes};
 use super::dsn::Dsn;
 use super::hosts::Hosts;
 use super::proxy::Proxies;
@@ -138,6 +138,10 @@ pub struct Mapping {
     pub scrub_allow: Vec<String>,
     /// Pod annotation that names a DSN.
     pub dsn_annotation: String,
+    /// Most filtered lines that are sent as logs with an event; zero is off.
+    pub logs_on_error: usize,
+    /// Most bytes of filtered lines that are kept for that.
+    pub logs_on_error_size: usize,
     /// Attributes of logs.
     pub log_attributes: LogAttributes,
     /// What becomes of Kubernetes events and of kernel OOM kills.
@@ -235,6 +239,10 @@ pub struct Delivery {
     pub dead_letter_max_size: u64,
     /// Whether Sentry is told what it will never see.
     pub client_reports: bool,
+    /// Most billed bytes of logs for each destination.
+    pub logs_budget: Option<Budget>,
+    /// Most billed bytes of logs for each namespace.
+    pub logs_budget_namespace: Option<Budget>,
     /// Longest drain at exit.
     pub exit_timeout: Duration,
 }

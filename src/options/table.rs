@@ -292,6 +292,36 @@ const CASES: &[Case] = &[
         &[("a b", "lean, full, or attribute names with commas between them, in which * may stand")],
     ),
     case(
+        "logs_budget",
+        |s| s.delivery.logs_budget.map_or(String::new(), |budget| budget.to_string()),
+        "",
+        &[("50M/h", "50M/h"), ("500m/D", "500M/d"), ("1500/day", "1500/d")],
+        &[
+            ("500M", "a size for each day or hour, such as 500M/d or 50M/h"),
+            ("0/d", "a size for each day or hour, such as 500M/d or 50M/h"),
+            ("500M/w", "a size for each day or hour, such as 500M/d or 50M/h"),
+        ],
+    ),
+    case(
+        "logs_budget_namespace",
+        |s| s.delivery.logs_budget_namespace.map_or(String::new(), |budget| budget.to_string()),
+        "",
+        &[("50M/h", "50M/h"), ("500m/D", "500M/d"), ("1500/day", "1500/d")],
+        &[
+            ("500M", "a size for each day or hour, such as 500M/d or 50M/h"),
+            ("0/d", "a size for each day or hour, such as 500M/d or 50M/h"),
+            ("500M/w", "a size for each day or hour, such as 500M/d or 50M/h"),
+        ],
+    ),
+    case(
+        "logs_on_error",
+        |s| s.mapping.logs_on_error.to_string(),
+        "0",
+        &[("0", "0"), ("50", "50"), ("1000", "1000")],
+        &[("1001", "a number from 0 to 1000"), ("-1", "a number from 0 to 1000"), ("many", "a number from 0 to 1000")],
+    ),
+    case("logs_on_error_size", |s| s.mapping.logs_on_error_size.to_string(), "4000000", SIZE, NO_SIZE),
+    case(
         "kube_events",
         |s| debug(&s.mapping.incidents.kube_events),
         "Auto",

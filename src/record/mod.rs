@@ -23,9 +23,11 @@ mod lines;
 mod log;
 mod message;
 mod names;
+pub mod notice;
 pub mod parse;
 mod read;
 mod reason;
+mod recall;
 mod removal;
 mod route;
 mod runs;
@@ -52,7 +54,7 @@ use crumbs::Crumbs;
 use event::Circumstances;
 use fields::{Fields, Role};
 use groups::{Grouping, usable};
-use identity::{EventId, LastTrace, StreamId, StreamIds};
+use identity::{EventId, LastTrace, StreamId, StreamIds, TraceId};
 use incident::Incidents;
 pub use incident::{CheckIn, Status};
 use kubernetes::{Pod, Pods};
@@ -61,11 +63,12 @@ use lines::{Aside, Joined, Line, Said, Stream, Text};
 use memchr::{memchr, memchr_iter, memmem};
 use read::{Buffers, Reader};
 pub use reason::Reason;
+use recall::{Recall, Recalled};
 pub use route::{NOWHERE, Route, Router};
 use runs::{Fate, HeldLog, Run, Step};
 use severity::Rules;
 use shown::{Shown, Traces};
-pub use sink::{Bill, FoundKeys, Origin, Payer, Sink};
+pub use sink::{Bill, FoundKeys, Origin, Payer, RecalledLog, Sink};
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -92,6 +95,7 @@ pub struct Mapper {
     /// Private keys that streams are in the middle of.
     keys: scrub::pem::Keys,
     crumbs: Crumbs,
+    recall: Recall,
     storms: Storms,
     incidents: Incidents,
     /// Attributes that every log has.
@@ -159,6 +163,7 @@ impl Mapper {
             pods: Pods::default(),
             keys: scrub::pem::Keys::default(),
             crumbs: Crumbs::new(settings.breadcrumbs),
+            recall: Recall::new(settings.logs_on_error, settings.logs_on_error_size, settings.logs_level),
             storms: Storms::new(settings.storm_burst, settings.event_rate),
             incidents: Incidents::default(),
             constant,
@@ -274,8 +279,10 @@ impl Mapper {
             }
             stream.leave_heads();
             self.crumbs.begin();
+            self.recall.begin();
             self.events(origin, &stream, progress, sink);
             self.crumbs.remember(stream.id, &stream.lines, &self.scrub);
+            self.recall.remember(&stream);
         }
         aside.clear();
         self.memory.aside = aside;
@@ -752,8 +759,48 @@ impl Mapper {
                 if let Some(out) = sink.open(Category::Event, line.index, route.destination) {
                     write(out);
                     sink.close(Category::Event, line.index, Some(id));
+                    let trace_id = view.trace_id;
+                    if stream.letter.is_none() && !sink.again(line.index) {
+                        let lines = self.recall.take(stream, first);
+                        self.send_recalled(origin, (route, trace_id), lines, progress, sink);
+                    }
                 }
             }
+        }
+    }
+
+    /// Sends lines that `logs_level` has filtered out as logs of an event's trace.
+    fn send_recalled(
+        &mut self,
+        origin: Origin<'_>,
+        (route, trace_id): (Route, TraceId),
+        lines: Vec<Recalled<'_>>,
+        progress: &mut Progress<'_>,
+        sink: &mut impl Sink,
+    ) {
+        let (mut logs, mut order) = (Vec::with_capacity(lines.len()), Logs::default());
+        for line in &lines {
+            let Some((record, marker)) = record_and_marker(&line.raw, line.group.as_deref()) else { continue };
+            let (mut buffers, mut fields) = (Buffers::default(), Fields::default());
+            let (key, own) = self.reader.read(record, marker, &mut fields, &mut buffers);
+            let message = (key, line.text.as_ref().map_or(own, |text| Cow::Borrowed(text.as_bytes())));
+            let pod = self.pod(&fields, progress.container.as_ref()).map(|place| self.pods.at(place));
+            let mut unasked = Shown::new(&[]);
+            let given = Given { message, pod, level: Some(line.level), shown: &mut unasked };
+            let known = Known {
+                names: self.reader.names(),
+                tag: (origin.tag, &progress.of_tag),
+                trace: &mut self.memory.trace,
+            };
+            let mut view = view((&self.settings, &self.rules), origin.now, record, given, &mut fields, known);
+            (view.trace_id, view.span_id) = (trace_id, None);
+            let mut bill = bill_of(&view, route, sink);
+            let (mut json, sequence) = (Vec::new(), order.sequence(view.time));
+            bill.bytes = self.write_billed(&mut json, &view, sequence, &mut order.used);
+            logs.push(RecalledLog { json, bill });
+        }
+        if !logs.is_empty() {
+            sink.recalled(logs);
         }
     }
 
@@ -821,8 +868,13 @@ fn join(sink: &mut impl Sink, category: Category, index: u32, into: u32) {
 
 /// A line's record, and the marker of its group.
 fn read_again<'a>(line: &Line<'a>) -> Option<(Record<'a>, Option<Record<'a>>)> {
-    let Some(Entry::Record(record)) = entries(line.raw).next() else { return None };
-    let group = line.group.and_then(|raw| match entries(raw).next() {
+    record_and_marker(line.raw, line.group)
+}
+
+/// An encoded record, and the encoded marker of its group.
+fn record_and_marker<'a>(raw: &'a [u8], group: Option<&'a [u8]>) -> Option<(Record<'a>, Option<Record<'a>>)> {
+    let Some(Entry::Record(record)) = entries(raw).next() else { return None };
+    let group = group.and_then(|raw| match entries(raw).next() {
         Some(Entry::GroupStart(group)) => Some(group),
         _ => None,
     });

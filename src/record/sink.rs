@@ -38,6 +38,8 @@ pub trait Sink {
     fn close_log(&mut self, record: u32, _bill: &Bill) {
         self.close(Category::Log, record, None);
     }
+    /// Sends lines that stay filtered with the event that was closed last.
+    fn recalled(&mut self, _logs: Vec<RecalledLog>) {}
     /// Ends a record in a category without an item.
     fn end(&mut self, category: Category, record: u32, outcome: Outcome);
     /// Ends a record that has become part of the item of another one, which was opened before.
@@ -83,6 +85,15 @@ pub struct Bill {
     pub level: Level,
     /// Its size by Sentry's rule. See [`super::billed`].
     pub bytes: u64,
+}
+
+/// A line below `logs_level` that is sent with an event.
+#[derive(Clone, Debug)]
+pub struct RecalledLog {
+    /// Its log item.
+    pub json: Vec<u8>,
+    /// What it costs.
+    pub bill: Bill,
 }
 
 /// The fields that gave a record its meaning; none where the text itself or a default did.

@@ -4,7 +4,7 @@ use crate::support::chunk;
 use out_sentry::ledger::{Category, Outcome};
 use out_sentry::options;
 use out_sentry::record::identity::EventId;
-use out_sentry::record::{Closing, Mapper, Origin, Route, Router, Sink};
+use out_sentry::record::{Closing, Mapper, Origin, RecalledLog, Route, Router, Sink};
 use serde_json::Value;
 use std::cell::RefCell;
 use std::time::Duration;
@@ -39,6 +39,8 @@ pub struct Mapped {
     pub items: Vec<(Category, u32, Value)>,
     /// What ended otherwise.
     pub ends: Vec<(Category, u32, Outcome)>,
+    /// Filtered lines that were sent with events.
+    pub recalled: Vec<Value>,
     open: Vec<u8>,
 }
 
@@ -133,6 +135,10 @@ impl Sink for Mapped {
             .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&self.open)));
         assert_eq!(item["event_id"].as_str(), event_id.map(|id| id.hex()).as_deref());
         self.items.push((category, record, item));
+    }
+
+    fn recalled(&mut self, logs: Vec<RecalledLog>) {
+        self.recalled.extend(logs.iter().map(|log| serde_json::from_slice::<Value>(&log.json).unwrap()));
     }
 
     fn end(&mut self, category: Category, record: u32, outcome: Outcome) {

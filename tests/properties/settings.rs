@@ -29,6 +29,7 @@ const CHOICES: &[(&str, &[&str])] = &[
     ("send_pii", &["", "on"]),
     ("scrub", &["", "off"]),
     ("scrub_keys", &["", "iban,service", "a"]),
+    ("logs_on_error", &["", "", "3"]),
     ("log_attributes", &["", "", "full", "a.*,k8s.*,level", "lean,container.*"]),
 ];
 

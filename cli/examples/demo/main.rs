@@ -11,6 +11,7 @@ mod support;
 
 mod books;
 mod captured;
+mod cost;
 mod progress;
 mod server;
 mod shipper;
@@ -19,6 +20,7 @@ mod stop;
 use books::Books;
 use captured::Captured;
 use clap::Parser;
+use cost::Cost;
 use progress::Progress;
 use server::Server;
 use shipper::{Load, Shipper};
@@ -68,8 +70,9 @@ fn demo(args: &Args) -> Result<bool, String> {
     let shipped = shipper.ship(&load, &server, &progress)?;
     let books = Books::read(&load, shipped, &server)?;
     let captured = Captured::explain()?;
+    let cost = Cost::explain(&samples)?;
 
-    print!("\n{captured}\n{books}");
+    print!("\n{captured}\n{cost}\n{books}");
     let agree = books.agree();
     if args.wait {
         println!("The page: {}\nCtrl-C ends it.", server.page());

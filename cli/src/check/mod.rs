@@ -19,13 +19,15 @@ mod understood;
 mod yaml;
 
 use crate::argument::Discreet;
+use crate::explain;
 use crate::ship::key_value;
 use crate::terminal::{Waiting, in_colour, printable};
 use config::{Configuration, Kind};
+use out_sentry::options::Settings;
 use output::Output;
 use report::{Report, Weight};
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 pub use understood::{Paragraph, Understood, read_text};
@@ -36,6 +38,7 @@ Examples:
   flb-sentry check --send fluent-bit.yaml
   flb-sentry check -o dsn_file=/run/secrets/dsn -o spool_path=/var/lib/sentry
   flb-sentry check --offline --json fluent-bit.conf | jq '.problems[]'
+  flb-sentry check --offline --sample app.log fluent-bit.conf
 
 With a file, each output named sentry is checked, -o going before what the file
 says; without one, -o and the environment's SENTRY_DSN alone make the output.
@@ -78,6 +81,14 @@ pub struct Args {
     /// Major version of the Fluent Bit that will use the configuration [default: of the one on PATH]
     #[arg(long, value_name = "VERSION", value_parser = major)]
     fluent_bit: Option<u32>,
+
+    /// A file of logs: says what they would cost at Sentry under these settings. Read as `explain` reads it
+    #[arg(long, value_name = "FILE")]
+    sample: Option<PathBuf>,
+
+    /// Directory of `<namespace>_<pod>.meta` files for the sample, as for `explain`
+    #[arg(long, value_name = "DIR", requires = "sample")]
+    kube_meta: Option<PathBuf>,
 
     /// One JSON object
     #[arg(long)]
@@ -152,11 +163,33 @@ fn installed_host() -> Option<u32> {
     major(text.split_whitespace().find(|word| word.starts_with('v') && word.contains('.'))?).ok()
 }
 
+/// What the logs of a sample would cost.
+fn cost(args: &Args, sample: &Path, settings: &Settings, report: &mut Report) {
+    const DEAREST: usize = 3;
+    let shown = sample.display();
+    match explain::cost::of_sample(sample, args.kube_meta.clone(), settings.mapping.clone(), &settings.destination) {
+        Ok(cost) if cost.logs == 0 => report.advice(None, &format!("sample {shown}: no logs, nothing to bill")),
+        Ok(cost) => {
+            // A million logs of so many bytes are so many megabytes.
+            let gigabytes = cost.bytes as f64 / cost.logs as f64 / 1_000.0;
+            report.sound(&format!(
+                "sample {shown}: {} bytes per log are billed, {gigabytes:.2} GB per million logs; {}",
+                cost.each(),
+                cost.dearest(DEAREST)
+            ));
+        }
+        Err(error) => report.problem(None, &format!("sample {shown}: {error}")),
+    }
+}
+
 /// What is outside of the configuration: files and servers.
 fn world(args: &Args, output: &Output, report: &mut Report) {
     let Some(settings) = output.loaded.as_ref().map(|loaded| &loaded.settings) else { return };
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     files::check(output, settings, now, report);
+    if let Some(sample) = &args.sample {
+        cost(args, sample, settings, report);
+    }
     let destinations = files::destinations(output, settings, report);
     if args.offline {
         return;

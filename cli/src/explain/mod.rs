@@ -8,6 +8,7 @@
 //! The mapping is the plugin's own, linked as a library: nothing is sent, and no thread, spool or network is there to do it.
 
 mod answers;
+pub(crate) mod cost;
 mod lines;
 mod options;
 mod pieces;

@@ -1,8 +1,14 @@
-//! The end of the view for people: how many events and logs, and how many lines did not say how severe they are.
+//! The end of the view for people: how many events and logs, how many lines did not say how severe they are, and what the logs
+//! cost.
 
 use super::answers::{Answers, LevelFrom};
+use super::cost::Cost;
+use crate::terminal::printable;
 use out_sentry::ledger::{Category, Outcome};
 use std::io::{self, Write};
+
+/// Attributes named in the summary: those that cost most.
+const DEAREST: usize = 6;
 
 /// Counts of all records so far.
 #[derive(Debug, Default)]
@@ -14,11 +20,13 @@ pub(super) struct Summary {
     joined: u64,
     /// Records, those of `joined` left out, whose severity is that of a stack trace or `default_level`.
     without_severity: u64,
+    cost: Cost,
 }
 
 impl Summary {
     /// Adds the records of a chunk.
     pub(super) fn add(&mut self, answers: &Answers) {
+        self.cost.add(answers);
         for record in answers.numbers() {
             let [event, log] = [Category::Event, Category::Log].map(|category| answers.end(category, record).outcome);
             self.records += 1;
@@ -35,6 +43,11 @@ impl Summary {
 
     /// Writes the counts.
     pub(super) fn write(&self, out: &mut impl Write) -> io::Result<()> {
+        let cost = &self.cost;
+        if cost.logs > 0 {
+            let dearest = printable(&cost.dearest(DEAREST));
+            writeln!(out, "billed: {} bytes of logs, {} for each; {dearest}", cost.bytes, cost.each())?;
+        }
         let joined = if self.joined > 0 { format!(" ({} part of another's)", self.joined) } else { String::new() };
         writeln!(
             out,
@@ -64,9 +77,9 @@ mod tests {
             String::from_utf8(out).unwrap()
         };
         assert_eq!(text(&Summary::default()), "0 records: 0 events, 0 logs; 0 without a severity of their own\n");
-        let one = Summary { records: 1, events: 1, logs: 1, joined: 0, without_severity: 1 };
+        let one = Summary { records: 1, events: 1, logs: 1, joined: 0, without_severity: 1, ..Summary::default() };
         assert_eq!(text(&one), "1 record: 1 event, 1 log; 1 without a severity of its own\n");
-        let many = Summary { records: 9, events: 2, logs: 3, joined: 6, without_severity: 2 };
+        let many = Summary { records: 9, events: 2, logs: 3, joined: 6, without_severity: 2, ..Summary::default() };
         let expected = "9 records (6 part of another's): 2 events, 3 logs; 2 without a severity of their own\n";
         assert_eq!(text(&many), expected);
     }

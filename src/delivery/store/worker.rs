@@ -143,6 +143,11 @@ impl<'s> Worker<'s> {
         match Spool::open(&path, self.settings, self.limits()) {
             Ok((spool, recovery)) => {
                 lock(&self.shared.spool_bytes).push(spool.bytes());
+                // Before any log is mapped that a budget may withhold.
+                if let Err(error) = self.shared.costs.open(&path, self.shared.now().wall) {
+                    let text = format!("cannot read what is spent of logs_budget, it begins anew: {error}");
+                    self.shared.say(Severity::Warn, "logs budget", text);
+                }
                 self.replay(&path, recovery);
                 self.shared.store.opened(spool);
             }

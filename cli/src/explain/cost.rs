@@ -1,0 +1,119 @@
+//! What logs cost: the bytes that Sentry bills for them, and what of each log makes them up.
+
+use super::answers::Answers;
+use super::pieces::{self, Problems};
+use super::{Args, Format};
+use crate::input::file::Input;
+use out_sentry::delivery::Directory;
+use out_sentry::ledger::Category;
+use out_sentry::options::{Destination, Mapping};
+use out_sentry::record::{Mapper, Origin, billed};
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Most names of attributes that are told apart; records choose them.
+const MAX_NAMES: usize = 10_000;
+
+/// What of a log is not an attribute.
+const BODY: &str = "body";
+
+/// Bytes of all logs so far, as Sentry bills them.
+#[derive(Debug, Default)]
+pub(crate) struct Cost {
+    /// Logs.
+    pub(crate) logs: u64,
+    /// Bytes of all of them.
+    pub(crate) bytes: u64,
+    /// Bytes by attribute, name and value together, and of the bodies.
+    parts: HashMap<String, u64>,
+}
+
+impl Cost {
+    /// Adds the logs of a chunk.
+    pub(super) fn add(&mut self, answers: &Answers) {
+        for record in answers.numbers() {
+            let end = answers.end(Category::Log, record);
+            let Some(parts) = answers.payload(end).and_then(billed::parts) else { continue };
+            self.logs += 1;
+            self.bytes += parts.total();
+            self.part(BODY, parts.body);
+            parts.attributes.iter().for_each(|(name, bytes)| self.part(name, *bytes));
+        }
+    }
+
+    fn part(&mut self, name: &str, bytes: u64) {
+        if let Some(sum) = self.parts.get_mut(name) {
+            *sum += bytes;
+        } else if self.parts.len() < MAX_NAMES {
+            self.parts.insert(name.to_owned(), bytes);
+        }
+    }
+
+    /// Returns the bytes of an average log, rounded; 0 without logs.
+    pub(crate) fn each(&self) -> u64 {
+        (self.bytes + self.logs / 2).checked_div(self.logs).unwrap_or(0)
+    }
+
+    /// Returns what costs most, with its percentage: `body 26 %, k8s.pod.name 13 %`.
+    pub(crate) fn dearest(&self, most: usize) -> String {
+        let mut parts: Vec<_> = self.parts.iter().collect();
+        parts.sort_by(|one, other| other.1.cmp(one.1).then(one.0.cmp(other.0)));
+        let percent = |bytes: u64| (bytes * 100 + self.bytes / 2).checked_div(self.bytes).unwrap_or(0);
+        let shown = parts.into_iter().take(most).map(|(name, bytes)| format!("{name} {} %", percent(*bytes)));
+        shown.collect::<Vec<_>>().join(", ")
+    }
+}
+
+/// Returns what the logs of a sample file would cost under these settings. Lines that are no records are left out.
+///
+/// # Errors
+/// Why the file cannot be read.
+pub(crate) fn of_sample(
+    file: &Path,
+    kube_meta: Option<PathBuf>,
+    mapping: Mapping,
+    destination: &Destination,
+) -> Result<Cost, String> {
+    let input = Input::check(file).map_err(|error| error.to_string())?;
+    let (directory, tag) = (Directory::read(destination), input.tag());
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let args = Args {
+        options: Vec::new(),
+        pretty: false,
+        json: false,
+        tag: None,
+        format: Format::default(),
+        kube_meta,
+        file: file.to_owned(),
+    };
+    let (mut mapper, mut cost, mut next) = (Mapper::new(mapping), Cost::default(), 0);
+    let read = pieces::read(&args, &input, &mut Problems::new(input.name()), &mut |piece| {
+        let mut answers = Answers::new(next, piece.offset);
+        let origin = Origin { tag: tag.as_bytes(), router: &directory, now };
+        next = mapper.map(origin, &piece.bytes, next, &mut answers);
+        cost.add(&answers);
+        Ok(())
+    });
+    match read {
+        Ok(()) => Ok(cost),
+        Err(pieces::Stop::Input(error) | pieces::Stop::Output(error)) => Err(error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn averages_and_shares_are_rounded() {
+        let mut cost = Cost { logs: 3, bytes: 1_000, ..Cost::default() };
+        cost.part("body", 334);
+        cost.part("a", 300);
+        cost.part("b", 300);
+        cost.part("c", 66);
+        assert_eq!((cost.each(), cost.dearest(3).as_str()), (333, "body 33 %, a 30 %, b 30 %"));
+        let none = Cost::default();
+        assert_eq!((none.each(), none.dearest(3).as_str()), (0, ""));
+    }
+}

@@ -1,0 +1,175 @@
+//! A budget and what has been spent of it in its window.
+
+use super::notice::{Kind, Notice};
+use crate::level::Level;
+use crate::options::Budget;
+use std::time::Duration;
+
+/// Logs at this level and above may spend [`HARD_PERCENT`] of a budget.
+const IMPORTANT: Level = Level::Warn;
+
+/// Percent of a budget that important logs may spend.
+const HARD_PERCENT: u64 = 120;
+
+/// What part of a budget the file is ahead of what is spent: so seldom is it written.
+const AHEAD: u64 = 256;
+
+/// What a budget is for.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Key {
+    /// A destination, by its identity.
+    Destination(u128),
+    /// A namespace.
+    Namespace(String),
+    /// A workload whose pods ask for a budget of their own: namespace and name.
+    Workload(String, String),
+}
+
+/// How far a budget is spent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Stage {
+    /// All logs are sent.
+    Open,
+    /// Only logs at `warn` and above are.
+    Limited,
+    /// None is.
+    Closed,
+}
+
+/// A budget of one key.
+#[derive(Clone, Debug)]
+pub(super) struct Account {
+    pub(super) key: Key,
+    pub(super) budget: Budget,
+    /// Identity of the destination that is told of it.
+    pub(super) destination: u128,
+    /// Number of the window since 1970.
+    pub(super) window: u64,
+    /// Bytes that Sentry has accepted in the window.
+    pub(super) accepted: u64,
+    /// Bytes of logs that are to be sent, or are under way.
+    pub(super) reserved: u64,
+    /// Those of them that are under way.
+    pub(super) in_transit: u64,
+    /// Spent bytes as the file has them.
+    pub(super) marked: u64,
+    pub(super) stage: Stage,
+    /// Logs withheld in the window.
+    pub(super) withheld: u64,
+    /// Whether the notice of its beginning has been made.
+    pub(super) told: bool,
+}
+
+impl Account {
+    pub(super) fn new(key: Key, budget: Budget, destination: u128, wall: Duration) -> Self {
+        let window = window(budget, wall);
+        Self {
+            key,
+            budget,
+            destination,
+            window,
+            accepted: 0,
+            reserved: 0,
+            in_transit: 0,
+            marked: 0,
+            stage: Stage::Open,
+            withheld: 0,
+            told: false,
+        }
+    }
+
+    /// Takes another budget. Another period is another window, in which nothing is spent yet.
+    pub(super) fn set_budget(&mut self, budget: Budget, wall: Duration) {
+        if budget == self.budget {
+            return;
+        }
+        if budget.period != self.budget.period {
+            self.window = window(budget, wall);
+            self.accepted = 0;
+        }
+        self.budget = budget;
+        if self.spent() < budget.bytes {
+            self.stage = Stage::Open;
+        }
+    }
+
+    fn spent(&self) -> u64 {
+        self.accepted + self.reserved
+    }
+
+    /// Returns true if a log of this level and size may be sent. What does not fit closes the account for its like.
+    pub(super) fn admits(&mut self, level: Level, bytes: u64) -> bool {
+        let (closes, most) = match level >= IMPORTANT {
+            true => (Stage::Closed, self.budget.bytes.saturating_mul(HARD_PERCENT) / 100),
+            false => (Stage::Limited, self.budget.bytes),
+        };
+        if self.stage >= closes || self.spent().saturating_add(bytes) > most {
+            self.stage = self.stage.max(closes);
+            return false;
+        }
+        true
+    }
+
+    pub(super) fn withhold(&mut self) {
+        self.withheld += 1;
+    }
+
+    /// Returns the notice of the beginning, the first time in the window.
+    pub(super) fn begins(&mut self) -> Option<Notice> {
+        (self.withheld > 0 && !std::mem::replace(&mut self.told, true)).then(|| self.notice(Kind::Begins))
+    }
+
+    fn notice(&self, kind: Kind) -> Notice {
+        let (key, budget, destination) = (self.key.clone(), self.budget, self.destination);
+        Notice { kind, key, budget, destination, window: self.window, withheld: self.withheld }
+    }
+
+    /// Begins a new window if it is time, and returns the notice of the end of a limited one. A clock that is set back does not
+    /// begin a window again that was there before.
+    pub(super) fn turn(&mut self, wall: Duration) -> Option<Notice> {
+        let now = window(self.budget, wall);
+        // A window far ahead is of a clock that was wrong.
+        if now == self.window || now + 1 == self.window {
+            return None;
+        }
+        let ended = (self.withheld > 0).then(|| self.notice(Kind::Ends));
+        (self.window, self.accepted, self.marked) = (now, 0, 0);
+        (self.stage, self.withheld, self.told) = (Stage::Open, 0, false);
+        ended
+    }
+
+    /// Takes over what the file says of it.
+    pub(super) fn join(&mut self, stored: Self) {
+        if stored.budget.period != self.budget.period {
+            return;
+        }
+        if stored.window == self.window {
+            self.accepted += stored.accepted;
+            self.withheld += stored.withheld;
+            self.told |= stored.told;
+            self.stage = self.stage.max(stored.stage);
+        } else {
+            let (budget, reserved, in_transit) = (self.budget, self.reserved, self.in_transit);
+            *self = Self { budget, reserved, in_transit, ..stored };
+        }
+        if self.spent() < self.budget.bytes {
+            self.stage = Stage::Open;
+        }
+    }
+
+    /// Returns true if more may be spent than the file says.
+    pub(super) fn is_behind(&self) -> bool {
+        self.accepted + self.in_transit > self.marked
+    }
+
+    /// Notes what the file is about to say.
+    pub(super) fn mark(&mut self, ahead: bool) {
+        let spent = self.accepted + self.in_transit;
+        self.marked = if ahead { spent + self.budget.bytes / AHEAD } else { spent };
+    }
+}
+
+/// The number of a budget's window at a time.
+pub(super) fn window(budget: Budget, wall: Duration) -> u64 {
+    wall.as_secs() / budget.period.seconds()
+}

@@ -1,0 +1,189 @@
+//! Budgets in one process and over restarts.
+
+use super::notice::Kind;
+use super::*;
+use crate::options::Budget;
+use std::sync::atomic::AtomicU64;
+
+const DAY: u64 = 86_400;
+
+/// A directory that goes away.
+struct Directory(PathBuf);
+
+impl Directory {
+    fn new() -> Self {
+        static NUMBER: AtomicU64 = AtomicU64::new(0);
+        let number = NUMBER.fetch_add(1, Relaxed);
+        let path = std::env::temp_dir().join(format!("out_sentry-budget-{}-{number}", std::process::id()));
+        std::fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+fn wall(day: u64, second: u64) -> Duration {
+    Duration::from_secs(20_000 * DAY + day * DAY + second)
+}
+
+fn budget(text: &str) -> Budget {
+    Budget::parse(text).unwrap()
+}
+
+fn asked<'a>(namespace: &'a str, own: Option<&str>) -> Asked<'a> {
+    Asked { destination: 7, namespace, workload: "web", budget: own.map(budget) }
+}
+
+/// Sends logs until a budget refuses; the bytes that were accepted.
+fn spend(costs: &Costs, payer: PayerId, level: Level, bytes: u64, most: u64, now: Duration) -> u64 {
+    let mut spent = 0;
+    while spent < most && costs.reserve(payer, level, bytes, now, true) {
+        costs.sending([(payer, bytes)].into_iter(), now).unwrap();
+        costs.sent([(payer, bytes)].into_iter());
+        costs.accept([(payer, bytes)].into_iter(), now);
+        spent += bytes;
+    }
+    spent
+}
+
+/// Delivers what is to be said.
+fn said(costs: &Costs, now: Duration) -> Vec<(Kind, u64)> {
+    let due = costs.due(now, now).into_iter();
+    due.map(|(payer, notice)| {
+        costs.reserve_notice(payer, 100);
+        costs.accept([(payer, 100)].into_iter(), now);
+        (notice.kind, notice.withheld)
+    })
+    .collect()
+}
+
+#[test]
+fn info_stops_at_the_budget_and_warn_at_120_percent() {
+    let (costs, now) = (Costs::new(Some(budget("1M/d")), None), wall(0, 5));
+    let (payer, capped) = costs.payer(asked("shop", None), now);
+    assert!(capped);
+    assert_eq!(spend(&costs, payer, Level::Info, 300, u64::MAX, now), 999_900);
+    assert!(!costs.reserve(payer, Level::Debug, 1, now, true), "what is limited stays limited");
+    assert_eq!(spend(&costs, payer, Level::Warn, 300, u64::MAX, now), 200_100);
+    assert!(!costs.reserve(payer, Level::Fatal, 1, now, true));
+    assert_eq!(said(&costs, now), [(Kind::Begins, 1)]);
+    assert_eq!(said(&costs, now), []);
+    // The next day begins with a full budget, and with the count of what was withheld.
+    let tomorrow = wall(1, 0);
+    assert_eq!(said(&costs, tomorrow), [(Kind::Ends, 4)]);
+    assert_eq!(said(&costs, tomorrow), []);
+    assert_eq!(spend(&costs, payer, Level::Info, 300, u64::MAX, tomorrow), 999_900);
+}
+
+#[test]
+fn what_is_reserved_counts_and_what_is_released_does_not() {
+    let (costs, now) = (Costs::new(Some(budget("1000/h")), None), wall(0, 0));
+    let (payer, _) = costs.payer(asked("", None), now);
+    assert!(costs.reserve(payer, Level::Info, 900, now, true) && !costs.reserve(payer, Level::Warn, 400, now, true));
+    costs.release([(payer, 900)].into_iter(), false, now);
+    let later = wall(0, 3_600);
+    assert!(costs.reserve(payer, Level::Info, 900, later, true));
+    // It is under way when the next hour begins, and is billed then.
+    let next = wall(0, 7_200);
+    assert!(!costs.reserve(payer, Level::Info, 900, next, true));
+}
+
+#[test]
+fn each_namespace_has_its_own_budget_and_an_annotation_only_lowers() {
+    let (costs, now) = (Costs::new(Some(budget("1M/d")), Some(budget("100K/d"))), wall(0, 0));
+    let of = |namespace, own| costs.payer(asked(namespace, own), now).0;
+    assert_eq!(spend(&costs, of("a", None), Level::Info, 100, u64::MAX, now), 100_000);
+    assert_eq!(spend(&costs, of("b", Some("1K/d")), Level::Info, 100, u64::MAX, now), 1_000);
+    assert_eq!(spend(&costs, of("b", Some("9G/d")), Level::Info, 100, u64::MAX, now), 99_000);
+    // Records without a namespace have only the destination's.
+    assert_eq!(spend(&costs, of("", None), Level::Info, 100, u64::MAX, now), 800_000);
+    assert_eq!(costs.dearest(1), ["a:100000"]);
+    assert_eq!(costs.dearest(9), ["a:100000", "b:100000"]);
+}
+
+#[test]
+fn restarts_do_not_refill_a_budget_and_repeat_no_notice() {
+    let directory = Directory::new();
+    let (mut all, mut begins) = (0, 0);
+    for run in 0..4 {
+        let now = wall(0, run);
+        let costs = Costs::new(Some(budget("1M/d")), None);
+        costs.open(&directory.0, now).unwrap();
+        let (payer, _) = costs.payer(asked("shop", None), now);
+        all += spend(&costs, payer, Level::Info, 300, if run < 2 { 300_000 } else { u64::MAX }, now);
+        begins += said(&costs, now).len();
+        // Every other process is killed: it writes nothing at its end.
+        if run % 2 == 0 {
+            costs.save(true).unwrap();
+        }
+    }
+    assert!((980_000..=1_000_000).contains(&all), "{all}");
+    assert_eq!(begins, 1);
+    let costs = Costs::new(Some(budget("1M/d")), None);
+    costs.open(&directory.0, wall(1, 0)).unwrap();
+    assert_eq!(said(&costs, wall(1, 0)).iter().map(|(kind, _)| *kind).collect::<Vec<_>>(), [Kind::Ends]);
+    costs.save(true).unwrap();
+    let costs = Costs::new(Some(budget("1M/d")), None);
+    costs.open(&directory.0, wall(1, 0)).unwrap();
+    assert_eq!(said(&costs, wall(1, 0)), []);
+}
+
+#[test]
+fn a_killed_process_never_sent_more_than_the_file_says() {
+    let directory = Directory::new();
+    let now = wall(0, 0);
+    let mut accepted = 0;
+    for _ in 0..200 {
+        let costs = Costs::new(Some(budget("1M/d")), None);
+        costs.open(&directory.0, now).unwrap();
+        let (payer, _) = costs.payer(asked("shop", None), now);
+        accepted += spend(&costs, payer, Level::Warn, 1_000, 20_000, now);
+    }
+    assert!((900_000..=1_200_000).contains(&accepted), "{accepted}");
+}
+
+#[test]
+fn a_notice_that_is_not_delivered_comes_again() {
+    let directory = Directory::new();
+    let now = wall(0, 0);
+    let costs = Costs::new(Some(budget("1K/d")), None);
+    costs.open(&directory.0, now).unwrap();
+    let (payer, _) = costs.payer(asked("shop", None), now);
+    spend(&costs, payer, Level::Info, 300, u64::MAX, now);
+    let [(number, _)] = costs.due(now, now)[..] else { panic!("expected a notice") };
+    costs.reserve_notice(number, 100);
+    costs.release([(number, 100)].into_iter(), false, now);
+    assert!(costs.due(now, now).is_empty());
+    costs.save(true).unwrap();
+    let costs = Costs::new(Some(budget("1K/d")), None);
+    costs.open(&directory.0, now).unwrap();
+    assert_eq!(said(&costs, now), [(Kind::Begins, 1)]);
+}
+
+#[test]
+fn a_clock_that_is_set_back_refills_nothing() {
+    let costs = Costs::new(Some(budget("1K/h")), None);
+    let (payer, _) = costs.payer(asked("shop", None), wall(0, 7_200));
+    spend(&costs, payer, Level::Info, 300, u64::MAX, wall(0, 7_200));
+    assert!(!costs.reserve(payer, Level::Info, 300, wall(0, 7_100), true));
+    assert!(costs.reserve(payer, Level::Info, 300, wall(0, 10_800), true));
+}
+
+#[test]
+fn a_file_of_another_version_or_of_nobody_is_not_read() {
+    let directory = Directory::new();
+    for text in
+        ["", "{}", "[]", r#"{"version":2,"accounts":[],"notices":[]}"#, r#"{"version":1,"accounts":[{}],"notices":[]}"#]
+    {
+        std::fs::write(directory.0.join(file::NAME), text).unwrap();
+        let costs = Costs::new(Some(budget("1K/h")), None);
+        assert!(costs.open(&directory.0, wall(0, 0)).is_err(), "{text}");
+        let (payer, _) = costs.payer(asked("shop", None), wall(0, 0));
+        assert!(costs.reserve(payer, Level::Info, 300, wall(0, 0), true));
+        costs.sending([(payer, 300)].into_iter(), wall(0, 0)).unwrap();
+    }
+}
