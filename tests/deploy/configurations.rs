@@ -132,7 +132,12 @@ fn chart_delivers() {
 /// All that have an output of ours.
 fn all() -> Vec<Sample> {
     let mut all = plain();
-    for name in ["deploy/kube-logging/direct/fluent-bit.conf", "deploy/kube-logging/aggregator/base/aggregator.conf"] {
+    for name in [
+        "deploy/kube-logging/direct/fluent-bit.conf",
+        "deploy/kube-logging/aggregator/base/aggregator.conf",
+        "deploy/kube-logging/incidents/node.conf",
+        "deploy/kube-logging/incidents/aggregator.conf",
+    ] {
         all.push(Sample { name: name.to_owned(), format: Format::Classic, text: text(name) });
     }
     all.push(Sample { name: HELM.to_owned(), format: Format::Classic, text: helm() });

@@ -18,11 +18,12 @@ const KUSTOMIZATIONS: [&str; 3] =
     ["deploy/kube-logging/direct", "deploy/kube-logging/aggregator", "deploy/kube-logging/fluentd"];
 
 /// Directories with manifests.
-const DIRECTORIES: [&str; 4] = [
+const DIRECTORIES: [&str; 5] = [
     "deploy/kube-logging/direct",
     "deploy/kube-logging/aggregator",
     "deploy/kube-logging/aggregator/base",
     "deploy/kube-logging/fluentd",
+    "deploy/kube-logging/incidents",
 ];
 
 /// Files that only tools read.
