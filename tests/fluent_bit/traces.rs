@@ -93,7 +93,11 @@ fn events(receiver: &Receiver) -> BTreeMap<String, BTreeMap<String, usize>> {
 
 /// Each trace is one event with all its frames, and there is no other event.
 fn assert_whole(rig: &Rig, traces: u64, about: &str) {
-    let came = wait::until_true(ARRIVES_WITHIN, || events(&rig.receiver).len() as u64 >= traces);
+    let came = rig.receiver.wait_until(ARRIVES_WITHIN, |seen| seen.totals.events >= traces)
+        && wait::until_true(ARRIVES_WITHIN, || {
+            thread::sleep(Duration::from_millis(500));
+            events(&rig.receiver).len() as u64 >= traces
+        });
     // What a piece of a trace would have become comes no later than this.
     thread::sleep(Duration::from_secs(3));
     let events = events(&rig.receiver);
@@ -126,13 +130,13 @@ fn in_spool(pause: Duration) {
     let mut writer = Writer::new(&rig.feed, pause);
     writer.traces_for(WRITES_FOR / 3);
     writer.trace(|| {
-        // The first half may be in the spool by now, and may not.
-        thread::sleep(Duration::from_millis(600));
+        // The first half is in the spool by now, and waits there for less than `trace_timeout`.
+        thread::sleep(Duration::from_millis(250));
         rig.host.reload().expect("expected a reload");
     });
     writer.traces_for(WRITES_FOR / 3);
     writer.trace(|| {
-        thread::sleep(Duration::from_millis(600));
+        thread::sleep(Duration::from_millis(250));
         rig.host.kill();
     });
     rig.host.restart().expect("expected a restart");
