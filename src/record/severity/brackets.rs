@@ -4,7 +4,7 @@
 
 use super::head::{Column, Found, Layout, Span, Style, found};
 use super::names::is_logger;
-use super::text::{end_of_capitals, of_letter};
+use super::text::{CAPITALS, DIGIT, JOINT, LOWER, UPPER, end_of_capitals, of_letter};
 use super::{Rules, timestamp};
 use crate::level::Level;
 
@@ -13,15 +13,15 @@ pub(super) static BRACKETS: [Layout; 6] = [
     // `[error]`, `[ warn]`, `<Error>`, `(ERROR)`
     Layout { name: "[level]", needs: 0, read: bracketed },
     // `[ERROR CRI]`, Rust's env_logger: `[ERROR my_crate]`
-    Layout { name: "[LEVEL text]", needs: 0, read: bracketed_first },
+    Layout { name: "[LEVEL text]", needs: CAPITALS, read: bracketed_first },
     // Python's multiprocessing: `[INFO/MainProcess]`, Minecraft: `[Server thread/ERROR]`
-    Layout { name: "[LEVEL/name]", needs: 0, read: bracketed_slash },
+    Layout { name: "[LEVEL/name]", needs: UPPER | JOINT, read: bracketed_slash },
     // Apache httpd: `[core:error]`, Twisted: `[my.namespace#critical]`
-    Layout { name: "[module:level]", needs: 0, read: module },
+    Layout { name: "[module:level]", needs: LOWER, read: module },
     // Serilog, Celery, env_logger, Ray: `[09:00:02 INF]`, `[2012-03-23 20:36:27,934: INFO/MainProcess]`
-    Layout { name: "[time LEVEL]", needs: 0, read: bracketed_time },
+    Layout { name: "[time LEVEL]", needs: DIGIT | UPPER, read: bracketed_time },
     // Gitea's `[E]`, Jupyter's `[E 2024-03-10 09:00:00.059 JupyterHub base:670]`, PyTorch's `[E310 09:00:00`
-    Layout { name: "[E]", needs: 0, read: bracketed_letter },
+    Layout { name: "[E]", needs: UPPER, read: bracketed_letter },
 ];
 
 fn bracketed(rules: &Rules, inner: &Column<'_>, layout: &'static str) -> Option<Found> {
@@ -78,7 +78,7 @@ fn module(rules: &Rules, inner: &Column<'_>, layout: &'static str) -> Option<Fou
 }
 
 fn bracketed_time(rules: &Rules, inner: &Column<'_>, layout: &'static str) -> Option<Found> {
-    let time = timestamp::len(inner.text())?;
+    let time = inner.time?;
     let rest = &inner.head[inner.at + time..inner.end];
     let skip = rest.iter().position(|b| !matches!(b, b' ' | b':' | b',' | b'|')).filter(|skip| *skip > 0)?;
     let start = inner.at + time + skip;

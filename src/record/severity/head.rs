@@ -7,8 +7,10 @@
 use super::Rules;
 use super::brackets::BRACKETS;
 use super::names::{is_logger, is_thread_name};
-use super::text::{BLANK, BRACKET, COLON, DIGIT, EQUAL, HIGH, JOINT, LOWER, PIPE, PROSE, UPPER};
-use super::text::{close, end_of_quoted, kind};
+use super::text::{
+    BLANK, BRACKET, CAPITALS, CELL, COLON, DIGIT, EQUAL, ERRORS, HIGH, JOINT, LOWER, PIPE, PROSE, SHORT, TIMED, UPPER,
+    close_and_kinds, end_of_quoted, kind,
+};
 use super::words::WORDS;
 use super::{starts, timestamp};
 use crate::level::Level;
@@ -107,7 +109,9 @@ pub(super) struct Column<'h> {
     pub end: usize,
     pub kinds: u16,
     pub before: Before,
-    pub seen: Seen,
+    pub seen: &'h Seen,
+    /// How long the time is that a bracket begins with.
+    pub time: Option<usize>,
 }
 
 impl<'h> Column<'h> {
@@ -128,9 +132,14 @@ pub(super) fn head(line: &[u8]) -> &[u8] {
 
 /// Finds the level that the head of a line says, and what stands before it.
 pub(super) fn find(rules: &Rules, line: &[u8]) -> (Option<Found>, Seen) {
-    let mut scan = Scan { rules, head: head(line), at: 0, before: Before::Start, seen: Seen::default() };
+    let mut scan = Scan::new(rules, line, true);
     let found = scan.run();
     (found, scan.seen)
+}
+
+/// Finds the level alone, which is quicker.
+pub(super) fn level(rules: &Rules, line: &[u8]) -> Option<Level> {
+    Scan::new(rules, line, false).run().map(|found| found.level)
 }
 
 struct Scan<'r, 'h> {
@@ -139,6 +148,8 @@ struct Scan<'r, 'h> {
     at: usize,
     before: Before,
     seen: Seen,
+    /// Names of loggers are wanted.
+    named: bool,
 }
 
 /// What a column means for the search.
@@ -150,7 +161,11 @@ enum Step {
     Stop,
 }
 
-impl<'h> Scan<'_, 'h> {
+impl<'r, 'h> Scan<'r, 'h> {
+    fn new(rules: &'r Rules, line: &'h [u8], named: bool) -> Self {
+        Self { rules, head: head(line), at: 0, before: Before::Start, seen: Seen::default(), named }
+    }
+
     fn run(&mut self) -> Option<Found> {
         self.at = self.head.iter().position(|b| kind(*b) != BLANK)?;
         if self.at > 0 && self.head[self.at - 1] != b'\n' {
@@ -158,6 +173,9 @@ impl<'h> Scan<'_, 'h> {
         }
         for _ in 0..MAX_COLUMNS {
             let first = *self.head.get(self.at)?;
+            if first.is_ascii_lowercase() && self.is_prose() {
+                return None;
+            }
             let step = match kind(first) {
                 UPPER | LOWER => self.word(),
                 DIGIT => self.number(),
@@ -172,6 +190,16 @@ impl<'h> Scan<'_, 'h> {
             self.skip_blanks()?;
         }
         None
+    }
+
+    /// Returns true for two words in lower case with nothing but a blank between and behind them: no logger writes those.
+    fn is_prose(&self) -> bool {
+        let word = |text: &[u8]| text.iter().position(|b| !b.is_ascii_lowercase()).filter(|len| text[*len] == b' ');
+        let rest = &self.head[self.at..];
+        let Some(first) = word(rest) else { return false };
+        let rest = &rest[first + 1..];
+        word(rest)
+            .is_some_and(|len| len > 0 && !rest.get(len + 1).is_none_or(|b| kind(*b) & (UPPER | LOWER | DIGIT) == 0))
     }
 
     /// A tab is remembered, and a line ends the head, except where the next one has the level of a head of two.
@@ -189,7 +217,7 @@ impl<'h> Scan<'_, 'h> {
         }
     }
 
-    fn column(&self) -> Column<'h> {
+    fn column(&self) -> Column<'_> {
         let (mut end, mut kinds) = (self.at, 0);
         for byte in &self.head[self.at..] {
             let kind = kind(*byte);
@@ -199,7 +227,14 @@ impl<'h> Scan<'_, 'h> {
             kinds |= kind;
             end += 1;
         }
-        Column { head: self.head, at: self.at, end, kinds, before: self.before, seen: self.seen }
+        let first = &self.head[self.at..end];
+        kinds |= of_first(first);
+        kinds |= match self.before {
+            Before::Time => TIMED,
+            Before::Tab | Before::Pipe => CELL,
+            _ => 0,
+        };
+        Column { head: self.head, at: self.at, end, kinds, before: self.before, seen: &self.seen, time: None }
     }
 
     fn word(&mut self) -> Step {
@@ -210,15 +245,17 @@ impl<'h> Scan<'_, 'h> {
             return step;
         }
         let column = self.column();
-        if let Some(found) = in_words(self.rules, &column) {
+        let (at, end, kinds) = (column.at, column.end, column.kinds);
+        if kinds & IN_WORDS != 0
+            && let Some(found) = in_words(self.rules, &column)
+        {
             return Step::Found(found);
         }
-        if column.kinds & EQUAL != 0
-            && let Some(step) = self.pair(column.at, column.end)
+        if kinds & EQUAL != 0
+            && let Some(step) = self.pair(at, end)
         {
             return step;
         }
-        let (at, end, kinds) = (column.at, column.end, column.kinds);
         self.name(at, end, kinds)
     }
 
@@ -230,12 +267,12 @@ impl<'h> Scan<'_, 'h> {
             return step;
         }
         let column = self.column();
-        if column.kinds & (COLON | UPPER) == COLON | UPPER
+        let (at, end, kinds) = (column.at, column.end, column.kinds);
+        if kinds & (COLON | UPPER) == COLON | UPPER
             && let Some(found) = in_words(self.rules, &column)
         {
             return Step::Found(found);
         }
-        let (at, end, kinds) = (column.at, column.end, column.kinds);
         self.seen.numbers += 1;
         self.name(at, end, kinds)
     }
@@ -264,7 +301,7 @@ impl<'h> Scan<'_, 'h> {
         let behind = self.head[end..].trim_ascii_start();
         let named = matches!(behind, [b'-' | b':', b' ', ..] | [b'|', ..]) || self.head[end..].first() == Some(&b'\t');
         let timed = self.seen.time.is_some();
-        if kinds & !(UPPER | LOWER) == 0 {
+        if kinds & OF_BYTES & !(UPPER | LOWER) == 0 {
             if kinds & LOWER == 0 && !named {
                 return Step::Stop;
             }
@@ -273,7 +310,11 @@ impl<'h> Scan<'_, 'h> {
                     let time = &self.head[start..end];
                     timestamp::digits(time) == 4 && time.get(4) == Some(&b'/')
                 });
-                let before_time = !timed && matches!(behind, [b'[', b'0'..=b'9', ..] | [b'0'..=b'9', ..]);
+                let is_date = |text: &[u8]| {
+                    let digits = timestamp::digits(text);
+                    matches!(digits, 1 | 2 | 4) && matches!(text.get(digits), Some(b'-' | b'/' | b':'))
+                };
+                let before_time = !timed && is_date(behind.strip_prefix(b"[").unwrap_or(behind));
                 if self.seen.plain > 0 || !(timed && !is_go || before_time) {
                     return Step::Stop;
                 }
@@ -297,7 +338,7 @@ impl<'h> Scan<'_, 'h> {
         }
         if before == Before::Program {
             self.seen.logger = None;
-        } else if before != Before::Colon || timed {
+        } else if self.named && (before != Before::Colon || timed) {
             let good = is_logger(body) && (timed || matches!(behind, [b'-' | b':', ..]));
             let quality = if kinds & JOINT != 0 || named { 2 } else { 1 };
             if good && self.seen.logger.is_none_or(|(_, known)| known <= quality) {
@@ -345,26 +386,31 @@ impl<'h> Scan<'_, 'h> {
                 (None, _) => {}
             }
         }
-        let Some(close) = close(self.head, self.at) else { return Step::Stop };
+        let Some((close, kinds)) = close_and_kinds(self.head, self.at) else { return Step::Stop };
         let (start, end) = (self.at + 1, close + 1);
-        let inner = Column { end: close, at: start, kinds: 0, head: self.head, before: self.before, seen: self.seen };
-        let found = BRACKETS.iter().find_map(|layout| (layout.read)(self.rules, &inner, layout.name));
+        let inner = &self.head[start..close];
+        let kinds = kinds | of_first(inner);
+        let time = if open == b'{' || kinds & DIGIT == 0 { None } else { timestamp::len(inner) };
+        let column =
+            Column { head: self.head, at: start, end: close, kinds, before: self.before, seen: &self.seen, time };
+        // A time alone says nothing more.
+        let rows = BRACKETS.iter().filter(|layout| kinds & layout.needs == layout.needs && time != Some(inner.len()));
+        let found = rows.into_iter().find_map(|layout| (layout.read)(self.rules, &column, layout.name));
         if let Some(found) = found {
             let found = Found { end, ..found };
             return Step::Found(super::wrapped::by_brackets(self.rules, self.head, end).unwrap_or(found));
         }
         self.seen.other = true;
         self.seen.brackets = self.seen.brackets.saturating_add(1);
-        let text = self.head[start..close].trim_ascii();
         if self.seen.time.is_none()
-            && open != b'{'
-            && let Some(len) = timestamp::len(text)
+            && let Some(len) = time
         {
             self.seen.time = Some((start, start + len));
             return Step::To(end, Before::Time);
         }
-        if open == b'[' && is_logger(text) && !is_thread_name(text) && self.seen.time.is_some() {
-            let from = start + self.head[start..close].iter().position(|b| *b != b' ').unwrap_or(0);
+        let text = inner.trim_ascii();
+        if self.named && open == b'[' && is_logger(text) && !is_thread_name(text) && self.seen.time.is_some() {
+            let from = start + inner.iter().position(|b| *b != b' ').unwrap_or(0);
             let quality = if text.contains(&b'.') { 2 } else { 1 };
             if self.seen.logger.is_none_or(|(_, known)| known <= quality) {
                 self.seen.logger = Some(((from, from + text.len()), quality));
@@ -402,6 +448,25 @@ impl<'h> Scan<'_, 'h> {
             _ => Step::Stop,
         }
     }
+}
+
+/// Kinds of bytes, without what is true of a whole column.
+const OF_BYTES: u16 = CAPITALS - 1;
+
+/// Kinds without which no word has a layout of the table.
+const IN_WORDS: u16 = CAPITALS | COLON | SHORT | TIMED | CELL | ERRORS | DIGIT | BRACKET;
+
+/// What the first bytes and the length of a column say of it.
+fn of_first(text: &[u8]) -> u16 {
+    let capitals = match text {
+        [a, b, c, ..] if kind(*a) & kind(*b) & kind(*c) & UPPER != 0 => CAPITALS,
+        _ => 0,
+    };
+    let errors = match text {
+        [b'P', b'H' | b'a', ..] | [b'F', b'a', ..] | [b'C', b'a', ..] | [b'R', b'e', ..] => ERRORS,
+        _ => 0,
+    };
+    capitals | errors | if text.len() <= 2 { SHORT } else { 0 }
 }
 
 /// The first row of the words' table that the column has.

@@ -101,7 +101,7 @@ impl Rules {
 
     /// The level that the head of a line says.
     fn of_line(&self, line: &[u8]) -> Option<Level> {
-        head::find(self, line).0.map(|found| found.level)
+        head::level(self, line)
     }
 
     /// What the head of a line says besides its message.

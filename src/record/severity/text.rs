@@ -19,6 +19,19 @@ pub(super) const BLANK: u16 = 256;
 pub(super) const PIPE: u16 = 512;
 pub(super) const HIGH: u16 = 1024;
 
+// What is true of a whole column, beside the kinds of its bytes.
+
+/// It begins with three capitals.
+pub(super) const CAPITALS: u16 = 1 << 11;
+/// It has one or two bytes.
+pub(super) const SHORT: u16 = 1 << 12;
+/// A time stands before it.
+pub(super) const TIMED: u16 = 1 << 13;
+/// A tab or pipe stands before it.
+pub(super) const CELL: u16 = 1 << 14;
+/// It begins as one of PHP's errors.
+pub(super) const ERRORS: u16 = 1 << 15;
+
 /// What each byte is.
 const KINDS: [u16; 256] = kinds();
 
@@ -50,25 +63,34 @@ pub(super) fn kind(byte: u8) -> u16 {
 
 /// Where the bracket that opens at `at` closes, on the same line.
 pub(super) fn close(head: &[u8], at: usize) -> Option<usize> {
+    close_and_kinds(head, at).map(|(end, _)| end)
+}
+
+/// The same, and the kinds of the bytes within.
+pub(super) fn close_and_kinds(head: &[u8], at: usize) -> Option<(usize, u16)> {
     let (open, close) = match head[at] {
         b'[' => (b'[', b']'),
         b'(' => (b'(', b')'),
         b'<' => (b'<', b'>'),
         _ => (b'{', b'}'),
     };
-    let mut depth = 0_u32;
-    for (place, byte) in head.iter().enumerate().skip(at).take(MAX_BRACKET) {
-        match *byte {
-            b'\n' => return None,
-            byte if byte == open => depth += 1,
-            byte if byte == close => {
-                depth -= 1;
+    let (mut depth, mut kinds) = (0_u32, 0);
+    let text = &head[at + 1..head.len().min(at + MAX_BRACKET)];
+    for (place, byte) in text.iter().enumerate() {
+        let kind = kind(*byte);
+        if kind & (BRACKET | BLANK) != 0 {
+            if *byte == close {
                 if depth == 0 {
-                    return Some(place);
+                    return Some((at + 1 + place, kinds));
                 }
+                depth -= 1;
+            } else if *byte == open {
+                depth += 1;
+            } else if *byte == b'\n' {
+                return None;
             }
-            _ => {}
         }
+        kinds |= kind;
     }
     None
 }

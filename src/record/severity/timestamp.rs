@@ -55,12 +55,41 @@ const NAMED_DATES: &[&[u8]] = &[
 /// What may stand between a date and its time.
 const BETWEEN: &[&[u8]] = &[b"T", b" ", b"  ", b"_", b":", b", ", b" - ", b" -- ", b"::", b"t", b"-"];
 
-/// Names of zones that loggers write. Three capitals of another kind may be a level.
-const ZONES: &[&[u8]] = &[
-    b"UTC", b"GMT", b"CET", b"CEST", b"EST", b"EDT", b"CST", b"CDT", b"MST", b"MDT", b"PST", b"PDT", b"BST", b"IST",
-    b"JST", b"KST", b"MSK", b"WET", b"WEST", b"EET", b"EEST", b"AEST", b"AEDT", b"HKT", b"SGT", b"NZST", b"NZDT",
-    b"SAST", b"BRT", b"Z",
-];
+/// Returns true for the names of zones that loggers write. Three capitals of another kind may be a level.
+fn is_zone(name: &[u8]) -> bool {
+    matches!(
+        name,
+        b"Z" | b"UTC"
+            | b"GMT"
+            | b"CET"
+            | b"CEST"
+            | b"EST"
+            | b"EDT"
+            | b"CST"
+            | b"CDT"
+            | b"MST"
+            | b"MDT"
+            | b"PST"
+            | b"PDT"
+            | b"BST"
+            | b"IST"
+            | b"JST"
+            | b"KST"
+            | b"MSK"
+            | b"WET"
+            | b"WEST"
+            | b"EET"
+            | b"EEST"
+            | b"AEST"
+            | b"AEDT"
+            | b"HKT"
+            | b"SGT"
+            | b"NZST"
+            | b"NZDT"
+            | b"SAST"
+            | b"BRT"
+    )
+}
 
 const MONTHS: [&[u8]; 12] = [
     b"January",
@@ -92,8 +121,29 @@ pub(in crate::record) fn len(text: &[u8]) -> Option<usize> {
     (!text.get(end).is_some_and(u8::is_ascii_alphanumeric)).then_some(end)
 }
 
+/// The layout that nearly all loggers have, in one step: `2024-03-10T09:00:00.123Z`.
+fn iso(text: &[u8]) -> Option<usize> {
+    const DIGITS: [usize; 14] = [0, 1, 2, 3, 5, 6, 8, 9, 11, 12, 14, 15, 17, 18];
+    let start: &[u8; 19] = text.first_chunk()?;
+    if !matches!((start[4], start[7], start[10], start[13], start[16]), (b'-', b'-', b'T' | b' ', b':', b':')) {
+        return None;
+    }
+    let fits = DIGITS.iter().all(|at| start[*at].is_ascii_digit());
+    if !fits || text.get(19).is_some_and(u8::is_ascii_digit) {
+        return None;
+    }
+    Some(zone(text, half_of_day(text, fraction(text, 19))))
+}
+
 fn of_digits(text: &[u8]) -> Option<usize> {
+    if let Some(end) = iso(text) {
+        return Some(end);
+    }
     let lead = digits(text);
+    let next = text.get(lead);
+    if lead < 6 && !matches!(next, Some(b'-' | b'/' | b'.' | b':' | b' ')) {
+        return None;
+    }
     if lead <= 2 && text.get(lead) == Some(&b':') {
         return clock(text, false).map(|end| zone(text, end));
     }
@@ -114,7 +164,13 @@ fn of_digits(text: &[u8]) -> Option<usize> {
 }
 
 fn of_names(text: &[u8]) -> Option<usize> {
-    // Most capitals begin no name of a month or day, which its third letter and what follows tell.
+    // Most capitals begin no name of a month or day, which their first letters tell.
+    const FIRST: &[u8] = b"JFMASONDTW";
+    const SECOND: &[u8] = b"aepuohr";
+    if !FIRST.contains(&text[0]) || !text.get(1).is_some_and(|b| SECOND.contains(&b.to_ascii_lowercase()) || *b == b'c')
+    {
+        return None;
+    }
     let name = name_of(&MONTHS, text).or_else(|| name_of(&DAYS, text))?;
     if !matches!(text.get(name), Some(b' ' | b',')) {
         return None;
@@ -131,7 +187,8 @@ fn of_names(text: &[u8]) -> Option<usize> {
 /// The end of the time of day that follows a date, behind what separates them.
 fn time_behind(text: &[u8], date: usize) -> Option<usize> {
     let behind = &text[date..];
-    BETWEEN.iter().filter(|between| behind.starts_with(between)).find_map(|between| {
+    let first = behind.first()?;
+    BETWEEN.iter().filter(|between| between[0] == *first && behind.starts_with(between)).find_map(|between| {
         let start = date + between.len();
         let time = clock(&text[start..], true).or_else(|| compact(between, &text[start..]))?;
         Some(start + time)
@@ -192,14 +249,17 @@ fn half_of_day(text: &[u8], end: usize) -> usize {
 fn zone(text: &[u8], time: usize) -> usize {
     let mut end = time;
     for _ in 0..2 {
+        if !matches!(text.get(end), Some(b' ' | b'+' | b'-' | b'Z')) {
+            break;
+        }
         let blank = usize::from(text.get(end) == Some(&b' '));
         let rest = &text[end + blank..];
         let len = match rest.first() {
             Some(b'+' | b'-') => offset(rest),
             Some(first) if first.is_ascii_uppercase() => {
-                let name = rest.iter().position(|b| !b.is_ascii_uppercase()).unwrap_or(rest.len());
+                let name = rest.iter().take(5).position(|b| !b.is_ascii_uppercase()).unwrap_or(rest.len().min(5));
                 let is_name = !rest.get(name).is_some_and(|b| b.is_ascii_alphanumeric() || *b == b'_' || *b == b'/');
-                if is_name && ZONES.contains(&&rest[..name]) { name } else { 0 }
+                if is_name && is_zone(&rest[..name]) { name } else { 0 }
             }
             _ => 0,
         };
@@ -262,10 +322,16 @@ fn layout(pattern: &[u8], text: &[u8], mut at: usize) -> Option<usize> {
     whole.then_some(at)
 }
 
+/// The first three letters of a name, in lower case.
+const fn key(name: &[u8]) -> u32 {
+    u32::from_be_bytes([0, name[0] | 0x20, name[1] | 0x20, name[2] | 0x20])
+}
+
 /// The length of the name that the text begins with, in full or its first three letters.
 fn name_of(names: &[&[u8]], text: &[u8]) -> Option<usize> {
-    let short = text.get(..3)?;
-    let name = names.iter().find(|name| name[..3].eq_ignore_ascii_case(short))?;
+    let [first, second, third, ..] = text else { return None };
+    let short = u32::from_be_bytes([0, first | 0x20, second | 0x20, third | 0x20]);
+    let name = names.iter().find(|name| short == key(name))?;
     let is_full = text.get(..name.len()).is_some_and(|text| text.eq_ignore_ascii_case(name));
     let len = if is_full { name.len() } else { 3 };
     (!text.get(len).is_some_and(u8::is_ascii_alphanumeric)).then_some(len)

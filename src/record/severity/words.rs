@@ -4,14 +4,17 @@
 
 use super::head::{Before, Column, Found, Layout, Span, Style, found};
 use super::names::is_logger;
-use super::text::{BRACKET, COLON, DIGIT, JOINT, LOWER, UPPER, end_of_capitals, is_place, of_letter};
+use super::text::{
+    BRACKET, CAPITALS, CELL, COLON, DIGIT, ERRORS, JOINT, LOWER, SHORT, TIMED, UPPER, end_of_capitals, is_place,
+    of_letter,
+};
 use super::{Rules, timestamp, wrapped};
 use crate::level::Level;
 
 /// The table, in the order in which its rows are tried.
 pub(super) static WORDS: [Layout; 14] = [
     // `ERROR message`, `ERROR: message`, `ERROR:root:message`, `ERROR/MainProcess]`, Asterisk's `ERROR[12]:`, logrus' `ERRO[0004] message`
-    Layout { name: "LEVEL", needs: UPPER, read: capitals },
+    Layout { name: "LEVEL", needs: CAPITALS, read: capitals },
     // `E0418 19:29:00.909300`, glog with a year, CockroachDB's `E240310 09:00:00`
     Layout { name: "E0418", needs: UPPER | DIGIT, read: klog },
     // `error: message`, `Warning: message`, .NET's `fail: Category[0]`
@@ -21,23 +24,23 @@ pub(super) static WORDS: [Layout; 14] = [
     // `root:ERROR:message`, PostgreSQL on RDS: `...:[113]:ERROR:`
     Layout { name: "name:LEVEL:", needs: UPPER | COLON, read: glued },
     // Icinga: `critical/ApiListener: message`
-    Layout { name: "level/name:", needs: COLON | JOINT, read: slash },
+    Layout { name: "level/name:", needs: TIMED | COLON | JOINT, read: slash },
     // istiod and zap: a level in a column of tabs or pipes
-    Layout { name: "|level|", needs: LOWER, read: between },
+    Layout { name: "|level|", needs: CELL | LOWER, read: between },
     // Monit: `error    : message`, SwiftLog: `error label : message`
-    Layout { name: "level :", needs: LOWER, read: padded },
+    Layout { name: "level :", needs: TIMED | LOWER, read: padded },
     // Falco: `18:22:19.123456789: Warning message`
-    Layout { name: "time: Level", needs: LOWER | UPPER, read: rule },
+    Layout { name: "time: Level", needs: TIMED | LOWER | UPPER, read: rule },
     // Android: `E/tag( 123): message`
     Layout { name: "E/tag(123):", needs: UPPER | BRACKET, read: tag },
     // MongoDB 4.2, capnslog, TensorFlow, Android, WebSphere, GlusterFS: one letter behind a time
-    Layout { name: "time E", needs: UPPER, read: letter },
+    Layout { name: "time E", needs: SHORT | UPPER, read: letter },
     // SkyPilot: `E 04-27 13:23:32 file.py:414]`, CUPS: `E [10/Mar/2024:09:00:00 +0000]`
-    Layout { name: "E time", needs: UPPER, read: letter_first },
+    Layout { name: "E time", needs: SHORT | UPPER, read: letter_first },
     // Telegraf: `E! [outputs.influxdb]`
-    Layout { name: "E!", needs: UPPER, read: exclamation },
+    Layout { name: "E!", needs: SHORT | UPPER, read: exclamation },
     // `PHP Fatal error:  message`
-    Layout { name: "PHP", needs: UPPER, read: php },
+    Layout { name: "PHP", needs: ERRORS, read: php },
 ];
 
 fn capitals(rules: &Rules, column: &Column<'_>, layout: &'static str) -> Option<Found> {
@@ -195,9 +198,7 @@ fn between(rules: &Rules, column: &Column<'_>, layout: &'static str) -> Option<F
 }
 
 fn padded(rules: &Rules, column: &Column<'_>, layout: &'static str) -> Option<Found> {
-    if column.before != Before::Time {
-        return None;
-    }
+    let level = rules.of_mixed(column.text()).filter(|_| column.before == Before::Time)?;
     let behind = column.behind().trim_ascii_start();
     let len = behind.iter().position(|b| *b == b' ').filter(|len| is_logger(&behind[..*len]));
     let label = len.filter(|len| behind[*len..].starts_with(b" : "));
@@ -207,7 +208,7 @@ fn padded(rules: &Rules, column: &Column<'_>, layout: &'static str) -> Option<Fo
     let start = column.head.len() - behind.len();
     let logger = label.map(|len| (start, start + len));
     let end = logger.map_or(column.end, |(_, to)| to);
-    Some(Found { logger, ..found(rules.of_mixed(column.text())?, end, Style::Word, layout) })
+    Some(Found { logger, ..found(level, end, Style::Word, layout) })
 }
 
 fn rule(rules: &Rules, column: &Column<'_>, layout: &'static str) -> Option<Found> {
