@@ -330,8 +330,9 @@ impl<'t> Extents<'t> {
     /// `value` behind a name that is a value itself: `name: DB_PASSWORD, value: x`. Where that value begins.
     fn value_member(&self, closed: usize) -> Option<usize> {
         let rest = &self.bytes[closed..];
-        let between =
-            |byte: &u8| byte.is_ascii_whitespace() || matches!(byte, b',' | b';' | b'"' | b'\'' | b'\\' | b'{' | b'-');
+        let between = |byte: &u8| {
+            byte.is_ascii_whitespace() || matches!(byte, b',' | b';' | b'"' | b'\'' | b'\\' | b'{' | b'-' | b'<' | b'>')
+        };
         let skipped = rest.iter().take(48).take_while(|byte| between(byte)).count();
         if skipped == 0 {
             return None;
@@ -347,7 +348,7 @@ impl<'t> Extents<'t> {
             .len();
         let (at, _) = closing(self.bytes, closed + skipped + escaped + indent + length);
         let blanks = blanks(&self.bytes[at..]);
-        let sign = self.bytes.get(at + blanks).filter(|byte| matches!(byte, b'=' | b':'))?;
+        let sign = self.bytes.get(at + blanks).filter(|byte| matches!(byte, b'=' | b':' | b'>'))?;
         let arrow = usize::from(*sign == b'=' && self.bytes.get(at + blanks + 1) == Some(&b'>'));
         let at = at + blanks + 1 + arrow;
         Some(at + self::blanks(&self.bytes[at..]))
@@ -450,7 +451,8 @@ impl<'t> Extents<'t> {
         let rest = &self.bytes[at.min(self.bytes.len())..];
         // `b'x'`, `u"x"`, `rb'x'`.
         let prefix = match rest {
-            [b'b' | b'u' | b'r' | b'f' | b'B' | b'U' | b'R' | b'F', b'"' | b'\'', ..] => 1,
+            [b'b' | b'u' | b'r' | b'f' | b'B' | b'U' | b'R' | b'F' | b'N' | b'E', b'"' | b'\'', ..] => 1,
+            [b'%', b'2', b'2' | b'7', ..] => 3,
             [b'b' | b'r' | b'u' | b'f', b'b' | b'r' | b'u' | b'f', b'"' | b'\'', ..] => 2,
             _ => 0,
         };

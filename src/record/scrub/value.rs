@@ -166,7 +166,9 @@ pub(super) fn looks_drawn(value: &str, least: usize) -> bool {
 pub(super) fn has_drawn(value: &str) -> bool {
     let part = |c: char| c.is_whitespace() || matches!(c, ',' | ';' | '"' | '\'' | '[' | ']' | '{' | '}');
     value.split(part).any(|part| {
-        let value = part.split_once('=').map_or(part, |(_, value)| if value.is_empty() { part } else { value });
+        // Base64 ends with signs of its own.
+        let pair = part.trim_end_matches('=').split_once('=');
+        let value = pair.map_or(part, |(_, value)| value);
         looks_drawn(value, 6) || is_long_hex(value)
     }) || value.contains('=') && value.split(part).any(is_cookie)
 }
