@@ -67,7 +67,10 @@ const TESTS: &[(&str, fn())] = &[
 
 fn main() -> ExitCode {
     let host = FluentBit::find();
+    let slow_disk = host.clone().and_then(|_| outage::slow_disk());
     let both = host.clone().and_then(|_| Bugsink::start(Options::default()).map(|_| ()));
     let suite = TESTS.iter().fold(Suite::default(), |suite, (name, body)| suite.needing(&host, name, |_| body()));
+    let suite =
+        suite.needing(&slow_disk, "a_slow_disk_delays_neither_flush_nor_stop", |root| outage::a_slow_disk(&root));
     suite.needing(&both, "backoff_is_one_issue_in_bugsink", |()| incidents::backoff_is_one_issue_in_bugsink()).run()
 }
