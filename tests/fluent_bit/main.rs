@@ -35,7 +35,6 @@ const TESTS: &[(&str, fn())] = &[
     ("yaml_loads_the_plugin", loading::yaml),
     ("all_series_exist_from_the_start", loading::series_exist),
     ("ten_reloads_under_load_lose_and_double_nothing", reload::with_spool),
-    ("reloads_with_workers_lose_nothing", reload::with_workers),
     ("a_stop_in_mid_stream_and_a_restart_lose_nothing_with_a_spool", restart::terminated_with_spool),
     ("a_stop_in_mid_stream_and_a_restart_lose_nothing_with_a_worker", restart::terminated_with_worker),
     ("kills_lose_nothing_with_a_spool", restart::killed_with_spool),
@@ -72,5 +71,7 @@ fn main() -> ExitCode {
     let suite = TESTS.iter().fold(Suite::default(), |suite, (name, body)| suite.needing(&host, name, |_| body()));
     let suite =
         suite.needing(&slow_disk, "a_slow_disk_delays_neither_flush_nor_stop", |root| outage::a_slow_disk(&root));
+    let freed = host.clone().and_then(|host| reload::keeps_freed_workers(&host));
+    let suite = suite.needing(&freed, "reloads_with_workers_lose_nothing", |()| reload::with_workers());
     suite.needing(&both, "backoff_is_one_issue_in_bugsink", |()| incidents::backoff_is_one_issue_in_bugsink()).run()
 }
