@@ -1,11 +1,11 @@
 //! Dead letters on their way back: chunks of letters, and files that go away when Sentry has what is in them.
 
 use super::marker::{Marker, marker};
+use crate::check::read_plain;
 use crate::ship::chunk::Chunk;
 use crate::ship::console::Console;
 use crate::ship::queue::Queue;
 use crate::ship::session::Source;
-use out_sentry::options::read_plain;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::{fs, io};
