@@ -99,6 +99,7 @@ fn the_context_is_the_event_without_its_managed_fields() {
     let context = &event["contexts"]["kubernetes_event"];
     assert_eq!(context["metadata"]["uid"], "5a3c1f0e-2222-4000-8000-000000000001");
     assert_eq!((&context["count"], &context["involvedObject"]["kind"]), (&json!(3), &json!("Pod")));
+    assert_eq!((&context["event_type"], &context["type"]), (&json!("Warning"), &Value::Null), "Sentry's own word");
     assert!(!event.to_string().contains("managedFields"));
     for (tag, value) in [
         ("k8s.event.reason", "BackOff"),

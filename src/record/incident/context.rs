@@ -32,7 +32,8 @@ pub(super) fn context_of_event(record: Record<'_>, fields: &Fields<'_>) -> Vec<u
             }
             (_, found) => nested(&mut value, found),
         }
-        let key = json::key_text(key, &mut scratch);
+        // `type` is Sentry's own word in a context, for what kind it is.
+        let key = if key.text() == Some(b"type") { b"event_type" } else { json::key_text(key, &mut scratch) };
         if let Some(rest) = left.checked_sub(key.len() + value.len() + 4).filter(|_| value != b"{}") {
             left = rest;
             context.raw_key(key).extend_from_slice(&value);
