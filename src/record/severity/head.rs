@@ -192,14 +192,20 @@ impl<'r, 'h> Scan<'r, 'h> {
         None
     }
 
-    /// Returns true for two words in lower case with nothing but a blank between and behind them: no logger writes those.
+    /// Returns true for words that no logger writes before a level: behind a time two in lower case with nothing but a blank
+    /// between and behind them, and without a time one before another word or number.
     fn is_prose(&self) -> bool {
         let word = |text: &[u8]| text.iter().position(|b| !b.is_ascii_lowercase()).filter(|len| text[*len] == b' ');
         let rest = &self.head[self.at..];
         let Some(first) = word(rest) else { return false };
         let rest = &rest[first + 1..];
+        if self.seen.time.is_none() && matches!(self.before, Before::Start | Before::Indent) {
+            let digits = timestamp::digits(rest);
+            let may_be_date = || matches!(rest.get(digits), Some(b'-' | b'/' | b':' | b'.'));
+            return rest.first().is_some_and(u8::is_ascii_alphanumeric) && (digits == 0 || !may_be_date());
+        }
         word(rest)
-            .is_some_and(|len| len > 0 && !rest.get(len + 1).is_none_or(|b| kind(*b) & (UPPER | LOWER | DIGIT) == 0))
+            .is_some_and(|len| len > 0 && rest.get(len + 1).is_some_and(|b| kind(*b) & (UPPER | LOWER | DIGIT) != 0))
     }
 
     /// A tab is remembered, and a line ends the head, except where the next one has the level of a head of two.
@@ -268,6 +274,10 @@ impl<'r, 'h> Scan<'r, 'h> {
         }
         let column = self.column();
         let (at, end, kinds) = (column.at, column.end, column.kinds);
+        // Access logs in the common format.
+        if self.before == Before::Start && self.head[end..].starts_with(b" - - [") {
+            return Step::Stop;
+        }
         if kinds & (COLON | UPPER) == COLON | UPPER
             && let Some(found) = in_words(self.rules, &column)
         {

@@ -91,7 +91,10 @@ fn is_zone(name: &[u8]) -> bool {
     )
 }
 
-const MONTHS: [&[u8]; 12] = [
+/// Names and the first three letters of each in lower case.
+type Names<const N: usize> = [(u32, &'static [u8]); N];
+
+const MONTHS: Names<12> = names([
     b"January",
     b"February",
     b"March",
@@ -104,9 +107,23 @@ const MONTHS: [&[u8]; 12] = [
     b"October",
     b"November",
     b"December",
-];
+]);
 
-const DAYS: [&[u8]; 7] = [b"Monday", b"Tuesday", b"Wednesday", b"Thursday", b"Friday", b"Saturday", b"Sunday"];
+const DAYS: Names<7> = names([b"Monday", b"Tuesday", b"Wednesday", b"Thursday", b"Friday", b"Saturday", b"Sunday"]);
+
+const fn names<const N: usize>(full: [&'static [u8]; N]) -> Names<N> {
+    let mut names: Names<N> = [(0, b""); N];
+    let mut at = 0;
+    while at < N {
+        names[at] = (key(full[at][0], full[at][1], full[at][2]), full[at]);
+        at += 1;
+    }
+    names
+}
+
+const fn key(first: u8, second: u8, third: u8) -> u32 {
+    u32::from_be_bytes([0, first | 0x20, second | 0x20, third | 0x20])
+}
 
 /// Returns the length of the timestamp that the text begins with. It ends where no letter or digit follows.
 pub(in crate::record) fn len(text: &[u8]) -> Option<usize> {
@@ -150,6 +167,10 @@ fn of_digits(text: &[u8]) -> Option<usize> {
     for date in DATES {
         let fits = usize::from(date.lead.0) <= lead && lead <= usize::from(date.lead.1);
         if !fits || date.rest.first().is_some_and(|next| text.get(lead) != Some(next)) {
+            continue;
+        }
+        let is_name = text.get(lead + 1).is_some_and(u8::is_ascii_alphabetic);
+        if date.rest.get(1).is_some_and(|next| (*next == b'b') != is_name) {
             continue;
         }
         let Some(end) = layout(date.rest, text, lead) else { continue };
@@ -322,16 +343,11 @@ fn layout(pattern: &[u8], text: &[u8], mut at: usize) -> Option<usize> {
     whole.then_some(at)
 }
 
-/// The first three letters of a name, in lower case.
-const fn key(name: &[u8]) -> u32 {
-    u32::from_be_bytes([0, name[0] | 0x20, name[1] | 0x20, name[2] | 0x20])
-}
-
 /// The length of the name that the text begins with, in full or its first three letters.
-fn name_of(names: &[&[u8]], text: &[u8]) -> Option<usize> {
+fn name_of(names: &[(u32, &[u8])], text: &[u8]) -> Option<usize> {
     let [first, second, third, ..] = text else { return None };
-    let short = u32::from_be_bytes([0, first | 0x20, second | 0x20, third | 0x20]);
-    let name = names.iter().find(|name| short == key(name))?;
+    let short = key(*first, *second, *third);
+    let (_, name) = names.iter().find(|(key, _)| short == *key)?;
     let is_full = text.get(..name.len()).is_some_and(|text| text.eq_ignore_ascii_case(name));
     let len = if is_full { name.len() } else { 3 };
     (!text.get(len).is_some_and(u8::is_ascii_alphanumeric)).then_some(len)
