@@ -257,6 +257,23 @@ impl<'l, 'k> Grouping<'l, 'k> {
     }
 }
 
+/// A text of several lines without the prefix that each line of a trace in it repeats; none if there is no such trace.
+pub(super) fn without_prefix(text: &str) -> Option<String> {
+    if !heads(text.as_bytes()) {
+        return None;
+    }
+    let lines: Vec<&str> = text.lines().take(MAX_WINDOW).collect();
+    let found = lines.windows(2).enumerate().filter(|(_, two)| heads(two[0].as_bytes())).find_map(|(at, two)| {
+        let prefix = shared_prefix(two[0], two[1])?;
+        let window: Vec<&str> = lines[at..].iter().map_while(|line| without(line, prefix)).collect();
+        (trace::extent(&window) > 1).then_some((at, window))
+    });
+    let (at, window) = found?;
+    let rest = lines[at + window.len()..].iter();
+    let all: Vec<&str> = lines[..at].iter().chain(&window).chain(rest).copied().collect();
+    Some(all.join("\n"))
+}
+
 fn group(first: usize, trace: usize, prefix: usize, found: trace::Extent) -> Group {
     Group { first, len: trace - first + found.lines, trace, prefix, is_fatal: found.is_fatal, is_whole: found.is_whole }
 }
@@ -340,12 +357,19 @@ fn shares_prefix(before: &Line<'_>, line: &Line<'_>, texts: [&str; 2]) -> bool {
         || is_ruby_frame(text)
 }
 
-/// Returns true if the second line begins with a tag of the first one, such as a request's id, and goes on like a trace.
+/// Returns true if both lines have a tag, such as a request's id, with which one of them begins, and the second one goes on like
+/// a trace.
 fn shares_tag([above, text]: [&str; 2]) -> bool {
-    let Some(end) = text.find(']').filter(|end| text.starts_with('[') && *end > MIN_TAG) else { return false };
-    let (tag, rest) = text.split_at(end + 1);
-    above.contains(tag)
-        && (goes_on(rest.strip_prefix(' ').unwrap_or(rest)) || rest.trim().is_empty() || is_ruby_frame(rest))
+    let Some(tag) = tag(text).filter(|tag| above.contains(tag)).or_else(|| tag(above)) else { return false };
+    let Some(at) = text.find(tag) else { return false };
+    let rest = &text[at + tag.len()..];
+    rest.trim_ascii().is_empty() || goes_on(rest.strip_prefix(' ').unwrap_or(rest)) || is_ruby_frame(rest)
+}
+
+/// `[4b0f2c9e-2b51-4a8c-9a0a-6d2b8d7b2f11]` at the head of a line.
+fn tag(text: &str) -> Option<&str> {
+    let end = text.starts_with('[').then(|| text.find(']')).flatten().filter(|end| *end > MIN_TAG)?;
+    Some(&text[..=end])
 }
 
 /// Returns true if a line begins a log call of its own: it has a time or a level at its head. The type of an exception is no
@@ -626,6 +650,26 @@ mod tests {
         assert_eq!(text(&ranks), "Traceback (most recent call last):\n  File \"x.py\", line 3, in f\nE: x");
         // Other ranks write at the same time.
         assert_eq!(spans(&[ranks[0], "[rank2]:   File \"x.py\", line 3, in f"]), [1, 1]);
+    }
+
+    #[test]
+    fn takes_a_prefix_off_a_whole_text() {
+        let text = "ERROR failed\n[rank1]: Traceback (most recent call last):\n[rank1]:   File \"x.py\", line 3, in f\n[rank1]: E: x\non";
+        let bare = "ERROR failed\nTraceback (most recent call last):\n  File \"x.py\", line 3, in f\nE: x\non";
+        assert_eq!(without_prefix(text).as_deref(), Some(bare));
+        assert_eq!(without_prefix(bare), None);
+        assert_eq!(without_prefix("[rank1]: Error: a\n[rank1]: Error: b"), None);
+        assert_eq!(without_prefix(""), None);
+    }
+
+    #[test]
+    fn a_tag_is_shared_with_or_without_the_prefix_before_it() {
+        let (tagged, bare) = ("F, [10:00:01 #1] FATAL -- : [4b0f2c9e-2b51] Error", "[4b0f2c9e-2b51]     36: x");
+        assert!(shares_tag([tagged, bare]) && shares_tag([bare, "F, [10:00:01 #1] FATAL -- : [4b0f2c9e-2b51]"]));
+        assert!(
+            !shares_tag([tagged, "[4b0f2c9e-2b52]     36: x"])
+                && !shares_tag([tagged, "[4b0f2c9e-2b51] Completed 500"])
+        );
     }
 
     #[test]

@@ -718,9 +718,14 @@ impl Mapper {
         let view = view((&self.settings, &self.rules), origin.now, record, given, &mut fields, known);
         let known = trace.or_else(|| progress.traces.take(line.index, &text));
         let in_message = known.unwrap_or_else(|| trace::parse(&text));
+        let bare = in_message.is_none().then(|| groups::without_prefix(&text)).flatten();
+        let (text, in_message) = match &bare {
+            Some(bare) => (bare.as_str(), trace::parse(bare)),
+            None => (&*text, in_message),
+        };
         let in_stack =
             stack.as_deref().and_then(|stack| Some((stack, in_stack.flatten().or_else(|| trace::parse(stack))?)));
-        let (trace, around) = read_trace(&text, in_message, in_stack);
+        let (trace, around) = read_trace(text, in_message, in_stack);
         let mut about = Circumstances::new(&self.rules, &view, route, trace, &around);
         if stream.letter.is_none() && !is_sampled(self.settings.sample_rate, &view, line.index) {
             sink.left_out(Some(route.destination));

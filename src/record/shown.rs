@@ -1,6 +1,7 @@
 //! Stack traces that texts show, read once: they say how bad a line is when it comes, and what its event is at the end of
 //! its chunk.
 
+use super::groups;
 use super::lines::in_chunk;
 use super::trace::{self, Frame, Trace};
 use crate::level::Level;
@@ -29,7 +30,8 @@ impl<'c> Shown<'c> {
         may_show(message).then_some(())?;
         let Some(text) = in_chunk(message, self.raw) else { return level_of(trace::parse(&text(message)).as_ref()) };
         let found = trace::parse(text);
-        let level = level_of(found.as_ref());
+        let bare = found.is_none().then(|| groups::without_prefix(text)).flatten();
+        let level = level_of(found.as_ref()).or_else(|| level_of(trace::parse(&bare?).as_ref()));
         self.found = Some((text, found));
         level
     }
