@@ -49,7 +49,7 @@ fn the_books_agree() {
         "trace 5b8efff798038103d269b633813fc60c  frames 1",
         "forward     records 2, events 1, logs 2",
         "syslog      records 1, events 1, logs 1",
-        "kubernetes  records 145, events 5, logs 124",
+        "kubernetes  records 145, events 6, logs 124",
         "k8s.namespace.name=shop",
     ] {
         assert!(text.contains(part), "expected {part:?}, found {text}");

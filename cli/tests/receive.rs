@@ -446,7 +446,7 @@ fn page_and_items() {
     assert!(!html.contains("<b>bold") && html.contains("&lt;b&gt;bold"), "{html}");
     client.send(b"GET /api/items.json HTTP/1.1\r\nhost: h\r\n\r\n");
     let items = client.read().unwrap().json();
-    let totals = json!({"requests": 2, "accepted": 2, "events": 1, "logs": 1, "client_reports": 0, "problems": 0});
+    let totals = json!({"requests": 2, "accepted": 2, "events": 1, "logs": 1, "client_reports": 0, "check_ins": 0, "problems": 0});
     assert_eq!(items["totals"], totals);
     assert_eq!(items["events"][0]["event_id"], ID);
     assert_eq!(items["logs"][0]["payload"]["body"], "<b>bold</b>");

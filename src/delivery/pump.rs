@@ -216,7 +216,7 @@ impl Pump {
             Message::Log(severity, text) => self.log(severity, Some(text)),
             Message::Probed(number, answer) => self.probed(number, answer),
             Message::Chose(mode) => self.chose(mode),
-            Message::Workers => self.host.log(Severity::Warn, WORKERS),
+            Message::Workers => self.host.log(Severity::Info, WORKERS),
             Message::CheckIn(check_in) => self.check_ins.add(check_in, self.shared.now().steady),
             Message::MapperDone => self.mapper_done = true,
             Message::Close(deadline) => {

@@ -31,7 +31,7 @@ Actions:
   hang=TIME        read the request, be silent for this long, then close; not
                    accepted
   cut-before-body  close after the head; not accepted. Decided before the body
-                   is there: event:, log:, client_report: and check_in: do not go with it
+                   is there: no event:, log:, client_report: or check_in:
   cut-after-body   read everything, close without an answer; not accepted
   lost-answer      accept and keep the envelope, then close without an answer
   half-close       read everything, end only our side of the connection; not
