@@ -210,8 +210,11 @@ fn key(random: &mut Random, out: &mut Vec<u8>) {
 
 /// A record's body: most often a map with a message, a level and surprises; sometimes anything.
 fn body(random: &mut Random, out: &mut Vec<u8>) {
-    if random.once_in(25) {
-        return value(random, out, 0);
+    match random.below(25) {
+        0 => return value(random, out, 0),
+        1 => return kube_event(random, out),
+        2 => return kernel(random, out),
+        _ => {}
     }
     let (message, level, pod) = (!random.once_in(4), random.once_in(2), random.once_in(3));
     let rest = if random.once_in(200) { 1_000 } else { random.below(8) };
@@ -238,6 +241,63 @@ fn body(random: &mut Random, out: &mut Vec<u8>) {
         let word = *random.pick(LEVELS);
         str(random, out, word.as_bytes());
     }
+}
+
+/// An event of Kubernetes' with surprises in it.
+fn kube_event(random: &mut Random, out: &mut Vec<u8>) {
+    const TIMES: [&str; 4] =
+        ["2026-11-20T08:00:00Z", "2026-11-20T08:00:00.123456Z", "1969-01-01T00:00:00Z", "9999-99-99T99:99:99Z"];
+    const WORDS: [(&str, &[&str]); 3] = [
+        ("type", &["Warning", "Normal", "Warning", "?"]),
+        ("reason", &["BackOff", "Started", "SuccessfulCreate", "Completed"]),
+        ("message", &["", "Created job nightly-29400001", "{\"a\":1}", "password=hunter2"]),
+    ];
+    map(random, out, 11);
+    for name in ["metadata", "involvedObject", "source", "series"] {
+        str(random, out, name.as_bytes());
+        map(random, out, 6);
+        for (name, text) in [
+            ("uid", "5a3c1f0e"),
+            ("kind", "Pod"),
+            ("name", "nightly-29400001-x2k4q"),
+            ("namespace", "shop"),
+            ("host", "node-1"),
+            ("fieldPath", "spec.containers{app}"),
+        ] {
+            str(random, out, name.as_bytes());
+            if random.once_in(20) { value(random, out, 3) } else { str(random, out, text.as_bytes()) }
+        }
+    }
+    for (name, words) in WORDS {
+        str(random, out, name.as_bytes());
+        let word = *random.pick(words);
+        if random.once_in(9) { value(random, out, 3) } else { str(random, out, word.as_bytes()) }
+    }
+    for name in ["lastTimestamp", "eventTime", "firstTimestamp", "count"] {
+        str(random, out, name.as_bytes());
+        let time = *random.pick(&TIMES);
+        if random.once_in(4) { value(random, out, 3) } else { str(random, out, time.as_bytes()) }
+    }
+}
+
+/// A line of the kernel's, whole or cut.
+fn kernel(random: &mut Random, out: &mut Vec<u8>) {
+    const LINES: [&str; 5] = [
+        "oom-kill:constraint=CONSTRAINT_MEMCG,oom_memcg=/a,task_memcg=/kubepods/pod1/x,task=java,pid=7,uid=0",
+        "Memory cgroup out of memory: Killed process 7 (java) total-vm:1kB, anon-rss:18446744073709551615kB, pgtables:x",
+        "Task in /a killed as a result of limit of /b",
+        "Memory cgroup out of memory: Kill process 7 (java) score 1 or sacrifice child",
+        "Tasks in /a are going to be killed due to memory.oom.group set",
+    ];
+    map(random, out, 5);
+    for name in ["priority", "sequence", "sec", "usec"] {
+        str(random, out, name.as_bytes());
+        if random.once_in(20) { value(random, out, 3) } else { uint(random, out, 3) }
+    }
+    str(random, out, b"msg");
+    let line = random.pick(&LINES).as_bytes();
+    let end = if random.once_in(2) { line.len() } else { random.below(line.len()) };
+    str(random, out, &line[..end]);
 }
 
 const POD: &[&str] = &[

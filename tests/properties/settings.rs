@@ -29,6 +29,9 @@ const CHOICES: &[(&str, &[&str])] = &[
     ("send_pii", &["", "on"]),
     ("scrub", &["", "off"]),
     ("scrub_keys", &["", "iban,service", "a"]),
+    ("kube_events", &["", "", "node", "cluster", "off"]),
+    ("kube_event_levels", &["", "BackOff=off,Started=error"]),
+    ("kernel_tags", &["", "*"]),
     ("logs_on_error", &["", "", "3"]),
     ("log_attributes", &["", "", "full", "a.*,k8s.*,level", "lean,container.*"]),
 ];
