@@ -401,7 +401,12 @@ impl Row {
         if self.secret {
             return Dsn::parse(text).map_or_else(|_| "***".to_owned(), |dsn| dsn.to_string());
         }
-        if self.name == "proxy" { proxy::mask(text) } else { mask_credentials(text) }
+        match self.name {
+            "proxy" => proxy::mask(text),
+            // `@timestamp` is a field; a password in the wrong place has a colon before it.
+            name if name.ends_with("_key") && !text.contains(':') => text.to_owned(),
+            _ => mask_credentials(text),
+        }
     }
 }
 
@@ -767,6 +772,15 @@ mod tests {
             assert!(!row.default.unwrap_or_default().contains("${"), "{}", row.name);
             assert!(!row.name.contains('\0') && !row.doc.contains('\0'), "{}", row.name);
         }
+    }
+
+    #[test]
+    fn names_of_fields_are_shown_as_they_are() {
+        let shown = given(&[("dsn", &dsn())]).unwrap().effective;
+        assert!(shown.contains(" time_key=time,timestamp,@timestamp,ts,t "), "{shown}");
+        let url = format!("time,https://{KEY}@h/1");
+        let shown = given(&[("dsn", &dsn()), ("time_key", &url)]).unwrap().effective;
+        assert!(!shown.contains(KEY), "{shown}");
     }
 
     #[test]
