@@ -118,10 +118,24 @@ impl<'m> Scan<'m> {
                     at + 1
                 }
                 b':' if self.bytes.get(at + 1) == Some(&b':') && !self.is_behind_word(at) => self.whole(at, end, ipv6),
+                b'?' | b'&' => self.query(at, end),
                 byte if byte.is_ascii_alphanumeric() => self.run(at, end),
                 _ => at + 1,
             };
         }
+    }
+
+    /// The value of a URL's parameter: `?user=bob&page=2`.
+    fn query(&mut self, at: usize, end: usize) -> usize {
+        let key = self.bytes[at + 1..end].iter().position(|b| !is_in_key(*b)).unwrap_or(0);
+        let value = at + key + 2;
+        if key == 0 || at == 0 || self.bytes[at - 1].is_ascii_whitespace() || self.bytes[value - 1] != b'=' {
+            return at + 1;
+        }
+        let ends = |b: &u8| b.is_ascii_whitespace() || b"&\"'),;>|}".contains(b);
+        let to = self.bytes[value..end].iter().position(ends).map_or(end, |len| value + len);
+        self.param(value, to);
+        to
     }
 
     fn is_behind_word(&self, at: usize) -> bool {
@@ -448,7 +462,12 @@ mod tests {
             &["1.2.3", "4be1c09"],
         ),
         ("user alice@example.com denied.", "user %s denied.", &["alice@example.com"]),
-        ("https://api.example.com/v1/users/42?token=x", "https://api.example.com/v%s/users/%s?token=x", &["1", "42"]),
+        (
+            "https://api.example.com/v1/users/42?token=x",
+            "https://api.example.com/v%s/users/%s?token=%s",
+            &["1", "42", "x"],
+        ),
+        ("GET /x?user=bob&page=a%20b, really? a=b", "GET /x?user=%s&page=%s, really? a=b", &["bob", "a%20b"]),
         ("Lambda$512/0x0000000840c5a440 Foo@1a2b3c", "Lambda$%s/%s Foo@%s", &["512", "0x0000000840c5a440", "1a2b3c"]),
         ("[req-5b8efff7] 5b8e failed", "[req-%s] %s failed", &["5b8efff7", "5b8e"]),
         ("\"Exec failed\" err=\"x \\\"1\\\"\" n=3", "\"Exec failed\" err=\"%s\" n=%s", &["x \\\"1\\\"", "3"]),
@@ -479,7 +498,7 @@ mod tests {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             (state >> 33) as usize % end
         };
-        const PIECES: [&str; 40] = [
+        const PIECES: &[&str] = &[
             "a",
             "1",
             "\"",
