@@ -3,6 +3,7 @@
 mod brackets;
 mod head;
 mod journal;
+mod model;
 mod names;
 mod rest;
 mod starts;
