@@ -24,8 +24,8 @@ use crate::ship::key_value;
 use crate::terminal::{Waiting, in_colour, printable};
 use config::{Configuration, Kind};
 use out_sentry::options::Settings;
-/// Reads a file that another program wrote, for the other commands too; see [`out_sentry::options::read_plain`].
-pub(crate) use out_sentry::options::read_plain;
+/// Opens and reads files that another program wrote, for the other commands too.
+pub(crate) use out_sentry::options::{open_plain, read_plain};
 use output::Output;
 use report::{Report, Weight};
 use std::io::{self, Write};

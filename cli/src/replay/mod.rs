@@ -8,12 +8,12 @@ mod marker;
 mod spool;
 
 use crate::argument::Discreet;
+use crate::check::open_plain;
 use crate::ship::report::{self, Report};
 use crate::ship::session::{Refusal, Session};
 use crate::ship::{complain, key_value};
 use letters::Letters;
 use marker::marker;
-use out_sentry::options::open_plain;
 use spool::Spool;
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Read};
