@@ -19,6 +19,9 @@ pub struct Template<'m> {
 /// More parts than this are kept in the line only.
 const MAX_PARAMS: usize = 32;
 
+/// Bytes of a message that are looked at: Sentry shows no more.
+const MAX_SCANNED: usize = 16 << 10;
+
 /// Bytes of a quoted value.
 const MAX_QUOTED: usize = 1000;
 
@@ -36,7 +39,7 @@ pub fn template(message: &str) -> Template<'_> {
     };
     match structured(scan.bytes) {
         Some(end) => scan.pairs(end),
-        None => scan.words(0, message.len()),
+        None => scan.words(0, message.floor_char_boundary(MAX_SCANNED)),
     }
     scan.literal(message.len());
     scan.out
@@ -105,6 +108,9 @@ impl<'m> Scan<'m> {
             let (from, to) = end.unwrap_or_else(|| (value, blank()));
             self.param(from, to);
             at = to;
+            if self.out.params.len() == MAX_PARAMS {
+                break;
+            }
         }
     }
 
@@ -158,7 +164,7 @@ impl<'m> Scan<'m> {
         let close = if self.bytes[at] == b'"' {
             close_of_quoted(&self.bytes[..end], at)
         } else {
-            close_of_apostrophe(&self.bytes[..end], at).filter(|_| !self.is_behind_word(at))
+            Some(at).filter(|_| !self.is_behind_word(at)).and_then(|at| close_of_apostrophe(&self.bytes[..end], at))
         };
         let Some(close) = close else { return at + 1 };
         let (before, behind) = (self.bytes[..at].trim_ascii_end(), self.bytes[close + 1..end].trim_ascii_start());

@@ -157,3 +157,13 @@ fn parts_are_counted() {
     let found = template(&many);
     assert_eq!((found.params.len(), filled(&found)), (MAX_PARAMS, many));
 }
+
+/// Of a long message only the beginning is looked at: a line of nothing but opening quotes would take minutes.
+#[test]
+fn long_messages_fill_back() {
+    for piece in ["('a", "\"a\n", "'a", "\u{e9}\"", "a@", "1:", "msg=\"", "?a=\u{e9}"] {
+        let message = piece.repeat((1 << 20) / piece.len());
+        assert_eq!(filled(&template(&message)), message);
+        assert!(template(&message).text.len() <= message.len());
+    }
+}
