@@ -83,6 +83,7 @@ fn survives(case: &Case, delivery: &'static str) {
     let instance = setting.start(&receiver.dsn(), case.options);
     flush_all(&instance, TAG, chunks(RECORDS));
     wait_for_all(&receiver, RECORDS, || format!("{:#?}", instance.log_lines()));
+    setting.wait_until_settled();
     let lines = instance.exit();
     assert_exact(&receiver, RECORDS, case.repeats);
     assert_ledger_but(&receiver, &Ledger::read(&lines), RECORDS, case.unseen);

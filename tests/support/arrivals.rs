@@ -4,6 +4,7 @@
 use super::chunk;
 use super::output::{Ledger, PATIENCE, instance, load};
 use super::tempdir::TempDir;
+use super::wait;
 use flb_sentry::host::Instance;
 use flb_sentry::receive::{Options, Receiver, Request, Script, Snapshot};
 use serde_json::Value;
@@ -52,6 +53,19 @@ impl Setting {
     /// A directory of its own.
     pub fn new(delivery: &'static str) -> Self {
         Self { delivery, dir: TempDir::new("delivery").expect("expected a directory") }
+    }
+
+    /// Waits until the spool holds no segment: a closing instance starts no request, so what has no answer yet would stay.
+    pub fn wait_until_settled(&self) {
+        let segments = || {
+            let files = std::fs::read_dir(self.dir.path()).into_iter().flatten().flatten();
+            files.filter(|file| file.path().extension().is_some_and(|end| end == "msgpack")).count()
+        };
+        assert!(
+            wait::until_true(PATIENCE, || segments() == 0),
+            "expected an empty spool, found {} segments",
+            segments()
+        );
     }
 
     /// The plugin, with these further options.
