@@ -17,6 +17,8 @@ pub enum Kind {
     Lines,
     /// Stack traces, one a record, of each language.
     Traces,
+    /// Lines of PostgreSQL, Python, Envoy and klog, whose level stands behind times and names.
+    Loggers,
 }
 
 /// Chunks, each of about [`CHUNK`] bytes.
@@ -36,6 +38,7 @@ impl Kind {
             Self::Kubernetes => "Kubernetes",
             Self::Lines => "lines",
             Self::Traces => "traces",
+            Self::Loggers => "loggers",
         }
     }
 }
@@ -47,6 +50,7 @@ impl Input {
             Kind::Kubernetes => kubernetes(),
             Kind::Lines => vec![container_lines()],
             Kind::Traces => vec![traces()],
+            Kind::Loggers => vec![loggers()],
         };
         let records = chunks.iter().map(|chunk| count(chunk)).sum();
         let bytes = chunks.iter().map(Vec::len).sum();
@@ -121,6 +125,29 @@ fn traces() -> Vec<u8> {
             break;
         }
         record(&mut chunk, number, &texts[number as usize % texts.len()]);
+    }
+    chunk
+}
+
+/// Lines of loggers as records of the plainest kind; most are at info.
+fn loggers() -> Vec<u8> {
+    const LINES: [&str; 8] = [
+        "2026-11-24 10:50:46.219 UTC [113] LOG:  checkpoint complete: wrote 17 buffers (0.1%)",
+        "2026-11-24 10:50:47.020 UTC [399] app@shop ERROR:  duplicate key value violates unique constraint \"x_pkey\"",
+        "2026-11-24 10:50:48,618 - shop.pay - INFO - order 17 of customer 4 paid in 12 ms",
+        "INFO:uvicorn.error:Application startup complete.",
+        "[2026-11-24 10:50:49.123][11][info][upstream] [source/common/upstream/cluster.cc:12] cds: added 1 cluster",
+        "[2026-11-24 10:50:50.123][11][warning][config] [source/common/config/grpc.cc:12] stream closed: 14",
+        "I1124 10:50:51.380022    3468 reflector.go:324] \"Listing and watching\" type=\"*v1.Pod\" n=17",
+        "E1124 10:50:52.909300       6 kubelet.go:2466] \"Error getting node\" err=\"node \\\"a\\\" not found\"",
+    ];
+    let mut chunk = Vec::new();
+    // From here on no record is too old for Sentry.
+    for (number, line) in (500_000..).zip(LINES.iter().cycle()) {
+        if chunk.len() > CHUNK {
+            break;
+        }
+        record(&mut chunk, number, line.as_bytes());
     }
     chunk
 }

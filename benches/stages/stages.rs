@@ -32,6 +32,7 @@ pub const STAGES: &[Stage] = &[
     Stage { name: "map to logs", input: Kind::Kubernetes, prepare: |input| map(input, LOGS) },
     Stage { name: "map to logs, scrub off", input: Kind::Kubernetes, prepare: |input| map(input, UNSCRUBBED) },
     Stage { name: "map lines to logs", input: Kind::Lines, prepare: |input| map(input, LOGS) },
+    Stage { name: "map loggers' lines to logs", input: Kind::Loggers, prepare: |input| map(input, LOGS) },
     Stage { name: "map to events", input: Kind::Traces, prepare: |input| map(input, EVENTS) },
     Stage { name: "gzip", input: Kind::Kubernetes, prepare: |input| compress(input, Compress::Gzip) },
     Stage { name: "zstd", input: Kind::Kubernetes, prepare: |input| compress(input, Compress::Zstd) },
