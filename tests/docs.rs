@@ -48,6 +48,16 @@ fn the_documents_list_the_known_loggers_as_they_are() {
 }
 
 #[test]
+fn the_privacy_page_is_the_table_of_rules() {
+    let expected = out_sentry::record::privacy_to_markdown();
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        fs::write(root().join("docs/privacy.md"), &expected).expect("expected to write docs/privacy.md");
+    }
+    let found = document("docs/privacy.md");
+    assert_eq!(found, expected, "docs/privacy.md is behind; UPDATE_DOCS=1 cargo test --test docs rewrites it");
+}
+
+#[test]
 fn the_changelog_names_the_version() {
     let changelog = document("CHANGELOG.md");
     let version = env!("CARGO_PKG_VERSION");

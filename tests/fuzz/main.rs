@@ -49,7 +49,7 @@ macro_rules! targets {
     };
 }
 
-targets! { chunk configuration dsn join limits message options record request spool trace }
+targets! { chunk configuration dsn join limits message options record request scrub spool trace }
 
 /// A target that is not replayed here would be forgotten, and one that is not built there never run.
 #[test]

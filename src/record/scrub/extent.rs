@@ -578,6 +578,7 @@ impl<'t> Extents<'t> {
                 b',' | b';' if depth == 0 => !any_sign || ends_item(i + 1),
                 b'&' => !any_sign || pair(i + 1),
                 b'%' => rest[i..].starts_with(b"%26") || rest[i..].starts_with(b"%22"),
+                b'\\' if depth > 0 => false,
                 b'\\' => matches!(rest.get(i + 1), Some(b'"' | b'\'' | b'n' | b'r' | b't' | b'\\' | b'u')),
                 0xe2 => rest[i..].starts_with("\u{201d}".as_bytes()),
                 _ => false,

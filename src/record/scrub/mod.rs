@@ -4,6 +4,7 @@
 //! those replaced in which something is found ([`text`]). So the usual line pays one pass over its bytes and no field can be
 //! forgotten. What is split, made a template of, or cut is scrubbed before ([`Rules::scrubbed`]). The rules are in [`rules`].
 
+pub(super) mod examples;
 mod extent;
 mod inner;
 mod item;
@@ -112,8 +113,10 @@ impl Rules {
     /// Returns true if anything in these bytes of an item could have to go.
     pub fn may_need(&self, json: &[u8]) -> bool {
         let seen = self.signs(json);
-        let around_at =
-            || self.addresses && urls::may_have_address(json) || self.secrets && urls::may_have_credentials(json);
+        let around_at = || {
+            self.addresses && urls::may_have_address(json, seen.percent)
+                || self.secrets && urls::may_have_credentials(json)
+        };
         let is_secret =
             || seen.digits || seen.run || seen.word.is_some_and(|at| look::has_announcement(self, json, at));
         let asked_for = || self.keys.iter().any(|key| key.last().is_some_and(|word| contains_word(json, word)));

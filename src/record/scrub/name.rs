@@ -1,7 +1,7 @@
 //! Reads a key's name: the words in it, and what they say of the value.
 
 use super::Rules;
-use super::rules::{COUNTED, Kind, QUALIFIERS, SUFFIXES, TERMS};
+use super::rules::{COUNTED, Kind, QUALIFIERS, SUFFIXES, TERMS, Term};
 
 /// Bytes of a name that are read; of a longer one the last.
 pub(super) const LONGEST: usize = 96;
@@ -96,7 +96,7 @@ impl Words {
                 let at_word = || (0..self.count).any(|word| self.start(word) == start);
                 (text.ends_with(word.as_bytes()) && (at_word() || glued && !is_ordinary(text))).then_some(start)
             };
-            let found = TERMS.iter().find_map(|term| Some((term.kind, fits(term.word, term.glued)?)));
+            let found = terms_ending(text).find_map(|term| Some((term.kind, fits(term.word, term.glued)?)));
             if let Some((kind, start)) = found {
                 return Some((kind, plural, start));
             }
@@ -108,6 +108,32 @@ impl Words {
         let word = self.word(word);
         list.iter().any(|known| known.as_bytes() == word)
     }
+}
+
+/// A bit for each term that ends with a byte.
+static BY_LAST: [u128; 128] = by_last();
+
+const fn by_last() -> [u128; 128] {
+    let mut terms = [0; 128];
+    let mut at = 0;
+    assert!(TERMS.len() <= 128, "a term has a bit of its own");
+    while at < TERMS.len() {
+        let word = TERMS[at].word.as_bytes();
+        terms[word[word.len() - 1] as usize] |= 1 << at;
+        at += 1;
+    }
+    terms
+}
+
+/// The terms that end with the last byte of a text, in the order of the table.
+fn terms_ending(text: &[u8]) -> impl Iterator<Item = &'static Term> {
+    let last = text.last().copied().map_or(128, usize::from);
+    let mut left = BY_LAST.get(last).copied().unwrap_or_default();
+    std::iter::from_fn(move || {
+        let at = left.trailing_zeros() as usize;
+        left &= left.wrapping_sub(1);
+        TERMS.get(at)
+    })
 }
 
 /// Words that end like a term and are none.

@@ -54,6 +54,9 @@ fn found(rules: &Rules, text: &str, numbers: bool) -> Vec<Range<usize>> {
         });
         found.append(&mut addresses);
     }
+    // What has been taken out stays so.
+    let is_filtered = |text: &str| text == FILTERED || text == FILTERED.trim_end_matches(']');
+    found.retain(|part| !part.is_empty() && !is_filtered(text[part.clone()].trim_matches(['\'', '"', ' '])));
     found
 }
 
@@ -213,7 +216,9 @@ impl Finder<'_, '_, '_> {
         let Some(part) = command_flag(self.text.as_bytes(), at) else { return };
         let part = self.extents.argument(part);
         let value = &self.text[part.clone()];
-        if !part.is_empty() && !value.starts_with(FILTERED) && !value.starts_with('-') {
+        // A word ends before a bracket that it has not opened.
+        let open = FILTERED.trim_end_matches(']');
+        if !part.is_empty() && !value.starts_with(open) && !value.starts_with('-') {
             self.found.push(part);
         }
     }
@@ -306,7 +311,8 @@ pub(super) fn announces(rules: &Rules, json: &[u8], name: Range<usize>) -> bool 
     if word.ends_with(b"BEGIN") && pem::begins_near(json, name.end) {
         return true;
     }
-    if name_meaning(rules, json, &name).is_some() && super::extent::may_have_value(json, &name) {
+    // Most names that say something have no value: that is seen at once.
+    if super::extent::may_have_value(json, &name) && name_meaning(rules, json, &name).is_some() {
         return true;
     }
     // A field's name may be several words, or have other signs: `"db password"`, `"token?"`.

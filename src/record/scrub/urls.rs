@@ -208,7 +208,7 @@ fn local_start(text: &str, at: usize) -> Option<usize> {
 }
 
 /// Returns true if an @ of an item's JSON may be an address's. It is never wrong in saying no.
-pub(super) fn may_have_address(json: &[u8]) -> bool {
+pub(super) fn may_have_address(json: &[u8], percent: bool) -> bool {
     let follows = |at: usize, length: usize| {
         let host = &json[at + length..json.len().min(at + length + FAR)];
         let end = host
@@ -221,7 +221,8 @@ pub(super) fn may_have_address(json: &[u8]) -> bool {
         });
         named && std::str::from_utf8(&host[..end]).is_ok_and(|host| is_domain(host.trim_end_matches(['.', '-'])))
     };
-    memchr_iter(b'@', json).any(|at| follows(at, 1)) || memmem::find_iter(json, b"%40").any(|at| follows(at, 3))
+    memchr_iter(b'@', json).any(|at| follows(at, 1))
+        || percent && memmem::find_iter(json, b"%40").any(|at| follows(at, 3))
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ pub mod message;
 pub mod options;
 pub mod record;
 pub mod request;
+pub mod scrub;
 mod settings;
 pub mod spool;
 #[path = "../../support/tempdir.rs"]
