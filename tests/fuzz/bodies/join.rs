@@ -27,10 +27,7 @@ pub fn run(data: &[u8]) {
     let [all, apart, errors] = SETTINGS.each_ref();
     let joined = account(all, &chunk);
     let apart = account(apart, &chunk);
-    let logs =
-        |account: &Account| account.items(Category::Log).map(|(n, json, _)| (n, json.to_vec())).collect::<Vec<_>>();
-    assert_eq!(logs(&joined), logs(&apart), "logs are line by line, whatever is joined");
-    assert_eq!(logs(&joined).len(), lines.len(), "every line is a log");
+    logs(&lines, &joined, &apart);
     assert!(ends(&apart).iter().all(|end| **end != End::Outcome(Outcome::Joined)), "nothing is joined");
     assert_heads(&joined);
     // What is an event at all levels is one at this level, or not bad enough: nothing is joined to what is no event.
@@ -53,7 +50,43 @@ fn account(settings: &Mapping, chunk: &[u8]) -> Account {
 
 /// The events' ends, in the order of the lines.
 fn ends(account: &Account) -> Vec<&End> {
-    account.ends.iter().filter(|((_, category), _)| *category == "event").map(|(_, end)| end).collect()
+    ends_of(account, Category::Event)
+}
+
+/// The ends in a category, in the order of the lines.
+fn ends_of(account: &Account, wanted: Category) -> Vec<&End> {
+    account.ends.iter().filter(|((_, category), _)| *category == wanted.name()).map(|(_, end)| end).collect()
+}
+
+/// Without joining every line that is not blank is a log. With it a line is a log, or belongs to the log before it; a log that no
+/// line was joined to has the text and the level that it has without joining.
+fn logs(lines: &[&[u8]], joined: &Account, apart: &Account) {
+    for (at, (line, end)) in lines.iter().zip(ends_of(apart, Category::Log)).enumerate() {
+        let is_blank = *end == End::Outcome(Outcome::Filtered) && line.trim_ascii().is_empty();
+        assert!(matches!(end, End::Item(..)) || is_blank, "line {at} is no log: {end:?}");
+    }
+    let ends = ends_of(joined, Category::Log);
+    let mut head = false;
+    for (at, end) in ends.iter().enumerate() {
+        match end {
+            End::Item(..) => head = true,
+            End::Outcome(Outcome::Joined) => assert!(head, "log line {at} is joined to nothing"),
+            End::Outcome(Outcome::Filtered) => head = false,
+            other => panic!("log line {at} ends as {other:?}"),
+        }
+    }
+    let said = |json: &[u8]| {
+        let log: serde_json::Value = serde_json::from_slice(json).expect("JSON");
+        (log["level"].clone(), log["body"].clone())
+    };
+    let alone: std::collections::HashMap<u32, _> =
+        apart.items(Category::Log).map(|(record, json, _)| (record, said(json))).collect();
+    for (record, json, _) in joined.items(Category::Log) {
+        let at = (record - FIRST) as usize;
+        if ends.get(at + 1).is_none_or(|next| **next != End::Outcome(Outcome::Joined)) {
+            assert_eq!(Some(&said(json)), alone.get(&record), "line {at} is alone and reads differently");
+        }
+    }
 }
 
 /// What is joined follows what became an event, or was held back as a repeat of one.
