@@ -7,13 +7,16 @@ use memchr::{memchr, memchr2_iter};
 use std::ops::Range;
 
 /// Bytes of a text that are read in search of the ends of values, for each byte of the text: beyond it values end nearby.
-const WORK: usize = 8;
+const WORK: usize = 4;
 
 /// How far the end of a value is looked for once the work is used up.
-const NEARBY: usize = 256;
+const NEARBY: usize = 64;
+
+/// How far the rest of a tag or of an SQL statement is looked for.
+const STATEMENT: usize = 256;
 
 /// How far the end of a list or map is looked for.
-const FARTHEST: usize = 1 << 12;
+const FARTHEST: usize = 1 << 11;
 
 /// Bytes of a name that are looked at.
 const LONGEST_NAME: usize = 128;
@@ -162,7 +165,8 @@ pub(super) fn may_have_value(json: &[u8], name: &Range<usize>) -> bool {
     let blanks = rest.iter().take(MOST_BLANKS).take_while(|byte| matches!(byte, b' ' | b'\t')).count();
     let is_flag = is_flag_start(json, name.start) || json[..name.start].ends_with(b"\\n") || json[name.start] == b'-';
     match &rest[blanks..] {
-        [b'=' | b':' | b'|' | b'>' | b'\\' | b'%' | b'(' | b'&', ..] => true,
+        _ if rest[..blanks].contains(&b'\t') => true,
+        [b'=' | b':' | b'|' | b'>' | b'\\' | b'%' | b'(' | b'&' | b'\n' | b'\r', ..] => true,
         [b'-', b'>', ..] => true,
         [b',' | b')', ..] => true,
         [b'"' | b'\'' | b'`', ..] => blanks > 0 && !quoted,
@@ -357,7 +361,7 @@ impl<'t> Extents<'t> {
     /// `INSERT INTO t (user, password) VALUES ('b', 'x')`: all values.
     fn of_insert(&mut self, at: usize) -> Option<Value> {
         let head = self.window(at);
-        let head = &head[..head.len().min(NEARBY)];
+        let head = &head[..head.len().min(STATEMENT)];
         let close = memchr(b')', head)?;
         let columns =
             |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b',' | b' ' | b'"' | b'`' | b'\n');
@@ -376,7 +380,7 @@ impl<'t> Extents<'t> {
     /// `<password>x</password>`, or with a prefix, attributes or escaped brackets.
     fn in_tags(&mut self, end: usize) -> Option<Value> {
         let head = self.window(end);
-        let head = &head[..head.len().min(NEARBY)];
+        let head = &head[..head.len().min(STATEMENT)];
         let escaped = memchr::memmem::find(head, b"&gt;").map(|at| (at, at + 4));
         let (close, start) = [memchr(b'>', head).map(|at| (at, at + 1)), escaped].into_iter().flatten().min()?;
         if head[..close].ends_with(b"/") {
@@ -478,7 +482,7 @@ impl<'t> Extents<'t> {
             }
             Some(b'<') => {
                 let rest = self.window(at);
-                let end = rest.iter().take(NEARBY).position(|byte| matches!(byte, b'>' | b'\n')).unwrap_or(0);
+                let end = rest.iter().take(STATEMENT).position(|byte| matches!(byte, b'>' | b'\n')).unwrap_or(0);
                 Value { how, part: self.chars(at + 1..(at + end).max(at + 1)), quoted: true, more: false }
             }
             Some(_) => self.word(at, how, kind),

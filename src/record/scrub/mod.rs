@@ -61,8 +61,11 @@ impl Rules {
     /// The text without what has to go.
     #[must_use]
     pub fn scrubbed<'t>(&self, text: &'t str) -> Cow<'t, str> {
-        let seen = self.signs(text.as_bytes());
-        let needed = seen.word.is_some() || seen.digits || seen.run || seen.at_sign || seen.percent || seen.backslash;
+        let bytes = text.as_bytes();
+        let seen = self.signs(bytes);
+        let is_word = || seen.word.is_some_and(|at| look::has_announcement(self, bytes, at));
+        let signs = seen.digits || seen.run || seen.at_sign || seen.percent || seen.backslash;
+        let needed = signs || is_word() || memchr::memchr(0x1b, bytes).is_some();
         if !needed && self.keys.is_empty() {
             return Cow::Borrowed(text);
         }
