@@ -481,7 +481,12 @@ fn resolve_proxy(
 fn node(environment: impl Fn(&str) -> Option<String>) -> Option<String> {
     const VARIABLES: [&str; 4] = ["NODE_NAME", "K8S_NODE_NAME", "KUBERNETES_NODE_NAME", "KUBE_NODE_NAME"];
     let given = VARIABLES.iter().filter_map(|variable| environment(variable));
-    given.map(|name| name.trim().to_owned()).find(|name| !name.is_empty())
+    // Anything else is no name that Kubernetes gives a node (RFC 1123), and may be a secret.
+    let is_name = |name: &String| {
+        let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'.');
+        !name.is_empty() && name.bytes().all(fits)
+    };
+    given.map(|name| name.trim().to_owned()).find(is_name)
 }
 
 fn check_together(settings: &Settings, problems: &mut Vec<Problem>) {

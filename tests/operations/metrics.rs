@@ -15,7 +15,7 @@ const RECORDS: u64 = 300;
 const PREFIX: &str = "fluentbit_sentry_";
 /// The closed sets that README and contract name.
 const OUTCOMES: &str = "accepted filtered joined sampled suppressed rate_limited too_large invalid rejected overflow \
-                        abandoned lost";
+                        over_budget abandoned lost";
 const STATUSES: &str = "2xx 400 401 403 404 408 413 415 429 5xx other error";
 const STATES: [&str; 4] = ["ok", "limited", "unreachable", "misconfigured"];
 
@@ -94,7 +94,10 @@ fn series(metric: &str, labels: &[(&str, &str)]) -> String {
 /// Every series that the contract names, the histogram apart.
 fn expected() -> BTreeSet<String> {
     let single = ["records_total", "sent_bytes_total", "pending_items", "pending_bytes", "spool_bytes"];
-    let single = single.into_iter().chain(["oldest_pending_seconds"]).map(|metric| series(metric, &[]));
+    let single = single
+        .into_iter()
+        .chain(["oldest_pending_seconds", "billed_bytes_total", "recalled_logs_total"])
+        .map(|metric| series(metric, &[]));
     let items = Category::ALL.iter().flat_map(|category| {
         let ended = |outcome| [("category", category.name()), ("outcome", outcome)];
         OUTCOMES.split_whitespace().map(move |outcome| series("items_total", &ended(outcome)))
