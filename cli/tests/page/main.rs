@@ -108,7 +108,7 @@ fn issues_open(browser: PathBuf) {
     for part in [
         "k8s.namespace.name=shop",
         "release=catalog@2.3.0",
-        "find  /app/catalog/store.py:61",
+        "find  catalog/store.py:61",
         "raise ProductNotFound(sku) from error",
         "caused by KeyError",
         "Breadcrumbs",
