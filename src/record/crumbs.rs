@@ -12,6 +12,9 @@ use std::collections::{HashMap, VecDeque};
 /// Bytes of one line kept as a breadcrumb.
 const MAX_CRUMB: usize = 500;
 
+/// Bytes of a longer line that are scrubbed before it is cut: a secret that the cut goes through ends within them, or with them.
+const MAX_READ: usize = 4 * MAX_CRUMB;
+
 /// Streams whose last lines are remembered across chunks.
 const MAX_STREAMS: usize = 512;
 
@@ -44,10 +47,11 @@ struct Crumb {
 /// What of a line is a breadcrumb, and whether it goes on. A line that is cut is scrubbed before, for a cut may take away what
 /// says that the rest is a secret.
 fn crumb<'a>(line: &Line<'a>, rules: &scrub::Rules) -> Option<(Cow<'a, str>, bool)> {
-    let text = line.text()?.trim();
-    let text = if text.len() > MAX_CRUMB { rules.scrubbed(text) } else { Cow::Borrowed(text) };
+    let whole = line.text()?.trim();
+    let head = &whole[..whole.floor_char_boundary(MAX_READ)];
+    let text = if whole.len() > MAX_CRUMB { rules.scrubbed(head) } else { Cow::Borrowed(whole) };
     let end = text.floor_char_boundary(MAX_CRUMB);
-    let goes_on = end < text.len();
+    let goes_on = end < text.len() || head.len() < whole.len();
     let text = match text {
         Cow::Borrowed(text) => Cow::Borrowed(&text[..end]),
         Cow::Owned(mut text) => {

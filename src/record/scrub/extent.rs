@@ -7,10 +7,10 @@ use memchr::{memchr, memchr2_iter};
 use std::ops::Range;
 
 /// Bytes of a text that are read in search of the ends of values, for each byte of the text: beyond it values end nearby.
-const WORK: usize = 4;
+const WORK: usize = 2;
 
 /// How far the end of a value is looked for once the work is used up.
-const NEARBY: usize = 64;
+const NEARBY: usize = 32;
 
 /// How far the rest of a tag or of an SQL statement is looked for.
 const STATEMENT: usize = 256;
