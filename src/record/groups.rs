@@ -3,8 +3,9 @@
 
 use super::lines::{Line, Said};
 use super::trace;
-use super::triples::Triples;
+use super::triples::{Block, Triples, vectors};
 use crate::level::Level;
+use wide::u8x16;
 
 /// Longest line, in bytes, that can be part of a group.
 pub(super) const MAX_LINE: usize = 16 << 10;
@@ -288,6 +289,10 @@ pub(super) fn may_begin(before: &Line<'_>, line: &Line<'_>, texts: [&str; 2]) ->
     if announces && line.said == Said::InText && line.level >= Level::Warn && line.level == before.level {
         return !is_fresh(line, texts[1]) || shares_prefix(before, line, texts);
     }
+    if line.said == Said::InText && !line.heads && !goes_on(texts[1]) {
+        // It has a level of its own.
+        return false;
+    }
     let may = goes_on(texts[1])
         || before.heads
         || line.heads
@@ -458,9 +463,32 @@ fn is_ruby_frame(line: &str) -> bool {
 
 /// Returns true if a line holds a word that begins a trace, or begins as one.
 pub(super) fn heads(text: &[u8]) -> bool {
-    is_beginning(text)
-        || IN_HEADS.places(text, 0, |block| IN_HEADS.pairs(block)).next().is_some()
-            && HEADS.iter().any(|head| memchr::memmem::find(text, head.as_bytes()).is_some())
+    let is_head = |place: usize| {
+        let stands = |(head, at): &(&str, usize)| {
+            place
+                .checked_sub(*at)
+                .and_then(|start| text.get(start..))
+                .is_some_and(|rest| rest.starts_with(head.as_bytes()))
+        };
+        HEADS.iter().any(stands)
+    };
+    is_beginning(text) || IN_HEADS.places(text, 0, first_look).any(is_head)
+}
+
+/// A bit for each byte of a block at which the first two bytes of [`IN_HEADS`] may stand.
+fn first_look(block: &Block) -> u32 {
+    let (bytes, behind) = vectors(block);
+    let one = |byte: u8| bytes.simd_eq(u8x16::splat(byte));
+    let two = |byte: u8| behind.simd_eq(u8x16::splat(byte));
+    let (c, o, r) = (two(b'c'), one(b'o'), two(b'r'));
+    let pairs = one(b'c') & (two(b'e') | two(b'a'))
+        | (one(b'i') | o) & (c | r)
+        | (one(b'l') | one(b'd')) & two(b' ')
+        | one(b'P') & two(b'H')
+        | one(b'x') & (c | two(b'a'))
+        | one(b'c') & c
+        | one(b'[') & (two(b's') | two(b'R'));
+    pairs.to_bitmask()
 }
 
 /// Returns true if a line begins a trace by its first or its last characters: a crash that says so, or the file and line
@@ -490,22 +518,22 @@ fn goes_on(text: &str) -> bool {
     }
 }
 
-/// Words in the first line of a trace.
-const HEADS: [&str; 14] = [
-    "Traceback",
-    "panic:",
-    "fatal error:",
-    "thread '",
-    "goroutine ",
-    "PHP ",
-    "Fatal error",
-    "Unhandled exception",
-    "Error:",
-    "Uncaught",
-    "Exception",
-    "[signal",
-    "[Recovery]",
-    "Unhandled Exception",
+/// Words in the first line of a trace, and where in each its three bytes of [`IN_HEADS`] stand.
+const HEADS: [(&str, usize); 14] = [
+    ("Traceback", 3),
+    ("panic:", 3),
+    ("fatal error:", 4),
+    ("thread '", 5),
+    ("goroutine ", 1),
+    ("PHP ", 0),
+    ("Fatal error", 4),
+    ("Unhandled exception", 11),
+    ("Error:", 3),
+    ("Uncaught", 2),
+    ("Exception", 1),
+    ("[signal", 0),
+    ("[Recovery]", 0),
+    ("Unhandled Exception", 11),
 ];
 
 /// How a line begins that begins a trace, where nothing else in it tells.
@@ -588,8 +616,22 @@ mod tests {
 
     #[test]
     fn every_head_has_its_three_bytes() {
-        for head in HEADS {
+        for (head, _) in HEADS {
             assert!(heads(head.as_bytes()), "{head}");
+            assert!(heads(format!("x {head} y").as_bytes()), "{head}");
+            (0..40).for_each(|at| assert!(heads(format!("{:at$}{head}", "").as_bytes()), "{head} at {at}"));
+        }
+    }
+
+    #[test]
+    fn first_look_agrees_with_the_table() {
+        let mut state = 5_u64;
+        for _ in 0..20_000 {
+            let block: Block = std::array::from_fn(|_| {
+                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                b"ceabiorl d'PHxu[sR:"[(state >> 33) as usize % 19]
+            });
+            assert_eq!(first_look(&block), IN_HEADS.pairs(&block), "{}", String::from_utf8_lossy(&block));
         }
     }
 

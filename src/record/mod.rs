@@ -403,12 +403,12 @@ impl Mapper {
             }
             if letter.is_some() || threshold.is_some() || self.settings.join_traces {
                 let text = progress.aside.text(&view.message, record.raw);
-                let heads = self.settings.join_traces && groups::heads(&view.message);
                 let (level, said) = (view.level, view.said);
                 let group = group.map(|group| group.raw);
                 let time = record.time;
                 // A text that is neither the record's own nor coloured stood in JSON.
                 let is_plain = matches!(text, Text::Here(_)) || memchr(0x1b, record.raw).is_some();
+                let heads = self.settings.join_traces && is_plain && groups::heads(&view.message);
                 let line = Line {
                     index,
                     raw: record.raw,

@@ -99,8 +99,8 @@ impl Triples {
         })
     }
 
-    /// A first look by the table itself, for runs that are too many to compare one by one.
-    #[inline]
+    /// The first look that a vector's has to agree with.
+    #[cfg(test)]
     pub(super) fn pairs(&self, block: &Block) -> u32 {
         let is_pair =
             |at: usize| self.pairs[usize::from(block[at])] & self.pairs[usize::from(block[at + 1])] >> 8 & 0xff != 0;
