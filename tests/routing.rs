@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::process::ExitCode;
 use std::time::Instant;
-use support::output::{Ledger, PATIENCE, flush_all, instance, load, options};
+use support::output::{Ledger, PATIENCE, flush_all, instance, load, name_of, options};
 use support::suite::Suite;
 use support::tempdir::TempDir;
 use support::{chunk, net, wait};
@@ -58,7 +58,9 @@ impl Setting {
         let all: Vec<_> = more.iter().copied().chain(own).collect();
         if dsn.is_empty() {
             let without: Vec<_> = options(dsn, &all).into_iter().filter(|(name, _)| *name != "dsn").collect();
-            return load().instance("test", &without).unwrap_or_else(|error| panic!("{error}: {:?}", error.log_lines));
+            return load()
+                .instance(&name_of(&without), &without)
+                .unwrap_or_else(|error| panic!("{error}: {:?}", error.log_lines));
         }
         instance(&load(), dsn, &all)
     }

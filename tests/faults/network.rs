@@ -48,7 +48,8 @@ pub fn a_name_that_does_not_resolve(delivery: &'static str) {
     let (path, spool) = (file.display().to_string(), setting.dir.path().join("spool").display().to_string());
     let more = [("dsn_file", path.as_str()), ("delivery", delivery), ("spool_path", &spool)];
     let options: Vec<_> = output::options("", &more).into_iter().filter(|(name, _)| *name != "dsn").collect();
-    let instance = output::load().instance("test", &options).unwrap_or_else(|error| panic!("{error}"));
+    let instance =
+        output::load().instance(&output::name_of(&options), &options).unwrap_or_else(|error| panic!("{error}"));
     until_repaired(&instance, "nowhere.invalid", || {
         std::fs::write(&file, receiver.dsn()).expect("expected to write a file");
     });

@@ -1,6 +1,6 @@
 //! `dsn_file`, whose content changes while records come.
 
-use crate::support::output::{Ledger, PATIENCE, flush_all, load, options};
+use crate::support::output::{Ledger, PATIENCE, flush_all, load, name_of, options};
 use crate::support::tempdir::TempDir;
 use crate::support::{chunk, wait};
 use flb_sentry::host::{Instance, Level};
@@ -30,7 +30,7 @@ impl Mounted {
         let own =
             [("dsn_file", file.as_str()), ("delivery", delivery), ("spool_path", &spool), ("batch_max_items", "5")];
         let all: Vec<_> = options("", &own).into_iter().filter(|(name, _)| *name != "dsn").collect();
-        load().instance("test", &all).unwrap_or_else(|error| panic!("{error}: {:?}", error.log_lines))
+        load().instance(&name_of(&all), &all).unwrap_or_else(|error| panic!("{error}: {:?}", error.log_lines))
     }
 }
 

@@ -39,9 +39,19 @@ pub fn options<'o>(dsn: &'o str, more: &[(&'o str, &'o str)]) -> Vec<(&'o str, &
     more.iter().chain(&[("dsn", dsn)]).chain(QUICK).copied().collect()
 }
 
+/// The name of an instance with these options: that of its spool, if it has one. An output of the same name with another spool
+/// takes over what is left in the first, and tests run side by side in one process.
+pub fn name_of(options: &[(&str, &str)]) -> String {
+    let spool = options.iter().find(|(name, _)| *name == "spool_path");
+    let directory = spool.and_then(|(_, path)| path.strip_prefix('/')).map(|path| path.replace('/', "-"));
+    directory.map_or_else(|| "test".to_owned(), |directory| format!("test-{directory}"))
+}
+
 /// An instance that sends to this DSN.
 pub fn instance(plugin: &Plugin, dsn: &str, more: &[(&str, &str)]) -> Instance {
-    plugin.instance("test", &options(dsn, more)).unwrap_or_else(|error| panic!("{error}: {:?}", error.log_lines))
+    plugin
+        .instance(&name_of(more), &options(dsn, more))
+        .unwrap_or_else(|error| panic!("{error}: {:?}", error.log_lines))
 }
 
 /// Flushes as the host does, which offers a chunk again after RETRY; returns how often it had to.
