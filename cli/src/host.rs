@@ -195,7 +195,7 @@ pub struct Declared {
     pub description: String,
     /// `FLB_CONFIG_MAP_*`.
     pub kind: i32,
-    /// Whether a section may have it more than once.
+    /// True if a section may have it more than once.
     pub is_repeatable: bool,
 }
 

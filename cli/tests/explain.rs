@@ -436,7 +436,7 @@ fn what_is_explained_is_what_is_shipped() {
     assert!(events > 30 && logs > 400, "{events} events, {logs} logs: too few to mean anything");
 }
 
-/// What Sentry bills for the logs of the samples with these attributes, in bytes.
+/// Returns the billed bytes of the logs of the samples with these attributes.
 fn billed(samples: &samples::Samples, attributes: &str) -> u64 {
     let attributes = format!("log_attributes={attributes}");
     let args = ["--json", "--kube-meta", samples.kube_meta.to_str().unwrap(), "-o", &attributes];

@@ -109,7 +109,7 @@ impl CheckIns {
         self.settings.slug = None;
     }
 
-    /// How many were sent and dropped, for the summary line; empty if there were none.
+    /// Returns the numbers sent and dropped for the summary line; empty if there were none.
     pub(super) fn summary(&self) -> String {
         if self.sent + self.dropped == 0 {
             return String::new();

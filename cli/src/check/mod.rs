@@ -165,7 +165,7 @@ fn installed_host() -> Option<u32> {
     major(text.split_whitespace().find(|word| word.starts_with('v') && word.contains('.'))?).ok()
 }
 
-/// What the logs of a sample would cost.
+/// Reports what the logs of a sample would cost.
 fn cost(args: &Args, sample: &Path, settings: &Settings, report: &mut Report) {
     const DEAREST: usize = 3;
     let shown = sample.display();

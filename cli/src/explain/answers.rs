@@ -32,7 +32,7 @@ pub(super) struct End {
     pub(super) reason: Option<Reason>,
     /// The number of the destination, if it became an item.
     pub(super) destination: Option<u32>,
-    /// What Sentry bills for the log, in bytes; 0 for everything else.
+    /// Billed size of the log in bytes; 0 for everything else.
     pub(super) billed: u64,
     payload: Range<usize>,
 }

@@ -15,7 +15,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// Most names of attributes that are told apart; records choose them.
 const MAX_NAMES: usize = 10_000;
 
-/// What of a log is not an attribute.
+/// The part of a log that is no attribute.
 const BODY: &str = "body";
 
 /// Bytes of all logs so far, as Sentry bills them.

@@ -71,12 +71,12 @@ fn values(value: Option<&Value>) -> &[Value] {
     list.map_or(&[], Vec::as_slice)
 }
 
-/// Where an exception stands among the others of its event.
+/// The place of an exception among the others of its event.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Place {
     /// Holders above it; without ids the number of exceptions it was the cause of.
     pub depth: usize,
-    /// What it is to its holder, for people: `caused by `, `member 2: `; empty for the outermost.
+    /// Its relation to its holder, for people: `caused by `, `member 2: `; empty for the outermost.
     pub relation: String,
     /// Nobody caught it.
     pub unhandled: bool,

@@ -147,7 +147,7 @@ fn has_segments(spool: &Path) -> bool {
     files.map(|file| file.path()).any(|path| path.extension().is_some_and(|extension| extension == "msgpack"))
 }
 
-/// How often a spool is looked at.
+/// Interval between two looks at a spool.
 const LOOK: Duration = Duration::from_millis(20);
 
 /// As in the host, what a plugin does not ask for has no effect; here somebody sees it.
