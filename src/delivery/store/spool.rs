@@ -1,7 +1,7 @@
 //! The directory of a spool: its lock, its segments, and what an earlier process left there.
 
 use super::chunk_file::{Chunk, MARKER_BYTES, Placed, SUFFIX, scan, split_owned, write_chunk_marker};
-use super::error::SpoolError;
+use super::error::{SpoolError, is_out_of_descriptors};
 use super::progress_file::{self, Notes, Progress};
 use super::segment::{Extent, Files, Place, Segment};
 use crate::sync::AtomicU64;
@@ -46,6 +46,8 @@ pub struct Spool {
     lock: File,
     /// The directory, to sync its names.
     directory: Arc<File>,
+    /// A descriptor that the next segment gets if the process has no other.
+    spare: Option<File>,
     limits: Limits,
     files: Arc<Files>,
     /// Number of the newest segment.
@@ -114,6 +116,7 @@ impl Spool {
             path: path.to_owned(),
             lock,
             directory: Arc::new(File::open(path).map_err(SpoolError::Directory)?),
+            spare: None,
             limits,
             files: Files::new(settings),
             last: 0,
@@ -124,6 +127,7 @@ impl Spool {
             marker: Vec::new(),
         };
         let recovery = spool.recover().map_err(SpoolError::Directory)?;
+        spool.keep_spare();
         Ok((spool, recovery))
     }
 
@@ -178,17 +182,43 @@ impl Spool {
             if open.is_open() && (length == 0 || length + bytes <= self.limits.segment) {
                 return Ok(Arc::clone(open));
             }
-            let keep = self.unsynced.len() <= KEPT;
-            if let Some(open) = self.open.take() {
-                open.seal(keep);
-            }
         }
         // There is always a greater number: a file that somebody renamed must not make us write over another.
-        self.last = (wall.as_micros() as u64).max(self.last + 1);
-        let segment = Segment::create(self.path.join(name(self.last)), &self.files).map_err(SpoolError::Write)?;
+        let number = (wall.as_micros() as u64).max(self.last + 1);
+        let segment = match self.create(number) {
+            Ok(segment) => segment,
+            // Without a descriptor the open segment grows beyond its size: a chunk that waits at Fluent Bit needs one too.
+            Err(error) => match &self.open {
+                Some(open) if is_out_of_descriptors(&error) && open.is_open() => return Ok(Arc::clone(open)),
+                _ => return Err(SpoolError::Write(error)),
+            },
+        };
+        let keep = self.unsynced.len() <= KEPT;
+        if let Some(open) = self.open.take() {
+            open.seal(keep);
+        }
+        self.last = number;
         self.has_new_names = true;
         self.segments.push(Arc::downgrade(&segment));
         Ok(Arc::clone(self.open.insert(segment)))
+    }
+
+    /// Creates a segment, if need be with the spare descriptor.
+    fn create(&mut self, number: u64) -> io::Result<Arc<Segment>> {
+        let path = self.path.join(name(number));
+        match Segment::create(path.clone(), &self.files) {
+            Err(error) if is_out_of_descriptors(&error) && self.spare.take().is_some() => {
+                Segment::create(path, &self.files)
+            }
+            created => created,
+        }
+    }
+
+    /// Takes a descriptor for the next segment, if there is none yet.
+    pub(super) fn keep_spare(&mut self) {
+        if self.spare.is_none() {
+            self.spare = self.directory.try_clone().ok();
+        }
     }
 
     /// Ends appending to the open segment; the next chunk begins a new one.
@@ -198,9 +228,11 @@ impl Spool {
         }
     }
 
-    /// Takes the open segment out if every chunk of it has ended, for the caller to seal: that deletes it.
+    /// Takes the open segment out if every chunk of it has ended, for the caller to seal: that deletes it. Without a spare
+    /// descriptor a segment that can take chunks is kept.
     pub(super) fn take_settled(&mut self) -> Option<Arc<Segment>> {
-        self.open.take_if(|open| open.is_settled())
+        let has_spare = self.spare.is_some();
+        self.open.take_if(|open| open.is_settled() && (has_spare || !open.is_open()))
     }
 
     /// Takes what has to be synced.

@@ -360,6 +360,7 @@ impl<'s> Worker<'s> {
             return self.tell_lost();
         };
         files.retry();
+        store.with(Spool::keep_spare);
         if let Some(segment) = store.with(Spool::take_settled).flatten() {
             segment.seal(false);
         }
