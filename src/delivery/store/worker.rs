@@ -36,6 +36,9 @@ const LAST: usize = 4;
 /// The backlog of an earlier process waits up to this long, so that a cluster that restarts does not come back at once.
 const REPLAY_DELAY: Duration = Duration::from_secs(2);
 
+/// Files with a line of their own in the log when a directory is opened, at most.
+const NAMED: usize = 20;
+
 /// The worker.
 pub(in crate::delivery) struct Worker<'s> {
     shared: &'s Shared,
@@ -239,8 +242,11 @@ impl<'s> Worker<'s> {
     /// Queues what an earlier process left.
     fn replay(&self, path: &Path, recovery: Recovery) {
         let Recovery { extents, recent, problems } = recovery;
-        for problem in problems {
-            self.shared.say(Severity::Warn, "spool files", format!("spool {}: {problem}", path.display()));
+        let more = problems.len().saturating_sub(NAMED);
+        let more = (more > 0).then(|| format!("{more} more files are skipped, cut or damaged"));
+        for problem in problems.into_iter().take(NAMED).chain(more) {
+            let text = format!("spool {}: {problem}", path.display());
+            let _ = self.shared.to_pump.send(Message::Log(Severity::Warn, text));
         }
         self.expect_again(&recent);
         if extents.is_empty() {
