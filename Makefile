@@ -45,7 +45,7 @@ models: ## delivery's threads under a scheduler, MODEL_ROUNDS=2000 times each sc
 sdk-parity: ## our events beside those of Sentry's SDKs for Python, Node and Rust: fields and grouping
 	SDK_PARITY=1 cargo test --test sdk -- --test-threads 1
 
-soak: ## kills, full disks and a leak watch that do not fit the gate; SOAK_MINUTES=10, SOAK_KILLS=20
+soak: ## kills, full disks, long outages, slow disks and answers, and a leak watch that do not fit the gate; SOAK_MINUTES=10, SOAK_KILLS=20
 	cargo test --test soak
 
 bench: bench-stages bench-abi bench-host ## what a record costs, stage by stage and whole; WRITE=1 puts it into BENCHMARKS.md

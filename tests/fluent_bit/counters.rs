@@ -1,8 +1,10 @@
 //! The plugin's own counters as the host exports them, and what always holds of them.
 
 use crate::support::fluent_bit::FluentBit;
-use crate::support::wait;
+use crate::support::{http, wait};
 use out_sentry::ledger::{Category, DURATION_BUCKETS, Outcome, Status};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 const PREFIX: &str = "fluentbit_sentry_";
@@ -20,7 +22,10 @@ pub struct Counters {
 impl Counters {
     /// Reads them.
     pub fn of(host: &FluentBit, name: &str) -> Self {
-        let text = host.metrics().expect("expected metrics");
+        Self::parse(&host.metrics().expect("expected metrics"), name)
+    }
+
+    fn parse(text: &str, name: &str) -> Self {
         let instance = format!("name=\"{name}\"");
         let ours = |line: &&str| line.starts_with(PREFIX) && line.contains(&instance);
         Self { name: name.to_owned(), lines: text.lines().filter(ours).map(str::to_owned).collect() }
@@ -141,4 +146,49 @@ pub fn wait_for(host: &FluentBit, name: &str, what: &str, expected: impl Fn(&Cou
 /// The counters add up. Series are exported one by one while they change, so one reading may catch them in between.
 pub fn assert_add_up(host: &FluentBit, name: &str) {
     wait_for(host, name, "records = outcomes + pending", Counters::add_up);
+}
+
+/// Reads the counters of an instance again and again, from Fluent Bit's web server, until it is finished. A reading without
+/// counters says nothing: the host is starting, or is down.
+pub struct Watch {
+    stop: mpsc::Sender<()>,
+    reader: JoinHandle<(usize, Vec<Counters>)>,
+}
+
+impl Watch {
+    /// Readings of the same moment: Fluent Bit exports the series one by one while they change.
+    const READINGS: usize = 3;
+
+    /// Starts it.
+    pub fn start(host: &FluentBit, name: &str) -> Self {
+        let (port, name, (stop, stopped)) = (host.http_port(), name.to_owned(), mpsc::channel());
+        let read = move || {
+            let answer =
+                http::get(port, "/api/v2/metrics/prometheus", &[]).ok().filter(|answer| answer.status == 200)?;
+            let counters = Counters::parse(&answer.text(), &name);
+            (!counters.lines.is_empty()).then_some(counters)
+        };
+        let reader = thread::spawn(move || {
+            let (mut readings, mut open) = (0, Vec::new());
+            while stopped.recv_timeout(Duration::from_millis(200)) == Err(RecvTimeoutError::Timeout) {
+                let mut last = None;
+                let closes = (0..Self::READINGS).any(|_| {
+                    last = read();
+                    last.as_ref().is_none_or(Counters::add_up)
+                });
+                readings += usize::from(last.is_some());
+                open.extend(last.filter(|_| !closes));
+            }
+            (readings, open)
+        });
+        Self { stop, reader }
+    }
+
+    /// Ends it; panics unless the ledger was closed in each reading.
+    pub fn finish(self) {
+        drop(self.stop);
+        let (readings, open) = self.reader.join().expect("expected the reader to end");
+        assert!(readings > 0, "expected counters");
+        assert!(open.is_empty(), "the ledger was open in {} of {readings} readings: {:#?}", open.len(), open[0].lines);
+    }
 }

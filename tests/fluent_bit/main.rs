@@ -3,10 +3,13 @@
 //! Every record carries a number, so that a test knows which arrived, how often, and which did not. Without a
 //! `fluent-bit` each test is listed as skipped.
 
+mod addresses;
 mod counters;
+mod descriptors;
 mod faults;
 mod feed;
 mod formats;
+mod forward;
 mod identity;
 mod incidents;
 mod kills;
@@ -14,14 +17,18 @@ mod loading;
 mod outage;
 mod refusals;
 mod reload;
+mod removal;
 mod restart;
 mod rig;
 mod seen;
+mod slow_answers;
+mod slow_disk;
 #[path = "../support/mod.rs"]
 mod support;
 mod traces;
 
 use std::process::ExitCode;
+use std::time::Duration;
 use support::bugsink::{Bugsink, Options};
 use support::fluent_bit::FluentBit;
 use support::suite::Suite;
@@ -56,21 +63,30 @@ const TESTS: &[(&str, fn())] = &[
     ("a_quota_is_waited_for", faults::quota),
     ("a_lost_answer_repeats_its_own_envelope_only", faults::lost_answers),
     ("a_worker_waits_through_faults", faults::worker),
-    ("an_outage_with_few_descriptors_loses_and_doubles_nothing", outage::outage_with_few_descriptors),
-    ("a_reload_and_a_restart_with_slow_answers_double_nothing", || outage::slow_answers("1500ms", false)),
-    ("answers_beyond_the_exit_timeout_repeat_what_was_cut_at_most", || outage::slow_answers("6s", true)),
-    ("removed_files_end_as_lost_and_the_spool_goes_on", outage::removed_files),
+    ("an_outage_with_few_descriptors_loses_and_doubles_nothing", outage::with_few_descriptors),
+    ("an_outage_of_many_files_loses_and_doubles_nothing", outage::of_many_files),
+    ("reloads_and_restarts_with_slow_answers_double_nothing", || slow_answers::run(Duration::from_millis(1_500), true)),
+    ("a_reload_and_a_restart_under_load_with_slow_answers_double_nothing", || {
+        slow_answers::run(Duration::from_millis(1_000), false);
+    }),
+    ("answers_beyond_the_exit_timeout_repeat_what_was_cut_at_most", || slow_answers::run(Duration::from_secs(6), true)),
+    ("removed_files_and_directories_end_as_lost_and_the_spool_goes_on", removal::files_and_directory),
+    ("a_directory_removed_under_load_is_created_again", removal::directory_under_load),
+    ("unreadable_and_damaged_segments_are_named_and_the_others_sent", removal::unreadable_and_damaged_at_a_start),
     ("a_full_spool_blocks_no_reload_and_another_path_is_drained", outage::reload_with_a_full_spool_and_another_path),
     ("without_spool_and_workers_delivery_is_in_memory_with_one_warning", faults::memory),
 ];
 
 fn main() -> ExitCode {
     let host = FluentBit::find();
-    let slow_disk = host.clone().and_then(|_| outage::slow_disk());
+    let sources = host.clone().and_then(|_| slow_disk::sources());
+    let addresses = host.clone().and_then(|_| addresses::parts());
     let both = host.clone().and_then(|_| Bugsink::start(Options::default()).map(|_| ()));
     let suite = TESTS.iter().fold(Suite::default(), |suite, (name, body)| suite.needing(&host, name, |_| body()));
-    let suite =
-        suite.needing(&slow_disk, "a_slow_disk_delays_neither_flush_nor_stop", |root| outage::a_slow_disk(&root));
+    let suite = suite
+        .needing(&sources, "a_slow_disk_delays_neither_flush_nor_stop", |root| slow_disk::run(&root, "20", 8))
+        .needing(&sources, "a_process_without_descriptors_sends_and_goes_on", |root| descriptors::none_left(&root))
+        .needing(&addresses, "a_silent_address_costs_a_second_or_so", |root| addresses::one_is_silent(&root));
     let freed = host.clone().and_then(|host| reload::keeps_freed_workers(&host));
     let suite = suite.needing(&freed, "reloads_with_workers_lose_nothing", |()| reload::with_workers());
     suite.needing(&both, "backoff_is_one_issue_in_bugsink", |()| incidents::backoff_is_one_issue_in_bugsink()).run()

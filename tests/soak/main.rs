@@ -8,22 +8,68 @@ mod disk;
 #[expect(dead_code, reason = "the tests of the host use more of it")]
 #[path = "../fluent_bit/feed.rs"]
 mod feed;
+#[path = "../fluent_bit/forward.rs"]
+mod forward;
 #[expect(dead_code, reason = "the tests of the host use more of it")]
 #[path = "../fluent_bit/kills.rs"]
 mod kills;
 mod leaks;
+#[expect(dead_code, reason = "the tests of the host use more of it")]
+#[path = "../fluent_bit/outage.rs"]
+mod outage;
 #[expect(dead_code, reason = "the tests of the host use more of it")]
 #[path = "../fluent_bit/rig.rs"]
 mod rig;
 #[expect(dead_code, reason = "the tests of the host use more of it")]
 #[path = "../fluent_bit/seen.rs"]
 mod seen;
+#[path = "../fluent_bit/slow_answers.rs"]
+mod slow_answers;
+#[path = "../fluent_bit/slow_disk.rs"]
+mod slow_disk;
 #[path = "../support/mod.rs"]
 mod support;
 
+use forward::{Files, Forwarder, Source};
+use outage::Outage;
+use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 use support::fluent_bit::FluentBit;
 use support::suite::Suite;
+
+/// A line a second for 45 seconds, and as many descriptors as systemd allows.
+const REPORTED: Outage = Outage { rounds: 45, interval: Duration::from_secs(1), limit: 1024, most: 200 };
+
+/// An outage with 5,000 chunks.
+const LONG: Outage = Outage { rounds: 125, interval: Duration::from_millis(210), limit: 1024, most: 200 };
+
+/// Times after which a server answers, in milliseconds.
+const ANSWERS: [u64; 5] = [300, 1_000, 1_500, 2_500, 6_000];
+
+/// Outages, slow disks and slow answers as they were reported: minutes each.
+fn reported(suite: Suite, host: &Result<PathBuf, String>) -> Suite {
+    let sources = host.clone().and_then(|_| slow_disk::sources());
+    let mut suite = suite;
+    for (name, outage) in [("an_outage", &REPORTED), ("an_outage_of_5000_chunks", &LONG)] {
+        suite = suite
+            .needing(host, name, |_| outage.run(Source::Forward(Forwarder::new()), false))
+            .needing(host, &format!("{name}_of_many_files"), |_| outage.run(Source::Files(Files::new()), false))
+            .needing(host, &format!("{name}_with_a_kill"), |_| outage.run(Source::Files(Files::new()), true));
+    }
+    for ms in ["12", "20"] {
+        let name = format!("a_disk_whose_syncs_take_{ms}_ms");
+        suite = suite.needing(&sources, &name, move |root| slow_disk::run(&root, ms, 30));
+    }
+    for ms in ANSWERS {
+        for has_backlog in [false, true] {
+            let name = format!("answers_after_{ms}_ms{}", if has_backlog { "_with_a_backlog" } else { "" });
+            let delay = Duration::from_millis(ms);
+            suite = suite.needing(host, &name, move |_| slow_answers::run(delay, has_backlog));
+        }
+    }
+    suite
+}
 
 /// A number from the environment.
 fn setting(name: &str, default: u64) -> u64 {
@@ -32,7 +78,7 @@ fn setting(name: &str, default: u64) -> u64 {
 
 fn main() -> ExitCode {
     let (host, small) = (FluentBit::find(), disk::Small::mount(1).map(|_| ()));
-    Suite::default()
+    reported(Suite::default(), &host)
         .at_once(1)
         .needing(&small, "a_full_disk_under_the_spool", |()| disk::full())
         .needing(&small, "a_spool_that_can_be_read_only", |()| disk::read_only())
