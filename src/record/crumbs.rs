@@ -45,11 +45,11 @@ struct Crumb {
 }
 
 /// What of a line is a breadcrumb, and whether it goes on. A line that is cut is scrubbed before, for a cut may take away what
-/// says that the rest is a secret.
-fn crumb<'a>(line: &Line<'a>, rules: &scrub::Rules) -> Option<(Cow<'a, str>, bool)> {
+/// says that the rest is a secret; a clean one, in which nothing has to go, is not.
+fn crumb<'a>(line: &Line<'a>, is_clean: bool, rules: &scrub::Rules) -> Option<(Cow<'a, str>, bool)> {
     let whole = line.text()?.trim();
     let head = &whole[..whole.floor_char_boundary(MAX_READ)];
-    let text = if whole.len() > MAX_CRUMB { rules.scrubbed(head) } else { Cow::Borrowed(whole) };
+    let text = if whole.len() > MAX_CRUMB && !is_clean { rules.scrubbed(head) } else { Cow::Borrowed(head) };
     let end = text.floor_char_boundary(MAX_CRUMB);
     let goes_on = end < text.len() || head.len() < whole.len();
     let text = match text {
@@ -69,7 +69,7 @@ fn is_crumb(line: &Line<'_>) -> bool {
 
 impl Crumb {
     fn of(line: &Line<'_>, rules: &scrub::Rules) -> Option<Self> {
-        let (text, goes_on) = crumb(line, rules)?;
+        let (text, goes_on) = crumb(line, false, rules)?;
         let text = if goes_on { format!("{text}...") } else { text.into_owned() };
         Some(Self { time: line.time, level: line.level, text })
     }
@@ -84,7 +84,8 @@ struct Written {
 }
 
 impl Written {
-    fn push(&mut self, (time, level): (Timestamp, Level), (text, goes_on): (&str, bool), rules: &scrub::Rules) {
+    /// Adds a breadcrumb; without `rules` nothing in its text has to go.
+    fn push(&mut self, (time, level): (Timestamp, Level), (text, goes_on): (&str, bool), rules: Option<&scrub::Rules>) {
         let out = &mut self.json;
         out.push(b',');
         let mut value = Object::begin(out);
@@ -96,7 +97,9 @@ impl Written {
         out.push(b'"');
         json::escaped(out, text.as_bytes());
         out.extend_from_slice(if goes_on { b"...\"" } else { b"\"" });
-        rules.clean_text(out, start);
+        if let Some(rules) = rules {
+            rules.clean_text(out, start);
+        }
         value.end();
         self.ends.push(self.json.len());
     }
@@ -123,6 +126,8 @@ struct Trail {
     here: Written,
     /// The line that `here` begins with.
     first: usize,
+    /// Places of lines in whose texts nothing has to go, in order.
+    clean: Vec<usize>,
 }
 
 impl Trail {
@@ -130,6 +135,7 @@ impl Trail {
         self.earlier = None;
         self.here.clear();
         self.first = 0;
+        self.clean.clear();
     }
 
     /// Writes what is missing of these lines.
@@ -140,9 +146,11 @@ impl Trail {
             self.first = from;
         }
         let known = self.first + self.here.ends.len();
-        for line in lines.get(known..to).unwrap_or_default() {
-            match crumb(line, rules) {
-                Some((text, goes_on)) => self.here.push((line.time, line.level), (&text, goes_on), rules),
+        for (place, line) in (known..).zip(lines.get(known..to).unwrap_or_default()) {
+            let is_clean = self.clean.binary_search(&place).is_ok();
+            let rules_of_text = (!is_clean).then_some(rules);
+            match crumb(line, is_clean, rules) {
+                Some((text, goes_on)) => self.here.push((line.time, line.level), (&text, goes_on), rules_of_text),
                 None => self.here.ends.push(self.here.json.len()),
             }
         }
@@ -157,6 +165,11 @@ impl Crumbs {
     /// Another stream's lines come next.
     pub(super) fn begin(&mut self) {
         self.trail.clear();
+    }
+
+    /// Marks a line of the stream at hand as one from whose text nothing has to go. Lines come in order.
+    pub(super) fn mark_clean(&mut self, place: usize) {
+        self.trail.clean.push(place);
     }
 
     /// The lines before the one at `at`, oldest first, as JSON with a comma before each: those of earlier chunks, and
@@ -177,11 +190,11 @@ impl Crumbs {
             let ring = self.streams.get(&stream).map(|ring| &ring.lines);
             let mut earlier = Written::default();
             for crumb in ring.into_iter().flatten().filter(|crumb| crumb.time < start) {
-                earlier.push((crumb.time, crumb.level), (&crumb.text, false), rules);
+                earlier.push((crumb.time, crumb.level), (&crumb.text, false), Some(rules));
             }
             self.trail.earlier = Some(earlier);
         }
-        let Trail { earlier, here, first } = &self.trail;
+        let Trail { earlier, here, first, .. } = &self.trail;
         let earlier = earlier.as_ref().map_or(&[][..], |earlier| {
             let count = earlier.ends.len();
             earlier.part(count - missing.min(count), count)
@@ -203,7 +216,7 @@ impl Crumbs {
         lines.sort_by_key(|crumb| crumb.time);
         let mut written = Written::default();
         for crumb in &lines[lines.len() - lines.len().min(self.most)..] {
-            written.push((crumb.time, crumb.level), (&crumb.text, false), rules);
+            written.push((crumb.time, crumb.level), (&crumb.text, false), Some(rules));
         }
         written.json
     }
@@ -249,7 +262,8 @@ mod tests {
         values[1..].iter().map(|crumb| crumb["message"].as_str().unwrap().to_owned()).collect()
     }
 
-    /// Written once or anew, an event's breadcrumbs are the same, at whatever distance events come.
+    /// Written once or anew, an event's breadcrumbs are the same, at whatever distance events come, and whether or not clean
+    /// lines are marked.
     #[test]
     fn what_was_written_for_another_event_is_right_for_this_one() {
         let rules = scrub::Rules::new(true, false, &[], &[]);
@@ -268,6 +282,8 @@ mod tests {
             kept.remember(StreamId(1), &earlier, &rules);
             let mut at = 0;
             for step in [0, 1, 1, 2, 0, 5, 30, 1, 1, 100, 0, 7, 60] {
+                let clean = (at..at + step).filter(|place| place % 3 > 0 && !some[*place].contains("password"));
+                clean.for_each(|place| kept.mark_clean(place));
                 at += step;
                 let mut fresh = Crumbs::new(most);
                 fresh.remember(StreamId(1), &earlier, &rules);

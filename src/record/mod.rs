@@ -709,6 +709,10 @@ impl Mapper {
             message.1 = Cow::Owned(scrubbed.clone().into_bytes());
             None
         } else {
+            // JSON is judged by its fields: a part of it is no JSON.
+            if line.text() == Some(&*text) && !text.trim_start().starts_with(['{', '[']) {
+                self.crumbs.mark_clean(first);
+            }
             trace
         };
         let (stack, in_stack) = stack_of(&mut fields, &text, &self.scrub).unzip();
