@@ -6,7 +6,7 @@ mod support;
 use flb_sentry::receive::{Options, Receiver};
 use serde_json::{Value, json};
 use std::collections::HashMap;
-use std::io::Write;
+use std::io::{BufRead, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -36,6 +36,7 @@ fn main() -> std::process::ExitCode {
         .test("lean_logs_of_the_samples_cost_at_most_45_percent_of_full_ones", lean_logs_of_the_samples_cost_less)
         .test("the_view_for_people_says_it_all_and_steers_no_terminal", the_view_for_people)
         .test("a_reader_who_leaves_is_no_failure", a_reader_who_leaves)
+        .test("results_come_while_the_input_goes_on_in_bounded_memory", results_come_while_the_input_goes_on)
         .needing(&script, "a_terminal_gets_the_view_in_colour", a_terminal_gets_the_view_in_colour)
         .run()
 }
@@ -536,6 +537,32 @@ fn a_reader_who_leaves() {
         let output = child.wait_with_output().unwrap();
         assert_eq!((output.status.code(), stderr(&output).as_str()), (Some(0), ""), "{args:?}");
     }
+}
+
+/// Each event repeats a hundred lines before it: kept until the end, the results would be 100 MB.
+fn results_come_while_the_input_goes_on() {
+    const RECORDS: usize = 2_000;
+    let options = ["-o", "event_level=info", "-o", "breadcrumbs=100", "-o", "storm_burst=0", "-o", "event_rate=0"];
+    let mut child = command(&options).stdin(Stdio::piped()).spawn().unwrap();
+    let (mut input, output) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+    let status = format!("/proc/{}/status", child.id());
+    let (end, ends) = std::sync::mpsc::channel();
+    let feeder = std::thread::spawn(move || {
+        let lines = json_lines(&vec![json!({"message": "x".repeat(480)}); RECORDS]);
+        input.write_all(&lines).unwrap();
+        ends.recv()
+    });
+    // The last part of the input waits for its end, which comes later.
+    let mut results = std::io::BufReader::with_capacity(1 << 20, output).lines();
+    let before_end = results.by_ref().take(RECORDS).map(|line| line.unwrap().len()).sum::<usize>();
+    assert!(before_end > 25_000_000, "{before_end} bytes of results for half of the records");
+    let memory = std::fs::read_to_string(status).unwrap();
+    let peak = memory.lines().find_map(|line| line.strip_prefix("VmHWM:")?.strip_suffix(" kB")).unwrap();
+    assert!(peak.trim().parse::<u64>().unwrap() < 40_000, "{peak} kB at most");
+    end.send(()).unwrap();
+    assert_eq!(results.count(), RECORDS);
+    feeder.join().unwrap().unwrap();
+    assert!(child.wait().unwrap().success());
 }
 
 fn a_terminal_gets_the_view_in_colour(_: ()) {

@@ -28,6 +28,8 @@ pub(super) struct Crumbs {
     streams: HashMap<StreamId, Ring>,
     turn: u64,
     trail: Trail,
+    /// True if no chunk is read again.
+    once: bool,
 }
 
 #[derive(Debug, Default)]
@@ -159,7 +161,12 @@ impl Trail {
 
 impl Crumbs {
     pub(super) fn new(most: usize) -> Self {
-        Self { most, streams: HashMap::new(), turn: 0, trail: Trail::default() }
+        Self { most, streams: HashMap::new(), turn: 0, trail: Trail::default(), once: false }
+    }
+
+    /// Expects that no chunk is read again, so that lines of earlier chunks count whatever their time.
+    pub(super) fn read_once(&mut self) {
+        self.once = true;
     }
 
     /// Another stream's lines come next.
@@ -189,7 +196,7 @@ impl Crumbs {
             let start = lines.first().map_or(Timestamp::default(), |line| line.time);
             let ring = self.streams.get(&stream).map(|ring| &ring.lines);
             let mut earlier = Written::default();
-            for crumb in ring.into_iter().flatten().filter(|crumb| crumb.time < start) {
+            for crumb in ring.into_iter().flatten().filter(|crumb| self.once || crumb.time < start) {
                 earlier.push((crumb.time, crumb.level), (&crumb.text, false), Some(rules));
             }
             self.trail.earlier = Some(earlier);
@@ -234,7 +241,7 @@ impl Crumbs {
         ring.used = self.turn;
         let newest = ring.lines.back().map(|crumb| crumb.time);
         for line in &lines[lines.len() - lines.len().min(self.most)..] {
-            if newest.is_none_or(|newest| line.time > newest) {
+            if self.once || newest.is_none_or(|newest| line.time > newest) {
                 ring.lines.extend(Crumb::of(line, rules));
             }
         }

@@ -105,6 +105,8 @@ pub struct Mapper {
     at_work: Vec<u32>,
     /// Lines that wait for lines of a later chunk.
     waiting: Waiting,
+    /// What is counted over all parts of one chunk, for a mapper that reads it in parts.
+    parts: Option<Parts>,
     /// Memory kept from record to record, and from chunk to chunk.
     memory: Memory,
 }
@@ -115,6 +117,14 @@ struct Memory {
     fields: Fields<'static>,
     aside: Aside,
     trace: LastTrace,
+}
+
+/// What the parts of one chunk have in common.
+#[derive(Debug, Default)]
+struct Parts {
+    twins: HashMap<EventId, u32>,
+    last_micros: u64,
+    sequence: u32,
 }
 
 /// What is remembered from record to record of one chunk.
@@ -139,6 +149,8 @@ struct Progress<'a> {
     of_tag: StreamIds,
     /// The container that the chunk's tag names.
     container: Option<Container>,
+    /// True if this is a part of a chunk that is read once, in order.
+    is_part: bool,
 }
 
 /// What is remembered from log to log of one chunk.
@@ -170,8 +182,27 @@ impl Mapper {
             constant,
             at_work: Vec::new(),
             waiting: Waiting::default(),
+            parts: None,
             memory: Memory::default(),
             settings,
+        }
+    }
+
+    /// A mapper that reads a long chunk once, in parts: each call of [`Mapper::map`] takes the next part. Equal records, logs of one
+    /// microsecond and breadcrumbs count over all parts. The sink should let lines wait for the next part.
+    #[must_use]
+    pub fn in_parts(settings: Mapping) -> Self {
+        let mut mapper = Self::new(settings);
+        mapper.parts = Some(Parts::default());
+        mapper.crumbs.read_once();
+        mapper.waiting.give_room();
+        mapper
+    }
+
+    /// Begins the next chunk of a mapper that reads chunks in parts, so that what it counts stays bounded.
+    pub fn next_chunk(&mut self) {
+        if let Some(parts) = &mut self.parts {
+            *parts = Parts::default();
         }
     }
 
@@ -221,7 +252,14 @@ impl Mapper {
     fn progress<'a>(&mut self, origin: Origin<'_>) -> Progress<'a> {
         let aside = std::mem::take(&mut self.memory.aside);
         let (of_tag, container) = (StreamIds::of_tag(origin.tag), Container::of_tag(origin.tag));
-        Progress { aside, of_tag, container, ..Progress::default() }
+        let mut progress = Progress { aside, of_tag, container, ..Progress::default() };
+        if let Some(parts) = &mut self.parts {
+            let Parts { twins, last_micros, sequence } = std::mem::take(parts);
+            progress.is_part = true;
+            progress.twins = twins;
+            (progress.logs.last_micros, progress.logs.sequence) = (last_micros, sequence);
+        }
+        progress
     }
 
     /// When the first of the lines that wait are to be sent as they are, by [`Mapper::finish_waiting`].
@@ -287,6 +325,10 @@ impl Mapper {
         }
         aside.clear();
         self.memory.aside = aside;
+        if let Some(parts) = &mut self.parts {
+            let Logs { last_micros, sequence, .. } = progress.logs;
+            *parts = Parts { twins: std::mem::take(&mut progress.twins), last_micros, sequence };
+        }
         // Not before: after a panic all of it is read again.
         for (id, tail) in std::mem::take(&mut progress.kept) {
             self.waiting.set(id, tail);
@@ -980,7 +1022,7 @@ impl<'a> Progress<'a> {
         stream: &Stream<'_>,
         (record, waited): (Record<'_>, Option<u32>),
     ) -> EventId {
-        let ordinal = waited.unwrap_or_else(|| {
+        let ordinal = waited.filter(|_| !self.is_part).unwrap_or_else(|| {
             let first = EventId::new(destination, stream.id, record.time, record.raw, 0);
             *self.twins.entry(first).and_modify(|n| *n += 1).or_insert(0)
         });

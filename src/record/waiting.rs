@@ -16,11 +16,23 @@ const MAX_STREAM: usize = 64 << 10;
 /// The same of all streams.
 const MAX_ALL: usize = 4 << 20;
 
+/// The same for a mapper that reads a chunk in parts: the longest trace with its logs fits.
+const MAX_STREAM_IN_PARTS: usize = 4 << 20;
+const MAX_ALL_IN_PARTS: usize = 16 << 20;
+
 /// Lines of all streams.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Waiting {
     streams: HashMap<StreamId, Arc<Tail>>,
     bytes: usize,
+    /// Most bytes of one stream, and of all.
+    most: (usize, usize),
+}
+
+impl Default for Waiting {
+    fn default() -> Self {
+        Self { streams: HashMap::new(), bytes: 0, most: (MAX_STREAM, MAX_ALL) }
+    }
 }
 
 /// The last lines of a stream.
@@ -127,6 +139,11 @@ impl Tail {
 }
 
 impl Waiting {
+    /// Lets more bytes wait, for a mapper that reads a chunk in parts.
+    pub(super) fn give_room(&mut self) {
+        self.most = (MAX_STREAM_IN_PARTS, MAX_ALL_IN_PARTS);
+    }
+
     /// Returns true if no line waits.
     pub(super) fn is_empty(&self) -> bool {
         self.streams.is_empty()
@@ -176,7 +193,7 @@ impl Waiting {
     pub(super) fn has_room(&self, stream: &Stream<'_>, from: usize) -> bool {
         let logs = stream.held.json.len() + stream.run.as_ref().map_or(0, Run::bytes);
         let bytes = size(stream, from) + logs;
-        bytes <= MAX_STREAM && self.bytes + bytes <= MAX_ALL
+        bytes <= self.most.0 && self.bytes + bytes <= self.most.1
     }
 }
 

@@ -1,28 +1,66 @@
-//! What the mapping answers about a chunk, kept until all of it is there.
+//! Collects what the mapping answers about records. A record goes to the output once it and all records before it have ended.
 
 use out_sentry::ledger::{Category, Outcome};
 use out_sentry::record::identity::EventId;
 use out_sentry::record::{Bill, FoundKeys, Reason, Sink};
-use std::collections::HashMap;
-use std::ops::Range;
+use std::collections::VecDeque;
+use std::io;
+use std::time::Duration;
 
-/// The answers for the records from `first` on.
-pub(super) struct Answers {
+/// Takes explained records in the order of the input.
+pub(super) trait Output {
+    /// Takes the next record.
+    ///
+    /// # Errors
+    /// When the record cannot be written. No other record follows then.
+    fn record(&mut self, record: &Explained) -> io::Result<()>;
+}
+
+/// The records from the first on that has not ended.
+pub(super) struct Answers<O> {
+    pub(super) output: O,
+    records: VecDeque<Explained>,
+    /// Number of the first of them, from 0.
     first: u32,
-    /// Where the chunk begins in its file, in bytes.
+    /// The JSON of the item that is open, and its destination.
+    open: (Vec<u8>, u32),
+    part: Part,
+    /// True while a later part may follow.
+    may_wait: bool,
+    /// Bytes that `records` take.
+    bytes: usize,
+    /// The first error of the output.
+    written: io::Result<()>,
+}
+
+/// What is known of a part of the input before it is mapped.
+#[derive(Default)]
+pub(super) struct Part {
+    /// Number of its first record.
+    pub(super) first: u32,
+    /// Where it begins in a chunk file, in bytes.
     pub(super) offset: u64,
-    payloads: Vec<u8>,
-    opened: (usize, u32),
-    records: Vec<Answer>,
-    /// The records whose lines are part of this one's item, for each category.
-    members: [HashMap<u32, Vec<u32>>; 2],
+    /// The line at which each record ended; empty for a chunk file.
+    pub(super) lines: Vec<u64>,
+    /// Each record as the view for people shows it; empty if nobody asked.
+    pub(super) texts: Vec<String>,
 }
 
 /// What is known of one record.
 #[derive(Clone, Default)]
-struct Answer {
+pub(super) struct Explained {
+    /// Its number in the input, from 0.
+    pub(super) number: u32,
+    /// The line at which it ended; none in a chunk file.
+    pub(super) line: Option<u64>,
+    /// The record as the view for people shows it; empty if nobody asked.
+    pub(super) text: String,
+    /// Where its part of a chunk file begins, in bytes.
+    pub(super) offset: u64,
     keys: Keys,
     ends: [End; 2],
+    /// The number of records whose lines are part of this one's item, for each category.
+    members: [u32; 2],
 }
 
 /// How a record ended in a category; no outcome would be a defect.
@@ -34,7 +72,8 @@ pub(super) struct End {
     pub(super) destination: Option<u32>,
     /// Billed size of the log in bytes; 0 for everything else.
     pub(super) billed: u64,
-    payload: Range<usize>,
+    /// The item's JSON, if it became one.
+    payload: Vec<u8>,
 }
 
 /// The fields that gave a record its meaning.
@@ -72,73 +111,137 @@ impl LevelFrom {
     }
 }
 
-impl Answers {
-    pub(super) fn new(first: u32, offset: u64) -> Self {
-        Self { first, offset, payloads: Vec::new(), opened: (0, 0), records: Vec::new(), members: Default::default() }
-    }
-
-    /// The numbers of the records, from 0.
-    pub(super) fn numbers(&self) -> Range<u32> {
-        self.first..self.first + self.records.len() as u32
-    }
-
-    pub(super) fn end(&self, category: Category, record: u32) -> &End {
-        &self.records[self.place(record)].ends[category as usize]
+impl Explained {
+    pub(super) fn end(&self, category: Category) -> &End {
+        &self.ends[category as usize]
     }
 
     /// The item's JSON, if it became one.
-    pub(super) fn payload(&self, end: &End) -> Option<&[u8]> {
-        (end.outcome == Some(Outcome::Accepted)).then(|| &self.payloads[end.payload.clone()])
+    pub(super) fn payload(&self, category: Category) -> Option<&[u8]> {
+        let end = self.end(category);
+        (end.outcome == Some(Outcome::Accepted)).then_some(&*end.payload)
     }
 
-    /// Whose lines are part of this record's item, besides its own.
-    pub(super) fn members(&self, category: Category, record: u32) -> &[u32] {
-        self.members[category as usize].get(&record).map_or(&[], Vec::as_slice)
+    /// The number of records whose lines are part of this record's item, besides its own.
+    pub(super) fn members(&self, category: Category) -> u32 {
+        self.members[category as usize]
     }
 
     /// The keys of an item. The first line of several determines their level; where it says none, their trace does.
-    pub(super) fn keys(&self, category: Category, record: u32) -> Keys {
-        let own = self.records[self.place(record)].keys.clone();
+    pub(super) fn keys(&self, category: Category) -> Keys {
+        let own = self.keys.clone();
         match own.level_from {
-            LevelFrom::Default if !self.members(category, record).is_empty() => {
-                Keys { level_from: LevelFrom::Trace, ..own }
-            }
+            LevelFrom::Default if self.members(category) > 0 => Keys { level_from: LevelFrom::Trace, ..own },
             _ => own,
         }
     }
 
-    /// Whether there were bytes that are no record.
-    pub(super) fn undecodable(&self) -> bool {
-        let mut ends = self.records.iter().map(|answer| &answer.ends[0]);
-        ends.any(|end| matches!(end.reason, Some(Reason::Undecodable(_))))
+    /// Returns true for bytes that are no record.
+    pub(super) fn is_undecodable(&self) -> bool {
+        matches!(self.ends[0].reason, Some(Reason::Undecodable(_)))
     }
 
-    fn place(&self, record: u32) -> usize {
-        (record - self.first) as usize
+    fn has_ended(&self) -> bool {
+        self.ends.iter().all(|end| end.outcome.is_some())
     }
 
-    fn answer(&mut self, record: u32) -> &mut Answer {
-        let place = self.place(record);
-        if self.records.len() <= place {
-            self.records.resize(place + 1, Answer::default());
+    fn bytes(&self) -> usize {
+        size_of::<Self>() + self.text.len() + self.ends.iter().map(|end| end.payload.len()).sum::<usize>()
+    }
+}
+
+impl<O: Output> Answers<O> {
+    pub(super) fn new(output: O) -> Self {
+        Self {
+            output,
+            records: VecDeque::new(),
+            first: 0,
+            open: (Vec::new(), 0),
+            part: Part::default(),
+            may_wait: true,
+            bytes: 0,
+            written: Ok(()),
+        }
+    }
+
+    /// Says what the records are that the mapping reads next.
+    pub(super) fn begin(&mut self, part: Part) {
+        self.part = part;
+        self.may_wait = true;
+    }
+
+    /// Lets no record wait for a later part.
+    pub(super) fn wait_no_more(&mut self) {
+        self.may_wait = false;
+    }
+
+    /// Bytes of the records that have not gone to the output.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Hands on the records that have ended, up to the first that has not.
+    ///
+    /// # Errors
+    /// The first error of the output.
+    pub(super) fn hand_on(&mut self) -> io::Result<()> {
+        self.hand_on_before(u32::MAX);
+        std::mem::replace(&mut self.written, Ok(()))
+    }
+
+    /// Hands on all records.
+    ///
+    /// # Errors
+    /// The first error of the output.
+    pub(super) fn finish(&mut self) -> io::Result<()> {
+        self.hand_on()?;
+        self.records.drain(..).try_for_each(|record| self.output.record(&record))
+    }
+
+    fn hand_on_before(&mut self, number: u32) {
+        while let Some(record) = self.records.pop_front_if(|record| record.number < number && record.has_ended()) {
+            self.first += 1;
+            self.bytes -= record.bytes();
+            if self.written.is_ok() {
+                self.written = self.output.record(&record);
+            }
+        }
+    }
+
+    fn answer(&mut self, record: u32) -> &mut Explained {
+        let place = (record - self.first) as usize;
+        while self.records.len() <= place {
+            let number = self.first + self.records.len() as u32;
+            let at = number.checked_sub(self.part.first).map_or(usize::MAX, |at| at as usize);
+            let explained = Explained {
+                number,
+                line: self.part.lines.get(at).copied(),
+                text: self.part.texts.get_mut(at).map(std::mem::take).unwrap_or_default(),
+                offset: self.part.offset,
+                ..Explained::default()
+            };
+            self.bytes += explained.bytes();
+            self.records.push_back(explained);
         }
         &mut self.records[place]
     }
 }
 
-impl Sink for Answers {
+impl<O: Output> Sink for Answers<O> {
     fn again(&self, _record: u32) -> bool {
         false
     }
 
-    fn open(&mut self, _category: Category, _record: u32, destination: u32) -> Option<&mut Vec<u8>> {
-        self.opened = (self.payloads.len(), destination);
-        Some(&mut self.payloads)
+    fn open(&mut self, _category: Category, record: u32, destination: u32) -> Option<&mut Vec<u8>> {
+        // Members of a group are joined before the next item is opened, so what is before it is known.
+        self.hand_on_before(record);
+        self.open = (Vec::new(), destination);
+        Some(&mut self.open.0)
     }
 
     fn close(&mut self, category: Category, record: u32, _event_id: Option<EventId>) {
-        let (start, destination) = self.opened;
-        let payload = start..self.payloads.len();
+        let (payload, destination) = std::mem::take(&mut self.open);
+        self.bytes += payload.len();
         self.answer(record).ends[category as usize] =
             End { outcome: Some(Outcome::Accepted), reason: None, destination: Some(destination), billed: 0, payload };
     }
@@ -150,6 +253,14 @@ impl Sink for Answers {
 
     fn end(&mut self, category: Category, record: u32, outcome: Outcome) {
         self.answer(record).ends[category as usize].outcome = Some(outcome);
+    }
+
+    fn waits_until(&self) -> Option<Duration> {
+        self.may_wait.then_some(Duration::ZERO)
+    }
+
+    fn wait(&mut self, record: u32) -> Option<u32> {
+        Some(record)
     }
 
     fn found(&mut self, record: u32, found: &FoundKeys<'_>) {
@@ -171,7 +282,7 @@ impl Sink for Answers {
 
     fn why(&mut self, category: Category, record: u32, reason: Reason) {
         if let Reason::Joined { into } = reason {
-            self.members[category as usize].entry(into).or_default().push(record);
+            self.answer(into).members[category as usize] += 1;
         }
         self.answer(record).ends[category as usize].reason = Some(reason);
     }
@@ -181,6 +292,41 @@ impl Sink for Answers {
 mod tests {
     use super::*;
 
+    struct Nowhere;
+
+    impl Output for Nowhere {
+        fn record(&mut self, _: &Explained) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl Output for Vec<u32> {
+        fn record(&mut self, record: &Explained) -> io::Result<()> {
+            self.push(record.number);
+            Ok(())
+        }
+    }
+
+    /// A record stays until it and all records before it have ended in both categories.
+    #[test]
+    fn hands_records_on_in_order() {
+        let mut answers = Answers::new(Vec::new());
+        let end = |answers: &mut Answers<Vec<u32>>, category, record| answers.end(category, record, Outcome::Filtered);
+        [0, 1, 2, 3].iter().for_each(|record| end(&mut answers, Category::Log, *record));
+        end(&mut answers, Category::Event, 1);
+        end(&mut answers, Category::Event, 2);
+        answers.hand_on().unwrap();
+        assert_eq!(answers.output, [0; 0]);
+        end(&mut answers, Category::Event, 0);
+        answers.open(Category::Event, 2, 0);
+        assert_eq!(answers.output, [0, 1], "all before the one that is opened");
+        answers.hand_on().unwrap();
+        assert_eq!(answers.output, [0, 1, 2]);
+        assert_eq!(answers.bytes(), size_of::<Explained>());
+        answers.finish().unwrap();
+        assert_eq!(answers.output, [0, 1, 2, 3], "one without an end comes last");
+    }
+
     fn found(level: Option<&[u8]>, in_text: bool) -> FoundKeys<'_> {
         FoundKeys { level, level_in_text: in_text, ..FoundKeys::default() }
     }
@@ -188,14 +334,14 @@ mod tests {
     #[test]
     fn first_line_of_several_determines_the_level() {
         let level = |lines: &[FoundKeys<'_>]| {
-            let mut answers = Answers::new(7, 0);
+            let mut answers = Answers::new(Nowhere);
             for (line, found) in lines.iter().enumerate() {
-                answers.found(7 + line as u32, found);
+                answers.found(line as u32, found);
                 if line > 0 {
-                    answers.why(Category::Log, 7 + line as u32, Reason::Joined { into: 7 });
+                    answers.why(Category::Log, line as u32, Reason::Joined { into: 0 });
                 }
             }
-            let keys = answers.keys(Category::Log, 7);
+            let keys = answers.records[0].keys(Category::Log);
             (keys.level, keys.level_from)
         };
         let nothing = found(None, false);

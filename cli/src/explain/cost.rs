@@ -1,16 +1,16 @@
 //! What logs cost: the bytes that Sentry bills for them, and what of each log makes them up.
 
-use super::answers::Answers;
+use super::answers::{Explained, Output};
+use super::explainer::Explainer;
 use super::pieces::{self, Problems};
 use super::{Args, Format};
 use crate::input::file::Input;
 use out_sentry::delivery::Directory;
 use out_sentry::ledger::Category;
 use out_sentry::options::{Destination, Mapping};
-use out_sentry::record::{Mapper, Origin, billed};
+use out_sentry::record::billed;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Most names of attributes that are told apart; records choose them.
 const MAX_NAMES: usize = 10_000;
@@ -30,16 +30,13 @@ pub(crate) struct Cost {
 }
 
 impl Cost {
-    /// Adds the logs of a chunk.
-    pub(super) fn add(&mut self, answers: &Answers) {
-        for record in answers.numbers() {
-            let end = answers.end(Category::Log, record);
-            let Some(parts) = answers.payload(end).and_then(billed::parts) else { continue };
-            self.logs += 1;
-            self.bytes += parts.total();
-            self.part(BODY, parts.body);
-            parts.attributes.iter().for_each(|(name, bytes)| self.part(name, *bytes));
-        }
+    /// Adds the log of a record, if it has one.
+    pub(super) fn add(&mut self, record: &Explained) {
+        let Some(parts) = record.payload(Category::Log).and_then(billed::parts) else { return };
+        self.logs += 1;
+        self.bytes += parts.total();
+        self.part(BODY, parts.body);
+        parts.attributes.iter().for_each(|(name, bytes)| self.part(name, *bytes));
     }
 
     fn part(&mut self, name: &str, bytes: u64) {
@@ -65,6 +62,13 @@ impl Cost {
     }
 }
 
+impl Output for Cost {
+    fn record(&mut self, record: &Explained) -> std::io::Result<()> {
+        self.add(record);
+        Ok(())
+    }
+}
+
 /// Returns what the logs of a sample file would cost under these settings. Lines that are no records are left out.
 ///
 /// # Errors
@@ -76,8 +80,8 @@ pub(crate) fn of_sample(
     destination: &Destination,
 ) -> Result<Cost, String> {
     let input = Input::check(file).map_err(|error| error.to_string())?;
-    let (directory, tag) = (Directory::read(destination), input.tag());
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let directory = Directory::read(destination);
+    let mut explainer = Explainer::new((mapping, &directory, input.tag()), Cost::default());
     let args = Args {
         options: Vec::new(),
         pretty: false,
@@ -87,16 +91,10 @@ pub(crate) fn of_sample(
         kube_meta,
         file: file.to_owned(),
     };
-    let (mut mapper, mut cost, mut next) = (Mapper::new(mapping), Cost::default(), 0);
-    let read = pieces::read(&args, &input, &mut Problems::new(input.name()), &mut |piece| {
-        let mut answers = Answers::new(next, piece.offset);
-        let origin = Origin { tag: tag.as_bytes(), router: &directory, now };
-        next = mapper.map(origin, &piece.bytes, next, &mut answers);
-        cost.add(&answers);
-        Ok(())
-    });
-    match read {
-        Ok(()) => Ok(cost),
+    let read =
+        pieces::read(&args, &input, &mut Problems::new(input.name()), &mut |piece| explainer.piece(piece, Vec::new()));
+    match read.and_then(|()| explainer.finish().map_err(pieces::Stop::Output)) {
+        Ok(()) => Ok(std::mem::take(explainer.output())),
         Err(pieces::Stop::Input(error) | pieces::Stop::Output(error)) => Err(error.to_string()),
     }
 }

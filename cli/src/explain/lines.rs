@@ -1,8 +1,7 @@
 //! One JSON object per record and category.
 
-use super::answers::{Answers, Keys};
+use super::answers::{Explained, Keys};
 use super::options::Settings;
-use super::pieces::Piece;
 use super::reason;
 use out_sentry::ledger::Category;
 use out_sentry::record::Reason;
@@ -41,28 +40,19 @@ struct Named<'a> {
     stack: Option<&'a str>,
 }
 
-/// Writes the answers in the order of the records.
-pub(super) fn write(out: &mut impl Write, piece: &Piece, answers: &Answers, settings: &Settings) -> io::Result<()> {
-    for (at, record) in answers.numbers().enumerate() {
-        for category in Category::ALL {
-            let keys = answers.keys(*category, record);
-            let line = line(*category, record, piece.lines.get(at).copied(), &keys, answers, settings)?;
-            serde_json::to_writer(&mut *out, &line).map_err(io::Error::from)?;
-            out.write_all(b"\n")?;
-        }
+/// Writes the results of a record.
+pub(super) fn write(out: &mut impl Write, record: &Explained, settings: &Settings) -> io::Result<()> {
+    for category in Category::ALL {
+        let keys = record.keys(*category);
+        let line = line(*category, record, &keys, settings)?;
+        serde_json::to_writer(&mut *out, &line).map_err(io::Error::from)?;
+        out.write_all(b"\n")?;
     }
     Ok(())
 }
 
-fn line<'a>(
-    category: Category,
-    record: u32,
-    line: Option<u64>,
-    keys: &'a Keys,
-    answers: &'a Answers,
-    settings: &Settings,
-) -> io::Result<Line<'a>> {
-    let end = answers.end(category, record);
+fn line<'a>(category: Category, record: &'a Explained, keys: &'a Keys, settings: &Settings) -> io::Result<Line<'a>> {
+    let end = record.end(category);
     let into = match end.reason {
         Some(Reason::Joined { into }) => Some(into + 1),
         _ => None,
@@ -75,16 +65,16 @@ fn line<'a>(
         stack: keys.stack.as_deref(),
     };
     Ok(Line {
-        record: record + 1,
+        record: record.number + 1,
         category: category.name(),
         outcome: end.outcome.map_or("pending", |outcome| outcome.name()),
-        reason: reason::text(category, end, keys, answers, &settings.mapping),
+        reason: reason::text(category, record, keys, &settings.mapping),
         into,
-        line,
+        line: record.line,
         keys: decoded.then_some(named),
         level_from: decoded.then(|| keys.level_from.name()),
         destination: settings.destination(end.destination),
         billed: Some(end.billed).filter(|billed| *billed > 0),
-        payload: answers.payload(end).map(serde_json::from_slice).transpose()?,
+        payload: record.payload(category).map(serde_json::from_slice).transpose()?,
     })
 }

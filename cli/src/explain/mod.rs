@@ -1,14 +1,16 @@
 //! `flb-sentry explain`: what the plugin makes of each record, and why.
 //!
 //! ```text
-//! input::* -> pieces -> out_sentry::record::Mapper -> answers -> lines (JSON) or view (people)
+//! input::* -> pieces -> explainer (out_sentry::record::Mapper) -> answers -> lines (JSON) or view (people)
 //!                            options --^
 //! ```
 //!
 //! The mapping is the plugin's own, linked as a library: nothing is sent, and no thread, spool or network is there to do it.
+//! Memory does not grow with the input: it is mapped in parts, and a record is written as soon as it has ended.
 
 mod answers;
 pub(crate) mod cost;
+mod explainer;
 mod lines;
 mod options;
 mod pieces;
@@ -20,14 +22,13 @@ use crate::argument::Discreet;
 use crate::input::file::{Format, Input};
 use crate::ship::key_value;
 use crate::terminal::{in_colour, printable};
-use answers::Answers;
+use answers::{Explained, Output};
+use explainer::Explainer;
 use options::Settings;
-use out_sentry::record::{Mapper, Origin};
-use pieces::{Piece, Problems};
+use pieces::Problems;
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -119,13 +120,20 @@ pub fn run(args: Args) -> ExitCode {
 
 fn explain(args: &Args, settings: Settings, input: &Input) -> ExitCode {
     let mut problems = Problems::new(input.name());
-    let mut explainer = Explainer::new(args, settings, input);
-    let read = pieces::read(args, input, &mut problems, &mut |piece| explainer.piece(piece));
+    let tag = args.tag.clone().unwrap_or_else(|| input.tag());
+    let mut explainer =
+        Explainer::new((settings.mapping.clone(), &settings.directory, tag), Writer::new(args, &settings));
+    let read = pieces::read(args, input, &mut problems, &mut |piece| {
+        let texts = if explainer.output().view.is_some() { view::texts(&piece.bytes) } else { Vec::new() };
+        explainer.piece(piece, texts)
+    });
     let read = read.and_then(|()| explainer.finish().map_err(pieces::Stop::Output));
-    let flushed = explainer.out.flush();
+    let writer = explainer.output();
+    let read = read.and_then(|()| writer.finish().map_err(pieces::Stop::Output));
+    let flushed = writer.out.flush();
     problems.sum_up();
     match read.and_then(|()| flushed.map_err(pieces::Stop::Output)) {
-        Ok(()) => ExitCode::from(u8::from(problems.any() || explainer.undecodable)),
+        Ok(()) => ExitCode::from(u8::from(problems.any() || writer.undecodable)),
         // Whoever reads us has had enough.
         Err(pieces::Stop::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(pieces::Stop::Output(error)) => {
@@ -144,48 +152,27 @@ fn complain(problem: &str) {
     let _ = writeln!(io::stderr(), "flb-sentry explain: {}", printable(problem));
 }
 
-/// Asks the plugin's mapping, piece by piece.
-struct Explainer {
-    mapper: Mapper,
-    settings: Settings,
-    tag: String,
-    now: Duration,
-    /// Number of the next record, from 0.
-    next: u32,
-    /// The view for people, and whether it is in colour; `None`: JSON lines.
+/// Writes explained records.
+struct Writer<'s> {
+    settings: &'s Settings,
+    /// The view for people; `None`: JSON lines.
     view: Option<view::View>,
     out: io::BufWriter<io::StdoutLock<'static>>,
-    /// Whether there were bytes that are no record.
+    /// True if there were bytes that are no record.
     undecodable: bool,
     summary: summary::Summary,
 }
 
-impl Explainer {
-    fn new(args: &Args, settings: Settings, input: &Input) -> Self {
+impl<'s> Writer<'s> {
+    fn new(args: &Args, settings: &'s Settings) -> Self {
         let stdout = io::stdout();
         let pretty = args.pretty || (stdout.is_terminal() && !args.json);
         Self {
-            mapper: Mapper::new(settings.mapping.clone()),
             settings,
-            tag: args.tag.clone().unwrap_or_else(|| input.tag()),
-            now: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default(),
-            next: 0,
             view: pretty.then(|| view::View::new(in_colour())),
             out: io::BufWriter::new(stdout.lock()),
             undecodable: false,
             summary: summary::Summary::default(),
-        }
-    }
-
-    fn piece(&mut self, piece: &Piece) -> io::Result<()> {
-        let origin = Origin { tag: self.tag.as_bytes(), router: &self.settings.directory, now: self.now };
-        let mut answers = Answers::new(self.next, piece.offset);
-        self.next = self.mapper.map(origin, &piece.bytes, self.next, &mut answers);
-        self.undecodable |= answers.undecodable();
-        self.summary.add(&answers);
-        match &self.view {
-            Some(view) => view.write(&mut self.out, piece, &answers, &self.settings),
-            None => lines::write(&mut self.out, piece, &answers, &self.settings),
         }
     }
 
@@ -194,6 +181,17 @@ impl Explainer {
         match self.view {
             Some(_) => self.summary.write(&mut self.out),
             None => Ok(()),
+        }
+    }
+}
+
+impl Output for Writer<'_> {
+    fn record(&mut self, record: &Explained) -> io::Result<()> {
+        self.undecodable |= record.is_undecodable();
+        self.summary.add(record);
+        match &self.view {
+            Some(view) => view.write(&mut self.out, record, self.settings),
+            None => lines::write(&mut self.out, record, self.settings),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The input as chunks: one, unless it is larger than memory should hold.
+//! The input in parts that are no larger than memory should hold.
 
 use super::{Args, complain};
 use crate::input::chunk_file::{ChunkFile, Unit};
@@ -10,13 +10,14 @@ use crate::input::record::Kind;
 use serde::de::IgnoredAny;
 use std::io::{self, BufRead};
 
-/// Beyond this many bytes a chunk ends and the next begins, as at the host, whose chunks are smaller.
-const LARGEST: usize = 32 << 20;
+/// Beyond this many bytes of records a part ends and the next begins. A record, or a group of records in a chunk file, may be
+/// longer.
+const LARGEST: usize = 256 << 10;
 
 /// How many problems are told one by one.
 const TOLD: u64 = 100;
 
-/// A chunk made of the input.
+/// A part of the input, as records of a chunk.
 #[derive(Default)]
 pub(super) struct Piece {
     pub(super) bytes: Vec<u8>,

@@ -1,19 +1,14 @@
 //! Outcomes in words.
 
-use super::answers::{Answers, End, Keys};
+use super::answers::{Explained, Keys};
 use out_sentry::ledger::{Category, Outcome};
 use out_sentry::level::Level;
 use out_sentry::options::Mapping;
 use out_sentry::record::Reason;
 
 /// Why a record became no item of its own; nothing for one that did.
-pub(super) fn text(
-    category: Category,
-    end: &End,
-    keys: &Keys,
-    answers: &Answers,
-    settings: &Mapping,
-) -> Option<String> {
+pub(super) fn text(category: Category, record: &Explained, keys: &Keys, settings: &Mapping) -> Option<String> {
+    let end = record.end(category);
     Some(match (end.outcome, end.reason) {
         (Some(Outcome::Accepted), _) => return None,
         (_, Some(Reason::Below { level, threshold })) => below(category, level, threshold, settings),
@@ -58,7 +53,7 @@ pub(super) fn text(
         (_, Some(Reason::OverBudget)) => "a budget for logs is spent".to_owned(),
         (_, Some(Reason::NoDestination)) => "no source has a destination for it".to_owned(),
         (_, Some(Reason::Undecodable(why))) => {
-            format!("expected {} at byte {}", why.expected, answers.offset + why.offset as u64)
+            format!("expected {} at byte {}", why.expected, record.offset + why.offset as u64)
         }
         (Some(Outcome::Sampled), None) => sampled(category, keys, settings),
         (_, None) => "no answer: a defect of this program, please report it".to_owned(),

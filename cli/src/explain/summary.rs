@@ -1,7 +1,7 @@
 //! The end of the view for people: how many events and logs, how many lines did not say how severe they are, and what the logs
 //! cost.
 
-use super::answers::{Answers, LevelFrom};
+use super::answers::{Explained, LevelFrom};
 use super::cost::Cost;
 use crate::terminal::printable;
 use out_sentry::ledger::{Category, Outcome};
@@ -24,20 +24,18 @@ pub(super) struct Summary {
 }
 
 impl Summary {
-    /// Adds the records of a chunk.
-    pub(super) fn add(&mut self, answers: &Answers) {
-        self.cost.add(answers);
-        for record in answers.numbers() {
-            let [event, log] = [Category::Event, Category::Log].map(|category| answers.end(category, record).outcome);
-            self.records += 1;
-            self.events += u64::from(event == Some(Outcome::Accepted));
-            self.logs += u64::from(log == Some(Outcome::Accepted));
-            if log == Some(Outcome::Joined) {
-                self.joined += 1;
-            } else if log != Some(Outcome::Invalid) {
-                let from = answers.keys(Category::Log, record).level_from;
-                self.without_severity += u64::from(matches!(from, LevelFrom::Trace | LevelFrom::Default));
-            }
+    /// Adds a record.
+    pub(super) fn add(&mut self, record: &Explained) {
+        self.cost.add(record);
+        let [event, log] = [Category::Event, Category::Log].map(|category| record.end(category).outcome);
+        self.records += 1;
+        self.events += u64::from(event == Some(Outcome::Accepted));
+        self.logs += u64::from(log == Some(Outcome::Accepted));
+        if log == Some(Outcome::Joined) {
+            self.joined += 1;
+        } else if log != Some(Outcome::Invalid) {
+            let from = record.keys(Category::Log).level_from;
+            self.without_severity += u64::from(matches!(from, LevelFrom::Trace | LevelFrom::Default));
         }
     }
 

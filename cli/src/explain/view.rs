@@ -1,8 +1,7 @@
 //! The view for people: a record, and below it what it would be at Sentry.
 
-use super::answers::{Answers, Keys, LevelFrom};
+use super::answers::{Explained, Keys, LevelFrom};
 use super::options::Settings;
-use super::pieces::Piece;
 use super::reason;
 use crate::receive::{issues, timestamp};
 use crate::terminal::{level, printable};
@@ -30,45 +29,31 @@ impl View {
         Self { colour }
     }
 
-    /// Writes the answers in the order of the records.
-    pub(super) fn write(
-        &self,
-        out: &mut impl Write,
-        piece: &Piece,
-        answers: &Answers,
-        settings: &Settings,
-    ) -> io::Result<()> {
-        let read = entries(&piece.bytes).filter(|entry| matches!(entry, Entry::Record(_) | Entry::Invalid(..)));
-        for (at, (record, entry)) in answers.numbers().zip(read).enumerate() {
-            let line = piece.lines.get(at).map(|line| format!(" (line {line})")).unwrap_or_default();
-            let head = self.paint("1", &format!("record {}{line}", record + 1));
-            writeln!(out, "{head}  {}", cut(&shown(entry)))?;
-            for category in Category::ALL {
-                self.item(out, *category, record, answers, settings)?;
-            }
-            writeln!(out)?;
+    /// Writes a record and what becomes of it.
+    pub(super) fn write(&self, out: &mut impl Write, record: &Explained, settings: &Settings) -> io::Result<()> {
+        let line = record.line.map(|line| format!(" (line {line})")).unwrap_or_default();
+        let head = self.paint("1", &format!("record {}{line}", record.number + 1));
+        writeln!(out, "{head}  {}", record.text)?;
+        for category in Category::ALL {
+            self.item(out, *category, record, settings)?;
         }
-        Ok(())
+        writeln!(out)
     }
 
     fn item(
         &self,
         out: &mut impl Write,
         category: Category,
-        record: u32,
-        answers: &Answers,
+        record: &Explained,
         settings: &Settings,
     ) -> io::Result<()> {
-        let (end, keys) = (answers.end(category, record), answers.keys(category, record));
+        let (end, keys) = (record.end(category), record.keys(category));
         let outcome = end.outcome.map_or("pending", Outcome::name);
         let outcome = self.paint(if outcome == "accepted" { "32" } else { "2" }, &format!("{outcome:<10}"));
         write!(out, "  {:<6} {outcome} ", category.name())?;
-        let Some(payload) = answers.payload(end) else {
-            writeln!(
-                out,
-                "{}",
-                cut(&reason::text(category, end, &keys, answers, &settings.mapping).unwrap_or_default())
-            )?;
+        let Some(payload) = record.payload(category) else {
+            let reason = reason::text(category, record, &keys, &settings.mapping).unwrap_or_default();
+            writeln!(out, "{}", cut(&reason))?;
             let by_level = matches!(end.reason, Some(Reason::Below { .. }));
             return if by_level { from(out, &keys, 0) } else { Ok(()) };
         };
@@ -78,7 +63,7 @@ impl View {
         match category {
             Category::Event => {
                 writeln!(out, "{} {}", level(said, self.colour), cut(&issues::title(&payload)))?;
-                from(out, &keys, answers.members(category, record).len())?;
+                from(out, &keys, record.members(category))?;
                 pairs(out, "destination", to)?;
                 self.event(out, &payload)
             }
@@ -86,7 +71,7 @@ impl View {
                 let body = payload["body"].as_str().unwrap_or_default();
                 let first = body.lines().next().unwrap_or_default();
                 writeln!(out, "{} {}", level(said, self.colour), cut(first))?;
-                from(out, &keys, answers.members(category, record).len())?;
+                from(out, &keys, record.members(category))?;
                 pairs(out, "destination", to)?;
                 log(out, &payload, end.billed)
             }
@@ -148,7 +133,7 @@ impl View {
 const INDENT: &str = "         ";
 
 /// Which fields gave it its meaning.
-fn from(out: &mut impl Write, keys: &Keys, members: usize) -> io::Result<()> {
+fn from(out: &mut impl Write, keys: &Keys, members: u32) -> io::Result<()> {
     let key = |key: &Option<String>, none: &str| key.as_deref().map_or(none.to_owned(), |key| format!("`{key}`"));
     let level = match keys.level_from {
         LevelFrom::Key => key(&keys.level, ""),
@@ -204,6 +189,12 @@ fn cut(text: &str) -> String {
     let kept: String = text.chars().take(WIDEST).collect();
     let mark = if kept.len() < text.len() { "..." } else { "" };
     format!("{}{mark}", printable(&kept))
+}
+
+/// The records of a chunk as people know them, in order.
+pub(super) fn texts(chunk: &[u8]) -> Vec<String> {
+    let read = entries(chunk).filter(|entry| matches!(entry, Entry::Record(_) | Entry::Invalid(..)));
+    read.map(|entry| cut(&shown(entry))).collect()
 }
 
 /// The record as its author would know it again: the line of a log file, else its fields.
