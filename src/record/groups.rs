@@ -337,8 +337,11 @@ fn is_alike(one: &Line<'_>, two: &Line<'_>) -> bool {
 
 /// `com.shop.Declined: card`, `Shop::Declined`: the type of an exception, as its trace begins.
 fn is_type(text: &str) -> bool {
-    let word = text.split(": ").next().unwrap_or_default();
-    !word.contains(' ') && (word.contains('.') || word.contains("::"))
+    let word = match memchr::memchr(b' ', text.as_bytes()) {
+        Some(blank) => text[..blank].strip_suffix(':').unwrap_or_default(),
+        None => text,
+    };
+    word.contains('.') || word.contains("::")
 }
 
 /// Returns true if `line` may belong to a group of which `before` is the last line so far.
