@@ -1,11 +1,12 @@
 //! Finding fields: one pass over a record's keys, one look-up per key, however many options name keys.
 
 use super::formats::{self, Formats, RowSet, Scale};
-use super::json;
 use super::names::{Meaning, NameId, Names, WELL_KNOWN};
+use super::{json, scrub};
 use crate::chunk::msgpack::{Run, Seq, Value};
 use crate::level::Level;
 use std::collections::HashMap;
+use std::ops::Range;
 
 /// What a field is good for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +60,9 @@ pub struct Path {
     below: Box<[Step]>,
 }
 
+/// All paths, by their first key.
+type Paths = HashMap<Box<[u8]>, Vec<Path>>;
+
 /// One key below the first of a path.
 #[derive(Clone, Debug)]
 pub(super) struct Step {
@@ -78,17 +82,69 @@ pub(super) const LAST: u8 = 200;
 /// All configured keys, by first key, and the names that records have used so far.
 #[derive(Debug)]
 pub struct Keys {
-    paths: HashMap<Box<[u8]>, Vec<Path>>,
+    paths: Paths,
     /// Top-level fields that are treated as if they were not there.
     refused: Vec<Box<[u8]>>,
+    /// Which names say that what stands under them may be a secret.
+    scrub: scrub::Rules,
     names: Names,
     formats: Formats,
+    metadata: Metadata,
+}
+
+/// Where paths lead in the metadata of the container whose record came last.
+#[derive(Debug, Default)]
+struct Metadata {
+    map: Vec<u8>,
+    /// For each path below `kubernetes`.
+    found: Vec<Place>,
+}
+
+/// Where a path leads in a map.
+#[derive(Debug)]
+enum Place {
+    /// To a text: its key and the text itself, in the map's bytes.
+    Text {
+        key: Range<usize>,
+        text: Range<usize>,
+    },
+    Nowhere,
+    /// To something else, which is looked for again.
+    Elsewhere,
+}
+
+impl Metadata {
+    fn is_of(&self, map: Seq<'_>) -> bool {
+        self.map == map.bytes() && !self.map.is_empty()
+    }
+
+    fn learn(&mut self, map: Seq<'_>, paths: &[Path]) {
+        self.map.clear();
+        self.map.extend_from_slice(map.bytes());
+        let start = map.bytes().as_ptr().addr();
+        let place = |part: &[u8]| part.as_ptr().addr() - start..part.as_ptr().addr() - start + part.len();
+        let found = |path: &Path| match follow((b"kubernetes", Value::Map(map)), &path.below) {
+            Some((key, Value::Str(text))) if !path.below.is_empty() => {
+                Place::Text { key: place(key), text: place(text) }
+            }
+            Some(_) => Place::Elsewhere,
+            None => Place::Nowhere,
+        };
+        self.found = paths.iter().map(found).collect();
+    }
 }
 
 impl Default for Keys {
     fn default() -> Self {
         let formats = Formats::new(NameId::of_well_known, WELL_KNOWN.len());
-        let mut keys = Self { paths: HashMap::new(), refused: Vec::new(), names: Names::default(), formats };
+        let mut keys = Self {
+            paths: HashMap::new(),
+            refused: Vec::new(),
+            scrub: scrub::Rules::default(),
+            names: Names::default(),
+            formats,
+            metadata: Metadata::default(),
+        };
         keys.forget();
         keys
     }
@@ -221,14 +277,21 @@ impl Keys {
         self.refused.extend(names.iter().map(top));
     }
 
+    /// Sets the rules for what is a secret.
+    pub fn scrub(&mut self, scrub: &scrub::Rules) {
+        self.scrub = scrub.clone();
+    }
+
     fn insert(&mut self, key: &[u8], path: Path) {
         self.paths.entry(key.into()).or_default().push(path);
     }
 
     /// Forgets the names that records have used, between two records. Has to be called after keys were added or refused.
     pub(super) fn forget(&mut self) {
-        let Self { paths, refused, names, formats } = self;
-        names.reset(formats.names(), |text| meaning(paths, refused, text));
+        let Self { paths, refused, scrub, names, formats, metadata } = self;
+        // Other paths may lead elsewhere.
+        *metadata = Metadata::default();
+        names.reset(formats.names(), |text| meaning((paths, refused, scrub), text));
     }
 
     /// Makes room for new names, between two records.
@@ -262,15 +325,19 @@ impl Keys {
 
     #[inline]
     fn learn(&mut self, key: Value<'_>, before: NameId) -> Option<NameId> {
-        let Self { paths, refused, names, .. } = self;
+        let Self { paths, refused, scrub, names, .. } = self;
         let Value::Str(text) = key else { return None };
-        names.learn(text, before, |text| meaning(paths, refused, text))
+        names.learn(text, before, |text| meaning((paths, refused, scrub), text))
     }
 }
 
-fn meaning(paths: &HashMap<Box<[u8]>, Vec<Path>>, refused: &[Box<[u8]>], text: &[u8]) -> Meaning {
-    let paths = paths.get(text).cloned().unwrap_or_default();
-    Meaning { paths, refused: refused.iter().any(|name| **name == *text), rows: formats::marked(text) }
+fn meaning((paths, refused, scrub): (&Paths, &[Box<[u8]>], &scrub::Rules), text: &[u8]) -> Meaning {
+    Meaning {
+        paths: paths.get(text).cloned().unwrap_or_default(),
+        refused: refused.iter().any(|name| **name == *text),
+        sensitive: scrub.is_sensitive(text),
+        rows: formats::marked(text),
+    }
 }
 
 /// Returns true for `kubernetes` and for one of its fields written with dots.
@@ -447,7 +514,7 @@ impl<'a> Fields<'a> {
     }
 
     #[inline]
-    fn add_as(&mut self, name: Option<NameId>, keys: &Keys, key: Value<'a>, value: Value<'a>) {
+    fn add_as(&mut self, name: Option<NameId>, keys: &mut Keys, key: Value<'a>, value: Value<'a>) {
         let Some(id) = name else { return self.add_odd(keys, key, value) };
         self.last = name;
         let name = keys.names.get(id);
@@ -459,7 +526,12 @@ impl<'a> Fields<'a> {
         self.has_user |= name.of_user;
         self.rows |= name.rows;
         self.has_pod_name |= name.of_pod && !self.from_application;
-        self.find(&name.paths, key, value, place);
+        match value {
+            Value::Map(map) if id == NameId::KUBERNETES => {
+                self.find_in_metadata(&name.paths, map, place, &mut keys.metadata);
+            }
+            _ => self.find(&name.paths, key, value, place),
+        }
     }
 
     /// Adds one whose name is not learnt.
@@ -490,14 +562,38 @@ impl<'a> Fields<'a> {
 
     #[inline]
     fn find(&mut self, paths: &[Path], key: Value<'a>, value: Value<'a>, place: usize) {
+        let here = (key.text().unwrap_or_default(), value);
+        self.find_by(paths, here, place, |path, _| follow(here, &path.below));
+    }
+
+    /// Finds what paths lead to in the kubernetes filter's metadata, which is the same for all records of a container.
+    fn find_in_metadata(&mut self, paths: &[Path], map: Seq<'a>, place: usize, known: &mut Metadata) {
+        let here = (&b"kubernetes"[..], Value::Map(map));
+        if !known.is_of(map) {
+            known.learn(map, paths);
+        }
+        self.find_by(paths, here, place, |path, at| match known.found.get(at)? {
+            Place::Text { key, text } => Some((&map.bytes()[key.clone()], Value::Str(&map.bytes()[text.clone()]))),
+            Place::Nowhere => None,
+            Place::Elsewhere => follow(here, &path.below),
+        });
+    }
+
+    #[inline]
+    fn find_by(
+        &mut self,
+        paths: &[Path],
+        here: (&'a [u8], Value<'a>),
+        place: usize,
+        below: impl Fn(&Path, usize) -> Option<(&'a [u8], Value<'a>)>,
+    ) {
         let (from_application, opened) = (self.from_application, self.has_opened());
-        for path in paths {
+        for (at, path) in paths.iter().enumerate() {
             // The record's own time is not in its fields.
             if from_application && path.host_only || path.role == Role::Time && !opened {
                 continue;
             }
-            let here = (key.text().unwrap_or_default(), value);
-            let found = if path.below.is_empty() { Some(here) } else { follow(here, &path.below) };
+            let found = if path.below.is_empty() { Some(here) } else { below(path, at) };
             let Some(found) = found else { continue };
             let top = path.below.is_empty().then_some(place as u32);
             self.insert(path.role, path.rank, top, found, Scale::Words, false);

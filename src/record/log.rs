@@ -39,7 +39,12 @@ const PLAIN: &[u8] = b",\"log.iostream\":{\"value\":\"\"},\"sentry.timestamp.seq
 pub(super) struct Used {
     hashes: Vec<u64>,
     bits: [u64; 4],
+    /// The environment, release, address and logger of the log before, and what a look at each has found.
+    lasting: [(Vec<u8>, Option<scrub::Look>); LASTING],
 }
+
+/// Attributes of the plugin's own that mostly have the value that they had in the log before.
+const LASTING: usize = 4;
 
 impl Used {
     fn clear(&mut self) {
@@ -62,12 +67,12 @@ impl Used {
     }
 }
 
-/// A log that has been written: what of it need not be looked at for secrets, and what it costs.
+/// A log that has been written: whether something in it has to go, and what it costs.
 pub(super) struct Known {
-    /// Nothing before this has text of the record's.
-    pub from: usize,
-    /// Members of its attributes that have been looked at before or hold nothing of the kind, in order: those of all logs, those
-    /// of a pod and its streams, and the pod's service.
+    /// True if something in it may have to go.
+    pub needed: bool,
+    /// Members of its attributes in which nothing has to, in order: those of all logs, those of a pod and its streams, and the
+    /// pod's service.
     pub parts: [Range<usize>; 3],
     /// Bytes that Sentry bills for it, as long as nothing is taken out of it. See [`billed`].
     pub billed: usize,
@@ -94,7 +99,7 @@ impl Constant {
             self.left_out += 1;
             return;
         }
-        self.billed += attribute(&mut self.json, name.as_bytes(), Value::Str(value.as_bytes()), None);
+        self.billed += attribute(&mut self.json, name.as_bytes(), Value::Str(value.as_bytes()));
         self.used.add(xxh3_64(name.as_bytes()));
     }
 
@@ -106,7 +111,7 @@ impl Constant {
     /// Says what had no room; nothing is added behind it.
     pub(super) fn end(&mut self) {
         if self.left_out > 0 {
-            self.billed += attribute(&mut self.json, b"log.record.labels_left_out", Value::UInt(self.left_out), None);
+            self.billed += attribute(&mut self.json, b"log.record.labels_left_out", Value::UInt(self.left_out));
         }
     }
 
@@ -136,17 +141,17 @@ pub(super) fn write(
     out.extend_from_slice(b",\"level\":\"");
     out.extend_from_slice(view.level.log_name().as_bytes());
     out.extend_from_slice(b"\",\"body\":");
-    let from = out.len();
-    let body = body(out, &view.message, scrub);
+    let mut watch = Watch { scrub, needed: false };
+    let body = body(out, &view.message, &mut watch);
     out.extend_from_slice(b",\"attributes\":{");
     let start = out.len();
     used.clear();
-    let mut attributes = Attributes { out, start, used, selected, billed: body, left_out: 0, scrub };
+    let mut attributes = Attributes { out, start, used, selected, billed: body, left_out: 0, watch };
     let parts = write_attributes(&mut attributes, view, constant, sequence);
     attributes.end();
-    let billed = attributes.billed.max(1);
+    let (billed, needed) = (attributes.billed.max(1), attributes.watch.needed);
     out.extend_from_slice(b"}}");
-    Known { from, parts, billed }
+    Known { needed, parts, billed }
 }
 
 fn write_attributes(
@@ -160,18 +165,22 @@ fn write_attributes(
     // Where a record has a node, the server's address says the same.
     let has_node = view.pod.is_some_and(|pod| pod.node.is_some());
     let address = if has_node { Source::Full } else { Source::Lean };
-    for (name, value, source) in [
+    let lasting: [_; LASTING] = [
         (NameId::ENVIRONMENT, view.environment.as_deref(), Source::Lean),
         (NameId::RELEASE, view.release.as_deref(), Source::Lean),
         (NameId::ADDRESS, view.server_name.as_deref(), address),
         (NameId::LOGGER, view.logger.as_deref(), Source::Lean),
-        (NameId::USER, view.user_id.as_deref(), Source::Lean),
-    ] {
+    ];
+    for (place, (name, value, source)) in lasting.into_iter().enumerate() {
         if let Some(value) = value
             && attributes.sends(view.names.get(name), source)
         {
-            attributes.new_one(view.names.get(name), Value::Str(value.as_bytes()));
+            attributes.lasting(place, view.names.get(name), value.as_bytes());
         }
+    }
+    if let Some(user) = view.user_id.as_deref().filter(|_| attributes.sends(view.names.get(NameId::USER), Source::Lean))
+    {
+        attributes.new_one(view.names.get(NameId::USER), Value::Str(user.as_bytes()));
     }
     // Only what comes from no pod has a file here.
     if let Some(path) = view.file_path.filter(|_| attributes.sends(view.names.get(NameId::FILE_PATH), Source::Lean)) {
@@ -189,7 +198,8 @@ fn write_attributes(
     if sequence > 0 {
         attributes.new_one(view.names.get(NameId::SEQUENCE), Value::UInt(u64::from(sequence)));
     }
-    // What has to be looked at is an empty range at the start, and stays one.
+    attributes.watch.needed |= constant.wanted;
+    // What has to be cleaned is an empty range at the start, and stays one.
     let second = if constant.wanted || second.end == 0 { second } else { second.start..attributes.out.len() };
     let (mut scratch, all) = (Vec::new(), selected.sends_all(Source::Field));
     for field in view.fields.rest() {
@@ -229,11 +239,11 @@ fn is_reserved(name: &[u8], value: Value<'_>, has_pod: bool) -> bool {
 
 /// The body, cut where Sentry would refuse it, with the cut marked. Characters that JSON escapes may need six times
 /// their room, so a cut body may have to be cut again. Returns its bytes as UTF-8.
-fn body(out: &mut Vec<u8>, message: &[u8], scrub: &scrub::Rules) -> usize {
+fn body(out: &mut Vec<u8>, message: &[u8], watch: &mut Watch<'_>) -> usize {
     let start = out.len();
     let mut most = limit::LOG_BODY;
     loop {
-        let read = marked(out, message, most, Some(scrub));
+        let read = marked(out, message, most, Some(watch));
         let written = out.len() - start;
         if written <= limit::LOG_BODY_JSON {
             return read;
@@ -243,15 +253,55 @@ fn body(out: &mut Vec<u8>, message: &[u8], scrub: &scrub::Rules) -> usize {
     }
 }
 
+/// Looks at each text of an item while it is written, so that the item's JSON is not read again for it.
+struct Watch<'s> {
+    scrub: &'s scrub::Rules,
+    /// True once something was written that may have to go.
+    needed: bool,
+}
+
+impl Watch<'_> {
+    /// Writes a text that was looked at as a string. Returns its bytes as UTF-8.
+    fn looked(&mut self, out: &mut Vec<u8>, text: &[u8], look: scrub::Look) -> usize {
+        self.needed |= look.needed;
+        if look.special {
+            return json::string(out, text);
+        }
+        out.push(b'"');
+        out.extend_from_slice(text);
+        out.push(b'"');
+        text.len()
+    }
+
+    /// Looks at a value for what its name says of it.
+    fn under(&mut self, name: &[u8], value: Value<'_>) {
+        let hides = |text: &str, quoted| self.scrub.hides(name, text, quoted);
+        self.needed |= match value {
+            Value::Bool(_) | Value::Nil => false,
+            Value::Str(text) => std::str::from_utf8(text).map_or(true, |text| hides(text, true)),
+            Value::Int(n) => hides(&n.to_string(), false),
+            Value::UInt(n) => hides(&n.to_string(), i64::try_from(n).is_err()),
+            Value::Float(_) | Value::Bin(_) | Value::Ext(..) | Value::Array(_) | Value::Map(_) => true,
+        };
+    }
+}
+
 /// A string of at most `most` bytes; what is cut off is counted at its end. A text that is cut is scrubbed before, for a cut
 /// may take away what says that the rest is a secret. Returns its bytes as UTF-8.
-fn marked(out: &mut Vec<u8>, text: &[u8], most: usize, scrub: Option<&scrub::Rules>) -> usize {
-    if text.len() > most
-        && let Some(scrub) = scrub
-        && let Some(cleaned) = scrub.cleaned(&String::from_utf8_lossy(text))
-    {
-        return marked(out, cleaned.as_bytes(), most, None);
+fn marked(out: &mut Vec<u8>, text: &[u8], most: usize, watch: Option<&mut Watch<'_>>) -> usize {
+    let Some(watch) = watch else { return cut(out, text, most) };
+    if text.len() > most {
+        watch.needed = true;
+        return match watch.scrub.cleaned(&String::from_utf8_lossy(text)) {
+            Some(cleaned) => cut(out, cleaned.as_bytes(), most),
+            None => cut(out, text, most),
+        };
     }
+    let look = watch.scrub.look(text);
+    watch.looked(out, text, look)
+}
+
+fn cut(out: &mut Vec<u8>, text: &[u8], most: usize) -> usize {
     let (kept, cut) = limit::bytes(text, most);
     out.push(b'"');
     let mut read = json::escaped(out, kept);
@@ -273,7 +323,7 @@ struct Attributes<'o> {
     /// What Sentry bills for the log so far.
     billed: usize,
     left_out: u64,
-    scrub: &'o scrub::Rules,
+    watch: Watch<'o>,
 }
 
 impl Attributes<'_> {
@@ -283,12 +333,13 @@ impl Attributes<'_> {
         self.selected.sends_all(source) || by_name()
     }
 
-    /// Copies what is ready, and says where it is unless it has to be looked at (again).
+    /// Copies what is ready, and says where it is unless something in it may have to go.
     fn copy(&mut self, constant: &Constant) -> Range<usize> {
         let start = self.out.len();
         self.out.extend_from_slice(self.without_comma(&constant.json));
         self.used.add_all(&constant.used);
         self.billed += constant.billed;
+        self.watch.needed |= constant.suspicious;
         if constant.suspicious { 0..0 } else { start..self.out.len() }
     }
 
@@ -305,7 +356,11 @@ impl Attributes<'_> {
 
     fn write(&mut self, name: &[u8], value: Value<'_>) {
         let before = self.out.len();
-        let billed = attribute(self.out, name, value, Some(self.scrub));
+        let named = json::head_of_attribute(self.out, name);
+        if self.watch.scrub.may_be_sensitive(&self.out[before..]) {
+            self.watch.under(name, value);
+        }
+        let billed = named + typed(self.out, value, Some(&mut self.watch));
         self.mend_comma(before);
         self.keep(before, billed);
     }
@@ -323,7 +378,27 @@ impl Attributes<'_> {
         self.used.add(name.hash);
         let before = self.out.len();
         self.out.extend_from_slice(self.without_comma(&name.attribute));
-        let billed = name.text().len() + typed(self.out, value, Some(self.scrub));
+        if name.sensitive {
+            self.watch.under(name.text(), value);
+        }
+        let billed = name.text().len() + typed(self.out, value, Some(&mut self.watch));
+        self.keep(before, billed);
+    }
+
+    /// The same for a text that the log before may have had too.
+    fn lasting(&mut self, place: usize, name: &Name, value: &[u8]) {
+        let (text, look) = &mut self.used.lasting[place];
+        let known = look.filter(|_| *text == value);
+        let Some(known) = known.filter(|_| value.len() <= limit::ATTRIBUTE && !name.sensitive) else {
+            value.clone_into(text);
+            *look = Some(self.watch.scrub.look(value));
+            return self.new_one(name, Value::Str(value));
+        };
+        self.used.add(name.hash);
+        let before = self.out.len();
+        self.out.extend_from_slice(self.without_comma(&name.attribute));
+        let billed = name.text().len() + self.watch.looked(self.out, value, known);
+        self.out.extend_from_slice(b",\"type\":\"string\"}");
         self.keep(before, billed);
     }
 
@@ -393,7 +468,7 @@ impl Attributes<'_> {
     fn end(&mut self) {
         if self.left_out > 0 {
             let before = self.out.len();
-            self.billed += attribute(self.out, b"log.record.attributes_left_out", Value::UInt(self.left_out), None);
+            self.billed += attribute(self.out, b"log.record.attributes_left_out", Value::UInt(self.left_out));
             self.mend_comma(before);
         }
     }
@@ -407,14 +482,14 @@ impl Attributes<'_> {
 }
 
 /// One typed attribute, with a comma before it. Returns what Sentry bills for it.
-fn attribute(out: &mut Vec<u8>, name: &[u8], value: Value<'_>, scrub: Option<&scrub::Rules>) -> usize {
+fn attribute(out: &mut Vec<u8>, name: &[u8], value: Value<'_>) -> usize {
     let name = json::head_of_attribute(out, name);
-    name + typed(out, value, scrub)
+    name + typed(out, value, None)
 }
 
 /// An attribute's value and its type. An integer beyond 64 signed bits becomes a string, which Relay takes. Returns what
 /// Sentry bills for the value.
-fn typed(out: &mut Vec<u8>, value: Value<'_>, scrub: Option<&scrub::Rules>) -> usize {
+fn typed(out: &mut Vec<u8>, value: Value<'_>, watch: Option<&mut Watch<'_>>) -> usize {
     let end: &[u8] = match value {
         Value::Bool(_) => b",\"type\":\"boolean\"}",
         Value::Int(_) => b",\"type\":\"integer\"}",
@@ -423,21 +498,21 @@ fn typed(out: &mut Vec<u8>, value: Value<'_>, scrub: Option<&scrub::Rules>) -> u
         _ => b",\"type\":\"string\"}",
     };
     let billed = match value {
-        Value::UInt(n) if i64::try_from(n).is_err() => json::string(out, n.to_string().as_bytes()),
+        Value::UInt(n) if i64::try_from(n).is_err() => marked(out, n.to_string().as_bytes(), limit::ATTRIBUTE, watch),
         Value::Array(_) | Value::Map(_) => {
             let mut text = Vec::new();
             json::value(&mut text, value);
-            marked(out, &text, limit::ATTRIBUTE, scrub)
+            marked(out, &text, limit::ATTRIBUTE, watch)
         }
         Value::Nil => json::string(out, b""),
-        Value::Str(text) => marked(out, text, limit::ATTRIBUTE, scrub),
+        Value::Str(text) => marked(out, text, limit::ATTRIBUTE, watch),
         Value::Bin(bytes) | Value::Ext(_, bytes) if std::str::from_utf8(bytes).is_ok() => {
-            marked(out, bytes, limit::ATTRIBUTE, scrub)
+            marked(out, bytes, limit::ATTRIBUTE, watch)
         }
         Value::Bin(bytes) | Value::Ext(_, bytes) => {
             let mut digits = Vec::new();
             json::hex(&mut digits, bytes);
-            marked(out, &digits, limit::ATTRIBUTE, scrub)
+            marked(out, &digits, limit::ATTRIBUTE, watch)
         }
         Value::Bool(_) => {
             json::value(out, value);

@@ -171,8 +171,8 @@ impl Mapper {
         constant.judge(&scrub);
         Self {
             rules: Rules { map: settings.level_map.clone(), default: settings.default_level.unwrap_or(Level::Info) },
+            reader: Reader::new(&settings, &scrub),
             scrub,
-            reader: Reader::new(&settings),
             pods: Pods::default(),
             keys: scrub::pem::Keys::default(),
             crumbs: Crumbs::new(settings.breadcrumbs),
@@ -521,8 +521,8 @@ impl Mapper {
     fn write_billed(&self, out: &mut Vec<u8>, view: &View<'_, '_>, sequence: u32, used: &mut log::Used) -> u64 {
         let start = out.len();
         let known = log::write(out, view, (&self.constant, &self.settings.log_attributes, &self.scrub), sequence, used);
-        let is_cleaned = self.scrub.clean_from(known.from, out, start, &known.parts);
-        if is_cleaned { billed::of(&out[start..]) } else { known.billed as u64 }
+        let longer = if known.needed { self.scrub.clean_found(out, start, &known.parts) } else { 0 };
+        (known.billed as u64).saturating_add_signed(longer).max(1)
     }
 
     /// Judges the line that came last to its stream: the log before it is sent unless both may be lines of one log.

@@ -63,6 +63,8 @@ impl NameId {
     pub const JOURNAL_CONTAINER: Self = Self(22);
     /// The same with the `Lowercase` of the `systemd` input.
     pub const JOURNAL_CONTAINER_LOWER: Self = Self(23);
+    /// The map that the kubernetes filter adds.
+    pub const KUBERNETES: Self = Self(24);
 
     /// The text of a well-known one, else nothing.
     pub fn well_known(self) -> &'static [u8] {
@@ -86,7 +88,7 @@ impl NameId {
 }
 
 /// In the order of their numbers.
-pub(super) const WELL_KNOWN: [&str; 24] = [
+pub(super) const WELL_KNOWN: [&str; 25] = [
     "",
     "stream",
     "time",
@@ -111,6 +113,7 @@ pub(super) const WELL_KNOWN: [&str; 24] = [
     "_transport",
     "CONTAINER_NAME",
     "container_name",
+    "kubernetes",
 ];
 
 /// A longer name is not learnt.
@@ -129,6 +132,8 @@ pub struct Name {
     pub paths: Box<[Path]>,
     /// Whether it is treated as if it were not there.
     pub refused: bool,
+    /// True if the name says that what stands under it may be a secret.
+    pub sensitive: bool,
     /// Whether what it holds describes a user.
     pub of_user: bool,
     /// The known loggers whose records this name marks.
@@ -154,6 +159,8 @@ pub struct Meaning {
     pub paths: Vec<Path>,
     /// Whether they want it gone.
     pub refused: bool,
+    /// True if the name says that what stands under it may be a secret.
+    pub sensitive: bool,
     /// The known loggers whose records it marks.
     pub rows: RowSet,
 }
@@ -199,7 +206,7 @@ impl Names {
         }
         let id = NameId(u16::try_from(self.all.len()).ok()?);
         self.places.insert(hash, id);
-        let Meaning { paths, refused, rows } = meaning(text);
+        let Meaning { paths, refused, sensitive, rows } = meaning(text);
         let mut attribute = Vec::new();
         json::head_of_attribute(&mut attribute, text);
         self.all.push(Name {
@@ -207,6 +214,7 @@ impl Names {
             next: NameId::START,
             paths: paths.into(),
             refused,
+            sensitive,
             of_user: text == b"user" || text.starts_with(b"user."),
             rows,
             of_pod: text.ends_with(lifted::POD_NAME),
@@ -254,7 +262,7 @@ mod tests {
     use super::*;
 
     fn nothing(_: &[u8]) -> Meaning {
-        Meaning { paths: Vec::new(), refused: false, rows: 0 }
+        Meaning { paths: Vec::new(), refused: false, sensitive: false, rows: 0 }
     }
 
     fn names() -> Names {
@@ -274,6 +282,7 @@ mod tests {
             (NameId::INVOLVED_OBJECT, "involvedObject"),
             (NameId::TRANSPORT_LOWER, "_transport"),
             (NameId::JOURNAL_CONTAINER_LOWER, "container_name"),
+            (NameId::KUBERNETES, "kubernetes"),
         ] {
             assert_eq!(names.find(text.as_bytes()), Some(id));
             assert_eq!(names.get(id).text(), text.as_bytes());

@@ -4,7 +4,7 @@
 use super::fields::{CHOSEN, DEFAULT, Fields, Found, Keys, LAST, Role};
 use super::names::{NameId, Names};
 use super::removal::Removal;
-use super::{json, lifted, message, parse};
+use super::{json, lifted, message, parse, scrub};
 use crate::chunk::Record;
 use crate::chunk::msgpack::{Cursor, Seq, Value};
 use crate::options::{self, Mapping};
@@ -60,9 +60,9 @@ impl Buffers {
 }
 
 impl Reader {
-    pub(super) fn new(settings: &Mapping) -> Self {
+    pub(super) fn new(settings: &Mapping, scrub: &scrub::Rules) -> Self {
         let removal = Removal::new(&settings.remove_keys);
-        Self { keys: keys(settings), removal, parse_message: settings.parse_message }
+        Self { keys: keys(settings, scrub), removal, parse_message: settings.parse_message }
     }
 
     /// Before a chunk is read.
@@ -268,7 +268,7 @@ pub(super) fn otlp(record: Record<'_>) -> Option<Seq<'_>> {
     record.metadata.get("otlp").and_then(|v| v.map())
 }
 
-fn keys(settings: &Mapping) -> Keys {
+fn keys(settings: &Mapping, scrub: &scrub::Rules) -> Keys {
     let fixed = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
     let mut keys = Keys::default();
     for (role, option, names) in [
@@ -306,6 +306,7 @@ fn keys(settings: &Mapping) -> Keys {
         }
     }
     keys.refuse(&settings.remove_keys);
+    keys.scrub(scrub);
     keys.forget();
     keys
 }

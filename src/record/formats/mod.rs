@@ -455,7 +455,12 @@ mod tests {
     fn names_of_the_table_have_the_numbers_in_which_they_are_learnt() {
         let formats = Formats::new(NameId::of_well_known, WELL_KNOWN.len());
         let mut names = Names::default();
-        names.reset(formats.names(), |_| super::super::names::Meaning { paths: Vec::new(), refused: false, rows: 0 });
+        names.reset(formats.names(), |_| super::super::names::Meaning {
+            paths: Vec::new(),
+            refused: false,
+            sensitive: false,
+            rows: 0,
+        });
         for target in ROWS.iter().enumerate().flat_map(|(row, _)| formats.targets(row)) {
             assert!(target.place.whole != NameId::START, "{target:?}");
         }

@@ -4,6 +4,7 @@
 use super::inner::{Around, NAMES, is_hidden_number};
 use super::name::Meaning;
 use super::{FILTERED, Rules};
+use crate::record::billed::NUMBER;
 use crate::record::{json, limit};
 use memchr::memchr2;
 use std::borrow::Cow;
@@ -21,13 +22,14 @@ const OF_ITEM: Limits = &[("logger", limit::LOGGER), ("server_name", limit::SERV
 /// Deeper than this nothing is nested that we write ourselves.
 const MAX_DEPTH: usize = 64;
 
-/// Cleans the item from `start` on; `known` are parts of it that need no look.
-pub(super) fn clean(rules: &Rules, out: &mut Vec<u8>, start: usize, known: &[Range<usize>]) {
-    let mut item = Item { rules, json: out, at: start, known, changes: Vec::new() };
+/// Cleans the item from `start` on; `known` are parts of it that need no look. Returns by how many bytes its strings and
+/// numbers have become longer, as Sentry bills those of a log.
+pub(super) fn clean(rules: &Rules, out: &mut Vec<u8>, start: usize, known: &[Range<usize>]) -> i64 {
+    let mut item = Item { rules, json: out, at: start, known, changes: Vec::new(), longer: 0 };
     if item.all().is_none() || item.changes.is_empty() {
-        return;
+        return 0;
     }
-    let changes = item.changes;
+    let (changes, longer) = (item.changes, item.longer);
     let from = changes[0].0.start;
     let before = out.split_off(from);
     let mut at = 0;
@@ -37,6 +39,7 @@ pub(super) fn clean(rules: &Rules, out: &mut Vec<u8>, start: usize, known: &[Ran
         at = place.end - from;
     }
     out.extend_from_slice(&before[at..]);
+    longer
 }
 
 /// What the names above a text say about it.
@@ -58,6 +61,8 @@ struct Item<'r, 'j> {
     known: &'r [Range<usize>],
     /// Strings to replace, in order, and what with.
     changes: Vec<(Range<usize>, String)>,
+    /// By how many bytes the changes make strings and numbers longer.
+    longer: i64,
 }
 
 impl<'j> Item<'_, 'j> {
@@ -178,6 +183,7 @@ impl<'j> Item<'_, 'j> {
                 self.skip()?;
                 let number = std::str::from_utf8(&self.json[start..self.at]).ok()?;
                 if is_hidden_number(around, number) {
+                    self.longer += FILTERED.len() as i64 - NUMBER as i64;
                     self.changes.push((start..self.at, FILTERED.to_owned()));
                 }
                 Some(())
@@ -218,7 +224,9 @@ impl<'j> Item<'_, 'j> {
                 Cow::Owned(cut) => Some(cut),
                 Cow::Borrowed(_) => None,
             });
-            self.changes.push((start..self.at, cut.unwrap_or(cleaned)));
+            let text = cut.unwrap_or(cleaned);
+            self.longer += text.len() as i64 - plain(json)?.len() as i64;
+            self.changes.push((start..self.at, text));
         }
         Some(())
     }

@@ -2,6 +2,7 @@
 //! says yes now and then where nothing has to, and never no where something has: most items cost this pass and nothing else, so
 //! it reads 16 bytes at a time and looks closely at few of them.
 
+use super::super::json::special;
 use super::super::triples::{BLOCK, Block, last_block, vectors};
 use super::{Rules, numbers, text, tokens};
 use memchr::{memchr, memchr_iter};
@@ -28,40 +29,50 @@ pub(super) struct Seen {
     pub run: bool,
     /// Where the first of the fragments stands that sensitive names, schemes and flags have.
     pub word: Option<usize>,
+    /// A byte that JSON escapes, or that is not ASCII.
+    pub special: bool,
 }
 
 impl Seen {
     /// Looks for signs alone, where no secrets have to go.
     pub(super) fn of_signs(json: &[u8]) -> Self {
         let has = |sign| memchr(sign, json).is_some();
-        Self { at_sign: has(b'@'), backslash: has(b'\\'), percent: has(b'%'), ..Self::default() }
+        Self { at_sign: has(b'@'), backslash: has(b'\\'), percent: has(b'%'), special: true, ..Self::default() }
     }
 
     /// Looks at everything.
     pub(super) fn of(json: &[u8]) -> Self {
         let mut look =
-            Look { json, at_signs: NONE, backslashes: NONE, before: (0, 0), read: (0, 0), seen: Self::default() };
-        let mut at = 0;
-        while let Some(block) = json[at..].first_chunk() {
-            look.at(at, block);
-            at += BLOCK;
+            Look { json, at_signs: NONE, specials: 0, before: (0, 0), digits: 0, read: (0, 0), seen: Self::default() };
+        // Behind the last block stand zeros, which are none of its bytes.
+        let last = json.len().saturating_sub(1) / BLOCK * BLOCK;
+        let padded = last_block(&json[last..]);
+        for at in (0..json.len()).step_by(BLOCK) {
+            let block = json[at..].first_chunk().unwrap_or(&padded);
+            let valid = if at < last { ALL } else { !(u32::MAX << (json.len() - at)) };
+            look.at(at, block, valid);
         }
-        if at < json.len() {
-            look.at(at, &last_block(&json[at..]));
-        }
-        Self { at_sign: look.at_signs.any(), backslash: look.backslashes.any(), ..look.seen }
+        let special = look.specials != 0;
+        let backslash = special && memchr(b'\\', json).is_some();
+        Self { at_sign: look.at_signs.any(), backslash, special, ..look.seen }
     }
 }
 
 const NONE: u8x16 = u8x16::new([0; BLOCK]);
 
+/// A bit for each place of a block.
+const ALL: u32 = (1 << BLOCK) - 1;
+
 /// A pass over the bytes.
 struct Look<'j> {
     json: &'j [u8],
     at_signs: u8x16,
-    backslashes: u8x16,
+    /// A bit for each place of a block where a byte was that JSON escapes, or that is not ASCII.
+    specials: u32,
     /// A bit for each byte of the block before that may be part of a number, and of a token.
     before: (u32, u32),
+    /// A bit for each of its digits.
+    digits: u32,
     /// How far such bytes have been read closely.
     read: (usize, usize),
     seen: Seen,
@@ -69,10 +80,10 @@ struct Look<'j> {
 
 impl Look<'_> {
     #[inline]
-    fn at(&mut self, at: usize, block: &Block) {
+    fn at(&mut self, at: usize, block: &Block, valid: u32) {
         let (bytes, behind) = vectors(block);
         self.at_signs |= is(bytes, b'@');
-        self.backslashes |= is(bytes, b'\\');
+        self.specials |= (special(bytes) | bytes).to_bitmask() & valid;
         let value = bytes - u8x16::splat(b'0');
         let digit = value.min(u8x16::splat(9)).simd_eq(value);
         let (dash, line) = (is(bytes, b'-'), is(bytes, b'_'));
@@ -83,13 +94,16 @@ impl Look<'_> {
         // Blanks that do not break are beyond ASCII.
         let number = (digit | joints | bytes).to_bitmask();
         let token = (digit | letter | dash | line).to_bitmask();
-        let numbers = runs(self.before.0 | number << BLOCK, numbers::SSN);
+        let digits = self.digits | digit.to_bitmask() << BLOCK;
+        let window = self.before.0 | number << BLOCK;
+        let numbers = runs(window, numbers::SSN);
         // A run of a whole block either is this one or goes on from the one before.
         let long = token == 0xffff || token & 1 != 0 && self.before.1 & 0x8000 != 0;
         let tokens = if long { runs(self.before.1 | token << BLOCK, RUN) } else { 0 };
         self.before = (number, token);
+        self.digits = digits >> BLOCK;
         if numbers != 0 {
-            self.number(at, numbers);
+            self.number(at, numbers, (window, digits));
         }
         if tokens != 0 {
             self.token(at, tokens);
@@ -100,15 +114,29 @@ impl Look<'_> {
         }
     }
 
+    /// Looks at each run of bytes that may be a number; of this block and the one before `window` tells such bytes, and
+    /// `digits` the digits among them.
     #[cold]
     #[inline(never)]
-    fn number(&mut self, at: usize, mut runs: u32) {
+    fn number(&mut self, at: usize, mut runs: u32, (window, digits): (u32, u32)) {
         while runs != 0 {
-            let place = at + runs.trailing_zeros() as usize - BLOCK;
+            let first = runs.trailing_zeros();
+            let place = at + first as usize - BLOCK;
             if place >= self.read.0 {
-                let found;
-                (found, self.read.0) = numbers::may_have_number(self.json, place);
-                self.seen.digits |= found;
+                let behind = (window >> first).trailing_ones();
+                let before = (window << (u32::BITS - 1 - first)).leading_ones() - 1;
+                let run = u32::MAX >> (u32::BITS - behind - before) << (first - before);
+                // A run that goes on in the next block is looked at there.
+                if first + behind == u32::BITS && self.json.get(at + BLOCK).is_some_and(numbers::is_in_run) {
+                    return;
+                }
+                if before < first && (digits & run).count_ones() < numbers::FEWEST {
+                    self.read.0 = place + behind as usize;
+                } else {
+                    let found;
+                    (found, self.read.0) = numbers::may_have_number(self.json, place);
+                    self.seen.digits |= found;
+                }
             }
             runs &= runs - 1;
         }
@@ -225,8 +253,9 @@ fn is_fragment(json: &[u8], place: usize) -> bool {
         (0x7f, b'c') => json[place] == b'_' && three == b'o',
         // %40
         (b'%', b'4') => three == b'0',
-        // Flags.
-        (b' ' | b'"' | b'\'', b'-') => matches!(three, b'a' | b'p' | b'u' | b'w' | b'k' | b'-'),
+        // Flags, of which a long one begins with two dashes and a letter.
+        (b' ' | b'"' | b'\'', b'-') if three == b'-' => json.get(place + 3).is_some_and(u8::is_ascii_alphabetic),
+        (b' ' | b'"' | b'\'', b'-') => matches!(three, b'a' | b'p' | b'u' | b'w' | b'k'),
         _ => false,
     }
 }
@@ -284,6 +313,15 @@ pub(super) fn has_inner_escape(json: &[u8]) -> bool {
         [b'\\', b'/', ..] => true,
         [b'\\', b'u', a, b, c, d, ..] => [a, b, c, d].iter().all(u8::is_ascii_hexdigit),
         [b'u', b'0', b'0', b'1', b'b' | b'B', ..] => true,
+        _ => false,
+    })
+}
+
+/// Returns true if a text has an escape, as JSON inside it may: what stands there is seen only once it is read.
+pub(super) fn has_escape(text: &[u8]) -> bool {
+    memchr_iter(b'\\', text).any(|at| match text[at + 1..] {
+        [b'/', ..] => true,
+        [b'u', a, b, c, d, ..] => [a, b, c, d].iter().all(u8::is_ascii_hexdigit),
         _ => false,
     })
 }
@@ -473,7 +511,9 @@ mod tests {
                 let (from, to) = [("/", "\\/"), ("=", "\\u003d"), ("@", "\\u0040"), ("p", "\\u0070")][next(4)];
                 text = serde_json::json!({ &key: text }).to_string().replace(from, to);
             }
-            assert_eq!(rules.scrubbed(&text), rules.cleaned(&text).unwrap_or_else(|| text.clone()), "{text}");
+            let cleaned = rules.cleaned(&text);
+            assert!(cleaned.is_none() || rules.look(text.as_bytes()).needed, "{text}");
+            assert_eq!(rules.scrubbed(&text), cleaned.unwrap_or_else(|| text.clone()), "{text}");
             let item = match next(3) {
                 0 => serde_json::json!({ "body": text }),
                 1 => serde_json::json!({ "attributes": { key: { "value": text, "type": "string" } } }),

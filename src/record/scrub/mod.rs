@@ -1,8 +1,9 @@
 //! Secrets and personal data go before anything is sent.
 //!
-//! A log's finished JSON is looked at once ([`look`]); only where something could have to go are its texts read ([`item`]) and
-//! those replaced in which something is found ([`text`]). So the usual line pays one pass over its bytes and no field can be
-//! forgotten. What is split, made a template of, or cut is scrubbed before ([`Rules::scrubbed`]). The rules are in [`rules`].
+//! Each text of a log is looked at once, where it is written ([`Rules::look`]), and an event's finished JSON as a whole
+//! ([`look`]); only where something could have to go are the item's texts read ([`item`]) and those replaced in which something
+//! is found ([`text`]). So the usual line pays one pass over its bytes and no field can be forgotten. What is split, made a
+//! template of, or cut is scrubbed before ([`Rules::scrubbed`]). The rules are in [`rules`].
 
 pub(super) mod examples;
 mod extent;
@@ -36,6 +37,15 @@ const CLOSING: usize = 2;
 
 /// Most JSON objects in a text that are read.
 const MOST_OBJECTS: usize = 16;
+
+/// What a look at a text has found.
+#[derive(Clone, Copy, Debug)]
+pub struct Look {
+    /// Something in it may have to go.
+    pub needed: bool,
+    /// False if the text is a JSON string as it stands: all of it is ASCII, and no byte needs an escape.
+    pub special: bool,
+}
 
 /// What to remove.
 #[derive(Clone, Debug, Default)]
@@ -74,16 +84,42 @@ impl Rules {
 
     /// Cleans the item that begins at `start` of the buffer, of which some parts, in order, need no look.
     pub fn clean(&self, out: &mut Vec<u8>, start: usize, known: &[Range<usize>]) {
-        self.clean_from(start, out, start, known);
+        if self.may_need_beside(out, start, known) {
+            self.clean_found(out, start, known);
+        }
     }
 
-    /// The same for an item that holds nothing of the kind before `from`. Returns false if the item is as it was.
-    pub fn clean_from(&self, from: usize, out: &mut Vec<u8>, start: usize, known: &[Range<usize>]) -> bool {
-        let needed = self.may_need_beside(out, from, known);
-        if needed {
-            item::clean(self, out, start, known);
-        }
-        needed
+    /// The same for an item in which a look has found something. Returns by how many bytes its strings and numbers have become
+    /// longer, as Sentry bills those of a log.
+    pub fn clean_found(&self, out: &mut Vec<u8>, start: usize, known: &[Range<usize>]) -> i64 {
+        item::clean(self, out, start, known)
+    }
+
+    /// Looks at a text that is about to be written into an item.
+    #[must_use]
+    pub fn look(&self, text: &[u8]) -> Look {
+        let seen = self.signs(text);
+        let needed = self.is_found(&seen, text) || seen.special && self.may_be_hidden(&seen, text);
+        Look { needed, special: seen.special }
+    }
+
+    /// Returns true if a name says that what stands under it may have to go, whatever it is.
+    #[must_use]
+    pub fn is_sensitive(&self, name: &[u8]) -> bool {
+        self.meaning(name).is_some()
+    }
+
+    /// The same for the name with which a member of an item's JSON begins, `,"name":`. It may say yes where the name says
+    /// nothing, and says no where only the value's own form tells that it has to go.
+    #[must_use]
+    pub fn may_be_sensitive(&self, member: &[u8]) -> bool {
+        !self.keys.is_empty() || self.secrets && look::words(member, 0).next().is_some()
+    }
+
+    /// Returns true if a text has to go, or a number (not `quoted`), because of the name that it stands under.
+    #[must_use]
+    pub fn hides(&self, name: &[u8], text: &str, quoted: bool) -> bool {
+        self.meaning(name).is_some_and(|meaning| value::is_secret(meaning, value::How::Field, text, quoted, false))
     }
 
     /// Cleans the one JSON string with which the buffer ends.
@@ -116,18 +152,26 @@ impl Rules {
     /// Returns true if anything in these bytes of an item could have to go.
     pub fn may_need(&self, json: &[u8]) -> bool {
         let seen = self.signs(json);
+        let is_hidden = || (self.secrets || self.addresses || !self.keys.is_empty()) && look::has_inner_escape(json);
+        self.is_found(&seen, json) || seen.backslash && is_hidden()
+    }
+
+    /// Returns true if anything in a text or JSON of which this was seen could have to go, as it stands there.
+    fn is_found(&self, seen: &Seen, text: &[u8]) -> bool {
         let around_at = || {
-            self.addresses && urls::may_have_address(json, seen.percent)
-                || self.secrets && urls::may_have_credentials(json)
+            self.addresses && urls::may_have_address(text, seen.percent)
+                || self.secrets && urls::may_have_credentials(text)
         };
         let is_secret =
-            || seen.digits || seen.run || seen.word.is_some_and(|at| look::has_announcement(self, json, at));
-        let asked_for = || self.keys.iter().any(|key| key.last().is_some_and(|word| contains_word(json, word)));
-        let is_hidden = || (self.secrets || self.addresses || !self.keys.is_empty()) && look::has_inner_escape(json);
-        (seen.at_sign || seen.percent) && around_at()
-            || self.secrets && is_secret()
-            || asked_for()
-            || seen.backslash && is_hidden()
+            || seen.digits || seen.run || seen.word.is_some_and(|at| look::has_announcement(self, text, at));
+        let asked_for = || self.keys.iter().any(|key| key.last().is_some_and(|word| contains_word(text, word)));
+        (seen.at_sign || seen.percent) && around_at() || self.secrets && is_secret() || asked_for()
+    }
+
+    /// Returns true if something in a text is seen only once an escape in it is read, or a colour is taken out of it.
+    fn may_be_hidden(&self, seen: &Seen, text: &[u8]) -> bool {
+        (self.secrets || self.addresses || !self.keys.is_empty())
+            && (seen.backslash && look::has_escape(text) || memchr::memchr(0x1b, text).is_some())
     }
 
     fn signs(&self, json: &[u8]) -> Seen {

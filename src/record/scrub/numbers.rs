@@ -7,6 +7,9 @@ use std::ops::Range;
 const FEWEST_DIGITS: usize = 13;
 const MOST_DIGITS: usize = 19;
 
+/// Digits in a row, with what may stand between them, of the shortest number that is looked for.
+pub(super) const FEWEST: u32 = 9;
+
 /// Digits of a social security number, with its dashes.
 pub(super) const SSN: usize = 11;
 
@@ -302,14 +305,30 @@ pub(super) fn is_card(digits: &[u8]) -> bool {
 /// Returns true if something among the digits around a place of an item's JSON may have to go, and where they end. It is
 /// never wrong in saying no.
 pub(super) fn may_have_number(json: &[u8], place: usize) -> (bool, usize) {
-    let in_run = |byte: &u8| byte.is_ascii_digit() || matches!(byte, b' ' | b'-' | b'.' | b'_') || !byte.is_ascii();
-    let start = json[..place].iter().rposition(|byte| !in_run(byte)).map_or(0, |before| before + 1);
-    let end = place + json[place..].iter().position(|byte| !in_run(byte)).unwrap_or(json.len() - place);
+    let start = json[..place].iter().rposition(|byte| !is_in_run(byte)).map_or(0, |before| before + 1);
+    let end = place + json[place..].iter().position(|byte| !is_in_run(byte)).unwrap_or(json.len() - place);
     let run = &json[start..end];
-    if run.iter().filter(|byte| byte.is_ascii_digit()).count() < 9 {
+    let digits = run.iter().filter(|byte| byte.is_ascii_digit()).count();
+    // A date and an hour is the most usual of such runs, and too short for a card.
+    if digits < FEWEST as usize || digits < FEWEST_DIGITS && is_date(json, start) {
         return (false, end);
     }
     (has_number(json, start, end), end)
+}
+
+/// Returns true for a byte that a digit is or that may stand between the groups of a number.
+pub(super) fn is_in_run(byte: &u8) -> bool {
+    byte.is_ascii_digit() || matches!(byte, b' ' | b'-' | b'.' | b'_') || !byte.is_ascii()
+}
+
+/// Returns true for `2026-11-24` that nothing stands before to which it may belong.
+fn is_date(json: &[u8], start: usize) -> bool {
+    let alone = start.checked_sub(1).is_none_or(|before| !json[before].is_ascii_alphanumeric());
+    let digits = |part: &[u8]| part.iter().all(u8::is_ascii_digit);
+    let form = |date: &[u8; 10]| {
+        date[4] == b'-' && date[7] == b'-' && digits(&date[..4]) && digits(&date[5..7]) && digits(&date[8..])
+    };
+    alone && json[start..].first_chunk().is_some_and(form)
 }
 
 fn has_number(json: &[u8], start: usize, end: usize) -> bool {
