@@ -76,7 +76,8 @@ pub(super) struct Value {
 /// The name that goes around a place: letters, digits, `_`, `-` and `.`, without a dash or dot at its end.
 pub(super) fn name_around(bytes: &[u8], place: usize) -> Range<usize> {
     let mut start = place;
-    while start > 0 && place - start < LONGEST_NAME && is_in_name_before(bytes, start) {
+    let floor = place.saturating_sub(LONGEST_NAME);
+    while start > floor && (is_name_byte(bytes[start - 1]) || is_in_name_before(bytes, start)) {
         start -= 1;
     }
     // A character is in a name as a whole.
@@ -84,7 +85,9 @@ pub(super) fn name_around(bytes: &[u8], place: usize) -> Range<usize> {
         start += 1;
     }
     let mut end = place;
-    while let Some(length) = name_character(bytes, end) {
+    loop {
+        end += bytes[end..].iter().take_while(|byte| is_name_byte(**byte)).count();
+        let Some(length) = name_character(bytes, end) else { break };
         end += length;
     }
     while end > start && matches!(bytes[end - 1], b'.' | b'-') {
@@ -93,11 +96,28 @@ pub(super) fn name_around(bytes: &[u8], place: usize) -> Range<usize> {
     start..end.max(start)
 }
 
+/// Returns true for a byte of ASCII that can be part of a name.
+fn is_name_byte(byte: u8) -> bool {
+    NAME_BYTES[usize::from(byte)]
+}
+
+static NAME_BYTES: [bool; 256] = name_bytes();
+
+const fn name_bytes() -> [bool; 256] {
+    let mut bytes = [false; 256];
+    let mut at = 0;
+    while at < 128 {
+        bytes[at] = (at as u8).is_ascii_alphanumeric() || matches!(at as u8, b'_' | b'-' | b'.');
+        at += 1;
+    }
+    bytes
+}
+
 /// The length of the character here if it can be part of a name.
 fn name_character(bytes: &[u8], at: usize) -> Option<usize> {
     let byte = *bytes.get(at)?;
     if byte.is_ascii() {
-        return (byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.')).then_some(1);
+        return is_name_byte(byte).then_some(1);
     }
     let length = match byte {
         0xc2..0xe0 => 2,
@@ -113,7 +133,7 @@ fn name_character(bytes: &[u8], at: usize) -> Option<usize> {
 fn is_in_name_before(bytes: &[u8], at: usize) -> bool {
     let byte = bytes[at - 1];
     if byte.is_ascii() {
-        return byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
+        return is_name_byte(byte);
     }
     let start = (at.saturating_sub(4)..at).rev().find(|start| bytes[*start] & 0xc0 != 0x80);
     start.is_some_and(|start| name_character(bytes, start).is_some())

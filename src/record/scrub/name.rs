@@ -89,7 +89,8 @@ impl Words {
         let whole = &self.text[..self.end_of(word)];
         let digits = whole.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
         let bare = &whole[..whole.len() - digits];
-        let ends = [(whole, false), (bare, false), (bare.strip_suffix(b"s").unwrap_or(b""), true)];
+        let single = [Some((whole, false)), (digits > 0).then_some((bare, false))];
+        let ends = single.into_iter().chain([bare.strip_suffix(b"s").map(|text| (text, true))]).flatten();
         for (text, plural) in ends {
             let fits = |word: &str, glued: bool| {
                 let start = text.len().checked_sub(word.len())?;
@@ -110,25 +111,41 @@ impl Words {
     }
 }
 
-/// A bit for each term that ends with a byte.
-static BY_LAST: [u128; 128] = by_last();
+/// Bytes at the end of a term by which it is found.
+const LAST_BYTES: usize = 3;
 
-const fn by_last() -> [u128; 128] {
-    let mut terms = [0; 128];
-    let mut at = 0;
+/// For each of the last bytes of a text and what it may be a bit for each term that has it there or is shorter; 128 stands for
+/// no byte, and for one beyond ASCII.
+static BY_LAST: [[u128; 129]; LAST_BYTES] = by_last();
+
+const fn by_last() -> [[u128; 129]; LAST_BYTES] {
+    let mut terms = [[0; 129]; LAST_BYTES];
     assert!(TERMS.len() <= 128, "a term has a bit of its own");
+    let mut at = 0;
     while at < TERMS.len() {
         let word = TERMS[at].word.as_bytes();
-        terms[word[word.len() - 1] as usize] |= 1 << at;
+        let mut back = 0;
+        while back < LAST_BYTES {
+            if back < word.len() {
+                terms[back][word[word.len() - 1 - back] as usize] |= 1 << at;
+            } else {
+                let mut byte = 0;
+                while byte <= 128 {
+                    terms[back][byte] |= 1 << at;
+                    byte += 1;
+                }
+            }
+            back += 1;
+        }
         at += 1;
     }
     terms
 }
 
-/// The terms that end with the last byte of a text, in the order of the table.
+/// The terms that end with the last bytes of a text, in the order of the table.
 fn terms_ending(text: &[u8]) -> impl Iterator<Item = &'static Term> {
-    let last = text.last().copied().map_or(128, usize::from);
-    let mut left = BY_LAST.get(last).copied().unwrap_or_default();
+    let byte = |back: usize| text.len().checked_sub(1 + back).map_or(128, |at| usize::from(text[at]).min(128));
+    let mut left = BY_LAST.iter().enumerate().fold(u128::MAX, |left, (back, terms)| left & terms[byte(back)]);
     std::iter::from_fn(move || {
         let at = left.trailing_zeros() as usize;
         left &= left.wrapping_sub(1);

@@ -78,11 +78,16 @@ pub(super) fn token(bytes: &[u8], start: usize, end: usize) -> Option<Range<usiz
 
 fn by_prefix(bytes: &[u8], start: usize, end: usize) -> Option<Range<usize>> {
     let run = bytes.get(start..end)?;
-    let first = usize::from(*run.first()?);
+    let [first, second, ..] = run else { return None };
+    let first = usize::from(*first);
     let rows = BY_BYTE.get(first..first + 2)?;
     let rows = &TOKENS[usize::from(rows[0])..usize::from(rows[1])];
     let fits = |token: &&Token| {
-        run.starts_with(token.prefix.as_bytes()) && length(token, &bytes[start + token.prefix.len()..]).is_some()
+        // Nearly always the second byte says no.
+        let prefix = token.prefix.as_bytes();
+        prefix.get(1).is_none_or(|byte| byte == second)
+            && run.starts_with(prefix)
+            && length(token, &bytes[start + token.prefix.len()..]).is_some()
     };
     let token = rows.iter().find(fits)?;
     let length = length(token, &bytes[start + token.prefix.len()..])?;
@@ -131,12 +136,54 @@ fn web_token(bytes: &[u8], start: usize, end: usize) -> Option<Range<usize>> {
     (part.len() - first > 8).then_some(start..start + part.len())
 }
 
+/// A bit for each row of [`AFTER`].
+const OF_AFTER: u64 = u64::MAX >> (64 - AFTER.len());
+
+/// A bit for each row of [`AFTER`] in whose prefix a byte stands before the last sign, or nothing does; 128 stands for all bytes
+/// beyond ASCII.
+static BEFORE_SIGN: [u64; 129] = before_sign();
+
+const fn before_sign() -> [u64; 129] {
+    let mut rows = [0; 129];
+    let mut row = 0;
+    while row < AFTER.len() {
+        let prefix = AFTER[row].prefix.as_bytes();
+        match sign(prefix).checked_sub(2) {
+            Some(at) => rows[prefix[at] as usize] |= 1 << row,
+            None => {
+                let mut byte = 0;
+                while byte <= 128 {
+                    rows[byte] |= 1 << row;
+                    byte += 1;
+                }
+            }
+        }
+        row += 1;
+    }
+    rows
+}
+
+/// Where a prefix goes on behind its last sign, as `sk.eyJ` does; its length if it ends with the sign, or has none.
+const fn sign(prefix: &[u8]) -> usize {
+    let mut at = prefix.len();
+    while at > 0 {
+        if matches!(prefix[at - 1], b'.' | b'~') {
+            return at;
+        }
+        at -= 1;
+    }
+    prefix.len()
+}
+
 /// `SG.xxx`, `hvs.xxx`, `xxx.atlasv1.xxx`, Discord's three parts.
 fn behind_sign(bytes: &[u8], start: usize, end: usize) -> Option<Range<usize>> {
-    for token in AFTER {
+    let before = start.checked_sub(2).map(|before| usize::from(bytes[before]));
+    let mut rows = before.map_or(u64::MAX, |before| BEFORE_SIGN[before.min(128)]) & OF_AFTER;
+    while rows != 0 {
+        let token = &AFTER[rows.trailing_zeros() as usize];
+        rows &= rows - 1;
         let prefix = token.prefix.as_bytes();
-        // Some of them go on behind the sign: `sk.eyJ`.
-        let sign = prefix.iter().rposition(|byte| matches!(byte, b'.' | b'~')).map_or(prefix.len(), |at| at + 1);
+        let sign = sign(prefix);
         let Some(from) = start.checked_sub(sign).filter(|from| bytes[*from..].starts_with(prefix)) else { continue };
         let alone = prefix[0] == b'.'
             || prefix[0].is_ascii_digit()
@@ -154,13 +201,14 @@ fn behind_sign(bytes: &[u8], start: usize, end: usize) -> Option<Range<usize>> {
 
 /// A bot's token at Discord: its id in base64, a time and a signature.
 fn of_discord(bytes: &[u8], start: usize, end: usize) -> Option<Range<usize>> {
+    if !(25..=40).contains(&(end - start)) {
+        return None;
+    }
     let back = |to: usize| bytes[..to].iter().rev().take(FAR).take_while(|byte| is_run_byte(**byte)).count();
     let time = start.checked_sub(1)? - back(start - 1);
     let id = time.checked_sub(1).filter(|dot| bytes[*dot] == b'.')?;
     let first = id - back(id);
-    let fits = (5..=7).contains(&(start - 1 - time))
-        && (17..=28).contains(&(id - first))
-        && (25..=40).contains(&(end - start));
+    let fits = (5..=7).contains(&(start - 1 - time)) && (17..=28).contains(&(id - first));
     (fits && matches!(bytes[first], b'M' | b'N' | b'O')).then_some(first..end)
 }
 
@@ -171,14 +219,48 @@ fn of_telegram(bytes: &[u8], start: usize, end: usize) -> Option<Range<usize>> {
         .then(|| start - 1 - digits..end)
 }
 
+/// Returns true for a byte of a URL.
 fn is_url_byte(byte: u8) -> bool {
-    !byte.is_ascii_whitespace() && !matches!(byte, b'"' | b'\'' | b'`' | b'<' | b'>' | b'\\')
+    CLASSES[usize::from(byte)] & URL != 0
 }
+
+/// Returns true for a byte of a value in a URL's query.
+fn is_value_byte(byte: u8) -> bool {
+    CLASSES[usize::from(byte)] & VALUE != 0
+}
+
+const URL: u8 = 1;
+const VALUE: u8 = 2;
+
+/// What each byte may be part of.
+static CLASSES: [u8; 256] = classes();
+
+const fn classes() -> [u8; 256] {
+    let mut classes = [0; 256];
+    let mut at = 0;
+    while at < 256 {
+        let byte = at as u8;
+        if !byte.is_ascii_whitespace() && !matches!(byte, b'"' | b'\'' | b'`' | b'<' | b'>' | b'\\') {
+            classes[at] |= URL;
+        }
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'%' | b'.' | b'_' | b'~' | b'+' | b'/' | b'-' | b'@') {
+            classes[at] |= VALUE;
+        }
+        at += 1;
+    }
+    classes
+}
+
+/// How the hosts of webhooks end, one of which is in each of [`HOOKS`] and in few paths.
+const HOSTS: [&str; 3] = [".com/", ".org/", ".cn/"];
 
 /// What stands behind the host and path of a webhook's URL.
 fn hook(bytes: &[u8], at: usize) -> Option<Range<usize>> {
     let back = bytes[..at].iter().rev().take(FAR).take_while(|byte| is_url_byte(**byte)).count();
     let url = &bytes[at - back..at];
+    if !HOSTS.iter().any(|host| memmem::find(url, host.as_bytes()).is_some()) {
+        return None;
+    }
     let path = HOOKS.iter().find_map(|hook| Some(memmem::find(url, hook.as_bytes())? + hook.len()))?;
     let end = at + bytes[at..].iter().take(FAR * 4).take_while(|byte| is_url_byte(**byte)).count();
     let end =
@@ -188,10 +270,7 @@ fn hook(bytes: &[u8], at: usize) -> Option<Range<usize>> {
 
 /// A value drawn at random behind a name that says something in a query only: `&state=`.
 fn in_query(bytes: &[u8], at: usize) -> Option<Range<usize>> {
-    let in_value = |byte: &u8| {
-        byte.is_ascii_alphanumeric() || matches!(byte, b'%' | b'.' | b'_' | b'~' | b'+' | b'/' | b'-' | b'@')
-    };
-    let back = bytes[..at].iter().rev().take(FAR).take_while(|byte| in_value(byte)).count();
+    let back = bytes[..at].iter().rev().take(FAR).take_while(|byte| is_value_byte(**byte)).count();
     let start = at - back;
     let sign = start.checked_sub(1).filter(|sign| bytes[*sign] == b'=')?;
     let name = bytes[..sign].iter().rev().take(64).take_while(|byte| is_run_byte(**byte)).count();
@@ -201,7 +280,7 @@ fn in_query(bytes: &[u8], at: usize) -> Option<Range<usize>> {
     if !matches!(mark, b'?' | b'&' | b';') && mark != b'6' || !TERMS.iter().any(|term| known(&term)) {
         return None;
     }
-    let end = at + bytes[at..].iter().take(FAR * 16).take_while(|byte| in_value(byte) || **byte == b'=').count();
+    let end = at + bytes[at..].iter().take(FAR * 16).take_while(|byte| is_value_byte(**byte) || **byte == b'=').count();
     let value = std::str::from_utf8(&bytes[start..end]).ok()?;
     looks_random(value).then_some(start..end)
 }
@@ -263,6 +342,11 @@ mod tests {
             let secret = if token.prefix.starts_with('.') { format!("Zk3Qw9Lm2Xc7Vb{secret}") } else { secret };
             assert_eq!(filtered(&format!("token {secret} revoked")), [secret]);
         }
+    }
+
+    #[test]
+    fn each_hook_has_a_host_that_is_looked_for_first() {
+        assert!(HOOKS.iter().all(|hook| HOSTS.iter().any(|host| hook.contains(host))));
     }
 
     #[test]
