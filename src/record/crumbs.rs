@@ -64,11 +64,6 @@ fn crumb<'a>(line: &Line<'a>, is_clean: bool, rules: &scrub::Rules) -> Option<(C
     (end > 0).then_some((text, goes_on))
 }
 
-/// Returns true if a line is a breadcrumb.
-fn is_crumb(line: &Line<'_>) -> bool {
-    line.text().is_some_and(|text| !text.trim().is_empty())
-}
-
 impl Crumb {
     fn of(line: &Line<'_>, rules: &scrub::Rules) -> Option<Self> {
         let (text, goes_on) = crumb(line, false, rules)?;
@@ -140,6 +135,11 @@ impl Trail {
         self.clean.clear();
     }
 
+    /// How many of these lines, which it covers, are breadcrumbs.
+    fn count(&self, from: usize, to: usize) -> usize {
+        (from - self.first..to - self.first).filter(|line| !self.here.part(*line, line + 1).is_empty()).count()
+    }
+
     /// Writes what is missing of these lines.
     fn cover(&mut self, lines: &[Line<'_>], from: usize, to: usize, rules: &scrub::Rules) {
         let known = self.first + self.here.ends.len();
@@ -190,7 +190,7 @@ impl Crumbs {
     ) -> [&[u8]; 2] {
         let from = at.saturating_sub(self.most);
         self.trail.cover(lines, from, at, rules);
-        let missing = self.most - lines[from..at].iter().filter(|line| is_crumb(line)).count();
+        let missing = self.most - self.trail.count(from, at);
         if missing > 0 && self.trail.earlier.is_none() {
             // A chunk that is read again must not find its own lines before itself.
             let start = lines.first().map_or(Timestamp::default(), |line| line.time);

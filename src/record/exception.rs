@@ -237,25 +237,44 @@ fn write_frames(out: &mut Vec<u8>, frames: &[Frame<'_>], in_app: InApp<'_>) {
     let mut stacktrace = Object::begin(out);
     let mut list = List::begin(stacktrace.key("frames"));
     for frame in frames {
-        let mut value = Object::begin(list.element());
-        let mut text = |key: &str, text: &Option<Cow<'_, str>>, most: usize| {
-            value.text_if(key, text.as_deref().map(|text| limit::chars(text, most)).as_deref());
-        };
-        text("function", &frame.function, limit::FUNCTION);
-        text("module", &frame.module, limit::NAME);
-        text("filename", &frame.filename, limit::NAME);
-        text("abs_path", &frame.abs_path, limit::NAME);
-        text("context_line", &frame.context_line, limit::NAME);
-        for (key, number) in [("lineno", frame.lineno), ("colno", frame.colno)] {
-            if let Some(number) = number {
-                json::integer(value.key(key), u64::from(number));
-            }
+        let out = list.element();
+        let start = out.len();
+        text_member(out, b",\"function\":", frame.function.as_deref(), limit::FUNCTION);
+        text_member(out, b",\"module\":", frame.module.as_deref(), limit::NAME);
+        text_member(out, b",\"filename\":", frame.filename.as_deref(), limit::NAME);
+        text_member(out, b",\"abs_path\":", frame.abs_path.as_deref(), limit::NAME);
+        text_member(out, b",\"context_line\":", frame.context_line.as_deref(), limit::NAME);
+        number_member(out, b",\"lineno\":", frame.lineno);
+        number_member(out, b",\"colno\":", frame.colno);
+        match in_app.of(frame) {
+            Some(true) => out.extend_from_slice(b",\"in_app\":true"),
+            Some(false) => out.extend_from_slice(b",\"in_app\":false"),
+            None => {}
         }
-        if let Some(in_app) = in_app.of(frame) {
-            value.key("in_app").extend_from_slice(if in_app { b"true" } else { b"false" });
+        // The first member's comma becomes the brace.
+        match out.get_mut(start) {
+            Some(first) => *first = b'{',
+            None => out.push(b'{'),
         }
-        value.end();
+        out.push(b'}');
     }
     list.end();
     stacktrace.end();
+}
+
+/// A member of a frame with the comma and the key before it: there are many, so each is one copy.
+#[inline]
+fn text_member<const N: usize>(out: &mut Vec<u8>, head: &[u8; N], text: Option<&str>, most: usize) {
+    if let Some(text) = text {
+        out.extend_from_slice(head);
+        json::string(out, limit::chars(text, most).as_bytes());
+    }
+}
+
+#[inline]
+fn number_member<const N: usize>(out: &mut Vec<u8>, head: &[u8; N], number: Option<u32>) {
+    if let Some(number) = number {
+        out.extend_from_slice(head);
+        json::integer(out, u64::from(number));
+    }
 }

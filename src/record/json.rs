@@ -150,15 +150,23 @@ fn escaped_ascii<'b>(out: &mut Vec<u8>, bytes: &'b [u8]) -> &'b [u8] {
             return &bytes[written..];
         }
     }
-    let (start, mut padded) = (bytes.len() - last.len(), [b' '; BLOCK]);
-    padded[..last.len()].copy_from_slice(last);
-    let marks = dirty(&padded);
-    if marks == 0 && written == start {
-        // A whole vector, and back: cheaper than the few bytes that are wanted.
-        out.extend_from_slice(&padded);
-        out.truncate(out.len() - (BLOCK - last.len()));
-        return &[];
-    }
+    let start = bytes.len() - last.len();
+    // The last block of the text, without the bytes that have been looked at.
+    let marks = match bytes.last_chunk() {
+        Some(block) => dirty(block) >> (BLOCK - last.len()),
+        None => {
+            let mut padded = [b' '; BLOCK];
+            padded[..last.len()].copy_from_slice(last);
+            let marks = dirty(&padded);
+            if marks == 0 {
+                // A whole vector, and back: cheaper than the few bytes that are wanted.
+                out.extend_from_slice(&padded);
+                out.truncate(out.len() - (BLOCK - last.len()));
+                return &[];
+            }
+            marks
+        }
+    };
     if mark(out, bytes, &mut written, start, marks) {
         out.extend_from_slice(&bytes[written..]);
         written = bytes.len();
