@@ -237,7 +237,7 @@ impl Metric {
     }
 }
 
-/// The metrics of contract and README, in the host's registry.
+/// The metrics of contract and docs/monitoring.md, in the host's registry.
 pub struct Metrics {
     name: CString,
     records: Metric,

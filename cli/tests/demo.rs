@@ -11,7 +11,7 @@ use support::{artefacts, tempdir::TempDir};
 fn main() -> std::process::ExitCode {
     Suite::default()
         .test("the_books_agree_and_nothing_is_left_behind", the_books_agree)
-        .test("readme_shows_it", readme_shows_it)
+        .test("the_documents_show_it", the_documents_show_it)
         .test("a_host_that_is_not_there_is_an_error_and_not_a_pass", a_missing_host)
         .run()
 }
@@ -59,11 +59,12 @@ fn the_books_agree() {
     assert!(left.is_empty(), "{left:?}");
 }
 
-/// Whatever host and server README's demo had: the books are the same.
-fn readme_shows_it() {
+/// The ledger that docs/getting-started.md shows, whatever host and server its demo had.
+fn the_documents_show_it() {
     support::plugin();
-    let readme = std::fs::read_to_string(artefacts::workspace().join("README.md")).expect("expected README.md");
-    let (_, shown) = readme.split_once("$ make demo\n").expect("expected a demo");
+    let page = artefacts::workspace().join("docs/getting-started.md");
+    let page = std::fs::read_to_string(page).expect("expected docs/getting-started.md");
+    let (_, shown) = page.split_once("$ make demo\n").expect("expected a demo");
     let (shown, _) = shown.split_once("\n```").expect("expected its end");
     let (_, books) = shown.split_once("\nLedger of the plugin").expect("expected its books");
     let temporary = TempDir::new("demo-test").expect("expected a directory");
@@ -72,19 +73,15 @@ fn readme_shows_it() {
     let told: Vec<&str> = printed.lines().collect();
     let steps = shown.lines().filter(|line| line.contains("  samples: ")).map(|line| line.trim_start());
     for line in books.lines().filter(|line| !line.trim().is_empty() && *line != "  ...") {
-        assert!(told.iter().any(|told| told.ends_with(line)), "README.md shows {line:?}, the demo says\n{printed}");
+        assert!(told.iter().any(|told| told.ends_with(line)), "the page shows {line:?}, the demo says\n{printed}");
     }
     for step in steps {
         let (_, what) = step.split_once("  ").expect("expected a time and a step");
-        assert!(printed.contains(what), "README.md shows {step:?}, the demo says\n{printed}");
+        assert!(printed.contains(what), "the page shows {step:?}, the demo says\n{printed}");
     }
     let title = |line: &str| line.get(18..40).unwrap_or_default().trim().to_owned();
     for line in shown.lines().filter(|line| line.starts_with("  fatal") || line.starts_with("  error")) {
-        assert!(
-            printed.contains(&title(line)),
-            "README.md shows the issue {:?}, the demo says\n{printed}",
-            title(line)
-        );
+        assert!(printed.contains(&title(line)), "the page shows the issue {:?}, the demo says\n{printed}", title(line));
     }
 }
 

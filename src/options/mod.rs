@@ -1,7 +1,7 @@
 //! Every option of `[OUTPUT] Name sentry`, one row each.
 //!
 //! A default is text and goes through the same setter as what a user writes, so it can never be invalid or differ from
-//! what the documents say; README's table is rendered from these rows and compared by a test.
+//! what the documents say; the tables of `docs/configuration.md` are rendered from these rows (`reference`).
 
 mod cost;
 mod dsn;
@@ -9,6 +9,7 @@ mod file;
 mod hosts;
 mod names;
 mod proxy;
+mod reference;
 mod settings;
 #[cfg(test)]
 mod table;
@@ -21,6 +22,7 @@ pub use file::{MAX_DSN_FILE, is_writable_by_all, machine_name, open_plain, read_
 pub use hosts::{Hosts, MAX_ANNOTATION, Refusal};
 pub use names::{is_of_the_host, judge, nearest};
 pub use proxy::{Proxies, ProxyUrl};
+pub use reference::{GROUPS, Group, to_markdown};
 pub use settings::{
     Compress, Delivery, Destination, Incidents, KubeEvents, Mapping, Mode, Monitor, Network, Report, Settings,
     SpoolSync,
@@ -67,63 +69,63 @@ macro_rules! rows {
 
 /// The table. The order is the order of the documents.
 const PLAIN: &[Row] = rows! {
-    "dsn_file", None, "file with the DSN (a mounted Secret; trailing newline trimmed), re-read when it changes, no restart",
+    "dsn_file", None, "file that holds the DSN, for example a mounted Secret; read again when it changes",
         |s, v| { s.destination.dsn_file = Some(path(v)?); Ok(()) };
-    "spool_path", None, "directory where chunks wait on disk until Sentry has them",
+    "spool_path", None, "directory where chunks wait until Sentry has accepted their records",
         |s, v| { s.delivery.spool_path = Some(path(v)?); Ok(()) };
-    "event_level", Some("error"), "lowest severity that becomes a Sentry event (issue); `off`",
+    "event_level", Some("error"), "lowest severity that becomes an event (issue); `off`: none",
         |s, v| { s.mapping.event_level = value::threshold(v)?; Ok(()) };
-    "logs_level", Some("info"), "lowest severity that becomes a Sentry log; `off`, `trace` for all",
+    "logs_level", Some("info"), "lowest severity that becomes a log; `trace`: all, `off`: none",
         |s, v| { s.mapping.logs_level = value::threshold(v)?; Ok(()) };
-    "environment", None, "environment of everything; else found in records (`environment_key`)",
+    "environment", None, "environment of every item; otherwise taken from records (`environment_key`)",
         |s, v| { s.mapping.environment = Some(environment(v)?); Ok(()) };
-    "release", None, "release of everything; else found in records (`release_key`)",
+    "release", None, "release of every item; otherwise taken from records (`release_key`)",
         |s, v| { s.mapping.release = Some(release(v)?); Ok(()) };
-    "tags", None, "`k=v,...` added to every event and log",
+    "tags", None, "tags for every event and log",
         |s, v| { s.mapping.tags = value::pairs(v)?; Ok(()) };
-    "compress", Some("gzip"), "`gzip`, `zstd` or `none`; on 415 or a server that cannot read it: gzip, then none, said once",
+    "compress", Some("gzip"), "`gzip`, `zstd` or `none`; if the server answers 415 or cannot read it, the plugin uses gzip, then none",
         |s, v| { s.network.compress = compress(v)?; Ok(()) };
-    "proxy", None, "else `HTTPS_PROXY`, `HTTP_PROXY`, `NO_PROXY`; `none` ignores them",
+    "proxy", None, "URL of the proxy; `none`: no proxy; unset: `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY` of the environment",
         |s, v| { s.network.proxy = Some(Proxies::parse(v)?); Ok(()) };
-    "tls_ca_file", None, "certificates (PEM) added to the system's roots",
+    "tls_ca_file", None, "PEM file with certificates to trust, in addition to those of the system",
         |s, v| { s.network.tls_ca = tls::roots(v)?; Ok(()) };
     "dsn_dir", None,
-        "directory: file name = Kubernetes namespace, content = DSN (names with dots skipped, changes noticed); a record of that namespace goes there, others to `dsn`",
+        "directory with one file per Kubernetes namespace that holds the DSN for its records; changes take effect; names with dots are skipped; records of other namespaces use `dsn`",
         |s, v| { s.destination.dsn_dir = Some(path(v)?); Ok(()) };
     "dsn_annotation", Some("k8s.sentry.io/dsn"),
-        "pod annotation naming a DSN; honoured only when `dsn_allow_hosts` allows its host",
+        "pod annotation that holds a DSN; used only if `dsn_allow_hosts` allows its host",
         |s, v| { s.mapping.dsn_annotation = annotation(v)?; Ok(()) };
     "dsn_allow_hosts", None,
-        "hosts that an annotation may name, each with its `:port` if it has one of its own; empty: annotation routing is off",
+        "hosts that an annotation may name, with `:port` if it is not the default port; unset: annotations are ignored",
         |s, v| { s.destination.allow_hosts = Hosts::parse(v)?; Ok(()) };
-    "tls_crt_file", None, "client certificate (PEM), followed by what signed it",
+    "tls_crt_file", None, "PEM file with the client certificate, followed by its chain",
         |s, v| { s.network.tls_chain = tls::certificates(v)?; Ok(()) };
-    "tls_key_file", None, "its key (PEM: PKCS#8, PKCS#1 or SEC1, without a passphrase)",
+    "tls_key_file", None, "PEM file with the key of the client certificate (PKCS#8, PKCS#1 or SEC1, without passphrase)",
         |s, v| { s.network.tls_key = Some(tls::private_key(v)?); Ok(()) };
-    "tls_verify", Some("on"), "`off` accepts any certificate, and warns",
+    "tls_verify", Some("on"), "`off`: accept any certificate, with a warning",
         |s, v| { s.network.tls_verify = value::switch(v)?; Ok(()) };
-    "message_key", Some("message,msg,MESSAGE,body,log"), "fields that hold the message, first found wins; JSON in a message is opened whatever this says",
+    "message_key", Some("message,msg,MESSAGE,body,log"), "fields that hold the message",
         |s, v| { s.mapping.message_key = value::list(v); Ok(()) };
     "parse_message", Some("on"),
-        "a message that is one JSON object or logfmt is read as fields, the record's own fields win",
+        "read the fields of a message that is one JSON object or logfmt; the record's own fields take precedence",
         |s, v| { s.mapping.parse_message = value::switch(v)?; Ok(()) };
     "join_traces", Some("on"),
-        "consecutive lines of one stream that form one stack trace become one event, and one log with all of them",
+        "join consecutive lines of one stream that form one stack trace into one event and one log",
         |s, v| { s.mapping.join_traces = value::switch(v)?; Ok(()) };
     "trace_timeout", Some("1s"),
-        "in `spool` and `memory`, how long lines at the end of a chunk that may be an unfinished trace wait for the stream's next lines; `0` = not at all",
+        "in `spool` and `memory`, how long lines at the end of a chunk that may be an unfinished stack trace wait for the next lines of their stream; `0`: not at all",
         |s, v| { s.delivery.trace_timeout = value::time(v)?; Ok(()) };
     "level_key", Some("level,severity,severity_text,severity_number,loglevel,log_level,lvl,PRIORITY,priority,pri"),
-        "fields that hold the severity, besides those of known loggers",
+        "fields that hold the severity, in addition to those of known loggers",
         |s, v| { s.mapping.level_key = value::list(v); Ok(()) };
-    "level_map", None, "severity words of your own, e.g. `notice=info,audit=warning`",
+    "level_map", None, "severity words of your own",
         |s, v| { s.mapping.level_map = level_map(v)?; Ok(()) };
-    "default_level", Some("info"), "severity of a record that says nothing about it",
+    "default_level", Some("info"), "severity of a record that states none",
         |s, v| { s.mapping.default_level = Some(value::level(v)?); Ok(()) };
     "time_key", Some("time,timestamp,@timestamp,ts,t"),
-        "fields of a JSON or logfmt message that hold its time; used when it names a zone (RFC 3339) or is an epoch within a day of the record's time",
+        "fields of a JSON or logfmt message that hold its time; used if the time has a zone (RFC 3339) or is an epoch within a day of the record's time",
         |s, v| { s.mapping.time_key = value::list(v); Ok(()) };
-    "logger_key", Some("logger,logger_name,ident"), "fields that hold the logger's name, besides those of known loggers",
+    "logger_key", Some("logger,logger_name,ident"), "fields that hold the logger's name, in addition to those of known loggers",
         |s, v| { s.mapping.logger_key = value::list(v); Ok(()) };
     "stack_key", Some("stack_trace,stacktrace,stack,exception.stacktrace,error.stack,error.stack_trace"),
         "fields that hold a stack trace: text, a list of lines, or an object with frames",
@@ -131,98 +133,98 @@ const PLAIN: &[Row] = rows! {
     "environment_key", Some("environment,env,deployment.environment.name"), "fields that hold the environment",
         |s, v| { s.mapping.environment_key = value::list(v); Ok(()) };
     "release_key", Some("release,service.version"),
-        "fields that hold the release, else `<image name>@<tag>` of the container (never `latest`)",
+        "fields that hold the release; otherwise `<image name>@<tag>` of the container, unless the tag is `latest`",
         |s, v| { s.mapping.release_key = value::list(v); Ok(()) };
-    "server_name", None, "server name of everything",
+    "server_name", None, "server name of every item",
         |s, v| { s.mapping.server_name = Some(v.to_owned()); Ok(()) };
     "server_name_key", Some("kubernetes.host,hostname,_HOSTNAME,host.name"),
-        "fields that hold the server's name, else the machine's own name when a record carries no Kubernetes metadata",
+        "fields that hold the server's name; otherwise the name of the machine, if a record has no Kubernetes metadata",
         |s, v| { s.mapping.server_name_key = value::list(v); Ok(()) };
-    "tag_keys", None, "record fields to promote to tags",
+    "tag_keys", None, "record fields to send as tags",
         |s, v| { s.mapping.tag_keys = value::list(v); Ok(()) };
-    "label_keys", Some("app,app.kubernetes.io/*"), "pod labels to send; annotations are never sent",
+    "label_keys", Some("app,app.kubernetes.io/*"), "pod labels to send, `*` at the end stands for any characters; annotations are never sent",
         |s, v| { s.mapping.label_keys = value::list(v); Ok(()) };
-    "user_id_key", Some("user.id,user_id"), "fields that hold the user's id (only with `send_pii on`)",
+    "user_id_key", Some("user.id,user_id"), "fields that hold the user's id; used only with `send_pii on`",
         |s, v| { s.mapping.user_id_key = value::list(v); Ok(()) };
     "trace_id_key", Some("trace_id,traceId,traceID,otelTraceID,dd.trace_id,traceparent"), "fields that hold the trace id",
         |s, v| { s.mapping.trace_id_key = value::list(v); Ok(()) };
     "span_id_key", Some("span_id,spanId,spanID,otelSpanID,dd.span_id"), "fields that hold the span id",
         |s, v| { s.mapping.span_id_key = value::list(v); Ok(()) };
-    "fingerprint", None, "template such as `{{ default }},$service`; a part that is missing in a record is left out",
+    "fingerprint", None, "parts of the fingerprint; `{{ default }}` is the default grouping, `$field` the value of a field; a part that a record lacks is left out",
         |s, v| { s.mapping.fingerprint = value::list(v); Ok(()) };
-    "in_app_include", None, "prefixes of modules or paths whose frames are the application's, checked before `in_app_exclude`",
+    "in_app_include", None, "prefixes of modules or paths whose frames belong to the application; checked before `in_app_exclude`",
         |s, v| { s.mapping.in_app_include = value::list(v); Ok(()) };
-    "in_app_exclude", None, "prefixes of modules or paths whose frames are not the application's",
+    "in_app_exclude", None, "prefixes of modules or paths whose frames do not belong to the application",
         |s, v| { s.mapping.in_app_exclude = value::list(v); Ok(()) };
-    "remove_keys", None, "record fields never sent",
+    "remove_keys", None, "record fields that are never sent",
         |s, v| { s.mapping.remove_keys = value::list(v); Ok(()) };
-    "breadcrumbs", Some("20"), "earlier lines of the same stream attached to an event, across chunks (0 to 100); `0` = off",
+    "breadcrumbs", Some("20"), "earlier lines of the stream to attach to an event (0 to 100); `0`: off",
         |s, v| { s.mapping.breadcrumbs = value::whole(v, 0, 100, "a number from 0 to 100")?; Ok(()) };
-    "sample_rate", Some("1.0"), "part of the events that is sent; traces stay whole, and a retry chooses the same",
+    "sample_rate", Some("1.0"), "part of the events to send; a stack trace is never split, and a retry makes the same choice",
         |s, v| { s.mapping.sample_rate = value::part(v)?; Ok(()) };
-    "logs_sample_rate", Some("1.0"), "part of the logs that is sent, likewise",
+    "logs_sample_rate", Some("1.0"), "part of the logs to send; chosen as `sample_rate` does",
         |s, v| { s.mapping.logs_sample_rate = value::part(v)?; Ok(()) };
     "storm_burst", Some("10"),
-        "first events of a fingerprint sent at once; then one per interval, doubling from 1 minute to 1 hour; `0` = off",
+        "events of one fingerprint to send at once; then one per interval, which doubles from 1 minute to 1 hour; `0`: off",
         |s, v| { s.mapping.storm_burst = value::whole(v, 0, 1_000_000, "a number from 0 up")? as u32; Ok(()) };
-    "event_rate", Some("300"), "most events per minute and destination, all fingerprints together; `0` = off",
+    "event_rate", Some("300"), "maximum number of events per minute and destination, all fingerprints together; `0`: off",
         |s, v| { s.mapping.event_rate = value::whole(v, 0, 1_000_000, "a number from 0 up")? as u32; Ok(()) };
-    "send_pii", Some("off"), "`off`: no `user` from records, e-mail addresses become `[Filtered]`",
+    "send_pii", Some("off"), "`off`: no `user` from records, and e-mail addresses become `[Filtered]`",
         |s, v| { s.mapping.send_pii = value::switch(v)?; Ok(()) };
-    "scrub", Some("on"), "values of sensitive keys and sensitive patterns become `[Filtered]` (`docs/privacy.md`)",
+    "scrub", Some("on"), "replace values of sensitive keys and sensitive patterns by `[Filtered]` (see `docs/privacy.md`)",
         |s, v| { s.mapping.scrub = value::switch(v)?; Ok(()) };
     "scrub_keys", None, "more names of sensitive fields",
         |s, v| { s.mapping.scrub_keys = value::list(v); Ok(()) };
-    "scrub_allow", None, "names of fields that are never filtered by their names",
+    "scrub_allow", None, "names of fields that are never filtered because of their name",
         |s, v| { s.mapping.scrub_allow = value::list(v); Ok(()) };
     "log_attributes", Some("lean"),
-        "attributes of logs, which Sentry bills by size: `lean`: namespace, pod, container, node (without Kubernetes `server.address`), `service.name` (the label `app.kubernetes.io/name`, else `app`), logger, environment, release, and the record's own fields; `full`: also image, all `label_keys`, SDK name and version, origin, stream, server address; or a comma list of names, in which `*` stands for any characters and `lean` may be one; `tags` are always sent, events have everything",
+        "attributes of logs, which Sentry bills by size. `lean`: namespace, pod, container, node (outside Kubernetes `server.address`), `service.name` (the label `app.kubernetes.io/name`, else `app`), logger, environment, release, and the record's own fields. `full`: also image, all `label_keys`, SDK, origin, stream, server address. Or a list of names, in which `*` stands for any characters and `lean` may be one. `tags` are always sent; events have everything",
         |s, v| { s.mapping.log_attributes = LogAttributes::parse(v)?; Ok(()) };
     "logs_budget", None,
-        "most billed bytes of logs for each destination in a UTC day or hour, such as `500M/d` or `50M/h`; above it logs at `warn` and higher go on up to 120 %, the rest end as `over_budget`; what is spent is kept in `spool_path`",
+        "maximum billed bytes of logs for each destination in a UTC day (`/d`) or hour (`/h`); beyond it, logs at `warn` and above are sent up to 120 %, the others end as `over_budget`; `spool_path` keeps what is spent across restarts",
         |s, v| { s.delivery.logs_budget = Some(Budget::parse(v)?); Ok(()) };
     "logs_budget_namespace", None,
         "the same for each namespace; the pod annotation `k8s.sentry.io/logs-budget` can lower it for a workload",
         |s, v| { s.delivery.logs_budget_namespace = Some(Budget::parse(v)?); Ok(()) };
     "logs_on_error", Some("0"),
-        "earlier lines of an event's stream below `logs_level` that are sent as logs of its trace (0 to 1000); they stay `filtered` and are counted apart as recalled; `0` = off",
+        "earlier lines of an event's stream below `logs_level` to send as logs of its trace (0 to 1000); the ledger counts them as `filtered`, and separately as recalled; `0`: off",
         |s, v| { s.mapping.logs_on_error = value::whole(v, 0, 1000, "a number from 0 to 1000")?; Ok(()) };
-    "logs_on_error_size", Some("4M"), "bytes of such lines kept in memory, of all streams together; the oldest go first",
+    "logs_on_error_size", Some("4M"), "memory for such lines, of all streams together; the oldest are dropped first",
         |s, v| { s.mapping.logs_on_error_size = usize::try_from(value::size(v)?).unwrap_or(usize::MAX); Ok(()) };
     "kube_events", Some("auto"),
-        "records of Fluent Bit's `kubernetes_events` input become issues of the object's workload; `auto`: those of this node where container logs of one node come too, else all; `node`, `cluster`, `off`",
+        "which records of the input `kubernetes_events` become issues of their workload. `auto`: those of this node if the instance also reads container logs of one node, otherwise all; `node`, `cluster`, `off`",
         |s, v| { s.mapping.incidents.kube_events = kube_events(v)?; Ok(()) };
     "kube_event_levels", None,
-        "levels by reason over the built-in ones, e.g. `BackOff=error,Unhealthy=warning,Killing=off`; below `warning` a log and no issue",
+        "levels by reason, instead of the built-in ones; below `warning` an event is a log and no issue",
         |s, v| { s.mapping.incidents.levels = kube_event_levels(v)?; Ok(()) };
     "kernel_tags", None,
-        "tags, `*` at the end allowed, whose text lines are the kernel's own; records of `kmsg` and of journald's kernel transport are known without it, and only such lines open an issue about an OOM kill",
+        "tags, `*` at the end allowed, of text logs that the kernel writes; only the kernel's lines open an issue about an OOM kill, and records of `kmsg` and of journald's kernel transport count as such without this option",
         |s, v| { s.mapping.incidents.kernel_tags = value::list(v); Ok(()) };
     "monitor_slug", None,
-        "Sentry monitor to which this output checks in: ok, or error when the oldest pending item is older than 15 minutes or a destination is misconfigured; sent at once or not at all, never stored",
+        "Sentry monitor to check in to: ok, or error if the oldest pending item is older than 15 minutes or a destination is misconfigured; check-ins are not stored",
         |s, v| { s.monitor.slug = Some(monitor_slug(v)?); Ok(()) };
-    "monitor_interval", Some("5m"), "time between two of its check-ins (1m to 24h)",
+    "monitor_interval", Some("5m"), "time between two check-ins (1m to 24h)",
         |s, v| { s.monitor.interval = monitor_interval(v)?; Ok(()) };
     "delivery", Some("auto"),
-        "`spool`, `ack` or `memory`: when a flush is answered; `auto`: `spool` if `spool_path` is set, else `ack` on a worker thread, else `memory`",
+        "when a flush is answered: `spool`, `ack` or `memory`; `auto`: `spool` if `spool_path` is set, `ack` on a worker thread, otherwise `memory`",
         |s, v| { s.delivery.mode = mode(v)?; Ok(()) };
-    "spool_max_size", Some("256M"), "bytes on disk; full, or no space left: RETRY",
+    "spool_max_size", Some("256M"), "maximum size of the spool; if it is full, Fluent Bit is asked to retry",
         |s, v| { s.delivery.spool_max_size = value::size(v)?; Ok(()) };
     "spool_sync", Some("normal"),
-        "as Fluent Bit's `storage.sync`. `normal`: a flush is answered when its chunk is written, which a killed process survives, and one sync every 200 ms at most serves all chunks since the last, so that a power failure loses at most those; `full`: it is answered after the sync",
+        "`normal`: a flush is answered when its chunk is written, which survives a killed process; the plugin syncs at most every 200 ms, so that a power failure loses the chunks since the last sync. `full`: a flush is answered after the sync",
         |s, v| { s.delivery.spool_sync = spool_sync(v)?; Ok(()) };
-    "ack_timeout", Some("4s"), "longest wait of an `ack` flush; then RETRY, and what was taken goes on being sent",
+    "ack_timeout", Some("4s"), "longest wait of a flush in `ack`; then Fluent Bit is asked to retry, and sending continues",
         |s, v| { s.delivery.ack_timeout = value::time(v)?; Ok(()) };
     "queue_max_size", Some("24M"),
-        "bytes in memory; full: RETRY, but an empty queue takes one chunk of any size; as it fills, chunks of up to 4 MiB wait packed in `memory`, so that it holds several times more logs",
+        "memory for queued items; if it is full, Fluent Bit is asked to retry. An empty queue takes one chunk of any size. In `memory`, chunks of up to 4 MiB wait compressed when the queue fills",
         |s, v| { s.delivery.queue_max_size = value::size(v)?; Ok(()) };
     "senders", Some("4"), "concurrent requests (1 to 64)",
         |s, v| { s.delivery.senders = value::whole(v, 1, 64, "a number from 1 to 64")?; Ok(()) };
-    "batch_max_items", Some("100"), "logs per envelope (1 to 1000; 1 MB uncompressed at most)",
+    "batch_max_items", Some("100"), "logs per envelope (1 to 1000), up to 1 MB uncompressed",
         |s, v| { s.delivery.batch_max_items = value::whole(v, 1, 1000, "a number from 1 to 1000")?; Ok(()) };
-    "batch_timeout", Some("1s"), "oldest age of an envelope that waits for more logs",
+    "batch_timeout", Some("1s"), "how long an envelope waits for more logs",
         |s, v| { s.delivery.batch_timeout = value::time(v)?; Ok(()) };
-    "hold_events", Some("24h"), "how long events wait for a quota or a misconfigured destination; `0` = not at all",
+    "hold_events", Some("24h"), "how long events wait for a rate limit or a misconfigured destination; `0`: not at all",
         |s, v| { s.delivery.hold_events = value::time(v)?; Ok(()) };
     "hold_logs", Some("10m"), "how long logs wait for the same",
         |s, v| { s.delivery.hold_logs = value::time(v)?; Ok(()) };
@@ -230,25 +232,25 @@ const PLAIN: &[Row] = rows! {
         |s, v| { s.delivery.retry_base = value::time(v)?; Ok(()) };
     "retry_max", Some("60s"), "longest backoff",
         |s, v| { s.delivery.retry_max = value::time(v)?; Ok(()) };
-    "timeout", Some("30s"), "one request, connecting included",
+    "timeout", Some("30s"), "longest duration of a request, including the connection",
         |s, v| { s.network.timeout = positive(v)?; Ok(()) };
-    "exit_timeout", Some("4s"), "longest drain at exit",
+    "exit_timeout", Some("4s"), "how long the plugin goes on sending at exit",
         |s, v| { s.delivery.exit_timeout = value::time(v)?; Ok(()) };
     "dead_letter_path", None,
-        "directory for items that Sentry will never take, with the reason, to be sent again by `flb-sentry replay`; else `<spool_path>/dead`, else they are only counted and logged",
+        "directory for items that Sentry will never accept, with the reason; `flb-sentry replay` sends them again; default: `dead` in `spool_path`, otherwise they are only counted and logged",
         |s, v| { s.delivery.dead_letter_path = Some(path(v)?); Ok(()) };
-    "dead_letter_max_size", Some("64M"), "bytes of dead letters; full: the newest is refused and counted as `overflow`",
+    "dead_letter_max_size", Some("64M"), "maximum size of the dead letters; beyond it, items are only counted, as `overflow`",
         |s, v| { s.delivery.dead_letter_max_size = value::size(v)?; Ok(()) };
-    "client_reports", Some("on"), "Sentry's own statistics are told how many items were left out or given up, and why",
+    "client_reports", Some("on"), "report to Sentry how many items were left out or dropped, and why",
         |s, v| { s.delivery.client_reports = value::switch(v)?; Ok(()) };
-    "summary_interval", Some("60s"), "one log line when something changed; `0` = only at exit",
+    "summary_interval", Some("60s"), "how often the ledger is logged if it has changed; `0`: only at exit",
         |s, v| { s.report.summary_interval = value::time(v)?; Ok(()) };
 };
 
 const DSN: Row = Row {
     name: "dsn",
     default: None,
-    doc: "where to send; order: `dsn`, `dsn_file`, environment `SENTRY_DSN`; both `dsn` and `dsn_file`: an error",
+    doc: "DSN of the project to send to; otherwise `dsn_file`, then the environment variable `SENTRY_DSN`; `dsn` and `dsn_file` together are an error",
     secret: true,
     set: |s, v| {
         s.destination.dsn = Some(Dsn::parse(v)?);
@@ -503,17 +505,6 @@ fn check_together(settings: &Settings, problems: &mut Vec<Problem>) {
 
 fn problem(option: &str, found: impl Into<String>, expected: impl Into<String>) -> Problem {
     Problem { option: option.to_owned(), found: found.into(), expected: expected.into() }
-}
-
-/// README's table.
-#[must_use]
-pub fn to_markdown() -> String {
-    let mut table = String::from("| option | default | meaning |\n|---|---|---|\n");
-    for row in rows() {
-        let default = row.default.map(|text| format!("`{text}`")).unwrap_or_default();
-        let _ = writeln!(table, "| `{}` | {default} | {} |", row.name, row.doc);
-    }
-    table
 }
 
 fn path(text: &str) -> Result<PathBuf, &'static str> {

@@ -35,8 +35,22 @@ fn plain() -> Vec<Sample> {
         shipped("deploy/plain/fluent-bit.yaml", Format::Yaml),
         Sample { name: TASK.to_owned(), format: Format::Classic, text: firelens() },
     ];
-    samples.extend(blocks("README.md").chain(blocks("deploy/README.md")));
+    for page in pages() {
+        samples.extend(blocks(&page));
+    }
     samples
+}
+
+/// The pages of `docs/` and of its folder for installations.
+fn pages() -> Vec<String> {
+    let mut pages = Vec::new();
+    for folder in ["docs", "docs/install"] {
+        let entries = crate::file(folder).read_dir().expect("expected a folder");
+        let names = entries.map(|entry| entry.expect("expected an entry").file_name().display().to_string());
+        pages.extend(names.filter(|name| name.ends_with(".md")).map(|name| format!("{folder}/{name}")));
+    }
+    pages.sort();
+    pages
 }
 
 /// What FireLens makes of the task definition: its own input, the included file, and an output of a container's options.
@@ -67,10 +81,13 @@ fn blocks(document: &str) -> impl Iterator<Item = Sample> {
         let (_, block) = block.split_once('\n')?;
         let words: Vec<&str> = block.split_whitespace().collect();
         let has = |name: &str| words.windows(2).any(|pair| pair[0].eq_ignore_ascii_case(name) && pair[1] == "sentry");
+        let lacks = |section: &str, text: &'static str| if block.contains(section) { "" } else { text };
         let (format, text) = if has("name:") {
-            (Format::Yaml, block.replace("pipeline:\n", &format!("pipeline:\n{INPUTS}")))
+            let inputs = format!("pipeline:\n{}", lacks("  inputs:", INPUTS));
+            (Format::Yaml, block.replace("pipeline:\n", &inputs))
         } else if has("name") && block.contains("[OUTPUT]") {
-            (Format::Classic, format!("{WEB}    Plugins_File /plugins.conf\n{INPUT}\n{block}"))
+            let input = lacks("[INPUT]", INPUT);
+            (Format::Classic, format!("{WEB}    Plugins_File /plugins.conf\n{input}\n{block}"))
         } else {
             return None;
         };
@@ -92,7 +109,7 @@ fn helm() -> String {
 
 pub fn deliver() {
     let samples = plain();
-    assert!(samples.len() >= 6, "expected the blocks of README.md among the samples");
+    assert!(samples.len() >= 6, "expected the blocks of docs/ among the samples");
     std::thread::scope(|scope| {
         let running: Vec<_> = samples.iter().map(|sample| scope.spawn(|| delivers(sample))).collect();
         let with_pods = scope.spawn(chart_delivers);

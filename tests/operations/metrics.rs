@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 const RECORDS: u64 = 300;
 const PREFIX: &str = "fluentbit_sentry_";
-/// The closed sets that README and contract name.
+/// The closed sets that docs/monitoring.md and contract name.
 const OUTCOMES: &str = "accepted filtered joined sampled suppressed rate_limited too_large invalid rejected overflow \
                         over_budget abandoned lost";
 const STATUSES: &str = "2xx 400 401 403 404 408 413 415 429 5xx other error";

@@ -1,4 +1,4 @@
-//! README taken apart: its blocks, and the command lines in them and in its sentences.
+//! The blocks of a document, and the command lines in them and in its sentences.
 
 /// Where a command line stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,6 +14,8 @@ pub enum Place {
 /// One command line.
 #[derive(Clone, Debug)]
 pub struct Line {
+    /// Path of the document below the root of the repository.
+    pub document: String,
     pub number: usize,
     pub place: Place,
     pub text: String,
@@ -50,31 +52,52 @@ const PROGRAMS: &[&str] = &[
 /// Languages of blocks that hold no command line.
 const OTHERS: &[&str] = &["ini", "yaml", "cmake", "text"];
 
-/// Every command line, in order.
+/// Returns every command line of a document, in order. A `\` at the end of a line joins it with the next.
 ///
 /// # Errors
-/// A block of no known language: whether there are commands in it nobody knows.
-pub fn lines(document: &str) -> Result<Vec<Line>, String> {
+/// A block of an unknown language: it may hold commands that no test runs.
+pub fn lines(document: &str, text: &str) -> Result<Vec<Line>, String> {
     let mut found: Vec<Line> = Vec::new();
-    let mut block: Option<&str> = None;
-    for (at, text) in document.lines().enumerate() {
+    // The language of the block and the indentation of its fence.
+    let mut block: Option<(&str, usize)> = None;
+    let mut begun = String::new();
+    for (at, text) in text.lines().enumerate() {
         let number = at + 1;
-        let line = |place, text: &str| Line { number, place, text: text.to_owned(), shown: String::new() };
-        match (block, text.strip_prefix("```")) {
-            (Some(_), Some(_)) => block = None,
-            (None, Some(language)) => block = Some(language),
-            (None, None) => found.extend(sentences(text).map(|span| line(Place::Sentence, span))),
-            (Some("sh"), None) => found.push(line(Place::Script, text.split("   # ").next().unwrap_or(text))),
-            (Some("console"), None) => match (text.strip_prefix("$ "), found.last_mut()) {
-                (Some(command), _) => found.push(line(Place::Console, command)),
-                (None, Some(last)) => last.shown += &format!("{text}\n"),
-                (None, None) => return Err(format!("line {number}: expected a command in this block")),
-            },
-            (Some(language), None) if OTHERS.contains(&language) && !text.starts_with("$ ") => {}
-            (Some(language), None) => {
-                return Err(format!("line {number}: expected no command in a block of `{language}`"));
+        let line = |place, text: &str| Line {
+            document: document.to_owned(),
+            number,
+            place,
+            text: text.to_owned(),
+            shown: String::new(),
+        };
+        let indent = text.len() - text.trim_start().len();
+        let Some(language) = text.trim_start().strip_prefix("```") else {
+            let Some((language, depth)) = block else {
+                found.extend(sentences(text).map(|span| line(Place::Sentence, span)));
+                continue;
+            };
+            let text = text.get(depth.min(indent)..).unwrap_or(text);
+            match (language, text.strip_prefix("$ ")) {
+                ("sh", _) => match text.strip_suffix('\\') {
+                    Some(part) => begun += &format!("{} ", part.trim()),
+                    None => {
+                        let whole = std::mem::take(&mut begun) + text.trim_start();
+                        found.push(line(Place::Script, whole.split("   # ").next().unwrap_or(&whole)));
+                    }
+                },
+                ("console", Some(command)) => found.push(line(Place::Console, command)),
+                ("console", None) => match found.last_mut().filter(|last| last.place == Place::Console) {
+                    Some(last) => last.shown += &format!("{text}\n"),
+                    None => return Err(format!("line {number}: expected a command in this block")),
+                },
+                (language, None) if OTHERS.contains(&language) => {}
+                (language, _) => {
+                    return Err(format!("line {number}: expected no command in a block of `{language}`"));
+                }
             }
-        }
+            continue;
+        };
+        block = if block.is_some() { None } else { Some((language, indent)) };
     }
     Ok(found)
 }

@@ -1,4 +1,4 @@
-//! What README shows below a command line, and what was printed. `UPDATE_DOCS=1` writes it anew.
+//! Compares what a document shows below a command line with what was printed. `UPDATE_DOCS=1` rewrites the document.
 
 use crate::document::Line;
 use crate::support::artefacts::workspace;
@@ -13,8 +13,8 @@ pub enum Compare {
     Settled,
 }
 
-/// What is to stand in README instead.
-static NEWER: Mutex<Vec<(String, String)>> = Mutex::new(Vec::new());
+/// What is to be replaced: the document, the old text and the new one.
+static NEWER: Mutex<Vec<(String, String, String)>> = Mutex::new(Vec::new());
 
 /// Compares, or notes what is to be written.
 pub fn compare(line: &Line, printed: &str, how: Compare) {
@@ -27,15 +27,13 @@ pub fn compare(line: &Line, printed: &str, how: Compare) {
         return;
     }
     if std::env::var_os("UPDATE_DOCS").is_some() {
-        NEWER
-            .lock()
-            .expect("no panic")
-            .push((format!("$ {}\n{shown}", line.text), format!("$ {}\n{printed}", line.text)));
+        let [old, new] = [shown, printed].map(|text| format!("$ {}\n{text}", line.text));
+        NEWER.lock().expect("no panic").push((line.document.clone(), old, new));
     } else {
         panic!(
-            "README.md line {} is behind; UPDATE_DOCS=1 cargo test -p flb-sentry --test readme rewrites it\n\
+            "{} line {} is behind; UPDATE_DOCS=1 cargo test -p flb-sentry --test readme rewrites it\n\
              shown:\n{shown}\nprinted:\n{printed}",
-            line.number
+            line.document, line.number
         );
     }
 }
@@ -43,13 +41,11 @@ pub fn compare(line: &Line, printed: &str, how: Compare) {
 /// Writes what was noted.
 pub fn update() {
     let newer = NEWER.lock().expect("no panic");
-    if newer.is_empty() {
-        return;
+    for (document, old, new) in newer.iter() {
+        let path = workspace().join(document);
+        let text = std::fs::read_to_string(&path).expect("expected a document");
+        std::fs::write(path, text.replace(old, new)).expect("expected to write a document");
     }
-    let path = workspace().join("README.md");
-    let readme = std::fs::read_to_string(&path).expect("expected README.md");
-    let updated = newer.iter().fold(readme, |text, (old, new)| text.replace(old, new));
-    std::fs::write(path, updated).expect("expected to write README.md");
 }
 
 /// The text without what differs from run to run.
@@ -64,6 +60,10 @@ fn settled_line(line: &str) -> String {
         && (key.starts_with("requests.") || key.ends_with("_bytes"))
     {
         return format!("{key} N");
+    }
+    // Dead letters are in one file or in several, depending on when the items were refused.
+    if let ["replayed", _, "of", _, "chunks", rest @ ..] = words.as_slice() {
+        return format!("replayed N of N chunks {}", settled_line(&rest.join(" ")));
     }
     let number = |word: &str| word.ends_with(|c: char| c.is_ascii_digit()) && word.contains(['.', ':', '-']);
     let time = |word: &str| number(word) && word.chars().all(|c| c.is_ascii_digit() || ".:-".contains(c));

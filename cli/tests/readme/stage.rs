@@ -8,13 +8,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// What a machine may have set, and a reader of README need not have.
+/// What a machine may have set, and a reader need not have.
 const FOREIGN: &[&str] =
     &["SENTRY_DSN", "HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "NO_PROXY", "no_proxy", "MAKEFLAGS"];
 
 pub struct Stage {
     dir: TempDir,
-    /// What stands in README, and what stands for it here.
+    /// What a document says, and what is used instead.
     swaps: Vec<(String, String)>,
     dsn: Option<String>,
 }
@@ -63,7 +63,7 @@ impl Stage {
         })
     }
 
-    /// As README would show it.
+    /// As a document would show it.
     pub fn shown(&self, text: &str) -> String {
         self.swaps.iter().fold(text.to_owned(), |text, (shown, real)| text.replace(real, shown))
     }
@@ -90,6 +90,21 @@ impl Stage {
         assert_eq!(ended.code, Some(0), "{}:\n{}", line.text, ended.printed);
         ended.printed
     }
+}
+
+/// Returns README.md and the pages of `docs/`, as paths below the root of the repository.
+pub fn documents() -> Vec<String> {
+    let mut documents = vec!["README.md".to_owned()];
+    for folder in ["docs", "docs/install"] {
+        for entry in fs::read_dir(workspace().join(folder)).expect("expected a folder") {
+            let name = entry.expect("expected an entry").file_name().display().to_string();
+            if name.ends_with(".md") {
+                documents.push(format!("{folder}/{name}"));
+            }
+        }
+    }
+    documents.sort();
+    documents
 }
 
 /// A file of the repository.

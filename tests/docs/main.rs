@@ -1,12 +1,13 @@
-//! What the documents say is what the program does. `UPDATE_DOCS=1` rewrites what is rendered.
+//! Tests that hold the documents to what the program does. `UPDATE_DOCS=1` rewrites what is generated.
+
+mod links;
+mod messages;
+mod monitoring;
 
 use out_sentry::options;
 use out_sentry::record::formats;
 use std::fs;
 use std::path::{Path, PathBuf};
-
-const BEGIN: &str = "<!-- options -->\n";
-const END: &str = "<!-- /options -->";
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -16,34 +17,60 @@ fn document(name: &str) -> String {
     fs::read_to_string(root().join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
 }
 
-#[test]
-fn readme_lists_the_options_as_they_are() {
-    let readme = document("README.md");
-    let (before, rest) = readme.split_once(BEGIN).expect("expected a line <!-- options --> in README.md");
-    let (table, after) = rest.split_once(END).expect("expected a line <!-- /options --> in README.md");
-    let expected = options::to_markdown();
-    if std::env::var_os("UPDATE_DOCS").is_some() {
-        let updated = format!("{before}{BEGIN}{expected}{END}{after}");
-        fs::write(root().join("README.md"), updated).expect("expected to write README.md");
-    } else {
-        assert_eq!(table, expected, "README.md is behind; UPDATE_DOCS=1 cargo test --test docs rewrites it");
+/// Returns the pages of `docs/` with their paths below the root, sorted.
+fn pages() -> Vec<String> {
+    let mut pages = Vec::new();
+    let mut folders = vec![PathBuf::from("docs")];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(root().join(&folder)).expect("expected a folder") {
+            let entry = entry.expect("expected an entry");
+            let path = folder.join(entry.file_name());
+            if entry.path().is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "md") {
+                pages.push(path.display().to_string());
+            }
+        }
     }
+    pages.sort();
+    assert!(pages.len() > 25, "expected the pages of docs/, found {pages:?}");
+    pages
+}
+
+/// Compares what stands between `<!-- mark -->` and `<!-- /mark -->`, or writes it with `UPDATE_DOCS=1`.
+fn compare_generated(name: &str, mark: &str, expected: &str) {
+    let text = document(name);
+    let (begin, end) = (format!("<!-- {mark} -->\n"), format!("<!-- /{mark} -->"));
+    let (before, rest) = text.split_once(&begin).unwrap_or_else(|| panic!("expected {begin:?} in {name}"));
+    let (found, after) = rest.split_once(&end).unwrap_or_else(|| panic!("expected {end:?} in {name}"));
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        fs::write(root().join(name), format!("{before}{begin}{expected}{end}{after}")).expect("expected to write");
+    } else {
+        assert_eq!(found, expected, "{name} is behind; UPDATE_DOCS=1 cargo test --test docs rewrites it");
+    }
+}
+
+#[test]
+fn the_options_are_listed_as_they_are() {
+    let expected = format!("\n{}", options::to_markdown());
+    compare_generated("docs/configuration.md", "options", &expected);
     let missing = options::rows().find(|row| !expected.contains(&format!("| `{}` |", row.name)));
     assert_eq!(missing.map(|row| row.name), None, "the table is not whole");
 }
 
 #[test]
-fn the_documents_list_the_known_loggers_as_they_are() {
-    const MARKS: [&str; 2] = ["<!-- loggers -->\n", "<!-- /loggers -->\n"];
-    let text = document("docs/mapping.md");
-    let (before, rest) = text.split_once(MARKS[0]).expect("expected a line <!-- loggers --> in docs/mapping.md");
-    let (table, after) = rest.split_once(MARKS[1]).expect("expected a line <!-- /loggers --> in docs/mapping.md");
-    let expected = formats::markdown();
-    if std::env::var_os("UPDATE_DOCS").is_some() {
-        let updated = format!("{before}{}{expected}{}{after}", MARKS[0], MARKS[1]);
-        fs::write(root().join("docs/mapping.md"), updated).expect("expected to write docs/mapping.md");
-    } else {
-        assert_eq!(table, expected, "docs/mapping.md is behind; UPDATE_DOCS=1 cargo test --test docs rewrites it");
+fn the_known_loggers_are_listed_as_they_are() {
+    compare_generated("docs/mapping.md", "loggers", &formats::markdown());
+}
+
+#[test]
+fn pages_are_short() {
+    let lines = |name: &str| document(name).lines().count();
+    let readme = lines("README.md");
+    assert!(readme <= 150, "README.md has {readme} lines, expected at most 150");
+    for page in pages() {
+        let lines = lines(&page);
+        assert!(lines <= 300, "{page} has {lines} lines, expected at most 300");
     }
 }
 
@@ -93,12 +120,11 @@ fn what_security_claims_is_shown_by_tests_that_exist() {
 /// A mistyped option is not seen by the host, so the ones people copy had better be right.
 #[test]
 fn samples_use_options_that_exist() {
-    let documents = ["README.md", "deploy/README.md"].map(|name| root().join(name));
-    for of in [&configurations(root())[..], &documents[..1], &configurations(&root().join("deploy"))] {
+    let documents: Vec<PathBuf> = pages().iter().map(|page| root().join(page)).collect();
+    for of in [&configurations(root())[..], &documents, &configurations(&root().join("deploy"))] {
         let sections = of.iter().map(|file| check(file)).sum::<usize>();
-        assert!(sections > 0, "expected a sample configuration");
+        assert!(sections > 1, "expected sample configurations");
     }
-    check(&documents[1]);
 }
 
 /// Each key of each output of ours in a file is an option; how many such outputs there are.
