@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::process::ExitCode;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use support::output::{Ledger, PATIENCE, flush_all, instance, load, name_of, options};
 use support::suite::Suite;
 use support::tempdir::TempDir;
@@ -443,6 +443,50 @@ fn in_the_spool_the_dead_give_way() {
     assert_eq!(ledger.get("log.overflow") + ledger.get("log.pending"), dead, "{ledger:?}");
 }
 
+/// What waits for a dead destination keeps its own bytes of the spool, and not those of others in the same segments.
+fn what_waits_for_one_does_not_fill_the_spool() {
+    let receiver = receive("forever:project=7:403");
+    let setting = Setting::new("spool");
+    setting.file("dead", &receiver.dsn_for(7));
+    let options = [("spool_max_size", "600K"), ("exit_timeout", "200ms"), ("summary_interval", "1s")];
+    let instance = setting.start(&default(&receiver), &options);
+    let spool = setting.path("spool");
+    let files_of = |suffix: &'static str| {
+        let files = fs::read_dir(&spool).into_iter().flatten().flatten();
+        let files = files.filter(move |file| file.path().extension().is_some_and(|end| end == suffix));
+        files.filter_map(|file| file.metadata().ok())
+    };
+    let taken = || -> u64 { files_of("msgpack").map(|about| about.len()).sum() };
+    let (mut n, mut dead, mut bytes) = (0, 0, 0);
+    // More than the spool may hold without compaction, and no more at a time than is given back.
+    while bytes < 900_000 {
+        assert!(wait::until_true(PATIENCE, || taken() < 380_000), "{bytes} {} {:#?}", taken(), instance.log_lines());
+        let chunks = [chunk_of("dead", 1_000_000 + dead..1_000_001 + dead), chunk_of("other", n..n + 20)];
+        (dead, n, bytes) = (dead + 1, n + 20, bytes + chunks.iter().map(Vec::len).sum::<usize>());
+        for chunk in chunks {
+            assert_eq!(instance.flush(TAG, &chunk), Verdict::Ok, "after {bytes} bytes: {:#?}", instance.log_lines());
+        }
+        // Chunks that come together are read together.
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    assert_arrived(&receiver, &instance, &[(DEFAULT, 0..n)]);
+    assert!(!said(&instance, "three quarters full"), "{:#?}", instance.log_lines());
+    // What waits is read again and again; that says nothing new.
+    let notes = || -> u64 { files_of("progress").map(|about| about.len()).sum() };
+    let before = notes();
+    std::thread::sleep(Duration::from_secs(3));
+    assert!(notes() <= before + 1_000, "{before} {}", notes());
+    let ledger = Ledger::read(&instance.exit());
+    ledger.assert_closed();
+    let counts = ["log.pending", "log.overflow"].map(|cell| ledger.get(cell));
+    assert_eq!(counts, [dead, 0], "{ledger:?}");
+    // What was kept is whole.
+    receiver.script("".parse().expect("expected a script"));
+    let again = setting.start(&default(&receiver), &[]);
+    assert_arrived(&receiver, &again, &[(7, 1_000_000..1_000_000 + dead), (DEFAULT, 0..n)]);
+    again.exit();
+}
+
 /// A promise, put to one delivery.
 type Promise = fn(&'static str);
 
@@ -476,6 +520,7 @@ fn main() -> ExitCode {
     suite
         .test("in_memory_the_dead_keep_to_their_share", in_memory_the_dead_keep_to_their_share)
         .test("in_the_spool_the_dead_give_way", in_the_spool_the_dead_give_way)
+        .test("what_waits_for_one_does_not_fill_the_spool", what_waits_for_one_does_not_fill_the_spool)
         .test("each_destination_has_its_own_event_rate", each_destination_has_its_own_event_rate)
         .test("a_spool_is_replayed_around_a_dead_destination", a_spool_is_replayed_around_a_dead_destination)
         .run()

@@ -427,6 +427,10 @@ impl<'s> Worker<'s> {
         replay: bool,
         left: &mut Left,
     ) -> u32 {
+        if segment.data.is_empty() {
+            // They have ended.
+            return first + segment.records;
+        }
         let mut broken = Bits::default();
         // What each panic was about.
         let mut panics: Vec<Vec<u32>> = Vec::new();

@@ -644,6 +644,7 @@ impl Shared {
     /// at once if dead letters are to be written.
     fn park(&self, ticket: &Arc<Ticket>) {
         const AGAIN: Duration = Duration::from_secs(1);
+        ticket.tell_ended();
         let now = self.now().steady;
         let waits = ticket.take_due().map_or(now + AGAIN, |due| due.max(now + AGAIN));
         let writes = now.max(Duration::from_millis(self.dead_again.load(Relaxed)));

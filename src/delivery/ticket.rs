@@ -144,6 +144,18 @@ impl Bits {
         had
     }
 
+    /// The numbers in the set, ascending.
+    pub fn iter(&self) -> impl Iterator<Item = u32> {
+        let bits = |word: u64| (0..64).filter(move |bit| word >> bit & 1 == 1);
+        self.0.iter().enumerate().flat_map(move |(at, word)| bits(*word).map(move |bit| at as u32 * 64 + bit))
+    }
+
+    /// The numbers that are in both sets.
+    #[must_use]
+    pub fn and(&self, other: &Self) -> Self {
+        Self(self.0.iter().zip(&other.0).map(|(one, other)| one & other).collect())
+    }
+
     /// How many numbers are in the set.
     #[must_use]
     pub fn len(&self) -> u32 {
@@ -508,6 +520,17 @@ impl Ticket {
             items = [items[0] + news[0], items[1] + news[1]];
         }
         (ended, items)
+    }
+
+    /// Tells the spool which records have ended in both categories.
+    pub(super) fn tell_ended(&self) {
+        if let Home::Spool(extent) = &self.home {
+            let ended = {
+                let state = self.lock();
+                state.settled[0].and(&state.settled[1])
+            };
+            extent.tell_ended(&ended);
+        }
     }
 
     /// Returns true if the chunk is in a segment of the spool that is gone.

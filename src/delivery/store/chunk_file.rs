@@ -15,6 +15,9 @@ pub(in crate::delivery) const SUFFIX: &str = "msgpack";
 /// The first bytes of every marker: an array of an array, and the time of a group's start.
 const HEAD: &[u8] = &[0x92, 0x92, 0xd7, 0, 255, 255, 255, 255, 0, 0, 0, 0];
 
+/// Records that were left out of a segment, at most: far more than fit into one. A marker that says more says nothing.
+const MAX_ENDED: u32 = 1 << 24;
+
 /// Bytes of a marker without the tag, at most.
 pub(super) const MARKER_BYTES: usize = 192;
 
@@ -25,7 +28,7 @@ pub struct Chunk {
     pub tag: Vec<u8>,
     /// The bytes, as Fluent Bit handed them over.
     pub data: Vec<u8>,
-    /// Number of records.
+    /// Number of records. Without bytes they have ended and were left out by a compaction.
     pub records: u32,
 }
 
@@ -79,6 +82,25 @@ pub(super) fn write_chunk_marker(out: &mut Vec<u8>, tag: &[u8], length: usize, r
     write_marker(out, &fields, Seq::EMPTY);
 }
 
+/// Appends the marker that stands for records which have ended and were left out.
+pub(super) fn write_ended_marker(out: &mut Vec<u8>, records: u32) {
+    let fields = [
+        ("version", Field::Number(VERSION)),
+        ("tag", Field::Text(b"")),
+        ("length", Field::Number(0)),
+        ("ended", Field::Number(u64::from(records))),
+    ];
+    write_marker(out, &fields, Seq::EMPTY);
+}
+
+/// The tag in the marker at the start of a chunk; empty where there is none.
+pub(super) fn tag_of(chunk: &[u8]) -> &[u8] {
+    match marker(chunk) {
+        Some(Ok(marker)) => marker.tag,
+        _ => &[],
+    }
+}
+
 /// What a marker says.
 struct Marker<'m> {
     tag: &'m [u8],
@@ -88,6 +110,8 @@ struct Marker<'m> {
     length: usize,
     /// Number of records, where it says one.
     records: Option<u64>,
+    /// Number of records that were left out, where it stands for such.
+    ended: Option<u32>,
     /// Time since 1970 at which the chunk was written; zero where it says none.
     wall: Duration,
 }
@@ -110,7 +134,9 @@ fn marker(bytes: &[u8]) -> Option<Result<Marker<'_>, u64>> {
     let tag = about.get("tag")?.text()?;
     let length = usize::try_from(number("length")?).ok()?;
     let wall = Duration::from_micros(number("time").unwrap_or(0));
-    Some(Ok(Marker { tag, size: record.raw.len(), length, records: number("records"), wall }))
+    let ended = number("ended").filter(|_| length == 0).and_then(|ended| u32::try_from(ended).ok());
+    let ended = ended.filter(|ended| *ended <= MAX_ENDED);
+    Some(Ok(Marker { tag, size: record.raw.len(), length, records: number("records"), ended, wall }))
 }
 
 /// A chunk's place in a segment.
@@ -121,6 +147,8 @@ pub(super) struct Placed {
     /// Bytes of marker and chunk.
     pub(super) length: u64,
     pub(super) records: u32,
+    /// Its records have ended and were left out.
+    pub(super) is_over: bool,
     /// Time since 1970 at which it was written; zero if unknown.
     pub(super) wall: Duration,
 }
@@ -146,11 +174,16 @@ pub(super) struct Scan {
 /// The version of a marker that is newer than ours.
 pub(super) fn scan(bytes: &[u8]) -> Result<Scan, u64> {
     let mut scan = Scan::default();
-    let mut at = 0;
+    let (mut at, mut total) = (0, 0_u32);
     while at < bytes.len() {
         let rest = &bytes[at..];
+        let mut is_over = false;
         let (length, records, wall) = match marker(rest) {
             Some(Err(version)) => return Err(version),
+            Some(Ok(Marker { ended: Some(ended), size, .. })) if total.saturating_add(ended) <= MAX_ENDED => {
+                is_over = true;
+                (size, ended, Duration::ZERO)
+            }
             Some(Ok(marker)) if marker.length > rest.len() - marker.size => {
                 scan.torn = Some(at as u64);
                 return Ok(scan);
@@ -169,7 +202,8 @@ pub(super) fn scan(bytes: &[u8]) -> Result<Scan, u64> {
                 (rest.len(), scan.count(rest), Duration::ZERO)
             }
         };
-        scan.chunks.push(Placed { offset: at as u64, length: length as u64, records, wall });
+        total = total.saturating_add(records);
+        scan.chunks.push(Placed { offset: at as u64, length: length as u64, records, is_over, wall });
         at += length;
     }
     Ok(scan)
@@ -210,6 +244,11 @@ pub fn split(mut bytes: &[u8]) -> Vec<Chunk> {
     let mut chunks = Vec::new();
     while !bytes.is_empty() {
         let (tag, data) = match marker(bytes) {
+            Some(Ok(Marker { size, ended: Some(records), .. })) => {
+                chunks.push(Chunk { tag: Vec::new(), data: Vec::new(), records });
+                bytes = &bytes[size..];
+                continue;
+            }
             Some(Ok(marker)) => {
                 let end = marker.size + marker.length.min(bytes.len() - marker.size);
                 (marker.tag, &bytes[marker.size..end])
@@ -226,6 +265,7 @@ pub fn split(mut bytes: &[u8]) -> Vec<Chunk> {
 /// Splits the bytes of an extent. Copies nothing where it is a single chunk.
 pub(super) fn split_owned(mut bytes: Vec<u8>) -> Vec<Chunk> {
     if let Some(Ok(marker)) = marker(&bytes)
+        && marker.ended.is_none()
         && marker.size + marker.length == bytes.len()
     {
         let (tag, size) = (marker.tag.to_vec(), marker.size);
@@ -255,8 +295,8 @@ mod tests {
         let scan = scan(&[&one[..], &two].concat()).unwrap();
         let wall = Duration::from_secs(9);
         let expected = [
-            Placed { offset: 0, length: one.len() as u64, records: 2, wall },
-            Placed { offset: one.len() as u64, length: two.len() as u64, records: 3, wall },
+            Placed { offset: 0, length: one.len() as u64, records: 2, is_over: false, wall },
+            Placed { offset: one.len() as u64, length: two.len() as u64, records: 3, is_over: false, wall },
         ];
         assert_eq!(scan, Scan { chunks: expected.to_vec(), torn: None, damages: 0 });
     }

@@ -6,6 +6,7 @@
 //! `docs/formats.md` specifies both formats.
 
 mod chunk_file;
+mod compact;
 mod error;
 pub(super) mod former;
 pub(super) mod lost;

@@ -3,21 +3,27 @@
 //! A segment is open (chunks may be appended), then sealed, then reclaimed: deleted, when all of its chunks have ended.
 //! It is lost when its file has been removed or cannot be read; then it takes no bytes and is never read again.
 
-use super::chunk_file::{Chunk, split_owned};
+use super::chunk_file::{Chunk, Placed, scan, split_owned};
+use super::compact::{Over, compact};
 use super::error::SpoolError;
 use super::progress_file::{self, ProgressFiles};
 use crate::delivery::lock;
+use crate::delivery::ticket::Bits;
 use crate::ledger::{Category, Outcome};
 use crate::sync::{AtomicBool, AtomicU64, Mutex};
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Write as _};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
+use std::time::Duration;
 
 /// Chunks of a spool that wait to be read are read together up to this size.
 pub(super) const EXTENT_BYTES: u64 = 512 << 10;
+
+/// Extension of a segment that is being written again.
+pub(super) const NEW_SUFFIX: &str = "new";
 
 /// What all segments of a spool share.
 #[derive(Debug)]
@@ -39,7 +45,7 @@ pub struct Segment {
     state: Mutex<State>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct State {
     /// The file, while chunks may be appended.
     open: Option<Arc<File>>,
@@ -52,6 +58,14 @@ struct State {
     pending: u32,
     is_lost: bool,
     is_reclaimed: bool,
+    /// Time since 1970 when the last chunk was written.
+    newest: Duration,
+    /// Records that have ended.
+    over: Over,
+    /// How many had ended when the segment was compacted last.
+    tried: u32,
+    /// Where the chunks are now, if it has been compacted: offsets when they were appended and in the file, ascending.
+    moves: Vec<(u64, u64)>,
 }
 
 /// Consecutive chunks of a segment.
@@ -113,22 +127,27 @@ impl Segment {
     /// Any error of the file system, such as a file of that name.
     pub(super) fn create(path: PathBuf, files: &Arc<Files>) -> io::Result<Arc<Self>> {
         let file = super::private().read(true).create_new(true).open(&path)?;
-        let state = State {
-            open: Some(Arc::new(file)),
-            unsynced: None,
-            length: 0,
-            records: 0,
-            pending: 0,
-            is_lost: false,
-            is_reclaimed: false,
-        };
+        let state = State { open: Some(Arc::new(file)), ..State::default() };
         Ok(Arc::new(Self { path, files: Arc::clone(files), state: Mutex::new(state) }))
     }
 
-    /// A sealed segment that an earlier process left: `length` bytes, and `pending` chunks that have not ended.
-    pub(super) fn recovered(path: PathBuf, files: &Arc<Files>, length: u64, records: u32, pending: u32) -> Arc<Self> {
+    /// A sealed segment of `length` bytes that an earlier process left, with its chunks and whether each of them is done.
+    pub(super) fn recovered(
+        path: PathBuf,
+        files: &Arc<Files>,
+        length: u64,
+        chunks: impl Iterator<Item = (Placed, bool)>,
+    ) -> Arc<Self> {
         files.bytes.fetch_add(length, Relaxed);
-        let state = State { open: None, unsynced: None, length, records, pending, is_lost: false, is_reclaimed: false };
+        let mut state = State { length, ..State::default() };
+        for (chunk, is_done) in chunks {
+            if is_done {
+                state.over.done(state.records, chunk.records);
+            }
+            state.pending += u32::from(!is_done);
+            state.records = state.records.saturating_add(chunk.records);
+            state.newest = state.newest.max(chunk.wall);
+        }
         Arc::new(Self { path, files: Arc::clone(files), state: Mutex::new(state) })
     }
 
@@ -146,11 +165,11 @@ impl Segment {
         lock(&self.state).length
     }
 
-    /// Appends a chunk. Neither formats nor logs.
+    /// Appends a chunk. Neither formats nor logs. `wall` is the time since 1970.
     ///
     /// # Errors
     /// Any error of the file system. Nothing has been appended then, and what was written of it is cut off.
-    pub(super) fn append(&self, marker: &[u8], data: &[u8], records: u32) -> io::Result<Place> {
+    pub(super) fn append(&self, marker: &[u8], data: &[u8], records: u32, wall: Duration) -> io::Result<Place> {
         let mut state = lock(&self.state);
         let file = state.open.clone().ok_or(io::ErrorKind::NotFound)?;
         let offset = state.length;
@@ -168,6 +187,7 @@ impl Segment {
         state.length += bytes;
         state.records += records;
         state.pending += 1;
+        state.newest = wall;
         self.files.bytes.fetch_add(bytes, Relaxed);
         Ok(place)
     }
@@ -250,9 +270,79 @@ impl Segment {
         true
     }
 
-    fn end(&self, chunks: u32) {
+    /// Returns the share of records that have ended since the segment was compacted, in percent, if it is one that can be
+    /// compacted: sealed, and older than chunks that Fluent Bit may not know of. `before` is the time since 1970 of such.
+    pub(super) fn ended_share(&self, before: Duration) -> Option<u32> {
+        let state = lock(&self.state);
+        let can_be = state.open.is_none() && !state.is_lost && !state.is_reclaimed && state.newest < before;
+        let ended = u64::from(state.over.count().saturating_sub(state.tried));
+        let left = u64::from(state.records.saturating_sub(state.tried)).max(1);
+        can_be.then_some((ended * 100 / left) as u32)
+    }
+
+    /// Writes the segment again without what has ended. Only the spool's worker does that.
+    ///
+    /// # Errors
+    /// Any error of the file system. The segment is as it was then.
+    pub(super) fn compact(&self) -> io::Result<()> {
+        let compacted = self.write_compacted();
+        if compacted.is_err() {
+            lock(&self.state).tried = 0;
+        }
+        compacted
+    }
+
+    fn write_compacted(&self) -> io::Result<()> {
+        let (over, length, records) = {
+            let mut state = lock(&self.state);
+            state.tried = state.over.count();
+            (state.over.clone(), state.length, state.records)
+        };
+        let bytes = self.read_file(0, length)?;
+        let Ok(scan) = scan(&bytes) else { return Ok(()) };
+        let found = scan.chunks.iter().fold(0, |sum: u32, chunk| sum.saturating_add(chunk.records));
+        let Some(compacted) = compact(&bytes, &scan.chunks, &over) else { return Ok(()) };
+        if scan.torn.is_some() || found != records || compacted.bytes.len() as u64 > length / 4 * 3 {
+            return Ok(());
+        }
+        let new = self.path.with_extension(NEW_SUFFIX);
+        let written = super::private().truncate(true).open(&new).and_then(|mut file| {
+            file.write_all(&compacted.bytes)?;
+            file.sync_data()
+        });
+        let mut state = lock(&self.state);
+        // What has been deleted meanwhile must not come back.
+        let is_gone = state.is_lost || state.is_reclaimed;
+        if is_gone || written.is_err() {
+            drop(state);
+            let _ = fs::remove_file(&new);
+            return written;
+        }
+        fs::rename(&new, &self.path)?;
+        let new_length = compacted.bytes.len() as u64;
+        self.files.bytes.fetch_sub(length - new_length, Relaxed);
+        state.length = new_length;
+        state.unsynced = None;
+        state.moves = match state.moves.is_empty() {
+            true => compacted.moves,
+            false => {
+                let moved = |now: u64| compacted.moves.binary_search_by_key(&now, |(from, _)| *from).ok();
+                let again = |(from, now): &(u64, u64)| moved(*now).map(|at| (*from, compacted.moves[at].1));
+                state.moves.iter().filter_map(again).collect()
+            }
+        };
+        Ok(())
+    }
+
+    /// Records from number `first` have ended, counted from there.
+    fn tell_ended(&self, first: u32, ended: &Bits) {
+        lock(&self.state).over.ended(first, ended);
+    }
+
+    fn end(&self, first: u32, records: u32, chunks: u32) {
         let is_settled = {
             let mut state = lock(&self.state);
+            state.over.done(first, records);
             state.pending = state.pending.saturating_sub(chunks);
             state.pending == 0 && state.open.is_none()
         };
@@ -289,20 +379,46 @@ impl Segment {
         }
     }
 
+    /// Reads what was appended at `offset` in `length` bytes: fewer, if the segment has been compacted since.
+    ///
+    /// # Errors
+    /// Any error of the file system.
     pub(super) fn read(&self, offset: u64, length: u64) -> io::Result<Vec<u8>> {
-        let (open, is_lost) = {
+        let (file, from, to) = {
             let state = lock(&self.state);
-            (state.open.clone(), state.is_lost)
+            if state.is_lost {
+                return Err(io::ErrorKind::NotFound.into());
+            }
+            let file = match &state.open {
+                Some(file) => Arc::clone(file),
+                // Opened under the lock: a compaction replaces it.
+                None => Arc::new(File::open(&self.path)?),
+            };
+            (file, state.moved(offset)?, state.moved(offset + length)?)
         };
-        if is_lost {
-            return Err(io::ErrorKind::NotFound.into());
+        read_at(&file, from, to.saturating_sub(from))
+    }
+
+    /// Reads bytes of the file as it is.
+    fn read_file(&self, offset: u64, length: u64) -> io::Result<Vec<u8>> {
+        read_at(&File::open(&self.path)?, offset, length)
+    }
+}
+
+fn read_at(file: &File, offset: u64, length: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = vec![0; usize::try_from(length).map_err(|_| io::ErrorKind::OutOfMemory)?];
+    file.read_exact_at(&mut bytes, offset)?;
+    Ok(bytes)
+}
+
+impl State {
+    /// Where the chunk is now that was appended at `offset`.
+    fn moved(&self, offset: u64) -> io::Result<u64> {
+        if self.moves.is_empty() {
+            return Ok(offset);
         }
-        let mut bytes = vec![0; usize::try_from(length).map_err(|_| io::ErrorKind::OutOfMemory)?];
-        match open {
-            Some(file) => file.read_exact_at(&mut bytes, offset)?,
-            None => File::open(&self.path)?.read_exact_at(&mut bytes, offset)?,
-        }
-        Ok(bytes)
+        let found = self.moves.binary_search_by_key(&offset, |(from, _)| *from);
+        found.map(|at| self.moves[at].1).map_err(|_| io::ErrorKind::InvalidData.into())
     }
 }
 
@@ -388,12 +504,17 @@ impl Extent {
         self.segment.note(&progress_file::aborted_lines(category, records));
     }
 
+    /// Tells the segment which records have ended, for its compaction.
+    pub(in crate::delivery) fn tell_ended(&self, ended: &Bits) {
+        self.segment.tell_ended(self.first, ended);
+    }
+
     /// Ends the extent: every record in it has ended. The segment is deleted when all of it has.
     pub fn end(&self) {
         if self.has_ended.swap(true, SeqCst) {
             return;
         }
-        self.segment.end(self.chunks);
+        self.segment.end(self.first, self.records, self.chunks);
         self.segment.note(&progress_file::done_line(self.first, self.records));
     }
 }

@@ -3,7 +3,7 @@
 use super::chunk_file::{Chunk, MARKER_BYTES, Placed, SUFFIX, scan, split_owned, write_chunk_marker};
 use super::error::{SpoolError, is_out_of_descriptors};
 use super::progress_file::{self, Notes, Progress};
-use super::segment::{Extent, Files, Place, Segment};
+use super::segment::{Extent, Files, NEW_SUFFIX, Place, Segment};
 use crate::sync::AtomicU64;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
@@ -167,7 +167,7 @@ impl Spool {
             .map_err(|_| SpoolError::Write(io::ErrorKind::OutOfMemory.into()))?;
         write_chunk_marker(&mut self.marker, tag, data.len(), records, wall);
         let segment = self.segment_for(bytes, wall)?;
-        let place = segment.append(&self.marker, data, records).map_err(SpoolError::Write)?;
+        let place = segment.append(&self.marker, data, records, wall).map_err(SpoolError::Write)?;
         if !self.unsynced.last().is_some_and(|last| Arc::ptr_eq(last, &segment)) {
             self.unsynced.push(Arc::clone(&segment));
         }
@@ -295,12 +295,35 @@ impl Spool {
         Ok(())
     }
 
+    /// The segments that are worth compacting when the spool is half full, those of which most has ended first. `wall` is the time
+    /// since 1970.
+    pub(super) fn compactable(&mut self, wall: Duration) -> Vec<Arc<Segment>> {
+        if self.files.bytes.load(Relaxed) <= self.limits.most / 2 {
+            return Vec::new();
+        }
+        let before = wall.saturating_sub(HEARD_WITHIN);
+        let is_synced = |one: &Arc<Segment>| !self.unsynced.iter().any(|other| Arc::ptr_eq(one, other));
+        let segments = self.segments.iter().filter_map(Weak::upgrade).filter(is_synced);
+        let mut found: Vec<_> = segments
+            .filter_map(|one| Some((one.ended_share(before)?, one)))
+            .filter(|(share, _)| *share >= 50)
+            .collect();
+        found.sort_by_key(|(share, _)| std::cmp::Reverse(*share));
+        found.into_iter().map(|(_, segment)| segment).collect()
+    }
+
     fn recover(&mut self) -> io::Result<Recovery> {
         let mut names: Vec<PathBuf> = fs::read_dir(&self.path)?.filter_map(|entry| Some(entry.ok()?.path())).collect();
         names.sort();
         let (mut recovery, mut found) = (Recovery::default(), Vec::new());
         for path in names {
             match path.extension().and_then(|extension| extension.to_str()) {
+                // A compaction that a crash interrupted.
+                Some(NEW_SUFFIX)
+                    if number(&path).is_some_and(|number| path.ends_with(name(number).with_extension(NEW_SUFFIX))) =>
+                {
+                    drop(fs::remove_file(&path));
+                }
                 Some(progress_file::SUFFIX) if !path.with_extension(SUFFIX).exists() => drop(fs::remove_file(&path)),
                 Some(SUFFIX) => found.extend(self.recover_segment(path, &mut recovery)),
                 _ => {}
@@ -349,18 +372,19 @@ impl Spool {
         let notes = Notes::read(&fs::read(path.with_extension(progress_file::SUFFIX)).unwrap_or_default());
         let records = scan.chunks.iter().fold(0, |sum: u32, chunk| sum.saturating_add(chunk.records));
         let done = notes.done(records);
-        let mut first = 0;
+        let mut first = 0_u32;
         let is_done: Vec<bool> = scan
             .chunks
             .iter()
             .map(|chunk| {
-                let range = first..first + chunk.records;
+                let range = first..first.saturating_add(chunk.records);
                 first = range.end;
-                range.clone().all(|record| done.has(record))
+                chunk.is_over || range.clone().all(|record| done.has(record))
             })
             .collect();
         let pending = is_done.iter().filter(|done| !**done).count() as u32;
-        let segment = Segment::recovered(path, &self.files, length, records, pending);
+        let chunks = scan.chunks.iter().copied().zip(is_done.iter().copied());
+        let segment = Segment::recovered(path, &self.files, length, chunks);
         if pending == 0 {
             segment.seal(false);
             return None;
@@ -381,7 +405,7 @@ struct Found {
 impl Found {
     /// Divides what has not ended into extents.
     fn divide(self, newest: Duration, settings: u64, recovery: &mut Recovery) {
-        let mut first = 0;
+        let mut first = 0_u32;
         let mut open: Option<Recovered> = None;
         let mut parts = Vec::new();
         for (chunk, is_done) in self.chunks.iter().zip(&self.is_done) {
@@ -390,7 +414,7 @@ impl Found {
                 recovery.recent.extend(split_owned(bytes));
             }
             let place = Place { offset: chunk.offset, first };
-            first += chunk.records;
+            first = first.saturating_add(chunk.records);
             if *is_done {
                 continue;
             }

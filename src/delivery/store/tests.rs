@@ -325,6 +325,15 @@ struct Fate {
     has_ended: bool,
     /// Logs noted as accepted, and whether the note was there before the last crash that kept only what was synced.
     settled: u32,
+    /// Its segment knows that its records have ended: a compaction may have left it out.
+    is_told: bool,
+}
+
+/// The numbers of the chunks of an extent that were not left out.
+fn numbers_of(extent: &Extent) -> Vec<u32> {
+    let chunks = extent.read().expect("expected the chunks");
+    let kept = chunks.iter().filter(|chunk| !chunk.data.is_empty());
+    kept.map(|chunk| std::str::from_utf8(&chunk.tag).unwrap().parse().unwrap()).collect()
 }
 
 /// Any interleaving of append, sync, settle, delete, kill, power failure and reopening.
@@ -337,7 +346,7 @@ fn any_interleaving(seed: u64) {
     let mut extents: Vec<(Vec<u32>, Extent)> = Vec::new();
     let mut synced_lengths = BTreeMap::<PathBuf, u64>::new();
     for _ in 0..300 {
-        match chance.below(16) {
+        match chance.below(18) {
             0..6 => {
                 let records = chance.below(9) as usize + 1;
                 let appended = spool.append(next.to_string().as_bytes(), &data(records), records as u32, WALL, false);
@@ -372,7 +381,41 @@ fn any_interleaving(seed: u64) {
                     fates.entry(number).and_modify(|fate| fate.has_ended = true);
                 }
             }
-            15 if chance.below(4) == 0 => {
+            15 => {
+                // A chunk that is read together with others has ended.
+                let together: Vec<_> = extents.iter().filter(|(numbers, _)| numbers.len() > 1).collect();
+                if let Some((_, extent)) = together.get(chance.below(together.len().max(1) as u64) as usize) {
+                    let chunks = extent.read().unwrap();
+                    let chosen = chance.below(chunks.len() as u64) as usize;
+                    let first: u32 = chunks[..chosen].iter().map(|chunk| chunk.records).sum();
+                    let mut ended = crate::delivery::ticket::Bits::default();
+                    (first..first + chunks[chosen].records).for_each(|record| {
+                        ended.insert(record);
+                    });
+                    extent.tell_ended(&ended);
+                    if let Ok(number) = std::str::from_utf8(&chunks[chosen].tag).unwrap().parse() {
+                        fates.entry(number).and_modify(|fate: &mut Fate| fate.is_told = true);
+                    }
+                }
+            }
+            16 if chance.below(3) == 0 => {
+                spool.sync().unwrap();
+                fates.values_mut().for_each(|fate| fate.is_synced = true);
+                for segment in spool.live() {
+                    if !segment.is_open() {
+                        segment.compact().unwrap();
+                    }
+                    synced_lengths.insert(segment.path().to_owned(), segment.length());
+                }
+                for (numbers, extent) in &extents {
+                    let left = numbers_of(extent);
+                    assert!(
+                        numbers.iter().all(|number| left.contains(number) || fates[number].is_told),
+                        "seed {seed}: {numbers:?} {left:?}"
+                    );
+                }
+            }
+            17 if chance.below(4) == 0 => {
                 let power_fails = chance.below(2) == 0;
                 drop((std::mem::take(&mut extents), spool));
                 if power_fails {
@@ -386,13 +429,7 @@ fn any_interleaving(seed: u64) {
                 (spool, recovery) = open(&directory);
                 let mut found: Vec<u32> = Vec::new();
                 for recovered in recovery.extents {
-                    let numbers: Vec<u32> = recovered
-                        .extent
-                        .read()
-                        .unwrap()
-                        .iter()
-                        .map(|chunk| std::str::from_utf8(&chunk.tag).unwrap().parse().unwrap())
-                        .collect();
+                    let numbers = numbers_of(&recovered.extent);
                     if let [number] = numbers[..]
                         && let Some(fate) = fates.get(&number)
                     {
@@ -403,9 +440,10 @@ fn any_interleaving(seed: u64) {
                     extents.push((numbers, recovered.extent));
                 }
                 found.sort_unstable();
+                fates.retain(|number, fate| !fate.is_told || found.contains(number));
                 let expected: Vec<u32> = fates.keys().copied().collect();
                 assert_eq!(found, expected, "seed {seed}: power failed: {power_fails}");
-                fates.values_mut().for_each(|fate| fate.is_synced = true);
+                fates.values_mut().for_each(|fate| (fate.is_synced, fate.is_told) = (true, false));
                 synced_lengths = spool.live().iter().map(|one| (one.path().to_owned(), one.length())).collect();
             }
             _ => {}
@@ -426,6 +464,48 @@ fn cut_back(directory: &Directory, synced: &BTreeMap<PathBuf, u64>) {
         let length = synced.get(&path).copied().unwrap_or(0);
         fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(length).unwrap();
     }
+}
+
+#[test]
+fn what_a_compaction_leaves_out_is_not_found_again_and_the_rest_is() {
+    let directory = Directory::new("compact");
+    let sizes = |spool: &Spool| {
+        let (files, path) = (directory.files(), &directory.0);
+        let segments = files.iter().filter(|name| name.ends_with(".msgpack"));
+        let on_disk = segments.map(|name| fs::metadata(path.join(name)).unwrap().len());
+        assert_eq!(on_disk.sum::<u64>(), spool.bytes().load(Relaxed));
+        spool.bytes().load(Relaxed)
+    };
+    {
+        let (mut spool, _) = Spool::open(&directory.0, 7, Limits { most: 10_000, segment: 5_000 }).unwrap();
+        let extents: Vec<_> = (0..20).map(|_| append(&mut spool, "a", 20)).collect();
+        extents.iter().enumerate().filter(|(at, _)| at % 7 > 0).for_each(|(_, extent)| extent.end());
+        extents[7].note_settled(Category::Log, &[3], Outcome::Accepted);
+        let late = WALL + Duration::from_secs(60);
+        assert!(spool.compactable(late).is_empty(), "it is not synced");
+        spool.sync().unwrap();
+        assert!(spool.compactable(WALL).is_empty(), "Fluent Bit may not know of it");
+        spool.seal();
+        let before = sizes(&spool);
+        let segments = spool.compactable(late);
+        assert_eq!(segments.len(), 2);
+        segments.iter().for_each(|segment| segment.compact().unwrap());
+        let after = sizes(&spool);
+        assert!(after < before / 3, "{after} of {before}");
+        assert!(segments.iter().all(|segment| segment.ended_share(late) == Some(0)), "there is no more to gain");
+        for (at, extent) in extents.iter().enumerate().filter(|(at, _)| at % 7 == 0) {
+            assert_eq!(extent.read().unwrap(), [chunk("a", 20)], "{at}");
+        }
+        // As a crash in the middle of the next one would leave it.
+        fs::write(segments[0].path().with_extension("new"), b"half").unwrap();
+    }
+    let (spool, recovery) = open(&directory);
+    assert_eq!(chunks(&recovery), [chunk("a", 20), chunk("a", 20), chunk("a", 20)]);
+    assert!(recovery.problems.is_empty(), "{:?}", recovery.problems);
+    assert!(recovery.extents[1].progress.settled[Category::Log as usize].has(3), "records keep their numbers");
+    assert!(directory.files().iter().all(|name| !name.ends_with(".new")));
+    recovery.extents.iter().for_each(|found| found.extent.end());
+    assert_eq!((directory.files(), spool.bytes().load(Relaxed)), (vec!["lock".to_owned()], 0));
 }
 
 #[test]

@@ -30,6 +30,12 @@ const CARE_INTERVAL: Duration = Duration::from_secs(1);
 /// How often a full mapper queue is tried again.
 const HAND_OVER: Duration = Duration::from_millis(100);
 
+/// Segments that are compacted each time the directory is looked after, at most: each of them needs a sync.
+const COMPACTED: usize = 16;
+
+/// Bytes of them that are read, about.
+const COMPACTED_BYTES: u64 = 32 << 20;
+
 /// Extents of an earlier process that are read before the first live chunk: it may continue a trace that they end with.
 const LAST: usize = 4;
 
@@ -372,8 +378,26 @@ impl<'s> Worker<'s> {
         }
         self.keep_the_lock();
         self.find_missing();
+        self.compact();
         self.drain_former();
         self.tell_lost();
+    }
+
+    /// Gives bytes back of segments of which little is needed any more.
+    fn compact(&self) {
+        let wall = self.shared.now().wall;
+        let segments = self.shared.store.with(|spool| spool.compactable(wall)).unwrap_or_default();
+        let mut bytes = 0;
+        for segment in segments.iter().take(COMPACTED) {
+            bytes += segment.length();
+            if bytes > COMPACTED_BYTES && bytes > segment.length() {
+                return;
+            }
+            if let Err(error) = segment.compact() {
+                let text = format!("cannot compact {} of the spool: {error}", segment.name());
+                return self.shared.say(Severity::Warn, "spool compact", text);
+            }
+        }
     }
 
     /// Creates a directory or a lock again that somebody has removed: without it another process could open the spool.

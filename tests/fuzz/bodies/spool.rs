@@ -100,7 +100,8 @@ fn parts(bytes: &[u8]) {
     let chunks = split(bytes);
     let mut rest = bytes;
     for found in &chunks {
-        assert_eq!(found.records, chunk::count(&found.data));
+        // Without bytes it stands for records that were left out.
+        assert!(found.data.is_empty() || found.records == chunk::count(&found.data));
         let marker = match chunk::entries(rest).next() {
             Some(chunk::Entry::GroupStart(marker)) if marker.metadata.get("out_sentry").is_some() => marker.raw.len(),
             _ => 0,

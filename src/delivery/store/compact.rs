@@ -1,0 +1,154 @@
+//! Compaction: a sealed segment is written again without chunks that nobody needs any more.
+//!
+//! A segment is deleted when everything in it has ended. Without compaction one record that waits for a misconfigured
+//! destination would keep the bytes of all other records of its segment, and soon fill the spool for all destinations.
+//!
+//! In the place of a chunk the new file has a marker that says how many records were left out. Records keep their numbers, so the
+//! progress file holds for both files, and a crash at any point leaves one of them.
+
+use super::chunk_file::{Placed, tag_of, write_ended_marker};
+use crate::delivery::ticket::Bits;
+use std::collections::HashSet;
+
+/// Records of a segment that have ended.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Over {
+    /// Records of chunks that are never read again.
+    done: Bits,
+    /// Records that have ended, in chunks that are read together with others.
+    ended: Bits,
+    /// How many of both there are.
+    count: u32,
+}
+
+impl Over {
+    /// Chunks with `records` records from number `first` are never read again.
+    pub(super) fn done(&mut self, first: u32, records: u32) {
+        for record in first..first.saturating_add(records) {
+            let is_new = self.done.insert(record) && !self.ended.has(record);
+            self.count += u32::from(is_new);
+        }
+    }
+
+    /// These records have ended, numbered from `first`.
+    pub(super) fn ended(&mut self, first: u32, records: &Bits) {
+        for record in records.iter().map(|record| first.saturating_add(record)) {
+            let is_new = self.ended.insert(record) && !self.done.has(record);
+            self.count += u32::from(is_new);
+        }
+    }
+
+    /// How many records have ended.
+    pub(super) fn count(&self) -> u32 {
+        self.count
+    }
+}
+
+/// A segment without what is over.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Compacted {
+    pub(super) bytes: Vec<u8>,
+    /// Offset of each chunk that was kept or replaced, and of the end, before and after.
+    pub(super) moves: Vec<(u64, u64)>,
+}
+
+/// Leaves out of the bytes of a segment what is over. `chunks` are all chunks in it.
+pub(super) fn compact(bytes: &[u8], chunks: &[Placed], over: &Over) -> Option<Compacted> {
+    let mut out = Compacted { bytes: Vec::new(), moves: Vec::new() };
+    let mut first = 0_u32;
+    // Records of chunks that are never read, which one marker replaces.
+    let mut run = 0_u32;
+    let mut kept = HashSet::new();
+    for chunk in chunks {
+        let data = bytes.get(chunk.offset as usize..(chunk.offset + chunk.length) as usize)?;
+        let records = first..first.checked_add(chunk.records)?;
+        first = records.end;
+        if chunk.records > 0 && records.clone().all(|record| over.done.has(record)) {
+            if run == 0 {
+                out.moves.push((chunk.offset, out.bytes.len() as u64));
+            }
+            run += chunk.records;
+            continue;
+        }
+        if run > 0 {
+            write_ended_marker(&mut out.bytes, run);
+            run = 0;
+        }
+        out.moves.push((chunk.offset, out.bytes.len() as u64));
+        // Lines of a chunk may continue a trace that begins in one before it, of the same tag.
+        let is_over = records.clone().all(|record| over.done.has(record) || over.ended.has(record));
+        let tag = tag_of(data);
+        if chunk.records > 0 && is_over && !kept.contains(tag) {
+            write_ended_marker(&mut out.bytes, chunk.records);
+        } else {
+            kept.insert(tag);
+            out.bytes.extend_from_slice(data);
+        }
+    }
+    if run > 0 {
+        write_ended_marker(&mut out.bytes, run);
+    }
+    out.moves.push((chunks.last().map_or(0, |last| last.offset + last.length), out.bytes.len() as u64));
+    Some(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::chunk_file::{scan, write_chunk_marker};
+    use super::*;
+    use std::time::Duration;
+
+    const RECORD: &[u8] = &[0x92, 0x92, 0xd7, 0, 0, 0, 0, 9, 0, 0, 0, 5, 0x80, 0x81, 0xa1, b'k', 1];
+
+    fn bits(records: std::ops::Range<u32>) -> Bits {
+        let mut bits = Bits::default();
+        records.for_each(|record| assert!(bits.insert(record)));
+        bits
+    }
+
+    fn segment(chunks: &[(&str, u32)]) -> Vec<u8> {
+        let mut out = Vec::new();
+        for (tag, records) in chunks {
+            let data = RECORD.repeat(*records as usize);
+            write_chunk_marker(&mut out, tag.as_bytes(), data.len(), *records, Duration::from_secs(9));
+            out.extend_from_slice(&data);
+        }
+        out
+    }
+
+    fn compacted(bytes: &[u8], over: &Over) -> (Compacted, Vec<(u32, bool)>) {
+        let found = compact(bytes, &scan(bytes).unwrap().chunks, over).unwrap();
+        let again = scan(&found.bytes).unwrap();
+        assert_eq!((again.torn, again.damages), (None, 0));
+        let chunks = again.chunks.iter().map(|chunk| (chunk.records, chunk.is_over)).collect();
+        (found, chunks)
+    }
+
+    #[test]
+    fn chunks_that_are_over_become_markers_and_records_keep_their_numbers() {
+        let bytes = segment(&[("a", 20), ("b", 30), ("c", 40), ("d", 50), ("e", 60)]);
+        let mut over = Over::default();
+        over.done(0, 50);
+        over.done(0, 20);
+        over.ended(90, &bits(0..50));
+        assert_eq!(over.count(), 100);
+        let (found, chunks) = compacted(&bytes, &over);
+        assert_eq!(chunks, [(50, true), (40, false), (50, true), (60, false)]);
+        assert!(found.bytes.len() < bytes.len() * 6 / 10, "{} of {}", found.bytes.len(), bytes.len());
+        assert_eq!(found.moves.len(), 5);
+        // Once more, of what is there now.
+        over.done(50, 40);
+        let (again, chunks) = compacted(&found.bytes, &over);
+        assert_eq!(chunks, [(90, true), (50, true), (60, false)]);
+        let (kept, end) = (again.moves[again.moves.len() - 2], again.moves[again.moves.len() - 1]);
+        assert_eq!(again.bytes[kept.1 as usize..end.1 as usize], bytes[bytes.len() - (end.0 - kept.0) as usize..]);
+    }
+
+    #[test]
+    fn a_chunk_that_may_continue_a_kept_one_is_kept() {
+        let bytes = segment(&[("a", 2), ("b", 2), ("a", 2)]);
+        let mut over = Over::default();
+        over.ended(0, &bits(2..6));
+        assert_eq!(compacted(&bytes, &over).1, [(2, false), (2, true), (2, false)]);
+    }
+}
