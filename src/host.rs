@@ -365,10 +365,13 @@ fn histogram(cmetrics: &Cmetrics, root: *mut c_void) -> Option<Metric> {
     (!metric.is_null()).then_some(Metric { metric, update: cmetrics.observe })
 }
 
+/// The host's function that tells the name of an instance.
+const OUTPUT_NAME: &CStr = c"flb_output_name";
+
 /// The name of an instance: its alias, or `sentry.N`. Hosts that do not tell leave it at `sentry`.
 #[must_use]
 pub fn instance_name(table: &Table) -> String {
-    let Some(function) = symbol(c"flb_output_name") else { return "sentry".to_owned() };
+    let Some(function) = symbol(OUTPUT_NAME) else { return "sentry".to_owned() };
     type Name = unsafe extern "C" fn(*mut c_void) -> *const c_char;
     // SAFETY: this is the signature in flb_output.h of every host that exports it.
     let function = unsafe { std::mem::transmute::<*mut c_void, Name>(function) };
@@ -418,6 +421,10 @@ impl Host for Live {
         for took in report.durations {
             metrics.duration.update(took.as_secs_f64(), &[&metrics.name]);
         }
+    }
+
+    fn tells_names(&self) -> bool {
+        symbol(OUTPUT_NAME).is_some()
     }
 
     fn first(&self) -> fn() {

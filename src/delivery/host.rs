@@ -22,6 +22,10 @@ pub trait Host: Send + Sync + Debug {
     fn log(&self, severity: Severity, text: &str);
     /// Shows the counters.
     fn publish(&self, report: &Report<'_>);
+    /// Returns true if the host tells outputs apart by name.
+    fn tells_names(&self) -> bool {
+        true
+    }
     /// What each thread of ours does first. It holds nothing of the host.
     fn first(&self) -> fn() {
         || {}

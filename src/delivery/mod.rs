@@ -246,7 +246,8 @@ impl Delivery {
         let (reports, report_reader) = reports::new(settings.delivery.client_reports);
         let shared = Arc::new(Shared::new(name, loaded, clock, &ledger, reports, to_pump));
         let (to_senders, sender_inbox) = bounded(settings.delivery.senders);
-        let start = Start { name, loaded, shared: &shared, client: &client, first: host.first() };
+        let (first, tells_names) = (host.first(), host.tells_names());
+        let start = Start { name, tells_names, loaded, shared: &shared, client: &client, first };
         let threads = Threads {
             mapper: start.mapper(mapper_inbox)?,
             spooler: start.spooler(to_mapper.clone())?,
@@ -388,6 +389,8 @@ fn targets(settings: &crate::options::Destination) -> Targets {
 /// What is needed to start the threads.
 struct Start<'s> {
     name: &'s str,
+    /// No other output of the process has this name.
+    tells_names: bool,
     loaded: &'s Loaded,
     shared: &'s Arc<Shared>,
     client: &'s http::Client,
@@ -404,7 +407,7 @@ impl Start<'_> {
 
     fn spooler(&self, to_mapper: Sender<Job>) -> Result<Option<JoinHandle<Vec<store::Spool>>>, String> {
         let (name, path) = (self.name.to_owned(), self.spool_path());
-        let former = store::former::begin(&name, path.as_deref());
+        let former = if self.tells_names { store::former::begin(&name, path.as_deref()) } else { Vec::new() };
         if path.is_none() && former.is_empty() {
             return Ok(None);
         }
