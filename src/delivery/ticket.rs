@@ -52,6 +52,8 @@ struct State {
     readings: u32,
     /// Every record has been looked at since the chunk was last read.
     mapped: bool,
+    /// The progress file says that every record has been mapped.
+    is_noted: bool,
     /// Some record has been left where it came from.
     parked: bool,
     /// How many have ended in which way.
@@ -174,6 +176,7 @@ impl Ticket {
             kept_open: 0,
             readings: 0,
             mapped: false,
+            is_noted: false,
             parked: false,
             ended: Ended::default(),
             unnoted: Default::default(),
@@ -206,6 +209,7 @@ impl Ticket {
         ticket.is_recovered = true;
         if let Ok(state) = ticket.state.get_mut() {
             (state.ended, state.seen_before) = (progress.ended, progress.mapped);
+            state.is_noted = progress.mapped;
             state.aborted = progress.aborted;
         }
         ticket
@@ -309,7 +313,10 @@ impl Ticket {
                     extent.note_settled(*category, &numbers, same[0].1);
                 }
             }
-            extent.note_mapped();
+            // Once: what waits is read again and again.
+            if !std::mem::replace(&mut state.is_noted, true) {
+                extent.note_mapped();
+            }
         }
         state.standing()
     }
