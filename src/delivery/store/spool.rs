@@ -312,6 +312,16 @@ impl Spool {
         found.into_iter().map(|(_, segment)| segment).collect()
     }
 
+    /// Compacts all sealed segments, whatever that gives back; for tests.
+    ///
+    /// # Errors
+    /// [`SpoolError::Write`].
+    #[doc(hidden)]
+    pub fn compact(&mut self) -> Result<(), SpoolError> {
+        let sealed = self.live().into_iter().filter(|segment| !segment.is_open());
+        sealed.map(|segment| segment.compact().map_err(SpoolError::Write)).collect()
+    }
+
     fn recover(&mut self) -> io::Result<Recovery> {
         let mut names: Vec<PathBuf> = fs::read_dir(&self.path)?.filter_map(|entry| Some(entry.ok()?.path())).collect();
         names.sort();

@@ -401,10 +401,8 @@ fn any_interleaving(seed: u64) {
             16 if chance.below(3) == 0 => {
                 spool.sync().unwrap();
                 fates.values_mut().for_each(|fate| fate.is_synced = true);
+                spool.compact().unwrap();
                 for segment in spool.live() {
-                    if !segment.is_open() {
-                        segment.compact().unwrap();
-                    }
                     synced_lengths.insert(segment.path().to_owned(), segment.length());
                 }
                 for (numbers, extent) in &extents {

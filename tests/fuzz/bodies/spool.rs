@@ -59,8 +59,38 @@ pub fn run(data: &[u8]) {
     let after: Vec<_> = recovery.extents.iter().map(about).collect();
     assert_eq!(after.iter().map(|extent| extent.0).sum::<u32>(), records, "nothing is written over or found twice");
     assert!(before.iter().all(|old| after.contains(old)), "{before:?} {after:?}");
+    // Every second extent ends, and its bytes are left out: the others stay what they were.
+    let mut extents = recovery.extents;
+    let ended: Vec<_> = extents.iter().skip(1).step_by(2).collect();
+    ended.iter().for_each(|found| found.extent.end());
+    let mut spool = spool;
+    spool.compact().expect("whatever lies there, it is compacted");
+    let mut at = 0;
+    extents.retain(|_| {
+        at += 1;
+        at % 2 == 1
+    });
+    let kept: Vec<_> = after.into_iter().step_by(2).collect();
+    assert_eq!(extents.iter().map(about).collect::<Vec<_>>(), kept);
+    assert!(spool.bytes().load(Relaxed) <= on_disk(directory.path()));
+    drop((extents, spool));
+    let (spool, recovery) = open(directory.path());
+    let mut left: Vec<_> = recovery.extents.iter().map(about).collect();
+    // Without what was between them, extents of the same segment may be read together.
+    assert_eq!(records_of(&left), records_of(&kept), "what was kept is found again");
+    left.retain(|found| !kept.contains(found));
+    assert!(left.iter().all(|found| found.1.len() > 1), "{left:?} {kept:?}");
     recovery.extents.iter().for_each(|found| found.extent.end());
     assert_eq!(spool.bytes().load(Relaxed), 0, "what has ended takes no room");
+}
+
+/// What [`about`] says of an extent.
+type About = (u32, Vec<Chunk>, [u32; 2], bool);
+
+fn records_of(extents: &[About]) -> (u32, [u32; 2]) {
+    extents.iter().fold((0, [0; 2]), |(records, settled), extent| {
+        (records + extent.0, [settled[0] + extent.2[0], settled[1] + extent.2[1]])
+    })
 }
 
 fn open(path: &Path) -> (Spool, out_sentry::delivery::store::Recovery) {
@@ -118,7 +148,7 @@ fn parts(bytes: &[u8]) {
 
 /// What is known of an extent: its records, its chunks, and how many records of each category have ended, which are as many
 /// as are marked as settled.
-fn about(found: &Recovered) -> (u32, Vec<Chunk>, [u32; 2], bool) {
+fn about(found: &Recovered) -> About {
     let Recovered { extent, progress } = found;
     let chunks = extent.read().expect("it was there");
     assert_eq!(chunks.iter().map(|chunk| chunk.records).sum::<u32>(), extent.records());
