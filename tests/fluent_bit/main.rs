@@ -15,6 +15,7 @@ mod incidents;
 mod kills;
 mod loading;
 mod outage;
+mod power;
 mod refusals;
 mod reload;
 mod removal;
@@ -85,6 +86,8 @@ fn main() -> ExitCode {
     let suite = TESTS.iter().fold(Suite::default(), |suite, (name, body)| suite.needing(&host, name, |_| body()));
     let suite = suite
         .needing(&sources, "a_slow_disk_delays_neither_flush_nor_stop", |root| slow_disk::run(&root, "20", 8))
+        .needing(&sources, "a_power_failure_loses_what_was_not_synced_at_most", |root| power::fails(&root, "normal"))
+        .needing(&sources, "a_power_failure_loses_nothing_taken_with_full_syncs", |root| power::fails(&root, "full"))
         .needing(&sources, "a_process_without_descriptors_sends_and_goes_on", |root| descriptors::none_left(&root))
         .needing(&addresses, "a_silent_address_costs_a_second_or_so", |root| addresses::one_is_silent(&root));
     let freed = host.clone().and_then(|host| reload::keeps_freed_workers(&host));
