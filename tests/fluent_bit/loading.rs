@@ -6,7 +6,10 @@ use crate::rig::{self, ARRIVES_WITHIN, NAME, Rig, SPOOL, count_in_log};
 use crate::seen::Seen;
 use crate::support::fluent_bit::{FluentBit, Format};
 use crate::support::plugin;
+use flb_sentry::receive::Receiver;
 use out_sentry::ledger::{Category, Outcome};
+use std::path::PathBuf;
+use std::time::Duration;
 
 const TOTAL: u64 = 2_000;
 
@@ -118,4 +121,30 @@ pub fn series_exist() {
     counters.assert_all_series();
     assert_eq!((counters.value("records_total", &[]), counters.pending()), (0.0, 0.0));
     rig.finish(0);
+}
+
+/// Fluent Bit 1.9 crashes after the first of two outputs was told to exit: what the second holds in memory is sent before.
+pub fn two_outputs_of_1_9(program: PathBuf) {
+    const TOTAL: u64 = 100;
+    let (feed, receivers) = (Feed::new(), [rig::receiver(""), rig::receiver("")]);
+    let lines = ["delivery memory", "batch_timeout 1h", "batch_max_items 1000", "event_level off"];
+    let section = |(name, receiver): (&&str, &Receiver)| {
+        // The later line is the one that counts.
+        rig::output(name, &receiver.dsn(), &lines).replace("    batch_timeout 100ms\n", "")
+    };
+    let outputs: Vec<_> = ["first", "second"].iter().zip(&receivers).map(section).collect();
+    let library = plugin().display().to_string();
+    let config = rig::config(&feed, &outputs);
+    let host = FluentBit::start_program(program, &config, Format::Classic, &["-e", &library]);
+    let mut host = host.unwrap_or_else(|error| panic!("{error}"));
+    feed.append(0..TOTAL);
+    std::thread::sleep(Duration::from_secs(3));
+    assert!(receivers.iter().all(|receiver| receiver.totals().logs == 0), "expected logs in memory:\n{}", host.log());
+    // How it ends is Fluent Bit's.
+    let _ = host.sigterm_and_wait(rig::ENDS_WITHIN);
+    for receiver in &receivers {
+        let all = receiver.wait_until(Duration::from_secs(5), |seen| seen.totals.logs >= TOTAL);
+        assert!(all, "{:?}\n{}", receiver.totals(), host.log());
+        assert_eq!(receiver.totals().logs, TOTAL);
+    }
 }

@@ -62,6 +62,13 @@ impl FluentBit {
         }
     }
 
+    /// A Fluent Bit 1.9 to test with beside it: `FLUENT_BIT_1_9`; `Err` says that there is none.
+    pub fn find_1_9() -> Result<PathBuf, String> {
+        let path = std::env::var_os("FLUENT_BIT_1_9").map(PathBuf::from).ok_or("FLUENT_BIT_1_9 is not set")?;
+        let version = Self::version(&path);
+        if version.contains("v1.9.") { Ok(path) } else { Err(format!("FLUENT_BIT_1_9 is {version}")) }
+    }
+
     /// What the host calls itself: `Fluent Bit v5.1.1`.
     pub fn version(program: &Path) -> String {
         let output = Command::new(program).arg("--version").output();
@@ -77,7 +84,16 @@ impl FluentBit {
 
     /// [`FluentBit::start`] with variables of the test's own.
     pub fn start_with_env(config: &str, format: Format, args: &[&str], env: &[(&str, &str)]) -> Result<Self, String> {
-        let mut host = Self::prepare(config, format, args, env)?;
+        Self::prepare(config, format, args, env)?.started()
+    }
+
+    /// [`FluentBit::start`] of another Fluent Bit than the one that [`FluentBit::find`] finds.
+    pub fn start_program(program: PathBuf, config: &str, format: Format, args: &[&str]) -> Result<Self, String> {
+        Self { program, ..Self::prepare(config, format, args, &[])? }.started()
+    }
+
+    fn started(self) -> Result<Self, String> {
+        let mut host = self;
         // Between choosing a port and binding it somebody else may have taken it.
         for _ in 0..2 {
             match host.launch() {
