@@ -318,8 +318,8 @@ impl Spool {
     /// [`SpoolError::Write`].
     #[doc(hidden)]
     pub fn compact(&mut self) -> Result<(), SpoolError> {
-        let sealed = self.live().into_iter().filter(|segment| !segment.is_open());
-        sealed.map(|segment| segment.compact().map_err(SpoolError::Write)).collect()
+        let mut sealed = self.live().into_iter().filter(|segment| !segment.is_open());
+        sealed.try_for_each(|segment| segment.compact().map_err(SpoolError::Write))
     }
 
     fn recover(&mut self) -> io::Result<Recovery> {
