@@ -2,14 +2,16 @@
 
 use super::name::Meaning;
 use super::rules::Kind;
+use super::steps;
 use super::value::How;
 use memchr::{memchr, memchr2_iter};
 use std::ops::Range;
 
-/// Bytes of a text that are read in search of the ends of values, for each byte of the text: beyond it values end nearby.
-const WORK: usize = 2;
+/// Bytes of a text that are read in search of the ends of values and to judge them, for each byte of the text. Once they are used
+/// up, what stands behind a name goes to the end of its line unread.
+const WORK: usize = 4;
 
-/// How far the end of a value is looked for once the work is used up.
+/// How far other ends are looked for then.
 const NEARBY: usize = 32;
 
 /// How far the rest of a tag or of an SQL statement is looked for.
@@ -93,6 +95,7 @@ pub(super) fn name_around(bytes: &[u8], place: usize) -> Range<usize> {
     while end > start && matches!(bytes[end - 1], b'.' | b'-') {
         end -= 1;
     }
+    steps::count(end.max(start) - start + 1);
     start..end.max(start)
 }
 
@@ -234,11 +237,31 @@ impl<'t> Extents<'t> {
     }
 
     fn used(&mut self, bytes: usize) {
+        steps::count(bytes + 1);
         self.left = self.left.saturating_sub(bytes + 1);
     }
 
     /// The value that belongs to a name, if it has one.
     pub(super) fn value(&mut self, name: &Range<usize>, meaning: Meaning, is_flag: bool) -> Option<Value> {
+        let value = self.read_value(name, meaning, is_flag)?;
+        // It is judged, too.
+        self.used(value.part.len());
+        Some(value)
+    }
+
+    /// The rest of the line behind a name and its separator, once the work is used up.
+    pub(super) fn unread(&self, name: &Range<usize>) -> Option<Range<usize>> {
+        if self.left > 0 {
+            return None;
+        }
+        let (closed, quoted) = closing(self.bytes, name.end);
+        let (_, at) = self.separator(closed, quoted)?;
+        let length = memchr(b'\n', &self.bytes[at..]).unwrap_or(self.bytes.len() - at);
+        steps::count(length);
+        Some(self.chars(at..at + length))
+    }
+
+    fn read_value(&mut self, name: &Range<usize>, meaning: Meaning, is_flag: bool) -> Option<Value> {
         if is_tag(self.bytes, name.start) {
             return self.in_tags(name.end);
         }
@@ -382,6 +405,7 @@ impl<'t> Extents<'t> {
     fn of_insert(&mut self, at: usize) -> Option<Value> {
         let head = self.window(at);
         let head = &head[..head.len().min(STATEMENT)];
+        self.used(head.len());
         let close = memchr(b')', head)?;
         let columns =
             |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b',' | b' ' | b'"' | b'`' | b'\n');
@@ -401,6 +425,7 @@ impl<'t> Extents<'t> {
     fn in_tags(&mut self, end: usize) -> Option<Value> {
         let head = self.window(end);
         let head = &head[..head.len().min(STATEMENT)];
+        self.used(head.len());
         let escaped = memchr::memmem::find(head, b"&gt;").map(|at| (at, at + 4));
         let (close, start) = [memchr(b'>', head).map(|at| (at, at + 1)), escaped].into_iter().flatten().min()?;
         if head[..close].ends_with(b"/") {
@@ -502,7 +527,9 @@ impl<'t> Extents<'t> {
             }
             Some(b'<') => {
                 let rest = self.window(at);
-                let end = rest.iter().take(STATEMENT).position(|byte| matches!(byte, b'>' | b'\n')).unwrap_or(0);
+                let end = rest.iter().take(STATEMENT).position(|byte| matches!(byte, b'>' | b'\n'));
+                self.used(end.unwrap_or(STATEMENT));
+                let end = end.unwrap_or(0);
                 Value { how, part: self.chars(at + 1..(at + end).max(at + 1)), quoted: true, more: false }
             }
             Some(_) => self.word(at, how, kind),
@@ -634,8 +661,9 @@ impl<'t> Extents<'t> {
             }
             i += 1;
         }
-        self.used(i);
-        memchr(b'\n', value).unwrap_or(value.len())
+        let line = memchr(b'\n', value).unwrap_or(value.len());
+        self.used(i.max(line));
+        line
     }
 
     /// What is in the quotes that begin here; empty without them.

@@ -4,7 +4,8 @@
 
 use super::super::json::special;
 use super::super::triples::{BLOCK, Block, last_block, vectors};
-use super::{Rules, numbers, text, tokens};
+use super::tokens::Tokens;
+use super::{Rules, numbers, text};
 use memchr::{memchr, memchr_iter};
 use wide::u8x16;
 
@@ -42,8 +43,16 @@ impl Seen {
 
     /// Looks at everything.
     pub(super) fn of(json: &[u8]) -> Self {
-        let mut look =
-            Look { json, at_signs: NONE, specials: 0, before: (0, 0), digits: 0, read: (0, 0), seen: Self::default() };
+        let mut look = Look {
+            json,
+            at_signs: NONE,
+            specials: 0,
+            before: (0, 0),
+            digits: 0,
+            read: (0, 0),
+            tokens: Tokens::new(json),
+            seen: Self::default(),
+        };
         // Behind the last block stand zeros, which are none of its bytes.
         let last = json.len().saturating_sub(1) / BLOCK * BLOCK;
         let padded = last_block(&json[last..]);
@@ -75,6 +84,7 @@ struct Look<'j> {
     digits: u32,
     /// How far such bytes have been read closely.
     read: (usize, usize),
+    tokens: Tokens<'j>,
     seen: Seen,
 }
 
@@ -153,7 +163,7 @@ impl Look<'_> {
                 let end =
                     place + self.json[place..].iter().position(|byte| !in_run(byte)).unwrap_or(self.json.len() - place);
                 self.read.1 = end;
-                self.seen.run = tokens::token(self.json, start, end).is_some();
+                self.seen.run = self.tokens.token(start, end).is_some();
             }
             runs &= runs - 1;
         }

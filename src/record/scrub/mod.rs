@@ -14,6 +14,7 @@ mod name;
 mod numbers;
 pub(super) mod pem;
 mod rules;
+mod steps;
 mod text;
 mod tokens;
 #[cfg(test)]
@@ -37,6 +38,9 @@ const CLOSING: usize = 2;
 
 /// Most JSON objects in a text that are read.
 const MOST_OBJECTS: usize = 16;
+
+/// Bytes of a text that are read in vain in search of objects, beside those of a text's length.
+const SHORT: usize = 16 << 10;
 
 /// What a look at a text has found.
 #[derive(Clone, Copy, Debug)]
@@ -198,12 +202,21 @@ impl Rules {
     /// A text in which the JSON objects that stand in it are cleaned; `None` without one, or if all of it may stay.
     fn with_json(&self, text: &str) -> Option<String> {
         let (mut out, mut done, mut from) = (String::new(), 0, 0);
+        let mut left = text.len() + SHORT;
         for _ in 0..MOST_OBJECTS {
             let Some(start) = memmem::find(&text.as_bytes()[from..], b"{\"").map(|at| from + at) else { break };
             let mut values = serde_json::Deserializer::from_str(&text[start..]).into_iter();
-            let Some(Ok(value)) = values.next() else {
-                from = start + 1;
-                continue;
+            let value = match values.next() {
+                Some(Ok(value)) => value,
+                error => {
+                    from = start + 1;
+                    // What was read in vain is read once more at most.
+                    let read = error.and_then(Result::err).map_or(0, |error| error_place(&text[start..], &error));
+                    steps::count(read);
+                    let Some(more) = left.checked_sub(read) else { break };
+                    left = more;
+                    continue;
+                }
             };
             from = start + values.byte_offset();
             if let Some(cleaned) = self.inner(value) {
@@ -213,6 +226,17 @@ impl Rules {
             }
         }
         (done > 0).then(|| out + &text[done..])
+    }
+}
+
+/// How many bytes of a text were read before this error.
+fn error_place(text: &str, error: &serde_json::Error) -> usize {
+    match error.line() {
+        _ if error.is_eof() => text.len(),
+        0 | 1 => error.column(),
+        line => {
+            memchr::memchr_iter(b'\n', text.as_bytes()).nth(line - 2).map_or(text.len(), |end| end + error.column())
+        }
     }
 }
 

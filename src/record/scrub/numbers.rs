@@ -1,6 +1,7 @@
 //! Numbers that are known by their check digits: cards (ISO/IEC 7812), IBAN (ISO 13616); and US social security numbers.
 
 use super::rules::{COUNTERS, UNITS};
+use super::steps;
 use std::ops::Range;
 
 /// Digits of a card number.
@@ -69,6 +70,7 @@ impl Run {
             joints: 0,
             longer: false,
         };
+        steps::count(MOST_DIGITS);
         let (mut at, mut group) = (start, 0);
         loop {
             match bytes.get(at) {

@@ -1,11 +1,12 @@
 //! Private keys in PEM (RFC 7468): within a text, and over the records of a stream, as containers write them line by line.
 
-use super::FILTERED;
+use super::{FILTERED, steps};
 use crate::chunk::Timestamp;
 use crate::record::identity::StreamId;
 use memchr::memmem;
 use std::collections::HashMap;
 use std::ops::Range;
+use std::sync::LazyLock;
 
 /// Bytes of a label before the words that make it a private key's.
 const LABEL: usize = 64;
@@ -14,6 +15,8 @@ const LABEL: usize = 64;
 const LABEL_IN_JSON: usize = LABEL * 6;
 
 const WORDS: &[u8] = b"PRIVATE KEY";
+
+static FIND_WORDS: LazyLock<memmem::Finder<'static>> = LazyLock::new(|| memmem::Finder::new(WORDS));
 
 /// Lines of one key at most: one of 16,384 bits has about 215.
 const MOST_LINES: u16 = 400;
@@ -38,7 +41,7 @@ pub(super) fn private_keys(text: &str, found: &mut Vec<Range<usize>>) {
         let label = &label[..memmem::find(label, b"-----").unwrap_or(label.len())];
         let dashes = bytes[..at].iter().rev().take_while(|byte| matches!(byte, b'-' | b' ')).count();
         let marked = bytes[at - dashes..at].contains(&b'-') || bytes.get(from + label.len()) == Some(&b'-');
-        if memmem::find(label, WORDS).is_none() || !marked {
+        if !marked || FIND_WORDS.find(label).is_none() {
             continue;
         }
         let start = at - bytes[..at].iter().rev().take_while(|byte| **byte == b'-').count();
@@ -47,14 +50,16 @@ pub(super) fn private_keys(text: &str, found: &mut Vec<Range<usize>>) {
             let label = memmem::find(&bytes[end..], b"--").map_or(bytes.len(), |label| end + label);
             label + bytes[label..].iter().take_while(|byte| **byte == b'-').count()
         });
+        let before = from;
         from = end.unwrap_or(bytes.len());
+        steps::count(from - before);
         found.push(start..text.ceil_char_boundary(from));
     }
 }
 
 /// Returns true if the label behind a `BEGIN` that ends here may be a private key's, in JSON.
 pub(super) fn begins_near(json: &[u8], end: usize) -> bool {
-    memmem::find(&json[end..json.len().min(end + LABEL_IN_JSON)], WORDS).is_some()
+    FIND_WORDS.find(&json[end..json.len().min(end + LABEL_IN_JSON)]).is_some()
 }
 
 /// The private keys that streams are in the middle of, across records and chunks.

@@ -147,6 +147,10 @@ impl Finder<'_, '_, '_> {
 
     fn name(&mut self, name: Range<usize>) {
         let Some(meaning) = name_meaning(self.rules, self.text.as_bytes(), &name) else { return };
+        if let Some(rest) = self.extents.unread(&name) {
+            self.passed = self.passed.max(rest.end);
+            return self.found.push(rest);
+        }
         let is_flag = is_flag_start(self.text.as_bytes(), name.start);
         let Some(value) = self.extents.value(&name, meaning, is_flag) else { return };
         self.take(meaning, value.how, value.part, value.quoted, value.more);
@@ -177,7 +181,7 @@ impl Finder<'_, '_, '_> {
 
     /// `IDENTIFIED BY 'x'` of SQL.
     fn identified(&mut self, end: usize) {
-        let head = self.text[end..].get(..60.min(self.text.len() - end)).unwrap_or(&self.text[end..]);
+        let head = &self.text[end..self.text.floor_char_boundary(end + 60)];
         let lower = head.to_ascii_lowercase();
         let Some(by) = lower.find(" by ") else { return };
         let Some(quote) = lower[by + 4..].find(['\'', '"']) else { return };
@@ -207,7 +211,7 @@ impl Finder<'_, '_, '_> {
                 self.found.push(part);
                 return;
             }
-            at = part.end + 1;
+            at = self.text.ceil_char_boundary(part.end + 1);
         }
     }
 

@@ -1,6 +1,7 @@
 //! Credentials in URLs and connection strings, and e-mail addresses.
 
 use super::rules::NO_DOMAINS;
+use super::steps;
 use super::value::looks_drawn;
 use memchr::{memchr, memchr_iter, memmem};
 use std::ops::Range;
@@ -21,7 +22,7 @@ const ORACLE: [&[u8]; 8] = [b"oracle", b"sqlplus", b"rman", b"expdp", b"impdp", 
 /// `://user:secret@`, `://key@`, `user:secret@host:port`, `scott/tiger@`.
 pub(super) fn credentials(text: &str, found: &mut Vec<Range<usize>>) {
     let bytes = text.as_bytes();
-    let mut passed = 0;
+    let (mut passed, mut programs) = (0, Programs::default());
     for at in memchr_iter(b'@', bytes) {
         if at < passed {
             continue;
@@ -34,7 +35,9 @@ pub(super) fn credentials(text: &str, found: &mut Vec<Range<usize>>) {
         let start = text.ceil_char_boundary(start.max(passed));
         let end = text.floor_char_boundary(end);
         passed = end;
-        let part = in_word(&text[start..end], &bytes[start.saturating_sub(FAR)..start]);
+        steps::count(end - start);
+        let part =
+            in_word(&text[start..end], |word_end| programs.are_in(bytes, start.saturating_sub(FAR)..start + word_end));
         found.extend(
             part.filter(|part| !text[start + part.start..].starts_with("[Filtered]@"))
                 .map(|part| start + part.start..start + part.end),
@@ -42,8 +45,31 @@ pub(super) fn credentials(text: &str, found: &mut Vec<Range<usize>>) {
     }
 }
 
-/// The credentials in a word with an @; `before` is the line before it.
-fn in_word(word: &str, before: &[u8]) -> Option<Range<usize>> {
+/// Where a text names Oracle or one of its programs, looked for at most once.
+#[derive(Default)]
+struct Programs(Option<Vec<Range<usize>>>);
+
+impl Programs {
+    /// Returns true if one is named in a part of the text.
+    fn are_in(&mut self, bytes: &[u8], part: Range<usize>) -> bool {
+        let places = self.0.get_or_insert_with(|| {
+            steps::count(bytes.len());
+            let lower = bytes.to_ascii_lowercase();
+            let places = |name: &&[u8]| {
+                let length = name.len();
+                memmem::find_iter(&lower, name).map(move |at| at..at + length).collect::<Vec<_>>()
+            };
+            let mut places: Vec<_> = ORACLE.iter().flat_map(places).collect();
+            places.sort_unstable_by_key(|place| place.start);
+            places
+        });
+        let first = places.partition_point(|place| place.start < part.start);
+        places[first..].iter().take(ORACLE.len()).any(|place| place.end <= part.end)
+    }
+}
+
+/// The credentials in a word with an @. `is_oracle` says whether Oracle is named before a place of the word.
+fn in_word(word: &str, is_oracle: impl FnMut(usize) -> bool) -> Option<Range<usize>> {
     let bytes = word.as_bytes();
     // The last scheme before the first @: a URL may stand in another one's query.
     let first = memchr(b'@', bytes)?;
@@ -53,7 +79,7 @@ fn in_word(word: &str, before: &[u8]) -> Option<Range<usize>> {
     let at = memchr::memrchr(b'@', bytes)?;
     let head = word[..at].trim_start_matches(['(', '[', '{', ',', '=']);
     let offset = at - head.len();
-    of_oracle(word, at, before).or_else(|| {
+    of_oracle(word, at, is_oracle).or_else(|| {
         let start = offset
             + head
                 .rfind(['=', '(', ',', '[', '{'])
@@ -106,17 +132,13 @@ fn in_url(word: &str, scheme: usize) -> Option<Range<usize>> {
 }
 
 /// `scott/tiger@//host`, where Oracle or one of its programs is named.
-fn of_oracle(word: &str, at: usize, before: &[u8]) -> Option<Range<usize>> {
+fn of_oracle(word: &str, at: usize, mut is_oracle: impl FnMut(usize) -> bool) -> Option<Range<usize>> {
     let head = &word[..at];
     let start = head.rfind([':', '=', '(']).map_or(0, |sign| sign + 1);
     let (user, password) = head[start..].split_once('/')?;
-    let named = |name: &[u8]| {
-        memmem::find(word.as_bytes(), name).is_some()
-            || before.windows(name.len()).any(|w| w.eq_ignore_ascii_case(name))
-    };
     let fits =
         !user.is_empty() && !password.is_empty() && !password.contains('/') && !password.starts_with("[Filtered]");
-    (fits && ORACLE.iter().any(|name| named(name))).then_some(at - password.len()..at)
+    (fits && is_oracle(word.len())).then_some(at - password.len()..at)
 }
 
 fn is_host(text: &str) -> bool {
@@ -158,23 +180,31 @@ pub(super) fn addresses(text: &str, found: &mut Vec<Range<usize>>) {
         if at < passed {
             continue;
         }
-        if let Some(part) = address(text, at, length) {
+        if let Some(part) = address(text, (passed, at), length) {
             passed = part.end;
-            found.push(part);
+            match found.last_mut() {
+                // `a@b.example@c.example` is one.
+                Some(last) if last.end == part.start => last.end = part.end,
+                _ => found.push(part),
+            }
         }
     }
 }
 
-/// The address around an @.
-fn address(text: &str, at: usize, length: usize) -> Option<Range<usize>> {
+/// The address around an @, from behind the one before it on.
+fn address(text: &str, (passed, at): (usize, usize), length: usize) -> Option<Range<usize>> {
     let bytes = text.as_bytes();
     let host = &bytes[at + length..bytes.len().min(at + length + FAR)];
     let end = host
         .iter()
         .position(|byte| !(byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-') || !byte.is_ascii()))
         .unwrap_or(host.len());
+    steps::count(end);
     let host = std::str::from_utf8(&host[..end]).ok()?.trim_end_matches(['.', '-']);
-    let start = local_start(text, at)?;
+    if !is_domain(host) {
+        return None;
+    }
+    let start = local_start(text, (passed, at))?;
     let local = &text[start..at];
     let behind = bytes.get(at + length + host.len()).copied();
     // `git@host:path` is a place to log in to.
@@ -182,7 +212,7 @@ fn address(text: &str, at: usize, length: usize) -> Option<Range<usize>> {
         && bytes
             .get(at + length + host.len() + 1)
             .is_some_and(|next| next.is_ascii_alphabetic() || matches!(next, b'/' | b'~'));
-    (is_domain(host) && !(login && local == "git") && !local.is_empty()).then_some(start..at + length + host.len())
+    (!(login && local == "git")).then_some(start..at + length + host.len())
 }
 
 fn is_domain(host: &str) -> bool {
@@ -194,17 +224,19 @@ fn is_domain(host: &str) -> bool {
 }
 
 /// Where the part before an @ begins, if it is one.
-fn local_start(text: &str, at: usize) -> Option<usize> {
-    let head = &text[..at];
+fn local_start(text: &str, (passed, at): (usize, usize)) -> Option<usize> {
+    let head = &text[passed..at];
     if let Some(inside) = head.strip_suffix('"') {
         // Only a short quoted name: more is a text of its own.
-        let open = inside.rfind('"').filter(|open| inside.len() - open <= 64 && inside.len() - open > 1)?;
-        let fits = inside[open + 1..].chars().all(|c| c.is_alphanumeric() || " ._-+".contains(c));
-        return fits.then_some(open);
+        let near = &inside[inside.ceil_char_boundary(inside.len().saturating_sub(64))..];
+        let open = near.rfind('"').filter(|open| near.len() - open > 1)?;
+        let fits = near[open + 1..].chars().all(|c| c.is_alphanumeric() || " ._-+".contains(c));
+        return fits.then_some(at - 1 - (near.len() - open));
     }
     let plain = |c: char| c.is_alphanumeric() || "._%+-".contains(c);
     let length: usize = head.chars().rev().take(FAR).take_while(|c| plain(*c)).map(char::len_utf8).sum();
-    (length > 0).then_some(at - length)
+    steps::count(length);
+    (length > 0 || passed > 0 && passed == at).then_some(at - length)
 }
 
 /// Returns true if an @ of an item's JSON may be an address's. It is never wrong in saying no.

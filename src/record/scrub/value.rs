@@ -4,6 +4,7 @@ use super::FILTERED;
 use super::name::Meaning;
 use super::numbers::is_card;
 use super::rules::{Kind, NOTHING, PROSE};
+use super::steps;
 
 /// How a value belongs to its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +23,7 @@ pub(super) enum How {
 
 /// Returns true if a value behind a sensitive name has to go. `quoted`: it stood in quotes; `more`: more words follow it.
 pub(super) fn is_secret(meaning: Meaning, how: How, value: &str, quoted: bool, more: bool) -> bool {
+    steps::count(value.len());
     let value = value.trim();
     if value.is_empty() || value.starts_with(FILTERED) || is_nothing(value) {
         return false;
