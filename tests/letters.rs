@@ -470,6 +470,52 @@ fn nothing_else_is_replayed() {
     assert_eq!(receiver.totals().requests, 0);
 }
 
+/// Whoever can create files where an administrator looks for letters must not hold or fill the machine: a path that is no
+/// regular file, or a huge one, is refused at once and in little memory.
+fn hostile_files_are_refused_at_once() {
+    let receiver = receive("");
+    let dir = TempDir::new("letters").expect("expected a directory");
+    let good = dir.path().join("good");
+    fs::write(&good, chunk::numbered(0..3)).expect("expected to write a chunk");
+    let place = |name: &str| {
+        let below = dir.path().join(name);
+        fs::create_dir(&below).expect("expected a directory");
+        below.join("a.msgpack")
+    };
+    let (pipe, link, device, sparse) = (place("pipe"), place("link"), place("device"), place("sparse"));
+    assert!(Command::new("mkfifo").arg(&pipe).status().expect("expected mkfifo to run").success());
+    std::os::unix::fs::symlink(&good, &link).expect("expected a link");
+    std::os::unix::fs::symlink("/dev/zero", &device).expect("expected a link");
+    fs::File::create(&sparse).and_then(|file| file.set_len(2 << 30)).expect("expected a sparse file");
+    let mut paths: Vec<_> = [&pipe, &link, &device, &sparse].into_iter().map(PathBuf::as_path).collect();
+    let directories: Vec<_> = paths.iter().map(|path| path.parent().expect("expected a directory")).collect();
+    paths.extend(directories);
+    paths.push(Path::new("/dev/zero"));
+    for path in paths {
+        let start = std::time::Instant::now();
+        let mut command = Command::new("sh");
+        // 512 MB of addresses, where the program has 300 by itself.
+        command.args(["-c", "ulimit -v 512000; exec \"$@\"", "sh"]).arg(support::companion());
+        command.arg("replay").arg("--plugin").arg(support::plugin());
+        command.args(["-o", &format!("dsn={}", receiver.dsn())]).arg(path).env_remove("SENTRY_DSN");
+        let output = command.output().expect("expected flb-sentry to run");
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.code() == Some(4) && errors.contains("nothing was sent"), "{}: {errors}", path.display());
+        assert!(start.elapsed() < PATIENCE, "{} took {:?}", path.display(), start.elapsed());
+    }
+    assert_eq!(receiver.totals().requests, 0);
+}
+
+/// A place where every user can plant records is told at the start.
+fn a_spool_that_all_can_write_is_told() {
+    let setting = Setting::new("spool");
+    fs::set_permissions(setting.dir.path(), fs::Permissions::from_mode(0o777)).expect("expected to set permissions");
+    let receiver = receive("");
+    let instance = setting.start(&receiver.dsn(), &[]);
+    let says = || instance.log_lines().iter().any(|(_, line)| line.contains("every user may write there"));
+    assert!(wait::until_true(PATIENCE, says), "{:#?}", instance.log_lines());
+}
+
 /// A promise, put to one delivery.
 type Promise = fn(&'static str);
 
@@ -497,6 +543,8 @@ fn main() -> ExitCode {
         .test("letters_can_be_kept", letters_can_be_kept)
         .test("a_spool_is_replayed_unless_it_is_in_use", a_spool_is_replayed_unless_it_is_in_use)
         .test("nothing_else_is_replayed", nothing_else_is_replayed)
+        .test("hostile_files_are_refused_at_once", hostile_files_are_refused_at_once)
+        .test("a_spool_that_all_can_write_is_told", a_spool_that_all_can_write_is_told)
         .test("an_unwritable_place_is_waited_for", an_unwritable_place_is_waited_for)
         .run()
 }

@@ -4,6 +4,7 @@
 use flb_sentry::receive::{Options, Receiver};
 use serde_json::Value;
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use tempfile::TempDir;
@@ -315,6 +316,11 @@ fn a_spool_that_somebody_holds_or_that_has_no_room() {
     lock.unlock().unwrap();
     let found = json(&["--offline", "-o", &dsn, "-o", &spool], "", state.path());
     found.expect("advice", &[]);
+    std::fs::set_permissions(state.path(), std::fs::Permissions::from_mode(0o777)).unwrap();
+    let found = json(&["--offline", "-o", &dsn, "-o", &spool], "", state.path());
+    let problems = found.all("problems").join("\n");
+    assert!(problems.contains("every user may write there and plant records"), "{problems}");
+    assert_eq!(found.code, Some(1), "{problems}");
 }
 
 #[test]

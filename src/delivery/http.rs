@@ -8,11 +8,11 @@ use super::failure::{Failure, Way};
 use super::reserve::Reserve;
 use crate::ledger::Status;
 use crate::options::{Compress, Dsn, Network, Proxies, ProxyUrl};
-use crate::record::{SDK_NAME, SDK_VERSION};
+use crate::record::{SDK_NAME, SDK_VERSION, ScrubRules};
 use std::io;
 use std::net::ToSocketAddrs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 use ureq::tls::{Certificate, ClientCert, RootCerts, TlsConfig};
 use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
@@ -238,8 +238,11 @@ impl Sent {
     }
 }
 
+/// Finds secrets in the words of servers and proxies, whatever `scrub` says about records.
+static SECRETS: LazyLock<ScrubRules> = LazyLock::new(|| ScrubRules::new(true, false, &[], &[]));
+
 /// `403: Project not found` from Relay's `{"detail": ..., "causes": [...]}` or whatever text came. Some servers repeat the
-/// key that they refuse.
+/// key that they refuse, or what they were sent.
 fn detail(code: u16, body: &str, key: &str) -> String {
     #[derive(serde::Deserialize)]
     struct Problem {
@@ -253,7 +256,7 @@ fn detail(code: u16, body: &str, key: &str) -> String {
     };
     // The words are a server's: one printable line of them is enough.
     let words: String = words.chars().map(|c| if is_plain(c) { c } else { ' ' }).collect();
-    let line: String = without(&words, key).chars().take(200).collect();
+    let line: String = SECRETS.scrubbed(&without(&words, key)).chars().take(200).collect();
     let line = line.trim();
     if line.is_empty() { code.to_string() } else { format!("{code}: {line}") }
 }
@@ -328,11 +331,22 @@ mod tests {
             (500, " ", "500"),
             (101, "", "101"),
             (403, &format!("no project of {KEY} or {}!", KEY.to_uppercase()), "403: no project of *** or ***!"),
+            (400, r#"{"detail":"invalid: password='Tr0ub4dor' in x"}"#, "400: invalid: password='[Filtered]' in x"),
+            (
+                502,
+                "upstream http://me:Tr0ub4dor@proxy:3128 is down",
+                "502: upstream http://[Filtered]@proxy:3128 is down",
+            ),
             // Hidden from whoever looks for it before the text is read as JSON.
             (403, &format!(r#"{{"detail":"\u0030{}"}}"#, &KEY[1..]), "403: ***"),
         ] {
             assert_eq!(detail(code, body, KEY), expected);
         }
         assert!(detail(500, &"x".repeat(5_000), KEY).len() < 300);
+        // Scrubbed before it is cut.
+        for before in 150..210 {
+            let said = detail(500, &format!("{}password='Tr0ub4dor and more'", ".".repeat(before)), KEY);
+            assert!(!said.contains("Tr0"), "{said}");
+        }
     }
 }

@@ -66,6 +66,7 @@ pub use reason::Reason;
 use recall::{Recall, Recalled};
 pub use route::{NOWHERE, Route, Router};
 use runs::{Fate, HeldLog, Run, Step};
+pub(crate) use scrub::Rules as ScrubRules;
 pub use scrub::examples::{EXAMPLES as SCRUB_EXAMPLES, Example as ScrubExample, to_markdown as privacy_to_markdown};
 use severity::Rules;
 use shown::{Shown, Traces};

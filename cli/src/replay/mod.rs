@@ -17,6 +17,7 @@ use marker::marker;
 use spool::Spool;
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Read};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -178,7 +179,9 @@ fn kind(files: &[PathBuf], directory: &Path) -> io::Result<Option<Kind>> {
 /// Keeps others out while it lives.
 fn lock(directory: &Path, name: &str) -> Result<File, Refusal> {
     let path = directory.join(name);
-    let file = File::options().create(true).truncate(false).write(true).open(&path);
+    // Neither a link nor a named pipe in its place.
+    let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
+    let file = File::options().create(true).truncate(false).write(true).mode(0o600).custom_flags(flags).open(&path);
     let file = file.map_err(|error| refusal(&path, &error.to_string()))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
@@ -223,5 +226,15 @@ mod tests {
         assert!(refused.code == 4 && refused.problem.contains("running instance"), "{}", refused.problem);
         drop(held);
         assert!(lock(directory.path(), "lock").is_ok());
+    }
+
+    #[test]
+    fn a_lock_is_no_link_and_no_pipe() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path();
+        std::os::unix::fs::symlink(path.join("elsewhere"), path.join("link")).unwrap();
+        assert!(std::process::Command::new("mkfifo").arg(path.join("pipe")).status().unwrap().success());
+        assert!(lock(path, "link").is_err() && lock(path, "pipe").is_err());
+        assert!(!path.join("elsewhere").exists());
     }
 }

@@ -503,7 +503,7 @@ pub(in crate::delivery) fn make_private(path: &Path) -> io::Result<()> {
 /// Options for a file that nobody else can read.
 pub(in crate::delivery) fn private() -> OpenOptions {
     let mut options = OpenOptions::new();
-    // A link in the place of a file leads to another one.
-    options.create(true).write(true).mode(0o600).custom_flags(libc::O_NOFOLLOW);
+    // A link in the place of a file leads to another one, and a named pipe waits for a reader.
+    options.create(true).write(true).mode(0o600).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK);
     options
 }
