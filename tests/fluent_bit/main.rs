@@ -59,6 +59,7 @@ const TESTS: &[(&str, fn())] = &[
     ("lines_without_tag_and_filter_choose_no_namespace", identity::without_filter_and_tag),
     ("lines_choose_no_namespace_where_the_tag_names_one", identity::with_the_tag),
     ("merged_lines_choose_no_namespace_beside_the_filter", identity::with_the_filter),
+    ("lines_below_a_merge_key_choose_no_namespace_beside_the_filter", identity::with_a_merge_key),
     ("parsed_lines_choose_no_namespace_where_the_tag_names_one", identity::with_merged_fields),
     ("a_trace_cut_by_flushes_a_reload_or_a_kill_is_one_event", traces::cut_by_flushes),
     ("a_quota_is_waited_for", faults::quota),
