@@ -135,7 +135,7 @@ fn first_due(queue: &Queue) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::delivery::dead::Cause;
+    use crate::delivery::store::dead_letters::Cause;
     use crate::delivery::ticket::Home;
     use crate::ledger::{Category, Ledger, Outcome};
 

@@ -3,10 +3,10 @@
 
 use super::carried::{self, Carried};
 use super::costs::Asked;
-use super::dead::{Burial, Cause};
 use super::holds::{Fate, Waits};
 use super::host::Severity;
 use super::pump::Message;
+use super::store::dead_letters::{Burial, Cause};
 use super::targets::{LATER, Target};
 use super::ticket::{Attach, Bits, Home, Look, Ticket};
 use super::{Shared, WAITED, sources};

@@ -1,13 +1,13 @@
 //! The thread that knows records: reads chunks, fills envelopes, and leaves in its place what has to wait.
 
 use super::carried::{self, Carried};
-use super::dead::{self, Burial, DeadLetters};
 use super::host::Severity;
 use super::intake::{Gone, Intake, Left, emit};
 use super::packed::Held;
 use super::pump::Message;
 use super::router::{ChunkRouter, Complaints};
 use super::slot::{Slot, Verdict};
+use super::store::dead_letters::{self, Burial, DeadLetters};
 use super::store::{Chunk, lost};
 use super::ticket::{Bits, Home, Ticket};
 use super::{Drain, Job, Shared, lock};
@@ -376,7 +376,7 @@ impl<'s> Worker<'s> {
         let now = self.shared.now();
         let written = match &mut self.dead {
             Some(dead) if !burials.is_empty() => {
-                dead.write(&dead::letters(segment, first, &burials, now.wall), now.wall, now.steady)
+                dead.write(&dead_letters::letters(segment, first, &burials, now.wall), now.wall, now.steady)
             }
             _ => Ok(vec![true; burials.len()]),
         };
@@ -410,7 +410,7 @@ impl<'s> Worker<'s> {
             return;
         }
         let logs = gone.iter().filter(|gone| gone.category == Category::Log);
-        let sizes = dead::sizes(segment, first, &logs.map(|gone| gone.record).collect());
+        let sizes = dead_letters::sizes(segment, first, &logs.map(|gone| gone.record).collect());
         for Gone { category, record, outcome, target } in gone {
             let size = sizes.get(record).filter(|_| *category == Category::Log);
             self.shared.reports.add(target.identity, *category, *outcome, 1, size.copied().unwrap_or(0));

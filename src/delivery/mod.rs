@@ -15,7 +15,6 @@ mod carried;
 mod check_ins;
 mod connection;
 mod costs;
-mod dead;
 pub mod destination;
 mod directory;
 pub mod encoder;
@@ -657,9 +656,9 @@ impl Shared {
 
     /// What happens to items that are given up: `None` if they end at once, for want of a place for dead letters, or
     /// because they make room for others.
-    fn doom(&self, outcome: Outcome, status: u16, detail: &str) -> Option<Arc<dead::Cause>> {
+    fn doom(&self, outcome: Outcome, status: u16, detail: &str) -> Option<Arc<store::dead_letters::Cause>> {
         self.settings.dead_letter_path.as_ref().filter(|_| outcome != Outcome::Overflow)?;
-        Some(Arc::new(dead::Cause { outcome, status, detail: detail.to_owned() }))
+        Some(Arc::new(store::dead_letters::Cause { outcome, status, detail: detail.to_owned() }))
     }
 
     fn say(&self, severity: Severity, kind: &'static str, text: String) {

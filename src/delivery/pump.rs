@@ -2,7 +2,6 @@
 
 use super::answer::Answer;
 use super::check_ins::CheckIns;
-use super::dead::Cause;
 use super::destination::{Notice, Policy, Step};
 use super::holds::Fate;
 use super::host::{Gauges, Host, Report, Severity};
@@ -11,6 +10,7 @@ use super::notice::{self, Line};
 use super::said::{About, Said};
 use super::schedule::Schedule;
 use super::sender::Load;
+use super::store::dead_letters::Cause;
 use super::targets::{Changes, Target};
 use super::ticket::{Home, Ticket};
 use super::{Drain, Shared, WAITED, lock, reports, sender, sources};

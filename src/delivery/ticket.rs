@@ -3,8 +3,8 @@
 //! A ticket is what makes delivery exact although the host can only retry whole chunks: a chunk that comes again sends
 //! what is not settled and not on its way, and nothing else.
 
-use super::dead::Cause;
 use super::packed::Held;
+use super::store::dead_letters::Cause;
 use super::store::{Ended, Extent, Progress};
 use crate::ledger::{Category, Outcome, Recorder};
 use crate::sync::{AtomicU64, Mutex, MutexGuard};

@@ -1,6 +1,6 @@
 //! A dead letter that comes back: a group whose marker says which item its records are.
 //!
-//! Format: `delivery/dead.rs`. Levels, sampling and storms were decided when the item was first made, so they are not
+//! Format: `delivery/store/dead_letters.rs`. Levels, sampling and storms were decided when the item was first made, so they are not
 //! asked again; and only that item is made, because the record's other one has had an end of its own.
 
 use super::identity::EventId;

@@ -1,7 +1,7 @@
 //! Records that end because their segment was removed or cannot be read.
 
 use super::error::SpoolError;
-use super::segment::Extent;
+use super::extent::Extent;
 use crate::delivery::host::Severity;
 use crate::delivery::ticket::{Home, Ticket};
 use crate::delivery::{Shared, lock};

@@ -7,7 +7,9 @@
 
 mod chunk_file;
 mod compact;
+pub(super) mod dead_letters;
 mod error;
+mod extent;
 pub(super) mod former;
 pub(super) mod lost;
 mod offer;
@@ -24,9 +26,9 @@ pub use chunk_file::{Chunk, split};
 pub(super) use chunk_file::{Field, SUFFIX, VERSION, marker_of};
 pub use error::SpoolError;
 pub(super) use error::is_out_of_descriptors;
+pub use extent::Extent;
 pub(crate) use offer::{Offer, Store, set_reloading};
 pub use progress_file::{Ended, Progress};
-pub use segment::Extent;
 pub use spool::{Appended, Limits, Recovered, Recovery, Spool};
 pub(super) use spool::{make_private, private};
 

@@ -1,26 +1,21 @@
-//! Segments, and the extents of them that are read and settled together.
+//! Segments: files to which chunks are appended.
 //!
 //! A segment is open (chunks may be appended), then sealed, then reclaimed: deleted, when all of its chunks have ended.
 //! It is lost when its file has been removed or cannot be read; then it takes no bytes and is never read again.
 
-use super::chunk_file::{Chunk, Placed, scan, split_owned};
+use super::chunk_file::{Placed, scan};
 use super::compact::{Over, compact};
-use super::error::SpoolError;
 use super::progress_file::{self, ProgressFiles};
 use crate::delivery::lock;
 use crate::delivery::ticket::Bits;
-use crate::ledger::{Category, Outcome};
-use crate::sync::{AtomicBool, AtomicU64, Mutex};
+use crate::sync::{AtomicU64, Mutex};
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::Ordering::{Relaxed, SeqCst};
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
-
-/// Chunks of a spool that wait to be read are read together up to this size.
-pub(super) const EXTENT_BYTES: u64 = 512 << 10;
 
 /// Extension of a segment that is being written again.
 pub(super) const NEW_SUFFIX: &str = "new";
@@ -66,21 +61,6 @@ struct State {
     tried: u32,
     /// Where the chunks are now, if it has been compacted: offsets when they were appended and in the file, ascending.
     moves: Vec<(u64, u64)>,
-}
-
-/// Consecutive chunks of a segment.
-#[derive(Debug)]
-pub struct Extent {
-    segment: Arc<Segment>,
-    offset: u64,
-    length: u64,
-    /// Number of its first record within the segment.
-    first: u32,
-    records: u32,
-    chunks: u32,
-    has_ended: AtomicBool,
-    /// How often it could not be read.
-    failures: AtomicU64,
 }
 
 /// Where an appended chunk begins in its segment.
@@ -159,6 +139,11 @@ impl Segment {
     #[must_use]
     pub fn name(&self) -> String {
         self.path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+    }
+
+    /// The hash of the mapping options.
+    pub(super) fn settings(&self) -> u64 {
+        self.files.settings
     }
 
     pub(super) fn length(&self) -> u64 {
@@ -335,11 +320,11 @@ impl Segment {
     }
 
     /// Records from number `first` have ended, counted from there.
-    fn tell_ended(&self, first: u32, ended: &Bits) {
+    pub(super) fn tell_ended(&self, first: u32, ended: &Bits) {
         lock(&self.state).over.ended(first, ended);
     }
 
-    fn end(&self, first: u32, records: u32, chunks: u32) {
+    pub(super) fn end(&self, first: u32, records: u32, chunks: u32) {
         let is_settled = {
             let mut state = lock(&self.state);
             state.over.done(first, records);
@@ -373,7 +358,7 @@ impl Segment {
         self.path.with_extension(progress_file::SUFFIX)
     }
 
-    fn note(&self, lines: &str) {
+    pub(super) fn note(&self, lines: &str) {
         if !lines.is_empty() && !self.is_gone() {
             lock(&self.files.progress).append(&self.progress_path(), lines);
         }
@@ -419,102 +404,5 @@ impl State {
         }
         let found = self.moves.binary_search_by_key(&offset, |(from, _)| *from);
         found.map(|at| self.moves[at].1).map_err(|_| io::ErrorKind::InvalidData.into())
-    }
-}
-
-impl Extent {
-    pub(super) fn new(segment: Arc<Segment>, place: Place, length: u64, records: u32, chunks: u32) -> Self {
-        let Place { offset, first } = place;
-        Self {
-            segment,
-            offset,
-            length,
-            first,
-            records,
-            chunks,
-            has_ended: AtomicBool::new(false),
-            failures: AtomicU64::new(0),
-        }
-    }
-
-    /// Number of its first record within the segment.
-    pub(super) fn first(&self) -> u32 {
-        self.first
-    }
-
-    /// Number of records.
-    #[must_use]
-    pub fn records(&self) -> u32 {
-        self.records
-    }
-
-    /// Bytes on the disk.
-    pub(super) fn length(&self) -> u64 {
-        self.length
-    }
-
-    /// The segment.
-    #[must_use]
-    pub fn segment(&self) -> &Segment {
-        &self.segment
-    }
-
-    /// Takes in the extent behind this one, if it follows in the same segment and both together are not too large.
-    pub(super) fn extend(&mut self, next: Self) -> Option<Self> {
-        let follows = Arc::ptr_eq(&self.segment, &next.segment) && self.offset + self.length == next.offset;
-        if !follows || self.length + next.length > EXTENT_BYTES {
-            return Some(next);
-        }
-        self.length += next.length;
-        self.records += next.records;
-        self.chunks += next.chunks;
-        None
-    }
-
-    /// Reads the chunks.
-    ///
-    /// # Errors
-    /// [`SpoolError::Read`]; [`SpoolError::Damaged`] if other records are there than were written.
-    pub fn read(&self) -> Result<Vec<Chunk>, SpoolError> {
-        let bytes = self.segment.read(self.offset, self.length).map_err(SpoolError::Read)?;
-        let chunks = split_owned(bytes);
-        let records: u32 = chunks.iter().map(|chunk| chunk.records).sum();
-        if records == self.records { Ok(chunks) } else { Err(SpoolError::Damaged) }
-    }
-
-    /// Counts a failed reading; returns how many there were.
-    pub(super) fn fail(&self) -> u64 {
-        self.failures.fetch_add(1, Relaxed) + 1
-    }
-
-    /// Notes that every record has been mapped.
-    pub(in crate::delivery) fn note_mapped(&self) {
-        self.segment.note(&progress_file::mapped_line(self.first, self.records, self.segment.files.settings));
-    }
-
-    /// Notes how records have ended; `records` ascend.
-    pub(in crate::delivery) fn note_settled(&self, category: Category, records: &[u32], outcome: Outcome) {
-        let records = records.iter().map(|record| self.first + record);
-        self.segment.note(&progress_file::settled_lines(category, records, outcome));
-    }
-
-    /// Notes records whose request was cut; `records` ascend.
-    pub(in crate::delivery) fn note_aborted(&self, category: Category, records: &[u32]) {
-        let records = records.iter().map(|record| self.first + record);
-        self.segment.note(&progress_file::aborted_lines(category, records));
-    }
-
-    /// Tells the segment which records have ended, for its compaction.
-    pub(in crate::delivery) fn tell_ended(&self, ended: &Bits) {
-        self.segment.tell_ended(self.first, ended);
-    }
-
-    /// Ends the extent: every record in it has ended. The segment is deleted when all of it has.
-    pub fn end(&self) {
-        if self.has_ended.swap(true, SeqCst) {
-            return;
-        }
-        self.segment.end(self.first, self.records, self.chunks);
-        self.segment.note(&progress_file::done_line(self.first, self.records));
     }
 }

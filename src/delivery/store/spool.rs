@@ -2,8 +2,9 @@
 
 use super::chunk_file::{Chunk, MARKER_BYTES, Placed, SUFFIX, scan, split_owned, write_chunk_marker};
 use super::error::{SpoolError, is_out_of_descriptors};
+use super::extent::Extent;
 use super::progress_file::{self, Notes, Progress};
-use super::segment::{Extent, Files, NEW_SUFFIX, Place, Segment};
+use super::segment::{Files, NEW_SUFFIX, Place, Segment};
 use crate::sync::AtomicU64;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;

@@ -4,10 +4,11 @@
 use super::chunk_file::Chunk;
 use super::chunk_file::SUFFIX;
 use super::error::SpoolError;
+use super::extent::{EXTENT_BYTES, Extent};
 use super::former;
 use super::lost::lose;
 use super::offer::Found;
-use super::segment::{EXTENT_BYTES, Extent, Segment};
+use super::segment::Segment;
 use super::spool::{Appended, Limits, Recovered, Recovery, Spool};
 use crate::delivery::host::Severity;
 use crate::delivery::pump::Message;

@@ -7,12 +7,13 @@
 //! holds the letters of one reading of a chunk, and appears under its name only when its bytes are safe. Several
 //! instances may share the directory: no name is given twice, and each counts what all have written.
 
-use super::answer::rfc3339;
-use super::store::{self, Chunk, Field};
-use super::targets::Target;
-use super::ticket::Ticket;
+use super::{Chunk, Field};
 use crate::chunk::msgpack::Seq;
 use crate::chunk::{Entry, Record, entries};
+use crate::delivery::answer::rfc3339;
+use crate::delivery::store;
+use crate::delivery::targets::Target;
+use crate::delivery::ticket::Ticket;
 use crate::ledger::{Category, Outcome};
 use crate::record::identity::EventId;
 use std::collections::{HashMap, HashSet};
