@@ -8,6 +8,8 @@ use std::{fs, io};
 const CHUNK: usize = 2_000_000;
 /// Bytes of the chunk whose flush is timed.
 pub const LARGE: usize = 3_600_000;
+/// Bytes of the small one: what a line a second makes of each stream.
+pub const SMALL: usize = 1_000;
 
 /// Writes a chunk for each pod of the samples into `dir`, and a large one; answers with the directory to flush from:
 /// `BENCH_CHUNKS`, where that is set.
@@ -21,12 +23,18 @@ pub fn make(dir: &Path) -> Result<PathBuf, String> {
         write(&all.join(format!("{}.msgpack", pod.0)), &chunk(pod, CHUNK)?)?;
     }
     write(&large(dir), &chunk(&lines::PODS[0], LARGE)?)?;
+    write(&small(dir), &chunk(&lines::PODS[0], SMALL)?)?;
     Ok(std::env::var_os("BENCH_CHUNKS").map_or(all, PathBuf::from))
 }
 
 /// Where the large chunk is.
 pub fn large(dir: &Path) -> PathBuf {
     dir.join("large.msgpack")
+}
+
+/// Where the small chunk is.
+pub fn small(dir: &Path) -> PathBuf {
+    dir.join("small.msgpack")
 }
 
 /// The chunk files in a directory, in the order of their names; or the one file.

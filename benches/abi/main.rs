@@ -1,7 +1,8 @@
 //! The plugin alone, driven through its C ABI against a server that answers at once or late: what a record costs, how many
 //! there are a second, and how long a flush keeps the host. Prints tables and asserts nothing.
 //!
-//! `BENCH_RECORDS` (200000), `BENCH_REPEAT` (3), `BENCH_CHUNKS` (a directory of other chunk files), `BENCH_PLUGIN` (another build).
+//! `BENCH_RECORDS` (200000), `BENCH_REPEAT` (3), `BENCH_CHUNKS` (a directory of other chunk files), `BENCH_PLUGIN` (another build),
+//! `BENCH_FLUSHES_ONLY` (only how long a flush keeps the host).
 
 mod chunks;
 mod drive;
@@ -32,6 +33,10 @@ fn main() -> Result<(), String> {
     let plugin = std::env::var_os("BENCH_PLUGIN").map_or_else(support::plugin, PathBuf::from);
     let job =
         Job { plugin, chunks, records: setting("BENCH_RECORDS", 200_000), pause: Duration::ZERO, options: Vec::new() };
+    if std::env::var_os("BENCH_FLUSHES_ONLY").is_some() {
+        println!("{machine}\n{}", flushes::section(&job, dir.path())?);
+        return Ok(());
+    }
     let mut text = format!("{machine}\n\n{}\n", described(&job)?);
     text += &throughput(&job)?;
     text += &instructions::section(&job)?;
