@@ -20,6 +20,9 @@ const LOCK: &str = "lock";
 /// Descriptors that are kept for the next sync of sealed segments, at most; those of others are opened again.
 const KEPT: usize = 2;
 
+/// How many times its size a segment may have where no descriptor is left for a new one. A segment is read as a whole at a start.
+const GROWS: u64 = 4;
+
 /// The sizes of a spool.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
@@ -190,7 +193,13 @@ impl Spool {
             Ok(segment) => segment,
             // Without a descriptor the open segment grows beyond its size: a chunk that waits at Fluent Bit needs one too.
             Err(error) => match &self.open {
-                Some(open) if is_out_of_descriptors(&error) && open.is_open() => return Ok(Arc::clone(open)),
+                Some(open)
+                    if is_out_of_descriptors(&error)
+                        && open.is_open()
+                        && open.length() + bytes <= self.limits.segment.saturating_mul(GROWS) =>
+                {
+                    return Ok(Arc::clone(open));
+                }
                 _ => return Err(SpoolError::Write(error)),
             },
         };
