@@ -94,7 +94,7 @@ fn connection_refused(delivery: &'static str) {
     let dsn = format!("http://{}@{address}/1", "0".repeat(32));
     let setting = Setting::new(delivery);
     let instance = setting.start(&dsn, &[]);
-    let says_so = || instance.log_lines().iter().any(|(_, line)| line.contains("cannot be reached"));
+    let says_so = || instance.log_lines().iter().any(|(_, line)| line.contains("is unreachable"));
     let receiver = std::thread::scope(|scope| {
         let flushing = scope.spawn(|| flush_all(&instance, TAG, chunks(RECORDS)));
         assert!(wait::until_true(PATIENCE, says_so), "{:#?}", instance.log_lines());
@@ -423,13 +423,13 @@ fn the_start_says_whether_the_destination_answers() {
     };
     let receiver = receive("");
     let there = Setting::new("spool").start(&receiver.dsn(), &[]);
-    says(&there, "/1 answers (200); key and project show with the first items");
+    says(&there, "/1 is reachable (HTTP 200); key and project are verified when the first items are sent");
     let ledger = Ledger::read(&there.exit());
     assert_eq!((ledger.get("records"), ledger.get("requests.2xx"), receiver.requests().len()), (0, 0, 0));
 
     let port = net::free_port().expect("expected a free port");
     let nobody = Setting::new("spool").start(&format!("http://{}@127.0.0.1:{port}/1", "0".repeat(32)), &[]);
-    says(&nobody, "cannot be reached (connection refused)");
+    says(&nobody, "is unreachable (connection refused)");
     nobody.exit();
 
     let silent = TcpListener::bind("127.0.0.1:0").expect("expected a free port");
@@ -437,7 +437,7 @@ fn the_start_says_whether_the_destination_answers() {
     let instance = Setting::new("spool").start(&format!("http://{}@{address}/1", "0".repeat(32)), &[]);
     let asked = silent.accept().expect("expected to be asked");
     let lines = instance.exit();
-    assert!(!lines.iter().any(|(_, line)| line.contains("cannot be reached")), "{lines:#?}");
+    assert!(!lines.iter().any(|(_, line)| line.contains("is unreachable")), "{lines:#?}");
     drop(asked);
 }
 

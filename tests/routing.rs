@@ -190,7 +190,7 @@ fn annotations_choose_among_allowed_hosts_only(delivery: &'static str) {
     assert_arrived(&there, &instance, &[(9, 0..20)]);
     assert_arrived(&here, &instance, &[(7, 20..30), (DEFAULT, 30..40), (7, 40..50), (DEFAULT, 50..80)]);
     assert_eq!(evil.totals().requests, 0);
-    assert!(said(&instance, "a pod's annotation is refused (namespace shop: host or port of http://***@"));
+    assert!(said(&instance, "the annotation of a pod is ignored (namespace shop: host or port of http://***@"));
     let lines = instance.exit();
     assert!(lines.iter().all(|(_, line)| !line.contains(KEY) && !line.contains("secret@")), "{lines:#?}");
     Ledger::read(&lines).assert_closed();
@@ -269,7 +269,7 @@ fn in_memory_the_dead_keep_to_their_share() {
         flush_all(&instance, TAG, [chunk_of("other", turn * 10..turn * 10 + 10)]);
     }
     assert_arrived(&other, &instance, &[(DEFAULT, 0..600)]);
-    assert!(said(&instance, "has filled its share of the memory"), "{:#?}", instance.log_lines());
+    assert!(said(&instance, "fill their share of the queue"), "{:#?}", instance.log_lines());
     let ledger = Ledger::read(&instance.exit());
     ledger.assert_closed();
     assert!(ledger.get("log.overflow") > 0 && ledger.get("log.lost") > 0, "{ledger:?}");
@@ -312,7 +312,7 @@ fn a_key_put_right_delivers_what_waited(delivery: &'static str) {
     let verdicts: Vec<_> = chunks.iter().map(|chunk| instance.flush(TAG, chunk)).collect();
     let ok = if delivery == "ack" { Verdict::Retry } else { Verdict::Ok };
     assert_eq!(verdicts, vec![ok; 10]);
-    assert!(wait::until_true(PATIENCE, || said(&instance, "refuses what is sent (403")), "{:#?}", instance.log_lines());
+    assert!(wait::until_true(PATIENCE, || said(&instance, "rejects everything (403")), "{:#?}", instance.log_lines());
     setting.file("shop", &receiver.dsn_for(7));
     if delivery == "ack" {
         flush_all(&instance, TAG, chunks);
@@ -432,7 +432,7 @@ fn in_the_spool_the_dead_give_way() {
         }
         flush_all(&instance, TAG, [chunk_of("other", n..n + 10)]);
         n += 10;
-        said(&instance, "the spool is three quarters full")
+        said(&instance, "spool is 75 % full")
     });
     assert!(gave_way, "{dead} {:#?}", instance.log_lines());
     flush_all(&instance, TAG, [chunk_of("other", n..n + 10)]);

@@ -123,7 +123,7 @@ fn a_bad_classic_configuration() {
             "bad.conf:42 compress = gzipp: expected gzip, zstd or none; the nearest is gzip",
             "bad.conf:43 proxy = ***@proxy: expected none, or a proxy such as",
             "bad.conf:44 tls_ca_file = /no/such/ca.pem: expected a file that exists",
-            "bad.conf:36 dsn = nothing: expected where to send",
+            "bad.conf:36 no DSN: set dsn, dsn_file",
             "bad.conf:36 no match: the host gives it no records",
             "bad.conf:54 delivery = ack without workers",
             "flb.conf:2 flb-out_sentry.so: the host takes a file named flb-*",
@@ -163,7 +163,7 @@ fn a_bad_yaml_configuration() {
             "bad.yaml:7 expected a value for dsn, found more keys",
             "bad.yaml:13 min_level = warn: expected the name of an option: use event_level or logs_level",
             "bad.yaml:9 event_level = loud: expected a level",
-            "bad.yaml:5 dsn = nothing",
+            "bad.yaml:5 no DSN: set dsn",
             "bad.yaml:2 flb-sentry.so",
         ],
     );

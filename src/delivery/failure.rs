@@ -37,6 +37,28 @@ impl Failure {
     }
 }
 
+/// What the standard library says of a name that cannot be resolved.
+const LOOKUP: &str = "failed to lookup address information";
+
+/// Returns true if no byte of the request has left for the server: its name was not found, or no connection was made.
+pub(super) fn is_before_request(error: &ureq::Error) -> bool {
+    use io::ErrorKind::{AddrNotAvailable, ConnectionRefused, HostUnreachable, NetworkUnreachable};
+    match error {
+        ureq::Error::HostNotFound
+        | ureq::Error::ConnectionFailed
+        | ureq::Error::ConnectProxyFailed(_)
+        | ureq::Error::Rustls(_)
+        | ureq::Error::Tls(_)
+        | ureq::Error::Timeout(ureq::Timeout::Resolve | ureq::Timeout::Connect) => true,
+        ureq::Error::Io(error) => {
+            let is_tls = error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>());
+            let kinds = [AddrNotAvailable, ConnectionRefused, HostUnreachable, NetworkUnreachable];
+            is_tls || kinds.contains(&error.kind()) || error.to_string().starts_with(LOOKUP)
+        }
+        _ => false,
+    }
+}
+
 impl Way<'_> {
     pub(super) fn failure(&self, error: &ureq::Error) -> Failure {
         match error {
@@ -60,7 +82,6 @@ impl Way<'_> {
         if let Some(error) = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
             return self.tls(error);
         }
-        const LOOKUP: &str = "failed to lookup address information";
         match (error.kind(), error.to_string()) {
             (io::ErrorKind::ConnectionRefused, _) => self.on_the_way("connection refused"),
             (io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe, text) if self.dsn.is_https() => {

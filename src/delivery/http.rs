@@ -4,7 +4,7 @@ use super::answer::{Answer, Limits, answer};
 use super::connection::{TimedConnector, in_turn};
 use super::destination::Reply;
 use super::encoder::Encoder;
-use super::failure::{Failure, Way};
+use super::failure::{self, Failure, Way};
 use super::reserve::Reserve;
 use crate::ledger::Status;
 use crate::options::{Compress, Dsn, Network, Proxies, ProxyUrl};
@@ -179,7 +179,10 @@ impl Client {
         };
         match catch_unwind(AssertUnwindSafe(request)) {
             Ok(Ok(response)) => Sent::answered(response, dsn, body.len() as u64, wall),
-            Ok(Err(error)) => Sent::failed(body.len() as u64, way.failure(&error)),
+            Ok(Err(error)) => {
+                let bytes = if failure::is_before_request(&error) { 0 } else { body.len() as u64 };
+                Sent::failed(bytes, way.failure(&error))
+            }
             Err(_) => Sent::failed(0, Failure::passing(PANIC.into())),
         }
     }

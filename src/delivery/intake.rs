@@ -20,12 +20,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-const NO_SOURCE: &str = "no source has a destination for it";
+const NO_SOURCE: &str = "no destination: neither an annotation, dsn_dir nor dsn names one";
 
-const MADE_ROOM: &str = "waited for a quota or a misconfigured destination, and the spool got full";
+const MADE_ROOM: &str = "waited for a rate limit or a misconfigured destination until the spool was 75 % full";
 
-const GIVES_WAY: &str = "the spool is three quarters full: records that wait for destinations in trouble are given up so \
-                         that the others go on; mend those destinations, or raise spool_max_size";
+const GIVES_WAY: &str = "spool is 75 % full: dropping records of failing destinations to keep the others going; repair \
+                         those destinations, or raise spool_max_size";
 
 /// How long lines that an earlier process left wait for the first chunk after a start.
 const AFTER_START: Duration = Duration::from_secs(5);
@@ -96,7 +96,7 @@ pub(super) struct Left {
 impl Left {
     /// Gives up what is left of records at which the mapping panicked: a record, or the lines of an event in their order.
     pub(super) fn give_up(&mut self, ticket: &Ticket, records: &[u32]) {
-        let detail = "a defect of this plugin: mapping it panicked".to_owned();
+        let detail = "mapping it panicked, which is a defect of this plugin".to_owned();
         let cause = Arc::new(Cause { outcome: Outcome::Invalid, status: 0, detail });
         let is_left =
             |category, record| ticket.is_open(category, record) && !self.waiting[category as usize].has(record);

@@ -26,22 +26,22 @@ use std::time::Duration;
 /// How often the backlog is looked at when nothing else happens.
 const IDLE: Duration = Duration::from_millis(250);
 
-const NO_MEMORY: &str = "memory is short: chunks wait packed until there is enough to read them";
+const NO_MEMORY: &str = "not enough memory to unpack chunks: they wait compressed until there is";
 
-const BROKEN: &str = "a chunk that waited packed cannot be read to its end: the records before that are sent, the rest counts as one \
-                      that is invalid; unless memory is short at an exit, this is a defect of this plugin or of the machine's \
-                      memory, please report it";
+const BROKEN: &str = "a compressed chunk in memory cannot be unpacked to its end: the records before that are sent, the rest counts \
+                      as one invalid record; unless memory was short at exit, this is a defect of this plugin or of the \
+                      machine's memory, please report it";
 
-const PANICKED: &str = "a defect of this plugin: mapping a record panicked; the record, or the event of which it is a line, is counted \
-                        as invalid, and the rest of its chunk goes on; please report it";
+const PANICKED: &str = "mapping a record panicked, which is a defect of this plugin: the record, or the event of which it is a line, \
+                        counts as invalid; the rest of its chunk is sent; please report it";
 
-const GIVEN_UP: &str = "mapping a chunk goes on panicking: what is left of it is counted as invalid";
+const GIVEN_UP: &str = "mapping a chunk keeps panicking: the rest of it counts as invalid";
 
 /// How often mapping a segment may panic before all that is left is given up.
 const MAX_PANICS: usize = 64;
 
-const FULL: &str = "dead letters are full: what Sentry refuses is only counted, as overflow; look at dead_letter_path, send \
-                    it again with `flb-sentry replay` or remove it, or raise dead_letter_max_size";
+const FULL: &str = "dead letters are full: rejected items are only counted, as overflow; send the letters in dead_letter_path \
+                    again with `flb-sentry replay`, remove them, or raise dead_letter_max_size";
 
 /// How soon a disk that would not take dead letters is tried again.
 const DEAD_AGAIN: Duration = Duration::from_secs(30);
@@ -381,7 +381,7 @@ impl<'s> Worker<'s> {
             _ => Ok(vec![true; burials.len()]),
         };
         if let Err(error) = &written {
-            let text = format!("cannot write dead letters, what should go there waits: {error}");
+            let text = format!("cannot write dead letters, rejected items wait: {error}");
             self.shared.say(Severity::Error, "dead letters", text);
             self.shared.dead_again.store((now.steady + DEAD_AGAIN).as_millis() as u64, Relaxed);
         } else if written.as_ref().is_ok_and(|kept| kept.contains(&false)) {

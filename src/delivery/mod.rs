@@ -93,7 +93,7 @@ const SPARE_PAYLOADS: usize = 1;
 const JOIN_GRACE: Duration = Duration::from_millis(700);
 
 /// Why an item is given up that nobody refused.
-const WAITED: &str = "waited for a quota or a misconfigured destination longer than it may";
+const WAITED: &str = "waited for a rate limit or a misconfigured destination longer than hold_events or hold_logs";
 
 /// What all threads of an instance share.
 #[derive(Debug)]

@@ -6,7 +6,7 @@ use super::destination::{Notice, Policy, Step};
 use super::holds::Fate;
 use super::host::{Gauges, Host, Report, Severity};
 use super::http::{Client, Sent};
-use super::notice::{self, Line};
+use super::notice::{self, Keeping, Line};
 use super::said::{About, Said};
 use super::schedule::Schedule;
 use super::sender::Load;
@@ -66,12 +66,40 @@ const DEAREST: usize = 3;
 const REPORT_INTERVAL: Duration = Duration::from_secs(60);
 
 /// What is told once to those who have set `workers`.
-const WORKERS: &str = "chunks come from worker threads (`workers` of this output): with hot_reload, Fluent Bit before 5.0 crashes at \
-                       one of the next reloads, and later versions leak a thread at each; with a spool_path no workers are needed";
+const WORKERS: &str = "flushes come from worker threads (`workers` of this output): with hot_reload, Fluent Bit before 5.0 crashes at \
+                       one of the next reloads, and later versions leak a thread at each; set spool_path and remove workers";
 
 /// Why an item is given up that had to make room.
 const MADE_ROOM: &str =
-    "waited for a quota or a misconfigured destination, and had to make room for other destinations";
+    "waited for a rate limit or a misconfigured destination, and was dropped to make room for other destinations";
+
+/// Returns the line that says at the end how many items Sentry never got, or nothing if it got them all.
+fn losses(snapshot: &Snapshot) -> Option<String> {
+    const LOSSES: [Outcome; 7] = [
+        Outcome::Lost,
+        Outcome::Overflow,
+        Outcome::Abandoned,
+        Outcome::RateLimited,
+        Outcome::Rejected,
+        Outcome::TooLarge,
+        Outcome::Invalid,
+    ];
+    let mut counts = Vec::new();
+    for category in Category::ALL {
+        for outcome in LOSSES {
+            let count = snapshot.outcome(*category, outcome);
+            if count > 0 {
+                counts.push(format!("{}.{}={count}", category.name(), outcome.name()));
+            }
+        }
+    }
+    if counts.is_empty() {
+        return None;
+    }
+    let in_memory = Category::ALL.iter().any(|category| snapshot.outcome(*category, Outcome::Lost) > 0);
+    let advice = if in_memory { "; set spool_path to keep items when Fluent Bit stops" } else { "" };
+    Some(format!("items that did not reach Sentry: {}{advice}", counts.join(" ")))
+}
 
 /// Items and bytes of records that only memory holds, by destination and category.
 #[derive(Debug, Default)]
@@ -125,6 +153,8 @@ pub(crate) struct Pump {
     last_tick: Duration,
     last_source: Duration,
     last_summary: Duration,
+    /// What the texts about destinations say of the items that wait.
+    keeping: Keeping,
     volatile: bool,
     closing: Option<Duration>,
     /// Requests on their way are being cut.
@@ -170,6 +200,7 @@ impl Pump {
             to_report: Vec::new(),
             reports,
             check_ins: CheckIns::new(&loaded.settings.monitor, loaded.settings.mapping.environment.as_deref()),
+            keeping: Keeping::of(settings.mode, settings),
             volatile: settings.mode == Mode::Memory,
             closing: None,
             is_cutting: false,
@@ -341,7 +372,7 @@ impl Pump {
         let waiting = self.schedule.take(number);
         let end = |batch| if self.volatile { Step::Settle(batch, Outcome::Rejected) } else { Step::Release(batch) };
         steps.extend(waiting.into_iter().map(end));
-        self.steps(steps, 0, "no source of a DSN leads to its destination any more");
+        self.steps(steps, 0, "the DSN of its destination was removed");
     }
 
     fn done(&mut self, done: sender::Done) {
@@ -469,7 +500,7 @@ impl Pump {
     /// Says that what is spent of the budgets could not be written down.
     fn budget_noted(&mut self, noted: std::io::Result<()>) {
         if let Err(error) = noted {
-            let text = format!("cannot write what is spent of logs_budget, a restart may spend it again: {error}");
+            let text = format!("cannot write logs-budget.json, a restart may spend the budgets again: {error}");
             self.say(Severity::Warn, "logs budget", About::Instance, &text);
         }
     }
@@ -506,8 +537,8 @@ impl Pump {
     fn overflowed(&mut self, number: u32) {
         let Some(target) = self.shared.targets.get(number) else { return };
         let text = format!(
-            "{}: what waits for it has filled its share of the memory, and more is given up so that other destinations \
-             go on; with a spool_path it would wait on disk",
+            "{}: its items fill their share of the queue; dropping the newest to keep other destinations going; set \
+             spool_path to keep them on disk",
             target.dsn
         );
         self.say(Severity::Error, "overflow", About::Destination(number), &text);
@@ -670,7 +701,10 @@ impl Pump {
         }
         match answer {
             Ok(code) => {
-                let text = format!("{} answers ({code}); key and project show with the first items", target.dsn);
+                let text = format!(
+                    "{} is reachable (HTTP {code}); key and project are verified when the first items are sent",
+                    target.dsn
+                );
                 self.host.log(Severity::Info, &text);
             }
             Err(sent) => self.notice(number, &Notice::Failing, &sent),
@@ -679,21 +713,21 @@ impl Pump {
 
     fn chose(&mut self, mode: Mode) {
         self.volatile = mode == Mode::Memory;
+        self.keeping = Keeping::of(mode, &self.shared.settings);
         self.schedule.park(mode != Mode::Memory);
         self.host.log(Severity::Info, &format!("delivery: {} (chosen by auto at the first flush)", mode.name()));
         if self.volatile {
             self.host.log(
                 Severity::Warn,
-                "delivery = memory: what is queued is lost if the host is killed; set spool_path to a directory that \
-                 outlives the host and nothing is",
+                "delivery = memory: queued items are lost if Fluent Bit is killed; set spool_path to a directory that \
+                 survives a restart",
             );
         }
     }
 
     fn notice(&mut self, number: u32, notice: &Notice, sent: &Sent) {
         let Some(target) = self.shared.targets.get(number) else { return };
-        let buries = self.shared.settings.dead_letter_path.is_some();
-        let Line { severity, kind, text } = notice::line(notice, &target.dsn, sent, buries);
+        let Line { severity, kind, text } = notice::line(notice, &target.dsn, sent, &self.keeping);
         let server = About::Server(server(&target));
         let answers = (notice::ANSWERS, server);
         match notice {
@@ -769,6 +803,9 @@ impl Pump {
         let noted = self.shared.costs.save(true);
         self.budget_noted(noted);
         let snapshot = self.ledger.snapshot();
+        if let Some(text) = losses(&snapshot) {
+            self.host.log(Severity::Error, &text);
+        }
         self.summarise(snapshot);
     }
 

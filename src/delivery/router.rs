@@ -109,12 +109,12 @@ fn text(namespace: &str, complaint: &Complaint, times: u64) -> String {
     let name = if name.is_empty() { "records without a namespace".to_owned() } else { format!("namespace {name}") };
     match complaint {
         Complaint::Refused(refusal) => format!(
-            "dsn_annotation: a pod's annotation is refused ({name}: {refusal}); its records go where they would without \
-             it [{times} times]"
+            "dsn_annotation: the annotation of a pod is ignored ({name}: {refusal}); its records are routed without it \
+             [{times} times]"
         ),
         Complaint::TooMany => format!(
-            "dsn_annotation: too many destinations are named by annotations at once ({name}); these records go where \
-             they would without them [{times} times]"
+            "dsn_annotation: too many destinations are named by annotations at once ({name}); these records are \
+             routed without them [{times} times]"
         ),
         Complaint::Nowhere => format!(
             "no destination for some records ({name}): neither a file of theirs in dsn_dir nor a default dsn; they count \

@@ -49,7 +49,7 @@ pub struct Row {
 pub struct Problem {
     /// The option, or what was written for one.
     pub option: String,
-    /// What was given, masked where it is a secret.
+    /// What was given, masked where it is a secret; empty where nothing was, and then `expected` is the whole text.
     pub found: String,
     /// What would have been right.
     pub expected: String,
@@ -57,7 +57,10 @@ pub struct Problem {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} = {}: expected {}", self.option, self.found, self.expected)
+        match self.found.as_str() {
+            "" => f.write_str(&self.expected),
+            found => write!(f, "{} = {found}: expected {}", self.option, self.expected),
+        }
     }
 }
 
@@ -274,7 +277,7 @@ pub fn default_keys(name: &str) -> Vec<String> {
 pub struct Loaded {
     /// The settings.
     pub settings: Settings,
-    /// Effective values, masked.
+    /// The options that differ from their defaults, masked; ` (all defaults)` if none does.
     pub effective: String,
     /// Where the DSN comes from.
     pub dsn_source: String,
@@ -337,7 +340,9 @@ pub fn load(
         if let Err(expected) = (row.set)(&mut settings, text) {
             problems.push(problem(row.name, row.show(text), expected.instead_of(text)));
         }
-        let _ = write!(effective, " {}={}", row.name, row.show(text));
+        if given.as_deref().is_some_and(|given| Some(given) != row.default) {
+            let _ = write!(effective, " {}={}", row.name, row.show(text));
+        }
         if !NOT_MAPPING.contains(&row.name) {
             let _ = writeln!(mapping_options, "{}={text}", row.name);
         }
@@ -348,6 +353,9 @@ pub fn load(
     }
     settings.mapping.incidents.node = node(&environment);
     let mut dsn_source = resolve_dsn(&mut settings.destination, &environment, &mut problems);
+    if effective.is_empty() {
+        effective.push_str(" (all defaults)");
+    }
     effective.push_str(&resolve_proxy(&mut settings.network, &environment, &mut problems));
     if let Some(dir) = &settings.destination.dsn_dir {
         let _ = write!(dsn_source, "; by namespace from directory {}", dir.display());
@@ -447,9 +455,9 @@ fn resolve_dsn(
                 }
                 None => wrong(
                     "dsn",
-                    "nothing",
-                    "where to send: set dsn, or dsn_file, or the environment variable SENTRY_DSN, or dsn_dir \
-                     (Sentry shows it under Project Settings, Client Keys)",
+                    "",
+                    "no DSN: set dsn, dsn_file, dsn_dir or the environment variable SENTRY_DSN (in Sentry: Project Settings \
+                     > Client Keys)",
                 ),
             }
         }
@@ -771,9 +779,17 @@ mod tests {
     }
 
     #[test]
+    fn settings_are_shown_where_they_differ_from_the_defaults() {
+        let shown = given(&[("dsn", &dsn()), ("event_level", "error"), ("senders", "8")]).unwrap().effective;
+        assert_eq!(shown, " dsn=https://***@h/1 senders=8");
+        let shown = given_with(&[("event_level", "error")], Some(&dsn())).unwrap().effective;
+        assert_eq!(shown, " (all defaults)");
+    }
+
+    #[test]
     fn names_of_fields_are_shown_as_they_are() {
-        let shown = given(&[("dsn", &dsn())]).unwrap().effective;
-        assert!(shown.contains(" time_key=time,timestamp,@timestamp,ts,t "), "{shown}");
+        let shown = given(&[("dsn", &dsn()), ("time_key", "ts,@timestamp")]).unwrap().effective;
+        assert!(shown.contains(" time_key=ts,@timestamp"), "{shown}");
         let url = format!("time,https://{KEY}@h/1");
         let shown = given(&[("dsn", &dsn()), ("time_key", &url)]).unwrap().effective;
         assert!(!shown.contains(KEY), "{shown}");

@@ -82,8 +82,8 @@ fn heads() -> Vec<Attack> {
         attack("endless_headers", "", [say("HTTP/1.1 200 OK\r\n"), endless("X-Few: a\r\n")]),
         attack("endless_empty_lines", "", [endless("\r\n")]),
         attack("two_thousand_headers", "", [say(&format!("HTTP/1.1 200 OK\r\n{many}\r\n"))]),
-        attack("endless_continue", "cannot be reached", [endless("HTTP/1.1 100 Continue\r\n\r\n")]),
-        attack("endless_hints", "cannot be reached", [endless("HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n")]),
+        attack("endless_continue", "is unreachable", [endless("HTTP/1.1 100 Continue\r\n\r\n")]),
+        attack("endless_hints", "is unreachable", [endless("HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n")]),
         attack("continue_with_headers", "", [say("HTTP/1.1 100 Continue\r\nX-A: b\r\n\r\nHTTP/1.1 200 OK\r\n\r\n")]),
         attack(
             "continue_and_a_good_answer",

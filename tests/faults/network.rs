@@ -19,7 +19,7 @@ fn key() -> String {
 }
 
 fn says(instance: &Instance, text: &str) -> bool {
-    instance.log_lines().iter().any(|(_, line)| line.contains("cannot be reached") && line.contains(text))
+    instance.log_lines().iter().any(|(_, line)| line.contains("is unreachable") && line.contains(text))
 }
 
 /// Flushes everything; when the plugin has said why it cannot send, the fault is removed.

@@ -32,7 +32,7 @@ fn refuses(lines: &[&str], problems: &[&str]) {
 
 pub fn wrong_options() {
     const DSN: &str = "dsn https://0123456789abcdef0123456789abcdef@sentry.example/1";
-    refuses(&[], &["[output:sentry:sentry.0] dsn = nothing: expected where to send: set dsn, or dsn_file"]);
+    refuses(&[], &["[output:sentry:sentry.0] no DSN: set dsn, dsn_file"]);
     refuses(&["dsn htp:/nonsense"], &["[output:sentry:sentry.0] dsn = ***: expected a DSN that begins with https://"]);
     refuses(&[DSN, "event_level loud"], &["[output:sentry:sentry.0] event_level = loud: expected a level"]);
     refuses(
@@ -41,7 +41,7 @@ pub fn wrong_options() {
             "senders = many: expected a number from 1 to 64",
             "compress = gzpi: expected gzip, zstd or none",
             "timeout = 0: expected a time above zero",
-            "dsn = nothing: expected where to send",
+            "no DSN: set dsn, dsn_file",
         ],
     );
 }
@@ -141,14 +141,14 @@ pub fn unreachable() {
     feed.append(0..TOTAL);
     let counters = all_wait(&host, "unreachable");
     assert!(counters.value("requests_total", &[("status", "error")]) > 0.0);
-    assert_eq!(count_in_log(&host, "cannot be reached (connection refused)"), 1, "{}", host.log());
+    assert_eq!(count_in_log(&host, "is unreachable (connection refused)"), 1, "{}", host.log());
     assert_eq!(count_in_log(&host, "[ warn] [output:sentry:out]"), 1, "{}", host.log());
     let receiver = Receiver::start(Options { listen: addr, ..Options::default() }).expect("expected a receiver");
     let rig = Rig { host, receiver, feed };
     rig.wait_for_all(TOTAL);
     rig.wait_for_counters(TOTAL);
     counters::assert_at_rest(&rig.host, NAME);
-    assert_eq!(count_in_log(&rig.host, "accepts what is sent"), 1, "{}", rig.host.log());
+    assert_eq!(count_in_log(&rig.host, "accepts items"), 1, "{}", rig.host.log());
     rig.finish(TOTAL);
 }
 
@@ -158,7 +158,7 @@ pub fn forbidden() {
     let counters = all_wait(&rig.host, "misconfigured");
     assert!(counters.value("requests_total", &[("status", "403")]) > 0.0);
     let log = rig.host.log();
-    assert_eq!(log.matches("refuses what is sent (403").count(), 1, "{log}");
+    assert_eq!(log.matches("rejects everything (403").count(), 1, "{log}");
     assert_eq!(log.matches("[error] [output:sentry:out]").count(), 1, "{log}");
     assert!(Seen::at(&rig.receiver).logs().is_empty());
     rig.receiver.script(Script::default());

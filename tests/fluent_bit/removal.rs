@@ -129,8 +129,8 @@ pub fn unreadable_and_damaged_at_a_start() {
     rig.host.restart().expect("expected a restart");
     let watch = Watch::start(&rig.host, NAME);
     for (path, words) in [
-        (PathBuf::from("1.msgpack"), "is skipped and left there"),
-        (PathBuf::from("2.msgpack"), "is skipped and left there: it is no file"),
+        (PathBuf::from("1.msgpack"), "is skipped and not changed"),
+        (PathBuf::from("2.msgpack"), "is skipped and not changed: it is no file"),
         (damaged.clone(), "cannot be decoded in"),
         (torn.clone(), "bytes at its end are cut off"),
     ] {

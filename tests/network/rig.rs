@@ -37,7 +37,7 @@ impl Rig {
     pub fn assert_refused(&self, dsn: &str, options: &[(&str, &str)], level: Level, words: &str) {
         let instance = self.instance(dsn, options);
         flush_all(&instance, "kube.app", [chunk::numbered(0..RECORDS)]);
-        let says = || instance.log_lines().into_iter().find(|(_, line)| line.contains("cannot be reached"));
+        let says = || instance.log_lines().into_iter().find(|(_, line)| line.contains("is unreachable"));
         let line = wait::until(PATIENCE, says).unwrap_or_else(|| panic!("{:#?}", instance.log_lines()));
         assert!(line.1.contains(words) && line.0 == level, "expected {level} {words}, found {line:?}");
         let lines = instance.exit();
@@ -70,7 +70,7 @@ impl Rig {
     }
 
     fn finish(&self, instance: Instance) -> Vec<(Level, String)> {
-        let settled = || instance.log_lines().iter().any(|(_, line)| line.contains("accepts what is sent"));
+        let settled = || instance.log_lines().iter().any(|(_, line)| line.contains("accepts items"));
         assert!(wait::until_true(PATIENCE, settled), "{:#?}", instance.log_lines());
         let lines = instance.exit();
         assert_silent(&lines);

@@ -28,9 +28,9 @@ pub fn told_once() {
     ledger.assert_closed();
     assert!(ledger.get("requests.5xx") >= TURNS && ledger.get("requests.403") >= TURNS, "{ledger:?}");
     for (level, words) in [
-        (Level::Warn, "cannot be reached (503"),
-        (Level::Error, "refuses what is sent (403"),
-        (Level::Info, "accepts what is sent"),
+        (Level::Warn, "is unreachable (503"),
+        (Level::Error, "rejects everything (403"),
+        (Level::Info, "accepts items"),
     ] {
         let told = lines.iter().filter(|(of, line)| *of == level && line.contains(words)).count();
         assert_eq!(told, 1, "{words}: {lines:#?}");
@@ -65,7 +65,7 @@ pub fn one_outage_of_many_projects() {
     assert!(all, "{:?} {:#?}", receiver.totals(), instance.log_lines());
     let lines = instance.exit();
     Ledger::read(&lines).assert_closed();
-    for words in ["cannot be reached (503", "accepts what is sent"] {
+    for words in ["is unreachable (503", "accepts items"] {
         assert_eq!(lines.iter().filter(|(_, line)| line.contains(words)).count(), 1, "{words}: {lines:#?}");
     }
 }

@@ -95,14 +95,14 @@ pub fn shipping() {
     };
     std::thread::scope(|scope| {
         for (faults, says) in [
-            ("", "accepts what is sent"),
-            ("forever:403", "refuses what is sent (403"),
+            ("", "accepts items"),
+            ("forever:403", "rejects everything (403"),
             ("forever:429,retry-after=60", "limits"),
-            ("forever:503", "cannot be reached (503"),
-            ("forever:cut-before-body", "cannot be reached ("),
-            ("forever:garbage", "cannot be reached ("),
-            ("ok then forever:400", "refuses a single"),
-            ("forever:302,location=http://127.0.0.1:9/", "refuses what is sent (302"),
+            ("forever:503", "is unreachable (503"),
+            ("forever:cut-before-body", "is unreachable ("),
+            ("forever:garbage", "is unreachable ("),
+            ("ok then forever:400", "rejects a single"),
+            ("forever:302,location=http://127.0.0.1:9/", "rejects everything (302"),
         ] {
             scope.spawn(move || {
                 let receiver = receiver(faults);
@@ -113,8 +113,8 @@ pub fn shipping() {
         }
         scope.spawn(|| {
             let dsn = secrets.dsn(nobody());
-            ship(secrets, "nobody", &[], &[("SENTRY_DSN", &dsn)], "cannot be reached (connection refused)");
-            ship(secrets, "tls", &[], &[("SENTRY_DSN", &dsn.replace("http", "https"))], "cannot be reached (");
+            ship(secrets, "nobody", &[], &[("SENTRY_DSN", &dsn)], "is unreachable (connection refused)");
+            ship(secrets, "tls", &[], &[("SENTRY_DSN", &dsn.replace("http", "https"))], "is unreachable (");
         });
         scope.spawn(|| {
             let dsn = format!("dsn={}", secrets.dsn(parrot()));
@@ -230,6 +230,6 @@ pub fn explaining() {
     let allowed = [&format!("dsn={dsn}"), "dsn_allow_hosts=sentry.example.com"];
     assert!(shipping.run(&allowed, &[]).is_some(), "no end");
     let log = shipping.log();
-    assert!(log.contains("a pod's annotation is refused"), "{log}");
+    assert!(log.contains("the annotation of a pod is ignored"), "{log}");
     secrets.assert_not_in("a refused annotation", &log);
 }

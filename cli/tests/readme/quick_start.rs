@@ -48,7 +48,7 @@ pub fn works_as_printed(document: &str) {
     let file = std::fs::File::create(&log).expect("expected a file");
     let host = Running(stage.command(&start).stdout(file).spawn().expect("expected a shell"));
     let said = || std::fs::read_to_string(&log).unwrap_or_default();
-    let started = wait::until(SOON, || said().contains("project show with the first items").then_some(()));
+    let started = wait::until(SOON, || said().contains("project are verified when the first items").then_some(()));
     assert!(started.is_some(), "expected Fluent Bit to start the output:\n{}", said());
     let written = stage.run(&line(&lines, "echo '{", &stage, port));
     assert_eq!(written.code, Some(0), "{}", written.printed);

@@ -361,7 +361,7 @@ impl Spool {
         self.last = self.last.max(number(&path).unwrap_or(0));
         let shown = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let mut skip = |problem: &dyn std::fmt::Display| {
-            recovery.problems.push(format!("{shown} is skipped and left there: {problem}"));
+            recovery.problems.push(format!("{shown} is skipped and not changed: {problem}"));
             None
         };
         match fs::metadata(&path) {

@@ -155,7 +155,7 @@ impl<'s> Worker<'s> {
                 lock(&self.shared.spool_bytes).push(spool.bytes());
                 // Before any log is mapped that a budget may withhold.
                 if let Err(error) = self.shared.costs.open(&path, self.shared.now().wall) {
-                    let text = format!("cannot read what is spent of logs_budget, it begins anew: {error}");
+                    let text = format!("cannot read logs-budget.json, the budgets start anew: {error}");
                     self.shared.say(Severity::Warn, "logs budget", text);
                 }
                 self.replay(&path, recovery);
@@ -182,7 +182,7 @@ impl<'s> Worker<'s> {
             match Spool::open(&path, self.settings, self.limits()) {
                 Ok((spool, recovery)) => {
                     let text =
-                        format!("spool_path was {} before the reload: what is left there is sent", path.display());
+                        format!("spool_path was {} before the reload: records left there are sent too", path.display());
                     let _ = self.shared.to_pump.send(Message::Log(Severity::Warn, text));
                     lock(&self.shared.spool_bytes).push(spool.bytes());
                     self.replay(&path, recovery);
@@ -190,7 +190,7 @@ impl<'s> Worker<'s> {
                 }
                 Err(error) => {
                     let text = format!(
-                        "spool_path was {} before the reload, and what is left there cannot be sent yet: {error}",
+                        "spool_path was {} before the reload, and records left there cannot be sent yet: {error}",
                         path.display()
                     );
                     self.shared.say(Severity::Warn, "former spool", text);
@@ -217,14 +217,14 @@ impl<'s> Worker<'s> {
                 Severity::Warn,
                 "spool locked",
                 format!(
-                    "spool {path} is held by another instance, perhaps one that is ending; chunks wait at the host until \
+                    "spool {path} is locked by another instance, perhaps one that is shutting down; Fluent Bit keeps chunks until \
                      it is free (two outputs must not share a spool_path)"
                 ),
             ),
             error => self.shared.say(
                 Severity::Error,
                 "spool unusable",
-                format!("spool {path} cannot be used, chunks wait at the host: {error}"),
+                format!("spool {path} cannot be used, Fluent Bit keeps chunks: {error}"),
             ),
         }
     }
@@ -233,15 +233,15 @@ impl<'s> Worker<'s> {
         let (kind, text) = match error {
             SpoolError::Full { used, most } => (
                 "spool full",
-                format!("spool is full ({used} of {most} bytes): chunks wait at the host until Sentry takes some"),
+                format!("spool is full ({used} of {most} bytes): Fluent Bit keeps chunks until Sentry accepts records"),
             ),
             error if error.is_out_of_descriptors() => (
                 "descriptors",
-                "this process has no file descriptor left: the spool takes no chunk until there is one again, and they wait \
-                 at the host; raise the limit of open files (systemd: LimitNOFILE)"
+                "this process has no file descriptor left: Fluent Bit keeps chunks until there is one; raise the limit of \
+                 open files (systemd: LimitNOFILE)"
                     .to_owned(),
             ),
-            error => ("spool write", format!("cannot write the spool, chunks wait at the host: {error}")),
+            error => ("spool write", format!("cannot write the spool, Fluent Bit keeps chunks: {error}")),
         };
         self.shared.say(Severity::Warn, kind, text);
     }
@@ -260,7 +260,7 @@ impl<'s> Worker<'s> {
             return;
         }
         let records: u64 = extents.iter().map(|found| u64::from(found.extent.records())).sum();
-        let text = format!("{records} records in the spool {} are sent again", path.display());
+        let text = format!("sending {records} records that a previous process left in the spool {}", path.display());
         self.shared.say(Severity::Info, "replay", text);
         let now = self.shared.now();
         let delay = REPLAY_DELAY.mul_f64(f64::from(now.wall.subsec_nanos() % 1_000) / 1_000.0);
@@ -296,7 +296,7 @@ impl<'s> Worker<'s> {
         }
         let work = self.shared.store.take_unsynced();
         if let Err(error) = work.run() {
-            let text = format!("cannot sync the spool, a power failure now may lose what is in it: {error}");
+            let text = format!("cannot sync the spool, a power failure now may lose records in it: {error}");
             self.shared.say(Severity::Error, "spool sync", text);
         }
         self.last_sync = self.shared.now().steady;
@@ -416,8 +416,8 @@ impl<'s> Worker<'s> {
             ),
             Some(Err(SpoolError::Locked)) => {
                 let text = format!(
-                    "spool {path}: its lock file was removed, and another process has opened the spool since: what is in \
-                     it is left to that process and counted here as lost"
+                    "spool {path}: its lock file was removed, and another process has opened the spool since: its \
+                     records are left to that process and count here as lost"
                 );
                 self.shared.say(Severity::Error, "spool lock", text);
                 let live = store.unavailable().map(|mut spool| spool.live()).unwrap_or_default();

@@ -163,7 +163,7 @@ fn a_removed_directory_is_created_and_locked_again() {
     assert_eq!(running.flush(), Verdict::Ok);
     assert_eq!(spooled(&spool), 1);
     let other = Running::start(&spool, &[]);
-    other.wait_for("locked out", |other| other.said("is held by another instance"));
+    other.wait_for("locked out", |other| other.said("is locked by another instance"));
     assert_eq!(other.flush(), Verdict::Retry);
     other.delivery.close();
     running.delivery.close();
