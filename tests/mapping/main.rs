@@ -7,6 +7,7 @@ mod incidents;
 mod lifted;
 mod mapped;
 mod origin;
+mod private_keys;
 mod recall;
 mod severity;
 #[path = "../support/mod.rs"]

@@ -168,23 +168,25 @@ fn is_open(text: &[u8]) -> bool {
     begins_near(text, begin + b"BEGIN ".len()) && memmem::find(&text[begin..], b"END ").is_none()
 }
 
-/// The words of base64 in a line: long ones, and at its end a short one that is random, or any one behind a whole line.
+/// The runs of base64 in a line: long ones, and at its end a short one that is random, or any one behind a whole line. A logger's
+/// head may stand before them without a blank: `ERROR:root:MIIE...`.
 fn base64_words(text: &[u8], after_line: bool) -> Vec<Range<usize>> {
     let in_base64 = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=');
-    let in_word = |byte: u8| {
-        !byte.is_ascii_whitespace() && !matches!(byte, b'"' | b'\'' | b',' | b'\\' | b'{' | b'}' | b'[' | b']')
-    };
+    // A short run within a word is a part of a name.
+    let is_apart =
+        |before: Option<u8>| before.is_none_or(|byte| byte.is_ascii_whitespace() || b"\"',\\{}[]():|>".contains(&byte));
     let (mut words, mut at) = (Vec::new(), 0);
     let last = text.iter().rposition(|byte| in_base64(*byte)).map_or(0, |last| last + 1);
     while at < text.len() {
         let start = at;
-        while at < text.len() && in_word(text[at]) {
+        while at < text.len() && in_base64(text[at]) {
             at += 1;
         }
-        let word = &text[start..at];
         // An escaped line feed within a line leaves its letter.
-        let base64 = !word.is_empty() && word.iter().all(|byte| in_base64(*byte));
-        if base64 && (word.len() >= LONG || at >= last && is_last(word, after_line)) {
+        let word = &text[start..at];
+        let is_end =
+            || at >= last && is_apart(start.checked_sub(1).map(|before| text[before])) && is_last(word, after_line);
+        if word.len() >= LONG || !word.is_empty() && is_end() {
             words.push(start..at);
         }
         at = at.max(start + 1);
@@ -236,7 +238,9 @@ mod tests {
 
     #[test]
     fn lines_of_a_key_go_over_records_behind_any_head() {
-        for head in ["", "2026-11-30 09:00:00 ERROR [main] c.s.Pay - ", "E1130 09:00:00.1 7 a.go:1] ", "app | "] {
+        for head in
+            ["", "2026-11-30 09:00:00 ERROR [main] c.s.Pay - ", "E1130 09:00:00.1 7 a.go:1] ", "app | ", "ERROR:root:"]
+        {
             let lines: Vec<String> =
                 ["-----BEGIN PRIVATE KEY-----", LINE, LINE, "Zk3Q", "-----END PRIVATE KEY-----", "request done"]
                     .map(|line| format!("{head}{line}"))
