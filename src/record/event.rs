@@ -158,14 +158,15 @@ fn stack_hash(trace: &Trace<'_>) -> u64 {
 }
 
 /// Writes the event; one that would be too large for Sentry without what only surrounds it. Returns where the parts stand that
-/// were scrubbed before they were written: message and exceptions, and breadcrumbs.
+/// need not be scrubbed, in order: ids and level, message and exceptions, the trace's context, breadcrumbs, and the SDK. Of these
+/// texts were scrubbed before they were written.
 pub(super) fn write(
     out: &mut Vec<u8>,
     view: &View<'_, '_>,
     event_id: EventId,
     (settings, scrub): (&Mapping, &scrub::Rules),
     about: &Circumstances<'_>,
-) -> [Range<usize>; 2] {
+) -> [Range<usize>; 5] {
     let start = out.len();
     let scrubbed = write_as(out, view, event_id, (settings, scrub), about, Detail::Full);
     if out.len() - start <= limit::EVENT {
@@ -190,12 +191,14 @@ fn write_as(
     (settings, scrub): (&Mapping, &scrub::Rules),
     about: &Circumstances<'_>,
     detail: Detail,
-) -> [Range<usize>; 2] {
+) -> [Range<usize>; 5] {
     let mut event = Object::begin(out);
+    let start = event.length();
     event.text("event_id", &event_id.hex());
     json::seconds(event.key("timestamp"), view.time.micros());
     event.text("platform", about.platform);
     event.text("level", view.level.event_name());
+    let head = start..event.length();
     let logger = view.logger.as_deref().or(about.logger);
     event.text_if("logger", logger.map(|name| one_line(name, limit::LOGGER, scrub)).as_deref());
     let start = event.length();
@@ -219,7 +222,7 @@ fn write_as(
         user.end();
     }
     write_tags(&mut event, view, (&settings.tags, scrub), &mut left_out);
-    write_contexts(event.key("contexts"), view, server_name.as_deref());
+    let trace = write_contexts(event.key("contexts"), view, server_name.as_deref());
     if let Some(parts) = fingerprint(view, settings, about) {
         let mut list = List::begin(event.key("fingerprint"));
         parts.iter().for_each(|part| _ = json::string(list.element(), cut(part, limit::NAME, scrub).as_bytes()));
@@ -235,12 +238,14 @@ fn write_as(
     if extra != b"{}" {
         event.key("extra").extend_from_slice(&extra);
     }
+    let start = event.length();
     let mut sdk = Object::begin(event.key("sdk"));
     sdk.text("name", SDK_NAME);
     sdk.text("version", SDK_VERSION);
     sdk.end();
+    let sdk = start..event.length();
     event.end();
-    [scrubbed, crumbs]
+    [head, scrubbed, trace, crumbs, sdk]
 }
 
 /// What the record says of its trace. An exception that nobody caught is not handled, one that a logger wrote is; of others
@@ -339,8 +344,10 @@ fn write_tags(
     }
 }
 
-fn write_contexts(out: &mut Vec<u8>, view: &View<'_, '_>, host: Option<&str>) {
+/// Writes the contexts, and says where the trace's stands.
+fn write_contexts(out: &mut Vec<u8>, view: &View<'_, '_>, host: Option<&str>) -> Range<usize> {
     let mut contexts = Object::begin(out);
+    let start = contexts.length();
     let mut trace = Object::begin(contexts.key("trace"));
     hex(trace.key("trace_id"), &view.trace_id.0);
     // The context is refused without a span; one of the trace's own bits serves where the record names none.
@@ -351,6 +358,7 @@ fn write_contexts(out: &mut Vec<u8>, view: &View<'_, '_>, host: Option<&str>) {
     }
     hex(trace.key("span_id"), &view.span_id.map_or(span, |span| span.0));
     trace.end();
+    let known = start..contexts.length();
     if let Some(pod) = view.pod {
         contexts.key("kubernetes").extend_from_slice(&pod.context);
     }
@@ -360,6 +368,7 @@ fn write_contexts(out: &mut Vec<u8>, view: &View<'_, '_>, host: Option<&str>) {
         host.end();
     }
     contexts.end();
+    known
 }
 
 fn hex(out: &mut Vec<u8>, bytes: &[u8]) {

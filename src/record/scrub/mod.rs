@@ -75,12 +75,7 @@ impl Rules {
     /// The text without what has to go.
     #[must_use]
     pub fn scrubbed<'t>(&self, text: &'t str) -> Cow<'t, str> {
-        let bytes = text.as_bytes();
-        let seen = self.signs(bytes);
-        let is_word = || seen.word.is_some_and(|at| look::has_announcement(self, bytes, at));
-        let signs = seen.digits || seen.run || seen.at_sign || seen.percent || seen.backslash;
-        let needed = signs || is_word() || memchr::memchr(0x1b, bytes).is_some();
-        if !needed && self.keys.is_empty() {
+        if !self.look(text.as_bytes()).needed {
             return Cow::Borrowed(text);
         }
         self.cleaned(text).map_or(Cow::Borrowed(text), Cow::Owned)
@@ -138,7 +133,8 @@ impl Rules {
 
     fn may_need_beside(&self, out: &[u8], mut from: usize, known: &[Range<usize>]) -> bool {
         for part in known.iter().filter(|part| !part.is_empty()) {
-            if part.start > from && self.may_need(&out[from..part.start]) {
+            // A bracket holds nothing.
+            if part.start > from + 1 && self.may_need(&out[from..part.start]) {
                 return true;
             }
             from = part.end;
