@@ -37,7 +37,7 @@ pub(super) fn read<'a>(lines: &[&'a str]) -> Option<Reading<'a>> {
 
 /// A line by which the runtime says that it ends the process.
 pub(super) fn crash(line: &str) -> bool {
-    let line = line.trim_end();
+    let line = line.bare_end();
     let whole = ["Stack overflow.", "Out of memory.", "Process is terminating due to StackOverflowException."];
     whole.contains(&line) || line.strip_prefix("Fatal error. ").is_some_and(|rest| rest.ends_with(['.', ')']))
 }
@@ -48,7 +48,7 @@ fn crashed<'a>(lines: &[&'a str]) -> Reading<'a> {
     let mut details = Vec::new();
     let mut used = 1;
     for line in &lines[1..] {
-        let text = line.trim();
+        let text = line.bare();
         if let Some(frame) = frame(line) {
             stack.push(frame);
         } else if text.starts_with("Repeat ") && text.ends_with(" times:") {
@@ -60,7 +60,7 @@ fn crashed<'a>(lines: &[&'a str]) -> Reading<'a> {
     }
     let mut chain = Chain::default();
     if !stack.frames.is_empty() {
-        let text = lines[0].trim_end();
+        let text = lines[0].bare_end();
         let (ty, value) = match text.strip_prefix("Fatal error. ") {
             Some(rest) => {
                 header(rest).filter(is_type).map_or(("Fatal error", rest), |header| (header.ty, header.value))
@@ -77,7 +77,7 @@ fn crashed<'a>(lines: &[&'a str]) -> Reading<'a> {
 /// What stands before the trace on its line, the line from its header on, and whether the process ends.
 fn opening<'a>(lines: &[&'a str]) -> Option<(&'a str, &'a str, bool)> {
     let line = *lines.first()?;
-    let text = line.trim_start();
+    let text = line.bare_start();
     let label = ["Unhandled exception. ", "Unhandled Exception: "].iter().find_map(|label| text.strip_prefix(label));
     let start = label.unwrap_or(text);
     let alone = header(start).filter(|header| is_type(header) && message_lines(&lines[1..]).is_some());
@@ -104,7 +104,7 @@ fn is_type(header: &Header) -> bool {
 
 /// Whether a line is a frame or a separator.
 fn is_structure(line: &str) -> bool {
-    let text = line.trim_start();
+    let text = line.bare_start();
     frame(line).is_some() || starts_with_any(text, &[INNER, INNER_END, PREVIOUS])
 }
 
@@ -186,7 +186,7 @@ impl<'a> Tree<'_, 'a> {
     /// Takes all lines below the first header. None: the trace breaks off.
     fn body(&mut self) -> Option<()> {
         while let Some(line) = self.lines.get(self.at).copied() {
-            let text = line.trim();
+            let text = line.bare();
             if let Some(inner) = text.strip_prefix(INNER) {
                 self.inner(inner)?;
                 continue;
@@ -200,7 +200,7 @@ impl<'a> Tree<'_, 'a> {
                 let more = if self.open.len() > 1 { message_lines(&self.lines[self.at..]) } else { None };
                 // A separator with something else on its line is no detail, and nothing that is understood.
                 let Some(more) = more.filter(|more| *more > 0) else { break };
-                let lines = self.lines[self.at..self.at + more].iter().map(|line| line.trim());
+                let lines = self.lines[self.at..self.at + more].iter().map(|line| line.bare());
                 self.chain.0[*self.open.last()?].details.extend(lines);
                 self.at += more;
                 continue;
@@ -230,7 +230,7 @@ impl<'a> Tree<'_, 'a> {
 
     /// Each member of an aggregate ends with a line feed of its own.
     fn blank_between(&self, text: &str) -> bool {
-        let next = self.lines.get(self.at + 1).map_or("", |line| line.trim_start());
+        let next = self.lines.get(self.at + 1).map_or("", |line| line.bare_start());
         text.is_empty() && (is_structure(next) || next == MEMBER_END)
     }
 
@@ -277,7 +277,7 @@ impl<'a> Tree<'_, 'a> {
 /// `at Namespace.Class.Method[T](Type name, ...)[ in path:line 12]`; Mono has a blank before the parenthesis, and
 /// ` [0x00110] in path:12` behind it. The last frame of an aggregate's member has the member's end behind it.
 fn frame(line: &str) -> Option<Frame<'_>> {
-    let text = line.trim();
+    let text = line.bare();
     let text = text.strip_suffix(MEMBER_END).unwrap_or(text);
     let text = text.strip_prefix("at ").filter(|_| indent(line) > 0)?;
     let known = text.cut_at_last(" in ").and_then(|(text, place)| Some((text, file(place)?)));

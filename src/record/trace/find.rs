@@ -1,7 +1,7 @@
 //! Finding a few bytes in a line. The standard library prepares for texts of any length and content, which takes longer
 //! than to look through a line.
 
-use memchr::{memchr, memchr_iter, memrchr, memrchr_iter};
+use memchr::{memchr, memchr_iter, memchr2, memchr3, memrchr, memrchr_iter};
 
 /// Where short texts stand in another.
 pub(super) trait Find {
@@ -23,10 +23,16 @@ pub(super) trait Find {
     fn cut_at_byte(&self, byte: u8) -> Option<(&str, &str)>;
     /// What stands before and behind the last one.
     fn cut_at_last_byte(&self, byte: u8) -> Option<(&str, &str)>;
+    /// As [`str::trim_start`].
+    fn bare_start(&self) -> &str;
+    /// As [`str::trim_end`].
+    fn bare_end(&self) -> &str;
+    /// As [`str::trim`].
+    fn bare(&self) -> &str;
 }
 
 impl Find for str {
-    #[inline]
+    #[inline(always)]
     fn place_of(&self, part: &str) -> Option<usize> {
         let (text, part) = (self.as_bytes(), part.as_bytes());
         let rare = rare(part);
@@ -34,7 +40,7 @@ impl Find for str {
         starts.find(|at| text[*at..].starts_with(part))
     }
 
-    #[inline]
+    #[inline(always)]
     fn last_place_of(&self, part: &str) -> Option<usize> {
         let (text, part) = (self.as_bytes(), part.as_bytes());
         let rare = rare(part);
@@ -42,23 +48,28 @@ impl Find for str {
         starts.find(|at| text[*at..].starts_with(part))
     }
 
-    #[inline]
+    #[inline(always)]
     fn holds(&self, part: &str) -> bool {
         self.place_of(part).is_some()
     }
 
     #[inline]
     fn holds_any(&self, bytes: &[u8]) -> bool {
-        self.bytes().any(|byte| bytes.contains(&byte))
+        match bytes {
+            [one] => self.holds_byte(*one),
+            [one, two] => memchr2(*one, *two, self.as_bytes()).is_some(),
+            [one, two, three] => memchr3(*one, *two, *three, self.as_bytes()).is_some(),
+            _ => self.bytes().any(|byte| bytes.contains(&byte)),
+        }
     }
 
-    #[inline]
+    #[inline(always)]
     fn cut_at(&self, part: &str) -> Option<(&str, &str)> {
         let at = self.place_of(part)?;
         Some((&self[..at], &self[at + part.len()..]))
     }
 
-    #[inline]
+    #[inline(always)]
     fn cut_at_last(&self, part: &str) -> Option<(&str, &str)> {
         let at = self.last_place_of(part)?;
         Some((&self[..at], &self[at + part.len()..]))
@@ -80,13 +91,44 @@ impl Find for str {
         let at = memrchr(byte, self.as_bytes())?;
         Some((&self[..at], &self[at + 1..]))
     }
+
+    #[inline]
+    fn bare_start(&self) -> &str {
+        let at = self.bytes().position(|byte| !is_blank(byte)).unwrap_or(self.len());
+        match self.as_bytes().get(at) {
+            Some(byte) if !byte.is_ascii() => self[at..].trim_start(),
+            _ => &self[at..],
+        }
+    }
+
+    #[inline]
+    fn bare_end(&self) -> &str {
+        let end = self.bytes().rposition(|byte| !is_blank(byte)).map_or(0, |last| last + 1);
+        match self.as_bytes()[..end].last() {
+            Some(byte) if !byte.is_ascii() => self[..end].trim_end(),
+            _ => &self[..end],
+        }
+    }
+
+    #[inline]
+    fn bare(&self) -> &str {
+        self.bare_end().bare_start()
+    }
 }
 
-/// Where the byte stands that is looked for: one that lines have few of.
+/// Returns true for a byte of ASCII that [`char::is_whitespace`] tells.
 #[inline]
+fn is_blank(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t'..=b'\r')
+}
+
+/// Where the byte stands that is looked for: one that lines have few of. Of a constant the compiler knows it.
+#[inline(always)]
 fn rare(part: &[u8]) -> usize {
     let is_rare = |byte: &u8| !byte.is_ascii_lowercase() && !matches!(byte, b' ' | b'/' | b'.' | b':');
-    part.iter().position(is_rare).or(part.iter().position(|byte| *byte != b' ')).unwrap_or(0)
+    let is_rare_letter = |byte: &u8| matches!(byte, b'g' | b'j' | b'k' | b'q' | b'v' | b'w' | b'x' | b'y' | b'z');
+    let place = part.iter().position(is_rare).or(part.iter().position(is_rare_letter));
+    place.or(part.iter().position(|byte| *byte != b' ')).unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -114,6 +156,19 @@ mod tests {
             assert_eq!(text.holds_byte(b':'), text.contains(':'), "{text}");
             assert_eq!(text.cut_at_byte(b' '), text.split_once(' '), "{text}");
             assert_eq!(text.cut_at_last_byte(b'('), text.rsplit_once('('), "{text}");
+        }
+    }
+
+    #[test]
+    fn blanks_are_those_of_the_standard_library() {
+        const PARTS: [&str; 10] = [" ", "\t", "\u{b}", "\u{1c}", "\u{85}", "\u{a0}", "\u{3000}", "a", "\u{e9}", "\r\n"];
+        for number in 0..10_000_usize {
+            let digits = [number % 10, number / 10 % 10, number / 100 % 10, number / 1000];
+            let text: String = digits.map(|digit| PARTS[digit]).concat();
+            assert_eq!(
+                (text.bare(), text.bare_start(), text.bare_end()),
+                (text.trim(), text.trim_start(), text.trim_end())
+            );
         }
     }
 }

@@ -64,7 +64,7 @@ struct Opening<'a> {
 /// The header of the outermost exception: alone on its line, after a thread's name, or at the end of a log line.
 fn opening<'a>(lines: &[&'a str]) -> Option<Opening<'a>> {
     let line = *lines.first()?;
-    let mut rest = line.trim_start();
+    let mut rest = line.bare_start();
     let mut thread = None;
     if let Some(named) = rest.strip_prefix("Exception in thread \"") {
         let (name, header) = named.cut_at("\" ")?;
@@ -133,7 +133,7 @@ fn part<'a>(lines: &[&'a str], at: usize) -> Option<(Part<'a>, usize)> {
         return Some((Part::Driver, 2));
     }
     let (label, rest) = label(line)?;
-    let rest = rest.trim_start();
+    let rest = rest.bare_start();
     if rest.starts_with("[CIRCULAR REFERENCE") || label == "[CIRCULAR REFERENCE" {
         return Some((Part::Circle, 1));
     }
@@ -150,13 +150,13 @@ fn part<'a>(lines: &[&'a str], at: usize) -> Option<(Part<'a>, usize)> {
 
 fn label(line: &str) -> Option<(&'static str, &str)> {
     const LABELS: [&str; 4] = ["Caused by:", "Suppressed:", "Wrapped by:", "[CIRCULAR REFERENCE"];
-    let text = line.trim_start();
+    let text = line.bare_start();
     LABELS.iter().find_map(|label| Some((*label, text.strip_prefix(label)?)))
 }
 
 /// `... 12 more`, `... 12 common frames omitted`, `... 3 frames truncated`, `... 3 frames excluded`.
 fn elided<'a>(line: &str) -> Option<Part<'a>> {
-    let text = line.trim().strip_prefix("... ")?;
+    let text = line.bare().strip_prefix("... ")?;
     // log4j2's filters leave frames out of the middle.
     if let Some(filtered) = text.strip_prefix("suppressed ") {
         let (count, what) = filtered.cut_at_byte(b' ')?;
@@ -173,13 +173,13 @@ fn elided<'a>(line: &str) -> Option<Part<'a>> {
 
 /// Whether a header's message ends at this line.
 fn goes_on(line: &str) -> bool {
-    let labelled = || label(line).is_some_and(|(_, rest)| header(rest.trim_start()).is_some());
+    let labelled = || label(line).is_some_and(|(_, rest)| header(rest.bare_start()).is_some());
     frame(line).is_some() || elided(line).is_some() || labelled()
 }
 
 /// Whether a line that was not understood would have belonged to the trace.
 fn looks_like_more(line: &str) -> bool {
-    let text = line.trim_start();
+    let text = line.bare_start();
     label(line).is_some() || text.starts_with("... ") || (text.len() < line.len() && text.starts_with("at "))
 }
 
@@ -195,10 +195,10 @@ fn is_type(header: &Header) -> bool {
 
 /// `at [loader/][module@version/]package.Class.method(Place) [jar]`.
 fn frame(line: &str) -> Option<Frame<'_>> {
-    let text = line.trim_start().strip_prefix("at ")?;
+    let text = line.bare_start().strip_prefix("at ")?;
     let (name, rest) = text.cut_at_byte(b'(')?;
     let (place, jar) = rest.cut_at_byte(b')')?;
-    let jar = jar.trim();
+    let jar = jar.bare();
     if !(jar.is_empty() || jar.ends_with(']') && starts_with_any(jar, &["[", "~["])) {
         return None;
     }
@@ -219,6 +219,9 @@ fn frame(line: &str) -> Option<Frame<'_>> {
 
 /// Without class loader and module. The slash of a hidden class (`Lambda$14/0x0800c030`) stays: an address follows it.
 fn without_loader(name: &str) -> &str {
+    if !name.holds_byte(b'/') {
+        return name;
+    }
     let prefix = |(at, _): &(usize, &str)| !name[at + 1..].starts_with(|c: char| c.is_ascii_digit());
     name.rmatch_indices('/').find(prefix).map_or(name, |(at, _)| &name[at + 1..])
 }

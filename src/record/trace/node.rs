@@ -72,7 +72,7 @@ fn uncaught(lines: &[&str]) -> usize {
 }
 
 fn is_caret(line: &str) -> bool {
-    line.ends_with('^') && line.trim_start().bytes().all(|b| b == b'^')
+    line.ends_with('^') && line.bare_start().bytes().all(|b| b == b'^')
 }
 
 /// Makes the source line that Node prints above the error the `context_line` of its frame. Only a line of a file: the SDK
@@ -83,7 +83,7 @@ fn show_source<'a>(exception: &mut Exception<'a>, above: &[&'a str]) {
     let path = frames::node::path(path);
     let here = |frame: &&mut Frame<'_>| frame.lineno == Some(line) && frame.filename.as_deref() == Some(&*path);
     if let Some(frame) = exception.frames.iter_mut().rev().find(here).filter(|frame| frame.abs_path.is_some()) {
-        frame.context_line = Some(Cow::Borrowed(above[source - 1].trim_end()));
+        frame.context_line = Some(Cow::Borrowed(above[source - 1].bare_end()));
     }
 }
 
@@ -102,9 +102,9 @@ fn opening<'a>(lines: &[&'a str], skipped: usize) -> Option<(&'a str, Opening<'a
     let line = *lines.get(skipped)?;
     let next_is_frame = || lines.get(skipped + 1).is_some_and(|line| is_frame(line));
     let head = if line.starts_with(DENO) { &line["error: ".len()..] } else { line };
-    let (text, uncaught) = match head.trim_start().strip_prefix("Uncaught ") {
+    let (text, uncaught) = match head.bare_start().strip_prefix("Uncaught ") {
         Some(rest) => (rest.strip_prefix("(in promise) ").unwrap_or(rest), true),
-        None => (line.trim_start(), false),
+        None => (line.bare_start(), false),
     };
     let telling = skipped > 0 || text.starts_with('[') || header(text).is_some_and(|header| header.is_telling());
     if telling
@@ -115,7 +115,7 @@ fn opening<'a>(lines: &[&'a str], skipped: usize) -> Option<(&'a str, Opening<'a
     }
     next_is_frame().then_some(())?;
     let (before, header) = header_within(line, header).or_else(|| class_within(line))?;
-    let before = if before.trim().is_empty() { &line[..0] } else { before };
+    let before = if before.bare().is_empty() { &line[..0] } else { before };
     Some((before, Opening { header, value: Cow::Borrowed(header.value), used: 1, bare: false, uncaught }))
 }
 
@@ -132,7 +132,7 @@ fn class_within(line: &str) -> Option<(&str, Header<'_>)> {
 
 /// An error whose header is `text`, with its message and stack in the lines `below`, or bare in brackets.
 fn error_at<'a>(text: &'a str, below: &[&'a str]) -> Option<Opening<'a>> {
-    let text = text.trim_end();
+    let text = text.bare_end();
     if let Some((inner, tail)) = text.strip_prefix('[').and_then(|text| text.cut_at_last_byte(b']')) {
         let header = header(inner).filter(|_| matches!(tail, "" | "," | " {"))?;
         let bare = tail == " {";
@@ -233,14 +233,14 @@ impl<'a> Text<'_, 'a> {
     fn blocks(&mut self) -> Option<()> {
         while let Some(block) = self.open.last().copied() {
             let line = *self.lines.get(self.at)?;
-            let (depth, text) = (indent(line), line.trim());
+            let (depth, text) = (indent(line), line.bare());
             let closer = if block.array { ["]", "],"] } else { ["}", "},"] };
             if depth == block.indent && closer.contains(&text) {
                 self.open.pop();
                 self.at += 1;
             } else if depth <= block.indent && !text.is_empty() {
                 return None;
-            } else if !self.inner(block, depth, line.trim_start()) {
+            } else if !self.inner(block, depth, line.bare_start()) {
                 self.chain.0[block.owner].details.push(line);
                 self.at += 1;
             }
@@ -325,7 +325,7 @@ impl<'a> Text<'_, 'a> {
 }
 
 fn lines_left_out(line: &str) -> Option<usize> {
-    let (count, rest) = line.trim().strip_prefix("... ")?.cut_at_byte(b' ')?;
+    let (count, rest) = line.bare().strip_prefix("... ")?.cut_at_byte(b' ')?;
     (rest == "lines matching cause stack trace ...").then_some(number(count)? as usize)
 }
 
@@ -334,7 +334,7 @@ fn v8_frame(line: &str) -> Option<(Frame<'_>, &str)> {
     if indent(line) == 0 {
         return None;
     }
-    let text = line.trim().strip_prefix("at ")?;
+    let text = line.bare().strip_prefix("at ")?;
     let end = text.strip_suffix(" {").or(text.strip_suffix(',')).unwrap_or(text).len();
     let (text, tail) = text.split_at(end);
     let text = text.strip_prefix("async ").unwrap_or(text);
@@ -374,7 +374,7 @@ fn place_of_frame(text: &str, named: bool) -> Option<Frame<'_>> {
 
 /// `function@place`, with `async*` before a function that was awaited and ` line 8 > eval` after a file that evaluates.
 fn spidermonkey_frame(line: &str) -> Option<Frame<'_>> {
-    let (function, text) = line.trim().cut_at_byte(b'@')?;
+    let (function, text) = line.bare().cut_at_byte(b'@')?;
     if function.holds_byte(b' ') {
         return None;
     }

@@ -44,21 +44,21 @@ pub(super) fn read<'a>(lines: &[&'a str]) -> Option<Reading<'a>> {
 
 /// The name of a thread that an exception ended, from the line that `threading.excepthook` prints above the traceback.
 fn ended_thread(line: &str) -> Option<&str> {
-    line.trim_start().strip_prefix("Exception in thread ")?.trim_end().strip_suffix(':')
+    line.bare_start().strip_prefix("Exception in thread ")?.bare_end().strip_suffix(':')
 }
 
 /// What precedes the trace on its first line, and the margin of its lines.
 fn opening<'a>(lines: &[&'a str]) -> Option<(&'a str, Margin)> {
-    let line = lines.first()?.trim_end();
+    let line = lines.first()?.bare_end();
     let blanks = indent(line);
     let margin = Margin { width: blanks, bar: false };
     // loguru has an empty line between the frames, and a mark at the one that logs.
-    let spaced = usize::from(lines.get(1).is_some_and(|line| line.trim().is_empty()));
+    let spaced = usize::from(lines.get(1).is_some_and(|line| line.bare().is_empty()));
     let second = || lines.get(1 + spaced).copied().unwrap_or("").trim_start_matches([' ', '\t', '|', '>']);
     if let Some(before) = line.strip_suffix(TRACEBACK) {
         // Ruby has the same words at its head.
         file_line(second())?;
-        return match before.trim_start() {
+        return match before.bare_start() {
             "" => Some((&line[..0], margin)),
             "+ Exception Group " => Some((&line[..0], Margin { width: blanks.saturating_sub(2), bar: false })),
             _ if before.holds("Exception Group") => None,
@@ -66,14 +66,14 @@ fn opening<'a>(lines: &[&'a str]) -> Option<(&'a str, Margin)> {
         };
     }
     let unraised = || {
-        let sentence = lines.get(2).is_some_and(|line| separator(line.trim()).is_some());
-        sentence && lines[1].trim().is_empty() && typed(&line[blanks..]).is_some()
+        let sentence = lines.get(2).is_some_and(|line| separator(line.bare()).is_some());
+        sentence && lines[1].bare().is_empty() && typed(&line[blanks..]).is_some()
     };
     let syntax = || {
         file_line(&line[blanks..]).is_some_and(|frame| frame.function.is_none())
-            && lines.iter().skip(1).take(4).any(|line| is_syntax_error(line.trim_start()))
+            && lines.iter().skip(1).take(4).any(|line| is_syntax_error(line.bare_start()))
     };
-    let width = if line.trim_start().starts_with("File \"") { blanks.saturating_sub(2) } else { blanks };
+    let width = if line.bare_start().starts_with("File \"") { blanks.saturating_sub(2) } else { blanks };
     (unraised() || syntax()).then_some((&line[..0], Margin { width, bar: false }))
 }
 
@@ -100,14 +100,14 @@ impl Margin {
     /// A line without its margin.
     fn strip(self, line: &str) -> Option<&str> {
         if !self.bar {
-            if line.trim().is_empty() {
+            if line.bare().is_empty() {
                 return Some("");
             }
             let (blank, rest) = line.split_at_checked(self.width)?;
-            return blank.trim().is_empty().then_some(rest);
+            return blank.bare().is_empty().then_some(rest);
         }
         let (blank, rest) = line.split_at_checked(self.width - 2)?;
-        let rest = rest.strip_prefix('|').filter(|_| blank.trim().is_empty())?;
+        let rest = rest.strip_prefix('|').filter(|_| blank.bare().is_empty())?;
         Some(rest.strip_prefix(' ').unwrap_or(rest))
     }
 
@@ -116,7 +116,7 @@ impl Margin {
         let blanks = if first { self.width - 2 } else { self.width };
         let start = if first { "+-+--------" } else { "+--------" };
         let (blank, rest) = line.split_at_checked(blanks)?;
-        let rest = rest.strip_prefix(start).filter(|_| blank.trim().is_empty())?;
+        let rest = rest.strip_prefix(start).filter(|_| blank.bare().is_empty())?;
         Some(rest.trim_matches(['-', ' ']))
     }
 
@@ -156,10 +156,10 @@ impl<'a> Text<'_, 'a> {
     /// Whether another exception of the chain is announced at a line, and by how many lines: blank, sentence, blank. loguru
     /// has two blank lines each.
     fn chained(&self, at: usize, margin: Margin) -> Option<(Relation, usize)> {
-        let blank = |at: &usize| self.line(*at, margin).is_some_and(|line| line.trim().is_empty());
+        let blank = |at: &usize| self.line(*at, margin).is_some_and(|line| line.bare().is_empty());
         let blanks = |at: usize| (at..at + 2).take_while(blank).count();
         let above = blanks(at);
-        let relation = separator(self.line(at + above, margin)?.trim_end()).filter(|_| above > 0)?;
+        let relation = separator(self.line(at + above, margin)?.bare_end()).filter(|_| above > 0)?;
         let below = blanks(at + above + 1);
         (below > 0).then_some((relation, above + 1 + below))
     }
@@ -191,7 +191,7 @@ impl<'a> Text<'_, 'a> {
     /// Passes the line that begins a traceback, if there is one (an exception never raised has none), and answers the
     /// margin of what follows.
     fn traceback(&mut self, margin: Margin) -> Option<Margin> {
-        let line = self.lines.get(self.at)?.trim_end();
+        let line = self.lines.get(self.at)?.bare_end();
         let outer = !margin.bar && line.get(margin.width..).and_then(|line| line.strip_prefix("  + ")) == Some(GROUP);
         let headed = margin.strip(line).is_some_and(|line| line == TRACEBACK || line == GROUP);
         self.at += usize::from(outer || headed || (self.inline && self.at == 0));
@@ -200,7 +200,7 @@ impl<'a> Text<'_, 'a> {
 
     /// Passes an empty line.
     fn passed_blank(&mut self, margin: Margin) -> bool {
-        let blank = self.line(self.at, margin).is_some_and(|line| line.trim().is_empty());
+        let blank = self.line(self.at, margin).is_some_and(|line| line.bare().is_empty());
         self.at += usize::from(blank);
         blank
     }
@@ -217,8 +217,8 @@ impl<'a> Text<'_, 'a> {
         let Some(mut frame) = text.and_then(file_line) else { return false };
         self.at += 1;
         while let Some(code) = self.line(self.at, margin).and_then(|line| line.strip_prefix("    ")) {
-            if frame.context_line.is_none() && !code.trim().is_empty() {
-                frame.context_line = Some(Cow::Borrowed(code.trim()));
+            if frame.context_line.is_none() && !code.bare().is_empty() {
+                frame.context_line = Some(Cow::Borrowed(code.bare()));
             }
             self.at += 1;
         }
@@ -308,7 +308,7 @@ impl<'a> Text<'_, 'a> {
     /// Whether the line before closed a group inside of this one: Python then draws no second border.
     fn closed(&self) -> bool {
         let last = self.at.checked_sub(1).map_or("", |at| self.lines[at]);
-        last.trim_start().strip_prefix("+--------").is_some_and(|rest| rest.trim_matches('-').is_empty())
+        last.bare_start().strip_prefix("+--------").is_some_and(|rest| rest.trim_matches('-').is_empty())
     }
 }
 
@@ -319,10 +319,10 @@ fn own_lines(lines: &[&str]) -> usize {
     for (index, line) in lines.iter().enumerate() {
         let next = || lines.get(index + 1).copied().unwrap_or("");
         let indented =
-            |line: &str| indent(line) > 0 && !line.trim().is_empty() && file_line(line.trim_start()).is_none();
+            |line: &str| indent(line) > 0 && !line.bare().is_empty() && file_line(line.bare_start()).is_none();
         // pydantic: the name of a field, and its problem indented below.
         let field =
-            !line.holds_byte(b' ') && !line.is_empty() && indented(next()) && !next().trim_start().starts_with("at ");
+            !line.holds_byte(b' ') && !line.is_empty() && indented(next()) && !next().bare_start().starts_with("at ");
         let goes_on = indented(line) || starts_with_any(line, &NOTES) || (field && !is_log_head(line));
         match (goes_on, line.is_empty() && starts_with_any(next(), &NOTES)) {
             (true, _) => end = index + 1,
@@ -344,8 +344,8 @@ fn repeated(line: &str) -> Option<u32> {
 fn file_line(text: &str) -> Option<Frame<'_>> {
     let (path, rest) = text.strip_prefix("File \"")?.cut_at("\", line ")?;
     let (line, function) = match rest.cut_at(", in ") {
-        Some((line, function)) => (line, Some(function.trim_end())),
-        None => (rest.trim_end(), None),
+        Some((line, function)) => (line, Some(function.bare_end())),
+        None => (rest.bare_end(), None),
     };
     Some(Frame { function: function.map(Cow::Borrowed), ..Frame::in_file(path, path, Some(number(line)?), None) })
 }
@@ -364,7 +364,7 @@ fn without_count(message: &str) -> &str {
 
 /// `module.Type: value` or `module.Type`.
 pub(super) fn typed(line: &str) -> Option<(&str, &str)> {
-    let line = line.trim_end();
+    let line = line.bare_end();
     let (ty, value) = match line.cut_at(": ") {
         Some(parts) => parts,
         None => (line.strip_suffix(':').unwrap_or(line), ""),

@@ -11,7 +11,7 @@ const REVERSED: &str = "Traceback (most recent call last):";
 
 pub(super) fn read<'a>(lines: &[&'a str]) -> Option<Reading<'a>> {
     let line = *lines.first()?;
-    if line.trim() == REVERSED {
+    if line.bare() == REVERSED {
         return reversed(lines);
     }
     if raised(line).is_some() {
@@ -77,10 +77,10 @@ fn reversed<'a>(lines: &[&'a str]) -> Option<Reading<'a>> {
 
 /// `message (Type)` or Rails's `Type (message):`, and the frames bare below.
 fn logged<'a>(lines: &[&'a str]) -> Option<Reading<'a>> {
-    let blank = lines.get(1).is_some_and(|line| line.trim().is_empty());
+    let blank = lines.get(1).is_some_and(|line| line.bare().is_empty());
     let first = 1 + usize::from(blank);
     bare(lines.get(first)?)?;
-    let line = lines[0].trim_end();
+    let line = lines[0].bare_end();
     let (ty, before, value) = named_last(line).or_else(|| named_first(line))?;
     if blank && !line.ends_with(':') {
         return None;
@@ -138,7 +138,7 @@ fn named(ty: &str) -> Exception<'_> {
 
 /// A line with place and message: the exception without its frames, and the frame it was raised in.
 fn raised(line: &str) -> Option<(Exception<'_>, Frame<'_>)> {
-    let line = line.trim_end();
+    let line = line.bare_end();
     if !(line.ends_with(')') || line.ends_with("unhandled exception")) {
         return None;
     }
@@ -174,7 +174,7 @@ fn take_froms<'a>(lines: &[&'a str], stack: &mut Stack<'a>) -> usize {
 
 /// `from frame` or, oldest first, `12: from frame`.
 fn from(line: &str) -> Option<Frame<'_>> {
-    let text = line.trim();
+    let text = line.bare();
     let text = text
         .cut_at(": from ")
         .filter(|(n, _)| number(n).is_some())
@@ -183,17 +183,17 @@ fn from(line: &str) -> Option<Frame<'_>> {
 }
 
 fn is_from(line: &str) -> bool {
-    indent(line) > 0 && (from(line).is_some() || line.trim_start().starts_with("from ") || is_levels(line))
+    indent(line) > 0 && (from(line).is_some() || line.bare_start().starts_with("from ") || is_levels(line))
 }
 
 /// ` ... 10067 levels...`
 fn is_levels(line: &str) -> bool {
-    line.trim().strip_prefix("... ").and_then(|text| text.strip_suffix(" levels...")).and_then(number).is_some()
+    line.bare().strip_prefix("... ").and_then(|text| text.strip_suffix(" levels...")).and_then(number).is_some()
 }
 
 /// A frame and nothing else on its line.
 fn bare(line: &str) -> Option<Frame<'_>> {
-    let text = line.trim();
+    let text = line.bare();
     if let Some((frame, "")) = frame(text) {
         return Some(frame);
     }

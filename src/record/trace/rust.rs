@@ -124,7 +124,7 @@ fn error<'a>(lines: &[&'a str], text: &'a str) -> Option<Reading<'a>> {
     let mut chain = Chain::default();
     let value = joined(text, &lines[1..head]);
     let value = match value {
-        Cow::Borrowed(value) => Cow::Borrowed(value.trim_end()),
+        Cow::Borrowed(value) => Cow::Borrowed(value.bare_end()),
         value => value,
     };
     let mut used = stack + 1;
@@ -144,7 +144,7 @@ fn error<'a>(lines: &[&'a str], text: &'a str) -> Option<Reading<'a>> {
 /// `    0: message` each, or a single one without number; further lines of a message are indented.
 fn causes<'a>(lines: &[&'a str]) -> Vec<Cow<'a, str>> {
     let mut causes: Vec<Cow<str>> = Vec::new();
-    for line in lines.iter().map(|line| line.trim()).filter(|line| !line.is_empty()) {
+    for line in lines.iter().map(|line| line.bare()).filter(|line| !line.is_empty()) {
         let numbered = line.cut_at(": ").filter(|(n, _)| number(n) == Some(causes.len() as u32));
         match (numbered, causes.last_mut()) {
             (Some((_, value)), _) => causes.push(Cow::Borrowed(value)),
@@ -159,12 +159,12 @@ fn causes<'a>(lines: &[&'a str]) -> Vec<Cow<'a, str>> {
 fn backtrace<'a>(lines: &[&'a str], stack: &mut Stack<'a>) -> usize {
     let mut at = 0;
     while let Some(line) = lines.get(at) {
-        if line.trim_start().starts_with("[... omitted ") {
+        if line.bare_start().starts_with("[... omitted ") {
             at += 1;
             continue;
         }
         let Some(symbol) = symbol(line) else { break };
-        let below = lines.get(at + 1).and_then(|line| line.trim_start().strip_prefix("at ")).and_then(place);
+        let below = lines.get(at + 1).and_then(|line| line.bare_start().strip_prefix("at ")).and_then(place);
         match below {
             Some((path, line, column)) => stack.push(in_file(Some(symbol), path, line, column)),
             None => {
@@ -183,9 +183,9 @@ fn backtrace<'a>(lines: &[&'a str], stack: &mut Stack<'a>) -> usize {
 
 /// `12: symbol` or, in full, `12:     0x55c5fb21952a - symbol`.
 fn symbol(line: &str) -> Option<&str> {
-    let (index, symbol) = line.trim_end().trim_start_matches(' ').cut_at(": ")?;
+    let (index, symbol) = line.bare_end().trim_start_matches(' ').cut_at(": ")?;
     number(index)?;
-    let symbol = symbol.trim_start();
+    let symbol = symbol.bare_start();
     let symbol = match symbol.strip_prefix("0x") {
         Some(addressed) => addressed.cut_at(" - ")?.1,
         None => symbol,
@@ -212,7 +212,7 @@ fn is_whole(symbol: &str) -> bool {
 }
 
 fn looks_like_more(line: &str) -> bool {
-    let text = line.trim_start();
+    let text = line.bare_start();
     let numbered = text.cut_at_byte(b':').is_some_and(|(index, _)| number(index).is_some());
     text.len() < line.len() && (text.starts_with("at ") || numbered)
 }

@@ -26,11 +26,15 @@ pub(super) fn starts_with_any(text: &str, prefixes: &[&str]) -> bool {
     prefixes.iter().any(|prefix| prefix.as_bytes().first() == Some(first) && text.starts_with(prefix))
 }
 
-/// Whether one of the prefixes begins the text. They are sorted, and none begins another: then it is the last one that does
-/// not come after the text.
+/// Whether one of the prefixes, which are sorted, begins the text.
 pub(super) fn starts_with_sorted(text: &str, prefixes: &[&str]) -> bool {
-    let place = prefixes.partition_point(|prefix| *prefix <= text);
-    place.checked_sub(1).is_some_and(|place| text.starts_with(prefixes[place]))
+    let Some(first) = text.as_bytes().first() else { return false };
+    let from = prefixes.partition_point(|prefix| prefix.as_bytes().first() < Some(first));
+    let same = prefixes[from..].iter().take_while(|prefix| prefix.as_bytes().first() == Some(first));
+    // Nearly always the last byte of a prefix says no.
+    let ends =
+        |prefix: &str| prefix.len() <= text.len() && prefix.bytes().last() == Some(text.as_bytes()[prefix.len() - 1]);
+    same.copied().any(|prefix| ends(prefix) && text.starts_with(prefix))
 }
 
 pub(super) fn contains_any(text: &str, parts: &[&str]) -> bool {
@@ -44,13 +48,19 @@ pub(super) fn number(text: &str) -> Option<u32> {
 
 /// `path:line` or `path:line:column`.
 pub(super) fn place(text: &str) -> Option<(&str, u32, Option<u32>)> {
-    let (rest, last) = text.cut_at_last_byte(b':')?;
-    let last = number(last)?;
-    match rest.cut_at_last_byte(b':').and_then(|(path, line)| Some((path, number(line)?))) {
+    let (rest, last) = numbered(text)?;
+    match numbered(rest) {
         Some((path, line)) if !path.is_empty() => Some((path, line, Some(last))),
         _ if !rest.is_empty() => Some((rest, last, None)),
         _ => None,
     }
+}
+
+/// What stands before the colon of a number at the end of a text, and the number.
+fn numbered(text: &str) -> Option<(&str, u32)> {
+    let digits = text.bytes().rev().take_while(u8::is_ascii_digit).count();
+    let (rest, last) = text.split_at(text.len() - digits);
+    Some((rest.strip_suffix(':')?, last.parse().ok()?))
 }
 
 /// Bytes of blanks at the head of a line.
@@ -69,7 +79,7 @@ pub(super) fn joined<'a>(first: &'a str, rest: &[&'a str]) -> Cow<'a, str> {
         text.push_str(if text.is_empty() { "" } else { "\n" });
         text.push_str(line);
     }
-    text.truncate(text.trim_end().len());
+    text.truncate(text.bare_end().len());
     Cow::Owned(text)
 }
 
@@ -106,13 +116,13 @@ pub(super) fn header<'a>(text: &'a str, strange: &[char], brackets: [char; 2]) -
             return None;
         }
     }
-    let value = match rest.trim_end().strip_prefix(':') {
+    let value = match rest.bare_end().strip_prefix(':') {
         Some("") => "",
         Some(value) => value.strip_prefix(' ')?,
-        None if rest.trim_end().is_empty() => "",
+        None if rest.bare_end().is_empty() => "",
         None => return None,
     };
-    Some(Header { ty, code, value: value.trim_end() })
+    Some(Header { ty, code, value: value.bare_end() })
 }
 
 impl Header<'_> {

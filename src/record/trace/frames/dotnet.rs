@@ -50,7 +50,12 @@ const GENERATED: [&str; 5] = ["Internal.", "Interop.", "MassTransit.", "Newtonso
 
 /// `in_app` of a method with its class.
 pub(in super::super) fn in_app(name: &str) -> bool {
+    let first = name.bytes().next().map(|byte| byte.to_ascii_lowercase());
     let begins = |prefix: &&str| {
+        // Nearly always the first byte says no.
+        if prefix.bytes().next().map(|byte| byte.to_ascii_lowercase()) != first {
+            return false;
+        }
         name.as_bytes().get(..prefix.len()).is_some_and(|head| head.eq_ignore_ascii_case(prefix.as_bytes()))
     };
     !(EXCLUDED.iter().any(begins) || GENERATED.iter().any(|prefix| name.starts_with(prefix)))
