@@ -2,7 +2,7 @@
 
 use super::identity::StreamId;
 use super::json::{self, Object};
-use super::lines::Line;
+use super::lines::{Line, Stream};
 use super::{limit, scrub};
 use crate::chunk::Timestamp;
 use crate::level::Level;
@@ -69,6 +69,17 @@ impl Crumb {
         let (text, goes_on) = crumb(line, false, rules)?;
         let text = if goes_on { format!("{text}...") } else { text.into_owned() };
         Some(Self { time: line.time, level: line.level, text })
+    }
+
+    /// Returns true if it came before the lines of a stream, of which it is none: a chunk that is read again must not find its
+    /// own lines before itself. Lines that have waited may have the time of the line before them, which did not wait.
+    fn is_before(&self, stream: &Stream<'_>, rules: &scrub::Rules) -> bool {
+        let start = stream.lines.first().map_or(Timestamp::default(), |line| line.time);
+        let at_start = || stream.lines.iter().take_while(|line| line.time == start);
+        self.time < start
+            || stream.has_waited
+                && self.time == start
+                && !at_start().any(|line| Self::of(line, rules).is_some_and(|own| own.text == self.text))
     }
 }
 
@@ -181,22 +192,15 @@ impl Crumbs {
 
     /// The lines before the one at `at`, oldest first, as JSON with a comma before each: those of earlier chunks, and
     /// those of this one. Nothing in them has to go.
-    pub(super) fn before(
-        &mut self,
-        stream: StreamId,
-        lines: &[Line<'_>],
-        at: usize,
-        rules: &scrub::Rules,
-    ) -> [&[u8]; 2] {
+    pub(super) fn before(&mut self, stream: &Stream<'_>, at: usize, rules: &scrub::Rules) -> [&[u8]; 2] {
+        let lines = &stream.lines;
         let from = at.saturating_sub(self.most);
         self.trail.cover(lines, from, at, rules);
         let missing = self.most - self.trail.count(from, at);
         if missing > 0 && self.trail.earlier.is_none() {
-            // A chunk that is read again must not find its own lines before itself.
-            let start = lines.first().map_or(Timestamp::default(), |line| line.time);
-            let ring = self.streams.get(&stream).map(|ring| &ring.lines);
+            let ring = self.streams.get(&stream.id).map(|ring| &ring.lines);
             let mut earlier = Written::default();
-            for crumb in ring.into_iter().flatten().filter(|crumb| self.once || crumb.time < start) {
+            for crumb in ring.into_iter().flatten().filter(|crumb| self.once || crumb.is_before(stream, rules)) {
                 earlier.push((crumb.time, crumb.level), (&crumb.text, false), Some(rules));
             }
             self.trail.earlier = Some(earlier);
@@ -229,20 +233,26 @@ impl Crumbs {
     }
 
     /// Remembers the last lines of a stream.
-    pub(super) fn remember(&mut self, stream: StreamId, lines: &[Line<'_>], rules: &scrub::Rules) {
+    pub(super) fn remember(&mut self, stream: &Stream<'_>, rules: &scrub::Rules) {
         if self.most == 0 {
             return;
         }
         self.turn += 1;
-        if self.streams.len() >= MAX_STREAMS && !self.streams.contains_key(&stream) {
+        if self.streams.len() >= MAX_STREAMS && !self.streams.contains_key(&stream.id) {
             self.forget_half();
         }
-        let ring = self.streams.entry(stream).or_default();
+        let ring = self.streams.entry(stream.id).or_default();
         ring.used = self.turn;
+        let lines = &stream.lines;
         let newest = ring.lines.back().map(|crumb| crumb.time);
+        // A chunk that is read again must not be remembered twice.
+        let known = ring.lines.iter().rev().take_while(|crumb| stream.has_waited && Some(crumb.time) == newest);
+        let known: Vec<String> = known.map(|crumb| crumb.text.clone()).collect();
         for line in &lines[lines.len() - lines.len().min(self.most)..] {
-            if self.once || newest.is_none_or(|newest| line.time > newest) {
-                ring.lines.extend(Crumb::of(line, rules));
+            let is_later = self.once || newest.is_none_or(|newest| line.time > newest);
+            if is_later || stream.has_waited && Some(line.time) == newest {
+                let crumb = Crumb::of(line, rules).filter(|crumb| is_later || !known.contains(&crumb.text));
+                ring.lines.extend(crumb);
             }
         }
         while ring.lines.len() > self.most {
@@ -262,6 +272,10 @@ impl Crumbs {
 mod tests {
     use super::super::lines::tests::lines;
     use super::*;
+
+    fn stream(lines: Vec<Line<'static>>) -> Stream<'static> {
+        Stream { lines, ..Stream::new(StreamId(1), None, None) }
+    }
 
     fn texts(json: &[&[u8]; 2]) -> Vec<String> {
         let list = [b"[0", json[0], json[1], b"]"].concat();
@@ -283,20 +297,20 @@ mod tests {
             line.time.secs += 100;
             line
         };
-        let all: Vec<Line<'_>> = all.into_iter().map(late).collect();
+        let (earlier, all) = (stream(earlier), stream(all.into_iter().map(late).collect()));
         for most in [1, 3, 4, 20] {
             let mut kept = Crumbs::new(most);
-            kept.remember(StreamId(1), &earlier, &rules);
+            kept.remember(&earlier, &rules);
             let mut at = 0;
             for step in [0, 1, 1, 2, 0, 5, 30, 1, 1, 100, 0, 7, 60] {
                 let clean = (at..at + step).filter(|place| place % 3 > 0 && !some[*place].contains("password"));
                 clean.for_each(|place| kept.mark_clean(place));
                 at += step;
                 let mut fresh = Crumbs::new(most);
-                fresh.remember(StreamId(1), &earlier, &rules);
-                let found = texts(&kept.before(StreamId(1), &all, at, &rules));
-                assert_eq!(found, texts(&fresh.before(StreamId(1), &all, at, &rules)), "{most} before {at}");
-                let here = all[at.saturating_sub(most)..at]
+                fresh.remember(&earlier, &rules);
+                let found = texts(&kept.before(&all, at, &rules));
+                assert_eq!(found, texts(&fresh.before(&all, at, &rules)), "{most} before {at}");
+                let here = all.lines[at.saturating_sub(most)..at]
                     .iter()
                     .filter_map(|line| Crumb::of(line, &rules))
                     .map(|crumb| crumb.text);
@@ -309,24 +323,51 @@ mod tests {
     #[test]
     fn breadcrumbs_reach_across_chunks_and_survive_a_second_reading() {
         let mut crumbs = Crumbs::new(3);
-        let stream = StreamId(1);
         let all = lines(&["a", "b", "c", "d", "ERROR e"]);
-        let texts = |crumbs: &mut Crumbs, lines: &[Line<'_>], at| {
+        let (first, second) = (stream(all[..3].to_vec()), stream(all[3..].to_vec()));
+        let texts = |crumbs: &mut Crumbs| {
             crumbs.begin();
-            texts(&crumbs.before(stream, lines, at, &scrub::Rules::default()))
+            texts(&crumbs.before(&second, 1, &scrub::Rules::default()))
         };
-        crumbs.remember(stream, &all[..3], &scrub::Rules::default());
-        assert_eq!(texts(&mut crumbs, &all[3..], 1), ["b", "c", "d"]);
-        crumbs.remember(stream, &all[3..], &scrub::Rules::default());
-        crumbs.remember(stream, &all[3..], &scrub::Rules::default());
-        assert_eq!(texts(&mut crumbs, &all[3..], 1), ["c", "d"], "its own lines are not before itself");
+        crumbs.remember(&first, &scrub::Rules::default());
+        assert_eq!(texts(&mut crumbs), ["b", "c", "d"]);
+        crumbs.remember(&second, &scrub::Rules::default());
+        crumbs.remember(&second, &scrub::Rules::default());
+        assert_eq!(texts(&mut crumbs), ["c", "d"], "its own lines are not before itself");
+    }
+
+    /// Lines of one time, of which the last ones waited for the next chunk: those before them are before their events.
+    #[test]
+    fn lines_of_the_same_time_are_before_those_that_waited() {
+        let rules = scrub::Rules::default();
+        let mut all = lines(&["a", "b", "ERROR c", "ERROR d"]);
+        all.iter_mut().for_each(|line| line.time.secs = 7);
+        let (first, rest) = (stream(all[..2].to_vec()), stream(all[2..].to_vec()));
+        let waited = Stream { has_waited: true, ..rest };
+        let mut crumbs = Crumbs::new(5);
+        crumbs.remember(&first, &rules);
+        // After a panic the same lines are read again.
+        for _ in 0..2 {
+            crumbs.begin();
+            assert_eq!(texts(&crumbs.before(&waited, 0, &rules)), ["a", "b"]);
+            assert_eq!(texts(&crumbs.before(&waited, 1, &rules)), ["a", "b", "ERROR c"]);
+            crumbs.remember(&waited, &rules);
+        }
+        let mut next = lines(&["ERROR e"]);
+        next[0].time.secs = 8;
+        crumbs.begin();
+        let next = stream(next);
+        assert_eq!(texts(&crumbs.before(&next, 0, &rules)), ["a", "b", "ERROR c", "ERROR d"]);
     }
 
     #[test]
     fn streams_are_forgotten_oldest_first() {
         let mut crumbs = Crumbs::new(1);
-        let line = lines(&["x"]);
-        (0..10_000).for_each(|n| crumbs.remember(StreamId(n), &line, &scrub::Rules::default()));
+        let mut line = stream(lines(&["x"]));
+        for n in 0..10_000 {
+            line.id = StreamId(n);
+            crumbs.remember(&line, &scrub::Rules::default());
+        }
         assert!(crumbs.streams.len() <= MAX_STREAMS);
         assert!(crumbs.streams.contains_key(&StreamId(9_999)));
     }

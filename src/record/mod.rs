@@ -321,7 +321,7 @@ impl Mapper {
             self.crumbs.begin();
             self.recall.begin();
             self.events(origin, &stream, progress, sink);
-            self.crumbs.remember(stream.id, &stream.lines, &self.scrub);
+            self.crumbs.remember(&stream, &self.scrub);
             self.recall.remember(&stream);
         }
         aside.clear();
@@ -788,7 +788,7 @@ impl Mapper {
             about.held_back = held_back;
         }
         if !matches!(decision, Decision::HoldBack(_)) {
-            about.crumbs = self.crumbs.before(stream.id, &stream.lines, first, &self.scrub);
+            about.crumbs = self.crumbs.before(stream, first, &self.scrub);
         }
         let write = |out: &mut Vec<u8>| {
             let start = out.len();
