@@ -5,6 +5,7 @@ use crate::rig;
 use crate::slow_disk::{build, sources};
 use crate::support::tempdir::TempDir;
 use flb_sentry::receive::{Options, Receiver};
+use std::fs;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -39,14 +40,17 @@ pub fn parts() -> Result<PathBuf, String> {
 /// Each of four senders needs a connection, and each of them waits for the silent address about a second at most.
 pub fn one_is_silent(root: &Path) {
     let directory = TempDir::new("addresses").expect("expected a directory");
-    let library = build(root, directory.path(), "two_addresses.c");
+    let library = build(root, directory.path(), "names.c");
+    let addresses = directory.path().join("addresses");
+    fs::write(&addresses, "::1\n127.0.0.1\n").expect("expected to write addresses");
     let receiver = Receiver::start(Options { listen: (Ipv4Addr::LOCALHOST, 0).into(), ..Options::default() });
     let receiver = receiver.expect("expected a receiver");
     let port = receiver.addr().port();
     let _silent = Silent::at((Ipv6Addr::LOCALHOST, port).into()).expect("expected a silent address");
     let mut source = Source::Forward(Forwarder::new());
-    let dsn = format!("http://{}@two.test:{port}/1", "0".repeat(32));
-    let mut host = forward::start(&forward::config(&source, &dsn, &[]), &[("LD_PRELOAD", &library)]);
+    let dsn = format!("http://{}@server.test:{port}/1", "0".repeat(32));
+    let env = [("LD_PRELOAD", library.as_str()), ("ADDRESSES", addresses.to_str().expect("expected a plain path"))];
+    let mut host = forward::start(&forward::config(&source, &dsn, &[]), &env);
     let begin = Instant::now();
     source.send(200);
     forward::wait_for(&receiver, source.total(), &host);

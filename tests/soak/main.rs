@@ -1,6 +1,7 @@
 //! Rounds that do not fit the gate: `make soak`. `SOAK_MINUTES` (10) is how long the leak watch lasts, `SOAK_KILLS` (20)
 //! how many kills there are; a seed that kills printed is had again with `SEED`.
 
+mod address;
 #[expect(dead_code, reason = "the tests of the host use more of it")]
 #[path = "../fluent_bit/counters.rs"]
 mod counters;
@@ -61,6 +62,7 @@ fn reported(suite: Suite, host: &Result<PathBuf, String>) -> Suite {
         let name = format!("a_disk_whose_syncs_take_{ms}_ms");
         suite = suite.needing(&sources, &name, move |root| slow_disk::run(&root, ms, 30));
     }
+    suite = suite.needing(&sources, "a_changed_address_is_followed", |root| address::a_change(&root));
     for ms in ANSWERS {
         for has_backlog in [false, true] {
             let name = format!("answers_after_{ms}_ms{}", if has_backlog { "_with_a_backlog" } else { "" });
