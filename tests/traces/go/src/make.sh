@@ -8,6 +8,8 @@ echo 'module github.com/pkg/errors' > $errors/go.mod; echo "replace github.com/p
 GOFLAGS=-mod=mod go build -gcflags=all=-l -o shop . || exit 1
 go build -gcflags=all=-l -o locked deadlock.go || exit 1
 clean() { sed 's#/usr/lib/go-1.19/#/usr/local/go/#'; }
+mkdir -p third_party; cp -r "$here"/third_party/courier third_party; go build -gcflags=all=-l -o warehouse warehouse.go || exit 1
+for name in divide assertion closed third_party; do ./warehouse $name 2>&1 | clean > "$out/$name.txt"; done
 ./locked 2>&1 | clean > "$out/deadlock.txt"
 for name in index nil repanic value serve stack overflow wrapped map; do timeout 20 ./shop $name 2>&1 | clean > "$out/$name.txt"; done
 GOTRACEBACK=all ./shop nil 2>&1 | clean > "$out/all_goroutines.txt"
