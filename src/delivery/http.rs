@@ -311,6 +311,7 @@ fn tls(network: &Network) -> (TlsConfig, bool) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record::SCRUB_EXAMPLES;
 
     #[test]
     fn a_client_prints_no_password() {
@@ -346,6 +347,10 @@ mod tests {
             assert_eq!(detail(code, body, KEY), expected);
         }
         assert!(detail(500, &"x".repeat(5_000), KEY).len() < 300);
+        for (line, secret) in SCRUB_EXAMPLES.iter().flat_map(|example| example.filtered) {
+            let said = detail(400, line, KEY);
+            assert!(!said.contains(secret), "{said}");
+        }
         // Scrubbed before it is cut.
         for before in 150..210 {
             let said = detail(500, &format!("{}password='Tr0ub4dor and more'", ".".repeat(before)), KEY);

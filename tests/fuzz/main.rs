@@ -4,6 +4,7 @@
 
 mod bodies;
 
+use out_sentry::record::SCRUB_EXAMPLES;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -50,6 +51,17 @@ macro_rules! targets {
 }
 
 targets! { chunk configuration dsn join limits message options record request scrub spool trace }
+
+/// Each example of the rules in each wrapper, and at the places where messages, breadcrumbs and tags are cut.
+#[test]
+fn no_example_leaves_in_any_wrapper_at_any_limit() {
+    let examples: usize = SCRUB_EXAMPLES.iter().map(|example| example.filtered.len()).sum();
+    for example in 0..examples as u8 {
+        for wrapper in 0..bodies::scrub::WRAPPERS {
+            (0..4).for_each(|cut| bodies::scrub::run(&[example, wrapper, cut, example.wrapping_mul(7), b'a', b'b']));
+        }
+    }
+}
 
 /// A target that is not replayed here would be forgotten, and one that is not built there never run.
 #[test]

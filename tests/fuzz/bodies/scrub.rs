@@ -19,6 +19,10 @@ static SETTINGS: LazyLock<Mapping> = LazyLock::new(|| {
     ])
 });
 
+/// Ways to write a line: alone, between lines, as a field, behind a logger's head, in the message of an exception of Java and of
+/// Python, in JSON within JSON, and in logfmt.
+pub const WRAPPERS: u8 = 8;
+
 /// Where messages, breadcrumbs and tags are cut.
 const CUTS: [usize; 4] = [0, 460, 180, 8_150];
 
@@ -31,11 +35,15 @@ pub fn run(data: &[u8]) {
     let before =
         format!("{}{}", ". ".repeat(CUTS[usize::from(cut) % CUTS.len()] / 2), " .".repeat(usize::from(more % 32)));
     // Words of letters around the line say nothing of it, and a blank ends what stands before.
-    let text = match wrapper % 4 {
+    let text = match wrapper % WRAPPERS {
         0 => format!("{before} {line}"),
         1 => format!("{around} \n{line}\n {around}"),
         2 => serde_json::json!({"level": "error", "msg": format!("{before} {line}"), "note": line}).to_string(),
-        _ => format!("2026-11-20 08:00:00 ERROR [{}] x.Y - {line}", around.replace(' ', "")),
+        3 => format!("2026-11-20 08:00:00 ERROR [{}] x.Y - {line}", around.replace(' ', "")),
+        4 => format!("java.lang.IllegalStateException: {around} {line}\n\tat a.B.c(B.java:1)\n\tat a.B.d(B.java:2)"),
+        5 => format!("Traceback (most recent call last):\n  File \"a.py\", line 1, in f\n    g()\nValueError: {line}"),
+        6 => serde_json::json!({"level": "error", "msg": serde_json::json!({"text": line}).to_string()}).to_string(),
+        _ => format!("level=error msg={}", serde_json::json!(format!("{around} {line}"))),
     };
     let lines = [text.as_str(), "ERROR after it"];
     let chunk: Vec<u8> = lines.iter().flat_map(|line| record(line)).collect();
