@@ -87,6 +87,7 @@ fn a_budget_holds_over_restarts_and_reloads() {
     for part in 0..6 {
         flush_all(&instance, TAG, (0..32).map(|_| logs("shop", None)));
         settle(&receiver, &instance);
+        setting.wait_until_settled();
         if part == 2 || part == 4 {
             let next = start();
             ends(std::mem::replace(&mut instance, next));
