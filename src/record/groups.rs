@@ -31,6 +31,9 @@ const MIN_TAG: usize = 8;
 /// Longest prefix, in bytes.
 const MAX_PREFIX: usize = 256;
 
+/// Lines of one text that are read without a prefix that they share, in all tries.
+const MOST_TRIED: usize = 8 * MAX_WINDOW;
+
 /// Lines that are one log call. Indexes are places in the lines that were given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Group {
@@ -264,9 +267,11 @@ pub(super) fn without_prefix(text: &str) -> Option<String> {
         return None;
     }
     let lines: Vec<&str> = text.lines().take(MAX_WINDOW).collect();
+    let mut left = MOST_TRIED;
     let found = lines.windows(2).enumerate().filter(|(_, two)| heads(two[0].as_bytes())).find_map(|(at, two)| {
         let prefix = shared_prefix(two[0], two[1])?;
-        let window: Vec<&str> = lines[at..].iter().map_while(|line| without(line, prefix)).collect();
+        let window: Vec<&str> = lines[at..].iter().take(left).map_while(|line| without(line, prefix)).collect();
+        left -= window.len();
         (trace::extent(&window) > 1).then_some((at, window))
     });
     let (at, window) = found?;
@@ -705,6 +710,10 @@ mod tests {
         assert_eq!(without_prefix(bare), None);
         assert_eq!(without_prefix("[rank1]: Error: a\n[rank1]: Error: b"), None);
         assert_eq!(without_prefix(""), None);
+        // Beginnings without a trace are tried so often and no more.
+        let behind = |count: usize| format!("{}{text}", "x: Error: a\n".repeat(count));
+        assert!(without_prefix(&behind(5)).is_some_and(|found| found.ends_with(bare)));
+        assert_eq!(without_prefix(&behind(1_000)), None);
     }
 
     #[test]
