@@ -87,16 +87,78 @@ fn path(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
+/// Number of this machine in the header of an ELF file.
+fn machine() -> u8 {
+    if cfg!(target_arch = "aarch64") { 183 } else { 62 }
+}
+
+/// Writes the header of a shared library for a machine.
+fn write_plugin(state: &TempDir, name: &str, machine: u8) {
+    let mut head = *b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x03\0\0\0";
+    head[18] = machine;
+    std::fs::write(state.path().join(name), head).unwrap();
+}
+
+#[test]
+fn plugins_that_cannot_be_loaded_are_problems() {
+    let state = TempDir::new().unwrap();
+    write_plugin(&state, "out_sentry.so", machine());
+    write_plugin(&state, "foreign_sentry.so", 245 - machine());
+    std::fs::write(state.path().join("text_sentry.so"), "no library").unwrap();
+    let config = |plugins: &[&str]| {
+        let dir = state.path().display();
+        let named: String = plugins.iter().map(|name| format!("  - {dir}/{name}\n")).collect();
+        let file = state.path().join("fluent-bit.yaml");
+        let outputs = "pipeline:\n  outputs:\n    - name: sentry\n      match: '*'\n      dsn: ${DSN}\n";
+        std::fs::write(&file, format!("plugins:\n{named}{outputs}")).unwrap();
+        json(&["--offline", path(&file)], &nobody(), state.path()).all("problems")
+    };
+    assert_eq!(config(&["out_sentry.so"]), [""; 0]);
+    for (name, why) in [
+        ("foreign_sentry.so", "cannot be loaded on this machine: it is for "),
+        ("text_sentry.so", "cannot be loaded on this machine: it is not a shared library"),
+        ("missing_sentry.so", "cannot be loaded on this machine: No such file"),
+        ("other.so", "Fluent Bit does not know the output sentry"),
+    ] {
+        let problems = config(&[name]);
+        assert!(problems.len() == 1 && problems[0].contains(why), "{name}: expected {why:?}, found {problems:?}");
+    }
+}
+
+#[test]
+fn strict_makes_advice_an_error() {
+    let state = TempDir::new().unwrap();
+    write_plugin(&state, "out_sentry.so", machine());
+    let file = state.path().join("fluent-bit.yaml");
+    let plugin = format!("plugins:\n  - {}/out_sentry.so\n", state.path().display());
+    let outputs = "pipeline:\n  outputs:\n    - name: sentry\n      match: '*'\n      dsn: ${DSN}\n";
+    std::fs::write(&file, plugin + outputs).unwrap();
+    let code = |more: &[&str], file| {
+        run(&[&["--offline"], more, &[path(file)]].concat(), &nobody(), state.path()).status.code()
+    };
+    assert_eq!((code(&[], &file), code(&["--strict"], &file)), (Some(0), Some(1)));
+    assert_eq!(code(&["--strict"], &self::file("good.conf")), Some(0));
+}
+
+#[test]
+fn a_dsn_in_quotes_is_a_problem() {
+    let state = TempDir::new().unwrap();
+    let quoted = "dsn=\"http://0123456789abcdef0123456789abcdef@127.0.0.1:9/1\"";
+    let found = json(&["--offline", "-o", quoted], &nobody(), state.path());
+    assert!(found.all("problems")[0].ends_with("expected a DSN without quotes"), "{:?}", found.all("problems"));
+}
+
 #[test]
 fn a_good_configuration_in_both_formats() {
     let (state, receiver) = (TempDir::new().unwrap(), receiver(""));
+    write_plugin(&state, "out_sentry.so", machine());
     for name in ["good.conf", "good.yaml"] {
         let found = json(&[path(&file(name))], &receiver.dsn(), state.path());
         found.expect("problems", &[]);
         found.expect("advice", &[]);
         let shown = receiver.dsn().replace(KEY, "***");
         let spool = format!("spool_path = {}/spool: can be made", state.path().display());
-        found.expect("ok", &[&spool, &format!("{shown} answers (200)")]);
+        found.expect("ok", &[&spool, &format!("{shown} is reachable (HTTP 200); key not verified, use --send")]);
         assert_eq!(found.code, Some(0));
         assert_eq!(found.report["outputs"][0]["about"], format!("dsn: from option dsn, {shown}"));
     }
@@ -115,7 +177,7 @@ fn a_bad_classic_configuration() {
             "bad.conf:46 expected a value after the key",
             "bad.conf:60 there is no file missing.conf to include",
             "bad.conf:61 expected a ] at the end",
-            "bad.conf:23 tls = on: the host refuses it",
+            "bad.conf:23 tls = on: Fluent Bit refuses it",
             "bad.conf:11 annotations = off: dsn_allow_hosts is set",
             "bad.conf:39 dns = ***: expected the name of an option: use dsn",
             "bad.conf:40 secret_key = ***: expected the name of an option: use dsn",
@@ -124,9 +186,10 @@ fn a_bad_classic_configuration() {
             "bad.conf:43 proxy = ***@proxy: expected none, or a proxy such as",
             "bad.conf:44 tls_ca_file = /no/such/ca.pem: expected a file that exists",
             "bad.conf:36 no DSN: set dsn, dsn_file",
-            "bad.conf:36 no match: the host gives it no records",
+            "bad.conf:36 no match: Fluent Bit passes it no records",
             "bad.conf:54 delivery = ack without workers",
-            "flb.conf:2 flb-out_sentry.so: the host takes a file named flb-*",
+            "flb.conf:2 flb-out_sentry.so: Fluent Bit takes a file named flb-*",
+            "flb.conf:2 /bin/flb-out_sentry.so cannot be loaded on this machine: No such file",
             &format!("bad.conf:31 {spool}"),
         ],
     );
@@ -134,16 +197,15 @@ fn a_bad_classic_configuration() {
         "advice",
         &[
             "bad.conf:55 ${NOWHERE_SET} is not set here",
-            "bad.conf:20 retry_limit = 5: the host gives a chunk up after that",
-            "bad.conf:22 host: the host keeps it, and it does nothing here: the DSN says where to send",
-            "bad.conf:24 tls.ca_file: the host keeps it, and it does nothing here: use tls_ca_file",
-            "bad.conf:21 workers: today's hosts leak their threads",
+            "bad.conf:20 retry_limit = 5: Fluent Bit drops a chunk after that",
+            "bad.conf:22 host: Fluent Bit does not pass it to this output: the DSN says where to send",
+            "bad.conf:24 tls.ca_file: Fluent Bit does not pass it to this output: use tls_ca_file",
+            "bad.conf:21 workers: Fluent Bit leaks their threads",
             "bad.conf:34 environment is set twice: Fluent Bit from 5.1.1 on does not start with it, for older ones the value at",
             "bad.conf:49 no retry_limit",
             "bad.conf:5 storage.type is not filesystem",
             "bad.conf:1 scheduler.cap = 2000",
             "bad.conf:1 http_server is off",
-            "flb.conf:2 /bin/flb-out_sentry.so is not there",
             "flb.conf:3 out_sentry.so: without a directory",
             "bad.conf:26 one matches the same records",
             "bad.conf:49 one matches the same records",
@@ -161,10 +223,12 @@ fn a_bad_yaml_configuration() {
         "problems",
         &[
             "bad.yaml:7 expected a value for dsn, found more keys",
+            "bad.yaml:14 scrub_keys: of a YAML list a plugin gets the first element only",
             "bad.yaml:13 min_level = warn: expected the name of an option: use event_level or logs_level",
             "bad.yaml:9 event_level = loud: expected a level",
             "bad.yaml:5 no DSN: set dsn",
             "bad.yaml:2 flb-sentry.so",
+            "bad.yaml:2 /flb-sentry.so cannot be loaded",
         ],
     );
     assert!(found.all("advice").iter().any(|advice| advice.starts_with("bad.yaml:10 logs_level is set twice")));
@@ -247,6 +311,7 @@ fn what_is_no_configuration_is_not_read_to_its_end() {
 #[test]
 fn options_on_the_command_line_go_first_and_stand_alone() {
     let (state, receiver) = (TempDir::new().unwrap(), receiver(""));
+    write_plugin(&state, "out_sentry.so", machine());
     let good = file("good.conf");
     let found = json(&["-o", "senders=0", "-o", "DSN=nonsense", path(&good)], &receiver.dsn(), state.path());
     found.expect("problems", &["-o:2 dsn = ***: expected a DSN", "-o:1 senders = 0: expected a number"]);
@@ -328,11 +393,7 @@ fn a_destination_that_is_not_there_is_a_problem() {
     let state = TempDir::new().unwrap();
     let dsn = format!("dsn={}", nobody());
     let found = json(&["-o", &dsn], "", state.path());
-    assert!(
-        found.all("problems")[0].ends_with("cannot be reached (connection refused)"),
-        "{:?}",
-        found.all("problems")
-    );
+    assert!(found.all("problems")[0].ends_with("is unreachable (connection refused)"), "{:?}", found.all("problems"));
     assert_eq!(found.code, Some(1));
     let found = json(&["-o", &format!("dsn=https://{KEY}@nowhere.invalid/1"), "--timeout", "5"], "", state.path());
     assert_eq!(found.all("problems").len(), 1);

@@ -28,6 +28,9 @@ impl Dsn {
         if text.len() > MAX_BYTES {
             return Err("a DSN of at most 2048 characters");
         }
+        if text.starts_with(['"', '\'']) || text.ends_with(['"', '\'']) {
+            return Err("a DSN without quotes");
+        }
         if text.contains(|c: char| c.is_whitespace() || c.is_control()) {
             return Err("a DSN without spaces or line breaks inside");
         }

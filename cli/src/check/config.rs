@@ -2,6 +2,7 @@
 
 use super::report::{Place, Report};
 use super::{classic, yaml};
+use out_sentry::options::machine_name;
 use std::collections::{HashMap, HashSet};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -130,7 +131,7 @@ impl Reader<'_> {
         self.variables.insert(name.to_owned(), value.to_owned());
     }
 
-    /// Something that the host refuses.
+    /// Something that Fluent Bit refuses.
     pub(super) fn problem(&mut self, place: Place, text: &str) {
         self.report.problem(Some(place), text);
     }
@@ -185,7 +186,7 @@ impl Reader<'_> {
                 for (place, name) in unset {
                     self.report.advice(
                         Some(place),
-                        &format!("${{{name}}} is not set here: the host puts nothing in its place"),
+                        &format!("${{{name}}} is not set here: Fluent Bit replaces it by nothing"),
                     );
                 }
             }
@@ -195,6 +196,8 @@ impl Reader<'_> {
 
     /// The text with each `${NAME}` replaced, and the names that are not set.
     fn replaced(&self, text: &str) -> (String, Vec<String>) {
+        // Fluent Bit sets it at the start where the environment does not.
+        const OWN: &str = "HOSTNAME";
         let (mut out, mut unset, mut rest) = (String::new(), Vec::new(), text);
         while let Some((before, after)) = rest.split_once("${") {
             out.push_str(before);
@@ -205,6 +208,7 @@ impl Reader<'_> {
             };
             match self.variables.get(name).cloned().or_else(|| std::env::var(name).ok()) {
                 Some(value) => out.push_str(&value),
+                None if name == OWN => out.push_str(&machine_name().unwrap_or_default()),
                 None => unset.push(name.to_owned()),
             }
             rest = after;

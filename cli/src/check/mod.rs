@@ -1,4 +1,4 @@
-//! `flb-sentry check`: whether a configuration can work, before a host has to find out.
+//! `flb-sentry check`: reports what is wrong with a configuration before Fluent Bit starts with it.
 //!
 //! ```text
 //! file -> classic | yaml -> config -> output (out_sentry::options) -> surroundings, files, network -> report
@@ -45,7 +45,7 @@ Examples:
 With a file, each output named sentry is checked, -o going before what the file
 says; without one, -o and the environment's SENTRY_DSN alone make the output.
 Files, directories and names are looked for on this machine and as this user:
-run it where the host runs to be sure.
+run it where Fluent Bit runs to be sure.
 
 Output for machines (--json), one object:
   outputs   name, file, line, about (where it sends to)
@@ -54,7 +54,7 @@ Output for machines (--json), one object:
 
 Exit codes:
   0    no problem, but perhaps advice
-  1    problems: it cannot work as it is
+  1    problems: it cannot work as it is; with --strict, advice too
   2    the command line is wrong
   4    the file cannot be read, or the output not written";
 
@@ -72,9 +72,13 @@ pub struct Args {
     #[arg(long, conflicts_with = "offline")]
     send: bool,
 
-    /// Ask no destination
+    /// Connect to no destination
     #[arg(long)]
     offline: bool,
+
+    /// Exit with 1 for advice, too
+    #[arg(long)]
+    strict: bool,
 
     /// Longest wait for a destination, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=300))]
@@ -120,7 +124,10 @@ pub fn run(args: Args) -> ExitCode {
             let _ = writeln!(io::stderr(), "flb-sentry check: cannot write: {error}");
             4.into()
         }
-        _ => u8::from(report.count(Weight::Problem) > 0).into(),
+        _ => {
+            let advice = if args.strict { report.count(Weight::Advice) } else { 0 };
+            u8::from(report.count(Weight::Problem) + advice > 0).into()
+        }
     }
 }
 
@@ -198,7 +205,8 @@ fn world(args: &Args, output: &Output, report: &mut Report) {
     }
     let name = &output.name;
     let waiting = Waiting::for_what(&format!("{name}: asking whether destinations answer ({})", destinations.len()));
-    network::reach(output, settings, &destinations, Duration::from_secs(args.timeout), report);
+    let longest = Duration::from_secs(args.timeout);
+    network::reach(output, settings, &destinations, longest, args.send, report);
     drop(waiting);
     if args.send {
         let _waiting = Waiting::for_what(&format!("{name}: sending a test event, and after five seconds once more"));

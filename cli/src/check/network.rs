@@ -21,8 +21,15 @@ const PAUSE: Duration = Duration::from_secs(5);
 /// Destinations that are asked at the same time.
 const AT_ONCE: usize = 16;
 
-/// Asks each destination whether it is there, for at most so long.
-pub(super) fn reach(output: &Output, settings: &Settings, dsns: &[Dsn], longest: Duration, report: &mut Report) {
+/// Asks each destination whether it is there, for at most `longest`. Without a test event (`sends`) its key stays unverified.
+pub(super) fn reach(
+    output: &Output,
+    settings: &Settings,
+    dsns: &[Dsn],
+    longest: Duration,
+    sends: bool,
+    report: &mut Report,
+) {
     let Some(client) = client(output, &settings.network, report) else { return };
     let proxies = settings.network.proxy.as_ref();
     for group in dsns.chunks(AT_ONCE) {
@@ -35,8 +42,11 @@ pub(super) fn reach(output: &Output, settings: &Settings, dsns: &[Dsn], longest:
             let by = proxy.map_or(String::new(), |proxy| format!(" through proxy {proxy}"));
             let left = deadline.saturating_duration_since(Instant::now());
             match answer.recv_timeout(left) {
-                Ok(Ok(code)) => report.sound(&format!("{dsn} answers{by} ({code})")),
-                Ok(Err(sent)) => report.problem(place(output), &format!("{dsn} cannot be reached ({})", sent.detail)),
+                Ok(Ok(code)) if sends => report.sound(&format!("{dsn} is reachable{by} (HTTP {code})")),
+                Ok(Ok(code)) => {
+                    report.sound(&format!("{dsn} is reachable{by} (HTTP {code}); key not verified, use --send"));
+                }
+                Ok(Err(sent)) => report.problem(place(output), &format!("{dsn} is unreachable ({})", sent.detail)),
                 Err(_) => {
                     report.problem(place(output), &format!("{dsn} does not answer within {} s{by}", longest.as_secs()))
                 }

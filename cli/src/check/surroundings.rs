@@ -1,10 +1,11 @@
-//! What stands around an output and decides with it: the host's own keys, the service, inputs and filters.
+//! Checks the settings of Fluent Bit around an output: its keys of the section, the service, inputs and filters.
 
 use super::config::{Configuration, Kind, Property, Section};
 use super::output::Output;
 use super::report::Report;
 use out_sentry::level::Level;
 use out_sentry::options::{Mode, Settings};
+use std::io::Read;
 
 /// Longest wait between two tries of a chunk that is no surprise, in seconds.
 const LONG_CAP: f64 = 300.0;
@@ -20,13 +21,13 @@ const USELESS: &[(&str, &str)] = &[
     ("tls.verify", "use tls_verify"),
     ("net.connect_timeout", "use timeout"),
     ("net.io_timeout", "use timeout"),
-    ("storage.total_limit_size", "it bounds the host's own files only; spool_max_size bounds the spool"),
+    ("storage.total_limit_size", "it limits Fluent Bit's own files only; spool_max_size limits the spool"),
 ];
 
 /// Looks at the keys of an output that the plugin does not see. `host` is Fluent Bit's major version, where it is known.
 pub(super) fn of_output(output: &Output, configuration: &Configuration, host: Option<u32>, report: &mut Report) {
     if !is_fed(output, configuration) {
-        report.problem(output.place(), "no match: the host gives it no records");
+        report.problem(output.place(), "no match: Fluent Bit passes it no records");
     }
     retries(output, report);
     tls_of_the_host(&output.section, report);
@@ -34,7 +35,7 @@ pub(super) fn of_output(output: &Output, configuration: &Configuration, host: Op
         let useless = USELESS.iter().find(|(key, _)| property.key.eq_ignore_ascii_case(key));
         if let Some((key, instead)) = useless {
             let kept =
-                if *key == "storage.total_limit_size" { "" } else { "the host keeps it, and it does nothing here: " };
+                if *key == "storage.total_limit_size" { "" } else { "Fluent Bit does not pass it to this output: " };
             report.advice(Some(property.place.clone()), &format!("{key}: {kept}{instead}"));
         }
     }
@@ -58,11 +59,11 @@ fn retries(output: &Output, report: &mut Report) {
     const SET: &str = "set retry_limit no_limits";
     match output.section.value("retry_limit") {
         None => {
-            report.advice(output.place(), &format!("no retry_limit: the host gives a chunk up after one retry; {SET}"))
+            report.advice(output.place(), &format!("no retry_limit: Fluent Bit drops a chunk after one retry; {SET}"))
         }
         Some(value) if ["no_limits", "false", "off"].iter().any(|word| value.eq_ignore_ascii_case(word)) => {}
         Some(value) => {
-            let text = format!("retry_limit = {value}: the host gives a chunk up after that; {SET}");
+            let text = format!("retry_limit = {value}: Fluent Bit drops a chunk after that; {SET}");
             report.advice(output.place_of("retry_limit"), &text);
         }
     }
@@ -73,7 +74,7 @@ fn tls_of_the_host(section: &Section, report: &mut Report) {
         ["on", "true", "yes"].iter().any(|word| property.value.trim().eq_ignore_ascii_case(word))
     };
     if let Some(property) = section.find("tls").filter(on) {
-        let text = "tls = on: the host refuses it for this output; remove it, an https DSN is enough";
+        let text = "tls = on: Fluent Bit refuses it for this output; remove it, an https DSN is enough";
         report.problem(Some(property.place.clone()), text);
     }
 }
@@ -82,7 +83,7 @@ fn workers(output: &Output, settings: &Settings, report: &mut Report) {
     let workers = output.section.value("workers").filter(|value| *value != "0");
     let mode = settings.delivery.mode;
     let spool = mode == Mode::Spool || mode == Mode::Auto && settings.delivery.spool_path.is_some();
-    const LEAK: &str = "today's hosts leak their threads at each hot reload";
+    const LEAK: &str = "Fluent Bit leaks their threads at each hot reload";
     let place = || output.place_of("workers");
     match (workers, mode) {
         (Some(_), _) if spool => report.advice(place(), &format!("workers: {LEAK}, and a spool does not need them")),
@@ -93,14 +94,13 @@ fn workers(output: &Output, settings: &Settings, report: &mut Report) {
         }
         (Some(_), _) => report.advice(place(), &format!("workers: {LEAK}")),
         (None, Mode::Ack) => {
-            let text = "delivery = ack without workers: each flush stops the whole host until Sentry has answered";
+            let text = "delivery = ack without workers: each flush blocks all of Fluent Bit until Sentry has answered";
             report.problem(output.place_of("delivery"), text);
         }
         (None, _) => {}
     }
     if !spool && mode != Mode::Ack && workers.is_none() || mode == Mode::Memory {
-        let text =
-            "no spool_path: what is queued is lost if the host is killed; set it to a directory that outlives the host";
+        let text = "no spool_path: queued items are lost if Fluent Bit is killed; set it to a directory that survives a restart";
         report.advice(output.place_of("delivery"), text);
     } else if settings.delivery.spool_path.is_some() && !spool {
         let text = format!("spool_path does nothing with delivery = {}", mode.name());
@@ -132,7 +132,7 @@ fn inputs(settings: &Settings, configuration: &Configuration, report: &mut Repor
     for input in configuration.of(Kind::Input) {
         if !input.value("storage.type").is_some_and(|value| value.eq_ignore_ascii_case("filesystem")) {
             let text =
-                "storage.type is not filesystem: what waits for Sentry in delivery ack is lost if the host is killed";
+                "storage.type is not filesystem: in delivery ack, chunks in memory are lost if Fluent Bit is killed";
             report.advice(Some(input.place.clone()), text);
         }
     }
@@ -165,6 +165,7 @@ pub(super) fn of_whole(outputs: &[Output], configuration: &Configuration, report
     lifted_annotations(configuration, report);
     scheduler(configuration, report);
     metrics(configuration, report);
+    is_loaded(configuration, report);
     for section in configuration.of(Kind::Plugins) {
         section.properties.iter().filter(|property| property.key == "path").for_each(|path| plugin(path, report));
     }
@@ -201,9 +202,10 @@ fn scheduler(configuration: &Configuration, report: &mut Report) {
     const SET: &str = "set scheduler.base 2 and scheduler.cap 60 in the service";
     let place = configuration.of(Kind::Service).next().map(|section| section.place.clone());
     match configuration.service("scheduler.cap") {
-        None => report.advice(place, &format!("no scheduler.cap: a retry may wait for more than half an hour; {SET}")),
+        None => report
+            .advice(place, &format!("no scheduler.cap: the wait before a retry grows to half an hour and more; {SET}")),
         Some(cap) if cap.parse().is_ok_and(|seconds: f64| seconds > LONG_CAP) => {
-            report.advice(place, &format!("scheduler.cap = {cap}: a retry may wait for so many seconds; {SET}"));
+            report.advice(place, &format!("scheduler.cap = {cap}: a retry may wait for that many seconds; {SET}"));
         }
         Some(_) => {}
     }
@@ -213,7 +215,7 @@ fn metrics(configuration: &Configuration, report: &mut Report) {
     let on = |value: &str| ["on", "true", "yes"].iter().any(|word| value.eq_ignore_ascii_case(word));
     if !configuration.service("http_server").is_some_and(on) {
         let place = configuration.of(Kind::Service).next().map(|section| section.place.clone());
-        report.advice(place, "http_server is off: nobody can read the metrics (/api/v2/metrics/prometheus)");
+        report.advice(place, "http_server is off: metrics are not served (/api/v2/metrics/prometheus)");
     }
 }
 
@@ -227,13 +229,49 @@ fn plugin(path: &Property, report: &mut Report) {
     if name.starts_with("flb-") {
         report.problem(
             place(),
-            &format!("{name}: the host takes a file named flb-* for a plugin of another kind; rename it"),
+            &format!("{name}: Fluent Bit takes a file named flb-* for a plugin of another kind; rename it"),
         );
     }
     if !value.contains('/') {
-        report.advice(place(), &format!("{name}: without a directory it is looked for among the system's libraries"));
-    } else if !std::path::Path::new(value).exists() {
-        report.advice(place(), &format!("{value} is not there (on this machine)"));
+        report.advice(
+            place(),
+            &format!("{name}: without a directory, Fluent Bit looks for it in the library path of the system"),
+        );
+    } else if let Err(why) = loadable(std::path::Path::new(value)) {
+        report.problem(place(), &format!("{value} cannot be loaded on this machine: {why}"));
+    }
+}
+
+/// Looks at the header of a plugin's file (ELF-64, <https://refspecs.linuxfoundation.org/elf/gabi4+/ch4.eheader.html>).
+///
+/// # Errors
+/// Why this machine's Fluent Bit cannot load it.
+fn loadable(path: &std::path::Path) -> Result<(), String> {
+    const X86_64: u16 = 62;
+    const AARCH64: u16 = 183;
+    let ours = if cfg!(target_arch = "aarch64") { AARCH64 } else { X86_64 };
+    let mut head = [0; 20];
+    let file = std::fs::File::open(path).map_err(|error| error.to_string())?;
+    if file.take(20).read_exact(&mut head).is_err() || !head.starts_with(b"\x7fELF\x02\x01") {
+        return Err("it is not a shared library of a 64-bit Linux".to_owned());
+    }
+    match u16::from_le_bytes([head[18], head[19]]) {
+        machine if machine == ours => Ok(()),
+        X86_64 => Err("it is for x86_64".to_owned()),
+        AARCH64 => Err("it is for arm64".to_owned()),
+        _ => Err("it is for another architecture".to_owned()),
+    }
+}
+
+/// Reports that nothing in the configuration loads the plugin. `-e` on the command line would.
+fn is_loaded(configuration: &Configuration, report: &mut Report) {
+    let names_it =
+        |path: &Property| path.value.rsplit('/').next().unwrap_or_default().to_ascii_lowercase().contains("sentry");
+    let mut paths = configuration.of(Kind::Plugins).flat_map(|section| &section.properties);
+    let place = configuration.of(Kind::Service).next().map(|section| section.place.clone());
+    if !paths.any(|property| property.key == "path" && names_it(property)) {
+        let text = "no plugins_file (classic) or plugins (YAML) loads out_sentry.so: Fluent Bit does not know the output sentry";
+        report.problem(place, text);
     }
 }
 

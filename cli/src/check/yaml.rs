@@ -2,11 +2,12 @@
 
 use super::config::{Kind, Property, Reader, Section};
 use super::report::Place;
+use out_sentry::options::{self, Row};
 use saphyr_parser::{Event, Parser};
 use std::path::Path;
 use std::sync::Arc;
 
-/// Reads a text, told of what the host would refuse.
+/// Reads a text, and reports what Fluent Bit would refuse.
 pub(super) fn parse(text: &str, file: &Arc<Path>, reader: &mut Reader<'_>) {
     let at = |line| Place { file: Arc::clone(file), line };
     let root = match tree(text) {
@@ -69,8 +70,15 @@ impl Walk<'_, '_> {
                 |value: &Node| Property { key: name.clone(), value: value.text().to_owned(), place: place.clone() };
             match &value.content {
                 Content::Text(_) => properties.push(property(value)),
-                // The host sets such a key once for each element.
-                Content::List(items) => properties.extend(items.iter().map(property)),
+                // Fluent Bit sets such a key once for each element, and a plugin gets the first.
+                Content::List(items) => {
+                    properties.extend(items.iter().map(property));
+                    if kind == Kind::Output && items.len() > 1 && is_a_list(&name) {
+                        let text =
+                            format!("{name}: of a YAML list a plugin gets the first element only; write {name}: a, b");
+                        self.reader.problem(place.clone(), &text);
+                    }
+                }
                 Content::Map(_) if kind != Kind::Output || name == "processors" => properties.push(property(value)),
                 Content::Map(_) => self.reader.problem(place, &format!("expected a value for {name}, found more keys")),
             }
@@ -80,7 +88,24 @@ impl Walk<'_, '_> {
     }
 }
 
-/// As the host reads keys: `retryLimit` is `retry_limit`.
+/// Returns true if an option of the output takes several values.
+fn is_a_list(name: &str) -> bool {
+    const OTHERS: [&str; 9] = [
+        "tags",
+        "level_map",
+        "kube_event_levels",
+        "scrub_allow",
+        "in_app_include",
+        "in_app_exclude",
+        "kernel_tags",
+        "fingerprint",
+        "dsn_allow_hosts",
+    ];
+    let is_option = |row: &Row| row.name == name && (row.kind() == options::Kind::List || OTHERS.contains(&name));
+    options::rows().any(is_option)
+}
+
+/// As Fluent Bit reads keys: `retryLimit` is `retry_limit`.
 fn snake_case(key: &str) -> String {
     if !key.starts_with(|c: char| c.is_ascii_lowercase()) || key.contains('_') {
         return key.to_ascii_lowercase();
@@ -153,7 +178,7 @@ fn tree(text: &str) -> Result<Node, (usize, String)> {
                 Some(closed) => closed,
                 None => continue,
             },
-            Event::Alias(_) => return Err((line, "the host knows no anchors and aliases".to_owned())),
+            Event::Alias(_) => return Err((line, "Fluent Bit knows no anchors and aliases".to_owned())),
             _ => continue,
         };
         match open.last_mut() {
