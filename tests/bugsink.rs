@@ -82,7 +82,10 @@ fn a_checked_destination() {
         (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned())
     };
     let (code, said) = check(&server.dsn());
-    assert!(code == Some(0) && said.contains(" is reachable (HTTP ") && said.contains("accepts a test event, twice"), "{said}");
+    assert!(
+        code == Some(0) && said.contains(" is reachable (HTTP ") && said.contains("accepts a test event, twice"),
+        "{said}"
+    );
     let issues = server.issues().expect("issues");
     assert_eq!(issues.iter().map(|issue| issue.count).collect::<Vec<_>>(), [1]);
     let id = server.events(&issues[0].id).expect("its events")[0]["event_id"].as_str().expect("an id").to_owned();

@@ -9,6 +9,11 @@ pub(crate) fn in_colour() -> bool {
     io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
+/// Returns a number with its noun: `1 event`, `2 events`.
+pub(crate) fn counted(number: u64, noun: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
+}
+
 /// Says on standard error what is waited for, and how long already, while it lives; only where that is a terminal.
 pub(crate) struct Waiting(Option<ProgressBar>);
 

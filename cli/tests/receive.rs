@@ -538,7 +538,7 @@ fn command_prints_lines_for_people_and_ends_on_a_signal() {
     let (code, errors) = process.stop("-TERM");
     assert_eq!(code, Some(0));
     assert!(errors.contains("request 3: log.items[0].body: expected a string, found nothing\n"), "{errors}");
-    let summary = "received 1 events, 1 logs and 0 client reports in 2 of 4 requests; 4 problems\n";
+    let summary = "received 1 event, 1 log and 0 client reports in 2 of 4 requests; 4 problems\n";
     assert!(errors.ends_with(summary), "{errors}");
 }
 
@@ -607,4 +607,20 @@ fn command_refuses_what_cannot_work() {
     let help = Command::new(env!("CARGO_BIN_EXE_flb-sentry")).args(["receive", "--help"]).output().unwrap();
     let help = String::from_utf8(help.stdout).unwrap();
     assert!(help.contains("cut-before-body") && help.contains("3x429,retry-after=2"), "{help}");
+}
+
+#[test]
+fn browsers_ask_for_an_icon_and_for_heads_without_problems() {
+    let receiver = start(Options::default());
+    for (method, path, status) in
+        [("HEAD", "/", "200"), ("HEAD", "/api/items.json", "200"), ("GET", "/favicon.ico", "204")]
+    {
+        let mut stream = std::net::TcpStream::connect(receiver.addr()).unwrap();
+        write!(stream, "{method} {path} HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{method} {path}: {answer}");
+        assert!(answer.ends_with("\r\n\r\n"), "expected no body: {answer}");
+    }
+    assert_eq!((receiver.problems().len(), receiver.totals().requests), (0, 0));
 }

@@ -3,6 +3,7 @@
 
 use super::answers::{Explained, LevelFrom};
 use super::cost::Cost;
+use crate::terminal::counted;
 use crate::terminal::printable;
 use out_sentry::ledger::{Category, Outcome};
 use std::io::{self, Write};
@@ -57,10 +58,6 @@ impl Summary {
             if self.without_severity == 1 { "its" } else { "their" },
         )
     }
-}
-
-fn counted(n: u64, what: &str) -> String {
-    format!("{n} {what}{}", if n == 1 { "" } else { "s" })
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use super::forward::{Forwarder, Target};
 use super::print::{Format, line};
 use super::{GRAMMAR, Keep, Notice, Options, Receiver, Script, Totals};
 use crate::argument::Discreet;
-use crate::terminal::{in_colour, printable};
+use crate::terminal::{counted, in_colour, printable};
 use serde_json::json;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use std::io::{self, Read, Write};
@@ -182,9 +182,13 @@ fn tell(problem: &str) {
 
 fn summary(totals: Totals) -> String {
     let Totals { requests, accepted, events, logs, client_reports, check_ins, problems } = totals;
-    let check_ins = if check_ins == 0 { String::new() } else { format!(", {check_ins} check-ins") };
+    let check_ins = if check_ins == 0 { String::new() } else { format!(", {}", counted(check_ins, "check-in")) };
     format!(
-        "received {events} events, {logs} logs{check_ins} and {client_reports} client reports in {accepted} of {requests} \
-         requests; {problems} problems"
+        "received {}, {}{check_ins} and {} in {accepted} of {}; {}",
+        counted(events, "event"),
+        counted(logs, "log"),
+        counted(client_reports, "client report"),
+        counted(requests, "request"),
+        counted(problems, "problem")
     )
 }

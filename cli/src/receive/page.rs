@@ -5,6 +5,7 @@ use super::issues::{self, Issue, Place};
 use super::markup::{Escaped, Level, Text};
 use super::store::{Log, Snapshot};
 use super::timestamp;
+use crate::terminal::counted;
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::fmt::Write;
@@ -71,9 +72,12 @@ fn write_page(html: &mut String, state: &Snapshot, dsn: &str) -> std::fmt::Resul
     write!(html, "<h1>flb-sentry receive</h1><p>DSN <code>{}</code><p class=dim>", Escaped(dsn))?;
     write!(
         html,
-        "{} events, {} logs, {} client reports in {} requests; {} problems. Times are UTC. \
-         <a href=\"/api/items.json\">JSON</a></p>",
-        totals.events, totals.logs, totals.client_reports, totals.requests, totals.problems
+        "{}, {}, {} in {}; {}. Times are UTC. <a href=\"/api/items.json\">JSON</a></p>",
+        counted(totals.events, "event"),
+        counted(totals.logs, "log"),
+        counted(totals.client_reports, "client report"),
+        counted(totals.requests, "request"),
+        counted(totals.problems, "problem")
     )?;
     if issues.is_empty() && state.logs.is_empty() {
         return write_empty(html, dsn);

@@ -55,6 +55,8 @@ pub(super) enum Route {
     Preflight,
     Page,
     Items,
+    /// An icon that browsers ask for on their own.
+    Icon,
     Refused(Refusal),
 }
 
@@ -67,8 +69,9 @@ impl Route {
             (_, _, Some((_, project))) if project.contains('/') => missing(),
             ("POST", _, Some((_, project))) => Route::Envelope(project.parse().ok()),
             ("OPTIONS", _, Some(_)) => Route::Preflight,
-            ("GET", "/", _) => Route::Page,
-            ("GET", "/api/items.json", _) => Route::Items,
+            ("GET" | "HEAD", "/", _) => Route::Page,
+            ("GET" | "HEAD", "/api/items.json", _) => Route::Items,
+            ("GET" | "HEAD", "/favicon.ico", _) => Route::Icon,
             (_, "/" | "/api/items.json", _) | (_, _, Some(_)) => wrong(),
             _ => missing(),
         }
@@ -149,6 +152,7 @@ impl Server {
             Route::Preflight => Response::json(200, &json!({})),
             Route::Page => self.store.with(|state| page::render(state, &self.dsn)),
             Route::Items => self.store.with(page::items),
+            Route::Icon => Response { status: 204, content_type: "", headers: Vec::new(), body: Vec::new() },
             Route::Refused(refusal) => {
                 let mut request = self.arrived(connection, head, None);
                 refuse(&mut request, &refusal);
@@ -342,7 +346,11 @@ impl Connection<'_> {
     /// Answers; `unread`: the client may still be sending, so that this connection cannot be used again.
     fn answer(&mut self, response: &Response, head: &Head, unread: bool) -> Next {
         let close = unread || head.wants_close();
-        match self.send(response, close) {
+        let mut bytes = response.to_bytes(close);
+        if head.method == "HEAD" {
+            bytes.truncate(bytes.len() - response.body.len());
+        }
+        match self.stream.write_all(&bytes) {
             Err(_) => Next::Close,
             Ok(()) if unread => Next::Linger,
             Ok(()) if close => Next::Close,
@@ -390,7 +398,10 @@ mod tests {
             ("GET", "/", "page"),
             ("POST", "/", "405"),
             ("GET", "/api/items.json", "items"),
-            ("GET", "/favicon.ico", "404"),
+            ("HEAD", "/", "page"),
+            ("HEAD", "/api/items.json", "items"),
+            ("GET", "/favicon.ico", "icon"),
+            ("POST", "/favicon.ico", "404"),
         ] {
             let head = Head { method: method.into(), path: path.into(), ..Head::default() };
             let found = match Route::of(&head) {
@@ -399,6 +410,7 @@ mod tests {
                 Route::Preflight => "preflight".to_owned(),
                 Route::Page => "page".to_owned(),
                 Route::Items => "items".to_owned(),
+                Route::Icon => "icon".to_owned(),
                 Route::Refused(refusal) => refusal.status.to_string(),
             };
             assert_eq!(found, expected, "{method} {path}");
