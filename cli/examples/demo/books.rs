@@ -149,7 +149,14 @@ impl Books {
             let title: String = title.chars().take(TITLE).collect();
             writeln!(f, "  {:8} {:6}  {title}{cut}", issue.level, issue.count)?;
         }
-        writeln!(f, "\n{} logs in {}\n", self.arrived.logs, self.server)
+        writeln!(f, "\n{} logs in {}", self.arrived.logs, self.server)?;
+        if self.server.contains("Bugsink") {
+            writeln!(
+                f,
+                "  Bugsink accepts logs but does not display them; make demo WAIT=1 ARGS='--server receive' does."
+            )?;
+        }
+        writeln!(f)
     }
 
     fn write_ledger(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -51,7 +51,7 @@ impl Chunk {
 
 impl fmt::Display for Captured {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "Chunks captured from a host, explained (flb-sentry explain tests/data/chunks/...)")?;
+        writeln!(f, "Captured chunks, explained (flb-sentry explain tests/data/chunks/...)")?;
         self.0.iter().try_for_each(|chunk| write!(f, "{chunk}"))
     }
 }

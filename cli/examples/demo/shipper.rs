@@ -64,17 +64,17 @@ impl Shipper {
     /// The one asked for, else Fluent Bit, else, saying why, the companion.
     pub fn choose(kind: Option<Kind>, progress: &Progress) -> Result<Self, String> {
         if kind == Some(Kind::Ship) {
-            progress.say("host: flb-sentry ship (as asked for)");
+            progress.say("shipper: flb-sentry ship (as asked for)");
             return Ok(Self::Ship);
         }
         match FluentBit::find() {
             Ok(program) => {
-                progress.say(&format!("host: {} ({})", version(&program), program.display()));
+                progress.say(&format!("fluent-bit: {} ({})", version(&program), program.display()));
                 Ok(Self::FluentBit)
             }
             Err(why) if kind == Some(Kind::FluentBit) => Err(why),
             Err(why) => {
-                progress.say(&format!("host: flb-sentry ship ({why})"));
+                progress.say(&format!("shipper: flb-sentry ship ({why})"));
                 Ok(Self::Ship)
             }
         }
@@ -100,12 +100,12 @@ fn by_fluent_bit(load: &Load, server: &Server, progress: &Progress) -> Result<Sh
     let (plugin, dir, dsn) = (plugin.to_string_lossy(), load.samples.dir.to_string_lossy(), server.dsn());
     let env = [("SAMPLES", &*dir), ("SENTRY_DSN", &dsn)];
     let mut host = FluentBit::start_with_env(&config, Format::Classic, &["-e", &plugin], &env)?;
-    progress.say("host: started, tailing the samples with the kubernetes filter");
+    progress.say("fluent-bit: started, tailing the samples with the kubernetes filter");
     let metrics = follow(&mut host, load, server, progress);
     let ended = host.sigterm_and_wait(STOPS_WITHIN);
     let log = host.dir().join("log");
     match ended {
-        Some(status) if status.success() => progress.say("host: stopped with SIGTERM"),
+        Some(status) if status.success() => progress.say("fluent-bit: stopped with SIGTERM"),
         ended => return Err(format!("fluent-bit did not end well ({ended:?}):\n{}", process::tail(&log, 20))),
     }
     Ok(Shipped { ledger: ledger(&log)?, metrics: Some(metrics?) })
@@ -144,8 +144,8 @@ fn by_companion(load: &Load, server: &Server, progress: &Progress) -> Result<Shi
         host.status()
     });
     match ended {
-        Some(status) if status.success() => progress.say("host: ended, exit 0: nothing pending, lost or rejected"),
-        Some(status) => progress.say(&format!("host: ended, {status}:\n{}", process::tail(&log, 20))),
+        Some(status) if status.success() => progress.say("shipper: ended, exit 0: nothing pending, lost or rejected"),
+        Some(status) => progress.say(&format!("shipper: ended, {status}:\n{}", process::tail(&log, 20))),
         None => return Err(format!("not shipped within {} s:\n{}", LIMIT.as_secs(), process::tail(&log, 20))),
     }
     Ok(Shipped { ledger: ledger(&log)?, metrics: None })
