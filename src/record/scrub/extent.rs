@@ -9,7 +9,7 @@ use std::ops::Range;
 
 /// Bytes of a text that are read in search of the ends of values and to judge them, for each byte of the text. Once they are used
 /// up, what stands behind a name goes to the end of its line unread.
-const WORK: usize = 4;
+const WORK: usize = 3;
 
 /// How far other ends are looked for then.
 const NEARBY: usize = 32;
@@ -648,7 +648,13 @@ impl<'t> Extents<'t> {
     fn end_of_brackets(&mut self, at: usize) -> usize {
         let value = self.window(at);
         let (mut depth, mut i) = (0_usize, 0);
-        while let Some(byte) = value.get(i).filter(|_| i < FARTHEST) {
+        // Nearly all bytes are none of these.
+        let is_special = |byte: &u8| SPECIAL[usize::from(*byte)];
+        let farthest = FARTHEST.min(value.len());
+        while i < farthest {
+            let rest = &value[i..farthest];
+            i += rest.iter().position(is_special).unwrap_or(rest.len());
+            let Some(byte) = value[..farthest].get(i) else { break };
             match byte {
                 b'[' | b'{' | b'(' => depth += 1,
                 b']' | b'}' | b')' if depth == 1 => {
@@ -699,6 +705,20 @@ impl<'t> Extents<'t> {
         let end = self.text.ceil_char_boundary(part.end.min(self.text.len()));
         self.text.floor_char_boundary(part.start.min(end))..end
     }
+}
+
+/// Brackets and quotes.
+static SPECIAL: [bool; 256] = special();
+
+const fn special() -> [bool; 256] {
+    let mut bytes = [false; 256];
+    let signs = b"[]{}()\"'";
+    let mut at = 0;
+    while at < signs.len() {
+        bytes[signs[at] as usize] = true;
+        at += 1;
+    }
+    bytes
 }
 
 fn blanks(bytes: &[u8]) -> usize {
