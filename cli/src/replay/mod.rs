@@ -162,7 +162,8 @@ fn chunk_files(directory: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// Told by the first file that begins with a marker; an empty directory is what its name or its lock says.
+/// Returns what the first file with a marker says. An empty directory is one of letters, or with a lock one of a spool; one that holds
+/// other files is neither.
 fn kind(files: &[PathBuf], directory: &Path) -> io::Result<Option<Kind>> {
     const LONGEST_MARKER: u64 = 1 << 20;
     for file in files {
@@ -172,8 +173,19 @@ fn kind(files: &[PathBuf], directory: &Path) -> io::Result<Option<Kind>> {
             return Ok(Some(if marker.outcome.is_some() { Kind::Letters } else { Kind::Spool }));
         }
     }
-    let empty = if directory.join("lock").exists() { Kind::Spool } else { Kind::Letters };
-    Ok(files.is_empty().then_some(empty))
+    if !files.is_empty() {
+        return Ok(None);
+    }
+    if directory.join("lock").exists() {
+        return Ok(Some(Kind::Spool));
+    }
+    for entry in fs::read_dir(directory)? {
+        let name = entry?.file_name();
+        if name != "replay.lock" && Path::new(&name).extension().is_none_or(|extension| extension != "tmp") {
+            return Ok(None);
+        }
+    }
+    Ok(Some(Kind::Letters))
 }
 
 /// Keeps others out while it lives.
@@ -208,6 +220,11 @@ mod tests {
         let path = directory.path();
         let found = || kind(&chunk_files(path).unwrap(), path).unwrap();
         assert_eq!(found(), Some(Kind::Letters), "nothing there is no letters");
+        fs::write(path.join("notes.txt"), b"").unwrap();
+        assert_eq!(found(), None, "a directory of somebody else");
+        fs::remove_file(path.join("notes.txt")).unwrap();
+        fs::write(path.join("replay.lock"), b"").unwrap();
+        assert_eq!(found(), Some(Kind::Letters));
         fs::write(path.join("1.msgpack"), b"torn").unwrap();
         assert_eq!(found(), None);
         fs::write(path.join("2.msgpack"), written("a", 0, &[])).unwrap();
