@@ -409,11 +409,15 @@ impl<'s> Worker<'s> {
         }
         let path = self.shown_path();
         match store.with(Spool::lock_again) {
-            Some(Ok(())) => self.shared.say(
-                Severity::Warn,
-                "spool lock",
-                format!("spool {path}: the directory or its lock file was removed; it is created and locked again"),
-            ),
+            Some(Ok(())) => {
+                // Chunks must not go on going into a file that nobody will find.
+                self.find_missing();
+                self.shared.say(
+                    Severity::Warn,
+                    "spool lock",
+                    format!("spool {path}: the directory or its lock file was removed; it is created and locked again"),
+                );
+            }
             Some(Err(SpoolError::Locked)) => {
                 let text = format!(
                     "spool {path}: its lock file was removed, and another process has opened the spool since: its \
