@@ -1,11 +1,12 @@
-//! The symbols that Fluent Bit looks up: its Go-plugin ABI, met from Rust. No logic here.
+//! Exports the symbols that Fluent Bit looks up: its Go-plugin ABI, implemented in Rust. It holds no logic.
 //!
 //! Sources: Fluent Bit's `src/flb_plugin_proxy.c`, `src/proxy/go/go.c` and `include/fluent-bit/flb_plugin_proxy.h`, 1.9 to
-//! 5.1. What bites:
-//! - The flush runs on a coroutine stack of 24 KiB without a guard page (hosts before 5.1): nothing but copy, enqueue,
-//!   wait may happen there, so nothing is formatted, logged or symbolised, not even in a panic.
-//! - The registration struct grew over the versions, and its memory is exactly as long as the host's own idea of it: the
-//!   first five fields are always written, `config_map` only where its bytes belong to the same allocation.
+//! 5.1. Constraints:
+//!
+//! - The flush runs on a coroutine stack of 24 KiB without a guard page (Fluent Bit before 5.1). It may only copy, enqueue
+//!   and wait; nothing is formatted, logged or symbolised there, not even in a panic.
+//! - The registration struct grew over the versions, and its memory is exactly as long as Fluent Bit's own version of it.
+//!   The first five fields are always written, `config_map` only if its bytes belong to the same allocation.
 //! - One plugin struct serves all instances; it is read during Init and never kept.
 //! - No panic may cross into C: every export runs inside [`fence`].
 #![expect(unsafe_code, reason = "the C boundary; every block argues its case")]
@@ -45,7 +46,8 @@ struct NewestDefinition {
     config_map: *const ConfigMap,
 }
 
-/// `struct flb_config_map` of 5.1.1: one option. What the host keeps in its own copies stays zero in ours.
+/// `struct flb_config_map` of 5.1.1: one option. Fields that Fluent Bit fills only in its own copies stay zero in the
+/// plugin's.
 #[repr(C)]
 #[derive(Debug)]
 pub(crate) struct ConfigMap {
@@ -60,7 +62,7 @@ pub(crate) struct ConfigMap {
     list: [usize; 2],
 }
 
-/// `struct flbgo_output_plugin`, as far as it is ours to read.
+/// `struct flbgo_output_plugin`: the part of it that the plugin reads.
 #[repr(C)]
 #[derive(Debug)]
 pub struct Plugin {
@@ -131,7 +133,8 @@ const ERROR: c_int = 0;
 const OK: c_int = 1;
 const RETRY: c_int = 2;
 
-/// Only hosts from 2.2.0 on call PreRegister; they have the whole function table of [`crate::host::Api`].
+/// True if Fluent Bit has called PreRegister, which it does from 2.2.0 on; then it has the whole function table of
+/// [`crate::host::Api`].
 static HOST_IS_COMPLETE: AtomicBool = AtomicBool::new(false);
 
 /// Runs an export; a panic becomes `fallen`.
@@ -139,14 +142,14 @@ fn fence(fallen: c_int, body: impl FnOnce() -> c_int) -> c_int {
     catch_unwind(AssertUnwindSafe(body)).unwrap_or(fallen)
 }
 
-/// Panics say nothing by themselves: the standard hook formats and symbolises on the panicking thread's own stack, which
-/// may be the host's 24 KiB. Whoever catches one reports it from a safe place.
+/// Silences the panic hook: the standard hook formats and symbolises on the panicking thread's own stack, which may be
+/// Fluent Bit's 24 KiB. The code that catches a panic reports it from a safe place.
 fn quiet_panics() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| std::panic::set_hook(Box::new(|_| {})));
 }
 
-/// Called by hosts from 2.2.0 on, before Register. During a hot reload older instances are still alive.
+/// Called by Fluent Bit from 2.2.0 on, before Register. During a hot reload older instances are still alive.
 #[unsafe(no_mangle)]
 pub extern "C" fn FLBPluginPreRegister(hot_reloading: c_int) -> c_int {
     HOST_IS_COMPLETE.store(true, Relaxed);
@@ -155,10 +158,10 @@ pub extern "C" fn FLBPluginPreRegister(hot_reloading: c_int) -> c_int {
     0
 }
 
-/// Fills in who we are.
+/// Fills in the plugin's registration.
 ///
 /// # Safety
-/// `definition` is NULL or points to the host's `struct flb_plugin_proxy_def`.
+/// `definition` is NULL or points to Fluent Bit's `struct flb_plugin_proxy_def`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn FLBPluginRegister(definition: *mut Definition) -> c_int {
     if definition.is_null() {
@@ -187,14 +190,14 @@ pub unsafe extern "C" fn FLBPluginRegister(definition: *mut Definition) -> c_int
     })
 }
 
-/// Returns true if the host's allocator has given the definition room for `config_map`. There is no version to ask for.
+/// Returns true if Fluent Bit's allocator has given the definition room for `config_map`. There is no version to ask for.
 fn has_room(definition: *mut Definition) -> bool {
     // SAFETY: hosts of all versions allocate the definition with malloc or calloc (flb_plugin_proxy.c, the function
     // flb_plugin_proxy_create) and pass it unchanged; the name binds to the same allocator as the host's own malloc.
     unsafe { libc::malloc_usable_size(definition.cast()) >= size_of::<NewestDefinition>() }
 }
 
-/// The options as hosts from 5.1.1 on want them: an element each, then one without a name.
+/// The options in the form that Fluent Bit expects from 5.1.1 on: one element each, then one without a name.
 struct Options(Box<[ConfigMap]>);
 
 // SAFETY: nothing writes to the elements or to the texts they point at, neither here nor in the host, which copies what it
@@ -203,7 +206,7 @@ unsafe impl Send for Options {}
 // SAFETY: as above.
 unsafe impl Sync for Options {}
 
-/// Made at the first registration, and valid until the process ends, because the library stays loaded: the host reads it
+/// Made at the first registration, and valid until the process ends, because the library stays loaded: Fluent Bit reads it
 /// for its help, for each instance, and until Unregister.
 static OPTIONS: Lazy<Options> = Lazy::new(|| {
     // No row has a NUL byte, which a test checks.
@@ -244,7 +247,7 @@ fn number_of(kind: Kind) -> c_int {
 /// Makes an instance for one `[OUTPUT]` section.
 ///
 /// # Safety
-/// `plugin` is NULL or points to the host's `struct flbgo_output_plugin`, whose table, instance and context are live.
+/// `plugin` is NULL or points to Fluent Bit's `struct flbgo_output_plugin`, whose table, instance and context are live.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn FLBPluginInit(plugin: *const Plugin) -> c_int {
     quiet_panics();
@@ -269,7 +272,7 @@ pub unsafe extern "C" fn FLBPluginInit(plugin: *const Plugin) -> c_int {
     })
 }
 
-/// The flush of hosts that know no contexts. There is no instance to speak of, so there is nothing to be done.
+/// The flush of Fluent Bit versions without contexts. It names no instance, so it does nothing.
 #[unsafe(no_mangle)]
 pub extern "C" fn FLBPluginFlush(_data: *const c_void, _length: usize, _tag: *const c_char) -> c_int {
     ERROR
@@ -278,8 +281,8 @@ pub extern "C" fn FLBPluginFlush(_data: *const c_void, _length: usize, _tag: *co
 /// Takes a chunk. May run on several threads at once for the same instance.
 ///
 /// # Safety
-/// `remote` is NULL or what Init stored, before Exit; `data` is NULL or `length` readable bytes; `tag` is NULL or
-/// NUL-terminated. All of it stays valid during the call.
+/// `remote` is NULL or the pointer that Init stored, before Exit; `data` is NULL or `length` readable bytes; `tag` is NULL
+/// or NUL-terminated. All of it stays valid during the call.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn FLBPluginFlushCtx(
     remote: *mut c_void,
@@ -309,7 +312,7 @@ pub unsafe extern "C" fn FLBPluginFlushCtx(
     })
 }
 
-/// The exit of hosts that know no contexts.
+/// The exit of Fluent Bit versions without contexts.
 #[unsafe(no_mangle)]
 pub extern "C" fn FLBPluginExit() -> c_int {
     OK
@@ -318,7 +321,7 @@ pub extern "C" fn FLBPluginExit() -> c_int {
 /// Ends an instance: drains, joins, frees.
 ///
 /// # Safety
-/// `remote` is NULL or what Init stored, not passed here before, with no flush under way.
+/// `remote` is NULL or the pointer that Init stored, not passed here before, with no flush in progress.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn FLBPluginExitCtx(remote: *mut c_void) -> c_int {
     if remote.is_null() {
@@ -342,13 +345,13 @@ pub extern "C" fn FLBPluginUnregister(_definition: *mut Definition) {
     set_reloading(false);
 }
 
-/// Called by hosts from 2.2.0 on when an instance is about to run.
+/// Called by Fluent Bit from 2.2.0 on when an instance is about to run.
 #[unsafe(no_mangle)]
 pub extern "C" fn FLBPluginOutputPreRun(_hot_reloading: c_int) -> c_int {
     0
 }
 
-/// Called by hosts from 2.2.0 on before an instance's exit.
+/// Called by Fluent Bit from 2.2.0 on before an instance's exit.
 #[unsafe(no_mangle)]
 pub extern "C" fn FLBPluginOutputPreExit(_hot_reloading: c_int) {}
 

@@ -1,4 +1,4 @@
-//! The one place that asks what time it is, so that every wait can be tested without waiting.
+//! Reads the clocks. No other code asks for the time, so that tests can cover every wait without waiting.
 
 use std::fmt::Debug;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};

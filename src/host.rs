@@ -1,9 +1,9 @@
-//! The host's functions as safe Rust: properties, log, and the metrics registry.
+//! Wraps Fluent Bit's functions in safe Rust: properties, log, and the metrics registry.
 //!
-//! Layouts and their history: Fluent Bit's `include/fluent-bit/flb_api.h` and `lib/cmetrics`. What an older host lacks is
-//! never touched: the table grew over the versions and carries no length, so [`Table::new`] is told how much of it may
-//! be read. The metrics functions are looked up by name, because they are no declared interface; without them the
-//! summary lines still say everything.
+//! Layouts and their history: Fluent Bit's `include/fluent-bit/flb_api.h` and `lib/cmetrics`. Functions that an older Fluent
+//! Bit lacks are never touched: the table grew over the versions and carries no length, so [`Table::new`] is told how much
+//! of it may be read. The metrics functions are looked up by name, because they are not a declared interface. Without them
+//! the summary lines still report everything.
 #![expect(unsafe_code, reason = "calls through the host's function table; every block argues its case")]
 
 use crate::delivery::{Host, Report, STATES, Severity};
@@ -15,7 +15,7 @@ use std::mem::offset_of;
 use std::sync::Mutex;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// `struct flb_api`: what the host offers a plugin. Fields behind the first exist from 2.0.0 on.
+/// `struct flb_api`: the functions that Fluent Bit offers a plugin. Fields after the first exist from 2.0.0 on.
 #[repr(C)]
 #[derive(Debug)]
 pub struct Api {
@@ -57,7 +57,7 @@ fn level(severity: Severity) -> c_int {
 pub struct Table {
     api: *const Api,
     instance: *mut c_void,
-    /// Whether the host is new enough for more than the first field.
+    /// True if Fluent Bit is new enough for more than the first field.
     complete: bool,
 }
 
@@ -69,8 +69,8 @@ unsafe impl Sync for Table {}
 
 impl Table {
     /// # Safety
-    /// `api` points to the host's table, of seven fields at least if `complete`, and stays valid; `instance` is the
-    /// output instance that Init was called for, and stays valid until its Exit returns.
+    /// `api` points to Fluent Bit's table, of seven fields at least if `complete`, and stays valid; `instance` is the output
+    /// instance that Init was called for, and stays valid until its Exit returns.
     #[must_use]
     pub unsafe fn new(api: *const c_void, instance: *mut c_void, complete: bool) -> Self {
         Self { api: api.cast(), instance, complete }
@@ -126,15 +126,15 @@ impl fmt::Debug for Table {
     }
 }
 
-/// A function of the host by name, if the host exports it.
+/// Returns a function of Fluent Bit by name, if Fluent Bit exports it.
 fn symbol(name: &CStr) -> Option<*mut c_void> {
     // SAFETY: looking a name up among what is loaded has no precondition.
     let found = unsafe { libc::dlsym(libc::RTLD_DEFAULT, name.as_ptr()) };
     (!found.is_null()).then_some(found)
 }
 
-/// Returns false if the host's own tables of options have elements of another size than `element`: it is newer than the
-/// layout that we know. A host or a C library that does not tell counts as one that fits.
+/// Returns false if the elements of Fluent Bit's own tables of options have another size than `element`: it is newer than
+/// the layout that the plugin knows. A Fluent Bit or a C library that does not tell counts as one that fits.
 #[must_use]
 pub fn config_map_fits(element: usize) -> bool {
     // `dladdr1` with RTLD_DL_SYMENT (glibc's dlfcn.h) finds the symbol's entry in its file, which has its size.
@@ -220,7 +220,7 @@ impl Cmetrics {
     }
 }
 
-/// A metric of the host's registry; the host frees it with the instance.
+/// A metric of Fluent Bit's registry; Fluent Bit frees it with the instance.
 #[derive(Clone, Copy)]
 struct Metric {
     metric: *mut c_void,
@@ -237,7 +237,7 @@ impl Metric {
     }
 }
 
-/// The metrics of contract and docs/monitoring.md, in the host's registry.
+/// The metrics of contract and docs/monitoring.md, in Fluent Bit's registry.
 pub struct Metrics {
     name: CString,
     records: Metric,
@@ -255,8 +255,8 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Registers the metrics with every combination of labels: adding one later would change a list that the engine
-    /// walks without a lock. `None` where the host lacks the functions.
+    /// Registers the metrics with every combination of labels: adding one later would change a list that the engine walks
+    /// without a lock. `None` if Fluent Bit lacks the functions.
     fn register(table: &Table, name: &str) -> Option<Self> {
         let (root, cmetrics) = (table.metrics_root()?, Cmetrics::find()?);
         let counter = |name: &CStr, help: &CStr, keys: &[&CStr]| {
@@ -315,7 +315,7 @@ impl Metrics {
 }
 
 impl Metrics {
-    /// Makes the histogram's series exist before the first request, where the host is new enough to say so.
+    /// Creates the histogram's series before the first request, if Fluent Bit is new enough to support it.
     fn show_empty_histogram(&self) {
         type SetDefault =
             unsafe extern "C" fn(*mut c_void, u64, *const u64, c_double, u64, c_int, *const *const c_char) -> c_int;
@@ -432,9 +432,9 @@ impl Host for Live {
     }
 }
 
-/// Makes the calling thread one that does not take the processor from another when it wakes. A flush wakes one of ours and
-/// returns in less than a millisecond; cut off by it, it would be back after a scheduler's tick, with the host's engine
-/// waiting. The thread's share of the processor stays the same. Where this is forbidden nothing else changes.
+/// Makes the calling thread one that does not preempt another when it wakes. A flush wakes one of the plugin's threads and
+/// returns in less than a millisecond; if that thread preempted it, it would be back after a scheduler's tick, with Fluent
+/// Bit's engine waiting. The thread's share of the processor stays the same. Where this is forbidden nothing else changes.
 fn give_way() {
     // SAFETY: asks about the calling thread.
     let usual = unsafe { libc::sched_getscheduler(0) } == libc::SCHED_OTHER;

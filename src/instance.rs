@@ -1,4 +1,4 @@
-//! One `[OUTPUT]` section: its settings, its ledger, its delivery.
+//! Combines the parts of one `[OUTPUT]` section: its settings, its ledger and its delivery.
 
 use crate::clock::SystemClock;
 use crate::delivery::{Delivery, Host, Severity, Verdict};
@@ -13,7 +13,7 @@ static LIVE: Mutex<Vec<Weak<Delivery>>> = Mutex::new(Vec::new());
 #[derive(Debug)]
 pub struct Instance {
     delivery: Arc<Delivery>,
-    /// The thread that Init ran on: a flush on it blocks the host's engine.
+    /// The thread that Init ran on: a flush on it blocks Fluent Bit's engine.
     engine_thread: u64,
 }
 

@@ -1,7 +1,7 @@
-//! Where every record ends: each one in exactly one cell per category, so that losses can be audited.
+//! Counts the outcome of every record, each in exactly one cell per category, so that losses can be audited.
 //!
-//! `records = sum(outcomes) + pending` holds for each category at every moment, because pending is never stored: it is
-//! what has been taken and has not ended yet. Stages are handed a [`Recorder`], which can add but not read.
+//! `records = sum(outcomes) + pending` holds for each category at every moment, because pending is never stored: it is the
+//! number of records that were taken and have not ended yet. Stages get a [`Recorder`], which can add but not read.
 
 use crate::sync::AtomicU64;
 use std::fmt::Write;
@@ -39,7 +39,7 @@ vocabulary! {
 }
 
 vocabulary! {
-    /// How a record ended in a category.
+    /// Final outcome of a record in a category.
     Outcome {
         /// Sentry answered 2xx.
         Accepted = "accepted",
@@ -63,7 +63,7 @@ vocabulary! {
         Overflow = "overflow",
         /// A log beyond `logs_budget`, `logs_budget_namespace` or its pod's own budget.
         OverBudget = "over_budget",
-        /// Given back to the host by RETRY and not offered again within an hour.
+        /// Given back to Fluent Bit by RETRY and not offered again within an hour.
         Abandoned = "abandoned",
         /// In a volatile queue at exit.
         Lost = "lost",
@@ -183,8 +183,8 @@ impl Ledger {
 }
 
 impl Recorder {
-    /// Counts records that this instance answers for from now on, in both categories: newly taken ones, and those that an
-    /// earlier process or instance has left it, what had already ended of them included.
+    /// Counts records that this instance is responsible for from now on, in both categories: newly taken ones, and those
+    /// left by an earlier process or instance, including records that had already ended.
     pub fn take(&self, records: u64) {
         self.cells.records.fetch_add(records, Relaxed);
     }
@@ -194,7 +194,7 @@ impl Recorder {
         self.cells.outcomes[category as usize][outcome as usize].fetch_add(records, Relaxed);
     }
 
-    /// Counts what Sentry bills for accepted logs.
+    /// Counts the bytes that Sentry bills for accepted logs.
     pub fn bill(&self, bytes: u64) {
         self.cells.billed_bytes.fetch_add(bytes, Relaxed);
     }

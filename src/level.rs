@@ -1,7 +1,7 @@
-//! The six severities, and every spelling of them that logs use.
+//! Defines the six severities, and recognises every spelling of them that logs use.
 //!
-//! Events and logs have different vocabularies at Sentry (`warning` against `warn`, no `trace` for events); a name that
-//! the other one uses is silently stored as something else, so both live here side by side.
+//! Sentry has different vocabularies for events and logs (`warning` against `warn`, no `trace` for events) and silently
+//! stores a name of the other vocabulary as something else, so this module holds both side by side.
 
 /// A severity, lowest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -1,13 +1,13 @@
 //! A Fluent Bit output plugin that turns log records into Sentry issues and Sentry logs.
 //!
-//! The file list is the path of the data:
+//! The list of modules follows the path of the data:
 //!
 //! ```text
-//!  host thread (24 KiB coroutine stack) |            our own threads (named, 2 MiB stacks)
-//!  abi -> instance -> [copy, enqueue, wait] ==> chunk -> record -> envelope -> delivery ... ledger -> host's metrics
+//!  Fluent Bit's thread (24 KiB coroutine stack) |     our own threads (named, 2 MiB stacks)
+//!  abi -> instance -> [copy, enqueue, wait] ==> chunk -> mapping -> envelope -> delivery ... ledger -> Fluent Bit's metrics
 //! ```
 //!
-//! [`abi`] and [`host`] are the only files with `unsafe` in them; `ARCHITECTURE.md` tells the rest.
+//! [`abi`] and [`host`] are the only files with `unsafe` in them; `ARCHITECTURE.md` describes the rest.
 
 pub mod abi;
 pub mod chunk;

@@ -27,7 +27,7 @@ pub fn make(dir: &Path) -> Result<PathBuf, String> {
     Ok(std::env::var_os("BENCH_CHUNKS").map_or(all, PathBuf::from))
 }
 
-/// Where the large chunk is.
+/// Returns the path of the large chunk.
 pub fn large(dir: &Path) -> PathBuf {
     dir.join("large.msgpack")
 }

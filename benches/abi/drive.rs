@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 /// The first argument with which this bench is such a process.
 const ARGUMENT: &str = "drive";
 
-/// What to do.
+/// The job of a process.
 #[derive(Debug, Clone)]
 pub struct Job {
     /// The plugin.
@@ -26,7 +26,7 @@ pub struct Job {
     pub options: Vec<String>,
 }
 
-/// What it showed.
+/// The measurements of a job.
 #[derive(Debug, Clone, Default)]
 pub struct Driven {
     /// Records taken, all of which arrived.
@@ -39,9 +39,9 @@ pub struct Driven {
     pub grown: u64,
     /// Threads of the plugin.
     pub threads: u64,
-    /// How often the answer was RETRY.
+    /// The number of flushes that were answered with RETRY or ERROR.
     pub retries: u64,
-    /// How long the flushes took that were answered with OK, shortest first.
+    /// Durations of the flushes that were answered with OK, shortest first.
     pub flushes: Vec<Duration>,
 }
 
@@ -167,7 +167,7 @@ fn flush(instance: &Instance, chunk: &[u8], driven: &mut Driven) {
     }
 }
 
-/// When the last record had arrived.
+/// Returns the time at which the last record had arrived, in nanoseconds since 1970.
 fn arrival(driven: &Driven, port: u16) -> Result<u128, sink::Count> {
     const LONGEST: Duration = Duration::from_secs(120);
     let start = Instant::now();

@@ -34,7 +34,7 @@ fn a_record(job: &Job, compress: &str) -> Result<f64, String> {
     Ok((many.0 as f64 - few.0 as f64) / (many.1 as f64 - few.1 as f64))
 }
 
-/// What the tool says at its end.
+/// Returns the number of instructions that the tool reports at its end.
 fn instructions(said: &str) -> Option<u64> {
     said.lines().find_map(|line| line.split_once("Collected : ")?.1.trim().parse().ok())
 }

@@ -44,7 +44,7 @@ fn main() -> Result<(), String> {
     page::publish("abi", &text).map_err(|error| format!("page: {error}"))
 }
 
-/// What the chunks are.
+/// Returns a description of the chunks.
 fn described(job: &Job) -> Result<String, String> {
     let all = chunks::read(&job.chunks).map_err(|error| format!("{}: {error}", job.chunks.display()))?;
     let records: u64 = all.iter().map(|chunk| u64::from(out_sentry::chunk::count(chunk))).sum();
@@ -60,14 +60,14 @@ fn described(job: &Job) -> Result<String, String> {
     ))
 }
 
-/// How a run differs from the others.
+/// Settings in which a run differs from the others.
 struct Case {
     compress: &'static str,
     batch: u32,
     delay: Duration,
 }
 
-/// What an instance with default options may need, in MiB: `queue_max_size`, 16 MiB, and 3 MiB a sender.
+/// Returns the memory that an instance with default options may need, in MiB: `queue_max_size`, 16 MiB, and 3 MiB a sender.
 fn bound() -> f64 {
     24e6 / f64::from(1 << 20) + 16.0 + 4.0 * 3.0
 }

@@ -26,7 +26,7 @@ use table::Measured;
 const STEADY_RATE: usize = 10_000;
 const STEADY_SPAN: Duration = Duration::from_secs(12);
 
-/// How far away the slow server is.
+/// Delay of the slow server's answers, which simulates its distance.
 const SLOW: Duration = Duration::from_millis(50);
 
 fn main() -> Result<(), String> {
@@ -53,7 +53,7 @@ fn main() -> Result<(), String> {
     page::publish("host", &text).map_err(|error| format!("page: {error}"))
 }
 
-/// What the host reads.
+/// The input that Fluent Bit reads.
 pub struct Input {
     file: PathBuf,
     growing: PathBuf,

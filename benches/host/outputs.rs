@@ -1,12 +1,12 @@
 //! The outputs that are compared, each as a section of a configuration.
 
-/// How an output packs what it sends.
+/// Compressions that an output can use for the data that it sends.
 pub const COMPRESSIONS: [&str; 3] = ["none", "gzip", "zstd"];
 
 /// An output with its options.
 #[derive(Debug, Clone)]
 pub struct Output {
-    /// What the table calls it.
+    /// The name of the output in the table.
     pub label: &'static str,
     /// The name of the plugin.
     pub plugin: &'static str,
@@ -17,7 +17,7 @@ pub struct Output {
 }
 
 impl Output {
-    /// What costs nothing: all else is measured above it.
+    /// Returns the output that costs nothing. The costs of all others are measured above it.
     pub fn null() -> Self {
         Self { label: "`null`", plugin: "null", compress: "none", options: String::new() }
     }
@@ -47,7 +47,7 @@ impl Output {
         Self { label: "`sentry`, `spool_path`", ..Self::sentry(compress, &more) }
     }
 
-    /// Whether something arrives somewhere.
+    /// Returns true if the output sends records to a server.
     pub fn sends(&self) -> bool {
         self.plugin != "null"
     }

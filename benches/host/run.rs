@@ -13,17 +13,17 @@ use std::time::{Duration, Instant};
 /// which a batch goes.
 const QUIET: Duration = Duration::from_millis(1_500);
 const IDLE: Duration = Duration::from_millis(15);
-/// Who has not delivered by then does not.
+/// Longest wait for an output to deliver the records. After that the measurement of the output fails.
 const LONGEST: Duration = Duration::from_secs(120);
 
-/// What a run showed.
+/// The measurements of a run.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Run {
     /// Of the whole host.
     pub cpu: Duration,
     /// From the start of the host to the arrival of the last record.
     pub wall: Duration,
-    /// What arrived.
+    /// Counts of the data that arrived.
     pub count: sink::Count,
     /// Resident at most, in KiB.
     pub peak: u64,

@@ -22,7 +22,7 @@ const QUIET: Duration = Duration::from_secs(15);
 const QUIET_WHEN_ALL_CAME: Duration = Duration::from_secs(4);
 const LONGEST: Duration = Duration::from_secs(180);
 
-/// What goes wrong: so often, at the first requests.
+/// Faults that are injected: each this number of times, at the first requests.
 const FAULTS: &[(&str, usize, Fault)] = &[
     ("nothing", 0, Fault::Cut),
     ("two answers 429 with `Retry-After: 2`", 2, Fault::Answer(429)),

@@ -7,12 +7,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Instant;
 
-/// What stands before the number in a line, and after it; neither protobuf nor JSON changes a byte of it.
+/// Text before the number in a line, and the text after it. Neither protobuf nor JSON changes a byte of them.
 pub const BEFORE: &str = "line=";
 /// See [`BEFORE`].
 pub const AFTER: &str = ";";
 
-/// What happens to a request.
+/// The fault that a request meets.
 #[derive(Debug, Clone, Copy)]
 pub enum Fault {
     /// This status; a 429 says to come again in two seconds.
@@ -23,7 +23,7 @@ pub enum Fault {
     Lost,
 }
 
-/// What all connections share.
+/// State that all connections share.
 struct State {
     fault: Fault,
     left: usize,
@@ -59,12 +59,12 @@ impl Server {
         self.port
     }
 
-    /// How often each number came.
+    /// Returns the number of times that each number arrived.
     pub fn came(&self) -> BTreeMap<usize, usize> {
         lock(&self.state).came.clone()
     }
 
-    /// When the last request came.
+    /// Returns the time at which the last request came.
     pub fn quiet_since(&self) -> Instant {
         lock(&self.state).quiet_since
     }

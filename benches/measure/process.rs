@@ -45,7 +45,7 @@ pub fn forget_peak() {
     _ = fs::write("/proc/self/clear_refs", "5");
 }
 
-/// How far a process has read this file; `None` while it has not opened it.
+/// Returns the position up to which a process has read this file. `None` while it has not opened the file.
 pub fn read_so_far(process: u32, path: &std::path::Path) -> Option<u64> {
     let links = fs::read_dir(format!("/proc/{process}/fd")).ok()?.flatten();
     let open = links.filter(|link| fs::read_link(link.path()).is_ok_and(|target| target == path));

@@ -12,10 +12,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// The first argument with which a bench is this server.
 const ARGUMENT: &str = "sink";
-/// Where to ask for the count.
+/// Path at which the server is asked for the count.
 const COUNT: &str = "/count";
 
-/// What has come so far.
+/// Counts of the data that has arrived so far.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Count {
     /// Records in all bodies.
@@ -26,7 +26,7 @@ pub struct Count {
     pub bytes: u64,
     /// Connections that brought at least one body.
     pub connections: u64,
-    /// When the last body had come, in nanoseconds since 1970.
+    /// The time at which the last body had arrived, in nanoseconds since 1970.
     pub last: u128,
 }
 
@@ -51,15 +51,15 @@ impl Sink {
         Ok(Self { child, port })
     }
 
-    /// Where it listens.
+    /// Returns the port on which the server listens.
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// What has come so far.
+    /// Returns the counts of the data that has arrived so far.
     ///
     /// # Errors
-    /// When it does not answer.
+    /// The server does not answer.
     pub fn count(&self) -> io::Result<Count> {
         count_at(self.port)
     }

@@ -31,7 +31,7 @@ unsafe impl GlobalAlloc for Counting {
     }
 }
 
-/// How often memory is asked for meanwhile.
+/// Returns the number of times that memory is requested while `work` runs.
 pub fn during<T>(work: impl FnOnce() -> T) -> u64 {
     let before = COUNT.load(Relaxed);
     let _kept = work();

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 /// A chunk as large as the host's largest.
 const CHUNK: usize = 2_000_000;
 
-/// What is read.
+/// The input that is read.
 #[derive(Clone, Copy)]
 pub enum Kind {
     /// Container lines with the kubernetes filter's metadata, of which a host made a chunk.

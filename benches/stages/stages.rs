@@ -11,14 +11,14 @@ use out_sentry::record::{Mapper, Origin, Route, Sink, json};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What a stage does, again and again.
+/// The work that a stage repeats.
 pub type Work<'i> = Box<dyn FnMut() -> usize + 'i>;
 
 /// A stage of the path of the data.
 pub struct Stage {
     /// For the table.
     pub name: &'static str,
-    /// What it reads.
+    /// The input that the stage reads.
     pub input: Kind,
     /// Sets it up.
     pub prepare: fn(&Input) -> Work<'_>,

@@ -1,5 +1,5 @@
-//! Arguments that may hold a secret: a refusal says what was expected and does not repeat what was given, for the terminal of a
-//! pipeline is a log as well.
+//! Parses arguments that may hold a secret. An error says what was expected and does not repeat the argument, because the
+//! terminal output of a pipeline is a log as well.
 
 use clap::builder::TypedValueParser;
 use clap::error::ErrorKind;

@@ -1,4 +1,4 @@
-//! `flb-sentry completions`: what a shell has to know to complete our words.
+//! `flb-sentry completions`: writes the script with which a shell completes commands and options.
 
 use clap_complete::Shell;
 use std::io::{self, Write};
@@ -27,7 +27,7 @@ Exit codes:
   1    it could not be written
   2    the command line is wrong";
 
-/// Write what a shell needs to complete commands and options.
+/// Write the script that a shell needs to complete commands and options.
 #[derive(clap::Args, Debug)]
 #[command(after_long_help = EXAMPLES)]
 pub struct Args {

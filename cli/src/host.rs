@@ -1,6 +1,6 @@
-//! Fluent Bit, as an output plugin sees it: the companion's mirror of the host's side of the Go-plugin ABI.
+//! Fluent Bit as an output plugin sees it: the companion's mirror of Fluent Bit's side of the Go-plugin ABI.
 //!
-//! [`Plugin`] loads a shared library and registers it, [`Instance`] is one `[OUTPUT]` section of it. The calls are those of
+//! [`Plugin`] loads a shared library and registers it; [`Instance`] is one `[OUTPUT]` section of it. The calls are those of
 //! Fluent Bit 5.1, in its order:
 //!
 //! ```text
@@ -12,10 +12,10 @@
 //! Unregister, dlclose                                  Plugin::close, or dropping it and its instances
 //! ```
 //!
-//! A [`Generation`] older than 5.1 allocates less, offers less and calls less, so that a plugin can be shown what it meets
-//! in the field. What is no part of the ABI is not mirrored: coroutine stacks (a test makes its own and calls
-//! [`Instance::raw_flush`]), the metrics registry (`cmt_*` and `flb_output_name` are not exported, as in a host without
-//! them) and the scheduler, which is `ship`'s.
+//! A [`Generation`] older than 5.1 allocates less, offers less and calls less, so that a plugin can be tested against the
+//! versions in the field. Parts that do not belong to the ABI are not mirrored: coroutine stacks (a test makes its own and
+//! calls [`Instance::raw_flush`]), the metrics registry (`cmt_*` and `flb_output_name` are not exported, as in a Fluent Bit
+//! without them) and the scheduler, which is in `ship`.
 //!
 //! This file is the only one of the companion with `unsafe`.
 #![expect(unsafe_code, reason = "loading a plugin and calling through its C ABI; everything around this file is safe")]
@@ -41,7 +41,7 @@ use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// What a flush answered.
+/// The plugin's answer to a flush.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// The host may forget the chunk.
@@ -53,7 +53,7 @@ pub enum Verdict {
 }
 
 impl Verdict {
-    /// Reads the answer of a flush as the host does: what is neither OK (1) nor RETRY (2) is an error.
+    /// Reads the response of a flush as Fluent Bit does: anything that is neither OK (1) nor RETRY (2) is an error.
     pub fn from_answer(answer: c_int) -> Self {
         match answer {
             1 => Self::Ok,
@@ -68,7 +68,7 @@ pub type RawFlush = unsafe extern "C" fn(*mut c_void, *const c_void, usize, *con
 type PlainFlush = unsafe extern "C" fn(*const c_void, usize, *const c_char) -> c_int;
 type Number = unsafe extern "C" fn(c_int) -> c_int;
 
-/// Every symbol the host looks up in an output.
+/// Every symbol that Fluent Bit looks up in an output.
 struct Symbols {
     pre_register: Option<Number>,
     register: unsafe extern "C" fn(*mut c_void) -> c_int,
@@ -117,7 +117,7 @@ impl Handle {
         if handle.is_null() { Err(refused(linker_error())) } else { Ok(Self(AtomicPtr::new(handle))) }
     }
 
-    /// `F` is the function's type; only [`Symbols`] chooses it, after the host's headers.
+    /// Returns the function of this name. `F` is its type; only [`Symbols`] chooses it, after Fluent Bit's headers.
     fn symbol<F: Copy>(&self, name: &CStr) -> Option<F> {
         const { assert!(size_of::<F>() == size_of::<*mut c_void>()) };
         // SAFETY: the handle is open until drop, the name is NUL-terminated.
@@ -191,7 +191,7 @@ pub struct Declared {
     pub name: String,
     /// Its default, if it has one that is not empty.
     pub default: Option<String>,
-    /// Its description, as the host's help shows it.
+    /// Its description, as Fluent Bit's help shows it.
     pub description: String,
     /// `FLB_CONFIG_MAP_*`.
     pub kind: i32,
@@ -223,7 +223,7 @@ fn declared(definition: &Definition) -> Option<Vec<Declared>> {
     }
 }
 
-/// What all instances of a loaded plugin share, as in the host.
+/// State that all instances of a loaded plugin share, as in Fluent Bit.
 struct Library {
     symbols: Symbols,
     path: PathBuf,
@@ -233,7 +233,7 @@ struct Library {
     description: String,
     declared: Option<Vec<Declared>>,
     api: Box<Api>,
-    /// One structure for all instances: the host rewrites two of its fields before each Init, hence one at a time.
+    /// One structure for all instances: Fluent Bit rewrites two of its fields before each Init, hence one at a time.
     shared: Mutex<Box<GoPlugin>>,
     hot_reload_enabled: bool,
     /// Instances that were initialized and not yet told that all of them are.
@@ -283,7 +283,8 @@ impl Library {
         inside(output, || unsafe { (self.symbols.init)(ptr::from_ref(&**shared).cast_mut()) })
     }
 
-    /// When all instances are initialized, the host calls this once for each: before the first flush of any, that is.
+    /// Calls the plugin's `pre_run` once for each instance. Fluent Bit does so when all instances are initialized, that is,
+    /// before the first flush of any.
     fn run(&self) {
         let mut waiting = lock(&self.not_running);
         for _ in 0..std::mem::take(&mut *waiting) {
@@ -327,7 +328,7 @@ impl Plugin {
     /// Loads a plugin file and registers it: `PreRegister(0)`, `Register`.
     ///
     /// # Errors
-    /// Whatever keeps the host from having an output of it; the host itself says much less.
+    /// Any reason for which Fluent Bit has no output of it; Fluent Bit itself says much less.
     pub fn load(path: impl AsRef<Path>, generation: Generation) -> Result<Self, LoadError> {
         let path = path.as_ref();
         // A name without a slash would be searched for along the linker's path.
@@ -369,13 +370,13 @@ impl Plugin {
         &self.0.description
     }
 
-    /// The options that the plugin declares. `None` if it declares none, or if the host knows of no such declarations.
-    /// From 5.1.1 on a real host refuses options that are not among them.
+    /// The options that the plugin declares. `None` if it declares none, or if this version of Fluent Bit knows of no such
+    /// declarations. From 5.1.1 on a real Fluent Bit refuses options that are not among them.
     pub fn declared(&self) -> Option<&[Declared]> {
         self.0.declared.as_deref()
     }
 
-    /// The kinds of records that the plugin registered for, a bit each; 0 is logs alone, as in hosts before 4.2.3.
+    /// The kinds of records that the plugin registered for, a bit each; 0 is logs alone, as in Fluent Bit before 4.2.3.
     pub fn event_type(&self) -> u32 {
         self.0.definition.event_type().unwrap_or_default()
     }
@@ -383,10 +384,10 @@ impl Plugin {
     /// Makes an instance: one `[OUTPUT]` section with these options, in this order.
     ///
     /// The `name` is for the caller's own messages: a plugin cannot see an alias. `Log_Level` is honoured, and the other
-    /// options that the host's core keeps for itself are hidden from the plugin, as there.
+    /// options that Fluent Bit's core keeps for itself are hidden from the plugin, as there.
     ///
     /// # Errors
-    /// When the host itself or the plugin's Init refuses the options, with the lines logged meanwhile.
+    /// When Fluent Bit itself or the plugin's Init refuses the options, with the lines logged meanwhile.
     pub fn instance(&self, name: &str, options: &[(&str, &str)]) -> Result<Instance, InitError> {
         let output = Output::new(name, options, lock(&self.0.sink).clone())?;
         let library = ptr::from_ref(&*self.0).cast_mut().cast();
@@ -446,7 +447,7 @@ impl Instance {
         self.library.symbols.flush_ctx.map(|flush| (flush, self.remote_context()))
     }
 
-    /// What the plugin logged in the name of this instance so far, from any thread.
+    /// Returns the lines that the plugin has logged in the name of this instance so far, from any thread.
     pub fn log_lines(&self) -> Vec<(Level, String)> {
         self.output.journal.lines()
     }
@@ -496,7 +497,7 @@ pub fn stray_log_lines() -> Vec<(Level, String)> {
 static STRAY: Journal = Journal::new(None);
 
 thread_local! {
-    /// The instance that the host is calling on this thread.
+    /// The instance that Fluent Bit is calling on this thread.
     static INSIDE: RefCell<Option<Arc<Output>>> = const { RefCell::new(None) };
     /// The instance that `output_log_check` was asked about last on this thread: the next line is its own.
     static NAMED: RefCell<Option<Arc<Output>>> = const { RefCell::new(None) };
@@ -609,7 +610,8 @@ unsafe extern "C" fn no_log_print(
     not_in_the_table("log_print")
 }
 
-/// On the real host this is a jump to whatever lies behind the table, or a read of another kind of instance.
+/// Aborts on a call that is not in the table. In a real Fluent Bit this is a jump to the memory behind the table, or a read
+/// of another kind of instance.
 fn not_in_the_table(function: &str) -> ! {
     use std::io::Write;
     let _ = writeln!(std::io::stderr(), "host: the plugin called {function}, which is not there for it");

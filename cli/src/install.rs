@@ -1,4 +1,4 @@
-//! `flb-sentry install`: the plugin into a directory, from an image that has no shell to copy with.
+//! `flb-sentry install`: copies the plugin into a directory, from an image that has no shell to copy with.
 
 use crate::ship::locate;
 use std::fs::{self, File, OpenOptions, Permissions};
@@ -57,7 +57,7 @@ pub fn run(args: Args) -> ExitCode {
     code
 }
 
-/// Where the files are now.
+/// The current paths of the files.
 struct Installed {
     plugin: PathBuf,
     plugins_file: PathBuf,

@@ -1,5 +1,6 @@
-//! The companion of the Sentry output: a host that ships files through the plugin's C ABI, a Sentry that only listens, the
-//! plugin's own mapping asked what it makes of a record, and its own table asked what it thinks of a configuration.
+//! The companion of the Sentry output. It has four parts: a mirror of Fluent Bit that ships files through the plugin's C
+//! ABI, a Sentry that only receives, the plugin's own mapping to explain records, and the plugin's own table of options to
+//! check configurations.
 //!
 //! The binary is a thin shell around this library, so that tests can run the same receiver in-process.
 

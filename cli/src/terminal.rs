@@ -1,10 +1,10 @@
-//! What may be written to a terminal, and how.
+//! Prepares text for a terminal: decides about colours and progress, and escapes control characters.
 
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::{self, IsTerminal};
 use std::time::Duration;
 
-/// Whether standard output takes colours: a terminal, and nobody said NO_COLOR.
+/// Returns true if standard output takes colours: it is a terminal, and `NO_COLOR` is not set.
 pub(crate) fn in_colour() -> bool {
     io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
@@ -14,7 +14,7 @@ pub(crate) fn counted(number: u64, noun: &str) -> String {
     format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }
 
-/// Says on standard error what is waited for, and how long already, while it lives; only where that is a terminal.
+/// Shows on standard error the reason for a wait, and its duration so far, while it lives; only if that is a terminal.
 pub(crate) struct Waiting(Option<ProgressBar>);
 
 impl Waiting {

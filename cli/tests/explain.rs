@@ -363,7 +363,7 @@ fn a_trace_whole_and_line_by_line_is_the_same() {
     }
 }
 
-/// What an input becomes, events by id and logs as text.
+/// The items that an input becomes: events by id, and logs as text.
 #[derive(Debug, Default, PartialEq)]
 struct Items {
     events: HashMap<String, Value>,

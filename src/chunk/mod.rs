@@ -1,10 +1,10 @@
-//! A chunk as the host hands it over: concatenated MessagePack records, read without copying.
+//! Reads a chunk as Fluent Bit passes it: concatenated MessagePack records, without copying them.
 //!
-//! Two record formats are accepted, `[time, map]` (hosts before 2.1) and `[[time, metadata], map]`, in any mixture, and
-//! group markers (3.1 and later). Facts: Fluent Bit's `flb_log_event_decoder.c`.
+//! It accepts two record formats, `[time, map]` (Fluent Bit before 2.1) and `[[time, metadata], map]`, in any mixture, and
+//! group markers (3.1 and later). Source: Fluent Bit's `flb_log_event_decoder.c`.
 //!
-//! Corrupt bytes never end a chunk early without a word: reading goes on at the next record head from which everything
-//! decodes to the chunk's exact end, and what lies between is reported as one [`Entry::Invalid`].
+//! Corrupt bytes never end a chunk silently. Reading resumes at the next record head from which everything decodes to the
+//! exact end of the chunk, and the bytes skipped are reported as one [`Entry::Invalid`].
 
 pub mod msgpack;
 mod time;
@@ -29,7 +29,7 @@ pub enum Entry<'a> {
 /// A record, borrowed from its chunk.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Record<'a> {
-    /// When it happened, by the record's own account; zero for group markers.
+    /// Time at which it happened, as the record states it; zero for group markers.
     pub time: Timestamp,
     /// The metadata map of the newer record format, empty for the older one.
     pub metadata: Seq<'a>,
@@ -41,7 +41,7 @@ pub struct Record<'a> {
     pub run: Run<'a>,
 }
 
-/// How many bytes may be read in search of a place to go on after corrupt ones, per byte of chunk: hostile input must
+/// The number of bytes, per byte of chunk, that may be read to find a place to go on after corrupt bytes: hostile input must
 /// not make recovery quadratic.
 const RECOVERY_WORK: usize = 16;
 
@@ -97,7 +97,8 @@ fn entry<'a>(cursor: &mut Cursor<'a>) -> Result<Entry<'a>, &'static str> {
     }
 }
 
-/// A record as hosts since 2.1 write it, read in one pass; nothing where anything about it is unusual.
+/// Reads a record in the form that Fluent Bit writes since 2.1, in one pass; returns nothing if anything about it is
+/// unusual.
 #[inline]
 fn usual<'a>(mut cursor: Cursor<'a>) -> Option<(Entry<'a>, Cursor<'a>)> {
     let start = cursor.rest();
@@ -146,8 +147,8 @@ fn header(head: Seq<'_>) -> Result<(Value<'_>, Seq<'_>), &'static str> {
     Ok((time, metadata))
 }
 
-/// What stands behind a first value that is whole but no record, if all of it decodes: nothing inside the value, where a
-/// log line could look like a record, is then looked at.
+/// Returns the bytes behind a first value that is whole but no record, if all of them decode. Nothing inside the value,
+/// where a log line could look like a record, is then looked at.
 fn behind(bytes: &[u8]) -> Option<&[u8]> {
     let mut cursor = Cursor::new(bytes);
     cursor.read().ok()?;
@@ -177,7 +178,7 @@ fn is_record_head(bytes: &[u8]) -> bool {
     matches!(bytes, [0x92, ..] | [0xdc, 0, 2, ..] | [0xdd, 0, 0, 0, 2, ..])
 }
 
-/// Whether `bytes` are nothing but whole entries; `None` when the allowed work is used up.
+/// Returns `Some(true)` if `bytes` consist of whole entries only, and `None` when the allowed work is used up.
 fn decodes_to_the_end(bytes: &[u8], work: &mut usize) -> Option<bool> {
     let mut cursor = Cursor::new(bytes);
     while !cursor.rest().is_empty() {

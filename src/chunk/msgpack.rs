@@ -1,7 +1,7 @@
-//! A borrowed cursor over MessagePack: no allocation, no recursion, no panic on any bytes.
+//! Reads MessagePack with a borrowed cursor that does not allocate, recurse or panic, whatever the bytes are.
 //!
-//! Containers are handed out unopened, as the slice that holds their contents: whoever needs the inside opens it,
-//! everybody else pays one skip. <https://github.com/msgpack/msgpack/blob/master/spec.md>
+//! The cursor returns containers unopened, as the slice that holds their contents. A caller that needs the contents opens
+//! the slice; all others pay for one skip. Format: <https://github.com/msgpack/msgpack/blob/master/spec.md>
 
 use rmp::Marker;
 use std::fmt;
@@ -19,7 +19,7 @@ pub enum Value<'a> {
     UInt(u64),
     /// A float of either width.
     Float(f64),
-    /// Text; the host does not promise UTF-8.
+    /// Text; Fluent Bit does not promise UTF-8.
     Str(&'a [u8]),
     /// Raw bytes.
     Bin(&'a [u8]),
@@ -38,12 +38,12 @@ pub struct Seq<'a> {
     bytes: &'a [u8],
 }
 
-/// Where decoding stopped and what should have stood there.
+/// The place at which decoding stopped, and what it expected there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Malformed {
     /// Offset in bytes from the start of the chunk.
     pub offset: usize,
-    /// What was expected at the offset.
+    /// Description of what was expected at the offset.
     pub expected: &'static str,
 }
 
@@ -53,7 +53,7 @@ impl fmt::Display for Malformed {
     }
 }
 
-/// What one marker announces: a finished scalar, or how much has to follow.
+/// Meaning of one marker: a finished scalar, or the amount of data that has to follow.
 enum Head {
     Scalar(Value<'static>),
     Str(usize),
@@ -74,8 +74,8 @@ impl<'a> Run<'a> {
     /// Fewer values are skipped as quickly as they are compared.
     const FEWEST: u64 = 12;
 
-    /// Whether so many values, and these, stand at the start. Values delimit themselves, so the same number of them in the
-    /// same bytes are the same.
+    /// Returns true if `bytes` begin with this run and the run has that number of values. Values delimit themselves, so the
+    /// same number of them in the same bytes are the same.
     #[inline]
     fn is_at(&self, values: u64, bytes: &[u8]) -> bool {
         // Nothing is never compared: no bytes may be an address at which a wide comparison stumbles.
@@ -109,7 +109,7 @@ impl<'a> Cursor<'a> {
         self.run
     }
 
-    /// What has not been read yet.
+    /// Returns the bytes that have not been read yet.
     #[must_use]
     pub fn rest(&self) -> &'a [u8] {
         self.rest
@@ -144,8 +144,8 @@ impl<'a> Cursor<'a> {
         })
     }
 
-    /// Skips `count` values and returns the bytes they took. Every step eats at least one byte, so the work is
-    /// bounded by the input whatever lengths it claims.
+    /// Skips `count` values and returns the bytes they took. Every step consumes at least one byte, so the work is bounded
+    /// by the input whatever lengths it claims.
     fn span(&mut self, count: u64) -> Result<&'a [u8], &'static str> {
         let start = self.rest;
         if count == 0 {
@@ -160,7 +160,8 @@ impl<'a> Cursor<'a> {
         Ok(values)
     }
 
-    /// Reads on, step by step, to what is wrong among the next `count` values, and says what it is.
+    /// Reads the next `count` values step by step up to the first invalid one, and returns the value that was expected
+    /// there.
     #[cold]
     fn stumble(&mut self, count: u64) -> &'static str {
         let mut left = count;
@@ -253,16 +254,16 @@ fn big_endian(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0, |n, byte| n << 8 | u64::from(*byte))
 }
 
-/// What a marker says about how far its value goes.
+/// The extent of a value, as far as its marker tells it.
 #[derive(Clone, Copy)]
 struct Extent {
     /// Bytes behind the marker that are there in any case: a length, an extension's type, a short content.
     bytes: u8,
-    /// How many of them are a length, the first ones.
+    /// The number of those bytes that are a length; they come first.
     width: u8,
     /// Values inside, where the marker says it.
     values: u8,
-    /// What the length counts: 0 for bytes, else values, so many for each.
+    /// The unit of the length: 0 if it counts bytes, else the number of values in each element that it counts.
     each: u8,
 }
 
@@ -305,8 +306,8 @@ const fn extents() -> [Extent; 256] {
     all
 }
 
-/// How many bytes the first `count` values take; `None` where something is wrong with them. A run of values that is met
-/// again is compared instead of read, and the last one that is not is remembered.
+/// Returns the number of bytes that the first `count` values take; `None` if something is wrong with them. A run of values
+/// that is met again is compared instead of read. The last run that had to be read is remembered in `run`.
 fn skip<'a>(bytes: &'a [u8], count: u64, run: &mut Run<'a>) -> Option<usize> {
     let (mut at, mut left) = (0_usize, count);
     // The run that is being read: how many values it has, where it starts, and how many are left behind its end.
@@ -351,8 +352,8 @@ impl<'a> Seq<'a> {
     /// A container without contents.
     pub const EMPTY: Seq<'static> = Seq { len: 0, bytes: &[] };
 
-    /// The map that all of these bytes are, with the 32-bit length that we give those that we write: what is in it was written
-    /// whole, and needs no look.
+    /// Returns the map that takes up all of these bytes, with the 32-bit length that the plugin gives to the maps that it
+    /// writes: its contents were written whole and need no validation.
     #[must_use]
     pub fn written(bytes: &'a [u8]) -> Option<Self> {
         let [0xdf, a, b, c, d, bytes @ ..] = bytes else { return None };
@@ -365,7 +366,7 @@ impl<'a> Seq<'a> {
         self.len as usize
     }
 
-    /// Whether it holds nothing.
+    /// Returns true if the container is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len == 0

@@ -1,4 +1,4 @@
-//! The times of a chunk: EventTime, integers and floats become one [`Timestamp`].
+//! Reads the times of a chunk: EventTime, integers and floats become one [`Timestamp`].
 
 use super::msgpack::Value;
 
@@ -11,7 +11,7 @@ pub struct Timestamp {
     pub nanos: u32,
 }
 
-/// What stands where a record's time is expected.
+/// The value that stands where a record's time is expected.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Stamp {
     At(Timestamp),
@@ -24,7 +24,7 @@ const GROUP_START: u32 = u32::MAX;
 const GROUP_END: u32 = u32::MAX - 1;
 
 impl Timestamp {
-    /// Microseconds since the epoch: what Sentry keeps of a time.
+    /// Microseconds since the epoch: the precision that Sentry keeps.
     #[must_use]
     pub fn micros(self) -> u64 {
         self.secs.saturating_mul(1_000_000).saturating_add(u64::from(self.nanos / 1_000))

@@ -1,9 +1,10 @@
-//! What a server's answer means for an envelope and its destination. Pure; the table is contract and tests at once.
+//! Determines the meaning of a server's response for an envelope and its destination. Pure. The table is both the contract
+//! and its tests.
 
 use crate::ledger::Category;
 use std::time::Duration;
 
-/// What to do.
+/// Action that an answer of the server calls for.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Answer {
     /// Accepted.
@@ -22,13 +23,13 @@ pub enum Answer {
     Misconfigured,
 }
 
-/// How long each category is limited from now on, if it is.
+/// The time for which each category is limited from now on, if it is.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Limits {
     per_category: [Option<Duration>; Category::ALL.len()],
-    /// Of a 429: for what it refuses without naming it.
+    /// The limit of a 429 for a refused category that it does not name.
     refused: Option<Duration>,
-    /// The limit of what is in no category of its own.
+    /// The limit of categories that have none of their own.
     everything: Option<Duration>,
     /// The limit of check-ins.
     monitors: Option<Duration>,
@@ -37,7 +38,8 @@ pub struct Limits {
 /// An answer without a word on how long lasts this long (develop.sentry.dev, rate limiting).
 const DEFAULT_LIMIT: Duration = Duration::from_secs(60);
 
-/// What was refused is kept back for at least this long: an answer of no time would be asked for as fast as it comes.
+/// Shortest time for which a refused category is deferred: with a limit of zero, the plugin would send again as fast as
+/// answers come.
 const SHORTEST_REFUSAL: Duration = Duration::from_secs(1);
 
 /// A server cannot silence us for longer than this with one header; it can always say it again.
@@ -64,7 +66,8 @@ impl Limits {
         self.per_category[category as usize]
     }
 
-    /// The limits, with one for the category that was refused, even where they name only what we do not send, or no time.
+    /// Returns the limits with one for the refused category, even if they name only categories that the plugin does not
+    /// send, or no time.
     #[must_use]
     pub fn with_refused(mut self, category: Category) -> Self {
         if let Some(span) = self.refused {

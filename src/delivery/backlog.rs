@@ -1,5 +1,6 @@
-//! Chunks whose rest waits, ordered by when they are worth reading again: what waits for one destination does not stand in
-//! the way of what waits for another, and what is to become a dead letter goes before both.
+//! Keeps chunks with records that still wait, ordered by the time at which they are due to be read again. Chunks that wait
+//! for one destination therefore do not block chunks that wait for another, and chunks with records that are to become dead
+//! letters precede both.
 
 use super::ticket::Ticket;
 use std::collections::{BTreeMap, VecDeque};
@@ -20,7 +21,7 @@ pub(crate) struct Backlog {
     /// The last chunks that an earlier process left.
     last: Vec<Arc<Ticket>>,
     came: u64,
-    /// Keys of what waits for nothing but a start that is not everybody's.
+    /// Keys of chunks that wait only for a delay to end, not for a destination.
     delayed: Vec<(Duration, u64)>,
 }
 
@@ -79,7 +80,7 @@ impl Backlog {
         }
     }
 
-    /// When the first is due; where there is no `room`, the first that needs none.
+    /// Returns the time at which the first chunk is due; if there is no `room`, that of the first chunk that needs none.
     pub(crate) fn next_due(&self, room: bool) -> Option<Duration> {
         let waiting = first_due(&self.waiting).filter(|_| room);
         first_due(&self.doomed).into_iter().chain(waiting).min()
@@ -93,13 +94,13 @@ impl Backlog {
         queue.pop_first().map(|(_, ticket)| ticket)
     }
 
-    /// Whether any is worth reading before `deadline`. Others than those that are to become dead letters are only while
-    /// some server `answers`.
+    /// Returns true if any chunk is worth reading before `deadline`. Chunks other than those that are to become dead letters
+    /// are worth reading only while some server `answers`.
     pub(crate) fn is_worth_reading(&self, deadline: Duration, answers: bool) -> bool {
         self.next_due(answers).is_some_and(|due| due < deadline)
     }
 
-    /// Makes all that wait for a destination due: what they wait for may be over.
+    /// Makes all chunks that wait for a destination due: the reason for their wait may be over.
     pub(crate) fn hurry(&mut self, now: Duration) {
         let waiting = std::mem::take(&mut self.waiting);
         self.waiting = waiting.into_iter().map(|((due, came), ticket)| ((due.min(now), came), ticket)).collect();
@@ -116,7 +117,7 @@ impl Backlog {
         lost
     }
 
-    /// When the oldest of them was taken.
+    /// Returns the time at which the oldest of the chunks was taken.
     pub(crate) fn oldest(&self) -> Option<Duration> {
         self.live
             .front()

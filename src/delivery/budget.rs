@@ -1,4 +1,4 @@
-//! How much may wait in memory. Events and logs have shares of their own, so that neither starves the other.
+//! Limits the bytes of items in memory. Events and logs have separate shares, so that neither starves the other.
 
 use crate::ledger::Category;
 use crate::sync::{Condvar, Mutex, MutexGuard};
@@ -71,7 +71,7 @@ impl Budget {
         self.freed.notify_all();
     }
 
-    /// Whether something waits here for a quota and has no room for `bytes` more.
+    /// Returns true if items of some category wait here for a quota and there is no room for `bytes` more.
     #[must_use]
     pub fn is_clogged(&self, bytes: u64) -> bool {
         let state = self.lock();
@@ -81,13 +81,13 @@ impl Budget {
         })
     }
 
-    /// Whether anything waits here for a quota or a misconfigured destination.
+    /// Returns true if any item waits here for a quota or a misconfigured destination.
     #[must_use]
     pub fn is_holding(&self) -> bool {
         self.lock().held.iter().any(Option::is_some)
     }
 
-    /// Whether what waits here for a quota has used up its room.
+    /// Returns true if the items that wait here for a quota have used up their room.
     #[must_use]
     pub fn is_full(&self, category: Category) -> bool {
         let (held, share) = self.held(&self.lock(), category);
@@ -109,7 +109,7 @@ impl Budget {
         self.lock().used.iter().sum()
     }
 
-    /// Whether less than half of each share is taken: then there is room for a backlog beside what is live.
+    /// Returns true if at most half of each share is taken: then there is room for a backlog beside live items.
     #[must_use]
     pub fn is_light(&self) -> bool {
         self.is_light_at(&self.lock())
@@ -119,7 +119,7 @@ impl Budget {
         state.used.iter().all(|used| *used <= self.share / 2)
     }
 
-    /// Lets whoever waits go: the instance is closing.
+    /// Releases the waiting threads: the instance is closing.
     pub fn close(&self) {
         self.lock().closed = true;
         self.freed.notify_all();

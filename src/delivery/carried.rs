@@ -1,4 +1,4 @@
-//! Records of earlier chunks that wait for the next lines of their stream: whose they are.
+//! Keeps records of earlier chunks that wait for the next lines of their stream, and the chunk that each belongs to.
 
 use super::ticket::{Home, Ticket};
 use std::collections::{HashMap, HashSet};
@@ -7,7 +7,8 @@ use std::sync::Arc;
 /// Numbers from here on are not of the chunk that is read, but of records that have waited.
 pub(super) const FIRST: u32 = 1 << 31;
 
-/// The records by the numbers that the mapping knows them by. Each keeps its ticket from being done.
+/// Records that wait for a later chunk, by the numbers under which the mapping knows them. Each keeps its progress record
+/// from being done.
 #[derive(Debug, Default)]
 pub(super) struct Carried {
     records: HashMap<u32, (Arc<Ticket>, u32)>,
@@ -38,7 +39,7 @@ impl Carried {
         self.records.values().any(|(ticket, _)| matches!(ticket.home, Home::Memory))
     }
 
-    /// Forgets the records that wait no more; returns their tickets, each as often as it kept one open.
+    /// Forgets the records that no longer wait; returns their progress records, each as often as it was kept open.
     pub(super) fn retain(&mut self, waiting: impl Iterator<Item = u32>) -> Vec<Arc<Ticket>> {
         if self.records.is_empty() {
             return Vec::new();

@@ -1,7 +1,8 @@
-//! Check-ins: that this output works (`monitor_slug`), and that jobs ran.
+//! Sends check-ins: heartbeats that show that this output works (`monitor_slug`), and check-ins for jobs that ran.
 //!
-//! Sentry takes the time of their receipt for the time of what they say (relay-monitors), so one that waited would be a lie.
-//! They are sent within seconds or dropped, and never stored. They are no items of the ledger; the summary line counts them.
+//! Sentry uses the time at which it receives a check-in as the time of what the check-in reports (relay-monitors), so a
+//! delayed check-in would state a wrong time. Check-ins are therefore sent within seconds or dropped, and never stored. They
+//! are not items of the ledger; the summary line counts them.
 
 use super::answer::{Answer, Limits};
 use super::http::Sent;

@@ -1,4 +1,5 @@
-//! Connections: which address of a host is tried when, how long a connection is used, and that it keeps to its time.
+//! Opens connections: decides the order in which the addresses of a host are tried and for how long each, limits the age of
+//! a connection, and enforces its time limits.
 
 use std::fmt::{self, Debug, Formatter};
 use std::net::SocketAddr;
@@ -14,8 +15,9 @@ use ureq::{Error, Timeout};
 /// A connection is not used again after this time, so that a change in DNS is followed while the old server still answers.
 const MAX_AGE: Duration = Duration::from_secs(300);
 
-/// How long an address of several is tried before the next one, in the first round; twice as long in each further round.
-/// RFC 8305 starts the next attempt after 250 ms and lets the first go on; attempts here are one after the other, and longer.
+/// Longest attempt at one of several addresses before the next one is tried, in the first round; twice as long in each
+/// further round. RFC 8305 starts the next attempt after 250 ms and lets the first go on; attempts here are one after the
+/// other, and longer.
 const ATTEMPT: Duration = Duration::from_secs(1);
 
 /// An address that did not answer is tried last for this long.
@@ -106,7 +108,7 @@ impl AddressConnector {
     }
 }
 
-/// What is left of the time for a connection.
+/// Returns the time that is left for opening a connection.
 fn left(details: &ConnectionDetails<'_>, now: std::time::Instant) -> Duration {
     const LONGEST: Duration = Duration::from_secs(3_600);
     let spent = match details.now {
@@ -202,7 +204,7 @@ pub(super) fn in_turn(addresses: &[SocketAddr]) -> Vec<SocketAddr> {
     turns
 }
 
-/// What the time is, by whoever makes the request.
+/// The clock of the caller that makes the request.
 struct Clock(Arc<dyn Fn() -> Instant + Send + Sync>);
 
 impl Debug for Clock {
@@ -225,13 +227,13 @@ impl Clock {
 pub(super) struct Timed {
     connection: Box<dyn Transport>,
     clock: Clock,
-    /// When it was opened.
+    /// Time at which the connection was opened.
     born: std::time::Instant,
     until: Option<Instant>,
 }
 
 impl Timed {
-    /// What is left for a read that is given so much.
+    /// Returns the time that is left for a read that is given `given`.
     fn left(&mut self, given: time::Duration) -> time::Duration {
         let now = (self.clock.0)();
         let until = *self.until.get_or_insert_with(|| now + given);
@@ -273,7 +275,7 @@ impl Transport for Timed {
 mod tests {
     use super::*;
 
-    /// Remembers what time it was given.
+    /// Remembers the timeouts that it was given.
     #[derive(Debug)]
     struct Given(Arc<Mutex<Vec<time::Duration>>>);
 

@@ -1,4 +1,5 @@
-//! One destination: what is queued for it and when that may be sent. A pure state machine; time and chance come in.
+//! Holds the state of one destination: its queues, and the times at which their envelopes may be sent. A pure state machine;
+//! the caller passes time and randomness in.
 
 use super::answer::{Answer, Limits};
 use super::lane::Lane;
@@ -15,11 +16,11 @@ pub struct Policy {
     pub retry_base: Duration,
     /// Longest backoff.
     pub retry_max: Duration,
-    /// How long each category waits for a quota or a misconfigured destination.
+    /// Longest wait of each category for a quota or a misconfigured destination.
     pub hold: [Duration; 2],
-    /// Whether items can wait where they came from instead of in memory.
+    /// True if items can wait where they came from instead of in memory.
     pub park: bool,
-    /// Whether there are other destinations, which this one must not stop.
+    /// True if there are other destinations, which this one must not block.
     pub crowd: bool,
     /// First encoding to try.
     pub compress: Compress,
@@ -27,7 +28,7 @@ pub struct Policy {
     pub replay: usize,
 }
 
-/// What is to be done with a batch now.
+/// The action that is to be taken on a batch now.
 #[derive(Debug)]
 pub enum Step<T> {
     /// Its records have ended.
@@ -62,7 +63,7 @@ pub struct Hold {
     pub until: Duration,
     /// Steady time since when it has been so.
     pub since: Duration,
-    /// How its items end if it lasts too long.
+    /// Outcome of the waiting items if the wait lasts too long.
     pub outcome: Outcome,
 }
 
@@ -75,7 +76,7 @@ pub struct Destination<T> {
     replaying: usize,
     last: Category,
     failures: u32,
-    /// When it first failed since it last accepted something.
+    /// Time of the first failure since the destination last accepted something.
     failing_since: Duration,
     retry_at: Duration,
     limited: [Option<Hold>; 2],
@@ -83,14 +84,15 @@ pub struct Destination<T> {
     quiet_until: Duration,
     wrong_since: Option<Duration>,
     encoding: Compress,
-    /// How often the encoding was changed: an answer to an earlier one says nothing about this.
+    /// The number of times that the encoding was changed: an answer to a request in an earlier encoding says nothing about
+    /// the present one.
     encodings: u32,
-    /// Whether it has ever accepted anything in the present encoding.
+    /// True if the destination has ever accepted anything in the present encoding.
     proven: bool,
     lone_refusals: u32,
     successes: u64,
     accepted_at: Option<Duration>,
-    /// When it last answered, or was first asked since.
+    /// Time of the last answer, or of the first request since then.
     heard_at: Duration,
     /// Envelopes that failed and then went back to where they came from, and their [`Batch::failed_among`].
     struck: VecDeque<(u128, (u32, u64))>,
@@ -111,10 +113,10 @@ const MIN_BACKOFF: Duration = Duration::from_millis(20);
 /// Requests that are not answered for this long say that nothing more should be sent until one is.
 const SILENCE: Duration = Duration::from_secs(5);
 
-/// What came of a request.
+/// The result of a request.
 #[derive(Clone, Debug)]
 pub struct Reply {
-    /// What the answer means.
+    /// Meaning of the answer.
     pub answer: Answer,
     /// Limits that came with it.
     pub limits: Limits,
@@ -171,25 +173,26 @@ impl<T> Destination<T> {
         self.replaying
     }
 
-    /// How many envelopes of a backlog may be on their way.
+    /// Sets the number of envelopes of a backlog that may be on their way, at most.
     pub fn may_replay(&mut self, most: usize) {
         self.policy.replay = most;
     }
 
-    /// Whether it is known not to answer, or not known to: then it gets one sender.
+    /// Returns true if the destination is known not to answer, or is not yet known to answer. Such a destination gets one
+    /// sender.
     #[must_use]
     pub fn is_doubtful(&self, now: Duration) -> bool {
         self.is_troubled() || self.policy.crowd && !self.proven || self.is_silent(now)
     }
 
-    /// Whether what waits for it may have to wait for long.
+    /// Returns true if items that wait for the destination may have to wait for long.
     #[must_use]
     pub fn is_in_trouble(&self, category: Category, now: Duration) -> bool {
         let unknown = self.policy.park && !self.proven;
         self.is_troubled() || unknown || self.is_silent(now) || self.hold(category, now).is_some()
     }
 
-    /// Since when what is queued has had to wait, if it has.
+    /// Returns the time since which the queued items have had to wait, if they have.
     #[must_use]
     pub fn in_trouble_since(&self, category: Category, now: Duration) -> Option<Duration> {
         match () {
@@ -199,7 +202,7 @@ impl<T> Destination<T> {
         }
     }
 
-    /// Whether it has accepted something after `since`, and is in no trouble.
+    /// Returns true if the destination has accepted something after `since`, and is in no trouble.
     #[must_use]
     pub fn has_accepted_after(&self, since: Duration) -> bool {
         !self.is_troubled() && self.accepted_at.is_some_and(|at| at > since)
@@ -251,7 +254,8 @@ impl<T> Destination<T> {
         wrong.or(self.limited[category as usize].filter(|hold| hold.until > now))
     }
 
-    /// Whether a client report may be sent now: not to a server in trouble, nor within a limit on everything.
+    /// Returns true if a client report may be sent now. None is sent to a server in trouble, nor within a limit on
+    /// everything.
     #[must_use]
     pub fn takes_reports(&self, now: Duration) -> bool {
         self.failures == 0 && self.wrong_since.is_none() && now >= self.quiet_until
@@ -262,7 +266,7 @@ impl<T> Destination<T> {
         self.apply_limits(limits, now);
     }
 
-    /// Whether items can wait where they came from, once `auto` has chosen.
+    /// Sets whether items can wait where they came from, once `auto` has chosen.
     pub fn park(&mut self, park: bool) {
         self.policy.park = park;
     }
@@ -325,7 +329,7 @@ impl<T> Destination<T> {
             .min()
     }
 
-    /// Takes in what came of a batch. `chance` is uniform in 0..1.
+    /// Processes the result of a batch. `chance` is uniform in 0..1.
     pub fn done(
         &mut self,
         mut batch: Batch<T>,
@@ -402,7 +406,7 @@ impl<T> Destination<T> {
         })
     }
 
-    /// When the newest envelope of a category waiting in memory was begun.
+    /// Returns the time at which the newest envelope of a category that waits in memory was begun.
     #[must_use]
     pub fn newest(&self, category: Category) -> Option<Duration> {
         self.lanes[category as usize].iter().map(|batch| batch.opened).max()
@@ -453,7 +457,7 @@ impl<T> Destination<T> {
         Some(Notice::Failing)
     }
 
-    /// What goes back to where it came from is another batch when it comes again.
+    /// Remembers the failures of an envelope that goes back to where it came from: when it comes again, it is another batch.
     fn remember(&mut self, batch: &Batch<T>) {
         self.struck.retain(|(key, _)| *key != batch.key());
         if self.struck.len() == MAX_STRUCK {
@@ -527,7 +531,7 @@ impl<T> Destination<T> {
         }
     }
 
-    /// Empties the lanes that wait, where their items can wait elsewhere; gives up what has waited too long.
+    /// Empties the queues that are on hold, if their items can wait elsewhere; gives up items that have waited too long.
     pub fn release_held(&mut self, now: Duration, steps: &mut Vec<Step<T>>) {
         if self.aside(now).is_some() {
             steps.extend(self.drain().into_iter().map(Step::Release));
@@ -546,7 +550,7 @@ impl<T> Destination<T> {
         }
     }
 
-    /// A new key or project: what was held against the old one is forgotten.
+    /// Forgets failures and limits of the old key or project, after a change to a new one.
     pub fn renew(&mut self) {
         self.failures = 0;
         self.retry_at = Duration::ZERO;
@@ -558,7 +562,7 @@ impl<T> Destination<T> {
         self.lone_refusals = 0;
     }
 
-    /// When the oldest envelope waiting in memory was begun.
+    /// Returns the time at which the oldest envelope that waits in memory was begun.
     #[must_use]
     pub fn oldest(&self) -> Option<Duration> {
         self.lanes.iter().flat_map(Lane::iter).map(|batch| batch.opened).min()

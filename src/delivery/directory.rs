@@ -1,4 +1,5 @@
-//! The destinations without their delivery: for those who ask where a record would go, and send nothing.
+//! Resolves the destination of a record without delivering it, for callers that ask where a record would go and send
+//! nothing.
 
 use super::targets::Targets;
 use crate::options::{Destination, Dsn};

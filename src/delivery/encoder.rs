@@ -1,4 +1,5 @@
-//! An envelope's bytes, shrunk. One for each sender: what a compressor keeps between envelopes is larger than they are.
+//! Compresses the bytes of envelopes. An encoder is reused from envelope to envelope, because the state that a compressor
+//! keeps between envelopes is larger than the envelopes.
 
 use crate::options::Compress;
 use flate2::{Compression, FlushCompress, Status};

@@ -1,6 +1,6 @@
-//! What went wrong on the way to a destination, in the words of those who have to mend it.
+//! Describes errors on the way to a destination, in words for the people who have to fix them.
 //!
-//! Whatever these words name (a host, a date, a file to set), they never name a key or a password.
+//! The texts may name a host, a date or a file to set, but never a key or a password.
 
 use super::answer::rfc3339;
 use crate::options::{Dsn, ProxyUrl};
@@ -13,16 +13,16 @@ use std::time::Duration;
 pub(super) struct Failure {
     /// For people.
     pub(super) words: String,
-    /// Whether it stays like this until a person mends something.
+    /// True if the failure lasts until a person fixes something.
     pub(super) lasting: bool,
 }
 
-/// How a request went.
+/// Context in which a request was made.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Way<'w> {
     pub(super) dsn: &'w Dsn,
     pub(super) proxy: Option<&'w ProxyUrl>,
-    /// Whether any issuer of certificates is trusted at all.
+    /// True if any issuer of certificates is trusted at all.
     pub(super) trusting: bool,
 }
 
@@ -144,7 +144,7 @@ impl Way<'_> {
         }
     }
 
-    /// What the server says about us.
+    /// Returns the failure for an alert that the server sends about us.
     fn alert(&self, alert: AlertDescription) -> Failure {
         let target = self.target();
         match alert {
@@ -192,7 +192,7 @@ impl Way<'_> {
     }
 }
 
-/// The first few names of a certificate; they are a stranger's, so only what is printable.
+/// Returns the first few names of a certificate; they come from a stranger, so only printable characters.
 fn names(presented: &[String]) -> String {
     const NAMED: usize = 3;
     // rustls shows a name as `DnsName("a.example")`.

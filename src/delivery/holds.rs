@@ -1,4 +1,5 @@
-//! What the mapper may know of the destinations' troubles: which records had better stay where they came from.
+//! Tells the mapper which destinations are limited or failing, and so which records should stay in the chunks that they came
+//! from.
 
 use super::destination::Hold;
 use super::lock;
@@ -19,7 +20,7 @@ pub(crate) struct Waits {
     pub(crate) alone: [bool; 2],
 }
 
-/// What becomes of a record now.
+/// The present decision on a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fate {
     /// It is sent.
@@ -31,26 +32,26 @@ pub(crate) enum Fate {
 }
 
 impl Waits {
-    /// Whether nothing waits.
+    /// Returns true if nothing waits.
     #[must_use]
     pub(crate) fn is_none(&self) -> bool {
         *self == Self::default()
     }
 
-    /// Whether a category waits for a quota or a misconfigured destination.
+    /// Returns true if a category waits for a quota or a misconfigured destination.
     #[must_use]
     pub(crate) fn is_held(&self, category: Category) -> bool {
         self.holds[category as usize].is_some()
     }
 
-    /// How a record ends that gives way to those of other destinations, if it has to.
+    /// Returns the outcome of a record that makes room for records of other destinations, if it has to.
     #[must_use]
     pub(crate) fn gives_way(&self, category: Category) -> Option<Outcome> {
         let outcome = self.holds[category as usize].map_or(Outcome::Overflow, |hold| hold.outcome);
         self.alone[category as usize].then_some(outcome)
     }
 
-    /// What becomes of a record that was taken at `taken` and may wait for `longest`.
+    /// Returns the decision on a record that was taken at `taken` and may wait for `longest`.
     #[must_use]
     pub(crate) fn fate(&self, category: Category, taken: Duration, longest: Duration, now: Duration) -> Fate {
         if let Some(hold) = self.holds[category as usize].filter(|hold| hold.until > now) {
@@ -76,7 +77,7 @@ impl Holds {
         }
     }
 
-    /// How a destination stands.
+    /// Returns the waits of a destination; the default if it has none.
     pub(crate) fn get(&self, destination: u32) -> Waits {
         lock(&self.0).get(&destination).copied().unwrap_or_default()
     }

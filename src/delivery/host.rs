@@ -1,11 +1,12 @@
-//! What an instance asks of whatever hosts it: a line in its log, and counters to show. Fluent Bit's side is `crate::host`.
+//! Defines the interface that an instance needs from its host program: writing a line to its log, and publishing counters.
+//! Fluent Bit's implementation is `crate::host`.
 
 use super::schedule::STATES;
 use crate::ledger::Snapshot;
 use std::fmt::Debug;
 use std::time::Duration;
 
-/// How bad a line of ours is: warn is unexpected but nothing is lost, error needs a person or has lost something.
+/// Severity of a log line of ours: warn is unexpected but nothing is lost, error needs a person or has lost something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Severity {
     /// Lost, or a person must act.
@@ -16,17 +17,17 @@ pub enum Severity {
     Info,
 }
 
-/// What an instance may ask of its host, from threads of its own.
+/// Operations that an instance may ask of Fluent Bit, from threads of its own.
 pub trait Host: Send + Sync + Debug {
-    /// Writes a line to the host's log.
+    /// Writes a line to Fluent Bit's log.
     fn log(&self, severity: Severity, text: &str);
     /// Shows the counters.
     fn publish(&self, report: &Report<'_>);
-    /// Returns true if the host tells outputs apart by name.
+    /// Returns true if Fluent Bit tells outputs apart by name.
     fn tells_names(&self) -> bool {
         true
     }
-    /// What each thread of ours does first. It holds nothing of the host.
+    /// Returns the function that each of our threads runs first. It holds no reference to the host.
     fn first(&self) -> fn() {
         || {}
     }
@@ -37,13 +38,13 @@ pub trait Host: Send + Sync + Debug {
 pub struct Report<'r> {
     /// The ledger.
     pub ledger: &'r Snapshot,
-    /// What goes up and down.
+    /// Values that go up and down.
     pub gauges: Gauges,
-    /// How long requests took since the last report.
+    /// Durations of the requests since the last report.
     pub durations: &'r [Duration],
 }
 
-/// What goes up and down.
+/// Values that go up and down.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Gauges {
     /// Bytes in memory.

@@ -1,4 +1,4 @@
-//! One request: an envelope to its destination. Knows nothing of retries.
+//! Sends one request: an envelope to its destination. Retries are scheduled elsewhere.
 
 use super::answer::{Answer, Limits, answer};
 use super::connection::{TimedConnector, in_turn};
@@ -19,38 +19,38 @@ use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver
 use ureq::unversioned::transport::NextTimeout;
 use ureq::{Agent, Proxy};
 
-/// Each of a connection's two buffers: as much as the head of an answer may take, and half of what they are otherwise, for
-/// each sender has them for as long as it is connected.
+/// Size of each of a connection's two buffers: the longest allowed head of a response fits, and it is half of the HTTP
+/// client's default, because each sender keeps them for as long as it is connected.
 const BUFFER: usize = 64 << 10;
 
-/// Idle connections kept beside one for each sender: destinations may be on many hosts.
+/// Idle connections kept in addition to one for each sender: destinations may be on many servers.
 const OTHER_HOSTS: usize = 16;
 
 /// Bytes of an answer's body that are read, for the log and so that the connection can be used again.
 const MAX_DETAIL: u64 = 4_096;
 
-/// Longest that an answer's body is waited for: what became of the items is known before it.
+/// Longest wait for a response's body: the outcome of the items is known before it.
 const BODY_LIMIT: Duration = Duration::from_secs(5);
 
 const PANIC: &str = "a panic in the HTTP client: a defect of this plugin";
 
-/// A client shared by all senders of an instance. Cheap to clone; holds nothing of the host.
+/// A client shared by all senders of an instance. Cheap to clone; holds nothing of Fluent Bit.
 #[derive(Clone, Debug)]
 pub struct Client {
     direct: Agent,
     /// One agent for each proxy, by its URL.
     proxied: Arc<[(ProxyUrl, Agent)]>,
     proxies: Proxies,
-    /// Whether any issuer of certificates is trusted at all.
+    /// True if any issuer of certificates is trusted at all.
     trusting: bool,
     user_agent: Arc<str>,
     reserve: Arc<Reserve>,
 }
 
-/// What came of a request.
+/// The result of a request.
 #[derive(Debug)]
 pub struct Sent {
-    /// What it means.
+    /// Meaning of the result.
     pub reply: Reply,
     /// Its number, zero if there was no answer.
     pub code: u16,
@@ -58,9 +58,9 @@ pub struct Sent {
     pub status: Status,
     /// Compressed bytes of the body.
     pub bytes: u64,
-    /// For people: the status and the server's own words, or what went wrong on the way.
+    /// Text for people: the status and the server's own words, or the error on the way.
     pub detail: String,
-    /// Whether it stays like this until a person mends something.
+    /// True if the failure lasts until a person fixes something.
     pub lasting: bool,
 }
 
@@ -209,7 +209,7 @@ impl Client {
 }
 
 impl Sent {
-    /// What comes of an envelope that could not be compressed.
+    /// Returns the result for an envelope that could not be compressed.
     pub(crate) fn not_written(error: &io::Error) -> Self {
         Self::failed(0, Failure::passing(format!("compressing: {error}")))
     }
@@ -264,13 +264,14 @@ fn detail(code: u16, body: &str, key: &str) -> String {
     if line.is_empty() { code.to_string() } else { format!("{code}: {line}") }
 }
 
-/// Whether a terminal shows it as a character: nothing that controls it, breaks the line, or turns the text around.
+/// Returns true if a terminal shows `c` as a character, and false if `c` controls the terminal, breaks the line, or turns
+/// the text around.
 fn is_plain(c: char) -> bool {
     let invisible = matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
     !c.is_control() && !invisible
 }
 
-/// The text with `***` for each appearance of a key, in whatever case it is repeated.
+/// Returns the text with `***` for each appearance of a key, in upper or lower case.
 fn without(text: &str, key: &str) -> String {
     // Of the same length in bytes, so that places in one are places in the other.
     let (lower, key) = (text.to_ascii_lowercase(), key.to_ascii_lowercase());
@@ -293,7 +294,7 @@ pub(super) fn encoding_name(encoding: Compress) -> Option<&'static str> {
     }
 }
 
-/// How to speak TLS, and whether there is anybody to trust.
+/// Returns the TLS configuration, and true if any issuer of certificates is trusted.
 fn tls(network: &Network) -> (TlsConfig, bool) {
     let system = rustls_native_certs::load_native_certs().certs;
     let mut roots: Vec<_> = system.iter().map(|der| Certificate::from_der(der).to_owned()).collect();

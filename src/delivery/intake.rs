@@ -1,5 +1,5 @@
-//! What becomes of the records of a chunk while it is read: an item in an envelope, a wait where they are, a dead letter; and
-//! how a full envelope gets to the pump.
+//! The record sink: decides for each record of a chunk, while the chunk is read, whether it becomes an item in an envelope,
+//! is deferred in its chunk, or becomes a dead letter. It also passes full envelopes to the dispatcher.
 
 use super::carried::{self, Carried};
 use super::costs::Asked;
@@ -27,14 +27,14 @@ const MADE_ROOM: &str = "waited for a rate limit or a misconfigured destination 
 const GIVES_WAY: &str = "spool is 75 % full: dropping records of failing destinations to keep the others going; repair \
                          those destinations, or raise spool_max_size";
 
-/// How long lines that an earlier process left wait for the first chunk after a start.
+/// Longest wait of lines that an earlier process left for the first chunk after a start, unless `trace_timeout` is longer.
 const AFTER_START: Duration = Duration::from_secs(5);
 
 fn is_in_memory(ticket: &Ticket) -> bool {
     matches!(ticket.home, Home::Memory)
 }
 
-/// An envelope goes to the pump, as soon as there is room for it in memory.
+/// Passes an envelope to the dispatcher, as soon as there is room for it in memory.
 pub(super) fn emit(shared: &Shared, mut batch: Batch<Ticket>) {
     let bytes = batch.bytes() as u64;
     let (number, category) = (batch.destination, batch.category);
@@ -57,7 +57,7 @@ pub(super) struct Intake<'i> {
     /// The destination asked about last, and how it stood when this chunk was begun.
     destination: u32,
     waits: Waits,
-    /// Whether there is so little room on disk that some records have to give way.
+    /// True if there is so little room on disk that some records have to make room for others.
     scarce: bool,
     told: bool,
     left: &'i mut Left,
@@ -65,12 +65,12 @@ pub(super) struct Intake<'i> {
     broken: &'i Bits,
     /// Records of earlier chunks.
     carried: &'i mut Carried,
-    /// The item opened last is one of those to be buried; its JSON only yields its id.
+    /// True if the item opened last is one of those to be written as dead letters; its JSON only yields its id.
     burying: bool,
     scratch: Vec<u8>,
-    /// Where the record goes that is about to be left out.
+    /// Destination of the record that is about to be left out.
     left_out: Option<u32>,
-    /// Who paid for the log before.
+    /// Payer of the previous log.
     payer: LastPayer,
     /// Wall time when this chunk was begun.
     wall: Duration,
@@ -78,23 +78,24 @@ pub(super) struct Intake<'i> {
     astray: bool,
 }
 
-/// What a reading leaves to do afterwards, even if it panics.
+/// Work that the reading of a chunk leaves for afterwards, even if it panics.
 #[derive(Default)]
 pub(super) struct Left {
-    /// What is given up.
+    /// Records that are given up.
     pub(super) burials: Vec<Burial>,
-    /// What Sentry is to be told of.
+    /// Records that are to be reported to Sentry.
     pub(super) gone: Vec<Gone>,
     /// The item that is being written.
     pub(super) claimed: Option<(Category, u32)>,
     /// Records of which storms have decided that they are to be sent.
     decided: Bits,
-    /// What waits where it is, in each category.
+    /// Records that wait where they are, by category.
     waiting: [Bits; 2],
 }
 
 impl Left {
-    /// Gives up what is left of records at which the mapping panicked: a record, or the lines of an event in their order.
+    /// Gives up the unfinished items of records at which the mapping panicked: a record, or the lines of an event in their
+    /// order.
     pub(super) fn give_up(&mut self, ticket: &Ticket, records: &[u32]) {
         let detail = "mapping it panicked, which is a defect of this plugin".to_owned();
         let cause = Arc::new(Cause { outcome: Outcome::Invalid, status: 0, detail });
@@ -132,7 +133,7 @@ pub(super) struct Gone {
 }
 
 impl Gone {
-    /// What was buried, unless it was no item, had no destination, or was counted there already.
+    /// Returns the buried record, unless it was no item, had no destination, or was counted there already.
     pub(super) fn buried(burial: &Burial, outcome: Outcome, ticket: &Ticket) -> Option<Self> {
         let (category, target) = (burial.category?, burial.target.clone()?);
         let told = ticket.is_counted_elsewhere(category, burial.record);
@@ -140,7 +141,7 @@ impl Gone {
     }
 }
 
-/// Who paid for the log before: those of a chunk mostly come from one container.
+/// Payer of the previous log: the logs of a chunk mostly come from one container.
 #[derive(Default)]
 struct LastPayer {
     destination: Option<u32>,
@@ -148,7 +149,7 @@ struct LastPayer {
     workload: String,
     budget: Option<options::Budget>,
     number: u32,
-    /// Whether a budget applies to it.
+    /// True if a budget applies to the payer.
     capped: bool,
 }
 
@@ -161,7 +162,7 @@ impl LastPayer {
     }
 }
 
-/// What is to be done with a record that could become an item.
+/// The action that is to be taken on a record that could become an item.
 enum Course {
     /// It becomes one.
     Item,
@@ -242,7 +243,7 @@ impl<'i> Intake<'i> {
         }
     }
 
-    /// What becomes of a record whose destination's source cannot be read yet.
+    /// Returns the action for a record whose destination's source cannot be read yet.
     fn until_known(&self, category: Category, ticket: &Ticket) -> Course {
         let longest = if is_in_memory(ticket) { Duration::ZERO } else { self.shared.longest(category) };
         match self.now >= ticket.taken + longest {
@@ -297,7 +298,7 @@ impl<'i> Intake<'i> {
         self.left.burials.last_mut().filter(|_| self.burying)
     }
 
-    /// Ends a log that is buried or that no budget pays for.
+    /// Ends a log that becomes a dead letter or that no budget pays for.
     fn close_unpaid(&mut self, record: u32, bill: &Bill) {
         if self.burying {
             return self.close(Category::Log, record, None);

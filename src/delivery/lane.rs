@@ -1,4 +1,4 @@
-//! Envelopes that wait for their turn, and how much memory they take.
+//! Queues envelopes that wait to be sent, and counts the memory that they take.
 
 use crate::envelope::Batch;
 use std::collections::VecDeque;

@@ -1,4 +1,5 @@
-//! The thread that knows records: reads chunks, fills envelopes, and leaves in its place what has to wait.
+//! The mapper thread: reads chunks, maps their records, fills envelopes, and leaves records that have to wait in their
+//! chunks.
 
 use super::carried::{self, Carried};
 use super::host::Severity;
@@ -23,7 +24,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::time::Duration;
 
-/// How often the backlog is looked at when nothing else happens.
+/// Interval at which the backlog is checked when nothing else happens.
 const IDLE: Duration = Duration::from_millis(250);
 
 const NO_MEMORY: &str = "not enough memory to unpack chunks: they wait compressed until there is";
@@ -37,16 +38,16 @@ const PANICKED: &str = "mapping a record panicked, which is a defect of this plu
 
 const GIVEN_UP: &str = "mapping a chunk keeps panicking: the rest of it counts as invalid";
 
-/// How often mapping a segment may panic before all that is left is given up.
+/// The number of times that mapping a segment may panic before all that is left of it is given up.
 const MAX_PANICS: usize = 64;
 
 const FULL: &str = "dead letters are full: rejected items are only counted, as overflow; send the letters in dead_letter_path \
                     again with `flb-sentry replay`, remove them, or raise dead_letter_max_size";
 
-/// How soon a disk that would not take dead letters is tried again.
+/// Wait before a disk that would not take dead letters is tried again.
 const DEAD_AGAIN: Duration = Duration::from_secs(30);
 
-/// How often the backlog is looked at during the drain at exit.
+/// Interval at which the backlog is checked during the drain at exit.
 const DRAIN_POLL: Duration = Duration::from_millis(5);
 
 pub(super) struct Worker<'s> {
@@ -123,8 +124,8 @@ impl<'s> Worker<'s> {
         recv_either(inbox, &self.shared.room.1, self.idle())
     }
 
-    /// At exit, until the pump has seen enough: what is to become a dead letter does, and the backlog goes on being
-    /// read, where there is time.
+    /// Runs at exit until the dispatcher is done: writes the pending dead letters, and goes on reading the backlog while
+    /// there is time.
     fn drain(&mut self) {
         let _ = self.shared.drain_state(Drain::No, Drain::Quiet);
         while self.shared.draining.load(Relaxed) != Drain::Over as u8 && !self.shared.past_deadline() {
@@ -153,7 +154,7 @@ impl<'s> Worker<'s> {
         !closing && self.shared.targets.is_ready(Mode::Spool)
     }
 
-    /// Returns true if there is room for a backlog beside what is live, and somebody to send it.
+    /// Returns true if there is room for a backlog beside live chunks, and requests are still started.
     fn has_room(&self) -> bool {
         self.shared.budget.is_light() && !self.shared.starts_nothing()
     }
@@ -260,7 +261,7 @@ impl<'s> Worker<'s> {
         }
     }
 
-    /// Reads one chunk of the backlog again, if there is room beside what is live.
+    /// Reads one chunk of the backlog again, if there is room beside live chunks.
     pub(super) fn replay_one(&mut self) {
         if !self.may_replay() {
             return;
@@ -274,7 +275,7 @@ impl<'s> Worker<'s> {
         }
     }
 
-    /// Maps a chunk and sees to what has become of it.
+    /// Maps a chunk and handles the outcome of its records.
     fn map(&mut self, ticket: &Arc<Ticket>, segments: &[Chunk], replay: bool) {
         ticket.begin();
         let logs = if replay { &mut self.replayed } else { &mut self.live };
@@ -404,7 +405,7 @@ impl<'s> Worker<'s> {
         }
     }
 
-    /// Notes for the next client report what of a chunk will never be sent.
+    /// Notes for the next client report the items of a chunk that will never be sent.
     fn tell(&self, first: u32, segment: &Chunk, gone: &[Gone]) {
         if !self.shared.reports.is_on() || gone.is_empty() {
             return;
@@ -417,8 +418,8 @@ impl<'s> Worker<'s> {
         }
     }
 
-    /// Reads a segment, whose records are numbered from `first`; returns the number behind its last one. A panic costs the
-    /// records that it was about their items, never the host nor what else is in the chunk, and they are counted.
+    /// Reads a segment, whose records are numbered from `first`; returns the number after its last one. A panic costs only
+    /// the items of the records that it was about, not Fluent Bit and not the rest of the chunk, and they are counted.
     fn read(
         &mut self,
         ticket: &Arc<Ticket>,
@@ -487,7 +488,7 @@ impl<'s> Worker<'s> {
         }
     }
 
-    /// Sends what was read again once all of it has been: no more will come to fill an envelope.
+    /// Sends the items of replayed chunks once no more of these are due: nothing more will come to fill an envelope.
     fn seal_replayed(&mut self) {
         let now = self.shared.now().steady;
         let more = || lock(&self.shared.backlog).next_due(true).is_some_and(|due| due <= now);
@@ -539,7 +540,7 @@ impl<'s> Worker<'s> {
         }
     }
 
-    /// What came too late to be taken.
+    /// Handles the chunks that came too late to be taken.
     fn refuse(&self, inbox: &Receiver<Job>) {
         // A flush that had seen no end yet may still be about to put its chunk there: soon, since it only copies or packs it and
         // waits for nobody until then. Whoever left earlier would leave a chunk that was answered OK in no book.

@@ -1,12 +1,13 @@
-//! From a chunk at the door to an answer of Sentry: the threads, and what they share.
+//! Delivers chunks to Sentry, from the flush to Sentry's response: the threads, and the state that they share.
 //!
 //! ```text
-//! flush --slot--> mapper --batch--> pump --job--> sender ... sender --done--> pump
+//! flush --slot--> mapper --batch--> dispatcher --job--> sender ... sender --done--> dispatcher
 //!        \--chunk--> spool's worker --extent--^
 //! ```
-//! Every arrow is a crossbeam channel. The pump alone decides what is sent when; the mapper alone knows records; the
-//! spooler alone waits for the disk. Only the pump speaks to the host, so a sender stuck in name resolution can be left
-//! behind at exit.
+//!
+//! Every arrow is a crossbeam channel. Only the dispatcher decides what is sent and when, only the mapper interprets
+//! records, and only the spool's worker waits for the disk. Only the dispatcher calls Fluent Bit, so a sender that is stuck
+//! in name resolution can be abandoned at exit.
 
 pub mod answer;
 mod backlog;
@@ -77,7 +78,7 @@ use store::{Offer, Store};
 use targets::Targets;
 use ticket::{Home, Standing, Ticket};
 
-/// Stack of each thread of ours: room for TLS and JSON, whatever the host's own threads have.
+/// Stack of each of the plugin's threads: room for TLS and JSON, whatever Fluent Bit's own threads have.
 const STACK_BYTES: usize = 2 << 20;
 
 /// Longest that a flush waits for the disk; then RETRY, and the chunk is recognised when it comes again.
@@ -95,7 +96,7 @@ const JOIN_GRACE: Duration = Duration::from_millis(700);
 /// Why an item is given up that nobody refused.
 const WAITED: &str = "waited for a rate limit or a misconfigured destination longer than hold_events or hold_logs";
 
-/// What all threads of an instance share.
+/// State that all threads of an instance share.
 #[derive(Debug)]
 pub(crate) struct Shared {
     settings: crate::options::Delivery,
@@ -106,7 +107,7 @@ pub(crate) struct Shared {
     packer: packed::Packer,
     registry: Registry,
     budget: Budget,
-    /// What logs cost, and the budgets that cap it.
+    /// The cost of logs, and the budgets that cap it.
     costs: Costs,
     /// A word when there is room for a backlog again.
     room: (Sender<()>, Receiver<()>),
@@ -128,7 +129,8 @@ pub(crate) struct Shared {
     closing: AtomicBool,
     /// Flushes that may still put a chunk into a queue.
     entering: AtomicU64,
-    /// Chunks that stay with the host, on their way to the mapper: whether they will be known again is not decided yet.
+    /// Chunks that stay with Fluent Bit, on their way to the mapper: the registry has not decided yet if they will be known
+    /// again.
     joining: AtomicU64,
     /// A [`Drain`].
     draining: AtomicU8,
@@ -137,7 +139,7 @@ pub(crate) struct Shared {
     to_pump: Sender<pump::Message>,
 }
 
-/// What the mapper does at exit.
+/// The activity of the mapper at exit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Drain {
     /// It is not there yet: chunks may come.
@@ -146,7 +148,7 @@ enum Drain {
     Quiet,
     /// It reads a chunk again.
     Busy,
-    /// The pump has seen enough.
+    /// The dispatcher needs no more from the mapper.
     Over,
 }
 
@@ -169,9 +171,9 @@ pub struct Delivery {
     shared: Arc<Shared>,
     to_mapper: Sender<Job>,
     mode: Mode,
-    /// What `auto` chose.
+    /// The mode that `auto` chose.
     chosen: AtomicU64,
-    /// The log has told what `workers` do.
+    /// True if the log has told what `workers` do.
     has_told_workers: AtomicBool,
     threads: Mutex<Option<Threads>>,
     client: http::Client,
@@ -185,13 +187,13 @@ struct Threads {
     senders: Vec<JoinHandle<()>>,
 }
 
-/// What has become of a chunk when its flush begins to wait.
+/// State of a chunk when its flush begins to wait.
 enum Entered {
-    /// It is ours.
+    /// The plugin has taken the chunk.
     Taken,
     /// Its flush waits for the verdict, this long at most.
     Waiting(Arc<slot::Slot>, Duration),
-    /// It is ours when the chunk of this number is synced.
+    /// The plugin has taken the chunk when the chunk of this number is synced.
     Unsynced(u64),
     /// It stays with Fluent Bit.
     Refused,
@@ -229,7 +231,7 @@ impl Delivery {
         Self::start_with(name, loaded, clock, ledger, host, client, |start, inbox| start.senders(inbox))
     }
 
-    /// The same with what posts envelopes.
+    /// Starts an instance like the above, with a given function that starts its senders.
     fn start_with(
         name: &str,
         loaded: &Loaded,
@@ -259,7 +261,7 @@ impl Delivery {
         Ok(Self { shared, to_mapper, mode, chosen, has_told_workers, threads, client })
     }
 
-    /// Takes a chunk or does not. Called on the host's coroutine stack: nothing but copy, enqueue, wait.
+    /// Takes a chunk or refuses it. Called on Fluent Bit's coroutine stack: nothing but copy, enqueue, wait.
     pub fn flush(&self, tag: &[u8], data: &[u8], on_engine_thread: bool) -> Verdict {
         match self.enter(tag, data, on_engine_thread) {
             Entered::Waiting(slot, longest) => self.shared.slots.wait(slot, longest),
@@ -293,7 +295,8 @@ impl Delivery {
         }
     }
 
-    /// Puts a chunk into the mapper's queue, if there is room; how long its flush waits for what comes of it, if it does.
+    /// Puts a chunk into the mapper's queue, if there is room; returns its slot, and how long its flush waits for the
+    /// outcome, if it does.
     fn queue(&self, mode: Mode, tag: &[u8], data: &[u8]) -> Option<(Arc<slot::Slot>, Option<Duration>)> {
         // What a quota holds has filled its share of the memory: the host keeps the chunk, and the rest of it goes on.
         let clogged = mode == Mode::Memory && self.shared.is_clogged(data.len() as u64);
@@ -326,7 +329,7 @@ impl Delivery {
         Some((ours, longest))
     }
 
-    /// `auto`: `spool` with a directory, else `ack` on a worker thread, else `memory`. Said once, by the pump.
+    /// `auto`: `spool` with a directory, else `ack` on a worker thread, else `memory`. The dispatcher logs the choice once.
     fn mode(&self, on_engine_thread: bool) -> Mode {
         if self.mode != Mode::Auto {
             return self.mode;
@@ -342,7 +345,7 @@ impl Delivery {
         mode
     }
 
-    /// Drains for at most `exit_timeout`, joins the threads, and leaves nothing running that could touch the host.
+    /// Drains for at most `exit_timeout`, joins the threads, and leaves nothing running that could touch Fluent Bit.
     pub fn close(&self) {
         let Some(threads) = lock(&self.threads).take() else { return };
         let now = self.shared.now().steady;
@@ -372,7 +375,8 @@ impl Delivery {
     }
 }
 
-/// What the sources say now. A file or a directory that is not there yet is no error: the pump looks again.
+/// Returns the destinations that the sources name now. A file or a directory that is not there yet is no error: the pump
+/// looks again.
 fn targets(settings: &crate::options::Destination) -> Targets {
     let targets = Targets::new(settings);
     let file = settings.dsn_file.as_deref().and_then(|file| sources::read_dsn(file).ok());
@@ -385,7 +389,7 @@ fn targets(settings: &crate::options::Destination) -> Targets {
     targets
 }
 
-/// What is needed to start the threads.
+/// Values that are needed to start the threads.
 struct Start<'s> {
     name: &'s str,
     /// No other output of the process has this name.
@@ -393,7 +397,7 @@ struct Start<'s> {
     loaded: &'s Loaded,
     shared: &'s Arc<Shared>,
     client: &'s http::Client,
-    /// What each thread does first.
+    /// The function that each thread runs first.
     first: fn(),
 }
 
@@ -468,8 +472,8 @@ impl Start<'_> {
     }
 }
 
-/// Joins what comes home in time. What does not is stuck in name resolution, which cannot be cut short; it holds
-/// nothing of the host's, and the library is never unloaded.
+/// Joins the threads that end in time. Any other is stuck in name resolution, which cannot be interrupted; it holds nothing
+/// of Fluent Bit's, and the library is never unloaded.
 fn join_or_leave(threads: Vec<JoinHandle<()>>) {
     let deadline = Instant::now() + JOIN_GRACE;
     for thread in threads {
@@ -532,7 +536,7 @@ impl Shared {
         self.waiting.load(Relaxed) + self.kept.load(Relaxed) + self.budget.used()
     }
 
-    /// Whether a chunk of `length` bytes may be queued; an empty queue takes one of any size.
+    /// Returns true if a chunk of `length` bytes may be queued. An empty queue takes a chunk of any size.
     fn has_room(&self, length: u64) -> bool {
         let used = self.used();
         used == 0 || used + length <= self.settings.queue_max_size
@@ -574,8 +578,8 @@ impl Shared {
         }
     }
 
-    /// Whether a chunk for memory has to stay with the host for the sake of what is held; and as long as the host has one
-    /// that did, so that it is known again.
+    /// Returns true if a chunk for memory has to stay with Fluent Bit because of the items that are held. This also holds
+    /// for as long as Fluent Bit has a chunk that stayed, so that it is known when it is offered again.
     fn is_clogged(&self, length: u64) -> bool {
         // What waits as a chunk must leave room for what is live, too.
         let kept = self.kept.load(Relaxed) + length > self.settings.queue_max_size / 2;
@@ -589,7 +593,8 @@ impl Shared {
         lock(&self.spool_bytes).iter().map(|bytes| bytes.load(Relaxed)).sum()
     }
 
-    /// Whether the spool is so full that what waits for a destination in trouble has to give way.
+    /// Returns true if the spool is so full that records that wait for a destination in trouble have to make room for
+    /// others.
     fn is_spool_scarce(&self) -> bool {
         self.spool_bytes() > self.settings.spool_max_size / 4 * 3
     }
@@ -599,8 +604,8 @@ impl Shared {
         self.settings.spool_path.is_some() && matches!(self.settings.mode, Mode::Auto | Mode::Spool)
     }
 
-    /// Returns true if no request is started any more: the instance is closing, and what it does not send is in the spool
-    /// for the next one. A request that is cut may have arrived, so that its logs would come twice.
+    /// Returns true if no request is started any more: the instance is closing, and unsent items are in the spool for the
+    /// next one. A request that is cut may have arrived, so that its logs would come twice.
     fn starts_nothing(&self) -> bool {
         self.closing.load(Relaxed) && self.has_spool()
     }
@@ -613,14 +618,14 @@ impl Shared {
         self.draining.compare_exchange(from as u8, to as u8, Ordering::SeqCst, Ordering::SeqCst)
     }
 
-    /// Whether no chunk will come any more and none that is worth reading again before the end waits for it.
+    /// Returns true if no chunk will come any more, and no waiting chunk is worth reading again before the end.
     fn is_drained(&self, answers: bool) -> bool {
         let deadline = Duration::from_millis(self.deadline.load(Relaxed));
         let due = self.targets.is_ready(Mode::Spool) && lock(&self.backlog).is_worth_reading(deadline, answers);
         !due && self.draining.load(Ordering::SeqCst) == Drain::Quiet as u8
     }
 
-    /// How long a category waits for a quota or a misconfigured destination.
+    /// Returns the longest wait of a category for a quota or a misconfigured destination.
     fn longest(&self, category: Category) -> Duration {
         match category {
             Category::Event => self.settings.hold_events,
@@ -628,7 +633,7 @@ impl Shared {
         }
     }
 
-    /// After a ticket's standing may have changed for good.
+    /// Acts on a progress record's new status, which may be final.
     fn finish(&self, ticket: &Arc<Ticket>, standing: Standing) {
         match (&ticket.home, standing) {
             (_, Standing::Busy) | (Home::None, _) => {}
@@ -654,8 +659,8 @@ impl Shared {
         lock(&self.backlog).add(Arc::clone(ticket), due);
     }
 
-    /// What happens to items that are given up: `None` if they end at once, for want of a place for dead letters, or
-    /// because they make room for others.
+    /// Returns the cause that goes into the dead letters of items that are given up. `None` if they end at once, because
+    /// there is no place for dead letters or because they make room for others.
     fn doom(&self, outcome: Outcome, status: u16, detail: &str) -> Option<Arc<store::dead_letters::Cause>> {
         self.settings.dead_letter_path.as_ref().filter(|_| outcome != Outcome::Overflow)?;
         Some(Arc::new(store::dead_letters::Cause { outcome, status, detail: detail.to_owned() }))

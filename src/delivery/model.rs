@@ -1,10 +1,11 @@
-//! The real threads of an instance under a scheduler that decides who goes on when: flushes, mapper, spooler, pump and exit as
-//! they are, and only what posts envelopes is the model's own. What `property` shows step by step on one thread is shown here
-//! for orders that no step of a test would come to: in each of many executions nothing is lost, nothing is sent twice, every
-//! record ends once, everything that was taken is given back, and nobody waits for ever.
+//! Runs the real threads of an instance under a scheduler that chooses the thread to run next. Flushes, mapper, spooler,
+//! dispatcher and exit are the real ones; only the senders are replaced by the model's own. `property` checks its invariants
+//! step by step on one thread; this model checks them for interleavings that no step-by-step test would reach. In each of
+//! many executions nothing is lost, nothing is sent twice, every record ends once, all memory and slots that were taken are
+//! given back, and no thread waits for ever.
 //!
-//! `MODEL_ROUNDS` is how many executions of each kind there are (`make models`), `SHUTTLE_RANDOM_SEED` another seed. With
-//! `MODEL_THREADS` set the threads are the machine's, for a thread sanitizer to watch.
+//! `MODEL_ROUNDS` sets the number of executions of each kind (`make models`), `SHUTTLE_RANDOM_SEED` another seed. With
+//! `MODEL_THREADS` set, the model runs on threads of the operating system, for a thread sanitizer to watch.
 
 use super::property::{Items, Quiet, Seen, WALL, answered_with, ended, record};
 use super::sender::{Job as Request, Load};
@@ -33,12 +34,12 @@ type Chunk = &'static [u64];
 /// Executions by a scheduler that chooses at random, and as many by one that seldom changes its mind.
 const ROUNDS: usize = 20;
 const SEED: u64 = 20_261_126;
-/// How often the second one does.
+/// The number of times that the second scheduler changes its choice.
 const CHANGES: usize = 4;
-/// Whoever takes more steps waits for what will never come: usual are a few thousand.
+/// Most steps of an execution: one that takes more waits for something that will never come. A few thousand are usual.
 const STEPS: usize = 200_000;
 
-/// How often a flush that gives up lets others go on before, at most.
+/// The number of times that a flush lets others go on before it gives up, at most.
 const PATIENCE: u64 = 16;
 
 /// Time as the model has it.
@@ -53,10 +54,11 @@ impl Clock for Modelled {
     }
 }
 
-/// How often each destination has been asked.
+/// The number of times that each destination has been asked.
 type Asked = HashMap<u32, u64>;
 
-/// What a server does with a request for a destination, the last one of those it was asked: the status, and its limits.
+/// Function that returns a server's answer to a request for a destination: the status, and its limits. The request is the
+/// last one that `asked` counts.
 type Answers = fn(destination: u32, asked: &Asked) -> (u16, Option<&'static str>);
 
 /// All destinations.
@@ -104,7 +106,7 @@ impl Server {
 /// Slow to make, and never asked to send anything.
 static CLIENT: Lazy<http::Client> = Lazy::new(|| http::Client::new(&options::Network::default(), 1).unwrap());
 
-/// Settings of a delivery that fit into a small model, and what differs from them.
+/// Settings of a delivery that fit into a small model, with the given changes.
 fn loaded(delivery: &str, more: &[(&str, &str)]) -> Loaded {
     let given = |name: &str| {
         let more = more.iter().find(|(option, _)| *option == name).map(|(_, value)| *value);
@@ -136,7 +138,7 @@ struct Instance {
     ledger: Arc<Ledger>,
     /// Events and logs that a server has taken from it, whether it has heard so or not.
     arrived: Arc<[AtomicU64; 2]>,
-    /// Whether its disk or server is so slow that one flush in two gives up.
+    /// True if the instance's disk or server is so slow that one flush in two gives up.
     is_slow: bool,
 }
 
@@ -209,7 +211,7 @@ impl Instance {
         [Category::Event, Category::Log].map(|category| now.outcome(category, Outcome::Accepted))
     }
 
-    /// Soon after the last record has ended, what was taken for it has been given back: memory and slots.
+    /// Asserts that soon after the last record has ended, its memory and slots have been given back.
     fn assert_idle(&self) {
         let shared = &self.delivery.shared;
         let taken = || [shared.waiting.load(Relaxed), shared.kept.load(Relaxed), shared.budget.used()];
@@ -221,7 +223,7 @@ impl Instance {
         assert!(is_idle(), "bytes that wait, are kept, are rendered: {:?}; slots: {}", taken(), shared.slots.taken());
     }
 
-    /// Each record ended once, but those that the host has.
+    /// Asserts that each record ended once, except those that Fluent Bit still has.
     fn assert_closed(&self) {
         let now = self.ledger.snapshot();
         for category in Category::ALL {
@@ -260,7 +262,7 @@ fn explore(what: &str, body: impl Fn() + Send + Sync + 'static) {
     explore_often(1, what, body);
 }
 
-/// Runs so many times as many under a scheduler, where what may go wrong is rare.
+/// Runs a multiple of the usual number of executions under a scheduler, for cases in which an error is rare.
 fn explore_often(times: usize, what: &str, body: impl Fn() + Send + Sync + 'static) {
     let rounds = std::env::var("MODEL_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(ROUNDS);
     if std::env::var_os("MODEL_THREADS").is_some() {
@@ -427,7 +429,7 @@ fn pause() {
 
 const FLUSHED_AT_EXIT: [&[Chunk]; 2] = [&[&[0, 1, 2, 3], &[4, 5]], &[&[6, 7, 9]]];
 
-/// What a server is like that answers what it did not take.
+/// Returns the answer of a server that answers, but mostly without taking the request.
 fn away(_: u32, _: &Asked) -> (u16, Option<&'static str>) {
     if below(4) == 0 { (200, None) } else { (503, None) }
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 /// The kind of the line that ends trouble.
 pub(super) const ANSWERS: &str = "answers";
 
-/// A line for the host's log.
+/// A line for Fluent Bit's log.
 #[derive(Debug)]
 pub(super) struct Line {
     pub(super) severity: Severity,

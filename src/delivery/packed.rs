@@ -1,9 +1,9 @@
-//! Chunks that wait in memory: as they came, or packed while memory gets short, so that the same bytes hold several times
-//! more of them.
+//! Holds chunks that wait in memory: uncompressed, or compressed when memory gets short, so that the same bytes hold several
+//! times as many chunks.
 //!
-//! A burst comes at once, and a host that is told RETRY comes back after seconds; a chunk is packed in one or two
-//! milliseconds. That happens on the host's coroutine stack, where nothing may be formatted or abort: hence zstd's own
-//! interface, which needs less than 5 KiB of stack and answers with numbers.
+//! A burst arrives at once, and Fluent Bit offers a chunk that got RETRY again only after seconds, whereas compressing a
+//! chunk takes one or two milliseconds. A chunk is compressed on Fluent Bit's coroutine stack, where nothing may format or
+//! abort. The code therefore uses zstd's own interface, which needs less than 5 KiB of stack and returns numbers as errors.
 
 use super::store::Chunk;
 use crate::chunk::{Entry, entries};
@@ -13,7 +13,8 @@ use std::fmt;
 use std::sync::PoisonError;
 use zstd::zstd_safe::{CCtx, CParameter, DCtx, InBuffer, OutBuffer};
 
-/// How hard a chunk is packed. On log lines, by one core: to a quarter at nearly two gigabytes a second, to a seventh at one.
+/// Effort with which a chunk is compressed. On log lines, one core compresses to a quarter at nearly two gigabytes a second,
+/// and to a seventh at one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Pressure {
     /// A burst has begun, and a flush is to be short.
@@ -38,14 +39,14 @@ pub(crate) const MAX_LENGTH: usize = 4 << 20;
 /// A chunk that does not shrink by this factor is not worth it.
 const WORTHWHILE: usize = 2;
 
-/// No MessagePack begins like this: it stands for what cannot be read, which counts as one record.
+/// Marker for an unreadable rest of a chunk, which counts as one record. No MessagePack value begins like this.
 const UNREADABLE: u8 = 0xc1;
 
 /// A chunk's bytes, packed.
 #[derive(Debug)]
 pub struct Packed {
     bytes: Vec<u8>,
-    /// How many they were.
+    /// The number of bytes before compression.
     length: usize,
 }
 
@@ -63,7 +64,7 @@ impl Packed {
         self.bytes[middle..].fill(0xff);
     }
 
-    /// Reads what can be read from the start, whole records of it. A byte stands for the rest.
+    /// Reads whole records from the start, as far as they can be read. A byte stands for the rest.
     fn salvage(&self, context: &mut DCtx<'_>, data: &mut Vec<u8>) {
         data.clear();
         let (mut rest, mut next) = (self.bytes.as_slice(), 1);
@@ -99,7 +100,8 @@ pub(crate) enum Held {
 #[derive(Debug)]
 pub(crate) struct Opened<'h> {
     pub(crate) chunk: Cow<'h, Chunk>,
-    /// Whether it is as it came. If not, which would be a defect, one record that cannot be decoded stands for what is missing.
+    /// True if the chunk is as it came. If not, which would be a defect, one record that cannot be decoded stands for the
+    /// missing part.
     pub(crate) is_whole: bool,
 }
 
@@ -129,7 +131,7 @@ impl Held {
         Some(Opened { chunk: Cow::Owned(Chunk { tag, data, records: 0 }), is_whole })
     }
 
-    /// What stands for the chunk when there is no time to wait for memory.
+    /// Returns the substitute for the chunk when there is no time to wait for memory.
     pub(crate) fn unreadable(&self) -> Opened<'_> {
         let (Self::Plain(Chunk { tag, .. }) | Self::Packed(tag, _)) = self;
         let segment = Chunk { tag: tag.clone(), data: vec![UNREADABLE], records: 0 };
@@ -141,7 +143,7 @@ impl Held {
 #[derive(Default)]
 pub(crate) struct Packer(Mutex<Option<Tools>>);
 
-/// What is kept from chunk to chunk.
+/// State that is kept from chunk to chunk.
 struct Tools {
     context: CCtx<'static>,
     out: Vec<u8>,
@@ -176,7 +178,7 @@ impl Packer {
         Some(Packed { bytes, length: data.len() })
     }
 
-    /// Gives back what it keeps.
+    /// Frees the compression context and the buffer that it keeps.
     pub(crate) fn rest(&self) {
         let tools = self.lock().take();
         // Not while a flush may wait for the lock.

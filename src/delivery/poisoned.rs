@@ -1,5 +1,5 @@
-//! A panic of ours costs what it is about: the real mapper, spooler and pump with a mapping that panics where a test says, as a
-//! defect would have it.
+//! Tests that a panic of the plugin costs only the record that caused it. The tests drive the real mapper, spooler and
+//! dispatcher with a mapping that panics at chosen records, as a defect would.
 
 use super::carried::Carried;
 use super::intake::{Intake, Left, poison};
@@ -13,8 +13,8 @@ use crate::record::Sink;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What has become of a chunk when the mapping panics at some of its records, as a defect of ours would have it. Where the
-/// second project is `limited` in a category, its items of that wait until after that.
+/// Returns the counts and the accepted items of a chunk when the mapping panics at some of its records, as a defect of ours
+/// would cause. If the second project is `limited` in a category, its items of that category wait until after the panics.
 fn poisoned(mode: &str, chunk: &[u8], at: &[(Category, u32)], limited: Option<Category>) -> (Snapshot, Seen) {
     let name = format!("poisoned-{mode}-{}-{limited:?}", at.len());
     let directory = Directory(std::env::temp_dir().join(format!("out_sentry-{name}-{}", std::process::id())));
@@ -95,8 +95,8 @@ fn a_panic_costs_the_record_it_is_about_and_no_other() {
     }
 }
 
-/// What was decided of an event that waits is not decided again when another one of its chunk panics, and a log that waits is
-/// not given up with its event.
+/// The decision on a waiting event is not made again when another event of its chunk panics, and a waiting log is not given
+/// up with its event.
 #[test]
 fn a_panic_costs_nothing_of_what_waits() {
     let mut chunk = Vec::new();
@@ -132,7 +132,7 @@ fn what_has_ended_is_not_decided_again() {
     assert!(intake.again(5) && !intake.again(6));
 }
 
-/// Traces that are long do not use up what a chunk may have of panics.
+/// Long traces do not use up the number of panics that a chunk is allowed.
 #[test]
 fn long_traces_that_panic_cost_no_other() {
     let mut chunk = Vec::new();

@@ -1,5 +1,5 @@
-//! Where envelopes are shrunk before they are sent. What that takes is larger than what is sent, and lent to one sender
-//! after the other: most of a sender's time is waiting for an answer.
+//! Compresses envelopes before they are sent. A compressor's state is larger than the envelopes, so a small pool lends its
+//! compressors to one sender after the other: a sender spends most of its time waiting for a response.
 
 use super::encoder::Encoder;
 use crate::envelope::Parts;
@@ -7,19 +7,19 @@ use crate::options::Compress;
 use crate::sync::{Receiver, Sender, bounded};
 use std::io;
 
-/// Enough for one mapper, which takes longer to fill an envelope than a press to shrink it.
+/// Number of compressors: enough for one mapper, which takes longer to fill an envelope than a compressor to shrink it.
 const PRESSES: usize = 2;
 
 /// A body beyond this is given back before the next envelope.
 const MAX_KEPT: usize = 2 << 20;
 
-/// All presses of an instance.
+/// All compressors of an instance.
 #[derive(Clone, Debug)]
 pub(crate) struct Presses {
     free: (Sender<Encoder>, Receiver<Encoder>),
 }
 
-/// A press that goes back to the others whatever happens meanwhile.
+/// A compressor that goes back to the others whatever happens meanwhile.
 struct Lent<'p> {
     press: Encoder,
     home: &'p Presses,

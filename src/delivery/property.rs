@@ -1,6 +1,6 @@
-//! The property that everything else is for: whatever the answers, waits, losses, re-flushes, kills and holds, each record
-//! ends once, and the ledger closes at every moment. The real mapper, spooler and pump are driven step by step on one
-//! thread, with a clock, which may jump, and senders of the test's own.
+//! Tests the central property of the plugin: whatever the responses, waits, losses, repeated flushes, kills and blocks, each
+//! record ends once, and the ledger closes at every moment. The test drives the real mapper, spooler and dispatcher step by
+//! step on one thread, with its own clock, which may jump, and its own senders.
 
 use super::answer::{Limits, answer};
 use super::destination::Reply;
@@ -31,8 +31,8 @@ const SEEDS: [u64; 4] = [3, 4, 7, 10];
 /// Records of a chunk, every third of which is an event too.
 const CHUNK: u64 = 7;
 
-/// How far the wall clock is from the truth, one after another: somebody sets it, a battery is empty, a certificate's year is
-/// tried out.
+/// Deviations of the wall clock from the true time in seconds, one after another: somebody sets the clock, a battery is
+/// empty, somebody tries out the year of a certificate.
 const JUMPS: [i64; 7] = [0, 3_600, -3_600, 400 * 86_400, 0, -(WALL as i64), 30];
 /// Milliseconds between two of them.
 const BETWEEN_JUMPS: u64 = 7_000;
@@ -79,7 +79,7 @@ impl Chance {
     }
 }
 
-/// A server's answer: status, limits, and whether what was sent is accepted although the answer says nothing of it.
+/// A server's response: status, limits, and true if it accepts the items although the response does not say so.
 fn any_answer(chance: &mut Chance) -> (u16, Option<&'static str>, bool) {
     const LIMITS: [&str; 4] = ["5:log_item:key", "70:error:key", "9::organization", "3:log_byte;error:key"];
     match chance.below(16) {
@@ -157,7 +157,7 @@ impl Instance {
         Self { shared, worker, spooler, jobs, pump, inbox, requests, on_their_way: Vec::new(), ledger }
     }
 
-    /// Offers a chunk as the host does; whether it is the plugin's now.
+    /// Offers a chunk as Fluent Bit does; returns true if the plugin has taken it.
     pub(super) fn flush(&mut self, chunk: &[u8], mode: options::Mode) -> bool {
         if let Some(spooler) = &mut self.spooler {
             let offer = self.shared.offer(TAG, chunk);
@@ -224,7 +224,8 @@ impl Instance {
         self.pump.hear(answered_with(request, code, limits));
     }
 
-    /// `records = sum(outcomes) + pending`: since pending is what is left, no more may end than was taken.
+    /// Asserts `records = sum(outcomes) + pending`: since pending is the remainder, this holds if no more records have ended
+    /// than were taken.
     fn assert_closed(&self) {
         let now = self.ledger.snapshot();
         for category in Category::ALL {
@@ -239,7 +240,8 @@ impl Instance {
     }
 }
 
-/// What a sender says of a request that was answered like this, or not at all.
+/// Returns the message of a sender about a request that was answered with this status and these limits, or not at all
+/// (`code` 0).
 pub(super) fn answered_with(request: Request, code: u16, limits: Option<&str>) -> pump::Message {
     let limits = Limits::read(code, limits, None, Duration::ZERO);
     let answer = if code == 0 { super::answer::Answer::Failed } else { answer(code) };
@@ -254,14 +256,14 @@ pub(super) fn ended(now: &crate::ledger::Snapshot, category: Category) -> u64 {
     Outcome::ALL.iter().map(|outcome| now.outcome(category, *outcome)).sum()
 }
 
-/// What the server has accepted, and how often.
+/// Items that the server has accepted, each with the number of times.
 #[derive(Default)]
 pub(super) struct Seen {
     pub(super) logs: HashMap<u64, u32>,
     pub(super) events: HashMap<String, u32>,
 }
 
-/// What an envelope holds.
+/// The items of an envelope.
 pub(super) enum Items {
     Event(String),
     Logs(Vec<u64>),

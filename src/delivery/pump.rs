@@ -1,4 +1,4 @@
-//! The thread that decides what is sent when, settles what is answered, and speaks to the host.
+//! The dispatcher thread: decides what is sent and when, settles batches that were answered, and calls Fluent Bit.
 
 use super::answer::Answer;
 use super::check_ins::CheckIns;
@@ -26,7 +26,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-/// What the pump is told.
+/// Messages to the pump.
 #[derive(Debug)]
 pub(crate) enum Message {
     Batch(Box<Batch<Ticket>>),
@@ -36,7 +36,7 @@ pub(crate) enum Message {
     Say(Severity, &'static str, String),
     /// A line for the log that its sender keeps from coming too often.
     Log(Severity, String),
-    /// Whether a destination answered at the start: the status, or what came of it.
+    /// Result of asking a destination at the start: the status if it answered, else the result of the request.
     Probed(u32, Result<u16, Box<Sent>>),
     Chose(Mode),
     /// A flush has come on a worker thread of Fluent Bit's.
@@ -48,13 +48,13 @@ pub(crate) enum Message {
     Close(Duration),
 }
 
-/// How often counters are shown and clocks are looked at.
+/// Interval at which counters are published and clocks are checked.
 const TICK: Duration = Duration::from_secs(1);
 
-/// How long senders get to report after their connections were cut.
+/// Longest wait for the reports of senders after their connections were cut.
 const CUT_GRACE: Duration = Duration::from_millis(300);
 
-/// Which server a destination is on.
+/// Returns a hash that identifies the server of a destination.
 fn server(target: &Target) -> u64 {
     xxhash_rust::xxh3::xxh3_64(target.dsn.authority().as_bytes())
 }
@@ -65,7 +65,7 @@ const DEAREST: usize = 3;
 /// Least time between two client reports to a destination.
 const REPORT_INTERVAL: Duration = Duration::from_secs(60);
 
-/// What is told once to those who have set `workers`.
+/// Log line for users who have set `workers`; it is logged once.
 const WORKERS: &str = "flushes come from worker threads (`workers` of this output): with hot_reload, Fluent Bit before 5.0 crashes at \
                        one of the next reloads, and later versions leak a thread at each; set spool_path and remove workers";
 
@@ -114,7 +114,7 @@ impl Queued {
     }
 }
 
-/// How long the latest requests to each destination took.
+/// Durations of the latest requests to each destination.
 #[derive(Debug, Default)]
 struct AnswerTimes(HashMap<u32, [Duration; 4]>);
 
@@ -303,7 +303,7 @@ impl Pump {
         self.shared.now().steady + self.answers.expected(destination) >= deadline
     }
 
-    /// Tells Sentry what it will not see: destination by destination, where there is something to tell and a sender free.
+    /// Sends client reports: destination by destination, if there is something to report and a sender is free.
     fn report(&mut self, now: Duration) {
         while !self.schedule.is_reporting()
             && let Some(number) = self.to_report.pop()
@@ -407,7 +407,7 @@ impl Pump {
         }
     }
 
-    /// Lets the mapper see what is held.
+    /// Publishes a destination's blocks to the mapper.
     fn share_holds(&self, number: u32, now: Duration) {
         self.shared.holds.set(number, self.schedule.waits(number, now));
         self.shared.budget.hold(if self.volatile { self.schedule.held_bytes(now) } else { [None; 2] });
@@ -480,7 +480,7 @@ impl Pump {
         }
     }
 
-    /// Counts what a batch of logs has cost, or that it costs nothing yet.
+    /// Counts an accepted batch of logs as spent, or releases the bytes that a batch has reserved.
     fn bill(&self, step: &Step<Ticket>) {
         let (Step::Settle(batch, _) | Step::Release(batch) | Step::MakeRoom(batch, _)) = step;
         if batch.category != Category::Log {
@@ -497,7 +497,7 @@ impl Pump {
         }
     }
 
-    /// Says that what is spent of the budgets could not be written down.
+    /// Logs that the spent bytes of the budgets could not be written to the file.
     fn budget_noted(&mut self, noted: std::io::Result<()>) {
         if let Err(error) = noted {
             let text = format!("cannot write logs-budget.json, a restart may spend the budgets again: {error}");
@@ -505,7 +505,8 @@ impl Pump {
         }
     }
 
-    /// Whether a batch's records become dead letters. What ends without one is noted for the next client report.
+    /// Returns the cause that goes into the dead letters of a batch's records, if they become dead letters. Records that end
+    /// without one are noted for the next client report.
     fn doom(&self, step: &Step<Ticket>, code: u16, detail: &str) -> Option<Arc<Cause>> {
         let (Step::Settle(batch, _) | Step::Release(batch) | Step::MakeRoom(batch, _)) = step;
         if !batch.owners().all(|(ticket, _)| ticket.has_records()) {
@@ -769,7 +770,7 @@ impl Pump {
                 && inbox.is_empty()
     }
 
-    /// Cuts what is still on its way, leaves the rest where it came from, and says how it all ended.
+    /// Cuts the requests still in flight, leaves the remaining items where they came from, and logs the result.
     fn end(mut self, inbox: &Receiver<Message>) {
         self.shared.draining.store(Drain::Over as u8, Relaxed);
         self.shared.budget.close();
@@ -809,8 +810,8 @@ impl Pump {
         self.summarise(snapshot);
     }
 
-    /// What only memory held is gone. Of what was in no envelope it is known where it was to go only if there is one
-    /// destination.
+    /// Counts the items that only memory held as lost. The destination of items that were in no envelope is known only if
+    /// there is one destination.
     fn lose(&mut self, queued: Queued) {
         let snapshot = self.ledger.snapshot();
         let only = Some(self.shared.targets.numbers()).filter(|all| all.len() == 1).map(|all| all[0]);

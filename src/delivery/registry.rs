@@ -1,8 +1,8 @@
-//! Chunks that the host holds and will offer again: their progress outlives a flush, and an instance.
+//! Keeps the progress of chunks that Fluent Bit holds and will offer again. The progress outlives a flush and an instance.
 //!
-//! The host can only retry whole chunks, and during a hot reload a chunk that one instance began is finished by the
-//! next. So progress lives in the process, under the chunk's identity: instance, destination settings, tag and bytes.
-//! So does what a spool has taken without the host's having heard of it.
+//! Fluent Bit can only retry whole chunks, and during a hot reload one instance may begin a chunk and the next one finish
+//! it. The process therefore keeps the progress under the identity of the chunk: instance, destination settings, tag and
+//! bytes. It also keeps the identities of chunks that a spool has taken without Fluent Bit having learned of it.
 
 use super::slot::{Slot, Slots, Verdict};
 use super::ticket::{Bits, Home, Standing, Ticket};
@@ -14,7 +14,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 use xxhash_rust::xxh3::Xxh3;
 
-/// A chunk not offered again for this long is believed to be gone from the host.
+/// A chunk not offered again for this long is believed to be gone from Fluent Bit.
 const ABANDONED_AFTER: Duration = Duration::from_secs(3_600);
 
 static CHUNKS: Lazy<Mutex<HashMap<u128, Vec<Entry>>>> = Lazy::new(Mutex::default);
@@ -32,15 +32,15 @@ struct Entry {
     touched: Instant,
 }
 
-/// Equal chunks that are on disk, or were until Sentry had them, although the host may not know: their flush had left with
-/// RETRY, or an earlier process ended before it could be heard.
+/// Equal chunks that are on disk, or were until Sentry had them, although Fluent Bit may not know: their flush had returned
+/// RETRY, or an earlier process ended before Fluent Bit could learn of it.
 #[derive(Debug)]
 struct Unheard {
     chunks: u32,
     since: Instant,
 }
 
-/// An instance's view of the chunks that the host holds.
+/// An instance's view of the chunks that Fluent Bit holds.
 #[derive(Debug)]
 pub struct Registry {
     /// Hash of the instance's name and destination settings.
@@ -69,8 +69,8 @@ impl Registry {
         hash.digest128()
     }
 
-    /// The ticket of a chunk that a flush waits for: the one left by an earlier flush that has returned, else a new
-    /// one. An equal chunk whose flush still waits is another chunk.
+    /// Returns the progress record of a chunk that a flush waits for: the one left by an earlier flush that has returned,
+    /// else a new one. An equal chunk whose flush still waits is another chunk.
     pub fn join(&self, slot: Arc<Slot>, tag: &[u8], data: &[u8], now: Duration) -> Arc<Ticket> {
         // Not under the lock, which flushes take: that reads all of it.
         let (identity, records) = (self.identity(tag, data), crate::chunk::count(data));
@@ -96,8 +96,8 @@ impl Registry {
         ticket
     }
 
-    /// Takes over what an earlier instance has left: its settled records stay settled, the rest is ours now, and all of it
-    /// stands in our books.
+    /// Takes over a chunk from an earlier instance: its settled records stay settled, the remaining ones belong to this
+    /// instance now, and all of them are counted in its ledger.
     fn adopt(&self, entry: &mut Entry, identity: u128, now: Duration) {
         self.recorder.take(u64::from(entry.records));
         entry.ticket.ended().tell(&self.recorder);
@@ -114,12 +114,13 @@ impl Registry {
         note_unheard(self.identity(tag, data), |known| known + 1);
     }
 
-    /// A spool holds so many equal chunks of which the host may not have heard. Those of this process are known already.
+    /// Notes that a spool holds this many equal chunks of which Fluent Bit may not have heard. Those of this process are
+    /// known already.
     pub fn expect_at_least(&self, identity: u128, chunks: u32) {
         note_unheard(identity, |known| known.max(chunks));
     }
 
-    /// Whether a chunk that is offered is one that a spool has taken before; it is expected once less then.
+    /// Returns true if a chunk that is offered is one that a spool has taken before. It is then expected one time less.
     #[must_use]
     pub fn is_spooled(&self, tag: &[u8], data: &[u8]) -> bool {
         if lock(&UNHEARD).is_empty() {
@@ -135,7 +136,7 @@ impl Registry {
         true
     }
 
-    /// Whether the host holds a chunk of this instance's that it will offer again.
+    /// Returns true if Fluent Bit holds a chunk of this instance that it will offer again.
     #[must_use]
     pub fn expects_any(&self) -> bool {
         lock(&CHUNKS).values().flatten().any(|entry| entry.generation == self.generation)
@@ -166,7 +167,7 @@ impl Registry {
         }
     }
 
-    /// Forgets chunks that the host has not offered again for an hour, and ends their records as abandoned.
+    /// Forgets chunks that Fluent Bit has not offered again for an hour, and ends their records as abandoned.
     pub fn sweep(&self) {
         lock(&UNHEARD).retain(|_, unheard| unheard.since.elapsed() <= ABANDONED_AFTER);
         let mut chunks = lock(&CHUNKS);

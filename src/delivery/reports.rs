@@ -1,7 +1,8 @@
-//! What Sentry is told about items that it will never see, so that its own statistics close too.
+//! Counts items that Sentry will never receive, for client reports, so that Sentry's own statistics are complete too.
 //!
-//! Counted by everyone who gives something up, per destination; read and reset by the pump alone. What only waits is not
-//! reported, nor what is filtered on purpose, nor what a 429 has counted already: the server has.
+//! Every stage that drops an item counts it, per destination; only the dispatcher reads and resets the counts. Items that
+//! only wait are not reported, nor items that are filtered on purpose, nor items rejected with status 429, because the
+//! server has counted those already.
 
 use crate::envelope::report::Discarded;
 use crate::ledger::{Category, Outcome};
@@ -28,7 +29,7 @@ pub struct Reader {
     cells: Arc<Cells>,
 }
 
-/// What one report says, taken out of the counts until it is sent.
+/// The content of one report, taken out of the counts until it is sent.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Report {
     destination: u128,
@@ -42,7 +43,7 @@ pub fn new(on: bool) -> (Recorder, Reader) {
     (Recorder { cells: Arc::clone(&cells), on }, Reader { cells })
 }
 
-/// Sentry's word for an outcome; `None` for what is not reported.
+/// Sentry's word for an outcome; `None` for outcomes that are not reported.
 #[must_use]
 pub fn reason(outcome: Outcome) -> Option<&'static str> {
     match outcome {
@@ -58,7 +59,7 @@ pub fn reason(outcome: Outcome) -> Option<&'static str> {
 }
 
 impl Recorder {
-    /// Counts items that ended like this; `bytes` is about what Sentry would have billed.
+    /// Counts items that ended with this outcome; `bytes` is about the number that Sentry would have billed.
     pub fn add(&self, destination: u128, category: Category, outcome: Outcome, items: u64, bytes: u64) {
         let Some(reason) = reason(outcome).filter(|_| self.on && items > 0) else { return };
         let mut cells = self.cells.lock();
@@ -66,7 +67,7 @@ impl Recorder {
         *cell = (cell.0 + items, cell.1 + bytes);
     }
 
-    /// Whether anything is counted at all.
+    /// Returns true if anything is counted at all.
     #[must_use]
     pub fn is_on(&self) -> bool {
         self.on
@@ -81,7 +82,7 @@ impl Reader {
         Some(Report { destination, counts })
     }
 
-    /// Puts back what could not be sent: the next report says it too.
+    /// Puts back the counts of a report that could not be sent; the next report includes them.
     pub fn give_back(&self, report: Report) {
         let mut cells = self.cells.lock();
         let counts = cells.entry(report.destination).or_default();

@@ -1,4 +1,4 @@
-//! One descriptor in reserve: where a process has none left, its senders can still open a socket.
+//! Keeps one file descriptor in reserve, so that senders can still open a socket when the process has no descriptor left.
 
 use crate::delivery::store::is_out_of_descriptors;
 use crate::sync::Mutex;

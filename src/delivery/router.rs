@@ -1,5 +1,5 @@
-//! The mapping's question where a record goes, asked of the destinations once for a run of records that are alike; and
-//! what is said about those that do not go where they ask to.
+//! Answers the mapping's question where a record goes: asks the destinations once for each run of records with the same
+//! namespace and annotation, and logs records that do not go where they ask to.
 
 use super::Shared;
 use super::host::Severity;
@@ -8,7 +8,7 @@ use crate::record::{Route, Router};
 use std::cell::RefCell;
 use std::time::Duration;
 
-/// How often the same kind of complaint is told.
+/// Shortest interval between two log lines about the same kind of complaint.
 const SAY_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Longest name of a namespace that is repeated in a line of log; Kubernetes has none longer.
@@ -24,7 +24,8 @@ pub(super) struct ChunkRouter<'t> {
 
 #[derive(Debug, Default)]
 struct State {
-    /// What was asked last: a chunk's records mostly come from one container.
+    /// True once `namespace`, `annotation` and `route` hold the latest look-up: a chunk's records mostly come from one
+    /// container.
     known: bool,
     namespace: String,
     annotation: Option<String>,
@@ -69,7 +70,7 @@ impl Router for ChunkRouter<'_> {
     }
 }
 
-/// What is said once a minute.
+/// Complaints that are logged once a minute, at most.
 #[derive(Debug, Default)]
 pub(super) struct Complaints {
     annotations: Once,
@@ -83,7 +84,7 @@ struct Once {
 }
 
 impl Complaints {
-    /// Takes in what came up in a chunk.
+    /// Counts the complaints of a chunk's routing, and logs those of a kind that are due.
     pub(super) fn add(&mut self, router: ChunkRouter<'_>, shared: &Shared) {
         let now = router.now;
         let state = router.state.into_inner();

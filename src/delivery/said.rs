@@ -1,13 +1,14 @@
-//! What was told, so that trouble that goes on, or comes and goes, is told once a minute. Pure; time comes in.
+//! Limits log lines: a problem that persists, or comes and goes, is logged once a minute. Pure; the caller passes the time
+//! in.
 
 use super::host::Severity;
 use std::collections::HashMap;
 use std::time::Duration;
 
-/// How often the same kind of line about the same destination is told.
+/// Shortest interval between two log lines of the same kind about the same destination.
 const INTERVAL: Duration = Duration::from_secs(60);
 
-/// What a line is about.
+/// The instance, destination or server that a log line is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum About {
     /// The instance.
@@ -18,7 +19,7 @@ pub(super) enum About {
     Server(u64),
 }
 
-/// A kind of line, and what it is about.
+/// The kind of a line, and the thing that it is about.
 type Subject = (&'static str, About);
 
 /// Every kind that was told.
@@ -28,9 +29,9 @@ pub(super) struct Said(HashMap<Subject, Told>);
 #[derive(Debug)]
 struct Told {
     at: Duration,
-    /// How often it was to be told since.
+    /// The number of times that the line was to be logged since then.
     again: u32,
-    /// What is still to be told when the minute is over.
+    /// Line that is still to be logged when the minute is over.
     later: Option<(Severity, String)>,
 }
 
@@ -49,8 +50,8 @@ impl Said {
         Some(if again == 0 { text.to_owned() } else { format!("{text} [and {again} times since this was last said]") })
     }
 
-    /// As [`Said::say`], for what will not come again by itself: what is kept back is [`Said::due`] when the minute is
-    /// over, unless it is [`Said::take_back`]en before.
+    /// As [`Said::say`], for a line that will not come again by itself: if it is suppressed, it is [`Said::due`] when the
+    /// minute is over, unless it is [`Said::take_back`]en before.
     pub(super) fn say_in_the_end(
         &mut self,
         subject: Subject,
@@ -67,14 +68,14 @@ impl Said {
         line
     }
 
-    /// What was kept back is no longer true.
+    /// Removes the line that was kept back, because it is no longer true.
     pub(super) fn take_back(&mut self, subject: Subject) {
         if let Some(told) = self.0.get_mut(&subject) {
             told.later = None;
         }
     }
 
-    /// What was kept back and may be told now.
+    /// Returns the lines that were kept back and may be logged now.
     pub(super) fn due(&mut self, now: Duration) -> Vec<(Severity, String)> {
         let ripe = |told: &&mut Told| told.later.is_some() && now >= told.at + INTERVAL;
         let take = |told: &mut Told| {
@@ -84,7 +85,7 @@ impl Said {
         self.0.values_mut().filter(ripe).filter_map(take).collect()
     }
 
-    /// Whether anything was told about it.
+    /// Returns true if any line about `subject` was logged.
     pub(super) fn knows(&self, subject: About) -> bool {
         self.0.keys().any(|(_, about)| *about == subject)
     }

@@ -1,7 +1,8 @@
-//! All destinations of an instance, and whose turn it is. A pure state machine; time and chance come in.
+//! Schedules all destinations of an instance. A pure state machine; the caller passes time and randomness in.
 //!
-//! Destinations take turns. One that fails, or of which nothing is known yet, gets one sender, all such together never the
-//! last one, and no more than half of the memory: neither a dead destination nor a quota stops the others.
+//! Destinations take turns. A destination that is failing, or of which nothing is known yet, gets one sender. All such
+//! destinations together never get the last sender, and no more than half of the memory, so that neither a dead destination
+//! nor a quota stops the others.
 
 use super::answer::Limits;
 use super::destination::{Destination, Hold, Notice, Policy, Reply, Step};
@@ -29,11 +30,11 @@ pub struct Schedule<T> {
     members: BTreeMap<u32, Destination<T>>,
     /// Hash of each destination's host.
     hosts: BTreeMap<u32, u64>,
-    /// Where what waits for a destination goes instead.
+    /// By destination, the other destination to which its waiting envelopes go instead.
     moved: BTreeMap<u32, u32>,
     /// Whose turn it was.
     last: u32,
-    /// What waits outside for room in memory, and everything behind it: a category and bytes.
+    /// Category and bytes of the envelope that waits outside for room in memory; everything behind it waits too.
     awaiting: Option<(Category, u64)>,
     /// The destination to which a client report is on its way: that takes a sender too.
     reporting: Option<u32>,
@@ -50,7 +51,7 @@ impl<T> Schedule<T> {
         Self { policy, senders, troubled_share, members, hosts, moved, last, awaiting, reporting }
     }
 
-    /// Whether a destination's host is known.
+    /// Returns true if the host of a destination is known.
     #[must_use]
     pub fn knows(&self, number: u32) -> bool {
         self.hosts.contains_key(&number)
@@ -128,12 +129,12 @@ impl<T> Schedule<T> {
         self.members.get(&number).map_or(self.policy.crowd, |member| member.is_doubtful(now))
     }
 
-    /// Whether a sender has to be left to the other destinations.
+    /// Returns true if a sender has to be left to the other destinations.
     fn is_shared(&self) -> bool {
         self.policy.crowd && self.senders > 1
     }
 
-    /// Whether a client report may be sent to a destination now; one at a time.
+    /// Returns true if a client report may be sent to a destination now. Only one may be on its way at a time.
     #[must_use]
     pub fn may_report(&self, number: u32, now: Duration) -> bool {
         let doubtful = self.is_doubtful(number, now);
@@ -154,7 +155,7 @@ impl<T> Schedule<T> {
         self.member(number).reported(limits, now);
     }
 
-    /// Whether a client report is on its way.
+    /// Returns true if a client report is on its way.
     #[must_use]
     pub fn is_reporting(&self) -> bool {
         self.reporting.is_some()
@@ -169,7 +170,7 @@ impl<T> Schedule<T> {
         })
     }
 
-    /// Takes in what came of a batch. `chance` is uniform in 0..1.
+    /// Processes the result of a batch. `chance` is uniform in 0..1.
     pub fn done(
         &mut self,
         batch: Batch<T>,
@@ -196,7 +197,7 @@ impl<T> Schedule<T> {
         steps
     }
 
-    /// What waits for a destination goes to another from now on.
+    /// Redirects the envelopes that wait for a destination to another one from now on. Returns the steps that follow.
     pub fn redirect(&mut self, from: u32, to: u32, now: Duration) -> Vec<Step<T>> {
         self.moved.values_mut().filter(|end| **end == from).for_each(|end| *end = to);
         self.moved.remove(&to);
@@ -206,7 +207,7 @@ impl<T> Schedule<T> {
         steps
     }
 
-    /// Moves what has come back to a destination whose queue has gone elsewhere.
+    /// Moves batches that have returned to a destination whose queue was moved to another one.
     fn follow(&mut self, number: u32, now: Duration, steps: &mut Vec<Step<T>>) {
         if !self.moved.contains_key(&number) {
             return;
@@ -214,16 +215,16 @@ impl<T> Schedule<T> {
         self.take(number).into_iter().for_each(|batch| steps.extend(self.push(batch, now)));
     }
 
-    /// A new key or project: what was held against the old one is forgotten.
+    /// Forgets failures and limits of the old key or project, after a change to a new one.
     pub fn renew(&mut self, number: u32) {
         if let Some(member) = self.members.get_mut(&number) {
             member.renew();
         }
     }
 
-    /// Keeps what waits for destinations in trouble within its share of the memory. Where items can wait elsewhere they do;
-    /// where not, the newest are given up, but only while another destination is alive to profit from it. One envelope is
-    /// left, to try with.
+    /// Keeps the items that wait for destinations in trouble within their share of the memory. Items go back if they can
+    /// wait elsewhere; otherwise the newest are given up, but only while another destination is alive to profit from it. One
+    /// envelope is left, to try with.
     fn trim(&mut self, number: u32, category: Category, now: Duration) -> Vec<Step<T>> {
         let troubled = |member: &&Destination<T>| member.is_in_trouble(category, now);
         let Some(member) = self.members.get(&number).filter(troubled) else { return Vec::new() };
@@ -263,22 +264,22 @@ impl<T> Schedule<T> {
         }
     }
 
-    /// Whether others have accepted something since a destination's trouble began.
+    /// Returns true if other destinations have accepted something since the trouble of this one began.
     fn is_alone(&self, number: u32, category: Category, now: Duration) -> bool {
         let since = self.members.get(&number).and_then(|member| member.in_trouble_since(category, now));
         let accepted = |since| self.members.values().any(|member| member.has_accepted_after(since + TOGETHER));
         since.is_some_and(accepted)
     }
 
-    /// Whether some destination is in trouble alone.
+    /// Returns true if some destination is in trouble alone.
     #[must_use]
     pub fn is_any_alone(&self, now: Duration) -> bool {
         let alone = |number| Category::ALL.iter().any(|category| self.is_alone(number, *category, now));
         self.policy.crowd && self.members.keys().any(|number| alone(*number))
     }
 
-    /// Whether another destination is, for all that is known, not in the same trouble. When a host is gone, all its
-    /// destinations are: those that have had nothing to send do not know yet.
+    /// Returns true if another destination is, for all that is known, not in the same trouble. When a host is unreachable,
+    /// all its destinations are: those that have had nothing to send do not know it yet.
     fn others_would_profit(&self, number: u32, category: Category, now: Duration) -> bool {
         let held = self.members.get(&number).is_some_and(|member| member.hold(category, now).is_some());
         let elsewhere = |other: &u32| self.hosts.get(other) != self.hosts.get(&number);
@@ -287,7 +288,7 @@ impl<T> Schedule<T> {
         self.is_alone(number, category, now) || others.any(|other| (held || elsewhere(other)) && !troubled(other))
     }
 
-    /// Empties the lanes that wait, where their items can wait elsewhere; gives up what has waited too long.
+    /// Empties the queues that are on hold, if their items can wait elsewhere; gives up items that have waited too long.
     pub fn release_held(&mut self, now: Duration) -> Vec<Step<T>> {
         let mut steps = Vec::new();
         self.members.values_mut().for_each(|member| member.release_held(now, &mut steps));
@@ -301,7 +302,7 @@ impl<T> Schedule<T> {
         steps
     }
 
-    /// Whether items can wait where they came from, once `auto` has chosen.
+    /// Sets whether items can wait where they came from, once `auto` has chosen.
     pub fn park(&mut self, park: bool) {
         self.policy.park = park;
         self.members.values_mut().for_each(|member| member.park(park));
@@ -313,7 +314,7 @@ impl<T> Schedule<T> {
         self.members.keys().copied().collect()
     }
 
-    /// What the mapper may know of a destination.
+    /// Returns the part of a destination's state that the mapper may know.
     #[must_use]
     pub(crate) fn waits(&self, number: u32, now: Duration) -> Waits {
         let Some(member) = self.members.get(&number) else { return Waits::default() };
@@ -326,7 +327,7 @@ impl<T> Schedule<T> {
         }
     }
 
-    /// How many of these destinations are in each state of [`STATES`]; one that has had nothing to send is `ok`.
+    /// Returns the number of these destinations in each state of [`STATES`]; one that has had nothing to send is `ok`.
     #[must_use]
     pub fn states(&self, numbers: impl IntoIterator<Item = u32>, now: Duration) -> [u64; STATES.len()] {
         let mut counts = [0; STATES.len()];
@@ -337,7 +338,7 @@ impl<T> Schedule<T> {
         counts
     }
 
-    /// Whether nothing would be lost with a destination, no limit that it has set included.
+    /// Returns true if nothing would be lost with a destination, including any limit that it has set.
     #[must_use]
     pub fn is_idle(&self, number: u32, now: Duration) -> bool {
         self.members.get(&number).is_none_or(|member| {
@@ -376,7 +377,7 @@ impl<T> Schedule<T> {
         self.members.values().map(Destination::in_flight).sum()
     }
 
-    /// When the oldest envelope waiting in memory was begun.
+    /// Returns the time at which the oldest envelope that waits in memory was begun.
     #[must_use]
     pub fn oldest(&self) -> Option<Duration> {
         self.members.values().filter_map(Destination::oldest).min()

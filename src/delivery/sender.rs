@@ -1,4 +1,5 @@
-//! A sender: takes an envelope, posts it, reports. Holds nothing of the host and nothing of the instance.
+//! The sender thread: takes an envelope, posts it and reports the result. It holds no reference to Fluent Bit or to the
+//! instance.
 
 use super::http::{Client, Sent};
 use super::press::Presses;
@@ -20,7 +21,7 @@ pub(crate) struct Job {
     pub(crate) encoding: Compress,
 }
 
-/// What it carries.
+/// The content that a request carries.
 #[derive(Debug)]
 pub(crate) enum Load {
     /// Items.
@@ -41,7 +42,7 @@ impl Load {
     }
 }
 
-/// What came of it.
+/// The result of a request.
 #[derive(Debug)]
 pub(crate) struct Done {
     pub(crate) load: Load,

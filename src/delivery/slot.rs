@@ -1,7 +1,7 @@
-//! The meeting point of a flush and our threads: a chunk's bytes one way, a verdict the other.
+//! Passes a chunk's bytes from a flush to the plugin's threads, and the verdict back.
 //!
-//! Slots are made once and reused, because the flush stack is 24 KiB and unguarded on many hosts: it copies bytes in,
-//! waits, and does nothing else that could fail or need room.
+//! Slots are allocated once and reused, because the stack of a flush is 24 KiB and has no guard page in many versions of
+//! Fluent Bit. The flush copies the bytes in, waits, and does nothing else that could fail or need memory.
 
 use super::packed::{Held, Packed};
 use super::store::Chunk;
@@ -9,12 +9,12 @@ use crate::sync::{Condvar, Instant, Mutex, MutexGuard, Receiver, Sender, bounded
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-/// What the host is told.
+/// The answer that Fluent Bit gets for a chunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// The chunk is ours.
+    /// The plugin has taken the chunk.
     Ok,
-    /// The chunk stays the host's.
+    /// The chunk stays with Fluent Bit.
     Retry,
     /// There is no chunk or no instance to speak of.
     Error,
@@ -34,7 +34,7 @@ struct State {
     /// The chunk, if it is packed; `data` is empty then.
     packed: Option<Packed>,
     verdict: Option<Verdict>,
-    /// The flush has stopped waiting; whoever answers then recycles the slot.
+    /// True if the flush has stopped waiting; the thread that answers then recycles the slot.
     left: bool,
 }
 
@@ -48,8 +48,8 @@ pub struct Slots {
 /// Chunks that can be on their way in at once; more flushes than this get RETRY.
 const SLOTS: usize = 512;
 
-/// Spare buffers kept, and how large each may be: bounds what an idle instance holds. More of them would take turns, and
-/// all grow to what the largest chunk took.
+/// Number of spare buffers kept, and the largest size of each: bounds the memory that an idle instance holds. With more of
+/// them, they would be used in turn, and all would grow to the size of the largest chunk.
 const BUFFERS: usize = 1;
 const MAX_SPARE: usize = 4 << 20;
 
@@ -97,7 +97,7 @@ impl Slots {
         None
     }
 
-    /// How many slots are not free.
+    /// Returns the number of slots that are not free.
     #[cfg(test)]
     pub(super) fn taken(&self) -> usize {
         SLOTS - self.free.1.len()
@@ -208,7 +208,7 @@ impl Slot {
         state.packed.as_ref().map_or(state.data.len(), Packed::bytes)
     }
 
-    /// Whether the flush has stopped waiting.
+    /// Returns true if the flush has stopped waiting.
     #[must_use]
     pub fn is_left(&self) -> bool {
         self.lock().left

@@ -1,11 +1,11 @@
-//! Reads DSNs from files and directories, mounted Secrets more often than not.
+//! Reads DSNs from files and directories, which usually are mounted Secrets.
 
 use super::targets::Listing;
 use crate::options::{self, Dsn};
 use std::path::Path;
 use std::time::Duration;
 
-/// How often they are read again, and so when it is worth asking again for one that was not there.
+/// Interval at which the sources are read again, and so the wait before it is worth asking again for one that was not there.
 pub(super) const INTERVAL: Duration = Duration::from_secs(5);
 
 const KEEPS: &str = "the last good value stays in use";
@@ -29,7 +29,7 @@ pub(crate) fn read_dir(dir: &Path) -> Result<Listing, String> {
     Ok(listing)
 }
 
-/// What is wrong with a directory's files, in one line.
+/// Returns one line about the problems with a directory's files.
 pub(crate) fn complaint(dir: &Path, listing: &Listing) -> Option<String> {
     let mut bad = listing.iter().filter_map(|(name, dsn)| Some((name, dsn.as_ref().err()?)));
     let (name, problem) = bad.next()?;

@@ -1,5 +1,5 @@
-//! A trace that flushes cut anywhere is one event and one log, whatever comes between: other streams, refusals, kills. The real
-//! mapper, spool and pump are driven step by step.
+//! Tests that a trace that flushes cut at any line becomes one event and one log, whatever happens in between: chunks of
+//! other streams, refusals, kills. The tests drive the real mapper, spool and dispatcher step by step.
 
 use super::property::{Directory, Instance, Seen, Time, WALL, ended, loaded};
 use super::sender::Load;
@@ -35,7 +35,7 @@ fn line(out: &mut Vec<u8>, n: usize, text: &str, namespace: &str) {
     write_str(out, namespace).unwrap();
 }
 
-/// What happens between flushes.
+/// Something that happens between two flushes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Between {
     Nothing,
@@ -49,7 +49,7 @@ enum Between {
     Timeout,
 }
 
-/// What the server has accepted: events by their ids, and the bodies of logs.
+/// Items that the server has accepted: events by their ids, and the bodies of logs.
 #[derive(Default)]
 struct Accepted {
     events: BTreeMap<String, String>,

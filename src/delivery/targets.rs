@@ -1,8 +1,8 @@
-//! Who is where: the destinations of an instance, and which source leads to which.
+//! Keeps the destinations of an instance, and the route from each source to its destination.
 //!
-//! A record's destination is what its pod's annotation names, if that is allowed; else what stands in the file of its
-//! namespace; else the default. A destination keeps its number when its DSN changes, and so its queue; two sources with
-//! the same DSN are one destination. Pure: sources are read elsewhere, and time comes in.
+//! The destination of a record is the one that its pod's annotation names, if that is allowed; else the one in the file of
+//! its namespace; else the default. A destination keeps its number, and so its queue, when its DSN changes. Two sources with
+//! the same DSN are one destination. Pure: other modules read the sources, and the caller passes the time in.
 
 use super::lock;
 use crate::options::{Destination, Dsn, Hosts, Mode, Refusal};
@@ -22,14 +22,14 @@ const MAX_ANNOTATIONS: usize = 1_000;
 /// forgotten after as long.
 const IDLE: Duration = Duration::from_secs(60);
 
-/// Where items go: a DSN, and its identity as event ids see it.
+/// A destination of items: its DSN, and its identity as used for event ids.
 #[derive(Debug)]
 pub(crate) struct Target {
     pub(crate) dsn: Dsn,
     pub(crate) identity: u128,
 }
 
-/// What a directory of DSNs holds: for each namespace its DSN, or that its file cannot be read as one.
+/// Contents of a directory of DSNs: for each namespace its DSN, or an error if its file cannot be read as one.
 pub(crate) type Listing = BTreeMap<String, Result<Dsn, String>>;
 
 /// Why a record does not go where it asks to, or nowhere at all.
@@ -43,12 +43,12 @@ pub(crate) enum Complaint {
     Nowhere,
 }
 
-/// What has become of the destinations when sources were read again.
+/// Changes to the destinations after sources were read again.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Changes {
-    /// Destinations with another DSN than before: what was held against the old one is forgotten.
+    /// Destinations with another DSN than before: failures and limits of the old one are forgotten.
     pub(crate) renewed: Vec<u32>,
-    /// What waits for the first goes to the second from now on.
+    /// Pairs of destinations: items that wait for the first go to the second from now on.
     pub(crate) moved: Vec<(u32, u32)>,
     /// Namespaces whose DSN is new, another, or gone.
     pub(crate) namespaces: Vec<String>,
@@ -58,7 +58,7 @@ pub(crate) struct Changes {
 #[derive(Debug)]
 pub(crate) struct Targets {
     hosts: Hosts,
-    /// Whether there is to be a default, be it there yet or not.
+    /// True if there is to be a default, even if it does not exist yet.
     expects_default: bool,
     expects_namespaces: bool,
     state: Mutex<State>,
@@ -71,7 +71,7 @@ struct State {
     default: Option<u32>,
     /// `None`: a file is there, but has never held a DSN.
     namespaces: HashMap<String, Option<u32>>,
-    /// Whether the directory has ever been read.
+    /// True if the directory has ever been read.
     listed: bool,
     annotations: HashMap<String, Annotated>,
 }
@@ -81,7 +81,8 @@ struct Known {
     target: Arc<Target>,
     /// Since when no source leads to it.
     unused: Option<Duration>,
-    /// What waited for it has gone to another, and so would what came later: no source leads here again.
+    /// True if the items that waited for it have gone to another destination. Later items would go there too: no source
+    /// leads here again.
     moved: bool,
 }
 
@@ -103,7 +104,8 @@ impl Targets {
         }
     }
 
-    /// Whether chunks can be taken. What has nowhere to wait is not taken before all its sources have been read.
+    /// Returns true if chunks can be taken. Records that have nowhere to wait are not taken before all their sources have
+    /// been read.
     pub(crate) fn is_ready(&self, mode: Mode) -> bool {
         let state = lock(&self.state);
         let default = state.default.is_some() || !self.expects_default;
@@ -122,7 +124,7 @@ impl Targets {
         lock(&self.state).known.keys().copied().collect()
     }
 
-    /// Where a record goes, and what there is to complain about.
+    /// Returns a record's destination, and the complaint about it, if there is one.
     pub(crate) fn route(
         &self,
         namespace: &str,
@@ -147,7 +149,7 @@ impl Targets {
         (route, complaint)
     }
 
-    /// Whether what has no destination now may have one when a source comes right.
+    /// Returns true if a record that has no destination now may have one when a source becomes valid.
     fn waits_for_a_source(&self, state: &State, has_file: bool) -> bool {
         self.expects_default || has_file || self.expects_namespaces && !state.listed
     }
@@ -157,7 +159,7 @@ impl Targets {
         lock(&self.state).default
     }
 
-    /// Whether the default has this DSN already.
+    /// Returns true if the default already has this DSN.
     pub(crate) fn has_default(&self, dsn: &Dsn) -> bool {
         let state = lock(&self.state);
         state.leads_to(state.default, dsn)
@@ -172,7 +174,8 @@ impl Targets {
         changes
     }
 
-    /// Takes what a directory holds now. A file that cannot be read keeps its last good value, one that is gone does not.
+    /// Takes the current contents of a directory. A file that cannot be read keeps its last good value, one that is gone
+    /// does not.
     pub(crate) fn set_namespaces(&self, listing: Listing) -> Changes {
         let mut state = lock(&self.state);
         let mut changes = Changes::default();

@@ -1,7 +1,7 @@
-//! What has become of a chunk's records: settled, on their way, or waiting where they came from.
+//! Keeps the state of a chunk's records: settled, in transit, or waiting where they came from.
 //!
-//! A ticket is what makes delivery exact although the host can only retry whole chunks: a chunk that comes again sends
-//! what is not settled and not on its way, and nothing else.
+//! Fluent Bit can only retry whole chunks. The progress record makes delivery exact nevertheless: when a chunk is offered
+//! again, only records that are neither settled nor in transit are sent.
 
 use super::packed::Held;
 use super::store::dead_letters::Cause;
@@ -13,12 +13,12 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-/// Where a chunk's bytes can be read again.
+/// Source from which a chunk's bytes can be read again.
 #[derive(Debug)]
 pub enum Home {
-    /// Nowhere: what is not delivered at exit is lost.
+    /// Nowhere: a chunk that is not delivered at exit is lost.
     Memory,
-    /// At the host, which offers the chunk again after RETRY; the number is the chunk's identity.
+    /// With Fluent Bit, which offers the chunk again after RETRY; the number is the chunk's identity.
     Host(u128),
     /// In the spool.
     Spool(Extent),
@@ -29,11 +29,11 @@ pub enum Home {
 /// A chunk's progress.
 #[derive(Debug)]
 pub struct Ticket {
-    /// Where its bytes can be read again.
+    /// Source from which its bytes can be read again.
     pub home: Home,
     /// Steady time when it was taken.
     pub taken: Duration,
-    /// Steady time, in milliseconds, at which the first of what is parked may go on.
+    /// Steady time, in milliseconds, at which the first of the deferred items may go on.
     due: AtomicU64,
     recorder: Recorder,
     /// An earlier process has left it.
@@ -48,7 +48,7 @@ struct State {
     outstanding: u32,
     /// Records that wait for lines of a later chunk; they count as outstanding.
     kept_open: u32,
-    /// How often the chunk has been read.
+    /// The number of times the chunk has been read.
     readings: u32,
     /// Every record has been looked at since the chunk was last read.
     mapped: bool,
@@ -56,10 +56,10 @@ struct State {
     is_noted: bool,
     /// Some record has been left where it came from.
     parked: bool,
-    /// How many have ended in which way.
+    /// The number of records that have ended, by outcome.
     ended: Ended,
-    /// Outcomes decided here since the last note that are no function of the record and the settings: whoever reads the
-    /// record again would decide otherwise.
+    /// Outcomes decided here since the last note that do not follow from the record and the settings alone: another reading
+    /// of the record would decide otherwise.
     unnoted: [Vec<(u32, Outcome)>; 2],
     /// Records that are to become dead letters when the chunk is read again.
     doomed: [BTreeMap<u32, Arc<Cause>>; 2],
@@ -80,7 +80,7 @@ struct State {
 /// By the number of the item's record: other chunks and numbers of their records.
 type Attachments = BTreeMap<u32, Vec<(Arc<Ticket>, u32)>>;
 
-/// What has become of a line that was to be attached to another chunk's record.
+/// Result of attaching a line to another chunk's record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Attach {
     /// It ends with the record's item.
@@ -91,18 +91,18 @@ pub enum Attach {
     Waits,
 }
 
-/// How a chunk stands.
+/// Status of a chunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {
     /// Items are on their way, or records have not been looked at.
     Busy,
     /// Every record has ended.
     Done,
-    /// What is left waits where it came from.
+    /// The remaining records wait where they came from.
     Parked,
 }
 
-/// How a record stands in a category.
+/// Status of a record in a category.
 #[derive(Clone, Debug)]
 pub enum Look {
     /// It has ended, or its item is on its way.
@@ -120,7 +120,7 @@ pub enum Look {
 pub struct Bits(Vec<u64>);
 
 impl Bits {
-    /// Whether a number is in the set.
+    /// Returns true if a number is in the set.
     #[must_use]
     pub fn has(&self, n: u32) -> bool {
         self.0.get(n as usize / 64).is_some_and(|word| word >> (n % 64) & 1 == 1)
@@ -158,7 +158,7 @@ impl Bits {
         Self(self.0.iter().zip(&other.0).map(|(one, other)| one & other).collect())
     }
 
-    /// How many numbers are in the set.
+    /// Returns the count of numbers in the set.
     #[must_use]
     pub fn len(&self) -> u32 {
         self.0.iter().map(|word| word.count_ones()).sum()
@@ -166,7 +166,8 @@ impl Bits {
 }
 
 impl Ticket {
-    /// A ticket for a chunk whose records are already counted as taken, some of them perhaps already settled.
+    /// Returns a progress record for a chunk whose records are already counted as taken, some of them perhaps already
+    /// settled.
     #[must_use]
     pub fn new(home: Home, taken: Duration, recorder: Recorder, settled: [Bits; 2]) -> Self {
         let state = State {
@@ -196,13 +197,14 @@ impl Ticket {
         self.due.fetch_min(at.as_millis() as u64, Relaxed);
     }
 
-    /// When the first of what waits may go on, if that was said since it was last asked.
+    /// Returns the time at which the first of the waiting records may go on, if one was set since the last call.
     pub fn take_due(&self) -> Option<Duration> {
         let due = self.due.swap(u64::MAX, Relaxed);
         (due < u64::MAX).then(|| Duration::from_millis(due))
     }
 
-    /// A ticket for chunks that an earlier process has left, whose records are counted again as taken and ended.
+    /// Returns a progress record for chunks that an earlier process has left, whose records are counted again as taken and
+    /// ended.
     #[must_use]
     pub fn replayed(extent: Extent, taken: Duration, recorder: Recorder, progress: Progress) -> Self {
         let mut ticket = Self::new(Home::Spool(extent), taken, recorder, progress.settled);
@@ -215,7 +217,7 @@ impl Ticket {
         ticket
     }
 
-    /// How many records have ended in which way, whoever saw to it.
+    /// Returns the number of records that have ended, by outcome, no matter who ended them.
     #[must_use]
     pub fn ended(&self) -> Ended {
         self.lock().ended.clone()
@@ -234,7 +236,7 @@ impl Ticket {
         state.kept_open += 1;
     }
 
-    /// Ends what [`Ticket::keep_open`] began.
+    /// Ends a wait that [`Ticket::keep_open`] began.
     pub fn let_go(&self) -> Standing {
         let mut state = self.lock();
         state.outstanding -= 1;
@@ -293,7 +295,7 @@ impl Ticket {
         state.parked = false;
     }
 
-    /// Whether the chunk has been read before.
+    /// Returns true if the chunk has been read before.
     #[must_use]
     pub fn is_read_again(&self) -> bool {
         let state = self.lock();
@@ -321,7 +323,7 @@ impl Ticket {
         state.standing()
     }
 
-    /// Whether a record still needs an item; if so it counts as on its way from now on.
+    /// Returns true if a record still needs an item; if so, the record counts as on its way from now on.
     pub fn claim(&self, category: Category, record: u32) -> bool {
         let mut state = self.lock();
         let c = category as usize;
@@ -330,7 +332,7 @@ impl Ticket {
         free
     }
 
-    /// Whether a record is neither settled nor on its way.
+    /// Returns true if a record is neither settled nor on its way.
     #[must_use]
     pub fn is_open(&self, category: Category, record: u32) -> bool {
         !matches!(self.look(category, record), Look::Closed)
@@ -345,13 +347,14 @@ impl Ticket {
         }
     }
 
-    /// Whether items stand for records.
+    /// Returns true if the items stand for records.
     #[must_use]
     pub fn has_records(&self) -> bool {
         !matches!(self.home, Home::None)
     }
 
-    /// Whether the chunk is anywhere but in its items. It stays there then, for they are about to be taken back.
+    /// Returns true if the chunk exists outside its items. If so, it is kept there, because the items are about to be taken
+    /// back.
     #[must_use]
     pub fn can_be_read_again(&self) -> bool {
         match self.home {
@@ -370,7 +373,7 @@ impl Ticket {
         self.end_as(category, record, outcome, is_found_again(outcome))
     }
 
-    /// The same for an outcome that whoever reads the record again might not come to.
+    /// The same for an outcome that another reading of the record might not come to.
     pub fn end_for_good(&self, category: Category, record: u32, outcome: Outcome) -> bool {
         self.end_as(category, record, outcome, false)
     }
@@ -438,7 +441,7 @@ impl Ticket {
         }
     }
 
-    /// How a record stands.
+    /// Returns the status of a record.
     #[must_use]
     pub fn look(&self, category: Category, record: u32) -> Look {
         let state = self.lock();
@@ -452,7 +455,7 @@ impl Ticket {
         state.doomed[c].get(&record).map_or(Look::Open, |cause| Look::Doomed(Arc::clone(cause)))
     }
 
-    /// Whether any record is to become a dead letter.
+    /// Returns true if any record is to become a dead letter.
     #[must_use]
     pub fn has_doomed(&self) -> bool {
         self.lock().doomed.iter().any(|doomed| !doomed.is_empty())
@@ -466,7 +469,7 @@ impl Ticket {
         }
     }
 
-    /// Whether Sentry has counted a record in a 429.
+    /// Returns true if Sentry has counted a record in a 429.
     #[must_use]
     pub fn is_counted_elsewhere(&self, category: Category, record: u32) -> bool {
         self.lock().counted[category as usize].has(record)
@@ -505,7 +508,7 @@ impl Ticket {
         state.standing()
     }
 
-    /// How the chunk stands.
+    /// Returns the status of the chunk.
     #[must_use]
     pub fn standing(&self) -> Standing {
         self.lock().standing()
@@ -517,8 +520,8 @@ impl Ticket {
         self.lock().settled.clone()
     }
 
-    /// Ends whatever has not ended, of `records` records, in one way; for chunks that nobody will offer or read again.
-    /// Returns how many records that were, and how many items of each category.
+    /// Ends all unfinished records of the `records` records with one outcome; for chunks that nobody will offer or read
+    /// again. Returns the number of these records, and the number of items of each category.
     pub fn end_rest(&self, records: u32, outcome: Outcome) -> (u32, [u32; 2]) {
         let (mut ended, mut items) = (0, [0; 2]);
         for record in 0..records {
@@ -551,7 +554,7 @@ impl Ticket {
     }
 }
 
-/// Whether whoever reads the record again, under the same settings, comes to this outcome by itself.
+/// Returns true if another reading of the record, under the same settings, comes to this outcome by itself.
 fn is_found_again(outcome: Outcome) -> bool {
     matches!(outcome, Outcome::Filtered | Outcome::Joined | Outcome::Sampled)
 }

@@ -1,4 +1,5 @@
-//! Open envelopes of logs for many destinations at once: never two destinations in one, and never too much in all.
+//! Collects logs into open envelopes for many destinations at once. An envelope never mixes destinations, and the bytes of
+//! all open envelopes together are limited.
 
 use super::{Batch, Bill, Collector};
 use std::collections::HashMap;
@@ -20,7 +21,7 @@ pub struct Gatherer<T> {
     max_items: usize,
     open: HashMap<u32, Collector<T>>,
     bytes: usize,
-    /// Bytes of the envelope opened last, before what was appended since.
+    /// Bytes of the envelope opened last, without those appended since.
     before: usize,
     /// Buffers of envelopes that have been sent.
     spare: Vec<Vec<u8>>,
@@ -89,13 +90,13 @@ impl<T> Gatherer<T> {
         collector.seal()
     }
 
-    /// Takes back what was appended for a log that was never ended.
+    /// Removes the bytes that were appended for a log that was never ended.
     pub fn mend(&mut self) {
         self.open.values_mut().for_each(Collector::mend);
         self.bytes = self.open.values().map(Collector::bytes).sum();
     }
 
-    /// When the oldest of the open envelopes was begun.
+    /// Returns the time when the oldest of the open envelopes was begun.
     #[must_use]
     pub fn opened(&self) -> Option<Duration> {
         self.open.values().filter_map(Collector::opened).min()

@@ -1,8 +1,8 @@
-//! Items gathered into envelopes, by count and bytes. Pure: no clock, no thread, no socket.
+//! Collects items into envelopes, limited by count and bytes. Pure: no clock, no thread, no socket.
 //!
-//! Format: <https://develop.sentry.dev/sdk/foundations/transport/envelopes/>. Events travel alone, logs by the hundred,
-//! never both together, so that an answer is never ambiguous. The header is written at each attempt, because Sentry
-//! shifts every time in an envelope whose `sent_at` is old.
+//! Format: <https://develop.sentry.dev/sdk/foundations/transport/envelopes/>. An event is sent alone, logs by the hundred,
+//! and never both in one envelope, so that a response is never ambiguous. The header is written at each attempt, because
+//! Sentry shifts every time in an envelope whose `sent_at` is old.
 
 mod gather;
 pub mod report;
@@ -21,13 +21,13 @@ pub const MAX_LOG_BYTES: usize = 1_000_000;
 
 const LOG_PREFIX: &[u8] =
     br#"{"version":2,"ingest_settings":{"infer_ip":"never","infer_user_agent":"never"},"items":["#;
-/// What ends a container of logs, and the line.
+/// Bytes that end a container of logs, and the line.
 const LOG_SUFFIX: &[u8] = b"]}\n";
 
-/// Items of one category on their way, and whose they are. `T` is what answers for them.
+/// Items of one category on their way, and the owners of their records. `T` is the type that tracks the records of an owner.
 #[derive(Debug)]
 pub struct Batch<T> {
-    /// What the items are.
+    /// Category of the items.
     pub category: Category,
     /// Number of the destination that its items are for.
     pub destination: u32,
@@ -35,13 +35,13 @@ pub struct Batch<T> {
     pub opened: Duration,
     /// Times it has failed although others have passed since the last time, and how many had passed then.
     pub failed_among: (u32, u64),
-    /// Which of its destination's encodings it was sent in, counted from 0.
+    /// Number of its destination's encoding in which it was sent, counted from 0.
     pub encoded: u32,
-    /// Whether a 429 has been the answer: Sentry has counted its items then.
+    /// True if it has been answered with a 429: Sentry has then counted its items.
     pub limited: bool,
-    /// Whether it has been made smaller, or cannot be.
+    /// True if it has been made smaller or cannot be made smaller.
     trimmed: bool,
-    /// Whether it comes from a spool's backlog.
+    /// True if it comes from a spool's backlog.
     pub replay: bool,
     /// Bytes that are accounted for in the memory budget while it lives.
     pub reserved: u64,
@@ -55,15 +55,15 @@ pub struct Batch<T> {
 #[derive(Clone, Copy, Debug)]
 struct Item {
     record: u32,
-    /// Where its JSON ends in the payload.
+    /// Position in the payload at which its JSON ends.
     end: u32,
     bill: Bill,
 }
 
-/// What Sentry bills for an item, and who pays.
+/// Amount that Sentry bills for an item, and its payer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Bill {
-    /// A number of whoever counts; 0 stands for nobody.
+    /// Number of the payer, assigned by the part that counts the costs; 0 stands for nobody.
     pub payer: u32,
     /// Bytes; 0 for events.
     pub bytes: u32,
@@ -121,7 +121,7 @@ impl<T> Batch<T> {
         self.items.len()
     }
 
-    /// Whether there is nothing to send.
+    /// Returns true if there is nothing to send.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.items.is_empty()
@@ -156,12 +156,12 @@ impl<T> Batch<T> {
         self.items.push(Item { record, end: self.payload.len() as u32, bill });
     }
 
-    /// What each item costs and who pays for it.
+    /// Returns the payer and the billed bytes of each item.
     pub fn bills(&self) -> impl Iterator<Item = (u32, u64)> + '_ {
         self.items.iter().map(|item| (item.bill.payer, u64::from(item.bill.bytes)))
     }
 
-    /// Takes back what was appended for an item that was never ended.
+    /// Removes the bytes that were appended for an item that was never ended.
     pub fn mend(&mut self) {
         self.payload.truncate(self.items.last().map_or(0, |item| item.end as usize));
     }
@@ -338,12 +338,12 @@ impl<T> Collector<T> {
         self.open.as_ref().map_or(0, Batch::bytes)
     }
 
-    /// Takes back what was appended for a log that was never ended.
+    /// Removes the bytes that were appended for a log that was never ended.
     pub fn mend(&mut self) {
         self.open.iter_mut().for_each(Batch::mend);
     }
 
-    /// When the open envelope's first log came in.
+    /// Returns the time when the open envelope's first log came in.
     #[must_use]
     pub fn opened(&self) -> Option<Duration> {
         self.open.as_ref().map(|batch| batch.opened)

@@ -1,6 +1,6 @@
-//! A client report: what was left out or given up here, so that Sentry's own statistics say so too.
+//! Writes a client report: the items that this plugin left out or dropped, so that Sentry's own statistics include them.
 //!
-//! Format: <https://develop.sentry.dev/sdk/telemetry/client-reports/>. It travels in an envelope of its own.
+//! Format: <https://develop.sentry.dev/sdk/telemetry/client-reports/>. A report is sent in an envelope of its own.
 
 use super::header;
 use crate::record::json::{List, Object};
@@ -11,9 +11,9 @@ use std::time::Duration;
 pub struct Discarded {
     /// Sentry's word for why.
     pub reason: &'static str,
-    /// What is counted: `error`, `log_item` or `log_byte`.
+    /// Unit that is counted: `error`, `log_item` or `log_byte`.
     pub category: &'static str,
-    /// How many.
+    /// The number of discarded units.
     pub quantity: u64,
 }
 

@@ -1,4 +1,4 @@
-//! A single item that is too large for a server, made smaller once.
+//! Trims a single item that is too large for a server, once.
 
 use super::Batch;
 use crate::ledger::Category;
@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 /// Bytes of a log's body that are kept. What refuses more than this is not Sentry but something on the way to it.
 const BODY: usize = 16 << 10;
 
-/// What an event can be understood without.
+/// Fields without which an event can be understood.
 const OPTIONAL: [&str; 2] = ["breadcrumbs", "extra"];
 
 type Fields<'p> = BTreeMap<Cow<'p, str>, &'p RawValue>;

@@ -1,15 +1,16 @@
-//! What logs cost: which attributes they have, and how many billed bytes may be sent in a UTC day or hour.
+//! Defines the options for the cost of logs: the attributes that a log has, and the billed bytes that may be sent in a UTC
+//! day or hour.
 
 use std::fmt;
 
-/// Where an attribute of a log comes from. [`LogAttributes`] decides by it.
+/// Origin of a log's attribute. [`LogAttributes`] decides by it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
     /// The plugin writes it with `lean` and with `full`.
     Lean,
     /// The plugin writes it with `full` only.
     Full,
-    /// The plugin writes it with `lean` only, in place of what `full` has in another form.
+    /// The plugin writes it with `lean` only, in place of an attribute that `full` has in another form.
     Short,
     /// A field of the record.
     Field,
@@ -20,7 +21,7 @@ pub enum Source {
 pub struct LogAttributes {
     lean: bool,
     full: bool,
-    /// Names that are sent whatever the words say; `*` stands for any characters.
+    /// Names that are sent with or without the words; `*` stands for any characters.
     names: Vec<String>,
 }
 
@@ -40,7 +41,7 @@ impl LogAttributes {
         if attributes == Self::default() { Err(EXPECTED) } else { Ok(attributes) }
     }
 
-    /// Returns true if logs have all attributes from there, whatever their names.
+    /// Returns true if logs have all attributes of this source, whatever their names.
     #[must_use]
     pub fn sends_all(&self, source: Source) -> bool {
         match source {
@@ -124,7 +125,7 @@ impl Period {
 pub struct Budget {
     /// Bytes, at least 1.
     pub bytes: u64,
-    /// In what time.
+    /// The period to which the bytes apply.
     pub period: Period,
 }
 

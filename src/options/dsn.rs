@@ -1,8 +1,8 @@
-//! A Sentry DSN: where to send, and the public key that opens the door.
+//! Parses a Sentry DSN: the address of a project, and the public key that authenticates requests to it.
 //!
 //! `{http|https}://{public key}[:{secret}]@{host}[:{port}][/{prefix}]/{project id}`
-//! (<https://develop.sentry.dev/sdk/foundations/transport/authentication/>). Relay wants a key of exactly 32 ASCII
-//! characters and a project id that is a 64-bit number; both are checked here, where a person can still mend them.
+//! (<https://develop.sentry.dev/sdk/foundations/transport/authentication/>). Relay requires a key of exactly 32 ASCII
+//! characters and a project id that is a 64-bit number; the parser checks both at startup, when a person can still fix them.
 
 use std::fmt;
 
@@ -81,14 +81,14 @@ impl Dsn {
         if self.is_https() { 443 } else { 80 }
     }
 
-    /// Whether it is reached through TLS.
+    /// Returns true if the DSN is reached through TLS.
     #[must_use]
     pub fn is_https(&self) -> bool {
         self.scheme == "https"
     }
 
-    /// Whether the path before the project is made of plain names: nothing that a server could read as another path, and
-    /// no number in another spelling.
+    /// Returns true if the path before the project consists of plain names: nothing that a server could read as another
+    /// path, and no number in another spelling.
     #[must_use]
     pub(super) fn has_plain_path(&self) -> bool {
         let plain = |segment: &str| {
@@ -111,13 +111,13 @@ impl Dsn {
         self.project
     }
 
-    /// What stays the same when the key is rotated: scheme, host and project.
+    /// Returns the part of the DSN that stays the same when the key is rotated: scheme, host and project.
     #[must_use]
     pub fn identity(&self) -> String {
         format!("{}://{}{}/{}", self.scheme, self.authority, self.slashed_prefix(), self.project)
     }
 
-    /// Where envelopes are posted. The trailing slash belongs to the route.
+    /// Returns the URL to which envelopes are posted. The trailing slash belongs to the route.
     #[must_use]
     pub fn envelope_url(&self) -> String {
         format!("{}://{}{}/api/{}/envelope/", self.scheme, self.authority, self.slashed_prefix(), self.project)

@@ -1,4 +1,4 @@
-//! Files that a configuration names and others write.
+//! Reads files that a configuration names and that others write.
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Read};

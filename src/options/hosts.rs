@@ -1,17 +1,18 @@
-//! Hosts that a pod may name in its annotation. Whoever may write an annotation may not be whoever runs the cluster, so
-//! a value is taken only if it is written exactly as Sentry shows it and its host is listed; everything else is refused.
+//! Checks the DSN of a pod's annotation against the list of allowed hosts. The author of an annotation may not be the
+//! operator of the cluster, so a value is accepted only if it is written exactly as Sentry shows it and its host is listed;
+//! everything else is refused.
 
 use super::dsn::Dsn;
 use std::fmt;
 
-/// The hosts of `dsn_allow_hosts`; none means that annotations are not looked at.
+/// The hosts of `dsn_allow_hosts`; none means that annotations are ignored.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Hosts(Vec<Host>);
 
 /// `sentry.example.com`, `sentry.example.com:9000` or `*.sentry.example.com`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Host {
-    /// Lower case; of a pattern, what follows the star, with its dot.
+    /// Lower case; for a pattern, the part after the star, with its dot.
     name: String,
     pattern: bool,
     /// Without one: the scheme's own port.
@@ -28,7 +29,7 @@ pub enum Refusal {
     TooLong,
     /// Characters that no DSN has: line breaks, blanks, percent signs, letters beyond ASCII.
     Characters,
-    /// No DSN; what was expected.
+    /// No DSN; the text names the expected form.
     NoDsn(&'static str),
     /// A DSN in another spelling than Sentry's: with a secret, in capitals, with dots in its path.
     Spelling,
@@ -57,7 +58,7 @@ impl Hosts {
         super::value::list(text).iter().map(|entry| Host::parse(entry)).collect::<Result<_, _>>().map(Self)
     }
 
-    /// Whether annotations are not looked at.
+    /// Returns true if the list is empty: annotations are ignored then.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -131,7 +132,8 @@ fn is_host(name: &str, pattern: bool) -> bool {
     name.split('.').all(label) && !(pattern && number)
 }
 
-/// Whether the hosts so named serve organisations of strangers: Sentry's own, or whole registries (`*.com`, `*.co.uk`).
+/// Returns true if the hosts with this name or pattern serve organisations of strangers: Sentry's own hosts, or whole
+/// registries (`*.com`, `*.co.uk`).
 fn is_everybodys(name: &str, pattern: bool) -> bool {
     let within = |domain: &str| name.strip_suffix(domain).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
     let labels: Vec<&str> = name.split('.').collect();

@@ -1,7 +1,7 @@
-//! Every option of `[OUTPUT] Name sentry`, one row each.
+//! Defines every option of `[OUTPUT] Name sentry`, one row each.
 //!
-//! A default is text and goes through the same setter as what a user writes, so it can never be invalid or differ from
-//! what the documents say; the tables of `docs/configuration.md` are rendered from these rows (`reference`).
+//! A default is text and passes the same setter as a value that a user writes, so it can never be invalid or differ from the
+//! documents. The tables of `docs/configuration.md` are rendered from these rows (`reference`).
 
 mod cost;
 mod dsn;
@@ -33,13 +33,13 @@ use value::Expected;
 
 /// One option.
 pub struct Row {
-    /// Its name; the host compares case-insensitively.
+    /// Its name; Fluent Bit compares case-insensitively.
     pub name: &'static str,
     /// Its default, as a user would write it; `None` means unset.
     pub default: Option<&'static str>,
-    /// What it does, for people.
+    /// Description of the option, for users.
     pub doc: &'static str,
-    /// Whether its value must never be printed as it is.
+    /// True if its value must never be printed as it is.
     pub secret: bool,
     set: fn(&mut Settings, &str) -> Result<(), Expected>,
 }
@@ -47,11 +47,11 @@ pub struct Row {
 /// An option that cannot work as it is given.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
-    /// The option, or what was written for one.
+    /// The option, or the name given instead of one.
     pub option: String,
     /// What was given, masked where it is a secret; empty where nothing was, and then `expected` is the whole text.
     pub found: String,
-    /// What would have been right.
+    /// Description of a correct value.
     pub expected: String,
 }
 
@@ -272,21 +272,21 @@ pub fn default_keys(name: &str) -> Vec<String> {
     rows().find(|row| row.name == name).and_then(|row| row.default).map(value::list).unwrap_or_default()
 }
 
-/// Where the settings came from, for the start-up line.
+/// The settings and their source, for the start-up line.
 #[derive(Clone, Debug)]
 pub struct Loaded {
     /// The settings.
     pub settings: Settings,
     /// The options that differ from their defaults, masked; ` (all defaults)` if none does.
     pub effective: String,
-    /// Where the DSN comes from.
+    /// Description of the DSN's source.
     pub dsn_source: String,
-    /// A line `name=text` for each option that may decide what becomes of a record, given or by default. It identifies
-    /// them in files, so its form is part of their format.
+    /// A line `name=text` for each option that may decide the items of a record, given or by default. It identifies them in
+    /// files, so its form is part of their format.
     pub mapping_options: String,
 }
 
-/// Options that do not decide what a record becomes, only where it waits and how it is sent.
+/// Options that do not decide the items of a record, only where it waits and how it is sent.
 const NOT_MAPPING: &[&str] = &[
     "dsn",
     "dsn_file",
@@ -323,7 +323,7 @@ const NOT_MAPPING: &[&str] = &[
     "summary_interval",
 ];
 
-/// Reads every option through `lookup` (the host's property function) and `environment` (the process's).
+/// Reads every option through `lookup` (Fluent Bit's property function) and `environment` (the process's).
 ///
 /// # Errors
 /// All problems at once.
@@ -420,7 +420,7 @@ impl Row {
     }
 }
 
-/// Hides what stands between `://` and `@`: a DSN or a password in the wrong place.
+/// Masks the text between `://` and `@`: a DSN or a password in the wrong place.
 fn mask_credentials(text: &str) -> String {
     let start = text.find("://").map_or(0, |at| at + 3);
     match text.rfind('@') {
@@ -465,7 +465,7 @@ fn resolve_dsn(
     String::new()
 }
 
-/// The environment's proxies, where the option says nothing; returns what was found there, for the start-up line.
+/// Takes the environment's proxies if the option is not set; returns the proxies found there, for the start-up line.
 fn resolve_proxy(
     network: &mut settings::Network,
     environment: impl Fn(&str) -> Option<String>,

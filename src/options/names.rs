@@ -1,11 +1,11 @@
-//! Names that are no option of ours: the host's own keys, and what people write for ours.
+//! Finds names that are not options of this plugin: Fluent Bit's own keys, and names that people write instead of ours.
 //!
-//! A plugin cannot ask the host which keys a section has, only whether it has this one. So [`FOREIGN`] is asked key by
-//! key at the start; `flb-sentry check` sees a whole file and judges every name in it.
+//! A plugin cannot ask Fluent Bit for the keys of a section, only whether the section has a given key. The plugin therefore
+//! asks for each key of [`FOREIGN`] at startup; `flb-sentry check` sees a whole file and judges every name in it.
 
 use super::{Problem, rows};
 
-/// Keys of an `[OUTPUT]` section that the host keeps for itself.
+/// Keys of an `[OUTPUT]` section that Fluent Bit keeps for itself.
 const OF_THE_HOST: &[&str] = &[
     "name",
     "match",
@@ -25,10 +25,10 @@ const OF_THE_HOST: &[&str] = &[
     "condition",
 ];
 
-/// Families of keys that the host keeps for itself.
+/// Families of keys that Fluent Bit keeps for itself.
 const FAMILIES_OF_THE_HOST: &[&str] = &["tls.", "net.", "oauth2", "_debug."];
 
-/// What is written for an option of ours, and the option, or the advice where there is none.
+/// Names that users write for an option of this plugin, each with the option, or with advice if there is none.
 ///
 /// Peers' names are those of other outputs that reach Sentry, of its SDKs, and of Fluent Bit's own outputs.
 const FOREIGN: &[(&str, Instead)] = &[
@@ -239,7 +239,7 @@ const FOREIGN: &[(&str, Instead)] = &[
 
 use Instead::{Advice, Use};
 
-/// What to write in place of a name that is no option.
+/// Replacement for a name that is no option.
 #[derive(Clone, Copy, Debug)]
 enum Instead {
     /// These options.
@@ -248,17 +248,18 @@ enum Instead {
     Advice(&'static str),
 }
 
-/// Whether the host keeps this key of an `[OUTPUT]` section for itself, in any case.
+/// Returns true if Fluent Bit keeps this key of an `[OUTPUT]` section for itself. Upper and lower case are equal.
 #[must_use]
 pub fn is_of_the_host(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     OF_THE_HOST.contains(&name.as_str()) || FAMILIES_OF_THE_HOST.iter().any(|family| name.starts_with(family))
 }
 
-/// Judges a name that a section has.
+/// Checks a name that a section has.
 ///
 /// # Errors
-/// What is wrong with a name that is neither an option nor the host's, with the option that was meant if that is clear.
+/// The problem with a name that is neither an option nor one of Fluent Bit's, with the option that was meant if that is
+/// clear.
 pub fn judge(name: &str, value: &str) -> Result<(), Problem> {
     let known = |known: &str| known.eq_ignore_ascii_case(name);
     if rows().any(|row| known(row.name)) || is_of_the_host(name) {
@@ -275,7 +276,7 @@ pub fn judge(name: &str, value: &str) -> Result<(), Problem> {
     Err(Problem { option: name.to_owned(), found: masked(name, value), expected })
 }
 
-/// Asks for each of the names that people write for ours.
+/// Looks up each of the names that people write instead of the plugin's options.
 pub(super) fn strangers(lookup: impl Fn(&str) -> Option<String>) -> impl Iterator<Item = Problem> {
     let given = FOREIGN.iter().filter_map(move |(name, _)| Some((*name, lookup(name)?)));
     given.filter_map(|(name, value)| judge(name, &value).err())
@@ -290,7 +291,7 @@ impl Instead {
     }
 }
 
-/// A value of a name that we do not know: what was meant may be a secret.
+/// Returns the value of an unknown name, masked if it may be a secret.
 fn masked(name: &str, value: &str) -> String {
     const TELLING: &[&str] =
         &["dsn", "dns", "key", "secret", "token", "pass", "auth", "url", "uri", "endpoint", "proxy"];

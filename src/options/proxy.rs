@@ -1,15 +1,15 @@
-//! Which proxy leads to a destination, if any: the option `proxy`, else the environment's variables.
+//! Chooses the proxy for a destination, if any: the option `proxy`, else the environment's variables.
 //!
-//! `HTTPS_PROXY` is for `https` DSNs, and `HTTP_PROXY` for `http` ones and for `https` where the first is not set, as in
-//! Sentry's own clients. `NO_PROXY` is read as curl and Go read it: hosts with all below them, addresses, networks
-//! (`10.0.0.0/8`), each with a port if one is meant, and `*`.
+//! `HTTPS_PROXY` applies to `https` DSNs. `HTTP_PROXY` applies to `http` DSNs, and to `https` DSNs if `HTTPS_PROXY` is not
+//! set, as in Sentry's own clients. `NO_PROXY` is read as curl and Go read it: hosts with all their subdomains, addresses,
+//! networks (`10.0.0.0/8`), each with an optional port, and `*`.
 
 use super::Dsn;
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-/// What is expected of the option and of the variables.
+/// Description of a correct value of the option and of the variables.
 pub(super) const EXPECTED: &str = "none, or a proxy such as http://user:password@host:3128";
 
 /// A proxy's URL. No printed form shows its credentials.
@@ -71,7 +71,7 @@ impl fmt::Debug for ProxyUrl {
     }
 }
 
-/// Hides all before the last `@` but the scheme, whatever else is wrong with the text.
+/// Masks everything before the last `@` but the scheme, whatever else is wrong with the text.
 pub(super) fn mask(text: &str) -> String {
     let Some(end) = text.rfind('@') else { return text.to_owned() };
     let start = text.find("://").map_or(0, |at| at + 3);
@@ -94,7 +94,8 @@ impl Proxies {
         Ok(Self { https: proxy.clone(), http: proxy, except: NoProxy::default() })
     }
 
-    /// Reads the environment; of two spellings of a variable the upper case goes first. Also says what was found, masked.
+    /// Reads the environment; of two spellings of a variable the upper case goes first. Also returns a masked description of
+    /// the proxies found.
     ///
     /// # Errors
     /// The variable that cannot be a proxy, and its value, masked.
@@ -185,7 +186,7 @@ impl Hosts {
     }
 }
 
-/// Whether the first `bits` of two addresses of the same family are the same.
+/// Returns true if the first `bits` of two addresses of the same family are equal.
 fn same_bits(one: IpAddr, other: IpAddr, bits: u8) -> bool {
     let differ = match (one, other) {
         (IpAddr::V4(one), IpAddr::V4(other)) => u128::from(one.to_bits() ^ other.to_bits()) << 96,

@@ -1,4 +1,4 @@
-//! The reference of all options for `docs/configuration.md`: rows of the table in groups, each with an example.
+//! Renders the reference of all options for `docs/configuration.md`: rows of the table in groups, each with an example.
 
 use super::{Kind, Row, rows};
 use std::fmt::Write;

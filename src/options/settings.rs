@@ -1,4 +1,4 @@
-//! The settings, cut into one slice per stage, so that no stage can read what is not its business.
+//! Holds the settings, split into one struct per stage, so that no stage can read settings that do not concern it.
 
 use super::cost::{Budget, LogAttributes};
 use super::dsn::Dsn;
@@ -13,21 +13,21 @@ use ureq::tls::{Certificate, PrivateKey};
 /// All that can be configured.
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
-    /// Where items go.
+    /// Settings for the destinations of items.
     pub destination: Destination,
-    /// What a record becomes.
+    /// Settings for the mapping from records to items.
     pub mapping: Mapping,
-    /// How items wait, are batched and retried.
+    /// Settings for queueing, batching and retrying items.
     pub delivery: Delivery,
-    /// How the network is reached.
+    /// Settings for access to the network.
     pub network: Network,
-    /// What is said about it all.
+    /// Settings for the summary in the log.
     pub report: Report,
-    /// What Sentry is told of the output itself.
+    /// Settings for check-ins, which tell Sentry the state of the output itself.
     pub monitor: Monitor,
 }
 
-/// What Sentry is told of the output itself.
+/// Settings for check-ins, which tell Sentry the state of the output itself.
 #[derive(Clone, Debug, Default)]
 pub struct Monitor {
     /// `monitor_slug`
@@ -36,7 +36,7 @@ pub struct Monitor {
     pub interval: Duration,
 }
 
-/// Where items go.
+/// Settings for the destinations of items.
 #[derive(Clone, Debug, Default)]
 pub struct Destination {
     /// `dsn`
@@ -50,17 +50,17 @@ pub struct Destination {
 }
 
 impl Destination {
-    /// Whether a record's namespace or annotation may choose another destination than the default.
+    /// Returns true if a record's namespace or annotation may choose another destination than the default.
     #[must_use]
     pub fn is_routed(&self) -> bool {
         self.dsn_dir.is_some() || !self.allow_hosts.is_empty()
     }
 }
 
-/// What a record becomes.
+/// Settings for the mapping from records to items.
 #[derive(Clone, Debug, Default)]
 pub struct Mapping {
-    /// Name of the instance, by which the host's log speaks of it.
+    /// Name of the instance, as Fluent Bit's log uses it.
     pub output: String,
     /// Lowest level that becomes an event; `None` is off.
     pub event_level: Option<Level>,
@@ -76,33 +76,33 @@ pub struct Mapping {
     pub machine: Option<String>,
     /// Tags added to everything.
     pub tags: Vec<(String, String)>,
-    /// Where the message is looked for.
+    /// Keys that are tried for the message, in order.
     pub message_key: Vec<String>,
-    /// Where the level is looked for.
+    /// Keys that are tried for the level, in order.
     pub level_key: Vec<String>,
     /// Level words of one's own.
     pub level_map: Vec<(String, Level)>,
     /// Level of a record that says nothing about it.
     pub default_level: Option<Level>,
-    /// Where the time that a logger gives is looked for.
+    /// Keys that are tried for the time that a logger gives, in order.
     pub time_key: Vec<String>,
-    /// Where the logger's name is looked for.
+    /// Keys that are tried for the logger's name, in order.
     pub logger_key: Vec<String>,
-    /// Where a stack trace is looked for.
+    /// Keys that are tried for a stack trace, in order.
     pub stack_key: Vec<String>,
-    /// Where the environment is looked for.
+    /// Keys that are tried for the environment, in order.
     pub environment_key: Vec<String>,
-    /// Where the release is looked for.
+    /// Keys that are tried for the release, in order.
     pub release_key: Vec<String>,
-    /// Where the server's name is looked for.
+    /// Keys that are tried for the server's name, in order.
     pub server_name_key: Vec<String>,
     /// Fields promoted to tags.
     pub tag_keys: Vec<String>,
     /// Pod labels to send.
     pub label_keys: Vec<String>,
-    /// Where the trace id is looked for.
+    /// Keys that are tried for the trace id, in order.
     pub trace_id_key: Vec<String>,
-    /// Where the span id is looked for.
+    /// Keys that are tried for the span id, in order.
     pub span_id_key: Vec<String>,
     /// Prefixes of modules and paths whose frames are the application's.
     pub in_app_include: Vec<String>,
@@ -110,11 +110,11 @@ pub struct Mapping {
     pub in_app_exclude: Vec<String>,
     /// Fields never sent.
     pub remove_keys: Vec<String>,
-    /// Whether a message that holds fields is read as fields.
+    /// True if a message that holds fields is read as fields.
     pub parse_message: bool,
-    /// Whether lines that form one stack trace become one event.
+    /// True if lines that form one stack trace become one event.
     pub join_traces: bool,
-    /// Where the user's id is looked for.
+    /// Keys that are tried for the user's id, in order.
     pub user_id_key: Vec<String>,
     /// Template of the fingerprint.
     pub fingerprint: Vec<String>,
@@ -128,9 +128,9 @@ pub struct Mapping {
     pub storm_burst: u32,
     /// Events a minute; zero is off.
     pub event_rate: u32,
-    /// Whether personal data is sent.
+    /// True if personal data is sent.
     pub send_pii: bool,
-    /// Whether secrets are filtered.
+    /// True if secrets are filtered.
     pub scrub: bool,
     /// More names of sensitive fields.
     pub scrub_keys: Vec<String>,
@@ -144,11 +144,11 @@ pub struct Mapping {
     pub logs_on_error_size: usize,
     /// Attributes of logs.
     pub log_attributes: LogAttributes,
-    /// What becomes of Kubernetes events and of kernel OOM kills.
+    /// Settings for Kubernetes events and kernel OOM kills.
     pub incidents: Incidents,
 }
 
-/// Which records of the `kubernetes_events` input become issues.
+/// Selection of the records of the `kubernetes_events` input that become issues.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum KubeEvents {
     /// Those of this node where container logs of exactly one node come too, else all.
@@ -162,7 +162,7 @@ pub enum KubeEvents {
     Off,
 }
 
-/// What becomes of Kubernetes events and of kernel OOM kills.
+/// Settings for Kubernetes events and kernel OOM kills.
 #[derive(Clone, Debug, Default)]
 pub struct Incidents {
     /// `kube_events`
@@ -175,17 +175,17 @@ pub struct Incidents {
     pub node: Option<String>,
 }
 
-/// When a flush is answered.
+/// Condition for answering a flush.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Mode {
     /// Chosen at the first flush.
     #[default]
     Auto,
-    /// When the chunk is safely on disk.
+    /// The flush is answered once the chunk is safely on disk.
     Spool,
-    /// When Sentry has it.
+    /// The flush is answered once Sentry has the chunk.
     Ack,
-    /// When it is queued.
+    /// The flush is answered once the chunk is queued.
     Memory,
 }
 
@@ -202,18 +202,18 @@ impl Mode {
     }
 }
 
-/// How items wait, are batched and retried.
+/// Settings for queueing, batching and retrying items.
 #[derive(Clone, Debug, Default)]
 pub struct Delivery {
     /// `delivery`
     pub mode: Mode,
-    /// How long lines at the end of a chunk that may be an unfinished stack trace wait for the next one.
+    /// The time for which lines at the end of a chunk that may be an unfinished stack trace wait for the next line.
     pub trace_timeout: Duration,
     /// Directory where chunks wait.
     pub spool_path: Option<PathBuf>,
     /// Bytes on disk.
     pub spool_max_size: u64,
-    /// When a flush into the spool is answered.
+    /// Condition for answering a flush into the spool.
     pub spool_sync: SpoolSync,
     /// Longest wait of an `ack` flush.
     pub ack_timeout: Duration,
@@ -225,19 +225,19 @@ pub struct Delivery {
     pub batch_max_items: usize,
     /// Oldest age of an open envelope.
     pub batch_timeout: Duration,
-    /// How long events wait for a quota or a misconfigured destination.
+    /// The time for which events wait for a quota or a misconfigured destination.
     pub hold_events: Duration,
-    /// How long logs wait for the same.
+    /// The time for which logs wait for a quota or a misconfigured destination.
     pub hold_logs: Duration,
     /// First backoff.
     pub retry_base: Duration,
     /// Longest backoff.
     pub retry_max: Duration,
-    /// Directory of what Sentry will never take.
+    /// Directory of the dead letters: records that Sentry will never take.
     pub dead_letter_path: Option<PathBuf>,
     /// Bytes of it.
     pub dead_letter_max_size: u64,
-    /// Whether Sentry is told what it will never see.
+    /// True if the plugin reports to Sentry the items that Sentry will never receive.
     pub client_reports: bool,
     /// Most billed bytes of logs for each destination.
     pub logs_budget: Option<Budget>,
@@ -247,13 +247,14 @@ pub struct Delivery {
     pub exit_timeout: Duration,
 }
 
-/// When a flush into the spool is answered.
+/// Condition for answering a flush into the spool.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SpoolSync {
-    /// When the chunk is written: a killed process loses nothing, a power failure what came since the last sync.
+    /// The flush is answered once the chunk is written: a killed process loses nothing, a power failure loses the chunks
+    /// since the last sync.
     #[default]
     Normal,
-    /// When the chunk is synced to the disk.
+    /// The flush is answered once the chunk is synced to the disk.
     Full,
 }
 
@@ -269,12 +270,12 @@ pub enum Compress {
     None,
 }
 
-/// How the network is reached.
+/// Settings for access to the network.
 #[derive(Clone, Debug, Default)]
 pub struct Network {
     /// Encoding of requests.
     pub compress: Compress,
-    /// `proxy`, else what the environment says; `None` only before both were looked at.
+    /// `proxy`, else the proxies of the environment; `None` only before both were looked at.
     pub proxy: Option<Proxies>,
     /// Certificates added to the system's roots: those in `tls_ca_file`.
     pub tls_ca: Vec<Certificate<'static>>,
@@ -282,15 +283,15 @@ pub struct Network {
     pub tls_chain: Vec<Certificate<'static>>,
     /// The client's key, from `tls_key_file`.
     pub tls_key: Option<Arc<PrivateKey<'static>>>,
-    /// Whether the server's certificate is checked.
+    /// True if the server's certificate is checked.
     pub tls_verify: bool,
     /// One request, connecting included.
     pub timeout: Duration,
 }
 
-/// What is said about it all.
+/// Settings for the summary in the log.
 #[derive(Clone, Debug, Default)]
 pub struct Report {
-    /// How often a summary line is due when something changed; zero only at exit.
+    /// Interval between summary lines if something changed; zero: only at exit.
     pub summary_interval: Duration,
 }

@@ -1,9 +1,9 @@
-//! What every option takes and what it refuses: one case for each row, no row without a case.
+//! Tests the values that every option accepts and rejects: one case for each row, and no row without a case.
 
 use super::{Proxies, ProxyUrl, Settings, load, rows};
 use std::fmt::Debug;
 
-/// An option: how it is read back, its default, values with what they mean, values with what is said of them.
+/// An option: how it is read back, its default, values with their meaning, values with the expected complaint.
 struct Case {
     name: &'static str,
     read: fn(&Settings) -> String,
@@ -414,7 +414,7 @@ fn debug(value: &dyn Debug) -> String {
     format!("{value:?}")
 }
 
-/// What another option has to be for this one to be judged alone.
+/// Returns another option, and the value that it must have so that this option can be judged alone.
 fn companion(name: &str) -> Option<(&'static str, &'static str)> {
     match name {
         "dsn" => None,

@@ -1,5 +1,5 @@
-//! The files of TLS, read and checked while a person can still mend them: a connection is no place to find out that a key
-//! belongs to another certificate.
+//! Reads and checks the TLS files at startup, when a person can still fix them, so that a key that belongs to another
+//! certificate is not first noticed on a connection.
 
 use super::file::read_file;
 use super::settings::Network;
@@ -60,7 +60,8 @@ fn read(file: &str) -> Result<Vec<u8>, &'static str> {
     read_file(file.as_ref(), MAX_BYTES).map_err(|_| "a file that exists and can be read")
 }
 
-/// Whether the client's key fits its certificate; else what was found, and what was expected of `tls_key_file`.
+/// Checks that the client's key fits its certificate. If it does not, returns the value found, and the value expected of
+/// `tls_key_file`.
 pub(super) fn check_together(network: &Network) -> Result<(), (&'static str, &'static str)> {
     let key = match (network.tls_chain.is_empty(), &network.tls_key) {
         (true, None) => return Ok(()),

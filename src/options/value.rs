@@ -1,10 +1,10 @@
-//! How Fluent Bit users spell values: `on`, `2M`, `5s`, `a,b`, `k=v`.
+//! Parses values as Fluent Bit users write them: `on`, `2M`, `5s`, `a,b`, `k=v`.
 
 use super::names::nearest_value;
 use crate::level::Level;
 use std::time::Duration;
 
-/// What would have been right, for people.
+/// Description of a correct value, for users.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Expected {
     text: &'static str,

@@ -1,7 +1,8 @@
-//! The size of a log as Sentry bills it.
+//! Computes the size of a log as Sentry bills it.
 //!
-//! Relay's rule (`relay-ourlogs`, `calculate_size`), applied before Relay adds anything: the bytes of the body as UTF-8, and of
-//! each attribute its name and its value; a string counts its bytes, a number 8, a boolean 1; a log counts at least 1.
+//! Relay's rule (`relay-ourlogs`, `calculate_size`), applied before Relay adds anything, counts the bytes of the body as
+//! UTF-8 and, for each attribute, its name and its value. A string counts its bytes, a number 8, a boolean 1. A log counts
+//! at least 1.
 
 use serde::Deserializer;
 use serde::de::{DeserializeSeed, Error, IgnoredAny, MapAccess, Visitor};
@@ -13,7 +14,7 @@ pub const NUMBER: usize = 8;
 /// Billed bytes of a boolean.
 pub const BOOLEAN: usize = 1;
 
-/// What is billed for one log.
+/// Billed bytes of one log.
 #[derive(Debug, Default)]
 pub struct Billed {
     /// Bytes of the body.
@@ -30,7 +31,7 @@ impl Billed {
     }
 }
 
-/// Reads a log's JSON and returns what each of its parts costs; `None` for what is no log.
+/// Reads a log's JSON and returns the billed bytes of each of its parts; `None` if it is no log.
 #[must_use]
 pub fn parts(json: &[u8]) -> Option<Billed> {
     let mut billed = Billed::default();
@@ -41,7 +42,7 @@ pub fn parts(json: &[u8]) -> Option<Billed> {
     Some(billed)
 }
 
-/// Reads a log's JSON and returns its billed bytes; 1 for what is no log.
+/// Reads a log's JSON and returns its billed bytes; 1 if it is no log.
 #[must_use]
 pub fn of(json: &[u8]) -> u64 {
     let mut sum = 0;

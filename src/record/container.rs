@@ -1,9 +1,10 @@
-//! The pod, namespace and container that Fluent Bit's tag or file name of a container log names.
+//! Reads the pod, namespace and container from Fluent Bit's tag or from the file name of a container log.
 //!
 //! The kubelet names the files `/var/log/containers/POD_NAMESPACE_CONTAINER-ID.log` and
 //! `/var/log/pods/NAMESPACE_POD_UID/CONTAINER/N.log`
-//! (<https://github.com/kubernetes/design-proposals-archive/blob/main/node/kubelet-cri-logging.md>); the tail input makes a tag of
-//! a path by writing `.` for `/`. The kubernetes filter reads the same names (`plugins/filter_kubernetes/kube_regex.h`).
+//! (<https://github.com/kubernetes/design-proposals-archive/blob/main/node/kubelet-cri-logging.md>). The tail input makes a
+//! tag of a path by replacing `/` with `.`. The kubernetes filter reads the same names
+//! (`plugins/filter_kubernetes/kube_regex.h`).
 
 use super::kubernetes::Pod;
 use rmp::encode::{write_map_len, write_str};

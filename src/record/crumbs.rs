@@ -1,4 +1,4 @@
-//! The lines before an event, as its breadcrumbs: those of its chunk, and of earlier ones.
+//! Keeps the lines before an event as its breadcrumbs: lines of its chunk, and of earlier chunks.
 
 use super::identity::StreamId;
 use super::json::{self, Object};
@@ -46,8 +46,9 @@ struct Crumb {
     text: String,
 }
 
-/// What of a line is a breadcrumb, and whether it goes on. A line that is cut is scrubbed before, for a cut may take away what
-/// says that the rest is a secret; a clean one, in which nothing has to go, is not.
+/// Returns the part of a line that is a breadcrumb, and true if the line goes on after it. A line that is cut is scrubbed
+/// before the cut, because the cut may remove the part that shows that the rest is a secret; a clean line, in which nothing
+/// has to be removed, is not scrubbed.
 fn crumb<'a>(line: &Line<'a>, is_clean: bool, rules: &scrub::Rules) -> Option<(Cow<'a, str>, bool)> {
     let whole = line.text()?.trim();
     let head = &whole[..whole.floor_char_boundary(MAX_READ)];
@@ -87,7 +88,7 @@ impl Crumb {
 #[derive(Debug, Default)]
 struct Written {
     json: Vec<u8>,
-    /// Where each ends.
+    /// Position at which each breadcrumb ends.
     ends: Vec<usize>,
 }
 
@@ -146,12 +147,12 @@ impl Trail {
         self.clean.clear();
     }
 
-    /// How many of these lines, which it covers, are breadcrumbs.
+    /// Returns the number of breadcrumbs among these lines, all of which the trail covers.
     fn count(&self, from: usize, to: usize) -> usize {
         (from - self.first..to - self.first).filter(|line| !self.here.part(*line, line + 1).is_empty()).count()
     }
 
-    /// Writes what is missing of these lines.
+    /// Writes the breadcrumbs of these lines that are missing.
     fn cover(&mut self, lines: &[Line<'_>], from: usize, to: usize, rules: &scrub::Rules) {
         let known = self.first + self.here.ends.len();
         if from < self.first || from > known || self.here.json.len() > MAX_TRAIL {
@@ -213,7 +214,7 @@ impl Crumbs {
         [earlier, here.part(from - first, at - first)]
     }
 
-    /// When the last line of a stream was written.
+    /// Returns the time when the last line of a stream was written.
     pub(super) fn latest(&self, stream: StreamId) -> Option<Timestamp> {
         self.streams.get(&stream)?.lines.back().map(|crumb| crumb.time)
     }
@@ -283,8 +284,8 @@ mod tests {
         values[1..].iter().map(|crumb| crumb["message"].as_str().unwrap().to_owned()).collect()
     }
 
-    /// Written once or anew, an event's breadcrumbs are the same, at whatever distance events come, and whether or not clean
-    /// lines are marked.
+    /// An event's breadcrumbs are the same if they are written once or anew, at whatever distance events come, and whether
+    /// or not clean lines are marked.
     #[test]
     fn what_was_written_for_another_event_is_right_for_this_one() {
         let rules = scrub::Rules::new(true, false, &[], &[]);

@@ -1,7 +1,7 @@
-//! A record as a Sentry event: what developers see as an issue.
+//! Builds a Sentry event from a record; developers see it as an issue.
 //!
-//! Format: <https://develop.sentry.dev/sdk/foundations/data-model/event-payloads/>. Everything is cut at Relay's limits
-//! here, so that the real normaliser finds nothing to trim.
+//! Format: <https://develop.sentry.dev/sdk/foundations/data-model/event-payloads/>. Everything is truncated here at Relay's
+//! limits, so that Relay's normaliser finds nothing to trim.
 
 use super::exception;
 use super::fields::Role;
@@ -29,7 +29,7 @@ pub(super) const RESERVED_TAGS: [&str; 8] =
 /// Most tags of one event: a pod chooses its labels.
 const MAX_TAGS: usize = 100;
 
-/// What is known of an event besides its record.
+/// Data that is known about an event besides its record.
 pub(super) struct Circumstances<'t> {
     /// The stack trace, if there is one.
     pub trace: Option<Trace<'t>>,
@@ -39,7 +39,7 @@ pub(super) struct Circumstances<'t> {
     pub template: Template<'t>,
     /// The line, or the text around the trace.
     pub line: &'t str,
-    /// The line without what its logger put before it: what a person reads in a list of issues.
+    /// The line without the text that its logger put before it, as it is shown in a list of issues.
     pub title: &'t str,
     /// The logger that the head of the line names.
     pub logger: Option<&'t str>,
@@ -58,7 +58,7 @@ pub(super) struct Circumstances<'t> {
 }
 
 impl<'t> Circumstances<'t> {
-    /// `line` is the message, or what of it stands around the trace.
+    /// `line` is the message, or the part of it that stands around the trace.
     pub(super) fn new(
         rules: &Rules,
         view: &View<'_, '_>,
@@ -109,7 +109,8 @@ impl<'t> Circumstances<'t> {
     }
 }
 
-/// Who speaks to whom: a container of a workload, a service, else the stream. Destinations do not share their storms.
+/// Returns a hash of the sender and the destination of a record. The sender is a container of a workload, a service, else
+/// the stream. Destinations do not share their storms.
 fn workload_hash(view: &View<'_, '_>, route: Route) -> u64 {
     let mut hash = Xxh3::with_seed(route.identity as u64);
     let mut parts = |parts: &[&[u8]]| {
@@ -129,7 +130,7 @@ fn workload_hash(view: &View<'_, '_>, route: Route) -> u64 {
 /// Names that stand for an exception of whose type the text says nothing. Its message is all that tells it from others.
 const NO_TYPES: [&str; 6] = ["error", "Error", "Exception", "panic", "fatal error", "exception"];
 
-/// The chain with its messages; where the outermost exception has none, the line says what failed.
+/// Hashes the chain with its messages; if the outermost exception has no message, the line takes its place.
 fn chain_hash(trace: &Trace<'_>, title: &str) -> u64 {
     let mut hash = Xxh3::with_seed(stack_hash(trace));
     for exception in &trace.exceptions {
@@ -176,7 +177,7 @@ pub(super) fn write(
     write_as(out, view, event_id, (settings, scrub), about, Detail::Lean)
 }
 
-/// How much of an event is written.
+/// Amount of detail with which an event is written.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Detail {
     Full,
@@ -248,8 +249,8 @@ fn write_as(
     [head, scrubbed, trace, crumbs, sdk]
 }
 
-/// What the record says of its trace. An exception that nobody caught is not handled, one that a logger wrote is; of others
-/// nothing is known.
+/// Returns the facts that the record gives about its trace. An exception that nobody caught is not handled, one that a
+/// logger wrote is handled; for others this is unknown.
 fn about_exception<'t>(
     trace: &Trace<'_>,
     about: &'t Circumstances<'_>,
@@ -284,8 +285,8 @@ fn one_line<'t>(text: &'t str, most: usize, scrub: &scrub::Rules) -> Cow<'t, str
     cut(text, most, scrub)
 }
 
-/// At most `most` characters. A text that is cut is scrubbed before, for a cut may take away what says that the rest is a
-/// secret.
+/// Returns at most `most` characters. A text that is cut is scrubbed before, for a cut may remove the words that mark the
+/// remaining text as a secret.
 fn cut<'t>(text: &'t str, most: usize, scrub: &scrub::Rules) -> Cow<'t, str> {
     if text.len() <= most {
         return Cow::Borrowed(text);
@@ -415,10 +416,10 @@ fn write_crumbs(out: &mut Vec<u8>, crumbs: [&[u8]; 2]) -> Range<usize> {
     start..out.len()
 }
 
-/// Names under `extra` that are ours; a field of the same name gets a prefix.
+/// Names under `extra` that the plugin uses itself; a field of the same name gets a prefix.
 const OWN_EXTRA: [&[u8]; 6] = [b"stream", b"original_time", b"held_back", b"line", b"details", b"_cut"];
 
-/// What nothing else has taken.
+/// Writes everything that no other part of the event has taken.
 fn write_extra(
     out: &mut Vec<u8>,
     view: &View<'_, '_>,
@@ -463,7 +464,7 @@ fn write_rest(
     }
 }
 
-/// Whether all fields had room.
+/// Writes the fields and returns true if all of them had room.
 fn write_fields(extra: &mut Object<'_>, view: &View<'_, '_>, scrub: &scrub::Rules) -> bool {
     let (mut value, mut scratch) = (Vec::new(), Vec::new());
     let mut left = limit::EXTRA_TOTAL;

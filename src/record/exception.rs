@@ -1,7 +1,7 @@
-//! A stack trace as Sentry's exceptions and threads.
+//! Writes a stack trace as Sentry's exceptions and threads.
 //!
-//! Format: <https://develop.sentry.dev/sdk/foundations/data-model/event-payloads/exception/>. Innermost cause first, frames
-//! oldest first. The ids of chained exceptions follow the SDK of each language, see [`Tree`].
+//! Format: <https://develop.sentry.dev/sdk/foundations/data-model/event-payloads/exception/>. The innermost cause comes
+//! first, and the oldest frame comes first. The ids of chained exceptions follow the SDK of each language, see [`Tree`].
 
 use super::in_app::InApp;
 use super::json::{self, List, Object};
@@ -13,7 +13,7 @@ use std::borrow::Cow;
 const MAX_EXCEPTIONS: usize = 40;
 const MAX_THREADS: usize = 40;
 
-/// How much of a trace is written.
+/// Limits for writing a trace.
 #[derive(Clone, Copy)]
 pub(super) struct Room {
     /// Bytes of JSON from which on no more frames are written: an event may have a megabyte in all.
@@ -24,10 +24,10 @@ pub(super) struct Room {
 
 /// As much as Relay takes.
 pub(super) const FULL: Room = Room { bytes: 400_000, value: limit::MESSAGE };
-/// What is left of a trace that is too large.
+/// Limits for a trace that is too large.
 pub(super) const LEAN: Room = Room { bytes: 100_000, value: 500 };
 
-/// What is known of a trace besides its text.
+/// Data that is known about a trace besides its text.
 #[derive(Clone, Copy)]
 pub(super) struct About<'t> {
     /// `mechanism.handled`; `None` leaves it out.
@@ -36,7 +36,7 @@ pub(super) struct About<'t> {
     pub in_app: InApp<'t>,
 }
 
-/// Writes the exceptions and the threads printed with them. Adds to `left_out` what had no room.
+/// Writes the exceptions and the threads printed with them. Adds to `left_out` the parts that had no room.
 pub(super) fn write(
     event: &mut Object<'_>,
     trace: &Trace<'_>,
@@ -97,12 +97,12 @@ fn write_threads(
     threads.end();
 }
 
-/// How the exceptions of a chain refer to each other.
+/// References between the exceptions of a chain.
 ///
-/// The outermost has `exception_id` 0 and is the last in the list; the others count up towards its beginning and have
-/// their holder's id as `parent_id`. Either all exceptions of an event have ids or none has: Sentry's grouping
-/// (`newstyle.py`, `filter_exceptions_for_exception_groups`) looks at them only if all are there. Which languages send
-/// them, and with which `source` and `type`:
+/// The outermost has `exception_id` 0 and is the last in the list; the others count up towards its beginning and have their
+/// holder's id as `parent_id`. Either all exceptions of an event have ids or none has: Sentry's grouping (`newstyle.py`,
+/// `filter_exceptions_for_exception_groups`) looks at them only if all are there. The languages that send them, with their
+/// `source` and `type`:
 ///
 /// | language | ids | source | SDK |
 /// |---|---|---|---|

@@ -1,4 +1,4 @@
-//! Finding fields: one pass over a record's keys, one look-up per key, however many options name keys.
+//! Finds fields in a record: one pass over the record's keys with one look-up per key, however many options name keys.
 
 use super::formats::{self, Formats, RowSet, Scale};
 use super::names::{Meaning, NameId, Names, WELL_KNOWN};
@@ -8,7 +8,7 @@ use crate::level::Level;
 use std::collections::HashMap;
 use std::ops::Range;
 
-/// What a field is good for.
+/// Purpose of a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     /// Holds the message.
@@ -85,14 +85,14 @@ pub struct Keys {
     paths: Paths,
     /// Top-level fields that are treated as if they were not there.
     refused: Vec<Box<[u8]>>,
-    /// Which names say that what stands under them may be a secret.
+    /// Rules that tell which names may have a secret as their value.
     scrub: scrub::Rules,
     names: Names,
     formats: Formats,
     metadata: Metadata,
 }
 
-/// Where paths lead in the metadata of the container whose record came last.
+/// Places to which paths lead in the metadata of the container whose record came last.
 #[derive(Debug, Default)]
 struct Metadata {
     map: Vec<u8>,
@@ -100,7 +100,7 @@ struct Metadata {
     found: Vec<Place>,
 }
 
-/// Where a path leads in a map.
+/// Place to which a path leads in a map.
 #[derive(Debug)]
 enum Place {
     /// To a text: its key and the text itself, in the map's bytes.
@@ -153,23 +153,23 @@ impl Default for Keys {
 /// A field found for a role.
 #[derive(Clone, Copy, Debug)]
 pub struct Found<'a> {
-    /// What for.
+    /// The role that the field was found for.
     pub role: Role,
     /// Its place among all that is found: by role, then as in the option's list; a field at the top before a nested one.
     order: u32,
-    /// Where the field stands, if it is one at the top of the record (a nested one stays in its parent when that is sent).
+    /// Position of the field, if it is one at the top of the record (a nested one stays in its parent when that is sent).
     top: Option<u32>,
     /// The last key of its path.
     pub key: &'a [u8],
-    /// What it holds.
+    /// The field's value.
     pub value: Value<'a>,
-    /// How it is read, if it holds a level.
+    /// Scale by which the value is read, if the field holds a level.
     pub scale: Scale,
-    /// Whether it was found as a field of a known logger.
+    /// True if it was found as a field of a known logger.
     recognised: bool,
 }
 
-/// A record's top-level fields and what they are good for. Reused from record to record.
+/// A record's top-level fields and the roles that they have. Reused from record to record.
 #[derive(Debug, Default)]
 pub struct Fields<'a> {
     /// Every field, duplicates removed, the last one kept.
@@ -183,17 +183,17 @@ pub struct Fields<'a> {
     record: u64,
     /// The name met last.
     last: Option<NameId>,
-    /// Whether some key here is no learnt name, so that keys have to be compared.
+    /// True if some key here is no learnt name, so that keys have to be compared.
     odd: bool,
-    /// Where each name stands in `all`, by hash; only kept when some are odd and there are many.
+    /// Position of each name in `all`, by hash; only kept if some keys are odd and there are many.
     places: HashMap<u64, usize>,
-    /// Whether something here describes a user.
+    /// True if something here describes a user.
     has_user: bool,
-    /// Whether something here may be the name of a pod in lifted metadata.
+    /// True if something here may be the name of a pod in lifted metadata.
     has_pod_name: bool,
     /// True while fields are read that the application chose: they never say which pod wrote the record.
     from_application: bool,
-    /// How many of the fields were there before those of the message joined them.
+    /// The number of fields that were there before those of the message joined them.
     before_message: Option<usize>,
     /// The known loggers that some field here is a mark of.
     rows: RowSet,
@@ -209,16 +209,16 @@ const FEW: usize = 64;
 pub struct Field<'a> {
     /// Its name; keys that are no strings are left out of look-ups.
     pub key: Value<'a>,
-    /// What it holds.
+    /// The field's value.
     pub value: Value<'a>,
-    /// Whether some role takes the field away from what is sent as it is.
+    /// True if some role removes the field from those that are sent unchanged.
     pub taken: bool,
     /// Its name, where it is a learnt one.
     pub name: Option<NameId>,
 }
 
 impl Found<'_> {
-    /// Whether the user has set the key.
+    /// Returns true if the user has set the key.
     pub(super) fn is_chosen(&self) -> bool {
         ((self.order >> 1) as u8) < RECOGNISED
     }
@@ -277,7 +277,7 @@ impl Keys {
         self.refused.extend(names.iter().map(top));
     }
 
-    /// Sets the rules for what is a secret.
+    /// Sets the rules that say which texts are secrets.
     pub fn scrub(&mut self, scrub: &scrub::Rules) {
         self.scrub = scrub.clone();
     }
@@ -301,8 +301,8 @@ impl Keys {
         }
     }
 
-    /// Whether some field of a map has a role by its name. Paths to nested fields do not count, nor does `body`, which is the
-    /// name of much that is no message.
+    /// Returns true if some field of a map has a role by its name. Paths to nested fields do not count, nor does `body`,
+    /// which is the name of many fields that hold no message.
     pub(super) fn has(&self, map: Seq<'_>, role: Role) -> bool {
         let is_it = |path: &Path| path.role == role && path.below.is_empty();
         let texts = map.pairs().filter(|(_, value)| *value != Value::Nil).filter_map(|(key, _)| key.text());
@@ -311,7 +311,7 @@ impl Keys {
             .any(|text| self.paths.get(text).is_some_and(|paths| paths.iter().any(is_it)))
     }
 
-    /// Whether a map is a record of a known logger, with a message.
+    /// Returns true if a map is a record of a known logger and has a message.
     pub(super) fn is_of_logger(&self, map: Seq<'_>) -> bool {
         let rows = map.pairs().fold(0, |rows, (key, _)| rows | key.text().map_or(0, formats::marked));
         rows != 0 && self.formats.has_message(rows, map, &self.names)
@@ -433,7 +433,7 @@ impl<'a> Fields<'a> {
         self.from_application = false;
     }
 
-    /// Where a field stands in `all`.
+    /// Returns the position of a field in `all`.
     pub fn place(&self, keys: &Keys, key: Value<'_>) -> Option<usize> {
         match key {
             Value::Str(text) if !self.odd => self.seen(keys.names.find(text)?),
@@ -566,7 +566,7 @@ impl<'a> Fields<'a> {
         self.find_by(paths, here, place, |path, _| follow(here, &path.below));
     }
 
-    /// Finds what paths lead to in the kubernetes filter's metadata, which is the same for all records of a container.
+    /// Finds the targets of paths in the kubernetes filter's metadata, which is the same for all records of a container.
     fn find_in_metadata(&mut self, paths: &[Path], map: Seq<'a>, place: usize, known: &mut Metadata) {
         let here = (&b"kubernetes"[..], Value::Map(map));
         if !known.is_of(map) {
@@ -615,7 +615,7 @@ impl<'a> Fields<'a> {
         self.found.insert(at, Found { role, order, top, key, value, scale, recognised });
     }
 
-    /// Whether metadata of the kubernetes filter may have been lifted to the top of the record.
+    /// Returns true if metadata of the kubernetes filter may have been lifted to the top of the record.
     pub fn may_be_lifted(&self) -> bool {
         self.has_pod_name && self.candidates(Role::Kubernetes).next().is_none()
     }
@@ -655,18 +655,19 @@ impl<'a> Fields<'a> {
         formats::ROWS.get(self.format?)?.absent()
     }
 
-    /// Whether the application chose some of the fields: those of a message, or a container's that may have been merged.
+    /// Returns true if the application chose some of the fields: those of a message, or those of a container's record, which
+    /// may have been merged.
     pub fn of_application(&self) -> bool {
         let container = self.seen(NameId::STREAM).is_some() || self.roles & Role::Kubernetes.bit() != 0;
         self.has_opened() || container
     }
 
-    /// Whether a message was opened and its fields joined the record's.
+    /// Returns true if a message was opened and its fields joined the record's.
     pub fn has_opened(&self) -> bool {
         self.before_message.is_some()
     }
 
-    /// Whether a field found is one that came from the message, or a nested one.
+    /// Returns true if a field found came from the message, or is a nested one.
     pub fn is_opened(&self, found: &Found<'_>) -> bool {
         self.before_message.is_some_and(|count| found.top.is_none_or(|top| top as usize >= count))
     }
@@ -754,7 +755,7 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// A find without what it borrows.
+/// Returns a find without the data that it borrows.
 fn strip<'b>(found: Found<'_>) -> Found<'b> {
     let Found { role, order, top, scale, recognised, .. } = found;
     Found { role, order, top, key: b"", value: Value::Nil, scale, recognised }

@@ -1,5 +1,5 @@
-//! Which consecutive lines of a stream are one log call: a stack trace, with the line that announces it, message lines
-//! between the two, and a prefix that a logger repeats on each line.
+//! Groups consecutive lines of a stream that belong to one log call: a stack trace, the line that announces it, message
+//! lines between the two, and lines on which a logger repeats a prefix.
 
 use super::lines::{Line, Said};
 use super::trace;
@@ -52,8 +52,8 @@ pub(super) struct Group {
 }
 
 impl Group {
-    /// The level: what a field of the first line says; else a crash is fatal; else what the first line's text says; else a
-    /// trace is an error. Other lines have no say.
+    /// Returns the level: that of a field of the first line; else fatal for a crash; else that of the first line's text;
+    /// else error for a trace. Other lines have no say.
     pub(super) fn level(&self, lines: &[Line<'_>]) -> Level {
         let head = &lines[self.first];
         match head.said {
@@ -354,7 +354,7 @@ pub(super) fn may_continue(before: &Line<'_>, line: &Line<'_>, texts: [&str; 2])
     is_alike(before, line) && (!is_fresh(line, texts[1]) || shares_prefix(before, line, texts))
 }
 
-/// Returns true if two lines repeat a prefix and what follows it in the second one looks like a part of a trace.
+/// Returns true if two lines repeat a prefix and the text after it in the second one looks like a part of a trace.
 fn shares_prefix(before: &Line<'_>, line: &Line<'_>, texts: [&str; 2]) -> bool {
     if shares_tag(texts) {
         return true;
@@ -408,7 +408,7 @@ pub(super) fn usable(text: &str) -> Option<&str> {
     (text.len() <= MAX_LINE && memchr::memchr(b'\n', text.as_bytes()).is_none()).then_some(text)
 }
 
-/// What two lines have at their heads, up to the last blank or bracket; none if that is too little. Times may differ.
+/// Returns the prefix that two lines share, up to the last blank or bracket; `None` if that is too short. Times may differ.
 fn shared_prefix<'t>(one: &'t str, two: &str) -> Option<&'t str> {
     let same = alike(one, two).min(MAX_PREFIX);
     let shared = &one.as_bytes()[..same];
@@ -544,7 +544,7 @@ const HEADS: [(&str, usize); 14] = [
     ("Unhandled Exception", 11),
 ];
 
-/// How a line begins that begins a trace, where nothing else in it tells.
+/// Prefixes of lines that begin a trace, for lines in which nothing else shows it.
 const BEGINNINGS: [&[u8]; 8] = [
     b"** (",
     b"*** Program crashed: ",

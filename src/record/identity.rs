@@ -1,7 +1,7 @@
-//! Names that stay the same however often a record is seen: streams, event ids, trace ids.
+//! Derives identifiers that stay the same however often a record is read: streams, event ids, trace ids.
 //!
-//! Sentry keeps one event per id for about an hour, so an id that is a function of the record makes every resend
-//! harmless. <https://develop.sentry.dev/sdk/foundations/data-model/event-payloads/>
+//! Sentry keeps one event per id for about an hour, so an id that is a function of the record makes every resend harmless.
+//! Source: <https://develop.sentry.dev/sdk/foundations/data-model/event-payloads/>
 
 use crate::chunk::Timestamp;
 use crate::chunk::msgpack::Value;
@@ -48,7 +48,7 @@ impl StreamId {
     }
 }
 
-/// The streams of one source: what it says on stdout, on stderr, and without saying where.
+/// The streams of one source: its output on stdout, on stderr, and without a stream.
 #[derive(Clone, Copy, Debug)]
 pub struct StreamIds([StreamId; 3]);
 
@@ -61,7 +61,7 @@ impl StreamIds {
         Self(Self::NAMES.map(|stream| StreamId::new(&[source.as_slice(), &[stream]].concat())))
     }
 
-    /// Of what comes from no pod.
+    /// Returns the streams of records that come from no pod.
     #[must_use]
     pub fn of_tag(tag: &[u8]) -> Self {
         Self::new([b"tag", tag])
@@ -129,7 +129,7 @@ impl EventId {
         Self(uuid_like(hash))
     }
 
-    /// Reads what [`EventId::hex`] writes.
+    /// Reads the text that [`EventId::hex`] writes.
     #[must_use]
     pub fn parse(text: &[u8]) -> Option<Self> {
         unhex(text).and_then(non_zero).map(Self)

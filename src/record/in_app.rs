@@ -1,4 +1,5 @@
-//! The user's own word on which frames are the application's: the options `in_app_include` and `in_app_exclude`.
+//! Applies the user's choice of the frames that belong to the application: the options `in_app_include` and
+//! `in_app_exclude`.
 
 use super::trace::Frame;
 

@@ -1,4 +1,4 @@
-//! JSON written straight into a byte buffer: no tree of values, no formatting machinery on the way.
+//! Writes JSON straight into a byte buffer, without a tree of values and without formatting machinery.
 
 use crate::chunk::msgpack::{Seq, Value};
 use serde_json::to_writer;
@@ -93,7 +93,8 @@ impl<'b> List<'b> {
     }
 }
 
-/// A string: escaped, and with what is not UTF-8 replaced by U+FFFD. Returns the bytes that a reader gets as UTF-8.
+/// Writes a string: escaped, and with bytes that are not UTF-8 replaced by U+FFFD. Returns the bytes that a reader gets as
+/// UTF-8.
 pub fn string(out: &mut Vec<u8>, bytes: &[u8]) -> usize {
     out.push(b'"');
     let read = escaped(out, bytes);
@@ -101,7 +102,8 @@ pub fn string(out: &mut Vec<u8>, bytes: &[u8]) -> usize {
     read
 }
 
-/// How a log's attribute begins, with a comma before it: `,"name":{"value":`. Returns the bytes of the name as UTF-8.
+/// Writes the beginning of a log's attribute, with a comma before it: `,"name":{"value":`. Returns the bytes of the name as
+/// UTF-8.
 pub fn head_of_attribute(out: &mut Vec<u8>, name: &[u8]) -> usize {
     out.push(b',');
     let read = string(out, name);
@@ -393,7 +395,7 @@ pub fn key_hash(key: Value<'_>) -> u64 {
     xxh3_64(String::from_utf8_lossy(key_text(key, &mut Vec::new())).as_bytes())
 }
 
-/// Whether two keys are the same in JSON, where all keys are text.
+/// Returns true if two keys are the same in JSON, where all keys are text.
 #[must_use]
 pub fn same_key(one: Value<'_>, other: Value<'_>) -> bool {
     match (one, other) {
@@ -402,7 +404,8 @@ pub fn same_key(one: Value<'_>, other: Value<'_>) -> bool {
     }
 }
 
-/// Whether two texts are the same once what is not UTF-8 is replaced. Where they part with ASCII they cannot be.
+/// Returns true if two texts are equal after invalid UTF-8 is replaced. If they first differ at ASCII bytes, they cannot be
+/// equal.
 fn same_text(one: &[u8], other: &[u8]) -> bool {
     let parting = one.iter().zip(other).take_while(|(a, b)| a == b).count();
     match (one.get(parting), other.get(parting)) {
@@ -445,7 +448,7 @@ mod tests {
         }
     }
 
-    /// What [`escaped`] does, byte by byte.
+    /// Returns the text that [`escaped`] writes, computed byte by byte.
     fn obvious(bytes: &[u8]) -> String {
         let mut out = Vec::new();
         for c in String::from_utf8_lossy(bytes).chars() {

@@ -1,7 +1,8 @@
-//! What the kubernetes filter says about a record, rendered once per pod and container and reused byte for byte.
+//! Reads the kubernetes filter's metadata of a record. It is rendered once per pod and container and then reused byte for
+//! byte.
 //!
-//! Of 1,500 bytes of an enriched record about 900 are this map, the same in line after line; comparing it with the last
-//! one costs a fraction of reading it. Layout: Fluent Bit's `plugins/filter_kubernetes/kube_meta.c`.
+//! Of the 1,500 bytes of an enriched record, about 900 are this map, which is the same in line after line. Comparing it with
+//! the last one costs a fraction of reading it. Layout: Fluent Bit's `plugins/filter_kubernetes/kube_meta.c`.
 
 use super::identity::StreamIds;
 use super::json::{self, Object};
@@ -11,11 +12,11 @@ use crate::chunk::msgpack::{Seq, Value};
 use crate::level::Level;
 use crate::options::{Budget, MAX_ANNOTATION, Mapping, Source};
 
-/// What is known about the container that wrote a record.
+/// Data that is known about the container that wrote a record.
 #[derive(Debug, Default)]
 pub(super) struct Pod {
     raw: Vec<u8>,
-    /// What every log of the container has.
+    /// Attributes that every log of the container has.
     pub log_attributes: Constant,
     /// `service.name`, which a log has unless its record says it itself.
     pub service: Constant,
@@ -29,7 +30,7 @@ pub(super) struct Pod {
     pub pod: String,
     /// The container.
     pub container: String,
-    /// What it writes, and where.
+    /// Streams to which it writes.
     pub streams: StreamIds,
     /// The pod's owner without its ReplicaSet's hash.
     pub workload: String,
@@ -37,7 +38,7 @@ pub(super) struct Pod {
     pub node: Option<String>,
     /// `<image name>@<tag>`.
     pub release: Option<String>,
-    /// What the pod asks for with [`EVENT_LEVEL`]: a level, or none at all.
+    /// The event level that the pod requests with [`EVENT_LEVEL`]: a level, or none at all.
     pub event_level: Option<Option<Level>>,
     /// The most that the pod's workload may spend on logs, by [`LOGS_BUDGET`].
     pub logs_budget: Option<Budget>,
@@ -55,7 +56,7 @@ pub(super) struct Pod {
 /// report everything twice.
 const EVENT_LEVEL: &str = "k8s.sentry.io/event-level";
 
-/// Annotation with which a pod lowers what its workload's logs may cost, such as `10M/d`. Other budgets hold beside it.
+/// Annotation with which a pod lowers the budget of its workload's logs, such as `10M/d`. Other budgets apply as well.
 const LOGS_BUDGET: &str = "k8s.sentry.io/logs-budget";
 /// Annotation with which the pods of a CronJob name its Sentry monitor.
 const MONITOR_SLUG: &str = "k8s.sentry.io/monitor-slug";
@@ -68,7 +69,7 @@ const LONGEST: usize = 1_000;
 pub(super) struct Pods {
     known: Vec<Pod>,
     last: usize,
-    /// How often a pod has been learnt.
+    /// The number of times a pod has been learnt.
     learnt: u64,
 }
 
@@ -85,7 +86,8 @@ impl Pods {
         self.last
     }
 
-    /// How often a pod has been learnt: as long as it is the same, [`Pods::find`] has found nothing new.
+    /// Returns the number of times a pod has been learnt: as long as it stays the same, [`Pods::find`] has found nothing
+    /// new.
     #[inline]
     pub fn learnt(&self) -> u64 {
         self.learnt
@@ -270,8 +272,8 @@ fn workload(map: Seq<'_>, labels: Seq<'_>, pod_name: &str) -> String {
     }
 }
 
-/// `web-7d9f8b6c5-x2x7k` (Deployment), `agent-x2x7k` (DaemonSet, Job), `db-0` (StatefulSet) without what was generated.
-/// Kubernetes draws such suffixes from letters without vowels and digits without 0, 1 and 3.
+/// Returns `web-7d9f8b6c5-x2x7k` (Deployment), `agent-x2x7k` (DaemonSet, Job), `db-0` (StatefulSet) without the generated
+/// suffix. Kubernetes draws such suffixes from letters without vowels and digits without 0, 1 and 3.
 pub(super) fn without_generated(pod_name: &str) -> String {
     let generated = |part: &str, lengths: std::ops::RangeInclusive<usize>| {
         lengths.contains(&part.len()) && part.bytes().all(|b| b"bcdfghjklmnpqrstvwxz2456789".contains(&b))

@@ -7,7 +7,7 @@ use super::identity::EventId;
 use crate::chunk::Record;
 use crate::ledger::Category;
 
-/// What a letter's marker says about the item.
+/// Content of a dead letter's marker about the item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Letter {
     /// The kind of item.
@@ -17,7 +17,7 @@ pub(super) struct Letter {
 }
 
 impl Letter {
-    /// What the marker of a record's group says, if it is a letter's.
+    /// Returns the content of the marker of a record's group, if it is a dead letter's marker.
     pub(super) fn of(group: Option<Record<'_>>) -> Option<Self> {
         let about = group?.metadata.get("out_sentry")?.map()?;
         let category = about.get("category")?.text()?;
@@ -26,7 +26,7 @@ impl Letter {
         Some(Self { category, event_id })
     }
 
-    /// Whether the record may become an item of this category.
+    /// Returns true if the record may become an item of this category.
     pub(super) fn allows(letter: Option<Self>, category: Category) -> bool {
         letter.is_none_or(|letter| letter.category == category)
     }

@@ -1,14 +1,15 @@
-//! Metadata of the kubernetes filter that a `nest` filter has lifted to the top of the record, with a prefix or without.
+//! Collects metadata of the kubernetes filter that a `nest` filter has lifted to the top of the record, with or without a
+//! prefix.
 //!
-//! It becomes the map again that the kubernetes filter made, so that nothing else has to know of it. Layout of the map:
-//! Fluent Bit's `plugins/filter_kubernetes/kube_meta.c`.
+//! It is turned back into the map that the kubernetes filter made, so that no other module has to handle lifted metadata.
+//! Layout of the map: Fluent Bit's `plugins/filter_kubernetes/kube_meta.c`.
 
 use super::fields::Fields;
 use super::removal::{close, open};
 use crate::chunk::msgpack::{Seq, Value};
 use rmp::encode::{write_bin, write_bool, write_f64, write_nil, write_sint, write_str, write_uint};
 
-/// The field that metadata always has; what stands before it in a field's name is the prefix.
+/// The field that metadata always has; the part of the field's name before it is the prefix.
 pub(super) const POD_NAME: &[u8] = b"pod_name";
 
 /// The other fields of the map.
@@ -61,9 +62,9 @@ pub(super) fn gather(fields: &mut Fields<'_>, out: &mut Vec<u8>) -> bool {
     true
 }
 
-/// Whether this is the name of an annotation that was lifted too: below the prefix of its map, or with a domain of its own,
-/// as annotations of tools have (`prometheus.io/scrape`). Labels of applications have domains as well; those that are sent
-/// by default are none.
+/// Returns true if this is the name of an annotation that was lifted too: below the prefix of its map, or with a domain of
+/// its own, as annotations of tools have (`prometheus.io/scrape`). Labels of applications have domains as well; those that
+/// are sent by default are no annotations.
 fn is_annotation(key: &[u8]) -> bool {
     let below = key.strip_prefix(b"annotations").is_some_and(|rest| !rest.is_empty());
     let slash = key.iter().position(|byte| *byte == b'/');

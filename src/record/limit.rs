@@ -1,4 +1,4 @@
-//! Sentry's limits, kept by ourselves so that every cut is visible and none is silent.
+//! Enforces Sentry's limits in the plugin, so that every cut is visible and none is silent.
 //!
 //! Numbers: `relay-event-schema` and `relay-event-normalization` as of Relay 26.9, checked against the real normaliser.
 
@@ -34,7 +34,7 @@ pub const LOG_BODY_JSON: usize = 600_000;
 pub const LOG_ATTRIBUTES: usize = 300_000;
 /// Bytes of one attribute's value.
 pub const ATTRIBUTE: usize = 64 * 1_024;
-/// Bytes of what a pod adds to each of its logs, as JSON.
+/// Bytes of the attributes that a pod adds to each of its logs, as JSON.
 pub const POD_ATTRIBUTES: usize = 50_000;
 /// Bytes of an event as JSON; Relay takes 1,048,576.
 pub const EVENT: usize = 1_000_000;

@@ -1,5 +1,5 @@
-//! The lines of a chunk, kept until its end: only then is it known which of them form one stack trace, and which came
-//! before an event.
+//! Keeps the lines of a chunk until its end. Only then does the mapper know which lines form one stack trace and which lines
+//! came before an event.
 
 use super::groups::MAX_LINE;
 use super::identity::StreamId;
@@ -24,9 +24,9 @@ pub(super) struct Line<'a> {
     pub time: Timestamp,
     pub level: Level,
     pub said: Said,
-    /// Whether a word stands in it that begins a trace.
+    /// True if it contains a word that begins a trace.
     pub heads: bool,
-    /// Whether it is the text of a record as it was, and not a part of a structured message.
+    /// True if it is the text of a record as it was, and not a part of a structured message.
     pub is_plain: bool,
     /// Which-th log of its microsecond it is.
     pub sequence: u32,
@@ -36,7 +36,7 @@ pub(super) struct Line<'a> {
     pub in_key: bool,
 }
 
-/// How a record says its level.
+/// Place in a record that states its level.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Said {
     /// Not at all.
@@ -59,7 +59,7 @@ pub(super) enum Text<'a> {
 }
 
 impl Text<'_> {
-    /// Whether there is no text.
+    /// Returns true if there is no text.
     pub(super) fn is_gone(self) -> bool {
         self == Self::Gone
     }
@@ -181,7 +181,8 @@ impl<'a> Stream<'a> {
         stream
     }
 
-    /// Leaves one line of each group, its first with the group's level, and places the groups among what is left.
+    /// Keeps one line of each group, its first with the group's level, and moves the groups to their places among the
+    /// remaining lines.
     pub(super) fn leave_heads(&mut self) {
         let mut to = 0;
         let mut from = 0;

@@ -1,7 +1,7 @@
-//! A record as a Sentry log: one object of a `log` container.
+//! Writes a record as a Sentry log: one object of a `log` container.
 //!
-//! Format: <https://develop.sentry.dev/sdk/telemetry/logs/>. Relay drops a log without timestamp, trace id, level or
-//! body and an attribute whose value is not of its type, each without a word, so none of these may ever be missing.
+//! Format: <https://develop.sentry.dev/sdk/telemetry/logs/>. Relay silently drops a log without timestamp, trace id, level
+//! or body, and an attribute whose value does not match its type, so none of these may ever be missing.
 
 use super::json;
 use super::names::{Name, NameId};
@@ -22,12 +22,12 @@ const MAX_ATTRIBUTES: usize = 4_096;
 pub(super) struct Constant {
     json: Vec<u8>,
     used: Used,
-    /// What Sentry bills for all of it.
+    /// Bytes that Sentry bills for all of it.
     billed: usize,
     left_out: u64,
-    /// Whether something in it may have to be scrubbed.
+    /// True if something in it may have to be scrubbed.
     suspicious: bool,
-    /// Whether the settings want values scrubbed that stand under one of [`PLAIN`].
+    /// True if the settings require that values under one of [`PLAIN`] are scrubbed.
     wanted: bool,
 }
 
@@ -39,7 +39,7 @@ const PLAIN: &[u8] = b",\"log.iostream\":{\"value\":\"\"},\"sentry.timestamp.seq
 pub(super) struct Used {
     hashes: Vec<u64>,
     bits: [u64; 4],
-    /// The environment, release, address and logger of the log before, and what a look at each has found.
+    /// The environment, release, address and logger of the log before, and the prefilter's result for each.
     lasting: [(Vec<u8>, Option<scrub::Look>); LASTING],
 }
 
@@ -67,7 +67,7 @@ impl Used {
     }
 }
 
-/// A log that has been written: whether something in it has to go, and what it costs.
+/// A log that has been written: its need for scrubbing, and its cost.
 pub(super) struct Known {
     /// True if something in it may have to go.
     pub needed: bool,
@@ -79,7 +79,7 @@ pub(super) struct Known {
 }
 
 impl Constant {
-    /// What Sentry wants to know of the sender, and the tags of the settings.
+    /// Returns the attributes about the sender that Sentry wants, and the tags of the settings.
     pub(super) fn new(tags: &[(String, String)], attributes: &LogAttributes) -> Self {
         let ours = [
             ("sentry.sdk.name", SDK_NAME),
@@ -108,7 +108,7 @@ impl Constant {
         &self.json
     }
 
-    /// Says what had no room; nothing is added behind it.
+    /// Adds the number of labels that had no room; nothing is added after it.
     pub(super) fn end(&mut self) {
         if self.left_out > 0 {
             self.billed += attribute(&mut self.json, b"log.record.labels_left_out", Value::UInt(self.left_out));
@@ -219,7 +219,7 @@ fn write_attributes(
     [first, second, third]
 }
 
-/// Whether a value is one attribute.
+/// Returns true if a value is a single attribute.
 fn is_plain(value: Value<'_>) -> bool {
     !matches!(value, Value::Map(_))
 }
@@ -273,7 +273,7 @@ impl Watch<'_> {
         text.len()
     }
 
-    /// Looks at a value for what its name says of it.
+    /// Checks if a value has to be scrubbed because of its name.
     fn under(&mut self, name: &[u8], value: Value<'_>) {
         let hides = |text: &str, quoted| self.scrub.hides(name, text, quoted);
         self.needed |= match value {
@@ -286,8 +286,8 @@ impl Watch<'_> {
     }
 }
 
-/// A string of at most `most` bytes; what is cut off is counted at its end. A text that is cut is scrubbed before, for a cut
-/// may take away what says that the rest is a secret. Returns its bytes as UTF-8.
+/// Writes a string of at most `most` bytes; the number of bytes cut off is stated at its end. A text that is cut is scrubbed
+/// before, for a cut may remove the words that mark the remaining text as a secret. Returns its bytes as UTF-8.
 fn marked(out: &mut Vec<u8>, text: &[u8], most: usize, watch: Option<&mut Watch<'_>>) -> usize {
     let Some(watch) = watch else { return cut(out, text, most) };
     if text.len() > most {
@@ -320,7 +320,7 @@ struct Attributes<'o> {
     start: usize,
     used: &'o mut Used,
     selected: &'o LogAttributes,
-    /// What Sentry bills for the log so far.
+    /// Bytes that Sentry bills for the log so far.
     billed: usize,
     left_out: u64,
     watch: Watch<'o>,
@@ -333,7 +333,7 @@ impl Attributes<'_> {
         self.selected.sends_all(source) || by_name()
     }
 
-    /// Copies what is ready, and says where it is unless something in it may have to go.
+    /// Copies a prepared constant, and returns its place unless something in it may have to be scrubbed.
     fn copy(&mut self, constant: &Constant) -> Range<usize> {
         let start = self.out.len();
         self.out.extend_from_slice(self.without_comma(&constant.json));
@@ -464,7 +464,7 @@ impl Attributes<'_> {
         }
     }
 
-    /// Says what was left out.
+    /// Adds the number of attributes that were left out.
     fn end(&mut self) {
         if self.left_out > 0 {
             let before = self.out.len();
@@ -481,14 +481,14 @@ impl Attributes<'_> {
     }
 }
 
-/// One typed attribute, with a comma before it. Returns what Sentry bills for it.
+/// Writes one typed attribute, with a comma before it. Returns the bytes that Sentry bills for it.
 fn attribute(out: &mut Vec<u8>, name: &[u8], value: Value<'_>) -> usize {
     let name = json::head_of_attribute(out, name);
     name + typed(out, value, None)
 }
 
-/// An attribute's value and its type. An integer beyond 64 signed bits becomes a string, which Relay takes. Returns what
-/// Sentry bills for the value.
+/// Writes an attribute's value and its type. An integer beyond 64 signed bits becomes a string, which Relay takes. Returns
+/// the bytes that Sentry bills for the value.
 fn typed(out: &mut Vec<u8>, value: Value<'_>, watch: Option<&mut Watch<'_>>) -> usize {
     let end: &[u8] = match value {
         Value::Bool(_) => b",\"type\":\"boolean\"}",

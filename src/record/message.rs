@@ -1,4 +1,4 @@
-//! A message as a person wrote it: colours away.
+//! Removes colours from a message.
 
 use memchr::memchr;
 use std::borrow::Cow;

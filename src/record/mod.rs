@@ -1,7 +1,7 @@
-//! What a record means to Sentry: the mapping, read top to bottom.
+//! Maps the records of a chunk to Sentry logs and events. This file is the mapping, to be read from top to bottom.
 //!
-//! A chunk is read once for its logs, each of which waits for its stream's next line: lines that form one stack trace are one
-//! log. Its events are made at its end, when it is known which lines came before.
+//! The mapper reads a chunk once for its logs. Each log waits for the next line of its stream, because lines that form one
+//! stack trace become one log. The mapper makes the events at the end of the chunk, when it knows which lines came before.
 
 pub mod billed;
 mod container;
@@ -106,7 +106,7 @@ pub struct Mapper {
     at_work: Vec<u32>,
     /// Lines that wait for lines of a later chunk.
     waiting: Waiting,
-    /// What is counted over all parts of one chunk, for a mapper that reads it in parts.
+    /// Counts over all parts of one chunk, for a mapper that reads it in parts.
     parts: Option<Parts>,
     /// Memory kept from record to record, and from chunk to chunk.
     memory: Memory,
@@ -120,7 +120,7 @@ struct Memory {
     trace: LastTrace,
 }
 
-/// What the parts of one chunk have in common.
+/// State that the parts of one chunk share.
 #[derive(Debug, Default)]
 struct Parts {
     twins: HashMap<EventId, u32>,
@@ -128,10 +128,10 @@ struct Parts {
     sequence: u32,
 }
 
-/// What is remembered from record to record of one chunk.
+/// State that the mapper keeps from record to record of one chunk.
 #[derive(Default)]
 struct Progress<'a> {
-    /// How often these very bytes at this very time have been seen in their stream.
+    /// The number of times that these very bytes at this very time have been seen in their stream.
     twins: HashMap<EventId, u32>,
     logs: Logs,
     streams: Vec<Stream<'a>>,
@@ -144,9 +144,9 @@ struct Progress<'a> {
     log: HeldLog,
     /// Bytes of logs in runs.
     run_bytes: usize,
-    /// What was read of traces when the levels of their lines were asked for.
+    /// Results of reading traces, made when the levels of their lines were asked for.
     traces: Traces<'a>,
-    /// The streams of records that come from no pod, by what they say of stdout and stderr.
+    /// The streams of records that come from no pod: one each for stdout, stderr, and neither.
     of_tag: StreamIds,
     /// The container that the chunk's tag names.
     container: Option<Container>,
@@ -154,7 +154,7 @@ struct Progress<'a> {
     is_part: bool,
 }
 
-/// What is remembered from log to log of one chunk.
+/// State that the mapper keeps from log to log of one chunk.
 #[derive(Default)]
 struct Logs {
     last_micros: u64,
@@ -200,7 +200,7 @@ impl Mapper {
         mapper
     }
 
-    /// Begins the next chunk of a mapper that reads chunks in parts, so that what it counts stays bounded.
+    /// Begins the next chunk of a mapper that reads chunks in parts, so that its counters stay bounded.
     pub fn next_chunk(&mut self) {
         if let Some(parts) = &mut self.parts {
             *parts = Parts::default();
@@ -263,7 +263,8 @@ impl Mapper {
         progress
     }
 
-    /// When the first of the lines that wait are to be sent as they are, by [`Mapper::finish_waiting`].
+    /// Returns the steady time at which the first of the waiting lines are to be sent as they are, by
+    /// [`Mapper::finish_waiting`].
     #[must_use]
     pub fn next_waiting(&self) -> Option<Duration> {
         self.waiting.next()
@@ -336,7 +337,7 @@ impl Mapper {
         }
     }
 
-    /// Sends what still waits of a stream's logs.
+    /// Sends the waiting logs of a stream.
     fn end_of_stream(&mut self, origin: Origin<'_>, place: usize, progress: &mut Progress<'_>, sink: &mut impl Sink) {
         let stream = &mut progress.streams[place];
         if let Some(until) = sink.waits_until().filter(|_| self.settings.join_traces && stream.letter.is_none())
@@ -349,7 +350,7 @@ impl Mapper {
         self.end_of_last(origin, place, progress, sink);
     }
 
-    /// Lets the lines of a stream wait from a place on, and sends what is before them.
+    /// Lets the lines of a stream wait from a place on, and sends the lines before them.
     fn wait(
         &mut self,
         origin: Origin<'_>,
@@ -518,7 +519,7 @@ impl Mapper {
         sequence
     }
 
-    /// Writes a log without what has to go from it, and returns what Sentry bills for it, in bytes.
+    /// Writes a log without its secrets, and returns the bytes that Sentry bills for it.
     fn write_billed(&self, out: &mut Vec<u8>, view: &View<'_, '_>, sequence: u32, used: &mut log::Used) -> u64 {
         let start = out.len();
         let known = log::write(out, view, (&self.constant, &self.settings.log_attributes, &self.scrub), sequence, used);
@@ -660,7 +661,7 @@ impl Mapper {
         }
     }
 
-    /// The lines of a dead letter are one group, whatever they look like.
+    /// Maps a dead letter: its lines are one group, whatever they look like.
     fn letter(
         &mut self,
         origin: Origin<'_>,
@@ -888,14 +889,15 @@ impl Mapper {
     }
 }
 
-/// Where the records of a pod, or of none, go. A dead letter that goes nowhere now is not left out, it stays one.
+/// Returns the route of the records of a pod, or of none. A dead letter that has no destination now is not left out: it
+/// stays a dead letter.
 fn route_of(origin: Origin<'_>, pod: Option<&Pod>, letter: Option<Letter>) -> Option<Route> {
     let (namespace, annotation) = pod.map_or(("", None), |pod| (pod.namespace.as_str(), pod.dsn.as_deref()));
     let nowhere = || letter.map(|_| Route { destination: NOWHERE, identity: 0 });
     origin.router.route(namespace, annotation).or_else(nowhere)
 }
 
-/// Who is to pay for a record's log, before its size is known.
+/// Returns the bill for a record's log, which names its payer. The log's size is not known yet.
 fn bill_of(view: &View<'_, '_>, route: Route, sink: &mut impl Sink) -> Bill {
     let pod = view.pod.map(|pod| (pod.namespace.as_str(), pod.workload.as_str(), pod.logs_budget));
     let (namespace, workload, budget) = pod.unwrap_or_default();
@@ -934,8 +936,8 @@ fn record_and_marker<'a>(raw: &'a [u8], group: Option<&'a [u8]>) -> Option<(Reco
     Some((record, group))
 }
 
-/// The stack trace that stands in a field of its own, if it can be read, alone or below the message; and what was read of
-/// it, where that outlives the look. One that cannot be read stays a field like any other.
+/// Returns the stack trace that stands in a field of its own, if it can be read, alone or below the message; and the parsed
+/// trace, if that can outlive the lookup. A trace that cannot be read stays a field like any other.
 fn stack_of<'a>(
     fields: &mut Fields<'a>,
     message: &str,
@@ -964,7 +966,7 @@ fn stack_of<'a>(
     })
 }
 
-/// The trace of an event, from its stack or its message, and what the message says besides it.
+/// Returns the trace of an event, from its stack or its message, and the rest of the message.
 fn read_trace<'t>(
     message: &'t str,
     in_message: Option<Trace<'t>>,

@@ -1,7 +1,8 @@
-//! Names of fields, learnt once: what the settings make of each, and how it looks in a log.
+//! Interns the names of fields: for each name, its meaning under the settings and its text in a log are worked out once.
 //!
-//! A container's records have the same fields in the same order, so each name remembers which one came after it last time;
-//! mostly a name then costs one comparison. Chunks choose the names, so what is remembered is bounded.
+//! The records of a container have the same fields in the same order, so each name remembers which name followed it last
+//! time. A name then usually costs one comparison. Chunks choose the names, so the number and length of the remembered names
+//! are bounded.
 
 use super::fields::Path;
 use super::formats::RowSet;
@@ -51,11 +52,11 @@ impl NameId {
     pub const IDENTIFIER: Self = Self(16);
     /// The file that a line was read from as a log has it.
     pub const FILE_PATH: Self = Self(17);
-    /// What a Kubernetes event is about.
+    /// The object that a Kubernetes event is about.
     pub const INVOLVED_OBJECT: Self = Self(18);
     /// The number of a message of the kernel's, from the `kmsg` input.
     pub const KERNEL_SEQUENCE: Self = Self(19);
-    /// How a line came to journald.
+    /// The transport by which a line came to journald.
     pub const TRANSPORT: Self = Self(20);
     /// The same with the `Lowercase` of the `systemd` input.
     pub const TRANSPORT_LOWER: Self = Self(21);
@@ -126,21 +127,21 @@ const MOST: usize = 2_048;
 #[derive(Debug)]
 pub struct Name {
     text: Box<[u8]>,
-    /// What came behind it last time.
+    /// The name that followed this one last time.
     next: NameId,
-    /// What the settings look for here or below.
+    /// Paths that the settings look for here or below.
     pub paths: Box<[Path]>,
-    /// Whether it is treated as if it were not there.
+    /// True if it is treated as if it did not exist.
     pub refused: bool,
-    /// True if the name says that what stands under it may be a secret.
+    /// True if the name says that the values under it may be secret.
     pub sensitive: bool,
-    /// Whether what it holds describes a user.
+    /// True if its value describes a user.
     pub of_user: bool,
     /// The known loggers whose records this name marks.
     pub rows: RowSet,
-    /// Whether it may be the name of a pod in lifted metadata.
+    /// True if it may be the key of a pod's name in lifted metadata.
     pub of_pod: bool,
-    /// How an attribute of this name begins: `,"name":{"value":`.
+    /// The beginning of an attribute of this name: `,"name":{"value":`.
     pub attribute: Box<[u8]>,
     /// [`xxh3_64`] of the name.
     pub hash: u64,
@@ -153,13 +154,13 @@ impl Name {
     }
 }
 
-/// What settings make of a name that comes up.
+/// The meaning that the settings give to a new name.
 pub struct Meaning {
-    /// What they look for there or below.
+    /// Paths that the settings look for there or below.
     pub paths: Vec<Path>,
-    /// Whether they want it gone.
+    /// True if the settings remove it.
     pub refused: bool,
-    /// True if the name says that what stands under it may be a secret.
+    /// True if the name says that the values under it may be secret.
     pub sensitive: bool,
     /// The known loggers whose records it marks.
     pub rows: RowSet,
@@ -233,13 +234,13 @@ impl Names {
         }
     }
 
-    /// Whether there is no room for more.
+    /// Returns true if there is no room for more names.
     pub fn is_full(&self) -> bool {
         self.all.len() >= MOST
     }
 }
 
-/// Hashes what is a hash already.
+/// A hasher for values that are hashes already.
 #[derive(Default)]
 struct Hashed(u64);
 

@@ -1,4 +1,4 @@
-//! A log item that no record stands for: what the plugin itself has to tell about logs.
+//! Writes a log item that stands for no record: a message of the plugin itself about logs.
 
 use super::billed;
 use super::identity::TraceId;
@@ -10,7 +10,7 @@ use xxhash_rust::xxh3::xxh3_128;
 /// Name of the logger of such items.
 const LOGGER: &str = "out_sentry";
 
-/// Appends the item's JSON and returns what Sentry bills for it, in bytes. `wall` is its time.
+/// Appends the item's JSON and returns the bytes that Sentry bills for it. `wall` is its time.
 pub fn write(out: &mut Vec<u8>, wall: Duration, level: Level, body: &str, namespace: Option<&str>) -> u64 {
     let start = out.len();
     out.extend_from_slice(b"{\"timestamp\":");

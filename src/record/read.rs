@@ -1,5 +1,5 @@
-//! From a record's bytes to its fields and its message: the most general first (OTLP resource, scope and attributes),
-//! then the record's own, and last what its message holds.
+//! Extracts the fields and the message from a record's bytes. The most general fields come first (OTLP resource, scope and
+//! attributes), then the record's own fields, then the fields inside its message.
 
 use super::fields::{CHOSEN, DEFAULT, Fields, Found, Keys, LAST, Role};
 use super::names::{NameId, Names};
@@ -13,7 +13,7 @@ use std::borrow::Cow;
 /// A message, and the key that held it.
 pub(super) type Message<'a> = (Option<&'a [u8]>, Cow<'a, [u8]>);
 
-/// A message field: its key, its text, and what it holds.
+/// A message field: its key, its text, and its value.
 type Held<'a> = (&'a [u8], Cow<'a, [u8]>, Value<'a>);
 
 /// Reads records.
@@ -27,23 +27,23 @@ pub(super) struct Reader {
 /// Messages inside each other that are opened: a runtime's line, a wrapper's message, and the application's in it.
 const MAX_OPENED: usize = 3;
 
-/// Memory for what a record's reading makes, kept from record to record.
+/// Memory for the data that reading a record makes, kept from record to record.
 #[derive(Debug, Default)]
 pub(super) struct Buffers {
-    /// The record's maps without what is removed.
+    /// The record's maps without the fields to be removed.
     kept: Vec<u8>,
     /// The kubernetes filter's metadata, if it was lifted.
     lifted: Vec<u8>,
-    /// What the messages hold.
+    /// The fields that the messages hold.
     opened: [Opened; MAX_OPENED],
 }
 
 /// Memory for one message that holds fields.
 #[derive(Debug, Default)]
 struct Opened {
-    /// What it holds.
+    /// The fields that the message holds.
     parsed: Vec<u8>,
-    /// The same without what is removed.
+    /// The same without the fields to be removed.
     kept: Vec<u8>,
 }
 
@@ -215,7 +215,7 @@ impl Reader {
         fields.recognise(&self.keys);
     }
 
-    /// Whether some field of a map is a message.
+    /// Returns true if some field of a map is a message.
     fn has_message(&self, map: Seq<'_>) -> bool {
         self.keys.has(map, Role::Message) || self.keys.is_of_logger(map)
     }
@@ -237,7 +237,8 @@ impl Reader {
     }
 }
 
-/// What a pod is said in its own way, and what is noise not at all.
+/// Takes the fields that are never sent as fields: a pod's metadata, which is sent in its own form, and noise, which is not
+/// sent at all.
 fn take_what_is_never_sent(fields: &mut Fields<'_>) {
     fields.take_all(Role::Noise);
     // What is no map is no pod, and a field like any other.
@@ -253,17 +254,18 @@ pub(super) fn io_stream<'a>(fields: &Fields<'a>) -> Option<&'a [u8]> {
     fields.get(NameId::STREAM)?.text().filter(|stream| matches!(*stream, b"stdout" | b"stderr"))
 }
 
-/// Where a stack trace is looked for in any record, last: keys of loggers that mark their records in no other way.
+/// Keys under which a stack trace is looked for in any record, last: keys of loggers that mark their records in no other
+/// way.
 const OTHER_STACKS: [&str; 7] = ["err.stack", "exc_info", "exception", "Exception", "@x", "errorVerbose", "thrown"];
 
-/// Where the host's name is looked for in any record, last: OpenTelemetry's resources, journald.
+/// Keys under which the host name is looked for in any record, last: OpenTelemetry's resources, journald.
 const OTHER_HOSTS: [&str; 2] = ["host.name", "_HOSTNAME"];
 
 /// Names under which `Path_Key` of the tail input is set to put the path of a line's file.
 const PATH_KEYS: [&str; 9] =
     ["filename", "file_name", "filepath", "file_path", "log_file", "log_path", "log.file.path", "path", "file"];
 
-/// What the OpenTelemetry input knows about a record.
+/// Returns the data that the OpenTelemetry input has about a record.
 pub(super) fn otlp(record: Record<'_>) -> Option<Seq<'_>> {
     record.metadata.get("otlp").and_then(|v| v.map())
 }
@@ -318,7 +320,7 @@ fn take_message<'a>(fields: &mut Fields<'a>) -> Option<Held<'a>> {
     fields.take(Role::Message, says).or_else(|| fields.take(Role::Message, all))
 }
 
-/// The message of a body that has no field for it: the body itself, or what else it holds, as JSON.
+/// Returns the message of a body that has no field for it: the body itself, or its other contents as JSON.
 fn without_key<'a>(keys: &Keys, body: Value<'a>, fields: &mut Fields<'a>) -> Message<'a> {
     match body {
         Value::Map(map) => (None, Cow::Owned(whole(keys, map, fields))),
@@ -365,7 +367,8 @@ fn drop_merged_log(message_key: &[u8], fields: &mut Fields<'_>) {
     }
 }
 
-/// A map that holds what the message holds: the kubernetes filter has put it there (`Merge_Log_Key`) and kept the line.
+/// Drops a map that holds the same fields as the message: the kubernetes filter has put it there (`Merge_Log_Key`) and kept
+/// the line.
 fn drop_merged_map(inner: Seq<'_>, fields: &mut Fields<'_>) {
     let same = |map: Seq<'_>| {
         map.len() == inner.len()

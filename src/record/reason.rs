@@ -1,9 +1,9 @@
-//! Why a record became no item of its own.
+//! Defines the reasons why a record did not become an item of its own.
 
 use crate::chunk::msgpack::Malformed;
 use crate::level::Level;
 
-/// What an outcome's name alone does not say.
+/// Details that the name of an outcome does not give.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reason {
     /// Filtered: its level, or the level of the lines that it was joined with, is below the lowest that is sent.

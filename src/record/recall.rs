@@ -1,7 +1,7 @@
-//! Lines that `logs_level` has filtered out, kept for the events of their stream: `logs_on_error`.
+//! Keeps lines that `logs_level` filtered out, for the events of their stream: `logs_on_error`.
 //!
-//! Of each chunk the last lines of every stream are copied; those of the chunk at hand are read where they are. A line is
-//! taken once.
+//! The last lines of every stream of a chunk are copied; lines of the current chunk are read in place. Each line is taken at
+//! most once.
 
 use super::identity::StreamId;
 use super::lines::{Line, Stream};

@@ -1,7 +1,7 @@
-//! `remove_keys`: fields that are gone before anything else looks at a record.
+//! Implements `remove_keys`: removes fields before any other code looks at a record.
 //!
-//! What stands at the top is refused by [`super::fields`]; what is nested has to be cut out of its parent, wherever that
-//! parent is sent, so the map is written again without it.
+//! [`super::fields`] refuses fields at the top level. A nested field has to be cut out of its parent wherever the parent is
+//! sent, so this module writes the map again without the field.
 
 use super::fields::segments;
 use crate::chunk::msgpack::{Cursor, Seq, Value};
@@ -19,12 +19,13 @@ impl Removal {
         Self { paths: paths.collect() }
     }
 
-    /// Whether nothing nested is to be removed.
+    /// Returns true if nothing nested is to be removed.
     pub(super) fn is_empty(&self) -> bool {
         self.paths.is_empty()
     }
 
-    /// Writes a map without what is to be removed. Says no, and writes nothing, when there is nothing to remove in it.
+    /// Writes a map without the fields to be removed. Returns false, and writes nothing, if there is nothing to remove in
+    /// it.
     pub(super) fn copy(&self, map: Seq<'_>, out: &mut Vec<u8>) -> bool {
         let paths: Vec<&[Box<str>]> = self.paths.iter().map(Vec::as_slice).collect();
         let start = out.len();
@@ -88,13 +89,13 @@ fn copy_list(list: Seq<'_>, paths: &[&[Box<str>]], out: &mut Vec<u8>) -> bool {
     removed
 }
 
-/// What the paths that begin with this name say about what is inside.
+/// Returns the rest of each path that begins with this name: the paths to remove from the value inside.
 fn below<'p>(paths: &[&'p [Box<str>]], name: &[u8]) -> Vec<&'p [Box<str>]> {
     let begins = |path: &&&[Box<str>]| path.len() > 1 && path[0].as_bytes() == name;
     paths.iter().filter(begins).map(|path| &path[1..]).collect()
 }
 
-/// Whether a name is a whole path, with dots where the path has steps.
+/// Returns true if a name is a whole path, with dots between the path's steps.
 fn is_joined(path: &[Box<str>], name: &[u8]) -> bool {
     let mut rest = name;
     for (at, step) in path.iter().enumerate() {

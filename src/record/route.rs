@@ -1,8 +1,8 @@
-//! Where a record goes: what the mapping asks, and whom.
+//! Defines the route of a record, and the trait through which the mapping asks for it.
 
 use std::fmt::Debug;
 
-/// Where a record goes.
+/// The destination of a record.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Route {
     /// The destination's number.
@@ -16,7 +16,8 @@ pub const NOWHERE: u32 = u32::MAX - 1;
 
 /// Knows the destinations.
 pub trait Router: Debug {
-    /// Where a record of this namespace goes (empty: of none) whose pod has this annotation. `None`: nowhere.
+    /// Returns the route of a record of this namespace (empty: of none) whose pod has this annotation. `None`: the record
+    /// has no destination.
     fn route(&self, namespace: &str, annotation: Option<&str>) -> Option<Route>;
 }
 

@@ -1,5 +1,5 @@
-//! Logs that wait until it is known whether their lines are one log call: each for its stream's next line, those of a
-//! possible group for its end.
+//! Holds logs back until the mapper knows whether their lines are one log call. Each log waits for the next line of its
+//! stream; the logs of a possible group wait for the end of the group.
 
 use super::groups::{MAX_WINDOW, may_begin, may_continue, usable};
 use super::lines::{Aside, Stream};
@@ -7,13 +7,13 @@ use super::reason::Reason;
 use super::sink::Bill;
 use crate::ledger::Outcome;
 
-/// Most bytes of JSON of one run: what is larger is no trace that anybody reads.
+/// Most bytes of JSON of one run: a larger one is no trace that anybody reads.
 const MAX_RUN: usize = 1 << 20;
 
 /// Most bytes of JSON of all runs of a chunk together.
 const MAX_RUNS: usize = 4 << 20;
 
-/// What becomes of a line's log if the line is part of no group.
+/// The fate of a line's log if the line is part of no group.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) enum Fate {
     /// Nothing: it has ended, or there is none.
@@ -86,7 +86,7 @@ impl Run {
     }
 }
 
-/// What a new line means for the lines of its stream before it.
+/// The effect of a new line on the lines of its stream before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step {
     /// The line before it is no part of a group.

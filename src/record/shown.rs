@@ -1,5 +1,5 @@
-//! Stack traces that texts show, read once: they say how bad a line is when it comes, and what its event is at the end of
-//! its chunk.
+//! Parses each stack trace in a text once and keeps the result. The trace gives the level of its line when the line is read,
+//! and the event of the line at the end of the chunk.
 
 use super::groups;
 use super::lines::in_chunk;
@@ -8,7 +8,7 @@ use crate::level::Level;
 use memchr::memchr;
 use std::borrow::Cow;
 
-/// Most bytes of frames of one chunk that are kept; beyond it traces are read again. A chunk of the host's largest, with
+/// Most bytes of frames of one chunk that are kept; beyond it traces are read again. A chunk of Fluent Bit's largest, with
 /// nothing but traces, has 5 MB of them.
 const MAX_KEPT: usize = 6 << 20;
 
@@ -37,7 +37,7 @@ impl<'c> Shown<'c> {
     }
 }
 
-/// Whether a message may show a trace: it has several lines, or its one line tells of a crash.
+/// Returns true if a message may show a trace: it has several lines, or its one line tells of a crash.
 fn may_show(message: &[u8]) -> bool {
     let is_crash = |message: &[u8]| std::str::from_utf8(message).is_ok_and(trace::is_crash);
     memchr(b'\n', message).is_some() || trace::may_be_crash(message) && is_crash(message)
@@ -53,7 +53,7 @@ fn level_of(trace: Option<&Trace<'_>>) -> Option<Level> {
     trace.map(|trace| if trace.fatal { Level::Fatal } else { Level::Error })
 }
 
-/// Bytes as text, what is not UTF-8 replaced.
+/// Returns bytes as text; sequences that are not UTF-8 are replaced.
 pub(super) fn text(bytes: &[u8]) -> Cow<'_, str> {
     // Asked first, since nearly everything is, and knowing that is quicker than looking for what is not.
     std::str::from_utf8(bytes).map_or_else(|_| String::from_utf8_lossy(bytes), Cow::Borrowed)
@@ -85,7 +85,7 @@ impl<'c> Traces<'c> {
         }
     }
 
-    /// What was read of this line, if it was kept and this is the text that it was read from.
+    /// Returns the result of reading this line, if it was kept and this is the text that it was read from.
     pub(super) fn take(&mut self, line: u32, text: &str) -> Option<Option<Trace<'c>>> {
         let place = self.kept.binary_search_by_key(&line, |(line, ..)| *line).ok()?;
         let (_, from, trace) = &mut self.kept[place];

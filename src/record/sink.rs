@@ -1,4 +1,5 @@
-//! The mapping's two edges: where a chunk's records come from, and what takes what they become.
+//! Defines the two edges of the mapping: the origin of a chunk's records, and the sink that takes the items and outcomes of
+//! the records.
 
 use super::identity::EventId;
 use super::reason::Reason;
@@ -8,11 +9,11 @@ use crate::level::Level;
 use crate::options::Budget;
 use std::time::Duration;
 
-/// Takes what a chunk becomes.
+/// Receives the items that a chunk becomes.
 pub trait Sink {
-    /// Whether the record has been read before: what was decided then about storms is not decided again.
+    /// Returns true if the record has been read before. The decisions made then about storms are not made again.
     fn again(&self, record: u32) -> bool;
-    /// Whether the record is passed over as if it were not there; the sink itself ends it then.
+    /// Returns true if the record is skipped as if it did not exist; the sink itself ends it then.
     fn leaves_alone(&self, _record: u32) -> bool {
         false
     }
@@ -20,8 +21,8 @@ pub trait Sink {
     fn is_settled(&self, _category: Category, _record: u32) -> bool {
         false
     }
-    /// Whether the record still needs an item of this category, and if so the buffer to append its JSON to.
-    /// What is appended becomes an item for this destination with [`Sink::close`].
+    /// Returns the buffer to which the JSON of an item of this category is appended, or `None` if the record no longer needs
+    /// such an item. The appended JSON becomes an item for this destination with [`Sink::close`].
     fn open(&mut self, category: Category, record: u32, destination: u32) -> Option<&mut Vec<u8>>;
     /// Ends the item that was opened last. Events bring their id.
     fn close(&mut self, category: Category, record: u32, event_id: Option<EventId>);
@@ -55,15 +56,15 @@ pub trait Sink {
     fn wait(&mut self, _record: u32) -> Option<u32> {
         None
     }
-    /// Where the record would go, if anywhere, that is about to be left out; for those who report it.
+    /// Tells the sink the destination, if any, of a record that is about to be left out; for sinks that report it.
     fn left_out(&mut self, _destination: Option<u32>) {}
-    /// Where a record's meaning was found; for those who explain, others need not care.
+    /// Tells the sink the fields that gave a record its meaning; for sinks that explain, others need not care.
     fn found(&mut self, _record: u32, _keys: &FoundKeys<'_>) {}
     /// Why the record is about to end without an item; for those who explain.
     fn why(&mut self, _category: Category, _record: u32, _reason: Reason) {}
 }
 
-/// Who pays for a log.
+/// The payer of a log.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Payer<'a> {
     /// The pod's namespace; empty without a pod.
@@ -74,12 +75,12 @@ pub struct Payer<'a> {
     pub budget: Option<Budget>,
 }
 
-/// What Sentry bills for a log.
+/// The billing data of a log in Sentry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bill {
     /// Number of the destination.
     pub destination: u32,
-    /// What [`Sink::payer`] returned.
+    /// The number that [`Sink::payer`] returned.
     pub payer: u32,
     /// The log's severity.
     pub level: Level,
@@ -92,7 +93,7 @@ pub struct Bill {
 pub struct RecalledLog {
     /// Its log item.
     pub json: Vec<u8>,
-    /// What it costs.
+    /// Its cost.
     pub bill: Bill,
 }
 
@@ -107,15 +108,15 @@ pub struct FoundKeys<'a> {
     pub trace: Option<&'a [u8]>,
     /// The stack trace.
     pub stack: Option<&'a [u8]>,
-    /// Whether the severity was read from the text.
+    /// True if the severity was read from the text.
     pub level_in_text: bool,
-    /// Whether it is that of a stack trace, for the record says none itself.
+    /// True if the severity is that of a stack trace, because the record itself has none.
     pub level_of_trace: bool,
     /// The severity, wherever it came from.
     pub severity: Option<Level>,
 }
 
-/// Where a chunk's records come from and go to.
+/// The origin of a chunk's records and their destinations.
 #[derive(Clone, Copy, Debug)]
 pub struct Origin<'a> {
     /// The chunk's tag.

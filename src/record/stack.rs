@@ -1,7 +1,8 @@
-//! Stack traces in fields, whatever their form, as the text that the language prints: the readers of traces know that.
+//! Converts stack traces in fields, whatever their form, to the text that the language prints, because the trace readers
+//! read that text.
 //!
-//! A logger may write a trace as text, as a list of lines, as a list of frames, or as an object with type, message,
-//! frames and cause. What is no trace in one of these forms gives nothing, and stays a field like any other.
+//! A logger may write a trace as text, as a list of lines, as a list of frames, or as an object with type, message, frames
+//! and cause. A value that is not a trace in one of these forms gives nothing and stays an ordinary field.
 
 use super::json;
 use super::trace::MAX_TEXT;
@@ -12,7 +13,7 @@ use std::borrow::Cow;
 /// Exceptions of one chain; the causes of a longer one are cut.
 const MAX_CHAIN: usize = 32;
 
-/// What the record says, in fields of their own, about the exception whose stack a field holds.
+/// Data that the record has, in fields of their own, about the exception whose stack a field holds.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct About<'a> {
     /// Its type.
@@ -31,7 +32,7 @@ pub(super) fn text<'a>(value: Value<'a>, about: About<'a>) -> Option<Cow<'a, [u8
     }
 }
 
-/// Whether a field may hold a trace, without reading it.
+/// Returns true if a field may hold a trace, without reading it.
 pub(super) fn may_hold(value: Value<'_>) -> bool {
     match value {
         Value::Str(text) => memchr(b'\n', text).is_some(),
@@ -68,7 +69,7 @@ struct Error<'a> {
     ty: Option<&'a [u8]>,
     message: Option<&'a [u8]>,
     items: Vec<Item<'a>>,
-    /// Where it was raised, if not in the first frame: file and line.
+    /// The file and line in which it was raised, if not in the first frame.
     place: Option<(&'a [u8], u64)>,
 }
 
@@ -79,7 +80,7 @@ enum Item<'a> {
     Frame(Seq<'a>),
 }
 
-/// How a language prints stacks.
+/// The style in which a language prints stacks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Style {
     /// `at place` below `Type: message`: Java, JavaScript, .NET.
@@ -160,7 +161,7 @@ impl<'a> Error<'a> {
         }
     }
 
-    /// Whether the lines begin with the head, so that none has to be made.
+    /// Returns true if the lines begin with the head, so that none has to be made.
     fn has_head(&self) -> bool {
         match self.items.first() {
             Some(Item::Line(line)) => line.starts_with(b"Traceback") || style_of_line(line).is_none(),
@@ -193,7 +194,7 @@ fn items(value: Value<'_>) -> Vec<Item<'_>> {
     }
 }
 
-/// How the language of this line of a stack prints; none for what is no frame.
+/// Returns the style in which the language of this line of a stack prints; `None` for a line that is no frame.
 fn style_of_line(line: &[u8]) -> Option<Style> {
     let text = line.trim_ascii();
     if text.starts_with(b"at ") {
@@ -233,7 +234,7 @@ fn number(value: Value<'_>) -> Option<u64> {
 struct Frame<'a> {
     class: Option<&'a [u8]>,
     function: Option<&'a [u8]>,
-    /// What stands between class and function in PHP.
+    /// The separator between class and function in PHP.
     joint: Option<&'a [u8]>,
     file: Option<&'a [u8]>,
     line: Option<u64>,
@@ -466,7 +467,7 @@ mod tests {
     use crate::chunk::msgpack::Cursor;
     use crate::record::parse;
 
-    /// The text of the trace in a JSON value, with what the record says of its exception.
+    /// Returns the text of the trace in a JSON value, with the details that the record has of its exception.
     fn of(json: &str, ty: Option<&str>, message: Option<&str>) -> Option<String> {
         let mut packed = Vec::new();
         assert!(parse::message(format!("{{\"v\":{json}}}").as_bytes(), &mut packed), "{json}");

@@ -1,5 +1,5 @@
-//! Keeps one bad roll-out from burning a quota: bursts, rates and repeats of events. On record time, so that a replay
-//! decides as the first reading did; bounded in memory.
+//! Storm control: limits bursts, rates and repeats of events, so that one bad roll-out does not use up a quota. It decides
+//! by record time, so that a replay decides as the first reading did. Its memory is bounded.
 
 use super::identity::{EventId, StreamId};
 use super::reason::Reason;
@@ -16,8 +16,8 @@ const FIRST: u64 = 60;
 const REMEMBERED: usize = 4_096;
 /// New message fingerprints of a workload in an hour before the rest share one issue.
 const NEW_PER_HOUR: usize = 20;
-/// Seconds that a storm may be ahead of the wall clock: one that is further was met while the clock was wrong, and what it
-/// forbids would be forbidden until that time comes.
+/// Seconds that a storm may be ahead of the wall clock: a storm that is further ahead was recorded while the clock was
+/// wrong, and the events that it suppresses would be suppressed until that time comes.
 const AHEAD: u64 = 60;
 /// An exception logged again within this time, on its way up, is the same.
 const TWICE_MICROS: u64 = 2_000_000;
@@ -29,7 +29,7 @@ const MINUTES: usize = 1_024;
 const KEPT: usize = 32;
 const MAX_KEPT: usize = 64 << 10;
 
-/// What becomes of an event.
+/// The decision about an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Decision {
     /// It is sent, and tells how many before it were held back.
@@ -43,13 +43,13 @@ pub enum Decision {
 /// The last word about a storm: an event that was held back, and how many others were.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Closing {
-    /// Where it would have gone.
+    /// The route that the event would have taken.
     pub route: Route,
     /// Its id.
     pub event_id: EventId,
     /// Its JSON.
     pub payload: Vec<u8>,
-    /// How many others were held back.
+    /// The number of other events that were held back.
     pub others: u64,
 }
 
@@ -114,7 +114,7 @@ impl Storms {
         }
     }
 
-    /// What was to be told is told by the next one.
+    /// Restores the number that was to be reported, so that the next event reports it.
     fn not_told(&mut self, fingerprint: u64, before: u64) {
         if let Some(storm) = self.fingerprints.get_mut(&fingerprint) {
             storm.held_back += before + 1;
@@ -195,8 +195,9 @@ impl Storms {
         closings
     }
 
-    /// Whether the same exception chain was seen in the stream within the last seconds: logged twice on its way up.
-    /// Counted from the one that was sent, so that what happens every second is not taken for one thing for ever.
+    /// Returns true if the same exception chain was seen in the stream within the last seconds, because it was logged twice
+    /// on its way up. The time counts from the chain that was sent, so that one that occurs every second is not taken for
+    /// the same one forever.
     pub fn is_repeat(&mut self, stream: StreamId, chain: u64, time: Timestamp) -> bool {
         bound(&mut self.chains, |recent| recent.back().map_or(0, |(_, at)| *at));
         let (recent, now) = (self.chains.entry(stream).or_default(), time.micros());
@@ -214,7 +215,7 @@ impl Storms {
         false
     }
 
-    /// Whether a message fingerprint is one too many for its workload in this hour; `now` is wall time.
+    /// Returns true if a message fingerprint is one too many for its workload in this hour; `now` is wall time.
     pub fn is_one_too_many(&mut self, workload: u64, fingerprint: u64, time: Timestamp, now: Duration) -> bool {
         bound(&mut self.workloads, |hour| hour.hour);
         let hour = self.workloads.entry(workload).or_default();

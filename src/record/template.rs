@@ -1,8 +1,7 @@
-//! The variable parts of a message: Sentry shows messages that differ only in them as one issue.
+//! Finds the variable parts of a message. Sentry shows messages that differ only in these parts as one issue.
 //!
-//! Parts are numbers, ids, UUIDs, ULIDs, hashes, addresses, times, durations and generated names of Kubernetes, wherever in
-//! a word they stand, and quoted values. What is a name stays: `utf8`, `k8s`, `v1beta1`, a key of JSON, structured klog's
-//! message.
+//! Variable parts are numbers, ids, UUIDs, ULIDs, hashes, addresses, times, durations and generated names of Kubernetes, at
+//! any place in a word, and quoted values. Names stay: `utf8`, `k8s`, `v1beta1`, a key of JSON, structured klog's message.
 
 use super::severity::timestamp;
 use memchr::memchr;
@@ -68,7 +67,7 @@ struct Scan<'m> {
     message: &'m str,
     bytes: &'m [u8],
     has_address: bool,
-    /// What stands before this is in the template.
+    /// The position before which all text is in the template.
     written: usize,
     braces: u32,
     out: Template<'m>,
@@ -180,7 +179,7 @@ impl<'m> Scan<'m> {
         close + 1
     }
 
-    /// Letters and digits, and what belongs to them. Returns where to go on.
+    /// Reads letters and digits, and the signs that belong to them. Returns the place where to go on.
     fn run(&mut self, at: usize, end: usize) -> usize {
         let rest = &self.bytes[at..end];
         let known = address(rest, self.has_address)
@@ -366,7 +365,7 @@ fn is_id(run: &[u8]) -> bool {
     run.iter().any(u8::is_ascii_digit) && (hex || short || run.len() >= 8 && changes(run) >= 3 && !version())
 }
 
-/// How often letters and digits follow each other.
+/// Returns the number of times that a letter follows a digit or a digit follows a letter.
 fn changes(run: &[u8]) -> usize {
     run.windows(2).filter(|pair| pair[0].is_ascii_digit() != pair[1].is_ascii_digit()).count()
 }

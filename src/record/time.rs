@@ -1,4 +1,4 @@
-//! The time that a logger gives in its message, in place of the time at which the line was read.
+//! Reads the time that a logger gives in its message, which replaces the time at which the line was read.
 
 use crate::chunk::Timestamp;
 use crate::chunk::msgpack::{Seq, Value};

@@ -1,4 +1,4 @@
-//! Finding rare runs of three bytes: texts are searched for many words at once, in one pass.
+//! Finds rare runs of three bytes, in order to search a text for many words at once, in one pass.
 
 use wide::u8x16;
 
@@ -68,8 +68,8 @@ impl Triples {
         }
     }
 
-    /// Where wanted runs begin, from a place on. A first look says of each byte of a block, by a bit, whether one may begin
-    /// there, to judge by it and the next.
+    /// Returns the positions at which wanted runs begin, from a place on. A first look says for each byte of a block, by a
+    /// bit, if a run may begin there, judged by that byte and the next.
     #[inline]
     pub(super) fn places<'t>(
         &'t self,
@@ -107,7 +107,7 @@ impl Triples {
         (0..BLOCK).fold(0, |marks, at| marks | u32::from(is_pair(at)) << at)
     }
 
-    /// Whether a wanted run begins here.
+    /// Returns true if a wanted run begins at this place.
     pub(super) fn is_wanted(&self, text: &[u8], place: usize) -> bool {
         let Some(&[one, two, three, ..]) = text.get(place..) else { return false };
         let pair = self.pairs[usize::from(one)] & self.pairs[usize::from(two)] >> 8;

@@ -1,4 +1,4 @@
-//! A record, understood: what each of its fields means, and what it says nothing about.
+//! Resolves a record: determines the meaning of each of its fields, and fills in the values that the record does not give.
 
 use super::fields::{Fields, Found, Role};
 use super::identity::{self, LastTrace, SpanId, StreamId, StreamIds, TraceId};
@@ -24,13 +24,14 @@ pub(super) struct View<'r, 'a> {
     pub time: Timestamp,
     /// The record's own time where it cannot be used.
     pub original_time: Option<String>,
-    /// When it happened by the record's own account, for decisions that must not depend on when it is read.
+    /// Time of the event according to the record itself, for decisions that must not depend on the time at which the record
+    /// is read.
     pub record_time: Timestamp,
     pub level: Level,
     pub said: Said,
     pub message: Cow<'a, [u8]>,
     pub trace_id: TraceId,
-    /// Whether the record names its trace itself.
+    /// True if the record itself names its trace.
     pub traced: bool,
     pub span_id: Option<SpanId>,
     pub environment: Option<Cow<'r, str>>,
@@ -43,7 +44,7 @@ pub(super) struct View<'r, 'a> {
     pub pod: Option<&'r Pod>,
     /// The file that the line was read from, where no pod says more (`Path_Key` of the tail input).
     pub file_path: Option<&'a [u8]>,
-    /// What stands for the workload where there is no pod: journald's unit, syslog's ident, OpenTelemetry's service.
+    /// Name that stands for the workload where there is no pod: journald's unit, syslog's ident, OpenTelemetry's service.
     pub service: Option<&'a [u8]>,
     pub stream: StreamId,
     pub keys: FoundKeys<'a>,
@@ -52,7 +53,7 @@ pub(super) struct View<'r, 'a> {
     pub names: &'r Names,
 }
 
-/// What is known before a record is viewed, and spares it work.
+/// Data that is known before a record is viewed and that saves work when it is.
 pub(super) struct Known<'r, 't> {
     pub names: &'r Names,
     /// The chunk's tag, and the streams of its records that come from no pod.
@@ -60,7 +61,7 @@ pub(super) struct Known<'r, 't> {
     pub trace: &'t mut LastTrace,
 }
 
-/// What is settled about a record before it is viewed.
+/// Properties of a record that are determined before it is viewed.
 pub(super) struct Given<'r, 'a, 's, 'c> {
     pub message: Message<'a>,
     pub pod: Option<&'r Pod>,
@@ -70,7 +71,7 @@ pub(super) struct Given<'r, 'a, 's, 'c> {
     pub shown: &'s mut Shown<'c>,
 }
 
-/// Takes each meaning from the fields; what is left in them is sent as it is.
+/// Takes each meaning from the fields; the remaining fields are sent as they are.
 pub(super) fn view<'r, 'a>(
     (settings, rules): (&'r Mapping, &Rules),
     now: Duration,
@@ -173,7 +174,8 @@ fn user_id<'a>(settings: &Mapping, fields: &mut Fields<'a>) -> Option<Cow<'a, st
     fields.take(Role::UserId, |found| scalar(found.value).map(Cow::Owned))
 }
 
-/// The level: what a field says; else what a crash is, whatever words begin its lines; else what the text says, or a trace.
+/// Returns the level: that of a field; else that of a crash, whatever words begin its lines; else that of the text, or of a
+/// trace.
 fn level_of<'a>(
     (rules, decided): (&Rules, Option<Level>),
     otlp: Option<Seq<'_>>,
@@ -261,7 +263,7 @@ fn own_time(fields: &mut Fields<'_>, record: Timestamp, now: Duration) -> Option
     Some(time)
 }
 
-/// What the record says of the exception whose stack it holds.
+/// Returns the fields of the record that describe the exception whose stack it holds.
 pub(super) fn about_stack<'a>(fields: &Fields<'a>) -> stack::About<'a> {
     let text = |role| fields.candidates(role).find_map(|found| found.value.text());
     stack::About { ty: text(Role::ErrorType), message: text(Role::ErrorMessage) }

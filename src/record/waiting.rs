@@ -1,4 +1,4 @@
-//! Lines at the end of a chunk that may be the beginning of a stack trace, kept until the stream's next chunk.
+//! Keeps lines at the end of a chunk that may begin a stack trace, until the next chunk of their stream arrives.
 
 use super::groups;
 use super::identity::StreamId;
@@ -170,7 +170,7 @@ impl Waiting {
         numbers
     }
 
-    /// When the first lines are sent as they are.
+    /// Returns the time at which the first waiting lines are sent as they are.
     pub(super) fn next(&self) -> Option<Duration> {
         self.streams.values().map(|tail| tail.until).min()
     }

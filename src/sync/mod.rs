@@ -1,7 +1,7 @@
-//! What threads meet in: locks, atomics and threads of the standard library, channels of crossbeam.
+//! The synchronisation primitives of all threads: locks, atomics and threads of the standard library, channels of crossbeam.
 //!
-//! All of delivery takes them from here, so that a test can decide who goes on when (`delivery::model`). Anything but a unit test
-//! is built with the originals themselves.
+//! All of delivery imports them from here, so that a test can decide which thread runs next (`delivery::model`). Every build
+//! except that of the unit tests uses the original primitives.
 
 use crossbeam_channel as channel;
 use std::time::Duration;
@@ -25,10 +25,10 @@ pub(crate) use original::*;
 #[cfg(test)]
 pub(crate) use scheduled::*;
 
-/// What comes first: a message, or a word on another channel, which is as if the time were over.
+/// Returns the next message. A word on the other channel that comes first ends the wait as if the time were over.
 ///
 /// # Errors
-/// Neither came in time, or no message can come any more.
+/// No message came in time, a word came first, or no message can come any more.
 pub(crate) fn either<T>(
     messages: &channel::Receiver<T>,
     words: &channel::Receiver<()>,

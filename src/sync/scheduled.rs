@@ -1,6 +1,8 @@
-//! The same primitives for unit tests. Outside of a model they do what they always do. In one, every thread of an execution
-//! is a coroutine of shuttle's on the same thread of the machine: before each use another of them may go on, whoever would
-//! block lets the others run, and time passes only where somebody waits for it.
+//! The same primitives for unit tests. Outside a model they behave as the originals do.
+//!
+//! In a model, every thread of an execution is a shuttle coroutine on the same operating system thread. Before each use of a
+//! primitive another coroutine may run, a coroutine that would block lets the others run, and time advances only while a
+//! coroutine waits for it.
 
 use crossbeam_channel as channel;
 use shuttle::rand::{Rng, thread_rng};
@@ -18,15 +20,15 @@ use std::time::Duration;
 #[derive(Default)]
 struct World {
     now: Duration,
-    /// Whether there is more than one thread.
+    /// True if there is more than one thread.
     is_shared: bool,
     /// Until when threads wait.
     deadlines: Vec<Duration>,
-    /// How often threads have asked in vain since one of them has last done something.
+    /// The number of times that threads have asked in vain since one of them last did something.
     idle: u32,
-    /// How often a condition has been waited for.
+    /// The number of times that a thread has waited for a condition.
     waits: u64,
-    /// What is global to a process otherwise, by the address of its static.
+    /// Values that are otherwise global to a process, by the address of their static.
     globals: Vec<(usize, &'static dyn Any)>,
 }
 
@@ -67,7 +69,7 @@ fn in_world<T>(ask: impl FnOnce(&mut World) -> T) -> Option<T> {
     WORLD.with_borrow_mut(|world| world.as_mut().map(ask))
 }
 
-/// Whether this thread of the machine runs a model.
+/// Returns true if this thread of the machine runs a model.
 pub(crate) fn is_modelled() -> bool {
     WORLD.with_borrow(Option::is_some)
 }
@@ -93,8 +95,8 @@ impl Deadline {
         Self(at)
     }
 
-    /// When all seem to wait, time goes on to where the first of them stops; now and then it does so although somebody has
-    /// something to do, who is slow then.
+    /// Advances the time to the earliest deadline when all threads seem to wait. Now and then it advances the time although
+    /// a thread could still run, which makes that thread a slow one.
     fn let_time_pass(&self) {
         let is_slow = below(1_000) == 0;
         in_world(|world| {
@@ -142,8 +144,8 @@ fn wait_long<T>(ready: impl FnMut() -> Option<T>) -> T {
 #[derive(Debug, Default)]
 pub struct Mutex<T> {
     real: sync::Mutex<T>,
-    /// Says what a lock means once more, where a thread sanitizer sees it: the standard library that is installed was built
-    /// without, and so are the parts of its locks that are not compiled into ours.
+    /// Repeats the ordering of a lock for thread sanitizers: the standard library that is installed was built without them,
+    /// and so are the parts of its locks that are not compiled into the plugin.
     order: sync::atomic::AtomicU8,
 }
 

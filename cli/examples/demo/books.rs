@@ -73,7 +73,7 @@ impl Books {
         Ok(Self { server: server.name(), records: load.records, shipped, arrived, issues, problems: server.problems() })
     }
 
-    /// Whether every comparison holds.
+    /// Returns true if the server has no problems to report and every comparison holds.
     pub fn agree(&self) -> bool {
         self.problems.is_empty() && self.comparisons().iter().all(Comparison::holds)
     }

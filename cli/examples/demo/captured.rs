@@ -13,7 +13,7 @@ const TITLE: usize = 90;
 const WIDTH: usize = 100;
 const FACTS: usize = 4;
 
-/// What the chunks become.
+/// The events and logs that the chunks become.
 pub struct Captured(Vec<Chunk>);
 
 struct Chunk {

@@ -33,11 +33,11 @@ use support::tempdir::TempDir;
 #[derive(Parser)]
 #[command(name = "demo")]
 struct Args {
-    /// Where to ship to [default: Bugsink if it can be installed, else receive]
+    /// Server to ship to [default: Bugsink if it can be installed, else receive]
     #[arg(long, value_enum)]
     server: Option<server::Kind>,
 
-    /// What ships [default: fluent-bit if it is on PATH, else ship]
+    /// Program that ships [default: fluent-bit if it is on PATH, else ship]
     #[arg(long, value_enum)]
     by: Option<shipper::Kind>,
 
@@ -56,7 +56,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Whether the books agree; `Err` when it did not come to that.
+/// Returns true if the books agree, and `Err` if the demo did not get that far.
 fn demo(args: &Args) -> Result<bool, String> {
     let progress = Progress::start();
     let dir = TempDir::new("demo").map_err(|error| format!("a directory for the samples: {error}"))?;

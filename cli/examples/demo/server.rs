@@ -8,7 +8,7 @@ use clap::ValueEnum;
 use flb_sentry::receive::{Options, Receiver};
 use serde_json::Value;
 
-/// Which server.
+/// The kind of server.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Kind {
     /// A real, Sentry-compatible server, from the Python package index.
@@ -25,14 +25,14 @@ pub enum Server {
     Receive(Receiver),
 }
 
-/// What a server made of events that belong together.
+/// An issue that a server made of events that belong together.
 pub struct Issue {
     pub title: String,
     pub level: String,
     pub count: u64,
 }
 
-/// What has arrived at a server.
+/// Counts of the events and logs that have arrived at a server.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub struct Arrived {
     pub events: u64,
@@ -63,7 +63,7 @@ impl Server {
         Ok(Self::Receive(receiver))
     }
 
-    /// What people call it.
+    /// Returns the common name of the server.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Bugsink(_) => "Bugsink",
@@ -71,7 +71,7 @@ impl Server {
         }
     }
 
-    /// Where to send.
+    /// Returns the DSN to send to.
     pub fn dsn(&self) -> String {
         match self {
             Self::Bugsink(server) => server.dsn(),
@@ -79,7 +79,7 @@ impl Server {
         }
     }
 
-    /// Where to look, and how to get in.
+    /// Returns the address of the page to look at, and how to log in.
     pub fn page(&self) -> String {
         match self {
             Self::Bugsink(server) => {
@@ -89,7 +89,7 @@ impl Server {
         }
     }
 
-    /// What has been accepted so far.
+    /// Returns the counts of the events and logs that have been accepted so far.
     pub fn arrived(&self) -> Result<Arrived, String> {
         match self {
             Self::Bugsink(server) => server.accepted()?.iter().try_fold(Arrived::default(), add),
@@ -113,7 +113,7 @@ impl Server {
         }
     }
 
-    /// What a real server would have dropped or changed without a word.
+    /// Returns problems with data that a real server would have dropped or changed without a word.
     pub fn problems(&self) -> Vec<String> {
         match self {
             Self::Bugsink(_) => Vec::new(),

@@ -14,7 +14,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 use std::{fs, io};
 
-/// Which host.
+/// The program that hosts the plugin.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Kind {
     /// A real Fluent Bit: `FLUENT_BIT`, else the one on `PATH`.
@@ -29,14 +29,14 @@ pub enum Shipper {
     Ship,
 }
 
-/// What is to be shipped.
+/// The samples to ship.
 pub struct Load<'s> {
     samples: &'s Samples,
-    /// How many records the lines are: the container runtime splits long lines.
+    /// The number of records in the lines: the container runtime splits long lines.
     pub records: u64,
 }
 
-/// What the plugin says became of it.
+/// The plugin's account of the shipped records.
 pub struct Shipped {
     /// From its last summary line.
     pub ledger: Ledger,

@@ -1,4 +1,5 @@
-//! Until when a certificate is valid: the one field of X.509 that is worth reading before a connection is tried.
+//! Reads the date until which a certificate is valid: the one field of X.509 that is worth checking before a connection is
+//! tried.
 
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
@@ -10,7 +11,8 @@ const GENERALIZED_TIME: u8 = 0x18;
 /// `[0] EXPLICIT`, the version, which may be left out.
 const VERSION: u8 = 0xa0;
 
-/// When each certificate of a file ends, as `YYYYMMDDHHMMSS`; what cannot be read is left out.
+/// Returns the time at which each certificate of a file ends, as `YYYYMMDDHHMMSS`. Certificates that cannot be read are left
+/// out.
 pub(super) fn ends(file: &Path) -> Vec<String> {
     let certificates = CertificateDer::pem_file_iter(file).into_iter().flatten().flatten();
     certificates.filter_map(|certificate| end(&certificate)).collect()
@@ -39,7 +41,7 @@ fn end(certificate: &[u8]) -> Option<String> {
     }
 }
 
-/// The first DER element: its tag, its content, and what follows it.
+/// Returns the first DER element: its tag, its content, and the bytes after it.
 fn element(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
     let (&tag, rest) = bytes.split_first()?;
     let (&first, mut rest) = rest.split_first()?;

@@ -1,4 +1,4 @@
-//! The classic format: `[SECTION]`, then lines of one indentation with a key, a blank and a value.
+//! Reads the classic format: `[SECTION]`, then lines of one indentation with a key, a blank and a value.
 
 use super::config::{Kind, Property, Reader, Section};
 use super::report::Place;
@@ -8,7 +8,7 @@ use std::sync::Arc;
 /// After so many problems the file is something else, and nobody reads on.
 const ENOUGH: usize = 20;
 
-/// Reads a text as the host does, told of what it would refuse.
+/// Reads a text as Fluent Bit does, and reports the parts that it would refuse.
 pub(super) fn parse(text: &str, file: &Arc<Path>, reader: &mut Reader<'_>) {
     let mut parser = Parser { file, reader, section: None, indent: None, in_group: false, problems: 0 };
     for (number, line) in text.lines().enumerate() {
@@ -25,16 +25,16 @@ struct Parser<'p, 'r> {
     reader: &'p mut Reader<'r>,
     /// The number of the section that the lines belong to.
     section: Option<usize>,
-    /// What the first indented line of the file begins with: all others have to begin with the same.
+    /// The indentation of the first indented line of the file. All others have to begin with the same.
     indent: Option<String>,
     in_group: bool,
     problems: usize,
 }
 
-/// Where a line stands under its section.
+/// The depth of a line under its section.
 enum Depth<'l> {
     Key(&'l str),
-    /// As deep as what belongs to a group of the section, such as a processor.
+    /// As deep as the keys of a group of the section, such as a processor.
     Deeper(&'l str),
     Wrong(&'static str),
 }
@@ -106,7 +106,7 @@ impl Parser<'_, '_> {
         }
     }
 
-    /// Takes the indentation off, after the host's rules.
+    /// Takes the indentation off, after Fluent Bit's rules.
     fn depth<'l>(&mut self, line: &'l str) -> Depth<'l> {
         let blank = |c: char| c == ' ' || c == '\t';
         let indent = match &self.indent {

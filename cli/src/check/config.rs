@@ -1,4 +1,5 @@
-//! A configuration of Fluent Bit as far as it concerns this output: sections with their keys, each with its place.
+//! Reads the parts of a Fluent Bit configuration that concern this output: sections with their keys, each with its place in
+//! the file.
 
 use super::report::{Place, Report};
 use super::{classic, yaml};
@@ -11,7 +12,7 @@ use std::sync::Arc;
 /// Bytes read of a file; configurations are far shorter.
 const MAX_BYTES: u64 = 8 << 20;
 
-/// What a section is.
+/// The kind of a section.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Service,
@@ -26,7 +27,7 @@ pub(super) enum Kind {
 /// A key with its value.
 #[derive(Clone, Debug)]
 pub(super) struct Property {
-    /// As the host knows it.
+    /// The key as Fluent Bit knows it.
     pub(super) key: String,
     /// With variables replaced.
     pub(super) value: String,
@@ -42,7 +43,7 @@ pub(super) struct Section {
 }
 
 impl Section {
-    /// The property that counts: of several, the host takes the first.
+    /// Returns the property that counts: of several, Fluent Bit takes the first.
     pub(super) fn find(&self, key: &str) -> Option<&Property> {
         self.properties.iter().find(|property| property.key.eq_ignore_ascii_case(key))
     }
@@ -57,7 +58,7 @@ impl Section {
     }
 }
 
-/// What was read of a file and those that it includes.
+/// The sections that were read from a file and from those that it includes.
 #[derive(Debug, Default)]
 pub(super) struct Configuration {
     pub(super) sections: Vec<Section>,
@@ -97,7 +98,7 @@ fn text(path: &Path) -> io::Result<String> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// Collects what the parsers of both formats find.
+/// Collects the findings of the parsers of both formats.
 pub(super) struct Reader<'r> {
     report: &'r mut Report,
     sections: Vec<Section>,
@@ -232,7 +233,7 @@ fn matching(pattern: &Path) -> Vec<PathBuf> {
     files
 }
 
-/// Whether a name fits a pattern whose stars stand for anything.
+/// Returns true if a name matches a pattern in which each star stands for any text.
 fn fits(pattern: &str, name: &str) -> bool {
     let Some((start, rest)) = pattern.split_once('*') else { return pattern == name };
     let Some(mut name) = name.strip_prefix(start) else { return false };

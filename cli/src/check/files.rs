@@ -1,4 +1,4 @@
-//! Files and directories that an output names, as they are on this machine for this user.
+//! Checks the files and directories that an output names, as this user sees them on this machine.
 
 use super::certificate;
 use super::output::Output;
@@ -25,7 +25,7 @@ pub(super) fn check(output: &Output, settings: &Settings, now: Duration, report:
     }
 }
 
-/// The destinations that the sources name now; what is wrong with the sources is told.
+/// Returns the destinations that the sources name now; problems of the sources are reported.
 pub(super) fn destinations(output: &Output, settings: &Settings, report: &mut Report) -> Vec<Dsn> {
     let mut found: Vec<Dsn> = settings.destination.dsn.iter().cloned().collect();
     if let Some(file) = &settings.destination.dsn_file {

@@ -60,7 +60,8 @@ Exit codes:
 
 /// Check a configuration: names, values, DSN, files, certificates, spool, and whether destinations answer.
 ///
-/// Problems are what cannot work; advice is what works, but not as most would want it. No secret is printed.
+/// A problem is something that cannot work; advice is given for settings that work, but not as most would want them. No
+/// secret is printed.
 #[derive(clap::Args, Debug)]
 #[command(after_long_help = EXAMPLES)]
 pub struct Args {
@@ -172,7 +173,7 @@ fn installed_host() -> Option<u32> {
     major(text.split_whitespace().find(|word| word.starts_with('v') && word.contains('.'))?).ok()
 }
 
-/// Reports what the logs of a sample would cost.
+/// Reports the cost of the logs of a sample.
 fn cost(args: &Args, sample: &Path, settings: &Settings, report: &mut Report) {
     const DEAREST: usize = 3;
     let shown = sample.display();
@@ -191,7 +192,7 @@ fn cost(args: &Args, sample: &Path, settings: &Settings, report: &mut Report) {
     }
 }
 
-/// What is outside of the configuration: files and servers.
+/// Checks the files and servers that an output needs outside of the configuration.
 fn world(args: &Args, output: &Output, report: &mut Report) {
     let Some(settings) = output.loaded.as_ref().map(|loaded| &loaded.settings) else { return };
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();

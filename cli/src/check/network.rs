@@ -1,4 +1,4 @@
-//! Whether destinations answer, and what they say of a test event.
+//! Checks whether destinations answer, and how they respond to a test event.
 
 use super::output::Output;
 use super::report::{Place, Report, Weight};

@@ -1,4 +1,4 @@
-//! One output: its names and values, judged by the plugin's own table.
+//! Checks the names and values of one output against the plugin's own table of options.
 
 use super::config::{Kind, Section};
 use super::report::{Place, Report};
@@ -8,13 +8,13 @@ use std::sync::Arc;
 /// An output to check.
 #[derive(Debug)]
 pub(super) struct Output {
-    /// The name by which the host's log speaks of it.
+    /// The name by which Fluent Bit's log speaks of it.
     pub(super) name: String,
-    /// What the command line says first, then what the file says.
+    /// The keys of the command line first, then those of the file.
     pub(super) section: Section,
-    /// Whether it is of a file, so that what is around it can be judged.
+    /// True if the output is a section of a file, so that the settings around it can be judged.
     pub(super) in_file: bool,
-    /// What the plugin would make of it; none where it would refuse.
+    /// The settings that the plugin would load from the section. `None` if the plugin would refuse it.
     pub(super) loaded: Option<Loaded>,
 }
 
@@ -39,7 +39,7 @@ impl Output {
         Self { name, section: merged, in_file: section.is_some(), loaded: None }
     }
 
-    /// Where it is in the file.
+    /// Returns the place of the output in the file.
     pub(super) fn place(&self) -> Option<Place> {
         self.in_file.then(|| self.section.place.clone())
     }

@@ -1,4 +1,4 @@
-//! What was found, for people and for machines.
+//! Reports the findings, for people and for programs.
 
 use crate::terminal::printable;
 use serde_json::{Value, json};
@@ -20,7 +20,7 @@ impl fmt::Display for Place {
     }
 }
 
-/// How much it matters.
+/// The severity of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Weight {
     /// It cannot work so.
@@ -49,19 +49,19 @@ pub(super) struct Finding {
     pub(super) text: String,
 }
 
-/// What is told of one output, or of what is around them all.
+/// The findings about one output, or about the settings around all outputs.
 #[derive(Debug)]
 pub(super) struct Chapter {
     /// The output's name; none: the configuration as a whole.
     pub(super) output: Option<String>,
     pub(super) place: Option<Place>,
-    /// Where it sends to.
+    /// The destination that the output sends to.
     pub(super) about: String,
     pub(super) findings: Vec<Finding>,
 }
 
 impl Chapter {
-    /// What must be done first.
+    /// Returns the findings by weight: those that must be dealt with first come first.
     fn by_weight(&self) -> Vec<&Finding> {
         let mut findings: Vec<_> = self.findings.iter().collect();
         findings.sort_by_key(|finding| finding.weight as u8);
@@ -77,7 +77,7 @@ pub(super) struct Report {
 }
 
 impl Report {
-    /// Opens the chapter of an output; what is found from now on belongs to it.
+    /// Opens the chapter of an output; later findings belong to it.
     pub(super) fn output(&mut self, name: &str, place: Option<Place>) {
         let output = Some(name.to_owned());
         self.chapters.push(Chapter { output, place, about: String::new(), findings: Vec::new() });

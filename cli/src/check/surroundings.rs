@@ -10,7 +10,7 @@ use std::io::Read;
 /// Longest wait between two tries of a chunk that is no surprise, in seconds.
 const LONG_CAP: f64 = 300.0;
 
-/// Keys that the host keeps, that do nothing for this output, and what to use.
+/// Keys that Fluent Bit keeps, that do nothing for this output, and the replacement for each.
 const USELESS: &[(&str, &str)] = &[
     ("host", "the DSN says where to send"),
     ("port", "the DSN says where to send"),
@@ -47,7 +47,8 @@ pub(super) fn of_output(output: &Output, configuration: &Configuration, host: Op
     }
 }
 
-/// Whether records reach it: by a match, by routes that inputs name, or because there is nothing to choose from.
+/// Returns true if records reach the output: by a match, by routes that inputs name, or because there is only one input and
+/// one output.
 fn is_fed(output: &Output, configuration: &Configuration) -> bool {
     let matched = ["match", "match_regex"].iter().any(|key| output.section.value(key).is_some());
     let routed = configuration.of(Kind::Input).any(|input| input.find("routes").is_some());
@@ -123,7 +124,7 @@ fn workers_with_reload(output: &Output, configuration: &Configuration, host: Opt
     report.problem(output.place_of("workers"), &text);
 }
 
-/// `ack` keeps nothing of its own: what the host holds in memory is lost with it.
+/// Advises file storage of inputs: `ack` stores nothing of its own, so that chunks in Fluent Bit's memory are lost with it.
 fn inputs(settings: &Settings, configuration: &Configuration, report: &mut Report) {
     let spool = settings.delivery.spool_path.is_some() && settings.delivery.mode != Mode::Ack;
     if spool || settings.delivery.mode == Mode::Memory {
@@ -160,7 +161,7 @@ fn kubernetes(output: &Output, settings: &Settings, configuration: &Configuratio
     }
 }
 
-/// Looks at what concerns all outputs together.
+/// Checks the settings that concern all outputs together.
 pub(super) fn of_whole(outputs: &[Output], configuration: &Configuration, report: &mut Report) {
     lifted_annotations(configuration, report);
     scheduler(configuration, report);

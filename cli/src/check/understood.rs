@@ -1,17 +1,17 @@
-//! A configuration's text alone, and what is made of it: for tests that write one by chance.
+//! Checks a configuration given as text only, for tests that generate random configurations.
 
 use super::config::{Section, of_text};
 use super::report::{Report, Weight};
 use std::path::Path;
 
-/// What is made of a configuration's text.
+/// The result of reading a configuration's text.
 #[derive(Debug)]
 pub struct Understood {
     /// The sections, in the order of the text.
     pub sections: Vec<Paragraph>,
-    /// How much is wrong with it.
+    /// The number of problems in the configuration.
     pub problems: usize,
-    /// How much could be better.
+    /// The number of findings that are advice: the configuration works but could be better.
     pub advice: usize,
     /// The report for people.
     pub words: String,
@@ -22,7 +22,7 @@ pub struct Understood {
 /// A section.
 #[derive(Debug)]
 pub struct Paragraph {
-    /// Where it begins.
+    /// The line at which the section begins.
     pub line: usize,
     /// Line, name and value of each of its keys.
     pub keys: Vec<(usize, String, String)>,

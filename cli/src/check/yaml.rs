@@ -1,4 +1,4 @@
-//! The YAML format: `env`, `includes`, `plugins`, `service` and `pipeline`.
+//! Reads the YAML format: `env`, `includes`, `plugins`, `service` and `pipeline`.
 
 use super::config::{Kind, Property, Reader, Section};
 use super::report::Place;
@@ -157,7 +157,7 @@ impl Node {
     }
 }
 
-/// The first document, built without recursion; or the line and what is wrong with it.
+/// Reads the first document, built without recursion; or the line and the error in it.
 fn tree(text: &str) -> Result<Node, (usize, String)> {
     let mut open: Vec<Node> = Vec::new();
     for event in Parser::new_from_str(text) {

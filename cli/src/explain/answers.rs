@@ -1,4 +1,4 @@
-//! Collects what the mapping answers about records. A record goes to the output once it and all records before it have ended.
+//! Collects the mapping's results for each record. A record goes to the output once it and all records before it have ended.
 
 use out_sentry::ledger::{Category, Outcome};
 use out_sentry::record::identity::EventId;
@@ -33,12 +33,12 @@ pub(super) struct Answers<O> {
     written: io::Result<()>,
 }
 
-/// What is known of a part of the input before it is mapped.
+/// Properties of a part of the input that are known before it is mapped.
 #[derive(Default)]
 pub(super) struct Part {
     /// Number of its first record.
     pub(super) first: u32,
-    /// Where it begins in a chunk file, in bytes.
+    /// The offset at which the part begins in a chunk file, in bytes.
     pub(super) offset: u64,
     /// The line at which each record ended; empty for a chunk file.
     pub(super) lines: Vec<u64>,
@@ -46,7 +46,7 @@ pub(super) struct Part {
     pub(super) texts: Vec<String>,
 }
 
-/// What is known of one record.
+/// Properties of one record, as far as they are known.
 #[derive(Clone, Default)]
 pub(super) struct Explained {
     /// Its number in the input, from 0.
@@ -55,7 +55,7 @@ pub(super) struct Explained {
     pub(super) line: Option<u64>,
     /// The record as the view for people shows it; empty if nobody asked.
     pub(super) text: String,
-    /// Where its part of a chunk file begins, in bytes.
+    /// The offset at which the record's part of a chunk file begins, in bytes.
     pub(super) offset: u64,
     keys: Keys,
     ends: [End; 2],
@@ -63,7 +63,7 @@ pub(super) struct Explained {
     members: [u32; 2],
 }
 
-/// How a record ended in a category; no outcome would be a defect.
+/// The end of a record in one category. A record without an outcome would be a defect.
 #[derive(Clone, Default)]
 pub(super) struct End {
     pub(super) outcome: Option<Outcome>,
@@ -86,7 +86,7 @@ pub(super) struct Keys {
     pub(super) level_from: LevelFrom,
 }
 
-/// Where a level came from.
+/// The source of a level.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum LevelFrom {
     /// A field.
@@ -164,7 +164,7 @@ impl<O: Output> Answers<O> {
         }
     }
 
-    /// Says what the records are that the mapping reads next.
+    /// Sets the part of the input whose records the mapping reads next.
     pub(super) fn begin(&mut self, part: Part) {
         self.part = part;
         self.may_wait = true;

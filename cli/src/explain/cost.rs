@@ -1,4 +1,4 @@
-//! What logs cost: the bytes that Sentry bills for them, and what of each log makes them up.
+//! Computes the cost of logs: the bytes that Sentry bills for them, and the share of each attribute and of the bodies.
 
 use super::answers::{Explained, Output};
 use super::explainer::Explainer;
@@ -52,7 +52,7 @@ impl Cost {
         (self.bytes + self.logs / 2).checked_div(self.logs).unwrap_or(0)
     }
 
-    /// Returns what costs most, with its percentage: `body 26 %, k8s.pod.name 13 %`.
+    /// Returns the parts that cost most, with their percentage: `body 26 %, k8s.pod.name 13 %`.
     pub(crate) fn dearest(&self, most: usize) -> String {
         let mut parts: Vec<_> = self.parts.iter().collect();
         parts.sort_by(|one, other| other.1.cmp(one.1).then(one.0.cmp(other.0)));
@@ -69,10 +69,10 @@ impl Output for Cost {
     }
 }
 
-/// Returns what the logs of a sample file would cost under these settings. Lines that are no records are left out.
+/// Returns the cost of the logs of a sample file under these settings. Lines that are no records are left out.
 ///
 /// # Errors
-/// Why the file cannot be read.
+/// The file cannot be read; the text says why.
 pub(crate) fn of_sample(
     file: &Path,
     kube_meta: Option<PathBuf>,

@@ -14,7 +14,7 @@ const LONGEST_CHUNK: usize = 32 << 20;
 /// Most bytes of records that are kept for lines that wait for the next part; beyond it they wait no longer.
 const MOST_KEPT: usize = 16 << 20;
 
-/// The plugin's mapping, and what takes its answers.
+/// The plugin's mapping, and the receiver of its answers.
 pub(super) struct Explainer<'s, O> {
     mapper: Mapper,
     directory: &'s Directory,
@@ -41,7 +41,7 @@ impl<'s, O: Output> Explainer<'s, O> {
         }
     }
 
-    /// What takes the explained records.
+    /// Returns the output that takes the explained records.
     pub(super) fn output(&mut self) -> &mut O {
         &mut self.answers.output
     }

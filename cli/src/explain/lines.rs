@@ -1,4 +1,4 @@
-//! One JSON object per record and category.
+//! Writes one JSON object per record and category.
 
 use super::answers::{Explained, Keys};
 use super::options::Settings;

@@ -1,12 +1,13 @@
-//! `flb-sentry explain`: what the plugin makes of each record, and why.
+//! `flb-sentry explain`: shows what the plugin makes of each record, and why.
 //!
 //! ```text
-//! input::* -> pieces -> explainer (out_sentry::record::Mapper) -> answers -> lines (JSON) or view (people)
+//! input::* -> pieces -> explainer (out_sentry::mapping::Mapper) -> answers -> lines (JSON) or view (people)
 //!                            options --^
 //! ```
 //!
-//! The mapping is the plugin's own, linked as a library: nothing is sent, and no thread, spool or network is there to do it.
-//! Memory does not grow with the input: it is mapped in parts, and a record is written as soon as it has ended.
+//! The mapping is the plugin's own, linked as a library. Nothing is sent, and the command uses none of the plugin's threads,
+//! spool or network code. Memory does not grow with the input: the input is mapped in parts, and a record is written as soon
+//! as it has ended.
 
 mod answers;
 pub(crate) mod cost;
@@ -85,7 +86,7 @@ pub struct Args {
     #[arg(long)]
     tag: Option<String>,
 
-    /// What the input holds
+    /// Format of the input
     #[arg(long, value_enum, default_value_t)]
     format: Format,
 

@@ -1,15 +1,15 @@
-//! `-o KEY=VALUE`, judged by the plugin's own table.
+//! Reads `-o KEY=VALUE` with the plugin's own table of options.
 
 use out_sentry::delivery::Directory;
 use out_sentry::options::{self, Destination, Dsn, Mapping};
 
-/// What the mapping needs.
+/// Settings that the mapping needs.
 pub(super) struct Settings {
     pub(super) mapping: Mapping,
     pub(super) directory: Directory,
-    /// Whether records may have destinations of their own.
+    /// True if records may have destinations of their own.
     pub(super) routed: bool,
-    /// What the user should know.
+    /// Notes that the user should know of.
     pub(super) notes: Vec<String>,
 }
 

@@ -1,4 +1,4 @@
-//! The input in parts that are no larger than memory should hold.
+//! Reads the input in parts of bounded size, so that memory stays bounded.
 
 use super::{Args, complain};
 use crate::input::chunk_file::{ChunkFile, Unit};
@@ -14,14 +14,14 @@ use std::io::{self, BufRead};
 /// longer.
 const LARGEST: usize = 256 << 10;
 
-/// How many problems are told one by one.
+/// The number of problems that are reported one by one.
 const TOLD: u64 = 100;
 
 /// A part of the input, as records of a chunk.
 #[derive(Default)]
 pub(super) struct Piece {
     pub(super) bytes: Vec<u8>,
-    /// Where it begins in a chunk file, in bytes.
+    /// The offset at which the part begins in a chunk file, in bytes.
     pub(super) offset: u64,
     /// The line at which each record ended; empty for a chunk file.
     pub(super) lines: Vec<u64>,
@@ -42,7 +42,7 @@ impl From<io::Error> for Stop {
 /// Takes each piece.
 type Take<'t> = &'t mut dyn FnMut(&Piece) -> io::Result<()>;
 
-/// Says what is wrong with the input, and how often.
+/// Collects the problems of the input, and their number.
 pub(super) struct Problems {
     name: String,
     count: u64,
@@ -64,7 +64,7 @@ impl Problems {
         }
     }
 
-    /// How many were not told.
+    /// Reports the number of problems that were not reported one by one.
     pub(super) fn sum_up(&self) {
         if let more @ 1.. = self.count.saturating_sub(TOLD) {
             complain(&format!("{}: {more} more lines are no records", self.name));

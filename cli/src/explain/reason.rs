@@ -1,4 +1,4 @@
-//! Outcomes in words.
+//! Describes outcomes in words.
 
 use super::answers::{Explained, Keys};
 use out_sentry::ledger::{Category, Outcome};

@@ -1,5 +1,5 @@
-//! The end of the view for people: how many events and logs, how many lines did not say how severe they are, and what the logs
-//! cost.
+//! Writes the end of the view for people: the number of events and logs, the number of records that did not give a severity,
+//! and the cost of the logs.
 
 use super::answers::{Explained, LevelFrom};
 use super::cost::Cost;

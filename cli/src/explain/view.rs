@@ -1,4 +1,4 @@
-//! The view for people: a record, and below it what it would be at Sentry.
+//! Writes the view for people: a record, and below it the items that Sentry would get.
 
 use super::answers::{Explained, Keys, LevelFrom};
 use super::options::Settings;
@@ -29,7 +29,7 @@ impl View {
         Self { colour }
     }
 
-    /// Writes a record and what becomes of it.
+    /// Writes a record and the items that it becomes.
     pub(super) fn write(&self, out: &mut impl Write, record: &Explained, settings: &Settings) -> io::Result<()> {
         let line = record.line.map(|line| format!(" (line {line})")).unwrap_or_default();
         let head = self.paint("1", &format!("record {}{line}", record.number + 1));
@@ -132,7 +132,7 @@ impl View {
 
 const INDENT: &str = "         ";
 
-/// Which fields gave it its meaning.
+/// Writes the fields that gave the record its meaning.
 fn from(out: &mut impl Write, keys: &Keys, members: u32) -> io::Result<()> {
     let key = |key: &Option<String>, none: &str| key.as_deref().map_or(none.to_owned(), |key| format!("`{key}`"));
     let level = match keys.level_from {
@@ -209,7 +209,7 @@ fn shown(entry: Entry<'_>) -> String {
     String::from_utf8_lossy(&text).into_owned()
 }
 
-/// Whether there is more to a record than a runtime and the kubernetes filter put there.
+/// Returns true if a record has fields besides those that a container runtime and the kubernetes filter add.
 fn is_json_line(body: Packed<'_>) -> bool {
     const OF_THE_HOST: [&[u8]; 7] =
         [b"log", b"time", b"stream", b"_p", b"logtag", b"kubernetes", b"kubernetes_namespace"];

@@ -1,4 +1,4 @@
-//! Why a plugin cannot be loaded, or an instance not made.
+//! Errors of loading a plugin and of making an instance.
 #![deny(unsafe_code)]
 
 use super::layout::Generation;
@@ -12,11 +12,11 @@ use std::path::PathBuf;
 pub enum LoadError {
     /// There is no such file.
     NotFound(PathBuf),
-    /// The file's name begins with `flb-`: the host would take it for a plugin of its own kind.
+    /// The file's name begins with `flb-`: Fluent Bit would take it for a plugin of its own kind.
     ReservedName(PathBuf),
     /// The dynamic linker refuses the file; its own words follow.
     Open(PathBuf, String),
-    /// A symbol the host cannot do without is missing.
+    /// A symbol that Fluent Bit cannot do without is missing.
     MissingSymbol(&'static str),
     /// This hook answered -1.
     Refused(&'static str),
@@ -65,8 +65,8 @@ impl std::error::Error for LoadError {}
 pub struct InitError {
     name: String,
     problem: String,
-    /// What the plugin logged meanwhile: the reasons, if it is a good plugin. Not part of the text, since they may be
-    /// echoed already.
+    /// The lines that the plugin logged in the meantime. A good plugin gives its reasons there. They are not part of the
+    /// error's text, since they may be echoed already.
     pub log_lines: Vec<(Level, String)>,
 }
 

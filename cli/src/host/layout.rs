@@ -1,4 +1,4 @@
-//! The host's structures as the plugin meets them, and which generation of Fluent Bit has how much of each.
+//! Fluent Bit's structures as the plugin sees them, and the parts of each that a generation of Fluent Bit has.
 #![deny(unsafe_code)]
 
 use super::Allocation;
@@ -55,7 +55,7 @@ impl Generation {
         }
     }
 
-    /// Whether this host calls the hooks around registration, start and exit.
+    /// Returns true if Fluent Bit of this generation calls the hooks around registration, start and exit.
     pub fn has_hooks(self) -> bool {
         self >= Self::V2_2
     }
@@ -70,14 +70,14 @@ impl Generation {
     }
 }
 
-/// What memory holds where this host has not written: nothing a plugin could mistake for a pointer or for zero.
+/// Content of memory that this host has not written. A plugin cannot mistake it for a pointer or for zero.
 const POISON: u64 = 0xA5A5_A5A5_A5A5_A5A5;
 
 /// `flb_plugin_proxy_def`, kept as words, because its length depends on the generation.
 ///
-/// It is allocated as the host allocates it, since a plugin may ask the allocator how much room there is. What the
-/// allocator gave besides is poisoned and looked at after registration: on a real host of that generation a plugin that
-/// writes there may damage the heap. Words are atomic because the plugin writes them behind our back.
+/// It is allocated as Fluent Bit allocates it, since a plugin may ask the allocator how much room there is. The additional
+/// bytes of the allocator are poisoned and checked after registration: in a real Fluent Bit of that generation a plugin that
+/// writes there may damage the heap. Words are atomic because the plugin writes them without this code's knowledge.
 pub(super) struct Definition {
     words: Allocation,
     generation: Generation,
@@ -110,12 +110,12 @@ impl Definition {
         (half(0), half(4))
     }
 
-    /// `name`; `None` where the plugin left NULL or what was there.
+    /// `name`; `None` where the plugin left NULL or the initial value.
     pub(super) fn name(&self) -> Option<*const c_char> {
         self.pointer(2)
     }
 
-    /// `description`; `None` where the plugin left NULL or what was there.
+    /// `description`; `None` where the plugin left NULL or the initial value.
     pub(super) fn description(&self) -> Option<*const c_char> {
         self.pointer(3)
     }
@@ -137,14 +137,14 @@ impl Definition {
         (word != 0 && word != POISON).then(|| std::ptr::with_exposed_provenance(word as usize))
     }
 
-    /// Whether the plugin wrote behind the end.
+    /// Returns true if the plugin wrote beyond the end of the definition.
     pub(super) fn overrun(&self) -> bool {
         let allocated = self.generation.definition_size() / 8;
         self.words[allocated..].iter().any(|word| word.load(Ordering::Relaxed) != POISON)
     }
 }
 
-/// `flb_config_map`: an option that the plugin declares. The fields behind `desc` are the host's own.
+/// `flb_config_map`: an option that the plugin declares. The fields after `desc` are Fluent Bit's own.
 #[repr(C)]
 pub(super) struct ConfigMap {
     pub(super) kind: c_int,
@@ -174,7 +174,7 @@ pub(super) struct GoPlugin {
     pub(super) api: AtomicPtr<Api>,
     pub(super) o_ins: AtomicPtr<c_void>,
     pub(super) context: AtomicPtr<ProxyContext>,
-    /// `cb_init`, `cb_flush`, `cb_flush_ctx`, `cb_exit`, `cb_exit_ctx`: the host's own, of no use to a plugin.
+    /// `cb_init`, `cb_flush`, `cb_flush_ctx`, `cb_exit`, `cb_exit_ctx`: Fluent Bit's own, of no use to a plugin.
     callbacks: [AtomicPtr<c_void>; 5],
 }
 
@@ -184,8 +184,8 @@ pub(super) type GetMetrics = unsafe extern "C" fn(*mut c_void) -> *mut c_void;
 pub(super) type LogPrint = unsafe extern "C" fn(c_int, *const c_char, c_int, *const c_char, *const c_char);
 pub(super) type LogCheck = unsafe extern "C" fn(*mut c_void, c_int) -> c_int;
 
-/// `flb_api`. What an older host does not have is filled with functions that say so and abort, where the real host
-/// has whatever came next in memory.
+/// `flb_api`. Functions that an older Fluent Bit lacks are filled with ones that say so and abort, where the real Fluent Bit
+/// has whatever comes next in memory.
 #[repr(C)]
 pub(super) struct Api {
     pub(super) output_get_property: GetProperty,

@@ -1,11 +1,11 @@
-//! What plugins log, kept for whoever asks and echoed the way the host prints it.
+//! Keeps the log lines of plugins for later queries, and echoes them as Fluent Bit prints them.
 #![deny(unsafe_code)]
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// Levels of the host, with its numbers.
+/// Levels of Fluent Bit, with its numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(i32)]
 pub enum Level {
@@ -13,16 +13,16 @@ pub enum Level {
     Error = 1,
     /// Unexpected, but nothing is lost.
     Warn = 2,
-    /// What a user wants to see.
+    /// A message that a user wants to see.
     Info = 3,
-    /// What a developer wants to see.
+    /// A message that a developer wants to see.
     Debug = 4,
     /// Everything.
     Trace = 5,
 }
 
 impl Level {
-    /// The level of this number; what the host does not know is printed as an error, so that it is seen.
+    /// Returns the level of this number; a number unknown to Fluent Bit is printed as an error, so that it is seen.
     pub(super) fn from_number(number: i32) -> Self {
         match number {
             2 => Self::Warn,
@@ -33,10 +33,10 @@ impl Level {
         }
     }
 
-    /// Reads the host's option `Log_Level`; `None` is `off`.
+    /// Reads Fluent Bit's option `Log_Level`; `None` is `off`.
     ///
     /// # Errors
-    /// A word the host does not know, with what was expected.
+    /// A word that Fluent Bit does not know, with the expected ones.
     pub fn threshold(word: &str) -> Result<Option<Self>, String> {
         match word.to_ascii_lowercase().as_str() {
             "off" => Ok(None),
@@ -62,10 +62,10 @@ impl fmt::Display for Level {
     }
 }
 
-/// Receives each line as it is logged, from whatever thread logs it.
+/// Receives each line as it is logged, on the thread that logs it.
 pub type Sink = Arc<dyn Fn(Level, &str) + Send + Sync>;
 
-/// One line as the host prints it: `[2026/11/23 23:00:00] [ info] message` (in UTC).
+/// Returns one line as Fluent Bit prints it: `[2026/11/23 23:00:00] [ info] message` (in UTC).
 pub fn format_line(level: Level, message: &str) -> String {
     let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     format!("[{}] [{level:>5}] {message}", stamp(seconds))

@@ -1,4 +1,4 @@
-//! What the host knows of one output instance: its options, its log level and what it logged.
+//! Fluent Bit's state of one output instance: its options, its log level and the lines that it logged.
 #![deny(unsafe_code)]
 
 use super::error::InitError;
@@ -39,7 +39,7 @@ pub(super) struct Output {
 struct Given {
     name: String,
     value: CString,
-    /// Whether the plugin has asked for this name.
+    /// True if the plugin has asked for this name.
     asked: AtomicBool,
 }
 
@@ -61,7 +61,7 @@ impl Output {
         Ok(Arc::new(Self { options: kept, level, journal: Journal::new(sink), metrics }))
     }
 
-    /// The first value of this name, in any case; an empty value counts as none, as in the host.
+    /// Returns the first value of this name, in any case; an empty value counts as none, as in Fluent Bit.
     pub(super) fn property(&self, key: &str) -> Option<&CStr> {
         let mut same = self.options.iter().filter(|given| given.name.eq_ignore_ascii_case(key));
         let first = same.next()?;
@@ -69,7 +69,7 @@ impl Output {
         Some(first.value.as_c_str()).filter(|value| !value.is_empty())
     }
 
-    /// Options that the plugin has not asked for so far: what it has no use for, it never sees.
+    /// Returns the options that the plugin has not asked for so far: it never sees an option that it has no use for.
     pub(super) fn unasked(&self) -> Vec<String> {
         let unasked = self.options.iter().filter(|given| !given.asked.load(Ordering::Relaxed));
         unasked.map(|given| given.name.clone()).collect()
@@ -100,12 +100,12 @@ fn live() -> MutexGuard<'static, Option<HashMap<usize, Arc<Output>>>> {
     LIVE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// From here on the plugin may name this instance to the host's functions.
+/// Makes the instance known: from here on the plugin may name it to Fluent Bit's functions.
 pub(super) fn enter(output: &Arc<Output>) {
     live().get_or_insert_with(HashMap::new).insert(output.address(), Arc::clone(output));
 }
 
-/// The instance is gone; whoever still names it is told so in the stray lines.
+/// Removes the instance; a plugin that still names it is told so in the stray lines.
 pub(super) fn leave(output: &Arc<Output>) {
     live().get_or_insert_with(HashMap::new).remove(&output.address());
 }

@@ -1,9 +1,10 @@
-//! Chunk files: runs of records in the host's MessagePack, of any length, taken apart at records.
+//! Reads chunk files, which are sequences of records in Fluent Bit's MessagePack format of any length, and splits them
+//! between records.
 
 use rmp::Marker;
 use std::io::{self, Read};
 
-/// What a chunk file gives next.
+/// The next unit of a chunk file.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Unit<'a> {
     /// A record, or a group of records with its head and end, which must stay in one chunk.
@@ -12,7 +13,7 @@ pub(crate) enum Unit<'a> {
     Broken(u64, &'a [u8]),
 }
 
-/// No record and no group is longer; what seems to be counts as broken.
+/// No record and no group is longer; a longer one counts as broken.
 const LONGEST_UNIT: usize = 64 << 20;
 
 /// Reads a chunk file of any size, one unit after the other.

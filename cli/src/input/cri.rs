@@ -1,4 +1,4 @@
-//! Log lines as container runtimes write them: `<time> stdout|stderr F|P <text>`.
+//! Reads log lines as container runtimes write them: `<time> stdout|stderr F|P <text>`.
 
 use super::lines::LONGEST_LINE;
 
@@ -12,7 +12,7 @@ pub(crate) struct CriLine<'a> {
     pub(crate) text: &'a [u8],
 }
 
-/// Where the container wrote it.
+/// The stream to which the container wrote the line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stream {
     Stdout,
@@ -52,7 +52,7 @@ fn looks_like_a_time(text: &str) -> bool {
     text.len() >= 19 && text.as_bytes()[4] == b'-' && text.as_bytes()[10] == b'T'
 }
 
-/// A joined line: the time and the flag of its first part, as the host's `multiline.parser cri` leaves them.
+/// A joined line: the time and the flag of its first part, as Fluent Bit's `multiline.parser cri` leaves them.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Joined {
     pub(crate) time: String,
@@ -85,7 +85,7 @@ impl Joiner {
         if line.partial && !full { None } else { slot.take() }
     }
 
-    /// What still waits for its last part, at the end of the file.
+    /// Returns the lines that still wait for their last part at the end of the file.
     pub(crate) fn rest(&mut self) -> impl Iterator<Item = Joined> {
         std::mem::take(&mut self.waiting).into_iter().flatten()
     }

@@ -1,4 +1,4 @@
-//! Records in the host's MessagePack: `[[time, {}], {key: value, ...}]`.
+//! Encodes records in Fluent Bit's MessagePack format: `[[time, {}], {key: value, ...}]`.
 
 use super::time::Time;
 use rmp::encode;
@@ -24,7 +24,7 @@ impl Body {
         self.bytes.clear();
     }
 
-    /// A string, which need not be UTF-8: the host passes on what the application wrote.
+    /// Writes a string, which need not be UTF-8: Fluent Bit passes on the application's bytes.
     pub(crate) fn text(&mut self, key: &str, value: &[u8]) {
         self.key(key);
         string(&mut self.bytes, value);

@@ -1,4 +1,4 @@
-//! The files to read, and what is in them.
+//! Finds the files to read and determines the format of each.
 
 use super::kube::PodLog;
 use super::record::Kind;
@@ -7,13 +7,13 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
-/// What a file holds.
+/// The format of a file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Format {
     /// Told from the name and the first line, for each file.
     #[default]
     Auto,
-    /// Records in the host's MessagePack.
+    /// Records in Fluent Bit's MessagePack.
     Chunk,
     /// Lines of a container runtime: `<time> stdout|stderr F|P <text>`.
     Cri,
@@ -70,15 +70,15 @@ impl Input {
         self.path.file_name().unwrap_or_default().to_string_lossy().into_owned()
     }
 
-    /// `ship.` and the file's name without what comes after its last dot.
+    /// Returns `ship.` and the file's name without the text after its last dot.
     fn plain_tag(&self) -> String {
         let stem =
             if self.is_stdin() { "stdin".into() } else { self.path.file_stem().unwrap_or_default().to_string_lossy() };
         format!("ship.{stem}")
     }
 
-    /// The tag of its records where the user gives none: of a container's log the one that the host's tail input would
-    /// give it.
+    /// Returns the tag of its records where the user gives none: of a container's log the one that Fluent Bit's tail input
+    /// would give it.
     pub(crate) fn tag(&self) -> String {
         let file_name = self.file_name();
         match PodLog::parse(&file_name) {
@@ -95,7 +95,7 @@ impl Input {
         Ok(Box::new(BufReader::with_capacity(BUFFER, File::open(&self.path)?)))
     }
 
-    /// Whether it holds MessagePack: by its name, or by a first byte with which no text begins.
+    /// Returns true if the file holds MessagePack: by its name, or by a first byte with which no text begins.
     pub(crate) fn is_chunk(&self, reader: &mut dyn BufRead) -> io::Result<bool> {
         if self.path.extension().is_some_and(|extension| extension == "msgpack") {
             return Ok(true);

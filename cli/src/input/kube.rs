@@ -1,4 +1,5 @@
-//! What the host's kubernetes filter adds to a record, from a log file's name and, if there is one, the pod's description.
+//! Builds the metadata that Fluent Bit's kubernetes filter adds to a record, from the name of a log file and, if there is
+//! one, the description of the pod.
 
 use super::encode::{Body, json_value};
 use super::record::Kubernetes;
@@ -26,7 +27,8 @@ impl<'a> PodLog<'a> {
         (hex && named).then_some(Self { pod, namespace, container, id })
     }
 
-    /// What the filter adds to this log's records; `directory` is where pods are described, `say` is told what is missing.
+    /// Returns the fields that the kubernetes filter adds to this log's records. `directory` is the directory with the
+    /// descriptions of pods; `say` is called with a message about missing descriptions.
     pub(crate) fn kubernetes(&self, directory: Option<&Path>, say: impl FnOnce(&str)) -> Kubernetes {
         let described = directory.map(|directory| self.describe(directory));
         let merge_log = described.is_some();

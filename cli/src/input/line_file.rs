@@ -1,9 +1,10 @@
-//! A file of lines, while it is read: each line by the kind of the file, the parts of a container's long lines joined.
+//! Turns the lines of one file into records: reads each line in the format of the file, and joins the parts of a container's
+//! long lines.
 
 use super::cri::{CriLine, Joined, Joiner};
 use super::record::{Kind, Kubernetes, Recorder};
 
-/// What a line has become.
+/// The result of processing a line.
 pub(crate) enum Made<'a> {
     /// A record.
     Record(&'a [u8]),
@@ -37,7 +38,8 @@ impl LineFile {
         }
     }
 
-    /// A line the runtime did not write is kept as it is, as the host's parser does.
+    /// Encodes a line of a container's log. A line that the runtime did not write is kept as it is, as Fluent Bit's parser
+    /// does.
     fn cri_line(&mut self, text: &[u8]) -> Made<'_> {
         match CriLine::parse(text) {
             Some(line) => match self.joiner.push(&line) {
@@ -48,7 +50,7 @@ impl LineFile {
         }
     }
 
-    /// A line of whatever kind, kept as it is.
+    /// Encodes a line of any kind, kept as it is.
     pub(crate) fn text(&mut self, text: &[u8]) -> &[u8] {
         self.recorder.text(text)
     }

@@ -1,4 +1,4 @@
-//! Lines of a file, of bounded length.
+//! Reads lines of bounded length from a file.
 
 use std::io::{self, BufRead, Read};
 
@@ -8,9 +8,9 @@ pub(crate) const LONGEST_LINE: usize = 10_000_000;
 /// One line without its end.
 pub(crate) struct Line<'a> {
     pub(crate) text: &'a [u8],
-    /// Bytes of the file it took, its end and what was cut off included.
+    /// Bytes of the file it took, its end and the part that was cut off included.
     pub(crate) source_bytes: u64,
-    /// Whether it was longer than [`LONGEST_LINE`].
+    /// True if the line was longer than [`LONGEST_LINE`].
     pub(crate) cut: bool,
 }
 

@@ -1,4 +1,4 @@
-//! Files in, records out: what the host's inputs, parsers and the kubernetes filter would have made of them.
+//! Turns files into the records that Fluent Bit's inputs, parsers and kubernetes filter would make of them.
 //!
 //! ```text
 //! file -> lines -> line_file -> cri -> record -> encode      or chunk_file, as it is
@@ -17,12 +17,13 @@ mod time;
 
 use std::path::Path;
 
-/// A chunk of a container's log: what the host's tail input and its kubernetes filter make of these lines.
+/// Returns a chunk of a container's log: the records that Fluent Bit's tail input and its kubernetes filter make of these
+/// lines.
 ///
 /// `name` is the log's file name, `kube_meta` the directory where its pod is described.
 ///
 /// # Errors
-/// What is missing: the parts of the name, or the pod's description.
+/// The missing part: that of the name, or the pod's description.
 pub fn chunk_of_container(name: &str, lines: &[u8], kube_meta: &Path) -> Result<Vec<u8>, String> {
     let log = kube::PodLog::parse(name).ok_or_else(|| format!("{name}: expected the name of a container's log"))?;
     let mut missing = None;

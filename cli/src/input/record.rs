@@ -1,20 +1,20 @@
-//! Records out of lines: what the host's inputs, parsers and filters would have made of them.
+//! Builds records from lines, as Fluent Bit's inputs, parsers and filters would.
 
 use super::cri::{CriLine, Joined};
 use super::encode::Body;
 use super::time::Time;
 use std::borrow::Cow;
 
-/// What the kubernetes filter adds to the records of one file.
+/// Data that the kubernetes filter adds to the records of one file.
 #[derive(Clone)]
 pub(crate) struct Kubernetes {
     /// The packed `kubernetes` map.
     pub(crate) map: Vec<u8>,
-    /// Whether a JSON object in `log` becomes fields (`Merge_Log`).
+    /// True if a JSON object in `log` becomes fields (`Merge_Log`).
     pub(crate) merge_log: bool,
 }
 
-/// Where a JSON line may have its time, in this order.
+/// Keys that are tried for the time of a JSON line, in order.
 const TIME_KEYS: [&str; 4] = ["time", "timestamp", "@timestamp", "ts"];
 
 /// Makes the records of one file, in one buffer.
@@ -83,7 +83,7 @@ fn string_in(json: &str) -> Option<Cow<'_, str>> {
     json.starts_with('"').then(|| serde_json::from_str::<String>(json).ok().map(Cow::Owned))?
 }
 
-/// What a line of text is.
+/// The kind of a line of text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Cri,

@@ -1,4 +1,4 @@
-//! Times of records: read from text, kept as the host keeps them.
+//! Reads times of records from text, and keeps them in Fluent Bit's format.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -9,7 +9,7 @@ pub(crate) struct Time {
     pub(crate) nanos: u32,
 }
 
-/// From here on the host takes the seconds for group markers.
+/// The last second that Fluent Bit does not take for a group marker.
 const LAST_SECOND: i64 = 0xFFFF_FFFD;
 
 impl Time {
@@ -78,7 +78,7 @@ fn second_of(clock: &[u8]) -> Option<i64> {
     (hour < 24 && minute < 60 && second <= 60).then_some(hour * 3600 + minute * 60 + second)
 }
 
-/// Nanoseconds of `.123`, and what follows.
+/// Returns the nanoseconds of `.123`, and the text after them.
 fn fraction(rest: &str) -> Option<(u32, &str)> {
     let Some(rest) = rest.strip_prefix(['.', ',']) else { return Some((0, rest)) };
     let digits = rest.bytes().take_while(u8::is_ascii_digit).count();

@@ -1,4 +1,4 @@
-//! Who is asking: exactly one set of credentials, as Relay wants it.
+//! Authenticates a request: requires exactly one set of credentials, as Relay does.
 
 use super::dsn::is_key;
 use super::http::{Head, Refusal};

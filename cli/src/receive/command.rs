@@ -1,4 +1,4 @@
-//! `flb-sentry receive`.
+//! The command line of `flb-sentry receive`.
 
 use super::forward::{Forwarder, Target};
 use super::print::{Format, line};
@@ -40,10 +40,10 @@ Exit codes:
   2    the command line is wrong
   130  ended by a second signal";
 
-/// Listen as a Sentry server does, check what comes, and show it.
+/// Listen as a Sentry server does, check the requests, and show them.
 ///
-/// Prints its address and a DSN first, then each item. A page of what came is at its address.
-/// Envelopes with problems that a real server would hide behind a 200 are refused with 400.
+/// Prints its address and a DSN first, then each item. A page of the received items is at its address. Envelopes with
+/// problems that a real server would hide behind a 200 are refused with 400.
 #[derive(clap::Args, Debug)]
 #[command(after_long_help = format!("{HELP}\n\n{GRAMMAR}"))]
 pub struct Args {
@@ -59,7 +59,7 @@ pub struct Args {
     /// Hand accepted events on to this server (plain http)
     #[arg(long, value_name = "DSN", value_parser = Discreet(str::parse::<Target>))]
     forward: Option<Target>,
-    /// Script what goes wrong (repeatable; the grammar is at the end of --help)
+    /// Script faults of the server (repeatable; the grammar is at the end of --help)
     #[arg(long = "fault", value_name = "SPEC")]
     faults: Vec<Script>,
     /// One JSON object per line

@@ -1,4 +1,4 @@
-//! A DSN: where a client sends, and the key it shows.
+//! Parses a DSN: the address to which a client sends, and its key.
 
 use std::fmt;
 
@@ -15,7 +15,7 @@ pub(super) struct Dsn {
 }
 
 impl Dsn {
-    /// Reads a DSN; the error says what was expected and never repeats the key.
+    /// Reads a DSN; the error names the expected form and never repeats the key.
     pub fn parse(text: &str) -> Result<Dsn, String> {
         let (scheme, rest) = text.trim().split_once("://").ok_or("expected SCHEME://KEY@HOST/PROJECT")?;
         if scheme != "http" && scheme != "https" {
@@ -49,12 +49,12 @@ impl fmt::Display for Dsn {
     }
 }
 
-/// Whether this could be a public key: 32 hexadecimal digits.
+/// Returns true if the text could be a public key: 32 hexadecimal digits.
 pub(super) fn is_key(text: &str) -> bool {
     text.len() == 32 && is_hex(text)
 }
 
-/// Whether there are only hexadecimal digits (in either case).
+/// Returns true if the text has only hexadecimal digits (in either case).
 pub(super) fn is_hex(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }

@@ -1,4 +1,4 @@
-//! Content encodings Relay takes, undone within a limit.
+//! Decodes the content encodings that Relay accepts, within a size limit.
 
 use super::http::Refusal;
 use flate2::bufread::{MultiGzDecoder, ZlibDecoder};

@@ -1,4 +1,4 @@
-//! Framing: an envelope is a header line, then items of a header line and a payload each.
+//! Splits an envelope into its header line and its items, each of which is a header line and a payload.
 
 use super::http::Refusal;
 use serde_json::{Map, Value};
@@ -27,7 +27,7 @@ pub(super) struct Header {
 pub(super) struct Item<'a> {
     pub kind: String,
     pub header: Map<String, Value>,
-    /// Whether `length` said where the payload ends.
+    /// True if `length` gave the end of the payload.
     pub measured: bool,
     pub payload: &'a [u8],
 }
@@ -116,7 +116,7 @@ fn split_at_length(bytes: &[u8], length: usize) -> Result<(&[u8], &[u8]), Refusa
     }
 }
 
-/// Up to the newline, and what comes after it.
+/// Returns the part up to the newline, and the part after it.
 fn split_line(bytes: &[u8]) -> (&[u8], &[u8]) {
     match bytes.iter().position(|byte| *byte == b'\n') {
         Some(end) => (&bytes[..end], &bytes[end + 1..]),

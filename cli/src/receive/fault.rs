@@ -1,4 +1,4 @@
-//! What goes wrong, by script: the answers a test or a person wants to see instead of the normal one.
+//! Injects scripted faults: the responses that a test or a person wants to see instead of the normal one.
 
 use std::fmt;
 use std::str::FromStr;
@@ -53,7 +53,7 @@ Examples:
   --fault log:413
   --fault poison=needle";
 
-/// What happens to a request.
+/// The action on a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
     /// This status, with these headers. A 2xx status accepts the envelope.
@@ -85,7 +85,7 @@ pub enum Action {
     CloseIdle,
 }
 
-/// Where an answer is cut.
+/// The part of an answer within which it is cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Part {
     /// Half of the head is sent: the client learns nothing.
@@ -123,7 +123,7 @@ impl Kind {
 /// One line of a [`Script`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Step {
-    /// How many requests are left for this step; `None`: all.
+    /// The number of requests that are left for this step; `None`: all.
     pub times: Option<u64>,
     /// Only envelopes that hold such an item.
     pub kind: Option<Kind>,
@@ -131,7 +131,7 @@ pub struct Step {
     pub project: Option<u64>,
     /// Only bodies that contain this text.
     pub contains: Option<String>,
-    /// What happens.
+    /// The action on these requests.
     pub action: Action,
 }
 
@@ -142,7 +142,7 @@ pub struct Script {
     pub steps: Vec<Step>,
 }
 
-/// A step nobody can make sense of: what was expected and what was found.
+/// A step that cannot be understood: the expected and the found text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ScriptError(String);
 
@@ -154,7 +154,7 @@ impl fmt::Display for ScriptError {
 
 impl std::error::Error for ScriptError {}
 
-/// What a step may look at once the body is there.
+/// Properties of a request that a step may look at once the body is there.
 pub(super) struct Traits<'a> {
     pub project: Option<u64>,
     pub kinds: &'a [Kind],
@@ -167,7 +167,8 @@ impl Script {
         self.steps.iter_mut().find(|step| step.fits(traits))?.spend()
     }
 
-    /// Whether to cut after the head; uses the step up. Steps that must see the body first are passed over.
+    /// Returns true if the connection is to be cut after the head, and uses the step up. Steps that must see the body first
+    /// are skipped.
     pub(super) fn take_before_body(&mut self, project: Option<u64>) -> bool {
         let traits = Traits { project, kinds: &[], body: &[] };
         let next = self.steps.iter_mut().find(|step| !step.needs_body() && step.fits(&traits));

@@ -1,4 +1,4 @@
-//! What is wrong with an item, collected with the path to each place.
+//! Collects the problems of an item, each with the path to its place.
 
 use serde_json::{Map, Value};
 
@@ -34,13 +34,13 @@ impl Findings {
         }
     }
 
-    /// Takes over what another collector has found, except whether the item is lost.
+    /// Takes over the findings of another collector, except the mark that the item is lost.
     pub fn absorb(&mut self, other: Findings) {
         self.unlisted += other.unlisted;
         other.problems.into_iter().for_each(|problem| self.say(problem));
     }
 
-    /// The list, with a last line about what is not on it.
+    /// Returns the list, with a last line about the problems that are not on it.
     pub fn into_problems(mut self) -> Vec<String> {
         if self.unlisted > 0 {
             self.problems.push(format!("and {} more problems", self.unlisted));

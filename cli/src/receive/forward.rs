@@ -1,4 +1,4 @@
-//! `--forward`: hands accepted events on to a server that shows them better.
+//! `--forward`: passes accepted events on to a server that shows them better.
 
 use super::dsn::Dsn;
 use super::envelope;
@@ -15,7 +15,7 @@ use std::time::Duration;
 const QUEUE: usize = 1000;
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Where a problem is told.
+/// Function that is called with the text of a problem.
 type Tell = Box<dyn Fn(&str) + Send + Sync>;
 
 /// A thread that posts envelopes, one after the other.
@@ -64,7 +64,7 @@ impl Forwarder {
         }
     }
 
-    /// Posts what still waits, up to the first failure, and ends the thread.
+    /// Posts the envelopes that still wait, up to the first failure, and ends the thread.
     pub fn finish(&self) {
         self.leaving.store(true, Ordering::Relaxed);
         self.queue.lock().unwrap_or_else(PoisonError::into_inner).take();

@@ -1,4 +1,4 @@
-//! Who is connected: bounds the connections, and ends them all at once.
+//! Limits the number of connections, and ends all of them at once.
 
 use std::collections::HashMap;
 use std::net::{Shutdown, TcpStream};

@@ -1,4 +1,4 @@
-//! The bytes of a connection without one, and what the receiver makes of them: for tests that write them by chance.
+//! Handles the bytes of a connection without a socket, for tests that generate random bytes.
 
 use super::http::{Head, Reader, Refusal, Unread};
 use super::server::{Route, arrival};
@@ -12,15 +12,15 @@ pub struct Heard {
     pub status: u16,
     /// The decoded body.
     pub body: Vec<u8>,
-    /// How many items were taken.
+    /// The number of items that were accepted.
     pub items: usize,
-    /// What was wrong.
+    /// Problems that were found in the request.
     pub problems: Vec<String>,
     /// The same request with its decoded body in one piece.
     pub rewritten: Vec<u8>,
 }
 
-/// Reads requests up to the first that cannot be told from what follows it. `limit` is in bytes of body, `now` in seconds
+/// Reads requests up to the first that cannot be told from the bytes after it. `limit` is in bytes of body, `now` in seconds
 /// since 1970.
 #[must_use]
 pub fn hear(bytes: &[u8], limit: usize, now: f64) -> Vec<Heard> {

@@ -1,4 +1,5 @@
-//! HTTP/1.1 over one connection: heads by `httparse`, bodies by length or chunks, answers as bytes.
+//! Speaks HTTP/1.1 over one connection: `httparse` parses the heads, bodies are read by length or in chunks, responses are
+//! written as bytes.
 
 use super::encoding::too_large;
 use serde_json::json;
@@ -37,7 +38,7 @@ impl Head {
         self.all(name).next()
     }
 
-    /// Whether the client wants the connection closed after this answer.
+    /// Returns true if the client wants the connection closed after this answer.
     pub fn wants_close(&self) -> bool {
         let says = |word: &str| {
             self.all("connection").any(|value| value.split(',').any(|part| part.trim().eq_ignore_ascii_case(word)))
@@ -76,7 +77,7 @@ impl Refusal {
 pub(super) enum Unread {
     /// The client has gone, before or within a request.
     Gone(io::Error),
-    /// What came is not HTTP as we take it; answered, then closed.
+    /// The bytes that arrived are not HTTP that this server accepts. They are answered, then the connection is closed.
     Bad(Refusal),
 }
 
@@ -272,8 +273,8 @@ impl From<&Refusal> for Response {
     }
 }
 
-/// Reads and drops what the client still sends, within bounds: closing on unread bytes would reset the
-/// connection, and the client could lose the answer it needs to read.
+/// Reads and drops the bytes that the client still sends, within bounds: closing on unread bytes would reset the connection,
+/// and the client could lose the response it needs to read.
 pub(super) fn linger(stream: &TcpStream, silence: Duration) {
     let _ = stream.shutdown(Shutdown::Write);
     let _ = stream.set_read_timeout(Some(silence));

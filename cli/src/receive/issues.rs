@@ -1,4 +1,4 @@
-//! Events as people see them: titles, and issues of events that belong together.
+//! Shows events as people see them: computes titles, and groups events that belong together into issues.
 
 use super::store::Event;
 use super::timestamp;
@@ -112,7 +112,7 @@ pub(crate) fn frames(exception: &Value) -> &[Value] {
     exception.pointer("/stacktrace/frames").and_then(Value::as_array).map_or(&[], Vec::as_slice)
 }
 
-/// `Type: value`, or what there is of it.
+/// Returns `Type: value`, or the part of it that there is.
 pub(crate) fn exception_title(exception: &Value) -> String {
     let part = |name| exception.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
     [part("type"), part("value")].into_iter().flatten().collect::<Vec<_>>().join(": ")
@@ -126,8 +126,8 @@ pub(crate) fn title(event: &Value) -> String {
     line.unwrap_or("<no message>").to_owned()
 }
 
-/// What makes two events the same: unlike in the title, the stack counts and not what the exception says, and the template
-/// and not the line.
+/// Returns the key that is the same for events of one issue. Unlike in the title, the stack counts and not the exception's
+/// text, and the template counts and not the line.
 fn key(event: &Value) -> String {
     let exceptions = exceptions(event);
     let exception = exceptions.last().map(exception_title).filter(|title| !title.is_empty());

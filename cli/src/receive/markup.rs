@@ -1,4 +1,5 @@
-//! Anybody's text as HTML: nothing in it is markup, nothing in it steers, and none of it is endless.
+//! Writes untrusted text as HTML: no part of it is markup, characters that control a terminal or the direction of text are
+//! escaped, and its length is bounded.
 
 use crate::terminal::steers;
 
@@ -27,7 +28,8 @@ impl std::fmt::Display for Escaped<'_> {
     }
 }
 
-/// What would be markup, and what would be invisible or turn the text around it.
+/// Returns true if the character would be markup, or would be invisible, or would change the direction of the text around
+/// it.
 fn is_special(c: char) -> bool {
     let steers = steers(c) && !matches!(c, '\n' | '\t');
     steers || matches!(c, '&' | '<' | '>' | '"' | '\'')

@@ -1,7 +1,8 @@
-//! `flb-sentry receive`: a Sentry that only listens.
+//! `flb-sentry receive`: a Sentry that only receives.
 //!
-//! It takes envelopes as Relay does and is stricter: what a real server would drop or change behind a 200 is a problem,
-//! told and (unless lenient) refused. Tests run it in-process and script its faults:
+//! It accepts envelopes as Relay does but is stricter: if a real server would drop or change something after a 200, the
+//! receiver reports it as a problem and, unless it is lenient, refuses the envelope. Tests run it in-process and script its
+//! faults:
 //!
 //! ```no_run
 //! use flb_sentry::receive::{Options, Receiver};
@@ -12,8 +13,8 @@
 //! assert!(receiver.wait_until(Duration::from_secs(10), |seen| seen.totals.logs == 100));
 //! ```
 //!
-//! The path of a request: `gate` lets the connection in, `http` reads it, `encoding` undoes its compression, `fault` may
-//! have its way, `envelope` takes it apart, `validate` judges it, `store` keeps it, and `print` or `page` show it.
+//! The path of a request: `gate` admits the connection, `http` reads the request, `encoding` decompresses it, `fault` may
+//! intervene, `envelope` splits it, `validate` checks it, `store` keeps it, and `print` or `page` shows it.
 
 mod auth;
 mod command;
@@ -52,29 +53,29 @@ use std::time::Duration;
 /// The key in [`Receiver::dsn`] where none is asked for.
 const DEFAULT_KEY: &str = "0123456789abcdef0123456789abcdef";
 
-/// One request and what was taken of it, as it happens.
+/// One request and the items taken from it, as it happens.
 pub struct Notice<'a> {
     /// The request, its status already decided.
     pub request: &'a Arc<Request>,
-    /// What was accepted.
+    /// Items that were accepted from the request.
     pub items: &'a [Accepted],
 }
 
 /// Called for each request, on its connection's thread and before its answer.
 pub type Observer = Arc<dyn Fn(&Notice<'_>) + Send + Sync>;
 
-/// How to receive. The default suits tests: a free port, any key, everything kept, strict.
+/// Settings of a receiver. The default suits tests: a free port, any key, everything kept, strict.
 #[derive(Clone)]
 pub struct Options {
-    /// Where to listen; port 0 takes a free one.
+    /// Address to listen on; port 0 takes a free one.
     pub listen: SocketAddr,
     /// Folder for the decoded envelopes.
     pub save: Option<PathBuf>,
     /// The one public key that is known, others get 403; `None`: any of 32 hexadecimal digits.
     pub key: Option<String>,
-    /// What goes wrong, and when.
+    /// Faults that the receiver injects, and when.
     pub faults: Script,
-    /// How much to keep in memory.
+    /// Limits on what is kept in memory.
     pub keep: Keep,
     /// Answer 200 and drop bad items as Relay does, instead of 400. Problems are recorded either way.
     pub lenient: bool,
@@ -196,7 +197,7 @@ impl Receiver {
         self.server.store.wait_until(timeout, condition)
     }
 
-    /// Replaces what is left of the script of faults.
+    /// Replaces the remaining script of faults.
     pub fn script(&self, script: Script) {
         *self.server.script() = script;
     }

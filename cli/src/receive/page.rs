@@ -1,4 +1,4 @@
-//! The page at `/`, and the same for machines at `/api/items.json`.
+//! Renders the page at `/`, and the same content for programs at `/api/items.json`.
 
 use super::http::Response;
 use super::issues::{self, Issue, Place};
@@ -100,7 +100,7 @@ fn write_empty(html: &mut String, dsn: &str) -> std::fmt::Result {
     write!(html, "<pre>echo &#39;ERROR hello&#39; | flb-sentry ship -o dsn={dsn} -</pre></html>")
 }
 
-/// How many of how many.
+/// The number of entries that are shown, and the number of all entries.
 struct Shown {
     shown: usize,
     of: usize,
@@ -153,7 +153,7 @@ fn write_issue(html: &mut String, issue: &Issue, traces: &Traces<'_>) -> std::fm
     write!(html, "</details>")
 }
 
-/// Where it happened: what an event says of itself, and its tags.
+/// Writes the circumstances of the issue's latest event: the fields by which the event describes itself, and its tags.
 fn write_facts(html: &mut String, issue: &Issue) -> std::fmt::Result {
     let event = &issue.latest.payload;
     let text = |name: &str| event.get(name).and_then(Value::as_str).map(|text| (name.to_owned(), text.to_owned()));
@@ -229,7 +229,7 @@ fn write_around(html: &mut String, issue: &Issue, traces: &Traces<'_>) -> std::f
     write!(html, "</table></div>")
 }
 
-/// Whether the line holds what the event says.
+/// Returns true if the log contains the first line of the event's message or, without a message, of its exception's value.
 fn is_of(log: &Log, event: &Value) -> bool {
     let body = log.payload.get("body").and_then(Value::as_str).unwrap_or_default();
     let message = event.pointer("/logentry/formatted").and_then(Value::as_str);

@@ -1,11 +1,11 @@
-//! Each item as a line: for people, or as JSON for machines.
+//! Prints each item as a line: for people, or as JSON for programs.
 
 use super::store::{Accepted, CheckIn, ClientReport, Event, Log};
 use super::{issues, timestamp};
 use crate::terminal::{level, printable};
 use serde_json::{Value, json};
 
-/// How items are printed.
+/// The format in which items are printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Format {
     /// For people; in colour or not.

@@ -1,4 +1,4 @@
-//! `--save`: every judged envelope as a file.
+//! `--save`: writes every validated envelope to a file.
 
 use super::store::Request;
 use std::fs::{self, OpenOptions};
@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Writes `NNNNNN.envelope` for what was accepted, and `NNNNNN.refused` for what was not valid.
+/// Writes `NNNNNN.envelope` for accepted envelopes, and `NNNNNN.refused` for invalid ones.
 pub(super) struct Saver {
     folder: PathBuf,
     next: AtomicU64,

@@ -1,4 +1,4 @@
-//! The listening socket and its connections: reads requests, lets faults have their way, answers.
+//! Runs the listening socket and its connections: reads requests, applies faults, responds.
 
 use super::envelope;
 use super::fault::{Action, Kind, Part, Script, Traits};
@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 /// Silence on a connection after which it is closed.
 const IDLE: Duration = Duration::from_secs(75);
 
-/// What all connections share.
+/// State that all connections share.
 pub(super) struct Server {
     pub policy: Policy,
     pub store: Store,
@@ -39,7 +39,7 @@ struct Connection<'a> {
     number: u64,
 }
 
-/// What becomes of the connection after an answer.
+/// The next step on a connection after an answer.
 enum Next {
     /// Another request may come.
     Stay,
@@ -48,7 +48,7 @@ enum Next {
     Linger,
 }
 
-/// Where a request leads.
+/// The target of a request.
 pub(super) enum Route {
     Envelope(Option<u64>),
     /// A browser's question before it posts, or a shipper's whether we are there. No request for scripts and counts.
@@ -196,7 +196,7 @@ impl Server {
         self.act(connection, head, request, undecoded, action)
     }
 
-    /// What the script has for this request.
+    /// Returns the action that the script has for this request.
     fn action(&self, request: &Request) -> Option<Action> {
         let mut script = self.script();
         if script.steps.is_empty() {

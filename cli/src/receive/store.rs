@@ -1,11 +1,11 @@
-//! What came, kept in memory for tests and for the page.
+//! Keeps received requests and items in memory for tests and for the page.
 
 use serde_json::Value;
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// One HTTP request, whatever became of it.
+/// One HTTP request, with any outcome.
 #[derive(Debug, Clone)]
 pub struct Request {
     /// Number in order of arrival, from 0; items refer to it.
@@ -22,7 +22,7 @@ pub struct Request {
     pub project: Option<u64>,
     /// Status answered; `None`: no answer (or one that is not HTTP).
     pub status: Option<u16>,
-    /// Whether the items were taken, even where the answer was lost.
+    /// True if the items were accepted, even where the answer was lost.
     pub accepted: bool,
     /// The body after decoding; empty where it could not be decoded.
     pub body: Vec<u8>,
@@ -30,9 +30,9 @@ pub struct Request {
     pub raw_len: usize,
     /// Content encoding, `identity` where none was named.
     pub encoding: String,
-    /// When the head was there.
+    /// The time at which the head had arrived.
     pub arrival: Instant,
-    /// What was wrong with it, also where a lenient receiver answered 200.
+    /// Problems found in the request, also where a lenient receiver answered 200.
     pub problems: Vec<String>,
 }
 
@@ -110,7 +110,7 @@ pub enum Accepted {
     CheckIn(Arc<CheckIn>),
 }
 
-/// How many of each to keep; the oldest go first. Totals count on.
+/// The number of entries of each kind to keep. The oldest are dropped first. Totals go on counting.
 #[derive(Debug, Clone)]
 pub struct Keep {
     /// Requests with their bodies.
@@ -138,7 +138,7 @@ impl Keep {
     pub const RECENT: Keep = Keep { requests: 0, events: 1000, logs: 10_000, client_reports: 1000, check_ins: 1000 };
 }
 
-/// Counts since the start, whatever is still kept.
+/// Counts since the start, including requests that are no longer kept.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Totals {
     /// HTTP requests, without those for the page.
@@ -216,7 +216,7 @@ impl Store {
         self.changed.notify_all();
     }
 
-    /// Looks at what is kept, without copying it.
+    /// Passes the kept data to a function, without copying it.
     pub fn with<T>(&self, look: impl FnOnce(&Snapshot) -> T) -> T {
         look(&self.lock())
     }

@@ -1,4 +1,4 @@
-//! Times as Sentry writes them: seconds as a number, or RFC 3339 text.
+//! Reads times as Sentry writes them: seconds as a number, or RFC 3339 text.
 
 use serde_json::Value;
 use std::time::{SystemTime, UNIX_EPOCH};

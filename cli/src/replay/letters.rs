@@ -1,4 +1,4 @@
-//! Dead letters on their way back: chunks of letters, and files that go away when Sentry has what is in them.
+//! Feeds dead letters again: packs them into chunks, and removes a file once Sentry has its contents.
 
 use super::marker::{Marker, marker};
 use crate::check::read_plain;
@@ -37,7 +37,7 @@ impl Letters {
         Self { files, keep, queue, console, state: Mutex::default() }
     }
 
-    /// Removes the files whose every chunk was answered OK: what is in them is accepted, or among the letters again.
+    /// Removes the files whose every chunk was answered OK: their items are accepted, or among the dead letters again.
     pub(super) fn sweep(&self) {
         if self.keep {
             return;
@@ -113,8 +113,8 @@ impl Source for Letters {
     }
 }
 
-/// The chunks that a file becomes, and how many of its bytes could be read. Letters keep their markers, by which the
-/// plugin knows them again. What was no record stays alone: it could swallow what follows it.
+/// Returns the chunks that a file becomes, and the number of its bytes that could be read. Dead letters keep their markers,
+/// by which the plugin knows them again. Bytes that are no record stay alone: they could swallow the following ones.
 fn pack(bytes: &[u8], file: usize) -> (Vec<Chunk>, usize) {
     let mut chunks: Vec<Chunk> = Vec::new();
     let (mut at, mut open) = (0, false);

@@ -1,4 +1,4 @@
-//! The group marker before a dead letter or a spooled chunk: what it says about the bytes behind it.
+//! Reads the group marker before a dead letter or a spooled chunk, which describes the bytes after it.
 
 use crate::input::chunk_file::value_length;
 use rmp::decode::{read_int, read_map_len, read_str_len};
@@ -14,9 +14,9 @@ pub(super) struct Marker<'a> {
     pub(super) records: u64,
     /// Their tag.
     pub(super) tag: &'a [u8],
-    /// How they ended: a dead letter, not a spooled chunk.
+    /// The outcome of the records. It is present in a dead letter and absent in a spooled chunk.
     pub(super) outcome: Option<&'a [u8]>,
-    /// Whether they are one item; without that they are bytes that were none.
+    /// True if the records are one item. Otherwise they are bytes that were no record.
     pub(super) is_item: bool,
 }
 

@@ -1,7 +1,8 @@
-//! `flb-sentry replay`: sends dead letters or a spool again, through the plugin as Fluent Bit would.
+//! `flb-sentry replay`: sends dead letters or a spool again through the plugin, as Fluent Bit would.
 //!
-//! Letters are fed like any chunk, in the delivery that answers OK when Sentry has them: then their file is removed, and
-//! what is refused again is a letter again. A spool is opened by the plugin itself, which knows what of it is settled.
+//! Dead letters are fed like any chunk, in the delivery mode that answers OK once Sentry has them (`ack`). Their file is
+//! then removed, and an item that is refused again becomes a dead letter again. A spool is opened by the plugin itself,
+//! which knows which of its items are already settled.
 
 mod letters;
 mod marker;
@@ -32,10 +33,10 @@ Give the other options that the output has (`environment`, `tags`, `dsn_dir`,
 ...). Each letter becomes the item it was and no other; levels, sampling and
 storms are not asked again.";
 
-/// Send dead letters or a spool again, and say what became of every record.
+/// Send dead letters or a spool again, and report the result for every record.
 ///
 /// PATH is a directory of dead letters (`dead_letter_path`), a spool (`spool_path`) that no instance has open, or one file
-/// of either. What Sentry accepts is removed from there; what it refuses again stays, with the new reason.
+/// of either. Items that Sentry accepts are removed from there; items that it refuses again stay, with the new reason.
 #[derive(clap::Args, Debug)]
 #[command(after_long_help = report::help(EXAMPLES))]
 pub struct Args {
@@ -81,7 +82,7 @@ pub fn run(args: Args) -> ExitCode {
     }
 }
 
-/// What PATH holds.
+/// The kind of files that PATH holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Letters,
@@ -143,7 +144,7 @@ fn replay_files(args: &Args, directory: &Path, files: Vec<PathBuf>) -> Result<Re
     report
 }
 
-/// What was given, without what is ours to decide, and ours.
+/// Returns the given options without those that this command decides itself, followed by this command's own.
 fn options(args: &Args, ours: &[(&str, &str)]) -> Vec<(String, String)> {
     let theirs = args.options.iter().filter(|(key, _)| !OURS.contains(&key.to_ascii_lowercase().as_str()));
     theirs.cloned().chain(ours.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))).collect()

@@ -1,4 +1,4 @@
-//! A spool that is sent again: the plugin does that by itself when it opens one, so there is only to wait.
+//! Waits until a spool has been sent again. The plugin sends a spool by itself when it opens one, so this module only waits.
 
 use super::chunk_files;
 use crate::ship::queue::Queue;
@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// How often the directory is looked at.
+/// Interval between looks at the directory.
 const LOOK: Duration = Duration::from_millis(50);
 
 /// Ends when the directory is empty.

@@ -1,4 +1,4 @@
-//! Chunks: runs of records in the host's MessagePack, as they are handed to a flush.
+//! Builds chunks: sequences of records in Fluent Bit's MessagePack format, as they are passed to a flush.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,7 +11,7 @@ pub(crate) struct Chunk {
     pub(crate) records: u64,
     /// Bytes of the input it was made of, for the progress.
     pub(crate) source_bytes: u64,
-    /// Which file it is of, for those who care.
+    /// The number of the file from which the chunk was made, for callers that need it.
     pub(crate) file: usize,
 }
 
@@ -36,13 +36,13 @@ impl Packer {
         self.tag = tag.into();
     }
 
-    /// Whether these have to wait for the next chunk.
+    /// Returns true if so many more bytes and records have to wait for the next chunk.
     pub(super) fn full_for(&self, bytes: usize, records: u64) -> bool {
         !self.bytes.is_empty()
             && (self.bytes.len() + bytes > self.most_bytes || self.records + records > self.most_records)
     }
 
-    /// Adds one record, several that belong together, or what follows a broken one.
+    /// Adds one record, several that belong together, or the bytes after a broken one.
     pub(super) fn add(&mut self, bytes: &[u8], records: u64, source_bytes: u64) {
         self.since.get_or_insert_with(Instant::now);
         self.bytes.extend_from_slice(bytes);
@@ -50,7 +50,7 @@ impl Packer {
         self.source_bytes += source_bytes;
     }
 
-    /// Whether the first record has waited this long.
+    /// Returns true if the first record has waited for `age` or longer.
     pub(super) fn older_than(&self, age: Duration) -> bool {
         self.since.is_some_and(|since| since.elapsed() >= age)
     }

@@ -1,4 +1,4 @@
-//! Standard error, shared by the progress bar, the plugin's log lines and our own words.
+//! Writes to standard error, which the progress bar, the plugin's log lines and the command's own messages share.
 
 use super::queue::Tally;
 use indicatif::{ProgressBar, ProgressStyle};

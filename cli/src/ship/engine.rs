@@ -1,15 +1,15 @@
-//! The threads that call the plugin, as the host's do: one engine that makes the instance and ends it, and either flushes
-//! itself or has workers that flush.
+//! Runs the threads that call the plugin, as Fluent Bit does: one engine thread makes the instance and ends it. It either
+//! flushes itself or has workers that flush.
 
 use super::queue::Queue;
 use crate::host::{InitError, Instance, Level, Plugin};
 use std::thread;
 
-/// Init, flushes, exit, all on the calling thread unless there are workers. Returns what the instance logged; `ready` is told
-/// which options the instance has not asked for, and `before_exit` runs when all is flushed.
+/// Runs Init, flushes, exit, all on the calling thread unless there are workers. Returns the lines that the instance logged;
+/// `ready` gets the options that the instance has not asked for, and `before_exit` runs when all is flushed.
 ///
 /// # Errors
-/// When the plugin refuses the options; nothing was taken from the queue then.
+/// The plugin refuses the options; nothing was taken from the queue then.
 pub(super) fn run(
     plugin: &Plugin,
     options: &[(&str, &str)],

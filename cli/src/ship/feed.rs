@@ -1,4 +1,4 @@
-//! The reader: files in, chunks out.
+//! The reader thread: reads files and produces chunks.
 
 use super::chunk::{Chunk, Packer};
 use super::console::Console;
@@ -14,7 +14,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// How to read.
+/// Settings for reading the inputs.
 #[derive(Clone, Debug)]
 pub(super) struct Reading {
     pub(super) format: Format,
@@ -26,7 +26,7 @@ pub(super) struct Reading {
     pub(super) rate: Option<u64>,
 }
 
-/// Lines that come slowly, from a pipe, are handed over after this long, like the host's flush interval.
+/// Longest wait of lines that come slowly, from a pipe, before they are handed over, like Fluent Bit's flush interval.
 const OLDEST: Duration = Duration::from_secs(1);
 
 /// Reads the inputs, one after the other, into the queue.
@@ -67,7 +67,8 @@ impl Source for Feeder {
         lock(&self.problems).len()
     }
 
-    /// Hands over what has waited too long; called now and then from a thread of its own, since it may have to wait.
+    /// Hands over the lines that have waited too long; called now and then from a thread of its own, since it may have to
+    /// wait.
     fn tick(&self) {
         // Whoever holds the lock is busy handing over; waiting for it could mean waiting for the plugin.
         let Ok(mut packer) = self.packer.try_lock() else { return };
@@ -221,7 +222,7 @@ mod tests {
         Reading { format: Format::Auto, tag: None, kube_meta: None, chunk_bytes: 1 << 20, rate: None }
     }
 
-    /// What the files become, and how many of them could not be read.
+    /// Returns the chunks that the files become, and the number of files that could not be read.
     fn fed(reading: Reading, files: &[&Path]) -> (Vec<Chunk>, usize) {
         let queue = Arc::new(Queue::new(Backoff::default(), None));
         let inputs: Vec<_> = files.iter().map(|path| Input::check(path).unwrap()).collect();

@@ -1,4 +1,4 @@
-//! The plugin's own account of what became of each record, read from the last summary line it logs.
+//! Reads the plugin's own account of the outcome of each record from the last summary line that it logs.
 
 use crate::host::Level;
 use std::fmt;
@@ -33,12 +33,12 @@ impl Ledger {
         failed.map(|(category, outcome, count)| format!("{category}.{outcome}={count}")).collect()
     }
 
-    /// Whether some record ended so.
+    /// Returns true if at least one record had this outcome.
     pub(super) fn any(&self, wanted: &str) -> bool {
         self.outcomes().any(|(_, outcome, count)| outcome == wanted && count > 0)
     }
 
-    /// Whether a destination has accepted something.
+    /// Returns true if a destination has accepted at least one request.
     pub(super) fn accepts(&self) -> bool {
         self.get("requests.2xx").is_some_and(|count| count > 0)
     }

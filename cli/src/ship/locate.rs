@@ -1,13 +1,14 @@
-//! Where the plugin is when nobody says.
+//! Finds the plugin's file if the user does not name it.
 
 use std::path::{Path, PathBuf};
 
 const NAMES: [&str; 2] = ["libout_sentry.so", "out_sentry.so"];
 
-/// The file named by the user, or the first found beside the executable, in `../lib` and, as in an image, in `../plugins`.
+/// Returns the file named by the user, or the first found beside the executable, in `../lib` and, as in an image, in
+/// `../plugins`.
 ///
 /// # Errors
-/// Where it was looked for, and what to do.
+/// The places where it was looked for, and the remedy.
 pub(crate) fn plugin(given: Option<&Path>) -> Result<PathBuf, String> {
     if let Some(path) = given {
         return Ok(path.to_owned());

@@ -1,4 +1,4 @@
-//! `flb-sentry ship`: feeds files to the plugin through its C ABI, as the host would.
+//! `flb-sentry ship`: feeds files to the plugin through its C ABI, as Fluent Bit would.
 //!
 //! ```text
 //! input::* -> feed -> chunk ==queue==> engine -> host::Instance
@@ -6,8 +6,8 @@
 //!                                    report <- ledger
 //! ```
 //!
-//! One thread reads, the engine thread makes the instance, flushes and ends it (with `--workers`, they flush), and the main
-//! thread watches for the end and for signals.
+//! One thread reads. The engine thread makes the instance, flushes and ends it (with `--workers`, the workers flush). The
+//! main thread watches for the end and for signals.
 
 pub(crate) mod chunk;
 pub(crate) mod console;
@@ -41,15 +41,15 @@ Examples:
 Without `spool_path` what is not sent at the end is lost, for nobody keeps it;
 with one it waits there for `flb-sentry replay`, or the next run.";
 
-/// Ship files through the plugin as Fluent Bit would, and say what became of every record.
+/// Ship files through the plugin as Fluent Bit would, and report the result for every record.
 ///
-/// Reads chunk files (.msgpack), JSON lines, log files of a container runtime and plain text, each told by its first line.
-/// A container's log named `<pod>_<namespace>_<container>-<id>.log` gets its tag and its `kubernetes` fields.
+/// Reads chunk files (.msgpack), JSON lines, log files of a container runtime and plain text, each told by its first line. A
+/// container's log named `<pod>_<namespace>_<container>-<id>.log` gets its tag and its `kubernetes` fields.
 #[derive(clap::Args, Debug)]
 #[command(after_long_help = report::help(EXAMPLES))]
 pub struct Args {
     /// An option of the output, as in its `[OUTPUT]` section; without `dsn` the environment's SENTRY_DSN counts. `log_level`
-    /// (off, error, warn, info, debug, trace) decides what of the plugin's log is shown
+    /// (off, error, warn, info, debug, trace) decides which lines of the plugin's log are shown
     #[arg(short = 'o', long = "option", value_name = "KEY=VALUE", value_parser = Discreet(key_value))]
     options: Vec<(String, String)>,
 
@@ -61,11 +61,11 @@ pub struct Args {
     #[arg(long)]
     tag: Option<String>,
 
-    /// What the files hold
+    /// Format of the files
     #[arg(long, value_enum, default_value_t)]
     format: Format,
 
-    /// Threads that flush at the same time; 0 is the host's default, one flush at a time on the engine's own thread
+    /// Threads that flush at the same time; 0 is Fluent Bit's default, one flush at a time on the engine's own thread
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u16).range(0..=64))]
     workers: u16,
 

@@ -1,6 +1,6 @@
-//! Chunks on their way: a bounded queue, the retries that are due later, and the count of how each chunk ended.
+//! Queues chunks: a bounded queue, the retries that are due later, and counts of how each chunk ended.
 //!
-//! It plays the host's scheduler. A chunk that is to be retried waits by itself while others go ahead.
+//! It plays the part of Fluent Bit's scheduler. A chunk that is to be retried waits on its own while others go ahead.
 
 use super::chunk::Chunk;
 use crate::host::Verdict;
@@ -62,7 +62,7 @@ impl PartialEq for Waiting {
 
 impl Eq for Waiting {}
 
-/// How it stands.
+/// Counters that show the state of the queue.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Tally {
     /// Chunks handed over by the reader.
@@ -121,7 +121,7 @@ impl State {
         self.fresh.push_back(chunk);
     }
 
-    /// What is due now: a retry before a chunk that was never tried.
+    /// Returns the work that is due now. A retry comes before a chunk that was never tried.
     fn due(&mut self, now: Instant) -> Option<Work> {
         if self.waiting.peek().is_some_and(|first| first.due <= now) {
             return self.waiting.pop().map(|first| first.work);
@@ -177,7 +177,7 @@ impl Queue {
         self.changed.notify_all();
     }
 
-    /// Nothing more is taken; what is in flight may still end.
+    /// Stops: no more chunks are taken; flushes in flight may still end.
     pub(super) fn stop(&self) {
         self.lock().stopped = true;
         self.changed.notify_all();
@@ -234,7 +234,7 @@ impl Queue {
         self.changed.notify_all();
     }
 
-    /// How many chunks of a file were answered OK.
+    /// Returns the number of chunks of a file that were answered OK.
     pub(crate) fn ok_of(&self, file: usize) -> u64 {
         self.lock().ok_of.get(&file).copied().unwrap_or(0)
     }
@@ -244,7 +244,7 @@ impl Queue {
         self.lock().tally.source_ok = bytes;
     }
 
-    /// How it stands, and whether it is over, after a change or this long.
+    /// Returns the state of the queue, and true if all work is finished, after a change or after `at_most`.
     pub(crate) fn watch(&self, at_most: Duration) -> (Tally, bool) {
         let mut state = self.lock();
         if !state.finished() {

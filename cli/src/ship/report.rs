@@ -1,4 +1,4 @@
-//! How it ended: for people, for machines and for the shell.
+//! Reports how a run ended: to people, to programs and to the shell.
 
 use super::ledger::Ledger;
 use super::queue::Tally;
@@ -8,7 +8,7 @@ use std::io::{self, Write as _, stdout};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// What `--help` of `ship` and `replay` says at its end, below examples of their own.
+/// Returns the text at the end of `--help` of `ship` and `replay`, which stands below examples of their own.
 pub(crate) fn help(examples: &str) -> String {
     format!("{examples}\n\n{HELP}")
 }
@@ -49,7 +49,7 @@ pub(crate) struct Report {
     /// Inputs that could not be read to their end.
     pub(super) unreadable: usize,
     pub(super) interrupted: bool,
-    /// Where what is pending waits for a later process.
+    /// Directory in which pending items wait for a later process.
     pub(super) spool: Option<PathBuf>,
     pub(super) took: Duration,
 }
@@ -68,7 +68,7 @@ impl Report {
         }
     }
 
-    /// Every reason not to be content, with what to do where something can be done.
+    /// Returns every problem of the run, with a remedy if there is one.
     pub(super) fn problems(&self) -> Vec<String> {
         let tally = &self.tally;
         let mut problems = Vec::new();
@@ -93,7 +93,7 @@ impl Report {
         problems
     }
 
-    /// What becomes of that which had no end, and what can be done.
+    /// Returns advice on the records that had no end: what becomes of them, and what the user can do.
     fn advice(&self, ledger: &Ledger) -> Option<String> {
         // More time helps where something is taken at all; else the log says what is wrong.
         let more_time = if ledger.accepts() { ", or give it more time: -o exit_timeout=60s" } else { "" };

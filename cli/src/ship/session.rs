@@ -1,5 +1,5 @@
-//! One run of the plugin: the threads around it, from its making to its last words. What is fed to it, and whence, is
-//! the business of a [`Source`].
+//! Runs the plugin once: owns the threads around it, from making the instance to its last log lines. A [`Source`] decides
+//! which chunks are fed to it, and where they come from.
 
 use super::console::Console;
 use super::ledger::Ledger;
@@ -23,7 +23,7 @@ pub(crate) trait Source: Send + Sync + 'static {
     fn cannot_run(&self, error: &io::Error);
     /// Called now and then from a thread of its own; may wait.
     fn tick(&self);
-    /// What could not be read to its end, as told to the user.
+    /// Returns the number of inputs that could not be read to their end, as reported to the user.
     fn problems(&self) -> usize;
 }
 
@@ -83,7 +83,7 @@ impl Session {
         })
     }
 
-    /// Whether it was interrupted, and what the instance logged.
+    /// Returns true if the run was interrupted, and the lines that the instance logged.
     fn threads(&self, source: &Arc<impl Source>) -> Result<(bool, Vec<(Level, String)>), Refusal> {
         let failed = |error: io::Error| plugin_refusal(format!("cannot start: {error}"));
         let signals = signals().map_err(failed)?;
@@ -150,7 +150,8 @@ fn has_segments(spool: &Path) -> bool {
 /// Interval between two looks at a spool.
 const LOOK: Duration = Duration::from_millis(20);
 
-/// As in the host, what a plugin does not ask for has no effect; here somebody sees it.
+/// Returns the message for an option that the plugin does not ask for: as in Fluent Bit it has no effect, but here it is
+/// reported.
 fn unknown(key: &str) -> String {
     format!(
         "option {key}: the plugin does not ask for it and goes on without; `flb-sentry check` knows the nearest name"
@@ -175,10 +176,10 @@ fn spawn_reader(source: &Arc<impl Source>) {
     }
 }
 
-/// How often slow input is looked after, and signals are.
+/// Interval between checks for slow input and for signals.
 const TICK: Duration = Duration::from_millis(100);
 
-/// The options for the plugin, and what of its log is shown.
+/// The options for the plugin, and the level of its log lines that are shown.
 struct Options {
     pairs: Vec<(String, String)>,
     shown: Option<Level>,
@@ -198,13 +199,13 @@ impl Options {
         self.pairs.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect()
     }
 
-    /// The directory where chunks wait, if they wait on disk; the host takes the first of a name.
+    /// Returns the directory where chunks wait, if they wait on disk; Fluent Bit takes the first of several with this name.
     fn spool(&self) -> Option<PathBuf> {
         let mut paths = self.pairs.iter().filter(|(key, _)| key.eq_ignore_ascii_case("spool_path"));
         paths.next().map(|(_, path)| PathBuf::from(path))
     }
 
-    /// The option `exit_timeout`, or its default. The plugin refuses what is no time.
+    /// Returns the option `exit_timeout`, or its default. The plugin refuses a value that is no time.
     fn exit_timeout(&self) -> Duration {
         const DEFAULT: Duration = Duration::from_secs(4);
         let given = self.pairs.iter().find(|(key, _)| key.eq_ignore_ascii_case("exit_timeout"));

@@ -123,7 +123,7 @@ impl Page {
         answer["data"].as_str().unwrap_or_default().to_owned()
     }
 
-    /// How often it happened.
+    /// Returns the number of times that the browser has reported this event.
     pub fn count(&self, event: &str) -> usize {
         self.events.iter().filter(|happened| *happened == event).count()
     }

@@ -1,6 +1,6 @@
 //! The blocks of a document, and the command lines in them and in its sentences.
 
-/// Where a command line stands.
+/// The place of a command line in a document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
     /// A line of a block to be copied (`sh`).
@@ -19,11 +19,11 @@ pub struct Line {
     pub number: usize,
     pub place: Place,
     pub text: String,
-    /// What is shown below it.
+    /// The output that the document shows below the command line.
     pub shown: String,
 }
 
-/// What begins a command line in a sentence; in a block every line is one.
+/// Programs that begin a command line in a sentence. In a block every line is a command line.
 const PROGRAMS: &[&str] = &[
     "flb-sentry",
     "make",

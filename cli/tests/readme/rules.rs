@@ -9,7 +9,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command};
 use std::time::Duration;
 
-/// What is done with a command line.
+/// A test that is run on a command line.
 pub type Test = fn(&Line);
 
 /// A command line, or with a `*` at its end the beginning of several, and what is done with it.
@@ -112,7 +112,7 @@ fn makes_a_certificate(line: &Line) {
     assert!(paths.iter().all(|path| std::fs::read_to_string(path).is_ok_and(|text| text.starts_with("-----BEGIN"))));
 }
 
-/// What it builds takes minutes, and cli/tests/demo.rs runs the demo: here it is enough that make would run it.
+/// Checks that make would run the target. That is enough here: the build takes minutes, and cli/tests/demo.rs runs the demo.
 fn make_knows(line: &Line) {
     let ended = Stage::new().run(&line.text.replacen("make", "make -n", 1));
     assert!(ended.code == Some(0) && !ended.printed.is_empty(), "{}:\n{}", line.text, ended.printed);
@@ -168,7 +168,7 @@ fn by_conformance(line: &Line) {
     });
 }
 
-/// What it runs is run by a test of its own (tests/conformance.rs): it is the same build.
+/// Checks the build that the find module runs. A test of its own (tests/conformance.rs) runs the same build.
 fn by_find_module(_: &Line) {
     let module = text("cmake/FindOutSentry.cmake");
     for part in ["OUT_SENTRY_PROFILE release", "build --locked"] {

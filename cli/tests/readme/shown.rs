@@ -4,7 +4,7 @@ use crate::document::Line;
 use crate::support::artefacts::workspace;
 use std::sync::Mutex;
 
-/// How alike they have to be.
+/// The degree to which two texts have to be alike.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Compare {
     /// To the byte.
@@ -13,7 +13,7 @@ pub enum Compare {
     Settled,
 }
 
-/// What is to be replaced: the document, the old text and the new one.
+/// Texts to replace: the document, the old text and the new one.
 static NEWER: Mutex<Vec<(String, String, String)>> = Mutex::new(Vec::new());
 
 /// Compares, or notes what is to be written.

@@ -8,21 +8,21 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// What a machine may have set, and a reader need not have.
+/// Environment variables that a machine may have set and that a reader need not have.
 const FOREIGN: &[&str] =
     &["SENTRY_DSN", "HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "NO_PROXY", "no_proxy", "MAKEFLAGS"];
 
 pub struct Stage {
     dir: TempDir,
-    /// What a document says, and what is used instead.
+    /// Texts of a document, each with the text that is used instead.
     swaps: Vec<(String, String)>,
     dsn: Option<String>,
 }
 
-/// How a command line ended.
+/// The result of a command line.
 pub struct Ended {
     pub code: Option<i32>,
-    /// What a terminal would have shown.
+    /// The output that a terminal would have shown.
     pub printed: String,
 }
 

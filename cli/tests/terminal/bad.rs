@@ -65,7 +65,7 @@ pub fn files() {
     assert_eq!(receiver.problems(), [""; 0]);
 }
 
-/// What the host would not notice: an option that nobody asks for.
+/// Checks that an option that nobody asks for is reported. Fluent Bit would not notice it.
 pub fn misspelled_option() {
     let dir = TempDir::new("misspelled").expect("expected a directory");
     let input = dir.path().join("a.log");

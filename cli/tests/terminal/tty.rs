@@ -10,7 +10,7 @@ use std::time::Duration;
 /// Longer than anything takes here.
 const SOON: Duration = Duration::from_secs(60);
 
-/// What Ctrl-C types.
+/// The character that Ctrl-C types.
 pub const CTRL_C: &str = "\u{3}";
 
 pub struct Terminal {

@@ -1,4 +1,4 @@
-//! A budget and what has been spent of it in its window.
+//! Keeps the account of one budget: the limit and the bytes spent of it in its window.
 
 use super::notice::{Kind, Notice};
 use crate::level::Level;
@@ -11,10 +11,10 @@ const IMPORTANT: Level = Level::Warn;
 /// Percent of a budget that important logs may spend.
 const HARD_PERCENT: u64 = 120;
 
-/// What part of a budget the file is ahead of what is spent: so seldom is it written.
+/// Divisor of a budget: the file is ahead of the spent bytes by this part of the budget, so that it is written seldom.
 const AHEAD: u64 = 256;
 
-/// What a budget is for.
+/// The subject of a budget.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Key {
     /// A destination, by its identity.
@@ -25,7 +25,7 @@ pub(crate) enum Key {
     Workload(String, String),
 }
 
-/// How far a budget is spent.
+/// The degree to which a budget is spent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Stage {
     /// All logs are sent.
@@ -56,7 +56,7 @@ pub(super) struct Account {
     pub(super) stage: Stage,
     /// Logs withheld in the window.
     pub(super) withheld: u64,
-    /// Whether the notice of its beginning has been made.
+    /// True if the notice that withholding begins has been made.
     pub(super) told: bool,
 }
 
@@ -138,7 +138,7 @@ impl Account {
         ended
     }
 
-    /// Takes over what the file says of it.
+    /// Takes over the state that the file has of this account.
     pub(super) fn join(&mut self, stored: Self) {
         if stored.budget.period != self.budget.period {
             return;
@@ -162,7 +162,7 @@ impl Account {
         self.accepted + self.in_transit > self.marked
     }
 
-    /// Notes what the file is about to say.
+    /// Records the spent bytes that the file is about to state.
     pub(super) fn mark(&mut self, ahead: bool) {
         let spent = self.accepted + self.in_transit;
         self.marked = if ahead { spent + self.budget.bytes / AHEAD } else { spent };

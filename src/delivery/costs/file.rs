@@ -1,7 +1,7 @@
-//! What is spent of each budget, in a file of the spool's directory (`docs/formats.md`).
+//! Keeps the bytes spent of each budget in a file of the spool's directory (`docs/formats.md`).
 //!
-//! One JSON object, replaced as a whole: written under another name, which a spool removes at its start, and then renamed.
-//! It is not synced: a power cut may take back what was spent in the last seconds.
+//! The file is one JSON object and is always replaced as a whole: it is written under a temporary name, which a spool
+//! removes at its start, and then renamed. It is not synced, so a power failure may undo the spending of the last seconds.
 
 use super::account::{Account, Key, Stage};
 use super::notice::{Kind, Notice};
@@ -17,10 +17,10 @@ pub(super) const NAME: &str = "logs-budget.json";
 /// Of the format. A file of another version is not read.
 const VERSION: u64 = 1;
 
-/// A larger file is none of ours.
+/// A larger file was not written by this plugin.
 const MAX_BYTES: u64 = 16 << 20;
 
-/// What a file says.
+/// The contents of a file.
 #[derive(Debug, Default)]
 pub(super) struct Stored {
     pub(super) accounts: Vec<Account>,

@@ -1,12 +1,14 @@
-//! What the logs of an instance cost, and the budgets that cap it: `logs_budget`, `logs_budget_namespace`, and the annotation
-//! `k8s.sentry.io/logs-budget`.
+//! Counts the cost of an instance's logs and enforces the budgets that limit it: `logs_budget`, `logs_budget_namespace`, and
+//! the annotation `k8s.sentry.io/logs-budget`.
 //!
 //! ```text
-//! reserve (mapper: the log is written) -> sending (pump) -> accept, or release when its batch ends otherwise
+//! reserve (mapper: the log is written) -> sending (dispatcher) -> accept, or release when its batch ends otherwise
 //! ```
-//! An account spends what Sentry has accepted in its UTC window and what is reserved. What is reserved outlives a window, for it is
-//! billed when Sentry takes it. The spent bytes are kept in a file beside the spool (`file`): before a batch is sent that
-//! would go beyond the bytes in the file, the file is written ahead, so that a killed process has never sent more than it says.
+//!
+//! The spending of an account is the bytes that Sentry has accepted in the account's UTC window plus the reserved bytes. A
+//! reservation outlives its window, because Sentry bills a log when it accepts the log. The spent bytes are kept in a file
+//! beside the spool (`file`). Before a batch is sent that would exceed the bytes in the file, the file is written ahead, so
+//! that a process that is killed has never sent more than the file says.
 
 mod account;
 mod file;
@@ -30,18 +32,18 @@ const MAX_PAYERS: usize = 16_384;
 /// Longest name of a namespace in a summary line; Kubernetes has none longer.
 const MAX_NAME: usize = 63;
 
-/// How soon a notice is tried again that could not be delivered.
+/// Wait before a notice that could not be delivered is tried again.
 const NOTICE_AGAIN: Duration = Duration::from_secs(30);
 
-/// Who is billed for a log: a number of [`Costs::payer`]. 0 stands for nobody.
+/// The payer that is billed for a log: a number of [`Costs::payer`]. 0 stands for nobody.
 pub(super) type PayerId = u32;
 
-/// All that is known of the costs of an instance's logs. The mapper reserves, the pump accepts and releases.
+/// The state of the costs of an instance's logs. The mapper reserves, the dispatcher accepts and releases.
 #[derive(Debug)]
 pub(crate) struct Costs {
     destination: Option<Budget>,
     namespace: Option<Budget>,
-    /// Whether any budget has applied to a payer, or is in the file: without, nothing has to be asked.
+    /// True if any budget has applied to a payer, or is in the file. While it is false, no budget has to be checked.
     capping: AtomicBool,
     state: Mutex<State>,
 }
@@ -55,7 +57,7 @@ struct State {
     notices: Vec<Sent>,
     /// Payers of notices that have ended, for the next ones.
     spare: Vec<PayerId>,
-    /// The file, once the directory is ours.
+    /// The file, once the plugin has locked the directory.
     path: Option<PathBuf>,
     /// Something beside spent bytes has changed since the file was written.
     changed: bool,
@@ -81,11 +83,11 @@ struct Sent {
     notice: Notice,
     /// Steady time before which it is not sent (again).
     not_before: Duration,
-    /// Whether it is on its way.
+    /// True if the notice is on its way.
     under_way: bool,
 }
 
-/// Who is to pay for a log.
+/// Query for the payer of a log.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Asked<'a> {
     /// Identity of the destination.
@@ -157,7 +159,8 @@ impl Costs {
         true
     }
 
-    /// Before these bytes are sent. The file is written first if it says less than what may be spent then.
+    /// Counts these bytes as in transit, before they are sent. The file is written first if it says less than may be spent
+    /// then.
     ///
     /// # Errors
     /// The file could not be written; the bytes are counted all the same.
@@ -176,7 +179,7 @@ impl Costs {
         if behind { state.save(true) } else { Ok(()) }
     }
 
-    /// After these bytes were sent, whatever the answer.
+    /// Counts these bytes as no longer in transit, after they were sent, whatever the response.
     pub(super) fn sent(&self, bills: impl Iterator<Item = (PayerId, u64)>) {
         let mut state = lock(&self.state);
         state.each_account(bills, |account, bytes| account.in_transit = account.in_transit.saturating_sub(bytes));
@@ -249,10 +252,10 @@ impl Costs {
         state.each_account(std::iter::once((payer, bytes)), |account, bytes| account.reserved += bytes);
     }
 
-    /// Takes up the file of a spool directory that is ours from now on.
+    /// Takes up the file of a spool directory that the plugin holds from now on.
     ///
     /// # Errors
-    /// It cannot be read, or is none of ours: then budgets begin anew.
+    /// It cannot be read, or was not written by this plugin: then budgets begin anew.
     pub(super) fn open(&self, directory: &std::path::Path, wall: Duration) -> io::Result<()> {
         let path = directory.join(file::NAME);
         let read = file::read(&path);
@@ -298,7 +301,7 @@ impl Costs {
     }
 }
 
-/// A namespace as it may stand in a line of log: whoever writes records may have chosen it.
+/// Returns a namespace in a form that is safe in a line of log: the author of the records may have chosen it.
 fn harmless(name: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
     name.chars().take(MAX_NAME).map(|c| if plain(c) { c } else { '?' }).collect()
@@ -338,7 +341,7 @@ impl State {
         }
     }
 
-    /// Begins new windows, and tells of what was withheld in those that are over.
+    /// Begins new windows, and reports the logs withheld in those that are over.
     fn turn(&mut self, wall: Duration) {
         let hour = wall.as_secs() / 3_600;
         if hour == self.hour {
@@ -376,7 +379,7 @@ impl State {
         }
     }
 
-    /// Writes the file; `ahead`: with room for what is sent next.
+    /// Writes the file; `ahead`: with room for the bytes that are sent next.
     fn save(&mut self, ahead: bool) -> io::Result<()> {
         let Some(path) = &self.path else { return Ok(()) };
         self.accounts.iter_mut().for_each(|account| account.mark(ahead));

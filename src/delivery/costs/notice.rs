@@ -1,4 +1,4 @@
-//! The two log items that say when a budget begins and ends to withhold logs.
+//! Builds the two log items that report that a budget begins or ends to withhold logs.
 
 use super::account::Key;
 use super::harmless;
@@ -6,7 +6,7 @@ use crate::level::Level;
 use crate::options::Budget;
 use std::time::Duration;
 
-/// What a notice says.
+/// The statement that a notice makes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// Logs are withheld from now on.

@@ -1,4 +1,4 @@
-//! Budgets in one process and over restarts.
+//! Tests budgets within one process and across restarts.
 
 use super::notice::Kind;
 use super::*;
@@ -50,7 +50,7 @@ fn spend(costs: &Costs, payer: PayerId, level: Level, bytes: u64, most: u64, now
     spent
 }
 
-/// Delivers what is to be said.
+/// Delivers the notices that are due.
 fn said(costs: &Costs, now: Duration) -> Vec<(Kind, u64)> {
     let due = costs.due(now, now).into_iter();
     due.map(|(payer, notice)| {

@@ -1,7 +1,7 @@
-//! Chunk files: chunks of Fluent Bit, each behind a group marker that describes it.
+//! Reads and writes chunk files: chunks of Fluent Bit, each preceded by a group marker that describes it.
 //!
 //! A marker is a MessagePack record whose time is that of a group's start and whose metadata is `{"out_sentry": {...}}`.
-//! Any reader of Fluent Bit's chunks can read such a file: to it the marker is a group without attributes.
+//! Every reader of Fluent Bit's chunks can read such a file: it sees the marker as a group without attributes.
 
 use crate::chunk::msgpack::{Seq, Value};
 use crate::chunk::{Entry, entries};
@@ -101,7 +101,7 @@ pub(super) fn tag_of(chunk: &[u8]) -> &[u8] {
     }
 }
 
-/// What a marker says.
+/// The contents of a marker.
 struct Marker<'m> {
     tag: &'m [u8],
     /// Bytes of the marker itself.
@@ -116,7 +116,7 @@ struct Marker<'m> {
     wall: Duration,
 }
 
-/// Reads the marker at the start of `bytes`. `Err` holds a version that is not ours.
+/// Reads the marker at the start of `bytes`. `Err` holds a version that this plugin does not know.
 fn marker(bytes: &[u8]) -> Option<Result<Marker<'_>, u64>> {
     if !bytes.starts_with(HEAD) {
         return None;
@@ -153,7 +153,7 @@ pub(super) struct Placed {
     pub(super) wall: Duration,
 }
 
-/// What a segment holds.
+/// The contents of a segment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Scan {
     pub(super) chunks: Vec<Placed>,
@@ -165,13 +165,13 @@ pub(super) struct Scan {
 
 /// Finds the chunks of a segment.
 ///
-/// The last chunk of a segment is torn if its marker promises more bytes than there are, if the marker itself is cut
-/// short, or if only zeros follow (a file system that had extended the file and not written the data when the power
-/// failed). A torn chunk was not acknowledged, or not synced. Anything else that is not as it was written is damage: the
-/// bytes from there on are one chunk without a tag.
+/// The last chunk of a segment is torn if its marker promises more bytes than there are, if the marker itself is cut short,
+/// or if only zeros follow (a file system that had extended the file and not written the data when the power failed). A torn
+/// chunk was not acknowledged, or not synced. Any other deviation from the format is damage: the bytes from there on are one
+/// chunk without a tag.
 ///
 /// # Errors
-/// The version of a marker that is newer than ours.
+/// The version of a marker that is newer than the plugin's.
 pub(super) fn scan(bytes: &[u8]) -> Result<Scan, u64> {
     let mut scan = Scan::default();
     let (mut at, mut total) = (0, 0_u32);
@@ -225,7 +225,7 @@ impl Scan {
     }
 }
 
-/// Returns true if `rest`, which begins with no whole marker, is what remains of a marker or of nothing at all.
+/// Returns true if `rest`, which does not begin with a whole marker, is the rest of a torn marker or empty.
 fn is_torn(rest: &[u8]) -> bool {
     /// A tag is a path at most; a marker without an end within this many bytes is damage.
     const LONGEST: usize = 64 << 10;

@@ -1,10 +1,10 @@
-//! Compaction: a sealed segment is written again without chunks that nobody needs any more.
+//! Compacts a sealed segment: writes it again without the chunks that are no longer needed.
 //!
-//! A segment is deleted when everything in it has ended. Without compaction one record that waits for a misconfigured
+//! A segment is deleted when every record in it has ended. Without compaction, one record that waits for a misconfigured
 //! destination would keep the bytes of all other records of its segment, and soon fill the spool for all destinations.
 //!
-//! In the place of a chunk the new file has a marker that says how many records were left out. Records keep their numbers, so the
-//! progress file holds for both files, and a crash at any point leaves one of them.
+//! The new file has, in the place of a removed chunk, a marker with the number of records left out. Records keep their
+//! numbers, so the progress file is valid for both files, and a crash at any point leaves one of them.
 
 use super::chunk_file::{Placed, tag_of, write_ended_marker};
 use crate::delivery::ticket::Bits;
@@ -17,7 +17,7 @@ pub(super) struct Over {
     done: Bits,
     /// Records that have ended, in chunks that are read together with others.
     ended: Bits,
-    /// How many of both there are.
+    /// The number of records that are in `done`, in `ended`, or in both.
     count: u32,
 }
 
@@ -38,13 +38,13 @@ impl Over {
         }
     }
 
-    /// How many records have ended.
+    /// Returns the number of records that have ended.
     pub(super) fn count(&self) -> u32 {
         self.count
     }
 }
 
-/// A segment without what is over.
+/// A segment without the chunks that have ended.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Compacted {
     pub(super) bytes: Vec<u8>,
@@ -52,7 +52,7 @@ pub(super) struct Compacted {
     pub(super) moves: Vec<(u64, u64)>,
 }
 
-/// Leaves out of the bytes of a segment what is over. `chunks` are all chunks in it.
+/// Removes the ended chunks from the bytes of a segment. `chunks` are all chunks in it.
 pub(super) fn compact(bytes: &[u8], chunks: &[Placed], over: &Over) -> Option<Compacted> {
     let mut out = Compacted { bytes: Vec::new(), moves: Vec::new() };
     let mut first = 0_u32;

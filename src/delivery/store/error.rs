@@ -1,4 +1,4 @@
-//! What can go wrong with a spool.
+//! Defines the errors of the spool.
 
 use std::fmt;
 use std::io;

@@ -1,5 +1,5 @@
-//! Directories that earlier instances of the same output used in this process: after a hot reload with another `spool_path`,
-//! what is left in the old directory is sent as backlog.
+//! Remembers the directories that earlier instances of the same output used in this process. After a hot reload with another
+//! `spool_path`, the records left in the old directory are sent as backlog.
 
 use crate::delivery::lock;
 use crate::sync::{Lazy, Mutex};

@@ -1,4 +1,4 @@
-//! Records that end because their segment was removed or cannot be read.
+//! Ends records whose segment was removed or cannot be read.
 
 use super::error::SpoolError;
 use super::extent::Extent;
@@ -13,7 +13,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How often an extent is read that cannot be read for another reason than that it is not there.
+/// The number of times that an extent is read if it cannot be read for another reason than that it is not there.
 const READINGS: u64 = 3;
 
 /// Time between two of them, and before one that had no descriptor or memory is read again.
@@ -64,7 +64,7 @@ pub(in crate::delivery) fn unreadable(shared: &Shared, ticket: &Arc<Ticket>, err
     lose(shared, ticket, extent);
 }
 
-/// Ends what has not ended of chunks that cannot be read any more. Items on their way end by themselves.
+/// Ends the unfinished records of chunks that cannot be read any more. Items in flight end by themselves.
 pub(super) fn lose(shared: &Shared, ticket: &Arc<Ticket>, extent: &Extent) {
     ticket.begin();
     let (records, items) = ticket.end_rest(extent.records(), Outcome::Lost);

@@ -32,8 +32,8 @@ pub use progress_file::{Ended, Progress};
 pub use spool::{Appended, Limits, Recovered, Recovery, Spool};
 pub(super) use spool::{make_private, private};
 
-/// Version of what the mapping makes of a record. A change that makes other items of the same records under the same
-/// options raises it: chunks that were mapped before are then mapped as if nobody had looked at them.
+/// Version of the mapping. A change that makes other items of the same records under the same options raises it: chunks that
+/// were mapped before are then mapped as if they had never been read.
 const MAPPING_VERSION: u64 = 1;
 
 /// Returns the number that stands for the mapping options in progress files. `options` holds the text of every mapping

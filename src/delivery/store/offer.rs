@@ -1,4 +1,4 @@
-//! Where flushes and the spool's worker meet: one lock, under which chunks are appended.
+//! Shares the spool between flushes and its worker, under one lock. Flushes append their chunks under this lock.
 
 use super::error::SpoolError;
 use super::spool::{Appended, Spool, SyncWork};
@@ -60,7 +60,7 @@ enum Status {
     Open(Spool),
 }
 
-/// What became of a chunk that was offered.
+/// The result of offering a chunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Offer {
     /// It is in the spool.
@@ -71,7 +71,7 @@ pub(crate) enum Offer {
     Refused,
 }
 
-/// What the worker finds when it wakes.
+/// The state that the worker finds when it wakes.
 #[derive(Debug, Default)]
 pub(super) struct Found {
     pub(super) appended: Vec<Appended>,
@@ -213,7 +213,7 @@ impl Store {
         self.changed.notify_all();
     }
 
-    /// The directory cannot be used. Returns what was open.
+    /// Marks the directory as unusable. Returns the spool that was open.
     pub(in crate::delivery) fn unavailable(&self) -> Option<Spool> {
         let before = std::mem::replace(&mut self.lock().status, Status::Unavailable);
         self.changed.notify_all();
@@ -223,7 +223,7 @@ impl Store {
         }
     }
 
-    /// Uses the spool, if it is open. No chunk is appended meanwhile: for what does not wait for the disk.
+    /// Uses the spool, if it is open. No chunk is appended meanwhile, so it is for work that does not wait for the disk.
     pub(super) fn with<T>(&self, work: impl FnOnce(&mut Spool) -> T) -> Option<T> {
         match &mut self.lock().status {
             Status::Open(spool) => Some(work(spool)),
@@ -231,7 +231,7 @@ impl Store {
         }
     }
 
-    /// Takes what has to be synced.
+    /// Takes the segments and the directory that have to be synced.
     pub(super) fn take_unsynced(&self) -> SyncWork {
         self.with(Spool::take_unsynced).unwrap_or_default()
     }

@@ -1,4 +1,4 @@
-//! Progress files: what is known about the records of a segment, a line for each note, append-only.
+//! Reads and writes progress files: notes on the records of a segment, one line per note, append-only.
 //!
 //! ```text
 //! out_sentry progress 1
@@ -7,7 +7,8 @@
 //! aborted log 18-20              the request that held these logs was cut: nobody knows whether it arrived
 //! done 0-99                      every item of these records has ended
 //! ```
-//! A line without a line end was cut by a crash and says nothing. Unknown lines say nothing either.
+//!
+//! A line without a line end was cut by a crash and is ignored. Unknown lines are ignored too.
 
 use crate::delivery::ticket::Bits;
 use crate::ledger::{Category, Outcome, Recorder};
@@ -29,12 +30,12 @@ const OPEN: usize = 6;
 /// process is killed.
 const MAX_POSTPONED: usize = 1 << 20;
 
-/// What is known about the records of an extent, numbered from its first record.
+/// The known state of the records of an extent, numbered from its first record.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Progress {
     /// Records that have ended and would end otherwise, or be sent again, if they were looked at again.
     pub settled: [Bits; 2],
-    /// How many of them ended in which way.
+    /// The number of records that ended, by the way in which they ended.
     pub ended: Ended,
     /// Records whose request was cut by the end of a process: whether it arrived is unknown.
     pub aborted: [Bits; 2],
@@ -97,7 +98,7 @@ impl Notes {
         done
     }
 
-    /// Returns what is known about `records` records from number `first`.
+    /// Returns the known progress of `records` records from number `first`.
     pub(super) fn progress(&self, first: u32, records: u32, settings: u64) -> Progress {
         let mut progress = Progress::default();
         let Some(last) = records.checked_sub(1).and_then(|more| first.checked_add(more)) else { return progress };

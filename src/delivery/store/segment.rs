@@ -20,7 +20,7 @@ use std::time::Duration;
 /// Extension of a segment that is being written again.
 pub(super) const NEW_SUFFIX: &str = "new";
 
-/// What all segments of a spool share.
+/// State that all segments of a spool share.
 #[derive(Debug)]
 pub(super) struct Files {
     /// Bytes of all segments on disk.
@@ -57,13 +57,14 @@ struct State {
     newest: Duration,
     /// Records that have ended.
     over: Over,
-    /// How many had ended when the segment was compacted last.
+    /// The number of records that had ended when the segment was compacted last.
     tried: u32,
-    /// Where the chunks are now, if it has been compacted: offsets when they were appended and in the file, ascending.
+    /// Present places of the chunks, if the segment has been compacted: offsets when they were appended and in the file,
+    /// ascending.
     moves: Vec<(u64, u64)>,
 }
 
-/// Where an appended chunk begins in its segment.
+/// The place in its segment at which an appended chunk begins.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Place {
     pub(super) offset: u64,
@@ -79,8 +80,8 @@ impl Files {
         self.settings
     }
 
-    /// Writes postponed notes, and deletes what could not be deleted before: until one file is refused again, for then the
-    /// others are too.
+    /// Writes postponed notes, and deletes files that could not be deleted before: until one file is refused again, for then
+    /// the others are too.
     pub(super) fn retry(&self) {
         lock(&self.progress).retry();
         let mut left = lock(&self.left);
@@ -153,7 +154,7 @@ impl Segment {
     /// Appends a chunk. Neither formats nor logs. `wall` is the time since 1970.
     ///
     /// # Errors
-    /// Any error of the file system. Nothing has been appended then, and what was written of it is cut off.
+    /// Any error of the file system. Nothing has been appended then, and the part that was written is cut off.
     pub(super) fn append(&self, marker: &[u8], data: &[u8], records: u32, wall: Duration) -> io::Result<Place> {
         let mut state = lock(&self.state);
         let file = state.open.clone().ok_or(io::ErrorKind::NotFound)?;
@@ -265,7 +266,7 @@ impl Segment {
         can_be.then_some((ended * 100 / left) as u32)
     }
 
-    /// Writes the segment again without what has ended. Only the spool's worker does that.
+    /// Writes the segment again without the chunks that have ended. Only the spool's worker does that.
     ///
     /// # Errors
     /// Any error of the file system. The segment is as it was then.
@@ -364,7 +365,7 @@ impl Segment {
         }
     }
 
-    /// Reads what was appended at `offset` in `length` bytes: fewer, if the segment has been compacted since.
+    /// Reads the chunk that was appended at `offset` in `length` bytes: fewer, if the segment has been compacted since.
     ///
     /// # Errors
     /// Any error of the file system.
@@ -397,7 +398,7 @@ fn read_at(file: &File, offset: u64, length: u64) -> io::Result<Vec<u8>> {
 }
 
 impl State {
-    /// Where the chunk is now that was appended at `offset`.
+    /// Returns the present offset of the chunk that was appended at `offset`.
     fn moved(&self, offset: u64) -> io::Result<u64> {
         if self.moves.is_empty() {
             return Ok(offset);

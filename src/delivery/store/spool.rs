@@ -1,4 +1,4 @@
-//! The directory of a spool: its lock, its segments, and what an earlier process left there.
+//! Manages the directory of a spool: its lock, its segments, and the files that an earlier process left there.
 
 use super::chunk_file::{Chunk, MARKER_BYTES, Placed, SUFFIX, scan, split_owned, write_chunk_marker};
 use super::error::{SpoolError, is_out_of_descriptors};
@@ -76,21 +76,21 @@ pub struct Appended {
     place: Place,
 }
 
-/// What has to be synced.
+/// The segments and the directory that have to be synced.
 #[derive(Debug, Default)]
 pub(super) struct SyncWork {
     segments: Vec<Arc<Segment>>,
     directory: Option<Arc<File>>,
 }
 
-/// What an earlier process left.
+/// Data that an earlier process left.
 #[derive(Debug, Default)]
 pub struct Recovery {
-    /// What has not ended, oldest first.
+    /// Extents that have not ended, oldest first.
     pub extents: Vec<Recovered>,
     /// Chunks that were spooled so shortly before the last one that Fluent Bit may not know of it.
     pub recent: Vec<Chunk>,
-    /// What is wrong with which file, for people.
+    /// Problems with files, each with its file, as text for people.
     pub problems: Vec<String>,
 }
 
@@ -99,7 +99,7 @@ pub struct Recovery {
 pub struct Recovered {
     /// The extent.
     pub extent: Extent,
-    /// What is known about its records.
+    /// The known state of the extent's records.
     pub progress: Progress,
 }
 
@@ -108,8 +108,8 @@ pub struct Recovered {
 const HEARD_WITHIN: Duration = Duration::from_secs(5);
 
 impl Spool {
-    /// Opens a spool directory, creates it where it is missing, and finds what an earlier process left.
-    /// `settings` identifies the mapping options: what was mapped under others is mapped again.
+    /// Opens a spool directory, creates it if it is missing, and finds the chunks that an earlier process left. `settings`
+    /// identifies the mapping options: chunks mapped under others are mapped again.
     ///
     /// # Errors
     /// [`SpoolError::Locked`] or [`SpoolError::Directory`]; both may pass by themselves.
@@ -245,7 +245,7 @@ impl Spool {
         self.open.take_if(|open| open.is_settled() && (has_spare || !open.is_open()))
     }
 
-    /// Takes what has to be synced.
+    /// Takes the segments and the directory that have to be synced.
     pub(super) fn take_unsynced(&mut self) -> SyncWork {
         let directory = std::mem::take(&mut self.has_new_names).then(|| Arc::clone(&self.directory));
         SyncWork { segments: std::mem::take(&mut self.unsynced), directory }
@@ -276,7 +276,7 @@ impl Spool {
         self.unsynced.retain(|segment| !chunks.iter().any(|chunk| Arc::ptr_eq(&chunk.segment, segment)));
     }
 
-    /// What the segments share.
+    /// Returns the state that the segments share.
     pub(super) fn files(&self) -> Arc<Files> {
         Arc::clone(&self.files)
     }
@@ -322,7 +322,7 @@ impl Spool {
         found.into_iter().map(|(_, segment)| segment).collect()
     }
 
-    /// Compacts all sealed segments, whatever that gives back; for tests.
+    /// Compacts all sealed segments, however little that frees; for tests.
     ///
     /// # Errors
     /// [`SpoolError::Write`].
@@ -423,7 +423,7 @@ struct Found {
 }
 
 impl Found {
-    /// Divides what has not ended into extents.
+    /// Divides the chunks that have not ended into extents.
     fn divide(self, newest: Duration, settings: u64, recovery: &mut Recovery) {
         let mut first = 0_u32;
         let mut open: Option<Recovered> = None;

@@ -1,5 +1,5 @@
-//! The spool on a real file system: what it keeps, what it finds again, and that a crash at any point costs nothing that
-//! was acknowledged.
+//! Tests the spool on a real file system: the chunks it keeps, the chunks it finds again, and that a crash at any point
+//! loses nothing that was acknowledged.
 
 use super::{Appended, Chunk, Ended, Extent, Limits, Recovery, Spool, SpoolError};
 use crate::ledger::{Category, Outcome};
@@ -318,12 +318,12 @@ impl Chance {
     }
 }
 
-/// What a chunk of the model has come to. Its tag is its number.
+/// The state of a chunk of the model. The tag of the chunk is its number.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Fate {
     is_synced: bool,
     has_ended: bool,
-    /// Logs noted as accepted, and whether the note was there before the last crash that kept only what was synced.
+    /// The number of logs noted as accepted.
     settled: u32,
     /// Its segment knows that its records have ended: a compaction may have left it out.
     is_told: bool,

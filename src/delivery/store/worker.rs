@@ -1,5 +1,5 @@
-//! The spool's thread: it opens the directory, hands chunks to the mapper, syncs the disk, and repairs what is damaged
-//! from outside, so that no flush does any of that.
+//! The spool's thread: opens the directory, hands chunks to the mapper, syncs the disk, and repairs external damage, so that
+//! no flush does any of that.
 
 use super::chunk_file::Chunk;
 use super::chunk_file::SUFFIX;
@@ -22,13 +22,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Least time between two syncs with `spool_sync normal`: a power failure loses at most what came since the last one.
+/// Shortest interval between two syncs with `spool_sync normal`: a power failure loses at most the chunks that came since
+/// the last one.
 const SYNC_INTERVAL: Duration = Duration::from_millis(200);
 
-/// How often the directory is looked after, and how often one that could not be opened is tried again.
+/// Interval at which the directory is maintained, and at which one that could not be opened is tried again.
 const CARE_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How often a full mapper queue is tried again.
+/// Interval at which a full mapper queue is tried again.
 const HAND_OVER: Duration = Duration::from_millis(100);
 
 /// Segments that are compacted each time the directory is looked after, at most: each of them needs a sync.
@@ -102,7 +103,7 @@ impl<'s> Worker<'s> {
         }
     }
 
-    /// Does what there is to do now; for tests on one thread.
+    /// Does the work that is due now; for tests on one thread.
     #[cfg(test)]
     pub(in crate::delivery) fn work(&mut self) {
         let found = self.shared.store.next(Duration::ZERO);
@@ -139,7 +140,7 @@ impl<'s> Worker<'s> {
         }
     }
 
-    /// Opens the directory; what an earlier process left counts in this one.
+    /// Opens the directory, and counts the chunks of an earlier process in this one.
     pub(in crate::delivery) fn open(&mut self) {
         self.last_care = Some(self.shared.now().steady);
         let Some(path) = self.path.clone() else { return };
@@ -246,7 +247,7 @@ impl<'s> Worker<'s> {
         self.shared.say(Severity::Warn, kind, text);
     }
 
-    /// Queues what an earlier process left.
+    /// Queues the chunks that an earlier process left.
     fn replay(&self, path: &Path, recovery: Recovery) {
         let Recovery { extents, recent, problems } = recovery;
         let more = problems.len().saturating_sub(NAMED);
@@ -302,7 +303,7 @@ impl<'s> Worker<'s> {
         self.last_sync = self.shared.now().steady;
     }
 
-    /// `spool_sync full`: one sync for all chunks that came meanwhile; only then they are ours.
+    /// `spool_sync full`: syncs once for all chunks that came meanwhile; only then does the plugin take them.
     fn sync_and_hand_over(&mut self, appended: Vec<Appended>, last: u64) {
         if appended.is_empty() {
             return self.hand_over(std::iter::empty());
@@ -364,7 +365,7 @@ impl<'s> Worker<'s> {
         Arc::new(Ticket::new(Home::Spool(extent), now, recorder, Default::default()))
     }
 
-    /// Once a second: what others have done to the directory, and what could not be done before.
+    /// Runs once a second: detects changes that others have made to the directory, and retries work that failed before.
     fn care(&mut self) {
         let store = &self.shared.store;
         let Some(files) = store.with(|spool| spool.files()) else {
@@ -438,7 +439,7 @@ impl<'s> Worker<'s> {
         }
     }
 
-    /// Ends what was in segments that somebody has removed.
+    /// Ends the chunks of segments that somebody has removed.
     fn find_missing(&mut self) {
         let mut live = self.shared.store.with(Spool::live).unwrap_or_default();
         live.extend(self.draining.iter_mut().flat_map(Spool::live));

@@ -1,4 +1,4 @@
-//! The worker in a running instance.
+//! Tests the spool's worker in a running instance.
 
 use crate::clock::{Clock, SystemClock};
 use crate::delivery::{Delivery, Host, Report, Severity, Verdict};
@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 const CHUNK: &[u8] = &[0x92, 0x92, 0xd7, 0, 0, 0, 0, 9, 0, 0, 0, 5, 0x80, 0x81, 0xa1, b'k', 1];
 
-/// Keeps what it is told.
+/// Keeps the lines that are logged.
 #[derive(Debug, Default)]
 struct Log(Mutex<Vec<String>>);
 

@@ -1,8 +1,8 @@
-//! Known loggers: how a record of each is recognised by its keys, and where its parts are.
+//! Recognises known loggers by the keys of their records, and locates the parts of such a record.
 //!
-//! [`ROWS`] is the table. [`Formats`] holds it with every key as a number, so that recognising a record compares no
-//! text: each name of a field knows the rows that it is a mark of, a record's fields add up to a bit set of candidate
-//! rows, and only those rows look for what else they need. A record without a mark costs one comparison.
+//! [`ROWS`] is the table. [`Formats`] holds it with every key as a number, so that recognising a record compares no text:
+//! each field name knows the rows that it is a mark of, the fields of a record add up to a bit set of candidate rows, and
+//! only those rows look for their other keys. A record without a mark costs one comparison.
 
 mod rows;
 
@@ -14,7 +14,7 @@ pub use rows::ROWS;
 use std::collections::HashMap;
 use std::fmt::Write;
 
-/// How a level field is read.
+/// Interpretation of the value of a level field.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Scale {
     /// A word, or a number whose meaning follows from the key and its size.
@@ -40,7 +40,7 @@ pub enum Scale {
     FirstOfList,
 }
 
-/// What a value has to be.
+/// Kind that a value must have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Text,
@@ -49,7 +49,7 @@ enum Kind {
     List,
 }
 
-/// What a record needs besides a mark of the row. Null counts as missing.
+/// Condition that a record must meet besides having a mark of the row. Null counts as missing.
 #[derive(Clone, Copy, Debug)]
 enum Need {
     /// The field is there.
@@ -68,7 +68,7 @@ enum Need {
 pub struct Row {
     /// The logger, or several that write the same fields.
     pub name: &'static str,
-    /// Where its fields are documented.
+    /// Documentation of its fields.
     pub source: &'static str,
     /// Top-level fields, one of which every record of the logger has.
     marks: &'static [&'static str],
@@ -151,7 +151,7 @@ impl Row {
     }
 }
 
-/// Where a field stands: at the top under its whole name, or on a path.
+/// Place of a field: at the top under its whole name, or on a path.
 #[derive(Clone, Debug)]
 pub(super) struct Place {
     whole: NameId,
@@ -278,7 +278,7 @@ impl Formats {
         None
     }
 
-    /// Whether a map is a record of a known logger that has a message, as far as its own keys tell.
+    /// Returns true if a map is a record of a known logger and has a message, as far as its own keys tell.
     pub(super) fn has_message<'a>(&self, candidates: RowSet, map: Seq<'a>, names: &'a Names) -> bool {
         let top = |name: NameId| {
             let text = names.get(name).text();
@@ -292,7 +292,7 @@ impl Formats {
         })
     }
 
-    /// Where the parts of a row's records are.
+    /// Returns the fields that hold the parts of a row's records.
     pub(super) fn targets(&self, row: usize) -> &[Target] {
         self.rows.get(row).map_or(&[], |row| &row.targets)
     }

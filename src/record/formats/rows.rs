@@ -1,11 +1,11 @@
-//! The table of known loggers, one row each. Where two rows fit a record, the first one counts.
+//! Holds the table of known loggers, one row each. If two rows match a record, the first one applies.
 
 use super::Kind::{List, Map, Number, Text};
 use super::Need::{Any, Has, Is, Not};
 use super::{EMPTY, Row, Scale};
 use crate::level::Level;
 
-/// Where loggers for the JVM put the trace id of the mapped diagnostic context.
+/// Keys under which loggers for the JVM put the trace id of the mapped diagnostic context.
 const MDC_TRACE: &[&str] = &["traceId", "trace_id", "mdc.traceId", "mdc.trace_id", "mdc.X-B3-TraceId"];
 const MDC_SPAN: &[&str] = &["spanId", "span_id", "mdc.spanId", "mdc.span_id", "mdc.X-B3-SpanId"];
 

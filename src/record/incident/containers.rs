@@ -1,4 +1,5 @@
-//! The containers whose lines this instance has seen: what an incident is told about them, and where their lines are.
+//! Remembers the containers whose lines this instance has seen: the facts that an incident about a container needs, and the
+//! streams of its lines.
 
 use super::super::identity::StreamIds;
 use super::super::kubernetes::Pod;
@@ -14,7 +15,7 @@ const IDS: usize = 4;
 /// The id that a container runtime gives a container: 64 hexadecimal digits.
 pub(super) type ContainerId = [u8; 32];
 
-/// What is remembered of a container.
+/// Data that is remembered about a container.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Container {
     pub namespace: String,
@@ -28,7 +29,7 @@ pub(super) struct Container {
     /// The `kubernetes` context of its events, a JSON object.
     pub context: Vec<u8>,
     pub streams: StreamIds,
-    /// What the pod asks for with `k8s.sentry.io/event-level`.
+    /// The event level that the pod requests with `k8s.sentry.io/event-level`.
     pub event_level: Option<Option<Level>>,
     /// The most that the pod asks its logs to cost.
     pub logs_budget: Option<Budget>,
@@ -44,7 +45,7 @@ pub(super) struct Container {
 pub(super) struct Containers(Vec<Container>);
 
 impl Containers {
-    /// Remembers the container of a record, or what is new about it.
+    /// Remembers the container of a record, or new facts about it.
     pub(super) fn learn(&mut self, pod: &Pod) {
         if pod.namespace.is_empty() || pod.pod.is_empty() {
             return;

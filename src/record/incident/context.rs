@@ -1,4 +1,4 @@
-//! The contexts of an incident's event: the Kubernetes event as it came, and what the kernel said.
+//! Builds the contexts of an incident's event: the Kubernetes event as it was received, and the kernel's message.
 
 use super::super::fields::Fields;
 use super::super::json::{self, Object};
@@ -14,7 +14,7 @@ const MAX_DEPTH: usize = 3;
 /// Bytes of the context that holds a Kubernetes event; Relay takes 8,192 bytes per context.
 const EVENT_CONTEXT: usize = 6_000;
 
-/// The event as it came, without what only the API server needs.
+/// Returns the event as it came, without the parts that only the API server needs.
 pub(super) fn context_of_event(record: Record<'_>, fields: &Fields<'_>) -> Vec<u8> {
     let mut out = Vec::new();
     let mut context = Object::begin(&mut out);

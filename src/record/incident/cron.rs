@@ -1,20 +1,20 @@
-//! Check-ins of CronJobs, from the events of their Jobs.
+//! Turns the events of a CronJob's Jobs into Sentry check-ins.
 //!
-//! Sources: `pkg/controller/cronjob` and `pkg/controller/job` of Kubernetes, whose events say which Job was created, completed or
-//! failed. The pods of the CronJob name the Sentry monitor in an annotation.
+//! Sources: `pkg/controller/cronjob` and `pkg/controller/job` of Kubernetes, whose events say which Job was created,
+//! completed or failed. The pods of the CronJob name the Sentry monitor in an annotation.
 
 use super::kube_event::{KubeEvent, without_run};
 use crate::chunk::Timestamp;
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
-/// A check-in has no time but that of its receipt: of what is older than this, in seconds, none is sent.
+/// Greatest age in seconds of an event for which a check-in is sent: a check-in has no time but that of its receipt.
 const FRESH: u64 = 60;
 
 /// Runs and workloads that are remembered.
 const MOST: usize = 512;
 
-/// What a check-in says.
+/// Status that a check-in reports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Status {
     /// The job has begun.
@@ -46,9 +46,9 @@ pub struct CheckIn {
     pub id: [u8; 16],
     /// The monitor.
     pub slug: String,
-    /// What it says.
+    /// The status that it reports.
     pub status: Status,
-    /// How long the job ran.
+    /// The time for which the job ran.
     pub duration: Option<Duration>,
     /// The interval of a monitor that is to be made if it is not there.
     pub interval: Option<Duration>,
@@ -60,7 +60,7 @@ struct Run {
     namespace: String,
     job: String,
     started: Option<Timestamp>,
-    /// What was said last.
+    /// The status that was reported last.
     said: Option<Status>,
 }
 
@@ -74,7 +74,7 @@ pub(super) struct Crons {
     pub(super) made: Vec<CheckIn>,
 }
 
-/// A run that an event speaks of, and what became of it.
+/// Returns the run that an event is about, and its status.
 fn run_of<'e>(event: &KubeEvent<'e>) -> Option<(&'e str, Status)> {
     let named = |head: &str| event.message.strip_prefix(head)?.split([',', ' ']).next();
     match (event.kind, event.reason) {

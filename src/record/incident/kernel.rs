@@ -1,9 +1,9 @@
-//! What the kernel says about processes that it kills for memory.
+//! Reads the kernel's messages about processes that it kills for memory.
 //!
-//! Formats: `mm/oom_kill.c` and `mm/memcontrol.c` of Linux 4.9 to 6.x. From 5.0 on (and in kernels of RHEL 8) a line that begins
-//! with `oom-kill:` names the cgroup of the process; before that `Task in CGROUP killed as a result of limit of CGROUP` does,
-//! without a pid. The kill itself is another line. A process chooses its own name, up to 15 bytes of it, so what stands behind a
-//! name is looked for from the end of a line.
+//! Formats: `mm/oom_kill.c` and `mm/memcontrol.c` of Linux 4.9 to 6.x. From 5.0 on (and in kernels of RHEL 8) a line that
+//! begins with `oom-kill:` names the cgroup of the process. Before that, `Task in CGROUP killed as a result of limit of
+//! CGROUP` names it, without a pid. The kill itself is another line. A process chooses its own name, up to 15 bytes, so the
+//! reader searches for the fields after a name from the end of the line.
 
 use super::containers::{ContainerId, container_id};
 
@@ -53,7 +53,7 @@ impl<'a> Line<'a> {
         }
     }
 
-    /// Reads a message of the kernel's, without what a log puts before it.
+    /// Reads a message of the kernel's, without the prefix that a log puts before it.
     pub(super) fn of(message: &'a str) -> Option<Self> {
         let message = without_stamp(message).trim_end();
         if let Some(rest) = message.strip_prefix("oom-kill:") {

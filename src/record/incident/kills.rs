@@ -1,4 +1,4 @@
-//! Kills by the kernel, put together from the lines about them.
+//! Assembles each kill by the kernel from the lines about it.
 
 use super::kernel::{Killed, Line};
 use crate::chunk::Timestamp;
@@ -38,7 +38,7 @@ impl Cgroup {
     }
 }
 
-/// What a line means.
+/// Meaning of a line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Kill {
     /// A process was killed; its cgroup, if that is known.

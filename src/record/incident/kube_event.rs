@@ -1,14 +1,15 @@
-//! Records of the `kubernetes_events` input: the API server's `Event` objects.
+//! Reads records of the `kubernetes_events` input: the API server's `Event` objects.
 //!
-//! Sources: `plugins/in_kubernetes_events/kubernetes_events.c` of Fluent Bit, which sends the object as it is, and the types of
-//! `k8s.io/api/core/v1` and `events/v1`.
+//! Sources: `plugins/in_kubernetes_events/kubernetes_events.c` of Fluent Bit, which sends the object unchanged, and the
+//! types of `k8s.io/api/core/v1` and `events/v1`.
 
 use super::super::kubernetes::without_generated;
 use super::time::rfc3339;
 use crate::chunk::msgpack::{Seq, Value};
 use crate::chunk::{Record, Timestamp};
 
-/// Top-level fields that a container's line has and an event never: whatever else it looks like, it is not one.
+/// Top-level fields that a container's line has and an event never has: a record with one of them is not an event, whatever
+/// else it looks like.
 pub(super) const OF_CONTAINERS: [&str; 5] = ["stream", "_p", "logtag", "kubernetes", "log"];
 
 /// An event.
@@ -20,7 +21,7 @@ pub(super) struct KubeEvent<'a> {
     pub is_warning: bool,
     pub count: u64,
     pub time: Timestamp,
-    /// When the first of a series was seen.
+    /// Time when the first event of a series was seen.
     pub first_time: Option<Timestamp>,
     /// The part of Kubernetes that reports it, such as `kubelet`.
     pub component: &'a str,
@@ -82,7 +83,7 @@ impl<'a> KubeEvent<'a> {
         })
     }
 
-    /// Returns the name of what owns the object, without what controllers generate.
+    /// Returns the name of the object's owner, without the parts that controllers generate.
     pub(super) fn workload(&self) -> String {
         match self.kind {
             "Pod" => workload_of_pod(self.name),

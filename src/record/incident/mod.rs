@@ -1,9 +1,10 @@
-//! Why a pod died: Kubernetes events and the kernel's OOM kills as events of the container that they are about.
+//! Explains why a pod died: turns Kubernetes events and the kernel's OOM kills into events of the container that they are
+//! about.
 //!
-//! Such records are told by who wrote them, never by a text that an application could write. A record of the
-//! `kubernetes_events` input has the shape of an `Event` object and none of the fields that a container's line has; a line of the
-//! kernel comes from `kmsg`, from journald's kernel transport, or with a tag of `kernel_tags`. Records that Fluent Bit, the tag or
-//! the file name says to be a container's are never looked at.
+//! The mapper recognises such records by their writer, never by a text that an application could write. A record of the
+//! `kubernetes_events` input has the shape of an `Event` object and none of the fields of a container's line. A line of the
+//! kernel comes from `kmsg`, from journald's kernel transport, or with a tag of `kernel_tags`. The mapper never looks for
+//! incidents in records that belong to a container according to Fluent Bit, the tag or the file name.
 
 mod containers;
 mod context;
@@ -50,7 +51,7 @@ use xxhash_rust::xxh3::Xxh3;
 /// starts, and whenever the API server ends its watch.
 const LISTED: usize = 8_192;
 
-/// What is remembered for incidents. Bounded.
+/// State that is remembered for incidents. Its size is bounded.
 #[derive(Debug, Default)]
 pub(super) struct Incidents {
     containers: Containers,
@@ -293,7 +294,7 @@ impl Mapper {
     }
 }
 
-/// What an event is about, as its title says it.
+/// Returns the object of an event, in the form that the event's title uses.
 fn object_of(event: &KubeEvent<'_>, subject: &Subject<'_>) -> String {
     match (event.namespace, event.container) {
         ("", _) => event.name.to_owned(),
@@ -302,7 +303,8 @@ fn object_of(event: &KubeEvent<'_>, subject: &Subject<'_>) -> String {
     }
 }
 
-/// The same for all incidents of a kind, workload and container; `other` stands for what is no workload.
+/// Returns the fingerprint, the same for all incidents of a kind, workload and container; `other` is used if there is no
+/// workload.
 fn fingerprint(kind: &str, subject: &Subject<'_>, other: &str) -> Vec<String> {
     let workload = match (subject.namespace.is_empty(), subject.workload.is_empty()) {
         (false, false) => format!("{}/{}", subject.namespace, subject.workload),

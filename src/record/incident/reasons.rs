@@ -1,7 +1,7 @@
-//! How bad the reasons of Kubernetes events are.
+//! Gives each reason of a Kubernetes event its level.
 //!
-//! The reasons are those of `pkg/kubelet/events/event.go`, of the controllers and of the scheduler of Kubernetes 1.9 to 1.35, and
-//! of node-problem-detector's default rules.
+//! The reasons are those of `pkg/kubelet/events/event.go`, of the controllers and of the scheduler of Kubernetes 1.9 to
+//! 1.35, and of node-problem-detector's default rules.
 
 use crate::level::Level;
 

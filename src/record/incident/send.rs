@@ -1,4 +1,4 @@
-//! An incident's log and event, or why there is none.
+//! Sends an incident's log and event, or ends the record with the reason why there is none.
 
 use super::super::crumbs::Crumbs;
 use super::super::identity::StreamId;
@@ -21,15 +21,15 @@ pub(super) struct Source<'a> {
     pub index: u32,
 }
 
-/// What is left to decide about an incident when it is understood.
+/// Decisions that are left about an incident once it is understood.
 pub(super) struct Plan<'s> {
     pub incident: Incident<'s>,
     pub route: Route,
-    /// Who pays for its log: namespace, workload, and the budget that the pod asks for.
+    /// Payer of its log: namespace, workload, and the budget that the pod asks for.
     pub payer: (String, String, Option<Budget>),
     /// The field that says how bad it is.
     pub key: &'static str,
-    /// Where its breadcrumbs are.
+    /// Streams that hold its breadcrumbs.
     pub streams: Vec<StreamId>,
     /// Lines up to this time are its breadcrumbs.
     pub until: Timestamp,
@@ -39,7 +39,7 @@ pub(super) struct Plan<'s> {
     pub no_log: Option<(Outcome, Reason)>,
 }
 
-/// What of the mapper is needed to send.
+/// Parts of the mapper that are needed for sending.
 pub(super) struct Parts<'m> {
     pub settings: &'m Mapping,
     pub scrub: &'m scrub::Rules,

@@ -1,4 +1,4 @@
-//! Which records are the kernel's own.
+//! Recognises the records that the kernel itself wrote.
 
 use super::kernel;
 use super::kube_event::OF_CONTAINERS;

@@ -1,4 +1,5 @@
-//! What an incident is about: a container, a pod or a node, and what this instance knows of it.
+//! Determines the subject of an incident (a container, a pod or a node) and collects the facts that this instance knows
+//! about it.
 
 use super::super::crumbs::Crumbs;
 use super::super::identity::{StreamId, TraceId};
@@ -12,7 +13,7 @@ use crate::chunk::Timestamp;
 use crate::options::{Incidents, KubeEvents};
 use std::borrow::Cow;
 
-/// What an incident is about.
+/// The container, pod or node that an incident is about.
 #[derive(Default)]
 pub(super) struct Subject<'s> {
     pub namespace: Cow<'s, str>,
@@ -25,12 +26,12 @@ pub(super) struct Subject<'s> {
 }
 
 impl Subject<'_> {
-    /// The only container that it can be, for what is known of it alone.
+    /// Returns the only container that it can be, for details that belong to that container alone.
     pub(super) fn only(&self) -> Option<&Container> {
         self.known.first().copied().filter(|_| self.known.len() == 1 && self.container.is_some())
     }
 
-    /// The `kubernetes` context: the container's own, else what is known of the pod.
+    /// Returns the `kubernetes` context: the container's own, else one made of the known details of the pod.
     pub(super) fn context(&self) -> Vec<u8> {
         if let Some(only) = self.only() {
             return only.context.clone();

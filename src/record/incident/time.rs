@@ -1,4 +1,4 @@
-//! Times as Kubernetes writes them: RFC 3339, with or without a fraction.
+//! Reads times as Kubernetes writes them: RFC 3339, with or without a fraction.
 
 use crate::chunk::Timestamp;
 

@@ -1,6 +1,6 @@
-//! An incident as a Sentry event and as a log.
+//! Writes an incident as a Sentry event and as a log.
 //!
-//! Formats as in `record::event` and `record::log`; the limits are Relay's.
+//! The formats are those of `mapping::event` and `mapping::log`; the limits are Relay's.
 
 use super::super::event::RESERVED_TAGS;
 use super::super::identity::{EventId, TraceId};
@@ -14,7 +14,7 @@ use std::borrow::Cow;
 /// Most tags of one event: a pod chooses its labels.
 const MAX_TAGS: usize = 100;
 
-/// What is sent of an incident.
+/// Content that is sent for an incident.
 #[derive(Debug)]
 pub(super) struct Incident<'i> {
     pub id: EventId,
@@ -24,13 +24,13 @@ pub(super) struct Incident<'i> {
     pub original_time: Option<String>,
     pub level: Level,
     pub logger: Cow<'i, str>,
-    /// What happened, in one line. The value of the exception if there is one.
+    /// Description of the incident in one line. The value of the exception if there is one.
     pub title: String,
     /// The body of the log.
     pub body: String,
     /// The text behind the title.
     pub text: Cow<'i, str>,
-    /// Type of the exception, for what ended a process.
+    /// Type of the exception, for incidents that ended a process.
     pub exception: Option<&'static str>,
     pub release: Option<Cow<'i, str>>,
     pub server_name: Option<Cow<'i, str>>,

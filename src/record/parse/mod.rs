@@ -1,5 +1,5 @@
-//! Fields inside a message: one JSON object, or logfmt. They become MessagePack, so that all that follows knows one
-//! form only.
+//! Reads the fields inside a message: one JSON object, or logfmt. It converts them to MessagePack, so that all later steps
+//! handle one format only.
 
 mod quick;
 
@@ -50,7 +50,7 @@ fn general(text: &str, out: &mut Vec<u8>) -> Option<()> {
     reader.end().ok()
 }
 
-/// Writes what serde reads. Writing to a Vec cannot fail.
+/// Writes the values that serde reads. Writing to a Vec cannot fail.
 struct Transcode<'o> {
     out: &'o mut Vec<u8>,
 }
@@ -160,7 +160,7 @@ fn is_in_key(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.' | b'/' | b'@')
 }
 
-/// Writes a value and returns what follows it.
+/// Writes a value and returns the text after it.
 fn logfmt_value<'t>(text: &'t str, out: &mut Vec<u8>) -> Option<&'t str> {
     let Some(quoted) = text.strip_prefix('"') else {
         let (value, rest) = text.split_at(memchr(b' ', text.as_bytes()).unwrap_or(text.len()));

@@ -1,5 +1,5 @@
-//! JSON as loggers write it, read in one pass. Whatever is unusual, escapes above all, is left to a reader that knows all of
-//! JSON; where both have an answer it is the same.
+//! Reads JSON as loggers write it, in one pass. Unusual JSON, above all with escapes, is left to the general reader, which
+//! handles all of JSON. If both return a result, the results are equal.
 
 use crate::record::json::{BLOCK, special};
 use crate::record::removal::{close, open};

@@ -1,4 +1,5 @@
-//! Examples of the rules, which are their tests and the seeds of the fuzzer, and the page that documents them.
+//! Holds examples of the rules, which are the tests of the rules and the seeds of the fuzzer, and renders the page that
+//! documents the rules.
 
 use super::rules::{AFTER, COMMANDS, HOOKS, Kind, QUALIFIERS, TERMS, TOKENS};
 use std::fmt::Write as _;
@@ -6,9 +7,9 @@ use std::fmt::Write as _;
 /// A rule with its examples.
 #[derive(Debug)]
 pub struct Example {
-    /// What is filtered.
+    /// The kind of data that is filtered.
     pub what: &'static str,
-    /// Lines with a secret, made up, and what of them must not leave.
+    /// Made-up lines with a secret, and the part of each that must not be sent.
     pub filtered: &'static [(&'static str, &'static str)],
     /// Lines like them that stay as they are.
     pub kept: &'static [&'static str],

@@ -1,4 +1,4 @@
-//! Where names, separators and values begin and end in a text.
+//! Finds the positions at which names, separators and values begin and end in a text.
 
 use super::name::Meaning;
 use super::rules::Kind;
@@ -14,10 +14,10 @@ const WORK: usize = 3;
 /// How far other ends are looked for then.
 const NEARBY: usize = 32;
 
-/// How far the rest of a tag or of an SQL statement is looked for.
+/// Most bytes in which the rest of a tag or of an SQL statement is looked for.
 const STATEMENT: usize = 256;
 
-/// How far the end of a list or map is looked for.
+/// Most bytes in which the end of a list or map is looked for.
 const FARTHEST: usize = 1 << 11;
 
 /// Bytes of a name that are looked at.
@@ -178,7 +178,7 @@ fn closing(bytes: &[u8], mut at: usize) -> (usize, bool) {
     (at, quoted)
 }
 
-/// Returns true if what follows a name in an item's JSON may make it a key. It is never wrong in saying no.
+/// Returns true if the text after a name in an item's JSON may make it a key. A false is never wrong.
 pub(super) fn may_have_value(json: &[u8], name: &Range<usize>) -> bool {
     if json.get(name.end) == Some(&b'\\') {
         return true;
@@ -289,7 +289,7 @@ impl<'t> Extents<'t> {
         Some(value)
     }
 
-    /// What stands between a name and its value, and where the value begins.
+    /// Returns the kind of separator between a name and its value, and the position at which the value begins.
     fn separator(&self, closed: usize, quoted: bool) -> Option<(How, usize)> {
         let rest = &self.bytes[closed..];
         let blanks = blanks(rest);
@@ -439,14 +439,15 @@ impl<'t> Extents<'t> {
         Some(Value { how: How::Assigned, part: self.chars(start..start + length), quoted: true, more: false })
     }
 
-    /// `('authorization', 'Bearer x')`, `["--password", "x"]`: only what stands in quotes.
+    /// Finds the value in `('authorization', 'Bearer x')`, `["--password", "x"]`: only quoted text counts.
     fn of_tuple(&mut self, at: usize, is_flag: bool, meaning: Meaning) -> Option<Value> {
         let value = self.at(at, How::Loose, meaning.kind);
         (value.quoted && !value.part.is_empty())
             .then_some(Value { how: if is_flag { How::Flag } else { How::Loose }, ..value })
     }
 
-    /// A header's value: what is in quotes or brackets, else all to the end of the line or of the quotes around the header.
+    /// Returns a header's value: the text in quotes or brackets, else all to the end of the line or of the quotes around the
+    /// header.
     fn header(&mut self, name: usize, at: usize, how: How) -> Value {
         let first = self.bytes.get(at);
         let escaped = self.bytes[at..].iter().take_while(|byte| **byte == b'\\').count();
@@ -587,7 +588,7 @@ impl<'t> Extents<'t> {
         Value { how, part: self.chars(at..end), quoted: false, more }
     }
 
-    /// How long the word is that begins here. A wrapper's brackets belong to it: `Some("x")`.
+    /// Returns the length of the word that begins here. A wrapper's brackets belong to it: `Some("x")`.
     fn end_of_word(&mut self, at: usize, kind: Kind) -> usize {
         let rest = self.window(at);
         let any_sign = kind == Kind::Password;
@@ -644,7 +645,8 @@ impl<'t> Extents<'t> {
         i
     }
 
-    /// Where a list or map ends, with all that is in it. What a cut has left open ends with the line.
+    /// Returns the length of the list or map that begins here, with all its content. One that a cut has left open ends with
+    /// the line.
     fn end_of_brackets(&mut self, at: usize) -> usize {
         let value = self.window(at);
         let (mut depth, mut i) = (0_usize, 0);
@@ -672,7 +674,7 @@ impl<'t> Extents<'t> {
         line
     }
 
-    /// What is in the quotes that begin here; empty without them.
+    /// Returns the range inside the quotes that begin here; empty without quotes.
     pub(super) fn quoted_at(&mut self, quote: usize) -> Range<usize> {
         match self.bytes.get(quote) {
             Some(b'"' | b'\'') => self.in_quotes(quote, How::Assigned).part,
@@ -690,7 +692,7 @@ impl<'t> Extents<'t> {
         self.chars(at..at + length)
     }
 
-    /// An argument of a command, or what stands behind the first colon of it.
+    /// Returns an argument of a command, or the part after its first colon.
     pub(super) fn argument(&mut self, (at, of_user): (usize, bool)) -> Range<usize> {
         let part = self.at(at, How::Flag, Kind::Password).part;
         if !of_user {
@@ -732,9 +734,9 @@ fn is_wrapper(name: &[u8], rest: &[u8]) -> bool {
         && (matches!(rest.get(1), Some(b'"' | b'\'' | b'b' | b'u')) || name.first().is_some_and(u8::is_ascii_uppercase))
 }
 
-/// Where a text ends that begins behind a quote, with which `before` ends, and where it goes on behind the other quote.
-/// Inside JSON quotes have backslashes, the last as many as the first, or those of backslashes before it as well. What a cut
-/// has left open ends with the line.
+/// Returns the position at which a text ends that begins behind a quote, with which `before` ends, and the position at which
+/// the input continues behind the closing quote. Inside JSON, quotes have backslashes: the closing quote has as many as the
+/// opening one, or those of backslashes before it as well. A text that a cut has left open ends with the line.
 fn quoted(before: &[u8], text: &[u8]) -> (usize, usize) {
     let Some((quote, before)) = before.split_last() else { return (0, 0) };
     let backslashes = |text: &[u8]| text.iter().rev().take_while(|byte| **byte == b'\\').count();
@@ -751,7 +753,8 @@ fn quoted(before: &[u8], text: &[u8]) -> (usize, usize) {
     (text.len(), text.len())
 }
 
-/// Whether a quote between these closes a text, and does not open another: behind a sign that is told by what follows.
+/// Returns true if a quote between these closes a text and does not open another. Behind a sign (`=` or `:`), the byte that
+/// follows the quote decides.
 fn closes(before: &[u8], next: Option<u8>) -> bool {
     let is_end = |more: &[u8]| next.is_none_or(|next| b" \t\r\n,;&)}]>|.\\".contains(&next) || more.contains(&next));
     match before.trim_ascii_end() {

@@ -1,5 +1,5 @@
-//! JSON inside of a text, as loggers nest it: read, cleaned and written again. And what the names around a value say of it,
-//! for values of every form.
+//! Reads JSON inside a text, as loggers nest it, cleans it and writes it again. It also determines, for values of every
+//! form, how sensitive a value is by the names around it.
 
 use super::name::{self, Meaning};
 use super::rules::Kind;
@@ -7,20 +7,20 @@ use super::value::{How, is_secret};
 use super::{FILTERED, Rules};
 use serde_json::Value;
 
-/// Deeper than this no reader of ours goes.
+/// Greatest depth that any of the plugin's readers goes to.
 const MAX_DEPTH: usize = 128;
 
-/// Members that name what a member beside them holds: `{"name": "Authorization", "value": "..."}`.
+/// Members that name the value that a member beside them holds: `{"name": "Authorization", "value": "..."}`.
 pub(super) const NAMES: [&str; 7] = ["name", "key", "header", "field", "Name", "Key", "Header"];
 
-/// Members that hold what another one names.
+/// Members that hold the value that another one names.
 pub(super) const VALUES: [&str; 6] = ["value", "values", "val", "Value", "Values", "content"];
 
-/// What the names around a value say of it.
+/// Information that the names around a value give about it.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Around {
     pub meaning: Option<Meaning>,
-    /// How the value belongs to the name that says so.
+    /// The way in which the value belongs to the name that gives its meaning.
     pub how: Option<How>,
     /// True if its name says that its digits are an id or a time.
     pub id: bool,
@@ -69,7 +69,7 @@ impl Rules {
         }
     }
 
-    /// A text without what has to go by its names or by itself; `None` if all of it may stay.
+    /// Returns a text without the secrets that its names or the text itself indicate; `None` if all of it may stay.
     pub(super) fn text_in(&self, around: Around, text: &str) -> Option<String> {
         let how = around.how.unwrap_or(How::Field);
         if around.meaning.is_some_and(|meaning| is_secret(meaning, how, text, true, false)) {
@@ -78,7 +78,7 @@ impl Rules {
         self.cleaned_of(text, !around.id)
     }
 
-    /// What is around a member of an object, in which a member may name the value of another.
+    /// Returns the context of a member of an object. A member of the object may name the value of another.
     pub(super) fn member(&self, outer: Around, key: &str, named: Option<Meaning>) -> Around {
         let own = match named {
             Some(meaning) if VALUES.contains(&key) => Some(meaning),
@@ -94,7 +94,7 @@ impl Rules {
         Around { meaning, how: None, id: name::is_id(key) }
     }
 
-    /// What an element of a list says of the next one, if it is a sensitive name.
+    /// Returns the meaning that an element of a list gives to the next one, if the element is a sensitive name.
     pub(super) fn before(&self, text: &str) -> Option<(Meaning, How)> {
         // A name is short.
         let meaning = if text.len() <= name::LONGEST { self.meaning(text.as_bytes())? } else { return None };
@@ -108,7 +108,7 @@ impl Rules {
 }
 
 impl Around {
-    /// What is around an element of a list behind a name.
+    /// Returns the context of an element of a list that follows a name.
     pub(super) fn element(self, before: Option<(Meaning, How)>) -> Self {
         match before {
             Some((meaning, how)) if self.meaning.is_none() => {

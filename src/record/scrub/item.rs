@@ -1,5 +1,5 @@
-//! The texts of an item's finished JSON: those that have to change are replaced where they stand, all else stays as it is,
-//! byte for byte.
+//! Rewrites the texts of an item's finished JSON: replaces the texts that have to change in place and leaves all other bytes
+//! unchanged.
 
 use super::inner::{Around, NAMES, is_hidden_number};
 use super::name::Meaning;
@@ -10,7 +10,8 @@ use memchr::memchr2;
 use std::borrow::Cow;
 use std::ops::Range;
 
-/// What `[Filtered]` may make longer than Relay takes is cut once more: texts by their name, and their most characters.
+/// Texts by their name, and their most characters. A text that `[Filtered]` may make longer than Relay takes is cut once
+/// more.
 type Limits = &'static [(&'static str, usize)];
 
 const LOG_ENTRY: Limits = &[("message", limit::MESSAGE), ("formatted", limit::MESSAGE)];
@@ -42,7 +43,7 @@ pub(super) fn clean(rules: &Rules, out: &mut Vec<u8>, start: usize, known: &[Ran
     longer
 }
 
-/// What the names above a text say about it.
+/// Information that the names above a text give about it.
 #[derive(Clone, Copy)]
 enum Above {
     /// Names are Sentry's own.
@@ -59,15 +60,15 @@ struct Item<'r, 'j> {
     json: &'j [u8],
     at: usize,
     known: &'r [Range<usize>],
-    /// Strings to replace, in order, and what with.
+    /// Strings to replace, in order, and their replacements.
     changes: Vec<(Range<usize>, String)>,
     /// By how many bytes the changes make strings and numbers longer.
     longer: i64,
 }
 
 impl<'j> Item<'_, 'j> {
-    /// Only below few names are keys that an application has chosen; all others are Sentry's, and say nothing about what
-    /// stands under them.
+    /// Scrubs an item. Only below a few names are keys that an application has chosen; all others are Sentry's, and say
+    /// nothing about the values under them.
     fn all(&mut self) -> Option<()> {
         self.members(|item, name| match name {
             "attributes" => item.members(Self::attribute),
@@ -85,8 +86,8 @@ impl<'j> Item<'_, 'j> {
         })
     }
 
-    /// The line, and what was taken out of it to have its template: where something in the line has to go, that may be the
-    /// very thing, without the word that says so.
+    /// Scrubs the line, and the parameters that were taken out of it to have its template: if something in the line has to
+    /// be scrubbed, a parameter may be that secret, without the word that marks it.
     fn log_entry(&mut self) -> Option<()> {
         let before = self.changes.len();
         self.members(|item, name| match name {
@@ -192,7 +193,7 @@ impl<'j> Item<'_, 'j> {
         }
     }
 
-    /// What a member of the object that begins here says of the value beside it.
+    /// Returns the meaning that a member of the object that begins here gives to the value beside it.
     fn named(&mut self) -> Option<Meaning> {
         let (start, mut named) = (self.at, None);
         let read = self.members(|item, name| {
@@ -443,7 +444,7 @@ mod tests {
         }
     }
 
-    /// Whatever an item holds, what is left is what the tree of its values leaves, and what may stay has not moved.
+    /// For any item, the result equals that of scrubbing the tree of its values, and everything that may stay has not moved.
     #[test]
     fn texts_are_replaced_as_in_a_tree() {
         let rules = Rules::new(true, false, &["shop name".to_owned()], &[]);

@@ -1,6 +1,8 @@
-//! The prefilter: one pass over the bytes of a text or of an item's JSON that says whether anything in it could have to go. It
-//! says yes now and then where nothing has to, and never no where something has: most items cost this pass and nothing else, so
-//! it reads 16 bytes at a time and looks closely at few of them.
+//! The prefilter: one pass over the bytes of a text or of an item's JSON that reports whether anything in it may have to be
+//! removed.
+//!
+//! It has false positives but no false negatives. Most items cost this pass and nothing else, so it reads 16 bytes at a time
+//! and examines few of them closely.
 
 use super::super::json::special;
 use super::super::triples::{BLOCK, Block, last_block, vectors};
@@ -15,7 +17,7 @@ pub(super) const RUN: usize = 16;
 /// Flags of commands in a text that are looked at.
 pub(super) const MOST_FLAGS: usize = 64;
 
-/// What one pass has seen: whatever has to go shows one of these.
+/// Signs that one pass has seen. Everything that must be removed shows one of them.
 #[derive(Debug, Default)]
 pub(super) struct Seen {
     /// An @, without which there are neither addresses nor a URL's credentials.
@@ -28,7 +30,7 @@ pub(super) struct Seen {
     pub digits: bool,
     /// A token known by its form.
     pub run: bool,
-    /// Where the first of the fragments stands that sensitive names, schemes and flags have.
+    /// The position of the first of the fragments that sensitive names, schemes and flags have.
     pub word: Option<usize>,
     /// A byte that JSON escapes, or that is not ASCII.
     pub special: bool,
@@ -316,8 +318,8 @@ pub(super) fn has_announcement(rules: &Rules, json: &[u8], from: usize) -> bool 
     })
 }
 
-/// Returns true if a text in an item's JSON has an escape of its own, as JSON inside JSON may, or of a colour: what stands
-/// there is seen only once it is read.
+/// Returns true if a text in an item's JSON has an escape of its own, as JSON inside JSON may, or of a colour: the text
+/// behind the escape is seen only once it is read.
 pub(super) fn has_inner_escape(json: &[u8]) -> bool {
     memchr_iter(b'\\', json).any(|at| match json[at + 1..] {
         [b'\\', b'/', ..] => true,
@@ -327,7 +329,7 @@ pub(super) fn has_inner_escape(json: &[u8]) -> bool {
     })
 }
 
-/// Returns true if a text has an escape, as JSON inside it may: what stands there is seen only once it is read.
+/// Returns true if a text has an escape, as JSON inside it may: the text behind the escape is seen only once it is read.
 pub(super) fn has_escape(text: &[u8]) -> bool {
     memchr_iter(b'\\', text).any(|at| match text[at + 1..] {
         [b'/', ..] => true,
@@ -422,7 +424,7 @@ mod tests {
         }
     }
 
-    /// Words, signs and noise in any mixture: whatever cleaning would change, the prefilter has seen.
+    /// Words, signs and noise in any mixture: the prefilter detects everything that cleaning would change.
     #[test]
     fn nothing_that_cleaning_changes_is_overlooked() {
         const PARTS: [&str; 78] = [

@@ -1,9 +1,10 @@
-//! Secrets and personal data go before anything is sent.
+//! Removes secrets and personal data before anything is sent.
 //!
-//! Each text of a log is looked at once, where it is written ([`Rules::look`]), and an event's finished JSON as a whole
-//! ([`look`]); only where something could have to go are the item's texts read ([`item`]) and those replaced in which something
-//! is found ([`text`]). So the usual line pays one pass over its bytes and no field can be forgotten. What is split, made a
-//! template of, or cut is scrubbed before ([`Rules::scrubbed`]). The rules are in [`rules`].
+//! Each text of a log is checked once, when it is written ([`Rules::look`]); an event is checked once as finished JSON
+//! ([`look`]). Only if something may have to be removed are the item's texts read ([`item`]), and the texts in which
+//! something is found are replaced ([`text`]). So the usual line costs one pass over its bytes, and no field can be
+//! forgotten. Texts that are split, cut or made into a template are scrubbed before that ([`Rules::scrubbed`]). The rules
+//! are in [`rules`].
 
 pub(super) mod examples;
 mod extent;
@@ -30,7 +31,7 @@ use memchr::memmem;
 use std::borrow::Cow;
 use std::ops::Range;
 
-/// What stands in place of what was removed.
+/// The replacement for removed text.
 const FILTERED: &str = "[Filtered]";
 
 /// `}}` closes a log's attributes and the log.
@@ -42,7 +43,7 @@ const MOST_OBJECTS: usize = 16;
 /// Bytes of a text that are read in vain in search of objects, beside those of a text's length.
 const SHORT: usize = 16 << 10;
 
-/// What a look at a text has found.
+/// The result of a look at a text.
 #[derive(Clone, Copy, Debug)]
 pub struct Look {
     /// Something in it may have to go.
@@ -51,7 +52,7 @@ pub struct Look {
     pub special: bool,
 }
 
-/// What to remove.
+/// Rules for the data to remove.
 #[derive(Clone, Debug, Default)]
 pub struct Rules {
     /// `scrub`: sensitive keys and patterns.
@@ -72,7 +73,7 @@ impl Rules {
         Self { secrets, addresses: !send_pii, keys: words(keys), allowed: words(allowed) }
     }
 
-    /// The text without what has to go.
+    /// Returns the text without its secrets.
     #[must_use]
     pub fn scrubbed<'t>(&self, text: &'t str) -> Cow<'t, str> {
         if !self.look(text.as_bytes()).needed {
@@ -102,7 +103,7 @@ impl Rules {
         Look { needed, special: seen.special }
     }
 
-    /// Returns true if a name says that what stands under it may have to go, whatever it is.
+    /// Returns true if a name says that any value under it may be secret.
     #[must_use]
     pub fn is_sensitive(&self, name: &[u8]) -> bool {
         self.meaning(name).is_some()
@@ -143,7 +144,7 @@ impl Rules {
         out.len() - from > CLOSING && self.may_need(&out[from..])
     }
 
-    /// A value of an application as JSON without what has to go; `None` if all of it may stay.
+    /// Returns a value of an application as JSON without its secrets; `None` if all of it may stay.
     pub fn cleaned_json(&self, json: &[u8]) -> Option<Vec<u8>> {
         let mut value = serde_json::from_slice(json).ok()?;
         self.value(&mut value, inner::Around::default(), 0).then(|| value.to_string().into_bytes())
@@ -178,7 +179,7 @@ impl Rules {
         if self.secrets { Seen::of(json) } else { Seen::of_signs(json) }
     }
 
-    /// The text without what has to go; `None` if all of it may stay.
+    /// Returns the text without its secrets; `None` if all of it may stay.
     pub fn cleaned(&self, text: &str) -> Option<String> {
         self.cleaned_of(text, true)
     }

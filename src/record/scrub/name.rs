@@ -1,4 +1,4 @@
-//! Reads a key's name: the words in it, and what they say of the value.
+//! Reads a key's name: its words, and how sensitive they make the value.
 
 use super::Rules;
 use super::rules::{COUNTED, Kind, QUALIFIERS, SUFFIXES, TERMS, Term};
@@ -9,7 +9,7 @@ pub(super) const LONGEST: usize = 96;
 /// Most words of a name that are told apart.
 const MOST_WORDS: usize = 24;
 
-/// What a name says of its value.
+/// The meaning that a name gives to its value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Meaning {
     pub kind: Kind,
@@ -21,10 +21,10 @@ pub(super) struct Meaning {
     pub counted: bool,
 }
 
-/// The words of a name in small letters, without what stands between them.
+/// The words of a name in small letters, without the signs between them.
 pub(super) struct Words {
     text: [u8; LONGEST],
-    /// Where each word ends.
+    /// The position at which each word ends.
     ends: [u8; MOST_WORDS],
     count: usize,
 }
@@ -114,8 +114,8 @@ impl Words {
 /// Bytes at the end of a term by which it is found.
 const LAST_BYTES: usize = 3;
 
-/// For each of the last bytes of a text and what it may be a bit for each term that has it there or is shorter; 128 stands for
-/// no byte, and for one beyond ASCII.
+/// For each of the last bytes of a text and each value that it may have, a bit for each term that has this byte there or is
+/// shorter; 128 stands for no byte, and for one beyond ASCII.
 static BY_LAST: [[u128; 129]; LAST_BYTES] = by_last();
 
 const fn by_last() -> [[u128; 129]; LAST_BYTES] {
@@ -165,7 +165,7 @@ fn is_letter(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || !byte.is_ascii()
 }
 
-/// What a name says of its value; `None` if it says nothing.
+/// Returns the meaning that a name gives to its value; `None` if it gives none.
 pub(super) fn meaning(name: &[u8]) -> Option<Meaning> {
     let words = Words::of(name);
     let (word, (kind, plural, start)) = (0..words.count).rev().find_map(|word| Some((word, words.term(word)?)))?;
@@ -205,7 +205,7 @@ fn is_header(words: &Words) -> bool {
 }
 
 impl Rules {
-    /// What a name says of its value, by the table and the user's own options.
+    /// Returns the meaning that a name gives to its value, by the table and the user's own options.
     pub(super) fn meaning(&self, name: &[u8]) -> Option<Meaning> {
         if !self.allowed.is_empty() && self.is_allowed(name) {
             return None;
@@ -216,7 +216,7 @@ impl Rules {
         if self.secrets { meaning(name) } else { None }
     }
 
-    /// `scrub_allow`: the whole name, or what stands behind its last dot.
+    /// Returns true if `scrub_allow` lists the whole name, or the part after its last dot.
     fn is_allowed(&self, name: &[u8]) -> bool {
         let name = String::from_utf8_lossy(name);
         let last = name.rsplit('.').next().unwrap_or_default();

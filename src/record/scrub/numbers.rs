@@ -1,4 +1,5 @@
-//! Numbers that are known by their check digits: cards (ISO/IEC 7812), IBAN (ISO 13616); and US social security numbers.
+//! Finds numbers that are recognised by their check digits (cards, ISO/IEC 7812, and IBAN, ISO 13616) and US social security
+//! numbers.
 
 use super::rules::{COUNTERS, UNITS};
 use super::steps;
@@ -8,7 +9,7 @@ use std::ops::Range;
 const FEWEST_DIGITS: usize = 13;
 const MOST_DIGITS: usize = 19;
 
-/// Digits in a row, with what may stand between them, of the shortest number that is looked for.
+/// Digits, with the separators that may stand between them, of the shortest number that is looked for.
 pub(super) const FEWEST: u32 = 9;
 
 /// Digits of a social security number, with its dashes.
@@ -35,7 +36,7 @@ const CARD_WORDS: [&str; 14] = [
     "maestro",
 ];
 
-/// The length of what may stand between the groups of a number.
+/// Returns the length of the separator that may stand between the groups of a number.
 fn joint(bytes: &[u8]) -> usize {
     match bytes {
         [b' ', b' ', ..] => 2,
@@ -47,10 +48,10 @@ fn joint(bytes: &[u8]) -> usize {
     }
 }
 
-/// Digits and what joins them, from a digit on.
+/// Digits and their separators, from a digit on.
 struct Run {
     digits: [u8; MOST_DIGITS],
-    /// Where each digit stands.
+    /// The position of each digit.
     places: [usize; MOST_DIGITS],
     count: usize,
     /// Digits before each joint.
@@ -220,7 +221,8 @@ fn ssn(bytes: &[u8], at: usize) -> Option<Range<usize>> {
     (form && sound && alone(before) && alone(bytes.get(at + SSN))).then_some(at..at + SSN)
 }
 
-/// Where the IBAN ends that begins here: country, check digits and account, with single blanks between groups.
+/// Returns the position at which the IBAN ends that begins here: country, check digits and account, with single blanks
+/// between groups.
 fn iban(bytes: &[u8], at: usize) -> Option<usize> {
     let [first, second, a, b, ..] = *bytes.get(at..)? else { return None };
     let before = at.checked_sub(1).is_none_or(|before| !bytes[before].is_ascii_alphanumeric());

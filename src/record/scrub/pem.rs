@@ -1,4 +1,5 @@
-//! Private keys in PEM (RFC 7468): within a text, and over the records of a stream, as containers write them line by line.
+//! Finds private keys in PEM (RFC 7468), within a text and across the records of a stream, because containers write a key
+//! line by line.
 
 use super::{FILTERED, steps};
 use crate::chunk::Timestamp;
@@ -11,7 +12,7 @@ use std::sync::LazyLock;
 /// Bytes of a label before the words that make it a private key's.
 const LABEL: usize = 64;
 
-/// What may belong to such a label in JSON: of a control character it makes six bytes.
+/// The number of bytes that such a label may have in JSON, where a control character takes six bytes.
 const LABEL_IN_JSON: usize = LABEL * 6;
 
 const WORDS: &[u8] = b"PRIVATE KEY";
@@ -73,7 +74,7 @@ pub(crate) struct Keys {
 #[derive(Debug)]
 struct Key {
     from: Timestamp,
-    /// When it was over: a chunk that is read again finds its own lines inside.
+    /// The time at which the key ended. By it, a chunk that is read again finds its own lines inside the key.
     until: Option<Timestamp>,
     lines: u16,
     others: u8,

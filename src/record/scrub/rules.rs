@@ -1,9 +1,10 @@
-//! The rules of `scrub` as one table: what names a secret, what follows its name, and what a secret looks like by itself.
+//! The table of the rules of `scrub`: names that announce a secret, separators and values that follow a name, and the forms
+//! of secrets that need no name.
 //!
-//! Each row has examples, which are its tests: of `filtered` each text without what is between `{{` and `}}`, of `kept` each
-//! text as it is. `docs/privacy.md` is rendered from the rows.
+//! Each row has examples, which are its tests: of `filtered` each text without the part between `{{` and `}}`, of `kept`
+//! each text unchanged. `docs/privacy.md` is rendered from the rows.
 
-/// What a key's name says of its value.
+/// The kind of value that a key's name announces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     /// A password: any value but a truth value or prose.
@@ -26,7 +27,7 @@ pub(super) enum Kind {
     Card,
 }
 
-/// A word, or several without what stands between them, that makes a key's name sensitive.
+/// A word, or several without separators between them, that makes a key's name sensitive.
 #[derive(Debug)]
 pub(super) struct Term {
     pub word: &'static str,
@@ -545,7 +546,7 @@ pub(super) const NOTHING: &[&str] = &[
     "()",
 ];
 
-/// What follows a token's prefix.
+/// Characters that follow a token's prefix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Body {
     /// Letters, digits, `_` and `-`.
@@ -717,7 +718,8 @@ pub(super) const TOKENS: &[Token] = &[
     token("xoxs-", Body::Word, 12),
 ];
 
-/// A token the beginning of which ends with a dot or another sign: what stands before the long part, and how long that is.
+/// Tokens the beginning of which ends with a dot or another sign: the prefix before the long part, and the length of that
+/// part.
 pub(super) const AFTER: &[Token] = &[
     token("SG.", Body::Dotted, 30),
     token("xoxe.", Body::Dotted, 20),
@@ -744,7 +746,7 @@ pub(super) const AFTER: &[Token] = &[
     token("v1.0-", Body::Word, 100),
 ];
 
-/// URLs that are secrets: what their host and path have, and everything behind it.
+/// URLs that are secrets: the part of the host and path by which they are known; everything after it is secret.
 pub(super) const HOOKS: &[&str] = &[
     "hooks.slack.com/services/",
     "hooks.slack.com/workflows/",
@@ -772,11 +774,11 @@ pub(super) const HOOKS: &[&str] = &[
 pub(super) struct Command {
     pub name: &'static str,
     pub flags: &'static [&'static str],
-    /// What follows the flag.
+    /// The form in which the password follows the flag.
     pub how: Flag,
 }
 
-/// How a flag of a command has its password.
+/// The form in which a flag of a command has its password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Flag {
     /// Behind a blank.
@@ -928,7 +930,7 @@ pub(super) const COUNTERS: &[&str] = &[
     "no",
 ];
 
-/// What stands behind a long number that is an amount.
+/// Units that follow a long number if it is an amount.
 pub(super) const UNITS: &[&str] = &[
     "ns",
     "us",

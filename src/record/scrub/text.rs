@@ -1,5 +1,5 @@
-//! Finds what has to go in a text, whatever field it stands in: values behind sensitive names, and what looks like a secret by
-//! itself. Every rule reads the text as it came; what they find is then removed together.
+//! Finds the parts of a text that have to be removed, in whatever field the text is: values after sensitive names, and texts
+//! that look like a secret by themselves. Every rule reads the original text; their findings are then removed together.
 
 use super::extent::{Extents, is_flag_start, name_around};
 use super::look::{self, Seen};
@@ -10,7 +10,7 @@ use super::{FILTERED, Rules, numbers, pem, tokens, urls};
 use std::borrow::Cow;
 use std::ops::Range;
 
-/// The text without what has to go; `None` if all of it may stay.
+/// Returns the text without its secrets; `None` if all of it may stay.
 pub(super) fn cleaned(rules: &Rules, text: &str, numbers: bool) -> Option<String> {
     let plain = match text.contains('\u{1b}') {
         // Colours may stand between a name and its value.
@@ -85,7 +85,7 @@ struct Finder<'r, 't, 'f> {
     text: &'t str,
     extents: Extents<'t>,
     found: &'f mut Vec<Range<usize>>,
-    /// How far names and values have been dealt with.
+    /// The position up to which names and values have been processed.
     passed: usize,
 }
 
@@ -233,7 +233,8 @@ fn ends_word(word: &str, scheme: &str) -> bool {
     word.len() == scheme.len() + 1 && word.get(1..).is_some_and(|rest| rest.eq_ignore_ascii_case(scheme))
 }
 
-/// What a name in a text says of its value. What an escape has left before it is no part of it: `\nauth`, `%5Bauth`.
+/// Returns the meaning that a name in a text gives to its value. Characters that an escape has left before the name are not
+/// part of it: `\nauth`, `%5Bauth`.
 pub(super) fn name_meaning(rules: &Rules, bytes: &[u8], name: &Range<usize>) -> Option<Meaning> {
     let text = &bytes[name.clone()];
     let escaped = match name.start.checked_sub(1).map(|before| bytes[before]) {
@@ -263,8 +264,8 @@ fn spoken_name(bytes: &[u8], name: &Range<usize>) -> Option<Range<usize>> {
     (!first.is_empty() && first.end == blank).then_some(first.start..name.end)
 }
 
-/// Where the password of a command begins whose flag is here; from there on it is an argument, or `user:password` if so
-/// said.
+/// Returns the position at which the password begins of the command whose flag is here. From there on the text is an
+/// argument, or `user:password` if the returned boolean is true.
 pub(super) fn command_flag(bytes: &[u8], at: usize) -> Option<(usize, bool)> {
     let end = bytes[at..]
         .iter()

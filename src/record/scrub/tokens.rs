@@ -1,5 +1,5 @@
-//! Tokens that are known by their form, wherever they stand: prefixes of vendors, JSON Web Tokens, webhooks, and long values
-//! in the query of a URL.
+//! Finds tokens that are recognised by their form at any place in a text: prefixes of vendors, JSON Web Tokens, webhooks,
+//! and long values in the query of a URL.
 
 use super::look::{RUN, is_run_byte};
 use super::rules::{AFTER, Body, HOOKS, Kind, TERMS, TOKENS, Token};
@@ -8,10 +8,10 @@ use super::value::looks_random;
 use memchr::memchr_iter;
 use std::ops::Range;
 
-/// How far back the beginning of a URL or value is looked for.
+/// Most bytes back in which the beginning of a URL or value is looked for.
 const FAR: usize = 512;
 
-/// Where the tokens of each first byte begin in the table.
+/// For each first byte, the index in the table at which its tokens begin.
 static BY_BYTE: [u8; 129] = by_byte();
 
 const fn by_byte() -> [u8; 129] {
@@ -283,7 +283,8 @@ const fn before_sign() -> [u64; 129] {
     rows
 }
 
-/// Where a prefix goes on behind its last sign, as `sk.eyJ` does; its length if it ends with the sign, or has none.
+/// Returns the position at which a prefix continues behind its last sign, as `sk.eyJ` does; its length if it ends with the
+/// sign, or has none.
 const fn sign(prefix: &[u8]) -> usize {
     let mut at = prefix.len();
     while at > 0 {
@@ -328,7 +329,7 @@ fn is_value_byte(byte: u8) -> bool {
 const URL: u8 = 1;
 const VALUE: u8 = 2;
 
-/// What each byte may be part of.
+/// For each byte, the classes of text that it may be part of.
 static CLASSES: [u8; 256] = classes();
 
 const fn classes() -> [u8; 256] {
@@ -347,7 +348,7 @@ const fn classes() -> [u8; 256] {
     classes
 }
 
-/// How the hosts of webhooks end, one of which is in each of [`HOOKS`] and in few paths.
+/// Ends of the hosts of webhooks. One of them is in each of [`HOOKS`] and in few paths.
 const HOSTS: [&str; 3] = [".com", ".org", ".cn"];
 
 impl Hooks {
@@ -389,7 +390,7 @@ fn hook_at(bytes: &[u8], url: usize, slash: usize, end: usize) -> Option<(usize,
     })
 }
 
-/// `samlresponse` and `oauth_verifier`, without what stands between words.
+/// Returns true if a name ends with `samlresponse` or `oauth_verifier`, say, without the signs between words.
 fn ends_with(name: &[u8], word: &[u8]) -> bool {
     let whole =
         name.len() == word.len() || name.len() > word.len() && matches!(name[name.len() - word.len() - 1], b'_' | b'-');

@@ -1,4 +1,4 @@
-//! The obvious way to clean an item, for tests: as a tree of values.
+//! The reference implementation for tests: cleans an item in the straightforward way, as a tree of values.
 
 use super::inner::Around;
 use super::{FILTERED, Rules};
@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 impl Rules {
     /// Cleans an item. Only below these names are keys that an application has chosen; all others are Sentry's, and say
-    /// nothing about what stands under them.
+    /// nothing about the values under them.
     pub(super) fn item(&self, item: &mut Map<String, Value>) -> bool {
         let mut changed = false;
         for (name, value) in item {
@@ -85,7 +85,8 @@ fn filter_all(value: &mut Value) -> bool {
     }
 }
 
-/// `[Filtered]` may be longer than what it stands for, so the texts whose characters Relay counts are cut once more.
+/// Cuts the texts whose characters Relay counts once more, since `[Filtered]` may be longer than the secret that it
+/// replaces.
 pub(super) fn cut_again(item: &mut Value) {
     for (path, most) in [
         ("/logentry/message", limit::MESSAGE),

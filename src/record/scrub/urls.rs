@@ -1,4 +1,4 @@
-//! Credentials in URLs and connection strings, and e-mail addresses.
+//! Finds credentials in URLs and connection strings, and e-mail addresses.
 
 use super::rules::NO_DOMAINS;
 use super::steps;
@@ -6,13 +6,13 @@ use super::value::looks_drawn;
 use memchr::{memchr, memchr_iter, memmem};
 use std::ops::Range;
 
-/// How far back and ahead of an @ its URL is looked at.
+/// Most bytes before and behind an @ in which its URL is looked at.
 const FAR: usize = 1 << 10;
 
 /// Schemes whose user may stand there without a password, and is none.
 const LOGINS: [&str; 8] = ["ssh", "git", "git+ssh", "ssh+git", "sftp", "rsync", "svn+ssh", "scp"];
 
-/// Words before a colon that make no credentials of what follows: `mailto:a@b`.
+/// Words before a colon after which the text is not read as credentials: `mailto:a@b`.
 const NO_USERS: [&str; 12] =
     ["mailto", "sip", "sips", "xmpp", "acct", "tel", "user", "email", "from", "to", "npm", "image"];
 

@@ -1,4 +1,5 @@
-//! Judges values: whether what stands behind a sensitive name is a secret, and whether a text looks like one by itself.
+//! Judges values: decides whether the value after a sensitive name is a secret, and whether a text looks like a secret by
+//! itself.
 
 use super::FILTERED;
 use super::name::Meaning;
@@ -6,7 +7,7 @@ use super::numbers::is_card;
 use super::rules::{Kind, NOTHING, PROSE};
 use super::steps;
 
-/// How a value belongs to its name.
+/// The way in which a value belongs to its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum How {
     /// As a field's value.

@@ -1,5 +1,5 @@
-//! Whole items as the mapper makes them, cleaned the quick way and the obvious one: nothing that is looked at once, passed
-//! over, cut or kept for the next item may hide a secret.
+//! Compares the fast way to clean whole items, as the mapper makes them, with the reference. A text that is checked only
+//! once, skipped, cut or kept for the next item must not hide a secret.
 
 use super::Rules;
 use super::twin::cut_again;

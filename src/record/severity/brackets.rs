@@ -1,6 +1,7 @@
-//! Layouts of a level that stands in brackets.
+//! The table of layouts in which the level stands in brackets.
 //!
-//! Each row is read by a function of its own. The tests hold for each row lines that it reads and lines that it leaves alone.
+//! Each row is read by a function of its own. For each row, the tests hold lines that it reads and lines that it must not
+//! read.
 
 use super::head::{Column, Found, Layout, Span, Style, found};
 use super::names::is_logger;

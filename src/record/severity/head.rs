@@ -1,8 +1,8 @@
-//! The head of a line, read column by column: time stamps, numbers, names and brackets, until one says the level.
+//! Reads the head of a line column by column (time stamps, numbers, names and brackets) until a column names the level.
 //!
-//! A column is a word, a bracket or a separator. The tables of `words` and `brackets` say which columns are a level; all
-//! others are skipped as long as a logger may have written them. The first that only prose has ends the search, so that
-//! a line without a level costs the look at its first word or two.
+//! A column is a word, a bracket or a separator. The tables of `words` and `brackets` say which columns are a level. All
+//! other columns are skipped, as long as a logger may have written them. The first column that only prose has ends the
+//! search, so a line without a level costs only a check of its first word or two.
 
 use super::Rules;
 use super::brackets::BRACKETS;
@@ -22,7 +22,7 @@ const HEAD_BYTES: usize = 512;
 /// Columns looked at: of a line of logfmt the level may be one of the last.
 const MAX_COLUMNS: usize = 40;
 
-/// Names of hosts, programs, threads and loggers that may stand before a level, behind a time.
+/// Most names of servers, programs, threads and loggers that may stand before a level, after a time.
 const MAX_NAMES: u8 = 6;
 
 /// The part of a line that is looked at.
@@ -30,7 +30,7 @@ pub(super) fn head(line: &[u8]) -> &[u8] {
     &line[..line.len().min(HEAD_BYTES)]
 }
 
-/// Finds the level that the head of a line says, and what stands before it.
+/// Finds the level in the head of a line, and the parts before it.
 pub(super) fn find(rules: &Rules, line: &[u8]) -> (Option<Found>, Seen) {
     let mut scan = Scan::new(rules, line, true);
     let found = scan.run();
@@ -52,7 +52,7 @@ struct Scan<'r, 'h> {
     named: bool,
 }
 
-/// What a column means for the search.
+/// The effect of a column on the search.
 enum Step {
     Found(Found),
     /// Go on from there.
@@ -360,13 +360,13 @@ impl<'r, 'h> Scan<'r, 'h> {
     }
 }
 
-/// Kinds of bytes, without what is true of a whole column.
+/// Kinds of bytes, without the properties of a whole column.
 const OF_BYTES: u16 = CAPITALS - 1;
 
 /// Kinds without which no word has a layout of the table.
 const IN_WORDS: u16 = CAPITALS | COLON | SHORT | TIMED | CELL | ERRORS | DIGIT | BRACKET;
 
-/// What the first bytes and the length of a column say of it.
+/// Returns the kinds that the first bytes and the length of a column show.
 fn of_first(text: &[u8]) -> u16 {
     let capitals = match text {
         [a, b, c, ..] if kind(*a) & kind(*b) & kind(*c) & UPPER != 0 => CAPITALS,

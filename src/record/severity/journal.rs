@@ -1,14 +1,14 @@
-//! Priorities that journald only assumed.
+//! Recognises priorities that journald only assumed.
 //!
-//! A service's output comes to journald without a priority of its own and gets the unit's `SyslogLevel`, which is 6
+//! A service's output reaches journald without a priority of its own and gets the unit's `SyslogLevel`, which is 6
 //! (`systemd.exec(5)`, `_TRANSPORT=stdout` in `systemd.journal-fields(7)`). Docker's and Podman's journald drivers give 6 to
-//! what a container writes to stdout and 3 to stderr. Syslog, the journal's own API and the kernel say a priority themselves.
+//! a container's stdout and 3 to its stderr. Syslog, the journal's own API and the kernel set a priority themselves.
 
 use crate::level::Level;
 use crate::record::fields::Fields;
 use crate::record::names::NameId;
 
-/// How much the priority of a record is worth.
+/// The significance of a record's priority.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Worth {
     /// The program said it.
@@ -19,7 +19,7 @@ pub(super) enum Worth {
     Nothing,
 }
 
-/// Returns what the level is worth that the field with this key has.
+/// Returns the worth of the level in the field with this key.
 pub(super) fn worth(fields: &Fields<'_>, key: &[u8], level: Level) -> Worth {
     let lower = match key {
         b"PRIORITY" => false,

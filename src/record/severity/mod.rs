@@ -1,4 +1,4 @@
-//! How bad a record is, from whatever the application wrote.
+//! Determines the severity of a record from the text and fields that the application wrote.
 
 mod brackets;
 mod head;
@@ -19,7 +19,7 @@ use crate::level::Level;
 use journal::Worth;
 pub(super) use rest::Head;
 
-/// Severity words of the user's own, and what a record without any gets.
+/// Severity words that the user has set, and the level of a record without any.
 #[derive(Clone, Debug)]
 pub struct Rules {
     /// `level_map`
@@ -28,7 +28,7 @@ pub struct Rules {
     pub default: Level,
 }
 
-/// What said a record's level.
+/// The source of a record's level.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source<'a> {
     /// The field with this key, or OTLP metadata.
@@ -39,7 +39,7 @@ pub enum Source<'a> {
     Assumed(&'a [u8]),
 }
 
-/// Reads the severity and what said it: level fields first, then OTLP metadata, then the head of the message, then a level
+/// Reads the severity and its source: level fields first, then OTLP metadata, then the head of the message, then a level
 /// that journald assumed. Taken fields are marked.
 pub fn severity<'a>(
     rules: &Rules,
@@ -105,12 +105,12 @@ impl Rules {
         head::level(self, line)
     }
 
-    /// What the head of a line says besides its message.
+    /// Returns the information that the head of a line holds besides its message.
     pub fn head(&self, line: &str) -> Head {
         rest::read(self, line.as_bytes())
     }
 
-    /// A word in capitals. `FAIL` is what test runners print.
+    /// Returns the level of a word in capitals. `FAIL` is excluded, as test runners print it.
     fn of_capitals(&self, word: &[u8]) -> Option<Level> {
         let word = if word.len() == 6 && word.starts_with(b"DEBUG") { &word[..5] } else { word };
         let is_level = word.iter().all(u8::is_ascii_uppercase) && word != b"FAIL";
@@ -143,7 +143,7 @@ fn with_offset(word: &[u8]) -> Option<Level> {
     if digits == 0 { None } else { Level::from_word(name) }
 }
 
-/// What a number means depends on the field it stands in.
+/// Returns the level that a number means, which depends on the field that holds the number.
 fn from_number(key: &[u8], n: u64) -> Option<Level> {
     match key {
         b"severity_number" | b"SeverityNumber" => Level::from_otel(n),

@@ -1,4 +1,4 @@
-//! What the readers of a line's head share: columns, what stands before them, and what was found.
+//! Types that the readers of a line's head share: columns, the text before them, and the level that was found.
 
 use super::Rules;
 use crate::level::Level;
@@ -10,7 +10,7 @@ pub(super) type Span = (usize, usize);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Found {
     pub level: Level,
-    /// Where the level's word ends, with what belongs to it.
+    /// The position at which the level's word ends, including the text that belongs to it.
     pub end: usize,
     /// The logger, where the layout names it with the level.
     pub logger: Option<Span>,
@@ -19,7 +19,7 @@ pub(super) struct Found {
     pub layout: &'static str,
 }
 
-/// In which kind of layout a level stands: what may follow it differs.
+/// The kind of layout in which a level stands: it decides the text that may follow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Style {
     Word,
@@ -46,7 +46,7 @@ pub(super) fn found(level: Level, end: usize, style: Style, layout: &'static str
     Found { level, end, logger: None, style, layout }
 }
 
-/// What stands before a column.
+/// The kind of text before a column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Before {
     Start,
@@ -63,7 +63,7 @@ pub(super) enum Before {
     Program,
 }
 
-/// What stands before the level.
+/// Items found before the level.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Seen {
     /// The first timestamp.
@@ -84,12 +84,12 @@ pub(super) struct Seen {
 pub(super) struct Column<'h> {
     pub head: &'h [u8],
     pub at: usize,
-    /// Where it ends: at a blank or a pipe.
+    /// The position at which it ends: at a blank or a pipe.
     pub end: usize,
     pub kinds: u16,
     pub before: Before,
     pub seen: &'h Seen,
-    /// How long the time is that a bracket begins with.
+    /// The length of the time with which a bracket begins.
     pub time: Option<usize>,
 }
 
@@ -98,7 +98,7 @@ impl<'h> Column<'h> {
         &self.head[self.at..self.end]
     }
 
-    /// What stands behind it.
+    /// Returns the text behind the column.
     pub(super) fn behind(&self) -> &'h [u8] {
         &self.head[self.end..]
     }

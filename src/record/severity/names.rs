@@ -1,4 +1,4 @@
-//! What a name at the head of a line may be: a logger, a thread, a host, the type of an exception, an id.
+//! Classifies a name at the head of a line: a logger, a thread, a host, the type of an exception, or an id.
 
 /// Returns true if a logger may have this name: `shop.pay`, `my_crate::module`, `c.s.Pay`, `NestFactory`; not a thread, an
 /// id, a place in a file.

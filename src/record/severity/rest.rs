@@ -1,7 +1,7 @@
-//! What stands between the level and the message: process, thread, place in the source and logger. They are no part of the
-//! title, and the logger has a field of its own.
+//! Skips the text between the level and the message: process, thread, place in the source and logger. These are not part of
+//! the title, and the logger has a field of its own.
 //!
-//! What may be the message's own stays: `[Errno 111]`, status codes, SQLSTATE, the type of an exception.
+//! Text that may belong to the message stays: `[Errno 111]`, status codes, SQLSTATE, the type of an exception.
 
 use super::head::{Found, Seen, Span, Style, find};
 use super::names::{has_humps, is_erlang_pid, is_exception, is_host, is_id, is_logger, is_thread_name};
@@ -13,9 +13,9 @@ use crate::level::Level;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in crate::record) struct Head {
     pub level: Option<Level>,
-    /// Where the logger's name stands.
+    /// The position of the logger's name.
     pub logger: Option<Span>,
-    /// Where the message begins.
+    /// The position at which the message begins.
     pub message: usize,
 }
 
@@ -121,7 +121,7 @@ impl Rest<'_> {
         &self.line[self.at..]
     }
 
-    /// What follows the level without a blank.
+    /// Reads the text that follows the level without a blank.
     fn glued(&mut self) {
         let rest = self.rest();
         match rest.first() {
@@ -235,7 +235,7 @@ impl Rest<'_> {
         Some(if at_sign { end + behind.iter().position(|b| *b == b' ').unwrap_or(0) } else { end })
     }
 
-    /// Returns true if a bracket is about the record, not about what happened.
+    /// Returns true if a bracket describes the record, not the event that is logged.
     fn is_context(&self, text: &[u8], inner: &[u8], glued: bool, end: usize) -> bool {
         if text.starts_with(b"\"") || text.starts_with(b"[") {
             return false;
@@ -268,7 +268,7 @@ impl Rest<'_> {
         !is_code || stacked
     }
 
-    /// Returns true if what stands in parentheses is a thread or process.
+    /// Returns true if the text in parentheses is a thread or process.
     fn is_thread(&self, text: &[u8], end: usize) -> bool {
         let behind = &self.line[end..];
         let followed = behind.starts_with(b":") || behind.starts_with(b" :");
@@ -364,7 +364,7 @@ impl Rest<'_> {
         tab.is_some_and(|tab| rest.get(tab + 1).is_some_and(|b| !matches!(b, b'{' | b'[')))
     }
 
-    /// The name of a logger, if the word here is one, by what surrounds it.
+    /// Returns the name of a logger, if the surrounding text shows that the word here is one.
     fn logger_of(&self, token: &[u8], end: usize, next: usize) -> Option<Span> {
         let (at, behind) = (self.at, &self.line[next..]);
         let timed = self.seen.time.is_some();

@@ -1,4 +1,5 @@
-//! Layouts that a line has from its first byte on: syslog, Redis, Erlang's reports, JSON that was not opened.
+//! Reads layouts that are recognised from the first byte of a line on: syslog, Redis, Erlang's reports, and JSON that was
+//! not opened.
 
 use super::head::{Found, Seen, Style, found};
 use super::text::{end_of_capitals, end_of_quoted};
@@ -43,7 +44,8 @@ pub(super) fn cut_json(rules: &Rules, head: &[u8], at: usize) -> Option<Found> {
     None
 }
 
-/// What begins with `=`: Erlang's reports, and the process id before a sanitizer's words, behind which the search goes on.
+/// Returns the result for a text that begins with `=`: the level of one of Erlang's reports, or the position behind the
+/// process id before a sanitizer's words, from which the search continues.
 pub(super) fn equals(head: &[u8], at: usize) -> Option<Result<Found, usize>> {
     let rest = &head[at..];
     if let Some(number) = rest.strip_prefix(b"==") {

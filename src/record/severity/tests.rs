@@ -1,5 +1,5 @@
-//! For each row of the tables lines that it reads and lines that it leaves alone, in the form that the loggers' own
-//! documentation shows; and prose that holds the names of levels.
+//! Tests the tables of layouts. For each row they hold lines that it reads and lines that it must not read, in the form that
+//! the loggers' own documentation shows, and prose that contains the names of levels.
 
 use super::brackets::BRACKETS;
 use super::words::WORDS;
@@ -627,7 +627,7 @@ fn the_message_begins_behind_its_head() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// Whatever is cut off, nothing panics, and what is found lies within the line.
+/// Whatever part of a line is cut off, nothing panics, and the result lies within the line.
 #[test]
 fn any_part_of_a_line_is_read() {
     let lines =

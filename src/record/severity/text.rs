@@ -1,4 +1,4 @@
-//! Small readers of bytes that the tables share: kinds of bytes, brackets, quotes, names and letters.
+//! Small byte readers that the tables share: kinds of bytes, brackets, quotes, names and letters.
 
 use crate::level::Level;
 
@@ -8,11 +8,11 @@ const MAX_BRACKET: usize = 120;
 pub(super) const UPPER: u16 = 1;
 pub(super) const LOWER: u16 = 2;
 pub(super) const DIGIT: u16 = 4;
-/// What joins the parts of names.
+/// Characters that join the parts of names.
 pub(super) const JOINT: u16 = 8;
 pub(super) const COLON: u16 = 16;
 pub(super) const EQUAL: u16 = 32;
-/// What prose and values have, and names have not.
+/// Characters that prose and values have, and names do not have.
 pub(super) const PROSE: u16 = 64;
 pub(super) const BRACKET: u16 = 128;
 pub(super) const BLANK: u16 = 256;
@@ -32,7 +32,7 @@ pub(super) const CELL: u16 = 1 << 14;
 /// It begins as one of PHP's errors.
 pub(super) const ERRORS: u16 = 1 << 15;
 
-/// What each byte is.
+/// The kind of each byte.
 const KINDS: [u16; 256] = kinds();
 
 const fn kinds() -> [u16; 256] {
@@ -61,7 +61,7 @@ pub(super) fn kind(byte: u8) -> u16 {
     KINDS[usize::from(byte)]
 }
 
-/// Where the bracket that opens at `at` closes, on the same line.
+/// Returns the position at which the bracket closes that opens at `at`, on the same line.
 pub(super) fn close(head: &[u8], at: usize) -> Option<usize> {
     close_and_kinds(head, at).map(|(end, _)| end)
 }

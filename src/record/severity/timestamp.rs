@@ -1,13 +1,14 @@
-//! Timestamps as loggers write them at the head of a line, and as messages hold them.
+//! Reads timestamps as loggers write them at the head of a line, and as messages contain them.
 //!
-//! A timestamp is a date of the table, a time of day, or both, perhaps with a zone. Forms come from the documentation of
-//! the loggers that the examples in the tests name.
+//! A timestamp is a date of the table, a time of day, or both, optionally with a zone. The forms come from the documentation
+//! of the loggers that the examples in the tests name.
 
 /// A layout of a date that begins with digits.
 struct Date {
-    /// How many digits it begins with, at least and at most.
+    /// The number of digits with which it begins, at least and at most.
     lead: (u8, u8),
-    /// What stands behind them: `0` a digit, `d` one or two digits, `b` the name of a month, others stand for themselves.
+    /// The layout behind those digits: `0` a digit, `d` one or two digits, `b` the name of a month, others stand for
+    /// themselves.
     rest: &'static [u8],
     /// Returns true if a time of day must follow, because the date alone may be something else.
     needs_time: bool,
@@ -52,7 +53,7 @@ const NAMED_DATES: &[&[u8]] = &[
     b"b d",
 ];
 
-/// What may stand between a date and its time.
+/// Separators that may stand between a date and its time.
 const BETWEEN: &[&[u8]] = &[b"T", b" ", b"  ", b"_", b":", b", ", b" - ", b" -- ", b"::", b"t", b"-"];
 
 /// Returns true for the names of zones that loggers write. Three capitals of another kind may be a level.
@@ -205,7 +206,7 @@ fn of_names(text: &[u8]) -> Option<usize> {
     Some(if has_year { end + 5 } else { end })
 }
 
-/// The end of the time of day that follows a date, behind what separates them.
+/// Returns the end of the time of day that follows a date and a separator.
 fn time_behind(text: &[u8], date: usize) -> Option<usize> {
     let behind = &text[date..];
     let first = behind.first()?;
@@ -353,7 +354,7 @@ fn name_of(names: &[(u32, &[u8])], text: &[u8]) -> Option<usize> {
     (!text.get(len).is_some_and(u8::is_ascii_alphanumeric)).then_some(len)
 }
 
-/// How many digits the text begins with.
+/// Returns the number of digits with which the text begins.
 pub(in crate::record) fn digits(text: &[u8]) -> usize {
     text.iter().position(|b| !b.is_ascii_digit()).unwrap_or(text.len())
 }

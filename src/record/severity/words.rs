@@ -1,6 +1,7 @@
-//! Layouts of a level that is a word of the line, or part of one.
+//! The table of layouts in which the level is a word of the line, or part of a word.
 //!
-//! Each row is read by a function of its own. The tests hold for each row lines that it reads and lines that it leaves alone.
+//! Each row is read by a function of its own. For each row, the tests hold lines that it reads and lines that it must not
+//! read.
 
 use super::head::{Before, Column, Found, Layout, Span, Style, found};
 use super::names::is_logger;
@@ -73,7 +74,7 @@ fn closes(head: &[u8], end: usize) -> bool {
     }
 }
 
-/// Returns true if what stands behind `Critical:` is a number of such things, or none: `0, High: 2`.
+/// Returns true if the text after `Critical:` is a number of such things, or none: `0, High: 2`.
 fn is_count(text: &[u8]) -> bool {
     let text = text.trim_ascii_start();
     let len = text.iter().position(|b| !b.is_ascii_alphanumeric()).unwrap_or(text.len());

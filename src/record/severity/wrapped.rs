@@ -1,5 +1,5 @@
-//! Lines within lines: what PHP-FPM, nginx, Apache httpd and glog put before a message that has a level of its own. The
-//! inner level counts, for the outer one is the same for all that passes through.
+//! Reads lines within lines: PHP-FPM, nginx, Apache httpd and glog put a prefix with a level before a message that has a
+//! level of its own. The inner level counts, because the outer level is the same for all messages that pass through.
 
 use super::Rules;
 use super::head::{Found, Span, find};

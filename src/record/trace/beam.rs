@@ -1,8 +1,8 @@
-//! Elixir and Erlang: exceptions as `Exception.format` prints them, with what a crashed process says of itself below, and
-//! Erlang's exit values.
+//! Reads Elixir's and Erlang's traces: exceptions as `Exception.format` prints them, with the report of the crashed process
+//! below them, and Erlang's exit values.
 //!
-//! Frames follow `lib/sentry/event.ex` of Sentry's Elixir SDK: the function with module and arity, the module, the file below
-//! the application's directory. `in_app` is false for the applications of Erlang and Elixir and the usual frameworks.
+//! Frames follow `lib/sentry/event.ex` of Sentry's Elixir SDK: the function with module and arity, the module, the file
+//! below the application's directory. `in_app` is false for the applications of Erlang and Elixir and the usual frameworks.
 
 use super::find::Find;
 use super::{
@@ -33,7 +33,7 @@ const LIBRARIES: [&str; 20] = [
     "ranch",
     "stdlib",
 ];
-/// What Erlang's processes print below the stack.
+/// Texts that Erlang's processes print below the stack.
 const DETAILS: [&str; 11] = [
     "Last message",
     "State: ",

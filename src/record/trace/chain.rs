@@ -1,4 +1,5 @@
-//! Exceptions and frames while they are read: a tree in any order, and a stack that may be longer than what is kept.
+//! Collects exceptions and frames while they are read: a tree of exceptions in any order, and a stack that may be longer
+//! than the number of frames that are kept.
 
 use super::model::{Exception, Frame, Relation};
 use super::text::is_absolute;
@@ -22,9 +23,10 @@ impl<'a> Chain<'a> {
         self.0[child].relation = relation;
     }
 
-    /// In Sentry's order: innermost first. Sentry's SDKs walk from the outermost exception down, number what they meet and
-    /// reverse the list: Java's takes the suppressed ones before the cause (`SentryExceptionFactory`), Python's and
-    /// Node's take the cause before the members of a group (`exceptions_from_error`, `aggregateExceptionsFromError`).
+    /// Returns the exceptions in Sentry's order: innermost first. Sentry's SDKs walk from the outermost exception down,
+    /// number those that they meet and reverse the list: Java's takes the suppressed ones before the cause
+    /// (`SentryExceptionFactory`), Python's and Node's take the cause before the members of a group
+    /// (`exceptions_from_error`, `aggregateExceptionsFromError`).
     pub(super) fn finish(mut self) -> Option<Vec<Exception<'a>>> {
         let count = self.0.len();
         if count > MAX_EXCEPTIONS {
@@ -60,11 +62,12 @@ impl<'a> Chain<'a> {
 
 /// The frames of one stack, gathered in the order of the text.
 ///
-/// Drops the middle as it goes, so that no text can make it hold more than a few times what stays in the end.
+/// Drops the middle as it goes, so that no text can make it hold more than a few times the number of frames that are kept in
+/// the end.
 #[derive(Debug)]
 pub(super) struct Stack<'a> {
     pub(super) frames: Vec<Frame<'a>>,
-    /// How many to keep at the head of the text, and at its tail.
+    /// The number of frames to keep at the head of the text, and at its tail.
     head: usize,
     tail: usize,
 }
@@ -117,7 +120,7 @@ impl<'a> Stack<'a> {
 }
 
 impl<'a> Frame<'a> {
-    /// A frame in a file; `short` is what of the path to show.
+    /// Returns a frame in a file; `short` is the part of the path to show.
     pub(super) fn in_file(path: &'a str, short: &'a str, line: Option<u32>, column: Option<u32>) -> Self {
         Self {
             filename: (!short.is_empty()).then_some(Cow::Borrowed(short)),

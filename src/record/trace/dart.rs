@@ -1,14 +1,14 @@
-//! Dart: unhandled exceptions of the VM and of Flutter's engine.
+//! Reads Dart's traces: unhandled exceptions of the VM and of Flutter's engine.
 //!
-//! Frames follow `dart/lib/src/sentry_stack_trace_factory.dart` of Sentry's Dart SDK: the file's name, the URI as `abs_path`,
-//! `in_app` unless it is the SDK's own (`dart:`) or Flutter's. The text has the message alone, from which the type is known
-//! only for the exceptions of the core library.
+//! Frames follow `dart/lib/src/sentry_stack_trace_factory.dart` of Sentry's Dart SDK: the file's name, the URI as
+//! `abs_path`, and `in_app` unless the frame belongs to the SDK (`dart:`) or to Flutter. The text has only the message,
+//! which tells the type only for the exceptions of the core library.
 
 use super::find::Find;
 use super::{Chain, Exception, Frame, LOOKAHEAD, Reading, Stack, is_log_head, joined, number, place, starts_with_any};
 use std::borrow::Cow;
 
-/// How the core library's errors begin, as `toString` prints them.
+/// Beginnings of the core library's errors, as `toString` prints them.
 const TYPES: [(&str, &str); 9] = [
     ("Bad state: ", "StateError"),
     ("Concurrent modification during iteration", "ConcurrentModificationError"),

@@ -1,4 +1,4 @@
-//! .NET: C#, F# and Visual Basic, with inner exceptions and aggregates.
+//! Reads .NET's traces (C#, F# and Visual Basic), with inner exceptions and aggregates.
 
 use super::find::Find;
 use super::{
@@ -74,7 +74,7 @@ fn crashed<'a>(lines: &[&'a str]) -> Reading<'a> {
     Reading { platform: "csharp", exceptions: chain.finish(), fatal: true, used, shown: 1, ..Reading::default() }
 }
 
-/// What stands before the trace on its line, the line from its header on, and whether the process ends.
+/// Returns the text before the trace on its line, the line from its header on, and true if the process ends.
 fn opening<'a>(lines: &[&'a str]) -> Option<(&'a str, &'a str, bool)> {
     let line = *lines.first()?;
     let text = line.bare_start();
@@ -102,7 +102,7 @@ fn is_type(header: &Header) -> bool {
         || header.is_telling()
 }
 
-/// Whether a line is a frame or a separator.
+/// Returns true if a line is a frame or a separator.
 fn is_structure(line: &str) -> bool {
     let text = line.bare_start();
     frame(line).is_some() || starts_with_any(text, &[INNER, INNER_END, PREVIOUS])
@@ -309,13 +309,13 @@ fn file(text: &str) -> Option<(&str, u32)> {
     Some((path, number(line)?))
 }
 
-/// What follows the offset; without debug information it is a number in angle brackets.
+/// Returns the file and line that follow the offset. Without debug information, a number in angle brackets is there instead.
 fn mono_file(text: &str) -> Option<(&str, u32)> {
     let (path, line, _) = super::place(text.cut_at("] in ")?.1)?;
     (!path.starts_with('<')).then_some((path, line))
 }
 
-/// Where the dot before the method's name is: the last one outside of brackets, or the first of `..ctor`.
+/// Returns the position of the dot before the method's name: the last one outside of brackets, or the first of `..ctor`.
 fn method(name: &str) -> Option<usize> {
     let mut depth = 0usize;
     let dot = name.bytes().enumerate().rev().find(|&(_, byte)| {

@@ -1,27 +1,27 @@
-//! Finding a few bytes in a line. The standard library prepares for texts of any length and content, which takes longer
-//! than to look through a line.
+//! Finds a few bytes in a line. The standard library prepares for texts of any length and content, which takes longer than
+//! to search through a line.
 
 use memchr::{memchr, memchr_iter, memchr2, memchr3, memrchr, memrchr_iter};
 
-/// Where short texts stand in another.
+/// Search for short texts in another text.
 pub(super) trait Find {
     /// The first place of `part`, which is not empty.
     fn place_of(&self, part: &str) -> Option<usize>;
     /// The last one.
     fn last_place_of(&self, part: &str) -> Option<usize>;
-    /// Whether `part` stands in it.
+    /// Returns true if it contains `part`.
     fn holds(&self, part: &str) -> bool;
-    /// Whether any of these ASCII characters stands in it.
+    /// Returns true if it contains any of these ASCII characters.
     fn holds_any(&self, bytes: &[u8]) -> bool;
-    /// What stands before and behind the first place of `part`.
+    /// Returns the text before and the text behind the first place of `part`.
     fn cut_at(&self, part: &str) -> Option<(&str, &str)>;
-    /// What stands before and behind the last one.
+    /// Returns the text before and the text behind the last place of `part`.
     fn cut_at_last(&self, part: &str) -> Option<(&str, &str)>;
-    /// Whether this ASCII character stands in it.
+    /// Returns true if it contains this ASCII character.
     fn holds_byte(&self, byte: u8) -> bool;
-    /// What stands before and behind the first one of this ASCII character.
+    /// Returns the text before and the text behind the first place of this ASCII character.
     fn cut_at_byte(&self, byte: u8) -> Option<(&str, &str)>;
-    /// What stands before and behind the last one.
+    /// Returns the text before and the text behind the last place of this ASCII character.
     fn cut_at_last_byte(&self, byte: u8) -> Option<(&str, &str)>;
     /// As [`str::trim_start`].
     fn bare_start(&self) -> &str;

@@ -1,5 +1,5 @@
-//! Go: panics and fatal errors with their goroutines, stacks printed by `debug.Stack`, and errors of `pkg/errors`
-//! printed with `%+v`.
+//! Reads Go's traces: panics and fatal errors with their goroutines, stacks printed by `debug.Stack`, and errors of
+//! `pkg/errors` printed with `%+v`.
 
 use super::find::Find;
 use super::frames;
@@ -9,7 +9,7 @@ use super::{
 };
 use std::borrow::Cow;
 
-/// How many lines of a message `pkg/errors` may print between two stacks.
+/// Most lines of a message that `pkg/errors` may print between two stacks.
 const WRAP_LINES: usize = 8;
 
 pub(super) fn read<'a>(lines: &[&'a str]) -> Option<Reading<'a>> {
@@ -33,7 +33,7 @@ pub(super) fn read<'a>(lines: &[&'a str]) -> Option<Reading<'a>> {
     wrapped(lines)
 }
 
-/// A program's end: what happened, a blank line, and its goroutines.
+/// Reads the end of a program: its message, a blank line, and its goroutines.
 fn panic<'a>(lines: &[&'a str]) -> Option<Reading<'a>> {
     let is_dump = |line: &&str| goroutine(line).is_some();
     let dump = lines.iter().take(LOOKAHEAD).position(is_dump)?;
@@ -127,8 +127,8 @@ fn recovered<'a>(lines: &[&'a str], dump: usize, before: &'a str, value: &'a str
     Some(Reading { before, ..goroutines.reading(chain) })
 }
 
-/// What gin's recovery writes (`recovery.go`): the request's head unless gin runs in release mode, the error, and for each
-/// frame its place with the source below.
+/// Returns the reading of the output of gin's recovery (`recovery.go`): the request's head unless gin runs in release mode,
+/// the error, and for each frame its place with the source below.
 fn gin<'a>(lines: &[&'a str]) -> Option<Reading<'a>> {
     let at = lines.iter().take(LOOKAHEAD).position(|line| gin_place(line).is_some())?;
     let message = lines[1..at].iter().rev().map(|line| line.bare()).find(|line| !line.is_empty())?;
@@ -171,7 +171,7 @@ fn gin_place(line: &str) -> Option<(&str, u32)> {
 /// All goroutines of a dump, the one that failed first.
 struct Goroutines<'a> {
     threads: Vec<Thread<'a>>,
-    /// Where the first one was created.
+    /// Lines that name the place in which the first goroutine was created.
     details: Vec<&'a str>,
     /// The line after the last.
     at: usize,
@@ -249,7 +249,7 @@ fn goroutine(line: &str) -> Option<(&str, &str)> {
     number(id).map(|_| (id, state))
 }
 
-/// Whether a line begins as a frame does.
+/// Returns true if a line begins as a frame does.
 fn is_call(line: &str) -> bool {
     line.cut_at_byte(b'(').is_some_and(|(name, _)| name.holds_byte(b'.') && !name.holds_byte(b' '))
 }

@@ -1,4 +1,5 @@
-//! Java, Kotlin, Scala and whatever else runs on the JVM and prints `\tat package.Class.method(File.java:12)`.
+//! Reads traces of Java, Kotlin, Scala and every other language on the JVM that prints `\tat
+//! package.Class.method(File.java:12)`.
 
 use super::find::Find;
 use super::{
@@ -50,7 +51,7 @@ pub(super) fn crash(line: &str) -> Option<()> {
     ["Terminating due to ", "Aborting due to "].iter().find_map(|label| line.strip_prefix(label)).and_then(named)
 }
 
-/// What Spark puts between the two stacks of a failed job.
+/// The line that Spark prints between the two stacks of a failed job.
 const DRIVER: &str = "Driver stacktrace:";
 
 struct Opening<'a> {
@@ -108,7 +109,7 @@ enum Part<'a> {
         header: Header<'a>,
         value: Cow<'a, str>,
     },
-    /// logback's root cause first: what wraps the one before.
+    /// logback's root cause first: an exception that wraps the one before.
     Wrapper {
         header: Header<'a>,
         value: Cow<'a, str>,
@@ -171,13 +172,13 @@ fn elided<'a>(line: &str) -> Option<Part<'a>> {
     }
 }
 
-/// Whether a header's message ends at this line.
+/// Returns true if a header's message ends at this line.
 fn goes_on(line: &str) -> bool {
     let labelled = || label(line).is_some_and(|(_, rest)| header(rest.bare_start()).is_some());
     frame(line).is_some() || elided(line).is_some() || labelled()
 }
 
-/// Whether a line that was not understood would have belonged to the trace.
+/// Returns true if a line that was not understood would have belonged to the trace.
 fn looks_like_more(line: &str) -> bool {
     let text = line.bare_start();
     label(line).is_some() || text.starts_with("... ") || (text.len() < line.len() && text.starts_with("at "))
@@ -187,7 +188,7 @@ fn header(text: &str) -> Option<Header<'_>> {
     super::text::header(text, &[], ['\0', '\0'])
 }
 
-/// Whether this can be a class: `State: RUNNABLE` in thread dumps is none, though a stack follows.
+/// Returns true if this can be a class: `State: RUNNABLE` in thread dumps is none, though a stack follows.
 fn is_type(header: &Header) -> bool {
     let qualified = header.ty.cut_at_last_byte(b'.').is_some_and(|(_, name)| name.starts_with(char::is_uppercase));
     header.ty != "java.lang.Thread.State" && (qualified || header.is_telling())
@@ -226,7 +227,7 @@ fn without_loader(name: &str) -> &str {
     name.rmatch_indices('/').find(prefix).map_or(name, |(at, _)| &name[at + 1..])
 }
 
-/// What stands in the parentheses: file and line, a file, or a word for neither.
+/// Returns the content of the parentheses: file and line, a file, or neither if a word stands for them.
 fn source(text: &str) -> Option<(Option<&str>, Option<u32>)> {
     let (file, line) = match place(text) {
         Some((file, line, None)) => (file, Some(line)),
@@ -245,7 +246,7 @@ fn source(text: &str) -> Option<(Option<&str>, Option<u32>)> {
 /// Exceptions as printed; frames that they share are filled in at the end.
 struct Tree<'a> {
     nodes: Vec<Node<'a>>,
-    /// Indentation and index of those that what follows can belong to.
+    /// Indentation and index of the nodes to which the following lines can belong.
     open: Vec<(usize, usize)>,
 }
 
@@ -254,7 +255,7 @@ struct Node<'a> {
     parent: Option<usize>,
     /// Newest first, as printed.
     own: Vec<Frame<'a>>,
-    /// How many follow that the parent's trace ends with.
+    /// The number of frames that follow and with which the parent's trace ends.
     common: usize,
     /// Frames were left out for good.
     cut: bool,

@@ -1,12 +1,12 @@
-//! Stack traces as text, read into Sentry's exception chains.
+//! Parses stack traces in text into Sentry's exception chains.
 //!
-//! One file per language family, each a single reader: given lines that may begin a trace, it says what the trace is
-//! and how many lines it takes. [`extent`] asks only for the latter (to join lines that a container runtime split),
-//! [`parse`] for both, so the two can never disagree about where a trace ends.
+//! There is one file per language family, each with a single reader. Given lines that may begin a trace, the reader returns
+//! the trace and the number of lines that it takes. [`extent`] asks only for the number of lines (to join lines that a
+//! container runtime split), [`parse`] for both, so the two can never disagree about the end of a trace.
 //!
-//! A reader is strict. What it does not fully understand is no trace: an event with the plain text is worth more than
-//! one with a wrong frame. Work is linear in the text: a reader that gives up has looked at no more than `LOOKAHEAD`
-//! lines, and one that goes on has consumed what it looked at.
+//! A reader is strict: text that it does not fully understand is not a trace, because an event with the plain text is worth
+//! more than an event with a wrong frame. Work is linear in the text: a reader that gives up has looked at no more than
+//! `LOOKAHEAD` lines, and one that goes on has consumed the lines that it looked at.
 
 mod beam;
 mod chain;
@@ -51,12 +51,12 @@ pub const OLDEST_FRAMES: usize = 50;
 pub const NEWEST_FRAMES: usize = 200;
 /// Most stacks have no more.
 const USUAL_FRAMES: usize = 24;
-/// How far a reader looks for the first frame below an exception's header: messages have lines of their own.
+/// Most lines in which a reader looks for the first frame below an exception's header: messages have lines of their own.
 const LOOKAHEAD: usize = 64;
 
 /// Reads a text that holds a stack trace. None: there is none, or not fully understood.
 ///
-/// The first trace of the text counts; what stands before and after it is [`Trace::message`].
+/// The first trace of the text counts; the text before and after it is [`Trace::message`].
 pub fn parse(text: &str) -> Option<Trace<'_>> {
     if text.len() > MAX_TEXT || !(memchr(b'\n', text.as_bytes()).is_some() || is_crash(text)) {
         return None;
@@ -66,21 +66,21 @@ pub fn parse(text: &str) -> Option<Trace<'_>> {
     reading.into_trace(text, &lines, at)
 }
 
-/// Whether the first and last bytes of a single line let it tell of a crash: asked of every message.
+/// Returns true if the first and last bytes of a single line allow it to tell of a crash. Called for every message.
 #[inline]
 pub fn may_be_crash(line: &[u8]) -> bool {
     let by_ends = matches!(line, [b't' | b'l' | b'E' | b'T' | b'A' | b'F' | b'S' | b'P' | b'O', ..] | [.., b')']);
     by_ends || is_swift(line)
 }
 
-/// Whether a line begins with the place of a Swift file.
+/// Returns true if a line begins with the place of a Swift file.
 fn is_swift(line: &[u8]) -> bool {
     let head = &line[..line.len().min(128)];
     memchr(b':', head).is_some_and(|colon| head[..colon].ends_with(b".swift"))
 }
 
-/// Whether a single line may tell of a crash: nearly all messages are one line, and nearly all of those are refused by their
-/// first and last characters.
+/// Returns true if a single line may tell of a crash. Nearly all messages are one line, and nearly all of those are rejected
+/// by their first and last characters.
 pub fn is_crash(line: &str) -> bool {
     let bytes = line.as_bytes();
     let by_head = match bytes {
@@ -111,7 +111,7 @@ fn lines(text: &str) -> Option<Vec<&str>> {
     Some(lines)
 }
 
-/// How far a trace reaches, and what it says.
+/// The length of a trace, and the facts that it states.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Extent {
     /// Number of lines; 0 if no trace begins with the first of them.
@@ -122,7 +122,7 @@ pub struct Extent {
     pub is_whole: bool,
 }
 
-/// How many of `lines` the trace that begins with the first of them takes; 0 if none begins there.
+/// Returns the number of `lines` that the trace takes that begins with the first of them; 0 if none begins there.
 pub fn extent(lines: &[&str]) -> usize {
     extent_of(lines).lines
 }
@@ -146,11 +146,11 @@ pub fn extent_of(lines: &[&str]) -> Extent {
     Extent { lines: count, is_fatal: reading.fatal, is_whole }
 }
 
-/// What a reader found at the head of its lines.
+/// The result of a reader at the head of its lines.
 #[derive(Debug, Default)]
 struct Reading<'a> {
     platform: &'static str,
-    /// What stands before the head of the trace on its line.
+    /// The text before the head of the trace on its line.
     before: &'a str,
     /// None: more exceptions than can be taken.
     exceptions: Option<Vec<Exception<'a>>>,
@@ -158,7 +158,7 @@ struct Reading<'a> {
     fatal: bool,
     /// The text says that nobody caught the exception, though the program goes on.
     unhandled: bool,
-    /// How many lines, from the head on, stay in the message: they say what no exception does.
+    /// The number of lines, from the head on, that stay in the message, because they hold text that no exception holds.
     shown: usize,
     /// Number of lines.
     used: usize,
@@ -226,15 +226,15 @@ fn read<'a>(lines: &[&'a str]) -> Option<Reading<'a>> {
     if may_begin(lines) { ask(lines) } else { None }
 }
 
-/// Whether the readers are worth asking. They would refuse ordinary lines as well, each on its own and all of them
-/// slowly; this is asked of every line of every log.
+/// Returns true if it is worth calling the readers. They would reject ordinary lines as well, each on its own and all of
+/// them slowly; this is called for every line of every log.
 fn may_begin(lines: &[&str]) -> bool {
     // Some print a function and its place on two lines.
     let deeper = lines.get(2).is_some_and(|line| line.starts_with([' ', '\t']));
     deeper || lines.get(1).is_some_and(|line| may_follow(line)) || lines.first().is_some_and(|line| may_head(line))
 }
 
-/// Whether a line may stand right below the first one of a trace.
+/// Returns true if a line may stand right below the first one of a trace.
 fn may_follow(line: &str) -> bool {
     const WORDS: [&str; 7] = ["at ", "Stack trace:", "[stacktrace]", "goroutine ", "Caused by:", "... ", "---> "];
     match line.as_bytes() {
@@ -245,7 +245,7 @@ fn may_follow(line: &str) -> bool {
     }
 }
 
-/// Whether a line may be the first of a trace, whatever follows.
+/// Returns true if a line may be the first of a trace, whatever follows.
 fn may_head(line: &str) -> bool {
     const TRACEBACK: &str = "Traceback (most recent call last)";
     const WORDS: [&str; 14] = [
@@ -301,7 +301,7 @@ mod tests {
     use super::*;
     use std::fs;
 
-    /// What a reader takes, the glance before it lets through.
+    /// Checks that `may_begin` lets through all lines that a reader takes.
     #[test]
     fn nothing_is_overlooked() {
         let root = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/traces");

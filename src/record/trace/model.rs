@@ -1,4 +1,4 @@
-//! What the readers find: exceptions, their frames, and how they hang together.
+//! Types of the readers' results: exceptions, their frames, and the relations between exceptions.
 
 use std::borrow::Cow;
 
@@ -36,13 +36,13 @@ pub struct Exception<'a> {
     pub thread: Option<Cow<'a, str>>,
     /// Index in [`Trace::exceptions`] of the exception that holds this one; none for the outermost.
     pub parent: Option<usize>,
-    /// What this one is to its parent.
+    /// The relation of this exception to its parent.
     pub relation: Relation,
     /// Lines that belong to this exception and are neither message nor frame: a Node error's properties, a signal.
     pub details: Vec<&'a str>,
 }
 
-/// What an exception is to the one that holds it.
+/// The relation of an exception to the one that holds it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Relation {
     /// The outermost exception.
@@ -73,7 +73,7 @@ pub struct Frame<'a> {
     pub lineno: Option<u32>,
     /// Column, from 1.
     pub colno: Option<u32>,
-    /// Whether it looks like the application's own code; none if nothing tells.
+    /// True if it looks like the application's own code; `None` if nothing tells.
     pub in_app: Option<bool>,
     /// The source line, where the trace shows it.
     pub context_line: Option<Cow<'a, str>>,
@@ -84,7 +84,7 @@ pub struct Frame<'a> {
 pub struct Thread<'a> {
     /// Its number.
     pub id: &'a str,
-    /// What it was doing.
+    /// The thread's activity.
     pub state: &'a str,
     /// Oldest caller first.
     pub frames: Vec<Frame<'a>>,

@@ -1,4 +1,4 @@
-//! C and C++: what ends a program by `std::terminate`, and the reports of the sanitizers.
+//! Reads crash reports of C and C++: the message of `std::terminate`, and the reports of the sanitizers.
 //!
 //! Texts: `libsupc++/vterminate.cc` of GCC, `cxa_default_handlers.cpp` of LLVM's libc++abi, and `sanitizer_common` of
 //! compiler-rt.
@@ -9,7 +9,7 @@ use std::borrow::Cow;
 
 /// Longest report of a sanitizer, in lines; the shadow bytes at its end are some forty.
 const MAX_REPORT: usize = 512;
-/// How far below `terminate called` the shell's last word may stand: a message has lines of its own.
+/// Most lines below `terminate called` in which the shell's last word may stand: a message has lines of its own.
 const MAX_WHAT: usize = 8;
 const TERMINATE: [&str; 4] = [
     "terminate called after throwing an instance of ",
@@ -28,7 +28,7 @@ pub(super) fn read<'a>(lines: &[&'a str]) -> Option<Reading<'a>> {
     sanitizer(lines.get(head)?).and_then(|(name, value)| report(lines, head, name, value))
 }
 
-/// Whether a line alone tells of a program's end.
+/// Returns true if a line alone tells of a program's end.
 pub(super) fn is_end(line: &str) -> bool {
     starts_with_any(line, &TERMINATE)
 }
@@ -46,7 +46,7 @@ fn terminated<'a>(lines: &[&'a str]) -> Reading<'a> {
     Reading { platform: "native", exceptions: Some(Vec::new()), fatal: true, used, shown: used, ..Reading::default() }
 }
 
-/// `==239649==ERROR: AddressSanitizer: heap-use-after-free on address ...`: name and what it found.
+/// Reads `==239649==ERROR: AddressSanitizer: heap-use-after-free on address ...`: the sanitizer's name and its finding.
 fn sanitizer(line: &str) -> Option<(&str, &str)> {
     let (pid, rest) = line.strip_prefix("==")?.cut_at("==")?;
     number(pid)?;

@@ -1,5 +1,5 @@
-//! JavaScript: V8's `at function (file:line:column)` as Node prints it, with the properties and causes that its
-//! console adds, and SpiderMonkey's `function@file:line:column`.
+//! Reads JavaScript's traces: V8's `at function (file:line:column)` as Node prints it, with the properties and causes that
+//! Node's console adds, and SpiderMonkey's `function@file:line:column`.
 
 use super::find::Find;
 use super::frames;
@@ -13,9 +13,9 @@ use std::borrow::Cow;
 const SOURCE_LINES: usize = 8;
 /// Longest stack in which frames are restored from the cause's; V8 stops at ten unless told otherwise.
 const MAX_RESTORED: usize = 500;
-/// What the SDK calls a function without a name.
+/// The name that the SDK gives to a function without a name.
 const UNNAMED: &str = "?";
-/// How Deno begins.
+/// The beginning of Deno's output.
 const DENO: &str = "error: Uncaught ";
 
 pub(super) fn read<'a>(lines: &[&'a str]) -> Option<Reading<'a>> {
@@ -97,7 +97,7 @@ struct Opening<'a> {
     uncaught: bool,
 }
 
-/// The head of the outermost error: alone on its line, or after what a logger or `console.error` put before it.
+/// Returns the head of the outermost error: alone on its line, or after the prefix of a logger or of `console.error`.
 fn opening<'a>(lines: &[&'a str], skipped: usize) -> Option<(&'a str, Opening<'a>)> {
     let line = *lines.get(skipped)?;
     let next_is_frame = || lines.get(skipped + 1).is_some_and(|line| is_frame(line));
@@ -189,7 +189,7 @@ struct Block {
 }
 
 impl<'a> Text<'_, 'a> {
-    /// Takes an error with its stack; what follows ` {` is left to `blocks`.
+    /// Reads an error with its stack; the text after ` {` is left to `blocks`.
     fn error(&mut self, opening: Opening<'a>, parent: Option<(usize, Relation)>) {
         let Opening { header, value, used, bare, .. } = opening;
         let ty = Cow::Borrowed(header.ty);
@@ -280,7 +280,7 @@ impl<'a> Text<'_, 'a> {
         true
     }
 
-    /// What Node says at its end.
+    /// Skips the lines that Node prints at its end.
     fn epilogue(&mut self) {
         if let [blank, version, ..] = self.lines[self.at.min(self.lines.len())..]
             && blank.is_empty()
@@ -329,7 +329,8 @@ fn lines_left_out(line: &str) -> Option<usize> {
     (rest == "lines matching cause stack trace ...").then_some(number(count)? as usize)
 }
 
-/// `at [async ]function [as name] (place)` or `at [async ]place`, and what follows it: ` {`, `,` or nothing.
+/// Reads `at [async ]function [as name] (place)` or `at [async ]place`, and returns the frame with the text after it: ` {`,
+/// `,` or nothing.
 fn v8_frame(line: &str) -> Option<(Frame<'_>, &str)> {
     if indent(line) == 0 {
         return None;
@@ -344,9 +345,9 @@ fn v8_frame(line: &str) -> Option<(Frame<'_>, &str)> {
     Some((Frame { function: Some(Cow::Borrowed(function)), ..place_of_frame(inner, true)? }, tail))
 }
 
-/// A frame at a place: of a file, of a script without one, of `eval`, or inside of V8.
+/// Returns a frame at a place: of a file, of a script without one, of `eval`, or inside of V8.
 ///
-/// After a function any name will do, as `vm.Script` can be given; alone on its line only what can be nothing else.
+/// After a function any name will do, as `vm.Script` can be given; alone on its line only a text that can be nothing else.
 fn place_of_frame(text: &str, named: bool) -> Option<Frame<'_>> {
     let unnamed = Frame { function: Some(UNNAMED.into()), in_app: Some(false), ..Frame::default() };
     if text == "native" {

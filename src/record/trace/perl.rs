@@ -1,4 +1,4 @@
-//! Perl: `die` and `Carp`'s messages with a stack (`confess`, `longmess`), and `Died at` alone.
+//! Reads Perl's traces: `die` and `Carp`'s messages with a stack (`confess`, `longmess`), and `Died at` alone.
 
 use super::find::Find;
 use super::{Chain, Exception, Frame, Reading, Stack, number, starts_with_any};

@@ -1,4 +1,5 @@
-//! PHP: uncaught exceptions in the error log, exceptions as strings, and Monolog's (Laravel's) form with line breaks.
+//! Reads PHP's traces: uncaught exceptions in the error log, exceptions as strings, and Monolog's (Laravel's) form with line
+//! breaks.
 
 use super::find::Find;
 use super::frames::php::{frame, unescaped};
@@ -7,7 +8,7 @@ use super::{
 };
 use std::borrow::Cow;
 
-/// How an exception's parts are set off: PHP's own form, and Monolog's.
+/// The separators of an exception's parts: PHP's own form, and Monolog's.
 struct Form {
     /// Between message and place.
     at: &'static str,
@@ -171,7 +172,7 @@ fn is_log_head_of(line: &str, form: &Form) -> bool {
 
 enum Call<'a> {
     Main,
-    /// Where it was called, unless by PHP itself, and what.
+    /// The place of the call, unless PHP itself called, and the function that was called.
     Function(Option<(&'a str, u32)>, Option<&'a str>),
 }
 

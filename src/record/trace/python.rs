@@ -1,4 +1,5 @@
-//! Python: chained tracebacks, exception groups, syntax errors, all versions from 3.6 to 3.14 and most of 2.
+//! Reads Python's traces: chained tracebacks, exception groups and syntax errors of all versions from 3.6 to 3.14 and most
+//! of 2.
 
 use super::find::Find;
 use super::{
@@ -47,7 +48,7 @@ fn ended_thread(line: &str) -> Option<&str> {
     line.bare_start().strip_prefix("Exception in thread ")?.bare_end().strip_suffix(':')
 }
 
-/// What precedes the trace on its first line, and the margin of its lines.
+/// Returns the text that precedes the trace on its first line, and the margin of its lines.
 fn opening<'a>(lines: &[&'a str]) -> Option<(&'a str, Margin)> {
     let line = lines.first()?.bare_end();
     let blanks = indent(line);
@@ -89,7 +90,7 @@ fn separator(line: &str) -> Option<Relation> {
     }
 }
 
-/// What each line of a traceback begins with: blanks, and inside of groups a bar.
+/// The beginning of each line of a traceback: blanks, and inside of groups a bar.
 #[derive(Debug, Clone, Copy)]
 struct Margin {
     width: usize,
@@ -153,8 +154,8 @@ impl<'a> Text<'_, 'a> {
         Some(last)
     }
 
-    /// Whether another exception of the chain is announced at a line, and by how many lines: blank, sentence, blank. loguru
-    /// has two blank lines each.
+    /// Returns the relation of another exception of the chain if it is announced at a line, and the number of lines of the
+    /// announcement: blank, sentence, blank. loguru has two blank lines each.
     fn chained(&self, at: usize, margin: Margin) -> Option<(Relation, usize)> {
         let blank = |at: &usize| self.line(*at, margin).is_some_and(|line| line.bare().is_empty());
         let blanks = |at: usize| (at..at + 2).take_while(blank).count();
@@ -188,8 +189,8 @@ impl<'a> Text<'_, 'a> {
         Some(index)
     }
 
-    /// Passes the line that begins a traceback, if there is one (an exception never raised has none), and answers the
-    /// margin of what follows.
+    /// Passes the line that begins a traceback, if there is one (an exception never raised has none), and returns the margin
+    /// of the following lines.
     fn traceback(&mut self, margin: Margin) -> Option<Margin> {
         let line = self.lines.get(self.at)?.bare_end();
         let outer = !margin.bar && line.get(margin.width..).and_then(|line| line.strip_prefix("  + ")) == Some(GROUP);
@@ -205,7 +206,7 @@ impl<'a> Text<'_, 'a> {
         blank
     }
 
-    /// One `File` line with what stands below it.
+    /// Reads one `File` line with the lines below it.
     fn frame(&mut self, margin: Margin, frames: &mut Stack<'a>) -> bool {
         let Some(line) = self.line(self.at, margin) else { return false };
         if let Some(times) = repeated(line) {
@@ -226,7 +227,8 @@ impl<'a> Text<'_, 'a> {
         true
     }
 
-    /// How many lines the message has after its first. Inside of a group the border tells; outside only its looks.
+    /// Returns the number of lines that the message has after its first. Inside of a group the border shows the end;
+    /// outside, only the look of the lines does.
     fn value_lines(&self, begin: usize, margin: Margin) -> usize {
         if margin.bar {
             let ends = |&at: &usize| self.line(at, margin).is_none() || self.chained(at, margin).is_some();
@@ -305,14 +307,15 @@ impl<'a> Text<'_, 'a> {
         Some(())
     }
 
-    /// Whether the line before closed a group inside of this one: Python then draws no second border.
+    /// Returns true if the line before closed a group inside of this one: Python then draws no second border.
     fn closed(&self) -> bool {
         let last = self.at.checked_sub(1).map_or("", |at| self.lines[at]);
         last.bare_start().strip_prefix("+--------").is_some_and(|rest| rest.trim_matches('-').is_empty())
     }
 }
 
-/// Lines that by their looks go on with a message: indented ones, and what database libraries append.
+/// Returns the number of lines that continue a message by their looks: indented ones, and those that database libraries
+/// append.
 fn own_lines(lines: &[&str]) -> usize {
     const NOTES: [&str; 5] = ["[SQL:", "[parameters:", "(Background on this error", "DETAIL:", "HINT:"];
     let mut end = 0;

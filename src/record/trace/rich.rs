@@ -1,5 +1,5 @@
-//! Python tracebacks as the library `rich` prints them: a box for each exception, frames with their source, the message
-//! below.
+//! Reads Python tracebacks as the library `rich` prints them: a box for each exception, frames with their source, and the
+//! message below.
 //!
 //! Text: `rich/traceback.py`.
 
@@ -40,7 +40,7 @@ pub(super) fn read<'a>(lines: &[&'a str]) -> Option<Reading<'a>> {
     Some(Reading { platform: "python", before, exceptions, used: at.max(1), broken: !whole, ..Reading::default() })
 }
 
-/// What stands before the upper edge of a box with the title, in Unicode or plain characters.
+/// Returns the text before the upper edge of a box with the title, in Unicode or plain characters.
 fn top(line: &str) -> Option<&str> {
     let at = line.place_of(TITLE)?;
     let edge = line[..at].find(['\u{256d}', '\u{250c}', '+'])?;

@@ -1,4 +1,5 @@
-//! Ruby: uncaught errors and `full_message` in both orders, with causes, and what `Logger` makes of an exception.
+//! Reads Ruby's traces: uncaught errors and `full_message` in both orders, with causes, and exceptions as `Logger` prints
+//! them.
 
 use super::find::Find;
 use super::frames::ruby::in_file;

@@ -1,4 +1,4 @@
-//! Rust: panics of all formats, with and without backtrace, and `anyhow` errors that carry one.
+//! Reads Rust's traces: panics of all formats, with and without backtrace, and `anyhow` errors that carry a backtrace.
 
 use super::find::Find;
 use super::{
@@ -193,7 +193,7 @@ fn symbol(line: &str) -> Option<&str> {
     (indent(line) > 0 && !symbol.is_empty() && is_whole(symbol)).then_some(symbol)
 }
 
-/// Whether all brackets are closed: a symbol that was cut off is none.
+/// Returns true if all brackets are closed: a symbol that was cut off is not whole.
 fn is_whole(symbol: &str) -> bool {
     let (mut square, mut curly, mut angle, mut before) = (0_i32, 0_i32, 0_i32, 0);
     for byte in symbol.bytes() {
@@ -241,7 +241,7 @@ fn is_app(symbol: &str, path: Option<&str>) -> bool {
     !foreign && !starts_with_sorted(symbol, &LIBRARIES)
 }
 
-/// A symbol without what changes with each build: the hash at its end, the numbers of its crates.
+/// Returns a symbol without the parts that change with each build: the hash at its end, the numbers of its crates.
 fn plain(symbol: &str) -> Cow<'_, str> {
     let is_hex = |text: &str, len: usize| text.len() == len && text.bytes().all(|b| b.is_ascii_hexdigit());
     let symbol = symbol.cut_at_last("::h").filter(|(_, hash)| is_hex(hash, 16)).map_or(symbol, |(symbol, _)| symbol);

@@ -1,4 +1,4 @@
-//! Swift: fatal errors of the runtime, and the backtraces that it prints on Linux since 5.9.
+//! Reads Swift's traces: fatal errors of the runtime, and the backtraces that it prints on Linux since 5.9.
 //!
 //! Texts: `stdlib/public/stubs/Stubs.cpp` and `stdlib/public/libexec/swift-backtrace` of Swift.
 

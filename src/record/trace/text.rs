@@ -1,9 +1,10 @@
-//! What the readers ask of a line: numbers and places in it, the header of an exception, the head of another record.
+//! Text functions that the readers share: find numbers and places in a line, the header of an exception, and the head of
+//! another record.
 
 use super::find::Find;
 use std::borrow::Cow;
 
-/// Whether a line can only be part of a trace.
+/// Returns true if a line can only be part of a trace.
 pub(super) fn is_remains(line: &str) -> bool {
     let text = &line[indent(line)..];
     text.len() < line.len() && starts_with_any(text, &["at ", "File \"", "from ", "[cause]: "])
@@ -87,7 +88,7 @@ pub(super) fn joined<'a>(first: &'a str, rest: &[&'a str]) -> Cow<'a, str> {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Header<'a> {
     pub(super) ty: &'a str,
-    /// What stands in brackets between type and colon: an error code.
+    /// The text in brackets between type and colon: an error code.
     pub(super) code: &'a str,
     pub(super) value: &'a str,
 }
@@ -126,7 +127,7 @@ pub(super) fn header<'a>(text: &'a str, strange: &[char], brackets: [char; 2]) -
 }
 
 impl Header<'_> {
-    /// Whether the name alone says that this is an exception.
+    /// Returns true if the name alone says that this is an exception.
     pub(super) fn is_telling(&self) -> bool {
         let name = self.ty.rsplit('.').next().unwrap_or(self.ty);
         let outer = name.split(['$', '+', '`']).next().unwrap_or(name);
@@ -134,7 +135,7 @@ impl Header<'_> {
     }
 }
 
-/// The first telling header that begins at a word of `line`, and what stands before it.
+/// Returns the first telling header that begins at a word of `line`, and the text before it.
 pub(super) fn header_within<'a>(
     line: &'a str,
     header: fn(&'a str) -> Option<Header<'a>>,
@@ -146,7 +147,7 @@ pub(super) fn header_within<'a>(
     starts.filter_map(|at| Some((&line[..at], header(&line[at..])?))).find(|(_, header)| header.is_telling())
 }
 
-/// Whether a line is the head of another log record: a message does not go on there.
+/// Returns true if a line is the head of another log record: a message does not continue there.
 pub(in super::super) fn is_log_head(line: &str) -> bool {
     const LEVELS: [&str; 10] =
         ["ERROR", "WARN", "INFO", "DEBUG", "TRACE", "FATAL", "CRITICAL", "NOTICE", "SEVERE", "level="];

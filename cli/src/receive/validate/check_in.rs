@@ -1,6 +1,6 @@
-//! Check-ins: whether a monitored job or service runs.
+//! Validates check-ins, which report whether a monitored job or service runs.
 //!
-//! What Relay reads of them (`relay-monitors`); it drops what it cannot read without a word.
+//! The rules follow the fields that Relay reads (`relay-monitors`). Relay silently drops a check-in that it cannot read.
 
 use super::super::findings::{Findings, join};
 use super::is_trace_id;

@@ -1,13 +1,13 @@
-//! The `event` payload: what Relay's normaliser would cut, remove or replace.
+//! Validates the `event` payload: reports everything that Relay's normaliser would cut, remove or replace.
 //!
-//! Lengths are Relay's limits with the allowance it grants before it cuts.
+//! Lengths are Relay's limits with the allowance that it grants before it cuts.
 
 use super::super::envelope::uuid;
 use super::super::findings::{Findings, join};
 use super::{check_time, is_span_id, is_trace_id};
 use serde_json::{Map, Value};
 
-/// What a client may send at the top of an error event.
+/// Keys that a client may send at the top level of an error event.
 const KEYS: &[&str] = &[
     "event_id",
     "timestamp",

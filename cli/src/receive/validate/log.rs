@@ -1,4 +1,4 @@
-//! The `log` container and each log in it.
+//! Validates the `log` container and each log in it.
 
 use super::super::envelope::{Item, uuid};
 use super::super::findings::{Findings, join};

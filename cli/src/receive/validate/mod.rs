@@ -1,4 +1,4 @@
-//! Judges an envelope as Relay does, and says aloud what Relay would drop without a word.
+//! Validates an envelope as Relay does, and reports what Relay would silently drop.
 
 mod check_in;
 mod event;
@@ -22,7 +22,7 @@ const MAX_CHECK_IN_BYTES: usize = 100 * 1024;
 const MAX_REPORTS: usize = 100;
 /// Clocks may differ by this much.
 const MAX_FUTURE_SECONDS: f64 = 60.0;
-/// What Relay keeps (servers before 2026 and small plans: 30 days).
+/// Greatest age of the data that Relay keeps, in seconds (servers before 2026 and small plans: 30 days).
 const MAX_AGE_SECONDS: f64 = 30.0 * 86_400.0;
 
 /// Items that are, or make, an event: one of all of these together in an envelope.
@@ -59,19 +59,19 @@ pub(super) struct Policy {
 /// The outcome for one envelope.
 #[derive(Debug)]
 pub(super) struct Verdict {
-    /// What is taken; an error is the answer.
+    /// The accepted items, or the refusal with which the request is answered.
     pub result: Result<Taken, Refusal>,
     pub problems: Vec<String>,
 }
 
-/// What is taken, and the id to answer with.
+/// The accepted items, and the event id to answer with.
 #[derive(Debug, Default)]
 pub(super) struct Taken {
     pub items: Vec<Accepted>,
     pub event_id: Option<String>,
 }
 
-/// Where an envelope is addressed to, and by whom.
+/// The project to which an envelope is addressed, and its sender.
 struct Sender {
     project: u64,
     key: String,

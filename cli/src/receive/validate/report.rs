@@ -1,4 +1,4 @@
-//! Client reports: what a client could not send, and why.
+//! Validates client reports, in which a client reports the items that it could not send, and why.
 
 use super::super::findings::{Findings, join};
 use serde_json::Value;

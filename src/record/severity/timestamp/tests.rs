@@ -1,4 +1,4 @@
-//! Each kind of text that is read, and others that are not.
+//! Tests one text of each kind that is read, and texts that are not.
 
 use super::*;
 

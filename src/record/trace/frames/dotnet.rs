@@ -1,5 +1,5 @@
-//! .NET frames. Follows `SentryOptions.cs` (`GetDefaultInAppExclude`) and `PrefixOrPatternMatcher.cs`: a prefix of the module,
-//! that is of the method's class, in any case of letters.
+//! Decides `in_app` of .NET frames. Follows `SentryOptions.cs` (`GetDefaultInAppExclude`) and `PrefixOrPatternMatcher.cs`:
+//! matches a prefix of the module, which is the method's class, without regard to case.
 
 /// The SDK's list.
 const EXCLUDED: [&str; 41] = [

@@ -1,16 +1,17 @@
-//! Go frames and errors. Follows `stacktrace.go` (`splitQualifiedFunctionName`, `setInAppFrame`,
-//! `cleanupFunctionNamePrefix`) and, for the types of the runtime's own errors, `src/runtime/error.go` and `panic.go` of Go.
+//! Derives `module` and `in_app` of Go frames, and the types of Go errors. Follows `stacktrace.go`
+//! (`splitQualifiedFunctionName`, `setInAppFrame`, `cleanupFunctionNamePrefix`) and, for the types of the runtime's own
+//! errors, `src/runtime/error.go` and `panic.go` of Go.
 //!
-//! The module is the import path. `in_app` is false for the standard library, `vendor`, `third_party` and downloaded modules;
-//! the SDK counts the last as the application, because its caller can tell. The SDK leaves out frames of `runtime`; here
-//! they stay, not `in_app`.
+//! The module is the import path. `in_app` is false for the standard library, `vendor`, `third_party` and downloaded
+//! modules. The SDK counts downloaded modules as the application, because its caller can tell. The SDK leaves out frames of
+//! `runtime`; here they stay, with `in_app` false.
 
 use super::super::find::Find;
 use super::super::model::Frame;
 use super::super::text::{after_any, contains_any};
 use std::borrow::Cow;
 
-/// Sorted. First elements of the standard library's import paths; what an application calls its own has a dot or is `main`.
+/// Sorted. First elements of the standard library's import paths; an application's own paths have a dot or are `main`.
 pub(in super::super) const STANDARD: [&str; 44] = [
     "archive",
     "bufio",
@@ -99,7 +100,7 @@ fn in_app(module: Option<&str>, path: &str) -> bool {
     !(standard || foreign || contains_any(module, &["third_party", "/vendor/"]))
 }
 
-/// The type of what `panic` was called with, where the runtime called it: `reflect.TypeOf(err).String()`.
+/// Returns the type of the value with which `panic` was called, if the runtime called it: `reflect.TypeOf(err).String()`.
 pub(in super::super) fn type_of_panic(value: &str) -> Option<&'static str> {
     const BOUNDS: [&str; 3] =
         ["index out of range ", "slice bounds out of range ", "cannot convert slice with length "];

@@ -1,7 +1,8 @@
-//! Java frames. Follows `SentryStackTraceFactory.java`: the module is the class, `in_app` is decided by its prefix.
+//! Decides `in_app` of Java frames. Follows `SentryStackTraceFactory.java`: the module is the class, and its prefix decides
+//! `in_app`.
 //!
-//! The SDK has no list of its own beyond what frameworks add, and lets Sentry decide (`src/sentry/grouping/enhancer` of
-//! Sentry, `java.txt`); a library that is missing here is counted as the application.
+//! The SDK has no list of its own beyond the prefixes that frameworks add, and lets Sentry decide
+//! (`src/sentry/grouping/enhancer` of Sentry, `java.txt`). A library that is missing here is counted as the application.
 
 use super::super::find::Find;
 use super::super::text::starts_with_sorted;

@@ -1,8 +1,8 @@
-//! `module`, `filename` and `in_app` of frames as each language's SDK sends them: one table for each language, with the file
-//! of the SDK that it follows.
+//! Derives `module`, `filename` and `in_app` of frames as each language's SDK sends them: one table for each language, with
+//! the file of the SDK that it follows.
 //!
-//! An SDK asks the runtime for a module's name; here it is derived from the printed path. What cannot be equal is in
-//! `docs/sdk-parity.md`.
+//! An SDK asks the runtime for a module's name; here it is derived from the printed path. `docs/sdk-parity.md` lists the
+//! values that cannot be equal.
 
 pub(super) mod dotnet;
 pub(super) mod go;

@@ -1,5 +1,6 @@
-//! Node frames. Follows `core/src/utils/node-stack-trace.ts` (`node`, `filenameIsInApp`), `node-core/src/utils/module.ts`
-//! (`createGetModuleFromFilename`) and, for the source line, `node-core/src/integrations/contextlines.ts`.
+//! Derives `module` and `in_app` of Node frames. Follows `core/src/utils/node-stack-trace.ts` (`node`, `filenameIsInApp`),
+//! `node-core/src/utils/module.ts` (`createGetModuleFromFilename`) and, for the source line,
+//! `node-core/src/integrations/contextlines.ts`.
 //!
 //! | path | module | in_app |
 //! |---|---|---|
@@ -8,9 +9,9 @@
 //! | `node:internal/modules/cjs/loader` | `loader` | false |
 //! | `[eval]`, `evalmachine.<anonymous>`, `bun:main`, `index 0` | the name | false |
 //!
-//! The filename is the whole path. A frame without a function is called `?`; the SDK puts that in the place of
-//! `<anonymous>` as well, here V8's name stays. The SDK takes the directory of the started file as the application's; where
-//! the trace does not show it, the project's directory is guessed, and of a compiled project that of its output.
+//! The filename is the whole path. A frame without a function is called `?`. The SDK also replaces `<anonymous>` by `?`;
+//! here V8's name stays. The SDK takes the directory of the started file as the application's directory. If the trace does
+//! not show that file, the directory of the project is guessed, and for a compiled project the directory of its output.
 
 use super::super::find::Find;
 use super::super::model::{Exception, Frame};
@@ -21,7 +22,7 @@ use std::borrow::Cow;
 const MODULES: &str = "/node_modules";
 /// Directories in which the started file usually is.
 const OUTPUTS: [&str; 6] = ["build", "dist", "lib", "out", "server", "src"];
-/// What runs the started file.
+/// Functions that run the started file.
 const STARTERS: [&str; 3] = ["Function.executeUserEntryPoint", "executeUserEntryPoint", "Module.runMain"];
 
 /// Sets `module` and `in_app` of all frames, whose filename is the path. The outermost exception is the last.
@@ -52,7 +53,7 @@ fn started_in<'a>(outermost: &Exception<'a>) -> Option<&'a str> {
     path(frame).filter(|_| is_script)?.cut_at_last_byte(b'/').map(|(directory, _)| directory)
 }
 
-/// `filenameIsInApp`: absolute paths and URLs, and what begins with a dot, outside of `node_modules`.
+/// `filenameIsInApp`: absolute paths and URLs, and paths that begin with a dot, outside of `node_modules`.
 pub(in super::super) fn in_app(path: &str) -> bool {
     let drive = matches!(path.as_bytes(), [b'A'..=b'Z', b':', ..]);
     let url = || {
@@ -91,7 +92,7 @@ fn module<'a>(path: &'a str, base: Option<&str>) -> Cow<'a, str> {
     within(if OUTPUTS.contains(&first) { rest } else { below })
 }
 
-/// A path without what a URL adds to it: the scheme, the slash before a drive, the escapes.
+/// Returns a path without the parts that a URL adds to it: the scheme, the slash before a drive, the escapes.
 pub(in super::super) fn path(text: &str) -> Cow<'_, str> {
     let path = text.strip_prefix("file://").unwrap_or(text);
     let path = match path.as_bytes() {

@@ -1,7 +1,8 @@
-//! PHP frames. Follows `src/FrameBuilder.php`: a method is `Class::method` however it was called, PHP's own frames are in
-//! `[internal]`, the filename is the path, and there are no modules.
+//! Derives the fields of PHP frames. Follows `src/FrameBuilder.php`: a method is `Class::method` however it was called,
+//! PHP's own frames are in `[internal]`, the filename is the path, and there are no modules.
 //!
-//! `in_app`: the SDK of Laravel and of Symfony leave out `vendor`, the plain one nothing; here always `vendor`.
+//! `in_app`: the SDKs of Laravel and Symfony exclude `vendor`, the plain SDK excludes nothing; here `vendor` is always
+//! excluded.
 
 use super::super::find::Find;
 use super::super::model::Frame;

@@ -1,5 +1,5 @@
-//! Python frames. Follows `sentry_sdk/utils.py`: `serialize_frame` (the module is the frame's `__name__`),
-//! `filename_for_module`, `set_in_app_in_frames`.
+//! Derives `module`, `filename` and `in_app` of Python frames. Follows `sentry_sdk/utils.py`: `serialize_frame` (the module
+//! is the frame's `__name__`), `filename_for_module`, `set_in_app_in_frames`.
 //!
 //! | path | module | filename | in_app |
 //! |---|---|---|---|
@@ -11,8 +11,8 @@
 //! | below the directory of that file, or of a project | dotted | below it | true |
 //! | without `.py`: `<string>`, a template | none | as printed | true |
 //!
-//! The SDK asks the module for its name, and shortens a path by the directory of the top package. Of a module that is in no
-//! package it sends the name of the file alone.
+//! The SDK asks the module for its name, and shortens a path by the directory of the top package. For a module that is in no
+//! package it sends only the file name.
 
 use super::super::find::Find;
 use super::super::model::{Exception, Frame};
@@ -20,7 +20,7 @@ use super::super::text::{contains_any, starts_with_any};
 use super::roots::below_root;
 use std::borrow::Cow;
 
-/// What is not the application's, besides packages and the standard library.
+/// Directories that are not the application's, besides packages and the standard library.
 const RUNTIMES: [&str; 2] = ["/var/runtime/", "/opt/python/"];
 
 /// Sets `module`, `filename` and `in_app` of all frames of a traceback, whose outermost exception is the last.
@@ -93,7 +93,7 @@ impl<'a> Place<'a> {
     }
 }
 
-/// What of a path is below a directory of packages, the standard library or the runtime.
+/// Returns the part of a path that is below a directory of packages, the standard library or the runtime.
 fn library(path: &str) -> Option<&str> {
     if path.holds("-packages") {
         for directory in ["site-packages", "dist-packages"] {
@@ -109,7 +109,7 @@ fn library(path: &str) -> Option<&str> {
     standard.map(|rest| rest.strip_prefix("lib-dynload/").unwrap_or(rest)).or_else(runtime)
 }
 
-/// What follows `/lib/python3.12/`.
+/// Returns the part of a path that follows `/lib/python3.12/`.
 fn standard<'a>(path: &'a str, directory: &str) -> Option<&'a str> {
     let rest = &path[path.place_of(directory)? + directory.len()..];
     let (version, rest) = rest.cut_at_byte(b'/')?;
@@ -127,7 +127,7 @@ fn standard_of_pypy(path: &str) -> Option<&str> {
     })
 }
 
-/// What follows `C:\Python312\Lib\`.
+/// Returns the part of a path that follows `C:\Python312\Lib\`.
 fn standard_of_windows(path: &str) -> Option<&str> {
     if !path.holds_byte(b'\\') {
         return None;
@@ -144,7 +144,7 @@ fn without_egg(path: &str) -> &str {
     }
 }
 
-/// What a package installs to start it: `/opt/venv/bin/gunicorn`.
+/// Returns true for a script that a package installs to start it: `/opt/venv/bin/gunicorn`.
 fn is_script(path: &str) -> bool {
     let Some((directory, name)) = path.cut_at_last_byte(b'/').or_else(|| path.cut_at_last_byte(b'\\')) else {
         return false;

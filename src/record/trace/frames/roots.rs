@@ -1,4 +1,4 @@
-//! The directory of a project, guessed from the path of one of its files.
+//! Guesses the directory of a project from the path of one of its files.
 
 use super::super::find::Find;
 use super::super::text::starts_with_any;
@@ -53,8 +53,8 @@ const PLAIN: [&str; 16] = [
     "www",
 ];
 
-/// What of a path is below its project's root. Without a known root these are the file and its directory: they tell two
-/// files of the same name apart and do not change with the place of the installation.
+/// Returns the part of a path that is below its project's root. Without a known root, this is the file and its directory:
+/// they distinguish two files of the same name and do not change with the place of the installation.
 pub(in super::super) fn below_root(path: &str) -> &str {
     if let Some(root) = ROOTS.iter().find(|root| path.starts_with(**root)) {
         return &path[root.len()..];
@@ -66,7 +66,7 @@ pub(in super::super) fn below_root(path: &str) -> &str {
     if relative { path.trim_start_matches("./") } else { last_two(path) }
 }
 
-/// What of a path is below one of the directories of `holder`.
+/// Returns the part of a path that is below one of the directories of `holder`.
 fn held_by<'a>(holder: &str, path: &'a str) -> Option<&'a str> {
     match holder.cut_at_byte(b'*') {
         None => path.strip_prefix(holder),

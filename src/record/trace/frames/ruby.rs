@@ -1,15 +1,17 @@
-//! Ruby frames. Follows `lib/sentry/backtrace/line.rb` (`RUBY_INPUT_FORMAT`): since Ruby 3.4 a method's label has its class,
-//! `Order#reserve`, which is the module; a block's, a class method's and an older label are the function as they stand.
+//! Derives the fields of Ruby frames. Follows `lib/sentry/backtrace/line.rb` (`RUBY_INPUT_FORMAT`): since Ruby 3.4 the label
+//! of a method contains its class, as in `Order#reserve`, and the class is the module. The labels of blocks and class
+//! methods, and older labels, are the function unchanged.
 //!
-//! The SDK knows the project's directory and makes the filename relative to it or to the load path; here it is what follows
-//! the directory of the gems or of the standard library. `in_app` is false for these, `vendor` and `<internal:`.
+//! The SDK knows the project's directory and makes the filename relative to it or to the load path. Here the filename is the
+//! part of the path after the directory of the gems or of the standard library. `in_app` is false for these, `vendor` and
+//! `<internal:`.
 
 use super::super::find::Find;
 use super::super::model::Frame;
 use super::super::text::{after_any, starts_with_any};
 use std::borrow::Cow;
 
-/// A frame in a file; `label` is what stands in the quotes.
+/// Returns a frame in a file; `label` is the text in the quotes.
 pub(in super::super) fn in_file<'a>(path: &'a str, line: u32, label: Option<&'a str>) -> Frame<'a> {
     let short = after_any(path, &["/gems/", "/bundler/gems/"]);
     let short = library(short).unwrap_or(short);
@@ -34,7 +36,7 @@ fn split(label: &str) -> (Option<&str>, &str) {
     }
 }
 
-/// What follows `/lib/ruby/3.3.0/`.
+/// Returns the part of a path that follows `/lib/ruby/3.3.0/`.
 fn library(path: &str) -> Option<&str> {
     let (version, rest) = path[path.place_of("/lib/ruby/")? + "/lib/ruby/".len()..].cut_at_byte(b'/')?;
     version.starts_with(|c: char| c.is_ascii_digit()).then_some(rest)
