@@ -18,6 +18,6 @@ pub mod host;
 pub mod instance;
 pub mod ledger;
 pub mod level;
+pub mod mapping;
 pub mod options;
-pub mod record;
 mod sync;

@@ -2,7 +2,7 @@
 //!
 //! `UPDATE=1 cargo test --test traces` writes the `.json` files again; read the difference before committing it.
 
-use out_sentry::record::trace::{
+use out_sentry::mapping::trace::{
     Exception, Frame, MAX_EXCEPTIONS, MAX_TEXT, NEWEST_FRAMES, OLDEST_FRAMES, Trace, extent, parse,
 };
 use serde_json::{Map, Value, json};

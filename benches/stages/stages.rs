@@ -5,9 +5,9 @@ use out_sentry::chunk::{Entry, entries};
 use out_sentry::delivery::encoder::Encoder;
 use out_sentry::envelope::{Batch, Bill, Collector};
 use out_sentry::ledger::{Category, Outcome};
+use out_sentry::mapping::identity::EventId;
+use out_sentry::mapping::{Mapper, Origin, Route, Sink, json};
 use out_sentry::options::{self, Compress};
-use out_sentry::record::identity::EventId;
-use out_sentry::record::{Mapper, Origin, Route, Sink, json};
 use std::sync::Arc;
 use std::time::Duration;
 

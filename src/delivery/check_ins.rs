@@ -6,9 +6,9 @@
 
 use super::answer::{Answer, Limits};
 use super::http::Sent;
+use crate::mapping::json::{self, Object};
+use crate::mapping::{CheckIn, Status};
 use crate::options;
-use crate::record::json::{self, Object};
-use crate::record::{CheckIn, Status};
 use std::collections::VecDeque;
 use std::time::Duration;
 use xxhash_rust::xxh3::xxh3_128;

@@ -2,8 +2,8 @@
 //! nothing.
 
 use super::targets::Targets;
+use crate::mapping::{Route, Router};
 use crate::options::{Destination, Dsn};
-use crate::record::{Route, Router};
 use std::time::Duration;
 
 /// The destinations as an instance would find them if it started now.

@@ -7,8 +7,8 @@ use super::encoder::Encoder;
 use super::failure::{self, Failure, Way};
 use super::reserve::Reserve;
 use crate::ledger::Status;
+use crate::mapping::{SDK_NAME, SDK_VERSION, ScrubRules};
 use crate::options::{Compress, Dsn, Network, Proxies, ProxyUrl};
-use crate::record::{SDK_NAME, SDK_VERSION, ScrubRules};
 use std::io;
 use std::net::ToSocketAddrs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -312,7 +312,7 @@ fn tls(network: &Network) -> (TlsConfig, bool) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::SCRUB_EXAMPLES;
+    use crate::mapping::SCRUB_EXAMPLES;
 
     #[test]
     fn a_client_prints_no_password() {

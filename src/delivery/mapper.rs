@@ -14,8 +14,8 @@ use super::ticket::{Bits, Home, Ticket};
 use super::{Drain, Job, Shared, lock};
 use crate::envelope::{Batch, Bill, Gatherer};
 use crate::ledger::{Category, Ledger, Outcome};
+use crate::mapping::{self, Mapper, Origin};
 use crate::options::Mode;
-use crate::record::{self, Mapper, Origin};
 use crate::sync::{Receiver, recv_either, thread};
 use crossbeam_channel::RecvTimeoutError;
 use std::borrow::Cow;
@@ -513,7 +513,7 @@ impl<'s> Worker<'s> {
             };
             let mut batch = Batch::new(Category::Log, Vec::new(), now.steady, false).toward(number);
             let (level, text) = (notice.level(), notice.text());
-            let bytes = record::notice::write(batch.open(), now.wall, level, &text, notice.namespace());
+            let bytes = mapping::notice::write(batch.open(), now.wall, level, &text, notice.namespace());
             self.shared.costs.reserve_notice(payer, bytes);
             let ticket = Ticket::new(Home::None, now.steady, Ledger::default().recorder(), Default::default());
             ticket.claim(Category::Log, 0);

@@ -53,8 +53,8 @@ mod ticket;
 
 use crate::clock::{Clock, Moment};
 use crate::ledger::{Category, Ledger, Outcome, Recorder};
+use crate::mapping::Mapper;
 use crate::options::{Loaded, Mapping, Mode};
-use crate::record::Mapper;
 use crate::sync::thread::{self, JoinHandle};
 use crate::sync::{AtomicBool, AtomicU8, AtomicU64, Instant, Mutex, MutexGuard, Receiver, Sender, bounded, unbounded};
 use backlog::Backlog;

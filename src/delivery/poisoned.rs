@@ -8,8 +8,8 @@ use super::sender::Load;
 use super::ticket::{Bits, Home, Ticket};
 use crate::envelope::Gatherer;
 use crate::ledger::{Category, Outcome, Snapshot};
+use crate::mapping::Sink;
 use crate::options;
-use crate::record::Sink;
 use std::sync::Arc;
 use std::time::Duration;
 

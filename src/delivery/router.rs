@@ -4,7 +4,7 @@
 use super::Shared;
 use super::host::Severity;
 use super::targets::{Complaint, Targets};
-use crate::record::{Route, Router};
+use crate::mapping::{Route, Router};
 use std::cell::RefCell;
 use std::time::Duration;
 

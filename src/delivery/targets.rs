@@ -5,8 +5,8 @@
 //! the same DSN are one destination. Pure: other modules read the sources, and the caller passes the time in.
 
 use super::lock;
+use crate::mapping::{Route, identity};
 use crate::options::{Destination, Dsn, Hosts, Mode, Refusal};
-use crate::record::{Route, identity};
 use crate::sync::Mutex;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;

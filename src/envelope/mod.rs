@@ -9,9 +9,9 @@ pub mod report;
 mod trim;
 
 use crate::ledger::Category;
-use crate::record::identity::EventId;
-use crate::record::json::Object;
-use crate::record::{SDK_NAME, SDK_VERSION};
+use crate::mapping::identity::EventId;
+use crate::mapping::json::Object;
+use crate::mapping::{SDK_NAME, SDK_VERSION};
 pub use gather::Gatherer;
 use std::sync::Arc;
 use std::time::Duration;

@@ -3,7 +3,7 @@
 //! Format: <https://develop.sentry.dev/sdk/telemetry/client-reports/>. A report is sent in an envelope of its own.
 
 use super::header;
-use crate::record::json::{List, Object};
+use crate::mapping::json::{List, Object};
 use std::time::Duration;
 
 /// One line of a report.

@@ -2,8 +2,8 @@
 
 use super::Batch;
 use crate::ledger::Category;
-use crate::record::json::Object;
-use crate::record::limit;
+use crate::mapping::json::Object;
+use crate::mapping::limit;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::collections::BTreeMap;

@@ -4,8 +4,8 @@ mod links;
 mod messages;
 mod monitoring;
 
+use out_sentry::mapping::formats;
 use out_sentry::options;
-use out_sentry::record::formats;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -76,7 +76,7 @@ fn pages_are_short() {
 
 #[test]
 fn the_privacy_page_is_the_table_of_rules() {
-    let expected = out_sentry::record::privacy_to_markdown();
+    let expected = out_sentry::mapping::privacy_to_markdown();
     if std::env::var_os("UPDATE_DOCS").is_some() {
         fs::write(root().join("docs/privacy.md"), &expected).expect("expected to write docs/privacy.md");
     }

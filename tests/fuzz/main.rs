@@ -4,7 +4,7 @@
 
 mod bodies;
 
-use out_sentry::record::SCRUB_EXAMPLES;
+use out_sentry::mapping::SCRUB_EXAMPLES;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};

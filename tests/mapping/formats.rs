@@ -4,7 +4,7 @@
 //! has merged, and below the key that it was told to merge into.
 
 use super::mapped::{Mapping, NOW, attribute};
-use out_sentry::record::formats::ROWS;
+use out_sentry::mapping::formats::ROWS;
 use serde_json::{Value, json};
 
 /// What a record has to become, and one that looks like it and is something else.

@@ -2,9 +2,9 @@
 
 use crate::support::chunk;
 use out_sentry::ledger::{Category, Outcome};
+use out_sentry::mapping::identity::EventId;
+use out_sentry::mapping::{Closing, Mapper, Origin, RecalledLog, Route, Router, Sink};
 use out_sentry::options;
-use out_sentry::record::identity::EventId;
-use out_sentry::record::{Closing, Mapper, Origin, RecalledLog, Route, Router, Sink};
 use serde_json::Value;
 use std::cell::RefCell;
 use std::time::Duration;

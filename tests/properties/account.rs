@@ -2,8 +2,8 @@
 
 use out_sentry::chunk;
 use out_sentry::ledger::{Category, Outcome};
-use out_sentry::record::identity::{self, EventId};
-use out_sentry::record::{Bill, Mapper, Origin, Route, Sink};
+use out_sentry::mapping::identity::{self, EventId};
+use out_sentry::mapping::{Bill, Mapper, Origin, Route, Sink};
 use std::collections::BTreeMap;
 use std::time::Duration;
 

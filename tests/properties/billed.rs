@@ -3,7 +3,7 @@
 use super::account::map_all;
 use super::{records, rounds, settings};
 use out_sentry::ledger::Category;
-use out_sentry::record::{Mapper, billed};
+use out_sentry::mapping::{Mapper, billed};
 use serde_json::Value;
 use std::cell::Cell;
 

@@ -7,7 +7,7 @@ use super::random::Random;
 use super::records::NOW;
 use super::{assert_sound, settings};
 use out_sentry::ledger::Category;
-use out_sentry::record::Mapper;
+use out_sentry::mapping::Mapper;
 use serde_json::{Value, json};
 
 /// Every value under test begins and ends with a word of its own.

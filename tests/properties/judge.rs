@@ -1,7 +1,7 @@
 //! What makes an item sound: Sentry's rules, said once more and independently of the code that keeps them.
 
-use out_sentry::record::identity::EventId;
-use out_sentry::record::limit;
+use out_sentry::mapping::identity::EventId;
+use out_sentry::mapping::limit;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 use std::fmt;

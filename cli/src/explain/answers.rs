@@ -1,8 +1,8 @@
 //! Collects the mapping's results for each record. A record goes to the output once it and all records before it have ended.
 
 use out_sentry::ledger::{Category, Outcome};
-use out_sentry::record::identity::EventId;
-use out_sentry::record::{Bill, FoundKeys, Reason, Sink};
+use out_sentry::mapping::identity::EventId;
+use out_sentry::mapping::{Bill, FoundKeys, Reason, Sink};
 use std::collections::VecDeque;
 use std::io;
 use std::time::Duration;

@@ -7,8 +7,8 @@ use super::{Args, Format};
 use crate::input::file::Input;
 use out_sentry::delivery::Directory;
 use out_sentry::ledger::Category;
+use out_sentry::mapping::billed;
 use out_sentry::options::{Destination, Mapping};
-use out_sentry::record::billed;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 

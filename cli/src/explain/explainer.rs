@@ -3,8 +3,8 @@
 use super::answers::{Answers, Output, Part};
 use super::pieces::Piece;
 use out_sentry::delivery::Directory;
+use out_sentry::mapping::{Mapper, Origin};
 use out_sentry::options::Mapping;
-use out_sentry::record::{Mapper, Origin};
 use std::io;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 

@@ -4,7 +4,7 @@ use super::answers::{Explained, Keys};
 use super::options::Settings;
 use super::reason;
 use out_sentry::ledger::Category;
-use out_sentry::record::Reason;
+use out_sentry::mapping::Reason;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use std::io::{self, Write};

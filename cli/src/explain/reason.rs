@@ -3,8 +3,8 @@
 use super::answers::{Explained, Keys};
 use out_sentry::ledger::{Category, Outcome};
 use out_sentry::level::Level;
+use out_sentry::mapping::Reason;
 use out_sentry::options::Mapping;
-use out_sentry::record::Reason;
 
 /// Why a record became no item of its own; nothing for one that did.
 pub(super) fn text(category: Category, record: &Explained, keys: &Keys, settings: &Mapping) -> Option<String> {

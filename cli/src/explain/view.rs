@@ -8,7 +8,7 @@ use crate::terminal::{level, printable};
 use out_sentry::chunk::msgpack::Value as Packed;
 use out_sentry::chunk::{Entry, Record, entries};
 use out_sentry::ledger::{Category, Outcome};
-use out_sentry::record::{Reason, json};
+use out_sentry::mapping::{Reason, json};
 use serde_json::Value;
 use std::io::{self, Write};
 

@@ -15,7 +15,7 @@ use crate::delivery::store;
 use crate::delivery::targets::Target;
 use crate::delivery::ticket::Ticket;
 use crate::ledger::{Category, Outcome};
-use crate::record::identity::EventId;
+use crate::mapping::identity::EventId;
 use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
 use std::io::{self, Write};

@@ -3,8 +3,8 @@
 use super::account::{Account, End, FIRST, map_all};
 use super::{NOW, settings};
 use out_sentry::ledger::{Category, Outcome};
+use out_sentry::mapping::Mapper;
 use out_sentry::options::Mapping;
-use out_sentry::record::Mapper;
 use std::sync::LazyLock;
 
 /// Joined at all levels, not joined, and joined for errors.

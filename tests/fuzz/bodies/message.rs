@@ -1,7 +1,7 @@
 //! A message that may hold fields: read as `serde_json` reads it, or as logfmt by its obvious rules, or left alone.
 
 use out_sentry::chunk::msgpack::{Cursor, Value as Packed};
-use out_sentry::record::{json, parse};
+use out_sentry::mapping::{json, parse};
 use serde_json::{Map, Number, Value};
 
 pub fn run(data: &[u8]) {

@@ -4,8 +4,8 @@
 use super::account::{Account, map, map_all};
 use super::{NOW, judge, settings};
 use out_sentry::ledger::Category;
+use out_sentry::mapping::Mapper;
 use out_sentry::options::Mapping;
-use out_sentry::record::Mapper;
 use std::sync::LazyLock;
 
 /// What the lowest bits of the first byte stand for.

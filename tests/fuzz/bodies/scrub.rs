@@ -5,8 +5,8 @@
 use super::account::{Account, map_all};
 use super::{NOW, settings};
 use out_sentry::ledger::Category;
+use out_sentry::mapping::{Mapper, SCRUB_EXAMPLES};
 use out_sentry::options::Mapping;
-use out_sentry::record::{Mapper, SCRUB_EXAMPLES};
 use std::sync::LazyLock;
 
 static SETTINGS: LazyLock<Mapping> = LazyLock::new(|| {

@@ -1,6 +1,6 @@
 //! A text as a stack trace: what is read of it stands in it, within bounds, and line ends make no difference.
 
-use out_sentry::record::trace::{
+use out_sentry::mapping::trace::{
     Exception, Frame, MAX_EXCEPTIONS, MAX_LINES, MAX_TEXT, NEWEST_FRAMES, OLDEST_FRAMES, Relation, Trace, extent, parse,
 };
 

@@ -122,7 +122,7 @@ pub(super) fn close(out: &mut [u8], length: usize, count: u32) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::{json, parse};
+    use crate::mapping::{json, parse};
 
     fn without(names: &[&str], text: &str) -> Option<String> {
         let removal = Removal::new(&names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>());

@@ -127,7 +127,7 @@ const fn key(first: u8, second: u8, third: u8) -> u32 {
 }
 
 /// Returns the length of the timestamp that the text begins with. It ends where no letter or digit follows.
-pub(in crate::record) fn len(text: &[u8]) -> Option<usize> {
+pub(in crate::mapping) fn len(text: &[u8]) -> Option<usize> {
     let first = text.first()?;
     let end = if first.is_ascii_digit() {
         of_digits(text)?
@@ -355,7 +355,7 @@ fn name_of(names: &[(u32, &[u8])], text: &[u8]) -> Option<usize> {
 }
 
 /// Returns the number of digits with which the text begins.
-pub(in crate::record) fn digits(text: &[u8]) -> usize {
+pub(in crate::mapping) fn digits(text: &[u8]) -> usize {
     text.iter().position(|b| !b.is_ascii_digit()).unwrap_or(text.len())
 }
 

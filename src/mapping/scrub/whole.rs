@@ -4,9 +4,9 @@
 use super::Rules;
 use super::twin::cut_again;
 use crate::ledger::{Category, Outcome};
+use crate::mapping::identity::EventId;
+use crate::mapping::{Mapper, Origin, Route, Sink};
 use crate::options::{self, Mapping};
-use crate::record::identity::EventId;
-use crate::record::{Mapper, Origin, Route, Sink};
 use serde_json::Value;
 use std::time::Duration;
 

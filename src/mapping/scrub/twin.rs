@@ -2,7 +2,7 @@
 
 use super::inner::Around;
 use super::{FILTERED, Rules};
-use crate::record::limit;
+use crate::mapping::limit;
 use serde_json::{Map, Value};
 
 impl Rules {

@@ -1,8 +1,8 @@
 //! Reads JSON as loggers write it, in one pass. Unusual JSON, above all with escapes, is left to the general reader, which
 //! handles all of JSON. If both return a result, the results are equal.
 
-use crate::record::json::{BLOCK, special};
-use crate::record::removal::{close, open};
+use crate::mapping::json::{BLOCK, special};
+use crate::mapping::removal::{close, open};
 use rmp::encode::{write_bool, write_f64, write_nil, write_sint, write_str_len, write_uint};
 use wide::u8x16;
 

@@ -201,7 +201,7 @@ fn write_bare(value: &str, out: &mut Vec<u8>) {
 mod tests {
     use super::*;
     use crate::chunk::msgpack::Cursor;
-    use crate::record::json;
+    use crate::mapping::json;
 
     fn read(text: &str) -> Option<String> {
         let mut out = Vec::new();

@@ -11,7 +11,7 @@ use crate::level::Level;
 
 /// The head of a line, read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(in crate::record) struct Head {
+pub(in crate::mapping) struct Head {
     pub level: Option<Level>,
     /// The position of the logger's name.
     pub logger: Option<Span>,

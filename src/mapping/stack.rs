@@ -465,7 +465,7 @@ fn place(out: &mut Vec<u8>, file: &[u8], line: u64) {
 mod tests {
     use super::*;
     use crate::chunk::msgpack::Cursor;
-    use crate::record::parse;
+    use crate::mapping::parse;
 
     /// Returns the text of the trace in a JSON value, with the details that the record has of its exception.
     fn of(json: &str, ty: Option<&str>, message: Option<&str>) -> Option<String> {
