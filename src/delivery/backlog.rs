@@ -2,7 +2,7 @@
 //! for one destination therefore do not block chunks that wait for another, and chunks with records that are to become dead
 //! letters precede both.
 
-use super::ticket::Ticket;
+use super::chunk_progress::Ticket;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -136,8 +136,8 @@ fn first_due(queue: &Queue) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::delivery::chunk_progress::Home;
     use crate::delivery::store::dead_letters::Cause;
-    use crate::delivery::ticket::Home;
     use crate::ledger::{Category, Ledger, Outcome};
 
     const SECOND: Duration = Duration::from_secs(1);

@@ -1,6 +1,6 @@
 //! Keeps records of earlier chunks that wait for the next lines of their stream, and the chunk that each belongs to.
 
-use super::ticket::{Home, Ticket};
+use super::chunk_progress::{Home, Ticket};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 

@@ -4,8 +4,8 @@
 //! delayed check-in would state a wrong time. Check-ins are therefore sent within seconds or dropped, and never stored. They
 //! are not items of the ledger; the summary line counts them.
 
-use super::answer::{Answer, Limits};
-use super::http::Sent;
+use super::client::Sent;
+use super::response::{Answer, Limits};
 use crate::mapping::json::{self, Object};
 use crate::mapping::{CheckIn, Status};
 use crate::options;
@@ -167,7 +167,7 @@ mod tests {
 
     fn answer(status: u16, limits: Option<&str>) -> Sent {
         let limits = Limits::read(status, limits, None, Duration::ZERO);
-        let reply = Reply { answer: super::super::answer::answer(status), limits };
+        let reply = Reply { answer: super::super::response::answer(status), limits };
         Sent { reply, code: status, status: ledger::Status::Other, bytes: 0, detail: String::new(), lasting: false }
     }
 

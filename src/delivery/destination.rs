@@ -1,8 +1,8 @@
 //! Holds the state of one destination: its queues, and the times at which their envelopes may be sent. A pure state machine;
 //! the caller passes time and randomness in.
 
-use super::answer::{Answer, Limits};
-use super::lane::Lane;
+use super::category_queue::Lane;
+use super::response::{Answer, Limits};
 use crate::envelope::Batch;
 use crate::ledger::{Category, Outcome};
 use crate::options::Compress;

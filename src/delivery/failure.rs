@@ -2,7 +2,7 @@
 //!
 //! The texts may name a host, a date or a file to set, but never a key or a password.
 
-use super::answer::rfc3339;
+use super::response::rfc3339;
 use crate::options::{Dsn, ProxyUrl};
 use rustls::{AlertDescription, CertificateError, InvalidMessage};
 use std::io;

@@ -1,7 +1,7 @@
 //! Defines the interface that an instance needs from its host program: writing a line to its log, and publishing counters.
 //! Fluent Bit's implementation is `crate::host`.
 
-use super::schedule::STATES;
+use super::scheduler::STATES;
 use crate::ledger::Snapshot;
 use std::fmt::Debug;
 use std::time::Duration;

@@ -2,15 +2,15 @@
 //! chunks.
 
 use super::carried::{self, Carried};
+use super::chunk_progress::{Bits, Home, Ticket};
+use super::chunk_slot::{Slot, Verdict};
+use super::compressed_chunk::Held;
+use super::dispatcher::Message;
 use super::host::Severity;
-use super::intake::{Gone, Intake, Left, emit};
-use super::packed::Held;
-use super::pump::Message;
+use super::record_sink::{Gone, Intake, Left, emit};
 use super::router::{ChunkRouter, Complaints};
-use super::slot::{Slot, Verdict};
 use super::store::dead_letters::{self, Burial, DeadLetters};
 use super::store::{Chunk, lost};
-use super::ticket::{Bits, Home, Ticket};
 use super::{Drain, Job, Shared, lock};
 use crate::envelope::{Batch, Bill, Gatherer};
 use crate::ledger::{Category, Ledger, Outcome};

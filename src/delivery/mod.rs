@@ -9,47 +9,47 @@
 //! records, and only the spool's worker waits for the disk. Only the dispatcher calls Fluent Bit, so a sender that is stuck
 //! in name resolution can be abandoned at exit.
 
-pub mod answer;
 mod backlog;
-mod budget;
+mod blocks;
 mod carried;
+mod category_queue;
 mod check_ins;
+mod chunk_progress;
+mod chunk_slot;
+pub mod client;
+mod client_reports;
+mod compressed_chunk;
+mod compressor_pool;
 mod connection;
 mod costs;
 pub mod destination;
-mod directory;
+mod dispatcher;
+mod dsn_sources;
 pub mod encoder;
 mod failure;
-mod holds;
 mod host;
-pub mod http;
-mod intake;
-mod lane;
+mod log_throttle;
 mod mapper;
+mod memory_budget;
+mod messages;
 #[cfg(test)]
 mod model;
-mod notice;
-mod packed;
 #[cfg(test)]
 mod poisoned;
-mod press;
 #[cfg(test)]
 mod property;
-mod pump;
-mod registry;
-mod reports;
+mod record_sink;
 mod reserve;
+mod resolver;
+pub mod response;
+mod retry_registry;
+mod route_table;
 mod router;
-mod said;
-pub mod schedule;
+pub mod scheduler;
 mod sender;
-mod slot;
-mod sources;
 #[cfg(test)]
 mod split;
 pub mod store;
-mod targets;
-mod ticket;
 
 use crate::clock::{Clock, Moment};
 use crate::ledger::{Category, Ledger, Outcome, Recorder};
@@ -58,15 +58,17 @@ use crate::options::{Loaded, Mapping, Mode};
 use crate::sync::thread::{self, JoinHandle};
 use crate::sync::{AtomicBool, AtomicU8, AtomicU64, Instant, Mutex, MutexGuard, Receiver, Sender, bounded, unbounded};
 use backlog::Backlog;
-use budget::Budget;
+use blocks::Holds;
+use chunk_progress::{Home, Standing, Ticket};
+pub use chunk_slot::{Slots, Verdict};
+use compressed_chunk::Pressure;
 use costs::Costs;
-pub use directory::Directory;
-use holds::Holds;
 pub use host::{Gauges, Host, Report, Severity};
-use packed::Pressure;
-use registry::Registry;
-pub use schedule::STATES;
-pub use slot::{Slots, Verdict};
+use memory_budget::Budget;
+pub use resolver::Directory;
+use retry_registry::Registry;
+use route_table::Targets;
+pub use scheduler::STATES;
 use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{Ordering, Ordering::Relaxed};
@@ -75,8 +77,6 @@ use std::time::Duration;
 pub(crate) use store::set_reloading;
 pub use store::split as split_spool;
 use store::{Offer, Store};
-use targets::Targets;
-use ticket::{Home, Standing, Ticket};
 
 /// Stack of each of the plugin's threads: room for TLS and JSON, whatever Fluent Bit's own threads have.
 const STACK_BYTES: usize = 2 << 20;
@@ -102,9 +102,9 @@ pub(crate) struct Shared {
     settings: crate::options::Delivery,
     clock: Arc<dyn Clock>,
     recorder: Recorder,
-    reports: reports::Recorder,
+    reports: client_reports::Recorder,
     slots: Arc<Slots>,
-    packer: packed::Packer,
+    packer: compressed_chunk::Packer,
     registry: Registry,
     budget: Budget,
     /// The cost of logs, and the budgets that cap it.
@@ -136,7 +136,7 @@ pub(crate) struct Shared {
     draining: AtomicU8,
     /// Steady time by which everything ends, in milliseconds; only read when closing.
     deadline: AtomicU64,
-    to_pump: Sender<pump::Message>,
+    to_pump: Sender<dispatcher::Message>,
 }
 
 /// The activity of the mapper at exit.
@@ -156,9 +156,9 @@ enum Drain {
 #[derive(Debug)]
 pub(crate) enum Job {
     /// A chunk whose flush waits for Sentry.
-    Ack(Arc<slot::Slot>),
+    Ack(Arc<chunk_slot::Slot>),
     /// A chunk whose flush has already been answered.
-    Memory(Arc<slot::Slot>),
+    Memory(Arc<chunk_slot::Slot>),
     /// Chunks in the spool, the next of the backlog's live ones.
     Spooled,
     /// Nothing more will come.
@@ -176,7 +176,7 @@ pub struct Delivery {
     /// True if the log has told what `workers` do.
     has_told_workers: AtomicBool,
     threads: Mutex<Option<Threads>>,
-    client: http::Client,
+    client: client::Client,
 }
 
 #[derive(Debug)]
@@ -192,7 +192,7 @@ enum Entered {
     /// The plugin has taken the chunk.
     Taken,
     /// Its flush waits for the verdict, this long at most.
-    Waiting(Arc<slot::Slot>, Duration),
+    Waiting(Arc<chunk_slot::Slot>, Duration),
     /// The plugin has taken the chunk when the chunk of this number is synced.
     Unsynced(u64),
     /// It stays with Fluent Bit.
@@ -227,7 +227,7 @@ impl Delivery {
         ledger: Arc<Ledger>,
         host: Arc<dyn Host>,
     ) -> Result<Self, String> {
-        let client = http::Client::new(&loaded.settings.network, loaded.settings.delivery.senders)?;
+        let client = client::Client::new(&loaded.settings.network, loaded.settings.delivery.senders)?;
         Self::start_with(name, loaded, clock, ledger, host, client, |start, inbox| start.senders(inbox))
     }
 
@@ -238,13 +238,13 @@ impl Delivery {
         clock: Arc<dyn Clock>,
         ledger: Arc<Ledger>,
         host: Arc<dyn Host>,
-        client: http::Client,
+        client: client::Client,
         senders: impl FnOnce(&Start<'_>, &Receiver<sender::Job>) -> Result<Vec<JoinHandle<()>>, String>,
     ) -> Result<Self, String> {
         let settings = &loaded.settings;
         let (to_pump, pump_inbox) = unbounded();
         let (to_mapper, mapper_inbox) = bounded(512);
-        let (reports, report_reader) = reports::new(settings.delivery.client_reports);
+        let (reports, report_reader) = client_reports::new(settings.delivery.client_reports);
         let shared = Arc::new(Shared::new(name, loaded, clock, &ledger, reports, to_pump));
         let (to_senders, sender_inbox) = bounded(settings.delivery.senders);
         let (first, tells_names) = (host.first(), host.tells_names());
@@ -282,7 +282,7 @@ impl Delivery {
             return Entered::Refused;
         }
         if !on_engine_thread && !self.has_told_workers.swap(true, Relaxed) {
-            let _ = self.shared.to_pump.send(pump::Message::Workers);
+            let _ = self.shared.to_pump.send(dispatcher::Message::Workers);
         }
         let mode = self.mode(on_engine_thread);
         if mode == Mode::Spool {
@@ -297,7 +297,7 @@ impl Delivery {
 
     /// Puts a chunk into the mapper's queue, if there is room; returns its slot, and how long its flush waits for the
     /// outcome, if it does.
-    fn queue(&self, mode: Mode, tag: &[u8], data: &[u8]) -> Option<(Arc<slot::Slot>, Option<Duration>)> {
+    fn queue(&self, mode: Mode, tag: &[u8], data: &[u8]) -> Option<(Arc<chunk_slot::Slot>, Option<Duration>)> {
         // What a quota holds has filled its share of the memory: the host keeps the chunk, and the rest of it goes on.
         let clogged = mode == Mode::Memory && self.shared.is_clogged(data.len() as u64);
         if !self.shared.targets.is_ready(mode) {
@@ -340,7 +340,7 @@ impl Delivery {
             (None, true) => Mode::Memory,
         };
         if self.chosen.swap(mode as u64, Relaxed) != mode as u64 {
-            let _ = self.shared.to_pump.send(pump::Message::Chose(mode));
+            let _ = self.shared.to_pump.send(dispatcher::Message::Chose(mode));
         }
         mode
     }
@@ -358,7 +358,7 @@ impl Delivery {
         while self.shared.entering.load(Ordering::SeqCst) > 0 {
             thread::park_timeout(Duration::from_millis(1));
         }
-        let _ = self.shared.to_pump.send(pump::Message::Close(deadline));
+        let _ = self.shared.to_pump.send(dispatcher::Message::Close(deadline));
         self.shared.store.close();
         let former = threads.spooler.map(JoinHandle::join);
         let _ = self.to_mapper.send_timeout(Job::Close, self.shared.settings.exit_timeout);
@@ -379,11 +379,11 @@ impl Delivery {
 /// looks again.
 fn targets(settings: &crate::options::Destination) -> Targets {
     let targets = Targets::new(settings);
-    let file = settings.dsn_file.as_deref().and_then(|file| sources::read_dsn(file).ok());
+    let file = settings.dsn_file.as_deref().and_then(|file| dsn_sources::read_dsn(file).ok());
     if let Some(dsn) = settings.dsn.clone().or(file) {
         targets.set_default(dsn);
     }
-    if let Some(listing) = settings.dsn_dir.as_deref().and_then(|dir| sources::read_dir(dir).ok()) {
+    if let Some(listing) = settings.dsn_dir.as_deref().and_then(|dir| dsn_sources::read_dir(dir).ok()) {
         targets.set_namespaces(listing);
     }
     targets
@@ -396,7 +396,7 @@ struct Start<'s> {
     tells_names: bool,
     loaded: &'s Loaded,
     shared: &'s Arc<Shared>,
-    client: &'s http::Client,
+    client: &'s client::Client,
     /// The function that each thread runs first.
     first: fn(),
 }
@@ -426,14 +426,14 @@ impl Start<'_> {
 
     fn pump(
         &self,
-        inbox: Receiver<pump::Message>,
+        inbox: Receiver<dispatcher::Message>,
         to_senders: Sender<sender::Job>,
         ledger: Arc<Ledger>,
-        reports: reports::Reader,
+        reports: client_reports::Reader,
         host: Arc<dyn Host>,
     ) -> Result<JoinHandle<()>, String> {
         let (shared, client) = (Arc::clone(self.shared), self.client.clone());
-        let pump = pump::Pump::new(shared, self.loaded, to_senders, ledger, reports, host, client);
+        let pump = dispatcher::Pump::new(shared, self.loaded, to_senders, ledger, reports, host, client);
         self.spawn("sentry-pump", move || pump.run(&inbox))
     }
 
@@ -442,7 +442,7 @@ impl Start<'_> {
         // The default, or the first of several; one whose source is not there yet shows by its first items.
         let targets = &self.shared.targets;
         let probed = targets.numbers().first().and_then(|number| Some((*number, targets.get(*number)?)));
-        let presses = press::Presses::new();
+        let presses = compressor_pool::Presses::new();
         let start = |number| {
             let (inbox, client, presses) = (inbox.clone(), self.client.clone(), presses.clone());
             let (done, clock) = (self.shared.to_pump.clone(), Arc::clone(&self.shared.clock));
@@ -492,8 +492,8 @@ impl Shared {
         loaded: &Loaded,
         clock: Arc<dyn Clock>,
         ledger: &Ledger,
-        reports: reports::Recorder,
-        to_pump: Sender<pump::Message>,
+        reports: client_reports::Recorder,
+        to_pump: Sender<dispatcher::Message>,
     ) -> Self {
         let (settings, slots) = (&loaded.settings, Arc::new(Slots::new()));
         let identity = format!("{name} {}", loaded.dsn_source);
@@ -502,7 +502,7 @@ impl Shared {
             recorder: ledger.recorder(),
             reports,
             slots,
-            packer: packed::Packer::default(),
+            packer: compressed_chunk::Packer::default(),
             costs: Costs::new(settings.delivery.logs_budget, settings.delivery.logs_budget_namespace),
             budget: Budget::new(settings.delivery.queue_max_size, settings.destination.is_routed()),
             room: bounded(1),
@@ -543,7 +543,7 @@ impl Shared {
     }
 
     /// A chunk that is to wait in memory, if there is room: as it is while little waits, else packed.
-    fn hold(&self, tag: &[u8], data: &[u8]) -> Option<Arc<slot::Slot>> {
+    fn hold(&self, tag: &[u8], data: &[u8]) -> Option<Arc<chunk_slot::Slot>> {
         /// Nearly all chunks shrink by less: none is packed for room that it will not fit in.
         const MOST_SHRUNK: u64 = 8;
         let (length, used, most) = (data.len() as u64, self.used(), self.settings.queue_max_size);
@@ -562,7 +562,7 @@ impl Shared {
     }
 
     /// A chunk that does not stay but passes through, if there is room.
-    fn pass(&self, tag: &[u8], data: &[u8]) -> Option<Arc<slot::Slot>> {
+    fn pass(&self, tag: &[u8], data: &[u8]) -> Option<Arc<chunk_slot::Slot>> {
         let waiting = self.waiting.load(Relaxed);
         let has_room = waiting == 0 || waiting + data.len() as u64 <= self.settings.queue_max_size / 2;
         if has_room { self.slots.fill(tag, data) } else { None }
@@ -667,7 +667,7 @@ impl Shared {
     }
 
     fn say(&self, severity: Severity, kind: &'static str, text: String) {
-        let _ = self.to_pump.send(pump::Message::Say(severity, kind, text));
+        let _ = self.to_pump.send(dispatcher::Message::Say(severity, kind, text));
     }
 }
 

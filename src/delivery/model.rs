@@ -7,11 +7,11 @@
 //! `MODEL_ROUNDS` sets the number of executions of each kind (`make models`), `SHUTTLE_RANDOM_SEED` another seed. With
 //! `MODEL_THREADS` set, the model runs on threads of the operating system, for a thread sanitizer to watch.
 
+use super::chunk_slot::Verdict;
 use super::property::{Items, Quiet, Seen, WALL, answered_with, ended, record};
 use super::sender::{Job as Request, Load};
-use super::slot::Verdict;
 use super::store::SUFFIX;
-use super::{Delivery, Entered, Start, http, lock, pump};
+use super::{Delivery, Entered, Start, client, dispatcher, lock};
 use crate::clock::{Clock, Moment, SystemClock};
 use crate::ledger::{Category, Ledger, Outcome};
 use crate::options::{self, Loaded, Mode};
@@ -73,7 +73,7 @@ impl Server {
         Arc::new(Self { answers, asked: Mutex::new(Asked::default()), seen: Mutex::new(Seen::default()) })
     }
 
-    fn answer(&self, request: Request, arrived: &[AtomicU64; 2]) -> pump::Message {
+    fn answer(&self, request: Request, arrived: &[AtomicU64; 2]) -> dispatcher::Message {
         // Some take longer than an exit may.
         if below(4) == 0 {
             thread::park_timeout(Duration::from_millis(below(6_000)));
@@ -104,7 +104,7 @@ impl Server {
 }
 
 /// Slow to make, and never asked to send anything.
-static CLIENT: Lazy<http::Client> = Lazy::new(|| http::Client::new(&options::Network::default(), 1).unwrap());
+static CLIENT: Lazy<client::Client> = Lazy::new(|| client::Client::new(&options::Network::default(), 1).unwrap());
 
 /// Settings of a delivery that fit into a small model, with the given changes.
 fn loaded(delivery: &str, more: &[(&str, &str)]) -> Loaded {
@@ -124,7 +124,7 @@ fn loaded(delivery: &str, more: &[(&str, &str)]) -> Loaded {
     options::load(given, |_| None).unwrap()
 }
 
-fn serve(server: &Server, arrived: &[AtomicU64; 2], inbox: &Receiver<Request>, done: &Sender<pump::Message>) {
+fn serve(server: &Server, arrived: &[AtomicU64; 2], inbox: &Receiver<Request>, done: &Sender<dispatcher::Message>) {
     while let Ok(request) = inbox.recv() {
         if done.send(server.answer(request, arrived)).is_err() {
             return;
@@ -554,7 +554,7 @@ fn threads_end_at_the_deadline_although_no_queue_had_room_to_tell_them() {
         let (shared, threads) = (&instance.delivery.shared, super::lock(&instance.delivery.threads).take().unwrap());
         shared.deadline.store(1_000, Relaxed);
         shared.closing.store(true, Relaxed);
-        shared.to_pump.send(pump::Message::Close(Duration::from_secs(1))).unwrap();
+        shared.to_pump.send(dispatcher::Message::Close(Duration::from_secs(1))).unwrap();
         assert!(threads.spooler.unwrap().join().is_ok());
         assert!(threads.mapper.join().is_ok());
         assert!(threads.pump.join().is_ok());

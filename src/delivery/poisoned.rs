@@ -2,10 +2,10 @@
 //! dispatcher with a mapping that panics at chosen records, as a defect would.
 
 use super::carried::Carried;
-use super::intake::{Intake, Left, poison};
+use super::chunk_progress::{Bits, Home, Ticket};
 use super::property::{Directory, Instance, Seen, Time, ended, line, loaded, record};
+use super::record_sink::{Intake, Left, poison};
 use super::sender::Load;
-use super::ticket::{Bits, Home, Ticket};
 use crate::envelope::Gatherer;
 use crate::ledger::{Category, Outcome, Snapshot};
 use crate::mapping::Sink;

@@ -2,16 +2,16 @@
 //! record ends once, and the ledger closes at every moment. The test drives the real mapper, spooler and dispatcher step by
 //! step on one thread, with its own clock, which may jump, and its own senders.
 
-use super::answer::{Limits, answer};
+use super::chunk_slot::Verdict;
+use super::client::{Client, Sent};
 use super::destination::Reply;
+use super::dispatcher::{self, Pump};
 use super::host::{Host, Report, Severity};
-use super::http::{Client, Sent};
 use super::mapper::Worker;
-use super::pump::{self, Pump};
+use super::response::{Limits, answer};
 use super::sender::{Done, Job as Request, Load};
-use super::slot::Verdict;
 use super::store::worker::Worker as Spooler;
-use super::{Entered, Job, Shared, reports};
+use super::{Entered, Job, Shared, client_reports};
 use crate::clock::{Clock, Moment};
 use crate::ledger::{Category, Ledger, Outcome, Status};
 use crate::mapping::Mapper;
@@ -127,7 +127,7 @@ pub(super) struct Instance {
     spooler: Option<Spooler<'static>>,
     jobs: Receiver<Job>,
     pump: Pump,
-    inbox: Receiver<pump::Message>,
+    inbox: Receiver<dispatcher::Message>,
     requests: Receiver<Request>,
     pub(super) on_their_way: Vec<Request>,
     pub(super) ledger: Arc<Ledger>,
@@ -139,7 +139,7 @@ impl Instance {
         let (to_pump, inbox) = unbounded();
         let (to_mapper, jobs) = unbounded();
         let (to_senders, requests) = bounded(loaded.settings.delivery.senders);
-        let (recorder, reader) = reports::new(true);
+        let (recorder, reader) = client_reports::new(true);
         let clock: Arc<dyn Clock> = Arc::clone(clock) as _;
         let shared = Arc::new(Shared::new(name, loaded, clock, &ledger, recorder, to_pump));
         // Worker and spooler borrow; a test may leak.
@@ -242,14 +242,14 @@ impl Instance {
 
 /// Returns the message of a sender about a request that was answered with this status and these limits, or not at all
 /// (`code` 0).
-pub(super) fn answered_with(request: Request, code: u16, limits: Option<&str>) -> pump::Message {
+pub(super) fn answered_with(request: Request, code: u16, limits: Option<&str>) -> dispatcher::Message {
     let limits = Limits::read(code, limits, None, Duration::ZERO);
-    let answer = if code == 0 { super::answer::Answer::Failed } else { answer(code) };
+    let answer = if code == 0 { super::response::Answer::Failed } else { answer(code) };
     let status = if code == 0 { Status::Error } else { Status::of(code) };
     let reply = Reply { answer, limits };
     let sent = Sent { reply, code, status, bytes: 0, detail: code.to_string(), lasting: false };
     let Request { load, target, .. } = request;
-    pump::Message::Done(Box::new(Done { load, target, sent, took: Duration::ZERO }))
+    dispatcher::Message::Done(Box::new(Done { load, target, sent, took: Duration::ZERO }))
 }
 
 pub(super) fn ended(now: &crate::ledger::Snapshot, category: Category) -> u64 {
@@ -270,7 +270,7 @@ pub(super) enum Items {
 }
 
 impl Items {
-    pub(super) fn of(batch: &crate::envelope::Batch<super::ticket::Ticket>) -> Self {
+    pub(super) fn of(batch: &crate::envelope::Batch<super::chunk_progress::Ticket>) -> Self {
         let mut out = Vec::new();
         batch.write(&mut out, "", "");
         let payload = out.split(|byte| *byte == b'\n').nth(2).unwrap();

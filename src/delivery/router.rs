@@ -3,7 +3,7 @@
 
 use super::Shared;
 use super::host::Severity;
-use super::targets::{Complaint, Targets};
+use super::route_table::{Complaint, Targets};
 use crate::mapping::{Route, Router};
 use std::cell::RefCell;
 use std::time::Duration;

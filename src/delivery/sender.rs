@@ -1,11 +1,11 @@
 //! The sender thread: takes an envelope, posts it and reports the result. It holds no reference to Fluent Bit or to the
 //! instance.
 
-use super::http::{Client, Sent};
-use super::press::Presses;
-use super::targets::Target;
-use super::ticket::Ticket;
-use super::{answer, pump, reports};
+use super::chunk_progress::Ticket;
+use super::client::{Client, Sent};
+use super::compressor_pool::Presses;
+use super::route_table::Target;
+use super::{client_reports, dispatcher, response};
 use crate::clock::Clock;
 use crate::envelope::{Batch, Parts, report};
 use crate::options::Compress;
@@ -27,7 +27,7 @@ pub(crate) enum Load {
     /// Items.
     Items(Batch<Ticket>),
     /// A client report to the destination of this number.
-    Report(u32, reports::Report),
+    Report(u32, client_reports::Report),
     /// A check-in to the destination of this number, its payload.
     CheckIn(u32, Vec<u8>),
 }
@@ -55,9 +55,9 @@ pub(crate) struct Done {
 const PROBE_LIMIT: Duration = Duration::from_secs(5);
 
 /// Asks once, at the start, whether a destination is there. No item, no quota, and nothing for the ledger.
-pub(crate) fn probe(number: u32, target: &Target, client: &Client, done: &Sender<pump::Message>) {
+pub(crate) fn probe(number: u32, target: &Target, client: &Client, done: &Sender<dispatcher::Message>) {
     let answer = client.probe(&target.dsn, PROBE_LIMIT);
-    let _ = done.send(pump::Message::Probed(number, answer));
+    let _ = done.send(dispatcher::Message::Probed(number, answer));
 }
 
 /// Sends until the channel closes.
@@ -66,12 +66,12 @@ pub(crate) fn run(
     client: &Client,
     presses: &Presses,
     clock: &dyn Clock,
-    done: &Sender<pump::Message>,
+    done: &Sender<dispatcher::Message>,
 ) {
     let mut body = Vec::new();
     while let Ok(job) = inbox.recv() {
         let start = clock.now();
-        let (dsn, sent_at) = (job.target.dsn.expose(), answer::rfc3339(start.wall));
+        let (dsn, sent_at) = (job.target.dsn.expose(), response::rfc3339(start.wall));
         let envelope = match &job.load {
             Load::Items(batch) => batch.parts(&dsn, &sent_at),
             Load::CheckIn(_, payload) => {
@@ -91,7 +91,7 @@ pub(crate) fn run(
         };
         let took = clock.now().steady.saturating_sub(start.steady);
         let report = Done { load: job.load, target: job.target, sent, took };
-        if done.send(pump::Message::Done(Box::new(report))).is_err() {
+        if done.send(dispatcher::Message::Done(Box::new(report))).is_err() {
             return;
         }
     }

@@ -1,7 +1,7 @@
 //! Finds fields in a record: one pass over the record's keys with one look-up per key, however many options name keys.
 
+use super::field_names::{Meaning, NameId, Names, WELL_KNOWN};
 use super::formats::{self, Formats, RowSet, Scale};
-use super::names::{Meaning, NameId, Names, WELL_KNOWN};
 use super::{json, scrub};
 use crate::chunk::msgpack::{Run, Seq, Value};
 use crate::level::Level;

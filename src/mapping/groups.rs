@@ -1,9 +1,9 @@
 //! Groups consecutive lines of a stream that belong to one log call: a stack trace, the line that announces it, message
 //! lines between the two, and lines on which a logger repeats a prefix.
 
-use super::lines::{Line, Said};
+use super::stream_lines::{Line, Said};
 use super::trace;
-use super::triples::{Block, Triples, vectors};
+use super::trigram_scan::{Block, Triples, vectors};
 use crate::level::Level;
 use wide::u8x16;
 
@@ -580,7 +580,7 @@ static IN_HEADS: Triples = Triples::new(
 
 #[cfg(test)]
 mod tests {
-    use super::super::lines::tests::lines;
+    use super::super::stream_lines::tests::lines;
     use super::*;
 
     /// Numbers of lines of each group or single line.

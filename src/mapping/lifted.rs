@@ -5,7 +5,7 @@
 //! Layout of the map: Fluent Bit's `plugins/filter_kubernetes/kube_meta.c`.
 
 use super::fields::Fields;
-use super::removal::{close, open};
+use super::remove_keys::{close, open};
 use crate::chunk::msgpack::{Seq, Value};
 use rmp::encode::{write_bin, write_bool, write_f64, write_nil, write_sint, write_str, write_uint};
 

@@ -3,8 +3,8 @@
 //! Format: <https://develop.sentry.dev/sdk/telemetry/logs/>. Relay silently drops a log without timestamp, trace id, level
 //! or body, and an attribute whose value does not match its type, so none of these may ever be missing.
 
+use super::field_names::{Name, NameId};
 use super::json;
-use super::names::{Name, NameId};
 use super::{SDK_NAME, SDK_VERSION, View, billed, limit, scrub};
 use crate::chunk::msgpack::{Seq, Value};
 use crate::options::{LogAttributes, Source};

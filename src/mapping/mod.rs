@@ -4,10 +4,12 @@
 //! stack trace become one log. The mapper makes the events at the end of the chunk, when it knows which lines came before.
 
 pub mod billed;
+mod breadcrumbs;
 mod container;
-mod crumbs;
 mod event;
 mod exception;
+mod field_extractor;
+mod field_names;
 mod fields;
 pub mod formats;
 mod groups;
@@ -19,29 +21,27 @@ mod kubernetes;
 mod letter;
 mod lifted;
 pub mod limit;
-mod lines;
 mod log;
 mod message;
-mod names;
 pub mod notice;
 pub mod parse;
-mod read;
 mod reason;
 mod recall;
-mod removal;
+mod remove_keys;
+mod resolved_record;
 mod route;
 mod runs;
 mod scrub;
 mod severity;
-mod shown;
 mod sink;
 mod stack;
 mod storm;
+mod stream_lines;
 mod template;
 mod time;
 pub mod trace;
-mod triples;
-mod view;
+mod trace_cache;
+mod trigram_scan;
 mod waiting;
 
 use crate::chunk::msgpack::Cursor;
@@ -49,9 +49,10 @@ use crate::chunk::{Entry, Record, Timestamp, entries};
 use crate::ledger::{Category, Outcome};
 use crate::level::Level;
 use crate::options::Mapping;
+use breadcrumbs::Crumbs;
 use container::Container;
-use crumbs::Crumbs;
 use event::Circumstances;
+use field_extractor::{Buffers, Reader};
 use fields::{Fields, Role};
 use groups::{Grouping, usable};
 use identity::{EventId, LastTrace, StreamId, StreamIds, TraceId};
@@ -59,17 +60,15 @@ use incident::Incidents;
 pub use incident::{CheckIn, Status};
 use kubernetes::{Pod, Pods};
 use letter::Letter;
-use lines::{Aside, Joined, Line, Said, Stream, Text};
 use memchr::{memchr, memchr_iter, memmem};
-use read::{Buffers, Reader};
 pub use reason::Reason;
 use recall::{Recall, Recalled};
+use resolved_record::{Given, Known, View, view};
 pub use route::{NOWHERE, Route, Router};
 use runs::{Fate, HeldLog, Run, Step};
 pub(crate) use scrub::Rules as ScrubRules;
 pub use scrub::examples::{EXAMPLES as SCRUB_EXAMPLES, Example as ScrubExample, to_markdown as privacy_to_markdown};
 use severity::Rules;
-use shown::{Shown, Traces};
 pub use sink::{Bill, FoundKeys, Origin, Payer, RecalledLog, Sink};
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -77,8 +76,9 @@ use std::sync::Arc;
 use std::time::Duration;
 pub use storm::Closing;
 use storm::{Decision, Storms};
+use stream_lines::{Aside, Joined, Line, Said, Stream, Text};
 use trace::Trace;
-use view::{Given, Known, View, view};
+use trace_cache::{Shown, Traces};
 use waiting::{Tail, Waiting};
 
 /// The name under which Sentry knows us.
@@ -746,7 +746,7 @@ impl Mapper {
         };
         let id = progress.event_id(route.identity, stream, (record, line.ordinal));
         let text = message.1.clone();
-        let text = shown::text(&text);
+        let text = trace_cache::text(&text);
         let text = self.scrub.scrubbed(&text);
         // What was read of the text as it came would bring back what was taken out of it.
         let trace = if let Cow::Owned(scrubbed) = &text {
@@ -943,11 +943,11 @@ fn stack_of<'a>(
     message: &str,
     scrub: &scrub::Rules,
 ) -> Option<(Cow<'a, str>, Option<Trace<'a>>)> {
-    let about = view::about_stack(fields);
+    let about = resolved_record::about_stack(fields);
     fields.take(Role::Stack, |found| {
         let stack = match stack::text(found.value, about)? {
-            Cow::Borrowed(stack) => shown::text(stack),
-            Cow::Owned(stack) => Cow::Owned(shown::text(&stack).into_owned()),
+            Cow::Borrowed(stack) => trace_cache::text(stack),
+            Cow::Owned(stack) => Cow::Owned(trace_cache::text(&stack).into_owned()),
         };
         let scrubbed = match scrub.scrubbed(&stack) {
             Cow::Owned(scrubbed) => Some(scrubbed),

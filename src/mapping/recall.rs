@@ -4,7 +4,7 @@
 //! most once.
 
 use super::identity::StreamId;
-use super::lines::{Line, Stream};
+use super::stream_lines::{Line, Stream};
 use crate::chunk::Timestamp;
 use crate::level::Level;
 use std::borrow::Cow;
@@ -161,7 +161,7 @@ fn recalled<'l>(stream: &'l Stream<'_>, place: usize) -> Recalled<'l> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::lines::tests::lines;
+    use super::super::stream_lines::tests::lines;
     use super::*;
 
     /// Lines a second apart from this one on.

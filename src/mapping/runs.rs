@@ -2,9 +2,9 @@
 //! stream; the logs of a possible group wait for the end of the group.
 
 use super::groups::{MAX_WINDOW, may_begin, may_continue, usable};
-use super::lines::{Aside, Stream};
 use super::reason::Reason;
 use super::sink::Bill;
+use super::stream_lines::{Aside, Stream};
 use crate::ledger::Outcome;
 
 /// Most bytes of JSON of one run: a larger one is no trace that anybody reads.

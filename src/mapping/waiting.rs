@@ -2,8 +2,8 @@
 
 use super::groups;
 use super::identity::StreamId;
-use super::lines::{Aside, Line, Said, Stream, Text};
 use super::runs::{HeldLog, Run};
+use super::stream_lines::{Aside, Line, Said, Stream, Text};
 use crate::chunk::Timestamp;
 use crate::level::Level;
 use std::collections::HashMap;

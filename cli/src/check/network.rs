@@ -2,9 +2,9 @@
 
 use super::output::Output;
 use super::report::{Place, Report, Weight};
-use out_sentry::delivery::answer::{Answer, rfc3339};
+use out_sentry::delivery::client::{Client, Sent};
 use out_sentry::delivery::encoder::Encoder;
-use out_sentry::delivery::http::{Client, Sent};
+use out_sentry::delivery::response::{Answer, rfc3339};
 use out_sentry::ledger::Category;
 use out_sentry::options::{Dsn, Network, Settings};
 use serde_json::json;

@@ -2,8 +2,8 @@
 
 use super::error::SpoolError;
 use super::extent::Extent;
+use crate::delivery::chunk_progress::{Home, Ticket};
 use crate::delivery::host::Severity;
-use crate::delivery::ticket::{Home, Ticket};
 use crate::delivery::{Shared, lock};
 use crate::ledger::{Category, Outcome};
 use crate::sync::Mutex;

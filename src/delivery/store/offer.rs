@@ -3,7 +3,7 @@
 use super::error::SpoolError;
 use super::spool::{Appended, Spool, SyncWork};
 use crate::delivery::lock;
-use crate::delivery::registry::Registry;
+use crate::delivery::retry_registry::Registry;
 use crate::ledger::Recorder;
 use crate::options::SpoolSync;
 use crate::sync::{Condvar, Instant, Mutex, MutexGuard};

@@ -6,8 +6,8 @@
 
 mod rows;
 
+use super::field_names::{NameId, Names};
 use super::fields::{Role, Step, follow, segments, steps};
-use super::names::{NameId, Names};
 use crate::chunk::msgpack::{Seq, Value};
 use crate::level::Level;
 pub use rows::ROWS;
@@ -435,7 +435,7 @@ impl Scale {
 
 #[cfg(test)]
 mod tests {
-    use super::super::names::WELL_KNOWN;
+    use super::super::field_names::WELL_KNOWN;
     use super::*;
 
     #[test]
@@ -455,7 +455,7 @@ mod tests {
     fn names_of_the_table_have_the_numbers_in_which_they_are_learnt() {
         let formats = Formats::new(NameId::of_well_known, WELL_KNOWN.len());
         let mut names = Names::default();
-        names.reset(formats.names(), |_| super::super::names::Meaning {
+        names.reset(formats.names(), |_| super::super::field_names::Meaning {
             paths: Vec::new(),
             refused: false,
             sensitive: false,

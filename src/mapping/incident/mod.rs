@@ -19,13 +19,13 @@ mod subject;
 mod time;
 mod write;
 
+use super::field_names::NameId;
 use super::fields::{Fields, Role};
 use super::identity::EventId;
 use super::kubernetes::Pods;
 use super::letter::Letter;
-use super::names::NameId;
+use super::resolved_record::effective_time;
 use super::route::Route;
-use super::view::effective_time;
 use super::{Mapper, NOWHERE, Origin, Reason, Sink, end_both};
 use crate::chunk::{Record, Timestamp};
 use crate::ledger::Outcome;

@@ -1,6 +1,6 @@
 //! Sends an incident's log and event, or ends the record with the reason why there is none.
 
-use super::super::crumbs::Crumbs;
+use super::super::breadcrumbs::Crumbs;
 use super::super::identity::StreamId;
 use super::super::letter::Letter;
 use super::super::route::Route;

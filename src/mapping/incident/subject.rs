@@ -1,7 +1,7 @@
 //! Determines the subject of an incident (a container, a pod or a node) and collects the facts that this instance knows
 //! about it.
 
-use super::super::crumbs::Crumbs;
+use super::super::breadcrumbs::Crumbs;
 use super::super::identity::{StreamId, TraceId};
 use super::super::json::Object;
 use super::super::limit;

@@ -1,9 +1,9 @@
 //! Reads the fields inside a message: one JSON object, or logfmt. It converts them to MessagePack, so that all later steps
 //! handle one format only.
 
-mod quick;
+mod json_fast;
 
-use super::removal::{close, open};
+use super::remove_keys::{close, open};
 use memchr::{memchr, memchr2};
 use rmp::encode::{write_bool, write_f64, write_nil, write_sint, write_str_len, write_uint};
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
@@ -37,7 +37,7 @@ fn json(text: &[u8], out: &mut Vec<u8>) -> Option<()> {
     }
     // Once for all of it, not for each string.
     let (text, start) = (std::str::from_utf8(text).ok()?, out.len());
-    quick::object(text, out).or_else(|| {
+    json_fast::object(text, out).or_else(|| {
         out.truncate(start);
         general(text, out)
     })

@@ -6,28 +6,28 @@
 //! forgotten. Texts that are split, cut or made into a template are scrubbed before that ([`Rules::scrubbed`]). The rules
 //! are in [`rules`].
 
+#[cfg(test)]
+mod differential;
 pub(super) mod examples;
 mod extent;
 mod inner;
-mod item;
-mod look;
 mod name;
 mod numbers;
 pub(super) mod pem;
+mod prefilter;
+#[cfg(test)]
+mod reference;
+mod rewrite;
 mod rules;
 mod steps;
 mod text;
 mod tokens;
-#[cfg(test)]
-mod twin;
 mod urls;
 mod value;
-#[cfg(test)]
-mod whole;
 
 use super::json;
-use look::Seen;
 use memchr::memmem;
+use prefilter::Seen;
 use std::borrow::Cow;
 use std::ops::Range;
 
@@ -92,7 +92,7 @@ impl Rules {
     /// The same for an item in which a look has found something. Returns by how many bytes its strings and numbers have become
     /// longer, as Sentry bills those of a log.
     pub fn clean_found(&self, out: &mut Vec<u8>, start: usize, known: &[Range<usize>]) -> i64 {
-        item::clean(self, out, start, known)
+        rewrite::clean(self, out, start, known)
     }
 
     /// Looks at a text that is about to be written into an item.
@@ -113,7 +113,7 @@ impl Rules {
     /// nothing, and says no where only the value's own form tells that it has to go.
     #[must_use]
     pub fn may_be_sensitive(&self, member: &[u8]) -> bool {
-        !self.keys.is_empty() || self.secrets && look::words(member, 0).next().is_some()
+        !self.keys.is_empty() || self.secrets && prefilter::words(member, 0).next().is_some()
     }
 
     /// Returns true if a text has to go, or a number (not `quoted`), because of the name that it stands under.
@@ -125,7 +125,7 @@ impl Rules {
     /// Cleans the one JSON string with which the buffer ends.
     pub fn clean_text(&self, out: &mut Vec<u8>, start: usize) {
         if self.may_need(&out[start..])
-            && let Some(cleaned) = item::plain(&out[start..]).and_then(|text| self.cleaned(&text))
+            && let Some(cleaned) = rewrite::plain(&out[start..]).and_then(|text| self.cleaned(&text))
         {
             out.truncate(start);
             json::string(out, cleaned.as_bytes());
@@ -153,7 +153,8 @@ impl Rules {
     /// Returns true if anything in these bytes of an item could have to go.
     pub fn may_need(&self, json: &[u8]) -> bool {
         let seen = self.signs(json);
-        let is_hidden = || (self.secrets || self.addresses || !self.keys.is_empty()) && look::has_inner_escape(json);
+        let is_hidden =
+            || (self.secrets || self.addresses || !self.keys.is_empty()) && prefilter::has_inner_escape(json);
         self.is_found(&seen, json) || seen.backslash && is_hidden()
     }
 
@@ -164,7 +165,7 @@ impl Rules {
                 || self.secrets && urls::may_have_credentials(text)
         };
         let is_secret =
-            || seen.digits || seen.run || seen.word.is_some_and(|at| look::has_announcement(self, text, at));
+            || seen.digits || seen.run || seen.word.is_some_and(|at| prefilter::has_announcement(self, text, at));
         let asked_for = || self.keys.iter().any(|key| key.last().is_some_and(|word| contains_word(text, word)));
         (seen.at_sign || seen.percent) && around_at() || self.secrets && is_secret() || asked_for()
     }
@@ -172,7 +173,7 @@ impl Rules {
     /// Returns true if something in a text is seen only once an escape in it is read, or a colour is taken out of it.
     fn may_be_hidden(&self, seen: &Seen, text: &[u8]) -> bool {
         (self.secrets || self.addresses || !self.keys.is_empty())
-            && (seen.backslash && look::has_escape(text) || memchr::memchr(0x1b, text).is_some())
+            && (seen.backslash && prefilter::has_escape(text) || memchr::memchr(0x1b, text).is_some())
     }
 
     fn signs(&self, json: &[u8]) -> Seen {

@@ -581,7 +581,7 @@ const fn exact(prefix: &'static str, body: Body, least: usize, most: usize) -> T
     Token { prefix, body, least, most }
 }
 
-/// In the order of their first bytes. With its prefix each is at least [`super::look::RUN`] long.
+/// In the order of their first bytes. With its prefix each is at least [`super::prefilter::RUN`] long.
 pub(super) const TOKENS: &[Token] = &[
     exact("A3T", Body::Capitals, 17, 17),
     exact("ABIA", Body::Capitals, 16, 16),

@@ -2,8 +2,8 @@
 //! that look like a secret by themselves. Every rule reads the original text; their findings are then removed together.
 
 use super::extent::{Extents, is_flag_start, name_around};
-use super::look::{self, Seen};
 use super::name::Meaning;
+use super::prefilter::{self, Seen};
 use super::rules::{COMMANDS, Flag, Kind};
 use super::value::{How, is_pair, is_secret, looks_drawn, looks_random};
 use super::{FILTERED, Rules, numbers, pem, tokens, urls};
@@ -110,9 +110,9 @@ impl Finder<'_, '_, '_> {
         if let Some(first) = first {
             self.passed = 0;
             let mut flags = 0;
-            for place in look::words(bytes, first) {
+            for place in prefilter::words(bytes, first) {
                 match bytes[place] {
-                    b' ' | b'"' | b'\'' if self.rules.secrets && flags < look::MOST_FLAGS => {
+                    b' ' | b'"' | b'\'' if self.rules.secrets && flags < prefilter::MOST_FLAGS => {
                         flags += 1;
                         self.command_flag(place + 1);
                     }

@@ -1,7 +1,7 @@
 //! Finds tokens that are recognised by their form at any place in a text: prefixes of vendors, JSON Web Tokens, webhooks,
 //! and long values in the query of a URL.
 
-use super::look::{RUN, is_run_byte};
+use super::prefilter::{RUN, is_run_byte};
 use super::rules::{AFTER, Body, HOOKS, Kind, TERMS, TOKENS, Token};
 use super::steps;
 use super::value::looks_random;

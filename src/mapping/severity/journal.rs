@@ -5,8 +5,8 @@
 //! a container's stdout and 3 to its stderr. Syslog, the journal's own API and the kernel set a priority themselves.
 
 use crate::level::Level;
+use crate::mapping::field_names::NameId;
 use crate::mapping::fields::Fields;
-use crate::mapping::names::NameId;
 
 /// The significance of a record's priority.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

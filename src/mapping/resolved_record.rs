@@ -1,15 +1,15 @@
 //! Resolves a record: determines the meaning of each of its fields, and fills in the values that the record does not give.
 
+use super::field_extractor::{Message, io_stream, otlp, rendered};
+use super::field_names::{NameId, Names};
 use super::fields::{Fields, Found, Role};
 use super::identity::{self, LastTrace, SpanId, StreamId, StreamIds, TraceId};
 use super::kubernetes::Pod;
 use super::limit;
-use super::lines::Said;
-use super::names::{NameId, Names};
-use super::read::{Message, io_stream, otlp, rendered};
 use super::severity::{self, Rules, Source};
-use super::shown::{self, Shown};
 use super::sink::FoundKeys;
+use super::stream_lines::Said;
+use super::trace_cache::{self, Shown};
 use super::{stack, time};
 use crate::chunk::msgpack::{Seq, Value};
 use crate::chunk::{Record, Timestamp};
@@ -192,7 +192,9 @@ fn level_of<'a>(
     let shown = if decided.is_none() && said != Said::InField {
         let in_stack = || {
             let about = about_stack(fields);
-            fields.candidates(Role::Stack).find_map(|found| shown::level_of_stack(&stack::text(found.value, about)?))
+            fields
+                .candidates(Role::Stack)
+                .find_map(|found| trace_cache::level_of_stack(&stack::text(found.value, about)?))
         };
         in_message.level_of_message(message).or_else(in_stack)
     } else {

@@ -4,9 +4,9 @@
 //! destinations together never get the last sender, and no more than half of the memory, so that neither a dead destination
 //! nor a quota stops the others.
 
-use super::answer::Limits;
+use super::blocks::Waits;
 use super::destination::{Destination, Hold, Notice, Policy, Reply, Step};
-use super::holds::Waits;
+use super::response::Limits;
 use crate::envelope::Batch;
 use crate::ledger::Category;
 use crate::options::Compress;
@@ -397,7 +397,7 @@ impl<T> Schedule<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::delivery::answer::Answer;
+    use crate::delivery::response::Answer;
     use crate::ledger::Outcome;
     use std::sync::Arc;
 

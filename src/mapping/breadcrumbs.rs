@@ -2,7 +2,7 @@
 
 use super::identity::StreamId;
 use super::json::{self, Object};
-use super::lines::{Line, Stream};
+use super::stream_lines::{Line, Stream};
 use super::{limit, scrub};
 use crate::chunk::Timestamp;
 use crate::level::Level;
@@ -271,7 +271,7 @@ impl Crumbs {
 
 #[cfg(test)]
 mod tests {
-    use super::super::lines::tests::lines;
+    use super::super::stream_lines::tests::lines;
     use super::*;
 
     fn stream(lines: Vec<Line<'static>>) -> Stream<'static> {

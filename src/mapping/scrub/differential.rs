@@ -2,7 +2,7 @@
 //! once, skipped, cut or kept for the next item must not hide a secret.
 
 use super::Rules;
-use super::twin::cut_again;
+use super::reference::cut_again;
 use crate::ledger::{Category, Outcome};
 use crate::mapping::identity::EventId;
 use crate::mapping::{Mapper, Origin, Route, Sink};

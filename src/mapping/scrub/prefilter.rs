@@ -5,7 +5,7 @@
 //! and examines few of them closely.
 
 use super::super::json::special;
-use super::super::triples::{BLOCK, Block, last_block, vectors};
+use super::super::trigram_scan::{BLOCK, Block, last_block, vectors};
 use super::tokens::Tokens;
 use super::{Rules, numbers, text};
 use memchr::{memchr, memchr_iter};

@@ -1,9 +1,9 @@
 //! Extracts the fields and the message from a record's bytes. The most general fields come first (OTLP resource, scope and
 //! attributes), then the record's own fields, then the fields inside its message.
 
+use super::field_names::{NameId, Names};
 use super::fields::{CHOSEN, DEFAULT, Fields, Found, Keys, LAST, Role};
-use super::names::{NameId, Names};
-use super::removal::Removal;
+use super::remove_keys::Removal;
 use super::{json, lifted, message, parse, scrub};
 use crate::chunk::Record;
 use crate::chunk::msgpack::{Cursor, Seq, Value};

@@ -1,8 +1,8 @@
 //! The log texts about a destination. Pure.
 
+use super::client::{Sent, encoding_name};
 use super::destination::Notice;
 use super::host::Severity;
-use super::http::{Sent, encoding_name};
 use crate::ledger::Category;
 use crate::options::{Delivery, Dsn, Mode};
 use std::time::Duration;

@@ -1,19 +1,19 @@
 //! The dispatcher thread: decides what is sent and when, settles batches that were answered, and calls Fluent Bit.
 
-use super::answer::Answer;
+use super::blocks::Fate;
 use super::check_ins::CheckIns;
+use super::chunk_progress::{Home, Ticket};
+use super::client::{Client, Sent};
 use super::destination::{Notice, Policy, Step};
-use super::holds::Fate;
 use super::host::{Gauges, Host, Report, Severity};
-use super::http::{Client, Sent};
-use super::notice::{self, Keeping, Line};
-use super::said::{About, Said};
-use super::schedule::Schedule;
+use super::log_throttle::{About, Said};
+use super::messages::{self, Keeping, Line};
+use super::response::Answer;
+use super::route_table::{Changes, Target};
+use super::scheduler::Schedule;
 use super::sender::Load;
 use super::store::dead_letters::Cause;
-use super::targets::{Changes, Target};
-use super::ticket::{Home, Ticket};
-use super::{Drain, Shared, WAITED, lock, reports, sender, sources};
+use super::{Drain, Shared, WAITED, client_reports, dsn_sources, lock, sender};
 use crate::envelope::Batch;
 use crate::ledger::{Category, Ledger, Outcome, Snapshot};
 use crate::mapping::CheckIn;
@@ -136,7 +136,7 @@ pub(crate) struct Pump {
     schedule: Schedule<Ticket>,
     to_senders: Sender<sender::Job>,
     ledger: Arc<Ledger>,
-    reports: reports::Reader,
+    reports: client_reports::Reader,
     check_ins: CheckIns,
     /// Destinations that are still to be asked whether there is something to report, in this round.
     to_report: Vec<u32>,
@@ -169,7 +169,7 @@ impl Pump {
         loaded: &Loaded,
         to_senders: Sender<sender::Job>,
         ledger: Arc<Ledger>,
-        reports: reports::Reader,
+        reports: client_reports::Reader,
         host: Arc<dyn Host>,
         client: Client,
     ) -> Self {
@@ -318,7 +318,7 @@ impl Pump {
         }
     }
 
-    fn reported(&mut self, number: u32, report: reports::Report, sent: &Sent, now: Duration) {
+    fn reported(&mut self, number: u32, report: client_reports::Report, sent: &Sent, now: Duration) {
         self.schedule.reported(number, &sent.reply.limits, now);
         // What a server does not understand it will not understand later either.
         if matches!(sent.reply.answer, Answer::Failed | Answer::Limited) {
@@ -569,7 +569,7 @@ impl Pump {
         let steps = self.schedule.release_held(now);
         self.schedule.numbers().into_iter().for_each(|number| self.share_holds(number, now));
         self.steps(steps, 0, WAITED);
-        if now >= self.last_source + sources::INTERVAL {
+        if now >= self.last_source + dsn_sources::INTERVAL {
             self.last_source = now;
             self.read_sources(now);
             if self.shared.is_spool_scarce() && self.schedule.is_any_alone(now) {
@@ -645,7 +645,7 @@ impl Pump {
 
     fn read_file(&mut self, now: Duration) {
         let Some(file) = self.dsn_file.clone() else { return };
-        match sources::read_dsn(&file) {
+        match dsn_sources::read_dsn(&file) {
             Ok(dsn) => {
                 if self.shared.targets.has_default(&dsn) {
                     return;
@@ -661,11 +661,11 @@ impl Pump {
     fn read_dir(&mut self, now: Duration) {
         const NAMED: usize = 5;
         let Some(dir) = self.dsn_dir.clone() else { return };
-        let listing = match sources::read_dir(&dir) {
+        let listing = match dsn_sources::read_dir(&dir) {
             Ok(listing) => listing,
             Err(problem) => return self.say(Severity::Warn, "dsn_dir", About::Instance, &problem),
         };
-        if let Some(problem) = sources::complaint(&dir, &listing) {
+        if let Some(problem) = dsn_sources::complaint(&dir, &listing) {
             self.say(Severity::Warn, "dsn_dir file", About::Instance, &problem);
         }
         let changes = self.shared.targets.set_namespaces(listing);
@@ -728,9 +728,9 @@ impl Pump {
 
     fn notice(&mut self, number: u32, notice: &Notice, sent: &Sent) {
         let Some(target) = self.shared.targets.get(number) else { return };
-        let Line { severity, kind, text } = notice::line(notice, &target.dsn, sent, &self.keeping);
+        let Line { severity, kind, text } = messages::line(notice, &target.dsn, sent, &self.keeping);
         let server = About::Server(server(&target));
-        let answers = (notice::ANSWERS, server);
+        let answers = (messages::ANSWERS, server);
         match notice {
             Notice::Answers => {
                 let line = self.said.say_in_the_end(answers, severity, &text, self.shared.now().steady);

@@ -2,7 +2,7 @@
 //! and the event of the line at the end of the chunk.
 
 use super::groups;
-use super::lines::in_chunk;
+use super::stream_lines::in_chunk;
 use super::trace::{self, Frame, Trace};
 use crate::level::Level;
 use memchr::memchr;

@@ -4,8 +4,8 @@
 //! it. The process therefore keeps the progress under the identity of the chunk: instance, destination settings, tag and
 //! bytes. It also keeps the identities of chunks that a spool has taken without Fluent Bit having learned of it.
 
-use super::slot::{Slot, Slots, Verdict};
-use super::ticket::{Bits, Home, Standing, Ticket};
+use super::chunk_progress::{Bits, Home, Standing, Ticket};
+use super::chunk_slot::{Slot, Slots, Verdict};
 use crate::ledger::{Category, Outcome, Recorder};
 use crate::sync::{AtomicU64, Instant, Lazy, Mutex, MutexGuard};
 use std::collections::HashMap;

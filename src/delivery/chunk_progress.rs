@@ -3,7 +3,7 @@
 //! Fluent Bit can only retry whole chunks. The progress record makes delivery exact nevertheless: when a chunk is offered
 //! again, only records that are neither settled nor in transit are sent.
 
-use super::packed::Held;
+use super::compressed_chunk::Held;
 use super::store::dead_letters::Cause;
 use super::store::{Ended, Extent, Progress};
 use crate::ledger::{Category, Outcome, Recorder};

@@ -2,7 +2,7 @@
 //! handles all of JSON. If both return a result, the results are equal.
 
 use crate::mapping::json::{BLOCK, special};
-use crate::mapping::removal::{close, open};
+use crate::mapping::remove_keys::{close, open};
 use rmp::encode::{write_bool, write_f64, write_nil, write_sint, write_str_len, write_uint};
 use wide::u8x16;
 

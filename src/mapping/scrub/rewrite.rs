@@ -365,7 +365,7 @@ fn cut_extra(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::twin::cut_again;
+    use super::super::reference::cut_again;
     use super::*;
     use serde_json::{Value, json};
 

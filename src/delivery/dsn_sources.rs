@@ -1,6 +1,6 @@
 //! Reads DSNs from files and directories, which usually are mounted Secrets.
 
-use super::targets::Listing;
+use super::route_table::Listing;
 use crate::options::{self, Dsn};
 use std::path::Path;
 use std::time::Duration;

@@ -3,7 +3,7 @@
 //! Slots are allocated once and reused, because the stack of a flush is 24 KiB and has no guard page in many versions of
 //! Fluent Bit. The flush copies the bytes in, waits, and does nothing else that could fail or need memory.
 
-use super::packed::{Held, Packed};
+use super::compressed_chunk::{Held, Packed};
 use super::store::Chunk;
 use crate::sync::{Condvar, Instant, Mutex, MutexGuard, Receiver, Sender, bounded};
 use std::sync::{Arc, PoisonError};

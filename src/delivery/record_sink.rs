@@ -1,15 +1,15 @@
 //! The record sink: decides for each record of a chunk, while the chunk is read, whether it becomes an item in an envelope,
 //! is deferred in its chunk, or becomes a dead letter. It also passes full envelopes to the dispatcher.
 
+use super::blocks::{Fate, Waits};
 use super::carried::{self, Carried};
+use super::chunk_progress::{Attach, Bits, Home, Look, Ticket};
 use super::costs::Asked;
-use super::holds::{Fate, Waits};
+use super::dispatcher::Message;
 use super::host::Severity;
-use super::pump::Message;
+use super::route_table::{LATER, Target};
 use super::store::dead_letters::{Burial, Cause};
-use super::targets::{LATER, Target};
-use super::ticket::{Attach, Bits, Home, Look, Ticket};
-use super::{Shared, WAITED, sources};
+use super::{Shared, WAITED, dsn_sources};
 use crate::envelope::{self, Batch, Gatherer};
 use crate::ledger::{Category, Ledger, Outcome};
 use crate::mapping::identity::EventId;
@@ -248,7 +248,7 @@ impl<'i> Intake<'i> {
         let longest = if is_in_memory(ticket) { Duration::ZERO } else { self.shared.longest(category) };
         match self.now >= ticket.taken + longest {
             true => give_up(Outcome::Rejected, NO_SOURCE),
-            false => Course::Wait(self.now + sources::INTERVAL),
+            false => Course::Wait(self.now + dsn_sources::INTERVAL),
         }
     }
 

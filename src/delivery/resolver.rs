@@ -1,7 +1,7 @@
 //! Resolves the destination of a record without delivering it, for callers that ask where a record would go and send
 //! nothing.
 
-use super::targets::Targets;
+use super::route_table::Targets;
 use crate::mapping::{Route, Router};
 use crate::options::{Destination, Dsn};
 use std::time::Duration;

@@ -1,11 +1,11 @@
 //! Sends one request: an envelope to its destination. Retries are scheduled elsewhere.
 
-use super::answer::{Answer, Limits, answer};
 use super::connection::{TimedConnector, in_turn};
 use super::destination::Reply;
 use super::encoder::Encoder;
 use super::failure::{self, Failure, Way};
 use super::reserve::Reserve;
+use super::response::{Answer, Limits, answer};
 use crate::ledger::Status;
 use crate::mapping::{SDK_NAME, SDK_VERSION, ScrubRules};
 use crate::options::{Compress, Dsn, Network, Proxies, ProxyUrl};
