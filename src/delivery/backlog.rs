@@ -2,24 +2,24 @@
 //! for one destination therefore do not block chunks that wait for another, and chunks with records that are to become dead
 //! letters precede both.
 
-use super::chunk_progress::Ticket;
+use super::chunk_progress::ChunkProgress;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 /// By when they are due; of those due together, the first to come first.
-type Queue = BTreeMap<(Duration, u64), Arc<Ticket>>;
+type Queue = BTreeMap<(Duration, u64), Arc<ChunkProgress>>;
 
 /// The chunks.
 #[derive(Debug, Default)]
 pub(crate) struct Backlog {
     waiting: Queue,
     /// Chunks of the spool that were flushed just now.
-    live: VecDeque<Arc<Ticket>>,
+    live: VecDeque<Arc<ChunkProgress>>,
     /// Those with records that are to become dead letters. To read them needs no room, it makes some.
     doomed: Queue,
     /// The last chunks that an earlier process left.
-    last: Vec<Arc<Ticket>>,
+    last: Vec<Arc<ChunkProgress>>,
     came: u64,
     /// Keys of chunks that wait only for a delay to end, not for a destination.
     delayed: Vec<(Duration, u64)>,
@@ -27,42 +27,42 @@ pub(crate) struct Backlog {
 
 impl Backlog {
     /// Adds a chunk that is worth reading at `due`.
-    pub(crate) fn add(&mut self, ticket: Arc<Ticket>, due: Duration) {
+    pub(crate) fn add(&mut self, ticket: Arc<ChunkProgress>, due: Duration) {
         self.came += 1;
         let queue = if ticket.has_doomed() { &mut self.doomed } else { &mut self.waiting };
         queue.insert((due, self.came), ticket);
     }
 
     /// Adds a chunk of the spool that was flushed just now.
-    pub(crate) fn add_live(&mut self, ticket: Arc<Ticket>) {
+    pub(crate) fn add_live(&mut self, ticket: Arc<ChunkProgress>) {
         self.live.push_back(ticket);
     }
 
     /// Takes the chunk of the spool that was flushed first.
-    pub(crate) fn take_live(&mut self) -> Option<Arc<Ticket>> {
+    pub(crate) fn take_live(&mut self) -> Option<Arc<ChunkProgress>> {
         self.live.pop_front()
     }
 
     /// Adds a chunk that could be read now but is to wait for a while.
-    pub(crate) fn add_delayed(&mut self, ticket: Arc<Ticket>, due: Duration) {
+    pub(crate) fn add_delayed(&mut self, ticket: Arc<ChunkProgress>, due: Duration) {
         self.add(ticket, due);
         self.delayed.push((due, self.came));
     }
 
     /// Adds the last chunks that an earlier process left: lines of live ones may continue them.
-    pub(crate) fn add_last(&mut self, ticket: Arc<Ticket>, due: Duration) {
+    pub(crate) fn add_last(&mut self, ticket: Arc<ChunkProgress>, due: Duration) {
         self.last.push(Arc::clone(&ticket));
         self.add_delayed(ticket, due);
     }
 
     /// Takes the last chunks that an earlier process left, if they wait.
-    pub(crate) fn take_last(&mut self) -> Vec<Arc<Ticket>> {
+    pub(crate) fn take_last(&mut self) -> Vec<Arc<ChunkProgress>> {
         let last = std::mem::take(&mut self.last);
         last.into_iter().filter(|ticket| self.remove(ticket)).collect()
     }
 
     /// Takes a chunk out; returns false if it does not wait.
-    pub(crate) fn remove(&mut self, ticket: &Arc<Ticket>) -> bool {
+    pub(crate) fn remove(&mut self, ticket: &Arc<ChunkProgress>) -> bool {
         let found = |queue: &Queue| queue.iter().find(|(_, one)| Arc::ptr_eq(one, ticket)).map(|(key, _)| *key);
         match (found(&self.waiting), found(&self.doomed)) {
             (Some(key), _) => self.waiting.remove(&key).is_some(),
@@ -87,7 +87,7 @@ impl Backlog {
     }
 
     /// Takes the first that is due; where there is no `room`, of those that need none.
-    pub(crate) fn take(&mut self, now: Duration, room: bool) -> Option<Arc<Ticket>> {
+    pub(crate) fn take(&mut self, now: Duration, room: bool) -> Option<Arc<ChunkProgress>> {
         let is_due = |queue: &&mut Queue| first_due(queue).is_some_and(|due| due <= now);
         let waiting = Some(&mut self.waiting).filter(|_| room);
         let queue = Some(&mut self.doomed).filter(is_due).or(waiting.filter(is_due))?;
@@ -107,8 +107,8 @@ impl Backlog {
     }
 
     /// Takes those whose segment of the spool is lost.
-    pub(crate) fn take_lost(&mut self) -> Vec<Arc<Ticket>> {
-        let is_lost = |_: &(Duration, u64), ticket: &mut Arc<Ticket>| ticket.is_lost();
+    pub(crate) fn take_lost(&mut self) -> Vec<Arc<ChunkProgress>> {
+        let is_lost = |_: &(Duration, u64), ticket: &mut Arc<ChunkProgress>| ticket.is_lost();
         let mut lost: Vec<_> = self.waiting.extract_if(.., is_lost).map(|(_, ticket)| ticket).collect();
         lost.extend(self.doomed.extract_if(.., is_lost).map(|(_, ticket)| ticket));
         let (gone, live) = std::mem::take(&mut self.live).into_iter().partition::<VecDeque<_>, _>(|one| one.is_lost());
@@ -136,14 +136,19 @@ fn first_due(queue: &Queue) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::delivery::chunk_progress::Home;
-    use crate::delivery::store::dead_letters::Cause;
+    use crate::delivery::chunk_progress::ChunkSource;
+    use crate::delivery::store::dead_letters::DropReason;
     use crate::ledger::{Category, Ledger, Outcome};
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    fn ticket(taken: u32) -> Arc<Ticket> {
-        Arc::new(Ticket::new(Home::Memory, SECOND * taken, Ledger::default().recorder(), Default::default()))
+    fn ticket(taken: u32) -> Arc<ChunkProgress> {
+        Arc::new(ChunkProgress::new(
+            ChunkSource::Memory,
+            SECOND * taken,
+            Ledger::default().recorder(),
+            Default::default(),
+        ))
     }
 
     fn taken(backlog: &mut Backlog, now: Duration, room: bool) -> Vec<u64> {
@@ -183,7 +188,7 @@ mod tests {
         assert_eq!((backlog.next_due(false), backlog.take(SECOND, false).is_none()), (None, true));
         assert!(backlog.is_worth_reading(SECOND * 2, true) && !backlog.is_worth_reading(SECOND * 2, false));
         let doomed = ticket(2);
-        let cause = Arc::new(Cause { outcome: Outcome::Rejected, status: 400, detail: String::new() });
+        let cause = Arc::new(DropReason { outcome: Outcome::Rejected, status: 400, detail: String::new() });
         doomed.doom(Category::Log, std::iter::once(0), &cause);
         backlog.add(doomed, SECOND * 2);
         assert_eq!((backlog.next_due(false), backlog.next_due(true)), (Some(SECOND * 2), Some(SECOND)));

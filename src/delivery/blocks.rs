@@ -1,7 +1,7 @@
 //! Tells the mapper which destinations are limited or failing, and so which records should stay in the chunks that they came
 //! from.
 
-use super::destination::Hold;
+use super::destination::Block;
 use super::lock;
 use crate::ledger::{Category, Outcome};
 use crate::sync::Mutex;
@@ -12,7 +12,7 @@ use std::time::Duration;
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Waits {
     /// By category: a quota, or a destination that refuses everything. Given up when it lasts too long.
-    pub(crate) holds: [Option<Hold>; 2],
+    pub(crate) holds: [Option<Block>; 2],
     /// It cannot be reached, and others can: its items wait elsewhere than in memory, for as long as it takes.
     pub(crate) aside: Option<Duration>,
     /// By category: others have accepted something since its trouble began, so the trouble is its own. Where room gets
@@ -22,7 +22,7 @@ pub(crate) struct Waits {
 
 /// The present decision on a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fate {
+pub(crate) enum Decision {
     /// It is sent.
     Go,
     /// It waits, and is worth looking at again at this time.
@@ -53,20 +53,20 @@ impl Waits {
 
     /// Returns the decision on a record that was taken at `taken` and may wait for `longest`.
     #[must_use]
-    pub(crate) fn fate(&self, category: Category, taken: Duration, longest: Duration, now: Duration) -> Fate {
+    pub(crate) fn fate(&self, category: Category, taken: Duration, longest: Duration, now: Duration) -> Decision {
         if let Some(hold) = self.holds[category as usize].filter(|hold| hold.until > now) {
             let end = taken.max(hold.since) + longest;
-            return if now >= end { Fate::End(hold.outcome) } else { Fate::Wait(hold.until.min(end)) };
+            return if now >= end { Decision::End(hold.outcome) } else { Decision::Wait(hold.until.min(end)) };
         }
-        self.aside.filter(|until| *until > now).map_or(Fate::Go, Fate::Wait)
+        self.aside.filter(|until| *until > now).map_or(Decision::Go, Decision::Wait)
     }
 }
 
 /// The troubles of all destinations, by number.
 #[derive(Debug, Default)]
-pub(crate) struct Holds(Mutex<HashMap<u32, Waits>>);
+pub(crate) struct Blocks(Mutex<HashMap<u32, Waits>>);
 
-impl Holds {
+impl Blocks {
     /// Notes how a destination stands.
     pub(crate) fn set(&self, destination: u32, waits: Waits) {
         let mut all = lock(&self.0);
@@ -91,16 +91,16 @@ mod tests {
 
     #[test]
     fn a_hold_is_given_up_and_an_outage_is_not() {
-        let hold = Hold { until: SECOND * 60, since: SECOND * 10, outcome: Outcome::RateLimited };
+        let hold = Block { until: SECOND * 60, since: SECOND * 10, outcome: Outcome::RateLimited };
         let held = Waits { holds: [None, Some(hold)], alone: [false, true], ..Waits::default() };
         let fate = |waits: &Waits, category, now| waits.fate(category, SECOND * 5, SECOND * 20, now);
-        assert_eq!(fate(&held, Category::Event, SECOND * 11), Fate::Go);
-        assert_eq!(fate(&held, Category::Log, SECOND * 11), Fate::Wait(SECOND * 30));
-        assert_eq!(fate(&held, Category::Log, SECOND * 30), Fate::End(Outcome::RateLimited));
-        assert_eq!(fate(&held, Category::Log, SECOND * 60), Fate::Go);
+        assert_eq!(fate(&held, Category::Event, SECOND * 11), Decision::Go);
+        assert_eq!(fate(&held, Category::Log, SECOND * 11), Decision::Wait(SECOND * 30));
+        assert_eq!(fate(&held, Category::Log, SECOND * 30), Decision::End(Outcome::RateLimited));
+        assert_eq!(fate(&held, Category::Log, SECOND * 60), Decision::Go);
         assert_eq!(held.gives_way(Category::Log), Some(Outcome::RateLimited));
         assert_eq!(held.gives_way(Category::Event), None);
         let away = Waits { aside: Some(SECOND * 500), ..Waits::default() };
-        assert_eq!(fate(&away, Category::Event, SECOND * 400), Fate::Wait(SECOND * 500));
+        assert_eq!(fate(&away, Category::Event, SECOND * 400), Decision::Wait(SECOND * 500));
     }
 }

@@ -1,6 +1,6 @@
 //! Keeps records of earlier chunks that wait for the next lines of their stream, and the chunk that each belongs to.
 
-use super::chunk_progress::{Home, Ticket};
+use super::chunk_progress::{ChunkProgress, ChunkSource};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
@@ -11,13 +11,13 @@ pub(super) const FIRST: u32 = 1 << 31;
 /// from being done.
 #[derive(Debug, Default)]
 pub(super) struct Carried {
-    records: HashMap<u32, (Arc<Ticket>, u32)>,
+    records: HashMap<u32, (Arc<ChunkProgress>, u32)>,
     last: u32,
 }
 
 impl Carried {
     /// Adds a record and returns its number.
-    pub(super) fn add(&mut self, ticket: &Arc<Ticket>, record: u32) -> u32 {
+    pub(super) fn add(&mut self, ticket: &Arc<ChunkProgress>, record: u32) -> u32 {
         loop {
             self.last = self.last.wrapping_add(1) | FIRST;
             if !self.records.contains_key(&self.last) {
@@ -30,17 +30,17 @@ impl Carried {
     }
 
     /// The record that a number stands for.
-    pub(super) fn get(&self, number: u32) -> Option<(Arc<Ticket>, u32)> {
+    pub(super) fn get(&self, number: u32) -> Option<(Arc<ChunkProgress>, u32)> {
         self.records.get(&number).cloned()
     }
 
     /// Returns true if any record is in memory alone.
     pub(super) fn is_volatile(&self) -> bool {
-        self.records.values().any(|(ticket, _)| matches!(ticket.home, Home::Memory))
+        self.records.values().any(|(ticket, _)| matches!(ticket.home, ChunkSource::Memory))
     }
 
     /// Forgets the records that no longer wait; returns their progress records, each as often as it was kept open.
-    pub(super) fn retain(&mut self, waiting: impl Iterator<Item = u32>) -> Vec<Arc<Ticket>> {
+    pub(super) fn retain(&mut self, waiting: impl Iterator<Item = u32>) -> Vec<Arc<ChunkProgress>> {
         if self.records.is_empty() {
             return Vec::new();
         }

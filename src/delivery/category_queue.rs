@@ -5,18 +5,18 @@ use std::collections::VecDeque;
 
 /// A queue of envelopes that knows its bytes.
 #[derive(Debug)]
-pub(super) struct Lane<T> {
+pub(super) struct CategoryQueue<T> {
     queue: VecDeque<Batch<T>>,
     bytes: u64,
 }
 
-impl<T> Default for Lane<T> {
+impl<T> Default for CategoryQueue<T> {
     fn default() -> Self {
         Self { queue: VecDeque::new(), bytes: 0 }
     }
 }
 
-impl<T> Lane<T> {
+impl<T> CategoryQueue<T> {
     pub(super) fn len(&self) -> usize {
         self.queue.len()
     }

@@ -4,7 +4,7 @@
 //! delayed check-in would state a wrong time. Check-ins are therefore sent within seconds or dropped, and never stored. They
 //! are not items of the ledger; the summary line counts them.
 
-use super::client::Sent;
+use super::client::SendResult;
 use super::response::{Answer, Limits};
 use crate::mapping::json::{self, Object};
 use crate::mapping::{CheckIn, Status};
@@ -90,7 +90,7 @@ impl CheckIns {
     }
 
     /// Takes the answer to one. Returns true if the server refused it for a reason of its own.
-    pub(super) fn answered(&mut self, sent: &Sent, now: Duration) -> bool {
+    pub(super) fn answered(&mut self, sent: &SendResult, now: Duration) -> bool {
         let limits: &Limits = &sent.reply.limits;
         if let Some(limit) = limits.of_monitors() {
             self.limited_until = now + limit;
@@ -147,7 +147,7 @@ impl CheckIns {
 
 #[cfg(test)]
 mod tests {
-    use super::super::destination::Reply;
+    use super::super::destination::ResponseKind;
     use super::*;
     use crate::ledger;
 
@@ -165,10 +165,17 @@ mod tests {
         check_ins.next(now, |number| number == 7).expect("expected a heartbeat")
     }
 
-    fn answer(status: u16, limits: Option<&str>) -> Sent {
+    fn answer(status: u16, limits: Option<&str>) -> SendResult {
         let limits = Limits::read(status, limits, None, Duration::ZERO);
-        let reply = Reply { answer: super::super::response::answer(status), limits };
-        Sent { reply, code: status, status: ledger::Status::Other, bytes: 0, detail: String::new(), lasting: false }
+        let reply = ResponseKind { answer: super::super::response::answer(status), limits };
+        SendResult {
+            reply,
+            code: status,
+            status: ledger::Status::Other,
+            bytes: 0,
+            detail: String::new(),
+            lasting: false,
+        }
     }
 
     #[test]

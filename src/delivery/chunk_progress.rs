@@ -3,8 +3,8 @@
 //! Fluent Bit can only retry whole chunks. The progress record makes delivery exact nevertheless: when a chunk is offered
 //! again, only records that are neither settled nor in transit are sent.
 
-use super::compressed_chunk::Held;
-use super::store::dead_letters::Cause;
+use super::compressed_chunk::QueuedChunk;
+use super::store::dead_letters::DropReason;
 use super::store::{Ended, Extent, Progress};
 use crate::ledger::{Category, Outcome, Recorder};
 use crate::sync::{AtomicU64, Mutex, MutexGuard};
@@ -15,7 +15,7 @@ use std::time::Duration;
 
 /// Source from which a chunk's bytes can be read again.
 #[derive(Debug)]
-pub enum Home {
+pub enum ChunkSource {
     /// Nowhere: a chunk that is not delivered at exit is lost.
     Memory,
     /// With Fluent Bit, which offers the chunk again after RETRY; the number is the chunk's identity.
@@ -28,9 +28,9 @@ pub enum Home {
 
 /// A chunk's progress.
 #[derive(Debug)]
-pub struct Ticket {
+pub struct ChunkProgress {
     /// Source from which its bytes can be read again.
-    pub home: Home,
+    pub home: ChunkSource,
     /// Steady time when it was taken.
     pub taken: Duration,
     /// Steady time, in milliseconds, at which the first of the deferred items may go on.
@@ -43,8 +43,8 @@ pub struct Ticket {
 
 #[derive(Debug)]
 struct State {
-    settled: [Bits; 2],
-    in_flight: [Bits; 2],
+    settled: [RecordSet; 2],
+    in_flight: [RecordSet; 2],
     outstanding: u32,
     /// Records that wait for lines of a later chunk; they count as outstanding.
     kept_open: u32,
@@ -62,23 +62,23 @@ struct State {
     /// of the record would decide otherwise.
     unnoted: [Vec<(u32, Outcome)>; 2],
     /// Records that are to become dead letters when the chunk is read again.
-    doomed: [BTreeMap<u32, Arc<Cause>>; 2],
+    doomed: [BTreeMap<u32, Arc<DropReason>>; 2],
     /// Records that Sentry has counted in a 429: if they are given up, nobody is told a second time.
-    counted: [Bits; 2],
+    counted: [RecordSet; 2],
     /// The chunk itself, where dead letters may need it and nobody else has it.
-    kept: Option<Arc<Held>>,
+    kept: Option<Arc<QueuedChunk>>,
     /// An earlier process has looked at every record.
     seen_before: bool,
     /// Records whose request an earlier process has cut.
-    aborted: [Bits; 2],
+    aborted: [RecordSet; 2],
     /// Lines of other chunks that are part of a record's item: they end with it.
     attached: [Attachments; 2],
     /// Chunks whose lines continue the last ones of this one, to be read right after it.
-    followers: Vec<Arc<Ticket>>,
+    followers: Vec<Arc<ChunkProgress>>,
 }
 
 /// By the number of the item's record: other chunks and numbers of their records.
-type Attachments = BTreeMap<u32, Vec<(Arc<Ticket>, u32)>>;
+type Attachments = BTreeMap<u32, Vec<(Arc<ChunkProgress>, u32)>>;
 
 /// Result of attaching a line to another chunk's record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,7 +93,7 @@ pub enum Attach {
 
 /// Status of a chunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Standing {
+pub enum ChunkStatus {
     /// Items are on their way, or records have not been looked at.
     Busy,
     /// Every record has ended.
@@ -110,16 +110,16 @@ pub enum Look {
     /// It needs an item.
     Open,
     /// It is to become a dead letter.
-    Doomed(Arc<Cause>),
+    Doomed(Arc<DropReason>),
     /// An earlier process has cut the request that held it: it may have arrived, and is sent after everything else.
     Last,
 }
 
 /// A growing set of record numbers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Bits(Vec<u64>);
+pub struct RecordSet(Vec<u64>);
 
-impl Bits {
+impl RecordSet {
     /// Returns true if a number is in the set.
     #[must_use]
     pub fn has(&self, n: u32) -> bool {
@@ -165,11 +165,11 @@ impl Bits {
     }
 }
 
-impl Ticket {
+impl ChunkProgress {
     /// Returns a progress record for a chunk whose records are already counted as taken, some of them perhaps already
     /// settled.
     #[must_use]
-    pub fn new(home: Home, taken: Duration, recorder: Recorder, settled: [Bits; 2]) -> Self {
+    pub fn new(home: ChunkSource, taken: Duration, recorder: Recorder, settled: [RecordSet; 2]) -> Self {
         let state = State {
             settled,
             in_flight: Default::default(),
@@ -207,7 +207,7 @@ impl Ticket {
     /// ended.
     #[must_use]
     pub fn replayed(extent: Extent, taken: Duration, recorder: Recorder, progress: Progress) -> Self {
-        let mut ticket = Self::new(Home::Spool(extent), taken, recorder, progress.settled);
+        let mut ticket = Self::new(ChunkSource::Spool(extent), taken, recorder, progress.settled);
         ticket.is_recovered = true;
         if let Ok(state) = ticket.state.get_mut() {
             (state.ended, state.seen_before) = (progress.ended, progress.mapped);
@@ -229,15 +229,15 @@ impl Ticket {
         self.is_recovered
     }
 
-    /// Keeps the chunk from being done until [`Ticket::let_go`]: a record of it waits for lines of a later chunk.
+    /// Keeps the chunk from being done until [`ChunkProgress::let_go`]: a record of it waits for lines of a later chunk.
     pub fn keep_open(&self) {
         let mut state = self.lock();
         state.outstanding += 1;
         state.kept_open += 1;
     }
 
-    /// Ends a wait that [`Ticket::keep_open`] began.
-    pub fn let_go(&self) -> Standing {
+    /// Ends a wait that [`ChunkProgress::keep_open`] began.
+    pub fn let_go(&self) -> ChunkStatus {
         let mut state = self.lock();
         state.outstanding -= 1;
         state.kept_open -= 1;
@@ -303,11 +303,11 @@ impl Ticket {
     }
 
     /// After the chunk has been read.
-    pub fn mapped(&self) -> Standing {
+    pub fn mapped(&self) -> ChunkStatus {
         let mut state = self.lock();
         state.mapped = true;
         let unnoted = std::mem::take(&mut state.unnoted);
-        if let Home::Spool(extent) = &self.home {
+        if let ChunkSource::Spool(extent) = &self.home {
             for (category, mut records) in Category::ALL.iter().zip(unnoted) {
                 records.sort_unstable_by_key(|(record, outcome)| (*outcome as usize, *record));
                 for same in records.chunk_by(|one, other| one.1 == other.1) {
@@ -350,7 +350,7 @@ impl Ticket {
     /// Returns true if the items stand for records.
     #[must_use]
     pub fn has_records(&self) -> bool {
-        !matches!(self.home, Home::None)
+        !matches!(self.home, ChunkSource::None)
     }
 
     /// Returns true if the chunk exists outside its items. If so, it is kept there, because the items are about to be taken
@@ -358,13 +358,13 @@ impl Ticket {
     #[must_use]
     pub fn can_be_read_again(&self) -> bool {
         match self.home {
-            Home::Host(_) | Home::Spool(_) => true,
-            Home::Memory => {
+            ChunkSource::Host(_) | ChunkSource::Spool(_) => true,
+            ChunkSource::Memory => {
                 let mut state = self.lock();
                 state.parked |= state.kept.is_some();
                 state.kept.is_some()
             }
-            Home::None => false,
+            ChunkSource::None => false,
         }
     }
 
@@ -394,7 +394,7 @@ impl Ticket {
     }
 
     /// Ends records whose items were on their way.
-    pub fn settle(&self, category: Category, records: impl Iterator<Item = u32>, outcome: Outcome) -> Standing {
+    pub fn settle(&self, category: Category, records: impl Iterator<Item = u32>, outcome: Outcome) -> ChunkStatus {
         let mut state = self.lock();
         let c = category as usize;
         let mut ended = Vec::new();
@@ -406,7 +406,7 @@ impl Ticket {
                 }
             }
         }
-        if let Home::Spool(extent) = &self.home {
+        if let ChunkSource::Spool(extent) = &self.home {
             extent.note_settled(category, &ended, outcome);
         }
         state.ended.add(category, outcome, ended.len() as u32);
@@ -416,7 +416,7 @@ impl Ticket {
 
     /// Takes items back that were on their way and will never be taken: their records become dead letters when the
     /// chunk is read again, and end then.
-    pub fn doom(&self, category: Category, records: impl Iterator<Item = u32>, cause: &Arc<Cause>) -> Standing {
+    pub fn doom(&self, category: Category, records: impl Iterator<Item = u32>, cause: &Arc<DropReason>) -> ChunkStatus {
         let mut state = self.lock();
         let c = category as usize;
         for record in records {
@@ -434,7 +434,7 @@ impl Ticket {
     /// Notes that the request that holds these items was cut: nobody knows whether it has arrived.
     pub fn abort(&self, category: Category, records: impl Iterator<Item = u32>) {
         let state = self.lock();
-        if let Home::Spool(extent) = &self.home {
+        if let ChunkSource::Spool(extent) = &self.home {
             let mut cut: Vec<u32> = records.filter(|record| state.in_flight[category as usize].has(*record)).collect();
             cut.sort_unstable();
             extent.note_aborted(category, &cut);
@@ -476,7 +476,7 @@ impl Ticket {
     }
 
     /// Keeps the chunk for a second reading.
-    pub(crate) fn keep(&self, chunk: Held) -> Arc<Held> {
+    pub(crate) fn keep(&self, chunk: QueuedChunk) -> Arc<QueuedChunk> {
         let kept = Arc::new(chunk);
         self.lock().kept = Some(Arc::clone(&kept));
         kept
@@ -484,7 +484,7 @@ impl Ticket {
 
     /// The chunk, where it was kept.
     #[must_use]
-    pub(crate) fn kept(&self) -> Option<Arc<Held>> {
+    pub(crate) fn kept(&self) -> Option<Arc<QueuedChunk>> {
         self.lock().kept.clone()
     }
 
@@ -497,7 +497,7 @@ impl Ticket {
     }
 
     /// Takes items back that were on their way: their records wait where they came from.
-    pub fn release(&self, category: Category, records: impl Iterator<Item = u32>) -> Standing {
+    pub fn release(&self, category: Category, records: impl Iterator<Item = u32>) -> ChunkStatus {
         let mut state = self.lock();
         for record in records {
             if state.in_flight[category as usize].remove(record) {
@@ -510,13 +510,13 @@ impl Ticket {
 
     /// Returns the status of the chunk.
     #[must_use]
-    pub fn standing(&self) -> Standing {
+    pub fn standing(&self) -> ChunkStatus {
         self.lock().standing()
     }
 
     /// The settled records of each category.
     #[must_use]
-    pub fn settled(&self) -> [Bits; 2] {
+    pub fn settled(&self) -> [RecordSet; 2] {
         self.lock().settled.clone()
     }
 
@@ -534,7 +534,7 @@ impl Ticket {
 
     /// Tells the spool which records have ended in both categories.
     pub(super) fn tell_ended(&self) {
-        if let Home::Spool(extent) = &self.home {
+        if let ChunkSource::Spool(extent) = &self.home {
             let ended = {
                 let state = self.lock();
                 state.settled[0].and(&state.settled[1])
@@ -546,7 +546,7 @@ impl Ticket {
     /// Returns true if the chunk is in a segment of the spool that is gone.
     #[must_use]
     pub fn is_lost(&self) -> bool {
-        matches!(&self.home, Home::Spool(extent) if extent.segment().is_gone())
+        matches!(&self.home, ChunkSource::Spool(extent) if extent.segment().is_gone())
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -560,11 +560,11 @@ fn is_found_again(outcome: Outcome) -> bool {
 }
 
 impl State {
-    fn standing(&self) -> Standing {
+    fn standing(&self) -> ChunkStatus {
         match (self.mapped && self.outstanding == 0, self.parked) {
-            (false, _) => Standing::Busy,
-            (true, true) => Standing::Parked,
-            (true, false) => Standing::Done,
+            (false, _) => ChunkStatus::Busy,
+            (true, true) => ChunkStatus::Parked,
+            (true, false) => ChunkStatus::Done,
         }
     }
 }
@@ -575,9 +575,9 @@ mod tests {
     use crate::delivery::store::Chunk;
     use crate::ledger::Ledger;
 
-    fn ticket(ledger: &Ledger) -> Ticket {
+    fn ticket(ledger: &Ledger) -> ChunkProgress {
         ledger.recorder().take(3);
-        Ticket::new(Home::Host(0), Duration::ZERO, ledger.recorder(), Default::default())
+        ChunkProgress::new(ChunkSource::Host(0), Duration::ZERO, ledger.recorder(), Default::default())
     }
 
     #[test]
@@ -586,15 +586,15 @@ mod tests {
         let ticket = ticket(&ledger);
         ticket.begin();
         (0..3).for_each(|record| assert!(ticket.end(Category::Event, record, Outcome::Filtered)));
-        let claimed = |ticket: &Ticket| (0..3).filter(|r| ticket.claim(Category::Log, *r)).collect::<Vec<_>>();
+        let claimed = |ticket: &ChunkProgress| (0..3).filter(|r| ticket.claim(Category::Log, *r)).collect::<Vec<_>>();
         assert_eq!(claimed(&ticket), [0, 1, 2]);
-        assert_eq!(ticket.mapped(), Standing::Busy);
-        assert_eq!(ticket.settle(Category::Log, [0].into_iter(), Outcome::Accepted), Standing::Busy);
-        assert_eq!(ticket.release(Category::Log, [1].into_iter()), Standing::Busy);
+        assert_eq!(ticket.mapped(), ChunkStatus::Busy);
+        assert_eq!(ticket.settle(Category::Log, [0].into_iter(), Outcome::Accepted), ChunkStatus::Busy);
+        assert_eq!(ticket.release(Category::Log, [1].into_iter()), ChunkStatus::Busy);
         ticket.begin();
         assert_eq!(claimed(&ticket), [1]);
         ticket.mapped();
-        assert_eq!(ticket.settle(Category::Log, [1, 2].into_iter(), Outcome::Accepted), Standing::Done);
+        assert_eq!(ticket.settle(Category::Log, [1, 2].into_iter(), Outcome::Accepted), ChunkStatus::Done);
         let now = ledger.snapshot();
         assert_eq!(now.outcome(Category::Log, Outcome::Accepted), 3);
         assert_eq!(now.outcome(Category::Event, Outcome::Filtered), 3);
@@ -621,14 +621,14 @@ mod tests {
         let ticket = ticket(&ledger);
         assert!(ticket.claim(Category::Log, 0));
         ticket.mapped();
-        let cause = Arc::new(Cause { outcome: Outcome::Rejected, status: 400, detail: String::new() });
-        assert_eq!(ticket.doom(Category::Log, [0].into_iter(), &cause), Standing::Parked);
+        let cause = Arc::new(DropReason { outcome: Outcome::Rejected, status: 400, detail: String::new() });
+        assert_eq!(ticket.doom(Category::Log, [0].into_iter(), &cause), ChunkStatus::Parked);
         assert!(ticket.has_doomed() && matches!(ticket.look(Category::Log, 0), Look::Doomed(_)));
         assert_eq!(ledger.snapshot().pending(Category::Log), 3);
         ticket.begin();
         assert!(ticket.end(Category::Log, 0, Outcome::Rejected) && !ticket.end(Category::Log, 0, Outcome::Overflow));
         assert!(!ticket.has_doomed() && matches!(ticket.look(Category::Log, 0), Look::Closed));
-        assert_eq!(ticket.mapped(), Standing::Done);
+        assert_eq!(ticket.mapped(), ChunkStatus::Done);
         assert_eq!(ledger.snapshot().outcome(Category::Log, Outcome::Rejected), 1);
     }
 
@@ -636,8 +636,8 @@ mod tests {
     fn a_chunk_is_kept_for_as_long_as_a_record_of_it_waits_there_or_is_about_to() {
         let ledger = Ledger::default();
         let ticket = || {
-            let ticket = Ticket::new(Home::Memory, Duration::ZERO, ledger.recorder(), Default::default());
-            ticket.keep(Held::Plain(Chunk { tag: Vec::new(), data: vec![0; 9], records: 2 }));
+            let ticket = ChunkProgress::new(ChunkSource::Memory, Duration::ZERO, ledger.recorder(), Default::default());
+            ticket.keep(QueuedChunk::Plain(Chunk { tag: Vec::new(), data: vec![0; 9], records: 2 }));
             assert!(ticket.claim(Category::Event, 0));
             ticket
         };
@@ -655,6 +655,6 @@ mod tests {
         let ledger = Ledger::default();
         let ticket = ticket(&ledger);
         ticket.park(Category::Log, 0);
-        assert_eq!(ticket.mapped(), Standing::Parked);
+        assert_eq!(ticket.mapped(), ChunkStatus::Parked);
     }
 }

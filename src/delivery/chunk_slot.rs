@@ -3,7 +3,7 @@
 //! Slots are allocated once and reused, because the stack of a flush is 24 KiB and has no guard page in many versions of
 //! Fluent Bit. The flush copies the bytes in, waits, and does nothing else that could fail or need memory.
 
-use super::compressed_chunk::{Held, Packed};
+use super::compressed_chunk::{Packed, QueuedChunk};
 use super::store::Chunk;
 use crate::sync::{Condvar, Instant, Mutex, MutexGuard, Receiver, Sender, bounded};
 use std::sync::{Arc, PoisonError};
@@ -22,7 +22,7 @@ pub enum Verdict {
 
 /// A chunk on its way in.
 #[derive(Debug, Default)]
-pub struct Slot {
+pub struct ChunkSlot {
     state: Mutex<State>,
     answered: Condvar,
 }
@@ -40,8 +40,8 @@ struct State {
 
 /// All slots and spare buffers of an instance.
 #[derive(Debug)]
-pub struct Slots {
-    free: (Sender<Arc<Slot>>, Receiver<Arc<Slot>>),
+pub struct SlotPool {
+    free: (Sender<Arc<ChunkSlot>>, Receiver<Arc<ChunkSlot>>),
     buffers: (Sender<Vec<u8>>, Receiver<Vec<u8>>),
 }
 
@@ -53,7 +53,7 @@ const SLOTS: usize = 512;
 const BUFFERS: usize = 1;
 const MAX_SPARE: usize = 4 << 20;
 
-impl Slots {
+impl SlotPool {
     /// Makes the slots.
     #[must_use]
     pub fn new() -> Self {
@@ -64,7 +64,7 @@ impl Slots {
 
     /// A slot filled with a chunk; `None` when all are taken or memory is short. Never aborts.
     #[must_use]
-    pub fn fill(&self, tag: &[u8], data: &[u8]) -> Option<Arc<Slot>> {
+    pub fn fill(&self, tag: &[u8], data: &[u8]) -> Option<Arc<ChunkSlot>> {
         self.fill_with(tag, |state| {
             if state.data.capacity() == 0 {
                 state.data = self.buffer();
@@ -75,14 +75,14 @@ impl Slots {
 
     /// The same for a chunk that is packed.
     #[must_use]
-    pub fn fill_packed(&self, tag: &[u8], packed: Packed) -> Option<Arc<Slot>> {
+    pub fn fill_packed(&self, tag: &[u8], packed: Packed) -> Option<Arc<ChunkSlot>> {
         self.fill_with(tag, |state| {
             state.packed = Some(packed);
             true
         })
     }
 
-    fn fill_with(&self, tag: &[u8], fill: impl FnOnce(&mut State) -> bool) -> Option<Arc<Slot>> {
+    fn fill_with(&self, tag: &[u8], fill: impl FnOnce(&mut State) -> bool) -> Option<Arc<ChunkSlot>> {
         let slot = self.free.1.try_recv().ok()?;
         let filled = {
             let mut state = slot.lock();
@@ -104,7 +104,7 @@ impl Slots {
     }
 
     /// Makes a slot free again.
-    pub fn recycle(&self, slot: Arc<Slot>) {
+    pub fn recycle(&self, slot: Arc<ChunkSlot>) {
         {
             let mut state = slot.lock();
             state.packed = None;
@@ -132,7 +132,7 @@ impl Slots {
     }
 
     /// Answers a slot and says whether the flush heard it; the last of the two sides to be done with it recycles it.
-    pub fn answer(&self, slot: &Arc<Slot>, verdict: Verdict) -> bool {
+    pub fn answer(&self, slot: &Arc<ChunkSlot>, verdict: Verdict) -> bool {
         let left = {
             let mut state = slot.lock();
             state.verdict = Some(verdict);
@@ -147,7 +147,7 @@ impl Slots {
     }
 
     /// Waits for the answer; RETRY when there is none in time.
-    pub fn wait(&self, slot: Arc<Slot>, longest: Duration) -> Verdict {
+    pub fn wait(&self, slot: Arc<ChunkSlot>, longest: Duration) -> Verdict {
         let start = Instant::now();
         let mut state = slot.lock();
         let verdict = loop {
@@ -167,7 +167,7 @@ impl Slots {
     }
 }
 
-impl Default for Slots {
+impl Default for SlotPool {
     fn default() -> Self {
         Self::new()
     }
@@ -182,7 +182,7 @@ fn copy(to: &mut Vec<u8>, from: &[u8]) -> bool {
     true
 }
 
-impl Slot {
+impl ChunkSlot {
     /// The chunk: tag and bytes. Empty when taken before.
     #[must_use]
     pub fn take(&self) -> (Vec<u8>, Vec<u8>) {
@@ -192,12 +192,12 @@ impl Slot {
 
     /// The chunk, as it is held in memory.
     #[must_use]
-    pub(crate) fn take_held(&self) -> Held {
+    pub(crate) fn take_held(&self) -> QueuedChunk {
         let packed = self.lock().packed.take();
         let (tag, data) = self.take();
         match packed {
-            Some(packed) => Held::Packed(tag, packed),
-            None => Held::Plain(Chunk { tag, data, records: 0 }),
+            Some(packed) => QueuedChunk::Packed(tag, packed),
+            None => QueuedChunk::Plain(Chunk { tag, data, records: 0 }),
         }
     }
 
@@ -225,7 +225,7 @@ mod tests {
 
     #[test]
     fn a_flush_that_left_is_told_to_retry_and_its_slot_comes_back() {
-        let slots = Slots::new();
+        let slots = SlotPool::new();
         let slot = slots.fill(b"tag", b"data").unwrap();
         let ours = Arc::clone(&slot);
         assert_eq!(slots.wait(slot, Duration::ZERO), Verdict::Retry);
@@ -237,7 +237,7 @@ mod tests {
 
     #[test]
     fn an_answer_reaches_the_flush_that_waits() {
-        let slots = Arc::new(Slots::new());
+        let slots = Arc::new(SlotPool::new());
         let slot = slots.fill(b"tag", b"data").unwrap();
         let (ours, other) = (Arc::clone(&slot), Arc::clone(&slots));
         let answering = std::thread::spawn(move || {
@@ -251,7 +251,7 @@ mod tests {
 
     #[test]
     fn when_every_slot_is_taken_there_is_none() {
-        let slots = Slots::new();
+        let slots = SlotPool::new();
         let taken: Vec<_> = (0..SLOTS).map(|_| slots.fill(b"", b"x").unwrap()).collect();
         assert!(slots.fill(b"", b"x").is_none());
         taken.into_iter().for_each(|slot| slots.recycle(slot));

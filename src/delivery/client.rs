@@ -1,9 +1,9 @@
 //! Sends one request: an envelope to its destination. Retries are scheduled elsewhere.
 
 use super::connection::{TimedConnector, in_turn};
-use super::destination::Reply;
+use super::destination::ResponseKind;
 use super::encoder::Encoder;
-use super::failure::{self, Failure, Way};
+use super::failure::{self, Failure, RequestContext};
 use super::reserve::Reserve;
 use super::response::{Answer, Limits, answer};
 use crate::ledger::Status;
@@ -49,9 +49,9 @@ pub struct Client {
 
 /// The result of a request.
 #[derive(Debug)]
-pub struct Sent {
+pub struct SendResult {
     /// Meaning of the result.
-    pub reply: Reply,
+    pub reply: ResponseKind,
     /// Its number, zero if there was no answer.
     pub code: u16,
     /// Its cell in the ledger.
@@ -139,9 +139,9 @@ impl Client {
     ///
     /// # Errors
     /// What went wrong on the way, for people.
-    pub fn probe(&self, dsn: &Dsn, longest: Duration) -> Result<u16, Box<Sent>> {
+    pub fn probe(&self, dsn: &Dsn, longest: Duration) -> Result<u16, Box<SendResult>> {
         let (agent, proxy) = self.agent(dsn);
-        let way = Way { dsn, proxy, trusting: self.trusting };
+        let way = RequestContext { dsn, proxy, trusting: self.trusting };
         let request = agent.options(dsn.envelope_url()).header("User-Agent", &*self.user_agent);
         let request = request.header("Access-Control-Request-Method", "POST");
         let request = request.config().timeout_global(Some(longest)).build();
@@ -154,23 +154,30 @@ impl Client {
             Ok(Err(error)) => way.failure(&error),
             Err(_) => Failure::passing(PANIC.into()),
         };
-        Err(Box::new(Sent::failed(0, failure)))
+        Err(Box::new(SendResult::failed(0, failure)))
     }
 
     /// Posts an envelope. `wall` is the time since 1970, for `Retry-After` dates.
     #[must_use]
-    pub fn post(&self, dsn: &Dsn, encoding: Compress, envelope: &[u8], encoder: &mut Encoder, wall: Duration) -> Sent {
+    pub fn post(
+        &self,
+        dsn: &Dsn,
+        encoding: Compress,
+        envelope: &[u8],
+        encoder: &mut Encoder,
+        wall: Duration,
+    ) -> SendResult {
         let mut body = Vec::new();
         match encoder.encode(encoding, [envelope, &[], &[]], &mut body) {
             Ok(()) => self.send(dsn, encoding, &body, wall),
-            Err(error) => Sent::not_written(&error),
+            Err(error) => SendResult::not_written(&error),
         }
     }
 
     /// Posts an envelope that is in this encoding already.
     #[must_use]
-    pub(crate) fn send(&self, dsn: &Dsn, encoding: Compress, body: &[u8], wall: Duration) -> Sent {
-        let way = Way { dsn, proxy: self.agent(dsn).1, trusting: self.trusting };
+    pub(crate) fn send(&self, dsn: &Dsn, encoding: Compress, body: &[u8], wall: Duration) -> SendResult {
+        let way = RequestContext { dsn, proxy: self.agent(dsn).1, trusting: self.trusting };
         // Whatever goes wrong below us, a sender has to report what became of its envelope.
         let request = || {
             self.reserve.fill();
@@ -178,12 +185,12 @@ impl Client {
             if answer.is_err() && self.reserve.give_up() { self.request(dsn, encoding, body) } else { answer }
         };
         match catch_unwind(AssertUnwindSafe(request)) {
-            Ok(Ok(response)) => Sent::answered(response, dsn, body.len() as u64, wall),
+            Ok(Ok(response)) => SendResult::answered(response, dsn, body.len() as u64, wall),
             Ok(Err(error)) => {
                 let bytes = if failure::is_before_request(&error) { 0 } else { body.len() as u64 };
-                Sent::failed(bytes, way.failure(&error))
+                SendResult::failed(bytes, way.failure(&error))
             }
-            Err(_) => Sent::failed(0, Failure::passing(PANIC.into())),
+            Err(_) => SendResult::failed(0, Failure::passing(PANIC.into())),
         }
     }
 
@@ -208,14 +215,14 @@ impl Client {
     }
 }
 
-impl Sent {
+impl SendResult {
     /// Returns the result for an envelope that could not be compressed.
     pub(crate) fn not_written(error: &io::Error) -> Self {
         Self::failed(0, Failure::passing(format!("compressing: {error}")))
     }
 
     pub(super) fn failed(bytes: u64, failure: Failure) -> Self {
-        let reply = Reply { answer: Answer::Failed, limits: Limits::default() };
+        let reply = ResponseKind { answer: Answer::Failed, limits: Limits::default() };
         Self { reply, code: 0, status: Status::Error, bytes, detail: failure.words, lasting: failure.lasting }
     }
 
@@ -236,7 +243,7 @@ impl Sent {
         let body = response.body_mut().with_config().limit(MAX_DETAIL).read_to_string();
         let accepted = (200..300).contains(&code);
         let detail = if accepted { String::new() } else { detail(code, &body.unwrap_or_default(), dsn.public_key()) };
-        let reply = Reply { answer: answer(code), limits };
+        let reply = ResponseKind { answer: answer(code), limits };
         Self { reply, code, status: Status::of(code), bytes, detail, lasting: false }
     }
 }

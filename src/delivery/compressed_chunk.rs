@@ -16,14 +16,14 @@ use zstd::zstd_safe::{CCtx, CParameter, DCtx, InBuffer, OutBuffer};
 /// Effort with which a chunk is compressed. On log lines, one core compresses to a quarter at nearly two gigabytes a second,
 /// and to a seventh at one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Pressure {
+pub(crate) enum Effort {
     /// A burst has begun, and a flush is to be short.
     Light,
     /// Memory gets short.
     Hard,
 }
 
-impl Pressure {
+impl Effort {
     /// Level of zstd.
     fn level(self) -> i32 {
         match self {
@@ -89,7 +89,7 @@ impl Packed {
 
 /// A chunk that waits in memory.
 #[derive(Debug)]
-pub(crate) enum Held {
+pub(crate) enum QueuedChunk {
     /// As it came.
     Plain(Chunk),
     /// With its tag.
@@ -105,7 +105,7 @@ pub(crate) struct Opened<'h> {
     pub(crate) is_whole: bool,
 }
 
-impl Held {
+impl QueuedChunk {
     /// Bytes that it takes.
     pub(crate) fn bytes(&self) -> u64 {
         match self {
@@ -157,7 +157,7 @@ impl Tools {
 
 impl Packer {
     /// A chunk in at most `most` bytes; `None` if it is too large, does not shrink enough, or memory is short. Never aborts.
-    pub(crate) fn pack(&self, data: &[u8], most: u64, pressure: Pressure) -> Option<Packed> {
+    pub(crate) fn pack(&self, data: &[u8], most: u64, pressure: Effort) -> Option<Packed> {
         let most = (data.len() / WORTHWHILE).min(usize::try_from(most).unwrap_or(usize::MAX));
         if data.len() > MAX_LENGTH {
             return None;
@@ -198,7 +198,7 @@ impl fmt::Debug for Packer {
 
 #[cfg(test)]
 mod tests {
-    use super::Pressure::{Hard, Light};
+    use super::Effort::{Hard, Light};
     use super::*;
 
     fn lines(bytes: usize) -> Vec<u8> {
@@ -221,7 +221,7 @@ mod tests {
     }
 
     fn opened(packed: Packed) -> Chunk {
-        let held = Held::Packed(b"tag".to_vec(), packed);
+        let held = QueuedChunk::Packed(b"tag".to_vec(), packed);
         let bytes = held.bytes();
         let opened = held.open(|| b"what was here".to_vec()).unwrap();
         assert!(opened.is_whole);
@@ -255,7 +255,7 @@ mod tests {
     #[test]
     fn a_chunk_as_it_came_is_lent() {
         let segment = Chunk { tag: b"tag".to_vec(), data: lines(100), records: 0 };
-        let held = Held::Plain(segment.clone());
+        let held = QueuedChunk::Plain(segment.clone());
         assert_eq!(held.bytes(), 100);
         let opened = held.open(|| panic!("no buffer is needed")).unwrap();
         assert!(matches!(&opened.chunk, Cow::Borrowed(lent) if **lent == segment));
@@ -267,7 +267,7 @@ mod tests {
         let broken = |spoil: fn(&mut Packed)| {
             let mut packed = Packer::default().pack(&data, u64::MAX, Light).unwrap();
             spoil(&mut packed);
-            let held = Held::Packed(b"tag".to_vec(), packed);
+            let held = QueuedChunk::Packed(b"tag".to_vec(), packed);
             let opened = held.open(Vec::new).unwrap();
             assert!(!opened.is_whole);
             let (last, read) = opened.chunk.data.split_last().unwrap();
@@ -287,7 +287,7 @@ mod tests {
     #[test]
     fn what_there_is_no_memory_for_is_not_read_yet() {
         let packed = Packed { bytes: Vec::new(), length: usize::MAX };
-        let held = Held::Packed(Vec::new(), packed);
+        let held = QueuedChunk::Packed(Vec::new(), packed);
         assert!(held.open(Vec::new).is_none());
         assert_eq!(crate::chunk::count(&held.unreadable().chunk.data), 1);
     }

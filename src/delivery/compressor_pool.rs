@@ -15,17 +15,17 @@ const MAX_KEPT: usize = 2 << 20;
 
 /// All compressors of an instance.
 #[derive(Clone, Debug)]
-pub(crate) struct Presses {
+pub(crate) struct CompressorPool {
     free: (Sender<Encoder>, Receiver<Encoder>),
 }
 
 /// A compressor that goes back to the others whatever happens meanwhile.
-struct Lent<'p> {
+struct PooledCompressor<'p> {
     press: Encoder,
-    home: &'p Presses,
+    home: &'p CompressorPool,
 }
 
-impl Presses {
+impl CompressorPool {
     pub(crate) fn new() -> Self {
         let presses = Self { free: bounded(PRESSES) };
         (0..PRESSES).for_each(|_| presses.take_back(Encoder::default()));
@@ -43,7 +43,7 @@ impl Presses {
             envelope.all().into_iter().for_each(|part| body.extend_from_slice(part));
             return Ok(());
         }
-        let mut lent = Lent { press: self.free.1.recv().unwrap_or_default(), home: self };
+        let mut lent = PooledCompressor { press: self.free.1.recv().unwrap_or_default(), home: self };
         lent.press.encode(encoding, envelope.all(), body)
     }
 
@@ -53,7 +53,7 @@ impl Presses {
     }
 }
 
-impl Drop for Lent<'_> {
+impl Drop for PooledCompressor<'_> {
     fn drop(&mut self) {
         self.home.take_back(std::mem::take(&mut self.press));
     }
@@ -66,7 +66,7 @@ mod tests {
 
     #[test]
     fn an_envelope_is_written_in_each_encoding_however_many_senders_there_are() {
-        let presses = Presses::new();
+        let presses = CompressorPool::new();
         let text = b"envelope ".repeat(1_000);
         let written = |encoding| {
             let mut body = b"of the last time".to_vec();
@@ -86,10 +86,10 @@ mod tests {
 
     #[test]
     fn no_press_is_lost_to_a_panic() {
-        let presses = Presses::new();
+        let presses = CompressorPool::new();
         for _ in 0..=PRESSES {
             let panics = || {
-                let _lent = Lent { press: presses.free.1.recv().unwrap(), home: &presses };
+                let _lent = PooledCompressor { press: presses.free.1.recv().unwrap(), home: &presses };
                 panic!("on purpose");
             };
             assert!(catch_unwind(AssertUnwindSafe(panics)).is_err());

@@ -1,7 +1,7 @@
 //! Holds the state of one destination: its queues, and the times at which their envelopes may be sent. A pure state machine;
 //! the caller passes time and randomness in.
 
-use super::category_queue::Lane;
+use super::category_queue::CategoryQueue;
 use super::response::{Answer, Limits};
 use crate::envelope::Batch;
 use crate::ledger::{Category, Outcome};
@@ -58,7 +58,7 @@ pub enum Notice {
 
 /// Why and until when a category waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Hold {
+pub struct Block {
     /// Steady time before which nothing is sent.
     pub until: Duration,
     /// Steady time since when it has been so.
@@ -71,7 +71,7 @@ pub struct Hold {
 #[derive(Debug)]
 pub struct Destination<T> {
     policy: Policy,
-    lanes: [Lane<T>; 2],
+    lanes: [CategoryQueue<T>; 2],
     in_flight: usize,
     replaying: usize,
     last: Category,
@@ -79,7 +79,7 @@ pub struct Destination<T> {
     /// Time of the first failure since the destination last accepted something.
     failing_since: Duration,
     retry_at: Duration,
-    limited: [Option<Hold>; 2],
+    limited: [Option<Block>; 2],
     /// Steady time before which nothing at all is sent.
     quiet_until: Duration,
     wrong_since: Option<Duration>,
@@ -115,7 +115,7 @@ const SILENCE: Duration = Duration::from_secs(5);
 
 /// The result of a request.
 #[derive(Clone, Debug)]
-pub struct Reply {
+pub struct ResponseKind {
     /// Meaning of the answer.
     pub answer: Answer,
     /// Limits that came with it.
@@ -158,7 +158,7 @@ impl<T> Destination<T> {
     /// Envelopes waiting in memory.
     #[must_use]
     pub fn queued(&self) -> usize {
-        self.lanes.iter().map(Lane::len).sum()
+        self.lanes.iter().map(CategoryQueue::len).sum()
     }
 
     /// Bytes of a category waiting in memory.
@@ -245,8 +245,8 @@ impl<T> Destination<T> {
 
     /// Why a category waits, if it does.
     #[must_use]
-    pub fn hold(&self, category: Category, now: Duration) -> Option<Hold> {
-        let wrong = self.wrong_since.filter(|_| self.retry_at > now).map(|since| Hold {
+    pub fn hold(&self, category: Category, now: Duration) -> Option<Block> {
+        let wrong = self.wrong_since.filter(|_| self.retry_at > now).map(|since| Block {
             until: self.retry_at,
             since,
             outcome: Outcome::Rejected,
@@ -333,7 +333,7 @@ impl<T> Destination<T> {
     pub fn done(
         &mut self,
         mut batch: Batch<T>,
-        reply: &Reply,
+        reply: &ResponseKind,
         now: Duration,
         chance: f64,
     ) -> (Vec<Step<T>>, Option<Notice>) {
@@ -421,7 +421,7 @@ impl<T> Destination<T> {
             // Without an acceptance in between it is the same quota: what waits for it must not wait for ever.
             let since = self.limited[*category as usize].map_or(now, |hold| hold.since);
             let until = known.map_or(Duration::ZERO, |hold| hold.until).max(now + span);
-            self.limited[*category as usize] = Some(Hold { until, since, outcome: Outcome::RateLimited });
+            self.limited[*category as usize] = Some(Block { until, since, outcome: Outcome::RateLimited });
             longest = longest.max(Some((span, *category)).filter(|_| known.is_none()).map(|(s, c)| (s, c as usize)));
         }
         longest.map(|(span, category)| (Category::ALL[category], span))
@@ -565,12 +565,12 @@ impl<T> Destination<T> {
     /// Returns the time at which the oldest envelope that waits in memory was begun.
     #[must_use]
     pub fn oldest(&self) -> Option<Duration> {
-        self.lanes.iter().flat_map(Lane::iter).map(|batch| batch.opened).min()
+        self.lanes.iter().flat_map(CategoryQueue::iter).map(|batch| batch.opened).min()
     }
 
     /// Everything that waits, at exit.
     pub fn drain(&mut self) -> Vec<Batch<T>> {
-        self.lanes.iter_mut().flat_map(Lane::empty).collect()
+        self.lanes.iter_mut().flat_map(CategoryQueue::empty).collect()
     }
 }
 
@@ -604,12 +604,12 @@ mod tests {
         batch
     }
 
-    fn reply(answer: Answer) -> Reply {
-        Reply { answer, limits: Limits::default() }
+    fn reply(answer: Answer) -> ResponseKind {
+        ResponseKind { answer, limits: Limits::default() }
     }
 
-    fn limited(header: &str) -> Reply {
-        Reply { answer: Answer::Limited, limits: Limits::read(429, Some(header), None, NOW) }
+    fn limited(header: &str) -> ResponseKind {
+        ResponseKind { answer: Answer::Limited, limits: Limits::read(429, Some(header), None, NOW) }
     }
 
     fn with(park: bool, batches: impl IntoIterator<Item = Batch<()>>) -> Destination<()> {
@@ -619,7 +619,7 @@ mod tests {
     }
 
     /// Sends the next batch and answers it.
-    fn turn(destination: &mut Destination<()>, reply: &Reply, now: Duration) -> (Vec<Step<()>>, Option<Notice>) {
+    fn turn(destination: &mut Destination<()>, reply: &ResponseKind, now: Duration) -> (Vec<Step<()>>, Option<Notice>) {
         let batch = destination.next(now).expect("a batch to send");
         destination.done(batch, reply, now, 1.0)
     }

@@ -1,18 +1,18 @@
 //! The dispatcher thread: decides what is sent and when, settles batches that were answered, and calls Fluent Bit.
 
-use super::blocks::Fate;
+use super::blocks::Decision;
 use super::check_ins::CheckIns;
-use super::chunk_progress::{Home, Ticket};
-use super::client::{Client, Sent};
+use super::chunk_progress::{ChunkProgress, ChunkSource};
+use super::client::{Client, SendResult};
 use super::destination::{Notice, Policy, Step};
 use super::host::{Gauges, Host, Report, Severity};
-use super::log_throttle::{About, Said};
-use super::messages::{self, Keeping, Line};
+use super::log_throttle::{LogSubject, LogThrottle};
+use super::messages::{self, Keeping, LogLine};
 use super::response::Answer;
 use super::route_table::{Changes, Target};
-use super::scheduler::Schedule;
+use super::scheduler::Scheduler;
 use super::sender::Load;
-use super::store::dead_letters::Cause;
+use super::store::dead_letters::DropReason;
 use super::{Drain, Shared, WAITED, client_reports, dsn_sources, lock, sender};
 use crate::envelope::Batch;
 use crate::ledger::{Category, Ledger, Outcome, Snapshot};
@@ -29,7 +29,7 @@ use std::time::Duration;
 /// Messages to the pump.
 #[derive(Debug)]
 pub(crate) enum Message {
-    Batch(Box<Batch<Ticket>>),
+    Batch(Box<Batch<ChunkProgress>>),
     /// An envelope for this destination waits for so many bytes of room in memory, and everything behind it.
     Expected(u32, Category, u64),
     Done(Box<sender::Done>),
@@ -37,7 +37,7 @@ pub(crate) enum Message {
     /// A line for the log that its sender keeps from coming too often.
     Log(Severity, String),
     /// Result of asking a destination at the start: the status if it answered, else the result of the request.
-    Probed(u32, Result<u16, Box<Sent>>),
+    Probed(u32, Result<u16, Box<SendResult>>),
     Chose(Mode),
     /// A flush has come on a worker thread of Fluent Bit's.
     Workers,
@@ -106,8 +106,8 @@ fn losses(snapshot: &Snapshot) -> Option<String> {
 struct Queued(HashMap<(u32, Category), (u64, u64)>);
 
 impl Queued {
-    fn add(&mut self, batch: &Batch<Ticket>) {
-        let ours = batch.owners().filter(|(ticket, _)| matches!(ticket.home, Home::Memory));
+    fn add(&mut self, batch: &Batch<ChunkProgress>) {
+        let ours = batch.owners().filter(|(ticket, _)| matches!(ticket.home, ChunkSource::Memory));
         let items: usize = ours.map(|(_, records)| records.count()).sum();
         let cell = self.0.entry((batch.destination, batch.category)).or_default();
         *cell = (cell.0 + items as u64, cell.1 + batch.bytes() as u64);
@@ -131,9 +131,9 @@ impl AnswerTimes {
     }
 }
 
-pub(crate) struct Pump {
+pub(crate) struct Dispatcher {
     shared: Arc<Shared>,
-    schedule: Schedule<Ticket>,
+    schedule: Scheduler<ChunkProgress>,
     to_senders: Sender<sender::Job>,
     ledger: Arc<Ledger>,
     reports: client_reports::Reader,
@@ -146,7 +146,7 @@ pub(crate) struct Pump {
     dsn_file: Option<PathBuf>,
     dsn_dir: Option<PathBuf>,
     summary_interval: Duration,
-    said: Said,
+    said: LogThrottle,
     durations: Vec<Duration>,
     answers: AnswerTimes,
     shown: Snapshot,
@@ -163,7 +163,7 @@ pub(crate) struct Pump {
     chance: u64,
 }
 
-impl Pump {
+impl Dispatcher {
     pub(crate) fn new(
         shared: Arc<Shared>,
         loaded: &Loaded,
@@ -185,11 +185,11 @@ impl Pump {
         };
         let now = shared.now();
         Self {
-            schedule: Schedule::new(policy, settings.senders, settings.queue_max_size),
+            schedule: Scheduler::new(policy, settings.senders, settings.queue_max_size),
             dsn_file: loaded.settings.destination.dsn_file.clone(),
             dsn_dir: loaded.settings.destination.dsn_dir.clone(),
             summary_interval: loaded.settings.report.summary_interval,
-            said: Said::default(),
+            said: LogThrottle::default(),
             durations: Vec::new(),
             answers: AnswerTimes::default(),
             shown: Snapshot::default(),
@@ -243,7 +243,7 @@ impl Pump {
                 self.steps(steps, 0, MADE_ROOM);
             }
             Message::Done(done) => self.done(*done),
-            Message::Say(severity, kind, text) => self.say(severity, kind, About::Instance, &text),
+            Message::Say(severity, kind, text) => self.say(severity, kind, LogSubject::Instance, &text),
             Message::Log(severity, text) => self.log(severity, Some(text)),
             Message::Probed(number, answer) => self.probed(number, answer),
             Message::Chose(mode) => self.chose(mode),
@@ -318,7 +318,7 @@ impl Pump {
         }
     }
 
-    fn reported(&mut self, number: u32, report: client_reports::Report, sent: &Sent, now: Duration) {
+    fn reported(&mut self, number: u32, report: client_reports::Report, sent: &SendResult, now: Duration) {
         self.schedule.reported(number, &sent.reply.limits, now);
         // What a server does not understand it will not understand later either.
         if matches!(sent.reply.answer, Answer::Failed | Answer::Limited) {
@@ -349,12 +349,12 @@ impl Pump {
         let _ = self.to_senders.send(sender::Job { load, target, encoding });
     }
 
-    fn checked_in(&mut self, number: u32, sent: &Sent, now: Duration) {
+    fn checked_in(&mut self, number: u32, sent: &SendResult, now: Duration) {
         self.schedule.reported(number, &sent.reply.limits, now);
         self.share_holds(number, now);
         if self.check_ins.answered(sent, now) {
             let text = format!("a check-in was refused and is dropped: {}", sent.detail);
-            self.say(Severity::Warn, "check-in", About::Destination(number), &text);
+            self.say(Severity::Warn, "check-in", LogSubject::Destination(number), &text);
         }
     }
 
@@ -366,7 +366,7 @@ impl Pump {
     }
 
     /// A batch whose destination was forgotten while it was being filled: its records are looked at again where they can.
-    fn orphaned(&mut self, batch: Batch<Ticket>) {
+    fn orphaned(&mut self, batch: Batch<ChunkProgress>) {
         let number = batch.destination;
         let mut steps = self.schedule.again(batch, self.shared.now().steady);
         let waiting = self.schedule.take(number);
@@ -414,11 +414,11 @@ impl Pump {
     }
 
     /// `code` and `detail` are of the answer that brought this about, if one did.
-    fn steps(&mut self, steps: Vec<Step<Ticket>>, code: u16, detail: &str) {
+    fn steps(&mut self, steps: Vec<Step<ChunkProgress>>, code: u16, detail: &str) {
         steps.into_iter().for_each(|step| self.step(step, code, detail));
     }
 
-    fn step(&mut self, step: Step<Ticket>, code: u16, detail: &str) {
+    fn step(&mut self, step: Step<ChunkProgress>, code: u16, detail: &str) {
         let (step, code, detail) = match step {
             Step::MakeRoom(batch, _) if batch.owners().all(|(ticket, _)| ticket.can_be_read_again()) => {
                 (Step::Release(batch), 0, MADE_ROOM)
@@ -447,7 +447,7 @@ impl Pump {
                 },
                 Step::Release(batch) | Step::MakeRoom(batch, _) => {
                     let longest = self.shared.longest(batch.category);
-                    if let Fate::Wait(until) = waits.fate(batch.category, ticket.taken, longest, now) {
+                    if let Decision::Wait(until) = waits.fate(batch.category, ticket.taken, longest, now) {
                         ticket.waits_until(until);
                     }
                     ticket.release(batch.category, records)
@@ -466,7 +466,7 @@ impl Pump {
 
     /// Ends or releases the lines of other chunks that are part of a batch's items of one chunk. Before those: a crash in between
     /// then costs one more request, and no second event.
-    fn end_attached(&self, step: &Step<Ticket>, owner: &Arc<Ticket>, is_doomed: bool) {
+    fn end_attached(&self, step: &Step<ChunkProgress>, owner: &Arc<ChunkProgress>, is_doomed: bool) {
         let (Step::Settle(batch, _) | Step::Release(batch) | Step::MakeRoom(batch, _)) = step;
         let settles = is_doomed || matches!(step, Step::Settle(..));
         let owned = batch.owners().filter(|(ticket, _)| Arc::ptr_eq(ticket, owner)).flat_map(|(_, records)| records);
@@ -481,7 +481,7 @@ impl Pump {
     }
 
     /// Counts an accepted batch of logs as spent, or releases the bytes that a batch has reserved.
-    fn bill(&self, step: &Step<Ticket>) {
+    fn bill(&self, step: &Step<ChunkProgress>) {
         let (Step::Settle(batch, _) | Step::Release(batch) | Step::MakeRoom(batch, _)) = step;
         if batch.category != Category::Log {
             return;
@@ -501,13 +501,13 @@ impl Pump {
     fn budget_noted(&mut self, noted: std::io::Result<()>) {
         if let Err(error) = noted {
             let text = format!("cannot write logs-budget.json, a restart may spend the budgets again: {error}");
-            self.say(Severity::Warn, "logs budget", About::Instance, &text);
+            self.say(Severity::Warn, "logs budget", LogSubject::Instance, &text);
         }
     }
 
     /// Returns the cause that goes into the dead letters of a batch's records, if they become dead letters. Records that end
     /// without one are noted for the next client report.
-    fn doom(&self, step: &Step<Ticket>, code: u16, detail: &str) -> Option<Arc<Cause>> {
+    fn doom(&self, step: &Step<ChunkProgress>, code: u16, detail: &str) -> Option<Arc<DropReason>> {
         let (Step::Settle(batch, _) | Step::Release(batch) | Step::MakeRoom(batch, _)) = step;
         if !batch.owners().all(|(ticket, _)| ticket.has_records()) {
             return None;
@@ -528,7 +528,7 @@ impl Pump {
         doom
     }
 
-    fn discarded(&self, batch: &Batch<Ticket>, outcome: Outcome) {
+    fn discarded(&self, batch: &Batch<ChunkProgress>, outcome: Outcome) {
         if let Some(target) = self.shared.targets.get(batch.destination) {
             let (items, bytes) = (batch.len() as u64, batch.bytes() as u64);
             self.shared.reports.add(target.identity, batch.category, outcome, items, bytes);
@@ -542,7 +542,7 @@ impl Pump {
              spool_path to keep them on disk",
             target.dsn
         );
-        self.say(Severity::Error, "overflow", About::Destination(number), &text);
+        self.say(Severity::Error, "overflow", LogSubject::Destination(number), &text);
     }
 
     /// Uniform in 0..1 (xorshift64*).
@@ -654,7 +654,7 @@ impl Pump {
                 let changes = self.shared.targets.set_default(dsn);
                 self.apply(&changes, now);
             }
-            Err(problem) => self.say(Severity::Warn, "dsn_file", About::Instance, &problem),
+            Err(problem) => self.say(Severity::Warn, "dsn_file", LogSubject::Instance, &problem),
         }
     }
 
@@ -663,10 +663,10 @@ impl Pump {
         let Some(dir) = self.dsn_dir.clone() else { return };
         let listing = match dsn_sources::read_dir(&dir) {
             Ok(listing) => listing,
-            Err(problem) => return self.say(Severity::Warn, "dsn_dir", About::Instance, &problem),
+            Err(problem) => return self.say(Severity::Warn, "dsn_dir", LogSubject::Instance, &problem),
         };
         if let Some(problem) = dsn_sources::complaint(&dir, &listing) {
-            self.say(Severity::Warn, "dsn_dir file", About::Instance, &problem);
+            self.say(Severity::Warn, "dsn_dir file", LogSubject::Instance, &problem);
         }
         let changes = self.shared.targets.set_namespaces(listing);
         self.apply(&changes, now);
@@ -694,9 +694,9 @@ impl Pump {
     }
 
     /// The start-up check; items that were sent meanwhile know better.
-    fn probed(&mut self, number: u32, answer: Result<u16, Box<Sent>>) {
+    fn probed(&mut self, number: u32, answer: Result<u16, Box<SendResult>>) {
         let Some(target) = self.shared.targets.get(number) else { return };
-        let told = [About::Destination(number), About::Server(server(&target))];
+        let told = [LogSubject::Destination(number), LogSubject::Server(server(&target))];
         if self.closing.is_some() || told.into_iter().any(|about| self.said.knows(about)) {
             return;
         }
@@ -726,10 +726,10 @@ impl Pump {
         }
     }
 
-    fn notice(&mut self, number: u32, notice: &Notice, sent: &Sent) {
+    fn notice(&mut self, number: u32, notice: &Notice, sent: &SendResult) {
         let Some(target) = self.shared.targets.get(number) else { return };
-        let Line { severity, kind, text } = messages::line(notice, &target.dsn, sent, &self.keeping);
-        let server = About::Server(server(&target));
+        let LogLine { severity, kind, text } = messages::line(notice, &target.dsn, sent, &self.keeping);
+        let server = LogSubject::Server(server(&target));
         let answers = (messages::ANSWERS, server);
         match notice {
             Notice::Answers => {
@@ -739,12 +739,12 @@ impl Pump {
             Notice::Failing | Notice::Misconfigured => self.said.take_back(answers),
             _ => {}
         }
-        let about = if *notice == Notice::Failing { server } else { About::Destination(number) };
+        let about = if *notice == Notice::Failing { server } else { LogSubject::Destination(number) };
         self.say(severity, kind, about, &text);
     }
 
     /// The same kind of trouble with the same thing is told once a minute, with how often it was.
-    fn say(&mut self, severity: Severity, kind: &'static str, about: About, text: &str) {
+    fn say(&mut self, severity: Severity, kind: &'static str, about: LogSubject, text: &str) {
         let line = self.said.say((kind, about), text, self.shared.now().steady);
         self.log(severity, line);
     }

@@ -19,7 +19,7 @@ pub(super) struct Failure {
 
 /// Context in which a request was made.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Way<'w> {
+pub(super) struct RequestContext<'w> {
     pub(super) dsn: &'w Dsn,
     pub(super) proxy: Option<&'w ProxyUrl>,
     /// True if any issuer of certificates is trusted at all.
@@ -59,7 +59,7 @@ pub(super) fn is_before_request(error: &ureq::Error) -> bool {
     }
 }
 
-impl Way<'_> {
+impl RequestContext<'_> {
     pub(super) fn failure(&self, error: &ureq::Error) -> Failure {
         match error {
             ureq::Error::Io(error) => self.io(error),
@@ -228,7 +228,7 @@ mod tests {
     fn told(error: &ureq::Error, proxy: Option<&str>, trusting: bool) -> Failure {
         let dsn = Dsn::parse(&format!("https://{KEY}@sentry.example/1")).unwrap();
         let proxies = proxy.map(|url| Proxies::parse(url).unwrap()).unwrap_or_default();
-        Way { dsn: &dsn, proxy: proxies.for_dsn(&dsn), trusting }.failure(error)
+        RequestContext { dsn: &dsn, proxy: proxies.for_dsn(&dsn), trusting }.failure(error)
     }
 
     #[test]

@@ -10,7 +10,7 @@ const INTERVAL: Duration = Duration::from_secs(60);
 
 /// The instance, destination or server that a log line is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum About {
+pub(super) enum LogSubject {
     /// The instance.
     Instance,
     /// A destination, by its number.
@@ -20,11 +20,11 @@ pub(super) enum About {
 }
 
 /// The kind of a line, and the thing that it is about.
-type Subject = (&'static str, About);
+type Subject = (&'static str, LogSubject);
 
 /// Every kind that was told.
 #[derive(Debug, Default)]
-pub(super) struct Said(HashMap<Subject, Told>);
+pub(super) struct LogThrottle(HashMap<Subject, Told>);
 
 #[derive(Debug)]
 struct Told {
@@ -35,7 +35,7 @@ struct Told {
     later: Option<(Severity, String)>,
 }
 
-impl Said {
+impl LogThrottle {
     /// The line to tell now, with how often it was kept back; `None` if its like was told less than a minute ago.
     pub(super) fn say(&mut self, subject: Subject, text: &str, now: Duration) -> Option<String> {
         let Some(told) = self.0.get_mut(&subject) else {
@@ -50,8 +50,8 @@ impl Said {
         Some(if again == 0 { text.to_owned() } else { format!("{text} [and {again} times since this was last said]") })
     }
 
-    /// As [`Said::say`], for a line that will not come again by itself: if it is suppressed, it is [`Said::due`] when the
-    /// minute is over, unless it is [`Said::take_back`]en before.
+    /// As [`LogThrottle::say`], for a line that will not come again by itself: if it is suppressed, it is [`LogThrottle::due`] when the
+    /// minute is over, unless it is [`LogThrottle::take_back`]en before.
     pub(super) fn say_in_the_end(
         &mut self,
         subject: Subject,
@@ -86,13 +86,13 @@ impl Said {
     }
 
     /// Returns true if any line about `subject` was logged.
-    pub(super) fn knows(&self, subject: About) -> bool {
+    pub(super) fn knows(&self, subject: LogSubject) -> bool {
         self.0.keys().any(|(_, about)| *about == subject)
     }
 
     /// A destination that is gone.
     pub(super) fn forget(&mut self, number: u32) {
-        self.0.retain(|(_, about), _| *about != About::Destination(number));
+        self.0.retain(|(_, about), _| *about != LogSubject::Destination(number));
     }
 }
 
@@ -100,31 +100,32 @@ impl Said {
 mod tests {
     use super::*;
 
-    const FAILING: Subject = ("failing", About::Server(1));
-    const ANSWERS: Subject = ("answers", About::Server(1));
-    const REFUSING: Subject = ("misconfigured", About::Destination(1));
+    const FAILING: Subject = ("failing", LogSubject::Server(1));
+    const ANSWERS: Subject = ("answers", LogSubject::Server(1));
+    const REFUSING: Subject = ("misconfigured", LogSubject::Destination(1));
 
     fn at(seconds: u64) -> Duration {
         Duration::from_secs(seconds)
     }
 
-    fn answers(said: &mut Said, now: Duration) -> Option<String> {
+    fn answers(said: &mut LogThrottle, now: Duration) -> Option<String> {
         said.say_in_the_end(ANSWERS, Severity::Info, "up", now)
     }
 
     #[test]
     fn the_same_kind_is_told_once_a_minute_with_a_count() {
-        let mut said = Said::default();
+        let mut said = LogThrottle::default();
         let times: Vec<_> = (0..180).filter_map(|now| Some((now, said.say(FAILING, "down", at(now))?))).collect();
         let again = "down [and 59 times since this was last said]".to_owned();
         assert_eq!(times, [(0, "down".to_owned()), (60, again.clone()), (120, again)]);
-        let another = [("failing", About::Server(2)), ("failing", About::Instance), ("limited", About::Server(1))];
+        let another =
+            [("failing", LogSubject::Server(2)), ("failing", LogSubject::Instance), ("limited", LogSubject::Server(1))];
         another.into_iter().for_each(|subject| assert!(said.say(subject, "down", at(1)).is_some(), "{subject:?}"));
     }
 
     #[test]
     fn a_server_that_comes_and_goes_is_told_once_a_minute_both_ways() {
-        let mut said = Said::default();
+        let mut said = LogThrottle::default();
         let mut lines = Vec::new();
         // Down in even seconds and up in odd ones, for five minutes; then it stays up.
         for now in 0..420 {
@@ -148,7 +149,7 @@ mod tests {
 
     #[test]
     fn a_recovery_that_was_too_soon_to_tell_is_told_when_it_lasts() {
-        let mut said = Said::default();
+        let mut said = LogThrottle::default();
         assert!(answers(&mut said, at(0)).is_some());
         assert!(said.say(FAILING, "down", at(10)).is_some());
         assert!(answers(&mut said, at(20)).is_none());
@@ -162,7 +163,7 @@ mod tests {
 
     #[test]
     fn a_destination_that_is_gone_is_forgotten() {
-        let mut said = Said::default();
+        let mut said = LogThrottle::default();
         assert!(said.say(REFUSING, "wrong", at(0)).is_some());
         assert!(said.say(FAILING, "down", at(0)).is_some());
         said.forget(1);

@@ -2,14 +2,14 @@
 //! chunks.
 
 use super::carried::{self, Carried};
-use super::chunk_progress::{Bits, Home, Ticket};
-use super::chunk_slot::{Slot, Verdict};
-use super::compressed_chunk::Held;
+use super::chunk_progress::{ChunkProgress, ChunkSource, RecordSet};
+use super::chunk_slot::{ChunkSlot, Verdict};
+use super::compressed_chunk::QueuedChunk;
 use super::dispatcher::Message;
 use super::host::Severity;
-use super::record_sink::{Gone, Intake, Left, emit};
+use super::record_sink::{Gone, PassOutcome, RecordSink, emit};
 use super::router::{ChunkRouter, Complaints};
-use super::store::dead_letters::{self, Burial, DeadLetters};
+use super::store::dead_letters::{self, DeadLetter, DeadLetters};
 use super::store::{Chunk, lost};
 use super::{Drain, Job, Shared, lock};
 use crate::envelope::{Batch, Bill, Gatherer};
@@ -54,8 +54,8 @@ pub(super) struct Worker<'s> {
     shared: &'s Shared,
     records: Mapper,
     /// Open log envelopes: of live chunks, and of those read again from the spool.
-    live: Gatherer<Ticket>,
-    replayed: Gatherer<Ticket>,
+    live: Gatherer<ChunkProgress>,
+    replayed: Gatherer<ChunkProgress>,
     complaints: Complaints,
     dead: Option<DeadLetters>,
     /// Records of earlier chunks that wait for lines of later ones.
@@ -182,7 +182,7 @@ impl<'s> Worker<'s> {
         }
     }
 
-    fn ack(&mut self, slot: Arc<Slot>) {
+    fn ack(&mut self, slot: Arc<ChunkSlot>) {
         let (tag, data) = self.receive(&slot);
         let joins = !slot.is_left() && self.shared.targets.is_ready(Mode::Ack);
         if !joins {
@@ -195,11 +195,12 @@ impl<'s> Worker<'s> {
         self.map(&ticket, &[Chunk { tag, data, records: 0 }], false);
     }
 
-    fn memory(&mut self, slot: &Arc<Slot>) {
+    fn memory(&mut self, slot: &Arc<ChunkSlot>) {
         let held = slot.take_held();
         self.shared.slots.recycle(Arc::clone(slot));
         let recorder = self.shared.recorder.clone();
-        let ticket = Arc::new(Ticket::new(Home::Memory, self.shared.now().steady, recorder, Default::default()));
+        let ticket =
+            Arc::new(ChunkProgress::new(ChunkSource::Memory, self.shared.now().steady, recorder, Default::default()));
         // Its bytes count until its items do.
         self.shared.kept.fetch_add(held.bytes(), Relaxed);
         self.shared.waiting.fetch_sub(held.bytes(), Relaxed);
@@ -208,14 +209,14 @@ impl<'s> Worker<'s> {
         // Nobody else has the bytes that a dead letter would need, or what had to stay behind.
         if self.dead.is_none() {
             self.shared.kept.fetch_sub(ticket.forget(), Relaxed);
-            if let Ok(Held::Plain(segment)) = Arc::try_unwrap(kept) {
+            if let Ok(QueuedChunk::Plain(segment)) = Arc::try_unwrap(kept) {
                 self.shared.slots.spare(segment.data);
             }
         }
     }
 
     /// Reads a chunk that is held in memory.
-    fn held(&mut self, ticket: &Arc<Ticket>, held: &Held, replay: bool) {
+    fn held(&mut self, ticket: &Arc<ChunkProgress>, held: &QueuedChunk, replay: bool) {
         let chunk = self.open(held);
         if !replay {
             self.shared.recorder.take(u64::from(crate::chunk::count(&chunk.data)));
@@ -227,7 +228,7 @@ impl<'s> Worker<'s> {
     }
 
     /// A chunk that is held in memory, as soon as there is memory to read it in.
-    fn open<'h>(&self, held: &'h Held) -> Cow<'h, Chunk> {
+    fn open<'h>(&self, held: &'h QueuedChunk) -> Cow<'h, Chunk> {
         let opened = loop {
             match held.open(|| self.shared.slots.buffer()) {
                 Some(opened) => break opened,
@@ -242,15 +243,15 @@ impl<'s> Worker<'s> {
         opened.chunk
     }
 
-    fn receive(&self, slot: &Slot) -> (Vec<u8>, Vec<u8>) {
+    fn receive(&self, slot: &ChunkSlot) -> (Vec<u8>, Vec<u8>) {
         let (tag, data) = slot.take();
         self.shared.waiting.fetch_sub(data.len() as u64, Relaxed);
         (tag, data)
     }
 
     /// Reads chunks from the spool and maps them.
-    fn spooled(&mut self, ticket: &Arc<Ticket>, replay: bool) {
-        let Home::Spool(extent) = &ticket.home else { return };
+    fn spooled(&mut self, ticket: &Arc<ChunkProgress>, replay: bool) {
+        let ChunkSource::Spool(extent) = &ticket.home else { return };
         let is_over = self.shared.past_deadline() || self.shared.starts_nothing() && !ticket.has_doomed();
         if is_over || !self.shared.targets.is_ready(Mode::Spool) {
             return self.shared.park(ticket);
@@ -268,7 +269,7 @@ impl<'s> Worker<'s> {
         }
         let now = self.shared.now().steady;
         let Some(ticket) = lock(&self.shared.backlog).take(now, self.has_room()) else { return };
-        if matches!(ticket.home, Home::Spool(_)) {
+        if matches!(ticket.home, ChunkSource::Spool(_)) {
             self.spooled(&ticket, true);
         } else if let Some(kept) = ticket.kept() {
             self.held(&ticket, &kept, true);
@@ -276,7 +277,7 @@ impl<'s> Worker<'s> {
     }
 
     /// Maps a chunk and handles the outcome of its records.
-    fn map(&mut self, ticket: &Arc<Ticket>, segments: &[Chunk], replay: bool) {
+    fn map(&mut self, ticket: &Arc<ChunkProgress>, segments: &[Chunk], replay: bool) {
         ticket.begin();
         let logs = if replay { &mut self.replayed } else { &mut self.live };
         self.shared.payloads.1.try_iter().for_each(|buffer| logs.lend(buffer));
@@ -284,7 +285,7 @@ impl<'s> Worker<'s> {
         let mut record = 0;
         for segment in segments {
             let first = record;
-            let mut left = Left::default();
+            let mut left = PassOutcome::default();
             record = self.read(ticket, &router, (segment, first), replay, &mut left);
             self.bury(ticket, first, segment, &mut left);
             self.tell(first, segment, &left.gone);
@@ -304,7 +305,7 @@ impl<'s> Worker<'s> {
         for ticket in self.carried.retain(self.records.waiting()) {
             let standing = ticket.let_go();
             self.shared.finish(&ticket, standing);
-            if matches!(ticket.home, Home::Memory) && self.dead.is_none() {
+            if matches!(ticket.home, ChunkSource::Memory) && self.dead.is_none() {
                 self.shared.kept.fetch_sub(ticket.forget(), Relaxed);
             }
         }
@@ -324,13 +325,15 @@ impl<'s> Worker<'s> {
         }
         let now = self.shared.now();
         let router = ChunkRouter::new(&self.shared.targets, now.steady);
-        let ticket = Ticket::new(Home::None, now.steady, self.shared.recorder.clone(), Default::default());
-        let (ticket, broken, mut left) = (Arc::new(ticket), Bits::default(), Left::default());
+        let ticket =
+            ChunkProgress::new(ChunkSource::None, now.steady, self.shared.recorder.clone(), Default::default());
+        let (ticket, broken, mut left) = (Arc::new(ticket), RecordSet::default(), PassOutcome::default());
         loop {
             let finished = catch_unwind(AssertUnwindSafe(|| {
                 let origin = Origin { tag: &[], router: &router, now: now.wall };
                 let carried = &mut self.carried;
-                let mut intake = Intake::new(self.shared, &ticket, &mut self.live, false, &mut left, &broken, carried);
+                let mut intake =
+                    RecordSink::new(self.shared, &ticket, &mut self.live, false, &mut left, &broken, carried);
                 self.records.finish_waiting(origin, due, &mut intake);
             }));
             if finished.is_ok() {
@@ -372,7 +375,7 @@ impl<'s> Worker<'s> {
 
     /// Writes dead letters, and ends their records when they are safe. What the disk will not take is tried again
     /// later, unless only memory holds it.
-    fn bury(&mut self, ticket: &Ticket, first: u32, segment: &Chunk, left: &mut Left) {
+    fn bury(&mut self, ticket: &ChunkProgress, first: u32, segment: &Chunk, left: &mut PassOutcome) {
         let burials = std::mem::take(&mut left.burials);
         let now = self.shared.now();
         let written = match &mut self.dead {
@@ -388,10 +391,10 @@ impl<'s> Worker<'s> {
         } else if written.as_ref().is_ok_and(|kept| kept.contains(&false)) {
             self.shared.say(Severity::Error, "dead letters full", FULL.to_owned());
         }
-        let ending = |(at, burial): (usize, &Burial)| match (&written, &ticket.home) {
+        let ending = |(at, burial): (usize, &DeadLetter)| match (&written, &ticket.home) {
             (Ok(kept), _) if kept[at] => Some(burial.cause.outcome),
-            (Ok(_), _) | (Err(_), Home::Memory | Home::None) => Some(Outcome::Overflow),
-            (Err(_), Home::Host(_) | Home::Spool(_)) => None,
+            (Ok(_), _) | (Err(_), ChunkSource::Memory | ChunkSource::None) => Some(Outcome::Overflow),
+            (Err(_), ChunkSource::Host(_) | ChunkSource::Spool(_)) => None,
         };
         let endings: Vec<_> = burials.iter().enumerate().map(ending).collect();
         for (burial, ending) in burials.into_iter().zip(endings) {
@@ -422,17 +425,17 @@ impl<'s> Worker<'s> {
     /// the items of the records that it was about, not Fluent Bit and not the rest of the chunk, and they are counted.
     fn read(
         &mut self,
-        ticket: &Arc<Ticket>,
+        ticket: &Arc<ChunkProgress>,
         router: &ChunkRouter<'_>,
         (segment, first): (&Chunk, u32),
         replay: bool,
-        left: &mut Left,
+        left: &mut PassOutcome,
     ) -> u32 {
         if segment.data.is_empty() {
             // They have ended.
             return first + segment.records;
         }
-        let mut broken = Bits::default();
+        let mut broken = RecordSet::default();
         // What each panic was about.
         let mut panics: Vec<Vec<u32>> = Vec::new();
         loop {
@@ -440,7 +443,7 @@ impl<'s> Worker<'s> {
                 let origin = Origin { tag: &segment.tag, router, now: self.shared.now().wall };
                 let logs = if replay { &mut self.replayed } else { &mut self.live };
                 let carried = &mut self.carried;
-                let mut intake = Intake::new(self.shared, ticket, logs, replay, left, &broken, carried);
+                let mut intake = RecordSink::new(self.shared, ticket, logs, replay, left, &broken, carried);
                 self.records.map(origin, &segment.data, first, &mut intake)
             }));
             if let Ok(end) = mapped {
@@ -464,7 +467,7 @@ impl<'s> Worker<'s> {
     }
 
     /// After a panic: the item that was being written is cut off, those before it are whole.
-    fn mend(&mut self, ticket: &Ticket, left: &mut Left) {
+    fn mend(&mut self, ticket: &ChunkProgress, left: &mut PassOutcome) {
         self.shared.say(Severity::Error, "panic", PANICKED.to_owned());
         self.live.mend();
         self.replayed.mend();
@@ -515,7 +518,8 @@ impl<'s> Worker<'s> {
             let (level, text) = (notice.level(), notice.text());
             let bytes = mapping::notice::write(batch.open(), now.wall, level, &text, notice.namespace());
             self.shared.costs.reserve_notice(payer, bytes);
-            let ticket = Ticket::new(Home::None, now.steady, Ledger::default().recorder(), Default::default());
+            let ticket =
+                ChunkProgress::new(ChunkSource::None, now.steady, Ledger::default().recorder(), Default::default());
             ticket.claim(Category::Log, 0);
             ticket.mapped();
             batch.close_billed(&Arc::new(ticket), 0, Bill { payer, bytes: bytes as u32 });
@@ -529,7 +533,8 @@ impl<'s> Worker<'s> {
         let closed = self.records.closed_storms(now.wall).into_iter();
         // A destination that is forgotten by now hears no more of it.
         for closing in closed.filter(|closing| self.shared.targets.get(closing.route.destination).is_some()) {
-            let ticket = Ticket::new(Home::None, now.steady, Ledger::default().recorder(), Default::default());
+            let ticket =
+                ChunkProgress::new(ChunkSource::None, now.steady, Ledger::default().recorder(), Default::default());
             ticket.claim(Category::Event, 0);
             ticket.mapped();
             let batch = Batch::new(Category::Event, Vec::new(), now.steady, false);

@@ -6,7 +6,7 @@ use std::sync::PoisonError;
 
 /// Bytes of rendered items in memory.
 #[derive(Debug)]
-pub struct Budget {
+pub struct MemoryBudget {
     /// Bytes per category.
     share: u64,
     /// Bytes of a category's share that may wait for a quota or a misconfigured destination, where there are others.
@@ -30,7 +30,7 @@ impl State {
     }
 }
 
-impl Budget {
+impl MemoryBudget {
     /// A budget of `total` bytes, for one destination or for a `crowd` of them.
     #[must_use]
     pub fn new(total: u64, crowd: bool) -> Self {
@@ -137,7 +137,7 @@ mod tests {
 
     #[test]
     fn a_full_share_waits_for_room_and_the_other_does_not() {
-        let budget = Arc::new(Budget::new(200, false));
+        let budget = Arc::new(MemoryBudget::new(200, false));
         budget.reserve(Category::Log, 500, || false, || {});
         budget.reserve(Category::Event, 100, || false, || {});
         let other = Arc::clone(&budget);
@@ -151,7 +151,7 @@ mod tests {
 
     #[test]
     fn nobody_waits_for_room_that_a_quota_holds() {
-        let budget = Arc::new(Budget::new(200, false));
+        let budget = Arc::new(MemoryBudget::new(200, false));
         budget.reserve(Category::Log, 90, || true, || {});
         assert!(!budget.is_clogged(20));
         let other = Arc::clone(&budget);
@@ -165,7 +165,7 @@ mod tests {
 
     #[test]
     fn among_others_a_held_destination_fills_its_part_of_the_share_and_they_wait_for_their_own_room() {
-        let budget = Arc::new(Budget::new(800, true));
+        let budget = Arc::new(MemoryBudget::new(800, true));
         budget.reserve(Category::Log, 390, || false, || {});
         budget.hold([None, Some(60)]);
         assert!(!budget.is_clogged(40) && budget.is_clogged(41) && !budget.is_full(Category::Log));
@@ -181,7 +181,7 @@ mod tests {
 
     #[test]
     fn closing_lets_everybody_go() {
-        let budget = Arc::new(Budget::new(2, false));
+        let budget = Arc::new(MemoryBudget::new(2, false));
         budget.reserve(Category::Log, 1, || false, || {});
         let other = Arc::clone(&budget);
         let waiting = std::thread::spawn(move || other.reserve(Category::Log, 9, || false, || {}));

@@ -1,6 +1,6 @@
 //! The log texts about a destination. Pure.
 
-use super::client::{Sent, encoding_name};
+use super::client::{SendResult, encoding_name};
 use super::destination::Notice;
 use super::host::Severity;
 use crate::ledger::Category;
@@ -12,7 +12,7 @@ pub(super) const ANSWERS: &str = "answers";
 
 /// A line for Fluent Bit's log.
 #[derive(Debug)]
-pub(super) struct Line {
+pub(super) struct LogLine {
     pub(super) severity: Severity,
     /// Lines of one kind about one thing are told once a minute.
     pub(super) kind: &'static str,
@@ -55,7 +55,7 @@ fn span(time: Duration) -> String {
 }
 
 /// Returns the line for a notice. `sent` is the answer that caused it.
-pub(super) fn line(notice: &Notice, dsn: &Dsn, sent: &Sent, keeping: &Keeping) -> Line {
+pub(super) fn line(notice: &Notice, dsn: &Dsn, sent: &SendResult, keeping: &Keeping) -> LogLine {
     let (detail, place) = (&sent.detail, &keeping.place);
     let (severity, kind, text) = match notice {
         Notice::Answers => (Severity::Info, ANSWERS, format!("{dsn} is reachable and accepts items")),
@@ -109,7 +109,7 @@ pub(super) fn line(notice: &Notice, dsn: &Dsn, sent: &Sent, keeping: &Keeping) -
             ),
         ),
     };
-    Line { severity, kind, text }
+    LogLine { severity, kind, text }
 }
 
 #[cfg(test)]
@@ -119,7 +119,7 @@ mod tests {
     use crate::ledger::Outcome;
     use crate::options::Compress;
 
-    fn told(notice: &Notice, lasting: bool, mode: Mode, spool: Option<&str>) -> Line {
+    fn told(notice: &Notice, lasting: bool, mode: Mode, spool: Option<&str>) -> LogLine {
         let dsn = Dsn::parse("https://0123456789abcdef0123456789abcdef@sentry.example/7").unwrap();
         let failure = Failure { words: "its words".to_owned(), lasting };
         let hold = (Duration::from_secs(86_400), Duration::from_secs(600));
@@ -131,7 +131,7 @@ mod tests {
             hold_logs: hold.1,
             ..Delivery::default()
         };
-        line(notice, &dsn, &Sent::failed(0, failure), &Keeping::of(mode, &settings))
+        line(notice, &dsn, &SendResult::failed(0, failure), &Keeping::of(mode, &settings))
     }
 
     #[test]

@@ -58,16 +58,16 @@ use crate::options::{Loaded, Mapping, Mode};
 use crate::sync::thread::{self, JoinHandle};
 use crate::sync::{AtomicBool, AtomicU8, AtomicU64, Instant, Mutex, MutexGuard, Receiver, Sender, bounded, unbounded};
 use backlog::Backlog;
-use blocks::Holds;
-use chunk_progress::{Home, Standing, Ticket};
-pub use chunk_slot::{Slots, Verdict};
-use compressed_chunk::Pressure;
+use blocks::Blocks;
+use chunk_progress::{ChunkProgress, ChunkSource, ChunkStatus};
+pub use chunk_slot::{SlotPool, Verdict};
+use compressed_chunk::Effort;
 use costs::Costs;
 pub use host::{Gauges, Host, Report, Severity};
-use memory_budget::Budget;
+use memory_budget::MemoryBudget;
 pub use resolver::Directory;
-use retry_registry::Registry;
-use route_table::Targets;
+use retry_registry::RetryRegistry;
+use route_table::RouteTable;
 pub use scheduler::STATES;
 use std::io;
 use std::path::PathBuf;
@@ -103,10 +103,10 @@ pub(crate) struct Shared {
     clock: Arc<dyn Clock>,
     recorder: Recorder,
     reports: client_reports::Recorder,
-    slots: Arc<Slots>,
+    slots: Arc<SlotPool>,
     packer: compressed_chunk::Packer,
-    registry: Registry,
-    budget: Budget,
+    registry: RetryRegistry,
+    budget: MemoryBudget,
     /// The cost of logs, and the budgets that cap it.
     costs: Costs,
     /// A word when there is room for a backlog again.
@@ -117,8 +117,8 @@ pub(crate) struct Shared {
     waiting: AtomicU64,
     /// Bytes of chunks that are kept for the sake of dead letters.
     kept: AtomicU64,
-    targets: Targets,
-    holds: Holds,
+    targets: RouteTable,
+    holds: Blocks,
     backlog: Mutex<Backlog>,
     store: Store,
     lost: store::lost::Lost,
@@ -156,9 +156,9 @@ enum Drain {
 #[derive(Debug)]
 pub(crate) enum Job {
     /// A chunk whose flush waits for Sentry.
-    Ack(Arc<chunk_slot::Slot>),
+    Ack(Arc<chunk_slot::ChunkSlot>),
     /// A chunk whose flush has already been answered.
-    Memory(Arc<chunk_slot::Slot>),
+    Memory(Arc<chunk_slot::ChunkSlot>),
     /// Chunks in the spool, the next of the backlog's live ones.
     Spooled,
     /// Nothing more will come.
@@ -192,7 +192,7 @@ enum Entered {
     /// The plugin has taken the chunk.
     Taken,
     /// Its flush waits for the verdict, this long at most.
-    Waiting(Arc<chunk_slot::Slot>, Duration),
+    Waiting(Arc<chunk_slot::ChunkSlot>, Duration),
     /// The plugin has taken the chunk when the chunk of this number is synced.
     Unsynced(u64),
     /// It stays with Fluent Bit.
@@ -297,7 +297,7 @@ impl Delivery {
 
     /// Puts a chunk into the mapper's queue, if there is room; returns its slot, and how long its flush waits for the
     /// outcome, if it does.
-    fn queue(&self, mode: Mode, tag: &[u8], data: &[u8]) -> Option<(Arc<chunk_slot::Slot>, Option<Duration>)> {
+    fn queue(&self, mode: Mode, tag: &[u8], data: &[u8]) -> Option<(Arc<chunk_slot::ChunkSlot>, Option<Duration>)> {
         // What a quota holds has filled its share of the memory: the host keeps the chunk, and the rest of it goes on.
         let clogged = mode == Mode::Memory && self.shared.is_clogged(data.len() as u64);
         if !self.shared.targets.is_ready(mode) {
@@ -377,8 +377,8 @@ impl Delivery {
 
 /// Returns the destinations that the sources name now. A file or a directory that is not there yet is no error: the pump
 /// looks again.
-fn targets(settings: &crate::options::Destination) -> Targets {
-    let targets = Targets::new(settings);
+fn targets(settings: &crate::options::Destination) -> RouteTable {
+    let targets = RouteTable::new(settings);
     let file = settings.dsn_file.as_deref().and_then(|file| dsn_sources::read_dsn(file).ok());
     if let Some(dsn) = settings.dsn.clone().or(file) {
         targets.set_default(dsn);
@@ -433,7 +433,7 @@ impl Start<'_> {
         host: Arc<dyn Host>,
     ) -> Result<JoinHandle<()>, String> {
         let (shared, client) = (Arc::clone(self.shared), self.client.clone());
-        let pump = dispatcher::Pump::new(shared, self.loaded, to_senders, ledger, reports, host, client);
+        let pump = dispatcher::Dispatcher::new(shared, self.loaded, to_senders, ledger, reports, host, client);
         self.spawn("sentry-pump", move || pump.run(&inbox))
     }
 
@@ -442,7 +442,7 @@ impl Start<'_> {
         // The default, or the first of several; one whose source is not there yet shows by its first items.
         let targets = &self.shared.targets;
         let probed = targets.numbers().first().and_then(|number| Some((*number, targets.get(*number)?)));
-        let presses = compressor_pool::Presses::new();
+        let presses = compressor_pool::CompressorPool::new();
         let start = |number| {
             let (inbox, client, presses) = (inbox.clone(), self.client.clone(), presses.clone());
             let (done, clock) = (self.shared.to_pump.clone(), Arc::clone(&self.shared.clock));
@@ -495,22 +495,22 @@ impl Shared {
         reports: client_reports::Recorder,
         to_pump: Sender<dispatcher::Message>,
     ) -> Self {
-        let (settings, slots) = (&loaded.settings, Arc::new(Slots::new()));
+        let (settings, slots) = (&loaded.settings, Arc::new(SlotPool::new()));
         let identity = format!("{name} {}", loaded.dsn_source);
         Self {
-            registry: Registry::new(&identity, Arc::clone(&slots), ledger.recorder()),
+            registry: RetryRegistry::new(&identity, Arc::clone(&slots), ledger.recorder()),
             recorder: ledger.recorder(),
             reports,
             slots,
             packer: compressed_chunk::Packer::default(),
             costs: Costs::new(settings.delivery.logs_budget, settings.delivery.logs_budget_namespace),
-            budget: Budget::new(settings.delivery.queue_max_size, settings.destination.is_routed()),
+            budget: MemoryBudget::new(settings.delivery.queue_max_size, settings.destination.is_routed()),
             room: bounded(1),
             payloads: bounded(SPARE_PAYLOADS),
             waiting: AtomicU64::new(0),
             kept: AtomicU64::new(0),
             targets: targets(&settings.destination),
-            holds: Holds::default(),
+            holds: Blocks::default(),
             backlog: Mutex::default(),
             lost: store::lost::Lost::default(),
             store: Store::new(settings.delivery.spool_sync),
@@ -543,7 +543,7 @@ impl Shared {
     }
 
     /// A chunk that is to wait in memory, if there is room: as it is while little waits, else packed.
-    fn hold(&self, tag: &[u8], data: &[u8]) -> Option<Arc<chunk_slot::Slot>> {
+    fn hold(&self, tag: &[u8], data: &[u8]) -> Option<Arc<chunk_slot::ChunkSlot>> {
         /// Nearly all chunks shrink by less: none is packed for room that it will not fit in.
         const MOST_SHRUNK: u64 = 8;
         let (length, used, most) = (data.len() as u64, self.used(), self.settings.queue_max_size);
@@ -551,7 +551,7 @@ impl Shared {
         // More than the mapper takes at once: a burst has begun, and what its first chunks take the last ones lack.
         let waiting = self.waiting.load(Relaxed);
         let behind = waiting > 0 && waiting + length > most / 8;
-        let pressure = if half_full { Pressure::Hard } else { Pressure::Light };
+        let pressure = if half_full { Effort::Hard } else { Effort::Light };
         if (half_full || behind)
             && used + length / MOST_SHRUNK <= most
             && let Some(packed) = self.packer.pack(data, most - used, pressure)
@@ -562,7 +562,7 @@ impl Shared {
     }
 
     /// A chunk that does not stay but passes through, if there is room.
-    fn pass(&self, tag: &[u8], data: &[u8]) -> Option<Arc<chunk_slot::Slot>> {
+    fn pass(&self, tag: &[u8], data: &[u8]) -> Option<Arc<chunk_slot::ChunkSlot>> {
         let waiting = self.waiting.load(Relaxed);
         let has_room = waiting == 0 || waiting + data.len() as u64 <= self.settings.queue_max_size / 2;
         if has_room { self.slots.fill(tag, data) } else { None }
@@ -634,22 +634,22 @@ impl Shared {
     }
 
     /// Acts on a progress record's new status, which may be final.
-    fn finish(&self, ticket: &Arc<Ticket>, standing: Standing) {
+    fn finish(&self, ticket: &Arc<ChunkProgress>, standing: ChunkStatus) {
         match (&ticket.home, standing) {
-            (_, Standing::Busy) | (Home::None, _) => {}
-            (Home::Memory, Standing::Done) => {
+            (_, ChunkStatus::Busy) | (ChunkSource::None, _) => {}
+            (ChunkSource::Memory, ChunkStatus::Done) => {
                 self.kept.fetch_sub(ticket.forget(), Relaxed);
             }
-            (Home::Memory, Standing::Parked) => self.park(ticket),
-            (Home::Host(identity), _) => self.registry.finish(*identity, ticket, standing),
-            (Home::Spool(extent), Standing::Done) => extent.end(),
-            (Home::Spool(_), Standing::Parked) => self.park(ticket),
+            (ChunkSource::Memory, ChunkStatus::Parked) => self.park(ticket),
+            (ChunkSource::Host(identity), _) => self.registry.finish(*identity, ticket, standing),
+            (ChunkSource::Spool(extent), ChunkStatus::Done) => extent.end(),
+            (ChunkSource::Spool(_), ChunkStatus::Parked) => self.park(ticket),
         }
     }
 
     /// Puts a chunk among those that wait, to be read again when the first of its holds is over or has lasted too long;
     /// at once if dead letters are to be written.
-    fn park(&self, ticket: &Arc<Ticket>) {
+    fn park(&self, ticket: &Arc<ChunkProgress>) {
         const AGAIN: Duration = Duration::from_secs(1);
         ticket.tell_ended();
         let now = self.now().steady;
@@ -661,9 +661,9 @@ impl Shared {
 
     /// Returns the cause that goes into the dead letters of items that are given up. `None` if they end at once, because
     /// there is no place for dead letters or because they make room for others.
-    fn doom(&self, outcome: Outcome, status: u16, detail: &str) -> Option<Arc<store::dead_letters::Cause>> {
+    fn doom(&self, outcome: Outcome, status: u16, detail: &str) -> Option<Arc<store::dead_letters::DropReason>> {
         self.settings.dead_letter_path.as_ref().filter(|_| outcome != Outcome::Overflow)?;
-        Some(Arc::new(store::dead_letters::Cause { outcome, status, detail: detail.to_owned() }))
+        Some(Arc::new(store::dead_letters::DropReason { outcome, status, detail: detail.to_owned() }))
     }
 
     fn say(&self, severity: Severity, kind: &'static str, text: String) {

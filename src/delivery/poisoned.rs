@@ -2,9 +2,9 @@
 //! dispatcher with a mapping that panics at chosen records, as a defect would.
 
 use super::carried::Carried;
-use super::chunk_progress::{Bits, Home, Ticket};
+use super::chunk_progress::{ChunkProgress, ChunkSource, RecordSet};
 use super::property::{Directory, Instance, Seen, Time, ended, line, loaded, record};
-use super::record_sink::{Intake, Left, poison};
+use super::record_sink::{PassOutcome, RecordSink, poison};
 use super::sender::Load;
 use crate::envelope::Gatherer;
 use crate::ledger::{Category, Outcome, Snapshot};
@@ -124,11 +124,11 @@ fn what_has_ended_is_not_decided_again() {
     let directory = Directory(std::env::temp_dir().join(format!("out_sentry-ended-{}", std::process::id())));
     let instance = Instance::start("ended", &loaded("memory", &directory.0, 1), &Arc::new(Time::default()));
     let recorder = instance.shared.recorder.clone();
-    let ticket = Arc::new(Ticket::new(Home::Memory, Duration::ZERO, recorder, Default::default()));
+    let ticket = Arc::new(ChunkProgress::new(ChunkSource::Memory, Duration::ZERO, recorder, Default::default()));
     ticket.end(Category::Event, 5, Outcome::Suppressed);
-    let (mut logs, mut left, broken) = (Gatherer::new(1), Left::default(), Bits::default());
+    let (mut logs, mut left, broken) = (Gatherer::new(1), PassOutcome::default(), RecordSet::default());
     let mut carried = Carried::default();
-    let intake = Intake::new(instance.shared, &ticket, &mut logs, false, &mut left, &broken, &mut carried);
+    let intake = RecordSink::new(instance.shared, &ticket, &mut logs, false, &mut left, &broken, &mut carried);
     assert!(intake.again(5) && !intake.again(6));
 }
 

@@ -3,9 +3,9 @@
 //! step on one thread, with its own clock, which may jump, and its own senders.
 
 use super::chunk_slot::Verdict;
-use super::client::{Client, Sent};
-use super::destination::Reply;
-use super::dispatcher::{self, Pump};
+use super::client::{Client, SendResult};
+use super::destination::ResponseKind;
+use super::dispatcher::{self, Dispatcher};
 use super::host::{Host, Report, Severity};
 use super::mapper::Worker;
 use super::response::{Limits, answer};
@@ -126,7 +126,7 @@ pub(super) struct Instance {
     worker: Worker<'static>,
     spooler: Option<Spooler<'static>>,
     jobs: Receiver<Job>,
-    pump: Pump,
+    pump: Dispatcher,
     inbox: Receiver<dispatcher::Message>,
     requests: Receiver<Request>,
     pub(super) on_their_way: Vec<Request>,
@@ -146,7 +146,7 @@ impl Instance {
         let (shared, to_mapper) = (&*Box::leak(Box::new(shared)), &*Box::leak(Box::new(to_mapper)));
         let client = Client::new(&loaded.settings.network, 1).unwrap();
         let host = Arc::new(Quiet);
-        let pump = Pump::new(Arc::clone(shared), loaded, to_senders, Arc::clone(&ledger), reader, host, client);
+        let pump = Dispatcher::new(Arc::clone(shared), loaded, to_senders, Arc::clone(&ledger), reader, host, client);
         let worker = Worker::new(shared, Mapper::new(loaded.settings.mapping.clone()));
         let spool = loaded.settings.delivery.mode == options::Mode::Spool;
         let path = loaded.settings.delivery.spool_path.clone().filter(|_| spool);
@@ -172,7 +172,7 @@ impl Instance {
         let slots = &self.shared.slots;
         // One in two is packed, as where memory is short.
         let packed = Some(chunk).filter(|chunk| mode == options::Mode::Memory && chunk.len().is_multiple_of(2));
-        let packed = packed.and_then(|chunk| self.shared.packer.pack(chunk, u64::MAX, super::Pressure::Hard));
+        let packed = packed.and_then(|chunk| self.shared.packer.pack(chunk, u64::MAX, super::Effort::Hard));
         let slot = packed.map_or_else(|| slots.fill(TAG, chunk), |packed| slots.fill_packed(TAG, packed));
         let slot = slot.expect("a free slot");
         self.shared.waiting.fetch_add(slot.bytes() as u64, Relaxed);
@@ -246,8 +246,8 @@ pub(super) fn answered_with(request: Request, code: u16, limits: Option<&str>) -
     let limits = Limits::read(code, limits, None, Duration::ZERO);
     let answer = if code == 0 { super::response::Answer::Failed } else { answer(code) };
     let status = if code == 0 { Status::Error } else { Status::of(code) };
-    let reply = Reply { answer, limits };
-    let sent = Sent { reply, code, status, bytes: 0, detail: code.to_string(), lasting: false };
+    let reply = ResponseKind { answer, limits };
+    let sent = SendResult { reply, code, status, bytes: 0, detail: code.to_string(), lasting: false };
     let Request { load, target, .. } = request;
     dispatcher::Message::Done(Box::new(Done { load, target, sent, took: Duration::ZERO }))
 }
@@ -270,7 +270,7 @@ pub(super) enum Items {
 }
 
 impl Items {
-    pub(super) fn of(batch: &crate::envelope::Batch<super::chunk_progress::Ticket>) -> Self {
+    pub(super) fn of(batch: &crate::envelope::Batch<super::chunk_progress::ChunkProgress>) -> Self {
         let mut out = Vec::new();
         batch.write(&mut out, "", "");
         let payload = out.split(|byte| *byte == b'\n').nth(2).unwrap();
@@ -443,7 +443,7 @@ fn a_packed_chunk_that_is_broken_ends_in_the_ledger() {
     let mut instance = Instance::start("broken", &loaded("memory", &directory.0, 1), &clock);
     let mut chunk = Vec::new();
     (0..10_000).for_each(|n| record(&mut chunk, n));
-    let mut packed = instance.shared.packer.pack(&chunk, u64::MAX, super::Pressure::Light).unwrap();
+    let mut packed = instance.shared.packer.pack(&chunk, u64::MAX, super::Effort::Light).unwrap();
     packed.spoil();
     let slot = instance.shared.slots.fill_packed(TAG, packed).unwrap();
     instance.shared.waiting.fetch_add(slot.bytes() as u64, Relaxed);

@@ -1,14 +1,14 @@
 //! The record sink: decides for each record of a chunk, while the chunk is read, whether it becomes an item in an envelope,
 //! is deferred in its chunk, or becomes a dead letter. It also passes full envelopes to the dispatcher.
 
-use super::blocks::{Fate, Waits};
+use super::blocks::{Decision, Waits};
 use super::carried::{self, Carried};
-use super::chunk_progress::{Attach, Bits, Home, Look, Ticket};
+use super::chunk_progress::{Attach, ChunkProgress, ChunkSource, Look, RecordSet};
 use super::costs::Asked;
 use super::dispatcher::Message;
 use super::host::Severity;
 use super::route_table::{LATER, Target};
-use super::store::dead_letters::{Burial, Cause};
+use super::store::dead_letters::{DeadLetter, DropReason};
 use super::{Shared, WAITED, dsn_sources};
 use crate::envelope::{self, Batch, Gatherer};
 use crate::ledger::{Category, Ledger, Outcome};
@@ -30,12 +30,12 @@ const GIVES_WAY: &str = "spool is 75 % full: dropping records of failing destina
 /// Longest wait of lines that an earlier process left for the first chunk after a start, unless `trace_timeout` is longer.
 const AFTER_START: Duration = Duration::from_secs(5);
 
-fn is_in_memory(ticket: &Ticket) -> bool {
-    matches!(ticket.home, Home::Memory)
+fn is_in_memory(ticket: &ChunkProgress) -> bool {
+    matches!(ticket.home, ChunkSource::Memory)
 }
 
 /// Passes an envelope to the dispatcher, as soon as there is room for it in memory.
-pub(super) fn emit(shared: &Shared, mut batch: Batch<Ticket>) {
+pub(super) fn emit(shared: &Shared, mut batch: Batch<ChunkProgress>) {
     let bytes = batch.bytes() as u64;
     let (number, category) = (batch.destination, batch.category);
     // What is held for others makes room only for a destination that the pump knows of.
@@ -46,11 +46,11 @@ pub(super) fn emit(shared: &Shared, mut batch: Batch<Ticket>) {
 }
 
 /// Takes a chunk's items and puts them into envelopes.
-pub(super) struct Intake<'i> {
+pub(super) struct RecordSink<'i> {
     shared: &'i Shared,
-    ticket: &'i Arc<Ticket>,
-    logs: &'i mut Gatherer<Ticket>,
-    event: Option<Batch<Ticket>>,
+    ticket: &'i Arc<ChunkProgress>,
+    logs: &'i mut Gatherer<ChunkProgress>,
+    event: Option<Batch<ChunkProgress>>,
     replay: bool,
     again: bool,
     now: Duration,
@@ -60,9 +60,9 @@ pub(super) struct Intake<'i> {
     /// True if there is so little room on disk that some records have to make room for others.
     scarce: bool,
     told: bool,
-    left: &'i mut Left,
+    left: &'i mut PassOutcome,
     /// Records at which the mapping has panicked.
-    broken: &'i Bits,
+    broken: &'i RecordSet,
     /// Records of earlier chunks.
     carried: &'i mut Carried,
     /// True if the item opened last is one of those to be written as dead letters; its JSON only yields its id.
@@ -80,33 +80,33 @@ pub(super) struct Intake<'i> {
 
 /// Work that the reading of a chunk leaves for afterwards, even if it panics.
 #[derive(Default)]
-pub(super) struct Left {
+pub(super) struct PassOutcome {
     /// Records that are given up.
-    pub(super) burials: Vec<Burial>,
+    pub(super) burials: Vec<DeadLetter>,
     /// Records that are to be reported to Sentry.
     pub(super) gone: Vec<Gone>,
     /// The item that is being written.
     pub(super) claimed: Option<(Category, u32)>,
     /// Records of which storms have decided that they are to be sent.
-    decided: Bits,
+    decided: RecordSet,
     /// Records that wait where they are, by category.
-    waiting: [Bits; 2],
+    waiting: [RecordSet; 2],
 }
 
-impl Left {
+impl PassOutcome {
     /// Gives up the unfinished items of records at which the mapping panicked: a record, or the lines of an event in their
     /// order.
-    pub(super) fn give_up(&mut self, ticket: &Ticket, records: &[u32]) {
+    pub(super) fn give_up(&mut self, ticket: &ChunkProgress, records: &[u32]) {
         let detail = "mapping it panicked, which is a defect of this plugin".to_owned();
-        let cause = Arc::new(Cause { outcome: Outcome::Invalid, status: 0, detail });
+        let cause = Arc::new(DropReason { outcome: Outcome::Invalid, status: 0, detail });
         let is_left =
             |category, record| ticket.is_open(category, record) && !self.waiting[category as usize].has(record);
         let burial = match records {
             [record] => {
                 match Category::ALL.iter().filter(|category| is_left(**category, *record)).collect::<Vec<_>>()[..] {
                     [] => return,
-                    [category] => Burial::new(Some(*category), *record, &cause),
-                    _ => Burial::new(None, *record, &cause),
+                    [category] => DeadLetter::new(Some(*category), *record, &cause),
+                    _ => DeadLetter::new(None, *record, &cause),
                 }
             }
             [head, members @ ..] => {
@@ -116,7 +116,7 @@ impl Left {
                 if !is_left(Category::Event, *head) {
                     return;
                 }
-                Burial { members: members.to_vec(), ..Burial::new(Some(Category::Event), *head, &cause) }
+                DeadLetter { members: members.to_vec(), ..DeadLetter::new(Some(Category::Event), *head, &cause) }
             }
             [] => return,
         };
@@ -134,7 +134,7 @@ pub(super) struct Gone {
 
 impl Gone {
     /// Returns the buried record, unless it was no item, had no destination, or was counted there already.
-    pub(super) fn buried(burial: &Burial, outcome: Outcome, ticket: &Ticket) -> Option<Self> {
+    pub(super) fn buried(burial: &DeadLetter, outcome: Outcome, ticket: &ChunkProgress) -> Option<Self> {
         let (category, target) = (burial.category?, burial.target.clone()?);
         let told = ticket.is_counted_elsewhere(category, burial.record);
         Some(Self { category, record: burial.record, outcome, target }).filter(|_| !told)
@@ -163,7 +163,7 @@ impl LastPayer {
 }
 
 /// The action that is to be taken on a record that could become an item.
-enum Course {
+enum Disposition {
     /// It becomes one.
     Item,
     /// It has ended, or waits where it is.
@@ -171,27 +171,27 @@ enum Course {
     /// It waits, and is worth looking at again at this time.
     Wait(Duration),
     /// It is given up.
-    Burial(Arc<Cause>),
+    DeadLetter(Arc<DropReason>),
     /// It makes room for others.
     Overflow,
 }
 
-fn give_up(outcome: Outcome, why: &str) -> Course {
-    Course::Burial(Arc::new(Cause { outcome, status: 0, detail: why.to_owned() }))
+fn give_up(outcome: Outcome, why: &str) -> Disposition {
+    Disposition::DeadLetter(Arc::new(DropReason { outcome, status: 0, detail: why.to_owned() }))
 }
 
-impl<'i> Intake<'i> {
+impl<'i> RecordSink<'i> {
     pub(super) fn new(
         shared: &'i Shared,
-        ticket: &'i Arc<Ticket>,
-        logs: &'i mut Gatherer<Ticket>,
+        ticket: &'i Arc<ChunkProgress>,
+        logs: &'i mut Gatherer<ChunkProgress>,
         replay: bool,
-        left: &'i mut Left,
-        broken: &'i Bits,
+        left: &'i mut PassOutcome,
+        broken: &'i RecordSet,
         carried: &'i mut Carried,
     ) -> Self {
         let now = shared.now();
-        let scarce = matches!(ticket.home, Home::Spool(_)) && shared.is_spool_scarce();
+        let scarce = matches!(ticket.home, ChunkSource::Spool(_)) && shared.is_spool_scarce();
         Self {
             shared,
             ticket,
@@ -217,26 +217,26 @@ impl<'i> Intake<'i> {
     }
 
     /// The chunk that a record is of, and its number there.
-    fn owner(&self, record: u32) -> (Cow<'i, Arc<Ticket>>, u32) {
+    fn owner(&self, record: u32) -> (Cow<'i, Arc<ChunkProgress>>, u32) {
         if record < carried::FIRST {
             return (Cow::Borrowed(self.ticket), record);
         }
         self.carried.get(record).map_or((Cow::Borrowed(self.ticket), record), |(owner, own)| (Cow::Owned(owner), own))
     }
 
-    fn course(&mut self, category: Category, record: u32, destination: u32) -> Course {
+    fn course(&mut self, category: Category, record: u32, destination: u32) -> Disposition {
         let (ticket, own) = self.owner(record);
         match ticket.look(category, own) {
-            Look::Closed => Course::Nothing,
+            Look::Closed => Disposition::Nothing,
             Look::Last => {
                 self.park(category, record);
-                Course::Nothing
+                Disposition::Nothing
             }
             Look::Open | Look::Doomed(_) if self.shared.past_deadline() => {
                 self.park(category, record);
-                Course::Nothing
+                Disposition::Nothing
             }
-            Look::Doomed(cause) => Course::Burial(cause),
+            Look::Doomed(cause) => Disposition::DeadLetter(cause),
             Look::Open if destination == NOWHERE => give_up(Outcome::Rejected, NO_SOURCE),
             Look::Open if destination == LATER => self.until_known(category, &ticket),
             Look::Open => self.held(category, destination, &ticket),
@@ -244,31 +244,31 @@ impl<'i> Intake<'i> {
     }
 
     /// Returns the action for a record whose destination's source cannot be read yet.
-    fn until_known(&self, category: Category, ticket: &Ticket) -> Course {
+    fn until_known(&self, category: Category, ticket: &ChunkProgress) -> Disposition {
         let longest = if is_in_memory(ticket) { Duration::ZERO } else { self.shared.longest(category) };
         match self.now >= ticket.taken + longest {
             true => give_up(Outcome::Rejected, NO_SOURCE),
-            false => Course::Wait(self.now + dsn_sources::INTERVAL),
+            false => Disposition::Wait(self.now + dsn_sources::INTERVAL),
         }
     }
 
-    fn held(&mut self, category: Category, destination: u32, ticket: &Ticket) -> Course {
+    fn held(&mut self, category: Category, destination: u32, ticket: &ChunkProgress) -> Disposition {
         if destination != self.destination {
             (self.destination, self.waits) = (destination, self.shared.holds.get(destination));
         }
         let longest = self.shared.longest(category);
         match self.waits.fate(category, ticket.taken, longest, self.now) {
-            Fate::Go => Course::Item,
-            Fate::End(outcome) => give_up(outcome, WAITED),
+            Decision::Go => Disposition::Item,
+            Decision::End(outcome) => give_up(outcome, WAITED),
             // In memory it waits as an item, unless such items have filled their share.
-            Fate::Wait(_) if is_in_memory(ticket) && !self.shared.budget.is_full(category) => Course::Item,
-            Fate::Wait(until) => match self.waits.gives_way(category).filter(|_| self.scarce) {
-                None => Course::Wait(until),
+            Decision::Wait(_) if is_in_memory(ticket) && !self.shared.budget.is_full(category) => Disposition::Item,
+            Decision::Wait(until) => match self.waits.gives_way(category).filter(|_| self.scarce) {
+                None => Disposition::Wait(until),
                 Some(outcome) => {
                     if !std::mem::replace(&mut self.told, true) {
                         self.shared.say(Severity::Error, "spool share", GIVES_WAY.to_owned());
                     }
-                    if outcome == Outcome::Overflow { Course::Overflow } else { give_up(outcome, MADE_ROOM) }
+                    if outcome == Outcome::Overflow { Disposition::Overflow } else { give_up(outcome, MADE_ROOM) }
                 }
             },
         }
@@ -284,7 +284,7 @@ impl<'i> Intake<'i> {
     }
 
     /// Gives up a record of an earlier chunk: that chunk is read again for its dead letter, if it can be.
-    fn give_up_carried(&mut self, category: Category, record: u32, cause: &Arc<Cause>) {
+    fn give_up_carried(&mut self, category: Category, record: u32, cause: &Arc<DropReason>) {
         let (ticket, own) = self.owner(record);
         if ticket.can_be_read_again() && self.shared.settings.dead_letter_path.is_some() {
             ticket.doom(category, std::iter::once(own), cause);
@@ -294,7 +294,7 @@ impl<'i> Intake<'i> {
     }
 
     /// The burial of the item opened last, if it is one.
-    fn buried(&mut self) -> Option<&mut Burial> {
+    fn buried(&mut self) -> Option<&mut DeadLetter> {
         self.left.burials.last_mut().filter(|_| self.burying)
     }
 
@@ -314,7 +314,7 @@ impl<'i> Intake<'i> {
         }
     }
 
-    fn emit_if_full(&mut self, full: Option<Batch<Ticket>>) {
+    fn emit_if_full(&mut self, full: Option<Batch<ChunkProgress>>) {
         if let Some(batch) = full {
             emit(self.shared, batch);
             self.shared.payloads.1.try_iter().for_each(|buffer| self.logs.lend(buffer));
@@ -335,7 +335,7 @@ impl<'i> Intake<'i> {
     }
 }
 
-impl Sink for Intake<'_> {
+impl Sink for RecordSink<'_> {
     fn again(&self, record: u32) -> bool {
         let (ticket, own) = self.owner(record);
         let again = if record < carried::FIRST { self.again } else { ticket.is_read_again() };
@@ -357,31 +357,31 @@ impl Sink for Intake<'_> {
             self.left.decided.insert(record);
         }
         match self.course(category, record, destination) {
-            Course::Item => {
+            Disposition::Item => {
                 let (ticket, own) = self.owner(record);
                 if !ticket.claim(category, own) {
                     return None;
                 }
                 self.left.claimed = Some((category, record));
             }
-            Course::Nothing => return None,
-            Course::Wait(until) => {
+            Disposition::Nothing => return None,
+            Disposition::Wait(until) => {
                 self.owner(record).0.waits_until(until);
                 self.park(category, record);
                 return None;
             }
-            Course::Burial(cause) if is_carried => {
+            Disposition::DeadLetter(cause) if is_carried => {
                 self.give_up_carried(category, record, &cause);
                 return None;
             }
-            Course::Overflow => {
+            Disposition::Overflow => {
                 self.ends(category, record, Outcome::Overflow, Some(destination));
                 return None;
             }
-            Course::Burial(cause) => {
+            Disposition::DeadLetter(cause) => {
                 let target = self.shared.targets.get(destination);
                 self.burying = true;
-                self.left.burials.push(Burial::new(Some(category), record, &cause).toward(target));
+                self.left.burials.push(DeadLetter::new(Some(category), record, &cause).toward(target));
                 self.scratch.clear();
                 return Some(&mut self.scratch);
             }
@@ -440,9 +440,9 @@ impl Sink for Intake<'_> {
     }
 
     fn recalled(&mut self, logs: Vec<RecalledLog>) {
-        let (costs, mut batch, mut sent) = (&self.shared.costs, None::<Batch<Ticket>>, 0);
+        let (costs, mut batch, mut sent) = (&self.shared.costs, None::<Batch<ChunkProgress>>, 0);
         // They stand for no record: theirs have ended.
-        let ticket = Ticket::new(Home::None, self.now, Ledger::default().recorder(), Default::default());
+        let ticket = ChunkProgress::new(ChunkSource::None, self.now, Ledger::default().recorder(), Default::default());
         let ticket = Arc::new(ticket);
         for RecalledLog { json, bill } in logs {
             let is_capped = costs.is_capped(bill.payer);
@@ -498,8 +498,8 @@ impl Sink for Intake<'_> {
             // Undecodable bytes are no item of either category: one letter for both.
             (Category::Event, Outcome::Invalid) if record < carried::FIRST && self.ticket.is_open(category, record) => {
                 let detail = "expected records in MessagePack".to_owned();
-                let cause = Arc::new(Cause { outcome, status: 0, detail });
-                self.left.burials.push(Burial::new(None, record, &cause));
+                let cause = Arc::new(DropReason { outcome, status: 0, detail });
+                self.left.burials.push(DeadLetter::new(None, record, &cause));
                 return;
             }
             (Category::Log, Outcome::Invalid) => return,
@@ -512,7 +512,7 @@ impl Sink for Intake<'_> {
 
     fn join(&mut self, category: Category, record: u32, into: u32) {
         let ((head, first), (ticket, own)) = (self.owner(into), self.owner(record));
-        let in_spool = |ticket: &Ticket| matches!(ticket.home, Home::Spool(_));
+        let in_spool = |ticket: &ChunkProgress| matches!(ticket.home, ChunkSource::Spool(_));
         if Arc::ptr_eq(&head, &ticket) || !in_spool(&head) || !in_spool(&ticket) {
             return self.end(category, record, Outcome::Joined);
         }
@@ -531,10 +531,10 @@ impl Sink for Intake<'_> {
         let timeout = self.shared.settings.trace_timeout;
         let longest = match self.ticket.home {
             // The first flush after a start comes later than the next one of a running process.
-            Home::Spool(_) if self.ticket.is_recovered() => timeout.max(AFTER_START),
-            Home::Spool(_) => timeout,
-            Home::Memory if !self.shared.closing.load(Relaxed) => timeout,
-            Home::Memory | Home::Host(_) | Home::None => return None,
+            ChunkSource::Spool(_) if self.ticket.is_recovered() => timeout.max(AFTER_START),
+            ChunkSource::Spool(_) => timeout,
+            ChunkSource::Memory if !self.shared.closing.load(Relaxed) => timeout,
+            ChunkSource::Memory | ChunkSource::Host(_) | ChunkSource::None => return None,
         };
         (!timeout.is_zero()).then_some(self.now + longest)
     }
@@ -580,14 +580,14 @@ mod tests {
     use super::*;
     use crate::ledger::Ledger;
 
-    fn given_up(ticket: &Ticket, records: &[u32]) -> Vec<Burial> {
-        let mut left = Left::default();
+    fn given_up(ticket: &ChunkProgress, records: &[u32]) -> Vec<DeadLetter> {
+        let mut left = PassOutcome::default();
         left.give_up(ticket, records);
         left.burials
     }
 
-    fn ticket() -> Ticket {
-        Ticket::new(Home::Host(1), Duration::ZERO, Ledger::default().recorder(), Default::default())
+    fn ticket() -> ChunkProgress {
+        ChunkProgress::new(ChunkSource::Host(1), Duration::ZERO, Ledger::default().recorder(), Default::default())
     }
 
     /// A letter that the disk would not take is written at the next reading, and then with all lines of its event, too.
@@ -614,17 +614,17 @@ mod tests {
 
     #[test]
     fn what_waits_is_not_given_up() {
-        let (ticket, mut left) = (ticket(), Left::default());
+        let (ticket, mut left) = (ticket(), PassOutcome::default());
         left.waiting[Category::Log as usize].insert(3);
         left.give_up(&ticket, &[3]);
-        assert!(matches!(left.burials[..], [Burial { category: Some(Category::Event), record: 3, .. }]));
+        assert!(matches!(left.burials[..], [DeadLetter { category: Some(Category::Event), record: 3, .. }]));
     }
 
     /// A record that is nothing yet gets one letter for both, one that has become a log one for the event.
     #[test]
     fn a_record_gets_one_letter() {
         let ticket = ticket();
-        let categories = |burials: Vec<Burial>| burials.iter().map(|burial| burial.category).collect::<Vec<_>>();
+        let categories = |burials: Vec<DeadLetter>| burials.iter().map(|burial| burial.category).collect::<Vec<_>>();
         assert_eq!(categories(given_up(&ticket, &[3])), [None]);
         assert!(ticket.claim(Category::Log, 3));
         assert_eq!(categories(given_up(&ticket, &[3])), [Some(Category::Event)]);

@@ -1,14 +1,14 @@
 //! Resolves the destination of a record without delivering it, for callers that ask where a record would go and send
 //! nothing.
 
-use super::route_table::Targets;
+use super::route_table::RouteTable;
 use crate::mapping::{Route, Router};
 use crate::options::{Destination, Dsn};
 use std::time::Duration;
 
 /// The destinations as an instance would find them if it started now.
 #[derive(Debug)]
-pub struct Directory(Targets);
+pub struct Directory(RouteTable);
 
 impl Directory {
     /// Reads the sources once. One that cannot be read is as if it were not there yet.

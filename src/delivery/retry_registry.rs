@@ -4,8 +4,8 @@
 //! it. The process therefore keeps the progress under the identity of the chunk: instance, destination settings, tag and
 //! bytes. It also keeps the identities of chunks that a spool has taken without Fluent Bit having learned of it.
 
-use super::chunk_progress::{Bits, Home, Standing, Ticket};
-use super::chunk_slot::{Slot, Slots, Verdict};
+use super::chunk_progress::{ChunkProgress, ChunkSource, ChunkStatus, RecordSet};
+use super::chunk_slot::{ChunkSlot, SlotPool, Verdict};
 use crate::ledger::{Category, Outcome, Recorder};
 use crate::sync::{AtomicU64, Instant, Lazy, Mutex, MutexGuard};
 use std::collections::HashMap;
@@ -18,42 +18,42 @@ use xxhash_rust::xxh3::Xxh3;
 const ABANDONED_AFTER: Duration = Duration::from_secs(3_600);
 
 static CHUNKS: Lazy<Mutex<HashMap<u128, Vec<Entry>>>> = Lazy::new(Mutex::default);
-static UNHEARD: Lazy<Mutex<HashMap<u128, Unheard>>> = Lazy::new(Mutex::default);
+static UNHEARD: Lazy<Mutex<HashMap<u128, Unacknowledged>>> = Lazy::new(Mutex::default);
 static GENERATIONS: AtomicU64 = AtomicU64::new(0);
 
 #[derive(Debug)]
 struct Entry {
-    ticket: Arc<Ticket>,
+    ticket: Arc<ChunkProgress>,
     /// The instance that works on it.
     generation: u64,
     records: u32,
     /// The flush that waits for it.
-    waiter: Option<Arc<Slot>>,
+    waiter: Option<Arc<ChunkSlot>>,
     touched: Instant,
 }
 
 /// Equal chunks that are on disk, or were until Sentry had them, although Fluent Bit may not know: their flush had returned
 /// RETRY, or an earlier process ended before Fluent Bit could learn of it.
 #[derive(Debug)]
-struct Unheard {
+struct Unacknowledged {
     chunks: u32,
     since: Instant,
 }
 
 /// An instance's view of the chunks that Fluent Bit holds.
 #[derive(Debug)]
-pub struct Registry {
+pub struct RetryRegistry {
     /// Hash of the instance's name and destination settings.
     instance: u128,
     generation: u64,
-    slots: Arc<Slots>,
+    slots: Arc<SlotPool>,
     recorder: Recorder,
 }
 
-impl Registry {
+impl RetryRegistry {
     /// The view of a new instance. `instance` is the same text for the same instance across a reload.
     #[must_use]
-    pub fn new(instance: &str, slots: Arc<Slots>, recorder: Recorder) -> Self {
+    pub fn new(instance: &str, slots: Arc<SlotPool>, recorder: Recorder) -> Self {
         let instance = xxhash_rust::xxh3::xxh3_128(instance.as_bytes());
         Self { instance, generation: GENERATIONS.fetch_add(1, Relaxed), slots, recorder }
     }
@@ -71,7 +71,7 @@ impl Registry {
 
     /// Returns the progress record of a chunk that a flush waits for: the one left by an earlier flush that has returned,
     /// else a new one. An equal chunk whose flush still waits is another chunk.
-    pub fn join(&self, slot: Arc<Slot>, tag: &[u8], data: &[u8], now: Duration) -> Arc<Ticket> {
+    pub fn join(&self, slot: Arc<ChunkSlot>, tag: &[u8], data: &[u8], now: Duration) -> Arc<ChunkProgress> {
         // Not under the lock, which flushes take: that reads all of it.
         let (identity, records) = (self.identity(tag, data), crate::chunk::count(data));
         let mut chunks = lock(&CHUNKS);
@@ -105,8 +105,8 @@ impl Registry {
         entry.generation = self.generation;
     }
 
-    fn ticket(&self, identity: u128, now: Duration, settled: [Bits; 2]) -> Arc<Ticket> {
-        Arc::new(Ticket::new(Home::Host(identity), now, self.recorder.clone(), settled))
+    fn ticket(&self, identity: u128, now: Duration, settled: [RecordSet; 2]) -> Arc<ChunkProgress> {
+        Arc::new(ChunkProgress::new(ChunkSource::Host(identity), now, self.recorder.clone(), settled))
     }
 
     /// A spool has taken a chunk whose flush did not wait for it.
@@ -151,15 +151,15 @@ impl Registry {
     }
 
     /// Tells the waiting flush how its chunk stands.
-    pub fn finish(&self, identity: u128, ticket: &Arc<Ticket>, standing: Standing) {
+    pub fn finish(&self, identity: u128, ticket: &Arc<ChunkProgress>, standing: ChunkStatus) {
         let mut chunks = lock(&CHUNKS);
         let Some(entries) = chunks.get_mut(&identity) else { return };
         let Some(at) = entries.iter().position(|entry| Arc::ptr_eq(&entry.ticket, ticket)) else { return };
         entries[at].touched = Instant::now();
-        let verdict = if standing == Standing::Done { Verdict::Ok } else { Verdict::Retry };
+        let verdict = if standing == ChunkStatus::Done { Verdict::Ok } else { Verdict::Retry };
         let heard = entries[at].waiter.take().is_some_and(|slot| self.slots.answer(&slot, verdict));
         // When the flush has already left with RETRY, the entry stays for the next one, which is then told OK at once.
-        if standing == Standing::Done && heard {
+        if standing == ChunkStatus::Done && heard {
             entries.swap_remove(at);
             if entries.is_empty() {
                 chunks.remove(&identity);
@@ -176,7 +176,7 @@ impl Registry {
                 let gone = entry.generation == self.generation
                     && entry.is_free()
                     && entry.touched.elapsed() > ABANDONED_AFTER
-                    && entry.ticket.standing() != Standing::Busy;
+                    && entry.ticket.standing() != ChunkStatus::Busy;
                 if gone {
                     entry.ticket.end_rest(entry.records, Outcome::Abandoned);
                 }
@@ -207,7 +207,7 @@ impl Entry {
 fn note_unheard(identity: u128, count: impl FnOnce(u32) -> u32) {
     let mut unheard = lock(&UNHEARD);
     let known = unheard.get(&identity).map_or(0, |entry| entry.chunks);
-    unheard.insert(identity, Unheard { chunks: count(known), since: Instant::now() });
+    unheard.insert(identity, Unacknowledged { chunks: count(known), since: Instant::now() });
 }
 
 fn lock<T>(table: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -223,21 +223,21 @@ mod tests {
 
     struct Setup {
         ledger: Ledger,
-        slots: Arc<Slots>,
-        registry: Registry,
+        slots: Arc<SlotPool>,
+        registry: RetryRegistry,
     }
 
     fn setup(name: &str) -> Setup {
-        let (ledger, slots) = (Ledger::default(), Arc::new(Slots::new()));
-        let registry = Registry::new(name, Arc::clone(&slots), ledger.recorder());
+        let (ledger, slots) = (Ledger::default(), Arc::new(SlotPool::new()));
+        let registry = RetryRegistry::new(name, Arc::clone(&slots), ledger.recorder());
         Setup { ledger, slots, registry }
     }
 
-    fn join(setup: &Setup, slot: &Arc<Slot>) -> Arc<Ticket> {
+    fn join(setup: &Setup, slot: &Arc<ChunkSlot>) -> Arc<ChunkProgress> {
         setup.registry.join(Arc::clone(slot), b"tag", CHUNK, Duration::ZERO)
     }
 
-    fn slot(setup: &Setup) -> Arc<Slot> {
+    fn slot(setup: &Setup) -> Arc<ChunkSlot> {
         setup.slots.fill(b"tag", CHUNK).unwrap()
     }
 
@@ -250,7 +250,7 @@ mod tests {
         let again = slot(&setup);
         assert!(Arc::ptr_eq(&join(&setup, &again), &ticket));
         assert_eq!(setup.ledger.snapshot().records, 2);
-        setup.registry.finish(setup.registry.identity(b"tag", CHUNK), &ticket, Standing::Done);
+        setup.registry.finish(setup.registry.identity(b"tag", CHUNK), &ticket, ChunkStatus::Done);
         assert_eq!(setup.slots.wait(again, Duration::ZERO), Verdict::Ok);
         // After the OK the same bytes are a new chunk.
         assert!(!Arc::ptr_eq(&join(&setup, &slot(&setup)), &ticket));
@@ -271,7 +271,7 @@ mod tests {
         let ticket = join(&setup, &first);
         assert_eq!(setup.slots.wait(first, Duration::ZERO), Verdict::Retry);
         let identity = setup.registry.identity(b"tag", CHUNK);
-        setup.registry.finish(identity, &ticket, Standing::Done);
+        setup.registry.finish(identity, &ticket, ChunkStatus::Done);
         assert!(Arc::ptr_eq(&join(&setup, &slot(&setup)), &ticket));
     }
 

@@ -56,7 +56,7 @@ pub(crate) struct Changes {
 
 /// All destinations.
 #[derive(Debug)]
-pub(crate) struct Targets {
+pub(crate) struct RouteTable {
     hosts: Hosts,
     /// True if there is to be a default, even if it does not exist yet.
     expects_default: bool,
@@ -92,7 +92,7 @@ struct Annotated {
     seen: Duration,
 }
 
-impl Targets {
+impl RouteTable {
     /// None yet.
     #[must_use]
     pub(crate) fn new(settings: &Destination) -> Self {
@@ -318,14 +318,14 @@ mod tests {
         files.iter().map(|(name, dsn)| ((*name).to_owned(), dsn.clone().ok_or_else(String::new))).collect()
     }
 
-    fn targets(default: Option<Dsn>, dir: bool, hosts: &str) -> Targets {
+    fn targets(default: Option<Dsn>, dir: bool, hosts: &str) -> RouteTable {
         let settings = Destination {
             dsn: default.clone(),
             dsn_file: None,
             dsn_dir: dir.then(|| "/dsn".into()),
             allow_hosts: Hosts::parse(hosts).unwrap(),
         };
-        let targets = Targets::new(&settings);
+        let targets = RouteTable::new(&settings);
         if let Some(dsn) = default {
             targets.set_default(dsn);
         }
@@ -333,7 +333,7 @@ mod tests {
     }
 
     /// The project that a record goes to; zero: later.
-    fn project(targets: &Targets, namespace: &str, annotation: Option<&str>) -> Option<u64> {
+    fn project(targets: &RouteTable, namespace: &str, annotation: Option<&str>) -> Option<u64> {
         let route = targets.route(namespace, annotation, NOW).0?;
         Some(targets.get(route.destination).map_or(0, |target| target.dsn.project()))
     }

@@ -3,7 +3,7 @@
 
 use super::Shared;
 use super::host::Severity;
-use super::route_table::{Complaint, Targets};
+use super::route_table::{Complaint, RouteTable};
 use crate::mapping::{Route, Router};
 use std::cell::RefCell;
 use std::time::Duration;
@@ -17,7 +17,7 @@ const MAX_NAME: usize = 63;
 /// Answers for the records of one chunk.
 #[derive(Debug)]
 pub(super) struct ChunkRouter<'t> {
-    targets: &'t Targets,
+    targets: &'t RouteTable,
     now: Duration,
     state: RefCell<State>,
 }
@@ -38,7 +38,7 @@ struct State {
 const KEPT: usize = 4;
 
 impl<'t> ChunkRouter<'t> {
-    pub(super) fn new(targets: &'t Targets, now: Duration) -> Self {
+    pub(super) fn new(targets: &'t RouteTable, now: Duration) -> Self {
         Self { targets, now, state: RefCell::default() }
     }
 }

@@ -5,7 +5,7 @@
 //! nor a quota stops the others.
 
 use super::blocks::Waits;
-use super::destination::{Destination, Hold, Notice, Policy, Reply, Step};
+use super::destination::{Block, Destination, Notice, Policy, ResponseKind, Step};
 use super::response::Limits;
 use crate::envelope::Batch;
 use crate::ledger::Category;
@@ -13,7 +13,7 @@ use crate::options::Compress;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// The names of the states, in the order of [`Schedule::states`].
+/// The names of the states, in the order of [`Scheduler::states`].
 pub const STATES: [&str; 4] = ["ok", "limited", "unreachable", "misconfigured"];
 
 /// A destination whose trouble began this long before another accepted something is in trouble alone. When a server goes,
@@ -22,7 +22,7 @@ const TOGETHER: Duration = Duration::from_secs(10);
 
 /// Every destination that has had something to send.
 #[derive(Debug)]
-pub struct Schedule<T> {
+pub struct Scheduler<T> {
     policy: Policy,
     senders: usize,
     /// Most bytes of each category that wait for destinations in trouble, all together.
@@ -40,7 +40,7 @@ pub struct Schedule<T> {
     reporting: Option<u32>,
 }
 
-impl<T> Schedule<T> {
+impl<T> Scheduler<T> {
     /// No destinations yet. `queue` is the bytes that may wait in memory for all of them.
     #[must_use]
     pub fn new(policy: Policy, senders: usize, queue: u64) -> Self {
@@ -174,7 +174,7 @@ impl<T> Schedule<T> {
     pub fn done(
         &mut self,
         batch: Batch<T>,
-        reply: &Reply,
+        reply: &ResponseKind,
         now: Duration,
         chance: f64,
     ) -> (Vec<Step<T>>, Option<Notice>) {
@@ -318,7 +318,7 @@ impl<T> Schedule<T> {
     #[must_use]
     pub(crate) fn waits(&self, number: u32, now: Duration) -> Waits {
         let Some(member) = self.members.get(&number) else { return Waits::default() };
-        let hold = |category| -> Option<Hold> { member.hold(category, now) };
+        let hold = |category| -> Option<Block> { member.hold(category, now) };
         let alone = |category| self.policy.crowd && self.is_alone(number, category, now);
         Waits {
             holds: [hold(Category::Event), hold(Category::Log)],
@@ -354,7 +354,7 @@ impl<T> Schedule<T> {
         self.moved.retain(|from, to| *from != number && *to != number);
     }
 
-    /// The earliest time at which [`Schedule::next`] could have something that it has not now.
+    /// The earliest time at which [`Scheduler::next`] could have something that it has not now.
     #[must_use]
     pub fn wake(&self, now: Duration) -> Option<Duration> {
         self.members.values().filter_map(|member| member.wake(now)).min()
@@ -416,8 +416,8 @@ mod tests {
         }
     }
 
-    fn schedule(park: bool, senders: usize) -> Schedule<()> {
-        Schedule::new(policy(park), senders, 4_400)
+    fn schedule(park: bool, senders: usize) -> Scheduler<()> {
+        Scheduler::new(policy(park), senders, 4_400)
     }
 
     fn batch(destination: u32, category: Category, bytes: usize) -> Batch<()> {
@@ -432,23 +432,23 @@ mod tests {
         batch(destination, Category::Log, 1)
     }
 
-    fn reply(answer: Answer) -> Reply {
-        Reply { answer, limits: Limits::default() }
+    fn reply(answer: Answer) -> ResponseKind {
+        ResponseKind { answer, limits: Limits::default() }
     }
 
-    fn push(schedule: &mut Schedule<()>, batch: Batch<()>) {
+    fn push(schedule: &mut Scheduler<()>, batch: Batch<()>) {
         assert!(schedule.push(batch, NOW).is_empty());
     }
 
     /// Answers one batch of a destination.
-    fn answer(schedule: &mut Schedule<()>, destination: u32, answer: Answer) -> Vec<Step<()>> {
+    fn answer(schedule: &mut Scheduler<()>, destination: u32, answer: Answer) -> Vec<Step<()>> {
         push(schedule, log(destination));
         let (batch, _) = schedule.next(NOW).expect("a batch to send");
         assert_eq!(batch.destination, destination);
         schedule.done(batch, &reply(answer), NOW, 1.0).0
     }
 
-    fn sent(schedule: &mut Schedule<()>, now: Duration) -> Vec<Batch<()>> {
+    fn sent(schedule: &mut Scheduler<()>, now: Duration) -> Vec<Batch<()>> {
         std::iter::from_fn(|| schedule.next(now)).map(|(batch, _)| batch).collect()
     }
 
@@ -554,7 +554,8 @@ mod tests {
         answer(&mut schedule, 1, Answer::Accepted);
         push(&mut schedule, log(0));
         let (batch, _) = schedule.next(NOW).unwrap();
-        let limited = Reply { answer: Answer::Limited, limits: Limits::read(429, Some("60:log_item:key"), None, NOW) };
+        let limited =
+            ResponseKind { answer: Answer::Limited, limits: Limits::read(429, Some("60:log_item:key"), None, NOW) };
         let (steps, _) = schedule.done(batch, &limited, NOW, 1.0);
         assert!(matches!(&steps[..], [Step::Release(_)]));
         assert!(schedule.waits(0, NOW).holds[1].is_some() && schedule.waits(1, NOW).is_none());
@@ -609,7 +610,7 @@ mod tests {
     #[test]
     fn a_host_that_is_gone_says_nothing_of_another_and_a_quota_nothing_of_its_host() {
         let full =
-            |schedule: &mut Schedule<()>| (0..4).map(|_| schedule.push(batch(0, Category::Log, 500), NOW).len()).sum();
+            |schedule: &mut Scheduler<()>| (0..4).map(|_| schedule.push(batch(0, Category::Log, 500), NOW).len()).sum();
         for (other, reply, given_up) in [(7, Answer::Failed, 0), (8, Answer::Failed, 2), (7, Answer::Misconfigured, 2)]
         {
             let mut schedule = schedule(false, 4);
@@ -634,7 +635,7 @@ mod tests {
                 push(&mut schedule, large);
             }
             schedule.place(9, elsewhere);
-            let bytes = |schedule: &Schedule<()>| schedule.members.values().map(|one| one.bytes(Category::Log)).sum();
+            let bytes = |schedule: &Scheduler<()>| schedule.members.values().map(|one| one.bytes(Category::Log)).sum();
             let one: u64 = bytes(&schedule);
             for batch in sent(&mut schedule, NOW) {
                 assert!(schedule.done(batch, &reply(answered.clone()), NOW, 1.0).0.is_empty());
@@ -701,7 +702,7 @@ mod tests {
         push(&mut schedule, log(0));
         assert!(!schedule.is_idle(0, NOW));
         let (batch, _) = schedule.next(NOW).unwrap();
-        let limited = Reply { answer: Answer::Accepted, limits: Limits::read(200, Some("60::key"), None, NOW) };
+        let limited = ResponseKind { answer: Answer::Accepted, limits: Limits::read(200, Some("60::key"), None, NOW) };
         schedule.done(batch, &limited, NOW, 1.0);
         assert!(!schedule.is_idle(0, NOW) && schedule.is_idle(0, NOW + SECOND * 60));
     }

@@ -1,9 +1,9 @@
 //! The sender thread: takes an envelope, posts it and reports the result. It holds no reference to Fluent Bit or to the
 //! instance.
 
-use super::chunk_progress::Ticket;
-use super::client::{Client, Sent};
-use super::compressor_pool::Presses;
+use super::chunk_progress::ChunkProgress;
+use super::client::{Client, SendResult};
+use super::compressor_pool::CompressorPool;
 use super::route_table::Target;
 use super::{client_reports, dispatcher, response};
 use crate::clock::Clock;
@@ -25,7 +25,7 @@ pub(crate) struct Job {
 #[derive(Debug)]
 pub(crate) enum Load {
     /// Items.
-    Items(Batch<Ticket>),
+    Items(Batch<ChunkProgress>),
     /// A client report to the destination of this number.
     Report(u32, client_reports::Report),
     /// A check-in to the destination of this number, its payload.
@@ -47,7 +47,7 @@ impl Load {
 pub(crate) struct Done {
     pub(crate) load: Load,
     pub(crate) target: Arc<Target>,
-    pub(crate) sent: Sent,
+    pub(crate) sent: SendResult,
     pub(crate) took: Duration,
 }
 
@@ -64,7 +64,7 @@ pub(crate) fn probe(number: u32, target: &Target, client: &Client, done: &Sender
 pub(crate) fn run(
     inbox: &Receiver<Job>,
     client: &Client,
-    presses: &Presses,
+    presses: &CompressorPool,
     clock: &dyn Clock,
     done: &Sender<dispatcher::Message>,
 ) {
@@ -87,7 +87,7 @@ pub(crate) fn run(
         };
         let sent = match presses.press(job.encoding, &envelope, &mut body) {
             Ok(()) => client.send(&job.target.dsn, job.encoding, &body, start.wall),
-            Err(error) => Sent::not_written(&error),
+            Err(error) => SendResult::not_written(&error),
         };
         let took = clock.now().steady.saturating_sub(start.steady);
         let report = Done { load: job.load, target: job.target, sent, took };

@@ -23,24 +23,24 @@ const MAX_TRAIL: usize = 256 << 10;
 
 /// The last lines of each stream, across chunks.
 #[derive(Debug)]
-pub(super) struct Crumbs {
+pub(super) struct Breadcrumbs {
     most: usize,
     streams: HashMap<StreamId, Ring>,
     turn: u64,
-    trail: Trail,
+    trail: StreamHistory,
     /// True if no chunk is read again.
     once: bool,
 }
 
 #[derive(Debug, Default)]
 struct Ring {
-    lines: VecDeque<Crumb>,
+    lines: VecDeque<Breadcrumb>,
     used: u64,
 }
 
 /// A line as a breadcrumb.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Crumb {
+struct Breadcrumb {
     time: Timestamp,
     level: Level,
     text: String,
@@ -65,7 +65,7 @@ fn crumb<'a>(line: &Line<'a>, is_clean: bool, rules: &scrub::Rules) -> Option<(C
     (end > 0).then_some((text, goes_on))
 }
 
-impl Crumb {
+impl Breadcrumb {
     fn of(line: &Line<'_>, rules: &scrub::Rules) -> Option<Self> {
         let (text, goes_on) = crumb(line, false, rules)?;
         let text = if goes_on { format!("{text}...") } else { text.into_owned() };
@@ -128,7 +128,7 @@ impl Written {
 
 /// Breadcrumbs of the stream and chunk at hand. One event's are nearly all the next one's, so each is written once.
 #[derive(Debug, Default)]
-struct Trail {
+struct StreamHistory {
     /// Of earlier chunks, once they were asked for.
     earlier: Option<Written>,
     /// Of the chunk's lines; one that is no breadcrumb takes no bytes.
@@ -139,7 +139,7 @@ struct Trail {
     clean: Vec<usize>,
 }
 
-impl Trail {
+impl StreamHistory {
     fn clear(&mut self) {
         self.earlier = None;
         self.here.clear();
@@ -171,9 +171,9 @@ impl Trail {
     }
 }
 
-impl Crumbs {
+impl Breadcrumbs {
     pub(super) fn new(most: usize) -> Self {
-        Self { most, streams: HashMap::new(), turn: 0, trail: Trail::default(), once: false }
+        Self { most, streams: HashMap::new(), turn: 0, trail: StreamHistory::default(), once: false }
     }
 
     /// Expects that no chunk is read again, so that lines of earlier chunks count whatever their time.
@@ -206,7 +206,7 @@ impl Crumbs {
             }
             self.trail.earlier = Some(earlier);
         }
-        let Trail { earlier, here, first, .. } = &self.trail;
+        let StreamHistory { earlier, here, first, .. } = &self.trail;
         let earlier = earlier.as_ref().map_or(&[][..], |earlier| {
             let count = earlier.ends.len();
             earlier.part(count - missing.min(count), count)
@@ -223,7 +223,8 @@ impl Crumbs {
     /// to go.
     pub(super) fn of(&self, streams: &[StreamId], until: Timestamp, rules: &scrub::Rules) -> Vec<u8> {
         let rings = streams.iter().filter_map(|stream| self.streams.get(stream));
-        let mut lines: Vec<&Crumb> = rings.flat_map(|ring| &ring.lines).filter(|crumb| crumb.time <= until).collect();
+        let mut lines: Vec<&Breadcrumb> =
+            rings.flat_map(|ring| &ring.lines).filter(|crumb| crumb.time <= until).collect();
         // Lines of one stream keep their order.
         lines.sort_by_key(|crumb| crumb.time);
         let mut written = Written::default();
@@ -252,7 +253,7 @@ impl Crumbs {
         for line in &lines[lines.len() - lines.len().min(self.most)..] {
             let is_later = self.once || newest.is_none_or(|newest| line.time > newest);
             if is_later || stream.has_waited && Some(line.time) == newest {
-                let crumb = Crumb::of(line, rules).filter(|crumb| is_later || !known.contains(&crumb.text));
+                let crumb = Breadcrumb::of(line, rules).filter(|crumb| is_later || !known.contains(&crumb.text));
                 ring.lines.extend(crumb);
             }
         }
@@ -300,20 +301,20 @@ mod tests {
         };
         let (earlier, all) = (stream(earlier), stream(all.into_iter().map(late).collect()));
         for most in [1, 3, 4, 20] {
-            let mut kept = Crumbs::new(most);
+            let mut kept = Breadcrumbs::new(most);
             kept.remember(&earlier, &rules);
             let mut at = 0;
             for step in [0, 1, 1, 2, 0, 5, 30, 1, 1, 100, 0, 7, 60] {
                 let clean = (at..at + step).filter(|place| place % 3 > 0 && !some[*place].contains("password"));
                 clean.for_each(|place| kept.mark_clean(place));
                 at += step;
-                let mut fresh = Crumbs::new(most);
+                let mut fresh = Breadcrumbs::new(most);
                 fresh.remember(&earlier, &rules);
                 let found = texts(&kept.before(&all, at, &rules));
                 assert_eq!(found, texts(&fresh.before(&all, at, &rules)), "{most} before {at}");
                 let here = all.lines[at.saturating_sub(most)..at]
                     .iter()
-                    .filter_map(|line| Crumb::of(line, &rules))
+                    .filter_map(|line| Breadcrumb::of(line, &rules))
                     .map(|crumb| crumb.text);
                 let here: Vec<_> = here.map(|text| text.replace("=x", "=[Filtered]")).collect();
                 assert!(found.ends_with(&here) && found.len() == most.min(here.len() + 3), "{found:?} before {at}");
@@ -323,10 +324,10 @@ mod tests {
 
     #[test]
     fn breadcrumbs_reach_across_chunks_and_survive_a_second_reading() {
-        let mut crumbs = Crumbs::new(3);
+        let mut crumbs = Breadcrumbs::new(3);
         let all = lines(&["a", "b", "c", "d", "ERROR e"]);
         let (first, second) = (stream(all[..3].to_vec()), stream(all[3..].to_vec()));
-        let texts = |crumbs: &mut Crumbs| {
+        let texts = |crumbs: &mut Breadcrumbs| {
             crumbs.begin();
             texts(&crumbs.before(&second, 1, &scrub::Rules::default()))
         };
@@ -345,7 +346,7 @@ mod tests {
         all.iter_mut().for_each(|line| line.time.secs = 7);
         let (first, rest) = (stream(all[..2].to_vec()), stream(all[2..].to_vec()));
         let waited = Stream { has_waited: true, ..rest };
-        let mut crumbs = Crumbs::new(5);
+        let mut crumbs = Breadcrumbs::new(5);
         crumbs.remember(&first, &rules);
         // After a panic the same lines are read again.
         for _ in 0..2 {
@@ -363,7 +364,7 @@ mod tests {
 
     #[test]
     fn streams_are_forgotten_oldest_first() {
-        let mut crumbs = Crumbs::new(1);
+        let mut crumbs = Breadcrumbs::new(1);
         let mut line = stream(lines(&["x"]));
         for n in 0..10_000 {
             line.id = StreamId(n);

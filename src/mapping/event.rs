@@ -11,11 +11,11 @@ use super::json::{self, List, Object};
 use super::resolved_record::scalar;
 use super::route::Route;
 use super::severity::Rules;
-use super::storm::Closing;
-use super::stream_lines::Said;
+use super::storm::StormSummary;
+use super::stream_lines::LevelSource;
 use super::template::{Template, template};
 use super::trace::Trace;
-use super::{SDK_NAME, SDK_VERSION, View, limit, scrub};
+use super::{ResolvedRecord, SDK_NAME, SDK_VERSION, limit, scrub};
 use crate::chunk::msgpack::Value;
 use crate::options::Mapping;
 use std::borrow::Cow;
@@ -30,7 +30,7 @@ pub(super) const RESERVED_TAGS: [&str; 8] =
 const MAX_TAGS: usize = 100;
 
 /// Data that is known about an event besides its record.
-pub(super) struct Circumstances<'t> {
+pub(super) struct EventContext<'t> {
     /// The stack trace, if there is one.
     pub trace: Option<Trace<'t>>,
     /// The language of the trace, else `other`.
@@ -57,11 +57,11 @@ pub(super) struct Circumstances<'t> {
     pub crumbs: [&'t [u8]; 2],
 }
 
-impl<'t> Circumstances<'t> {
+impl<'t> EventContext<'t> {
     /// `line` is the message, or the part of it that stands around the trace.
     pub(super) fn new(
         rules: &Rules,
-        view: &View<'_, '_>,
+        view: &ResolvedRecord<'_, '_>,
         route: Route,
         mut trace: Option<Trace<'t>>,
         line: &'t str,
@@ -111,7 +111,7 @@ impl<'t> Circumstances<'t> {
 
 /// Returns a hash of the sender and the destination of a record. The sender is a container of a workload, a service, else
 /// the stream. Destinations do not share their storms.
-fn workload_hash(view: &View<'_, '_>, route: Route) -> u64 {
+fn workload_hash(view: &ResolvedRecord<'_, '_>, route: Route) -> u64 {
     let mut hash = Xxh3::with_seed(route.identity as u64);
     let mut parts = |parts: &[&[u8]]| {
         for part in parts {
@@ -163,10 +163,10 @@ fn stack_hash(trace: &Trace<'_>) -> u64 {
 /// texts were scrubbed before they were written.
 pub(super) fn write(
     out: &mut Vec<u8>,
-    view: &View<'_, '_>,
+    view: &ResolvedRecord<'_, '_>,
     event_id: EventId,
     (settings, scrub): (&Mapping, &scrub::Rules),
-    about: &Circumstances<'_>,
+    about: &EventContext<'_>,
 ) -> [Range<usize>; 5] {
     let start = out.len();
     let scrubbed = write_as(out, view, event_id, (settings, scrub), about, Detail::Full);
@@ -187,10 +187,10 @@ enum Detail {
 
 fn write_as(
     out: &mut Vec<u8>,
-    view: &View<'_, '_>,
+    view: &ResolvedRecord<'_, '_>,
     event_id: EventId,
     (settings, scrub): (&Mapping, &scrub::Rules),
-    about: &Circumstances<'_>,
+    about: &EventContext<'_>,
     detail: Detail,
 ) -> [Range<usize>; 5] {
     let mut event = Object::begin(out);
@@ -253,13 +253,13 @@ fn write_as(
 /// logger wrote is handled; for others this is unknown.
 fn about_exception<'t>(
     trace: &Trace<'_>,
-    about: &'t Circumstances<'_>,
-    view: &View<'_, '_>,
+    about: &'t EventContext<'_>,
+    view: &ResolvedRecord<'_, '_>,
     settings: &'t Mapping,
 ) -> exception::About<'t> {
     // At the head of a trace, `Error: no stock` is no level.
-    let in_text = view.said == Said::InText && !about.line.trim().is_empty();
-    let logged = in_text || view.said == Said::InField || view.logger.is_some() || about.logger.is_some();
+    let in_text = view.said == LevelSource::InText && !about.line.trim().is_empty();
+    let logged = in_text || view.said == LevelSource::InField || view.logger.is_some() || about.logger.is_some();
     exception::About {
         handled: if trace.unhandled { Some(false) } else { Some(true).filter(|_| logged) },
         in_app: InApp { include: &settings.in_app_include, exclude: &settings.in_app_exclude },
@@ -267,7 +267,7 @@ fn about_exception<'t>(
 }
 
 /// Writes into an event how many others were held back.
-pub(super) fn tell_others(closing: &mut Closing) {
+pub(super) fn tell_others(closing: &mut StormSummary) {
     let Ok(serde_json::Value::Object(mut event)) = serde_json::from_slice(&closing.payload) else { return };
     if closing.others > 0
         && let Some(extra) = event.entry("extra").or_insert_with(|| serde_json::json!({})).as_object_mut()
@@ -298,7 +298,7 @@ fn cut<'t>(text: &'t str, most: usize, scrub: &scrub::Rules) -> Cow<'t, str> {
 }
 
 /// The line as it was, and its template, by which Sentry groups.
-fn write_message(event: &mut Object<'_>, about: &Circumstances<'_>) {
+fn write_message(event: &mut Object<'_>, about: &EventContext<'_>) {
     let template = &about.template;
     let mut entry = Object::begin(event.key("logentry"));
     entry.text("message", &limit::chars(&template.text, limit::MESSAGE));
@@ -319,7 +319,7 @@ fn write_message(event: &mut Object<'_>, about: &Circumstances<'_>) {
 /// The tags, if there are any: Relay drops an empty object.
 fn write_tags(
     event: &mut Object<'_>,
-    view: &View<'_, '_>,
+    view: &ResolvedRecord<'_, '_>,
     (fixed, scrub): (&[(String, String)], &scrub::Rules),
     left_out: &mut Vec<&'static str>,
 ) {
@@ -346,7 +346,7 @@ fn write_tags(
 }
 
 /// Writes the contexts, and says where the trace's stands.
-fn write_contexts(out: &mut Vec<u8>, view: &View<'_, '_>, host: Option<&str>) -> Range<usize> {
+fn write_contexts(out: &mut Vec<u8>, view: &ResolvedRecord<'_, '_>, host: Option<&str>) -> Range<usize> {
     let mut contexts = Object::begin(out);
     let start = contexts.length();
     let mut trace = Object::begin(contexts.key("trace"));
@@ -380,7 +380,7 @@ fn hex(out: &mut Vec<u8>, bytes: &[u8]) {
 
 /// The template where one is configured. Else with an exception none, for Sentry groups by stack; and without, Sentry's own grouping
 /// kept apart by workload and container, never by pod, node or file.
-fn fingerprint(view: &View<'_, '_>, settings: &Mapping, about: &Circumstances<'_>) -> Option<Vec<String>> {
+fn fingerprint(view: &ResolvedRecord<'_, '_>, settings: &Mapping, about: &EventContext<'_>) -> Option<Vec<String>> {
     if !settings.fingerprint.is_empty() {
         let parts = settings.fingerprint.iter().enumerate().filter_map(|(place, part)| {
             if !part.starts_with('$') {
@@ -422,8 +422,8 @@ const OWN_EXTRA: [&[u8]; 6] = [b"stream", b"original_time", b"held_back", b"line
 /// Writes everything that no other part of the event has taken.
 fn write_extra(
     out: &mut Vec<u8>,
-    view: &View<'_, '_>,
-    (about, scrub): (&Circumstances<'_>, &scrub::Rules),
+    view: &ResolvedRecord<'_, '_>,
+    (about, scrub): (&EventContext<'_>, &scrub::Rules),
     detail: Detail,
     mut left_out: Vec<&'static str>,
 ) {
@@ -448,8 +448,8 @@ fn write_extra(
 
 fn write_rest(
     extra: &mut Object<'_>,
-    view: &View<'_, '_>,
-    (about, scrub): (&Circumstances<'_>, &scrub::Rules),
+    view: &ResolvedRecord<'_, '_>,
+    (about, scrub): (&EventContext<'_>, &scrub::Rules),
     left_out: &mut Vec<&'static str>,
 ) {
     if about.title.len() < about.line.trim().len() {
@@ -465,7 +465,7 @@ fn write_rest(
 }
 
 /// Writes the fields and returns true if all of them had room.
-fn write_fields(extra: &mut Object<'_>, view: &View<'_, '_>, scrub: &scrub::Rules) -> bool {
+fn write_fields(extra: &mut Object<'_>, view: &ResolvedRecord<'_, '_>, scrub: &scrub::Rules) -> bool {
     let (mut value, mut scratch) = (Vec::new(), Vec::new());
     let mut left = limit::EXTRA_TOTAL;
     for field in view.fields.rest() {

@@ -1,7 +1,7 @@
 //! Extracts the fields and the message from a record's bytes. The most general fields come first (OTLP resource, scope and
 //! attributes), then the record's own fields, then the fields inside its message.
 
-use super::field_names::{NameId, Names};
+use super::field_names::{FieldNames, NameId};
 use super::fields::{CHOSEN, DEFAULT, Fields, Found, Keys, LAST, Role};
 use super::remove_keys::Removal;
 use super::{json, lifted, message, parse, scrub};
@@ -71,7 +71,7 @@ impl Reader {
     }
 
     /// The names that records have used so far.
-    pub(super) fn names(&self) -> &Names {
+    pub(super) fn names(&self) -> &FieldNames {
         self.keys.names()
     }
 

@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 use xxhash_rust::xxh3::xxh3_64;
 
-/// Stands for a name; the same as long as [`Names`] are not forgotten.
+/// Stands for a name; the same as long as [`FieldNames`] are not forgotten.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NameId(u16);
 
@@ -168,12 +168,12 @@ pub struct Meaning {
 
 /// All names learnt so far.
 #[derive(Debug, Default)]
-pub struct Names {
+pub struct FieldNames {
     all: Vec<Name>,
     places: HashMap<u64, NameId, BuildHasherDefault<Hashed>>,
 }
 
-impl Names {
+impl FieldNames {
     /// The name of this text that came behind another; `None` for one that is not to be learnt.
     #[inline]
     pub fn learn(&mut self, text: &[u8], before: NameId, meaning: impl FnOnce(&[u8]) -> Meaning) -> Option<NameId> {
@@ -266,8 +266,8 @@ mod tests {
         Meaning { paths: Vec::new(), refused: false, sensitive: false, rows: 0 }
     }
 
-    fn names() -> Names {
-        let mut names = Names::default();
+    fn names() -> FieldNames {
+        let mut names = FieldNames::default();
         names.reset(&[], nothing);
         names
     }

@@ -1,6 +1,6 @@
 //! Finds fields in a record: one pass over the record's keys with one look-up per key, however many options name keys.
 
-use super::field_names::{Meaning, NameId, Names, WELL_KNOWN};
+use super::field_names::{FieldNames, Meaning, NameId, WELL_KNOWN};
 use super::formats::{self, Formats, RowSet, Scale};
 use super::{json, scrub};
 use crate::chunk::msgpack::{Run, Seq, Value};
@@ -87,7 +87,7 @@ pub struct Keys {
     refused: Vec<Box<[u8]>>,
     /// Rules that tell which names may have a secret as their value.
     scrub: scrub::Rules,
-    names: Names,
+    names: FieldNames,
     formats: Formats,
     metadata: Metadata,
 }
@@ -141,7 +141,7 @@ impl Default for Keys {
             paths: HashMap::new(),
             refused: Vec::new(),
             scrub: scrub::Rules::default(),
-            names: Names::default(),
+            names: FieldNames::default(),
             formats,
             metadata: Metadata::default(),
         };
@@ -319,7 +319,7 @@ impl Keys {
 
     /// The names learnt so far.
     #[must_use]
-    pub fn names(&self) -> &Names {
+    pub fn names(&self) -> &FieldNames {
         &self.names
     }
 

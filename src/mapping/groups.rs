@@ -1,9 +1,9 @@
 //! Groups consecutive lines of a stream that belong to one log call: a stack trace, the line that announces it, message
 //! lines between the two, and lines on which a logger repeats a prefix.
 
-use super::stream_lines::{Line, Said};
+use super::stream_lines::{LevelSource, Line};
 use super::trace;
-use super::trigram_scan::{Block, Triples, vectors};
+use super::trigram_scan::{Block, TrigramScan, vectors};
 use crate::level::Level;
 use wide::u8x16;
 
@@ -57,11 +57,11 @@ impl Group {
     pub(super) fn level(&self, lines: &[Line<'_>]) -> Level {
         let head = &lines[self.first];
         match head.said {
-            Said::InField => head.level,
+            LevelSource::InField => head.level,
             _ if self.is_fatal => Level::Fatal,
-            Said::InText => head.level,
-            Said::Nowhere if self.is_whole => Level::Error,
-            Said::Nowhere => head.level,
+            LevelSource::InText => head.level,
+            LevelSource::Nowhere if self.is_whole => Level::Error,
+            LevelSource::Nowhere => head.level,
         }
     }
 
@@ -125,7 +125,7 @@ impl<'l, 'k> Grouping<'l, 'k> {
     /// A trace below a line that has a severity of its own, perhaps after empty lines and lines of its message.
     fn announced(&mut self, at: usize) -> Option<Group> {
         let head = &self.lines[at];
-        if head.said == Said::Nowhere || self.texts[at].is_empty() {
+        if head.said == LevelSource::Nowhere || self.texts[at].is_empty() {
             return None;
         }
         let (mut empty, mut between) = (0, 0);
@@ -154,7 +154,7 @@ impl<'l, 'k> Grouping<'l, 'k> {
                 return Some(Group { first: at, len: found.len + next - at, ..found });
             }
             between += 1;
-            if between > MAX_BETWEEN || head.level < Level::Warn || head.said == Said::InField {
+            if between > MAX_BETWEEN || head.level < Level::Warn || head.said == LevelSource::InField {
                 return None;
             }
         }
@@ -193,7 +193,7 @@ impl<'l, 'k> Grouping<'l, 'k> {
     /// .NET's console writes the level and the category on one line, and message and exception on lines below that are
     /// indented by six (`SimpleConsoleFormatter`).
     fn two_line_head(&mut self, at: usize) -> Option<Group> {
-        if self.lines[at].said == Said::Nowhere || !is_two_line_head(self.texts[at]) {
+        if self.lines[at].said == LevelSource::Nowhere || !is_two_line_head(self.texts[at]) {
             return None;
         }
         let below = self.texts[at + 1..].iter().take(MAX_WINDOW - 1);
@@ -212,7 +212,7 @@ impl<'l, 'k> Grouping<'l, 'k> {
     fn frames(&mut self, at: usize) -> Option<Group> {
         let (one, two) = (self.texts[at], *self.texts.get(at + 1)?);
         let head = &self.lines[at];
-        if head.said == Said::Nowhere || head.level < Level::Warn || two.is_empty() {
+        if head.said == LevelSource::Nowhere || head.level < Level::Warn || two.is_empty() {
             return None;
         }
         let prefix = shared_prefix(one, two)?;
@@ -290,11 +290,11 @@ pub(super) fn may_begin(before: &Line<'_>, line: &Line<'_>, texts: [&str; 2]) ->
     if !is_alike(before, line) {
         return false;
     }
-    let announces = before.said != Said::Nowhere;
-    if announces && line.said == Said::InText && line.level >= Level::Warn && line.level == before.level {
+    let announces = before.said != LevelSource::Nowhere;
+    if announces && line.said == LevelSource::InText && line.level >= Level::Warn && line.level == before.level {
         return !is_fresh(line, texts[1]) || shares_prefix(before, line, texts);
     }
-    if line.said == Said::InText && !line.heads && !goes_on(texts[1]) {
+    if line.said == LevelSource::InText && !line.heads && !goes_on(texts[1]) {
         // It has a level of its own.
         return false;
     }
@@ -307,8 +307,8 @@ pub(super) fn may_begin(before: &Line<'_>, line: &Line<'_>, texts: [&str; 2]) ->
 
 /// Returns true if a line may announce or begin a trace that the lines to come go on with.
 pub(super) fn may_lead(line: &Line<'_>, text: &str) -> bool {
-    line.is_plain && (line.heads || is_type(text) || line.said != Said::Nowhere && line.level >= Level::Warn)
-        || line.said == Said::InText && is_two_line_head(text)
+    line.is_plain && (line.heads || is_type(text) || line.said != LevelSource::Nowhere && line.level >= Level::Warn)
+        || line.said == LevelSource::InText && is_two_line_head(text)
 }
 
 /// The place of the first line at the end of a run that may belong to a group with the lines to come.
@@ -326,7 +326,7 @@ pub(super) fn unfinished(lines: &[Line<'_>], texts: &[&str]) -> usize {
     let candidates = from..lines.len();
     let leads = |at: &usize| may_lead(&lines[*at], texts[*at]);
     let ends = |at: usize| {
-        (at + 1..lines.len()).any(|next| lines[next].said == Said::InText && is_fresh(&lines[next], texts[next]))
+        (at + 1..lines.len()).any(|next| lines[next].said == LevelSource::InText && is_fresh(&lines[next], texts[next]))
     };
     candidates.into_iter().filter(leads).find(|at| !ends(*at)).unwrap_or(lines.len())
 }
@@ -335,8 +335,8 @@ pub(super) fn unfinished(lines: &[Line<'_>], texts: &[&str]) -> usize {
 /// lines of plain text, and plain text does not go on in one.
 fn is_alike(one: &Line<'_>, two: &Line<'_>) -> bool {
     match (one.said, two.said) {
-        (Said::InField, Said::InField) => one.level == two.level,
-        (one, two) => one != Said::InField && two != Said::InField,
+        (LevelSource::InField, LevelSource::InField) => one.level == two.level,
+        (one, two) => one != LevelSource::InField && two != LevelSource::InField,
     }
 }
 
@@ -390,7 +390,7 @@ fn tag(text: &str) -> Option<&str> {
 fn is_fresh(line: &Line<'_>, text: &str) -> bool {
     match text.as_bytes() {
         [] | [b' ' | b'\t', ..] => false,
-        _ if line.said == Said::InText => !is_exception(text),
+        _ if line.said == LevelSource::InText => !is_exception(text),
         // `[AggregateError: ...] {` below the source that Node shows.
         [b'[', ..] if is_exception(&text[1..]) => false,
         _ => trace::is_log_head(text),
@@ -557,7 +557,7 @@ const BEGINNINGS: [&[u8]; 8] = [
 ];
 
 /// Three bytes that stand in each of the heads and in few other lines.
-static IN_HEADS: Triples = Triples::new(
+static IN_HEADS: TrigramScan = TrigramScan::new(
     &[
         // Traceback
         [b"c", b"e", b"b"],
@@ -660,7 +660,7 @@ mod tests {
         assert_eq!(spans(&["ERROR failed", "2026-11-30 10:00:00 on", TRACE[0], TRACE[1]]), [1, 1, 2]);
         // A structured record announces no plain text.
         let mut lines = lines(&["ERROR failed", TRACE[0], TRACE[1]]);
-        lines[0].said = Said::InField;
+        lines[0].said = LevelSource::InField;
         let groups = Grouping::new(&lines, &["ERROR failed", TRACE[0], TRACE[1]]).all();
         assert_eq!(groups.iter().map(|group| (group.first, group.len)).collect::<Vec<_>>(), [(1, 2)]);
     }
@@ -689,7 +689,7 @@ mod tests {
             "(Worker pid=12) INFO 11-30 10:00:02 [core.py:7] on",
         ];
         let mut all = lines(&texts);
-        all.iter_mut().take(5).for_each(|line| (line.level, line.said) = (Level::Error, Said::InText));
+        all.iter_mut().take(5).for_each(|line| (line.level, line.said) = (Level::Error, LevelSource::InText));
         let group = Grouping::new(&all, &texts).all()[0];
         assert_eq!((group.first, group.len, group.trace), (0, 5, 1));
         let expected = "(Worker pid=12) ERROR 11-30 10:00:01 [core.py:7] step failed\nTraceback (most recent call last):\n  \
@@ -735,7 +735,7 @@ mod tests {
             "[web] F, [2026-11-30T10:00:02.065365 #29:1a] FATAL -- : on",
         ];
         let mut all = lines(&texts);
-        all.iter_mut().for_each(|line| (line.level, line.said) = (Level::Fatal, Said::InText));
+        all.iter_mut().for_each(|line| (line.level, line.said) = (Level::Fatal, LevelSource::InText));
         let groups = Grouping::new(&all, &texts).all();
         assert_eq!(groups.iter().map(|group| (group.first, group.len)).collect::<Vec<_>>(), [(0, 3)]);
         for (two, texts) in all.windows(2).zip(texts.windows(2)).take(2) {
@@ -748,7 +748,7 @@ mod tests {
     fn joins_a_two_line_head_with_what_is_below() {
         let texts = ["fail: Shop.Worker[0]", "      Payment 17 failed", "info: Shop.Worker[0]", "      on", "end"];
         let mut all = lines(&texts);
-        (all[0].said, all[0].level, all[2].said) = (Said::InText, Level::Error, Said::InText);
+        (all[0].said, all[0].level, all[2].said) = (LevelSource::InText, Level::Error, LevelSource::InText);
         let groups = Grouping::new(&all, &texts).all();
         assert_eq!(groups.iter().map(|group| (group.first, group.len)).collect::<Vec<_>>(), [(0, 2), (2, 2)]);
         assert_eq!(groups.iter().map(|group| group.level(&all)).collect::<Vec<_>>(), [Level::Error, Level::Info]);
@@ -759,7 +759,7 @@ mod tests {
         let level = |texts: &[&'static str], head: Option<Level>| {
             let mut lines = lines(texts);
             if let Some(level) = head {
-                (lines[0].level, lines[0].said) = (level, Said::InText);
+                (lines[0].level, lines[0].said) = (level, LevelSource::InText);
             }
             lines[1].level = Level::Fatal;
             Grouping::new(&lines, texts).all()[0].level(&lines)

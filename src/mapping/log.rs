@@ -5,7 +5,7 @@
 
 use super::field_names::{Name, NameId};
 use super::json;
-use super::{SDK_NAME, SDK_VERSION, View, billed, limit, scrub};
+use super::{ResolvedRecord, SDK_NAME, SDK_VERSION, billed, limit, scrub};
 use crate::chunk::msgpack::{Seq, Value};
 use crate::options::{LogAttributes, Source};
 use std::ops::Range;
@@ -125,7 +125,7 @@ impl Constant {
 /// Writes the log.
 pub(super) fn write(
     out: &mut Vec<u8>,
-    view: &View<'_, '_>,
+    view: &ResolvedRecord<'_, '_>,
     (constant, selected, scrub): (&Constant, &LogAttributes, &scrub::Rules),
     sequence: u32,
     used: &mut Used,
@@ -156,7 +156,7 @@ pub(super) fn write(
 
 fn write_attributes(
     attributes: &mut Attributes<'_>,
-    view: &View<'_, '_>,
+    view: &ResolvedRecord<'_, '_>,
     constant: &Constant,
     sequence: u32,
 ) -> [Range<usize>; 3] {

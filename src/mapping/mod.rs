@@ -49,9 +49,9 @@ use crate::chunk::{Entry, Record, Timestamp, entries};
 use crate::ledger::{Category, Outcome};
 use crate::level::Level;
 use crate::options::Mapping;
-use breadcrumbs::Crumbs;
+use breadcrumbs::Breadcrumbs;
 use container::Container;
-use event::Circumstances;
+use event::EventContext;
 use field_extractor::{Buffers, Reader};
 use fields::{Fields, Role};
 use groups::{Grouping, usable};
@@ -63,7 +63,7 @@ use letter::Letter;
 use memchr::{memchr, memchr_iter, memmem};
 pub use reason::Reason;
 use recall::{Recall, Recalled};
-use resolved_record::{Given, Known, View, view};
+use resolved_record::{Inputs, Known, ResolvedRecord, view};
 pub use route::{NOWHERE, Route, Router};
 use runs::{Fate, HeldLog, Run, Step};
 pub(crate) use scrub::Rules as ScrubRules;
@@ -74,11 +74,11 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
-pub use storm::Closing;
+pub use storm::StormSummary;
 use storm::{Decision, Storms};
-use stream_lines::{Aside, Joined, Line, Said, Stream, Text};
+use stream_lines::{Joined, LevelSource, Line, SideBuffer, Stream, Text};
 use trace::Trace;
-use trace_cache::{Shown, Traces};
+use trace_cache::{DetectedTrace, TraceCache};
 use waiting::{Tail, Waiting};
 
 /// The name under which Sentry knows us.
@@ -96,7 +96,7 @@ pub struct Mapper {
     pods: Pods,
     /// Private keys that streams are in the middle of.
     keys: scrub::pem::Keys,
-    crumbs: Crumbs,
+    crumbs: Breadcrumbs,
     recall: Recall,
     storms: Storms,
     incidents: Incidents,
@@ -109,14 +109,14 @@ pub struct Mapper {
     /// Counts over all parts of one chunk, for a mapper that reads it in parts.
     parts: Option<Parts>,
     /// Memory kept from record to record, and from chunk to chunk.
-    memory: Memory,
+    memory: Scratch,
 }
 
 #[derive(Debug, Default)]
-struct Memory {
+struct Scratch {
     buffers: Buffers,
     fields: Fields<'static>,
-    aside: Aside,
+    aside: SideBuffer,
     trace: LastTrace,
 }
 
@@ -130,7 +130,7 @@ struct Parts {
 
 /// State that the mapper keeps from record to record of one chunk.
 #[derive(Default)]
-struct Progress<'a> {
+struct ChunkState<'a> {
     /// The number of times that these very bytes at this very time have been seen in their stream.
     twins: HashMap<EventId, u32>,
     logs: Logs,
@@ -139,13 +139,13 @@ struct Progress<'a> {
     waiting: Option<&'a HashMap<StreamId, Arc<Tail>>>,
     /// The lines that wait for those of a later one, or none of a stream whose lines have waited for this one.
     kept: Vec<(StreamId, Option<Tail>)>,
-    aside: Aside,
+    aside: SideBuffer,
     /// The log of the record that is being read.
     log: HeldLog,
     /// Bytes of logs in runs.
     run_bytes: usize,
     /// Results of reading traces, made when the levels of their lines were asked for.
-    traces: Traces<'a>,
+    traces: TraceCache<'a>,
     /// The streams of records that come from no pod: one each for stdout, stderr, and neither.
     of_tag: StreamIds,
     /// The container that the chunk's tag names.
@@ -176,7 +176,7 @@ impl Mapper {
             scrub,
             pods: Pods::default(),
             keys: scrub::pem::Keys::default(),
-            crumbs: Crumbs::new(settings.breadcrumbs),
+            crumbs: Breadcrumbs::new(settings.breadcrumbs),
             recall: Recall::new(settings.logs_on_error, settings.logs_on_error_size, settings.logs_level),
             storms: Storms::new(settings.storm_burst, settings.event_rate),
             incidents: Incidents::default(),
@@ -184,7 +184,7 @@ impl Mapper {
             at_work: Vec::new(),
             waiting: Waiting::default(),
             parts: None,
-            memory: Memory::default(),
+            memory: Scratch::default(),
             settings,
         }
     }
@@ -250,10 +250,10 @@ impl Mapper {
         index
     }
 
-    fn progress<'a>(&mut self, origin: Origin<'_>) -> Progress<'a> {
+    fn progress<'a>(&mut self, origin: Origin<'_>) -> ChunkState<'a> {
         let aside = std::mem::take(&mut self.memory.aside);
         let (of_tag, container) = (StreamIds::of_tag(origin.tag), Container::of_tag(origin.tag));
-        let mut progress = Progress { aside, of_tag, container, ..Progress::default() };
+        let mut progress = ChunkState { aside, of_tag, container, ..ChunkState::default() };
         if let Some(parts) = &mut self.parts {
             let Parts { twins, last_micros, sequence } = std::mem::take(parts);
             progress.is_part = true;
@@ -308,7 +308,7 @@ impl Mapper {
         self.at_work.extend(records);
     }
 
-    fn end_of_chunk(&mut self, origin: Origin<'_>, progress: &mut Progress<'_>, sink: &mut impl Sink) {
+    fn end_of_chunk(&mut self, origin: Origin<'_>, progress: &mut ChunkState<'_>, sink: &mut impl Sink) {
         for place in 0..progress.streams.len() {
             self.end_of_stream(origin, place, progress, sink);
         }
@@ -338,7 +338,7 @@ impl Mapper {
     }
 
     /// Sends the waiting logs of a stream.
-    fn end_of_stream(&mut self, origin: Origin<'_>, place: usize, progress: &mut Progress<'_>, sink: &mut impl Sink) {
+    fn end_of_stream(&mut self, origin: Origin<'_>, place: usize, progress: &mut ChunkState<'_>, sink: &mut impl Sink) {
         let stream = &mut progress.streams[place];
         if let Some(until) = sink.waits_until().filter(|_| self.settings.join_traces && stream.letter.is_none())
             && let from = stream.unfinished(&progress.aside)
@@ -356,7 +356,7 @@ impl Mapper {
         origin: Origin<'_>,
         (place, from): (usize, usize),
         until: Duration,
-        progress: &mut Progress<'_>,
+        progress: &mut ChunkState<'_>,
         sink: &mut impl Sink,
     ) {
         let stream = &mut progress.streams[place];
@@ -376,7 +376,7 @@ impl Mapper {
     }
 
     /// Sends all that is left of a stream.
-    fn end_of_last(&mut self, origin: Origin<'_>, place: usize, progress: &mut Progress<'_>, sink: &mut impl Sink) {
+    fn end_of_last(&mut self, origin: Origin<'_>, place: usize, progress: &mut ChunkState<'_>, sink: &mut impl Sink) {
         let stream = &progress.streams[place];
         let end = stream.lines.len();
         if stream.has_waited {
@@ -395,7 +395,7 @@ impl Mapper {
         record: Record<'a>,
         group: Option<Record<'a>>,
         index: u32,
-        progress: &mut Progress<'a>,
+        progress: &mut ChunkState<'a>,
         sink: &mut impl Sink,
     ) {
         let mut buffers = std::mem::take(&mut self.memory.buffers);
@@ -412,8 +412,8 @@ impl Mapper {
             return;
         }
         let pod = place.map(|place| self.pods.at(place));
-        let mut shown = Shown::new(record.raw);
-        let given = Given { message, pod, level: None, shown: &mut shown };
+        let mut shown = DetectedTrace::new(record.raw);
+        let given = Inputs { message, pod, level: None, shown: &mut shown };
         let known =
             Known { names: self.reader.names(), tag: (origin.tag, &progress.of_tag), trace: &mut self.memory.trace };
         let mut view = view((&self.settings, &self.rules), origin.now, record, given, &mut fields, known);
@@ -489,7 +489,7 @@ impl Mapper {
     /// Writes the record's log, or says why there is none; returns which-th log of its microsecond it is.
     fn write_log(
         &self,
-        view: &View<'_, '_>,
+        view: &ResolvedRecord<'_, '_>,
         route: Route,
         (logs, log): (&mut Logs, &mut HeldLog),
         sink: &mut impl Sink,
@@ -520,7 +520,13 @@ impl Mapper {
     }
 
     /// Writes a log without its secrets, and returns the bytes that Sentry bills for it.
-    fn write_billed(&self, out: &mut Vec<u8>, view: &View<'_, '_>, sequence: u32, used: &mut log::Used) -> u64 {
+    fn write_billed(
+        &self,
+        out: &mut Vec<u8>,
+        view: &ResolvedRecord<'_, '_>,
+        sequence: u32,
+        used: &mut log::Used,
+    ) -> u64 {
         let start = out.len();
         let known = log::write(out, view, (&self.constant, &self.settings.log_attributes, &self.scrub), sequence, used);
         let longer = if known.needed { self.scrub.clean_found(out, start, &known.parts) } else { 0 };
@@ -528,7 +534,7 @@ impl Mapper {
     }
 
     /// Judges the line that came last to its stream: the log before it is sent unless both may be lines of one log.
-    fn advance(&mut self, origin: Origin<'_>, place: usize, progress: &mut Progress<'_>, sink: &mut impl Sink) {
+    fn advance(&mut self, origin: Origin<'_>, place: usize, progress: &mut ChunkState<'_>, sink: &mut impl Sink) {
         let stream = &mut progress.streams[place];
         let step = match self.settings.join_traces {
             true => stream.step(&progress.log, &progress.aside, &mut progress.run_bytes),
@@ -576,7 +582,7 @@ impl Mapper {
         &mut self,
         origin: Origin<'_>,
         (place, end): (usize, usize),
-        progress: &mut Progress<'_>,
+        progress: &mut ChunkState<'_>,
         sink: &mut impl Sink,
     ) {
         let Some(run) = progress.streams[place].run.take() else { return };
@@ -610,7 +616,7 @@ impl Mapper {
         &mut self,
         origin: Origin<'_>,
         (place, group, body): (usize, &Joined, &str),
-        progress: &mut Progress<'_>,
+        progress: &mut ChunkState<'_>,
         sink: &mut impl Sink,
     ) {
         let stream = &progress.streams[place];
@@ -634,7 +640,7 @@ impl Mapper {
         origin: Origin<'_>,
         (line, letter): (Line<'_>, Option<Letter>),
         (level, body): (Level, &str),
-        progress: &mut Progress<'_>,
+        progress: &mut ChunkState<'_>,
         sink: &mut impl Sink,
     ) {
         let Some((record, marker)) = read_again(&line) else { return };
@@ -644,9 +650,9 @@ impl Mapper {
         let Some(route) = route_of(origin, pod, letter) else {
             return end(sink, Category::Log, line.index, Outcome::Filtered, Reason::NoDestination);
         };
-        let mut unasked = Shown::new(&[]);
+        let mut unasked = DetectedTrace::new(&[]);
         let message = (key, Cow::Borrowed(body.as_bytes()));
-        let given = Given { message, pod, level: Some(level), shown: &mut unasked };
+        let given = Inputs { message, pod, level: Some(level), shown: &mut unasked };
         let known =
             Known { names: self.reader.names(), tag: (origin.tag, &progress.of_tag), trace: &mut self.memory.trace };
         let view = view((&self.settings, &self.rules), origin.now, record, given, &mut fields, known);
@@ -666,7 +672,7 @@ impl Mapper {
         &mut self,
         origin: Origin<'_>,
         stream: &mut Stream<'_>,
-        progress: &mut Progress<'_>,
+        progress: &mut ChunkState<'_>,
         sink: &mut impl Sink,
     ) {
         let texts: Vec<&str> = stream.lines.iter().map(|line| line.text().unwrap_or_default()).collect();
@@ -677,7 +683,7 @@ impl Mapper {
             || {
                 let text = texts.join("\n");
                 let trace = trace::parse(&text).map(|trace| if trace.fatal { Level::Fatal } else { Level::Error });
-                (trace.filter(|_| head.said == Said::Nowhere).unwrap_or(head.level), text)
+                (trace.filter(|_| head.said == LevelSource::Nowhere).unwrap_or(head.level), text)
             },
             |group| (group.level(&stream.lines), group.text(&texts)),
         );
@@ -696,7 +702,7 @@ impl Mapper {
     }
 
     /// The events of a stream: single lines at or above the level, and groups.
-    fn events(&mut self, origin: Origin<'_>, stream: &Stream<'_>, progress: &mut Progress<'_>, sink: &mut impl Sink) {
+    fn events(&mut self, origin: Origin<'_>, stream: &Stream<'_>, progress: &mut ChunkState<'_>, sink: &mut impl Sink) {
         let is_letter = stream.letter.is_some();
         if !Letter::allows(stream.letter, Category::Event) || !is_letter && stream.threshold.is_none() {
             return;
@@ -730,7 +736,7 @@ impl Mapper {
         stream: &Stream<'_>,
         first: usize,
         (text, level): (Option<(&str, Option<Trace<'_>>)>, Level),
-        progress: &mut Progress<'_>,
+        progress: &mut ChunkState<'_>,
         sink: &mut impl Sink,
     ) {
         let line = &stream.lines[first];
@@ -760,8 +766,8 @@ impl Mapper {
             trace
         };
         let (stack, in_stack) = stack_of(&mut fields, &text, &self.scrub).unzip();
-        let mut unasked = Shown::new(&[]);
-        let given = Given { message, pod, level: Some(level), shown: &mut unasked };
+        let mut unasked = DetectedTrace::new(&[]);
+        let given = Inputs { message, pod, level: Some(level), shown: &mut unasked };
         let known =
             Known { names: self.reader.names(), tag: (origin.tag, &progress.of_tag), trace: &mut self.memory.trace };
         let view = view((&self.settings, &self.rules), origin.now, record, given, &mut fields, known);
@@ -775,7 +781,7 @@ impl Mapper {
         let in_stack =
             stack.as_deref().and_then(|stack| Some((stack, in_stack.flatten().or_else(|| trace::parse(stack))?)));
         let (trace, around) = read_trace(text, in_message, in_stack);
-        let mut about = Circumstances::new(&self.rules, &view, route, trace, &around);
+        let mut about = EventContext::new(&self.rules, &view, route, trace, &around);
         if stream.letter.is_none() && !is_sampled(self.settings.sample_rate, &view, line.index) {
             sink.left_out(Some(route.destination));
             return sink.end(Category::Event, line.index, Outcome::Sampled);
@@ -804,7 +810,7 @@ impl Mapper {
             Decision::Keep(reason) => {
                 let mut payload = Vec::new();
                 write(&mut payload);
-                let closing = Closing { route, event_id: id, payload, others: 0 };
+                let closing = StormSummary { route, event_id: id, payload, others: 0 };
                 self.storms.keep(about.fingerprint, closing);
                 sink.left_out(Some(route.destination));
                 end(sink, Category::Event, line.index, Outcome::Suppressed, reason);
@@ -829,7 +835,7 @@ impl Mapper {
         origin: Origin<'_>,
         (route, trace_id): (Route, TraceId),
         lines: Vec<Recalled<'_>>,
-        progress: &mut Progress<'_>,
+        progress: &mut ChunkState<'_>,
         sink: &mut impl Sink,
     ) {
         let (mut logs, mut order) = (Vec::with_capacity(lines.len()), Logs::default());
@@ -839,8 +845,8 @@ impl Mapper {
             let (key, own) = self.reader.read(record, marker, &mut fields, &mut buffers);
             let message = (key, line.text.as_ref().map_or(own, |text| Cow::Borrowed(text.as_bytes())));
             let pod = self.pod(&fields, progress.container.as_ref()).map(|place| self.pods.at(place));
-            let mut unasked = Shown::new(&[]);
-            let given = Given { message, pod, level: Some(line.level), shown: &mut unasked };
+            let mut unasked = DetectedTrace::new(&[]);
+            let given = Inputs { message, pod, level: Some(line.level), shown: &mut unasked };
             let known = Known {
                 names: self.reader.names(),
                 tag: (origin.tag, &progress.of_tag),
@@ -860,7 +866,7 @@ impl Mapper {
 
     /// Events that say how many others were held back, of storms that are over at wall time `now`. They stand for no
     /// record: theirs have ended.
-    pub fn closed_storms(&mut self, now: Duration) -> Vec<Closing> {
+    pub fn closed_storms(&mut self, now: Duration) -> Vec<StormSummary> {
         let mut closed = self.storms.closed(now);
         closed.iter_mut().for_each(event::tell_others);
         closed
@@ -898,7 +904,7 @@ fn route_of(origin: Origin<'_>, pod: Option<&Pod>, letter: Option<Letter>) -> Op
 }
 
 /// Returns the bill for a record's log, which names its payer. The log's size is not known yet.
-fn bill_of(view: &View<'_, '_>, route: Route, sink: &mut impl Sink) -> Bill {
+fn bill_of(view: &ResolvedRecord<'_, '_>, route: Route, sink: &mut impl Sink) -> Bill {
     let pod = view.pod.map(|pod| (pod.namespace.as_str(), pod.workload.as_str(), pod.logs_budget));
     let (namespace, workload, budget) = pod.unwrap_or_default();
     let payer = sink.payer(route.destination, &Payer { namespace, workload, budget });
@@ -990,7 +996,7 @@ fn read_trace<'t>(
     }
 }
 
-impl<'a> Progress<'a> {
+impl<'a> ChunkState<'a> {
     /// Begins a stream with its lines that have waited.
     fn resume(&mut self, id: StreamId, tail: &'a Tail) {
         let stream = tail.stream(id);
@@ -1065,7 +1071,7 @@ fn is_our_own(message: &[u8], output: &str) -> bool {
 }
 
 /// A function of the trace where the record names one, else of the record, so that a retry decides the same.
-fn is_sampled(rate: f64, view: &View<'_, '_>, index: u32) -> bool {
+fn is_sampled(rate: f64, view: &ResolvedRecord<'_, '_>, index: u32) -> bool {
     if rate >= 1.0 {
         return true;
     }
@@ -1081,8 +1087,8 @@ fn is_sampled(rate: f64, view: &View<'_, '_>, index: u32) -> bool {
 fn decide(
     storms: &mut Storms,
     (route, now): (Route, Duration),
-    view: &View<'_, '_>,
-    about: &mut Circumstances<'_>,
+    view: &ResolvedRecord<'_, '_>,
+    about: &mut EventContext<'_>,
 ) -> Decision {
     // A time to come is somebody's mistake, and must forbid nothing until then.
     let time = view.record_time.min(Timestamp { secs: now.as_secs(), nanos: now.subsec_nanos() });

@@ -1,15 +1,15 @@
 //! Resolves a record: determines the meaning of each of its fields, and fills in the values that the record does not give.
 
 use super::field_extractor::{Message, io_stream, otlp, rendered};
-use super::field_names::{NameId, Names};
+use super::field_names::{FieldNames, NameId};
 use super::fields::{Fields, Found, Role};
 use super::identity::{self, LastTrace, SpanId, StreamId, StreamIds, TraceId};
 use super::kubernetes::Pod;
 use super::limit;
 use super::severity::{self, Rules, Source};
 use super::sink::FoundKeys;
-use super::stream_lines::Said;
-use super::trace_cache::{self, Shown};
+use super::stream_lines::LevelSource;
+use super::trace_cache::{self, DetectedTrace};
 use super::{stack, time};
 use crate::chunk::msgpack::{Seq, Value};
 use crate::chunk::{Record, Timestamp};
@@ -20,7 +20,7 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 /// A record, understood.
-pub(super) struct View<'r, 'a> {
+pub(super) struct ResolvedRecord<'r, 'a> {
     pub time: Timestamp,
     /// The record's own time where it cannot be used.
     pub original_time: Option<String>,
@@ -28,7 +28,7 @@ pub(super) struct View<'r, 'a> {
     /// is read.
     pub record_time: Timestamp,
     pub level: Level,
-    pub said: Said,
+    pub said: LevelSource,
     pub message: Cow<'a, [u8]>,
     pub trace_id: TraceId,
     /// True if the record itself names its trace.
@@ -50,25 +50,25 @@ pub(super) struct View<'r, 'a> {
     pub keys: FoundKeys<'a>,
     pub fields: &'r Fields<'a>,
     /// The names that fields have.
-    pub names: &'r Names,
+    pub names: &'r FieldNames,
 }
 
 /// Data that is known before a record is viewed and that saves work when it is.
 pub(super) struct Known<'r, 't> {
-    pub names: &'r Names,
+    pub names: &'r FieldNames,
     /// The chunk's tag, and the streams of its records that come from no pod.
     pub tag: (&'t [u8], &'t StreamIds),
     pub trace: &'t mut LastTrace,
 }
 
 /// Properties of a record that are determined before it is viewed.
-pub(super) struct Given<'r, 'a, 's, 'c> {
+pub(super) struct Inputs<'r, 'a, 's, 'c> {
     pub message: Message<'a>,
     pub pod: Option<&'r Pod>,
     /// The level, where a whole trace has decided it.
     pub level: Option<Level>,
     /// Reads the trace in the message, where the level is to be asked for.
-    pub shown: &'s mut Shown<'c>,
+    pub shown: &'s mut DetectedTrace<'c>,
 }
 
 /// Takes each meaning from the fields; the remaining fields are sent as they are.
@@ -76,11 +76,11 @@ pub(super) fn view<'r, 'a>(
     (settings, rules): (&'r Mapping, &Rules),
     now: Duration,
     record: Record<'a>,
-    given: Given<'r, 'a, '_, '_>,
+    given: Inputs<'r, 'a, '_, '_>,
     fields: &'r mut Fields<'a>,
     known: Known<'r, '_>,
-) -> View<'r, 'a> {
-    let Given { message: (message_key, message), pod, level: decided, shown } = given;
+) -> ResolvedRecord<'r, 'a> {
+    let Inputs { message: (message_key, message), pod, level: decided, shown } = given;
     let mut keys = FoundKeys { message: message_key, ..FoundKeys::default() };
     let is_stack = |found: &Found<'a>| stack::may_hold(found.value);
     keys.stack = fields.candidates(Role::Stack).find(|found| is_stack(found)).map(|found| found.key);
@@ -112,7 +112,7 @@ pub(super) fn view<'r, 'a>(
     let file_path = if pod.is_none() { fields.take(Role::FilePath, |found| log_file(found.value)) } else { None };
     let logger = fields.take(Role::Logger, |found| text_of(found.value));
     let user_id = user_id(settings, fields);
-    View {
+    ResolvedRecord {
         time,
         original_time,
         record_time: record.time,
@@ -138,7 +138,7 @@ pub(super) fn view<'r, 'a>(
     }
 }
 
-impl View<'_, '_> {
+impl ResolvedRecord<'_, '_> {
     /// `tag_keys`, scalars as text; journald's unit and identifier; the file of the line.
     pub(super) fn promoted(&self) -> Vec<(String, String)> {
         let text = |found: Found<'_>| Some((String::from_utf8_lossy(found.key).into_owned(), scalar(found.value)?));
@@ -179,17 +179,17 @@ fn user_id<'a>(settings: &Mapping, fields: &mut Fields<'a>) -> Option<Cow<'a, st
 fn level_of<'a>(
     (rules, decided): (&Rules, Option<Level>),
     otlp: Option<Seq<'_>>,
-    (message, in_message): (&[u8], &mut Shown<'_>),
+    (message, in_message): (&[u8], &mut DetectedTrace<'_>),
     fields: &mut Fields<'a>,
     keys: &mut FoundKeys<'a>,
-) -> (Level, Said) {
+) -> (Level, LevelSource) {
     let found = severity::severity(rules, fields, otlp, message);
     let said = match found {
-        Some((_, Source::Field(_))) => Said::InField,
-        Some((_, Source::Text)) => Said::InText,
-        Some((_, Source::Assumed(_))) | None => Said::Nowhere,
+        Some((_, Source::Field(_))) => LevelSource::InField,
+        Some((_, Source::Text)) => LevelSource::InText,
+        Some((_, Source::Assumed(_))) | None => LevelSource::Nowhere,
     };
-    let shown = if decided.is_none() && said != Said::InField {
+    let shown = if decided.is_none() && said != LevelSource::InField {
         let in_stack = || {
             let about = about_stack(fields);
             fields
@@ -210,8 +210,8 @@ fn level_of<'a>(
         found => (found.map(|(level, _)| level), None),
     };
     let crash = shown.filter(|level| *level == Level::Fatal);
-    keys.level_in_text = said == Said::InText && crash.is_none();
-    keys.level_of_trace = crash.is_some() || shown.is_some() && said == Said::Nowhere;
+    keys.level_in_text = said == LevelSource::InText && crash.is_none();
+    keys.level_of_trace = crash.is_some() || shown.is_some() && said == LevelSource::Nowhere;
     let level = decided.or(crash).or(found).or(shown).or(assumed).unwrap_or(rules.default);
     keys.severity = Some(level);
     (level, said)

@@ -4,7 +4,7 @@
 use super::groups::{MAX_WINDOW, may_begin, may_continue, usable};
 use super::reason::Reason;
 use super::sink::Bill;
-use super::stream_lines::{Aside, Stream};
+use super::stream_lines::{SideBuffer, Stream};
 use crate::ledger::Outcome;
 
 /// Most bytes of JSON of one run: a larger one is no trace that anybody reads.
@@ -99,7 +99,7 @@ pub(super) enum Step {
 
 impl Stream<'_> {
     /// Judges the line that came last, whose log this is. `bytes` are those of all runs of the chunk.
-    pub(super) fn step(&mut self, log: &HeldLog, aside: &Aside, bytes: &mut usize) -> Step {
+    pub(super) fn step(&mut self, log: &HeldLog, aside: &SideBuffer, bytes: &mut usize) -> Step {
         let [.., before, line] = &self.lines[..] else { return Step::Next };
         let (Some(above), Some(text)) = (before.text_in(aside), line.text_in(aside)) else {
             return if self.run.is_some() { Step::Ends } else { Step::Next };

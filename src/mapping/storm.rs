@@ -42,7 +42,7 @@ pub enum Decision {
 
 /// The last word about a storm: an event that was held back, and how many others were.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Closing {
+pub struct StormSummary {
     /// The route that the event would have taken.
     pub route: Route,
     /// Its id.
@@ -74,7 +74,7 @@ struct Storm {
     held_back: u64,
     /// Wall time when it was last decided about.
     seen: Duration,
-    kept: Option<Closing>,
+    kept: Option<StormSummary>,
 }
 
 #[derive(Debug, Default)]
@@ -171,14 +171,14 @@ impl Storms {
     }
 
     /// Keeps a copy of an event that was held back, as [`Decision::Keep`] asked for.
-    pub fn keep(&mut self, fingerprint: u64, closing: Closing) {
+    pub fn keep(&mut self, fingerprint: u64, closing: StormSummary) {
         if let Some(storm) = self.fingerprints.get_mut(&fingerprint).filter(|_| closing.payload.len() <= MAX_KEPT) {
             self.kept += usize::from(storm.kept.replace(closing).is_none());
         }
     }
 
     /// The last words about storms that are over at wall time `now`: nothing of theirs has come for twice their pause.
-    pub fn closed(&mut self, now: Duration) -> Vec<Closing> {
+    pub fn closed(&mut self, now: Duration) -> Vec<StormSummary> {
         if self.kept == 0 {
             return Vec::new();
         }
@@ -260,8 +260,8 @@ mod tests {
         storms.decide(fingerprint, 0, at(secs), Duration::from_secs(secs))
     }
 
-    fn closing(id: u8) -> Closing {
-        Closing { route: Route::default(), event_id: EventId([id; 16]), payload: b"{}".to_vec(), others: 0 }
+    fn closing(id: u8) -> StormSummary {
+        StormSummary { route: Route::default(), event_id: EventId([id; 16]), payload: b"{}".to_vec(), others: 0 }
     }
 
     #[test]
@@ -298,7 +298,7 @@ mod tests {
         assert_eq!(decide(&mut storms, 1, 2), Decision::HoldBack(Reason::Storm), "one copy is enough");
         assert_eq!(decide(&mut storms, 1, 3), Decision::HoldBack(Reason::Storm));
         assert_eq!(storms.closed(Duration::from_secs(122)), []);
-        assert_eq!(storms.closed(Duration::from_secs(123)), [Closing { others: 2, ..closing(1) }]);
+        assert_eq!(storms.closed(Duration::from_secs(123)), [StormSummary { others: 2, ..closing(1) }]);
         assert_eq!(storms.closed(Duration::from_secs(1_000)), [], "it is told once");
         assert_eq!(decide(&mut storms, 1, 1_000), Decision::Send(0));
     }

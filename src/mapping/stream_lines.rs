@@ -23,7 +23,7 @@ pub(super) struct Line<'a> {
     pub text: Text<'a>,
     pub time: Timestamp,
     pub level: Level,
-    pub said: Said,
+    pub said: LevelSource,
     /// True if it contains a word that begins a trace.
     pub heads: bool,
     /// True if it is the text of a record as it was, and not a part of a structured message.
@@ -38,7 +38,7 @@ pub(super) struct Line<'a> {
 
 /// Place in a record that states its level.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Said {
+pub(super) enum LevelSource {
     /// Not at all.
     Nowhere,
     /// At the head of its text.
@@ -53,7 +53,7 @@ pub(super) enum Text<'a> {
     /// It stands in the chunk as it is, or has been found again.
     Here(&'a str),
     /// It was made while the record was read (colours removed, JSON opened) and is kept aside: where.
-    Aside(u32, u32),
+    SideBuffer(u32, u32),
     /// It is not worth keeping.
     Gone,
 }
@@ -67,9 +67,9 @@ impl Text<'_> {
 
 /// Messages that do not stand in the chunk as they are, one after the other until the chunk's end.
 #[derive(Debug, Default)]
-pub(super) struct Aside(String);
+pub(super) struct SideBuffer(String);
 
-impl Aside {
+impl SideBuffer {
     /// The message as a line has it until the end of its chunk: in the record's own bytes where possible.
     pub(super) fn text<'a>(&mut self, message: &[u8], raw: &'a [u8]) -> Text<'a> {
         if let Some(text) = in_chunk(message, raw) {
@@ -83,7 +83,7 @@ impl Aside {
             self.0.push_str(part.valid());
             self.0.push_str(if part.invalid().is_empty() { "" } else { "\u{fffd}" });
         });
-        Text::Aside(start, self.0.len() as u32)
+        Text::SideBuffer(start, self.0.len() as u32)
     }
 
     /// Forgets the messages and keeps the memory.
@@ -104,18 +104,18 @@ impl<'a> Line<'a> {
     pub(super) fn text(&self) -> Option<&'a str> {
         match self.text {
             Text::Here(text) => Some(text),
-            Text::Aside(..) | Text::Gone => None,
+            Text::SideBuffer(..) | Text::Gone => None,
         }
     }
 
     /// The same while its chunk is read.
-    pub(super) fn text_in<'k>(&self, aside: &'k Aside) -> Option<&'k str>
+    pub(super) fn text_in<'k>(&self, aside: &'k SideBuffer) -> Option<&'k str>
     where
         'a: 'k,
     {
         match self.text {
             Text::Here(text) => Some(text),
-            Text::Aside(start, end) => aside.0.get(start as usize..end as usize),
+            Text::SideBuffer(start, end) => aside.0.get(start as usize..end as usize),
             Text::Gone => None,
         }
     }
@@ -168,13 +168,13 @@ impl<'a> Stream<'a> {
     }
 
     /// The stream with the messages that were kept aside, at the end of the chunk.
-    pub(super) fn with<'k>(self, aside: &'k Aside) -> Stream<'k>
+    pub(super) fn with<'k>(self, aside: &'k SideBuffer) -> Stream<'k>
     where
         'a: 'k,
     {
         let mut stream: Stream<'k> = self;
         for line in &mut stream.lines {
-            if let Text::Aside(start, end) = line.text {
+            if let Text::SideBuffer(start, end) = line.text {
                 line.text = aside.0.get(start as usize..end as usize).map_or(Text::Gone, Text::Here);
             }
         }
@@ -214,7 +214,7 @@ pub(super) mod tests {
             text: Text::Here(text),
             time: Timestamp { secs: n as u64 + 1, nanos: 0 },
             level: if text.starts_with("ERROR") { Level::Error } else { Level::Info },
-            said: if text.starts_with("ERROR") { Said::InText } else { Said::Nowhere },
+            said: if text.starts_with("ERROR") { LevelSource::InText } else { LevelSource::Nowhere },
             heads: super::super::groups::heads(text.as_bytes()),
             is_plain: true,
             sequence: 0,
@@ -227,7 +227,7 @@ pub(super) mod tests {
     #[test]
     fn a_message_that_does_not_stand_in_the_chunk_is_kept_until_its_end() {
         let raw = b"..hello..".to_vec();
-        let mut aside = Aside::default();
+        let mut aside = SideBuffer::default();
         let texts =
             [aside.text(&raw[2..7], &raw), aside.text(b"made \xff", &raw), aside.text(&[b'x'; MAX_LINE + 1], &raw)];
         assert_eq!((texts[0], texts[2]), (Text::Here("hello"), Text::Gone));

@@ -14,13 +14,13 @@ const MAX_KEPT: usize = 6 << 20;
 
 /// The trace that the message of a record shows.
 #[derive(Debug)]
-pub(super) struct Shown<'c> {
+pub(super) struct DetectedTrace<'c> {
     /// The record's bytes.
     raw: &'c [u8],
     found: Option<(&'c str, Option<Trace<'c>>)>,
 }
 
-impl<'c> Shown<'c> {
+impl<'c> DetectedTrace<'c> {
     pub(super) fn new(raw: &'c [u8]) -> Self {
         Self { raw, found: None }
     }
@@ -61,14 +61,14 @@ pub(super) fn text(bytes: &[u8]) -> Cow<'_, str> {
 
 /// The traces of a chunk's lines, until their events want them.
 #[derive(Debug, Default)]
-pub(super) struct Traces<'c> {
+pub(super) struct TraceCache<'c> {
     /// By the numbers of their lines, which only rise.
     kept: Vec<(u32, &'c str, Option<Trace<'c>>)>,
     bytes: usize,
 }
 
-impl<'c> Traces<'c> {
-    pub(super) fn keep(&mut self, line: u32, shown: Shown<'c>) {
+impl<'c> TraceCache<'c> {
+    pub(super) fn keep(&mut self, line: u32, shown: DetectedTrace<'c>) {
         let Some((text, mut trace)) = shown.found else { return };
         let mut frames = 1;
         if let Some(trace) = &mut trace {
@@ -99,15 +99,15 @@ mod tests {
 
     const PANIC: &str = "thread 'main' panicked at src/main.rs:1:2:\nboom\nnote: run with `RUST_BACKTRACE=1`";
 
-    fn read(raw: &[u8]) -> Shown<'_> {
-        let mut shown = Shown::new(raw);
+    fn read(raw: &[u8]) -> DetectedTrace<'_> {
+        let mut shown = DetectedTrace::new(raw);
         assert_eq!(shown.level_of_message(raw), Some(Level::Fatal));
         shown
     }
 
     #[test]
     fn what_was_read_is_given_for_the_same_text_only() {
-        let mut traces = Traces::default();
+        let mut traces = TraceCache::default();
         let other = PANIC.to_owned();
         traces.keep(3, read(PANIC.as_bytes()));
         traces.keep(7, read(other.as_bytes()));
@@ -119,14 +119,14 @@ mod tests {
 
     #[test]
     fn memory_is_bounded() {
-        let mut traces = Traces::default();
+        let mut traces = TraceCache::default();
         (0..100_000).for_each(|line| traces.keep(line, read(PANIC.as_bytes())));
         assert!(traces.kept.len() > 1_000 && traces.bytes <= MAX_KEPT);
     }
 
     #[test]
     fn a_message_that_does_not_stand_in_its_record_is_read_all_the_same() {
-        let mut shown = Shown::new(b"elsewhere");
+        let mut shown = DetectedTrace::new(b"elsewhere");
         assert_eq!(shown.level_of_message(PANIC.as_bytes()), Some(Level::Fatal));
         assert!(shown.found.is_none());
         assert_eq!(level_of_stack(PANIC.as_bytes()), Some(Level::Fatal));

@@ -7,7 +7,7 @@ pub(super) type Wanted = [[&'static [u8]; 3]; 8];
 
 /// For each byte a bit for each wanted run that has it as its first, second and third byte.
 #[derive(Debug)]
-pub(super) struct Triples {
+pub(super) struct TrigramScan {
     /// The first in the low byte, the second in the high one.
     pairs: [u16; 256],
     thirds: [u8; 256],
@@ -36,7 +36,7 @@ pub(super) fn vectors(block: &Block) -> (u8x16, u8x16) {
     (u8x16::new(bytes), u8x16::new(behind))
 }
 
-impl Triples {
+impl TrigramScan {
     /// The table of these runs; case counts where it is told to.
     pub(super) const fn new(wanted: &Wanted, case_counts: bool) -> Self {
         let mut table = Self { pairs: [0; 256], thirds: [0; 256] };
@@ -132,8 +132,8 @@ mod tests {
 
     type Look = fn(&Block) -> u32;
 
-    static EXACT: Triples = Triples::new(&WANTED, true);
-    static LOOSE: Triples = Triples::new(&WANTED, false);
+    static EXACT: TrigramScan = TrigramScan::new(&WANTED, true);
+    static LOOSE: TrigramScan = TrigramScan::new(&WANTED, false);
 
     #[test]
     fn the_same_places_are_found_as_one_by_one() {

@@ -3,7 +3,7 @@
 use super::groups;
 use super::identity::StreamId;
 use super::runs::{HeldLog, Run};
-use super::stream_lines::{Aside, Line, Said, Stream, Text};
+use super::stream_lines::{LevelSource, Line, SideBuffer, Stream, Text};
 use crate::chunk::Timestamp;
 use crate::level::Level;
 use std::collections::HashMap;
@@ -58,7 +58,7 @@ struct Kept {
     text: Option<String>,
     time: Timestamp,
     level: Level,
-    said: Said,
+    said: LevelSource,
     heads: bool,
     sequence: u32,
     ordinal: u32,
@@ -66,7 +66,7 @@ struct Kept {
 }
 
 impl Kept {
-    fn of(line: &Line<'_>, aside: &Aside, (index, ordinal): (u32, u32)) -> Self {
+    fn of(line: &Line<'_>, aside: &SideBuffer, (index, ordinal): (u32, u32)) -> Self {
         let Line { raw, group, time, level, said, heads, sequence, in_key, .. } = *line;
         let text = line.text_in(aside).map(str::to_owned);
         Self {
@@ -104,7 +104,13 @@ impl Kept {
 
 impl Tail {
     /// Takes the lines of a stream from a place on, and their logs, which the stream has. They have new numbers.
-    pub(super) fn take(stream: &mut Stream<'_>, tag: &[u8], aside: &Aside, numbers: &[u32], until: Duration) -> Self {
+    pub(super) fn take(
+        stream: &mut Stream<'_>,
+        tag: &[u8],
+        aside: &SideBuffer,
+        numbers: &[u32],
+        until: Duration,
+    ) -> Self {
         let from = stream.lines.len() - numbers.len();
         let lines = (from..).zip(numbers).map(|(at, number)| {
             let line = &stream.lines[at];
@@ -205,7 +211,7 @@ fn size(stream: &Stream<'_>, from: usize) -> usize {
 
 impl Stream<'_> {
     /// The place of the first line at the stream's end that may belong to a group with the lines to come.
-    pub(super) fn unfinished(&self, aside: &Aside) -> usize {
+    pub(super) fn unfinished(&self, aside: &SideBuffer) -> usize {
         let len = self.lines.len();
         let text = |line: &Line<'_>| line.text_in(aside).and_then(groups::usable).map(str::to_owned);
         match &self.run {

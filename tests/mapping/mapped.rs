@@ -3,7 +3,7 @@
 use crate::support::chunk;
 use out_sentry::ledger::{Category, Outcome};
 use out_sentry::mapping::identity::EventId;
-use out_sentry::mapping::{Closing, Mapper, Origin, RecalledLog, Route, Router, Sink};
+use out_sentry::mapping::{Mapper, Origin, RecalledLog, Route, Router, Sink, StormSummary};
 use out_sentry::options;
 use serde_json::Value;
 use std::cell::RefCell;
@@ -91,7 +91,7 @@ impl Mapping {
     }
 
     /// The last words about storms that are over after a time.
-    pub fn closed_storms(&mut self, after: Duration) -> Vec<Closing> {
+    pub fn closed_storms(&mut self, after: Duration) -> Vec<StormSummary> {
         self.mapper.closed_storms(NOW + after)
     }
 }

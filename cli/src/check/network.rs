@@ -2,7 +2,7 @@
 
 use super::output::Output;
 use super::report::{Place, Report, Weight};
-use out_sentry::delivery::client::{Client, Sent};
+use out_sentry::delivery::client::{Client, SendResult};
 use out_sentry::delivery::encoder::Encoder;
 use out_sentry::delivery::response::{Answer, rfc3339};
 use out_sentry::ledger::Category;
@@ -63,7 +63,7 @@ fn client(output: &Output, network: &Network, report: &mut Report) -> Option<Cli
     client.map_err(|problem| report.problem(output.place(), &problem)).ok()
 }
 
-fn ask(client: &Client, dsn: &Dsn, longest: Duration) -> mpsc::Receiver<Result<u16, Box<Sent>>> {
+fn ask(client: &Client, dsn: &Dsn, longest: Duration) -> mpsc::Receiver<Result<u16, Box<SendResult>>> {
     let (told, answer) = mpsc::channel();
     let (client, dsn) = (client.clone(), dsn.clone());
     thread::spawn(move || told.send(client.probe(&dsn, longest)));
@@ -89,7 +89,7 @@ fn is_readable_on_the_way(dsn: &Dsn) -> bool {
 pub(super) fn send(output: &Output, settings: &Settings, dsns: &[Dsn], report: &mut Report) {
     let Some(client) = client(output, &settings.network, report) else { return };
     let id = event_id();
-    let first: Vec<Sent> = dsns.iter().map(|dsn| post(&client, dsn, settings, &id)).collect();
+    let first: Vec<SendResult> = dsns.iter().map(|dsn| post(&client, dsn, settings, &id)).collect();
     if !first.is_empty() {
         thread::sleep(PAUSE);
     }
@@ -103,7 +103,7 @@ pub(super) fn send(output: &Output, settings: &Settings, dsns: &[Dsn], report: &
     }
 }
 
-fn verdict(dsn: &Dsn, first: &Sent, second: &Sent, id: &str) -> (Weight, String) {
+fn verdict(dsn: &Dsn, first: &SendResult, second: &SendResult, id: &str) -> (Weight, String) {
     match (&first.reply.answer, &second.reply.answer) {
         (Answer::Accepted, Answer::Accepted) => (
             Weight::Sound,
@@ -140,11 +140,11 @@ fn meaning(answer: &Answer) -> &'static str {
     }
 }
 
-fn limited(sent: &Sent) -> bool {
+fn limited(sent: &SendResult) -> bool {
     Category::ALL.iter().any(|category| sent.reply.limits.of(*category).is_some())
 }
 
-fn post(client: &Client, dsn: &Dsn, settings: &Settings, id: &str) -> Sent {
+fn post(client: &Client, dsn: &Dsn, settings: &Settings, id: &str) -> SendResult {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let envelope = envelope(dsn, settings, id, now);
     client.post(dsn, settings.network.compress, &envelope, &mut Encoder::default(), now)

@@ -7,16 +7,16 @@
 //! numbers, so the progress file is valid for both files, and a crash at any point leaves one of them.
 
 use super::chunk_file::{Placed, tag_of, write_ended_marker};
-use crate::delivery::chunk_progress::Bits;
+use crate::delivery::chunk_progress::RecordSet;
 use std::collections::HashSet;
 
 /// Records of a segment that have ended.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Over {
     /// Records of chunks that are never read again.
-    done: Bits,
+    done: RecordSet,
     /// Records that have ended, in chunks that are read together with others.
-    ended: Bits,
+    ended: RecordSet,
     /// The number of records that are in `done`, in `ended`, or in both.
     count: u32,
 }
@@ -31,7 +31,7 @@ impl Over {
     }
 
     /// These records have ended, numbered from `first`.
-    pub(super) fn ended(&mut self, first: u32, records: &Bits) {
+    pub(super) fn ended(&mut self, first: u32, records: &RecordSet) {
         for record in records.iter().map(|record| first.saturating_add(record)) {
             let is_new = self.ended.insert(record) && !self.done.has(record);
             self.count += u32::from(is_new);
@@ -100,8 +100,8 @@ mod tests {
 
     const RECORD: &[u8] = &[0x92, 0x92, 0xd7, 0, 0, 0, 0, 9, 0, 0, 0, 5, 0x80, 0x81, 0xa1, b'k', 1];
 
-    fn bits(records: std::ops::Range<u32>) -> Bits {
-        let mut bits = Bits::default();
+    fn bits(records: std::ops::Range<u32>) -> RecordSet {
+        let mut bits = RecordSet::default();
         records.for_each(|record| assert!(bits.insert(record)));
         bits
     }

@@ -10,7 +10,7 @@
 use super::{Chunk, Field};
 use crate::chunk::msgpack::Seq;
 use crate::chunk::{Entry, Record, entries};
-use crate::delivery::chunk_progress::Ticket;
+use crate::delivery::chunk_progress::ChunkProgress;
 use crate::delivery::response::rfc3339;
 use crate::delivery::route_table::Target;
 use crate::delivery::store;
@@ -26,7 +26,7 @@ use std::time::{Duration, SystemTime};
 
 /// Why an item is given up.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Cause {
+pub struct DropReason {
     /// How its record ends once the letter is written.
     pub outcome: Outcome,
     /// HTTP status of the answer; zero where there was none.
@@ -37,13 +37,13 @@ pub struct Cause {
 
 /// A record that is to become a dead letter.
 #[derive(Clone, Debug)]
-pub(crate) struct Burial {
+pub(crate) struct DeadLetter {
     /// The item that was refused; `None` for bytes that were none.
     pub category: Option<Category>,
     /// The record's number in its chunk.
     pub record: u32,
     /// Why.
-    pub cause: Arc<Cause>,
+    pub cause: Arc<DropReason>,
     /// Where its item was to go; `None` where nobody knows.
     pub target: Option<Arc<Target>>,
     /// The event's id.
@@ -52,10 +52,10 @@ pub(crate) struct Burial {
     pub members: Vec<u32>,
 }
 
-impl Burial {
+impl DeadLetter {
     /// Of a record that has no other lines yet.
     #[must_use]
-    pub(crate) fn new(category: Option<Category>, record: u32, cause: &Arc<Cause>) -> Self {
+    pub(crate) fn new(category: Option<Category>, record: u32, cause: &Arc<DropReason>) -> Self {
         Self { category, record, cause: Arc::clone(cause), target: None, event_id: None, members: Vec::new() }
     }
 
@@ -66,14 +66,14 @@ impl Burial {
     }
 
     /// Ends the record.
-    pub fn end(&self, ticket: &Ticket, outcome: Outcome) {
+    pub fn end(&self, ticket: &ChunkProgress, outcome: Outcome) {
         for category in self.categories() {
             ticket.end(category, self.record, outcome);
         }
     }
 
     /// Leaves the record to be buried at the next reading.
-    pub fn postpone(&self, ticket: &Ticket) {
+    pub fn postpone(&self, ticket: &ChunkProgress) {
         for category in self.categories() {
             ticket.doom(category, std::iter::once(self.record), &self.cause);
         }
@@ -183,7 +183,7 @@ fn is_stale(about: &fs::Metadata) -> bool {
 /// One letter for each burial, in their order. `first` is the number of the segment's first record, `wall` the time since
 /// 1970.
 #[must_use]
-pub(crate) fn letters(segment: &Chunk, first: u32, burials: &[Burial], wall: Duration) -> Vec<Vec<u8>> {
+pub(crate) fn letters(segment: &Chunk, first: u32, burials: &[DeadLetter], wall: Duration) -> Vec<Vec<u8>> {
     let wanted: HashSet<u32> =
         burials.iter().flat_map(|burial| std::iter::once(&burial.record).chain(&burial.members)).copied().collect();
     let found = find(&segment.data, first, &wanted);
@@ -227,7 +227,7 @@ fn find<'a>(data: &'a [u8], first: u32, wanted: &HashSet<u32>) -> Found<'a> {
 
 const GROUP_END: &[u8] = &[0x92, 0x92, 0xd7, 0, 255, 255, 255, 254, 0, 0, 0, 0, 0x80, 0x80];
 
-fn letter(tag: &[u8], burial: &Burial, found: &Found<'_>, wall: Duration) -> Vec<u8> {
+fn letter(tag: &[u8], burial: &DeadLetter, found: &Found<'_>, wall: Duration) -> Vec<u8> {
     let mut data = Vec::new();
     let mut numbers: Vec<u32> = std::iter::once(burial.record).chain(burial.members.iter().copied()).collect();
     numbers.sort_unstable();
@@ -271,12 +271,12 @@ mod tests {
     /// A group whose metadata is `{a: 1}` and whose body is `{resource: 1}`.
     const GROUP: &[u8] = b"\x92\x92\xd7\x00\xff\xff\xff\xff\0\0\0\0\x81\xa1a\x01\x81\xa8resource\x01";
 
-    fn burial(record: u32, members: &[u32]) -> Burial {
-        let cause = Arc::new(Cause { outcome: Outcome::Rejected, status: 400, detail: "400: no".into() });
-        Burial { members: members.to_vec(), ..Burial::new(Some(Category::Event), record, &cause) }
+    fn burial(record: u32, members: &[u32]) -> DeadLetter {
+        let cause = Arc::new(DropReason { outcome: Outcome::Rejected, status: 400, detail: "400: no".into() });
+        DeadLetter { members: members.to_vec(), ..DeadLetter::new(Some(Category::Event), record, &cause) }
     }
 
-    fn letter_of(data: &[u8], burial: &Burial) -> Vec<u8> {
+    fn letter_of(data: &[u8], burial: &DeadLetter) -> Vec<u8> {
         let segment = Chunk { tag: b"t".to_vec(), data: data.to_vec(), records: 0 };
         letters(&segment, 10, std::slice::from_ref(burial), Duration::from_secs(1)).remove(0)
     }

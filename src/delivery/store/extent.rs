@@ -4,7 +4,7 @@ use super::chunk_file::{Chunk, split_owned};
 use super::error::SpoolError;
 use super::progress_file;
 use super::segment::{Place, Segment};
-use crate::delivery::chunk_progress::Bits;
+use crate::delivery::chunk_progress::RecordSet;
 use crate::ledger::{Category, Outcome};
 use crate::sync::{AtomicBool, AtomicU64};
 use std::sync::Arc;
@@ -111,7 +111,7 @@ impl Extent {
     }
 
     /// Tells the segment which records have ended, for its compaction.
-    pub(in crate::delivery) fn tell_ended(&self, ended: &Bits) {
+    pub(in crate::delivery) fn tell_ended(&self, ended: &RecordSet) {
         self.segment.tell_ended(self.first, ended);
     }
 

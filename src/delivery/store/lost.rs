@@ -2,7 +2,7 @@
 
 use super::error::SpoolError;
 use super::extent::Extent;
-use crate::delivery::chunk_progress::{Home, Ticket};
+use crate::delivery::chunk_progress::{ChunkProgress, ChunkSource};
 use crate::delivery::host::Severity;
 use crate::delivery::{Shared, lock};
 use crate::ledger::{Category, Outcome};
@@ -51,8 +51,8 @@ impl Lost {
 }
 
 /// Sees to chunks that could not be read: they are read again later, or are lost.
-pub(in crate::delivery) fn unreadable(shared: &Shared, ticket: &Arc<Ticket>, error: &SpoolError) {
-    let Home::Spool(extent) = &ticket.home else { return };
+pub(in crate::delivery) fn unreadable(shared: &Shared, ticket: &Arc<ChunkProgress>, error: &SpoolError) {
+    let ChunkSource::Spool(extent) = &ticket.home else { return };
     if error.is_temporary() || !is_final(error) && extent.fail() < READINGS {
         let text = format!("cannot read {} of the spool, trying again: {error}", extent.segment().name());
         shared.say(Severity::Error, "spool read", text);
@@ -65,7 +65,7 @@ pub(in crate::delivery) fn unreadable(shared: &Shared, ticket: &Arc<Ticket>, err
 }
 
 /// Ends the unfinished records of chunks that cannot be read any more. Items in flight end by themselves.
-pub(super) fn lose(shared: &Shared, ticket: &Arc<Ticket>, extent: &Extent) {
+pub(super) fn lose(shared: &Shared, ticket: &Arc<ChunkProgress>, extent: &Extent) {
     ticket.begin();
     let (records, items) = ticket.end_rest(extent.records(), Outcome::Lost);
     shared.lost.add(extent.segment().name(), u64::from(records));

@@ -3,7 +3,7 @@
 use super::error::SpoolError;
 use super::spool::{Appended, Spool, SyncWork};
 use crate::delivery::lock;
-use crate::delivery::retry_registry::Registry;
+use crate::delivery::retry_registry::RetryRegistry;
 use crate::ledger::Recorder;
 use crate::options::SpoolSync;
 use crate::sync::{Condvar, Instant, Mutex, MutexGuard};
@@ -118,7 +118,7 @@ impl Store {
         data: &[u8],
         wall: Duration,
         longest: Duration,
-        registry: &Registry,
+        registry: &RetryRegistry,
         recorder: &Recorder,
     ) -> Offer {
         let records = crate::chunk::count(data);

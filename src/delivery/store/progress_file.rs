@@ -10,7 +10,7 @@
 //!
 //! A line without a line end was cut by a crash and is ignored. Unknown lines are ignored too.
 
-use crate::delivery::chunk_progress::Bits;
+use crate::delivery::chunk_progress::RecordSet;
 use crate::ledger::{Category, Outcome, Recorder};
 use std::collections::VecDeque;
 use std::fs::File;
@@ -34,11 +34,11 @@ const MAX_POSTPONED: usize = 1 << 20;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Progress {
     /// Records that have ended and would end otherwise, or be sent again, if they were looked at again.
-    pub settled: [Bits; 2],
+    pub settled: [RecordSet; 2],
     /// The number of records that ended, by the way in which they ended.
     pub ended: Ended,
     /// Records whose request was cut by the end of a process: whether it arrived is unknown.
-    pub aborted: [Bits; 2],
+    pub aborted: [RecordSet; 2],
     /// Every record has been mapped under the same settings.
     pub mapped: bool,
 }
@@ -86,8 +86,8 @@ impl Notes {
     }
 
     /// Returns the records of `0..records` that are done.
-    pub(super) fn done(&self, records: u32) -> Bits {
-        let mut done = Bits::default();
+    pub(super) fn done(&self, records: u32) -> RecordSet {
+        let mut done = RecordSet::default();
         for note in &self.0 {
             if let Note::Done((from, to)) = note {
                 (*from..=(*to).min(records.saturating_sub(1))).for_each(|record| {
@@ -103,7 +103,7 @@ impl Notes {
         let mut progress = Progress::default();
         let Some(last) = records.checked_sub(1).and_then(|more| first.checked_add(more)) else { return progress };
         let within = |(from, to): (u32, u32)| (from.max(first)..=to.min(last)).map(move |record| record - first);
-        let mut mapped = Bits::default();
+        let mut mapped = RecordSet::default();
         for note in &self.0 {
             match note {
                 Note::Settled(category, range, outcome) => {
@@ -296,7 +296,7 @@ mod tests {
         let aborted = &progress.aborted[Category::Log as usize];
         assert_eq!((aborted.has(4), aborted.has(5)), (false, true), "a request that was answered later is not aborted");
         assert_eq!(notes.done(100).len(), 10);
-        assert_eq!(notes.progress(0, 10, 7).settled, <[Bits; 2]>::default());
+        assert_eq!(notes.progress(0, 10, 7).settled, <[RecordSet; 2]>::default());
     }
 
     #[test]

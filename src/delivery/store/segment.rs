@@ -6,7 +6,7 @@
 use super::chunk_file::{Placed, scan};
 use super::compact::{Over, compact};
 use super::progress_file::{self, ProgressFiles};
-use crate::delivery::chunk_progress::Bits;
+use crate::delivery::chunk_progress::RecordSet;
 use crate::delivery::lock;
 use crate::sync::{AtomicU64, Mutex};
 use std::fs::{self, File};
@@ -321,7 +321,7 @@ impl Segment {
     }
 
     /// Records from number `first` have ended, counted from there.
-    pub(super) fn tell_ended(&self, first: u32, ended: &Bits) {
+    pub(super) fn tell_ended(&self, first: u32, ended: &RecordSet) {
         lock(&self.state).over.ended(first, ended);
     }
 

@@ -320,7 +320,7 @@ impl Chance {
 
 /// The state of a chunk of the model. The tag of the chunk is its number.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Fate {
+struct Decision {
     is_synced: bool,
     has_ended: bool,
     /// The number of logs noted as accepted.
@@ -340,7 +340,7 @@ fn numbers_of(extent: &Extent) -> Vec<u32> {
 fn any_interleaving(seed: u64) {
     let mut chance = Chance(seed * 2 + 1);
     let directory = Directory::new(&format!("any-{seed}"));
-    let mut fates = BTreeMap::<u32, Fate>::new();
+    let mut fates = BTreeMap::<u32, Decision>::new();
     let mut next = 0;
     let (mut spool, _) = open(&directory);
     let mut extents: Vec<(Vec<u32>, Extent)> = Vec::new();
@@ -351,7 +351,7 @@ fn any_interleaving(seed: u64) {
                 let records = chance.below(9) as usize + 1;
                 let appended = spool.append(next.to_string().as_bytes(), &data(records), records as u32, WALL, false);
                 extents.push((vec![next], appended.unwrap().extent));
-                fates.insert(next, Fate::default());
+                fates.insert(next, Decision::default());
                 next += 1;
             }
             6 => {
@@ -388,13 +388,13 @@ fn any_interleaving(seed: u64) {
                     let chunks = extent.read().unwrap();
                     let chosen = chance.below(chunks.len() as u64) as usize;
                     let first: u32 = chunks[..chosen].iter().map(|chunk| chunk.records).sum();
-                    let mut ended = crate::delivery::chunk_progress::Bits::default();
+                    let mut ended = crate::delivery::chunk_progress::RecordSet::default();
                     (first..first + chunks[chosen].records).for_each(|record| {
                         ended.insert(record);
                     });
                     extent.tell_ended(&ended);
                     if let Ok(number) = std::str::from_utf8(&chunks[chosen].tag).unwrap().parse() {
-                        fates.entry(number).and_modify(|fate: &mut Fate| fate.is_told = true);
+                        fates.entry(number).and_modify(|fate: &mut Decision| fate.is_told = true);
                     }
                 }
             }

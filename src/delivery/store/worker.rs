@@ -10,7 +10,7 @@ use super::lost::lose;
 use super::offer::Found;
 use super::segment::Segment;
 use super::spool::{Appended, Limits, Recovered, Recovery, Spool};
-use crate::delivery::chunk_progress::{Home, Ticket};
+use crate::delivery::chunk_progress::{ChunkProgress, ChunkSource};
 use crate::delivery::dispatcher::Message;
 use crate::delivery::host::Severity;
 use crate::delivery::{Job, Shared, lock};
@@ -271,7 +271,7 @@ impl<'s> Worker<'s> {
             let recorder = self.shared.recorder.clone();
             recorder.take(u64::from(extent.records()));
             progress.ended.tell(&recorder);
-            let ticket = Ticket::replayed(extent, now.steady, recorder, progress);
+            let ticket = ChunkProgress::replayed(extent, now.steady, recorder, progress);
             let mut backlog = lock(&self.shared.backlog);
             match at >= last {
                 true => backlog.add_last(Arc::new(ticket), now.steady + delay),
@@ -360,9 +360,9 @@ impl<'s> Worker<'s> {
         let _ = self.to_mapper.try_send(Job::Spooled);
     }
 
-    fn ticket(&self, extent: Extent) -> Arc<Ticket> {
+    fn ticket(&self, extent: Extent) -> Arc<ChunkProgress> {
         let (now, recorder) = (self.shared.now().steady, self.shared.recorder.clone());
-        Arc::new(Ticket::new(Home::Spool(extent), now, recorder, Default::default()))
+        Arc::new(ChunkProgress::new(ChunkSource::Spool(extent), now, recorder, Default::default()))
     }
 
     /// Runs once a second: detects changes that others have made to the directory, and retries work that failed before.
@@ -459,7 +459,7 @@ impl<'s> Worker<'s> {
             lost.push(self.ticket(extent));
         }
         for ticket in lost {
-            if let Home::Spool(extent) = &ticket.home {
+            if let ChunkSource::Spool(extent) = &ticket.home {
                 lose(self.shared, &ticket, extent);
             }
         }

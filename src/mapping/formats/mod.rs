@@ -6,7 +6,7 @@
 
 mod rows;
 
-use super::field_names::{NameId, Names};
+use super::field_names::{FieldNames, NameId};
 use super::fields::{Role, Step, follow, segments, steps};
 use crate::chunk::msgpack::{Seq, Value};
 use crate::level::Level;
@@ -279,7 +279,7 @@ impl Formats {
     }
 
     /// Returns true if a map is a record of a known logger and has a message, as far as its own keys tell.
-    pub(super) fn has_message<'a>(&self, candidates: RowSet, map: Seq<'a>, names: &'a Names) -> bool {
+    pub(super) fn has_message<'a>(&self, candidates: RowSet, map: Seq<'a>, names: &'a FieldNames) -> bool {
         let top = |name: NameId| {
             let text = names.get(name).text();
             let value = map.pairs().find_map(|(key, value)| (key.text() == Some(text)).then_some(value))?;
@@ -454,7 +454,7 @@ mod tests {
     #[test]
     fn names_of_the_table_have_the_numbers_in_which_they_are_learnt() {
         let formats = Formats::new(NameId::of_well_known, WELL_KNOWN.len());
-        let mut names = Names::default();
+        let mut names = FieldNames::default();
         names.reset(formats.names(), |_| super::super::field_names::Meaning {
             paths: Vec::new(),
             refused: false,

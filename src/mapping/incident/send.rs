@@ -1,11 +1,11 @@
 //! Sends an incident's log and event, or ends the record with the reason why there is none.
 
-use super::super::breadcrumbs::Crumbs;
+use super::super::breadcrumbs::Breadcrumbs;
 use super::super::identity::StreamId;
 use super::super::letter::Letter;
 use super::super::route::Route;
 use super::super::sink::{Bill, Payer};
-use super::super::storm::{Closing, Decision, Storms};
+use super::super::storm::{Decision, StormSummary, Storms};
 use super::super::{FoundKeys, Origin, Reason, Sink, billed, end, scrub};
 use super::write::{self, Incident};
 use crate::chunk::{Record, Timestamp};
@@ -43,7 +43,7 @@ pub(super) struct Plan<'s> {
 pub(super) struct Parts<'m> {
     pub settings: &'m Mapping,
     pub scrub: &'m scrub::Rules,
-    pub crumbs: &'m Crumbs,
+    pub crumbs: &'m Breadcrumbs,
     pub storms: &'m mut Storms,
     pub constant: &'m [u8],
 }
@@ -126,7 +126,7 @@ pub(super) fn send(parts: Parts<'_>, origin: Origin<'_>, source: Source<'_>, pla
         Decision::Keep(reason) => {
             let mut payload = Vec::new();
             write(&mut payload, 0);
-            parts.storms.keep(fingerprint, Closing { route, event_id: incident.id, payload, others: 0 });
+            parts.storms.keep(fingerprint, StormSummary { route, event_id: incident.id, payload, others: 0 });
             sink.left_out(Some(route.destination));
             end(sink, Category::Event, index, Outcome::Suppressed, reason);
         }

@@ -1,7 +1,7 @@
 //! Determines the subject of an incident (a container, a pod or a node) and collects the facts that this instance knows
 //! about it.
 
-use super::super::breadcrumbs::Crumbs;
+use super::super::breadcrumbs::Breadcrumbs;
 use super::super::identity::{StreamId, TraceId};
 use super::super::json::Object;
 use super::super::limit;
@@ -131,7 +131,7 @@ pub(super) fn ownership(settings: &Incidents, subject: &Subject<'_>, containers:
 
 /// The streams of the subject's lines, and the trace that the incident shares with the latest of them.
 pub(super) fn place_of(
-    crumbs: &Crumbs,
+    crumbs: &Breadcrumbs,
     subject: &Subject<'_>,
     own: Timestamp,
     sent: Timestamp,

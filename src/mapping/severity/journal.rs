@@ -12,7 +12,7 @@ use crate::mapping::fields::Fields;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Worth {
     /// The program said it.
-    Said,
+    LevelSource,
     /// It counts where the line says none.
     Assumed,
     /// It says that the line came through stderr, which is no severity.
@@ -24,7 +24,7 @@ pub(super) fn worth(fields: &Fields<'_>, key: &[u8], level: Level) -> Worth {
     let lower = match key {
         b"PRIORITY" => false,
         b"priority" => true,
-        _ => return Worth::Said,
+        _ => return Worth::LevelSource,
     };
     let text = |upper, lowered| fields.get_before_message(if lower { lowered } else { upper })?.text();
     let transport = text(NameId::TRANSPORT, NameId::TRANSPORT_LOWER);
@@ -39,6 +39,6 @@ pub(super) fn worth(fields: &Fields<'_>, key: &[u8], level: Level) -> Worth {
                 Worth::Assumed
             }
         }
-        _ => Worth::Said,
+        _ => Worth::LevelSource,
     }
 }

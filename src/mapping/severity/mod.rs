@@ -58,7 +58,7 @@ pub fn severity<'a>(
     let mut assumed = None;
     if let Some((level, key)) = keyed {
         match journal::worth(fields, key, level) {
-            Worth::Said => {}
+            Worth::LevelSource => {}
             Worth::Assumed => assumed = keyed.take(),
             Worth::Nothing => keyed = None,
         }

@@ -93,9 +93,9 @@ fn is_zone(name: &[u8]) -> bool {
 }
 
 /// Names and the first three letters of each in lower case.
-type Names<const N: usize> = [(u32, &'static [u8]); N];
+type FieldNames<const N: usize> = [(u32, &'static [u8]); N];
 
-const MONTHS: Names<12> = names([
+const MONTHS: FieldNames<12> = names([
     b"January",
     b"February",
     b"March",
@@ -110,10 +110,11 @@ const MONTHS: Names<12> = names([
     b"December",
 ]);
 
-const DAYS: Names<7> = names([b"Monday", b"Tuesday", b"Wednesday", b"Thursday", b"Friday", b"Saturday", b"Sunday"]);
+const DAYS: FieldNames<7> =
+    names([b"Monday", b"Tuesday", b"Wednesday", b"Thursday", b"Friday", b"Saturday", b"Sunday"]);
 
-const fn names<const N: usize>(full: [&'static [u8]; N]) -> Names<N> {
-    let mut names: Names<N> = [(0, b""); N];
+const fn names<const N: usize>(full: [&'static [u8]; N]) -> FieldNames<N> {
+    let mut names: FieldNames<N> = [(0, b""); N];
     let mut at = 0;
     while at < N {
         names[at] = (key(full[at][0], full[at][1], full[at][2]), full[at]);
