@@ -27,15 +27,15 @@ pub(crate) struct Backlog {
 
 impl Backlog {
     /// Adds a chunk that is worth reading at `due`.
-    pub(crate) fn add(&mut self, ticket: Arc<ChunkProgress>, due: Duration) {
+    pub(crate) fn add(&mut self, chunk_progress: Arc<ChunkProgress>, due: Duration) {
         self.came += 1;
-        let queue = if ticket.has_doomed() { &mut self.doomed } else { &mut self.waiting };
-        queue.insert((due, self.came), ticket);
+        let queue = if chunk_progress.has_doomed() { &mut self.doomed } else { &mut self.waiting };
+        queue.insert((due, self.came), chunk_progress);
     }
 
     /// Adds a chunk of the spool that was flushed just now.
-    pub(crate) fn add_live(&mut self, ticket: Arc<ChunkProgress>) {
-        self.live.push_back(ticket);
+    pub(crate) fn add_live(&mut self, chunk_progress: Arc<ChunkProgress>) {
+        self.live.push_back(chunk_progress);
     }
 
     /// Takes the chunk of the spool that was flushed first.
@@ -44,26 +44,26 @@ impl Backlog {
     }
 
     /// Adds a chunk that could be read now but is to wait for a while.
-    pub(crate) fn add_delayed(&mut self, ticket: Arc<ChunkProgress>, due: Duration) {
-        self.add(ticket, due);
+    pub(crate) fn add_delayed(&mut self, chunk_progress: Arc<ChunkProgress>, due: Duration) {
+        self.add(chunk_progress, due);
         self.delayed.push((due, self.came));
     }
 
     /// Adds the last chunks that an earlier process left: lines of live ones may continue them.
-    pub(crate) fn add_last(&mut self, ticket: Arc<ChunkProgress>, due: Duration) {
-        self.last.push(Arc::clone(&ticket));
-        self.add_delayed(ticket, due);
+    pub(crate) fn add_last(&mut self, chunk_progress: Arc<ChunkProgress>, due: Duration) {
+        self.last.push(Arc::clone(&chunk_progress));
+        self.add_delayed(chunk_progress, due);
     }
 
     /// Takes the last chunks that an earlier process left, if they wait.
     pub(crate) fn take_last(&mut self) -> Vec<Arc<ChunkProgress>> {
         let last = std::mem::take(&mut self.last);
-        last.into_iter().filter(|ticket| self.remove(ticket)).collect()
+        last.into_iter().filter(|chunk_progress| self.remove(chunk_progress)).collect()
     }
 
     /// Takes a chunk out; returns false if it does not wait.
-    pub(crate) fn remove(&mut self, ticket: &Arc<ChunkProgress>) -> bool {
-        let found = |queue: &Queue| queue.iter().find(|(_, one)| Arc::ptr_eq(one, ticket)).map(|(key, _)| *key);
+    pub(crate) fn remove(&mut self, chunk_progress: &Arc<ChunkProgress>) -> bool {
+        let found = |queue: &Queue| queue.iter().find(|(_, one)| Arc::ptr_eq(one, chunk_progress)).map(|(key, _)| *key);
         match (found(&self.waiting), found(&self.doomed)) {
             (Some(key), _) => self.waiting.remove(&key).is_some(),
             (None, Some(key)) => self.doomed.remove(&key).is_some(),
@@ -74,8 +74,8 @@ impl Backlog {
     /// Makes those due that were only to wait for a while; not those that wait for a destination.
     pub(crate) fn end_delay(&mut self, now: Duration) {
         for key in std::mem::take(&mut self.delayed) {
-            if let Some(ticket) = self.waiting.remove(&key) {
-                self.waiting.insert((key.0.min(now), key.1), ticket);
+            if let Some(chunk_progress) = self.waiting.remove(&key) {
+                self.waiting.insert((key.0.min(now), key.1), chunk_progress);
             }
         }
     }
@@ -91,7 +91,7 @@ impl Backlog {
         let is_due = |queue: &&mut Queue| first_due(queue).is_some_and(|due| due <= now);
         let waiting = Some(&mut self.waiting).filter(|_| room);
         let queue = Some(&mut self.doomed).filter(is_due).or(waiting.filter(is_due))?;
-        queue.pop_first().map(|(_, ticket)| ticket)
+        queue.pop_first().map(|(_, chunk_progress)| chunk_progress)
     }
 
     /// Returns true if any chunk is worth reading before `deadline`. Chunks other than those that are to become dead letters
@@ -103,14 +103,15 @@ impl Backlog {
     /// Makes all chunks that wait for a destination due: the reason for their wait may be over.
     pub(crate) fn hurry(&mut self, now: Duration) {
         let waiting = std::mem::take(&mut self.waiting);
-        self.waiting = waiting.into_iter().map(|((due, came), ticket)| ((due.min(now), came), ticket)).collect();
+        self.waiting =
+            waiting.into_iter().map(|((due, came), chunk_progress)| ((due.min(now), came), chunk_progress)).collect();
     }
 
     /// Takes those whose segment of the spool is lost.
     pub(crate) fn take_lost(&mut self) -> Vec<Arc<ChunkProgress>> {
-        let is_lost = |_: &(Duration, u64), ticket: &mut Arc<ChunkProgress>| ticket.is_lost();
-        let mut lost: Vec<_> = self.waiting.extract_if(.., is_lost).map(|(_, ticket)| ticket).collect();
-        lost.extend(self.doomed.extract_if(.., is_lost).map(|(_, ticket)| ticket));
+        let is_lost = |_: &(Duration, u64), chunk_progress: &mut Arc<ChunkProgress>| chunk_progress.is_lost();
+        let mut lost: Vec<_> = self.waiting.extract_if(.., is_lost).map(|(_, chunk_progress)| chunk_progress).collect();
+        lost.extend(self.doomed.extract_if(.., is_lost).map(|(_, chunk_progress)| chunk_progress));
         let (gone, live) = std::mem::take(&mut self.live).into_iter().partition::<VecDeque<_>, _>(|one| one.is_lost());
         self.live = live;
         lost.extend(gone);
@@ -124,7 +125,7 @@ impl Backlog {
             .into_iter()
             .chain(self.waiting.values())
             .chain(self.doomed.values())
-            .map(|ticket| ticket.taken)
+            .map(|chunk_progress| chunk_progress.taken)
             .min()
     }
 }
@@ -142,7 +143,7 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    fn ticket(taken: u32) -> Arc<ChunkProgress> {
+    fn chunk_progress(taken: u32) -> Arc<ChunkProgress> {
         Arc::new(ChunkProgress::new(
             ChunkSource::Memory,
             SECOND * taken,
@@ -152,14 +153,14 @@ mod tests {
     }
 
     fn taken(backlog: &mut Backlog, now: Duration, room: bool) -> Vec<u64> {
-        std::iter::from_fn(|| backlog.take(now, room)).map(|ticket| ticket.taken.as_secs()).collect()
+        std::iter::from_fn(|| backlog.take(now, room)).map(|chunk_progress| chunk_progress.taken.as_secs()).collect()
     }
 
     #[test]
     fn what_waits_for_long_does_not_stand_in_the_way() {
         let mut backlog = Backlog::default();
         for (number, due) in [(1, 60), (2, 1), (3, 1), (4, 2)] {
-            backlog.add(ticket(number), SECOND * due);
+            backlog.add(chunk_progress(number), SECOND * due);
         }
         assert_eq!((backlog.next_due(true), backlog.oldest()), (Some(SECOND), Some(SECOND)));
         assert_eq!(taken(&mut backlog, SECOND, true), [2, 3]);
@@ -171,11 +172,11 @@ mod tests {
     #[test]
     fn a_delay_can_be_ended_and_a_wait_for_a_destination_not() {
         let mut backlog = Backlog::default();
-        backlog.add(ticket(1), SECOND * 9);
-        backlog.add_delayed(ticket(2), SECOND * 9);
-        backlog.add_delayed(ticket(3), SECOND);
+        backlog.add(chunk_progress(1), SECOND * 9);
+        backlog.add_delayed(chunk_progress(2), SECOND * 9);
+        backlog.add_delayed(chunk_progress(3), SECOND);
         assert_eq!(taken(&mut backlog, SECOND, true), [3]);
-        backlog.add(ticket(3), SECOND * 9);
+        backlog.add(chunk_progress(3), SECOND * 9);
         backlog.end_delay(SECOND * 2);
         assert_eq!(taken(&mut backlog, SECOND * 2, true), [2]);
         assert_eq!(taken(&mut backlog, SECOND * 9, true), [1, 3]);
@@ -184,12 +185,12 @@ mod tests {
     #[test]
     fn what_is_to_become_a_dead_letter_needs_no_room_and_no_server() {
         let mut backlog = Backlog::default();
-        backlog.add(ticket(1), SECOND);
+        backlog.add(chunk_progress(1), SECOND);
         assert_eq!((backlog.next_due(false), backlog.take(SECOND, false).is_none()), (None, true));
         assert!(backlog.is_worth_reading(SECOND * 2, true) && !backlog.is_worth_reading(SECOND * 2, false));
-        let doomed = ticket(2);
+        let doomed = chunk_progress(2);
         let cause = Arc::new(DropReason { outcome: Outcome::Rejected, status: 400, detail: String::new() });
-        doomed.doom(Category::Log, std::iter::once(0), &cause);
+        doomed.mark_rejected(Category::Log, std::iter::once(0), &cause);
         backlog.add(doomed, SECOND * 2);
         assert_eq!((backlog.next_due(false), backlog.next_due(true)), (Some(SECOND * 2), Some(SECOND)));
         assert!(backlog.is_worth_reading(SECOND * 3, false) && !backlog.is_worth_reading(SECOND * 2, false));

@@ -12,9 +12,9 @@ use std::time::Duration;
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Waits {
     /// By category: a quota, or a destination that refuses everything. Given up when it lasts too long.
-    pub(crate) holds: [Option<Block>; 2],
+    pub(crate) blocks: [Option<Block>; 2],
     /// It cannot be reached, and others can: its items wait elsewhere than in memory, for as long as it takes.
-    pub(crate) aside: Option<Duration>,
+    pub(crate) deferred_until: Option<Duration>,
     /// By category: others have accepted something since its trouble began, so the trouble is its own. Where room gets
     /// scarce its items go first.
     pub(crate) alone: [bool; 2],
@@ -41,24 +41,24 @@ impl Waits {
     /// Returns true if a category waits for a quota or a misconfigured destination.
     #[must_use]
     pub(crate) fn is_held(&self, category: Category) -> bool {
-        self.holds[category as usize].is_some()
+        self.blocks[category as usize].is_some()
     }
 
     /// Returns the outcome of a record that makes room for records of other destinations, if it has to.
     #[must_use]
     pub(crate) fn gives_way(&self, category: Category) -> Option<Outcome> {
-        let outcome = self.holds[category as usize].map_or(Outcome::Overflow, |hold| hold.outcome);
+        let outcome = self.blocks[category as usize].map_or(Outcome::Overflow, |hold| hold.outcome);
         self.alone[category as usize].then_some(outcome)
     }
 
     /// Returns the decision on a record that was taken at `taken` and may wait for `longest`.
     #[must_use]
     pub(crate) fn fate(&self, category: Category, taken: Duration, longest: Duration, now: Duration) -> Decision {
-        if let Some(hold) = self.holds[category as usize].filter(|hold| hold.until > now) {
+        if let Some(hold) = self.blocks[category as usize].filter(|hold| hold.until > now) {
             let end = taken.max(hold.since) + longest;
             return if now >= end { Decision::End(hold.outcome) } else { Decision::Wait(hold.until.min(end)) };
         }
-        self.aside.filter(|until| *until > now).map_or(Decision::Go, Decision::Wait)
+        self.deferred_until.filter(|until| *until > now).map_or(Decision::Go, Decision::Wait)
     }
 }
 
@@ -92,7 +92,7 @@ mod tests {
     #[test]
     fn a_hold_is_given_up_and_an_outage_is_not() {
         let hold = Block { until: SECOND * 60, since: SECOND * 10, outcome: Outcome::RateLimited };
-        let held = Waits { holds: [None, Some(hold)], alone: [false, true], ..Waits::default() };
+        let held = Waits { blocks: [None, Some(hold)], alone: [false, true], ..Waits::default() };
         let fate = |waits: &Waits, category, now| waits.fate(category, SECOND * 5, SECOND * 20, now);
         assert_eq!(fate(&held, Category::Event, SECOND * 11), Decision::Go);
         assert_eq!(fate(&held, Category::Log, SECOND * 11), Decision::Wait(SECOND * 30));
@@ -100,7 +100,7 @@ mod tests {
         assert_eq!(fate(&held, Category::Log, SECOND * 60), Decision::Go);
         assert_eq!(held.gives_way(Category::Log), Some(Outcome::RateLimited));
         assert_eq!(held.gives_way(Category::Event), None);
-        let away = Waits { aside: Some(SECOND * 500), ..Waits::default() };
+        let away = Waits { deferred_until: Some(SECOND * 500), ..Waits::default() };
         assert_eq!(fate(&away, Category::Event, SECOND * 400), Decision::Wait(SECOND * 500));
     }
 }

@@ -17,15 +17,15 @@ pub(super) struct Carried {
 
 impl Carried {
     /// Adds a record and returns its number.
-    pub(super) fn add(&mut self, ticket: &Arc<ChunkProgress>, record: u32) -> u32 {
+    pub(super) fn add(&mut self, chunk_progress: &Arc<ChunkProgress>, record: u32) -> u32 {
         loop {
             self.last = self.last.wrapping_add(1) | FIRST;
             if !self.records.contains_key(&self.last) {
                 break;
             }
         }
-        ticket.keep_open();
-        self.records.insert(self.last, (Arc::clone(ticket), record));
+        chunk_progress.keep_open();
+        self.records.insert(self.last, (Arc::clone(chunk_progress), record));
         self.last
     }
 
@@ -36,7 +36,7 @@ impl Carried {
 
     /// Returns true if any record is in memory alone.
     pub(super) fn is_volatile(&self) -> bool {
-        self.records.values().any(|(ticket, _)| matches!(ticket.home, ChunkSource::Memory))
+        self.records.values().any(|(chunk_progress, _)| matches!(chunk_progress.home, ChunkSource::Memory))
     }
 
     /// Forgets the records that no longer wait; returns their progress records, each as often as it was kept open.
@@ -46,6 +46,6 @@ impl Carried {
         }
         let waiting: HashSet<u32> = waiting.collect();
         let gone = self.records.extract_if(|number, _| !waiting.contains(number));
-        gone.map(|(_, (ticket, _))| ticket).collect()
+        gone.map(|(_, (chunk_progress, _))| chunk_progress).collect()
     }
 }

@@ -132,11 +132,11 @@ impl CheckIns {
         if let Some(interval) = check_in.interval {
             let minutes = interval.as_secs().div_ceil(60).max(1);
             let mut config = Object::begin(item.key("monitor_config"));
-            let mut schedule = Object::begin(config.key("schedule"));
-            schedule.text("type", "interval");
-            json::integer(schedule.key("value"), minutes);
-            schedule.text("unit", "minute");
-            schedule.end();
+            let mut scheduler = Object::begin(config.key("schedule"));
+            scheduler.text("type", "interval");
+            json::integer(scheduler.key("value"), minutes);
+            scheduler.text("unit", "minute");
+            scheduler.end();
             json::integer(config.key("checkin_margin"), minutes);
             config.end();
         }

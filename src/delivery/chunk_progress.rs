@@ -99,7 +99,7 @@ pub enum ChunkStatus {
     /// Every record has ended.
     Done,
     /// The remaining records wait where they came from.
-    Parked,
+    Deferred,
 }
 
 /// Status of a record in a category.
@@ -207,14 +207,14 @@ impl ChunkProgress {
     /// ended.
     #[must_use]
     pub fn replayed(extent: Extent, taken: Duration, recorder: Recorder, progress: Progress) -> Self {
-        let mut ticket = Self::new(ChunkSource::Spool(extent), taken, recorder, progress.settled);
-        ticket.is_recovered = true;
-        if let Ok(state) = ticket.state.get_mut() {
+        let mut chunk_progress = Self::new(ChunkSource::Spool(extent), taken, recorder, progress.settled);
+        chunk_progress.is_recovered = true;
+        if let Ok(state) = chunk_progress.state.get_mut() {
             (state.ended, state.seen_before) = (progress.ended, progress.mapped);
             state.is_noted = progress.mapped;
             state.aborted = progress.aborted;
         }
-        ticket
+        chunk_progress
     }
 
     /// Returns the number of records that have ended, by outcome, no matter who ended them.
@@ -273,9 +273,9 @@ impl ChunkProgress {
     pub fn take_attached(&self, category: Category, record: u32, released: bool) -> Vec<(Arc<Self>, u32)> {
         let mut state = self.lock();
         let lines = state.attached[category as usize].remove(&record).unwrap_or_default();
-        for (ticket, _) in lines.iter().filter(|_| released) {
-            if !state.followers.iter().any(|known| Arc::ptr_eq(known, ticket)) {
-                state.followers.push(Arc::clone(ticket));
+        for (chunk_progress, _) in lines.iter().filter(|_| released) {
+            if !state.followers.iter().any(|known| Arc::ptr_eq(known, chunk_progress)) {
+                state.followers.push(Arc::clone(chunk_progress));
             }
         }
         lines
@@ -339,7 +339,7 @@ impl ChunkProgress {
     }
 
     /// Leaves a record where it came from, unless it is settled or on its way.
-    pub fn park(&self, category: Category, record: u32) {
+    pub fn defer(&self, category: Category, record: u32) {
         let mut state = self.lock();
         let c = category as usize;
         if !state.settled[c].has(record) && !state.in_flight[c].has(record) {
@@ -416,7 +416,12 @@ impl ChunkProgress {
 
     /// Takes items back that were on their way and will never be taken: their records become dead letters when the
     /// chunk is read again, and end then.
-    pub fn doom(&self, category: Category, records: impl Iterator<Item = u32>, cause: &Arc<DropReason>) -> ChunkStatus {
+    pub fn mark_rejected(
+        &self,
+        category: Category,
+        records: impl Iterator<Item = u32>,
+        cause: &Arc<DropReason>,
+    ) -> ChunkStatus {
         let mut state = self.lock();
         let c = category as usize;
         for record in records {
@@ -563,7 +568,7 @@ impl State {
     fn standing(&self) -> ChunkStatus {
         match (self.mapped && self.outstanding == 0, self.parked) {
             (false, _) => ChunkStatus::Busy,
-            (true, true) => ChunkStatus::Parked,
+            (true, true) => ChunkStatus::Deferred,
             (true, false) => ChunkStatus::Done,
         }
     }
@@ -575,7 +580,7 @@ mod tests {
     use crate::delivery::store::Chunk;
     use crate::ledger::Ledger;
 
-    fn ticket(ledger: &Ledger) -> ChunkProgress {
+    fn chunk_progress(ledger: &Ledger) -> ChunkProgress {
         ledger.recorder().take(3);
         ChunkProgress::new(ChunkSource::Host(0), Duration::ZERO, ledger.recorder(), Default::default())
     }
@@ -583,18 +588,20 @@ mod tests {
     #[test]
     fn a_chunk_that_comes_again_claims_only_what_is_neither_settled_nor_on_its_way() {
         let ledger = Ledger::default();
-        let ticket = ticket(&ledger);
-        ticket.begin();
-        (0..3).for_each(|record| assert!(ticket.end(Category::Event, record, Outcome::Filtered)));
-        let claimed = |ticket: &ChunkProgress| (0..3).filter(|r| ticket.claim(Category::Log, *r)).collect::<Vec<_>>();
-        assert_eq!(claimed(&ticket), [0, 1, 2]);
-        assert_eq!(ticket.mapped(), ChunkStatus::Busy);
-        assert_eq!(ticket.settle(Category::Log, [0].into_iter(), Outcome::Accepted), ChunkStatus::Busy);
-        assert_eq!(ticket.release(Category::Log, [1].into_iter()), ChunkStatus::Busy);
-        ticket.begin();
-        assert_eq!(claimed(&ticket), [1]);
-        ticket.mapped();
-        assert_eq!(ticket.settle(Category::Log, [1, 2].into_iter(), Outcome::Accepted), ChunkStatus::Done);
+        let chunk_progress = chunk_progress(&ledger);
+        chunk_progress.begin();
+        (0..3).for_each(|record| assert!(chunk_progress.end(Category::Event, record, Outcome::Filtered)));
+        let claimed = |chunk_progress: &ChunkProgress| {
+            (0..3).filter(|r| chunk_progress.claim(Category::Log, *r)).collect::<Vec<_>>()
+        };
+        assert_eq!(claimed(&chunk_progress), [0, 1, 2]);
+        assert_eq!(chunk_progress.mapped(), ChunkStatus::Busy);
+        assert_eq!(chunk_progress.settle(Category::Log, [0].into_iter(), Outcome::Accepted), ChunkStatus::Busy);
+        assert_eq!(chunk_progress.release(Category::Log, [1].into_iter()), ChunkStatus::Busy);
+        chunk_progress.begin();
+        assert_eq!(claimed(&chunk_progress), [1]);
+        chunk_progress.mapped();
+        assert_eq!(chunk_progress.settle(Category::Log, [1, 2].into_iter(), Outcome::Accepted), ChunkStatus::Done);
         let now = ledger.snapshot();
         assert_eq!(now.outcome(Category::Log, Outcome::Accepted), 3);
         assert_eq!(now.outcome(Category::Event, Outcome::Filtered), 3);
@@ -603,49 +610,54 @@ mod tests {
     #[test]
     fn nothing_is_counted_twice() {
         let ledger = Ledger::default();
-        let ticket = ticket(&ledger);
-        assert!(ticket.claim(Category::Log, 0));
-        ticket.end(Category::Log, 0, Outcome::Filtered);
-        ticket.settle(Category::Log, [0, 0].into_iter(), Outcome::Accepted);
-        ticket.settle(Category::Log, [0].into_iter(), Outcome::Accepted);
-        ticket.end(Category::Log, 0, Outcome::Filtered);
+        let chunk_progress = chunk_progress(&ledger);
+        assert!(chunk_progress.claim(Category::Log, 0));
+        chunk_progress.end(Category::Log, 0, Outcome::Filtered);
+        chunk_progress.settle(Category::Log, [0, 0].into_iter(), Outcome::Accepted);
+        chunk_progress.settle(Category::Log, [0].into_iter(), Outcome::Accepted);
+        chunk_progress.end(Category::Log, 0, Outcome::Filtered);
         assert_eq!(ledger.snapshot().outcome(Category::Log, Outcome::Accepted), 1);
         assert_eq!(ledger.snapshot().pending(Category::Log), 2);
-        ticket.end_rest(3, Outcome::Lost);
+        chunk_progress.end_rest(3, Outcome::Lost);
         assert_eq!(ledger.snapshot().pending(Category::Log), 0);
     }
 
     #[test]
     fn what_is_doomed_waits_for_a_second_reading_and_ends_then_once() {
         let ledger = Ledger::default();
-        let ticket = ticket(&ledger);
-        assert!(ticket.claim(Category::Log, 0));
-        ticket.mapped();
+        let chunk_progress = chunk_progress(&ledger);
+        assert!(chunk_progress.claim(Category::Log, 0));
+        chunk_progress.mapped();
         let cause = Arc::new(DropReason { outcome: Outcome::Rejected, status: 400, detail: String::new() });
-        assert_eq!(ticket.doom(Category::Log, [0].into_iter(), &cause), ChunkStatus::Parked);
-        assert!(ticket.has_doomed() && matches!(ticket.look(Category::Log, 0), Look::Doomed(_)));
+        assert_eq!(chunk_progress.mark_rejected(Category::Log, [0].into_iter(), &cause), ChunkStatus::Deferred);
+        assert!(chunk_progress.has_doomed() && matches!(chunk_progress.look(Category::Log, 0), Look::Doomed(_)));
         assert_eq!(ledger.snapshot().pending(Category::Log), 3);
-        ticket.begin();
-        assert!(ticket.end(Category::Log, 0, Outcome::Rejected) && !ticket.end(Category::Log, 0, Outcome::Overflow));
-        assert!(!ticket.has_doomed() && matches!(ticket.look(Category::Log, 0), Look::Closed));
-        assert_eq!(ticket.mapped(), ChunkStatus::Done);
+        chunk_progress.begin();
+        assert!(
+            chunk_progress.end(Category::Log, 0, Outcome::Rejected)
+                && !chunk_progress.end(Category::Log, 0, Outcome::Overflow)
+        );
+        assert!(!chunk_progress.has_doomed() && matches!(chunk_progress.look(Category::Log, 0), Look::Closed));
+        assert_eq!(chunk_progress.mapped(), ChunkStatus::Done);
         assert_eq!(ledger.snapshot().outcome(Category::Log, Outcome::Rejected), 1);
     }
 
     #[test]
     fn a_chunk_is_kept_for_as_long_as_a_record_of_it_waits_there_or_is_about_to() {
         let ledger = Ledger::default();
-        let ticket = || {
-            let ticket = ChunkProgress::new(ChunkSource::Memory, Duration::ZERO, ledger.recorder(), Default::default());
-            ticket.keep(QueuedChunk::Plain(Chunk { tag: Vec::new(), data: vec![0; 9], records: 2 }));
-            assert!(ticket.claim(Category::Event, 0));
-            ticket
+        let chunk_progress = || {
+            let chunk_progress =
+                ChunkProgress::new(ChunkSource::Memory, Duration::ZERO, ledger.recorder(), Default::default());
+            chunk_progress.keep(QueuedChunk::Plain(Chunk { tag: Vec::new(), data: vec![0; 9], records: 2 }));
+            assert!(chunk_progress.claim(Category::Event, 0));
+            chunk_progress
         };
-        let (going, waiting, coming_back) = (ticket(), ticket(), ticket());
-        waiting.park(Category::Log, 0);
+        let (going, waiting, coming_back) = (chunk_progress(), chunk_progress(), chunk_progress());
+        waiting.defer(Category::Log, 0);
         assert!(coming_back.can_be_read_again());
         assert_eq!(
-            [going, waiting, coming_back].map(|ticket| (ticket.forget(), ticket.can_be_read_again())),
+            [going, waiting, coming_back]
+                .map(|chunk_progress| (chunk_progress.forget(), chunk_progress.can_be_read_again())),
             [(9, false), (0, true), (0, true)]
         );
     }
@@ -653,8 +665,8 @@ mod tests {
     #[test]
     fn what_is_parked_waits() {
         let ledger = Ledger::default();
-        let ticket = ticket(&ledger);
-        ticket.park(Category::Log, 0);
-        assert_eq!(ticket.mapped(), ChunkStatus::Parked);
+        let chunk_progress = chunk_progress(&ledger);
+        chunk_progress.defer(Category::Log, 0);
+        assert_eq!(chunk_progress.mapped(), ChunkStatus::Deferred);
     }
 }

@@ -83,17 +83,17 @@ impl SlotPool {
     }
 
     fn fill_with(&self, tag: &[u8], fill: impl FnOnce(&mut State) -> bool) -> Option<Arc<ChunkSlot>> {
-        let slot = self.free.1.try_recv().ok()?;
+        let chunk_slot = self.free.1.try_recv().ok()?;
         let filled = {
-            let mut state = slot.lock();
+            let mut state = chunk_slot.lock();
             state.verdict = None;
             state.left = false;
             copy(&mut state.tag, tag) && fill(&mut state)
         };
         if filled {
-            return Some(slot);
+            return Some(chunk_slot);
         }
-        self.recycle(slot);
+        self.recycle(chunk_slot);
         None
     }
 
@@ -104,9 +104,9 @@ impl SlotPool {
     }
 
     /// Makes a slot free again.
-    pub fn recycle(&self, slot: Arc<ChunkSlot>) {
+    pub fn recycle(&self, chunk_slot: Arc<ChunkSlot>) {
         {
-            let mut state = slot.lock();
+            let mut state = chunk_slot.lock();
             state.packed = None;
             if state.data.capacity() > 0 {
                 let data = std::mem::take(&mut state.data);
@@ -114,7 +114,7 @@ impl SlotPool {
             }
         }
         // There is room for every slot that was ever made.
-        let _ = self.free.0.try_send(slot);
+        let _ = self.free.0.try_send(chunk_slot);
     }
 
     /// A buffer of an earlier chunk, if one is kept.
@@ -132,24 +132,24 @@ impl SlotPool {
     }
 
     /// Answers a slot and says whether the flush heard it; the last of the two sides to be done with it recycles it.
-    pub fn answer(&self, slot: &Arc<ChunkSlot>, verdict: Verdict) -> bool {
+    pub fn answer(&self, chunk_slot: &Arc<ChunkSlot>, verdict: Verdict) -> bool {
         let left = {
-            let mut state = slot.lock();
+            let mut state = chunk_slot.lock();
             state.verdict = Some(verdict);
             state.left
         };
         if left {
-            self.recycle(Arc::clone(slot));
+            self.recycle(Arc::clone(chunk_slot));
         } else {
-            slot.answered.notify_one();
+            chunk_slot.answered.notify_one();
         }
         !left
     }
 
     /// Waits for the answer; RETRY when there is none in time.
-    pub fn wait(&self, slot: Arc<ChunkSlot>, longest: Duration) -> Verdict {
+    pub fn wait(&self, chunk_slot: Arc<ChunkSlot>, longest: Duration) -> Verdict {
         let start = Instant::now();
-        let mut state = slot.lock();
+        let mut state = chunk_slot.lock();
         let verdict = loop {
             if let Some(verdict) = state.verdict {
                 break verdict;
@@ -159,10 +159,10 @@ impl SlotPool {
                 state.left = true;
                 return Verdict::Retry;
             }
-            state = slot.answered.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+            state = chunk_slot.answered.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
         };
         drop(state);
-        self.recycle(slot);
+        self.recycle(chunk_slot);
         verdict
     }
 }
@@ -226,9 +226,9 @@ mod tests {
     #[test]
     fn a_flush_that_left_is_told_to_retry_and_its_slot_comes_back() {
         let slots = SlotPool::new();
-        let slot = slots.fill(b"tag", b"data").unwrap();
-        let ours = Arc::clone(&slot);
-        assert_eq!(slots.wait(slot, Duration::ZERO), Verdict::Retry);
+        let chunk_slot = slots.fill(b"tag", b"data").unwrap();
+        let ours = Arc::clone(&chunk_slot);
+        assert_eq!(slots.wait(chunk_slot, Duration::ZERO), Verdict::Retry);
         assert!(ours.is_left());
         assert_eq!(slots.free.1.len(), SLOTS - 1);
         slots.answer(&ours, Verdict::Ok);
@@ -238,13 +238,13 @@ mod tests {
     #[test]
     fn an_answer_reaches_the_flush_that_waits() {
         let slots = Arc::new(SlotPool::new());
-        let slot = slots.fill(b"tag", b"data").unwrap();
-        let (ours, other) = (Arc::clone(&slot), Arc::clone(&slots));
+        let chunk_slot = slots.fill(b"tag", b"data").unwrap();
+        let (ours, other) = (Arc::clone(&chunk_slot), Arc::clone(&slots));
         let answering = std::thread::spawn(move || {
             assert_eq!(ours.take(), (b"tag".to_vec(), b"data".to_vec()));
             other.answer(&ours, Verdict::Ok);
         });
-        assert_eq!(slots.wait(slot, Duration::from_secs(60)), Verdict::Ok);
+        assert_eq!(slots.wait(chunk_slot, Duration::from_secs(60)), Verdict::Ok);
         answering.join().unwrap();
         assert_eq!(slots.free.1.len(), SLOTS);
     }
@@ -254,7 +254,7 @@ mod tests {
         let slots = SlotPool::new();
         let taken: Vec<_> = (0..SLOTS).map(|_| slots.fill(b"", b"x").unwrap()).collect();
         assert!(slots.fill(b"", b"x").is_none());
-        taken.into_iter().for_each(|slot| slots.recycle(slot));
+        taken.into_iter().for_each(|chunk_slot| slots.recycle(chunk_slot));
         assert!(slots.fill(b"", b"x").is_some());
     }
 }

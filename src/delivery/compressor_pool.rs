@@ -21,41 +21,41 @@ pub(crate) struct CompressorPool {
 
 /// A compressor that goes back to the others whatever happens meanwhile.
 struct PooledCompressor<'p> {
-    press: Encoder,
+    compressor: Encoder,
     home: &'p CompressorPool,
 }
 
 impl CompressorPool {
     pub(crate) fn new() -> Self {
-        let presses = Self { free: bounded(PRESSES) };
-        (0..PRESSES).for_each(|_| presses.take_back(Encoder::default()));
-        presses
+        let compressors = Self { free: bounded(PRESSES) };
+        (0..PRESSES).for_each(|_| compressors.cancel(Encoder::default()));
+        compressors
     }
 
     /// Puts an envelope into `body` in this encoding; may wait for another sender to have done so.
     ///
     /// # Errors
     /// What the compressor says; it has no reason to but want of memory.
-    pub(crate) fn press(&self, encoding: Compress, envelope: &Parts<'_>, body: &mut Vec<u8>) -> io::Result<()> {
+    pub(crate) fn compressor(&self, encoding: Compress, envelope: &Parts<'_>, body: &mut Vec<u8>) -> io::Result<()> {
         body.clear();
         body.shrink_to(MAX_KEPT);
         if encoding == Compress::None {
             envelope.all().into_iter().for_each(|part| body.extend_from_slice(part));
             return Ok(());
         }
-        let mut lent = PooledCompressor { press: self.free.1.recv().unwrap_or_default(), home: self };
-        lent.press.encode(encoding, envelope.all(), body)
+        let mut lent = PooledCompressor { compressor: self.free.1.recv().unwrap_or_default(), home: self };
+        lent.compressor.encode(encoding, envelope.all(), body)
     }
 
-    fn take_back(&self, press: Encoder) {
+    fn cancel(&self, compressor: Encoder) {
         // There is room for every press that was ever made.
-        let _ = self.free.0.try_send(press);
+        let _ = self.free.0.try_send(compressor);
     }
 }
 
 impl Drop for PooledCompressor<'_> {
     fn drop(&mut self) {
-        self.home.take_back(std::mem::take(&mut self.press));
+        self.home.cancel(std::mem::take(&mut self.compressor));
     }
 }
 
@@ -66,11 +66,11 @@ mod tests {
 
     #[test]
     fn an_envelope_is_written_in_each_encoding_however_many_senders_there_are() {
-        let presses = CompressorPool::new();
+        let compressors = CompressorPool::new();
         let text = b"envelope ".repeat(1_000);
         let written = |encoding| {
             let mut body = b"of the last time".to_vec();
-            presses.press(encoding, &Parts::whole(text.clone()), &mut body).unwrap();
+            compressors.compressor(encoding, &Parts::whole(text.clone()), &mut body).unwrap();
             body
         };
         std::thread::scope(|scope| {
@@ -86,14 +86,14 @@ mod tests {
 
     #[test]
     fn no_press_is_lost_to_a_panic() {
-        let presses = CompressorPool::new();
+        let compressors = CompressorPool::new();
         for _ in 0..=PRESSES {
             let panics = || {
-                let _lent = PooledCompressor { press: presses.free.1.recv().unwrap(), home: &presses };
+                let _lent = PooledCompressor { compressor: compressors.free.1.recv().unwrap(), home: &compressors };
                 panic!("on purpose");
             };
             assert!(catch_unwind(AssertUnwindSafe(panics)).is_err());
         }
-        assert_eq!(presses.free.1.len(), PRESSES);
+        assert_eq!(compressors.free.1.len(), PRESSES);
     }
 }

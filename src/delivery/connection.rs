@@ -179,9 +179,9 @@ impl Avoided {
         order
     }
 
-    fn note(&mut self, address: SocketAddr, is_silent: bool, now: std::time::Instant) {
+    fn note(&mut self, address: SocketAddr, is_not_answering: bool, now: std::time::Instant) {
         self.0.retain(|(other, _)| *other != address);
-        if is_silent {
+        if is_not_answering {
             if self.0.len() >= AVOIDED {
                 self.0.remove(0);
             }

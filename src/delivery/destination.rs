@@ -19,9 +19,9 @@ pub struct Policy {
     /// Longest wait of each category for a quota or a misconfigured destination.
     pub hold: [Duration; 2],
     /// True if items can wait where they came from instead of in memory.
-    pub park: bool,
+    pub can_defer: bool,
     /// True if there are other destinations, which this one must not block.
-    pub crowd: bool,
+    pub has_multiple_destinations: bool,
     /// First encoding to try.
     pub compress: Compress,
     /// Most envelopes of a spool's backlog on their way at once.
@@ -30,13 +30,13 @@ pub struct Policy {
 
 /// The action that is to be taken on a batch now.
 #[derive(Debug)]
-pub enum Step<T> {
+pub enum Action<T> {
     /// Its records have ended.
-    Settle(Batch<T>, Outcome),
+    Finish(Batch<T>, Outcome),
     /// Its records wait where they came from.
-    Release(Batch<T>),
+    Defer(Batch<T>),
     /// It has to leave the memory: its records wait as a chunk where there still is one, and end where not.
-    MakeRoom(Batch<T>, Outcome),
+    Evict(Batch<T>, Outcome),
 }
 
 /// Something worth telling a person.
@@ -71,7 +71,7 @@ pub struct Block {
 #[derive(Debug)]
 pub struct Destination<T> {
     policy: Policy,
-    lanes: [CategoryQueue<T>; 2],
+    category_queues: [CategoryQueue<T>; 2],
     in_flight: usize,
     replaying: usize,
     last: Category,
@@ -81,21 +81,21 @@ pub struct Destination<T> {
     retry_at: Duration,
     limited: [Option<Block>; 2],
     /// Steady time before which nothing at all is sent.
-    quiet_until: Duration,
+    all_limited_until: Duration,
     wrong_since: Option<Duration>,
     encoding: Compress,
     /// The number of times that the encoding was changed: an answer to a request in an earlier encoding says nothing about
     /// the present one.
     encodings: u32,
     /// True if the destination has ever accepted anything in the present encoding.
-    proven: bool,
-    lone_refusals: u32,
+    has_accepted: bool,
+    consecutive_rejections: u32,
     successes: u64,
     accepted_at: Option<Duration>,
     /// Time of the last answer, or of the first request since then.
-    heard_at: Duration,
+    last_response_at: Duration,
     /// Envelopes that failed and then went back to where they came from, and their [`Batch::failed_among`].
-    struck: VecDeque<(u128, (u32, u64))>,
+    retry_history: VecDeque<(u128, (u32, u64))>,
 }
 
 /// Single items refused in a row after which the destination is believed to be wrong, not the items.
@@ -105,7 +105,7 @@ const MAX_LONE_REFUSALS: u32 = 10;
 const MAX_ATTEMPTS: u32 = 20;
 
 /// Envelopes remembered for having failed.
-const MAX_STRUCK: usize = 64;
+const MAX_RETRY_HISTORY: usize = 64;
 
 /// Shortest backoff, so that chance cannot make a busy loop.
 const MIN_BACKOFF: Duration = Duration::from_millis(20);
@@ -128,7 +128,7 @@ impl<T> Destination<T> {
     pub fn new(policy: Policy) -> Self {
         Self {
             policy,
-            lanes: Default::default(),
+            category_queues: Default::default(),
             in_flight: 0,
             replaying: 0,
             last: Category::Log,
@@ -136,16 +136,16 @@ impl<T> Destination<T> {
             failing_since: Duration::ZERO,
             retry_at: Duration::ZERO,
             limited: [None; 2],
-            quiet_until: Duration::ZERO,
+            all_limited_until: Duration::ZERO,
             wrong_since: None,
             encoding: policy.compress,
             encodings: 0,
-            proven: false,
-            lone_refusals: 0,
+            has_accepted: false,
+            consecutive_rejections: 0,
             successes: 0,
             accepted_at: None,
-            heard_at: Duration::ZERO,
-            struck: VecDeque::new(),
+            last_response_at: Duration::ZERO,
+            retry_history: VecDeque::new(),
         }
     }
 
@@ -158,13 +158,13 @@ impl<T> Destination<T> {
     /// Envelopes waiting in memory.
     #[must_use]
     pub fn queued(&self) -> usize {
-        self.lanes.iter().map(CategoryQueue::len).sum()
+        self.category_queues.iter().map(CategoryQueue::len).sum()
     }
 
     /// Bytes of a category waiting in memory.
     #[must_use]
     pub fn bytes(&self, category: Category) -> u64 {
-        self.lanes[category as usize].bytes()
+        self.category_queues[category as usize].bytes()
     }
 
     /// Envelopes of a backlog on their way.
@@ -181,23 +181,23 @@ impl<T> Destination<T> {
     /// Returns true if the destination is known not to answer, or is not yet known to answer. Such a destination gets one
     /// sender.
     #[must_use]
-    pub fn is_doubtful(&self, now: Duration) -> bool {
-        self.is_troubled() || self.policy.crowd && !self.proven || self.is_silent(now)
+    pub fn is_unproven(&self, now: Duration) -> bool {
+        self.is_failing() || self.policy.has_multiple_destinations && !self.has_accepted || self.is_not_answering(now)
     }
 
     /// Returns true if items that wait for the destination may have to wait for long.
     #[must_use]
     pub fn is_in_trouble(&self, category: Category, now: Duration) -> bool {
-        let unknown = self.policy.park && !self.proven;
-        self.is_troubled() || unknown || self.is_silent(now) || self.hold(category, now).is_some()
+        let unknown = self.policy.can_defer && !self.has_accepted;
+        self.is_failing() || unknown || self.is_not_answering(now) || self.hold(category, now).is_some()
     }
 
     /// Returns the time since which the queued items have had to wait, if they have.
     #[must_use]
     pub fn in_trouble_since(&self, category: Category, now: Duration) -> Option<Duration> {
         match () {
-            () if self.is_troubled() => Some(self.failing_since),
-            () if self.is_silent(now) => Some(self.heard_at),
+            () if self.is_failing() => Some(self.failing_since),
+            () if self.is_not_answering(now) => Some(self.last_response_at),
             () => self.hold(category, now).map(|hold| hold.since),
         }
     }
@@ -205,25 +205,25 @@ impl<T> Destination<T> {
     /// Returns true if the destination has accepted something after `since`, and is in no trouble.
     #[must_use]
     pub fn has_accepted_after(&self, since: Duration) -> bool {
-        !self.is_troubled() && self.accepted_at.is_some_and(|at| at > since)
+        !self.is_failing() && self.accepted_at.is_some_and(|at| at > since)
     }
 
-    fn is_troubled(&self) -> bool {
+    fn is_failing(&self) -> bool {
         self.failures > 0 || self.wrong_since.is_some()
     }
 
-    fn is_silent(&self, now: Duration) -> bool {
-        self.policy.crowd && self.in_flight > 0 && now >= self.heard_at + SILENCE
+    fn is_not_answering(&self, now: Duration) -> bool {
+        self.policy.has_multiple_destinations && self.in_flight > 0 && now >= self.last_response_at + SILENCE
     }
 
     /// Until when items had better wait elsewhere, because it cannot be reached and others can.
     #[must_use]
-    pub fn aside(&self, now: Duration) -> Option<Duration> {
-        if !self.policy.crowd || !self.policy.park || self.wrong_since.is_some() {
+    pub fn deferred_until(&self, now: Duration) -> Option<Duration> {
+        if !self.policy.has_multiple_destinations || !self.policy.can_defer || self.wrong_since.is_some() {
             return None;
         }
         let retry = Some(self.retry_at).filter(|at| self.failures > 0 && *at > now);
-        retry.or(Some(now + SILENCE).filter(|_| self.is_silent(now)))
+        retry.or(Some(now + SILENCE).filter(|_| self.is_not_answering(now)))
     }
 
     /// Envelopes on their way.
@@ -258,7 +258,7 @@ impl<T> Destination<T> {
     /// everything.
     #[must_use]
     pub fn takes_reports(&self, now: Duration) -> bool {
-        self.failures == 0 && self.wrong_since.is_none() && now >= self.quiet_until
+        self.failures == 0 && self.wrong_since.is_none() && now >= self.all_limited_until
     }
 
     /// Takes in the limits that came with the answer to a client report.
@@ -267,41 +267,41 @@ impl<T> Destination<T> {
     }
 
     /// Sets whether items can wait where they came from, once `auto` has chosen.
-    pub fn park(&mut self, park: bool) {
-        self.policy.park = park;
+    pub fn defer(&mut self, can_defer: bool) {
+        self.policy.can_defer = can_defer;
     }
 
     /// Queues a batch; if its category waits, the batch may come straight back.
-    pub fn push(&mut self, mut batch: Batch<T>, now: Duration) -> Option<Step<T>> {
-        if self.policy.park && (self.hold(batch.category, now).is_some() || self.aside(now).is_some()) {
-            return Some(Step::Release(batch));
+    pub fn push(&mut self, mut batch: Batch<T>, now: Duration) -> Option<Action<T>> {
+        if self.policy.can_defer && (self.hold(batch.category, now).is_some() || self.deferred_until(now).is_some()) {
+            return Some(Action::Defer(batch));
         }
-        if let Some((_, failed_among)) = self.struck.iter().find(|(key, _)| *key == batch.key()) {
+        if let Some((_, failed_among)) = self.retry_history.iter().find(|(key, _)| *key == batch.key()) {
             batch.failed_among = *failed_among;
         }
-        self.lanes[batch.category as usize].push_back(batch);
+        self.category_queues[batch.category as usize].push_back(batch);
         None
     }
 
     /// The next batch to send, if one may be sent now.
     pub fn next(&mut self, now: Duration) -> Option<Batch<T>> {
-        let troubled = self.is_troubled();
-        if troubled && now < self.retry_at || self.is_doubtful(now) && self.in_flight > 0 {
+        let failing = self.is_failing();
+        if failing && now < self.retry_at || self.is_unproven(now) && self.in_flight > 0 {
             return None;
         }
         // In turn, but after an outage events first, unless they are what fails.
-        let first_probe = troubled && self.failures < 2;
+        let first_probe = failing && self.failures < 2;
         let order = if self.last == Category::Event && !first_probe {
             [Category::Log, Category::Event]
         } else {
             [Category::Event, Category::Log]
         };
         let category = order.into_iter().find(|category| self.may_send(*category, now))?;
-        let mut batch = self.lanes[category as usize].pop_front()?;
+        let mut batch = self.category_queues[category as usize].pop_front()?;
         batch.encoded = self.encodings;
         self.last = category;
         if self.in_flight == 0 {
-            self.heard_at = now;
+            self.last_response_at = now;
         }
         self.in_flight += 1;
         self.replaying += usize::from(batch.replay);
@@ -310,14 +310,14 @@ impl<T> Destination<T> {
 
     fn may_send(&self, category: Category, now: Duration) -> bool {
         let limited = self.limited[category as usize].is_some_and(|hold| hold.until > now);
-        let front = self.lanes[category as usize].front();
+        let front = self.category_queues[category as usize].front();
         !limited && front.is_some_and(|batch| !batch.replay || self.replaying < self.policy.replay)
     }
 
     /// The earliest time at which [`Destination::next`] could have something that it has not now.
     #[must_use]
     pub fn wake(&self, now: Duration) -> Option<Duration> {
-        let waiting = |category: &&Category| !self.lanes[**category as usize].is_empty();
+        let waiting = |category: &&Category| !self.category_queues[**category as usize].is_empty();
         Category::ALL
             .iter()
             .filter(waiting)
@@ -336,85 +336,86 @@ impl<T> Destination<T> {
         reply: &ResponseKind,
         now: Duration,
         chance: f64,
-    ) -> (Vec<Step<T>>, Option<Notice>) {
+    ) -> (Vec<Action<T>>, Option<Notice>) {
         self.heard(&batch, now);
         batch.limited |= reply.answer == Answer::Limited;
-        let mut steps = Vec::new();
+        let mut actions = Vec::new();
         let limited = self.apply_limits(&reply.limits.with_refused(batch.category), now);
         let mut notice = limited.map(|(category, span)| Notice::Limited(category, span));
         match reply.answer {
             Answer::Accepted => {
                 self.accepted_at = Some(now);
-                self.struck.retain(|(key, _)| *key != batch.key());
+                self.retry_history.retain(|(key, _)| *key != batch.key());
                 let limit = &mut self.limited[batch.category as usize];
                 *limit = limit.filter(|hold| hold.until > now);
                 notice = self.accepted().or(notice);
-                steps.push(Step::Settle(batch, Outcome::Accepted));
+                actions.push(Action::Finish(batch, Outcome::Accepted));
             }
-            Answer::Limited => self.put_back(batch, now, &mut steps),
-            Answer::Failed => notice = self.failed(batch, now, chance, &mut steps),
-            Answer::TooLarge => notice = self.too_large(batch, &mut steps),
+            Answer::Limited => self.put_back(batch, now, &mut actions),
+            Answer::Failed => notice = self.failed(batch, now, chance, &mut actions),
+            Answer::TooLarge => notice = self.too_large(batch, &mut actions),
             Answer::Malformed | Answer::Encoding if batch.encoded != self.encodings => {
-                self.lanes[batch.category as usize].push_front(batch);
+                self.category_queues[batch.category as usize].push_front(batch);
             }
-            Answer::Malformed if self.proven && self.lone_refusals < MAX_LONE_REFUSALS => {
-                notice = self.refused(batch, &mut steps);
+            Answer::Malformed if self.has_accepted && self.consecutive_rejections < MAX_LONE_REFUSALS => {
+                notice = self.refused(batch, &mut actions);
             }
             Answer::Malformed | Answer::Encoding if self.fall_back() => {
                 notice = Some(Notice::Encoding(self.encoding));
-                self.lanes[batch.category as usize].push_front(batch);
+                self.category_queues[batch.category as usize].push_front(batch);
             }
             Answer::Malformed | Answer::Encoding | Answer::Misconfigured => {
                 self.wrong(now, chance);
                 notice = Some(Notice::Misconfigured);
-                self.put_back(batch, now, &mut steps);
+                self.put_back(batch, now, &mut actions);
             }
         }
-        self.release_held(now, &mut steps);
-        (steps, notice)
+        self.release_held(now, &mut actions);
+        (actions, notice)
     }
 
     fn heard(&mut self, batch: &Batch<T>, now: Duration) {
         self.in_flight -= 1;
         self.replaying -= usize::from(batch.replay);
-        self.heard_at = now;
+        self.last_response_at = now;
     }
 
     /// Takes back a batch whose answer says nothing about it as it is now.
     pub fn again(&mut self, batch: Batch<T>, now: Duration) {
         self.heard(&batch, now);
-        self.lanes[batch.category as usize].push_front(batch);
+        self.category_queues[batch.category as usize].push_front(batch);
     }
 
     /// Takes the newest envelopes of a category out of memory until `bytes` are left, or one.
-    pub fn cut(&mut self, category: Category, bytes: u64, now: Duration) -> Vec<Step<T>> {
-        let mut steps = Vec::new();
-        while self.bytes(category) > bytes && self.lanes[category as usize].len() > 1 {
-            steps.extend(self.cut_newest(category, now));
+    pub fn cut(&mut self, category: Category, bytes: u64, now: Duration) -> Vec<Action<T>> {
+        let mut actions = Vec::new();
+        while self.bytes(category) > bytes && self.category_queues[category as usize].len() > 1 {
+            actions.extend(self.cut_newest(category, now));
         }
-        steps
+        actions
     }
 
     /// Takes the newest envelope of a category out of memory, be it the last one; where it can wait nowhere else it ends.
-    pub fn cut_newest(&mut self, category: Category, now: Duration) -> Option<Step<T>> {
+    pub fn cut_newest(&mut self, category: Category, now: Duration) -> Option<Action<T>> {
         let outcome = self.hold(category, now).map_or(Outcome::Overflow, |hold| hold.outcome);
-        let batch = self.lanes[category as usize].pop_newest()?;
+        let batch = self.category_queues[category as usize].pop_newest()?;
         Some(match outcome {
-            _ if self.policy.park => Step::Release(batch),
-            Outcome::Overflow => Step::Settle(batch, outcome),
-            _ => Step::MakeRoom(batch, outcome),
+            _ if self.policy.can_defer => Action::Defer(batch),
+            Outcome::Overflow => Action::Finish(batch, outcome),
+            _ => Action::Evict(batch, outcome),
         })
     }
 
     /// Returns the time at which the newest envelope of a category that waits in memory was begun.
     #[must_use]
     pub fn newest(&self, category: Category) -> Option<Duration> {
-        self.lanes[category as usize].iter().map(|batch| batch.opened).max()
+        self.category_queues[category as usize].iter().map(|batch| batch.opened).max()
     }
 
     fn apply_limits(&mut self, limits: &Limits, now: Duration) -> Option<(Category, Duration)> {
         let mut longest = None;
-        self.quiet_until = self.quiet_until.max(limits.of_everything().map_or(Duration::ZERO, |span| now + span));
+        self.all_limited_until =
+            self.all_limited_until.max(limits.of_everything().map_or(Duration::ZERO, |span| now + span));
         for category in Category::ALL {
             let Some(span) = limits.of(*category) else { continue };
             let known = self.limited[*category as usize].filter(|hold| hold.until > now);
@@ -428,42 +429,48 @@ impl<T> Destination<T> {
     }
 
     fn accepted(&mut self) -> Option<Notice> {
-        let news = !self.proven || self.failures > 0 || self.wrong_since.is_some();
-        self.proven = true;
+        let news = !self.has_accepted || self.failures > 0 || self.wrong_since.is_some();
+        self.has_accepted = true;
         self.failures = 0;
         self.wrong_since = None;
-        self.lone_refusals = 0;
+        self.consecutive_rejections = 0;
         self.successes += 1;
         self.retry_at = Duration::ZERO;
         news.then_some(Notice::Answers)
     }
 
-    fn failed(&mut self, mut batch: Batch<T>, now: Duration, chance: f64, steps: &mut Vec<Step<T>>) -> Option<Notice> {
+    fn failed(
+        &mut self,
+        mut batch: Batch<T>,
+        now: Duration,
+        chance: f64,
+        actions: &mut Vec<Action<T>>,
+    ) -> Option<Notice> {
         let (times, successes) = &mut batch.failed_among;
         if std::mem::replace(successes, self.successes) < self.successes {
             *times += 1;
         }
         if *times >= MAX_ATTEMPTS {
             let category = batch.category;
-            steps.push(Step::Settle(batch, Outcome::Rejected));
+            actions.push(Action::Finish(batch, Outcome::Rejected));
             return Some(Notice::Refused(category, Outcome::Rejected));
         }
         self.back_off(now, chance);
-        if self.aside(now).is_some() {
+        if self.deferred_until(now).is_some() {
             self.remember(&batch);
         }
         // Behind the others: if it is this envelope that the server stumbles over, they must not wait for it.
-        self.lanes[batch.category as usize].push_back(batch);
+        self.category_queues[batch.category as usize].push_back(batch);
         Some(Notice::Failing)
     }
 
     /// Remembers the failures of an envelope that goes back to where it came from: when it comes again, it is another batch.
     fn remember(&mut self, batch: &Batch<T>) {
-        self.struck.retain(|(key, _)| *key != batch.key());
-        if self.struck.len() == MAX_STRUCK {
-            self.struck.pop_front();
+        self.retry_history.retain(|(key, _)| *key != batch.key());
+        if self.retry_history.len() == MAX_RETRY_HISTORY {
+            self.retry_history.pop_front();
         }
-        self.struck.push_back((batch.key(), batch.failed_among));
+        self.retry_history.push_back((batch.key(), batch.failed_among));
     }
 
     fn wrong(&mut self, now: Duration, chance: f64) {
@@ -481,29 +488,29 @@ impl<T> Destination<T> {
         self.retry_at = now + ceiling.mul_f64(chance.clamp(0.0, 1.0)).max(MIN_BACKOFF);
     }
 
-    fn too_large(&mut self, mut batch: Batch<T>, steps: &mut Vec<Step<T>>) -> Option<Notice> {
+    fn too_large(&mut self, mut batch: Batch<T>, actions: &mut Vec<Action<T>>) -> Option<Notice> {
         if batch.len() == 1 && batch.trim() {
-            self.lanes[batch.category as usize].push_front(batch);
+            self.category_queues[batch.category as usize].push_front(batch);
             return None;
         }
-        self.halve(batch, Outcome::TooLarge, steps)
+        self.halve(batch, Outcome::TooLarge, actions)
     }
 
-    fn refused(&mut self, batch: Batch<T>, steps: &mut Vec<Step<T>>) -> Option<Notice> {
-        self.lone_refusals += u32::from(batch.len() == 1);
-        self.halve(batch, Outcome::Rejected, steps)
+    fn refused(&mut self, batch: Batch<T>, actions: &mut Vec<Action<T>>) -> Option<Notice> {
+        self.consecutive_rejections += u32::from(batch.len() == 1);
+        self.halve(batch, Outcome::Rejected, actions)
     }
 
-    fn halve(&mut self, mut batch: Batch<T>, outcome: Outcome, steps: &mut Vec<Step<T>>) -> Option<Notice> {
+    fn halve(&mut self, mut batch: Batch<T>, outcome: Outcome, actions: &mut Vec<Action<T>>) -> Option<Notice> {
         let category = batch.category;
         if batch.len() < 2 {
-            steps.push(Step::Settle(batch, outcome));
+            actions.push(Action::Finish(batch, outcome));
             return Some(Notice::Refused(category, outcome));
         }
         let back = batch.split_off(batch.len() / 2);
-        let lane = &mut self.lanes[category as usize];
-        lane.push_front(back);
-        lane.push_front(batch);
+        let category_queue = &mut self.category_queues[category as usize];
+        category_queue.push_front(back);
+        category_queue.push_front(batch);
         None
     }
 
@@ -516,36 +523,37 @@ impl<T> Destination<T> {
         };
         self.encoding = next;
         self.encodings += 1;
-        self.proven = false;
+        self.has_accepted = false;
         true
     }
 
-    fn put_back(&mut self, batch: Batch<T>, now: Duration, steps: &mut Vec<Step<T>>) {
+    fn put_back(&mut self, batch: Batch<T>, now: Duration, actions: &mut Vec<Action<T>>) {
         if self.policy.hold[batch.category as usize].is_zero() {
             let outcome = self.hold(batch.category, now).map_or(Outcome::RateLimited, |hold| hold.outcome);
-            steps.push(Step::Settle(batch, outcome));
-        } else if self.policy.park {
-            steps.push(Step::Release(batch));
+            actions.push(Action::Finish(batch, outcome));
+        } else if self.policy.can_defer {
+            actions.push(Action::Defer(batch));
         } else {
-            self.lanes[batch.category as usize].push_front(batch);
+            self.category_queues[batch.category as usize].push_front(batch);
         }
     }
 
     /// Empties the queues that are on hold, if their items can wait elsewhere; gives up items that have waited too long.
-    pub fn release_held(&mut self, now: Duration, steps: &mut Vec<Step<T>>) {
-        if self.aside(now).is_some() {
-            steps.extend(self.drain().into_iter().map(Step::Release));
+    pub fn release_held(&mut self, now: Duration, actions: &mut Vec<Action<T>>) {
+        if self.deferred_until(now).is_some() {
+            actions.extend(self.drain().into_iter().map(Action::Defer));
         }
         for category in Category::ALL {
             let Some(hold) = self.hold(*category, now) else { continue };
-            let lane = &mut self.lanes[*category as usize];
+            let category_queue = &mut self.category_queues[*category as usize];
             let longest = self.policy.hold[*category as usize];
-            if self.policy.park {
-                steps.extend(lane.empty().map(Step::Release));
+            if self.policy.can_defer {
+                actions.extend(category_queue.empty().map(Action::Defer));
             } else {
                 let expired = |batch: &Batch<T>| now >= batch.opened.max(hold.since) + longest;
                 // What has failed is behind what has not, so any of them may be the oldest.
-                steps.extend(lane.take(expired).into_iter().map(|batch| Step::Settle(batch, hold.outcome)));
+                actions
+                    .extend(category_queue.take(expired).into_iter().map(|batch| Action::Finish(batch, hold.outcome)));
             }
         }
     }
@@ -555,22 +563,22 @@ impl<T> Destination<T> {
         self.failures = 0;
         self.retry_at = Duration::ZERO;
         self.limited = [None; 2];
-        self.quiet_until = Duration::ZERO;
+        self.all_limited_until = Duration::ZERO;
         self.wrong_since = None;
         self.encoding = self.policy.compress;
-        self.proven = false;
-        self.lone_refusals = 0;
+        self.has_accepted = false;
+        self.consecutive_rejections = 0;
     }
 
     /// Returns the time at which the oldest envelope that waits in memory was begun.
     #[must_use]
     pub fn oldest(&self) -> Option<Duration> {
-        self.lanes.iter().flat_map(CategoryQueue::iter).map(|batch| batch.opened).min()
+        self.category_queues.iter().flat_map(CategoryQueue::iter).map(|batch| batch.opened).min()
     }
 
     /// Everything that waits, at exit.
     pub fn drain(&mut self) -> Vec<Batch<T>> {
-        self.lanes.iter_mut().flat_map(CategoryQueue::empty).collect()
+        self.category_queues.iter_mut().flat_map(CategoryQueue::empty).collect()
     }
 }
 
@@ -582,24 +590,24 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
     const NOW: Duration = Duration::from_secs(1_000);
 
-    fn policy(park: bool) -> Policy {
+    fn policy(can_defer: bool) -> Policy {
         Policy {
             retry_base: SECOND,
             retry_max: SECOND * 60,
             hold: [SECOND * 100, SECOND * 50],
-            park,
-            crowd: false,
+            can_defer,
+            has_multiple_destinations: false,
             compress: Compress::Gzip,
             replay: 2,
         }
     }
 
     fn batch(category: Category, items: u32) -> Batch<()> {
-        let ticket = Arc::new(());
+        let chunk_progress = Arc::new(());
         let mut batch = Batch::new(category, Vec::new(), NOW, false);
         for record in 0..items {
             batch.open().extend_from_slice(b"{}");
-            batch.close(&ticket, record, None);
+            batch.close(&chunk_progress, record, None);
         }
         batch
     }
@@ -612,14 +620,18 @@ mod tests {
         ResponseKind { answer: Answer::Limited, limits: Limits::read(429, Some(header), None, NOW) }
     }
 
-    fn with(park: bool, batches: impl IntoIterator<Item = Batch<()>>) -> Destination<()> {
-        let mut destination = Destination::new(policy(park));
+    fn with(can_defer: bool, batches: impl IntoIterator<Item = Batch<()>>) -> Destination<()> {
+        let mut destination = Destination::new(policy(can_defer));
         batches.into_iter().for_each(|batch| assert!(destination.push(batch, NOW).is_none()));
         destination
     }
 
     /// Sends the next batch and answers it.
-    fn turn(destination: &mut Destination<()>, reply: &ResponseKind, now: Duration) -> (Vec<Step<()>>, Option<Notice>) {
+    fn turn(
+        destination: &mut Destination<()>,
+        reply: &ResponseKind,
+        now: Duration,
+    ) -> (Vec<Action<()>>, Option<Notice>) {
         let batch = destination.next(now).expect("a batch to send");
         destination.done(batch, reply, now, 1.0)
     }
@@ -627,8 +639,8 @@ mod tests {
     #[test]
     fn after_a_failure_one_probe_goes_first_and_events_before_logs() {
         let mut destination = with(true, [batch(Category::Log, 1), batch(Category::Log, 1), batch(Category::Event, 1)]);
-        let (steps, notice) = turn(&mut destination, &reply(Answer::Failed), NOW);
-        assert!(steps.is_empty() && notice == Some(Notice::Failing));
+        let (actions, notice) = turn(&mut destination, &reply(Answer::Failed), NOW);
+        assert!(actions.is_empty() && notice == Some(Notice::Failing));
         assert_eq!(destination.state(NOW), "unreachable");
         assert!(destination.next(NOW).is_none());
         assert_eq!(destination.wake(NOW), Some(NOW + SECOND));
@@ -659,10 +671,10 @@ mod tests {
         let mut destination = with(true, [batch(Category::Log, 1), batch(Category::Event, 1)]);
         let event = destination.next(NOW).unwrap();
         assert_eq!(event.category, Category::Event);
-        let (steps, notice) = turn(&mut destination, &limited("60:log_item:key"), NOW);
-        assert!(matches!(&steps[..], [Step::Release(_)]));
+        let (actions, notice) = turn(&mut destination, &limited("60:log_item:key"), NOW);
+        assert!(matches!(&actions[..], [Action::Defer(_)]));
         assert_eq!(notice, Some(Notice::Limited(Category::Log, SECOND * 60)));
-        assert!(matches!(destination.push(batch(Category::Log, 1), NOW), Some(Step::Release(_))));
+        assert!(matches!(destination.push(batch(Category::Log, 1), NOW), Some(Action::Defer(_))));
         assert!(destination.push(batch(Category::Event, 1), NOW).is_none());
         assert!(destination.next(NOW).is_some());
         let hold = destination.hold(Category::Log, NOW).unwrap();
@@ -673,9 +685,9 @@ mod tests {
     #[test]
     fn what_has_nowhere_else_to_wait_waits_in_memory_once_that_is_known() {
         let mut destination = with(true, [batch(Category::Log, 1)]);
-        destination.park(false);
-        let (steps, _) = turn(&mut destination, &limited("1:log_item:key"), NOW);
-        assert!(steps.is_empty() && destination.queued() == 1);
+        destination.defer(false);
+        let (actions, _) = turn(&mut destination, &limited("1:log_item:key"), NOW);
+        assert!(actions.is_empty() && destination.queued() == 1);
         assert!(destination.push(batch(Category::Log, 1), NOW).is_none());
         assert!(destination.next(NOW + SECOND).is_some() && destination.next(NOW + SECOND).is_some());
     }
@@ -693,13 +705,13 @@ mod tests {
     #[test]
     fn in_memory_what_waits_too_long_is_given_up() {
         let mut destination = with(false, [batch(Category::Log, 1)]);
-        let (steps, _) = turn(&mut destination, &limited("60:log_item:key"), NOW);
-        assert!(steps.is_empty());
-        let mut steps = Vec::new();
-        destination.release_held(NOW + SECOND * 49, &mut steps);
-        assert!(steps.is_empty());
-        destination.release_held(NOW + SECOND * 50, &mut steps);
-        assert!(matches!(&steps[..], [Step::Settle(_, Outcome::RateLimited)]));
+        let (actions, _) = turn(&mut destination, &limited("60:log_item:key"), NOW);
+        assert!(actions.is_empty());
+        let mut actions = Vec::new();
+        destination.release_held(NOW + SECOND * 49, &mut actions);
+        assert!(actions.is_empty());
+        destination.release_held(NOW + SECOND * 50, &mut actions);
+        assert!(matches!(&actions[..], [Action::Finish(_, Outcome::RateLimited)]));
     }
 
     #[test]
@@ -710,10 +722,10 @@ mod tests {
         while let Some(batch) = destination.next(NOW) {
             let poisoned = batch.owners().any(|(_, mut records)| records.any(|record| record == 6));
             let answer = if poisoned { Answer::Malformed } else { Answer::Accepted };
-            for step in destination.done(batch, &reply(answer), NOW, 1.0).0 {
-                match step {
-                    Step::Settle(batch, Outcome::Accepted) => accepted += batch.len(),
-                    Step::Settle(batch, Outcome::Rejected) => rejected += batch.len(),
+            for action in destination.done(batch, &reply(answer), NOW, 1.0).0 {
+                match action {
+                    Action::Finish(batch, Outcome::Accepted) => accepted += batch.len(),
+                    Action::Finish(batch, Outcome::Rejected) => rejected += batch.len(),
                     other => panic!("{other:?}"),
                 }
             }
@@ -724,11 +736,11 @@ mod tests {
     #[test]
     fn a_400_from_a_server_that_never_accepted_anything_is_the_destinations_fault() {
         let mut destination = with(true, [batch(Category::Log, 2)]);
-        let (steps, notice) = turn(&mut destination, &reply(Answer::Malformed), NOW);
-        assert!(steps.is_empty());
+        let (actions, notice) = turn(&mut destination, &reply(Answer::Malformed), NOW);
+        assert!(actions.is_empty());
         assert_eq!(notice, Some(Notice::Encoding(Compress::None)));
-        let (steps, notice) = turn(&mut destination, &reply(Answer::Malformed), NOW);
-        assert!(matches!(&steps[..], [Step::Release(_)]));
+        let (actions, notice) = turn(&mut destination, &reply(Answer::Malformed), NOW);
+        assert!(matches!(&actions[..], [Action::Defer(_)]));
         assert_eq!((notice, destination.state(NOW)), (Some(Notice::Misconfigured), "misconfigured"));
     }
 
@@ -737,22 +749,22 @@ mod tests {
         for answer in [Answer::Malformed, Answer::Encoding] {
             let mut destination = with(true, [batch(Category::Log, 1), batch(Category::Log, 1)]);
             let (first, second) = (destination.next(NOW).unwrap(), destination.next(NOW).unwrap());
-            let (steps, notice) = destination.done(first, &reply(answer.clone()), NOW, 0.5);
-            assert!(steps.is_empty() && notice == Some(Notice::Encoding(Compress::None)));
+            let (actions, notice) = destination.done(first, &reply(answer.clone()), NOW, 0.5);
+            assert!(actions.is_empty() && notice == Some(Notice::Encoding(Compress::None)));
             turn(&mut destination, &reply(Answer::Accepted), NOW);
             // It was under way in the old encoding all the while.
-            let (steps, _) = destination.done(second, &reply(answer.clone()), NOW, 0.5);
-            assert!(steps.is_empty(), "{steps:?}");
-            let (steps, _) = turn(&mut destination, &reply(Answer::Accepted), NOW);
-            assert!(matches!(&steps[..], [Step::Settle(_, Outcome::Accepted)]), "{answer:?}");
+            let (actions, _) = destination.done(second, &reply(answer.clone()), NOW, 0.5);
+            assert!(actions.is_empty(), "{actions:?}");
+            let (actions, _) = turn(&mut destination, &reply(Answer::Accepted), NOW);
+            assert!(matches!(&actions[..], [Action::Finish(_, Outcome::Accepted)]), "{answer:?}");
         }
     }
 
     #[test]
     fn a_misconfigured_destination_is_held_probed_and_forgiven() {
         let mut destination = with(false, [batch(Category::Log, 1), batch(Category::Event, 1)]);
-        let (steps, notice) = turn(&mut destination, &reply(Answer::Misconfigured), NOW);
-        assert!(steps.is_empty() && notice == Some(Notice::Misconfigured));
+        let (actions, notice) = turn(&mut destination, &reply(Answer::Misconfigured), NOW);
+        assert!(actions.is_empty() && notice == Some(Notice::Misconfigured));
         assert!(destination.next(NOW).is_none());
         let (_, notice) = turn(&mut destination, &reply(Answer::Accepted), NOW + SECOND);
         assert_eq!((notice, destination.state(NOW)), (Some(Notice::Answers), "ok"));
@@ -763,8 +775,8 @@ mod tests {
         let mut destination = with(true, [batch(Category::Log, 2)]);
         assert!(turn(&mut destination, &reply(Answer::TooLarge), NOW).0.is_empty());
         for _ in 0..2 {
-            let (steps, _) = turn(&mut destination, &reply(Answer::TooLarge), NOW);
-            assert!(matches!(&steps[..], [Step::Settle(_, Outcome::TooLarge)]));
+            let (actions, _) = turn(&mut destination, &reply(Answer::TooLarge), NOW);
+            assert!(matches!(&actions[..], [Action::Finish(_, Outcome::TooLarge)]));
         }
         assert!(destination.next(NOW).is_none());
     }
@@ -791,12 +803,12 @@ mod tests {
         event.close(&Arc::new(()), 0, None);
         let before = event.bytes();
         let mut destination = with(true, [event]);
-        let (steps, notice) = turn(&mut destination, &reply(Answer::TooLarge), NOW);
-        assert!(steps.is_empty() && notice.is_none());
+        let (actions, notice) = turn(&mut destination, &reply(Answer::TooLarge), NOW);
+        assert!(actions.is_empty() && notice.is_none());
         let smaller = destination.next(NOW).unwrap();
         assert!(smaller.bytes() < before);
-        let (steps, notice) = destination.done(smaller, &reply(Answer::TooLarge), NOW, 1.0);
-        assert!(matches!(&steps[..], [Step::Settle(_, Outcome::TooLarge)]));
+        let (actions, notice) = destination.done(smaller, &reply(Answer::TooLarge), NOW, 1.0);
+        assert!(matches!(&actions[..], [Action::Finish(_, Outcome::TooLarge)]));
         assert_eq!(notice, Some(Notice::Refused(Category::Event, Outcome::TooLarge)));
     }
 
@@ -812,13 +824,13 @@ mod tests {
             let is_poison = poison(&sent);
             let answer = if is_poison { Answer::Failed } else { Answer::Accepted };
             failed += u32::from(is_poison);
-            for step in destination.done(sent, &reply(answer), now, 1.0).0 {
-                match step {
-                    Step::Settle(_, Outcome::Accepted) => {
+            for action in destination.done(sent, &reply(answer), now, 1.0).0 {
+                match action {
+                    Action::Finish(_, Outcome::Accepted) => {
                         passed += 1;
                         assert!(destination.push(batch(Category::Log, 1), now).is_none());
                     }
-                    Step::Settle(batch, Outcome::Rejected) => rejected = poison(&batch),
+                    Action::Finish(batch, Outcome::Rejected) => rejected = poison(&batch),
                     other => panic!("{other:?}"),
                 }
             }

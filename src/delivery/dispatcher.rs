@@ -4,7 +4,7 @@ use super::blocks::Decision;
 use super::check_ins::CheckIns;
 use super::chunk_progress::{ChunkProgress, ChunkSource};
 use super::client::{Client, SendResult};
-use super::destination::{Notice, Policy, Step};
+use super::destination::{Action, Notice, Policy};
 use super::host::{Gauges, Host, Report, Severity};
 use super::log_throttle::{LogSubject, LogThrottle};
 use super::messages::{self, Keeping, LogLine};
@@ -107,7 +107,7 @@ struct Queued(HashMap<(u32, Category), (u64, u64)>);
 
 impl Queued {
     fn add(&mut self, batch: &Batch<ChunkProgress>) {
-        let ours = batch.owners().filter(|(ticket, _)| matches!(ticket.home, ChunkSource::Memory));
+        let ours = batch.owners().filter(|(chunk_progress, _)| matches!(chunk_progress.home, ChunkSource::Memory));
         let items: usize = ours.map(|(_, records)| records.count()).sum();
         let cell = self.0.entry((batch.destination, batch.category)).or_default();
         *cell = (cell.0 + items as u64, cell.1 + batch.bytes() as u64);
@@ -133,7 +133,7 @@ impl AnswerTimes {
 
 pub(crate) struct Dispatcher {
     shared: Arc<Shared>,
-    schedule: Scheduler<ChunkProgress>,
+    scheduler: Scheduler<ChunkProgress>,
     to_senders: Sender<sender::Job>,
     ledger: Arc<Ledger>,
     reports: client_reports::Reader,
@@ -146,7 +146,7 @@ pub(crate) struct Dispatcher {
     dsn_file: Option<PathBuf>,
     dsn_dir: Option<PathBuf>,
     summary_interval: Duration,
-    said: LogThrottle,
+    throttle: LogThrottle,
     durations: Vec<Duration>,
     answers: AnswerTimes,
     shown: Snapshot,
@@ -178,18 +178,18 @@ impl Dispatcher {
             retry_base: settings.retry_base,
             retry_max: settings.retry_max,
             hold: [settings.hold_events, settings.hold_logs],
-            park: settings.mode != Mode::Memory,
-            crowd: loaded.settings.destination.is_routed(),
+            can_defer: settings.mode != Mode::Memory,
+            has_multiple_destinations: loaded.settings.destination.is_routed(),
             compress: loaded.settings.network.compress,
             replay: (settings.senders / 2).max(1),
         };
         let now = shared.now();
         Self {
-            schedule: Scheduler::new(policy, settings.senders, settings.queue_max_size),
+            scheduler: Scheduler::new(policy, settings.senders, settings.queue_max_size),
             dsn_file: loaded.settings.destination.dsn_file.clone(),
             dsn_dir: loaded.settings.destination.dsn_dir.clone(),
             summary_interval: loaded.settings.report.summary_interval,
-            said: LogThrottle::default(),
+            throttle: LogThrottle::default(),
             durations: Vec::new(),
             answers: AnswerTimes::default(),
             shown: Snapshot::default(),
@@ -218,11 +218,11 @@ impl Dispatcher {
     pub(crate) fn run(mut self, inbox: &Receiver<Message>) {
         while !self.is_over(inbox) {
             match inbox.recv_timeout(self.idle()) {
-                Ok(message) => self.hear(message),
+                Ok(message) => self.handle(message),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
             }
-            inbox.try_iter().take(256).for_each(|message| self.hear(message));
+            inbox.try_iter().take(256).for_each(|message| self.handle(message));
             self.send();
             self.check_in(self.shared.now().steady);
             self.tick();
@@ -230,17 +230,17 @@ impl Dispatcher {
         self.end(inbox);
     }
 
-    pub(super) fn hear(&mut self, message: Message) {
+    pub(super) fn handle(&mut self, message: Message) {
         match message {
             Message::Expected(number, category, bytes) => self.expect(number, Some((category, bytes))),
             Message::Batch(batch) => {
                 self.expect(batch.destination, None);
                 let now = self.shared.now().steady;
-                let steps = self.schedule.push(*batch, now);
+                let actions = self.scheduler.push(*batch, now);
                 if self.volatile {
-                    self.shared.budget.hold(self.schedule.held_bytes(now));
+                    self.shared.budget.hold(self.scheduler.held_bytes(now));
                 }
-                self.steps(steps, 0, MADE_ROOM);
+                self.actions(actions, 0, MADE_ROOM);
             }
             Message::Done(done) => self.done(*done),
             Message::Say(severity, kind, text) => self.say(severity, kind, LogSubject::Instance, &text),
@@ -263,11 +263,11 @@ impl Dispatcher {
 
     /// A batch for this destination waits for room, or has come.
     fn expect(&mut self, number: u32, waits: Option<(Category, u64)>) {
-        if !self.schedule.knows(number) {
+        if !self.scheduler.knows(number) {
             self.place(number);
         }
-        let steps = self.schedule.expect(waits, self.shared.now().steady);
-        self.steps(steps, 0, MADE_ROOM);
+        let actions = self.scheduler.expect(waits, self.shared.now().steady);
+        self.actions(actions, 0, MADE_ROOM);
     }
 
     pub(super) fn send(&mut self) {
@@ -275,7 +275,7 @@ impl Dispatcher {
             return;
         }
         let mut late = Vec::new();
-        while let Some((batch, encoding)) = self.schedule.next(self.shared.now().steady) {
+        while let Some((batch, encoding)) = self.scheduler.next(self.shared.now().steady) {
             if self.is_too_late(batch.destination) {
                 late.push(batch);
                 continue;
@@ -292,8 +292,8 @@ impl Dispatcher {
             let _ = self.to_senders.send(sender::Job { load: Load::Items(batch), target, encoding });
         }
         for batch in late {
-            let steps = self.schedule.again(batch, self.shared.now().steady);
-            self.steps(steps, 0, MADE_ROOM);
+            let actions = self.scheduler.again(batch, self.shared.now().steady);
+            self.actions(actions, 0, MADE_ROOM);
         }
     }
 
@@ -305,21 +305,21 @@ impl Dispatcher {
 
     /// Sends client reports: destination by destination, if there is something to report and a sender is free.
     fn report(&mut self, now: Duration) {
-        while !self.schedule.is_reporting()
+        while !self.scheduler.is_reporting()
             && let Some(number) = self.to_report.pop()
         {
             let Some(target) = self.shared.targets.get(number) else { continue };
-            if !self.schedule.may_report(number, now) {
+            if !self.scheduler.may_report(number, now) {
                 continue;
             }
             let Some(report) = self.reports.take(target.identity) else { continue };
-            let encoding = self.schedule.report(number);
+            let encoding = self.scheduler.report(number);
             let _ = self.to_senders.send(sender::Job { load: Load::Report(number, report), target, encoding });
         }
     }
 
     fn reported(&mut self, number: u32, report: client_reports::Report, sent: &SendResult, now: Duration) {
-        self.schedule.reported(number, &sent.reply.limits, now);
+        self.scheduler.reported(number, &sent.reply.limits, now);
         // What a server does not understand it will not understand later either.
         if matches!(sent.reply.answer, Answer::Failed | Answer::Limited) {
             self.reports.give_back(report);
@@ -337,20 +337,20 @@ impl Dispatcher {
             && let Some(number) = self.shared.targets.default_number()
         {
             let oldest = self.oldest(now);
-            let [.., wrong] = self.schedule.states(self.shared.targets.numbers(), now);
+            let [.., wrong] = self.scheduler.states(self.shared.targets.numbers(), now);
             let wall = self.shared.now().wall;
             self.check_ins.beat(number, (now, wall), oldest, wrong as usize);
         }
-        let schedule = &self.schedule;
-        let Some(check_in) = self.check_ins.next(now, |number| schedule.may_report(number, now)) else { return };
+        let scheduler = &self.scheduler;
+        let Some(check_in) = self.check_ins.next(now, |number| scheduler.may_report(number, now)) else { return };
         let Some(target) = self.shared.targets.get(check_in.destination) else { return };
-        let encoding = self.schedule.report(check_in.destination);
+        let encoding = self.scheduler.report(check_in.destination);
         let load = Load::CheckIn(check_in.destination, self.check_ins.payload(&check_in));
         let _ = self.to_senders.send(sender::Job { load, target, encoding });
     }
 
     fn checked_in(&mut self, number: u32, sent: &SendResult, now: Duration) {
-        self.schedule.reported(number, &sent.reply.limits, now);
+        self.scheduler.reported(number, &sent.reply.limits, now);
         self.share_holds(number, now);
         if self.check_ins.answered(sent, now) {
             let text = format!("a check-in was refused and is dropped: {}", sent.detail);
@@ -361,18 +361,18 @@ impl Dispatcher {
     /// Tells the schedule where a destination is.
     fn place(&mut self, number: u32) {
         if let Some(target) = self.shared.targets.get(number) {
-            self.schedule.place(number, server(&target));
+            self.scheduler.place(number, server(&target));
         }
     }
 
     /// A batch whose destination was forgotten while it was being filled: its records are looked at again where they can.
     fn orphaned(&mut self, batch: Batch<ChunkProgress>) {
         let number = batch.destination;
-        let mut steps = self.schedule.again(batch, self.shared.now().steady);
-        let waiting = self.schedule.take(number);
-        let end = |batch| if self.volatile { Step::Settle(batch, Outcome::Rejected) } else { Step::Release(batch) };
-        steps.extend(waiting.into_iter().map(end));
-        self.steps(steps, 0, "the DSN of its destination was removed");
+        let mut actions = self.scheduler.again(batch, self.shared.now().steady);
+        let waiting = self.scheduler.take(number);
+        let end = |batch| if self.volatile { Action::Finish(batch, Outcome::Rejected) } else { Action::Defer(batch) };
+        actions.extend(waiting.into_iter().map(end));
+        self.actions(actions, 0, "the DSN of its destination was removed");
     }
 
     fn done(&mut self, done: sender::Done) {
@@ -386,7 +386,7 @@ impl Dispatcher {
             Load::CheckIn(number, _) => return self.checked_in(number, &done.sent, now),
         };
         if self.is_cutting && done.sent.code == 0 {
-            batch.owners().for_each(|(ticket, records)| ticket.abort(batch.category, records));
+            batch.owners().for_each(|(chunk_progress, records)| chunk_progress.abort(batch.category, records));
         }
         if self.shared.costs.is_capping() {
             self.shared.costs.sent(batch.bills());
@@ -395,13 +395,13 @@ impl Dispatcher {
         let current = self.shared.targets.get(number);
         let outdated = current.is_none_or(|current| current.dsn != done.target.dsn);
         if outdated && done.sent.reply.answer != Answer::Accepted {
-            let steps = self.schedule.again(batch, now);
-            return self.steps(steps, 0, MADE_ROOM);
+            let actions = self.scheduler.again(batch, now);
+            return self.actions(actions, 0, MADE_ROOM);
         }
         let chance = self.roll();
-        let (steps, notice) = self.schedule.done(batch, &done.sent.reply, now, chance);
+        let (actions, notice) = self.scheduler.done(batch, &done.sent.reply, now, chance);
         self.share_holds(number, now);
-        self.steps(steps, done.sent.code, &done.sent.detail);
+        self.actions(actions, done.sent.code, &done.sent.detail);
         if let Some(notice) = notice {
             self.notice(number, &notice, &done.sent);
         }
@@ -409,91 +409,94 @@ impl Dispatcher {
 
     /// Publishes a destination's blocks to the mapper.
     fn share_holds(&self, number: u32, now: Duration) {
-        self.shared.holds.set(number, self.schedule.waits(number, now));
-        self.shared.budget.hold(if self.volatile { self.schedule.held_bytes(now) } else { [None; 2] });
+        self.shared.blocks.set(number, self.scheduler.waits(number, now));
+        self.shared.budget.hold(if self.volatile { self.scheduler.held_bytes(now) } else { [None; 2] });
     }
 
     /// `code` and `detail` are of the answer that brought this about, if one did.
-    fn steps(&mut self, steps: Vec<Step<ChunkProgress>>, code: u16, detail: &str) {
-        steps.into_iter().for_each(|step| self.step(step, code, detail));
+    fn actions(&mut self, actions: Vec<Action<ChunkProgress>>, code: u16, detail: &str) {
+        actions.into_iter().for_each(|action| self.action(action, code, detail));
     }
 
-    fn step(&mut self, step: Step<ChunkProgress>, code: u16, detail: &str) {
-        let (step, code, detail) = match step {
-            Step::MakeRoom(batch, _) if batch.owners().all(|(ticket, _)| ticket.can_be_read_again()) => {
-                (Step::Release(batch), 0, MADE_ROOM)
+    fn action(&mut self, action: Action<ChunkProgress>, code: u16, detail: &str) {
+        let (action, code, detail) = match action {
+            Action::Evict(batch, _) if batch.owners().all(|(chunk_progress, _)| chunk_progress.can_be_read_again()) => {
+                (Action::Defer(batch), 0, MADE_ROOM)
             }
-            Step::MakeRoom(batch, outcome) => (Step::Settle(batch, outcome), 0, MADE_ROOM),
-            step => (step, code, detail),
+            Action::Evict(batch, outcome) => (Action::Finish(batch, outcome), 0, MADE_ROOM),
+            action => (action, code, detail),
         };
-        let (Step::Settle(batch, _) | Step::Release(batch) | Step::MakeRoom(batch, _)) = &step;
+        let (Action::Finish(batch, _) | Action::Defer(batch) | Action::Evict(batch, _)) = &action;
         if self.shared.budget.free(batch.category, batch.reserved) {
             // One word is enough.
             let _ = self.shared.room.0.try_send(());
         }
-        self.bill(&step);
-        let doom = self.doom(&step, code, detail);
+        self.bill(&action);
+        let mark_rejected = self.mark_rejected(&action, code, detail);
         let now = self.shared.now().steady;
-        let (waits, number) = (self.shared.holds.get(batch.destination), batch.destination);
-        let overflow = matches!(&step, Step::Settle(_, Outcome::Overflow));
-        for (ticket, records) in batch.owners() {
-            if ticket.has_attached(batch.category) {
-                self.end_attached(&step, ticket, doom.is_some());
+        let (waits, number) = (self.shared.blocks.get(batch.destination), batch.destination);
+        let overflow = matches!(&action, Action::Finish(_, Outcome::Overflow));
+        for (chunk_progress, records) in batch.owners() {
+            if chunk_progress.has_attached(batch.category) {
+                self.end_attached(&action, chunk_progress, mark_rejected.is_some());
             }
-            let standing = match &step {
-                Step::Settle(batch, outcome) => match &doom {
-                    Some(cause) => ticket.doom(batch.category, records, cause),
-                    None => ticket.settle(batch.category, records, *outcome),
+            let standing = match &action {
+                Action::Finish(batch, outcome) => match &mark_rejected {
+                    Some(cause) => chunk_progress.mark_rejected(batch.category, records, cause),
+                    None => chunk_progress.settle(batch.category, records, *outcome),
                 },
-                Step::Release(batch) | Step::MakeRoom(batch, _) => {
+                Action::Defer(batch) | Action::Evict(batch, _) => {
                     let longest = self.shared.longest(batch.category);
-                    if let Decision::Wait(until) = waits.fate(batch.category, ticket.taken, longest, now) {
-                        ticket.waits_until(until);
+                    if let Decision::Wait(until) = waits.fate(batch.category, chunk_progress.taken, longest, now) {
+                        chunk_progress.waits_until(until);
                     }
-                    ticket.release(batch.category, records)
+                    chunk_progress.release(batch.category, records)
                 }
             };
-            self.shared.finish(ticket, standing);
+            self.shared.finish(chunk_progress, standing);
         }
         if overflow {
             self.overflowed(number);
         }
-        let (Step::Settle(batch, _) | Step::Release(batch) | Step::MakeRoom(batch, _)) = step;
+        let (Action::Finish(batch, _) | Action::Defer(batch) | Action::Evict(batch, _)) = action;
         if batch.category == Category::Log {
-            let _ = self.shared.payloads.0.try_send(batch.into_buffer());
+            let _ = self.shared.buffer_pool.0.try_send(batch.into_buffer());
         }
     }
 
     /// Ends or releases the lines of other chunks that are part of a batch's items of one chunk. Before those: a crash in between
     /// then costs one more request, and no second event.
-    fn end_attached(&self, step: &Step<ChunkProgress>, owner: &Arc<ChunkProgress>, is_doomed: bool) {
-        let (Step::Settle(batch, _) | Step::Release(batch) | Step::MakeRoom(batch, _)) = step;
-        let settles = is_doomed || matches!(step, Step::Settle(..));
-        let owned = batch.owners().filter(|(ticket, _)| Arc::ptr_eq(ticket, owner)).flat_map(|(_, records)| records);
-        for (ticket, record) in owned.flat_map(|record| owner.take_attached(batch.category, record, !settles)) {
+    fn end_attached(&self, action: &Action<ChunkProgress>, owner: &Arc<ChunkProgress>, is_doomed: bool) {
+        let (Action::Finish(batch, _) | Action::Defer(batch) | Action::Evict(batch, _)) = action;
+        let settles = is_doomed || matches!(action, Action::Finish(..));
+        let owned = batch
+            .owners()
+            .filter(|(chunk_progress, _)| Arc::ptr_eq(chunk_progress, owner))
+            .flat_map(|(_, records)| records);
+        for (chunk_progress, record) in owned.flat_map(|record| owner.take_attached(batch.category, record, !settles)) {
             let record = std::iter::once(record);
             let standing = match settles {
-                true => ticket.settle(batch.category, record, Outcome::Joined),
-                false => ticket.release(batch.category, record),
+                true => chunk_progress.settle(batch.category, record, Outcome::Joined),
+                false => chunk_progress.release(batch.category, record),
             };
-            self.shared.finish(&ticket, standing);
+            self.shared.finish(&chunk_progress, standing);
         }
     }
 
     /// Counts an accepted batch of logs as spent, or releases the bytes that a batch has reserved.
-    fn bill(&self, step: &Step<ChunkProgress>) {
-        let (Step::Settle(batch, _) | Step::Release(batch) | Step::MakeRoom(batch, _)) = step;
+    fn bill(&self, action: &Action<ChunkProgress>) {
+        let (Action::Finish(batch, _) | Action::Defer(batch) | Action::Evict(batch, _)) = action;
         if batch.category != Category::Log {
             return;
         }
         let now = self.shared.now();
-        match step {
-            Step::Settle(_, Outcome::Accepted) => {
+        match action {
+            Action::Finish(_, Outcome::Accepted) => {
                 self.shared.recorder.bill(batch.bills().map(|(_, bytes)| bytes).sum());
                 self.shared.costs.accept(batch.bills(), now.wall);
             }
-            Step::Settle(..) => self.shared.costs.release(batch.bills(), true, now.steady),
-            Step::Release(_) | Step::MakeRoom(..) => self.shared.costs.release(batch.bills(), false, now.steady),
+            Action::Finish(..) => self.shared.costs.release(batch.bills(), true, now.steady),
+            Action::Defer(_) | Action::Evict(..) => self.shared.costs.release(batch.bills(), false, now.steady),
         }
     }
 
@@ -507,25 +510,27 @@ impl Dispatcher {
 
     /// Returns the cause that goes into the dead letters of a batch's records, if they become dead letters. Records that end
     /// without one are noted for the next client report.
-    fn doom(&self, step: &Step<ChunkProgress>, code: u16, detail: &str) -> Option<Arc<DropReason>> {
-        let (Step::Settle(batch, _) | Step::Release(batch) | Step::MakeRoom(batch, _)) = step;
-        if !batch.owners().all(|(ticket, _)| ticket.has_records()) {
+    fn mark_rejected(&self, action: &Action<ChunkProgress>, code: u16, detail: &str) -> Option<Arc<DropReason>> {
+        let (Action::Finish(batch, _) | Action::Defer(batch) | Action::Evict(batch, _)) = action;
+        if !batch.owners().all(|(chunk_progress, _)| chunk_progress.has_records()) {
             return None;
         }
-        let doom = match step {
-            Step::Settle(_, Outcome::Accepted) | Step::Release(_) | Step::MakeRoom(..) => None,
-            Step::Settle(_, outcome) => self.shared.doom(*outcome, code, detail),
+        let mark_rejected = match action {
+            Action::Finish(_, Outcome::Accepted) | Action::Defer(_) | Action::Evict(..) => None,
+            Action::Finish(_, outcome) => self.shared.mark_rejected(*outcome, code, detail),
         };
-        match step {
+        match action {
             // The server has counted what it limits.
-            Step::Settle(_, outcome) if doom.is_none() && !batch.limited => self.discarded(batch, *outcome),
-            Step::Settle(..) if doom.is_none() => {}
+            Action::Finish(_, outcome) if mark_rejected.is_none() && !batch.limited => self.discarded(batch, *outcome),
+            Action::Finish(..) if mark_rejected.is_none() => {}
             _ if batch.limited => {
-                batch.owners().for_each(|(ticket, records)| ticket.counted_elsewhere(batch.category, records));
+                batch
+                    .owners()
+                    .for_each(|(chunk_progress, records)| chunk_progress.counted_elsewhere(batch.category, records));
             }
             _ => {}
         }
-        doom
+        mark_rejected
     }
 
     fn discarded(&self, batch: &Batch<ChunkProgress>, outcome: Outcome) {
@@ -555,7 +560,7 @@ impl Dispatcher {
 
     fn idle(&self) -> Duration {
         let now = self.shared.now().steady;
-        let wake = self.schedule.wake(now).map_or(TICK, |at| at.saturating_sub(now));
+        let wake = self.scheduler.wake(now).map_or(TICK, |at| at.saturating_sub(now));
         let end = self.closing.map_or(TICK, |at| at.saturating_sub(now));
         wake.min(end).min((self.last_tick + TICK).saturating_sub(now))
     }
@@ -566,13 +571,13 @@ impl Dispatcher {
             return;
         }
         self.last_tick = now;
-        let steps = self.schedule.release_held(now);
-        self.schedule.numbers().into_iter().for_each(|number| self.share_holds(number, now));
-        self.steps(steps, 0, WAITED);
+        let actions = self.scheduler.release_held(now);
+        self.scheduler.numbers().into_iter().for_each(|number| self.share_holds(number, now));
+        self.actions(actions, 0, WAITED);
         if now >= self.last_source + dsn_sources::INTERVAL {
             self.last_source = now;
             self.read_sources(now);
-            if self.shared.is_spool_scarce() && self.schedule.is_any_alone(now) {
+            if self.shared.is_spool_scarce() && self.scheduler.is_any_alone(now) {
                 lock(&self.shared.backlog).hurry(now);
             }
             self.shared.registry.sweep();
@@ -588,7 +593,7 @@ impl Dispatcher {
         if self.shared.used() == 0 {
             self.shared.packer.rest();
         }
-        self.said.due(now).into_iter().for_each(|(severity, line)| self.host.log(severity, &line));
+        self.throttle.due(now).into_iter().for_each(|(severity, line)| self.host.log(severity, &line));
         let due = !self.summary_interval.is_zero() && now >= self.last_summary + self.summary_interval;
         if due {
             self.last_summary = now;
@@ -613,7 +618,7 @@ impl Dispatcher {
     /// The age of the oldest item that waits.
     fn oldest(&self, now: Duration) -> Duration {
         let backlog = lock(&self.shared.backlog).oldest();
-        let oldest = backlog.into_iter().chain(self.schedule.oldest()).min();
+        let oldest = backlog.into_iter().chain(self.scheduler.oldest()).min();
         oldest.map_or(Duration::ZERO, |at| now.saturating_sub(at))
     }
 
@@ -625,7 +630,7 @@ impl Dispatcher {
                 + self.shared.kept.load(Relaxed),
             spool_bytes: self.shared.spool_bytes(),
             oldest_pending: self.oldest(now),
-            states: self.schedule.states(self.shared.targets.numbers(), now),
+            states: self.scheduler.states(self.shared.targets.numbers(), now),
         };
         self.host.publish(&Report { ledger: &self.ledger.snapshot(), gauges, durations: &self.durations });
         self.durations.clear();
@@ -635,11 +640,11 @@ impl Dispatcher {
     fn read_sources(&mut self, now: Duration) {
         self.read_file(now);
         self.read_dir(now);
-        let schedule = &self.schedule;
-        for number in self.shared.targets.sweep(now, |number| schedule.is_idle(number, now)) {
-            self.schedule.forget(number);
+        let scheduler = &self.scheduler;
+        for number in self.shared.targets.sweep(now, |number| scheduler.is_idle(number, now)) {
+            self.scheduler.forget(number);
             self.share_holds(number, now);
-            self.said.forget(number);
+            self.throttle.forget(number);
         }
     }
 
@@ -682,13 +687,13 @@ impl Dispatcher {
             return;
         }
         for number in &changes.renewed {
-            self.schedule.renew(*number);
+            self.scheduler.renew(*number);
             self.place(*number);
             self.share_holds(*number, now);
         }
-        for (from, to) in &changes.moved {
-            let steps = self.schedule.redirect(*from, *to, now);
-            self.steps(steps, 0, MADE_ROOM);
+        for (from, to) in &changes.retired {
+            let actions = self.scheduler.redirect(*from, *to, now);
+            self.actions(actions, 0, MADE_ROOM);
         }
         lock(&self.shared.backlog).hurry(now);
     }
@@ -697,7 +702,7 @@ impl Dispatcher {
     fn probed(&mut self, number: u32, answer: Result<u16, Box<SendResult>>) {
         let Some(target) = self.shared.targets.get(number) else { return };
         let told = [LogSubject::Destination(number), LogSubject::Server(server(&target))];
-        if self.closing.is_some() || told.into_iter().any(|about| self.said.knows(about)) {
+        if self.closing.is_some() || told.into_iter().any(|about| self.throttle.knows(about)) {
             return;
         }
         match answer {
@@ -715,7 +720,7 @@ impl Dispatcher {
     fn chose(&mut self, mode: Mode) {
         self.volatile = mode == Mode::Memory;
         self.keeping = Keeping::of(mode, &self.shared.settings);
-        self.schedule.park(mode != Mode::Memory);
+        self.scheduler.defer(mode != Mode::Memory);
         self.host.log(Severity::Info, &format!("delivery: {} (chosen by auto at the first flush)", mode.name()));
         if self.volatile {
             self.host.log(
@@ -733,10 +738,10 @@ impl Dispatcher {
         let answers = (messages::ANSWERS, server);
         match notice {
             Notice::Answers => {
-                let line = self.said.say_in_the_end(answers, severity, &text, self.shared.now().steady);
+                let line = self.throttle.say_in_the_end(answers, severity, &text, self.shared.now().steady);
                 return self.log(severity, line);
             }
-            Notice::Failing | Notice::Misconfigured => self.said.take_back(answers),
+            Notice::Failing | Notice::Misconfigured => self.throttle.cancel(answers),
             _ => {}
         }
         let about = if *notice == Notice::Failing { server } else { LogSubject::Destination(number) };
@@ -745,7 +750,7 @@ impl Dispatcher {
 
     /// The same kind of trouble with the same thing is told once a minute, with how often it was.
     fn say(&mut self, severity: Severity, kind: &'static str, about: LogSubject, text: &str) {
-        let line = self.said.say((kind, about), text, self.shared.now().steady);
+        let line = self.throttle.log((kind, about), text, self.shared.now().steady);
         self.log(severity, line);
     }
 
@@ -756,12 +761,12 @@ impl Dispatcher {
     fn is_over(&self, inbox: &Receiver<Message>) -> bool {
         let Some(deadline) = self.closing else { return false };
         let now = self.shared.now().steady;
-        let idle = self.schedule.in_flight() == 0;
+        let idle = self.scheduler.in_flight() == 0;
         let nothing_more = self.shared.starts_nothing()
-            || self.schedule.queued() == 0
-            || self.schedule.wake(now).is_some_and(|at| at >= deadline)
-            || self.schedule.waiting().all(|destination| self.is_too_late(destination));
-        let [ok, limited, ..] = self.schedule.states(self.shared.targets.numbers(), now);
+            || self.scheduler.queued() == 0
+            || self.scheduler.wake(now).is_some_and(|at| at >= deadline)
+            || self.scheduler.waiting().all(|destination| self.is_too_late(destination));
+        let [ok, limited, ..] = self.scheduler.states(self.shared.targets.numbers(), now);
         // In this order: what the mapper read before it was quiet is in the inbox.
         now >= deadline
             || idle
@@ -774,25 +779,25 @@ impl Dispatcher {
     fn end(mut self, inbox: &Receiver<Message>) {
         self.shared.draining.store(Drain::Over as u8, Relaxed);
         self.shared.budget.close();
-        let cut = self.schedule.in_flight() > 0;
+        let cut = self.scheduler.in_flight() > 0;
         if cut {
             self.is_cutting = true;
             self.client.shutdown();
         }
-        while self.schedule.in_flight() > 0 {
+        while self.scheduler.in_flight() > 0 {
             let Ok(message) = inbox.recv_timeout(CUT_GRACE) else { break };
-            self.hear(message);
+            self.handle(message);
         }
         // It waits for nothing any more, and what it has not ended yet it would end a second time.
         while !self.mapper_done {
             let Ok(message) = inbox.recv() else { break };
-            self.hear(message);
+            self.handle(message);
         }
-        inbox.try_iter().for_each(|message| self.hear(message));
+        inbox.try_iter().for_each(|message| self.handle(message));
         let mut lost = Queued::default();
-        for batch in self.schedule.drain() {
+        for batch in self.scheduler.drain() {
             lost.add(&batch);
-            self.step(Step::Release(batch), 0, "");
+            self.action(Action::Defer(batch), 0, "");
         }
         if self.volatile {
             self.lose(lost);
@@ -834,10 +839,10 @@ impl Dispatcher {
         let end = self.shared.now().steady + CUT_GRACE;
         self.to_report = self.shared.targets.numbers();
         self.report(self.shared.now().steady);
-        while self.schedule.is_reporting() {
+        while self.scheduler.is_reporting() {
             let left = end.saturating_sub(self.shared.now().steady);
             let Ok(message) = inbox.recv_timeout(left) else { break };
-            self.hear(message);
+            self.handle(message);
         }
     }
 }

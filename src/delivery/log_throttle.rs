@@ -37,7 +37,7 @@ struct Told {
 
 impl LogThrottle {
     /// The line to tell now, with how often it was kept back; `None` if its like was told less than a minute ago.
-    pub(super) fn say(&mut self, subject: Subject, text: &str, now: Duration) -> Option<String> {
+    pub(super) fn log(&mut self, subject: Subject, text: &str, now: Duration) -> Option<String> {
         let Some(told) = self.0.get_mut(&subject) else {
             self.0.insert(subject, Told { at: now, again: 0, later: None });
             return Some(text.to_owned());
@@ -51,7 +51,7 @@ impl LogThrottle {
     }
 
     /// As [`LogThrottle::say`], for a line that will not come again by itself: if it is suppressed, it is [`LogThrottle::due`] when the
-    /// minute is over, unless it is [`LogThrottle::take_back`]en before.
+    /// minute is over, unless it is [`LogThrottle::cancel`]en before.
     pub(super) fn say_in_the_end(
         &mut self,
         subject: Subject,
@@ -59,7 +59,7 @@ impl LogThrottle {
         text: &str,
         now: Duration,
     ) -> Option<String> {
-        let line = self.say(subject, text, now);
+        let line = self.log(subject, text, now);
         if line.is_none()
             && let Some(told) = self.0.get_mut(&subject)
         {
@@ -69,7 +69,7 @@ impl LogThrottle {
     }
 
     /// Removes the line that was kept back, because it is no longer true.
-    pub(super) fn take_back(&mut self, subject: Subject) {
+    pub(super) fn cancel(&mut self, subject: Subject) {
         if let Some(told) = self.0.get_mut(&subject) {
             told.later = None;
         }
@@ -108,34 +108,34 @@ mod tests {
         Duration::from_secs(seconds)
     }
 
-    fn answers(said: &mut LogThrottle, now: Duration) -> Option<String> {
-        said.say_in_the_end(ANSWERS, Severity::Info, "up", now)
+    fn answers(throttle: &mut LogThrottle, now: Duration) -> Option<String> {
+        throttle.say_in_the_end(ANSWERS, Severity::Info, "up", now)
     }
 
     #[test]
     fn the_same_kind_is_told_once_a_minute_with_a_count() {
-        let mut said = LogThrottle::default();
-        let times: Vec<_> = (0..180).filter_map(|now| Some((now, said.say(FAILING, "down", at(now))?))).collect();
+        let mut throttle = LogThrottle::default();
+        let times: Vec<_> = (0..180).filter_map(|now| Some((now, throttle.log(FAILING, "down", at(now))?))).collect();
         let again = "down [and 59 times since this was last said]".to_owned();
         assert_eq!(times, [(0, "down".to_owned()), (60, again.clone()), (120, again)]);
         let another =
             [("failing", LogSubject::Server(2)), ("failing", LogSubject::Instance), ("limited", LogSubject::Server(1))];
-        another.into_iter().for_each(|subject| assert!(said.say(subject, "down", at(1)).is_some(), "{subject:?}"));
+        another.into_iter().for_each(|subject| assert!(throttle.log(subject, "down", at(1)).is_some(), "{subject:?}"));
     }
 
     #[test]
     fn a_server_that_comes_and_goes_is_told_once_a_minute_both_ways() {
-        let mut said = LogThrottle::default();
+        let mut throttle = LogThrottle::default();
         let mut lines = Vec::new();
         // Down in even seconds and up in odd ones, for five minutes; then it stays up.
         for now in 0..420 {
             if now < 300 && now % 2 == 0 {
-                said.take_back(ANSWERS);
-                lines.extend(said.say(FAILING, "down", at(now)).map(|line| (now, line)));
+                throttle.cancel(ANSWERS);
+                lines.extend(throttle.log(FAILING, "down", at(now)).map(|line| (now, line)));
             } else if now < 300 {
-                lines.extend(answers(&mut said, at(now)).map(|line| (now, line)));
+                lines.extend(answers(&mut throttle, at(now)).map(|line| (now, line)));
             }
-            lines.extend(said.due(at(now)).into_iter().map(|(_, line)| (now, line)));
+            lines.extend(throttle.due(at(now)).into_iter().map(|(_, line)| (now, line)));
         }
         for kind in ["down", "up"] {
             let times: Vec<u64> =
@@ -149,25 +149,25 @@ mod tests {
 
     #[test]
     fn a_recovery_that_was_too_soon_to_tell_is_told_when_it_lasts() {
-        let mut said = LogThrottle::default();
-        assert!(answers(&mut said, at(0)).is_some());
-        assert!(said.say(FAILING, "down", at(10)).is_some());
-        assert!(answers(&mut said, at(20)).is_none());
-        assert_eq!(said.due(at(59)), []);
-        assert_eq!(said.due(at(60)), [(Severity::Info, "up".to_owned())]);
-        assert_eq!(said.due(at(200)), [], "once");
-        assert!(answers(&mut said, at(70)).is_none());
-        said.take_back(ANSWERS);
-        assert_eq!(said.due(at(130)), [], "it is down again");
+        let mut throttle = LogThrottle::default();
+        assert!(answers(&mut throttle, at(0)).is_some());
+        assert!(throttle.log(FAILING, "down", at(10)).is_some());
+        assert!(answers(&mut throttle, at(20)).is_none());
+        assert_eq!(throttle.due(at(59)), []);
+        assert_eq!(throttle.due(at(60)), [(Severity::Info, "up".to_owned())]);
+        assert_eq!(throttle.due(at(200)), [], "once");
+        assert!(answers(&mut throttle, at(70)).is_none());
+        throttle.cancel(ANSWERS);
+        assert_eq!(throttle.due(at(130)), [], "it is down again");
     }
 
     #[test]
     fn a_destination_that_is_gone_is_forgotten() {
-        let mut said = LogThrottle::default();
-        assert!(said.say(REFUSING, "wrong", at(0)).is_some());
-        assert!(said.say(FAILING, "down", at(0)).is_some());
-        said.forget(1);
-        assert!(said.say(REFUSING, "wrong", at(1)).is_some());
-        assert!(said.say(FAILING, "down", at(1)).is_none());
+        let mut throttle = LogThrottle::default();
+        assert!(throttle.log(REFUSING, "wrong", at(0)).is_some());
+        assert!(throttle.log(FAILING, "down", at(0)).is_some());
+        throttle.forget(1);
+        assert!(throttle.log(REFUSING, "wrong", at(1)).is_some());
+        assert!(throttle.log(FAILING, "down", at(1)).is_none());
     }
 }

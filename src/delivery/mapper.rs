@@ -12,7 +12,7 @@ use super::router::{ChunkRouter, Complaints};
 use super::store::dead_letters::{self, DeadLetter, DeadLetters};
 use super::store::{Chunk, lost};
 use super::{Drain, Job, Shared, lock};
-use crate::envelope::{Batch, Bill, Gatherer};
+use crate::envelope::{Batch, Bill, LogBatcher};
 use crate::ledger::{Category, Ledger, Outcome};
 use crate::mapping::{self, Mapper, Origin};
 use crate::options::Mode;
@@ -54,8 +54,8 @@ pub(super) struct Worker<'s> {
     shared: &'s Shared,
     records: Mapper,
     /// Open log envelopes: of live chunks, and of those read again from the spool.
-    live: Gatherer<ChunkProgress>,
-    replayed: Gatherer<ChunkProgress>,
+    live: LogBatcher<ChunkProgress>,
+    replayed: LogBatcher<ChunkProgress>,
     complaints: Complaints,
     dead: Option<DeadLetters>,
     /// Records of earlier chunks that wait for lines of later ones.
@@ -86,7 +86,7 @@ pub(crate) fn run(shared: &Shared, records: Mapper, inbox: &Receiver<Job>) {
 impl<'s> Worker<'s> {
     pub(super) fn new(shared: &'s Shared, records: Mapper) -> Self {
         let settings = &shared.settings;
-        let [live, replayed] = [(); 2].map(|()| Gatherer::new(settings.batch_max_items));
+        let [live, replayed] = [(); 2].map(|()| LogBatcher::new(settings.batch_max_items));
         let dead = settings.dead_letter_path.as_deref();
         let dead = dead.map(|path| DeadLetters::new(path, settings.dead_letter_max_size));
         Self { shared, records, live, replayed, complaints: Complaints::default(), dead, carried: Carried::default() }
@@ -165,50 +165,50 @@ impl<'s> Worker<'s> {
 
     pub(super) fn take(&mut self, job: Job) {
         match job {
-            Job::Ack(slot) => self.ack(slot),
-            Job::Memory(slot) => self.memory(&slot),
+            Job::Ack(chunk_slot) => self.ack(chunk_slot),
+            Job::Memory(chunk_slot) => self.memory(&chunk_slot),
             Job::Spooled => {
-                let (last, ticket) = {
+                let (last, chunk_progress) = {
                     let mut backlog = lock(&self.shared.backlog);
                     (backlog.take_last(), backlog.take_live())
                 };
                 // What an earlier process left may go on in the first chunk of this one.
                 last.iter().for_each(|last| self.spooled(last, true));
-                if let Some(ticket) = ticket {
-                    self.spooled(&ticket, false);
+                if let Some(chunk_progress) = chunk_progress {
+                    self.spooled(&chunk_progress, false);
                 }
             }
             Job::Close => {}
         }
     }
 
-    fn ack(&mut self, slot: Arc<ChunkSlot>) {
-        let (tag, data) = self.receive(&slot);
-        let joins = !slot.is_left() && self.shared.targets.is_ready(Mode::Ack);
+    fn ack(&mut self, chunk_slot: Arc<ChunkSlot>) {
+        let (tag, data) = self.receive(&chunk_slot);
+        let joins = !chunk_slot.is_left() && self.shared.targets.is_ready(Mode::Ack);
         if !joins {
-            self.shared.joining.fetch_sub(1, SeqCst);
-            self.shared.slots.answer(&slot, Verdict::Retry);
+            self.shared.retained_in_transit.fetch_sub(1, SeqCst);
+            self.shared.slots.answer(&chunk_slot, Verdict::Retry);
             return self.shared.slots.spare(data);
         }
-        let ticket = self.shared.registry.join(slot, &tag, &data, self.shared.now().steady);
-        self.shared.joining.fetch_sub(1, SeqCst);
-        self.map(&ticket, &[Chunk { tag, data, records: 0 }], false);
+        let chunk_progress = self.shared.registry.join(chunk_slot, &tag, &data, self.shared.now().steady);
+        self.shared.retained_in_transit.fetch_sub(1, SeqCst);
+        self.map(&chunk_progress, &[Chunk { tag, data, records: 0 }], false);
     }
 
-    fn memory(&mut self, slot: &Arc<ChunkSlot>) {
-        let held = slot.take_held();
-        self.shared.slots.recycle(Arc::clone(slot));
+    fn memory(&mut self, chunk_slot: &Arc<ChunkSlot>) {
+        let held = chunk_slot.take_held();
+        self.shared.slots.recycle(Arc::clone(chunk_slot));
         let recorder = self.shared.recorder.clone();
-        let ticket =
+        let chunk_progress =
             Arc::new(ChunkProgress::new(ChunkSource::Memory, self.shared.now().steady, recorder, Default::default()));
         // Its bytes count until its items do.
         self.shared.kept.fetch_add(held.bytes(), Relaxed);
         self.shared.waiting.fetch_sub(held.bytes(), Relaxed);
-        let kept = ticket.keep(held);
-        self.held(&ticket, &kept, false);
+        let kept = chunk_progress.keep(held);
+        self.held(&chunk_progress, &kept, false);
         // Nobody else has the bytes that a dead letter would need, or what had to stay behind.
         if self.dead.is_none() {
-            self.shared.kept.fetch_sub(ticket.forget(), Relaxed);
+            self.shared.kept.fetch_sub(chunk_progress.forget(), Relaxed);
             if let Ok(QueuedChunk::Plain(segment)) = Arc::try_unwrap(kept) {
                 self.shared.slots.spare(segment.data);
             }
@@ -216,12 +216,12 @@ impl<'s> Worker<'s> {
     }
 
     /// Reads a chunk that is held in memory.
-    fn held(&mut self, ticket: &Arc<ChunkProgress>, held: &QueuedChunk, replay: bool) {
+    fn held(&mut self, chunk_progress: &Arc<ChunkProgress>, held: &QueuedChunk, replay: bool) {
         let chunk = self.open(held);
         if !replay {
             self.shared.recorder.take(u64::from(crate::chunk::count(&chunk.data)));
         }
-        self.map(ticket, std::slice::from_ref(&*chunk), replay);
+        self.map(chunk_progress, std::slice::from_ref(&*chunk), replay);
         if let Cow::Owned(segment) = chunk {
             self.shared.slots.spare(segment.data);
         }
@@ -243,22 +243,22 @@ impl<'s> Worker<'s> {
         opened.chunk
     }
 
-    fn receive(&self, slot: &ChunkSlot) -> (Vec<u8>, Vec<u8>) {
-        let (tag, data) = slot.take();
+    fn receive(&self, chunk_slot: &ChunkSlot) -> (Vec<u8>, Vec<u8>) {
+        let (tag, data) = chunk_slot.take();
         self.shared.waiting.fetch_sub(data.len() as u64, Relaxed);
         (tag, data)
     }
 
     /// Reads chunks from the spool and maps them.
-    fn spooled(&mut self, ticket: &Arc<ChunkProgress>, replay: bool) {
-        let ChunkSource::Spool(extent) = &ticket.home else { return };
-        let is_over = self.shared.past_deadline() || self.shared.starts_nothing() && !ticket.has_doomed();
+    fn spooled(&mut self, chunk_progress: &Arc<ChunkProgress>, replay: bool) {
+        let ChunkSource::Spool(extent) = &chunk_progress.home else { return };
+        let is_over = self.shared.past_deadline() || self.shared.starts_nothing() && !chunk_progress.has_doomed();
         if is_over || !self.shared.targets.is_ready(Mode::Spool) {
-            return self.shared.park(ticket);
+            return self.shared.defer(chunk_progress);
         }
         match extent.read() {
-            Ok(chunks) => self.map(ticket, &chunks, replay),
-            Err(error) => lost::unreadable(self.shared, ticket, &error),
+            Ok(chunks) => self.map(chunk_progress, &chunks, replay),
+            Err(error) => lost::unreadable(self.shared, chunk_progress, &error),
         }
     }
 
@@ -268,33 +268,33 @@ impl<'s> Worker<'s> {
             return;
         }
         let now = self.shared.now().steady;
-        let Some(ticket) = lock(&self.shared.backlog).take(now, self.has_room()) else { return };
-        if matches!(ticket.home, ChunkSource::Spool(_)) {
-            self.spooled(&ticket, true);
-        } else if let Some(kept) = ticket.kept() {
-            self.held(&ticket, &kept, true);
+        let Some(chunk_progress) = lock(&self.shared.backlog).take(now, self.has_room()) else { return };
+        if matches!(chunk_progress.home, ChunkSource::Spool(_)) {
+            self.spooled(&chunk_progress, true);
+        } else if let Some(kept) = chunk_progress.kept() {
+            self.held(&chunk_progress, &kept, true);
         }
     }
 
     /// Maps a chunk and handles the outcome of its records.
-    fn map(&mut self, ticket: &Arc<ChunkProgress>, segments: &[Chunk], replay: bool) {
-        ticket.begin();
+    fn map(&mut self, chunk_progress: &Arc<ChunkProgress>, segments: &[Chunk], replay: bool) {
+        chunk_progress.begin();
         let logs = if replay { &mut self.replayed } else { &mut self.live };
-        self.shared.payloads.1.try_iter().for_each(|buffer| logs.lend(buffer));
+        self.shared.buffer_pool.1.try_iter().for_each(|buffer| logs.lend(buffer));
         let router = ChunkRouter::new(&self.shared.targets, self.shared.now().steady);
         let mut record = 0;
         for segment in segments {
             let first = record;
             let mut left = PassOutcome::default();
-            record = self.read(ticket, &router, (segment, first), replay, &mut left);
-            self.bury(ticket, first, segment, &mut left);
+            record = self.read(chunk_progress, &router, (segment, first), replay, &mut left);
+            self.write_dead_letter(chunk_progress, first, segment, &mut left);
             self.tell(first, segment, &left.gone);
         }
         self.complaints.add(router, self.shared);
-        let standing = ticket.mapped();
-        self.shared.finish(ticket, standing);
+        let standing = chunk_progress.mapped();
+        self.shared.finish(chunk_progress, standing);
         self.let_go();
-        for follower in ticket.take_followers() {
+        for follower in chunk_progress.take_followers() {
             lock(&self.shared.backlog).remove(&follower);
             self.spooled(&follower, true);
         }
@@ -302,11 +302,11 @@ impl<'s> Worker<'s> {
 
     /// Lets go of records of earlier chunks that wait no more.
     fn let_go(&mut self) {
-        for ticket in self.carried.retain(self.records.waiting()) {
-            let standing = ticket.let_go();
-            self.shared.finish(&ticket, standing);
-            if matches!(ticket.home, ChunkSource::Memory) && self.dead.is_none() {
-                self.shared.kept.fetch_sub(ticket.forget(), Relaxed);
+        for chunk_progress in self.carried.retain(self.records.waiting()) {
+            let standing = chunk_progress.let_go();
+            self.shared.finish(&chunk_progress, standing);
+            if matches!(chunk_progress.home, ChunkSource::Memory) && self.dead.is_none() {
+                self.shared.kept.fetch_sub(chunk_progress.forget(), Relaxed);
             }
         }
     }
@@ -325,21 +325,22 @@ impl<'s> Worker<'s> {
         }
         let now = self.shared.now();
         let router = ChunkRouter::new(&self.shared.targets, now.steady);
-        let ticket =
+        let chunk_progress =
             ChunkProgress::new(ChunkSource::None, now.steady, self.shared.recorder.clone(), Default::default());
-        let (ticket, broken, mut left) = (Arc::new(ticket), RecordSet::default(), PassOutcome::default());
+        let (chunk_progress, broken, mut left) =
+            (Arc::new(chunk_progress), RecordSet::default(), PassOutcome::default());
         loop {
             let finished = catch_unwind(AssertUnwindSafe(|| {
                 let origin = Origin { tag: &[], router: &router, now: now.wall };
                 let carried = &mut self.carried;
-                let mut intake =
-                    RecordSink::new(self.shared, &ticket, &mut self.live, false, &mut left, &broken, carried);
-                self.records.finish_waiting(origin, due, &mut intake);
+                let mut record_sink =
+                    RecordSink::new(self.shared, &chunk_progress, &mut self.live, false, &mut left, &broken, carried);
+                self.records.finish_waiting(origin, due, &mut record_sink);
             }));
             if finished.is_ok() {
                 break;
             }
-            self.mend(&ticket, &mut left);
+            self.mend(&chunk_progress, &mut left);
             if !self.give_up_carried() {
                 let all: Vec<u32> = self.records.waiting().collect();
                 self.end_carried(&all);
@@ -354,11 +355,11 @@ impl<'s> Worker<'s> {
 
     /// After a panic: gives up the lines of earlier chunks of the streams that it was about; returns false if there are none.
     fn give_up_carried(&mut self) -> bool {
-        let at_work = self.records.at_work().iter().copied();
-        let numbers: Vec<u32> = at_work.filter(|number| *number >= carried::FIRST).collect();
+        let current_records = self.records.current_records().iter().copied();
+        let numbers: Vec<u32> = current_records.filter(|number| *number >= carried::FIRST).collect();
         // The first is what its lines are part of.
-        for (ticket, record) in numbers.iter().skip(1).filter_map(|number| self.carried.get(*number)) {
-            ticket.end(Category::Event, record, Outcome::Joined);
+        for (chunk_progress, record) in numbers.iter().skip(1).filter_map(|number| self.carried.get(*number)) {
+            chunk_progress.end(Category::Event, record, Outcome::Joined);
         }
         self.end_carried(&numbers);
         !numbers.is_empty()
@@ -366,16 +367,22 @@ impl<'s> Worker<'s> {
 
     fn end_carried(&mut self, numbers: &[u32]) {
         let lines: Vec<u32> = numbers.iter().flat_map(|number| self.records.forget_waiting(*number)).collect();
-        for (ticket, record) in lines.iter().filter_map(|number| self.carried.get(*number)) {
+        for (chunk_progress, record) in lines.iter().filter_map(|number| self.carried.get(*number)) {
             for category in Category::ALL {
-                ticket.end(*category, record, Outcome::Invalid);
+                chunk_progress.end(*category, record, Outcome::Invalid);
             }
         }
     }
 
     /// Writes dead letters, and ends their records when they are safe. What the disk will not take is tried again
     /// later, unless only memory holds it.
-    fn bury(&mut self, ticket: &ChunkProgress, first: u32, segment: &Chunk, left: &mut PassOutcome) {
+    fn write_dead_letter(
+        &mut self,
+        chunk_progress: &ChunkProgress,
+        first: u32,
+        segment: &Chunk,
+        left: &mut PassOutcome,
+    ) {
         let burials = std::mem::take(&mut left.burials);
         let now = self.shared.now();
         let written = match &mut self.dead {
@@ -391,7 +398,7 @@ impl<'s> Worker<'s> {
         } else if written.as_ref().is_ok_and(|kept| kept.contains(&false)) {
             self.shared.say(Severity::Error, "dead letters full", FULL.to_owned());
         }
-        let ending = |(at, burial): (usize, &DeadLetter)| match (&written, &ticket.home) {
+        let ending = |(at, burial): (usize, &DeadLetter)| match (&written, &chunk_progress.home) {
             (Ok(kept), _) if kept[at] => Some(burial.cause.outcome),
             (Ok(_), _) | (Err(_), ChunkSource::Memory | ChunkSource::None) => Some(Outcome::Overflow),
             (Err(_), ChunkSource::Host(_) | ChunkSource::Spool(_)) => None,
@@ -400,10 +407,10 @@ impl<'s> Worker<'s> {
         for (burial, ending) in burials.into_iter().zip(endings) {
             match ending {
                 Some(outcome) => {
-                    burial.end(ticket, outcome);
-                    left.gone.extend(Gone::buried(&burial, outcome, ticket));
+                    burial.end(chunk_progress, outcome);
+                    left.gone.extend(Gone::buried(&burial, outcome, chunk_progress));
                 }
-                None => burial.postpone(ticket),
+                None => burial.postpone(chunk_progress),
             }
         }
     }
@@ -425,7 +432,7 @@ impl<'s> Worker<'s> {
     /// the items of the records that it was about, not Fluent Bit and not the rest of the chunk, and they are counted.
     fn read(
         &mut self,
-        ticket: &Arc<ChunkProgress>,
+        chunk_progress: &Arc<ChunkProgress>,
         router: &ChunkRouter<'_>,
         (segment, first): (&Chunk, u32),
         replay: bool,
@@ -443,23 +450,24 @@ impl<'s> Worker<'s> {
                 let origin = Origin { tag: &segment.tag, router, now: self.shared.now().wall };
                 let logs = if replay { &mut self.replayed } else { &mut self.live };
                 let carried = &mut self.carried;
-                let mut intake = RecordSink::new(self.shared, ticket, logs, replay, left, &broken, carried);
-                self.records.map(origin, &segment.data, first, &mut intake)
+                let mut record_sink =
+                    RecordSink::new(self.shared, chunk_progress, logs, replay, left, &broken, carried);
+                self.records.map(origin, &segment.data, first, &mut record_sink)
             }));
             if let Ok(end) = mapped {
-                panics.iter().for_each(|records| left.give_up(ticket, records));
+                panics.iter().for_each(|records| left.give_up(chunk_progress, records));
                 return end;
             }
-            self.mend(ticket, left);
+            self.mend(chunk_progress, left);
             let gave_up = self.give_up_carried();
             let end = first + crate::chunk::count(&segment.data);
-            let at_work = self.records.at_work().iter().copied();
+            let current_records = self.records.current_records().iter().copied();
             let news: Vec<u32> =
-                at_work.filter(|record| (first..end).contains(record) && broken.insert(*record)).collect();
+                current_records.filter(|record| (first..end).contains(record) && broken.insert(*record)).collect();
             // Work stays in proportion to the chunk, however many of its records are broken.
             if news.is_empty() && !gave_up || panics.len() >= MAX_PANICS {
                 self.shared.say(Severity::Error, "panics", GIVEN_UP.to_owned());
-                (first..end).for_each(|record| left.give_up(ticket, &[record]));
+                (first..end).for_each(|record| left.give_up(chunk_progress, &[record]));
                 return end;
             }
             panics.push(news);
@@ -467,14 +475,14 @@ impl<'s> Worker<'s> {
     }
 
     /// After a panic: the item that was being written is cut off, those before it are whole.
-    fn mend(&mut self, ticket: &ChunkProgress, left: &mut PassOutcome) {
+    fn mend(&mut self, chunk_progress: &ChunkProgress, left: &mut PassOutcome) {
         self.shared.say(Severity::Error, "panic", PANICKED.to_owned());
         self.live.mend();
         self.replayed.mend();
         if let Some((category, record)) = left.claimed.take() {
             match self.carried.get(record) {
                 Some((owner, own)) => owner.release(category, std::iter::once(own)),
-                None => ticket.release(category, std::iter::once(record)),
+                None => chunk_progress.release(category, std::iter::once(record)),
             };
         }
         left.burials.clear();
@@ -518,11 +526,11 @@ impl<'s> Worker<'s> {
             let (level, text) = (notice.level(), notice.text());
             let bytes = mapping::notice::write(batch.open(), now.wall, level, &text, notice.namespace());
             self.shared.costs.reserve_notice(payer, bytes);
-            let ticket =
+            let chunk_progress =
                 ChunkProgress::new(ChunkSource::None, now.steady, Ledger::default().recorder(), Default::default());
-            ticket.claim(Category::Log, 0);
-            ticket.mapped();
-            batch.close_billed(&Arc::new(ticket), 0, Bill { payer, bytes: bytes as u32 });
+            chunk_progress.claim(Category::Log, 0);
+            chunk_progress.mapped();
+            batch.close_billed(&Arc::new(chunk_progress), 0, Bill { payer, bytes: bytes as u32 });
             emit(self.shared, batch);
         }
     }
@@ -533,14 +541,14 @@ impl<'s> Worker<'s> {
         let closed = self.records.closed_storms(now.wall).into_iter();
         // A destination that is forgotten by now hears no more of it.
         for closing in closed.filter(|closing| self.shared.targets.get(closing.route.destination).is_some()) {
-            let ticket =
+            let chunk_progress =
                 ChunkProgress::new(ChunkSource::None, now.steady, Ledger::default().recorder(), Default::default());
-            ticket.claim(Category::Event, 0);
-            ticket.mapped();
+            chunk_progress.claim(Category::Event, 0);
+            chunk_progress.mapped();
             let batch = Batch::new(Category::Event, Vec::new(), now.steady, false);
             let mut batch = batch.toward(closing.route.destination);
             batch.open().extend_from_slice(&closing.payload);
-            batch.close(&Arc::new(ticket), 0, Some(closing.event_id));
+            batch.close(&Arc::new(chunk_progress), 0, Some(closing.event_id));
             emit(self.shared, batch);
         }
     }
@@ -549,17 +557,17 @@ impl<'s> Worker<'s> {
     fn refuse(&self, inbox: &Receiver<Job>) {
         // A flush that had seen no end yet may still be about to put its chunk there: soon, since it only copies or packs it and
         // waits for nobody until then. Whoever left earlier would leave a chunk that was answered OK in no book.
-        while self.shared.entering.load(SeqCst) > 0 {
+        while self.shared.active_flushes.load(SeqCst) > 0 {
             thread::park_timeout(Duration::from_millis(1));
         }
         for job in inbox.try_iter() {
             match job {
-                Job::Ack(slot) => {
-                    self.shared.joining.fetch_sub(1, SeqCst);
-                    self.shared.slots.answer(&slot, Verdict::Retry);
+                Job::Ack(chunk_slot) => {
+                    self.shared.retained_in_transit.fetch_sub(1, SeqCst);
+                    self.shared.slots.answer(&chunk_slot, Verdict::Retry);
                 }
-                Job::Memory(slot) => {
-                    let held = slot.take_held();
+                Job::Memory(chunk_slot) => {
+                    let held = chunk_slot.take_held();
                     self.shared.waiting.fetch_sub(held.bytes(), Relaxed);
                     // Its flush was told OK: what cannot be sent any more is taken, and lost.
                     self.shared.recorder.take(u64::from(crate::chunk::count(&self.open(&held).data)));

@@ -31,11 +31,11 @@ impl State {
 }
 
 impl MemoryBudget {
-    /// A budget of `total` bytes, for one destination or for a `crowd` of them.
+    /// A budget of `total` bytes, for one destination or for a `has_multiple_destinations` of them.
     #[must_use]
-    pub fn new(total: u64, crowd: bool) -> Self {
+    pub fn new(total: u64, has_multiple_destinations: bool) -> Self {
         // Half of what destinations in trouble may have in memory at all.
-        let held_share = crowd.then_some(total / 8);
+        let held_share = has_multiple_destinations.then_some(total / 8);
         Self { share: total / 2, held_share, state: Mutex::default(), freed: Condvar::new() }
     }
 
@@ -73,7 +73,7 @@ impl MemoryBudget {
 
     /// Returns true if items of some category wait here for a quota and there is no room for `bytes` more.
     #[must_use]
-    pub fn is_clogged(&self, bytes: u64) -> bool {
+    pub fn is_share_full(&self, bytes: u64) -> bool {
         let state = self.lock();
         Category::ALL.iter().any(|category| {
             let (held, share) = self.held(&state, *category);
@@ -153,14 +153,14 @@ mod tests {
     fn nobody_waits_for_room_that_a_quota_holds() {
         let budget = Arc::new(MemoryBudget::new(200, false));
         budget.reserve(Category::Log, 90, || true, || {});
-        assert!(!budget.is_clogged(20));
+        assert!(!budget.is_share_full(20));
         let other = Arc::clone(&budget);
         let waiting = std::thread::spawn(move || other.reserve(Category::Log, 60, || true, || {}));
         budget.hold([None, Some(90)]);
         waiting.join().unwrap();
-        assert!(budget.is_clogged(1) && budget.is_full(Category::Log) && budget.used() == 150);
+        assert!(budget.is_share_full(1) && budget.is_full(Category::Log) && budget.used() == 150);
         budget.free(Category::Log, 150);
-        assert!(!budget.is_clogged(500), "an empty share takes anything");
+        assert!(!budget.is_share_full(500), "an empty share takes anything");
     }
 
     #[test]
@@ -168,7 +168,7 @@ mod tests {
         let budget = Arc::new(MemoryBudget::new(800, true));
         budget.reserve(Category::Log, 390, || false, || {});
         budget.hold([None, Some(60)]);
-        assert!(!budget.is_clogged(40) && budget.is_clogged(41) && !budget.is_full(Category::Log));
+        assert!(!budget.is_share_full(40) && budget.is_share_full(41) && !budget.is_full(Category::Log));
         let other = Arc::clone(&budget);
         let waiting = std::thread::spawn(move || other.reserve(Category::Log, 20, || false, || {}));
         budget.hold([None, Some(100)]);
@@ -176,7 +176,7 @@ mod tests {
         budget.free(Category::Log, 10);
         waiting.join().unwrap();
         budget.hold([None; 2]);
-        assert!(!budget.is_clogged(u64::MAX / 2) && !budget.is_full(Category::Log));
+        assert!(!budget.is_share_full(u64::MAX / 2) && !budget.is_full(Category::Log));
     }
 
     #[test]

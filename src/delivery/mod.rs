@@ -112,13 +112,13 @@ pub(crate) struct Shared {
     /// A word when there is room for a backlog again.
     room: (Sender<()>, Receiver<()>),
     /// Buffers of log envelopes that have been sent, for the next ones.
-    payloads: (Sender<Vec<u8>>, Receiver<Vec<u8>>),
+    buffer_pool: (Sender<Vec<u8>>, Receiver<Vec<u8>>),
     /// Bytes of chunks on their way to the mapper or the disk.
     waiting: AtomicU64,
     /// Bytes of chunks that are kept for the sake of dead letters.
     kept: AtomicU64,
     targets: RouteTable,
-    holds: Blocks,
+    blocks: Blocks,
     backlog: Mutex<Backlog>,
     store: Store,
     lost: store::lost::Lost,
@@ -128,10 +128,10 @@ pub(crate) struct Shared {
     dead_again: AtomicU64,
     closing: AtomicBool,
     /// Flushes that may still put a chunk into a queue.
-    entering: AtomicU64,
+    active_flushes: AtomicU64,
     /// Chunks that stay with Fluent Bit, on their way to the mapper: the registry has not decided yet if they will be known
     /// again.
-    joining: AtomicU64,
+    retained_in_transit: AtomicU64,
     /// A [`Drain`].
     draining: AtomicU8,
     /// Steady time by which everything ends, in milliseconds; only read when closing.
@@ -183,7 +183,7 @@ pub struct Delivery {
 struct Threads {
     mapper: JoinHandle<()>,
     spooler: Option<JoinHandle<Vec<store::Spool>>>,
-    pump: JoinHandle<()>,
+    dispatcher: JoinHandle<()>,
     senders: Vec<JoinHandle<()>>,
 }
 
@@ -242,7 +242,7 @@ impl Delivery {
         senders: impl FnOnce(&Start<'_>, &Receiver<sender::Job>) -> Result<Vec<JoinHandle<()>>, String>,
     ) -> Result<Self, String> {
         let settings = &loaded.settings;
-        let (to_pump, pump_inbox) = unbounded();
+        let (to_pump, dispatcher_inbox) = unbounded();
         let (to_mapper, mapper_inbox) = bounded(512);
         let (reports, report_reader) = client_reports::new(settings.delivery.client_reports);
         let shared = Arc::new(Shared::new(name, loaded, clock, &ledger, reports, to_pump));
@@ -252,7 +252,7 @@ impl Delivery {
         let threads = Threads {
             mapper: start.mapper(mapper_inbox)?,
             spooler: start.spooler(to_mapper.clone())?,
-            pump: start.pump(pump_inbox, to_senders, ledger, report_reader, host)?,
+            dispatcher: start.dispatcher(dispatcher_inbox, to_senders, ledger, report_reader, host)?,
             senders: senders(&start, &sender_inbox)?,
         };
         let chosen = AtomicU64::new(Mode::Auto as u64);
@@ -264,7 +264,7 @@ impl Delivery {
     /// Takes a chunk or refuses it. Called on Fluent Bit's coroutine stack: nothing but copy, enqueue, wait.
     pub fn flush(&self, tag: &[u8], data: &[u8], on_engine_thread: bool) -> Verdict {
         match self.enter(tag, data, on_engine_thread) {
-            Entered::Waiting(slot, longest) => self.shared.slots.wait(slot, longest),
+            Entered::Waiting(chunk_slot, longest) => self.shared.slots.wait(chunk_slot, longest),
             Entered::Unsynced(number) if self.shared.store.wait_for_sync(number, SPOOL_WAIT) => Verdict::Ok,
             Entered::Taken => Verdict::Ok,
             Entered::Unsynced(_) | Entered::Refused => Verdict::Retry,
@@ -272,7 +272,7 @@ impl Delivery {
     }
 
     fn enter(&self, tag: &[u8], data: &[u8], on_engine_thread: bool) -> Entered {
-        let _entering = Entering::new(&self.shared.entering);
+        let _entering = Entering::new(&self.shared.active_flushes);
         self.enqueue(tag, data, on_engine_thread)
     }
 
@@ -289,7 +289,7 @@ impl Delivery {
             return self.shared.offer(tag, data);
         }
         match self.queue(mode, tag, data) {
-            Some((slot, Some(longest))) => Entered::Waiting(slot, longest),
+            Some((chunk_slot, Some(longest))) => Entered::Waiting(chunk_slot, longest),
             Some((_, None)) => Entered::Taken,
             None => Entered::Refused,
         }
@@ -299,29 +299,31 @@ impl Delivery {
     /// outcome, if it does.
     fn queue(&self, mode: Mode, tag: &[u8], data: &[u8]) -> Option<(Arc<chunk_slot::ChunkSlot>, Option<Duration>)> {
         // What a quota holds has filled its share of the memory: the host keeps the chunk, and the rest of it goes on.
-        let clogged = mode == Mode::Memory && self.shared.is_clogged(data.len() as u64);
+        let share_full = mode == Mode::Memory && self.shared.is_share_full(data.len() as u64);
         if !self.shared.targets.is_ready(mode) {
             return None;
         }
-        let slot = match mode {
-            Mode::Memory if clogged => self.shared.pass(tag, data),
+        let chunk_slot = match mode {
+            Mode::Memory if share_full => self.shared.pass(tag, data),
             Mode::Memory => self.shared.hold(tag, data),
             Mode::Auto | Mode::Spool | Mode::Ack => self.shared.slots.fill(tag, data),
         }?;
-        let length = slot.bytes() as u64;
+        let length = chunk_slot.bytes() as u64;
         self.shared.waiting.fetch_add(length, Relaxed);
-        let ours = Arc::clone(&slot);
-        let stays = mode == Mode::Ack || clogged;
+        let ours = Arc::clone(&chunk_slot);
+        let stays = mode == Mode::Ack || share_full;
         if stays {
-            self.shared.joining.fetch_add(1, Ordering::SeqCst);
+            self.shared.retained_in_transit.fetch_add(1, Ordering::SeqCst);
         }
         let (sent, longest) = match mode {
-            Mode::Ack => (self.to_mapper.try_send(Job::Ack(slot)).is_ok(), Some(self.shared.settings.ack_timeout)),
-            Mode::Memory if clogged => (self.to_mapper.try_send(Job::Ack(slot)).is_ok(), Some(CLOGGED_WAIT)),
-            Mode::Memory | Mode::Auto | Mode::Spool => (self.to_mapper.try_send(Job::Memory(slot)).is_ok(), None),
+            Mode::Ack => {
+                (self.to_mapper.try_send(Job::Ack(chunk_slot)).is_ok(), Some(self.shared.settings.ack_timeout))
+            }
+            Mode::Memory if share_full => (self.to_mapper.try_send(Job::Ack(chunk_slot)).is_ok(), Some(CLOGGED_WAIT)),
+            Mode::Memory | Mode::Auto | Mode::Spool => (self.to_mapper.try_send(Job::Memory(chunk_slot)).is_ok(), None),
         };
         if !sent {
-            self.shared.joining.fetch_sub(u64::from(stays), Ordering::SeqCst);
+            self.shared.retained_in_transit.fetch_sub(u64::from(stays), Ordering::SeqCst);
             self.shared.waiting.fetch_sub(length, Relaxed);
             self.shared.slots.recycle(ours);
             return None;
@@ -355,14 +357,14 @@ impl Delivery {
         self.shared.deadline.store(deadline.as_millis() as u64, Relaxed);
         self.shared.closing.store(true, Ordering::SeqCst);
         // What comes into a queue behind the last word is seen by nobody; and to put it there waits for nobody.
-        while self.shared.entering.load(Ordering::SeqCst) > 0 {
+        while self.shared.active_flushes.load(Ordering::SeqCst) > 0 {
             thread::park_timeout(Duration::from_millis(1));
         }
         let _ = self.shared.to_pump.send(dispatcher::Message::Close(deadline));
         self.shared.store.close();
         let former = threads.spooler.map(JoinHandle::join);
         let _ = self.to_mapper.send_timeout(Job::Close, self.shared.settings.exit_timeout);
-        let _ = threads.pump.join();
+        let _ = threads.dispatcher.join();
         self.client.shutdown();
         self.shared.budget.close();
         let _ = threads.mapper.join();
@@ -424,7 +426,7 @@ impl Start<'_> {
         delivery.spool_path.clone().filter(|_| matches!(delivery.mode, Mode::Auto | Mode::Spool))
     }
 
-    fn pump(
+    fn dispatcher(
         &self,
         inbox: Receiver<dispatcher::Message>,
         to_senders: Sender<sender::Job>,
@@ -433,8 +435,8 @@ impl Start<'_> {
         host: Arc<dyn Host>,
     ) -> Result<JoinHandle<()>, String> {
         let (shared, client) = (Arc::clone(self.shared), self.client.clone());
-        let pump = dispatcher::Dispatcher::new(shared, self.loaded, to_senders, ledger, reports, host, client);
-        self.spawn("sentry-pump", move || pump.run(&inbox))
+        let dispatcher = dispatcher::Dispatcher::new(shared, self.loaded, to_senders, ledger, reports, host, client);
+        self.spawn("sentry-pump", move || dispatcher.run(&inbox))
     }
 
     fn senders(&self, inbox: &Receiver<sender::Job>) -> Result<Vec<JoinHandle<()>>, String> {
@@ -442,16 +444,16 @@ impl Start<'_> {
         // The default, or the first of several; one whose source is not there yet shows by its first items.
         let targets = &self.shared.targets;
         let probed = targets.numbers().first().and_then(|number| Some((*number, targets.get(*number)?)));
-        let presses = compressor_pool::CompressorPool::new();
+        let compressors = compressor_pool::CompressorPool::new();
         let start = |number| {
-            let (inbox, client, presses) = (inbox.clone(), self.client.clone(), presses.clone());
+            let (inbox, client, compressors) = (inbox.clone(), self.client.clone(), compressors.clone());
             let (done, clock) = (self.shared.to_pump.clone(), Arc::clone(&self.shared.clock));
             let first = probed.clone().filter(|_| number == 0);
             self.spawn(&format!("sentry-send-{number}"), move || {
                 if let Some((number, target)) = first {
                     sender::probe(number, &target, &client, &done);
                 }
-                sender::run(&inbox, &client, &presses, &*clock, &done);
+                sender::run(&inbox, &client, &compressors, &*clock, &done);
             })
         };
         debug_assert!(!self.name.is_empty());
@@ -506,19 +508,19 @@ impl Shared {
             costs: Costs::new(settings.delivery.logs_budget, settings.delivery.logs_budget_namespace),
             budget: MemoryBudget::new(settings.delivery.queue_max_size, settings.destination.is_routed()),
             room: bounded(1),
-            payloads: bounded(SPARE_PAYLOADS),
+            buffer_pool: bounded(SPARE_PAYLOADS),
             waiting: AtomicU64::new(0),
             kept: AtomicU64::new(0),
             targets: targets(&settings.destination),
-            holds: Blocks::default(),
+            blocks: Blocks::default(),
             backlog: Mutex::default(),
             lost: store::lost::Lost::default(),
             store: Store::new(settings.delivery.spool_sync),
             spool_bytes: Mutex::default(),
             dead_again: AtomicU64::new(0),
             closing: AtomicBool::new(false),
-            entering: AtomicU64::new(0),
-            joining: AtomicU64::new(0),
+            active_flushes: AtomicU64::new(0),
+            retained_in_transit: AtomicU64::new(0),
             draining: AtomicU8::new(Drain::No as u8),
             deadline: AtomicU64::new(u64::MAX),
             settings: settings.delivery.clone(),
@@ -580,12 +582,14 @@ impl Shared {
 
     /// Returns true if a chunk for memory has to stay with Fluent Bit because of the items that are held. This also holds
     /// for as long as Fluent Bit has a chunk that stayed, so that it is known when it is offered again.
-    fn is_clogged(&self, length: u64) -> bool {
+    fn is_share_full(&self, length: u64) -> bool {
         // What waits as a chunk must leave room for what is live, too.
         let kept = self.kept.load(Relaxed) + length > self.settings.queue_max_size / 2;
         let full = self.budget.is_holding() && (kept || !self.has_room(length));
         // In this order: what is no longer on its way to be known is known.
-        full || self.budget.is_clogged(length) || self.joining.load(Ordering::SeqCst) > 0 || self.registry.expects_any()
+        full || self.budget.is_share_full(length)
+            || self.retained_in_transit.load(Ordering::SeqCst) > 0
+            || self.registry.expects_any()
     }
 
     /// Bytes on the disk.
@@ -634,34 +638,39 @@ impl Shared {
     }
 
     /// Acts on a progress record's new status, which may be final.
-    fn finish(&self, ticket: &Arc<ChunkProgress>, standing: ChunkStatus) {
-        match (&ticket.home, standing) {
+    fn finish(&self, chunk_progress: &Arc<ChunkProgress>, standing: ChunkStatus) {
+        match (&chunk_progress.home, standing) {
             (_, ChunkStatus::Busy) | (ChunkSource::None, _) => {}
             (ChunkSource::Memory, ChunkStatus::Done) => {
-                self.kept.fetch_sub(ticket.forget(), Relaxed);
+                self.kept.fetch_sub(chunk_progress.forget(), Relaxed);
             }
-            (ChunkSource::Memory, ChunkStatus::Parked) => self.park(ticket),
-            (ChunkSource::Host(identity), _) => self.registry.finish(*identity, ticket, standing),
+            (ChunkSource::Memory, ChunkStatus::Deferred) => self.defer(chunk_progress),
+            (ChunkSource::Host(identity), _) => self.registry.finish(*identity, chunk_progress, standing),
             (ChunkSource::Spool(extent), ChunkStatus::Done) => extent.end(),
-            (ChunkSource::Spool(_), ChunkStatus::Parked) => self.park(ticket),
+            (ChunkSource::Spool(_), ChunkStatus::Deferred) => self.defer(chunk_progress),
         }
     }
 
     /// Puts a chunk among those that wait, to be read again when the first of its holds is over or has lasted too long;
     /// at once if dead letters are to be written.
-    fn park(&self, ticket: &Arc<ChunkProgress>) {
+    fn defer(&self, chunk_progress: &Arc<ChunkProgress>) {
         const AGAIN: Duration = Duration::from_secs(1);
-        ticket.tell_ended();
+        chunk_progress.tell_ended();
         let now = self.now().steady;
-        let waits = ticket.take_due().map_or(now + AGAIN, |due| due.max(now + AGAIN));
+        let waits = chunk_progress.take_due().map_or(now + AGAIN, |due| due.max(now + AGAIN));
         let writes = now.max(Duration::from_millis(self.dead_again.load(Relaxed)));
-        let due = if ticket.has_doomed() { writes } else { waits };
-        lock(&self.backlog).add(Arc::clone(ticket), due);
+        let due = if chunk_progress.has_doomed() { writes } else { waits };
+        lock(&self.backlog).add(Arc::clone(chunk_progress), due);
     }
 
     /// Returns the cause that goes into the dead letters of items that are given up. `None` if they end at once, because
     /// there is no place for dead letters or because they make room for others.
-    fn doom(&self, outcome: Outcome, status: u16, detail: &str) -> Option<Arc<store::dead_letters::DropReason>> {
+    fn mark_rejected(
+        &self,
+        outcome: Outcome,
+        status: u16,
+        detail: &str,
+    ) -> Option<Arc<store::dead_letters::DropReason>> {
         self.settings.dead_letter_path.as_ref().filter(|_| outcome != Outcome::Overflow)?;
         Some(Arc::new(store::dead_letters::DropReason { outcome, status, detail: detail.to_owned() }))
     }

@@ -168,9 +168,9 @@ impl Instance {
         }
         match self.delivery.enter(TAG, chunk, false) {
             // For as long as others do something, and not until they have nothing left to do.
-            Entered::Waiting(slot, _) => {
+            Entered::Waiting(chunk_slot, _) => {
                 (0..below(PATIENCE)).for_each(|_| thread::park_timeout(Duration::ZERO));
-                self.delivery.shared.slots.wait(slot, Duration::ZERO)
+                self.delivery.shared.slots.wait(chunk_slot, Duration::ZERO)
             }
             Entered::Unsynced(number) => {
                 (0..below(PATIENCE)).for_each(|_| thread::park_timeout(Duration::ZERO));
@@ -557,6 +557,6 @@ fn threads_end_at_the_deadline_although_no_queue_had_room_to_tell_them() {
         shared.to_pump.send(dispatcher::Message::Close(Duration::from_secs(1))).unwrap();
         assert!(threads.spooler.unwrap().join().is_ok());
         assert!(threads.mapper.join().is_ok());
-        assert!(threads.pump.join().is_ok());
+        assert!(threads.dispatcher.join().is_ok());
     });
 }

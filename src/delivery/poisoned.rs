@@ -6,7 +6,7 @@ use super::chunk_progress::{ChunkProgress, ChunkSource, RecordSet};
 use super::property::{Directory, Instance, Seen, Time, ended, line, loaded, record};
 use super::record_sink::{PassOutcome, RecordSink, poison};
 use super::sender::Load;
-use crate::envelope::Gatherer;
+use crate::envelope::LogBatcher;
 use crate::ledger::{Category, Outcome, Snapshot};
 use crate::mapping::Sink;
 use crate::options;
@@ -50,10 +50,10 @@ fn poisoned(mode: &str, chunk: &[u8], at: &[(Category, u32)], limited: Option<Ca
         // It is still the host's, which offers it again.
         left.push(&first);
     }
-    let mut steps = 0;
+    let mut actions = 0;
     while !left.is_empty() || instance.pending() > 0 {
-        steps += 1;
-        assert!(steps < 1_000, "{mode}: {}", instance.ledger.snapshot().summary());
+        actions += 1;
+        assert!(actions < 1_000, "{mode}: {}", instance.ledger.snapshot().summary());
         left.retain(|chunk| !instance.flush(chunk, delivery));
         clock.pass(1_000);
         instance.work();
@@ -124,12 +124,14 @@ fn what_has_ended_is_not_decided_again() {
     let directory = Directory(std::env::temp_dir().join(format!("out_sentry-ended-{}", std::process::id())));
     let instance = Instance::start("ended", &loaded("memory", &directory.0, 1), &Arc::new(Time::default()));
     let recorder = instance.shared.recorder.clone();
-    let ticket = Arc::new(ChunkProgress::new(ChunkSource::Memory, Duration::ZERO, recorder, Default::default()));
-    ticket.end(Category::Event, 5, Outcome::Suppressed);
-    let (mut logs, mut left, broken) = (Gatherer::new(1), PassOutcome::default(), RecordSet::default());
+    let chunk_progress =
+        Arc::new(ChunkProgress::new(ChunkSource::Memory, Duration::ZERO, recorder, Default::default()));
+    chunk_progress.end(Category::Event, 5, Outcome::Suppressed);
+    let (mut logs, mut left, broken) = (LogBatcher::new(1), PassOutcome::default(), RecordSet::default());
     let mut carried = Carried::default();
-    let intake = RecordSink::new(instance.shared, &ticket, &mut logs, false, &mut left, &broken, &mut carried);
-    assert!(intake.again(5) && !intake.again(6));
+    let record_sink =
+        RecordSink::new(instance.shared, &chunk_progress, &mut logs, false, &mut left, &broken, &mut carried);
+    assert!(record_sink.again(5) && !record_sink.again(6));
 }
 
 /// Long traces do not use up the number of panics that a chunk is allowed.

@@ -126,7 +126,7 @@ pub(super) struct Instance {
     worker: Worker<'static>,
     spooler: Option<Spooler<'static>>,
     jobs: Receiver<Job>,
-    pump: Dispatcher,
+    dispatcher: Dispatcher,
     inbox: Receiver<dispatcher::Message>,
     requests: Receiver<Request>,
     pub(super) on_their_way: Vec<Request>,
@@ -146,7 +146,8 @@ impl Instance {
         let (shared, to_mapper) = (&*Box::leak(Box::new(shared)), &*Box::leak(Box::new(to_mapper)));
         let client = Client::new(&loaded.settings.network, 1).unwrap();
         let host = Arc::new(Quiet);
-        let pump = Dispatcher::new(Arc::clone(shared), loaded, to_senders, Arc::clone(&ledger), reader, host, client);
+        let dispatcher =
+            Dispatcher::new(Arc::clone(shared), loaded, to_senders, Arc::clone(&ledger), reader, host, client);
         let worker = Worker::new(shared, Mapper::new(loaded.settings.mapping.clone()));
         let spool = loaded.settings.delivery.mode == options::Mode::Spool;
         let path = loaded.settings.delivery.spool_path.clone().filter(|_| spool);
@@ -154,7 +155,7 @@ impl Instance {
         if let Some(spooler) = &mut spooler {
             spooler.open();
         }
-        Self { shared, worker, spooler, jobs, pump, inbox, requests, on_their_way: Vec::new(), ledger }
+        Self { shared, worker, spooler, jobs, dispatcher, inbox, requests, on_their_way: Vec::new(), ledger }
     }
 
     /// Offers a chunk as Fluent Bit does; returns true if the plugin has taken it.
@@ -173,21 +174,21 @@ impl Instance {
         // One in two is packed, as where memory is short.
         let packed = Some(chunk).filter(|chunk| mode == options::Mode::Memory && chunk.len().is_multiple_of(2));
         let packed = packed.and_then(|chunk| self.shared.packer.pack(chunk, u64::MAX, super::Effort::Hard));
-        let slot = packed.map_or_else(|| slots.fill(TAG, chunk), |packed| slots.fill_packed(TAG, packed));
-        let slot = slot.expect("a free slot");
-        self.shared.waiting.fetch_add(slot.bytes() as u64, Relaxed);
+        let chunk_slot = packed.map_or_else(|| slots.fill(TAG, chunk), |packed| slots.fill_packed(TAG, packed));
+        let chunk_slot = chunk_slot.expect("a free slot");
+        self.shared.waiting.fetch_add(chunk_slot.bytes() as u64, Relaxed);
         match mode {
             options::Mode::Ack => {
-                self.shared.joining.fetch_add(1, Relaxed);
-                self.worker.take(Job::Ack(Arc::clone(&slot)));
+                self.shared.retained_in_transit.fetch_add(1, Relaxed);
+                self.worker.take(Job::Ack(Arc::clone(&chunk_slot)));
             }
             _ => {
-                self.worker.take(Job::Memory(slot));
+                self.worker.take(Job::Memory(chunk_slot));
                 return true;
             }
         }
         self.work();
-        self.shared.slots.wait(slot, Duration::ZERO) == Verdict::Ok
+        self.shared.slots.wait(chunk_slot, Duration::ZERO) == Verdict::Ok
     }
 
     /// Everything that our threads would do now.
@@ -202,10 +203,10 @@ impl Instance {
         self.worker.replay_one();
         self.worker.seal(false);
         while let Ok(message) = self.inbox.try_recv() {
-            self.pump.hear(message);
+            self.dispatcher.handle(message);
         }
-        self.pump.send();
-        self.pump.tick();
+        self.dispatcher.send();
+        self.dispatcher.tick();
         self.on_their_way.extend(self.requests.try_iter());
         self.assert_closed();
     }
@@ -221,7 +222,7 @@ impl Instance {
                 seen.take(items);
             }
         }
-        self.pump.hear(answered_with(request, code, limits));
+        self.dispatcher.handle(answered_with(request, code, limits));
     }
 
     /// Asserts `records = sum(outcomes) + pending`: since pending is the remainder, this holds if no more records have ended
@@ -445,9 +446,9 @@ fn a_packed_chunk_that_is_broken_ends_in_the_ledger() {
     (0..10_000).for_each(|n| record(&mut chunk, n));
     let mut packed = instance.shared.packer.pack(&chunk, u64::MAX, super::Effort::Light).unwrap();
     packed.spoil();
-    let slot = instance.shared.slots.fill_packed(TAG, packed).unwrap();
-    instance.shared.waiting.fetch_add(slot.bytes() as u64, Relaxed);
-    instance.worker.take(Job::Memory(slot));
+    let chunk_slot = instance.shared.slots.fill_packed(TAG, packed).unwrap();
+    instance.shared.waiting.fetch_add(chunk_slot.bytes() as u64, Relaxed);
+    instance.worker.take(Job::Memory(chunk_slot));
     let mut seen = Seen::default();
     while instance.pending() > 0 {
         clock.pass(1_000);

@@ -7,13 +7,13 @@ use super::chunk_progress::{Attach, ChunkProgress, ChunkSource, Look, RecordSet}
 use super::costs::Asked;
 use super::dispatcher::Message;
 use super::host::Severity;
-use super::route_table::{LATER, Target};
+use super::route_table::{PENDING, Target};
 use super::store::dead_letters::{DeadLetter, DropReason};
 use super::{Shared, WAITED, dsn_sources};
-use crate::envelope::{self, Batch, Gatherer};
+use crate::envelope::{self, Batch, LogBatcher};
 use crate::ledger::{Category, Ledger, Outcome};
 use crate::mapping::identity::EventId;
-use crate::mapping::{Bill, NOWHERE, Payer, Reason, RecalledLog, Sink};
+use crate::mapping::{Bill, Payer, Reason, RecalledLog, Sink, UNROUTED};
 use crate::options;
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -30,8 +30,8 @@ const GIVES_WAY: &str = "spool is 75 % full: dropping records of failing destina
 /// Longest wait of lines that an earlier process left for the first chunk after a start, unless `trace_timeout` is longer.
 const AFTER_START: Duration = Duration::from_secs(5);
 
-fn is_in_memory(ticket: &ChunkProgress) -> bool {
-    matches!(ticket.home, ChunkSource::Memory)
+fn is_in_memory(chunk_progress: &ChunkProgress) -> bool {
+    matches!(chunk_progress.home, ChunkSource::Memory)
 }
 
 /// Passes an envelope to the dispatcher, as soon as there is room for it in memory.
@@ -40,7 +40,7 @@ pub(super) fn emit(shared: &Shared, mut batch: Batch<ChunkProgress>) {
     let (number, category) = (batch.destination, batch.category);
     // What is held for others makes room only for a destination that the pump knows of.
     let waits = || drop(shared.to_pump.send(Message::Expected(number, category, bytes)));
-    shared.budget.reserve(category, bytes, || shared.holds.get(number).is_held(category), waits);
+    shared.budget.reserve(category, bytes, || shared.blocks.get(number).is_held(category), waits);
     batch.reserved = bytes;
     let _ = shared.to_pump.send(Message::Batch(Box::new(batch)));
 }
@@ -48,8 +48,8 @@ pub(super) fn emit(shared: &Shared, mut batch: Batch<ChunkProgress>) {
 /// Takes a chunk's items and puts them into envelopes.
 pub(super) struct RecordSink<'i> {
     shared: &'i Shared,
-    ticket: &'i Arc<ChunkProgress>,
-    logs: &'i mut Gatherer<ChunkProgress>,
+    chunk_progress: &'i Arc<ChunkProgress>,
+    logs: &'i mut LogBatcher<ChunkProgress>,
     event: Option<Batch<ChunkProgress>>,
     replay: bool,
     again: bool,
@@ -96,11 +96,11 @@ pub(super) struct PassOutcome {
 impl PassOutcome {
     /// Gives up the unfinished items of records at which the mapping panicked: a record, or the lines of an event in their
     /// order.
-    pub(super) fn give_up(&mut self, ticket: &ChunkProgress, records: &[u32]) {
+    pub(super) fn give_up(&mut self, chunk_progress: &ChunkProgress, records: &[u32]) {
         let detail = "mapping it panicked, which is a defect of this plugin".to_owned();
         let cause = Arc::new(DropReason { outcome: Outcome::Invalid, status: 0, detail });
         let is_left =
-            |category, record| ticket.is_open(category, record) && !self.waiting[category as usize].has(record);
+            |category, record| chunk_progress.is_open(category, record) && !self.waiting[category as usize].has(record);
         let burial = match records {
             [record] => {
                 match Category::ALL.iter().filter(|category| is_left(**category, *record)).collect::<Vec<_>>()[..] {
@@ -111,7 +111,7 @@ impl PassOutcome {
             }
             [head, members @ ..] => {
                 for member in members {
-                    ticket.end(Category::Event, *member, Outcome::Joined);
+                    chunk_progress.end(Category::Event, *member, Outcome::Joined);
                 }
                 if !is_left(Category::Event, *head) {
                     return;
@@ -134,9 +134,9 @@ pub(super) struct Gone {
 
 impl Gone {
     /// Returns the buried record, unless it was no item, had no destination, or was counted there already.
-    pub(super) fn buried(burial: &DeadLetter, outcome: Outcome, ticket: &ChunkProgress) -> Option<Self> {
+    pub(super) fn buried(burial: &DeadLetter, outcome: Outcome, chunk_progress: &ChunkProgress) -> Option<Self> {
         let (category, target) = (burial.category?, burial.target.clone()?);
-        let told = ticket.is_counted_elsewhere(category, burial.record);
+        let told = chunk_progress.is_counted_elsewhere(category, burial.record);
         Some(Self { category, record: burial.record, outcome, target }).filter(|_| !told)
     }
 }
@@ -183,26 +183,26 @@ fn give_up(outcome: Outcome, why: &str) -> Disposition {
 impl<'i> RecordSink<'i> {
     pub(super) fn new(
         shared: &'i Shared,
-        ticket: &'i Arc<ChunkProgress>,
-        logs: &'i mut Gatherer<ChunkProgress>,
+        chunk_progress: &'i Arc<ChunkProgress>,
+        logs: &'i mut LogBatcher<ChunkProgress>,
         replay: bool,
         left: &'i mut PassOutcome,
         broken: &'i RecordSet,
         carried: &'i mut Carried,
     ) -> Self {
         let now = shared.now();
-        let scarce = matches!(ticket.home, ChunkSource::Spool(_)) && shared.is_spool_scarce();
+        let scarce = matches!(chunk_progress.home, ChunkSource::Spool(_)) && shared.is_spool_scarce();
         Self {
             shared,
-            ticket,
+            chunk_progress,
             logs,
             event: None,
             replay,
-            again: ticket.is_read_again(),
+            again: chunk_progress.is_read_again(),
             now: now.steady,
             wall: now.wall,
             payer: LastPayer::default(),
-            destination: LATER,
+            destination: PENDING,
             waits: Waits::default(),
             scarce,
             told: false,
@@ -219,49 +219,53 @@ impl<'i> RecordSink<'i> {
     /// The chunk that a record is of, and its number there.
     fn owner(&self, record: u32) -> (Cow<'i, Arc<ChunkProgress>>, u32) {
         if record < carried::FIRST {
-            return (Cow::Borrowed(self.ticket), record);
+            return (Cow::Borrowed(self.chunk_progress), record);
         }
-        self.carried.get(record).map_or((Cow::Borrowed(self.ticket), record), |(owner, own)| (Cow::Owned(owner), own))
+        self.carried
+            .get(record)
+            .map_or((Cow::Borrowed(self.chunk_progress), record), |(owner, own)| (Cow::Owned(owner), own))
     }
 
     fn course(&mut self, category: Category, record: u32, destination: u32) -> Disposition {
-        let (ticket, own) = self.owner(record);
-        match ticket.look(category, own) {
+        let (chunk_progress, own) = self.owner(record);
+        match chunk_progress.look(category, own) {
             Look::Closed => Disposition::Nothing,
             Look::Last => {
-                self.park(category, record);
+                self.defer(category, record);
                 Disposition::Nothing
             }
             Look::Open | Look::Doomed(_) if self.shared.past_deadline() => {
-                self.park(category, record);
+                self.defer(category, record);
                 Disposition::Nothing
             }
             Look::Doomed(cause) => Disposition::DeadLetter(cause),
-            Look::Open if destination == NOWHERE => give_up(Outcome::Rejected, NO_SOURCE),
-            Look::Open if destination == LATER => self.until_known(category, &ticket),
-            Look::Open => self.held(category, destination, &ticket),
+            Look::Open if destination == UNROUTED => give_up(Outcome::Rejected, NO_SOURCE),
+            Look::Open if destination == PENDING => self.until_known(category, &chunk_progress),
+            Look::Open => self.held(category, destination, &chunk_progress),
         }
     }
 
     /// Returns the action for a record whose destination's source cannot be read yet.
-    fn until_known(&self, category: Category, ticket: &ChunkProgress) -> Disposition {
-        let longest = if is_in_memory(ticket) { Duration::ZERO } else { self.shared.longest(category) };
-        match self.now >= ticket.taken + longest {
+    fn until_known(&self, category: Category, chunk_progress: &ChunkProgress) -> Disposition {
+        let longest = if is_in_memory(chunk_progress) { Duration::ZERO } else { self.shared.longest(category) };
+        match self.now >= chunk_progress.taken + longest {
             true => give_up(Outcome::Rejected, NO_SOURCE),
             false => Disposition::Wait(self.now + dsn_sources::INTERVAL),
         }
     }
 
-    fn held(&mut self, category: Category, destination: u32, ticket: &ChunkProgress) -> Disposition {
+    fn held(&mut self, category: Category, destination: u32, chunk_progress: &ChunkProgress) -> Disposition {
         if destination != self.destination {
-            (self.destination, self.waits) = (destination, self.shared.holds.get(destination));
+            (self.destination, self.waits) = (destination, self.shared.blocks.get(destination));
         }
         let longest = self.shared.longest(category);
-        match self.waits.fate(category, ticket.taken, longest, self.now) {
+        match self.waits.fate(category, chunk_progress.taken, longest, self.now) {
             Decision::Go => Disposition::Item,
             Decision::End(outcome) => give_up(outcome, WAITED),
             // In memory it waits as an item, unless such items have filled their share.
-            Decision::Wait(_) if is_in_memory(ticket) && !self.shared.budget.is_full(category) => Disposition::Item,
+            Decision::Wait(_) if is_in_memory(chunk_progress) && !self.shared.budget.is_full(category) => {
+                Disposition::Item
+            }
             Decision::Wait(until) => match self.waits.gives_way(category).filter(|_| self.scarce) {
                 None => Disposition::Wait(until),
                 Some(outcome) => {
@@ -275,21 +279,21 @@ impl<'i> RecordSink<'i> {
     }
 
     /// Leaves a record where it is.
-    fn park(&mut self, category: Category, record: u32) {
+    fn defer(&mut self, category: Category, record: u32) {
         if record < carried::FIRST {
             self.left.waiting[category as usize].insert(record);
         }
-        let (ticket, own) = self.owner(record);
-        ticket.park(category, own);
+        let (chunk_progress, own) = self.owner(record);
+        chunk_progress.defer(category, own);
     }
 
     /// Gives up a record of an earlier chunk: that chunk is read again for its dead letter, if it can be.
     fn give_up_carried(&mut self, category: Category, record: u32, cause: &Arc<DropReason>) {
-        let (ticket, own) = self.owner(record);
-        if ticket.can_be_read_again() && self.shared.settings.dead_letter_path.is_some() {
-            ticket.doom(category, std::iter::once(own), cause);
+        let (chunk_progress, own) = self.owner(record);
+        if chunk_progress.can_be_read_again() && self.shared.settings.dead_letter_path.is_some() {
+            chunk_progress.mark_rejected(category, std::iter::once(own), cause);
         } else {
-            ticket.end(category, own, cause.outcome);
+            chunk_progress.end(category, own, cause.outcome);
         }
     }
 
@@ -305,9 +309,9 @@ impl<'i> RecordSink<'i> {
         }
         self.logs.mend();
         self.left.claimed = None;
-        let (ticket, own) = self.owner(record);
-        let standing = ticket.settle(Category::Log, std::iter::once(own), Outcome::OverBudget);
-        self.shared.finish(&ticket, standing);
+        let (chunk_progress, own) = self.owner(record);
+        let standing = chunk_progress.settle(Category::Log, std::iter::once(own), Outcome::OverBudget);
+        self.shared.finish(&chunk_progress, standing);
         let target = Some(bill.destination).filter(|_| self.shared.reports.is_on());
         if let Some(target) = target.and_then(|number| self.shared.targets.get(number)) {
             self.left.gone.push(Gone { category: Category::Log, record, outcome: Outcome::OverBudget, target });
@@ -317,16 +321,16 @@ impl<'i> RecordSink<'i> {
     fn emit_if_full(&mut self, full: Option<Batch<ChunkProgress>>) {
         if let Some(batch) = full {
             emit(self.shared, batch);
-            self.shared.payloads.1.try_iter().for_each(|buffer| self.logs.lend(buffer));
+            self.shared.buffer_pool.1.try_iter().for_each(|buffer| self.logs.lend(buffer));
         }
     }
 
     /// Ends a record without an item.
     fn ends(&mut self, category: Category, record: u32, outcome: Outcome, destination: Option<u32>) {
-        let (ticket, own) = self.owner(record);
+        let (chunk_progress, own) = self.owner(record);
         let counted = match std::mem::take(&mut self.astray) {
-            true => ticket.end_for_good(category, own, outcome),
-            false => ticket.end(category, own, outcome),
+            true => chunk_progress.end_for_good(category, own, outcome),
+            false => chunk_progress.end(category, own, outcome),
         };
         let target = destination.filter(|_| counted && self.shared.reports.is_on());
         if let Some(target) = target.and_then(|number| self.shared.targets.get(number)) {
@@ -337,13 +341,13 @@ impl<'i> RecordSink<'i> {
 
 impl Sink for RecordSink<'_> {
     fn again(&self, record: u32) -> bool {
-        let (ticket, own) = self.owner(record);
-        let again = if record < carried::FIRST { self.again } else { ticket.is_read_again() };
-        again || self.left.decided.has(record) || !ticket.is_open(Category::Event, own)
+        let (chunk_progress, own) = self.owner(record);
+        let again = if record < carried::FIRST { self.again } else { chunk_progress.is_read_again() };
+        again || self.left.decided.has(record) || !chunk_progress.is_open(Category::Event, own)
     }
 
     fn is_settled(&self, category: Category, record: u32) -> bool {
-        self.again && !self.ticket.is_open(category, record)
+        self.again && !self.chunk_progress.is_open(category, record)
     }
 
     fn leaves_alone(&self, record: u32) -> bool {
@@ -358,8 +362,8 @@ impl Sink for RecordSink<'_> {
         }
         match self.course(category, record, destination) {
             Disposition::Item => {
-                let (ticket, own) = self.owner(record);
-                if !ticket.claim(category, own) {
+                let (chunk_progress, own) = self.owner(record);
+                if !chunk_progress.claim(category, own) {
                     return None;
                 }
                 self.left.claimed = Some((category, record));
@@ -367,7 +371,7 @@ impl Sink for RecordSink<'_> {
             Disposition::Nothing => return None,
             Disposition::Wait(until) => {
                 self.owner(record).0.waits_until(until);
-                self.park(category, record);
+                self.defer(category, record);
                 return None;
             }
             Disposition::DeadLetter(cause) if is_carried => {
@@ -417,8 +421,8 @@ impl Sink for RecordSink<'_> {
         // A dead letter that is still to be written is no log that would be sent.
         !self.payer.capped
             || {
-                let (ticket, own) = self.owner(record);
-                !matches!(ticket.look(Category::Log, own), Look::Open)
+                let (chunk_progress, own) = self.owner(record);
+                !matches!(chunk_progress.look(Category::Log, own), Look::Open)
             }
             || self.shared.costs.reserve(bill.payer, bill.level, 0, self.wall, true)
     }
@@ -434,16 +438,17 @@ impl Sink for RecordSink<'_> {
         poison::take(Category::Log, self.owner(record).1);
         self.left.claimed = None;
         let bill = envelope::Bill { payer: bill.payer, bytes: u32::try_from(bill.bytes).unwrap_or(u32::MAX) };
-        let (ticket, own) = self.owner(record);
-        let full = self.logs.close(self.destination, &ticket, own, bill);
+        let (chunk_progress, own) = self.owner(record);
+        let full = self.logs.close(self.destination, &chunk_progress, own, bill);
         self.emit_if_full(full);
     }
 
     fn recalled(&mut self, logs: Vec<RecalledLog>) {
         let (costs, mut batch, mut sent) = (&self.shared.costs, None::<Batch<ChunkProgress>>, 0);
         // They stand for no record: theirs have ended.
-        let ticket = ChunkProgress::new(ChunkSource::None, self.now, Ledger::default().recorder(), Default::default());
-        let ticket = Arc::new(ticket);
+        let chunk_progress =
+            ChunkProgress::new(ChunkSource::None, self.now, Ledger::default().recorder(), Default::default());
+        let chunk_progress = Arc::new(chunk_progress);
         for RecalledLog { json, bill } in logs {
             let is_capped = costs.is_capped(bill.payer);
             if is_capped && !costs.reserve(bill.payer, bill.level, bill.bytes, self.wall, false) {
@@ -455,12 +460,12 @@ impl Sink for RecordSink<'_> {
             let new = || Batch::new(Category::Log, Vec::new(), self.now, self.replay).toward(bill.destination);
             let batch = batch.get_or_insert_with(new);
             batch.open().extend_from_slice(&json);
-            ticket.claim(Category::Log, sent);
+            chunk_progress.claim(Category::Log, sent);
             let bill = envelope::Bill { payer: bill.payer, bytes: u32::try_from(bill.bytes).unwrap_or(u32::MAX) };
-            batch.close_billed(&ticket, sent, bill);
+            batch.close_billed(&chunk_progress, sent, bill);
             sent += 1;
         }
-        ticket.mapped();
+        chunk_progress.mapped();
         self.shared.recorder.recall(u64::from(sent));
         if let Some(batch) = batch {
             emit(self.shared, batch);
@@ -475,12 +480,12 @@ impl Sink for RecordSink<'_> {
             return;
         }
         self.left.claimed = None;
-        let (ticket, own) = self.owner(record);
+        let (chunk_progress, own) = self.owner(record);
         let full = match category {
-            Category::Log => self.logs.close(self.destination, &ticket, own, envelope::Bill::default()),
+            Category::Log => self.logs.close(self.destination, &chunk_progress, own, envelope::Bill::default()),
             Category::Event => {
                 if let Some(event) = &mut self.event {
-                    event.close(&ticket, own, event_id);
+                    event.close(&chunk_progress, own, event_id);
                 }
                 self.event.take()
             }
@@ -496,7 +501,9 @@ impl Sink for RecordSink<'_> {
                 }
             }
             // Undecodable bytes are no item of either category: one letter for both.
-            (Category::Event, Outcome::Invalid) if record < carried::FIRST && self.ticket.is_open(category, record) => {
+            (Category::Event, Outcome::Invalid)
+                if record < carried::FIRST && self.chunk_progress.is_open(category, record) =>
+            {
                 let detail = "expected records in MessagePack".to_owned();
                 let cause = Arc::new(DropReason { outcome, status: 0, detail });
                 self.left.burials.push(DeadLetter::new(None, record, &cause));
@@ -511,27 +518,27 @@ impl Sink for RecordSink<'_> {
     }
 
     fn join(&mut self, category: Category, record: u32, into: u32) {
-        let ((head, first), (ticket, own)) = (self.owner(into), self.owner(record));
-        let in_spool = |ticket: &ChunkProgress| matches!(ticket.home, ChunkSource::Spool(_));
-        if Arc::ptr_eq(&head, &ticket) || !in_spool(&head) || !in_spool(&ticket) {
+        let ((head, first), (chunk_progress, own)) = (self.owner(into), self.owner(record));
+        let in_spool = |chunk_progress: &ChunkProgress| matches!(chunk_progress.home, ChunkSource::Spool(_));
+        if Arc::ptr_eq(&head, &chunk_progress) || !in_spool(&head) || !in_spool(&chunk_progress) {
             return self.end(category, record, Outcome::Joined);
         }
         // It must not be gone before the item that it is part of.
-        if !ticket.claim(category, own) {
+        if !chunk_progress.claim(category, own) {
             return;
         }
-        match head.attach(category, first, (&ticket, own)) {
+        match head.attach(category, first, (&chunk_progress, own)) {
             Attach::Done => {}
-            Attach::Ended => drop(ticket.settle(category, std::iter::once(own), Outcome::Joined)),
-            Attach::Waits => drop(ticket.release(category, std::iter::once(own))),
+            Attach::Ended => drop(chunk_progress.settle(category, std::iter::once(own), Outcome::Joined)),
+            Attach::Waits => drop(chunk_progress.release(category, std::iter::once(own))),
         }
     }
 
     fn waits_until(&self) -> Option<Duration> {
         let timeout = self.shared.settings.trace_timeout;
-        let longest = match self.ticket.home {
+        let longest = match self.chunk_progress.home {
             // The first flush after a start comes later than the next one of a running process.
-            ChunkSource::Spool(_) if self.ticket.is_recovered() => timeout.max(AFTER_START),
+            ChunkSource::Spool(_) if self.chunk_progress.is_recovered() => timeout.max(AFTER_START),
             ChunkSource::Spool(_) => timeout,
             ChunkSource::Memory if !self.shared.closing.load(Relaxed) => timeout,
             ChunkSource::Memory | ChunkSource::Host(_) | ChunkSource::None => return None,
@@ -544,11 +551,11 @@ impl Sink for RecordSink<'_> {
             return Some(record);
         }
         // A dead letter is written while its chunk is read.
-        let is_doomed = |category: &Category| matches!(self.ticket.look(*category, record), Look::Doomed(_));
+        let is_doomed = |category: &Category| matches!(self.chunk_progress.look(*category, record), Look::Doomed(_));
         if Category::ALL.iter().any(is_doomed) {
             return None;
         }
-        Some(self.carried.add(self.ticket, record))
+        Some(self.carried.add(self.chunk_progress, record))
     }
 
     fn left_out(&mut self, destination: Option<u32>) {
@@ -580,55 +587,55 @@ mod tests {
     use super::*;
     use crate::ledger::Ledger;
 
-    fn given_up(ticket: &ChunkProgress, records: &[u32]) -> Vec<DeadLetter> {
+    fn given_up(chunk_progress: &ChunkProgress, records: &[u32]) -> Vec<DeadLetter> {
         let mut left = PassOutcome::default();
-        left.give_up(ticket, records);
+        left.give_up(chunk_progress, records);
         left.burials
     }
 
-    fn ticket() -> ChunkProgress {
+    fn chunk_progress() -> ChunkProgress {
         ChunkProgress::new(ChunkSource::Host(1), Duration::ZERO, Ledger::default().recorder(), Default::default())
     }
 
     /// A letter that the disk would not take is written at the next reading, and then with all lines of its event, too.
     #[test]
     fn lines_of_a_letter_that_was_postponed_are_not_forgotten() {
-        let ticket = ticket();
+        let chunk_progress = chunk_progress();
         for _ in 0..2 {
-            let burials = given_up(&ticket, &[3, 4, 5]);
+            let burials = given_up(&chunk_progress, &[3, 4, 5]);
             assert_eq!((burials.len(), burials[0].record, &burials[0].members[..]), (1, 3, &[4, 5][..]));
-            burials[0].postpone(&ticket);
+            burials[0].postpone(&chunk_progress);
         }
-        assert!([4, 5].iter().all(|member| !ticket.is_open(Category::Event, *member)));
-        assert!(ticket.is_open(Category::Event, 3) && ticket.is_open(Category::Log, 3));
+        assert!([4, 5].iter().all(|member| !chunk_progress.is_open(Category::Event, *member)));
+        assert!(chunk_progress.is_open(Category::Event, 3) && chunk_progress.is_open(Category::Log, 3));
     }
 
     /// Nothing is left open that nobody looks at again.
     #[test]
     fn lines_of_an_event_that_is_on_its_way_end_with_it() {
-        let ticket = ticket();
-        assert!(ticket.claim(Category::Event, 3));
-        assert!(given_up(&ticket, &[3, 4]).is_empty());
-        assert!(!ticket.is_open(Category::Event, 4));
+        let chunk_progress = chunk_progress();
+        assert!(chunk_progress.claim(Category::Event, 3));
+        assert!(given_up(&chunk_progress, &[3, 4]).is_empty());
+        assert!(!chunk_progress.is_open(Category::Event, 4));
     }
 
     #[test]
     fn what_waits_is_not_given_up() {
-        let (ticket, mut left) = (ticket(), PassOutcome::default());
+        let (chunk_progress, mut left) = (chunk_progress(), PassOutcome::default());
         left.waiting[Category::Log as usize].insert(3);
-        left.give_up(&ticket, &[3]);
+        left.give_up(&chunk_progress, &[3]);
         assert!(matches!(left.burials[..], [DeadLetter { category: Some(Category::Event), record: 3, .. }]));
     }
 
     /// A record that is nothing yet gets one letter for both, one that has become a log one for the event.
     #[test]
     fn a_record_gets_one_letter() {
-        let ticket = ticket();
+        let chunk_progress = chunk_progress();
         let categories = |burials: Vec<DeadLetter>| burials.iter().map(|burial| burial.category).collect::<Vec<_>>();
-        assert_eq!(categories(given_up(&ticket, &[3])), [None]);
-        assert!(ticket.claim(Category::Log, 3));
-        assert_eq!(categories(given_up(&ticket, &[3])), [Some(Category::Event)]);
-        assert!(ticket.claim(Category::Event, 3));
-        assert_eq!(categories(given_up(&ticket, &[3])), []);
+        assert_eq!(categories(given_up(&chunk_progress, &[3])), [None]);
+        assert!(chunk_progress.claim(Category::Log, 3));
+        assert_eq!(categories(given_up(&chunk_progress, &[3])), [Some(Category::Event)]);
+        assert!(chunk_progress.claim(Category::Event, 3));
+        assert_eq!(categories(given_up(&chunk_progress, &[3])), []);
     }
 }

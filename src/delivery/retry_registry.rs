@@ -23,7 +23,7 @@ static GENERATIONS: AtomicU64 = AtomicU64::new(0);
 
 #[derive(Debug)]
 struct Entry {
-    ticket: Arc<ChunkProgress>,
+    chunk_progress: Arc<ChunkProgress>,
     /// The instance that works on it.
     generation: u64,
     records: u32,
@@ -71,41 +71,47 @@ impl RetryRegistry {
 
     /// Returns the progress record of a chunk that a flush waits for: the one left by an earlier flush that has returned,
     /// else a new one. An equal chunk whose flush still waits is another chunk.
-    pub fn join(&self, slot: Arc<ChunkSlot>, tag: &[u8], data: &[u8], now: Duration) -> Arc<ChunkProgress> {
+    pub fn join(&self, chunk_slot: Arc<ChunkSlot>, tag: &[u8], data: &[u8], now: Duration) -> Arc<ChunkProgress> {
         // Not under the lock, which flushes take: that reads all of it.
         let (identity, records) = (self.identity(tag, data), crate::chunk::count(data));
         let mut chunks = lock(&CHUNKS);
         let entries = chunks.entry(identity).or_default();
         if let Some(entry) = entries.iter_mut().find(|entry| entry.is_free()) {
-            let old = entry.waiter.replace(slot);
+            let old = entry.waiter.replace(chunk_slot);
             entry.touched = Instant::now();
             if entry.generation != self.generation {
-                self.adopt(entry, identity, now);
+                self.adopt_from_previous_instance(entry, identity, now);
             }
-            let ticket = Arc::clone(&entry.ticket);
+            let chunk_progress = Arc::clone(&entry.chunk_progress);
             drop(chunks);
             if let Some(old) = old {
                 self.slots.answer(&old, Verdict::Retry);
             }
-            return ticket;
+            return chunk_progress;
         }
         self.recorder.take(u64::from(records));
-        let ticket = self.ticket(identity, now, Default::default());
-        let (waiter, touched) = (Some(slot), Instant::now());
-        entries.push(Entry { ticket: Arc::clone(&ticket), generation: self.generation, records, waiter, touched });
-        ticket
+        let chunk_progress = self.chunk_progress(identity, now, Default::default());
+        let (waiter, touched) = (Some(chunk_slot), Instant::now());
+        entries.push(Entry {
+            chunk_progress: Arc::clone(&chunk_progress),
+            generation: self.generation,
+            records,
+            waiter,
+            touched,
+        });
+        chunk_progress
     }
 
     /// Takes over a chunk from an earlier instance: its settled records stay settled, the remaining ones belong to this
     /// instance now, and all of them are counted in its ledger.
-    fn adopt(&self, entry: &mut Entry, identity: u128, now: Duration) {
+    fn adopt_from_previous_instance(&self, entry: &mut Entry, identity: u128, now: Duration) {
         self.recorder.take(u64::from(entry.records));
-        entry.ticket.ended().tell(&self.recorder);
-        entry.ticket = self.ticket(identity, now, entry.ticket.settled());
+        entry.chunk_progress.ended().tell(&self.recorder);
+        entry.chunk_progress = self.chunk_progress(identity, now, entry.chunk_progress.settled());
         entry.generation = self.generation;
     }
 
-    fn ticket(&self, identity: u128, now: Duration, settled: [RecordSet; 2]) -> Arc<ChunkProgress> {
+    fn chunk_progress(&self, identity: u128, now: Duration, settled: [RecordSet; 2]) -> Arc<ChunkProgress> {
         Arc::new(ChunkProgress::new(ChunkSource::Host(identity), now, self.recorder.clone(), settled))
     }
 
@@ -147,17 +153,22 @@ impl RetryRegistry {
     pub fn pending(&self, category: Category) -> u64 {
         let chunks = lock(&CHUNKS);
         let ours = chunks.values().flatten().filter(|entry| entry.generation == self.generation);
-        ours.map(|entry| u64::from(entry.records.saturating_sub(entry.ticket.settled()[category as usize].len()))).sum()
+        ours.map(|entry| {
+            u64::from(entry.records.saturating_sub(entry.chunk_progress.settled()[category as usize].len()))
+        })
+        .sum()
     }
 
     /// Tells the waiting flush how its chunk stands.
-    pub fn finish(&self, identity: u128, ticket: &Arc<ChunkProgress>, standing: ChunkStatus) {
+    pub fn finish(&self, identity: u128, chunk_progress: &Arc<ChunkProgress>, standing: ChunkStatus) {
         let mut chunks = lock(&CHUNKS);
         let Some(entries) = chunks.get_mut(&identity) else { return };
-        let Some(at) = entries.iter().position(|entry| Arc::ptr_eq(&entry.ticket, ticket)) else { return };
+        let Some(at) = entries.iter().position(|entry| Arc::ptr_eq(&entry.chunk_progress, chunk_progress)) else {
+            return;
+        };
         entries[at].touched = Instant::now();
         let verdict = if standing == ChunkStatus::Done { Verdict::Ok } else { Verdict::Retry };
-        let heard = entries[at].waiter.take().is_some_and(|slot| self.slots.answer(&slot, verdict));
+        let heard = entries[at].waiter.take().is_some_and(|chunk_slot| self.slots.answer(&chunk_slot, verdict));
         // When the flush has already left with RETRY, the entry stays for the next one, which is then told OK at once.
         if standing == ChunkStatus::Done && heard {
             entries.swap_remove(at);
@@ -176,9 +187,9 @@ impl RetryRegistry {
                 let gone = entry.generation == self.generation
                     && entry.is_free()
                     && entry.touched.elapsed() > ABANDONED_AFTER
-                    && entry.ticket.standing() != ChunkStatus::Busy;
+                    && entry.chunk_progress.standing() != ChunkStatus::Busy;
                 if gone {
-                    entry.ticket.end_rest(entry.records, Outcome::Abandoned);
+                    entry.chunk_progress.end_rest(entry.records, Outcome::Abandoned);
                 }
                 !gone
             });
@@ -192,15 +203,15 @@ impl RetryRegistry {
         for entry in lock(&CHUNKS).values_mut().flatten().filter(|entry| entry.generation == self.generation) {
             left.extend(entry.waiter.take());
         }
-        for slot in left {
-            self.slots.answer(&slot, Verdict::Retry);
+        for chunk_slot in left {
+            self.slots.answer(&chunk_slot, Verdict::Retry);
         }
     }
 }
 
 impl Entry {
     fn is_free(&self) -> bool {
-        self.waiter.as_ref().is_none_or(|slot| slot.is_left())
+        self.waiter.as_ref().is_none_or(|chunk_slot| chunk_slot.is_left())
     }
 }
 
@@ -233,33 +244,33 @@ mod tests {
         Setup { ledger, slots, registry }
     }
 
-    fn join(setup: &Setup, slot: &Arc<ChunkSlot>) -> Arc<ChunkProgress> {
-        setup.registry.join(Arc::clone(slot), b"tag", CHUNK, Duration::ZERO)
+    fn join(setup: &Setup, chunk_slot: &Arc<ChunkSlot>) -> Arc<ChunkProgress> {
+        setup.registry.join(Arc::clone(chunk_slot), b"tag", CHUNK, Duration::ZERO)
     }
 
-    fn slot(setup: &Setup) -> Arc<ChunkSlot> {
+    fn chunk_slot(setup: &Setup) -> Arc<ChunkSlot> {
         setup.slots.fill(b"tag", CHUNK).unwrap()
     }
 
     #[test]
     fn a_chunk_offered_again_joins_its_progress_and_is_counted_once() {
         let setup = setup("join");
-        let first = slot(&setup);
-        let ticket = join(&setup, &first);
+        let first = chunk_slot(&setup);
+        let chunk_progress = join(&setup, &first);
         assert_eq!(setup.slots.wait(first, Duration::ZERO), Verdict::Retry);
-        let again = slot(&setup);
-        assert!(Arc::ptr_eq(&join(&setup, &again), &ticket));
+        let again = chunk_slot(&setup);
+        assert!(Arc::ptr_eq(&join(&setup, &again), &chunk_progress));
         assert_eq!(setup.ledger.snapshot().records, 2);
-        setup.registry.finish(setup.registry.identity(b"tag", CHUNK), &ticket, ChunkStatus::Done);
+        setup.registry.finish(setup.registry.identity(b"tag", CHUNK), &chunk_progress, ChunkStatus::Done);
         assert_eq!(setup.slots.wait(again, Duration::ZERO), Verdict::Ok);
         // After the OK the same bytes are a new chunk.
-        assert!(!Arc::ptr_eq(&join(&setup, &slot(&setup)), &ticket));
+        assert!(!Arc::ptr_eq(&join(&setup, &chunk_slot(&setup)), &chunk_progress));
     }
 
     #[test]
     fn an_equal_chunk_flushed_meanwhile_is_another_chunk() {
         let setup = setup("equal");
-        let (one, two) = (slot(&setup), slot(&setup));
+        let (one, two) = (chunk_slot(&setup), chunk_slot(&setup));
         assert!(!Arc::ptr_eq(&join(&setup, &one), &join(&setup, &two)));
         assert_eq!(setup.ledger.snapshot().records, 4);
     }
@@ -267,25 +278,25 @@ mod tests {
     #[test]
     fn what_was_finished_after_the_flush_had_left_is_ok_at_once() {
         let setup = setup("late");
-        let first = slot(&setup);
-        let ticket = join(&setup, &first);
+        let first = chunk_slot(&setup);
+        let chunk_progress = join(&setup, &first);
         assert_eq!(setup.slots.wait(first, Duration::ZERO), Verdict::Retry);
         let identity = setup.registry.identity(b"tag", CHUNK);
-        setup.registry.finish(identity, &ticket, ChunkStatus::Done);
-        assert!(Arc::ptr_eq(&join(&setup, &slot(&setup)), &ticket));
+        setup.registry.finish(identity, &chunk_progress, ChunkStatus::Done);
+        assert!(Arc::ptr_eq(&join(&setup, &chunk_slot(&setup)), &chunk_progress));
     }
 
     #[test]
     fn the_next_generation_adopts_what_is_settled() {
         let old = setup("reload");
-        let first = slot(&old);
-        let ticket = join(&old, &first);
-        ticket.end(Category::Event, 0, Outcome::Filtered);
+        let first = chunk_slot(&old);
+        let chunk_progress = join(&old, &first);
+        chunk_progress.end(Category::Event, 0, Outcome::Filtered);
         old.registry.release_all();
         assert_eq!(old.slots.wait(first, Duration::ZERO), Verdict::Retry);
         let new = setup("reload");
-        let adopted = join(&new, &slot(&new));
-        assert!(!Arc::ptr_eq(&adopted, &ticket));
+        let adopted = join(&new, &chunk_slot(&new));
+        assert!(!Arc::ptr_eq(&adopted, &chunk_progress));
         assert!(!adopted.claim(Category::Event, 0) && adopted.claim(Category::Event, 1));
         let now = new.ledger.snapshot();
         assert_eq!((now.records, now.pending(Category::Event), now.pending(Category::Log)), (2, 1, 2));

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// Number of the destination of records whose own is not known yet. Nothing is ever sent there.
-pub(crate) const LATER: u32 = u32::MAX;
+pub(crate) const PENDING: u32 = u32::MAX;
 
 /// Destinations that annotations may name at once.
 const MAX_ANNOTATIONS: usize = 1_000;
@@ -49,7 +49,7 @@ pub(crate) struct Changes {
     /// Destinations with another DSN than before: failures and limits of the old one are forgotten.
     pub(crate) renewed: Vec<u32>,
     /// Pairs of destinations: items that wait for the first go to the second from now on.
-    pub(crate) moved: Vec<(u32, u32)>,
+    pub(crate) retired: Vec<(u32, u32)>,
     /// Namespaces whose DSN is new, another, or gone.
     pub(crate) namespaces: Vec<String>,
 }
@@ -83,7 +83,7 @@ struct Known {
     unused: Option<Duration>,
     /// True if the items that waited for it have gone to another destination. Later items would go there too: no source
     /// leads here again.
-    moved: bool,
+    retired: bool,
 }
 
 #[derive(Debug)]
@@ -142,7 +142,7 @@ impl RouteTable {
         let own = state.namespaces.get(namespace).copied();
         let route = match own.flatten().or(state.default) {
             Some(number) => state.route(number),
-            None if self.waits_for_a_source(&state, own.is_some()) => Some(Route { destination: LATER, identity: 0 }),
+            None if self.waits_for_a_source(&state, own.is_some()) => Some(Route { destination: PENDING, identity: 0 }),
             None => None,
         };
         let complaint = complaint.or(if route.is_none() { Some(Complaint::Nowhere) } else { None });
@@ -264,8 +264,8 @@ impl State {
         let ours_alone = sources(old) <= 1;
         if let Some(other) = self.find(&dsn) {
             if ours_alone {
-                self.known.entry(old).and_modify(|known| known.moved = true);
-                changes.moved.push((old, other));
+                self.known.entry(old).and_modify(|known| known.retired = true);
+                changes.retired.push((old, other));
             }
             return other;
         }
@@ -278,7 +278,7 @@ impl State {
     }
 
     fn find(&self, dsn: &Dsn) -> Option<u32> {
-        self.known.iter().find(|(_, known)| !known.moved && known.target.dsn == *dsn).map(|(number, _)| *number)
+        self.known.iter().find(|(_, known)| !known.retired && known.target.dsn == *dsn).map(|(number, _)| *number)
     }
 
     fn find_or_make(&mut self, dsn: Dsn) -> u32 {
@@ -296,7 +296,7 @@ impl State {
 impl Known {
     fn new(dsn: Dsn) -> Self {
         let identity = identity::destination(&dsn.identity());
-        Self { target: Arc::new(Target { dsn, identity }), unused: None, moved: false }
+        Self { target: Arc::new(Target { dsn, identity }), unused: None, retired: false }
     }
 }
 
@@ -409,7 +409,7 @@ mod tests {
         assert_eq!(targets.numbers(), [0]);
         // Both move to a new key at once: one of them makes the new destination, the other takes the queue there.
         let changes = targets.set_namespaces(listing(&[("a", Some(dsn('l', 2))), ("b", Some(dsn('l', 2)))]));
-        assert_eq!((changes.moved, changes.renewed), (vec![(0, 1)], vec![]));
+        assert_eq!((changes.retired, changes.renewed), (vec![(0, 1)], vec![]));
         assert_eq!(targets.route("a", None, NOW).0, targets.route("b", None, NOW).0);
         // Nothing leads back to a destination whose queue has gone elsewhere.
         let again = targets.set_namespaces(listing(&[
@@ -417,7 +417,7 @@ mod tests {
             ("b", Some(dsn('l', 2))),
             ("c", Some(dsn('k', 2))),
         ]));
-        assert_eq!((again.moved, targets.route("c", None, NOW).0.map(|route| route.destination)), (vec![], Some(2)));
+        assert_eq!((again.retired, targets.route("c", None, NOW).0.map(|route| route.destination)), (vec![], Some(2)));
         targets.set_namespaces(listing(&[("a", Some(dsn('l', 2))), ("b", Some(dsn('m', 3)))]));
         assert_eq!((project(&targets, "a", None), project(&targets, "b", None)), (Some(2), Some(3)));
     }

@@ -64,7 +64,7 @@ pub(crate) fn probe(number: u32, target: &Target, client: &Client, done: &Sender
 pub(crate) fn run(
     inbox: &Receiver<Job>,
     client: &Client,
-    presses: &CompressorPool,
+    compressors: &CompressorPool,
     clock: &dyn Clock,
     done: &Sender<dispatcher::Message>,
 ) {
@@ -85,7 +85,7 @@ pub(crate) fn run(
                 Parts::whole(envelope)
             }
         };
-        let sent = match presses.press(job.encoding, &envelope, &mut body) {
+        let sent = match compressors.compressor(job.encoding, &envelope, &mut body) {
             Ok(()) => client.send(&job.target.dsn, job.encoding, &body, start.wall),
             Err(error) => SendResult::not_written(&error),
         };

@@ -17,7 +17,7 @@ const MAX_SPARE: usize = 1;
 
 /// A collector for each destination that has an open envelope.
 #[derive(Debug)]
-pub struct Gatherer<T> {
+pub struct LogBatcher<T> {
     max_items: usize,
     open: HashMap<u32, Collector<T>>,
     bytes: usize,
@@ -29,7 +29,7 @@ pub struct Gatherer<T> {
     likely: usize,
 }
 
-impl<T> Gatherer<T> {
+impl<T> LogBatcher<T> {
     /// A gatherer of at most `max_items` logs an envelope.
     #[must_use]
     pub fn new(max_items: usize) -> Self {
@@ -110,7 +110,7 @@ mod tests {
 
     #[test]
     fn lent_buffers_are_used_and_never_pile_up() {
-        let (mut gatherer, ticket) = (Gatherer::new(1_000), Arc::new(0_u8));
+        let (mut gatherer, ticket) = (LogBatcher::new(1_000), Arc::new(0_u8));
         let log = vec![b'1'; 10_000];
         let mut full: Vec<Batch<u8>> = Vec::new();
         for record in 0..1_000 {
@@ -128,14 +128,14 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    fn add(gatherer: &mut Gatherer<u8>, destination: u32, now: Duration, json: &[u8]) -> Option<Batch<u8>> {
+    fn add(gatherer: &mut LogBatcher<u8>, destination: u32, now: Duration, json: &[u8]) -> Option<Batch<u8>> {
         gatherer.open(destination, now, false).extend_from_slice(json);
         gatherer.close(destination, &Arc::new(1), 0, Bill::default())
     }
 
     #[test]
     fn envelopes_never_mix_destinations_and_are_full_each_for_itself() {
-        let mut gatherer = Gatherer::new(2);
+        let mut gatherer = LogBatcher::new(2);
         assert!(add(&mut gatherer, 1, SECOND, b"1").is_none());
         assert!(add(&mut gatherer, 2, SECOND, b"2").is_none());
         let full = add(&mut gatherer, 1, SECOND, b"1").unwrap();
@@ -147,7 +147,7 @@ mod tests {
 
     #[test]
     fn age_seals_what_is_old_enough_only() {
-        let mut gatherer = Gatherer::new(10);
+        let mut gatherer = LogBatcher::new(10);
         for (destination, now) in [(3, 1), (1, 2), (2, 3)] {
             assert!(add(&mut gatherer, destination, SECOND * now, b"{}").is_none());
         }
@@ -159,7 +159,7 @@ mod tests {
 
     #[test]
     fn two_hundred_destinations_share_one_bound() {
-        let mut gatherer = Gatherer::new(1_000);
+        let mut gatherer = LogBatcher::new(1_000);
         let (json, mut most, mut sealed) = (vec![b'1'; 10_000], 0, 0);
         for turn in 0..10_u32 {
             for destination in 0..200 {
@@ -176,7 +176,7 @@ mod tests {
 
     #[test]
     fn a_log_that_was_never_ended_leaves_no_trace() {
-        let mut gatherer = Gatherer::new(10);
+        let mut gatherer = LogBatcher::new(10);
         assert!(add(&mut gatherer, 1, SECOND, b"{}").is_none());
         gatherer.open(1, SECOND, false).extend_from_slice(b"{half");
         gatherer.mend();

@@ -12,7 +12,7 @@ use crate::ledger::Category;
 use crate::mapping::identity::EventId;
 use crate::mapping::json::Object;
 use crate::mapping::{SDK_NAME, SDK_VERSION};
-pub use gather::Gatherer;
+pub use gather::LogBatcher;
 use std::sync::Arc;
 use std::time::Duration;
 

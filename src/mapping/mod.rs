@@ -64,7 +64,7 @@ use memchr::{memchr, memchr_iter, memmem};
 pub use reason::Reason;
 use recall::{Recall, Recalled};
 use resolved_record::{Inputs, Known, ResolvedRecord, view};
-pub use route::{NOWHERE, Route, Router};
+pub use route::{Route, Router, UNROUTED};
 use runs::{Fate, HeldLog, Run, Step};
 pub(crate) use scrub::Rules as ScrubRules;
 pub use scrub::examples::{EXAMPLES as SCRUB_EXAMPLES, Example as ScrubExample, to_markdown as privacy_to_markdown};
@@ -103,7 +103,7 @@ pub struct Mapper {
     /// Attributes that every log has.
     constant: log::Constant,
     /// The record that is being read, or those that are being made an event.
-    at_work: Vec<u32>,
+    current_records: Vec<u32>,
     /// Lines that wait for lines of a later chunk.
     waiting: Waiting,
     /// Counts over all parts of one chunk, for a mapper that reads it in parts.
@@ -123,7 +123,7 @@ struct Scratch {
 /// State that the parts of one chunk share.
 #[derive(Debug, Default)]
 struct Parts {
-    twins: HashMap<EventId, u32>,
+    duplicate_ordinals: HashMap<EventId, u32>,
     last_micros: u64,
     sequence: u32,
 }
@@ -132,7 +132,7 @@ struct Parts {
 #[derive(Default)]
 struct ChunkState<'a> {
     /// The number of times that these very bytes at this very time have been seen in their stream.
-    twins: HashMap<EventId, u32>,
+    duplicate_ordinals: HashMap<EventId, u32>,
     logs: Logs,
     streams: Vec<Stream<'a>>,
     /// The lines of earlier chunks that wait for those of this one.
@@ -181,7 +181,7 @@ impl Mapper {
             storms: Storms::new(settings.storm_burst, settings.event_rate),
             incidents: Incidents::default(),
             constant,
-            at_work: Vec::new(),
+            current_records: Vec::new(),
             waiting: Waiting::default(),
             parts: None,
             memory: Scratch::default(),
@@ -225,7 +225,7 @@ impl Mapper {
         (waiting, sink): (Option<&HashMap<StreamId, Arc<Tail>>>, &mut impl Sink),
     ) -> u32 {
         self.reader.renew();
-        self.at_work.clear();
+        self.current_records.clear();
         let mut progress = self.progress(origin);
         progress.waiting = waiting;
         let mut group = None;
@@ -255,9 +255,9 @@ impl Mapper {
         let (of_tag, container) = (StreamIds::of_tag(origin.tag), Container::of_tag(origin.tag));
         let mut progress = ChunkState { aside, of_tag, container, ..ChunkState::default() };
         if let Some(parts) = &mut self.parts {
-            let Parts { twins, last_micros, sequence } = std::mem::take(parts);
+            let Parts { duplicate_ordinals, last_micros, sequence } = std::mem::take(parts);
             progress.is_part = true;
-            progress.twins = twins;
+            progress.duplicate_ordinals = duplicate_ordinals;
             (progress.logs.last_micros, progress.logs.sequence) = (last_micros, sequence);
         }
         progress
@@ -299,13 +299,13 @@ impl Mapper {
 
     /// After a panic in [`Mapper::map`]: the records that it was about.
     #[must_use]
-    pub fn at_work(&self) -> &[u32] {
-        &self.at_work
+    pub fn current_records(&self) -> &[u32] {
+        &self.current_records
     }
 
     fn works_on(&mut self, records: impl IntoIterator<Item = u32>) {
-        self.at_work.clear();
-        self.at_work.extend(records);
+        self.current_records.clear();
+        self.current_records.extend(records);
     }
 
     fn end_of_chunk(&mut self, origin: Origin<'_>, progress: &mut ChunkState<'_>, sink: &mut impl Sink) {
@@ -329,7 +329,8 @@ impl Mapper {
         self.memory.aside = aside;
         if let Some(parts) = &mut self.parts {
             let Logs { last_micros, sequence, .. } = progress.logs;
-            *parts = Parts { twins: std::mem::take(&mut progress.twins), last_micros, sequence };
+            *parts =
+                Parts { duplicate_ordinals: std::mem::take(&mut progress.duplicate_ordinals), last_micros, sequence };
         }
         // Not before: after a panic all of it is read again.
         for (id, tail) in std::mem::take(&mut progress.kept) {
@@ -794,7 +795,7 @@ impl Mapper {
         if let Decision::Send(held_back) = decision {
             about.held_back = held_back;
         }
-        if !matches!(decision, Decision::HoldBack(_)) {
+        if !matches!(decision, Decision::Suppress(_)) {
             about.crumbs = self.crumbs.before(stream, first, &self.scrub);
         }
         let write = |out: &mut Vec<u8>| {
@@ -803,7 +804,7 @@ impl Mapper {
             self.scrub.clean(out, start, &scrubbed);
         };
         match decision {
-            Decision::HoldBack(reason) => {
+            Decision::Suppress(reason) => {
                 sink.left_out(Some(route.destination));
                 end(sink, Category::Event, line.index, Outcome::Suppressed, reason);
             }
@@ -899,7 +900,7 @@ impl Mapper {
 /// stays a dead letter.
 fn route_of(origin: Origin<'_>, pod: Option<&Pod>, letter: Option<Letter>) -> Option<Route> {
     let (namespace, annotation) = pod.map_or(("", None), |pod| (pod.namespace.as_str(), pod.dsn.as_deref()));
-    let nowhere = || letter.map(|_| Route { destination: NOWHERE, identity: 0 });
+    let nowhere = || letter.map(|_| Route { destination: UNROUTED, identity: 0 });
     origin.router.route(namespace, annotation).or_else(nowhere)
 }
 
@@ -1033,7 +1034,7 @@ impl<'a> ChunkState<'a> {
     ) -> EventId {
         let ordinal = waited.filter(|_| !self.is_part).unwrap_or_else(|| {
             let first = EventId::new(destination, stream.id, record.time, record.raw, 0);
-            *self.twins.entry(first).and_modify(|n| *n += 1).or_insert(0)
+            *self.duplicate_ordinals.entry(first).and_modify(|n| *n += 1).or_insert(0)
         });
         let own = stream.letter.and_then(|letter| letter.event_id);
         own.unwrap_or_else(|| EventId::new(destination, stream.id, record.time, record.raw, ordinal))
@@ -1094,7 +1095,7 @@ fn decide(
     let time = view.record_time.min(Timestamp { secs: now.as_secs(), nanos: now.subsec_nanos() });
     if let Some(chain) = about.chain {
         if storms.is_repeat(view.stream, chain, time) {
-            return Decision::HoldBack(Reason::Repeat);
+            return Decision::Suppress(Reason::Repeat);
         }
     } else if storms.is_one_too_many(about.workload, about.fingerprint, time, now) {
         about.share_an_issue();

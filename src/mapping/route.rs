@@ -12,7 +12,7 @@ pub struct Route {
 }
 
 /// Number of no destination, for a dead letter that has none now. Nothing is ever sent there.
-pub const NOWHERE: u32 = u32::MAX - 1;
+pub const UNROUTED: u32 = u32::MAX - 1;
 
 /// Knows the destinations.
 pub trait Router: Debug {

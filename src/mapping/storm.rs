@@ -35,7 +35,7 @@ pub enum Decision {
     /// It is sent, and tells how many before it were held back.
     Send(u64),
     /// It is held back.
-    HoldBack(Reason),
+    Suppress(Reason),
     /// It is held back, and a copy of it is wanted to tell how many were when the storm is over.
     Keep(Reason),
 }
@@ -97,14 +97,14 @@ impl Storms {
         let decision = match self.burst(fingerprint, time.secs, now.as_secs()) {
             Decision::Send(before) if self.exceeds_rate(destination, time.secs) => {
                 self.not_told(fingerprint, before);
-                Decision::HoldBack(Reason::Rate)
+                Decision::Suppress(Reason::Rate)
             }
             decision => decision,
         };
         let Some(storm) = self.fingerprints.get_mut(&fingerprint) else { return decision };
         storm.seen = now;
         match (decision, &storm.kept) {
-            (Decision::HoldBack(reason), None) if self.kept < KEPT => Decision::Keep(reason),
+            (Decision::Suppress(reason), None) if self.kept < KEPT => Decision::Keep(reason),
             (Decision::Send(_), Some(_)) => {
                 storm.kept = None;
                 self.kept -= 1;
@@ -145,7 +145,7 @@ impl Storms {
         }
         if now < storm.next {
             storm.held_back += 1;
-            return Decision::HoldBack(Reason::Storm);
+            return Decision::Suppress(Reason::Storm);
         }
         storm.pause = (storm.pause * 2).min(LONGEST);
         storm.next = now + storm.pause;
@@ -295,8 +295,8 @@ mod tests {
         decide(&mut storms, 1, 0);
         assert_eq!(decide(&mut storms, 1, 1), Decision::Keep(Reason::Storm));
         storms.keep(1, closing(1));
-        assert_eq!(decide(&mut storms, 1, 2), Decision::HoldBack(Reason::Storm), "one copy is enough");
-        assert_eq!(decide(&mut storms, 1, 3), Decision::HoldBack(Reason::Storm));
+        assert_eq!(decide(&mut storms, 1, 2), Decision::Suppress(Reason::Storm), "one copy is enough");
+        assert_eq!(decide(&mut storms, 1, 3), Decision::Suppress(Reason::Storm));
         assert_eq!(storms.closed(Duration::from_secs(122)), []);
         assert_eq!(storms.closed(Duration::from_secs(123)), [StormSummary { others: 2, ..closing(1) }]);
         assert_eq!(storms.closed(Duration::from_secs(1_000)), [], "it is told once");

@@ -66,16 +66,16 @@ impl DeadLetter {
     }
 
     /// Ends the record.
-    pub fn end(&self, ticket: &ChunkProgress, outcome: Outcome) {
+    pub fn end(&self, chunk_progress: &ChunkProgress, outcome: Outcome) {
         for category in self.categories() {
-            ticket.end(category, self.record, outcome);
+            chunk_progress.end(category, self.record, outcome);
         }
     }
 
     /// Leaves the record to be buried at the next reading.
-    pub fn postpone(&self, ticket: &ChunkProgress) {
+    pub fn postpone(&self, chunk_progress: &ChunkProgress) {
         for category in self.categories() {
-            ticket.doom(category, std::iter::once(self.record), &self.cause);
+            chunk_progress.mark_rejected(category, std::iter::once(self.record), &self.cause);
         }
     }
 

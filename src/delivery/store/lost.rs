@@ -51,23 +51,23 @@ impl Lost {
 }
 
 /// Sees to chunks that could not be read: they are read again later, or are lost.
-pub(in crate::delivery) fn unreadable(shared: &Shared, ticket: &Arc<ChunkProgress>, error: &SpoolError) {
-    let ChunkSource::Spool(extent) = &ticket.home else { return };
+pub(in crate::delivery) fn unreadable(shared: &Shared, chunk_progress: &Arc<ChunkProgress>, error: &SpoolError) {
+    let ChunkSource::Spool(extent) = &chunk_progress.home else { return };
     if error.is_temporary() || !is_final(error) && extent.fail() < READINGS {
         let text = format!("cannot read {} of the spool, trying again: {error}", extent.segment().name());
         shared.say(Severity::Error, "spool read", text);
-        return lock(&shared.backlog).add(Arc::clone(ticket), shared.now().steady + AGAIN);
+        return lock(&shared.backlog).add(Arc::clone(chunk_progress), shared.now().steady + AGAIN);
     }
     if matches!(error, SpoolError::Read(error) if error.kind() == io::ErrorKind::NotFound) {
         extent.segment().lose();
     }
-    lose(shared, ticket, extent);
+    lose(shared, chunk_progress, extent);
 }
 
 /// Ends the unfinished records of chunks that cannot be read any more. Items in flight end by themselves.
-pub(super) fn lose(shared: &Shared, ticket: &Arc<ChunkProgress>, extent: &Extent) {
-    ticket.begin();
-    let (records, items) = ticket.end_rest(extent.records(), Outcome::Lost);
+pub(super) fn lose(shared: &Shared, chunk_progress: &Arc<ChunkProgress>, extent: &Extent) {
+    chunk_progress.begin();
+    let (records, items) = chunk_progress.end_rest(extent.records(), Outcome::Lost);
     shared.lost.add(extent.segment().name(), u64::from(records));
     // Nobody knows where unread records would have gone, unless there is one destination.
     let only = Some(shared.targets.numbers()).filter(|all| all.len() == 1);
@@ -77,8 +77,8 @@ pub(super) fn lose(shared: &Shared, ticket: &Arc<ChunkProgress>, extent: &Extent
             shared.reports.add(target.identity, *category, Outcome::Lost, items, 0);
         }
     }
-    let standing = ticket.mapped();
-    shared.finish(ticket, standing);
+    let standing = chunk_progress.mapped();
+    shared.finish(chunk_progress, standing);
 }
 
 /// Returns true if reading once more cannot help.

@@ -271,11 +271,11 @@ impl<'s> Worker<'s> {
             let recorder = self.shared.recorder.clone();
             recorder.take(u64::from(extent.records()));
             progress.ended.tell(&recorder);
-            let ticket = ChunkProgress::replayed(extent, now.steady, recorder, progress);
+            let chunk_progress = ChunkProgress::replayed(extent, now.steady, recorder, progress);
             let mut backlog = lock(&self.shared.backlog);
             match at >= last {
-                true => backlog.add_last(Arc::new(ticket), now.steady + delay),
-                false => backlog.add_delayed(Arc::new(ticket), now.steady + delay),
+                true => backlog.add_last(Arc::new(chunk_progress), now.steady + delay),
+                false => backlog.add_delayed(Arc::new(chunk_progress), now.steady + delay),
             }
         }
     }
@@ -351,16 +351,16 @@ impl<'s> Worker<'s> {
             self.waiting = Some(extent);
             return;
         }
-        let (ticket, now) = (self.ticket(extent), self.shared.now().steady);
+        let (chunk_progress, now) = (self.chunk_progress(extent), self.shared.now().steady);
         if !has_room {
-            return lock(&self.shared.backlog).add(ticket, now);
+            return lock(&self.shared.backlog).add(chunk_progress, now);
         }
-        lock(&self.shared.backlog).add_live(ticket);
+        lock(&self.shared.backlog).add_live(chunk_progress);
         // There is room, or there is no mapper any more.
         let _ = self.to_mapper.try_send(Job::Spooled);
     }
 
-    fn ticket(&self, extent: Extent) -> Arc<ChunkProgress> {
+    fn chunk_progress(&self, extent: Extent) -> Arc<ChunkProgress> {
         let (now, recorder) = (self.shared.now().steady, self.shared.recorder.clone());
         Arc::new(ChunkProgress::new(ChunkSource::Spool(extent), now, recorder, Default::default()))
     }
@@ -456,11 +456,11 @@ impl<'s> Worker<'s> {
     fn end_lost(&mut self) {
         let mut lost = lock(&self.shared.backlog).take_lost();
         if let Some(extent) = self.waiting.take_if(|extent| extent.segment().is_gone()) {
-            lost.push(self.ticket(extent));
+            lost.push(self.chunk_progress(extent));
         }
-        for ticket in lost {
-            if let ChunkSource::Spool(extent) = &ticket.home {
-                lose(self.shared, &ticket, extent);
+        for chunk_progress in lost {
+            if let ChunkSource::Spool(extent) = &chunk_progress.home {
+                lose(self.shared, &chunk_progress, extent);
             }
         }
     }

@@ -26,7 +26,7 @@ use super::kubernetes::Pods;
 use super::letter::Letter;
 use super::resolved_record::effective_time;
 use super::route::Route;
-use super::{Mapper, NOWHERE, Origin, Reason, Sink, end_both};
+use super::{Mapper, Origin, Reason, Sink, UNROUTED, end_both};
 use crate::chunk::{Record, Timestamp};
 use crate::ledger::Outcome;
 use crate::level::Level;
@@ -350,7 +350,7 @@ fn event_threshold(settings: &Mapping, subject: &Subject<'_>) -> Option<Level> {
 
 fn route_of(origin: Origin<'_>, subject: &Subject<'_>, letter: Option<Letter>) -> Option<Route> {
     let dsn = subject.known.iter().find_map(|container| container.dsn.as_deref());
-    let nowhere = || letter.map(|_| Route { destination: NOWHERE, identity: 0 });
+    let nowhere = || letter.map(|_| Route { destination: UNROUTED, identity: 0 });
     origin.router.route(&subject.namespace, dsn).or_else(nowhere)
 }
 

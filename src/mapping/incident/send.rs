@@ -119,7 +119,7 @@ pub(super) fn send(parts: Parts<'_>, origin: Origin<'_>, source: Source<'_>, pla
         parts.scrub.clean(out, start, &[]);
     };
     match decision {
-        Decision::HoldBack(reason) => {
+        Decision::Suppress(reason) => {
             sink.left_out(Some(route.destination));
             end(sink, Category::Event, index, Outcome::Suppressed, reason);
         }
