@@ -28,14 +28,14 @@ const PURE: &[&str] = &[
     "src/chunk/",
     "src/mapping/",
     "src/envelope/",
-    "src/delivery/response.rs",
-    "src/delivery/destination.rs",
-    "src/delivery/blocks.rs",
-    "src/delivery/category_queue.rs",
-    "src/delivery/messages.rs",
-    "src/delivery/log_throttle.rs",
-    "src/delivery/scheduler.rs",
-    "src/delivery/route_table.rs",
+    "src/delivery/transport/response.rs",
+    "src/delivery/dispatch/destination.rs",
+    "src/delivery/shared/blocks.rs",
+    "src/delivery/dispatch/queue.rs",
+    "src/delivery/report/messages.rs",
+    "src/delivery/report/log_throttle.rs",
+    "src/delivery/dispatch/scheduler.rs",
+    "src/delivery/route/table.rs",
 ];
 const IMPURE: &[&str] = &[
     "std::thread",
@@ -85,7 +85,7 @@ fn without_comment(line: &str) -> &str {
     &line[..end.unwrap_or(line.len())]
 }
 
-/// The module directly below the crate that a file belongs to: `delivery` of `src/delivery/dispatcher.rs`.
+/// The module directly below the crate that a file belongs to: `delivery` of `src/delivery/dispatch/dispatcher.rs`.
 fn module(file: &str) -> &str {
     let path = file.trim_start_matches("src/").trim_end_matches(".rs");
     path.split('/').next().unwrap_or(path)

@@ -2,7 +2,7 @@
 
 use super::input::{Input, Kind};
 use out_sentry::chunk::{Entry, entries};
-use out_sentry::delivery::encoder::Encoder;
+use out_sentry::delivery::transport::encoder::Encoder;
 use out_sentry::envelope::{Batch, Bill, Collector};
 use out_sentry::ledger::{Category, Outcome};
 use out_sentry::mapping::identity::EventId;

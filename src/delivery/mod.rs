@@ -9,66 +9,39 @@
 //! records, and only the spool's worker waits for the disk. Only the dispatcher calls Fluent Bit, so a sender that is stuck
 //! in name resolution can be abandoned at exit.
 
-mod backlog;
-mod blocks;
-mod carried;
-mod category_queue;
-mod check_ins;
-mod chunk_progress;
-mod chunk_slot;
-pub mod client;
-mod client_reports;
-mod compressed_chunk;
-mod compressor_pool;
-mod connection;
+mod accept;
 mod costs;
-pub mod destination;
-mod dispatcher;
-mod dsn_sources;
-pub mod encoder;
-mod failure;
-mod host;
-mod log_throttle;
-mod mapper;
-mod memory_budget;
-mod messages;
+pub mod dispatch;
+mod map;
 #[cfg(test)]
 mod model;
 #[cfg(test)]
-mod poisoned;
-#[cfg(test)]
 mod property;
-mod record_sink;
-mod reserve;
-mod resolver;
-pub mod response;
-mod retry_registry;
-mod route_table;
-mod router;
-pub mod scheduler;
-mod sender;
-#[cfg(test)]
-mod split;
+mod report;
+mod route;
+mod shared;
 pub mod store;
+mod track;
+pub mod transport;
 
 use crate::clock::{Clock, Moment};
+pub use crate::delivery::accept::chunk_slot::{SlotPool, Verdict};
+use crate::delivery::accept::compressed_chunk::Effort;
+use crate::delivery::accept::retry_registry::RetryRegistry;
+pub use crate::delivery::dispatch::scheduler::STATES;
+pub use crate::delivery::report::host::{Gauges, Host, Report, Severity};
+pub use crate::delivery::route::resolver::Directory;
+use crate::delivery::route::table::RouteTable;
+use crate::delivery::shared::backlog::Backlog;
+use crate::delivery::shared::blocks::Blocks;
+use crate::delivery::shared::memory_budget::MemoryBudget;
+use crate::delivery::track::chunk_progress::{ChunkProgress, ChunkSource, ChunkStatus};
 use crate::ledger::{Category, Ledger, Outcome, Recorder};
 use crate::mapping::Mapper;
 use crate::options::{Loaded, Mapping, Mode};
 use crate::sync::thread::{self, JoinHandle};
 use crate::sync::{AtomicBool, AtomicU8, AtomicU64, Instant, Mutex, MutexGuard, Receiver, Sender, bounded, unbounded};
-use backlog::Backlog;
-use blocks::Blocks;
-use chunk_progress::{ChunkProgress, ChunkSource, ChunkStatus};
-pub use chunk_slot::{SlotPool, Verdict};
-use compressed_chunk::Effort;
 use costs::Costs;
-pub use host::{Gauges, Host, Report, Severity};
-use memory_budget::MemoryBudget;
-pub use resolver::Directory;
-use retry_registry::RetryRegistry;
-use route_table::RouteTable;
-pub use scheduler::STATES;
 use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{Ordering, Ordering::Relaxed};
@@ -102,9 +75,9 @@ pub(crate) struct Shared {
     settings: crate::options::Delivery,
     clock: Arc<dyn Clock>,
     recorder: Recorder,
-    reports: client_reports::Recorder,
+    reports: report::client_reports::Recorder,
     slots: Arc<SlotPool>,
-    packer: compressed_chunk::Packer,
+    packer: accept::compressed_chunk::Packer,
     registry: RetryRegistry,
     budget: MemoryBudget,
     /// The cost of logs, and the budgets that cap it.
@@ -136,7 +109,7 @@ pub(crate) struct Shared {
     draining: AtomicU8,
     /// Steady time by which everything ends, in milliseconds; only read when closing.
     deadline: AtomicU64,
-    to_pump: Sender<dispatcher::Message>,
+    to_pump: Sender<dispatch::dispatcher::Message>,
 }
 
 /// The activity of the mapper at exit.
@@ -156,9 +129,9 @@ enum Drain {
 #[derive(Debug)]
 pub(crate) enum Job {
     /// A chunk whose flush waits for Sentry.
-    Ack(Arc<chunk_slot::ChunkSlot>),
+    Ack(Arc<accept::chunk_slot::ChunkSlot>),
     /// A chunk whose flush has already been answered.
-    Memory(Arc<chunk_slot::ChunkSlot>),
+    Memory(Arc<accept::chunk_slot::ChunkSlot>),
     /// Chunks in the spool, the next of the backlog's live ones.
     Spooled,
     /// Nothing more will come.
@@ -176,7 +149,7 @@ pub struct Delivery {
     /// True if the log has told what `workers` do.
     has_told_workers: AtomicBool,
     threads: Mutex<Option<Threads>>,
-    client: client::Client,
+    client: transport::client::Client,
 }
 
 #[derive(Debug)]
@@ -192,7 +165,7 @@ enum Entered {
     /// The plugin has taken the chunk.
     Taken,
     /// Its flush waits for the verdict, this long at most.
-    Waiting(Arc<chunk_slot::ChunkSlot>, Duration),
+    Waiting(Arc<accept::chunk_slot::ChunkSlot>, Duration),
     /// The plugin has taken the chunk when the chunk of this number is synced.
     Unsynced(u64),
     /// It stays with Fluent Bit.
@@ -227,7 +200,7 @@ impl Delivery {
         ledger: Arc<Ledger>,
         host: Arc<dyn Host>,
     ) -> Result<Self, String> {
-        let client = client::Client::new(&loaded.settings.network, loaded.settings.delivery.senders)?;
+        let client = transport::client::Client::new(&loaded.settings.network, loaded.settings.delivery.senders)?;
         Self::start_with(name, loaded, clock, ledger, host, client, |start, inbox| start.senders(inbox))
     }
 
@@ -238,13 +211,13 @@ impl Delivery {
         clock: Arc<dyn Clock>,
         ledger: Arc<Ledger>,
         host: Arc<dyn Host>,
-        client: client::Client,
-        senders: impl FnOnce(&Start<'_>, &Receiver<sender::Job>) -> Result<Vec<JoinHandle<()>>, String>,
+        client: transport::client::Client,
+        senders: impl FnOnce(&Start<'_>, &Receiver<transport::sender::Job>) -> Result<Vec<JoinHandle<()>>, String>,
     ) -> Result<Self, String> {
         let settings = &loaded.settings;
         let (to_pump, dispatcher_inbox) = unbounded();
         let (to_mapper, mapper_inbox) = bounded(512);
-        let (reports, report_reader) = client_reports::new(settings.delivery.client_reports);
+        let (reports, report_reader) = report::client_reports::new(settings.delivery.client_reports);
         let shared = Arc::new(Shared::new(name, loaded, clock, &ledger, reports, to_pump));
         let (to_senders, sender_inbox) = bounded(settings.delivery.senders);
         let (first, tells_names) = (host.first(), host.tells_names());
@@ -282,7 +255,7 @@ impl Delivery {
             return Entered::Refused;
         }
         if !on_engine_thread && !self.has_told_workers.swap(true, Relaxed) {
-            let _ = self.shared.to_pump.send(dispatcher::Message::Workers);
+            let _ = self.shared.to_pump.send(dispatch::dispatcher::Message::Workers);
         }
         let mode = self.mode(on_engine_thread);
         if mode == Mode::Spool {
@@ -297,7 +270,12 @@ impl Delivery {
 
     /// Puts a chunk into the mapper's queue, if there is room; returns its slot, and how long its flush waits for the
     /// outcome, if it does.
-    fn queue(&self, mode: Mode, tag: &[u8], data: &[u8]) -> Option<(Arc<chunk_slot::ChunkSlot>, Option<Duration>)> {
+    fn queue(
+        &self,
+        mode: Mode,
+        tag: &[u8],
+        data: &[u8],
+    ) -> Option<(Arc<accept::chunk_slot::ChunkSlot>, Option<Duration>)> {
         // What a quota holds has filled its share of the memory: the host keeps the chunk, and the rest of it goes on.
         let share_full = mode == Mode::Memory && self.shared.is_share_full(data.len() as u64);
         if !self.shared.targets.is_ready(mode) {
@@ -342,7 +320,7 @@ impl Delivery {
             (None, true) => Mode::Memory,
         };
         if self.chosen.swap(mode as u64, Relaxed) != mode as u64 {
-            let _ = self.shared.to_pump.send(dispatcher::Message::Chose(mode));
+            let _ = self.shared.to_pump.send(dispatch::dispatcher::Message::Chose(mode));
         }
         mode
     }
@@ -360,7 +338,7 @@ impl Delivery {
         while self.shared.active_flushes.load(Ordering::SeqCst) > 0 {
             thread::park_timeout(Duration::from_millis(1));
         }
-        let _ = self.shared.to_pump.send(dispatcher::Message::Close(deadline));
+        let _ = self.shared.to_pump.send(dispatch::dispatcher::Message::Close(deadline));
         self.shared.store.close();
         let former = threads.spooler.map(JoinHandle::join);
         let _ = self.to_mapper.send_timeout(Job::Close, self.shared.settings.exit_timeout);
@@ -381,11 +359,11 @@ impl Delivery {
 /// looks again.
 fn targets(settings: &crate::options::Destination) -> RouteTable {
     let targets = RouteTable::new(settings);
-    let file = settings.dsn_file.as_deref().and_then(|file| dsn_sources::read_dsn(file).ok());
+    let file = settings.dsn_file.as_deref().and_then(|file| route::dsn_sources::read_dsn(file).ok());
     if let Some(dsn) = settings.dsn.clone().or(file) {
         targets.set_default(dsn);
     }
-    if let Some(listing) = settings.dsn_dir.as_deref().and_then(|dir| dsn_sources::read_dir(dir).ok()) {
+    if let Some(listing) = settings.dsn_dir.as_deref().and_then(|dir| route::dsn_sources::read_dir(dir).ok()) {
         targets.set_namespaces(listing);
     }
     targets
@@ -398,7 +376,7 @@ struct Start<'s> {
     tells_names: bool,
     loaded: &'s Loaded,
     shared: &'s Arc<Shared>,
-    client: &'s client::Client,
+    client: &'s transport::client::Client,
     /// The function that each thread runs first.
     first: fn(),
 }
@@ -407,7 +385,7 @@ impl Start<'_> {
     fn mapper(&self, inbox: Receiver<Job>) -> Result<JoinHandle<()>, String> {
         let mapping = Mapping { output: self.name.to_owned(), ..self.loaded.settings.mapping.clone() };
         let (shared, records) = (Arc::clone(self.shared), Mapper::new(mapping));
-        self.spawn("sentry-mapper", move || mapper::run(&shared, records, &inbox))
+        self.spawn("sentry-mapper", move || map::worker::run(&shared, records, &inbox))
     }
 
     fn spooler(&self, to_mapper: Sender<Job>) -> Result<Option<JoinHandle<Vec<store::Spool>>>, String> {
@@ -428,32 +406,33 @@ impl Start<'_> {
 
     fn dispatcher(
         &self,
-        inbox: Receiver<dispatcher::Message>,
-        to_senders: Sender<sender::Job>,
+        inbox: Receiver<dispatch::dispatcher::Message>,
+        to_senders: Sender<transport::sender::Job>,
         ledger: Arc<Ledger>,
-        reports: client_reports::Reader,
+        reports: report::client_reports::Reader,
         host: Arc<dyn Host>,
     ) -> Result<JoinHandle<()>, String> {
         let (shared, client) = (Arc::clone(self.shared), self.client.clone());
-        let dispatcher = dispatcher::Dispatcher::new(shared, self.loaded, to_senders, ledger, reports, host, client);
+        let dispatcher =
+            dispatch::dispatcher::Dispatcher::new(shared, self.loaded, to_senders, ledger, reports, host, client);
         self.spawn("sentry-pump", move || dispatcher.run(&inbox))
     }
 
-    fn senders(&self, inbox: &Receiver<sender::Job>) -> Result<Vec<JoinHandle<()>>, String> {
+    fn senders(&self, inbox: &Receiver<transport::sender::Job>) -> Result<Vec<JoinHandle<()>>, String> {
         let count = self.loaded.settings.delivery.senders;
         // The default, or the first of several; one whose source is not there yet shows by its first items.
         let targets = &self.shared.targets;
         let probed = targets.numbers().first().and_then(|number| Some((*number, targets.get(*number)?)));
-        let compressors = compressor_pool::CompressorPool::new();
+        let compressors = transport::compressor_pool::CompressorPool::new();
         let start = |number| {
             let (inbox, client, compressors) = (inbox.clone(), self.client.clone(), compressors.clone());
             let (done, clock) = (self.shared.to_pump.clone(), Arc::clone(&self.shared.clock));
             let first = probed.clone().filter(|_| number == 0);
             self.spawn(&format!("sentry-send-{number}"), move || {
                 if let Some((number, target)) = first {
-                    sender::probe(number, &target, &client, &done);
+                    transport::sender::probe(number, &target, &client, &done);
                 }
-                sender::run(&inbox, &client, &compressors, &*clock, &done);
+                transport::sender::run(&inbox, &client, &compressors, &*clock, &done);
             })
         };
         debug_assert!(!self.name.is_empty());
@@ -494,8 +473,8 @@ impl Shared {
         loaded: &Loaded,
         clock: Arc<dyn Clock>,
         ledger: &Ledger,
-        reports: client_reports::Recorder,
-        to_pump: Sender<dispatcher::Message>,
+        reports: report::client_reports::Recorder,
+        to_pump: Sender<dispatch::dispatcher::Message>,
     ) -> Self {
         let (settings, slots) = (&loaded.settings, Arc::new(SlotPool::new()));
         let identity = format!("{name} {}", loaded.dsn_source);
@@ -504,7 +483,7 @@ impl Shared {
             recorder: ledger.recorder(),
             reports,
             slots,
-            packer: compressed_chunk::Packer::default(),
+            packer: accept::compressed_chunk::Packer::default(),
             costs: Costs::new(settings.delivery.logs_budget, settings.delivery.logs_budget_namespace),
             budget: MemoryBudget::new(settings.delivery.queue_max_size, settings.destination.is_routed()),
             room: bounded(1),
@@ -545,7 +524,7 @@ impl Shared {
     }
 
     /// A chunk that is to wait in memory, if there is room: as it is while little waits, else packed.
-    fn hold(&self, tag: &[u8], data: &[u8]) -> Option<Arc<chunk_slot::ChunkSlot>> {
+    fn hold(&self, tag: &[u8], data: &[u8]) -> Option<Arc<accept::chunk_slot::ChunkSlot>> {
         /// Nearly all chunks shrink by less: none is packed for room that it will not fit in.
         const MOST_SHRUNK: u64 = 8;
         let (length, used, most) = (data.len() as u64, self.used(), self.settings.queue_max_size);
@@ -564,7 +543,7 @@ impl Shared {
     }
 
     /// A chunk that does not stay but passes through, if there is room.
-    fn pass(&self, tag: &[u8], data: &[u8]) -> Option<Arc<chunk_slot::ChunkSlot>> {
+    fn pass(&self, tag: &[u8], data: &[u8]) -> Option<Arc<accept::chunk_slot::ChunkSlot>> {
         let waiting = self.waiting.load(Relaxed);
         let has_room = waiting == 0 || waiting + data.len() as u64 <= self.settings.queue_max_size / 2;
         if has_room { self.slots.fill(tag, data) } else { None }
@@ -676,7 +655,7 @@ impl Shared {
     }
 
     fn say(&self, severity: Severity, kind: &'static str, text: String) {
-        let _ = self.to_pump.send(dispatcher::Message::Say(severity, kind, text));
+        let _ = self.to_pump.send(dispatch::dispatcher::Message::Say(severity, kind, text));
     }
 }
 

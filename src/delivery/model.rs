@@ -7,12 +7,14 @@
 //! `MODEL_ROUNDS` sets the number of executions of each kind (`make models`), `SHUTTLE_RANDOM_SEED` another seed. With
 //! `MODEL_THREADS` set, the model runs on threads of the operating system, for a thread sanitizer to watch.
 
-use super::chunk_slot::Verdict;
-use super::property::{Items, Quiet, Seen, WALL, answered_with, ended, record};
-use super::sender::{Job as Request, Load};
-use super::store::SUFFIX;
-use super::{Delivery, Entered, Start, client, dispatcher, lock};
 use crate::clock::{Clock, Moment, SystemClock};
+use crate::delivery::accept::chunk_slot::Verdict;
+use crate::delivery::dispatch::dispatcher;
+use crate::delivery::property::{Items, Quiet, Seen, WALL, answered_with, ended, record};
+use crate::delivery::store::SUFFIX;
+use crate::delivery::transport::client;
+use crate::delivery::transport::sender::{Job as Request, Load};
+use crate::delivery::{Delivery, Entered, Start, lock};
 use crate::ledger::{Category, Ledger, Outcome};
 use crate::options::{self, Loaded, Mode};
 use crate::sync::scheduled::{Model, below, is_modelled, now};
@@ -272,7 +274,7 @@ fn explore_often(times: usize, what: &str, body: impl Fn() + Send + Sync + 'stat
     let rounds = rounds * times;
     println!("{what}: {rounds} executions of each kind, seed {SEED} unless SHUTTLE_RANDOM_SEED says otherwise");
     let mut config = Config::new();
-    config.stack_size = super::STACK_BYTES;
+    config.stack_size = crate::delivery::STACK_BYTES;
     config.max_steps = MaxSteps::FailAfter(STEPS);
     config.failure_persistence = FailurePersistence::None;
     config.silence_warnings = true;
@@ -551,7 +553,8 @@ fn threads_end_at_the_deadline_although_no_queue_had_room_to_tell_them() {
         let place = Place::new();
         let loaded = loaded("spool", &[("spool_path", &place.path("spool"))]);
         let instance = Instance::start(&loaded, &Server::new(moody));
-        let (shared, threads) = (&instance.delivery.shared, super::lock(&instance.delivery.threads).take().unwrap());
+        let (shared, threads) =
+            (&instance.delivery.shared, crate::delivery::lock(&instance.delivery.threads).take().unwrap());
         shared.deadline.store(1_000, Relaxed);
         shared.closing.store(true, Relaxed);
         shared.to_pump.send(dispatcher::Message::Close(Duration::from_secs(1))).unwrap();

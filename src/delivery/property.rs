@@ -2,17 +2,18 @@
 //! record ends once, and the ledger closes at every moment. The test drives the real mapper, spooler and dispatcher step by
 //! step on one thread, with its own clock, which may jump, and its own senders.
 
-use super::chunk_slot::Verdict;
-use super::client::{Client, SendResult};
-use super::destination::ResponseKind;
-use super::dispatcher::{self, Dispatcher};
-use super::host::{Host, Report, Severity};
-use super::mapper::Worker;
-use super::response::{Limits, answer};
-use super::sender::{Done, Job as Request, Load};
-use super::store::worker::Worker as Spooler;
-use super::{Entered, Job, Shared, client_reports};
 use crate::clock::{Clock, Moment};
+use crate::delivery::accept::chunk_slot::Verdict;
+use crate::delivery::dispatch::destination::ResponseKind;
+use crate::delivery::dispatch::dispatcher::{self, Dispatcher};
+use crate::delivery::map::worker::Worker;
+use crate::delivery::report::client_reports;
+use crate::delivery::report::host::{Host, Report, Severity};
+use crate::delivery::store::worker::Worker as Spooler;
+use crate::delivery::transport::client::{Client, SendResult};
+use crate::delivery::transport::response::{Limits, answer};
+use crate::delivery::transport::sender::{Done, Job as Request, Load};
+use crate::delivery::{Entered, Job, Shared};
 use crate::ledger::{Category, Ledger, Outcome, Status};
 use crate::mapping::Mapper;
 use crate::options::{self, Loaded};
@@ -173,7 +174,7 @@ impl Instance {
         let slots = &self.shared.slots;
         // One in two is packed, as where memory is short.
         let packed = Some(chunk).filter(|chunk| mode == options::Mode::Memory && chunk.len().is_multiple_of(2));
-        let packed = packed.and_then(|chunk| self.shared.packer.pack(chunk, u64::MAX, super::Effort::Hard));
+        let packed = packed.and_then(|chunk| self.shared.packer.pack(chunk, u64::MAX, crate::delivery::Effort::Hard));
         let chunk_slot = packed.map_or_else(|| slots.fill(TAG, chunk), |packed| slots.fill_packed(TAG, packed));
         let chunk_slot = chunk_slot.expect("a free slot");
         self.shared.waiting.fetch_add(chunk_slot.bytes() as u64, Relaxed);
@@ -245,7 +246,7 @@ impl Instance {
 /// (`code` 0).
 pub(super) fn answered_with(request: Request, code: u16, limits: Option<&str>) -> dispatcher::Message {
     let limits = Limits::read(code, limits, None, Duration::ZERO);
-    let answer = if code == 0 { super::response::Answer::Failed } else { answer(code) };
+    let answer = if code == 0 { crate::delivery::transport::response::Answer::Failed } else { answer(code) };
     let status = if code == 0 { Status::Error } else { Status::of(code) };
     let reply = ResponseKind { answer, limits };
     let sent = SendResult { reply, code, status, bytes: 0, detail: code.to_string(), lasting: false };
@@ -271,7 +272,7 @@ pub(super) enum Items {
 }
 
 impl Items {
-    pub(super) fn of(batch: &crate::envelope::Batch<super::chunk_progress::ChunkProgress>) -> Self {
+    pub(super) fn of(batch: &crate::envelope::Batch<crate::delivery::track::chunk_progress::ChunkProgress>) -> Self {
         let mut out = Vec::new();
         batch.write(&mut out, "", "");
         let payload = out.split(|byte| *byte == b'\n').nth(2).unwrap();
@@ -444,7 +445,7 @@ fn a_packed_chunk_that_is_broken_ends_in_the_ledger() {
     let mut instance = Instance::start("broken", &loaded("memory", &directory.0, 1), &clock);
     let mut chunk = Vec::new();
     (0..10_000).for_each(|n| record(&mut chunk, n));
-    let mut packed = instance.shared.packer.pack(&chunk, u64::MAX, super::Effort::Light).unwrap();
+    let mut packed = instance.shared.packer.pack(&chunk, u64::MAX, crate::delivery::Effort::Light).unwrap();
     packed.spoil();
     let chunk_slot = instance.shared.slots.fill_packed(TAG, packed).unwrap();
     instance.shared.waiting.fetch_add(chunk_slot.bytes() as u64, Relaxed);

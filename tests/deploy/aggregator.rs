@@ -4,7 +4,7 @@ use crate::place::{self, Place, plain};
 use crate::support::arrivals;
 use crate::support::fluent_bit::Format;
 use crate::support::net::free_port;
-use out_sentry::delivery::response::rfc3339;
+use out_sentry::delivery::transport::response::rfc3339;
 use std::fmt::Write as _;
 use std::fs::File;
 use std::io::Write as _;

@@ -90,7 +90,7 @@ fn pod() -> Value {
 /// A time of so many seconds ago as RFC 3339.
 fn ago(seconds: u64) -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let text = out_sentry::delivery::response::rfc3339(now.saturating_sub(Duration::from_secs(seconds)));
+    let text = out_sentry::delivery::transport::response::rfc3339(now.saturating_sub(Duration::from_secs(seconds)));
     format!("{}Z", &text[..19])
 }
 

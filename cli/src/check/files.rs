@@ -3,7 +3,7 @@
 use super::certificate;
 use super::output::Output;
 use super::report::{Report, Weight};
-use out_sentry::delivery::response::rfc3339;
+use out_sentry::delivery::transport::response::rfc3339;
 use out_sentry::options::{Dsn, MAX_DSN_FILE, Settings, read_file};
 use rustix::fs::{Access, access, statvfs};
 use std::fs::{self, File, TryLockError};

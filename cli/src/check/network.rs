@@ -2,9 +2,9 @@
 
 use super::output::Output;
 use super::report::{Place, Report, Weight};
-use out_sentry::delivery::client::{Client, SendResult};
-use out_sentry::delivery::encoder::Encoder;
-use out_sentry::delivery::response::{Answer, rfc3339};
+use out_sentry::delivery::transport::client::{Client, SendResult};
+use out_sentry::delivery::transport::encoder::Encoder;
+use out_sentry::delivery::transport::response::{Answer, rfc3339};
 use out_sentry::ledger::Category;
 use out_sentry::options::{Dsn, Network, Settings};
 use serde_json::json;

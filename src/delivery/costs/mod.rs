@@ -14,7 +14,7 @@ mod account;
 mod file;
 pub(super) mod notice;
 
-use super::lock;
+use crate::delivery::lock;
 use crate::level::Level;
 use crate::options::Budget;
 use crate::sync::{AtomicBool, Mutex};

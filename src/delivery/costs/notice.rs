@@ -51,7 +51,7 @@ impl Notice {
         match self.kind {
             Kind::Begins => {
                 let end = Duration::from_secs((self.window + 1) * budget.period.seconds());
-                let end = crate::delivery::response::rfc3339(end);
+                let end = crate::delivery::transport::response::rfc3339(end);
                 format!(
                     "{option} {budget}{of} is spent: logs below warn are withheld until {end}, the others beyond 120 %"
                 )

@@ -10,10 +10,10 @@
 use super::{Chunk, Field};
 use crate::chunk::msgpack::Seq;
 use crate::chunk::{Entry, Record, entries};
-use crate::delivery::chunk_progress::ChunkProgress;
-use crate::delivery::response::rfc3339;
-use crate::delivery::route_table::Target;
+use crate::delivery::route::table::Target;
 use crate::delivery::store;
+use crate::delivery::track::chunk_progress::ChunkProgress;
+use crate::delivery::transport::response::rfc3339;
 use crate::ledger::{Category, Outcome};
 use crate::mapping::identity::EventId;
 use std::collections::{HashMap, HashSet};

@@ -2,8 +2,8 @@
 
 use super::error::SpoolError;
 use super::extent::Extent;
-use crate::delivery::chunk_progress::{ChunkProgress, ChunkSource};
-use crate::delivery::host::Severity;
+use crate::delivery::report::host::Severity;
+use crate::delivery::track::chunk_progress::{ChunkProgress, ChunkSource};
 use crate::delivery::{Shared, lock};
 use crate::ledger::{Category, Outcome};
 use crate::sync::Mutex;

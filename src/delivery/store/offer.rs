@@ -2,8 +2,8 @@
 
 use super::error::SpoolError;
 use super::spool::{Appended, Spool, SyncWork};
+use crate::delivery::accept::retry_registry::RetryRegistry;
 use crate::delivery::lock;
-use crate::delivery::retry_registry::RetryRegistry;
 use crate::ledger::Recorder;
 use crate::options::SpoolSync;
 use crate::sync::{Condvar, Instant, Mutex, MutexGuard};

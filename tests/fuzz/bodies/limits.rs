@@ -1,6 +1,6 @@
 //! Headers of answers: the status, the wall time, `X-Sentry-Rate-Limits` and `Retry-After`, a line each.
 
-use out_sentry::delivery::response::{Limits, answer, rfc3339};
+use out_sentry::delivery::transport::response::{Limits, answer, rfc3339};
 use out_sentry::ledger::Category;
 use std::time::Duration;
 

@@ -1,0 +1,260 @@
+//! Passes a chunk's bytes from a flush to the plugin's threads, and the verdict back.
+//!
+//! Slots are allocated once and reused, because the stack of a flush is 24 KiB and has no guard page in many versions of
+//! Fluent Bit. The flush copies the bytes in, waits, and does nothing else that could fail or need memory.
+
+use crate::delivery::accept::compressed_chunk::{Packed, QueuedChunk};
+use crate::delivery::store::Chunk;
+use crate::sync::{Condvar, Instant, Mutex, MutexGuard, Receiver, Sender, bounded};
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+/// The answer that Fluent Bit gets for a chunk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The plugin has taken the chunk.
+    Ok,
+    /// The chunk stays with Fluent Bit.
+    Retry,
+    /// There is no chunk or no instance to speak of.
+    Error,
+}
+
+/// A chunk on its way in.
+#[derive(Debug, Default)]
+pub struct ChunkSlot {
+    state: Mutex<State>,
+    answered: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    tag: Vec<u8>,
+    data: Vec<u8>,
+    /// The chunk, if it is packed; `data` is empty then.
+    packed: Option<Packed>,
+    verdict: Option<Verdict>,
+    /// True if the flush has stopped waiting; the thread that answers then recycles the slot.
+    left: bool,
+}
+
+/// All slots and spare buffers of an instance.
+#[derive(Debug)]
+pub struct SlotPool {
+    free: (Sender<Arc<ChunkSlot>>, Receiver<Arc<ChunkSlot>>),
+    buffers: (Sender<Vec<u8>>, Receiver<Vec<u8>>),
+}
+
+/// Chunks that can be on their way in at once; more flushes than this get RETRY.
+const SLOTS: usize = 512;
+
+/// Number of spare buffers kept, and the largest size of each: bounds the memory that an idle instance holds. With more of
+/// them, they would be used in turn, and all would grow to the size of the largest chunk.
+const BUFFERS: usize = 1;
+const MAX_SPARE: usize = 4 << 20;
+
+impl SlotPool {
+    /// Makes the slots.
+    #[must_use]
+    pub fn new() -> Self {
+        let slots = Self { free: bounded(SLOTS), buffers: bounded(BUFFERS) };
+        (0..SLOTS).for_each(|_| slots.recycle(Arc::default()));
+        slots
+    }
+
+    /// A slot filled with a chunk; `None` when all are taken or memory is short. Never aborts.
+    #[must_use]
+    pub fn fill(&self, tag: &[u8], data: &[u8]) -> Option<Arc<ChunkSlot>> {
+        self.fill_with(tag, |state| {
+            if state.data.capacity() == 0 {
+                state.data = self.buffer();
+            }
+            copy(&mut state.data, data)
+        })
+    }
+
+    /// The same for a chunk that is packed.
+    #[must_use]
+    pub fn fill_packed(&self, tag: &[u8], packed: Packed) -> Option<Arc<ChunkSlot>> {
+        self.fill_with(tag, |state| {
+            state.packed = Some(packed);
+            true
+        })
+    }
+
+    fn fill_with(&self, tag: &[u8], fill: impl FnOnce(&mut State) -> bool) -> Option<Arc<ChunkSlot>> {
+        let chunk_slot = self.free.1.try_recv().ok()?;
+        let filled = {
+            let mut state = chunk_slot.lock();
+            state.verdict = None;
+            state.left = false;
+            copy(&mut state.tag, tag) && fill(&mut state)
+        };
+        if filled {
+            return Some(chunk_slot);
+        }
+        self.recycle(chunk_slot);
+        None
+    }
+
+    /// Returns the number of slots that are not free.
+    #[cfg(test)]
+    pub(in crate::delivery) fn taken(&self) -> usize {
+        SLOTS - self.free.1.len()
+    }
+
+    /// Makes a slot free again.
+    pub fn recycle(&self, chunk_slot: Arc<ChunkSlot>) {
+        {
+            let mut state = chunk_slot.lock();
+            state.packed = None;
+            if state.data.capacity() > 0 {
+                let data = std::mem::take(&mut state.data);
+                self.spare(data);
+            }
+        }
+        // There is room for every slot that was ever made.
+        let _ = self.free.0.try_send(chunk_slot);
+    }
+
+    /// A buffer of an earlier chunk, if one is kept.
+    #[must_use]
+    pub fn buffer(&self) -> Vec<u8> {
+        self.buffers.1.try_recv().unwrap_or_default()
+    }
+
+    /// Keeps a buffer for a later chunk, if it is of a usual size.
+    pub fn spare(&self, mut buffer: Vec<u8>) {
+        buffer.clear();
+        if buffer.capacity() <= MAX_SPARE {
+            let _ = self.buffers.0.try_send(buffer);
+        }
+    }
+
+    /// Answers a slot and says whether the flush heard it; the last of the two sides to be done with it recycles it.
+    pub fn answer(&self, chunk_slot: &Arc<ChunkSlot>, verdict: Verdict) -> bool {
+        let left = {
+            let mut state = chunk_slot.lock();
+            state.verdict = Some(verdict);
+            state.left
+        };
+        if left {
+            self.recycle(Arc::clone(chunk_slot));
+        } else {
+            chunk_slot.answered.notify_one();
+        }
+        !left
+    }
+
+    /// Waits for the answer; RETRY when there is none in time.
+    pub fn wait(&self, chunk_slot: Arc<ChunkSlot>, longest: Duration) -> Verdict {
+        let start = Instant::now();
+        let mut state = chunk_slot.lock();
+        let verdict = loop {
+            if let Some(verdict) = state.verdict {
+                break verdict;
+            }
+            let left = longest.saturating_sub(start.elapsed());
+            if left.is_zero() {
+                state.left = true;
+                return Verdict::Retry;
+            }
+            state = chunk_slot.answered.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+        };
+        drop(state);
+        self.recycle(chunk_slot);
+        verdict
+    }
+}
+
+impl Default for SlotPool {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+fn copy(to: &mut Vec<u8>, from: &[u8]) -> bool {
+    to.clear();
+    if to.try_reserve_exact(from.len()).is_err() {
+        return false;
+    }
+    to.extend_from_slice(from);
+    true
+}
+
+impl ChunkSlot {
+    /// The chunk: tag and bytes. Empty when taken before.
+    #[must_use]
+    pub fn take(&self) -> (Vec<u8>, Vec<u8>) {
+        let mut state = self.lock();
+        (std::mem::take(&mut state.tag), std::mem::take(&mut state.data))
+    }
+
+    /// The chunk, as it is held in memory.
+    #[must_use]
+    pub(crate) fn take_held(&self) -> QueuedChunk {
+        let packed = self.lock().packed.take();
+        let (tag, data) = self.take();
+        match packed {
+            Some(packed) => QueuedChunk::Packed(tag, packed),
+            None => QueuedChunk::Plain(Chunk { tag, data, records: 0 }),
+        }
+    }
+
+    /// Bytes that the chunk takes.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let state = self.lock();
+        state.packed.as_ref().map_or(state.data.len(), Packed::bytes)
+    }
+
+    /// Returns true if the flush has stopped waiting.
+    #[must_use]
+    pub fn is_left(&self) -> bool {
+        self.lock().left
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flush_that_left_is_told_to_retry_and_its_slot_comes_back() {
+        let slots = SlotPool::new();
+        let chunk_slot = slots.fill(b"tag", b"data").unwrap();
+        let ours = Arc::clone(&chunk_slot);
+        assert_eq!(slots.wait(chunk_slot, Duration::ZERO), Verdict::Retry);
+        assert!(ours.is_left());
+        assert_eq!(slots.free.1.len(), SLOTS - 1);
+        slots.answer(&ours, Verdict::Ok);
+        assert_eq!(slots.free.1.len(), SLOTS);
+    }
+
+    #[test]
+    fn an_answer_reaches_the_flush_that_waits() {
+        let slots = Arc::new(SlotPool::new());
+        let chunk_slot = slots.fill(b"tag", b"data").unwrap();
+        let (ours, other) = (Arc::clone(&chunk_slot), Arc::clone(&slots));
+        let answering = std::thread::spawn(move || {
+            assert_eq!(ours.take(), (b"tag".to_vec(), b"data".to_vec()));
+            other.answer(&ours, Verdict::Ok);
+        });
+        assert_eq!(slots.wait(chunk_slot, Duration::from_secs(60)), Verdict::Ok);
+        answering.join().unwrap();
+        assert_eq!(slots.free.1.len(), SLOTS);
+    }
+
+    #[test]
+    fn when_every_slot_is_taken_there_is_none() {
+        let slots = SlotPool::new();
+        let taken: Vec<_> = (0..SLOTS).map(|_| slots.fill(b"", b"x").unwrap()).collect();
+        assert!(slots.fill(b"", b"x").is_none());
+        taken.into_iter().for_each(|chunk_slot| slots.recycle(chunk_slot));
+        assert!(slots.fill(b"", b"x").is_some());
+    }
+}

@@ -1,0 +1,315 @@
+//! Keeps the progress of chunks that Fluent Bit holds and will offer again. The progress outlives a flush and an instance.
+//!
+//! Fluent Bit can only retry whole chunks, and during a hot reload one instance may begin a chunk and the next one finish
+//! it. The process therefore keeps the progress under the identity of the chunk: instance, destination settings, tag and
+//! bytes. It also keeps the identities of chunks that a spool has taken without Fluent Bit having learned of it.
+
+use crate::delivery::accept::chunk_slot::{ChunkSlot, SlotPool, Verdict};
+use crate::delivery::track::chunk_progress::{ChunkProgress, ChunkSource, ChunkStatus, RecordSet};
+use crate::ledger::{Category, Outcome, Recorder};
+use crate::sync::{AtomicU64, Instant, Lazy, Mutex, MutexGuard};
+use std::collections::HashMap;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+use xxhash_rust::xxh3::Xxh3;
+
+/// A chunk not offered again for this long is believed to be gone from Fluent Bit.
+const ABANDONED_AFTER: Duration = Duration::from_secs(3_600);
+
+static CHUNKS: Lazy<Mutex<HashMap<u128, Vec<Entry>>>> = Lazy::new(Mutex::default);
+static UNHEARD: Lazy<Mutex<HashMap<u128, Unacknowledged>>> = Lazy::new(Mutex::default);
+static GENERATIONS: AtomicU64 = AtomicU64::new(0);
+
+#[derive(Debug)]
+struct Entry {
+    chunk_progress: Arc<ChunkProgress>,
+    /// The instance that works on it.
+    generation: u64,
+    records: u32,
+    /// The flush that waits for it.
+    waiter: Option<Arc<ChunkSlot>>,
+    touched: Instant,
+}
+
+/// Equal chunks that are on disk, or were until Sentry had them, although Fluent Bit may not know: their flush had returned
+/// RETRY, or an earlier process ended before Fluent Bit could learn of it.
+#[derive(Debug)]
+struct Unacknowledged {
+    chunks: u32,
+    since: Instant,
+}
+
+/// An instance's view of the chunks that Fluent Bit holds.
+#[derive(Debug)]
+pub struct RetryRegistry {
+    /// Hash of the instance's name and destination settings.
+    instance: u128,
+    generation: u64,
+    slots: Arc<SlotPool>,
+    recorder: Recorder,
+}
+
+impl RetryRegistry {
+    /// The view of a new instance. `instance` is the same text for the same instance across a reload.
+    #[must_use]
+    pub fn new(instance: &str, slots: Arc<SlotPool>, recorder: Recorder) -> Self {
+        let instance = xxhash_rust::xxh3::xxh3_128(instance.as_bytes());
+        Self { instance, generation: GENERATIONS.fetch_add(1, Relaxed), slots, recorder }
+    }
+
+    /// A chunk's identity.
+    #[must_use]
+    pub fn identity(&self, tag: &[u8], data: &[u8]) -> u128 {
+        let mut hash = Xxh3::new();
+        hash.update(&self.instance.to_le_bytes());
+        hash.update(&(tag.len() as u64).to_le_bytes());
+        hash.update(tag);
+        hash.update(data);
+        hash.digest128()
+    }
+
+    /// Returns the progress record of a chunk that a flush waits for: the one left by an earlier flush that has returned,
+    /// else a new one. An equal chunk whose flush still waits is another chunk.
+    pub fn join(&self, chunk_slot: Arc<ChunkSlot>, tag: &[u8], data: &[u8], now: Duration) -> Arc<ChunkProgress> {
+        // Not under the lock, which flushes take: that reads all of it.
+        let (identity, records) = (self.identity(tag, data), crate::chunk::count(data));
+        let mut chunks = lock(&CHUNKS);
+        let entries = chunks.entry(identity).or_default();
+        if let Some(entry) = entries.iter_mut().find(|entry| entry.is_free()) {
+            let old = entry.waiter.replace(chunk_slot);
+            entry.touched = Instant::now();
+            if entry.generation != self.generation {
+                self.adopt_from_previous_instance(entry, identity, now);
+            }
+            let chunk_progress = Arc::clone(&entry.chunk_progress);
+            drop(chunks);
+            if let Some(old) = old {
+                self.slots.answer(&old, Verdict::Retry);
+            }
+            return chunk_progress;
+        }
+        self.recorder.take(u64::from(records));
+        let chunk_progress = self.chunk_progress(identity, now, Default::default());
+        let (waiter, touched) = (Some(chunk_slot), Instant::now());
+        entries.push(Entry {
+            chunk_progress: Arc::clone(&chunk_progress),
+            generation: self.generation,
+            records,
+            waiter,
+            touched,
+        });
+        chunk_progress
+    }
+
+    /// Takes over a chunk from an earlier instance: its settled records stay settled, the remaining ones belong to this
+    /// instance now, and all of them are counted in its ledger.
+    fn adopt_from_previous_instance(&self, entry: &mut Entry, identity: u128, now: Duration) {
+        self.recorder.take(u64::from(entry.records));
+        entry.chunk_progress.ended().tell(&self.recorder);
+        entry.chunk_progress = self.chunk_progress(identity, now, entry.chunk_progress.settled());
+        entry.generation = self.generation;
+    }
+
+    fn chunk_progress(&self, identity: u128, now: Duration, settled: [RecordSet; 2]) -> Arc<ChunkProgress> {
+        Arc::new(ChunkProgress::new(ChunkSource::Host(identity), now, self.recorder.clone(), settled))
+    }
+
+    /// A spool has taken a chunk whose flush did not wait for it.
+    pub fn expect(&self, tag: &[u8], data: &[u8]) {
+        note_unheard(self.identity(tag, data), |known| known + 1);
+    }
+
+    /// Notes that a spool holds this many equal chunks of which Fluent Bit may not have heard. Those of this process are
+    /// known already.
+    pub fn expect_at_least(&self, identity: u128, chunks: u32) {
+        note_unheard(identity, |known| known.max(chunks));
+    }
+
+    /// Returns true if a chunk that is offered is one that a spool has taken before. It is then expected one time less.
+    #[must_use]
+    pub fn is_spooled(&self, tag: &[u8], data: &[u8]) -> bool {
+        if lock(&UNHEARD).is_empty() {
+            return false;
+        }
+        let identity = self.identity(tag, data);
+        let mut unheard = lock(&UNHEARD);
+        let Some(entry) = unheard.get_mut(&identity) else { return false };
+        entry.chunks -= 1;
+        if entry.chunks == 0 {
+            unheard.remove(&identity);
+        }
+        true
+    }
+
+    /// Returns true if Fluent Bit holds a chunk of this instance that it will offer again.
+    #[must_use]
+    pub fn expects_any(&self) -> bool {
+        lock(&CHUNKS).values().flatten().any(|entry| entry.generation == self.generation)
+    }
+
+    /// Records of such chunks that have not ended.
+    #[must_use]
+    pub fn pending(&self, category: Category) -> u64 {
+        let chunks = lock(&CHUNKS);
+        let ours = chunks.values().flatten().filter(|entry| entry.generation == self.generation);
+        ours.map(|entry| {
+            u64::from(entry.records.saturating_sub(entry.chunk_progress.settled()[category as usize].len()))
+        })
+        .sum()
+    }
+
+    /// Tells the waiting flush how its chunk stands.
+    pub fn finish(&self, identity: u128, chunk_progress: &Arc<ChunkProgress>, standing: ChunkStatus) {
+        let mut chunks = lock(&CHUNKS);
+        let Some(entries) = chunks.get_mut(&identity) else { return };
+        let Some(at) = entries.iter().position(|entry| Arc::ptr_eq(&entry.chunk_progress, chunk_progress)) else {
+            return;
+        };
+        entries[at].touched = Instant::now();
+        let verdict = if standing == ChunkStatus::Done { Verdict::Ok } else { Verdict::Retry };
+        let heard = entries[at].waiter.take().is_some_and(|chunk_slot| self.slots.answer(&chunk_slot, verdict));
+        // When the flush has already left with RETRY, the entry stays for the next one, which is then told OK at once.
+        if standing == ChunkStatus::Done && heard {
+            entries.swap_remove(at);
+            if entries.is_empty() {
+                chunks.remove(&identity);
+            }
+        }
+    }
+
+    /// Forgets chunks that Fluent Bit has not offered again for an hour, and ends their records as abandoned.
+    pub fn sweep(&self) {
+        lock(&UNHEARD).retain(|_, unheard| unheard.since.elapsed() <= ABANDONED_AFTER);
+        let mut chunks = lock(&CHUNKS);
+        chunks.retain(|_, entries| {
+            entries.retain(|entry| {
+                let gone = entry.generation == self.generation
+                    && entry.is_free()
+                    && entry.touched.elapsed() > ABANDONED_AFTER
+                    && entry.chunk_progress.standing() != ChunkStatus::Busy;
+                if gone {
+                    entry.chunk_progress.end_rest(entry.records, Outcome::Abandoned);
+                }
+                !gone
+            });
+            !entries.is_empty()
+        });
+    }
+
+    /// Lets every waiting flush go with RETRY: the instance is closing.
+    pub fn release_all(&self) {
+        let mut left = Vec::new();
+        for entry in lock(&CHUNKS).values_mut().flatten().filter(|entry| entry.generation == self.generation) {
+            left.extend(entry.waiter.take());
+        }
+        for chunk_slot in left {
+            self.slots.answer(&chunk_slot, Verdict::Retry);
+        }
+    }
+}
+
+impl Entry {
+    fn is_free(&self) -> bool {
+        self.waiter.as_ref().is_none_or(|chunk_slot| chunk_slot.is_left())
+    }
+}
+
+fn note_unheard(identity: u128, count: impl FnOnce(u32) -> u32) {
+    let mut unheard = lock(&UNHEARD);
+    let known = unheard.get(&identity).map_or(0, |entry| entry.chunks);
+    unheard.insert(identity, Unacknowledged { chunks: count(known), since: Instant::now() });
+}
+
+fn lock<T>(table: &Mutex<T>) -> MutexGuard<'_, T> {
+    table.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::Ledger;
+
+    const CHUNK: &[u8] = &[0x92, 1, 0x80, 0x92, 2, 0x80];
+
+    struct Setup {
+        ledger: Ledger,
+        slots: Arc<SlotPool>,
+        registry: RetryRegistry,
+    }
+
+    fn setup(name: &str) -> Setup {
+        let (ledger, slots) = (Ledger::default(), Arc::new(SlotPool::new()));
+        let registry = RetryRegistry::new(name, Arc::clone(&slots), ledger.recorder());
+        Setup { ledger, slots, registry }
+    }
+
+    fn join(setup: &Setup, chunk_slot: &Arc<ChunkSlot>) -> Arc<ChunkProgress> {
+        setup.registry.join(Arc::clone(chunk_slot), b"tag", CHUNK, Duration::ZERO)
+    }
+
+    fn chunk_slot(setup: &Setup) -> Arc<ChunkSlot> {
+        setup.slots.fill(b"tag", CHUNK).unwrap()
+    }
+
+    #[test]
+    fn a_chunk_offered_again_joins_its_progress_and_is_counted_once() {
+        let setup = setup("join");
+        let first = chunk_slot(&setup);
+        let chunk_progress = join(&setup, &first);
+        assert_eq!(setup.slots.wait(first, Duration::ZERO), Verdict::Retry);
+        let again = chunk_slot(&setup);
+        assert!(Arc::ptr_eq(&join(&setup, &again), &chunk_progress));
+        assert_eq!(setup.ledger.snapshot().records, 2);
+        setup.registry.finish(setup.registry.identity(b"tag", CHUNK), &chunk_progress, ChunkStatus::Done);
+        assert_eq!(setup.slots.wait(again, Duration::ZERO), Verdict::Ok);
+        // After the OK the same bytes are a new chunk.
+        assert!(!Arc::ptr_eq(&join(&setup, &chunk_slot(&setup)), &chunk_progress));
+    }
+
+    #[test]
+    fn an_equal_chunk_flushed_meanwhile_is_another_chunk() {
+        let setup = setup("equal");
+        let (one, two) = (chunk_slot(&setup), chunk_slot(&setup));
+        assert!(!Arc::ptr_eq(&join(&setup, &one), &join(&setup, &two)));
+        assert_eq!(setup.ledger.snapshot().records, 4);
+    }
+
+    #[test]
+    fn what_was_finished_after_the_flush_had_left_is_ok_at_once() {
+        let setup = setup("late");
+        let first = chunk_slot(&setup);
+        let chunk_progress = join(&setup, &first);
+        assert_eq!(setup.slots.wait(first, Duration::ZERO), Verdict::Retry);
+        let identity = setup.registry.identity(b"tag", CHUNK);
+        setup.registry.finish(identity, &chunk_progress, ChunkStatus::Done);
+        assert!(Arc::ptr_eq(&join(&setup, &chunk_slot(&setup)), &chunk_progress));
+    }
+
+    #[test]
+    fn the_next_generation_adopts_what_is_settled() {
+        let old = setup("reload");
+        let first = chunk_slot(&old);
+        let chunk_progress = join(&old, &first);
+        chunk_progress.end(Category::Event, 0, Outcome::Filtered);
+        old.registry.release_all();
+        assert_eq!(old.slots.wait(first, Duration::ZERO), Verdict::Retry);
+        let new = setup("reload");
+        let adopted = join(&new, &chunk_slot(&new));
+        assert!(!Arc::ptr_eq(&adopted, &chunk_progress));
+        assert!(!adopted.claim(Category::Event, 0) && adopted.claim(Category::Event, 1));
+        let now = new.ledger.snapshot();
+        assert_eq!((now.records, now.pending(Category::Event), now.pending(Category::Log)), (2, 1, 2));
+    }
+
+    #[test]
+    fn what_a_spool_took_unheard_is_known_to_every_instance_once() {
+        let (old, new) = (setup("spooled"), setup("spooled"));
+        old.registry.expect(b"tag", CHUNK);
+        // It is one and the same that the next one finds on the disk.
+        new.registry.expect_at_least(new.registry.identity(b"tag", CHUNK), 1);
+        assert!(!setup("another").registry.is_spooled(b"tag", CHUNK));
+        assert!(new.registry.is_spooled(b"tag", CHUNK));
+        assert!(!new.registry.is_spooled(b"tag", CHUNK));
+    }
+}

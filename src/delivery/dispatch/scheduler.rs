@@ -1,0 +1,714 @@
+//! Schedules all destinations of an instance. A pure state machine; the caller passes time and randomness in.
+//!
+//! Destinations take turns. A destination that is failing, or of which nothing is known yet, gets one sender. All such
+//! destinations together never get the last sender, and no more than half of the memory, so that neither a dead destination
+//! nor a quota stops the others.
+
+use crate::delivery::dispatch::destination::{Action, Block, Destination, Notice, Policy, ResponseKind};
+use crate::delivery::shared::blocks::Waits;
+use crate::delivery::transport::response::Limits;
+use crate::envelope::Batch;
+use crate::ledger::Category;
+use crate::options::Compress;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// The names of the states, in the order of [`Scheduler::states`].
+pub const STATES: [&str; 4] = ["ok", "limited", "unreachable", "misconfigured"];
+
+/// A destination whose trouble began this long before another accepted something is in trouble alone. When a server goes,
+/// its projects do not all learn of it at the same moment.
+const TOGETHER: Duration = Duration::from_secs(10);
+
+/// Every destination that has had something to send.
+#[derive(Debug)]
+pub struct Scheduler<T> {
+    policy: Policy,
+    senders: usize,
+    /// Most bytes of each category that wait for destinations in trouble, all together.
+    troubled_share: u64,
+    members: BTreeMap<u32, Destination<T>>,
+    /// Hash of each destination's host.
+    hosts: BTreeMap<u32, u64>,
+    /// By destination, the other destination to which its waiting envelopes go instead.
+    retired: BTreeMap<u32, u32>,
+    /// Whose turn it was.
+    last: u32,
+    /// Category and bytes of the envelope that waits outside for room in memory; everything behind it waits too.
+    awaiting: Option<(Category, u64)>,
+    /// The destination to which a client report is on its way: that takes a sender too.
+    reporting: Option<u32>,
+}
+
+impl<T> Scheduler<T> {
+    /// No destinations yet. `queue` is the bytes that may wait in memory for all of them.
+    #[must_use]
+    pub fn new(policy: Policy, senders: usize, queue: u64) -> Self {
+        // Half of a category's share, which is half of the queue.
+        let troubled_share = queue / 4;
+        let (members, hosts, retired) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        let (last, awaiting, reporting) = (u32::MAX, None, None);
+        Self { policy, senders, troubled_share, members, hosts, retired, last, awaiting, reporting }
+    }
+
+    /// Returns true if the host of a destination is known.
+    #[must_use]
+    pub fn knows(&self, number: u32) -> bool {
+        self.hosts.contains_key(&number)
+    }
+
+    /// A destination is on this host now.
+    pub fn place(&mut self, number: u32, host: u64) {
+        self.hosts.insert(number, host);
+    }
+
+    fn member(&mut self, number: u32) -> &mut Destination<T> {
+        let policy = self.policy;
+        self.members.entry(number).or_insert_with(|| Destination::new(policy))
+    }
+
+    /// Queues a batch. What may not wait in memory comes back.
+    pub fn push(&mut self, mut batch: Batch<T>, now: Duration) -> Vec<Action<T>> {
+        batch.destination = self.now_at(batch.destination);
+        let (number, category) = (batch.destination, batch.category);
+        if let Some(action) = self.member(number).push(batch, now) {
+            return vec![action];
+        }
+        self.trim(number, category, now)
+    }
+
+    fn now_at(&self, number: u32) -> u32 {
+        self.retired.get(&number).copied().unwrap_or(number)
+    }
+
+    /// The next batch to send, if a sender is free and something may be sent now; and the encoding to use.
+    pub fn next(&mut self, now: Duration) -> Option<(Batch<T>, Compress)> {
+        let free = self.free();
+        if free == 0 {
+            return None;
+        }
+        let sure = |member: &&Destination<T>| !member.is_unproven(now);
+        let in_doubt = self.in_doubt(now);
+        let replaying: usize = self.members.values().filter(sure).map(Destination::replaying).sum();
+        let replay_room = self.policy.replay.saturating_sub(replaying);
+        let shared = self.is_shared();
+        let last = self.last;
+        let (after, before) = (last.saturating_add(1).., ..=last);
+        let mut turns: Vec<u32> = self.members.range(after).map(|(number, _)| *number).collect();
+        turns.extend(self.members.range(before).map(|(number, _)| *number));
+        turns.dedup();
+        for number in turns {
+            let Some(member) = self.members.get_mut(&number).filter(|member| member.queued() > 0) else { continue };
+            let in_doubt_too = member.is_unproven(now);
+            let waits = if in_doubt_too { in_doubt + 1 >= self.senders } else { free == 1 && member.in_flight() > 0 };
+            if shared && waits {
+                continue;
+            }
+            member.may_replay(if in_doubt_too { 1 } else { member.replaying() + replay_room });
+            if let Some(batch) = member.next(now) {
+                self.last = number;
+                return Some((batch, member.encoding()));
+            }
+        }
+        None
+    }
+
+    /// Senders that do nothing.
+    fn free(&self) -> usize {
+        self.senders.saturating_sub(self.in_flight() + usize::from(self.reporting.is_some()))
+    }
+
+    /// Senders at destinations of which nobody knows whether they answer.
+    fn in_doubt(&self, now: Duration) -> usize {
+        let unproven = |member: &&Destination<T>| member.is_unproven(now);
+        let batches: usize = self.members.values().filter(unproven).map(Destination::in_flight).sum();
+        batches + usize::from(self.reporting.is_some_and(|number| self.is_unproven(number, now)))
+    }
+
+    fn is_unproven(&self, number: u32, now: Duration) -> bool {
+        self.members.get(&number).map_or(self.policy.has_multiple_destinations, |member| member.is_unproven(now))
+    }
+
+    /// Returns true if a sender has to be left to the other destinations.
+    fn is_shared(&self) -> bool {
+        self.policy.has_multiple_destinations && self.senders > 1
+    }
+
+    /// Returns true if a client report may be sent to a destination now. Only one may be on its way at a time.
+    #[must_use]
+    pub fn may_report(&self, number: u32, now: Duration) -> bool {
+        let unproven = self.is_unproven(number, now);
+        let room = !self.is_shared() || !unproven || self.in_doubt(now) + 1 < self.senders;
+        let takes = self.members.get(&number).is_none_or(|member| member.takes_reports(now));
+        self.reporting.is_none() && self.free() > 0 && room && takes
+    }
+
+    /// A client report is on its way to a destination; the encoding to use.
+    pub fn report(&mut self, number: u32) -> Compress {
+        self.reporting = Some(number);
+        self.members.get(&number).map_or(self.policy.compress, Destination::encoding)
+    }
+
+    /// Takes in the answer to the client report.
+    pub fn reported(&mut self, number: u32, limits: &Limits, now: Duration) {
+        self.reporting = None;
+        self.member(number).reported(limits, now);
+    }
+
+    /// Returns true if a client report is on its way.
+    #[must_use]
+    pub fn is_reporting(&self) -> bool {
+        self.reporting.is_some()
+    }
+
+    /// Bytes of each category that wait here for a quota or a misconfigured destination; `None`: no destination holds it.
+    #[must_use]
+    pub fn held_bytes(&self, now: Duration) -> [Option<u64>; 2] {
+        [Category::Event, Category::Log].map(|category| {
+            let held = self.members.values().filter(|member| member.hold(category, now).is_some());
+            held.map(|member| member.bytes(category)).reduce(|one, other| one + other)
+        })
+    }
+
+    /// Processes the result of a batch. `chance` is uniform in 0..1.
+    pub fn done(
+        &mut self,
+        batch: Batch<T>,
+        reply: &ResponseKind,
+        now: Duration,
+        chance: f64,
+    ) -> (Vec<Action<T>>, Option<Notice>) {
+        let number = batch.destination;
+        let (mut actions, notice) = self.member(number).done(batch, reply, now, chance);
+        for category in Category::ALL {
+            actions.extend(self.trim(number, *category, now));
+        }
+        self.follow(number, now, &mut actions);
+        self.make_room(now, &mut actions);
+        (actions, notice)
+    }
+
+    /// Takes back a batch whose answer says nothing about its destination as that is now.
+    pub fn again(&mut self, batch: Batch<T>, now: Duration) -> Vec<Action<T>> {
+        let number = batch.destination;
+        self.member(number).again(batch, now);
+        let mut actions = Vec::new();
+        self.follow(number, now, &mut actions);
+        actions
+    }
+
+    /// Redirects the envelopes that wait for a destination to another one from now on. Returns the steps that follow.
+    pub fn redirect(&mut self, from: u32, to: u32, now: Duration) -> Vec<Action<T>> {
+        self.retired.values_mut().filter(|end| **end == from).for_each(|end| *end = to);
+        self.retired.remove(&to);
+        self.retired.insert(from, to);
+        let mut actions = Vec::new();
+        self.follow(from, now, &mut actions);
+        actions
+    }
+
+    /// Moves batches that have returned to a destination whose queue was moved to another one.
+    fn follow(&mut self, number: u32, now: Duration, actions: &mut Vec<Action<T>>) {
+        if !self.retired.contains_key(&number) {
+            return;
+        }
+        self.take(number).into_iter().for_each(|batch| actions.extend(self.push(batch, now)));
+    }
+
+    /// Forgets failures and limits of the old key or project, after a change to a new one.
+    pub fn renew(&mut self, number: u32) {
+        if let Some(member) = self.members.get_mut(&number) {
+            member.renew();
+        }
+    }
+
+    /// Keeps the items that wait for destinations in trouble within their share of the memory. Items go back if they can
+    /// wait elsewhere; otherwise the newest are given up, but only while another destination is alive to profit from it. One
+    /// envelope is left, to try with.
+    fn trim(&mut self, number: u32, category: Category, now: Duration) -> Vec<Action<T>> {
+        let failing = |member: &&Destination<T>| member.is_in_trouble(category, now);
+        let Some(member) = self.members.get(&number).filter(failing) else { return Vec::new() };
+        let ours = member.bytes(category);
+        let all: u64 = self.members.values().filter(failing).map(|member| member.bytes(category)).sum();
+        let excess = all.saturating_sub(self.troubled_share);
+        if !self.policy.has_multiple_destinations
+            || excess == 0
+            || !self.policy.can_defer && !self.others_would_profit(number, category, now)
+        {
+            return Vec::new();
+        }
+        self.member(number).cut(category, ours.saturating_sub(excess), now)
+    }
+
+    /// An envelope of so many bytes waits outside for room, or none does any more.
+    pub fn expect(&mut self, awaiting: Option<(Category, u64)>, now: Duration) -> Vec<Action<T>> {
+        self.awaiting = awaiting;
+        let mut actions = Vec::new();
+        self.make_room(now, &mut actions);
+        actions
+    }
+
+    /// One envelope for each destination in trouble may be more than there is room for. While another waits outside because
+    /// of them, the newest of all go too, on the same terms.
+    fn make_room(&mut self, now: Duration, actions: &mut Vec<Action<T>>) {
+        let Some((category, bytes)) = self.awaiting.filter(|_| self.policy.has_multiple_destinations) else { return };
+        let share = 2 * self.troubled_share;
+        loop {
+            let failing = |member: &&Destination<T>| member.in_trouble_since(category, now).is_some();
+            let all: u64 = self.members.values().filter(failing).map(|member| member.bytes(category)).sum();
+            if all + bytes <= share {
+                return;
+            }
+            let yields = |number: u32| self.policy.can_defer || self.others_would_profit(number, category, now);
+            let failing = self.members.iter().filter(|(_, member)| failing(member));
+            let waiting = failing.filter_map(|(number, member)| Some((member.newest(category)?, *number)));
+            let Some((_, number)) = waiting.filter(|(_, number)| yields(*number)).max() else { return };
+            actions.extend(self.member(number).cut_newest(category, now));
+        }
+    }
+
+    /// Returns true if other destinations have accepted something since the trouble of this one began.
+    fn is_alone(&self, number: u32, category: Category, now: Duration) -> bool {
+        let since = self.members.get(&number).and_then(|member| member.in_trouble_since(category, now));
+        let accepted = |since| self.members.values().any(|member| member.has_accepted_after(since + TOGETHER));
+        since.is_some_and(accepted)
+    }
+
+    /// Returns true if some destination is in trouble alone.
+    #[must_use]
+    pub fn is_any_alone(&self, now: Duration) -> bool {
+        let alone = |number| Category::ALL.iter().any(|category| self.is_alone(number, *category, now));
+        self.policy.has_multiple_destinations && self.members.keys().any(|number| alone(*number))
+    }
+
+    /// Returns true if another destination is, for all that is known, not in the same trouble. When a host is unreachable,
+    /// all its destinations are: those that have had nothing to send do not know it yet.
+    fn others_would_profit(&self, number: u32, category: Category, now: Duration) -> bool {
+        let held = self.members.get(&number).is_some_and(|member| member.hold(category, now).is_some());
+        let elsewhere = |other: &u32| self.hosts.get(other) != self.hosts.get(&number);
+        let failing = |other: &u32| self.members.get(other).is_some_and(|member| member.is_in_trouble(category, now));
+        let mut others = self.hosts.keys().filter(|other| **other != number);
+        self.is_alone(number, category, now) || others.any(|other| (held || elsewhere(other)) && !failing(other))
+    }
+
+    /// Empties the queues that are on hold, if their items can wait elsewhere; gives up items that have waited too long.
+    pub fn release_held(&mut self, now: Duration) -> Vec<Action<T>> {
+        let mut actions = Vec::new();
+        self.members.values_mut().for_each(|member| member.release_held(now, &mut actions));
+        let numbers: Vec<u32> = self.members.keys().copied().collect();
+        for number in numbers {
+            for category in Category::ALL {
+                actions.extend(self.trim(number, *category, now));
+            }
+        }
+        self.make_room(now, &mut actions);
+        actions
+    }
+
+    /// Sets whether items can wait where they came from, once `auto` has chosen.
+    pub fn defer(&mut self, can_defer: bool) {
+        self.policy.can_defer = can_defer;
+        self.members.values_mut().for_each(|member| member.defer(can_defer));
+    }
+
+    /// Every destination that has had something to send.
+    #[must_use]
+    pub fn numbers(&self) -> Vec<u32> {
+        self.members.keys().copied().collect()
+    }
+
+    /// Returns the part of a destination's state that the mapper may know.
+    #[must_use]
+    pub(crate) fn waits(&self, number: u32, now: Duration) -> Waits {
+        let Some(member) = self.members.get(&number) else { return Waits::default() };
+        let hold = |category| -> Option<Block> { member.hold(category, now) };
+        let alone = |category| self.policy.has_multiple_destinations && self.is_alone(number, category, now);
+        Waits {
+            blocks: [hold(Category::Event), hold(Category::Log)],
+            deferred_until: member.deferred_until(now),
+            alone: [alone(Category::Event), alone(Category::Log)],
+        }
+    }
+
+    /// Returns the number of these destinations in each state of [`STATES`]; one that has had nothing to send is `ok`.
+    #[must_use]
+    pub fn states(&self, numbers: impl IntoIterator<Item = u32>, now: Duration) -> [u64; STATES.len()] {
+        let mut counts = [0; STATES.len()];
+        for number in numbers {
+            let state = self.members.get(&number).map_or(STATES[0], |member| member.state(now));
+            counts[STATES.iter().position(|name| *name == state).unwrap_or(0)] += 1;
+        }
+        counts
+    }
+
+    /// Returns true if nothing would be lost with a destination, including any limit that it has set.
+    #[must_use]
+    pub fn is_idle(&self, number: u32, now: Duration) -> bool {
+        self.members.get(&number).is_none_or(|member| {
+            let held = Category::ALL.iter().any(|category| member.hold(*category, now).is_some());
+            member.queued() == 0 && member.in_flight() == 0 && !held
+        })
+    }
+
+    /// Forgets a destination.
+    pub fn forget(&mut self, number: u32) {
+        self.members.remove(&number);
+        self.hosts.remove(&number);
+        self.retired.retain(|from, to| *from != number && *to != number);
+    }
+
+    /// The earliest time at which [`Scheduler::next`] could have something that it has not now.
+    #[must_use]
+    pub fn wake(&self, now: Duration) -> Option<Duration> {
+        self.members.values().filter_map(|member| member.wake(now)).min()
+    }
+
+    /// Envelopes waiting in memory.
+    #[must_use]
+    pub fn queued(&self) -> usize {
+        self.members.values().map(Destination::queued).sum()
+    }
+
+    /// The destinations for which envelopes wait in memory.
+    pub fn waiting(&self) -> impl Iterator<Item = u32> {
+        self.members.iter().filter(|(_, member)| member.queued() > 0).map(|(number, _)| *number)
+    }
+
+    /// Envelopes on their way.
+    #[must_use]
+    pub fn in_flight(&self) -> usize {
+        self.members.values().map(Destination::in_flight).sum()
+    }
+
+    /// Returns the time at which the oldest envelope that waits in memory was begun.
+    #[must_use]
+    pub fn oldest(&self) -> Option<Duration> {
+        self.members.values().filter_map(Destination::oldest).min()
+    }
+
+    /// Everything that waits for a destination.
+    pub fn take(&mut self, number: u32) -> Vec<Batch<T>> {
+        self.members.get_mut(&number).map(Destination::drain).unwrap_or_default()
+    }
+
+    /// Everything that waits, at exit.
+    pub fn drain(&mut self) -> Vec<Batch<T>> {
+        self.members.values_mut().flat_map(Destination::drain).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::delivery::transport::response::Answer;
+    use crate::ledger::Outcome;
+    use std::sync::Arc;
+
+    const SECOND: Duration = Duration::from_secs(1);
+    const NOW: Duration = Duration::from_secs(1_000);
+
+    fn policy(can_defer: bool) -> Policy {
+        Policy {
+            retry_base: SECOND,
+            retry_max: SECOND * 60,
+            hold: [SECOND * 100; 2],
+            can_defer,
+            has_multiple_destinations: true,
+            compress: Compress::Gzip,
+            replay: 2,
+        }
+    }
+
+    fn scheduler(can_defer: bool, senders: usize) -> Scheduler<()> {
+        Scheduler::new(policy(can_defer), senders, 4_400)
+    }
+
+    fn batch(destination: u32, category: Category, bytes: usize) -> Batch<()> {
+        let mut batch = Batch::new(category, Vec::new(), NOW, false);
+        batch.destination = destination;
+        batch.open().resize(bytes, b'1');
+        batch.close(&Arc::new(()), 0, None);
+        batch
+    }
+
+    fn log(destination: u32) -> Batch<()> {
+        batch(destination, Category::Log, 1)
+    }
+
+    fn reply(answer: Answer) -> ResponseKind {
+        ResponseKind { answer, limits: Limits::default() }
+    }
+
+    fn push(scheduler: &mut Scheduler<()>, batch: Batch<()>) {
+        assert!(scheduler.push(batch, NOW).is_empty());
+    }
+
+    /// Answers one batch of a destination.
+    fn answer(scheduler: &mut Scheduler<()>, destination: u32, answer: Answer) -> Vec<Action<()>> {
+        push(scheduler, log(destination));
+        let (batch, _) = scheduler.next(NOW).expect("a batch to send");
+        assert_eq!(batch.destination, destination);
+        scheduler.done(batch, &reply(answer), NOW, 1.0).0
+    }
+
+    fn sent(scheduler: &mut Scheduler<()>, now: Duration) -> Vec<Batch<()>> {
+        std::iter::from_fn(|| scheduler.next(now)).map(|(batch, _)| batch).collect()
+    }
+
+    fn numbers(batches: &[Batch<()>]) -> Vec<u32> {
+        batches.iter().map(|batch| batch.destination).collect()
+    }
+
+    #[test]
+    fn destinations_take_turns() {
+        let mut scheduler = scheduler(true, 64);
+        (0..3).for_each(|number| drop(answer(&mut scheduler, number, Answer::Accepted)));
+        for number in [0, 0, 0, 0, 0, 1, 1, 2] {
+            push(&mut scheduler, log(number));
+        }
+        assert_eq!(numbers(&sent(&mut scheduler, NOW)), [0, 1, 2, 0, 1, 0, 0, 0]);
+    }
+
+    #[test]
+    fn of_a_thousand_envelopes_for_one_those_of_another_wait_for_one() {
+        let mut scheduler = scheduler(true, 2);
+        (0..2).for_each(|number| drop(answer(&mut scheduler, number, Answer::Accepted)));
+        (0..1_000).for_each(|_| push(&mut scheduler, log(0)));
+        push(&mut scheduler, log(1));
+        assert_eq!(numbers(&sent(&mut scheduler, NOW)), [0, 1]);
+    }
+
+    #[test]
+    fn what_is_not_known_to_answer_gets_one_sender_and_all_such_never_the_last() {
+        let mut scheduler = scheduler(true, 4);
+        for number in 0..10 {
+            (0..3).for_each(|_| push(&mut scheduler, log(number)));
+        }
+        let probes = sent(&mut scheduler, NOW);
+        assert_eq!(numbers(&probes), [0, 1, 2], "one sender is left for who is known to answer");
+        push(&mut scheduler, log(10));
+        assert!(scheduler.next(NOW).is_none());
+        let mut probes = probes.into_iter();
+        scheduler.done(probes.next().unwrap(), &reply(Answer::Accepted), NOW, 1.0);
+        // Now 0 is known: it may have senders, and the next unknown one has its turn.
+        assert_eq!(numbers(&sent(&mut scheduler, NOW)), [3, 0]);
+    }
+
+    #[test]
+    fn failing_destinations_leave_a_sender_and_one_alone_its_last() {
+        let mut scheduler = scheduler(false, 2);
+        answer(&mut scheduler, 9, Answer::Accepted);
+        for number in 0..3 {
+            answer(&mut scheduler, number, Answer::Failed);
+        }
+        (0..5).for_each(|_| push(&mut scheduler, log(9)));
+        let later = NOW + SECOND;
+        let sent = sent(&mut scheduler, later);
+        assert_eq!(numbers(&sent), [9, 0], "a healthy one, and one probe of the three");
+    }
+
+    #[test]
+    fn the_last_sender_is_for_who_has_none() {
+        let mut scheduler = scheduler(true, 3);
+        (0..2).for_each(|number| drop(answer(&mut scheduler, number, Answer::Accepted)));
+        (0..9).for_each(|_| push(&mut scheduler, log(0)));
+        assert_eq!(sent(&mut scheduler, NOW).len(), 2);
+        push(&mut scheduler, log(1));
+        assert_eq!(numbers(&sent(&mut scheduler, NOW)), [1]);
+    }
+
+    #[test]
+    fn with_one_sender_every_destination_still_has_its_turn() {
+        let mut scheduler = scheduler(true, 1);
+        (0..3).for_each(|number| push(&mut scheduler, log(number)));
+        for number in 0..3 {
+            let (batch, _) = scheduler.next(NOW).unwrap();
+            assert_eq!(batch.destination, number);
+            assert!(scheduler.next(NOW).is_none());
+            scheduler.done(batch, &reply(Answer::Accepted), NOW, 1.0);
+        }
+    }
+
+    #[test]
+    fn a_silent_destination_gets_no_second_sender() {
+        let mut scheduler = scheduler(true, 4);
+        answer(&mut scheduler, 0, Answer::Accepted);
+        (0..2).for_each(|_| push(&mut scheduler, log(0)));
+        assert!(scheduler.next(NOW).is_some());
+        assert!(scheduler.next(NOW + SECOND * 6).is_none());
+    }
+
+    #[test]
+    fn replay_takes_half_of_the_senders_all_destinations_together() {
+        let mut scheduler = scheduler(true, 8);
+        for number in 0..5 {
+            answer(&mut scheduler, number, Answer::Accepted);
+            let mut replayed = log(number);
+            replayed.replay = true;
+            push(&mut scheduler, replayed);
+        }
+        push(&mut scheduler, log(9));
+        assert_eq!(numbers(&sent(&mut scheduler, NOW)), [9, 0, 1]);
+    }
+
+    #[test]
+    fn a_limit_of_one_is_no_limit_of_another() {
+        let mut scheduler = scheduler(true, 4);
+        answer(&mut scheduler, 1, Answer::Accepted);
+        push(&mut scheduler, log(0));
+        let (batch, _) = scheduler.next(NOW).unwrap();
+        let limited =
+            ResponseKind { answer: Answer::Limited, limits: Limits::read(429, Some("60:log_item:key"), None, NOW) };
+        let (actions, _) = scheduler.done(batch, &limited, NOW, 1.0);
+        assert!(matches!(&actions[..], [Action::Defer(_)]));
+        assert!(scheduler.waits(0, NOW).blocks[1].is_some() && scheduler.waits(1, NOW).is_none());
+        assert!(matches!(&scheduler.push(log(0), NOW)[..], [Action::Defer(_)]));
+        push(&mut scheduler, log(1));
+        assert!(scheduler.next(NOW).is_some());
+        assert_eq!(scheduler.states([0, 1, 2], NOW), [2, 1, 0, 0]);
+    }
+
+    #[test]
+    fn what_a_dead_destination_gets_waits_elsewhere_where_it_can() {
+        let mut scheduler = scheduler(true, 4);
+        let actions = answer(&mut scheduler, 0, Answer::Failed);
+        assert!(matches!(&actions[..], [Action::Defer(_)]));
+        assert_eq!(scheduler.waits(0, NOW).deferred_until, Some(NOW + SECOND));
+        assert!(matches!(&scheduler.push(log(0), NOW)[..], [Action::Defer(_)]));
+        // When its pause is over one envelope tries.
+        assert!(scheduler.push(log(0), NOW + SECOND).is_empty());
+        assert!(scheduler.next(NOW + SECOND).is_some());
+    }
+
+    #[test]
+    fn in_memory_a_dead_destination_keeps_to_its_share_only_while_another_is_alive() {
+        let mut scheduler = scheduler(false, 4);
+        (0..2).for_each(|number| scheduler.place(number, 7));
+        answer(&mut scheduler, 0, Answer::Failed);
+        let at = |second| {
+            let mut batch = batch(0, Category::Log, 500);
+            batch.opened = NOW + SECOND * second;
+            batch
+        };
+        for second in 1..4 {
+            assert!(scheduler.push(at(second), NOW).is_empty(), "all are dead: nothing is given up");
+        }
+        answer(&mut scheduler, 1, Answer::Accepted);
+        assert!(scheduler.release_held(NOW).is_empty(), "a last acceptance before the outage says nothing");
+        push(&mut scheduler, log(1));
+        let later = NOW + SECOND * 11;
+        while let Some((batch, _)) = scheduler.next(later) {
+            let reply = reply(if batch.destination == 1 { Answer::Accepted } else { Answer::Failed });
+            scheduler.done(batch, &reply, later, 1.0);
+        }
+        assert_eq!((scheduler.waits(0, later).alone, scheduler.waits(1, later).alone), ([true; 2], [false; 2]));
+        let actions = scheduler.release_held(later);
+        let [Action::Finish(cut, Outcome::Overflow)] = &actions[..] else { panic!("{actions:?}") };
+        assert_eq!(cut.opened, NOW + SECOND * 3, "the newest, although what has failed is behind it");
+        assert!(matches!(&scheduler.push(at(4), NOW)[..], [Action::Finish(_, Outcome::Overflow)]));
+        assert!(scheduler.push(batch(0, Category::Event, 500), NOW).is_empty(), "events have a share of their own");
+        assert!(scheduler.push(batch(1, Category::Log, 1_500), NOW).is_empty(), "the living are not cut");
+    }
+
+    #[test]
+    fn a_host_that_is_gone_says_nothing_of_another_and_a_quota_nothing_of_its_host() {
+        let full = |scheduler: &mut Scheduler<()>| {
+            (0..4).map(|_| scheduler.push(batch(0, Category::Log, 500), NOW).len()).sum()
+        };
+        for (other, reply, given_up) in [(7, Answer::Failed, 0), (8, Answer::Failed, 2), (7, Answer::Misconfigured, 2)]
+        {
+            let mut scheduler = scheduler(false, 4);
+            scheduler.place(0, 7);
+            scheduler.place(1, other);
+            answer(&mut scheduler, 0, reply.clone());
+            let found: usize = full(&mut scheduler);
+            assert_eq!(found, given_up, "{other} {reply:?}");
+        }
+    }
+
+    #[test]
+    fn the_last_envelopes_of_those_in_trouble_go_only_while_another_waits_for_their_room() {
+        for (elsewhere, answered, left) in
+            [(7, Answer::Misconfigured, 3), (8, Answer::Failed, 3), (7, Answer::Failed, 4)]
+        {
+            let mut scheduler = scheduler(false, 64);
+            for number in 0..4 {
+                scheduler.place(number, 7);
+                let mut large = batch(number, Category::Log, 600);
+                large.opened = NOW + SECOND * number;
+                push(&mut scheduler, large);
+            }
+            scheduler.place(9, elsewhere);
+            let bytes =
+                |scheduler: &Scheduler<()>| scheduler.members.values().map(|one| one.bytes(Category::Log)).sum();
+            let one: u64 = bytes(&scheduler);
+            for batch in sent(&mut scheduler, NOW) {
+                assert!(scheduler.done(batch, &reply(answered.clone()), NOW, 1.0).0.is_empty());
+            }
+            assert!(scheduler.release_held(NOW).is_empty() && bytes(&scheduler) == one, "one each, to try with");
+            let actions = scheduler.expect(Some((Category::Log, 300)), NOW);
+            assert_eq!((actions.len(), scheduler.queued()), (4 - left, left), "{elsewhere} {answered:?}");
+            assert!(scheduler.members[&0].queued() == 1, "the newest go first");
+            assert!(
+                scheduler.expect(Some((Category::Event, 9_000)), NOW).is_empty(),
+                "events have a share of their own"
+            );
+            assert!(scheduler.expect(None, NOW).is_empty());
+        }
+    }
+
+    #[test]
+    fn one_envelope_that_fails_again_and_again_while_others_pass_is_given_up_wherever_it_waits() {
+        let mut scheduler = scheduler(true, 4);
+        let (chunk_progress, mut now, mut failed) = (Arc::new(()), NOW, 0);
+        let poison = |now| {
+            let mut batch = Batch::new(Category::Log, Vec::new(), now, false);
+            batch.open().push(b'1');
+            batch.close(&chunk_progress, 0, None);
+            batch
+        };
+        loop {
+            assert!(scheduler.push(log(0), now).is_empty());
+            let (batch, _) = scheduler.next(now).unwrap();
+            scheduler.done(batch, &reply(Answer::Accepted), now, 1.0);
+            assert!(scheduler.push(poison(now), now).is_empty());
+            let (batch, _) = scheduler.next(now).unwrap();
+            let (actions, _) = scheduler.done(batch, &reply(Answer::Failed), now, 1.0);
+            failed += 1;
+            match &actions[..] {
+                [Action::Finish(_, Outcome::Rejected)] => break,
+                [Action::Defer(_)] => now += SECOND * 61,
+                other => panic!("{other:?}"),
+            }
+        }
+        assert_eq!(failed, 20);
+    }
+
+    #[test]
+    fn what_waited_for_a_destination_goes_where_its_sources_lead_now() {
+        let mut scheduler = scheduler(false, 4);
+        push(&mut scheduler, log(0));
+        let (in_flight, _) = scheduler.next(NOW).unwrap();
+        push(&mut scheduler, log(0));
+        assert!(scheduler.redirect(0, 1, NOW).is_empty());
+        let (first, _) = scheduler.next(NOW).unwrap();
+        assert_eq!(first.destination, 1);
+        scheduler.done(first, &reply(Answer::Accepted), NOW, 1.0);
+        scheduler.done(in_flight, &reply(Answer::Misconfigured), NOW, 1.0);
+        assert_eq!(numbers(&sent(&mut scheduler, NOW)), [1]);
+        push(&mut scheduler, log(0));
+        assert_eq!(numbers(&sent(&mut scheduler, NOW)), [1]);
+    }
+
+    #[test]
+    fn a_destination_with_a_limit_is_not_idle() {
+        let mut scheduler = scheduler(true, 4);
+        assert!(scheduler.is_idle(0, NOW));
+        push(&mut scheduler, log(0));
+        assert!(!scheduler.is_idle(0, NOW));
+        let (batch, _) = scheduler.next(NOW).unwrap();
+        let limited = ResponseKind { answer: Answer::Accepted, limits: Limits::read(200, Some("60::key"), None, NOW) };
+        scheduler.done(batch, &limited, NOW, 1.0);
+        assert!(!scheduler.is_idle(0, NOW) && scheduler.is_idle(0, NOW + SECOND * 60));
+    }
+}

@@ -1,0 +1,51 @@
+//! Keeps records of earlier chunks that wait for the next lines of their stream, and the chunk that each belongs to.
+
+use crate::delivery::track::chunk_progress::{ChunkProgress, ChunkSource};
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+/// Numbers from here on are not of the chunk that is read, but of records that have waited.
+pub(in crate::delivery) const FIRST: u32 = 1 << 31;
+
+/// Records that wait for a later chunk, by the numbers under which the mapping knows them. Each keeps its progress record
+/// from being done.
+#[derive(Debug, Default)]
+pub(in crate::delivery) struct Carried {
+    records: HashMap<u32, (Arc<ChunkProgress>, u32)>,
+    last: u32,
+}
+
+impl Carried {
+    /// Adds a record and returns its number.
+    pub(in crate::delivery) fn add(&mut self, chunk_progress: &Arc<ChunkProgress>, record: u32) -> u32 {
+        loop {
+            self.last = self.last.wrapping_add(1) | FIRST;
+            if !self.records.contains_key(&self.last) {
+                break;
+            }
+        }
+        chunk_progress.keep_open();
+        self.records.insert(self.last, (Arc::clone(chunk_progress), record));
+        self.last
+    }
+
+    /// The record that a number stands for.
+    pub(in crate::delivery) fn get(&self, number: u32) -> Option<(Arc<ChunkProgress>, u32)> {
+        self.records.get(&number).cloned()
+    }
+
+    /// Returns true if any record is in memory alone.
+    pub(in crate::delivery) fn is_volatile(&self) -> bool {
+        self.records.values().any(|(chunk_progress, _)| matches!(chunk_progress.home, ChunkSource::Memory))
+    }
+
+    /// Forgets the records that no longer wait; returns their progress records, each as often as it was kept open.
+    pub(in crate::delivery) fn retain(&mut self, waiting: impl Iterator<Item = u32>) -> Vec<Arc<ChunkProgress>> {
+        if self.records.is_empty() {
+            return Vec::new();
+        }
+        let waiting: HashSet<u32> = waiting.collect();
+        let gone = self.records.extract_if(|number, _| !waiting.contains(number));
+        gone.map(|(_, (chunk_progress, _))| chunk_progress).collect()
+    }
+}

@@ -1,0 +1,166 @@
+//! Tests that a panic of the plugin costs only the record that caused it. The tests drive the real mapper, spooler and
+//! dispatcher with a mapping that panics at chosen records, as a defect would.
+
+use crate::delivery::map::carried::Carried;
+use crate::delivery::map::sink::{PassOutcome, RecordSink, poison};
+use crate::delivery::property::{Directory, Instance, Seen, Time, ended, line, loaded, record};
+use crate::delivery::track::chunk_progress::{ChunkProgress, ChunkSource, RecordSet};
+use crate::delivery::transport::sender::Load;
+use crate::envelope::LogBatcher;
+use crate::ledger::{Category, Outcome, Snapshot};
+use crate::mapping::Sink;
+use crate::options;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Returns the counts and the accepted items of a chunk when the mapping panics at some of its records, as a defect of ours
+/// would cause. If the second project is `limited` in a category, its items of that category wait until after the panics.
+fn poisoned(mode: &str, chunk: &[u8], at: &[(Category, u32)], limited: Option<Category>) -> (Snapshot, Seen) {
+    let name = format!("poisoned-{mode}-{}-{limited:?}", at.len());
+    let directory = Directory(std::env::temp_dir().join(format!("out_sentry-{name}-{}", std::process::id())));
+    let (loaded, clock) =
+        (loaded(mode, &directory.0, if limited.is_some() { 6 } else { 2 }), Arc::new(Time::default()));
+    let delivery = loaded.settings.delivery.mode;
+    clock.pass(1_000);
+    let mut instance = Instance::start(&name, &loaded, &clock);
+    let mut seen = Seen::default();
+    let mut first = Vec::new();
+    if let Some(limited) = limited {
+        let limits = match limited {
+            Category::Event => "70:error:key",
+            Category::Log => "15:log_item:key",
+        };
+        record(&mut first, 600);
+        instance.flush(&first, delivery);
+        let mut told = false;
+        for _ in 0..10 {
+            clock.pass(1_000);
+            instance.work();
+            while let Some(request) = instance.on_their_way.first().filter(|_| !told) {
+                told = matches!(&request.load, Load::Items(batch) if batch.category == limited);
+                instance.answer(0, if told { (429, Some(limits), false) } else { (200, None, true) }, &mut seen);
+                instance.work();
+            }
+        }
+        assert!(told, "{mode}: {}", instance.ledger.snapshot().summary());
+    }
+    poison::AT.set(at.to_vec());
+    let mut left = vec![chunk];
+    if limited.is_some() && delivery == options::Mode::Ack {
+        // It is still the host's, which offers it again.
+        left.push(&first);
+    }
+    let mut actions = 0;
+    while !left.is_empty() || instance.pending() > 0 {
+        actions += 1;
+        assert!(actions < 1_000, "{mode}: {}", instance.ledger.snapshot().summary());
+        left.retain(|chunk| !instance.flush(chunk, delivery));
+        clock.pass(1_000);
+        instance.work();
+        while !instance.on_their_way.is_empty() {
+            instance.answer(0, (200, None, true), &mut seen);
+        }
+    }
+    poison::AT.take();
+    (instance.ledger.snapshot(), seen)
+}
+
+#[test]
+fn a_panic_costs_the_record_it_is_about_and_no_other() {
+    let mut chunk = Vec::new();
+    (0..50).for_each(|n| record(&mut chunk, n));
+    // Lines that become one event with the one that announces them.
+    let trace =
+        ["com.shop.Declined: card", "\tat com.shop.Pay.run(Pay.java:10)", "\tat com.shop.Main.main(Main.java:3)"];
+    (50..).zip(trace).for_each(|(n, text)| line(&mut chunk, n, (text, "error"), "shop"));
+    (53..60).for_each(|n| record(&mut chunk, n));
+    // An event, a log that is one too, a log that is none, which is no event then either, and that trace.
+    let at = [(Category::Event, 30), (Category::Log, 33), (Category::Log, 44), (Category::Event, 48)];
+    for mode in ["memory", "ack", "spool"] {
+        let (whole, seen_whole) = poisoned(mode, &chunk, &[], None);
+        let (now, seen) = poisoned(mode, &chunk, &at, None);
+        let of =
+            |now: &Snapshot, outcome| [Category::Event, Category::Log].map(|category| now.outcome(category, outcome));
+        assert_eq!(of(&now, Outcome::Invalid), [4, 2], "{mode}: {}", now.summary());
+        assert_eq!(of(&now, Outcome::Joined), [3, 3], "{mode}: {}", now.summary());
+        assert_eq!(of(&whole, Outcome::Joined), [3, 3], "{mode}: {}", whole.summary());
+        for category in Category::ALL {
+            assert_eq!((ended(&now, *category), now.records), (60, 60), "{mode}: {}", now.summary());
+        }
+        // Of what else there is all is sent, and once.
+        let logs: Vec<_> = seen_whole.logs.keys().filter(|n| ![33, 44].contains(*n)).collect();
+        assert!(logs.iter().all(|n| seen.logs[n] == 1) && seen.logs.len() == logs.len(), "{mode}: {:?}", seen.logs);
+        assert!(seen.events.iter().all(|(id, times)| *times == 1 && seen_whole.events.contains_key(id)), "{mode}");
+        assert_eq!(seen.events.len() + 3, seen_whole.events.len(), "{mode}: {}", now.summary());
+    }
+}
+
+/// The decision on a waiting event is not made again when another event of its chunk panics, and a waiting log is not given
+/// up with its event.
+#[test]
+fn a_panic_costs_nothing_of_what_waits() {
+    let mut chunk = Vec::new();
+    (0..120).for_each(|n| record(&mut chunk, n));
+    let cases = [
+        ("ack", Category::Event, 33),
+        ("spool", Category::Event, 33),
+        ("ack", Category::Log, 36),
+        ("spool", Category::Log, 36),
+    ];
+    for (mode, limited, broken) in cases {
+        let (whole, seen_whole) = poisoned(mode, &chunk, &[], Some(limited));
+        let (now, seen) = poisoned(mode, &chunk, &[(Category::Event, broken)], Some(limited));
+        let of = |now: &Snapshot, outcome| now.outcome(Category::Event, outcome);
+        assert_eq!((of(&whole, Outcome::Invalid), of(&now, Outcome::Invalid)), (0, 1), "{mode}: {}", now.summary());
+        assert_eq!(of(&now, Outcome::Suppressed), of(&whole, Outcome::Suppressed), "{mode}: {}", now.summary());
+        assert_eq!(seen.events.len() + 1, seen_whole.events.len(), "{mode}: {}", now.summary());
+        assert!(seen.logs == seen_whole.logs, "{mode}: {}", now.summary());
+    }
+}
+
+/// Nor is that of an event that has ended: storms would count it twice.
+#[test]
+fn what_has_ended_is_not_decided_again() {
+    let directory = Directory(std::env::temp_dir().join(format!("out_sentry-ended-{}", std::process::id())));
+    let instance = Instance::start("ended", &loaded("memory", &directory.0, 1), &Arc::new(Time::default()));
+    let recorder = instance.shared.recorder.clone();
+    let chunk_progress =
+        Arc::new(ChunkProgress::new(ChunkSource::Memory, Duration::ZERO, recorder, Default::default()));
+    chunk_progress.end(Category::Event, 5, Outcome::Suppressed);
+    let (mut logs, mut left, broken) = (LogBatcher::new(1), PassOutcome::default(), RecordSet::default());
+    let mut carried = Carried::default();
+    let record_sink =
+        RecordSink::new(instance.shared, &chunk_progress, &mut logs, false, &mut left, &broken, &mut carried);
+    assert!(record_sink.again(5) && !record_sink.again(6));
+}
+
+/// Long traces do not use up the number of panics that a chunk is allowed.
+#[test]
+fn long_traces_that_panic_cost_no_other() {
+    let mut chunk = Vec::new();
+    for n in 0..300 {
+        let text = match n % 100 {
+            0 => format!("com.shop.step{n}.Declined: card"),
+            at => format!("\tat com.shop.step{n}.Pay.run(Pay.java:{at})"),
+        };
+        line(&mut chunk, n, (&text, "error"), if n < 200 { "shop" } else { "other" });
+    }
+    let (now, _) = poisoned("memory", &chunk, &[(Category::Event, 0), (Category::Event, 100)], None);
+    let of = |outcome| now.outcome(Category::Event, outcome);
+    let ends = (of(Outcome::Invalid), of(Outcome::Joined), of(Outcome::Accepted));
+    assert_eq!(ends, (2, 297, 1), "{}", now.summary());
+}
+
+#[test]
+fn a_chunk_in_which_everything_is_broken_ends() {
+    let everything: Vec<_> = (0..2_000).map(|record| (Category::Log, record)).collect();
+    let mut chunk = Vec::new();
+    (0..2_000).for_each(|n| record(&mut chunk, n));
+    let (now, seen) = poisoned("memory", &chunk, &everything, None);
+    let invalid = now.outcome(Category::Log, Outcome::Invalid);
+    // What is sampled out is not written, and so not broken.
+    assert!((1_700..2_000).contains(&invalid) && seen.logs.is_empty(), "{}", now.summary());
+    for category in Category::ALL {
+        assert_eq!(ended(&now, *category), 2_000, "{}", now.summary());
+    }
+}

@@ -1,0 +1,646 @@
+//! The record sink: decides for each record of a chunk, while the chunk is read, whether it becomes an item in an envelope,
+//! is deferred in its chunk, or becomes a dead letter. It also passes full envelopes to the dispatcher.
+
+use crate::delivery::costs::Asked;
+use crate::delivery::dispatch::dispatcher::Message;
+use crate::delivery::map::carried::{self, Carried};
+use crate::delivery::report::host::Severity;
+use crate::delivery::route::dsn_sources;
+use crate::delivery::route::table::{PENDING, Target};
+use crate::delivery::shared::blocks::{Decision, Waits};
+use crate::delivery::store::dead_letters::{DeadLetter, DropReason};
+use crate::delivery::track::chunk_progress::{Attach, ChunkProgress, ChunkSource, Look, RecordSet};
+use crate::delivery::{Shared, WAITED};
+use crate::envelope::{self, Batch, LogBatcher};
+use crate::ledger::{Category, Ledger, Outcome};
+use crate::mapping::identity::EventId;
+use crate::mapping::{Bill, Payer, Reason, RecalledLog, Sink, UNROUTED};
+use crate::options;
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+const NO_SOURCE: &str = "no destination: neither an annotation, dsn_dir nor dsn names one";
+
+const MADE_ROOM: &str = "waited for a rate limit or a misconfigured destination until the spool was 75 % full";
+
+const GIVES_WAY: &str = "spool is 75 % full: dropping records of failing destinations to keep the others going; repair \
+                         those destinations, or raise spool_max_size";
+
+/// Longest wait of lines that an earlier process left for the first chunk after a start, unless `trace_timeout` is longer.
+const AFTER_START: Duration = Duration::from_secs(5);
+
+fn is_in_memory(chunk_progress: &ChunkProgress) -> bool {
+    matches!(chunk_progress.home, ChunkSource::Memory)
+}
+
+/// Passes an envelope to the dispatcher, as soon as there is room for it in memory.
+pub(in crate::delivery) fn emit(shared: &Shared, mut batch: Batch<ChunkProgress>) {
+    let bytes = batch.bytes() as u64;
+    let (number, category) = (batch.destination, batch.category);
+    // What is held for others makes room only for a destination that the pump knows of.
+    let waits = || drop(shared.to_pump.send(Message::Expected(number, category, bytes)));
+    shared.budget.reserve(category, bytes, || shared.blocks.get(number).is_held(category), waits);
+    batch.reserved = bytes;
+    let _ = shared.to_pump.send(Message::Batch(Box::new(batch)));
+}
+
+/// Takes a chunk's items and puts them into envelopes.
+pub(in crate::delivery) struct RecordSink<'i> {
+    shared: &'i Shared,
+    chunk_progress: &'i Arc<ChunkProgress>,
+    logs: &'i mut LogBatcher<ChunkProgress>,
+    event: Option<Batch<ChunkProgress>>,
+    replay: bool,
+    again: bool,
+    now: Duration,
+    /// The destination asked about last, and how it stood when this chunk was begun.
+    destination: u32,
+    waits: Waits,
+    /// True if there is so little room on disk that some records have to make room for others.
+    scarce: bool,
+    told: bool,
+    left: &'i mut PassOutcome,
+    /// Records at which the mapping has panicked.
+    broken: &'i RecordSet,
+    /// Records of earlier chunks.
+    carried: &'i mut Carried,
+    /// True if the item opened last is one of those to be written as dead letters; its JSON only yields its id.
+    burying: bool,
+    scratch: Vec<u8>,
+    /// Destination of the record that is about to be left out.
+    left_out: Option<u32>,
+    /// Payer of the previous log.
+    payer: LastPayer,
+    /// Wall time when this chunk was begun.
+    wall: Duration,
+    /// The record that is about to end may have a destination when it is read again.
+    astray: bool,
+}
+
+/// Work that the reading of a chunk leaves for afterwards, even if it panics.
+#[derive(Default)]
+pub(in crate::delivery) struct PassOutcome {
+    /// Records that are given up.
+    pub(in crate::delivery) burials: Vec<DeadLetter>,
+    /// Records that are to be reported to Sentry.
+    pub(in crate::delivery) gone: Vec<Gone>,
+    /// The item that is being written.
+    pub(in crate::delivery) claimed: Option<(Category, u32)>,
+    /// Records of which storms have decided that they are to be sent.
+    decided: RecordSet,
+    /// Records that wait where they are, by category.
+    waiting: [RecordSet; 2],
+}
+
+impl PassOutcome {
+    /// Gives up the unfinished items of records at which the mapping panicked: a record, or the lines of an event in their
+    /// order.
+    pub(in crate::delivery) fn give_up(&mut self, chunk_progress: &ChunkProgress, records: &[u32]) {
+        let detail = "mapping it panicked, which is a defect of this plugin".to_owned();
+        let cause = Arc::new(DropReason { outcome: Outcome::Invalid, status: 0, detail });
+        let is_left =
+            |category, record| chunk_progress.is_open(category, record) && !self.waiting[category as usize].has(record);
+        let burial = match records {
+            [record] => {
+                match Category::ALL.iter().filter(|category| is_left(**category, *record)).collect::<Vec<_>>()[..] {
+                    [] => return,
+                    [category] => DeadLetter::new(Some(*category), *record, &cause),
+                    _ => DeadLetter::new(None, *record, &cause),
+                }
+            }
+            [head, members @ ..] => {
+                for member in members {
+                    chunk_progress.end(Category::Event, *member, Outcome::Joined);
+                }
+                if !is_left(Category::Event, *head) {
+                    return;
+                }
+                DeadLetter { members: members.to_vec(), ..DeadLetter::new(Some(Category::Event), *head, &cause) }
+            }
+            [] => return,
+        };
+        self.burials.push(burial);
+    }
+}
+
+/// A record that has ended here and not at the destination where it was to go.
+pub(in crate::delivery) struct Gone {
+    pub(in crate::delivery) category: Category,
+    pub(in crate::delivery) record: u32,
+    pub(in crate::delivery) outcome: Outcome,
+    pub(in crate::delivery) target: Arc<Target>,
+}
+
+impl Gone {
+    /// Returns the buried record, unless it was no item, had no destination, or was counted there already.
+    pub(in crate::delivery) fn buried(
+        burial: &DeadLetter,
+        outcome: Outcome,
+        chunk_progress: &ChunkProgress,
+    ) -> Option<Self> {
+        let (category, target) = (burial.category?, burial.target.clone()?);
+        let told = chunk_progress.is_counted_elsewhere(category, burial.record);
+        Some(Self { category, record: burial.record, outcome, target }).filter(|_| !told)
+    }
+}
+
+/// Payer of the previous log: the logs of a chunk mostly come from one container.
+#[derive(Default)]
+struct LastPayer {
+    destination: Option<u32>,
+    namespace: String,
+    workload: String,
+    budget: Option<options::Budget>,
+    number: u32,
+    /// True if a budget applies to the payer.
+    capped: bool,
+}
+
+impl LastPayer {
+    fn is(&self, destination: u32, payer: &Payer<'_>) -> bool {
+        self.destination == Some(destination)
+            && self.namespace == payer.namespace
+            && self.budget == payer.budget
+            && self.workload == payer.workload
+    }
+}
+
+/// The action that is to be taken on a record that could become an item.
+enum Disposition {
+    /// It becomes one.
+    Item,
+    /// It has ended, or waits where it is.
+    Nothing,
+    /// It waits, and is worth looking at again at this time.
+    Wait(Duration),
+    /// It is given up.
+    DeadLetter(Arc<DropReason>),
+    /// It makes room for others.
+    Overflow,
+}
+
+fn give_up(outcome: Outcome, why: &str) -> Disposition {
+    Disposition::DeadLetter(Arc::new(DropReason { outcome, status: 0, detail: why.to_owned() }))
+}
+
+impl<'i> RecordSink<'i> {
+    pub(in crate::delivery) fn new(
+        shared: &'i Shared,
+        chunk_progress: &'i Arc<ChunkProgress>,
+        logs: &'i mut LogBatcher<ChunkProgress>,
+        replay: bool,
+        left: &'i mut PassOutcome,
+        broken: &'i RecordSet,
+        carried: &'i mut Carried,
+    ) -> Self {
+        let now = shared.now();
+        let scarce = matches!(chunk_progress.home, ChunkSource::Spool(_)) && shared.is_spool_scarce();
+        Self {
+            shared,
+            chunk_progress,
+            logs,
+            event: None,
+            replay,
+            again: chunk_progress.is_read_again(),
+            now: now.steady,
+            wall: now.wall,
+            payer: LastPayer::default(),
+            destination: PENDING,
+            waits: Waits::default(),
+            scarce,
+            told: false,
+            left,
+            broken,
+            carried,
+            burying: false,
+            scratch: Vec::new(),
+            left_out: None,
+            astray: false,
+        }
+    }
+
+    /// The chunk that a record is of, and its number there.
+    fn owner(&self, record: u32) -> (Cow<'i, Arc<ChunkProgress>>, u32) {
+        if record < carried::FIRST {
+            return (Cow::Borrowed(self.chunk_progress), record);
+        }
+        self.carried
+            .get(record)
+            .map_or((Cow::Borrowed(self.chunk_progress), record), |(owner, own)| (Cow::Owned(owner), own))
+    }
+
+    fn course(&mut self, category: Category, record: u32, destination: u32) -> Disposition {
+        let (chunk_progress, own) = self.owner(record);
+        match chunk_progress.look(category, own) {
+            Look::Closed => Disposition::Nothing,
+            Look::Last => {
+                self.defer(category, record);
+                Disposition::Nothing
+            }
+            Look::Open | Look::Doomed(_) if self.shared.past_deadline() => {
+                self.defer(category, record);
+                Disposition::Nothing
+            }
+            Look::Doomed(cause) => Disposition::DeadLetter(cause),
+            Look::Open if destination == UNROUTED => give_up(Outcome::Rejected, NO_SOURCE),
+            Look::Open if destination == PENDING => self.until_known(category, &chunk_progress),
+            Look::Open => self.held(category, destination, &chunk_progress),
+        }
+    }
+
+    /// Returns the action for a record whose destination's source cannot be read yet.
+    fn until_known(&self, category: Category, chunk_progress: &ChunkProgress) -> Disposition {
+        let longest = if is_in_memory(chunk_progress) { Duration::ZERO } else { self.shared.longest(category) };
+        match self.now >= chunk_progress.taken + longest {
+            true => give_up(Outcome::Rejected, NO_SOURCE),
+            false => Disposition::Wait(self.now + dsn_sources::INTERVAL),
+        }
+    }
+
+    fn held(&mut self, category: Category, destination: u32, chunk_progress: &ChunkProgress) -> Disposition {
+        if destination != self.destination {
+            (self.destination, self.waits) = (destination, self.shared.blocks.get(destination));
+        }
+        let longest = self.shared.longest(category);
+        match self.waits.fate(category, chunk_progress.taken, longest, self.now) {
+            Decision::Go => Disposition::Item,
+            Decision::End(outcome) => give_up(outcome, WAITED),
+            // In memory it waits as an item, unless such items have filled their share.
+            Decision::Wait(_) if is_in_memory(chunk_progress) && !self.shared.budget.is_full(category) => {
+                Disposition::Item
+            }
+            Decision::Wait(until) => match self.waits.gives_way(category).filter(|_| self.scarce) {
+                None => Disposition::Wait(until),
+                Some(outcome) => {
+                    if !std::mem::replace(&mut self.told, true) {
+                        self.shared.say(Severity::Error, "spool share", GIVES_WAY.to_owned());
+                    }
+                    if outcome == Outcome::Overflow { Disposition::Overflow } else { give_up(outcome, MADE_ROOM) }
+                }
+            },
+        }
+    }
+
+    /// Leaves a record where it is.
+    fn defer(&mut self, category: Category, record: u32) {
+        if record < carried::FIRST {
+            self.left.waiting[category as usize].insert(record);
+        }
+        let (chunk_progress, own) = self.owner(record);
+        chunk_progress.defer(category, own);
+    }
+
+    /// Gives up a record of an earlier chunk: that chunk is read again for its dead letter, if it can be.
+    fn give_up_carried(&mut self, category: Category, record: u32, cause: &Arc<DropReason>) {
+        let (chunk_progress, own) = self.owner(record);
+        if chunk_progress.can_be_read_again() && self.shared.settings.dead_letter_path.is_some() {
+            chunk_progress.mark_rejected(category, std::iter::once(own), cause);
+        } else {
+            chunk_progress.end(category, own, cause.outcome);
+        }
+    }
+
+    /// The burial of the item opened last, if it is one.
+    fn buried(&mut self) -> Option<&mut DeadLetter> {
+        self.left.burials.last_mut().filter(|_| self.burying)
+    }
+
+    /// Ends a log that becomes a dead letter or that no budget pays for.
+    fn close_unpaid(&mut self, record: u32, bill: &Bill) {
+        if self.burying {
+            return self.close(Category::Log, record, None);
+        }
+        self.logs.mend();
+        self.left.claimed = None;
+        let (chunk_progress, own) = self.owner(record);
+        let standing = chunk_progress.settle(Category::Log, std::iter::once(own), Outcome::OverBudget);
+        self.shared.finish(&chunk_progress, standing);
+        let target = Some(bill.destination).filter(|_| self.shared.reports.is_on());
+        if let Some(target) = target.and_then(|number| self.shared.targets.get(number)) {
+            self.left.gone.push(Gone { category: Category::Log, record, outcome: Outcome::OverBudget, target });
+        }
+    }
+
+    fn emit_if_full(&mut self, full: Option<Batch<ChunkProgress>>) {
+        if let Some(batch) = full {
+            emit(self.shared, batch);
+            self.shared.buffer_pool.1.try_iter().for_each(|buffer| self.logs.lend(buffer));
+        }
+    }
+
+    /// Ends a record without an item.
+    fn ends(&mut self, category: Category, record: u32, outcome: Outcome, destination: Option<u32>) {
+        let (chunk_progress, own) = self.owner(record);
+        let counted = match std::mem::take(&mut self.astray) {
+            true => chunk_progress.end_for_good(category, own, outcome),
+            false => chunk_progress.end(category, own, outcome),
+        };
+        let target = destination.filter(|_| counted && self.shared.reports.is_on());
+        if let Some(target) = target.and_then(|number| self.shared.targets.get(number)) {
+            self.left.gone.push(Gone { category, record, outcome, target });
+        }
+    }
+}
+
+impl Sink for RecordSink<'_> {
+    fn again(&self, record: u32) -> bool {
+        let (chunk_progress, own) = self.owner(record);
+        let again = if record < carried::FIRST { self.again } else { chunk_progress.is_read_again() };
+        again || self.left.decided.has(record) || !chunk_progress.is_open(Category::Event, own)
+    }
+
+    fn is_settled(&self, category: Category, record: u32) -> bool {
+        self.again && !self.chunk_progress.is_open(category, record)
+    }
+
+    fn leaves_alone(&self, record: u32) -> bool {
+        self.broken.has(record)
+    }
+
+    fn open(&mut self, category: Category, record: u32, destination: u32) -> Option<&mut Vec<u8>> {
+        self.burying = false;
+        let is_carried = record >= carried::FIRST;
+        if category == Category::Event && !is_carried {
+            self.left.decided.insert(record);
+        }
+        match self.course(category, record, destination) {
+            Disposition::Item => {
+                let (chunk_progress, own) = self.owner(record);
+                if !chunk_progress.claim(category, own) {
+                    return None;
+                }
+                self.left.claimed = Some((category, record));
+            }
+            Disposition::Nothing => return None,
+            Disposition::Wait(until) => {
+                self.owner(record).0.waits_until(until);
+                self.defer(category, record);
+                return None;
+            }
+            Disposition::DeadLetter(cause) if is_carried => {
+                self.give_up_carried(category, record, &cause);
+                return None;
+            }
+            Disposition::Overflow => {
+                self.ends(category, record, Outcome::Overflow, Some(destination));
+                return None;
+            }
+            Disposition::DeadLetter(cause) => {
+                let target = self.shared.targets.get(destination);
+                self.burying = true;
+                self.left.burials.push(DeadLetter::new(Some(category), record, &cause).toward(target));
+                self.scratch.clear();
+                return Some(&mut self.scratch);
+            }
+        }
+        Some(match category {
+            Category::Log => self.logs.open(destination, self.now, self.replay),
+            Category::Event => {
+                let batch = Batch::new(Category::Event, Vec::new(), self.now, self.replay);
+                self.event.insert(batch.toward(destination)).open()
+            }
+        })
+    }
+
+    fn payer(&mut self, destination: u32, payer: &Payer<'_>) -> u32 {
+        if !self.payer.is(destination, payer) {
+            let Payer { namespace, workload, budget } = *payer;
+            let target = self.shared.targets.get(destination);
+            let asked = target.map(|target| Asked { destination: target.identity, namespace, workload, budget });
+            let (number, capped) = asked.map_or((0, false), |asked| self.shared.costs.payer(asked, self.wall));
+            self.payer = LastPayer {
+                destination: Some(destination),
+                namespace: namespace.to_owned(),
+                workload: workload.to_owned(),
+                budget,
+                number,
+                capped,
+            };
+        }
+        self.payer.number
+    }
+
+    fn affords(&mut self, record: u32, bill: &Bill) -> bool {
+        // A dead letter that is still to be written is no log that would be sent.
+        !self.payer.capped
+            || {
+                let (chunk_progress, own) = self.owner(record);
+                !matches!(chunk_progress.look(Category::Log, own), Look::Open)
+            }
+            || self.shared.costs.reserve(bill.payer, bill.level, 0, self.wall, true)
+    }
+
+    fn close_log(&mut self, record: u32, bill: &Bill) {
+        let costs = &self.shared.costs;
+        if self.burying
+            || costs.is_capped(bill.payer) && !costs.reserve(bill.payer, bill.level, bill.bytes, self.wall, true)
+        {
+            return self.close_unpaid(record, bill);
+        }
+        #[cfg(test)]
+        poison::take(Category::Log, self.owner(record).1);
+        self.left.claimed = None;
+        let bill = envelope::Bill { payer: bill.payer, bytes: u32::try_from(bill.bytes).unwrap_or(u32::MAX) };
+        let (chunk_progress, own) = self.owner(record);
+        let full = self.logs.close(self.destination, &chunk_progress, own, bill);
+        self.emit_if_full(full);
+    }
+
+    fn recalled(&mut self, logs: Vec<RecalledLog>) {
+        let (costs, mut batch, mut sent) = (&self.shared.costs, None::<Batch<ChunkProgress>>, 0);
+        // They stand for no record: theirs have ended.
+        let chunk_progress =
+            ChunkProgress::new(ChunkSource::None, self.now, Ledger::default().recorder(), Default::default());
+        let chunk_progress = Arc::new(chunk_progress);
+        for RecalledLog { json, bill } in logs {
+            let is_capped = costs.is_capped(bill.payer);
+            if is_capped && !costs.reserve(bill.payer, bill.level, bill.bytes, self.wall, false) {
+                continue;
+            }
+            if let Some(full) = batch.take_if(|batch| batch.bytes() + json.len() > envelope::MAX_LOG_BYTES) {
+                emit(self.shared, full);
+            }
+            let new = || Batch::new(Category::Log, Vec::new(), self.now, self.replay).toward(bill.destination);
+            let batch = batch.get_or_insert_with(new);
+            batch.open().extend_from_slice(&json);
+            chunk_progress.claim(Category::Log, sent);
+            let bill = envelope::Bill { payer: bill.payer, bytes: u32::try_from(bill.bytes).unwrap_or(u32::MAX) };
+            batch.close_billed(&chunk_progress, sent, bill);
+            sent += 1;
+        }
+        chunk_progress.mapped();
+        self.shared.recorder.recall(u64::from(sent));
+        if let Some(batch) = batch {
+            emit(self.shared, batch);
+        }
+    }
+
+    fn close(&mut self, category: Category, record: u32, event_id: Option<EventId>) {
+        #[cfg(test)]
+        poison::take(category, self.owner(record).1);
+        if let Some(burial) = self.buried() {
+            burial.event_id = event_id;
+            return;
+        }
+        self.left.claimed = None;
+        let (chunk_progress, own) = self.owner(record);
+        let full = match category {
+            Category::Log => self.logs.close(self.destination, &chunk_progress, own, envelope::Bill::default()),
+            Category::Event => {
+                if let Some(event) = &mut self.event {
+                    event.close(&chunk_progress, own, event_id);
+                }
+                self.event.take()
+            }
+        };
+        self.emit_if_full(full);
+    }
+
+    fn end(&mut self, category: Category, record: u32, outcome: Outcome) {
+        match (category, outcome) {
+            (_, Outcome::Joined) => {
+                if let Some(burial) = self.buried().filter(|burial| burial.category == Some(category)) {
+                    burial.members.push(record);
+                }
+            }
+            // Undecodable bytes are no item of either category: one letter for both.
+            (Category::Event, Outcome::Invalid)
+                if record < carried::FIRST && self.chunk_progress.is_open(category, record) =>
+            {
+                let detail = "expected records in MessagePack".to_owned();
+                let cause = Arc::new(DropReason { outcome, status: 0, detail });
+                self.left.burials.push(DeadLetter::new(None, record, &cause));
+                return;
+            }
+            (Category::Log, Outcome::Invalid) => return,
+            _ => self.burying = false,
+        }
+        let told = matches!(outcome, Outcome::Sampled | Outcome::Suppressed | Outcome::OverBudget);
+        let destination = self.left_out.filter(|_| told);
+        self.ends(category, record, outcome, destination);
+    }
+
+    fn join(&mut self, category: Category, record: u32, into: u32) {
+        let ((head, first), (chunk_progress, own)) = (self.owner(into), self.owner(record));
+        let in_spool = |chunk_progress: &ChunkProgress| matches!(chunk_progress.home, ChunkSource::Spool(_));
+        if Arc::ptr_eq(&head, &chunk_progress) || !in_spool(&head) || !in_spool(&chunk_progress) {
+            return self.end(category, record, Outcome::Joined);
+        }
+        // It must not be gone before the item that it is part of.
+        if !chunk_progress.claim(category, own) {
+            return;
+        }
+        match head.attach(category, first, (&chunk_progress, own)) {
+            Attach::Done => {}
+            Attach::Ended => drop(chunk_progress.settle(category, std::iter::once(own), Outcome::Joined)),
+            Attach::Waits => drop(chunk_progress.release(category, std::iter::once(own))),
+        }
+    }
+
+    fn waits_until(&self) -> Option<Duration> {
+        let timeout = self.shared.settings.trace_timeout;
+        let longest = match self.chunk_progress.home {
+            // The first flush after a start comes later than the next one of a running process.
+            ChunkSource::Spool(_) if self.chunk_progress.is_recovered() => timeout.max(AFTER_START),
+            ChunkSource::Spool(_) => timeout,
+            ChunkSource::Memory if !self.shared.closing.load(Relaxed) => timeout,
+            ChunkSource::Memory | ChunkSource::Host(_) | ChunkSource::None => return None,
+        };
+        (!timeout.is_zero()).then_some(self.now + longest)
+    }
+
+    fn wait(&mut self, record: u32) -> Option<u32> {
+        if record >= carried::FIRST {
+            return Some(record);
+        }
+        // A dead letter is written while its chunk is read.
+        let is_doomed = |category: &Category| matches!(self.chunk_progress.look(*category, record), Look::Doomed(_));
+        if Category::ALL.iter().any(is_doomed) {
+            return None;
+        }
+        Some(self.carried.add(self.chunk_progress, record))
+    }
+
+    fn left_out(&mut self, destination: Option<u32>) {
+        self.left_out = destination;
+    }
+
+    fn why(&mut self, _category: Category, _record: u32, reason: Reason) {
+        self.astray = reason == Reason::NoDestination;
+    }
+}
+
+/// Records at which a test has the mapping panic, as a defect would.
+#[cfg(test)]
+pub(in crate::delivery) mod poison {
+    use crate::delivery::Category;
+    use std::cell::RefCell;
+
+    thread_local! {
+        pub static AT: RefCell<Vec<(Category, u32)>> = const { RefCell::new(Vec::new()) };
+    }
+
+    pub fn take(category: Category, record: u32) {
+        AT.with_borrow(|at| assert!(!at.contains(&(category, record)), "poison in record {record}"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::Ledger;
+
+    fn given_up(chunk_progress: &ChunkProgress, records: &[u32]) -> Vec<DeadLetter> {
+        let mut left = PassOutcome::default();
+        left.give_up(chunk_progress, records);
+        left.burials
+    }
+
+    fn chunk_progress() -> ChunkProgress {
+        ChunkProgress::new(ChunkSource::Host(1), Duration::ZERO, Ledger::default().recorder(), Default::default())
+    }
+
+    /// A letter that the disk would not take is written at the next reading, and then with all lines of its event, too.
+    #[test]
+    fn lines_of_a_letter_that_was_postponed_are_not_forgotten() {
+        let chunk_progress = chunk_progress();
+        for _ in 0..2 {
+            let burials = given_up(&chunk_progress, &[3, 4, 5]);
+            assert_eq!((burials.len(), burials[0].record, &burials[0].members[..]), (1, 3, &[4, 5][..]));
+            burials[0].postpone(&chunk_progress);
+        }
+        assert!([4, 5].iter().all(|member| !chunk_progress.is_open(Category::Event, *member)));
+        assert!(chunk_progress.is_open(Category::Event, 3) && chunk_progress.is_open(Category::Log, 3));
+    }
+
+    /// Nothing is left open that nobody looks at again.
+    #[test]
+    fn lines_of_an_event_that_is_on_its_way_end_with_it() {
+        let chunk_progress = chunk_progress();
+        assert!(chunk_progress.claim(Category::Event, 3));
+        assert!(given_up(&chunk_progress, &[3, 4]).is_empty());
+        assert!(!chunk_progress.is_open(Category::Event, 4));
+    }
+
+    #[test]
+    fn what_waits_is_not_given_up() {
+        let (chunk_progress, mut left) = (chunk_progress(), PassOutcome::default());
+        left.waiting[Category::Log as usize].insert(3);
+        left.give_up(&chunk_progress, &[3]);
+        assert!(matches!(left.burials[..], [DeadLetter { category: Some(Category::Event), record: 3, .. }]));
+    }
+
+    /// A record that is nothing yet gets one letter for both, one that has become a log one for the event.
+    #[test]
+    fn a_record_gets_one_letter() {
+        let chunk_progress = chunk_progress();
+        let categories = |burials: Vec<DeadLetter>| burials.iter().map(|burial| burial.category).collect::<Vec<_>>();
+        assert_eq!(categories(given_up(&chunk_progress, &[3])), [None]);
+        assert!(chunk_progress.claim(Category::Log, 3));
+        assert_eq!(categories(given_up(&chunk_progress, &[3])), [Some(Category::Event)]);
+        assert!(chunk_progress.claim(Category::Event, 3));
+        assert_eq!(categories(given_up(&chunk_progress, &[3])), []);
+    }
+}

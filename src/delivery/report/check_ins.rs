@@ -1,0 +1,229 @@
+//! Sends check-ins: heartbeats that show that this output works (`monitor_slug`), and check-ins for jobs that ran.
+//!
+//! Sentry uses the time at which it receives a check-in as the time of what the check-in reports (relay-monitors), so a
+//! delayed check-in would state a wrong time. Check-ins are therefore sent within seconds or dropped, and never stored. They
+//! are not items of the ledger; the summary line counts them.
+
+use crate::delivery::transport::client::SendResult;
+use crate::delivery::transport::response::{Answer, Limits};
+use crate::mapping::json::{self, Object};
+use crate::mapping::{CheckIn, Status};
+use crate::options;
+use std::collections::VecDeque;
+use std::time::Duration;
+use xxhash_rust::xxh3::xxh3_128;
+
+/// Longest time that a check-in may wait for a free sender.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Most that wait at once.
+const MOST: usize = 64;
+
+/// An item that has waited for longer makes the heartbeat an error.
+const OLDEST: Duration = Duration::from_secs(15 * 60);
+
+/// Heartbeats and the check-ins that wait.
+#[derive(Debug)]
+pub(in crate::delivery) struct CheckIns {
+    settings: options::Monitor,
+    environment: Option<String>,
+    /// Steady time of the last heartbeat.
+    last: Option<Duration>,
+    waiting: VecDeque<(Duration, CheckIn)>,
+    /// Steady time before which the server wants none.
+    limited_until: Duration,
+    sent: u64,
+    dropped: u64,
+}
+
+impl CheckIns {
+    pub(in crate::delivery) fn new(settings: &options::Monitor, environment: Option<&str>) -> Self {
+        Self {
+            settings: settings.clone(),
+            environment: environment.map(str::to_owned),
+            last: None,
+            waiting: VecDeque::new(),
+            limited_until: Duration::ZERO,
+            sent: 0,
+            dropped: 0,
+        }
+    }
+
+    /// Returns true if a heartbeat is due.
+    pub(in crate::delivery) fn is_due(&self, now: Duration) -> bool {
+        let slug = self.settings.slug.as_ref();
+        slug.is_some() && self.last.is_none_or(|last| now >= last + self.settings.interval)
+    }
+
+    /// Adds the heartbeat to this destination. `oldest` is the age of the oldest pending item, `wrong` how many destinations
+    /// are misconfigured.
+    pub(in crate::delivery) fn beat(
+        &mut self,
+        destination: u32,
+        (now, wall): (Duration, Duration),
+        oldest: Duration,
+        wrong: usize,
+    ) {
+        self.last = Some(now);
+        let Some(slug) = self.settings.slug.clone() else { return };
+        let status = if oldest > OLDEST || wrong > 0 { Status::Error } else { Status::Ok };
+        let seed = format!("{slug} {}.{:09} {}", wall.as_secs(), wall.subsec_nanos(), std::process::id());
+        let id = xxh3_128(seed.as_bytes()).to_be_bytes();
+        self.add(
+            CheckIn { destination, id, slug, status, duration: None, interval: Some(self.settings.interval) },
+            now,
+        );
+    }
+
+    /// Takes a check-in that is to be sent at once.
+    pub(in crate::delivery) fn add(&mut self, check_in: CheckIn, now: Duration) {
+        if self.waiting.len() == MOST {
+            self.waiting.pop_front();
+            self.dropped += 1;
+        }
+        self.waiting.push_back((now, check_in));
+    }
+
+    /// The next check-in that `may` be sent now. Those that have waited for too long are dropped, and all of them while the server
+    /// wants none.
+    pub(in crate::delivery) fn next(&mut self, now: Duration, may: impl Fn(u32) -> bool) -> Option<CheckIn> {
+        let before = self.waiting.len();
+        let is_limited = now < self.limited_until;
+        self.waiting.retain(|(since, _)| !is_limited && now.saturating_sub(*since) <= PATIENCE);
+        self.dropped += (before - self.waiting.len()) as u64;
+        let place = self.waiting.iter().position(|(_, check_in)| may(check_in.destination))?;
+        self.waiting.remove(place).map(|(_, check_in)| check_in)
+    }
+
+    /// Takes the answer to one. Returns true if the server refused it for a reason of its own.
+    pub(in crate::delivery) fn answered(&mut self, sent: &SendResult, now: Duration) -> bool {
+        let limits: &Limits = &sent.reply.limits;
+        if let Some(limit) = limits.of_monitors() {
+            self.limited_until = now + limit;
+        }
+        if sent.reply.answer == Answer::Accepted {
+            self.sent += 1;
+            return false;
+        }
+        self.dropped += 1;
+        !matches!(sent.reply.answer, Answer::Limited | Answer::Failed)
+    }
+
+    /// Drops all that wait and sends no more.
+    pub(in crate::delivery) fn stop(&mut self) {
+        self.dropped += self.waiting.len() as u64;
+        self.waiting.clear();
+        self.settings.slug = None;
+    }
+
+    /// Returns the numbers sent and dropped for the summary line; empty if there were none.
+    pub(in crate::delivery) fn summary(&self) -> String {
+        if self.sent + self.dropped == 0 {
+            return String::new();
+        }
+        format!(" check_ins.sent={} check_ins.dropped={}", self.sent, self.dropped)
+    }
+
+    /// The item's payload.
+    pub(in crate::delivery) fn payload(&self, check_in: &CheckIn) -> Vec<u8> {
+        let mut out = Vec::new();
+        let mut item = Object::begin(&mut out);
+        json::id(item.key("check_in_id"), &check_in.id);
+        item.text("monitor_slug", &check_in.slug);
+        item.text("status", check_in.status.name());
+        if let Some(duration) = check_in.duration {
+            json::seconds(item.key("duration"), u64::try_from(duration.as_micros()).unwrap_or(u64::MAX));
+        }
+        item.text_if("environment", self.environment.as_deref());
+        if let Some(interval) = check_in.interval {
+            let minutes = interval.as_secs().div_ceil(60).max(1);
+            let mut config = Object::begin(item.key("monitor_config"));
+            let mut scheduler = Object::begin(config.key("schedule"));
+            scheduler.text("type", "interval");
+            json::integer(scheduler.key("value"), minutes);
+            scheduler.text("unit", "minute");
+            scheduler.end();
+            json::integer(config.key("checkin_margin"), minutes);
+            config.end();
+        }
+        item.end();
+        out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::delivery::dispatch::destination::ResponseKind;
+    use crate::ledger;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn check_ins() -> CheckIns {
+        let settings = options::Monitor { slug: Some("edge-1".to_owned()), interval: SECOND * 300 };
+        CheckIns::new(&settings, Some("production"))
+    }
+
+    fn beat(check_ins: &mut CheckIns, now: Duration, oldest: Duration, wrong: usize) -> CheckIn {
+        assert!(check_ins.is_due(now));
+        check_ins.beat(7, (now, SECOND * 1_796_000_000 + now), oldest, wrong);
+        assert!(!check_ins.is_due(now));
+        check_ins.next(now, |number| number == 7).expect("expected a heartbeat")
+    }
+
+    fn answer(status: u16, limits: Option<&str>) -> SendResult {
+        let limits = Limits::read(status, limits, None, Duration::ZERO);
+        let reply = ResponseKind { answer: crate::delivery::transport::response::answer(status), limits };
+        SendResult {
+            reply,
+            code: status,
+            status: ledger::Status::Other,
+            bytes: 0,
+            detail: String::new(),
+            lasting: false,
+        }
+    }
+
+    #[test]
+    fn heartbeats_say_whether_items_wait_for_long_or_a_destination_is_wrong() {
+        let mut check_ins = check_ins();
+        let first = beat(&mut check_ins, SECOND, SECOND * 900, 0);
+        assert_eq!((first.status, first.slug.as_str()), (Status::Ok, "edge-1"));
+        let text = String::from_utf8(check_ins.payload(&first)).unwrap();
+        let value: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(value["status"], "ok");
+        assert_eq!(value["environment"], "production");
+        assert_eq!(value["monitor_config"]["schedule"]["value"], 5);
+        assert!(!check_ins.is_due(SECOND * 300) && check_ins.is_due(SECOND * 301));
+        let second = beat(&mut check_ins, SECOND * 301, SECOND * 901, 0);
+        assert_eq!(second.status, Status::Error);
+        assert_ne!(first.id, second.id);
+        assert_eq!(beat(&mut check_ins, SECOND * 700, SECOND, 1).status, Status::Error);
+    }
+
+    #[test]
+    fn nothing_is_stored() {
+        let mut check_ins = check_ins();
+        check_ins.beat(7, (SECOND, SECOND), Duration::ZERO, 0);
+        assert!(check_ins.next(SECOND * 2, |_| false).is_none(), "no sender is free");
+        assert!(check_ins.next(SECOND * 6, |_| true).is_some());
+        check_ins.beat(7, (SECOND * 400, SECOND), Duration::ZERO, 0);
+        assert!(check_ins.next(SECOND * 406, |_| true).is_none(), "it is old by now");
+        assert_eq!(check_ins.summary(), " check_ins.sent=0 check_ins.dropped=1");
+    }
+
+    #[test]
+    fn a_limit_drops_them_until_it_ends() {
+        let mut check_ins = check_ins();
+        let _ = beat(&mut check_ins, SECOND, Duration::ZERO, 0);
+        assert!(!check_ins.answered(&answer(429, Some("600:monitor:organization")), SECOND));
+        check_ins.beat(7, (SECOND * 301, SECOND), Duration::ZERO, 0);
+        assert!(check_ins.next(SECOND * 301, |_| true).is_none());
+        let _ = beat(&mut check_ins, SECOND * 601, Duration::ZERO, 0);
+        assert!(!check_ins.answered(&answer(200, None), SECOND * 601));
+        assert_eq!(check_ins.summary(), " check_ins.sent=1 check_ins.dropped=2");
+        assert!(check_ins.answered(&answer(403, None), SECOND * 601));
+        check_ins.stop();
+        assert!(!check_ins.is_due(SECOND * 10_000));
+    }
+}

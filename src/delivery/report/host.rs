@@ -1,0 +1,58 @@
+//! Defines the interface that an instance needs from its host program: writing a line to its log, and publishing counters.
+//! Fluent Bit's implementation is `crate::host`.
+
+use crate::delivery::dispatch::scheduler::STATES;
+use crate::ledger::Snapshot;
+use std::fmt::Debug;
+use std::time::Duration;
+
+/// Severity of a log line of ours: warn is unexpected but nothing is lost, error needs a person or has lost something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Severity {
+    /// Lost, or a person must act.
+    Error,
+    /// Unexpected, nothing lost.
+    Warn,
+    /// Normal operation.
+    Info,
+}
+
+/// Operations that an instance may ask of Fluent Bit, from threads of its own.
+pub trait Host: Send + Sync + Debug {
+    /// Writes a line to Fluent Bit's log.
+    fn log(&self, severity: Severity, text: &str);
+    /// Shows the counters.
+    fn publish(&self, report: &Report<'_>);
+    /// Returns true if Fluent Bit tells outputs apart by name.
+    fn tells_names(&self) -> bool {
+        true
+    }
+    /// Returns the function that each of our threads runs first. It holds no reference to the host.
+    fn first(&self) -> fn() {
+        || {}
+    }
+}
+
+/// The counters at one moment.
+#[derive(Debug)]
+pub struct Report<'r> {
+    /// The ledger.
+    pub ledger: &'r Snapshot,
+    /// Values that go up and down.
+    pub gauges: Gauges,
+    /// Durations of the requests since the last report.
+    pub durations: &'r [Duration],
+}
+
+/// Values that go up and down.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Gauges {
+    /// Bytes in memory.
+    pub pending_bytes: u64,
+    /// Bytes in the spool.
+    pub spool_bytes: u64,
+    /// Age of the oldest item that waits.
+    pub oldest_pending: Duration,
+    /// Destinations in each of [`STATES`].
+    pub states: [u64; STATES.len()],
+}

@@ -1,0 +1,173 @@
+//! Limits log lines: a problem that persists, or comes and goes, is logged once a minute. Pure; the caller passes the time
+//! in.
+
+use crate::delivery::report::host::Severity;
+use std::collections::HashMap;
+use std::time::Duration;
+
+/// Shortest interval between two log lines of the same kind about the same destination.
+const INTERVAL: Duration = Duration::from_secs(60);
+
+/// The instance, destination or server that a log line is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(in crate::delivery) enum LogSubject {
+    /// The instance.
+    Instance,
+    /// A destination, by its number.
+    Destination(u32),
+    /// A server, by the hash of its host and port: when it is away, so are all its projects, and once is enough.
+    Server(u64),
+}
+
+/// The kind of a line, and the thing that it is about.
+type Subject = (&'static str, LogSubject);
+
+/// Every kind that was told.
+#[derive(Debug, Default)]
+pub(in crate::delivery) struct LogThrottle(HashMap<Subject, Told>);
+
+#[derive(Debug)]
+struct Told {
+    at: Duration,
+    /// The number of times that the line was to be logged since then.
+    again: u32,
+    /// Line that is still to be logged when the minute is over.
+    later: Option<(Severity, String)>,
+}
+
+impl LogThrottle {
+    /// The line to tell now, with how often it was kept back; `None` if its like was told less than a minute ago.
+    pub(in crate::delivery) fn log(&mut self, subject: Subject, text: &str, now: Duration) -> Option<String> {
+        let Some(told) = self.0.get_mut(&subject) else {
+            self.0.insert(subject, Told { at: now, again: 0, later: None });
+            return Some(text.to_owned());
+        };
+        if now < told.at + INTERVAL {
+            told.again += 1;
+            return None;
+        }
+        let again = std::mem::replace(told, Told { at: now, again: 0, later: None }).again;
+        Some(if again == 0 { text.to_owned() } else { format!("{text} [and {again} times since this was last said]") })
+    }
+
+    /// As [`LogThrottle::say`], for a line that will not come again by itself: if it is suppressed, it is [`LogThrottle::due`] when the
+    /// minute is over, unless it is [`LogThrottle::cancel`]en before.
+    pub(in crate::delivery) fn say_in_the_end(
+        &mut self,
+        subject: Subject,
+        severity: Severity,
+        text: &str,
+        now: Duration,
+    ) -> Option<String> {
+        let line = self.log(subject, text, now);
+        if line.is_none()
+            && let Some(told) = self.0.get_mut(&subject)
+        {
+            told.later = Some((severity, text.to_owned()));
+        }
+        line
+    }
+
+    /// Removes the line that was kept back, because it is no longer true.
+    pub(in crate::delivery) fn cancel(&mut self, subject: Subject) {
+        if let Some(told) = self.0.get_mut(&subject) {
+            told.later = None;
+        }
+    }
+
+    /// Returns the lines that were kept back and may be logged now.
+    pub(in crate::delivery) fn due(&mut self, now: Duration) -> Vec<(Severity, String)> {
+        let ripe = |told: &&mut Told| told.later.is_some() && now >= told.at + INTERVAL;
+        let take = |told: &mut Told| {
+            (told.at, told.again) = (now, 0);
+            told.later.take()
+        };
+        self.0.values_mut().filter(ripe).filter_map(take).collect()
+    }
+
+    /// Returns true if any line about `subject` was logged.
+    pub(in crate::delivery) fn knows(&self, subject: LogSubject) -> bool {
+        self.0.keys().any(|(_, about)| *about == subject)
+    }
+
+    /// A destination that is gone.
+    pub(in crate::delivery) fn forget(&mut self, number: u32) {
+        self.0.retain(|(_, about), _| *about != LogSubject::Destination(number));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FAILING: Subject = ("failing", LogSubject::Server(1));
+    const ANSWERS: Subject = ("answers", LogSubject::Server(1));
+    const REFUSING: Subject = ("misconfigured", LogSubject::Destination(1));
+
+    fn at(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    fn answers(throttle: &mut LogThrottle, now: Duration) -> Option<String> {
+        throttle.say_in_the_end(ANSWERS, Severity::Info, "up", now)
+    }
+
+    #[test]
+    fn the_same_kind_is_told_once_a_minute_with_a_count() {
+        let mut throttle = LogThrottle::default();
+        let times: Vec<_> = (0..180).filter_map(|now| Some((now, throttle.log(FAILING, "down", at(now))?))).collect();
+        let again = "down [and 59 times since this was last said]".to_owned();
+        assert_eq!(times, [(0, "down".to_owned()), (60, again.clone()), (120, again)]);
+        let another =
+            [("failing", LogSubject::Server(2)), ("failing", LogSubject::Instance), ("limited", LogSubject::Server(1))];
+        another.into_iter().for_each(|subject| assert!(throttle.log(subject, "down", at(1)).is_some(), "{subject:?}"));
+    }
+
+    #[test]
+    fn a_server_that_comes_and_goes_is_told_once_a_minute_both_ways() {
+        let mut throttle = LogThrottle::default();
+        let mut lines = Vec::new();
+        // Down in even seconds and up in odd ones, for five minutes; then it stays up.
+        for now in 0..420 {
+            if now < 300 && now % 2 == 0 {
+                throttle.cancel(ANSWERS);
+                lines.extend(throttle.log(FAILING, "down", at(now)).map(|line| (now, line)));
+            } else if now < 300 {
+                lines.extend(answers(&mut throttle, at(now)).map(|line| (now, line)));
+            }
+            lines.extend(throttle.due(at(now)).into_iter().map(|(_, line)| (now, line)));
+        }
+        for kind in ["down", "up"] {
+            let times: Vec<u64> =
+                lines.iter().filter(|(_, line)| line.starts_with(kind)).map(|(now, _)| *now).collect();
+            assert!(times.windows(2).all(|pair| pair[1] - pair[0] >= 60), "{kind}: {times:?}");
+            assert!(times.len() >= 5, "{kind}: {times:?}");
+        }
+        assert!(lines.iter().filter(|(now, _)| *now > 1).all(|(now, line)| line.contains("[and ") || *now > 300));
+        assert_eq!(lines.last(), Some(&(301, "up".to_owned())), "the last word is how it ended: {lines:?}");
+    }
+
+    #[test]
+    fn a_recovery_that_was_too_soon_to_tell_is_told_when_it_lasts() {
+        let mut throttle = LogThrottle::default();
+        assert!(answers(&mut throttle, at(0)).is_some());
+        assert!(throttle.log(FAILING, "down", at(10)).is_some());
+        assert!(answers(&mut throttle, at(20)).is_none());
+        assert_eq!(throttle.due(at(59)), []);
+        assert_eq!(throttle.due(at(60)), [(Severity::Info, "up".to_owned())]);
+        assert_eq!(throttle.due(at(200)), [], "once");
+        assert!(answers(&mut throttle, at(70)).is_none());
+        throttle.cancel(ANSWERS);
+        assert_eq!(throttle.due(at(130)), [], "it is down again");
+    }
+
+    #[test]
+    fn a_destination_that_is_gone_is_forgotten() {
+        let mut throttle = LogThrottle::default();
+        assert!(throttle.log(REFUSING, "wrong", at(0)).is_some());
+        assert!(throttle.log(FAILING, "down", at(0)).is_some());
+        throttle.forget(1);
+        assert!(throttle.log(REFUSING, "wrong", at(1)).is_some());
+        assert!(throttle.log(FAILING, "down", at(1)).is_none());
+    }
+}

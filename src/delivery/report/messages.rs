@@ -1,0 +1,189 @@
+//! The log texts about a destination. Pure.
+
+use crate::delivery::dispatch::destination::Notice;
+use crate::delivery::report::host::Severity;
+use crate::delivery::transport::client::{SendResult, encoding_name};
+use crate::ledger::Category;
+use crate::options::{Delivery, Dsn, Mode};
+use std::time::Duration;
+
+/// The kind of the line that ends trouble.
+pub(in crate::delivery) const ANSWERS: &str = "answers";
+
+/// A line for Fluent Bit's log.
+#[derive(Debug)]
+pub(in crate::delivery) struct LogLine {
+    pub(in crate::delivery) severity: Severity,
+    /// Lines of one kind about one thing are told once a minute.
+    pub(in crate::delivery) kind: &'static str,
+    pub(in crate::delivery) text: String,
+}
+
+/// What the texts depend on besides the answer.
+#[derive(Clone, Debug)]
+pub(in crate::delivery) struct Keeping {
+    /// Where items wait, with a comma before it; empty while `auto` has not chosen yet.
+    pub(in crate::delivery) place: String,
+    /// `hold_events` and `hold_logs`.
+    pub(in crate::delivery) hold: [Duration; 2],
+    /// True if there are dead letters.
+    pub(in crate::delivery) buries: bool,
+}
+
+impl Keeping {
+    /// `spool_path` matters in the mode `spool` alone.
+    pub(in crate::delivery) fn of(mode: Mode, settings: &Delivery) -> Self {
+        let place = match (mode, &settings.spool_path) {
+            (Mode::Spool | Mode::Auto, Some(path)) => format!(", items are kept in {}", path.display()),
+            (Mode::Ack, _) => ", Fluent Bit keeps the chunks".to_owned(),
+            (Mode::Memory, _) => ", items are held in memory and lost if Fluent Bit stops".to_owned(),
+            (Mode::Spool | Mode::Auto, None) => String::new(),
+        };
+        let hold = [settings.hold_events, settings.hold_logs];
+        Self { place, hold, buries: settings.dead_letter_path.is_some() }
+    }
+}
+
+/// Returns a time as an option is written: `24h`, `10m`, `90s`, `500ms`.
+fn span(time: Duration) -> String {
+    match time.as_secs() {
+        0 => format!("{}ms", time.as_millis()),
+        seconds if seconds % 3_600 == 0 => format!("{}h", seconds / 3_600),
+        seconds if seconds % 60 == 0 => format!("{}m", seconds / 60),
+        seconds => format!("{seconds}s"),
+    }
+}
+
+/// Returns the line for a notice. `sent` is the answer that caused it.
+pub(in crate::delivery) fn line(notice: &Notice, dsn: &Dsn, sent: &SendResult, keeping: &Keeping) -> LogLine {
+    let (detail, place) = (&sent.detail, &keeping.place);
+    let (severity, kind, text) = match notice {
+        Notice::Answers => (Severity::Info, ANSWERS, format!("{dsn} is reachable and accepts items")),
+        Notice::Failing if sent.lasting => (
+            Severity::Error,
+            "failing for good",
+            format!("{dsn} is unreachable ({detail}); this needs a change and does not pass by itself{place}"),
+        ),
+        Notice::Failing => {
+            (Severity::Warn, "failing", format!("{dsn} is unreachable ({detail}); retrying with backoff{place}"))
+        }
+        Notice::Misconfigured => (
+            Severity::Error,
+            "misconfigured",
+            format!(
+                "{dsn} rejects everything ({detail}): check that the DSN's key and project exist and are enabled. \
+                 Items are held (events {}, logs {}), then dropped",
+                span(keeping.hold[0]),
+                span(keeping.hold[1])
+            ),
+        ),
+        Notice::Limited(category, time) => (
+            Severity::Warn,
+            match category {
+                Category::Event => "limited events",
+                Category::Log => "limited logs",
+            },
+            format!(
+                "{dsn} limits {}s for {} s (quota or spike protection); they are held for at most {}, then dropped",
+                category.name(),
+                time.as_secs(),
+                span(keeping.hold[*category as usize])
+            ),
+        ),
+        Notice::Refused(category, outcome) => (
+            Severity::Error,
+            "refused",
+            format!(
+                "{dsn} rejects a single {} as {} ({detail}); it is {}",
+                category.name(),
+                outcome.name(),
+                if keeping.buries { "written to the dead letters" } else { "dropped and only counted" },
+            ),
+        ),
+        Notice::Encoding(encoding) => (
+            Severity::Warn,
+            "encoding",
+            format!(
+                "{dsn} cannot decode the request ({detail}); using compress = {} instead",
+                encoding_name(*encoding).unwrap_or("none")
+            ),
+        ),
+    };
+    LogLine { severity, kind, text }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::delivery::transport::error::Failure;
+    use crate::ledger::Outcome;
+    use crate::options::Compress;
+
+    fn told(notice: &Notice, lasting: bool, mode: Mode, spool: Option<&str>) -> LogLine {
+        let dsn = Dsn::parse("https://0123456789abcdef0123456789abcdef@sentry.example/7").unwrap();
+        let failure = Failure { words: "its words".to_owned(), lasting };
+        let hold = (Duration::from_secs(86_400), Duration::from_secs(600));
+        let settings = Delivery {
+            mode,
+            spool_path: spool.map(Into::into),
+            dead_letter_path: spool.map(Into::into),
+            hold_events: hold.0,
+            hold_logs: hold.1,
+            ..Delivery::default()
+        };
+        line(notice, &dsn, &SendResult::failed(0, failure), &Keeping::of(mode, &settings))
+    }
+
+    #[test]
+    fn lines_say_what_happens_next_and_hide_the_key() {
+        let refused = Notice::Refused(Category::Log, Outcome::TooLarge);
+        let limited = Notice::Limited(Category::Event, Duration::from_secs(60));
+        for (notice, lasting, spool, severity, says) in [
+            (Notice::Answers, false, None, Severity::Info, "accepts items"),
+            (Notice::Failing, false, Some("/spool"), Severity::Warn, "retrying with backoff, items are kept in /spool"),
+            (
+                Notice::Failing,
+                true,
+                Some("/spool"),
+                Severity::Error,
+                "does not pass by itself, items are kept in /spool",
+            ),
+            (
+                Notice::Misconfigured,
+                false,
+                None,
+                Severity::Error,
+                "Items are held (events 24h, logs 10m), then dropped",
+            ),
+            (limited, false, None, Severity::Warn, "limits events for 60 s (quota or spike protection); they are held"),
+            (refused.clone(), false, None, Severity::Error, "it is dropped and only counted"),
+            (refused, false, Some("/spool"), Severity::Error, "it is written to the dead letters"),
+            (Notice::Encoding(Compress::None), false, None, Severity::Warn, "using compress = none instead"),
+            (Notice::Encoding(Compress::Gzip), false, None, Severity::Warn, "using compress = gzip instead"),
+        ] {
+            let line = told(&notice, lasting, Mode::Auto, spool);
+            assert_eq!(line.severity, severity, "{notice:?}");
+            assert!(line.text.contains(says), "{notice:?}: {}", line.text);
+            assert!(line.text.starts_with("https://***@sentry.example/7 "), "{}", line.text);
+        }
+    }
+
+    #[test]
+    fn lines_depend_on_the_delivery_mode() {
+        for lasting in [false, true] {
+            let told = |mode, spool| told(&Notice::Failing, lasting, mode, spool).text;
+            assert!(told(Mode::Spool, Some("/spool")).ends_with(", items are kept in /spool"));
+            assert!(told(Mode::Ack, Some("/spool")).ends_with(", Fluent Bit keeps the chunks"));
+            assert!(
+                told(Mode::Memory, Some("/spool")).ends_with(", items are held in memory and lost if Fluent Bit stops")
+            );
+            assert!(!told(Mode::Auto, None).contains(", "));
+        }
+    }
+
+    #[test]
+    fn times_are_written_as_options_are() {
+        let times = [0, 500, 1_000, 90_000, 600_000, 86_400_000].map(|ms| span(Duration::from_millis(ms)));
+        assert_eq!(times, ["0ms", "500ms", "1s", "90s", "10m", "24h"]);
+    }
+}

@@ -1,0 +1,451 @@
+//! Keeps the destinations of an instance, and the route from each source to its destination.
+//!
+//! The destination of a record is the one that its pod's annotation names, if that is allowed; else the one in the file of
+//! its namespace; else the default. A destination keeps its number, and so its queue, when its DSN changes. Two sources with
+//! the same DSN are one destination. Pure: other modules read the sources, and the caller passes the time in.
+
+use crate::delivery::lock;
+use crate::mapping::{Route, identity};
+use crate::options::{Destination, Dsn, Hosts, Mode, Refusal};
+use crate::sync::Mutex;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Number of the destination of records whose own is not known yet. Nothing is ever sent there.
+pub(crate) const PENDING: u32 = u32::MAX;
+
+/// Destinations that annotations may name at once.
+const MAX_ANNOTATIONS: usize = 1_000;
+
+/// An annotation not seen for this long makes room for another; a destination that no source leads to any more is
+/// forgotten after as long.
+const IDLE: Duration = Duration::from_secs(60);
+
+/// A destination of items: its DSN, and its identity as used for event ids.
+#[derive(Debug)]
+pub(crate) struct Target {
+    pub(crate) dsn: Dsn,
+    pub(crate) identity: u128,
+}
+
+/// Contents of a directory of DSNs: for each namespace its DSN, or an error if its file cannot be read as one.
+pub(crate) type Listing = BTreeMap<String, Result<Dsn, String>>;
+
+/// Why a record does not go where it asks to, or nowhere at all.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Complaint {
+    /// Its annotation is not taken.
+    Refused(Refusal),
+    /// There are too many destinations by annotation already.
+    TooMany,
+    /// No source has a destination for it.
+    Nowhere,
+}
+
+/// Changes to the destinations after sources were read again.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Changes {
+    /// Destinations with another DSN than before: failures and limits of the old one are forgotten.
+    pub(crate) renewed: Vec<u32>,
+    /// Pairs of destinations: items that wait for the first go to the second from now on.
+    pub(crate) retired: Vec<(u32, u32)>,
+    /// Namespaces whose DSN is new, another, or gone.
+    pub(crate) namespaces: Vec<String>,
+}
+
+/// All destinations.
+#[derive(Debug)]
+pub(crate) struct RouteTable {
+    hosts: Hosts,
+    /// True if there is to be a default, even if it does not exist yet.
+    expects_default: bool,
+    expects_namespaces: bool,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    next: u32,
+    known: BTreeMap<u32, Known>,
+    default: Option<u32>,
+    /// `None`: a file is there, but has never held a DSN.
+    namespaces: HashMap<String, Option<u32>>,
+    /// True if the directory has ever been read.
+    listed: bool,
+    annotations: HashMap<String, Annotated>,
+}
+
+#[derive(Debug)]
+struct Known {
+    target: Arc<Target>,
+    /// Since when no source leads to it.
+    unused: Option<Duration>,
+    /// True if the items that waited for it have gone to another destination. Later items would go there too: no source
+    /// leads here again.
+    retired: bool,
+}
+
+#[derive(Debug)]
+struct Annotated {
+    number: u32,
+    seen: Duration,
+}
+
+impl RouteTable {
+    /// None yet.
+    #[must_use]
+    pub(crate) fn new(settings: &Destination) -> Self {
+        Self {
+            hosts: settings.allow_hosts.clone(),
+            expects_default: settings.dsn.is_some() || settings.dsn_file.is_some(),
+            expects_namespaces: settings.dsn_dir.is_some(),
+            state: Mutex::default(),
+        }
+    }
+
+    /// Returns true if chunks can be taken. Records that have nowhere to wait are not taken before all their sources have
+    /// been read.
+    pub(crate) fn is_ready(&self, mode: Mode) -> bool {
+        let state = lock(&self.state);
+        let default = state.default.is_some() || !self.expects_default;
+        let listed = state.listed || !self.expects_namespaces || state.default.is_some();
+        let routed = self.expects_namespaces || !self.hosts.is_empty();
+        default && listed || routed && mode != Mode::Memory
+    }
+
+    /// The destination of a number.
+    pub(crate) fn get(&self, number: u32) -> Option<Arc<Target>> {
+        lock(&self.state).known.get(&number).map(|known| Arc::clone(&known.target))
+    }
+
+    /// Every number.
+    pub(crate) fn numbers(&self) -> Vec<u32> {
+        lock(&self.state).known.keys().copied().collect()
+    }
+
+    /// Returns a record's destination, and the complaint about it, if there is one.
+    pub(crate) fn route(
+        &self,
+        namespace: &str,
+        annotation: Option<&str>,
+        now: Duration,
+    ) -> (Option<Route>, Option<Complaint>) {
+        let mut state = lock(&self.state);
+        let mut complaint = None;
+        if let Some(text) = annotation.filter(|_| !self.hosts.is_empty()) {
+            match state.annotated(text, &self.hosts, now) {
+                Ok(number) => return (state.route(number), None),
+                Err(refused) => complaint = Some(refused),
+            }
+        }
+        let own = state.namespaces.get(namespace).copied();
+        let route = match own.flatten().or(state.default) {
+            Some(number) => state.route(number),
+            None if self.waits_for_a_source(&state, own.is_some()) => Some(Route { destination: PENDING, identity: 0 }),
+            None => None,
+        };
+        let complaint = complaint.or(if route.is_none() { Some(Complaint::Nowhere) } else { None });
+        (route, complaint)
+    }
+
+    /// Returns true if a record that has no destination now may have one when a source becomes valid.
+    fn waits_for_a_source(&self, state: &State, has_file: bool) -> bool {
+        self.expects_default || has_file || self.expects_namespaces && !state.listed
+    }
+
+    /// The number of the default destination, once it is known.
+    pub(crate) fn default_number(&self) -> Option<u32> {
+        lock(&self.state).default
+    }
+
+    /// Returns true if the default already has this DSN.
+    pub(crate) fn has_default(&self, dsn: &Dsn) -> bool {
+        let state = lock(&self.state);
+        state.leads_to(state.default, dsn)
+    }
+
+    /// Takes the default's DSN.
+    pub(crate) fn set_default(&self, dsn: Dsn) -> Changes {
+        let mut state = lock(&self.state);
+        let mut changes = Changes::default();
+        let old = state.default;
+        state.default = Some(state.assign(old, dsn, &mut changes));
+        changes
+    }
+
+    /// Takes the current contents of a directory. A file that cannot be read keeps its last good value, one that is gone
+    /// does not.
+    pub(crate) fn set_namespaces(&self, listing: Listing) -> Changes {
+        let mut state = lock(&self.state);
+        let mut changes = Changes::default();
+        state.listed = true;
+        let gone: Vec<_> = state.namespaces.keys().filter(|name| !listing.contains_key(*name)).cloned().collect();
+        for name in gone {
+            state.namespaces.remove(&name);
+            changes.namespaces.push(name);
+        }
+        for (name, dsn) in listing {
+            let old = state.namespaces.get(&name).copied();
+            let number = match dsn {
+                Ok(dsn) if state.leads_to(old.flatten(), &dsn) => continue,
+                Ok(dsn) => Some(state.assign(old.flatten(), dsn, &mut changes)),
+                Err(_) if old.is_some() => continue,
+                Err(_) => None,
+            };
+            if number.is_some() {
+                changes.namespaces.push(name.clone());
+            }
+            state.namespaces.insert(name, number);
+        }
+        changes
+    }
+
+    /// Forgets destinations that no source has led to for a while, if the caller lets them go; returns them.
+    pub(crate) fn sweep(&self, now: Duration, may_go: impl Fn(u32) -> bool) -> Vec<u32> {
+        let mut state = lock(&self.state);
+        let used = state.used();
+        for (number, known) in &mut state.known {
+            let since = known.unused.unwrap_or(now);
+            known.unused = if used.contains(number) { None } else { Some(since) };
+        }
+        let idle = |known: &Known| known.unused.is_some_and(|since| now >= since + IDLE);
+        let gone: Vec<u32> =
+            state.known.iter().filter(|(n, known)| idle(known) && may_go(**n)).map(|(n, _)| *n).collect();
+        for number in &gone {
+            state.known.remove(number);
+        }
+        gone
+    }
+}
+
+impl State {
+    fn route(&self, number: u32) -> Option<Route> {
+        let target = &self.known.get(&number)?.target;
+        Some(Route { destination: number, identity: target.identity })
+    }
+
+    fn leads_to(&self, number: Option<u32>, dsn: &Dsn) -> bool {
+        number.and_then(|number| self.known.get(&number)).is_some_and(|known| known.target.dsn == *dsn)
+    }
+
+    /// The numbers that some source leads to.
+    fn used(&self) -> Vec<u32> {
+        let named = self.namespaces.values().flatten().copied();
+        let annotated = self.annotations.values().map(|annotated| annotated.number);
+        self.default.into_iter().chain(named).chain(annotated).collect()
+    }
+
+    fn annotated(&mut self, text: &str, hosts: &Hosts, now: Duration) -> Result<u32, Complaint> {
+        if let Some(known) = self.annotations.get_mut(text) {
+            known.seen = now;
+            return Ok(known.number);
+        }
+        let dsn = hosts.judge(text).map_err(Complaint::Refused)?;
+        if self.annotations.len() >= MAX_ANNOTATIONS {
+            let oldest = self.annotations.iter().min_by_key(|(_, annotated)| annotated.seen);
+            let idle = oldest.filter(|(_, annotated)| now >= annotated.seen + IDLE);
+            let oldest = idle.map(|(text, _)| text.clone()).ok_or(Complaint::TooMany)?;
+            self.annotations.remove(&oldest);
+        }
+        let number = self.find_or_make(dsn);
+        self.annotations.insert(text.to_owned(), Annotated { number, seen: now });
+        Ok(number)
+    }
+
+    /// A source that led to `old` leads to a DSN now: to a destination that has it already; else `old` itself changes, if
+    /// no other source leads there; else to a new one.
+    fn assign(&mut self, old: Option<u32>, dsn: Dsn, changes: &mut Changes) -> u32 {
+        if self.leads_to(old, &dsn) {
+            return old.unwrap_or_default();
+        }
+        let sources = |number| self.used().into_iter().filter(|used| *used == number).count();
+        let Some(old) = old else { return self.find_or_make(dsn) };
+        let ours_alone = sources(old) <= 1;
+        if let Some(other) = self.find(&dsn) {
+            if ours_alone {
+                self.known.entry(old).and_modify(|known| known.retired = true);
+                changes.retired.push((old, other));
+            }
+            return other;
+        }
+        if !ours_alone {
+            return self.make(dsn);
+        }
+        self.known.insert(old, Known::new(dsn));
+        changes.renewed.push(old);
+        old
+    }
+
+    fn find(&self, dsn: &Dsn) -> Option<u32> {
+        self.known.iter().find(|(_, known)| !known.retired && known.target.dsn == *dsn).map(|(number, _)| *number)
+    }
+
+    fn find_or_make(&mut self, dsn: Dsn) -> u32 {
+        self.find(&dsn).unwrap_or_else(|| self.make(dsn))
+    }
+
+    fn make(&mut self, dsn: Dsn) -> u32 {
+        let number = self.next;
+        self.next += 1;
+        self.known.insert(number, Known::new(dsn));
+        number
+    }
+}
+
+impl Known {
+    fn new(dsn: Dsn) -> Self {
+        let identity = identity::destination(&dsn.identity());
+        Self { target: Arc::new(Target { dsn, identity }), unused: None, retired: false }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Duration = Duration::from_secs(1_000);
+
+    fn dsn(key: char, project: u32) -> Dsn {
+        Dsn::parse(&text(key, project)).unwrap()
+    }
+
+    fn text(key: char, project: u32) -> String {
+        format!("https://{}@sentry.example.com/{project}", key.to_string().repeat(32))
+    }
+
+    fn listing(files: &[(&str, Option<Dsn>)]) -> Listing {
+        files.iter().map(|(name, dsn)| ((*name).to_owned(), dsn.clone().ok_or_else(String::new))).collect()
+    }
+
+    fn targets(default: Option<Dsn>, dir: bool, hosts: &str) -> RouteTable {
+        let settings = Destination {
+            dsn: default.clone(),
+            dsn_file: None,
+            dsn_dir: dir.then(|| "/dsn".into()),
+            allow_hosts: Hosts::parse(hosts).unwrap(),
+        };
+        let targets = RouteTable::new(&settings);
+        if let Some(dsn) = default {
+            targets.set_default(dsn);
+        }
+        targets
+    }
+
+    /// The project that a record goes to; zero: later.
+    fn project(targets: &RouteTable, namespace: &str, annotation: Option<&str>) -> Option<u64> {
+        let route = targets.route(namespace, annotation, NOW).0?;
+        Some(targets.get(route.destination).map_or(0, |target| target.dsn.project()))
+    }
+
+    #[test]
+    fn annotation_before_namespace_before_default() {
+        let targets = targets(Some(dsn('a', 1)), true, "sentry.example.com");
+        targets.set_namespaces(listing(&[("shop", Some(dsn('b', 2))), ("broken", None)]));
+        let (good, bad) = (text('c', 3), text('c', 3).replace("sentry", "evil"));
+        for (namespace, annotation, expected) in [
+            ("", None, 1),
+            ("other", None, 1),
+            ("broken", None, 1),
+            ("shop", None, 2),
+            ("shop", Some(good.as_str()), 3),
+            ("other", Some(good.as_str()), 3),
+            ("shop", Some(bad.as_str()), 2),
+            ("other", Some(bad.as_str()), 1),
+        ] {
+            assert_eq!(project(&targets, namespace, annotation), Some(expected), "{namespace} {annotation:?}");
+        }
+        assert!(matches!(targets.route("shop", Some(&bad), NOW).1, Some(Complaint::Refused(Refusal::Unlisted(_)))));
+        assert_eq!(targets.route("shop", Some(&good), NOW).1, None);
+    }
+
+    #[test]
+    fn without_allowed_hosts_an_annotation_is_not_even_looked_at() {
+        let targets = targets(Some(dsn('a', 1)), false, "");
+        assert_eq!(targets.route("shop", Some(&text('c', 3)), NOW).1, None);
+        assert_eq!(project(&targets, "shop", Some(&text('c', 3))), Some(1));
+    }
+
+    #[test]
+    fn what_has_no_destination_waits_while_one_may_still_come_and_goes_nowhere_otherwise() {
+        let targets = targets(None, true, "");
+        assert!(targets.is_ready(Mode::Spool) && targets.is_ready(Mode::Ack) && !targets.is_ready(Mode::Memory));
+        assert_eq!(project(&targets, "shop", None), Some(0));
+        targets.set_namespaces(listing(&[("shop", Some(dsn('b', 2))), ("broken", None)]));
+        assert!(targets.is_ready(Mode::Memory));
+        assert_eq!(project(&targets, "shop", None), Some(2));
+        assert_eq!(project(&targets, "broken", None), Some(0));
+        assert_eq!(targets.route("other", None, NOW), (None, Some(Complaint::Nowhere)));
+    }
+
+    #[test]
+    fn a_rotated_key_renews_its_destination_and_keeps_its_number_and_identity() {
+        let targets = targets(None, true, "");
+        targets.set_namespaces(listing(&[("shop", Some(dsn('b', 2)))]));
+        let before = targets.route("shop", None, NOW).0;
+        let changes = targets.set_namespaces(listing(&[("shop", Some(dsn('c', 2)))]));
+        assert_eq!((changes.renewed, changes.namespaces), (vec![0], vec!["shop".to_owned()]));
+        assert_eq!(targets.route("shop", None, NOW).0, before);
+        // Another project is another identity.
+        targets.set_namespaces(listing(&[("shop", Some(dsn('c', 3)))]));
+        assert_ne!(targets.route("shop", None, NOW).0, before);
+        assert_eq!(targets.set_namespaces(listing(&[("shop", Some(dsn('c', 3)))])), Changes::default());
+    }
+
+    #[test]
+    fn a_broken_file_keeps_its_last_good_value_and_a_removed_one_leads_to_the_default() {
+        let targets = targets(Some(dsn('a', 1)), true, "");
+        targets.set_namespaces(listing(&[("shop", Some(dsn('b', 2)))]));
+        targets.set_namespaces(listing(&[("shop", None)]));
+        assert_eq!(project(&targets, "shop", None), Some(2));
+        targets.set_namespaces(listing(&[]));
+        assert_eq!(project(&targets, "shop", None), Some(1));
+    }
+
+    #[test]
+    fn sources_with_the_same_dsn_are_one_destination_until_they_differ() {
+        let targets = targets(None, true, "");
+        targets.set_namespaces(listing(&[("a", Some(dsn('k', 2))), ("b", Some(dsn('k', 2)))]));
+        assert_eq!(targets.numbers(), [0]);
+        // Both move to a new key at once: one of them makes the new destination, the other takes the queue there.
+        let changes = targets.set_namespaces(listing(&[("a", Some(dsn('l', 2))), ("b", Some(dsn('l', 2)))]));
+        assert_eq!((changes.retired, changes.renewed), (vec![(0, 1)], vec![]));
+        assert_eq!(targets.route("a", None, NOW).0, targets.route("b", None, NOW).0);
+        // Nothing leads back to a destination whose queue has gone elsewhere.
+        let again = targets.set_namespaces(listing(&[
+            ("a", Some(dsn('l', 2))),
+            ("b", Some(dsn('l', 2))),
+            ("c", Some(dsn('k', 2))),
+        ]));
+        assert_eq!((again.retired, targets.route("c", None, NOW).0.map(|route| route.destination)), (vec![], Some(2)));
+        targets.set_namespaces(listing(&[("a", Some(dsn('l', 2))), ("b", Some(dsn('m', 3)))]));
+        assert_eq!((project(&targets, "a", None), project(&targets, "b", None)), (Some(2), Some(3)));
+    }
+
+    #[test]
+    fn destinations_that_nobody_leads_to_are_forgotten_when_they_may_go() {
+        let targets = targets(Some(dsn('a', 1)), true, "");
+        targets.set_namespaces(listing(&[("shop", Some(dsn('b', 2)))]));
+        targets.set_namespaces(listing(&[]));
+        assert_eq!(targets.sweep(NOW, |_| true), [0_u32; 0]);
+        assert_eq!(targets.sweep(NOW + IDLE, |_| false), [0_u32; 0]);
+        assert_eq!(targets.sweep(NOW + IDLE, |_| true), [1]);
+        assert_eq!(targets.numbers(), [0]);
+    }
+
+    #[test]
+    fn annotations_are_bounded_and_the_oldest_idle_one_makes_room() {
+        let targets = targets(Some(dsn('a', 1)), false, "sentry.example.com");
+        for project in 0..MAX_ANNOTATIONS as u32 {
+            assert!(
+                targets.route("", Some(&text('c', project)), NOW + Duration::from_millis(project.into())).1.is_none()
+            );
+        }
+        let one_more = text('c', 9_999);
+        let (route, complaint) = targets.route("", Some(&one_more), NOW);
+        assert_eq!((route.map(|route| route.destination), complaint), (Some(0), Some(Complaint::TooMany)));
+        assert_eq!(targets.route("", Some(&one_more), NOW + IDLE).1, None);
+        assert_eq!(lock(&targets.state).annotations.len(), MAX_ANNOTATIONS);
+        assert!(!lock(&targets.state).annotations.contains_key(&text('c', 0)));
+    }
+}

@@ -1,0 +1,201 @@
+//! Keeps chunks with records that still wait, ordered by the time at which they are due to be read again. Chunks that wait
+//! for one destination therefore do not block chunks that wait for another, and chunks with records that are to become dead
+//! letters precede both.
+
+use crate::delivery::track::chunk_progress::ChunkProgress;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// By when they are due; of those due together, the first to come first.
+type Queue = BTreeMap<(Duration, u64), Arc<ChunkProgress>>;
+
+/// The chunks.
+#[derive(Debug, Default)]
+pub(crate) struct Backlog {
+    waiting: Queue,
+    /// Chunks of the spool that were flushed just now.
+    live: VecDeque<Arc<ChunkProgress>>,
+    /// Those with records that are to become dead letters. To read them needs no room, it makes some.
+    doomed: Queue,
+    /// The last chunks that an earlier process left.
+    last: Vec<Arc<ChunkProgress>>,
+    came: u64,
+    /// Keys of chunks that wait only for a delay to end, not for a destination.
+    delayed: Vec<(Duration, u64)>,
+}
+
+impl Backlog {
+    /// Adds a chunk that is worth reading at `due`.
+    pub(crate) fn add(&mut self, chunk_progress: Arc<ChunkProgress>, due: Duration) {
+        self.came += 1;
+        let queue = if chunk_progress.has_doomed() { &mut self.doomed } else { &mut self.waiting };
+        queue.insert((due, self.came), chunk_progress);
+    }
+
+    /// Adds a chunk of the spool that was flushed just now.
+    pub(crate) fn add_live(&mut self, chunk_progress: Arc<ChunkProgress>) {
+        self.live.push_back(chunk_progress);
+    }
+
+    /// Takes the chunk of the spool that was flushed first.
+    pub(crate) fn take_live(&mut self) -> Option<Arc<ChunkProgress>> {
+        self.live.pop_front()
+    }
+
+    /// Adds a chunk that could be read now but is to wait for a while.
+    pub(crate) fn add_delayed(&mut self, chunk_progress: Arc<ChunkProgress>, due: Duration) {
+        self.add(chunk_progress, due);
+        self.delayed.push((due, self.came));
+    }
+
+    /// Adds the last chunks that an earlier process left: lines of live ones may continue them.
+    pub(crate) fn add_last(&mut self, chunk_progress: Arc<ChunkProgress>, due: Duration) {
+        self.last.push(Arc::clone(&chunk_progress));
+        self.add_delayed(chunk_progress, due);
+    }
+
+    /// Takes the last chunks that an earlier process left, if they wait.
+    pub(crate) fn take_last(&mut self) -> Vec<Arc<ChunkProgress>> {
+        let last = std::mem::take(&mut self.last);
+        last.into_iter().filter(|chunk_progress| self.remove(chunk_progress)).collect()
+    }
+
+    /// Takes a chunk out; returns false if it does not wait.
+    pub(crate) fn remove(&mut self, chunk_progress: &Arc<ChunkProgress>) -> bool {
+        let found = |queue: &Queue| queue.iter().find(|(_, one)| Arc::ptr_eq(one, chunk_progress)).map(|(key, _)| *key);
+        match (found(&self.waiting), found(&self.doomed)) {
+            (Some(key), _) => self.waiting.remove(&key).is_some(),
+            (None, Some(key)) => self.doomed.remove(&key).is_some(),
+            (None, None) => false,
+        }
+    }
+
+    /// Makes those due that were only to wait for a while; not those that wait for a destination.
+    pub(crate) fn end_delay(&mut self, now: Duration) {
+        for key in std::mem::take(&mut self.delayed) {
+            if let Some(chunk_progress) = self.waiting.remove(&key) {
+                self.waiting.insert((key.0.min(now), key.1), chunk_progress);
+            }
+        }
+    }
+
+    /// Returns the time at which the first chunk is due; if there is no `room`, that of the first chunk that needs none.
+    pub(crate) fn next_due(&self, room: bool) -> Option<Duration> {
+        let waiting = first_due(&self.waiting).filter(|_| room);
+        first_due(&self.doomed).into_iter().chain(waiting).min()
+    }
+
+    /// Takes the first that is due; where there is no `room`, of those that need none.
+    pub(crate) fn take(&mut self, now: Duration, room: bool) -> Option<Arc<ChunkProgress>> {
+        let is_due = |queue: &&mut Queue| first_due(queue).is_some_and(|due| due <= now);
+        let waiting = Some(&mut self.waiting).filter(|_| room);
+        let queue = Some(&mut self.doomed).filter(is_due).or(waiting.filter(is_due))?;
+        queue.pop_first().map(|(_, chunk_progress)| chunk_progress)
+    }
+
+    /// Returns true if any chunk is worth reading before `deadline`. Chunks other than those that are to become dead letters
+    /// are worth reading only while some server `answers`.
+    pub(crate) fn is_worth_reading(&self, deadline: Duration, answers: bool) -> bool {
+        self.next_due(answers).is_some_and(|due| due < deadline)
+    }
+
+    /// Makes all chunks that wait for a destination due: the reason for their wait may be over.
+    pub(crate) fn hurry(&mut self, now: Duration) {
+        let waiting = std::mem::take(&mut self.waiting);
+        self.waiting =
+            waiting.into_iter().map(|((due, came), chunk_progress)| ((due.min(now), came), chunk_progress)).collect();
+    }
+
+    /// Takes those whose segment of the spool is lost.
+    pub(crate) fn take_lost(&mut self) -> Vec<Arc<ChunkProgress>> {
+        let is_lost = |_: &(Duration, u64), chunk_progress: &mut Arc<ChunkProgress>| chunk_progress.is_lost();
+        let mut lost: Vec<_> = self.waiting.extract_if(.., is_lost).map(|(_, chunk_progress)| chunk_progress).collect();
+        lost.extend(self.doomed.extract_if(.., is_lost).map(|(_, chunk_progress)| chunk_progress));
+        let (gone, live) = std::mem::take(&mut self.live).into_iter().partition::<VecDeque<_>, _>(|one| one.is_lost());
+        self.live = live;
+        lost.extend(gone);
+        lost
+    }
+
+    /// Returns the time at which the oldest of the chunks was taken.
+    pub(crate) fn oldest(&self) -> Option<Duration> {
+        self.live
+            .front()
+            .into_iter()
+            .chain(self.waiting.values())
+            .chain(self.doomed.values())
+            .map(|chunk_progress| chunk_progress.taken)
+            .min()
+    }
+}
+
+fn first_due(queue: &Queue) -> Option<Duration> {
+    queue.first_key_value().map(|((due, _), _)| *due)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::delivery::store::dead_letters::DropReason;
+    use crate::delivery::track::chunk_progress::ChunkSource;
+    use crate::ledger::{Category, Ledger, Outcome};
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn chunk_progress(taken: u32) -> Arc<ChunkProgress> {
+        Arc::new(ChunkProgress::new(
+            ChunkSource::Memory,
+            SECOND * taken,
+            Ledger::default().recorder(),
+            Default::default(),
+        ))
+    }
+
+    fn taken(backlog: &mut Backlog, now: Duration, room: bool) -> Vec<u64> {
+        std::iter::from_fn(|| backlog.take(now, room)).map(|chunk_progress| chunk_progress.taken.as_secs()).collect()
+    }
+
+    #[test]
+    fn what_waits_for_long_does_not_stand_in_the_way() {
+        let mut backlog = Backlog::default();
+        for (number, due) in [(1, 60), (2, 1), (3, 1), (4, 2)] {
+            backlog.add(chunk_progress(number), SECOND * due);
+        }
+        assert_eq!((backlog.next_due(true), backlog.oldest()), (Some(SECOND), Some(SECOND)));
+        assert_eq!(taken(&mut backlog, SECOND, true), [2, 3]);
+        assert_eq!(taken(&mut backlog, SECOND * 3, true), [4]);
+        backlog.hurry(SECOND * 3);
+        assert_eq!(taken(&mut backlog, SECOND * 3, true), [1]);
+    }
+
+    #[test]
+    fn a_delay_can_be_ended_and_a_wait_for_a_destination_not() {
+        let mut backlog = Backlog::default();
+        backlog.add(chunk_progress(1), SECOND * 9);
+        backlog.add_delayed(chunk_progress(2), SECOND * 9);
+        backlog.add_delayed(chunk_progress(3), SECOND);
+        assert_eq!(taken(&mut backlog, SECOND, true), [3]);
+        backlog.add(chunk_progress(3), SECOND * 9);
+        backlog.end_delay(SECOND * 2);
+        assert_eq!(taken(&mut backlog, SECOND * 2, true), [2]);
+        assert_eq!(taken(&mut backlog, SECOND * 9, true), [1, 3]);
+    }
+
+    #[test]
+    fn what_is_to_become_a_dead_letter_needs_no_room_and_no_server() {
+        let mut backlog = Backlog::default();
+        backlog.add(chunk_progress(1), SECOND);
+        assert_eq!((backlog.next_due(false), backlog.take(SECOND, false).is_none()), (None, true));
+        assert!(backlog.is_worth_reading(SECOND * 2, true) && !backlog.is_worth_reading(SECOND * 2, false));
+        let doomed = chunk_progress(2);
+        let cause = Arc::new(DropReason { outcome: Outcome::Rejected, status: 400, detail: String::new() });
+        doomed.mark_rejected(Category::Log, std::iter::once(0), &cause);
+        backlog.add(doomed, SECOND * 2);
+        assert_eq!((backlog.next_due(false), backlog.next_due(true)), (Some(SECOND * 2), Some(SECOND)));
+        assert!(backlog.is_worth_reading(SECOND * 3, false) && !backlog.is_worth_reading(SECOND * 2, false));
+        backlog.hurry(SECOND);
+        assert_eq!(taken(&mut backlog, SECOND, false), [0_u64; 0], "a disk that will not take letters is not hurried");
+        assert_eq!(taken(&mut backlog, SECOND * 2, true), [2, 1]);
+    }
+}

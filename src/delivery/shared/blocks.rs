@@ -1,0 +1,106 @@
+//! Tells the mapper which destinations are limited or failing, and so which records should stay in the chunks that they came
+//! from.
+
+use crate::delivery::dispatch::destination::Block;
+use crate::delivery::lock;
+use crate::ledger::{Category, Outcome};
+use crate::sync::Mutex;
+use std::collections::HashMap;
+use std::time::Duration;
+
+/// Why and until when a destination's items wait.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Waits {
+    /// By category: a quota, or a destination that refuses everything. Given up when it lasts too long.
+    pub(crate) blocks: [Option<Block>; 2],
+    /// It cannot be reached, and others can: its items wait elsewhere than in memory, for as long as it takes.
+    pub(crate) deferred_until: Option<Duration>,
+    /// By category: others have accepted something since its trouble began, so the trouble is its own. Where room gets
+    /// scarce its items go first.
+    pub(crate) alone: [bool; 2],
+}
+
+/// The present decision on a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Decision {
+    /// It is sent.
+    Go,
+    /// It waits, and is worth looking at again at this time.
+    Wait(Duration),
+    /// It has waited too long.
+    End(Outcome),
+}
+
+impl Waits {
+    /// Returns true if nothing waits.
+    #[must_use]
+    pub(crate) fn is_none(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Returns true if a category waits for a quota or a misconfigured destination.
+    #[must_use]
+    pub(crate) fn is_held(&self, category: Category) -> bool {
+        self.blocks[category as usize].is_some()
+    }
+
+    /// Returns the outcome of a record that makes room for records of other destinations, if it has to.
+    #[must_use]
+    pub(crate) fn gives_way(&self, category: Category) -> Option<Outcome> {
+        let outcome = self.blocks[category as usize].map_or(Outcome::Overflow, |hold| hold.outcome);
+        self.alone[category as usize].then_some(outcome)
+    }
+
+    /// Returns the decision on a record that was taken at `taken` and may wait for `longest`.
+    #[must_use]
+    pub(crate) fn fate(&self, category: Category, taken: Duration, longest: Duration, now: Duration) -> Decision {
+        if let Some(hold) = self.blocks[category as usize].filter(|hold| hold.until > now) {
+            let end = taken.max(hold.since) + longest;
+            return if now >= end { Decision::End(hold.outcome) } else { Decision::Wait(hold.until.min(end)) };
+        }
+        self.deferred_until.filter(|until| *until > now).map_or(Decision::Go, Decision::Wait)
+    }
+}
+
+/// The troubles of all destinations, by number.
+#[derive(Debug, Default)]
+pub(crate) struct Blocks(Mutex<HashMap<u32, Waits>>);
+
+impl Blocks {
+    /// Notes how a destination stands.
+    pub(crate) fn set(&self, destination: u32, waits: Waits) {
+        let mut all = lock(&self.0);
+        if waits.is_none() {
+            all.remove(&destination);
+        } else {
+            all.insert(destination, waits);
+        }
+    }
+
+    /// Returns the waits of a destination; the default if it has none.
+    pub(crate) fn get(&self, destination: u32) -> Waits {
+        lock(&self.0).get(&destination).copied().unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn a_hold_is_given_up_and_an_outage_is_not() {
+        let hold = Block { until: SECOND * 60, since: SECOND * 10, outcome: Outcome::RateLimited };
+        let held = Waits { blocks: [None, Some(hold)], alone: [false, true], ..Waits::default() };
+        let fate = |waits: &Waits, category, now| waits.fate(category, SECOND * 5, SECOND * 20, now);
+        assert_eq!(fate(&held, Category::Event, SECOND * 11), Decision::Go);
+        assert_eq!(fate(&held, Category::Log, SECOND * 11), Decision::Wait(SECOND * 30));
+        assert_eq!(fate(&held, Category::Log, SECOND * 30), Decision::End(Outcome::RateLimited));
+        assert_eq!(fate(&held, Category::Log, SECOND * 60), Decision::Go);
+        assert_eq!(held.gives_way(Category::Log), Some(Outcome::RateLimited));
+        assert_eq!(held.gives_way(Category::Event), None);
+        let away = Waits { deferred_until: Some(SECOND * 500), ..Waits::default() };
+        assert_eq!(fate(&away, Category::Event, SECOND * 400), Decision::Wait(SECOND * 500));
+    }
+}

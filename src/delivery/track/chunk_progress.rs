@@ -1,0 +1,672 @@
+//! Keeps the state of a chunk's records: settled, in transit, or waiting where they came from.
+//!
+//! Fluent Bit can only retry whole chunks. The progress record makes delivery exact nevertheless: when a chunk is offered
+//! again, only records that are neither settled nor in transit are sent.
+
+use crate::delivery::accept::compressed_chunk::QueuedChunk;
+use crate::delivery::store::dead_letters::DropReason;
+use crate::delivery::store::{Ended, Extent, Progress};
+use crate::ledger::{Category, Outcome, Recorder};
+use crate::sync::{AtomicU64, Mutex, MutexGuard};
+use std::collections::BTreeMap;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+/// Source from which a chunk's bytes can be read again.
+#[derive(Debug)]
+pub enum ChunkSource {
+    /// Nowhere: a chunk that is not delivered at exit is lost.
+    Memory,
+    /// With Fluent Bit, which offers the chunk again after RETRY; the number is the chunk's identity.
+    Host(u128),
+    /// In the spool.
+    Spool(Extent),
+    /// There is no record: the item says something about others, which have ended.
+    None,
+}
+
+/// A chunk's progress.
+#[derive(Debug)]
+pub struct ChunkProgress {
+    /// Source from which its bytes can be read again.
+    pub home: ChunkSource,
+    /// Steady time when it was taken.
+    pub taken: Duration,
+    /// Steady time, in milliseconds, at which the first of the deferred items may go on.
+    due: AtomicU64,
+    recorder: Recorder,
+    /// An earlier process has left it.
+    is_recovered: bool,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    settled: [RecordSet; 2],
+    in_flight: [RecordSet; 2],
+    outstanding: u32,
+    /// Records that wait for lines of a later chunk; they count as outstanding.
+    kept_open: u32,
+    /// The number of times the chunk has been read.
+    readings: u32,
+    /// Every record has been looked at since the chunk was last read.
+    mapped: bool,
+    /// The progress file says that every record has been mapped.
+    is_noted: bool,
+    /// Some record has been left where it came from.
+    parked: bool,
+    /// The number of records that have ended, by outcome.
+    ended: Ended,
+    /// Outcomes decided here since the last note that do not follow from the record and the settings alone: another reading
+    /// of the record would decide otherwise.
+    unnoted: [Vec<(u32, Outcome)>; 2],
+    /// Records that are to become dead letters when the chunk is read again.
+    doomed: [BTreeMap<u32, Arc<DropReason>>; 2],
+    /// Records that Sentry has counted in a 429: if they are given up, nobody is told a second time.
+    counted: [RecordSet; 2],
+    /// The chunk itself, where dead letters may need it and nobody else has it.
+    kept: Option<Arc<QueuedChunk>>,
+    /// An earlier process has looked at every record.
+    seen_before: bool,
+    /// Records whose request an earlier process has cut.
+    aborted: [RecordSet; 2],
+    /// Lines of other chunks that are part of a record's item: they end with it.
+    attached: [Attachments; 2],
+    /// Chunks whose lines continue the last ones of this one, to be read right after it.
+    followers: Vec<Arc<ChunkProgress>>,
+}
+
+/// By the number of the item's record: other chunks and numbers of their records.
+type Attachments = BTreeMap<u32, Vec<(Arc<ChunkProgress>, u32)>>;
+
+/// Result of attaching a line to another chunk's record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Attach {
+    /// It ends with the record's item.
+    Done,
+    /// The record has ended.
+    Ended,
+    /// The record waits where it is.
+    Waits,
+}
+
+/// Status of a chunk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChunkStatus {
+    /// Items are on their way, or records have not been looked at.
+    Busy,
+    /// Every record has ended.
+    Done,
+    /// The remaining records wait where they came from.
+    Deferred,
+}
+
+/// Status of a record in a category.
+#[derive(Clone, Debug)]
+pub enum Look {
+    /// It has ended, or its item is on its way.
+    Closed,
+    /// It needs an item.
+    Open,
+    /// It is to become a dead letter.
+    Doomed(Arc<DropReason>),
+    /// An earlier process has cut the request that held it: it may have arrived, and is sent after everything else.
+    Last,
+}
+
+/// A growing set of record numbers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RecordSet(Vec<u64>);
+
+impl RecordSet {
+    /// Returns true if a number is in the set.
+    #[must_use]
+    pub fn has(&self, n: u32) -> bool {
+        self.0.get(n as usize / 64).is_some_and(|word| word >> (n % 64) & 1 == 1)
+    }
+
+    /// Adds a number; whether it was new.
+    pub fn insert(&mut self, n: u32) -> bool {
+        let (word, bit) = (n as usize / 64, 1 << (n % 64));
+        if word >= self.0.len() {
+            self.0.resize(word + 1, 0);
+        }
+        let new = self.0[word] & bit == 0;
+        self.0[word] |= bit;
+        new
+    }
+
+    /// Takes a number out; whether it was there.
+    pub fn remove(&mut self, n: u32) -> bool {
+        let had = self.has(n);
+        if had {
+            self.0[n as usize / 64] &= !(1 << (n % 64));
+        }
+        had
+    }
+
+    /// The numbers in the set, ascending.
+    pub fn iter(&self) -> impl Iterator<Item = u32> {
+        let bits = |word: u64| (0..64).filter(move |bit| word >> bit & 1 == 1);
+        self.0.iter().enumerate().flat_map(move |(at, word)| bits(*word).map(move |bit| at as u32 * 64 + bit))
+    }
+
+    /// The numbers that are in both sets.
+    #[must_use]
+    pub fn and(&self, other: &Self) -> Self {
+        Self(self.0.iter().zip(&other.0).map(|(one, other)| one & other).collect())
+    }
+
+    /// Returns the count of numbers in the set.
+    #[must_use]
+    pub fn len(&self) -> u32 {
+        self.0.iter().map(|word| word.count_ones()).sum()
+    }
+}
+
+impl ChunkProgress {
+    /// Returns a progress record for a chunk whose records are already counted as taken, some of them perhaps already
+    /// settled.
+    #[must_use]
+    pub fn new(home: ChunkSource, taken: Duration, recorder: Recorder, settled: [RecordSet; 2]) -> Self {
+        let state = State {
+            settled,
+            in_flight: Default::default(),
+            outstanding: 0,
+            kept_open: 0,
+            readings: 0,
+            mapped: false,
+            is_noted: false,
+            parked: false,
+            ended: Ended::default(),
+            unnoted: Default::default(),
+            doomed: Default::default(),
+            counted: Default::default(),
+            kept: None,
+            seen_before: false,
+            aborted: Default::default(),
+            attached: Default::default(),
+            followers: Vec::new(),
+        };
+        Self { home, taken, due: AtomicU64::new(u64::MAX), recorder, is_recovered: false, state: Mutex::new(state) }
+    }
+
+    /// Something of it waits until this time; the earliest counts.
+    pub fn waits_until(&self, at: Duration) {
+        self.due.fetch_min(at.as_millis() as u64, Relaxed);
+    }
+
+    /// Returns the time at which the first of the waiting records may go on, if one was set since the last call.
+    pub fn take_due(&self) -> Option<Duration> {
+        let due = self.due.swap(u64::MAX, Relaxed);
+        (due < u64::MAX).then(|| Duration::from_millis(due))
+    }
+
+    /// Returns a progress record for chunks that an earlier process has left, whose records are counted again as taken and
+    /// ended.
+    #[must_use]
+    pub fn replayed(extent: Extent, taken: Duration, recorder: Recorder, progress: Progress) -> Self {
+        let mut chunk_progress = Self::new(ChunkSource::Spool(extent), taken, recorder, progress.settled);
+        chunk_progress.is_recovered = true;
+        if let Ok(state) = chunk_progress.state.get_mut() {
+            (state.ended, state.seen_before) = (progress.ended, progress.mapped);
+            state.is_noted = progress.mapped;
+            state.aborted = progress.aborted;
+        }
+        chunk_progress
+    }
+
+    /// Returns the number of records that have ended, by outcome, no matter who ended them.
+    #[must_use]
+    pub fn ended(&self) -> Ended {
+        self.lock().ended.clone()
+    }
+
+    /// Returns true if an earlier process has left the chunk.
+    #[must_use]
+    pub fn is_recovered(&self) -> bool {
+        self.is_recovered
+    }
+
+    /// Keeps the chunk from being done until [`ChunkProgress::let_go`]: a record of it waits for lines of a later chunk.
+    pub fn keep_open(&self) {
+        let mut state = self.lock();
+        state.outstanding += 1;
+        state.kept_open += 1;
+    }
+
+    /// Ends a wait that [`ChunkProgress::keep_open`] began.
+    pub fn let_go(&self) -> ChunkStatus {
+        let mut state = self.lock();
+        state.outstanding -= 1;
+        state.kept_open -= 1;
+        state.standing()
+    }
+
+    /// Attaches a line of another chunk, which counts as on its way, to a record.
+    pub fn attach(&self, category: Category, record: u32, line: (&Arc<Self>, u32)) -> Attach {
+        let mut state = self.lock();
+        let c = category as usize;
+        if state.in_flight[c].has(record) {
+            state.attached[c].entry(record).or_default().push((Arc::clone(line.0), line.1));
+            return Attach::Done;
+        }
+        if state.settled[c].has(record) || state.doomed[c].contains_key(&record) {
+            return Attach::Ended;
+        }
+        if !state.followers.iter().any(|known| Arc::ptr_eq(known, line.0)) {
+            state.followers.push(Arc::clone(line.0));
+        }
+        Attach::Waits
+    }
+
+    /// Returns true if lines of other chunks are part of items of this one.
+    #[must_use]
+    pub fn has_attached(&self, category: Category) -> bool {
+        !self.lock().attached[category as usize].is_empty()
+    }
+
+    /// Takes the lines of other chunks that are attached to a record. If they are released with it, their chunks are read right
+    /// after this one.
+    #[must_use]
+    pub fn take_attached(&self, category: Category, record: u32, released: bool) -> Vec<(Arc<Self>, u32)> {
+        let mut state = self.lock();
+        let lines = state.attached[category as usize].remove(&record).unwrap_or_default();
+        for (chunk_progress, _) in lines.iter().filter(|_| released) {
+            if !state.followers.iter().any(|known| Arc::ptr_eq(known, chunk_progress)) {
+                state.followers.push(Arc::clone(chunk_progress));
+            }
+        }
+        lines
+    }
+
+    /// Takes the chunks that are to be read right after this one.
+    #[must_use]
+    pub fn take_followers(&self) -> Vec<Arc<Self>> {
+        std::mem::take(&mut self.lock().followers)
+    }
+
+    /// Before the chunk is read (again).
+    pub fn begin(&self) {
+        let mut state = self.lock();
+        state.readings += 1;
+        state.mapped = false;
+        state.parked = false;
+    }
+
+    /// Returns true if the chunk has been read before.
+    #[must_use]
+    pub fn is_read_again(&self) -> bool {
+        let state = self.lock();
+        state.readings > 1 || state.seen_before
+    }
+
+    /// After the chunk has been read.
+    pub fn mapped(&self) -> ChunkStatus {
+        let mut state = self.lock();
+        state.mapped = true;
+        let unnoted = std::mem::take(&mut state.unnoted);
+        if let ChunkSource::Spool(extent) = &self.home {
+            for (category, mut records) in Category::ALL.iter().zip(unnoted) {
+                records.sort_unstable_by_key(|(record, outcome)| (*outcome as usize, *record));
+                for same in records.chunk_by(|one, other| one.1 == other.1) {
+                    let numbers: Vec<u32> = same.iter().map(|(record, _)| *record).collect();
+                    extent.note_settled(*category, &numbers, same[0].1);
+                }
+            }
+            // Once: what waits is read again and again.
+            if !std::mem::replace(&mut state.is_noted, true) {
+                extent.note_mapped();
+            }
+        }
+        state.standing()
+    }
+
+    /// Returns true if a record still needs an item; if so, the record counts as on its way from now on.
+    pub fn claim(&self, category: Category, record: u32) -> bool {
+        let mut state = self.lock();
+        let c = category as usize;
+        let free = !state.settled[c].has(record) && state.in_flight[c].insert(record);
+        state.outstanding += u32::from(free);
+        free
+    }
+
+    /// Returns true if a record is neither settled nor on its way.
+    #[must_use]
+    pub fn is_open(&self, category: Category, record: u32) -> bool {
+        !matches!(self.look(category, record), Look::Closed)
+    }
+
+    /// Leaves a record where it came from, unless it is settled or on its way.
+    pub fn defer(&self, category: Category, record: u32) {
+        let mut state = self.lock();
+        let c = category as usize;
+        if !state.settled[c].has(record) && !state.in_flight[c].has(record) {
+            state.parked = true;
+        }
+    }
+
+    /// Returns true if the items stand for records.
+    #[must_use]
+    pub fn has_records(&self) -> bool {
+        !matches!(self.home, ChunkSource::None)
+    }
+
+    /// Returns true if the chunk exists outside its items. If so, it is kept there, because the items are about to be taken
+    /// back.
+    #[must_use]
+    pub fn can_be_read_again(&self) -> bool {
+        match self.home {
+            ChunkSource::Host(_) | ChunkSource::Spool(_) => true,
+            ChunkSource::Memory => {
+                let mut state = self.lock();
+                state.parked |= state.kept.is_some();
+                state.kept.is_some()
+            }
+            ChunkSource::None => false,
+        }
+    }
+
+    /// Ends a record without an item, once; whether that is news: an earlier process may have told of it.
+    pub fn end(&self, category: Category, record: u32, outcome: Outcome) -> bool {
+        self.end_as(category, record, outcome, is_found_again(outcome))
+    }
+
+    /// The same for an outcome that another reading of the record might not come to.
+    pub fn end_for_good(&self, category: Category, record: u32, outcome: Outcome) -> bool {
+        self.end_as(category, record, outcome, false)
+    }
+
+    fn end_as(&self, category: Category, record: u32, outcome: Outcome, found_again: bool) -> bool {
+        let mut state = self.lock();
+        let c = category as usize;
+        if state.in_flight[c].has(record) || !state.settled[c].insert(record) {
+            return false;
+        }
+        state.doomed[c].remove(&record);
+        if !found_again {
+            state.unnoted[c].push((record, outcome));
+        }
+        state.ended.add(category, outcome, 1);
+        self.recorder.end(category, outcome, 1);
+        !(state.seen_before && found_again)
+    }
+
+    /// Ends records whose items were on their way.
+    pub fn settle(&self, category: Category, records: impl Iterator<Item = u32>, outcome: Outcome) -> ChunkStatus {
+        let mut state = self.lock();
+        let c = category as usize;
+        let mut ended = Vec::new();
+        for record in records {
+            if state.in_flight[c].remove(record) {
+                state.outstanding -= 1;
+                if state.settled[c].insert(record) {
+                    ended.push(record);
+                }
+            }
+        }
+        if let ChunkSource::Spool(extent) = &self.home {
+            extent.note_settled(category, &ended, outcome);
+        }
+        state.ended.add(category, outcome, ended.len() as u32);
+        self.recorder.end(category, outcome, ended.len() as u64);
+        state.standing()
+    }
+
+    /// Takes items back that were on their way and will never be taken: their records become dead letters when the
+    /// chunk is read again, and end then.
+    pub fn mark_rejected(
+        &self,
+        category: Category,
+        records: impl Iterator<Item = u32>,
+        cause: &Arc<DropReason>,
+    ) -> ChunkStatus {
+        let mut state = self.lock();
+        let c = category as usize;
+        for record in records {
+            if state.in_flight[c].remove(record) {
+                state.outstanding -= 1;
+            }
+            if !state.settled[c].has(record) {
+                state.doomed[c].insert(record, Arc::clone(cause));
+                state.parked = true;
+            }
+        }
+        state.standing()
+    }
+
+    /// Notes that the request that holds these items was cut: nobody knows whether it has arrived.
+    pub fn abort(&self, category: Category, records: impl Iterator<Item = u32>) {
+        let state = self.lock();
+        if let ChunkSource::Spool(extent) = &self.home {
+            let mut cut: Vec<u32> = records.filter(|record| state.in_flight[category as usize].has(*record)).collect();
+            cut.sort_unstable();
+            extent.note_aborted(category, &cut);
+        }
+    }
+
+    /// Returns the status of a record.
+    #[must_use]
+    pub fn look(&self, category: Category, record: u32) -> Look {
+        let state = self.lock();
+        let c = category as usize;
+        if state.settled[c].has(record) || state.in_flight[c].has(record) {
+            return Look::Closed;
+        }
+        if category == Category::Log && state.readings <= 1 && state.aborted[c].has(record) {
+            return Look::Last;
+        }
+        state.doomed[c].get(&record).map_or(Look::Open, |cause| Look::Doomed(Arc::clone(cause)))
+    }
+
+    /// Returns true if any record is to become a dead letter.
+    #[must_use]
+    pub fn has_doomed(&self) -> bool {
+        self.lock().doomed.iter().any(|doomed| !doomed.is_empty())
+    }
+
+    /// Notes that Sentry has counted these in a 429.
+    pub fn counted_elsewhere(&self, category: Category, records: impl Iterator<Item = u32>) {
+        let mut state = self.lock();
+        for record in records {
+            state.counted[category as usize].insert(record);
+        }
+    }
+
+    /// Returns true if Sentry has counted a record in a 429.
+    #[must_use]
+    pub fn is_counted_elsewhere(&self, category: Category, record: u32) -> bool {
+        self.lock().counted[category as usize].has(record)
+    }
+
+    /// Keeps the chunk for a second reading.
+    pub(crate) fn keep(&self, chunk: QueuedChunk) -> Arc<QueuedChunk> {
+        let kept = Arc::new(chunk);
+        self.lock().kept = Some(Arc::clone(&kept));
+        kept
+    }
+
+    /// The chunk, where it was kept.
+    #[must_use]
+    pub(crate) fn kept(&self) -> Option<Arc<QueuedChunk>> {
+        self.lock().kept.clone()
+    }
+
+    /// Lets go of the chunk, unless some record has been left there or waits; how many bytes that frees.
+    pub fn forget(&self) -> u64 {
+        let mut state = self.lock();
+        let kept = if state.parked || state.kept_open > 0 { None } else { state.kept.take() };
+        drop(state);
+        kept.map_or(0, |chunk| chunk.bytes())
+    }
+
+    /// Takes items back that were on their way: their records wait where they came from.
+    pub fn release(&self, category: Category, records: impl Iterator<Item = u32>) -> ChunkStatus {
+        let mut state = self.lock();
+        for record in records {
+            if state.in_flight[category as usize].remove(record) {
+                state.outstanding -= 1;
+                state.parked = true;
+            }
+        }
+        state.standing()
+    }
+
+    /// Returns the status of the chunk.
+    #[must_use]
+    pub fn standing(&self) -> ChunkStatus {
+        self.lock().standing()
+    }
+
+    /// The settled records of each category.
+    #[must_use]
+    pub fn settled(&self) -> [RecordSet; 2] {
+        self.lock().settled.clone()
+    }
+
+    /// Ends all unfinished records of the `records` records with one outcome; for chunks that nobody will offer or read
+    /// again. Returns the number of these records, and the number of items of each category.
+    pub fn end_rest(&self, records: u32, outcome: Outcome) -> (u32, [u32; 2]) {
+        let (mut ended, mut items) = (0, [0; 2]);
+        for record in 0..records {
+            let news = [Category::Event, Category::Log].map(|category| u32::from(self.end(category, record, outcome)));
+            ended += u32::from(news != [0; 2]);
+            items = [items[0] + news[0], items[1] + news[1]];
+        }
+        (ended, items)
+    }
+
+    /// Tells the spool which records have ended in both categories.
+    pub(in crate::delivery) fn tell_ended(&self) {
+        if let ChunkSource::Spool(extent) = &self.home {
+            let ended = {
+                let state = self.lock();
+                state.settled[0].and(&state.settled[1])
+            };
+            extent.tell_ended(&ended);
+        }
+    }
+
+    /// Returns true if the chunk is in a segment of the spool that is gone.
+    #[must_use]
+    pub fn is_lost(&self) -> bool {
+        matches!(&self.home, ChunkSource::Spool(extent) if extent.segment().is_gone())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Returns true if another reading of the record, under the same settings, comes to this outcome by itself.
+fn is_found_again(outcome: Outcome) -> bool {
+    matches!(outcome, Outcome::Filtered | Outcome::Joined | Outcome::Sampled)
+}
+
+impl State {
+    fn standing(&self) -> ChunkStatus {
+        match (self.mapped && self.outstanding == 0, self.parked) {
+            (false, _) => ChunkStatus::Busy,
+            (true, true) => ChunkStatus::Deferred,
+            (true, false) => ChunkStatus::Done,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::delivery::store::Chunk;
+    use crate::ledger::Ledger;
+
+    fn chunk_progress(ledger: &Ledger) -> ChunkProgress {
+        ledger.recorder().take(3);
+        ChunkProgress::new(ChunkSource::Host(0), Duration::ZERO, ledger.recorder(), Default::default())
+    }
+
+    #[test]
+    fn a_chunk_that_comes_again_claims_only_what_is_neither_settled_nor_on_its_way() {
+        let ledger = Ledger::default();
+        let chunk_progress = chunk_progress(&ledger);
+        chunk_progress.begin();
+        (0..3).for_each(|record| assert!(chunk_progress.end(Category::Event, record, Outcome::Filtered)));
+        let claimed = |chunk_progress: &ChunkProgress| {
+            (0..3).filter(|r| chunk_progress.claim(Category::Log, *r)).collect::<Vec<_>>()
+        };
+        assert_eq!(claimed(&chunk_progress), [0, 1, 2]);
+        assert_eq!(chunk_progress.mapped(), ChunkStatus::Busy);
+        assert_eq!(chunk_progress.settle(Category::Log, [0].into_iter(), Outcome::Accepted), ChunkStatus::Busy);
+        assert_eq!(chunk_progress.release(Category::Log, [1].into_iter()), ChunkStatus::Busy);
+        chunk_progress.begin();
+        assert_eq!(claimed(&chunk_progress), [1]);
+        chunk_progress.mapped();
+        assert_eq!(chunk_progress.settle(Category::Log, [1, 2].into_iter(), Outcome::Accepted), ChunkStatus::Done);
+        let now = ledger.snapshot();
+        assert_eq!(now.outcome(Category::Log, Outcome::Accepted), 3);
+        assert_eq!(now.outcome(Category::Event, Outcome::Filtered), 3);
+    }
+
+    #[test]
+    fn nothing_is_counted_twice() {
+        let ledger = Ledger::default();
+        let chunk_progress = chunk_progress(&ledger);
+        assert!(chunk_progress.claim(Category::Log, 0));
+        chunk_progress.end(Category::Log, 0, Outcome::Filtered);
+        chunk_progress.settle(Category::Log, [0, 0].into_iter(), Outcome::Accepted);
+        chunk_progress.settle(Category::Log, [0].into_iter(), Outcome::Accepted);
+        chunk_progress.end(Category::Log, 0, Outcome::Filtered);
+        assert_eq!(ledger.snapshot().outcome(Category::Log, Outcome::Accepted), 1);
+        assert_eq!(ledger.snapshot().pending(Category::Log), 2);
+        chunk_progress.end_rest(3, Outcome::Lost);
+        assert_eq!(ledger.snapshot().pending(Category::Log), 0);
+    }
+
+    #[test]
+    fn what_is_doomed_waits_for_a_second_reading_and_ends_then_once() {
+        let ledger = Ledger::default();
+        let chunk_progress = chunk_progress(&ledger);
+        assert!(chunk_progress.claim(Category::Log, 0));
+        chunk_progress.mapped();
+        let cause = Arc::new(DropReason { outcome: Outcome::Rejected, status: 400, detail: String::new() });
+        assert_eq!(chunk_progress.mark_rejected(Category::Log, [0].into_iter(), &cause), ChunkStatus::Deferred);
+        assert!(chunk_progress.has_doomed() && matches!(chunk_progress.look(Category::Log, 0), Look::Doomed(_)));
+        assert_eq!(ledger.snapshot().pending(Category::Log), 3);
+        chunk_progress.begin();
+        assert!(
+            chunk_progress.end(Category::Log, 0, Outcome::Rejected)
+                && !chunk_progress.end(Category::Log, 0, Outcome::Overflow)
+        );
+        assert!(!chunk_progress.has_doomed() && matches!(chunk_progress.look(Category::Log, 0), Look::Closed));
+        assert_eq!(chunk_progress.mapped(), ChunkStatus::Done);
+        assert_eq!(ledger.snapshot().outcome(Category::Log, Outcome::Rejected), 1);
+    }
+
+    #[test]
+    fn a_chunk_is_kept_for_as_long_as_a_record_of_it_waits_there_or_is_about_to() {
+        let ledger = Ledger::default();
+        let chunk_progress = || {
+            let chunk_progress =
+                ChunkProgress::new(ChunkSource::Memory, Duration::ZERO, ledger.recorder(), Default::default());
+            chunk_progress.keep(QueuedChunk::Plain(Chunk { tag: Vec::new(), data: vec![0; 9], records: 2 }));
+            assert!(chunk_progress.claim(Category::Event, 0));
+            chunk_progress
+        };
+        let (going, waiting, coming_back) = (chunk_progress(), chunk_progress(), chunk_progress());
+        waiting.defer(Category::Log, 0);
+        assert!(coming_back.can_be_read_again());
+        assert_eq!(
+            [going, waiting, coming_back]
+                .map(|chunk_progress| (chunk_progress.forget(), chunk_progress.can_be_read_again())),
+            [(9, false), (0, true), (0, true)]
+        );
+    }
+
+    #[test]
+    fn what_is_parked_waits() {
+        let ledger = Ledger::default();
+        let chunk_progress = chunk_progress(&ledger);
+        chunk_progress.defer(Category::Log, 0);
+        assert_eq!(chunk_progress.mapped(), ChunkStatus::Deferred);
+    }
+}

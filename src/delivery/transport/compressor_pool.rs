@@ -1,0 +1,99 @@
+//! Compresses envelopes before they are sent. A compressor's state is larger than the envelopes, so a small pool lends its
+//! compressors to one sender after the other: a sender spends most of its time waiting for a response.
+
+use crate::delivery::transport::encoder::Encoder;
+use crate::envelope::Parts;
+use crate::options::Compress;
+use crate::sync::{Receiver, Sender, bounded};
+use std::io;
+
+/// Number of compressors: enough for one mapper, which takes longer to fill an envelope than a compressor to shrink it.
+const PRESSES: usize = 2;
+
+/// A body beyond this is given back before the next envelope.
+const MAX_KEPT: usize = 2 << 20;
+
+/// All compressors of an instance.
+#[derive(Clone, Debug)]
+pub(crate) struct CompressorPool {
+    free: (Sender<Encoder>, Receiver<Encoder>),
+}
+
+/// A compressor that goes back to the others whatever happens meanwhile.
+struct PooledCompressor<'p> {
+    compressor: Encoder,
+    home: &'p CompressorPool,
+}
+
+impl CompressorPool {
+    pub(crate) fn new() -> Self {
+        let compressors = Self { free: bounded(PRESSES) };
+        (0..PRESSES).for_each(|_| compressors.cancel(Encoder::default()));
+        compressors
+    }
+
+    /// Puts an envelope into `body` in this encoding; may wait for another sender to have done so.
+    ///
+    /// # Errors
+    /// What the compressor says; it has no reason to but want of memory.
+    pub(crate) fn compressor(&self, encoding: Compress, envelope: &Parts<'_>, body: &mut Vec<u8>) -> io::Result<()> {
+        body.clear();
+        body.shrink_to(MAX_KEPT);
+        if encoding == Compress::None {
+            envelope.all().into_iter().for_each(|part| body.extend_from_slice(part));
+            return Ok(());
+        }
+        let mut lent = PooledCompressor { compressor: self.free.1.recv().unwrap_or_default(), home: self };
+        lent.compressor.encode(encoding, envelope.all(), body)
+    }
+
+    fn cancel(&self, compressor: Encoder) {
+        // There is room for every press that was ever made.
+        let _ = self.free.0.try_send(compressor);
+    }
+}
+
+impl Drop for PooledCompressor<'_> {
+    fn drop(&mut self) {
+        self.home.cancel(std::mem::take(&mut self.compressor));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    #[test]
+    fn an_envelope_is_written_in_each_encoding_however_many_senders_there_are() {
+        let compressors = CompressorPool::new();
+        let text = b"envelope ".repeat(1_000);
+        let written = |encoding| {
+            let mut body = b"of the last time".to_vec();
+            compressors.compressor(encoding, &Parts::whole(text.clone()), &mut body).unwrap();
+            body
+        };
+        std::thread::scope(|scope| {
+            for _ in 0..4 * PRESSES {
+                scope.spawn(|| {
+                    assert_eq!(written(Compress::None), text);
+                    assert_eq!(zstd::decode_all(&*written(Compress::Zstd)).unwrap(), text);
+                    assert!(written(Compress::Gzip).starts_with(&[0x1f, 0x8b]));
+                });
+            }
+        });
+    }
+
+    #[test]
+    fn no_press_is_lost_to_a_panic() {
+        let compressors = CompressorPool::new();
+        for _ in 0..=PRESSES {
+            let panics = || {
+                let _lent = PooledCompressor { compressor: compressors.free.1.recv().unwrap(), home: &compressors };
+                panic!("on purpose");
+            };
+            assert!(catch_unwind(AssertUnwindSafe(panics)).is_err());
+        }
+        assert_eq!(compressors.free.1.len(), PRESSES);
+    }
+}

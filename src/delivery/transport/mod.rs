@@ -1,0 +1,10 @@
+//! The sender threads: requests, connections, compression and responses.
+
+pub mod client;
+pub(in crate::delivery) mod compressor_pool;
+pub(in crate::delivery) mod connection;
+pub mod encoder;
+pub(in crate::delivery) mod error;
+pub(in crate::delivery) mod reserve;
+pub mod response;
+pub(in crate::delivery) mod sender;
