@@ -3,11 +3,11 @@
 //! A default is text and passes the same setter as a value that a user writes, so it can never be invalid or differ from the
 //! documents. The tables of `docs/configuration.md` are rendered from these rows (`reference`).
 
+mod aliases;
 mod cost;
 mod dsn;
+mod dsn_allowlist;
 mod file;
-mod hosts;
-mod names;
 mod proxy;
 mod reference;
 mod settings;
@@ -16,11 +16,11 @@ mod table;
 mod tls;
 mod value;
 
+pub use aliases::{is_of_the_host, judge, nearest};
 pub use cost::{Budget, LogAttributes, Period, Source};
 pub use dsn::Dsn;
+pub use dsn_allowlist::{Hosts, MAX_ANNOTATION, Refusal};
 pub use file::{MAX_DSN_FILE, is_writable_by_all, machine_name, open_plain, read_file, read_plain};
-pub use hosts::{Hosts, MAX_ANNOTATION, Refusal};
-pub use names::{is_of_the_host, judge, nearest};
 pub use proxy::{Proxies, ProxyUrl};
 pub use reference::{GROUPS, Group, to_markdown};
 pub use settings::{
@@ -364,7 +364,7 @@ pub fn load(
         let _ = write!(dsn_source, "; by annotation {}", settings.mapping.dsn_annotation);
     }
     check_together(&settings, &mut problems);
-    problems.extend(names::strangers(lookup));
+    problems.extend(aliases::find_misnamed(lookup));
     if problems.is_empty() { Ok(Loaded { settings, effective, dsn_source, mapping_options }) } else { Err(problems) }
 }
 

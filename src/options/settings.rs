@@ -2,7 +2,7 @@
 
 use super::cost::{Budget, LogAttributes};
 use super::dsn::Dsn;
-use super::hosts::Hosts;
+use super::dsn_allowlist::Hosts;
 use super::proxy::Proxies;
 use crate::level::Level;
 use std::path::PathBuf;

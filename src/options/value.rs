@@ -1,6 +1,6 @@
 //! Parses values as Fluent Bit users write them: `on`, `2M`, `5s`, `a,b`, `k=v`.
 
-use super::names::nearest_value;
+use super::aliases::nearest_value;
 use crate::level::Level;
 use std::time::Duration;
 

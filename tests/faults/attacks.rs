@@ -1,6 +1,6 @@
 //! What a server that means harm answers.
 
-use crate::foe::{Harm, Part, Reads};
+use crate::hostile_server::{Harm, Part, Reads};
 use Part::{Drip, Endless, Say, Silence, Trickle, Wait};
 
 /// Where harm is done.

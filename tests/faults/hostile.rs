@@ -4,7 +4,7 @@
 //! The plugin is in a process of its own, this program once more, so that its memory is nobody else's.
 
 use crate::attacks::{Attack, Wire};
-use crate::foe::{Foe, Harm, Part, Reads};
+use crate::hostile_server::{Harm, HostileServer, Part, Reads};
 use crate::outage::{memory, say};
 use crate::support::arrivals::{Setting, assert_exact, receive, wait_for_all};
 use crate::support::output::{self, Ledger, PATIENCE, flush_all};
@@ -119,7 +119,7 @@ impl Drop for Host {
 
 /// The foe between the plugin and an honest server, and what the plugin is told to send to.
 struct Front {
-    foe: Foe,
+    hostile_server: HostileServer,
     _tls: Option<Terminator>,
     dsn: String,
 }
@@ -127,27 +127,31 @@ struct Front {
 impl Front {
     fn of(harm: Harm, wire: Wire, receiver: &Receiver) -> Self {
         let terminator = |behind| Terminator::start(behind).expect("expected TLS");
-        let (foe, tls, addr) = match wire {
+        let (hostile_server, tls, addr) = match wire {
             Wire::Plain => {
-                let foe = Foe::start(harm, receiver.addr());
-                let addr = foe.addr();
-                (foe, None, addr)
+                let hostile_server = HostileServer::start(harm, receiver.addr());
+                let addr = hostile_server.addr();
+                (hostile_server, None, addr)
             }
             Wire::BelowTls => {
                 let tls = terminator(receiver.addr());
-                let foe = Foe::start(harm, tls.addr());
-                let addr = foe.addr();
-                (foe, Some(tls), addr)
+                let hostile_server = HostileServer::start(harm, tls.addr());
+                let addr = hostile_server.addr();
+                (hostile_server, Some(tls), addr)
             }
-            Wire::Proxy => (Foe::start(harm, receiver.addr()), None, receiver.addr()),
+            Wire::Proxy => (HostileServer::start(harm, receiver.addr()), None, receiver.addr()),
             Wire::WithinTls => {
-                let foe = Foe::start(harm, receiver.addr());
-                let tls = terminator(foe.addr());
+                let hostile_server = HostileServer::start(harm, receiver.addr());
+                let tls = terminator(hostile_server.addr());
                 let addr = tls.addr();
-                (foe, Some(tls), addr)
+                (hostile_server, Some(tls), addr)
             }
         };
-        Self { foe, _tls: tls, dsn: dsn_at(&receiver.dsn(), addr, matches!(wire, Wire::BelowTls | Wire::WithinTls)) }
+        Self {
+            hostile_server,
+            _tls: tls,
+            dsn: dsn_at(&receiver.dsn(), addr, matches!(wire, Wire::BelowTls | Wire::WithinTls)),
+        }
     }
 }
 
@@ -162,16 +166,21 @@ pub fn survives(attack: &Attack, delivery: &'static str) {
     let (receiver, dir) = (receive(""), TempDir::new("hostile").expect("expected a directory"));
     let front = Front::of(attack.harm.clone(), attack.wire, &receiver);
     let proxy = match attack.wire {
-        Wire::Proxy => format!("http://me:hunter2@{}", front.foe.addr()),
+        Wire::Proxy => format!("http://me:hunter2@{}", front.hostile_server.addr()),
         _ => "none".to_owned(),
     };
     let host =
         Host::start(&front.dsn, delivery, attack.record, &dir.path().join("spool"), &[(PROXY, Path::new(&proxy))]);
     // Each of these connections stays open until the client closes it: who waited for its end would not come back.
-    let harmed = || front.foe.harmed() >= ROUNDS;
+    let harmed = || front.hostile_server.harmed() >= ROUNDS;
     let patience = Duration::from_secs(20);
-    assert!(wait::until_true(patience, harmed), "{} times harmed: {:?}", front.foe.harmed(), receiver.totals());
-    front.foe.mend();
+    assert!(
+        wait::until_true(patience, harmed),
+        "{} times harmed: {:?}",
+        front.hostile_server.harmed(),
+        receiver.totals()
+    );
+    front.hostile_server.mend();
     wait_for_all(&receiver, RECORDS, String::new);
     let said = host.end();
     let lines = &said.lines;
@@ -224,16 +233,16 @@ fn silences(header: &str) {
         says: vec![Part::Say(answer.into_bytes())],
     };
     let (receiver, setting) = (receive(""), Setting::new("spool"));
-    let foe = Foe::start(harm, receiver.addr());
+    let hostile_server = HostileServer::start(harm, receiver.addr());
     let options = [("senders", "1"), ("exit_timeout", "100ms")];
-    let instance = setting.start(&dsn_at(&receiver.dsn(), foe.addr(), false), &options);
+    let instance = setting.start(&dsn_at(&receiver.dsn(), hostile_server.addr(), false), &options);
     flush_all(&instance, TAG, [chunk::numbered(0..RECORDS)]);
     let shown = &header[..header.len().min(60)];
-    assert!(wait::until_true(PATIENCE, || foe.harmed() >= 1), "{shown}: nothing was sent");
+    assert!(wait::until_true(PATIENCE, || hostile_server.harmed() >= 1), "{shown}: nothing was sent");
     std::thread::sleep(Duration::from_millis(500));
     let lines = instance.exit();
     // An event, and a log: each is told by itself.
-    assert!(foe.harmed() <= 2, "{shown}: {} requests against a limit: {lines:#?}", foe.harmed());
+    assert!(hostile_server.harmed() <= 2, "{shown}: {} requests against a limit: {lines:#?}", hostile_server.harmed());
     let ledger = Ledger::read(&lines);
     ledger.assert_closed();
     assert_eq!((ledger.get("log.pending"), ledger.get("event.pending")), (RECORDS, RECORDS / 10), "{shown}");
@@ -288,7 +297,7 @@ fn leads_nowhere(harm: Harm, wire: Wire, delivery: &'static str) {
         if verdict == Verdict::Retry {
             verdict = instance.flush(TAG, &chunk);
         }
-        front.foe.harmed() > 0
+        front.hostile_server.harmed() > 0
     };
     assert!(wait::until_true(PATIENCE, harmed), "{:#?}", instance.log_lines());
     std::thread::sleep(Duration::from_millis(300));
@@ -303,13 +312,13 @@ pub fn a_body_that_never_comes_holds_nobody() {
     let answer = Part::Say(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n".to_vec());
     let harm = Harm { after: 0, reads: Reads::Request, accepts: true, proxy: false, says: vec![answer, Part::Silence] };
     let (receiver, setting) = (receive(""), Setting::new("spool"));
-    let foe = Foe::start(harm, receiver.addr());
+    let hostile_server = HostileServer::start(harm, receiver.addr());
     let options = [("senders", "1"), ("timeout", "120s")];
-    let instance = setting.start(&dsn_at(&receiver.dsn(), foe.addr(), false), &options);
+    let instance = setting.start(&dsn_at(&receiver.dsn(), hostile_server.addr(), false), &options);
     flush_all(&instance, TAG, [chunk::numbered(0..20)]);
     let both = receiver.wait_until(PATIENCE, |seen| (seen.totals.events, seen.totals.logs) == (2, 20));
     assert!(both, "{:?}", receiver.totals());
-    foe.mend();
+    hostile_server.mend();
     Ledger::read(&instance.exit()).assert_closed();
 }
 

@@ -3,12 +3,12 @@
 
 mod attacks;
 mod clock;
-mod foe;
-mod frozen;
 mod hostile;
+mod hostile_server;
 mod limits;
 mod network;
 mod outage;
+mod readonly_disk;
 #[path = "../support/mod.rs"]
 mod support;
 mod tls;
@@ -62,7 +62,9 @@ fn main() -> ExitCode {
         suite = suite.needing(&library, &name, move |library| clock::jumps(&library, delivery));
     }
     suite
-        .needing(&frozen::possible(), "spool::a_disk_that_becomes_read_only", |()| frozen::while_running())
+        .needing(&readonly_disk::possible(), "spool::a_disk_that_becomes_read_only", |()| {
+            readonly_disk::while_running()
+        })
         .test("spool::hostile::limits_of_nonsense", hostile::limits_of_nonsense)
         .test("spool::hostile::a_body_that_never_comes_holds_nobody", hostile::a_body_that_never_comes_holds_nobody)
         .test("memory::events_flow_beside_an_exhausted_log_quota", limits::events_flow_beside_an_exhausted_log_quota)

@@ -1,7 +1,7 @@
 //! A server with two addresses, of which one does not answer.
 
 use crate::forward::{self, Forwarder, Source};
-use crate::rig;
+use crate::harness;
 use crate::slow_disk::{build, sources};
 use crate::support::tempdir::TempDir;
 use flb_sentry::receive::{Options, Receiver};
@@ -57,6 +57,6 @@ pub fn one_is_silent(root: &Path) {
     let took = begin.elapsed();
     eprintln!("addresses: {took:?} with a silent one");
     assert!(took < Duration::from_secs(5), "{took:?}\n{}", host.log());
-    rig::stop(&mut host);
+    harness::stop(&mut host);
     forward::assert_once(&receiver);
 }

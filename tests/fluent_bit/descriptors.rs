@@ -1,7 +1,7 @@
 //! A process that has no descriptor left.
 
 use crate::forward::{self, Forwarder, Source};
-use crate::rig::{self, ARRIVES_WITHIN};
+use crate::harness::{self, ARRIVES_WITHIN};
 use crate::slow_disk::build;
 use crate::support::net;
 use crate::support::tempdir::TempDir;
@@ -44,10 +44,10 @@ pub fn none_left(root: &Path) {
     fs::remove_file(&eaten).expect("expected to remove the file");
     send(&mut source, 2);
     forward::wait_for(&receiver, source.total(), &host);
-    rig::stop(&mut host);
+    harness::stop(&mut host);
     forward::assert_once(&receiver);
-    let told = rig::count_in_log(&host, "no file descriptor left");
+    let told = harness::count_in_log(&host, "no file descriptor left");
     assert!(told <= 1, "{}", host.log());
     // Fluent Bit loses a chunk whose retry it cannot schedule.
-    assert_eq!(rig::count_in_log(&host, "could not be scheduled"), 0, "{}", host.log());
+    assert_eq!(harness::count_in_log(&host, "could not be scheduled"), 0, "{}", host.log());
 }

@@ -1,6 +1,6 @@
 //! Numbered records that come by the `forward` protocol or from many files, as logs of the pods of a node do.
 
-use crate::rig::{self, ARRIVES_WITHIN, NAME, SPOOL};
+use crate::harness::{self, ARRIVES_WITHIN, NAME, SPOOL};
 use crate::support::fluent_bit::{FluentBit, Format, SERVICE};
 use crate::support::tempdir::TempDir;
 use crate::support::{net, plugin, wait};
@@ -138,7 +138,7 @@ pub fn config(source: &Source, dsn: &str, more: &[&str]) -> String {
     let service =
         format!("{SERVICE}{parsers}    storage.path ${{STATE}}/buffers\n    scheduler.base 1\n    scheduler.cap 1\n");
     let lines = [&[SPOOL, "event_level off"], more].concat();
-    [service, source.input(), rig::output(NAME, dsn, &lines)].join("\n")
+    [service, source.input(), harness::output(NAME, dsn, &lines)].join("\n")
 }
 
 /// Starts a host with the plugin and variables of the test's own.

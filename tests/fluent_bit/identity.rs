@@ -1,7 +1,7 @@
 //! Two namespaces with a DSN each: no line of a pod reaches the project of another namespace.
 
 use crate::feed::Feed;
-use crate::rig::{self, ARRIVES_WITHIN};
+use crate::harness::{self, ARRIVES_WITHIN};
 use crate::support::fluent_bit::SERVICE;
 use flb_sentry::receive::Receiver;
 use serde_json::{Value, json};
@@ -39,7 +39,7 @@ fn delivers_to_own(tag: &str, sections: &str, expected: u64) {
 
 /// The same where so many of the lines say a level that makes them events.
 fn delivers(tag: &str, sections: &str, expected: u64, errors: u64) {
-    let (feed, receiver) = (Feed::new(), rig::receiver(""));
+    let (feed, receiver) = (Feed::new(), harness::receiver(""));
     let dir = feed.file().parent().expect("expected a directory").to_owned();
     let (logs, dsns) = (dir.join("var/log/containers"), dir.join("dsn"));
     fs::create_dir_all(&logs).and_then(|()| fs::create_dir_all(&dsns)).expect("expected directories");
@@ -53,7 +53,7 @@ fn delivers(tag: &str, sections: &str, expected: u64, errors: u64) {
         "[INPUT]\n    Name tail\n    Tag {tag}\n    Path {}\n    Read_from_Head On\n    Refresh_Interval 1\n",
         logs.join("*.log").display()
     );
-    let output = rig::output(
+    let output = harness::output(
         "out",
         &receiver.dsn_for(DEFAULT),
         &["spool_path ${STATE}/spool", "dsn_allow_hosts 127.0.0.1", &format!("dsn_dir {}", dsns.display())],
@@ -63,12 +63,12 @@ fn delivers(tag: &str, sections: &str, expected: u64, errors: u64) {
     let sections = sections.replace("PREFIX", &prefix);
     let service = format!("{SERVICE}    Parsers_File {}\n", feed.parsers().display());
     let config = [&*service, &input, &sections, &output].join("\n");
-    let mut host = rig::start(&config, &[]);
+    let mut host = harness::start(&config, &[]);
     let count = all.len() as u64;
     let complete =
         receiver.wait_until(ARRIVES_WITHIN, |seen| seen.totals.logs >= count && seen.totals.events >= errors);
     assert!(complete, "{:?}\n{}", receiver.totals(), host.log());
-    rig::stop(&mut host);
+    harness::stop(&mut host);
     assert_all_of(&receiver, expected);
 }
 

@@ -1,7 +1,7 @@
 //! Kubernetes events and container logs through a real Fluent Bit, against a scripted API server.
 
 use crate::feed::Feed;
-use crate::rig::{self, ARRIVES_WITHIN};
+use crate::harness::{self, ARRIVES_WITHIN};
 use crate::support::bugsink::{Bugsink, Options};
 use crate::support::fluent_bit::{FluentBit, SERVICE};
 use crate::support::wait;
@@ -142,19 +142,19 @@ fn start(server: &ApiServer, feed: &Feed, logs: &str, dsn: &str) -> FluentBit {
     let prefix = format!("kube{}.", logs.replace('/', "."));
     let url = format!("http://127.0.0.1:{}", server.port);
     let token = token.display();
-    let output = rig::output("out", dsn, &["spool_path ${STATE}/spool", "event_level error"]);
+    let output = harness::output("out", dsn, &["spool_path ${STATE}/spool", "event_level error"]);
     let config = format!(
         "{SERVICE}[INPUT]\n    Name tail\n    Tag kube.*\n    Path {logs}/*.log\n    multiline.parser cri\n    Read_from_Head On\n    \
          Refresh_Interval 1\n[INPUT]\n    Name kubernetes_events\n    Tag k8s_events\n    Kube_URL {url}\n    Kube_Token_File {token}\n    \
          Interval_Sec 1\n[FILTER]\n    Name kubernetes\n    Match kube.*\n    Kube_URL {url}\n    Kube_Token_File {token}\n    \
          Kube_Tag_Prefix {prefix}\n{output}"
     );
-    rig::start(&config, &[])
+    harness::start(&config, &[])
 }
 
 /// Two hosts with the same input, the second after the first has ended: what they send is the same event.
 pub fn backoff_is_one_issue_with_the_last_lines() {
-    let (feed, receiver, server) = (Feed::new(), rig::receiver(""), server());
+    let (feed, receiver, server) = (Feed::new(), harness::receiver(""), server());
     let logs = write_log(&feed);
     for round in 1..=2 {
         let mut host = start(&server, &feed, &logs, &receiver.dsn());
@@ -186,7 +186,7 @@ pub fn backoff_is_one_issue_with_the_last_lines() {
         let elsewhere = |event: &Value| event["tags"]["k8s.node.name"] == "node-2";
         assert!(!events.iter().any(|event| elsewhere(&event.payload)), "an event of another node");
         assert!(receiver.logs().iter().any(|log| log.payload["body"] == "Pulled: Pulled of a container"));
-        rig::stop(&mut host);
+        harness::stop(&mut host);
     }
     assert_eq!(receiver.problems(), Vec::<String>::new());
 }
@@ -204,7 +204,7 @@ pub fn backoff_is_one_issue_in_bugsink() {
             .find(|issue| issue.title.contains("BackOff: app in shop/checkout"))
     };
     assert!(wait::until_true(ARRIVES_WITHIN, || issue().is_some()), "{:?}\n{}", bugsink.issues(), hosts[0].log());
-    hosts.iter_mut().for_each(rig::stop);
+    hosts.iter_mut().for_each(harness::stop);
     let issue = issue().expect("expected an issue");
     assert_eq!((issue.level.as_str(), issue.count), ("error", 1), "one event of two hosts");
     let event = &bugsink.events(&issue.id).expect("expected its events")[0];

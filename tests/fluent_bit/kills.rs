@@ -1,7 +1,7 @@
 //! SIGKILL, of the host and of the server, at moments that nobody chose.
 
 use crate::feed::{EVENT_EVERY, Feed};
-use crate::rig::{self, NAME, SPOOL};
+use crate::harness::{self, NAME, SPOOL};
 use crate::support::envelope::Envelope;
 use crate::support::process::{Group, Launch};
 use crate::support::tempdir::TempDir;
@@ -139,9 +139,9 @@ fn number(value: &Value) -> u64 {
 pub fn rounds(kills: usize, delivery: &str) {
     let (feed, mut server, mut dice) = (Feed::new(), Server::start(), Dice::new());
     let ready = || http::get_at(server.address, "/").is_ok();
-    assert!(wait::until_true(rig::ARRIVES_WITHIN, ready), "expected a server");
-    let output = rig::output(NAME, &server.dsn(), &[delivery, "batch_max_items 20", "timeout 5s"]);
-    let mut host = rig::start(&rig::config(&feed, &[output]), &[]);
+    assert!(wait::until_true(harness::ARRIVES_WITHIN, ready), "expected a server");
+    let output = harness::output(NAME, &server.dsn(), &[delivery, "batch_max_items 20", "timeout 5s"]);
+    let mut host = harness::start(&harness::config(&feed, &[output]), &[]);
     let load = feed.load(0, PACE);
     for _ in 0..kills {
         dice.pause(ROUND);
@@ -165,7 +165,7 @@ pub fn rounds(kills: usize, delivery: &str) {
     });
     let missing = Came::to(&server).missing(total);
     assert!(complete, "{} of {total} missing: {:?}\n{}", missing.len(), &missing[..missing.len().min(9)], host.log());
-    rig::stop(&mut host);
+    harness::stop(&mut host);
     let came = Came::to(&server);
     assert!(came.logs.last() < Some(&total), "logs that nobody wrote");
     let changed: Vec<_> = came.events.iter().filter(|(_, ids)| ids.len() > 1).collect();

@@ -2,8 +2,8 @@
 
 use crate::counters::Counters;
 use crate::feed::Feed;
-use crate::rig::{self, ARRIVES_WITHIN, NAME, Rig, SPOOL, count_in_log};
-use crate::seen::Seen;
+use crate::harness::{self, ARRIVES_WITHIN, Harness, NAME, SPOOL, count_in_log};
+use crate::received::Seen;
 use crate::support::fluent_bit::{FluentBit, Format};
 use crate::support::plugin;
 use flb_sentry::receive::Receiver;
@@ -14,15 +14,15 @@ use std::time::Duration;
 const TOTAL: u64 = 2_000;
 
 fn all_arrive(lines: &[&str], chosen: &str) {
-    let rig = Rig::start(lines, "");
-    rig.feed.append(0..TOTAL / 2);
-    rig.wait_for_all(TOTAL / 2);
-    rig.feed.append(TOTAL / 2..TOTAL);
-    rig.wait_for_all(TOTAL);
-    rig.wait_for_counters(TOTAL);
+    let harness = Harness::start(lines, "");
+    harness.feed.append(0..TOTAL / 2);
+    harness.wait_for_all(TOTAL / 2);
+    harness.feed.append(TOTAL / 2..TOTAL);
+    harness.wait_for_all(TOTAL);
+    harness.wait_for_counters(TOTAL);
     let said = format!("delivery: {chosen} (chosen by auto at the first flush)");
-    assert_eq!(count_in_log(&rig.host, &said), 1, "{}", rig.host.log());
-    rig.finish(TOTAL);
+    assert_eq!(count_in_log(&harness.host, &said), 1, "{}", harness.host.log());
+    harness.finish(TOTAL);
 }
 
 pub fn no_workers() {
@@ -38,12 +38,12 @@ pub fn four_workers() {
 }
 
 pub fn two_outputs() {
-    let (feed, receiver) = (Feed::new(), rig::receiver(""));
+    let (feed, receiver) = (Feed::new(), harness::receiver(""));
     let outputs = [
-        rig::output("first", &receiver.dsn_for(7), &["spool_path ${STATE}/first"]),
-        rig::output("second", &receiver.dsn_for(8), &["spool_path ${STATE}/second", "compress zstd"]),
+        harness::output("first", &receiver.dsn_for(7), &["spool_path ${STATE}/first"]),
+        harness::output("second", &receiver.dsn_for(8), &["spool_path ${STATE}/second", "compress zstd"]),
     ];
-    let mut host = rig::start(&rig::config(&feed, &outputs), &[]);
+    let mut host = harness::start(&harness::config(&feed, &outputs), &[]);
     feed.append(0..TOTAL);
     let complete = receiver.wait_until(ARRIVES_WITHIN, |seen| seen.totals.logs == 2 * TOTAL);
     assert!(complete, "{:?}\n{}", receiver.totals(), host.log());
@@ -53,37 +53,37 @@ pub fn two_outputs() {
         });
         crate::counters::assert_add_up(&host, name);
     }
-    rig::stop(&mut host);
+    harness::stop(&mut host);
     Seen::of_project(&receiver, 7).assert_exactly(TOTAL);
     Seen::of_project(&receiver, 8).assert_exactly(TOTAL);
     assert_eq!(receiver.problems(), Vec::<String>::new());
 }
 
 pub fn plugins_file() {
-    let (feed, receiver) = (Feed::new(), rig::receiver(""));
+    let (feed, receiver) = (Feed::new(), harness::receiver(""));
     let plugins = feed.write("plugins.conf", &format!("[PLUGINS]\n    Path {}\n", plugin().display()));
-    let config = rig::config(&feed, &[rig::output(NAME, &receiver.dsn(), &[SPOOL])]);
+    let config = harness::config(&feed, &[harness::output(NAME, &receiver.dsn(), &[SPOOL])]);
     let config = config.replacen("[SERVICE]\n", &format!("[SERVICE]\n    Plugins_File {}\n", plugins.display()), 1);
     let host = FluentBit::start(&config, Format::Classic, &[]).expect("expected a running host");
-    delivers(Rig { host, receiver, feed });
+    delivers(Harness { host, receiver, feed });
 }
 
 pub fn yaml() {
-    let (feed, receiver) = (Feed::new(), rig::receiver(""));
+    let (feed, receiver) = (Feed::new(), harness::receiver(""));
     let config = YAML
         .replace("PLUGIN", &plugin().display().to_string())
         .replace("PARSERS", &feed.parsers().display().to_string())
         .replace("FILE", &feed.file().display().to_string())
         .replace("DSN", &receiver.dsn());
     let host = FluentBit::start(&config, Format::Yaml, &[]).expect("expected a running host");
-    delivers(Rig { host, receiver, feed });
+    delivers(Harness { host, receiver, feed });
 }
 
-fn delivers(rig: Rig) {
-    rig.feed.append(0..TOTAL);
-    rig.wait_for_all(TOTAL);
-    rig.wait_for_counters(TOTAL);
-    rig.finish(TOTAL);
+fn delivers(harness: Harness) {
+    harness.feed.append(0..TOTAL);
+    harness.wait_for_all(TOTAL);
+    harness.wait_for_counters(TOTAL);
+    harness.finish(TOTAL);
 }
 
 const YAML: &str = "\
@@ -116,32 +116,32 @@ pipeline:
 ";
 
 pub fn series_exist() {
-    let rig = Rig::start(&[SPOOL], "");
-    let counters = Counters::of(&rig.host, NAME);
+    let harness = Harness::start(&[SPOOL], "");
+    let counters = Counters::of(&harness.host, NAME);
     counters.assert_all_series();
     assert_eq!((counters.value("records_total", &[]), counters.pending()), (0.0, 0.0));
-    rig.finish(0);
+    harness.finish(0);
 }
 
 /// Fluent Bit 1.9 crashes after the first of two outputs was told to exit: what the second holds in memory is sent before.
 pub fn two_outputs_of_1_9(program: PathBuf) {
     const TOTAL: u64 = 100;
-    let (feed, receivers) = (Feed::new(), [rig::receiver(""), rig::receiver("")]);
+    let (feed, receivers) = (Feed::new(), [harness::receiver(""), harness::receiver("")]);
     let lines = ["delivery memory", "batch_timeout 1h", "batch_max_items 1000", "event_level off"];
     let section = |(name, receiver): (&&str, &Receiver)| {
         // The later line is the one that counts.
-        rig::output(name, &receiver.dsn(), &lines).replace("    batch_timeout 100ms\n", "")
+        harness::output(name, &receiver.dsn(), &lines).replace("    batch_timeout 100ms\n", "")
     };
     let outputs: Vec<_> = ["first", "second"].iter().zip(&receivers).map(section).collect();
     let library = plugin().display().to_string();
-    let config = rig::config(&feed, &outputs);
+    let config = harness::config(&feed, &outputs);
     let host = FluentBit::start_program(program, &config, Format::Classic, &["-e", &library]);
     let mut host = host.unwrap_or_else(|error| panic!("{error}"));
     feed.append(0..TOTAL);
     std::thread::sleep(Duration::from_secs(3));
     assert!(receivers.iter().all(|receiver| receiver.totals().logs == 0), "expected logs in memory:\n{}", host.log());
     // How it ends is Fluent Bit's.
-    let _ = host.sigterm_and_wait(rig::ENDS_WITHIN);
+    let _ = host.sigterm_and_wait(harness::ENDS_WITHIN);
     for receiver in &receivers {
         let all = receiver.wait_until(Duration::from_secs(5), |seen| seen.totals.logs >= TOTAL);
         assert!(all, "{:?}\n{}", receiver.totals(), host.log());

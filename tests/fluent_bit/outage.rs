@@ -3,8 +3,8 @@
 use crate::counters::Watch;
 use crate::feed::Feed;
 use crate::forward::{self, Files, Forwarder, Source};
-use crate::rig::{self, ARRIVES_WITHIN, NAME, SPOOL};
-use crate::seen::Seen;
+use crate::harness::{self, ARRIVES_WITHIN, NAME, SPOOL};
+use crate::received::Seen;
 use crate::support::fluent_bit::FluentBit;
 use crate::support::{net, wait};
 use flb_sentry::receive::{Options, Receiver};
@@ -95,7 +95,7 @@ impl Outage {
         let at_rest = || host.metric("fluentbit_sentry_pending_items", &[]).ok().flatten() == Some(0.0);
         assert!(wait::until_true(ARRIVES_WITHIN, at_rest), "{}", host.log());
         watch.finish();
-        rig::stop(&mut host);
+        harness::stop(&mut host);
         forward::assert_once(&receiver);
     }
 }
@@ -113,9 +113,9 @@ pub fn of_many_files() {
 /// Scenario 5: a full spool does not keep Fluent Bit from reloading, and a changed `spool_path` is drained.
 pub fn reload_with_a_full_spool_and_another_path() {
     let small = [SPOOL, "spool_max_size 60K"];
-    let (feed, receiver) = (Feed::new(), rig::receiver("forever:503"));
-    let config = |lines: &[&str]| rig::config(&feed, &[rig::output(NAME, &receiver.dsn(), lines)]);
-    let mut host = rig::start(&config(&small), &[]);
+    let (feed, receiver) = (Feed::new(), harness::receiver("forever:503"));
+    let config = |lines: &[&str]| harness::config(&feed, &[harness::output(NAME, &receiver.dsn(), lines)]);
+    let mut host = harness::start(&config(&small), &[]);
     let watch = Watch::start(&host, NAME);
     for part in 0..30_u64 {
         feed.append(part * 100..part * 100 + 100);
@@ -135,6 +135,6 @@ pub fn reload_with_a_full_spool_and_another_path() {
     );
     assert!(host.wait_for_log("is empty", ARRIVES_WITHIN), "{}", host.log());
     watch.finish();
-    rig::stop(&mut host);
+    harness::stop(&mut host);
     Seen::at(&receiver).assert_exactly(3_000);
 }

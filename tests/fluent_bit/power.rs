@@ -1,7 +1,7 @@
 //! The power fails: the files of the spool are cut back to the length that was synced last.
 
 use crate::forward::{self, Forwarder, Source};
-use crate::rig::{self, ARRIVES_WITHIN};
+use crate::harness::{self, ARRIVES_WITHIN};
 use crate::slow_disk::build;
 use crate::support::fluent_bit::FluentBit;
 use crate::support::tempdir::TempDir;
@@ -59,7 +59,7 @@ pub fn fails(root: &Path, sync: &str) {
     let directory = TempDir::new("power").expect("expected a directory");
     let library = build(root, directory.path(), "slow_disk.c");
     let synced = directory.path().join("synced");
-    let receiver = rig::receiver("forever:503");
+    let receiver = harness::receiver("forever:503");
     let mut source = Source::Forward(Forwarder::new());
     let env = [("LD_PRELOAD", library.as_str()), ("SYNCED", synced.to_str().expect("expected a plain path"))];
     let sync = format!("spool_sync {sync}");
@@ -86,6 +86,6 @@ pub fn fails(root: &Path, sync: &str) {
     let found = forward::numbers(&receiver).len();
     eprintln!("power, {sync}: {found} of {} came, {least} were safe", source.total());
     assert!(arrived, "{found} came, {least} were safe\n{}", host.log());
-    rig::stop(&mut host);
+    harness::stop(&mut host);
     forward::assert_once(&receiver);
 }

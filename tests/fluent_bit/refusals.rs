@@ -2,8 +2,8 @@
 
 use crate::counters::{self, Counters};
 use crate::feed::Feed;
-use crate::rig::{self, NAME, Rig, SPOOL, count_in_log};
-use crate::seen::Seen;
+use crate::harness::{self, Harness, NAME, SPOOL, count_in_log};
+use crate::received::Seen;
 use crate::support::fluent_bit::{FluentBit, Format};
 use crate::support::net::free_port;
 use crate::support::plugin;
@@ -18,7 +18,7 @@ const TOTAL: u64 = 500;
 fn refuses(lines: &[&str], problems: &[&str]) {
     let feed = Feed::new();
     let lines: String = lines.iter().map(|line| format!("    {line}\n")).collect();
-    let config = rig::config(&feed, &[format!("[OUTPUT]\n    Name sentry\n    Match *\n{lines}")]);
+    let config = harness::config(&feed, &[format!("[OUTPUT]\n    Name sentry\n    Match *\n{lines}")]);
     let plugin = plugin();
     let args = ["-e", plugin.to_str().expect("expected a path of UTF-8")];
     let env = [("SENTRY_DSN", "")];
@@ -119,7 +119,7 @@ fn run(output: &str, args: &[&str]) -> (Option<ExitStatus>, String) {
     let plugin = plugin();
     let args = [&["-e", plugin.to_str().expect("expected a path of UTF-8")], args].concat();
     let feed = Feed::new();
-    let config = rig::config(&feed, &[output.to_owned()]);
+    let config = harness::config(&feed, &[output.to_owned()]);
     FluentBit::run(&config, Format::Classic, &args, &[("SENTRY_DSN", "")], Duration::from_secs(20)).unwrap()
 }
 
@@ -137,33 +137,33 @@ fn all_wait(rig_host: &FluentBit, state: &str) -> Counters {
 pub fn unreachable() {
     let (feed, addr) = (Feed::new(), SocketAddr::from((Ipv4Addr::LOCALHOST, free_port().unwrap())));
     let dsn = format!("http://0123456789abcdef0123456789abcdef@{addr}/1");
-    let host = rig::start(&rig::config(&feed, &[rig::output(NAME, &dsn, &[SPOOL])]), &[]);
+    let host = harness::start(&harness::config(&feed, &[harness::output(NAME, &dsn, &[SPOOL])]), &[]);
     feed.append(0..TOTAL);
     let counters = all_wait(&host, "unreachable");
     assert!(counters.value("requests_total", &[("status", "error")]) > 0.0);
     assert_eq!(count_in_log(&host, "is unreachable (connection refused)"), 1, "{}", host.log());
     assert_eq!(count_in_log(&host, "[ warn] [output:sentry:out]"), 1, "{}", host.log());
     let receiver = Receiver::start(Options { listen: addr, ..Options::default() }).expect("expected a receiver");
-    let rig = Rig { host, receiver, feed };
-    rig.wait_for_all(TOTAL);
-    rig.wait_for_counters(TOTAL);
-    counters::assert_at_rest(&rig.host, NAME);
-    assert_eq!(count_in_log(&rig.host, "accepts items"), 1, "{}", rig.host.log());
-    rig.finish(TOTAL);
+    let harness = Harness { host, receiver, feed };
+    harness.wait_for_all(TOTAL);
+    harness.wait_for_counters(TOTAL);
+    counters::assert_at_rest(&harness.host, NAME);
+    assert_eq!(count_in_log(&harness.host, "accepts items"), 1, "{}", harness.host.log());
+    harness.finish(TOTAL);
 }
 
 pub fn forbidden() {
-    let rig = Rig::start(&[SPOOL], "forever:403");
-    rig.feed.append(0..TOTAL);
-    let counters = all_wait(&rig.host, "misconfigured");
+    let harness = Harness::start(&[SPOOL], "forever:403");
+    harness.feed.append(0..TOTAL);
+    let counters = all_wait(&harness.host, "misconfigured");
     assert!(counters.value("requests_total", &[("status", "403")]) > 0.0);
-    let log = rig.host.log();
+    let log = harness.host.log();
     assert_eq!(log.matches("rejects everything (403").count(), 1, "{log}");
     assert_eq!(log.matches("[error] [output:sentry:out]").count(), 1, "{log}");
-    assert!(Seen::at(&rig.receiver).logs().is_empty());
-    rig.receiver.script(Script::default());
-    rig.wait_for_all(TOTAL);
-    rig.wait_for_counters(TOTAL);
-    counters::assert_at_rest(&rig.host, NAME);
-    rig.finish(TOTAL);
+    assert!(Seen::at(&harness.receiver).logs().is_empty());
+    harness.receiver.script(Script::default());
+    harness.wait_for_all(TOTAL);
+    harness.wait_for_counters(TOTAL);
+    counters::assert_at_rest(&harness.host, NAME);
+    harness.finish(TOTAL);
 }

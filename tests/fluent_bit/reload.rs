@@ -1,7 +1,7 @@
 //! Hot reloads while records keep coming.
 
-use crate::rig::{Rig, SPOOL};
-use crate::seen::Seen;
+use crate::harness::{Harness, SPOOL};
+use crate::received::Seen;
 use crate::support::wait;
 use std::fs;
 use std::path::Path;
@@ -34,27 +34,27 @@ fn open_files(pid: u32) -> usize {
 }
 
 pub fn with_spool() {
-    let mut rig = Rig::start(&[SPOOL], "");
-    let load = rig.feed.load(0, PACE);
-    let pid = rig.host.id().expect("expected a running host");
+    let mut harness = Harness::start(&[SPOOL], "");
+    let load = harness.feed.load(0, PACE);
+    let pid = harness.host.id().expect("expected a running host");
     let mut files = Vec::new();
     for _ in 0..RELOADS {
-        let before = rig.receiver.totals().logs;
-        rig.host.reload().expect("expected a reload");
+        let before = harness.receiver.totals().logs;
+        harness.host.reload().expect("expected a reload");
         // The next reload must find the instance at work.
-        assert!(rig.receiver.wait_until(Duration::from_secs(20), |seen| seen.totals.logs > before));
+        assert!(harness.receiver.wait_until(Duration::from_secs(20), |seen| seen.totals.logs > before));
         assert!(wait::until_true(Duration::from_secs(5), || threads(pid).len() == THREADS), "{:?}", threads(pid));
         files.push(open_files(pid));
     }
     let total = load.stop();
-    rig.wait_for_all(total);
+    harness.wait_for_all(total);
     let closed = wait::until_true(Duration::from_secs(10), || spool_files(pid).len() == 1);
     assert!(closed, "expected the lock alone, found {:?}", spool_files(pid));
     let (least, last) = (files.iter().min(), files.last());
     assert!(last <= least.map(|least| least + 8).as_ref(), "open files after each reload: {files:?}");
-    rig.stop();
-    Seen::at(&rig.receiver).assert_exactly(total);
-    rig.assert_sound();
+    harness.stop();
+    Seen::at(&harness.receiver).assert_exactly(total);
+    harness.assert_sound();
 }
 
 /// The host starts every pool of workers twice and leaves one behind at each reload; what is ours must not mind.
@@ -70,18 +70,18 @@ pub fn keeps_freed_workers(host: &Path) -> Result<(), String> {
 }
 
 pub fn with_workers() {
-    let mut rig = Rig::start(&["Workers 2"], "");
-    let load = rig.feed.load(0, PACE);
-    let pid = rig.host.id().expect("expected a running host");
+    let mut harness = Harness::start(&["Workers 2"], "");
+    let load = harness.feed.load(0, PACE);
+    let pid = harness.host.id().expect("expected a running host");
     for _ in 0..3 {
-        let before = rig.receiver.totals().logs;
-        rig.host.reload().expect("expected a reload");
-        assert!(rig.receiver.wait_until(Duration::from_secs(20), |seen| seen.totals.logs > before));
+        let before = harness.receiver.totals().logs;
+        harness.host.reload().expect("expected a reload");
+        assert!(harness.receiver.wait_until(Duration::from_secs(20), |seen| seen.totals.logs > before));
     }
     let total = load.stop();
-    rig.wait_for_all(total);
+    harness.wait_for_all(total);
     assert!(wait::until_true(Duration::from_secs(5), || threads(pid).len() == THREADS - 1), "{:?}", threads(pid));
-    rig.stop();
-    Seen::at(&rig.receiver).assert_exactly(total);
-    rig.assert_sound();
+    harness.stop();
+    Seen::at(&harness.receiver).assert_exactly(total);
+    harness.assert_sound();
 }

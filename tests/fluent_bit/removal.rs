@@ -2,8 +2,8 @@
 
 use crate::counters::{self, Watch};
 use crate::feed::EVENT_EVERY;
-use crate::rig::{ARRIVES_WITHIN, NAME, Rig, SPOOL};
-use crate::seen::Seen;
+use crate::harness::{ARRIVES_WITHIN, Harness, NAME, SPOOL};
+use crate::received::Seen;
 use crate::support::fluent_bit::FluentBit;
 use crate::support::wait;
 use out_sentry::delivery::store::split;
@@ -37,35 +37,35 @@ fn bytes_of(spool: &Path) -> f64 {
 }
 
 /// A host whose server is away, with 4,000 records in a spool of small segments.
-fn with_a_backlog() -> Rig {
+fn with_a_backlog() -> Harness {
     let lines = [SPOOL, "queue_max_size 100K", "batch_max_items 20", "summary_interval 1s", "spool_max_size 4M"];
-    let rig = Rig::start(&lines, "forever:503");
+    let harness = Harness::start(&lines, "forever:503");
     for part in 0..20 {
-        rig.feed.append(part * 200..part * 200 + 200);
+        harness.feed.append(part * 200..part * 200 + 200);
         std::thread::sleep(Duration::from_millis(100));
     }
-    wait_for_metric(&rig.host, "records_total", 4_000.0);
-    rig
+    wait_for_metric(&harness.host, "records_total", 4_000.0);
+    harness
 }
 
 /// The server comes back: what was not lost arrives, and lost and accepted logs are `total` together.
-fn recovers(mut rig: Rig, total: u64, watch: Watch) {
-    rig.receiver.script("".parse().expect("expected a script"));
-    wait_for_metric(&rig.host, "pending_items", 0.0);
-    wait_for_metric(&rig.host, "spool_bytes", 0.0);
+fn recovers(mut harness: Harness, total: u64, watch: Watch) {
+    harness.receiver.script("".parse().expect("expected a script"));
+    wait_for_metric(&harness.host, "pending_items", 0.0);
+    wait_for_metric(&harness.host, "spool_bytes", 0.0);
     watch.finish();
-    counters::assert_add_up(&rig.host, NAME);
-    let lost = rig.host.metric("fluentbit_sentry_items_total", &["outcome=\"lost\"", "category=\"log\""]);
-    let accepted = rig.receiver.totals().logs as f64;
+    counters::assert_add_up(&harness.host, NAME);
+    let lost = harness.host.metric("fluentbit_sentry_items_total", &["outcome=\"lost\"", "category=\"log\""]);
+    let accepted = harness.receiver.totals().logs as f64;
     assert_eq!(lost.ok().flatten().map(|lost| lost + accepted), Some(total as f64));
-    rig.stop();
-    assert_eq!(Seen::at(&rig.receiver).repeats(), Vec::<u64>::new());
+    harness.stop();
+    assert_eq!(Seen::at(&harness.receiver).repeats(), Vec::<u64>::new());
 }
 
 /// Scenario 4: segments, and then the directory, are removed while the host runs.
 pub fn files_and_directory() {
-    let rig = with_a_backlog();
-    let (watch, spool) = (Watch::start(&rig.host, NAME), rig.host.dir().join("spool"));
+    let harness = with_a_backlog();
+    let (watch, spool) = (Watch::start(&harness.host, NAME), harness.host.dir().join("spool"));
     // Half of them first: the bytes of the others go on counting.
     let all = segments(&spool);
     assert!(all.len() > 3, "expected several segments, found {all:?}");
@@ -75,44 +75,44 @@ pub fn files_and_directory() {
         // Of what is in memory nothing is lost, and of many files that are lost together the log names five.
         let named = |log: &str| names.clone().filter(|name| log.contains(&format!("{name} ("))).count();
         let expected = half.len().min(5) / 2;
-        let found = wait::until_true(NAMED_WITHIN, || named(&rig.host.log()) >= expected);
-        assert!(found, "expected {expected} names of {half:?}\n{}", rig.host.log());
-        wait_for_metric(&rig.host, "spool_bytes", bytes_of(&spool));
+        let found = wait::until_true(NAMED_WITHIN, || named(&harness.host.log()) >= expected);
+        assert!(found, "expected {expected} names of {half:?}\n{}", harness.host.log());
+        wait_for_metric(&harness.host, "spool_bytes", bytes_of(&spool));
     }
-    wait_for_metric(&rig.host, "spool_bytes", 0.0);
+    wait_for_metric(&harness.host, "spool_bytes", 0.0);
     fs::remove_dir_all(&spool).expect("expected to remove the spool");
-    assert!(rig.host.wait_for_log("it is created and locked again", NAMED_WITHIN), "{}", rig.host.log());
-    rig.feed.append(4_000..4_100);
-    wait_for_metric(&rig.host, "records_total", 4_100.0);
-    assert_eq!(metric(&rig.host, "spool_bytes"), Some(bytes_of(&spool)));
-    recovers(rig, 4_100, watch);
+    assert!(harness.host.wait_for_log("it is created and locked again", NAMED_WITHIN), "{}", harness.host.log());
+    harness.feed.append(4_000..4_100);
+    wait_for_metric(&harness.host, "records_total", 4_100.0);
+    assert_eq!(metric(&harness.host, "spool_bytes"), Some(bytes_of(&spool)));
+    recovers(harness, 4_100, watch);
 }
 
 /// Scenario 4: the directory is removed with everything in it, while records come.
 pub fn directory_under_load() {
-    let rig = with_a_backlog();
-    let (watch, spool) = (Watch::start(&rig.host, NAME), rig.host.dir().join("spool"));
-    let load = rig.feed.load(4_000, 5);
+    let harness = with_a_backlog();
+    let (watch, spool) = (Watch::start(&harness.host, NAME), harness.host.dir().join("spool"));
+    let load = harness.feed.load(4_000, 5);
     for _ in 0..3 {
         std::thread::sleep(Duration::from_millis(500));
         let aside = spool.with_extension("aside");
         fs::rename(&spool, &aside).expect("expected to move the spool away");
         fs::remove_dir_all(&aside).expect("expected to remove the spool");
-        assert!(wait::until_true(NAMED_WITHIN, || spool.join("lock").exists()), "{}", rig.host.log());
-        assert!(wait::until_true(NAMED_WITHIN, || !segments(&spool).is_empty()), "{}", rig.host.log());
+        assert!(wait::until_true(NAMED_WITHIN, || spool.join("lock").exists()), "{}", harness.host.log());
+        assert!(wait::until_true(NAMED_WITHIN, || !segments(&spool).is_empty()), "{}", harness.host.log());
     }
     let total = load.stop();
-    wait_for_metric(&rig.host, "records_total", total as f64);
-    assert!(rig.host.wait_for_log("records are lost with", NAMED_WITHIN), "{}", rig.host.log());
-    recovers(rig, total, watch);
+    wait_for_metric(&harness.host, "records_total", total as f64);
+    assert!(harness.host.wait_for_log("records are lost with", NAMED_WITHIN), "{}", harness.host.log());
+    recovers(harness, total, watch);
 }
 
 /// Scenario 4: at a start there are a segment that cannot be read, one that is none, a damaged one and a torn one. The log names
 /// them, and everything else is sent.
 pub fn unreadable_and_damaged_at_a_start() {
-    let mut rig = with_a_backlog();
-    let spool = rig.host.dir().join("spool");
-    rig.stop();
+    let mut harness = with_a_backlog();
+    let spool = harness.host.dir().join("spool");
+    harness.stop();
     let all = segments(&spool);
     let [damaged, torn] = [&all[0], &all[1]];
     let mut bytes = fs::read(damaged).expect("expected a segment");
@@ -125,9 +125,9 @@ pub fn unreadable_and_damaged_at_a_start() {
     // Not even root can read the beginning of its memory.
     symlink("/proc/self/mem", spool.join("1.msgpack")).expect("expected a link");
     fs::create_dir(spool.join("2.msgpack")).expect("expected a directory");
-    let before = rig.host.log().len();
-    rig.host.restart().expect("expected a restart");
-    let watch = Watch::start(&rig.host, NAME);
+    let before = harness.host.log().len();
+    harness.host.restart().expect("expected a restart");
+    let watch = Watch::start(&harness.host, NAME);
     for (path, words) in [
         (PathBuf::from("1.msgpack"), "is skipped and not changed"),
         (PathBuf::from("2.msgpack"), "is skipped and not changed: it is no file"),
@@ -135,24 +135,24 @@ pub fn unreadable_and_damaged_at_a_start() {
         (torn.clone(), "bytes at its end are cut off"),
     ] {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let is_named = || rig.host.log()[before..].lines().any(|line| line.contains(&name) && line.contains(words));
-        assert!(wait::until_true(NAMED_WITHIN, is_named), "{name}: {words}\n{}", &rig.host.log()[before..]);
+        let is_named = || harness.host.log()[before..].lines().any(|line| line.contains(&name) && line.contains(words));
+        assert!(wait::until_true(NAMED_WITHIN, is_named), "{name}: {words}\n{}", &harness.host.log()[before..]);
     }
-    let is_counted = || metric(&rig.host, "records_total") > Some(3_000.0);
-    assert!(wait::until_true(ARRIVES_WITHIN, is_counted), "{}", rig.host.log());
-    rig.receiver.script("".parse().expect("expected a script"));
-    wait_for_metric(&rig.host, "pending_items", 0.0);
+    let is_counted = || metric(&harness.host, "records_total") > Some(3_000.0);
+    assert!(wait::until_true(ARRIVES_WITHIN, is_counted), "{}", harness.host.log());
+    harness.receiver.script("".parse().expect("expected a script"));
+    wait_for_metric(&harness.host, "pending_items", 0.0);
     watch.finish();
     // What was skipped is left where it was, and takes no room.
-    wait_for_metric(&rig.host, "spool_bytes", 0.0);
+    wait_for_metric(&harness.host, "spool_bytes", 0.0);
     assert!(spool.join("1.msgpack").is_symlink() && spool.join("2.msgpack").is_dir());
-    let missing = Seen::at(&rig.receiver).missing(4_000);
+    let missing = Seen::at(&harness.receiver).missing(4_000);
     // With the torn bytes their chunk, with the damaged ones a record or two: logs, and events of each tenth.
     let most = torn_records + torn_records.div_ceil(EVENT_EVERY) + 4;
     let found = missing.len() as u64;
     assert!((torn_records..=most).contains(&found), "{found} of {torn_records} torn and some damaged: {missing:?}");
-    let invalid = rig.host.metric("fluentbit_sentry_items_total", &["outcome=\"invalid\"", "category=\"log\""]);
+    let invalid = harness.host.metric("fluentbit_sentry_items_total", &["outcome=\"invalid\"", "category=\"log\""]);
     assert!(invalid.ok().flatten() > Some(0.0), "expected what cannot be decoded to be invalid");
-    rig.stop();
-    assert_eq!(Seen::at(&rig.receiver).repeats(), Vec::<u64>::new());
+    harness.stop();
+    assert_eq!(Seen::at(&harness.receiver).repeats(), Vec::<u64>::new());
 }

@@ -2,7 +2,7 @@
 
 use crate::counters::Watch;
 use crate::forward::{self, Forwarder, Source};
-use crate::rig::{self, NAME};
+use crate::harness::{self, NAME};
 use crate::support::process;
 use crate::support::tempdir::TempDir;
 use std::path::{Path, PathBuf};
@@ -31,7 +31,7 @@ pub fn build(root: &Path, directory: &Path, name: &str) -> String {
 pub fn run(root: &Path, sync_ms: &str, seconds: usize) {
     let directory = TempDir::new("slow-disk").expect("expected a directory");
     let library = build(root, directory.path(), "slow_disk.c");
-    let receiver = rig::receiver("");
+    let receiver = harness::receiver("");
     let mut source = Source::Forward(Forwarder::new());
     let env = [("LD_PRELOAD", library.as_str()), ("SLOW_DISK_MS", sync_ms)];
     let mut host = forward::start(&forward::config(&source, &receiver.dsn(), &[]), &env);
@@ -49,11 +49,11 @@ pub fn run(root: &Path, sync_ms: &str, seconds: usize) {
     std::thread::sleep(Duration::from_millis(500));
     watch.finish();
     let stop = Instant::now();
-    rig::stop(&mut host);
+    harness::stop(&mut host);
     eprintln!("slow disk, {sync_ms} ms: SIGTERM took {:?}", stop.elapsed());
     assert!(stop.elapsed() < Duration::from_secs(10), "SIGTERM took {:?}", stop.elapsed());
     host.restart().expect("expected a restart");
     forward::wait_for(&receiver, source.total(), &host);
-    rig::stop(&mut host);
+    harness::stop(&mut host);
     forward::assert_once(&receiver);
 }

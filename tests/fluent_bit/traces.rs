@@ -1,7 +1,7 @@
 //! Stack traces written line by line, cut by flushes, reloads and kills: each is one event with all its frames.
 
 use crate::feed::Feed;
-use crate::rig::{Rig, SPOOL};
+use crate::harness::{Harness, SPOOL};
 use crate::support::wait;
 use flb_sentry::receive::Receiver;
 use std::collections::BTreeMap;
@@ -92,15 +92,15 @@ fn events(receiver: &Receiver) -> BTreeMap<String, BTreeMap<String, usize>> {
 }
 
 /// Each trace is one event with all its frames, and there is no other event.
-fn assert_whole(rig: &Rig, traces: u64, about: &str) {
-    let came = rig.receiver.wait_until(ARRIVES_WITHIN, |seen| seen.totals.events >= traces)
+fn assert_whole(harness: &Harness, traces: u64, about: &str) {
+    let came = harness.receiver.wait_until(ARRIVES_WITHIN, |seen| seen.totals.events >= traces)
         && wait::until_true(ARRIVES_WITHIN, || {
             thread::sleep(Duration::from_millis(500));
-            events(&rig.receiver).len() as u64 >= traces
+            events(&harness.receiver).len() as u64 >= traces
         });
     // What a piece of a trace would have become comes no later than this.
     thread::sleep(Duration::from_secs(3));
-    let events = events(&rig.receiver);
+    let events = events(&harness.receiver);
     let broken: Vec<_> =
         events.iter().filter(|(_, ids)| ids.len() != 1 || ids.values().any(|n| *n != FRAMES)).collect();
     assert!(broken.is_empty(), "{about}: {} of {traces} are not whole: {broken:?}", broken.len());
@@ -116,31 +116,31 @@ pub fn cut_by_flushes() {
 }
 
 fn in_memory(pause: Duration) {
-    let mut rig = Rig::start(&["delivery memory"], "");
-    let mut writer = Writer::new(&rig.feed, pause);
+    let mut harness = Harness::start(&["delivery memory"], "");
+    let mut writer = Writer::new(&harness.feed, pause);
     writer.traces_for(WRITES_FOR);
-    assert_whole(&rig, writer.traces, &format!("memory, {pause:?} between lines"));
-    rig.stop();
-    rig.assert_sound();
+    assert_whole(&harness, writer.traces, &format!("memory, {pause:?} between lines"));
+    harness.stop();
+    harness.assert_sound();
 }
 
 /// With a reload and a kill in the middle of a trace.
 fn in_spool(pause: Duration) {
-    let mut rig = Rig::start(&[SPOOL], "");
-    let mut writer = Writer::new(&rig.feed, pause);
+    let mut harness = Harness::start(&[SPOOL], "");
+    let mut writer = Writer::new(&harness.feed, pause);
     writer.traces_for(WRITES_FOR / 3);
     writer.trace(|| {
         // The first half is in the spool by now, and waits there for less than `trace_timeout`.
         thread::sleep(Duration::from_millis(250));
-        rig.host.reload().expect("expected a reload");
+        harness.host.reload().expect("expected a reload");
     });
     writer.traces_for(WRITES_FOR / 3);
     writer.trace(|| {
         thread::sleep(Duration::from_millis(250));
-        rig.host.kill();
+        harness.host.kill();
     });
-    rig.host.restart().expect("expected a restart");
+    harness.host.restart().expect("expected a restart");
     writer.traces_for(WRITES_FOR / 3);
-    assert_whole(&rig, writer.traces, &format!("spool, {pause:?} between lines"));
-    rig.stop();
+    assert_whole(&harness, writer.traces, &format!("spool, {pause:?} between lines"));
+    harness.stop();
 }

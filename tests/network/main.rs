@@ -5,10 +5,10 @@
 
 mod authority;
 mod front;
+mod harness;
 mod pem;
 mod proxies;
 mod real_proxies;
-mod rig;
 #[path = "../support/mod.rs"]
 mod support;
 mod tls;

@@ -2,7 +2,7 @@
 
 use crate::authority::{Authority, Made};
 use crate::front::Front;
-use crate::rig::Rig;
+use crate::harness::Harness;
 use crate::support::output::{load, options};
 use crate::support::suite::Suite;
 
@@ -29,18 +29,18 @@ fn every_form(authority: &Authority) {
     let all = authority.write("all.pem", &format!("{talk}{key}\n{talk}{crt}{talk}{}", text("ca.crt")));
     accepted(authority, &all, &all);
     // A bundle of authorities, of which one is ours.
-    let rig = Rig::new();
-    let front = Front::start(authority, "server", false, rig.receiver.addr());
+    let harness = Harness::new();
+    let front = Front::start(authority, "server", false, harness.receiver.addr());
     let bundle = authority.write("bundle.crt", &format!("# ours\n{}{talk}{}", text("stranger.crt"), text("ca.crt")));
-    rig.assert_sends(&front.dsn(&rig.receiver.dsn()), &[("tls_ca_file", &bundle)]);
+    harness.assert_sends(&front.dsn(&harness.receiver.dsn()), &[("tls_ca_file", &bundle)]);
 }
 
 fn accepted(authority: &Authority, crt: &str, key: &str) {
-    let rig = Rig::new();
-    let front = Front::start(authority, "server", true, rig.receiver.addr());
+    let harness = Harness::new();
+    let front = Front::start(authority, "server", true, harness.receiver.addr());
     let ca = authority.file("ca.crt");
-    let dsn = front.dsn(&rig.receiver.dsn());
-    rig.assert_sends(&dsn, &[("tls_ca_file", &ca), ("tls_crt_file", crt), ("tls_key_file", key)]);
+    let dsn = front.dsn(&harness.receiver.dsn());
+    harness.assert_sends(&dsn, &[("tls_ca_file", &ca), ("tls_crt_file", crt), ("tls_key_file", key)]);
 }
 
 fn wrong_files(authority: &Authority) {
@@ -77,10 +77,10 @@ fn wrong_files(authority: &Authority) {
         ),
         (vec![("tls_crt_file", &client), ("tls_key_file", &file("locked.key"))], "passphrase"),
     ] {
-        let dsn = format!("https://{}@127.0.0.1:9/1", crate::rig::KEY);
+        let dsn = format!("https://{}@127.0.0.1:9/1", crate::harness::KEY);
         let error =
             load().instance("test", &options(&dsn, &given)).err().unwrap_or_else(|| panic!("accepted: {given:?}"));
-        crate::rig::assert_silent(&error.log_lines);
+        crate::harness::assert_silent(&error.log_lines);
         assert!(error.log_lines.iter().any(|(_, line)| line.contains(problem)), "{problem}: {:#?}", error.log_lines);
     }
 }

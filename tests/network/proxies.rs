@@ -2,7 +2,7 @@
 
 use crate::authority::{Authority, Made};
 use crate::front::Front;
-use crate::rig::{KEY, RECORDS, Rig};
+use crate::harness::{Harness, KEY, RECORDS};
 use crate::support::chunk;
 use crate::support::net::free_port;
 use crate::support::output::PATIENCE;
@@ -23,65 +23,70 @@ pub fn add(suite: Suite, authority: &Made) -> Suite {
 }
 
 fn plain() {
-    let (rig, tunnel) = (Rig::new(), Tunnel::start(Some("me:hunter2%")));
+    let (harness, tunnel) = (Harness::new(), Tunnel::start(Some("me:hunter2%")));
     let proxy = format!("http://me:hunter2%25@{}", tunnel.address());
-    let lines = rig.assert_sends(&rig.receiver.dsn(), &[("proxy", &proxy)]);
+    let lines = harness.assert_sends(&harness.receiver.dsn(), &[("proxy", &proxy)]);
     assert!(
         lines.iter().any(|(_, line)| line.contains(&format!("proxy=http://***@{}", tunnel.address()))),
         "{lines:#?}"
     );
-    let connect = format!("CONNECT {} HTTP/1.1", rig.receiver.addr());
+    let connect = format!("CONNECT {} HTTP/1.1", harness.receiver.addr());
     assert!(!tunnel.requests().is_empty() && tunnel.requests().iter().all(|line| *line == connect));
 }
 
 fn tls(authority: &Authority) {
-    let (rig, tunnel) = (Rig::new(), Tunnel::start(Some("me:hunter2")));
-    let front = Front::start(authority, "server", true, rig.receiver.addr());
+    let (harness, tunnel) = (Harness::new(), Tunnel::start(Some("me:hunter2")));
+    let front = Front::start(authority, "server", true, harness.receiver.addr());
     let file = |name: &str| authority.file(name);
     let proxy = format!("http://me:hunter2@{}", tunnel.address());
     let (ca, crt, key) = (file("ca.crt"), file("client.crt"), file("client.key"));
-    let dsn = front.dsn(&rig.receiver.dsn());
+    let dsn = front.dsn(&harness.receiver.dsn());
     let files = [("tls_ca_file", ca.as_str()), ("tls_crt_file", &crt), ("tls_key_file", &key), ("proxy", &proxy)];
     let words = "the certificate of 127.0.0.1 has an unknown issuer";
-    rig.assert_refused(&dsn, &files[1..], Level::Error, words);
-    rig.assert_delivers(&dsn, &files);
+    harness.assert_refused(&dsn, &files[1..], Level::Error, words);
+    harness.assert_delivers(&dsn, &files);
     assert!(tunnel.requests().contains(&format!("CONNECT {} HTTP/1.1", front.address())));
 }
 
 fn wrong_credentials() {
-    let (rig, tunnel) = (Rig::new(), Tunnel::start(Some("me:hunter2")));
-    let dsn = rig.receiver.dsn();
+    let (harness, tunnel) = (Harness::new(), Tunnel::start(Some("me:hunter2")));
+    let dsn = harness.receiver.dsn();
     let with = |credentials: &str| format!("http://{credentials}{}", tunnel.address());
     let words = format!("@{} refuses its user and password (407)", tunnel.address());
-    rig.assert_refused(&dsn, &[("proxy", &with("me:hunter22@"))], Level::Error, &format!("proxy http://***{words}"));
-    rig.assert_delivers(&dsn, &[("proxy", &with("me:hunter2@"))]);
-    let (rig, words) = (Rig::new(), &words[1..]);
-    rig.assert_refused(&rig.receiver.dsn(), &[("proxy", &with(""))], Level::Error, words);
+    harness.assert_refused(
+        &dsn,
+        &[("proxy", &with("me:hunter22@"))],
+        Level::Error,
+        &format!("proxy http://***{words}"),
+    );
+    harness.assert_delivers(&dsn, &[("proxy", &with("me:hunter2@"))]);
+    let (harness, words) = (Harness::new(), &words[1..]);
+    harness.assert_refused(&harness.receiver.dsn(), &[("proxy", &with(""))], Level::Error, words);
 }
 
 fn away() {
-    let rig = Rig::new();
+    let harness = Harness::new();
     let nobody = format!("127.0.0.1:{}", free_port().expect("expected a free port"));
     let proxy = format!("http://me:hunter2@{nobody}");
     let words = format!("proxy http://***@{nobody}: connection refused");
-    rig.assert_refused(&rig.receiver.dsn(), &[("proxy", &proxy)], Level::Warn, &words);
-    rig.assert_delivers(&rig.receiver.dsn(), &[("proxy", "none")]);
-    let (rig, tunnel) = (Rig::new(), Tunnel::start(None));
+    harness.assert_refused(&harness.receiver.dsn(), &[("proxy", &proxy)], Level::Warn, &words);
+    harness.assert_delivers(&harness.receiver.dsn(), &[("proxy", "none")]);
+    let (harness, tunnel) = (Harness::new(), Tunnel::start(None));
     let proxy = format!("http://{}", tunnel.address());
     let words = format!("proxy {proxy} cannot reach {nobody} (502)");
-    rig.assert_refused(&format!("http://{KEY}@{nobody}/1"), &[("proxy", &proxy)], Level::Warn, &words);
-    rig.assert_delivers(&rig.receiver.dsn(), &[("proxy", &proxy)]);
+    harness.assert_refused(&format!("http://{KEY}@{nobody}/1"), &[("proxy", &proxy)], Level::Warn, &words);
+    harness.assert_delivers(&harness.receiver.dsn(), &[("proxy", &proxy)]);
 }
 
 /// Ships in a process with these variables; says whether it went through the proxy.
 fn ships(variables: &[(&str, &str)], options: &[&str]) -> (bool, String) {
-    let (rig, tunnel) = (Rig::new(), Tunnel::start(Some("me:hunter2")));
+    let (harness, tunnel) = (Harness::new(), Tunnel::start(Some("me:hunter2")));
     let shipping = Shipping::of(&chunk::numbered(0..RECORDS));
-    let dsn = format!("dsn={}", rig.receiver.dsn());
+    let dsn = format!("dsn={}", harness.receiver.dsn());
     let fill = |value: &str| {
         value
             .replace("PROXY", &format!("me:hunter2@{}", tunnel.address()))
-            .replace("PORT", &rig.receiver.addr().port().to_string())
+            .replace("PORT", &harness.receiver.addr().port().to_string())
     };
     let env: Vec<_> = variables.iter().map(|(name, value)| (*name, fill(value))).collect();
     let env: Vec<_> = env.iter().map(|(name, value)| (*name, value.as_str())).collect();
@@ -89,7 +94,7 @@ fn ships(variables: &[(&str, &str)], options: &[&str]) -> (bool, String) {
     let status = shipping.run(&options, &env).expect("expected an end");
     let log = shipping.log();
     assert!(!log.contains("hunter2") && !log.contains(KEY), "{log}");
-    assert!(status.success() && rig.receiver.wait_until(PATIENCE, |seen| seen.totals.logs == RECORDS), "{log}");
+    assert!(status.success() && harness.receiver.wait_until(PATIENCE, |seen| seen.totals.logs == RECORDS), "{log}");
     (!tunnel.requests().is_empty(), log)
 }
 

@@ -2,7 +2,7 @@
 
 use crate::authority::{Authority, Made};
 use crate::front::Front;
-use crate::rig::Rig;
+use crate::harness::Harness;
 use crate::support::net::free_port;
 use crate::support::output::PATIENCE;
 use crate::support::process::{Group, Launch, on_path};
@@ -63,25 +63,25 @@ impl Tiny {
 }
 
 fn credentials(program: PathBuf) {
-    let (rig, proxy) = (Rig::new(), Tiny::start(program, ""));
-    let dsn = rig.receiver.dsn();
+    let (harness, proxy) = (Harness::new(), Tiny::start(program, ""));
+    let dsn = harness.receiver.dsn();
     let wrong = proxy.url("me:hunter22");
-    rig.assert_refused(&dsn, &[("proxy", &wrong)], Level::Error, "refuses its user and password (401)");
-    rig.assert_delivers(&dsn, &[("proxy", &proxy.url("me:hunter2"))]);
+    harness.assert_refused(&dsn, &[("proxy", &wrong)], Level::Error, "refuses its user and password (401)");
+    harness.assert_delivers(&dsn, &[("proxy", &proxy.url("me:hunter2"))]);
 }
 
 fn port_not_allowed(program: PathBuf) {
-    let (rig, proxy) = (Rig::new(), Tiny::start(program, "ConnectPort 443\n"));
-    let words = format!("does not allow CONNECT to {} (403)", rig.receiver.addr());
-    rig.assert_refused(&rig.receiver.dsn(), &[("proxy", &proxy.url("me:hunter2"))], Level::Error, &words);
-    rig.assert_delivers(&rig.receiver.dsn(), &[]);
+    let (harness, proxy) = (Harness::new(), Tiny::start(program, "ConnectPort 443\n"));
+    let words = format!("does not allow CONNECT to {} (403)", harness.receiver.addr());
+    harness.assert_refused(&harness.receiver.dsn(), &[("proxy", &proxy.url("me:hunter2"))], Level::Error, &words);
+    harness.assert_delivers(&harness.receiver.dsn(), &[]);
 }
 
 fn through(program: PathBuf, authority: &Authority) {
-    let (rig, proxy) = (Rig::new(), Tiny::start(program, ""));
-    let front = Front::start(authority, "server", false, rig.receiver.addr());
-    let (dsn, ca) = (front.dsn(&rig.receiver.dsn()), authority.file("ca.crt"));
+    let (harness, proxy) = (Harness::new(), Tiny::start(program, ""));
+    let front = Front::start(authority, "server", false, harness.receiver.addr());
+    let (dsn, ca) = (front.dsn(&harness.receiver.dsn()), authority.file("ca.crt"));
     let words = "has an unknown issuer";
-    rig.assert_refused(&dsn, &[("proxy", &proxy.url("me:hunter2"))], Level::Error, words);
-    rig.assert_delivers(&dsn, &[("proxy", &proxy.url("me:hunter2")), ("tls_ca_file", &ca)]);
+    harness.assert_refused(&dsn, &[("proxy", &proxy.url("me:hunter2"))], Level::Error, words);
+    harness.assert_delivers(&dsn, &[("proxy", &proxy.url("me:hunter2")), ("tls_ca_file", &ca)]);
 }

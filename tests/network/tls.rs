@@ -2,7 +2,7 @@
 
 use crate::authority::{Authority, Made};
 use crate::front::Front;
-use crate::rig::{KEY, RECORDS, Rig};
+use crate::harness::{Harness, KEY, RECORDS};
 use crate::support::chunk;
 use crate::support::output::PATIENCE;
 use crate::support::shipping::Shipping;
@@ -29,19 +29,20 @@ pub fn add(suite: Suite, authority: &Made) -> Suite {
 }
 
 fn a_chain_is_trusted(authority: &Authority) {
-    let rig = Rig::new();
-    let front = Front::start(authority, "server", false, rig.receiver.addr());
-    let lines = rig.assert_sends(&front.dsn(&rig.receiver.dsn()), &[("tls_ca_file", &authority.file("ca.crt"))]);
+    let harness = Harness::new();
+    let front = Front::start(authority, "server", false, harness.receiver.addr());
+    let lines =
+        harness.assert_sends(&front.dsn(&harness.receiver.dsn()), &[("tls_ca_file", &authority.file("ca.crt"))]);
     assert!(lines.iter().all(|(level, _)| *level >= Level::Info), "{lines:#?}");
 }
 
 fn an_unknown_issuer(authority: &Authority) {
-    let rig = Rig::new();
-    let front = Front::start(authority, "server", false, rig.receiver.addr());
-    let dsn = front.dsn(&rig.receiver.dsn());
+    let harness = Harness::new();
+    let front = Front::start(authority, "server", false, harness.receiver.addr());
+    let dsn = front.dsn(&harness.receiver.dsn());
     let words = "the certificate of 127.0.0.1 has an unknown issuer";
-    rig.assert_refused(&dsn, &[("tls_ca_file", &authority.file("stranger.crt"))], Level::Error, words);
-    rig.assert_delivers(&dsn, &[("tls_ca_file", &authority.file("ca.crt"))]);
+    harness.assert_refused(&dsn, &[("tls_ca_file", &authority.file("stranger.crt"))], Level::Error, words);
+    harness.assert_delivers(&dsn, &[("tls_ca_file", &authority.file("ca.crt"))]);
 }
 
 fn of_the_past(authority: &Authority) {
@@ -55,56 +56,56 @@ fn for_another_name(authority: &Authority) {
 }
 
 fn a_certificate_that_is_replaced(authority: &Authority, name: &str, words: &str) {
-    let rig = Rig::new();
+    let harness = Harness::new();
     let options = [("tls_ca_file", authority.file("ca.crt"))];
     let options = options.each_ref().map(|(name, value)| (*name, value.as_str()));
-    let wrong = Front::start(authority, name, false, rig.receiver.addr());
-    rig.assert_refused(&wrong.dsn(&rig.receiver.dsn()), &options, Level::Error, words);
-    let right = Front::start(authority, "server", false, rig.receiver.addr());
-    rig.assert_delivers(&right.dsn(&rig.receiver.dsn()), &options);
+    let wrong = Front::start(authority, name, false, harness.receiver.addr());
+    harness.assert_refused(&wrong.dsn(&harness.receiver.dsn()), &options, Level::Error, words);
+    let right = Front::start(authority, "server", false, harness.receiver.addr());
+    harness.assert_delivers(&right.dsn(&harness.receiver.dsn()), &options);
 }
 
 fn client_certificates(authority: &Authority) {
-    let rig = Rig::new();
-    let front = Front::start(authority, "server", true, rig.receiver.addr());
-    let dsn = front.dsn(&rig.receiver.dsn());
+    let harness = Harness::new();
+    let front = Front::start(authority, "server", true, harness.receiver.addr());
+    let dsn = front.dsn(&harness.receiver.dsn());
     let [ca, ours, our_key] = ["ca.crt", "client.crt", "client.key"].map(|name| authority.file(name));
     let [strange, strange_key] = ["strange-client.crt", "strange-client.key"].map(|name| authority.file(name));
     let with = |crt, key| [("tls_ca_file", ca.as_str()), ("tls_crt_file", crt), ("tls_key_file", key)];
     let words = "refuses our client certificate, tls_crt_file (";
-    rig.assert_refused(&dsn, &with(&strange, &strange_key), Level::Error, words);
-    rig.assert_delivers(&dsn, &with(&ours, &our_key));
-    let rig = Rig::new();
-    let front = Front::start(authority, "server", true, rig.receiver.addr());
-    let dsn = front.dsn(&rig.receiver.dsn());
+    harness.assert_refused(&dsn, &with(&strange, &strange_key), Level::Error, words);
+    harness.assert_delivers(&dsn, &with(&ours, &our_key));
+    let harness = Harness::new();
+    let front = Front::start(authority, "server", true, harness.receiver.addr());
+    let dsn = front.dsn(&harness.receiver.dsn());
     let words = "wants a client certificate; set tls_crt_file and tls_key_file";
-    rig.assert_refused(&dsn, &[("tls_ca_file", &ca)], Level::Error, words);
-    rig.assert_delivers(&dsn, &with(&ours, &our_key));
+    harness.assert_refused(&dsn, &[("tls_ca_file", &ca)], Level::Error, words);
+    harness.assert_delivers(&dsn, &with(&ours, &our_key));
 }
 
 fn verify_off(authority: &Authority) {
     for name in ["expired", "elsewhere"] {
-        let rig = Rig::new();
-        let front = Front::start(authority, name, false, rig.receiver.addr());
-        let lines = rig.assert_sends(&front.dsn(&rig.receiver.dsn()), &[("tls_verify", "off")]);
+        let harness = Harness::new();
+        let front = Front::start(authority, name, false, harness.receiver.addr());
+        let lines = harness.assert_sends(&front.dsn(&harness.receiver.dsn()), &[("tls_verify", "off")]);
         let warned = |(level, line): &&(Level, String)| *level == Level::Warn && line.contains("tls_verify = off: ");
         assert_eq!(lines.iter().filter(warned).count(), 1, "{lines:#?}");
     }
 }
 
 fn without_tls(_: &Authority) {
-    let rig = Rig::new();
-    let plain = rig.receiver.dsn();
-    let words = format!("{} does not speak TLS", rig.receiver.addr());
-    rig.assert_refused(&plain.replace("http://", "https://"), &[], Level::Error, &words);
-    rig.assert_delivers(&plain, &[]);
+    let harness = Harness::new();
+    let plain = harness.receiver.dsn();
+    let words = format!("{} does not speak TLS", harness.receiver.addr());
+    harness.assert_refused(&plain.replace("http://", "https://"), &[], Level::Error, &words);
+    harness.assert_delivers(&plain, &[]);
 }
 
 /// In a process of its own, whose system has our authority among its roots, and one whose system has nobody.
 fn the_systems_roots(authority: &Authority) {
-    let rig = Rig::new();
-    let front = Front::start(authority, "server", false, rig.receiver.addr());
-    let dsn = format!("dsn={}", front.dsn(&rig.receiver.dsn()));
+    let harness = Harness::new();
+    let front = Front::start(authority, "server", false, harness.receiver.addr());
+    let dsn = format!("dsn={}", front.dsn(&harness.receiver.dsn()));
     let shipping = Shipping::of(&chunk::numbered(0..RECORDS));
     let nobody = authority.write("nobody.crt", "");
     let nowhere = [("SSL_CERT_FILE", nobody.as_str()), ("SSL_CERT_DIR", "/nonexistent")];
@@ -116,6 +117,6 @@ fn the_systems_roots(authority: &Authority) {
     let shipping = Shipping::of(&chunk::numbered(0..RECORDS));
     let status = shipping.run(&[&dsn, "exit_timeout=10s"], &[("SSL_CERT_FILE", &ours)]).expect("expected an end");
     assert!(status.success(), "{}", shipping.log());
-    assert!(rig.receiver.wait_until(PATIENCE, |seen| seen.totals.logs >= RECORDS), "{}", shipping.log());
+    assert!(harness.receiver.wait_until(PATIENCE, |seen| seen.totals.logs >= RECORDS), "{}", shipping.log());
     assert!(!shipping.log().contains(KEY), "{}", shipping.log());
 }

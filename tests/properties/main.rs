@@ -4,14 +4,14 @@
 
 mod account;
 mod billed;
-mod cuts;
 mod encode;
-mod judge;
+mod mutations;
 mod random;
 mod records;
 mod rounds;
 mod settings;
 mod text;
+mod validate;
 
 use account::{Account, End, FIRST, map, map_all};
 use out_sentry::chunk::{Entry, entries};
@@ -26,11 +26,11 @@ use std::collections::HashMap;
 /// Every item of an account is one that Sentry takes.
 fn assert_sound(account: &Account) {
     for (record, json, _) in account.items(Category::Log) {
-        let faults = judge::log(json, NOW);
+        let faults = validate::log(json, NOW);
         assert!(faults.0.is_empty(), "log {record}: {:#?}\n{:.4000}", faults.0, String::from_utf8_lossy(json));
     }
     for (record, json, id) in account.items(Category::Event) {
-        let faults = judge::event(json, id, NOW);
+        let faults = validate::event(json, id, NOW);
         assert!(faults.0.is_empty(), "event {record}: {:#?}\n{:.4000}", faults.0, String::from_utf8_lossy(json));
     }
 }

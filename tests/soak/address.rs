@@ -1,7 +1,7 @@
 //! A server whose address changes.
 
 use crate::forward::{self, Forwarder, Source};
-use crate::rig;
+use crate::harness;
 use crate::slow_disk::build;
 use crate::support::tempdir::TempDir;
 use crate::support::wait;
@@ -43,10 +43,10 @@ pub fn a_change(root: &Path) {
     let at_the_end = old.totals().logs;
     source.send(40);
     let all = || old.totals().logs + new.totals().logs >= source.total();
-    assert!(wait::until_true(rig::ARRIVES_WITHIN, all), "{}", host.log());
+    assert!(wait::until_true(harness::ARRIVES_WITHIN, all), "{}", host.log());
     eprintln!("addresses: the new one was followed after {followed:?}");
     assert!(followed.is_some_and(|after| after < MAX_AGE + Duration::from_secs(10)), "{followed:?}");
     assert_eq!(old.totals().logs, at_the_end, "expected nothing more at the old address");
-    rig::stop(&mut host);
+    harness::stop(&mut host);
     forward::assert_once(&new);
 }

@@ -1,7 +1,7 @@
 //! Reloads every few seconds under load and faults, for a long time: memory, threads and open files stay what they were.
 
-use crate::rig::{Rig, SPOOL};
-use crate::seen::Seen;
+use crate::harness::{Harness, SPOOL};
+use crate::received::Seen;
 use std::fs;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -52,29 +52,29 @@ fn median(mut values: Vec<u64>) -> u64 {
 
 /// For so many minutes.
 pub fn watch(minutes: u64) {
-    let mut rig = Rig::start(&[SPOOL], "");
-    let load = rig.feed.load(0, PACE);
-    let pid = rig.host.id().expect("expected a running host");
+    let mut harness = Harness::start(&[SPOOL], "");
+    let load = harness.feed.load(0, PACE);
+    let pid = harness.host.id().expect("expected a running host");
     let (until, mut held) = (Instant::now() + Duration::from_secs(60 * minutes), Vec::new());
     for faults in FAULTS.iter().cycle() {
         if Instant::now() > until && held.len() >= 8 {
             break;
         }
-        rig.receiver.script(faults.parse().expect("expected a script"));
+        harness.receiver.script(faults.parse().expect("expected a script"));
         thread::sleep(BETWEEN_RELOADS);
-        rig.host.reload().expect("expected a reload");
+        harness.host.reload().expect("expected a reload");
         // The old generation is gone before a reload is done; the new one needs a moment to be all there.
         thread::sleep(Duration::from_millis(500));
         held.push(Held::by(pid));
     }
     let total = load.stop();
-    rig.receiver.script("".parse().expect("expected a script"));
-    rig.wait_for_all(total);
+    harness.receiver.script("".parse().expect("expected a script"));
+    harness.wait_for_all(total);
     report(&held);
-    rig.stop();
-    let seen = Seen::at(&rig.receiver);
+    harness.stop();
+    let seen = Seen::at(&harness.receiver);
     seen.assert_exactly(total);
-    eprintln!("leaks: {total} records, {} reloads, {} requests", held.len(), rig.receiver.totals().requests);
+    eprintln!("leaks: {total} records, {} reloads, {} requests", held.len(), harness.receiver.totals().requests);
     assert_flat(&held);
 }
 

@@ -12,6 +12,9 @@ mod feed;
 #[path = "../fluent_bit/forward.rs"]
 mod forward;
 #[expect(dead_code, reason = "the tests of the host use more of it")]
+#[path = "../fluent_bit/harness.rs"]
+mod harness;
+#[expect(dead_code, reason = "the tests of the host use more of it")]
 #[path = "../fluent_bit/kills.rs"]
 mod kills;
 mod leaks;
@@ -19,11 +22,8 @@ mod leaks;
 #[path = "../fluent_bit/outage.rs"]
 mod outage;
 #[expect(dead_code, reason = "the tests of the host use more of it")]
-#[path = "../fluent_bit/rig.rs"]
-mod rig;
-#[expect(dead_code, reason = "the tests of the host use more of it")]
-#[path = "../fluent_bit/seen.rs"]
-mod seen;
+#[path = "../fluent_bit/received.rs"]
+mod received;
 #[path = "../fluent_bit/slow_answers.rs"]
 mod slow_answers;
 #[path = "../fluent_bit/slow_disk.rs"]
@@ -84,7 +84,7 @@ fn main() -> ExitCode {
         .at_once(1)
         .needing(&small, "a_full_disk_under_the_spool", |()| disk::full())
         .needing(&small, "a_spool_that_can_be_read_only", |()| disk::read_only())
-        .needing(&host, "kills_with_a_spool", |_| kills::rounds(setting("SOAK_KILLS", 20) as usize, rig::SPOOL))
+        .needing(&host, "kills_with_a_spool", |_| kills::rounds(setting("SOAK_KILLS", 20) as usize, harness::SPOOL))
         .needing(&host, "kills_with_a_worker", |_| kills::rounds(setting("SOAK_KILLS", 20) as usize, "Workers 1"))
         .needing(&host, "reloads_and_faults_leak_nothing", |_| leaks::watch(setting("SOAK_MINUTES", 10)))
         .run()

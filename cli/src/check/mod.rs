@@ -11,10 +11,10 @@ mod certificate;
 mod classic;
 mod config;
 mod files;
+mod host_settings;
 mod network;
 mod output;
 mod report;
-mod surroundings;
 mod understood;
 mod yaml;
 
@@ -149,14 +149,14 @@ fn check(args: &Args, configuration: Option<&Configuration>, report: &mut Report
         report.output(&output.name, output.place());
         output.load(report);
         if let Some(configuration) = configuration {
-            surroundings::of_output(&output, configuration, host, report);
+            host_settings::of_output(&output, configuration, host, report);
         }
         world(args, &output, report);
         outputs.push(output);
     }
     if let Some(configuration) = configuration.filter(|_| !outputs.is_empty()) {
         report.whole();
-        surroundings::of_whole(&outputs, configuration, report);
+        host_settings::of_whole(&outputs, configuration, report);
     }
 }
 

@@ -25,11 +25,11 @@ mod fault;
 mod findings;
 mod forward;
 mod gate;
-mod heard;
 mod http;
 pub(crate) mod issues;
 mod markup;
 mod page;
+mod parse_bytes;
 mod print;
 mod save;
 mod server;
@@ -39,7 +39,7 @@ mod validate;
 
 pub use command::{Args, run};
 pub use fault::{Action, GRAMMAR, Kind, Part, Script, ScriptError, Step};
-pub use heard::{Heard, hear};
+pub use parse_bytes::{Heard, hear};
 pub use store::{Accepted, CheckIn, ClientReport, Event, Keep, Log, Request, Snapshot, Totals};
 
 use std::io;

@@ -12,10 +12,10 @@
 pub(crate) mod chunk;
 pub(crate) mod console;
 mod engine;
-mod feed;
 mod ledger;
 pub(crate) mod locate;
 pub(crate) mod queue;
+mod reader;
 pub(crate) mod report;
 pub(crate) mod session;
 
@@ -23,7 +23,7 @@ pub use crate::input::file::Format;
 
 use crate::argument::Discreet;
 use crate::input::file::Input;
-use feed::{Feeder, Reading};
+use reader::{Feeder, Reading};
 use report::Report;
 use session::{Refusal, Session};
 use std::io::{self, Write};

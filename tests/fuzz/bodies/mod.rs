@@ -6,7 +6,7 @@ pub mod chunk;
 pub mod configuration;
 pub mod dsn;
 pub mod join;
-#[path = "../../properties/judge.rs"]
+#[path = "../../properties/validate.rs"]
 mod judge;
 pub mod limits;
 pub mod message;

@@ -1,7 +1,7 @@
 //! Finds names that are not options of this plugin: Fluent Bit's own keys, and names that people write instead of ours.
 //!
 //! A plugin cannot ask Fluent Bit for the keys of a section, only whether the section has a given key. The plugin therefore
-//! asks for each key of [`FOREIGN`] at startup; `flb-sentry check` sees a whole file and judges every name in it.
+//! asks for each key of [`ALIASES`] at startup; `flb-sentry check` sees a whole file and judges every name in it.
 
 use super::{Problem, rows};
 
@@ -31,7 +31,7 @@ const FAMILIES_OF_THE_HOST: &[&str] = &["tls.", "net.", "oauth2", "_debug."];
 /// Names that users write for an option of this plugin, each with the option, or with advice if there is none.
 ///
 /// Peers' names are those of other outputs that reach Sentry, of its SDKs, and of Fluent Bit's own outputs.
-const FOREIGN: &[(&str, Instead)] = &[
+const ALIASES: &[(&str, Instead)] = &[
     ("sentry_dsn", Use("dsn")),
     ("dns", Use("dsn")),
     ("dsn_url", Use("dsn")),
@@ -265,7 +265,7 @@ pub fn judge(name: &str, value: &str) -> Result<(), Problem> {
     if rows().any(|row| known(row.name)) || is_of_the_host(name) {
         return Ok(());
     }
-    let foreign = FOREIGN.iter().find(|(foreign, _)| known(foreign));
+    let foreign = ALIASES.iter().find(|(foreign, _)| known(foreign));
     let expected = match foreign {
         Some((_, instead)) => instead.words(),
         None => {
@@ -277,8 +277,8 @@ pub fn judge(name: &str, value: &str) -> Result<(), Problem> {
 }
 
 /// Looks up each of the names that people write instead of the plugin's options.
-pub(super) fn strangers(lookup: impl Fn(&str) -> Option<String>) -> impl Iterator<Item = Problem> {
-    let given = FOREIGN.iter().filter_map(move |(name, _)| Some((*name, lookup(name)?)));
+pub(super) fn find_misnamed(lookup: impl Fn(&str) -> Option<String>) -> impl Iterator<Item = Problem> {
+    let given = ALIASES.iter().filter_map(move |(name, _)| Some((*name, lookup(name)?)));
     given.filter_map(|(name, value)| judge(name, &value).err())
 }
 
@@ -362,9 +362,9 @@ mod tests {
 
     #[test]
     fn foreign_names_are_neither_options_nor_the_hosts_and_lead_to_options() {
-        for (at, (name, instead)) in FOREIGN.iter().enumerate() {
+        for (at, (name, instead)) in ALIASES.iter().enumerate() {
             assert!(!rows().any(|row| row.name == *name) && !is_of_the_host(name), "{name}");
-            assert!(!FOREIGN[..at].iter().any(|(other, _)| other == name), "{name} twice");
+            assert!(!ALIASES[..at].iter().any(|(other, _)| other == name), "{name} twice");
             if let Use(options) = instead {
                 let known = |option: &str| rows().any(|row| row.name == option);
                 assert!(options.split(" or ").all(known), "{name} -> {options}");

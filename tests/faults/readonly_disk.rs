@@ -18,8 +18,8 @@ struct Frozen<'d>(&'d Path);
 
 impl<'d> Frozen<'d> {
     fn new(directory: &'d Path) -> Result<Self, String> {
-        let frozen = Self(directory);
-        frozen.set("+i").map(|()| frozen)
+        let readonly_disk = Self(directory);
+        readonly_disk.set("+i").map(|()| readonly_disk)
     }
 
     fn set(&self, flag: &str) -> Result<(), String> {
@@ -41,9 +41,9 @@ impl Drop for Frozen<'_> {
 pub fn possible() -> Result<(), String> {
     on_path("chattr").ok_or("no chattr on PATH")?;
     let dir = TempDir::new("frozen").map_err(|error| error.to_string())?;
-    let frozen = Frozen::new(dir.path())?;
+    let readonly_disk = Frozen::new(dir.path())?;
     let written = fs::write(dir.path().join("file"), "").is_ok();
-    drop(frozen);
+    drop(readonly_disk);
     if written { Err("files can be made in an immutable directory here".to_owned()) } else { Ok(()) }
 }
 
@@ -52,14 +52,14 @@ pub fn while_running() {
     let (receiver, setting) = (receive("forever:503"), Setting::new("spool"));
     let instance = setting.start(&receiver.dsn(), &[]);
     flush_all(&instance, TAG, [chunk::numbered(0..100), chunk::numbered(100..200)]);
-    let frozen = Frozen::new(setting.dir.path()).unwrap_or_else(|why| panic!("{why}"));
+    let readonly_disk = Frozen::new(setting.dir.path()).unwrap_or_else(|why| panic!("{why}"));
     assert_eq!(instance.flush(TAG, &chunk::numbered(200..300)), Verdict::Retry);
     let told = || instance.log_lines().iter().any(|(_, line)| line.contains("cannot write the spool"));
     assert!(wait::until_true(PATIENCE, told), "{:#?}", instance.log_lines());
     receiver.script("".parse().expect("expected a script"));
     wait_for_all(&receiver, 200, || format!("{:#?}", instance.log_lines()));
     assert_eq!(instance.flush(TAG, &chunk::numbered(200..300)), Verdict::Retry);
-    drop(frozen);
+    drop(readonly_disk);
     flush_all(&instance, TAG, [chunk::numbered(200..300)]);
     wait_for_all(&receiver, 300, || format!("{:#?}", instance.log_lines()));
     let ledger = Ledger::read(&instance.exit());

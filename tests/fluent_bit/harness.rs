@@ -2,7 +2,7 @@
 
 use crate::counters;
 use crate::feed::{EVENT_EVERY, Feed};
-use crate::seen::Seen;
+use crate::received::Seen;
 use crate::support::fluent_bit::{FluentBit, Format, SERVICE};
 use crate::support::output::shows_a_key;
 use crate::support::{plugin, wait};
@@ -23,7 +23,7 @@ pub const ARRIVES_WITHIN: Duration = Duration::from_secs(40);
 pub const ENDS_WITHIN: Duration = Duration::from_secs(30);
 
 /// All three together.
-pub struct Rig {
+pub struct Harness {
     pub host: FluentBit,
     pub receiver: Receiver,
     pub feed: Feed,
@@ -65,7 +65,7 @@ pub fn output(name: &str, dsn: &str, lines: &[&str]) -> String {
     format!("[OUTPUT]\n    Name sentry\n    Match *\n    Alias {name}\n    dsn {dsn}\n{lines}")
 }
 
-impl Rig {
+impl Harness {
     /// Starts all three; `lines` are further options of the output, `faults` what goes wrong at the receiver.
     pub fn start(lines: &[&str], faults: &str) -> Self {
         let (feed, receiver) = (Feed::new(), receiver(faults));
@@ -123,7 +123,7 @@ pub fn start(config: &str, args: &[&str]) -> FluentBit {
     FluentBit::start(config, Format::Classic, &all).expect("expected a running host")
 }
 
-/// See [`Rig::stop`].
+/// See [`Harness::stop`].
 pub fn stop(host: &mut FluentBit) {
     assert!(!shows_a_key(&host.log()), "{}", host.log());
     let status = host.sigterm_and_wait(ENDS_WITHIN);

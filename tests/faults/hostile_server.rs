@@ -56,7 +56,7 @@ pub struct Harm {
 }
 
 /// Listens until it is dropped.
-pub struct Foe {
+pub struct HostileServer {
     addr: SocketAddr,
     scene: Arc<Scene>,
 }
@@ -70,7 +70,7 @@ struct Scene {
     harmed: AtomicU64,
 }
 
-impl Foe {
+impl HostileServer {
     /// In front of an honest server.
     pub fn start(harm: Harm, honest: SocketAddr) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("expected a free port");
@@ -103,7 +103,7 @@ impl Foe {
     }
 }
 
-impl Drop for Foe {
+impl Drop for HostileServer {
     fn drop(&mut self) {
         self.scene.over.store(true, Relaxed);
         // The listener sleeps until somebody comes.

@@ -13,12 +13,12 @@ pub const KEY: &str = "5ec2e7f0d1a84b6c9e3f7a2b1c0d9e8f";
 /// Records of a case; every tenth is an event too.
 pub const RECORDS: u64 = 20;
 
-pub struct Rig {
+pub struct Harness {
     pub receiver: Receiver,
     spool: TempDir,
 }
 
-impl Rig {
+impl Harness {
     pub fn new() -> Self {
         let options = Options { key: Some(KEY.to_owned()), ..Options::default() };
         let receiver = Receiver::start(options).expect("expected a receiver");
