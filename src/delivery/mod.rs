@@ -355,7 +355,7 @@ impl Delivery {
     }
 }
 
-/// Returns the destinations that the sources name now. A file or a directory that is not there yet is no error: the pump
+/// Returns the destinations that the sources name now. A file or a directory that is not there yet is no error: the dispatcher
 /// looks again.
 fn targets(settings: &crate::options::Destination) -> RouteTable {
     let targets = RouteTable::new(settings);
@@ -415,7 +415,7 @@ impl Start<'_> {
         let (shared, client) = (Arc::clone(self.shared), self.client.clone());
         let dispatcher =
             dispatch::dispatcher::Dispatcher::new(shared, self.loaded, to_senders, ledger, reports, host, client);
-        self.spawn("sentry-pump", move || dispatcher.run(&inbox))
+        self.spawn("sentry-dispatch", move || dispatcher.run(&inbox))
     }
 
     fn senders(&self, inbox: &Receiver<transport::sender::Job>) -> Result<Vec<JoinHandle<()>>, String> {

@@ -29,7 +29,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-/// Messages to the pump.
+/// Messages to the dispatcher.
 #[derive(Debug)]
 pub(crate) enum Message {
     Batch(Box<Batch<ChunkProgress>>),

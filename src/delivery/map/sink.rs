@@ -39,7 +39,7 @@ fn is_in_memory(chunk_progress: &ChunkProgress) -> bool {
 pub(in crate::delivery) fn emit(shared: &Shared, mut batch: Batch<ChunkProgress>) {
     let bytes = batch.bytes() as u64;
     let (number, category) = (batch.destination, batch.category);
-    // What is held for others makes room only for a destination that the pump knows of.
+    // What is held for others makes room only for a destination that the dispatcher knows of.
     let waits = || drop(shared.to_pump.send(Message::Expected(number, category, bytes)));
     shared.budget.reserve(category, bytes, || shared.blocks.get(number).is_held(category), waits);
     batch.reserved = bytes;

@@ -48,7 +48,7 @@ impl CompressorPool {
     }
 
     fn cancel(&self, compressor: Encoder) {
-        // There is room for every press that was ever made.
+        // There is room for every compressor that was ever made.
         let _ = self.free.0.try_send(compressor);
     }
 }
