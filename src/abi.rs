@@ -8,7 +8,7 @@
 //! - The registration struct grew over the versions, and its memory is exactly as long as Fluent Bit's own version of it.
 //!   The first five fields are always written, `config_map` only if its bytes belong to the same allocation.
 //! - One plugin struct serves all instances; it is read during Init and never kept.
-//! - No panic may cross into C: every export runs inside [`fence`].
+//! - No panic may cross into C: every export runs inside `fence`.
 #![expect(unsafe_code, reason = "the C boundary; every block argues its case")]
 
 use crate::delivery::{Host, Verdict, set_reloading};

@@ -1,6 +1,6 @@
 //! Recognises known loggers by the keys of their records, and locates the parts of such a record.
 //!
-//! [`ROWS`] is the table. [`Formats`] holds it with every key as a number, so that recognising a record compares no text:
+//! [`ROWS`] is the table. `Formats` holds it with every key as a number, so that recognising a record compares no text:
 //! each field name knows the rows that it is a mark of, the fields of a record add up to a bit set of candidate rows, and
 //! only those rows look for their other keys. A record without a mark costs one comparison.
 
