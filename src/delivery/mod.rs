@@ -109,7 +109,7 @@ pub(crate) struct Shared {
     draining: AtomicU8,
     /// Steady time by which everything ends, in milliseconds; only read when closing.
     deadline: AtomicU64,
-    to_pump: Sender<dispatch::dispatcher::Message>,
+    to_dispatcher: Sender<dispatch::dispatcher::Message>,
 }
 
 /// The activity of the mapper at exit.
@@ -215,10 +215,10 @@ impl Delivery {
         senders: impl FnOnce(&Start<'_>, &Receiver<transport::sender::Job>) -> Result<Vec<JoinHandle<()>>, String>,
     ) -> Result<Self, String> {
         let settings = &loaded.settings;
-        let (to_pump, dispatcher_inbox) = unbounded();
+        let (to_dispatcher, dispatcher_inbox) = unbounded();
         let (to_mapper, mapper_inbox) = bounded(512);
         let (reports, report_reader) = report::client_reports::new(settings.delivery.client_reports);
-        let shared = Arc::new(Shared::new(name, loaded, clock, &ledger, reports, to_pump));
+        let shared = Arc::new(Shared::new(name, loaded, clock, &ledger, reports, to_dispatcher));
         let (to_senders, sender_inbox) = bounded(settings.delivery.senders);
         let (first, tells_names) = (host.first(), host.tells_names());
         let start = Start { name, tells_names, loaded, shared: &shared, client: &client, first };
@@ -255,7 +255,7 @@ impl Delivery {
             return Entered::Refused;
         }
         if !on_engine_thread && !self.has_told_workers.swap(true, Relaxed) {
-            let _ = self.shared.to_pump.send(dispatch::dispatcher::Message::Workers);
+            let _ = self.shared.to_dispatcher.send(dispatch::dispatcher::Message::Workers);
         }
         let mode = self.mode(on_engine_thread);
         if mode == Mode::Spool {
@@ -320,7 +320,7 @@ impl Delivery {
             (None, true) => Mode::Memory,
         };
         if self.chosen.swap(mode as u64, Relaxed) != mode as u64 {
-            let _ = self.shared.to_pump.send(dispatch::dispatcher::Message::Chose(mode));
+            let _ = self.shared.to_dispatcher.send(dispatch::dispatcher::Message::Chose(mode));
         }
         mode
     }
@@ -338,7 +338,7 @@ impl Delivery {
         while self.shared.active_flushes.load(Ordering::SeqCst) > 0 {
             thread::park_timeout(Duration::from_millis(1));
         }
-        let _ = self.shared.to_pump.send(dispatch::dispatcher::Message::Close(deadline));
+        let _ = self.shared.to_dispatcher.send(dispatch::dispatcher::Message::Close(deadline));
         self.shared.store.close();
         let former = threads.spooler.map(JoinHandle::join);
         let _ = self.to_mapper.send_timeout(Job::Close, self.shared.settings.exit_timeout);
@@ -426,7 +426,7 @@ impl Start<'_> {
         let compressors = transport::compressor_pool::CompressorPool::new();
         let start = |number| {
             let (inbox, client, compressors) = (inbox.clone(), self.client.clone(), compressors.clone());
-            let (done, clock) = (self.shared.to_pump.clone(), Arc::clone(&self.shared.clock));
+            let (done, clock) = (self.shared.to_dispatcher.clone(), Arc::clone(&self.shared.clock));
             let first = probed.clone().filter(|_| number == 0);
             self.spawn(&format!("sentry-send-{number}"), move || {
                 if let Some((number, target)) = first {
@@ -474,7 +474,7 @@ impl Shared {
         clock: Arc<dyn Clock>,
         ledger: &Ledger,
         reports: report::client_reports::Recorder,
-        to_pump: Sender<dispatch::dispatcher::Message>,
+        to_dispatcher: Sender<dispatch::dispatcher::Message>,
     ) -> Self {
         let (settings, slots) = (&loaded.settings, Arc::new(SlotPool::new()));
         let identity = format!("{name} {}", loaded.dsn_source);
@@ -504,7 +504,7 @@ impl Shared {
             deadline: AtomicU64::new(u64::MAX),
             settings: settings.delivery.clone(),
             clock,
-            to_pump,
+            to_dispatcher,
         }
     }
 
@@ -638,24 +638,19 @@ impl Shared {
         let now = self.now().steady;
         let waits = chunk_progress.take_due().map_or(now + AGAIN, |due| due.max(now + AGAIN));
         let writes = now.max(Duration::from_millis(self.dead_again.load(Relaxed)));
-        let due = if chunk_progress.has_doomed() { writes } else { waits };
+        let due = if chunk_progress.has_rejected() { writes } else { waits };
         lock(&self.backlog).add(Arc::clone(chunk_progress), due);
     }
 
     /// Returns the cause that goes into the dead letters of items that are given up. `None` if they end at once, because
     /// there is no place for dead letters or because they make room for others.
-    fn mark_rejected(
-        &self,
-        outcome: Outcome,
-        status: u16,
-        detail: &str,
-    ) -> Option<Arc<store::dead_letters::DropReason>> {
+    fn drop_reason(&self, outcome: Outcome, status: u16, detail: &str) -> Option<Arc<store::dead_letters::DropReason>> {
         self.settings.dead_letter_path.as_ref().filter(|_| outcome != Outcome::Overflow)?;
         Some(Arc::new(store::dead_letters::DropReason { outcome, status, detail: detail.to_owned() }))
     }
 
     fn say(&self, severity: Severity, kind: &'static str, text: String) {
-        let _ = self.to_pump.send(dispatch::dispatcher::Message::Say(severity, kind, text));
+        let _ = self.to_dispatcher.send(dispatch::dispatcher::Message::Say(severity, kind, text));
     }
 }
 

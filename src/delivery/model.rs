@@ -150,7 +150,7 @@ impl Instance {
         let senders = |start: &Start<'_>, inbox: &Receiver<Request>| {
             let sender = |_| {
                 let (server, arrived) = (Arc::clone(server), Arc::clone(&arrived));
-                let (inbox, done) = (inbox.clone(), start.shared.to_pump.clone());
+                let (inbox, done) = (inbox.clone(), start.shared.to_dispatcher.clone());
                 start.spawn("sender", move || serve(&server, &arrived, &inbox, &done))
             };
             (0..start.loaded.settings.delivery.senders).map(sender).collect()
@@ -557,7 +557,7 @@ fn threads_end_at_the_deadline_although_no_queue_had_room_to_tell_them() {
             (&instance.delivery.shared, crate::delivery::lock(&instance.delivery.threads).take().unwrap());
         shared.deadline.store(1_000, Relaxed);
         shared.closing.store(true, Relaxed);
-        shared.to_pump.send(dispatcher::Message::Close(Duration::from_secs(1))).unwrap();
+        shared.to_dispatcher.send(dispatcher::Message::Close(Duration::from_secs(1))).unwrap();
         assert!(threads.spooler.unwrap().join().is_ok());
         assert!(threads.mapper.join().is_ok());
         assert!(threads.dispatcher.join().is_ok());

@@ -137,12 +137,12 @@ pub(super) struct Instance {
 impl Instance {
     pub(super) fn start(name: &str, loaded: &Loaded, clock: &Arc<Time>) -> Self {
         let ledger = Arc::new(Ledger::default());
-        let (to_pump, inbox) = unbounded();
+        let (to_dispatcher, inbox) = unbounded();
         let (to_mapper, jobs) = unbounded();
         let (to_senders, requests) = bounded(loaded.settings.delivery.senders);
         let (recorder, reader) = client_reports::new(true);
         let clock: Arc<dyn Clock> = Arc::clone(clock) as _;
-        let shared = Arc::new(Shared::new(name, loaded, clock, &ledger, recorder, to_pump));
+        let shared = Arc::new(Shared::new(name, loaded, clock, &ledger, recorder, to_dispatcher));
         // Worker and spooler borrow; a test may leak.
         let (shared, to_mapper) = (&*Box::leak(Box::new(shared)), &*Box::leak(Box::new(to_mapper)));
         let client = Client::new(&loaded.settings.network, 1).unwrap();

@@ -327,7 +327,7 @@ impl Dispatcher {
         if matches!(sent.reply.answer, Answer::Failed | Answer::Limited) {
             self.reports.give_back(report);
         }
-        self.share_holds(number, now);
+        self.share_blocks(number, now);
         self.report(now);
     }
 
@@ -354,7 +354,7 @@ impl Dispatcher {
 
     fn checked_in(&mut self, number: u32, sent: &SendResult, now: Duration) {
         self.scheduler.reported(number, &sent.reply.limits, now);
-        self.share_holds(number, now);
+        self.share_blocks(number, now);
         if self.check_ins.answered(sent, now) {
             let text = format!("a check-in was refused and is dropped: {}", sent.detail);
             self.say(Severity::Warn, "check-in", LogSubject::Destination(number), &text);
@@ -403,7 +403,7 @@ impl Dispatcher {
         }
         let chance = self.roll();
         let (actions, notice) = self.scheduler.done(batch, &done.sent.reply, now, chance);
-        self.share_holds(number, now);
+        self.share_blocks(number, now);
         self.actions(actions, done.sent.code, &done.sent.detail);
         if let Some(notice) = notice {
             self.notice(number, &notice, &done.sent);
@@ -411,7 +411,7 @@ impl Dispatcher {
     }
 
     /// Publishes a destination's blocks to the mapper.
-    fn share_holds(&self, number: u32, now: Duration) {
+    fn share_blocks(&self, number: u32, now: Duration) {
         self.shared.blocks.set(number, self.scheduler.waits(number, now));
         self.shared.budget.hold(if self.volatile { self.scheduler.held_bytes(now) } else { [None; 2] });
     }
@@ -435,16 +435,16 @@ impl Dispatcher {
             let _ = self.shared.room.0.try_send(());
         }
         self.bill(&action);
-        let mark_rejected = self.mark_rejected(&action, code, detail);
+        let drop_reason = self.drop_reason(&action, code, detail);
         let now = self.shared.now().steady;
         let (waits, number) = (self.shared.blocks.get(batch.destination), batch.destination);
         let overflow = matches!(&action, Action::Finish(_, Outcome::Overflow));
         for (chunk_progress, records) in batch.owners() {
             if chunk_progress.has_attached(batch.category) {
-                self.end_attached(&action, chunk_progress, mark_rejected.is_some());
+                self.end_attached(&action, chunk_progress, drop_reason.is_some());
             }
             let standing = match &action {
-                Action::Finish(batch, outcome) => match &mark_rejected {
+                Action::Finish(batch, outcome) => match &drop_reason {
                     Some(cause) => chunk_progress.mark_rejected(batch.category, records, cause),
                     None => chunk_progress.settle(batch.category, records, *outcome),
                 },
@@ -469,9 +469,9 @@ impl Dispatcher {
 
     /// Ends or releases the lines of other chunks that are part of a batch's items of one chunk. Before those: a crash in between
     /// then costs one more request, and no second event.
-    fn end_attached(&self, action: &Action<ChunkProgress>, owner: &Arc<ChunkProgress>, is_doomed: bool) {
+    fn end_attached(&self, action: &Action<ChunkProgress>, owner: &Arc<ChunkProgress>, is_rejected: bool) {
         let (Action::Finish(batch, _) | Action::Defer(batch) | Action::Evict(batch, _)) = action;
-        let settles = is_doomed || matches!(action, Action::Finish(..));
+        let settles = is_rejected || matches!(action, Action::Finish(..));
         let owned = batch
             .owners()
             .filter(|(chunk_progress, _)| Arc::ptr_eq(chunk_progress, owner))
@@ -513,19 +513,19 @@ impl Dispatcher {
 
     /// Returns the cause that goes into the dead letters of a batch's records, if they become dead letters. Records that end
     /// without one are noted for the next client report.
-    fn mark_rejected(&self, action: &Action<ChunkProgress>, code: u16, detail: &str) -> Option<Arc<DropReason>> {
+    fn drop_reason(&self, action: &Action<ChunkProgress>, code: u16, detail: &str) -> Option<Arc<DropReason>> {
         let (Action::Finish(batch, _) | Action::Defer(batch) | Action::Evict(batch, _)) = action;
         if !batch.owners().all(|(chunk_progress, _)| chunk_progress.has_records()) {
             return None;
         }
-        let mark_rejected = match action {
+        let drop_reason = match action {
             Action::Finish(_, Outcome::Accepted) | Action::Defer(_) | Action::Evict(..) => None,
-            Action::Finish(_, outcome) => self.shared.mark_rejected(*outcome, code, detail),
+            Action::Finish(_, outcome) => self.shared.drop_reason(*outcome, code, detail),
         };
         match action {
             // The server has counted what it limits.
-            Action::Finish(_, outcome) if mark_rejected.is_none() && !batch.limited => self.discarded(batch, *outcome),
-            Action::Finish(..) if mark_rejected.is_none() => {}
+            Action::Finish(_, outcome) if drop_reason.is_none() && !batch.limited => self.discarded(batch, *outcome),
+            Action::Finish(..) if drop_reason.is_none() => {}
             _ if batch.limited => {
                 batch
                     .owners()
@@ -533,7 +533,7 @@ impl Dispatcher {
             }
             _ => {}
         }
-        mark_rejected
+        drop_reason
     }
 
     fn discarded(&self, batch: &Batch<ChunkProgress>, outcome: Outcome) {
@@ -575,7 +575,7 @@ impl Dispatcher {
         }
         self.last_tick = now;
         let actions = self.scheduler.release_held(now);
-        self.scheduler.numbers().into_iter().for_each(|number| self.share_holds(number, now));
+        self.scheduler.numbers().into_iter().for_each(|number| self.share_blocks(number, now));
         self.actions(actions, 0, WAITED);
         if now >= self.last_source + dsn_sources::INTERVAL {
             self.last_source = now;
@@ -646,7 +646,7 @@ impl Dispatcher {
         let scheduler = &self.scheduler;
         for number in self.shared.targets.sweep(now, |number| scheduler.is_idle(number, now)) {
             self.scheduler.forget(number);
-            self.share_holds(number, now);
+            self.share_blocks(number, now);
             self.throttle.forget(number);
         }
     }
@@ -692,7 +692,7 @@ impl Dispatcher {
         for number in &changes.renewed {
             self.scheduler.renew(*number);
             self.place(*number);
-            self.share_holds(*number, now);
+            self.share_blocks(*number, now);
         }
         for (from, to) in &changes.retired {
             let actions = self.scheduler.redirect(*from, *to, now);

@@ -26,7 +26,7 @@ pub struct Scheduler<T> {
     policy: Policy,
     senders: usize,
     /// Most bytes of each category that wait for destinations in trouble, all together.
-    troubled_share: u64,
+    failing_share: u64,
     members: BTreeMap<u32, Destination<T>>,
     /// Hash of each destination's host.
     hosts: BTreeMap<u32, u64>,
@@ -45,10 +45,10 @@ impl<T> Scheduler<T> {
     #[must_use]
     pub fn new(policy: Policy, senders: usize, queue: u64) -> Self {
         // Half of a category's share, which is half of the queue.
-        let troubled_share = queue / 4;
+        let failing_share = queue / 4;
         let (members, hosts, retired) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
         let (last, awaiting, reporting) = (u32::MAX, None, None);
-        Self { policy, senders, troubled_share, members, hosts, retired, last, awaiting, reporting }
+        Self { policy, senders, failing_share, members, hosts, retired, last, awaiting, reporting }
     }
 
     /// Returns true if the host of a destination is known.
@@ -230,7 +230,7 @@ impl<T> Scheduler<T> {
         let Some(member) = self.members.get(&number).filter(failing) else { return Vec::new() };
         let ours = member.bytes(category);
         let all: u64 = self.members.values().filter(failing).map(|member| member.bytes(category)).sum();
-        let excess = all.saturating_sub(self.troubled_share);
+        let excess = all.saturating_sub(self.failing_share);
         if !self.policy.has_multiple_destinations
             || excess == 0
             || !self.policy.can_defer && !self.others_would_profit(number, category, now)
@@ -252,7 +252,7 @@ impl<T> Scheduler<T> {
     /// of them, the newest of all go too, on the same terms.
     fn make_room(&mut self, now: Duration, actions: &mut Vec<Action<T>>) {
         let Some((category, bytes)) = self.awaiting.filter(|_| self.policy.has_multiple_destinations) else { return };
-        let share = 2 * self.troubled_share;
+        let share = 2 * self.failing_share;
         loop {
             let failing = |member: &&Destination<T>| member.in_trouble_since(category, now).is_some();
             let all: u64 = self.members.values().filter(failing).map(|member| member.bytes(category)).sum();

@@ -40,10 +40,10 @@ pub(in crate::delivery) fn emit(shared: &Shared, mut batch: Batch<ChunkProgress>
     let bytes = batch.bytes() as u64;
     let (number, category) = (batch.destination, batch.category);
     // What is held for others makes room only for a destination that the dispatcher knows of.
-    let waits = || drop(shared.to_pump.send(Message::Expected(number, category, bytes)));
+    let waits = || drop(shared.to_dispatcher.send(Message::Expected(number, category, bytes)));
     shared.budget.reserve(category, bytes, || shared.blocks.get(number).is_held(category), waits);
     batch.reserved = bytes;
-    let _ = shared.to_pump.send(Message::Batch(Box::new(batch)));
+    let _ = shared.to_dispatcher.send(Message::Batch(Box::new(batch)));
 }
 
 /// Takes a chunk's items and puts them into envelopes.
@@ -67,7 +67,7 @@ pub(in crate::delivery) struct RecordSink<'i> {
     /// Records of earlier chunks.
     carried: &'i mut Carried,
     /// True if the item opened last is one of those to be written as dead letters; its JSON only yields its id.
-    burying: bool,
+    is_in_dead_letter: bool,
     scratch: Vec<u8>,
     /// Destination of the record that is about to be left out.
     left_out: Option<u32>,
@@ -83,7 +83,7 @@ pub(in crate::delivery) struct RecordSink<'i> {
 #[derive(Default)]
 pub(in crate::delivery) struct PassOutcome {
     /// Records that are given up.
-    pub(in crate::delivery) burials: Vec<DeadLetter>,
+    pub(in crate::delivery) dead_letters: Vec<DeadLetter>,
     /// Records that are to be reported to Sentry.
     pub(in crate::delivery) gone: Vec<Gone>,
     /// The item that is being written.
@@ -102,7 +102,7 @@ impl PassOutcome {
         let cause = Arc::new(DropReason { outcome: Outcome::Invalid, status: 0, detail });
         let is_left =
             |category, record| chunk_progress.is_open(category, record) && !self.waiting[category as usize].has(record);
-        let burial = match records {
+        let dead_letter = match records {
             [record] => {
                 match Category::ALL.iter().filter(|category| is_left(**category, *record)).collect::<Vec<_>>()[..] {
                     [] => return,
@@ -121,7 +121,7 @@ impl PassOutcome {
             }
             [] => return,
         };
-        self.burials.push(burial);
+        self.dead_letters.push(dead_letter);
     }
 }
 
@@ -135,14 +135,14 @@ pub(in crate::delivery) struct Gone {
 
 impl Gone {
     /// Returns the buried record, unless it was no item, had no destination, or was counted there already.
-    pub(in crate::delivery) fn buried(
-        burial: &DeadLetter,
+    pub(in crate::delivery) fn current_dead_letter(
+        dead_letter: &DeadLetter,
         outcome: Outcome,
         chunk_progress: &ChunkProgress,
     ) -> Option<Self> {
-        let (category, target) = (burial.category?, burial.target.clone()?);
-        let told = chunk_progress.is_counted_elsewhere(category, burial.record);
-        Some(Self { category, record: burial.record, outcome, target }).filter(|_| !told)
+        let (category, target) = (dead_letter.category?, dead_letter.target.clone()?);
+        let told = chunk_progress.is_counted_elsewhere(category, dead_letter.record);
+        Some(Self { category, record: dead_letter.record, outcome, target }).filter(|_| !told)
     }
 }
 
@@ -214,7 +214,7 @@ impl<'i> RecordSink<'i> {
             left,
             broken,
             carried,
-            burying: false,
+            is_in_dead_letter: false,
             scratch: Vec::new(),
             left_out: None,
             astray: false,
@@ -239,11 +239,11 @@ impl<'i> RecordSink<'i> {
                 self.defer(category, record);
                 Disposition::Nothing
             }
-            Look::Open | Look::Doomed(_) if self.shared.past_deadline() => {
+            Look::Open | Look::Rejected(_) if self.shared.past_deadline() => {
                 self.defer(category, record);
                 Disposition::Nothing
             }
-            Look::Doomed(cause) => Disposition::DeadLetter(cause),
+            Look::Rejected(cause) => Disposition::DeadLetter(cause),
             Look::Open if destination == UNROUTED => give_up(Outcome::Rejected, NO_SOURCE),
             Look::Open if destination == PENDING => self.until_known(category, &chunk_progress),
             Look::Open => self.held(category, destination, &chunk_progress),
@@ -303,13 +303,13 @@ impl<'i> RecordSink<'i> {
     }
 
     /// The burial of the item opened last, if it is one.
-    fn buried(&mut self) -> Option<&mut DeadLetter> {
-        self.left.burials.last_mut().filter(|_| self.burying)
+    fn current_dead_letter(&mut self) -> Option<&mut DeadLetter> {
+        self.left.dead_letters.last_mut().filter(|_| self.is_in_dead_letter)
     }
 
     /// Ends a log that becomes a dead letter or that no budget pays for.
     fn close_unpaid(&mut self, record: u32, bill: &Bill) {
-        if self.burying {
+        if self.is_in_dead_letter {
             return self.close(Category::Log, record, None);
         }
         self.logs.mend();
@@ -360,7 +360,7 @@ impl Sink for RecordSink<'_> {
     }
 
     fn open(&mut self, category: Category, record: u32, destination: u32) -> Option<&mut Vec<u8>> {
-        self.burying = false;
+        self.is_in_dead_letter = false;
         let is_carried = record >= carried::FIRST;
         if category == Category::Event && !is_carried {
             self.left.decided.insert(record);
@@ -389,8 +389,8 @@ impl Sink for RecordSink<'_> {
             }
             Disposition::DeadLetter(cause) => {
                 let target = self.shared.targets.get(destination);
-                self.burying = true;
-                self.left.burials.push(DeadLetter::new(Some(category), record, &cause).toward(target));
+                self.is_in_dead_letter = true;
+                self.left.dead_letters.push(DeadLetter::new(Some(category), record, &cause).toward(target));
                 self.scratch.clear();
                 return Some(&mut self.scratch);
             }
@@ -434,7 +434,7 @@ impl Sink for RecordSink<'_> {
 
     fn close_log(&mut self, record: u32, bill: &Bill) {
         let costs = &self.shared.costs;
-        if self.burying
+        if self.is_in_dead_letter
             || costs.is_capped(bill.payer) && !costs.reserve(bill.payer, bill.level, bill.bytes, self.wall, true)
         {
             return self.close_unpaid(record, bill);
@@ -480,8 +480,8 @@ impl Sink for RecordSink<'_> {
     fn close(&mut self, category: Category, record: u32, event_id: Option<EventId>) {
         #[cfg(test)]
         poison::take(category, self.owner(record).1);
-        if let Some(burial) = self.buried() {
-            burial.event_id = event_id;
+        if let Some(dead_letter) = self.current_dead_letter() {
+            dead_letter.event_id = event_id;
             return;
         }
         self.left.claimed = None;
@@ -501,8 +501,10 @@ impl Sink for RecordSink<'_> {
     fn end(&mut self, category: Category, record: u32, outcome: Outcome) {
         match (category, outcome) {
             (_, Outcome::Joined) => {
-                if let Some(burial) = self.buried().filter(|burial| burial.category == Some(category)) {
-                    burial.members.push(record);
+                if let Some(dead_letter) =
+                    self.current_dead_letter().filter(|dead_letter| dead_letter.category == Some(category))
+                {
+                    dead_letter.members.push(record);
                 }
             }
             // Undecodable bytes are no item of either category: one letter for both.
@@ -511,11 +513,11 @@ impl Sink for RecordSink<'_> {
             {
                 let detail = "expected records in MessagePack".to_owned();
                 let cause = Arc::new(DropReason { outcome, status: 0, detail });
-                self.left.burials.push(DeadLetter::new(None, record, &cause));
+                self.left.dead_letters.push(DeadLetter::new(None, record, &cause));
                 return;
             }
             (Category::Log, Outcome::Invalid) => return,
-            _ => self.burying = false,
+            _ => self.is_in_dead_letter = false,
         }
         let told = matches!(outcome, Outcome::Sampled | Outcome::Suppressed | Outcome::OverBudget);
         let destination = self.left_out.filter(|_| told);
@@ -556,8 +558,9 @@ impl Sink for RecordSink<'_> {
             return Some(record);
         }
         // A dead letter is written while its chunk is read.
-        let is_doomed = |category: &Category| matches!(self.chunk_progress.look(*category, record), Look::Doomed(_));
-        if Category::ALL.iter().any(is_doomed) {
+        let is_rejected =
+            |category: &Category| matches!(self.chunk_progress.look(*category, record), Look::Rejected(_));
+        if Category::ALL.iter().any(is_rejected) {
             return None;
         }
         Some(self.carried.add(self.chunk_progress, record))
@@ -595,7 +598,7 @@ mod tests {
     fn given_up(chunk_progress: &ChunkProgress, records: &[u32]) -> Vec<DeadLetter> {
         let mut left = PassOutcome::default();
         left.give_up(chunk_progress, records);
-        left.burials
+        left.dead_letters
     }
 
     fn chunk_progress() -> ChunkProgress {
@@ -607,9 +610,9 @@ mod tests {
     fn lines_of_a_letter_that_was_postponed_are_not_forgotten() {
         let chunk_progress = chunk_progress();
         for _ in 0..2 {
-            let burials = given_up(&chunk_progress, &[3, 4, 5]);
-            assert_eq!((burials.len(), burials[0].record, &burials[0].members[..]), (1, 3, &[4, 5][..]));
-            burials[0].postpone(&chunk_progress);
+            let dead_letters = given_up(&chunk_progress, &[3, 4, 5]);
+            assert_eq!((dead_letters.len(), dead_letters[0].record, &dead_letters[0].members[..]), (1, 3, &[4, 5][..]));
+            dead_letters[0].postpone(&chunk_progress);
         }
         assert!([4, 5].iter().all(|member| !chunk_progress.is_open(Category::Event, *member)));
         assert!(chunk_progress.is_open(Category::Event, 3) && chunk_progress.is_open(Category::Log, 3));
@@ -629,14 +632,16 @@ mod tests {
         let (chunk_progress, mut left) = (chunk_progress(), PassOutcome::default());
         left.waiting[Category::Log as usize].insert(3);
         left.give_up(&chunk_progress, &[3]);
-        assert!(matches!(left.burials[..], [DeadLetter { category: Some(Category::Event), record: 3, .. }]));
+        assert!(matches!(left.dead_letters[..], [DeadLetter { category: Some(Category::Event), record: 3, .. }]));
     }
 
     /// A record that is nothing yet gets one letter for both, one that has become a log one for the event.
     #[test]
     fn a_record_gets_one_letter() {
         let chunk_progress = chunk_progress();
-        let categories = |burials: Vec<DeadLetter>| burials.iter().map(|burial| burial.category).collect::<Vec<_>>();
+        let categories = |dead_letters: Vec<DeadLetter>| {
+            dead_letters.iter().map(|dead_letter| dead_letter.category).collect::<Vec<_>>()
+        };
         assert_eq!(categories(given_up(&chunk_progress, &[3])), [None]);
         assert!(chunk_progress.claim(Category::Log, 3));
         assert_eq!(categories(given_up(&chunk_progress, &[3])), [Some(Category::Event)]);

@@ -67,7 +67,7 @@ struct Done<'s>(&'s Shared);
 
 impl Drop for Done<'_> {
     fn drop(&mut self) {
-        let _ = self.0.to_pump.send(Message::MapperDone);
+        let _ = self.0.to_dispatcher.send(Message::MapperDone);
     }
 }
 
@@ -111,7 +111,9 @@ impl<'s> Worker<'s> {
             self.finish_waiting(self.shared.now().steady);
             self.seal(false);
             self.close_storms();
-            self.records.check_ins().for_each(|check_in| drop(self.shared.to_pump.send(Message::CheckIn(check_in))));
+            self.records
+                .check_ins()
+                .for_each(|check_in| drop(self.shared.to_dispatcher.send(Message::CheckIn(check_in))));
             self.tell_budgets();
             // Live and backlog take turns.
             self.replay_one();
@@ -252,7 +254,7 @@ impl<'s> Worker<'s> {
     /// Reads chunks from the spool and maps them.
     fn spooled(&mut self, chunk_progress: &Arc<ChunkProgress>, replay: bool) {
         let ChunkSource::Spool(extent) = &chunk_progress.home else { return };
-        let is_over = self.shared.past_deadline() || self.shared.starts_nothing() && !chunk_progress.has_doomed();
+        let is_over = self.shared.past_deadline() || self.shared.starts_nothing() && !chunk_progress.has_rejected();
         if is_over || !self.shared.targets.is_ready(Mode::Spool) {
             return self.shared.defer(chunk_progress);
         }
@@ -383,13 +385,13 @@ impl<'s> Worker<'s> {
         segment: &Chunk,
         left: &mut PassOutcome,
     ) {
-        let burials = std::mem::take(&mut left.burials);
+        let dead_letters = std::mem::take(&mut left.dead_letters);
         let now = self.shared.now();
         let written = match &mut self.dead {
-            Some(dead) if !burials.is_empty() => {
-                dead.write(&dead_letters::letters(segment, first, &burials, now.wall), now.wall, now.steady)
+            Some(dead) if !dead_letters.is_empty() => {
+                dead.write(&dead_letters::letters(segment, first, &dead_letters, now.wall), now.wall, now.steady)
             }
-            _ => Ok(vec![true; burials.len()]),
+            _ => Ok(vec![true; dead_letters.len()]),
         };
         if let Err(error) = &written {
             let text = format!("cannot write dead letters, rejected items wait: {error}");
@@ -398,19 +400,19 @@ impl<'s> Worker<'s> {
         } else if written.as_ref().is_ok_and(|kept| kept.contains(&false)) {
             self.shared.say(Severity::Error, "dead letters full", FULL.to_owned());
         }
-        let ending = |(at, burial): (usize, &DeadLetter)| match (&written, &chunk_progress.home) {
-            (Ok(kept), _) if kept[at] => Some(burial.cause.outcome),
+        let ending = |(at, dead_letter): (usize, &DeadLetter)| match (&written, &chunk_progress.home) {
+            (Ok(kept), _) if kept[at] => Some(dead_letter.cause.outcome),
             (Ok(_), _) | (Err(_), ChunkSource::Memory | ChunkSource::None) => Some(Outcome::Overflow),
             (Err(_), ChunkSource::Host(_) | ChunkSource::Spool(_)) => None,
         };
-        let endings: Vec<_> = burials.iter().enumerate().map(ending).collect();
-        for (burial, ending) in burials.into_iter().zip(endings) {
+        let endings: Vec<_> = dead_letters.iter().enumerate().map(ending).collect();
+        for (dead_letter, ending) in dead_letters.into_iter().zip(endings) {
             match ending {
                 Some(outcome) => {
-                    burial.end(chunk_progress, outcome);
-                    left.gone.extend(Gone::buried(&burial, outcome, chunk_progress));
+                    dead_letter.end(chunk_progress, outcome);
+                    left.gone.extend(Gone::current_dead_letter(&dead_letter, outcome, chunk_progress));
                 }
-                None => burial.postpone(chunk_progress),
+                None => dead_letter.postpone(chunk_progress),
             }
         }
     }
@@ -485,7 +487,7 @@ impl<'s> Worker<'s> {
                 None => chunk_progress.release(category, std::iter::once(record)),
             };
         }
-        left.burials.clear();
+        left.dead_letters.clear();
     }
 
     /// Sends open envelopes that are old enough, or all of them.

@@ -27,7 +27,7 @@ pub(in crate::delivery) struct Keeping {
     /// `hold_events` and `hold_logs`.
     pub(in crate::delivery) hold: [Duration; 2],
     /// True if there are dead letters.
-    pub(in crate::delivery) buries: bool,
+    pub(in crate::delivery) writes_dead_letters: bool,
 }
 
 impl Keeping {
@@ -40,7 +40,7 @@ impl Keeping {
             (Mode::Spool | Mode::Auto, None) => String::new(),
         };
         let hold = [settings.hold_events, settings.hold_logs];
-        Self { place, hold, buries: settings.dead_letter_path.is_some() }
+        Self { place, hold, writes_dead_letters: settings.dead_letter_path.is_some() }
     }
 }
 
@@ -97,7 +97,7 @@ pub(in crate::delivery) fn line(notice: &Notice, dsn: &Dsn, sent: &SendResult, k
                 "{dsn} rejects a single {} as {} ({detail}); it is {}",
                 category.name(),
                 outcome.name(),
-                if keeping.buries { "written to the dead letters" } else { "dropped and only counted" },
+                if keeping.writes_dead_letters { "written to the dead letters" } else { "dropped and only counted" },
             ),
         ),
         Notice::Encoding(encoding) => (

@@ -17,7 +17,7 @@ pub(crate) struct Backlog {
     /// Chunks of the spool that were flushed just now.
     live: VecDeque<Arc<ChunkProgress>>,
     /// Those with records that are to become dead letters. To read them needs no room, it makes some.
-    doomed: Queue,
+    rejected: Queue,
     /// The last chunks that an earlier process left.
     last: Vec<Arc<ChunkProgress>>,
     came: u64,
@@ -29,7 +29,7 @@ impl Backlog {
     /// Adds a chunk that is worth reading at `due`.
     pub(crate) fn add(&mut self, chunk_progress: Arc<ChunkProgress>, due: Duration) {
         self.came += 1;
-        let queue = if chunk_progress.has_doomed() { &mut self.doomed } else { &mut self.waiting };
+        let queue = if chunk_progress.has_rejected() { &mut self.rejected } else { &mut self.waiting };
         queue.insert((due, self.came), chunk_progress);
     }
 
@@ -64,9 +64,9 @@ impl Backlog {
     /// Takes a chunk out; returns false if it does not wait.
     pub(crate) fn remove(&mut self, chunk_progress: &Arc<ChunkProgress>) -> bool {
         let found = |queue: &Queue| queue.iter().find(|(_, one)| Arc::ptr_eq(one, chunk_progress)).map(|(key, _)| *key);
-        match (found(&self.waiting), found(&self.doomed)) {
+        match (found(&self.waiting), found(&self.rejected)) {
             (Some(key), _) => self.waiting.remove(&key).is_some(),
-            (None, Some(key)) => self.doomed.remove(&key).is_some(),
+            (None, Some(key)) => self.rejected.remove(&key).is_some(),
             (None, None) => false,
         }
     }
@@ -83,14 +83,14 @@ impl Backlog {
     /// Returns the time at which the first chunk is due; if there is no `room`, that of the first chunk that needs none.
     pub(crate) fn next_due(&self, room: bool) -> Option<Duration> {
         let waiting = first_due(&self.waiting).filter(|_| room);
-        first_due(&self.doomed).into_iter().chain(waiting).min()
+        first_due(&self.rejected).into_iter().chain(waiting).min()
     }
 
     /// Takes the first that is due; where there is no `room`, of those that need none.
     pub(crate) fn take(&mut self, now: Duration, room: bool) -> Option<Arc<ChunkProgress>> {
         let is_due = |queue: &&mut Queue| first_due(queue).is_some_and(|due| due <= now);
         let waiting = Some(&mut self.waiting).filter(|_| room);
-        let queue = Some(&mut self.doomed).filter(is_due).or(waiting.filter(is_due))?;
+        let queue = Some(&mut self.rejected).filter(is_due).or(waiting.filter(is_due))?;
         queue.pop_first().map(|(_, chunk_progress)| chunk_progress)
     }
 
@@ -111,7 +111,7 @@ impl Backlog {
     pub(crate) fn take_lost(&mut self) -> Vec<Arc<ChunkProgress>> {
         let is_lost = |_: &(Duration, u64), chunk_progress: &mut Arc<ChunkProgress>| chunk_progress.is_lost();
         let mut lost: Vec<_> = self.waiting.extract_if(.., is_lost).map(|(_, chunk_progress)| chunk_progress).collect();
-        lost.extend(self.doomed.extract_if(.., is_lost).map(|(_, chunk_progress)| chunk_progress));
+        lost.extend(self.rejected.extract_if(.., is_lost).map(|(_, chunk_progress)| chunk_progress));
         let (gone, live) = std::mem::take(&mut self.live).into_iter().partition::<VecDeque<_>, _>(|one| one.is_lost());
         self.live = live;
         lost.extend(gone);
@@ -124,7 +124,7 @@ impl Backlog {
             .front()
             .into_iter()
             .chain(self.waiting.values())
-            .chain(self.doomed.values())
+            .chain(self.rejected.values())
             .map(|chunk_progress| chunk_progress.taken)
             .min()
     }
@@ -188,10 +188,10 @@ mod tests {
         backlog.add(chunk_progress(1), SECOND);
         assert_eq!((backlog.next_due(false), backlog.take(SECOND, false).is_none()), (None, true));
         assert!(backlog.is_worth_reading(SECOND * 2, true) && !backlog.is_worth_reading(SECOND * 2, false));
-        let doomed = chunk_progress(2);
+        let rejected = chunk_progress(2);
         let cause = Arc::new(DropReason { outcome: Outcome::Rejected, status: 400, detail: String::new() });
-        doomed.mark_rejected(Category::Log, std::iter::once(0), &cause);
-        backlog.add(doomed, SECOND * 2);
+        rejected.mark_rejected(Category::Log, std::iter::once(0), &cause);
+        backlog.add(rejected, SECOND * 2);
         assert_eq!((backlog.next_due(false), backlog.next_due(true)), (Some(SECOND * 2), Some(SECOND)));
         assert!(backlog.is_worth_reading(SECOND * 3, false) && !backlog.is_worth_reading(SECOND * 2, false));
         backlog.hurry(SECOND);

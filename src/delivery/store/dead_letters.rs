@@ -183,11 +183,14 @@ fn is_stale(about: &fs::Metadata) -> bool {
 /// One letter for each burial, in their order. `first` is the number of the segment's first record, `wall` the time since
 /// 1970.
 #[must_use]
-pub(crate) fn letters(segment: &Chunk, first: u32, burials: &[DeadLetter], wall: Duration) -> Vec<Vec<u8>> {
-    let wanted: HashSet<u32> =
-        burials.iter().flat_map(|burial| std::iter::once(&burial.record).chain(&burial.members)).copied().collect();
+pub(crate) fn letters(segment: &Chunk, first: u32, dead_letters: &[DeadLetter], wall: Duration) -> Vec<Vec<u8>> {
+    let wanted: HashSet<u32> = dead_letters
+        .iter()
+        .flat_map(|dead_letter| std::iter::once(&dead_letter.record).chain(&dead_letter.members))
+        .copied()
+        .collect();
     let found = find(&segment.data, first, &wanted);
-    burials.iter().map(|burial| letter(&segment.tag, burial, &found, wall)).collect()
+    dead_letters.iter().map(|dead_letter| letter(&segment.tag, dead_letter, &found, wall)).collect()
 }
 
 /// Bytes of each of these records.
@@ -227,14 +230,15 @@ fn find<'a>(data: &'a [u8], first: u32, wanted: &HashSet<u32>) -> Found<'a> {
 
 const GROUP_END: &[u8] = &[0x92, 0x92, 0xd7, 0, 255, 255, 255, 254, 0, 0, 0, 0, 0x80, 0x80];
 
-fn letter(tag: &[u8], burial: &DeadLetter, found: &Found<'_>, wall: Duration) -> Vec<u8> {
+fn letter(tag: &[u8], dead_letter: &DeadLetter, found: &Found<'_>, wall: Duration) -> Vec<u8> {
     let mut data = Vec::new();
-    let mut numbers: Vec<u32> = std::iter::once(burial.record).chain(burial.members.iter().copied()).collect();
+    let mut numbers: Vec<u32> =
+        std::iter::once(dead_letter.record).chain(dead_letter.members.iter().copied()).collect();
     numbers.sort_unstable();
     for number in &numbers {
         data.extend_from_slice(found.get(number).map_or(&[][..], |(raw, _)| raw));
     }
-    if burial.category.is_some() {
+    if dead_letter.category.is_some() {
         data.extend_from_slice(GROUP_END);
     }
     let mut fields = vec![
@@ -243,19 +247,19 @@ fn letter(tag: &[u8], burial: &DeadLetter, found: &Found<'_>, wall: Duration) ->
         ("length", Field::Number(data.len() as u64)),
         ("records", Field::Number(numbers.len() as u64)),
     ];
-    fields.extend(burial.category.map(|category| ("category", Field::Text(category.name().as_bytes()))));
-    fields.push(("outcome", Field::Text(burial.cause.outcome.name().as_bytes())));
-    if burial.cause.status > 0 {
-        fields.push(("status", Field::Number(u64::from(burial.cause.status))));
+    fields.extend(dead_letter.category.map(|category| ("category", Field::Text(category.name().as_bytes()))));
+    fields.push(("outcome", Field::Text(dead_letter.cause.outcome.name().as_bytes())));
+    if dead_letter.cause.status > 0 {
+        fields.push(("status", Field::Number(u64::from(dead_letter.cause.status))));
     }
-    let (time, id) = (rfc3339(wall), burial.event_id.map(|id| id.hex()));
-    let destination = burial.target.as_ref().map(|target| target.dsn.to_string());
-    fields.push(("detail", Field::Text(burial.cause.detail.as_bytes())));
+    let (time, id) = (rfc3339(wall), dead_letter.event_id.map(|id| id.hex()));
+    let destination = dead_letter.target.as_ref().map(|target| target.dsn.to_string());
+    fields.push(("detail", Field::Text(dead_letter.cause.detail.as_bytes())));
     fields.push(("time", Field::Text(time.as_bytes())));
     fields.extend(destination.as_ref().map(|masked| ("destination", Field::Text(masked.as_bytes()))));
     fields.extend(id.as_ref().map(|id| ("event_id", Field::Text(id.as_bytes()))));
     // What an OTLP group says about its records is its body.
-    let body = found.get(&burial.record).and_then(|(_, group)| group.and_then(|group| group.body.map()));
+    let body = found.get(&dead_letter.record).and_then(|(_, group)| group.and_then(|group| group.body.map()));
     let mut out = store::marker_of(&fields, body.unwrap_or(Seq::EMPTY));
     out.extend_from_slice(&data);
     out
@@ -271,20 +275,20 @@ mod tests {
     /// A group whose metadata is `{a: 1}` and whose body is `{resource: 1}`.
     const GROUP: &[u8] = b"\x92\x92\xd7\x00\xff\xff\xff\xff\0\0\0\0\x81\xa1a\x01\x81\xa8resource\x01";
 
-    fn burial(record: u32, members: &[u32]) -> DeadLetter {
+    fn dead_letter(record: u32, members: &[u32]) -> DeadLetter {
         let cause = Arc::new(DropReason { outcome: Outcome::Rejected, status: 400, detail: "400: no".into() });
         DeadLetter { members: members.to_vec(), ..DeadLetter::new(Some(Category::Event), record, &cause) }
     }
 
-    fn letter_of(data: &[u8], burial: &DeadLetter) -> Vec<u8> {
+    fn letter_of(data: &[u8], dead_letter: &DeadLetter) -> Vec<u8> {
         let segment = Chunk { tag: b"t".to_vec(), data: data.to_vec(), records: 0 };
-        letters(&segment, 10, std::slice::from_ref(burial), Duration::from_secs(1)).remove(0)
+        letters(&segment, 10, std::slice::from_ref(dead_letter), Duration::from_secs(1)).remove(0)
     }
 
     #[test]
     fn a_letter_holds_its_lines_in_order_and_what_their_group_says() {
         let data = [RECORD, GROUP, RECORD, OTHER, GROUP_END, OTHER].concat();
-        let letter = letter_of(&data, &burial(12, &[11]));
+        let letter = letter_of(&data, &dead_letter(12, &[11]));
         let all: Vec<_> = entries(&letter).collect();
         let [Entry::GroupStart(head), Entry::Record(one), Entry::Record(two), Entry::GroupEnd] = all[..] else {
             panic!("{all:?}")
@@ -300,8 +304,8 @@ mod tests {
 
     #[test]
     fn a_letter_of_a_letter_is_the_same_letter() {
-        let first = letter_of(&[RECORD, OTHER].concat(), &burial(10, &[11]));
-        assert_eq!(letter_of(&first, &burial(10, &[11])), first);
+        let first = letter_of(&[RECORD, OTHER].concat(), &dead_letter(10, &[11]));
+        assert_eq!(letter_of(&first, &dead_letter(10, &[11])), first);
     }
 
     #[test]

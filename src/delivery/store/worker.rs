@@ -184,7 +184,7 @@ impl<'s> Worker<'s> {
                 Ok((spool, recovery)) => {
                     let text =
                         format!("spool_path was {} before the reload: records left there are sent too", path.display());
-                    let _ = self.shared.to_pump.send(Message::Log(Severity::Warn, text));
+                    let _ = self.shared.to_dispatcher.send(Message::Log(Severity::Warn, text));
                     lock(&self.shared.spool_bytes).push(spool.bytes());
                     self.replay(&path, recovery);
                     self.draining.push(spool);
@@ -203,7 +203,7 @@ impl<'s> Worker<'s> {
             spool.files().retry();
             if spool.live().is_empty() {
                 let text = format!("the former spool {} is empty", spool.path().display());
-                let _ = self.shared.to_pump.send(Message::Log(Severity::Info, text));
+                let _ = self.shared.to_dispatcher.send(Message::Log(Severity::Info, text));
                 former::end(&self.name, spool.path());
             } else {
                 self.draining.push(spool);
@@ -254,7 +254,7 @@ impl<'s> Worker<'s> {
         let more = (more > 0).then(|| format!("{more} more files are skipped, cut or damaged"));
         for problem in problems.into_iter().take(NAMED).chain(more) {
             let text = format!("spool {}: {problem}", path.display());
-            let _ = self.shared.to_pump.send(Message::Log(Severity::Warn, text));
+            let _ = self.shared.to_dispatcher.send(Message::Log(Severity::Warn, text));
         }
         self.expect_again(&recent);
         if extents.is_empty() {
@@ -472,7 +472,7 @@ impl<'s> Worker<'s> {
     fn tell_lost(&self) {
         if let Some(text) = self.shared.lost.take() {
             let text = format!("spool {}: {text}", self.shown_path());
-            let _ = self.shared.to_pump.send(Message::Log(Severity::Error, text));
+            let _ = self.shared.to_dispatcher.send(Message::Log(Severity::Error, text));
         }
     }
 }

@@ -55,14 +55,14 @@ struct State {
     /// The progress file says that every record has been mapped.
     is_noted: bool,
     /// Some record has been left where it came from.
-    parked: bool,
+    deferred: bool,
     /// The number of records that have ended, by outcome.
     ended: Ended,
     /// Outcomes decided here since the last note that do not follow from the record and the settings alone: another reading
     /// of the record would decide otherwise.
     unnoted: [Vec<(u32, Outcome)>; 2],
     /// Records that are to become dead letters when the chunk is read again.
-    doomed: [BTreeMap<u32, Arc<DropReason>>; 2],
+    rejected: [BTreeMap<u32, Arc<DropReason>>; 2],
     /// Records that Sentry has counted in a 429: if they are given up, nobody is told a second time.
     counted: [RecordSet; 2],
     /// The chunk itself, where dead letters may need it and nobody else has it.
@@ -110,7 +110,7 @@ pub enum Look {
     /// It needs an item.
     Open,
     /// It is to become a dead letter.
-    Doomed(Arc<DropReason>),
+    Rejected(Arc<DropReason>),
     /// An earlier process has cut the request that held it: it may have arrived, and is sent after everything else.
     Last,
 }
@@ -178,10 +178,10 @@ impl ChunkProgress {
             readings: 0,
             mapped: false,
             is_noted: false,
-            parked: false,
+            deferred: false,
             ended: Ended::default(),
             unnoted: Default::default(),
-            doomed: Default::default(),
+            rejected: Default::default(),
             counted: Default::default(),
             kept: None,
             seen_before: false,
@@ -252,7 +252,7 @@ impl ChunkProgress {
             state.attached[c].entry(record).or_default().push((Arc::clone(line.0), line.1));
             return Attach::Done;
         }
-        if state.settled[c].has(record) || state.doomed[c].contains_key(&record) {
+        if state.settled[c].has(record) || state.rejected[c].contains_key(&record) {
             return Attach::Ended;
         }
         if !state.followers.iter().any(|known| Arc::ptr_eq(known, line.0)) {
@@ -292,7 +292,7 @@ impl ChunkProgress {
         let mut state = self.lock();
         state.readings += 1;
         state.mapped = false;
-        state.parked = false;
+        state.deferred = false;
     }
 
     /// Returns true if the chunk has been read before.
@@ -343,7 +343,7 @@ impl ChunkProgress {
         let mut state = self.lock();
         let c = category as usize;
         if !state.settled[c].has(record) && !state.in_flight[c].has(record) {
-            state.parked = true;
+            state.deferred = true;
         }
     }
 
@@ -361,7 +361,7 @@ impl ChunkProgress {
             ChunkSource::Host(_) | ChunkSource::Spool(_) => true,
             ChunkSource::Memory => {
                 let mut state = self.lock();
-                state.parked |= state.kept.is_some();
+                state.deferred |= state.kept.is_some();
                 state.kept.is_some()
             }
             ChunkSource::None => false,
@@ -384,7 +384,7 @@ impl ChunkProgress {
         if state.in_flight[c].has(record) || !state.settled[c].insert(record) {
             return false;
         }
-        state.doomed[c].remove(&record);
+        state.rejected[c].remove(&record);
         if !found_again {
             state.unnoted[c].push((record, outcome));
         }
@@ -429,8 +429,8 @@ impl ChunkProgress {
                 state.outstanding -= 1;
             }
             if !state.settled[c].has(record) {
-                state.doomed[c].insert(record, Arc::clone(cause));
-                state.parked = true;
+                state.rejected[c].insert(record, Arc::clone(cause));
+                state.deferred = true;
             }
         }
         state.standing()
@@ -457,13 +457,13 @@ impl ChunkProgress {
         if category == Category::Log && state.readings <= 1 && state.aborted[c].has(record) {
             return Look::Last;
         }
-        state.doomed[c].get(&record).map_or(Look::Open, |cause| Look::Doomed(Arc::clone(cause)))
+        state.rejected[c].get(&record).map_or(Look::Open, |cause| Look::Rejected(Arc::clone(cause)))
     }
 
     /// Returns true if any record is to become a dead letter.
     #[must_use]
-    pub fn has_doomed(&self) -> bool {
-        self.lock().doomed.iter().any(|doomed| !doomed.is_empty())
+    pub fn has_rejected(&self) -> bool {
+        self.lock().rejected.iter().any(|rejected| !rejected.is_empty())
     }
 
     /// Notes that Sentry has counted these in a 429.
@@ -496,7 +496,7 @@ impl ChunkProgress {
     /// Lets go of the chunk, unless some record has been left there or waits; how many bytes that frees.
     pub fn forget(&self) -> u64 {
         let mut state = self.lock();
-        let kept = if state.parked || state.kept_open > 0 { None } else { state.kept.take() };
+        let kept = if state.deferred || state.kept_open > 0 { None } else { state.kept.take() };
         drop(state);
         kept.map_or(0, |chunk| chunk.bytes())
     }
@@ -507,7 +507,7 @@ impl ChunkProgress {
         for record in records {
             if state.in_flight[category as usize].remove(record) {
                 state.outstanding -= 1;
-                state.parked = true;
+                state.deferred = true;
             }
         }
         state.standing()
@@ -566,7 +566,7 @@ fn is_found_again(outcome: Outcome) -> bool {
 
 impl State {
     fn standing(&self) -> ChunkStatus {
-        match (self.mapped && self.outstanding == 0, self.parked) {
+        match (self.mapped && self.outstanding == 0, self.deferred) {
             (false, _) => ChunkStatus::Busy,
             (true, true) => ChunkStatus::Deferred,
             (true, false) => ChunkStatus::Done,
@@ -630,14 +630,14 @@ mod tests {
         chunk_progress.mapped();
         let cause = Arc::new(DropReason { outcome: Outcome::Rejected, status: 400, detail: String::new() });
         assert_eq!(chunk_progress.mark_rejected(Category::Log, [0].into_iter(), &cause), ChunkStatus::Deferred);
-        assert!(chunk_progress.has_doomed() && matches!(chunk_progress.look(Category::Log, 0), Look::Doomed(_)));
+        assert!(chunk_progress.has_rejected() && matches!(chunk_progress.look(Category::Log, 0), Look::Rejected(_)));
         assert_eq!(ledger.snapshot().pending(Category::Log), 3);
         chunk_progress.begin();
         assert!(
             chunk_progress.end(Category::Log, 0, Outcome::Rejected)
                 && !chunk_progress.end(Category::Log, 0, Outcome::Overflow)
         );
-        assert!(!chunk_progress.has_doomed() && matches!(chunk_progress.look(Category::Log, 0), Look::Closed));
+        assert!(!chunk_progress.has_rejected() && matches!(chunk_progress.look(Category::Log, 0), Look::Closed));
         assert_eq!(chunk_progress.mapped(), ChunkStatus::Done);
         assert_eq!(ledger.snapshot().outcome(Category::Log, Outcome::Rejected), 1);
     }
