@@ -68,7 +68,8 @@ fn object(words: &[&str]) -> Value {
 
 pub fn json() {
     let dir = TempDir::new("json").expect("expected a directory");
-    let (input, to) = (dir.path().join("a.log"), dir.path().join("to"));
+    let (input, to, empty) = (dir.path().join("a.log"), dir.path().join("to"), dir.path().join("empty"));
+    std::fs::create_dir(&empty).expect("expected to make a directory");
     std::fs::write(&input, super::lines(5)).expect("expected to write a file");
     let (plugin, receiver) = (shown(&support::plugin()), super::receiver(""));
     let dsn = format!("dsn={}", receiver.dsn());
@@ -77,8 +78,7 @@ pub fn json() {
         (&ship["records"]["ok"], &ship["exit_code"], &ship["ledger"]["log.accepted"]),
         (&5.into(), &0.into(), &5.into())
     );
-    let replay =
-        object(&["replay", "--json", "--plugin", &plugin, "-o", &dsn, "-o", "log_level=off", &shown(dir.path())]);
+    let replay = object(&["replay", "--json", "--plugin", &plugin, "-o", &dsn, "-o", "log_level=off", &shown(&empty)]);
     assert_eq!((&replay["ledger"]["records"], &replay["exit_code"]), (&0.into(), &0.into()));
     let check = object(&["check", "--json", "--offline", "-o", &dsn]);
     assert_eq!(check["outputs"][0]["name"], "sentry.0");
