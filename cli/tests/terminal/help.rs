@@ -89,3 +89,14 @@ pub fn json() {
     let explain = run(&["explain", "--json", "--format", "text", &shown(&input)]);
     assert_eq!(text(&explain.stdout).lines().count(), 10);
 }
+
+pub fn wrong_directory() {
+    let dir = TempDir::new("wrong").expect("expected a directory");
+    std::fs::write(dir.path().join("notes.txt"), "x").expect("expected to write a file");
+    let dsn = "dsn=http://0123456789abcdef0123456789abcdef@127.0.0.1:1/1";
+    let replay = run(&["replay", "--plugin", &shown(&support::plugin()), "-o", dsn, &shown(dir.path())]);
+    assert_eq!(replay.status.code(), Some(4), "{}", text(&replay.stderr));
+    assert!(text(&replay.stderr).contains("expected dead letters or a spool"), "{}", text(&replay.stderr));
+    let left: Vec<_> = std::fs::read_dir(dir.path()).expect("expected a directory").flatten().collect();
+    assert_eq!(left.len(), 1, "expected nothing to be left behind, found {left:?}");
+}
