@@ -63,7 +63,12 @@ fn check_takes(text: &str, name: &str) -> (bool, String) {
     let mut command = Command::new(built().join("flb-sentry"));
     let output = command.args(["check", "--offline"]).arg(file).env("DSN", DSN).env_remove("SENTRY_DSN").output();
     let output = output.expect("expected to run flb-sentry");
-    (output.status.success(), String::from_utf8_lossy(&output.stdout).into_owned())
+    let found = String::from_utf8_lossy(&output.stdout).into_owned();
+    // Fluent Bit is given the plugin with `-e` here, of which the file says nothing.
+    let is_problem = |line: &&str| {
+        line.trim_start().starts_with("problem ") && !line.contains("Fluent Bit does not know the output")
+    };
+    (found.lines().filter(is_problem).count() == 0 && output.status.code() < Some(2), found)
 }
 
 pub fn read_alike() {

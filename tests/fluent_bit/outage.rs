@@ -124,7 +124,7 @@ pub fn reload_with_a_full_spool_and_another_path() {
     assert!(host.wait_for_log("spool is full", ARRIVES_WITHIN), "{}", host.log());
     host.rewrite(&config(&["spool_path ${STATE}/other"])).expect("expected a file");
     host.reload().unwrap_or_else(|error| panic!("{error}"));
-    let former = "before the reload: what is left there is sent";
+    let former = "before the reload: records left there are sent";
     assert!(host.wait_for_log(former, Duration::from_secs(20)), "{}", host.log());
     receiver.script("".parse().expect("expected a script"));
     assert!(

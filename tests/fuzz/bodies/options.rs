@@ -89,7 +89,7 @@ fn told(problems: &[Problem], options: &Values, environment: &Values) {
         // A variable is named in capitals, also where it was not written so.
         let named = |name: &String| problem.found.contains(&name.to_ascii_uppercase());
         let given = options.contains_key(&problem.option) || environment.keys().any(named);
-        let missing = problem.found == "nothing" || problem.option == "tls_key_file";
+        let missing = problem.found.is_empty() || problem.found == "nothing" || problem.option == "tls_key_file";
         assert!(given || missing, "{problem} was never written");
         assert!(!problem.expected.is_empty());
     }
