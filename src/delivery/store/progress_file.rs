@@ -242,8 +242,8 @@ impl ProgressFiles {
             }
         } else {
             let mut file = super::private().append(true).open(path)?;
-            // The line that a crash cut short must not swallow this one.
-            let start = if file.metadata()?.len() == 0 { HEAD } else { "\n" };
+            // A line that a crash cut short must not swallow this one. With a space at its end it says nothing.
+            let start = if file.metadata()?.len() == 0 { HEAD } else { " \n" };
             file.write_all(start.as_bytes())?;
             if self.open.len() >= OPEN {
                 self.open.pop_front();
@@ -316,10 +316,13 @@ mod tests {
         std::fs::create_dir(&directory).unwrap();
         let path = directory.join("1.progress");
         ProgressFiles::default().append(&path, "log 0-0 accepted\nlog 1-1 acce");
+        ProgressFiles::default().append(&path, "mapped 0-2 0");
         ProgressFiles::default().append(&path, "log 2-2 accepted\n");
         let bytes = std::fs::read(&path).unwrap();
         assert!(bytes.starts_with(HEAD.as_bytes()));
-        let settled = Notes::read(&bytes).progress(0, 3, 0).settled;
+        let progress = Notes::read(&bytes).progress(0, 3, 0);
+        assert!(!progress.mapped, "what was cut does not become a note of the next process");
+        let settled = progress.settled;
         assert_eq!([0, 1, 2].map(|record| settled[1].has(record)), [true, false, true]);
         std::fs::remove_dir_all(&directory).unwrap();
     }
