@@ -238,9 +238,13 @@ impl Delivery {
     pub fn flush(&self, tag: &[u8], data: &[u8], on_engine_thread: bool) -> Verdict {
         match self.enter(tag, data, on_engine_thread) {
             Entered::Waiting(chunk_slot, longest) => self.shared.slots.wait(chunk_slot, longest),
-            Entered::Unsynced(number) if self.shared.store.wait_for_sync(number, SPOOL_WAIT) => Verdict::Ok,
+            Entered::Unsynced(number) => {
+                let identity = || self.shared.registry.identity(tag, data);
+                let is_safe = self.shared.store.wait_for_sync(number, SPOOL_WAIT, identity);
+                if is_safe { Verdict::Ok } else { Verdict::Retry }
+            }
             Entered::Taken => Verdict::Ok,
-            Entered::Unsynced(_) | Entered::Refused => Verdict::Retry,
+            Entered::Refused => Verdict::Retry,
         }
     }
 

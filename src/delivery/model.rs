@@ -176,7 +176,9 @@ impl Instance {
             }
             Entered::Unsynced(number) => {
                 (0..below(PATIENCE)).for_each(|_| thread::park_timeout(Duration::ZERO));
-                let is_safe = self.delivery.shared.store.wait_for_sync(number, Duration::ZERO);
+                let shared = &self.delivery.shared;
+                let identity = || shared.registry.identity(TAG, chunk);
+                let is_safe = shared.store.wait_for_sync(number, Duration::ZERO, identity);
                 if is_safe { Verdict::Ok } else { Verdict::Retry }
             }
             Entered::Taken => Verdict::Ok,

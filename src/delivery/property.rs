@@ -167,7 +167,10 @@ impl Instance {
             self.work();
             return match offer {
                 Entered::Taken => true,
-                Entered::Unsynced(number) => self.shared.store.wait_for_sync(number, Duration::ZERO),
+                Entered::Unsynced(number) => {
+                    let identity = || self.shared.registry.identity(TAG, chunk);
+                    self.shared.store.wait_for_sync(number, Duration::ZERO, identity)
+                }
                 Entered::Waiting(..) | Entered::Refused => false,
             };
         }

@@ -115,9 +115,9 @@ impl RetryRegistry {
         Arc::new(ChunkProgress::new(ChunkSource::Host(identity), now, self.recorder.clone(), settled))
     }
 
-    /// A spool has taken a chunk whose flush did not wait for it.
-    pub fn expect(&self, tag: &[u8], data: &[u8]) {
-        note_unheard(self.identity(tag, data), |known| known + 1);
+    /// Notes that a spool has taken a chunk of this identity whose flush did not wait for it.
+    pub fn expect(&self, identity: u128) {
+        note_unheard(identity, |known| known + 1);
     }
 
     /// Notes that a spool holds this many equal chunks of which Fluent Bit may not have heard. Those of this process are
@@ -305,7 +305,7 @@ mod tests {
     #[test]
     fn what_a_spool_took_unheard_is_known_to_every_instance_once() {
         let (old, new) = (setup("spooled"), setup("spooled"));
-        old.registry.expect(b"tag", CHUNK);
+        old.registry.expect(old.registry.identity(b"tag", CHUNK));
         // It is one and the same that the next one finds on the disk.
         new.registry.expect_at_least(new.registry.identity(b"tag", CHUNK), 1);
         assert!(!setup("another").registry.is_spooled(b"tag", CHUNK));

@@ -44,10 +44,18 @@ struct State {
     /// Numbers of chunks that were taken back.
     failed: Vec<u64>,
     /// Numbers of chunks whose flush did not wait for the sync.
-    unheard: Vec<u64>,
+    unheard: Vec<Unheard>,
     /// Why the last chunk was refused, for the worker to tell.
     refusal: Option<SpoolError>,
     is_closing: bool,
+}
+
+/// A chunk whose flush did not wait for the sync.
+#[derive(Clone, Copy, Debug)]
+struct Unheard {
+    number: u64,
+    /// The chunk's identity in the registry.
+    identity: u128,
 }
 
 #[derive(Debug)]
@@ -79,6 +87,18 @@ pub(super) struct Found {
     pub(super) last: u64,
     pub(super) refusal: Option<SpoolError>,
     pub(super) is_closing: bool,
+}
+
+impl State {
+    /// Returns the number of a chunk that is offered again before it was synced; its flush waits again.
+    fn take_unheard(&mut self, identity: impl FnOnce() -> u128) -> Option<u64> {
+        if self.unheard.is_empty() {
+            return None;
+        }
+        let identity = identity();
+        let at = self.unheard.iter().position(|unheard| unheard.identity == identity)?;
+        Some(self.unheard.swap_remove(at).number)
+    }
 }
 
 impl Store {
@@ -131,6 +151,10 @@ impl Store {
         if registry.is_spooled(tag, data) {
             return Offer::Taken;
         }
+        if let Some(number) = state.take_unheard(|| registry.identity(tag, data)) {
+            // It is in the spool already and waits for the same sync.
+            return Offer::Unsynced(number);
+        }
         let State { status, appended, .. } = &mut *state;
         let Status::Open(spool) = status else { return Offer::Refused };
         if appended.try_reserve(1).is_err() {
@@ -157,9 +181,9 @@ impl Store {
         }
     }
 
-    /// Waits until a chunk is safe on the disk; false if it was taken back or is not safe in time. It is then remembered
-    /// as one that Fluent Bit will offer again.
-    pub(crate) fn wait_for_sync(&self, number: u64, longest: Duration) -> bool {
+    /// Waits until a chunk is safe on the disk; false if it was taken back or is not safe in time. It is then remembered,
+    /// by its `identity` in the registry, as one that Fluent Bit will offer again.
+    pub(crate) fn wait_for_sync(&self, number: u64, longest: Duration, identity: impl FnOnce() -> u128) -> bool {
         if let Some(mut state) = self.wait(longest, |state| state.synced >= number) {
             let failed = state.failed.iter().position(|failed| *failed == number);
             if let Some(at) = failed {
@@ -167,9 +191,10 @@ impl Store {
             }
             return failed.is_none();
         }
+        let identity = identity();
         let mut state = self.lock();
         if state.synced < number && state.unheard.try_reserve(1).is_ok() {
-            state.unheard.push(number);
+            state.unheard.push(Unheard { number, identity });
             return false;
         }
         !state.failed.contains(&number)
@@ -236,16 +261,15 @@ impl Store {
         self.with(Spool::take_unsynced).unwrap_or_default()
     }
 
-    /// Everything up to this number is safe: flushes that wait for it go on. Returns the numbers of those that have
-    /// stopped waiting.
-    pub(super) fn synced(&self, number: u64) -> Vec<u64> {
+    /// Everything up to this number is safe: flushes that wait for it go on. The registry expects the chunks of those that have
+    /// stopped waiting, before any of them can be offered again.
+    pub(super) fn synced(&self, number: u64, registry: &RetryRegistry) {
         let mut state = self.lock();
         state.synced = number;
-        let (unheard, rest) = std::mem::take(&mut state.unheard).into_iter().partition(|unheard| *unheard <= number);
-        state.unheard = rest;
+        let is_safe = |unheard: &mut Unheard| unheard.number <= number;
+        state.unheard.extract_if(.., is_safe).for_each(|unheard| registry.expect(unheard.identity));
         drop(state);
         self.changed.notify_all();
-        unheard
     }
 
     /// The sync has failed: takes back these chunks, of which `last` is the number of the last one, and those appended
@@ -258,7 +282,7 @@ impl Store {
         if let Status::Open(spool) = status {
             spool.roll_back(&chunks);
         }
-        failed.extend((first..=*last).filter(|number| !unheard.contains(number)));
+        failed.extend((first..=*last).filter(|number| !unheard.iter().any(|one| one.number == *number)));
         unheard.clear();
         state.synced = state.last;
         drop(state);

@@ -312,16 +312,9 @@ impl<'s> Worker<'s> {
             self.complain(&error);
             return self.shared.store.take_back(appended, last);
         }
-        let first = last + 1 - appended.len() as u64;
         let records = appended.iter().map(|chunk| u64::from(chunk.extent.records())).sum();
         self.shared.recorder.take(records);
-        for number in self.shared.store.synced(last) {
-            let chunk = appended.get((number - first) as usize);
-            // Its flush has left with RETRY: Fluent Bit will offer it again.
-            for Chunk { tag, data, .. } in chunk.and_then(|chunk| chunk.extent.read().ok()).unwrap_or_default() {
-                self.shared.registry.expect(&tag, &data);
-            }
-        }
+        self.shared.store.synced(last, &self.shared.registry);
         self.hand_over(appended.into_iter().map(|chunk| chunk.extent));
     }
 

@@ -113,7 +113,8 @@ fn a_chunk_whose_flush_gave_up_before_the_sync_is_ours_in_the_next_instance_too(
         let mut chunk = CHUNK.to_vec();
         *chunk.last_mut().unwrap() = n;
         let crate::delivery::Entered::Unsynced(number) = first.delivery.enter(b"left", &chunk, true) else { panic!() };
-        left += u32::from(!first.delivery.shared.store.wait_for_sync(number, Duration::ZERO));
+        let identity = || first.delivery.shared.registry.identity(b"left", &chunk);
+        left += u32::from(!first.delivery.shared.store.wait_for_sync(number, Duration::ZERO, identity));
     }
     first.wait_for("all synced", |first| first.records() == 21);
     first.delivery.close();
@@ -126,6 +127,26 @@ fn a_chunk_whose_flush_gave_up_before_the_sync_is_ours_in_the_next_instance_too(
     }
     assert_eq!(second.records(), 21, "each of them is known");
     second.delivery.close();
+    let _ = fs::remove_dir_all(&spool);
+}
+
+#[test]
+fn a_chunk_that_is_offered_again_before_its_sync_is_taken_once() {
+    let spool = directory("again");
+    let running = Running::start(&spool.join("other"), &[]);
+    let (registry, recorder) = (&running.delivery.shared.registry, running.ledger.recorder());
+    let store = super::Store::new(crate::options::SpoolSync::Full);
+    store.opened(super::Spool::open(&spool, 7, super::Limits::of(1 << 20)).unwrap().0);
+    let offer = || store.offer(b"tag", CHUNK, Duration::from_secs(9), Duration::ZERO, registry, &recorder);
+    let wait = |number| store.wait_for_sync(number, Duration::ZERO, || registry.identity(b"tag", CHUNK));
+    assert_eq!(offer(), super::Offer::Unsynced(1));
+    assert!(!wait(1), "nobody has synced it");
+    assert_eq!(offer(), super::Offer::Unsynced(1), "it is the same chunk");
+    assert!(!wait(1));
+    store.synced(1, registry);
+    assert_eq!(offer(), super::Offer::Taken);
+    assert_eq!((spooled(&spool), offer()), (1, super::Offer::Unsynced(2)), "an equal one is another chunk");
+    running.delivery.close();
     let _ = fs::remove_dir_all(&spool);
 }
 
