@@ -827,4 +827,17 @@ mod tests {
         let rest: Vec<_> = fields.rest().filter_map(|field| field.key.text()).collect();
         assert_eq!(rest, [&b"a"[..], b"x.y"]);
     }
+
+    #[test]
+    fn finds_the_metadata_of_each_container() {
+        let mut keys = keys(Role::ServerName, &["kubernetes.host"]);
+        for host in ["n1", "node-2", "n3", "n1"] {
+            let bytes = [b"\x81\xaakubernetes\x81\xa4host", &[0xa0 | host.len() as u8][..], host.as_bytes()].concat();
+            let map = Cursor::new(&bytes).read().unwrap().map().unwrap();
+            let mut fields = Fields::default();
+            fields.read(&mut keys, map, Run::default());
+            let found = fields.candidates(Role::ServerName).find_map(|found| found.value.text());
+            assert_eq!(found, Some(host.as_bytes()), "expected the host of the record's own container");
+        }
+    }
 }
