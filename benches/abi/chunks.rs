@@ -32,7 +32,7 @@ pub fn large(dir: &Path) -> PathBuf {
     dir.join("large.msgpack")
 }
 
-/// Where the small chunk is.
+/// Path of the small chunk.
 pub fn small(dir: &Path) -> PathBuf {
     dir.join("small.msgpack")
 }

@@ -15,7 +15,7 @@ const CHUNKS: u64 = 6_000;
 /// Bytes of the line in each.
 const LINE: usize = 1_000;
 
-/// Who has not taken them by then is as fast as those show that were taken.
+/// Longest wait for an output to take the chunks. The rate of a slower output is that of the chunks taken by then.
 const LONGEST: Duration = Duration::from_secs(60);
 
 /// The outputs, by what the table calls them.

@@ -195,9 +195,9 @@ const ALIASES: &[(&str, Instead)] = &[
     ("retry_max_delay", Use("retry_max")),
     (
         "max_retries",
-        Advice("the host's retry_limit bounds retries of chunks, hold_events and hold_logs those of items"),
+        Advice("Fluent Bit's retry_limit bounds retries of chunks, hold_events and hold_logs those of items"),
     ),
-    ("retries", Advice("the host's retry_limit bounds retries of chunks, hold_events and hold_logs those of items")),
+    ("retries", Advice("Fluent Bit's retry_limit bounds retries of chunks, hold_events and hold_logs those of items")),
     ("request_timeout", Use("timeout")),
     ("request.timeout_secs", Use("timeout")),
     ("connect_timeout", Use("timeout")),

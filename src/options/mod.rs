@@ -49,7 +49,7 @@ pub struct Row {
 pub struct Problem {
     /// The option, or the name given instead of one.
     pub option: String,
-    /// What was given, masked where it is a secret; empty where nothing was, and then `expected` is the whole text.
+    /// The given text, masked where it is a secret; empty where nothing was given, and then `expected` is the whole text.
     pub found: String,
     /// Description of a correct value.
     pub expected: String,

@@ -25,7 +25,7 @@ pub(super) fn text(category: Category, record: &Explained, keys: &Keys, settings
             format!("event_rate {}: so many events were sent in this minute", settings.event_rate)
         }
         (_, Some(Reason::OwnHost)) => {
-            "a line of the host's own log about this output, which would make more of them".to_owned()
+            "a line of Fluent Bit's own log about this output, which would make more of them".to_owned()
         }
         (_, Some(Reason::OtherNode)) if category == Category::Log => {
             "a Kubernetes event that is not this node's alone: each node's instance would send the same log".to_owned()

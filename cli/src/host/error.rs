@@ -38,7 +38,11 @@ impl fmt::Display for LoadError {
         match self {
             Self::NotFound(path) => write!(f, "{}: expected a plugin, found no such file", path.display()),
             Self::ReservedName(path) => {
-                write!(f, "{}: the host takes names with `flb-` for plugins of its own kind; rename it", path.display())
+                write!(
+                    f,
+                    "{}: Fluent Bit takes names with `flb-` for plugins of its own kind; rename it",
+                    path.display()
+                )
             }
             Self::Open(path, why) => write!(f, "{}: cannot be loaded: {why}", path.display()),
             Self::MissingSymbol(name) => write!(f, "not a Fluent Bit output: it does not export {name}"),

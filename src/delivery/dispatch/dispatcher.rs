@@ -156,7 +156,7 @@ pub(crate) struct Dispatcher {
     last_tick: Duration,
     last_source: Duration,
     last_summary: Duration,
-    /// What the texts about destinations say of the items that wait.
+    /// The text about waiting items in the messages about destinations.
     keeping: Keeping,
     volatile: bool,
     closing: Option<Duration>,

@@ -19,10 +19,10 @@ pub(in crate::delivery) struct LogLine {
     pub(in crate::delivery) text: String,
 }
 
-/// What the texts depend on besides the answer.
+/// Settings that the texts depend on besides the response.
 #[derive(Clone, Debug)]
 pub(in crate::delivery) struct Keeping {
-    /// Where items wait, with a comma before it; empty while `auto` has not chosen yet.
+    /// The place where items wait, with a comma before it; empty while `auto` has not chosen yet.
     pub(in crate::delivery) place: String,
     /// `hold_events` and `hold_logs`.
     pub(in crate::delivery) hold: [Duration; 2],

@@ -24,7 +24,7 @@ pub struct Extent {
     records: u32,
     chunks: u32,
     has_ended: AtomicBool,
-    /// How often it could not be read.
+    /// The number of times it could not be read.
     failures: AtomicU64,
 }
 

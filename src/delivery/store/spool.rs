@@ -20,7 +20,7 @@ const LOCK: &str = "lock";
 /// Descriptors that are kept for the next sync of sealed segments, at most; those of others are opened again.
 const KEPT: usize = 2;
 
-/// How many times its size a segment may have where no descriptor is left for a new one. A segment is read as a whole at a start.
+/// Factor by which a segment may exceed its size where no descriptor is left for a new one. A segment is read as a whole at a start.
 const GROWS: u64 = 4;
 
 /// The sizes of a spool.

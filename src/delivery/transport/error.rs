@@ -37,7 +37,7 @@ impl Failure {
     }
 }
 
-/// What the standard library says of a name that cannot be resolved.
+/// The standard library's text for a name that cannot be resolved.
 const LOOKUP: &str = "failed to lookup address information";
 
 /// Returns true if no byte of the request has left for the server: its name was not found, or no connection was made.
