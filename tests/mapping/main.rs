@@ -270,6 +270,30 @@ fn nothing_private_is_sent() {
     }
 }
 
+/// Each secret stands alone in its record: no other field makes the log be cleaned.
+#[test]
+fn a_log_loses_a_secret_that_only_the_name_of_its_field_tells() {
+    for (options, body, secret, place) in [
+        (&[][..], json!({"msg": "hello", "password": "correct horse"}), "correct horse", "password"),
+        (&[], json!({"msg": "hello", "db": {"password": "correct horse"}}), "correct horse", "db.password"),
+        (&[], json!({"msg": "hello", "pin": 4711}), "4711", "pin"),
+        (&[], json!({"msg": "hello", "card": {"cvv": 931}}), "931", "card.cvv"),
+        (&[], json!({"msg": "hello", "secret": ["alpha", "beta"]}), "beta", "secret"),
+        (&[("scrub_keys", "iban")], json!({"msg": "hello", "my_iban": "plain"}), "plain", "my_iban"),
+        (&[("scrub_keys", "iban")], json!({"msg": "hello", "a": {"my_iban": "plain"}}), "plain", "a.my_iban"),
+        (&[("scrub_keys", "logger")], json!({"msg": "hello", "logger": "plain"}), "plain", "logger.name"),
+        (&[], json!({"msg": "hello", "note": "ask jane@example.com"}), "jane", "note"),
+        (&[], json!({"msg": "password=hunter2"}), "hunter2", ""),
+    ] {
+        let mapped = Mapping::new(options).bodies(&[body.clone()]);
+        let log = mapped.logs()[0];
+        assert!(!log.to_string().contains(secret), "expected no {secret} of {body}, found {log}");
+        if !place.is_empty() {
+            assert!(attribute(log, place).to_string().contains("[Filtered]"), "{log}");
+        }
+    }
+}
+
 #[test]
 fn breadcrumbs_are_the_lines_before_whatever_form_they_had() {
     let mut mapping = Mapping::new(&[("breadcrumbs", "3")]);
