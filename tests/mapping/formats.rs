@@ -415,6 +415,13 @@ fn scripts() -> Vec<Case> {
             ..CASE
         },
         Case {
+            row: "Laminas (Zend) Log",
+            record: json!({"timestamp": TIME, "priority": 3, "priorityName": "ERR", "message": CASE.title, "extra": {"line": 7}}),
+            time: AT,
+            other: (json!({"priority": 3, "message": "x"}), "info", "x"),
+            ..CASE
+        },
+        Case {
             row: "semantic_logger (Rails)",
             record: json!({"host": "app-0", "timestamp": TIME, "level": "error", "level_index": 4, "pid": 1, "name": "CartController",
                 "message": CASE.title, "exception": {"name": "StockError", "message": "none left", "stack_trace": [

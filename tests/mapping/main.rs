@@ -270,6 +270,15 @@ fn nothing_private_is_sent() {
     }
 }
 
+#[test]
+fn each_log_has_its_own_logger_whatever_the_one_before_had() {
+    let body = |logger: &str| json!({"msg": "hello", "logger": logger});
+    let loggers = ["app", "app", "a \"quoted\" name", "app", "password=hunter2", "app"];
+    let mapped = Mapping::new(&[]).bodies(&loggers.map(body));
+    let found: Vec<_> = mapped.logs().iter().map(|log| attribute(log, "logger.name").clone()).collect();
+    assert_eq!(found, ["app", "app", "a \"quoted\" name", "app", "password=[Filtered]", "app"]);
+}
+
 /// Each secret stands alone in its record: no other field makes the log be cleaned.
 #[test]
 fn a_log_loses_a_secret_that_only_the_name_of_its_field_tells() {

@@ -142,6 +142,15 @@ pub const ROWS: &[Row] = &[
         ..EMPTY
     },
     Row {
+        name: "Laminas (Zend) Log",
+        source: "https://github.com/laminas/laminas-log",
+        marks: &["priorityName"],
+        needs: &[Is("priorityName", Text)],
+        level: &[("priorityName", Scale::Words), ("priority", Scale::Syslog)],
+        time: &["timestamp"],
+        ..EMPTY
+    },
+    Row {
         name: "GELF",
         source: "https://go2docs.graylog.org/current/getting_in_log_data/gelf.html",
         marks: &["short_message"],
