@@ -310,7 +310,8 @@ impl<'r, 'h> Scan<'r, 'h> {
             let found = Found { end, ..found };
             return Step::Found(super::wrapped::by_brackets(self.rules, self.head, end).unwrap_or(found));
         }
-        self.seen.other = true;
+        // Behind a time in brackets logfmt begins as behind any other time.
+        self.seen.other |= self.seen.time.is_some() || time != Some(inner.len());
         self.seen.brackets = self.seen.brackets.saturating_add(1);
         if self.seen.time.is_none()
             && let Some(len) = time
