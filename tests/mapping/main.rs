@@ -294,7 +294,7 @@ fn a_log_loses_a_secret_that_only_the_name_of_its_field_tells() {
         (&[], json!({"msg": "hello", "note": "ask jane@example.com"}), "jane", "note"),
         (&[], json!({"msg": "password=hunter2"}), "hunter2", ""),
     ] {
-        let mapped = Mapping::new(options).bodies(&[body.clone()]);
+        let mapped = Mapping::new(options).bodies(std::slice::from_ref(&body));
         let log = mapped.logs()[0];
         assert!(!log.to_string().contains(secret), "expected no {secret} of {body}, found {log}");
         if !place.is_empty() {
