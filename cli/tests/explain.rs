@@ -169,7 +169,7 @@ fn every_outcome_has_its_reason() {
     let twice = events(&[], &[exception.clone(), exception]);
     assert!(twice[1].0 == "suppressed" && twice[1].1.starts_with("the same exception"), "{twice:?}");
     let own = one(&[], error("[2026/11/24 10:00:00.000000000] [error] [output:sentry:sentry.0] cannot be reached"));
-    assert!(own.0 == "suppressed" && own.1.contains("host's own log"), "{own:?}");
+    assert!(own.0 == "suppressed" && own.1.contains("Fluent Bit's own log"), "{own:?}");
 
     let lines =
         ["ERROR failed", "Traceback (most recent call last):", "  File \"/a.py\", line 3, in f", "ValueError: no"];
