@@ -121,16 +121,18 @@ pub fn a_server_that_restarts(delivery: &'static str) {
     let dsn = receivers[0].dsn();
     let instance = setting.start(&dsn, &[]);
     let mut seen = BTreeSet::new();
-    thread::scope(|scope| {
-        scope.spawn(|| flush_all(&instance, TAG, chunks(RECORDS * RESTARTS)));
-        for _ in 0..RESTARTS {
+    let input: Vec<_> = chunks(RECORDS * RESTARTS).collect();
+    // Each server gets chunks of its own, or a slow thread here would find everything delivered to the first of them.
+    for part in input.chunks(input.len() / RESTARTS as usize) {
+        thread::scope(|scope| {
+            scope.spawn(|| flush_all(&instance, TAG, part.iter().cloned()));
             let now = receivers.last_mut().expect("expected a receiver");
             assert!(now.wait_until(PATIENCE, |seen| seen.totals.logs >= 100), "{:#?}", instance.log_lines());
             now.shutdown();
             seen.extend(logs(&now.snapshot()).into_keys());
             receivers.push(receive_at("forever:delay=10ms", address));
-        }
-    });
+        });
+    }
     let last = receivers.last().expect("expected a receiver");
     let all = |last: &flb_sentry::receive::Snapshot| {
         seen.iter().copied().chain(logs(last).into_keys()).collect::<BTreeSet<_>>().len() as u64 == RECORDS * RESTARTS
