@@ -2,7 +2,7 @@
 //! nothing doubled, and no wait is longer than it was. (It is never ahead of the server's, which would refuse times to come.)
 
 use crate::hostile::{Host, RECORDS, assert_sound};
-use crate::support::arrivals::{assert_exact, receive, wait_for_all};
+use crate::support::arrivals::{assert_exact, receive, wait_for_all, wait_until_settled};
 use crate::support::output::Ledger;
 use crate::support::tempdir::TempDir;
 use std::collections::BTreeSet;
@@ -51,6 +51,7 @@ pub fn jumps(library: &Path, delivery: &'static str) {
         }
     }
     wait_for_all(&receiver, RECORDS, String::new);
+    wait_until_settled(&dir.path().join("spool"));
     let said = host.end();
     let ledger = Ledger::read(&said.lines);
     ledger.assert_closed();

@@ -6,7 +6,7 @@
 use crate::attacks::{Attack, Wire};
 use crate::hostile_server::{Harm, HostileServer, Part, Reads};
 use crate::outage::{memory, say};
-use crate::support::arrivals::{Setting, assert_exact, receive, wait_for_all};
+use crate::support::arrivals::{Setting, assert_exact, receive, wait_for_all, wait_until_settled};
 use crate::support::output::{self, Ledger, PATIENCE, flush_all};
 use crate::support::tempdir::TempDir;
 use crate::support::{chunk, wait};
@@ -182,6 +182,7 @@ pub fn survives(attack: &Attack, delivery: &'static str) {
     );
     front.hostile_server.mend();
     wait_for_all(&receiver, RECORDS, String::new);
+    wait_until_settled(&dir.path().join("spool"));
     let said = host.end();
     let lines = &said.lines;
     let ledger = Ledger::read(lines);

@@ -141,6 +141,7 @@ pub fn a_server_that_restarts(delivery: &'static str) {
     let again = receivers.iter().map(|receiver| receiver.totals().logs).sum::<u64>() - RECORDS * RESTARTS;
     // One envelope a sender and restart.
     assert!(again <= RESTARTS * 4 * 20, "{again} logs came again");
+    setting.wait_until_settled();
     let ledger = Ledger::read(&instance.exit());
     ledger.assert_closed();
     assert_eq!((ledger.get("log.accepted"), ledger.get("log.pending")), (RECORDS * RESTARTS, 0), "{ledger:?}");

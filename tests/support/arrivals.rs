@@ -10,6 +10,7 @@ use flb_sentry::receive::{Options, Receiver, Request, Script, Snapshot};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -55,17 +56,9 @@ impl Setting {
         Self { delivery, dir: TempDir::new("delivery").expect("expected a directory") }
     }
 
-    /// Waits until the spool holds no segment: a closing instance starts no request, so what has no answer yet would stay.
+    /// [`wait_until_settled`] for the spool of this setting.
     pub fn wait_until_settled(&self) {
-        let segments = || {
-            let files = std::fs::read_dir(self.dir.path()).into_iter().flatten().flatten();
-            files.filter(|file| file.path().extension().is_some_and(|end| end == "msgpack")).count()
-        };
-        assert!(
-            wait::until_true(PATIENCE, || segments() == 0),
-            "expected an empty spool, found {} segments",
-            segments()
-        );
+        wait_until_settled(self.dir.path());
     }
 
     /// The plugin, with these further options.
@@ -75,6 +68,18 @@ impl Setting {
         let options: Vec<_> = more.iter().copied().chain(own).collect();
         instance(&load(), dsn, &options)
     }
+}
+
+/// Waits until the spool in a directory holds no segment; at once where there is no spool.
+///
+/// A log whose response was lost has arrived and is sent again. A closing instance with a spool starts no request: it would
+/// leave that log to the next instance.
+pub fn wait_until_settled(spool: &Path) {
+    let segments = || {
+        let files = std::fs::read_dir(spool).into_iter().flatten().flatten();
+        files.filter(|file| file.path().extension().is_some_and(|end| end == "msgpack")).count()
+    };
+    assert!(wait::until_true(PATIENCE, || segments() == 0), "expected an empty spool, found {} segments", segments());
 }
 
 /// Records in chunks of [`CHUNK`].
