@@ -6,25 +6,14 @@ use flb_sentry::host::Instance;
 use flb_sentry::receive::Receiver;
 use serde_json::{Value, json};
 use std::process::ExitCode;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 use support::arrivals::{Setting, receive};
+use support::billing::{self, notices, payloads, wait_for_the_day};
 use support::output::{Ledger, PATIENCE, flush_all};
 use support::suite::Suite;
 use support::{chunk, wait};
 
 const TAG: &str = "kube.app";
-
-/// What Sentry bills for a log, by Relay's rule.
-fn billed(log: &Value) -> u64 {
-    let size = |value: &Value| match value {
-        Value::Bool(_) => 1,
-        Value::String(text) => text.len() as u64,
-        _ => 8,
-    };
-    let attributes = log["attributes"].as_object().expect("expected attributes");
-    let attributes = attributes.iter().map(|(name, attribute)| name.len() as u64 + size(&attribute["value"]));
-    size(&log["body"]) + attributes.sum::<u64>()
-}
 
 /// A chunk of 50 logs of about a kilobyte; every fifth is a warning.
 fn logs(namespace: &str, budget: Option<&str>) -> Vec<u8> {
@@ -40,14 +29,6 @@ fn logs(namespace: &str, budget: Option<&str>) -> Vec<u8> {
     chunk::of(&(0..50).map(body).collect::<Vec<_>>())
 }
 
-/// The budgets of a day must not end within a test.
-fn wait_for_the_day() {
-    let second = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs() % 86_400;
-    while second() > 86_400 - 90 {
-        std::thread::sleep(Duration::from_secs(1));
-    }
-}
-
 /// Everything flushed so far has ended.
 fn settle(receiver: &Receiver, instance: &Instance) {
     let mut last = u64::MAX;
@@ -56,16 +37,6 @@ fn settle(receiver: &Receiver, instance: &Instance) {
         std::mem::replace(&mut last, receiver.totals().logs) == receiver.totals().logs
     });
     assert!(quiet, "{:#?}", instance.log_lines());
-}
-
-fn payloads(receiver: &Receiver) -> Vec<Value> {
-    receiver.snapshot().logs.iter().map(|log| log.payload.clone()).collect()
-}
-
-fn notices(receiver: &Receiver) -> Vec<String> {
-    let logs = payloads(receiver).into_iter();
-    let ours = logs.filter(|log| log["attributes"]["logger.name"]["value"] == "out_sentry");
-    ours.filter_map(|log| log["body"].as_str().map(str::to_owned)).collect()
 }
 
 fn a_budget_holds_over_restarts_and_reloads() {
@@ -97,7 +68,7 @@ fn a_budget_holds_over_restarts_and_reloads() {
         }
     }
     ends(instance);
-    let all: u64 = payloads(&receiver).iter().map(billed).sum();
+    let all: u64 = payloads(&receiver).iter().map(billing::billed).sum();
     assert!((1_100_000..=1_200_000).contains(&all), "expected at most 1.2 MB, found {all}");
     let notices = notices(&receiver);
     assert!(notices.len() == 1 && notices[0].starts_with("logs_budget 1M/d is spent: "), "{notices:?}");
@@ -124,7 +95,7 @@ fn namespaces_and_annotations_have_budgets_of_their_own(delivery: &'static str) 
     let of = |namespace: &str| {
         let logs = payloads(&receiver);
         let is_its = |log: &&Value| log["attributes"]["k8s.namespace.name"]["value"] == namespace;
-        logs.iter().filter(is_its).map(billed).sum::<u64>()
+        logs.iter().filter(is_its).map(billing::billed).sum::<u64>()
     };
     for (namespace, budget) in [("a", 100_000), ("b", 100_000), ("c", 10_000), ("d", 100_000)] {
         let spent = of(namespace);
@@ -132,7 +103,7 @@ fn namespaces_and_annotations_have_budgets_of_their_own(delivery: &'static str) 
     }
     assert_eq!(notices(&receiver).len(), 4, "{:?}", notices(&receiver));
     let billed = ledger.get("billed_bytes");
-    assert_eq!(billed, payloads(&receiver).iter().map(self::billed).sum::<u64>());
+    assert_eq!(billed, payloads(&receiver).iter().map(billing::billed).sum::<u64>());
 }
 
 fn main() -> ExitCode {

@@ -4,6 +4,7 @@
 //! `fluent-bit` each test is listed as skipped.
 
 mod addresses;
+mod budget;
 mod counters;
 mod descriptors;
 mod faults;
@@ -63,6 +64,7 @@ const TESTS: &[(&str, fn())] = &[
     ("parsed_lines_choose_no_namespace_where_the_tag_names_one", identity::with_merged_fields),
     ("a_trace_cut_by_flushes_a_reload_or_a_kill_is_one_event", traces::cut_by_flushes),
     ("a_quota_is_waited_for", faults::quota),
+    ("a_budget_holds_over_restarts_and_reloads", budget::holds_over_restarts_and_reloads),
     ("a_lost_answer_repeats_its_own_envelope_only", faults::lost_answers),
     ("a_worker_waits_through_faults", faults::worker),
     ("an_outage_with_few_descriptors_loses_and_doubles_nothing", outage::with_few_descriptors),

@@ -7,6 +7,7 @@
 
 pub mod arrivals;
 pub mod artefacts;
+pub mod billing;
 pub mod bugsink;
 pub mod chunk;
 pub mod envelope;
