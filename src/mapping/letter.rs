@@ -3,9 +3,9 @@
 //! Format: `delivery/store/dead_letters.rs`. Levels, sampling and storms were decided when the item was first made, so they are not
 //! asked again; and only that item is made, because the record's other one has had an end of its own.
 
-use super::identity::EventId;
 use crate::chunk::Record;
 use crate::ledger::Category;
+use crate::mapping::resolve::identity::EventId;
 
 /// Content of a dead letter's marker about the item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,83 +3,62 @@
 //! The mapper reads a chunk once for its logs. Each log waits for the next line of its stream, because lines that form one
 //! stack trace become one log. The mapper makes the events at the end of the chunk, when it knows which lines came before.
 
-pub mod billed;
-mod breadcrumbs;
-mod container;
-mod event;
-mod exception;
-mod field_extractor;
-mod field_names;
-mod fields;
+mod encode;
+mod extract;
 pub mod formats;
-mod groups;
-pub mod identity;
-mod in_app;
+mod group;
 mod incident;
-pub mod json;
-mod kubernetes;
 mod letter;
-mod lifted;
-pub mod limit;
-mod log;
-mod message;
-pub mod notice;
-pub mod parse;
 mod reason;
-mod recall;
-mod remove_keys;
-mod resolved_record;
+mod resolve;
 mod route;
-mod runs;
 mod scrub;
-mod severity;
 mod sink;
-mod stack;
-mod storm;
-mod stream_lines;
-mod template;
-mod time;
 pub mod trace;
-mod trace_cache;
 mod trigram_scan;
-mod waiting;
 
 use crate::chunk::msgpack::Cursor;
 use crate::chunk::{Entry, Record, Timestamp, entries};
 use crate::ledger::{Category, Outcome};
 use crate::level::Level;
 use crate::options::Mapping;
-use breadcrumbs::Breadcrumbs;
-use container::Container;
-use event::EventContext;
-use field_extractor::{Buffers, Reader};
-use fields::{Fields, Role};
-use groups::{Grouping, usable};
+use encode::event::EventContext;
+pub use encode::{billed, json, limit, notice};
+use encode::{event, log};
+use extract::field_extractor::{Buffers, Reader};
+use extract::fields::{Fields, Role};
+pub use extract::parse;
+use extract::stack;
+use group::breadcrumbs::Breadcrumbs;
+use group::recall::{Recall, Recalled};
+use group::runs::{Fate, HeldLog, Run, Step};
+pub use group::storm::StormSummary;
+use group::storm::{Decision, Storms};
+use group::stream_lines::{Joined, LevelSource, Line, SideBuffer, Stream, Text};
+use group::trace_cache::{DetectedTrace, TraceCache};
+use group::trace_groups::{Grouping, usable};
+use group::waiting::{Tail, Waiting};
+use group::{trace_cache, trace_groups};
 use identity::{EventId, LastTrace, StreamId, StreamIds, TraceId};
 use incident::Incidents;
 pub use incident::{CheckIn, Status};
-use kubernetes::{Pod, Pods};
 use letter::Letter;
 use memchr::{memchr, memchr_iter, memmem};
 pub use reason::Reason;
-use recall::{Recall, Recalled};
-use resolved_record::{Inputs, Known, ResolvedRecord, view};
+use resolve::container::Container;
+pub use resolve::identity;
+use resolve::kubernetes::{Pod, Pods};
+use resolve::resolved_record::{self, Inputs, Known, ResolvedRecord, view};
+use resolve::severity::Rules;
 pub use route::{Route, Router, UNROUTED};
-use runs::{Fate, HeldLog, Run, Step};
 pub(crate) use scrub::Rules as ScrubRules;
 pub use scrub::examples::{EXAMPLES as SCRUB_EXAMPLES, Example as ScrubExample, to_markdown as privacy_to_markdown};
-use severity::Rules;
 pub use sink::{Bill, FoundKeys, Origin, Payer, RecalledLog, Sink};
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
-pub use storm::StormSummary;
-use storm::{Decision, Storms};
-use stream_lines::{Joined, LevelSource, Line, SideBuffer, Stream, Text};
 use trace::Trace;
-use trace_cache::{DetectedTrace, TraceCache};
-use waiting::{Tail, Waiting};
 
 /// The name under which Sentry knows us.
 pub const SDK_NAME: &str = "sentry.fluent-bit";
@@ -453,7 +432,7 @@ impl Mapper {
                 let time = record.time;
                 // A text that is neither the record's own nor coloured stood in JSON.
                 let is_plain = matches!(text, Text::Here(_)) || memchr(0x1b, record.raw).is_some();
-                let heads = self.settings.join_traces && is_plain && groups::heads(&view.message);
+                let heads = self.settings.join_traces && is_plain && trace_groups::heads(&view.message);
                 let line = Line {
                     index,
                     raw: record.raw,
@@ -594,7 +573,7 @@ impl Mapper {
         let texts = lines.iter().map(|line| line.text_in(&progress.aside).and_then(usable).unwrap_or_default());
         let texts: Vec<&str> = texts.collect();
         let groups = Grouping::new(lines, &texts).all();
-        let with_text = |group: &groups::Group| {
+        let with_text = |group: &trace_groups::Group| {
             let members = lines[group.first + 1..group.first + group.len].iter().map(|line| line.index).collect();
             let joined =
                 Joined { first: run.first + group.first, members, level: group.level(lines), text: group.text(&texts) };
@@ -774,7 +753,7 @@ impl Mapper {
         let view = view((&self.settings, &self.rules), origin.now, record, given, &mut fields, known);
         let known = trace.or_else(|| progress.traces.take(line.index, &text));
         let in_message = known.unwrap_or_else(|| trace::parse(&text));
-        let bare = in_message.is_none().then(|| groups::without_prefix(&text)).flatten();
+        let bare = in_message.is_none().then(|| trace_groups::without_prefix(&text)).flatten();
         let (text, in_message) = match &bare {
             Some(bare) => (bare.as_str(), trace::parse(bare)),
             None => (&*text, in_message),

@@ -7,7 +7,7 @@ use std::fmt::Debug;
 pub struct Route {
     /// The destination's number.
     pub destination: u32,
-    /// [`super::identity::destination`] of it, the same for as long as its host and project are.
+    /// [`crate::mapping::resolve::identity::destination`] of it, the same for as long as its host and project are.
     pub identity: u128,
 }
 

@@ -1,11 +1,11 @@
 //! Defines the two edges of the mapping: the origin of a chunk's records, and the sink that takes the items and outcomes of
 //! the records.
 
-use super::identity::EventId;
 use super::reason::Reason;
 use super::route::Router;
 use crate::ledger::{Category, Outcome};
 use crate::level::Level;
+use crate::mapping::resolve::identity::EventId;
 use crate::options::Budget;
 use std::time::Duration;
 
@@ -84,7 +84,7 @@ pub struct Bill {
     pub payer: u32,
     /// The log's severity.
     pub level: Level,
-    /// Its size by Sentry's rule. See [`super::billed`].
+    /// Its size by Sentry's rule. See [`crate::mapping::encode::billed`].
     pub bytes: u64,
 }
 

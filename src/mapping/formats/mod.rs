@@ -6,10 +6,10 @@
 
 mod rows;
 
-use super::field_names::{FieldNames, NameId};
-use super::fields::{Role, Step, follow, segments, steps};
 use crate::chunk::msgpack::{Seq, Value};
 use crate::level::Level;
+use crate::mapping::extract::fields::{Role, Step, follow, segments, steps};
+use crate::mapping::extract::interner::{FieldNames, NameId};
 pub use rows::ROWS;
 use std::collections::HashMap;
 use std::fmt::Write;
@@ -435,8 +435,8 @@ impl Scale {
 
 #[cfg(test)]
 mod tests {
-    use super::super::field_names::WELL_KNOWN;
     use super::*;
+    use crate::mapping::extract::interner::WELL_KNOWN;
 
     #[test]
     fn every_row_can_be_recognised_and_names_its_source() {
@@ -455,7 +455,7 @@ mod tests {
     fn names_of_the_table_have_the_numbers_in_which_they_are_learnt() {
         let formats = Formats::new(NameId::of_well_known, WELL_KNOWN.len());
         let mut names = FieldNames::default();
-        names.reset(formats.names(), |_| super::super::field_names::Meaning {
+        names.reset(formats.names(), |_| crate::mapping::extract::interner::Meaning {
             paths: Vec::new(),
             refused: false,
             sensitive: false,

@@ -1,9 +1,9 @@
 //! Remembers the containers whose lines this instance has seen: the facts that an incident about a container needs, and the
 //! streams of its lines.
 
-use super::super::identity::StreamIds;
-use super::super::kubernetes::Pod;
 use crate::level::Level;
+use crate::mapping::resolve::identity::StreamIds;
+use crate::mapping::resolve::kubernetes::Pod;
 use crate::options::Budget;
 
 /// Most containers that are remembered. Beyond it the one that was learnt longest ago is forgotten.

@@ -1,12 +1,12 @@
 //! Builds the contexts of an incident's event: the Kubernetes event as it was received, and the kernel's message.
 
-use super::super::fields::Fields;
-use super::super::json::{self, Object};
-use super::super::limit;
 use super::kernel;
 use super::kills::Cgroup;
 use crate::chunk::Record;
 use crate::chunk::msgpack::{Seq, Value};
+use crate::mapping::encode::json::{self, Object};
+use crate::mapping::encode::limit;
+use crate::mapping::extract::fields::Fields;
 
 /// Levels of a value in the context.
 const MAX_DEPTH: usize = 3;

@@ -3,10 +3,10 @@
 //! Sources: `plugins/in_kubernetes_events/kubernetes_events.c` of Fluent Bit, which sends the object unchanged, and the
 //! types of `k8s.io/api/core/v1` and `events/v1`.
 
-use super::super::kubernetes::without_generated;
 use super::time::rfc3339;
 use crate::chunk::msgpack::{Seq, Value};
 use crate::chunk::{Record, Timestamp};
+use crate::mapping::resolve::kubernetes::without_generated;
 
 /// Top-level fields that a container's line has and an event never has: a record with one of them is not an event, whatever
 /// else it looks like.

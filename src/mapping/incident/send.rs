@@ -1,15 +1,16 @@
 //! Sends an incident's log and event, or ends the record with the reason why there is none.
 
-use super::super::breadcrumbs::Breadcrumbs;
-use super::super::identity::StreamId;
 use super::super::letter::Letter;
 use super::super::route::Route;
 use super::super::sink::{Bill, Payer};
-use super::super::storm::{Decision, StormSummary, Storms};
-use super::super::{FoundKeys, Origin, Reason, Sink, billed, end, scrub};
+use super::super::{FoundKeys, Origin, Reason, Sink, end, scrub};
 use super::write::{self, Incident};
 use crate::chunk::{Record, Timestamp};
 use crate::ledger::{Category, Outcome};
+use crate::mapping::encode::billed;
+use crate::mapping::group::breadcrumbs::Breadcrumbs;
+use crate::mapping::group::storm::{Decision, StormSummary, Storms};
+use crate::mapping::resolve::identity::StreamId;
 use crate::options::{Budget, Mapping};
 use xxhash_rust::xxh3::Xxh3;
 

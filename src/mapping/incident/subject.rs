@@ -1,15 +1,15 @@
 //! Determines the subject of an incident (a container, a pod or a node) and collects the facts that this instance knows
 //! about it.
 
-use super::super::breadcrumbs::Breadcrumbs;
-use super::super::identity::{StreamId, TraceId};
-use super::super::json::Object;
-use super::super::limit;
 use super::containers::{Container, Containers};
 use super::kernel;
 use super::kills::Cgroup;
 use super::kube_event::{self, KubeEvent};
 use crate::chunk::Timestamp;
+use crate::mapping::encode::json::Object;
+use crate::mapping::encode::limit;
+use crate::mapping::group::breadcrumbs::Breadcrumbs;
+use crate::mapping::resolve::identity::{StreamId, TraceId};
 use crate::options::{Incidents, KubeEvents};
 use std::borrow::Cow;
 

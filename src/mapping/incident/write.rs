@@ -2,12 +2,13 @@
 //!
 //! The formats are those of `mapping::event` and `mapping::log`; the limits are Relay's.
 
-use super::super::event::RESERVED_TAGS;
-use super::super::identity::{EventId, TraceId};
-use super::super::json::{self, List, Object};
-use super::super::{SDK_NAME, SDK_VERSION, limit};
+use super::super::{SDK_NAME, SDK_VERSION};
 use crate::chunk::Timestamp;
 use crate::level::Level;
+use crate::mapping::encode::event::RESERVED_TAGS;
+use crate::mapping::encode::json::{self, List, Object};
+use crate::mapping::encode::limit;
+use crate::mapping::resolve::identity::{EventId, TraceId};
 use crate::options::{Mapping, Source};
 use std::borrow::Cow;
 

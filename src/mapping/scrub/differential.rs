@@ -4,7 +4,7 @@
 use super::Rules;
 use super::reference::cut_again;
 use crate::ledger::{Category, Outcome};
-use crate::mapping::identity::EventId;
+use crate::mapping::resolve::identity::EventId;
 use crate::mapping::{Mapper, Origin, Route, Sink};
 use crate::options::{self, Mapping};
 use serde_json::Value;

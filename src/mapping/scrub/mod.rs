@@ -25,7 +25,7 @@ mod tokens;
 mod urls;
 mod value;
 
-use super::json;
+use crate::mapping::encode::json;
 use memchr::memmem;
 use prefilter::Seen;
 use std::borrow::Cow;

@@ -3,7 +3,7 @@
 
 use super::{FILTERED, steps};
 use crate::chunk::Timestamp;
-use crate::mapping::identity::StreamId;
+use crate::mapping::resolve::identity::StreamId;
 use memchr::memmem;
 use std::collections::HashMap;
 use std::ops::Range;

@@ -4,10 +4,10 @@
 //! It has false positives but no false negatives. Most items cost this pass and nothing else, so it reads 16 bytes at a time
 //! and examines few of them closely.
 
-use super::super::json::special;
 use super::super::trigram_scan::{BLOCK, Block, last_block, vectors};
 use super::tokens::Tokens;
 use super::{Rules, numbers, text};
+use crate::mapping::encode::json::special;
 use memchr::{memchr, memchr_iter};
 use wide::u8x16;
 

@@ -2,7 +2,7 @@
 
 use super::inner::Around;
 use super::{FILTERED, Rules};
-use crate::mapping::limit;
+use crate::mapping::encode::limit;
 use serde_json::{Map, Value};
 
 impl Rules {

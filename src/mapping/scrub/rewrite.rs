@@ -4,8 +4,8 @@
 use super::inner::{Around, NAMES, is_hidden_number};
 use super::name::Meaning;
 use super::{FILTERED, Rules};
-use crate::mapping::billed::NUMBER;
-use crate::mapping::{json, limit};
+use crate::mapping::encode::billed::NUMBER;
+use crate::mapping::encode::{json, limit};
 use memchr::memchr2;
 use std::borrow::Cow;
 use std::ops::Range;

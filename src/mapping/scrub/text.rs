@@ -14,9 +14,9 @@ use std::ops::Range;
 pub(super) fn cleaned(rules: &Rules, text: &str, numbers: bool) -> Option<String> {
     let plain = match text.contains('\u{1b}') {
         // Colours may stand between a name and its value.
-        true => {
-            Cow::Owned(String::from_utf8_lossy(&super::super::message::without_colours(text.as_bytes())).into_owned())
-        }
+        true => Cow::Owned(
+            String::from_utf8_lossy(&crate::mapping::resolve::message::without_colours(text.as_bytes())).into_owned(),
+        ),
         false => Cow::Borrowed(text),
     };
     let found = found(rules, &plain, numbers);
