@@ -1,13 +1,72 @@
 //! Reads the clocks. No other code asks for the time, so that tests can cover every wait without waiting.
 
 use std::fmt::Debug;
+use std::ops::{Add, AddAssign};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// A point on the steady clock, counted from the moment at which the clock was made. It never jumps, so it serves for waits
+/// and deadlines. A length of time is a [`Duration`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Monotonic(Duration);
+
+impl Monotonic {
+    /// The moment at which the clock was made. As a deadline it has always passed.
+    pub const START: Self = Self(Duration::ZERO);
+
+    /// The last point of all. As a deadline it never passes.
+    pub const MAX: Self = Self(Duration::MAX);
+
+    /// Returns the point this many seconds after the start.
+    #[must_use]
+    pub const fn from_secs(seconds: u64) -> Self {
+        Self(Duration::from_secs(seconds))
+    }
+
+    /// Returns the point this many milliseconds after the start.
+    #[must_use]
+    pub const fn from_millis(milliseconds: u64) -> Self {
+        Self(Duration::from_millis(milliseconds))
+    }
+
+    /// Returns the whole milliseconds since the start, for an atomic number.
+    #[must_use]
+    pub fn as_millis(self) -> u64 {
+        u64::try_from(self.0.as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// Returns the time from `earlier` to this point; zero if `earlier` is later.
+    #[must_use]
+    pub fn since(self, earlier: Self) -> Duration {
+        self.0.saturating_sub(earlier.0)
+    }
+
+    /// Returns the point that much earlier; `None` if it would lie before the start.
+    #[must_use]
+    pub fn checked_sub(self, length: Duration) -> Option<Self> {
+        self.0.checked_sub(length).map(Self)
+    }
+}
+
+impl Add<Duration> for Monotonic {
+    type Output = Self;
+
+    /// Returns the point that much later, [`Monotonic::MAX`] at most.
+    fn add(self, length: Duration) -> Self {
+        Self(self.0.saturating_add(length))
+    }
+}
+
+impl AddAssign<Duration> for Monotonic {
+    fn add_assign(&mut self, length: Duration) {
+        *self = *self + length;
+    }
+}
 
 /// One reading of both clocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Moment {
-    /// Steady time since the clock was made: never jumps, good for waits.
-    pub steady: Duration,
+    /// Never jumps, good for waits.
+    pub steady: Monotonic,
     /// Wall time since 1970-01-01T00:00:00Z: may jump, good for timestamps.
     pub wall: Duration,
 }
@@ -42,6 +101,6 @@ impl Clock for SystemClock {
     fn now(&self) -> Moment {
         // A wall clock before 1970 is read as 1970: edge nodes without a battery boot there.
         let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Moment { steady: self.start.elapsed(), wall }
+        Moment { steady: Monotonic(self.start.elapsed()), wall }
     }
 }

@@ -12,7 +12,7 @@ const ARROW: &[(&str, &[&str])] = &[
     ("chunk", &[]),
     ("options", &["level"]),
     ("mapping", &["level", "ledger", "chunk", "options"]),
-    ("envelope", &["ledger", "mapping"]),
+    ("envelope", &["clock", "ledger", "mapping"]),
     ("delivery", &["level", "clock", "sync", "ledger", "chunk", "options", "mapping", "envelope"]),
     ("instance", &["clock", "ledger", "options", "delivery"]),
     ("host", &["ledger", "delivery"]),

@@ -24,7 +24,7 @@ pub mod store;
 mod track;
 pub mod transport;
 
-use crate::clock::{Clock, Moment};
+use crate::clock::{Clock, Moment, Monotonic};
 pub use crate::delivery::accept::chunk_slot::{SlotPool, Verdict};
 use crate::delivery::accept::compressed_chunk::Effort;
 use crate::delivery::accept::retry_registry::RetryRegistry;
@@ -336,7 +336,7 @@ impl Delivery {
         let deadline = now + self.shared.settings.exit_timeout;
         // Whoever ends soon after the start has no later time for what an earlier process left.
         lock(&self.shared.backlog).end_delay(now);
-        self.shared.deadline.store(deadline.as_millis() as u64, Relaxed);
+        self.shared.deadline.store(deadline.as_millis(), Relaxed);
         self.shared.closing.store(true, Ordering::SeqCst);
         // What comes into a queue behind the last word is seen by nobody; and to put it there waits for nobody.
         while self.shared.active_flushes.load(Ordering::SeqCst) > 0 {
@@ -598,7 +598,7 @@ impl Shared {
     }
 
     fn past_deadline(&self) -> bool {
-        self.closing.load(Relaxed) && self.now().steady.as_millis() as u64 >= self.deadline.load(Relaxed)
+        self.closing.load(Relaxed) && self.now().steady.as_millis() >= self.deadline.load(Relaxed)
     }
 
     fn drain_state(&self, from: Drain, to: Drain) -> Result<u8, u8> {
@@ -607,7 +607,7 @@ impl Shared {
 
     /// Returns true if no chunk will come any more, and no waiting chunk is worth reading again before the end.
     fn is_drained(&self, answers: bool) -> bool {
-        let deadline = Duration::from_millis(self.deadline.load(Relaxed));
+        let deadline = Monotonic::from_millis(self.deadline.load(Relaxed));
         let due = self.targets.is_ready(Mode::Spool) && lock(&self.backlog).is_worth_reading(deadline, answers);
         !due && self.draining.load(Ordering::SeqCst) == Drain::Quiet as u8
     }
@@ -641,7 +641,7 @@ impl Shared {
         chunk_progress.tell_ended();
         let now = self.now().steady;
         let waits = chunk_progress.take_due().map_or(now + AGAIN, |due| due.max(now + AGAIN));
-        let writes = now.max(Duration::from_millis(self.dead_again.load(Relaxed)));
+        let writes = now.max(Monotonic::from_millis(self.dead_again.load(Relaxed)));
         let due = if chunk_progress.has_rejected() { writes } else { waits };
         lock(&self.backlog).add(Arc::clone(chunk_progress), due);
     }

@@ -7,7 +7,7 @@
 //! `MODEL_ROUNDS` sets the number of executions of each kind (`make models`), `SHUTTLE_RANDOM_SEED` another seed. With
 //! `MODEL_THREADS` set, the model runs on threads of the operating system, for a thread sanitizer to watch.
 
-use crate::clock::{Clock, Moment, SystemClock};
+use crate::clock::{Clock, Moment, Monotonic, SystemClock};
 use crate::delivery::accept::chunk_slot::Verdict;
 use crate::delivery::dispatch::dispatcher;
 use crate::delivery::property::{Items, Quiet, Seen, WALL, answered_with, ended, record};
@@ -51,8 +51,8 @@ struct Modelled;
 impl Clock for Modelled {
     fn now(&self) -> Moment {
         static MACHINE: Lazy<SystemClock> = Lazy::new(SystemClock::new);
-        let steady = if is_modelled() { now() } else { MACHINE.now().steady };
-        Moment { steady, wall: Duration::from_secs(WALL) + steady }
+        let steady = if is_modelled() { Monotonic::START + now() } else { MACHINE.now().steady };
+        Moment { steady, wall: Duration::from_secs(WALL) + steady.since(Monotonic::START) }
     }
 }
 
@@ -559,7 +559,7 @@ fn threads_end_at_the_deadline_although_no_queue_had_room_to_tell_them() {
             (&instance.delivery.shared, crate::delivery::lock(&instance.delivery.threads).take().unwrap());
         shared.deadline.store(1_000, Relaxed);
         shared.closing.store(true, Relaxed);
-        shared.to_dispatcher.send(dispatcher::Message::Close(Duration::from_secs(1))).unwrap();
+        shared.to_dispatcher.send(dispatcher::Message::Close(Monotonic::from_secs(1))).unwrap();
         assert!(threads.spooler.unwrap().join().is_ok());
         assert!(threads.mapper.join().is_ok());
         assert!(threads.dispatcher.join().is_ok());

@@ -2,7 +2,7 @@
 //! record ends once, and the ledger closes at every moment. The test drives the real mapper, spooler and dispatcher step by
 //! step on one thread, with its own clock, which may jump, and its own senders.
 
-use crate::clock::{Clock, Moment};
+use crate::clock::{Clock, Moment, Monotonic};
 use crate::delivery::accept::chunk_slot::Verdict;
 use crate::delivery::dispatch::destination::ResponseKind;
 use crate::delivery::dispatch::dispatcher::{self, Dispatcher};
@@ -55,8 +55,8 @@ impl Clock for Time {
         let millis = self.millis.load(Relaxed);
         let jump = JUMPS[(millis / BETWEEN_JUMPS) as usize % JUMPS.len()];
         let wall = WALL.saturating_add_signed(if self.jumps { jump } else { 0 });
-        let steady = Duration::from_millis(millis);
-        Moment { steady, wall: Duration::from_secs(wall) + steady }
+        let since_start = Duration::from_millis(millis);
+        Moment { steady: Monotonic::START + since_start, wall: Duration::from_secs(wall) + since_start }
     }
 }
 

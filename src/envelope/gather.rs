@@ -2,9 +2,9 @@
 //! all open envelopes together are limited.
 
 use super::{Batch, Bill, Collector};
+use crate::clock::Monotonic;
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 /// Most bytes in all open envelopes together, however many destinations there are.
 const MAX_OPEN_BYTES: usize = 2_000_000;
@@ -44,7 +44,7 @@ impl<T> LogBatcher<T> {
     }
 
     /// The buffer for the next log of a destination.
-    pub fn open(&mut self, destination: u32, now: Duration, replay: bool) -> &mut Vec<u8> {
+    pub fn open(&mut self, destination: u32, now: Monotonic, replay: bool) -> &mut Vec<u8> {
         let new = || Collector::new(self.max_items).toward(destination);
         // Those of many destinations are seldom full.
         let few = self.open.len() < FEW;
@@ -76,7 +76,7 @@ impl<T> LogBatcher<T> {
     }
 
     /// The open envelopes whose first log came in at `before` or earlier, in the order of their age.
-    pub fn seal(&mut self, before: Duration) -> Vec<Batch<T>> {
+    pub fn seal(&mut self, before: Monotonic) -> Vec<Batch<T>> {
         let due = |collector: &Collector<T>| collector.opened().is_some_and(|opened| opened <= before);
         let due: Vec<u32> = self.open.iter().filter(|(_, open)| due(open)).map(|(number, _)| *number).collect();
         let mut batches: Vec<_> = due.into_iter().filter_map(|number| self.seal_one(number)).collect();
@@ -98,7 +98,7 @@ impl<T> LogBatcher<T> {
 
     /// Returns the time when the oldest of the open envelopes was begun.
     #[must_use]
-    pub fn opened(&self) -> Option<Duration> {
+    pub fn opened(&self) -> Option<Monotonic> {
         self.open.values().filter_map(Collector::opened).min()
     }
 }
@@ -116,7 +116,7 @@ mod tests {
         for record in 0..1_000 {
             gatherer.lend(Vec::with_capacity(2 * MAX_LOG_BYTES));
             assert!(gatherer.spare.len() <= MAX_SPARE, "{} buffers wait", gatherer.spare.len());
-            gatherer.open(7, Duration::ZERO, false).extend_from_slice(&log);
+            gatherer.open(7, Monotonic::START, false).extend_from_slice(&log);
             full.extend(gatherer.close(7, &ticket, record, Bill::default()));
         }
         // Full by their bytes, not their number: each goes on in a lent buffer all the same.
@@ -126,9 +126,11 @@ mod tests {
         }
     }
 
-    const SECOND: Duration = Duration::from_secs(1);
+    fn at(seconds: u64) -> Monotonic {
+        Monotonic::from_secs(seconds)
+    }
 
-    fn add(gatherer: &mut LogBatcher<u8>, destination: u32, now: Duration, json: &[u8]) -> Option<Batch<u8>> {
+    fn add(gatherer: &mut LogBatcher<u8>, destination: u32, now: Monotonic, json: &[u8]) -> Option<Batch<u8>> {
         gatherer.open(destination, now, false).extend_from_slice(json);
         gatherer.close(destination, &Arc::new(1), 0, Bill::default())
     }
@@ -136,11 +138,11 @@ mod tests {
     #[test]
     fn envelopes_never_mix_destinations_and_are_full_each_for_itself() {
         let mut gatherer = LogBatcher::new(2);
-        assert!(add(&mut gatherer, 1, SECOND, b"1").is_none());
-        assert!(add(&mut gatherer, 2, SECOND, b"2").is_none());
-        let full = add(&mut gatherer, 1, SECOND, b"1").unwrap();
+        assert!(add(&mut gatherer, 1, at(1), b"1").is_none());
+        assert!(add(&mut gatherer, 2, at(1), b"2").is_none());
+        let full = add(&mut gatherer, 1, at(1), b"1").unwrap();
         assert_eq!((full.destination, full.len(), full.bytes()), (1, 2, 3));
-        let rest = gatherer.seal(SECOND);
+        let rest = gatherer.seal(at(1));
         assert_eq!(rest.iter().map(|batch| (batch.destination, batch.len())).collect::<Vec<_>>(), [(2, 1)]);
         assert_eq!((gatherer.bytes, gatherer.open.len(), gatherer.opened()), (0, 0, None));
     }
@@ -149,41 +151,41 @@ mod tests {
     fn age_seals_what_is_old_enough_only() {
         let mut gatherer = LogBatcher::new(10);
         for (destination, now) in [(3, 1), (1, 2), (2, 3)] {
-            assert!(add(&mut gatherer, destination, SECOND * now, b"{}").is_none());
+            assert!(add(&mut gatherer, destination, at(now), b"{}").is_none());
         }
-        assert_eq!(gatherer.opened(), Some(SECOND));
-        let sealed = gatherer.seal(SECOND * 2);
+        assert_eq!(gatherer.opened(), Some(at(1)));
+        let sealed = gatherer.seal(at(2));
         assert_eq!(sealed.iter().map(|batch| batch.destination).collect::<Vec<_>>(), [3, 1]);
-        assert_eq!(gatherer.seal(Duration::MAX).len(), 1);
+        assert_eq!(gatherer.seal(Monotonic::MAX).len(), 1);
     }
 
     #[test]
     fn two_hundred_destinations_share_one_bound() {
         let mut gatherer = LogBatcher::new(1_000);
         let (json, mut most, mut sealed) = (vec![b'1'; 10_000], 0, 0);
-        for turn in 0..10_u32 {
+        for turn in 0..10_u64 {
             for destination in 0..200 {
-                sealed += add(&mut gatherer, destination, SECOND * turn, &json).map_or(0, |batch| batch.len());
+                sealed += add(&mut gatherer, destination, at(turn), &json).map_or(0, |batch| batch.len());
                 most = most.max(gatherer.bytes);
             }
         }
         assert!(most <= MAX_OPEN_BYTES + json.len(), "{most}");
         let open: usize = gatherer.open.values().map(Collector::bytes).sum();
         assert_eq!(gatherer.bytes, open);
-        sealed += gatherer.seal(Duration::MAX).iter().map(Batch::len).sum::<usize>();
+        sealed += gatherer.seal(Monotonic::MAX).iter().map(Batch::len).sum::<usize>();
         assert_eq!(sealed, 2_000);
     }
 
     #[test]
     fn a_log_that_was_never_ended_leaves_no_trace() {
         let mut gatherer = LogBatcher::new(10);
-        assert!(add(&mut gatherer, 1, SECOND, b"{}").is_none());
-        gatherer.open(1, SECOND, false).extend_from_slice(b"{half");
+        assert!(add(&mut gatherer, 1, at(1), b"{}").is_none());
+        gatherer.open(1, at(1), false).extend_from_slice(b"{half");
         gatherer.mend();
-        gatherer.open(2, SECOND, false).extend_from_slice(b"{half");
+        gatherer.open(2, at(1), false).extend_from_slice(b"{half");
         gatherer.mend();
-        assert!(add(&mut gatherer, 1, SECOND, b"{}").is_none());
-        let sizes: Vec<_> = gatherer.seal(Duration::MAX).iter().map(|batch| (batch.len(), batch.bytes())).collect();
+        assert!(add(&mut gatherer, 1, at(1), b"{}").is_none());
+        let sizes: Vec<_> = gatherer.seal(Monotonic::MAX).iter().map(|batch| (batch.len(), batch.bytes())).collect();
         assert_eq!(sizes, [(2, 5)]);
     }
 }

@@ -8,13 +8,13 @@ mod gather;
 pub mod report;
 mod trim;
 
+use crate::clock::Monotonic;
 use crate::ledger::Category;
 use crate::mapping::identity::EventId;
 use crate::mapping::json::Object;
 use crate::mapping::{SDK_NAME, SDK_VERSION};
 pub use gather::LogBatcher;
 use std::sync::Arc;
-use std::time::Duration;
 
 /// Most bytes of one container of logs, uncompressed.
 pub const MAX_LOG_BYTES: usize = 1_000_000;
@@ -32,7 +32,7 @@ pub struct Batch<T> {
     /// Number of the destination that its items are for.
     pub destination: u32,
     /// Steady time when its first item came in.
-    pub opened: Duration,
+    pub opened: Monotonic,
     /// Times it has failed although others have passed since the last time, and how many had passed then.
     pub failed_among: (u32, u64),
     /// Number of its destination's encoding in which it was sent, counted from 0.
@@ -79,7 +79,7 @@ struct Owner<T> {
 impl<T> Batch<T> {
     /// An empty batch that builds in `buffer`, for destination 0 unless that is changed.
     #[must_use]
-    pub fn new(category: Category, mut buffer: Vec<u8>, opened: Duration, replay: bool) -> Self {
+    pub fn new(category: Category, mut buffer: Vec<u8>, opened: Monotonic, replay: bool) -> Self {
         buffer.clear();
         let (items, owners) = (Vec::new(), Vec::new());
         Self {
@@ -303,7 +303,7 @@ impl<T> Collector<T> {
     }
 
     /// The buffer for the next log. A new envelope is built in one of those that are spare, if there are any.
-    pub fn open(&mut self, now: Duration, replay: bool, spare: &mut Vec<Vec<u8>>) -> &mut Vec<u8> {
+    pub fn open(&mut self, now: Monotonic, replay: bool, spare: &mut Vec<Vec<u8>>) -> &mut Vec<u8> {
         let destination = self.destination;
         let begin = || {
             let buffer = spare.pop().unwrap_or_default();
@@ -345,7 +345,7 @@ impl<T> Collector<T> {
 
     /// Returns the time when the open envelope's first log came in.
     #[must_use]
-    pub fn opened(&self) -> Option<Duration> {
+    pub fn opened(&self) -> Option<Monotonic> {
         self.open.as_ref().map(|batch| batch.opened)
     }
 }
@@ -354,7 +354,7 @@ impl<T> Collector<T> {
 mod tests {
     use super::*;
 
-    const NOW: Duration = Duration::ZERO;
+    const NOW: Monotonic = Monotonic::START;
 
     fn filled(collector: &mut Collector<u8>, ticket: &Arc<u8>, record: u32, json: &[u8]) -> Option<Batch<u8>> {
         collector.open(NOW, false, &mut Vec::new()).extend_from_slice(json);

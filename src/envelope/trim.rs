@@ -75,12 +75,12 @@ fn write(fields: &Fields<'_>, body: Option<&str>) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::Monotonic;
     use serde_json::{Value, json};
     use std::sync::Arc;
-    use std::time::Duration;
 
     fn trimmed(category: Category, item: &Value) -> Option<Value> {
-        let mut batch = Batch::new(category, Vec::new(), Duration::ZERO, false);
+        let mut batch = Batch::new(category, Vec::new(), Monotonic::START, false);
         batch.open().extend_from_slice(item.to_string().as_bytes());
         batch.close(&Arc::new(()), 0, None);
         let smaller = batch.trim();

@@ -4,6 +4,7 @@
 //! it. The process therefore keeps the progress under the identity of the chunk: instance, destination settings, tag and
 //! bytes. It also keeps the identities of chunks that a spool has taken without Fluent Bit having learned of it.
 
+use crate::clock::Monotonic;
 use crate::delivery::accept::chunk_slot::{ChunkSlot, SlotPool, Verdict};
 use crate::delivery::track::chunk_progress::{ChunkProgress, ChunkSource, ChunkStatus, RecordSet};
 use crate::ledger::{Category, Outcome, Recorder};
@@ -71,7 +72,7 @@ impl RetryRegistry {
 
     /// Returns the progress record of a chunk that a flush waits for: the one left by an earlier flush that has returned,
     /// else a new one. An equal chunk whose flush still waits is another chunk.
-    pub fn join(&self, chunk_slot: Arc<ChunkSlot>, tag: &[u8], data: &[u8], now: Duration) -> Arc<ChunkProgress> {
+    pub fn join(&self, chunk_slot: Arc<ChunkSlot>, tag: &[u8], data: &[u8], now: Monotonic) -> Arc<ChunkProgress> {
         // Not under the lock, which flushes take: that reads all of it.
         let (identity, records) = (self.identity(tag, data), crate::chunk::count(data));
         let mut chunks = lock(&CHUNKS);
@@ -104,14 +105,14 @@ impl RetryRegistry {
 
     /// Takes over a chunk from an earlier instance: its settled records stay settled, the remaining ones belong to this
     /// instance now, and all of them are counted in its ledger.
-    fn adopt_from_previous_instance(&self, entry: &mut Entry, identity: u128, now: Duration) {
+    fn adopt_from_previous_instance(&self, entry: &mut Entry, identity: u128, now: Monotonic) {
         self.recorder.take(u64::from(entry.records));
         entry.chunk_progress.ended().tell(&self.recorder);
         entry.chunk_progress = self.chunk_progress(identity, now, entry.chunk_progress.settled());
         entry.generation = self.generation;
     }
 
-    fn chunk_progress(&self, identity: u128, now: Duration, settled: [RecordSet; 2]) -> Arc<ChunkProgress> {
+    fn chunk_progress(&self, identity: u128, now: Monotonic, settled: [RecordSet; 2]) -> Arc<ChunkProgress> {
         Arc::new(ChunkProgress::new(ChunkSource::Host(identity), now, self.recorder.clone(), settled))
     }
 
@@ -245,7 +246,7 @@ mod tests {
     }
 
     fn join(setup: &Setup, chunk_slot: &Arc<ChunkSlot>) -> Arc<ChunkProgress> {
-        setup.registry.join(Arc::clone(chunk_slot), b"tag", CHUNK, Duration::ZERO)
+        setup.registry.join(Arc::clone(chunk_slot), b"tag", CHUNK, Monotonic::START)
     }
 
     fn chunk_slot(setup: &Setup) -> Arc<ChunkSlot> {

@@ -14,6 +14,7 @@ mod account;
 mod file;
 pub(super) mod notice;
 
+use crate::clock::Monotonic;
 use crate::delivery::lock;
 use crate::level::Level;
 use crate::options::Budget;
@@ -82,7 +83,7 @@ struct Sent {
     number: u64,
     notice: Notice,
     /// Steady time before which it is not sent (again).
-    not_before: Duration,
+    not_before: Monotonic,
     /// True if the notice is on its way.
     under_way: bool,
 }
@@ -200,7 +201,7 @@ impl Costs {
     }
 
     /// These bytes will not be sent, or not now. `final_end`: nothing of the items is left.
-    pub(super) fn release(&self, bills: impl Iterator<Item = (PayerId, u64)>, final_end: bool, now: Duration) {
+    pub(super) fn release(&self, bills: impl Iterator<Item = (PayerId, u64)>, final_end: bool, now: Monotonic) {
         let mut state = lock(&self.state);
         for (payer, bytes) in bills {
             state.each_account(std::iter::once((payer, bytes)), |account, bytes| {
@@ -226,7 +227,7 @@ impl Costs {
     }
 
     /// Returns the notices that are to be sent now, each with the payer to bill.
-    pub(super) fn due(&self, steady: Duration, wall: Duration) -> Vec<(PayerId, Notice)> {
+    pub(super) fn due(&self, steady: Monotonic, wall: Duration) -> Vec<(PayerId, Notice)> {
         let mut state = lock(&self.state);
         state.turn(wall);
         let State { payers, notices, places, spare, .. } = &mut *state;
@@ -263,7 +264,7 @@ impl Costs {
         state.path = Some(path);
         let stored = read?;
         for (number, notice) in (0..).zip(stored.notices) {
-            state.notices.push(Sent { number, notice, not_before: Duration::ZERO, under_way: false });
+            state.notices.push(Sent { number, notice, not_before: Monotonic::START, under_way: false });
         }
         for account in stored.accounts {
             state.take_up(account);
@@ -369,7 +370,7 @@ impl State {
         let used = self.payers.iter().filter_map(|payer| payer.notice).max();
         let number = number.max(used.map_or(0, |used| used + 1));
         self.changed = true;
-        self.notices.push(Sent { number, notice, not_before: Duration::ZERO, under_way: false });
+        self.notices.push(Sent { number, notice, not_before: Monotonic::START, under_way: false });
     }
 
     fn each_account(&mut self, bills: impl Iterator<Item = (PayerId, u64)>, mut change: impl FnMut(&mut Account, u64)) {

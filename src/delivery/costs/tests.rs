@@ -26,6 +26,11 @@ impl Drop for Directory {
     }
 }
 
+/// Returns a steady time that passes like the wall time.
+fn steady(wall: Duration) -> Monotonic {
+    Monotonic::START + wall
+}
+
 fn wall(day: u64, second: u64) -> Duration {
     Duration::from_secs(20_000 * DAY + day * DAY + second)
 }
@@ -52,7 +57,7 @@ fn spend(costs: &Costs, payer: PayerId, level: Level, bytes: u64, most: u64, now
 
 /// Delivers the notices that are due.
 fn said(costs: &Costs, now: Duration) -> Vec<(Kind, u64)> {
-    let due = costs.due(now, now).into_iter();
+    let due = costs.due(steady(now), now).into_iter();
     due.map(|(payer, notice)| {
         costs.reserve_notice(payer, 100);
         costs.accept([(payer, 100)].into_iter(), now);
@@ -84,7 +89,7 @@ fn what_is_reserved_counts_and_what_is_released_does_not() {
     let (costs, now) = (Costs::new(Some(budget("1000/h")), None), wall(0, 0));
     let (payer, _) = costs.payer(asked("", None), now);
     assert!(costs.reserve(payer, Level::Info, 900, now, true) && !costs.reserve(payer, Level::Warn, 400, now, true));
-    costs.release([(payer, 900)].into_iter(), false, now);
+    costs.release([(payer, 900)].into_iter(), false, steady(now));
     let later = wall(0, 3_600);
     assert!(costs.reserve(payer, Level::Info, 900, later, true));
     // It is under way when the next hour begins, and is billed then.
@@ -154,10 +159,10 @@ fn a_notice_that_is_not_delivered_comes_again() {
     costs.open(&directory.0, now).unwrap();
     let (payer, _) = costs.payer(asked("shop", None), now);
     spend(&costs, payer, Level::Info, 300, u64::MAX, now);
-    let [(number, _)] = costs.due(now, now)[..] else { panic!("expected a notice") };
+    let [(number, _)] = costs.due(steady(now), now)[..] else { panic!("expected a notice") };
     costs.reserve_notice(number, 100);
-    costs.release([(number, 100)].into_iter(), false, now);
-    assert!(costs.due(now, now).is_empty());
+    costs.release([(number, 100)].into_iter(), false, steady(now));
+    assert!(costs.due(steady(now), now).is_empty());
     costs.save(true).unwrap();
     let costs = Costs::new(Some(budget("1K/d")), None);
     costs.open(&directory.0, now).unwrap();

@@ -1,6 +1,7 @@
 //! Holds the state of one destination: its queues, and the times at which their envelopes may be sent. A pure state machine;
 //! the caller passes time and randomness in.
 
+use crate::clock::Monotonic;
 use crate::delivery::dispatch::queue::CategoryQueue;
 use crate::delivery::transport::response::{Answer, Limits};
 use crate::envelope::Batch;
@@ -60,9 +61,9 @@ pub enum Notice {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Block {
     /// Steady time before which nothing is sent.
-    pub until: Duration,
+    pub until: Monotonic,
     /// Steady time since when it has been so.
-    pub since: Duration,
+    pub since: Monotonic,
     /// Outcome of the waiting items if the wait lasts too long.
     pub outcome: Outcome,
 }
@@ -77,12 +78,12 @@ pub struct Destination<T> {
     last: Category,
     failures: u32,
     /// Time of the first failure since the destination last accepted something.
-    failing_since: Duration,
-    retry_at: Duration,
+    failing_since: Monotonic,
+    retry_at: Monotonic,
     limited: [Option<Block>; 2],
     /// Steady time before which nothing at all is sent.
-    all_limited_until: Duration,
-    wrong_since: Option<Duration>,
+    all_limited_until: Monotonic,
+    wrong_since: Option<Monotonic>,
     encoding: Compress,
     /// The number of times that the encoding was changed: an answer to a request in an earlier encoding says nothing about
     /// the present one.
@@ -91,9 +92,9 @@ pub struct Destination<T> {
     has_accepted: bool,
     consecutive_rejections: u32,
     successes: u64,
-    accepted_at: Option<Duration>,
+    accepted_at: Option<Monotonic>,
     /// Time of the last answer, or of the first request since then.
-    last_response_at: Duration,
+    last_response_at: Monotonic,
     /// Envelopes that failed and then went back to where they came from, and their [`Batch::failed_among`].
     retry_history: VecDeque<(u128, (u32, u64))>,
 }
@@ -133,10 +134,10 @@ impl<T> Destination<T> {
             replaying: 0,
             last: Category::Log,
             failures: 0,
-            failing_since: Duration::ZERO,
-            retry_at: Duration::ZERO,
+            failing_since: Monotonic::START,
+            retry_at: Monotonic::START,
             limited: [None; 2],
-            all_limited_until: Duration::ZERO,
+            all_limited_until: Monotonic::START,
             wrong_since: None,
             encoding: policy.compress,
             encodings: 0,
@@ -144,7 +145,7 @@ impl<T> Destination<T> {
             consecutive_rejections: 0,
             successes: 0,
             accepted_at: None,
-            last_response_at: Duration::ZERO,
+            last_response_at: Monotonic::START,
             retry_history: VecDeque::new(),
         }
     }
@@ -181,20 +182,20 @@ impl<T> Destination<T> {
     /// Returns true if the destination is known not to answer, or is not yet known to answer. Such a destination gets one
     /// sender.
     #[must_use]
-    pub fn is_unproven(&self, now: Duration) -> bool {
+    pub fn is_unproven(&self, now: Monotonic) -> bool {
         self.is_failing() || self.policy.has_multiple_destinations && !self.has_accepted || self.is_not_answering(now)
     }
 
     /// Returns true if items that wait for the destination may have to wait for long.
     #[must_use]
-    pub fn is_in_trouble(&self, category: Category, now: Duration) -> bool {
+    pub fn is_in_trouble(&self, category: Category, now: Monotonic) -> bool {
         let unknown = self.policy.can_defer && !self.has_accepted;
         self.is_failing() || unknown || self.is_not_answering(now) || self.hold(category, now).is_some()
     }
 
     /// Returns the time since which the queued items have had to wait, if they have.
     #[must_use]
-    pub fn in_trouble_since(&self, category: Category, now: Duration) -> Option<Duration> {
+    pub fn in_trouble_since(&self, category: Category, now: Monotonic) -> Option<Monotonic> {
         match () {
             () if self.is_failing() => Some(self.failing_since),
             () if self.is_not_answering(now) => Some(self.last_response_at),
@@ -204,7 +205,7 @@ impl<T> Destination<T> {
 
     /// Returns true if the destination has accepted something after `since`, and is in no trouble.
     #[must_use]
-    pub fn has_accepted_after(&self, since: Duration) -> bool {
+    pub fn has_accepted_after(&self, since: Monotonic) -> bool {
         !self.is_failing() && self.accepted_at.is_some_and(|at| at > since)
     }
 
@@ -212,13 +213,13 @@ impl<T> Destination<T> {
         self.failures > 0 || self.wrong_since.is_some()
     }
 
-    fn is_not_answering(&self, now: Duration) -> bool {
+    fn is_not_answering(&self, now: Monotonic) -> bool {
         self.policy.has_multiple_destinations && self.in_flight > 0 && now >= self.last_response_at + SILENCE
     }
 
     /// Until when items had better wait elsewhere, because it cannot be reached and others can.
     #[must_use]
-    pub fn deferred_until(&self, now: Duration) -> Option<Duration> {
+    pub fn deferred_until(&self, now: Monotonic) -> Option<Monotonic> {
         if !self.policy.has_multiple_destinations || !self.policy.can_defer || self.wrong_since.is_some() {
             return None;
         }
@@ -234,7 +235,7 @@ impl<T> Destination<T> {
 
     /// `ok`, `limited`, `unreachable` or `misconfigured`.
     #[must_use]
-    pub fn state(&self, now: Duration) -> &'static str {
+    pub fn state(&self, now: Monotonic) -> &'static str {
         match () {
             () if self.wrong_since.is_some() => "misconfigured",
             () if self.failures > 0 => "unreachable",
@@ -245,7 +246,7 @@ impl<T> Destination<T> {
 
     /// Why a category waits, if it does.
     #[must_use]
-    pub fn hold(&self, category: Category, now: Duration) -> Option<Block> {
+    pub fn hold(&self, category: Category, now: Monotonic) -> Option<Block> {
         let wrong = self.wrong_since.filter(|_| self.retry_at > now).map(|since| Block {
             until: self.retry_at,
             since,
@@ -257,12 +258,12 @@ impl<T> Destination<T> {
     /// Returns true if a client report may be sent now. None is sent to a server in trouble, nor within a limit on
     /// everything.
     #[must_use]
-    pub fn takes_reports(&self, now: Duration) -> bool {
+    pub fn takes_reports(&self, now: Monotonic) -> bool {
         self.failures == 0 && self.wrong_since.is_none() && now >= self.all_limited_until
     }
 
     /// Takes in the limits that came with the answer to a client report.
-    pub fn reported(&mut self, limits: &Limits, now: Duration) {
+    pub fn reported(&mut self, limits: &Limits, now: Monotonic) {
         self.apply_limits(limits, now);
     }
 
@@ -272,7 +273,7 @@ impl<T> Destination<T> {
     }
 
     /// Queues a batch; if its category waits, the batch may come straight back.
-    pub fn push(&mut self, mut batch: Batch<T>, now: Duration) -> Option<Action<T>> {
+    pub fn push(&mut self, mut batch: Batch<T>, now: Monotonic) -> Option<Action<T>> {
         if self.policy.can_defer && (self.hold(batch.category, now).is_some() || self.deferred_until(now).is_some()) {
             return Some(Action::Defer(batch));
         }
@@ -284,7 +285,7 @@ impl<T> Destination<T> {
     }
 
     /// The next batch to send, if one may be sent now.
-    pub fn next(&mut self, now: Duration) -> Option<Batch<T>> {
+    pub fn next(&mut self, now: Monotonic) -> Option<Batch<T>> {
         let failing = self.is_failing();
         if failing && now < self.retry_at || self.is_unproven(now) && self.in_flight > 0 {
             return None;
@@ -308,7 +309,7 @@ impl<T> Destination<T> {
         Some(batch)
     }
 
-    fn may_send(&self, category: Category, now: Duration) -> bool {
+    fn may_send(&self, category: Category, now: Monotonic) -> bool {
         let limited = self.limited[category as usize].is_some_and(|hold| hold.until > now);
         let front = self.category_queues[category as usize].front();
         !limited && front.is_some_and(|batch| !batch.replay || self.replaying < self.policy.replay)
@@ -316,13 +317,13 @@ impl<T> Destination<T> {
 
     /// The earliest time at which [`Destination::next`] could have something that it has not now.
     #[must_use]
-    pub fn wake(&self, now: Duration) -> Option<Duration> {
+    pub fn wake(&self, now: Monotonic) -> Option<Monotonic> {
         let waiting = |category: &&Category| !self.category_queues[**category as usize].is_empty();
         Category::ALL
             .iter()
             .filter(waiting)
             .map(|category| {
-                let limit = self.limited[*category as usize].map_or(Duration::ZERO, |hold| hold.until);
+                let limit = self.limited[*category as usize].map_or(Monotonic::START, |hold| hold.until);
                 limit.max(self.retry_at)
             })
             .filter(|at| *at > now)
@@ -334,7 +335,7 @@ impl<T> Destination<T> {
         &mut self,
         mut batch: Batch<T>,
         reply: &ResponseKind,
-        now: Duration,
+        now: Monotonic,
         chance: f64,
     ) -> (Vec<Action<T>>, Option<Notice>) {
         self.heard(&batch, now);
@@ -374,20 +375,20 @@ impl<T> Destination<T> {
         (actions, notice)
     }
 
-    fn heard(&mut self, batch: &Batch<T>, now: Duration) {
+    fn heard(&mut self, batch: &Batch<T>, now: Monotonic) {
         self.in_flight -= 1;
         self.replaying -= usize::from(batch.replay);
         self.last_response_at = now;
     }
 
     /// Takes back a batch whose answer says nothing about it as it is now.
-    pub fn again(&mut self, batch: Batch<T>, now: Duration) {
+    pub fn again(&mut self, batch: Batch<T>, now: Monotonic) {
         self.heard(&batch, now);
         self.category_queues[batch.category as usize].push_front(batch);
     }
 
     /// Takes the newest envelopes of a category out of memory until `bytes` are left, or one.
-    pub fn cut(&mut self, category: Category, bytes: u64, now: Duration) -> Vec<Action<T>> {
+    pub fn cut(&mut self, category: Category, bytes: u64, now: Monotonic) -> Vec<Action<T>> {
         let mut actions = Vec::new();
         while self.bytes(category) > bytes && self.category_queues[category as usize].len() > 1 {
             actions.extend(self.cut_newest(category, now));
@@ -396,7 +397,7 @@ impl<T> Destination<T> {
     }
 
     /// Takes the newest envelope of a category out of memory, be it the last one; where it can wait nowhere else it ends.
-    pub fn cut_newest(&mut self, category: Category, now: Duration) -> Option<Action<T>> {
+    pub fn cut_newest(&mut self, category: Category, now: Monotonic) -> Option<Action<T>> {
         let outcome = self.hold(category, now).map_or(Outcome::Overflow, |hold| hold.outcome);
         let batch = self.category_queues[category as usize].pop_newest()?;
         Some(match outcome {
@@ -408,20 +409,20 @@ impl<T> Destination<T> {
 
     /// Returns the time at which the newest envelope of a category that waits in memory was begun.
     #[must_use]
-    pub fn newest(&self, category: Category) -> Option<Duration> {
+    pub fn newest(&self, category: Category) -> Option<Monotonic> {
         self.category_queues[category as usize].iter().map(|batch| batch.opened).max()
     }
 
-    fn apply_limits(&mut self, limits: &Limits, now: Duration) -> Option<(Category, Duration)> {
+    fn apply_limits(&mut self, limits: &Limits, now: Monotonic) -> Option<(Category, Duration)> {
         let mut longest = None;
         self.all_limited_until =
-            self.all_limited_until.max(limits.of_everything().map_or(Duration::ZERO, |span| now + span));
+            self.all_limited_until.max(limits.of_everything().map_or(Monotonic::START, |span| now + span));
         for category in Category::ALL {
             let Some(span) = limits.of(*category) else { continue };
             let known = self.limited[*category as usize].filter(|hold| hold.until > now);
             // Without an acceptance in between it is the same quota: what waits for it must not wait for ever.
             let since = self.limited[*category as usize].map_or(now, |hold| hold.since);
-            let until = known.map_or(Duration::ZERO, |hold| hold.until).max(now + span);
+            let until = known.map_or(Monotonic::START, |hold| hold.until).max(now + span);
             self.limited[*category as usize] = Some(Block { until, since, outcome: Outcome::RateLimited });
             longest = longest.max(Some((span, *category)).filter(|_| known.is_none()).map(|(s, c)| (s, c as usize)));
         }
@@ -435,14 +436,14 @@ impl<T> Destination<T> {
         self.wrong_since = None;
         self.consecutive_rejections = 0;
         self.successes += 1;
-        self.retry_at = Duration::ZERO;
+        self.retry_at = Monotonic::START;
         news.then_some(Notice::Answers)
     }
 
     fn failed(
         &mut self,
         mut batch: Batch<T>,
-        now: Duration,
+        now: Monotonic,
         chance: f64,
         actions: &mut Vec<Action<T>>,
     ) -> Option<Notice> {
@@ -473,13 +474,13 @@ impl<T> Destination<T> {
         self.retry_history.push_back((batch.key(), batch.failed_among));
     }
 
-    fn wrong(&mut self, now: Duration, chance: f64) {
+    fn wrong(&mut self, now: Monotonic, chance: f64) {
         self.wrong_since.get_or_insert(now);
         self.back_off(now, chance);
     }
 
     /// Exponential, with full jitter: many nodes that lost the same server must not come back together.
-    fn back_off(&mut self, now: Duration, chance: f64) {
+    fn back_off(&mut self, now: Monotonic, chance: f64) {
         if self.failures == 0 {
             self.failing_since = now;
         }
@@ -527,7 +528,7 @@ impl<T> Destination<T> {
         true
     }
 
-    fn put_back(&mut self, batch: Batch<T>, now: Duration, actions: &mut Vec<Action<T>>) {
+    fn put_back(&mut self, batch: Batch<T>, now: Monotonic, actions: &mut Vec<Action<T>>) {
         if self.policy.hold[batch.category as usize].is_zero() {
             let outcome = self.hold(batch.category, now).map_or(Outcome::RateLimited, |hold| hold.outcome);
             actions.push(Action::Finish(batch, outcome));
@@ -539,7 +540,7 @@ impl<T> Destination<T> {
     }
 
     /// Empties the queues that are on hold, if their items can wait elsewhere; gives up items that have waited too long.
-    pub fn release_held(&mut self, now: Duration, actions: &mut Vec<Action<T>>) {
+    pub fn release_held(&mut self, now: Monotonic, actions: &mut Vec<Action<T>>) {
         if self.deferred_until(now).is_some() {
             actions.extend(self.drain().into_iter().map(Action::Defer));
         }
@@ -561,9 +562,9 @@ impl<T> Destination<T> {
     /// Forgets failures and limits of the old key or project, after a change to a new one.
     pub fn renew(&mut self) {
         self.failures = 0;
-        self.retry_at = Duration::ZERO;
+        self.retry_at = Monotonic::START;
         self.limited = [None; 2];
-        self.all_limited_until = Duration::ZERO;
+        self.all_limited_until = Monotonic::START;
         self.wrong_since = None;
         self.encoding = self.policy.compress;
         self.has_accepted = false;
@@ -572,7 +573,7 @@ impl<T> Destination<T> {
 
     /// Returns the time at which the oldest envelope that waits in memory was begun.
     #[must_use]
-    pub fn oldest(&self) -> Option<Duration> {
+    pub fn oldest(&self) -> Option<Monotonic> {
         self.category_queues.iter().flat_map(CategoryQueue::iter).map(|batch| batch.opened).min()
     }
 
@@ -588,7 +589,9 @@ mod tests {
     use std::sync::Arc;
 
     const SECOND: Duration = Duration::from_secs(1);
-    const NOW: Duration = Duration::from_secs(1_000);
+    const NOW: Monotonic = Monotonic::from_secs(1_000);
+    /// The server's date matters only to a `Retry-After` that is a date.
+    const WALL: Duration = Duration::ZERO;
 
     fn policy(can_defer: bool) -> Policy {
         Policy {
@@ -617,7 +620,7 @@ mod tests {
     }
 
     fn limited(header: &str) -> ResponseKind {
-        ResponseKind { answer: Answer::Limited, limits: Limits::read(429, Some(header), None, NOW) }
+        ResponseKind { answer: Answer::Limited, limits: Limits::read(429, Some(header), None, WALL) }
     }
 
     fn with(can_defer: bool, batches: impl IntoIterator<Item = Batch<()>>) -> Destination<()> {
@@ -630,7 +633,7 @@ mod tests {
     fn turn(
         destination: &mut Destination<()>,
         reply: &ResponseKind,
-        now: Duration,
+        now: Monotonic,
     ) -> (Vec<Action<()>>, Option<Notice>) {
         let batch = destination.next(now).expect("a batch to send");
         destination.done(batch, reply, now, 1.0)
@@ -660,7 +663,7 @@ mod tests {
         for _ in 0..9 {
             turn(&mut destination, &reply(Answer::Failed), now);
             let at = destination.wake(now).unwrap();
-            waits.push((at - now).as_secs());
+            waits.push(at.since(now).as_secs());
             now = at;
         }
         assert_eq!(waits, [1, 2, 4, 8, 16, 32, 60, 60, 60]);
@@ -792,7 +795,7 @@ mod tests {
         assert!(!destination.takes_reports(NOW + SECOND * 13) && destination.takes_reports(NOW + SECOND * 14));
         turn(&mut destination, &reply(Answer::Failed), NOW + SECOND * 14);
         assert!(!destination.takes_reports(NOW + SECOND * 60));
-        destination.reported(&Limits::read(429, None, Some("3"), NOW), NOW + SECOND * 60);
+        destination.reported(&Limits::read(429, None, Some("3"), WALL), NOW + SECOND * 60);
         assert!(destination.hold(Category::Event, NOW + SECOND * 62).is_some());
     }
 

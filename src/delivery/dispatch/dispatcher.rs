@@ -1,5 +1,6 @@
 //! The dispatcher thread: decides what is sent and when, settles batches that were answered, and calls Fluent Bit.
 
+use crate::clock::Monotonic;
 use crate::delivery::dispatch::destination::{Action, Notice, Policy};
 use crate::delivery::dispatch::scheduler::Scheduler;
 use crate::delivery::report::check_ins::CheckIns;
@@ -48,7 +49,7 @@ pub(crate) enum Message {
     CheckIn(CheckIn),
     MapperDone,
     /// Steady time by which to end.
-    Close(Duration),
+    Close(Monotonic),
 }
 
 /// Interval at which counters are published and clocks are checked.
@@ -143,7 +144,7 @@ pub(crate) struct Dispatcher {
     check_ins: CheckIns,
     /// Destinations that are still to be asked whether there is something to report, in this round.
     to_report: Vec<u32>,
-    last_report: Duration,
+    last_report: Monotonic,
     host: Arc<dyn Host>,
     client: Client,
     dsn_file: Option<PathBuf>,
@@ -153,13 +154,13 @@ pub(crate) struct Dispatcher {
     durations: Vec<Duration>,
     answers: AnswerTimes,
     shown: Snapshot,
-    last_tick: Duration,
-    last_source: Duration,
-    last_summary: Duration,
+    last_tick: Monotonic,
+    last_source: Monotonic,
+    last_summary: Monotonic,
     /// The text about waiting items in the messages about destinations.
     keeping: Keeping,
     volatile: bool,
-    closing: Option<Duration>,
+    closing: Option<Monotonic>,
     /// Requests on their way are being cut.
     is_cutting: bool,
     mapper_done: bool,
@@ -196,7 +197,7 @@ impl Dispatcher {
             durations: Vec::new(),
             answers: AnswerTimes::default(),
             shown: Snapshot::default(),
-            last_tick: Duration::ZERO,
+            last_tick: Monotonic::START,
             last_source: now.steady,
             last_summary: now.steady,
             last_report: now.steady,
@@ -307,7 +308,7 @@ impl Dispatcher {
     }
 
     /// Sends client reports: destination by destination, if there is something to report and a sender is free.
-    fn report(&mut self, now: Duration) {
+    fn report(&mut self, now: Monotonic) {
         while !self.scheduler.is_reporting()
             && let Some(number) = self.to_report.pop()
         {
@@ -321,7 +322,7 @@ impl Dispatcher {
         }
     }
 
-    fn reported(&mut self, number: u32, report: client_reports::Report, sent: &SendResult, now: Duration) {
+    fn reported(&mut self, number: u32, report: client_reports::Report, sent: &SendResult, now: Monotonic) {
         self.scheduler.reported(number, &sent.reply.limits, now);
         // What a server does not understand it will not understand later either.
         if matches!(sent.reply.answer, Answer::Failed | Answer::Limited) {
@@ -332,7 +333,7 @@ impl Dispatcher {
     }
 
     /// Sends a check-in if there is one and a sender free. One at a time, like client reports.
-    fn check_in(&mut self, now: Duration) {
+    fn check_in(&mut self, now: Monotonic) {
         if self.closing.is_some() {
             return self.check_ins.stop();
         }
@@ -352,7 +353,7 @@ impl Dispatcher {
         let _ = self.to_senders.send(sender::Job { load, target, encoding });
     }
 
-    fn checked_in(&mut self, number: u32, sent: &SendResult, now: Duration) {
+    fn checked_in(&mut self, number: u32, sent: &SendResult, now: Monotonic) {
         self.scheduler.reported(number, &sent.reply.limits, now);
         self.share_blocks(number, now);
         if self.check_ins.answered(sent, now) {
@@ -411,7 +412,7 @@ impl Dispatcher {
     }
 
     /// Publishes a destination's blocks to the mapper.
-    fn share_blocks(&self, number: u32, now: Duration) {
+    fn share_blocks(&self, number: u32, now: Monotonic) {
         self.shared.blocks.set(number, self.scheduler.waits(number, now));
         self.shared.budget.hold(if self.volatile { self.scheduler.held_bytes(now) } else { [None; 2] });
     }
@@ -563,9 +564,9 @@ impl Dispatcher {
 
     fn idle(&self) -> Duration {
         let now = self.shared.now().steady;
-        let wake = self.scheduler.wake(now).map_or(TICK, |at| at.saturating_sub(now));
-        let end = self.closing.map_or(TICK, |at| at.saturating_sub(now));
-        wake.min(end).min((self.last_tick + TICK).saturating_sub(now))
+        let wake = self.scheduler.wake(now).map_or(TICK, |at| at.since(now));
+        let end = self.closing.map_or(TICK, |at| at.since(now));
+        wake.min(end).min((self.last_tick + TICK).since(now))
     }
 
     pub(in crate::delivery) fn tick(&mut self) {
@@ -619,10 +620,10 @@ impl Dispatcher {
     }
 
     /// The age of the oldest item that waits.
-    fn oldest(&self, now: Duration) -> Duration {
+    fn oldest(&self, now: Monotonic) -> Duration {
         let backlog = lock(&self.shared.backlog).oldest();
         let oldest = backlog.into_iter().chain(self.scheduler.oldest()).min();
-        oldest.map_or(Duration::ZERO, |at| now.saturating_sub(at))
+        oldest.map_or(Duration::ZERO, |at| now.since(at))
     }
 
     fn publish(&mut self) {
@@ -640,7 +641,7 @@ impl Dispatcher {
     }
 
     /// `dsn_file`, `dsn_dir`: a lost or malformed source keeps its last good value.
-    fn read_sources(&mut self, now: Duration) {
+    fn read_sources(&mut self, now: Monotonic) {
         self.read_file(now);
         self.read_dir(now);
         let scheduler = &self.scheduler;
@@ -651,7 +652,7 @@ impl Dispatcher {
         }
     }
 
-    fn read_file(&mut self, now: Duration) {
+    fn read_file(&mut self, now: Monotonic) {
         let Some(file) = self.dsn_file.clone() else { return };
         match dsn_sources::read_dsn(&file) {
             Ok(dsn) => {
@@ -666,7 +667,7 @@ impl Dispatcher {
         }
     }
 
-    fn read_dir(&mut self, now: Duration) {
+    fn read_dir(&mut self, now: Monotonic) {
         const NAMED: usize = 5;
         let Some(dir) = self.dsn_dir.clone() else { return };
         let listing = match dsn_sources::read_dir(&dir) {
@@ -685,7 +686,7 @@ impl Dispatcher {
         }
     }
 
-    fn apply(&mut self, changes: &Changes, now: Duration) {
+    fn apply(&mut self, changes: &Changes, now: Monotonic) {
         if *changes == Changes::default() {
             return;
         }
@@ -843,7 +844,7 @@ impl Dispatcher {
         self.to_report = self.shared.targets.numbers();
         self.report(self.shared.now().steady);
         while self.scheduler.is_reporting() {
-            let left = end.saturating_sub(self.shared.now().steady);
+            let left = end.since(self.shared.now().steady);
             let Ok(message) = inbox.recv_timeout(left) else { break };
             self.handle(message);
         }

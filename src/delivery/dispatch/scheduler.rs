@@ -4,6 +4,7 @@
 //! destinations together never get the last sender, and no more than half of the memory, so that neither a dead destination
 //! nor a quota stops the others.
 
+use crate::clock::Monotonic;
 use crate::delivery::dispatch::destination::{Action, Block, Destination, Notice, Policy, ResponseKind};
 use crate::delivery::shared::blocks::Waits;
 use crate::delivery::transport::response::Limits;
@@ -68,7 +69,7 @@ impl<T> Scheduler<T> {
     }
 
     /// Queues a batch. What may not wait in memory comes back.
-    pub fn push(&mut self, mut batch: Batch<T>, now: Duration) -> Vec<Action<T>> {
+    pub fn push(&mut self, mut batch: Batch<T>, now: Monotonic) -> Vec<Action<T>> {
         batch.destination = self.now_at(batch.destination);
         let (number, category) = (batch.destination, batch.category);
         if let Some(action) = self.member(number).push(batch, now) {
@@ -82,7 +83,7 @@ impl<T> Scheduler<T> {
     }
 
     /// The next batch to send, if a sender is free and something may be sent now; and the encoding to use.
-    pub fn next(&mut self, now: Duration) -> Option<(Batch<T>, Compress)> {
+    pub fn next(&mut self, now: Monotonic) -> Option<(Batch<T>, Compress)> {
         let free = self.free();
         if free == 0 {
             return None;
@@ -119,13 +120,13 @@ impl<T> Scheduler<T> {
     }
 
     /// Senders at destinations of which nobody knows whether they answer.
-    fn in_doubt(&self, now: Duration) -> usize {
+    fn in_doubt(&self, now: Monotonic) -> usize {
         let unproven = |member: &&Destination<T>| member.is_unproven(now);
         let batches: usize = self.members.values().filter(unproven).map(Destination::in_flight).sum();
         batches + usize::from(self.reporting.is_some_and(|number| self.is_unproven(number, now)))
     }
 
-    fn is_unproven(&self, number: u32, now: Duration) -> bool {
+    fn is_unproven(&self, number: u32, now: Monotonic) -> bool {
         self.members.get(&number).map_or(self.policy.has_multiple_destinations, |member| member.is_unproven(now))
     }
 
@@ -136,7 +137,7 @@ impl<T> Scheduler<T> {
 
     /// Returns true if a client report may be sent to a destination now. Only one may be on its way at a time.
     #[must_use]
-    pub fn may_report(&self, number: u32, now: Duration) -> bool {
+    pub fn may_report(&self, number: u32, now: Monotonic) -> bool {
         let unproven = self.is_unproven(number, now);
         let room = !self.is_shared() || !unproven || self.in_doubt(now) + 1 < self.senders;
         let takes = self.members.get(&number).is_none_or(|member| member.takes_reports(now));
@@ -150,7 +151,7 @@ impl<T> Scheduler<T> {
     }
 
     /// Takes in the answer to the client report.
-    pub fn reported(&mut self, number: u32, limits: &Limits, now: Duration) {
+    pub fn reported(&mut self, number: u32, limits: &Limits, now: Monotonic) {
         self.reporting = None;
         self.member(number).reported(limits, now);
     }
@@ -163,7 +164,7 @@ impl<T> Scheduler<T> {
 
     /// Bytes of each category that wait here for a quota or a misconfigured destination; `None`: no destination holds it.
     #[must_use]
-    pub fn held_bytes(&self, now: Duration) -> [Option<u64>; 2] {
+    pub fn held_bytes(&self, now: Monotonic) -> [Option<u64>; 2] {
         [Category::Event, Category::Log].map(|category| {
             let held = self.members.values().filter(|member| member.hold(category, now).is_some());
             held.map(|member| member.bytes(category)).reduce(|one, other| one + other)
@@ -175,7 +176,7 @@ impl<T> Scheduler<T> {
         &mut self,
         batch: Batch<T>,
         reply: &ResponseKind,
-        now: Duration,
+        now: Monotonic,
         chance: f64,
     ) -> (Vec<Action<T>>, Option<Notice>) {
         let number = batch.destination;
@@ -189,7 +190,7 @@ impl<T> Scheduler<T> {
     }
 
     /// Takes back a batch whose answer says nothing about its destination as that is now.
-    pub fn again(&mut self, batch: Batch<T>, now: Duration) -> Vec<Action<T>> {
+    pub fn again(&mut self, batch: Batch<T>, now: Monotonic) -> Vec<Action<T>> {
         let number = batch.destination;
         self.member(number).again(batch, now);
         let mut actions = Vec::new();
@@ -198,7 +199,7 @@ impl<T> Scheduler<T> {
     }
 
     /// Redirects the envelopes that wait for a destination to another one from now on. Returns the steps that follow.
-    pub fn redirect(&mut self, from: u32, to: u32, now: Duration) -> Vec<Action<T>> {
+    pub fn redirect(&mut self, from: u32, to: u32, now: Monotonic) -> Vec<Action<T>> {
         self.retired.values_mut().filter(|end| **end == from).for_each(|end| *end = to);
         self.retired.remove(&to);
         self.retired.insert(from, to);
@@ -208,7 +209,7 @@ impl<T> Scheduler<T> {
     }
 
     /// Moves batches that have returned to a destination whose queue was moved to another one.
-    fn follow(&mut self, number: u32, now: Duration, actions: &mut Vec<Action<T>>) {
+    fn follow(&mut self, number: u32, now: Monotonic, actions: &mut Vec<Action<T>>) {
         if !self.retired.contains_key(&number) {
             return;
         }
@@ -225,7 +226,7 @@ impl<T> Scheduler<T> {
     /// Keeps the items that wait for destinations in trouble within their share of the memory. Items go back if they can
     /// wait elsewhere; otherwise the newest are given up, but only while another destination is alive to profit from it. One
     /// envelope is left, to try with.
-    fn trim(&mut self, number: u32, category: Category, now: Duration) -> Vec<Action<T>> {
+    fn trim(&mut self, number: u32, category: Category, now: Monotonic) -> Vec<Action<T>> {
         let failing = |member: &&Destination<T>| member.is_in_trouble(category, now);
         let Some(member) = self.members.get(&number).filter(failing) else { return Vec::new() };
         let ours = member.bytes(category);
@@ -241,7 +242,7 @@ impl<T> Scheduler<T> {
     }
 
     /// An envelope of so many bytes waits outside for room, or none does any more.
-    pub fn expect(&mut self, awaiting: Option<(Category, u64)>, now: Duration) -> Vec<Action<T>> {
+    pub fn expect(&mut self, awaiting: Option<(Category, u64)>, now: Monotonic) -> Vec<Action<T>> {
         self.awaiting = awaiting;
         let mut actions = Vec::new();
         self.make_room(now, &mut actions);
@@ -250,7 +251,7 @@ impl<T> Scheduler<T> {
 
     /// One envelope for each destination in trouble may be more than there is room for. While another waits outside because
     /// of them, the newest of all go too, on the same terms.
-    fn make_room(&mut self, now: Duration, actions: &mut Vec<Action<T>>) {
+    fn make_room(&mut self, now: Monotonic, actions: &mut Vec<Action<T>>) {
         let Some((category, bytes)) = self.awaiting.filter(|_| self.policy.has_multiple_destinations) else { return };
         let share = 2 * self.failing_share;
         loop {
@@ -268,7 +269,7 @@ impl<T> Scheduler<T> {
     }
 
     /// Returns true if other destinations have accepted something since the trouble of this one began.
-    fn is_alone(&self, number: u32, category: Category, now: Duration) -> bool {
+    fn is_alone(&self, number: u32, category: Category, now: Monotonic) -> bool {
         let since = self.members.get(&number).and_then(|member| member.in_trouble_since(category, now));
         let accepted = |since| self.members.values().any(|member| member.has_accepted_after(since + TOGETHER));
         since.is_some_and(accepted)
@@ -276,14 +277,14 @@ impl<T> Scheduler<T> {
 
     /// Returns true if some destination is in trouble alone.
     #[must_use]
-    pub fn is_any_alone(&self, now: Duration) -> bool {
+    pub fn is_any_alone(&self, now: Monotonic) -> bool {
         let alone = |number| Category::ALL.iter().any(|category| self.is_alone(number, *category, now));
         self.policy.has_multiple_destinations && self.members.keys().any(|number| alone(*number))
     }
 
     /// Returns true if another destination is, for all that is known, not in the same trouble. When a host is unreachable,
     /// all its destinations are: those that have had nothing to send do not know it yet.
-    fn others_would_profit(&self, number: u32, category: Category, now: Duration) -> bool {
+    fn others_would_profit(&self, number: u32, category: Category, now: Monotonic) -> bool {
         let held = self.members.get(&number).is_some_and(|member| member.hold(category, now).is_some());
         let elsewhere = |other: &u32| self.hosts.get(other) != self.hosts.get(&number);
         let failing = |other: &u32| self.members.get(other).is_some_and(|member| member.is_in_trouble(category, now));
@@ -292,7 +293,7 @@ impl<T> Scheduler<T> {
     }
 
     /// Empties the queues that are on hold, if their items can wait elsewhere; gives up items that have waited too long.
-    pub fn release_held(&mut self, now: Duration) -> Vec<Action<T>> {
+    pub fn release_held(&mut self, now: Monotonic) -> Vec<Action<T>> {
         let mut actions = Vec::new();
         self.members.values_mut().for_each(|member| member.release_held(now, &mut actions));
         let numbers: Vec<u32> = self.members.keys().copied().collect();
@@ -319,7 +320,7 @@ impl<T> Scheduler<T> {
 
     /// Returns the part of a destination's state that the mapper may know.
     #[must_use]
-    pub(crate) fn waits(&self, number: u32, now: Duration) -> Waits {
+    pub(crate) fn waits(&self, number: u32, now: Monotonic) -> Waits {
         let Some(member) = self.members.get(&number) else { return Waits::default() };
         let hold = |category| -> Option<Block> { member.hold(category, now) };
         let alone = |category| self.policy.has_multiple_destinations && self.is_alone(number, category, now);
@@ -332,7 +333,7 @@ impl<T> Scheduler<T> {
 
     /// Returns the number of these destinations in each state of [`STATES`]; one that has had nothing to send is `ok`.
     #[must_use]
-    pub fn states(&self, numbers: impl IntoIterator<Item = u32>, now: Duration) -> [u64; STATES.len()] {
+    pub fn states(&self, numbers: impl IntoIterator<Item = u32>, now: Monotonic) -> [u64; STATES.len()] {
         let mut counts = [0; STATES.len()];
         for number in numbers {
             let state = self.members.get(&number).map_or(STATES[0], |member| member.state(now));
@@ -343,7 +344,7 @@ impl<T> Scheduler<T> {
 
     /// Returns true if nothing would be lost with a destination, including any limit that it has set.
     #[must_use]
-    pub fn is_idle(&self, number: u32, now: Duration) -> bool {
+    pub fn is_idle(&self, number: u32, now: Monotonic) -> bool {
         self.members.get(&number).is_none_or(|member| {
             let held = Category::ALL.iter().any(|category| member.hold(*category, now).is_some());
             member.queued() == 0 && member.in_flight() == 0 && !held
@@ -359,7 +360,7 @@ impl<T> Scheduler<T> {
 
     /// The earliest time at which [`Scheduler::next`] could have something that it has not now.
     #[must_use]
-    pub fn wake(&self, now: Duration) -> Option<Duration> {
+    pub fn wake(&self, now: Monotonic) -> Option<Monotonic> {
         self.members.values().filter_map(|member| member.wake(now)).min()
     }
 
@@ -382,7 +383,7 @@ impl<T> Scheduler<T> {
 
     /// Returns the time at which the oldest envelope that waits in memory was begun.
     #[must_use]
-    pub fn oldest(&self) -> Option<Duration> {
+    pub fn oldest(&self) -> Option<Monotonic> {
         self.members.values().filter_map(Destination::oldest).min()
     }
 
@@ -405,7 +406,9 @@ mod tests {
     use std::sync::Arc;
 
     const SECOND: Duration = Duration::from_secs(1);
-    const NOW: Duration = Duration::from_secs(1_000);
+    const NOW: Monotonic = Monotonic::from_secs(1_000);
+    /// The server's date matters only to a `Retry-After` that is a date.
+    const WALL: Duration = Duration::ZERO;
 
     fn policy(can_defer: bool) -> Policy {
         Policy {
@@ -451,7 +454,7 @@ mod tests {
         scheduler.done(batch, &reply(answer), NOW, 1.0).0
     }
 
-    fn sent(scheduler: &mut Scheduler<()>, now: Duration) -> Vec<Batch<()>> {
+    fn sent(scheduler: &mut Scheduler<()>, now: Monotonic) -> Vec<Batch<()>> {
         std::iter::from_fn(|| scheduler.next(now)).map(|(batch, _)| batch).collect()
     }
 
@@ -558,7 +561,7 @@ mod tests {
         push(&mut scheduler, log(0));
         let (batch, _) = scheduler.next(NOW).unwrap();
         let limited =
-            ResponseKind { answer: Answer::Limited, limits: Limits::read(429, Some("60:log_item:key"), None, NOW) };
+            ResponseKind { answer: Answer::Limited, limits: Limits::read(429, Some("60:log_item:key"), None, WALL) };
         let (actions, _) = scheduler.done(batch, &limited, NOW, 1.0);
         assert!(matches!(&actions[..], [Action::Defer(_)]));
         assert!(scheduler.waits(0, NOW).blocks[1].is_some() && scheduler.waits(1, NOW).is_none());
@@ -707,7 +710,7 @@ mod tests {
         push(&mut scheduler, log(0));
         assert!(!scheduler.is_idle(0, NOW));
         let (batch, _) = scheduler.next(NOW).unwrap();
-        let limited = ResponseKind { answer: Answer::Accepted, limits: Limits::read(200, Some("60::key"), None, NOW) };
+        let limited = ResponseKind { answer: Answer::Accepted, limits: Limits::read(200, Some("60::key"), None, WALL) };
         scheduler.done(batch, &limited, NOW, 1.0);
         assert!(!scheduler.is_idle(0, NOW) && scheduler.is_idle(0, NOW + SECOND * 60));
     }

@@ -1,6 +1,7 @@
 //! Tests that a panic of the plugin costs only the record that caused it. The tests drive the real mapper, spooler and
 //! dispatcher with a mapping that panics at chosen records, as a defect would.
 
+use crate::clock::Monotonic;
 use crate::delivery::map::carried::Carried;
 use crate::delivery::map::sink::{PassOutcome, RecordSink, poison};
 use crate::delivery::property::{Directory, Instance, Seen, Time, ended, line, loaded, record};
@@ -11,7 +12,6 @@ use crate::ledger::{Category, Outcome, Snapshot};
 use crate::mapping::Sink;
 use crate::options;
 use std::sync::Arc;
-use std::time::Duration;
 
 /// Returns the counts and the accepted items of a chunk when the mapping panics at some of its records, as a defect of ours
 /// would cause. If the second project is `limited` in a category, its items of that category wait until after the panics.
@@ -125,7 +125,7 @@ fn what_has_ended_is_not_decided_again() {
     let instance = Instance::start("ended", &loaded("memory", &directory.0, 1), &Arc::new(Time::default()));
     let recorder = instance.shared.recorder.clone();
     let chunk_progress =
-        Arc::new(ChunkProgress::new(ChunkSource::Memory, Duration::ZERO, recorder, Default::default()));
+        Arc::new(ChunkProgress::new(ChunkSource::Memory, Monotonic::START, recorder, Default::default()));
     chunk_progress.end(Category::Event, 5, Outcome::Suppressed);
     let (mut logs, mut left, broken) = (LogBatcher::new(1), PassOutcome::default(), RecordSet::default());
     let mut carried = Carried::default();

@@ -1,6 +1,7 @@
 //! Answers the mapping's question where a record goes: asks the destinations once for each run of records with the same
 //! namespace and annotation, and logs records that do not go where they ask to.
 
+use crate::clock::Monotonic;
 use crate::delivery::Shared;
 use crate::delivery::report::host::Severity;
 use crate::delivery::route::table::{Complaint, RouteTable};
@@ -18,7 +19,7 @@ const MAX_NAME: usize = 63;
 #[derive(Debug)]
 pub(in crate::delivery) struct ChunkRouter<'t> {
     targets: &'t RouteTable,
-    now: Duration,
+    now: Monotonic,
     state: RefCell<State>,
 }
 
@@ -38,7 +39,7 @@ struct State {
 const KEPT: usize = 4;
 
 impl<'t> ChunkRouter<'t> {
-    pub(in crate::delivery) fn new(targets: &'t RouteTable, now: Duration) -> Self {
+    pub(in crate::delivery) fn new(targets: &'t RouteTable, now: Monotonic) -> Self {
         Self { targets, now, state: RefCell::default() }
     }
 }
@@ -79,7 +80,7 @@ pub(in crate::delivery) struct Complaints {
 
 #[derive(Debug, Default)]
 struct Once {
-    said: Option<Duration>,
+    said: Option<Monotonic>,
     since: u64,
 }
 

@@ -1,6 +1,7 @@
 //! The record sink: decides for each record of a chunk, while the chunk is read, whether it becomes an item in an envelope,
 //! is deferred in its chunk, or becomes a dead letter. It also passes full envelopes to the dispatcher.
 
+use crate::clock::Monotonic;
 use crate::delivery::costs::Asked;
 use crate::delivery::dispatch::dispatcher::Message;
 use crate::delivery::map::carried::{self, Carried};
@@ -54,7 +55,7 @@ pub(in crate::delivery) struct RecordSink<'i> {
     event: Option<Batch<ChunkProgress>>,
     replay: bool,
     again: bool,
-    now: Duration,
+    now: Monotonic,
     /// The destination asked about last, and how it stood when this chunk was begun.
     destination: u32,
     waits: Waits,
@@ -174,7 +175,7 @@ enum Disposition {
     /// It has ended, or waits where it is.
     Nothing,
     /// It waits, and is worth looking at again at this time.
-    Wait(Duration),
+    Wait(Monotonic),
     /// It is given up.
     DeadLetter(Arc<DropReason>),
     /// It makes room for others.
@@ -550,7 +551,7 @@ impl Sink for RecordSink<'_> {
             ChunkSource::Memory if !self.shared.closing.load(Relaxed) => timeout,
             ChunkSource::Memory | ChunkSource::Host(_) | ChunkSource::None => return None,
         };
-        (!timeout.is_zero()).then_some(self.now + longest)
+        (!timeout.is_zero()).then_some((self.now + longest).since(Monotonic::START))
     }
 
     fn wait(&mut self, record: u32) -> Option<u32> {
@@ -602,7 +603,7 @@ mod tests {
     }
 
     fn chunk_progress() -> ChunkProgress {
-        ChunkProgress::new(ChunkSource::Host(1), Duration::ZERO, Ledger::default().recorder(), Default::default())
+        ChunkProgress::new(ChunkSource::Host(1), Monotonic::START, Ledger::default().recorder(), Default::default())
     }
 
     /// A letter that the disk would not take is written at the next reading, and then with all lines of its event, too.

@@ -1,6 +1,7 @@
 //! The mapper thread: reads chunks, maps their records, fills envelopes, and leaves records that have to wait in their
 //! chunks.
 
+use crate::clock::Monotonic;
 use crate::delivery::accept::chunk_slot::{ChunkSlot, Verdict};
 use crate::delivery::accept::compressed_chunk::QueuedChunk;
 use crate::delivery::dispatch::dispatcher::Message;
@@ -145,8 +146,8 @@ impl<'s> Worker<'s> {
     fn idle(&self) -> Duration {
         let opened = [self.live.opened(), self.replayed.opened()].into_iter().flatten().min();
         let now = self.shared.now().steady;
-        let due = opened.map_or(IDLE, |opened| (opened + self.shared.settings.batch_timeout).saturating_sub(now));
-        let due = self.records.next_waiting().map_or(due, |next| due.min(next.saturating_sub(now)));
+        let due = opened.map_or(IDLE, |opened| (opened + self.shared.settings.batch_timeout).since(now));
+        let due = self.next_waiting().map_or(due, |next| due.min(next.since(now)));
         let replayable = self.may_replay() && self.next_due().is_some_and(|due| due <= now);
         if replayable { Duration::ZERO } else { due.min(IDLE) }
     }
@@ -161,7 +162,12 @@ impl<'s> Worker<'s> {
         self.shared.budget.is_light() && !self.shared.starts_nothing()
     }
 
-    fn next_due(&self) -> Option<Duration> {
+    /// Returns the time at which the first of the lines that wait in the mapper are to be sent as they are.
+    fn next_waiting(&self) -> Option<Monotonic> {
+        self.records.next_waiting().map(|next| Monotonic::START + next)
+    }
+
+    fn next_due(&self) -> Option<Monotonic> {
         lock(&self.shared.backlog).next_due(self.has_room())
     }
 
@@ -316,13 +322,13 @@ impl<'s> Worker<'s> {
     /// At exit: lines that are in memory alone are sent as they are.
     pub(in crate::delivery) fn finish_volatile(&mut self) {
         if self.carried.is_volatile() {
-            self.finish_waiting(Duration::MAX);
+            self.finish_waiting(Monotonic::MAX);
         }
     }
 
     /// Sends lines as they are that have waited until `due` for the next ones.
-    pub(in crate::delivery) fn finish_waiting(&mut self, due: Duration) {
-        if self.records.next_waiting().is_none_or(|next| next > due) {
+    pub(in crate::delivery) fn finish_waiting(&mut self, due: Monotonic) {
+        if self.next_waiting().is_none_or(|next| next > due) {
             return;
         }
         let now = self.shared.now();
@@ -337,7 +343,7 @@ impl<'s> Worker<'s> {
                 let carried = &mut self.carried;
                 let mut record_sink =
                     RecordSink::new(self.shared, &chunk_progress, &mut self.live, false, &mut left, &broken, carried);
-                self.records.finish_waiting(origin, due, &mut record_sink);
+                self.records.finish_waiting(origin, due.since(Monotonic::START), &mut record_sink);
             }));
             if finished.is_ok() {
                 break;
@@ -396,7 +402,7 @@ impl<'s> Worker<'s> {
         if let Err(error) = &written {
             let text = format!("cannot write dead letters, rejected items wait: {error}");
             self.shared.say(Severity::Error, "dead letters", text);
-            self.shared.dead_again.store((now.steady + DEAD_AGAIN).as_millis() as u64, Relaxed);
+            self.shared.dead_again.store((now.steady + DEAD_AGAIN).as_millis(), Relaxed);
         } else if written.as_ref().is_ok_and(|kept| kept.contains(&false)) {
             self.shared.say(Severity::Error, "dead letters full", FULL.to_owned());
         }

@@ -4,6 +4,7 @@
 //! delayed check-in would state a wrong time. Check-ins are therefore sent within seconds or dropped, and never stored. They
 //! are not items of the ledger; the summary line counts them.
 
+use crate::clock::Monotonic;
 use crate::delivery::transport::client::SendResult;
 use crate::delivery::transport::response::{Answer, Limits};
 use crate::mapping::json::{self, Object};
@@ -28,10 +29,10 @@ pub(in crate::delivery) struct CheckIns {
     settings: options::Monitor,
     environment: Option<String>,
     /// Steady time of the last heartbeat.
-    last: Option<Duration>,
-    waiting: VecDeque<(Duration, CheckIn)>,
+    last: Option<Monotonic>,
+    waiting: VecDeque<(Monotonic, CheckIn)>,
     /// Steady time before which the server wants none.
-    limited_until: Duration,
+    limited_until: Monotonic,
     sent: u64,
     dropped: u64,
 }
@@ -43,14 +44,14 @@ impl CheckIns {
             environment: environment.map(str::to_owned),
             last: None,
             waiting: VecDeque::new(),
-            limited_until: Duration::ZERO,
+            limited_until: Monotonic::START,
             sent: 0,
             dropped: 0,
         }
     }
 
     /// Returns true if a heartbeat is due.
-    pub(in crate::delivery) fn is_due(&self, now: Duration) -> bool {
+    pub(in crate::delivery) fn is_due(&self, now: Monotonic) -> bool {
         let slug = self.settings.slug.as_ref();
         slug.is_some() && self.last.is_none_or(|last| now >= last + self.settings.interval)
     }
@@ -60,7 +61,7 @@ impl CheckIns {
     pub(in crate::delivery) fn beat(
         &mut self,
         destination: u32,
-        (now, wall): (Duration, Duration),
+        (now, wall): (Monotonic, Duration),
         oldest: Duration,
         wrong: usize,
     ) {
@@ -76,7 +77,7 @@ impl CheckIns {
     }
 
     /// Takes a check-in that is to be sent at once.
-    pub(in crate::delivery) fn add(&mut self, check_in: CheckIn, now: Duration) {
+    pub(in crate::delivery) fn add(&mut self, check_in: CheckIn, now: Monotonic) {
         if self.waiting.len() == MOST {
             self.waiting.pop_front();
             self.dropped += 1;
@@ -86,17 +87,17 @@ impl CheckIns {
 
     /// The next check-in that `may` be sent now. Those that have waited for too long are dropped, and all of them while the server
     /// wants none.
-    pub(in crate::delivery) fn next(&mut self, now: Duration, may: impl Fn(u32) -> bool) -> Option<CheckIn> {
+    pub(in crate::delivery) fn next(&mut self, now: Monotonic, may: impl Fn(u32) -> bool) -> Option<CheckIn> {
         let before = self.waiting.len();
         let is_limited = now < self.limited_until;
-        self.waiting.retain(|(since, _)| !is_limited && now.saturating_sub(*since) <= PATIENCE);
+        self.waiting.retain(|(since, _)| !is_limited && now.since(*since) <= PATIENCE);
         self.dropped += (before - self.waiting.len()) as u64;
         let place = self.waiting.iter().position(|(_, check_in)| may(check_in.destination))?;
         self.waiting.remove(place).map(|(_, check_in)| check_in)
     }
 
     /// Takes the answer to one. Returns true if the server refused it for a reason of its own.
-    pub(in crate::delivery) fn answered(&mut self, sent: &SendResult, now: Duration) -> bool {
+    pub(in crate::delivery) fn answered(&mut self, sent: &SendResult, now: Monotonic) -> bool {
         let limits: &Limits = &sent.reply.limits;
         if let Some(limit) = limits.of_monitors() {
             self.limited_until = now + limit;
@@ -159,14 +160,18 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
+    fn at(seconds: u64) -> Monotonic {
+        Monotonic::from_secs(seconds)
+    }
+
     fn check_ins() -> CheckIns {
         let settings = options::Monitor { slug: Some("edge-1".to_owned()), interval: SECOND * 300 };
         CheckIns::new(&settings, Some("production"))
     }
 
-    fn beat(check_ins: &mut CheckIns, now: Duration, oldest: Duration, wrong: usize) -> CheckIn {
+    fn beat(check_ins: &mut CheckIns, now: Monotonic, oldest: Duration, wrong: usize) -> CheckIn {
         assert!(check_ins.is_due(now));
-        check_ins.beat(7, (now, SECOND * 1_796_000_000 + now), oldest, wrong);
+        check_ins.beat(7, (now, SECOND * 1_796_000_000 + now.since(at(0))), oldest, wrong);
         assert!(!check_ins.is_due(now));
         check_ins.next(now, |number| number == 7).expect("expected a heartbeat")
     }
@@ -187,43 +192,43 @@ mod tests {
     #[test]
     fn heartbeats_say_whether_items_wait_for_long_or_a_destination_is_wrong() {
         let mut check_ins = check_ins();
-        let first = beat(&mut check_ins, SECOND, SECOND * 900, 0);
+        let first = beat(&mut check_ins, at(1), SECOND * 900, 0);
         assert_eq!((first.status, first.slug.as_str()), (Status::Ok, "edge-1"));
         let text = String::from_utf8(check_ins.payload(&first)).unwrap();
         let value: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert_eq!(value["status"], "ok");
         assert_eq!(value["environment"], "production");
         assert_eq!(value["monitor_config"]["schedule"]["value"], 5);
-        assert!(!check_ins.is_due(SECOND * 300) && check_ins.is_due(SECOND * 301));
-        let second = beat(&mut check_ins, SECOND * 301, SECOND * 901, 0);
+        assert!(!check_ins.is_due(at(300)) && check_ins.is_due(at(301)));
+        let second = beat(&mut check_ins, at(301), SECOND * 901, 0);
         assert_eq!(second.status, Status::Error);
         assert_ne!(first.id, second.id);
-        assert_eq!(beat(&mut check_ins, SECOND * 700, SECOND, 1).status, Status::Error);
+        assert_eq!(beat(&mut check_ins, at(700), SECOND, 1).status, Status::Error);
     }
 
     #[test]
     fn nothing_is_stored() {
         let mut check_ins = check_ins();
-        check_ins.beat(7, (SECOND, SECOND), Duration::ZERO, 0);
-        assert!(check_ins.next(SECOND * 2, |_| false).is_none(), "no sender is free");
-        assert!(check_ins.next(SECOND * 6, |_| true).is_some());
-        check_ins.beat(7, (SECOND * 400, SECOND), Duration::ZERO, 0);
-        assert!(check_ins.next(SECOND * 406, |_| true).is_none(), "it is old by now");
+        check_ins.beat(7, (at(1), SECOND), Duration::ZERO, 0);
+        assert!(check_ins.next(at(2), |_| false).is_none(), "no sender is free");
+        assert!(check_ins.next(at(6), |_| true).is_some());
+        check_ins.beat(7, (at(400), SECOND), Duration::ZERO, 0);
+        assert!(check_ins.next(at(406), |_| true).is_none(), "it is old by now");
         assert_eq!(check_ins.summary(), " check_ins.sent=0 check_ins.dropped=1");
     }
 
     #[test]
     fn a_limit_drops_them_until_it_ends() {
         let mut check_ins = check_ins();
-        let _ = beat(&mut check_ins, SECOND, Duration::ZERO, 0);
-        assert!(!check_ins.answered(&answer(429, Some("600:monitor:organization")), SECOND));
-        check_ins.beat(7, (SECOND * 301, SECOND), Duration::ZERO, 0);
-        assert!(check_ins.next(SECOND * 301, |_| true).is_none());
-        let _ = beat(&mut check_ins, SECOND * 601, Duration::ZERO, 0);
-        assert!(!check_ins.answered(&answer(200, None), SECOND * 601));
+        let _ = beat(&mut check_ins, at(1), Duration::ZERO, 0);
+        assert!(!check_ins.answered(&answer(429, Some("600:monitor:organization")), at(1)));
+        check_ins.beat(7, (at(301), SECOND), Duration::ZERO, 0);
+        assert!(check_ins.next(at(301), |_| true).is_none());
+        let _ = beat(&mut check_ins, at(601), Duration::ZERO, 0);
+        assert!(!check_ins.answered(&answer(200, None), at(601)));
         assert_eq!(check_ins.summary(), " check_ins.sent=1 check_ins.dropped=2");
-        assert!(check_ins.answered(&answer(403, None), SECOND * 601));
+        assert!(check_ins.answered(&answer(403, None), at(601)));
         check_ins.stop();
-        assert!(!check_ins.is_due(SECOND * 10_000));
+        assert!(!check_ins.is_due(at(10_000)));
     }
 }

@@ -1,6 +1,7 @@
 //! Limits log lines: a problem that persists, or comes and goes, is logged once a minute. Pure; the caller passes the time
 //! in.
 
+use crate::clock::Monotonic;
 use crate::delivery::report::host::Severity;
 use std::collections::HashMap;
 use std::time::Duration;
@@ -28,7 +29,7 @@ pub(in crate::delivery) struct LogThrottle(HashMap<Subject, Told>);
 
 #[derive(Debug)]
 struct Told {
-    at: Duration,
+    at: Monotonic,
     /// The number of times that the line was to be logged since then.
     again: u32,
     /// Line that is still to be logged when the minute is over.
@@ -37,7 +38,7 @@ struct Told {
 
 impl LogThrottle {
     /// The line to tell now, with how often it was kept back; `None` if its like was told less than a minute ago.
-    pub(in crate::delivery) fn log(&mut self, subject: Subject, text: &str, now: Duration) -> Option<String> {
+    pub(in crate::delivery) fn log(&mut self, subject: Subject, text: &str, now: Monotonic) -> Option<String> {
         let Some(told) = self.0.get_mut(&subject) else {
             self.0.insert(subject, Told { at: now, again: 0, later: None });
             return Some(text.to_owned());
@@ -57,7 +58,7 @@ impl LogThrottle {
         subject: Subject,
         severity: Severity,
         text: &str,
-        now: Duration,
+        now: Monotonic,
     ) -> Option<String> {
         let line = self.log(subject, text, now);
         if line.is_none()
@@ -76,7 +77,7 @@ impl LogThrottle {
     }
 
     /// Returns the lines that were kept back and may be logged now.
-    pub(in crate::delivery) fn due(&mut self, now: Duration) -> Vec<(Severity, String)> {
+    pub(in crate::delivery) fn due(&mut self, now: Monotonic) -> Vec<(Severity, String)> {
         let ripe = |told: &&mut Told| told.later.is_some() && now >= told.at + INTERVAL;
         let take = |told: &mut Told| {
             (told.at, told.again) = (now, 0);
@@ -104,11 +105,11 @@ mod tests {
     const ANSWERS: Subject = ("answers", LogSubject::Server(1));
     const REFUSING: Subject = ("misconfigured", LogSubject::Destination(1));
 
-    fn at(seconds: u64) -> Duration {
-        Duration::from_secs(seconds)
+    fn at(seconds: u64) -> Monotonic {
+        Monotonic::from_secs(seconds)
     }
 
-    fn answers(throttle: &mut LogThrottle, now: Duration) -> Option<String> {
+    fn answers(throttle: &mut LogThrottle, now: Monotonic) -> Option<String> {
         throttle.say_in_the_end(ANSWERS, Severity::Info, "up", now)
     }
 

@@ -1,10 +1,10 @@
 //! Resolves the destination of a record without delivering it, for callers that ask where a record would go and send
 //! nothing.
 
+use crate::clock::Monotonic;
 use crate::delivery::route::table::RouteTable;
 use crate::mapping::{Route, Router};
 use crate::options::{Destination, Dsn};
-use std::time::Duration;
 
 /// The destinations as an instance would find them if it started now.
 #[derive(Debug)]
@@ -26,6 +26,6 @@ impl Directory {
 
 impl Router for Directory {
     fn route(&self, namespace: &str, annotation: Option<&str>) -> Option<Route> {
-        self.0.route(namespace, annotation, Duration::ZERO).0
+        self.0.route(namespace, annotation, Monotonic::START).0
     }
 }

@@ -4,6 +4,7 @@
 //! its namespace; else the default. A destination keeps its number, and so its queue, when its DSN changes. Two sources with
 //! the same DSN are one destination. Pure: other modules read the sources, and the caller passes the time in.
 
+use crate::clock::Monotonic;
 use crate::delivery::lock;
 use crate::mapping::{Route, identity};
 use crate::options::{Destination, Dsn, Hosts, Mode, Refusal};
@@ -80,7 +81,7 @@ struct State {
 struct Known {
     target: Arc<Target>,
     /// Since when no source leads to it.
-    unused: Option<Duration>,
+    unused: Option<Monotonic>,
     /// True if the items that waited for it have gone to another destination. Later items would go there too: no source
     /// leads here again.
     retired: bool,
@@ -89,7 +90,7 @@ struct Known {
 #[derive(Debug)]
 struct Annotated {
     number: u32,
-    seen: Duration,
+    seen: Monotonic,
 }
 
 impl RouteTable {
@@ -129,7 +130,7 @@ impl RouteTable {
         &self,
         namespace: &str,
         annotation: Option<&str>,
-        now: Duration,
+        now: Monotonic,
     ) -> (Option<Route>, Option<Complaint>) {
         let mut state = lock(&self.state);
         let mut complaint = None;
@@ -202,7 +203,7 @@ impl RouteTable {
     }
 
     /// Forgets destinations that no source has led to for a while, if the caller lets them go; returns them.
-    pub(crate) fn sweep(&self, now: Duration, may_go: impl Fn(u32) -> bool) -> Vec<u32> {
+    pub(crate) fn sweep(&self, now: Monotonic, may_go: impl Fn(u32) -> bool) -> Vec<u32> {
         let mut state = lock(&self.state);
         let used = state.used();
         for (number, known) in &mut state.known {
@@ -236,7 +237,7 @@ impl State {
         self.default.into_iter().chain(named).chain(annotated).collect()
     }
 
-    fn annotated(&mut self, text: &str, hosts: &Hosts, now: Duration) -> Result<u32, Complaint> {
+    fn annotated(&mut self, text: &str, hosts: &Hosts, now: Monotonic) -> Result<u32, Complaint> {
         if let Some(known) = self.annotations.get_mut(text) {
             known.seen = now;
             return Ok(known.number);
@@ -304,7 +305,7 @@ impl Known {
 mod tests {
     use super::*;
 
-    const NOW: Duration = Duration::from_secs(1_000);
+    const NOW: Monotonic = Monotonic::from_secs(1_000);
 
     fn dsn(key: char, project: u32) -> Dsn {
         Dsn::parse(&text(key, project)).unwrap()

@@ -2,13 +2,13 @@
 //! for one destination therefore do not block chunks that wait for another, and chunks with records that are to become dead
 //! letters precede both.
 
+use crate::clock::Monotonic;
 use crate::delivery::track::chunk_progress::ChunkProgress;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-use std::time::Duration;
 
 /// By when they are due; of those due together, the first to come first.
-type Queue = BTreeMap<(Duration, u64), Arc<ChunkProgress>>;
+type Queue = BTreeMap<(Monotonic, u64), Arc<ChunkProgress>>;
 
 /// The chunks.
 #[derive(Debug, Default)]
@@ -22,12 +22,12 @@ pub(crate) struct Backlog {
     last: Vec<Arc<ChunkProgress>>,
     came: u64,
     /// Keys of chunks that wait only for a delay to end, not for a destination.
-    delayed: Vec<(Duration, u64)>,
+    delayed: Vec<(Monotonic, u64)>,
 }
 
 impl Backlog {
     /// Adds a chunk that is worth reading at `due`.
-    pub(crate) fn add(&mut self, chunk_progress: Arc<ChunkProgress>, due: Duration) {
+    pub(crate) fn add(&mut self, chunk_progress: Arc<ChunkProgress>, due: Monotonic) {
         self.came += 1;
         let queue = if chunk_progress.has_rejected() { &mut self.rejected } else { &mut self.waiting };
         queue.insert((due, self.came), chunk_progress);
@@ -44,13 +44,13 @@ impl Backlog {
     }
 
     /// Adds a chunk that could be read now but is to wait for a while.
-    pub(crate) fn add_delayed(&mut self, chunk_progress: Arc<ChunkProgress>, due: Duration) {
+    pub(crate) fn add_delayed(&mut self, chunk_progress: Arc<ChunkProgress>, due: Monotonic) {
         self.add(chunk_progress, due);
         self.delayed.push((due, self.came));
     }
 
     /// Adds the last chunks that an earlier process left: lines of live ones may continue them.
-    pub(crate) fn add_last(&mut self, chunk_progress: Arc<ChunkProgress>, due: Duration) {
+    pub(crate) fn add_last(&mut self, chunk_progress: Arc<ChunkProgress>, due: Monotonic) {
         self.last.push(Arc::clone(&chunk_progress));
         self.add_delayed(chunk_progress, due);
     }
@@ -72,7 +72,7 @@ impl Backlog {
     }
 
     /// Makes those due that were only to wait for a while; not those that wait for a destination.
-    pub(crate) fn end_delay(&mut self, now: Duration) {
+    pub(crate) fn end_delay(&mut self, now: Monotonic) {
         for key in std::mem::take(&mut self.delayed) {
             if let Some(chunk_progress) = self.waiting.remove(&key) {
                 self.waiting.insert((key.0.min(now), key.1), chunk_progress);
@@ -81,13 +81,13 @@ impl Backlog {
     }
 
     /// Returns the time at which the first chunk is due; if there is no `room`, that of the first chunk that needs none.
-    pub(crate) fn next_due(&self, room: bool) -> Option<Duration> {
+    pub(crate) fn next_due(&self, room: bool) -> Option<Monotonic> {
         let waiting = first_due(&self.waiting).filter(|_| room);
         first_due(&self.rejected).into_iter().chain(waiting).min()
     }
 
     /// Takes the first that is due; where there is no `room`, of those that need none.
-    pub(crate) fn take(&mut self, now: Duration, room: bool) -> Option<Arc<ChunkProgress>> {
+    pub(crate) fn take(&mut self, now: Monotonic, room: bool) -> Option<Arc<ChunkProgress>> {
         let is_due = |queue: &&mut Queue| first_due(queue).is_some_and(|due| due <= now);
         let waiting = Some(&mut self.waiting).filter(|_| room);
         let queue = Some(&mut self.rejected).filter(is_due).or(waiting.filter(is_due))?;
@@ -96,12 +96,12 @@ impl Backlog {
 
     /// Returns true if any chunk is worth reading before `deadline`. Chunks other than those that are to become dead letters
     /// are worth reading only while some server `answers`.
-    pub(crate) fn is_worth_reading(&self, deadline: Duration, answers: bool) -> bool {
+    pub(crate) fn is_worth_reading(&self, deadline: Monotonic, answers: bool) -> bool {
         self.next_due(answers).is_some_and(|due| due < deadline)
     }
 
     /// Makes all chunks that wait for a destination due: the reason for their wait may be over.
-    pub(crate) fn hurry(&mut self, now: Duration) {
+    pub(crate) fn hurry(&mut self, now: Monotonic) {
         let waiting = std::mem::take(&mut self.waiting);
         self.waiting =
             waiting.into_iter().map(|((due, came), chunk_progress)| ((due.min(now), came), chunk_progress)).collect();
@@ -109,7 +109,7 @@ impl Backlog {
 
     /// Takes those whose segment of the spool is lost.
     pub(crate) fn take_lost(&mut self) -> Vec<Arc<ChunkProgress>> {
-        let is_lost = |_: &(Duration, u64), chunk_progress: &mut Arc<ChunkProgress>| chunk_progress.is_lost();
+        let is_lost = |_: &(Monotonic, u64), chunk_progress: &mut Arc<ChunkProgress>| chunk_progress.is_lost();
         let mut lost: Vec<_> = self.waiting.extract_if(.., is_lost).map(|(_, chunk_progress)| chunk_progress).collect();
         lost.extend(self.rejected.extract_if(.., is_lost).map(|(_, chunk_progress)| chunk_progress));
         let (gone, live) = std::mem::take(&mut self.live).into_iter().partition::<VecDeque<_>, _>(|one| one.is_lost());
@@ -119,7 +119,7 @@ impl Backlog {
     }
 
     /// Returns the time at which the oldest of the chunks was taken.
-    pub(crate) fn oldest(&self) -> Option<Duration> {
+    pub(crate) fn oldest(&self) -> Option<Monotonic> {
         self.live
             .front()
             .into_iter()
@@ -130,7 +130,7 @@ impl Backlog {
     }
 }
 
-fn first_due(queue: &Queue) -> Option<Duration> {
+fn first_due(queue: &Queue) -> Option<Monotonic> {
     queue.first_key_value().map(|((due, _), _)| *due)
 }
 
@@ -141,61 +141,60 @@ mod tests {
     use crate::delivery::track::chunk_progress::ChunkSource;
     use crate::ledger::{Category, Ledger, Outcome};
 
-    const SECOND: Duration = Duration::from_secs(1);
-
-    fn chunk_progress(taken: u32) -> Arc<ChunkProgress> {
-        Arc::new(ChunkProgress::new(
-            ChunkSource::Memory,
-            SECOND * taken,
-            Ledger::default().recorder(),
-            Default::default(),
-        ))
+    fn at(seconds: u64) -> Monotonic {
+        Monotonic::from_secs(seconds)
     }
 
-    fn taken(backlog: &mut Backlog, now: Duration, room: bool) -> Vec<u64> {
-        std::iter::from_fn(|| backlog.take(now, room)).map(|chunk_progress| chunk_progress.taken.as_secs()).collect()
+    fn chunk_progress(taken: u64) -> Arc<ChunkProgress> {
+        Arc::new(ChunkProgress::new(ChunkSource::Memory, at(taken), Ledger::default().recorder(), Default::default()))
+    }
+
+    fn taken(backlog: &mut Backlog, now: Monotonic, room: bool) -> Vec<u64> {
+        std::iter::from_fn(|| backlog.take(now, room))
+            .map(|chunk_progress| chunk_progress.taken.since(at(0)).as_secs())
+            .collect()
     }
 
     #[test]
     fn what_waits_for_long_does_not_stand_in_the_way() {
         let mut backlog = Backlog::default();
         for (number, due) in [(1, 60), (2, 1), (3, 1), (4, 2)] {
-            backlog.add(chunk_progress(number), SECOND * due);
+            backlog.add(chunk_progress(number), at(due));
         }
-        assert_eq!((backlog.next_due(true), backlog.oldest()), (Some(SECOND), Some(SECOND)));
-        assert_eq!(taken(&mut backlog, SECOND, true), [2, 3]);
-        assert_eq!(taken(&mut backlog, SECOND * 3, true), [4]);
-        backlog.hurry(SECOND * 3);
-        assert_eq!(taken(&mut backlog, SECOND * 3, true), [1]);
+        assert_eq!((backlog.next_due(true), backlog.oldest()), (Some(at(1)), Some(at(1))));
+        assert_eq!(taken(&mut backlog, at(1), true), [2, 3]);
+        assert_eq!(taken(&mut backlog, at(3), true), [4]);
+        backlog.hurry(at(3));
+        assert_eq!(taken(&mut backlog, at(3), true), [1]);
     }
 
     #[test]
     fn a_delay_can_be_ended_and_a_wait_for_a_destination_not() {
         let mut backlog = Backlog::default();
-        backlog.add(chunk_progress(1), SECOND * 9);
-        backlog.add_delayed(chunk_progress(2), SECOND * 9);
-        backlog.add_delayed(chunk_progress(3), SECOND);
-        assert_eq!(taken(&mut backlog, SECOND, true), [3]);
-        backlog.add(chunk_progress(3), SECOND * 9);
-        backlog.end_delay(SECOND * 2);
-        assert_eq!(taken(&mut backlog, SECOND * 2, true), [2]);
-        assert_eq!(taken(&mut backlog, SECOND * 9, true), [1, 3]);
+        backlog.add(chunk_progress(1), at(9));
+        backlog.add_delayed(chunk_progress(2), at(9));
+        backlog.add_delayed(chunk_progress(3), at(1));
+        assert_eq!(taken(&mut backlog, at(1), true), [3]);
+        backlog.add(chunk_progress(3), at(9));
+        backlog.end_delay(at(2));
+        assert_eq!(taken(&mut backlog, at(2), true), [2]);
+        assert_eq!(taken(&mut backlog, at(9), true), [1, 3]);
     }
 
     #[test]
     fn what_is_to_become_a_dead_letter_needs_no_room_and_no_server() {
         let mut backlog = Backlog::default();
-        backlog.add(chunk_progress(1), SECOND);
-        assert_eq!((backlog.next_due(false), backlog.take(SECOND, false).is_none()), (None, true));
-        assert!(backlog.is_worth_reading(SECOND * 2, true) && !backlog.is_worth_reading(SECOND * 2, false));
+        backlog.add(chunk_progress(1), at(1));
+        assert_eq!((backlog.next_due(false), backlog.take(at(1), false).is_none()), (None, true));
+        assert!(backlog.is_worth_reading(at(2), true) && !backlog.is_worth_reading(at(2), false));
         let rejected = chunk_progress(2);
         let cause = Arc::new(DropReason { outcome: Outcome::Rejected, status: 400, detail: String::new() });
         rejected.mark_rejected(Category::Log, std::iter::once(0), &cause);
-        backlog.add(rejected, SECOND * 2);
-        assert_eq!((backlog.next_due(false), backlog.next_due(true)), (Some(SECOND * 2), Some(SECOND)));
-        assert!(backlog.is_worth_reading(SECOND * 3, false) && !backlog.is_worth_reading(SECOND * 2, false));
-        backlog.hurry(SECOND);
-        assert_eq!(taken(&mut backlog, SECOND, false), [0_u64; 0], "a disk that will not take letters is not hurried");
-        assert_eq!(taken(&mut backlog, SECOND * 2, true), [2, 1]);
+        backlog.add(rejected, at(2));
+        assert_eq!((backlog.next_due(false), backlog.next_due(true)), (Some(at(2)), Some(at(1))));
+        assert!(backlog.is_worth_reading(at(3), false) && !backlog.is_worth_reading(at(2), false));
+        backlog.hurry(at(1));
+        assert_eq!(taken(&mut backlog, at(1), false), [0_u64; 0], "a disk that will not take letters is not hurried");
+        assert_eq!(taken(&mut backlog, at(2), true), [2, 1]);
     }
 }

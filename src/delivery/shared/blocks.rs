@@ -1,6 +1,7 @@
 //! Tells the mapper which destinations are limited or failing, and so which records should stay in the chunks that they came
 //! from.
 
+use crate::clock::Monotonic;
 use crate::delivery::dispatch::destination::Block;
 use crate::delivery::lock;
 use crate::ledger::{Category, Outcome};
@@ -14,7 +15,7 @@ pub(crate) struct Waits {
     /// By category: a quota, or a destination that refuses everything. Given up when it lasts too long.
     pub(crate) blocks: [Option<Block>; 2],
     /// It cannot be reached, and others can: its items wait elsewhere than in memory, for as long as it takes.
-    pub(crate) deferred_until: Option<Duration>,
+    pub(crate) deferred_until: Option<Monotonic>,
     /// By category: others have accepted something since its trouble began, so the trouble is its own. Where room gets
     /// scarce its items go first.
     pub(crate) alone: [bool; 2],
@@ -26,7 +27,7 @@ pub(crate) enum Decision {
     /// It is sent.
     Go,
     /// It waits, and is worth looking at again at this time.
-    Wait(Duration),
+    Wait(Monotonic),
     /// It has waited too long.
     End(Outcome),
 }
@@ -53,7 +54,7 @@ impl Waits {
 
     /// Returns the decision on a record that was taken at `taken` and may wait for `longest`.
     #[must_use]
-    pub(crate) fn fate(&self, category: Category, taken: Duration, longest: Duration, now: Duration) -> Decision {
+    pub(crate) fn fate(&self, category: Category, taken: Monotonic, longest: Duration, now: Monotonic) -> Decision {
         if let Some(hold) = self.blocks[category as usize].filter(|hold| hold.until > now) {
             let end = taken.max(hold.since) + longest;
             return if now >= end { Decision::End(hold.outcome) } else { Decision::Wait(hold.until.min(end)) };
@@ -87,20 +88,22 @@ impl Blocks {
 mod tests {
     use super::*;
 
-    const SECOND: Duration = Duration::from_secs(1);
+    fn at(seconds: u64) -> Monotonic {
+        Monotonic::from_secs(seconds)
+    }
 
     #[test]
     fn a_hold_is_given_up_and_an_outage_is_not() {
-        let hold = Block { until: SECOND * 60, since: SECOND * 10, outcome: Outcome::RateLimited };
+        let hold = Block { until: at(60), since: at(10), outcome: Outcome::RateLimited };
         let held = Waits { blocks: [None, Some(hold)], alone: [false, true], ..Waits::default() };
-        let fate = |waits: &Waits, category, now| waits.fate(category, SECOND * 5, SECOND * 20, now);
-        assert_eq!(fate(&held, Category::Event, SECOND * 11), Decision::Go);
-        assert_eq!(fate(&held, Category::Log, SECOND * 11), Decision::Wait(SECOND * 30));
-        assert_eq!(fate(&held, Category::Log, SECOND * 30), Decision::End(Outcome::RateLimited));
-        assert_eq!(fate(&held, Category::Log, SECOND * 60), Decision::Go);
+        let fate = |waits: &Waits, category, now| waits.fate(category, at(5), Duration::from_secs(20), now);
+        assert_eq!(fate(&held, Category::Event, at(11)), Decision::Go);
+        assert_eq!(fate(&held, Category::Log, at(11)), Decision::Wait(at(30)));
+        assert_eq!(fate(&held, Category::Log, at(30)), Decision::End(Outcome::RateLimited));
+        assert_eq!(fate(&held, Category::Log, at(60)), Decision::Go);
         assert_eq!(held.gives_way(Category::Log), Some(Outcome::RateLimited));
         assert_eq!(held.gives_way(Category::Event), None);
-        let away = Waits { deferred_until: Some(SECOND * 500), ..Waits::default() };
-        assert_eq!(fate(&away, Category::Event, SECOND * 400), Decision::Wait(SECOND * 500));
+        let away = Waits { deferred_until: Some(at(500)), ..Waits::default() };
+        assert_eq!(fate(&away, Category::Event, at(400)), Decision::Wait(at(500)));
     }
 }

@@ -10,6 +10,7 @@
 use super::{Chunk, Field};
 use crate::chunk::msgpack::Seq;
 use crate::chunk::{Entry, Record, entries};
+use crate::clock::Monotonic;
 use crate::delivery::route::table::Target;
 use crate::delivery::store;
 use crate::delivery::track::chunk_progress::ChunkProgress;
@@ -91,7 +92,7 @@ pub struct DeadLetters {
     path: PathBuf,
     max_size: u64,
     /// Bytes of all letters, and steady time when they were counted.
-    used: Option<(u64, Duration)>,
+    used: Option<(u64, Monotonic)>,
 }
 
 /// How long a count of the directory is believed: another instance may write there, or a person clear it.
@@ -116,7 +117,7 @@ impl DeadLetters {
     ///
     /// # Errors
     /// Any error of the file system; then none of them was written.
-    pub fn write(&mut self, letters: &[Vec<u8>], wall: Duration, steady: Duration) -> io::Result<Vec<bool>> {
+    pub fn write(&mut self, letters: &[Vec<u8>], wall: Duration, steady: Monotonic) -> io::Result<Vec<bool>> {
         let mut used = self.used(steady)?;
         let mut fits = |letter: &Vec<u8>| {
             let room = used + letter.len() as u64 <= self.max_size;
@@ -149,7 +150,7 @@ impl DeadLetters {
         })
     }
 
-    fn used(&mut self, steady: Duration) -> io::Result<u64> {
+    fn used(&mut self, steady: Monotonic) -> io::Result<u64> {
         if let Some((used, _)) = self.used.filter(|(_, at)| steady < *at + RECOUNT) {
             return Ok(used);
         }
@@ -315,7 +316,7 @@ mod tests {
         let letter = vec![1; 100];
         let (mut one, mut two) = (DeadLetters::new(&path, 250), DeadLetters::new(&path, 250));
         let write = |dead: &mut DeadLetters, count: usize, at: u64| {
-            dead.write(&vec![letter.clone(); count], Duration::ZERO, Duration::from_secs(at)).unwrap()
+            dead.write(&vec![letter.clone(); count], Duration::ZERO, Monotonic::from_secs(at)).unwrap()
         };
         assert_eq!(write(&mut one, 1, 0), [true]);
         fs::write(path.join("1-2-3.tmp"), [0; 900]).unwrap();

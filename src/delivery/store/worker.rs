@@ -10,6 +10,7 @@ use super::lost::lose;
 use super::offer::Found;
 use super::segment::Segment;
 use super::spool::{Appended, Limits, Recovered, Recovery, Spool};
+use crate::clock::Monotonic;
 use crate::delivery::dispatch::dispatcher::Message;
 use crate::delivery::report::host::Severity;
 use crate::delivery::track::chunk_progress::{ChunkProgress, ChunkSource};
@@ -61,8 +62,8 @@ pub(in crate::delivery) struct Worker<'s> {
     draining: Vec<Spool>,
     /// Chunks that the mapper's queue had no room for.
     waiting: Option<Extent>,
-    last_sync: Duration,
-    last_care: Option<Duration>,
+    last_sync: Monotonic,
+    last_care: Option<Monotonic>,
 }
 
 impl<'s> Worker<'s> {
@@ -83,7 +84,7 @@ impl<'s> Worker<'s> {
             former,
             draining: Vec::new(),
             waiting: None,
-            last_sync: Duration::ZERO,
+            last_sync: Monotonic::START,
             last_care: None,
         }
     }
@@ -112,9 +113,9 @@ impl<'s> Worker<'s> {
 
     fn idle(&self) -> Duration {
         let now = self.shared.now().steady;
-        let care = self.last_care.map_or(Duration::ZERO, |last| last + CARE_INTERVAL).saturating_sub(now);
+        let care = self.last_care.map_or(Monotonic::START, |last| last + CARE_INTERVAL).since(now);
         let sync = match self.shared.store.with(|spool| spool.is_unsynced()) {
-            Some(true) => (self.last_sync + SYNC_INTERVAL).saturating_sub(now),
+            Some(true) => (self.last_sync + SYNC_INTERVAL).since(now),
             _ => CARE_INTERVAL,
         };
         let hand_over = if self.waiting.is_some() { HAND_OVER } else { CARE_INTERVAL };

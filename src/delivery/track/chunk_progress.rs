@@ -3,6 +3,7 @@
 //! Fluent Bit can only retry whole chunks. The progress record makes delivery exact nevertheless: when a chunk is offered
 //! again, only records that are neither settled nor in transit are sent.
 
+use crate::clock::Monotonic;
 use crate::delivery::accept::compressed_chunk::QueuedChunk;
 use crate::delivery::store::dead_letters::DropReason;
 use crate::delivery::store::{Ended, Extent, Progress};
@@ -11,7 +12,6 @@ use crate::sync::{AtomicU64, Mutex, MutexGuard};
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, PoisonError};
-use std::time::Duration;
 
 /// Source from which a chunk's bytes can be read again.
 #[derive(Debug)]
@@ -32,7 +32,7 @@ pub struct ChunkProgress {
     /// Source from which its bytes can be read again.
     pub home: ChunkSource,
     /// Steady time when it was taken.
-    pub taken: Duration,
+    pub taken: Monotonic,
     /// Steady time, in milliseconds, at which the first of the deferred items may go on.
     due: AtomicU64,
     recorder: Recorder,
@@ -169,7 +169,7 @@ impl ChunkProgress {
     /// Returns a progress record for a chunk whose records are already counted as taken, some of them perhaps already
     /// settled.
     #[must_use]
-    pub fn new(home: ChunkSource, taken: Duration, recorder: Recorder, settled: [RecordSet; 2]) -> Self {
+    pub fn new(home: ChunkSource, taken: Monotonic, recorder: Recorder, settled: [RecordSet; 2]) -> Self {
         let state = State {
             settled,
             in_flight: Default::default(),
@@ -193,20 +193,20 @@ impl ChunkProgress {
     }
 
     /// Something of it waits until this time; the earliest counts.
-    pub fn waits_until(&self, at: Duration) {
+    pub fn waits_until(&self, at: Monotonic) {
         self.due.fetch_min(at.as_millis() as u64, Relaxed);
     }
 
     /// Returns the time at which the first of the waiting records may go on, if one was set since the last call.
-    pub fn take_due(&self) -> Option<Duration> {
+    pub fn take_due(&self) -> Option<Monotonic> {
         let due = self.due.swap(u64::MAX, Relaxed);
-        (due < u64::MAX).then(|| Duration::from_millis(due))
+        (due < u64::MAX).then(|| Monotonic::from_millis(due))
     }
 
     /// Returns a progress record for chunks that an earlier process has left, whose records are counted again as taken and
     /// ended.
     #[must_use]
-    pub fn replayed(extent: Extent, taken: Duration, recorder: Recorder, progress: Progress) -> Self {
+    pub fn replayed(extent: Extent, taken: Monotonic, recorder: Recorder, progress: Progress) -> Self {
         let mut chunk_progress = Self::new(ChunkSource::Spool(extent), taken, recorder, progress.settled);
         chunk_progress.is_recovered = true;
         if let Ok(state) = chunk_progress.state.get_mut() {
@@ -582,7 +582,7 @@ mod tests {
 
     fn chunk_progress(ledger: &Ledger) -> ChunkProgress {
         ledger.recorder().take(3);
-        ChunkProgress::new(ChunkSource::Host(0), Duration::ZERO, ledger.recorder(), Default::default())
+        ChunkProgress::new(ChunkSource::Host(0), Monotonic::START, ledger.recorder(), Default::default())
     }
 
     #[test]
@@ -647,7 +647,7 @@ mod tests {
         let ledger = Ledger::default();
         let chunk_progress = || {
             let chunk_progress =
-                ChunkProgress::new(ChunkSource::Memory, Duration::ZERO, ledger.recorder(), Default::default());
+                ChunkProgress::new(ChunkSource::Memory, Monotonic::START, ledger.recorder(), Default::default());
             chunk_progress.keep(QueuedChunk::Plain(Chunk { tag: Vec::new(), data: vec![0; 9], records: 2 }));
             assert!(chunk_progress.claim(Category::Event, 0));
             chunk_progress

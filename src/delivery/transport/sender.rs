@@ -91,7 +91,7 @@ pub(crate) fn run(
             Ok(()) => client.send(&job.target.dsn, job.encoding, &body, start.wall),
             Err(error) => SendResult::not_written(&error),
         };
-        let took = clock.now().steady.saturating_sub(start.steady);
+        let took = clock.now().steady.since(start.steady);
         let report = Done { load: job.load, target: job.target, sent, took };
         if done.send(dispatcher::Message::Done(Box::new(report))).is_err() {
             return;
