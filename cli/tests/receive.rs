@@ -443,6 +443,8 @@ fn page_and_items() {
     let html = String::from_utf8(page.body).unwrap();
     assert!(page.head.contains("content-security-policy: default-src 'none'"), "{}", page.head);
     assert!(!html.contains("<script") && html.contains("&lt;script&gt;alert(1)"), "{html}");
+    client.send(b"GET /logs HTTP/1.1\r\nhost: h\r\n\r\n");
+    let html = String::from_utf8(client.read().unwrap().body).unwrap();
     assert!(!html.contains("<b>bold") && html.contains("&lt;b&gt;bold"), "{html}");
     client.send(b"GET /api/items.json HTTP/1.1\r\nhost: h\r\n\r\n");
     let items = client.read().unwrap().json();
@@ -612,9 +614,13 @@ fn command_refuses_what_cannot_work() {
 #[test]
 fn browsers_ask_for_an_icon_and_for_heads_without_problems() {
     let receiver = start(Options::default());
-    for (method, path, status) in
-        [("HEAD", "/", "200"), ("HEAD", "/api/items.json", "200"), ("GET", "/favicon.ico", "204")]
-    {
+    for (method, path, status) in [
+        ("HEAD", "/", "200"),
+        ("HEAD", "/logs?level=warn", "200"),
+        ("HEAD", "/api/items.json", "200"),
+        ("HEAD", "/robots.txt", "404"),
+        ("GET", "/favicon.ico", "204"),
+    ] {
         let mut stream = std::net::TcpStream::connect(receiver.addr()).unwrap();
         write!(stream, "{method} {path} HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\r\n").unwrap();
         let mut answer = String::new();

@@ -29,8 +29,8 @@ Output for machines (--json), one object per line:
   each item  `item` (event, log, client_report, check_in), `project`, `payload`
   last       `totals`: requests, accepted (of them), events, logs,
              client_reports, problems
-http://ADDR/api/items.json has what is kept: the newest 1000 events and 10000
-logs, and the issues made of the events.
+http://ADDR/api/items.json has what is kept: the newest 1000 events, 10000 logs
+and 1000 problems, and the issues made of the events.
 
 Ctrl-C ends it, and a second one at once.
 
@@ -42,8 +42,9 @@ Exit codes:
 
 /// Listen as a Sentry server does, check the requests, and show them.
 ///
-/// Prints its address and a DSN first, then each item. A page of the received items is at its address. Envelopes with
-/// problems that a real server would hide behind a 200 are refused with 400.
+/// Prints its address and a DSN first, then each item. At its address are pages for a browser: issues, each event with its
+/// stack trace, logs with a filter, and problems. Envelopes with problems that a real server would hide behind a 200 are
+/// refused with 400.
 #[derive(clap::Args, Debug)]
 #[command(after_long_help = format!("{HELP}\n\n{GRAMMAR}"))]
 pub struct Args {

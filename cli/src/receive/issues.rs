@@ -11,11 +11,12 @@ use std::sync::Arc;
 pub(super) struct Issue {
     pub title: String,
     pub level: String,
-    pub count: usize,
     /// Seconds since 1970 of the newest event, by its own clock.
     pub last_seen: f64,
     /// The newest event.
     pub latest: Arc<Event>,
+    /// All of them, in the order of their arrival.
+    pub events: Vec<Arc<Event>>,
 }
 
 /// Groups events; the issue seen last comes first.
@@ -28,7 +29,7 @@ pub(super) fn group<'a>(events: impl IntoIterator<Item = &'a Arc<Event>>) -> Vec
         let place = *places.entry((event.project, key(&event.payload), fingerprint)).or_insert(issues.len());
         match issues.get_mut(place) {
             Some(issue) => {
-                issue.count += 1;
+                issue.events.push(event.clone());
                 if seen >= issue.last_seen {
                     (issue.last_seen, issue.latest, issue.level) = (seen, event.clone(), level(&event.payload).into());
                     issue.title = title;
@@ -37,9 +38,9 @@ pub(super) fn group<'a>(events: impl IntoIterator<Item = &'a Arc<Event>>) -> Vec
             None => issues.push(Issue {
                 title,
                 level: level(&event.payload).into(),
-                count: 1,
                 last_seen: seen,
                 latest: event.clone(),
+                events: vec![event.clone()],
             }),
         }
     }
@@ -47,7 +48,8 @@ pub(super) fn group<'a>(events: impl IntoIterator<Item = &'a Arc<Event>>) -> Vec
     issues
 }
 
-fn seen(event: &Value) -> f64 {
+/// Seconds since 1970 of an event, by its own clock; 0 if it has no time.
+pub(super) fn seen(event: &Value) -> f64 {
     event.get("timestamp").and_then(timestamp::of_value).unwrap_or(0.0)
 }
 
@@ -193,7 +195,7 @@ mod tests {
             Arc::new(Event { project: 1, sentry_key: String::new(), event_id: value.into(), payload, request: 0 })
         };
         let events = [event("order 1", "place"), event("order 22", "place"), event("order 1", "cancel")];
-        let counts: Vec<_> = group(&events).into_iter().map(|issue| issue.count).collect();
+        let counts: Vec<_> = group(&events).into_iter().map(|issue| issue.events.len()).collect();
         assert_eq!(counts, [2, 1]);
     }
 
@@ -233,7 +235,8 @@ mod tests {
             event(1, "n 4", "b", 5.0, "error"),
             event(2, "n 5", "a", 40.0, "error"),
         ];
-        let seen: Vec<_> = group(&events).into_iter().map(|i| (i.title, i.level, i.count, i.last_seen)).collect();
+        let seen: Vec<_> =
+            group(&events).into_iter().map(|i| (i.title, i.level, i.events.len(), i.last_seen)).collect();
         let issue = |title: &str, level: &str, count, last| (title.to_owned(), level.to_owned(), count, last);
         let expected =
             [issue("n 5", "error", 1, 40.0), issue("n 2", "warning", 3, 30.0), issue("n 4", "error", 1, 5.0)];

@@ -27,7 +27,6 @@ mod forward;
 mod gate;
 mod http;
 pub(crate) mod issues;
-mod markup;
 mod page;
 mod parse_bytes;
 mod print;
@@ -36,11 +35,12 @@ mod server;
 mod store;
 pub(crate) mod timestamp;
 mod validate;
+mod workload;
 
 pub use command::{Args, run};
 pub use fault::{Action, GRAMMAR, Kind, Part, Script, ScriptError, Step};
 pub use parse_bytes::{Heard, hear};
-pub use store::{Accepted, CheckIn, ClientReport, Event, Keep, Log, Request, Snapshot, Totals};
+pub use store::{Accepted, CheckIn, ClientReport, Event, Keep, Log, Problem, Request, Snapshot, Totals};
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};

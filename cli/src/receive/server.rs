@@ -4,6 +4,7 @@ use super::envelope;
 use super::fault::{Action, Kind, Part, Script, Traits};
 use super::gate::{Gate, Ticket};
 use super::http::{Head, Reader, Refusal, Response, Unread, linger};
+use super::page::View;
 use super::save::Saver;
 use super::store::{Accepted, Request, Store};
 use super::validate::{Policy, Taken, judge};
@@ -53,8 +54,10 @@ pub(super) enum Route {
     Envelope(Option<u64>),
     /// A browser's question before it posts, or a shipper's whether we are there. No request for scripts and counts.
     Preflight,
-    Page,
+    Page(View),
     Items,
+    /// An address of no page, which a person may have typed or a browser asks for on its own. No request either.
+    NoPage,
     /// An icon that browsers ask for on their own.
     Icon,
     Refused(Refusal),
@@ -69,10 +72,11 @@ impl Route {
             (_, _, Some((_, project))) if project.contains('/') => missing(),
             ("POST", _, Some((_, project))) => Route::Envelope(project.parse().ok()),
             ("OPTIONS", _, Some(_)) => Route::Preflight,
-            ("GET" | "HEAD", "/", _) => Route::Page,
             ("GET" | "HEAD", "/api/items.json", _) => Route::Items,
             ("GET" | "HEAD", "/favicon.ico", _) => Route::Icon,
-            (_, "/" | "/api/items.json", _) | (_, _, Some(_)) => wrong(),
+            (_, "/api/items.json", _) | (_, _, Some(_)) => wrong(),
+            ("GET" | "HEAD", path, _) if !path.contains("/api/") => View::of(path).map_or(Route::NoPage, Route::Page),
+            (_, path, _) if View::of(path).is_some() => wrong(),
             _ => missing(),
         }
     }
@@ -150,7 +154,8 @@ impl Server {
         let response = match route {
             Route::Envelope(project) => return self.envelope(connection, head, project),
             Route::Preflight => Response::json(200, &json!({})),
-            Route::Page => self.store.with(|state| page::render(state, &self.dsn)),
+            Route::Page(view) => self.store.with(|state| page::render(&view, &head.query, state, &self.dsn)),
+            Route::NoPage => self.store.with(|state| page::missing(&head.path, state)),
             Route::Items => self.store.with(page::items),
             Route::Icon => Response { status: 204, content_type: "", headers: Vec::new(), body: Vec::new() },
             Route::Refused(refusal) => {
@@ -397,6 +402,13 @@ mod tests {
             ("OPTIONS", "/", "405"),
             ("GET", "/", "page"),
             ("POST", "/", "405"),
+            ("GET", "/logs", "page"),
+            ("HEAD", "/events/0af7", "page"),
+            ("PUT", "/problems", "405"),
+            ("GET", "/events/", "no page"),
+            ("GET", "/robots.txt", "no page"),
+            ("POST", "/robots.txt", "404"),
+            ("GET", "/api/0/projects/", "404"),
             ("GET", "/api/items.json", "items"),
             ("HEAD", "/", "page"),
             ("HEAD", "/api/items.json", "items"),
@@ -408,7 +420,8 @@ mod tests {
                 Route::Envelope(Some(project)) => project.to_string(),
                 Route::Envelope(None) => "no project".to_owned(),
                 Route::Preflight => "preflight".to_owned(),
-                Route::Page => "page".to_owned(),
+                Route::Page(_) => "page".to_owned(),
+                Route::NoPage => "no page".to_owned(),
                 Route::Items => "items".to_owned(),
                 Route::Icon => "icon".to_owned(),
                 Route::Refused(refusal) => refusal.status.to_string(),

@@ -1,5 +1,6 @@
 //! Keeps received requests and items in memory for tests and for the page.
 
+use super::timestamp;
 use serde_json::Value;
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -97,6 +98,23 @@ pub struct CheckIn {
     pub request: u64,
 }
 
+/// A problem of a request.
+#[derive(Debug, Clone)]
+pub struct Problem {
+    /// [`Request::index`] of the request that has it.
+    pub request: u64,
+    /// Seconds since 1970 at which the request was settled, by the receiver's clock.
+    pub at: f64,
+    /// Method of the request.
+    pub method: String,
+    /// Path of the request.
+    pub path: String,
+    /// The status that was answered; none where no answer was sent.
+    pub status: Option<u16>,
+    /// The problem in words.
+    pub text: String,
+}
+
 /// One accepted item.
 #[derive(Debug, Clone)]
 pub enum Accepted {
@@ -123,6 +141,8 @@ pub struct Keep {
     pub client_reports: usize,
     /// Check-ins.
     pub check_ins: usize,
+    /// Problems.
+    pub problems: usize,
 }
 
 impl Keep {
@@ -133,9 +153,11 @@ impl Keep {
         logs: usize::MAX,
         client_reports: usize::MAX,
         check_ins: usize::MAX,
+        problems: usize::MAX,
     };
     /// For a server that runs for days.
-    pub const RECENT: Keep = Keep { requests: 0, events: 1000, logs: 10_000, client_reports: 1000, check_ins: 1000 };
+    pub const RECENT: Keep =
+        Keep { requests: 0, events: 1000, logs: 10_000, client_reports: 1000, check_ins: 1000, problems: 1000 };
 }
 
 /// Counts since the start, including requests that are no longer kept.
@@ -172,6 +194,8 @@ pub struct Snapshot {
     pub client_reports: VecDeque<Arc<ClientReport>>,
     /// Accepted check-ins.
     pub check_ins: VecDeque<Arc<CheckIn>>,
+    /// Problems of all requests.
+    pub problems: VecDeque<Arc<Problem>>,
 }
 
 /// The snapshot of now, and a bell for those who wait for a change.
@@ -192,6 +216,13 @@ impl Store {
         state.totals.requests += 1;
         state.totals.accepted += u64::from(request.accepted);
         state.totals.problems += request.problems.len() as u64;
+        let at = timestamp::now();
+        for text in &request.problems {
+            let (method, path) = (request.method.clone(), request.path.clone());
+            let problem =
+                Problem { request: request.index, at, method, path, status: request.status, text: text.clone() };
+            push(&mut state.problems, Arc::new(problem), self.keep.problems);
+        }
         push(&mut state.requests, request, self.keep.requests);
         for item in items {
             match item {
@@ -268,13 +299,14 @@ mod tests {
 
     #[test]
     fn the_oldest_go_and_totals_stay() {
-        let store = Store::new(Keep { requests: 1, logs: 2, ..Keep::EVERYTHING });
+        let store = Store::new(Keep { requests: 1, logs: 2, problems: 1, ..Keep::EVERYTHING });
         (0..3).for_each(|index| store.record(request(index), &[log(index)]));
         store.with(|state| {
             assert_eq!((state.totals.requests, state.totals.logs, state.totals.problems), (3, 3, 3));
             assert_eq!(state.requests.iter().map(|request| request.index).collect::<Vec<_>>(), [2]);
             assert_eq!(state.logs.iter().map(|log| log.request).collect::<Vec<_>>(), [1, 2]);
             assert_eq!(state.requests[0].header("a"), Some("b"));
+            assert_eq!(state.problems.iter().map(|problem| problem.request).collect::<Vec<_>>(), [2]);
         });
     }
 

@@ -96,22 +96,34 @@ impl Page {
         self.eval("document.body.innerText").as_str().unwrap_or_default().to_owned()
     }
 
-    /// Clicks in the middle of the first element that this selects.
-    pub fn click(&mut self, selector: &str) {
-        let place = format!(
-            "(() => {{ const e = document.querySelector({selector:?}); e.scrollIntoView({{block: 'center'}}); \
-             const r = e.getBoundingClientRect(); return [r.x + r.width / 2, r.y + r.height / 2] }})()"
-        );
-        let place = self.eval(&place);
-        for kind in ["mousePressed", "mouseReleased"] {
-            let mouse = json!({"type": kind, "x": place[0], "y": place[1], "button": "left", "clickCount": 1});
-            self.call("Input.dispatchMouseEvent", mouse);
+    /// Presses a key and lets it go.
+    pub fn press(&mut self, key: &str) {
+        let (code, text) = match key {
+            "Tab" => (9, None),
+            "Enter" => (13, Some("\r")),
+            other => panic!("no code for {other}"),
+        };
+        for kind in ["keyDown", "keyUp"] {
+            let mut event = json!({"type": kind, "key": key, "code": key, "windowsVirtualKeyCode": code});
+            if let (Some(text), "keyDown") = (text, kind) {
+                event["text"] = json!(text);
+            }
+            self.call("Input.dispatchKeyEvent", event);
+        }
+    }
+
+    /// Presses a key, and waits for the page that it loads.
+    pub fn press_to_load(&mut self, key: &str) {
+        let before = self.count("Page.loadEventFired");
+        self.press(key);
+        while self.count("Page.loadEventFired") == before {
+            self.receive();
         }
     }
 
     /// A small window, and colours for the night.
     pub fn narrow_and_dark(&mut self) {
-        let metrics = json!({"width": 400, "height": 800, "deviceScaleFactor": 1, "mobile": false});
+        let metrics = json!({"width": 375, "height": 800, "deviceScaleFactor": 1, "mobile": false});
         self.call("Emulation.setDeviceMetricsOverride", metrics);
         let features = json!([{"name": "prefers-color-scheme", "value": "dark"}]);
         self.call("Emulation.setEmulatedMedia", json!({"features": features}));

@@ -22,8 +22,10 @@ fn main() -> ExitCode {
     Suite::default()
         // Each has a browser of its own.
         .at_once(2)
-        .needing(&browser, "issues_open_to_frames_breadcrumbs_and_the_logs_around", issues_open)
-        .needing(&browser, "an_issue_has_an_address_of_its_own", an_address_of_its_own)
+        .needing(&browser, "issues_lead_to_frames_breadcrumbs_logs_and_other_events", issues_lead_to_events)
+        .needing(&browser, "logs_are_filtered_and_keep_their_order", logs_are_filtered)
+        .needing(&browser, "the_keyboard_is_enough", the_keyboard_is_enough)
+        .needing(&browser, "problems_are_listed", problems_are_listed)
         .needing(&browser, "what_is_hostile_is_text_and_runs_nothing", what_is_hostile_is_text)
         .needing(&browser, "an_empty_page_says_what_to_do", an_empty_page)
         .needing(&browser, "many_items_are_counted_and_cut", many_items)
@@ -86,25 +88,29 @@ fn log(body: &str) -> Value {
     json!({"timestamp": now(), "trace_id": "0af7651916cd43dd8448eb211c80319c", "level": "error", "body": body})
 }
 
+/// An event that is nothing but a message.
+fn plain_event(n: u64) -> Value {
+    json!({"event_id": format!("{n:032x}"), "timestamp": now(), "level": "error", "platform": "other",
+        "logentry": {"message": format!("kind {n}")}})
+}
+
 const ID: &str = "fc6d8c0c43fc4630ad850ee518f1b9d0";
 
-fn issues_open(browser: PathBuf) {
+fn issues_lead_to_events(browser: PathBuf) {
     let receiver = receiver();
     ship_samples(&receiver);
     let mut page = open(&browser, &receiver);
-    assert_eq!(page.eval("document.title"), "flb-sentry receive");
+    assert_eq!(page.eval("document.title"), "Issues - flb-sentry receive");
     let text = page.text();
-    for part in ["29 events, 357 logs", "Issues (16)", "ProductNotFound: no product with sku", "×2", "Logs (357)"] {
+    for part in
+        ["29 events, 357 logs", "Issues (16)", "ProductNotFound: no product with sku", "shop/catalog", "Logs (357)"]
+    {
         assert!(text.contains(part), "expected {part:?}, found {text}");
     }
-    assert!(!text.contains("Breadcrumbs"), "issues are folded at first");
-    let titles = page.eval("[...document.querySelectorAll('.title')].map(e => e.textContent)");
-    let titles: Vec<&str> = titles.as_array().expect("titles").iter().filter_map(Value::as_str).collect();
-    let wanted = titles.iter().position(|title| title.starts_with("ProductNotFound")).expect("an issue");
-    let issue = format!("details:nth-of-type({})", wanted + 1);
-    page.click(&format!("{issue} > summary"));
-    let text = page.eval(&format!("document.querySelector({issue:?}).innerText"));
-    let text = text.as_str().expect("a text");
+    let address = "[...document.querySelectorAll('td a')].find(a => a.textContent.startsWith('ProductNotFound')).href";
+    let address = page.eval(address);
+    page.load(address.as_str().expect("an address"));
+    let text = page.text();
     for part in [
         "k8s.namespace.name=shop",
         "release=catalog@2.3.0",
@@ -114,16 +120,77 @@ fn issues_open(browser: PathBuf) {
         "Breadcrumbs",
         "Logs of its trace",
         "Exception in ASGI application",
+        "2 events of this issue",
     ] {
         assert!(text.contains(part), "expected {part:?}, found {text}");
     }
-    let own = format!("[...document.querySelectorAll({:?})].map(e => e.innerText).join()", format!("{issue} .own"));
-    assert!(
-        page.eval(&own).as_str().expect("a text").contains("Exception in ASGI application"),
-        "the line itself is marked"
+    let own = page.eval("document.querySelector('.own .text').innerText");
+    assert!(own.as_str().expect("a text").contains("Exception in ASGI application"), "expected the line to be marked");
+    sound(&mut page);
+    let other = page.eval("document.querySelector('#events ~ table tr:not(.own) a').href");
+    page.load(other.as_str().expect("an address"));
+    assert!(page.text().contains("ProductNotFound") && page.eval("location.href") == other);
+    sound(&mut page);
+}
+
+fn logs_are_filtered(browser: PathBuf) {
+    let receiver = receiver();
+    ship_samples(&receiver);
+    let mut page = Page::open(browser.as_os_str(), &format!("{}logs?order=oldest", url(&receiver)));
+    assert!(page.text().contains("357 logs"), "{}", page.text());
+    page.eval(
+        "document.getElementById('workload').value = 'shop/web'; document.getElementById('level').value = 'error'",
     );
-    page.click(&format!("{issue} > summary"));
-    assert!(!page.text().contains("Breadcrumbs"), "and folds again");
+    page.eval("document.getElementById('q').focus()");
+    page.press_to_load("Enter");
+    let text = page.text();
+    let (of, _) = text.split_once(" of 357 logs").expect("expected the number of logs that are left");
+    let left: usize = of.rsplit(|c: char| !c.is_ascii_digit()).next().and_then(|n| n.parse().ok()).expect("a number");
+    let levels = page.eval("[...document.querySelectorAll('tbody .level')].map(e => e.textContent)");
+    let levels = levels.as_array().expect("levels");
+    assert!(
+        left > 0 && levels.len() == left && levels.iter().all(|level| level == "error" || level == "fatal"),
+        "{text}"
+    );
+    assert!(text.contains("The oldest first."), "expected the order to stay: {text}");
+    sound(&mut page);
+}
+
+/// The keyboard alone leads past the menu, and to an event.
+fn the_keyboard_is_enough(browser: PathBuf) {
+    let receiver = receiver();
+    post(&receiver, &json!({"type": "event"}), &plain_event(0));
+    let mut page = open(&browser, &receiver);
+    let focused = "document.activeElement.textContent";
+    page.press("Tab");
+    assert_eq!(page.eval(focused), "Skip to the content");
+    assert!(page.eval("document.activeElement.getBoundingClientRect().x").as_f64() >= Some(0.0), "expected to see it");
+    page.press("Enter");
+    assert_eq!(page.eval("document.activeElement.id"), "main");
+    let mut passed = Vec::new();
+    while passed.last().is_none_or(|last| last != "kind 0") && passed.len() < 20 {
+        page.press("Tab");
+        passed.push(page.eval(focused));
+        assert_ne!(page.eval("getComputedStyle(document.activeElement).outlineStyle"), "none", "expected a focus ring");
+    }
+    assert_eq!(passed.last().expect("a link"), "kind 0", "{passed:?}");
+    page.press_to_load("Enter");
+    assert!(page.text().contains(&format!("{:032x}", 0)), "{}", page.text());
+}
+
+fn problems_are_listed(browser: PathBuf) {
+    let receiver = receiver();
+    let mut page = open(&browser, &receiver);
+    assert!(page.text().contains("Problems (0)"), "{}", page.text());
+    let mut stream = TcpStream::connect(receiver.addr()).expect("expected the receiver");
+    stream.write_all(b"POST /api/1/store/ HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\r\n").expect("expected to send");
+    stream.read_to_string(&mut String::new()).expect("expected an answer");
+    page.load(&format!("{}problems", url(&receiver)));
+    let text = page.text();
+    for part in ["Problems (1)", "1 problem", "nothing at /api/1/store/", "404", "POST"] {
+        assert!(text.contains(part), "expected {part:?}, found {text}");
+    }
+    assert_eq!((receiver.totals().requests, receiver.totals().problems), (1, 1), "expected pages not to be counted");
     sound(&mut page);
 }
 
@@ -133,15 +200,6 @@ fn sound(page: &mut Page) {
     assert!(widths[0].as_u64() <= widths[1].as_u64(), "it has to be scrolled sideways: {widths}");
     assert_eq!(page.count("Runtime.exceptionThrown") + page.count("Log.entryAdded"), 0);
     assert!(page.screenshot().len() > 1_000);
-}
-
-fn an_address_of_its_own(browser: PathBuf) {
-    let receiver = receiver();
-    ship_samples(&receiver);
-    let event = receiver.events().last().expect("an event").event_id.clone();
-    let mut page = Page::open(browser.as_os_str(), &format!("{}#{event}", url(&receiver)));
-    let open = page.eval("[...document.querySelectorAll('details[open] p[id]')].map(e => e.id)");
-    assert_eq!(open, json!([event]), "it is unfolded");
 }
 
 const HOSTILE: &str = "<script>window.ran=1</script><img src=x onerror=\"window.ran=2\"><svg onload='window.ran=3'>\
@@ -161,16 +219,27 @@ fn what_is_hostile_is_text(browser: PathBuf) {
     post(&receiver, &json!({"type": "event"}), &event);
     post_logs(&receiver, &[log(HOSTILE), log(&"x".repeat(300_000)), log(&"\u{e9} ".repeat(100_000))]);
     let mut page = open(&browser, &receiver);
-    page.click("summary");
-    assert_eq!(page.eval("typeof window.ran"), "undefined");
-    assert_eq!(page.eval("document.querySelectorAll('script, img, svg, body style, details b a').length"), 0);
-    let text = page.text();
-    // Title, message, exception, two of the frame and its line, breadcrumb, log around it, log.
-    assert_eq!(text.matches("<script>window.ran=1</script>").count(), 9, "{text}");
-    assert!(text.contains("\\u{202e}txt\\u{1b}[2J") && text.contains("hostile=<b>bold</b>"), "{text}");
-    assert!(text.contains("... and 298000 more characters, in JSON"), "the page stays one that can be read");
-    assert!(page.eval("document.documentElement.outerHTML.length").as_u64() < Some(100_000));
-    sound(&mut page);
+    for (path, shown) in [
+        // The title.
+        ("", 1),
+        // Title, message, exception, two of the frame and its line, breadcrumb, log around it, title among the events.
+        (&*format!("events/{ID}"), 9),
+        ("logs", 1),
+    ] {
+        page.load(&format!("{}{path}", url(&receiver)));
+        assert_eq!(page.eval("typeof window.ran"), "undefined");
+        let elements =
+            "document.querySelectorAll('script, img, svg, body style ~ style, main b a, table table').length";
+        assert_eq!(page.eval(elements), 0);
+        let text = page.text();
+        assert_eq!(text.matches("<script>window.ran=1</script>").count(), shown, "{path}: {text}");
+        assert!(page.eval("document.documentElement.outerHTML.length").as_u64() < Some(100_000), "{path}");
+        sound(&mut page);
+        if path.starts_with("events") {
+            assert!(text.contains("\\u{202e}txt\\u{1b}[2J") && text.contains("hostile=<b>bold</b>"), "{text}");
+        }
+    }
+    assert!(page.text().contains("... and 298000 more characters, in JSON"), "expected a page that can be read");
 }
 
 fn an_empty_page(browser: PathBuf) {
@@ -181,40 +250,38 @@ fn an_empty_page(browser: PathBuf) {
     for part in ["0 events, 0 logs", "Nothing has come yet", way.as_str()] {
         assert!(text.contains(part), "expected {part:?}, found {text}");
     }
-    assert!(!text.contains("Issues"), "{text}");
     sound(&mut page);
     post_logs(&receiver, &[log("only a log")]);
     page.load(&url(&receiver));
     let text = page.text();
-    assert!(text.contains("Issues (0)") && text.contains("only a log"), "{text}");
+    assert!(text.contains("Issues (0)") && text.contains("Logs (1)"), "{text}");
 }
 
 fn many_items(browser: PathBuf) {
     let receiver = receiver();
     for n in 0..300 {
-        let event = json!({"event_id": format!("{n:032x}"), "timestamp": now(), "level": "error", "platform": "other",
-            "logentry": {"message": format!("kind {n}")}});
-        post(&receiver, &json!({"type": "event"}), &event);
+        post(&receiver, &json!({"type": "event"}), &plain_event(n));
     }
     for part in 0..10 {
         post_logs(&receiver, &(0..1000).map(|n| log(&format!("log {part} {n}"))).collect::<Vec<_>>());
     }
     let mut page = open(&browser, &receiver);
-    let text = page.text();
-    for part in [
-        "300 events, 10000 logs",
-        "Issues (the newest 200 of 300",
-        "Logs (the newest 500 of 10000",
-        "kind 299",
-        "log 9 999",
+    let rows = "document.querySelectorAll('tbody tr').length";
+    for (path, number, parts, absent) in [
+        ("", 200, ["300 events, 10000 logs", "Issues (300)", "kind 299"], "kind 99\n"),
+        ("?page=2", 100, ["Page 2 of 2", "Previous page", "kind 99"], "kind 100\n"),
+        ("logs", 500, ["10000 logs", "Next page", "log 9 999"], "log 8 "),
+        ("logs?order=oldest", 500, ["Page 1 of 20", "The oldest first.", "log 0 0"], "log 9 "),
     ] {
-        assert!(text.contains(part), "expected {part:?}");
+        page.load(&format!("{}{path}", url(&receiver)));
+        let text = page.text();
+        for part in parts {
+            assert!(text.contains(part), "{path}: expected {part:?}");
+        }
+        assert!(!text.contains(absent), "{path}: expected {absent:?} on another page");
+        assert_eq!(page.eval(rows), number, "{path}");
+        sound(&mut page);
     }
-    assert!(!text.contains("kind 99\n") && !text.contains("log 8 "), "the oldest are left out");
-    let rows =
-        page.eval("[document.querySelectorAll('details').length, document.querySelectorAll('body > table tr').length]");
-    assert_eq!(rows, json!([200, 500]));
-    sound(&mut page);
 }
 
 fn it_fits_a_telephone(browser: PathBuf) {
@@ -222,9 +289,15 @@ fn it_fits_a_telephone(browser: PathBuf) {
     ship_samples(&receiver);
     let mut page = open(&browser, &receiver);
     page.narrow_and_dark();
-    page.load(&url(&receiver));
-    page.eval("document.querySelectorAll('details').forEach(e => e.open = true)");
-    assert_eq!(page.eval("window.innerWidth"), 400);
-    assert_ne!(page.eval("getComputedStyle(document.body).backgroundColor"), "rgb(255, 255, 255)");
-    sound(&mut page);
+    let event = receiver.events().iter().rev().find(|event| event.payload["exception"].is_object()).cloned();
+    let event = format!("events/{}", event.expect("an event with a stack trace").event_id);
+    for path in ["", "logs", "problems", &event] {
+        page.load(&format!("{}{path}", url(&receiver)));
+        page.eval("document.querySelectorAll('details').forEach(e => e.open = true)");
+        assert_eq!(page.eval("window.innerWidth"), 375);
+        assert_ne!(page.eval("getComputedStyle(document.body).backgroundColor"), "rgb(255, 255, 255)");
+        let titles = "[...document.querySelectorAll('td.wide')].every(e => e.getBoundingClientRect().width > 300)";
+        assert_eq!(page.eval(titles), true, "{path}: expected texts as wide as the window");
+        sound(&mut page);
+    }
 }

@@ -453,7 +453,12 @@ mod tests {
         for item in items {
             print::line(item, print::Format::Human { colour: true });
         }
-        store.with(|state| page::render(state, "").body.len() + page::items(state).body.len());
+        store.with(|state| {
+            let events = state.events.iter().map(|event| page::View::Event(event.event_id.clone()));
+            let views = [page::View::Issues, page::View::Logs].into_iter().chain(events);
+            views.map(|view| page::render(&view, "", state, "").body.len()).sum::<usize>()
+                + page::items(state).body.len()
+        });
         items.len()
     }
 }
