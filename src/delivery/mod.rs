@@ -36,6 +36,7 @@ use crate::delivery::shared::backlog::Backlog;
 use crate::delivery::shared::blocks::Blocks;
 use crate::delivery::shared::memory_budget::MemoryBudget;
 use crate::delivery::track::chunk_progress::{ChunkProgress, ChunkSource, ChunkStatus};
+use crate::delivery::track::drop_reason::DropReason;
 use crate::ledger::{Category, Ledger, Outcome, Recorder};
 use crate::mapping::Mapper;
 use crate::options::{Loaded, Mapping, Mode};
@@ -648,9 +649,9 @@ impl Shared {
 
     /// Returns the cause that goes into the dead letters of items that are given up. `None` if they end at once, because
     /// there is no place for dead letters or because they make room for others.
-    fn drop_reason(&self, outcome: Outcome, status: u16, detail: &str) -> Option<Arc<store::dead_letters::DropReason>> {
+    fn drop_reason(&self, outcome: Outcome, status: u16, detail: &str) -> Option<Arc<DropReason>> {
         self.settings.dead_letter_path.as_ref().filter(|_| outcome != Outcome::Overflow)?;
-        Some(Arc::new(store::dead_letters::DropReason { outcome, status, detail: detail.to_owned() }))
+        Some(Arc::new(DropReason { outcome, status, detail: detail.to_owned() }))
     }
 
     fn say(&self, severity: Severity, kind: &'static str, text: String) {

@@ -6,7 +6,8 @@
 
 use crate::clock::Monotonic;
 use crate::delivery::accept::chunk_slot::{ChunkSlot, SlotPool, Verdict};
-use crate::delivery::track::chunk_progress::{ChunkProgress, ChunkSource, ChunkStatus, RecordSet};
+use crate::delivery::track::chunk_progress::{ChunkProgress, ChunkSource, ChunkStatus};
+use crate::delivery::track::record_set::RecordSet;
 use crate::ledger::{Category, Outcome, Recorder};
 use crate::sync::{AtomicU64, Instant, Lazy, Mutex, MutexGuard};
 use std::collections::HashMap;

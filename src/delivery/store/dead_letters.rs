@@ -14,6 +14,7 @@ use crate::clock::Monotonic;
 use crate::delivery::route::table::Target;
 use crate::delivery::store;
 use crate::delivery::track::chunk_progress::ChunkProgress;
+use crate::delivery::track::drop_reason::DropReason;
 use crate::delivery::transport::response::rfc3339;
 use crate::ledger::{Category, Outcome};
 use crate::mapping::identity::EventId;
@@ -24,17 +25,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, SystemTime};
-
-/// Why an item is given up.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DropReason {
-    /// How its record ends once the letter is written.
-    pub outcome: Outcome,
-    /// HTTP status of the answer; zero where there was none.
-    pub status: u16,
-    /// The server's own words, or ours.
-    pub detail: String,
-}
 
 /// A record that is to become a dead letter.
 #[derive(Clone, Debug)]

@@ -10,7 +10,7 @@
 //!
 //! A line without a line end was cut by a crash and is ignored. Unknown lines are ignored too.
 
-use crate::delivery::track::chunk_progress::RecordSet;
+use crate::delivery::track::record_set::RecordSet;
 use crate::ledger::{Category, Outcome, Recorder};
 use std::collections::VecDeque;
 use std::fs::File;

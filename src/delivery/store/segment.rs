@@ -7,7 +7,7 @@ use super::chunk_file::{Placed, scan};
 use super::compact::{Over, compact};
 use super::progress_file::{self, ProgressFiles};
 use crate::delivery::lock;
-use crate::delivery::track::chunk_progress::RecordSet;
+use crate::delivery::track::record_set::RecordSet;
 use crate::sync::{AtomicU64, Mutex};
 use std::fs::{self, File};
 use std::io::{self, Write as _};
