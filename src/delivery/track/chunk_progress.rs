@@ -1,13 +1,14 @@
-//! Keeps the state of a chunk's records: settled, in transit, or waiting where they came from.
+//! Keeps the state of each record of a chunk: open, in flight, rejected or finished.
 //!
 //! Fluent Bit can only retry whole chunks. The progress record makes delivery exact nevertheless: when a chunk is offered
-//! again, only records that are neither settled nor in transit are sent.
+//! again, only records that are neither finished nor in flight are sent.
 
 use crate::clock::Monotonic;
 use crate::delivery::accept::compressed_chunk::QueuedChunk;
 use crate::delivery::store::{Ended, Extent, Progress};
 use crate::delivery::track::drop_reason::DropReason;
 use crate::delivery::track::record_set::RecordSet;
+use crate::delivery::track::record_state::{RecordChange, RecordState, RecordStates};
 use crate::ledger::{Category, Outcome, Recorder};
 use crate::sync::{AtomicU64, Mutex, MutexGuard};
 use std::collections::BTreeMap;
@@ -44,10 +45,9 @@ pub struct ChunkProgress {
 
 #[derive(Debug)]
 struct State {
-    settled: [RecordSet; 2],
-    in_flight: [RecordSet; 2],
-    outstanding: u32,
-    /// Records that wait for lines of a later chunk; they count as outstanding.
+    /// The state of each record, by category.
+    records: [RecordStates; 2],
+    /// The number of records that wait for lines of a later chunk.
     kept_open: u32,
     /// The number of times the chunk has been read.
     readings: u32,
@@ -62,8 +62,6 @@ struct State {
     /// Outcomes decided here since the last note that do not follow from the record and the settings alone: another reading
     /// of the record would decide otherwise.
     unnoted: [Vec<(u32, Outcome)>; 2],
-    /// Records that are to become dead letters when the chunk is read again.
-    rejected: [BTreeMap<u32, Arc<DropReason>>; 2],
     /// Records that Sentry has counted in a 429: if they are given up, nobody is told a second time.
     counted: [RecordSet; 2],
     /// The chunk itself, where dead letters may need it and nobody else has it.
@@ -122,9 +120,7 @@ impl ChunkProgress {
     #[must_use]
     pub fn new(home: ChunkSource, taken: Monotonic, recorder: Recorder, settled: [RecordSet; 2]) -> Self {
         let state = State {
-            settled,
-            in_flight: Default::default(),
-            outstanding: 0,
+            records: settled.each_ref().map(RecordStates::finished_before),
             kept_open: 0,
             readings: 0,
             mapped: false,
@@ -132,7 +128,6 @@ impl ChunkProgress {
             deferred: false,
             ended: Ended::default(),
             unnoted: Default::default(),
-            rejected: Default::default(),
             counted: Default::default(),
             kept: None,
             seen_before: false,
@@ -183,14 +178,12 @@ impl ChunkProgress {
     /// Keeps the chunk from being done until [`ChunkProgress::let_go`]: a record of it waits for lines of a later chunk.
     pub fn keep_open(&self) {
         let mut state = self.lock();
-        state.outstanding += 1;
         state.kept_open += 1;
     }
 
     /// Ends a wait that [`ChunkProgress::keep_open`] began.
     pub fn let_go(&self) -> ChunkStatus {
         let mut state = self.lock();
-        state.outstanding -= 1;
         state.kept_open -= 1;
         state.standing()
     }
@@ -199,12 +192,13 @@ impl ChunkProgress {
     pub fn attach(&self, category: Category, record: u32, line: (&Arc<Self>, u32)) -> Attach {
         let mut state = self.lock();
         let c = category as usize;
-        if state.in_flight[c].has(record) {
-            state.attached[c].entry(record).or_default().push((Arc::clone(line.0), line.1));
-            return Attach::Done;
-        }
-        if state.settled[c].has(record) || state.rejected[c].contains_key(&record) {
-            return Attach::Ended;
+        match state.records[c].get(record) {
+            RecordState::InFlight => {
+                state.attached[c].entry(record).or_default().push((Arc::clone(line.0), line.1));
+                return Attach::Done;
+            }
+            RecordState::Finished | RecordState::Rejected(_) => return Attach::Ended,
+            RecordState::Open => {}
         }
         if !state.followers.iter().any(|known| Arc::ptr_eq(known, line.0)) {
             state.followers.push(Arc::clone(line.0));
@@ -274,13 +268,9 @@ impl ChunkProgress {
         state.standing()
     }
 
-    /// Returns true if a record still needs an item; if so, the record counts as on its way from now on.
+    /// Marks a record as in flight. Returns false if it does not need an item.
     pub fn claim(&self, category: Category, record: u32) -> bool {
-        let mut state = self.lock();
-        let c = category as usize;
-        let free = !state.settled[c].has(record) && state.in_flight[c].insert(record);
-        state.outstanding += u32::from(free);
-        free
+        self.lock().records[category as usize].transition(record, RecordChange::Claim).is_some()
     }
 
     /// Returns true if a record is neither settled nor on its way.
@@ -292,8 +282,7 @@ impl ChunkProgress {
     /// Leaves a record where it came from, unless it is settled or on its way.
     pub fn defer(&self, category: Category, record: u32) {
         let mut state = self.lock();
-        let c = category as usize;
-        if !state.settled[c].has(record) && !state.in_flight[c].has(record) {
+        if matches!(state.records[category as usize].get(record), RecordState::Open | RecordState::Rejected(_)) {
             state.deferred = true;
         }
     }
@@ -332,10 +321,9 @@ impl ChunkProgress {
     fn end_as(&self, category: Category, record: u32, outcome: Outcome, found_again: bool) -> bool {
         let mut state = self.lock();
         let c = category as usize;
-        if state.in_flight[c].has(record) || !state.settled[c].insert(record) {
+        if state.records[c].transition(record, RecordChange::End).is_none() {
             return false;
         }
-        state.rejected[c].remove(&record);
         if !found_again {
             state.unnoted[c].push((record, outcome));
         }
@@ -347,14 +335,10 @@ impl ChunkProgress {
     /// Ends records whose items were on their way.
     pub fn settle(&self, category: Category, records: impl Iterator<Item = u32>, outcome: Outcome) -> ChunkStatus {
         let mut state = self.lock();
-        let c = category as usize;
         let mut ended = Vec::new();
         for record in records {
-            if state.in_flight[c].remove(record) {
-                state.outstanding -= 1;
-                if state.settled[c].insert(record) {
-                    ended.push(record);
-                }
+            if state.records[category as usize].transition(record, RecordChange::Settle).is_some() {
+                ended.push(record);
             }
         }
         if let ChunkSource::Spool(extent) = &self.home {
@@ -374,13 +358,8 @@ impl ChunkProgress {
         cause: &Arc<DropReason>,
     ) -> ChunkStatus {
         let mut state = self.lock();
-        let c = category as usize;
         for record in records {
-            if state.in_flight[c].remove(record) {
-                state.outstanding -= 1;
-            }
-            if !state.settled[c].has(record) {
-                state.rejected[c].insert(record, Arc::clone(cause));
+            if state.records[category as usize].transition(record, RecordChange::Reject(cause)).is_some() {
                 state.deferred = true;
             }
         }
@@ -391,7 +370,8 @@ impl ChunkProgress {
     pub fn abort(&self, category: Category, records: impl Iterator<Item = u32>) {
         let state = self.lock();
         if let ChunkSource::Spool(extent) = &self.home {
-            let mut cut: Vec<u32> = records.filter(|record| state.in_flight[category as usize].has(*record)).collect();
+            let states = &state.records[category as usize];
+            let mut cut: Vec<u32> = records.filter(|record| states.is_in_flight(*record)).collect();
             cut.sort_unstable();
             extent.note_aborted(category, &cut);
         }
@@ -402,19 +382,18 @@ impl ChunkProgress {
     pub fn look(&self, category: Category, record: u32) -> Look {
         let state = self.lock();
         let c = category as usize;
-        if state.settled[c].has(record) || state.in_flight[c].has(record) {
-            return Look::Closed;
+        match state.records[c].get(record) {
+            RecordState::InFlight | RecordState::Finished => Look::Closed,
+            _ if category == Category::Log && state.readings <= 1 && state.aborted[c].has(record) => Look::Last,
+            RecordState::Rejected(reason) => Look::Rejected(reason),
+            RecordState::Open => Look::Open,
         }
-        if category == Category::Log && state.readings <= 1 && state.aborted[c].has(record) {
-            return Look::Last;
-        }
-        state.rejected[c].get(&record).map_or(Look::Open, |cause| Look::Rejected(Arc::clone(cause)))
     }
 
     /// Returns true if any record is to become a dead letter.
     #[must_use]
     pub fn has_rejected(&self) -> bool {
-        self.lock().rejected.iter().any(|rejected| !rejected.is_empty())
+        self.lock().records.iter().any(RecordStates::has_rejected)
     }
 
     /// Notes that Sentry has counted these in a 429.
@@ -456,8 +435,7 @@ impl ChunkProgress {
     pub fn release(&self, category: Category, records: impl Iterator<Item = u32>) -> ChunkStatus {
         let mut state = self.lock();
         for record in records {
-            if state.in_flight[category as usize].remove(record) {
-                state.outstanding -= 1;
+            if state.records[category as usize].transition(record, RecordChange::Release).is_some() {
                 state.deferred = true;
             }
         }
@@ -470,10 +448,10 @@ impl ChunkProgress {
         self.lock().standing()
     }
 
-    /// The settled records of each category.
+    /// Returns the finished records of each category.
     #[must_use]
     pub fn settled(&self) -> [RecordSet; 2] {
-        self.lock().settled.clone()
+        self.lock().records.each_ref().map(RecordStates::finished)
     }
 
     /// Ends all unfinished records of the `records` records with one outcome; for chunks that nobody will offer or read
@@ -491,11 +469,8 @@ impl ChunkProgress {
     /// Tells the spool which records have ended in both categories.
     pub(in crate::delivery) fn tell_ended(&self) {
         if let ChunkSource::Spool(extent) = &self.home {
-            let ended = {
-                let state = self.lock();
-                state.settled[0].and(&state.settled[1])
-            };
-            extent.tell_ended(&ended);
+            let [events, logs] = self.settled();
+            extent.tell_ended(&events.and(&logs));
         }
     }
 
@@ -517,7 +492,8 @@ fn is_found_again(outcome: Outcome) -> bool {
 
 impl State {
     fn standing(&self) -> ChunkStatus {
-        match (self.mapped && self.outstanding == 0, self.deferred) {
+        let is_outstanding = self.kept_open > 0 || self.records.iter().any(|records| records.in_flight() > 0);
+        match (self.mapped && !is_outstanding, self.deferred) {
             (false, _) => ChunkStatus::Busy,
             (true, true) => ChunkStatus::Deferred,
             (true, false) => ChunkStatus::Done,

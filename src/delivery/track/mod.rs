@@ -5,3 +5,4 @@ pub(in crate::delivery) mod chunk_progress;
 mod chunk_progress_tests;
 pub(in crate::delivery) mod drop_reason;
 pub(in crate::delivery) mod record_set;
+mod record_state;

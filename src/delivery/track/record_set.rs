@@ -5,6 +5,16 @@
 pub struct RecordSet(Vec<u64>);
 
 impl RecordSet {
+    /// Returns the set whose numbers are the set bits of these words, 64 in each.
+    pub(super) fn of_words(words: Vec<u64>) -> Self {
+        Self(words)
+    }
+
+    /// Returns the set as words, 64 numbers in each.
+    pub(super) fn words(&self) -> &[u64] {
+        &self.0
+    }
+
     /// Returns true if a number is in the set.
     #[must_use]
     pub fn has(&self, n: u32) -> bool {
