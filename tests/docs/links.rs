@@ -5,8 +5,17 @@ use std::collections::BTreeSet;
 use std::path::{Component, Path, PathBuf};
 
 /// Documents outside of `docs/` whose links are checked as well.
-const OTHERS: &[&str] =
-    &["README.md", "ARCHITECTURE.md", "BENCHMARKS.md", "CHANGELOG.md", "SECURITY.md", "deploy/README.md"];
+const OTHERS: &[&str] = &[
+    "README.md",
+    "ARCHITECTURE.md",
+    "BENCHMARKS.md",
+    "CHANGELOG.md",
+    "CODE_OF_CONDUCT.md",
+    "CONTRIBUTING.md",
+    "SECURITY.md",
+    "SUPPORT.md",
+    "deploy/README.md",
+];
 
 /// Returns the targets of the links and images in a document, without those in code.
 fn targets(text: &str) -> Vec<String> {
@@ -103,4 +112,22 @@ fn each_page_is_in_the_summary_and_in_the_index() {
             }
         }
     }
+}
+
+/// Files and folders of the sources that CONTRIBUTING.md and docs/development.md name, in code, exist.
+#[test]
+fn named_sources_exist() {
+    const FOLDERS: [&str; 7] = ["src/", "tests/", "cli/", "fuzz/", "packaging/", ".ci/", ".github/"];
+    let mut named = 0;
+    for name in ["CONTRIBUTING.md", "docs/development.md"] {
+        for path in document(name).split('`').skip(1).step_by(2) {
+            let is_path = FOLDERS.iter().any(|folder| path.starts_with(folder));
+            // A pattern, or what a tool makes.
+            if is_path && !path.contains(['<', '*', ' ']) && !path.ends_with("/artifacts") {
+                assert!(root().join(path).exists(), "{name}: there is no {path}");
+                named += 1;
+            }
+        }
+    }
+    assert!(named > 10, "expected more than {named}");
 }
