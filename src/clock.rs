@@ -1,5 +1,9 @@
-//! Reads the clocks. No other code asks for the time, so that tests can cover every wait without waiting.
+//! Reads the clocks. No other code asks for the time, so that tests can cover every wait without waiting;
+//! `tests/architecture.rs` checks this.
+//!
+//! [`Clock`] is for everything that is decided by time, [`Stopwatch`] for waits that end at a lock or a thread.
 
+use crate::sync;
 use std::fmt::Debug;
 use std::ops::{Add, AddAssign};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -62,6 +66,38 @@ impl AddAssign<Duration> for Monotonic {
     }
 }
 
+/// Measures how long something takes. In a model test it runs with the model's time.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Stopwatch(sync::Instant);
+
+impl Stopwatch {
+    /// Starts one.
+    pub(crate) fn start() -> Self {
+        Self(sync::Instant::now())
+    }
+
+    /// Returns the time since the start.
+    pub(crate) fn elapsed(&self) -> Duration {
+        self.0.elapsed()
+    }
+}
+
+/// Returns the present time for code that has been written for [`Instant`].
+pub(crate) fn instant() -> Instant {
+    Instant::now()
+}
+
+/// Returns the wall time since 1970-01-01T00:00:00Z; zero before.
+pub(crate) fn wall_now() -> Duration {
+    // A clock before 1970 is read as 1970: edge nodes without a battery boot there.
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+}
+
+/// Returns the time since `earlier`, the timestamp of a file; `None` if that lies in the future.
+pub(crate) fn age(earlier: SystemTime) -> Option<Duration> {
+    SystemTime::now().duration_since(earlier).ok()
+}
+
 /// One reading of both clocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Moment {
@@ -99,8 +135,6 @@ impl Default for SystemClock {
 
 impl Clock for SystemClock {
     fn now(&self) -> Moment {
-        // A wall clock before 1970 is read as 1970: edge nodes without a battery boot there.
-        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Moment { steady: Monotonic(self.start.elapsed()), wall }
+        Moment { steady: Monotonic(self.start.elapsed()), wall: wall_now() }
     }
 }

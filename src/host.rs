@@ -6,6 +6,7 @@
 //! the summary lines still report everything.
 #![expect(unsafe_code, reason = "calls through the host's function table; every block argues its case")]
 
+use crate::clock;
 use crate::delivery::{Host, Report, STATES, Severity};
 use crate::ledger::{Category, DURATION_BUCKETS, Outcome, Status};
 use libc::{c_char, c_double, c_int, c_void};
@@ -13,7 +14,6 @@ use std::ffi::{CStr, CString};
 use std::fmt;
 use std::mem::offset_of;
 use std::sync::Mutex;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 /// `struct flb_api`: the functions that Fluent Bit offers a plugin. Fields after the first exist from 2.0.0 on.
 #[repr(C)]
@@ -230,7 +230,7 @@ struct Metric {
 impl Metric {
     fn update(&self, value: f64, labels: &[&CStr]) {
         let pointers: Vec<*const c_char> = labels.iter().map(|label| label.as_ptr()).collect();
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos() as u64;
+        let now = clock::wall_now().as_nanos() as u64;
         // SAFETY: the metric lives until its instance ends, after our last thread; every label is NUL-terminated, and
         // their number is that of the metric's keys.
         unsafe { (self.update)(self.metric, now, value, pointers.len() as c_int, pointers.as_ptr()) };

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 /// Which module may use which. The path of the data goes down the list; nobody uses what stands below it.
 const ARROW: &[(&str, &[&str])] = &[
     ("level", &[]),
-    ("clock", &[]),
     ("sync", &[]),
+    ("clock", &["sync"]),
     ("ledger", &["sync"]),
     ("chunk", &[]),
     ("options", &["level"]),
@@ -15,7 +15,7 @@ const ARROW: &[(&str, &[&str])] = &[
     ("envelope", &["clock", "ledger", "mapping"]),
     ("delivery", &["level", "clock", "sync", "ledger", "chunk", "options", "mapping", "envelope"]),
     ("instance", &["clock", "ledger", "options", "delivery"]),
-    ("host", &["ledger", "delivery"]),
+    ("host", &["clock", "ledger", "delivery"]),
     ("abi", &["delivery", "instance", "host", "options"]),
 ];
 
@@ -177,6 +177,28 @@ fn the_core_is_pure() {
         let found = IMPURE.iter().find(|word| line.code.contains(*word));
         assert_eq!(found, None, "{}:{}: {}", line.file, line.number, line.code);
     }
+}
+
+/// The files that may ask what time it is: the clock, and the model's time, which replaces it in unit tests.
+const CLOCKS: &[&str] = &["src/clock.rs", "src/sync/scheduled.rs"];
+
+#[test]
+fn the_clock_module_alone_reads_the_time() {
+    const READS: &[&str] = &["Instant::now", "SystemTime::now", "clock_gettime", "gettimeofday"];
+    let lines = lines_of("src");
+    // Tests stand at the end of their file.
+    let begins_tests = |pair: &[Line]| pair[0].code == "#[cfg(test)]" && pair[1].code.ends_with('{');
+    let in_tests = |line: &Line| {
+        let mut before = lines.windows(2).filter(|pair| pair[0].file == line.file && pair[0].number < line.number);
+        line.file.ends_with("tests.rs") || before.any(begins_tests)
+    };
+    let found: Vec<_> = lines
+        .iter()
+        .filter(|line| READS.iter().any(|read| line.code.contains(read)))
+        .filter(|line| !CLOCKS.contains(&line.file.as_str()) && !in_tests(line))
+        .map(|line| format!("{}:{}: {}", line.file, line.number, line.code.trim()))
+        .collect();
+    assert!(found.is_empty(), "expected src/clock.rs to be asked:\n{}", found.join("\n"));
 }
 
 /// Commands that ask the library itself, so that their answers are the plugin's. The others meet the plugin as a host or a

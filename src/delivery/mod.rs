@@ -24,7 +24,7 @@ pub mod store;
 mod track;
 pub mod transport;
 
-use crate::clock::{Clock, Moment, Monotonic};
+use crate::clock::{Clock, Moment, Monotonic, Stopwatch};
 pub use crate::delivery::accept::chunk_slot::{SlotPool, Verdict};
 use crate::delivery::accept::compressed_chunk::Effort;
 use crate::delivery::accept::retry_registry::RetryRegistry;
@@ -41,7 +41,7 @@ use crate::ledger::{Category, Ledger, Outcome, Recorder};
 use crate::mapping::Mapper;
 use crate::options::{Loaded, Mapping, Mode};
 use crate::sync::thread::{self, JoinHandle};
-use crate::sync::{AtomicBool, AtomicU8, AtomicU64, Instant, Mutex, MutexGuard, Receiver, Sender, bounded, unbounded};
+use crate::sync::{AtomicBool, AtomicU8, AtomicU64, Mutex, MutexGuard, Receiver, Sender, bounded, unbounded};
 use costs::Costs;
 use std::io;
 use std::path::PathBuf;
@@ -461,9 +461,9 @@ impl Start<'_> {
 /// Joins the threads that end in time. Any other is stuck in name resolution, which cannot be interrupted; it holds nothing
 /// of Fluent Bit's, and the library is never unloaded.
 fn join_or_leave(threads: Vec<JoinHandle<()>>) {
-    let deadline = Instant::now() + JOIN_GRACE;
+    let waiting = Stopwatch::start();
     for thread in threads {
-        while !thread.is_finished() && Instant::now() < deadline {
+        while !thread.is_finished() && waiting.elapsed() < JOIN_GRACE {
             thread::park_timeout(Duration::from_millis(2));
         }
         if thread.is_finished() {

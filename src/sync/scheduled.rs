@@ -11,7 +11,7 @@ use std::cell::RefCell;
 use std::collections::hash_map::RandomState;
 use std::fmt::Debug;
 use std::hash::BuildHasher;
-use std::ops::{Add, Deref, DerefMut};
+use std::ops::{Deref, DerefMut};
 use std::sync::atomic::Ordering::{Acquire, Release};
 use std::sync::{self, LockResult, PoisonError, TryLockError};
 use std::time::Duration;
@@ -506,14 +506,6 @@ impl Instant {
     /// As its original.
     pub fn elapsed(&self) -> Duration {
         Self::now().0 - self.0
-    }
-}
-
-impl Add<Duration> for Instant {
-    type Output = Self;
-
-    fn add(self, span: Duration) -> Self {
-        Self(self.0 + span)
     }
 }
 

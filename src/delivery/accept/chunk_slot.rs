@@ -3,9 +3,10 @@
 //! Slots are allocated once and reused, because the stack of a flush is 24 KiB and has no guard page in many versions of
 //! Fluent Bit. The flush copies the bytes in, waits, and does nothing else that could fail or need memory.
 
+use crate::clock::Stopwatch;
 use crate::delivery::accept::compressed_chunk::{Packed, QueuedChunk};
 use crate::delivery::store::Chunk;
-use crate::sync::{Condvar, Instant, Mutex, MutexGuard, Receiver, Sender, bounded};
+use crate::sync::{Condvar, Mutex, MutexGuard, Receiver, Sender, bounded};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -148,7 +149,7 @@ impl SlotPool {
 
     /// Waits for the answer; RETRY when there is none in time.
     pub fn wait(&self, chunk_slot: Arc<ChunkSlot>, longest: Duration) -> Verdict {
-        let start = Instant::now();
+        let start = Stopwatch::start();
         let mut state = chunk_slot.lock();
         let verdict = loop {
             if let Some(verdict) = state.verdict {

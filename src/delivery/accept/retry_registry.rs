@@ -4,12 +4,12 @@
 //! it. The process therefore keeps the progress under the identity of the chunk: instance, destination settings, tag and
 //! bytes. It also keeps the identities of chunks that a spool has taken without Fluent Bit having learned of it.
 
-use crate::clock::Monotonic;
+use crate::clock::{Monotonic, Stopwatch};
 use crate::delivery::accept::chunk_slot::{ChunkSlot, SlotPool, Verdict};
 use crate::delivery::track::chunk_progress::{ChunkProgress, ChunkSource, ChunkStatus};
 use crate::delivery::track::record_set::RecordSet;
 use crate::ledger::{Category, Outcome, Recorder};
-use crate::sync::{AtomicU64, Instant, Lazy, Mutex, MutexGuard};
+use crate::sync::{AtomicU64, Lazy, Mutex, MutexGuard};
 use std::collections::HashMap;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, PoisonError};
@@ -31,7 +31,7 @@ struct Entry {
     records: u32,
     /// The flush that waits for it.
     waiter: Option<Arc<ChunkSlot>>,
-    touched: Instant,
+    touched: Stopwatch,
 }
 
 /// Equal chunks that are on disk, or were until Sentry had them, although Fluent Bit may not know: their flush had returned
@@ -39,7 +39,7 @@ struct Entry {
 #[derive(Debug)]
 struct Unacknowledged {
     chunks: u32,
-    since: Instant,
+    since: Stopwatch,
 }
 
 /// An instance's view of the chunks that Fluent Bit holds.
@@ -80,7 +80,7 @@ impl RetryRegistry {
         let entries = chunks.entry(identity).or_default();
         if let Some(entry) = entries.iter_mut().find(|entry| entry.is_free()) {
             let old = entry.waiter.replace(chunk_slot);
-            entry.touched = Instant::now();
+            entry.touched = Stopwatch::start();
             if entry.generation != self.generation {
                 self.adopt_from_previous_instance(entry, identity, now);
             }
@@ -93,7 +93,7 @@ impl RetryRegistry {
         }
         self.recorder.take(u64::from(records));
         let chunk_progress = self.chunk_progress(identity, now, Default::default());
-        let (waiter, touched) = (Some(chunk_slot), Instant::now());
+        let (waiter, touched) = (Some(chunk_slot), Stopwatch::start());
         entries.push(Entry {
             chunk_progress: Arc::clone(&chunk_progress),
             generation: self.generation,
@@ -168,7 +168,7 @@ impl RetryRegistry {
         let Some(at) = entries.iter().position(|entry| Arc::ptr_eq(&entry.chunk_progress, chunk_progress)) else {
             return;
         };
-        entries[at].touched = Instant::now();
+        entries[at].touched = Stopwatch::start();
         let verdict = if standing == ChunkStatus::Done { Verdict::Ok } else { Verdict::Retry };
         let heard = entries[at].waiter.take().is_some_and(|chunk_slot| self.slots.answer(&chunk_slot, verdict));
         // When the flush has already left with RETRY, the entry stays for the next one, which is then told OK at once.
@@ -220,7 +220,7 @@ impl Entry {
 fn note_unheard(identity: u128, count: impl FnOnce(u32) -> u32) {
     let mut unheard = lock(&UNHEARD);
     let known = unheard.get(&identity).map_or(0, |entry| entry.chunks);
-    unheard.insert(identity, Unacknowledged { chunks: count(known), since: Instant::now() });
+    unheard.insert(identity, Unacknowledged { chunks: count(known), since: Stopwatch::start() });
 }
 
 fn lock<T>(table: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -10,7 +10,7 @@
 use super::{Chunk, Field};
 use crate::chunk::msgpack::Seq;
 use crate::chunk::{Entry, Record, entries};
-use crate::clock::Monotonic;
+use crate::clock::{self, Monotonic};
 use crate::delivery::route::table::Target;
 use crate::delivery::store;
 use crate::delivery::track::chunk_progress::ChunkProgress;
@@ -24,7 +24,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 /// A record that is to become a dead letter.
 #[derive(Clone, Debug)]
@@ -167,7 +167,7 @@ fn count(path: &Path) -> io::Result<u64> {
 }
 
 fn is_stale(about: &fs::Metadata) -> bool {
-    let age = about.modified().ok().and_then(|at| SystemTime::now().duration_since(at).ok());
+    let age = about.modified().ok().and_then(clock::age);
     age.is_some_and(|age| age > STALE)
 }
 

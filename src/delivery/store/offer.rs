@@ -2,11 +2,12 @@
 
 use super::error::SpoolError;
 use super::spool::{Appended, Spool, SyncWork};
+use crate::clock::Stopwatch;
 use crate::delivery::accept::retry_registry::RetryRegistry;
 use crate::delivery::lock;
 use crate::ledger::Recorder;
 use crate::options::SpoolSync;
-use crate::sync::{Condvar, Instant, Mutex, MutexGuard};
+use crate::sync::{Condvar, Mutex, MutexGuard};
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
@@ -205,7 +206,7 @@ impl Store {
         if is_over(&state) {
             return Some(state);
         }
-        let start = Instant::now();
+        let start = Stopwatch::start();
         loop {
             let left = longest.saturating_sub(start.elapsed());
             if left.is_zero() {
