@@ -4,6 +4,7 @@
 //! and never both in one envelope, so that a response is never ambiguous. The header is written at each attempt, because
 //! Sentry shifts every time in an envelope whose `sent_at` is old.
 
+mod chunk_id;
 mod gather;
 pub mod report;
 mod trim;
@@ -13,6 +14,7 @@ use crate::ledger::Category;
 use crate::mapping::identity::EventId;
 use crate::mapping::json::Object;
 use crate::mapping::{SDK_NAME, SDK_VERSION};
+pub use chunk_id::{BatchKey, ChunkId, Identified};
 pub use gather::LogBatcher;
 use std::sync::Arc;
 
@@ -76,6 +78,16 @@ struct Owner<T> {
     first: u32,
 }
 
+impl<T: Identified> Batch<T> {
+    /// Returns the key by which the batch is recognised when its records have been read again and are sent anew. `None` if
+    /// the batch is empty.
+    #[must_use]
+    pub fn key(&self) -> Option<BatchKey> {
+        let first_log = || Some(BatchKey::Logs(self.owners.first()?.ticket.id(), self.items.first()?.record));
+        self.event_id.map(BatchKey::Event).or_else(first_log)
+    }
+}
+
 impl<T> Batch<T> {
     /// An empty batch that builds in `buffer`, for destination 0 unless that is changed.
     #[must_use]
@@ -103,16 +115,6 @@ impl<T> Batch<T> {
     #[must_use]
     pub fn toward(self, destination: u32) -> Self {
         Self { destination, ..self }
-    }
-
-    /// Stands for the batch when its records are read again: an event's id, the first record of logs.
-    #[must_use]
-    pub fn key(&self) -> u128 {
-        if let Some(EventId(id)) = self.event_id {
-            return u128::from_le_bytes(id);
-        }
-        let owner = self.owners.first().map_or(0, |owner| Arc::as_ptr(&owner.ticket) as usize);
-        (owner as u128) << 64 | self.items.first().map_or(0, |item| u128::from(item.record))
     }
 
     /// Number of items.

@@ -4,7 +4,7 @@
 use crate::clock::Monotonic;
 use crate::delivery::dispatch::queue::CategoryQueue;
 use crate::delivery::transport::response::{Answer, Limits};
-use crate::envelope::Batch;
+use crate::envelope::{Batch, BatchKey, Identified};
 use crate::ledger::{Category, Outcome};
 use crate::options::Compress;
 use std::collections::VecDeque;
@@ -96,7 +96,7 @@ pub struct Destination<T> {
     /// Time of the last answer, or of the first request since then.
     last_response_at: Monotonic,
     /// Envelopes that failed and then went back to where they came from, and their [`Batch::failed_among`].
-    retry_history: VecDeque<(u128, (u32, u64))>,
+    retry_history: VecDeque<(BatchKey, (u32, u64))>,
 }
 
 /// Single items refused in a row after which the destination is believed to be wrong, not the items.
@@ -123,7 +123,7 @@ pub struct ResponseKind {
     pub limits: Limits,
 }
 
-impl<T> Destination<T> {
+impl<T: Identified> Destination<T> {
     /// A destination nothing is known about.
     #[must_use]
     pub fn new(policy: Policy) -> Self {
@@ -277,7 +277,7 @@ impl<T> Destination<T> {
         if self.policy.can_defer && (self.hold(batch.category, now).is_some() || self.deferred_until(now).is_some()) {
             return Some(Action::Defer(batch));
         }
-        if let Some((_, failed_among)) = self.retry_history.iter().find(|(key, _)| *key == batch.key()) {
+        if let Some((_, failed_among)) = self.retry_history.iter().find(|(key, _)| batch.key() == Some(*key)) {
             batch.failed_among = *failed_among;
         }
         self.category_queues[batch.category as usize].push_back(batch);
@@ -346,7 +346,7 @@ impl<T> Destination<T> {
         match reply.answer {
             Answer::Accepted => {
                 self.accepted_at = Some(now);
-                self.retry_history.retain(|(key, _)| *key != batch.key());
+                self.retry_history.retain(|(key, _)| batch.key() != Some(*key));
                 let limit = &mut self.limited[batch.category as usize];
                 *limit = limit.filter(|hold| hold.until > now);
                 notice = self.accepted().or(notice);
@@ -467,11 +467,11 @@ impl<T> Destination<T> {
 
     /// Remembers the failures of an envelope that goes back to where it came from: when it comes again, it is another batch.
     fn remember(&mut self, batch: &Batch<T>) {
-        self.retry_history.retain(|(key, _)| *key != batch.key());
+        self.retry_history.retain(|(key, _)| batch.key() != Some(*key));
         if self.retry_history.len() == MAX_RETRY_HISTORY {
             self.retry_history.pop_front();
         }
-        self.retry_history.push_back((batch.key(), batch.failed_among));
+        self.retry_history.extend(batch.key().map(|key| (key, batch.failed_among)));
     }
 
     fn wrong(&mut self, now: Monotonic, chance: f64) {
@@ -586,6 +586,7 @@ impl<T> Destination<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::envelope::ChunkId;
     use std::sync::Arc;
 
     const SECOND: Duration = Duration::from_secs(1);
@@ -605,8 +606,8 @@ mod tests {
         }
     }
 
-    fn batch(category: Category, items: u32) -> Batch<()> {
-        let chunk_progress = Arc::new(());
+    fn batch(category: Category, items: u32) -> Batch<ChunkId> {
+        let chunk_progress = Arc::new(ChunkId::next());
         let mut batch = Batch::new(category, Vec::new(), NOW, false);
         for record in 0..items {
             batch.open().extend_from_slice(b"{}");
@@ -623,7 +624,7 @@ mod tests {
         ResponseKind { answer: Answer::Limited, limits: Limits::read(429, Some(header), None, WALL) }
     }
 
-    fn with(can_defer: bool, batches: impl IntoIterator<Item = Batch<()>>) -> Destination<()> {
+    fn with(can_defer: bool, batches: impl IntoIterator<Item = Batch<ChunkId>>) -> Destination<ChunkId> {
         let mut destination = Destination::new(policy(can_defer));
         batches.into_iter().for_each(|batch| assert!(destination.push(batch, NOW).is_none()));
         destination
@@ -631,10 +632,10 @@ mod tests {
 
     /// Sends the next batch and answers it.
     fn turn(
-        destination: &mut Destination<()>,
+        destination: &mut Destination<ChunkId>,
         reply: &ResponseKind,
         now: Monotonic,
-    ) -> (Vec<Action<()>>, Option<Notice>) {
+    ) -> (Vec<Action<ChunkId>>, Option<Notice>) {
         let batch = destination.next(now).expect("a batch to send");
         destination.done(batch, reply, now, 1.0)
     }
@@ -803,7 +804,7 @@ mod tests {
     fn a_lone_item_that_is_too_large_is_made_smaller_once() {
         let mut event = Batch::new(Category::Event, Vec::new(), NOW, false);
         event.open().extend_from_slice(b"{\"event_id\":\"e\",\"extra\":{\"a\":1}}");
-        event.close(&Arc::new(()), 0, None);
+        event.close(&Arc::new(ChunkId::next()), 0, None);
         let before = event.bytes();
         let mut destination = with(true, [event]);
         let (actions, notice) = turn(&mut destination, &reply(Answer::TooLarge), NOW);
@@ -817,7 +818,7 @@ mod tests {
 
     #[test]
     fn an_envelope_that_fails_while_others_pass_is_poison_and_they_do_not_wait_for_it() {
-        let poison = |batch: &Batch<()>| batch.len() == 3;
+        let poison = |batch: &Batch<ChunkId>| batch.len() == 3;
         let mut destination = with(true, [batch(Category::Log, 3), batch(Category::Log, 1), batch(Category::Event, 1)]);
         let (mut passed, mut failed, mut now) = (0, 0, NOW);
         let mut rejected = false;

@@ -8,7 +8,7 @@ use crate::clock::Monotonic;
 use crate::delivery::dispatch::destination::{Action, Block, Destination, Notice, Policy, ResponseKind};
 use crate::delivery::shared::blocks::Waits;
 use crate::delivery::transport::response::Limits;
-use crate::envelope::Batch;
+use crate::envelope::{Batch, Identified};
 use crate::ledger::Category;
 use crate::options::Compress;
 use std::collections::BTreeMap;
@@ -41,7 +41,7 @@ pub struct Scheduler<T> {
     reporting: Option<u32>,
 }
 
-impl<T> Scheduler<T> {
+impl<T: Identified> Scheduler<T> {
     /// No destinations yet. `queue` is the bytes that may wait in memory for all of them.
     #[must_use]
     pub fn new(policy: Policy, senders: usize, queue: u64) -> Self {
@@ -402,6 +402,7 @@ impl<T> Scheduler<T> {
 mod tests {
     use super::*;
     use crate::delivery::transport::response::Answer;
+    use crate::envelope::ChunkId;
     use crate::ledger::Outcome;
     use std::sync::Arc;
 
@@ -422,19 +423,19 @@ mod tests {
         }
     }
 
-    fn scheduler(can_defer: bool, senders: usize) -> Scheduler<()> {
+    fn scheduler(can_defer: bool, senders: usize) -> Scheduler<ChunkId> {
         Scheduler::new(policy(can_defer), senders, 4_400)
     }
 
-    fn batch(destination: u32, category: Category, bytes: usize) -> Batch<()> {
+    fn batch(destination: u32, category: Category, bytes: usize) -> Batch<ChunkId> {
         let mut batch = Batch::new(category, Vec::new(), NOW, false);
         batch.destination = destination;
         batch.open().resize(bytes, b'1');
-        batch.close(&Arc::new(()), 0, None);
+        batch.close(&Arc::new(ChunkId::next()), 0, None);
         batch
     }
 
-    fn log(destination: u32) -> Batch<()> {
+    fn log(destination: u32) -> Batch<ChunkId> {
         batch(destination, Category::Log, 1)
     }
 
@@ -442,23 +443,23 @@ mod tests {
         ResponseKind { answer, limits: Limits::default() }
     }
 
-    fn push(scheduler: &mut Scheduler<()>, batch: Batch<()>) {
+    fn push(scheduler: &mut Scheduler<ChunkId>, batch: Batch<ChunkId>) {
         assert!(scheduler.push(batch, NOW).is_empty());
     }
 
     /// Answers one batch of a destination.
-    fn answer(scheduler: &mut Scheduler<()>, destination: u32, answer: Answer) -> Vec<Action<()>> {
+    fn answer(scheduler: &mut Scheduler<ChunkId>, destination: u32, answer: Answer) -> Vec<Action<ChunkId>> {
         push(scheduler, log(destination));
         let (batch, _) = scheduler.next(NOW).expect("a batch to send");
         assert_eq!(batch.destination, destination);
         scheduler.done(batch, &reply(answer), NOW, 1.0).0
     }
 
-    fn sent(scheduler: &mut Scheduler<()>, now: Monotonic) -> Vec<Batch<()>> {
+    fn sent(scheduler: &mut Scheduler<ChunkId>, now: Monotonic) -> Vec<Batch<ChunkId>> {
         std::iter::from_fn(|| scheduler.next(now)).map(|(batch, _)| batch).collect()
     }
 
-    fn numbers(batches: &[Batch<()>]) -> Vec<u32> {
+    fn numbers(batches: &[Batch<ChunkId>]) -> Vec<u32> {
         batches.iter().map(|batch| batch.destination).collect()
     }
 
@@ -615,7 +616,7 @@ mod tests {
 
     #[test]
     fn a_host_that_is_gone_says_nothing_of_another_and_a_quota_nothing_of_its_host() {
-        let full = |scheduler: &mut Scheduler<()>| {
+        let full = |scheduler: &mut Scheduler<ChunkId>| {
             (0..4).map(|_| scheduler.push(batch(0, Category::Log, 500), NOW).len()).sum()
         };
         for (other, reply, given_up) in [(7, Answer::Failed, 0), (8, Answer::Failed, 2), (7, Answer::Misconfigured, 2)]
@@ -643,7 +644,7 @@ mod tests {
             }
             scheduler.place(9, elsewhere);
             let bytes =
-                |scheduler: &Scheduler<()>| scheduler.members.values().map(|one| one.bytes(Category::Log)).sum();
+                |scheduler: &Scheduler<ChunkId>| scheduler.members.values().map(|one| one.bytes(Category::Log)).sum();
             let one: u64 = bytes(&scheduler);
             for batch in sent(&mut scheduler, NOW) {
                 assert!(scheduler.done(batch, &reply(answered.clone()), NOW, 1.0).0.is_empty());
@@ -663,7 +664,7 @@ mod tests {
     #[test]
     fn one_envelope_that_fails_again_and_again_while_others_pass_is_given_up_wherever_it_waits() {
         let mut scheduler = scheduler(true, 4);
-        let (chunk_progress, mut now, mut failed) = (Arc::new(()), NOW, 0);
+        let (chunk_progress, mut now, mut failed) = (Arc::new(ChunkId::next()), NOW, 0);
         let poison = |now| {
             let mut batch = Batch::new(Category::Log, Vec::new(), now, false);
             batch.open().push(b'1');

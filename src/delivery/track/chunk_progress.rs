@@ -9,6 +9,7 @@ use crate::delivery::store::{Ended, Extent, Progress};
 use crate::delivery::track::drop_reason::DropReason;
 use crate::delivery::track::record_set::RecordSet;
 use crate::delivery::track::record_state::{RecordChange, RecordState, RecordStates};
+use crate::envelope::{ChunkId, Identified};
 use crate::ledger::{Category, Outcome, Recorder};
 use crate::sync::{AtomicU64, Mutex, MutexGuard};
 use std::collections::BTreeMap;
@@ -31,6 +32,7 @@ pub enum ChunkSource {
 /// A chunk's progress.
 #[derive(Debug)]
 pub struct ChunkProgress {
+    id: ChunkId,
     /// Source from which its bytes can be read again.
     pub home: ChunkSource,
     /// Steady time when it was taken.
@@ -114,6 +116,12 @@ pub enum Look {
     Last,
 }
 
+impl Identified for ChunkProgress {
+    fn id(&self) -> ChunkId {
+        self.id
+    }
+}
+
 impl ChunkProgress {
     /// Returns a progress record for a chunk whose records are already counted as taken, some of them perhaps already
     /// settled.
@@ -135,12 +143,13 @@ impl ChunkProgress {
             attached: Default::default(),
             followers: Vec::new(),
         };
-        Self { home, taken, due: AtomicU64::new(u64::MAX), recorder, is_recovered: false, state: Mutex::new(state) }
+        let due = AtomicU64::new(u64::MAX);
+        Self { id: ChunkId::next(), home, taken, due, recorder, is_recovered: false, state: Mutex::new(state) }
     }
 
     /// Something of it waits until this time; the earliest counts.
     pub fn waits_until(&self, at: Monotonic) {
-        self.due.fetch_min(at.as_millis() as u64, Relaxed);
+        self.due.fetch_min(at.as_millis(), Relaxed);
     }
 
     /// Returns the time at which the first of the waiting records may go on, if one was set since the last call.
