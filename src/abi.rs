@@ -307,7 +307,6 @@ pub unsafe extern "C" fn FLBPluginFlushCtx(
         match instance.flush(tag, data, thread()) {
             Verdict::Ok => OK,
             Verdict::Retry => RETRY,
-            Verdict::Error => ERROR,
         }
     })
 }

@@ -7,7 +7,6 @@ use crate::sync::AtomicU64;
 use std::fmt::Write;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Duration;
 
 macro_rules! vocabulary {
     ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $text:literal,)* }) => {
@@ -260,9 +259,6 @@ impl Snapshot {
 
 /// Upper bounds in seconds of the request duration histogram, the last bucket being infinite.
 pub const DURATION_BUCKETS: [f64; 10] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0];
-
-/// One request's outcome in time, for the histogram.
-pub type RequestDuration = Duration;
 
 #[cfg(test)]
 mod tests {

@@ -440,7 +440,6 @@ impl Start<'_> {
                 transport::sender::run(&inbox, &client, &compressors, &*clock, &done);
             })
         };
-        debug_assert!(!self.name.is_empty());
         (0..count).map(start).collect()
     }
 

@@ -17,8 +17,6 @@ pub enum Verdict {
     Ok,
     /// The chunk stays with Fluent Bit.
     Retry,
-    /// There is no chunk or no instance to speak of.
-    Error,
 }
 
 /// A chunk on its way in.
