@@ -653,8 +653,15 @@ impl Shared {
         Some(Arc::new(DropReason { outcome, status, detail: detail.to_owned() }))
     }
 
+    /// Sends a message to Fluent Bit's log by way of the dispatcher, which logs each kind once a minute.
     fn say(&self, severity: Severity, kind: &'static str, text: String) {
-        let _ = self.to_dispatcher.send(dispatch::dispatcher::Message::Say(severity, kind, text));
+        self.say_times(severity, kind, text, 1);
+    }
+
+    /// Like [`Shared::say`], for something that has occurred so many times.
+    fn say_times(&self, severity: Severity, kind: &'static str, text: String, times: u64) {
+        let said = dispatch::dispatcher::Said { severity, kind, text, times };
+        let _ = self.to_dispatcher.send(dispatch::dispatcher::Message::Say(said));
     }
 }
 

@@ -128,7 +128,7 @@ pub(super) struct Instance {
     spooler: Option<Spooler<'static>>,
     jobs: Receiver<Job>,
     dispatcher: Dispatcher,
-    inbox: Receiver<dispatcher::Message>,
+    pub(super) inbox: Receiver<dispatcher::Message>,
     requests: Receiver<Request>,
     pub(super) on_their_way: Vec<Request>,
     pub(super) ledger: Arc<Ledger>,

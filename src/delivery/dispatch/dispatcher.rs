@@ -7,7 +7,7 @@ use crate::delivery::report::check_ins::CheckIns;
 use crate::delivery::report::client_reports;
 use crate::delivery::report::host::{Gauges, Host, Report, Severity};
 use crate::delivery::report::log_throttle::{LogSubject, LogThrottle};
-use crate::delivery::report::messages::{self, Keeping, LogLine};
+use crate::delivery::report::messages::{self, Keeping, LogLine, MADE_ROOM};
 use crate::delivery::route::dsn_sources;
 use crate::delivery::route::table::{Changes, Target};
 use crate::delivery::shared::blocks::Decision;
@@ -37,8 +37,9 @@ pub(crate) enum Message {
     /// An envelope for this destination waits for so many bytes of room in memory, and everything behind it.
     Expected(u32, Category, u64),
     Done(Box<sender::Done>),
-    Say(Severity, &'static str, String),
-    /// A line for the log that its sender keeps from coming too often.
+    /// A line that is logged once a minute at most.
+    Say(Said),
+    /// A line that is logged at once, because its sender sends it once.
     Log(Severity, String),
     /// Result of asking a destination at the start: the status if it answered, else the result of the request.
     Probed(u32, Result<u16, Box<SendResult>>),
@@ -50,6 +51,17 @@ pub(crate) enum Message {
     MapperDone,
     /// Steady time by which to end.
     Close(Monotonic),
+}
+
+/// A message about this instance for the log.
+#[derive(Debug)]
+pub(crate) struct Said {
+    pub(crate) severity: Severity,
+    /// Identifies messages that count as the same.
+    pub(crate) kind: &'static str,
+    pub(crate) text: String,
+    /// Occurrences that the message stands for.
+    pub(crate) times: u64,
 }
 
 /// Interval at which counters are published and clocks are checked.
@@ -72,10 +84,6 @@ const REPORT_INTERVAL: Duration = Duration::from_secs(60);
 /// Log line for users who have set `workers`; it is logged once.
 const WORKERS: &str = "flushes come from worker threads (`workers` of this output): with hot_reload, Fluent Bit before 5.0 crashes at \
                        one of the next reloads, and later versions leak a thread at each; set spool_path and remove workers";
-
-/// Why an item is given up that had to make room.
-const MADE_ROOM: &str =
-    "waited for a rate limit or a misconfigured destination, and was dropped to make room for other destinations";
 
 /// Returns the line that says at the end how many items Sentry never got, or nothing if it got them all.
 fn losses(snapshot: &Snapshot) -> Option<String> {
@@ -247,7 +255,11 @@ impl Dispatcher {
                 self.actions(actions, 0, MADE_ROOM);
             }
             Message::Done(done) => self.done(*done),
-            Message::Say(severity, kind, text) => self.say(severity, kind, LogSubject::Instance, &text),
+            Message::Say(Said { severity, kind, text, times }) => {
+                let subject = (kind, LogSubject::Instance);
+                let line = self.throttle.log_times(subject, &text, times, self.shared.now().steady);
+                self.log(severity, line);
+            }
             Message::Log(severity, text) => self.log(severity, Some(text)),
             Message::Probed(number, answer) => self.probed(number, answer),
             Message::Chose(mode) => self.chose(mode),

@@ -7,10 +7,6 @@ use crate::delivery::report::host::Severity;
 use crate::delivery::route::table::{Complaint, RouteTable};
 use crate::mapping::{Route, Router};
 use std::cell::RefCell;
-use std::time::Duration;
-
-/// Shortest interval between two log lines about the same kind of complaint.
-const SAY_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Longest name of a namespace that is repeated in a line of log; Kubernetes has none longer.
 const MAX_NAME: usize = 63;
@@ -31,16 +27,33 @@ struct State {
     namespace: String,
     annotation: Option<String>,
     route: Option<Route>,
-    complaints: Vec<(String, Complaint)>,
-    more: u64,
+    /// Annotations that were not followed.
+    annotations: Complaints,
+    /// Records that no source has a destination for.
+    unrouted: Complaints,
 }
 
-/// Complaints of one chunk that are kept word for word.
-const KEPT: usize = 4;
+/// Complaints of one kind about the records of one chunk.
+#[derive(Debug, Default)]
+struct Complaints {
+    /// The first of them, with the namespace of its record.
+    first: Option<(String, Complaint)>,
+    times: u64,
+}
 
 impl<'t> ChunkRouter<'t> {
     pub(in crate::delivery) fn new(targets: &'t RouteTable, now: Monotonic) -> Self {
         Self { targets, now, state: RefCell::default() }
+    }
+
+    /// Reports the complaints about the chunk's records for the log: for each kind the first one, and their number.
+    pub(in crate::delivery) fn report(self, shared: &Shared) {
+        let state = self.state.into_inner();
+        for (kind, complaints) in [("annotation", state.annotations), ("nowhere", state.unrouted)] {
+            if let Some((namespace, complaint)) = complaints.first {
+                shared.say_times(Severity::Warn, kind, text(&namespace, &complaint), complaints.times);
+            }
+        }
     }
 }
 
@@ -60,67 +73,34 @@ impl Router for ChunkRouter<'_> {
         state.namespace = namespace.to_owned();
         state.annotation = annotation.map(str::to_owned);
         state.route = route;
-        match complaint {
-            Some(complaint) if state.complaints.len() < KEPT => {
-                state.complaints.push((namespace.to_owned(), complaint))
-            }
-            Some(_) => state.more += 1,
-            None => {}
+        if let Some(complaint) = complaint {
+            let complaints = match complaint {
+                Complaint::Refused(_) | Complaint::TooMany => &mut state.annotations,
+                Complaint::Nowhere => &mut state.unrouted,
+            };
+            complaints.times += 1;
+            complaints.first.get_or_insert_with(|| (namespace.to_owned(), complaint));
         }
         route
     }
 }
 
-/// Complaints that are logged once a minute, at most.
-#[derive(Debug, Default)]
-pub(in crate::delivery) struct Complaints {
-    annotations: Once,
-    nowhere: Once,
-}
-
-#[derive(Debug, Default)]
-struct Once {
-    said: Option<Monotonic>,
-    since: u64,
-}
-
-impl Complaints {
-    /// Counts the complaints of a chunk's routing, and logs those of a kind that are due.
-    pub(in crate::delivery) fn add(&mut self, router: ChunkRouter<'_>, shared: &Shared) {
-        let now = router.now;
-        let state = router.state.into_inner();
-        for (namespace, complaint) in &state.complaints {
-            let (once, kind) = match complaint {
-                Complaint::Refused(_) | Complaint::TooMany => (&mut self.annotations, "annotation"),
-                Complaint::Nowhere => (&mut self.nowhere, "nowhere"),
-            };
-            once.since += 1 + state.more / state.complaints.len() as u64;
-            if once.said.is_none_or(|said| now >= said + SAY_INTERVAL) {
-                let times = std::mem::take(&mut once.since);
-                once.said = Some(now);
-                shared.say(Severity::Warn, kind, text(namespace, complaint, times));
-            }
-        }
-    }
-}
-
-fn text(namespace: &str, complaint: &Complaint, times: u64) -> String {
+fn text(namespace: &str, complaint: &Complaint) -> String {
     // Whoever writes records may have written this name, too.
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
     let name: String = namespace.chars().take(MAX_NAME).map(|c| if plain(c) { c } else { '?' }).collect();
     let name = if name.is_empty() { "records without a namespace".to_owned() } else { format!("namespace {name}") };
     match complaint {
         Complaint::Refused(refusal) => format!(
-            "dsn_annotation: the annotation of a pod is ignored ({name}: {refusal}); its records are routed without it \
-             [{times} times]"
+            "dsn_annotation: the annotation of a pod is ignored ({name}: {refusal}); its records are routed without it"
         ),
         Complaint::TooMany => format!(
             "dsn_annotation: too many destinations are named by annotations at once ({name}); these records are \
-             routed without them [{times} times]"
+             routed without them"
         ),
         Complaint::Nowhere => format!(
             "no destination for some records ({name}): neither a file of theirs in dsn_dir nor a default dsn; they count \
-             as filtered [{times} times]"
+             as filtered"
         ),
     }
 }
@@ -128,7 +108,51 @@ fn text(namespace: &str, complaint: &Complaint, times: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::options::Hosts;
+    use crate::delivery::dispatch::dispatcher::Message;
+    use crate::delivery::property::{Directory, Instance, Time, loaded};
+    use crate::delivery::report::log_throttle::{LogSubject, LogThrottle};
+    use crate::options::{Destination, Hosts};
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    /// Returns how many occurrences a line stands for.
+    fn occurrences(line: &str) -> u64 {
+        let number = |text: &str| text.split(' ').next().and_then(|number| number.parse::<u64>().ok());
+        match (line.split_once("[and "), line.rsplit_once('[')) {
+            (Some((_, rest)), _) => 1 + number(rest).unwrap(),
+            (None, Some((_, rest))) => number(rest).unwrap(),
+            (None, None) => 1,
+        }
+    }
+
+    /// The dispatcher reads a message some time after it was sent, and not always the same time. When the mapper limited
+    /// its lines too, a line that came a little less than a minute after the one before was suppressed with its count.
+    #[test]
+    fn lines_count_every_complaint_however_late_the_dispatcher_reads_them() {
+        let directory = Directory(std::env::temp_dir().join(format!("out_sentry-complaints-{}", std::process::id())));
+        let instance = Instance::start("complaints", &loaded("memory", &directory.0, 1), &Arc::new(Time::default()));
+        let (table, mut throttle) = (RouteTable::new(&Destination::default()), LogThrottle::default());
+        let (mut complaints, mut lines) = (0, Vec::new());
+        for second in 0..=300_u64 {
+            let now = Monotonic::from_secs(second);
+            let router = ChunkRouter::new(&table, now);
+            for namespace in ["shop", "payments", "shop"] {
+                assert!(router.route(namespace, None).is_none());
+                complaints += 1;
+            }
+            router.report(instance.shared);
+            let delay = Duration::from_millis(if second % 120 == 0 { 900 } else { 100 });
+            for message in instance.inbox.try_iter() {
+                let Message::Say(said) = message else { panic!("expected a line, found {message:?}") };
+                let subject = (said.kind, LogSubject::Instance);
+                lines.extend(throttle.log_times(subject, &said.text, said.times, now + delay));
+            }
+        }
+        assert!((4..=6).contains(&lines.len()), "expected one line a minute, found {lines:?}");
+        // All but those since the last line, of less than a minute.
+        let counted: u64 = lines.iter().map(|line| occurrences(line)).sum();
+        assert!(complaints - counted < 3 * 60, "expected about {complaints}, found {counted}: {lines:?}");
+    }
 
     #[test]
     fn what_is_said_of_an_annotation_shows_neither_key_nor_control_characters() {
@@ -136,10 +160,10 @@ mod tests {
         let hosts = Hosts::parse("sentry.example.com").unwrap();
         for annotation in [format!("https://{key}@evil.example.net/1"), format!("x{key}\n")] {
             let refused = Complaint::Refused(hosts.judge(&annotation).unwrap_err());
-            let line = text("sh\u{1b}[31mop\n", &refused, 3);
-            assert!(line.contains("namespace sh??31mop?") && line.ends_with("[3 times]"), "{line}");
+            let line = text("sh\u{1b}[31mop\n", &refused);
+            assert!(line.contains("namespace sh??31mop?"), "{line}");
             assert!(!line.contains(key) && !line.contains(char::is_control), "{line}");
         }
-        assert!(text("", &Complaint::Nowhere, 1).contains("records without a namespace"));
+        assert!(text("", &Complaint::Nowhere).contains("records without a namespace"));
     }
 }

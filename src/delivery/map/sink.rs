@@ -6,6 +6,7 @@ use crate::delivery::costs::Asked;
 use crate::delivery::dispatch::dispatcher::Message;
 use crate::delivery::map::carried::{self, Carried};
 use crate::delivery::report::host::Severity;
+use crate::delivery::report::messages::MADE_ROOM;
 use crate::delivery::route::dsn_sources;
 use crate::delivery::route::table::{PENDING, Target};
 use crate::delivery::shared::blocks::{Decision, Waits};
@@ -25,8 +26,6 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 const NO_SOURCE: &str = "no destination: neither an annotation, dsn_dir nor dsn names one";
-
-const MADE_ROOM: &str = "waited for a rate limit or a misconfigured destination until the spool was 75 % full";
 
 const GIVES_WAY: &str = "spool is 75 % full: dropping records of failing destinations to keep the others going; repair \
                          those destinations, or raise spool_max_size";

@@ -6,7 +6,7 @@ use crate::delivery::accept::chunk_slot::{ChunkSlot, Verdict};
 use crate::delivery::accept::compressed_chunk::QueuedChunk;
 use crate::delivery::dispatch::dispatcher::Message;
 use crate::delivery::map::carried::{self, Carried};
-use crate::delivery::map::router::{ChunkRouter, Complaints};
+use crate::delivery::map::router::ChunkRouter;
 use crate::delivery::map::sink::{Gone, PassOutcome, RecordSink, emit};
 use crate::delivery::report::host::Severity;
 use crate::delivery::store::dead_letters::{self, DeadLetter, DeadLetters};
@@ -58,7 +58,6 @@ pub(in crate::delivery) struct Worker<'s> {
     /// Open log envelopes: of live chunks, and of those read again from the spool.
     live: LogBatcher<ChunkProgress>,
     replayed: LogBatcher<ChunkProgress>,
-    complaints: Complaints,
     dead: Option<DeadLetters>,
     /// Records of earlier chunks that wait for lines of later ones.
     carried: Carried,
@@ -91,7 +90,7 @@ impl<'s> Worker<'s> {
         let [live, replayed] = [(); 2].map(|()| LogBatcher::new(settings.batch_max_items));
         let dead = settings.dead_letter_path.as_deref();
         let dead = dead.map(|path| DeadLetters::new(path, settings.dead_letter_max_size));
-        Self { shared, records, live, replayed, complaints: Complaints::default(), dead, carried: Carried::default() }
+        Self { shared, records, live, replayed, dead, carried: Carried::default() }
     }
 
     fn serve(&mut self, inbox: &Receiver<Job>) {
@@ -299,7 +298,7 @@ impl<'s> Worker<'s> {
             self.write_dead_letter(chunk_progress, first, segment, &mut left);
             self.tell(first, segment, &left.gone);
         }
-        self.complaints.add(router, self.shared);
+        router.report(self.shared);
         let standing = chunk_progress.mapped();
         self.shared.finish(chunk_progress, standing);
         self.let_go();
@@ -355,7 +354,7 @@ impl<'s> Worker<'s> {
                 self.end_carried(&all);
             }
         }
-        self.complaints.add(router, self.shared);
+        router.report(self.shared);
         for Gone { category, outcome, target, .. } in &left.gone {
             self.shared.reports.add(target.identity, *category, *outcome, 1, 0);
         }

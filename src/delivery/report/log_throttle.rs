@@ -1,5 +1,6 @@
-//! Limits log lines: a problem that persists, or comes and goes, is logged once a minute. Pure; the caller passes the time
-//! in.
+//! Limits log lines: a problem that persists, or comes and goes, is logged once a minute, with the number of times that it
+//! has occurred. No other module limits lines: with two limits in series, a line that passes the first may be suppressed by
+//! the second, and the occurrences that the line has counted are lost. Pure; the caller passes the time in.
 
 use crate::clock::Monotonic;
 use crate::delivery::report::host::Severity;
@@ -30,24 +31,36 @@ pub(in crate::delivery) struct LogThrottle(HashMap<Subject, Told>);
 #[derive(Debug)]
 struct Told {
     at: Monotonic,
-    /// The number of times that the line was to be logged since then.
-    again: u32,
+    /// Occurrences since then that no line has counted.
+    again: u64,
     /// Line that is still to be logged when the minute is over.
     later: Option<(Severity, String)>,
 }
 
 impl LogThrottle {
-    /// The line to tell now, with how often it was kept back; `None` if its like was told less than a minute ago.
+    /// Returns the line to log for one occurrence; see [`LogThrottle::log_times`].
     pub(in crate::delivery) fn log(&mut self, subject: Subject, text: &str, now: Monotonic) -> Option<String> {
+        self.log_times(subject, text, 1, now)
+    }
+
+    /// Returns the line to log for so many occurrences at once, with the number of those that no line has counted yet.
+    /// Returns `None`, and counts them, if a line of this kind about this subject was logged less than a minute ago.
+    pub(in crate::delivery) fn log_times(
+        &mut self,
+        subject: Subject,
+        text: &str,
+        times: u64,
+        now: Monotonic,
+    ) -> Option<String> {
         let Some(told) = self.0.get_mut(&subject) else {
             self.0.insert(subject, Told { at: now, again: 0, later: None });
-            return Some(text.to_owned());
+            return Some(if times > 1 { format!("{text} [{times} times]") } else { text.to_owned() });
         };
         if now < told.at + INTERVAL {
-            told.again += 1;
+            told.again += times;
             return None;
         }
-        let again = std::mem::replace(told, Told { at: now, again: 0, later: None }).again;
+        let again = std::mem::replace(told, Told { at: now, again: 0, later: None }).again + times.saturating_sub(1);
         Some(if again == 0 { text.to_owned() } else { format!("{text} [and {again} times since this was last said]") })
     }
 
@@ -122,6 +135,16 @@ mod tests {
         let another =
             [("failing", LogSubject::Server(2)), ("failing", LogSubject::Instance), ("limited", LogSubject::Server(1))];
         another.into_iter().for_each(|subject| assert!(throttle.log(subject, "down", at(1)).is_some(), "{subject:?}"));
+    }
+
+    #[test]
+    fn occurrences_that_come_together_are_all_counted() {
+        let mut throttle = LogThrottle::default();
+        let mut log = |times, now| throttle.log_times(FAILING, "down", times, at(now));
+        assert_eq!(log(3, 0), Some("down [3 times]".to_owned()));
+        assert_eq!((log(5, 20), log(2, 59)), (None, None));
+        assert_eq!(log(4, 60), Some("down [and 10 times since this was last said]".to_owned()));
+        assert_eq!(log(1, 120), Some("down".to_owned()));
     }
 
     #[test]

@@ -7,6 +7,10 @@ use crate::ledger::Category;
 use crate::options::{Delivery, Dsn, Mode};
 use std::time::Duration;
 
+/// The detail in the dead letter of an item that was given up for others, from memory or from a spool that is 75 % full.
+pub(in crate::delivery) const MADE_ROOM: &str =
+    "waited for a rate limit or a misconfigured destination, and was dropped to make room for other destinations";
+
 /// The kind of the line that ends trouble.
 pub(in crate::delivery) const ANSWERS: &str = "answers";
 
