@@ -1,6 +1,6 @@
 # The index of every habit. `make help` lists it.
 
-.PHONY: build demo test check audit docs minimum conformance dist image fuzz models sdk-parity soak bench bench-stages bench-abi bench-host bench-loss help
+.PHONY: build demo test check compatibility audit docs minimum conformance dist image fuzz models sdk-parity soak bench bench-stages bench-abi bench-host bench-loss help
 
 build: ## release build of the plugin and the companion
 	cargo build --release --workspace
@@ -50,6 +50,10 @@ image: ## the container image; TAG, PLATFORMS, FLUENT_BIT_DIGEST, RUST_DIGEST
 
 fuzz: ## each fuzz target for FUZZ_SECONDS=60, or those in TARGET; executions, edges and corpus of each
 	@fuzz/run
+
+compatibility: ## the plugin in each release of Fluent Bit that FLUENT_BITS names; WRITE=1 writes docs/compatibility.md
+	cargo build --workspace
+	WRITE=$(WRITE) cargo test --test fluent_bit -- works_as_documented
 
 models: ## delivery's threads under a scheduler, MODEL_ROUNDS=2000 times each scenario, then under the thread sanitizer
 	MODEL_ROUNDS=$(or $(MODEL_ROUNDS),2000) cargo test --lib -p out_sentry delivery::model -- --nocapture

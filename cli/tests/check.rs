@@ -261,6 +261,35 @@ fn workers_with_hot_reload_are_a_problem_for_the_versions_that_crash() {
 }
 
 #[test]
+fn hot_reload_is_a_problem_for_the_versions_that_refuse_chunks_meanwhile() {
+    let state = TempDir::new().unwrap();
+    let config = state.path().join("reload.conf");
+    let text = "[SERVICE]\n    Hot_Reload On\n[INPUT]\n    Name dummy\n[OUTPUT]\n    Name sentry\n    Match *\n    dsn ${DSN}\n";
+    std::fs::write(&config, text).unwrap();
+    let problems = |version: &str| {
+        let found = json(&["--offline", "--fluent-bit", version, path(&config)], &nobody(), state.path());
+        found
+            .all("problems")
+            .into_iter()
+            .filter(|text| text.contains("passes this output no chunk"))
+            .collect::<Vec<_>>()
+    };
+    for version in ["2.2.0", "v2.2", "3", "3.1.10", "3.2.2", "v3.2.2-next"] {
+        let found = problems(version);
+        let name = format!(
+            "reload.conf:2 hot_reload: Fluent Bit {}",
+            version.trim_start_matches('v').trim_end_matches("-next")
+        );
+        assert!(found.len() == 1 && found[0].starts_with(&name), "{version}: expected {name}, found {found:?}");
+    }
+    for version in ["1.9.10", "2.1.10", "2.1", "3.2.3", "3.2.10", "4", "5.1.1"] {
+        assert_eq!(problems(version), Vec::<String>::new(), "{version}");
+    }
+    std::fs::write(&config, text.replace("Hot_Reload On", "Hot_Reload Off")).unwrap();
+    assert_eq!(problems("3.1"), Vec::<String>::new());
+}
+
+#[test]
 fn annotations_that_are_lifted_out_of_sight_are_a_problem() {
     let state = TempDir::new().unwrap();
     let file = state.path().join("lift.conf");

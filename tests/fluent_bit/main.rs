@@ -5,6 +5,7 @@
 
 mod addresses;
 mod budget;
+mod compatibility;
 mod counters;
 mod descriptors;
 mod faults;
@@ -94,6 +95,7 @@ fn main() -> ExitCode {
         .needing(&sources, "a_process_without_descriptors_sends_and_goes_on", |root| descriptors::none_left(&root))
         .needing(&addresses, "a_silent_address_costs_a_second_or_so", |root| addresses::one_is_silent(&root));
     let old = FluentBit::find_1_9();
+    let suite = compatibility::add(suite);
     let suite = suite.needing(&old, "two_outputs_of_fluent_bit_1_9_are_drained", loading::two_outputs_of_1_9);
     let freed = host.clone().and_then(|host| reload::keeps_freed_workers(&host));
     let suite = suite.needing(&freed, "reloads_with_workers_lose_nothing", |()| reload::with_workers());

@@ -1,6 +1,7 @@
 //! Checks the settings of Fluent Bit around an output: its keys of the section, the service, inputs and filters.
 
 use super::config::{Configuration, Kind, Property, Section};
+use super::host_version::HostVersion;
 use super::output::Output;
 use super::report::Report;
 use out_sentry::level::Level;
@@ -24,8 +25,13 @@ const USELESS: &[(&str, &str)] = &[
     ("storage.total_limit_size", "it limits Fluent Bit's own files only; spool_max_size limits the spool"),
 ];
 
-/// Looks at the keys of an output that the plugin does not see. `host` is Fluent Bit's major version, where it is known.
-pub(super) fn of_output(output: &Output, configuration: &Configuration, host: Option<u32>, report: &mut Report) {
+/// Looks at the keys of an output that the plugin does not see. `host` is the version of Fluent Bit, where it is known.
+pub(super) fn of_output(
+    output: &Output,
+    configuration: &Configuration,
+    host: Option<HostVersion>,
+    report: &mut Report,
+) {
     if !is_fed(output, configuration) {
         report.problem(output.place(), "no match: Fluent Bit passes it no records");
     }
@@ -110,18 +116,39 @@ fn workers(output: &Output, settings: &Settings, report: &mut Report) {
 }
 
 /// Fluent Bit 2.2 to 4.2 leaks a pool of workers at each reload, and the leaked one uses the instance that is gone.
-fn workers_with_reload(output: &Output, configuration: &Configuration, host: Option<u32>, report: &mut Report) {
-    let on = |value: &str| ["on", "true", "yes"].iter().any(|word| value.eq_ignore_ascii_case(word));
+fn workers_with_reload(output: &Output, configuration: &Configuration, host: Option<HostVersion>, report: &mut Report) {
     let has_workers = output.section.value("workers").is_some_and(|value| value != "0");
-    if !has_workers || !configuration.service("hot_reload").is_some_and(on) || host.is_some_and(|major| major >= 5) {
+    if !has_workers
+        || !configuration.service("hot_reload").is_some_and(is_on)
+        || host.is_some_and(|host| host.major >= 5)
+    {
         return;
     }
     let which = match host {
-        Some(major) => format!("Fluent Bit {major}"),
+        Some(version) => format!("Fluent Bit {version}"),
         None => "Fluent Bit before 5.0 (--fluent-bit says which one you have)".to_owned(),
     };
     let text = format!("workers with hot_reload: {which} crashes at one of the next reloads; remove workers");
     report.problem(output.place_of("workers"), &text);
+}
+
+/// Returns true for the words with which a configuration of Fluent Bit switches something on.
+fn is_on(value: &str) -> bool {
+    ["on", "true", "yes"].iter().any(|word| value.eq_ignore_ascii_case(word))
+}
+
+/// Fluent Bit 2.2.0 to 3.2.2 answers every flush of a Go plugin with RETRY itself while it reloads (`src/flb_plugin_proxy.c`), and
+/// waits for the chunks to be taken. Older releases with hot reload, 2.1, pass the chunks on.
+fn refused_chunks(configuration: &Configuration, host: Option<HostVersion>, report: &mut Report) {
+    let Some(version) = host.filter(|host| host.may_be_within([2, 2, 0], [3, 2, 2])) else { return };
+    let reload = configuration.of(Kind::Service).find_map(|section| section.find("hot_reload"));
+    if let Some(reload) = reload.filter(|reload| is_on(&reload.value)) {
+        let text = format!(
+            "hot_reload: Fluent Bit {version} passes this output no chunk during a reload: with retry_limit no_limits the reload \
+             may never end, otherwise it may drop chunks; restart Fluent Bit instead, or use 3.2.3 or later"
+        );
+        report.problem(Some(reload.place.clone()), &text);
+    }
 }
 
 /// Advises file storage of inputs: `ack` stores nothing of its own, so that chunks in Fluent Bit's memory are lost with it.
@@ -162,7 +189,13 @@ fn kubernetes(output: &Output, settings: &Settings, configuration: &Configuratio
 }
 
 /// Checks the settings that concern all outputs together.
-pub(super) fn of_whole(outputs: &[Output], configuration: &Configuration, report: &mut Report) {
+pub(super) fn of_whole(
+    outputs: &[Output],
+    configuration: &Configuration,
+    host: Option<HostVersion>,
+    report: &mut Report,
+) {
+    refused_chunks(configuration, host, report);
     lifted_annotations(configuration, report);
     scheduler(configuration, report);
     metrics(configuration, report);
@@ -213,8 +246,7 @@ fn scheduler(configuration: &Configuration, report: &mut Report) {
 }
 
 fn metrics(configuration: &Configuration, report: &mut Report) {
-    let on = |value: &str| ["on", "true", "yes"].iter().any(|word| value.eq_ignore_ascii_case(word));
-    if !configuration.service("http_server").is_some_and(on) {
+    if !configuration.service("http_server").is_some_and(is_on) {
         let place = configuration.of(Kind::Service).next().map(|section| section.place.clone());
         report.advice(place, "http_server is off: metrics are not served (/api/v2/metrics/prometheus)");
     }

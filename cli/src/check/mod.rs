@@ -12,6 +12,7 @@ mod classic;
 mod config;
 mod files;
 mod host_settings;
+mod host_version;
 mod network;
 mod output;
 mod report;
@@ -23,6 +24,7 @@ use crate::explain;
 use crate::ship::key_value;
 use crate::terminal::{Waiting, in_colour, printable};
 use config::{Configuration, Kind};
+use host_version::HostVersion;
 use out_sentry::options::Settings;
 /// Opens and reads files that another program wrote, for the other commands too.
 pub(crate) use out_sentry::options::{open_plain, read_plain};
@@ -85,9 +87,9 @@ pub struct Args {
     #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=300))]
     timeout: u64,
 
-    /// Major version of the Fluent Bit that will use the configuration [default: of the one on PATH]
-    #[arg(long, value_name = "VERSION", value_parser = major)]
-    fluent_bit: Option<u32>,
+    /// Version of the Fluent Bit that will use the configuration [default: of the one on PATH]
+    #[arg(long, value_name = "VERSION")]
+    fluent_bit: Option<HostVersion>,
 
     /// A file of logs: says what they would cost at Sentry under these settings. Read as `explain` reads it
     #[arg(long, value_name = "FILE")]
@@ -142,7 +144,7 @@ fn check(args: &Args, configuration: Option<&Configuration>, report: &mut Report
     if sections.is_empty() {
         report.problem(None, "there is no output named sentry");
     }
-    let host = args.fluent_bit.or_else(installed_host);
+    let host = args.fluent_bit.or_else(HostVersion::installed);
     let mut outputs = Vec::new();
     for (number, section) in sections.into_iter().enumerate() {
         let mut output = Output::new(number, &args.options, section);
@@ -156,21 +158,8 @@ fn check(args: &Args, configuration: Option<&Configuration>, report: &mut Report
     }
     if let Some(configuration) = configuration.filter(|_| !outputs.is_empty()) {
         report.whole();
-        host_settings::of_whole(&outputs, configuration, report);
+        host_settings::of_whole(&outputs, configuration, host, report);
     }
-}
-
-/// The first number of `5`, `5.1`, `v5.1.1`.
-fn major(text: &str) -> Result<u32, String> {
-    let first = text.trim_start_matches('v').split('.').next().unwrap_or_default();
-    first.parse().map_err(|_| "expected a version such as 5.1.1".to_owned())
-}
-
-/// The major version of the Fluent Bit on PATH.
-fn installed_host() -> Option<u32> {
-    let output = std::process::Command::new("fluent-bit").arg("--version").output().ok()?;
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    major(text.split_whitespace().find(|word| word.starts_with('v') && word.contains('.'))?).ok()
 }
 
 /// Reports the cost of the logs of a sample.
