@@ -3,25 +3,24 @@
 //! Format: <https://develop.sentry.dev/sdk/foundations/data-model/event-payloads/>. Everything is truncated here at Relay's
 //! limits, so that Relay's normaliser finds nothing to trim.
 
-use super::exception;
+mod context;
+mod extra;
+
 use super::in_app::InApp;
 use super::json::{self, List, Object};
-use super::limit;
-use crate::chunk::msgpack::Value;
+use super::{exception, limit};
 use crate::mapping::extract::fields::Role;
 use crate::mapping::group::storm::StormSummary;
 use crate::mapping::group::stream_lines::LevelSource;
-use crate::mapping::group::template::{Template, template};
 use crate::mapping::resolve::identity::EventId;
 use crate::mapping::resolve::resolved_record::scalar;
-use crate::mapping::resolve::severity::Rules;
-use crate::mapping::route::Route;
 use crate::mapping::trace::Trace;
 use crate::mapping::{ResolvedRecord, SDK_NAME, SDK_VERSION, scrub};
 use crate::options::Mapping;
+pub(crate) use context::EventContext;
+use extra::write_extra;
 use std::borrow::Cow;
 use std::ops::Range;
-use xxhash_rust::xxh3::Xxh3;
 
 /// Tag names that Relay drops or moves elsewhere.
 pub(crate) const RESERVED_TAGS: [&str; 8] =
@@ -29,135 +28,6 @@ pub(crate) const RESERVED_TAGS: [&str; 8] =
 
 /// Most tags of one event: a pod chooses its labels.
 const MAX_TAGS: usize = 100;
-
-/// Data that is known about an event besides its record.
-pub(crate) struct EventContext<'t> {
-    /// The stack trace, if there is one.
-    pub trace: Option<Trace<'t>>,
-    /// The language of the trace, else `other`.
-    pub platform: &'static str,
-    /// The line without its variable parts.
-    pub template: Template<'t>,
-    /// The line, or the text around the trace.
-    pub line: &'t str,
-    /// The line without the text that its logger put before it, as it is shown in a list of issues.
-    pub title: &'t str,
-    /// The logger that the head of the line names.
-    pub logger: Option<&'t str>,
-    /// Hash by which storms are told apart.
-    pub fingerprint: u64,
-    /// Hash of the exception chain with its messages.
-    pub chain: Option<u64>,
-    /// Hash of namespace and workload.
-    pub workload: u64,
-    /// The workload has too many different messages: this one shares an issue.
-    pub other_errors: bool,
-    /// Events of this fingerprint that were held back before this one.
-    pub held_back: u64,
-    /// The lines before, as JSON with a comma before each.
-    pub crumbs: [&'t [u8]; 2],
-}
-
-impl<'t> EventContext<'t> {
-    /// `line` is the message, or the part of it that stands around the trace.
-    pub(crate) fn new(
-        rules: &Rules,
-        view: &ResolvedRecord<'_, '_>,
-        route: Route,
-        mut trace: Option<Trace<'t>>,
-        line: &'t str,
-    ) -> Self {
-        let platform = trace.as_ref().map_or("other", |trace| trace.platform);
-        // A crash without frames is its text.
-        trace = trace.filter(|trace| !trace.exceptions.is_empty());
-        let line = if trace.is_none() && line.trim().is_empty() { "(empty message)" } else { line };
-        let head = rules.head(line);
-        let title = line[head.message..].trim_end();
-        let template = template(title);
-        if let Some(exception) = trace.as_mut().and_then(|trace| trace.exceptions.last_mut())
-            && exception.value.trim().is_empty()
-            && NO_TYPES.contains(&exception.ty.as_ref())
-        {
-            exception.value = Cow::Borrowed(title);
-        }
-        let chain = trace.as_ref().map(|trace| chain_hash(trace, title));
-        let workload = workload_hash(view, route);
-        let mut hash = Xxh3::with_seed(workload);
-        match &trace {
-            Some(trace) => hash.update(&stack_hash(trace).to_le_bytes()),
-            None => hash.update(template.text.as_bytes()),
-        }
-        Self {
-            fingerprint: hash.digest(),
-            trace,
-            platform,
-            template,
-            line,
-            title,
-            logger: head.logger.map(|(from, to)| &line[from..to]),
-            chain,
-            workload,
-            other_errors: false,
-            held_back: 0,
-            crumbs: [&[]; 2],
-        }
-    }
-
-    /// The workload has shown too many different messages: this one shares an issue, and a storm, with the others.
-    pub(crate) fn share_an_issue(&mut self) {
-        self.other_errors = true;
-        self.fingerprint = Xxh3::with_seed(self.workload).digest();
-    }
-}
-
-/// Returns a hash of the sender and the destination of a record. The sender is a container of a workload, a service, else
-/// the stream. Destinations do not share their storms.
-fn workload_hash(view: &ResolvedRecord<'_, '_>, route: Route) -> u64 {
-    let mut hash = Xxh3::with_seed(route.identity as u64);
-    let mut parts = |parts: &[&[u8]]| {
-        for part in parts {
-            hash.update(part);
-            hash.update(&[0]);
-        }
-    };
-    match (view.pod, view.service) {
-        (Some(pod), _) => parts(&[pod.namespace.as_bytes(), pod.workload.as_bytes(), pod.container.as_bytes()]),
-        (None, Some(service)) => parts(&[service]),
-        (None, None) => parts(&[&view.stream.0.to_le_bytes()]),
-    }
-    hash.digest()
-}
-
-/// Names that stand for an exception of whose type the text says nothing. Its message is all that tells it from others.
-const NO_TYPES: [&str; 6] = ["error", "Error", "Exception", "panic", "fatal error", "exception"];
-
-/// Hashes the chain with its messages; if the outermost exception has no message, the line takes its place.
-fn chain_hash(trace: &Trace<'_>, title: &str) -> u64 {
-    let mut hash = Xxh3::with_seed(stack_hash(trace));
-    for exception in &trace.exceptions {
-        hash.update(exception.value.as_bytes());
-        hash.update(&[0]);
-    }
-    if trace.exceptions.last().is_some_and(|outermost| outermost.value.trim().is_empty()) {
-        hash.update(title.as_bytes());
-    }
-    hash.digest()
-}
-
-/// Types and frames, by which Sentry groups.
-fn stack_hash(trace: &Trace<'_>) -> u64 {
-    let mut hash = Xxh3::new();
-    for exception in &trace.exceptions {
-        hash.update(exception.ty.as_bytes());
-        for frame in &exception.frames {
-            hash.update(frame.module.as_deref().unwrap_or_default().as_bytes());
-            hash.update(frame.function.as_deref().unwrap_or_default().as_bytes());
-            hash.update(&frame.lineno.unwrap_or_default().to_le_bytes());
-        }
-        hash.update(&[0]);
-    }
-    hash.digest()
-}
 
 /// Writes the event; one that would be too large for Sentry without what only surrounds it. Returns where the parts stand that
 /// need not be scrubbed, in order: ids and level, message and exceptions, the trace's context, breadcrumbs, and the SDK. Of these
@@ -415,99 +285,4 @@ fn write_crumbs(out: &mut Vec<u8>, crumbs: [&[u8]; 2]) -> Range<usize> {
     }
     out.extend_from_slice(b"]}");
     start..out.len()
-}
-
-/// Names under `extra` that the plugin uses itself; a field of the same name gets a prefix.
-const OWN_EXTRA: [&[u8]; 6] = [b"stream", b"original_time", b"held_back", b"line", b"details", b"_cut"];
-
-/// Writes everything that no other part of the event has taken.
-fn write_extra(
-    out: &mut Vec<u8>,
-    view: &ResolvedRecord<'_, '_>,
-    (about, scrub): (&EventContext<'_>, &scrub::Rules),
-    detail: Detail,
-    mut left_out: Vec<&'static str>,
-) {
-    let mut extra = Object::begin(out);
-    if let Some(stream) = view.io_stream {
-        json::string(extra.key("stream"), stream);
-    }
-    extra.text_if("original_time", view.original_time.as_deref());
-    if about.held_back > 0 {
-        json::integer(extra.key("held_back"), about.held_back);
-    }
-    if detail == Detail::Full {
-        write_rest(&mut extra, view, (about, scrub), &mut left_out);
-    } else {
-        left_out.extend(["breadcrumbs", "fields"]);
-    }
-    if !left_out.is_empty() {
-        extra.text("_cut", &format!("more than Sentry takes, left out: {}", left_out.join(", ")));
-    }
-    extra.end();
-}
-
-fn write_rest(
-    extra: &mut Object<'_>,
-    view: &ResolvedRecord<'_, '_>,
-    (about, scrub): (&EventContext<'_>, &scrub::Rules),
-    left_out: &mut Vec<&'static str>,
-) {
-    if about.title.len() < about.line.trim().len() {
-        extra.text("line", &limit::chars(about.line.trim(), limit::MESSAGE));
-    }
-    let details: Vec<&str> = about.trace.iter().flat_map(|t| &t.exceptions).flat_map(|e| &e.details).copied().collect();
-    if !details.is_empty() {
-        extra.text("details", &limit::chars(&details.join("\n"), limit::MESSAGE));
-    }
-    if !write_fields(extra, view, scrub) {
-        left_out.push("fields");
-    }
-}
-
-/// Writes the fields and returns true if all of them had room.
-fn write_fields(extra: &mut Object<'_>, view: &ResolvedRecord<'_, '_>, scrub: &scrub::Rules) -> bool {
-    let (mut value, mut scratch) = (Vec::new(), Vec::new());
-    let mut left = limit::EXTRA_TOTAL;
-    for field in view.fields.rest() {
-        value.clear();
-        extra_value(&mut value, field.value, scrub);
-        let key = json::key_text(field.key, &mut scratch);
-        let size = value.len() + key.len();
-        if size > left {
-            return false;
-        }
-        left -= size;
-        let own = OWN_EXTRA.contains(&key).then(|| [b"record.", key].concat());
-        extra.raw_key(own.as_deref().unwrap_or(key)).extend_from_slice(&value);
-    }
-    true
-}
-
-/// One value, as it is when it fits and as cut JSON text when it does not. Sentry cuts below seven levels itself.
-fn extra_value(out: &mut Vec<u8>, value: Value<'_>, scrub: &scrub::Rules) {
-    json::value(out, value);
-    let too_deep = depth(value, 0) > 5;
-    if out.len() > limit::EXTRA_VALUE || too_deep {
-        let mut text = std::mem::take(out);
-        if text.len() > limit::EXTRA_VALUE / 2
-            && let Some(cleaned) = scrub.cleaned_json(&text)
-        {
-            text = cleaned;
-        }
-        let (kept, cut) = limit::bytes(&text, limit::EXTRA_VALUE / 2);
-        let mark = if cut > 0 { format!(" [cut {cut} bytes]") } else { String::new() };
-        json::string(out, &[kept, mark.as_bytes()].concat());
-    }
-}
-
-fn depth(value: Value<'_>, above: usize) -> usize {
-    if above > 6 {
-        return above;
-    }
-    match value {
-        Value::Map(map) => map.pairs().map(|(_, v)| depth(v, above + 1)).max().unwrap_or(above + 1),
-        Value::Array(array) => array.values().map(|v| depth(v, above + 1)).max().unwrap_or(above + 1),
-        _ => above,
-    }
 }

@@ -1,9 +1,14 @@
 //! Writes JSON straight into a byte buffer, without a tree of values and without formatting machinery.
 
+mod escape;
+#[cfg(test)]
+mod tests;
+
 use crate::chunk::msgpack::{Seq, Value};
+pub use escape::escaped;
+pub(crate) use escape::{BLOCK, special};
 use serde_json::to_writer;
 use std::collections::HashMap;
-use wide::u8x16;
 use xxhash_rust::xxh3::xxh3_64;
 
 /// Containers nested deeper than this are written as a marker: Sentry cuts at depth 7 itself, and recursion is bounded.
@@ -109,116 +114,6 @@ pub fn head_of_attribute(out: &mut Vec<u8>, name: &[u8]) -> usize {
     let read = string(out, name);
     out.extend_from_slice(b":{\"value\":");
     read
-}
-
-/// The inside of a string. Returns the bytes that a reader gets as UTF-8.
-pub fn escaped(out: &mut Vec<u8>, bytes: &[u8]) -> usize {
-    const REPLACEMENT: &str = "\u{fffd}";
-    let rest = escaped_ascii(out, bytes);
-    if rest.is_empty() {
-        return bytes.len();
-    }
-    let mut read = bytes.len();
-    for chunk in rest.utf8_chunks() {
-        let mut valid = chunk.valid().as_bytes();
-        // Bytes beyond ASCII are as they should be here, and need no escape.
-        loop {
-            valid = escaped_ascii(out, valid);
-            let wide = valid.iter().position(u8::is_ascii).unwrap_or(valid.len());
-            out.extend_from_slice(&valid[..wide]);
-            valid = &valid[wide..];
-            if valid.is_empty() {
-                break;
-            }
-        }
-        if !chunk.invalid().is_empty() {
-            out.extend_from_slice(REPLACEMENT.as_bytes());
-            read = read - chunk.invalid().len() + REPLACEMENT.len();
-        }
-    }
-    read
-}
-
-/// Bytes looked at in one step: a vector.
-pub(crate) const BLOCK: usize = 16;
-
-/// Writes up to the first byte that is not ASCII, and returns the rest.
-fn escaped_ascii<'b>(out: &mut Vec<u8>, bytes: &'b [u8]) -> &'b [u8] {
-    let (blocks, last) = bytes.as_chunks::<BLOCK>();
-    // What is before this has been written.
-    let mut written = 0;
-    for (number, block) in blocks.iter().enumerate() {
-        if !mark(out, bytes, &mut written, number * BLOCK, dirty(block)) {
-            return &bytes[written..];
-        }
-    }
-    let start = bytes.len() - last.len();
-    // The last block of the text, without the bytes that have been looked at.
-    let marks = match bytes.last_chunk() {
-        Some(block) => dirty(block) >> (BLOCK - last.len()),
-        None => {
-            let mut padded = [b' '; BLOCK];
-            padded[..last.len()].copy_from_slice(last);
-            let marks = dirty(&padded);
-            if marks == 0 {
-                // A whole vector, and back: cheaper than the few bytes that are wanted.
-                out.extend_from_slice(&padded);
-                out.truncate(out.len() - (BLOCK - last.len()));
-                return &[];
-            }
-            marks
-        }
-    };
-    if mark(out, bytes, &mut written, start, marks) {
-        out.extend_from_slice(&bytes[written..]);
-        written = bytes.len();
-    }
-    &bytes[written..]
-}
-
-/// Writes up to the last of the marked bytes, each as JSON wants it; stops, and says no, before one that is not ASCII.
-#[inline]
-fn mark(out: &mut Vec<u8>, bytes: &[u8], written: &mut usize, start: usize, mut marks: u32) -> bool {
-    while marks != 0 {
-        let at = start + marks.trailing_zeros() as usize;
-        out.extend_from_slice(&bytes[*written..at]);
-        *written = at;
-        if !bytes[at].is_ascii() {
-            return false;
-        }
-        escape(out, bytes[at]);
-        *written += 1;
-        marks &= marks - 1;
-    }
-    true
-}
-
-fn escape(out: &mut Vec<u8>, byte: u8) {
-    match byte {
-        b'"' => out.extend_from_slice(b"\\\""),
-        b'\\' => out.extend_from_slice(b"\\\\"),
-        b'\n' => out.extend_from_slice(b"\\n"),
-        b'\t' => out.extend_from_slice(b"\\t"),
-        b'\r' => out.extend_from_slice(b"\\r"),
-        _ => {
-            out.extend_from_slice(&[b'\\', b'u', b'0', b'0', HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]])
-        }
-    }
-}
-
-/// A bit for each byte that [`special`] tells, or that is not ASCII: the highest bit of those is set as it is.
-#[inline]
-fn dirty(block: &[u8; BLOCK]) -> u32 {
-    let bytes = u8x16::new(*block);
-    (special(bytes) | bytes).to_bitmask()
-}
-
-/// All bits of each byte that no string has as it stands: control characters, quotes, backslashes.
-#[inline]
-pub(crate) fn special(bytes: u8x16) -> u8x16 {
-    let is = |byte: u8| bytes.simd_eq(u8x16::splat(byte));
-    let is_control = bytes.min(u8x16::splat(b' ' - 1)).simd_eq(bytes);
-    is_control | is(b'"') | is(b'\\')
 }
 
 /// A whole number.
@@ -424,124 +319,5 @@ pub fn key_text<'k>(key: Value<'k>, scratch: &'k mut Vec<u8>) -> &'k [u8] {
             nested(scratch, other, MAX_DEPTH);
             scratch.strip_prefix(b"\"").and_then(|s| s.strip_suffix(b"\"")).unwrap_or(scratch)
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::chunk::msgpack::Cursor;
-
-    fn written(write: impl FnOnce(&mut Vec<u8>)) -> String {
-        let mut out = Vec::new();
-        write(&mut out);
-        String::from_utf8(out).unwrap()
-    }
-
-    #[test]
-    fn strings_read_back_as_they_were_at_every_alignment() {
-        let all: String = (0..0x180_u32).filter_map(char::from_u32).collect();
-        for start in all.char_indices().map(|(at, _)| at).take(24) {
-            let text = &all[start..];
-            let json = written(|out| _ = string(out, text.as_bytes()));
-            assert_eq!(serde_json::from_str::<String>(&json).unwrap(), text);
-        }
-    }
-
-    /// Returns the text that [`escaped`] writes, computed byte by byte.
-    fn obvious(bytes: &[u8]) -> String {
-        let mut out = Vec::new();
-        for c in String::from_utf8_lossy(bytes).chars() {
-            match c {
-                '"' | '\\' | '\0'..' ' => escape(&mut out, c as u8),
-                c => out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
-            }
-        }
-        String::from_utf8(out).unwrap()
-    }
-
-    #[test]
-    fn each_byte_at_each_place_of_a_text_of_any_length_is_judged_right() {
-        for length in 0..70 {
-            let mut bytes = vec![b'a'; length];
-            assert_eq!(written(|out| _ = escaped(out, &bytes)), obvious(&bytes));
-            for place in 0..length {
-                for byte in 0..=u8::MAX {
-                    bytes[place] = byte;
-                    assert_eq!(
-                        written(|out| _ = escaped(out, &bytes)),
-                        obvious(&bytes),
-                        "{byte:x} at {place} of {length}"
-                    );
-                }
-                bytes[place] = 0x7f;
-            }
-        }
-    }
-
-    #[test]
-    fn many_bytes_that_need_an_escape_are_written_as_one_by_one() {
-        let mut state = 1_u64;
-        let mut next = |end: usize| {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-            (state >> 33) as usize % end
-        };
-        const PARTS: [&[u8]; 8] =
-            [b"\"", b"\\", b"\n", "\u{e9}".as_bytes(), b"\xff", b"abc", b"0123456789abcdef", b"\x01"];
-        for _ in 0..20_000 {
-            let bytes = (0..next(12)).map(|_| PARTS[next(PARTS.len())]).collect::<Vec<_>>().concat();
-            let json = written(|out| _ = escaped(out, &bytes));
-            assert_eq!(json, obvious(&bytes));
-            assert_eq!(
-                serde_json::from_str::<String>(&format!("\"{json}\"")).unwrap(),
-                String::from_utf8_lossy(&bytes)
-            );
-        }
-    }
-
-    #[test]
-    fn what_is_not_utf8_is_replaced() {
-        assert_eq!(written(|out| _ = string(out, b"a\xff\"b")), "\"a\u{fffd}\\\"b\"");
-    }
-
-    #[test]
-    fn numbers_that_json_lacks_become_strings() {
-        assert_eq!(written(|out| float(out, f64::NAN)), "\"NaN\"");
-        assert_eq!(written(|out| float(out, f64::NEG_INFINITY)), "\"-Infinity\"");
-        assert_eq!(written(|out| float(out, 0.1)), "0.1");
-        assert_eq!(written(|out| signed(out, i64::MIN)), i64::MIN.to_string());
-        for n in (0..64).flat_map(|bit| [1_u64 << bit, (1 << bit) - 1]).chain(0..1_100).chain([u64::MAX]) {
-            assert_eq!(written(|out| integer(out, n)), n.to_string());
-        }
-        assert_eq!(written(|out| seconds(out, 1_795_161_600_000_042)), "1795161600.000042");
-    }
-
-    #[test]
-    fn keys_that_read_the_same_once_replaced_are_the_same() {
-        let same = |one: &[u8], other: &[u8]| same_key(Value::Str(one), Value::Str(other));
-        for (one, other) in
-            [(&b"\xff"[..], &b"\xfe"[..]), (b"a\xe2b", b"a\xe2\x82b"), (b"k\xff", b"k\xe2\x82"), (b"a", b"a")]
-        {
-            assert!(same(one, other) && same(other, one), "{one:?} {other:?}");
-            assert_eq!(key_hash(Value::Str(one)), key_hash(Value::Str(other)), "{one:?} {other:?}");
-        }
-        for (one, other) in
-            [(&b"\xff"[..], &b"\xffa"[..]), (b"a", b"ab"), (b"a", b"b"), (b"\xc3\xa9", b"\xc3\xa8"), (b"", b"\xff")]
-        {
-            assert!(!same(one, other) && !same(other, one), "{one:?} {other:?}");
-        }
-    }
-
-    #[test]
-    fn odd_keys_deep_nesting_and_duplicates_stay_valid_json() {
-        let mut bytes = vec![0x83, 1, 0xa1, b'a', 0xa1, b'k', 1, 0xa1, b'k'];
-        bytes.extend(std::iter::repeat_n(0x91, 100));
-        bytes.push(0xc0);
-        let v = Cursor::new(&bytes).read().unwrap();
-        let json = written(|out| value(out, v));
-        let parsed: serde_json::Value = serde_json::from_str(&json).unwrap();
-        assert_eq!(parsed["1"], "a");
-        assert_eq!(json.matches("\"k\"").count(), 1, "{json}");
-        assert!(json.contains("[too deep]"));
     }
 }
