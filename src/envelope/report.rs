@@ -2,7 +2,7 @@
 //!
 //! Format: <https://develop.sentry.dev/sdk/telemetry/client-reports/>. A report is sent in an envelope of its own.
 
-use super::header;
+use super::batch::header;
 use crate::mapping::json::{List, Object};
 use std::time::Duration;
 
