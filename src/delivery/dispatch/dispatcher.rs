@@ -11,7 +11,7 @@ use crate::delivery::report::messages::{self, Keeping, LogLine, MADE_ROOM};
 use crate::delivery::route::dsn_sources;
 use crate::delivery::route::table::{Changes, Target};
 use crate::delivery::shared::blocks::Decision;
-use crate::delivery::track::chunk_progress::{ChunkProgress, ChunkSource};
+use crate::delivery::track::chunk_progress::{ChunkProgress, ChunkSource, ItemEnd};
 use crate::delivery::track::drop_reason::DropReason;
 use crate::delivery::transport::client::{Client, SendResult};
 use crate::delivery::transport::response::Answer;
@@ -484,16 +484,19 @@ impl Dispatcher {
     /// then costs one more request, and no second event.
     fn end_attached(&self, action: &Action<ChunkProgress>, owner: &Arc<ChunkProgress>, is_rejected: bool) {
         let (Action::Finish(batch, _) | Action::Defer(batch) | Action::Evict(batch, _)) = action;
-        let settles = is_rejected || matches!(action, Action::Finish(..));
+        let end = match action {
+            Action::Defer(_) | Action::Evict(..) if !is_rejected => ItemEnd::Released,
+            _ => ItemEnd::Settled,
+        };
         let owned = batch
             .owners()
             .filter(|(chunk_progress, _)| Arc::ptr_eq(chunk_progress, owner))
             .flat_map(|(_, records)| records);
-        for (chunk_progress, record) in owned.flat_map(|record| owner.take_attached(batch.category, record, !settles)) {
+        for (chunk_progress, record) in owned.flat_map(|record| owner.take_attached(batch.category, record, end)) {
             let record = std::iter::once(record);
-            let standing = match settles {
-                true => chunk_progress.settle(batch.category, record, Outcome::Joined),
-                false => chunk_progress.release(batch.category, record),
+            let standing = match end {
+                ItemEnd::Settled => chunk_progress.settle(batch.category, record, Outcome::Joined),
+                ItemEnd::Released => chunk_progress.release(batch.category, record),
             };
             self.shared.finish(&chunk_progress, standing);
         }

@@ -6,28 +6,17 @@
 use crate::clock::Monotonic;
 use crate::delivery::accept::compressed_chunk::QueuedChunk;
 use crate::delivery::store::{Ended, Extent, Progress};
+use crate::delivery::track::attachments::Attachments;
+pub use crate::delivery::track::attachments::ItemEnd;
 use crate::delivery::track::drop_reason::DropReason;
 use crate::delivery::track::record_set::RecordSet;
 use crate::delivery::track::record_state::{RecordChange, RecordState, RecordStates};
+pub use crate::delivery::track::status::{Attach, ChunkSource, ChunkStatus, Look};
 use crate::envelope::{ChunkId, Identified};
 use crate::ledger::{Category, Outcome, Recorder};
 use crate::sync::{AtomicU64, Mutex, MutexGuard};
-use std::collections::BTreeMap;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, PoisonError};
-
-/// Source from which a chunk's bytes can be read again.
-#[derive(Debug)]
-pub enum ChunkSource {
-    /// Nowhere: a chunk that is not delivered at exit is lost.
-    Memory,
-    /// With Fluent Bit, which offers the chunk again after RETRY; the number is the chunk's identity.
-    Host(u128),
-    /// In the spool.
-    Spool(Extent),
-    /// There is no record: the item says something about others, which have ended.
-    None,
-}
 
 /// A chunk's progress.
 #[derive(Debug)]
@@ -45,7 +34,7 @@ pub struct ChunkProgress {
     state: Mutex<State>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct State {
     /// The state of each record, by category.
     records: [RecordStates; 2],
@@ -73,47 +62,7 @@ struct State {
     /// Records whose request an earlier process has cut.
     aborted: [RecordSet; 2],
     /// Lines of other chunks that are part of a record's item: they end with it.
-    attached: [Attachments; 2],
-    /// Chunks whose lines continue the last ones of this one, to be read right after it.
-    followers: Vec<Arc<ChunkProgress>>,
-}
-
-/// By the number of the item's record: other chunks and numbers of their records.
-type Attachments = BTreeMap<u32, Vec<(Arc<ChunkProgress>, u32)>>;
-
-/// Result of attaching a line to another chunk's record.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Attach {
-    /// It ends with the record's item.
-    Done,
-    /// The record has ended.
-    Ended,
-    /// The record waits where it is.
-    Waits,
-}
-
-/// Status of a chunk.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ChunkStatus {
-    /// Items are on their way, or records have not been looked at.
-    Busy,
-    /// Every record has ended.
-    Done,
-    /// The remaining records wait where they came from.
-    Deferred,
-}
-
-/// Status of a record in a category.
-#[derive(Clone, Debug)]
-pub enum Look {
-    /// It has ended, or its item is on its way.
-    Closed,
-    /// It needs an item.
-    Open,
-    /// It is to become a dead letter.
-    Rejected(Arc<DropReason>),
-    /// An earlier process has cut the request that held it: it may have arrived, and is sent after everything else.
-    Last,
+    attachments: Attachments<ChunkProgress>,
 }
 
 impl Identified for ChunkProgress {
@@ -127,22 +76,8 @@ impl ChunkProgress {
     /// settled.
     #[must_use]
     pub fn new(home: ChunkSource, taken: Monotonic, recorder: Recorder, settled: [RecordSet; 2]) -> Self {
-        let state = State {
-            records: settled.each_ref().map(RecordStates::finished_before),
-            kept_open: 0,
-            readings: 0,
-            mapped: false,
-            is_noted: false,
-            deferred: false,
-            ended: Ended::default(),
-            unnoted: Default::default(),
-            counted: Default::default(),
-            kept: None,
-            seen_before: false,
-            aborted: Default::default(),
-            attached: Default::default(),
-            followers: Vec::new(),
-        };
+        let records = settled.each_ref().map(RecordStates::finished_before);
+        let state = State { records, ..State::default() };
         let due = AtomicU64::new(u64::MAX);
         Self { id: ChunkId::next(), home, taken, due, recorder, is_recovered: false, state: Mutex::new(state) }
     }
@@ -200,45 +135,36 @@ impl ChunkProgress {
     /// Attaches a line of another chunk, which counts as on its way, to a record.
     pub fn attach(&self, category: Category, record: u32, line: (&Arc<Self>, u32)) -> Attach {
         let mut state = self.lock();
-        let c = category as usize;
-        match state.records[c].get(record) {
+        match state.records[category as usize].get(record) {
             RecordState::InFlight => {
-                state.attached[c].entry(record).or_default().push((Arc::clone(line.0), line.1));
-                return Attach::Done;
+                state.attachments.attach(category, record, (Arc::clone(line.0), line.1));
+                Attach::Done
             }
-            RecordState::Finished | RecordState::Rejected(_) => return Attach::Ended,
-            RecordState::Open => {}
+            RecordState::Finished | RecordState::Rejected(_) => Attach::Ended,
+            RecordState::Open => {
+                state.attachments.follow(line.0);
+                Attach::Waits
+            }
         }
-        if !state.followers.iter().any(|known| Arc::ptr_eq(known, line.0)) {
-            state.followers.push(Arc::clone(line.0));
-        }
-        Attach::Waits
     }
 
     /// Returns true if lines of other chunks are part of items of this one.
     #[must_use]
     pub fn has_attached(&self, category: Category) -> bool {
-        !self.lock().attached[category as usize].is_empty()
+        self.lock().attachments.has_lines(category)
     }
 
-    /// Takes the lines of other chunks that are attached to a record. If they are released with it, their chunks are read right
+    /// Takes the lines of other chunks that are attached to a record. If its item was released, their chunks are read right
     /// after this one.
     #[must_use]
-    pub fn take_attached(&self, category: Category, record: u32, released: bool) -> Vec<(Arc<Self>, u32)> {
-        let mut state = self.lock();
-        let lines = state.attached[category as usize].remove(&record).unwrap_or_default();
-        for (chunk_progress, _) in lines.iter().filter(|_| released) {
-            if !state.followers.iter().any(|known| Arc::ptr_eq(known, chunk_progress)) {
-                state.followers.push(Arc::clone(chunk_progress));
-            }
-        }
-        lines
+    pub fn take_attached(&self, category: Category, record: u32, end: ItemEnd) -> Vec<(Arc<Self>, u32)> {
+        self.lock().attachments.take(category, record, end)
     }
 
     /// Takes the chunks that are to be read right after this one.
     #[must_use]
     pub fn take_followers(&self) -> Vec<Arc<Self>> {
-        std::mem::take(&mut self.lock().followers)
+        self.lock().attachments.take_followers()
     }
 
     /// Before the chunk is read (again).
@@ -319,26 +245,26 @@ impl ChunkProgress {
 
     /// Ends a record without an item, once; whether that is news: an earlier process may have told of it.
     pub fn end(&self, category: Category, record: u32, outcome: Outcome) -> bool {
-        self.end_as(category, record, outcome, is_found_again(outcome))
+        self.end_as(category, record, outcome, Reproducible::of(outcome))
     }
 
     /// The same for an outcome that another reading of the record might not come to.
     pub fn end_for_good(&self, category: Category, record: u32, outcome: Outcome) -> bool {
-        self.end_as(category, record, outcome, false)
+        self.end_as(category, record, outcome, Reproducible::No)
     }
 
-    fn end_as(&self, category: Category, record: u32, outcome: Outcome, found_again: bool) -> bool {
+    fn end_as(&self, category: Category, record: u32, outcome: Outcome, reproducible: Reproducible) -> bool {
         let mut state = self.lock();
         let c = category as usize;
         if state.records[c].transition(record, RecordChange::End).is_none() {
             return false;
         }
-        if !found_again {
+        if reproducible == Reproducible::No {
             state.unnoted[c].push((record, outcome));
         }
         state.ended.add(category, outcome, 1);
         self.recorder.end(category, outcome, 1);
-        !(state.seen_before && found_again)
+        !(state.seen_before && reproducible == Reproducible::Yes)
     }
 
     /// Ends records whose items were on their way.
@@ -494,9 +420,22 @@ impl ChunkProgress {
     }
 }
 
-/// Returns true if another reading of the record, under the same settings, comes to this outcome by itself.
-fn is_found_again(outcome: Outcome) -> bool {
-    matches!(outcome, Outcome::Filtered | Outcome::Joined | Outcome::Sampled)
+/// Whether another reading of a record, under the same settings, comes to the same outcome by itself. An outcome that does
+/// not is noted in the progress file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reproducible {
+    Yes,
+    No,
+}
+
+impl Reproducible {
+    /// Returns the value for an outcome that was decided by the record and the settings alone.
+    fn of(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::Filtered | Outcome::Joined | Outcome::Sampled => Self::Yes,
+            _ => Self::No,
+        }
+    }
 }
 
 impl State {

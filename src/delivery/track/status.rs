@@ -1,0 +1,53 @@
+//! Where a chunk can be read again, and the status of a chunk and of its records.
+
+use super::drop_reason::DropReason;
+use crate::delivery::store::Extent;
+use std::sync::Arc;
+
+/// Source from which a chunk's bytes can be read again.
+#[derive(Debug)]
+pub enum ChunkSource {
+    /// Nowhere: a chunk that is not delivered at exit is lost.
+    Memory,
+    /// With Fluent Bit, which offers the chunk again after RETRY; the number is the chunk's identity.
+    Host(u128),
+    /// In the spool.
+    Spool(Extent),
+    /// There is no record: the item says something about others, which have ended.
+    None,
+}
+
+/// Result of attaching a line to another chunk's record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Attach {
+    /// It ends with the record's item.
+    Done,
+    /// The record has ended.
+    Ended,
+    /// The record waits where it is.
+    Waits,
+}
+
+/// Status of a chunk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChunkStatus {
+    /// Items are on their way, or records have not been looked at.
+    Busy,
+    /// Every record has ended.
+    Done,
+    /// The remaining records wait where they came from.
+    Deferred,
+}
+
+/// Status of a record in a category.
+#[derive(Clone, Debug)]
+pub enum Look {
+    /// It has ended, or its item is on its way.
+    Closed,
+    /// It needs an item.
+    Open,
+    /// It is to become a dead letter.
+    Rejected(Arc<DropReason>),
+    /// An earlier process has cut the request that held it: it may have arrived, and is sent after everything else.
+    Last,
+}
