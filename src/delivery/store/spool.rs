@@ -388,8 +388,11 @@ impl Spool {
             let text = format!("{shown} cannot be decoded in {} places, which count as invalid", scan.damages);
             recovery.problems.push(text);
         }
-        // Notes that cannot be read are no notes: what they say is sent again.
-        let notes = Notes::read(&fs::read(path.with_extension(progress_file::SUFFIX)).unwrap_or_default());
+        let notes = read_notes(&path.with_extension(progress_file::SUFFIX)).unwrap_or_else(|error| {
+            let text = format!("the progress file of {shown} cannot be read, its records may be sent again: {error}");
+            recovery.problems.push(text);
+            Notes::default()
+        });
         let records = scan.chunks.iter().fold(0, |sum: u32, chunk| sum.saturating_add(chunk.records));
         let done = notes.done(records);
         let mut first = 0_u32;
@@ -411,6 +414,19 @@ impl Spool {
         }
         self.segments.push(Arc::downgrade(&segment));
         Some(Found { segment, chunks: scan.chunks, is_done, notes })
+    }
+}
+
+/// Reads a progress file; a missing one holds no notes. Opens regular files only: reading a named pipe would block.
+///
+/// # Errors
+/// Any error of the file system, or [`io::ErrorKind::InvalidInput`] if something else than a file is there.
+fn read_notes(path: &Path) -> io::Result<Notes> {
+    match fs::metadata(path) {
+        Ok(about) if about.is_file() => Ok(Notes::read(&fs::read(path)?)),
+        Ok(_) => Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no file")),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Notes::default()),
+        Err(error) => Err(error),
     }
 }
 

@@ -257,6 +257,28 @@ fn files_that_cannot_be_read_are_named_and_the_others_are_used() {
 }
 
 #[test]
+fn names_the_segment_of_a_progress_file_that_cannot_be_read() {
+    for make in [
+        |path: &Path| fs::create_dir(path),
+        |path: &Path| std::process::Command::new("mkfifo").arg(path).status().map(|status| assert!(status.success())),
+    ] {
+        let directory = Directory::new("no-notes");
+        let extent = append(&mut open(&directory).0, "a", 3);
+        extent.note_settled(Category::Log, &[0], Outcome::Accepted);
+        drop(extent);
+        let files = directory.files();
+        let [segment, progress] =
+            ["msgpack", "progress"].map(|end| files.iter().find(|name| name.ends_with(end)).unwrap());
+        fs::remove_file(directory.0.join(progress)).unwrap();
+        make(&directory.0.join(progress)).unwrap();
+        let (_spool, recovery) = open(&directory);
+        let [problem] = &recovery.problems[..] else { panic!("expected one problem: {:?}", recovery.problems) };
+        assert!(problem.contains(&format!("progress file of {segment} cannot be read")), "{problem}");
+        assert_eq!(chunks(&recovery), [chunk("a", 3)]);
+    }
+}
+
+#[test]
 fn nobody_else_can_read_the_spool() {
     use std::os::unix::fs::PermissionsExt;
     let directory = Directory::new("mode");
