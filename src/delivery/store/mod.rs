@@ -8,29 +8,29 @@
 mod chunk_file;
 mod compact;
 pub(super) mod dead_letters;
+mod directory;
 mod error;
 mod extent;
-pub(super) mod former;
-pub(super) mod lost;
 mod offer;
 mod progress_file;
+mod recovery;
 mod segment;
 mod spool;
 #[cfg(test)]
 mod tests;
 pub(super) mod worker;
-#[cfg(test)]
-mod worker_tests;
 
 pub use chunk_file::{Chunk, split};
 pub(super) use chunk_file::{Field, SUFFIX, VERSION, marker_of};
+pub(super) use directory::{make_private, private};
 pub use error::SpoolError;
 pub(super) use error::is_out_of_descriptors;
 pub use extent::Extent;
 pub(crate) use offer::{Offer, Store, set_reloading};
 pub use progress_file::{Ended, Progress};
-pub use spool::{Appended, Limits, Recovered, Recovery, Spool};
-pub(super) use spool::{make_private, private};
+pub use recovery::{Recovered, Recovery};
+pub use spool::{Appended, Limits, Spool};
+pub(super) use worker::{former, lost};
 
 /// Version of the mapping. A change that makes other items of the same records under the same options raises it: chunks that
 /// were mapped before are then mapped as if they had never been read.

@@ -1,21 +1,19 @@
-//! Manages the directory of a spool: its lock, its segments, and the files that an earlier process left there.
+//! An open spool: appends chunks to its segments, syncs them, and keeps the lock of its directory.
 
-use super::chunk_file::{Chunk, MARKER_BYTES, Placed, SUFFIX, scan, split_owned, write_chunk_marker};
+use super::chunk_file::{MARKER_BYTES, write_chunk_marker};
+use super::directory::{LOCK, make_private, segment_name, take_lock};
 use super::error::{SpoolError, is_out_of_descriptors};
 use super::extent::Extent;
-use super::progress_file::{self, Notes, Progress};
-use super::segment::{Files, NEW_SUFFIX, Place, Segment};
+use super::recovery::{HEARD_WITHIN, Recovery, recover};
+use super::segment::{Files, Place, Segment};
 use crate::sync::AtomicU64;
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File};
 use std::io;
-use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
-
-const LOCK: &str = "lock";
 
 /// Descriptors that are kept for the next sync of sealed segments, at most; those of others are opened again.
 const KEPT: usize = 2;
@@ -83,30 +81,6 @@ pub(super) struct SyncWork {
     directory: Option<Arc<File>>,
 }
 
-/// Data that an earlier process left.
-#[derive(Debug, Default)]
-pub struct Recovery {
-    /// Extents that have not ended, oldest first.
-    pub extents: Vec<Recovered>,
-    /// Chunks that were spooled so shortly before the last one that Fluent Bit may not know of it.
-    pub recent: Vec<Chunk>,
-    /// Problems with files, each with its file, as text for people.
-    pub problems: Vec<String>,
-}
-
-/// An extent found at the start.
-#[derive(Debug)]
-pub struct Recovered {
-    /// The extent.
-    pub extent: Extent,
-    /// The known state of the extent's records.
-    pub progress: Progress,
-}
-
-/// A process that still runs has told Fluent Bit of a chunk's safety after this long. Fluent Bit may offer chunks that were
-/// spooled later than this before the newest one although they are in the spool: it was killed in between.
-const HEARD_WITHIN: Duration = Duration::from_secs(5);
-
 impl Spool {
     /// Opens a spool directory, creates it if it is missing, and finds the chunks that an earlier process left. `settings`
     /// identifies the mapping options: chunks mapped under others are mapped again.
@@ -116,21 +90,23 @@ impl Spool {
     pub fn open(path: &Path, settings: u64, limits: Limits) -> Result<(Self, Recovery), SpoolError> {
         make_private(path).map_err(SpoolError::Directory)?;
         let lock = take_lock(path)?;
+        let (directory, files) = (Arc::new(File::open(path).map_err(SpoolError::Directory)?), Files::new(settings));
+        let found = recover(path, &files).map_err(SpoolError::Directory)?;
+        let (recovery, segments, last) = (found.recovery, found.segments, found.last);
         let mut spool = Self {
             path: path.to_owned(),
             lock,
-            directory: Arc::new(File::open(path).map_err(SpoolError::Directory)?),
+            directory,
             spare: None,
             limits,
-            files: Files::new(settings),
-            last: 0,
+            files,
+            last,
             open: None,
-            segments: Vec::new(),
+            segments,
             unsynced: Vec::new(),
             has_new_names: false,
             marker: Vec::new(),
         };
-        let recovery = spool.recover().map_err(SpoolError::Directory)?;
         spool.keep_spare();
         Ok((spool, recovery))
     }
@@ -215,7 +191,7 @@ impl Spool {
 
     /// Creates a segment, if need be with the spare descriptor.
     fn create(&mut self, number: u64) -> io::Result<Arc<Segment>> {
-        let path = self.path.join(name(number));
+        let path = self.path.join(segment_name(number));
         match Segment::create(path.clone(), &self.files) {
             Err(error) if is_out_of_descriptors(&error) && self.spare.take().is_some() => {
                 Segment::create(path, &self.files)
@@ -331,146 +307,6 @@ impl Spool {
         let mut sealed = self.live().into_iter().filter(|segment| !segment.is_open());
         sealed.try_for_each(|segment| segment.compact().map_err(SpoolError::Write))
     }
-
-    fn recover(&mut self) -> io::Result<Recovery> {
-        let mut names: Vec<PathBuf> = fs::read_dir(&self.path)?.filter_map(|entry| Some(entry.ok()?.path())).collect();
-        names.sort();
-        let (mut recovery, mut found) = (Recovery::default(), Vec::new());
-        for path in names {
-            match path.extension().and_then(|extension| extension.to_str()) {
-                // A compaction that a crash interrupted.
-                Some(NEW_SUFFIX)
-                    if number(&path).is_some_and(|number| path.ends_with(name(number).with_extension(NEW_SUFFIX))) =>
-                {
-                    drop(fs::remove_file(&path));
-                }
-                Some(progress_file::SUFFIX) if !path.with_extension(SUFFIX).exists() => drop(fs::remove_file(&path)),
-                Some(SUFFIX) => found.extend(self.recover_segment(path, &mut recovery)),
-                _ => {}
-            }
-        }
-        let newest = found.iter().flat_map(|found| &found.chunks).map(|chunk| chunk.wall).max().unwrap_or_default();
-        for segment in found {
-            segment.divide(newest, self.files.settings(), &mut recovery);
-        }
-        Ok(recovery)
-    }
-
-    /// Reads a segment. What cannot be read is named and left where it is.
-    fn recover_segment(&mut self, path: PathBuf, recovery: &mut Recovery) -> Option<Found> {
-        self.last = self.last.max(number(&path).unwrap_or(0));
-        let shown = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let mut skip = |problem: &dyn std::fmt::Display| {
-            recovery.problems.push(format!("{shown} is skipped and not changed: {problem}"));
-            None
-        };
-        match fs::metadata(&path) {
-            Ok(about) if !about.is_file() => return skip(&"it is no file"),
-            Err(error) => return skip(&error),
-            Ok(_) => {}
-        }
-        let bytes = match fs::read(&path) {
-            Ok(bytes) => bytes,
-            Err(error) => return skip(&error),
-        };
-        let scan = match scan(&bytes) {
-            Ok(scan) => scan,
-            Err(version) => return skip(&SpoolError::Version(version)),
-        };
-        let length = scan.torn.unwrap_or(bytes.len() as u64);
-        if let Some(offset) = scan.torn {
-            let torn = bytes.len() as u64 - offset;
-            let text = format!("{shown}: {torn} bytes at its end are cut off, a chunk whose writing was interrupted");
-            recovery.problems.push(text);
-            let _ = OpenOptions::new().write(true).open(&path).and_then(|file| file.set_len(offset));
-        }
-        if scan.damages > 0 {
-            let text = format!("{shown} cannot be decoded in {} places, which count as invalid", scan.damages);
-            recovery.problems.push(text);
-        }
-        let notes = read_notes(&path.with_extension(progress_file::SUFFIX)).unwrap_or_else(|error| {
-            let text = format!("the progress file of {shown} cannot be read, its records may be sent again: {error}");
-            recovery.problems.push(text);
-            Notes::default()
-        });
-        let records = scan.chunks.iter().fold(0, |sum: u32, chunk| sum.saturating_add(chunk.records));
-        let done = notes.done(records);
-        let mut first = 0_u32;
-        let is_done: Vec<bool> = scan
-            .chunks
-            .iter()
-            .map(|chunk| {
-                let range = first..first.saturating_add(chunk.records);
-                first = range.end;
-                chunk.is_over || range.clone().all(|record| done.has(record))
-            })
-            .collect();
-        let pending = is_done.iter().filter(|done| !**done).count() as u32;
-        let chunks = scan.chunks.iter().copied().zip(is_done.iter().copied());
-        let segment = Segment::recovered(path, &self.files, length, chunks);
-        if pending == 0 {
-            segment.seal(false);
-            return None;
-        }
-        self.segments.push(Arc::downgrade(&segment));
-        Some(Found { segment, chunks: scan.chunks, is_done, notes })
-    }
-}
-
-/// Reads a progress file; a missing one holds no notes. Opens regular files only: reading a named pipe would block.
-///
-/// # Errors
-/// Any error of the file system, or [`io::ErrorKind::InvalidInput`] if something else than a file is there.
-fn read_notes(path: &Path) -> io::Result<Notes> {
-    match fs::metadata(path) {
-        Ok(about) if about.is_file() => Ok(Notes::read(&fs::read(path)?)),
-        Ok(_) => Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no file")),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Notes::default()),
-        Err(error) => Err(error),
-    }
-}
-
-/// A segment of an earlier process.
-struct Found {
-    segment: Arc<Segment>,
-    chunks: Vec<Placed>,
-    is_done: Vec<bool>,
-    notes: Notes,
-}
-
-impl Found {
-    /// Divides the chunks that have not ended into extents.
-    fn divide(self, newest: Duration, settings: u64, recovery: &mut Recovery) {
-        let mut first = 0_u32;
-        let mut open: Option<Recovered> = None;
-        let mut parts = Vec::new();
-        for (chunk, is_done) in self.chunks.iter().zip(&self.is_done) {
-            if !chunk.wall.is_zero() && chunk.wall + HEARD_WITHIN >= newest {
-                let bytes = self.segment.read(chunk.offset, chunk.length).unwrap_or_default();
-                recovery.recent.extend(split_owned(bytes));
-            }
-            let place = Place { offset: chunk.offset, first };
-            first = first.saturating_add(chunk.records);
-            if *is_done {
-                continue;
-            }
-            let extent = Extent::new(Arc::clone(&self.segment), place, chunk.length, chunk.records, 1);
-            let mapped = self.notes.progress(place.first, chunk.records, settings).mapped;
-            let next = match &mut open {
-                Some(open) if open.progress.mapped == mapped => open.extent.extend(extent),
-                _ => Some(extent),
-            };
-            if let Some(extent) = next {
-                let progress = Progress { mapped, ..Progress::default() };
-                parts.extend(open.replace(Recovered { extent, progress }));
-            }
-        }
-        parts.extend(open);
-        for Recovered { extent, .. } in parts {
-            let progress = self.notes.progress(extent.first(), extent.records(), settings);
-            recovery.extents.push(Recovered { extent, progress });
-        }
-    }
 }
 
 impl SyncWork {
@@ -493,43 +329,4 @@ impl SyncWork {
         }
         Ok(())
     }
-}
-
-/// The name of a segment: its number in 20 digits, so that names sort as numbers do. Without `format!`, for Fluent Bit's
-/// stack.
-fn name(number: u64) -> PathBuf {
-    let mut digits = *b"00000000000000000000.msgpack";
-    let mut rest = number;
-    for digit in digits[..20].iter_mut().rev() {
-        *digit = b'0' + (rest % 10) as u8;
-        rest /= 10;
-    }
-    PathBuf::from(std::ffi::OsStr::from_bytes(&digits))
-}
-
-/// A file's name as a number.
-fn number(path: &Path) -> Option<u64> {
-    path.file_stem()?.to_str()?.parse().ok().filter(|number| *number <= i64::MAX as u64)
-}
-
-fn take_lock(directory: &Path) -> Result<File, SpoolError> {
-    let lock = private().truncate(false).open(directory.join(LOCK)).map_err(SpoolError::Directory)?;
-    match lock.try_lock() {
-        Ok(()) => Ok(lock),
-        Err(TryLockError::WouldBlock) => Err(SpoolError::Locked),
-        Err(TryLockError::Error(error)) => Err(SpoolError::Directory(error)),
-    }
-}
-
-/// Creates a directory that nobody else can read, where it is missing.
-pub(in crate::delivery) fn make_private(path: &Path) -> io::Result<()> {
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
-}
-
-/// Options for a file that nobody else can read.
-pub(in crate::delivery) fn private() -> OpenOptions {
-    let mut options = OpenOptions::new();
-    // A link in the place of a file leads to another one, and a named pipe waits for a reader.
-    options.create(true).write(true).mode(0o600).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK);
-    options
 }

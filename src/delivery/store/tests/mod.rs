@@ -1,9 +1,9 @@
-//! Tests the spool on a real file system: the chunks it keeps, the chunks it finds again, and that a crash at any point
-//! loses nothing that was acknowledged.
+//! Tests the spool on a real file system: the chunks it keeps, and the chunks it finds again.
+
+mod interleavings;
 
 use super::{Appended, Chunk, Ended, Extent, Limits, Recovery, Spool, SpoolError};
 use crate::ledger::{Category, Outcome};
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering::Relaxed;
@@ -328,164 +328,6 @@ fn what_cannot_be_deleted_counts_until_it_is() {
     assert_eq!((spool.bytes().load(Relaxed), path.exists()), (0, false));
 }
 
-/// xorshift64*
-struct Chance(u64);
-
-impl Chance {
-    fn below(&mut self, n: u64) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) % n
-    }
-}
-
-/// The state of a chunk of the model. The tag of the chunk is its number.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Decision {
-    is_synced: bool,
-    has_ended: bool,
-    /// The number of logs noted as accepted.
-    settled: u32,
-    /// Its segment knows that its records have ended: a compaction may have left it out.
-    is_told: bool,
-}
-
-/// The numbers of the chunks of an extent that were not left out.
-fn numbers_of(extent: &Extent) -> Vec<u32> {
-    let chunks = extent.read().expect("expected the chunks");
-    let kept = chunks.iter().filter(|chunk| !chunk.data.is_empty());
-    kept.map(|chunk| std::str::from_utf8(&chunk.tag).unwrap().parse().unwrap()).collect()
-}
-
-/// Any interleaving of append, sync, settle, delete, kill, power failure and reopening.
-fn any_interleaving(seed: u64) {
-    let mut chance = Chance(seed * 2 + 1);
-    let directory = Directory::new(&format!("any-{seed}"));
-    let mut fates = BTreeMap::<u32, Decision>::new();
-    let mut next = 0;
-    let (mut spool, _) = open(&directory);
-    let mut extents: Vec<(Vec<u32>, Extent)> = Vec::new();
-    let mut synced_lengths = BTreeMap::<PathBuf, u64>::new();
-    for _ in 0..300 {
-        match chance.below(18) {
-            0..6 => {
-                let records = chance.below(9) as usize + 1;
-                let appended = spool.append(next.to_string().as_bytes(), &data(records), records as u32, WALL, false);
-                extents.push((vec![next], appended.unwrap().extent));
-                fates.insert(next, Decision::default());
-                next += 1;
-            }
-            6 => {
-                spool.sync().unwrap();
-                for segment in spool.live() {
-                    synced_lengths.insert(segment.path().to_owned(), segment.length());
-                }
-                fates.values_mut().for_each(|fate| fate.is_synced = true);
-            }
-            7 => spool.seal(),
-            8 => {
-                if let Some(segment) = spool.take_settled() {
-                    segment.seal(false);
-                }
-            }
-            9..12 if !extents.is_empty() => {
-                let (numbers, extent) = &extents[chance.below(extents.len() as u64) as usize];
-                if let [number] = numbers[..] {
-                    extent.note_settled(Category::Log, &[0], Outcome::Accepted);
-                    fates.entry(number).and_modify(|fate| fate.settled = 1);
-                }
-            }
-            12..15 if !extents.is_empty() => {
-                let (numbers, extent) = extents.swap_remove(chance.below(extents.len() as u64) as usize);
-                extent.end();
-                for number in numbers {
-                    fates.entry(number).and_modify(|fate| fate.has_ended = true);
-                }
-            }
-            15 => {
-                // A chunk that is read together with others has ended.
-                let together: Vec<_> = extents.iter().filter(|(numbers, _)| numbers.len() > 1).collect();
-                if let Some((_, extent)) = together.get(chance.below(together.len().max(1) as u64) as usize) {
-                    let chunks = extent.read().unwrap();
-                    let chosen = chance.below(chunks.len() as u64) as usize;
-                    let first: u32 = chunks[..chosen].iter().map(|chunk| chunk.records).sum();
-                    let mut ended = crate::delivery::track::record_set::RecordSet::default();
-                    (first..first + chunks[chosen].records).for_each(|record| {
-                        ended.insert(record);
-                    });
-                    extent.tell_ended(&ended);
-                    if let Ok(number) = std::str::from_utf8(&chunks[chosen].tag).unwrap().parse() {
-                        fates.entry(number).and_modify(|fate: &mut Decision| fate.is_told = true);
-                    }
-                }
-            }
-            16 if chance.below(3) == 0 => {
-                spool.sync().unwrap();
-                fates.values_mut().for_each(|fate| fate.is_synced = true);
-                spool.compact().unwrap();
-                for segment in spool.live() {
-                    synced_lengths.insert(segment.path().to_owned(), segment.length());
-                }
-                for (numbers, extent) in &extents {
-                    let left = numbers_of(extent);
-                    assert!(
-                        numbers.iter().all(|number| left.contains(number) || fates[number].is_told),
-                        "seed {seed}: {numbers:?} {left:?}"
-                    );
-                }
-            }
-            17 if chance.below(4) == 0 => {
-                let power_fails = chance.below(2) == 0;
-                drop((std::mem::take(&mut extents), spool));
-                if power_fails {
-                    cut_back(&directory, &synced_lengths);
-                    // What was not synced may be gone, and so may notes about it.
-                    fates.retain(|_, fate| fate.is_synced && !fate.has_ended);
-                } else {
-                    fates.retain(|_, fate| !fate.has_ended);
-                }
-                let recovery;
-                (spool, recovery) = open(&directory);
-                let mut found: Vec<u32> = Vec::new();
-                for recovered in recovery.extents {
-                    let numbers = numbers_of(&recovered.extent);
-                    if let [number] = numbers[..]
-                        && let Some(fate) = fates.get(&number)
-                    {
-                        let settled = recovered.progress.settled[Category::Log as usize].len();
-                        assert_eq!(settled, fate.settled, "seed {seed}: notes of chunk {number}");
-                    }
-                    found.extend(&numbers);
-                    extents.push((numbers, recovered.extent));
-                }
-                found.sort_unstable();
-                fates.retain(|number, fate| !fate.is_told || found.contains(number));
-                let expected: Vec<u32> = fates.keys().copied().collect();
-                assert_eq!(found, expected, "seed {seed}: power failed: {power_fails}");
-                fates.values_mut().for_each(|fate| (fate.is_synced, fate.is_told) = (true, false));
-                synced_lengths = spool.live().iter().map(|one| (one.path().to_owned(), one.length())).collect();
-            }
-            _ => {}
-        }
-        let on_disk: u64 = spool.live().iter().map(|segment| fs::metadata(segment.path()).unwrap().len()).sum();
-        assert_eq!(spool.bytes().load(Relaxed), on_disk, "seed {seed}");
-    }
-    extents.iter().for_each(|(_, extent)| extent.end());
-    spool.seal();
-    assert_eq!((directory.files(), spool.bytes().load(Relaxed)), (vec!["lock".to_owned()], 0), "seed {seed}");
-}
-
-/// Cuts each segment back to the length that was synced last. Progress files stay: notes about chunks that are gone must not
-/// stand for others.
-fn cut_back(directory: &Directory, synced: &BTreeMap<PathBuf, u64>) {
-    for name in directory.files().iter().filter(|name| name.ends_with(".msgpack")) {
-        let path = directory.0.join(name);
-        let length = synced.get(&path).copied().unwrap_or(0);
-        fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(length).unwrap();
-    }
-}
-
 #[test]
 fn what_a_compaction_leaves_out_is_not_found_again_and_the_rest_is() {
     let directory = Directory::new("compact");
@@ -526,10 +368,4 @@ fn what_a_compaction_leaves_out_is_not_found_again_and_the_rest_is() {
     assert!(directory.files().iter().all(|name| !name.ends_with(".new")));
     recovery.extents.iter().for_each(|found| found.extent.end());
     assert_eq!((directory.files(), spool.bytes().load(Relaxed)), (vec!["lock".to_owned()], 0));
-}
-
-#[test]
-fn nothing_acknowledged_is_lost_in_any_interleaving() {
-    let seeds = std::env::var("STORE_SEEDS").ok().and_then(|text| text.parse().ok()).unwrap_or(60);
-    (0..seeds).for_each(any_interleaving);
 }

@@ -1,6 +1,7 @@
 //! Tests the spool's worker in a running instance.
 
 use crate::clock::{Clock, SystemClock};
+use crate::delivery::store::{Limits, Offer, Spool, Store, split};
 use crate::delivery::{Delivery, Host, Report, Severity, Verdict};
 use crate::ledger::{Category, Ledger, Outcome};
 use std::fs;
@@ -80,7 +81,7 @@ fn directory(name: &str) -> PathBuf {
 fn spooled(spool: &Path) -> u32 {
     let files = fs::read_dir(spool).unwrap().flatten().map(|entry| entry.path());
     let segments = files.filter(|path| path.extension().is_some_and(|extension| extension == "msgpack"));
-    segments.flat_map(|path| super::split(&fs::read(path).unwrap())).map(|chunk| chunk.records).sum()
+    segments.flat_map(|path| split(&fs::read(path).unwrap())).map(|chunk| chunk.records).sum()
 }
 
 #[test]
@@ -135,17 +136,17 @@ fn a_chunk_that_is_offered_again_before_its_sync_is_taken_once() {
     let spool = directory("again");
     let running = Running::start(&spool.join("other"), &[]);
     let (registry, recorder) = (&running.delivery.shared.registry, running.ledger.recorder());
-    let store = super::Store::new(crate::options::SpoolSync::Full);
-    store.opened(super::Spool::open(&spool, 7, super::Limits::of(1 << 20)).unwrap().0);
+    let store = Store::new(crate::options::SpoolSync::Full);
+    store.opened(Spool::open(&spool, 7, Limits::of(1 << 20)).unwrap().0);
     let offer = || store.offer(b"tag", CHUNK, Duration::from_secs(9), Duration::ZERO, registry, &recorder);
     let wait = |number| store.wait_for_sync(number, Duration::ZERO, || registry.identity(b"tag", CHUNK));
-    assert_eq!(offer(), super::Offer::Unsynced(1));
+    assert_eq!(offer(), Offer::Unsynced(1));
     assert!(!wait(1), "nobody has synced it");
-    assert_eq!(offer(), super::Offer::Unsynced(1), "it is the same chunk");
+    assert_eq!(offer(), Offer::Unsynced(1), "it is the same chunk");
     assert!(!wait(1));
     store.synced(1, registry);
-    assert_eq!(offer(), super::Offer::Taken);
-    assert_eq!((spooled(&spool), offer()), (1, super::Offer::Unsynced(2)), "an equal one is another chunk");
+    assert_eq!(offer(), Offer::Taken);
+    assert_eq!((spooled(&spool), offer()), (1, Offer::Unsynced(2)), "an equal one is another chunk");
     running.delivery.close();
     let _ = fs::remove_dir_all(&spool);
 }

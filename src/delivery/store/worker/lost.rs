@@ -1,8 +1,8 @@
 //! Ends records whose segment was removed or cannot be read.
 
-use super::error::SpoolError;
-use super::extent::Extent;
 use crate::delivery::report::host::Severity;
+use crate::delivery::store::error::SpoolError;
+use crate::delivery::store::extent::Extent;
 use crate::delivery::track::chunk_progress::{ChunkProgress, ChunkSource};
 use crate::delivery::{Shared, lock};
 use crate::ledger::{Category, Outcome};
