@@ -11,6 +11,7 @@ pub mod explain;
 pub mod host;
 pub mod input;
 pub mod install;
+pub mod man;
 pub mod receive;
 pub mod replay;
 pub mod ship;

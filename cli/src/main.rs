@@ -42,6 +42,8 @@ enum Command {
     Completions(flb_sentry::completions::Args),
     Explain(flb_sentry::explain::Args),
     Install(flb_sentry::install::Args),
+    #[command(hide = true)]
+    Man(flb_sentry::man::Args),
     Receive(flb_sentry::receive::Args),
     Replay(flb_sentry::replay::Args),
     Ship(flb_sentry::ship::Args),
@@ -53,6 +55,7 @@ fn main() -> ExitCode {
         Command::Completions(args) => flb_sentry::completions::run(&args, Cli::command()),
         Command::Explain(args) => flb_sentry::explain::run(args),
         Command::Install(args) => flb_sentry::install::run(args),
+        Command::Man(args) => flb_sentry::man::run(&args, Cli::command()),
         Command::Receive(args) => flb_sentry::receive::run(args),
         Command::Replay(args) => flb_sentry::replay::run(args),
         Command::Ship(args) => flb_sentry::ship::run(args),

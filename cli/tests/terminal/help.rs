@@ -58,6 +58,26 @@ pub fn completions() {
     }
 }
 
+pub fn manual_pages() {
+    let dir = TempDir::new("man").expect("expected a directory");
+    let output = run(&["man", dir.path().to_str().expect("expected UTF-8")]);
+    assert!(output.status.success() && output.stdout.is_empty(), "{}", text(&output.stderr));
+    let mut pages: Vec<_> = std::fs::read_dir(dir.path()).expect("expected pages").flatten().collect();
+    pages.sort_by_key(std::fs::DirEntry::file_name);
+    let names = pages.iter().map(|page| page.file_name().into_string().expect("expected UTF-8")).collect::<Vec<_>>();
+    let mut expected: Vec<_> = COMMANDS.iter().map(|command| format!("flb-sentry-{command}.1")).collect();
+    expected.push("flb-sentry.1".to_owned());
+    expected.sort_unstable();
+    assert_eq!(names, expected);
+    for page in &pages {
+        let page = std::fs::read_to_string(page.path()).expect("expected a page");
+        assert!(page.contains(".TH flb-sentry") && page.contains(".SH SYNOPSIS"), "{page}");
+    }
+    assert_eq!(run(&["man", "/dev/null/man"]).status.code(), Some(1));
+    // Only packagers need it.
+    assert!(!text(&run(&["--help"]).stdout).contains("\n  man "));
+}
+
 /// The one JSON object that a command prints.
 fn object(words: &[&str]) -> Value {
     let output = command(words).output().expect("expected flb-sentry");

@@ -24,6 +24,7 @@ fn main() -> ExitCode {
         .at_once(4)
         .test("help_has_examples_and_exit_codes_and_fits_a_terminal", help::of_every_command)
         .test("completions_for_every_shell", help::completions)
+        .test("writes_a_manual_page_for_each_command", help::manual_pages)
         .test("json_wherever_a_machine_may_ask", help::json)
         .test("replay_refuses_a_directory_of_other_files", help::wrong_directory)
         .test("files_that_are_not_what_they_should_be", bad::files)
