@@ -68,9 +68,11 @@ def of_chart(file):
     values = yaml.safe_load(file.read_text())
     volumes = [{"name": "config", "configMap": {"name": "fluent-bit"}}] + values["extraVolumes"]
     mounts = [{"name": "config", "mountPath": "/fluent-bit/etc/conf"}] + values["extraVolumeMounts"]
-    container = {"name": "fluent-bit", "image": "fluent-bit", "resources": values["resources"], "volumeMounts": mounts}
-    spec = {key: values[key] for key in ("initContainers", "tolerations", "terminationGracePeriodSeconds")}
-    spec |= {"containers": [container], "volumes": volumes}
+    container = {"name": "fluent-bit", "image": "fluent-bit", "volumeMounts": mounts}
+    container |= {key: values[key] for key in ("resources", "securityContext")}
+    keys = ("initContainers", "tolerations", "terminationGracePeriodSeconds", "priorityClassName")
+    spec = {key: values[key] for key in keys}
+    spec |= {"containers": [container], "volumes": volumes, "securityContext": values["podSecurityContext"]}
     template = {"metadata": {"labels": {"app": "fluent-bit"}}, "spec": spec}
     known = {volume["name"] for volume in volumes}
     for part in [container, *values["initContainers"]]:
