@@ -1,6 +1,6 @@
 # The index of every habit. `make help` lists it.
 
-.PHONY: build demo test check compatibility audit docs minimum conformance dist image fuzz models sdk-parity soak bench bench-stages bench-abi bench-host bench-loss help
+.PHONY: build demo test check compatibility audit docs minimum conformance dist packages release image smoke fuzz models sdk-parity soak bench bench-stages bench-abi bench-host bench-loss help
 
 build: ## release build of the plugin and the companion
 	cargo build --release --workspace
@@ -45,8 +45,17 @@ conformance: build ## the C host and the packaging example against the release b
 dist: ## release archives for x86_64 and aarch64 with checksums in target/dist, for glibc 2.17 and later
 	@packaging/archive
 
-image: ## the container image; TAG, PLATFORMS, FLUENT_BIT_DIGEST, RUST_DIGEST
+packages: ## .deb and .rpm for x86_64 and arm64 in target/dist, with cargo-deb and cargo-generate-rpm
+	@packaging/packages
+
+release: ## check and build release VERSION=x.y.z in target/dist: archives, packages, SBOM, checksums; TWICE=1 compares two builds
+	@packaging/release "$(VERSION)"
+
+image: ## the container image; ENGINE, TARGET, TAG, PLATFORMS, FLUENT_BIT_DIGEST, RUST_DIGEST
 	@packaging/image
+
+smoke: ## run the image IMAGE without privileges, and send one line through it
+	@packaging/smoke "$(IMAGE)"
 
 fuzz: ## each fuzz target for FUZZ_SECONDS=60, or those in TARGET; executions, edges and corpus of each
 	@fuzz/run

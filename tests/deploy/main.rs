@@ -11,6 +11,7 @@ mod fluentd;
 mod image;
 mod manifests;
 mod node;
+mod packages;
 mod place;
 mod rules;
 #[path = "../support/mod.rs"]
@@ -53,6 +54,10 @@ fn main() -> ExitCode {
         .test("workflows_pin_actions_and_run_targets_that_exist", workflows::pinned)
         .test("workflows_run_the_gate_for_each_change", workflows::complete)
         .test("minimum_rust_is_older_than_the_pinned_one", workflows::minimum_rust)
+        .test("packages_of_both_formats_have_the_same_files", packages::same_files)
+        .needing(&packages::tools().and(host.clone()), "a_package_installs_runs_upgrades_and_purges", |_| {
+            packages::works_in_a_root();
+        })
         .needing(&actionlint, "actionlint_finds_nothing", |actionlint| workflows::lint(&actionlint))
         .needing(&manifests::python(), "manifests_are_sound", |python| manifests::are_sound(&python, None))
         .needing(

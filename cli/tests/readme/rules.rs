@@ -25,6 +25,8 @@ pub const RULES: &[(&str, Test)] = &[
     ("cargo build --release --locked", by_find_module),
     ("cargo *", cargo_knows),
     ("docker build *", docker_can_build),
+    ("apt install *", installs_a_package),
+    ("dnf install *", installs_a_package),
     ("helm upgrade *", names_files),
     ("kubectl *", names_files),
     ("openssl *", makes_a_certificate),
@@ -157,6 +159,19 @@ fn installed_by_hand(line: &Line) {
     crate::support::plugin();
     stage.succeeds(line);
     assert!(stage.path(destination.trim_start_matches('/')).is_file());
+}
+
+/// The package has the name and the version of the metadata in Cargo.toml. `packaging/test-deb` installs one.
+fn installs_a_package(line: &Line) {
+    let file = line.text.rsplit('/').next().expect("expected a file");
+    let version = env!("CARGO_PKG_VERSION");
+    let (name, table) = match file.ends_with(".deb") {
+        true => (format!("fluent-bit-sentry_{version}-1_amd64.deb"), "deb"),
+        false => (format!("fluent-bit-sentry-{version}-1.x86_64.rpm"), "generate-rpm"),
+    };
+    assert_eq!(file, name);
+    let named = format!("[package.metadata.{table}]\nname = \"fluent-bit-sentry\"\n");
+    assert!(text("Cargo.toml").contains(&named), "expected {named}");
 }
 
 /// Minutes too: the test of the C host builds and runs it.

@@ -1,0 +1,93 @@
+//! Tests of the packages: what the metadata installs exists, and a Debian package works in a root of its own.
+
+use crate::support::artefacts::profile_dir;
+use crate::support::process::on_path;
+use crate::support::tempdir::TempDir;
+use crate::{file, program, text};
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+/// The exit code of `packaging/test-deb` if something that it needs is missing.
+const SKIPPED: i32 = 77;
+
+/// Checks that the program can build packages here and install one in a root.
+///
+/// # Errors
+/// What is missing.
+pub fn tools() -> Result<(), String> {
+    for name in ["cargo-deb", "cargo-generate-rpm", "debootstrap"] {
+        program(name)?;
+    }
+    let is_root = fs::metadata("/proc/self").is_ok_and(|meta| std::os::unix::fs::MetadataExt::uid(&meta) == 0);
+    if is_root { Ok(()) } else { Err("only root can change the root directory".to_owned()) }
+}
+
+/// Checks that both formats install the same files, and that those of this repository exist.
+pub fn same_files() {
+    let manifest = text("Cargo.toml");
+    let table = |name: &str| {
+        let (_, rest) = manifest.split_once(&format!("[package.metadata.{name}]\n")).expect("expected metadata");
+        let (_, rest) = rest.split_once("\nassets = [\n").expect("expected assets");
+        rest.split("\n]\n").next().unwrap_or_default().to_owned()
+    };
+    let sources = |table: &str| -> Vec<String> {
+        table.lines().filter_map(|line| line.split('"').nth(1)).map(str::to_owned).collect()
+    };
+    let (deb, rpm) = (sources(&table("deb")), sources(&table("generate-rpm")));
+    for source in deb.iter().chain(&rpm).filter(|source| !source.starts_with("target/")) {
+        assert!(file(source.trim_end_matches('*')).exists(), "there is no {source}");
+    }
+    // The license and the changelog are where each distribution looks for them.
+    let of_one = |source: &&String| !source.ends_with("changelog.gz") && *source != "LICENSE";
+    assert_eq!(deb.iter().filter(of_one).collect::<Vec<_>>(), rpm.iter().filter(of_one).collect::<Vec<_>>());
+    assert!(deb.len() > 8, "expected more than {deb:?}");
+    assert!(
+        !manifest.contains("conf-files") && !manifest.contains("dest = \"/etc"),
+        "a package overwrites nothing in /etc"
+    );
+}
+
+/// Builds both packages from this build, and installs, runs, upgrades and purges the Debian one.
+pub fn works_in_a_root() {
+    let dir = TempDir::new("packages").expect("expected a directory");
+    let path = |name: &str| dir.path().join(name);
+    fs::create_dir_all(path("built")).expect("expected a directory");
+    for (from, to) in [(crate::support::plugin(), "out_sentry.so"), (profile_dir().join("flb-sentry"), "flb-sentry")] {
+        fs::copy(&from, path("built").join(to)).unwrap_or_else(|error| panic!("{}: {error}", from.display()));
+    }
+    run(Command::new(file("packaging/packages")).env("BUILT", path("built")).env("DIST", path("dist")));
+    let found = |end: &str| {
+        let mut files = fs::read_dir(path("dist")).expect("expected packages").flatten().map(|entry| entry.path());
+        files.find(|file| file.to_string_lossy().ends_with(end)).unwrap_or_else(|| panic!("expected a package {end}"))
+    };
+    let rpm = found(".rpm");
+    if let Some(program) = on_path("rpm") {
+        let listed = run(Command::new(program).args(["--query", "--package", "--list"]).arg(&rpm));
+        assert!(listed.contains("/usr/lib/fluent-bit/out_sentry.so\n"), "{listed}");
+    }
+    test_deb(&found(".deb"));
+}
+
+fn test_deb(deb: &Path) {
+    let mut command = Command::new(file("packaging/test-deb"));
+    command.arg(deb);
+    if let Some(root) = std::env::var_os("DEBIAN_ROOT") {
+        command.arg(root);
+    }
+    let output = command.output().expect("expected to run packaging/test-deb");
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+    if output.status.code() == Some(SKIPPED) {
+        eprintln!("{printed}");
+        return;
+    }
+    assert!(output.status.success(), "{printed}{}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// Runs a command and returns what it prints.
+fn run(command: &mut Command) -> String {
+    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{command:?}\n{printed}{}", String::from_utf8_lossy(&output.stderr));
+    printed
+}
