@@ -259,6 +259,32 @@ fn the_pods_last_lines_of_both_streams_are_the_breadcrumbs_in_order() {
     assert_eq!(messages(&early), ["starting", "warning: low memory"]);
 }
 
+/// The last line before a pod dies may begin a stack trace, so that it waits for more lines when the incident comes.
+#[test]
+fn lines_that_wait_for_a_stack_trace_are_breadcrumbs_of_an_incident() {
+    let mut mapping = Mapping::new(&[("breadcrumbs", "3")]);
+    mapping.lets_wait = true;
+    mapping.tag = format!("kube.var.log.containers.{POD}_shop_app-{}.log", id('1'));
+    let texts = ["starting", "serving", "ERROR no connection to db, password=hunter2"];
+    let lines = texts.map(|text| line("app", "stdout", &id('1'), text));
+    let first = NOW - Duration::from_secs(100);
+    let chunk = |lines: &[Value], first: Duration| -> Vec<u8> {
+        (0..).zip(lines).flat_map(|(n, body)| chunk::record(first + Duration::from_secs(n), body)).collect()
+    };
+    assert_eq!(mapping.map(&chunk(&lines, first)).waiting, [2]);
+    let container = std::mem::replace(&mut mapping.tag, "k8s_events".to_owned());
+    let incident =
+        |mapping: &mut Mapping, count: u64| one_event(&mapping.bodies(&[event("BackOff", &json!({"count": count}))]));
+    let expected = ["starting", "serving", "ERROR no connection to db, password=[Filtered]"];
+    let event = incident(&mut mapping, 3);
+    assert_eq!(messages(&event), expected);
+    // It is there once when it waits no more.
+    mapping.tag = container;
+    mapping.map(&chunk(&[line("app", "stdout", &id('1'), "retrying")], first + Duration::from_secs(9)));
+    mapping.tag = "k8s_events".to_owned();
+    assert_eq!(messages(&incident(&mut mapping, 4)), ["serving", expected[2], "retrying"]);
+}
+
 /// A DaemonSet's instances see all events; each tells of its own node's.
 #[test]
 fn events_of_other_nodes_are_left_to_their_instances() {

@@ -30,6 +30,8 @@ pub struct Mapping {
     router: Asked,
     /// The tag of the chunks.
     pub tag: String,
+    /// Lets records at the end of a chunk wait for lines of later ones.
+    pub lets_wait: bool,
 }
 
 /// What became of the records of a chunk.
@@ -41,6 +43,9 @@ pub struct Mapped {
     pub ends: Vec<(Category, u32, Outcome)>,
     /// Filtered lines that were sent with events.
     pub recalled: Vec<Value>,
+    /// The records that wait for lines of a later chunk.
+    pub waiting: Vec<u32>,
+    lets_wait: bool,
     open: Vec<u8>,
 }
 
@@ -65,12 +70,18 @@ impl Mapping {
         let mut settings = loaded.settings.mapping;
         settings.output = "sentry.0".to_owned();
         settings.machine = machine.map(str::to_owned);
-        Self { mapper: Mapper::new(settings), records: 0, router: Asked::default(), tag: "tag".to_owned() }
+        Self {
+            mapper: Mapper::new(settings),
+            records: 0,
+            router: Asked::default(),
+            tag: "tag".to_owned(),
+            lets_wait: false,
+        }
     }
 
     /// Maps a chunk at [`NOW`].
     pub fn map(&mut self, chunk: &[u8]) -> Mapped {
-        let mut mapped = Mapped::default();
+        let mut mapped = Mapped { lets_wait: self.lets_wait, ..Mapped::default() };
         let origin = Origin { tag: self.tag.as_bytes(), router: &self.router, now: NOW };
         let end = self.mapper.map(origin, chunk, 0, &mut mapped);
         self.records += end;
@@ -139,6 +150,15 @@ impl Sink for Mapped {
 
     fn recalled(&mut self, logs: Vec<RecalledLog>) {
         self.recalled.extend(logs.iter().map(|log| serde_json::from_slice::<Value>(&log.json).unwrap()));
+    }
+
+    fn waits_until(&self) -> Option<Duration> {
+        self.lets_wait.then_some(Duration::MAX)
+    }
+
+    fn wait(&mut self, record: u32) -> Option<u32> {
+        self.waiting.push(record);
+        Some(record)
     }
 
     fn end(&mut self, category: Category, record: u32, outcome: Outcome) {

@@ -1,6 +1,7 @@
 //! Keeps the lines before an event as its breadcrumbs: lines of its chunk, and of earlier chunks.
 
 use super::stream_lines::{Line, Stream};
+use super::waiting::Waiting;
 use crate::chunk::Timestamp;
 use crate::level::Level;
 use crate::mapping::encode::json::{self, Object};
@@ -215,17 +216,28 @@ impl Breadcrumbs {
         [earlier, here.part(from - first, at - first)]
     }
 
-    /// Returns the time when the last line of a stream was written.
-    pub(crate) fn latest(&self, stream: StreamId) -> Option<Timestamp> {
-        self.streams.get(&stream)?.lines.back().map(|crumb| crumb.time)
+    /// Returns the time when the last line of a stream was written, of the lines that wait if any do.
+    pub(crate) fn latest(&self, stream: StreamId, waiting: &Waiting) -> Option<Timestamp> {
+        let waiting = waiting.lines(stream).last().map(|line| line.time);
+        waiting.or_else(|| self.streams.get(&stream)?.lines.back().map(|crumb| crumb.time))
     }
 
-    /// The last lines of all these streams up to a time, oldest first, as JSON with a comma before each. Nothing in them has
-    /// to go.
-    pub(crate) fn of(&self, streams: &[StreamId], until: Timestamp, rules: &scrub::Rules) -> Vec<u8> {
-        let rings = streams.iter().filter_map(|stream| self.streams.get(stream));
-        let mut lines: Vec<&Breadcrumb> =
-            rings.flat_map(|ring| &ring.lines).filter(|crumb| crumb.time <= until).collect();
+    /// Returns the last lines of all these streams up to a time, oldest first, as JSON with a comma before each. Nothing in
+    /// them has to go. Lines that wait for more of a stack trace belong to them: they may be the last words of a container.
+    pub(crate) fn of(
+        &self,
+        streams: &[StreamId],
+        waiting: &Waiting,
+        until: Timestamp,
+        rules: &scrub::Rules,
+    ) -> Vec<u8> {
+        let known = |stream: &StreamId| self.streams.get(stream).map(|ring| &ring.lines).into_iter().flatten();
+        let waiting = |stream: &StreamId| waiting.lines(*stream).filter_map(|line| Breadcrumb::of(&line, rules));
+        let mut lines: Vec<Cow<'_, Breadcrumb>> = streams
+            .iter()
+            .flat_map(|stream| known(stream).map(Cow::Borrowed).chain(waiting(stream).map(Cow::Owned)))
+            .filter(|crumb| crumb.time <= until)
+            .collect();
         // Lines of one stream keep their order.
         lines.sort_by_key(|crumb| crumb.time);
         let mut written = Written::default();

@@ -160,6 +160,11 @@ impl Waiting {
         self.streams.clone()
     }
 
+    /// Returns the lines of one stream.
+    pub(crate) fn lines(&self, id: StreamId) -> impl Iterator<Item = Line<'_>> {
+        self.streams.get(&id).into_iter().flat_map(|tail| tail.lines.iter().map(Kept::line))
+    }
+
     /// Forgets the lines of a stream.
     pub(crate) fn remove(&mut self, id: StreamId) {
         if let Some(tail) = self.streams.remove(&id) {

@@ -173,7 +173,7 @@ impl Mapper {
             () => None,
         };
         let (time, original_time) = effective_time(event.time, origin.now);
-        let (streams, trace_id) = place_of(&self.crumbs, &subject, event.time, time);
+        let (streams, trace_id) = place_of((&self.crumbs, &self.waiting), &subject, event.time, time);
         let incident = Incident {
             id: own_id(source.letter, hash),
             trace_id,
@@ -204,8 +204,9 @@ impl Mapper {
         // The API server's times of the older kind are whole seconds.
         let until = Timestamp { secs: event.time.secs + u64::from(event.time.nanos == 0), ..event.time };
         let plan = Plan { incident, route, payer: payer_of(&subject), key: "reason", streams, until, no_event, no_log };
-        let (scrub, crumbs, constant) = (&self.scrub, &self.crumbs, self.constant.json());
-        send(Parts { settings, scrub, crumbs, storms: &mut self.storms, constant }, origin, source, plan, sink);
+        let (scrub, crumbs, waiting) = (&self.scrub, &self.crumbs, &self.waiting);
+        let (storms, constant) = (&mut self.storms, self.constant.json());
+        send(Parts { settings, scrub, crumbs, waiting, storms, constant }, origin, source, plan, sink);
     }
 
     /// A line of the kernel's about a kill: the event is that of the line that says which process was killed.
@@ -245,7 +246,7 @@ impl Mapper {
             None => Some(Reason::Below { level: Level::Fatal, threshold }),
         };
         let (time, original_time) = effective_time(source.record.time, origin.now);
-        let (streams, trace_id) = place_of(&self.crumbs, &subject, source.record.time, time);
+        let (streams, trace_id) = place_of((&self.crumbs, &self.waiting), &subject, source.record.time, time);
         let anon = killed.anon_rss.map(|kib| format!(" (anon {})", size(kib))).unwrap_or_default();
         let node = subject.node.as_deref().unwrap_or("this node");
         let place = match (subject.pod.is_empty(), subject.container.as_deref()) {
@@ -289,8 +290,9 @@ impl Mapper {
             no_event,
             no_log: None,
         };
-        let (scrub, crumbs, constant) = (&self.scrub, &self.crumbs, self.constant.json());
-        send(Parts { settings, scrub, crumbs, storms: &mut self.storms, constant }, origin, source, plan, sink);
+        let (scrub, crumbs, waiting) = (&self.scrub, &self.crumbs, &self.waiting);
+        let (storms, constant) = (&mut self.storms, self.constant.json());
+        send(Parts { settings, scrub, crumbs, waiting, storms, constant }, origin, source, plan, sink);
     }
 }
 

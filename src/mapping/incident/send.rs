@@ -10,6 +10,7 @@ use crate::ledger::{Category, Outcome};
 use crate::mapping::encode::billed;
 use crate::mapping::group::breadcrumbs::Breadcrumbs;
 use crate::mapping::group::storm::{Decision, StormSummary, Storms};
+use crate::mapping::group::waiting::Waiting;
 use crate::mapping::resolve::identity::StreamId;
 use crate::options::{Budget, Mapping};
 use xxhash_rust::xxh3::Xxh3;
@@ -45,6 +46,7 @@ pub(super) struct Parts<'m> {
     pub settings: &'m Mapping,
     pub scrub: &'m scrub::Rules,
     pub crumbs: &'m Breadcrumbs,
+    pub waiting: &'m Waiting,
     pub storms: &'m mut Storms,
     pub constant: &'m [u8],
 }
@@ -115,7 +117,7 @@ pub(super) fn send(parts: Parts<'_>, origin: Origin<'_>, source: Source<'_>, pla
     };
     let write = |out: &mut Vec<u8>, held_back| {
         let start = out.len();
-        let crumbs = parts.crumbs.of(&streams, until, parts.scrub);
+        let crumbs = parts.crumbs.of(&streams, parts.waiting, until, parts.scrub);
         write::event(out, &incident, parts.settings, &crumbs, held_back);
         parts.scrub.clean(out, start, &[]);
     };

@@ -9,6 +9,7 @@ use crate::chunk::Timestamp;
 use crate::mapping::encode::json::Object;
 use crate::mapping::encode::limit;
 use crate::mapping::group::breadcrumbs::Breadcrumbs;
+use crate::mapping::group::waiting::Waiting;
 use crate::mapping::resolve::identity::{StreamId, TraceId};
 use crate::options::{Incidents, KubeEvents};
 use std::borrow::Cow;
@@ -131,13 +132,13 @@ pub(super) fn ownership(settings: &Incidents, subject: &Subject<'_>, containers:
 
 /// The streams of the subject's lines, and the trace that the incident shares with the latest of them.
 pub(super) fn place_of(
-    crumbs: &Breadcrumbs,
+    (crumbs, waiting): (&Breadcrumbs, &Waiting),
     subject: &Subject<'_>,
     own: Timestamp,
     sent: Timestamp,
 ) -> (Vec<StreamId>, TraceId) {
     let streams: Vec<StreamId> = subject.known.iter().flat_map(|container| container.streams.all()).collect();
-    let latest = streams.iter().filter_map(|stream| Some((crumbs.latest(*stream)?, *stream)));
+    let latest = streams.iter().filter_map(|stream| Some((crumbs.latest(*stream, waiting)?, *stream)));
     let latest = latest.filter(|(time, _)| time.secs <= own.secs.saturating_add(1)).max_by_key(|(time, _)| *time);
     let of_subject = || {
         let parts = [&*subject.namespace, &*subject.pod, subject.container.as_deref().unwrap_or_default()];
