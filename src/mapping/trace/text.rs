@@ -152,6 +152,10 @@ pub(in super::super) fn is_log_head(line: &str) -> bool {
     const LEVELS: [&str; 10] =
         ["ERROR", "WARN", "INFO", "DEBUG", "TRACE", "FATAL", "CRITICAL", "NOTICE", "SEVERE", "level="];
     let bytes = line.as_bytes();
+    // Asked of many lines: most begin with a small letter or a blank.
+    if !matches!(bytes.first(), Some(b'0'..=b'9' | b'A'..=b'Z' | b'[' | b'{' | b't' | b'l')) {
+        return false;
+    }
     let digits = bytes.iter().take_while(|b| b.is_ascii_digit()).count();
     let date = digits == 4 && matches!(bytes.get(4), Some(b'-' | b'/')) && bytes.get(5).is_some_and(u8::is_ascii_digit);
     let time = digits == 2 && bytes.get(2) == Some(&b':') && bytes.get(3).is_some_and(u8::is_ascii_digit);
