@@ -158,16 +158,26 @@ impl Rules {
         self.is_found(&seen, json) || seen.backslash && is_hidden()
     }
 
-    /// Returns true if anything in a text or JSON of which this was seen could have to go, as it stands there.
+    /// Returns true if anything in a text or JSON of which this was seen could have to go, as it stands there. Most texts have
+    /// no sign of it.
+    #[inline]
     fn is_found(&self, seen: &Seen, text: &[u8]) -> bool {
+        seen.has_sign() && self.is_found_near(seen, text) || self.is_asked_for(text)
+    }
+
+    /// Returns true if a text has one of the words of `scrub_keys`.
+    fn is_asked_for(&self, text: &[u8]) -> bool {
+        self.keys.iter().any(|key| key.last().is_some_and(|word| contains_word(text, word)))
+    }
+
+    fn is_found_near(&self, seen: &Seen, text: &[u8]) -> bool {
         let around_at = || {
             self.addresses && urls::may_have_address(text, seen.percent)
                 || self.secrets && urls::may_have_credentials(text)
         };
         let is_secret =
             || seen.digits || seen.run || seen.word.is_some_and(|at| prefilter::has_announcement(self, text, at));
-        let asked_for = || self.keys.iter().any(|key| key.last().is_some_and(|word| contains_word(text, word)));
-        (seen.at_sign || seen.percent) && around_at() || self.secrets && is_secret() || asked_for()
+        (seen.at_sign || seen.percent) && around_at() || self.secrets && is_secret()
     }
 
     /// Returns true if something in a text is seen only once an escape in it is read, or a colour is taken out of it.

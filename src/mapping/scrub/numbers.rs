@@ -12,8 +12,14 @@ const MOST_DIGITS: usize = 19;
 /// Digits, with the separators that may stand between them, of the shortest number that is looked for.
 pub(super) const FEWEST: u32 = 9;
 
+/// Digits of the shortest card number.
+pub(super) const FEWEST_OF_CARD: u32 = FEWEST_DIGITS as u32;
+
 /// Digits of a social security number, with its dashes.
 pub(super) const SSN: usize = 11;
+
+/// Bytes before the digits of an IBAN in which its country and letters stand.
+const COUNTRY: usize = 16;
 
 /// Characters of an IBAN without blanks.
 const IBAN: std::ops::RangeInclusive<usize> = 15..=34;
@@ -313,11 +319,13 @@ pub(super) fn may_have_number(json: &[u8], place: usize) -> (bool, usize) {
     let end = place + json[place..].iter().position(|byte| !is_in_run(byte)).unwrap_or(json.len() - place);
     let run = &json[start..end];
     let digits = run.iter().filter(|byte| byte.is_ascii_digit()).count();
-    // A date and an hour is the most usual of such runs, and too short for a card.
-    if digits < FEWEST as usize || digits < FEWEST_DIGITS && is_date(json, start) {
-        return (false, end);
-    }
-    (has_number(json, start, end), end)
+    let found = match digits {
+        _ if digits < FEWEST as usize => false,
+        // Too few for a card.
+        _ if digits < FEWEST_DIGITS => has_ssn(json, start, end) || has_iban(json, start, end),
+        _ => has_card(json, start, end) || has_ssn(json, start, end) || has_iban(json, start, end),
+    };
+    (found, end)
 }
 
 /// Returns true for a byte that a digit is or that may stand between the groups of a number.
@@ -325,35 +333,44 @@ pub(super) fn is_in_run(byte: &u8) -> bool {
     byte.is_ascii_digit() || matches!(byte, b' ' | b'-' | b'.' | b'_') || !byte.is_ascii()
 }
 
-/// Returns true for `2026-11-24` that nothing stands before to which it may belong.
-fn is_date(json: &[u8], start: usize) -> bool {
-    let alone = start.checked_sub(1).is_none_or(|before| !json[before].is_ascii_alphanumeric());
-    let digits = |part: &[u8]| part.iter().all(u8::is_ascii_digit);
-    let form = |date: &[u8; 10]| {
-        date[4] == b'-' && date[7] == b'-' && digits(&date[..4]) && digits(&date[5..7]) && digits(&date[8..])
-    };
-    alone && json[start..].first_chunk().is_some_and(form)
+/// The positions of a run of digits and separators at which its groups of digits begin.
+fn groups(json: &[u8], start: usize, end: usize) -> impl Iterator<Item = usize> + '_ {
+    let begins = move |at: &usize| json[*at].is_ascii_digit() && (*at == start || !json[*at - 1].is_ascii_digit());
+    (start..end).filter(begins)
 }
 
-fn has_number(json: &[u8], start: usize, end: usize) -> bool {
-    let mut at = start;
-    while at < end {
-        if !json[at].is_ascii_digit() {
-            at += 1;
-            continue;
-        }
+fn has_card(json: &[u8], start: usize, end: usize) -> bool {
+    groups(json, start, end).any(|at| {
         let run = Run::at(json, at);
         let any = |length: usize| run.ends_group(json, length) && is_card(&run.digits[..length]);
-        if (FEWEST_DIGITS..=run.count).any(any) || ssn(json, at).is_some() || is_ssn_behind_escape(json, at) {
-            return true;
-        }
-        at += json[at..end].iter().take_while(|byte| byte.is_ascii_digit()).count().max(1);
-    }
-    // Country and letters of an IBAN stand before its digits.
-    (start.saturating_sub(16)..end).any(|at| {
+        (FEWEST_DIGITS..=run.count).any(any)
+    })
+}
+
+fn has_ssn(json: &[u8], start: usize, end: usize) -> bool {
+    groups(json, start, end).any(|at| ssn(json, at).is_some() || is_ssn_behind_escape(json, at))
+}
+
+/// Returns true if an IBAN begins in a run of digits and separators or up to [`COUNTRY`] bytes before it, because its country
+/// and letters stand before its digits.
+fn has_iban(json: &[u8], start: usize, end: usize) -> bool {
+    (start.saturating_sub(COUNTRY)..end).any(|at| {
         json[at].is_ascii_uppercase()
             && (iban(json, at).is_some() || at > 1 && json[at - 2] == b'\\' && iban(&json[at..], 0).is_some())
     })
+}
+
+/// Returns true if two capitals and two digits, with which an IBAN begins, stand so near before a run of digits that the IBAN may
+/// be there.
+pub(super) fn may_have_country(json: &[u8], start: usize) -> bool {
+    let near = &json[start.saturating_sub(COUNTRY)..json.len().min(start + 2)];
+    let begins = |four: &[u8]| {
+        four[0].is_ascii_uppercase()
+            && four[1].is_ascii_uppercase()
+            && four[2].is_ascii_digit()
+            && four[3].is_ascii_digit()
+    };
+    near.windows(4).any(begins)
 }
 
 /// A number behind the letter of an escape: `\n078-05-1120`.

@@ -4,7 +4,7 @@
 use super::{FILTERED, steps};
 use crate::chunk::Timestamp;
 use crate::mapping::resolve::identity::StreamId;
-use memchr::memmem;
+use memchr::{memchr, memmem};
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::LazyLock;
@@ -93,7 +93,8 @@ impl Keys {
     /// no such part.
     #[inline]
     pub(crate) fn line(&mut self, stream: StreamId, time: Timestamp, text: &[u8]) -> Option<Vec<u8>> {
-        if self.streams.is_empty() && self.words.find(text).is_none() {
+        // Few lines have a capital V, and it is found sooner than words.
+        if self.streams.is_empty() && (memchr(b'V', text).is_none() || self.words.find(text).is_none()) {
             return None;
         }
         self.line_near_key(stream, time, text)

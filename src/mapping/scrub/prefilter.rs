@@ -4,11 +4,11 @@
 //! It has false positives but no false negatives. Most items cost this pass and nothing else, so it reads 16 bytes at a time
 //! and examines few of them closely.
 
-use super::super::trigram_scan::{BLOCK, Block, last_block, vectors};
+use super::super::trigram_scan::{BLOCK, last_block, vectors};
 use super::tokens::Tokens;
 use super::{Rules, numbers, text};
 use crate::mapping::encode::json::special;
-use memchr::{memchr, memchr_iter};
+use memchr::{memchr, memchr_iter, memmem};
 use wide::u8x16;
 
 /// Letters, digits, `_` and `-` in a row that the shortest token has.
@@ -37,6 +37,12 @@ pub(super) struct Seen {
 }
 
 impl Seen {
+    /// Returns true if any sign was seen but a backslash.
+    #[inline]
+    pub(super) fn has_sign(&self) -> bool {
+        self.at_sign | self.percent | self.digits | self.run | self.word.is_some()
+    }
+
     /// Looks for signs alone, where no secrets have to go.
     pub(super) fn of_signs(json: &[u8]) -> Self {
         let has = |sign| memchr(sign, json).is_some();
@@ -45,75 +51,97 @@ impl Seen {
 
     /// Looks at everything.
     pub(super) fn of(json: &[u8]) -> Self {
-        let mut look = Look {
-            json,
-            at_signs: NONE,
-            specials: 0,
-            before: (0, 0),
-            digits: 0,
-            read: (0, 0),
-            tokens: Tokens::new(json),
-            seen: Self::default(),
-        };
-        // Behind the last block stand zeros, which are none of its bytes.
-        let last = json.len().saturating_sub(1) / BLOCK * BLOCK;
-        let padded = last_block(&json[last..]);
-        for at in (0..json.len()).step_by(BLOCK) {
-            let block = json[at..].first_chunk().unwrap_or(&padded);
-            let valid = if at < last { ALL } else { !(u32::MAX << (json.len() - at)) };
-            look.at(at, block, valid);
+        let mut look = Look { json, read: (0, 0), tokens: Tokens::new(json), seen: Self::default() };
+        let mut pass = Pass::default();
+        let mut at = 0;
+        while let Some(block) = json[at..].first_chunk() {
+            look.at(at, vectors(block), ALL, &mut pass);
+            at += BLOCK;
         }
-        let special = look.specials != 0;
+        if at < json.len() {
+            let valid = !(u32::MAX << (json.len() - at));
+            look.at(at, last_vectors(json, at), valid, &mut pass);
+        }
+        let special = pass.specials != 0;
         let backslash = special && memchr(b'\\', json).is_some();
-        Self { at_sign: look.at_signs.any(), backslash, special, ..look.seen }
+        let percent = pass.percents.any() && memmem::find(json, b"%40").is_some();
+        Self { at_sign: pass.at_signs.any(), backslash, percent, special, ..look.seen }
     }
 }
-
-const NONE: u8x16 = u8x16::new([0; BLOCK]);
 
 /// A bit for each place of a block.
 const ALL: u32 = (1 << BLOCK) - 1;
 
-/// A pass over the bytes.
-struct Look<'j> {
-    json: &'j [u8],
+/// The vectors of the block that begins at a place and is the last one: behind the text stand zeros, which are none of its
+/// bytes.
+#[inline]
+fn last_vectors(json: &[u8], at: usize) -> (u8x16, u8x16) {
+    let bytes = match json.last_chunk() {
+        // The last sixteen bytes without those before the place.
+        Some(bytes) => u128::from_le_bytes(*bytes) >> (8 * (BLOCK - (json.len() - at))),
+        None => short(json),
+    };
+    (u8x16::new(bytes.to_le_bytes()), u8x16::new((bytes >> 8).to_le_bytes()))
+}
+
+/// Less than sixteen bytes, the first of them lowest.
+fn short(bytes: &[u8]) -> u128 {
+    if let (Some(first), Some(last)) = (bytes.first_chunk(), bytes.last_chunk()) {
+        let last = u64::from_le_bytes(*last).checked_shr(8 * (16 - bytes.len() as u32)).unwrap_or_default();
+        return u128::from(u64::from_le_bytes(*first)) | u128::from(last) << 64;
+    }
+    if let (Some(first), Some(last)) = (bytes.first_chunk(), bytes.last_chunk()) {
+        let last = u32::from_le_bytes(*last).checked_shr(8 * (8 - bytes.len() as u32)).unwrap_or_default();
+        return u128::from(u32::from_le_bytes(*first)) | u128::from(last) << 32;
+    }
+    bytes.iter().rev().fold(0, |all, byte| all << 8 | u128::from(*byte))
+}
+
+/// The part of a pass over the bytes that goes from block to block.
+#[derive(Default)]
+struct Pass {
     at_signs: u8x16,
+    percents: u8x16,
     /// A bit for each place of a block where a byte was that JSON escapes, or that is not ASCII.
     specials: u32,
     /// A bit for each byte of the block before that may be part of a number, and of a token.
     before: (u32, u32),
     /// A bit for each of its digits.
     digits: u32,
-    /// How far such bytes have been read closely.
+}
+
+/// A pass over the bytes.
+struct Look<'j> {
+    json: &'j [u8],
+    /// How far bytes of numbers and of tokens have been read closely.
     read: (usize, usize),
     tokens: Tokens<'j>,
     seen: Seen,
 }
 
 impl Look<'_> {
-    #[inline]
-    fn at(&mut self, at: usize, block: &Block, valid: u32) {
-        let (bytes, behind) = vectors(block);
-        self.at_signs |= is(bytes, b'@');
-        self.specials |= (special(bytes) | bytes).to_bitmask() & valid;
+    #[inline(always)]
+    fn at(&mut self, at: usize, (bytes, behind): (u8x16, u8x16), valid: u32, pass: &mut Pass) {
+        pass.at_signs |= is(bytes, b'@');
+        pass.percents |= is(bytes, b'%');
+        pass.specials |= (special(bytes) | bytes).to_bitmask() & valid;
         let value = bytes - u8x16::splat(b'0');
         let digit = value.min(u8x16::splat(9)).simd_eq(value);
-        let (dash, line) = (is(bytes, b'-'), is(bytes, b'_'));
         let small = bytes | u8x16::splat(0x20);
         let letter = small - u8x16::splat(b'a');
         let letter = letter.min(u8x16::splat(25)).simd_eq(letter);
-        let joints = dash | line | is(bytes, b' ') | is(bytes, b'.');
+        let both = digit | is(bytes, b'-') | is(bytes, b'_');
         // Blanks that do not break are beyond ASCII.
-        let number = (digit | joints | bytes).to_bitmask();
-        let token = (digit | letter | dash | line).to_bitmask();
-        let digits = self.digits | digit.to_bitmask() << BLOCK;
-        let window = self.before.0 | number << BLOCK;
+        let number = (both | is(bytes, b' ') | is(bytes, b'.') | bytes).to_bitmask();
+        let token = (both | letter).to_bitmask();
+        let digits = pass.digits | digit.to_bitmask() << BLOCK;
+        let window = pass.before.0 | number << BLOCK;
         let numbers = runs(window, numbers::SSN);
         // A run of a whole block either is this one or goes on from the one before.
-        let long = token == 0xffff || token & 1 != 0 && self.before.1 & 0x8000 != 0;
-        let tokens = if long { runs(self.before.1 | token << BLOCK, RUN) } else { 0 };
-        self.before = (number, token);
-        self.digits = digits >> BLOCK;
+        let long = token == 0xffff || token & 1 != 0 && pass.before.1 & 0x8000 != 0;
+        let tokens = if long { runs(pass.before.1 | token << BLOCK, RUN) } else { 0 };
+        pass.before = (number, token);
+        pass.digits = digits >> BLOCK;
         if numbers != 0 {
             self.number(at, numbers, (window, digits));
         }
@@ -121,7 +149,7 @@ impl Look<'_> {
             self.token(at, tokens);
         }
         let words = begin(bytes, small, behind | u8x16::splat(0x20));
-        if words != 0 {
+        if words != 0 && self.seen.word.is_none() {
             self.word(at, words);
         }
     }
@@ -142,7 +170,7 @@ impl Look<'_> {
                 if first + behind == u32::BITS && self.json.get(at + BLOCK).is_some_and(numbers::is_in_run) {
                     return;
                 }
-                if before < first && (digits & run).count_ones() < numbers::FEWEST {
+                if before < first && !may_be_number(self.json, digits & run, place - before as usize) {
                     self.read.0 = place + behind as usize;
                 } else {
                     let found;
@@ -174,18 +202,30 @@ impl Look<'_> {
     #[cold]
     #[inline(never)]
     fn word(&mut self, at: usize, mut words: u32) {
-        while words != 0 && (self.seen.word.is_none() || !self.seen.percent) {
+        while words != 0 && self.seen.word.is_none() {
             let place = at + words.trailing_zeros() as usize;
-            if is_fragment(self.json, place) {
-                match self.json[place] {
-                    b'%' => self.seen.percent = true,
-                    _ if self.seen.word.is_none() => self.seen.word = Some(place),
-                    _ => {}
-                }
-            }
+            self.seen.word = is_fragment(self.json, place).then_some(place);
             words &= words - 1;
         }
     }
+}
+
+/// Returns true if the digits of a run, a bit for each, may be a number that is looked for. The run begins at `start`.
+fn may_be_number(json: &[u8], digits: u32, start: usize) -> bool {
+    match digits.count_ones() {
+        0..numbers::FEWEST => false,
+        // Too few for a card.
+        numbers::FEWEST..numbers::FEWEST_OF_CARD => has_ssn_form(digits) || numbers::may_have_country(json, start),
+        _ => true,
+    }
+}
+
+/// Returns true if somewhere among these bits three, two and four are set with one between them that is not.
+fn has_ssn_form(bits: u32) -> bool {
+    let two = bits & bits >> 1;
+    let three = two & bits >> 2;
+    let four = two & two >> 2;
+    three & two >> 4 & four >> 7 & !(bits >> 3) & !(bits >> 6) != 0
 }
 
 #[inline]
@@ -212,20 +252,19 @@ fn runs(bits: u32, least: usize) -> u32 {
 /// A bit for each place where the first two bytes of a fragment stand, in any case.
 #[inline]
 fn begin(bytes: u8x16, first: u8x16, second: u8x16) -> u32 {
-    let (e, i, a) = (is(second, b'e'), is(second, b'i'), is(second, b'a'));
-    let (w, r, s, t) = (is(second, b'w'), is(second, b'r'), is(second, b's'), is(second, b't'));
+    let [b, c, j, k, o, p, s, t, u] =
+        [b'b', b'c', b'j', b'k', b'o', b'p', b's', b't', b'u'].map(|byte| is(first, byte));
     let open = is(bytes, b' ') | is(bytes, b'"') | is(bytes, b'\'');
-    let pairs = is(first, b'k') & (e | i | t)
-        | is(first, b'p') & (a | w | i | s)
-        | is(first, b'c') & (r | s | is(second, b'v'))
-        | (is(first, b'u') | is(first, b'o')) & t
-        | is(first, b'j') & w
-        | is(first, b's') & (s | i | r)
-        | is(first, b'b') & (a | e)
-        | is(first, b't') & i
-        | is(bytes, b'_') & is(second, b'c')
-        | is(bytes, b'%') & is(second, b'4')
-        | open & is(second, b'-');
+    let pairs = is(second, b'e') & (k | b)
+        | is(second, b'i') & (k | p | s | t)
+        | is(second, b't') & (k | u | o)
+        | is(second, b'a') & (p | b)
+        | is(second, b'w') & (p | j)
+        | is(second, b's') & (p | c | s)
+        | is(second, b'r') & (c | s)
+        | is(second, b'v') & c
+        | is(second, b'c') & is(bytes, b'_')
+        | is(second, b'-') & open;
     pairs.to_bitmask()
 }
 
@@ -263,8 +302,6 @@ fn is_fragment(json: &[u8], place: usize) -> bool {
         (b't', b'i') => three == b'f',
         // _construct(, _connect(
         (0x7f, b'c') => json[place] == b'_' && three == b'o',
-        // %40
-        (b'%', b'4') => three == b'0',
         // Flags, of which a long one begins with two dashes and a letter.
         (b' ' | b'"' | b'\'', b'-') if three == b'-' => json.get(place + 3).is_some_and(u8::is_ascii_alphabetic),
         (b' ' | b'"' | b'\'', b'-') => matches!(three, b'a' | b'p' | b'u' | b'w' | b'k'),
@@ -280,7 +317,7 @@ pub(super) fn words(json: &[u8], from: usize) -> impl Iterator<Item = usize> + '
             while marks != 0 {
                 let place = at + marks.trailing_zeros() as usize;
                 marks &= marks - 1;
-                if is_fragment(json, place) && json[place] != b'%' {
+                if is_fragment(json, place) {
                     return Some(place);
                 }
             }
