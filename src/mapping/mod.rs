@@ -93,7 +93,8 @@ pub struct Mapper {
 
 #[derive(Debug, Default)]
 struct Scratch {
-    buffers: Buffers,
+    /// In one piece, so that it is lent and put back without being copied.
+    buffers: Option<Box<Buffers>>,
     fields: Fields<'static>,
     aside: SideBuffer,
     trace: LastTrace,
@@ -378,9 +379,9 @@ impl Mapper {
         progress: &mut ChunkState<'a>,
         sink: &mut impl Sink,
     ) {
-        let mut buffers = std::mem::take(&mut self.memory.buffers);
+        let mut buffers = self.memory.buffers.take().unwrap_or_default();
         buffers.clear();
-        let mut fields = std::mem::take(&mut self.memory.fields).recycle();
+        let mut fields: Fields<'_> = std::mem::take(&mut self.memory.fields);
         let message = self.reader.read(record, group, &mut fields, &mut buffers);
         let place = self.pod(&fields, progress.container.as_ref());
         if place.is_none()
@@ -388,7 +389,7 @@ impl Mapper {
             && self.incident(origin, (record, group, index), (&fields, &message.1), sink)
         {
             self.memory.fields = fields.recycle();
-            self.memory.buffers = buffers;
+            self.memory.buffers = Some(buffers);
             return;
         }
         let pod = place.map(|place| self.pods.at(place));
@@ -432,8 +433,7 @@ impl Mapper {
                 let time = record.time;
                 // A text that is neither the record's own nor coloured stood in JSON.
                 let is_plain = matches!(text, Text::Here(_)) || memchr(0x1b, record.raw).is_some();
-                let heads = self.settings.join_traces && is_plain && trace_groups::heads(&view.message);
-                let line = Line {
+                let mut line = Line {
                     index,
                     raw: record.raw,
                     group,
@@ -441,12 +441,16 @@ impl Mapper {
                     time,
                     level,
                     said,
-                    heads,
+                    heads: None,
                     is_plain,
                     sequence,
                     ordinal: None,
                     in_key: is_in_key,
                 };
+                if letter.is_some() {
+                    let text = line.text_in(&progress.aside).filter(|_| self.settings.join_traces);
+                    line.judge(text.unwrap_or_default());
+                }
                 progress.traces.keep(index, shown);
                 place = Some(progress.add(view.stream, threshold, letter, line));
             }
@@ -454,7 +458,7 @@ impl Mapper {
             end_both(sink, index, Outcome::Filtered, Reason::NoDestination);
         }
         self.memory.fields = fields.recycle();
-        self.memory.buffers = buffers;
+        self.memory.buffers = Some(buffers);
         match place {
             Some(place) if letter.is_none() => self.advance(origin, place, progress, sink),
             _ => {
@@ -985,6 +989,7 @@ impl<'a> ChunkState<'a> {
     }
 
     /// Adds a line to its stream and returns the stream's place.
+    #[inline]
     fn add(&mut self, id: StreamId, threshold: Option<Level>, letter: Option<Letter>, line: Line<'a>) -> usize {
         let same_marker = |other: &Line<'_>| other.group.map(<[u8]>::as_ptr) == line.group.map(<[u8]>::as_ptr);
         let known = match letter {

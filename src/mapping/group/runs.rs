@@ -2,7 +2,7 @@
 //! stream; the logs of a possible group wait for the end of the group.
 
 use super::stream_lines::{SideBuffer, Stream};
-use super::trace_groups::{MAX_WINDOW, may_begin, may_continue, usable};
+use super::trace_groups::{MAX_WINDOW, may_be_joined, may_begin, may_continue, usable};
 use crate::ledger::Outcome;
 use crate::mapping::reason::Reason;
 use crate::mapping::sink::Bill;
@@ -100,11 +100,12 @@ pub(crate) enum Step {
 impl Stream<'_> {
     /// Judges the line that came last, whose log this is. `bytes` are those of all runs of the chunk.
     pub(crate) fn step(&mut self, log: &HeldLog, aside: &SideBuffer, bytes: &mut usize) -> Step {
-        let [.., before, line] = &self.lines[..] else { return Step::Next };
+        let [.., before, line] = &mut self.lines[..] else { return Step::Next };
         let (Some(above), Some(text)) = (before.text_in(aside), line.text_in(aside)) else {
             return if self.run.is_some() { Step::Ends } else { Step::Next };
         };
         if let Some(run) = &mut self.run {
+            line.judge(text);
             let has_room = run.logs.len() < MAX_WINDOW && run.json.len() < MAX_RUN && *bytes < MAX_RUNS;
             if has_room && usable(text).is_some() && may_continue(before, line, [above, text]) {
                 *bytes += run.push(log);
@@ -112,6 +113,11 @@ impl Stream<'_> {
             }
             return Step::Ends;
         }
+        if !may_be_joined(before, line, text) {
+            return Step::Next;
+        }
+        before.judge(above);
+        line.judge(text);
         if !may_begin(before, line, [above, text]) || usable(above).is_none() || usable(text).is_none() {
             return Step::Next;
         }

@@ -2,7 +2,7 @@
 //! came before an event.
 
 use super::runs::{HeldLog, Run};
-use super::trace_groups::MAX_LINE;
+use super::trace_groups::{self, MAX_LINE};
 use crate::chunk::Timestamp;
 use crate::level::Level;
 use crate::mapping::letter::Letter;
@@ -24,8 +24,8 @@ pub(crate) struct Line<'a> {
     pub time: Timestamp,
     pub level: Level,
     pub said: LevelSource,
-    /// True if it contains a word that begins a trace.
-    pub heads: bool,
+    /// True if it contains a word that begins a trace. Most lines never have to know: [`Line::judge`] finds out.
+    pub heads: Option<bool>,
     /// True if it is the text of a record as it was, and not a part of a structured message.
     pub is_plain: bool,
     /// Which-th log of its microsecond it is.
@@ -100,6 +100,17 @@ pub(crate) fn in_chunk<'a>(message: &[u8], raw: &'a [u8]) -> Option<&'a str> {
 }
 
 impl<'a> Line<'a> {
+    /// Looks for a word that begins a trace in the line, of which this is the text.
+    pub(crate) fn judge(&mut self, text: &str) {
+        self.heads = self.heads.or_else(|| Some(self.is_plain && trace_groups::heads(text.as_bytes())));
+    }
+
+    /// Returns true if it is known to contain a word that begins a trace.
+    pub(crate) fn heads(&self) -> bool {
+        debug_assert!(self.heads.is_some(), "line {} was not judged", self.index);
+        self.heads == Some(true)
+    }
+
     /// The message, if it was kept.
     pub(crate) fn text(&self) -> Option<&'a str> {
         match self.text {
@@ -215,7 +226,7 @@ pub(crate) mod tests {
             time: Timestamp { secs: n as u64 + 1, nanos: 0 },
             level: if text.starts_with("ERROR") { Level::Error } else { Level::Info },
             said: if text.starts_with("ERROR") { LevelSource::InText } else { LevelSource::Nowhere },
-            heads: crate::mapping::group::trace_groups::heads(text.as_bytes()),
+            heads: Some(trace_groups::heads(text.as_bytes())),
             is_plain: true,
             sequence: 0,
             ordinal: None,

@@ -159,7 +159,7 @@ impl<'l, 'k> Grouping<'l, 'k> {
     /// A trace from `at` on each of whose lines repeats a prefix, announced by the line at `first`, which has it too.
     fn prefixed(&mut self, at: usize, first: usize) -> Option<Group> {
         let (one, two) = (self.texts[at], *self.texts.get(at + 1)?);
-        if !self.lines[at].heads || two.is_empty() {
+        if !self.lines[at].heads() || two.is_empty() {
             return None;
         }
         let prefix = shared_prefix(one, two)?;
@@ -239,7 +239,7 @@ impl<'l, 'k> Grouping<'l, 'k> {
     fn look(&self, at: usize) -> trace::Extent {
         let nothing = trace::Extent::default();
         let (one, Some(two)) = (self.texts[at], self.texts.get(at + 1)) else { return nothing };
-        if one.is_empty() || !(self.lines[at].heads || self.lines[at + 1].heads || goes_on(two)) {
+        if one.is_empty() || !(self.lines[at].heads() || self.lines[at + 1].heads() || goes_on(two)) {
             return nothing;
         }
         // Readers give up soon, so most looks need a small window.
@@ -260,30 +260,43 @@ fn group(first: usize, trace: usize, prefix: usize, found: trace::Extent) -> Gro
     Group { first, len: trace - first + found.lines, trace, prefix, is_fatal: found.is_fatal, is_whole: found.is_whole }
 }
 
-/// Returns true if `line` may belong to the same group as `before`, the line above it in its stream. Asked of every line: the
-/// cheap questions come first.
+/// Returns true unless a line begins a log call of its own, so that [`may_begin`] would say no as well. Asked of every line:
+/// it reads no more than the line's head.
+pub(crate) fn may_be_joined(before: &Line<'_>, line: &Line<'_>, text: &str) -> bool {
+    is_alike(before, line) && (may_repeat_level(before, line) || !is_fresh(line, text))
+}
+
+/// Returns true if both lines have the same level in their texts, at least a warning, as lines have whose logger repeats a prefix.
+fn may_repeat_level(before: &Line<'_>, line: &Line<'_>) -> bool {
+    before.said != LevelSource::Nowhere
+        && line.said == LevelSource::InText
+        && line.level >= Level::Warn
+        && line.level == before.level
+}
+
+/// Returns true if `line` may belong to the same group as `before`, the line above it in its stream. Both are judged.
 pub(crate) fn may_begin(before: &Line<'_>, line: &Line<'_>, texts: [&str; 2]) -> bool {
     if !is_alike(before, line) {
         return false;
     }
     let announces = before.said != LevelSource::Nowhere;
-    if announces && line.said == LevelSource::InText && line.level >= Level::Warn && line.level == before.level {
+    if may_repeat_level(before, line) {
         return !is_fresh(line, texts[1]) || shares_prefix(before, line, texts);
     }
-    if line.said == LevelSource::InText && !line.heads && !goes_on(texts[1]) {
+    if line.said == LevelSource::InText && !line.heads() && !goes_on(texts[1]) {
         // It has a level of its own.
         return false;
     }
     let may = goes_on(texts[1])
-        || before.heads
-        || line.heads
+        || before.heads()
+        || line.heads()
         || announces && (texts[1].is_empty() || before.level >= Level::Warn || is_type(texts[1]));
     may && !is_fresh(line, texts[1])
 }
 
 /// Returns true if a line may announce or begin a trace that the lines to come go on with.
 pub(crate) fn may_lead(line: &Line<'_>, text: &str) -> bool {
-    line.is_plain && (line.heads || is_type(text) || line.said != LevelSource::Nowhere && line.level >= Level::Warn)
+    line.is_plain && (line.heads() || is_type(text) || line.said != LevelSource::Nowhere && line.level >= Level::Warn)
         || line.said == LevelSource::InText && is_two_line_head(text)
 }
 

@@ -59,7 +59,7 @@ struct Kept {
     time: Timestamp,
     level: Level,
     said: LevelSource,
-    heads: bool,
+    heads: Option<bool>,
     sequence: u32,
     ordinal: u32,
     in_key: bool,
@@ -227,10 +227,13 @@ impl Stream<'_> {
                 run.first + trace_groups::unfinished(lines, &texts)
             }
             None => {
-                let leads = self
-                    .lines
-                    .last()
-                    .is_some_and(|line| text(line).is_some_and(|text| trace_groups::may_lead(line, &text)));
+                let leads = self.lines.last().copied().is_some_and(|mut line| {
+                    let text = line.text_in(aside).and_then(trace_groups::usable);
+                    text.is_some_and(|text| {
+                        line.judge(text);
+                        trace_groups::may_lead(&line, text)
+                    })
+                });
                 len - usize::from(leads)
             }
         }

@@ -44,8 +44,8 @@ pub(super) fn shares_prefix(before: &Line<'_>, line: &Line<'_>, texts: [&str; 2]
     let Some(prefix) = shared_prefix(texts[0], texts[1]) else { return false };
     let rest = |text| without(text, prefix).unwrap_or_default();
     let [above, text] = texts.map(rest);
-    line.heads
-        || before.heads
+    line.heads()
+        || before.heads()
         || above.trim().is_empty()
         || text.trim().is_empty()
         || goes_on(text)
