@@ -42,7 +42,27 @@ pub(crate) struct Used {
     bits: [u64; 4],
     /// The environment, release, address and logger of the log before, and the prefilter's result for each.
     lasting: [(Vec<u8>, Option<scrub::Look>); LASTING],
+    /// Names of nested fields in the order of the log that had the most of them.
+    nested: Vec<Nested>,
+    /// The number of nested fields that the log has so far.
+    nested_here: usize,
 }
+
+/// The name of a nested field, which is no learnt name: the logs of a program have the same ones in the same order.
+#[derive(Debug, Default)]
+struct Nested {
+    name: Vec<u8>,
+    hash: u64,
+    /// `,"name":{"value":`, and the bytes of the name that Sentry bills.
+    attribute: Vec<u8>,
+    billed: usize,
+    /// True if the name may say that the values under it are secret.
+    is_sensitive: bool,
+}
+
+/// Most names of nested fields that are remembered, and the longest of them.
+const MOST_NESTED: usize = 64;
+const LONGEST_NESTED: usize = 128;
 
 /// Attributes of the plugin's own that mostly have the value that they had in the log before.
 const LASTING: usize = 4;
@@ -51,6 +71,30 @@ impl Used {
     fn clear(&mut self) {
         self.hashes.clear();
         self.bits = [0; 4];
+        self.nested_here = 0;
+    }
+
+    /// The place of a nested field's name among those that are remembered, if it may be.
+    fn nested(&mut self, name: &[u8], scrub: &scrub::Rules) -> Option<usize> {
+        let place = self.nested_here;
+        self.nested_here += 1;
+        if self.nested.get(place).is_some_and(|known| known.name == name) {
+            return Some(place);
+        }
+        // A name that is too long to be remembered leaves its place to none.
+        if place >= MOST_NESTED || name.len() > LONGEST_NESTED || place > self.nested.len() {
+            return None;
+        }
+        if place == self.nested.len() {
+            self.nested.push(Nested::default());
+        }
+        let known = &mut self.nested[place];
+        name.clone_into(&mut known.name);
+        known.hash = xxh3_64(name);
+        known.attribute.clear();
+        known.billed = json::head_of_attribute(&mut known.attribute, name);
+        known.is_sensitive = scrub.may_be_sensitive(&known.attribute);
+        Some(place)
     }
 
     fn add(&mut self, hash: u64) {
@@ -366,6 +410,19 @@ impl Attributes<'_> {
         self.keep(before, billed);
     }
 
+    /// The same for a name that is remembered.
+    fn write_nested(&mut self, place: usize, name: &[u8], value: Value<'_>) {
+        let before = self.out.len();
+        let known = &self.used.nested[place];
+        let named = known.billed;
+        self.out.extend_from_slice(&known.attribute[usize::from(before == self.start)..]);
+        if known.is_sensitive {
+            self.watch.under(name, value);
+        }
+        let billed = named + typed(self.out, value, Some(&mut self.watch));
+        self.keep(before, billed);
+    }
+
     /// A field of a learnt name.
     fn learnt(&mut self, name: &Name, value: Value<'_>) {
         if self.used.hashes.len() >= MAX_ATTRIBUTES || self.used.has(name.hash) {
@@ -423,10 +480,14 @@ impl Attributes<'_> {
             self.left_out += 1;
             return;
         }
-        let hash = xxh3_64(name);
+        let place = self.used.nested(name, self.watch.scrub);
+        let hash = place.map_or_else(|| xxh3_64(name), |place| self.used.nested[place].hash);
         if !self.used.has(hash) {
             self.used.add(hash);
-            return self.write(name, value);
+            return match place {
+                Some(place) => self.write_nested(place, name, value),
+                None => self.write(name, value),
+            };
         }
         let mut name = [b"record.", name].concat();
         while self.used.has(xxh3_64(&name)) {

@@ -335,8 +335,13 @@ impl<'a> Fields<'a> {
     ) {
         let order = role.number() << 16 | u32::from(rank) << 1 | u32::from(top.is_none());
         self.roles |= role.bit();
+        let found = Found { role, order, top, key, value, scale, recognised };
+        // Most come in order.
+        if self.found.last().is_none_or(|last| last.order <= order) {
+            return self.found.push(found);
+        }
         let at = self.found.iter().rposition(|found| found.order <= order).map_or(0, |before| before + 1);
-        self.found.insert(at, Found { role, order, top, key, value, scale, recognised });
+        self.found.insert(at, found);
     }
 
     /// Returns true if metadata of the kubernetes filter may have been lifted to the top of the record.

@@ -197,14 +197,14 @@ impl Place {
 
     /// The field here, if the record has it; `top` gives a top-level field with its place.
     pub(super) fn find<'a>(&self, top: impl Fn(NameId) -> Option<(usize, &'a [u8], Value<'a>)>) -> Option<Located<'a>> {
-        let there = |found: &(usize, &'a [u8], Value<'a>)| found.2 != Value::Nil;
+        let there = |found: &(usize, &'a [u8], Value<'a>)| !matches!(found.2, Value::Nil);
         if let Some((place, key, value)) = top(self.whole).filter(there) {
             return Some((Some(place), key, value));
         }
         let (first, below) = self.nested.as_ref()?;
         let (_, key, value) = top(*first)?;
         let (key, value) = follow((key, value), below)?;
-        (value != Value::Nil).then_some((None, key, value))
+        (!matches!(value, Value::Nil)).then_some((None, key, value))
     }
 }
 
