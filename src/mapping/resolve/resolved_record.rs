@@ -245,13 +245,17 @@ fn stream_of<'a>(
 
 /// The time to send, and the record's own as text where Sentry would not keep it.
 pub(crate) fn effective_time(time: Timestamp, now: Duration) -> (Timestamp, Option<String>) {
-    let (now_secs, secs) = (now.as_secs(), time.secs);
-    let kept =
-        secs.saturating_add(limit::MAX_AGE_SECS) >= now_secs && secs <= now_secs.saturating_add(limit::MAX_AHEAD_SECS);
-    if kept {
+    if is_kept(time, now) {
         return (time, None);
     }
-    (Timestamp { secs: now_secs, nanos: now.subsec_nanos() }, Some(format!("{secs}.{:09}", time.nanos)))
+    let original = format!("{}.{:09}", time.secs, time.nanos);
+    (Timestamp { secs: now.as_secs(), nanos: now.subsec_nanos() }, Some(original))
+}
+
+/// Returns true if Sentry keeps a time: it is neither too old nor too far ahead.
+fn is_kept(time: Timestamp, now: Duration) -> bool {
+    let (now, secs) = (now.as_secs(), time.secs);
+    secs.saturating_add(limit::MAX_AGE_SECS) >= now && secs <= now.saturating_add(limit::MAX_AHEAD_SECS)
 }
 
 /// The time that the logger itself gives in the message, where Sentry keeps it.
@@ -261,7 +265,7 @@ fn own_time(fields: &mut Fields<'_>, record: Timestamp, now: Duration) -> Option
         .candidates(Role::Time)
         .filter(opened)
         .find_map(|found| Some((time::read(found.value, record)?, found)))
-        .filter(|(time, _)| effective_time(*time, now).1.is_none())?;
+        .filter(|(time, _)| is_kept(*time, now))?;
     fields.mark_found(&found);
     Some(time)
 }

@@ -3,7 +3,7 @@
 
 use super::Rules;
 use super::head::{Found, Span, find};
-use memchr::memmem;
+use memchr::{memchr_iter, memmem};
 
 /// Bytes in which a web server names the stream of FastCGI.
 const MAX_OFFSET: usize = 200;
@@ -29,7 +29,9 @@ pub(super) fn by_words(rules: &Rules, line: &[u8], end: usize) -> Option<Found> 
 pub(super) fn by_brackets(rules: &Rules, line: &[u8], end: usize) -> Option<Found> {
     const MESSAGE: &[u8] = b"PHP message: ";
     let rest = &line[end..];
-    let at = memmem::find(&rest[..rest.len().min(MAX_OFFSET)], MESSAGE)?;
+    let near = &rest[..rest.len().min(MAX_OFFSET)];
+    // Few lines have a capital P, and a search for all of it costs more to begin.
+    let at = memchr_iter(MESSAGE[0], near).find(|at| near[*at..].starts_with(MESSAGE))?;
     matches!(rest.get(at.checked_sub(1)?)?, b'"' | b'\'').then(|| inner(rules, line, end + at + MESSAGE.len()))?
 }
 
