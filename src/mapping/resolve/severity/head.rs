@@ -269,9 +269,8 @@ impl<'r, 'h> Scan<'r, 'h> {
         }
         if !self.seen.other && is_level_key(key) {
             let quote = usize::from(self.head.get(value) == Some(&b'"'));
-            let word = self.head[value + quote..].split(|b| !b.is_ascii_alphabetic()).next()?;
-            if let Some(level) = self.rules.of_word(word) {
-                let end = value + quote + word.len();
+            if let Some((level, len)) = self.rules.of_first_word(&self.head[value + quote..]) {
+                let end = value + quote + len;
                 let logger = None;
                 return Some(Step::Found(Found { level, end, logger, style: Style::Pair, layout: "level=word" }));
             }

@@ -86,7 +86,28 @@ impl Rules {
 
     /// The word in a level field: one letter where the logger writes letters, else a word, perhaps with an offset.
     fn of_format(&self, scale: Scale, word: &[u8]) -> Option<Level> {
-        self.of_word(word).or_else(|| scale.word(word)).or_else(|| with_offset(word))
+        let word_of = |word| self.of_word(word).or_else(|| scale.word(word));
+        word_of(word).or_else(|| with_offset(word)).or_else(|| self.of_qualified(word))
+    }
+
+    /// A level behind a qualifier, such as OpenDJ's `MILD_WARNING`, `SEVERE_ERROR` and `FATAL_ERROR`: the last word says the
+    /// level, except that a fatal error is fatal.
+    fn of_qualified(&self, word: &[u8]) -> Option<Level> {
+        let word = word.trim_ascii();
+        let last = word.iter().rposition(|byte| *byte == b'_')?;
+        let (level, qualifier) = (self.of_word(&word[last + 1..])?, self.of_word(&word[..last]));
+        let is_fatal = level == Level::Error && qualifier == Some(Level::Fatal);
+        Some(if is_fatal { Level::Fatal } else { level })
+    }
+
+    /// The level that a text begins with, and the length of its word.
+    fn of_first_word(&self, text: &[u8]) -> Option<(Level, usize)> {
+        let len = |in_word: fn(&u8) -> bool| text.iter().position(|byte| !in_word(byte)).unwrap_or(text.len());
+        let letters = len(u8::is_ascii_alphabetic);
+        let whole = len(|byte| byte.is_ascii_alphanumeric() || *byte == b'_');
+        let level = |len: usize| Some((self.of_word(&text[..len])?, len));
+        let qualified = || level(whole).or_else(|| Some((self.of_qualified(&text[..whole])?, whole)));
+        if whole > letters { qualified().or_else(|| level(letters)) } else { level(letters) }
     }
 
     fn of_word(&self, word: &[u8]) -> Option<Level> {

@@ -77,6 +77,9 @@ fn blanks(line: &[u8], at: usize) -> usize {
     at + rest.iter().position(|b| !b.is_ascii_whitespace()).unwrap_or(rest.len())
 }
 
+/// Bytes of the shortest id of a request or trace: a span's.
+const SHORTEST_ID: usize = 16;
+
 struct Rest<'l> {
     line: &'l [u8],
     at: usize,
@@ -101,6 +104,10 @@ impl Rest<'_> {
             let before = self.at;
             self.separators();
             let Some(first) = self.line.get(self.at) else { return before };
+            if let Some(thread) = self.ids() {
+                self.at = thread;
+                continue;
+            }
             let next = match first {
                 b'[' | b'(' | b'<' => self.bracket(*first),
                 b'0'..=b'9' => self.number(),
@@ -115,6 +122,26 @@ impl Rest<'_> {
             }
         }
         self.at
+    }
+
+    /// Returns the position of the thread in brackets that ids of requests or traces stand before:
+    /// `ERROR 4b0f2c9e-2b51-4a8c-9a0a-6d2b8d7b2f11 [main] c.e.Pay`.
+    fn ids(&self) -> Option<usize> {
+        self.seen.time?;
+        let mut at = self.at;
+        loop {
+            let rest = &self.line[at..];
+            let len = rest.iter().position(|b| !(b.is_ascii_hexdigit() || *b == b'-')).unwrap_or(rest.len());
+            if len < SHORTEST_ID || rest.get(len) != Some(&b' ') || !is_id(&rest[..len]) {
+                break;
+            }
+            at = blanks(self.line, at + len);
+        }
+        if at == self.at || self.line.get(at) != Some(&b'[') {
+            return None;
+        }
+        let end = close(self.line, at)?;
+        is_thread_name(self.line[at + 1..end].trim_ascii()).then_some(at)
     }
 
     fn rest(&self) -> &[u8] {

@@ -32,7 +32,8 @@ pub(super) fn cut_json(rules: &Rules, head: &[u8], at: usize) -> Option<Found> {
                     let word = value.strip_prefix(b"\"").unwrap_or(value);
                     let len = word.iter().position(|b| !b.is_ascii_alphanumeric()).unwrap_or(word.len());
                     let number = || from_number(key, super::parse(&word[..len])?);
-                    let level = rules.of_word(&word[..len]).or_else(number)?;
+                    let of_word = rules.of_first_word(word).map(|(level, _)| level);
+                    let level = of_word.or_else(number)?;
                     return Some(found(level, end, Style::Pair, "{\"level\":"));
                 }
                 at = end - 1;

@@ -367,6 +367,7 @@ const CASES: &[Case] = &[
             ("{\"ts\":1,\"level\":\"fatal\",\"msg\":\"cut", F),
             ("{\"a\":{\"level\":\"info\"},\"severity\": \"ERROR\",\"x", E),
             ("{\"level\":50,\"time\":17", E),
+            ("{\"severity\":\"SEVERE_WARNING\",\"msg\":\"cut", W),
         ],
         leaves: &[
             "{\"a\":{\"level\":\"error\"",
@@ -399,6 +400,10 @@ const CASES: &[Case] = &[
             ("time=2024 level=ERROR+2 source=x", E),
             ("[21/Oct/2012:05:15:23.585 -0500] category=CORE severity=ERROR msgID=18 msg=\"x\"", E),
             ("[2024-03-10 09:00:00] a=b level=warn", W),
+            ("[21/Oct/2012:05:15:23 -0500] category=JVM severity=SEVERE_WARNING msgID=1 msg=\"x\"", W),
+            ("[21/Oct/2012:05:15:23 -0500] category=CORE severity=MILD_ERROR msgID=1 msg=\"x\"", E),
+            ("[21/Oct/2012:05:15:23 -0500] category=CORE severity=FATAL_ERROR msgID=1 msg=\"x\"", F),
+            ("level=error_17 msg=x", E),
         ],
         leaves: &[
             "sublevel=error",
@@ -561,6 +566,27 @@ const HEADS: &[(&str, &str, Option<&str>)] = &[
     ),
     ("[Nest] 20156  - 11/11/2025, 10:40:43 AM   ERROR [OrdersService] no", "no", Some("OrdersService")),
     (
+        "2024-03-10 09:00:00.123 ERROR 7d3e76dc-39b2-4d35-a27b-90adfe53ff2d [http-nio-8080-exec-1] c.s.Pay : declined",
+        "declined",
+        Some("c.s.Pay"),
+    ),
+    (
+        "2024-03-10 09:00:00,123 WARN  5b8efff798038103d269b633813fc60c eee19b7ec3c1b174 [main] c.s.Pay - slow",
+        "slow",
+        Some("c.s.Pay"),
+    ),
+    // An id that no thread follows is a part of the message.
+    (
+        "2024-03-10 09:00:00,123 ERROR 7d3e76dc-39b2-4d35-a27b-90adfe53ff2d [cart] not found",
+        "7d3e76dc-39b2-4d35-a27b-90adfe53ff2d [cart] not found",
+        None,
+    ),
+    (
+        "2024-03-10 09:00:00,123 ERROR 7d3e76dc-39b2-4d35-a27b-90adfe53ff2d failed",
+        "7d3e76dc-39b2-4d35-a27b-90adfe53ff2d failed",
+        None,
+    ),
+    (
         "2024-03-10 09:00:00.123 7 ERROR nova.compute.manager [req-5b8efff7 - - - - -] no",
         "no",
         Some("nova.compute.manager"),
@@ -647,5 +673,23 @@ fn any_part_of_a_line_is_read() {
                 let _ = rules().of_line(part.as_bytes());
             }
         }
+    }
+}
+
+#[test]
+fn reads_a_level_behind_a_qualifier() {
+    let level = |word: &str| rules().of_format(Scale::Words, word.as_bytes());
+    for (word, expected) in [
+        ("MILD_WARNING", Some(W)),
+        ("SEVERE_WARNING", Some(W)),
+        ("MILD_ERROR", Some(E)),
+        ("SEVERE_ERROR", Some(E)),
+        ("FATAL_ERROR", Some(F)),
+        ("log_info", Some(I)),
+        ("error_code", None),
+        ("warning_", None),
+        ("_", None),
+    ] {
+        assert_eq!(level(word), expected, "{word}");
     }
 }
