@@ -622,7 +622,7 @@ impl Shared {
 
     /// Acts on a progress record's new status, which may be final.
     fn finish(&self, chunk_progress: &Arc<ChunkProgress>, standing: ChunkStatus) {
-        match (&chunk_progress.home, standing) {
+        match (&chunk_progress.source, standing) {
             (_, ChunkStatus::Busy) | (ChunkSource::None, _) => {}
             (ChunkSource::Memory, ChunkStatus::Done) => {
                 self.kept.fetch_sub(chunk_progress.forget(), Relaxed);

@@ -189,7 +189,7 @@ impl RetryRegistry {
                 let gone = entry.generation == self.generation
                     && entry.is_free()
                     && entry.touched.elapsed() > ABANDONED_AFTER
-                    && entry.chunk_progress.standing() != ChunkStatus::Busy;
+                    && entry.chunk_progress.status() != ChunkStatus::Busy;
                 if gone {
                     entry.chunk_progress.end_rest(entry.records, Outcome::Abandoned);
                 }

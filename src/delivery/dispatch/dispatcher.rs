@@ -119,7 +119,7 @@ struct Queued(HashMap<(u32, Category), (u64, u64)>);
 
 impl Queued {
     fn add(&mut self, batch: &Batch<ChunkProgress>) {
-        let ours = batch.owners().filter(|(chunk_progress, _)| matches!(chunk_progress.home, ChunkSource::Memory));
+        let ours = batch.owners().filter(|(chunk_progress, _)| matches!(chunk_progress.source, ChunkSource::Memory));
         let items: usize = ours.map(|(_, records)| records.count()).sum();
         let cell = self.0.entry((batch.destination, batch.category)).or_default();
         *cell = (cell.0 + items as u64, cell.1 + batch.bytes() as u64);

@@ -36,7 +36,7 @@ impl Carried {
 
     /// Returns true if any record is in memory alone.
     pub(in crate::delivery) fn is_volatile(&self) -> bool {
-        self.records.values().any(|(chunk_progress, _)| matches!(chunk_progress.home, ChunkSource::Memory))
+        self.records.values().any(|(chunk_progress, _)| matches!(chunk_progress.source, ChunkSource::Memory))
     }
 
     /// Forgets the records that no longer wait; returns their progress records, each as often as it was kept open.

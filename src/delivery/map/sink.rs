@@ -11,7 +11,7 @@ use crate::delivery::route::dsn_sources;
 use crate::delivery::route::table::{PENDING, Target};
 use crate::delivery::shared::blocks::{Decision, Waits};
 use crate::delivery::store::dead_letters::DeadLetter;
-use crate::delivery::track::chunk_progress::{Attach, ChunkProgress, ChunkSource, Look};
+use crate::delivery::track::chunk_progress::{Attach, ChunkProgress, ChunkSource, RecordStatus};
 use crate::delivery::track::drop_reason::DropReason;
 use crate::delivery::track::record_set::RecordSet;
 use crate::delivery::{Shared, WAITED};
@@ -34,7 +34,7 @@ const GIVES_WAY: &str = "spool is 75 % full: dropping records of failing destina
 const AFTER_START: Duration = Duration::from_secs(5);
 
 fn is_in_memory(chunk_progress: &ChunkProgress) -> bool {
-    matches!(chunk_progress.home, ChunkSource::Memory)
+    matches!(chunk_progress.source, ChunkSource::Memory)
 }
 
 /// Passes an envelope to the dispatcher, as soon as there is room for it in memory.
@@ -198,7 +198,7 @@ impl<'i> RecordSink<'i> {
         carried: &'i mut Carried,
     ) -> Self {
         let now = shared.now();
-        let scarce = matches!(chunk_progress.home, ChunkSource::Spool(_)) && shared.is_spool_scarce();
+        let scarce = matches!(chunk_progress.source, ChunkSource::Spool(_)) && shared.is_spool_scarce();
         Self {
             shared,
             chunk_progress,
@@ -235,20 +235,20 @@ impl<'i> RecordSink<'i> {
 
     fn course(&mut self, category: Category, record: u32, destination: u32) -> Disposition {
         let (chunk_progress, own) = self.owner(record);
-        match chunk_progress.look(category, own) {
-            Look::Closed => Disposition::Nothing,
-            Look::Last => {
+        match chunk_progress.record_status(category, own) {
+            RecordStatus::Closed => Disposition::Nothing,
+            RecordStatus::Last => {
                 self.defer(category, record);
                 Disposition::Nothing
             }
-            Look::Open | Look::Rejected(_) if self.shared.past_deadline() => {
+            RecordStatus::Open | RecordStatus::Rejected(_) if self.shared.past_deadline() => {
                 self.defer(category, record);
                 Disposition::Nothing
             }
-            Look::Rejected(cause) => Disposition::DeadLetter(cause),
-            Look::Open if destination == UNROUTED => give_up(Outcome::Rejected, NO_SOURCE),
-            Look::Open if destination == PENDING => self.until_known(category, &chunk_progress),
-            Look::Open => self.held(category, destination, &chunk_progress),
+            RecordStatus::Rejected(cause) => Disposition::DeadLetter(cause),
+            RecordStatus::Open if destination == UNROUTED => give_up(Outcome::Rejected, NO_SOURCE),
+            RecordStatus::Open if destination == PENDING => self.until_known(category, &chunk_progress),
+            RecordStatus::Open => self.held(category, destination, &chunk_progress),
         }
     }
 
@@ -429,7 +429,7 @@ impl Sink for RecordSink<'_> {
         !self.payer.capped
             || {
                 let (chunk_progress, own) = self.owner(record);
-                !matches!(chunk_progress.look(Category::Log, own), Look::Open)
+                !matches!(chunk_progress.record_status(Category::Log, own), RecordStatus::Open)
             }
             || self.shared.costs.reserve(bill.payer, bill.level, 0, self.wall, true)
     }
@@ -528,7 +528,7 @@ impl Sink for RecordSink<'_> {
 
     fn join(&mut self, category: Category, record: u32, into: u32) {
         let ((head, first), (chunk_progress, own)) = (self.owner(into), self.owner(record));
-        let in_spool = |chunk_progress: &ChunkProgress| matches!(chunk_progress.home, ChunkSource::Spool(_));
+        let in_spool = |chunk_progress: &ChunkProgress| matches!(chunk_progress.source, ChunkSource::Spool(_));
         if Arc::ptr_eq(&head, &chunk_progress) || !in_spool(&head) || !in_spool(&chunk_progress) {
             return self.end(category, record, Outcome::Joined);
         }
@@ -545,7 +545,7 @@ impl Sink for RecordSink<'_> {
 
     fn waits_until(&self) -> Option<Duration> {
         let timeout = self.shared.settings.trace_timeout;
-        let longest = match self.chunk_progress.home {
+        let longest = match self.chunk_progress.source {
             // The first flush after a start comes later than the next one of a running process.
             ChunkSource::Spool(_) if self.chunk_progress.is_recovered() => timeout.max(AFTER_START),
             ChunkSource::Spool(_) => timeout,
@@ -560,8 +560,9 @@ impl Sink for RecordSink<'_> {
             return Some(record);
         }
         // A dead letter is written while its chunk is read.
-        let is_rejected =
-            |category: &Category| matches!(self.chunk_progress.look(*category, record), Look::Rejected(_));
+        let is_rejected = |category: &Category| {
+            matches!(self.chunk_progress.record_status(*category, record), RecordStatus::Rejected(_))
+        };
         if Category::ALL.iter().any(is_rejected) {
             return None;
         }

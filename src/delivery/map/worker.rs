@@ -259,7 +259,7 @@ impl<'s> Worker<'s> {
 
     /// Reads chunks from the spool and maps them.
     fn spooled(&mut self, chunk_progress: &Arc<ChunkProgress>, replay: bool) {
-        let ChunkSource::Spool(extent) = &chunk_progress.home else { return };
+        let ChunkSource::Spool(extent) = &chunk_progress.source else { return };
         let is_over = self.shared.past_deadline() || self.shared.starts_nothing() && !chunk_progress.has_rejected();
         if is_over || !self.shared.targets.is_ready(Mode::Spool) {
             return self.shared.defer(chunk_progress);
@@ -277,7 +277,7 @@ impl<'s> Worker<'s> {
         }
         let now = self.shared.now().steady;
         let Some(chunk_progress) = lock(&self.shared.backlog).take(now, self.has_room()) else { return };
-        if matches!(chunk_progress.home, ChunkSource::Spool(_)) {
+        if matches!(chunk_progress.source, ChunkSource::Spool(_)) {
             self.spooled(&chunk_progress, true);
         } else if let Some(kept) = chunk_progress.kept() {
             self.held(&chunk_progress, &kept, true);
@@ -313,7 +313,7 @@ impl<'s> Worker<'s> {
         for chunk_progress in self.carried.retain(self.records.waiting()) {
             let standing = chunk_progress.let_go();
             self.shared.finish(&chunk_progress, standing);
-            if matches!(chunk_progress.home, ChunkSource::Memory) && self.dead.is_none() {
+            if matches!(chunk_progress.source, ChunkSource::Memory) && self.dead.is_none() {
                 self.shared.kept.fetch_sub(chunk_progress.forget(), Relaxed);
             }
         }
@@ -395,7 +395,7 @@ impl<'s> Worker<'s> {
         let now = self.shared.now();
         let written = match &mut self.dead {
             Some(dead) if !dead_letters.is_empty() => {
-                dead.write(&dead_letters::letters(segment, first, &dead_letters, now.wall), now.wall, now.steady)
+                dead.write(&dead_letters::encode(segment, first, &dead_letters, now.wall), now.wall, now.steady)
             }
             _ => Ok(vec![true; dead_letters.len()]),
         };
@@ -406,8 +406,8 @@ impl<'s> Worker<'s> {
         } else if written.as_ref().is_ok_and(|kept| kept.contains(&false)) {
             self.shared.say(Severity::Error, "dead letters full", FULL.to_owned());
         }
-        let ending = |(at, dead_letter): (usize, &DeadLetter)| match (&written, &chunk_progress.home) {
-            (Ok(kept), _) if kept[at] => Some(dead_letter.cause.outcome),
+        let ending = |(at, dead_letter): (usize, &DeadLetter)| match (&written, &chunk_progress.source) {
+            (Ok(kept), _) if kept[at] => Some(dead_letter.reason.outcome),
             (Ok(_), _) | (Err(_), ChunkSource::Memory | ChunkSource::None) => Some(Outcome::Overflow),
             (Err(_), ChunkSource::Host(_) | ChunkSource::Spool(_)) => None,
         };

@@ -34,7 +34,7 @@ pub(crate) struct DeadLetter {
     /// The record's number in its chunk.
     pub record: u32,
     /// Why.
-    pub cause: Arc<DropReason>,
+    pub reason: Arc<DropReason>,
     /// Where its item was to go; `None` where nobody knows.
     pub target: Option<Arc<Target>>,
     /// The event's id.
@@ -46,8 +46,8 @@ pub(crate) struct DeadLetter {
 impl DeadLetter {
     /// Of a record that has no other lines yet.
     #[must_use]
-    pub(crate) fn new(category: Option<Category>, record: u32, cause: &Arc<DropReason>) -> Self {
-        Self { category, record, cause: Arc::clone(cause), target: None, event_id: None, members: Vec::new() }
+    pub(crate) fn new(category: Option<Category>, record: u32, reason: &Arc<DropReason>) -> Self {
+        Self { category, record, reason: Arc::clone(reason), target: None, event_id: None, members: Vec::new() }
     }
 
     /// The same, of an item that was to go there.
@@ -66,7 +66,7 @@ impl DeadLetter {
     /// Leaves the record to be buried at the next reading.
     pub fn postpone(&self, chunk_progress: &ChunkProgress) {
         for category in self.categories() {
-            chunk_progress.mark_rejected(category, std::iter::once(self.record), &self.cause);
+            chunk_progress.mark_rejected(category, std::iter::once(self.record), &self.reason);
         }
     }
 
@@ -171,17 +171,17 @@ fn is_stale(about: &fs::Metadata) -> bool {
     age.is_some_and(|age| age > STALE)
 }
 
-/// One letter for each burial, in their order. `first` is the number of the segment's first record, `wall` the time since
-/// 1970.
+/// Returns the bytes of each dead letter in a file, in their order. `first` is the number of the segment's first record, `wall`
+/// the time since 1970.
 #[must_use]
-pub(crate) fn letters(segment: &Chunk, first: u32, dead_letters: &[DeadLetter], wall: Duration) -> Vec<Vec<u8>> {
+pub(crate) fn encode(segment: &Chunk, first: u32, dead_letters: &[DeadLetter], wall: Duration) -> Vec<Vec<u8>> {
     let wanted: HashSet<u32> = dead_letters
         .iter()
         .flat_map(|dead_letter| std::iter::once(&dead_letter.record).chain(&dead_letter.members))
         .copied()
         .collect();
     let found = find(&segment.data, first, &wanted);
-    dead_letters.iter().map(|dead_letter| letter(&segment.tag, dead_letter, &found, wall)).collect()
+    dead_letters.iter().map(|dead_letter| encode_one(&segment.tag, dead_letter, &found, wall)).collect()
 }
 
 /// Bytes of each of these records.
@@ -221,7 +221,7 @@ fn find<'a>(data: &'a [u8], first: u32, wanted: &HashSet<u32>) -> Found<'a> {
 
 const GROUP_END: &[u8] = &[0x92, 0x92, 0xd7, 0, 255, 255, 255, 254, 0, 0, 0, 0, 0x80, 0x80];
 
-fn letter(tag: &[u8], dead_letter: &DeadLetter, found: &Found<'_>, wall: Duration) -> Vec<u8> {
+fn encode_one(tag: &[u8], dead_letter: &DeadLetter, found: &Found<'_>, wall: Duration) -> Vec<u8> {
     let mut data = Vec::new();
     let mut numbers: Vec<u32> =
         std::iter::once(dead_letter.record).chain(dead_letter.members.iter().copied()).collect();
@@ -239,13 +239,13 @@ fn letter(tag: &[u8], dead_letter: &DeadLetter, found: &Found<'_>, wall: Duratio
         ("records", Field::Number(numbers.len() as u64)),
     ];
     fields.extend(dead_letter.category.map(|category| ("category", Field::Text(category.name().as_bytes()))));
-    fields.push(("outcome", Field::Text(dead_letter.cause.outcome.name().as_bytes())));
-    if dead_letter.cause.status > 0 {
-        fields.push(("status", Field::Number(u64::from(dead_letter.cause.status))));
+    fields.push(("outcome", Field::Text(dead_letter.reason.outcome.name().as_bytes())));
+    if dead_letter.reason.status > 0 {
+        fields.push(("status", Field::Number(u64::from(dead_letter.reason.status))));
     }
     let (time, id) = (rfc3339(wall), dead_letter.event_id.map(|id| id.hex()));
     let destination = dead_letter.target.as_ref().map(|target| target.dsn.to_string());
-    fields.push(("detail", Field::Text(dead_letter.cause.detail.as_bytes())));
+    fields.push(("detail", Field::Text(dead_letter.reason.detail.as_bytes())));
     fields.push(("time", Field::Text(time.as_bytes())));
     fields.extend(destination.as_ref().map(|masked| ("destination", Field::Text(masked.as_bytes()))));
     fields.extend(id.as_ref().map(|id| ("event_id", Field::Text(id.as_bytes()))));
@@ -267,13 +267,13 @@ mod tests {
     const GROUP: &[u8] = b"\x92\x92\xd7\x00\xff\xff\xff\xff\0\0\0\0\x81\xa1a\x01\x81\xa8resource\x01";
 
     fn dead_letter(record: u32, members: &[u32]) -> DeadLetter {
-        let cause = Arc::new(DropReason { outcome: Outcome::Rejected, status: 400, detail: "400: no".into() });
-        DeadLetter { members: members.to_vec(), ..DeadLetter::new(Some(Category::Event), record, &cause) }
+        let reason = Arc::new(DropReason { outcome: Outcome::Rejected, status: 400, detail: "400: no".into() });
+        DeadLetter { members: members.to_vec(), ..DeadLetter::new(Some(Category::Event), record, &reason) }
     }
 
     fn letter_of(data: &[u8], dead_letter: &DeadLetter) -> Vec<u8> {
         let segment = Chunk { tag: b"t".to_vec(), data: data.to_vec(), records: 0 };
-        letters(&segment, 10, std::slice::from_ref(dead_letter), Duration::from_secs(1)).remove(0)
+        encode(&segment, 10, std::slice::from_ref(dead_letter), Duration::from_secs(1)).remove(0)
     }
 
     #[test]

@@ -29,7 +29,7 @@ pub use extent::Extent;
 pub(crate) use offer::{Offer, Store, set_reloading};
 pub use progress_file::{Ended, Progress};
 pub use recovery::{Recovered, Recovery};
-pub use spool::{Appended, Limits, Spool};
+pub use spool::{Appended, Limits, Spool, WhenFull};
 pub(super) use worker::{former, lost};
 
 /// Version of the mapping. A change that makes other items of the same records under the same options raises it: chunks that

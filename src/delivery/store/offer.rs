@@ -1,7 +1,7 @@
 //! Shares the spool between flushes and its worker, under one lock. Flushes append their chunks under this lock.
 
 use super::error::SpoolError;
-use super::spool::{Appended, Spool, SyncWork};
+use super::spool::{Appended, Spool, SyncWork, WhenFull};
 use crate::clock::Stopwatch;
 use crate::delivery::accept::retry_registry::RetryRegistry;
 use crate::delivery::lock;
@@ -45,7 +45,7 @@ struct State {
     /// Numbers of chunks that were taken back.
     failed: Vec<u64>,
     /// Numbers of chunks whose flush did not wait for the sync.
-    unheard: Vec<Unheard>,
+    unacknowledged: Vec<Unacknowledged>,
     /// Why the last chunk was refused, for the worker to tell.
     refusal: Option<SpoolError>,
     is_closing: bool,
@@ -53,7 +53,7 @@ struct State {
 
 /// A chunk whose flush did not wait for the sync.
 #[derive(Clone, Copy, Debug)]
-struct Unheard {
+struct Unacknowledged {
     number: u64,
     /// The chunk's identity in the registry.
     identity: u128,
@@ -92,13 +92,13 @@ pub(super) struct Found {
 
 impl State {
     /// Returns the number of a chunk that is offered again before it was synced; its flush waits again.
-    fn take_unheard(&mut self, identity: impl FnOnce() -> u128) -> Option<u64> {
-        if self.unheard.is_empty() {
+    fn take_unacknowledged(&mut self, identity: impl FnOnce() -> u128) -> Option<u64> {
+        if self.unacknowledged.is_empty() {
             return None;
         }
         let identity = identity();
-        let at = self.unheard.iter().position(|unheard| unheard.identity == identity)?;
-        Some(self.unheard.swap_remove(at).number)
+        let at = self.unacknowledged.iter().position(|unacknowledged| unacknowledged.identity == identity)?;
+        Some(self.unacknowledged.swap_remove(at).number)
     }
 }
 
@@ -110,7 +110,7 @@ impl Store {
             last: 0,
             synced: 0,
             failed: Vec::new(),
-            unheard: Vec::new(),
+            unacknowledged: Vec::new(),
             refusal: None,
             is_closing: false,
         };
@@ -152,7 +152,7 @@ impl Store {
         if registry.is_spooled(tag, data) {
             return Offer::Taken;
         }
-        if let Some(number) = state.take_unheard(|| registry.identity(tag, data)) {
+        if let Some(number) = state.take_unacknowledged(|| registry.identity(tag, data)) {
             // It is in the spool already and waits for the same sync.
             return Offer::Unsynced(number);
         }
@@ -161,7 +161,8 @@ impl Store {
         if appended.try_reserve(1).is_err() {
             return Offer::Refused;
         }
-        match spool.append(tag, data, records, wall, IS_RELOADING.load(Relaxed)) {
+        let when_full = if IS_RELOADING.load(Relaxed) { WhenFull::Exceed } else { WhenFull::Refuse };
+        match spool.append(tag, data, records, wall, when_full) {
             Ok(chunk) => {
                 appended.push(chunk);
                 state.last += 1;
@@ -194,8 +195,8 @@ impl Store {
         }
         let identity = identity();
         let mut state = self.lock();
-        if state.synced < number && state.unheard.try_reserve(1).is_ok() {
-            state.unheard.push(Unheard { number, identity });
+        if state.synced < number && state.unacknowledged.try_reserve(1).is_ok() {
+            state.unacknowledged.push(Unacknowledged { number, identity });
             return false;
         }
         !state.failed.contains(&number)
@@ -267,8 +268,11 @@ impl Store {
     pub(super) fn synced(&self, number: u64, registry: &RetryRegistry) {
         let mut state = self.lock();
         state.synced = number;
-        let is_safe = |unheard: &mut Unheard| unheard.number <= number;
-        state.unheard.extract_if(.., is_safe).for_each(|unheard| registry.expect(unheard.identity));
+        let is_safe = |unacknowledged: &mut Unacknowledged| unacknowledged.number <= number;
+        state
+            .unacknowledged
+            .extract_if(.., is_safe)
+            .for_each(|unacknowledged| registry.expect(unacknowledged.identity));
         drop(state);
         self.changed.notify_all();
     }
@@ -279,12 +283,12 @@ impl Store {
         let mut state = self.lock();
         let first = last + 1 - chunks.len() as u64;
         chunks.append(&mut state.appended);
-        let State { status, failed, unheard, last, .. } = &mut *state;
+        let State { status, failed, unacknowledged, last, .. } = &mut *state;
         if let Status::Open(spool) = status {
             spool.roll_back(&chunks);
         }
-        failed.extend((first..=*last).filter(|number| !unheard.iter().any(|one| one.number == *number)));
-        unheard.clear();
+        failed.extend((first..=*last).filter(|number| !unacknowledged.iter().any(|one| one.number == *number)));
+        unacknowledged.clear();
         state.synced = state.last;
         drop(state);
         self.changed.notify_all();

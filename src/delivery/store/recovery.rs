@@ -5,7 +5,7 @@ use super::directory::{segment_name, segment_number};
 use super::error::SpoolError;
 use super::extent::Extent;
 use super::progress_file::{self, Notes, Progress};
-use super::segment::{Files, NEW_SUFFIX, Place, Segment};
+use super::segment::{Descriptor, Files, NEW_SUFFIX, Place, Segment};
 use std::fs::{self, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -34,7 +34,7 @@ pub struct Recovered {
 
 /// A process that still runs has told Fluent Bit of a chunk's safety after this long. Fluent Bit may offer chunks that were
 /// spooled later than this before the newest one although they are in the spool: it was killed in between.
-pub(super) const HEARD_WITHIN: Duration = Duration::from_secs(5);
+pub(super) const ACKNOWLEDGED_WITHIN: Duration = Duration::from_secs(5);
 
 /// The files of an earlier process.
 #[derive(Debug)]
@@ -137,7 +137,7 @@ impl Finder<'_> {
         let chunks = scan.chunks.iter().copied().zip(is_done.iter().copied());
         let segment = Segment::recovered(path, self.files, length, chunks);
         if pending == 0 {
-            segment.seal(false);
+            segment.seal(Descriptor::Close);
             return None;
         }
         self.segments.push(Arc::downgrade(&segment));
@@ -173,7 +173,7 @@ impl Found {
         let mut open: Option<Recovered> = None;
         let mut parts = Vec::new();
         for (chunk, is_done) in self.chunks.iter().zip(&self.is_done) {
-            if !chunk.wall.is_zero() && chunk.wall + HEARD_WITHIN >= newest {
+            if !chunk.wall.is_zero() && chunk.wall + ACKNOWLEDGED_WITHIN >= newest {
                 let bytes = self.segment.read(chunk.offset, chunk.length).unwrap_or_default();
                 recovery.recent.extend(split_owned(bytes));
             }

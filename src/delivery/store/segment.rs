@@ -32,6 +32,15 @@ pub(super) struct Files {
     settings: u64,
 }
 
+/// What happens to the descriptor of a segment that is sealed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Descriptor {
+    /// It is kept until the next sync.
+    Keep,
+    /// It is closed; the sync opens the file again.
+    Close,
+}
+
 /// A segment file.
 #[derive(Debug)]
 pub struct Segment {
@@ -213,12 +222,12 @@ impl Segment {
         }
     }
 
-    /// Ends appending. A segment that is not pending any more is deleted. With `keep`, its descriptor is kept for the sync.
-    pub(super) fn seal(&self, keep: bool) {
+    /// Ends appending. A segment that is not pending any more is deleted.
+    pub(super) fn seal(&self, descriptor: Descriptor) {
         let is_settled = {
             let mut state = lock(&self.state);
             let open = state.open.take();
-            state.unsynced = open.filter(|_| keep && state.pending > 0);
+            state.unsynced = open.filter(|_| descriptor == Descriptor::Keep && state.pending > 0);
             state.pending == 0
         };
         if is_settled {

@@ -4,8 +4,8 @@ use super::chunk_file::{MARKER_BYTES, write_chunk_marker};
 use super::directory::{LOCK, make_private, segment_name, take_lock};
 use super::error::{SpoolError, is_out_of_descriptors};
 use super::extent::Extent;
-use super::recovery::{HEARD_WITHIN, Recovery, recover};
-use super::segment::{Files, Place, Segment};
+use super::recovery::{ACKNOWLEDGED_WITHIN, Recovery, recover};
+use super::segment::{Descriptor, Files, Place, Segment};
 use crate::sync::AtomicU64;
 use std::fs::{self, File};
 use std::io;
@@ -16,7 +16,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 /// Descriptors that are kept for the next sync of sealed segments, at most; those of others are opened again.
-const KEPT: usize = 2;
+const MAX_KEPT: usize = 2;
 
 /// Factor by which a segment may exceed its size where no descriptor is left for a new one. A segment is read as a whole at a start.
 const GROWS: u64 = 4;
@@ -39,6 +39,15 @@ impl Limits {
         const PARTS: u64 = 128;
         Self { most, segment: if most < USUAL { SEGMENT.min(most / PARTS) } else { SEGMENT } }
     }
+}
+
+/// What happens to a chunk that a full spool has no room for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WhenFull {
+    /// It is refused.
+    Refuse,
+    /// It is appended beyond [`Limits::most`].
+    Exceed,
 }
 
 /// An open spool. Dropping it unlocks the directory.
@@ -124,7 +133,7 @@ impl Spool {
     }
 
     /// Appends a chunk to the open segment, or to a new one if it would become too large. An empty spool takes a chunk of
-    /// any size; with `beyond`, so does a full one. Runs on Fluent Bit's stack: it neither formats nor logs.
+    /// any size; with [`WhenFull::Exceed`], so does a full one. Runs on Fluent Bit's stack: it neither formats nor logs.
     ///
     /// # Errors
     /// [`SpoolError::Full`] and [`SpoolError::Write`]; nothing has been appended then.
@@ -134,11 +143,11 @@ impl Spool {
         data: &[u8],
         records: u32,
         wall: Duration,
-        beyond: bool,
+        when_full: WhenFull,
     ) -> Result<Appended, SpoolError> {
         let (used, most) = (self.files.bytes.load(Relaxed), self.limits.most);
         let bytes = (tag.len() + MARKER_BYTES + data.len()) as u64;
-        if !beyond && used > 0 && used + data.len() as u64 > most {
+        if when_full == WhenFull::Refuse && used > 0 && used + data.len() as u64 > most {
             return Err(SpoolError::Full { used, most });
         }
         self.marker.clear();
@@ -179,9 +188,9 @@ impl Spool {
                 _ => return Err(SpoolError::Write(error)),
             },
         };
-        let keep = self.unsynced.len() <= KEPT;
+        let descriptor = if self.unsynced.len() <= MAX_KEPT { Descriptor::Keep } else { Descriptor::Close };
         if let Some(open) = self.open.take() {
-            open.seal(keep);
+            open.seal(descriptor);
         }
         self.last = number;
         self.has_new_names = true;
@@ -210,7 +219,7 @@ impl Spool {
     /// Ends appending to the open segment; the next chunk begins a new one.
     pub fn seal(&mut self) {
         if let Some(open) = self.open.take() {
-            open.seal(false);
+            open.seal(Descriptor::Close);
         }
     }
 
@@ -287,7 +296,7 @@ impl Spool {
         if self.files.bytes.load(Relaxed) <= self.limits.most / 2 {
             return Vec::new();
         }
-        let before = wall.saturating_sub(HEARD_WITHIN);
+        let before = wall.saturating_sub(ACKNOWLEDGED_WITHIN);
         let is_synced = |one: &Arc<Segment>| !self.unsynced.iter().any(|other| Arc::ptr_eq(one, other));
         let segments = self.segments.iter().filter_map(Weak::upgrade).filter(is_synced);
         let mut found: Vec<_> = segments

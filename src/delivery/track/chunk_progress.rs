@@ -11,7 +11,7 @@ pub use crate::delivery::track::attachments::ItemEnd;
 use crate::delivery::track::drop_reason::DropReason;
 use crate::delivery::track::record_set::RecordSet;
 use crate::delivery::track::record_state::{RecordChange, RecordState, RecordStates};
-pub use crate::delivery::track::status::{Attach, ChunkSource, ChunkStatus, Look};
+pub use crate::delivery::track::status::{Attach, ChunkSource, ChunkStatus, RecordStatus};
 use crate::envelope::{ChunkId, Identified};
 use crate::ledger::{Category, Outcome, Recorder};
 use crate::sync::{AtomicU64, Mutex, MutexGuard};
@@ -23,7 +23,7 @@ use std::sync::{Arc, PoisonError};
 pub struct ChunkProgress {
     id: ChunkId,
     /// Source from which its bytes can be read again.
-    pub home: ChunkSource,
+    pub source: ChunkSource,
     /// Steady time when it was taken.
     pub taken: Monotonic,
     /// Steady time, in milliseconds, at which the first of the deferred items may go on.
@@ -75,11 +75,11 @@ impl ChunkProgress {
     /// Returns a progress record for a chunk whose records are already counted as taken, some of them perhaps already
     /// settled.
     #[must_use]
-    pub fn new(home: ChunkSource, taken: Monotonic, recorder: Recorder, settled: [RecordSet; 2]) -> Self {
+    pub fn new(source: ChunkSource, taken: Monotonic, recorder: Recorder, settled: [RecordSet; 2]) -> Self {
         let records = settled.each_ref().map(RecordStates::finished_before);
         let state = State { records, ..State::default() };
         let due = AtomicU64::new(u64::MAX);
-        Self { id: ChunkId::next(), home, taken, due, recorder, is_recovered: false, state: Mutex::new(state) }
+        Self { id: ChunkId::next(), source, taken, due, recorder, is_recovered: false, state: Mutex::new(state) }
     }
 
     /// Something of it waits until this time; the earliest counts.
@@ -129,7 +129,7 @@ impl ChunkProgress {
     pub fn let_go(&self) -> ChunkStatus {
         let mut state = self.lock();
         state.kept_open -= 1;
-        state.standing()
+        state.status()
     }
 
     /// Attaches a line of another chunk, which counts as on its way, to a record.
@@ -187,7 +187,7 @@ impl ChunkProgress {
         let mut state = self.lock();
         state.mapped = true;
         let unnoted = std::mem::take(&mut state.unnoted);
-        if let ChunkSource::Spool(extent) = &self.home {
+        if let ChunkSource::Spool(extent) = &self.source {
             for (category, mut records) in Category::ALL.iter().zip(unnoted) {
                 records.sort_unstable_by_key(|(record, outcome)| (*outcome as usize, *record));
                 for same in records.chunk_by(|one, other| one.1 == other.1) {
@@ -200,7 +200,7 @@ impl ChunkProgress {
                 extent.note_mapped();
             }
         }
-        state.standing()
+        state.status()
     }
 
     /// Marks a record as in flight. Returns false if it does not need an item.
@@ -211,7 +211,7 @@ impl ChunkProgress {
     /// Returns true if a record is neither settled nor on its way.
     #[must_use]
     pub fn is_open(&self, category: Category, record: u32) -> bool {
-        !matches!(self.look(category, record), Look::Closed)
+        !matches!(self.record_status(category, record), RecordStatus::Closed)
     }
 
     /// Leaves a record where it came from, unless it is settled or on its way.
@@ -225,14 +225,14 @@ impl ChunkProgress {
     /// Returns true if the items stand for records.
     #[must_use]
     pub fn has_records(&self) -> bool {
-        !matches!(self.home, ChunkSource::None)
+        !matches!(self.source, ChunkSource::None)
     }
 
     /// Returns true if the chunk exists outside its items. If so, it is kept there, because the items are about to be taken
     /// back.
     #[must_use]
     pub fn can_be_read_again(&self) -> bool {
-        match self.home {
+        match self.source {
             ChunkSource::Host(_) | ChunkSource::Spool(_) => true,
             ChunkSource::Memory => {
                 let mut state = self.lock();
@@ -276,12 +276,12 @@ impl ChunkProgress {
                 ended.push(record);
             }
         }
-        if let ChunkSource::Spool(extent) = &self.home {
+        if let ChunkSource::Spool(extent) = &self.source {
             extent.note_settled(category, &ended, outcome);
         }
         state.ended.add(category, outcome, ended.len() as u32);
         self.recorder.end(category, outcome, ended.len() as u64);
-        state.standing()
+        state.status()
     }
 
     /// Takes items back that were on their way and will never be taken: their records become dead letters when the
@@ -290,21 +290,21 @@ impl ChunkProgress {
         &self,
         category: Category,
         records: impl Iterator<Item = u32>,
-        cause: &Arc<DropReason>,
+        reason: &Arc<DropReason>,
     ) -> ChunkStatus {
         let mut state = self.lock();
         for record in records {
-            if state.records[category as usize].transition(record, RecordChange::Reject(cause)).is_some() {
+            if state.records[category as usize].transition(record, RecordChange::Reject(reason)).is_some() {
                 state.deferred = true;
             }
         }
-        state.standing()
+        state.status()
     }
 
     /// Notes that the request that holds these items was cut: nobody knows whether it has arrived.
     pub fn abort(&self, category: Category, records: impl Iterator<Item = u32>) {
         let state = self.lock();
-        if let ChunkSource::Spool(extent) = &self.home {
+        if let ChunkSource::Spool(extent) = &self.source {
             let states = &state.records[category as usize];
             let mut cut: Vec<u32> = records.filter(|record| states.is_in_flight(*record)).collect();
             cut.sort_unstable();
@@ -314,14 +314,14 @@ impl ChunkProgress {
 
     /// Returns the status of a record.
     #[must_use]
-    pub fn look(&self, category: Category, record: u32) -> Look {
+    pub fn record_status(&self, category: Category, record: u32) -> RecordStatus {
         let state = self.lock();
         let c = category as usize;
         match state.records[c].get(record) {
-            RecordState::InFlight | RecordState::Finished => Look::Closed,
-            _ if category == Category::Log && state.readings <= 1 && state.aborted[c].has(record) => Look::Last,
-            RecordState::Rejected(reason) => Look::Rejected(reason),
-            RecordState::Open => Look::Open,
+            RecordState::InFlight | RecordState::Finished => RecordStatus::Closed,
+            _ if category == Category::Log && state.readings <= 1 && state.aborted[c].has(record) => RecordStatus::Last,
+            RecordState::Rejected(reason) => RecordStatus::Rejected(reason),
+            RecordState::Open => RecordStatus::Open,
         }
     }
 
@@ -374,13 +374,13 @@ impl ChunkProgress {
                 state.deferred = true;
             }
         }
-        state.standing()
+        state.status()
     }
 
     /// Returns the status of the chunk.
     #[must_use]
-    pub fn standing(&self) -> ChunkStatus {
-        self.lock().standing()
+    pub fn status(&self) -> ChunkStatus {
+        self.lock().status()
     }
 
     /// Returns the finished records of each category.
@@ -403,7 +403,7 @@ impl ChunkProgress {
 
     /// Tells the spool which records have ended in both categories.
     pub(in crate::delivery) fn tell_ended(&self) {
-        if let ChunkSource::Spool(extent) = &self.home {
+        if let ChunkSource::Spool(extent) = &self.source {
             let [events, logs] = self.settled();
             extent.tell_ended(&events.and(&logs));
         }
@@ -412,7 +412,7 @@ impl ChunkProgress {
     /// Returns true if the chunk is in a segment of the spool that is gone.
     #[must_use]
     pub fn is_lost(&self) -> bool {
-        matches!(&self.home, ChunkSource::Spool(extent) if extent.segment().is_gone())
+        matches!(&self.source, ChunkSource::Spool(extent) if extent.segment().is_gone())
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -439,7 +439,7 @@ impl Reproducible {
 }
 
 impl State {
-    fn standing(&self) -> ChunkStatus {
+    fn status(&self) -> ChunkStatus {
         let is_outstanding = self.kept_open > 0 || self.records.iter().any(|records| records.in_flight() > 0);
         match (self.mapped && !is_outstanding, self.deferred) {
             (false, _) => ChunkStatus::Busy,

@@ -1,6 +1,6 @@
 //! Tests the progress of a chunk: no record is sent or counted twice, and none is forgotten.
 
-use super::chunk_progress::{ChunkProgress, ChunkSource, ChunkStatus, Look};
+use super::chunk_progress::{ChunkProgress, ChunkSource, ChunkStatus, RecordStatus};
 use super::drop_reason::DropReason;
 use crate::clock::Monotonic;
 use crate::delivery::accept::compressed_chunk::QueuedChunk;
@@ -57,14 +57,20 @@ fn what_is_doomed_waits_for_a_second_reading_and_ends_then_once() {
     chunk_progress.mapped();
     let cause = Arc::new(DropReason { outcome: Outcome::Rejected, status: 400, detail: String::new() });
     assert_eq!(chunk_progress.mark_rejected(Category::Log, [0].into_iter(), &cause), ChunkStatus::Deferred);
-    assert!(chunk_progress.has_rejected() && matches!(chunk_progress.look(Category::Log, 0), Look::Rejected(_)));
+    assert!(
+        chunk_progress.has_rejected()
+            && matches!(chunk_progress.record_status(Category::Log, 0), RecordStatus::Rejected(_))
+    );
     assert_eq!(ledger.snapshot().pending(Category::Log), 3);
     chunk_progress.begin();
     assert!(
         chunk_progress.end(Category::Log, 0, Outcome::Rejected)
             && !chunk_progress.end(Category::Log, 0, Outcome::Overflow)
     );
-    assert!(!chunk_progress.has_rejected() && matches!(chunk_progress.look(Category::Log, 0), Look::Closed));
+    assert!(
+        !chunk_progress.has_rejected()
+            && matches!(chunk_progress.record_status(Category::Log, 0), RecordStatus::Closed)
+    );
     assert_eq!(chunk_progress.mapped(), ChunkStatus::Done);
     assert_eq!(ledger.snapshot().outcome(Category::Log, Outcome::Rejected), 1);
 }

@@ -41,7 +41,7 @@ pub enum ChunkStatus {
 
 /// Status of a record in a category.
 #[derive(Clone, Debug)]
-pub enum Look {
+pub enum RecordStatus {
     /// It has ended, or its item is on its way.
     Closed,
     /// It needs an item.

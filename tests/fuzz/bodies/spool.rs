@@ -3,7 +3,7 @@
 
 use super::tempdir::TempDir;
 use out_sentry::chunk;
-use out_sentry::delivery::store::{Chunk, Limits, Recovered, Spool, split};
+use out_sentry::delivery::store::{Chunk, Limits, Recovered, Spool, WhenFull, split};
 use out_sentry::ledger::{Category, Ledger, Outcome};
 use std::fs;
 use std::path::Path;
@@ -47,7 +47,7 @@ pub fn run(data: &[u8]) {
     let mut chunks = Vec::new();
     for (tag, data) in &files {
         let records = chunk::count(data);
-        let appended = spool.append(tag.as_bytes(), data, records, WALL, false).expect("room");
+        let appended = spool.append(tag.as_bytes(), data, records, WALL, WhenFull::Refuse).expect("room");
         let written = Chunk { tag: tag.as_bytes().to_vec(), data: data.to_vec(), records };
         assert_eq!(appended.extent.read().expect("the new chunk"), std::slice::from_ref(&written));
         chunks.push(written);

@@ -1,7 +1,8 @@
 //! Tests that no interleaving of append, sync, end, compaction, crash and reopening loses a chunk that was acknowledged.
 
 use super::{Directory, WALL, data, open};
-use crate::delivery::store::Extent;
+use crate::delivery::store::segment::Descriptor;
+use crate::delivery::store::{Extent, WhenFull};
 use crate::ledger::{Category, Outcome};
 use std::collections::BTreeMap;
 use std::fs;
@@ -22,7 +23,7 @@ impl Chance {
 
 /// The state of a chunk of the model. The tag of the chunk is its number.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Decision {
+struct Expected {
     is_synced: bool,
     has_ended: bool,
     /// The number of logs noted as accepted.
@@ -42,7 +43,7 @@ fn numbers_of(extent: &Extent) -> Vec<u32> {
 fn any_interleaving(seed: u64) {
     let mut chance = Chance(seed * 2 + 1);
     let directory = Directory::new(&format!("any-{seed}"));
-    let mut fates = BTreeMap::<u32, Decision>::new();
+    let mut all_expected = BTreeMap::<u32, Expected>::new();
     let mut next = 0;
     let (mut spool, _) = open(&directory);
     let mut extents: Vec<(Vec<u32>, Extent)> = Vec::new();
@@ -51,9 +52,10 @@ fn any_interleaving(seed: u64) {
         match chance.below(18) {
             0..6 => {
                 let records = chance.below(9) as usize + 1;
-                let appended = spool.append(next.to_string().as_bytes(), &data(records), records as u32, WALL, false);
+                let appended =
+                    spool.append(next.to_string().as_bytes(), &data(records), records as u32, WALL, WhenFull::Refuse);
                 extents.push((vec![next], appended.unwrap().extent));
-                fates.insert(next, Decision::default());
+                all_expected.insert(next, Expected::default());
                 next += 1;
             }
             6 => {
@@ -61,26 +63,26 @@ fn any_interleaving(seed: u64) {
                 for segment in spool.live() {
                     synced_lengths.insert(segment.path().to_owned(), segment.length());
                 }
-                fates.values_mut().for_each(|fate| fate.is_synced = true);
+                all_expected.values_mut().for_each(|expected| expected.is_synced = true);
             }
             7 => spool.seal(),
             8 => {
                 if let Some(segment) = spool.take_settled() {
-                    segment.seal(false);
+                    segment.seal(Descriptor::Close);
                 }
             }
             9..12 if !extents.is_empty() => {
                 let (numbers, extent) = &extents[chance.below(extents.len() as u64) as usize];
                 if let [number] = numbers[..] {
                     extent.note_settled(Category::Log, &[0], Outcome::Accepted);
-                    fates.entry(number).and_modify(|fate| fate.settled = 1);
+                    all_expected.entry(number).and_modify(|expected| expected.settled = 1);
                 }
             }
             12..15 if !extents.is_empty() => {
                 let (numbers, extent) = extents.swap_remove(chance.below(extents.len() as u64) as usize);
                 extent.end();
                 for number in numbers {
-                    fates.entry(number).and_modify(|fate| fate.has_ended = true);
+                    all_expected.entry(number).and_modify(|expected| expected.has_ended = true);
                 }
             }
             15 => {
@@ -96,13 +98,13 @@ fn any_interleaving(seed: u64) {
                     });
                     extent.tell_ended(&ended);
                     if let Ok(number) = std::str::from_utf8(&chunks[chosen].tag).unwrap().parse() {
-                        fates.entry(number).and_modify(|fate: &mut Decision| fate.is_told = true);
+                        all_expected.entry(number).and_modify(|expected: &mut Expected| expected.is_told = true);
                     }
                 }
             }
             16 if chance.below(3) == 0 => {
                 spool.sync().unwrap();
-                fates.values_mut().for_each(|fate| fate.is_synced = true);
+                all_expected.values_mut().for_each(|expected| expected.is_synced = true);
                 spool.compact().unwrap();
                 for segment in spool.live() {
                     synced_lengths.insert(segment.path().to_owned(), segment.length());
@@ -110,7 +112,7 @@ fn any_interleaving(seed: u64) {
                 for (numbers, extent) in &extents {
                     let left = numbers_of(extent);
                     assert!(
-                        numbers.iter().all(|number| left.contains(number) || fates[number].is_told),
+                        numbers.iter().all(|number| left.contains(number) || all_expected[number].is_told),
                         "seed {seed}: {numbers:?} {left:?}"
                     );
                 }
@@ -121,9 +123,9 @@ fn any_interleaving(seed: u64) {
                 if power_fails {
                     cut_back(&directory, &synced_lengths);
                     // What was not synced may be gone, and so may notes about it.
-                    fates.retain(|_, fate| fate.is_synced && !fate.has_ended);
+                    all_expected.retain(|_, expected| expected.is_synced && !expected.has_ended);
                 } else {
-                    fates.retain(|_, fate| !fate.has_ended);
+                    all_expected.retain(|_, expected| !expected.has_ended);
                 }
                 let recovery;
                 (spool, recovery) = open(&directory);
@@ -131,19 +133,19 @@ fn any_interleaving(seed: u64) {
                 for recovered in recovery.extents {
                     let numbers = numbers_of(&recovered.extent);
                     if let [number] = numbers[..]
-                        && let Some(fate) = fates.get(&number)
+                        && let Some(expected) = all_expected.get(&number)
                     {
                         let settled = recovered.progress.settled[Category::Log as usize].len();
-                        assert_eq!(settled, fate.settled, "seed {seed}: notes of chunk {number}");
+                        assert_eq!(settled, expected.settled, "seed {seed}: notes of chunk {number}");
                     }
                     found.extend(&numbers);
                     extents.push((numbers, recovered.extent));
                 }
                 found.sort_unstable();
-                fates.retain(|number, fate| !fate.is_told || found.contains(number));
-                let expected: Vec<u32> = fates.keys().copied().collect();
-                assert_eq!(found, expected, "seed {seed}: power failed: {power_fails}");
-                fates.values_mut().for_each(|fate| (fate.is_synced, fate.is_told) = (true, false));
+                all_expected.retain(|number, expected| !expected.is_told || found.contains(number));
+                let numbers: Vec<u32> = all_expected.keys().copied().collect();
+                assert_eq!(found, numbers, "seed {seed}: power failed: {power_fails}");
+                all_expected.values_mut().for_each(|expected| (expected.is_synced, expected.is_told) = (true, false));
                 synced_lengths = spool.live().iter().map(|one| (one.path().to_owned(), one.length())).collect();
             }
             _ => {}

@@ -2,7 +2,7 @@
 
 mod interleavings;
 
-use super::{Appended, Chunk, Ended, Extent, Limits, Recovery, Spool, SpoolError};
+use super::{Appended, Chunk, Ended, Extent, Limits, Recovery, Spool, SpoolError, WhenFull};
 use crate::ledger::{Category, Outcome};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -53,7 +53,8 @@ fn open(directory: &Directory) -> (Spool, Recovery) {
 }
 
 fn append(spool: &mut Spool, tag: &str, records: usize) -> Extent {
-    let appended: Appended = spool.append(tag.as_bytes(), &data(records), records as u32, WALL, false).unwrap();
+    let appended: Appended =
+        spool.append(tag.as_bytes(), &data(records), records as u32, WALL, WhenFull::Refuse).unwrap();
     appended.extent
 }
 
@@ -149,12 +150,12 @@ fn a_full_spool_refuses_and_an_empty_one_takes_any_chunk() {
     let directory = Directory::new("full");
     let limits = Limits { most: 400, segment: 100 };
     let (mut spool, _) = Spool::open(&directory.0, 7, limits).unwrap();
-    let large = spool.append(b"a", &data(100), 100, WALL, false).unwrap();
-    let refused = spool.append(b"a", &data(1), 1, WALL, false);
+    let large = spool.append(b"a", &data(100), 100, WALL, WhenFull::Refuse).unwrap();
+    let refused = spool.append(b"a", &data(1), 1, WALL, WhenFull::Refuse);
     assert!(matches!(refused, Err(SpoolError::Full { most: 400, .. })), "{refused:?}");
-    let beyond = spool.append(b"a", &data(1), 1, WALL, true).unwrap();
+    let beyond = spool.append(b"a", &data(1), 1, WALL, WhenFull::Exceed).unwrap();
     large.extent.end();
-    spool.append(b"a", &data(1), 1, WALL, false).unwrap().extent.end();
+    spool.append(b"a", &data(1), 1, WALL, WhenFull::Refuse).unwrap().extent.end();
     beyond.extent.end();
 }
 
@@ -298,7 +299,8 @@ fn chunks_taken_back_are_not_found_again() {
         let (mut spool, _) = open(&directory);
         append(&mut spool, "kept", 2);
         spool.sync().unwrap();
-        let failed: Vec<_> = (0..5).map(|_| spool.append(b"failed", &data(8), 8, WALL, false).unwrap()).collect();
+        let failed: Vec<_> =
+            (0..5).map(|_| spool.append(b"failed", &data(8), 8, WALL, WhenFull::Refuse).unwrap()).collect();
         spool.roll_back(&failed);
         append(&mut spool, "later", 2);
         let on_disk: u64 = spool.live().iter().map(|segment| fs::metadata(segment.path()).unwrap().len()).sum();

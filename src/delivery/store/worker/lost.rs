@@ -52,7 +52,7 @@ impl Lost {
 
 /// Sees to chunks that could not be read: they are read again later, or are lost.
 pub(in crate::delivery) fn unreadable(shared: &Shared, chunk_progress: &Arc<ChunkProgress>, error: &SpoolError) {
-    let ChunkSource::Spool(extent) = &chunk_progress.home else { return };
+    let ChunkSource::Spool(extent) = &chunk_progress.source else { return };
     if error.is_temporary() || !is_final(error) && extent.fail() < READINGS {
         let text = format!("cannot read {} of the spool, trying again: {error}", extent.segment().name());
         shared.say(Severity::Error, "spool read", text);
@@ -77,8 +77,8 @@ pub(super) fn lose(shared: &Shared, chunk_progress: &Arc<ChunkProgress>, extent:
             shared.reports.add(target.identity, *category, Outcome::Lost, items, 0);
         }
     }
-    let standing = chunk_progress.mapped();
-    shared.finish(chunk_progress, standing);
+    let status = chunk_progress.mapped();
+    shared.finish(chunk_progress, status);
 }
 
 /// Returns true if reading once more cannot help.

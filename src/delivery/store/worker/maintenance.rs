@@ -7,7 +7,7 @@ use crate::delivery::lock;
 use crate::delivery::report::host::Severity;
 use crate::delivery::store::chunk_file::SUFFIX;
 use crate::delivery::store::error::SpoolError;
-use crate::delivery::store::segment::Segment;
+use crate::delivery::store::segment::{Descriptor, Segment};
 use crate::delivery::store::spool::Spool;
 use crate::delivery::track::chunk_progress::ChunkSource;
 use std::fs;
@@ -23,23 +23,23 @@ const COMPACTED_BYTES: u64 = 32 << 20;
 
 impl Worker<'_> {
     /// Runs once a second: detects changes that others have made to the directory, and retries work that failed before.
-    pub(super) fn care(&mut self) {
+    pub(super) fn maintain(&mut self) {
         let store = &self.shared.store;
         let Some(files) = store.with(|spool| spool.files()) else {
             self.open();
             self.drain_former();
-            return self.tell_lost();
+            return self.log_lost();
         };
         files.retry();
         store.with(Spool::keep_spare);
         if let Some(segment) = store.with(Spool::take_settled).flatten() {
-            segment.seal(false);
+            segment.seal(Descriptor::Close);
         }
         self.keep_the_lock();
         self.find_missing();
         self.compact();
         self.drain_former();
-        self.tell_lost();
+        self.log_lost();
     }
 
     /// Gives bytes back of segments of which little is needed any more.
@@ -116,7 +116,7 @@ impl Worker<'_> {
             lost.push(self.chunk_progress(extent));
         }
         for chunk_progress in lost {
-            if let ChunkSource::Spool(extent) = &chunk_progress.home {
+            if let ChunkSource::Spool(extent) = &chunk_progress.source {
                 lose(self.shared, &chunk_progress, extent);
             }
         }

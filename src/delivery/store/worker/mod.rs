@@ -27,10 +27,28 @@ use std::time::Duration;
 const SYNC_INTERVAL: Duration = Duration::from_millis(200);
 
 /// Interval at which the directory is maintained, and at which one that could not be opened is tried again.
-const CARE_INTERVAL: Duration = Duration::from_secs(1);
+const MAINTENANCE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Interval at which a full mapper queue is tried again.
 const HAND_OVER: Duration = Duration::from_millis(100);
+
+/// When the files are synced with `spool_sync normal`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum SyncTime {
+    /// At once: the worker ends.
+    Now,
+    /// [`SYNC_INTERVAL`] after the last sync.
+    Interval,
+}
+
+/// Whether chunks can be added to an extent that waits for room in the mapper's queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Growth {
+    /// The next chunk may follow it.
+    Possible,
+    /// The next chunk begins another extent.
+    Over,
+}
 
 /// The worker.
 pub(in crate::delivery) struct Worker<'s> {
@@ -47,7 +65,7 @@ pub(in crate::delivery) struct Worker<'s> {
     /// Chunks that the mapper's queue had no room for.
     waiting: Option<Extent>,
     last_sync: Monotonic,
-    last_care: Option<Monotonic>,
+    last_maintenance: Option<Monotonic>,
 }
 
 impl<'s> Worker<'s> {
@@ -69,7 +87,7 @@ impl<'s> Worker<'s> {
             draining: Vec::new(),
             waiting: None,
             last_sync: Monotonic::START,
-            last_care: None,
+            last_maintenance: None,
         }
     }
 
@@ -80,9 +98,9 @@ impl<'s> Worker<'s> {
         loop {
             let found = self.shared.store.next(self.idle());
             let is_over = found.is_closing || self.shared.past_deadline();
-            self.step(found, is_over);
+            self.step(found, if is_over { SyncTime::Now } else { SyncTime::Interval });
             if is_over {
-                self.tell_lost();
+                self.log_lost();
                 return self.draining;
             }
         }
@@ -92,42 +110,42 @@ impl<'s> Worker<'s> {
     #[cfg(test)]
     pub(in crate::delivery) fn work(&mut self) {
         let found = self.shared.store.next(Duration::ZERO);
-        self.step(found, false);
+        self.step(found, SyncTime::Interval);
     }
 
     fn idle(&self) -> Duration {
         let now = self.shared.now().steady;
-        let care = self.last_care.map_or(Monotonic::START, |last| last + CARE_INTERVAL).since(now);
+        let maintenance = self.last_maintenance.map_or(Monotonic::START, |last| last + MAINTENANCE_INTERVAL).since(now);
         let sync = match self.shared.store.with(|spool| spool.is_unsynced()) {
             Some(true) => (self.last_sync + SYNC_INTERVAL).since(now),
-            _ => CARE_INTERVAL,
+            _ => MAINTENANCE_INTERVAL,
         };
-        let hand_over = if self.waiting.is_some() { HAND_OVER } else { CARE_INTERVAL };
+        let hand_over = if self.waiting.is_some() { HAND_OVER } else { MAINTENANCE_INTERVAL };
         // A wait of no time is none at all.
-        care.min(sync).min(hand_over).max(Duration::from_millis(1))
+        maintenance.min(sync).min(hand_over).max(Duration::from_millis(1))
     }
 
-    fn step(&mut self, found: Found, is_over: bool) {
+    fn step(&mut self, found: Found, sync_time: SyncTime) {
         let Found { appended, last, refusal, .. } = found;
         if let Some(error) = refusal {
-            self.complain(&error);
+            self.log_refusal(&error);
         }
         if self.shared.store.is_full_sync() {
             self.sync_and_hand_over(appended, last);
         } else {
             self.hand_over(appended.into_iter().map(|chunk| chunk.extent));
-            self.sync(is_over);
+            self.sync(sync_time);
         }
         let now = self.shared.now().steady;
-        if self.last_care.is_none_or(|last| now >= last + CARE_INTERVAL) {
-            self.last_care = Some(now);
-            self.care();
+        if self.last_maintenance.is_none_or(|last| now >= last + MAINTENANCE_INTERVAL) {
+            self.last_maintenance = Some(now);
+            self.maintain();
         }
     }
 
     /// Opens the directory, and counts the chunks of an earlier process in this one.
     pub(in crate::delivery) fn open(&mut self) {
-        self.last_care = Some(self.shared.now().steady);
+        self.last_maintenance = Some(self.shared.now().steady);
         let Some(path) = self.path.clone() else { return };
         if crate::options::is_writable_by_all(&path) {
             let text = format!(
@@ -177,7 +195,7 @@ impl<'s> Worker<'s> {
         }
     }
 
-    fn complain(&self, error: &SpoolError) {
+    fn log_refusal(&self, error: &SpoolError) {
         let (kind, text) = match error {
             SpoolError::Full { used, most } => (
                 "spool full",
@@ -195,9 +213,9 @@ impl<'s> Worker<'s> {
     }
 
     /// `spool_sync normal`: at most one sync in an interval, for all chunks since the last.
-    fn sync(&mut self, is_over: bool) {
+    fn sync(&mut self, sync_time: SyncTime) {
         let now = self.shared.now().steady;
-        let is_due = is_over || now >= self.last_sync + SYNC_INTERVAL;
+        let is_due = sync_time == SyncTime::Now || now >= self.last_sync + SYNC_INTERVAL;
         if !is_due || !self.shared.store.with(|spool| spool.is_unsynced()).unwrap_or(false) {
             return;
         }
@@ -215,7 +233,7 @@ impl<'s> Worker<'s> {
             return self.hand_over(std::iter::empty());
         }
         if let Err(error) = self.shared.store.take_unsynced().run() {
-            self.complain(&error);
+            self.log_refusal(&error);
             return self.shared.store.take_back(appended, last);
         }
         let records = appended.iter().map(|chunk| u64::from(chunk.extent.records())).sum();
@@ -235,16 +253,16 @@ impl<'s> Worker<'s> {
             if let Some(next) = next
                 && let Some(full) = self.waiting.replace(next)
             {
-                self.dispatch(full, true);
+                self.dispatch(full, Growth::Over);
             }
         }
         if let Some(rest) = self.waiting.take() {
-            self.dispatch(rest, false);
+            self.dispatch(rest, Growth::Possible);
         }
     }
 
-    fn dispatch(&mut self, extent: Extent, is_full: bool) {
-        let is_full = is_full || extent.length() >= EXTENT_BYTES;
+    fn dispatch(&mut self, extent: Extent, growth: Growth) {
+        let is_full = growth == Growth::Over || extent.length() >= EXTENT_BYTES;
         let has_room = !self.to_mapper.is_full() && !self.shared.past_deadline();
         if !has_room && !is_full {
             self.waiting = Some(extent);
@@ -268,7 +286,7 @@ impl<'s> Worker<'s> {
         self.path.as_deref().unwrap_or(Path::new("")).display().to_string()
     }
 
-    fn tell_lost(&self) {
+    fn log_lost(&self) {
         if let Some(text) = self.shared.lost.take() {
             let text = format!("spool {}: {text}", self.shown_path());
             let _ = self.shared.to_dispatcher.send(Message::Log(Severity::Error, text));

@@ -53,7 +53,7 @@ impl Running {
         self.ledger.snapshot().records
     }
 
-    fn said(&self, words: &str) -> bool {
+    fn has_logged(&self, words: &str) -> bool {
         self.log.0.lock().unwrap().iter().any(|line| line.contains(words))
     }
 
@@ -87,7 +87,7 @@ fn spooled(spool: &Path) -> u32 {
 #[test]
 fn a_chunk_whose_safety_an_earlier_process_could_not_tell_is_ours_already_once() {
     for sync in ["normal", "full"] {
-        let spool = directory(&format!("unheard-{sync}"));
+        let spool = directory(&format!("unacknowledged-{sync}"));
         let more = [("spool_sync", sync)];
         let first = Running::start(&spool, &more);
         assert_eq!(first.flush(), Verdict::Ok);
@@ -164,7 +164,7 @@ fn removed_segments_end_as_lost_and_are_named_with_their_count() {
     for segment in segments.iter().filter(|path| path.extension().is_some_and(|extension| extension == "msgpack")) {
         fs::remove_file(segment).unwrap();
         let name = segment.file_name().unwrap().to_str().unwrap().to_owned();
-        running.wait_for("named", |running| running.said(&format!("{name} (")));
+        running.wait_for("named", |running| running.has_logged(&format!("{name} (")));
     }
     let lost = |running: &Running| running.ledger.snapshot().outcome(Category::Log, Outcome::Lost);
     assert!(lost(&running) > 0);
@@ -181,11 +181,11 @@ fn a_removed_directory_is_created_and_locked_again() {
     let running = Running::start(&spool, &[]);
     assert_eq!(running.flush(), Verdict::Ok);
     fs::remove_dir_all(&spool).unwrap();
-    running.wait_for("said", |running| running.said("it is created and locked again"));
+    running.wait_for("said", |running| running.has_logged("it is created and locked again"));
     assert_eq!(running.flush(), Verdict::Ok);
     assert_eq!(spooled(&spool), 1);
     let other = Running::start(&spool, &[]);
-    other.wait_for("locked out", |other| other.said("is locked by another instance"));
+    other.wait_for("locked out", |other| other.has_logged("is locked by another instance"));
     assert_eq!(other.flush(), Verdict::Retry);
     other.delivery.close();
     running.delivery.close();
