@@ -4,14 +4,13 @@
 
 use crate::clock::{Clock, Moment, Monotonic};
 use crate::delivery::accept::chunk_slot::Verdict;
-use crate::delivery::dispatch::destination::ResponseKind;
 use crate::delivery::dispatch::dispatcher::{self, Dispatcher};
 use crate::delivery::map::worker::Worker;
 use crate::delivery::report::client_reports;
 use crate::delivery::report::host::{Host, Report, Severity};
 use crate::delivery::store::worker::Worker as Spooler;
 use crate::delivery::transport::client::{Client, SendResult};
-use crate::delivery::transport::response::{Limits, answer};
+use crate::delivery::transport::response::{Limits, Response, ResponseKind};
 use crate::delivery::transport::sender::{Done, Job as Request, Load};
 use crate::delivery::{Entered, Job, Shared};
 use crate::ledger::{Category, Ledger, Outcome, Status};
@@ -249,10 +248,10 @@ impl Instance {
 /// (`code` 0).
 pub(super) fn answered_with(request: Request, code: u16, limits: Option<&str>) -> dispatcher::Message {
     let limits = Limits::read(code, limits, None, Duration::ZERO);
-    let answer = if code == 0 { crate::delivery::transport::response::Answer::Failed } else { answer(code) };
+    let kind = if code == 0 { ResponseKind::Failed } else { ResponseKind::of_status(code) };
     let status = if code == 0 { Status::Error } else { Status::of(code) };
-    let reply = ResponseKind { answer, limits };
-    let sent = SendResult { reply, code, status, bytes: 0, detail: code.to_string(), lasting: false };
+    let response = Response { kind, limits };
+    let sent = SendResult { response, code, status, bytes: 0, detail: code.to_string(), lasting: false };
     let Request { load, target, .. } = request;
     dispatcher::Message::Done(Box::new(Done { load, target, sent, took: Duration::ZERO }))
 }

@@ -4,7 +4,7 @@ use super::output::Output;
 use super::report::{Place, Report, Weight};
 use out_sentry::delivery::transport::client::{Client, SendResult};
 use out_sentry::delivery::transport::encoder::Encoder;
-use out_sentry::delivery::transport::response::{Answer, rfc3339};
+use out_sentry::delivery::transport::response::{ResponseKind, rfc3339};
 use out_sentry::ledger::Category;
 use out_sentry::options::{Dsn, Network, Settings};
 use serde_json::json;
@@ -97,15 +97,15 @@ pub(super) fn send(output: &Output, settings: &Settings, dsns: &[Dsn], report: &
         let second = post(&client, dsn, settings, &id);
         let (weight, text) = verdict(dsn, &first, &second, &id);
         report.add(weight, place(output).filter(|_| weight != Weight::Sound), &text);
-        if limited(&second) && second.reply.answer == Answer::Accepted {
+        if limited(&second) && second.response.kind == ResponseKind::Accepted {
             report.advice(place(output), &format!("{dsn} takes the event, and says that a quota is used up"));
         }
     }
 }
 
 fn verdict(dsn: &Dsn, first: &SendResult, second: &SendResult, id: &str) -> (Weight, String) {
-    match (&first.reply.answer, &second.reply.answer) {
-        (Answer::Accepted, Answer::Accepted) => (
+    match (&first.response.kind, &second.response.kind) {
+        (ResponseKind::Accepted, ResponseKind::Accepted) => (
             Weight::Sound,
             format!(
                 "{dsn} accepts a test event, twice. That does not prove that it keeps it: quotas, inbound filters and an \
@@ -113,7 +113,7 @@ fn verdict(dsn: &Dsn, first: &SendResult, second: &SendResult, id: &str) -> (Wei
                  organisation. Look for event {id} in the project"
             ),
         ),
-        (Answer::Accepted, answer) => (
+        (ResponseKind::Accepted, answer) => (
             Weight::Problem,
             format!(
                 "{dsn} accepts a test event at first, and five seconds later not ({}): {}. A server that is asked for the \
@@ -128,20 +128,20 @@ fn verdict(dsn: &Dsn, first: &SendResult, second: &SendResult, id: &str) -> (Wei
     }
 }
 
-fn meaning(answer: &Answer) -> &'static str {
+fn meaning(answer: &ResponseKind) -> &'static str {
     match answer {
-        Answer::Accepted => "the first time it did not, the second time it did",
-        Answer::Failed => "the network or the server fails; the plugin would try again",
-        Answer::Limited => "a quota is used up; the plugin would wait",
-        Answer::TooLarge => "it is too large for this server, or for something before it",
-        Answer::Malformed => "this server cannot read it, or the key has a form that it does not know",
-        Answer::Encoding => "it cannot read this encoding; set compress none",
-        Answer::Misconfigured => "the DSN's key and project do not exist there, or are disabled",
+        ResponseKind::Accepted => "the first time it did not, the second time it did",
+        ResponseKind::Failed => "the network or the server fails; the plugin would try again",
+        ResponseKind::Limited => "a quota is used up; the plugin would wait",
+        ResponseKind::TooLarge => "it is too large for this server, or for something before it",
+        ResponseKind::Malformed => "this server cannot read it, or the key has a form that it does not know",
+        ResponseKind::Encoding => "it cannot read this encoding; set compress none",
+        ResponseKind::Misconfigured => "the DSN's key and project do not exist there, or are disabled",
     }
 }
 
 fn limited(sent: &SendResult) -> bool {
-    Category::ALL.iter().any(|category| sent.reply.limits.of(*category).is_some())
+    Category::ALL.iter().any(|category| sent.response.limits.of(*category).is_some())
 }
 
 fn post(client: &Client, dsn: &Dsn, settings: &Settings, id: &str) -> SendResult {

@@ -3,7 +3,7 @@
 
 use crate::clock::Monotonic;
 use crate::delivery::dispatch::queue::CategoryQueue;
-use crate::delivery::transport::response::{Answer, Limits};
+use crate::delivery::transport::response::{Limits, Response, ResponseKind};
 use crate::envelope::{Batch, BatchKey, Identified};
 use crate::ledger::{Category, Outcome};
 use crate::options::Compress;
@@ -113,15 +113,6 @@ const MIN_BACKOFF: Duration = Duration::from_millis(20);
 
 /// Requests that are not answered for this long say that nothing more should be sent until one is.
 const SILENCE: Duration = Duration::from_secs(5);
-
-/// The result of a request.
-#[derive(Clone, Debug)]
-pub struct ResponseKind {
-    /// Meaning of the answer.
-    pub answer: Answer,
-    /// Limits that came with it.
-    pub limits: Limits,
-}
 
 impl<T: Identified> Destination<T> {
     /// A destination nothing is known about.
@@ -334,17 +325,17 @@ impl<T: Identified> Destination<T> {
     pub fn done(
         &mut self,
         mut batch: Batch<T>,
-        reply: &ResponseKind,
+        response: &Response,
         now: Monotonic,
         chance: f64,
     ) -> (Vec<Action<T>>, Option<Notice>) {
         self.heard(&batch, now);
-        batch.limited |= reply.answer == Answer::Limited;
+        batch.limited |= response.kind == ResponseKind::Limited;
         let mut actions = Vec::new();
-        let limited = self.apply_limits(&reply.limits.with_refused(batch.category), now);
+        let limited = self.apply_limits(&response.limits.with_refused(batch.category), now);
         let mut notice = limited.map(|(category, span)| Notice::Limited(category, span));
-        match reply.answer {
-            Answer::Accepted => {
+        match response.kind {
+            ResponseKind::Accepted => {
                 self.accepted_at = Some(now);
                 self.retry_history.retain(|(key, _)| batch.key() != Some(*key));
                 let limit = &mut self.limited[batch.category as usize];
@@ -352,20 +343,20 @@ impl<T: Identified> Destination<T> {
                 notice = self.accepted().or(notice);
                 actions.push(Action::Finish(batch, Outcome::Accepted));
             }
-            Answer::Limited => self.put_back(batch, now, &mut actions),
-            Answer::Failed => notice = self.failed(batch, now, chance, &mut actions),
-            Answer::TooLarge => notice = self.too_large(batch, &mut actions),
-            Answer::Malformed | Answer::Encoding if batch.encoded != self.encodings => {
+            ResponseKind::Limited => self.put_back(batch, now, &mut actions),
+            ResponseKind::Failed => notice = self.failed(batch, now, chance, &mut actions),
+            ResponseKind::TooLarge => notice = self.too_large(batch, &mut actions),
+            ResponseKind::Malformed | ResponseKind::Encoding if batch.encoded != self.encodings => {
                 self.category_queues[batch.category as usize].push_front(batch);
             }
-            Answer::Malformed if self.has_accepted && self.consecutive_rejections < MAX_LONE_REFUSALS => {
+            ResponseKind::Malformed if self.has_accepted && self.consecutive_rejections < MAX_LONE_REFUSALS => {
                 notice = self.refused(batch, &mut actions);
             }
-            Answer::Malformed | Answer::Encoding if self.fall_back() => {
+            ResponseKind::Malformed | ResponseKind::Encoding if self.fall_back() => {
                 notice = Some(Notice::Encoding(self.encoding));
                 self.category_queues[batch.category as usize].push_front(batch);
             }
-            Answer::Malformed | Answer::Encoding | Answer::Misconfigured => {
+            ResponseKind::Malformed | ResponseKind::Encoding | ResponseKind::Misconfigured => {
                 self.wrong(now, chance);
                 notice = Some(Notice::Misconfigured);
                 self.put_back(batch, now, &mut actions);
@@ -616,12 +607,12 @@ mod tests {
         batch
     }
 
-    fn reply(answer: Answer) -> ResponseKind {
-        ResponseKind { answer, limits: Limits::default() }
+    fn response(kind: ResponseKind) -> Response {
+        Response { kind, limits: Limits::default() }
     }
 
-    fn limited(header: &str) -> ResponseKind {
-        ResponseKind { answer: Answer::Limited, limits: Limits::read(429, Some(header), None, WALL) }
+    fn limited(header: &str) -> Response {
+        Response { kind: ResponseKind::Limited, limits: Limits::read(429, Some(header), None, WALL) }
     }
 
     fn with(can_defer: bool, batches: impl IntoIterator<Item = Batch<ChunkId>>) -> Destination<ChunkId> {
@@ -633,17 +624,17 @@ mod tests {
     /// Sends the next batch and answers it.
     fn turn(
         destination: &mut Destination<ChunkId>,
-        reply: &ResponseKind,
+        response: &Response,
         now: Monotonic,
     ) -> (Vec<Action<ChunkId>>, Option<Notice>) {
         let batch = destination.next(now).expect("a batch to send");
-        destination.done(batch, reply, now, 1.0)
+        destination.done(batch, response, now, 1.0)
     }
 
     #[test]
     fn after_a_failure_one_probe_goes_first_and_events_before_logs() {
         let mut destination = with(true, [batch(Category::Log, 1), batch(Category::Log, 1), batch(Category::Event, 1)]);
-        let (actions, notice) = turn(&mut destination, &reply(Answer::Failed), NOW);
+        let (actions, notice) = turn(&mut destination, &response(ResponseKind::Failed), NOW);
         assert!(actions.is_empty() && notice == Some(Notice::Failing));
         assert_eq!(destination.state(NOW), "unreachable");
         assert!(destination.next(NOW).is_none());
@@ -651,7 +642,7 @@ mod tests {
         let probe = destination.next(NOW + SECOND).unwrap();
         assert_eq!(probe.category, Category::Event);
         assert!(destination.next(NOW + SECOND).is_none(), "one probe, not a stampede");
-        let (_, notice) = destination.done(probe, &reply(Answer::Accepted), NOW + SECOND, 1.0);
+        let (_, notice) = destination.done(probe, &response(ResponseKind::Accepted), NOW + SECOND, 1.0);
         assert_eq!(notice, Some(Notice::Answers));
         assert!(destination.next(NOW + SECOND).is_some() && destination.next(NOW + SECOND).is_some());
     }
@@ -662,7 +653,7 @@ mod tests {
         let mut now = NOW;
         let mut waits = Vec::new();
         for _ in 0..9 {
-            turn(&mut destination, &reply(Answer::Failed), now);
+            turn(&mut destination, &response(ResponseKind::Failed), now);
             let at = destination.wake(now).unwrap();
             waits.push(at.since(now).as_secs());
             now = at;
@@ -721,12 +712,12 @@ mod tests {
     #[test]
     fn a_poison_item_is_found_by_halving_and_the_others_are_delivered() {
         let mut destination = with(true, [batch(Category::Log, 1), batch(Category::Log, 9)]);
-        turn(&mut destination, &reply(Answer::Accepted), NOW);
+        turn(&mut destination, &response(ResponseKind::Accepted), NOW);
         let (mut accepted, mut rejected) = (0, 0);
         while let Some(batch) = destination.next(NOW) {
             let poisoned = batch.owners().any(|(_, mut records)| records.any(|record| record == 6));
-            let answer = if poisoned { Answer::Malformed } else { Answer::Accepted };
-            for action in destination.done(batch, &reply(answer), NOW, 1.0).0 {
+            let answer = if poisoned { ResponseKind::Malformed } else { ResponseKind::Accepted };
+            for action in destination.done(batch, &response(answer), NOW, 1.0).0 {
                 match action {
                     Action::Finish(batch, Outcome::Accepted) => accepted += batch.len(),
                     Action::Finish(batch, Outcome::Rejected) => rejected += batch.len(),
@@ -740,26 +731,26 @@ mod tests {
     #[test]
     fn a_400_from_a_server_that_never_accepted_anything_is_the_destinations_fault() {
         let mut destination = with(true, [batch(Category::Log, 2)]);
-        let (actions, notice) = turn(&mut destination, &reply(Answer::Malformed), NOW);
+        let (actions, notice) = turn(&mut destination, &response(ResponseKind::Malformed), NOW);
         assert!(actions.is_empty());
         assert_eq!(notice, Some(Notice::Encoding(Compress::None)));
-        let (actions, notice) = turn(&mut destination, &reply(Answer::Malformed), NOW);
+        let (actions, notice) = turn(&mut destination, &response(ResponseKind::Malformed), NOW);
         assert!(matches!(&actions[..], [Action::Defer(_)]));
         assert_eq!((notice, destination.state(NOW)), (Some(Notice::Misconfigured), "misconfigured"));
     }
 
     #[test]
     fn a_refusal_of_an_earlier_encoding_says_nothing_about_an_item() {
-        for answer in [Answer::Malformed, Answer::Encoding] {
+        for answer in [ResponseKind::Malformed, ResponseKind::Encoding] {
             let mut destination = with(true, [batch(Category::Log, 1), batch(Category::Log, 1)]);
             let (first, second) = (destination.next(NOW).unwrap(), destination.next(NOW).unwrap());
-            let (actions, notice) = destination.done(first, &reply(answer.clone()), NOW, 0.5);
+            let (actions, notice) = destination.done(first, &response(answer), NOW, 0.5);
             assert!(actions.is_empty() && notice == Some(Notice::Encoding(Compress::None)));
-            turn(&mut destination, &reply(Answer::Accepted), NOW);
+            turn(&mut destination, &response(ResponseKind::Accepted), NOW);
             // It was under way in the old encoding all the while.
-            let (actions, _) = destination.done(second, &reply(answer.clone()), NOW, 0.5);
+            let (actions, _) = destination.done(second, &response(answer), NOW, 0.5);
             assert!(actions.is_empty(), "{actions:?}");
-            let (actions, _) = turn(&mut destination, &reply(Answer::Accepted), NOW);
+            let (actions, _) = turn(&mut destination, &response(ResponseKind::Accepted), NOW);
             assert!(matches!(&actions[..], [Action::Finish(_, Outcome::Accepted)]), "{answer:?}");
         }
     }
@@ -767,19 +758,19 @@ mod tests {
     #[test]
     fn a_misconfigured_destination_is_held_probed_and_forgiven() {
         let mut destination = with(false, [batch(Category::Log, 1), batch(Category::Event, 1)]);
-        let (actions, notice) = turn(&mut destination, &reply(Answer::Misconfigured), NOW);
+        let (actions, notice) = turn(&mut destination, &response(ResponseKind::Misconfigured), NOW);
         assert!(actions.is_empty() && notice == Some(Notice::Misconfigured));
         assert!(destination.next(NOW).is_none());
-        let (_, notice) = turn(&mut destination, &reply(Answer::Accepted), NOW + SECOND);
+        let (_, notice) = turn(&mut destination, &response(ResponseKind::Accepted), NOW + SECOND);
         assert_eq!((notice, destination.state(NOW)), (Some(Notice::Answers), "ok"));
     }
 
     #[test]
     fn too_large_is_halved_and_alone_given_up() {
         let mut destination = with(true, [batch(Category::Log, 2)]);
-        assert!(turn(&mut destination, &reply(Answer::TooLarge), NOW).0.is_empty());
+        assert!(turn(&mut destination, &response(ResponseKind::TooLarge), NOW).0.is_empty());
         for _ in 0..2 {
-            let (actions, _) = turn(&mut destination, &reply(Answer::TooLarge), NOW);
+            let (actions, _) = turn(&mut destination, &response(ResponseKind::TooLarge), NOW);
             assert!(matches!(&actions[..], [Action::Finish(_, Outcome::TooLarge)]));
         }
         assert!(destination.next(NOW).is_none());
@@ -794,7 +785,7 @@ mod tests {
         assert!(destination.takes_reports(NOW), "a limit of logs is none of reports");
         turn(&mut destination, &limited("5::key"), NOW + SECOND * 9);
         assert!(!destination.takes_reports(NOW + SECOND * 13) && destination.takes_reports(NOW + SECOND * 14));
-        turn(&mut destination, &reply(Answer::Failed), NOW + SECOND * 14);
+        turn(&mut destination, &response(ResponseKind::Failed), NOW + SECOND * 14);
         assert!(!destination.takes_reports(NOW + SECOND * 60));
         destination.reported(&Limits::read(429, None, Some("3"), WALL), NOW + SECOND * 60);
         assert!(destination.hold(Category::Event, NOW + SECOND * 62).is_some());
@@ -807,11 +798,11 @@ mod tests {
         event.close(&Arc::new(ChunkId::next()), 0, None);
         let before = event.bytes();
         let mut destination = with(true, [event]);
-        let (actions, notice) = turn(&mut destination, &reply(Answer::TooLarge), NOW);
+        let (actions, notice) = turn(&mut destination, &response(ResponseKind::TooLarge), NOW);
         assert!(actions.is_empty() && notice.is_none());
         let smaller = destination.next(NOW).unwrap();
         assert!(smaller.bytes() < before);
-        let (actions, notice) = destination.done(smaller, &reply(Answer::TooLarge), NOW, 1.0);
+        let (actions, notice) = destination.done(smaller, &response(ResponseKind::TooLarge), NOW, 1.0);
         assert!(matches!(&actions[..], [Action::Finish(_, Outcome::TooLarge)]));
         assert_eq!(notice, Some(Notice::Refused(Category::Event, Outcome::TooLarge)));
     }
@@ -826,9 +817,9 @@ mod tests {
             now += SECOND * 61;
             let Some(sent) = destination.next(now) else { panic!("nothing to send after {failed} failures") };
             let is_poison = poison(&sent);
-            let answer = if is_poison { Answer::Failed } else { Answer::Accepted };
+            let answer = if is_poison { ResponseKind::Failed } else { ResponseKind::Accepted };
             failed += u32::from(is_poison);
-            for action in destination.done(sent, &reply(answer), now, 1.0).0 {
+            for action in destination.done(sent, &response(answer), now, 1.0).0 {
                 match action {
                     Action::Finish(_, Outcome::Accepted) => {
                         passed += 1;
@@ -853,7 +844,7 @@ mod tests {
             now += SECOND * 61;
             let batch = destination.next(now).unwrap();
             probed[batch.category as usize] += 1;
-            assert!(destination.done(batch, &reply(Answer::Failed), now, 1.0).0.is_empty());
+            assert!(destination.done(batch, &response(ResponseKind::Failed), now, 1.0).0.is_empty());
         }
         assert_eq!(destination.queued(), 2);
         assert!(probed.iter().all(|probes| *probes > 30), "each category is tried: {probed:?}");

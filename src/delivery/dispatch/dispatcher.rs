@@ -14,7 +14,7 @@ use crate::delivery::shared::blocks::Decision;
 use crate::delivery::track::chunk_progress::{ChunkProgress, ChunkSource, ItemEnd};
 use crate::delivery::track::drop_reason::DropReason;
 use crate::delivery::transport::client::{Client, SendResult};
-use crate::delivery::transport::response::Answer;
+use crate::delivery::transport::response::ResponseKind;
 use crate::delivery::transport::sender;
 use crate::delivery::transport::sender::Load;
 use crate::delivery::{Drain, Shared, WAITED, lock};
@@ -128,9 +128,9 @@ impl Queued {
 
 /// Durations of the latest requests to each destination.
 #[derive(Debug, Default)]
-struct AnswerTimes(HashMap<u32, [Duration; 4]>);
+struct ResponseTimes(HashMap<u32, [Duration; 4]>);
 
-impl AnswerTimes {
+impl ResponseTimes {
     fn add(&mut self, destination: u32, took: Duration) {
         let latest = self.0.entry(destination).or_default();
         latest.rotate_right(1);
@@ -160,7 +160,7 @@ pub(crate) struct Dispatcher {
     summary_interval: Duration,
     throttle: LogThrottle,
     durations: Vec<Duration>,
-    answers: AnswerTimes,
+    answers: ResponseTimes,
     shown: Snapshot,
     last_tick: Monotonic,
     last_source: Monotonic,
@@ -203,7 +203,7 @@ impl Dispatcher {
             summary_interval: loaded.settings.report.summary_interval,
             throttle: LogThrottle::default(),
             durations: Vec::new(),
-            answers: AnswerTimes::default(),
+            answers: ResponseTimes::default(),
             shown: Snapshot::default(),
             last_tick: Monotonic::START,
             last_source: now.steady,
@@ -335,9 +335,9 @@ impl Dispatcher {
     }
 
     fn reported(&mut self, number: u32, report: client_reports::Report, sent: &SendResult, now: Monotonic) {
-        self.scheduler.reported(number, &sent.reply.limits, now);
+        self.scheduler.reported(number, &sent.response.limits, now);
         // What a server does not understand it will not understand later either.
-        if matches!(sent.reply.answer, Answer::Failed | Answer::Limited) {
+        if matches!(sent.response.kind, ResponseKind::Failed | ResponseKind::Limited) {
             self.reports.give_back(report);
         }
         self.share_blocks(number, now);
@@ -366,7 +366,7 @@ impl Dispatcher {
     }
 
     fn checked_in(&mut self, number: u32, sent: &SendResult, now: Monotonic) {
-        self.scheduler.reported(number, &sent.reply.limits, now);
+        self.scheduler.reported(number, &sent.response.limits, now);
         self.share_blocks(number, now);
         if self.check_ins.answered(sent, now) {
             let text = format!("a check-in was refused and is dropped: {}", sent.detail);
@@ -410,12 +410,12 @@ impl Dispatcher {
         let number = batch.destination;
         let current = self.shared.targets.get(number);
         let outdated = current.is_none_or(|current| current.dsn != done.target.dsn);
-        if outdated && done.sent.reply.answer != Answer::Accepted {
+        if outdated && done.sent.response.kind != ResponseKind::Accepted {
             let actions = self.scheduler.again(batch, now);
             return self.actions(actions, 0, MADE_ROOM);
         }
         let chance = self.roll();
-        let (actions, notice) = self.scheduler.done(batch, &done.sent.reply, now, chance);
+        let (actions, notice) = self.scheduler.done(batch, &done.sent.response, now, chance);
         self.share_blocks(number, now);
         self.actions(actions, done.sent.code, &done.sent.detail);
         if let Some(notice) = notice {

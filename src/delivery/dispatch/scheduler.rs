@@ -5,9 +5,9 @@
 //! nor a quota stops the others.
 
 use crate::clock::Monotonic;
-use crate::delivery::dispatch::destination::{Action, Block, Destination, Notice, Policy, ResponseKind};
+use crate::delivery::dispatch::destination::{Action, Block, Destination, Notice, Policy};
 use crate::delivery::shared::blocks::Waits;
-use crate::delivery::transport::response::Limits;
+use crate::delivery::transport::response::{Limits, Response};
 use crate::envelope::{Batch, Identified};
 use crate::ledger::Category;
 use crate::options::Compress;
@@ -175,12 +175,12 @@ impl<T: Identified> Scheduler<T> {
     pub fn done(
         &mut self,
         batch: Batch<T>,
-        reply: &ResponseKind,
+        response: &Response,
         now: Monotonic,
         chance: f64,
     ) -> (Vec<Action<T>>, Option<Notice>) {
         let number = batch.destination;
-        let (mut actions, notice) = self.member(number).done(batch, reply, now, chance);
+        let (mut actions, notice) = self.member(number).done(batch, response, now, chance);
         for category in Category::ALL {
             actions.extend(self.trim(number, *category, now));
         }
@@ -401,7 +401,7 @@ impl<T: Identified> Scheduler<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::delivery::transport::response::Answer;
+    use crate::delivery::transport::response::ResponseKind;
     use crate::envelope::ChunkId;
     use crate::ledger::Outcome;
     use std::sync::Arc;
@@ -439,8 +439,8 @@ mod tests {
         batch(destination, Category::Log, 1)
     }
 
-    fn reply(answer: Answer) -> ResponseKind {
-        ResponseKind { answer, limits: Limits::default() }
+    fn response(kind: ResponseKind) -> Response {
+        Response { kind, limits: Limits::default() }
     }
 
     fn push(scheduler: &mut Scheduler<ChunkId>, batch: Batch<ChunkId>) {
@@ -448,11 +448,11 @@ mod tests {
     }
 
     /// Answers one batch of a destination.
-    fn answer(scheduler: &mut Scheduler<ChunkId>, destination: u32, answer: Answer) -> Vec<Action<ChunkId>> {
+    fn answer(scheduler: &mut Scheduler<ChunkId>, destination: u32, answer: ResponseKind) -> Vec<Action<ChunkId>> {
         push(scheduler, log(destination));
         let (batch, _) = scheduler.next(NOW).expect("a batch to send");
         assert_eq!(batch.destination, destination);
-        scheduler.done(batch, &reply(answer), NOW, 1.0).0
+        scheduler.done(batch, &response(answer), NOW, 1.0).0
     }
 
     fn sent(scheduler: &mut Scheduler<ChunkId>, now: Monotonic) -> Vec<Batch<ChunkId>> {
@@ -466,7 +466,7 @@ mod tests {
     #[test]
     fn destinations_take_turns() {
         let mut scheduler = scheduler(true, 64);
-        (0..3).for_each(|number| drop(answer(&mut scheduler, number, Answer::Accepted)));
+        (0..3).for_each(|number| drop(answer(&mut scheduler, number, ResponseKind::Accepted)));
         for number in [0, 0, 0, 0, 0, 1, 1, 2] {
             push(&mut scheduler, log(number));
         }
@@ -476,7 +476,7 @@ mod tests {
     #[test]
     fn of_a_thousand_envelopes_for_one_those_of_another_wait_for_one() {
         let mut scheduler = scheduler(true, 2);
-        (0..2).for_each(|number| drop(answer(&mut scheduler, number, Answer::Accepted)));
+        (0..2).for_each(|number| drop(answer(&mut scheduler, number, ResponseKind::Accepted)));
         (0..1_000).for_each(|_| push(&mut scheduler, log(0)));
         push(&mut scheduler, log(1));
         assert_eq!(numbers(&sent(&mut scheduler, NOW)), [0, 1]);
@@ -493,7 +493,7 @@ mod tests {
         push(&mut scheduler, log(10));
         assert!(scheduler.next(NOW).is_none());
         let mut probes = probes.into_iter();
-        scheduler.done(probes.next().unwrap(), &reply(Answer::Accepted), NOW, 1.0);
+        scheduler.done(probes.next().unwrap(), &response(ResponseKind::Accepted), NOW, 1.0);
         // Now 0 is known: it may have senders, and the next unknown one has its turn.
         assert_eq!(numbers(&sent(&mut scheduler, NOW)), [3, 0]);
     }
@@ -501,9 +501,9 @@ mod tests {
     #[test]
     fn failing_destinations_leave_a_sender_and_one_alone_its_last() {
         let mut scheduler = scheduler(false, 2);
-        answer(&mut scheduler, 9, Answer::Accepted);
+        answer(&mut scheduler, 9, ResponseKind::Accepted);
         for number in 0..3 {
-            answer(&mut scheduler, number, Answer::Failed);
+            answer(&mut scheduler, number, ResponseKind::Failed);
         }
         (0..5).for_each(|_| push(&mut scheduler, log(9)));
         let later = NOW + SECOND;
@@ -514,7 +514,7 @@ mod tests {
     #[test]
     fn the_last_sender_is_for_who_has_none() {
         let mut scheduler = scheduler(true, 3);
-        (0..2).for_each(|number| drop(answer(&mut scheduler, number, Answer::Accepted)));
+        (0..2).for_each(|number| drop(answer(&mut scheduler, number, ResponseKind::Accepted)));
         (0..9).for_each(|_| push(&mut scheduler, log(0)));
         assert_eq!(sent(&mut scheduler, NOW).len(), 2);
         push(&mut scheduler, log(1));
@@ -529,14 +529,14 @@ mod tests {
             let (batch, _) = scheduler.next(NOW).unwrap();
             assert_eq!(batch.destination, number);
             assert!(scheduler.next(NOW).is_none());
-            scheduler.done(batch, &reply(Answer::Accepted), NOW, 1.0);
+            scheduler.done(batch, &response(ResponseKind::Accepted), NOW, 1.0);
         }
     }
 
     #[test]
     fn a_silent_destination_gets_no_second_sender() {
         let mut scheduler = scheduler(true, 4);
-        answer(&mut scheduler, 0, Answer::Accepted);
+        answer(&mut scheduler, 0, ResponseKind::Accepted);
         (0..2).for_each(|_| push(&mut scheduler, log(0)));
         assert!(scheduler.next(NOW).is_some());
         assert!(scheduler.next(NOW + SECOND * 6).is_none());
@@ -546,7 +546,7 @@ mod tests {
     fn replay_takes_half_of_the_senders_all_destinations_together() {
         let mut scheduler = scheduler(true, 8);
         for number in 0..5 {
-            answer(&mut scheduler, number, Answer::Accepted);
+            answer(&mut scheduler, number, ResponseKind::Accepted);
             let mut replayed = log(number);
             replayed.replay = true;
             push(&mut scheduler, replayed);
@@ -558,11 +558,11 @@ mod tests {
     #[test]
     fn a_limit_of_one_is_no_limit_of_another() {
         let mut scheduler = scheduler(true, 4);
-        answer(&mut scheduler, 1, Answer::Accepted);
+        answer(&mut scheduler, 1, ResponseKind::Accepted);
         push(&mut scheduler, log(0));
         let (batch, _) = scheduler.next(NOW).unwrap();
         let limited =
-            ResponseKind { answer: Answer::Limited, limits: Limits::read(429, Some("60:log_item:key"), None, WALL) };
+            Response { kind: ResponseKind::Limited, limits: Limits::read(429, Some("60:log_item:key"), None, WALL) };
         let (actions, _) = scheduler.done(batch, &limited, NOW, 1.0);
         assert!(matches!(&actions[..], [Action::Defer(_)]));
         assert!(scheduler.waits(0, NOW).blocks[1].is_some() && scheduler.waits(1, NOW).is_none());
@@ -575,7 +575,7 @@ mod tests {
     #[test]
     fn what_a_dead_destination_gets_waits_elsewhere_where_it_can() {
         let mut scheduler = scheduler(true, 4);
-        let actions = answer(&mut scheduler, 0, Answer::Failed);
+        let actions = answer(&mut scheduler, 0, ResponseKind::Failed);
         assert!(matches!(&actions[..], [Action::Defer(_)]));
         assert_eq!(scheduler.waits(0, NOW).deferred_until, Some(NOW + SECOND));
         assert!(matches!(&scheduler.push(log(0), NOW)[..], [Action::Defer(_)]));
@@ -588,7 +588,7 @@ mod tests {
     fn in_memory_a_dead_destination_keeps_to_its_share_only_while_another_is_alive() {
         let mut scheduler = scheduler(false, 4);
         (0..2).for_each(|number| scheduler.place(number, 7));
-        answer(&mut scheduler, 0, Answer::Failed);
+        answer(&mut scheduler, 0, ResponseKind::Failed);
         let at = |second| {
             let mut batch = batch(0, Category::Log, 500);
             batch.opened = NOW + SECOND * second;
@@ -597,13 +597,13 @@ mod tests {
         for second in 1..4 {
             assert!(scheduler.push(at(second), NOW).is_empty(), "all are dead: nothing is given up");
         }
-        answer(&mut scheduler, 1, Answer::Accepted);
+        answer(&mut scheduler, 1, ResponseKind::Accepted);
         assert!(scheduler.release_held(NOW).is_empty(), "a last acceptance before the outage says nothing");
         push(&mut scheduler, log(1));
         let later = NOW + SECOND * 11;
         while let Some((batch, _)) = scheduler.next(later) {
-            let reply = reply(if batch.destination == 1 { Answer::Accepted } else { Answer::Failed });
-            scheduler.done(batch, &reply, later, 1.0);
+            let response = response(if batch.destination == 1 { ResponseKind::Accepted } else { ResponseKind::Failed });
+            scheduler.done(batch, &response, later, 1.0);
         }
         assert_eq!((scheduler.waits(0, later).alone, scheduler.waits(1, later).alone), ([true; 2], [false; 2]));
         let actions = scheduler.release_held(later);
@@ -619,21 +619,22 @@ mod tests {
         let full = |scheduler: &mut Scheduler<ChunkId>| {
             (0..4).map(|_| scheduler.push(batch(0, Category::Log, 500), NOW).len()).sum()
         };
-        for (other, reply, given_up) in [(7, Answer::Failed, 0), (8, Answer::Failed, 2), (7, Answer::Misconfigured, 2)]
+        for (other, kind, given_up) in
+            [(7, ResponseKind::Failed, 0), (8, ResponseKind::Failed, 2), (7, ResponseKind::Misconfigured, 2)]
         {
             let mut scheduler = scheduler(false, 4);
             scheduler.place(0, 7);
             scheduler.place(1, other);
-            answer(&mut scheduler, 0, reply.clone());
+            answer(&mut scheduler, 0, kind);
             let found: usize = full(&mut scheduler);
-            assert_eq!(found, given_up, "{other} {reply:?}");
+            assert_eq!(found, given_up, "{other} {kind:?}");
         }
     }
 
     #[test]
     fn the_last_envelopes_of_those_in_trouble_go_only_while_another_waits_for_their_room() {
         for (elsewhere, answered, left) in
-            [(7, Answer::Misconfigured, 3), (8, Answer::Failed, 3), (7, Answer::Failed, 4)]
+            [(7, ResponseKind::Misconfigured, 3), (8, ResponseKind::Failed, 3), (7, ResponseKind::Failed, 4)]
         {
             let mut scheduler = scheduler(false, 64);
             for number in 0..4 {
@@ -647,7 +648,7 @@ mod tests {
                 |scheduler: &Scheduler<ChunkId>| scheduler.members.values().map(|one| one.bytes(Category::Log)).sum();
             let one: u64 = bytes(&scheduler);
             for batch in sent(&mut scheduler, NOW) {
-                assert!(scheduler.done(batch, &reply(answered.clone()), NOW, 1.0).0.is_empty());
+                assert!(scheduler.done(batch, &response(answered), NOW, 1.0).0.is_empty());
             }
             assert!(scheduler.release_held(NOW).is_empty() && bytes(&scheduler) == one, "one each, to try with");
             let actions = scheduler.expect(Some((Category::Log, 300)), NOW);
@@ -674,10 +675,10 @@ mod tests {
         loop {
             assert!(scheduler.push(log(0), now).is_empty());
             let (batch, _) = scheduler.next(now).unwrap();
-            scheduler.done(batch, &reply(Answer::Accepted), now, 1.0);
+            scheduler.done(batch, &response(ResponseKind::Accepted), now, 1.0);
             assert!(scheduler.push(poison(now), now).is_empty());
             let (batch, _) = scheduler.next(now).unwrap();
-            let (actions, _) = scheduler.done(batch, &reply(Answer::Failed), now, 1.0);
+            let (actions, _) = scheduler.done(batch, &response(ResponseKind::Failed), now, 1.0);
             failed += 1;
             match &actions[..] {
                 [Action::Finish(_, Outcome::Rejected)] => break,
@@ -697,8 +698,8 @@ mod tests {
         assert!(scheduler.redirect(0, 1, NOW).is_empty());
         let (first, _) = scheduler.next(NOW).unwrap();
         assert_eq!(first.destination, 1);
-        scheduler.done(first, &reply(Answer::Accepted), NOW, 1.0);
-        scheduler.done(in_flight, &reply(Answer::Misconfigured), NOW, 1.0);
+        scheduler.done(first, &response(ResponseKind::Accepted), NOW, 1.0);
+        scheduler.done(in_flight, &response(ResponseKind::Misconfigured), NOW, 1.0);
         assert_eq!(numbers(&sent(&mut scheduler, NOW)), [1]);
         push(&mut scheduler, log(0));
         assert_eq!(numbers(&sent(&mut scheduler, NOW)), [1]);
@@ -711,7 +712,7 @@ mod tests {
         push(&mut scheduler, log(0));
         assert!(!scheduler.is_idle(0, NOW));
         let (batch, _) = scheduler.next(NOW).unwrap();
-        let limited = ResponseKind { answer: Answer::Accepted, limits: Limits::read(200, Some("60::key"), None, WALL) };
+        let limited = Response { kind: ResponseKind::Accepted, limits: Limits::read(200, Some("60::key"), None, WALL) };
         scheduler.done(batch, &limited, NOW, 1.0);
         assert!(!scheduler.is_idle(0, NOW) && scheduler.is_idle(0, NOW + SECOND * 60));
     }

@@ -6,7 +6,7 @@
 
 use crate::clock::Monotonic;
 use crate::delivery::transport::client::SendResult;
-use crate::delivery::transport::response::{Answer, Limits};
+use crate::delivery::transport::response::{Limits, ResponseKind};
 use crate::mapping::json::{self, Object};
 use crate::mapping::{CheckIn, Status};
 use crate::options;
@@ -98,16 +98,16 @@ impl CheckIns {
 
     /// Takes the answer to one. Returns true if the server refused it for a reason of its own.
     pub(in crate::delivery) fn answered(&mut self, sent: &SendResult, now: Monotonic) -> bool {
-        let limits: &Limits = &sent.reply.limits;
+        let limits: &Limits = &sent.response.limits;
         if let Some(limit) = limits.of_monitors() {
             self.limited_until = now + limit;
         }
-        if sent.reply.answer == Answer::Accepted {
+        if sent.response.kind == ResponseKind::Accepted {
             self.sent += 1;
             return false;
         }
         self.dropped += 1;
-        !matches!(sent.reply.answer, Answer::Limited | Answer::Failed)
+        !matches!(sent.response.kind, ResponseKind::Limited | ResponseKind::Failed)
     }
 
     /// Drops all that wait and sends no more.
@@ -155,7 +155,7 @@ impl CheckIns {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::delivery::dispatch::destination::ResponseKind;
+    use crate::delivery::transport::response::Response;
     use crate::ledger;
 
     const SECOND: Duration = Duration::from_secs(1);
@@ -178,9 +178,9 @@ mod tests {
 
     fn answer(status: u16, limits: Option<&str>) -> SendResult {
         let limits = Limits::read(status, limits, None, Duration::ZERO);
-        let reply = ResponseKind { answer: crate::delivery::transport::response::answer(status), limits };
+        let response = Response { kind: ResponseKind::of_status(status), limits };
         SendResult {
-            reply,
+            response,
             code: status,
             status: ledger::Status::Other,
             bytes: 0,

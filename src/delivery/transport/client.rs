@@ -1,11 +1,10 @@
 //! Sends one request: an envelope to its destination. Retries are scheduled elsewhere.
 
-use crate::delivery::dispatch::destination::ResponseKind;
 use crate::delivery::transport::connection::{TimedConnector, in_turn};
 use crate::delivery::transport::encoder::Encoder;
 use crate::delivery::transport::error::{self, Failure, RequestContext};
 use crate::delivery::transport::reserve::Reserve;
-use crate::delivery::transport::response::{Answer, Limits, answer};
+use crate::delivery::transport::response::{Limits, Response, ResponseKind};
 use crate::ledger::Status;
 use crate::mapping::{SDK_NAME, SDK_VERSION, ScrubRules};
 use crate::options::{Compress, Dsn, Network, Proxies, ProxyUrl};
@@ -51,7 +50,7 @@ pub struct Client {
 #[derive(Debug)]
 pub struct SendResult {
     /// Meaning of the result.
-    pub reply: ResponseKind,
+    pub response: Response,
     /// Its number, zero if there was no answer.
     pub code: u16,
     /// Its cell in the ledger.
@@ -181,8 +180,8 @@ impl Client {
         // Whatever goes wrong below us, a sender has to report what became of its envelope.
         let request = || {
             self.reserve.fill();
-            let answer = self.request(dsn, encoding, body);
-            if answer.is_err() && self.reserve.give_up() { self.request(dsn, encoding, body) } else { answer }
+            let result = self.request(dsn, encoding, body);
+            if result.is_err() && self.reserve.give_up() { self.request(dsn, encoding, body) } else { result }
         };
         match catch_unwind(AssertUnwindSafe(request)) {
             Ok(Ok(response)) => SendResult::answered(response, dsn, body.len() as u64, wall),
@@ -222,29 +221,29 @@ impl SendResult {
     }
 
     pub(in crate::delivery) fn failed(bytes: u64, failure: Failure) -> Self {
-        let reply = ResponseKind { answer: Answer::Failed, limits: Limits::default() };
-        Self { reply, code: 0, status: Status::Error, bytes, detail: failure.words, lasting: failure.lasting }
+        let response = Response { kind: ResponseKind::Failed, limits: Limits::default() };
+        Self { response, code: 0, status: Status::Error, bytes, detail: failure.words, lasting: failure.lasting }
     }
 
-    fn answered(mut response: ureq::http::Response<ureq::Body>, dsn: &Dsn, bytes: u64, wall: Duration) -> Self {
-        let code = response.status().as_u16();
+    fn answered(mut received: ureq::http::Response<ureq::Body>, dsn: &Dsn, bytes: u64, wall: Duration) -> Self {
+        let code = received.status().as_u16();
         // A list may come in several headers, which then are one (RFC 9110 section 5.3).
         let header = |name: &str| {
-            let values = response.headers().get_all(name).iter().filter_map(|value| value.to_str().ok());
+            let values = received.headers().get_all(name).iter().filter_map(|value| value.to_str().ok());
             Some(values.collect::<Vec<_>>().join(",")).filter(|list| !list.is_empty())
         };
         let limits = Limits::read(
             code,
             header("x-sentry-rate-limits").as_deref(),
-            response.headers().get("retry-after").and_then(|value| value.to_str().ok()),
+            received.headers().get("retry-after").and_then(|value| value.to_str().ok()),
             wall,
         );
         // Reading the body to its end keeps the connection for the next request.
-        let body = response.body_mut().with_config().limit(MAX_DETAIL).read_to_string();
+        let body = received.body_mut().with_config().limit(MAX_DETAIL).read_to_string();
         let accepted = (200..300).contains(&code);
         let detail = if accepted { String::new() } else { detail(code, &body.unwrap_or_default(), dsn.public_key()) };
-        let reply = ResponseKind { answer: answer(code), limits };
-        Self { reply, code, status: Status::of(code), bytes, detail, lasting: false }
+        let response = Response { kind: ResponseKind::of_status(code), limits };
+        Self { response, code, status: Status::of(code), bytes, detail, lasting: false }
     }
 }
 

@@ -4,9 +4,18 @@
 use crate::ledger::Category;
 use std::time::Duration;
 
-/// Action that an answer of the server calls for.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Answer {
+/// The response to a request, as far as it decides what is sent next.
+#[derive(Clone, Debug)]
+pub struct Response {
+    /// Meaning of the status, or of the failure to get one.
+    pub kind: ResponseKind,
+    /// Limits that came with it.
+    pub limits: Limits,
+}
+
+/// The meaning of a response for an envelope and its destination.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ResponseKind {
     /// Accepted.
     Accepted,
     /// The network or the server failed: the same envelope again, later.
@@ -35,27 +44,29 @@ pub struct Limits {
     monitors: Option<Duration>,
 }
 
-/// An answer without a word on how long lasts this long (develop.sentry.dev, rate limiting).
+/// A refusal that does not say for how long lasts this long (develop.sentry.dev, rate limiting).
 const DEFAULT_LIMIT: Duration = Duration::from_secs(60);
 
 /// Shortest time for which a refused category is deferred: with a limit of zero, the plugin would send again as fast as
-/// answers come.
+/// responses come.
 const SHORTEST_REFUSAL: Duration = Duration::from_secs(1);
 
 /// A server cannot silence us for longer than this with one header; it can always say it again.
 const LONGEST_LIMIT: Duration = Duration::from_secs(24 * 3_600);
 
-/// Reads a status code.
-#[must_use]
-pub fn answer(status: u16) -> Answer {
-    match status {
-        200..=299 => Answer::Accepted,
-        400 => Answer::Malformed,
-        408 | 500..=599 => Answer::Failed,
-        413 => Answer::TooLarge,
-        415 => Answer::Encoding,
-        429 => Answer::Limited,
-        _ => Answer::Misconfigured,
+impl ResponseKind {
+    /// Returns the meaning of an HTTP status.
+    #[must_use]
+    pub fn of_status(status: u16) -> Self {
+        match status {
+            200..=299 => Self::Accepted,
+            400 => Self::Malformed,
+            408 | 500..=599 => Self::Failed,
+            413 => Self::TooLarge,
+            415 => Self::Encoding,
+            429 => Self::Limited,
+            _ => Self::Misconfigured,
+        }
     }
 }
 
@@ -104,7 +115,7 @@ impl Limits {
         limits
     }
 
-    /// Reads the limits of an answer: `X-Sentry-Rate-Limits` on any status, else on 429 `Retry-After`, else a minute.
+    /// Reads the limits of a response: `X-Sentry-Rate-Limits` on any status, else on 429 `Retry-After`, else a minute.
     #[must_use]
     pub fn read(status: u16, rate_limits: Option<&str>, retry_after: Option<&str>, now: Duration) -> Self {
         let refused =
@@ -203,22 +214,22 @@ mod tests {
     #[test]
     fn each_status_has_its_meaning() {
         for (status, meaning) in [
-            (200, Answer::Accepted),
-            (202, Answer::Accepted),
-            (301, Answer::Misconfigured),
-            (400, Answer::Malformed),
-            (401, Answer::Misconfigured),
-            (403, Answer::Misconfigured),
-            (404, Answer::Misconfigured),
-            (408, Answer::Failed),
-            (413, Answer::TooLarge),
-            (415, Answer::Encoding),
-            (418, Answer::Misconfigured),
-            (429, Answer::Limited),
-            (500, Answer::Failed),
-            (503, Answer::Failed),
+            (200, ResponseKind::Accepted),
+            (202, ResponseKind::Accepted),
+            (301, ResponseKind::Misconfigured),
+            (400, ResponseKind::Malformed),
+            (401, ResponseKind::Misconfigured),
+            (403, ResponseKind::Misconfigured),
+            (404, ResponseKind::Misconfigured),
+            (408, ResponseKind::Failed),
+            (413, ResponseKind::TooLarge),
+            (415, ResponseKind::Encoding),
+            (418, ResponseKind::Misconfigured),
+            (429, ResponseKind::Limited),
+            (500, ResponseKind::Failed),
+            (503, ResponseKind::Failed),
         ] {
-            assert_eq!(answer(status), meaning, "{status}");
+            assert_eq!(ResponseKind::of_status(status), meaning, "{status}");
         }
     }
 

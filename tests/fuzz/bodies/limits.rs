@@ -1,6 +1,6 @@
-//! Headers of answers: the status, the wall time, `X-Sentry-Rate-Limits` and `Retry-After`, a line each.
+//! Headers of responses: the status, the wall time, `X-Sentry-Rate-Limits` and `Retry-After`, a line each.
 
-use out_sentry::delivery::transport::response::{Limits, answer, rfc3339};
+use out_sentry::delivery::transport::response::{Limits, ResponseKind, rfc3339};
 use out_sentry::ledger::Category;
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ pub fn run(data: &[u8]) {
     let text = String::from_utf8_lossy(text);
     let mut lines = text.split('\n').map(|line| Some(line).filter(|line| *line != "-"));
     let (rate_limits, retry_after) = (lines.next().flatten(), lines.next().flatten());
-    let _ = answer(status);
+    let _ = ResponseKind::of_status(status);
     let limits = Limits::read(status, rate_limits, retry_after, now);
     within_a_day(&limits);
     as_the_twin_has_it(status, rate_limits, retry_after, &limits);
