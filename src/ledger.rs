@@ -5,6 +5,7 @@
 
 use crate::sync::AtomicU64;
 use std::fmt::Write;
+use std::ops::{Index, IndexMut};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -115,6 +116,47 @@ impl Status {
             429 => Status::TooManyRequests,
             500..=599 => Status::ServerError,
             _ => Status::Other,
+        }
+    }
+}
+
+/// One value for each category.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PerCategory<T> {
+    /// The value for events.
+    pub event: T,
+    /// The value for logs.
+    pub log: T,
+}
+
+impl<T> PerCategory<T> {
+    /// Returns both values, that of events first.
+    pub fn values(&self) -> impl Iterator<Item = &T> {
+        [&self.event, &self.log].into_iter()
+    }
+
+    /// Returns both values, that of events first.
+    pub fn values_mut(&mut self) -> impl Iterator<Item = &mut T> {
+        [&mut self.event, &mut self.log].into_iter()
+    }
+}
+
+impl<T> Index<Category> for PerCategory<T> {
+    type Output = T;
+
+    fn index(&self, category: Category) -> &T {
+        match category {
+            Category::Event => &self.event,
+            Category::Log => &self.log,
+        }
+    }
+}
+
+impl<T> IndexMut<Category> for PerCategory<T> {
+    fn index_mut(&mut self, category: Category) -> &mut T {
+        match category {
+            Category::Event => &mut self.event,
+            Category::Log => &mut self.log,
         }
     }
 }

@@ -1,13 +1,14 @@
 //! The dispatcher thread: decides what is sent and when, settles batches that were answered, and calls Fluent Bit.
 
 use crate::clock::Monotonic;
-use crate::delivery::dispatch::destination::{Action, Notice, Policy};
+use crate::delivery::dispatch::destination::Action;
+use crate::delivery::dispatch::policy::Policy;
 use crate::delivery::dispatch::scheduler::Scheduler;
 use crate::delivery::report::check_ins::CheckIns;
 use crate::delivery::report::client_reports;
 use crate::delivery::report::host::{Gauges, Host, Report, Severity};
 use crate::delivery::report::log_throttle::{LogSubject, LogThrottle};
-use crate::delivery::report::messages::{self, Keeping, LogLine, MADE_ROOM};
+use crate::delivery::report::messages::{self, Keeping, LogLine, MADE_ROOM, Notice};
 use crate::delivery::route::dsn_sources;
 use crate::delivery::route::table::{Changes, Target};
 use crate::delivery::shared::blocks::Decision;
@@ -19,7 +20,7 @@ use crate::delivery::transport::sender;
 use crate::delivery::transport::sender::Load;
 use crate::delivery::{Drain, Shared, WAITED, lock};
 use crate::envelope::Batch;
-use crate::ledger::{Category, Ledger, Outcome, Snapshot};
+use crate::ledger::{Category, Ledger, Outcome, PerCategory, Snapshot};
 use crate::mapping::CheckIn;
 use crate::options::{Loaded, Mode};
 use crate::sync::{Receiver, Sender};
@@ -189,7 +190,7 @@ impl Dispatcher {
         let policy = Policy {
             retry_base: settings.retry_base,
             retry_max: settings.retry_max,
-            hold: [settings.hold_events, settings.hold_logs],
+            hold: PerCategory { event: settings.hold_events, log: settings.hold_logs },
             can_defer: settings.mode != Mode::Memory,
             has_multiple_destinations: loaded.settings.destination.is_routed(),
             compress: loaded.settings.network.compress,
@@ -308,7 +309,7 @@ impl Dispatcher {
             let _ = self.to_senders.send(sender::Job { load: Load::Items(batch), target, encoding });
         }
         for batch in late {
-            let actions = self.scheduler.again(batch, self.shared.now().steady);
+            let actions = self.scheduler.take_back(batch, self.shared.now().steady);
             self.actions(actions, 0, MADE_ROOM);
         }
     }
@@ -335,7 +336,7 @@ impl Dispatcher {
     }
 
     fn reported(&mut self, number: u32, report: client_reports::Report, sent: &SendResult, now: Monotonic) {
-        self.scheduler.reported(number, &sent.response.limits, now);
+        self.scheduler.on_report_response(number, &sent.response.limits, now);
         // What a server does not understand it will not understand later either.
         if matches!(sent.response.kind, ResponseKind::Failed | ResponseKind::Limited) {
             self.reports.give_back(report);
@@ -366,7 +367,7 @@ impl Dispatcher {
     }
 
     fn checked_in(&mut self, number: u32, sent: &SendResult, now: Monotonic) {
-        self.scheduler.reported(number, &sent.response.limits, now);
+        self.scheduler.on_report_response(number, &sent.response.limits, now);
         self.share_blocks(number, now);
         if self.check_ins.answered(sent, now) {
             let text = format!("a check-in was refused and is dropped: {}", sent.detail);
@@ -384,7 +385,7 @@ impl Dispatcher {
     /// A batch whose destination was forgotten while it was being filled: its records are looked at again where they can.
     fn orphaned(&mut self, batch: Batch<ChunkProgress>) {
         let number = batch.destination;
-        let mut actions = self.scheduler.again(batch, self.shared.now().steady);
+        let mut actions = self.scheduler.take_back(batch, self.shared.now().steady);
         let waiting = self.scheduler.take(number);
         let end = |batch| if self.volatile { Action::Finish(batch, Outcome::Rejected) } else { Action::Defer(batch) };
         actions.extend(waiting.into_iter().map(end));
@@ -411,7 +412,7 @@ impl Dispatcher {
         let current = self.shared.targets.get(number);
         let outdated = current.is_none_or(|current| current.dsn != done.target.dsn);
         if outdated && done.sent.response.kind != ResponseKind::Accepted {
-            let actions = self.scheduler.again(batch, now);
+            let actions = self.scheduler.take_back(batch, now);
             return self.actions(actions, 0, MADE_ROOM);
         }
         let chance = self.roll();
@@ -706,7 +707,7 @@ impl Dispatcher {
             return;
         }
         for number in &changes.renewed {
-            self.scheduler.renew(*number);
+            self.scheduler.replace_endpoint(*number);
             self.place(*number);
             self.share_blocks(*number, now);
         }
@@ -739,7 +740,7 @@ impl Dispatcher {
     fn chose(&mut self, mode: Mode) {
         self.volatile = mode == Mode::Memory;
         self.keeping = Keeping::of(mode, &self.shared.settings);
-        self.scheduler.defer(mode != Mode::Memory);
+        self.scheduler.set_can_defer(mode != Mode::Memory);
         self.host.log(Severity::Info, &format!("delivery: {} (chosen by auto at the first flush)", mode.name()));
         if self.volatile {
             self.host.log(

@@ -1,10 +1,9 @@
 //! The log texts about a destination. Pure.
 
-use crate::delivery::dispatch::destination::Notice;
 use crate::delivery::report::host::Severity;
 use crate::delivery::transport::client::{SendResult, encoding_name};
-use crate::ledger::Category;
-use crate::options::{Delivery, Dsn, Mode};
+use crate::ledger::{Category, Outcome};
+use crate::options::{Compress, Delivery, Dsn, Mode};
 use std::time::Duration;
 
 /// The detail in the dead letter of an item that was given up for others, from memory or from a spool that is 75 % full.
@@ -13,6 +12,23 @@ pub(in crate::delivery) const MADE_ROOM: &str =
 
 /// The kind of the line that ends trouble.
 pub(in crate::delivery) const ANSWERS: &str = "answers";
+
+/// Something worth telling a person.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Notice {
+    /// The first acceptance, or the first after trouble.
+    Answers,
+    /// No answer, or a failing server.
+    Failing,
+    /// The destination refuses everything.
+    Misconfigured,
+    /// A quota.
+    Limited(Category, Duration),
+    /// A single item was refused or is too large.
+    Refused(Category, Outcome),
+    /// The encoding was changed.
+    Encoding(Compress),
+}
 
 /// A line for Fluent Bit's log.
 #[derive(Debug)]
@@ -120,8 +136,6 @@ pub(in crate::delivery) fn line(notice: &Notice, dsn: &Dsn, sent: &SendResult, k
 mod tests {
     use super::*;
     use crate::delivery::transport::error::Failure;
-    use crate::ledger::Outcome;
-    use crate::options::Compress;
 
     fn told(notice: &Notice, lasting: bool, mode: Mode, spool: Option<&str>) -> LogLine {
         let dsn = Dsn::parse("https://0123456789abcdef0123456789abcdef@sentry.example/7").unwrap();

@@ -2,12 +2,22 @@
 //! from.
 
 use crate::clock::Monotonic;
-use crate::delivery::dispatch::destination::Block;
 use crate::delivery::lock;
 use crate::ledger::{Category, Outcome};
 use crate::sync::Mutex;
 use std::collections::HashMap;
 use std::time::Duration;
+
+/// Why and until when a category waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Block {
+    /// Steady time before which nothing is sent.
+    pub until: Monotonic,
+    /// Steady time since when it has been so.
+    pub since: Monotonic,
+    /// Outcome of the waiting items if the wait lasts too long.
+    pub outcome: Outcome,
+}
 
 /// Why and until when a destination's items wait.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]

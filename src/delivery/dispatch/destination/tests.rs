@@ -1,0 +1,288 @@
+//! Tests of one destination: backoff, limits, poison messages, and items that wait.
+
+use super::*;
+use crate::delivery::dispatch::retry_history::MAX_ATTEMPTS;
+use crate::envelope::ChunkId;
+use std::sync::Arc;
+
+const SECOND: Duration = Duration::from_secs(1);
+const NOW: Monotonic = Monotonic::from_secs(1_000);
+/// The server's date matters only to a `Retry-After` that is a date.
+const WALL: Duration = Duration::ZERO;
+
+fn policy(can_defer: bool) -> Policy {
+    Policy {
+        retry_base: SECOND,
+        retry_max: SECOND * 60,
+        hold: PerCategory { event: SECOND * 100, log: SECOND * 50 },
+        can_defer,
+        has_multiple_destinations: false,
+        compress: Compress::Gzip,
+        replay: 2,
+    }
+}
+
+fn batch(category: Category, items: u32) -> Batch<ChunkId> {
+    let chunk_progress = Arc::new(ChunkId::next());
+    let mut batch = Batch::new(category, Vec::new(), NOW, false);
+    for record in 0..items {
+        batch.open().extend_from_slice(b"{}");
+        batch.close(&chunk_progress, record, None);
+    }
+    batch
+}
+
+fn response(kind: ResponseKind) -> Response {
+    Response { kind, limits: Limits::default() }
+}
+
+fn limited(header: &str) -> Response {
+    Response { kind: ResponseKind::Limited, limits: Limits::read(429, Some(header), None, WALL) }
+}
+
+fn with(can_defer: bool, batches: impl IntoIterator<Item = Batch<ChunkId>>) -> Destination<ChunkId> {
+    let mut destination = Destination::new(policy(can_defer));
+    batches.into_iter().for_each(|batch| assert!(destination.push(batch, NOW).is_none()));
+    destination
+}
+
+/// Sends the next batch and answers it.
+fn turn(
+    destination: &mut Destination<ChunkId>,
+    response: &Response,
+    now: Monotonic,
+) -> (Vec<Action<ChunkId>>, Option<Notice>) {
+    let batch = destination.next(now).expect("a batch to send");
+    destination.done(batch, response, now, 1.0)
+}
+
+#[test]
+fn after_a_failure_one_probe_goes_first_and_events_before_logs() {
+    let mut destination = with(true, [batch(Category::Log, 1), batch(Category::Log, 1), batch(Category::Event, 1)]);
+    let (actions, notice) = turn(&mut destination, &response(ResponseKind::Failed), NOW);
+    assert!(actions.is_empty() && notice == Some(Notice::Failing));
+    assert_eq!(destination.state(NOW), "unreachable");
+    assert!(destination.next(NOW).is_none());
+    assert_eq!(destination.wake(NOW), Some(NOW + SECOND));
+    let probe = destination.next(NOW + SECOND).unwrap();
+    assert_eq!(probe.category, Category::Event);
+    assert!(destination.next(NOW + SECOND).is_none(), "one probe, not a stampede");
+    let (_, notice) = destination.done(probe, &response(ResponseKind::Accepted), NOW + SECOND, 1.0);
+    assert_eq!(notice, Some(Notice::Answers));
+    assert!(destination.next(NOW + SECOND).is_some() && destination.next(NOW + SECOND).is_some());
+}
+
+#[test]
+fn backoff_doubles_up_to_its_ceiling() {
+    let mut destination = with(true, [batch(Category::Log, 1)]);
+    let mut now = NOW;
+    let mut waits = Vec::new();
+    for _ in 0..9 {
+        turn(&mut destination, &response(ResponseKind::Failed), now);
+        let at = destination.wake(now).unwrap();
+        waits.push(at.since(now).as_secs());
+        now = at;
+    }
+    assert_eq!(waits, [1, 2, 4, 8, 16, 32, 60, 60, 60]);
+}
+
+#[test]
+fn a_limit_on_one_category_never_stops_the_other() {
+    let mut destination = with(true, [batch(Category::Log, 1), batch(Category::Event, 1)]);
+    let event = destination.next(NOW).unwrap();
+    assert_eq!(event.category, Category::Event);
+    let (actions, notice) = turn(&mut destination, &limited("60:log_item:key"), NOW);
+    assert!(matches!(&actions[..], [Action::Defer(_)]));
+    assert_eq!(notice, Some(Notice::Limited(Category::Log, SECOND * 60)));
+    assert!(matches!(destination.push(batch(Category::Log, 1), NOW), Some(Action::Defer(_))));
+    assert!(destination.push(batch(Category::Event, 1), NOW).is_none());
+    assert!(destination.next(NOW).is_some());
+    let block = destination.block(Category::Log, NOW).unwrap();
+    assert_eq!((block.until, block.outcome), (NOW + SECOND * 60, Outcome::RateLimited));
+    assert!(destination.block(Category::Log, NOW + SECOND * 60).is_none());
+}
+
+#[test]
+fn what_has_nowhere_else_to_wait_waits_in_memory_once_that_is_known() {
+    let mut destination = with(true, [batch(Category::Log, 1)]);
+    destination.set_can_defer(false);
+    let (actions, _) = turn(&mut destination, &limited("1:log_item:key"), NOW);
+    assert!(actions.is_empty() && destination.queued() == 1);
+    assert!(destination.push(batch(Category::Log, 1), NOW).is_none());
+    assert!(destination.next(NOW + SECOND).is_some() && destination.next(NOW + SECOND).is_some());
+}
+
+#[test]
+fn the_longest_limit_wins_and_one_hold_keeps_its_start() {
+    let mut destination = with(false, [batch(Category::Log, 1), batch(Category::Log, 1)]);
+    let (first, second) = (destination.next(NOW).unwrap(), destination.next(NOW).unwrap());
+    destination.done(first, &limited("60:log_item:key"), NOW, 1.0);
+    destination.done(second, &limited("5:log_item:key"), NOW + SECOND, 1.0);
+    let block = destination.block(Category::Log, NOW + SECOND).unwrap();
+    assert_eq!((block.since, block.until), (NOW, NOW + SECOND * 60));
+}
+
+#[test]
+fn in_memory_what_waits_too_long_is_given_up() {
+    let mut destination = with(false, [batch(Category::Log, 1)]);
+    let (actions, _) = turn(&mut destination, &limited("60:log_item:key"), NOW);
+    assert!(actions.is_empty());
+    let mut actions = Vec::new();
+    destination.release_held(NOW + SECOND * 49, &mut actions);
+    assert!(actions.is_empty());
+    destination.release_held(NOW + SECOND * 50, &mut actions);
+    assert!(matches!(&actions[..], [Action::Finish(_, Outcome::RateLimited)]));
+}
+
+#[test]
+fn a_poison_item_is_found_by_halving_and_the_others_are_delivered() {
+    let mut destination = with(true, [batch(Category::Log, 1), batch(Category::Log, 9)]);
+    turn(&mut destination, &response(ResponseKind::Accepted), NOW);
+    let (mut accepted, mut rejected) = (0, 0);
+    while let Some(batch) = destination.next(NOW) {
+        let poisoned = batch.owners().any(|(_, mut records)| records.any(|record| record == 6));
+        let answer = if poisoned { ResponseKind::Malformed } else { ResponseKind::Accepted };
+        for action in destination.done(batch, &response(answer), NOW, 1.0).0 {
+            match action {
+                Action::Finish(batch, Outcome::Accepted) => accepted += batch.len(),
+                Action::Finish(batch, Outcome::Rejected) => rejected += batch.len(),
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+    assert_eq!((accepted, rejected), (8, 1));
+}
+
+#[test]
+fn a_400_from_a_server_that_never_accepted_anything_is_the_destinations_fault() {
+    let mut destination = with(true, [batch(Category::Log, 2)]);
+    let (actions, notice) = turn(&mut destination, &response(ResponseKind::Malformed), NOW);
+    assert!(actions.is_empty());
+    assert_eq!(notice, Some(Notice::Encoding(Compress::None)));
+    let (actions, notice) = turn(&mut destination, &response(ResponseKind::Malformed), NOW);
+    assert!(matches!(&actions[..], [Action::Defer(_)]));
+    assert_eq!((notice, destination.state(NOW)), (Some(Notice::Misconfigured), "misconfigured"));
+}
+
+#[test]
+fn a_refusal_of_an_earlier_encoding_says_nothing_about_an_item() {
+    for answer in [ResponseKind::Malformed, ResponseKind::Encoding] {
+        let mut destination = with(true, [batch(Category::Log, 1), batch(Category::Log, 1)]);
+        let (first, second) = (destination.next(NOW).unwrap(), destination.next(NOW).unwrap());
+        let (actions, notice) = destination.done(first, &response(answer), NOW, 0.5);
+        assert!(actions.is_empty() && notice == Some(Notice::Encoding(Compress::None)));
+        turn(&mut destination, &response(ResponseKind::Accepted), NOW);
+        // It was under way in the old encoding all the while.
+        let (actions, _) = destination.done(second, &response(answer), NOW, 0.5);
+        assert!(actions.is_empty(), "{actions:?}");
+        let (actions, _) = turn(&mut destination, &response(ResponseKind::Accepted), NOW);
+        assert!(matches!(&actions[..], [Action::Finish(_, Outcome::Accepted)]), "{answer:?}");
+    }
+}
+
+#[test]
+fn a_misconfigured_destination_is_held_probed_and_forgiven() {
+    let mut destination = with(false, [batch(Category::Log, 1), batch(Category::Event, 1)]);
+    let (actions, notice) = turn(&mut destination, &response(ResponseKind::Misconfigured), NOW);
+    assert!(actions.is_empty() && notice == Some(Notice::Misconfigured));
+    assert!(destination.next(NOW).is_none());
+    let (_, notice) = turn(&mut destination, &response(ResponseKind::Accepted), NOW + SECOND);
+    assert_eq!((notice, destination.state(NOW)), (Some(Notice::Answers), "ok"));
+}
+
+#[test]
+fn too_large_is_halved_and_alone_given_up() {
+    let mut destination = with(true, [batch(Category::Log, 2)]);
+    assert!(turn(&mut destination, &response(ResponseKind::TooLarge), NOW).0.is_empty());
+    for _ in 0..2 {
+        let (actions, _) = turn(&mut destination, &response(ResponseKind::TooLarge), NOW);
+        assert!(matches!(&actions[..], [Action::Finish(_, Outcome::TooLarge)]));
+    }
+    assert!(destination.next(NOW).is_none());
+}
+
+#[test]
+fn client_reports_respect_a_limit_on_everything_and_a_server_in_trouble() {
+    let all = [batch(Category::Log, 1), batch(Category::Log, 1), batch(Category::Log, 1)];
+    let mut destination = with(false, all);
+    assert!(destination.takes_reports(NOW));
+    turn(&mut destination, &limited("9:log_item:key"), NOW);
+    assert!(destination.takes_reports(NOW), "a limit of logs is none of reports");
+    turn(&mut destination, &limited("5::key"), NOW + SECOND * 9);
+    assert!(!destination.takes_reports(NOW + SECOND * 13) && destination.takes_reports(NOW + SECOND * 14));
+    turn(&mut destination, &response(ResponseKind::Failed), NOW + SECOND * 14);
+    assert!(!destination.takes_reports(NOW + SECOND * 60));
+    destination.on_report_response(&Limits::read(429, None, Some("3"), WALL), NOW + SECOND * 60);
+    assert!(destination.block(Category::Event, NOW + SECOND * 62).is_some());
+}
+
+#[test]
+fn a_lone_item_that_is_too_large_is_made_smaller_once() {
+    let mut event = Batch::new(Category::Event, Vec::new(), NOW, false);
+    event.open().extend_from_slice(b"{\"event_id\":\"e\",\"extra\":{\"a\":1}}");
+    event.close(&Arc::new(ChunkId::next()), 0, None);
+    let before = event.bytes();
+    let mut destination = with(true, [event]);
+    let (actions, notice) = turn(&mut destination, &response(ResponseKind::TooLarge), NOW);
+    assert!(actions.is_empty() && notice.is_none());
+    let smaller = destination.next(NOW).unwrap();
+    assert!(smaller.bytes() < before);
+    let (actions, notice) = destination.done(smaller, &response(ResponseKind::TooLarge), NOW, 1.0);
+    assert!(matches!(&actions[..], [Action::Finish(_, Outcome::TooLarge)]));
+    assert_eq!(notice, Some(Notice::Refused(Category::Event, Outcome::TooLarge)));
+}
+
+#[test]
+fn an_envelope_that_fails_while_others_pass_is_poison_and_they_do_not_wait_for_it() {
+    let poison = |batch: &Batch<ChunkId>| batch.len() == 3;
+    let mut destination = with(true, [batch(Category::Log, 3), batch(Category::Log, 1), batch(Category::Event, 1)]);
+    let (mut passed, mut failed, mut now) = (0, 0, NOW);
+    let mut rejected = false;
+    while !rejected {
+        now += SECOND * 61;
+        let Some(sent) = destination.next(now) else { panic!("nothing to send after {failed} failures") };
+        let is_poison = poison(&sent);
+        let answer = if is_poison { ResponseKind::Failed } else { ResponseKind::Accepted };
+        failed += u32::from(is_poison);
+        for action in destination.done(sent, &response(answer), now, 1.0).0 {
+            match action {
+                Action::Finish(_, Outcome::Accepted) => {
+                    passed += 1;
+                    assert!(destination.push(batch(Category::Log, 1), now).is_none());
+                }
+                Action::Finish(batch, Outcome::Rejected) => rejected = poison(&batch),
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+    // The first failure follows no success.
+    assert!(failed <= MAX_ATTEMPTS + 1, "{failed}");
+    assert!(passed >= failed);
+}
+
+#[test]
+fn in_an_outage_nothing_is_poison_however_long_it_lasts() {
+    let mut destination = with(true, [batch(Category::Log, 1), batch(Category::Event, 1)]);
+    let mut now = NOW;
+    let mut probed = [0; 2];
+    for _ in 0..100 {
+        now += SECOND * 61;
+        let batch = destination.next(now).unwrap();
+        probed[batch.category as usize] += 1;
+        assert!(destination.done(batch, &response(ResponseKind::Failed), now, 1.0).0.is_empty());
+    }
+    assert_eq!(destination.queued(), 2);
+    assert!(probed.iter().all(|probes| *probes > 30), "each category is tried: {probed:?}");
+}
+
+#[test]
+fn replay_leaves_senders_for_what_is_live() {
+    let replayed = |category| {
+        let mut batch = batch(category, 1);
+        batch.replay = true;
+        batch
+    };
+    let mut destination = with(true, (0..4).map(|_| replayed(Category::Log)).chain([batch(Category::Event, 1)]));
+    let sent: Vec<_> = std::iter::from_fn(|| destination.next(NOW)).map(|batch| batch.category).collect();
+    assert_eq!(sent, [Category::Event, Category::Log, Category::Log]);
+}

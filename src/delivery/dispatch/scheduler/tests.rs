@@ -1,0 +1,316 @@
+//! Tests of the turns of destinations, and of the memory that those in trouble may take.
+
+use super::*;
+use crate::delivery::transport::response::ResponseKind;
+use crate::envelope::ChunkId;
+use crate::ledger::Outcome;
+use crate::ledger::PerCategory;
+use std::sync::Arc;
+
+const SECOND: Duration = Duration::from_secs(1);
+const NOW: Monotonic = Monotonic::from_secs(1_000);
+/// The server's date matters only to a `Retry-After` that is a date.
+const WALL: Duration = Duration::ZERO;
+
+fn policy(can_defer: bool) -> Policy {
+    Policy {
+        retry_base: SECOND,
+        retry_max: SECOND * 60,
+        hold: PerCategory { event: SECOND * 100, log: SECOND * 100 },
+        can_defer,
+        has_multiple_destinations: true,
+        compress: Compress::Gzip,
+        replay: 2,
+    }
+}
+
+fn scheduler(can_defer: bool, senders: usize) -> Scheduler<ChunkId> {
+    Scheduler::new(policy(can_defer), senders, 4_400)
+}
+
+fn batch(destination: u32, category: Category, bytes: usize) -> Batch<ChunkId> {
+    let mut batch = Batch::new(category, Vec::new(), NOW, false);
+    batch.destination = destination;
+    batch.open().resize(bytes, b'1');
+    batch.close(&Arc::new(ChunkId::next()), 0, None);
+    batch
+}
+
+fn log(destination: u32) -> Batch<ChunkId> {
+    batch(destination, Category::Log, 1)
+}
+
+fn response(kind: ResponseKind) -> Response {
+    Response { kind, limits: Limits::default() }
+}
+
+fn push(scheduler: &mut Scheduler<ChunkId>, batch: Batch<ChunkId>) {
+    assert!(scheduler.push(batch, NOW).is_empty());
+}
+
+/// Answers one batch of a destination.
+fn answer(scheduler: &mut Scheduler<ChunkId>, destination: u32, answer: ResponseKind) -> Vec<Action<ChunkId>> {
+    push(scheduler, log(destination));
+    let (batch, _) = scheduler.next(NOW).expect("a batch to send");
+    assert_eq!(batch.destination, destination);
+    scheduler.done(batch, &response(answer), NOW, 1.0).0
+}
+
+fn sent(scheduler: &mut Scheduler<ChunkId>, now: Monotonic) -> Vec<Batch<ChunkId>> {
+    std::iter::from_fn(|| scheduler.next(now)).map(|(batch, _)| batch).collect()
+}
+
+fn numbers(batches: &[Batch<ChunkId>]) -> Vec<u32> {
+    batches.iter().map(|batch| batch.destination).collect()
+}
+
+#[test]
+fn destinations_take_turns() {
+    let mut scheduler = scheduler(true, 64);
+    (0..3).for_each(|number| drop(answer(&mut scheduler, number, ResponseKind::Accepted)));
+    for number in [0, 0, 0, 0, 0, 1, 1, 2] {
+        push(&mut scheduler, log(number));
+    }
+    assert_eq!(numbers(&sent(&mut scheduler, NOW)), [0, 1, 2, 0, 1, 0, 0, 0]);
+}
+
+#[test]
+fn of_a_thousand_envelopes_for_one_those_of_another_wait_for_one() {
+    let mut scheduler = scheduler(true, 2);
+    (0..2).for_each(|number| drop(answer(&mut scheduler, number, ResponseKind::Accepted)));
+    (0..1_000).for_each(|_| push(&mut scheduler, log(0)));
+    push(&mut scheduler, log(1));
+    assert_eq!(numbers(&sent(&mut scheduler, NOW)), [0, 1]);
+}
+
+#[test]
+fn what_is_not_known_to_answer_gets_one_sender_and_all_such_never_the_last() {
+    let mut scheduler = scheduler(true, 4);
+    for number in 0..10 {
+        (0..3).for_each(|_| push(&mut scheduler, log(number)));
+    }
+    let probes = sent(&mut scheduler, NOW);
+    assert_eq!(numbers(&probes), [0, 1, 2], "one sender is left for who is known to answer");
+    push(&mut scheduler, log(10));
+    assert!(scheduler.next(NOW).is_none());
+    let mut probes = probes.into_iter();
+    scheduler.done(probes.next().unwrap(), &response(ResponseKind::Accepted), NOW, 1.0);
+    // Now 0 is known: it may have senders, and the next unknown one has its turn.
+    assert_eq!(numbers(&sent(&mut scheduler, NOW)), [3, 0]);
+}
+
+#[test]
+fn failing_destinations_leave_a_sender_and_one_alone_its_last() {
+    let mut scheduler = scheduler(false, 2);
+    answer(&mut scheduler, 9, ResponseKind::Accepted);
+    for number in 0..3 {
+        answer(&mut scheduler, number, ResponseKind::Failed);
+    }
+    (0..5).for_each(|_| push(&mut scheduler, log(9)));
+    let later = NOW + SECOND;
+    let sent = sent(&mut scheduler, later);
+    assert_eq!(numbers(&sent), [9, 0], "a healthy one, and one probe of the three");
+}
+
+#[test]
+fn the_last_sender_is_for_who_has_none() {
+    let mut scheduler = scheduler(true, 3);
+    (0..2).for_each(|number| drop(answer(&mut scheduler, number, ResponseKind::Accepted)));
+    (0..9).for_each(|_| push(&mut scheduler, log(0)));
+    assert_eq!(sent(&mut scheduler, NOW).len(), 2);
+    push(&mut scheduler, log(1));
+    assert_eq!(numbers(&sent(&mut scheduler, NOW)), [1]);
+}
+
+#[test]
+fn with_one_sender_every_destination_still_has_its_turn() {
+    let mut scheduler = scheduler(true, 1);
+    (0..3).for_each(|number| push(&mut scheduler, log(number)));
+    for number in 0..3 {
+        let (batch, _) = scheduler.next(NOW).unwrap();
+        assert_eq!(batch.destination, number);
+        assert!(scheduler.next(NOW).is_none());
+        scheduler.done(batch, &response(ResponseKind::Accepted), NOW, 1.0);
+    }
+}
+
+#[test]
+fn a_silent_destination_gets_no_second_sender() {
+    let mut scheduler = scheduler(true, 4);
+    answer(&mut scheduler, 0, ResponseKind::Accepted);
+    (0..2).for_each(|_| push(&mut scheduler, log(0)));
+    assert!(scheduler.next(NOW).is_some());
+    assert!(scheduler.next(NOW + SECOND * 6).is_none());
+}
+
+#[test]
+fn replay_takes_half_of_the_senders_all_destinations_together() {
+    let mut scheduler = scheduler(true, 8);
+    for number in 0..5 {
+        answer(&mut scheduler, number, ResponseKind::Accepted);
+        let mut replayed = log(number);
+        replayed.replay = true;
+        push(&mut scheduler, replayed);
+    }
+    push(&mut scheduler, log(9));
+    assert_eq!(numbers(&sent(&mut scheduler, NOW)), [9, 0, 1]);
+}
+
+#[test]
+fn a_limit_of_one_is_no_limit_of_another() {
+    let mut scheduler = scheduler(true, 4);
+    answer(&mut scheduler, 1, ResponseKind::Accepted);
+    push(&mut scheduler, log(0));
+    let (batch, _) = scheduler.next(NOW).unwrap();
+    let limited =
+        Response { kind: ResponseKind::Limited, limits: Limits::read(429, Some("60:log_item:key"), None, WALL) };
+    let (actions, _) = scheduler.done(batch, &limited, NOW, 1.0);
+    assert!(matches!(&actions[..], [Action::Defer(_)]));
+    assert!(scheduler.waits(0, NOW).blocks[1].is_some() && scheduler.waits(1, NOW).is_none());
+    assert!(matches!(&scheduler.push(log(0), NOW)[..], [Action::Defer(_)]));
+    push(&mut scheduler, log(1));
+    assert!(scheduler.next(NOW).is_some());
+    assert_eq!(scheduler.states([0, 1, 2], NOW), [2, 1, 0, 0]);
+}
+
+#[test]
+fn what_a_dead_destination_gets_waits_elsewhere_where_it_can() {
+    let mut scheduler = scheduler(true, 4);
+    let actions = answer(&mut scheduler, 0, ResponseKind::Failed);
+    assert!(matches!(&actions[..], [Action::Defer(_)]));
+    assert_eq!(scheduler.waits(0, NOW).deferred_until, Some(NOW + SECOND));
+    assert!(matches!(&scheduler.push(log(0), NOW)[..], [Action::Defer(_)]));
+    // When its pause is over one envelope tries.
+    assert!(scheduler.push(log(0), NOW + SECOND).is_empty());
+    assert!(scheduler.next(NOW + SECOND).is_some());
+}
+
+#[test]
+fn in_memory_a_dead_destination_keeps_to_its_share_only_while_another_is_alive() {
+    let mut scheduler = scheduler(false, 4);
+    (0..2).for_each(|number| scheduler.place(number, 7));
+    answer(&mut scheduler, 0, ResponseKind::Failed);
+    let at = |second| {
+        let mut batch = batch(0, Category::Log, 500);
+        batch.opened = NOW + SECOND * second;
+        batch
+    };
+    for second in 1..4 {
+        assert!(scheduler.push(at(second), NOW).is_empty(), "all are dead: nothing is given up");
+    }
+    answer(&mut scheduler, 1, ResponseKind::Accepted);
+    assert!(scheduler.release_held(NOW).is_empty(), "a last acceptance before the outage says nothing");
+    push(&mut scheduler, log(1));
+    let later = NOW + SECOND * 11;
+    while let Some((batch, _)) = scheduler.next(later) {
+        let response = response(if batch.destination == 1 { ResponseKind::Accepted } else { ResponseKind::Failed });
+        scheduler.done(batch, &response, later, 1.0);
+    }
+    assert_eq!((scheduler.waits(0, later).alone, scheduler.waits(1, later).alone), ([true; 2], [false; 2]));
+    let actions = scheduler.release_held(later);
+    let [Action::Finish(cut, Outcome::Overflow)] = &actions[..] else { panic!("{actions:?}") };
+    assert_eq!(cut.opened, NOW + SECOND * 3, "the newest, although what has failed is behind it");
+    assert!(matches!(&scheduler.push(at(4), NOW)[..], [Action::Finish(_, Outcome::Overflow)]));
+    assert!(scheduler.push(batch(0, Category::Event, 500), NOW).is_empty(), "events have a share of their own");
+    assert!(scheduler.push(batch(1, Category::Log, 1_500), NOW).is_empty(), "the living are not cut");
+}
+
+#[test]
+fn a_host_that_is_gone_says_nothing_of_another_and_a_quota_nothing_of_its_host() {
+    let full = |scheduler: &mut Scheduler<ChunkId>| {
+        (0..4).map(|_| scheduler.push(batch(0, Category::Log, 500), NOW).len()).sum()
+    };
+    for (other, kind, given_up) in
+        [(7, ResponseKind::Failed, 0), (8, ResponseKind::Failed, 2), (7, ResponseKind::Misconfigured, 2)]
+    {
+        let mut scheduler = scheduler(false, 4);
+        scheduler.place(0, 7);
+        scheduler.place(1, other);
+        answer(&mut scheduler, 0, kind);
+        let found: usize = full(&mut scheduler);
+        assert_eq!(found, given_up, "{other} {kind:?}");
+    }
+}
+
+#[test]
+fn the_last_envelopes_of_those_in_trouble_go_only_while_another_waits_for_their_room() {
+    for (elsewhere, answered, left) in
+        [(7, ResponseKind::Misconfigured, 3), (8, ResponseKind::Failed, 3), (7, ResponseKind::Failed, 4)]
+    {
+        let mut scheduler = scheduler(false, 64);
+        for number in 0..4 {
+            scheduler.place(number, 7);
+            let mut large = batch(number, Category::Log, 600);
+            large.opened = NOW + SECOND * number;
+            push(&mut scheduler, large);
+        }
+        scheduler.place(9, elsewhere);
+        let bytes =
+            |scheduler: &Scheduler<ChunkId>| scheduler.members.values().map(|one| one.bytes(Category::Log)).sum();
+        let one: u64 = bytes(&scheduler);
+        for batch in sent(&mut scheduler, NOW) {
+            assert!(scheduler.done(batch, &response(answered), NOW, 1.0).0.is_empty());
+        }
+        assert!(scheduler.release_held(NOW).is_empty() && bytes(&scheduler) == one, "one each, to try with");
+        let actions = scheduler.expect(Some((Category::Log, 300)), NOW);
+        assert_eq!((actions.len(), scheduler.queued()), (4 - left, left), "{elsewhere} {answered:?}");
+        assert!(scheduler.members[&0].queued() == 1, "the newest go first");
+        assert!(scheduler.expect(Some((Category::Event, 9_000)), NOW).is_empty(), "events have a share of their own");
+        assert!(scheduler.expect(None, NOW).is_empty());
+    }
+}
+
+#[test]
+fn one_envelope_that_fails_again_and_again_while_others_pass_is_given_up_wherever_it_waits() {
+    let mut scheduler = scheduler(true, 4);
+    let (chunk_progress, mut now, mut failed) = (Arc::new(ChunkId::next()), NOW, 0);
+    let poison = |now| {
+        let mut batch = Batch::new(Category::Log, Vec::new(), now, false);
+        batch.open().push(b'1');
+        batch.close(&chunk_progress, 0, None);
+        batch
+    };
+    loop {
+        assert!(scheduler.push(log(0), now).is_empty());
+        let (batch, _) = scheduler.next(now).unwrap();
+        scheduler.done(batch, &response(ResponseKind::Accepted), now, 1.0);
+        assert!(scheduler.push(poison(now), now).is_empty());
+        let (batch, _) = scheduler.next(now).unwrap();
+        let (actions, _) = scheduler.done(batch, &response(ResponseKind::Failed), now, 1.0);
+        failed += 1;
+        match &actions[..] {
+            [Action::Finish(_, Outcome::Rejected)] => break,
+            [Action::Defer(_)] => now += SECOND * 61,
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(failed, 20);
+}
+
+#[test]
+fn what_waited_for_a_destination_goes_where_its_sources_lead_now() {
+    let mut scheduler = scheduler(false, 4);
+    push(&mut scheduler, log(0));
+    let (in_flight, _) = scheduler.next(NOW).unwrap();
+    push(&mut scheduler, log(0));
+    assert!(scheduler.redirect(0, 1, NOW).is_empty());
+    let (first, _) = scheduler.next(NOW).unwrap();
+    assert_eq!(first.destination, 1);
+    scheduler.done(first, &response(ResponseKind::Accepted), NOW, 1.0);
+    scheduler.done(in_flight, &response(ResponseKind::Misconfigured), NOW, 1.0);
+    assert_eq!(numbers(&sent(&mut scheduler, NOW)), [1]);
+    push(&mut scheduler, log(0));
+    assert_eq!(numbers(&sent(&mut scheduler, NOW)), [1]);
+}
+
+#[test]
+fn a_destination_with_a_limit_is_not_idle() {
+    let mut scheduler = scheduler(true, 4);
+    assert!(scheduler.is_idle(0, NOW));
+    push(&mut scheduler, log(0));
+    assert!(!scheduler.is_idle(0, NOW));
+    let (batch, _) = scheduler.next(NOW).unwrap();
+    let limited = Response { kind: ResponseKind::Accepted, limits: Limits::read(200, Some("60::key"), None, WALL) };
+    scheduler.done(batch, &limited, NOW, 1.0);
+    assert!(!scheduler.is_idle(0, NOW) && scheduler.is_idle(0, NOW + SECOND * 60));
+}
