@@ -1,7 +1,11 @@
 //! The Dockerfile, read as its builder reads it: no engine is needed to see that a stage is missing.
 
-use crate::text;
+use crate::support::tempdir::TempDir;
+use crate::{file, text};
 use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
 
 /// A stage: what it is built on, and its instructions with continued lines joined.
 struct Stage {
@@ -97,4 +101,50 @@ pub fn final_stages() {
     assert!(text("packaging/plugins.conf").contains("Path /fluent-bit/plugins/out_sentry.so"), "plugins.conf");
     let build = builder.instructions.join("\n");
     assert!(build.contains("packaging/build") && build.contains("packaging/symbols 2.17"), "{build}");
+}
+
+/// Runs `packaging/image` with programs in place of the engines, which print their arguments, and returns the last line.
+fn built_with(environment: &[(&str, &str)]) -> (bool, String) {
+    let dir = TempDir::new("engines").expect("expected a directory");
+    for engine in ["docker", "podman", "buildah"] {
+        let path = dir.path().join(engine);
+        fs::write(&path, format!("#!/bin/sh\necho {engine} \"$@\"\n")).expect("expected to write a program");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("expected to set permissions");
+    }
+    let path = format!("{}:{}", dir.path().display(), std::env::var("PATH").unwrap_or_default());
+    let mut command = Command::new(file("packaging/image"));
+    for name in ["ENGINE", "TARGET", "TAG", "PLATFORMS", "FLUENT_BIT_DIGEST", "RUST_DIGEST"] {
+        command.env_remove(name);
+    }
+    let output = command.env("PATH", path).envs(environment.iter().copied()).output().expect("expected to run it");
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+    (output.status.success(), printed.lines().last().unwrap_or_default().to_owned())
+}
+
+/// Checks that each engine is called for each target, with as many open files as the build needs.
+pub fn engines() {
+    let version = env!("CARGO_PKG_VERSION");
+    for engine in ["docker", "podman", "buildah"] {
+        let (built, line) = built_with(&[("ENGINE", engine), ("TARGET", "plugin")]);
+        assert!(built && line.starts_with(&format!("{engine} build ")), "{line}");
+        for part in ["--target plugin".to_owned(), format!("--tag out-sentry:{version}")] {
+            assert!(line.contains(&part), "expected {part} in {line}");
+        }
+        // Where this user may not raise the limit, only docker's engine may.
+        assert!(engine != "docker" || line.contains("--ulimit nofile=20000:20000"), "{line}");
+
+        let platforms = "linux/amd64,linux/arm64";
+        let (_, line) =
+            built_with(&[("ENGINE", engine), ("TAG", "t:1"), ("PLATFORMS", platforms), ("RUST_DIGEST", "d")]);
+        let name = if engine == "docker" { "--tag t:1" } else { "--manifest t:1" };
+        for part in [name, "--target fluent-bit", "--platform linux/amd64,linux/arm64", "--build-arg RUST_DIGEST=d"] {
+            assert!(line.contains(part), "expected {part} in {line}");
+        }
+    }
+    assert!(built_with(&[]).1.starts_with("docker build "), "expected the first engine that is there");
+    assert_eq!(
+        built_with(&[("ENGINE", "kaniko")]),
+        (false, "ENGINE=kaniko: expected docker, podman or buildah".into())
+    );
+    assert_eq!(built_with(&[("TARGET", "builder")]), (false, "TARGET=builder: expected fluent-bit or plugin".into()));
 }

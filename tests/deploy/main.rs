@@ -54,6 +54,8 @@ fn main() -> ExitCode {
         .test("workflows_pin_actions_and_run_targets_that_exist", workflows::pinned)
         .test("workflows_run_the_gate_for_each_change", workflows::complete)
         .test("minimum_rust_is_older_than_the_pinned_one", workflows::minimum_rust)
+        .test("images_are_built_by_each_engine", image::engines)
+        .test("releases_of_another_version_are_refused", packages::other_versions)
         .test("packages_of_both_formats_have_the_same_files", packages::same_files)
         .needing(&packages::tools().and(host.clone()), "a_package_installs_runs_upgrades_and_purges", |_| {
             packages::works_in_a_root();

@@ -48,6 +48,30 @@ pub fn same_files() {
     );
 }
 
+/// Checks that a release with another version than the sources is refused before anything is built, with all reasons.
+pub fn other_versions() {
+    let release = |version: &str| {
+        let output = Command::new(file("packaging/release")).arg(version).output().expect("expected to run it");
+        (
+            output.status.code(),
+            String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout),
+        )
+    };
+    let version = env!("CARGO_PKG_VERSION");
+    let (code, printed) = release("99.0.0");
+    assert_eq!(code, Some(1), "{printed}");
+    for part in [
+        format!("Cargo.toml: expected version 99.0.0, found {version}"),
+        format!("Dockerfile: expected ARG VERSION=99.0.0, found {version}"),
+        "CHANGELOG.md: expected a heading '## [99.0.0] - YYYY-MM-DD'".to_owned(),
+        "CHANGELOG.md: nothing is said about 99.0.0".to_owned(),
+    ] {
+        assert!(printed.contains(&part), "expected {part}:\n{printed}");
+    }
+    let (code, printed) = release("1.0");
+    assert!(code == Some(1) && printed.contains("expected a version as in VERSION=0.1.0"), "{printed}");
+}
+
 /// Builds both packages from this build, and installs, runs, upgrades and purges the Debian one.
 pub fn works_in_a_root() {
     let dir = TempDir::new("packages").expect("expected a directory");
