@@ -91,6 +91,39 @@ fn the_changelog_names_the_version() {
     assert!(changelog.lines().any(|line| line.starts_with('#') && line.contains(version)), "expected {version}");
 }
 
+/// What replaces an option of Fluentd exists, and each option of fluent-plugin-sentry is replaced.
+#[test]
+fn options_of_fluentd_are_replaced_by_options_that_exist() {
+    const OLD: [&str; 10] = [
+        "endpoint_url",
+        "default_level",
+        "default_logger",
+        "report_levels",
+        "tags_key",
+        "userid_key",
+        "hostname_command",
+        "stacktrace_expand_json_escaping",
+        "environment",
+        "flush_interval",
+    ];
+    let page = document("docs/migrate-from-fluentd.md");
+    let (_, table) = page.split_once("| option of Fluentd | option of this output |\n").expect("expected a table");
+    let rows: Vec<&str> = table.lines().skip(1).take_while(|line| line.starts_with('|')).collect();
+    for old in OLD {
+        assert!(rows.iter().any(|row| row.starts_with(&format!("| `{old}` |"))), "nothing replaces {old}");
+    }
+    let mut named = 0;
+    for row in rows {
+        let new = row.splitn(3, '|').nth(2).unwrap_or_default();
+        for word in new.split('`').skip(1).step_by(2).filter_map(|code| code.split(' ').next()) {
+            let is_name = word.contains('_') && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+            assert!(!is_name || options::rows().any(|row| row.name == word), "there is no option {word}: {row}");
+            named += usize::from(is_name);
+        }
+    }
+    assert!(named > 10, "expected more options than {named}");
+}
+
 /// Each claim of SECURITY.md names tests, and those are there.
 #[test]
 fn what_security_claims_is_shown_by_tests_that_exist() {
