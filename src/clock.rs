@@ -1,7 +1,7 @@
 //! Reads the clocks. No other code asks for the time, so that tests can cover every wait without waiting;
 //! `tests/architecture.rs` checks this.
 //!
-//! [`Clock`] is for everything that is decided by time, [`Stopwatch`] for waits that end at a lock or a thread.
+//! [`Clock`] is for everything that is decided by time, `Stopwatch` for waits that end at a lock or a thread.
 
 use crate::sync;
 use std::fmt::Debug;

@@ -2,7 +2,7 @@
 //! the caller passes time and randomness in.
 //!
 //! [`Destination::push`] queues a batch, [`Destination::next`] takes the one to send now, and [`Destination::done`] processes
-//! its response: [`EndpointState::on_response`] decides, and the destination does with the batch what was decided.
+//! its response: `EndpointState::on_response` decides, and the destination does with the batch what was decided.
 
 use crate::clock::Monotonic;
 use crate::delivery::dispatch::endpoint::{EndpointState, NextStep, Request};
