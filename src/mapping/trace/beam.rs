@@ -87,10 +87,10 @@ fn raised<'a>(lines: &[&'a str], head: &'a str) -> Option<Reading<'a>> {
 
 /// `    (my_app 0.1.0) lib/my_app/counter.ex:8: MyApp.Counter.increment/2`, without the application or the place.
 fn frame(line: &str) -> Option<Frame<'_>> {
-    let text = line.trim().trim_end_matches(',');
     if indent(line) < 2 {
         return None;
     }
+    let text = line.trim().trim_end_matches(',');
     let (application, text) = match text.strip_prefix('(').and_then(|text| text.cut_at(") ")) {
         Some((application, text)) => (application.split(' ').next(), text),
         None => (None, text),

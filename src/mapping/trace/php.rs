@@ -98,9 +98,10 @@ impl<'a> Reader<'_, 'a> {
 
     fn header(&self, text: &'a str) -> Option<Header<'a>> {
         let (ty, first) = split_type(text, self.form)?;
-        let near =
-            self.lines.get(self.at + 1..)?.iter().take(LOOKAHEAD).take_while(|line| !is_log_head_of(line, self.form));
-        let more = near.clone().position(|line| line.trim_end() == self.form.stack)?;
+        let near = self.lines.get(self.at + 1..)?.iter().take(LOOKAHEAD);
+        // Monolog's own stack line looks like the head of a log line.
+        let mut near = near.take_while(|line| is_stack(line, self.form) || !is_log_head(line));
+        let more = near.position(|line| is_stack(line, self.form))?;
         let last = if more == 0 { first } else { self.lines[self.at + more] };
         let end = last.strip_suffix(if self.form.stack == MONOLOG.stack { ")" } else { "" })?;
         let (value, at) = end.cut_at_last(self.form.at)?;
@@ -165,9 +166,9 @@ fn split_type<'a>(text: &'a str, form: &Form) -> Option<(&'a str, &'a str)> {
     }
 }
 
-/// Monolog's own stack line looks like the head of a log line.
-fn is_log_head_of(line: &str, form: &Form) -> bool {
-    is_log_head(line) && line.trim_end() != form.stack
+/// Returns true for the line above the frames.
+fn is_stack(line: &str, form: &Form) -> bool {
+    line.strip_prefix(form.stack).is_some_and(|rest| rest.trim_end().is_empty())
 }
 
 enum Call<'a> {

@@ -149,18 +149,42 @@ pub(super) fn header_within<'a>(
 
 /// Returns true if a line is the head of another log record: a message does not continue there.
 pub(in super::super) fn is_log_head(line: &str) -> bool {
-    const LEVELS: [&str; 10] =
-        ["ERROR", "WARN", "INFO", "DEBUG", "TRACE", "FATAL", "CRITICAL", "NOTICE", "SEVERE", "level="];
-    let bytes = line.as_bytes();
-    // Asked of many lines: most begin with a small letter or a blank.
-    if !matches!(bytes.first(), Some(b'0'..=b'9' | b'A'..=b'Z' | b'[' | b'{' | b't' | b'l')) {
-        return false;
+    // Asked of many lines: the first byte leaves little to compare.
+    match line.as_bytes() {
+        bytes @ [b'0'..=b'9', ..] => begins_with_time(bytes),
+        [b'[', next, ..] => next.is_ascii_digit() || next.is_ascii_uppercase(),
+        [b'{', next, ..] => *next == b'"',
+        [b't', ..] => line.starts_with("ts=") || line.starts_with("time="),
+        [b'l', ..] => line.starts_with("level="),
+        // klog: `E1130 10:00:00.123456`.
+        [b'I' | b'W' | b'E' | b'F', a, b, c, d, b' ', ..] if [a, b, c, d].iter().all(|b| b.is_ascii_digit()) => true,
+        [first @ b'A'..=b'Z', ..] => level_of(*first).is_some_and(|level| line.starts_with(level)),
+        _ => false,
     }
-    let digits = bytes.iter().take_while(|b| b.is_ascii_digit()).count();
-    let date = digits == 4 && matches!(bytes.get(4), Some(b'-' | b'/')) && bytes.get(5).is_some_and(u8::is_ascii_digit);
-    let time = digits == 2 && bytes.get(2) == Some(&b':') && bytes.get(3).is_some_and(u8::is_ascii_digit);
-    let klog = matches!(bytes, [b'I' | b'W' | b'E' | b'F', rest @ ..]
-        if rest.len() > 4 && rest[..4].iter().all(u8::is_ascii_digit) && rest[4] == b' ');
-    let bracket = matches!(bytes, [b'[', next, ..] if next.is_ascii_digit() || next.is_ascii_uppercase());
-    date || time || klog || bracket || starts_with_any(line, &["{\"", "ts=", "time="]) || starts_with_any(line, &LEVELS)
+}
+
+/// Returns true for `2026-11-30`, `2026/11/30` and `10:00`, as far as a digit behind the first sign.
+fn begins_with_time(bytes: &[u8]) -> bool {
+    let digits = bytes.iter().take(5).take_while(|b| b.is_ascii_digit()).count();
+    let is_followed = || bytes.get(digits + 1).is_some_and(u8::is_ascii_digit);
+    match (digits, bytes.get(digits)) {
+        (4, Some(b'-' | b'/')) | (2, Some(b':')) => is_followed(),
+        _ => false,
+    }
+}
+
+/// The level in capitals that begins with a letter, as loggers write it at the head of a line.
+fn level_of(first: u8) -> Option<&'static str> {
+    Some(match first {
+        b'C' => "CRITICAL",
+        b'D' => "DEBUG",
+        b'E' => "ERROR",
+        b'F' => "FATAL",
+        b'I' => "INFO",
+        b'N' => "NOTICE",
+        b'S' => "SEVERE",
+        b'T' => "TRACE",
+        b'W' => "WARN",
+        _ => return None,
+    })
 }
