@@ -2,6 +2,7 @@
 
 use super::input::{Input, Kind};
 use out_sentry::chunk::{Entry, entries};
+use out_sentry::clock::Monotonic;
 use out_sentry::delivery::transport::encoder::Encoder;
 use out_sentry::envelope::{Batch, Bill, Collector};
 use out_sentry::ledger::{Category, Outcome};
@@ -32,6 +33,7 @@ pub const STAGES: &[Stage] = &[
     Stage { name: "map to logs", input: Kind::Kubernetes, prepare: |input| map(input, LOGS) },
     Stage { name: "map to logs, scrub off", input: Kind::Kubernetes, prepare: |input| map(input, UNSCRUBBED) },
     Stage { name: "map lines to logs", input: Kind::Lines, prepare: |input| map(input, LOGS) },
+    Stage { name: "map lines to logs, scrub off", input: Kind::Lines, prepare: |input| map(input, UNSCRUBBED) },
     Stage { name: "map loggers' lines to logs", input: Kind::Loggers, prepare: |input| map(input, LOGS) },
     Stage { name: "map to events", input: Kind::Traces, prepare: |input| map(input, EVENTS) },
     Stage { name: "gzip", input: Kind::Kubernetes, prepare: |input| compress(input, Compress::Gzip) },
@@ -157,7 +159,7 @@ impl Sink for Envelopes {
     }
 
     fn open(&mut self, _: Category, _: u32, _: u32) -> Option<&mut Vec<u8>> {
-        Some(self.logs.open(NOW, false, &mut self.spare))
+        Some(self.logs.open(Monotonic::START, false, &mut self.spare))
     }
 
     fn close(&mut self, _: Category, record: u32, _: Option<EventId>) {
