@@ -3,7 +3,7 @@
 //! A plugin cannot ask Fluent Bit for the keys of a section, only whether the section has a given key. The plugin therefore
 //! asks for each key of [`ALIASES`] at startup; `flb-sentry check` sees a whole file and judges every name in it.
 
-use super::{Problem, rows};
+use super::{OptionError, rows};
 
 /// Keys of an `[OUTPUT]` section that Fluent Bit keeps for itself.
 const OF_THE_HOST: &[&str] = &[
@@ -260,7 +260,7 @@ pub fn is_of_the_host(name: &str) -> bool {
 /// # Errors
 /// The problem with a name that is neither an option nor one of Fluent Bit's, with the option that was meant if that is
 /// clear.
-pub fn judge(name: &str, value: &str) -> Result<(), Problem> {
+pub fn judge(name: &str, value: &str) -> Result<(), OptionError> {
     let known = |known: &str| known.eq_ignore_ascii_case(name);
     if rows().any(|row| known(row.name)) || is_of_the_host(name) {
         return Ok(());
@@ -273,11 +273,11 @@ pub fn judge(name: &str, value: &str) -> Result<(), Problem> {
             format!("the name of an option{nearest}")
         }
     };
-    Err(Problem { option: name.to_owned(), found: masked(name, value), expected })
+    Err(OptionError::new(name, masked(name, value), expected))
 }
 
 /// Looks up each of the names that people write instead of the plugin's options.
-pub(super) fn find_misnamed(lookup: impl Fn(&str) -> Option<String>) -> impl Iterator<Item = Problem> {
+pub(super) fn find_misnamed(lookup: impl Fn(&str) -> Option<String>) -> impl Iterator<Item = OptionError> {
     let given = ALIASES.iter().filter_map(move |(name, _)| Some((*name, lookup(name)?)));
     given.filter_map(|(name, value)| judge(name, &value).err())
 }

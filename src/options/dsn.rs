@@ -4,6 +4,7 @@
 //! (<https://develop.sentry.dev/sdk/foundations/transport/authentication/>). Relay requires a key of exactly 32 ASCII
 //! characters and a project id that is a 64-bit number; the parser checks both at startup, when a person can still fix them.
 
+use super::DsnError;
 use std::fmt;
 
 /// A parsed DSN. Its `Debug` form hides the key.
@@ -23,34 +24,34 @@ impl Dsn {
     /// Parses a DSN.
     ///
     /// # Errors
-    /// What is wrong with it, in words that do not repeat the key.
-    pub fn parse(text: &str) -> Result<Self, &'static str> {
+    /// The reason why the text is no DSN, in words that do not repeat the key.
+    pub fn parse(text: &str) -> Result<Self, DsnError> {
         if text.len() > MAX_BYTES {
-            return Err("a DSN of at most 2048 characters");
+            return Err(DsnError::TooLong);
         }
         if text.starts_with(['"', '\'']) || text.ends_with(['"', '\'']) {
-            return Err("a DSN without quotes");
+            return Err(DsnError::Quoted);
         }
         if text.contains(|c: char| c.is_whitespace() || c.is_control()) {
-            return Err("a DSN without spaces or line breaks inside");
+            return Err(DsnError::Blank);
         }
         let (scheme, rest) = match text.split_once("://") {
             Some((s, rest)) if s.eq_ignore_ascii_case("https") => ("https", rest),
             Some((s, rest)) if s.eq_ignore_ascii_case("http") => ("http", rest),
-            _ => return Err("a DSN that begins with https:// or http://, as Sentry's project settings show it"),
+            _ => return Err(DsnError::Scheme),
         };
-        let (credentials, rest) = rest.split_once('@').ok_or("a DSN with its public key before an @")?;
+        let (credentials, rest) = rest.split_once('@').ok_or(DsnError::NoKey)?;
         let public_key = credentials.split(':').next().unwrap_or_default();
         if public_key.len() != 32 || !public_key.bytes().all(|b| b.is_ascii_alphanumeric()) {
-            return Err("a DSN whose public key has 32 letters and digits");
+            return Err(DsnError::Key);
         }
-        let (authority, path) = rest.split_once('/').ok_or("a DSN that ends with /<project id>")?;
+        let (authority, path) = rest.split_once('/').ok_or(DsnError::NoProject)?;
         check_authority(authority)?;
         let (prefix, project) = path.rsplit_once('/').unwrap_or(("", path));
         if prefix.contains(['?', '#', '@', '\\']) {
-            return Err("a DSN whose path has no ?, #, @ or backslash");
+            return Err(DsnError::Path);
         }
-        let project = project.parse().map_err(|_| "a DSN that ends with /<project id>, a number")?;
+        let project = project.parse().map_err(|_| DsnError::Project)?;
         Ok(Self {
             scheme,
             public_key: public_key.to_owned(),
@@ -135,7 +136,7 @@ impl Dsn {
     }
 }
 
-fn check_authority(authority: &str) -> Result<(), &'static str> {
+fn check_authority(authority: &str) -> Result<(), DsnError> {
     let (host, port) = match authority.rsplit_once(':') {
         Some((host, port)) if !port.contains(']') => (host, Some(port)),
         _ => (authority, None),
@@ -144,11 +145,11 @@ fn check_authority(authority: &str) -> Result<(), &'static str> {
     let plain = !host.is_empty() && host.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'));
     let v6 = bracketed && host[1..host.len() - 1].parse::<std::net::Ipv6Addr>().is_ok();
     if !plain && !v6 {
-        return Err("a DSN with a host name or address after the @");
+        return Err(DsnError::Host);
     }
     match port.map(str::parse::<u16>) {
         None | Some(Ok(1..)) => Ok(()),
-        _ => Err("a DSN whose port is a number from 1 to 65535"),
+        _ => Err(DsnError::Port),
     }
 }
 
@@ -205,7 +206,7 @@ mod tests {
             (format!("https://{KEY}@h/1\r\nX: y"), "line breaks"),
             (format!("https://{KEY}@h/{}", "9".repeat(3000)), "2048"),
         ] {
-            let problem = Dsn::parse(&text).unwrap_err();
+            let problem = Dsn::parse(&text).unwrap_err().to_string();
             assert!(problem.contains(word), "{text} -> {problem}");
             assert!(!problem.contains(KEY));
         }

@@ -2,7 +2,7 @@
 //! operator of the cluster, so a value is accepted only if it is written exactly as Sentry shows it and its host is listed;
 //! everything else is refused.
 
-use super::dsn::Dsn;
+use super::{Dsn, DsnError};
 use std::fmt;
 
 /// The hosts of `dsn_allow_hosts`; none means that annotations are ignored.
@@ -30,7 +30,7 @@ pub enum Refusal {
     /// Characters that no DSN has: line breaks, blanks, percent signs, letters beyond ASCII.
     Characters,
     /// No DSN; the text names the expected form.
-    NoDsn(&'static str),
+    NoDsn(DsnError),
     /// A DSN in another spelling than Sentry's: with a secret, in capitals, with dots in its path.
     Spelling,
     /// A DSN of a host that is not listed, or of another port.

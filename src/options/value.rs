@@ -1,5 +1,6 @@
 //! Parses values as Fluent Bit users write them: `on`, `2M`, `5s`, `a,b`, `k=v`.
 
+use super::DsnError;
 use super::aliases::nearest_value;
 use crate::level::Level;
 use std::time::Duration;
@@ -27,6 +28,12 @@ impl Expected {
 impl From<&'static str> for Expected {
     fn from(text: &'static str) -> Self {
         Self { text, values: &[] }
+    }
+}
+
+impl From<DsnError> for Expected {
+    fn from(error: DsnError) -> Self {
+        error.expected().into()
     }
 }
 

@@ -131,7 +131,7 @@ fn entries() -> Vec<String> {
 
 fn messages() -> Vec<(String, String)> {
     let mut messages = vec![("src/options".to_owned(), "... = ...: expected ...".to_owned())];
-    let no_dsn = fs::read_to_string(root().join("src/options/mod.rs")).expect("expected src/options/mod.rs");
+    let no_dsn = fs::read_to_string(root().join("src/options/load.rs")).expect("expected src/options/load.rs");
     messages.extend(texts(&no_dsn).into_iter().filter(|text| text.starts_with("no DSN: ")).map(|t| ("dsn".into(), t)));
     for file in sources() {
         let source = fs::read_to_string(root().join(Path::new(&file))).expect("expected a source");

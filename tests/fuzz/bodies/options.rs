@@ -1,7 +1,7 @@
 //! Options as a section might hold them: lines `name value`, and `name=value` for the environment's variables. `KEY` stands
 //! for a secret, which must not be shown where it is one.
 
-use out_sentry::options::{self, Loaded, Problem};
+use out_sentry::options::{self, Loaded, OptionError};
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -50,12 +50,12 @@ pub fn run(data: &[u8]) {
     }
 }
 
-fn load(options: &Values, environment: &Values) -> Result<Loaded, Vec<Problem>> {
+fn load(options: &Values, environment: &Values) -> Result<Loaded, Vec<OptionError>> {
     options::load(|name| options.get(name).cloned(), |name| environment.get(name).cloned())
 }
 
 /// All that is printed at the start.
-fn said(loaded: &Result<Loaded, Vec<Problem>>) -> String {
+fn said(loaded: &Result<Loaded, Vec<OptionError>>) -> String {
     match loaded {
         Ok(loaded) => format!("{} {}", loaded.effective, loaded.dsn_source),
         Err(problems) => problems.iter().map(|problem| format!("{problem} {problem:?}\n")).collect(),
@@ -82,8 +82,8 @@ fn is_alone(value: &str) -> bool {
     value.matches(KEY).count() == 1 && value.contains(&format!("://{KEY}@"))
 }
 
-/// Problems name what was written, and say what would have been right.
-fn told(problems: &[Problem], options: &Values, environment: &Values) {
+/// OptionErrors name what was written, and say what would have been right.
+fn told(problems: &[OptionError], options: &Values, environment: &Values) {
     assert!(!problems.is_empty());
     for problem in problems {
         // A variable is named in capitals, also where it was not written so.
@@ -161,7 +161,7 @@ fn is_about(expected: Option<f64>, found: Duration) -> bool {
 }
 
 /// Blanks around a value are the configuration's, not the value's.
-fn blanks_make_no_difference(options: &Values, environment: &Values, loaded: &Result<Loaded, Vec<Problem>>) {
+fn blanks_make_no_difference(options: &Values, environment: &Values, loaded: &Result<Loaded, Vec<OptionError>>) {
     let wide: Values = options.iter().map(|(name, value)| (name.clone(), format!(" \t{value} "))).collect();
     let (one, two) = (loaded.as_ref().map(|one| &one.effective), load(&wide, environment).map(|two| two.effective));
     assert_eq!(one.ok(), two.as_ref().ok());
