@@ -307,7 +307,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_taken_is_pending_until_it_ends() {
+    fn records_are_pending_until_they_end() {
         let ledger = Ledger::default();
         let recorder = ledger.recorder();
         recorder.take(5);

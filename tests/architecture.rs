@@ -97,7 +97,7 @@ fn module(file: &str) -> &str {
     path.split('/').next().unwrap_or(path)
 }
 
-/// How many steps of `super` lead from a file's top level to the crate.
+/// Returns the number of `super` steps from a file's top level to the crate.
 fn depth(file: &str) -> usize {
     file.trim_start_matches("src/").trim_end_matches("/mod.rs").split('/').count()
 }

@@ -12,7 +12,7 @@ use support::process::on_path;
 use support::suite::Suite;
 use support::tempdir::TempDir;
 
-/// What Valgrind looks at here. All the others of a library without optimisation take it minutes.
+/// Calls that Valgrind checks in this test. Without optimisation of the library all others would take minutes.
 const MEMCHECK: &str = "registration;nulls;failing_init;refused_reload";
 
 fn missing(tool: &str) -> Option<String> {
@@ -62,7 +62,7 @@ fn build(dir: &Path) {
     run(Command::new("cmake").arg("--build").arg(dir));
 }
 
-/// Whether the compiler can link programs with sanitizers: on some systems they are packages of their own.
+/// Returns the reason why the compiler cannot link programs with sanitizers; on some systems they are separate packages.
 fn no_sanitizers() -> Option<String> {
     let dir = TempDir::new("sanitizers").expect("expected a directory");
     let source = dir.path().join("nothing.c");

@@ -24,14 +24,14 @@ const TAG: &str = "kube.app";
 /// Records a case sends; every tenth is an event too.
 const RECORDS: u64 = 300;
 
-/// What a server does at first.
+/// Behaviour of a server at first.
 struct Case {
     name: &'static str,
     faults: String,
     options: &'static [(&'static str, &'static str)],
-    /// How many envelopes it takes and does not say so.
+    /// Number of envelopes that the server accepts without an answer.
     repeats: usize,
-    /// How many of them it would have said so for, had the plugin waited longer.
+    /// Number of those that it would have answered, had the plugin waited longer.
     unseen: u64,
 }
 
@@ -144,7 +144,7 @@ fn a_bare_limit_silences(delivery: &'static str) {
 }
 
 /// With `hold_*` at zero what is limited is given up, and said to be.
-fn what_may_not_wait_is_given_up(delivery: &'static str) {
+fn gives_up_items_when_hold_times_are_zero(delivery: &'static str) {
     let receiver = receive("forever:429,retry-after=60");
     let setting = Setting::new(delivery);
     let options = [("hold_events", "0"), ("hold_logs", "0"), ("ack_timeout", "10s"), ("summary_interval", "1s")];
@@ -281,8 +281,8 @@ fn equal_chunks_are_two() {
     assert!(events(&seen).values().all(|&ids| ids == 1) && events(&seen).len() == 3, "{:?}", events(&seen));
 }
 
-/// What a volatile queue holds at exit is lost, and counted so.
-fn what_memory_holds_at_exit_is_lost() {
+/// Items that are held in memory at exit are lost, and counted as lost.
+fn counts_items_in_memory_at_exit_as_lost() {
     let receiver = receive("forever:503");
     let setting = Setting::new("memory");
     let instance = setting.start(&receiver.dsn(), &[("exit_timeout", "100ms")]);
@@ -292,7 +292,7 @@ fn what_memory_holds_at_exit_is_lost() {
     assert_eq!((ledger.get("log.lost"), ledger.get("event.lost")), (RECORDS, RECORDS / 10), "{ledger:?}");
 }
 
-/// What the spool holds at exit is sent by the next process, and all of it counted there, so that its books close too.
+/// The next process sends all records that the spool holds at exit, and counts them, so that its ledger closes too.
 fn a_spool_is_replayed() {
     let receiver = receive("forever:event:ok then 3xlog:ok then forever:503");
     let setting = Setting::new("spool");
@@ -315,9 +315,9 @@ fn a_spool_is_replayed() {
     assert_eq!(chunk_files(setting.dir.path()), 0, "expected an empty spool");
 }
 
-/// What was decided about a record outside of it (a storm, a hold that ran out) is decided for good: the next process
-/// neither sends it nor counts it once more.
-fn what_was_decided_is_not_decided_again() {
+/// A decision about a record that does not depend on the record (a storm, an expired hold) is final: the next process neither
+/// sends the record nor counts it again.
+fn next_process_keeps_decisions_about_records() {
     let receiver = receive("forever:429,x-sentry-rate-limits=60:error;log_item:key");
     let setting = Setting::new("spool");
     let options = [("exit_timeout", "100ms"), ("storm_burst", "1"), ("hold_logs", "0"), ("summary_interval", "1s")];
@@ -451,7 +451,7 @@ fn main() -> ExitCode {
             ("connection_refused", connection_refused),
             ("one_of_a_thousand_is_poison", one_of_a_thousand_is_poison),
             ("a_bare_limit_silences", a_bare_limit_silences),
-            ("what_may_not_wait_is_given_up", what_may_not_wait_is_given_up),
+            ("gives_up_items_when_hold_times_are_zero", gives_up_items_when_hold_times_are_zero),
         ];
         for (name, test) in more {
             suite = suite.test(&format!("{delivery}::{name}"), move || test(delivery));
@@ -464,9 +464,9 @@ fn main() -> ExitCode {
         .test("events_that_fail_do_not_hold_up_logs", events_that_fail_do_not_hold_up_logs)
         .test("a_spool_that_closes_starts_no_request", a_spool_that_closes_starts_no_request)
         .test("logs_of_a_cut_request_are_sent_last", logs_of_a_cut_request_are_sent_last)
-        .test("what_memory_holds_at_exit_is_lost", what_memory_holds_at_exit_is_lost)
+        .test("counts_items_in_memory_at_exit_as_lost", counts_items_in_memory_at_exit_as_lost)
         .test("a_spool_is_replayed", a_spool_is_replayed)
-        .test("what_was_decided_is_not_decided_again", what_was_decided_is_not_decided_again)
+        .test("next_process_keeps_decisions_about_records", next_process_keeps_decisions_about_records)
         .test("a_killed_process_loses_nothing", a_killed_process_loses_nothing)
         .test("the_start_says_whether_the_destination_answers", the_start_says_whether_the_destination_answers)
         .run()

@@ -1,5 +1,5 @@
-//! Where there are many destinations: dead letters and client reports are those of the one that is meant, and a quota of
-//! one holds up no other.
+//! Tests many destinations: dead letters and client reports belong to the right one, and a quota of one does not delay the
+//! others.
 
 mod support;
 
@@ -63,7 +63,7 @@ impl Setting {
         instance(&load(), &receiver.dsn_for(1), &all)
     }
 
-    /// Where the letters say that they were going, and how many of them.
+    /// Returns the number of dead letters for each project.
     fn letters(&self) -> BTreeMap<u64, usize> {
         let mut found = BTreeMap::new();
         for file in fs::read_dir(self.path("dead")).into_iter().flatten().flatten() {
@@ -105,7 +105,7 @@ fn exit_when(instance: Instance, says: impl Fn(&str) -> bool) -> Ledger {
     ledger
 }
 
-/// What each project was told, by reason and category.
+/// Returns the client reports that each project got, by reason and category.
 fn told(receiver: &Receiver) -> BTreeMap<u64, BTreeSet<(String, u64)>> {
     let mut told: BTreeMap<u64, BTreeSet<_>> = BTreeMap::new();
     for report in receiver.client_reports() {

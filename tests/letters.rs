@@ -1,4 +1,4 @@
-//! What Sentry will never take is kept with the reason, counted, and can be sent again.
+//! Tests that items that Sentry will never accept are kept with the reason, counted, and can be sent again.
 
 mod support;
 
@@ -203,8 +203,8 @@ fn a_refused_joined_log_is_kept_whole(delivery: &'static str) {
     assert_eq!(lines, records(&bytes).len(), "{:#?}", receiver.logs().last());
 }
 
-/// What is too large is made smaller once, and what is too large even then is kept as it was.
-fn what_is_too_large_is_made_smaller_once(delivery: &'static str) {
+/// An item that is too large is trimmed once; one that is still too large is kept as it was.
+fn trims_an_item_that_is_too_large_once(delivery: &'static str) {
     let receiver = receive("event:413 then 3xlog:413");
     let setting = Setting::new(delivery);
     let instance = setting.start(&receiver.dsn(), &[("batch_max_items", "1"), ("senders", "1")]);
@@ -233,8 +233,8 @@ fn what_is_too_large_is_made_smaller_once(delivery: &'static str) {
     assert_eq!(letters[1].records, records(&other));
 }
 
-/// What waited too long is kept.
-fn what_is_given_up_is_kept(delivery: &'static str) {
+/// Items that waited too long become dead letters.
+fn keeps_items_that_waited_too_long(delivery: &'static str) {
     let receiver = receive("forever:429,retry-after=60");
     let setting = Setting::new(delivery);
     let instance = setting.start(&receiver.dsn(), &[("hold_events", "0"), ("hold_logs", "0"), ("ack_timeout", "10s")]);
@@ -408,8 +408,8 @@ fn a_replayed_event_is_the_same_event() {
     assert!(exceptions.iter().any(|exception| exception.to_string().contains("ValueError")), "{exceptions:?}");
 }
 
-/// What is refused again stays, and the command says so.
-fn what_is_refused_again_stays() {
+/// Items that are rejected again stay in the directory, and the command reports them.
+fn keeps_items_that_are_rejected_again() {
     let receiver = receive("forever:429,retry-after=60");
     let broken = [chunk::numbered(0..10), vec![0xc1; 40]].concat();
     let setting = refused(&receiver, &[broken]);
@@ -458,7 +458,7 @@ fn a_spool_is_replayed_unless_it_is_in_use() {
     assert_eq!(files(setting.dir.path()).len(), 0);
 }
 
-fn nothing_else_is_replayed() {
+fn replays_only_dead_letters() {
     let dir = TempDir::new("letters").expect("expected a directory");
     let file = dir.path().join("a.msgpack");
     fs::write(&file, chunk::numbered(0..3)).expect("expected to write a chunk");
@@ -470,8 +470,8 @@ fn nothing_else_is_replayed() {
     assert_eq!(receiver.totals().requests, 0);
 }
 
-/// Whoever can create files where an administrator looks for letters must not hold or fill the machine: a path that is no
-/// regular file, or a huge one, is refused at once and in little memory.
+/// An attacker who can create files in the directory of dead letters must not block the machine or fill its memory: a path
+/// that is no regular file, or a huge one, is refused at once and in little memory.
 fn hostile_files_are_refused_at_once() {
     let receiver = receive("");
     let dir = TempDir::new("letters").expect("expected a directory");
@@ -523,11 +523,11 @@ fn main() -> ExitCode {
     let mut suite = Suite::default();
     for delivery in DELIVERIES {
         let promises: [(&str, Promise); 7] = [
-            ("what_is_too_large_is_made_smaller_once", what_is_too_large_is_made_smaller_once),
+            ("trims_an_item_that_is_too_large_once", trims_an_item_that_is_too_large_once),
             ("a_refused_log_is_kept", a_refused_log_is_kept),
             ("a_refused_trace_is_kept_whole", a_refused_trace_is_kept_whole),
             ("a_refused_joined_log_is_kept_whole", a_refused_joined_log_is_kept_whole),
-            ("what_is_given_up_is_kept", what_is_given_up_is_kept),
+            ("keeps_items_that_waited_too_long", keeps_items_that_waited_too_long),
             ("undecodable_bytes_are_kept", undecodable_bytes_are_kept),
             ("full_letters_overflow", full_letters_overflow),
         ];
@@ -539,10 +539,10 @@ fn main() -> ExitCode {
         .test("without_a_path_they_are_counted", without_a_path_they_are_counted)
         .test("letters_are_sent_again_once", letters_are_sent_again_once)
         .test("a_replayed_event_is_the_same_event", a_replayed_event_is_the_same_event)
-        .test("what_is_refused_again_stays", what_is_refused_again_stays)
+        .test("keeps_items_that_are_rejected_again", keeps_items_that_are_rejected_again)
         .test("letters_can_be_kept", letters_can_be_kept)
         .test("a_spool_is_replayed_unless_it_is_in_use", a_spool_is_replayed_unless_it_is_in_use)
-        .test("nothing_else_is_replayed", nothing_else_is_replayed)
+        .test("replays_only_dead_letters", replays_only_dead_letters)
         .test("hostile_files_are_refused_at_once", hostile_files_are_refused_at_once)
         .test("a_spool_that_all_can_write_is_told", a_spool_that_all_can_write_is_told)
         .test("an_unwritable_place_is_waited_for", an_unwritable_place_is_waited_for)

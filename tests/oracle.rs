@@ -1,5 +1,5 @@
-//! What we send is what Sentry takes: every event goes through Relay's own normaliser, every envelope through a parser
-//! that is not ours, every well-known attribute is held against Sentry's conventions.
+//! Tests that Sentry accepts the plugin's items: every event goes through Relay's own normaliser, every envelope through
+//! another project's parser, and every well-known attribute is compared with Sentry's conventions.
 //!
 //! The corpus: chunks that a real Fluent Bit handed over, the sample containers, and every golden stack trace, whole and
 //! line by line; and records that nobody would write but an attacker, or a fuzzer.
@@ -140,7 +140,7 @@ fn has_every_kind(events: &[Value]) {
     }
 }
 
-/// What an on-call person would call an incident is an event, of its level and with its exception, and nothing else is.
+/// Checks that each incident of a sample is an event with its level and exception, and that there are no others.
 fn are_shown(incidents: &[Incident], events: &[Value]) {
     let of_pod = |event: &&Value, name: &str, value: &str| event["tags"][name] == value;
     for incident in incidents {
@@ -159,7 +159,7 @@ fn are_shown(incidents: &[Incident], events: &[Value]) {
     assert_eq!(others.count() as u64, incidents.iter().map(|incident| incident.count).sum::<u64>());
 }
 
-/// What a person reads in an event first.
+/// Returns the part of an event that a person reads first.
 fn says(event: &Value) -> String {
     let values = event["exception"]["values"].as_array().into_iter().flatten().map(|exception| &exception["value"]);
     let texts = values.chain([&event["logentry"]["formatted"]]).filter_map(Value::as_str);
@@ -214,7 +214,8 @@ fn are_read_by_sentry_types(envelopes: &[Vec<u8>]) {
     assert!(logs > 1_000, "{logs} logs");
 }
 
-/// Whether these are a client report, and then as Sentry's documents have it: its own types know some of the reasons only.
+/// Returns true if the envelope is a client report as Sentry's documents describe it: its own types know only some of the
+/// reasons.
 fn is_sound_report(envelope: &[u8]) -> bool {
     let mut lines = envelope.split(|byte| *byte == b'\n').skip(1);
     let mut next = || lines.next().unwrap_or_default();

@@ -47,7 +47,8 @@ fn run(receiver: &Receiver, options: &[(&str, &str)], chunks: &[Vec<u8>], says: 
     ledger
 }
 
-/// What all reports together say, by reason and category; Sentry's own types must be able to read what they know.
+/// Returns the sum of all client reports, by reason and category. Checks that Sentry's own types parse the reasons that they
+/// know.
 fn told(receiver: &Receiver) -> BTreeMap<String, u64> {
     let mut told = BTreeMap::new();
     for report in receiver.client_reports() {
@@ -83,7 +84,7 @@ fn storms_are_told(delivery: &'static str) {
     assert_eq!(told(&receiver), BTreeMap::from([("backpressure error".to_owned(), 9)]));
 }
 
-fn what_is_refused_is_told(delivery: &'static str) {
+fn reports_rejected_items(delivery: &'static str) {
     let receiver = receive("log:poison=order 13 was then event:poison=order 20 was");
     let chunks = [chunk::numbered(0..10), chunk::numbered(10..30)];
     let options = [("delivery", delivery)];
@@ -99,8 +100,8 @@ fn what_is_refused_is_told(delivery: &'static str) {
     assert_eq!((told[&refused("send_error log_item")], told[&refused("send_error error")]), (1, 1), "{told:?}");
 }
 
-/// What a 429 has been the answer to is counted by the server already; what then waited in vain is not.
-fn what_a_limit_answered_is_not_told_again(delivery: &'static str) {
+/// The server itself counts the items that it answered with a 429; the report counts the items that were then held in vain.
+fn does_not_report_items_that_a_429_answered(delivery: &'static str) {
     let receiver = receive("forever:log:429,x-sentry-rate-limits=60:log_item:key");
     let options = [
         ("delivery", delivery),
@@ -196,8 +197,8 @@ fn main() -> ExitCode {
             ("check_ins_are_dropped_and_counted_under_a_limit", check_ins_are_dropped_and_counted_under_a_limit),
             ("sampled_logs_are_told_as_items_and_bytes", sampled_logs_are_told_as_items_and_bytes),
             ("storms_are_told", storms_are_told),
-            ("what_is_refused_is_told", what_is_refused_is_told),
-            ("what_a_limit_answered_is_not_told_again", what_a_limit_answered_is_not_told_again),
+            ("reports_rejected_items", reports_rejected_items),
+            ("does_not_report_items_that_a_429_answered", does_not_report_items_that_a_429_answered),
         ];
         for (name, test) in promises {
             suite = suite.test(&format!("{delivery}::{name}"), move || test(delivery));

@@ -115,7 +115,7 @@ fn events(seen: &Snapshot) -> BTreeMap<u64, Vec<u64>> {
     ids.into_iter().map(|(project, events)| (project, events.into_iter().map(|(n, _)| n).collect())).collect()
 }
 
-/// What is expected of each project: these records, once.
+/// Returns the expected records of each project, each once.
 fn expected(projects: &[(u64, std::ops::Range<u64>)]) -> BTreeMap<u64, Vec<u64>> {
     let mut all: BTreeMap<u64, Vec<u64>> = BTreeMap::new();
     for (project, numbers) in projects {
@@ -196,7 +196,7 @@ fn annotations_choose_among_allowed_hosts_only(delivery: &'static str) {
     Ledger::read(&lines).assert_closed();
 }
 
-/// What is the matter with one destination out of many.
+/// Fault of one destination out of many.
 #[derive(Clone, Copy)]
 enum Trouble {
     /// The server's answers to its project.
@@ -443,8 +443,9 @@ fn in_the_spool_the_dead_give_way() {
     assert_eq!(ledger.get("log.overflow") + ledger.get("log.pending"), dead, "{ledger:?}");
 }
 
-/// What waits for a dead destination keeps its own bytes of the spool, and not those of others in the same segments.
-fn what_waits_for_one_does_not_fill_the_spool() {
+/// Records that wait for a dead destination keep their own bytes of the spool, and not those of other records in the same
+/// segments.
+fn records_for_a_dead_destination_do_not_fill_the_spool() {
     let receiver = receive("forever:project=7:403");
     let setting = Setting::new("spool");
     setting.file("dead", &receiver.dsn_for(7));
@@ -520,7 +521,10 @@ fn main() -> ExitCode {
     suite
         .test("in_memory_the_dead_keep_to_their_share", in_memory_the_dead_keep_to_their_share)
         .test("in_the_spool_the_dead_give_way", in_the_spool_the_dead_give_way)
-        .test("what_waits_for_one_does_not_fill_the_spool", what_waits_for_one_does_not_fill_the_spool)
+        .test(
+            "records_for_a_dead_destination_do_not_fill_the_spool",
+            records_for_a_dead_destination_do_not_fill_the_spool,
+        )
         .test("each_destination_has_its_own_event_rate", each_destination_has_its_own_event_rate)
         .test("a_spool_is_replayed_around_a_dead_destination", a_spool_is_replayed_around_a_dead_destination)
         .run()

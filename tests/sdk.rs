@@ -44,7 +44,7 @@ struct Program {
     except: &'static [&'static str],
     /// Cases whose trace does not show the started file, by whose directory the SDK names modules.
     unrooted: &'static [&'static str],
-    /// How the functions of the application begin, where the SDK counts others as the application's.
+    /// Prefix of the application's functions, where the SDK counts others as the application's.
     own: &'static str,
     /// Everything that Sentry groups by is printed.
     same_issue: bool,
@@ -300,7 +300,7 @@ fn explain(text: &str) -> Value {
     event.map(|result| result["payload"].clone()).unwrap_or_default()
 }
 
-/// What a program writes to its standard output and error.
+/// Returns the standard output and error of a program.
 fn output(command: &mut Command) -> (String, String) {
     let output = command.stdin(Stdio::null()).output().expect("expected the program to start");
     let text = |bytes| String::from_utf8(bytes).expect("expected UTF-8");

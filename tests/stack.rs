@@ -17,7 +17,7 @@ use support::suite::Suite;
 use support::tempdir::TempDir;
 use support::{artefacts, chunk, net, output};
 
-/// What hosts before 5.1 give a coroutine on x86_64.
+/// Stack size, in bytes, of a coroutine in Fluent Bit before 5.1 on x86_64.
 const STACK_BYTES: usize = 24 * 1024;
 /// The promise: our own frames and the allocator's together.
 const BOUND: usize = 12 * 1024;

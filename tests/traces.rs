@@ -138,7 +138,7 @@ fn goldens_join_to_themselves() {
     }
 }
 
-/// What is cut off, or looks like a trace and is none, is no trace at all.
+/// A text that is cut off, or only looks like a trace, yields no trace.
 #[test]
 fn half_a_trace_is_none() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/traces/none");
@@ -260,7 +260,7 @@ fn mutilated_goldens_do_not_panic() {
     }
 }
 
-/// What is built to make a reader go back and forth stays linear: twice the text, about twice the time.
+/// Texts that are built to cause backtracking take linear time: twice the text, about twice the time.
 #[test]
 fn hostile_texts_cost_what_their_length_says() {
     let units = [

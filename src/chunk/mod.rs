@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_corrupt_counts_once_and_the_rest_is_found_again() {
+    fn counts_corrupt_bytes_once_and_finds_the_next_record() {
         let chunk = [V2, &[0xc1, 0xc1, 0x92, 7], V2, V1].concat();
         assert_eq!(shape(&chunk), "r!rr");
         let Some(Entry::Invalid(why, skipped)) = entries(&chunk).nth(1) else { panic!("invalid bytes") };
@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_inside_a_whole_value_is_taken_for_a_record() {
+    fn finds_no_record_inside_a_value() {
         // An array of three: its last element is a string that holds a record and ends where the next record begins.
         let mut value = vec![0x93, 1, 2, 0xa0 + V1.len() as u8];
         value.extend_from_slice(V1);

@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_time_is_refused() {
+    fn rejects_invalid_times() {
         for value in [
             Value::Nil,
             Value::Int(-1),

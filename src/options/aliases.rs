@@ -382,7 +382,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_said_of_a_name_tells_no_secret() {
+    fn errors_about_names_show_no_secret() {
         for (name, value, expected) in [
             ("dns", "https://0123@h/1", "dns = ***: expected the name of an option: use dsn"),
             ("Spool_Dir", "/var/spool", "Spool_Dir = /var/spool: expected the name of an option: use spool_path"),

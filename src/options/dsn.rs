@@ -173,7 +173,7 @@ mod tests {
     const KEY: &str = "0123456789abcdef0123456789abcdef";
 
     #[test]
-    fn the_forms_that_sentry_hands_out_are_read() {
+    fn parses_the_forms_that_sentry_shows() {
         let dsn = Dsn::parse(&format!("https://{KEY}@o1.ingest.example.invalid/42")).unwrap();
         assert_eq!(dsn.envelope_url(), "https://o1.ingest.example.invalid/api/42/envelope/");
         let dsn = Dsn::parse(&format!("http://{KEY}:secret@[::1]:9000/a/b/7")).unwrap();
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn each_way_to_be_wrong_has_its_own_words_and_none_shows_the_key() {
+    fn each_error_has_its_own_text_without_the_key() {
         for (text, word) in [
             (format!("ftp://{KEY}@h/1"), "https://"),
             (format!("https://{KEY}.h/1"), "before an @"),

@@ -97,7 +97,7 @@ fn the_environments_proxies_are_read_and_shown_without_their_passwords() {
 }
 
 #[test]
-fn names_that_are_written_for_ours_are_asked_for() {
+fn reports_names_that_stand_for_an_option() {
     let problems = given(&[("dsn", &dsn()), ("spool_dir", "/x"), ("senders", "0"), ("tag_key", "a")]).unwrap_err();
     let text = problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
     assert_eq!(problems.len(), 3, "{text}");

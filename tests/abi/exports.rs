@@ -1,4 +1,4 @@
-//! What the library gives to its host and what it asks of it.
+//! Tests the symbols that the library exports and those that it requires.
 
 use super::support::process::on_path;
 use super::support::suite::Suite;

@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// What every mirror says, as expressions of C.
+/// Returns the facts about every mirrored struct, as expressions of C.
 fn mirrored() -> Vec<(&'static str, usize)> {
     let generations = [
         ("sizeof(struct out_sentry_definition)", Generation::V4_0.definition_size()),
@@ -39,7 +39,7 @@ fn compile(compiler: &Path, dir: &Path, flags: &[&str], source: &str) -> Result<
     if output.status.success() { Ok(program) } else { Err(String::from_utf8_lossy(&output.stderr).into_owned()) }
 }
 
-/// What the C compiler makes of these expressions.
+/// Returns the values that the C compiler computes for these expressions.
 fn worked_out(compiler: &Path, expressions: &[(&str, usize)]) -> Vec<usize> {
     let dir = TempDir::new("header").expect("expected a directory");
     let prints = expressions.iter().map(|(text, _)| format!("    printf(\"%zu\\n\", (size_t)({text}));\n"));
@@ -60,7 +60,7 @@ fn both_sides_agree(compiler: PathBuf) {
 }
 
 /// A host written in C++ may include it as well.
-fn it_is_also_cpp(compiler: PathBuf) {
+fn header_compiles_as_cpp(compiler: PathBuf) {
     let dir = TempDir::new("header").expect("expected a directory");
     let source = "#include <out_sentry.h>\nint main() { return 0; }\n";
     compile(&compiler, dir.path(), &["-x", "c++", "-std=c++11"], source).unwrap_or_else(|error| panic!("{error}"));
@@ -92,6 +92,6 @@ pub fn add(suite: Suite) -> Suite {
     suite
         .needing(&compiler, "header::both_sides_agree", both_sides_agree)
         .needing(&compiler, "header::its_assertions_hold_something", its_assertions_hold_something)
-        .needing(&cpp, "header::it_is_also_cpp", it_is_also_cpp)
+        .needing(&cpp, "header::header_compiles_as_cpp", header_compiles_as_cpp)
         .test("header::every_structure_is_mirrored", every_structure_is_mirrored)
 }

@@ -147,7 +147,7 @@ fn a_refused_section_says_why() {
 }
 
 /// NULLs that the C host does not reach: a context that is real, with everything else missing.
-fn what_is_missing_is_refused() {
+fn refuses_null_pointers() {
     let receiver = receive("");
     let plugin = output::load();
     let instance = output::instance(&plugin, &receiver.dsn(), &[("delivery", "memory")]);
@@ -221,7 +221,7 @@ pub fn add(suite: Suite) -> Suite {
         .test("hosts::reloads_lose_nothing", reloads_lose_nothing)
         .test("hosts::a_reload_that_is_given_up_changes_nothing", a_reload_that_is_given_up_changes_nothing)
         .test("hosts::a_refused_section_says_why", a_refused_section_says_why)
-        .test("hosts::what_is_missing_is_refused", what_is_missing_is_refused)
+        .test("hosts::refuses_null_pointers", refuses_null_pointers)
         .test("hosts::the_first_exit_drains_all_outputs_of_old_hosts", the_first_exit_drains_all_outputs_of_old_hosts)
         .test("hosts::exits_are_bounded", exits_are_bounded)
 }

@@ -22,7 +22,7 @@ const PACE: u64 = 5;
 const LOG: &str = "var/log/containers/web-6d5c9b7f88-lq9zt_shop_web-\
                    7c6775b3c117211490ad48b0326d0f4b883525c60b9a8383096151b2a982092e.log";
 
-/// What the service is called, in the agents' configuration and in the certificate.
+/// Name of the service in the agents' configuration and in the certificate.
 const SERVICE: &str = "sentry-aggregator.logging.svc";
 
 /// The shared key of both ends, as their environment has it.

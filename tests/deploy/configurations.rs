@@ -53,7 +53,8 @@ fn pages() -> Vec<String> {
     pages
 }
 
-/// What FireLens makes of the task definition: its own input, the included file, and an output of a container's options.
+/// Returns the configuration that FireLens generates from the task definition: its own input, the included file, and an
+/// output with a container's options.
 fn firelens() -> String {
     let options = of_task().into_iter().map(|(name, value)| format!("    {name} {value}\n")).collect::<String>();
     format!("{}\n{INPUT}\n[OUTPUT]\n    Match *\n{options}", text("deploy/aws/service.conf"))

@@ -23,7 +23,7 @@ impl Fluentd {
     /// Runs a command of `fluentd.py` and returns what it prints.
     ///
     /// # Errors
-    /// What it says when the aggregator does not answer as Fluentd expects.
+    /// Text that Fluentd logs when the aggregator does not answer as it expects.
     fn run(&self, arguments: &[&str]) -> Result<String, String> {
         let mut command = Command::new(&self.python);
         command.arg(crate::file("tests/deploy/fluentd.py")).arg(&self.port).arg(&self.ca).arg(KEY.1);

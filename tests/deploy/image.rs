@@ -22,7 +22,7 @@ fn instructions(dockerfile: &str) -> Vec<String> {
     all.filter(|line| !line.is_empty()).collect()
 }
 
-/// What stands before the first stage, and the stages.
+/// Returns the lines before the first stage, and the stages.
 fn parse(dockerfile: &str) -> (Vec<String>, Vec<Stage>) {
     let (mut before, mut stages) = (Vec::new(), Vec::<Stage>::new());
     for line in instructions(dockerfile) {

@@ -1,8 +1,8 @@
-//! What is in `deploy/` and what documents tell people to copy: every manifest against its schema, every configuration in a
-//! real Fluent Bit, every alert against recorded metrics, and the image's stages.
+//! Tests the files of `deploy/` and the examples of the documents: every manifest against its schema, every configuration in
+//! a real Fluent Bit, every alert against recorded metrics, and the image's stages.
 //!
-//! What a test needs besides is looked for: `fluent-bit`, `kubectl`, `promtool` on `PATH`, the Python package index, and in
-//! `CRDS` a directory with the definitions of the operators' own kinds, which are not part of this repository.
+//! Tests look for their tools: `fluent-bit`, `kubectl`, `promtool` on `PATH`, the Python package index, and in `CRDS` a
+//! directory with the definitions of the operators' own kinds, which are not part of this repository.
 
 mod aggregator;
 mod configurations;

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 const SENTRY: &str = "sentry";
 const KUBERNETES: &str = "kubernetes";
 
-/// Where the files are that configurations name.
+/// Directory with the files that configurations name.
 pub struct Place {
     dir: TempDir,
     /// Lines that the output gets besides its own, as `key value`.
@@ -33,7 +33,7 @@ impl Place {
         place
     }
 
-    /// What is at this path of the machine.
+    /// Returns the path in the test's directory that stands for this path of the machine.
     pub fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
@@ -82,7 +82,7 @@ impl Place {
         }
     }
 
-    /// What a section gets besides, after the line with its name, indented as that is.
+    /// Returns the lines that a section gets in addition, after the line with its name, indented like that line.
     fn additions(&self, line: &str) -> Vec<String> {
         let words: Vec<_> =
             line.trim().trim_start_matches("- ").split([' ', ':']).filter(|word| !word.is_empty()).collect();

@@ -126,7 +126,7 @@ fn options_of_fluentd_are_replaced_by_options_that_exist() {
 
 /// Each claim of SECURITY.md names tests, and those are there.
 #[test]
-fn what_security_claims_is_shown_by_tests_that_exist() {
+fn security_names_tests_that_exist() {
     let document = document("SECURITY.md");
     let mut claims = 0;
     let tables = document.split("\n\n").filter(|part| part.starts_with('|') && part.contains("| shown by |"));

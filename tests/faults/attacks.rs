@@ -1,9 +1,9 @@
-//! What a server that means harm answers.
+//! Answers of a hostile server.
 
 use crate::hostile_server::{Harm, Part, Reads};
 use Part::{Drip, Endless, Say, Silence, Trickle, Wait};
 
-/// Where harm is done.
+/// The layer at which the server does harm.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Wire {
     /// There is no TLS.
@@ -22,7 +22,7 @@ pub struct Attack {
     pub name: &'static str,
     pub wire: Wire,
     pub harm: Harm,
-    /// What the log says about it; it says nothing where the answer was good enough.
+    /// Text that the plugin logs about it; empty if the answer counts as a success.
     pub words: &'static str,
     /// Bytes of a record, for bodies that do not fit the kernel's buffers; a few if zero.
     pub record: usize,
@@ -229,7 +229,7 @@ fn greeting(version: [u8; 2]) -> Part {
     Say(record(22, version, &handshake))
 }
 
-/// What is no TLS, too old, too much, or too slow.
+/// Returns attacks below TLS: no TLS, an old version, too many bytes, and too slow ones.
 fn below_tls() -> Vec<Attack> {
     let long = [&[11, 0xff, 0xff, 0xff][..], &[0; 4_000]].concat();
     let attack = |name, words, says: Vec<Part>| attack(name, words, says).reads(Reads::Nothing).on(Wire::BelowTls);
@@ -259,7 +259,7 @@ fn within_tls() -> Vec<Attack> {
     all.into_iter().map(|attack| attack.on(Wire::WithinTls)).collect()
 }
 
-/// What a proxy answers that is asked for a way.
+/// Returns answers of a proxy to CONNECT.
 fn proxies() -> Vec<Attack> {
     let credentials = "me:hunter2 bWU6aHVudGVyMg==";
     let echo = format!("HTTP/1.1 403 No {credentials}\r\nContent-Length: 27\r\n\r\n{credentials}");

@@ -10,7 +10,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// What the file says that the library reads at each question for the time.
+/// Contents of the file that the library reads at each query of the time.
 const JUMPS: [&str; 7] = ["-2h", "+0", "-20d", "-61s", "-10d", "-12d", "+0"];
 
 /// A 429 each way of naming a time, and trouble, while every answer takes its time.

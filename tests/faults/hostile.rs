@@ -27,11 +27,12 @@ const MIB: u64 = 1 << 20;
 const QUEUE: u64 = 2 * MIB;
 const SENDERS: u64 = 2;
 
-/// How often each harm is done before the server mends its ways: once more than there are senders, so that one of them at
-/// least has lived to see the end of it.
+/// Number of times that the server does each harm before it answers correctly: one more than there are senders, so that at
+/// least one sender sees the end of a harm.
 const ROUNDS: u64 = SENDERS + 1;
 
-/// What the process is told: where to send, how, through what, bytes of a record, and where its files are.
+/// Environment variables that configure the process: destination, options, proxy, bytes of a record, and directory of its
+/// files.
 const DSN: &str = "FAULTS_HOSTILE_DSN";
 const DELIVERY: &str = "FAULTS_HOSTILE_DELIVERY";
 const PROXY: &str = "FAULTS_HOSTILE_PROXY";
@@ -74,7 +75,7 @@ fn records(numbers: std::ops::Range<u64>, bytes: usize) -> Vec<u8> {
     chunk::of(&numbers.map(body).collect::<Vec<_>>())
 }
 
-/// What the process with the plugin said at its end.
+/// Output of the process with the plugin.
 pub struct Said {
     /// Bytes of memory.
     pub grown: u64,
@@ -307,8 +308,8 @@ fn leads_nowhere(harm: Harm, wire: Wire, delivery: &'static str) {
     assert_sound(&lines);
 }
 
-/// What follows a good answer's head is waited for no longer than its few words are worth: with a sender held for the whole
-/// `timeout` by each envelope, the next would never go.
+/// A sender does not wait long for the body of an accepted request's response: if each envelope blocked a sender for the
+/// whole `timeout`, the next would never be sent.
 pub fn a_body_that_never_comes_holds_nobody() {
     let answer = Part::Say(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n".to_vec());
     let harm = Harm { after: 0, reads: Reads::Request, accepts: true, proxy: false, says: vec![answer, Part::Silence] };

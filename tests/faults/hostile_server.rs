@@ -9,10 +9,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::thread;
 use std::time::Duration;
 
-/// How often a thread that waits looks whether it is still wanted.
+/// Interval at which a waiting thread checks whether the server has ended.
 const TURN: Duration = Duration::from_millis(20);
 
-/// What is read before the harm begins.
+/// The part of a request that is read before the harm begins.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Reads {
     /// Nothing at all.
@@ -38,19 +38,19 @@ pub enum Part {
     Wait(u64),
     /// Nothing, and the connection stays open.
     Silence,
-    /// What the honest server says, a byte at a time with so many milliseconds between two.
+    /// Sends the honest server's answer byte by byte with this pause in milliseconds.
     Trickle(u64),
 }
 
-/// What is done to a connection; it is closed afterwards.
+/// Treatment of a connection; the server closes it afterwards.
 #[derive(Clone, Debug)]
 pub struct Harm {
     /// Requests that are answered well before.
     pub after: usize,
     pub reads: Reads,
-    /// Whether the honest server gets the request.
+    /// True if the honest server gets the request.
     pub accepts: bool,
-    /// Whether it is a proxy, which is asked for a way to the honest server.
+    /// True if it is a proxy, which receives CONNECT for the honest server.
     pub proxy: bool,
     pub says: Vec<Part>,
 }
@@ -61,7 +61,7 @@ pub struct HostileServer {
     scene: Arc<Scene>,
 }
 
-/// What all connections share.
+/// State that all connections share.
 struct Scene {
     harm: Harm,
     honest: SocketAddr,
@@ -87,12 +87,12 @@ impl HostileServer {
         Self { addr, scene }
     }
 
-    /// Where it listens.
+    /// Returns the address of the server.
     pub fn addr(&self) -> SocketAddr {
         self.addr
     }
 
-    /// How many connections it has done harm to.
+    /// Returns the number of connections to which it has done harm.
     pub fn harmed(&self) -> u64 {
         self.scene.harmed.load(Relaxed)
     }

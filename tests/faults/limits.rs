@@ -1,4 +1,4 @@
-//! What a limit silences, for how long, and what it leaves alone.
+//! Tests which categories a rate limit stops, for how long, and which it does not.
 
 use crate::support::arrivals::{Setting, http_date, receive};
 use crate::support::chunk;
@@ -42,7 +42,7 @@ fn holds(request: &Request, kind: &str) -> bool {
     body.contains(&format!("\"type\":\"{kind}\""))
 }
 
-/// How long after the answer to a request the next of a kind came.
+/// Returns the time between the answer to a request and the next request of a category.
 fn silence(requests: &[Arc<Request>], answered: &Request, kind: &str) -> Option<Duration> {
     let later = requests.iter().filter(|request| request.arrival > answered.arrival && holds(request, kind));
     later.map(|request| request.arrival - answered.arrival).min()
@@ -84,7 +84,7 @@ pub fn are_kept(delivery: &'static str) {
 }
 
 /// A 429 that names only what we do not send is one all the same: there is no stampede against it.
-pub fn of_others_are_no_invitation(delivery: &'static str) {
+pub fn limits_of_other_categories_do_not_end_the_wait(delivery: &'static str) {
     let receiver = receive("forever:log:429,x-sentry-rate-limits=60:transaction;span:organization,retry-after=60");
     let setting = Setting::new(delivery);
     let options = [("senders", "1"), ("exit_timeout", "100ms"), ("ack_timeout", "100ms")];

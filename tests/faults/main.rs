@@ -22,7 +22,7 @@ type Promise = fn(&'static str);
 
 const PROMISES: &[(&str, Promise)] = &[
     ("limits_are_kept", limits::are_kept),
-    ("limits_of_others_are_no_invitation", limits::of_others_are_no_invitation),
+    ("limits_of_others_are_no_invitation", limits::limits_of_other_categories_do_not_end_the_wait),
     ("a_name_that_does_not_resolve", network::a_name_that_does_not_resolve),
     ("a_server_without_tls", network::a_server_without_tls),
     ("a_certificate_that_is_not_trusted", network::a_certificate_that_is_not_trusted),

@@ -1,4 +1,4 @@
-//! What fails below HTTP: names, certificates, servers that come and go, and a redirect to somewhere else.
+//! Tests failures below HTTP: names, certificates, servers that come and go, and a redirect to another host.
 
 use crate::support::arrivals::{
     Setting, assert_exact, assert_ledger, chunks, events, logs, receive, receive_at, wait_for_all,

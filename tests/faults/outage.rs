@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 const TAG: &str = "kube.app";
 const MIB: u64 = 1 << 20;
 
-/// What the process is told, by these variables: where to send, how, and where its spool is.
+/// Environment variables that configure the process: destination, options, and directory of the spool.
 const DSN: &str = "FAULTS_OUTAGE_DSN";
 const DELIVERY: &str = "FAULTS_OUTAGE_DELIVERY";
 const SPOOL: &str = "FAULTS_OUTAGE_SPOOL";

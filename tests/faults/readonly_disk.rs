@@ -37,7 +37,7 @@ impl Drop for Frozen<'_> {
     }
 }
 
-/// Whether files can be made immutable here: it needs root, and a file system that knows how.
+/// Checks that files can be made immutable here, which requires root and support by the file system.
 pub fn possible() -> Result<(), String> {
     on_path("chattr").ok_or("no chattr on PATH")?;
     let dir = TempDir::new("frozen").map_err(|error| error.to_string())?;

@@ -15,7 +15,7 @@ use std::time::Duration;
 const CERTIFICATE: &[u8] = include_bytes!("certificates/certificate.pem");
 const KEY: &[u8] = include_bytes!("certificates/key.pem");
 
-/// How long one side is listened to before it is the other's turn.
+/// Time for which one side is read before the other one.
 const TURN: Duration = Duration::from_millis(5);
 
 /// A listening socket that speaks TLS and hands what it reads to another. Ends on drop.
@@ -63,7 +63,7 @@ impl Terminator {
         self.speaks.store(true, Ordering::Relaxed);
     }
 
-    /// Where it listens.
+    /// Returns the address of the server.
     pub fn addr(&self) -> SocketAddr {
         self.addr
     }

@@ -31,7 +31,7 @@ impl Silent {
     }
 }
 
-/// What the test needs; `Err` says what there is not.
+/// Returns the directory of the sources, or says what the test lacks.
 pub fn parts() -> Result<PathBuf, String> {
     let root = sources()?;
     TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).map(|_| root).map_err(|error| format!("no IPv6 on loopback: {error}"))

@@ -40,7 +40,7 @@ pub fn add(suite: Suite) -> Suite {
     })
 }
 
-/// What one release can do: a row of the table.
+/// Abilities of one release: a row of the table.
 struct Row {
     release: String,
     reload: Reload,
@@ -48,7 +48,7 @@ struct Row {
     ends_well: bool,
 }
 
-/// What a hot reload under load does.
+/// Result of a hot reload under load.
 enum Reload {
     /// It delivers each record exactly once.
     Delivers,

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 const PARSERS: &str = "[PARSER]\n    Name numbered\n    Format json\n";
 
-/// Where the records of a test come from.
+/// Source of the records of a test.
 pub enum Source {
     /// A connection of the `forward` protocol: what Fluent Bit has not flushed is lost with it.
     Forward(Forwarder),
@@ -42,7 +42,7 @@ impl Source {
         }
     }
 
-    /// How many records there are.
+    /// Returns the number of records.
     pub fn total(&self) -> u64 {
         match self {
             Self::Forward(forwarder) => forwarder.next,
@@ -147,7 +147,7 @@ pub fn start(config: &str, env: &[(&str, &str)]) -> FluentBit {
     FluentBit::start_with_env(config, Format::Classic, &["-e", &library], env).unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// How often each number has come.
+/// Returns the number of times that each number arrived.
 pub fn numbers(receiver: &Receiver) -> BTreeMap<u64, u32> {
     let mut numbers = BTreeMap::new();
     for log in receiver.logs() {

@@ -131,7 +131,7 @@ pub fn stop(host: &mut FluentBit) {
     assert!(!host.log().contains("a defect of this plugin"), "{}", host.log());
 }
 
-/// How often `text` is in the host's log.
+/// Returns the number of times that `text` is in Fluent Bit's log.
 pub fn count_in_log(host: &FluentBit, text: &str) -> usize {
     host.log().matches(text).count()
 }

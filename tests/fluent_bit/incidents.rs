@@ -108,7 +108,7 @@ fn event(uid: &str, reason: &str, changes: &Value) -> Value {
     event
 }
 
-/// What the API server tells: one event that is listed, and warnings of this node, of no node and of another one.
+/// Returns an API server with one event that is listed, and watched warnings of this node, of no node and of another one.
 fn server() -> ApiServer {
     let nowhere = json!({"source": {}, "lastTimestamp": null, "firstTimestamp": null, "count": 0,
         "eventTime": "2026-11-24T06:00:00.123456Z", "reportingComponent": "default-scheduler", "reportingInstance": ""});

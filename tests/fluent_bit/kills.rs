@@ -24,7 +24,7 @@ const ROUND: Duration = Duration::from_millis(1_800);
 /// Longest absence of whom was killed.
 const ABSENCE: Duration = Duration::from_millis(500);
 
-/// What a killed host has read and not yet written down comes again; the rest of a backlog goes first.
+/// Time within which records arrive that a killed Fluent Bit had read and not yet written; the rest of a backlog goes first.
 const ARRIVES_WITHIN: Duration = Duration::from_secs(90);
 
 /// Chance that can be had again: the seed is printed, and `SEED` sets it.
@@ -95,7 +95,7 @@ impl Server {
         self.process = None;
     }
 
-    /// What came; a file that a kill has cut was never answered for.
+    /// Returns the received envelopes; a file that a kill has cut was never answered.
     fn envelopes(&self) -> Vec<Envelope> {
         let files = fs::read_dir(self.saved()).into_iter().flatten().flatten();
         let bytes = files.filter_map(|file| fs::read(file.path()).ok());

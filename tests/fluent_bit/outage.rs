@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 /// Streams of one line each in an interval.
 const STREAMS: usize = 40;
 
-/// What the descriptors of the spool may be, at most.
+/// Most file descriptors of the spool.
 const OF_THE_SPOOL: usize = 16;
 
 fn open_files(pid: u32) -> usize {
@@ -42,9 +42,9 @@ pub struct Outage {
     pub rounds: usize,
     /// Time between two of them.
     pub interval: Duration,
-    /// What the process may have of descriptors.
+    /// Limit of file descriptors of the process.
     pub limit: usize,
-    /// What it may have open at any time, besides chunks of Fluent Bit's own.
+    /// Most files that it may have open at any time, besides chunks of Fluent Bit's own.
     pub most: usize,
 }
 

@@ -14,8 +14,8 @@ use std::time::{Duration, Instant};
 /// Streams of one line each in an interval.
 const STREAMS: usize = 10;
 
-/// What was sent to Fluent Bit this long before the power failed has been flushed (200 ms) and synced (200 ms), on a machine that
-/// has other work.
+/// Records that were sent to Fluent Bit this long before the power failed have been flushed (200 ms) and synced (200 ms), on
+/// a machine that has other work.
 const SAFE_AFTER: Duration = Duration::from_millis(1_500);
 
 /// Cuts the segments of a spool, and deletes those whose names were not synced. Notes are never synced: they are gone.

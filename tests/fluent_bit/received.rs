@@ -1,4 +1,4 @@
-//! What arrived at the receiver, by number.
+//! The items at the receiver, by number.
 
 use crate::feed::EVENT_EVERY;
 use flb_sentry::receive::Receiver;
@@ -20,7 +20,7 @@ impl Seen {
         Self::select(receiver, |_| true)
     }
 
-    /// What was sent to one project.
+    /// Returns the items of one project.
     pub fn of_project(receiver: &Receiver, project: u64) -> Self {
         Self::select(receiver, |other| other == project)
     }
@@ -38,12 +38,12 @@ impl Seen {
         seen
     }
 
-    /// Whether each of `total` records has its log, and its event if it has one, at least once.
+    /// Returns true if each of `total` records has its log, and its event if it has one, at least once.
     pub fn is_complete(&self, total: u64) -> bool {
         self.missing(total).is_empty()
     }
 
-    /// What has not come of `total` records.
+    /// Returns the items that are missing of `total` records.
     pub fn missing(&self, total: u64) -> Vec<String> {
         let logs = (0..total).filter(|n| !self.logs.contains_key(n)).map(|n| format!("log {n}"));
         let events = (0..total).step_by(EVENT_EVERY as usize).filter(|n| !self.events.contains_key(n));

@@ -1,4 +1,4 @@
-//! What is wrong from the start: options, and servers that are not there or do not want us.
+//! Tests faults at the start: invalid options, and servers that do not answer or refuse.
 
 use crate::counters::{self, Counters};
 use crate::feed::Feed;

@@ -12,7 +12,7 @@ const RELOADS: usize = 10;
 /// Records every ten milliseconds.
 const PACE: u64 = 10;
 
-/// What one instance of four senders has: those, mapper, spooler and pump.
+/// Threads of one instance of four senders: those, mapper, spool worker and dispatcher.
 const THREADS: usize = 4 + 3;
 
 /// Names of the plugin's threads in the host.
@@ -57,8 +57,7 @@ pub fn with_spool() {
     harness.assert_sound();
 }
 
-/// The host starts every pool of workers twice and leaves one behind at each reload; what is ours must not mind.
-/// Whether a reload with workers can be survived: Fluent Bit leaks workers that go on using their freed instance. The allocator of
+/// Checks that a reload with workers can be survived: Fluent Bit leaks workers that go on using their freed instance. The allocator of
 /// the official builds leaves such memory as it is; others do not, and Fluent Bit ends with SIGSEGV in a thread of its own.
 ///
 /// # Errors
@@ -69,6 +68,7 @@ pub fn keeps_freed_workers(host: &Path) -> Result<(), String> {
     has_jemalloc.then_some(()).ok_or_else(|| "fluent-bit without jemalloc crashes on a reload with workers".to_owned())
 }
 
+/// Fluent Bit starts every pool of workers twice and leaves one behind at each reload. The plugin must tolerate that.
 pub fn with_workers() {
     let mut harness = Harness::start(&["Workers 2"], "");
     let load = harness.feed.load(0, PACE);

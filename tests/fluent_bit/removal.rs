@@ -31,7 +31,7 @@ fn segments(spool: &Path) -> Vec<PathBuf> {
     segments
 }
 
-/// What the segments of a directory take.
+/// Returns the size of the segments of a directory.
 fn bytes_of(spool: &Path) -> f64 {
     segments(spool).iter().filter_map(|path| fs::metadata(path).ok()).map(|about| about.len()).sum::<u64>() as f64
 }

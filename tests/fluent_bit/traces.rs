@@ -13,7 +13,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 /// Frames of a trace; with the line that announces it and the exception it has 24 lines.
 const FRAMES: usize = 22;
 
-/// How long traces are written.
+/// Time for which traces are written.
 const WRITES_FOR: Duration = Duration::from_secs(30);
 
 /// Pauses between the lines of a trace.

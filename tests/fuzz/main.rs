@@ -1,4 +1,5 @@
-//! What `make fuzz` began with and has found, replayed: each file of `fuzz/corpus` through the body of its target.
+//! Replays the inputs that `make fuzz` began with and those that it has found: each file of `fuzz/corpus` through the body of
+//! its target.
 //!
 //! In `fuzz/` the same bodies are built for libFuzzer.
 

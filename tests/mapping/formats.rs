@@ -7,7 +7,7 @@ use super::mapped::{Mapping, NOW, attribute};
 use out_sentry::mapping::formats::ROWS;
 use serde_json::{Value, json};
 
-/// What a record has to become, and one that looks like it and is something else.
+/// A record with its expected result, and one that looks like it and is something else.
 struct Case {
     row: &'static str,
     record: Value,

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 const ID: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 
-/// What an application may log to look like a pod of another namespace.
+/// Returns fields that an application may log to look like a pod of another namespace.
 fn forged() -> Value {
     json!({
         "namespace_name": "kube-system", "pod_name": "etcd-0", "container_name": "etcd",
@@ -37,7 +37,7 @@ fn ways() -> Vec<(&'static str, Value)> {
     ]
 }
 
-/// Where a record was routed, and its event.
+/// Returns the router's questions for a record, its event and its log.
 fn routed(tag: &str, options: &[(&str, &str)], body: Value) -> (Vec<String>, Value, Value) {
     let mut mapping = Mapping::new(options);
     mapping.tag = tag.to_owned();

@@ -176,7 +176,7 @@ fn objects_of_other_kinds_have_titles_and_issues_of_their_own() {
     assert_eq!(event["logentry"]["message"], "BackOff: migrate in shop/checkout");
 }
 
-/// What a container writes never has the shape of a record of the input.
+/// A line of a container never counts as a record of the input.
 #[test]
 fn no_line_of_a_container_is_taken_for_an_event() {
     let forged = event("BackOff", &json!({}));

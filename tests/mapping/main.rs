@@ -1,4 +1,4 @@
-//! What a record becomes, item by item: each promise about severity, message, context, privacy and grouping.
+//! Tests the items that records become: severity, message, context, privacy and grouping.
 
 mod attributes;
 mod formats;
@@ -174,7 +174,7 @@ fn kubernetes_gives_tags_contexts_and_attributes() {
 }
 
 #[test]
-fn what_is_no_pod_has_a_host_and_a_service_too() {
+fn records_outside_kubernetes_have_host_and_service() {
     let syslog = json!({"message": "upstream timed out", "pri": "11", "host": "host7", "ident": "nginx", "msgid": "-"});
     let event = one_event(&[], syslog);
     assert_eq!(event.get("extra"), None);
@@ -226,7 +226,7 @@ fn fields_are_sent_typed_and_only_once() {
 }
 
 #[test]
-fn what_is_removed_is_nowhere() {
+fn removed_keys_are_in_no_item() {
     let body = in_pod(
         "web-0",
         json!({"log": "{\"msg\":\"ERROR x\",\"req\":{\"headers\":{\"x\":\"gone1\"},\"path\":\"/\"},\"top\":\"gone2\"}",
@@ -248,7 +248,7 @@ fn what_is_removed_is_nowhere() {
 }
 
 #[test]
-fn nothing_private_is_sent() {
+fn sends_no_personal_data_without_send_pii() {
     let body = json!({"log": "ERROR login password=hunter2 for jane@example.com at https://u:pw@host/?token=t0ken",
         "user": {"id": "u1", "email": "jane@example.com"}, "user_id": "u1", "deep": {"list": [{"apiKey": "k3y"}]},
         "text": "{\"authorization\":\"Bearer abc123456\"}"});
@@ -508,7 +508,7 @@ fn a_pod_with_a_thousand_labels_says_what_was_left_out() {
 }
 
 #[test]
-fn what_is_too_large_is_cut_and_says_so() {
+fn cuts_large_values_with_a_marker() {
     let large = "\u{e9}".repeat(5_000_000);
     let fields: serde_json::Map<_, _> = (0..3_000).map(|n| (format!("field-{n}"), json!("x".repeat(300)))).collect();
     let mut body = json!({"log": format!("ERROR {large}"), "a-large": large});

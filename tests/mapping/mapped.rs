@@ -1,4 +1,4 @@
-//! What chunks become, without a host and without a network: the mapping, and a sink that keeps everything.
+//! Maps chunks without Fluent Bit and without a network, into a sink that keeps everything.
 
 use crate::support::chunk;
 use out_sentry::ledger::{Category, Outcome};
@@ -34,12 +34,12 @@ pub struct Mapping {
     pub lets_wait: bool,
 }
 
-/// What became of the records of a chunk.
+/// Result of mapping the records of a chunk.
 #[derive(Debug, Default)]
 pub struct Mapped {
     /// The items, each with the number of its record.
     pub items: Vec<(Category, u32, Value)>,
-    /// What ended otherwise.
+    /// Records that ended without becoming an item.
     pub ends: Vec<(Category, u32, Outcome)>,
     /// Filtered lines that were sent with events.
     pub recalled: Vec<Value>,
@@ -88,7 +88,7 @@ impl Mapping {
         mapped
     }
 
-    /// What the router was asked so far: namespace and annotation.
+    /// Returns the questions to the router so far: namespace and annotation.
     pub fn asked(&self) -> Vec<String> {
         self.router.0.borrow().clone()
     }
@@ -122,7 +122,7 @@ impl Mapped {
         self.items.iter().filter(|(of, _, _)| *of == category).map(|(_, _, item)| item).collect()
     }
 
-    /// How the events of the records ended that are none, in the order of the records.
+    /// Returns the outcomes of records that became no item of the category, in the order of the records.
     pub fn ended(&self, category: Category) -> Vec<(u32, Outcome)> {
         let mut ends: Vec<_> =
             self.ends.iter().filter(|(of, _, _)| *of == category).map(|(_, n, outcome)| (*n, *outcome)).collect();

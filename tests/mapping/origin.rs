@@ -1,4 +1,4 @@
-//! Where and when a line was written: host, unit, file, and the time that its logger gives.
+//! Tests the origin of a line: host, unit, file, and the time that its logger gives.
 
 use super::mapped::{Mapping, NOW, attribute};
 use serde_json::{Value, json};

@@ -36,7 +36,7 @@ fn an_event_brings_the_filtered_lines_before_it() {
 }
 
 #[test]
-fn nothing_is_recalled_by_default_or_for_an_event_that_is_not_sent() {
+fn recalls_nothing_by_default_or_for_an_event_that_is_not_sent() {
     let all: Vec<u8> = [line(3, "api", "DEBUG one"), line(2, "api", "ERROR boom")].concat();
     assert!(Mapping::new(&[]).map(&all).recalled.is_empty());
     assert!(Mapping::new(&[("logs_on_error", "9"), ("sample_rate", "0")]).map(&all).recalled.is_empty());

@@ -35,7 +35,7 @@ impl Front {
         Self { address, closed }
     }
 
-    /// Where it listens.
+    /// Returns the address of the server.
     pub fn address(&self) -> SocketAddr {
         self.address
     }

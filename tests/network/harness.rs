@@ -48,7 +48,7 @@ impl Harness {
         assert_eq!(self.receiver.totals().logs, 0);
     }
 
-    /// What the spool holds is delivered by an instance with these options, once; returns what it said.
+    /// Checks that an instance with these options delivers the contents of the spool once; returns its log.
     pub fn assert_delivers(&self, dsn: &str, options: &[(&str, &str)]) -> Vec<(Level, String)> {
         let instance = self.instance(dsn, options);
         self.assert_arrives(&instance);

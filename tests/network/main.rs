@@ -1,7 +1,7 @@
-//! What stands between the plugin and Sentry: TLS with an authority of our own, and proxies.
+//! Tests the way between the plugin and Sentry: TLS with a certificate authority of the test, and proxies.
 //!
-//! Whatever refuses a connection, nothing is lost: the log says what is wrong, the spool keeps what was taken, and the
-//! right configuration delivers it.
+//! A refused connection loses nothing: the log names the cause, the spool keeps the chunks, and a correct configuration
+//! delivers them.
 
 mod authority;
 mod front;

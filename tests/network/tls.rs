@@ -9,7 +9,7 @@ use crate::support::shipping::Shipping;
 use crate::support::suite::Suite;
 use flb_sentry::host::Level;
 
-/// What needs certificates.
+/// A test that needs certificates.
 type Test = fn(&Authority);
 
 pub fn add(suite: Suite, authority: &Made) -> Suite {

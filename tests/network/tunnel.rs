@@ -29,7 +29,7 @@ impl Tunnel {
         Self { address, heads, closed }
     }
 
-    /// Where it listens.
+    /// Returns the address of the proxy.
     pub fn address(&self) -> SocketAddr {
         self.address
     }

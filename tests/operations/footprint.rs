@@ -73,7 +73,7 @@ fn size(dir: &Path) -> u64 {
     sizes.map(|(path, meta)| if meta.is_dir() { size(&path) } else { meta.len() }).sum()
 }
 
-/// What waits on disk for a server that is away does not wait in memory too.
+/// Records that wait on disk for an unreachable server do not wait in memory too.
 pub fn an_outage() {
     const RECORDS: u64 = 40_000;
     const QUEUE_KB: u64 = 4_000;

@@ -1,4 +1,4 @@
-//! What the people see who run it: metrics, log lines, threads and memory, and never a secret.
+//! Tests the plugin as its operators see it: metrics, log lines, threads and memory, and never a secret.
 
 mod flapping;
 mod footprint;

@@ -66,7 +66,7 @@ pub fn files(directory: &Path, with_long: bool) -> Vec<PathBuf> {
         .into()
 }
 
-/// What the generator of the property tests makes, as far as it can be decoded.
+/// Returns a chunk of the property tests' generator, as far as it can be decoded.
 fn chance() -> Vec<u8> {
     let mut out = Vec::new();
     for seed in 1..300 {

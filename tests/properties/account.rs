@@ -12,7 +12,7 @@ use super::NOW;
 /// The number of a chunk's first record here; not zero, so that nobody gets away with counting from there.
 pub const FIRST: u32 = 5;
 
-/// How a record ended.
+/// Outcome of a record.
 #[derive(Clone, Debug, PartialEq)]
 pub enum End {
     Item(Vec<u8>, Option<EventId>),
@@ -25,10 +25,10 @@ pub enum End {
 #[derive(Debug)]
 pub struct Account {
     pub ends: BTreeMap<(u32, &'static str), End>,
-    /// What Sentry bills for each log, as the mapper says.
+    /// Billed size of each log, as the mapper computes it.
     pub billed: BTreeMap<u32, u64>,
     buffer: Vec<u8>,
-    /// What was opened and not yet closed, and where it begins: the buffer is never empty, as in an envelope.
+    /// The item that was opened and not yet closed, and its start: the buffer is never empty, as in an envelope.
     open: Option<(u32, Category, usize)>,
     again: bool,
     settled: fn(u32) -> bool,

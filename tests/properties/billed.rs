@@ -1,4 +1,4 @@
-//! What a log costs, computed a second time in the simplest way.
+//! Computes the billed size of a log a second time in the simplest way.
 
 use super::account::map_all;
 use super::{records, rounds, settings};

@@ -24,7 +24,7 @@ fn length(random: &mut Random, out: &mut Vec<u8>, len: usize, markers: &[u8]) {
     number(out, len as u64, WIDTHS[width]);
 }
 
-/// Whether the form with the length inside its marker is used.
+/// Returns true if the form with the length inside its marker is used.
 fn is_fixed(random: &mut Random, len: usize, below: usize) -> bool {
     len < below && !random.once_in(5)
 }

@@ -1,4 +1,4 @@
-//! Whatever a record holds, it ends as sound items or as a counted outcome, and the same record always as the same event.
+//! Tests that every record ends as sound items or as a counted outcome, and the same record always as the same event.
 //!
 //! Thousands of hostile chunks a run, each made from a seed. `PROPERTY_SEED=<seed>` plays one again.
 

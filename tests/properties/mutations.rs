@@ -109,7 +109,7 @@ fn is_marked(text: &str) -> bool {
     counted || text.ends_with("...")
 }
 
-/// Whether the item says that it lacks something.
+/// Returns true if the item says that it lacks something.
 fn admits(item: &Value) -> bool {
     item["extra"].get("_cut").is_some() || item["attributes"].get("log.record.attributes_left_out").is_some()
 }
@@ -142,7 +142,7 @@ fn assert_marked(random: &mut Random, filler: &str, bytes: usize) {
 }
 
 #[test]
-fn whatever_is_shortened_says_so() {
+fn shortened_items_have_a_marker() {
     let random = &mut Random::new(1);
     for bytes in [190, 199, 255, 512, 2_000, 8_190, 15_000] {
         ["x", "é", "👩‍👩‍👧‍👦", "\u{1}", "a b "].iter().for_each(|filler| assert_marked(random, filler, bytes));

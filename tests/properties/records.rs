@@ -312,7 +312,7 @@ const POD: &[&str] = &[
     "container_hash",
 ];
 
-/// What the filter adds, and what it never would.
+/// Writes metadata that the filter adds, and metadata that it never would.
 fn kubernetes(random: &mut Random, out: &mut Vec<u8>) {
     if random.once_in(12) {
         return value(random, out, 1);

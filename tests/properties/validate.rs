@@ -1,4 +1,4 @@
-//! What makes an item sound: Sentry's rules, said once more and independently of the code that keeps them.
+//! Validates items by Sentry's rules, written a second time and independently of the code that follows them.
 
 use out_sentry::mapping::identity::EventId;
 use out_sentry::mapping::limit;
@@ -14,7 +14,7 @@ const EVENT_BYTES: usize = 1 << 20;
 /// Relay takes a breadcrumb of any age, but none of the year 10,000.
 const LAST_SECOND: f64 = 253_402_300_800.0;
 
-/// What is wrong with an item, in words.
+/// Faults of an item, in words.
 #[derive(Debug, Default)]
 pub struct Faults(pub Vec<String>);
 
@@ -74,7 +74,7 @@ pub fn log(json: &[u8], now: u64) -> Faults {
     faults
 }
 
-/// Whether an attribute's value is of its type; it has no other parts.
+/// Returns true if an attribute's value is of its type and it has no other parts.
 fn is_typed(attribute: &Value) -> bool {
     let value = &attribute["value"];
     let sound = match attribute["type"].as_str() {

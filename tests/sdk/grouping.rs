@@ -1,4 +1,4 @@
-//! What Sentry groups an event with exceptions by: a replica of its rules, as far as these events need them.
+//! A replica of Sentry's rules for grouping events with exceptions, as far as these events need them.
 //!
 //! Source: `src/sentry/grouping/strategies/newstyle.py` of Sentry: `frame`, `get_filename_component`,
 //! `get_function_component`, `get_contextline_component`, `single_exception`, `chained_exception` and

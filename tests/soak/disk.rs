@@ -49,7 +49,7 @@ impl Drop for Small {
     }
 }
 
-/// What both need: a receiver that refuses at first, and the plugin with its spool there.
+/// State of both tests: a receiver that refuses at first, and the plugin with its spool there.
 struct Scene {
     receiver: Receiver,
     instance: Instance,

@@ -25,7 +25,7 @@ const FAULTS: &[&str] = &[
 const MORE_MEMORY_KIB: u64 = 12 * 1024;
 const MORE_FILES: u64 = 8;
 
-/// What a process holds.
+/// Resources that a process holds.
 #[derive(Debug, Clone, Copy)]
 struct Held {
     resident_kib: u64,

@@ -87,12 +87,12 @@ pub fn chunks(records: u64) -> impl Iterator<Item = Vec<u8>> {
     (0..records).step_by(CHUNK as usize).map(move |from| chunk::numbered(from..records.min(from + CHUNK)))
 }
 
-/// How often each number came, as a log.
+/// Returns the number of logs of each number.
 pub fn logs(seen: &Snapshot) -> BTreeMap<u64, u64> {
     count(seen.logs.iter().map(|log| number(&log.payload["attributes"]["n"]["value"])))
 }
 
-/// How many different ids the events of each number came with: Sentry keeps one event of an id.
+/// Returns the number of different event ids of each number: Sentry keeps one event of an id.
 pub fn events(seen: &Snapshot) -> BTreeMap<u64, u64> {
     let pairs = seen.events.iter().map(|event| (number(&event.payload["extra"]["n"]), event.event_id.clone()));
     count(pairs.collect::<BTreeSet<_>>().into_iter().map(|(number, _)| number))
@@ -108,7 +108,7 @@ fn count(numbers: impl Iterator<Item = u64>) -> BTreeMap<u64, u64> {
     counts
 }
 
-/// Whether each record has come at least once.
+/// Returns true if each record has arrived at least once.
 pub fn has_all(seen: &Snapshot, records: u64) -> bool {
     seen.totals.logs >= records
         && seen.totals.events >= records.div_ceil(10)

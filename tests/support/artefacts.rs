@@ -1,4 +1,4 @@
-//! Where the plugin and the companion are, built with the profile of the program that asks.
+//! Finds the plugin and the companion, built with the profile of the program that asks.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -18,7 +18,7 @@ pub fn profile_dir() -> PathBuf {
     }
 }
 
-/// What both profiles share.
+/// Returns the target directory, which both profiles share.
 pub fn target_dir() -> PathBuf {
     profile_dir().parent().expect("expected a target directory").to_owned()
 }

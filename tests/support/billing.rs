@@ -1,4 +1,4 @@
-//! What Sentry bills for logs, counted a second time in the simplest way, and the plugin's own log items about budgets.
+//! Computes the billed size of logs a second time in the simplest way, and finds the plugin's own log items about budgets.
 
 use flb_sentry::receive::Receiver;
 use serde_json::Value;

@@ -21,7 +21,7 @@ use std::{fs, io};
 pub const USER: &str = "admin";
 /// The user's password.
 pub const PASSWORD: &str = "admin";
-/// How many projects there are, numbered from 1.
+/// Number of projects, numbered from 1.
 pub const PROJECTS: u8 = 3;
 
 const TOKEN: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
@@ -33,12 +33,12 @@ const WSGI: &str = include_str!("bugsink_wsgi.py");
 const READY_WITHIN: Duration = Duration::from_secs(60);
 const STOPS_WITHIN: Duration = Duration::from_secs(15);
 
-/// How the server behaves.
+/// Behaviour of the server.
 #[derive(Debug, Clone, Copy)]
 pub struct Options {
     /// Events a project takes within five minutes; then 429 for everything, logs included. `None`: no limit.
     pub quota_5min: Option<u32>,
-    /// Whether an event against the schema is left out. Either way the answer is 200.
+    /// True if the server leaves out events that violate the schema. The answer is 200 in either case.
     pub strict: bool,
 }
 
@@ -59,7 +59,7 @@ pub struct Bugsink {
     state: TempDir,
 }
 
-/// What the server made of events that belong together.
+/// An issue that the server made of events that belong together.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Issue {
     /// Its id: the argument of [`Bugsink::events`].
@@ -68,7 +68,7 @@ pub struct Issue {
     pub title: String,
     /// The level of its newest event.
     pub level: String,
-    /// How many events it stands for.
+    /// Number of events of the issue.
     pub count: u64,
 }
 
@@ -163,7 +163,7 @@ impl Bugsink {
         Ok(self.accepted()?.iter().map(Envelope::logs).collect::<Result<Vec<_>, _>>()?.concat())
     }
 
-    /// How many logs it accepted.
+    /// Returns the number of logs that the server accepted.
     pub fn logs(&self) -> Result<usize, String> {
         Ok(self.log_items()?.len())
     }
@@ -192,7 +192,7 @@ impl Bugsink {
         self.restart()
     }
 
-    /// What it wrote to its log.
+    /// Returns the server's log.
     pub fn log(&self) -> String {
         String::from_utf8_lossy(&fs::read(self.log_file()).unwrap_or_default()).into_owned()
     }
@@ -291,7 +291,7 @@ impl Drop for Bugsink {
     }
 }
 
-/// Where the interface for reading back begins.
+/// Path of the interface for reading back.
 const API: &str = "/api/canonical/0/";
 
 /// The public key of a project: 32 hexadecimal digits, plain to see in a log.

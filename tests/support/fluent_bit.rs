@@ -24,7 +24,7 @@ pub const SERVICE: &str = "\
     Hot_Reload  On
 ";
 
-/// What the host says, among other things, when its web server's port is taken.
+/// Text that Fluent Bit logs when its web server's port is taken.
 const PORT_TAKEN: &str = "could not bind address";
 const READY_WITHIN: Duration = Duration::from_secs(20);
 const METRICS_WITHIN: Duration = Duration::from_secs(10);
@@ -69,7 +69,7 @@ impl FluentBit {
         if version.contains("v1.9.") { Ok(path) } else { Err(format!("FLUENT_BIT_1_9 is {version}")) }
     }
 
-    /// What the host calls itself: `Fluent Bit v5.1.1`.
+    /// Returns the version as Fluent Bit prints it: `Fluent Bit v5.1.1`.
     pub fn version(program: &Path) -> String {
         let output = Command::new(program).arg("--version").output();
         let text = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
@@ -172,7 +172,7 @@ impl FluentBit {
         Err(format!("fluent-bit did not start:\n{}", process::tail(&self.dir.path().join("log"), 20)))
     }
 
-    /// Whether the host is past its start: its web server answers, or, without one, its log says so.
+    /// Returns true if Fluent Bit has started: its web server answers, or, without one, its log says so.
     fn works(&self, log_before: usize) -> bool {
         let with_http = fs::read_to_string(&self.config).is_ok_and(|config| config.contains("${HTTP_PORT}"));
         match with_http {
@@ -242,7 +242,7 @@ impl FluentBit {
         }
     }
 
-    /// How often it has been reloaded. `None` while nobody listens.
+    /// Returns the number of reloads; `None` while nothing listens.
     fn reloads(&self) -> Option<u64> {
         let answer = http::get(self.http_port, "/api/v2/reload", &[]).ok()?;
         serde_json::from_slice::<Value>(&answer.body).ok()?["hot_reload_count"].as_u64()
@@ -258,7 +258,7 @@ impl FluentBit {
         self.running.iter_mut().for_each(|group| group.signal(name));
     }
 
-    /// How it ended, if it did.
+    /// Returns the exit status if the process has ended.
     pub fn status(&mut self) -> Option<ExitStatus> {
         self.running.as_mut()?.status()
     }

@@ -1,4 +1,5 @@
-//! What the integration tests and the demo share: real servers, a real host, samples, and where our own artefacts are.
+//! Support of the integration tests and the demo: real servers, a real Fluent Bit, samples, and the paths of the plugin and
+//! the companion.
 //!
 //! Everything a test may have to do without (a registry, `python3`, `fluent-bit`) answers `Err(why)`, and the test says
 //! `skipped: <why>`. Everything started here ends with the value that holds it, and with the process that started it.

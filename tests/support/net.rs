@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU8, AtomicU16, Ordering};
 
-/// Where [`free_port`] looks: below what the kernel gives away, so that no listener on port 0 and no client gets a port
+/// First port of [`free_port`]: below the kernel's ephemeral ports, so that no listener on port 0 and no client gets a port
 /// before its user binds it, and below the services of a Kubernetes node.
 const PORTS_FROM: u16 = 16_384;
 const PORTS_TO: u16 = 30_000;

@@ -5,8 +5,7 @@ use flb_sentry::host::{Generation, Instance, Level, Plugin, Verdict};
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
-/// What every test sets unless it says otherwise: nothing takes longer than it has to, and no proxy of the machine or
-/// limit on how many events are alike gets in the way.
+/// Options of every test unless it sets others: short times, no proxy of the machine, and no limit on equal events.
 const QUICK: &[(&str, &str)] = &[
     ("proxy", "none"),
     ("batch_timeout", "50ms"),
@@ -74,7 +73,7 @@ pub fn flush_all(instance: &Instance, tag: &str, chunks: impl IntoIterator<Item 
     retries
 }
 
-/// Whether a text shows the key of a DSN: those of the tests are 32 digits in the order of the alphabet, or against it.
+/// Returns true if a text shows the key of a DSN: those of the tests are 32 digits in ascending or descending order.
 pub fn shows_a_key(text: &str) -> bool {
     ["0123456789abcdef0123456789abcdef", "fedcba9876543210fedcba9876543210"].iter().any(|key| text.contains(key))
 }

@@ -17,7 +17,7 @@ const LIFELINE: &str = r#"exec 3<&0
 (while read -r _; do :; done; rm -rf -- "$0"; kill -s KILL -- -$$) <&3 3<&- &
 exec "$@" </dev/null 3<&-"#;
 
-/// What to run, and where its output goes.
+/// Program to run, and the file for its output.
 #[derive(Debug)]
 pub struct Launch<'a> {
     /// The program: a path, or a name on `PATH`.
@@ -71,7 +71,7 @@ impl Group {
         self.child.id()
     }
 
-    /// How it ended, if it has.
+    /// Returns the exit status if the process has ended.
     pub fn status(&mut self) -> Option<ExitStatus> {
         // A pid that was waited for may belong to somebody else: the answer is kept, not asked again.
         if self.status.is_none() {

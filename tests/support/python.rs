@@ -10,11 +10,11 @@ use std::time::Duration;
 /// A set of pinned packages.
 #[derive(Debug, Clone, Copy)]
 pub struct Packages {
-    /// What it is called in messages and in its directory's name.
+    /// Name in messages and of its directory.
     pub name: &'static str,
     /// The version of its main package.
     pub version: &'static str,
-    /// What is installed.
+    /// Packages to install.
     pub pins: &'static [&'static str],
 }
 
@@ -27,7 +27,7 @@ pub struct Environment {
 /// Longest an installation takes before it is given up.
 const LIMIT: Duration = Duration::from_secs(120);
 
-/// How long a failure is remembered: without it every test program of a run would wait for the same registry again.
+/// Time for which a failure is remembered: without it every test program of a run would wait for the same registry again.
 const REMEMBERED: Duration = Duration::from_secs(180);
 
 /// The oldest Python that all packages run on.
@@ -173,7 +173,7 @@ fn version(python: &Path) -> Option<(u32, u32)> {
     Some((major.parse().ok()?, minor.parse().ok()?))
 }
 
-/// What pip's or venv's last words mean.
+/// Returns the meaning of the last words of pip or venv.
 fn explain(log: &Path) -> String {
     let words = process::tail(log, 40);
     let says = |signs: &[&str]| signs.iter().any(|sign| words.contains(sign));

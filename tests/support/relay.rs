@@ -31,7 +31,7 @@ struct Talk {
     complaints: Receiver<String>,
 }
 
-/// What the normaliser said about an event.
+/// Result of the normaliser for an event.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Verdict {
     /// Path of a value and what was done to it: trimmed (`rem`, `len`) or found invalid (`err`).
@@ -45,7 +45,7 @@ pub struct Verdict {
 }
 
 impl Verdict {
-    /// Whether the event arrives as it was sent.
+    /// Returns true if the event arrives as it was sent.
     pub fn is_clean(&self) -> bool {
         *self == Self::default()
     }
@@ -78,7 +78,7 @@ impl Relay {
         relay.ask(&json!({"attributes": {}})).map(|_| relay)
     }
 
-    /// What becomes of an event.
+    /// Returns the result of an event.
     ///
     /// # Panics
     /// When the process does not answer.
@@ -94,7 +94,7 @@ impl Relay {
         }
     }
 
-    /// What is wrong with the attributes of a log by Sentry's conventions: a type that differs, a deprecated name.
+    /// Returns the attributes of a log that violate Sentry's conventions: a type that differs, a deprecated name.
     ///
     /// # Panics
     /// When the process does not answer.

@@ -17,18 +17,18 @@ pub struct Samples {
     pub kube_meta: PathBuf,
     /// A Fluent Bit configuration that ships them, to be completed by the environment.
     pub config: PathBuf,
-    /// How many lines the logs have.
+    /// Number of lines of the logs.
     pub lines: usize,
-    /// What went wrong in them.
+    /// Incidents in the logs.
     pub incidents: Vec<Incident>,
 }
 
 /// Something that an on-call person would want to see as an issue.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Incident {
-    /// Where it happened.
+    /// Namespace of the pod.
     pub namespace: String,
-    /// Where it happened.
+    /// Name of the pod.
     pub pod: String,
     /// `error` or `fatal`.
     pub level: String,
@@ -36,7 +36,7 @@ pub struct Incident {
     pub exception: Option<String>,
     /// A piece of its text that is the same each time.
     pub text: String,
-    /// How often it happened.
+    /// Number of times that it happened.
     pub count: u64,
 }
 

@@ -43,7 +43,7 @@ impl Shipping {
         Self { dir }
     }
 
-    /// Where its spool, its input and its log are.
+    /// Returns the directory of its spool, input and log.
     pub fn dir(&self) -> &Path {
         self.dir.path()
     }
@@ -86,7 +86,7 @@ impl Shipping {
     }
 }
 
-/// What must not be there: all but what is set.
+/// Returns the variables that must not be set: all except those of the test.
 fn unset(env: &[(&str, &str)]) -> Vec<&'static str> {
     ENVIRONMENT.iter().copied().filter(|name| env.iter().all(|(set, _)| set != name)).collect()
 }

@@ -23,7 +23,7 @@ impl TempDir {
         }
     }
 
-    /// Where it is: an absolute path without symbolic links of ours.
+    /// Returns its absolute path, without symbolic links of the test.
     pub fn path(&self) -> &Path {
         &self.0
     }

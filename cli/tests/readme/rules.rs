@@ -1,4 +1,5 @@
-//! How each command line of the documents is tested. A line that no rule fits fails, and so does a rule that fits none.
+//! Rules that say how each command line of the documents is tested. A line that no rule fits fails, and so does a rule that
+//! fits no line.
 
 use crate::document::Line;
 use crate::shown::{self, Compare};

@@ -1,5 +1,5 @@
-//! Where a command line is run: in the repository, with our own commands on `PATH`, and with directories of ours in the place
-//! of those of the system that README names.
+//! Runs command lines of the documents: in the repository, with the commands of this build on `PATH`, and with directories of
+//! the test in the place of those of the system that README names.
 
 use crate::document::Line;
 use crate::support::artefacts::{built, workspace};

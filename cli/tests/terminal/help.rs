@@ -1,4 +1,4 @@
-//! What the commands say about themselves.
+//! Tests the help of the commands.
 
 use super::{command, run, shown, text};
 use crate::support;

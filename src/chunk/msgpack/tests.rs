@@ -30,7 +30,7 @@ fn containers_end_where_their_contents_end() {
 }
 
 #[test]
-fn of_duplicate_keys_the_last_one_counts() {
+fn last_of_duplicate_keys_counts() {
     let map = one(&[0x82, 0xa1, b'k', 1, 0xa1, b'k', 2]).unwrap().map().unwrap();
     assert_eq!(map.get("k"), Some(Value::UInt(2)));
 }

@@ -301,7 +301,7 @@ mod tests {
     /// An event's breadcrumbs are the same if they are written once or anew, at whatever distance events come, and whether
     /// or not clean lines are marked.
     #[test]
-    fn what_was_written_for_another_event_is_right_for_this_one() {
+    fn reuses_crumbs_written_for_another_event() {
         let rules = scrub::Rules::new(true, false, &[], &[]);
         let long = "x".repeat(MAX_CRUMB - 1) + "\u{e9}\u{e9}";
         let long: &'static str = long.leak();

@@ -304,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_sent_event_tells_the_end_does_not_tell_again() {
+    fn closing_does_not_repeat_a_count_that_an_event_reported() {
         let mut storms = Storms::new(1, 0);
         decide(&mut storms, 1, 0);
         decide(&mut storms, 1, 1);
@@ -340,7 +340,7 @@ mod tests {
     }
 
     #[test]
-    fn what_fails_every_second_is_not_one_failure() {
+    fn a_failure_counts_as_a_repeat_for_less_than_three_seconds() {
         let mut storms = Storms::new(0, 0);
         let seen = (0..9).filter(|secs| !storms.is_repeat(StreamId(1), 7, at(*secs))).collect::<Vec<_>>();
         assert_eq!(seen, [0, 3, 6]);

@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_read_is_given_for_the_same_text_only() {
+    fn returns_a_cached_trace_for_the_same_text_only() {
         let mut traces = TraceCache::default();
         let other = PANIC.to_owned();
         traces.keep(3, read(PANIC.as_bytes()));

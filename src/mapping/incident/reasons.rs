@@ -64,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_does_not_run_is_an_error_and_the_rest_a_warning() {
+    fn pods_that_do_not_run_are_errors_and_others_warnings() {
         for (reason, level) in [
             ("BackOff", Level::Error),
             ("FailedScheduling", Level::Error),

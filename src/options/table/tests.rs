@@ -56,7 +56,7 @@ fn good_values_in_all_spellings() {
 }
 
 #[test]
-fn bad_values_and_what_is_said() {
+fn rejects_bad_values_with_the_expected_text() {
     for case in CASES {
         for (value, expected) in case.bad {
             let Err(problems) = given(case.name, value) else { panic!("{} took {value}", case.name) };
@@ -72,7 +72,7 @@ fn bad_values_and_what_is_said() {
 
 /// A row whose setter takes anything is free text or a list of names; all others must have been seen to refuse.
 #[test]
-fn what_can_be_wrong_has_been_seen_wrong() {
+fn options_that_can_be_invalid_have_an_invalid_case() {
     for (row, case) in rows().zip(CASES) {
         let refuses = (row.set)(&mut Settings::default(), "\u{1}/").is_err();
         assert_eq!(refuses, !case.bad.is_empty(), "{}", row.name);

@@ -33,7 +33,7 @@ fn alone(entry: &Entry<'_>) {
     assert!(cursor.read().is_ok() && cursor.rest().is_empty());
 }
 
-/// What a record is, without what was met before it.
+/// Returns the entry without the run that was met before it.
 fn without_run(entry: Entry<'_>) -> Entry<'_> {
     match entry {
         Entry::Record(record) => Entry::Record(Record { run: Run::default(), ..record }),
@@ -42,14 +42,14 @@ fn without_run(entry: Entry<'_>) -> Entry<'_> {
     }
 }
 
-/// What the twin makes of the bytes at some place.
+/// The reference's reading of the bytes at some place.
 enum Step {
     Record(Plain, Vec<(Plain, Plain)>, Plain, Form),
     Broken,
     TooDeep,
 }
 
-/// What a time says.
+/// Meaning of a time.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Form {
     At(Timestamp),
@@ -148,8 +148,9 @@ fn seconds(secs: f64) -> Option<Form> {
     (secs.is_finite() && secs >= 0.0).then_some(Form::At(time))
 }
 
-/// How many bytes to skip: the one value that stands there if all behind it is sound, else up to the first place that looks
-/// like a record from which all is sound; and the most that a search may look at. None: too deep to say.
+/// Returns the number of bytes to skip: one value if everything behind it is sound, else up to the first place that looks
+/// like a record from which everything is sound; and the most bytes that a search may read. Returns `None` if the nesting is
+/// too deep to tell.
 fn resume(bytes: &[u8]) -> Option<(usize, usize)> {
     let mut rest = bytes;
     match value(&mut rest, MAX_DEPTH) {
@@ -172,7 +173,7 @@ fn resume(bytes: &[u8]) -> Option<(usize, usize)> {
     Some((bytes.len(), work))
 }
 
-/// Whether there are whole entries with maps for bodies and nothing else, and how much of it may have been looked at.
+/// Returns whether the bytes are whole entries with maps for bodies and nothing else, and the number of bytes read at most.
 fn sound(bytes: &[u8]) -> Option<(bool, usize)> {
     let mut rest = bytes;
     while !rest.is_empty() {

@@ -28,7 +28,7 @@ pub fn run(data: &[u8]) {
     }
 }
 
-/// What is printed for the envelope is the same DSN, and what is printed for people shows no key.
+/// Checks that the DSN of an envelope parses as the same DSN, and that its printed form shows no key.
 fn comes_back(dsn: &Dsn) {
     assert_eq!(Dsn::parse(&dsn.expose()).as_ref(), Ok(dsn));
     let place = dsn.identity();

@@ -89,7 +89,7 @@ fn logs(lines: &[&[u8]], joined: &Account, apart: &Account) {
     }
 }
 
-/// What is joined follows what became an event, or was held back as a repeat of one.
+/// Checks that lines are joined to a record that became an event, or was held back as a repeat of one.
 fn assert_heads(account: &Account) {
     let mut head = false;
     for (at, end) in ends(account).into_iter().enumerate() {

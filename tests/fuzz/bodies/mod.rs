@@ -1,4 +1,4 @@
-//! What each target does with its input: a module and in it one function, `run`, that panics when something is wrong.
+//! The bodies of the fuzz targets: a module for each with one function, `run`, that panics when something is wrong.
 
 #[path = "../../properties/account.rs"]
 mod account;

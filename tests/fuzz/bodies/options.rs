@@ -62,7 +62,7 @@ fn said(loaded: &Result<Loaded, Vec<OptionError>>) -> String {
     }
 }
 
-/// Whether every secret of a value stands where one is expected: within a URL's credentials, or as the key of a DSN.
+/// Returns true if every secret of a value stands where one is expected: within a URL's credentials, or as the key of a DSN.
 fn is_hidden(name: &str, value: &str) -> bool {
     let mut places = value.match_indices(KEY).map(|(at, _)| at).peekable();
     if places.peek().is_none() || name == "SENTRY_DSN" && is_alone(value) {
@@ -95,7 +95,7 @@ fn told(problems: &[OptionError], options: &Values, environment: &Values) {
     }
 }
 
-/// What the values of a few options mean, read slowly.
+/// Compares the values of a few options with a slow reference.
 fn as_the_twins_have_it(options: &Values, loaded: &Loaded) {
     let delivery = &loaded.settings.delivery;
     let given = |name: &str| options.get(name).map(|text| text.trim()).filter(|text| !text.is_empty());

@@ -8,7 +8,7 @@ use out_sentry::mapping::Mapper;
 use out_sentry::options::Mapping;
 use std::sync::LazyLock;
 
-/// What the lowest bits of the first byte stand for.
+/// Options that the lowest bits of the first byte select.
 const OPTIONS: &[&[(&str, &str)]] = &[
     &[],
     &[("event_level", "trace"), ("logs_level", "trace"), ("storm_burst", "0"), ("event_rate", "0")],

@@ -27,7 +27,7 @@ pub fn run(data: &[u8]) {
     }
 }
 
-/// Whether the first request is a plain one whose body has not come whole.
+/// Returns true if the first request is a plain one whose body is incomplete.
 fn lacks_bytes(data: &[u8]) -> bool {
     let Some((head, body)) = first_head(data) else { return false };
     let head = String::from_utf8_lossy(head).to_ascii_lowercase();

@@ -23,7 +23,7 @@ static SETTINGS: LazyLock<Mapping> = LazyLock::new(|| {
 /// Python, in JSON within JSON, and in logfmt.
 pub const WRAPPERS: u8 = 8;
 
-/// Where messages, breadcrumbs and tags are cut.
+/// Lengths at which messages, breadcrumbs and tags are cut.
 const CUTS: [usize; 4] = [0, 460, 180, 8_150];
 
 pub fn run(data: &[u8]) {

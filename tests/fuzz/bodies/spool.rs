@@ -89,7 +89,7 @@ pub fn run(data: &[u8]) {
     assert_eq!(spool.bytes().load(Relaxed), 0, "what has ended takes no room");
 }
 
-/// What [`about`] says of an extent.
+/// The result of [`about`].
 type About = (u32, Vec<Chunk>, [u32; 2], bool);
 
 fn records_of(extents: &[About]) -> (u32, [u32; 2]) {
@@ -151,8 +151,8 @@ fn parts(bytes: &[u8]) {
     assert!(rest.is_empty());
 }
 
-/// What is known of an extent: its records, its chunks, and how many records of each category have ended, which are as many
-/// as are marked as settled.
+/// Returns the state of an extent: its records, its chunks, the number of ended records of each category, and whether that is
+/// the number of records marked as settled.
 fn about(found: &Recovered) -> About {
     let Recovered { extent, progress } = found;
     let chunks = extent.read().expect("it was there");

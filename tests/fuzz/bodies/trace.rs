@@ -4,7 +4,7 @@ use out_sentry::mapping::trace::{
     Exception, Frame, MAX_EXCEPTIONS, MAX_LINES, MAX_TEXT, NEWEST_FRAMES, OLDEST_FRAMES, Relation, Trace, extent, parse,
 };
 
-/// What the readers say of themselves: types of what has none in the text, files of what has none, Python's first module.
+/// Texts that the readers add: types and files where the text has none, and Python's first module.
 const OURS: [&str; 24] = [
     "panic",
     "error",

@@ -64,7 +64,7 @@ fn many_bytes_that_need_an_escape_are_written_as_one_by_one() {
 }
 
 #[test]
-fn what_is_not_utf8_is_replaced() {
+fn replaces_invalid_utf8() {
     assert_eq!(written(|out| _ = string(out, b"a\xff\"b")), "\"a\u{fffd}\\\"b\"");
 }
 

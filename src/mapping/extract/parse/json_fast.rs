@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_read_quickly_is_read_as_by_the_other() {
+    fn fast_reader_agrees_with_the_general_one() {
         let (mut random, mut read, mut refused) = (Random(1), 0, 0);
         for round in 0..60_000 {
             let mut text = random.object(0);

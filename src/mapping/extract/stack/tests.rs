@@ -61,7 +61,7 @@ fn text_gets_a_head_only_where_it_has_none() {
 }
 
 #[test]
-fn what_is_no_trace_gives_nothing() {
+fn ignores_values_that_are_no_trace() {
     for json in [
         r#""one line""#,
         "7",
