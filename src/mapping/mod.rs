@@ -1,7 +1,40 @@
-//! Maps the records of a chunk to Sentry logs and events. This file is the mapping, to be read from top to bottom.
+//! Maps the records of a chunk to Sentry logs and events. This page explains the mapper; the file itself is the mapping, to be read from
+//! top to bottom.
 //!
-//! The mapper reads a chunk once for its logs. Each log waits for the next line of its stream, because lines that form one
-//! stack trace become one log. The mapper makes the events at the end of the chunk, when it knows which lines came before.
+//! ```text
+//!            extract             resolve                 encode, scrub
+//!   bytes ------------> fields ------------> resolved --------------------> log, held until
+//!                       and message          record  |                      its run is decided
+//!                                                    +--> line of a stream        |
+//!                                                              |                  v
+//!                               group, at the end of the chunk +--> event ----> sink
+//! ```
+//!
+//! # One record
+//!
+//! [`Mapper::map`] reads a chunk once, record by record, and borrows from its bytes.
+//!
+//! 1. **Extract** (`extract`). `Reader::read` collects the fields. An option or a known logger ([`formats`]) gives a field its role, with one
+//!    look-up for each key. JSON or logfmt in the message is opened, and its fields join the others.
+//! 2. **Resolve** (`resolve`). `view` takes the field of each role and returns a `ResolvedRecord`: message, severity, time, pod, stream, ids.
+//!    It reads from the text, the tag or the options what no field says. `incident` takes records of Kubernetes' events and of the kernel
+//!    out here, because they are not lines of a stream.
+//! 3. **Encode** (`encode`). `write_log` writes the log as JSON, without its secrets (`scrub`). The log is held back: if the next lines of
+//!    its stream belong to it, they become one log.
+//! 4. **Group** (`group`). The record is kept as a line of its stream. `advance` sends the log before it, or begins or ends a run: lines that
+//!    may be one stack trace (`end_of_run`).
+//!
+//! # The end of a chunk
+//!
+//! Events are made at the end (`end_of_chunk`), when it is known which lines came before and after. For each line at or above `event_level`,
+//! `event` resolves the record a second time, reads its stack trace ([`trace`]), asks `storm` whether it may be sent, and writes it with
+//! the lines before it as breadcrumbs. Lines at the end that may be an unfinished trace can wait for the next chunk (`waiting`).
+//!
+//! # Edges and memory
+//!
+//! [`Sink`] receives each item, or the outcome of a record that becomes none, with a [`Reason`]; a record ends once in each category.
+//! [`Router`] says where a record is sent. From chunk to chunk the mapper keeps names of fields, pods, breadcrumbs, storms and waiting lines.
+//! All of it is bounded. One thread owns a mapper; it has no clock and does no input or output.
 
 mod encode;
 mod extract;
