@@ -14,6 +14,30 @@ pub(crate) fn counted(number: u64, noun: &str) -> String {
     format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }
 
+/// Returns the columns of the terminal that standard output is; none if it is no terminal or does not tell them.
+pub(crate) fn width() -> Option<usize> {
+    let size = rustix::termios::tcgetwinsize(io::stdout()).ok()?;
+    Some(usize::from(size.ws_col)).filter(|columns| *columns > 0)
+}
+
+/// Splits a text into lines, the first of at most `first` characters and the others of at most `rest`; both are at least 1.
+/// A line ends at a space if there is one in its second half.
+pub(crate) fn fold(text: &str, first: usize, rest: usize) -> Vec<&str> {
+    let mut lines = Vec::new();
+    let mut left = text;
+    loop {
+        let most = if lines.is_empty() { first } else { rest };
+        let Some((end, _)) = left.char_indices().nth(most) else {
+            lines.push(left);
+            return lines;
+        };
+        let space = if left[end..].starts_with(' ') { Some(end) } else { left[..end].rfind(' ') };
+        let (line, behind) = left.split_at(space.filter(|at| *at >= end / 2).unwrap_or(end));
+        lines.push(line);
+        left = behind.strip_prefix(' ').unwrap_or(behind);
+    }
+}
+
 /// Shows on standard error the reason for a wait, and its duration so far, while it lives; only if that is a terminal.
 pub(crate) struct Waiting(Option<ProgressBar>);
 
@@ -66,4 +90,24 @@ pub(crate) fn printable(text: &str) -> String {
 /// Control characters, and those that turn the direction of text around.
 pub(crate) fn steers(c: char) -> bool {
     c.is_control() || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_are_folded_at_spaces_and_lose_nothing() {
+        assert_eq!(fold("one two three", 7, 5), ["one two", "three"]);
+        assert_eq!(fold("one two three", 6, 20), ["one", "two three"]);
+        assert_eq!(fold("x".repeat(25).as_str(), 10, 10), ["x".repeat(10), "x".repeat(10), "x".repeat(5)]);
+        assert_eq!(fold("\u{e9}\u{e9}\u{e9}", 1, 1), ["\u{e9}"; 3]);
+        assert_eq!(fold("", 1, 1), [""]);
+        assert_eq!(fold("a      b", 4, 4).concat().replace(' ', ""), "ab");
+    }
+
+    #[test]
+    fn one_has_no_plural() {
+        assert_eq!([0, 1, 2].map(|number| counted(number, "event")), ["0 events", "1 event", "2 events"]);
+    }
 }

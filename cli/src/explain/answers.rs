@@ -38,23 +38,35 @@ pub(super) struct Answers<O> {
 pub(super) struct Part {
     /// Number of its first record.
     pub(super) first: u32,
+    /// Number of the first record of its file.
+    pub(super) base: u32,
     /// The offset at which the part begins in a chunk file, in bytes.
     pub(super) offset: u64,
     /// The line at which each record ended; empty for a chunk file.
     pub(super) lines: Vec<u64>,
     /// Each record as the view for people shows it; empty if nobody asked.
-    pub(super) texts: Vec<String>,
+    pub(super) shown: Vec<Shown>,
+}
+
+/// A record as the view for people shows it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Shown {
+    /// Its time, in UTC; empty for bytes that are no record.
+    pub(super) time: String,
+    pub(super) text: String,
 }
 
 /// Properties of one record, as far as they are known.
 #[derive(Clone, Default)]
 pub(super) struct Explained {
-    /// Its number in the input, from 0.
+    /// Its number among the records of all files, from 0.
     pub(super) number: u32,
+    /// The number of the first record of its file.
+    pub(super) base: u32,
     /// The line at which it ended; none in a chunk file.
     pub(super) line: Option<u64>,
     /// The record as the view for people shows it; empty if nobody asked.
-    pub(super) text: String,
+    pub(super) shown: Shown,
     /// The offset at which the record's part of a chunk file begins, in bytes.
     pub(super) offset: u64,
     keys: Keys,
@@ -112,6 +124,11 @@ impl LevelFrom {
 }
 
 impl Explained {
+    /// Returns the number of this or another record within its file, from 1.
+    pub(super) fn in_file(&self, number: u32) -> u32 {
+        number.saturating_sub(self.base) + 1
+    }
+
     pub(super) fn end(&self, category: Category) -> &End {
         &self.ends[category as usize]
     }
@@ -146,7 +163,10 @@ impl Explained {
     }
 
     fn bytes(&self) -> usize {
-        size_of::<Self>() + self.text.len() + self.ends.iter().map(|end| end.payload.len()).sum::<usize>()
+        size_of::<Self>()
+            + self.shown.time.len()
+            + self.shown.text.len()
+            + self.ends.iter().map(|end| end.payload.len()).sum::<usize>()
     }
 }
 
@@ -189,12 +209,14 @@ impl<O: Output> Answers<O> {
         std::mem::replace(&mut self.written, Ok(()))
     }
 
-    /// Hands on all records.
+    /// Hands on all records, at the end of a file.
     ///
     /// # Errors
     /// The first error of the output.
     pub(super) fn finish(&mut self) -> io::Result<()> {
         self.hand_on()?;
+        self.first += self.records.len() as u32;
+        self.bytes = 0;
         self.records.drain(..).try_for_each(|record| self.output.record(&record))
     }
 
@@ -216,7 +238,8 @@ impl<O: Output> Answers<O> {
             let explained = Explained {
                 number,
                 line: self.part.lines.get(at).copied(),
-                text: self.part.texts.get_mut(at).map(std::mem::take).unwrap_or_default(),
+                base: self.part.base,
+                shown: self.part.shown.get_mut(at).map(std::mem::take).unwrap_or_default(),
                 offset: self.part.offset,
                 ..Explained::default()
             };

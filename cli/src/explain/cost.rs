@@ -2,9 +2,8 @@
 
 use super::answers::{Explained, Output};
 use super::explainer::Explainer;
-use super::pieces::{self, Problems};
-use super::{Args, Format};
-use crate::input::file::Input;
+use super::pieces::{self, Problems, Reading};
+use crate::input::file::{Format, Input};
 use out_sentry::delivery::Directory;
 use out_sentry::ledger::Category;
 use out_sentry::mapping::billed;
@@ -81,18 +80,11 @@ pub(crate) fn of_sample(
 ) -> Result<Cost, String> {
     let input = Input::check(file).map_err(|error| error.to_string())?;
     let directory = Directory::read(destination);
-    let mut explainer = Explainer::new((mapping, &directory, input.tag()), Cost::default());
-    let args = Args {
-        options: Vec::new(),
-        pretty: false,
-        json: false,
-        tag: None,
-        format: Format::default(),
-        kube_meta,
-        file: file.to_owned(),
-    };
-    let read =
-        pieces::read(&args, &input, &mut Problems::new(input.name()), &mut |piece| explainer.piece(piece, Vec::new()));
+    let mut explainer = Explainer::new((mapping, &directory, input.tag()), None, Cost::default());
+    let reading = Reading { format: Format::default(), kube_meta: kube_meta.as_deref() };
+    let read = pieces::read(reading, &input, &mut Problems::new(input.name()), &mut |piece| {
+        explainer.piece(piece, Vec::new())
+    });
     match read.and_then(|()| explainer.finish().map_err(pieces::Stop::Output)) {
         Ok(()) => Ok(std::mem::take(explainer.output())),
         Err(pieces::Stop::Input(error) | pieces::Stop::Output(error)) => Err(error.to_string()),

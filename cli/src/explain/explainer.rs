@@ -1,6 +1,6 @@
 //! Maps the input part by part, as one chunk.
 
-use super::answers::{Answers, Output, Part};
+use super::answers::{Answers, Output, Part, Shown};
 use super::pieces::Piece;
 use out_sentry::delivery::Directory;
 use out_sentry::mapping::{Mapper, Origin};
@@ -22,20 +22,27 @@ pub(super) struct Explainer<'s, O> {
     now: Duration,
     /// Number of the next record, from 0.
     next: u32,
+    /// Number of the first record of the file.
+    base: u32,
     /// Bytes of the chunk so far.
     chunk: usize,
     answers: Answers<O>,
 }
 
 impl<'s, O: Output> Explainer<'s, O> {
-    /// An explainer for records of this tag.
-    pub(super) fn new((mapping, directory, tag): (Mapping, &'s Directory, String), output: O) -> Self {
+    /// An explainer that begins with records of this tag. `now` is the time of the mapping; none for the present.
+    pub(super) fn new(
+        (mapping, directory, tag): (Mapping, &'s Directory, String),
+        now: Option<Duration>,
+        output: O,
+    ) -> Self {
         Self {
             mapper: Mapper::in_parts(mapping),
             directory,
             tag,
-            now: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default(),
+            now: now.unwrap_or_else(|| SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()),
             next: 0,
+            base: 0,
             chunk: 0,
             answers: Answers::new(output),
         }
@@ -46,12 +53,27 @@ impl<'s, O: Output> Explainer<'s, O> {
         &mut self.answers.output
     }
 
-    /// Explains a part of the input. `texts` are its records as the view for people shows them.
+    /// Explains the lines of the file that still wait, and begins the next file, whose records have this tag. It is another
+    /// chunk; storm control and the streams go on, as in the plugin.
     ///
     /// # Errors
     /// The first error of the output.
-    pub(super) fn piece(&mut self, piece: &Piece, texts: Vec<String>) -> io::Result<()> {
-        self.answers.begin(Part { first: self.next, offset: piece.offset, lines: piece.lines.clone(), texts });
+    pub(super) fn next_file(&mut self, tag: String) -> io::Result<()> {
+        self.finish()?;
+        self.chunk = 0;
+        self.mapper.next_chunk();
+        self.base = self.next;
+        self.tag = tag;
+        Ok(())
+    }
+
+    /// Explains a part of the input. `shown` are its records as the view for people shows them.
+    ///
+    /// # Errors
+    /// The first error of the output.
+    pub(super) fn piece(&mut self, piece: &Piece, shown: Vec<Shown>) -> io::Result<()> {
+        let (first, base) = (self.next, self.base);
+        self.answers.begin(Part { first, base, offset: piece.offset, lines: piece.lines.clone(), shown });
         let origin = Origin { tag: self.tag.as_bytes(), router: self.directory, now: self.now };
         self.next = self.mapper.map(origin, &piece.bytes, self.next, &mut self.answers);
         self.answers.hand_on()?;
@@ -93,7 +115,7 @@ mod tests {
 
     impl Output for Written<'_> {
         fn record(&mut self, record: &Explained) -> io::Result<()> {
-            lines::write(&mut self.0, record, self.1)
+            lines::write(&mut self.0, record, None, self.1)
         }
     }
 
@@ -115,8 +137,8 @@ mod tests {
 
     fn explained(parts: &[&[Vec<u8>]], settings: &Settings) -> String {
         let mapping = (settings.mapping.clone(), &settings.directory, "app".to_owned());
-        let mut explainer = Explainer::new(mapping, Written(Vec::new(), settings));
-        explainer.now = Duration::from_secs(1_795_161_660);
+        let now = Duration::from_secs(1_795_161_660);
+        let mut explainer = Explainer::new(mapping, Some(now), Written(Vec::new(), settings));
         for part in parts {
             let piece = pieces::Piece { bytes: part.concat(), ..pieces::Piece::default() };
             explainer.piece(&piece, Vec::new()).unwrap();

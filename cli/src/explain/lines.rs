@@ -11,6 +11,8 @@ use std::io::{self, Write};
 
 #[derive(Serialize)]
 struct Line<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    file: Option<&'a str>,
     record: u32,
     category: &'static str,
     outcome: &'static str,
@@ -40,11 +42,16 @@ struct Named<'a> {
     stack: Option<&'a str>,
 }
 
-/// Writes the results of a record.
-pub(super) fn write(out: &mut impl Write, record: &Explained, settings: &Settings) -> io::Result<()> {
+/// Writes the results of a record. `file` is the name of its file, where there are several.
+pub(super) fn write(
+    out: &mut impl Write,
+    record: &Explained,
+    file: Option<&str>,
+    settings: &Settings,
+) -> io::Result<()> {
     for category in Category::ALL {
         let keys = record.keys(*category);
-        let line = line(*category, record, &keys, settings)?;
+        let line = Line { file, ..line(*category, record, &keys, settings)? };
         serde_json::to_writer(&mut *out, &line).map_err(io::Error::from)?;
         out.write_all(b"\n")?;
     }
@@ -54,7 +61,7 @@ pub(super) fn write(out: &mut impl Write, record: &Explained, settings: &Setting
 fn line<'a>(category: Category, record: &'a Explained, keys: &'a Keys, settings: &Settings) -> io::Result<Line<'a>> {
     let end = record.end(category);
     let into = match end.reason {
-        Some(Reason::Joined { into }) => Some(into + 1),
+        Some(Reason::Joined { into }) => Some(record.in_file(into)),
         _ => None,
     };
     let decoded = !matches!(end.reason, Some(Reason::Undecodable(_)));
@@ -65,7 +72,8 @@ fn line<'a>(category: Category, record: &'a Explained, keys: &'a Keys, settings:
         stack: keys.stack.as_deref(),
     };
     Ok(Line {
-        record: record.number + 1,
+        file: None,
+        record: record.in_file(record.number),
         category: category.name(),
         outcome: end.outcome.map_or("pending", |outcome| outcome.name()),
         reason: reason::text(category, record, keys, &settings.mapping),

@@ -21,25 +21,29 @@ mod view;
 
 use crate::argument::Discreet;
 use crate::input::file::{Format, Input};
+use crate::input::time::Time;
 use crate::ship::key_value;
-use crate::terminal::{in_colour, printable};
+use crate::terminal::{in_colour, printable, width};
 use answers::{Explained, Output};
 use explainer::Explainer;
 use options::Settings;
-use pieces::Problems;
+use out_sentry::ledger::{Category, Outcome};
+use pieces::{Problems, Reading, Stop};
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 const EXAMPLES: &str = "\
 Examples:
-  flb-sentry explain app.jsonl
-  kubectl logs deploy/checkout | flb-sentry explain --format text --pretty
+  flb-sentry explain --events app.jsonl
+  kubectl logs deploy/checkout | flb-sentry explain --pretty -
   flb-sentry explain -o event_level=warn -o level_key=sev app.jsonl | jq .reason
   flb-sentry explain --kube-meta meta/ <pod>_<namespace>_<container>-<id>.log
 
 Output for machines, one JSON object per record and category:
-  record       number of the record in the input, from 1
+  file         the file, where there are several
+  record       number of the record in the file, from 1
   line         the line it ended at
   category     `event` (issue) or `log`; each record has one object of each
   outcome      `accepted` (would be sent), `filtered`, `joined`, `sampled`,
@@ -64,8 +68,8 @@ Exit codes:
 
 /// Show what each record would become at Sentry, and why; sends nothing.
 ///
-/// Reads JSON lines, chunk files (.msgpack), log files of a container runtime, and plain text where --format or the name
-/// says so (.log, .txt). The whole input counts as one chunk: lines of a stack trace are joined, earlier lines become
+/// Reads JSON lines, chunk files, log files of a container runtime or of Docker, what `kubectl logs` prints, and plain text,
+/// each told by its first line. Each file counts as one chunk: lines of a stack trace are joined, earlier lines become
 /// breadcrumbs, storms are held back, exactly as in the plugin. Needs no DSN and no network.
 #[derive(clap::Args, Debug)]
 #[command(after_long_help = EXAMPLES)]
@@ -86,17 +90,30 @@ pub struct Args {
     #[arg(long)]
     tag: Option<String>,
 
-    /// Format of the input
+    /// Format of the files
     #[arg(long, value_enum, default_value_t)]
     format: Format,
+
+    /// Only records that become events; the others still count in the summary
+    #[arg(long)]
+    events: bool,
+
+    /// The time of the mapping, as RFC 3339 [default: now]. Records that are then older than 29 days are sent with this time
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    now: Option<Duration>,
 
     /// Directory of `<namespace>_<pod>.meta` files, the pods' JSON; adds what Fluent Bit's kubernetes filter would
     #[arg(long, value_name = "DIR")]
     kube_meta: Option<PathBuf>,
 
-    /// File to explain [default: standard input, also `-`]
+    /// Files to explain [default: standard input, also `-`]
     #[arg(value_name = "FILE", default_value = "-", hide_default_value = true)]
-    file: PathBuf,
+    files: Vec<PathBuf>,
+}
+
+fn time(text: &str) -> Result<Duration, String> {
+    let time = Time::parse(text).ok_or("expected a time like 2026-11-20T08:00:00Z")?;
+    Ok(Duration::new(time.seconds.into(), time.nanos))
 }
 
 /// Runs the command.
@@ -109,43 +126,80 @@ pub fn run(args: Args) -> ExitCode {
         }
     };
     settings.notes.iter().for_each(|note| complain(note));
-    let input = match Input::check(&args.file) {
-        Ok(input) => input,
-        Err(error) => {
-            complain(&format!("{}: {error}", args.file.display()));
-            return 4.into();
-        }
-    };
-    explain(&args, settings, &input)
+    let inputs: Vec<_> = args.files.iter().map(|path| Input::check(path)).collect();
+    let unreadable = args.files.iter().zip(&inputs).filter_map(|(path, input)| Some((path, input.as_ref().err()?)));
+    let unreadable = unreadable.map(|(path, error)| complain(&format!("{}: {error}", path.display()))).count();
+    if unreadable > 0 {
+        return 4.into();
+    }
+    explain(&args, &settings, &inputs.into_iter().flatten().collect::<Vec<_>>())
 }
 
-fn explain(args: &Args, settings: Settings, input: &Input) -> ExitCode {
-    let mut problems = Problems::new(input.name());
-    let tag = args.tag.clone().unwrap_or_else(|| input.tag());
-    let mut explainer =
-        Explainer::new((settings.mapping.clone(), &settings.directory, tag), Writer::new(args, &settings));
-    let read = pieces::read(args, input, &mut problems, &mut |piece| {
-        let texts = if explainer.output().view.is_some() { view::texts(&piece.bytes) } else { Vec::new() };
-        explainer.piece(piece, texts)
-    });
-    let read = read.and_then(|()| explainer.finish().map_err(pieces::Stop::Output));
-    let writer = explainer.output();
-    let read = read.and_then(|()| writer.finish().map_err(pieces::Stop::Output));
-    let flushed = writer.out.flush();
-    problems.sum_up();
-    match read.and_then(|()| flushed.map_err(pieces::Stop::Output)) {
-        Ok(()) => ExitCode::from(u8::from(problems.any() || writer.undecodable)),
-        // Whoever reads us has had enough.
-        Err(pieces::Stop::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
-        Err(pieces::Stop::Output(error)) => {
+fn explain(args: &Args, settings: &Settings, inputs: &[Input]) -> ExitCode {
+    let tag = |input: &Input| args.tag.clone().unwrap_or_else(|| input.tag());
+    let mapping = (settings.mapping.clone(), &settings.directory, inputs.first().map(tag).unwrap_or_default());
+    let mut explainer = Explainer::new(mapping, args.now, Writer::new(args, settings));
+    match files(args, inputs, tag, &mut explainer) {
+        Ok(Ended { unreadable: true, .. }) => 4.into(),
+        Ok(Ended { problems, .. }) => ExitCode::from(u8::from(problems || explainer.output().undecodable)),
+        // Nobody reads the output any more.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(error) => {
             complain(&format!("cannot write: {error}"));
             4.into()
         }
-        Err(pieces::Stop::Input(error)) => {
-            complain(&format!("{}: {error}", input.name()));
-            4.into()
+    }
+}
+
+/// The end of reading the inputs.
+#[derive(Default)]
+struct Ended {
+    /// At least one line is no record.
+    problems: bool,
+    /// At least one input could not be read to its end.
+    unreadable: bool,
+}
+
+/// Explains one input after the other. One that cannot be read does not keep the next from being explained.
+///
+/// # Errors
+/// The output cannot be written.
+fn files(
+    args: &Args,
+    inputs: &[Input],
+    tag: impl Fn(&Input) -> String,
+    explainer: &mut Explainer<'_, Writer<'_>>,
+) -> io::Result<Ended> {
+    let reading = Reading { format: args.format, kube_meta: args.kube_meta.as_deref() };
+    let mut ended = Ended::default();
+    for (at, input) in inputs.iter().enumerate() {
+        if at > 0 {
+            explainer.next_file(tag(input))?;
+        }
+        if inputs.len() > 1 {
+            explainer.output().file = Some((input.name(), false));
+        }
+        let mut problems = Problems::new(input.name());
+        let read = pieces::read(reading, input, &mut problems, &mut |piece| {
+            let shown = if explainer.output().view.is_some() { view::records(&piece.bytes) } else { Vec::new() };
+            explainer.piece(piece, shown)
+        });
+        problems.sum_up();
+        ended.problems |= problems.any();
+        match read {
+            Ok(()) => {}
+            Err(Stop::Output(error)) => return Err(error),
+            Err(Stop::Input(error)) => {
+                complain(&format!("{}: {error}", input.name()));
+                ended.unreadable = true;
+            }
         }
     }
+    explainer.finish()?;
+    let writer = explainer.output();
+    writer.finish()?;
+    writer.out.flush()?;
+    Ok(ended)
 }
 
 /// Says it on standard error, if that is still open.
@@ -158,6 +212,10 @@ struct Writer<'s> {
     settings: &'s Settings,
     /// The view for people; `None`: JSON lines.
     view: Option<view::View>,
+    /// True if only records are written that become events.
+    events: bool,
+    /// Where there are several files, the name of this one, and true if the view has named it.
+    file: Option<(String, bool)>,
     out: io::BufWriter<io::StdoutLock<'static>>,
     /// True if there were bytes that are no record.
     undecodable: bool,
@@ -170,7 +228,9 @@ impl<'s> Writer<'s> {
         let pretty = args.pretty || (stdout.is_terminal() && !args.json);
         Self {
             settings,
-            view: pretty.then(|| view::View::new(in_colour())),
+            view: pretty.then(|| view::View::new(in_colour(), width())),
+            events: args.events,
+            file: None,
             out: io::BufWriter::new(stdout.lock()),
             undecodable: false,
             summary: summary::Summary::default(),
@@ -179,8 +239,8 @@ impl<'s> Writer<'s> {
 
     /// Ends the view for people with a summary. JSON has no such line: each of its lines is a result.
     fn finish(&mut self) -> io::Result<()> {
-        match self.view {
-            Some(_) => self.summary.write(&mut self.out),
+        match &self.view {
+            Some(view) => self.summary.write(&mut self.out, view.width()),
             None => Ok(()),
         }
     }
@@ -190,9 +250,20 @@ impl Output for Writer<'_> {
     fn record(&mut self, record: &Explained) -> io::Result<()> {
         self.undecodable |= record.is_undecodable();
         self.summary.add(record);
+        if self.events && record.end(Category::Event).outcome != Some(Outcome::Accepted) {
+            return Ok(());
+        }
         match &self.view {
-            Some(view) => view.write(&mut self.out, record, self.settings),
-            None => lines::write(&mut self.out, record, self.settings),
+            Some(view) => {
+                if let Some((name, named @ false)) = &mut self.file {
+                    view.file(&mut self.out, name)?;
+                    *named = true;
+                }
+                view.write(&mut self.out, record, self.settings)
+            }
+            None => {
+                lines::write(&mut self.out, record, self.file.as_ref().map(|(name, _)| name.as_str()), self.settings)
+            }
         }
     }
 }

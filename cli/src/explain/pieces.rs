@@ -1,6 +1,6 @@
 //! Reads the input in parts of bounded size, so that memory stays bounded.
 
-use super::{Args, complain};
+use super::complain;
 use crate::input::chunk_file::{ChunkFile, Unit};
 use crate::input::file::{Format, Input};
 use crate::input::kube::PodLog;
@@ -9,6 +9,7 @@ use crate::input::lines::{LONGEST_LINE, Lines};
 use crate::input::record::Kind;
 use serde::de::IgnoredAny;
 use std::io::{self, BufRead};
+use std::path::Path;
 
 /// Beyond this many bytes of records a part ends and the next begins. A record, or a group of records in a chunk file, may be
 /// longer.
@@ -25,6 +26,14 @@ pub(super) struct Piece {
     pub(super) offset: u64,
     /// The line at which each record ended; empty for a chunk file.
     pub(super) lines: Vec<u64>,
+}
+
+/// Settings for reading an input.
+#[derive(Clone, Copy)]
+pub(super) struct Reading<'a> {
+    pub(super) format: Format,
+    /// Directory with the descriptions of pods.
+    pub(super) kube_meta: Option<&'a Path>,
 }
 
 /// Why reading ended early.
@@ -73,13 +82,13 @@ impl Problems {
 }
 
 /// Reads all of it.
-pub(super) fn read(args: &Args, input: &Input, problems: &mut Problems, take: Take<'_>) -> Result<(), Stop> {
+pub(super) fn read(reading: Reading<'_>, input: &Input, problems: &mut Problems, take: Take<'_>) -> Result<(), Stop> {
     let mut reader = input.open()?;
-    let is_chunk = match args.format {
+    let is_chunk = match reading.format {
         Format::Auto => input.is_chunk(&mut *reader)?,
         format => format == Format::Chunk,
     };
-    if is_chunk { chunk_file(reader, take) } else { line_file(args, input, reader, problems, take) }
+    if is_chunk { chunk_file(reader, take) } else { line_file(reading, input, reader, problems, take) }
 }
 
 fn chunk_file(reader: impl BufRead, take: Take<'_>) -> Result<(), Stop> {
@@ -107,16 +116,16 @@ fn hand_over(piece: &mut Piece, take: Take<'_>) -> Result<(), Stop> {
 }
 
 fn line_file(
-    args: &Args,
+    reading: Reading<'_>,
     input: &Input,
     reader: impl BufRead,
     problems: &mut Problems,
     take: Take<'_>,
 ) -> Result<(), Stop> {
     let name = input.file_name();
-    let kubernetes = PodLog::parse(&name).map(|pod| pod.kubernetes(args.kube_meta.as_deref(), complain));
-    let text = args.format.lines().is_none() && (name.ends_with(".log") || name.ends_with(".txt"));
-    let mut kind = args.format.lines();
+    let kubernetes = PodLog::parse(&name).map(|pod| pod.kubernetes(reading.kube_meta, complain));
+    let mut kind = reading.format.lines();
+    let may_be_text = kind.is_none();
     let mut file = None;
     let mut lines = Lines::new(reader);
     let (mut piece, mut number) = (Piece::default(), 0);
@@ -125,15 +134,20 @@ fn line_file(
         if line.text.is_empty() {
             continue;
         }
-        let kind = *kind.get_or_insert_with(|| kind_of(line.text, text));
+        let kind = *kind.get_or_insert_with(|| kind_of(line.text));
         let file = file.get_or_insert_with(|| LineFile::new(Some(kind), kubernetes.clone()));
         if line.cut {
             problems.line(number, &format!("longer than {} MB: {}", LONGEST_LINE / 1_000_000, if_cut(kind)));
         }
         match file.line(line.text) {
             Made::Record(record) => add(&mut piece, record, number, take)?,
-            Made::NoObject if !line.cut => problems.line(number, &not_an_object(line.text)),
-            Made::NoObject | Made::Nothing => {}
+            Made::NoObject if line.cut => {}
+            // Among JSON lines, a line of a stack trace for example.
+            Made::NoObject if may_be_text && !looks_like_json(line.text) => {
+                add(&mut piece, file.text(line.text), number, take)?;
+            }
+            Made::NoObject => problems.line(number, &not_an_object(line.text)),
+            Made::Nothing => {}
         }
     }
     if let Some(mut file) = file {
@@ -153,19 +167,23 @@ fn add(piece: &mut Piece, record: &[u8], line: u64, take: Take<'_>) -> Result<()
     Ok(())
 }
 
-/// By the first line. Lines that look like nothing else should be JSON, so that a typing error is told, unless the file's
-/// name says that it is a log.
-fn kind_of(line: &[u8], may_be_text: bool) -> Kind {
+/// Returns the kind of a file by its first line. A line that begins like a JSON object should be one, so that a typing error
+/// is told.
+fn kind_of(line: &[u8]) -> Kind {
     match Kind::of(line) {
-        Kind::Text if !may_be_text || line.trim_ascii_start().starts_with(b"{") => Kind::Json,
+        Kind::Text if looks_like_json(line) => Kind::Json,
         kind => kind,
     }
 }
 
+fn looks_like_json(line: &[u8]) -> bool {
+    line.trim_ascii_start().starts_with(b"{")
+}
+
 fn if_cut(kind: Kind) -> &'static str {
     match kind {
-        Kind::Json => "left out",
-        Kind::Cri | Kind::Text => "cut",
+        Kind::Json | Kind::Docker => "left out",
+        Kind::Cri | Kind::Kubectl | Kind::Text => "cut",
     }
 }
 
@@ -204,15 +222,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_are_json_unless_they_are_something_else_for_certain() {
-        for (line, may_be_text, kind) in [
-            ("{\"a\":1}", false, Kind::Json),
-            ("{\"a\":", true, Kind::Json),
-            ("hello", false, Kind::Json),
-            ("hello", true, Kind::Text),
-            ("2026-11-20T08:00:00Z stdout F x", false, Kind::Cri),
+    fn the_first_line_tells_the_kind() {
+        for (line, kind) in [
+            ("{\"a\":1}", Kind::Json),
+            ("{\"a\":", Kind::Json),
+            ("hello", Kind::Text),
+            ("[1]", Kind::Text),
+            ("2026-11-20T08:00:00Z stdout F x", Kind::Cri),
+            ("2026-11-20T08:00:00.001376970Z x", Kind::Kubectl),
+            (r#"{"log":"x\n","stream":"stderr","time":"2026-11-20T08:00:00Z"}"#, Kind::Docker),
         ] {
-            assert_eq!(kind_of(line.as_bytes(), may_be_text), kind, "{line}");
+            assert_eq!(kind_of(line.as_bytes()), kind, "{line}");
         }
     }
 

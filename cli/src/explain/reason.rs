@@ -12,7 +12,9 @@ pub(super) fn text(category: Category, record: &Explained, keys: &Keys, settings
     Some(match (end.outcome, end.reason) {
         (Some(Outcome::Accepted), _) => return None,
         (_, Some(Reason::Below { level, threshold })) => below(category, level, threshold, settings),
-        (_, Some(Reason::Joined { into })) => format!("a line of the {} of record {}", category.name(), into + 1),
+        (_, Some(Reason::Joined { into })) => {
+            format!("a line of the {} of record {}", category.name(), record.in_file(into))
+        },
         (_, Some(Reason::Repeat)) => {
             "the same exception with the same messages came in the same stream within 2 s, as when it is logged again on its way up".to_owned()
         }

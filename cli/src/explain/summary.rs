@@ -3,8 +3,7 @@
 
 use super::answers::{Explained, LevelFrom};
 use super::cost::Cost;
-use crate::terminal::counted;
-use crate::terminal::printable;
+use crate::terminal::{counted, fold, printable};
 use out_sentry::ledger::{Category, Outcome};
 use std::io::{self, Write};
 
@@ -40,23 +39,27 @@ impl Summary {
         }
     }
 
-    /// Writes the counts.
-    pub(super) fn write(&self, out: &mut impl Write) -> io::Result<()> {
+    /// Writes the counts, in lines of at most `width` characters.
+    pub(super) fn write(&self, out: &mut impl Write, width: Option<usize>) -> io::Result<()> {
+        let mut line = |text: &str| {
+            let width = width.unwrap_or(usize::MAX).max(1);
+            fold(text, width, width).into_iter().try_for_each(|part| writeln!(out, "{part}"))
+        };
         let cost = &self.cost;
         if cost.logs > 0 {
             let dearest = printable(&cost.dearest(DEAREST));
-            writeln!(out, "billed: {} bytes of logs, {} for each; {dearest}", cost.bytes, cost.each())?;
+            let bytes = counted(cost.bytes, "byte");
+            line(&format!("billed: {bytes} of logs, {} for each; {dearest}", cost.each()))?;
         }
         let joined = if self.joined > 0 { format!(" ({} part of another's)", self.joined) } else { String::new() };
-        writeln!(
-            out,
+        line(&format!(
             "{}{joined}: {}, {}; {} without a severity of {} own",
             counted(self.records, "record"),
             counted(self.events, "event"),
             counted(self.logs, "log"),
             self.without_severity,
             if self.without_severity == 1 { "its" } else { "their" },
-        )
+        ))
     }
 }
 
@@ -68,7 +71,7 @@ mod tests {
     fn counts_have_the_right_number() {
         let text = |summary: &Summary| {
             let mut out = Vec::new();
-            summary.write(&mut out).unwrap();
+            summary.write(&mut out, None).unwrap();
             String::from_utf8(out).unwrap()
         };
         assert_eq!(text(&Summary::default()), "0 records: 0 events, 0 logs; 0 without a severity of their own\n");

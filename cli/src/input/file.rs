@@ -17,8 +17,12 @@ pub enum Format {
     Chunk,
     /// Lines of a container runtime: `<time> stdout|stderr F|P <text>`.
     Cri,
+    /// Lines of Docker's json-file driver.
+    Docker,
     /// One JSON object a line.
     Json,
+    /// Lines as `kubectl logs` prints them with --timestamps or --prefix.
+    Kubectl,
     /// Plain lines.
     Text,
 }
@@ -28,7 +32,9 @@ impl Format {
     pub(crate) fn lines(self) -> Option<Kind> {
         match self {
             Self::Cri => Some(Kind::Cri),
+            Self::Docker => Some(Kind::Docker),
             Self::Json => Some(Kind::Json),
+            Self::Kubectl => Some(Kind::Kubectl),
             Self::Text => Some(Kind::Text),
             Self::Auto | Self::Chunk => None,
         }

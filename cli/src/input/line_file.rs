@@ -1,7 +1,9 @@
 //! Turns the lines of one file into records: reads each line in the format of the file, and joins the parts of a container's
 //! long lines.
 
-use super::cri::{CriLine, Joined, Joiner};
+use super::cri::{self, CriLine};
+use super::docker::{self, DockerLine};
+use super::kubectl::KubectlLine;
 use super::record::{Kind, Kubernetes, Recorder};
 
 /// The result of processing a line.
@@ -14,17 +16,25 @@ pub(crate) enum Made<'a> {
     NoObject,
 }
 
+/// A line whose last part never came.
+pub(crate) enum Rest {
+    Cri(cri::Joined),
+    Docker(docker::Whole),
+}
+
 /// Makes the records of one file.
 pub(crate) struct LineFile {
     /// Told by the first line that is not empty.
     kind: Option<Kind>,
     recorder: Recorder,
-    joiner: Joiner,
+    joiner: cri::Joiner,
+    docker: docker::Joiner,
 }
 
 impl LineFile {
     pub(crate) fn new(kind: Option<Kind>, kubernetes: Option<Kubernetes>) -> Self {
-        Self { kind, recorder: Recorder::new(kubernetes), joiner: Joiner::default() }
+        let recorder = Recorder::new(kubernetes);
+        Self { kind, recorder, joiner: cri::Joiner::default(), docker: docker::Joiner::default() }
     }
 
     pub(crate) fn line(&mut self, text: &[u8]) -> Made<'_> {
@@ -33,7 +43,12 @@ impl LineFile {
         }
         match *self.kind.get_or_insert_with(|| Kind::of(text)) {
             Kind::Cri => self.cri_line(text),
+            Kind::Docker => self.docker_line(text),
             Kind::Json => self.recorder.json(text).map_or(Made::NoObject, Made::Record),
+            Kind::Kubectl => Made::Record(match KubectlLine::parse(text) {
+                Some(line) => self.recorder.kubectl(&line),
+                None => self.recorder.text(text),
+            }),
             Kind::Text => Made::Record(self.recorder.text(text)),
         }
     }
@@ -50,18 +65,29 @@ impl LineFile {
         }
     }
 
+    fn docker_line(&mut self, text: &[u8]) -> Made<'_> {
+        match DockerLine::parse(text).map(|line| self.docker.push(&line)) {
+            Some(docker::Joined::Whole(whole)) => Made::Record(self.recorder.docker(&whole)),
+            Some(docker::Joined::Waiting) => Made::Nothing,
+            Some(docker::Joined::AsItIs) | None => self.recorder.json(text).map_or(Made::NoObject, Made::Record),
+        }
+    }
+
     /// Encodes a line of any kind, kept as it is.
     pub(crate) fn text(&mut self, text: &[u8]) -> &[u8] {
         self.recorder.text(text)
     }
 
     /// At the end of the file: lines whose last part never came.
-    pub(crate) fn rest(&mut self) -> Vec<Joined> {
-        self.joiner.rest().collect()
+    pub(crate) fn rest(&mut self) -> Vec<Rest> {
+        self.joiner.rest().map(Rest::Cri).chain(self.docker.rest().map(Rest::Docker)).collect()
     }
 
     /// The record of one of them.
-    pub(crate) fn joined(&mut self, line: &Joined) -> &[u8] {
-        self.recorder.cri(line)
+    pub(crate) fn joined(&mut self, line: &Rest) -> &[u8] {
+        match line {
+            Rest::Cri(line) => self.recorder.cri(line),
+            Rest::Docker(line) => self.recorder.docker(line),
+        }
     }
 }

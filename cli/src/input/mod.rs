@@ -1,19 +1,21 @@
 //! Turns files into the records that Fluent Bit's inputs, parsers and kubernetes filter would make of them.
 //!
 //! ```text
-//! file -> lines -> line_file -> cri -> record -> encode      or chunk_file, as it is
-//!                                       ^-- kube
+//! file -> lines -> line_file -> cri, docker, kubectl -> record -> encode      or chunk_file, as it is
+//!                                                        ^-- kube
 //! ```
 
 pub(crate) mod chunk_file;
 pub(crate) mod cri;
+pub(crate) mod docker;
 pub(crate) mod encode;
 pub(crate) mod file;
 pub(crate) mod kube;
+pub(crate) mod kubectl;
 pub(crate) mod line_file;
 pub(crate) mod lines;
 pub(crate) mod record;
-mod time;
+pub(crate) mod time;
 
 use std::path::Path;
 

@@ -1,7 +1,9 @@
 //! Builds records from lines, as Fluent Bit's inputs, parsers and filters would.
 
 use super::cri::{CriLine, Joined};
+use super::docker::{DockerLine, Whole};
 use super::encode::Body;
+use super::kubectl::KubectlLine;
 use super::time::Time;
 use std::borrow::Cow;
 
@@ -62,6 +64,25 @@ impl Recorder {
         self.finish(Some(&line.text), Time::parse(&line.time))
     }
 
+    /// A line of Docker, joined: the keys in the order in which Docker writes them.
+    pub(crate) fn docker(&mut self, line: &Whole) -> &[u8] {
+        self.body.clear();
+        self.body.text("log", line.log.as_bytes());
+        self.body.text("stream", line.stream.name().as_bytes());
+        self.body.text("time", line.time.as_bytes());
+        self.finish(Some(line.log.as_bytes()), Time::parse(&line.time))
+    }
+
+    /// A line that `kubectl logs` has printed: `{"log": line}`, with the pod if it is told.
+    pub(crate) fn kubectl(&mut self, line: &KubectlLine<'_>) -> &[u8] {
+        self.body.clear();
+        self.body.text("log", line.text);
+        if let Some(kubernetes) = line.kubernetes().filter(|_| self.kubernetes.is_none()) {
+            self.body.packed("kubernetes", &kubernetes);
+        }
+        self.finish(Some(line.text), line.time)
+    }
+
     fn finish(&mut self, log: Option<&[u8]>, time: Option<Time>) -> &[u8] {
         if let Some(kubernetes) = &self.kubernetes {
             if let Some(log) = log.filter(|_| kubernetes.merge_log).and_then(|log| std::str::from_utf8(log).ok()) {
@@ -87,7 +108,9 @@ fn string_in(json: &str) -> Option<Cow<'_, str>> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Cri,
+    Docker,
     Json,
+    Kubectl,
     Text,
 }
 
@@ -97,8 +120,12 @@ impl Kind {
         let json = || std::str::from_utf8(line).is_ok_and(|line| Body::default().object(line, |_, _| {}));
         if CriLine::parse(line).is_some() {
             Self::Cri
+        } else if DockerLine::parse(line).is_some() {
+            Self::Docker
         } else if json() {
             Self::Json
+        } else if KubectlLine::parse(line).is_some() {
+            Self::Kubectl
         } else {
             Self::Text
         }
@@ -158,6 +185,16 @@ mod tests {
     }
 
     #[test]
+    fn a_line_of_kubectl_has_its_time_and_its_pod() {
+        let line = KubectlLine::parse(b"[pod/p/c] 2026-11-20T08:00:00.001376970Z hi").unwrap();
+        let own = b"\x82\xa3log\xa2hi\xaakubernetes\x82\xa8pod_name\xa1p\xaecontainer_name\xa1c";
+        assert_eq!(Recorder::new(None).kubectl(&line), [HEAD, own].concat());
+        let named = Some(Kubernetes { map: b"\x80".to_vec(), merge_log: false });
+        let record = Recorder::new(named).kubectl(&line).to_vec();
+        assert_eq!(record, [HEAD, b"\x82\xa3log\xa2hi\xaakubernetes\x80"].concat(), "the file's name knows more");
+    }
+
+    #[test]
     fn other_lines_are_passed_on_byte_by_byte_and_have_the_time_of_now() {
         let before = Time::now().seconds;
         let record = Recorder::new(None).text(b"caf\xe9").to_vec();
@@ -170,7 +207,11 @@ mod tests {
     fn kinds_of_lines() {
         let table = [
             ("2026-11-20T08:00:00.001376970Z stdout F x", Kind::Cri),
+            (r#"{"log":"x\n","stream":"stdout","time":"2026-11-20T08:00:00Z"}"#, Kind::Docker),
             (r#"{"a":1}"#, Kind::Json),
+            ("2026-11-20T08:00:00.001376970Z x", Kind::Kubectl),
+            ("[pod/p/c] {}", Kind::Kubectl),
+            ("2026-11-20T08:00:00.001Z x", Kind::Text),
             ("{a", Kind::Text),
             ("[1]", Kind::Text),
             ("hello", Kind::Text),

@@ -1,7 +1,9 @@
 //! `flb-sentry explain` from outside: what it says of records good and bad, and that it says what the plugin does.
 
-#[path = "../../tests/support/mod.rs"]
+#[path = "../../../tests/support/mod.rs"]
 mod support;
+
+mod inputs;
 
 use flb_sentry::receive::{Options, Receiver};
 use serde_json::{Value, json};
@@ -21,6 +23,13 @@ fn main() -> std::process::ExitCode {
         Err(error) => Err(format!("no `script` to open a terminal with: {error}")),
     };
     Suite::default()
+        .test("kubectl_lines_have_their_time_and_their_pod", inputs::kubectl)
+        .test("docker_lines_are_joined", inputs::docker)
+        .test("several_files_are_told_apart", inputs::several_files)
+        .test("an_unreadable_file_does_not_keep_the_others", inputs::one_file_of_several_fails)
+        .test("events_alone_are_shown_on_request", inputs::events_alone)
+        .test("records_are_as_old_as_now_says", inputs::now)
+        .needing(&script, "the_view_fits_the_terminal", inputs::fits_the_terminal)
         .test("each_record_has_one_line_in_each_category", each_record_has_one_line_in_each_category)
         .test("keys_are_named", keys_are_named)
         .test("every_outcome_has_its_reason", every_outcome_has_its_reason)
@@ -193,25 +202,31 @@ fn every_outcome_has_its_reason() {
 fn bad_lines_are_told_and_the_others_go_on() {
     let input =
         b"{\"message\":\"one\"}\n[1,2]\n\"text\"\n\nnot json\n{\"cut\":\n\xff\xfe\x00\x01\n{\"message\":\"two\"}\n";
-    let output = fed(&[], input);
+    let output = fed(&["--format", "json"], input);
     assert_eq!(output.status.code(), Some(1));
-    let results = results(&output);
-    assert_eq!(results.len(), 4);
-    assert_eq!((&result(&results, 1, "log")["line"], &result(&results, 2, "log")["line"]), (&json!(1), &json!(8)));
-    assert_eq!(result(&results, 2, "log")["payload"]["body"], "two");
+    let found = results(&output);
+    assert_eq!(found.len(), 4);
+    assert_eq!((&result(&found, 1, "log")["line"], &result(&found, 2, "log")["line"]), (&json!(1), &json!(8)));
+    assert_eq!(result(&found, 2, "log")["payload"]["body"], "two");
     let told = stderr(&output);
     for line in ["line 2: expected a JSON object, found an array", "line 3: ", "line 5: ", "line 6: ", "line 7: "] {
         assert!(told.contains(line), "expected {line:?}, found {told}");
     }
     assert!(!told.contains("line 4") && !told.contains('\0'), "an empty line is nothing: {told}");
 
-    let output = fed(&[], b"hello\n");
-    assert_eq!((output.status.code(), output.stdout.len()), (Some(1), 0));
-    assert!(stderr(&output).contains("--format text"), "{}", stderr(&output));
-    assert_eq!(explained(&["--format", "text"], b"hello\n").len(), 2);
+    // Where nobody says JSON, lines that do not begin like it are text, and only one that does is a mistake.
+    let output = fed(&[], input);
+    assert_eq!((output.status.code(), results(&output).len()), (Some(1), 12));
+    assert!(stderr(&output).contains("line 6: ") && stderr(&output).lines().count() == 1, "{}", stderr(&output));
+    assert_eq!(result(&results(&output), 4, "log")["payload"]["body"], "not json");
+    assert_eq!(result(&explained(&[], b"hello\n{\"a\":1\n"), 1, "log")["payload"]["body"], "hello");
     assert_eq!(explained(&[], b"").len(), 0);
 
-    let output = fed(&[], &b"\x01\xff\n".repeat(300));
+    let output = fed(&["--format", "json"], b"hello\n");
+    assert_eq!((output.status.code(), output.stdout.len()), (Some(1), 0));
+    assert!(stderr(&output).contains("--format text"), "{}", stderr(&output));
+
+    let output = fed(&["--format", "json"], &b"\x01\xff\n".repeat(300));
     assert_eq!(output.status.code(), Some(1));
     assert_eq!(stderr(&output).lines().count(), 101, "a hundred are told one by one");
     assert!(stderr(&output).ends_with("200 more lines are no records\n"), "{}", stderr(&output));
