@@ -368,6 +368,7 @@ fn ship(dir: &Path, dsn: &str, file: &Path) -> Group {
         &dsn,
         &spool,
         "proxy=none",
+        "log_level=info",
         "retry_base=20ms",
         "retry_max=50ms",
         "batch_max_items=10",

@@ -9,9 +9,13 @@ pub(crate) fn in_colour() -> bool {
     io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
-/// Returns a number with its noun: `1 event`, `2 events`.
+/// Returns a number with its noun: `1 event`, `2 events`, `2 retries`.
 pub(crate) fn counted(number: u64, noun: &str) -> String {
-    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
+    match noun.strip_suffix('y') {
+        _ if number == 1 => format!("{number} {noun}"),
+        Some(stem) => format!("{number} {stem}ies"),
+        None => format!("{number} {noun}s"),
+    }
 }
 
 /// Returns the columns of the terminal that standard output is; none if it is no terminal or does not tell them.
@@ -109,5 +113,77 @@ mod tests {
     #[test]
     fn one_has_no_plural() {
         assert_eq!([0, 1, 2].map(|number| counted(number, "event")), ["0 events", "1 event", "2 events"]);
+        assert_eq!([1, 2].map(|number| counted(number, "retry")), ["1 retry", "2 retries"]);
+    }
+
+    /// Finds a number before a plural, such as `{} events`, in the texts of a source.
+    fn plurals(source: &str) -> Vec<&str> {
+        const NOUNS: [&str; 22] = [
+            "advices",
+            "breadcrumbs",
+            "bytes",
+            "characters",
+            "chunks",
+            "events",
+            "files",
+            "frames",
+            "inputs",
+            "issues",
+            "items",
+            "letters",
+            "levels",
+            "lines",
+            "logs",
+            "options",
+            "outputs",
+            "problems",
+            "records",
+            "reports",
+            "requests",
+            "retries",
+        ];
+        let of_line = |line: &&str| {
+            line.match_indices("} ").any(|(at, _)| {
+                let name = line[..at].rsplit('{').next().unwrap_or_default();
+                let is_limit = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_');
+                let mut words = line[at + 2..].trim_start_matches("more ").split(' ');
+                let noun = words.next().filter(|word| !word.starts_with('{')).unwrap_or_default();
+                !is_limit && NOUNS.contains(&noun.trim_matches(|c: char| !c.is_alphabetic()))
+            })
+        };
+        source
+            .lines()
+            .filter(|line| !line.trim_start().starts_with("//") && line.contains('"'))
+            .filter(of_line)
+            .collect()
+    }
+
+    /// Numbers that cannot be 1, and those of a limit.
+    const NEVER_ONE: [&str; 5] =
+        ["; of {} lines", "... ({} bytes)", "of {all} logs", "1 to {max} bytes without slashes", "has {} bytes here"];
+
+    #[test]
+    fn numbers_are_counted_with_their_nouns() {
+        assert_eq!(plurals("a(\"{} events\")\n// {} events\nb(\"{n} more lines\")\nc(\"{n}, {MAX} events\")").len(), 2);
+        let mut folders = vec![std::path::PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src")];
+        let (mut read, mut known) = (0, 0);
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    folders.push(path);
+                    continue;
+                }
+                let source = std::fs::read_to_string(&path).unwrap();
+                let code = source.split("#[cfg(test)]").next().unwrap();
+                let (never, wrong): (Vec<_>, Vec<_>) =
+                    plurals(code).into_iter().partition(|line| NEVER_ONE.iter().any(|known| line.contains(known)));
+                assert!(wrong.is_empty(), "{}: write it with `counted`: {wrong:#?}", path.display());
+                known += never.len();
+                read += 1;
+            }
+        }
+        assert!(read > 60, "expected the sources, found {read} files");
+        assert_eq!(known, NEVER_ONE.len(), "expected each exception to be needed");
     }
 }

@@ -496,7 +496,7 @@ fn a_sample_shows_what_its_logs_would_cost() {
     };
     let shown = sample.to_str().unwrap();
     let listed = of("n", shown);
-    let told = format!("sample {shown}: 11 bytes per log are billed, 0.01 GB per million logs; n 82 %, body 18 %");
+    let told = format!("sample {shown}: Sentry bills 11 bytes per log, 0.01 GB per million logs; n 82 %, body 18 %");
     assert!(listed.all("ok").contains(&told), "{:?}", listed.report);
     assert!(of("full", shown).all("ok").iter().any(|text| text.contains("sentry.sdk.name")));
     assert_eq!(of("n", "/nowhere").code, Some(1));

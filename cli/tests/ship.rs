@@ -70,12 +70,13 @@ fn a_chunk_file_arrives_byte_by_byte_and_the_ledger_is_printed() {
     let probe = probe!();
     let chunk = file(&probe, "a.msgpack", &RECORD.repeat(3));
     let (save, saved) = saved(&probe);
-    let options = ["id=main", &save, "summary=records=3 log.accepted=3 event.filtered=3 requests.2xx=1"];
+    let summary = "summary=records=3 log.accepted=3 event.filtered=3 requests.2xx=1";
+    let options = ["id=main", &save, "log_level=info", summary];
     let output = ship(&probe, &options).arg(&chunk).output().unwrap();
     assert_eq!(code(&output), 0, "{}", stderr(&output));
     assert_eq!(std::fs::read(saved).unwrap(), RECORD.repeat(3));
     let text = String::from_utf8(output.stdout.clone()).unwrap();
-    assert!(text.starts_with("shipped 1 of 1 chunks (3 records, 63 bytes)"), "{text}");
+    assert!(text.starts_with("shipped 1 of 1 chunk (3 records, 63 bytes)"), "{text}");
     assert!(text.contains("accepted") && text.contains("requests.2xx"), "{text}");
     assert!(stderr(&output).contains("] [ info] ready\n"), "log lines look like the host's: {}", stderr(&output));
     let calls = probe.calls();
@@ -114,7 +115,7 @@ fn an_error_stops_shipping() {
     let mut command = ship(&probe, &["answer=0", "summary=records=0"]);
     let output = command.args(["--chunk-size", "21"]).arg(&chunk).output().unwrap();
     assert_eq!((code(&output), flushes(&probe)), (5, 1), "{}", stderr(&output));
-    assert!(stderr(&output).contains("answered ERROR to 1 chunks"), "{}", stderr(&output));
+    assert!(stderr(&output).contains("answered ERROR to 1 chunk:"), "{}", stderr(&output));
     assert_eq!(probe.calls().last().unwrap(), "Unregister probe");
 }
 
@@ -257,13 +258,66 @@ fn garbage_is_handed_over_or_refused_but_never_a_crash() {
 fn the_log_level_decides_what_is_shown_but_the_ledger_is_always_there() {
     let probe = probe!();
     let chunk = file(&probe, "a.msgpack", RECORD);
-    let table = [("log_level=error", &[][..]), ("Log_Level=debug", &["ready", "ready in detail"])];
+    let table = [
+        ("log_level=error", &[][..]),
+        ("x=y", &[]),
+        ("log_level=info", &["ready"]),
+        ("Log_Level=debug", &["ready", "ready in detail"]),
+    ];
     for (option, shown) in table {
         let output = ship(&probe, &[option, "summary=records=1"]).arg(&chunk).output().unwrap();
         assert_eq!(code(&output), 0, "{}", stderr(&output));
         let lines = stderr(&output);
         assert_eq!(lines.lines().filter(|line| line.contains("ready")).count(), shown.len(), "{lines}");
     }
+}
+
+#[test]
+fn the_wait_for_the_server_ends() {
+    let probe = probe!();
+    let chunk = file(&probe, "a.msgpack", RECORD);
+    let start = Instant::now();
+    let mut command = ship(&probe, &["answer=2", "summary=records=0", "exit_timeout=1h"]);
+    let output = command.args(["--json", "--wait", "400ms"]).arg(&chunk).output().unwrap();
+    assert_eq!(code(&output), 1, "{}", stderr(&output));
+    let report = json(&output);
+    assert_eq!((&report["chunks"]["left"], &report["exit_code"]), (&1.into(), &1.into()), "{report}");
+    assert!(stderr(&output).contains("the time of --wait is up"), "{}", stderr(&output));
+    assert!((Duration::from_millis(400)..Duration::from_secs(20)).contains(&start.elapsed()), "{:?}", start.elapsed());
+    let wrong = ship(&probe, &[]).args(["--wait", "soon"]).arg(&chunk).output().unwrap();
+    assert!(code(&wrong) == 2 && stderr(&wrong).contains("60s"), "{}", stderr(&wrong));
+}
+
+#[test]
+fn old_records_and_the_servers_counts_are_told() {
+    let probe = probe!();
+    let old = b"\x92\x92\xd7\x00\x60\x00\x00\x00\x00\x00\x00\x00\x80\x81\xa3log\xa2hi";
+    let chunk = file(&probe, "a.msgpack", &old.repeat(2));
+    let lines = file(&probe, "b.log", b"of now\n");
+    let summary = "summary=records=3 event.accepted=1 event.filtered=2 log.accepted=3";
+    let output = ship(&probe, &[summary]).arg(&chunk).arg(&lines).output().unwrap();
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    let text = String::from_utf8(output.stdout).unwrap();
+    for part in ["\nthe server accepted 1 event and 3 logs\n", "\n2 records have a time that Sentry does not keep"] {
+        assert!(text.contains(part), "expected {part:?}, found {text}");
+    }
+}
+
+/// Every exit code of the help is one that the command has, and no other.
+#[test]
+fn exit_codes_are_those_of_the_help() {
+    let probe = probe!();
+    let chunk = file(&probe, "a.msgpack", RECORD);
+    let ends = |options: &[&str], more: &[&str]| {
+        let mut command = ship(&probe, options);
+        code(&command.args(more).arg(&chunk).output().unwrap())
+    };
+    assert_eq!(ends(&["summary=records=1 log.accepted=1"], &[]), 0);
+    assert_eq!(ends(&["summary=records=1 log.lost=1"], &[]), 1);
+    assert_eq!(ends(&[], &["--unknown"]), 2);
+    assert_eq!(ends(&["problem=no"], &[]), 3);
+    assert_eq!(ends(&["summary=records=1"], &["/nowhere/file"]), 4);
+    assert_eq!(ends(&["answer=0", "summary=records=0"], &[]), 5);
 }
 
 #[test]

@@ -21,6 +21,7 @@ const ENVIRONMENT: &[&str] = &[
 
 /// Options that keep every wait short.
 const QUICK: &[&str] = &[
+    "log_level=info",
     "batch_timeout=50ms",
     "retry_base=50ms",
     "retry_max=200ms",

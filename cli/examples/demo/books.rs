@@ -1,5 +1,6 @@
 //! Two books of the same goods: the plugin's ledger and what the server has. They must agree.
 
+use crate::progress::counted;
 use crate::server::{Arrived, Issue, Server};
 use crate::shipper::{Load, Shipped};
 use std::fmt;
@@ -141,7 +142,8 @@ const TITLE: usize = 96;
 
 impl Books {
     fn write_issues(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{} issues in {}\n  level    events  title", self.issues.len(), self.server)?;
+        let issues = counted(self.issues.len() as u64, "issue");
+        writeln!(f, "{issues} in {}\n  level    events  title", self.server)?;
         for issue in &self.issues {
             // A log line is anybody's text: it must not steer the terminal.
             let title: String = issue.title.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
@@ -149,7 +151,7 @@ impl Books {
             let title: String = title.chars().take(TITLE).collect();
             writeln!(f, "  {:8} {:6}  {title}{cut}", issue.level, issue.count)?;
         }
-        writeln!(f, "\n{} logs in {}", self.arrived.logs, self.server)?;
+        writeln!(f, "\n{} in {}", counted(self.arrived.logs, "log"), self.server)?;
         if self.server.contains("Bugsink") {
             writeln!(
                 f,
@@ -161,7 +163,8 @@ impl Books {
 
     fn write_ledger(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let ledger = &self.shipped.ledger;
-        writeln!(f, "Ledger of the plugin: {} records\n  {:14}{:>8}{:>8}", ledger.get("records"), "", "event", "log")?;
+        let records = counted(ledger.get("records"), "record");
+        writeln!(f, "Ledger of the plugin: {records}\n  {:14}{:>8}{:>8}", "", "event", "log")?;
         for outcome in ledger.outcomes() {
             let cell = |category: &str| ledger.get(&format!("{category}.{outcome}"));
             writeln!(f, "  {outcome:14}{:8}{:8}", cell("event"), cell("log"))?;

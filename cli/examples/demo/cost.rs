@@ -1,5 +1,6 @@
 //! What the sample logs cost at Sentry, with each set of attributes, by `flb-sentry explain`.
 
+use crate::progress::counted;
 use crate::support;
 use crate::support::samples::Samples;
 use serde_json::Value;
@@ -46,7 +47,7 @@ fn billed(samples: &Samples, attributes: &str) -> Result<Billed, String> {
 impl fmt::Display for Billed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let each = self.bytes.checked_div(self.logs).unwrap_or(0);
-        write!(f, "{} bytes ({each} for each of {} logs)", self.bytes, self.logs)
+        write!(f, "{} ({each} for each of {})", counted(self.bytes, "byte"), counted(self.logs, "log"))
     }
 }
 

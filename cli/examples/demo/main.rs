@@ -21,7 +21,7 @@ use books::Books;
 use captured::Captured;
 use clap::Parser;
 use cost::Cost;
-use progress::Progress;
+use progress::{Progress, counted};
 use server::Server;
 use shipper::{Load, Shipper};
 use std::process::ExitCode;
@@ -63,7 +63,11 @@ fn demo(args: &Args) -> Result<bool, String> {
     let stop = Stop::watch(dir.path()).map_err(|error| format!("signals: {error}"))?;
     let samples = samples::fresh(dir.path()).map_err(|error| format!("samples: {error}"))?;
     let load = Load::of(&samples).map_err(|error| format!("samples: {error}"))?;
-    progress.say(&format!("samples: {} lines of {} containers, moved to now", samples.lines, samples.files.len()));
+    progress.say(&format!(
+        "samples: {} of {}, moved to now",
+        counted(samples.lines as u64, "line"),
+        counted(samples.files.len() as u64, "container")
+    ));
 
     let server = Server::start(args.server, &progress)?;
     let shipper = Shipper::choose(args.by, &progress)?;

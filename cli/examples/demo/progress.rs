@@ -2,6 +2,11 @@
 
 use std::time::{Duration, Instant};
 
+/// Returns a number with its noun: `1 event`, `2 events`.
+pub fn counted(number: u64, noun: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
+}
+
 /// The time the demo began.
 pub struct Progress {
     start: Instant,

@@ -1,7 +1,7 @@
 //! What runs the plugin: a real Fluent Bit, or the companion as its host.
 
 use crate::books::Ledger;
-use crate::progress::{Progress, Pulse};
+use crate::progress::{Progress, Pulse, counted};
 use crate::server::Server;
 use crate::support::fluent_bit::{FluentBit, Format};
 use crate::support::process::{self, Group, Launch};
@@ -132,7 +132,8 @@ fn follow(host: &mut FluentBit, load: &Load, server: &Server, progress: &Progres
 
 fn standing(server: &Server) -> Result<String, String> {
     let arrived = server.arrived()?;
-    Ok(format!("shipping: {} has {} events, {} logs", server.name(), arrived.events, arrived.logs))
+    let (events, logs) = (counted(arrived.events, "event"), counted(arrived.logs, "log"));
+    Ok(format!("shipping: {} has {events}, {logs}", server.name()))
 }
 
 fn by_companion(load: &Load, server: &Server, progress: &Progress) -> Result<Shipped, String> {
@@ -154,7 +155,7 @@ fn by_companion(load: &Load, server: &Server, progress: &Progress) -> Result<Shi
 fn start_companion(load: &Load, server: &Server, log: &Path) -> io::Result<Group> {
     let (program, plugin, dsn) = (support::companion(), support::plugin(), server.dsn());
     let spool = format!("spool_path={}", load.samples.dir.join("spool").display());
-    let fixed = ["ship", "-o", &spool, "-o", "exit_timeout=30s", "--kube-meta"].map(OsStr::new);
+    let fixed = ["ship", "-o", &spool, "--wait", "30s", "-o", "log_level=info", "--kube-meta"].map(OsStr::new);
     let rest = [load.samples.kube_meta.as_os_str(), OsStr::new("--plugin"), plugin.as_os_str()];
     let files = load.samples.files.iter().map(|file| file.as_os_str());
     let launch = Launch {

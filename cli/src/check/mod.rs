@@ -22,6 +22,7 @@ mod yaml;
 use crate::argument::Discreet;
 use crate::explain;
 use crate::ship::key_value;
+use crate::terminal::counted;
 use crate::terminal::{Waiting, in_colour, printable};
 use config::{Configuration, Kind};
 use host_version::HostVersion;
@@ -172,8 +173,8 @@ fn cost(args: &Args, sample: &Path, settings: &Settings, report: &mut Report) {
             // A million logs of so many bytes are so many megabytes.
             let gigabytes = cost.bytes as f64 / cost.logs as f64 / 1_000.0;
             report.sound(&format!(
-                "sample {shown}: {} bytes per log are billed, {gigabytes:.2} GB per million logs; {}",
-                cost.each(),
+                "sample {shown}: Sentry bills {} per log, {gigabytes:.2} GB per million logs; {}",
+                counted(cost.each(), "byte"),
                 cost.dearest(DEAREST)
             ));
         }

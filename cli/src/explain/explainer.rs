@@ -147,6 +147,14 @@ mod tests {
         String::from_utf8(std::mem::take(&mut explainer.output().0)).unwrap()
     }
 
+    /// The commands that ship do not link the library, and say the same.
+    #[test]
+    fn the_limits_of_times_are_the_plugins() {
+        use crate::input::moved::{MAX_AGE, MAX_AHEAD};
+        use out_sentry::mapping::limit::{MAX_AGE_SECS, MAX_AHEAD_SECS};
+        assert_eq!((MAX_AGE, MAX_AHEAD), (MAX_AGE_SECS, MAX_AHEAD_SECS));
+    }
+
     #[test]
     fn results_do_not_depend_on_where_parts_end() {
         let options = [("event_level", "trace"), ("storm_burst", "0"), ("logs_level", "trace")];

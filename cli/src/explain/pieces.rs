@@ -7,6 +7,7 @@ use crate::input::kube::PodLog;
 use crate::input::line_file::{LineFile, Made};
 use crate::input::lines::{LONGEST_LINE, Lines};
 use crate::input::record::Kind;
+use crate::terminal::counted;
 use serde::de::IgnoredAny;
 use std::io::{self, BufRead};
 use std::path::Path;
@@ -76,7 +77,12 @@ impl Problems {
     /// Reports the number of problems that were not reported one by one.
     pub(super) fn sum_up(&self) {
         if let more @ 1.. = self.count.saturating_sub(TOLD) {
-            complain(&format!("{}: {more} more lines are no records", self.name));
+            let lines = counted(more, "more line");
+            complain(&format!(
+                "{}: {lines} cannot be read as {}",
+                self.name,
+                if more == 1 { "a record" } else { "records" }
+            ));
         }
     }
 }
@@ -143,7 +149,7 @@ fn line_file(
             Made::Record(record) => add(&mut piece, record, number, take)?,
             Made::NoObject if line.cut => {}
             // Among JSON lines, a line of a stack trace for example.
-            Made::NoObject if may_be_text && !looks_like_json(line.text) => {
+            Made::NoObject if may_be_text && is_text(line.text) && !looks_like_json(line.text) => {
                 add(&mut piece, file.text(line.text), number, take)?;
             }
             Made::NoObject => problems.line(number, &not_an_object(line.text)),
@@ -167,13 +173,18 @@ fn add(piece: &mut Piece, record: &[u8], line: u64, take: Take<'_>) -> Result<()
     Ok(())
 }
 
-/// Returns the kind of a file by its first line. A line that begins like a JSON object should be one, so that a typing error
-/// is told.
+/// Returns the kind of a file by its first line. A line that begins like a JSON object should be one, and so should one of
+/// binary data, so that a mistake is told.
 fn kind_of(line: &[u8]) -> Kind {
     match Kind::of(line) {
-        Kind::Text if looks_like_json(line) => Kind::Json,
+        Kind::Text if looks_like_json(line) || !is_text(line) => Kind::Json,
         kind => kind,
     }
+}
+
+/// Returns false for a line with a NUL byte, which no text has.
+fn is_text(line: &[u8]) -> bool {
+    !line.contains(&0)
 }
 
 fn looks_like_json(line: &[u8]) -> bool {
@@ -228,6 +239,7 @@ mod tests {
             ("{\"a\":", Kind::Json),
             ("hello", Kind::Text),
             ("[1]", Kind::Text),
+            ("\0\u{1}", Kind::Json),
             ("2026-11-20T08:00:00Z stdout F x", Kind::Cri),
             ("2026-11-20T08:00:00.001376970Z x", Kind::Kubectl),
             (r#"{"log":"x\n","stream":"stderr","time":"2026-11-20T08:00:00Z"}"#, Kind::Docker),

@@ -14,6 +14,7 @@ pub(crate) mod kube;
 pub(crate) mod kubectl;
 pub(crate) mod line_file;
 pub(crate) mod lines;
+pub(crate) mod moved;
 pub(crate) mod record;
 pub(crate) mod time;
 

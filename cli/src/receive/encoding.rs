@@ -1,6 +1,7 @@
 //! Decodes the content encodings that Relay accepts, within a size limit.
 
 use super::http::Refusal;
+use crate::terminal::counted;
 use flate2::bufread::{MultiGzDecoder, ZlibDecoder};
 use std::io::{self, Read};
 
@@ -22,7 +23,10 @@ pub(super) fn decode(encoding: &str, raw: Vec<u8>, limit: usize) -> Result<Vec<u
     let decoded =
         decoded.map_err(|error| Refusal::new(400, format!("body is not {encoding}")).because(error.to_string()))?;
     if decoded.len() <= limit && !rest.is_empty() {
-        return Err(Refusal::new(400, format!("{} bytes after the end of the {encoding} stream", rest.len())));
+        return Err(Refusal::new(
+            400,
+            format!("{} after the end of the {encoding} stream", counted(rest.len() as u64, "byte")),
+        ));
     }
     within(decoded, limit)
 }
@@ -40,7 +44,7 @@ fn within(body: Vec<u8>, limit: usize) -> Result<Vec<u8>, Refusal> {
 
 /// The answer to a body over the limit.
 pub(super) fn too_large(limit: usize) -> Refusal {
-    Refusal::new(413, format!("expected at most {limit} bytes of body"))
+    Refusal::new(413, format!("expected at most {} of body", counted(limit as u64, "byte")))
 }
 
 #[cfg(test)]

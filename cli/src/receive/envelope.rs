@@ -1,6 +1,7 @@
 //! Splits an envelope into its header line and its items, each of which is a header line and a payload.
 
 use super::http::Refusal;
+use crate::terminal::counted;
 use serde_json::{Map, Value};
 
 /// Most items Relay takes in one envelope.
@@ -104,14 +105,20 @@ fn parse_item(bytes: &[u8]) -> Result<(Item<'_>, &[u8]), Refusal> {
 /// After a payload with a length only a newline or the end may come.
 fn split_at_length(bytes: &[u8], length: usize) -> Result<(&[u8], &[u8]), Refusal> {
     let Some((payload, rest)) = bytes.split_at_checked(length) else {
-        return Err(Refusal::new(400, format!("expected {length} bytes of payload, found {}", bytes.len())));
+        return Err(Refusal::new(
+            400,
+            format!("expected {} of payload, found {}", counted(length as u64, "byte"), bytes.len()),
+        ));
     };
     match rest.split_first() {
         None => Ok((payload, rest)),
         Some((b'\n', after)) => Ok((payload, after)),
         Some((byte, _)) => {
             let found = char::from(*byte);
-            Err(Refusal::new(400, format!("expected a newline after {length} bytes of payload, found {found:?}")))
+            Err(Refusal::new(
+                400,
+                format!("expected a newline after {} of payload, found {found:?}", counted(length as u64, "byte")),
+            ))
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Collects the problems of an item, each with the path to its place.
 
+use crate::terminal::counted;
 use serde_json::{Map, Value};
 
 /// Problems listed for one envelope; a container of thousands of bad logs needs no more to be understood.
@@ -43,7 +44,7 @@ impl Findings {
     /// Returns the list, with a last line about the problems that are not on it.
     pub fn into_problems(mut self) -> Vec<String> {
         if self.unlisted > 0 {
-            self.problems.push(format!("and {} more problems", self.unlisted));
+            self.problems.push(format!("and {}", counted(self.unlisted as u64, "more problem")));
         }
         self.problems
     }
@@ -53,7 +54,7 @@ impl Findings {
         match value {
             None | Some(Value::Null) => {}
             Some(Value::String(text)) if text.chars().count() <= max => {}
-            Some(Value::String(_)) => self.note(path, &format!("at most {max} characters"), value),
+            Some(Value::String(_)) => self.note(path, &format!("at most {}", counted(max as u64, "character")), value),
             _ => self.note(path, "a string", value),
         }
     }
@@ -79,10 +80,10 @@ impl Findings {
     /// JSON of at most `bytes` when written, nested at most `levels` deep.
     pub fn size(&mut self, path: &str, value: &Value, bytes: usize, levels: usize) {
         if value.to_string().len() > bytes {
-            self.note(path, &format!("at most {bytes} bytes"), Some(value));
+            self.note(path, &format!("at most {}", counted(bytes as u64, "byte")), Some(value));
         }
         if depth(value) > levels {
-            self.note(path, &format!("at most {levels} levels"), Some(value));
+            self.note(path, &format!("at most {}", counted(levels as u64, "level")), Some(value));
         }
     }
 

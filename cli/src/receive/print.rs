@@ -2,7 +2,7 @@
 
 use super::store::{Accepted, CheckIn, ClientReport, Event, Log};
 use super::{issues, timestamp};
-use crate::terminal::{level, printable};
+use crate::terminal::{counted, level, printable};
 use serde_json::{Value, json};
 
 /// The format in which items are printed.
@@ -36,8 +36,8 @@ fn issue_line(event: &Event, colour: bool) -> String {
     let payload = &event.payload;
     let head = format!("issue  {}  {}", level(issues::level(payload), colour), printable(&issues::title(payload)));
     let frames: usize = issues::exceptions(payload).iter().map(|exception| issues::frames(exception).len()).sum();
-    let counts = [(frames, "frames"), (issues::breadcrumbs(payload).len(), "breadcrumbs")];
-    let counts = counts.iter().filter(|(count, _)| *count > 0).map(|(count, of)| format!("{count} {of}"));
+    let counts = [(frames, "frame"), (issues::breadcrumbs(payload).len(), "breadcrumb")];
+    let counts = counts.iter().filter(|(count, _)| *count > 0).map(|(count, of)| counted(*count as u64, of));
     let tags = issues::tags(payload).into_iter().map(|(key, value)| printable(&format!("{key}={value}")));
     let about = counts.chain(tags).collect::<Vec<_>>().join(" ");
     match about.as_str() {

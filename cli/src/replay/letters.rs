@@ -6,6 +6,7 @@ use crate::ship::chunk::Chunk;
 use crate::ship::console::Console;
 use crate::ship::queue::Queue;
 use crate::ship::session::Source;
+use crate::terminal::counted;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::{fs, io};
@@ -69,8 +70,11 @@ impl Letters {
             }
         }
         if read < bytes.len() {
-            let rest = bytes.len() - read;
-            self.problem(&format!("{}: expected a letter at offset {read}; {rest} bytes stay there", path.display()));
+            let rest = counted((bytes.len() - read) as u64, "byte");
+            self.problem(&format!(
+                "{}: expected a letter at offset {read}; keeping {rest} in the file",
+                path.display()
+            ));
         } else {
             self.lock().offered.push((file, number));
         }
@@ -106,6 +110,11 @@ impl Source for Letters {
 
     fn tick(&self) {
         self.sweep();
+    }
+
+    /// The records of letters have kept their times.
+    fn moved(&self) -> u64 {
+        0
     }
 
     fn problems(&self) -> usize {

@@ -11,7 +11,7 @@ mod spool;
 use crate::argument::Discreet;
 use crate::check::open_plain;
 use crate::ship::report::{self, Report};
-use crate::ship::session::{Refusal, Session};
+use crate::ship::session::{Limits, Refusal, Session};
 use crate::ship::{complain, key_value};
 use letters::Letters;
 use marker::marker;
@@ -124,7 +124,8 @@ fn replay_spool(args: &Args, directory: &Path, files: &[PathBuf]) -> Result<Repo
     }
     drop(lock(directory, "lock")?);
     let options = options(args, &[("delivery", "spool"), ("spool_path", &directory.display().to_string())]);
-    let session = Session::open(args.plugin.as_deref(), &options, 0, None, Some(Spool::bytes(files)))?;
+    let total = Some(Spool::bytes(files));
+    let session = Session::open(args.plugin.as_deref(), &options, 0, Limits::default(), total)?;
     let source = Arc::new(Spool::new(directory.to_owned(), Arc::clone(&session.queue)));
     session.run("replay", &source)
 }
@@ -136,7 +137,7 @@ fn replay_files(args: &Args, directory: &Path, files: Vec<PathBuf>) -> Result<Re
         ours.extend([("dead_letter_path", place.as_str()), ("dead_letter_max_size", ROOM)]);
     }
     let (options, total) = (options(args, &ours), Some(Spool::bytes(&files)));
-    let session = Session::open(args.plugin.as_deref(), &options, args.workers.into(), None, total)?;
+    let session = Session::open(args.plugin.as_deref(), &options, args.workers.into(), Limits::default(), total)?;
     let (queue, console) = (Arc::clone(&session.queue), Arc::clone(&session.console));
     let letters = Arc::new(Letters::new(files, args.keep, queue, console));
     let report = session.run("replay", &letters);

@@ -47,6 +47,11 @@ impl Source for Spool {
 
     fn tick(&self) {}
 
+    /// The records of letters have kept their times.
+    fn moved(&self) -> u64 {
+        0
+    }
+
     fn problems(&self) -> usize {
         0
     }

@@ -1,6 +1,7 @@
 //! Writes to standard error, which the progress bar, the plugin's log lines and the command's own messages share.
 
 use super::queue::Tally;
+use crate::terminal::counted;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::{IsTerminal, Write, stderr};
 use std::time::Instant;
@@ -32,8 +33,8 @@ impl Console {
         let Some(bar) = &self.bar else { return };
         bar.set_position(tally.source_ok);
         let rate = tally.records_ok as f64 / self.start.elapsed().as_secs_f64().max(0.001);
-        let retries = if tally.retries > 0 { format!(", {} retries", tally.retries) } else { String::new() };
-        bar.set_message(format!("{} records, {rate:.0}/s{retries}", tally.records_ok));
+        let retries = if tally.retries > 0 { format!(", {}", counted(tally.retries, "retry")) } else { String::new() };
+        bar.set_message(format!("{}, {rate:.0}/s{retries}", counted(tally.records_ok, "record")));
     }
 
     /// Takes the bar away.

@@ -7,6 +7,9 @@ use std::fmt;
 const FAILURES: [&str; 8] =
     ["pending", "lost", "rejected", "too_large", "invalid", "abandoned", "overflow", "rate_limited"];
 
+/// Outcomes that a server has decided by refusing an item.
+const REFUSALS: [&str; 3] = ["rejected", "too_large", "rate_limited"];
+
 /// Keys and counts of a summary line, in its order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Ledger(Vec<(String, u64)>);
@@ -25,6 +28,16 @@ impl Ledger {
     /// Records taken.
     pub(super) fn records(&self) -> u64 {
         self.get("records").unwrap_or(0)
+    }
+
+    /// Returns the number of items of a category that a server has accepted.
+    pub(super) fn accepted(&self, category: &str) -> u64 {
+        self.get(&format!("{category}.accepted")).unwrap_or(0)
+    }
+
+    /// Returns the number of items of a category that a server has refused.
+    pub(super) fn refused(&self, category: &str) -> u64 {
+        REFUSALS.iter().filter_map(|outcome| self.get(&format!("{category}.{outcome}"))).sum()
     }
 
     /// `event.pending=3` and the like: each outcome that is a failure.
@@ -135,6 +148,9 @@ mod tests {
         );
         let bad = bad.unwrap();
         assert_eq!(bad.failures(), ["event.pending=1", "log.lost=2"]);
+        let refused =
+            ledger("[x] summary: records=9 event.accepted=1 event.rejected=2 event.too_large=3 log.lost=1").unwrap();
+        assert_eq!((refused.accepted("event"), refused.refused("event"), refused.refused("log")), (1, 5, 0));
         let good = ledger(LINE).unwrap();
         assert!(bad.any("pending") && bad.any("lost") && !good.any("pending"));
         assert!(good.accepts() && !bad.accepts());

@@ -25,18 +25,20 @@ use crate::argument::Discreet;
 use crate::input::file::Input;
 use reader::{Feeder, Reading};
 use report::Report;
-use session::{Refusal, Session};
+use session::{Limits, Refusal, Session};
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 const EXAMPLES: &str = "\
 Examples:
   flb-sentry ship -o dsn=$SENTRY_DSN /var/log/containers/*.log
   kubectl logs deploy/checkout | flb-sentry ship -o dsn=$SENTRY_DSN -
   flb-sentry ship -o dsn_file=dsn -o spool_path=/tmp/spool --rate 500 large.log
-  flb-sentry ship --json -o log_level=off app.jsonl | jq .ledger
+  flb-sentry ship --wait 60s -o dsn=$SENTRY_DSN app.jsonl
+  flb-sentry ship --json -o log_level=off app.jsonl | jq .server
 
 Without `spool_path` what is not sent at the end is lost, for nobody keeps it;
 with one it waits there for `flb-sentry replay`, or the next run.";
@@ -49,7 +51,7 @@ with one it waits there for `flb-sentry replay`, or the next run.";
 #[command(after_long_help = report::help(EXAMPLES))]
 pub struct Args {
     /// An option of the output, as in its `[OUTPUT]` section; without `dsn` the environment's SENTRY_DSN counts. `log_level`
-    /// (off, error, warn, info, debug, trace) decides which lines of the plugin's log are shown
+    /// (off, error, warn, info, debug, trace; by default warn) decides which lines of the plugin's log are shown
     #[arg(short = 'o', long = "option", value_name = "KEY=VALUE", value_parser = Discreet(key_value))]
     options: Vec<(String, String)>,
 
@@ -80,6 +82,10 @@ pub struct Args {
     /// Retries of a chunk before it is given up [default: no limit]
     #[arg(long, value_name = "N")]
     retry_limit: Option<u32>,
+
+    /// Longest wait for the server after the last line, like 500ms, 60s or 5m; sets exit_timeout [default: that option]
+    #[arg(long, value_name = "TIME", value_parser = wait)]
+    wait: Option<Duration>,
 
     /// Directory of `<namespace>_<pod>.meta` files, the pods' JSON; adds what Fluent Bit's kubernetes filter would
     #[arg(long, value_name = "DIR")]
@@ -119,6 +125,14 @@ fn size(text: &str) -> Result<usize, String> {
 
 const MOST_CHUNK_BYTES: usize = 64_000_000;
 
+/// Reads the time of `--wait`.
+pub(crate) fn wait(text: &str) -> Result<Duration, String> {
+    let time = session::time(text).filter(|time| *time <= LONGEST_WAIT);
+    time.ok_or_else(|| "expected a time up to 24h, like 500ms, 60s or 5m".into())
+}
+
+const LONGEST_WAIT: Duration = Duration::from_secs(24 * 3_600);
+
 /// Runs the command.
 pub fn run(args: Args) -> ExitCode {
     match ship(&args) {
@@ -138,7 +152,8 @@ pub(crate) fn complain(command: &str, problem: &str) {
 fn ship(args: &Args) -> Result<Report, Refusal> {
     let inputs = check(&args.files)?;
     let total = inputs.iter().map(|input| input.size).sum();
-    let session = Session::open(args.plugin.as_deref(), &args.options, args.workers.into(), args.retry_limit, total)?;
+    let limits = Limits { retries: args.retry_limit, wait: args.wait };
+    let session = Session::open(args.plugin.as_deref(), &args.options, args.workers.into(), limits, total)?;
     let feeder = Feeder::new(args.reading(), inputs, Arc::clone(&session.queue), Arc::clone(&session.console));
     session.run("ship", &Arc::new(feeder))
 }
@@ -174,6 +189,14 @@ mod tests {
         assert_eq!(["2M", "512k", "100", "1MB"].map(size), [Ok(2_000_000), Ok(512_000), Ok(100), Ok(1_000_000)]);
         for wrong in ["", "M", "-1", "0", "1G", "65M", "2 M", "é", "99999999999999999999M"] {
             assert!(size(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn waits_are_times_of_at_most_a_day() {
+        assert_eq!(["60s", "500ms", "2"].map(wait), [60_000, 500, 2_000].map(|ms| Ok(Duration::from_millis(ms))));
+        for wrong in ["", "soon", "-1s", "25h", "1e99s"] {
+            assert!(wait(wrong).is_err(), "{wrong}");
         }
     }
 

@@ -99,6 +99,8 @@ struct State {
     in_flight: usize,
     held_bytes: usize,
     fed: bool,
+    /// When the reader had read all.
+    fed_at: Option<Instant>,
     stopped: bool,
     tally: Tally,
     /// Chunks of each file that were answered OK.
@@ -173,8 +175,16 @@ impl Queue {
 
     /// No more chunks will come.
     pub(crate) fn fed(&self) {
-        self.lock().fed = true;
+        let mut state = self.lock();
+        state.fed = true;
+        state.fed_at.get_or_insert_with(Instant::now);
+        drop(state);
         self.changed.notify_all();
+    }
+
+    /// Returns the time at which the reader had read all; none before.
+    pub(super) fn fed_at(&self) -> Option<Instant> {
+        self.lock().fed_at
     }
 
     /// Stops: no more chunks are taken; flushes in flight may still end.

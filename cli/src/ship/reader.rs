@@ -9,8 +9,12 @@ use crate::input::file::{Format, Input};
 use crate::input::kube::PodLog;
 use crate::input::line_file::{LineFile, Made};
 use crate::input::lines::{LONGEST_LINE, Lines};
+use crate::input::moved::moved;
+use crate::input::time::Time;
+use crate::terminal::counted;
 use std::io::{self, BufRead};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -38,6 +42,8 @@ pub(super) struct Feeder {
     packer: Mutex<Packer>,
     pace: Mutex<Option<(Instant, u64)>>,
     problems: Mutex<Vec<String>>,
+    /// Records with a time that Sentry would not keep.
+    moved: AtomicU64,
 }
 
 impl Feeder {
@@ -45,7 +51,7 @@ impl Feeder {
         // With a rate, a chunk is one second's worth.
         let packer = Packer::new(reading.chunk_bytes, reading.rate.unwrap_or(u64::MAX));
         let (packer, pace, problems) = (packer.into(), Mutex::default(), Mutex::default());
-        Self { reading, inputs, queue, console, packer, pace, problems }
+        Self { reading, inputs, queue, console, packer, pace, problems, moved: AtomicU64::new(0) }
     }
 }
 
@@ -75,6 +81,10 @@ impl Source for Feeder {
         if packer.older_than(OLDEST) {
             self.hand_over(packer.take());
         }
+    }
+
+    fn moved(&self) -> u64 {
+        self.moved.load(Ordering::Relaxed)
     }
 
     fn cannot_run(&self, error: &io::Error) {
@@ -121,10 +131,12 @@ impl Feeder {
 
     /// The rest goes with the records before it, since only so the plugin can find its way back.
     fn broken(&self, input: &Input, offset: u64, rest: &[u8]) {
-        let (name, length) = (input.name(), rest.len());
-        self.console
-            .say(&format!("{name}: expected a record at offset {offset}; {length} bytes go to the plugin as they are"));
-        lock(&self.packer).add(rest, 0, length as u64);
+        let (name, length) = (input.name(), rest.len() as u64);
+        self.console.say(&format!(
+            "{name}: expected a record at offset {offset}; passing {} to the plugin unchanged",
+            counted(length, "byte")
+        ));
+        lock(&self.packer).add(rest, 0, length);
     }
 
     fn line_file(&self, input: &Input, reader: Box<dyn BufRead + Send>) -> io::Result<bool> {
@@ -139,7 +151,8 @@ impl Feeder {
         while let Some(line) = lines.next()? {
             if line.cut && !std::mem::replace(&mut cut, true) {
                 let (name, most) = (input.name(), LONGEST_LINE / 1_000_000);
-                self.console.say(&format!("{name}: a line of {} bytes was cut to {most} MB", line.source_bytes));
+                let bytes = counted(line.source_bytes, "byte");
+                self.console.say(&format!("{name}: a line of {bytes} was cut to {most} MB"));
             }
             if !file.line(line.text, line.source_bytes) {
                 return Ok(false);
@@ -154,6 +167,7 @@ impl Feeder {
 
     /// Adds one unit, handing over the chunk before it if it is full.
     fn add(&self, bytes: &[u8], records: u64, source_bytes: u64) -> bool {
+        self.moved.fetch_add(moved(bytes, Time::now()), Ordering::Relaxed);
         let mut packer = lock(&self.packer);
         let wanted = !packer.full_for(bytes.len(), records) || self.hand_over(packer.take());
         packer.add(bytes, records, source_bytes);

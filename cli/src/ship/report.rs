@@ -2,6 +2,7 @@
 
 use super::ledger::Ledger;
 use super::queue::Tally;
+use crate::terminal::{counted, printable};
 use serde_json::json;
 use std::fmt::Write as _;
 use std::io::{self, Write as _, stdout};
@@ -24,6 +25,11 @@ Output for machines (--json), one object:
   bytes_ok, retries, seconds, interrupted, unreadable_inputs
   ledger     records, <category>.<outcome>, requests.<status>, ...; null: the
              plugin logged none
+  server     accepted and refused: items of each category; reasons: its answers
+             to those that it refused
+  moved_timestamps  records older than 29 days or more than a minute ahead:
+             Sentry would not keep their times, and they were sent with the
+             time of shipping
   problems   every reason not to be content
   exit_code  the one below
 
@@ -36,7 +42,7 @@ Exit codes:
        report cannot be written
   2    the command line is wrong
   3    the plugin cannot be loaded, or refuses its options
-  4    an input cannot be read
+  4    an input cannot be read, or is none that the command can send
   5    the plugin answered ERROR; shipping stopped there
   130  interrupted";
 
@@ -46,6 +52,10 @@ pub(crate) struct Report {
     pub(super) command: &'static str,
     pub(super) tally: Tally,
     pub(super) ledger: Option<Ledger>,
+    /// Answers with which a server refused items.
+    pub(super) reasons: Vec<String>,
+    /// Records with a time that Sentry would not keep.
+    pub(super) moved: u64,
     /// Inputs that could not be read to their end.
     pub(super) unreadable: usize,
     pub(super) interrupted: bool,
@@ -75,11 +85,15 @@ impl Report {
         let mut say = |applies: bool, problem: String| problems.extend(applies.then_some(problem));
         let left = tally.left();
         say(self.interrupted, "interrupted: the inputs were not read to their end".to_owned());
-        say(self.unreadable > 0, format!("{} inputs could not be read, see above", self.unreadable));
-        say(tally.refused > 0, format!("the plugin answered ERROR to {} chunks: stopped", tally.refused));
-        say(tally.given_up > 0, format!("{} chunks were given up after --retry-limit", tally.given_up));
+        let unreadable = counted(self.unreadable as u64, "input");
+        say(self.unreadable > 0, format!("{unreadable} could not be read, see above"));
+        let refused = counted(tally.refused, "chunk");
+        say(tally.refused > 0, format!("the plugin answered ERROR to {refused}: stopped"));
+        let (given_up, verb) = (counted(tally.given_up, "chunk"), was(tally.given_up));
+        say(tally.given_up > 0, format!("{given_up} {verb} given up after --retry-limit"));
         let again = self.command;
-        say(left > 0, format!("{left} chunks were read but not answered OK: {again} the files again"));
+        let (chunks, verb) = (counted(left, "chunk"), was(left));
+        say(left > 0, format!("{chunks} {verb} read but not answered OK: {again} the files again"));
         let Some(ledger) = &self.ledger else {
             say(true, "the plugin logged no summary: what became of the records is unknown".to_owned());
             return problems;
@@ -89,14 +103,19 @@ impl Report {
         problems.extend(self.advice(ledger));
         let mut say = |applies: bool, problem: String| problems.extend(applies.then_some(problem));
         let missing = tally.records_ok.saturating_sub(ledger.records());
-        say(missing > 0, format!("{missing} records were answered OK but are not in the plugin's ledger"));
+        let (records, verb) = (counted(missing, "record"), if missing == 1 { "is" } else { "are" });
+        say(missing > 0, format!("{records} {} answered OK but {verb} not in the plugin's ledger", was(missing)));
         problems
     }
 
     /// Returns advice on the records that had no end: what becomes of them, and what the user can do.
     fn advice(&self, ledger: &Ledger) -> Option<String> {
         // More time helps where something is taken at all; else the log says what is wrong.
-        let more_time = if ledger.accepts() { ", or give it more time: -o exit_timeout=60s" } else { "" };
+        let more_time = match (ledger.accepts(), self.command) {
+            (false, _) => "",
+            (true, "ship") => ", or give it more time: --wait 60s",
+            (true, _) => ", or give it more time: -o exit_timeout=60s",
+        };
         let spool = self.spool.as_deref().map(Path::display);
         match spool {
             Some(spool) if ledger.any("pending") => {
@@ -142,11 +161,40 @@ impl Report {
         }
         let done = if self.command == "ship" { "shipped" } else { "replayed" };
         let mut text = format!(
-            "{done} {} of {} chunks ({} records, {} bytes) in {seconds:.1} s, {} retries\n",
-            tally.ok, tally.chunks, tally.records_ok, tally.bytes_ok, tally.retries
+            "{done} {} of {} ({}, {}) in {seconds:.1} s, {}\n",
+            tally.ok,
+            counted(tally.chunks, "chunk"),
+            counted(tally.records_ok, "record"),
+            counted(tally.bytes_ok, "byte"),
+            counted(tally.retries, "retry"),
         );
+        text += &self.server();
+        if self.moved > 0 {
+            let (records, have) = (counted(self.moved, "record"), if self.moved == 1 { "has" } else { "have" });
+            text += &format!(
+                "{records} {have} a time that Sentry does not keep (older than 29 days, or ahead): sent with the time of \
+                 shipping;\n  their own time is log.record.time of the log, original_time of the event\n"
+            );
+        }
         if let Some(ledger) = &self.ledger {
             let _ = write!(text, "\n{ledger}");
+        }
+        text
+    }
+
+    /// What the server made of the items, in a line or two.
+    fn server(&self) -> String {
+        let Some(ledger) = &self.ledger else { return String::new() };
+        let items = |count: fn(&Ledger, &str) -> u64| {
+            format!("{} and {}", counted(count(ledger, "event"), "event"), counted(count(ledger, "log"), "log"))
+        };
+        let mut text = format!("the server accepted {}\n", items(Ledger::accepted));
+        if ledger.refused("event") + ledger.refused("log") > 0 {
+            text += &format!("the server refused {}", items(Ledger::refused));
+            if !self.reasons.is_empty() {
+                text += &format!(": {}", printable(&self.reasons.join("; ")));
+            }
+            text.push('\n');
         }
         text
     }
@@ -168,10 +216,20 @@ impl Report {
             "interrupted": self.interrupted,
             "unreadable_inputs": self.unreadable,
             "ledger": self.ledger.as_ref().map(Ledger::json),
+            "server": self.ledger.as_ref().map(|ledger| json!({
+                "accepted": {"event": ledger.accepted("event"), "log": ledger.accepted("log")},
+                "refused": {"event": ledger.refused("event"), "log": ledger.refused("log")},
+                "reasons": self.reasons,
+            })),
+            "moved_timestamps": self.moved,
             "problems": self.problems(),
             "exit_code": self.exit_code(),
         })
     }
+}
+
+fn was(count: u64) -> &'static str {
+    if count == 1 { "was" } else { "were" }
 }
 
 #[cfg(test)]
@@ -184,6 +242,8 @@ mod tests {
             command: "ship",
             tally: Tally { chunks: 2, records: 10, ok: 2, records_ok: 10, ..Tally::default() },
             ledger: Ledger::find(&[(Level::Info, format!("[x] summary: {summary}"))]),
+            reasons: Vec::new(),
+            moved: 0,
             unreadable: 0,
             interrupted: false,
             spool: None,
@@ -239,9 +299,72 @@ mod tests {
         assert_eq!(last(&ended(pending, "ship")), format!("{waits}{next}"));
         assert_eq!(last(&ended(pending, "replay")), format!("{waits}replay it again"));
         let slow = last(&ended(&format!("{pending} requests.2xx=3"), "ship"));
+        assert!(slow.ends_with(", or give it more time: --wait 60s"), "{slow}");
+        let slow = last(&ended(&format!("{pending} requests.2xx=3"), "replay"));
         assert!(slow.ends_with(", or give it more time: -o exit_timeout=60s"), "{slow}");
         assert!(last(&report("records=10 log.lost=1")).contains("-o spool_path=DIR"));
         assert_eq!(last(&report(pending)), "not delivered: log.pending=1", "it is the host's");
+    }
+
+    #[test]
+    fn counts_have_the_right_number() {
+        let tally = |n| Tally {
+            chunks: 4 * n,
+            records: n,
+            ok: n,
+            records_ok: n,
+            bytes_ok: n,
+            retries: n,
+            refused: n,
+            given_up: n,
+            ..Tally::default()
+        };
+        let text = |n| {
+            let report = Report { tally: tally(n), moved: n, unreadable: n as usize, ..report("records=0") };
+            format!("{}{}", report.text(), report.problems().join("\n"))
+        };
+        let one = text(1);
+        for part in [
+            "shipped 1 of 4 chunks (1 record, 1 byte) in 1.0 s, 1 retry\n",
+            "1 record has a time",
+            "1 input could not be read",
+            "ERROR to 1 chunk: stopped",
+            "1 chunk was given up",
+            "1 chunk was read but",
+            "1 record was answered OK but is not",
+        ] {
+            assert!(one.contains(part), "expected {part:?}, found {one}");
+        }
+        let two = text(2);
+        for part in [
+            "shipped 2 of 8 chunks (2 records, 2 bytes) in 1.0 s, 2 retries\n",
+            "2 records have a time",
+            "2 inputs could not be read",
+            "ERROR to 2 chunks: stopped",
+            "2 chunks were given up",
+            "2 chunks were read but",
+            "2 records were answered OK but are not",
+        ] {
+            assert!(two.contains(part), "expected {part:?}, found {two}");
+        }
+    }
+
+    #[test]
+    fn the_servers_part_is_told_with_its_reasons() {
+        let summary = "records=10 event.accepted=1 event.rejected=2 log.accepted=7 log.too_large=1";
+        let refused = Report { reasons: vec!["400: bad\u{1b}".into(), "413".into()], ..report(summary) };
+        let text = refused.text();
+        for part in [
+            "the server accepted 1 event and 7 logs\n",
+            "the server refused 2 events and 1 log: 400: bad\\u{1b}; 413\n",
+        ] {
+            assert!(text.contains(part), "expected {part:?}, found {text}");
+        }
+        let json = refused.json();
+        assert_eq!(json["server"]["accepted"], json!({"event": 1, "log": 7}));
+        assert_eq!(json["server"]["refused"], json!({"event": 2, "log": 1}));
+        assert_eq!((&json["server"]["reasons"][1], &json["moved_timestamps"]), (&json!("413"), &json!(0)));
+        assert!(!report("records=10 log.accepted=10").text().contains("refused"));
     }
 
     #[test]

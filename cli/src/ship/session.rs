@@ -25,6 +25,18 @@ pub(crate) trait Source: Send + Sync + 'static {
     fn tick(&self);
     /// Returns the number of inputs that could not be read to their end, as reported to the user.
     fn problems(&self) -> usize;
+    /// Returns the number of records with a time that Sentry would not keep, and that the plugin therefore replaces.
+    fn moved(&self) -> u64;
+}
+
+/// Limits of a run.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Limits {
+    /// Retries of a chunk; none for no limit.
+    pub(crate) retries: Option<u32>,
+    /// Longest wait for the server after the last line; none for the option `exit_timeout`, and no limit for chunks that are
+    /// not yet answered OK.
+    pub(crate) wait: Option<Duration>,
 }
 
 /// Why nothing was sent.
@@ -43,6 +55,7 @@ pub(crate) struct Session {
     plugin: Plugin,
     options: Options,
     workers: usize,
+    wait: Option<Duration>,
     pub(crate) queue: Arc<Queue>,
     pub(crate) console: Arc<Console>,
 }
@@ -53,16 +66,16 @@ impl Session {
         plugin: Option<&Path>,
         options: &[(String, String)],
         workers: usize,
-        retry_limit: Option<u32>,
+        limits: Limits,
         total: Option<u64>,
     ) -> Result<Self, Refusal> {
         let path = locate::plugin(plugin).map_err(plugin_refusal)?;
         let plugin = Plugin::load(path, Generation::default()).map_err(plugin_refusal)?;
         let console = Arc::new(Console::new(total));
-        let options = Options::new(options).map_err(plugin_refusal)?;
+        let options = Options::new(options, limits.wait).map_err(plugin_refusal)?;
         plugin.on_log(options.echo(&console));
-        let queue = Arc::new(Queue::new(Backoff::default(), retry_limit));
-        Ok(Self { plugin, options, workers, queue, console })
+        let queue = Arc::new(Queue::new(Backoff::default(), limits.retries));
+        Ok(Self { plugin, options, workers, wait: limits.wait, queue, console })
     }
 
     /// Sends it all, or until it is interrupted.
@@ -76,6 +89,8 @@ impl Session {
             command,
             tally: self.queue.watch(Duration::ZERO).0,
             ledger: Ledger::find(&log_lines),
+            reasons: refusals(&log_lines),
+            moved: source.moved(),
             unreadable: source.problems(),
             interrupted,
             spool: self.options.spool(),
@@ -133,6 +148,11 @@ impl Session {
             if finished {
                 return false;
             }
+            if self.has_waited() {
+                self.console.say("the time of --wait is up: ending the instance");
+                self.queue.stop();
+                return false;
+            }
             if interrupted.load(Ordering::Relaxed) {
                 self.console.say("interrupted: ending the instance; once more to end at once");
                 self.queue.stop();
@@ -140,6 +160,30 @@ impl Session {
             }
         }
     }
+}
+
+impl Session {
+    /// Returns true if the server has had all its time after the last line.
+    fn has_waited(&self) -> bool {
+        let fed_at = self.queue.fed_at();
+        self.wait.zip(fed_at).is_some_and(|(wait, fed_at)| fed_at.elapsed() >= wait)
+    }
+}
+
+/// Most reasons of refusals that are kept.
+const MOST_REASONS: usize = 5;
+
+/// Returns the answers with which the server refused items, each once, as the plugin's log has them.
+fn refusals(lines: &[(Level, String)]) -> Vec<String> {
+    let mut reasons = Vec::new();
+    for (_, line) in lines.iter().filter(|(_, line)| line.contains(" rejects ")) {
+        let detail = line.split_once(" (").and_then(|(_, rest)| rest.rsplit_once(')'));
+        let detail = detail.map(|(detail, _)| detail.to_owned());
+        if let Some(detail) = detail.filter(|detail| reasons.len() < MOST_REASONS && !reasons.contains(detail)) {
+            reasons.push(detail);
+        }
+    }
+    reasons
 }
 
 fn has_segments(spool: &Path) -> bool {
@@ -187,10 +231,14 @@ struct Options {
 
 impl Options {
     /// The instance logs its summary at `info`, and we need it: a lower `log_level` only keeps lines from being shown.
-    fn new(given: &[(String, String)]) -> Result<Self, String> {
+    fn new(given: &[(String, String)], wait: Option<Duration>) -> Result<Self, String> {
         let (levels, mut pairs): (Vec<_>, Vec<_>) =
             given.iter().cloned().partition(|(key, _)| key.eq_ignore_ascii_case("log_level"));
-        let shown = levels.last().map_or(Ok(Some(Level::Info)), |(_, word)| Level::threshold(word))?;
+        let shown = levels.last().map_or(Ok(Some(Level::Warn)), |(_, word)| Level::threshold(word))?;
+        if let Some(wait) = wait {
+            pairs.retain(|(key, _)| !key.eq_ignore_ascii_case("exit_timeout"));
+            pairs.push(("exit_timeout".to_owned(), format!("{}ms", wait.as_millis())));
+        }
         pairs.push(("log_level".to_owned(), shown.map_or(Level::Info, |level| level.max(Level::Info)).to_string()));
         Ok(Self { pairs, shown })
     }
@@ -223,7 +271,7 @@ impl Options {
 }
 
 /// A time as Fluent Bit's options have it; a bare number is seconds.
-fn time(text: &str) -> Option<Duration> {
+pub(super) fn time(text: &str) -> Option<Duration> {
     let text = text.trim().to_ascii_lowercase();
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let seconds = match &text[digits.len()..] {
@@ -251,12 +299,35 @@ mod tests {
 
     #[test]
     fn the_summary_is_logged_whatever_is_shown() {
-        let given = |word: &str| Options::new(&[("Log_Level".into(), word.into()), ("dsn".into(), "x".into())]);
+        let given = |word: &str| Options::new(&[("Log_Level".into(), word.into()), ("dsn".into(), "x".into())], None);
         let level = |word: &str| given(word).unwrap().pairs().last().unwrap().1.to_owned();
         assert_eq!(["off", "error", "info", "trace"].map(level), ["info", "info", "info", "trace"]);
         assert_eq!(given("error").unwrap().shown, Some(Level::Error));
         assert_eq!(given("off").unwrap().shown, None);
         assert!(given("loud").is_err());
-        assert_eq!(Options::new(&[]).unwrap().shown, Some(Level::Info));
+        assert_eq!(Options::new(&[], None).unwrap().shown, Some(Level::Warn));
+    }
+
+    #[test]
+    fn a_wait_replaces_the_exit_timeout() {
+        let given = [("Exit_Timeout".to_owned(), "9s".to_owned())];
+        assert_eq!(Options::new(&given, None).unwrap().exit_timeout(), Duration::from_secs(9));
+        let waiting = Options::new(&given, Some(Duration::from_millis(1_500))).unwrap();
+        assert_eq!(waiting.exit_timeout(), Duration::from_millis(1_500));
+        assert_eq!(waiting.pairs.iter().filter(|(key, _)| key.eq_ignore_ascii_case("exit_timeout")).count(), 1);
+    }
+
+    #[test]
+    fn reasons_are_those_of_the_server_and_each_is_said_once() {
+        let line = |text: &str| (Level::Error, format!("[output:sentry:sentry] http://***@h/1 {text}"));
+        let lines = [
+            line("rejects a single event as rejected (400: bad (very)); it is dropped and only counted"),
+            line("rejects a single event as rejected (400: bad (very)); it is dropped and only counted"),
+            line("is unreachable (connection refused); retrying with backoff"),
+            line("rejects a single log as too_large (413); it is dropped and only counted"),
+        ];
+        assert_eq!(refusals(&lines), ["400: bad (very)", "413"]);
+        let many = (0..9).map(|n| line(&format!("rejects a single log as rejected ({n}); x"))).collect::<Vec<_>>();
+        assert_eq!(refusals(&many).len(), MOST_REASONS);
     }
 }

@@ -214,10 +214,11 @@ fn bad_lines_are_told_and_the_others_go_on() {
     }
     assert!(!told.contains("line 4") && !told.contains('\0'), "an empty line is nothing: {told}");
 
-    // Where nobody says JSON, lines that do not begin like it are text, and only one that does is a mistake.
+    // Where nobody says JSON, lines that do not begin like it are text, and only one that does or is binary is a mistake.
     let output = fed(&[], input);
-    assert_eq!((output.status.code(), results(&output).len()), (Some(1), 12));
-    assert!(stderr(&output).contains("line 6: ") && stderr(&output).lines().count() == 1, "{}", stderr(&output));
+    assert_eq!((output.status.code(), results(&output).len()), (Some(1), 10));
+    let told = stderr(&output);
+    assert!(told.contains("line 6: ") && told.contains("line 7: ") && told.lines().count() == 2, "{told}");
     assert_eq!(result(&results(&output), 4, "log")["payload"]["body"], "not json");
     assert_eq!(result(&explained(&[], b"hello\n{\"a\":1\n"), 1, "log")["payload"]["body"], "hello");
     assert_eq!(explained(&[], b"").len(), 0);
@@ -229,7 +230,7 @@ fn bad_lines_are_told_and_the_others_go_on() {
     let output = fed(&["--format", "json"], &b"\x01\xff\n".repeat(300));
     assert_eq!(output.status.code(), Some(1));
     assert_eq!(stderr(&output).lines().count(), 101, "a hundred are told one by one");
-    assert!(stderr(&output).ends_with("200 more lines are no records\n"), "{}", stderr(&output));
+    assert!(stderr(&output).ends_with("200 more lines cannot be read as records\n"), "{}", stderr(&output));
 }
 
 fn an_endless_line_is_left_out() {

@@ -62,7 +62,7 @@ fn settled_line(line: &str) -> String {
         return format!("{key} N");
     }
     // Dead letters are in one file or in several, depending on when the items were refused.
-    if let ["replayed", _, "of", _, "chunks", rest @ ..] = words.as_slice() {
+    if let ["replayed", _, "of", _, "chunk" | "chunks", rest @ ..] = words.as_slice() {
         return format!("replayed N of N chunks {}", settled_line(&rest.join(" ")));
     }
     let number = |word: &str| word.ends_with(|c: char| c.is_ascii_digit()) && word.contains(['.', ':', '-']);

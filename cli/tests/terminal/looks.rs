@@ -60,7 +60,7 @@ pub fn progress_of_replay() {
         shown(&letters.path().join("dead"))
     );
     let (code, seen) = Terminal::open("", &words).ended();
-    assert!(code == 0 && seen.contains(" left") && seen.contains("replayed 1 of 1 chunks"), "{seen:?}");
+    assert!(code == 0 && seen.contains(" left") && seen.contains("replayed 1 of 1 chunk ("), "{seen:?}");
 }
 
 pub fn progress_of_check() {

@@ -1,7 +1,7 @@
 //! Writes untrusted text as HTML: no part of it is markup, characters that control a terminal or the direction of text are
 //! escaped, and its length is bounded.
 
-use crate::terminal::steers;
+use crate::terminal::{counted, steers};
 
 /// Characters of any one text.
 const MAX_TEXT: usize = 2000;
@@ -42,7 +42,8 @@ impl std::fmt::Display for Text<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Some((end, _)) = self.0.char_indices().nth(MAX_TEXT) else { return write!(f, "{}", Escaped(self.0)) };
         let (kept, left) = self.0.split_at(end);
-        write!(f, "{}<span class=dim>... and {} more characters, in JSON</span>", Escaped(kept), left.chars().count())
+        let more = counted(left.chars().count() as u64, "more character");
+        write!(f, "{}<span class=dim>... and {more}, in JSON</span>", Escaped(kept))
     }
 }
 

@@ -16,6 +16,7 @@ use super::http::Response;
 use super::issues;
 use super::store::Snapshot;
 use super::timestamp;
+use crate::terminal::counted;
 use markup::{Escaped, Level, Text};
 use query::Query;
 use serde_json::Value;
@@ -183,7 +184,10 @@ fn write_text(html: &mut String, text: &str) -> fmt::Result {
     match rest.lines().count() {
         0 => Ok(()),
         1 => write!(html, "\n{}", Text(rest)),
-        more => write!(html, "<details class=more><summary>{more} more lines</summary>{}</details>", Text(rest)),
+        more => {
+            let more = counted(more as u64, "more line");
+            write!(html, "<details class=more><summary>{more}</summary>{}</details>", Text(rest))
+        }
     }
 }
 
