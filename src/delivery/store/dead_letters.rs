@@ -1,11 +1,11 @@
-//! Dead letters: what Sentry will never take, kept with the reason until a person has looked.
+//! Writes dead letters: records of items that Sentry rejected, with the reason.
 //!
-//! A dead letter is a chunk of its own that any reader of ours understands: a group marker whose metadata says
+//! A dead letter is a chunk of its own, which every reader of chunk files can read: a group marker whose metadata says
 //! `{"out_sentry": {"version": 1, "tag": ..., "length": bytes, "records": n, "category": ..., "outcome": ..., "status":
-//! HTTP status, "detail": the server's words, "time": ..., "destination": masked, "event_id": ...}}`, the record as it
-//! was (of an event joined from lines: all of them), and the end of the group. Undecodable bytes have no category. A file
-//! holds the letters of one reading of a chunk, and appears under its name only when its bytes are safe. Several
-//! instances may share the directory: no name is given twice, and each counts what all have written.
+//! HTTP status, "detail": text of the response, "time": ..., "destination": masked DSN, "event_id": ...}}`, the record as
+//! it was (all lines of an event joined from lines), and the end of the group. Undecodable bytes have no category. A file
+//! holds the dead letters of one reading of a chunk, and gets its name after it was synced. Several instances may share the
+//! directory: file names are unique, and each instance counts the bytes of all.
 
 use super::{Chunk, Field};
 use crate::chunk::msgpack::Seq;
@@ -29,13 +29,13 @@ use std::time::Duration;
 /// A record that is to become a dead letter.
 #[derive(Clone, Debug)]
 pub(crate) struct DeadLetter {
-    /// The item that was refused; `None` for bytes that were none.
+    /// Category of the rejected item; `None` for undecodable bytes.
     pub category: Option<Category>,
     /// The record's number in its chunk.
     pub record: u32,
     /// Why.
     pub reason: Arc<DropReason>,
-    /// Where its item was to go; `None` where nobody knows.
+    /// Destination of the item; `None` if unknown.
     pub target: Option<Arc<Target>>,
     /// The event's id.
     pub event_id: Option<EventId>,
@@ -63,7 +63,7 @@ impl DeadLetter {
         }
     }
 
-    /// Leaves the record to be buried at the next reading.
+    /// Marks the record as rejected: its dead letter is written at the next reading of the chunk.
     pub fn postpone(&self, chunk_progress: &ChunkProgress) {
         for category in self.categories() {
             chunk_progress.mark_rejected(category, std::iter::once(self.record), &self.reason);
@@ -85,15 +85,15 @@ pub struct DeadLetters {
     used: Option<(u64, Monotonic)>,
 }
 
-/// How long a count of the directory is believed: another instance may write there, or a person clear it.
+/// Time after which the bytes of the directory are counted again: another instance may write there, or a person clear it.
 const RECOUNT: Duration = Duration::from_secs(5);
 
-/// A file that was never finished is swept up after this long, in case another instance is still at it.
+/// Age at which a temporary file is deleted. A younger one may be in use by another instance.
 const STALE: Duration = Duration::from_secs(600);
 
 const TEMPORARY: &str = "tmp";
 
-/// Told apart from those of another instance by the process, and from those of another process by its id.
+/// Number of files written by this process. With the process id it makes file names unique.
 static WRITTEN: AtomicU64 = AtomicU64::new(0);
 
 impl DeadLetters {
@@ -103,7 +103,7 @@ impl DeadLetters {
         Self { path: path.to_owned(), max_size, used: None }
     }
 
-    /// Writes letters as one file and says which of them there was room for; those are then safe on disk.
+    /// Writes dead letters into one synced file. Returns for each of them whether there was room for it.
     ///
     /// # Errors
     /// Any error of the file system; then none of them was written.
@@ -151,7 +151,7 @@ impl DeadLetters {
     }
 }
 
-/// Bytes of all letters; sweeps up what a process that was killed has left half written.
+/// Returns the bytes of all dead letters. Deletes old temporary files.
 fn count(path: &Path) -> io::Result<u64> {
     let mut bytes = 0;
     for entry in fs::read_dir(path)?.flatten() {

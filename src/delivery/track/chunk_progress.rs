@@ -18,18 +18,18 @@ use crate::sync::{AtomicU64, Mutex, MutexGuard};
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, PoisonError};
 
-/// A chunk's progress.
+/// The progress of a chunk. Shared by its items: the mapper claims records, the dispatcher ends or takes back their items.
 #[derive(Debug)]
 pub struct ChunkProgress {
     id: ChunkId,
     /// Source from which its bytes can be read again.
     pub source: ChunkSource,
-    /// Steady time when it was taken.
+    /// When the chunk was taken from Fluent Bit, or found in the spool.
     pub taken: Monotonic,
-    /// Steady time, in milliseconds, at which the first of the deferred items may go on.
+    /// Steady time in milliseconds at which the first of the deferred records may be mapped again; the maximum if none is known.
     due: AtomicU64,
     recorder: Recorder,
-    /// An earlier process has left it.
+    /// An earlier process left the chunk in the spool.
     is_recovered: bool,
     state: Mutex<State>,
 }
@@ -42,24 +42,23 @@ struct State {
     kept_open: u32,
     /// The number of times the chunk has been read.
     readings: u32,
-    /// Every record has been looked at since the chunk was last read.
+    /// All records have been mapped since the last call of [`ChunkProgress::begin`].
     mapped: bool,
     /// The progress file says that every record has been mapped.
     is_noted: bool,
-    /// Some record has been left where it came from.
+    /// A record has to be mapped again.
     deferred: bool,
     /// The number of records that have ended, by outcome.
     ended: Ended,
-    /// Outcomes decided here since the last note that do not follow from the record and the settings alone: another reading
-    /// of the record would decide otherwise.
+    /// Outcomes since the last note that another reading of the record may not come to ([`Reproducible::No`]).
     unnoted: [Vec<(u32, Outcome)>; 2],
-    /// Records that Sentry has counted in a 429: if they are given up, nobody is told a second time.
+    /// Records that Sentry has counted in a 429: client reports leave them out.
     counted: [RecordSet; 2],
-    /// The chunk itself, where dead letters may need it and nobody else has it.
+    /// The chunk, if it is in memory only and may be read again.
     kept: Option<Arc<QueuedChunk>>,
-    /// An earlier process has looked at every record.
+    /// An earlier process has mapped every record.
     seen_before: bool,
-    /// Records whose request an earlier process has cut.
+    /// Records whose request was cut when an earlier process ended.
     aborted: [RecordSet; 2],
     /// Lines of other chunks that are part of a record's item: they end with it.
     attachments: Attachments<ChunkProgress>,
@@ -82,12 +81,12 @@ impl ChunkProgress {
         Self { id: ChunkId::next(), source, taken, due, recorder, is_recovered: false, state: Mutex::new(state) }
     }
 
-    /// Something of it waits until this time; the earliest counts.
+    /// Sets the time at which a deferred record may be mapped again. The earliest of several times counts.
     pub fn waits_until(&self, at: Monotonic) {
         self.due.fetch_min(at.as_millis(), Relaxed);
     }
 
-    /// Returns the time at which the first of the waiting records may go on, if one was set since the last call.
+    /// Returns the earliest time given to [`ChunkProgress::waits_until`] since the last call.
     pub fn take_due(&self) -> Option<Monotonic> {
         let due = self.due.swap(u64::MAX, Relaxed);
         (due < u64::MAX).then(|| Monotonic::from_millis(due))
@@ -132,7 +131,7 @@ impl ChunkProgress {
         state.status()
     }
 
-    /// Attaches a line of another chunk, which counts as on its way, to a record.
+    /// Attaches a line of another chunk, whose record is in flight, to a record of this chunk.
     pub fn attach(&self, category: Category, record: u32, line: (&Arc<Self>, u32)) -> Attach {
         let mut state = self.lock();
         match state.records[category as usize].get(record) {
@@ -167,7 +166,7 @@ impl ChunkProgress {
         self.lock().attachments.take_followers()
     }
 
-    /// Before the chunk is read (again).
+    /// Begins a reading of the chunk. [`ChunkProgress::mapped`] ends it.
     pub fn begin(&self) {
         let mut state = self.lock();
         state.readings += 1;
@@ -182,7 +181,7 @@ impl ChunkProgress {
         state.readings > 1 || state.seen_before
     }
 
-    /// After the chunk has been read.
+    /// Ends a reading of the chunk: every record has been mapped. Writes the notes that the progress file lacks.
     pub fn mapped(&self) -> ChunkStatus {
         let mut state = self.lock();
         state.mapped = true;
@@ -208,13 +207,13 @@ impl ChunkProgress {
         self.lock().records[category as usize].transition(record, RecordChange::Claim).is_some()
     }
 
-    /// Returns true if a record is neither settled nor on its way.
+    /// Returns true if a record is open or rejected.
     #[must_use]
     pub fn is_open(&self, category: Category, record: u32) -> bool {
         !matches!(self.record_status(category, record), RecordStatus::Closed)
     }
 
-    /// Leaves a record where it came from, unless it is settled or on its way.
+    /// Leaves a record in its chunk for another reading, if it is open or rejected.
     pub fn defer(&self, category: Category, record: u32) {
         let mut state = self.lock();
         if matches!(state.records[category as usize].get(record), RecordState::Open | RecordState::Rejected(_)) {
@@ -222,14 +221,13 @@ impl ChunkProgress {
         }
     }
 
-    /// Returns true if the items stand for records.
+    /// Returns false for items that stand for no record.
     #[must_use]
     pub fn has_records(&self) -> bool {
         !matches!(self.source, ChunkSource::None)
     }
 
-    /// Returns true if the chunk exists outside its items. If so, it is kept there, because the items are about to be taken
-    /// back.
+    /// Returns true if the chunk can be read again after its items were taken back. A chunk in memory is kept for that.
     #[must_use]
     pub fn can_be_read_again(&self) -> bool {
         match self.source {
@@ -243,12 +241,13 @@ impl ChunkProgress {
         }
     }
 
-    /// Ends a record without an item, once; whether that is news: an earlier process may have told of it.
+    /// Ends an open or rejected record without an item. Returns true if client reports have to count it: false if it had ended
+    /// before, here or in an earlier process.
     pub fn end(&self, category: Category, record: u32, outcome: Outcome) -> bool {
         self.end_as(category, record, outcome, Reproducible::of(outcome))
     }
 
-    /// The same for an outcome that another reading of the record might not come to.
+    /// Like [`ChunkProgress::end`], for an outcome that another reading of the record may not come to.
     pub fn end_for_good(&self, category: Category, record: u32, outcome: Outcome) -> bool {
         self.end_as(category, record, outcome, Reproducible::No)
     }
@@ -267,7 +266,7 @@ impl ChunkProgress {
         !(state.seen_before && reproducible == Reproducible::Yes)
     }
 
-    /// Ends records whose items were on their way.
+    /// Ends records in flight, and notes that in the progress file.
     pub fn settle(&self, category: Category, records: impl Iterator<Item = u32>, outcome: Outcome) -> ChunkStatus {
         let mut state = self.lock();
         let mut ended = Vec::new();
@@ -284,8 +283,7 @@ impl ChunkProgress {
         state.status()
     }
 
-    /// Takes items back that were on their way and will never be taken: their records become dead letters when the
-    /// chunk is read again, and end then.
+    /// Gives records up. They become dead letters when the chunk is read again, and end then.
     pub fn mark_rejected(
         &self,
         category: Category,
@@ -301,7 +299,7 @@ impl ChunkProgress {
         state.status()
     }
 
-    /// Notes that the request that holds these items was cut: nobody knows whether it has arrived.
+    /// Notes in the progress file that the request with these items was cut: it may have arrived or not.
     pub fn abort(&self, category: Category, records: impl Iterator<Item = u32>) {
         let state = self.lock();
         if let ChunkSource::Spool(extent) = &self.source {
@@ -331,7 +329,7 @@ impl ChunkProgress {
         self.lock().records.iter().any(RecordStates::has_rejected)
     }
 
-    /// Notes that Sentry has counted these in a 429.
+    /// Marks records as counted by Sentry in a 429.
     pub fn counted_elsewhere(&self, category: Category, records: impl Iterator<Item = u32>) {
         let mut state = self.lock();
         for record in records {
@@ -345,20 +343,20 @@ impl ChunkProgress {
         self.lock().counted[category as usize].has(record)
     }
 
-    /// Keeps the chunk for a second reading.
+    /// Keeps the chunk for another reading.
     pub(crate) fn keep(&self, chunk: QueuedChunk) -> Arc<QueuedChunk> {
         let kept = Arc::new(chunk);
         self.lock().kept = Some(Arc::clone(&kept));
         kept
     }
 
-    /// The chunk, where it was kept.
+    /// Returns the chunk, if it was kept.
     #[must_use]
     pub(crate) fn kept(&self) -> Option<Arc<QueuedChunk>> {
         self.lock().kept.clone()
     }
 
-    /// Lets go of the chunk, unless some record has been left there or waits; how many bytes that frees.
+    /// Drops the kept chunk, unless a record has to be mapped again or waits for lines. Returns the number of bytes freed.
     pub fn forget(&self) -> u64 {
         let mut state = self.lock();
         let kept = if state.deferred || state.kept_open > 0 { None } else { state.kept.take() };
@@ -366,7 +364,7 @@ impl ChunkProgress {
         kept.map_or(0, |chunk| chunk.bytes())
     }
 
-    /// Takes items back that were on their way: their records wait where they came from.
+    /// Takes back the items of records in flight: the records are mapped again later.
     pub fn release(&self, category: Category, records: impl Iterator<Item = u32>) -> ChunkStatus {
         let mut state = self.lock();
         for record in records {

@@ -5,10 +5,10 @@ use crate::ledger::Outcome;
 /// Why an item is given up.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DropReason {
-    /// How its record ends once the letter is written.
+    /// Outcome of its record, once the dead letter is written.
     pub outcome: Outcome,
-    /// HTTP status of the answer; zero where there was none.
+    /// HTTP status of the response; zero if there was none.
     pub status: u16,
-    /// The server's own words, or ours.
+    /// The text of the response, or of the plugin where there was none.
     pub detail: String,
 }

@@ -21,7 +21,7 @@ impl RecordSet {
         self.0.get(n as usize / 64).is_some_and(|word| word >> (n % 64) & 1 == 1)
     }
 
-    /// Adds a number; whether it was new.
+    /// Adds a number. Returns true if it was not in the set.
     pub fn insert(&mut self, n: u32) -> bool {
         let (word, bit) = (n as usize / 64, 1 << (n % 64));
         if word >= self.0.len() {
@@ -32,7 +32,7 @@ impl RecordSet {
         new
     }
 
-    /// Takes a number out; whether it was there.
+    /// Removes a number. Returns true if it was in the set.
     pub fn remove(&mut self, n: u32) -> bool {
         let had = self.has(n);
         if had {
@@ -41,13 +41,13 @@ impl RecordSet {
         had
     }
 
-    /// The numbers in the set, ascending.
+    /// Returns the numbers in the set, ascending.
     pub fn iter(&self) -> impl Iterator<Item = u32> {
         let bits = |word: u64| (0..64).filter(move |bit| word >> bit & 1 == 1);
         self.0.iter().enumerate().flat_map(move |(at, word)| bits(*word).map(move |bit| at as u32 * 64 + bit))
     }
 
-    /// The numbers that are in both sets.
+    /// Returns the numbers that are in both sets.
     #[must_use]
     pub fn and(&self, other: &Self) -> Self {
         Self(self.0.iter().zip(&other.0).map(|(one, other)| one & other).collect())

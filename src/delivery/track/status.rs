@@ -31,23 +31,23 @@ pub enum Attach {
 /// Status of a chunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ChunkStatus {
-    /// Items are on their way, or records have not been looked at.
+    /// Records are in flight, or have not been mapped.
     Busy,
     /// Every record has ended.
     Done,
-    /// The remaining records wait where they came from.
+    /// The remaining records have to be mapped again.
     Deferred,
 }
 
 /// Status of a record in a category.
 #[derive(Clone, Debug)]
 pub enum RecordStatus {
-    /// It has ended, or its item is on its way.
+    /// It has ended or is in flight.
     Closed,
     /// It needs an item.
     Open,
     /// It is to become a dead letter.
     Rejected(Arc<DropReason>),
-    /// An earlier process has cut the request that held it: it may have arrived, and is sent after everything else.
+    /// Its request was cut when an earlier process ended: it may have arrived, and is sent after everything else.
     Last,
 }
