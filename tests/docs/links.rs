@@ -104,7 +104,13 @@ fn broken_links_are_found() {
 #[test]
 fn each_page_is_in_the_summary_and_in_the_index() {
     for list in ["docs/SUMMARY.md", "docs/README.md"] {
-        let listed: BTreeSet<String> = targets(&document(list)).into_iter().collect();
+        let targets = targets(&document(list));
+        let listed: BTreeSet<String> = targets.iter().cloned().collect();
+        let twice = list.ends_with("SUMMARY.md").then(|| targets.len() - listed.len());
+        assert!(
+            twice.is_none_or(|twice| twice == 0),
+            "{list} lists a page twice, and mdBook would build it twice: {targets:?}"
+        );
         for page in pages() {
             let page = page.strip_prefix("docs/").expect("expected a page below docs/");
             if page != "SUMMARY.md" && page != "README.md" {
