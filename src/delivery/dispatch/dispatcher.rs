@@ -1,4 +1,15 @@
-//! The dispatcher thread: decides what is sent and when, settles batches that were answered, and calls Fluent Bit.
+//! The dispatcher thread: decides what is sent and when, processes responses, and alone calls Fluent Bit.
+//!
+//! [`Dispatcher::run`] waits for messages, hands them to [`Dispatcher::handle`], gives the senders what the scheduler lets
+//! go, and once a second publishes counters and checks what is due by time ([`Dispatcher::tick`]). The rest is in
+//! submodules: `records` applies decisions to the records of a batch, `reports` sends client reports, check-ins and metrics,
+//! `sources` reads changed DSNs, `log` words lines for the log, and `shutdown` ends the thread.
+
+mod log;
+mod records;
+mod reports;
+mod shutdown;
+mod sources;
 
 use crate::clock::Monotonic;
 use crate::delivery::dispatch::destination::Action;
@@ -6,19 +17,17 @@ use crate::delivery::dispatch::policy::Policy;
 use crate::delivery::dispatch::scheduler::Scheduler;
 use crate::delivery::report::check_ins::CheckIns;
 use crate::delivery::report::client_reports;
-use crate::delivery::report::host::{Gauges, Host, Report, Severity};
+use crate::delivery::report::host::{Host, Severity};
 use crate::delivery::report::log_throttle::{LogSubject, LogThrottle};
-use crate::delivery::report::messages::{self, Keeping, LogLine, MADE_ROOM, Notice};
+use crate::delivery::report::messages::{Keeping, MADE_ROOM};
 use crate::delivery::route::dsn_sources;
-use crate::delivery::route::table::{Changes, Target};
-use crate::delivery::shared::blocks::Decision;
-use crate::delivery::track::chunk_progress::{ChunkProgress, ChunkSource, ItemEnd};
-use crate::delivery::track::drop_reason::DropReason;
+use crate::delivery::route::table::Target;
+use crate::delivery::track::chunk_progress::ChunkProgress;
 use crate::delivery::transport::client::{Client, SendResult};
 use crate::delivery::transport::response::ResponseKind;
 use crate::delivery::transport::sender;
 use crate::delivery::transport::sender::Load;
-use crate::delivery::{Drain, Shared, WAITED, lock};
+use crate::delivery::{Shared, WAITED, lock};
 use crate::envelope::Batch;
 use crate::ledger::{Category, Ledger, Outcome, PerCategory, Snapshot};
 use crate::mapping::CheckIn;
@@ -28,7 +37,6 @@ use crossbeam_channel::RecvTimeoutError;
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 /// Messages to the dispatcher.
@@ -71,60 +79,12 @@ const TICK: Duration = Duration::from_secs(1);
 /// Longest wait for the reports of senders after their connections were cut.
 const CUT_GRACE: Duration = Duration::from_millis(300);
 
-/// Returns a hash that identifies the server of a destination.
-fn server(target: &Target) -> u64 {
-    xxhash_rust::xxh3::xxh3_64(target.dsn.authority().as_bytes())
-}
-
-/// Namespaces named in a summary line: those whose logs have cost most.
-const DEAREST: usize = 3;
-
 /// Least time between two client reports to a destination.
 const REPORT_INTERVAL: Duration = Duration::from_secs(60);
 
-/// Log line for users who have set `workers`; it is logged once.
-const WORKERS: &str = "flushes come from worker threads (`workers` of this output): with hot_reload, Fluent Bit before 5.0 crashes at \
-                       one of the next reloads, and later versions leak a thread at each; set spool_path and remove workers";
-
-/// Returns the line that says at the end how many items Sentry never got, or nothing if it got them all.
-fn losses(snapshot: &Snapshot) -> Option<String> {
-    const LOSSES: [Outcome; 7] = [
-        Outcome::Lost,
-        Outcome::Overflow,
-        Outcome::Abandoned,
-        Outcome::RateLimited,
-        Outcome::Rejected,
-        Outcome::TooLarge,
-        Outcome::Invalid,
-    ];
-    let mut counts = Vec::new();
-    for category in Category::ALL {
-        for outcome in LOSSES {
-            let count = snapshot.outcome(*category, outcome);
-            if count > 0 {
-                counts.push(format!("{}.{}={count}", category.name(), outcome.name()));
-            }
-        }
-    }
-    if counts.is_empty() {
-        return None;
-    }
-    let in_memory = Category::ALL.iter().any(|category| snapshot.outcome(*category, Outcome::Lost) > 0);
-    let advice = if in_memory { "; set spool_path to keep items when Fluent Bit stops" } else { "" };
-    Some(format!("items that did not reach Sentry: {}{advice}", counts.join(" ")))
-}
-
-/// Items and bytes of records that only memory holds, by destination and category.
-#[derive(Debug, Default)]
-struct Queued(HashMap<(u32, Category), (u64, u64)>);
-
-impl Queued {
-    fn add(&mut self, batch: &Batch<ChunkProgress>) {
-        let ours = batch.owners().filter(|(chunk_progress, _)| matches!(chunk_progress.source, ChunkSource::Memory));
-        let items: usize = ours.map(|(_, records)| records.count()).sum();
-        let cell = self.0.entry((batch.destination, batch.category)).or_default();
-        *cell = (cell.0 + items as u64, cell.1 + batch.bytes() as u64);
-    }
+/// Returns a hash that identifies the server of a destination.
+fn server(target: &Target) -> u64 {
+    xxhash_rust::xxh3::xxh3_64(target.dsn.authority().as_bytes())
 }
 
 /// Durations of the latest requests to each destination.
@@ -264,7 +224,7 @@ impl Dispatcher {
             Message::Log(severity, text) => self.log(severity, Some(text)),
             Message::Probed(number, answer) => self.probed(number, answer),
             Message::Chose(mode) => self.chose(mode),
-            Message::Workers => self.host.log(Severity::Info, WORKERS),
+            Message::Workers => self.log_workers(),
             Message::CheckIn(check_in) => self.check_ins.add(check_in, self.shared.now().steady),
             Message::MapperDone => self.mapper_done = true,
             Message::Close(deadline) => {
@@ -318,61 +278,6 @@ impl Dispatcher {
     fn is_too_late(&self, destination: u32) -> bool {
         let Some(deadline) = self.closing else { return false };
         self.shared.now().steady + self.answers.expected(destination) >= deadline
-    }
-
-    /// Sends client reports: destination by destination, if there is something to report and a sender is free.
-    fn report(&mut self, now: Monotonic) {
-        while !self.scheduler.is_reporting()
-            && let Some(number) = self.to_report.pop()
-        {
-            let Some(target) = self.shared.targets.get(number) else { continue };
-            if !self.scheduler.may_report(number, now) {
-                continue;
-            }
-            let Some(report) = self.reports.take(target.identity) else { continue };
-            let encoding = self.scheduler.report(number);
-            let _ = self.to_senders.send(sender::Job { load: Load::Report(number, report), target, encoding });
-        }
-    }
-
-    fn reported(&mut self, number: u32, report: client_reports::Report, sent: &SendResult, now: Monotonic) {
-        self.scheduler.on_report_response(number, &sent.response.limits, now);
-        // What a server does not understand it will not understand later either.
-        if matches!(sent.response.kind, ResponseKind::Failed | ResponseKind::Limited) {
-            self.reports.give_back(report);
-        }
-        self.share_blocks(number, now);
-        self.report(now);
-    }
-
-    /// Sends a check-in if there is one and a sender free. One at a time, like client reports.
-    fn check_in(&mut self, now: Monotonic) {
-        if self.closing.is_some() {
-            return self.check_ins.stop();
-        }
-        if self.check_ins.is_due(now)
-            && let Some(number) = self.shared.targets.default_number()
-        {
-            let oldest = self.oldest(now);
-            let [.., wrong] = self.scheduler.states(self.shared.targets.numbers(), now);
-            let wall = self.shared.now().wall;
-            self.check_ins.beat(number, (now, wall), oldest, wrong as usize);
-        }
-        let scheduler = &self.scheduler;
-        let Some(check_in) = self.check_ins.next(now, |number| scheduler.may_report(number, now)) else { return };
-        let Some(target) = self.shared.targets.get(check_in.destination) else { return };
-        let encoding = self.scheduler.report(check_in.destination);
-        let load = Load::CheckIn(check_in.destination, self.check_ins.payload(&check_in));
-        let _ = self.to_senders.send(sender::Job { load, target, encoding });
-    }
-
-    fn checked_in(&mut self, number: u32, sent: &SendResult, now: Monotonic) {
-        self.scheduler.on_report_response(number, &sent.response.limits, now);
-        self.share_blocks(number, now);
-        if self.check_ins.answered(sent, now) {
-            let text = format!("a check-in was refused and is dropped: {}", sent.detail);
-            self.say(Severity::Warn, "check-in", LogSubject::Destination(number), &text);
-        }
     }
 
     /// Tells the schedule where a destination is.
@@ -430,146 +335,6 @@ impl Dispatcher {
         self.shared.budget.hold(if self.volatile { self.scheduler.held_bytes(now) } else { [None; 2] });
     }
 
-    /// `code` and `detail` are of the answer that brought this about, if one did.
-    fn actions(&mut self, actions: Vec<Action<ChunkProgress>>, code: u16, detail: &str) {
-        actions.into_iter().for_each(|action| self.action(action, code, detail));
-    }
-
-    fn action(&mut self, action: Action<ChunkProgress>, code: u16, detail: &str) {
-        let (action, code, detail) = match action {
-            Action::Evict(batch, _) if batch.owners().all(|(chunk_progress, _)| chunk_progress.can_be_read_again()) => {
-                (Action::Defer(batch), 0, MADE_ROOM)
-            }
-            Action::Evict(batch, outcome) => (Action::Finish(batch, outcome), 0, MADE_ROOM),
-            action => (action, code, detail),
-        };
-        let (Action::Finish(batch, _) | Action::Defer(batch) | Action::Evict(batch, _)) = &action;
-        if self.shared.budget.free(batch.category, batch.reserved) {
-            // One word is enough.
-            let _ = self.shared.room.0.try_send(());
-        }
-        self.bill(&action);
-        let drop_reason = self.drop_reason(&action, code, detail);
-        let now = self.shared.now().steady;
-        let (waits, number) = (self.shared.blocks.get(batch.destination), batch.destination);
-        let overflow = matches!(&action, Action::Finish(_, Outcome::Overflow));
-        for (chunk_progress, records) in batch.owners() {
-            if chunk_progress.has_attached(batch.category) {
-                self.end_attached(&action, chunk_progress, drop_reason.is_some());
-            }
-            let standing = match &action {
-                Action::Finish(batch, outcome) => match &drop_reason {
-                    Some(cause) => chunk_progress.mark_rejected(batch.category, records, cause),
-                    None => chunk_progress.settle(batch.category, records, *outcome),
-                },
-                Action::Defer(batch) | Action::Evict(batch, _) => {
-                    let longest = self.shared.longest(batch.category);
-                    if let Decision::Wait(until) = waits.fate(batch.category, chunk_progress.taken, longest, now) {
-                        chunk_progress.waits_until(until);
-                    }
-                    chunk_progress.release(batch.category, records)
-                }
-            };
-            self.shared.finish(chunk_progress, standing);
-        }
-        if overflow {
-            self.overflowed(number);
-        }
-        let (Action::Finish(batch, _) | Action::Defer(batch) | Action::Evict(batch, _)) = action;
-        if batch.category == Category::Log {
-            let _ = self.shared.buffer_pool.0.try_send(batch.into_buffer());
-        }
-    }
-
-    /// Ends or releases the lines of other chunks that are part of a batch's items of one chunk. Before those: a crash in between
-    /// then costs one more request, and no second event.
-    fn end_attached(&self, action: &Action<ChunkProgress>, owner: &Arc<ChunkProgress>, is_rejected: bool) {
-        let (Action::Finish(batch, _) | Action::Defer(batch) | Action::Evict(batch, _)) = action;
-        let end = match action {
-            Action::Defer(_) | Action::Evict(..) if !is_rejected => ItemEnd::Released,
-            _ => ItemEnd::Settled,
-        };
-        let owned = batch
-            .owners()
-            .filter(|(chunk_progress, _)| Arc::ptr_eq(chunk_progress, owner))
-            .flat_map(|(_, records)| records);
-        for (chunk_progress, record) in owned.flat_map(|record| owner.take_attached(batch.category, record, end)) {
-            let record = std::iter::once(record);
-            let standing = match end {
-                ItemEnd::Settled => chunk_progress.settle(batch.category, record, Outcome::Joined),
-                ItemEnd::Released => chunk_progress.release(batch.category, record),
-            };
-            self.shared.finish(&chunk_progress, standing);
-        }
-    }
-
-    /// Counts an accepted batch of logs as spent, or releases the bytes that a batch has reserved.
-    fn bill(&self, action: &Action<ChunkProgress>) {
-        let (Action::Finish(batch, _) | Action::Defer(batch) | Action::Evict(batch, _)) = action;
-        if batch.category != Category::Log {
-            return;
-        }
-        let now = self.shared.now();
-        match action {
-            Action::Finish(_, Outcome::Accepted) => {
-                self.shared.recorder.bill(batch.bills().map(|(_, bytes)| bytes).sum());
-                self.shared.costs.accept(batch.bills(), now.wall);
-            }
-            Action::Finish(..) => self.shared.costs.release(batch.bills(), true, now.steady),
-            Action::Defer(_) | Action::Evict(..) => self.shared.costs.release(batch.bills(), false, now.steady),
-        }
-    }
-
-    /// Logs that the spent bytes of the budgets could not be written to the file.
-    fn budget_noted(&mut self, noted: std::io::Result<()>) {
-        if let Err(error) = noted {
-            let text = format!("cannot write logs-budget.json, a restart may spend the budgets again: {error}");
-            self.say(Severity::Warn, "logs budget", LogSubject::Instance, &text);
-        }
-    }
-
-    /// Returns the cause that goes into the dead letters of a batch's records, if they become dead letters. Records that end
-    /// without one are noted for the next client report.
-    fn drop_reason(&self, action: &Action<ChunkProgress>, code: u16, detail: &str) -> Option<Arc<DropReason>> {
-        let (Action::Finish(batch, _) | Action::Defer(batch) | Action::Evict(batch, _)) = action;
-        if !batch.owners().all(|(chunk_progress, _)| chunk_progress.has_records()) {
-            return None;
-        }
-        let drop_reason = match action {
-            Action::Finish(_, Outcome::Accepted) | Action::Defer(_) | Action::Evict(..) => None,
-            Action::Finish(_, outcome) => self.shared.drop_reason(*outcome, code, detail),
-        };
-        match action {
-            // The server has counted what it limits.
-            Action::Finish(_, outcome) if drop_reason.is_none() && !batch.limited => self.discarded(batch, *outcome),
-            Action::Finish(..) if drop_reason.is_none() => {}
-            _ if batch.limited => {
-                batch
-                    .owners()
-                    .for_each(|(chunk_progress, records)| chunk_progress.counted_elsewhere(batch.category, records));
-            }
-            _ => {}
-        }
-        drop_reason
-    }
-
-    fn discarded(&self, batch: &Batch<ChunkProgress>, outcome: Outcome) {
-        if let Some(target) = self.shared.targets.get(batch.destination) {
-            let (items, bytes) = (batch.len() as u64, batch.bytes() as u64);
-            self.shared.reports.add(target.identity, batch.category, outcome, items, bytes);
-        }
-    }
-
-    fn overflowed(&mut self, number: u32) {
-        let Some(target) = self.shared.targets.get(number) else { return };
-        let text = format!(
-            "{}: its items fill their share of the queue; dropping the newest to keep other destinations going; set \
-             spool_path to keep them on disk",
-            target.dsn
-        );
-        self.say(Severity::Error, "overflow", LogSubject::Destination(number), &text);
-    }
-
     /// Uniform in 0..1 (xorshift64*).
     fn roll(&mut self) -> f64 {
         self.chance ^= self.chance >> 12;
@@ -621,248 +386,6 @@ impl Dispatcher {
             if snapshot != self.shown {
                 self.summarise(snapshot);
             }
-        }
-    }
-
-    fn summarise(&mut self, snapshot: Snapshot) {
-        let mut line =
-            format!("{} spool_bytes={}{}", snapshot.summary(), self.shared.spool_bytes(), self.check_ins.summary());
-        let dearest = self.shared.costs.dearest(DEAREST).join(",");
-        if !dearest.is_empty() {
-            line += &format!(" billed_namespaces={dearest}");
-        }
-        self.host.log(Severity::Info, &line);
-        self.shown = snapshot;
-    }
-
-    /// The age of the oldest item that waits.
-    fn oldest(&self, now: Monotonic) -> Duration {
-        let backlog = lock(&self.shared.backlog).oldest();
-        let oldest = backlog.into_iter().chain(self.scheduler.oldest()).min();
-        oldest.map_or(Duration::ZERO, |at| now.since(at))
-    }
-
-    fn publish(&mut self) {
-        let now = self.shared.now().steady;
-        let gauges = Gauges {
-            pending_bytes: self.shared.budget.used()
-                + self.shared.waiting.load(Relaxed)
-                + self.shared.kept.load(Relaxed),
-            spool_bytes: self.shared.spool_bytes(),
-            oldest_pending: self.oldest(now),
-            states: self.scheduler.states(self.shared.targets.numbers(), now),
-        };
-        self.host.publish(&Report { ledger: &self.ledger.snapshot(), gauges, durations: &self.durations });
-        self.durations.clear();
-    }
-
-    /// `dsn_file`, `dsn_dir`: a lost or malformed source keeps its last good value.
-    fn read_sources(&mut self, now: Monotonic) {
-        self.read_file(now);
-        self.read_dir(now);
-        let scheduler = &self.scheduler;
-        for number in self.shared.targets.sweep(now, |number| scheduler.is_idle(number, now)) {
-            self.scheduler.forget(number);
-            self.share_blocks(number, now);
-            self.throttle.forget(number);
-        }
-    }
-
-    fn read_file(&mut self, now: Monotonic) {
-        let Some(file) = self.dsn_file.clone() else { return };
-        match dsn_sources::read_dsn(&file) {
-            Ok(dsn) => {
-                if self.shared.targets.has_default(&dsn) {
-                    return;
-                }
-                self.host.log(Severity::Info, &format!("dsn: read from file {}: {dsn}", file.display()));
-                let changes = self.shared.targets.set_default(dsn);
-                self.apply(&changes, now);
-            }
-            Err(problem) => self.say(Severity::Warn, "dsn_file", LogSubject::Instance, &problem),
-        }
-    }
-
-    fn read_dir(&mut self, now: Monotonic) {
-        const NAMED: usize = 5;
-        let Some(dir) = self.dsn_dir.clone() else { return };
-        let listing = match dsn_sources::read_dir(&dir) {
-            Ok(listing) => listing,
-            Err(problem) => return self.say(Severity::Warn, "dsn_dir", LogSubject::Instance, &problem),
-        };
-        if let Some(problem) = dsn_sources::complaint(&dir, &listing) {
-            self.say(Severity::Warn, "dsn_dir file", LogSubject::Instance, &problem);
-        }
-        let changes = self.shared.targets.set_namespaces(listing);
-        self.apply(&changes, now);
-        if let Some(last) = changes.namespaces.len().checked_sub(1) {
-            let names = changes.namespaces[..=last.min(NAMED - 1)].join(", ");
-            let more = if last < NAMED { String::new() } else { format!(" and {} more", last + 1 - NAMED) };
-            self.host.log(Severity::Info, &format!("dsn_dir: changed for {names}{more}"));
-        }
-    }
-
-    fn apply(&mut self, changes: &Changes, now: Monotonic) {
-        if *changes == Changes::default() {
-            return;
-        }
-        for number in &changes.renewed {
-            self.scheduler.replace_endpoint(*number);
-            self.place(*number);
-            self.share_blocks(*number, now);
-        }
-        for (from, to) in &changes.retired {
-            let actions = self.scheduler.redirect(*from, *to, now);
-            self.actions(actions, 0, MADE_ROOM);
-        }
-        lock(&self.shared.backlog).hurry(now);
-    }
-
-    /// The start-up check; items that were sent meanwhile know better.
-    fn probed(&mut self, number: u32, answer: Result<u16, Box<SendResult>>) {
-        let Some(target) = self.shared.targets.get(number) else { return };
-        let told = [LogSubject::Destination(number), LogSubject::Server(server(&target))];
-        if self.closing.is_some() || told.into_iter().any(|about| self.throttle.knows(about)) {
-            return;
-        }
-        match answer {
-            Ok(code) => {
-                let text = format!(
-                    "{} is reachable (HTTP {code}); key and project are verified when the first items are sent",
-                    target.dsn
-                );
-                self.host.log(Severity::Info, &text);
-            }
-            Err(sent) => self.notice(number, &Notice::Failing, &sent),
-        }
-    }
-
-    fn chose(&mut self, mode: Mode) {
-        self.volatile = mode == Mode::Memory;
-        self.keeping = Keeping::of(mode, &self.shared.settings);
-        self.scheduler.set_can_defer(mode != Mode::Memory);
-        self.host.log(Severity::Info, &format!("delivery: {} (chosen by auto at the first flush)", mode.name()));
-        if self.volatile {
-            self.host.log(
-                Severity::Warn,
-                "delivery = memory: queued items are lost if Fluent Bit is killed; set spool_path to a directory that \
-                 survives a restart",
-            );
-        }
-    }
-
-    fn notice(&mut self, number: u32, notice: &Notice, sent: &SendResult) {
-        let Some(target) = self.shared.targets.get(number) else { return };
-        let LogLine { severity, kind, text } = messages::line(notice, &target.dsn, sent, &self.keeping);
-        let server = LogSubject::Server(server(&target));
-        let answers = (messages::ANSWERS, server);
-        match notice {
-            Notice::Answers => {
-                let line = self.throttle.say_in_the_end(answers, severity, &text, self.shared.now().steady);
-                return self.log(severity, line);
-            }
-            Notice::Failing | Notice::Misconfigured => self.throttle.cancel(answers),
-            _ => {}
-        }
-        let about = if *notice == Notice::Failing { server } else { LogSubject::Destination(number) };
-        self.say(severity, kind, about, &text);
-    }
-
-    /// The same kind of trouble with the same thing is told once a minute, with how often it was.
-    fn say(&mut self, severity: Severity, kind: &'static str, about: LogSubject, text: &str) {
-        let line = self.throttle.log((kind, about), text, self.shared.now().steady);
-        self.log(severity, line);
-    }
-
-    fn log(&self, severity: Severity, line: Option<String>) {
-        line.iter().for_each(|line| self.host.log(severity, line));
-    }
-
-    fn is_over(&self, inbox: &Receiver<Message>) -> bool {
-        let Some(deadline) = self.closing else { return false };
-        let now = self.shared.now().steady;
-        let idle = self.scheduler.in_flight() == 0;
-        let nothing_more = self.shared.starts_nothing()
-            || self.scheduler.queued() == 0
-            || self.scheduler.wake(now).is_some_and(|at| at >= deadline)
-            || self.scheduler.waiting().all(|destination| self.is_too_late(destination));
-        let [ok, limited, ..] = self.scheduler.states(self.shared.targets.numbers(), now);
-        // In this order: what the mapper read before it was quiet is in the inbox.
-        now >= deadline
-            || idle
-                && nothing_more
-                && self.shared.is_drained(ok + limited > 0 && !self.shared.starts_nothing())
-                && inbox.is_empty()
-    }
-
-    /// Cuts the requests still in flight, leaves the remaining items where they came from, and logs the result.
-    fn end(mut self, inbox: &Receiver<Message>) {
-        self.shared.draining.store(Drain::Over as u8, Relaxed);
-        self.shared.budget.close();
-        let cut = self.scheduler.in_flight() > 0;
-        if cut {
-            self.is_cutting = true;
-            self.client.shutdown();
-        }
-        while self.scheduler.in_flight() > 0 {
-            let Ok(message) = inbox.recv_timeout(CUT_GRACE) else { break };
-            self.handle(message);
-        }
-        // It waits for nothing any more, and what it has not ended yet it would end a second time.
-        while !self.mapper_done {
-            let Ok(message) = inbox.recv() else { break };
-            self.handle(message);
-        }
-        inbox.try_iter().for_each(|message| self.handle(message));
-        let mut lost = Queued::default();
-        for batch in self.scheduler.drain() {
-            lost.add(&batch);
-            self.action(Action::Defer(batch), 0, "");
-        }
-        if self.volatile {
-            self.lose(lost);
-        }
-        if !cut {
-            self.report_at_last(inbox);
-        }
-        self.publish();
-        let noted = self.shared.costs.save(true);
-        self.budget_noted(noted);
-        let snapshot = self.ledger.snapshot();
-        if let Some(text) = losses(&snapshot) {
-            self.host.log(Severity::Error, &text);
-        }
-        self.summarise(snapshot);
-    }
-
-    /// Counts the items that only memory held as lost. The destination of items that were in no envelope is known only if
-    /// there is one destination.
-    fn lose(&mut self, queued: Queued) {
-        let snapshot = self.ledger.snapshot();
-        let only = Some(self.shared.targets.numbers()).filter(|all| all.len() == 1).map(|all| all[0]);
-        for category in Category::ALL {
-            // What the host keeps is not lost.
-            let lost = snapshot.pending(*category).saturating_sub(self.shared.registry.pending(*category));
-            self.shared.recorder.end(*category, Outcome::Lost, lost);
-            let cells = queued.0.iter().filter(|((_, of), _)| of == category);
-            let known: u64 = cells.clone().map(|(_, (items, _))| items).sum();
-            let rest = only.map(|number| (number, (lost.saturating_sub(known), 0)));
-            for (number, (items, bytes)) in cells.map(|((number, _), cell)| (*number, *cell)).chain(rest) {
-                let Some(target) = self.shared.targets.get(number) else { continue };
-                self.shared.reports.add(target.identity, *category, Outcome::Lost, items, bytes);
-            }
-        }
-    }
-
-    /// The last client reports, for which nobody waits long.
-    fn report_at_last(&mut self, inbox: &Receiver<Message>) {
-        let end = self.shared.now().steady + CUT_GRACE;
-        self.to_report = self.shared.targets.numbers();
-        self.report(self.shared.now().steady);
-        while self.scheduler.is_reporting() {
-            let left = end.since(self.shared.now().steady);
-            let Ok(message) = inbox.recv_timeout(left) else { break };
-            self.handle(message);
         }
     }
 }

@@ -1,0 +1,79 @@
+//! Writes log lines about destinations and about the choice of the delivery mode.
+
+use super::{Dispatcher, server};
+use crate::delivery::report::host::Severity;
+use crate::delivery::report::log_throttle::LogSubject;
+use crate::delivery::report::messages::{self, Keeping, LogLine, Notice};
+use crate::delivery::transport::client::SendResult;
+use crate::options::Mode;
+
+/// Log line for users who have set `workers`; it is logged once.
+const WORKERS: &str = "flushes come from worker threads (`workers` of this output): with hot_reload, Fluent Bit before 5.0 crashes at \
+                       one of the next reloads, and later versions leak a thread at each; set spool_path and remove workers";
+
+impl Dispatcher {
+    /// Logs, once, what `workers` of this output lead to.
+    pub(super) fn log_workers(&self) {
+        self.host.log(Severity::Info, WORKERS);
+    }
+
+    /// The start-up check; items that were sent meanwhile know better.
+    pub(super) fn probed(&mut self, number: u32, answer: Result<u16, Box<SendResult>>) {
+        let Some(target) = self.shared.targets.get(number) else { return };
+        let told = [LogSubject::Destination(number), LogSubject::Server(server(&target))];
+        if self.closing.is_some() || told.into_iter().any(|about| self.throttle.knows(about)) {
+            return;
+        }
+        match answer {
+            Ok(code) => {
+                let text = format!(
+                    "{} is reachable (HTTP {code}); key and project are verified when the first items are sent",
+                    target.dsn
+                );
+                self.host.log(Severity::Info, &text);
+            }
+            Err(sent) => self.notice(number, &Notice::Failing, &sent),
+        }
+    }
+
+    pub(super) fn chose(&mut self, mode: Mode) {
+        self.volatile = mode == Mode::Memory;
+        self.keeping = Keeping::of(mode, &self.shared.settings);
+        self.scheduler.set_can_defer(mode != Mode::Memory);
+        self.host.log(Severity::Info, &format!("delivery: {} (chosen by auto at the first flush)", mode.name()));
+        if self.volatile {
+            self.host.log(
+                Severity::Warn,
+                "delivery = memory: queued items are lost if Fluent Bit is killed; set spool_path to a directory that \
+                 survives a restart",
+            );
+        }
+    }
+
+    pub(super) fn notice(&mut self, number: u32, notice: &Notice, sent: &SendResult) {
+        let Some(target) = self.shared.targets.get(number) else { return };
+        let LogLine { severity, kind, text } = messages::line(notice, &target.dsn, sent, &self.keeping);
+        let server = LogSubject::Server(server(&target));
+        let answers = (messages::ANSWERS, server);
+        match notice {
+            Notice::Answers => {
+                let line = self.throttle.say_in_the_end(answers, severity, &text, self.shared.now().steady);
+                return self.log(severity, line);
+            }
+            Notice::Failing | Notice::Misconfigured => self.throttle.cancel(answers),
+            _ => {}
+        }
+        let about = if *notice == Notice::Failing { server } else { LogSubject::Destination(number) };
+        self.say(severity, kind, about, &text);
+    }
+
+    /// The same kind of trouble with the same thing is told once a minute, with how often it was.
+    pub(super) fn say(&mut self, severity: Severity, kind: &'static str, about: LogSubject, text: &str) {
+        let line = self.throttle.log((kind, about), text, self.shared.now().steady);
+        self.log(severity, line);
+    }
+
+    pub(super) fn log(&self, severity: Severity, line: Option<String>) {
+        line.iter().for_each(|line| self.host.log(severity, line));
+    }
+}

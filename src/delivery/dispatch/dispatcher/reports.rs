@@ -1,0 +1,120 @@
+//! Sends client reports and check-ins, and publishes metrics and the summary line.
+
+use super::{CUT_GRACE, Dispatcher, Message};
+use crate::clock::Monotonic;
+use crate::delivery::lock;
+use crate::delivery::report::client_reports;
+use crate::delivery::report::host::{Gauges, Report, Severity};
+use crate::delivery::report::log_throttle::LogSubject;
+use crate::delivery::transport::client::SendResult;
+use crate::delivery::transport::response::ResponseKind;
+use crate::delivery::transport::sender;
+use crate::delivery::transport::sender::Load;
+use crate::ledger::Snapshot;
+use crate::sync::Receiver;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+/// Namespaces named in a summary line: those whose logs have cost most.
+const DEAREST: usize = 3;
+
+impl Dispatcher {
+    /// Sends client reports: destination by destination, if there is something to report and a sender is free.
+    pub(super) fn report(&mut self, now: Monotonic) {
+        while !self.scheduler.is_reporting()
+            && let Some(number) = self.to_report.pop()
+        {
+            let Some(target) = self.shared.targets.get(number) else { continue };
+            if !self.scheduler.may_report(number, now) {
+                continue;
+            }
+            let Some(report) = self.reports.take(target.identity) else { continue };
+            let encoding = self.scheduler.report(number);
+            let _ = self.to_senders.send(sender::Job { load: Load::Report(number, report), target, encoding });
+        }
+    }
+
+    pub(super) fn reported(&mut self, number: u32, report: client_reports::Report, sent: &SendResult, now: Monotonic) {
+        self.scheduler.on_report_response(number, &sent.response.limits, now);
+        // What a server does not understand it will not understand later either.
+        if matches!(sent.response.kind, ResponseKind::Failed | ResponseKind::Limited) {
+            self.reports.give_back(report);
+        }
+        self.share_blocks(number, now);
+        self.report(now);
+    }
+
+    /// Sends a check-in if there is one and a sender free. One at a time, like client reports.
+    pub(super) fn check_in(&mut self, now: Monotonic) {
+        if self.closing.is_some() {
+            return self.check_ins.stop();
+        }
+        if self.check_ins.is_due(now)
+            && let Some(number) = self.shared.targets.default_number()
+        {
+            let oldest = self.oldest(now);
+            let [.., wrong] = self.scheduler.states(self.shared.targets.numbers(), now);
+            let wall = self.shared.now().wall;
+            self.check_ins.beat(number, (now, wall), oldest, wrong as usize);
+        }
+        let scheduler = &self.scheduler;
+        let Some(check_in) = self.check_ins.next(now, |number| scheduler.may_report(number, now)) else { return };
+        let Some(target) = self.shared.targets.get(check_in.destination) else { return };
+        let encoding = self.scheduler.report(check_in.destination);
+        let load = Load::CheckIn(check_in.destination, self.check_ins.payload(&check_in));
+        let _ = self.to_senders.send(sender::Job { load, target, encoding });
+    }
+
+    pub(super) fn checked_in(&mut self, number: u32, sent: &SendResult, now: Monotonic) {
+        self.scheduler.on_report_response(number, &sent.response.limits, now);
+        self.share_blocks(number, now);
+        if self.check_ins.answered(sent, now) {
+            let text = format!("a check-in was refused and is dropped: {}", sent.detail);
+            self.say(Severity::Warn, "check-in", LogSubject::Destination(number), &text);
+        }
+    }
+
+    pub(super) fn summarise(&mut self, snapshot: Snapshot) {
+        let mut line =
+            format!("{} spool_bytes={}{}", snapshot.summary(), self.shared.spool_bytes(), self.check_ins.summary());
+        let dearest = self.shared.costs.dearest(DEAREST).join(",");
+        if !dearest.is_empty() {
+            line += &format!(" billed_namespaces={dearest}");
+        }
+        self.host.log(Severity::Info, &line);
+        self.shown = snapshot;
+    }
+
+    /// The age of the oldest item that waits.
+    fn oldest(&self, now: Monotonic) -> Duration {
+        let backlog = lock(&self.shared.backlog).oldest();
+        let oldest = backlog.into_iter().chain(self.scheduler.oldest()).min();
+        oldest.map_or(Duration::ZERO, |at| now.since(at))
+    }
+
+    pub(super) fn publish(&mut self) {
+        let now = self.shared.now().steady;
+        let gauges = Gauges {
+            pending_bytes: self.shared.budget.used()
+                + self.shared.waiting.load(Relaxed)
+                + self.shared.kept.load(Relaxed),
+            spool_bytes: self.shared.spool_bytes(),
+            oldest_pending: self.oldest(now),
+            states: self.scheduler.states(self.shared.targets.numbers(), now),
+        };
+        self.host.publish(&Report { ledger: &self.ledger.snapshot(), gauges, durations: &self.durations });
+        self.durations.clear();
+    }
+
+    /// The last client reports, for which nobody waits long.
+    pub(super) fn report_at_last(&mut self, inbox: &Receiver<Message>) {
+        let end = self.shared.now().steady + CUT_GRACE;
+        self.to_report = self.shared.targets.numbers();
+        self.report(self.shared.now().steady);
+        while self.scheduler.is_reporting() {
+            let left = end.since(self.shared.now().steady);
+            let Ok(message) = inbox.recv_timeout(left) else { break };
+            self.handle(message);
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! Ends the dispatcher: decides when nothing more can be sent, cuts the requests in flight, and accounts for the items that
+//! remain.
+
+use super::{CUT_GRACE, Dispatcher, Message};
+use crate::delivery::Drain;
+use crate::delivery::dispatch::destination::Action;
+use crate::delivery::report::host::Severity;
+use crate::delivery::track::chunk_progress::{ChunkProgress, ChunkSource};
+use crate::envelope::Batch;
+use crate::ledger::{Category, Outcome, Snapshot};
+use crate::sync::Receiver;
+use std::collections::HashMap;
+use std::sync::atomic::Ordering::Relaxed;
+
+/// Returns the line that says at the end how many items Sentry never got, or nothing if it got them all.
+fn losses(snapshot: &Snapshot) -> Option<String> {
+    const LOSSES: [Outcome; 7] = [
+        Outcome::Lost,
+        Outcome::Overflow,
+        Outcome::Abandoned,
+        Outcome::RateLimited,
+        Outcome::Rejected,
+        Outcome::TooLarge,
+        Outcome::Invalid,
+    ];
+    let mut counts = Vec::new();
+    for category in Category::ALL {
+        for outcome in LOSSES {
+            let count = snapshot.outcome(*category, outcome);
+            if count > 0 {
+                counts.push(format!("{}.{}={count}", category.name(), outcome.name()));
+            }
+        }
+    }
+    if counts.is_empty() {
+        return None;
+    }
+    let in_memory = Category::ALL.iter().any(|category| snapshot.outcome(*category, Outcome::Lost) > 0);
+    let advice = if in_memory { "; set spool_path to keep items when Fluent Bit stops" } else { "" };
+    Some(format!("items that did not reach Sentry: {}{advice}", counts.join(" ")))
+}
+
+/// Items and bytes of records that only memory holds, by destination and category.
+#[derive(Debug, Default)]
+struct Queued(HashMap<(u32, Category), (u64, u64)>);
+
+impl Queued {
+    fn add(&mut self, batch: &Batch<ChunkProgress>) {
+        let ours = batch.owners().filter(|(chunk_progress, _)| matches!(chunk_progress.source, ChunkSource::Memory));
+        let items: usize = ours.map(|(_, records)| records.count()).sum();
+        let cell = self.0.entry((batch.destination, batch.category)).or_default();
+        *cell = (cell.0 + items as u64, cell.1 + batch.bytes() as u64);
+    }
+}
+
+impl Dispatcher {
+    pub(super) fn is_over(&self, inbox: &Receiver<Message>) -> bool {
+        let Some(deadline) = self.closing else { return false };
+        let now = self.shared.now().steady;
+        let idle = self.scheduler.in_flight() == 0;
+        let nothing_more = self.shared.starts_nothing()
+            || self.scheduler.queued() == 0
+            || self.scheduler.wake(now).is_some_and(|at| at >= deadline)
+            || self.scheduler.waiting().all(|destination| self.is_too_late(destination));
+        let [ok, limited, ..] = self.scheduler.states(self.shared.targets.numbers(), now);
+        // In this order: what the mapper read before it was quiet is in the inbox.
+        now >= deadline
+            || idle
+                && nothing_more
+                && self.shared.is_drained(ok + limited > 0 && !self.shared.starts_nothing())
+                && inbox.is_empty()
+    }
+
+    /// Cuts the requests still in flight, leaves the remaining items where they came from, and logs the result.
+    pub(super) fn end(mut self, inbox: &Receiver<Message>) {
+        self.shared.draining.store(Drain::Over as u8, Relaxed);
+        self.shared.budget.close();
+        let cut = self.scheduler.in_flight() > 0;
+        if cut {
+            self.is_cutting = true;
+            self.client.shutdown();
+        }
+        while self.scheduler.in_flight() > 0 {
+            let Ok(message) = inbox.recv_timeout(CUT_GRACE) else { break };
+            self.handle(message);
+        }
+        // It waits for nothing any more, and what it has not ended yet it would end a second time.
+        while !self.mapper_done {
+            let Ok(message) = inbox.recv() else { break };
+            self.handle(message);
+        }
+        inbox.try_iter().for_each(|message| self.handle(message));
+        let mut lost = Queued::default();
+        for batch in self.scheduler.drain() {
+            lost.add(&batch);
+            self.action(Action::Defer(batch), 0, "");
+        }
+        if self.volatile {
+            self.lose(lost);
+        }
+        if !cut {
+            self.report_at_last(inbox);
+        }
+        self.publish();
+        let noted = self.shared.costs.save(true);
+        self.budget_noted(noted);
+        let snapshot = self.ledger.snapshot();
+        if let Some(text) = losses(&snapshot) {
+            self.host.log(Severity::Error, &text);
+        }
+        self.summarise(snapshot);
+    }
+
+    /// Counts the items that only memory held as lost. The destination of items that were in no envelope is known only if
+    /// there is one destination.
+    fn lose(&mut self, queued: Queued) {
+        let snapshot = self.ledger.snapshot();
+        let only = Some(self.shared.targets.numbers()).filter(|all| all.len() == 1).map(|all| all[0]);
+        for category in Category::ALL {
+            // What the host keeps is not lost.
+            let lost = snapshot.pending(*category).saturating_sub(self.shared.registry.pending(*category));
+            self.shared.recorder.end(*category, Outcome::Lost, lost);
+            let cells = queued.0.iter().filter(|((_, of), _)| of == category);
+            let known: u64 = cells.clone().map(|(_, (items, _))| items).sum();
+            let rest = only.map(|number| (number, (lost.saturating_sub(known), 0)));
+            for (number, (items, bytes)) in cells.map(|((number, _), cell)| (*number, *cell)).chain(rest) {
+                let Some(target) = self.shared.targets.get(number) else { continue };
+                self.shared.reports.add(target.identity, *category, Outcome::Lost, items, bytes);
+            }
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! Reads `dsn_file` and `dsn_dir` again, and applies changes to the destinations.
+
+use super::Dispatcher;
+use crate::clock::Monotonic;
+use crate::delivery::lock;
+use crate::delivery::report::host::Severity;
+use crate::delivery::report::log_throttle::LogSubject;
+use crate::delivery::report::messages::MADE_ROOM;
+use crate::delivery::route::dsn_sources;
+use crate::delivery::route::table::Changes;
+
+impl Dispatcher {
+    /// `dsn_file`, `dsn_dir`: a lost or malformed source keeps its last good value.
+    pub(super) fn read_sources(&mut self, now: Monotonic) {
+        self.read_file(now);
+        self.read_dir(now);
+        let scheduler = &self.scheduler;
+        for number in self.shared.targets.sweep(now, |number| scheduler.is_idle(number, now)) {
+            self.scheduler.forget(number);
+            self.share_blocks(number, now);
+            self.throttle.forget(number);
+        }
+    }
+
+    fn read_file(&mut self, now: Monotonic) {
+        let Some(file) = self.dsn_file.clone() else { return };
+        match dsn_sources::read_dsn(&file) {
+            Ok(dsn) => {
+                if self.shared.targets.has_default(&dsn) {
+                    return;
+                }
+                self.host.log(Severity::Info, &format!("dsn: read from file {}: {dsn}", file.display()));
+                let changes = self.shared.targets.set_default(dsn);
+                self.apply(&changes, now);
+            }
+            Err(problem) => self.say(Severity::Warn, "dsn_file", LogSubject::Instance, &problem),
+        }
+    }
+
+    fn read_dir(&mut self, now: Monotonic) {
+        const NAMED: usize = 5;
+        let Some(dir) = self.dsn_dir.clone() else { return };
+        let listing = match dsn_sources::read_dir(&dir) {
+            Ok(listing) => listing,
+            Err(problem) => return self.say(Severity::Warn, "dsn_dir", LogSubject::Instance, &problem),
+        };
+        if let Some(problem) = dsn_sources::complaint(&dir, &listing) {
+            self.say(Severity::Warn, "dsn_dir file", LogSubject::Instance, &problem);
+        }
+        let changes = self.shared.targets.set_namespaces(listing);
+        self.apply(&changes, now);
+        if let Some(last) = changes.namespaces.len().checked_sub(1) {
+            let names = changes.namespaces[..=last.min(NAMED - 1)].join(", ");
+            let more = if last < NAMED { String::new() } else { format!(" and {} more", last + 1 - NAMED) };
+            self.host.log(Severity::Info, &format!("dsn_dir: changed for {names}{more}"));
+        }
+    }
+
+    fn apply(&mut self, changes: &Changes, now: Monotonic) {
+        if *changes == Changes::default() {
+            return;
+        }
+        for number in &changes.renewed {
+            self.scheduler.replace_endpoint(*number);
+            self.place(*number);
+            self.share_blocks(*number, now);
+        }
+        for (from, to) in &changes.retired {
+            let actions = self.scheduler.redirect(*from, *to, now);
+            self.actions(actions, 0, MADE_ROOM);
+        }
+        lock(&self.shared.backlog).hurry(now);
+    }
+}
