@@ -660,8 +660,8 @@ impl Shared {
 
     /// Like [`Shared::say`], for something that has occurred so many times.
     fn say_times(&self, severity: Severity, kind: &'static str, text: String, times: u64) {
-        let said = dispatch::dispatcher::Said { severity, kind, text, times };
-        let _ = self.to_dispatcher.send(dispatch::dispatcher::Message::Say(said));
+        let said = dispatch::dispatcher::LogRequest { severity, kind, text, times };
+        let _ = self.to_dispatcher.send(dispatch::dispatcher::Message::LogThrottled(said));
     }
 }
 

@@ -251,7 +251,7 @@ pub(super) fn answered_with(request: Request, code: u16, limits: Option<&str>) -
     let kind = if code == 0 { ResponseKind::Failed } else { ResponseKind::of_status(code) };
     let status = if code == 0 { Status::Error } else { Status::of(code) };
     let response = Response { kind, limits };
-    let sent = SendResult { response, code, status, bytes: 0, detail: code.to_string(), lasting: false };
+    let sent = SendResult { response, code, status, bytes: 0, detail: code.to_string(), is_permanent: false };
     let Request { load, target, .. } = request;
     dispatcher::Message::Done(Box::new(Done { load, target, sent, took: Duration::ZERO }))
 }

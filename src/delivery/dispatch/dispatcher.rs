@@ -47,7 +47,7 @@ pub(crate) enum Message {
     Expected(u32, Category, u64),
     Done(Box<sender::Done>),
     /// A line that is logged once a minute at most.
-    Say(Said),
+    LogThrottled(LogRequest),
     /// A line that is logged at once, because its sender sends it once.
     Log(Severity, String),
     /// Result of asking a destination at the start: the status if it answered, else the result of the request.
@@ -64,7 +64,7 @@ pub(crate) enum Message {
 
 /// A message about this instance for the log.
 #[derive(Debug)]
-pub(crate) struct Said {
+pub(crate) struct LogRequest {
     pub(crate) severity: Severity,
     /// Identifies messages that count as the same.
     pub(crate) kind: &'static str,
@@ -121,7 +121,7 @@ pub(crate) struct Dispatcher {
     summary_interval: Duration,
     throttle: LogThrottle,
     durations: Vec<Duration>,
-    answers: ResponseTimes,
+    response_times: ResponseTimes,
     shown: Snapshot,
     last_tick: Monotonic,
     last_source: Monotonic,
@@ -164,7 +164,7 @@ impl Dispatcher {
             summary_interval: loaded.settings.report.summary_interval,
             throttle: LogThrottle::default(),
             durations: Vec::new(),
-            answers: ResponseTimes::default(),
+            response_times: ResponseTimes::default(),
             shown: Snapshot::default(),
             last_tick: Monotonic::START,
             last_source: now.steady,
@@ -215,15 +215,15 @@ impl Dispatcher {
                 }
                 self.actions(actions, 0, MADE_ROOM);
             }
-            Message::Done(done) => self.done(*done),
-            Message::Say(Said { severity, kind, text, times }) => {
+            Message::Done(done) => self.on_response(*done),
+            Message::LogThrottled(LogRequest { severity, kind, text, times }) => {
                 let subject = (kind, LogSubject::Instance);
                 let line = self.throttle.log_times(subject, &text, times, self.shared.now().steady);
                 self.log(severity, line);
             }
             Message::Log(severity, text) => self.log(severity, Some(text)),
             Message::Probed(number, answer) => self.probed(number, answer),
-            Message::Chose(mode) => self.chose(mode),
+            Message::Chose(mode) => self.set_mode(mode),
             Message::Workers => self.log_workers(),
             Message::CheckIn(check_in) => self.check_ins.add(check_in, self.shared.now().steady),
             Message::MapperDone => self.mapper_done = true,
@@ -277,7 +277,7 @@ impl Dispatcher {
     /// Returns true if the instance closes before the answer to a request that begins now can be expected.
     fn is_too_late(&self, destination: u32) -> bool {
         let Some(deadline) = self.closing else { return false };
-        self.shared.now().steady + self.answers.expected(destination) >= deadline
+        self.shared.now().steady + self.response_times.expected(destination) >= deadline
     }
 
     /// Tells the schedule where a destination is.
@@ -297,15 +297,15 @@ impl Dispatcher {
         self.actions(actions, 0, "the DSN of its destination was removed");
     }
 
-    fn done(&mut self, done: sender::Done) {
+    fn on_response(&mut self, done: sender::Done) {
         let now = self.shared.now().steady;
         self.shared.recorder.request(done.sent.status, done.sent.bytes);
         self.durations.push(done.took);
-        self.answers.add(done.load.destination(), done.took);
+        self.response_times.add(done.load.destination(), done.took);
         let batch = match done.load {
             Load::Items(batch) => batch,
-            Load::Report(number, report) => return self.reported(number, report, &done.sent, now),
-            Load::CheckIn(number, _) => return self.checked_in(number, &done.sent, now),
+            Load::Report(number, report) => return self.on_report_response(number, report, &done.sent, now),
+            Load::CheckIn(number, _) => return self.on_check_in_response(number, &done.sent, now),
         };
         if self.is_cutting && done.sent.code == 0 {
             batch.owners().for_each(|(chunk_progress, records)| chunk_progress.abort(batch.category, records));
@@ -371,7 +371,7 @@ impl Dispatcher {
             self.last_report = now;
             self.to_report = self.shared.targets.numbers();
         }
-        self.report(now);
+        self.send_reports(now);
         self.publish();
         let noted = self.shared.costs.save(false);
         self.budget_noted(noted);

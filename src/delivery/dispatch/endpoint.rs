@@ -138,7 +138,7 @@ impl EndpointState {
         let is_news = !self.encoding.is_proven || self.health.is_failing();
         self.encoding.accepted();
         self.health = Health::Healthy { last_accepted: now };
-        is_news.then_some(Notice::Answers)
+        is_news.then_some(Notice::Recovered)
     }
 
     /// Changes to the next encoding, of which nothing is proven yet. Returns false if there is none.

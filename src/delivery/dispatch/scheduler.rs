@@ -72,7 +72,7 @@ impl<T: Identified> Scheduler<T> {
 
     /// Queues a batch. What may not wait in memory comes back.
     pub fn push(&mut self, mut batch: Batch<T>, now: Monotonic) -> Vec<Action<T>> {
-        batch.destination = self.now_at(batch.destination);
+        batch.destination = self.current_number(batch.destination);
         let (number, category) = (batch.destination, batch.category);
         if let Some(action) = self.member(number).push(batch, now) {
             return vec![action];
@@ -80,7 +80,7 @@ impl<T: Identified> Scheduler<T> {
         self.trim(number, category, now)
     }
 
-    fn now_at(&self, number: u32) -> u32 {
+    fn current_number(&self, number: u32) -> u32 {
         self.retired.get(&number).copied().unwrap_or(number)
     }
 
@@ -90,9 +90,9 @@ impl<T: Identified> Scheduler<T> {
         if free == 0 {
             return None;
         }
-        let sure = |member: &&Destination<T>| !member.is_unproven(now);
-        let in_doubt = self.in_doubt(now);
-        let replaying: usize = self.members.values().filter(sure).map(Destination::replaying).sum();
+        let proven = |member: &&Destination<T>| !member.is_unproven(now);
+        let unproven_senders = self.unproven_senders(now);
+        let replaying: usize = self.members.values().filter(proven).map(Destination::replaying).sum();
         let replay_room = self.policy.replay.saturating_sub(replaying);
         let shared = self.is_shared();
         let last = self.last;
@@ -102,12 +102,13 @@ impl<T: Identified> Scheduler<T> {
         turns.dedup();
         for number in turns {
             let Some(member) = self.members.get_mut(&number).filter(|member| member.queued() > 0) else { continue };
-            let in_doubt_too = member.is_unproven(now);
-            let waits = if in_doubt_too { in_doubt + 1 >= self.senders } else { free == 1 && member.in_flight() > 0 };
+            let is_unproven = member.is_unproven(now);
+            let waits =
+                if is_unproven { unproven_senders + 1 >= self.senders } else { free == 1 && member.in_flight() > 0 };
             if shared && waits {
                 continue;
             }
-            member.limit_replay(if in_doubt_too { 1 } else { member.replaying() + replay_room });
+            member.limit_replay(if is_unproven { 1 } else { member.replaying() + replay_room });
             if let Some(batch) = member.next(now) {
                 self.last = number;
                 return Some((batch, member.encoding()));
@@ -122,7 +123,7 @@ impl<T: Identified> Scheduler<T> {
     }
 
     /// Senders at destinations of which nobody knows whether they answer.
-    fn in_doubt(&self, now: Monotonic) -> usize {
+    fn unproven_senders(&self, now: Monotonic) -> usize {
         let unproven = |member: &&Destination<T>| member.is_unproven(now);
         let batches: usize = self.members.values().filter(unproven).map(Destination::in_flight).sum();
         batches + usize::from(self.reporting.is_some_and(|number| self.is_unproven(number, now)))
@@ -141,7 +142,7 @@ impl<T: Identified> Scheduler<T> {
     #[must_use]
     pub fn may_report(&self, number: u32, now: Monotonic) -> bool {
         let unproven = self.is_unproven(number, now);
-        let room = !self.is_shared() || !unproven || self.in_doubt(now) + 1 < self.senders;
+        let room = !self.is_shared() || !unproven || self.unproven_senders(now) + 1 < self.senders;
         let takes = self.members.get(&number).is_none_or(|member| member.takes_reports(now));
         self.reporting.is_none() && self.free() > 0 && room && takes
     }
@@ -187,7 +188,7 @@ impl<T: Identified> Scheduler<T> {
             actions.extend(self.trim(number, *category, now));
         }
         self.follow(number, now, &mut actions);
-        self.make_room(now, &mut actions);
+        self.evict_for_waiting(now, &mut actions);
         (actions, notice)
     }
 
@@ -247,13 +248,13 @@ impl<T: Identified> Scheduler<T> {
     pub fn expect(&mut self, awaiting: Option<(Category, u64)>, now: Monotonic) -> Vec<Action<T>> {
         self.awaiting = awaiting;
         let mut actions = Vec::new();
-        self.make_room(now, &mut actions);
+        self.evict_for_waiting(now, &mut actions);
         actions
     }
 
     /// One envelope for each destination in trouble may be more than there is room for. While another waits outside because
     /// of them, the newest of all go too, on the same terms.
-    fn make_room(&mut self, now: Monotonic, actions: &mut Vec<Action<T>>) {
+    fn evict_for_waiting(&mut self, now: Monotonic, actions: &mut Vec<Action<T>>) {
         let Some((category, bytes)) = self.awaiting.filter(|_| self.policy.has_multiple_destinations) else { return };
         let share = 2 * self.failing_share;
         loop {
@@ -304,7 +305,7 @@ impl<T: Identified> Scheduler<T> {
                 actions.extend(self.trim(number, *category, now));
             }
         }
-        self.make_room(now, &mut actions);
+        self.evict_for_waiting(now, &mut actions);
         actions
     }
 

@@ -143,7 +143,7 @@ mod tests {
             router.report(instance.shared);
             let delay = Duration::from_millis(if second % 120 == 0 { 900 } else { 100 });
             for message in instance.inbox.try_iter() {
-                let Message::Say(said) = message else { panic!("expected a line, found {message:?}") };
+                let Message::LogThrottled(said) = message else { panic!("expected a line, found {message:?}") };
                 let subject = (said.kind, LogSubject::Instance);
                 lines.extend(throttle.log_times(subject, &said.text, said.times, now + delay));
             }

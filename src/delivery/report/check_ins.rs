@@ -15,13 +15,13 @@ use std::time::Duration;
 use xxhash_rust::xxh3::xxh3_128;
 
 /// Longest time that a check-in may wait for a free sender.
-const PATIENCE: Duration = Duration::from_secs(5);
+const MAX_WAIT: Duration = Duration::from_secs(5);
 
 /// Most that wait at once.
-const MOST: usize = 64;
+const MAX_WAITING: usize = 64;
 
 /// An item that has waited for longer makes the heartbeat an error.
-const OLDEST: Duration = Duration::from_secs(15 * 60);
+const MAX_ITEM_AGE: Duration = Duration::from_secs(15 * 60);
 
 /// Heartbeats and the check-ins that wait.
 #[derive(Debug)]
@@ -67,7 +67,7 @@ impl CheckIns {
     ) {
         self.last = Some(now);
         let Some(slug) = self.settings.slug.clone() else { return };
-        let status = if oldest > OLDEST || wrong > 0 { Status::Error } else { Status::Ok };
+        let status = if oldest > MAX_ITEM_AGE || wrong > 0 { Status::Error } else { Status::Ok };
         let seed = format!("{slug} {}.{:09} {}", wall.as_secs(), wall.subsec_nanos(), std::process::id());
         let id = xxh3_128(seed.as_bytes()).to_be_bytes();
         self.add(
@@ -78,7 +78,7 @@ impl CheckIns {
 
     /// Takes a check-in that is to be sent at once.
     pub(in crate::delivery) fn add(&mut self, check_in: CheckIn, now: Monotonic) {
-        if self.waiting.len() == MOST {
+        if self.waiting.len() == MAX_WAITING {
             self.waiting.pop_front();
             self.dropped += 1;
         }
@@ -90,14 +90,14 @@ impl CheckIns {
     pub(in crate::delivery) fn next(&mut self, now: Monotonic, may: impl Fn(u32) -> bool) -> Option<CheckIn> {
         let before = self.waiting.len();
         let is_limited = now < self.limited_until;
-        self.waiting.retain(|(since, _)| !is_limited && now.since(*since) <= PATIENCE);
+        self.waiting.retain(|(since, _)| !is_limited && now.since(*since) <= MAX_WAIT);
         self.dropped += (before - self.waiting.len()) as u64;
         let place = self.waiting.iter().position(|(_, check_in)| may(check_in.destination))?;
         self.waiting.remove(place).map(|(_, check_in)| check_in)
     }
 
-    /// Takes the answer to one. Returns true if the server refused it for a reason of its own.
-    pub(in crate::delivery) fn answered(&mut self, sent: &SendResult, now: Monotonic) -> bool {
+    /// Processes the response to a check-in. Returns true if the server refused this check-in.
+    pub(in crate::delivery) fn on_response(&mut self, sent: &SendResult, now: Monotonic) -> bool {
         let limits: &Limits = &sent.response.limits;
         if let Some(limit) = limits.of_monitors() {
             self.limited_until = now + limit;
@@ -176,7 +176,7 @@ mod tests {
         check_ins.next(now, |number| number == 7).expect("expected a heartbeat")
     }
 
-    fn answer(status: u16, limits: Option<&str>) -> SendResult {
+    fn result(status: u16, limits: Option<&str>) -> SendResult {
         let limits = Limits::read(status, limits, None, Duration::ZERO);
         let response = Response { kind: ResponseKind::of_status(status), limits };
         SendResult {
@@ -185,7 +185,7 @@ mod tests {
             status: ledger::Status::Other,
             bytes: 0,
             detail: String::new(),
-            lasting: false,
+            is_permanent: false,
         }
     }
 
@@ -221,13 +221,13 @@ mod tests {
     fn a_limit_drops_them_until_it_ends() {
         let mut check_ins = check_ins();
         let _ = beat(&mut check_ins, at(1), Duration::ZERO, 0);
-        assert!(!check_ins.answered(&answer(429, Some("600:monitor:organization")), at(1)));
+        assert!(!check_ins.on_response(&result(429, Some("600:monitor:organization")), at(1)));
         check_ins.beat(7, (at(301), SECOND), Duration::ZERO, 0);
         assert!(check_ins.next(at(301), |_| true).is_none());
         let _ = beat(&mut check_ins, at(601), Duration::ZERO, 0);
-        assert!(!check_ins.answered(&answer(200, None), at(601)));
+        assert!(!check_ins.on_response(&result(200, None), at(601)));
         assert_eq!(check_ins.summary(), " check_ins.sent=1 check_ins.dropped=2");
-        assert!(check_ins.answered(&answer(403, None), at(601)));
+        assert!(check_ins.on_response(&result(403, None), at(601)));
         check_ins.stop();
         assert!(!check_ins.is_due(at(10_000)));
     }

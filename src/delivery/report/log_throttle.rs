@@ -24,17 +24,17 @@ pub(in crate::delivery) enum LogSubject {
 /// The kind of a line, and the thing that it is about.
 type Subject = (&'static str, LogSubject);
 
-/// Every kind that was told.
+/// The lines that were logged, by kind and subject.
 #[derive(Debug, Default)]
-pub(in crate::delivery) struct LogThrottle(HashMap<Subject, Told>);
+pub(in crate::delivery) struct LogThrottle(HashMap<Subject, Logged>);
 
 #[derive(Debug)]
-struct Told {
+struct Logged {
     at: Monotonic,
     /// Occurrences since then that no line has counted.
-    again: u64,
+    uncounted: u64,
     /// Line that is still to be logged when the minute is over.
-    later: Option<(Severity, String)>,
+    deferred: Option<(Severity, String)>,
 }
 
 impl LogThrottle {
@@ -52,21 +52,22 @@ impl LogThrottle {
         times: u64,
         now: Monotonic,
     ) -> Option<String> {
-        let Some(told) = self.0.get_mut(&subject) else {
-            self.0.insert(subject, Told { at: now, again: 0, later: None });
+        let Some(logged) = self.0.get_mut(&subject) else {
+            self.0.insert(subject, Logged { at: now, uncounted: 0, deferred: None });
             return Some(if times > 1 { format!("{text} [{times} times]") } else { text.to_owned() });
         };
-        if now < told.at + INTERVAL {
-            told.again += times;
+        if now < logged.at + INTERVAL {
+            logged.uncounted += times;
             return None;
         }
-        let again = std::mem::replace(told, Told { at: now, again: 0, later: None }).again + times.saturating_sub(1);
+        let before = std::mem::replace(logged, Logged { at: now, uncounted: 0, deferred: None }).uncounted;
+        let again = before + times.saturating_sub(1);
         Some(if again == 0 { text.to_owned() } else { format!("{text} [and {again} times since this was last said]") })
     }
 
-    /// As [`LogThrottle::say`], for a line that will not come again by itself: if it is suppressed, it is [`LogThrottle::due`] when the
-    /// minute is over, unless it is [`LogThrottle::cancel`]en before.
-    pub(in crate::delivery) fn say_in_the_end(
+    /// Like [`LogThrottle::log`], for a line that does not come again by itself: if it is suppressed, it is [`LogThrottle::due`] when the
+    /// minute is over, unless it is canceled before ([`LogThrottle::cancel`]).
+    pub(in crate::delivery) fn log_or_defer(
         &mut self,
         subject: Subject,
         severity: Severity,
@@ -75,26 +76,26 @@ impl LogThrottle {
     ) -> Option<String> {
         let line = self.log(subject, text, now);
         if line.is_none()
-            && let Some(told) = self.0.get_mut(&subject)
+            && let Some(logged) = self.0.get_mut(&subject)
         {
-            told.later = Some((severity, text.to_owned()));
+            logged.deferred = Some((severity, text.to_owned()));
         }
         line
     }
 
     /// Removes the line that was kept back, because it is no longer true.
     pub(in crate::delivery) fn cancel(&mut self, subject: Subject) {
-        if let Some(told) = self.0.get_mut(&subject) {
-            told.later = None;
+        if let Some(logged) = self.0.get_mut(&subject) {
+            logged.deferred = None;
         }
     }
 
     /// Returns the lines that were kept back and may be logged now.
     pub(in crate::delivery) fn due(&mut self, now: Monotonic) -> Vec<(Severity, String)> {
-        let ripe = |told: &&mut Told| told.later.is_some() && now >= told.at + INTERVAL;
-        let take = |told: &mut Told| {
-            (told.at, told.again) = (now, 0);
-            told.later.take()
+        let ripe = |logged: &&mut Logged| logged.deferred.is_some() && now >= logged.at + INTERVAL;
+        let take = |logged: &mut Logged| {
+            (logged.at, logged.uncounted) = (now, 0);
+            logged.deferred.take()
         };
         self.0.values_mut().filter(ripe).filter_map(take).collect()
     }
@@ -115,15 +116,15 @@ mod tests {
     use super::*;
 
     const FAILING: Subject = ("failing", LogSubject::Server(1));
-    const ANSWERS: Subject = ("answers", LogSubject::Server(1));
+    const RECOVERED: Subject = ("recovered", LogSubject::Server(1));
     const REFUSING: Subject = ("misconfigured", LogSubject::Destination(1));
 
     fn at(seconds: u64) -> Monotonic {
         Monotonic::from_secs(seconds)
     }
 
-    fn answers(throttle: &mut LogThrottle, now: Monotonic) -> Option<String> {
-        throttle.say_in_the_end(ANSWERS, Severity::Info, "up", now)
+    fn recovered(throttle: &mut LogThrottle, now: Monotonic) -> Option<String> {
+        throttle.log_or_defer(RECOVERED, Severity::Info, "up", now)
     }
 
     #[test]
@@ -154,10 +155,10 @@ mod tests {
         // Down in even seconds and up in odd ones, for five minutes; then it stays up.
         for now in 0..420 {
             if now < 300 && now % 2 == 0 {
-                throttle.cancel(ANSWERS);
+                throttle.cancel(RECOVERED);
                 lines.extend(throttle.log(FAILING, "down", at(now)).map(|line| (now, line)));
             } else if now < 300 {
-                lines.extend(answers(&mut throttle, at(now)).map(|line| (now, line)));
+                lines.extend(recovered(&mut throttle, at(now)).map(|line| (now, line)));
             }
             lines.extend(throttle.due(at(now)).into_iter().map(|(_, line)| (now, line)));
         }
@@ -174,14 +175,14 @@ mod tests {
     #[test]
     fn a_recovery_that_was_too_soon_to_tell_is_told_when_it_lasts() {
         let mut throttle = LogThrottle::default();
-        assert!(answers(&mut throttle, at(0)).is_some());
+        assert!(recovered(&mut throttle, at(0)).is_some());
         assert!(throttle.log(FAILING, "down", at(10)).is_some());
-        assert!(answers(&mut throttle, at(20)).is_none());
+        assert!(recovered(&mut throttle, at(20)).is_none());
         assert_eq!(throttle.due(at(59)), []);
         assert_eq!(throttle.due(at(60)), [(Severity::Info, "up".to_owned())]);
         assert_eq!(throttle.due(at(200)), [], "once");
-        assert!(answers(&mut throttle, at(70)).is_none());
-        throttle.cancel(ANSWERS);
+        assert!(recovered(&mut throttle, at(70)).is_none());
+        throttle.cancel(RECOVERED);
         assert_eq!(throttle.due(at(130)), [], "it is down again");
     }
 

@@ -11,14 +11,14 @@ pub(in crate::delivery) const MADE_ROOM: &str =
     "waited for a rate limit or a misconfigured destination, and was dropped to make room for other destinations";
 
 /// The kind of the line that ends trouble.
-pub(in crate::delivery) const ANSWERS: &str = "answers";
+pub(in crate::delivery) const RECOVERED: &str = "recovered";
 
-/// Something worth telling a person.
+/// A change of a destination's state, or a decision about an item, that the log has a line about.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Notice {
     /// The first acceptance, or the first after trouble.
-    Answers,
-    /// No answer, or a failing server.
+    Recovered,
+    /// No response, or a failing server.
     Failing,
     /// The destination refuses everything.
     Misconfigured,
@@ -34,7 +34,7 @@ pub enum Notice {
 #[derive(Debug)]
 pub(in crate::delivery) struct LogLine {
     pub(in crate::delivery) severity: Severity,
-    /// Lines of one kind about one thing are told once a minute.
+    /// Lines of one kind about one subject are logged once a minute.
     pub(in crate::delivery) kind: &'static str,
     pub(in crate::delivery) text: String,
 }
@@ -74,12 +74,12 @@ fn span(time: Duration) -> String {
     }
 }
 
-/// Returns the line for a notice. `sent` is the answer that caused it.
+/// Returns the line for a notice. `sent` is the result that caused it.
 pub(in crate::delivery) fn line(notice: &Notice, dsn: &Dsn, sent: &SendResult, keeping: &Keeping) -> LogLine {
     let (detail, place) = (&sent.detail, &keeping.place);
     let (severity, kind, text) = match notice {
-        Notice::Answers => (Severity::Info, ANSWERS, format!("{dsn} is reachable and accepts items")),
-        Notice::Failing if sent.lasting => (
+        Notice::Recovered => (Severity::Info, RECOVERED, format!("{dsn} is reachable and accepts items")),
+        Notice::Failing if sent.is_permanent => (
             Severity::Error,
             "failing for good",
             format!("{dsn} is unreachable ({detail}); this needs a change and does not pass by itself{place}"),
@@ -137,9 +137,9 @@ mod tests {
     use super::*;
     use crate::delivery::transport::error::Failure;
 
-    fn told(notice: &Notice, lasting: bool, mode: Mode, spool: Option<&str>) -> LogLine {
+    fn told(notice: &Notice, is_permanent: bool, mode: Mode, spool: Option<&str>) -> LogLine {
         let dsn = Dsn::parse("https://0123456789abcdef0123456789abcdef@sentry.example/7").unwrap();
-        let failure = Failure { words: "its words".to_owned(), lasting };
+        let failure = Failure { text: "its text".to_owned(), is_permanent };
         let hold = (Duration::from_secs(86_400), Duration::from_secs(600));
         let settings = Delivery {
             mode,
@@ -156,8 +156,8 @@ mod tests {
     fn lines_say_what_happens_next_and_hide_the_key() {
         let refused = Notice::Refused(Category::Log, Outcome::TooLarge);
         let limited = Notice::Limited(Category::Event, Duration::from_secs(60));
-        for (notice, lasting, spool, severity, says) in [
-            (Notice::Answers, false, None, Severity::Info, "accepts items"),
+        for (notice, is_permanent, spool, severity, says) in [
+            (Notice::Recovered, false, None, Severity::Info, "accepts items"),
             (Notice::Failing, false, Some("/spool"), Severity::Warn, "retrying with backoff, items are kept in /spool"),
             (
                 Notice::Failing,
@@ -179,7 +179,7 @@ mod tests {
             (Notice::Encoding(Compress::None), false, None, Severity::Warn, "using compress = none instead"),
             (Notice::Encoding(Compress::Gzip), false, None, Severity::Warn, "using compress = gzip instead"),
         ] {
-            let line = told(&notice, lasting, Mode::Auto, spool);
+            let line = told(&notice, is_permanent, Mode::Auto, spool);
             assert_eq!(line.severity, severity, "{notice:?}");
             assert!(line.text.contains(says), "{notice:?}: {}", line.text);
             assert!(line.text.starts_with("https://***@sentry.example/7 "), "{}", line.text);
@@ -188,8 +188,8 @@ mod tests {
 
     #[test]
     fn lines_depend_on_the_delivery_mode() {
-        for lasting in [false, true] {
-            let told = |mode, spool| told(&Notice::Failing, lasting, mode, spool).text;
+        for is_permanent in [false, true] {
+            let told = |mode, spool| told(&Notice::Failing, is_permanent, mode, spool).text;
             assert!(told(Mode::Spool, Some("/spool")).ends_with(", items are kept in /spool"));
             assert!(told(Mode::Ack, Some("/spool")).ends_with(", Fluent Bit keeps the chunks"));
             assert!(

@@ -57,10 +57,10 @@ pub struct SendResult {
     pub status: Status,
     /// Compressed bytes of the body.
     pub bytes: u64,
-    /// Text for people: the status and the server's own words, or the error on the way.
+    /// Text for people: the status and the server's own text, or the error that prevented a response.
     pub detail: String,
     /// True if the failure lasts until a person fixes something.
-    pub lasting: bool,
+    pub is_permanent: bool,
 }
 
 /// Resolves on the calling thread. ureq's own resolver starts a thread for each look-up that has a time limit.
@@ -137,10 +137,10 @@ impl Client {
     /// shows no key. Says nothing about key and project.
     ///
     /// # Errors
-    /// What went wrong on the way, for people.
+    /// The failure, with a text for people.
     pub fn probe(&self, dsn: &Dsn, longest: Duration) -> Result<u16, Box<SendResult>> {
         let (agent, proxy) = self.agent(dsn);
-        let way = RequestContext { dsn, proxy, trusting: self.trusting };
+        let context = RequestContext { dsn, proxy, trusting: self.trusting };
         let request = agent.options(dsn.envelope_url()).header("User-Agent", &*self.user_agent);
         let request = request.header("Access-Control-Request-Method", "POST");
         let request = request.config().timeout_global(Some(longest)).build();
@@ -150,7 +150,7 @@ impl Client {
                 code @ (407 | 500..) => Failure::passing(code.to_string()),
                 code => return Ok(code),
             },
-            Ok(Err(error)) => way.failure(&error),
+            Ok(Err(error)) => context.failure(&error),
             Err(_) => Failure::passing(PANIC.into()),
         };
         Err(Box::new(SendResult::failed(0, failure)))
@@ -176,7 +176,7 @@ impl Client {
     /// Posts an envelope that is in this encoding already.
     #[must_use]
     pub(crate) fn send(&self, dsn: &Dsn, encoding: Compress, body: &[u8], wall: Duration) -> SendResult {
-        let way = RequestContext { dsn, proxy: self.agent(dsn).1, trusting: self.trusting };
+        let context = RequestContext { dsn, proxy: self.agent(dsn).1, trusting: self.trusting };
         // Whatever goes wrong below us, a sender has to report what became of its envelope.
         let request = || {
             self.reserve.fill();
@@ -184,10 +184,10 @@ impl Client {
             if result.is_err() && self.reserve.give_up() { self.request(dsn, encoding, body) } else { result }
         };
         match catch_unwind(AssertUnwindSafe(request)) {
-            Ok(Ok(response)) => SendResult::answered(response, dsn, body.len() as u64, wall),
+            Ok(Ok(response)) => SendResult::from_response(response, dsn, body.len() as u64, wall),
             Ok(Err(error)) => {
                 let bytes = if error::is_before_request(&error) { 0 } else { body.len() as u64 };
-                SendResult::failed(bytes, way.failure(&error))
+                SendResult::failed(bytes, context.failure(&error))
             }
             Err(_) => SendResult::failed(0, Failure::passing(PANIC.into())),
         }
@@ -222,10 +222,17 @@ impl SendResult {
 
     pub(in crate::delivery) fn failed(bytes: u64, failure: Failure) -> Self {
         let response = Response { kind: ResponseKind::Failed, limits: Limits::default() };
-        Self { response, code: 0, status: Status::Error, bytes, detail: failure.words, lasting: failure.lasting }
+        Self {
+            response,
+            code: 0,
+            status: Status::Error,
+            bytes,
+            detail: failure.text,
+            is_permanent: failure.is_permanent,
+        }
     }
 
-    fn answered(mut received: ureq::http::Response<ureq::Body>, dsn: &Dsn, bytes: u64, wall: Duration) -> Self {
+    fn from_response(mut received: ureq::http::Response<ureq::Body>, dsn: &Dsn, bytes: u64, wall: Duration) -> Self {
         let code = received.status().as_u16();
         // A list may come in several headers, which then are one (RFC 9110 section 5.3).
         let header = |name: &str| {
@@ -243,11 +250,11 @@ impl SendResult {
         let accepted = (200..300).contains(&code);
         let detail = if accepted { String::new() } else { detail(code, &body.unwrap_or_default(), dsn.public_key()) };
         let response = Response { kind: ResponseKind::of_status(code), limits };
-        Self { response, code, status: Status::of(code), bytes, detail, lasting: false }
+        Self { response, code, status: Status::of(code), bytes, detail, is_permanent: false }
     }
 }
 
-/// Finds secrets in the words of servers and proxies, whatever `scrub` says about records.
+/// Finds secrets in the text of servers and proxies, whatever `scrub` says about records.
 static SECRETS: LazyLock<ScrubRules> = LazyLock::new(|| ScrubRules::new(true, false, &[], &[]));
 
 /// `403: Project not found` from Relay's `{"detail": ..., "causes": [...]}` or whatever text came. Some servers repeat the
@@ -259,13 +266,13 @@ fn detail(code: u16, body: &str, key: &str) -> String {
         #[serde(default)]
         causes: Vec<String>,
     }
-    let words = match serde_json::from_str::<Problem>(body) {
+    let text = match serde_json::from_str::<Problem>(body) {
         Ok(problem) => [vec![problem.detail], problem.causes].concat().join(": "),
         Err(_) => body.trim().to_owned(),
     };
-    // The words are a server's: one printable line of them is enough.
-    let words: String = words.chars().map(|c| if is_plain(c) { c } else { ' ' }).collect();
-    let line: String = SECRETS.scrubbed(&without(&words, key)).chars().take(200).collect();
+    // The text is a server's: one printable line of it is enough.
+    let text: String = text.chars().map(|c| if is_plain(c) { c } else { ' ' }).collect();
+    let line: String = SECRETS.scrubbed(&without(&text, key)).chars().take(200).collect();
     let line = line.trim();
     if line.is_empty() { code.to_string() } else { format!("{code}: {line}") }
 }

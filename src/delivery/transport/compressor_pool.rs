@@ -8,10 +8,10 @@ use crate::sync::{Receiver, Sender, bounded};
 use std::io;
 
 /// Number of compressors: enough for one mapper, which takes longer to fill an envelope than a compressor to shrink it.
-const PRESSES: usize = 2;
+const COMPRESSORS: usize = 2;
 
 /// A body beyond this is given back before the next envelope.
-const MAX_KEPT: usize = 2 << 20;
+const MAX_SPARE_BODY: usize = 2 << 20;
 
 /// All compressors of an instance.
 #[derive(Clone, Debug)]
@@ -22,13 +22,13 @@ pub(crate) struct CompressorPool {
 /// A compressor that goes back to the others whatever happens meanwhile.
 struct PooledCompressor<'p> {
     compressor: Encoder,
-    home: &'p CompressorPool,
+    pool: &'p CompressorPool,
 }
 
 impl CompressorPool {
     pub(crate) fn new() -> Self {
-        let compressors = Self { free: bounded(PRESSES) };
-        (0..PRESSES).for_each(|_| compressors.cancel(Encoder::default()));
+        let compressors = Self { free: bounded(COMPRESSORS) };
+        (0..COMPRESSORS).for_each(|_| compressors.recycle(Encoder::default()));
         compressors
     }
 
@@ -38,16 +38,16 @@ impl CompressorPool {
     /// What the compressor says; it has no reason to but want of memory.
     pub(crate) fn compressor(&self, encoding: Compress, envelope: &Parts<'_>, body: &mut Vec<u8>) -> io::Result<()> {
         body.clear();
-        body.shrink_to(MAX_KEPT);
+        body.shrink_to(MAX_SPARE_BODY);
         if encoding == Compress::None {
             envelope.all().into_iter().for_each(|part| body.extend_from_slice(part));
             return Ok(());
         }
-        let mut lent = PooledCompressor { compressor: self.free.1.recv().unwrap_or_default(), home: self };
-        lent.compressor.encode(encoding, envelope.all(), body)
+        let mut pooled = PooledCompressor { compressor: self.free.1.recv().unwrap_or_default(), pool: self };
+        pooled.compressor.encode(encoding, envelope.all(), body)
     }
 
-    fn cancel(&self, compressor: Encoder) {
+    fn recycle(&self, compressor: Encoder) {
         // There is room for every compressor that was ever made.
         let _ = self.free.0.try_send(compressor);
     }
@@ -55,7 +55,7 @@ impl CompressorPool {
 
 impl Drop for PooledCompressor<'_> {
     fn drop(&mut self) {
-        self.home.cancel(std::mem::take(&mut self.compressor));
+        self.pool.recycle(std::mem::take(&mut self.compressor));
     }
 }
 
@@ -74,7 +74,7 @@ mod tests {
             body
         };
         std::thread::scope(|scope| {
-            for _ in 0..4 * PRESSES {
+            for _ in 0..4 * COMPRESSORS {
                 scope.spawn(|| {
                     assert_eq!(written(Compress::None), text);
                     assert_eq!(zstd::decode_all(&*written(Compress::Zstd)).unwrap(), text);
@@ -87,13 +87,13 @@ mod tests {
     #[test]
     fn no_press_is_lost_to_a_panic() {
         let compressors = CompressorPool::new();
-        for _ in 0..=PRESSES {
+        for _ in 0..=COMPRESSORS {
             let panics = || {
-                let _lent = PooledCompressor { compressor: compressors.free.1.recv().unwrap(), home: &compressors };
+                let _pooled = PooledCompressor { compressor: compressors.free.1.recv().unwrap(), pool: &compressors };
                 panic!("on purpose");
             };
             assert!(catch_unwind(AssertUnwindSafe(panics)).is_err());
         }
-        assert_eq!(compressors.free.1.len(), PRESSES);
+        assert_eq!(compressors.free.1.len(), COMPRESSORS);
     }
 }

@@ -20,7 +20,7 @@ const MAX_AGE: Duration = Duration::from_secs(300);
 /// other, and longer.
 const ATTEMPT: Duration = Duration::from_secs(1);
 
-/// An address that did not answer is tried last for this long.
+/// An address that did not respond is tried last for this long.
 const AVOIDED_FOR: Duration = Duration::from_secs(600);
 
 /// Addresses that are remembered as not answering, at most.
@@ -92,13 +92,13 @@ impl<In: Transport> Connector<In> for AddressConnector {
                 run_connector: Arc::clone(&details.run_connector),
                 register_shutdown: Arc::clone(&details.register_shutdown),
             };
-            let answer = Connector::<()>::connect(&self.tcp, &narrowed, None);
-            let answer = answer.map(|found| found.map(|tcp| Either::B(tcp.boxed())));
-            self.avoided().note(address, matches!(answer, Err(Error::Timeout(_))), clock.now());
-            answer
+            let result = Connector::<()>::connect(&self.tcp, &narrowed, None);
+            let result = result.map(|found| found.map(|tcp| Either::B(tcp.boxed())));
+            self.avoided().note(address, matches!(result, Err(Error::Timeout(_))), clock.now());
+            result
         };
         let order = self.avoided().order(&details.addrs, clock.now());
-        first_that_answers(&order, attempt, left).unwrap_or(Err(Error::Timeout(details.timeout.reason)))
+        first_that_connects(&order, attempt, left).unwrap_or(Err(Error::Timeout(details.timeout.reason)))
     }
 }
 
@@ -123,7 +123,7 @@ fn left(details: &ConnectionDetails<'_>, now: std::time::Instant) -> Duration {
 
 /// Tries addresses in rounds until one answers, one refuses for a reason that holds for all, or no time is left. A single
 /// address gets all the time there is. `None`: there was no time.
-fn first_that_answers<T>(
+fn first_that_connects<T>(
     order: &[SocketAddr],
     mut attempt: impl FnMut(SocketAddr, Duration) -> Result<T, Error>,
     left: impl Fn() -> Duration,
@@ -143,7 +143,7 @@ fn first_that_answers<T>(
                     last = Some(Err(error));
                 }
                 Err(Error::Io(error)) if is_of_the_address(&error) => last = Some(Err(Error::Io(error))),
-                answer => return Some(answer),
+                result => return Some(result),
             }
         }
         // Those that refuse will do so again.
@@ -154,7 +154,7 @@ fn first_that_answers<T>(
     }
 }
 
-/// Returns true if another address of the same host may answer all the same.
+/// Returns true if another address of the same host may respond all the same.
 fn is_of_the_address(error: &std::io::Error) -> bool {
     use std::io::ErrorKind::{
         AddrNotAvailable, ConnectionRefused, ConnectionReset, HostUnreachable, NetworkDown, NetworkUnreachable,
@@ -165,12 +165,12 @@ fn is_of_the_address(error: &std::io::Error) -> bool {
     )
 }
 
-/// Addresses that did not answer in time, and when.
+/// Addresses that did not respond in time, and when.
 #[derive(Debug, Default)]
 struct Avoided(Vec<(SocketAddr, std::time::Instant)>);
 
 impl Avoided {
-    /// Returns the addresses, families in turn as the resolver prefers them, those that did not answer last.
+    /// Returns the addresses, families in turn as the resolver prefers them, those that did not respond last.
     fn order(&mut self, addresses: &[SocketAddr], now: std::time::Instant) -> Vec<SocketAddr> {
         self.0.retain(|(_, since)| now.saturating_duration_since(*since) < AVOIDED_FOR);
         let (mut order, avoided): (Vec<_>, Vec<_>) =
@@ -361,30 +361,30 @@ mod tests {
                 }
             }
         };
-        let answer = first_that_answers(&order, attempt, left);
-        let answer = answer.map(|answer| answer.map_err(|error| matches!(error, Error::Timeout(_))));
-        (tried.into_inner().unwrap(), answer)
+        let result = first_that_connects(&order, attempt, left);
+        let result = result.map(|result| result.map_err(|error| matches!(error, Error::Timeout(_))));
+        (tried.into_inner().unwrap(), result)
     }
 
     #[test]
     fn the_next_address_is_tried_after_a_second() {
-        let (tried, answer) = tried(&[SILENT, REFUSING, GOOD], 30, Duration::ZERO);
+        let (tried, result) = tried(&[SILENT, REFUSING, GOOD], 30, Duration::ZERO);
         let expected = [(SILENT, 1), (REFUSING, 1), (GOOD, 1)].map(|(address, secs)| (address.to_owned(), secs));
-        assert_eq!((&tried[..], answer), (&expected[..], Some(Ok(GOOD.to_owned()))));
+        assert_eq!((&tried[..], result), (&expected[..], Some(Ok(GOOD.to_owned()))));
     }
 
     #[test]
     fn a_slow_address_gets_more_time_in_later_rounds_and_a_single_one_all_of_it() {
-        let (tried_, answer) = tried(&[SILENT, GOOD], 30, Duration::from_secs(3));
-        assert_eq!(answer, Some(Ok(GOOD.to_owned())));
+        let (tried_, result) = tried(&[SILENT, GOOD], 30, Duration::from_secs(3));
+        assert_eq!(result, Some(Ok(GOOD.to_owned())));
         assert_eq!(tried_.iter().map(|(_, secs)| *secs).collect::<Vec<_>>(), [1, 1, 2, 2, 4, 4]);
         assert_eq!(tried(&[SILENT], 30, Duration::ZERO).0, [(SILENT.to_owned(), 30)]);
     }
 
     #[test]
     fn the_time_for_all_addresses_is_that_of_one_request() {
-        let (tried_, answer) = tried(&[SILENT, "[2001:db8::2]:443"], 10, Duration::ZERO);
-        assert_eq!((tried_.iter().map(|(_, secs)| secs).sum::<u64>(), answer), (10, Some(Err(true))));
+        let (tried_, result) = tried(&[SILENT, "[2001:db8::2]:443"], 10, Duration::ZERO);
+        assert_eq!((tried_.iter().map(|(_, secs)| secs).sum::<u64>(), result), (10, Some(Err(true))));
         assert_eq!(tried(&[REFUSING, REFUSING], 10, Duration::ZERO).1, Some(Err(false)), "nobody waits for a refusal");
         assert_eq!(tried(&[GOOD, GOOD], 0, Duration::ZERO).1, None);
     }

@@ -1,4 +1,4 @@
-//! Describes errors on the way to a destination, in words for the people who have to fix them.
+//! Describes errors on the way to a destination, with a text for the people who have to fix them.
 //!
 //! The texts may name a host, a date or a file to set, but never a key or a password.
 
@@ -12,9 +12,9 @@ use std::time::Duration;
 #[derive(Debug, PartialEq, Eq)]
 pub(in crate::delivery) struct Failure {
     /// For people.
-    pub(in crate::delivery) words: String,
+    pub(in crate::delivery) text: String,
     /// True if the failure lasts until a person fixes something.
-    pub(in crate::delivery) lasting: bool,
+    pub(in crate::delivery) is_permanent: bool,
 }
 
 /// Context in which a request was made.
@@ -28,12 +28,12 @@ pub(in crate::delivery) struct RequestContext<'w> {
 
 impl Failure {
     /// One that may be over the next time.
-    pub(in crate::delivery) fn passing(words: String) -> Self {
-        Self { words, lasting: false }
+    pub(in crate::delivery) fn passing(text: String) -> Self {
+        Self { text, is_permanent: false }
     }
 
-    fn lasting(words: String) -> Self {
-        Self { words, lasting: true }
+    fn permanent(text: String) -> Self {
+        Self { text, is_permanent: true }
     }
 }
 
@@ -64,7 +64,7 @@ impl RequestContext<'_> {
         match error {
             ureq::Error::Io(error) => self.io(error),
             ureq::Error::Rustls(error) => self.tls(error),
-            ureq::Error::HostNotFound => self.on_the_way("host name not found"),
+            ureq::Error::HostNotFound => self.connection_failure("host name not found"),
             ureq::Error::Timeout(_) => Failure::passing("no answer within timeout".to_owned()),
             ureq::Error::ConnectProxyFailed(reason) => self.proxy(reason),
             ureq::Error::Protocol(error) => Failure::passing(format!("not an answer of HTTP: {error}")),
@@ -73,9 +73,9 @@ impl RequestContext<'_> {
     }
 
     /// With a proxy, names and connections are the proxy's.
-    fn on_the_way(&self, words: &str) -> Failure {
+    fn connection_failure(&self, text: &str) -> Failure {
         let proxy = self.proxy.map(|proxy| format!("proxy {proxy}: ")).unwrap_or_default();
-        Failure::passing(format!("{proxy}{words}"))
+        Failure::passing(format!("{proxy}{text}"))
     }
 
     fn io(&self, error: &io::Error) -> Failure {
@@ -83,7 +83,7 @@ impl RequestContext<'_> {
             return self.tls(error);
         }
         match (error.kind(), error.to_string()) {
-            (io::ErrorKind::ConnectionRefused, _) => self.on_the_way("connection refused"),
+            (io::ErrorKind::ConnectionRefused, _) => self.connection_failure("connection refused"),
             (io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe, text) if self.dsn.is_https() => {
                 Failure::passing(format!("{text}; servers that want a client certificate may do so (tls_crt_file)"))
             }
@@ -91,8 +91,8 @@ impl RequestContext<'_> {
                 Failure::passing("connection closed by the server".to_owned())
             }
             (_, text) => match text.strip_prefix(LOOKUP) {
-                Some(why) => self.on_the_way(&format!("host name not found{why}")),
-                None => self.on_the_way(&text),
+                Some(why) => self.connection_failure(&format!("host name not found{why}")),
+                None => self.connection_failure(&text),
             },
         }
     }
@@ -100,13 +100,13 @@ impl RequestContext<'_> {
     fn tls(&self, error: &rustls::Error) -> Failure {
         use rustls::Error;
         match error {
-            Error::InvalidCertificate(problem) => Failure::lasting(self.certificate(problem)),
+            Error::InvalidCertificate(problem) => Failure::permanent(self.certificate(problem)),
             Error::InvalidMessage(InvalidMessage::InvalidContentType) => {
-                Failure::lasting(format!("{} does not speak TLS: an http:// DSN, or another port?", self.target()))
+                Failure::permanent(format!("{} does not speak TLS: an http:// DSN, or another port?", self.target()))
             }
             Error::AlertReceived(alert) => self.alert(*alert),
             Error::PeerIncompatible(_) => {
-                Failure::lasting(format!("{} speaks TLS below 1.2, or no cipher of ours", self.target()))
+                Failure::permanent(format!("{} speaks TLS below 1.2, or no cipher of ours", self.target()))
             }
             other => Failure::passing(format!("TLS: {other}")),
         }
@@ -149,7 +149,7 @@ impl RequestContext<'_> {
         let target = self.target();
         match alert {
             AlertDescription::CertificateRequired | AlertDescription::NoCertificate => {
-                Failure::lasting(format!("{target} wants a client certificate; set tls_crt_file and tls_key_file"))
+                Failure::permanent(format!("{target} wants a client certificate; set tls_crt_file and tls_key_file"))
             }
             AlertDescription::BadCertificate
             | AlertDescription::UnsupportedCertificate
@@ -158,28 +158,28 @@ impl RequestContext<'_> {
             | AlertDescription::CertificateUnknown
             | AlertDescription::UnknownCA
             | AlertDescription::AccessDenied => {
-                Failure::lasting(format!("{target} refuses our client certificate, tls_crt_file ({alert:?})"))
+                Failure::permanent(format!("{target} refuses our client certificate, tls_crt_file ({alert:?})"))
             }
-            AlertDescription::HandshakeFailure => Failure::lasting(format!(
+            AlertDescription::HandshakeFailure => Failure::permanent(format!(
                 "{target} refuses TLS (HandshakeFailure): no cipher in common, or it wants a client certificate \
                  (tls_crt_file)"
             )),
-            other => Failure::lasting(format!("{target} refuses TLS ({other:?})")),
+            other => Failure::permanent(format!("{target} refuses TLS ({other:?})")),
         }
     }
 
-    /// `proxy server responded 407/407` and the like; the words are ureq's.
+    /// `proxy server responded 407/407` and the like; the text is ureq's.
     fn proxy(&self, reason: &str) -> Failure {
         let proxy = self.proxy.map(ToString::to_string).unwrap_or_default();
         let target = self.target();
         let code = reason.rsplit(' ').next().and_then(|code| code.split('/').next()?.parse::<u16>().ok());
         match code {
             // tinyproxy answers wrong ones with 401.
-            Some(code @ (401 | 407)) => Failure::lasting(format!(
+            Some(code @ (401 | 407)) => Failure::permanent(format!(
                 "proxy {proxy} refuses its user and password ({code}); set proxy to http://user:password@host:port"
             )),
             Some(code @ (400..=405)) => {
-                Failure::lasting(format!("proxy {proxy} does not allow CONNECT to {target} ({code})"))
+                Failure::permanent(format!("proxy {proxy} does not allow CONNECT to {target} ({code})"))
             }
             Some(code) => Failure::passing(format!("proxy {proxy} cannot reach {target} ({code})")),
             None => Failure::passing(format!("proxy {proxy}: {reason}")),
@@ -225,7 +225,7 @@ mod tests {
         UnixTime::since_unix_epoch(Duration::from_secs(seconds))
     }
 
-    fn told(error: &ureq::Error, proxy: Option<&str>, trusting: bool) -> Failure {
+    fn failure(error: &ureq::Error, proxy: Option<&str>, trusting: bool) -> Failure {
         let dsn = Dsn::parse(&format!("https://{KEY}@sentry.example/1")).unwrap();
         let proxies = proxy.map(|url| Proxies::parse(url).unwrap()).unwrap_or_default();
         RequestContext { dsn: &dsn, proxy: proxies.for_dsn(&dsn), trusting }.failure(error)
@@ -235,7 +235,7 @@ mod tests {
     fn certificates_are_told_with_host_reason_and_what_to_set() {
         let presented = vec!["DnsName(\"a.example\")".to_owned()];
         let expected = ServerName::try_from("sentry.example").unwrap();
-        for (problem, words) in [
+        for (problem, text) in [
             (
                 CertificateError::ExpiredContext { time: at(1_795_000_000), not_after: at(1_790_000_000) },
                 "the certificate of sentry.example has expired on 2026-09-21; this machine's clock says 2026-11-18",
@@ -253,10 +253,10 @@ mod tests {
                 "the certificate of sentry.example has an unknown issuer; set tls_ca_file to the issuer's certificate",
             ),
         ] {
-            assert_eq!(told(&certificate(problem), None, true), Failure::lasting(words.to_owned()));
+            assert_eq!(failure(&certificate(problem), None, true), Failure::permanent(text.to_owned()));
         }
-        let nobody = told(&certificate(CertificateError::UnknownIssuer), None, false);
-        assert!(nobody.words.contains("no root certificates"), "{nobody:?}");
+        let nobody = failure(&certificate(CertificateError::UnknownIssuer), None, false);
+        assert!(nobody.text.contains("no root certificates"), "{nobody:?}");
     }
 
     #[test]
@@ -265,7 +265,7 @@ mod tests {
         let proxy = |reason: &str| ureq::Error::ConnectProxyFailed(reason.to_owned());
         let refused = || ureq::Error::Io(io::ErrorKind::ConnectionRefused.into());
         let plain = tls(rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType));
-        for (error, words, lasting) in [
+        for (error, text, is_permanent) in [
             (alert(AlertDescription::CertificateRequired), "sentry.example:443 wants a client certificate", true),
             (alert(AlertDescription::UnknownCA), "refuses our client certificate, tls_crt_file (UnknownCA)", true),
             (plain, "sentry.example:443 does not speak TLS", true),
@@ -276,11 +276,11 @@ mod tests {
             (refused(), "proxy http://***@p:1: connection refused", false),
             (ureq::Error::HostNotFound, "proxy http://***@p:1: host name not found", false),
         ] {
-            let failure = told(&error, Some("http://me:hunter2@p:1"), true);
-            assert!(failure.words.contains(words) && failure.lasting == lasting, "{words}: {failure:?}");
-            assert!(!failure.words.contains("hunter2") && !failure.words.contains(KEY), "{failure:?}");
+            let failure = failure(&error, Some("http://me:hunter2@p:1"), true);
+            assert!(failure.text.contains(text) && failure.is_permanent == is_permanent, "{text}: {failure:?}");
+            assert!(!failure.text.contains("hunter2") && !failure.text.contains(KEY), "{failure:?}");
         }
-        assert_eq!(told(&refused(), None, true).words, "connection refused");
+        assert_eq!(failure(&refused(), None, true).text, "connection refused");
     }
 
     #[test]

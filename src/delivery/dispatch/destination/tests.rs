@@ -46,7 +46,7 @@ fn with(can_defer: bool, batches: impl IntoIterator<Item = Batch<ChunkId>>) -> D
     destination
 }
 
-/// Sends the next batch and answers it.
+/// Sends the next batch and responds to it.
 fn turn(
     destination: &mut Destination<ChunkId>,
     response: &Response,
@@ -68,7 +68,7 @@ fn after_a_failure_one_probe_goes_first_and_events_before_logs() {
     assert_eq!(probe.category, Category::Event);
     assert!(destination.next(NOW + SECOND).is_none(), "one probe, not a stampede");
     let (_, notice) = destination.done(probe, &response(ResponseKind::Accepted), NOW + SECOND, 1.0);
-    assert_eq!(notice, Some(Notice::Answers));
+    assert_eq!(notice, Some(Notice::Recovered));
     assert!(destination.next(NOW + SECOND).is_some() && destination.next(NOW + SECOND).is_some());
 }
 
@@ -141,8 +141,8 @@ fn a_poison_item_is_found_by_halving_and_the_others_are_delivered() {
     let (mut accepted, mut rejected) = (0, 0);
     while let Some(batch) = destination.next(NOW) {
         let poisoned = batch.owners().any(|(_, mut records)| records.any(|record| record == 6));
-        let answer = if poisoned { ResponseKind::Malformed } else { ResponseKind::Accepted };
-        for action in destination.done(batch, &response(answer), NOW, 1.0).0 {
+        let kind = if poisoned { ResponseKind::Malformed } else { ResponseKind::Accepted };
+        for action in destination.done(batch, &response(kind), NOW, 1.0).0 {
             match action {
                 Action::Finish(batch, Outcome::Accepted) => accepted += batch.len(),
                 Action::Finish(batch, Outcome::Rejected) => rejected += batch.len(),
@@ -166,17 +166,17 @@ fn a_400_from_a_server_that_never_accepted_anything_is_the_destinations_fault() 
 
 #[test]
 fn a_refusal_of_an_earlier_encoding_says_nothing_about_an_item() {
-    for answer in [ResponseKind::Malformed, ResponseKind::Encoding] {
+    for kind in [ResponseKind::Malformed, ResponseKind::Encoding] {
         let mut destination = with(true, [batch(Category::Log, 1), batch(Category::Log, 1)]);
         let (first, second) = (destination.next(NOW).unwrap(), destination.next(NOW).unwrap());
-        let (actions, notice) = destination.done(first, &response(answer), NOW, 0.5);
+        let (actions, notice) = destination.done(first, &response(kind), NOW, 0.5);
         assert!(actions.is_empty() && notice == Some(Notice::Encoding(Compress::None)));
         turn(&mut destination, &response(ResponseKind::Accepted), NOW);
         // It was under way in the old encoding all the while.
-        let (actions, _) = destination.done(second, &response(answer), NOW, 0.5);
+        let (actions, _) = destination.done(second, &response(kind), NOW, 0.5);
         assert!(actions.is_empty(), "{actions:?}");
         let (actions, _) = turn(&mut destination, &response(ResponseKind::Accepted), NOW);
-        assert!(matches!(&actions[..], [Action::Finish(_, Outcome::Accepted)]), "{answer:?}");
+        assert!(matches!(&actions[..], [Action::Finish(_, Outcome::Accepted)]), "{kind:?}");
     }
 }
 
@@ -187,7 +187,7 @@ fn a_misconfigured_destination_is_held_probed_and_forgiven() {
     assert!(actions.is_empty() && notice == Some(Notice::Misconfigured));
     assert!(destination.next(NOW).is_none());
     let (_, notice) = turn(&mut destination, &response(ResponseKind::Accepted), NOW + SECOND);
-    assert_eq!((notice, destination.state(NOW)), (Some(Notice::Answers), "ok"));
+    assert_eq!((notice, destination.state(NOW)), (Some(Notice::Recovered), "ok"));
 }
 
 #[test]
@@ -242,9 +242,9 @@ fn an_envelope_that_fails_while_others_pass_is_poison_and_they_do_not_wait_for_i
         now += SECOND * 61;
         let Some(sent) = destination.next(now) else { panic!("nothing to send after {failed} failures") };
         let is_poison = poison(&sent);
-        let answer = if is_poison { ResponseKind::Failed } else { ResponseKind::Accepted };
+        let kind = if is_poison { ResponseKind::Failed } else { ResponseKind::Accepted };
         failed += u32::from(is_poison);
-        for action in destination.done(sent, &response(answer), now, 1.0).0 {
+        for action in destination.done(sent, &response(kind), now, 1.0).0 {
             match action {
                 Action::Finish(_, Outcome::Accepted) => {
                     passed += 1;

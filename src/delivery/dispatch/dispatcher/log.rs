@@ -1,4 +1,4 @@
-//! Writes log lines about destinations and about the choice of the delivery mode.
+//! Writes log lines about destinations, and about the delivery mode once it is chosen.
 
 use super::{Dispatcher, server};
 use crate::delivery::report::host::Severity;
@@ -18,13 +18,13 @@ impl Dispatcher {
     }
 
     /// The start-up check; items that were sent meanwhile know better.
-    pub(super) fn probed(&mut self, number: u32, answer: Result<u16, Box<SendResult>>) {
+    pub(super) fn probed(&mut self, number: u32, result: Result<u16, Box<SendResult>>) {
         let Some(target) = self.shared.targets.get(number) else { return };
-        let told = [LogSubject::Destination(number), LogSubject::Server(server(&target))];
-        if self.closing.is_some() || told.into_iter().any(|about| self.throttle.knows(about)) {
+        let subjects = [LogSubject::Destination(number), LogSubject::Server(server(&target))];
+        if self.closing.is_some() || subjects.into_iter().any(|subject| self.throttle.knows(subject)) {
             return;
         }
-        match answer {
+        match result {
             Ok(code) => {
                 let text = format!(
                     "{} is reachable (HTTP {code}); key and project are verified when the first items are sent",
@@ -36,7 +36,7 @@ impl Dispatcher {
         }
     }
 
-    pub(super) fn chose(&mut self, mode: Mode) {
+    pub(super) fn set_mode(&mut self, mode: Mode) {
         self.volatile = mode == Mode::Memory;
         self.keeping = Keeping::of(mode, &self.shared.settings);
         self.scheduler.set_can_defer(mode != Mode::Memory);
@@ -54,22 +54,22 @@ impl Dispatcher {
         let Some(target) = self.shared.targets.get(number) else { return };
         let LogLine { severity, kind, text } = messages::line(notice, &target.dsn, sent, &self.keeping);
         let server = LogSubject::Server(server(&target));
-        let answers = (messages::ANSWERS, server);
+        let recovered = (messages::RECOVERED, server);
         match notice {
-            Notice::Answers => {
-                let line = self.throttle.say_in_the_end(answers, severity, &text, self.shared.now().steady);
+            Notice::Recovered => {
+                let line = self.throttle.log_or_defer(recovered, severity, &text, self.shared.now().steady);
                 return self.log(severity, line);
             }
-            Notice::Failing | Notice::Misconfigured => self.throttle.cancel(answers),
+            Notice::Failing | Notice::Misconfigured => self.throttle.cancel(recovered),
             _ => {}
         }
-        let about = if *notice == Notice::Failing { server } else { LogSubject::Destination(number) };
-        self.say(severity, kind, about, &text);
+        let subject = if *notice == Notice::Failing { server } else { LogSubject::Destination(number) };
+        self.log_throttled(severity, kind, subject, &text);
     }
 
-    /// The same kind of trouble with the same thing is told once a minute, with how often it was.
-    pub(super) fn say(&mut self, severity: Severity, kind: &'static str, about: LogSubject, text: &str) {
-        let line = self.throttle.log((kind, about), text, self.shared.now().steady);
+    /// Logs a line of this kind about this subject, once a minute at most, with the number of times that it has occurred.
+    pub(super) fn log_throttled(&mut self, severity: Severity, kind: &'static str, subject: LogSubject, text: &str) {
+        let line = self.throttle.log((kind, subject), text, self.shared.now().steady);
         self.log(severity, line);
     }
 

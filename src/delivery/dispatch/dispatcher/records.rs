@@ -108,7 +108,7 @@ impl Dispatcher {
     pub(super) fn budget_noted(&mut self, noted: std::io::Result<()>) {
         if let Err(error) = noted {
             let text = format!("cannot write logs-budget.json, a restart may spend the budgets again: {error}");
-            self.say(Severity::Warn, "logs budget", LogSubject::Instance, &text);
+            self.log_throttled(Severity::Warn, "logs budget", LogSubject::Instance, &text);
         }
     }
 
@@ -151,6 +151,6 @@ impl Dispatcher {
              spool_path to keep them on disk",
             target.dsn
         );
-        self.say(Severity::Error, "overflow", LogSubject::Destination(number), &text);
+        self.log_throttled(Severity::Error, "overflow", LogSubject::Destination(number), &text);
     }
 }

@@ -20,7 +20,7 @@ const DEAREST: usize = 3;
 
 impl Dispatcher {
     /// Sends client reports: destination by destination, if there is something to report and a sender is free.
-    pub(super) fn report(&mut self, now: Monotonic) {
+    pub(super) fn send_reports(&mut self, now: Monotonic) {
         while !self.scheduler.is_reporting()
             && let Some(number) = self.to_report.pop()
         {
@@ -34,14 +34,20 @@ impl Dispatcher {
         }
     }
 
-    pub(super) fn reported(&mut self, number: u32, report: client_reports::Report, sent: &SendResult, now: Monotonic) {
+    pub(super) fn on_report_response(
+        &mut self,
+        number: u32,
+        report: client_reports::Report,
+        sent: &SendResult,
+        now: Monotonic,
+    ) {
         self.scheduler.on_report_response(number, &sent.response.limits, now);
         // What a server does not understand it will not understand later either.
         if matches!(sent.response.kind, ResponseKind::Failed | ResponseKind::Limited) {
             self.reports.give_back(report);
         }
         self.share_blocks(number, now);
-        self.report(now);
+        self.send_reports(now);
     }
 
     /// Sends a check-in if there is one and a sender free. One at a time, like client reports.
@@ -65,12 +71,12 @@ impl Dispatcher {
         let _ = self.to_senders.send(sender::Job { load, target, encoding });
     }
 
-    pub(super) fn checked_in(&mut self, number: u32, sent: &SendResult, now: Monotonic) {
+    pub(super) fn on_check_in_response(&mut self, number: u32, sent: &SendResult, now: Monotonic) {
         self.scheduler.on_report_response(number, &sent.response.limits, now);
         self.share_blocks(number, now);
-        if self.check_ins.answered(sent, now) {
+        if self.check_ins.on_response(sent, now) {
             let text = format!("a check-in was refused and is dropped: {}", sent.detail);
-            self.say(Severity::Warn, "check-in", LogSubject::Destination(number), &text);
+            self.log_throttled(Severity::Warn, "check-in", LogSubject::Destination(number), &text);
         }
     }
 
@@ -107,10 +113,10 @@ impl Dispatcher {
     }
 
     /// The last client reports, for which nobody waits long.
-    pub(super) fn report_at_last(&mut self, inbox: &Receiver<Message>) {
+    pub(super) fn send_last_reports(&mut self, inbox: &Receiver<Message>) {
         let end = self.shared.now().steady + CUT_GRACE;
         self.to_report = self.shared.targets.numbers();
-        self.report(self.shared.now().steady);
+        self.send_reports(self.shared.now().steady);
         while self.scheduler.is_reporting() {
             let left = end.since(self.shared.now().steady);
             let Ok(message) = inbox.recv_timeout(left) else { break };

@@ -99,7 +99,7 @@ impl Dispatcher {
             self.lose(lost);
         }
         if !cut {
-            self.report_at_last(inbox);
+            self.send_last_reports(inbox);
         }
         self.publish();
         let noted = self.shared.costs.save(true);

@@ -33,7 +33,7 @@ impl Dispatcher {
                 let changes = self.shared.targets.set_default(dsn);
                 self.apply(&changes, now);
             }
-            Err(problem) => self.say(Severity::Warn, "dsn_file", LogSubject::Instance, &problem),
+            Err(problem) => self.log_throttled(Severity::Warn, "dsn_file", LogSubject::Instance, &problem),
         }
     }
 
@@ -42,10 +42,10 @@ impl Dispatcher {
         let Some(dir) = self.dsn_dir.clone() else { return };
         let listing = match dsn_sources::read_dir(&dir) {
             Ok(listing) => listing,
-            Err(problem) => return self.say(Severity::Warn, "dsn_dir", LogSubject::Instance, &problem),
+            Err(problem) => return self.log_throttled(Severity::Warn, "dsn_dir", LogSubject::Instance, &problem),
         };
         if let Some(problem) = dsn_sources::complaint(&dir, &listing) {
-            self.say(Severity::Warn, "dsn_dir file", LogSubject::Instance, &problem);
+            self.log_throttled(Severity::Warn, "dsn_dir file", LogSubject::Instance, &problem);
         }
         let changes = self.shared.targets.set_namespaces(listing);
         self.apply(&changes, now);

@@ -49,11 +49,11 @@ fn push(scheduler: &mut Scheduler<ChunkId>, batch: Batch<ChunkId>) {
 }
 
 /// Answers one batch of a destination.
-fn answer(scheduler: &mut Scheduler<ChunkId>, destination: u32, answer: ResponseKind) -> Vec<Action<ChunkId>> {
+fn respond(scheduler: &mut Scheduler<ChunkId>, destination: u32, kind: ResponseKind) -> Vec<Action<ChunkId>> {
     push(scheduler, log(destination));
     let (batch, _) = scheduler.next(NOW).expect("a batch to send");
     assert_eq!(batch.destination, destination);
-    scheduler.done(batch, &response(answer), NOW, 1.0).0
+    scheduler.done(batch, &response(kind), NOW, 1.0).0
 }
 
 fn sent(scheduler: &mut Scheduler<ChunkId>, now: Monotonic) -> Vec<Batch<ChunkId>> {
@@ -67,7 +67,7 @@ fn numbers(batches: &[Batch<ChunkId>]) -> Vec<u32> {
 #[test]
 fn destinations_take_turns() {
     let mut scheduler = scheduler(true, 64);
-    (0..3).for_each(|number| drop(answer(&mut scheduler, number, ResponseKind::Accepted)));
+    (0..3).for_each(|number| drop(respond(&mut scheduler, number, ResponseKind::Accepted)));
     for number in [0, 0, 0, 0, 0, 1, 1, 2] {
         push(&mut scheduler, log(number));
     }
@@ -77,7 +77,7 @@ fn destinations_take_turns() {
 #[test]
 fn of_a_thousand_envelopes_for_one_those_of_another_wait_for_one() {
     let mut scheduler = scheduler(true, 2);
-    (0..2).for_each(|number| drop(answer(&mut scheduler, number, ResponseKind::Accepted)));
+    (0..2).for_each(|number| drop(respond(&mut scheduler, number, ResponseKind::Accepted)));
     (0..1_000).for_each(|_| push(&mut scheduler, log(0)));
     push(&mut scheduler, log(1));
     assert_eq!(numbers(&sent(&mut scheduler, NOW)), [0, 1]);
@@ -90,7 +90,7 @@ fn what_is_not_known_to_answer_gets_one_sender_and_all_such_never_the_last() {
         (0..3).for_each(|_| push(&mut scheduler, log(number)));
     }
     let probes = sent(&mut scheduler, NOW);
-    assert_eq!(numbers(&probes), [0, 1, 2], "one sender is left for who is known to answer");
+    assert_eq!(numbers(&probes), [0, 1, 2], "one sender is left for who is known to respond");
     push(&mut scheduler, log(10));
     assert!(scheduler.next(NOW).is_none());
     let mut probes = probes.into_iter();
@@ -102,9 +102,9 @@ fn what_is_not_known_to_answer_gets_one_sender_and_all_such_never_the_last() {
 #[test]
 fn failing_destinations_leave_a_sender_and_one_alone_its_last() {
     let mut scheduler = scheduler(false, 2);
-    answer(&mut scheduler, 9, ResponseKind::Accepted);
+    respond(&mut scheduler, 9, ResponseKind::Accepted);
     for number in 0..3 {
-        answer(&mut scheduler, number, ResponseKind::Failed);
+        respond(&mut scheduler, number, ResponseKind::Failed);
     }
     (0..5).for_each(|_| push(&mut scheduler, log(9)));
     let later = NOW + SECOND;
@@ -115,7 +115,7 @@ fn failing_destinations_leave_a_sender_and_one_alone_its_last() {
 #[test]
 fn the_last_sender_is_for_who_has_none() {
     let mut scheduler = scheduler(true, 3);
-    (0..2).for_each(|number| drop(answer(&mut scheduler, number, ResponseKind::Accepted)));
+    (0..2).for_each(|number| drop(respond(&mut scheduler, number, ResponseKind::Accepted)));
     (0..9).for_each(|_| push(&mut scheduler, log(0)));
     assert_eq!(sent(&mut scheduler, NOW).len(), 2);
     push(&mut scheduler, log(1));
@@ -137,7 +137,7 @@ fn with_one_sender_every_destination_still_has_its_turn() {
 #[test]
 fn a_silent_destination_gets_no_second_sender() {
     let mut scheduler = scheduler(true, 4);
-    answer(&mut scheduler, 0, ResponseKind::Accepted);
+    respond(&mut scheduler, 0, ResponseKind::Accepted);
     (0..2).for_each(|_| push(&mut scheduler, log(0)));
     assert!(scheduler.next(NOW).is_some());
     assert!(scheduler.next(NOW + SECOND * 6).is_none());
@@ -147,7 +147,7 @@ fn a_silent_destination_gets_no_second_sender() {
 fn replay_takes_half_of_the_senders_all_destinations_together() {
     let mut scheduler = scheduler(true, 8);
     for number in 0..5 {
-        answer(&mut scheduler, number, ResponseKind::Accepted);
+        respond(&mut scheduler, number, ResponseKind::Accepted);
         let mut replayed = log(number);
         replayed.replay = true;
         push(&mut scheduler, replayed);
@@ -159,7 +159,7 @@ fn replay_takes_half_of_the_senders_all_destinations_together() {
 #[test]
 fn a_limit_of_one_is_no_limit_of_another() {
     let mut scheduler = scheduler(true, 4);
-    answer(&mut scheduler, 1, ResponseKind::Accepted);
+    respond(&mut scheduler, 1, ResponseKind::Accepted);
     push(&mut scheduler, log(0));
     let (batch, _) = scheduler.next(NOW).unwrap();
     let limited =
@@ -176,7 +176,7 @@ fn a_limit_of_one_is_no_limit_of_another() {
 #[test]
 fn what_a_dead_destination_gets_waits_elsewhere_where_it_can() {
     let mut scheduler = scheduler(true, 4);
-    let actions = answer(&mut scheduler, 0, ResponseKind::Failed);
+    let actions = respond(&mut scheduler, 0, ResponseKind::Failed);
     assert!(matches!(&actions[..], [Action::Defer(_)]));
     assert_eq!(scheduler.waits(0, NOW).deferred_until, Some(NOW + SECOND));
     assert!(matches!(&scheduler.push(log(0), NOW)[..], [Action::Defer(_)]));
@@ -189,7 +189,7 @@ fn what_a_dead_destination_gets_waits_elsewhere_where_it_can() {
 fn in_memory_a_dead_destination_keeps_to_its_share_only_while_another_is_alive() {
     let mut scheduler = scheduler(false, 4);
     (0..2).for_each(|number| scheduler.place(number, 7));
-    answer(&mut scheduler, 0, ResponseKind::Failed);
+    respond(&mut scheduler, 0, ResponseKind::Failed);
     let at = |second| {
         let mut batch = batch(0, Category::Log, 500);
         batch.opened = NOW + SECOND * second;
@@ -198,7 +198,7 @@ fn in_memory_a_dead_destination_keeps_to_its_share_only_while_another_is_alive()
     for second in 1..4 {
         assert!(scheduler.push(at(second), NOW).is_empty(), "all are dead: nothing is given up");
     }
-    answer(&mut scheduler, 1, ResponseKind::Accepted);
+    respond(&mut scheduler, 1, ResponseKind::Accepted);
     assert!(scheduler.release_held(NOW).is_empty(), "a last acceptance before the outage says nothing");
     push(&mut scheduler, log(1));
     let later = NOW + SECOND * 11;
@@ -226,7 +226,7 @@ fn a_host_that_is_gone_says_nothing_of_another_and_a_quota_nothing_of_its_host()
         let mut scheduler = scheduler(false, 4);
         scheduler.place(0, 7);
         scheduler.place(1, other);
-        answer(&mut scheduler, 0, kind);
+        respond(&mut scheduler, 0, kind);
         let found: usize = full(&mut scheduler);
         assert_eq!(found, given_up, "{other} {kind:?}");
     }
@@ -234,7 +234,7 @@ fn a_host_that_is_gone_says_nothing_of_another_and_a_quota_nothing_of_its_host()
 
 #[test]
 fn the_last_envelopes_of_those_in_trouble_go_only_while_another_waits_for_their_room() {
-    for (elsewhere, answered, left) in
+    for (elsewhere, kind, left) in
         [(7, ResponseKind::Misconfigured, 3), (8, ResponseKind::Failed, 3), (7, ResponseKind::Failed, 4)]
     {
         let mut scheduler = scheduler(false, 64);
@@ -249,11 +249,11 @@ fn the_last_envelopes_of_those_in_trouble_go_only_while_another_waits_for_their_
             |scheduler: &Scheduler<ChunkId>| scheduler.members.values().map(|one| one.bytes(Category::Log)).sum();
         let one: u64 = bytes(&scheduler);
         for batch in sent(&mut scheduler, NOW) {
-            assert!(scheduler.done(batch, &response(answered), NOW, 1.0).0.is_empty());
+            assert!(scheduler.done(batch, &response(kind), NOW, 1.0).0.is_empty());
         }
         assert!(scheduler.release_held(NOW).is_empty() && bytes(&scheduler) == one, "one each, to try with");
         let actions = scheduler.expect(Some((Category::Log, 300)), NOW);
-        assert_eq!((actions.len(), scheduler.queued()), (4 - left, left), "{elsewhere} {answered:?}");
+        assert_eq!((actions.len(), scheduler.queued()), (4 - left, left), "{elsewhere} {kind:?}");
         assert!(scheduler.members[&0].queued() == 1, "the newest go first");
         assert!(scheduler.expect(Some((Category::Event, 9_000)), NOW).is_empty(), "events have a share of their own");
         assert!(scheduler.expect(None, NOW).is_empty());
