@@ -100,15 +100,16 @@ pub fn events_alone() {
 
 pub fn now() {
     let line = json!({"message": "m", "level": "error", "time": "2026-11-20T08:00:00.5Z"});
-    let event =
-        |now: &str| result(&explained(&["--now", now], &json_lines(&[line.clone()])), 1, "event")["payload"].clone();
+    let event = |now: &str| {
+        result(&explained(&["--now", now], &json_lines(std::slice::from_ref(&line))), 1, "event")["payload"].clone()
+    };
     assert_eq!(event("2026-12-19T08:00:00Z")["timestamp"], 1_795_161_600.5);
     let moved = event("2026-12-20T08:00:00Z");
     assert_eq!(
         (&moved["timestamp"], &moved["extra"]["original_time"]),
         (&json!(1_797_753_600.0), &json!("1795161600.500000000"))
     );
-    let view = fed(&["--pretty", "--now", "2026-12-20T08:00:00Z"], &json_lines(&[line.clone()]));
+    let view = fed(&["--pretty", "--now", "2026-12-20T08:00:00Z"], &json_lines(std::slice::from_ref(&line)));
     let view = String::from_utf8_lossy(&view.stdout).into_owned();
     for part in ["  2026-11-20 08:00:00.500  ", "time=2026-12-20 08:00:00.000", "original_time=2026-11-20 08:00:00.500"]
     {
