@@ -317,35 +317,14 @@ pub(super) fn nearest_value(text: &str, values: &'static [&'static str]) -> Opti
 }
 
 fn nearest_of(text: &str, among: impl Iterator<Item = &'static str>, most: usize) -> Option<&'static str> {
-    let distances = among.map(|name| (distance(text, name), name));
+    let distances = among.map(|name| (strsim::levenshtein(text, name), name));
     let (distance, nearest) = distances.min_by_key(|(distance, _)| *distance)?;
     (distance <= most && distance < text.len()).then_some(nearest)
-}
-
-/// Levenshtein's: insertions, deletions and replacements.
-fn distance(a: &str, b: &str) -> usize {
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.bytes().enumerate() {
-        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
-        for (j, y) in b.bytes().enumerate() {
-            let replaced = diagonal + usize::from(x != y);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(diagonal + 1).min(row[j] + 1);
-        }
-    }
-    row[b.len()]
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn distances() {
-        for (a, b, expected) in [("", "abc", 3), ("kitten", "sitting", 3), ("same", "same", 0), ("ab", "ba", 2)] {
-            assert_eq!(distance(a, b), expected, "{a} {b}");
-        }
-    }
 
     #[test]
     fn names_that_are_nearly_right() {

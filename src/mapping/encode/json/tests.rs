@@ -49,11 +49,8 @@ fn each_byte_at_each_place_of_a_text_of_any_length_is_judged_right() {
 
 #[test]
 fn many_bytes_that_need_an_escape_are_written_as_one_by_one() {
-    let mut state = 1_u64;
-    let mut next = |end: usize| {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-        (state >> 33) as usize % end
-    };
+    let mut random = fastrand::Rng::with_seed(1);
+    let mut next = |end: usize| random.usize(..end);
     const PARTS: [&[u8]; 8] = [b"\"", b"\\", b"\n", "\u{e9}".as_bytes(), b"\xff", b"abc", b"0123456789abcdef", b"\x01"];
     for _ in 0..20_000 {
         let bytes = (0..next(12)).map(|_| PARTS[next(PARTS.len())]).collect::<Vec<_>>().concat();
