@@ -43,14 +43,14 @@ use std::time::Duration;
 #[derive(Debug)]
 pub(crate) enum Message {
     Batch(Box<Batch<ChunkProgress>>),
-    /// An envelope for this destination waits for so many bytes of room in memory, and everything behind it.
+    /// The mapper waits until so many bytes of memory are free for an envelope of this category to this destination.
     Expected(u32, Category, u64),
     Done(Box<sender::Done>),
     /// A line that is logged once a minute at most.
     LogThrottled(LogRequest),
     /// A line that is logged at once, because its sender sends it once.
     Log(Severity, String),
-    /// Result of asking a destination at the start: the status if it answered, else the result of the request.
+    /// Result of the check of a destination at the start: the status of its response, else why there was none.
     Probed(u32, Result<u16, Box<SendResult>>),
     Chose(Mode),
     /// A flush has come on a worker thread of Fluent Bit's.
@@ -98,7 +98,7 @@ impl ResponseTimes {
         latest[0] = took;
     }
 
-    /// Returns the longest of them; zero for a destination that has not answered yet.
+    /// Returns the longest of them; zero for a destination that has not responded yet.
     fn expected(&self, destination: u32) -> Duration {
         self.0.get(&destination).into_iter().flatten().max().copied().unwrap_or_default()
     }
@@ -130,7 +130,7 @@ pub(crate) struct Dispatcher {
     keeping: Keeping,
     volatile: bool,
     closing: Option<Monotonic>,
-    /// Requests on their way are being cut.
+    /// True once the requests in flight are being cut.
     is_cutting: bool,
     mapper_done: bool,
     chance: u64,
@@ -231,14 +231,14 @@ impl Dispatcher {
                 self.closing = Some(deadline);
                 self.check_ins.stop();
                 if self.shared.starts_nothing() {
-                    // No answer will make room: the mapper must not wait for any.
+                    // No response will free memory: the mapper must not wait for it.
                     self.shared.budget.close();
                 }
             }
         }
     }
 
-    /// A batch for this destination waits for room, or has come.
+    /// Notes that an envelope for this destination waits for memory, or that one has come.
     fn expect(&mut self, number: u32, waits: Option<(Category, u64)>) {
         if !self.scheduler.knows(number) {
             self.place(number);
@@ -274,7 +274,7 @@ impl Dispatcher {
         }
     }
 
-    /// Returns true if the instance closes before the answer to a request that begins now can be expected.
+    /// Returns true if the instance closes before the response to a request that begins now can be expected.
     fn is_too_late(&self, destination: u32) -> bool {
         let Some(deadline) = self.closing else { return false };
         self.shared.now().steady + self.response_times.expected(destination) >= deadline

@@ -37,9 +37,9 @@ pub struct Scheduler<T> {
     retired: BTreeMap<u32, u32>,
     /// Whose turn it was.
     last: u32,
-    /// Category and bytes of the envelope that waits outside for room in memory; everything behind it waits too.
+    /// Category and bytes of the envelope for which the mapper waits for memory, and everything behind it.
     awaiting: Option<(Category, u64)>,
-    /// The destination to which a client report is on its way: that takes a sender too.
+    /// The destination to which a client report is in flight, which takes a sender too.
     reporting: Option<u32>,
 }
 
@@ -122,7 +122,7 @@ impl<T: Identified> Scheduler<T> {
         self.senders.saturating_sub(self.in_flight() + usize::from(self.reporting.is_some()))
     }
 
-    /// Senders at destinations of which nobody knows whether they answer.
+    /// Returns the number of senders at destinations that are unproven.
     fn unproven_senders(&self, now: Monotonic) -> usize {
         let unproven = |member: &&Destination<T>| member.is_unproven(now);
         let batches: usize = self.members.values().filter(unproven).map(Destination::in_flight).sum();
@@ -138,7 +138,7 @@ impl<T: Identified> Scheduler<T> {
         self.policy.has_multiple_destinations && self.senders > 1
     }
 
-    /// Returns true if a client report may be sent to a destination now. Only one may be on its way at a time.
+    /// Returns true if a client report may be sent to a destination now. Only one may be in flight at a time.
     #[must_use]
     pub fn may_report(&self, number: u32, now: Monotonic) -> bool {
         let unproven = self.is_unproven(number, now);
@@ -147,7 +147,7 @@ impl<T: Identified> Scheduler<T> {
         self.reporting.is_none() && self.free() > 0 && room && takes
     }
 
-    /// A client report is on its way to a destination; the encoding to use.
+    /// Notes that a client report is sent to a destination, and returns the encoding to use.
     pub fn report(&mut self, number: u32) -> Compress {
         self.reporting = Some(number);
         self.members.get(&number).map_or(self.policy.compress, Destination::encoding)
@@ -159,7 +159,7 @@ impl<T: Identified> Scheduler<T> {
         self.member(number).on_report_response(limits, now);
     }
 
-    /// Returns true if a client report is on its way.
+    /// Returns true if a client report is in flight.
     #[must_use]
     pub fn is_reporting(&self) -> bool {
         self.reporting.is_some()
@@ -244,7 +244,7 @@ impl<T: Identified> Scheduler<T> {
         self.member(number).cut(category, ours.saturating_sub(excess), now)
     }
 
-    /// An envelope of so many bytes waits outside for room, or none does any more.
+    /// Notes that the mapper waits for so many bytes of memory, or no longer. Returns the actions that free memory for it.
     pub fn expect(&mut self, awaiting: Option<(Category, u64)>, now: Monotonic) -> Vec<Action<T>> {
         self.awaiting = awaiting;
         let mut actions = Vec::new();
@@ -378,7 +378,7 @@ impl<T: Identified> Scheduler<T> {
         self.members.iter().filter(|(_, member)| member.queued() > 0).map(|(number, _)| *number)
     }
 
-    /// Envelopes on their way.
+    /// Returns the number of envelopes in flight.
     #[must_use]
     pub fn in_flight(&self) -> usize {
         self.members.values().map(Destination::in_flight).sum()

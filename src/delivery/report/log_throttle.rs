@@ -83,14 +83,14 @@ impl LogThrottle {
         line
     }
 
-    /// Removes the line that was kept back, because it is no longer true.
+    /// Removes a deferred line, because it is no longer true.
     pub(in crate::delivery) fn cancel(&mut self, subject: Subject) {
         if let Some(logged) = self.0.get_mut(&subject) {
             logged.deferred = None;
         }
     }
 
-    /// Returns the lines that were kept back and may be logged now.
+    /// Returns the deferred lines that may be logged now.
     pub(in crate::delivery) fn due(&mut self, now: Monotonic) -> Vec<(Severity, String)> {
         let ripe = |logged: &&mut Logged| logged.deferred.is_some() && now >= logged.at + INTERVAL;
         let take = |logged: &mut Logged| {

@@ -25,7 +25,7 @@ const BUFFER: usize = 64 << 10;
 /// Idle connections kept in addition to one for each sender: destinations may be on many servers.
 const OTHER_HOSTS: usize = 16;
 
-/// Bytes of an answer's body that are read, for the log and so that the connection can be used again.
+/// Bytes of a response's body that are read, for the log and so that the connection can be used again.
 const MAX_DETAIL: u64 = 4_096;
 
 /// Longest wait for a response's body: the outcome of the items is known before it.
@@ -51,7 +51,7 @@ pub struct Client {
 pub struct SendResult {
     /// Meaning of the result.
     pub response: Response,
-    /// Its number, zero if there was no answer.
+    /// HTTP status, zero if there was no response.
     pub code: u16,
     /// Its cell in the ledger.
     pub status: Status,

@@ -8,7 +8,7 @@ use rustls::{AlertDescription, CertificateError, InvalidMessage};
 use std::io;
 use std::time::Duration;
 
-/// A request that had no answer.
+/// A request that had no response.
 #[derive(Debug, PartialEq, Eq)]
 pub(in crate::delivery) struct Failure {
     /// For people.

@@ -53,7 +53,7 @@ pub(crate) struct Done {
     pub(crate) took: Duration,
 }
 
-/// Longest wait for the answer at the start: the first items wait for this sender, if it is the only one.
+/// Longest wait for the response at the start: the first items wait for this sender, if it is the only one.
 const PROBE_LIMIT: Duration = Duration::from_secs(5);
 
 /// Asks once, at the start, whether a destination is there. No item, no quota, and nothing for the ledger.

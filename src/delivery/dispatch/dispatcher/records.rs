@@ -14,7 +14,7 @@ use crate::ledger::{Category, Outcome};
 use std::sync::Arc;
 
 impl Dispatcher {
-    /// `code` and `detail` are of the answer that brought this about, if one did.
+    /// Applies actions to their records. `code` and `detail` are those of the response that caused the actions, if one did.
     pub(super) fn actions(&mut self, actions: Vec<Action<ChunkProgress>>, code: u16, detail: &str) {
         actions.into_iter().for_each(|action| self.action(action, code, detail));
     }
