@@ -5,9 +5,7 @@ use out_sentry::chunk::{Entry, entries};
 use out_sentry::clock::Monotonic;
 use out_sentry::delivery::transport::encoder::Encoder;
 use out_sentry::envelope::{Batch, Bill, Collector};
-use out_sentry::ledger::{Category, Outcome};
-use out_sentry::mapping::identity::EventId;
-use out_sentry::mapping::{Mapper, Origin, Route, Sink, json};
+use out_sentry::mapping::{Discard, Finished, Item, ItemWriter, Mapper, Origin, Route, Sink, json};
 use out_sentry::options::{self, Compress};
 use std::sync::Arc;
 use std::time::Duration;
@@ -128,21 +126,27 @@ impl Items {
     }
 }
 
-impl Sink for Items {
-    fn again(&self, _record: u32) -> bool {
-        false
+struct ItemOf<'w>(&'w mut Vec<u8>);
+
+impl ItemWriter for ItemOf<'_> {
+    fn json(&mut self) -> &mut Vec<u8> {
+        self.0
     }
 
-    fn open(&mut self, _: Category, _: u32, _: u32) -> Option<&mut Vec<u8>> {
+    fn finish(self, _: Finished) {}
+}
+
+impl Sink for Items {
+    type Writer<'w> = ItemOf<'w>;
+
+    fn begin(&mut self, _: Item, _: u32) -> Option<ItemOf<'_>> {
         if self.json.len() > 1_000_000 {
             self.clear();
         }
-        Some(&mut self.json)
+        Some(ItemOf(&mut self.json))
     }
 
-    fn close(&mut self, _: Category, _: u32, _: Option<EventId>) {}
-
-    fn end(&mut self, _: Category, _: u32, _: Outcome) {}
+    fn discard(&mut self, _: Item, _: Discard) {}
 }
 
 /// Logs gathered into envelopes.
@@ -153,20 +157,27 @@ struct Envelopes {
     spare: Vec<Vec<u8>>,
 }
 
+struct LogOf<'w>(&'w mut Envelopes, u32);
+
+impl ItemWriter for LogOf<'_> {
+    fn json(&mut self) -> &mut Vec<u8> {
+        self.0.logs.open(Monotonic::START, false, &mut self.0.spare)
+    }
+
+    fn finish(self, _: Finished) {
+        let Envelopes { logs, owner, full, spare } = self.0;
+        full.extend(logs.close(owner, self.1, Bill::default(), spare));
+    }
+}
+
 impl Sink for Envelopes {
-    fn again(&self, _record: u32) -> bool {
-        false
+    type Writer<'w> = LogOf<'w>;
+
+    fn begin(&mut self, item: Item, _: u32) -> Option<LogOf<'_>> {
+        Some(LogOf(self, item.record))
     }
 
-    fn open(&mut self, _: Category, _: u32, _: u32) -> Option<&mut Vec<u8>> {
-        Some(self.logs.open(Monotonic::START, false, &mut self.spare))
-    }
-
-    fn close(&mut self, _: Category, record: u32, _: Option<EventId>) {
-        self.full.extend(self.logs.close(&self.owner, record, Bill::default(), &mut self.spare));
-    }
-
-    fn end(&mut self, _: Category, _: u32, _: Outcome) {}
+    fn discard(&mut self, _: Item, _: Discard) {}
 }
 
 fn batches(input: &Input) -> Vec<Batch<()>> {

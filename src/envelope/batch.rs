@@ -131,6 +131,11 @@ impl<T> Batch<T> {
         &mut self.payload
     }
 
+    /// Returns the buffer that the open item's JSON is appended to.
+    pub(super) fn buffer(&mut self) -> &mut Vec<u8> {
+        &mut self.payload
+    }
+
     /// Ends the item opened last.
     pub fn close(&mut self, ticket: &Arc<T>, record: u32, event_id: Option<EventId>) {
         self.close_billed(ticket, record, Bill::default());

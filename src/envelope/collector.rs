@@ -37,6 +37,11 @@ impl<T> Collector<T> {
         self.open.get_or_insert_with(begin).open()
     }
 
+    /// Returns the buffer of the open envelope.
+    pub fn buffer(&mut self) -> Option<&mut Vec<u8>> {
+        self.open.as_mut().map(Batch::buffer)
+    }
+
     /// Ends the log opened last; an envelope that is full with it comes back. A log that would make it too large
     /// begins the next one.
     pub fn close(&mut self, ticket: &Arc<T>, record: u32, bill: Bill, spare: &mut Vec<Vec<u8>>) -> Option<Batch<T>> {

@@ -56,6 +56,11 @@ impl<T> LogBatcher<T> {
         collector.open(now, replay, &mut self.spare)
     }
 
+    /// Returns the buffer of the log that is open for a destination.
+    pub fn buffer(&mut self, destination: u32) -> Option<&mut Vec<u8>> {
+        self.open.get_mut(&destination)?.buffer()
+    }
+
     /// Ends the log opened last, which was for this destination. An envelope that is full comes back; where there is too
     /// much in all of them together, the oldest does.
     pub fn close(&mut self, destination: u32, ticket: &Arc<T>, record: u32, bill: Bill) -> Option<Batch<T>> {

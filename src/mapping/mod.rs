@@ -86,7 +86,7 @@ use resolve::severity::Rules;
 pub use route::{Route, Router, UNROUTED};
 pub(crate) use scrub::Rules as ScrubRules;
 pub use scrub::examples::{EXAMPLES as SCRUB_EXAMPLES, Example as ScrubExample, to_markdown as privacy_to_markdown};
-pub use sink::{Bill, FoundKeys, Origin, Payer, RecalledLog, Sink};
+pub use sink::{Bill, Discard, Finished, FoundKeys, Item, ItemWriter, Origin, Payer, RecalledLog, Sink};
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -248,7 +248,8 @@ impl Mapper {
                 Entry::GroupStart(record) => group = Some(record),
                 Entry::GroupEnd => group = None,
                 Entry::Invalid(why, _) => {
-                    end_both(sink, index, Outcome::Invalid, Reason::Undecodable(why));
+                    let reason = Some(Reason::Undecodable(why));
+                    discard_both(sink, index, Discard { outcome: Outcome::Invalid, reason, destination: None });
                     index += 1;
                 }
                 Entry::Record(_) if sink.leaves_alone(index) => index += 1,
@@ -440,8 +441,8 @@ impl Mapper {
         sink.found(index, &view.keys);
         let mut place = None;
         if is_our_own(&view.message, &self.settings.output) {
-            sink.left_out(route_of(origin, view.pod, letter).map(|route| route.destination));
-            end_both(sink, index, Outcome::Suppressed, Reason::OwnHost);
+            let destination = route_of(origin, view.pod, letter).map(|route| route.destination);
+            discard_both(sink, index, Discard::suppressed(Reason::OwnHost, destination));
         } else if let Some(route) = route_of(origin, view.pod, letter) {
             let threshold = view.pod.map_or(self.settings.event_level, |pod| pod.threshold(self.settings.event_level));
             let log = &mut progress.log;
@@ -451,13 +452,13 @@ impl Mapper {
                 None => self.write_log(&view, route, (&mut progress.logs, log), sink),
                 Some(letter) => {
                     let other = if letter.category == Category::Log { Category::Event } else { Category::Log };
-                    end(sink, other, index, Outcome::Filtered, Reason::OtherItem);
+                    sink.discard(Item { category: other, record: index }, Discard::filtered(Reason::OtherItem));
                     0
                 }
             };
             if letter.is_none() && threshold.is_none() {
                 let reason = Reason::Below { level: view.level, threshold };
-                end(sink, Category::Event, index, Outcome::Filtered, reason);
+                sink.discard(Item::event(index), Discard::filtered(reason));
             }
             if letter.is_some() || threshold.is_some() || self.settings.join_traces {
                 let text = progress.aside.text(&view.message, record.raw);
@@ -488,7 +489,7 @@ impl Mapper {
                 place = Some(progress.add(view.stream, threshold, letter, line));
             }
         } else {
-            end_both(sink, index, Outcome::Filtered, Reason::NoDestination);
+            discard_both(sink, index, Discard::filtered(Reason::NoDestination));
         }
         self.memory.fields = fields.recycle();
         self.memory.buffers = Some(buffers);
@@ -514,23 +515,23 @@ impl Mapper {
         let threshold = self.settings.logs_level;
         if threshold.is_none_or(|threshold| view.level < threshold) {
             let reason = Reason::Below { level: view.level, threshold };
-            log.fate = Fate::End(Outcome::Filtered, Some(reason), None);
+            log.fate = Fate::End(Discard::filtered(reason));
             return 0;
         }
         if view.message.trim_ascii().is_empty() && view.fields.rest().next().is_none() {
-            log.fate = Fate::End(Outcome::Filtered, Some(Reason::Empty), None);
+            log.fate = Fate::End(Discard::filtered(Reason::Empty));
             return 0;
         }
         let sequence = logs.sequence(view.time);
         if !is_sampled(self.settings.logs_sample_rate, view, log.index) {
-            log.fate = Fate::End(Outcome::Sampled, None, Some(route.destination));
-        } else if !sink.is_settled(Category::Log, log.index) {
+            log.fate = Fate::End(Discard::sampled(route.destination));
+        } else if !sink.is_settled(Item::log(log.index)) {
             let mut bill = bill_of(view, route, sink);
             if sink.affords(log.index, &bill) {
                 bill.bytes = self.write_billed(&mut log.json, view, sequence, &mut logs.used);
                 log.fate = Fate::Send(bill);
             } else {
-                log.fate = Fate::End(Outcome::OverBudget, Some(Reason::OverBudget), Some(route.destination));
+                log.fate = Fate::End(Discard::over_budget(route.destination));
             }
         }
         sequence
@@ -576,20 +577,12 @@ impl Mapper {
             Fate::Settled => {}
             Fate::Send(bill) => {
                 self.works_on([index]);
-                if let Some(out) = sink.open(Category::Log, index, bill.destination) {
-                    out.extend_from_slice(json);
-                    sink.close_log(index, &bill);
+                if let Some(mut writer) = sink.begin(Item::log(index), bill.destination) {
+                    writer.json().extend_from_slice(json);
+                    writer.finish(Finished::Log(bill));
                 }
             }
-            Fate::End(outcome, reason, destination) => {
-                if destination.is_some() {
-                    sink.left_out(destination);
-                }
-                if let Some(reason) = reason {
-                    sink.why(Category::Log, index, reason);
-                }
-                sink.end(Category::Log, index, outcome);
-            }
+            Fate::End(discard) => sink.discard(Item::log(index), discard),
         }
     }
 
@@ -642,13 +635,14 @@ impl Mapper {
         let threshold = self.settings.logs_level;
         if letter.is_none() && threshold.is_none_or(|threshold| group.level < threshold) {
             for index in std::iter::once(&line.index).chain(&group.members) {
-                end(sink, Category::Log, *index, Outcome::Filtered, Reason::Below { level: group.level, threshold });
+                let reason = Reason::Below { level: group.level, threshold };
+                sink.discard(Item::log(*index), Discard::filtered(reason));
             }
             return;
         }
         self.joined_head(origin, (line, letter), (group.level, body), progress, sink);
         for member in &group.members {
-            join(sink, Category::Log, *member, line.index);
+            sink.join(Item::log(*member), line.index);
         }
     }
 
@@ -665,7 +659,7 @@ impl Mapper {
         let (key, _) = self.reader.read(record, marker, &mut fields, &mut buffers);
         let pod = self.pod(&fields, progress.container.as_ref()).map(|place| self.pods.at(place));
         let Some(route) = route_of(origin, pod, letter) else {
-            return end(sink, Category::Log, line.index, Outcome::Filtered, Reason::NoDestination);
+            return sink.discard(Item::log(line.index), Discard::filtered(Reason::NoDestination));
         };
         let mut unasked = DetectedTrace::new(&[]);
         let message = (key, Cow::Borrowed(body.as_bytes()));
@@ -674,13 +668,12 @@ impl Mapper {
             Known { names: self.reader.names(), tag: (origin.tag, &progress.of_tag), trace: &mut self.memory.trace };
         let view = view((&self.settings, &self.rules), origin.now, record, given, &mut fields, known);
         if letter.is_none() && !is_sampled(self.settings.logs_sample_rate, &view, line.index) {
-            sink.left_out(Some(route.destination));
-            return sink.end(Category::Log, line.index, Outcome::Sampled);
+            return sink.discard(Item::log(line.index), Discard::sampled(route.destination));
         }
         let mut bill = bill_of(&view, route, sink);
-        if let Some(out) = sink.open(Category::Log, line.index, route.destination) {
-            bill.bytes = self.write_billed(out, &view, line.sequence, &mut progress.logs.used);
-            sink.close_log(line.index, &bill);
+        if let Some(mut writer) = sink.begin(Item::log(line.index), route.destination) {
+            bill.bytes = self.write_billed(writer.json(), &view, line.sequence, &mut progress.logs.used);
+            writer.finish(Finished::Log(bill));
         }
     }
 
@@ -711,7 +704,7 @@ impl Mapper {
             self.works_on(stream.lines.iter().map(|line| line.index));
             self.joined_head(origin, (head, stream.letter), (level, &body), progress, sink);
             for member in &members {
-                join(sink, Category::Log, *member, head.index);
+                sink.join(Item::log(*member), head.index);
             }
         } else if !members.is_empty() {
             stream.groups.push(Joined { first: 0, members, level, text });
@@ -731,9 +724,8 @@ impl Mapper {
             let members = group.map_or(&[][..], |group| &group.members);
             if !is_event(line.level) {
                 let below = Reason::Below { level: line.level, threshold: stream.threshold };
-                end(sink, Category::Event, line.index, Outcome::Filtered, below);
-                for member in members {
-                    end(sink, Category::Event, *member, Outcome::Filtered, below);
+                for record in std::iter::once(&line.index).chain(members) {
+                    sink.discard(Item::event(*record), Discard::filtered(below));
                 }
                 continue;
             }
@@ -741,7 +733,7 @@ impl Mapper {
             let text = group.map(|group| (group.text.as_str(), trace::parse(&group.text)));
             self.event(origin, stream, at, (text, line.level), progress, sink);
             for member in members {
-                join(sink, Category::Event, *member, line.index);
+                sink.join(Item::event(*member), line.index);
             }
         }
     }
@@ -765,7 +757,7 @@ impl Mapper {
         let mut message = (own.0, text.map_or(own.1, |text| Cow::Borrowed(text.as_bytes())));
         let pod = self.pod(&fields, progress.container.as_ref()).map(|place| self.pods.at(place));
         let Some(route) = route_of(origin, pod, stream.letter) else {
-            return end(sink, Category::Event, line.index, Outcome::Filtered, Reason::NoDestination);
+            return sink.discard(Item::event(line.index), Discard::filtered(Reason::NoDestination));
         };
         let id = progress.event_id(route.identity, stream, (record, line.ordinal));
         let text = message.1.clone();
@@ -800,8 +792,7 @@ impl Mapper {
         let (trace, around) = read_trace(text, in_message, in_stack);
         let mut about = EventContext::new(&self.rules, &view, route, trace, &around);
         if stream.letter.is_none() && !is_sampled(self.settings.sample_rate, &view, line.index) {
-            sink.left_out(Some(route.destination));
-            return sink.end(Category::Event, line.index, Outcome::Sampled);
+            return sink.discard(Item::event(line.index), Discard::sampled(route.destination));
         }
         let decision = if sink.again(line.index) || stream.letter.is_some() {
             Decision::Send(0)
@@ -821,26 +812,23 @@ impl Mapper {
         };
         match decision {
             Decision::Suppress(reason) => {
-                sink.left_out(Some(route.destination));
-                end(sink, Category::Event, line.index, Outcome::Suppressed, reason);
+                sink.discard(Item::event(line.index), Discard::suppressed(reason, Some(route.destination)));
             }
             Decision::Keep(reason) => {
                 let mut payload = Vec::new();
                 write(&mut payload);
                 let closing = StormSummary { route, event_id: id, payload, others: 0 };
                 self.storms.keep(about.fingerprint, closing);
-                sink.left_out(Some(route.destination));
-                end(sink, Category::Event, line.index, Outcome::Suppressed, reason);
+                sink.discard(Item::event(line.index), Discard::suppressed(reason, Some(route.destination)));
             }
             Decision::Send(_) => {
-                if let Some(out) = sink.open(Category::Event, line.index, route.destination) {
-                    write(out);
-                    sink.close(Category::Event, line.index, Some(id));
-                    let trace_id = view.trace_id;
-                    if stream.letter.is_none() && !sink.again(line.index) {
-                        let lines = self.recall.take(stream, first);
-                        self.send_recalled(origin, (route, trace_id), lines, progress, sink);
-                    }
+                let Some(mut writer) = sink.begin(Item::event(line.index), route.destination) else { return };
+                write(writer.json());
+                writer.finish(Finished::Event(id));
+                let trace_id = view.trace_id;
+                if stream.letter.is_none() && !sink.again(line.index) {
+                    let lines = self.recall.take(stream, first);
+                    self.send_recalled(origin, (route, trace_id), lines, progress, sink);
                 }
             }
         }
@@ -928,20 +916,10 @@ fn bill_of(view: &ResolvedRecord<'_, '_>, route: Route, sink: &mut impl Sink) ->
     Bill { destination: route.destination, payer, level: view.level, bytes: 0 }
 }
 
-fn end_both(sink: &mut impl Sink, index: u32, outcome: Outcome, reason: Reason) {
+fn discard_both(sink: &mut impl Sink, index: u32, discard: Discard) {
     for category in Category::ALL {
-        end(sink, *category, index, outcome, reason);
+        sink.discard(Item { category: *category, record: index }, discard);
     }
-}
-
-fn end(sink: &mut impl Sink, category: Category, index: u32, outcome: Outcome, reason: Reason) {
-    sink.why(category, index, reason);
-    sink.end(category, index, outcome);
-}
-
-fn join(sink: &mut impl Sink, category: Category, index: u32, into: u32) {
-    sink.why(category, index, Reason::Joined { into });
-    sink.join(category, index, into);
 }
 
 /// A line's record, and the marker of its group.

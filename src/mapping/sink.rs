@@ -9,59 +9,149 @@ use crate::mapping::resolve::identity::EventId;
 use crate::options::Budget;
 use std::time::Duration;
 
-/// Receives the items that a chunk becomes.
+/// A record in one category: it becomes one item, part of one, or none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Item {
+    /// The category.
+    pub category: Category,
+    /// The record's number.
+    pub record: u32,
+}
+
+impl Item {
+    /// The log of a record.
+    #[must_use]
+    pub fn log(record: u32) -> Self {
+        Self { category: Category::Log, record }
+    }
+
+    /// The event of a record.
+    #[must_use]
+    pub fn event(record: u32) -> Self {
+        Self { category: Category::Event, record }
+    }
+}
+
+/// Properties of an item that are known once its JSON is written.
+#[derive(Clone, Copy, Debug)]
+pub enum Finished {
+    /// The event's id.
+    Event(EventId),
+    /// The log's payer and size.
+    Log(Bill),
+}
+
+impl Finished {
+    /// Returns the id of an event.
+    #[must_use]
+    pub fn event_id(&self) -> Option<EventId> {
+        match self {
+            Self::Event(id) => Some(*id),
+            Self::Log(_) => None,
+        }
+    }
+}
+
+/// Why an item is not sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Discard {
+    /// The outcome that the ledger counts.
+    pub outcome: Outcome,
+    /// Details that the outcome's name does not give.
+    pub reason: Option<Reason>,
+    /// The destination that the item would have had, for sinks that report drops to it. `None` if the drop is not reported.
+    pub destination: Option<u32>,
+}
+
+impl Discard {
+    /// Returns the discard of an item that `logs_level`, `event_level` or another filter leaves out; it is reported to no
+    /// destination.
+    #[must_use]
+    pub fn filtered(reason: Reason) -> Self {
+        Self { outcome: Outcome::Filtered, reason: Some(reason), destination: None }
+    }
+
+    /// Returns the discard of an item that `sample_rate` or `logs_sample_rate` leaves out.
+    #[must_use]
+    pub fn sampled(destination: u32) -> Self {
+        Self { outcome: Outcome::Sampled, reason: None, destination: Some(destination) }
+    }
+
+    /// Returns the discard of an item that storm control or a similar rule leaves out.
+    #[must_use]
+    pub fn suppressed(reason: Reason, destination: Option<u32>) -> Self {
+        Self { outcome: Outcome::Suppressed, reason: Some(reason), destination }
+    }
+
+    /// Returns the discard of a log that no budget pays for.
+    #[must_use]
+    pub fn over_budget(destination: u32) -> Self {
+        Self { outcome: Outcome::OverBudget, reason: Some(Reason::OverBudget), destination: Some(destination) }
+    }
+}
+
+/// Writes one item of a sink. A writer that is dropped unfinished leaves nothing of the item behind: its bytes are removed and
+/// its record needs an item as before.
+pub trait ItemWriter {
+    /// Returns the buffer to append the item's JSON to. It may hold the JSON of earlier items.
+    fn json(&mut self) -> &mut Vec<u8>;
+    /// Ends the item. A sink that cannot afford the bytes of a log discards the log as over budget instead.
+    fn finish(self, finished: Finished);
+}
+
+/// Receives what becomes of a chunk's records. Each record ends once in each category: as an item ([`Sink::begin`]), as part
+/// of another record's item ([`Sink::join`]) or as a drop ([`Sink::discard`]). No method depends on an earlier call of another.
 pub trait Sink {
+    /// Writes one item.
+    type Writer<'w>: ItemWriter
+    where
+        Self: 'w;
+
+    /// Begins an item for a destination. Returns `None` if the record no longer needs the item, has to wait, or ends
+    /// otherwise; the sink has handled it then.
+    fn begin(&mut self, item: Item, destination: u32) -> Option<Self::Writer<'_>>;
+    /// Ends a record in a category without an item.
+    fn discard(&mut self, item: Item, discard: Discard);
+    /// Ends a record in a category as a part of the item of the record `into`.
+    fn join(&mut self, item: Item, into: u32) {
+        let reason = Some(Reason::Joined { into });
+        self.discard(item, Discard { outcome: Outcome::Joined, reason, destination: None });
+    }
     /// Returns true if the record has been read before. The decisions made then about storms are not made again.
-    fn again(&self, record: u32) -> bool;
+    fn again(&self, _record: u32) -> bool {
+        false
+    }
     /// Returns true if the record is skipped as if it did not exist; the sink itself ends it then.
     fn leaves_alone(&self, _record: u32) -> bool {
         false
     }
     /// Returns true if a record that is read again has ended in this category or is on its way; false costs only time.
-    fn is_settled(&self, _category: Category, _record: u32) -> bool {
+    fn is_settled(&self, _item: Item) -> bool {
         false
     }
-    /// Returns the buffer to which the JSON of an item of this category is appended, or `None` if the record no longer needs
-    /// such an item. The appended JSON becomes an item for this destination with [`Sink::close`].
-    fn open(&mut self, category: Category, record: u32, destination: u32) -> Option<&mut Vec<u8>>;
-    /// Ends the item that was opened last. Events bring their id.
-    fn close(&mut self, category: Category, record: u32, event_id: Option<EventId>);
     /// Returns a number for who pays for a log to this destination.
     fn payer(&mut self, _destination: u32, _payer: &Payer<'_>) -> u32 {
         0
     }
-    /// Returns false if no log like this may be sent because a budget is spent; the caller then ends the record. Its size is not
+    /// Returns false if no log like this may be sent because a budget is spent; the caller then discards it. Its size is not
     /// known yet.
     fn affords(&mut self, _record: u32, _bill: &Bill) -> bool {
         true
     }
-    /// Ends the log that was opened last. A sink that cannot afford its bytes ends the record as over budget instead.
-    fn close_log(&mut self, record: u32, _bill: &Bill) {
-        self.close(Category::Log, record, None);
-    }
-    /// Sends lines that stay filtered with the event that was closed last.
+    /// Sends lines below `logs_level` as logs of an event's trace. They stand for no record: theirs have ended.
     fn recalled(&mut self, _logs: Vec<RecalledLog>) {}
-    /// Ends a record in a category without an item.
-    fn end(&mut self, category: Category, record: u32, outcome: Outcome);
-    /// Ends a record that has become part of the item of another one, which was opened before.
-    fn join(&mut self, category: Category, record: u32, _into: u32) {
-        self.end(category, record, Outcome::Joined);
-    }
-    /// Steady time until which records at the end of the chunk may wait for lines of a later one; none if they may not.
+    /// Returns the steady time until which records at the end of the chunk may wait for lines of a later one; `None` if they
+    /// may not.
     fn waits_until(&self) -> Option<Duration> {
         None
     }
-    /// Leaves a record unsettled until its stream's next lines come. Returns the number by which the sink knows it then; none
+    /// Leaves a record unsettled until its stream's next lines come. Returns the number by which the sink knows it then; `None`
     /// if it cannot wait.
     fn wait(&mut self, _record: u32) -> Option<u32> {
         None
     }
-    /// Tells the sink the destination, if any, of a record that is about to be left out; for sinks that report it.
-    fn left_out(&mut self, _destination: Option<u32>) {}
-    /// Tells the sink the fields that gave a record its meaning; for sinks that explain, others need not care.
+    /// Tells the sink the fields that gave a record its meaning, for sinks that explain.
     fn found(&mut self, _record: u32, _keys: &FoundKeys<'_>) {}
-    /// Why the record is about to end without an item; for those who explain.
-    fn why(&mut self, _category: Category, _record: u32, _reason: Reason) {}
 }
 
 /// The payer of a log.

@@ -2,8 +2,9 @@
 
 use crate::support::chunk;
 use out_sentry::ledger::{Category, Outcome};
-use out_sentry::mapping::identity::EventId;
-use out_sentry::mapping::{Mapper, Origin, RecalledLog, Route, Router, Sink, StormSummary};
+use out_sentry::mapping::{
+    Discard, Finished, Item, ItemWriter, Mapper, Origin, RecalledLog, Route, Router, Sink, StormSummary,
+};
 use out_sentry::options;
 use serde_json::Value;
 use std::cell::RefCell;
@@ -46,7 +47,6 @@ pub struct Mapped {
     /// The records that wait for lines of a later chunk.
     pub waiting: Vec<u32>,
     lets_wait: bool,
-    open: Vec<u8>,
 }
 
 impl Mapping {
@@ -131,21 +131,35 @@ impl Mapped {
     }
 }
 
+/// Writes one item, which must be JSON.
+pub struct Writer<'w> {
+    items: &'w mut Vec<(Category, u32, Value)>,
+    item: Item,
+    json: Vec<u8>,
+}
+
+impl ItemWriter for Writer<'_> {
+    fn json(&mut self) -> &mut Vec<u8> {
+        &mut self.json
+    }
+
+    fn finish(self, finished: Finished) {
+        let json: Value = serde_json::from_slice(&self.json)
+            .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&self.json)));
+        assert_eq!(json["event_id"].as_str(), finished.event_id().map(|id| id.hex()).as_deref());
+        self.items.push((self.item.category, self.item.record, json));
+    }
+}
+
 impl Sink for Mapped {
-    fn again(&self, _record: u32) -> bool {
-        false
+    type Writer<'w> = Writer<'w>;
+
+    fn begin(&mut self, item: Item, _: u32) -> Option<Writer<'_>> {
+        Some(Writer { items: &mut self.items, item, json: Vec::new() })
     }
 
-    fn open(&mut self, _: Category, _: u32, _: u32) -> Option<&mut Vec<u8>> {
-        self.open.clear();
-        Some(&mut self.open)
-    }
-
-    fn close(&mut self, category: Category, record: u32, event_id: Option<EventId>) {
-        let item: Value = serde_json::from_slice(&self.open)
-            .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&self.open)));
-        assert_eq!(item["event_id"].as_str(), event_id.map(|id| id.hex()).as_deref());
-        self.items.push((category, record, item));
+    fn discard(&mut self, item: Item, discard: Discard) {
+        self.ends.push((item.category, item.record, discard.outcome));
     }
 
     fn recalled(&mut self, logs: Vec<RecalledLog>) {
@@ -159,10 +173,6 @@ impl Sink for Mapped {
     fn wait(&mut self, record: u32) -> Option<u32> {
         self.waiting.push(record);
         Some(record)
-    }
-
-    fn end(&mut self, category: Category, record: u32, outcome: Outcome) {
-        self.ends.push((category, record, outcome));
     }
 }
 

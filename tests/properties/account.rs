@@ -3,7 +3,7 @@
 use out_sentry::chunk;
 use out_sentry::ledger::{Category, Outcome};
 use out_sentry::mapping::identity::{self, EventId};
-use out_sentry::mapping::{Bill, Mapper, Origin, Route, Sink};
+use out_sentry::mapping::{Discard, Finished, Item, ItemWriter, Mapper, Origin, Route, Sink};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -27,16 +27,16 @@ pub struct Account {
     pub ends: BTreeMap<(u32, &'static str), End>,
     /// Billed size of each log, as the mapper computes it.
     pub billed: BTreeMap<u32, u64>,
+    /// The items' bytes, one after the other: it is never empty, as in an envelope.
     buffer: Vec<u8>,
-    /// The item that was opened and not yet closed, and its start: the buffer is never empty, as in an envelope.
-    open: Option<(u32, Category, usize)>,
+    /// Items that were begun and not finished.
+    begun: u32,
     again: bool,
     settled: fn(u32) -> bool,
 }
 
 impl Account {
     fn close_with(&mut self, category: Category, record: u32, end: End) {
-        assert_eq!(self.open, None, "{category:?} {record} ends while another item is open");
         let known = self.ends.insert((record, category.name()), end);
         assert_eq!(known, None, "{category:?} {record} ends twice");
     }
@@ -52,49 +52,64 @@ impl Account {
     }
 }
 
-impl Sink for Account {
-    fn again(&self, _record: u32) -> bool {
-        self.again
+/// Writes one item behind the others.
+pub struct Writer<'w> {
+    account: &'w mut Account,
+    item: Item,
+    start: usize,
+}
+
+impl ItemWriter for Writer<'_> {
+    fn json(&mut self) -> &mut Vec<u8> {
+        &mut self.account.buffer
     }
 
-    fn open(&mut self, category: Category, record: u32, _: u32) -> Option<&mut Vec<u8>> {
-        if (self.settled)(record) {
-            self.close_with(category, record, End::Settled);
+    fn finish(self, finished: Finished) {
+        let Self { account, item: Item { category, record }, start } = self;
+        account.begun -= 1;
+        let json = account.buffer.split_off(start);
+        account.close_with(category, record, End::Item(json, finished.event_id()));
+        match (category, finished) {
+            (Category::Log, Finished::Log(bill)) => drop(account.billed.insert(record, bill.bytes)),
+            (Category::Event, Finished::Event(_)) => {}
+            (category, finished) => panic!("{category:?} {record} is finished as {finished:?}"),
+        }
+    }
+}
+
+impl Sink for Account {
+    type Writer<'w> = Writer<'w>;
+
+    fn begin(&mut self, item: Item, _: u32) -> Option<Writer<'_>> {
+        if (self.settled)(item.record) {
+            self.close_with(item.category, item.record, End::Settled);
             return None;
         }
-        assert_eq!(self.open, None, "{category:?} {record} is opened within another");
+        self.begun += 1;
         self.buffer.push(b',');
-        self.open = Some((record, category, self.buffer.len()));
-        Some(&mut self.buffer)
+        let start = self.buffer.len();
+        Some(Writer { account: self, item, start })
     }
 
-    fn close(&mut self, category: Category, record: u32, event_id: Option<EventId>) {
-        let (opened, kind, start) = self.open.take().expect("something open");
-        assert_eq!((opened, kind), (record, category));
-        let json = self.buffer.split_off(start);
-        self.close_with(category, record, End::Item(json, event_id));
+    fn discard(&mut self, item: Item, discard: Discard) {
+        self.close_with(item.category, item.record, End::Outcome(discard.outcome));
     }
 
-    fn close_log(&mut self, record: u32, bill: &Bill) {
-        self.close(Category::Log, record, None);
-        self.billed.insert(record, bill.bytes);
-    }
-
-    fn end(&mut self, category: Category, record: u32, outcome: Outcome) {
-        self.close_with(category, record, End::Outcome(outcome));
+    fn again(&self, _record: u32) -> bool {
+        self.again
     }
 }
 
 /// Maps a chunk and sees that every record of it ended.
 pub fn map(mapper: &mut Mapper, chunk: &[u8], again: bool, settled: fn(u32) -> bool) -> Account {
     let mut account =
-        Account { ends: BTreeMap::new(), billed: BTreeMap::new(), buffer: vec![], open: None, again, settled };
+        Account { ends: BTreeMap::new(), billed: BTreeMap::new(), buffer: vec![], begun: 0, again, settled };
     let now = Duration::from_micros(NOW * 1_000_000 + 250_000);
     let route = Route { destination: 0, identity: identity::destination("127.0.0.1/1") };
     let origin = Origin { tag: b"app.log", router: &route, now };
     let end = mapper.map(origin, chunk, FIRST, &mut account);
+    assert_eq!(account.begun, 0, "every item that was begun is finished");
     assert_eq!(end - FIRST, chunk::count(chunk), "every record has a number");
-    assert_eq!(account.open, None, "an item was left open");
     let expected: Vec<_> = (FIRST..end).flat_map(|record| [(record, "event"), (record, "log")]).collect();
     assert_eq!(account.ends.keys().copied().collect::<Vec<_>>(), expected, "every record ends in each category");
     account

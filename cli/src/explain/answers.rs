@@ -1,8 +1,7 @@
 //! Collects the mapping's results for each record. A record goes to the output once it and all records before it have ended.
 
 use out_sentry::ledger::{Category, Outcome};
-use out_sentry::mapping::identity::EventId;
-use out_sentry::mapping::{Bill, FoundKeys, Reason, Sink};
+use out_sentry::mapping::{Discard, Finished, FoundKeys, Item, ItemWriter, Reason, Sink};
 use std::collections::VecDeque;
 use std::io;
 use std::time::Duration;
@@ -22,8 +21,6 @@ pub(super) struct Answers<O> {
     records: VecDeque<Explained>,
     /// Number of the first of them, from 0.
     first: u32,
-    /// The JSON of the item that is open, and its destination.
-    open: (Vec<u8>, u32),
     part: Part,
     /// True while a later part may follow.
     may_wait: bool,
@@ -176,7 +173,6 @@ impl<O: Output> Answers<O> {
             output,
             records: VecDeque::new(),
             first: 0,
-            open: (Vec::new(), 0),
             part: Part::default(),
             may_wait: true,
             bytes: 0,
@@ -185,7 +181,7 @@ impl<O: Output> Answers<O> {
     }
 
     /// Sets the part of the input whose records the mapping reads next.
-    pub(super) fn begin(&mut self, part: Part) {
+    pub(super) fn begin_part(&mut self, part: Part) {
         self.part = part;
         self.may_wait = true;
     }
@@ -250,32 +246,46 @@ impl<O: Output> Answers<O> {
     }
 }
 
+/// Writes one item, which is kept with its record.
+pub(super) struct AnswerWriter<'w, O> {
+    answers: &'w mut Answers<O>,
+    item: Item,
+    destination: u32,
+    json: Vec<u8>,
+}
+
+impl<O: Output> ItemWriter for AnswerWriter<'_, O> {
+    fn json(&mut self) -> &mut Vec<u8> {
+        &mut self.json
+    }
+
+    fn finish(self, finished: Finished) {
+        let Self { answers, item, destination, json: payload } = self;
+        let billed = if let Finished::Log(bill) = finished { bill.bytes } else { 0 };
+        answers.bytes += payload.len();
+        answers.answer(item.record).ends[item.category as usize] =
+            End { outcome: Some(Outcome::Accepted), reason: None, destination: Some(destination), billed, payload };
+    }
+}
+
 impl<O: Output> Sink for Answers<O> {
-    fn again(&self, _record: u32) -> bool {
-        false
+    type Writer<'w>
+        = AnswerWriter<'w, O>
+    where
+        Self: 'w;
+
+    fn begin(&mut self, item: Item, destination: u32) -> Option<AnswerWriter<'_, O>> {
+        // Members of a group are joined before the next item is begun, so what is before it is known.
+        self.hand_on_before(item.record);
+        Some(AnswerWriter { answers: self, item, destination, json: Vec::new() })
     }
 
-    fn open(&mut self, _category: Category, record: u32, destination: u32) -> Option<&mut Vec<u8>> {
-        // Members of a group are joined before the next item is opened, so what is before it is known.
-        self.hand_on_before(record);
-        self.open = (Vec::new(), destination);
-        Some(&mut self.open.0)
-    }
-
-    fn close(&mut self, category: Category, record: u32, _event_id: Option<EventId>) {
-        let (payload, destination) = std::mem::take(&mut self.open);
-        self.bytes += payload.len();
-        self.answer(record).ends[category as usize] =
-            End { outcome: Some(Outcome::Accepted), reason: None, destination: Some(destination), billed: 0, payload };
-    }
-
-    fn close_log(&mut self, record: u32, bill: &Bill) {
-        self.close(Category::Log, record, None);
-        self.answer(record).ends[Category::Log as usize].billed = bill.bytes;
-    }
-
-    fn end(&mut self, category: Category, record: u32, outcome: Outcome) {
-        self.answer(record).ends[category as usize].outcome = Some(outcome);
+    fn discard(&mut self, item: Item, discard: Discard) {
+        if let Some(Reason::Joined { into }) = discard.reason {
+            self.answer(into).members[item.category as usize] += 1;
+        }
+        let end = &mut self.answer(item.record).ends[item.category as usize];
+        (end.outcome, end.reason) = (Some(discard.outcome), discard.reason);
     }
 
     fn waits_until(&self) -> Option<Duration> {
@@ -302,13 +312,6 @@ impl<O: Output> Sink for Answers<O> {
             level_from,
         };
     }
-
-    fn why(&mut self, category: Category, record: u32, reason: Reason) {
-        if let Reason::Joined { into } = reason {
-            self.answer(into).members[category as usize] += 1;
-        }
-        self.answer(record).ends[category as usize].reason = Some(reason);
-    }
 }
 
 #[cfg(test)]
@@ -334,14 +337,16 @@ mod tests {
     #[test]
     fn hands_records_on_in_order() {
         let mut answers = Answers::new(Vec::new());
-        let end = |answers: &mut Answers<Vec<u32>>, category, record| answers.end(category, record, Outcome::Filtered);
+        let end = |answers: &mut Answers<Vec<u32>>, category, record| {
+            answers.discard(Item { category, record }, Discard::filtered(Reason::Empty));
+        };
         [0, 1, 2, 3].iter().for_each(|record| end(&mut answers, Category::Log, *record));
         end(&mut answers, Category::Event, 1);
         end(&mut answers, Category::Event, 2);
         answers.hand_on().unwrap();
         assert_eq!(answers.output, [0; 0]);
         end(&mut answers, Category::Event, 0);
-        answers.open(Category::Event, 2, 0);
+        drop(answers.begin(Item::event(2), 0));
         assert_eq!(answers.output, [0, 1], "all before the one that is opened");
         answers.hand_on().unwrap();
         assert_eq!(answers.output, [0, 1, 2]);
@@ -361,7 +366,7 @@ mod tests {
             for (line, found) in lines.iter().enumerate() {
                 answers.found(line as u32, found);
                 if line > 0 {
-                    answers.why(Category::Log, line as u32, Reason::Joined { into: 0 });
+                    answers.join(Item::log(line as u32), 0);
                 }
             }
             let keys = answers.records[0].keys(Category::Log);

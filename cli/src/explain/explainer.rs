@@ -73,7 +73,7 @@ impl<'s, O: Output> Explainer<'s, O> {
     /// The first error of the output.
     pub(super) fn piece(&mut self, piece: &Piece, shown: Vec<Shown>) -> io::Result<()> {
         let (first, base) = (self.next, self.base);
-        self.answers.begin(Part { first, base, offset: piece.offset, lines: piece.lines.clone(), shown });
+        self.answers.begin_part(Part { first, base, offset: piece.offset, lines: piece.lines.clone(), shown });
         let origin = Origin { tag: self.tag.as_bytes(), router: self.directory, now: self.now };
         self.next = self.mapper.map(origin, &piece.bytes, self.next, &mut self.answers);
         self.answers.hand_on()?;

@@ -17,8 +17,7 @@ use crate::delivery::track::record_set::RecordSet;
 use crate::delivery::{Shared, WAITED};
 use crate::envelope::{self, Batch, LogBatcher};
 use crate::ledger::{Category, Ledger, Outcome};
-use crate::mapping::identity::EventId;
-use crate::mapping::{Bill, Payer, Reason, RecalledLog, Sink, UNROUTED};
+use crate::mapping::{Bill, Discard, Finished, Item, ItemWriter, Payer, Reason, RecalledLog, Sink, UNROUTED};
 use crate::options;
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -53,7 +52,6 @@ pub(in crate::delivery) struct RecordSink<'i> {
     shared: &'i Shared,
     chunk_progress: &'i Arc<ChunkProgress>,
     logs: &'i mut LogBatcher<ChunkProgress>,
-    event: Option<Batch<ChunkProgress>>,
     replay: bool,
     again: bool,
     now: Monotonic,
@@ -68,17 +66,12 @@ pub(in crate::delivery) struct RecordSink<'i> {
     broken: &'i RecordSet,
     /// Records of earlier chunks.
     carried: &'i mut Carried,
-    /// True if the item opened last is one of those to be written as dead letters; its JSON only yields its id.
-    is_in_dead_letter: bool,
+    /// Buffer for the JSON of items that become dead letters; only their ids are needed.
     scratch: Vec<u8>,
-    /// Destination of the record that is about to be left out.
-    left_out: Option<u32>,
     /// Payer of the previous log.
     payer: LastPayer,
     /// Wall time when this chunk was begun.
     wall: Duration,
-    /// The record that is about to end may have a destination when it is read again.
-    astray: bool,
 }
 
 /// Work that the reading of a chunk leaves for afterwards, even if it panics.
@@ -88,8 +81,6 @@ pub(in crate::delivery) struct PassOutcome {
     pub(in crate::delivery) dead_letters: Vec<DeadLetter>,
     /// Records that are to be reported to Sentry.
     pub(in crate::delivery) gone: Vec<Gone>,
-    /// The item that is being written.
-    pub(in crate::delivery) claimed: Option<(Category, u32)>,
     /// Records of which storms have decided that they are to be sent.
     decided: RecordSet,
     /// Records that wait where they are, by category.
@@ -203,7 +194,6 @@ impl<'i> RecordSink<'i> {
             shared,
             chunk_progress,
             logs,
-            event: None,
             replay,
             again: chunk_progress.is_read_again(),
             now: now.steady,
@@ -216,10 +206,7 @@ impl<'i> RecordSink<'i> {
             left,
             broken,
             carried,
-            is_in_dead_letter: false,
             scratch: Vec::new(),
-            left_out: None,
-            astray: false,
         }
     }
 
@@ -304,27 +291,6 @@ impl<'i> RecordSink<'i> {
         }
     }
 
-    /// The burial of the item opened last, if it is one.
-    fn current_dead_letter(&mut self) -> Option<&mut DeadLetter> {
-        self.left.dead_letters.last_mut().filter(|_| self.is_in_dead_letter)
-    }
-
-    /// Ends a log that becomes a dead letter or that no budget pays for.
-    fn close_unpaid(&mut self, record: u32, bill: &Bill) {
-        if self.is_in_dead_letter {
-            return self.close(Category::Log, record, None);
-        }
-        self.logs.mend();
-        self.left.claimed = None;
-        let (chunk_progress, own) = self.owner(record);
-        let standing = chunk_progress.settle(Category::Log, std::iter::once(own), Outcome::OverBudget);
-        self.shared.finish(&chunk_progress, standing);
-        let target = Some(bill.destination).filter(|_| self.shared.reports.is_on());
-        if let Some(target) = target.and_then(|number| self.shared.targets.get(number)) {
-            self.left.gone.push(Gone { category: Category::Log, record, outcome: Outcome::OverBudget, target });
-        }
-    }
-
     fn emit_if_full(&mut self, full: Option<Batch<ChunkProgress>>) {
         if let Some(batch) = full {
             emit(self.shared, batch);
@@ -333,47 +299,56 @@ impl<'i> RecordSink<'i> {
     }
 
     /// Ends a record without an item.
-    fn ends(&mut self, category: Category, record: u32, outcome: Outcome, destination: Option<u32>) {
+    fn ends(&mut self, item: Item, discard: &Discard) {
+        let Item { category, record } = item;
         let (chunk_progress, own) = self.owner(record);
-        let counted = match std::mem::take(&mut self.astray) {
-            true => chunk_progress.end_for_good(category, own, outcome),
-            false => chunk_progress.end(category, own, outcome),
+        // It may have a destination when it is read again.
+        let counted = match discard.reason {
+            Some(Reason::NoDestination) => chunk_progress.end_for_good(category, own, discard.outcome),
+            _ => chunk_progress.end(category, own, discard.outcome),
         };
-        let target = destination.filter(|_| counted && self.shared.reports.is_on());
-        if let Some(target) = target.and_then(|number| self.shared.targets.get(number)) {
+        if counted {
+            self.report(item, discard.outcome, discard.destination);
+        }
+    }
+
+    /// Notes a drop for the next client report to a destination.
+    fn report(&mut self, Item { category, record }: Item, outcome: Outcome, destination: Option<u32>) {
+        let destination = destination.filter(|_| self.shared.reports.is_on());
+        if let Some(target) = destination.and_then(|number| self.shared.targets.get(number)) {
             self.left.gone.push(Gone { category, record, outcome, target });
         }
     }
 }
 
-impl Sink for RecordSink<'_> {
-    fn again(&self, record: u32) -> bool {
-        let (chunk_progress, own) = self.owner(record);
-        let again = if record < carried::FIRST { self.again } else { chunk_progress.is_read_again() };
-        again || self.left.decided.has(record) || !chunk_progress.is_open(Category::Event, own)
-    }
+impl<'i> Sink for RecordSink<'i> {
+    type Writer<'w>
+        = RecordWriter<'w, 'i>
+    where
+        Self: 'w;
 
-    fn is_settled(&self, category: Category, record: u32) -> bool {
-        self.again && !self.chunk_progress.is_open(category, record)
-    }
-
-    fn leaves_alone(&self, record: u32) -> bool {
-        self.broken.has(record)
-    }
-
-    fn open(&mut self, category: Category, record: u32, destination: u32) -> Option<&mut Vec<u8>> {
-        self.is_in_dead_letter = false;
+    fn begin(&mut self, item: Item, destination: u32) -> Option<RecordWriter<'_, 'i>> {
+        let Item { category, record } = item;
         let is_carried = record >= carried::FIRST;
         if category == Category::Event && !is_carried {
             self.left.decided.insert(record);
         }
-        match self.course(category, record, destination) {
+        let place = match self.course(category, record, destination) {
             Disposition::Item => {
                 let (chunk_progress, own) = self.owner(record);
                 if !chunk_progress.claim(category, own) {
                     return None;
                 }
-                self.left.claimed = Some((category, record));
+                match category {
+                    Category::Log => {
+                        self.logs.open(destination, self.now, self.replay);
+                        Place::Log(destination)
+                    }
+                    Category::Event => {
+                        let batch = Batch::new(Category::Event, Vec::new(), self.now, self.replay);
+                        Place::Event(Box::new(batch.toward(destination)))
+                    }
+                }
             }
             Disposition::Nothing => return None,
             Disposition::Wait(until) => {
@@ -386,24 +361,69 @@ impl Sink for RecordSink<'_> {
                 return None;
             }
             Disposition::Overflow => {
-                self.ends(category, record, Outcome::Overflow, Some(destination));
+                let discard = Discard { outcome: Outcome::Overflow, reason: None, destination: Some(destination) };
+                self.ends(item, &discard);
                 return None;
             }
             Disposition::DeadLetter(cause) => {
                 let target = self.shared.targets.get(destination);
-                self.is_in_dead_letter = true;
-                self.left.dead_letters.push(DeadLetter::new(Some(category), record, &cause).toward(target));
                 self.scratch.clear();
-                return Some(&mut self.scratch);
+                Place::DeadLetter(Box::new(DeadLetter::new(Some(category), record, &cause).toward(target)))
             }
+        };
+        Some(RecordWriter { sink: self, item, place })
+    }
+
+    fn discard(&mut self, item: Item, discard: Discard) {
+        match (item.category, discard.outcome) {
+            // Undecodable bytes are no item of either category: one letter for both.
+            (Category::Event, Outcome::Invalid)
+                if item.record < carried::FIRST && self.chunk_progress.is_open(item.category, item.record) =>
+            {
+                let detail = "expected records in MessagePack".to_owned();
+                let cause = Arc::new(DropReason { outcome: discard.outcome, status: 0, detail });
+                self.left.dead_letters.push(DeadLetter::new(None, item.record, &cause));
+            }
+            (Category::Log, Outcome::Invalid) => {}
+            _ => self.ends(item, &discard),
         }
-        Some(match category {
-            Category::Log => self.logs.open(destination, self.now, self.replay),
-            Category::Event => {
-                let batch = Batch::new(Category::Event, Vec::new(), self.now, self.replay);
-                self.event.insert(batch.toward(destination)).open()
+    }
+
+    fn join(&mut self, item: Item, into: u32) {
+        let Item { category, record } = item;
+        let ((head, first), (chunk_progress, own)) = (self.owner(into), self.owner(record));
+        let in_spool = |chunk_progress: &ChunkProgress| matches!(chunk_progress.source, ChunkSource::Spool(_));
+        if Arc::ptr_eq(&head, &chunk_progress) || !in_spool(&head) || !in_spool(&chunk_progress) {
+            let is_head = |letter: &&mut DeadLetter| letter.record == into && letter.category == Some(category);
+            if let Some(letter) = self.left.dead_letters.iter_mut().rfind(is_head) {
+                letter.members.push(record);
             }
-        })
+            chunk_progress.end(category, own, Outcome::Joined);
+            return;
+        }
+        // It must not be gone before the item that it is part of.
+        if !chunk_progress.claim(category, own) {
+            return;
+        }
+        match head.attach(category, first, (&chunk_progress, own)) {
+            Attach::Done => {}
+            Attach::Ended => drop(chunk_progress.settle(category, std::iter::once(own), Outcome::Joined)),
+            Attach::Waits => drop(chunk_progress.release(category, std::iter::once(own))),
+        }
+    }
+
+    fn again(&self, record: u32) -> bool {
+        let (chunk_progress, own) = self.owner(record);
+        let again = if record < carried::FIRST { self.again } else { chunk_progress.is_read_again() };
+        again || self.left.decided.has(record) || !chunk_progress.is_open(Category::Event, own)
+    }
+
+    fn leaves_alone(&self, record: u32) -> bool {
+        self.broken.has(record)
+    }
+
+    fn is_settled(&self, item: Item) -> bool {
+        self.again && !self.chunk_progress.is_open(item.category, item.record)
     }
 
     fn payer(&mut self, destination: u32, payer: &Payer<'_>) -> u32 {
@@ -434,25 +454,8 @@ impl Sink for RecordSink<'_> {
             || self.shared.costs.reserve(bill.payer, bill.level, 0, self.wall, true)
     }
 
-    fn close_log(&mut self, record: u32, bill: &Bill) {
-        let costs = &self.shared.costs;
-        if self.is_in_dead_letter
-            || costs.is_capped(bill.payer) && !costs.reserve(bill.payer, bill.level, bill.bytes, self.wall, true)
-        {
-            return self.close_unpaid(record, bill);
-        }
-        #[cfg(test)]
-        poison::take(Category::Log, self.owner(record).1);
-        self.left.claimed = None;
-        let bill = envelope::Bill { payer: bill.payer, bytes: u32::try_from(bill.bytes).unwrap_or(u32::MAX) };
-        let (chunk_progress, own) = self.owner(record);
-        let full = self.logs.close(self.destination, &chunk_progress, own, bill);
-        self.emit_if_full(full);
-    }
-
     fn recalled(&mut self, logs: Vec<RecalledLog>) {
         let (costs, mut batch, mut sent) = (&self.shared.costs, None::<Batch<ChunkProgress>>, 0);
-        // They stand for no record: theirs have ended.
         let chunk_progress =
             ChunkProgress::new(ChunkSource::None, self.now, Ledger::default().recorder(), Default::default());
         let chunk_progress = Arc::new(chunk_progress);
@@ -476,70 +479,6 @@ impl Sink for RecordSink<'_> {
         self.shared.recorder.recall(u64::from(sent));
         if let Some(batch) = batch {
             emit(self.shared, batch);
-        }
-    }
-
-    fn close(&mut self, category: Category, record: u32, event_id: Option<EventId>) {
-        #[cfg(test)]
-        poison::take(category, self.owner(record).1);
-        if let Some(dead_letter) = self.current_dead_letter() {
-            dead_letter.event_id = event_id;
-            return;
-        }
-        self.left.claimed = None;
-        let (chunk_progress, own) = self.owner(record);
-        let full = match category {
-            Category::Log => self.logs.close(self.destination, &chunk_progress, own, envelope::Bill::default()),
-            Category::Event => {
-                if let Some(event) = &mut self.event {
-                    event.close(&chunk_progress, own, event_id);
-                }
-                self.event.take()
-            }
-        };
-        self.emit_if_full(full);
-    }
-
-    fn end(&mut self, category: Category, record: u32, outcome: Outcome) {
-        match (category, outcome) {
-            (_, Outcome::Joined) => {
-                if let Some(dead_letter) =
-                    self.current_dead_letter().filter(|dead_letter| dead_letter.category == Some(category))
-                {
-                    dead_letter.members.push(record);
-                }
-            }
-            // Undecodable bytes are no item of either category: one letter for both.
-            (Category::Event, Outcome::Invalid)
-                if record < carried::FIRST && self.chunk_progress.is_open(category, record) =>
-            {
-                let detail = "expected records in MessagePack".to_owned();
-                let cause = Arc::new(DropReason { outcome, status: 0, detail });
-                self.left.dead_letters.push(DeadLetter::new(None, record, &cause));
-                return;
-            }
-            (Category::Log, Outcome::Invalid) => return,
-            _ => self.is_in_dead_letter = false,
-        }
-        let told = matches!(outcome, Outcome::Sampled | Outcome::Suppressed | Outcome::OverBudget);
-        let destination = self.left_out.filter(|_| told);
-        self.ends(category, record, outcome, destination);
-    }
-
-    fn join(&mut self, category: Category, record: u32, into: u32) {
-        let ((head, first), (chunk_progress, own)) = (self.owner(into), self.owner(record));
-        let in_spool = |chunk_progress: &ChunkProgress| matches!(chunk_progress.source, ChunkSource::Spool(_));
-        if Arc::ptr_eq(&head, &chunk_progress) || !in_spool(&head) || !in_spool(&chunk_progress) {
-            return self.end(category, record, Outcome::Joined);
-        }
-        // It must not be gone before the item that it is part of.
-        if !chunk_progress.claim(category, own) {
-            return;
-        }
-        match head.attach(category, first, (&chunk_progress, own)) {
-            Attach::Done => {}
-            Attach::Ended => drop(chunk_progress.settle(category, std::iter::once(own), Outcome::Joined)),
-            Attach::Waits => drop(chunk_progress.release(category, std::iter::once(own))),
         }
     }
 
@@ -568,13 +507,94 @@ impl Sink for RecordSink<'_> {
         }
         Some(self.carried.add(self.chunk_progress, record))
     }
+}
 
-    fn left_out(&mut self, destination: Option<u32>) {
-        self.left_out = destination;
+/// Where an item is being written.
+enum Place {
+    /// Behind the other logs for this destination.
+    Log(u32),
+    /// In an envelope of its own.
+    Event(Box<Batch<ChunkProgress>>),
+    /// Nowhere: the item becomes a dead letter, and only its id is needed.
+    DeadLetter(Box<DeadLetter>),
+    /// It is written.
+    Finished,
+}
+
+/// Writes one item of a [`RecordSink`].
+pub(in crate::delivery) struct RecordWriter<'w, 'i> {
+    sink: &'w mut RecordSink<'i>,
+    item: Item,
+    place: Place,
+}
+
+impl RecordWriter<'_, '_> {
+    /// Ends the record of a log that no budget pays for.
+    fn discard_unpaid(mut self, destination: u32) {
+        self.sink.logs.mend();
+        self.place = Place::Finished;
+        let (chunk_progress, own) = self.sink.owner(self.item.record);
+        let standing = chunk_progress.settle(Category::Log, std::iter::once(own), Outcome::OverBudget);
+        self.sink.shared.finish(&chunk_progress, standing);
+        self.sink.report(self.item, Outcome::OverBudget, Some(destination));
     }
 
-    fn why(&mut self, _category: Category, _record: u32, reason: Reason) {
-        self.astray = reason == Reason::NoDestination;
+    fn finish_log(mut self, destination: u32, bill: &Bill) {
+        let RecordSink { shared, wall, .. } = *self.sink;
+        let costs = &shared.costs;
+        if costs.is_capped(bill.payer) && !costs.reserve(bill.payer, bill.level, bill.bytes, wall, true) {
+            return self.discard_unpaid(destination);
+        }
+        let (chunk_progress, own) = self.sink.owner(self.item.record);
+        let bill = envelope::Bill { payer: bill.payer, bytes: u32::try_from(bill.bytes).unwrap_or(u32::MAX) };
+        let full = self.sink.logs.close(destination, &chunk_progress, own, bill);
+        self.place = Place::Finished;
+        self.sink.emit_if_full(full);
+    }
+}
+
+impl ItemWriter for RecordWriter<'_, '_> {
+    fn json(&mut self) -> &mut Vec<u8> {
+        match &mut self.place {
+            Place::Log(destination) => self.sink.logs.buffer(*destination).unwrap_or(&mut self.sink.scratch),
+            Place::Event(batch) => batch.open(),
+            Place::DeadLetter(_) | Place::Finished => &mut self.sink.scratch,
+        }
+    }
+
+    fn finish(mut self, finished: Finished) {
+        #[cfg(test)]
+        poison::take(self.item.category, self.sink.owner(self.item.record).1);
+        if let (Place::Log(destination), Finished::Log(bill)) = (&self.place, &finished) {
+            let destination = *destination;
+            return self.finish_log(destination, bill);
+        }
+        match (std::mem::replace(&mut self.place, Place::Finished), finished) {
+            (Place::Event(mut batch), Finished::Event(id)) => {
+                let (chunk_progress, own) = self.sink.owner(self.item.record);
+                batch.close(&chunk_progress, own, Some(id));
+                emit(self.sink.shared, *batch);
+            }
+            (Place::DeadLetter(mut letter), finished) => {
+                letter.event_id = finished.event_id();
+                self.sink.left.dead_letters.push(*letter);
+            }
+            // It is not what was begun: it is taken back.
+            (place, _) => self.place = place,
+        }
+    }
+}
+
+/// Takes an unfinished item back, as after a panic.
+impl Drop for RecordWriter<'_, '_> {
+    fn drop(&mut self) {
+        match self.place {
+            Place::Log(_) => self.sink.logs.mend(),
+            Place::Event(_) => {}
+            Place::DeadLetter(_) | Place::Finished => return,
+        }
+        let (chunk_progress, own) = self.sink.owner(self.item.record);
+        let _ = chunk_progress.release(self.item.category, std::iter::once(own));
     }
 }
 

@@ -348,7 +348,7 @@ impl<'s> Worker<'s> {
             if finished.is_ok() {
                 break;
             }
-            self.mend(&chunk_progress, &mut left);
+            self.panicked(&mut left);
             if !self.give_up_carried() {
                 let all: Vec<u32> = self.records.waiting().collect();
                 self.end_carried(&all);
@@ -466,7 +466,7 @@ impl<'s> Worker<'s> {
                 panics.iter().for_each(|records| left.give_up(chunk_progress, records));
                 return end;
             }
-            self.mend(chunk_progress, left);
+            self.panicked(left);
             let gave_up = self.give_up_carried();
             let end = first + crate::chunk::count(&segment.data);
             let current_records = self.records.current_records().iter().copied();
@@ -482,17 +482,10 @@ impl<'s> Worker<'s> {
         }
     }
 
-    /// After a panic: the item that was being written is cut off, those before it are whole.
-    fn mend(&mut self, chunk_progress: &ChunkProgress, left: &mut PassOutcome) {
+    /// Logs a panic, and forgets the dead letters of a reading that is about to be repeated. The item that was being written has
+    /// been taken back by its writer.
+    fn panicked(&self, left: &mut PassOutcome) {
         self.shared.say(Severity::Error, "panic", PANICKED.to_owned());
-        self.live.mend();
-        self.replayed.mend();
-        if let Some((category, record)) = left.claimed.take() {
-            match self.carried.get(record) {
-                Some((owner, own)) => owner.release(category, std::iter::once(own)),
-                None => chunk_progress.release(category, std::iter::once(record)),
-            };
-        }
         left.dead_letters.clear();
     }
 

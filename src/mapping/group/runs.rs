@@ -3,9 +3,7 @@
 
 use super::stream_lines::{SideBuffer, Stream};
 use super::trace_groups::{MAX_WINDOW, may_be_joined, may_begin, may_continue, usable};
-use crate::ledger::Outcome;
-use crate::mapping::reason::Reason;
-use crate::mapping::sink::Bill;
+use crate::mapping::sink::{Bill, Discard};
 
 /// Most bytes of JSON of one run: a larger one is no trace that anybody reads.
 const MAX_RUN: usize = 1 << 20;
@@ -22,7 +20,7 @@ pub(crate) enum Fate {
     /// It is sent.
     Send(Bill),
     /// It ends without an item.
-    End(Outcome, Option<Reason>, Option<u32>),
+    End(Discard),
 }
 
 /// A log that waits for its stream's next line.

@@ -21,9 +21,8 @@ mod write;
 
 use super::letter::Letter;
 use super::route::Route;
-use super::{Mapper, Origin, Reason, Sink, UNROUTED, end_both};
+use super::{Discard, Mapper, Origin, Reason, Sink, UNROUTED, discard_both};
 use crate::chunk::{Record, Timestamp};
-use crate::ledger::Outcome;
 use crate::level::Level;
 use crate::mapping::extract::fields::{Fields, Role};
 use crate::mapping::extract::interner::NameId;
@@ -144,7 +143,7 @@ impl Mapper {
         let Self { settings, incidents: Incidents { containers, listed, crons, .. }, .. } = self;
         let subject = subject_of_event(event, containers);
         let Some(route) = route_of(origin, &subject, source.letter) else {
-            return end_both(sink, source.index, Outcome::Filtered, Reason::NoDestination);
+            return discard_both(sink, source.index, Discard::filtered(Reason::NoDestination));
         };
         let hash = hash_of(route, &[b"kubernetes event", event.uid.as_bytes(), &event.count.to_le_bytes()]);
         let ownership = ownership(&settings.incidents, &subject, containers);
@@ -168,8 +167,8 @@ impl Mapper {
         let is_elsewhere = ownership != Ownership::Own;
         let no_log = match () {
             () if is_letter || sink.again(source.index) && !is_elsewhere => None,
-            () if is_elsewhere => Some((Outcome::Filtered, Reason::OtherNode)),
-            () if !listed.insert(hash) => Some((Outcome::Suppressed, Reason::Listed)),
+            () if is_elsewhere => Some(Discard::filtered(Reason::OtherNode)),
+            () if !listed.insert(hash) => Some(Discard::suppressed(Reason::Listed, Some(route.destination))),
             () => None,
         };
         let (time, original_time) = effective_time(event.time, origin.now);
@@ -233,7 +232,7 @@ impl Mapper {
         let killed = if let Line::Killed(killed) = line { killed } else { Killed::default() };
         let subject = subject_of_kill(cgroup.as_ref(), host, containers);
         let Some(route) = route_of(origin, &subject, source.letter) else {
-            return end_both(sink, source.index, Outcome::Filtered, Reason::NoDestination);
+            return discard_both(sink, source.index, Discard::filtered(Reason::NoDestination));
         };
         // The same line may be read twice: again from the kernel's buffer at a restart, and from journald too.
         let place = cgroup.as_ref().map_or(host.unwrap_or_default(), |cgroup: &Cgroup| cgroup.own.as_str());

@@ -2,11 +2,11 @@
 
 use super::super::letter::Letter;
 use super::super::route::Route;
-use super::super::sink::{Bill, Payer};
-use super::super::{FoundKeys, Origin, Reason, Sink, end, scrub};
+use super::super::sink::{Bill, Discard, Finished, Item, ItemWriter, Payer};
+use super::super::{FoundKeys, Origin, Reason, Sink, scrub};
 use super::write::{self, Incident};
 use crate::chunk::{Record, Timestamp};
-use crate::ledger::{Category, Outcome};
+use crate::ledger::Category;
 use crate::mapping::encode::billed;
 use crate::mapping::group::breadcrumbs::Breadcrumbs;
 use crate::mapping::group::storm::{Decision, StormSummary, Storms};
@@ -38,7 +38,7 @@ pub(super) struct Plan<'s> {
     /// Why there is no event, if there is none.
     pub no_event: Option<Reason>,
     /// Why there is no log, if there is none.
-    pub no_log: Option<(Outcome, Reason)>,
+    pub no_log: Option<Discard>,
 }
 
 /// Parts of the mapper that are needed for sending.
@@ -68,40 +68,38 @@ pub(super) fn send(parts: Parts<'_>, origin: Origin<'_>, source: Source<'_>, pla
     };
     let threshold = parts.settings.logs_level;
     let is_below = letter.is_none() && threshold.is_none_or(|threshold| incident.level < threshold);
+    let (log, event) = (Item::log(index), Item::event(index));
     if !Letter::allows(letter, Category::Log) {
-        end(sink, Category::Log, index, Outcome::Filtered, Reason::OtherItem);
-    } else if let Some((outcome, reason)) = no_log {
-        end(sink, Category::Log, index, outcome, reason);
+        sink.discard(log, Discard::filtered(Reason::OtherItem));
+    } else if let Some(discard) = no_log {
+        sink.discard(log, discard);
     } else if is_below {
-        let reason = Reason::Below { level: incident.level, threshold };
-        end(sink, Category::Log, index, Outcome::Filtered, reason);
+        sink.discard(log, Discard::filtered(Reason::Below { level: incident.level, threshold }));
     } else if !part(parts.settings.logs_sample_rate) {
-        sink.left_out(Some(route.destination));
-        sink.end(Category::Log, index, Outcome::Sampled);
+        sink.discard(log, Discard::sampled(route.destination));
     } else {
         let (namespace, workload, budget) = payer;
         let payer = sink.payer(route.destination, &Payer { namespace: &namespace, workload: &workload, budget });
         let mut bill = Bill { destination: route.destination, payer, level: incident.level, bytes: 0 };
         if letter.is_none() && !sink.affords(index, &bill) {
-            sink.left_out(Some(route.destination));
-            end(sink, Category::Log, index, Outcome::OverBudget, Reason::OverBudget);
-        } else if let Some(out) = sink.open(Category::Log, index, route.destination) {
+            sink.discard(log, Discard::over_budget(route.destination));
+        } else if let Some(mut writer) = sink.begin(log, route.destination) {
+            let out = writer.json();
             let start = out.len();
             write::log(out, &incident, parts.settings, parts.constant);
             parts.scrub.clean(out, start, &[]);
             bill.bytes = billed::of(&out[start..]);
-            sink.close_log(index, &bill);
+            writer.finish(Finished::Log(bill));
         }
     }
     if !Letter::allows(letter, Category::Event) {
-        return end(sink, Category::Event, index, Outcome::Filtered, Reason::OtherItem);
+        return sink.discard(event, Discard::filtered(Reason::OtherItem));
     }
     if let Some(reason) = no_event {
-        return end(sink, Category::Event, index, Outcome::Filtered, reason);
+        return sink.discard(event, Discard::filtered(reason));
     }
     if !part(parts.settings.sample_rate) {
-        sink.left_out(Some(route.destination));
-        return sink.end(Category::Event, index, Outcome::Sampled);
+        return sink.discard(event, Discard::sampled(route.destination));
     }
     let now = Timestamp { secs: origin.now.as_secs(), nanos: origin.now.subsec_nanos() };
     let mut hash = Xxh3::with_seed(route.identity as u64);
@@ -123,20 +121,18 @@ pub(super) fn send(parts: Parts<'_>, origin: Origin<'_>, source: Source<'_>, pla
     };
     match decision {
         Decision::Suppress(reason) => {
-            sink.left_out(Some(route.destination));
-            end(sink, Category::Event, index, Outcome::Suppressed, reason);
+            sink.discard(event, Discard::suppressed(reason, Some(route.destination)));
         }
         Decision::Keep(reason) => {
             let mut payload = Vec::new();
             write(&mut payload, 0);
             parts.storms.keep(fingerprint, StormSummary { route, event_id: incident.id, payload, others: 0 });
-            sink.left_out(Some(route.destination));
-            end(sink, Category::Event, index, Outcome::Suppressed, reason);
+            sink.discard(event, Discard::suppressed(reason, Some(route.destination)));
         }
         Decision::Send(held_back) => {
-            if let Some(out) = sink.open(Category::Event, index, route.destination) {
-                write(out, held_back);
-                sink.close(Category::Event, index, Some(incident.id));
+            if let Some(mut writer) = sink.begin(event, route.destination) {
+                write(writer.json(), held_back);
+                writer.finish(Finished::Event(incident.id));
             }
         }
     }

@@ -3,9 +3,7 @@
 
 use super::Rules;
 use super::reference::cut_again;
-use crate::ledger::{Category, Outcome};
-use crate::mapping::resolve::identity::EventId;
-use crate::mapping::{Mapper, Origin, Route, Sink};
+use crate::mapping::{Discard, Finished, Item, ItemWriter, Mapper, Origin, Route, Sink};
 use crate::options::{self, Mapping};
 use serde_json::Value;
 use std::time::Duration;
@@ -222,24 +220,31 @@ impl Random {
 #[derive(Default)]
 struct Kept {
     items: Vec<Vec<u8>>,
-    open: Vec<u8>,
+}
+
+struct Writer<'w> {
+    items: &'w mut Vec<Vec<u8>>,
+    json: Vec<u8>,
+}
+
+impl ItemWriter for Writer<'_> {
+    fn json(&mut self) -> &mut Vec<u8> {
+        &mut self.json
+    }
+
+    fn finish(mut self, _: Finished) {
+        self.items.push(self.json.split_off(b"before,".len()));
+    }
 }
 
 impl Sink for Kept {
-    fn again(&self, _record: u32) -> bool {
-        false
+    type Writer<'w> = Writer<'w>;
+
+    fn begin(&mut self, _: Item, _: u32) -> Option<Writer<'_>> {
+        Some(Writer { items: &mut self.items, json: b"before,".to_vec() })
     }
 
-    fn open(&mut self, _: Category, _: u32, _: u32) -> Option<&mut Vec<u8>> {
-        self.open = b"before,".to_vec();
-        Some(&mut self.open)
-    }
-
-    fn close(&mut self, _: Category, _: u32, _: Option<EventId>) {
-        self.items.push(self.open.split_off(b"before,".len()));
-    }
-
-    fn end(&mut self, _: Category, _: u32, _: Outcome) {}
+    fn discard(&mut self, _: Item, _: Discard) {}
 }
 
 fn items(mapper: &mut Mapper, chunk: &[u8]) -> Vec<Vec<u8>> {
