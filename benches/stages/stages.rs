@@ -5,7 +5,9 @@ use out_sentry::chunk::{Entry, entries};
 use out_sentry::clock::Monotonic;
 use out_sentry::delivery::transport::encoder::Encoder;
 use out_sentry::envelope::{Batch, Bill, Collector};
-use out_sentry::mapping::{Discard, Finished, Item, ItemWriter, Mapper, Origin, Route, Sink, json};
+use out_sentry::mapping::{
+    DestinationId, Discard, Finished, Item, ItemWriter, Mapper, Origin, Route, Routed, Sink, json,
+};
 use out_sentry::options::{self, Compress};
 use std::sync::Arc;
 use std::time::Duration;
@@ -50,7 +52,7 @@ const EVENTS: &[(&str, &str)] =
 /// Wall time of all mappings: one at which no record of the input is too old.
 const NOW: Duration = Duration::from_secs(1_795_521_600);
 
-const ROUTE: Route = Route { destination: 0, identity: 1 };
+const ROUTE: Routed = Routed::to(DestinationId(0), 1);
 
 /// A whole envelope, as large as the reference sends them.
 const BATCH: usize = 1_000;
@@ -139,7 +141,7 @@ impl ItemWriter for ItemOf<'_> {
 impl Sink for Items {
     type Writer<'w> = ItemOf<'w>;
 
-    fn begin(&mut self, _: Item, _: u32) -> Option<ItemOf<'_>> {
+    fn begin(&mut self, _: Item, _: Route) -> Option<ItemOf<'_>> {
         if self.json.len() > 1_000_000 {
             self.clear();
         }
@@ -173,7 +175,7 @@ impl ItemWriter for LogOf<'_> {
 impl Sink for Envelopes {
     type Writer<'w> = LogOf<'w>;
 
-    fn begin(&mut self, item: Item, _: u32) -> Option<LogOf<'_>> {
+    fn begin(&mut self, item: Item, _: Route) -> Option<LogOf<'_>> {
         Some(LogOf(self, item.record))
     }
 

@@ -83,7 +83,7 @@ pub use resolve::identity;
 use resolve::kubernetes::{Pod, Pods};
 use resolve::resolved_record::{self, Inputs, Known, ResolvedRecord, view};
 use resolve::severity::Rules;
-pub use route::{Route, Router, UNROUTED};
+pub use route::{DestinationId, Route, Routed, Router};
 pub(crate) use scrub::Rules as ScrubRules;
 pub use scrub::examples::{EXAMPLES as SCRUB_EXAMPLES, Example as ScrubExample, to_markdown as privacy_to_markdown};
 pub use sink::{Bill, Discard, Finished, FoundKeys, Item, ItemWriter, Origin, Payer, RecalledLog, Sink};
@@ -441,15 +441,16 @@ impl Mapper {
         sink.found(index, &view.keys);
         let mut place = None;
         if is_our_own(&view.message, &self.settings.output) {
-            let destination = route_of(origin, view.pod, letter).map(|route| route.destination);
-            discard_both(sink, index, Discard::suppressed(Reason::OwnHost, destination));
-        } else if let Some(route) = route_of(origin, view.pod, letter) {
+            let routed = route_of(origin, view.pod, letter);
+            let route = routed.map_or(Route::Unrouted, |routed| routed.route);
+            discard_both(sink, index, Discard::suppressed(Reason::OwnHost, route));
+        } else if let Some(routed) = route_of(origin, view.pod, letter) {
             let threshold = view.pod.map_or(self.settings.event_level, |pod| pod.threshold(self.settings.event_level));
             let log = &mut progress.log;
             log.settle();
             log.index = index;
             let sequence = match letter {
-                None => self.write_log(&view, route, (&mut progress.logs, log), sink),
+                None => self.write_log(&view, routed.route, (&mut progress.logs, log), sink),
                 Some(letter) => {
                     let other = if letter.category == Category::Log { Category::Event } else { Category::Log };
                     sink.discard(Item { category: other, record: index }, Discard::filtered(Reason::OtherItem));
@@ -524,14 +525,14 @@ impl Mapper {
         }
         let sequence = logs.sequence(view.time);
         if !is_sampled(self.settings.logs_sample_rate, view, log.index) {
-            log.fate = Fate::End(Discard::sampled(route.destination));
+            log.fate = Fate::End(Discard::sampled(route));
         } else if !sink.is_settled(Item::log(log.index)) {
             let mut bill = bill_of(view, route, sink);
             if sink.affords(log.index, &bill) {
                 bill.bytes = self.write_billed(&mut log.json, view, sequence, &mut logs.used);
                 log.fate = Fate::Send(bill);
             } else {
-                log.fate = Fate::End(Discard::over_budget(route.destination));
+                log.fate = Fate::End(Discard::over_budget(route));
             }
         }
         sequence
@@ -577,7 +578,7 @@ impl Mapper {
             Fate::Settled => {}
             Fate::Send(bill) => {
                 self.works_on([index]);
-                if let Some(mut writer) = sink.begin(Item::log(index), bill.destination) {
+                if let Some(mut writer) = sink.begin(Item::log(index), bill.route) {
                     writer.json().extend_from_slice(json);
                     writer.finish(Finished::Log(bill));
                 }
@@ -658,7 +659,7 @@ impl Mapper {
         let (mut buffers, mut fields) = (Buffers::default(), Fields::default());
         let (key, _) = self.reader.read(record, marker, &mut fields, &mut buffers);
         let pod = self.pod(&fields, progress.container.as_ref()).map(|place| self.pods.at(place));
-        let Some(route) = route_of(origin, pod, letter) else {
+        let Some(routed) = route_of(origin, pod, letter) else {
             return sink.discard(Item::log(line.index), Discard::filtered(Reason::NoDestination));
         };
         let mut unasked = DetectedTrace::new(&[]);
@@ -668,10 +669,10 @@ impl Mapper {
             Known { names: self.reader.names(), tag: (origin.tag, &progress.of_tag), trace: &mut self.memory.trace };
         let view = view((&self.settings, &self.rules), origin.now, record, given, &mut fields, known);
         if letter.is_none() && !is_sampled(self.settings.logs_sample_rate, &view, line.index) {
-            return sink.discard(Item::log(line.index), Discard::sampled(route.destination));
+            return sink.discard(Item::log(line.index), Discard::sampled(routed.route));
         }
-        let mut bill = bill_of(&view, route, sink);
-        if let Some(mut writer) = sink.begin(Item::log(line.index), route.destination) {
+        let mut bill = bill_of(&view, routed.route, sink);
+        if let Some(mut writer) = sink.begin(Item::log(line.index), routed.route) {
             bill.bytes = self.write_billed(writer.json(), &view, line.sequence, &mut progress.logs.used);
             writer.finish(Finished::Log(bill));
         }
@@ -756,10 +757,10 @@ impl Mapper {
         let text = text.or_else(|| line.text().filter(|_| line.in_key));
         let mut message = (own.0, text.map_or(own.1, |text| Cow::Borrowed(text.as_bytes())));
         let pod = self.pod(&fields, progress.container.as_ref()).map(|place| self.pods.at(place));
-        let Some(route) = route_of(origin, pod, stream.letter) else {
+        let Some(routed) = route_of(origin, pod, stream.letter) else {
             return sink.discard(Item::event(line.index), Discard::filtered(Reason::NoDestination));
         };
-        let id = progress.event_id(route.identity, stream, (record, line.ordinal));
+        let id = progress.event_id(routed.identity, stream, (record, line.ordinal));
         let text = message.1.clone();
         let text = trace_cache::text(&text);
         let text = self.scrub.scrubbed(&text);
@@ -790,14 +791,14 @@ impl Mapper {
         let in_stack =
             stack.as_deref().and_then(|stack| Some((stack, in_stack.flatten().or_else(|| trace::parse(stack))?)));
         let (trace, around) = read_trace(text, in_message, in_stack);
-        let mut about = EventContext::new(&self.rules, &view, route, trace, &around);
+        let mut about = EventContext::new(&self.rules, &view, routed, trace, &around);
         if stream.letter.is_none() && !is_sampled(self.settings.sample_rate, &view, line.index) {
-            return sink.discard(Item::event(line.index), Discard::sampled(route.destination));
+            return sink.discard(Item::event(line.index), Discard::sampled(routed.route));
         }
         let decision = if sink.again(line.index) || stream.letter.is_some() {
             Decision::Send(0)
         } else {
-            decide(&mut self.storms, (route, origin.now), &view, &mut about)
+            decide(&mut self.storms, (routed, origin.now), &view, &mut about)
         };
         if let Decision::Send(held_back) = decision {
             about.held_back = held_back;
@@ -812,23 +813,23 @@ impl Mapper {
         };
         match decision {
             Decision::Suppress(reason) => {
-                sink.discard(Item::event(line.index), Discard::suppressed(reason, Some(route.destination)));
+                sink.discard(Item::event(line.index), Discard::suppressed(reason, routed.route));
             }
             Decision::Keep(reason) => {
                 let mut payload = Vec::new();
                 write(&mut payload);
-                let closing = StormSummary { route, event_id: id, payload, others: 0 };
+                let closing = StormSummary { routed, event_id: id, payload, others: 0 };
                 self.storms.keep(about.fingerprint, closing);
-                sink.discard(Item::event(line.index), Discard::suppressed(reason, Some(route.destination)));
+                sink.discard(Item::event(line.index), Discard::suppressed(reason, routed.route));
             }
             Decision::Send(_) => {
-                let Some(mut writer) = sink.begin(Item::event(line.index), route.destination) else { return };
+                let Some(mut writer) = sink.begin(Item::event(line.index), routed.route) else { return };
                 write(writer.json());
                 writer.finish(Finished::Event(id));
                 let trace_id = view.trace_id;
                 if stream.letter.is_none() && !sink.again(line.index) {
                     let lines = self.recall.take(stream, first);
-                    self.send_recalled(origin, (route, trace_id), lines, progress, sink);
+                    self.send_recalled(origin, (routed.route, trace_id), lines, progress, sink);
                 }
             }
         }
@@ -900,20 +901,18 @@ impl Mapper {
     }
 }
 
-/// Returns the route of the records of a pod, or of none. A dead letter that has no destination now is not left out: it
-/// stays a dead letter.
-fn route_of(origin: Origin<'_>, pod: Option<&Pod>, letter: Option<Letter>) -> Option<Route> {
+/// Returns the route of the records of a pod, or of none.
+fn route_of(origin: Origin<'_>, pod: Option<&Pod>, letter: Option<Letter>) -> Option<Routed> {
     let (namespace, annotation) = pod.map_or(("", None), |pod| (pod.namespace.as_str(), pod.dsn.as_deref()));
-    let nowhere = || letter.map(|_| Route { destination: UNROUTED, identity: 0 });
-    origin.router.route(namespace, annotation).or_else(nowhere)
+    origin.router.route(namespace, annotation).unless_left_out(letter.is_some())
 }
 
 /// Returns the bill for a record's log, which names its payer. The log's size is not known yet.
 fn bill_of(view: &ResolvedRecord<'_, '_>, route: Route, sink: &mut impl Sink) -> Bill {
     let pod = view.pod.map(|pod| (pod.namespace.as_str(), pod.workload.as_str(), pod.logs_budget));
     let (namespace, workload, budget) = pod.unwrap_or_default();
-    let payer = sink.payer(route.destination, &Payer { namespace, workload, budget });
-    Bill { destination: route.destination, payer, level: view.level, bytes: 0 }
+    let payer = sink.payer(route, &Payer { namespace, workload, budget });
+    Bill { route, payer, level: view.level, bytes: 0 }
 }
 
 fn discard_both(sink: &mut impl Sink, index: u32, discard: Discard) {
@@ -1082,7 +1081,7 @@ fn is_sampled(rate: f64, view: &ResolvedRecord<'_, '_>, index: u32) -> bool {
 /// Storm control: repeats, too many messages of a workload, bursts and rates.
 fn decide(
     storms: &mut Storms,
-    (route, now): (Route, Duration),
+    (routed, now): (Routed, Duration),
     view: &ResolvedRecord<'_, '_>,
     about: &mut EventContext<'_>,
 ) -> Decision {
@@ -1095,5 +1094,5 @@ fn decide(
     } else if storms.is_one_too_many(about.workload, about.fingerprint, time, now) {
         about.share_an_issue();
     }
-    storms.decide(about.fingerprint, route.identity, time, now)
+    storms.decide(about.fingerprint, routed.identity, time, now)
 }

@@ -2,7 +2,7 @@
 //! the records.
 
 use super::reason::Reason;
-use super::route::Router;
+use super::route::{DestinationId, Route, Router};
 use crate::ledger::{Category, Outcome};
 use crate::level::Level;
 use crate::mapping::resolve::identity::EventId;
@@ -59,8 +59,9 @@ pub struct Discard {
     pub outcome: Outcome,
     /// Details that the outcome's name does not give.
     pub reason: Option<Reason>,
-    /// The destination that the item would have had, for sinks that report drops to it. `None` if the drop is not reported.
-    pub destination: Option<u32>,
+    /// The destination that the item would have had, for sinks that report drops to it. `None` if there was none, or if the
+    /// drop is not reported.
+    pub destination: Option<DestinationId>,
 }
 
 impl Discard {
@@ -73,20 +74,20 @@ impl Discard {
 
     /// Returns the discard of an item that `sample_rate` or `logs_sample_rate` leaves out.
     #[must_use]
-    pub fn sampled(destination: u32) -> Self {
-        Self { outcome: Outcome::Sampled, reason: None, destination: Some(destination) }
+    pub fn sampled(route: Route) -> Self {
+        Self { outcome: Outcome::Sampled, reason: None, destination: route.destination() }
     }
 
     /// Returns the discard of an item that storm control or a similar rule leaves out.
     #[must_use]
-    pub fn suppressed(reason: Reason, destination: Option<u32>) -> Self {
-        Self { outcome: Outcome::Suppressed, reason: Some(reason), destination }
+    pub fn suppressed(reason: Reason, route: Route) -> Self {
+        Self { outcome: Outcome::Suppressed, reason: Some(reason), destination: route.destination() }
     }
 
     /// Returns the discard of a log that no budget pays for.
     #[must_use]
-    pub fn over_budget(destination: u32) -> Self {
-        Self { outcome: Outcome::OverBudget, reason: Some(Reason::OverBudget), destination: Some(destination) }
+    pub fn over_budget(route: Route) -> Self {
+        Self { outcome: Outcome::OverBudget, reason: Some(Reason::OverBudget), destination: route.destination() }
     }
 }
 
@@ -107,9 +108,9 @@ pub trait Sink {
     where
         Self: 'w;
 
-    /// Begins an item for a destination. Returns `None` if the record no longer needs the item, has to wait, or ends
-    /// otherwise; the sink has handled it then.
-    fn begin(&mut self, item: Item, destination: u32) -> Option<Self::Writer<'_>>;
+    /// Begins an item. Returns `None` if the record no longer needs the item, has to wait, or ends otherwise; the sink has
+    /// handled it then.
+    fn begin(&mut self, item: Item, route: Route) -> Option<Self::Writer<'_>>;
     /// Ends a record in a category without an item.
     fn discard(&mut self, item: Item, discard: Discard);
     /// Ends a record in a category as a part of the item of the record `into`.
@@ -129,8 +130,8 @@ pub trait Sink {
     fn is_settled(&self, _item: Item) -> bool {
         false
     }
-    /// Returns a number for who pays for a log to this destination.
-    fn payer(&mut self, _destination: u32, _payer: &Payer<'_>) -> u32 {
+    /// Returns a number for who pays for a log on this route.
+    fn payer(&mut self, _route: Route, _payer: &Payer<'_>) -> u32 {
         0
     }
     /// Returns false if no log like this may be sent because a budget is spent; the caller then discards it. Its size is not
@@ -168,8 +169,8 @@ pub struct Payer<'a> {
 /// The billing data of a log in Sentry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bill {
-    /// Number of the destination.
-    pub destination: u32,
+    /// The way that the log goes.
+    pub route: Route,
     /// The number that [`Sink::payer`] returned.
     pub payer: u32,
     /// The log's severity.

@@ -3,7 +3,8 @@
 use crate::support::chunk;
 use out_sentry::ledger::{Category, Outcome};
 use out_sentry::mapping::{
-    Discard, Finished, Item, ItemWriter, Mapper, Origin, RecalledLog, Route, Router, Sink, StormSummary,
+    DestinationId, Discard, Finished, Item, ItemWriter, Mapper, Origin, RecalledLog, Route, Routed, Router, Sink,
+    StormSummary,
 };
 use out_sentry::options;
 use serde_json::Value;
@@ -18,9 +19,9 @@ pub const NOW: Duration = Duration::from_secs(1_795_521_600);
 struct Asked(RefCell<Vec<String>>);
 
 impl Router for Asked {
-    fn route(&self, namespace: &str, annotation: Option<&str>) -> Option<Route> {
+    fn route(&self, namespace: &str, annotation: Option<&str>) -> Routed {
         self.0.borrow_mut().push(format!("{namespace} {annotation:?}"));
-        Some(Route { destination: 0, identity: 1 })
+        Routed::to(DestinationId(0), 1)
     }
 }
 
@@ -154,7 +155,7 @@ impl ItemWriter for Writer<'_> {
 impl Sink for Mapped {
     type Writer<'w> = Writer<'w>;
 
-    fn begin(&mut self, item: Item, _: u32) -> Option<Writer<'_>> {
+    fn begin(&mut self, item: Item, _: Route) -> Option<Writer<'_>> {
         Some(Writer { items: &mut self.items, item, json: Vec::new() })
     }
 

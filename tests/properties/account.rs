@@ -3,7 +3,7 @@
 use out_sentry::chunk;
 use out_sentry::ledger::{Category, Outcome};
 use out_sentry::mapping::identity::{self, EventId};
-use out_sentry::mapping::{Discard, Finished, Item, ItemWriter, Mapper, Origin, Route, Sink};
+use out_sentry::mapping::{DestinationId, Discard, Finished, Item, ItemWriter, Mapper, Origin, Route, Routed, Sink};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -80,7 +80,7 @@ impl ItemWriter for Writer<'_> {
 impl Sink for Account {
     type Writer<'w> = Writer<'w>;
 
-    fn begin(&mut self, item: Item, _: u32) -> Option<Writer<'_>> {
+    fn begin(&mut self, item: Item, _: Route) -> Option<Writer<'_>> {
         if (self.settled)(item.record) {
             self.close_with(item.category, item.record, End::Settled);
             return None;
@@ -105,8 +105,8 @@ pub fn map(mapper: &mut Mapper, chunk: &[u8], again: bool, settled: fn(u32) -> b
     let mut account =
         Account { ends: BTreeMap::new(), billed: BTreeMap::new(), buffer: vec![], begun: 0, again, settled };
     let now = Duration::from_micros(NOW * 1_000_000 + 250_000);
-    let route = Route { destination: 0, identity: identity::destination("127.0.0.1/1") };
-    let origin = Origin { tag: b"app.log", router: &route, now };
+    let routed = Routed::to(DestinationId(0), identity::destination("127.0.0.1/1"));
+    let origin = Origin { tag: b"app.log", router: &routed, now };
     let end = mapper.map(origin, chunk, FIRST, &mut account);
     assert_eq!(account.begun, 0, "every item that was begun is finished");
     assert_eq!(end - FIRST, chunk::count(chunk), "every record has a number");

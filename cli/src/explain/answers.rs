@@ -1,7 +1,7 @@
 //! Collects the mapping's results for each record. A record goes to the output once it and all records before it have ended.
 
 use out_sentry::ledger::{Category, Outcome};
-use out_sentry::mapping::{Discard, Finished, FoundKeys, Item, ItemWriter, Reason, Sink};
+use out_sentry::mapping::{DestinationId, Discard, Finished, FoundKeys, Item, ItemWriter, Reason, Route, Sink};
 use std::collections::VecDeque;
 use std::io;
 use std::time::Duration;
@@ -77,8 +77,8 @@ pub(super) struct Explained {
 pub(super) struct End {
     pub(super) outcome: Option<Outcome>,
     pub(super) reason: Option<Reason>,
-    /// The number of the destination, if it became an item.
-    pub(super) destination: Option<u32>,
+    /// The destination, if the record became an item and its destination is known.
+    pub(super) destination: Option<DestinationId>,
     /// Billed size of the log in bytes; 0 for everything else.
     pub(super) billed: u64,
     /// The item's JSON, if it became one.
@@ -250,7 +250,7 @@ impl<O: Output> Answers<O> {
 pub(super) struct AnswerWriter<'w, O> {
     answers: &'w mut Answers<O>,
     item: Item,
-    destination: u32,
+    destination: Option<DestinationId>,
     json: Vec<u8>,
 }
 
@@ -264,7 +264,7 @@ impl<O: Output> ItemWriter for AnswerWriter<'_, O> {
         let billed = if let Finished::Log(bill) = finished { bill.bytes } else { 0 };
         answers.bytes += payload.len();
         answers.answer(item.record).ends[item.category as usize] =
-            End { outcome: Some(Outcome::Accepted), reason: None, destination: Some(destination), billed, payload };
+            End { outcome: Some(Outcome::Accepted), reason: None, destination, billed, payload };
     }
 }
 
@@ -274,10 +274,10 @@ impl<O: Output> Sink for Answers<O> {
     where
         Self: 'w;
 
-    fn begin(&mut self, item: Item, destination: u32) -> Option<AnswerWriter<'_, O>> {
+    fn begin(&mut self, item: Item, route: Route) -> Option<AnswerWriter<'_, O>> {
         // Members of a group are joined before the next item is begun, so what is before it is known.
         self.hand_on_before(item.record);
-        Some(AnswerWriter { answers: self, item, destination, json: Vec::new() })
+        Some(AnswerWriter { answers: self, item, destination: route.destination(), json: Vec::new() })
     }
 
     fn discard(&mut self, item: Item, discard: Discard) {
@@ -346,7 +346,7 @@ mod tests {
         answers.hand_on().unwrap();
         assert_eq!(answers.output, [0; 0]);
         end(&mut answers, Category::Event, 0);
-        drop(answers.begin(Item::event(2), 0));
+        drop(answers.begin(Item::event(2), Route::To(DestinationId(0))));
         assert_eq!(answers.output, [0, 1], "all before the one that is opened");
         answers.hand_on().unwrap();
         assert_eq!(answers.output, [0, 1, 2]);

@@ -1,6 +1,7 @@
 //! Reads `-o KEY=VALUE` with the plugin's own table of options.
 
 use out_sentry::delivery::Directory;
+use out_sentry::mapping::DestinationId;
 use out_sentry::options::{self, Destination, Dsn, Mapping};
 
 /// Settings that the mapping needs.
@@ -15,8 +16,8 @@ pub(super) struct Settings {
 
 impl Settings {
     /// A destination's DSN without its key, where there is more than one to choose from.
-    pub(super) fn destination(&self, number: Option<u32>) -> Option<String> {
-        let dsn = self.directory.dsn(number.filter(|_| self.routed)?)?;
+    pub(super) fn destination(&self, destination: Option<DestinationId>) -> Option<String> {
+        let dsn = self.directory.dsn(destination.filter(|_| self.routed)?)?;
         Some(dsn.to_string())
     }
 }

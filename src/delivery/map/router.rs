@@ -5,7 +5,7 @@ use crate::clock::Monotonic;
 use crate::delivery::Shared;
 use crate::delivery::report::host::Severity;
 use crate::delivery::route::table::{Complaint, RouteTable};
-use crate::mapping::{Route, Router};
+use crate::mapping::{Routed, Router};
 use std::cell::RefCell;
 
 /// Longest name of a namespace that is repeated in a line of log; Kubernetes has none longer.
@@ -21,12 +21,11 @@ pub(in crate::delivery) struct ChunkRouter<'t> {
 
 #[derive(Debug, Default)]
 struct State {
-    /// True once `namespace`, `annotation` and `route` hold the latest look-up: a chunk's records mostly come from one
+    /// The answer to the latest look-up, which was for `namespace` and `annotation`: a chunk's records mostly come from one
     /// container.
-    known: bool,
+    routed: Option<Routed>,
     namespace: String,
     annotation: Option<String>,
-    route: Option<Route>,
     /// Annotations that were not followed.
     annotations: Complaints,
     /// Records that no source has a destination for.
@@ -58,21 +57,20 @@ impl<'t> ChunkRouter<'t> {
 }
 
 impl Router for ChunkRouter<'_> {
-    fn route(&self, namespace: &str, annotation: Option<&str>) -> Option<Route> {
+    fn route(&self, namespace: &str, annotation: Option<&str>) -> Routed {
         let mut state = self.state.borrow_mut();
         // Nothing is never compared: an empty string may be at an address at which a wide comparison stumbles.
         let is_same = match (state.namespace.is_empty(), namespace.is_empty()) {
             (false, false) => state.namespace == namespace,
             (old, new) => old == new,
         };
-        if state.known && is_same && state.annotation.as_deref() == annotation {
-            return state.route;
+        if let Some(routed) = state.routed.filter(|_| is_same && state.annotation.as_deref() == annotation) {
+            return routed;
         }
-        let (route, complaint) = self.targets.route(namespace, annotation, self.now);
-        state.known = true;
+        let (routed, complaint) = self.targets.route(namespace, annotation, self.now);
         state.namespace = namespace.to_owned();
         state.annotation = annotation.map(str::to_owned);
-        state.route = route;
+        state.routed = Some(routed);
         if let Some(complaint) = complaint {
             let complaints = match complaint {
                 Complaint::Refused(_) | Complaint::TooMany => &mut state.annotations,
@@ -81,7 +79,7 @@ impl Router for ChunkRouter<'_> {
             complaints.times += 1;
             complaints.first.get_or_insert_with(|| (namespace.to_owned(), complaint));
         }
-        route
+        routed
     }
 }
 

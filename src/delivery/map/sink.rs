@@ -8,7 +8,7 @@ use crate::delivery::map::carried::{self, Carried};
 use crate::delivery::report::host::Severity;
 use crate::delivery::report::messages::MADE_ROOM;
 use crate::delivery::route::dsn_sources;
-use crate::delivery::route::table::{PENDING, Target};
+use crate::delivery::route::table::Target;
 use crate::delivery::shared::blocks::{Decision, Waits};
 use crate::delivery::store::dead_letters::DeadLetter;
 use crate::delivery::track::chunk_progress::{Attach, ChunkProgress, ChunkSource, RecordStatus};
@@ -17,7 +17,9 @@ use crate::delivery::track::record_set::RecordSet;
 use crate::delivery::{Shared, WAITED};
 use crate::envelope::{self, Batch, LogBatcher};
 use crate::ledger::{Category, Ledger, Outcome};
-use crate::mapping::{Bill, Discard, Finished, Item, ItemWriter, Payer, Reason, RecalledLog, Sink, UNROUTED};
+use crate::mapping::{
+    Bill, DestinationId, Discard, Finished, Item, ItemWriter, Payer, Reason, RecalledLog, Route, Sink,
+};
 use crate::options;
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -56,7 +58,7 @@ pub(in crate::delivery) struct RecordSink<'i> {
     again: bool,
     now: Monotonic,
     /// The destination asked about last, and how it stood when this chunk was begun.
-    destination: u32,
+    asked: Option<DestinationId>,
     waits: Waits,
     /// True if there is so little room on disk that some records have to make room for others.
     scarce: bool,
@@ -142,7 +144,7 @@ impl Gone {
 /// Payer of the previous log: the logs of a chunk mostly come from one container.
 #[derive(Default)]
 struct LastPayer {
-    destination: Option<u32>,
+    route: Option<Route>,
     namespace: String,
     workload: String,
     budget: Option<options::Budget>,
@@ -152,8 +154,8 @@ struct LastPayer {
 }
 
 impl LastPayer {
-    fn is(&self, destination: u32, payer: &Payer<'_>) -> bool {
-        self.destination == Some(destination)
+    fn is(&self, route: Route, payer: &Payer<'_>) -> bool {
+        self.route == Some(route)
             && self.namespace == payer.namespace
             && self.budget == payer.budget
             && self.workload == payer.workload
@@ -162,8 +164,8 @@ impl LastPayer {
 
 /// The action that is to be taken on a record that could become an item.
 enum Disposition {
-    /// It becomes one.
-    Item,
+    /// It becomes one, for this destination.
+    Item(DestinationId),
     /// It has ended, or waits where it is.
     Nothing,
     /// It waits, and is worth looking at again at this time.
@@ -199,7 +201,7 @@ impl<'i> RecordSink<'i> {
             now: now.steady,
             wall: now.wall,
             payer: LastPayer::default(),
-            destination: PENDING,
+            asked: None,
             waits: Waits::default(),
             scarce,
             told: false,
@@ -220,7 +222,7 @@ impl<'i> RecordSink<'i> {
             .map_or((Cow::Borrowed(self.chunk_progress), record), |(owner, own)| (Cow::Owned(owner), own))
     }
 
-    fn course(&mut self, category: Category, record: u32, destination: u32) -> Disposition {
+    fn course(&mut self, category: Category, record: u32, route: Route) -> Disposition {
         let (chunk_progress, own) = self.owner(record);
         match chunk_progress.record_status(category, own) {
             RecordStatus::Closed => Disposition::Nothing,
@@ -233,9 +235,11 @@ impl<'i> RecordSink<'i> {
                 Disposition::Nothing
             }
             RecordStatus::Rejected(cause) => Disposition::DeadLetter(cause),
-            RecordStatus::Open if destination == UNROUTED => give_up(Outcome::Rejected, NO_SOURCE),
-            RecordStatus::Open if destination == PENDING => self.until_known(category, &chunk_progress),
-            RecordStatus::Open => self.held(category, destination, &chunk_progress),
+            RecordStatus::Open => match route {
+                Route::To(destination) => self.held(category, destination, &chunk_progress),
+                Route::Pending => self.until_known(category, &chunk_progress),
+                Route::Unrouted => give_up(Outcome::Rejected, NO_SOURCE),
+            },
         }
     }
 
@@ -248,17 +252,17 @@ impl<'i> RecordSink<'i> {
         }
     }
 
-    fn held(&mut self, category: Category, destination: u32, chunk_progress: &ChunkProgress) -> Disposition {
-        if destination != self.destination {
-            (self.destination, self.waits) = (destination, self.shared.blocks.get(destination));
+    fn held(&mut self, category: Category, destination: DestinationId, chunk_progress: &ChunkProgress) -> Disposition {
+        if self.asked != Some(destination) {
+            (self.asked, self.waits) = (Some(destination), self.shared.blocks.get(destination.0));
         }
         let longest = self.shared.longest(category);
         match self.waits.fate(category, chunk_progress.taken, longest, self.now) {
-            Decision::Go => Disposition::Item,
+            Decision::Go => Disposition::Item(destination),
             Decision::End(outcome) => give_up(outcome, WAITED),
             // In memory it waits as an item, unless such items have filled their share.
             Decision::Wait(_) if is_in_memory(chunk_progress) && !self.shared.budget.is_full(category) => {
-                Disposition::Item
+                Disposition::Item(destination)
             }
             Decision::Wait(until) => match self.waits.gives_way(category).filter(|_| self.scarce) {
                 None => Disposition::Wait(until),
@@ -313,9 +317,9 @@ impl<'i> RecordSink<'i> {
     }
 
     /// Notes a drop for the next client report to a destination.
-    fn report(&mut self, Item { category, record }: Item, outcome: Outcome, destination: Option<u32>) {
+    fn report(&mut self, Item { category, record }: Item, outcome: Outcome, destination: Option<DestinationId>) {
         let destination = destination.filter(|_| self.shared.reports.is_on());
-        if let Some(target) = destination.and_then(|number| self.shared.targets.get(number)) {
+        if let Some(target) = destination.and_then(|destination| self.shared.targets.get(destination.0)) {
             self.left.gone.push(Gone { category, record, outcome, target });
         }
     }
@@ -327,26 +331,26 @@ impl<'i> Sink for RecordSink<'i> {
     where
         Self: 'w;
 
-    fn begin(&mut self, item: Item, destination: u32) -> Option<RecordWriter<'_, 'i>> {
+    fn begin(&mut self, item: Item, route: Route) -> Option<RecordWriter<'_, 'i>> {
         let Item { category, record } = item;
         let is_carried = record >= carried::FIRST;
         if category == Category::Event && !is_carried {
             self.left.decided.insert(record);
         }
-        let place = match self.course(category, record, destination) {
-            Disposition::Item => {
+        let place = match self.course(category, record, route) {
+            Disposition::Item(destination) => {
                 let (chunk_progress, own) = self.owner(record);
                 if !chunk_progress.claim(category, own) {
                     return None;
                 }
                 match category {
                     Category::Log => {
-                        self.logs.open(destination, self.now, self.replay);
+                        self.logs.open(destination.0, self.now, self.replay);
                         Place::Log(destination)
                     }
                     Category::Event => {
                         let batch = Batch::new(Category::Event, Vec::new(), self.now, self.replay);
-                        Place::Event(Box::new(batch.toward(destination)))
+                        Place::Event(Box::new(batch.toward(destination.0)))
                     }
                 }
             }
@@ -361,12 +365,12 @@ impl<'i> Sink for RecordSink<'i> {
                 return None;
             }
             Disposition::Overflow => {
-                let discard = Discard { outcome: Outcome::Overflow, reason: None, destination: Some(destination) };
+                let discard = Discard { outcome: Outcome::Overflow, reason: None, destination: route.destination() };
                 self.ends(item, &discard);
                 return None;
             }
             Disposition::DeadLetter(cause) => {
-                let target = self.shared.targets.get(destination);
+                let target = route.destination().and_then(|destination| self.shared.targets.get(destination.0));
                 self.scratch.clear();
                 Place::DeadLetter(Box::new(DeadLetter::new(Some(category), record, &cause).toward(target)))
             }
@@ -426,14 +430,14 @@ impl<'i> Sink for RecordSink<'i> {
         self.again && !self.chunk_progress.is_open(item.category, item.record)
     }
 
-    fn payer(&mut self, destination: u32, payer: &Payer<'_>) -> u32 {
-        if !self.payer.is(destination, payer) {
+    fn payer(&mut self, route: Route, payer: &Payer<'_>) -> u32 {
+        if !self.payer.is(route, payer) {
             let Payer { namespace, workload, budget } = *payer;
-            let target = self.shared.targets.get(destination);
+            let target = route.destination().and_then(|destination| self.shared.targets.get(destination.0));
             let asked = target.map(|target| Asked { destination: target.identity, namespace, workload, budget });
             let (number, capped) = asked.map_or((0, false), |asked| self.shared.costs.payer(asked, self.wall));
             self.payer = LastPayer {
-                destination: Some(destination),
+                route: Some(route),
                 namespace: namespace.to_owned(),
                 workload: workload.to_owned(),
                 budget,
@@ -460,6 +464,7 @@ impl<'i> Sink for RecordSink<'i> {
             ChunkProgress::new(ChunkSource::None, self.now, Ledger::default().recorder(), Default::default());
         let chunk_progress = Arc::new(chunk_progress);
         for RecalledLog { json, bill } in logs {
+            let Route::To(destination) = bill.route else { continue };
             let is_capped = costs.is_capped(bill.payer);
             if is_capped && !costs.reserve(bill.payer, bill.level, bill.bytes, self.wall, false) {
                 continue;
@@ -467,7 +472,7 @@ impl<'i> Sink for RecordSink<'i> {
             if let Some(full) = batch.take_if(|batch| batch.bytes() + json.len() > envelope::MAX_LOG_BYTES) {
                 emit(self.shared, full);
             }
-            let new = || Batch::new(Category::Log, Vec::new(), self.now, self.replay).toward(bill.destination);
+            let new = || Batch::new(Category::Log, Vec::new(), self.now, self.replay).toward(destination.0);
             let batch = batch.get_or_insert_with(new);
             batch.open().extend_from_slice(&json);
             chunk_progress.claim(Category::Log, sent);
@@ -512,7 +517,7 @@ impl<'i> Sink for RecordSink<'i> {
 /// Where an item is being written.
 enum Place {
     /// Behind the other logs for this destination.
-    Log(u32),
+    Log(DestinationId),
     /// In an envelope of its own.
     Event(Box<Batch<ChunkProgress>>),
     /// Nowhere: the item becomes a dead letter, and only its id is needed.
@@ -530,7 +535,7 @@ pub(in crate::delivery) struct RecordWriter<'w, 'i> {
 
 impl RecordWriter<'_, '_> {
     /// Ends the record of a log that no budget pays for.
-    fn discard_unpaid(mut self, destination: u32) {
+    fn discard_unpaid(mut self, destination: DestinationId) {
         self.sink.logs.mend();
         self.place = Place::Finished;
         let (chunk_progress, own) = self.sink.owner(self.item.record);
@@ -539,7 +544,7 @@ impl RecordWriter<'_, '_> {
         self.sink.report(self.item, Outcome::OverBudget, Some(destination));
     }
 
-    fn finish_log(mut self, destination: u32, bill: &Bill) {
+    fn finish_log(mut self, destination: DestinationId, bill: &Bill) {
         let RecordSink { shared, wall, .. } = *self.sink;
         let costs = &shared.costs;
         if costs.is_capped(bill.payer) && !costs.reserve(bill.payer, bill.level, bill.bytes, wall, true) {
@@ -547,7 +552,7 @@ impl RecordWriter<'_, '_> {
         }
         let (chunk_progress, own) = self.sink.owner(self.item.record);
         let bill = envelope::Bill { payer: bill.payer, bytes: u32::try_from(bill.bytes).unwrap_or(u32::MAX) };
-        let full = self.sink.logs.close(destination, &chunk_progress, own, bill);
+        let full = self.sink.logs.close(destination.0, &chunk_progress, own, bill);
         self.place = Place::Finished;
         self.sink.emit_if_full(full);
     }
@@ -556,7 +561,7 @@ impl RecordWriter<'_, '_> {
 impl ItemWriter for RecordWriter<'_, '_> {
     fn json(&mut self) -> &mut Vec<u8> {
         match &mut self.place {
-            Place::Log(destination) => self.sink.logs.buffer(*destination).unwrap_or(&mut self.sink.scratch),
+            Place::Log(destination) => self.sink.logs.buffer(destination.0).unwrap_or(&mut self.sink.scratch),
             Place::Event(batch) => batch.open(),
             Place::DeadLetter(_) | Place::Finished => &mut self.sink.scratch,
         }

@@ -16,7 +16,7 @@ use crate::delivery::track::record_set::RecordSet;
 use crate::delivery::{Drain, Job, Shared, lock};
 use crate::envelope::{Batch, Bill, LogBatcher};
 use crate::ledger::{Category, Ledger, Outcome};
-use crate::mapping::{self, Mapper, Origin};
+use crate::mapping::{self, DestinationId, Mapper, Origin, Route};
 use crate::options::Mode;
 use crate::sync::{Receiver, recv_either, thread};
 use crossbeam_channel::RecvTimeoutError;
@@ -541,13 +541,17 @@ impl<'s> Worker<'s> {
         let now = self.shared.now();
         let closed = self.records.closed_storms(now.wall).into_iter();
         // A destination that is forgotten by now hears no more of it.
-        for closing in closed.filter(|closing| self.shared.targets.get(closing.route.destination).is_some()) {
+        for closing in closed {
+            let Route::To(DestinationId(number)) = closing.routed.route else { continue };
+            if self.shared.targets.get(number).is_none() {
+                continue;
+            }
             let chunk_progress =
                 ChunkProgress::new(ChunkSource::None, now.steady, Ledger::default().recorder(), Default::default());
             chunk_progress.claim(Category::Event, 0);
             chunk_progress.mapped();
             let batch = Batch::new(Category::Event, Vec::new(), now.steady, false);
-            let mut batch = batch.toward(closing.route.destination);
+            let mut batch = batch.toward(number);
             batch.open().extend_from_slice(&closing.payload);
             batch.close(&Arc::new(chunk_progress), 0, Some(closing.event_id));
             emit(self.shared, batch);

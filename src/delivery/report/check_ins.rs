@@ -8,7 +8,7 @@ use crate::clock::Monotonic;
 use crate::delivery::transport::client::SendResult;
 use crate::delivery::transport::response::{Limits, ResponseKind};
 use crate::mapping::json::{self, Object};
-use crate::mapping::{CheckIn, Status};
+use crate::mapping::{CheckIn, DestinationId, Status};
 use crate::options;
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -60,7 +60,7 @@ impl CheckIns {
     /// are misconfigured.
     pub(in crate::delivery) fn beat(
         &mut self,
-        destination: u32,
+        destination: DestinationId,
         (now, wall): (Monotonic, Duration),
         oldest: Duration,
         wrong: usize,
@@ -87,7 +87,7 @@ impl CheckIns {
 
     /// The next check-in that `may` be sent now. Those that have waited for too long are dropped, and all of them while the server
     /// wants none.
-    pub(in crate::delivery) fn next(&mut self, now: Monotonic, may: impl Fn(u32) -> bool) -> Option<CheckIn> {
+    pub(in crate::delivery) fn next(&mut self, now: Monotonic, may: impl Fn(DestinationId) -> bool) -> Option<CheckIn> {
         let before = self.waiting.len();
         let is_limited = now < self.limited_until;
         self.waiting.retain(|(since, _)| !is_limited && now.since(*since) <= MAX_WAIT);
@@ -171,9 +171,9 @@ mod tests {
 
     fn beat(check_ins: &mut CheckIns, now: Monotonic, oldest: Duration, wrong: usize) -> CheckIn {
         assert!(check_ins.is_due(now));
-        check_ins.beat(7, (now, SECOND * 1_796_000_000 + now.since(at(0))), oldest, wrong);
+        check_ins.beat(DestinationId(7), (now, SECOND * 1_796_000_000 + now.since(at(0))), oldest, wrong);
         assert!(!check_ins.is_due(now));
-        check_ins.next(now, |number| number == 7).expect("expected a heartbeat")
+        check_ins.next(now, |destination| destination == DestinationId(7)).expect("expected a heartbeat")
     }
 
     fn result(status: u16, limits: Option<&str>) -> SendResult {
@@ -209,10 +209,10 @@ mod tests {
     #[test]
     fn nothing_is_stored() {
         let mut check_ins = check_ins();
-        check_ins.beat(7, (at(1), SECOND), Duration::ZERO, 0);
+        check_ins.beat(DestinationId(7), (at(1), SECOND), Duration::ZERO, 0);
         assert!(check_ins.next(at(2), |_| false).is_none(), "no sender is free");
         assert!(check_ins.next(at(6), |_| true).is_some());
-        check_ins.beat(7, (at(400), SECOND), Duration::ZERO, 0);
+        check_ins.beat(DestinationId(7), (at(400), SECOND), Duration::ZERO, 0);
         assert!(check_ins.next(at(406), |_| true).is_none(), "it is old by now");
         assert_eq!(check_ins.summary(), " check_ins.sent=0 check_ins.dropped=1");
     }
@@ -222,7 +222,7 @@ mod tests {
         let mut check_ins = check_ins();
         let _ = beat(&mut check_ins, at(1), Duration::ZERO, 0);
         assert!(!check_ins.on_response(&result(429, Some("600:monitor:organization")), at(1)));
-        check_ins.beat(7, (at(301), SECOND), Duration::ZERO, 0);
+        check_ins.beat(DestinationId(7), (at(301), SECOND), Duration::ZERO, 0);
         assert!(check_ins.next(at(301), |_| true).is_none());
         let _ = beat(&mut check_ins, at(601), Duration::ZERO, 0);
         assert!(!check_ins.on_response(&result(200, None), at(601)));

@@ -3,7 +3,7 @@
 
 use crate::clock::Monotonic;
 use crate::delivery::route::table::RouteTable;
-use crate::mapping::{Route, Router};
+use crate::mapping::{DestinationId, Routed, Router};
 use crate::options::{Destination, Dsn};
 
 /// The destinations as an instance would find them if it started now.
@@ -17,15 +17,15 @@ impl Directory {
         Self(crate::delivery::targets(settings))
     }
 
-    /// The DSN of a destination; none of one whose source is not there yet.
+    /// Returns the DSN of a destination.
     #[must_use]
-    pub fn dsn(&self, destination: u32) -> Option<Dsn> {
-        self.0.get(destination).map(|target| target.dsn.clone())
+    pub fn dsn(&self, destination: DestinationId) -> Option<Dsn> {
+        self.0.get(destination.0).map(|target| target.dsn.clone())
     }
 }
 
 impl Router for Directory {
-    fn route(&self, namespace: &str, annotation: Option<&str>) -> Option<Route> {
+    fn route(&self, namespace: &str, annotation: Option<&str>) -> Routed {
         self.0.route(namespace, annotation, Monotonic::START).0
     }
 }

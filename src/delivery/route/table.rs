@@ -6,15 +6,12 @@
 
 use crate::clock::Monotonic;
 use crate::delivery::lock;
-use crate::mapping::{Route, identity};
+use crate::mapping::{DestinationId, Routed, identity};
 use crate::options::{Destination, Dsn, Hosts, Mode, Refusal};
 use crate::sync::Mutex;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
-
-/// Number of the destination of records whose own is not known yet. Nothing is ever sent there.
-pub(crate) const PENDING: u32 = u32::MAX;
 
 /// Destinations that annotations may name at once.
 const MAX_ANNOTATIONS: usize = 1_000;
@@ -131,7 +128,7 @@ impl RouteTable {
         namespace: &str,
         annotation: Option<&str>,
         now: Monotonic,
-    ) -> (Option<Route>, Option<Complaint>) {
+    ) -> (Routed, Option<Complaint>) {
         let mut state = lock(&self.state);
         let mut complaint = None;
         if let Some(text) = annotation.filter(|_| !self.hosts.is_empty()) {
@@ -141,13 +138,13 @@ impl RouteTable {
             }
         }
         let own = state.namespaces.get(namespace).copied();
-        let route = match own.flatten().or(state.default) {
+        let routed = match own.flatten().or(state.default) {
             Some(number) => state.route(number),
-            None if self.waits_for_a_source(&state, own.is_some()) => Some(Route { destination: PENDING, identity: 0 }),
-            None => None,
+            None if self.waits_for_a_source(&state, own.is_some()) => Routed::PENDING,
+            None => Routed::UNROUTED,
         };
-        let complaint = complaint.or(if route.is_none() { Some(Complaint::Nowhere) } else { None });
-        (route, complaint)
+        let complaint = complaint.or((routed == Routed::UNROUTED).then_some(Complaint::Nowhere));
+        (routed, complaint)
     }
 
     /// Returns true if a record that has no destination now may have one when a source becomes valid.
@@ -221,9 +218,9 @@ impl RouteTable {
 }
 
 impl State {
-    fn route(&self, number: u32) -> Option<Route> {
-        let target = &self.known.get(&number)?.target;
-        Some(Route { destination: number, identity: target.identity })
+    fn route(&self, number: u32) -> Routed {
+        let known = self.known.get(&number);
+        known.map_or(Routed::UNROUTED, |known| Routed::to(DestinationId(number), known.target.identity))
     }
 
     fn leads_to(&self, number: Option<u32>, dsn: &Dsn) -> bool {
@@ -304,6 +301,7 @@ impl Known {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::mapping::Route;
 
     const NOW: Monotonic = Monotonic::from_secs(1_000);
 
@@ -335,8 +333,11 @@ mod tests {
 
     /// The project that a record goes to; zero: later.
     fn project(targets: &RouteTable, namespace: &str, annotation: Option<&str>) -> Option<u64> {
-        let route = targets.route(namespace, annotation, NOW).0?;
-        Some(targets.get(route.destination).map_or(0, |target| target.dsn.project()))
+        match targets.route(namespace, annotation, NOW).0.route {
+            Route::To(DestinationId(number)) => targets.get(number).map(|target| target.dsn.project()),
+            Route::Pending => Some(0),
+            Route::Unrouted => None,
+        }
     }
 
     #[test]
@@ -376,7 +377,7 @@ mod tests {
         assert!(targets.is_ready(Mode::Memory));
         assert_eq!(project(&targets, "shop", None), Some(2));
         assert_eq!(project(&targets, "broken", None), Some(0));
-        assert_eq!(targets.route("other", None, NOW), (None, Some(Complaint::Nowhere)));
+        assert_eq!(targets.route("other", None, NOW), (Routed::UNROUTED, Some(Complaint::Nowhere)));
     }
 
     #[test]
@@ -418,7 +419,8 @@ mod tests {
             ("b", Some(dsn('l', 2))),
             ("c", Some(dsn('k', 2))),
         ]));
-        assert_eq!((again.retired, targets.route("c", None, NOW).0.map(|route| route.destination)), (vec![], Some(2)));
+        let route = targets.route("c", None, NOW).0.route;
+        assert_eq!((again.retired, route), (vec![], Route::To(DestinationId(2))));
         targets.set_namespaces(listing(&[("a", Some(dsn('l', 2))), ("b", Some(dsn('m', 3)))]));
         assert_eq!((project(&targets, "a", None), project(&targets, "b", None)), (Some(2), Some(3)));
     }
@@ -443,8 +445,8 @@ mod tests {
             );
         }
         let one_more = text('c', 9_999);
-        let (route, complaint) = targets.route("", Some(&one_more), NOW);
-        assert_eq!((route.map(|route| route.destination), complaint), (Some(0), Some(Complaint::TooMany)));
+        let (routed, complaint) = targets.route("", Some(&one_more), NOW);
+        assert_eq!((routed.route, complaint), (Route::To(DestinationId(0)), Some(Complaint::TooMany)));
         assert_eq!(targets.route("", Some(&one_more), NOW + IDLE).1, None);
         assert_eq!(lock(&targets.state).annotations.len(), MAX_ANNOTATIONS);
         assert!(!lock(&targets.state).annotations.contains_key(&text('c', 0)));

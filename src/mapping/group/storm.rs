@@ -4,7 +4,7 @@
 use crate::chunk::Timestamp;
 use crate::mapping::reason::Reason;
 use crate::mapping::resolve::identity::{EventId, StreamId};
-use crate::mapping::route::Route;
+use crate::mapping::route::Routed;
 use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
 use std::time::Duration;
@@ -44,7 +44,7 @@ pub enum Decision {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StormSummary {
     /// The route that the event would have taken.
-    pub route: Route,
+    pub routed: Routed,
     /// Its id.
     pub event_id: EventId,
     /// Its JSON.
@@ -261,7 +261,7 @@ mod tests {
     }
 
     fn closing(id: u8) -> StormSummary {
-        StormSummary { route: Route::default(), event_id: EventId([id; 16]), payload: b"{}".to_vec(), others: 0 }
+        StormSummary { routed: Routed::UNROUTED, event_id: EventId([id; 16]), payload: b"{}".to_vec(), others: 0 }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! Sources: `pkg/controller/cronjob` and `pkg/controller/job` of Kubernetes, whose events say which Job was created,
 //! completed or failed. The pods of the CronJob name the Sentry monitor in an annotation.
 
+use super::super::DestinationId;
 use super::kube_event::{KubeEvent, without_run};
 use crate::chunk::Timestamp;
 use std::collections::{HashMap, VecDeque};
@@ -40,8 +41,8 @@ impl Status {
 /// A check-in, to be sent at once or not at all.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CheckIn {
-    /// The number of the destination.
-    pub destination: u32,
+    /// The destination.
+    pub destination: DestinationId,
     /// Its id: the same for all check-ins of a run.
     pub id: [u8; 16],
     /// The monitor.
@@ -109,11 +110,11 @@ impl Crons {
         }
     }
 
-    /// Takes an event, and makes the check-in that it is worth. `id` makes the run's id of its namespace and job.
+    /// Takes an event, and makes the check-in that it is worth, unless its destination is not known. `id` makes the run's id of its namespace and job.
     pub(super) fn take(
         &mut self,
         event: &KubeEvent<'_>,
-        destination: u32,
+        destination: Option<DestinationId>,
         now: Duration,
         id: impl Fn(&str, &str) -> [u8; 16],
     ) {
@@ -150,7 +151,7 @@ impl Crons {
             (end > start).then(|| Duration::from_micros(end - start))
         };
         let duration = if status == Status::InProgress { None } else { ended() };
-        if self.made.len() < MOST {
+        if let Some(destination) = destination.filter(|_| self.made.len() < MOST) {
             let id = id(namespace, job);
             self.made.push(CheckIn { destination, id, slug: slug.clone(), status, duration, interval: None });
         }
@@ -184,9 +185,9 @@ mod tests {
     }
 
     fn said(crons: &mut Crons, event: &KubeEvent<'_>) -> Option<(Status, Option<u64>)> {
-        crons.take(event, 3, NOW, |_, job| [job.len() as u8; 16]);
+        crons.take(event, Some(DestinationId(3)), NOW, |_, job| [job.len() as u8; 16]);
         let made = crons.made.pop()?;
-        assert_eq!((made.destination, made.slug.as_str(), made.id), (3, "nightly-report", [16; 16]));
+        assert_eq!((made.destination, made.slug.as_str(), made.id), (DestinationId(3), "nightly-report", [16; 16]));
         Some((made.status, made.duration.map(|duration| duration.as_secs())))
     }
 

@@ -20,8 +20,8 @@ mod time;
 mod write;
 
 use super::letter::Letter;
-use super::route::Route;
-use super::{Discard, Mapper, Origin, Reason, Sink, UNROUTED, discard_both};
+use super::route::Routed;
+use super::{Discard, Mapper, Origin, Reason, Sink, discard_both};
 use crate::chunk::{Record, Timestamp};
 use crate::level::Level;
 use crate::mapping::extract::fields::{Fields, Role};
@@ -142,19 +142,19 @@ impl Mapper {
     ) {
         let Self { settings, incidents: Incidents { containers, listed, crons, .. }, .. } = self;
         let subject = subject_of_event(event, containers);
-        let Some(route) = route_of(origin, &subject, source.letter) else {
+        let Some(routed) = route_of(origin, &subject, source.letter) else {
             return discard_both(sink, source.index, Discard::filtered(Reason::NoDestination));
         };
-        let hash = hash_of(route, &[b"kubernetes event", event.uid.as_bytes(), &event.count.to_le_bytes()]);
+        let hash = hash_of(routed, &[b"kubernetes event", event.uid.as_bytes(), &event.count.to_le_bytes()]);
         let ownership = ownership(&settings.incidents, &subject, containers);
         let level = level_of_event(event, settings);
         let threshold = event_threshold(settings, &subject);
         let is_letter = source.letter.is_some();
         if !is_letter && settings.incidents.kube_events != KubeEvents::Off && !sink.again(source.index) {
             let id = |namespace: &str, job: &str| {
-                EventId::of_hash(hash_of(route, &[b"check-in", namespace.as_bytes(), job.as_bytes()])).0
+                EventId::of_hash(hash_of(routed, &[b"check-in", namespace.as_bytes(), job.as_bytes()])).0
             };
-            crons.take(event, route.destination, origin.now, id);
+            crons.take(event, routed.route.destination(), origin.now, id);
         }
         let no_event = match level {
             _ if is_letter => None,
@@ -168,7 +168,7 @@ impl Mapper {
         let no_log = match () {
             () if is_letter || sink.again(source.index) && !is_elsewhere => None,
             () if is_elsewhere => Some(Discard::filtered(Reason::OtherNode)),
-            () if !listed.insert(hash) => Some(Discard::suppressed(Reason::Listed, Some(route.destination))),
+            () if !listed.insert(hash) => Some(Discard::suppressed(Reason::Listed, routed.route)),
             () => None,
         };
         let (time, original_time) = effective_time(event.time, origin.now);
@@ -202,7 +202,8 @@ impl Mapper {
         };
         // The API server's times of the older kind are whole seconds.
         let until = Timestamp { secs: event.time.secs + u64::from(event.time.nanos == 0), ..event.time };
-        let plan = Plan { incident, route, payer: payer_of(&subject), key: "reason", streams, until, no_event, no_log };
+        let plan =
+            Plan { incident, routed, payer: payer_of(&subject), key: "reason", streams, until, no_event, no_log };
         let (scrub, crumbs, waiting) = (&self.scrub, &self.crumbs, &self.waiting);
         let (storms, constant) = (&mut self.storms, self.constant.json());
         send(Parts { settings, scrub, crumbs, waiting, storms, constant }, origin, source, plan, sink);
@@ -231,12 +232,12 @@ impl Mapper {
         let cgroup = if let Kill::Of(cgroup) = kill { cgroup } else { line.cgroup().map(Cgroup::new) };
         let killed = if let Line::Killed(killed) = line { killed } else { Killed::default() };
         let subject = subject_of_kill(cgroup.as_ref(), host, containers);
-        let Some(route) = route_of(origin, &subject, source.letter) else {
+        let Some(routed) = route_of(origin, &subject, source.letter) else {
             return discard_both(sink, source.index, Discard::filtered(Reason::NoDestination));
         };
         // The same line may be read twice: again from the kernel's buffer at a restart, and from journald too.
         let place = cgroup.as_ref().map_or(host.unwrap_or_default(), |cgroup: &Cgroup| cgroup.own.as_str());
-        let hash = hash_of(route, &[b"oom kill", place.as_bytes(), text.as_bytes()]);
+        let hash = hash_of(routed, &[b"oom kill", place.as_bytes(), text.as_bytes()]);
         let threshold = event_threshold(settings, &subject);
         let no_event = match threshold {
             _ if source.letter.is_some() => None,
@@ -281,7 +282,7 @@ impl Mapper {
         let until = source.record.time;
         let plan = Plan {
             incident,
-            route,
+            routed,
             payer: payer_of(&subject),
             key: "priority",
             streams,
@@ -319,9 +320,9 @@ fn names<'s>(subject: &'s Subject<'_>, own: &[(&'static str, &'s str)]) -> Vec<(
     own.chain(subject.names()).collect()
 }
 
-fn hash_of(route: Route, parts: &[&[u8]]) -> u128 {
+fn hash_of(routed: Routed, parts: &[&[u8]]) -> u128 {
     let mut hash = Xxh3::new();
-    hash.update(&route.identity.to_le_bytes());
+    hash.update(&routed.identity.to_le_bytes());
     for part in parts {
         hash.update(&(part.len() as u64).to_le_bytes());
         hash.update(part);
@@ -349,10 +350,9 @@ fn event_threshold(settings: &Mapping, subject: &Subject<'_>) -> Option<Level> {
     }
 }
 
-fn route_of(origin: Origin<'_>, subject: &Subject<'_>, letter: Option<Letter>) -> Option<Route> {
+fn route_of(origin: Origin<'_>, subject: &Subject<'_>, letter: Option<Letter>) -> Option<Routed> {
     let dsn = subject.known.iter().find_map(|container| container.dsn.as_deref());
-    let nowhere = || letter.map(|_| Route { destination: UNROUTED, identity: 0 });
-    origin.router.route(&subject.namespace, dsn).or_else(nowhere)
+    origin.router.route(&subject.namespace, dsn).unless_left_out(letter.is_some())
 }
 
 fn payer_of(subject: &Subject<'_>) -> (String, String, Option<Budget>) {

@@ -1,7 +1,7 @@
 //! Sends an incident's log and event, or ends the record with the reason why there is none.
 
 use super::super::letter::Letter;
-use super::super::route::Route;
+use super::super::route::Routed;
 use super::super::sink::{Bill, Discard, Finished, Item, ItemWriter, Payer};
 use super::super::{FoundKeys, Origin, Reason, Sink, scrub};
 use super::write::{self, Incident};
@@ -26,7 +26,7 @@ pub(super) struct Source<'a> {
 /// Decisions that are left about an incident once it is understood.
 pub(super) struct Plan<'s> {
     pub incident: Incident<'s>,
-    pub route: Route,
+    pub routed: Routed,
     /// Payer of its log: namespace, workload, and the budget that the pod asks for.
     pub payer: (String, String, Option<Budget>),
     /// The field that says how bad it is.
@@ -53,8 +53,8 @@ pub(super) struct Parts<'m> {
 
 /// Makes the log and the event, or says why there is none.
 pub(super) fn send(parts: Parts<'_>, origin: Origin<'_>, source: Source<'_>, plan: Plan<'_>, sink: &mut impl Sink) {
-    let Plan { incident, route, payer, key, streams, until, no_event, no_log } = plan;
-    let (index, letter) = (source.index, source.letter);
+    let Plan { incident, routed, payer, key, streams, until, no_event, no_log } = plan;
+    let (index, letter, route) = (source.index, source.letter, routed.route);
     let keys = FoundKeys {
         message: Some(b"message".as_slice()).filter(|_| incident.exception.is_none()),
         level: Some(key.as_bytes()),
@@ -76,14 +76,14 @@ pub(super) fn send(parts: Parts<'_>, origin: Origin<'_>, source: Source<'_>, pla
     } else if is_below {
         sink.discard(log, Discard::filtered(Reason::Below { level: incident.level, threshold }));
     } else if !part(parts.settings.logs_sample_rate) {
-        sink.discard(log, Discard::sampled(route.destination));
+        sink.discard(log, Discard::sampled(route));
     } else {
         let (namespace, workload, budget) = payer;
-        let payer = sink.payer(route.destination, &Payer { namespace: &namespace, workload: &workload, budget });
-        let mut bill = Bill { destination: route.destination, payer, level: incident.level, bytes: 0 };
+        let payer = sink.payer(route, &Payer { namespace: &namespace, workload: &workload, budget });
+        let mut bill = Bill { route, payer, level: incident.level, bytes: 0 };
         if letter.is_none() && !sink.affords(index, &bill) {
-            sink.discard(log, Discard::over_budget(route.destination));
-        } else if let Some(mut writer) = sink.begin(log, route.destination) {
+            sink.discard(log, Discard::over_budget(route));
+        } else if let Some(mut writer) = sink.begin(log, route) {
             let out = writer.json();
             let start = out.len();
             write::log(out, &incident, parts.settings, parts.constant);
@@ -99,10 +99,10 @@ pub(super) fn send(parts: Parts<'_>, origin: Origin<'_>, source: Source<'_>, pla
         return sink.discard(event, Discard::filtered(reason));
     }
     if !part(parts.settings.sample_rate) {
-        return sink.discard(event, Discard::sampled(route.destination));
+        return sink.discard(event, Discard::sampled(route));
     }
     let now = Timestamp { secs: origin.now.as_secs(), nanos: origin.now.subsec_nanos() };
-    let mut hash = Xxh3::with_seed(route.identity as u64);
+    let mut hash = Xxh3::with_seed(routed.identity as u64);
     for part in &incident.fingerprint {
         hash.update(part.as_bytes());
         hash.update(&[0]);
@@ -111,7 +111,7 @@ pub(super) fn send(parts: Parts<'_>, origin: Origin<'_>, source: Source<'_>, pla
     let decision = if sink.again(index) || letter.is_some() {
         Decision::Send(0)
     } else {
-        parts.storms.decide(fingerprint, route.identity, source.record.time.min(now), origin.now)
+        parts.storms.decide(fingerprint, routed.identity, source.record.time.min(now), origin.now)
     };
     let write = |out: &mut Vec<u8>, held_back| {
         let start = out.len();
@@ -121,16 +121,16 @@ pub(super) fn send(parts: Parts<'_>, origin: Origin<'_>, source: Source<'_>, pla
     };
     match decision {
         Decision::Suppress(reason) => {
-            sink.discard(event, Discard::suppressed(reason, Some(route.destination)));
+            sink.discard(event, Discard::suppressed(reason, route));
         }
         Decision::Keep(reason) => {
             let mut payload = Vec::new();
             write(&mut payload, 0);
-            parts.storms.keep(fingerprint, StormSummary { route, event_id: incident.id, payload, others: 0 });
-            sink.discard(event, Discard::suppressed(reason, Some(route.destination)));
+            parts.storms.keep(fingerprint, StormSummary { routed, event_id: incident.id, payload, others: 0 });
+            sink.discard(event, Discard::suppressed(reason, route));
         }
         Decision::Send(held_back) => {
-            if let Some(mut writer) = sink.begin(event, route.destination) {
+            if let Some(mut writer) = sink.begin(event, route) {
                 write(writer.json(), held_back);
                 writer.finish(Finished::Event(incident.id));
             }

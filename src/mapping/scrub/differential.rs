@@ -3,7 +3,7 @@
 
 use super::Rules;
 use super::reference::cut_again;
-use crate::mapping::{Discard, Finished, Item, ItemWriter, Mapper, Origin, Route, Sink};
+use crate::mapping::{DestinationId, Discard, Finished, Item, ItemWriter, Mapper, Origin, Route, Routed, Sink};
 use crate::options::{self, Mapping};
 use serde_json::Value;
 use std::time::Duration;
@@ -240,7 +240,7 @@ impl ItemWriter for Writer<'_> {
 impl Sink for Kept {
     type Writer<'w> = Writer<'w>;
 
-    fn begin(&mut self, _: Item, _: u32) -> Option<Writer<'_>> {
+    fn begin(&mut self, _: Item, _: Route) -> Option<Writer<'_>> {
         Some(Writer { items: &mut self.items, json: b"before,".to_vec() })
     }
 
@@ -249,7 +249,7 @@ impl Sink for Kept {
 
 fn items(mapper: &mut Mapper, chunk: &[u8]) -> Vec<Vec<u8>> {
     let mut kept = Kept::default();
-    let route = Route::default();
+    let route = Routed::to(DestinationId(0), 0);
     let origin = Origin { tag: b"t", router: &route, now: Duration::from_secs(NOW) };
     mapper.map(origin, chunk, 0, &mut kept);
     kept.items

@@ -11,6 +11,7 @@ use crate::delivery::transport::response::ResponseKind;
 use crate::delivery::transport::sender;
 use crate::delivery::transport::sender::Load;
 use crate::ledger::Snapshot;
+use crate::mapping::DestinationId;
 use crate::sync::Receiver;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
@@ -61,13 +62,16 @@ impl Dispatcher {
             let oldest = self.oldest(now);
             let [.., wrong] = self.scheduler.states(self.shared.targets.numbers(), now);
             let wall = self.shared.now().wall;
-            self.check_ins.beat(number, (now, wall), oldest, wrong as usize);
+            self.check_ins.beat(DestinationId(number), (now, wall), oldest, wrong as usize);
         }
         let scheduler = &self.scheduler;
-        let Some(check_in) = self.check_ins.next(now, |number| scheduler.may_report(number, now)) else { return };
-        let Some(target) = self.shared.targets.get(check_in.destination) else { return };
-        let encoding = self.scheduler.report(check_in.destination);
-        let load = Load::CheckIn(check_in.destination, self.check_ins.payload(&check_in));
+        let Some(check_in) = self.check_ins.next(now, |destination| scheduler.may_report(destination.0, now)) else {
+            return;
+        };
+        let DestinationId(number) = check_in.destination;
+        let Some(target) = self.shared.targets.get(number) else { return };
+        let encoding = self.scheduler.report(number);
+        let load = Load::CheckIn(number, self.check_ins.payload(&check_in));
         let _ = self.to_senders.send(sender::Job { load, target, encoding });
     }
 

@@ -3,7 +3,7 @@
 use crate::mapping::ResolvedRecord;
 use crate::mapping::group::template::{Template, template};
 use crate::mapping::resolve::severity::Rules;
-use crate::mapping::route::Route;
+use crate::mapping::route::Routed;
 use crate::mapping::trace::Trace;
 use std::borrow::Cow;
 use xxhash_rust::xxh3::Xxh3;
@@ -41,7 +41,7 @@ impl<'t> EventContext<'t> {
     pub(crate) fn new(
         rules: &Rules,
         view: &ResolvedRecord<'_, '_>,
-        route: Route,
+        routed: Routed,
         mut trace: Option<Trace<'t>>,
         line: &'t str,
     ) -> Self {
@@ -59,7 +59,7 @@ impl<'t> EventContext<'t> {
             exception.value = Cow::Borrowed(title);
         }
         let chain = trace.as_ref().map(|trace| chain_hash(trace, title));
-        let workload = workload_hash(view, route);
+        let workload = workload_hash(view, routed);
         let mut hash = Xxh3::with_seed(workload);
         match &trace {
             Some(trace) => hash.update(&stack_hash(trace).to_le_bytes()),
@@ -90,8 +90,8 @@ impl<'t> EventContext<'t> {
 
 /// Returns a hash of the sender and the destination of a record. The sender is a container of a workload, a service, else
 /// the stream. Destinations do not share their storms.
-fn workload_hash(view: &ResolvedRecord<'_, '_>, route: Route) -> u64 {
-    let mut hash = Xxh3::with_seed(route.identity as u64);
+fn workload_hash(view: &ResolvedRecord<'_, '_>, routed: Routed) -> u64 {
+    let mut hash = Xxh3::with_seed(routed.identity as u64);
     let mut parts = |parts: &[&[u8]]| {
         for part in parts {
             hash.update(part);
