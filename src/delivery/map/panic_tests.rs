@@ -3,7 +3,9 @@
 
 use crate::clock::Monotonic;
 use crate::delivery::map::carried::Carried;
-use crate::delivery::map::sink::{PassOutcome, RecordSink, poison};
+use crate::delivery::map::pass_outcome::PassOutcome;
+use crate::delivery::map::poison;
+use crate::delivery::map::sink::RecordSink;
 use crate::delivery::property::{Directory, Instance, Seen, Time, ended, line, loaded, record};
 use crate::delivery::track::chunk_progress::{ChunkProgress, ChunkSource};
 use crate::delivery::track::record_set::RecordSet;

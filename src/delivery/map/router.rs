@@ -135,7 +135,7 @@ mod tests {
             let now = Monotonic::from_secs(second);
             let router = ChunkRouter::new(&table, now);
             for namespace in ["shop", "payments", "shop"] {
-                assert!(router.route(namespace, None).is_none());
+                assert_eq!(router.route(namespace, None), Routed::UNROUTED);
                 complaints += 1;
             }
             router.report(instance.shared);

@@ -5,23 +5,19 @@ use crate::clock::Monotonic;
 use crate::delivery::accept::chunk_slot::{ChunkSlot, Verdict};
 use crate::delivery::accept::compressed_chunk::QueuedChunk;
 use crate::delivery::dispatch::dispatcher::Message;
-use crate::delivery::map::carried::{self, Carried};
-use crate::delivery::map::router::ChunkRouter;
-use crate::delivery::map::sink::{Gone, PassOutcome, RecordSink, emit};
+use crate::delivery::map::carried::Carried;
+use crate::delivery::map::record_writer::emit;
 use crate::delivery::report::host::Severity;
-use crate::delivery::store::dead_letters::{self, DeadLetter, DeadLetters};
+use crate::delivery::store::dead_letters::DeadLetters;
 use crate::delivery::store::{Chunk, lost};
 use crate::delivery::track::chunk_progress::{ChunkProgress, ChunkSource};
-use crate::delivery::track::record_set::RecordSet;
 use crate::delivery::{Drain, Job, Shared, lock};
-use crate::envelope::{Batch, Bill, LogBatcher};
-use crate::ledger::{Category, Ledger, Outcome};
-use crate::mapping::{self, DestinationId, Mapper, Origin, Route};
+use crate::envelope::LogBatcher;
+use crate::mapping::Mapper;
 use crate::options::Mode;
 use crate::sync::{Receiver, recv_either, thread};
 use crossbeam_channel::RecvTimeoutError;
 use std::borrow::Cow;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::time::Duration;
@@ -35,32 +31,18 @@ const BROKEN: &str = "a compressed chunk in memory cannot be unpacked to its end
                       as one invalid record; unless memory was short at exit, this is a defect of this plugin or of the \
                       machine's memory, please report it";
 
-const PANICKED: &str = "mapping a record panicked, which is a defect of this plugin: the record, or the event of which it is a line, \
-                        counts as invalid; the rest of its chunk is sent; please report it";
-
-const GIVEN_UP: &str = "mapping a chunk keeps panicking: the rest of it counts as invalid";
-
-/// The number of times that mapping a segment may panic before all that is left of it is given up.
-const MAX_PANICS: usize = 64;
-
-const FULL: &str = "dead letters are full: rejected items are only counted, as overflow; send the letters in dead_letter_path \
-                    again with `flb-sentry replay`, remove them, or raise dead_letter_max_size";
-
-/// Wait before a disk that would not take dead letters is tried again.
-const DEAD_AGAIN: Duration = Duration::from_secs(30);
-
 /// Interval at which the backlog is checked during the drain at exit.
 const DRAIN_POLL: Duration = Duration::from_millis(5);
 
 pub(in crate::delivery) struct Worker<'s> {
-    shared: &'s Shared,
-    records: Mapper,
+    pub(super) shared: &'s Shared,
+    pub(super) records: Mapper,
     /// Open log envelopes: of live chunks, and of those read again from the spool.
-    live: LogBatcher<ChunkProgress>,
-    replayed: LogBatcher<ChunkProgress>,
-    dead: Option<DeadLetters>,
+    pub(super) live: LogBatcher<ChunkProgress>,
+    pub(super) replayed: LogBatcher<ChunkProgress>,
+    pub(super) dead: Option<DeadLetters>,
     /// Records of earlier chunks that wait for lines of later ones.
-    carried: Carried,
+    pub(super) carried: Carried,
 }
 
 /// Says that nothing will be mapped any more, however it came to that.
@@ -163,7 +145,7 @@ impl<'s> Worker<'s> {
     }
 
     /// Returns the time at which the first of the lines that wait in the mapper are to be sent as they are.
-    fn next_waiting(&self) -> Option<Monotonic> {
+    pub(super) fn next_waiting(&self) -> Option<Monotonic> {
         self.records.next_waiting().map(|next| Monotonic::START + next)
     }
 
@@ -258,7 +240,7 @@ impl<'s> Worker<'s> {
     }
 
     /// Reads chunks from the spool and maps them.
-    fn spooled(&mut self, chunk_progress: &Arc<ChunkProgress>, replay: bool) {
+    pub(super) fn spooled(&mut self, chunk_progress: &Arc<ChunkProgress>, replay: bool) {
         let ChunkSource::Spool(extent) = &chunk_progress.source else { return };
         let is_over = self.shared.past_deadline() || self.shared.starts_nothing() && !chunk_progress.has_rejected();
         if is_over || !self.shared.targets.is_ready(Mode::Spool) {
@@ -284,211 +266,6 @@ impl<'s> Worker<'s> {
         }
     }
 
-    /// Maps a chunk and handles the outcome of its records.
-    fn map(&mut self, chunk_progress: &Arc<ChunkProgress>, segments: &[Chunk], replay: bool) {
-        chunk_progress.begin();
-        let logs = if replay { &mut self.replayed } else { &mut self.live };
-        self.shared.buffer_pool.1.try_iter().for_each(|buffer| logs.lend(buffer));
-        let router = ChunkRouter::new(&self.shared.targets, self.shared.now().steady);
-        let mut record = 0;
-        for segment in segments {
-            let first = record;
-            let mut left = PassOutcome::default();
-            record = self.read(chunk_progress, &router, (segment, first), replay, &mut left);
-            self.write_dead_letter(chunk_progress, first, segment, &mut left);
-            self.tell(first, segment, &left.gone);
-        }
-        router.report(self.shared);
-        let standing = chunk_progress.mapped();
-        self.shared.finish(chunk_progress, standing);
-        self.let_go();
-        for follower in chunk_progress.take_followers() {
-            lock(&self.shared.backlog).remove(&follower);
-            self.spooled(&follower, true);
-        }
-    }
-
-    /// Lets go of records of earlier chunks that wait no more.
-    fn let_go(&mut self) {
-        for chunk_progress in self.carried.retain(self.records.waiting()) {
-            let standing = chunk_progress.let_go();
-            self.shared.finish(&chunk_progress, standing);
-            if matches!(chunk_progress.source, ChunkSource::Memory) && self.dead.is_none() {
-                self.shared.kept.fetch_sub(chunk_progress.forget(), Relaxed);
-            }
-        }
-    }
-
-    /// At exit: lines that are in memory alone are sent as they are.
-    pub(in crate::delivery) fn finish_volatile(&mut self) {
-        if self.carried.is_volatile() {
-            self.finish_waiting(Monotonic::MAX);
-        }
-    }
-
-    /// Sends lines as they are that have waited until `due` for the next ones.
-    pub(in crate::delivery) fn finish_waiting(&mut self, due: Monotonic) {
-        if self.next_waiting().is_none_or(|next| next > due) {
-            return;
-        }
-        let now = self.shared.now();
-        let router = ChunkRouter::new(&self.shared.targets, now.steady);
-        let chunk_progress =
-            ChunkProgress::new(ChunkSource::None, now.steady, self.shared.recorder.clone(), Default::default());
-        let (chunk_progress, broken, mut left) =
-            (Arc::new(chunk_progress), RecordSet::default(), PassOutcome::default());
-        loop {
-            let finished = catch_unwind(AssertUnwindSafe(|| {
-                let origin = Origin { tag: &[], router: &router, now: now.wall };
-                let carried = &mut self.carried;
-                let mut record_sink =
-                    RecordSink::new(self.shared, &chunk_progress, &mut self.live, false, &mut left, &broken, carried);
-                self.records.finish_waiting(origin, due.since(Monotonic::START), &mut record_sink);
-            }));
-            if finished.is_ok() {
-                break;
-            }
-            self.panicked(&mut left);
-            if !self.give_up_carried() {
-                let all: Vec<u32> = self.records.waiting().collect();
-                self.end_carried(&all);
-            }
-        }
-        router.report(self.shared);
-        for Gone { category, outcome, target, .. } in &left.gone {
-            self.shared.reports.add(target.identity, *category, *outcome, 1, 0);
-        }
-        self.let_go();
-    }
-
-    /// After a panic: gives up the lines of earlier chunks of the streams that it was about; returns false if there are none.
-    fn give_up_carried(&mut self) -> bool {
-        let current_records = self.records.current_records().iter().copied();
-        let numbers: Vec<u32> = current_records.filter(|number| *number >= carried::FIRST).collect();
-        // The first is what its lines are part of.
-        for (chunk_progress, record) in numbers.iter().skip(1).filter_map(|number| self.carried.get(*number)) {
-            chunk_progress.end(Category::Event, record, Outcome::Joined);
-        }
-        self.end_carried(&numbers);
-        !numbers.is_empty()
-    }
-
-    fn end_carried(&mut self, numbers: &[u32]) {
-        let lines: Vec<u32> = numbers.iter().flat_map(|number| self.records.forget_waiting(*number)).collect();
-        for (chunk_progress, record) in lines.iter().filter_map(|number| self.carried.get(*number)) {
-            for category in Category::ALL {
-                chunk_progress.end(*category, record, Outcome::Invalid);
-            }
-        }
-    }
-
-    /// Writes dead letters, and ends their records when they are safe. What the disk will not take is tried again
-    /// later, unless only memory holds it.
-    fn write_dead_letter(
-        &mut self,
-        chunk_progress: &ChunkProgress,
-        first: u32,
-        segment: &Chunk,
-        left: &mut PassOutcome,
-    ) {
-        let dead_letters = std::mem::take(&mut left.dead_letters);
-        let now = self.shared.now();
-        let written = match &mut self.dead {
-            Some(dead) if !dead_letters.is_empty() => {
-                dead.write(&dead_letters::encode(segment, first, &dead_letters, now.wall), now.wall, now.steady)
-            }
-            _ => Ok(vec![true; dead_letters.len()]),
-        };
-        if let Err(error) = &written {
-            let text = format!("cannot write dead letters, rejected items wait: {error}");
-            self.shared.say(Severity::Error, "dead letters", text);
-            self.shared.dead_again.store((now.steady + DEAD_AGAIN).as_millis(), Relaxed);
-        } else if written.as_ref().is_ok_and(|kept| kept.contains(&false)) {
-            self.shared.say(Severity::Error, "dead letters full", FULL.to_owned());
-        }
-        let ending = |(at, dead_letter): (usize, &DeadLetter)| match (&written, &chunk_progress.source) {
-            (Ok(kept), _) if kept[at] => Some(dead_letter.reason.outcome),
-            (Ok(_), _) | (Err(_), ChunkSource::Memory | ChunkSource::None) => Some(Outcome::Overflow),
-            (Err(_), ChunkSource::Host(_) | ChunkSource::Spool(_)) => None,
-        };
-        let endings: Vec<_> = dead_letters.iter().enumerate().map(ending).collect();
-        for (dead_letter, ending) in dead_letters.into_iter().zip(endings) {
-            match ending {
-                Some(outcome) => {
-                    dead_letter.end(chunk_progress, outcome);
-                    left.gone.extend(Gone::current_dead_letter(&dead_letter, outcome, chunk_progress));
-                }
-                None => dead_letter.postpone(chunk_progress),
-            }
-        }
-    }
-
-    /// Notes for the next client report the items of a chunk that will never be sent.
-    fn tell(&self, first: u32, segment: &Chunk, gone: &[Gone]) {
-        if !self.shared.reports.is_on() || gone.is_empty() {
-            return;
-        }
-        let logs = gone.iter().filter(|gone| gone.category == Category::Log);
-        let sizes = dead_letters::sizes(segment, first, &logs.map(|gone| gone.record).collect());
-        for Gone { category, record, outcome, target } in gone {
-            let size = sizes.get(record).filter(|_| *category == Category::Log);
-            self.shared.reports.add(target.identity, *category, *outcome, 1, size.copied().unwrap_or(0));
-        }
-    }
-
-    /// Reads a segment, whose records are numbered from `first`; returns the number after its last one. A panic costs only
-    /// the items of the records that it was about, not Fluent Bit and not the rest of the chunk, and they are counted.
-    fn read(
-        &mut self,
-        chunk_progress: &Arc<ChunkProgress>,
-        router: &ChunkRouter<'_>,
-        (segment, first): (&Chunk, u32),
-        replay: bool,
-        left: &mut PassOutcome,
-    ) -> u32 {
-        if segment.data.is_empty() {
-            // They have ended.
-            return first + segment.records;
-        }
-        let mut broken = RecordSet::default();
-        // What each panic was about.
-        let mut panics: Vec<Vec<u32>> = Vec::new();
-        loop {
-            let mapped = catch_unwind(AssertUnwindSafe(|| {
-                let origin = Origin { tag: &segment.tag, router, now: self.shared.now().wall };
-                let logs = if replay { &mut self.replayed } else { &mut self.live };
-                let carried = &mut self.carried;
-                let mut record_sink =
-                    RecordSink::new(self.shared, chunk_progress, logs, replay, left, &broken, carried);
-                self.records.map(origin, &segment.data, first, &mut record_sink)
-            }));
-            if let Ok(end) = mapped {
-                panics.iter().for_each(|records| left.give_up(chunk_progress, records));
-                return end;
-            }
-            self.panicked(left);
-            let gave_up = self.give_up_carried();
-            let end = first + crate::chunk::count(&segment.data);
-            let current_records = self.records.current_records().iter().copied();
-            let news: Vec<u32> =
-                current_records.filter(|record| (first..end).contains(record) && broken.insert(*record)).collect();
-            // Work stays in proportion to the chunk, however many of its records are broken.
-            if news.is_empty() && !gave_up || panics.len() >= MAX_PANICS {
-                self.shared.say(Severity::Error, "panics", GIVEN_UP.to_owned());
-                (first..end).for_each(|record| left.give_up(chunk_progress, &[record]));
-                return end;
-            }
-            panics.push(news);
-        }
-    }
-
-    /// Logs a panic, and forgets the dead letters of a reading that is about to be repeated. The item that was being written has
-    /// been taken back by its writer.
-    fn panicked(&self, left: &mut PassOutcome) {
-        self.shared.say(Severity::Error, "panic", PANICKED.to_owned());
-        left.dead_letters.clear();
-    }
-
     /// Sends open envelopes that are old enough, or all of them.
     pub(in crate::delivery) fn seal(&mut self, all: bool) {
         let now = self.shared.now().steady;
@@ -506,55 +283,6 @@ impl<'s> Worker<'s> {
         let more = || lock(&self.shared.backlog).next_due(true).is_some_and(|due| due <= now);
         if self.replayed.opened().is_some() && !more() {
             self.replayed.seal(now).into_iter().for_each(|batch| emit(self.shared, batch));
-        }
-    }
-
-    /// Sends the log items that say that a budget begins or ends to withhold logs. They stand for no record.
-    fn tell_budgets(&mut self) {
-        if !self.shared.costs.is_capping() {
-            return;
-        }
-        let now = self.shared.now();
-        for (payer, notice) in self.shared.costs.due(now.steady, now.wall) {
-            let targets = &self.shared.targets;
-            let is_its =
-                |number: &u32| targets.get(*number).is_some_and(|target| target.identity == notice.destination);
-            let Some(number) = targets.numbers().into_iter().find(is_its) else {
-                self.shared.costs.release(std::iter::once((payer, 0)), false, now.steady);
-                continue;
-            };
-            let mut batch = Batch::new(Category::Log, Vec::new(), now.steady, false).toward(number);
-            let (level, text) = (notice.level(), notice.text());
-            let bytes = mapping::notice::write(batch.open(), now.wall, level, &text, notice.namespace());
-            self.shared.costs.reserve_notice(payer, bytes);
-            let chunk_progress =
-                ChunkProgress::new(ChunkSource::None, now.steady, Ledger::default().recorder(), Default::default());
-            chunk_progress.claim(Category::Log, 0);
-            chunk_progress.mapped();
-            batch.close_billed(&Arc::new(chunk_progress), 0, Bill { payer, bytes: bytes as u32 });
-            emit(self.shared, batch);
-        }
-    }
-
-    /// Sends the last words about storms. They stand for no record, so their fate is in no ledger that anybody reads.
-    fn close_storms(&mut self) {
-        let now = self.shared.now();
-        let closed = self.records.closed_storms(now.wall).into_iter();
-        // A destination that is forgotten by now hears no more of it.
-        for closing in closed {
-            let Route::To(DestinationId(number)) = closing.routed.route else { continue };
-            if self.shared.targets.get(number).is_none() {
-                continue;
-            }
-            let chunk_progress =
-                ChunkProgress::new(ChunkSource::None, now.steady, Ledger::default().recorder(), Default::default());
-            chunk_progress.claim(Category::Event, 0);
-            chunk_progress.mapped();
-            let batch = Batch::new(Category::Event, Vec::new(), now.steady, false);
-            let mut batch = batch.toward(number);
-            batch.open().extend_from_slice(&closing.payload);
-            batch.close(&Arc::new(chunk_progress), 0, Some(closing.event_id));
-            emit(self.shared, batch);
         }
     }
 

@@ -1,0 +1,99 @@
+//! Decides what becomes of a record that could become an item: an item, a wait in its chunk, a dead letter, or a drop that
+//! makes room for others.
+
+use crate::clock::Monotonic;
+use crate::delivery::WAITED;
+use crate::delivery::map::sink::RecordSink;
+use crate::delivery::report::host::Severity;
+use crate::delivery::report::messages::MADE_ROOM;
+use crate::delivery::route::dsn_sources;
+use crate::delivery::shared::blocks::Decision;
+use crate::delivery::track::chunk_progress::{ChunkProgress, ChunkSource, RecordStatus};
+use crate::delivery::track::drop_reason::DropReason;
+use crate::ledger::{Category, Outcome};
+use crate::mapping::{DestinationId, Route};
+use std::sync::Arc;
+use std::time::Duration;
+
+const NO_SOURCE: &str = "no destination: neither an annotation, dsn_dir nor dsn names one";
+
+const GIVES_WAY: &str = "spool is 75 % full: dropping records of failing destinations to keep the others going; repair \
+                         those destinations, or raise spool_max_size";
+
+fn is_in_memory(chunk_progress: &ChunkProgress) -> bool {
+    matches!(chunk_progress.source, ChunkSource::Memory)
+}
+
+/// The action that is to be taken on a record that could become an item.
+pub(super) enum Disposition {
+    /// It becomes one, for this destination.
+    Item(DestinationId),
+    /// It has ended, or waits where it is.
+    Nothing,
+    /// It waits, and is worth looking at again at this time.
+    Wait(Monotonic),
+    /// It is given up.
+    DeadLetter(Arc<DropReason>),
+    /// It makes room for others.
+    Overflow,
+}
+
+fn give_up(outcome: Outcome, why: &str) -> Disposition {
+    Disposition::DeadLetter(Arc::new(DropReason { outcome, status: 0, detail: why.to_owned() }))
+}
+
+impl RecordSink<'_> {
+    pub(super) fn course(&mut self, category: Category, record: u32, route: Route) -> Disposition {
+        let (chunk_progress, own) = self.owner(record);
+        match chunk_progress.record_status(category, own) {
+            RecordStatus::Closed => Disposition::Nothing,
+            RecordStatus::Last => {
+                self.defer(category, record);
+                Disposition::Nothing
+            }
+            RecordStatus::Open | RecordStatus::Rejected(_) if self.shared.past_deadline() => {
+                self.defer(category, record);
+                Disposition::Nothing
+            }
+            RecordStatus::Rejected(cause) => Disposition::DeadLetter(cause),
+            RecordStatus::Open => match route {
+                Route::To(destination) => self.held(category, destination, &chunk_progress),
+                Route::Pending => self.until_known(category, &chunk_progress),
+                Route::Unrouted => give_up(Outcome::Rejected, NO_SOURCE),
+            },
+        }
+    }
+
+    /// Returns the action for a record whose destination's source cannot be read yet.
+    fn until_known(&self, category: Category, chunk_progress: &ChunkProgress) -> Disposition {
+        let longest = if is_in_memory(chunk_progress) { Duration::ZERO } else { self.shared.longest(category) };
+        match self.now >= chunk_progress.taken + longest {
+            true => give_up(Outcome::Rejected, NO_SOURCE),
+            false => Disposition::Wait(self.now + dsn_sources::INTERVAL),
+        }
+    }
+
+    fn held(&mut self, category: Category, destination: DestinationId, chunk_progress: &ChunkProgress) -> Disposition {
+        if self.asked != Some(destination) {
+            (self.asked, self.waits) = (Some(destination), self.shared.blocks.get(destination.0));
+        }
+        let longest = self.shared.longest(category);
+        match self.waits.fate(category, chunk_progress.taken, longest, self.now) {
+            Decision::Go => Disposition::Item(destination),
+            Decision::End(outcome) => give_up(outcome, WAITED),
+            // In memory it waits as an item, unless such items have filled their share.
+            Decision::Wait(_) if is_in_memory(chunk_progress) && !self.shared.budget.is_full(category) => {
+                Disposition::Item(destination)
+            }
+            Decision::Wait(until) => match self.waits.gives_way(category).filter(|_| self.scarce) {
+                None => Disposition::Wait(until),
+                Some(outcome) => {
+                    if !std::mem::replace(&mut self.told, true) {
+                        self.shared.say(Severity::Error, "spool share", GIVES_WAY.to_owned());
+                    }
+                    if outcome == Outcome::Overflow { Disposition::Overflow } else { give_up(outcome, MADE_ROOM) }
+                }
+            },
+        }
+    }
+}

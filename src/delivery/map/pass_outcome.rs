@@ -1,0 +1,136 @@
+//! Work that a reading of a chunk leaves for afterwards: dead letters, and drops to report.
+
+use crate::delivery::route::table::Target;
+use crate::delivery::store::dead_letters::DeadLetter;
+use crate::delivery::track::chunk_progress::ChunkProgress;
+use crate::delivery::track::drop_reason::DropReason;
+use crate::delivery::track::record_set::RecordSet;
+use crate::ledger::{Category, Outcome};
+use std::sync::Arc;
+
+/// Work that the reading of a chunk leaves for afterwards, even if it panics.
+#[derive(Default)]
+pub(in crate::delivery) struct PassOutcome {
+    /// Records that are given up.
+    pub(in crate::delivery) dead_letters: Vec<DeadLetter>,
+    /// Records that are to be reported to Sentry.
+    pub(in crate::delivery) gone: Vec<Gone>,
+    /// Records of which storms have decided that they are to be sent.
+    pub(super) decided: RecordSet,
+    /// Records that wait where they are, by category.
+    pub(super) waiting: [RecordSet; 2],
+}
+
+impl PassOutcome {
+    /// Gives up the unfinished items of records at which the mapping panicked: a record, or the lines of an event in their
+    /// order.
+    pub(in crate::delivery) fn give_up(&mut self, chunk_progress: &ChunkProgress, records: &[u32]) {
+        let detail = "mapping it panicked, which is a defect of this plugin".to_owned();
+        let cause = Arc::new(DropReason { outcome: Outcome::Invalid, status: 0, detail });
+        let is_left =
+            |category, record| chunk_progress.is_open(category, record) && !self.waiting[category as usize].has(record);
+        let dead_letter = match records {
+            [record] => {
+                match Category::ALL.iter().filter(|category| is_left(**category, *record)).collect::<Vec<_>>()[..] {
+                    [] => return,
+                    [category] => DeadLetter::new(Some(*category), *record, &cause),
+                    _ => DeadLetter::new(None, *record, &cause),
+                }
+            }
+            [head, members @ ..] => {
+                for member in members {
+                    chunk_progress.end(Category::Event, *member, Outcome::Joined);
+                }
+                if !is_left(Category::Event, *head) {
+                    return;
+                }
+                DeadLetter { members: members.to_vec(), ..DeadLetter::new(Some(Category::Event), *head, &cause) }
+            }
+            [] => return,
+        };
+        self.dead_letters.push(dead_letter);
+    }
+}
+
+/// A record that has ended here and not at the destination where it was to go.
+pub(in crate::delivery) struct Gone {
+    pub(in crate::delivery) category: Category,
+    pub(in crate::delivery) record: u32,
+    pub(in crate::delivery) outcome: Outcome,
+    pub(in crate::delivery) target: Arc<Target>,
+}
+
+impl Gone {
+    /// Returns the buried record, unless it was no item, had no destination, or was counted there already.
+    pub(in crate::delivery) fn current_dead_letter(
+        dead_letter: &DeadLetter,
+        outcome: Outcome,
+        chunk_progress: &ChunkProgress,
+    ) -> Option<Self> {
+        let (category, target) = (dead_letter.category?, dead_letter.target.clone()?);
+        let told = chunk_progress.is_counted_elsewhere(category, dead_letter.record);
+        Some(Self { category, record: dead_letter.record, outcome, target }).filter(|_| !told)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Monotonic;
+    use crate::delivery::track::chunk_progress::ChunkSource;
+    use crate::ledger::Ledger;
+
+    fn given_up(chunk_progress: &ChunkProgress, records: &[u32]) -> Vec<DeadLetter> {
+        let mut left = PassOutcome::default();
+        left.give_up(chunk_progress, records);
+        left.dead_letters
+    }
+
+    fn chunk_progress() -> ChunkProgress {
+        ChunkProgress::new(ChunkSource::Host(1), Monotonic::START, Ledger::default().recorder(), Default::default())
+    }
+
+    /// A letter that the disk would not take is written at the next reading, and then with all lines of its event, too.
+    #[test]
+    fn lines_of_a_letter_that_was_postponed_are_not_forgotten() {
+        let chunk_progress = chunk_progress();
+        for _ in 0..2 {
+            let dead_letters = given_up(&chunk_progress, &[3, 4, 5]);
+            assert_eq!((dead_letters.len(), dead_letters[0].record, &dead_letters[0].members[..]), (1, 3, &[4, 5][..]));
+            dead_letters[0].postpone(&chunk_progress);
+        }
+        assert!([4, 5].iter().all(|member| !chunk_progress.is_open(Category::Event, *member)));
+        assert!(chunk_progress.is_open(Category::Event, 3) && chunk_progress.is_open(Category::Log, 3));
+    }
+
+    /// Nothing is left open that nobody looks at again.
+    #[test]
+    fn lines_of_an_event_that_is_on_its_way_end_with_it() {
+        let chunk_progress = chunk_progress();
+        assert!(chunk_progress.claim(Category::Event, 3));
+        assert!(given_up(&chunk_progress, &[3, 4]).is_empty());
+        assert!(!chunk_progress.is_open(Category::Event, 4));
+    }
+
+    #[test]
+    fn what_waits_is_not_given_up() {
+        let (chunk_progress, mut left) = (chunk_progress(), PassOutcome::default());
+        left.waiting[Category::Log as usize].insert(3);
+        left.give_up(&chunk_progress, &[3]);
+        assert!(matches!(left.dead_letters[..], [DeadLetter { category: Some(Category::Event), record: 3, .. }]));
+    }
+
+    /// A record that is nothing yet gets one letter for both, one that has become a log one for the event.
+    #[test]
+    fn a_record_gets_one_letter() {
+        let chunk_progress = chunk_progress();
+        let categories = |dead_letters: Vec<DeadLetter>| {
+            dead_letters.iter().map(|dead_letter| dead_letter.category).collect::<Vec<_>>()
+        };
+        assert_eq!(categories(given_up(&chunk_progress, &[3])), [None]);
+        assert!(chunk_progress.claim(Category::Log, 3));
+        assert_eq!(categories(given_up(&chunk_progress, &[3])), [Some(Category::Event)]);
+        assert!(chunk_progress.claim(Category::Event, 3));
+        assert_eq!(categories(given_up(&chunk_progress, &[3])), []);
+    }
+}

@@ -1,0 +1,60 @@
+//! Sends items that stand for no record: what storm control has held back, and what a budget withholds.
+
+use crate::delivery::map::record_writer::emit;
+use crate::delivery::map::worker::Worker;
+use crate::delivery::track::chunk_progress::{ChunkProgress, ChunkSource};
+use crate::envelope::{Batch, Bill};
+use crate::ledger::{Category, Ledger};
+use crate::mapping::{self, DestinationId, Route};
+use std::sync::Arc;
+
+impl Worker<'_> {
+    /// Sends the log items that say that a budget begins or ends to withhold logs. They stand for no record.
+    pub(super) fn tell_budgets(&mut self) {
+        if !self.shared.costs.is_capping() {
+            return;
+        }
+        let now = self.shared.now();
+        for (payer, notice) in self.shared.costs.due(now.steady, now.wall) {
+            let targets = &self.shared.targets;
+            let is_its =
+                |number: &u32| targets.get(*number).is_some_and(|target| target.identity == notice.destination);
+            let Some(number) = targets.numbers().into_iter().find(is_its) else {
+                self.shared.costs.release(std::iter::once((payer, 0)), false, now.steady);
+                continue;
+            };
+            let mut batch = Batch::new(Category::Log, Vec::new(), now.steady, false).toward(number);
+            let (level, text) = (notice.level(), notice.text());
+            let bytes = mapping::notice::write(batch.open(), now.wall, level, &text, notice.namespace());
+            self.shared.costs.reserve_notice(payer, bytes);
+            let chunk_progress =
+                ChunkProgress::new(ChunkSource::None, now.steady, Ledger::default().recorder(), Default::default());
+            chunk_progress.claim(Category::Log, 0);
+            chunk_progress.mapped();
+            batch.close_billed(&Arc::new(chunk_progress), 0, Bill { payer, bytes: bytes as u32 });
+            emit(self.shared, batch);
+        }
+    }
+
+    /// Sends the last words about storms. They stand for no record, so their fate is in no ledger that anybody reads.
+    pub(super) fn close_storms(&mut self) {
+        let now = self.shared.now();
+        let closed = self.records.closed_storms(now.wall).into_iter();
+        // A destination that is forgotten by now hears no more of it.
+        for closing in closed {
+            let Route::To(DestinationId(number)) = closing.routed.route else { continue };
+            if self.shared.targets.get(number).is_none() {
+                continue;
+            }
+            let chunk_progress =
+                ChunkProgress::new(ChunkSource::None, now.steady, Ledger::default().recorder(), Default::default());
+            chunk_progress.claim(Category::Event, 0);
+            chunk_progress.mapped();
+            let batch = Batch::new(Category::Event, Vec::new(), now.steady, false);
+            let mut batch = batch.toward(number);
+            batch.open().extend_from_slice(&closing.payload);
+            batch.close(&Arc::new(chunk_progress), 0, Some(closing.event_id));
+            emit(self.shared, batch);
+        }
+    }
+}
