@@ -30,6 +30,7 @@ use crate::delivery::accept::compressed_chunk::Effort;
 use crate::delivery::accept::retry_registry::RetryRegistry;
 pub use crate::delivery::dispatch::scheduler::STATES;
 pub use crate::delivery::report::host::{Gauges, Host, Report, Severity};
+use crate::delivery::report::log_kind::LogKind;
 pub use crate::delivery::route::resolver::Directory;
 use crate::delivery::route::table::RouteTable;
 use crate::delivery::shared::backlog::Backlog;
@@ -654,12 +655,12 @@ impl Shared {
     }
 
     /// Sends a message to Fluent Bit's log by way of the dispatcher, which logs each kind once a minute.
-    fn say(&self, severity: Severity, kind: &'static str, text: String) {
+    fn say(&self, severity: Severity, kind: LogKind, text: String) {
         self.say_times(severity, kind, text, 1);
     }
 
     /// Like [`Shared::say`], for something that has occurred so many times.
-    fn say_times(&self, severity: Severity, kind: &'static str, text: String, times: u64) {
+    fn say_times(&self, severity: Severity, kind: LogKind, text: String, times: u64) {
         let said = dispatch::dispatcher::LogRequest { severity, kind, text, times };
         let _ = self.to_dispatcher.send(dispatch::dispatcher::Message::LogThrottled(said));
     }

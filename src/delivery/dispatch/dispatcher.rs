@@ -18,6 +18,7 @@ use crate::delivery::dispatch::scheduler::Scheduler;
 use crate::delivery::report::check_ins::CheckIns;
 use crate::delivery::report::client_reports;
 use crate::delivery::report::host::{Host, Severity};
+use crate::delivery::report::log_kind::LogKind;
 use crate::delivery::report::log_throttle::{LogSubject, LogThrottle};
 use crate::delivery::report::messages::{Keeping, MADE_ROOM};
 use crate::delivery::route::dsn_sources;
@@ -67,7 +68,7 @@ pub(crate) enum Message {
 pub(crate) struct LogRequest {
     pub(crate) severity: Severity,
     /// Identifies messages that count as the same.
-    pub(crate) kind: &'static str,
+    pub(crate) kind: LogKind,
     pub(crate) text: String,
     /// Occurrences that the message stands for.
     pub(crate) times: u64,

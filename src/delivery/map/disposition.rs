@@ -5,6 +5,7 @@ use crate::clock::Monotonic;
 use crate::delivery::WAITED;
 use crate::delivery::map::sink::RecordSink;
 use crate::delivery::report::host::Severity;
+use crate::delivery::report::log_kind::LogKind;
 use crate::delivery::report::messages::MADE_ROOM;
 use crate::delivery::route::dsn_sources;
 use crate::delivery::shared::blocks::Decision;
@@ -89,7 +90,7 @@ impl RecordSink<'_> {
                 None => Disposition::Wait(until),
                 Some(outcome) => {
                     if !std::mem::replace(&mut self.told, true) {
-                        self.shared.say(Severity::Error, "spool share", GIVES_WAY.to_owned());
+                        self.shared.say(Severity::Error, LogKind::SpoolShare, GIVES_WAY.to_owned());
                     }
                     if outcome == Outcome::Overflow { Disposition::Overflow } else { give_up(outcome, MADE_ROOM) }
                 }

@@ -8,6 +8,7 @@ use crate::delivery::map::router::ChunkRouter;
 use crate::delivery::map::sink::RecordSink;
 use crate::delivery::map::worker::Worker;
 use crate::delivery::report::host::Severity;
+use crate::delivery::report::log_kind::LogKind;
 use crate::delivery::store::Chunk;
 use crate::delivery::store::dead_letters::{self, DeadLetter};
 use crate::delivery::track::chunk_progress::{ChunkProgress, ChunkSource};
@@ -151,10 +152,10 @@ impl Worker<'_> {
         };
         if let Err(error) = &written {
             let text = format!("cannot write dead letters, rejected items wait: {error}");
-            self.shared.say(Severity::Error, "dead letters", text);
+            self.shared.say(Severity::Error, LogKind::DeadLetters, text);
             self.shared.dead_again.store((now.steady + DEAD_AGAIN).as_millis(), Relaxed);
         } else if written.as_ref().is_ok_and(|kept| kept.contains(&false)) {
-            self.shared.say(Severity::Error, "dead letters full", FULL.to_owned());
+            self.shared.say(Severity::Error, LogKind::DeadLettersFull, FULL.to_owned());
         }
         let ending = |(at, dead_letter): (usize, &DeadLetter)| match (&written, &chunk_progress.source) {
             (Ok(kept), _) if kept[at] => Some(dead_letter.reason.outcome),
@@ -224,7 +225,7 @@ impl Worker<'_> {
                 current_records.filter(|record| (first..end).contains(record) && broken.insert(*record)).collect();
             // Work stays in proportion to the chunk, however many of its records are broken.
             if news.is_empty() && !gave_up || panics.len() >= MAX_PANICS {
-                self.shared.say(Severity::Error, "panics", GIVEN_UP.to_owned());
+                self.shared.say(Severity::Error, LogKind::Panics, GIVEN_UP.to_owned());
                 (first..end).for_each(|record| left.give_up(chunk_progress, &[record]));
                 return end;
             }
@@ -235,7 +236,7 @@ impl Worker<'_> {
     /// Logs a panic, and forgets the dead letters of a reading that is about to be repeated. The item that was being written has
     /// been taken back by its writer.
     fn panicked(&self, left: &mut PassOutcome) {
-        self.shared.say(Severity::Error, "panic", PANICKED.to_owned());
+        self.shared.say(Severity::Error, LogKind::Panic, PANICKED.to_owned());
         left.dead_letters.clear();
     }
 }

@@ -4,6 +4,7 @@
 use crate::clock::Monotonic;
 use crate::delivery::Shared;
 use crate::delivery::report::host::Severity;
+use crate::delivery::report::log_kind::LogKind;
 use crate::delivery::route::table::{Complaint, RouteTable};
 use crate::mapping::{Routed, Router};
 use std::cell::RefCell;
@@ -48,7 +49,7 @@ impl<'t> ChunkRouter<'t> {
     /// Reports the complaints about the chunk's records for the log: for each kind the first one, and their number.
     pub(in crate::delivery) fn report(self, shared: &Shared) {
         let state = self.state.into_inner();
-        for (kind, complaints) in [("annotation", state.annotations), ("nowhere", state.unrouted)] {
+        for (kind, complaints) in [(LogKind::Annotation, state.annotations), (LogKind::Unrouted, state.unrouted)] {
             if let Some((namespace, complaint)) = complaints.first {
                 shared.say_times(Severity::Warn, kind, text(&namespace, &complaint), complaints.times);
             }

@@ -8,6 +8,7 @@ use crate::delivery::dispatch::dispatcher::Message;
 use crate::delivery::map::carried::Carried;
 use crate::delivery::map::record_writer::emit;
 use crate::delivery::report::host::Severity;
+use crate::delivery::report::log_kind::LogKind;
 use crate::delivery::store::dead_letters::DeadLetters;
 use crate::delivery::store::{Chunk, lost};
 use crate::delivery::track::chunk_progress::{ChunkProgress, ChunkSource};
@@ -223,12 +224,12 @@ impl<'s> Worker<'s> {
             match held.open(|| self.shared.slots.buffer()) {
                 Some(opened) => break opened,
                 None if self.shared.past_deadline() => break held.unreadable(),
-                None => self.shared.say(Severity::Warn, "memory", NO_MEMORY.to_owned()),
+                None => self.shared.say(Severity::Warn, LogKind::Memory, NO_MEMORY.to_owned()),
             }
             thread::park_timeout(IDLE);
         };
         if !opened.is_whole {
-            self.shared.say(Severity::Error, "unpack", BROKEN.to_owned());
+            self.shared.say(Severity::Error, LogKind::Unpack, BROKEN.to_owned());
         }
         opened.chunk
     }

@@ -4,6 +4,7 @@
 
 use crate::clock::Monotonic;
 use crate::delivery::report::host::Severity;
+use crate::delivery::report::log_kind::LogKind;
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -22,7 +23,7 @@ pub(in crate::delivery) enum LogSubject {
 }
 
 /// The kind of a line, and the thing that it is about.
-type Subject = (&'static str, LogSubject);
+type Subject = (LogKind, LogSubject);
 
 /// The lines that were logged, by kind and subject.
 #[derive(Debug, Default)]
@@ -115,9 +116,9 @@ impl LogThrottle {
 mod tests {
     use super::*;
 
-    const FAILING: Subject = ("failing", LogSubject::Server(1));
-    const RECOVERED: Subject = ("recovered", LogSubject::Server(1));
-    const REFUSING: Subject = ("misconfigured", LogSubject::Destination(1));
+    const FAILING: Subject = (LogKind::Failing, LogSubject::Server(1));
+    const RECOVERED: Subject = (LogKind::Recovered, LogSubject::Server(1));
+    const REFUSING: Subject = (LogKind::Misconfigured, LogSubject::Destination(1));
 
     fn at(seconds: u64) -> Monotonic {
         Monotonic::from_secs(seconds)
@@ -133,8 +134,11 @@ mod tests {
         let times: Vec<_> = (0..180).filter_map(|now| Some((now, throttle.log(FAILING, "down", at(now))?))).collect();
         let again = "down [and 59 times since this was last said]".to_owned();
         assert_eq!(times, [(0, "down".to_owned()), (60, again.clone()), (120, again)]);
-        let another =
-            [("failing", LogSubject::Server(2)), ("failing", LogSubject::Instance), ("limited", LogSubject::Server(1))];
+        let another = [
+            (LogKind::Failing, LogSubject::Server(2)),
+            (LogKind::Failing, LogSubject::Instance),
+            (LogKind::LimitedLogs, LogSubject::Server(1)),
+        ];
         another.into_iter().for_each(|subject| assert!(throttle.log(subject, "down", at(1)).is_some(), "{subject:?}"));
     }
 

@@ -1,6 +1,7 @@
 //! The log texts about a destination. Pure.
 
 use crate::delivery::report::host::Severity;
+use crate::delivery::report::log_kind::LogKind;
 use crate::delivery::transport::client::{SendResult, encoding_name};
 use crate::ledger::{Category, Outcome};
 use crate::options::{Compress, Delivery, Dsn, Mode};
@@ -9,9 +10,6 @@ use std::time::Duration;
 /// The detail in the dead letter of an item that was given up for others, from memory or from a spool that is 75 % full.
 pub(in crate::delivery) const MADE_ROOM: &str =
     "waited for a rate limit or a misconfigured destination, and was dropped to make room for other destinations";
-
-/// The kind of the line that ends trouble.
-pub(in crate::delivery) const RECOVERED: &str = "recovered";
 
 /// A change of a destination's state, or a decision about an item, that the log has a line about.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,7 +33,7 @@ pub enum Notice {
 pub(in crate::delivery) struct LogLine {
     pub(in crate::delivery) severity: Severity,
     /// Lines of one kind about one subject are logged once a minute.
-    pub(in crate::delivery) kind: &'static str,
+    pub(in crate::delivery) kind: LogKind,
     pub(in crate::delivery) text: String,
 }
 
@@ -78,18 +76,18 @@ fn span(time: Duration) -> String {
 pub(in crate::delivery) fn line(notice: &Notice, dsn: &Dsn, sent: &SendResult, keeping: &Keeping) -> LogLine {
     let (detail, place) = (&sent.detail, &keeping.place);
     let (severity, kind, text) = match notice {
-        Notice::Recovered => (Severity::Info, RECOVERED, format!("{dsn} is reachable and accepts items")),
+        Notice::Recovered => (Severity::Info, LogKind::Recovered, format!("{dsn} is reachable and accepts items")),
         Notice::Failing if sent.is_permanent => (
             Severity::Error,
-            "failing for good",
+            LogKind::FailingForGood,
             format!("{dsn} is unreachable ({detail}); this needs a change and does not pass by itself{place}"),
         ),
         Notice::Failing => {
-            (Severity::Warn, "failing", format!("{dsn} is unreachable ({detail}); retrying with backoff{place}"))
+            (Severity::Warn, LogKind::Failing, format!("{dsn} is unreachable ({detail}); retrying with backoff{place}"))
         }
         Notice::Misconfigured => (
             Severity::Error,
-            "misconfigured",
+            LogKind::Misconfigured,
             format!(
                 "{dsn} rejects everything ({detail}): check that the DSN's key and project exist and are enabled. \
                  Items are held (events {}, logs {}), then dropped",
@@ -100,8 +98,8 @@ pub(in crate::delivery) fn line(notice: &Notice, dsn: &Dsn, sent: &SendResult, k
         Notice::Limited(category, time) => (
             Severity::Warn,
             match category {
-                Category::Event => "limited events",
-                Category::Log => "limited logs",
+                Category::Event => LogKind::LimitedEvents,
+                Category::Log => LogKind::LimitedLogs,
             },
             format!(
                 "{dsn} limits {}s for {} s (quota or spike protection); they are held for at most {}, then dropped",
@@ -112,7 +110,7 @@ pub(in crate::delivery) fn line(notice: &Notice, dsn: &Dsn, sent: &SendResult, k
         ),
         Notice::Refused(category, outcome) => (
             Severity::Error,
-            "refused",
+            LogKind::Refused,
             format!(
                 "{dsn} rejects a single {} as {} ({detail}); it is {}",
                 category.name(),
@@ -122,7 +120,7 @@ pub(in crate::delivery) fn line(notice: &Notice, dsn: &Dsn, sent: &SendResult, k
         ),
         Notice::Encoding(encoding) => (
             Severity::Warn,
-            "encoding",
+            LogKind::Encoding,
             format!(
                 "{dsn} cannot decode the request ({detail}); using compress = {} instead",
                 encoding_name(*encoding).unwrap_or("none")

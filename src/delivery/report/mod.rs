@@ -3,5 +3,6 @@
 pub(in crate::delivery) mod check_ins;
 pub(in crate::delivery) mod client_reports;
 pub(in crate::delivery) mod host;
+pub(in crate::delivery) mod log_kind;
 pub(in crate::delivery) mod log_throttle;
 pub(in crate::delivery) mod messages;

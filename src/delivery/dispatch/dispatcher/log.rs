@@ -2,6 +2,7 @@
 
 use super::{Dispatcher, server};
 use crate::delivery::report::host::Severity;
+use crate::delivery::report::log_kind::LogKind;
 use crate::delivery::report::log_throttle::LogSubject;
 use crate::delivery::report::messages::{self, Keeping, LogLine, Notice};
 use crate::delivery::transport::client::SendResult;
@@ -54,7 +55,7 @@ impl Dispatcher {
         let Some(target) = self.shared.targets.get(number) else { return };
         let LogLine { severity, kind, text } = messages::line(notice, &target.dsn, sent, &self.keeping);
         let server = LogSubject::Server(server(&target));
-        let recovered = (messages::RECOVERED, server);
+        let recovered = (LogKind::Recovered, server);
         match notice {
             Notice::Recovered => {
                 let line = self.throttle.log_or_defer(recovered, severity, &text, self.shared.now().steady);
@@ -68,7 +69,7 @@ impl Dispatcher {
     }
 
     /// Logs a line of this kind about this subject, once a minute at most, with the number of times that it has occurred.
-    pub(super) fn log_throttled(&mut self, severity: Severity, kind: &'static str, subject: LogSubject, text: &str) {
+    pub(super) fn log_throttled(&mut self, severity: Severity, kind: LogKind, subject: LogSubject, text: &str) {
         let line = self.throttle.log((kind, subject), text, self.shared.now().steady);
         self.log(severity, line);
     }

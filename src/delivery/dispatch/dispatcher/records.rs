@@ -4,6 +4,7 @@
 use super::Dispatcher;
 use crate::delivery::dispatch::destination::Action;
 use crate::delivery::report::host::Severity;
+use crate::delivery::report::log_kind::LogKind;
 use crate::delivery::report::log_throttle::LogSubject;
 use crate::delivery::report::messages::MADE_ROOM;
 use crate::delivery::shared::blocks::Decision;
@@ -108,7 +109,7 @@ impl Dispatcher {
     pub(super) fn budget_noted(&mut self, noted: std::io::Result<()>) {
         if let Err(error) = noted {
             let text = format!("cannot write logs-budget.json, a restart may spend the budgets again: {error}");
-            self.log_throttled(Severity::Warn, "logs budget", LogSubject::Instance, &text);
+            self.log_throttled(Severity::Warn, LogKind::LogsBudget, LogSubject::Instance, &text);
         }
     }
 
@@ -151,6 +152,6 @@ impl Dispatcher {
              spool_path to keep them on disk",
             target.dsn
         );
-        self.log_throttled(Severity::Error, "overflow", LogSubject::Destination(number), &text);
+        self.log_throttled(Severity::Error, LogKind::Overflow, LogSubject::Destination(number), &text);
     }
 }

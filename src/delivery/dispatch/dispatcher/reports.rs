@@ -5,6 +5,7 @@ use crate::clock::Monotonic;
 use crate::delivery::lock;
 use crate::delivery::report::client_reports;
 use crate::delivery::report::host::{Gauges, Report, Severity};
+use crate::delivery::report::log_kind::LogKind;
 use crate::delivery::report::log_throttle::LogSubject;
 use crate::delivery::transport::client::SendResult;
 use crate::delivery::transport::response::ResponseKind;
@@ -80,7 +81,7 @@ impl Dispatcher {
         self.share_blocks(number, now);
         if self.check_ins.on_response(sent, now) {
             let text = format!("a check-in was refused and is dropped: {}", sent.detail);
-            self.log_throttled(Severity::Warn, "check-in", LogSubject::Destination(number), &text);
+            self.log_throttled(Severity::Warn, LogKind::CheckIn, LogSubject::Destination(number), &text);
         }
     }
 

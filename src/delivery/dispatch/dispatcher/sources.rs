@@ -4,6 +4,7 @@ use super::Dispatcher;
 use crate::clock::Monotonic;
 use crate::delivery::lock;
 use crate::delivery::report::host::Severity;
+use crate::delivery::report::log_kind::LogKind;
 use crate::delivery::report::log_throttle::LogSubject;
 use crate::delivery::report::messages::MADE_ROOM;
 use crate::delivery::route::dsn_sources;
@@ -33,7 +34,7 @@ impl Dispatcher {
                 let changes = self.shared.targets.set_default(dsn);
                 self.apply(&changes, now);
             }
-            Err(problem) => self.log_throttled(Severity::Warn, "dsn_file", LogSubject::Instance, &problem),
+            Err(problem) => self.log_throttled(Severity::Warn, LogKind::DsnFile, LogSubject::Instance, &problem),
         }
     }
 
@@ -42,10 +43,10 @@ impl Dispatcher {
         let Some(dir) = self.dsn_dir.clone() else { return };
         let listing = match dsn_sources::read_dir(&dir) {
             Ok(listing) => listing,
-            Err(problem) => return self.log_throttled(Severity::Warn, "dsn_dir", LogSubject::Instance, &problem),
+            Err(problem) => return self.log_throttled(Severity::Warn, LogKind::DsnDir, LogSubject::Instance, &problem),
         };
         if let Some(problem) = dsn_sources::complaint(&dir, &listing) {
-            self.log_throttled(Severity::Warn, "dsn_dir file", LogSubject::Instance, &problem);
+            self.log_throttled(Severity::Warn, LogKind::DsnDirFile, LogSubject::Instance, &problem);
         }
         let changes = self.shared.targets.set_namespaces(listing);
         self.apply(&changes, now);

@@ -5,6 +5,7 @@ use super::{Worker, former};
 use crate::delivery::dispatch::dispatcher::Message;
 use crate::delivery::lock;
 use crate::delivery::report::host::Severity;
+use crate::delivery::report::log_kind::LogKind;
 use crate::delivery::store::chunk_file::SUFFIX;
 use crate::delivery::store::error::SpoolError;
 use crate::delivery::store::segment::{Descriptor, Segment};
@@ -54,7 +55,7 @@ impl Worker<'_> {
             }
             if let Err(error) = segment.compact() {
                 let text = format!("cannot compact {} of the spool: {error}", segment.name());
-                return self.shared.say(Severity::Warn, "spool compact", text);
+                return self.shared.say(Severity::Warn, LogKind::SpoolCompact, text);
             }
         }
     }
@@ -72,7 +73,7 @@ impl Worker<'_> {
                 self.find_missing();
                 self.shared.say(
                     Severity::Warn,
-                    "spool lock",
+                    LogKind::SpoolLock,
                     format!("spool {path}: the directory or its lock file was removed; it is created and locked again"),
                 );
             }
@@ -81,7 +82,7 @@ impl Worker<'_> {
                     "spool {path}: its lock file was removed, and another process has opened the spool since: its \
                      records are left to that process and count here as lost"
                 );
-                self.shared.say(Severity::Error, "spool lock", text);
+                self.shared.say(Severity::Error, LogKind::SpoolLock, text);
                 let live = store.unavailable().map(|mut spool| spool.live()).unwrap_or_default();
                 live.iter().for_each(|segment| {
                     segment.lose();
@@ -90,7 +91,7 @@ impl Worker<'_> {
             }
             Some(Err(error)) => {
                 let text = format!("spool {path} was removed and cannot be created again: {error}");
-                self.shared.say(Severity::Error, "spool unusable", text);
+                self.shared.say(Severity::Error, LogKind::SpoolUnusable, text);
             }
             None => {}
         }
@@ -143,7 +144,7 @@ impl Worker<'_> {
                         "spool_path was {} before the reload, and records left there cannot be sent yet: {error}",
                         path.display()
                     );
-                    self.shared.say(Severity::Warn, "former spool", text);
+                    self.shared.say(Severity::Warn, LogKind::FormerSpool, text);
                     self.former.push(path);
                 }
             }

@@ -15,6 +15,7 @@ use super::spool::{Appended, Limits, Spool};
 use crate::clock::Monotonic;
 use crate::delivery::dispatch::dispatcher::Message;
 use crate::delivery::report::host::Severity;
+use crate::delivery::report::log_kind::LogKind;
 use crate::delivery::track::chunk_progress::{ChunkProgress, ChunkSource};
 use crate::delivery::{Job, Shared, lock};
 use crate::sync::Sender;
@@ -152,7 +153,7 @@ impl<'s> Worker<'s> {
                 "spool_path = {}: every user may write there and plant records; expected mode 0700",
                 path.display()
             );
-            self.shared.say(Severity::Warn, "open spool", text);
+            self.shared.say(Severity::Warn, LogKind::OpenSpool, text);
         }
         match Spool::open(&path, self.settings, self.limits()) {
             Ok((spool, recovery)) => {
@@ -160,7 +161,7 @@ impl<'s> Worker<'s> {
                 // Before any log is mapped that a budget may withhold.
                 if let Err(error) = self.shared.costs.open(&path, self.shared.now().wall) {
                     let text = format!("cannot read logs-budget.json, the budgets start anew: {error}");
-                    self.shared.say(Severity::Warn, "logs budget", text);
+                    self.shared.say(Severity::Warn, LogKind::LogsBudget, text);
                 }
                 self.replay(&path, recovery);
                 self.shared.store.opened(spool);
@@ -181,7 +182,7 @@ impl<'s> Worker<'s> {
         match error {
             SpoolError::Locked => self.shared.say(
                 Severity::Warn,
-                "spool locked",
+                LogKind::SpoolLocked,
                 format!(
                     "spool {path} is locked by another instance, perhaps one that is shutting down; Fluent Bit keeps chunks until \
                      it is free (two outputs must not share a spool_path)"
@@ -189,7 +190,7 @@ impl<'s> Worker<'s> {
             ),
             error => self.shared.say(
                 Severity::Error,
-                "spool unusable",
+                LogKind::SpoolUnusable,
                 format!("spool {path} cannot be used, Fluent Bit keeps chunks: {error}"),
             ),
         }
@@ -198,16 +199,16 @@ impl<'s> Worker<'s> {
     fn log_refusal(&self, error: &SpoolError) {
         let (kind, text) = match error {
             SpoolError::Full { used, most } => (
-                "spool full",
+                LogKind::SpoolFull,
                 format!("spool is full ({used} of {most} bytes): Fluent Bit keeps chunks until Sentry accepts records"),
             ),
             error if error.is_out_of_descriptors() => (
-                "descriptors",
+                LogKind::Descriptors,
                 "this process has no file descriptor left: Fluent Bit keeps chunks until there is one; raise the limit of \
                  open files (systemd: LimitNOFILE)"
                     .to_owned(),
             ),
-            error => ("spool write", format!("cannot write the spool, Fluent Bit keeps chunks: {error}")),
+            error => (LogKind::SpoolWrite, format!("cannot write the spool, Fluent Bit keeps chunks: {error}")),
         };
         self.shared.say(Severity::Warn, kind, text);
     }
@@ -222,7 +223,7 @@ impl<'s> Worker<'s> {
         let work = self.shared.store.take_unsynced();
         if let Err(error) = work.run() {
             let text = format!("cannot sync the spool, a power failure now may lose records in it: {error}");
-            self.shared.say(Severity::Error, "spool sync", text);
+            self.shared.say(Severity::Error, LogKind::SpoolSync, text);
         }
         self.last_sync = self.shared.now().steady;
     }

@@ -4,6 +4,7 @@ use super::Worker;
 use crate::delivery::dispatch::dispatcher::Message;
 use crate::delivery::lock;
 use crate::delivery::report::host::Severity;
+use crate::delivery::report::log_kind::LogKind;
 use crate::delivery::store::chunk_file::Chunk;
 use crate::delivery::store::recovery::{Recovered, Recovery};
 use crate::delivery::track::chunk_progress::ChunkProgress;
@@ -37,7 +38,7 @@ impl Worker<'_> {
         }
         let records: u64 = extents.iter().map(|found| u64::from(found.extent.records())).sum();
         let text = format!("sending {records} records that a previous process left in the spool {}", path.display());
-        self.shared.say(Severity::Info, "replay", text);
+        self.shared.say(Severity::Info, LogKind::Replay, text);
         let now = self.shared.now();
         let delay = REPLAY_DELAY.mul_f64(f64::from(now.wall.subsec_nanos() % 1_000) / 1_000.0);
         let last = extents.len().saturating_sub(LAST);
