@@ -48,7 +48,7 @@ impl Instance {
                 Some(Self { delivery, engine_thread })
             }
             Err(problem) => {
-                host.log(Severity::Error, &problem);
+                host.log(Severity::Error, &problem.to_string());
                 None
             }
         }

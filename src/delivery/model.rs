@@ -8,13 +8,15 @@
 //! `MODEL_THREADS` set, the model runs on threads of the operating system, for a thread sanitizer to watch.
 
 use crate::clock::{Clock, Moment, Monotonic, SystemClock};
+use crate::delivery::accept::admission::Entered;
 use crate::delivery::accept::chunk_slot::Verdict;
 use crate::delivery::dispatch::dispatcher;
 use crate::delivery::property::{Items, Quiet, Seen, WALL, answered_with, ended, record};
+use crate::delivery::start::{STACK_BYTES, Start};
 use crate::delivery::store::SUFFIX;
 use crate::delivery::transport::client;
 use crate::delivery::transport::sender::{Job as Request, Load};
-use crate::delivery::{Delivery, Entered, Start, lock};
+use crate::delivery::{Delivery, lock};
 use crate::ledger::{Category, Ledger, Outcome};
 use crate::options::{self, Loaded, Mode};
 use crate::sync::scheduled::{Model, below, is_modelled, now};
@@ -218,7 +220,7 @@ impl Instance {
     /// Asserts that soon after the last record has ended, its memory and slots have been given back.
     fn assert_idle(&self) {
         let shared = &self.delivery.shared;
-        let taken = || [shared.waiting.load(Relaxed), shared.kept.load(Relaxed), shared.budget.used()];
+        let taken = || [shared.waiting.load(Relaxed), shared.retained_bytes.load(Relaxed), shared.budget.used()];
         let is_idle = || taken() == [0; 3] && shared.slots.taken() == 0;
         let mut polls = 0..20;
         while !is_idle() && polls.next().is_some() {
@@ -276,7 +278,7 @@ fn explore_often(times: usize, what: &str, body: impl Fn() + Send + Sync + 'stat
     let rounds = rounds * times;
     println!("{what}: {rounds} executions of each kind, seed {SEED} unless SHUTTLE_RANDOM_SEED says otherwise");
     let mut config = Config::new();
-    config.stack_size = crate::delivery::STACK_BYTES;
+    config.stack_size = STACK_BYTES;
     config.max_steps = MaxSteps::FailAfter(STEPS);
     config.failure_persistence = FailurePersistence::None;
     config.silence_warnings = true;
@@ -557,8 +559,7 @@ fn threads_end_at_the_deadline_although_no_queue_had_room_to_tell_them() {
         let instance = Instance::start(&loaded, &Server::new(moody));
         let (shared, threads) =
             (&instance.delivery.shared, crate::delivery::lock(&instance.delivery.threads).take().unwrap());
-        shared.deadline.store(1_000, Relaxed);
-        shared.closing.store(true, Relaxed);
+        shared.lifecycle.begin_closing(Monotonic::from_secs(1));
         shared.to_dispatcher.send(dispatcher::Message::Close(Monotonic::from_secs(1))).unwrap();
         assert!(threads.spooler.unwrap().join().is_ok());
         assert!(threads.mapper.join().is_ok());

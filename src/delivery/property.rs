@@ -3,7 +3,9 @@
 //! step on one thread, with its own clock, which may jump, and its own senders.
 
 use crate::clock::{Clock, Moment, Monotonic};
+use crate::delivery::accept::admission::Entered;
 use crate::delivery::accept::chunk_slot::Verdict;
+use crate::delivery::accept::compressed_chunk::Effort;
 use crate::delivery::dispatch::dispatcher::{self, Dispatcher};
 use crate::delivery::map::worker::Worker;
 use crate::delivery::report::client_reports;
@@ -12,7 +14,7 @@ use crate::delivery::store::worker::Worker as Spooler;
 use crate::delivery::transport::client::{Client, SendResult};
 use crate::delivery::transport::response::{Limits, Response, ResponseKind};
 use crate::delivery::transport::sender::{Done, Job as Request, Load};
-use crate::delivery::{Entered, Job, Shared};
+use crate::delivery::{Job, Shared};
 use crate::ledger::{Category, Ledger, Outcome, Status};
 use crate::mapping::Mapper;
 use crate::options::{self, Loaded};
@@ -176,7 +178,7 @@ impl Instance {
         let slots = &self.shared.slots;
         // One in two is packed, as where memory is short.
         let packed = Some(chunk).filter(|chunk| mode == options::Mode::Memory && chunk.len().is_multiple_of(2));
-        let packed = packed.and_then(|chunk| self.shared.packer.pack(chunk, u64::MAX, crate::delivery::Effort::Hard));
+        let packed = packed.and_then(|chunk| self.shared.packer.pack(chunk, u64::MAX, Effort::Hard));
         let chunk_slot = packed.map_or_else(|| slots.fill(TAG, chunk), |packed| slots.fill_packed(TAG, packed));
         let chunk_slot = chunk_slot.expect("a free slot");
         self.shared.waiting.fetch_add(chunk_slot.bytes() as u64, Relaxed);
@@ -447,7 +449,7 @@ fn a_packed_chunk_that_is_broken_ends_in_the_ledger() {
     let mut instance = Instance::start("broken", &loaded("memory", &directory.0, 1), &clock);
     let mut chunk = Vec::new();
     (0..10_000).for_each(|n| record(&mut chunk, n));
-    let mut packed = instance.shared.packer.pack(&chunk, u64::MAX, crate::delivery::Effort::Light).unwrap();
+    let mut packed = instance.shared.packer.pack(&chunk, u64::MAX, Effort::Light).unwrap();
     packed.spoil();
     let chunk_slot = instance.shared.slots.fill_packed(TAG, packed).unwrap();
     instance.shared.waiting.fetch_add(chunk_slot.bytes() as u64, Relaxed);

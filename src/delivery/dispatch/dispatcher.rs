@@ -12,6 +12,7 @@ mod shutdown;
 mod sources;
 
 use crate::clock::Monotonic;
+use crate::delivery::accept::resolved_mode::ResolvedMode;
 use crate::delivery::dispatch::destination::Action;
 use crate::delivery::dispatch::policy::Policy;
 use crate::delivery::dispatch::scheduler::Scheduler;
@@ -32,7 +33,7 @@ use crate::delivery::{Shared, WAITED, lock};
 use crate::envelope::Batch;
 use crate::ledger::{Category, Ledger, Outcome, PerCategory, Snapshot};
 use crate::mapping::CheckIn;
-use crate::options::{Loaded, Mode};
+use crate::options::Loaded;
 use crate::sync::{Receiver, Sender};
 use crossbeam_channel::RecvTimeoutError;
 use std::collections::HashMap;
@@ -53,7 +54,7 @@ pub(crate) enum Message {
     Log(Severity, String),
     /// Result of the check of a destination at the start: the status of its response, else why there was none.
     Probed(u32, Result<u16, Box<SendResult>>),
-    Chose(Mode),
+    Chose(ResolvedMode),
     /// A flush has come on a worker thread of Fluent Bit's.
     Workers,
     /// That a job runs or ran.
@@ -152,7 +153,7 @@ impl Dispatcher {
             retry_base: settings.retry_base,
             retry_max: settings.retry_max,
             hold: PerCategory { event: settings.hold_events, log: settings.hold_logs },
-            can_defer: settings.mode != Mode::Memory,
+            can_defer: ResolvedMode::of(settings) != Some(ResolvedMode::Memory),
             has_multiple_destinations: loaded.settings.destination.is_routed(),
             compress: loaded.settings.network.compress,
             replay: (settings.senders / 2).max(1),
@@ -174,8 +175,8 @@ impl Dispatcher {
             to_report: Vec::new(),
             reports,
             check_ins: CheckIns::new(&loaded.settings.monitor, loaded.settings.mapping.environment.as_deref()),
-            keeping: Keeping::of(settings.mode, settings),
-            volatile: settings.mode == Mode::Memory,
+            keeping: Keeping::of(ResolvedMode::of(settings), settings),
+            volatile: ResolvedMode::of(settings) == Some(ResolvedMode::Memory),
             closing: None,
             is_cutting: false,
             mapper_done: false,

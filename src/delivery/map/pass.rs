@@ -65,7 +65,7 @@ impl Worker<'_> {
             let standing = chunk_progress.let_go();
             self.shared.finish(&chunk_progress, standing);
             if matches!(chunk_progress.source, ChunkSource::Memory) && self.dead.is_none() {
-                self.shared.kept.fetch_sub(chunk_progress.forget(), Relaxed);
+                self.shared.retained_bytes.fetch_sub(chunk_progress.forget(), Relaxed);
             }
         }
     }

@@ -19,7 +19,6 @@ use crate::mapping::{Bill, DestinationId, Discard, Item, Payer, Reason, Recalled
 use crate::options;
 use std::borrow::Cow;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 /// Longest wait of lines that an earlier process left for the first chunk after a start, unless `trace_timeout` is longer.
@@ -337,7 +336,7 @@ impl<'i> Sink for RecordSink<'i> {
             // The first flush after a start comes later than the next one of a running process.
             ChunkSource::Spool(_) if self.chunk_progress.is_recovered() => timeout.max(AFTER_START),
             ChunkSource::Spool(_) => timeout,
-            ChunkSource::Memory if !self.shared.closing.load(Relaxed) => timeout,
+            ChunkSource::Memory if !self.shared.lifecycle.is_closing() => timeout,
             ChunkSource::Memory | ChunkSource::Host(_) | ChunkSource::None => return None,
         };
         (!timeout.is_zero()).then_some((self.now + longest).since(Monotonic::START))

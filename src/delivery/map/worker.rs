@@ -4,6 +4,7 @@
 use crate::clock::Monotonic;
 use crate::delivery::accept::chunk_slot::{ChunkSlot, Verdict};
 use crate::delivery::accept::compressed_chunk::QueuedChunk;
+use crate::delivery::accept::resolved_mode::ResolvedMode;
 use crate::delivery::dispatch::dispatcher::Message;
 use crate::delivery::map::carried::Carried;
 use crate::delivery::map::record_writer::emit;
@@ -12,10 +13,9 @@ use crate::delivery::report::log_kind::LogKind;
 use crate::delivery::store::dead_letters::DeadLetters;
 use crate::delivery::store::{Chunk, lost};
 use crate::delivery::track::chunk_progress::{ChunkProgress, ChunkSource};
-use crate::delivery::{Drain, Job, Shared, lock};
+use crate::delivery::{Job, Shared, lock};
 use crate::envelope::LogBatcher;
 use crate::mapping::Mapper;
-use crate::options::Mode;
 use crate::sync::{Receiver, recv_either, thread};
 use crossbeam_channel::RecvTimeoutError;
 use std::borrow::Cow;
@@ -107,19 +107,20 @@ impl<'s> Worker<'s> {
 
     /// A job; or the time to look at envelopes and backlog.
     fn next(&self, inbox: &Receiver<Job>) -> Result<Job, RecvTimeoutError> {
-        recv_either(inbox, &self.shared.room.1, self.idle())
+        recv_either(inbox, &self.shared.capacity_freed.1, self.idle())
     }
 
     /// Runs at exit until the dispatcher is done: writes the pending dead letters, and goes on reading the backlog while
     /// there is time.
     fn drain(&mut self) {
-        let _ = self.shared.drain_state(Drain::No, Drain::Quiet);
-        while self.shared.draining.load(Relaxed) != Drain::Over as u8 && !self.shared.past_deadline() {
+        let lifecycle = &self.shared.lifecycle;
+        lifecycle.begin_drain();
+        while !lifecycle.is_drain_over() && !self.shared.past_deadline() {
             if self.next_due().is_some_and(|due| due <= self.shared.now().steady) && self.may_replay() {
-                let _ = self.shared.drain_state(Drain::Quiet, Drain::Busy);
+                lifecycle.begin_reading();
                 self.replay_one();
                 self.seal(true);
-                let _ = self.shared.drain_state(Drain::Busy, Drain::Quiet);
+                lifecycle.end_reading();
             } else {
                 thread::park_timeout(DRAIN_POLL);
             }
@@ -136,8 +137,8 @@ impl<'s> Worker<'s> {
     }
 
     fn may_replay(&self) -> bool {
-        let closing = self.shared.closing.load(Relaxed) && self.shared.draining.load(Relaxed) == Drain::No as u8;
-        !closing && self.shared.targets.is_ready(Mode::Spool)
+        let lifecycle = &self.shared.lifecycle;
+        !(lifecycle.is_closing() && lifecycle.is_before_drain()) && self.shared.targets.is_ready(ResolvedMode::Spool)
     }
 
     /// Returns true if there is room for a backlog beside live chunks, and requests are still started.
@@ -175,7 +176,7 @@ impl<'s> Worker<'s> {
 
     fn ack(&mut self, chunk_slot: Arc<ChunkSlot>) {
         let (tag, data) = self.receive(&chunk_slot);
-        let joins = !chunk_slot.is_left() && self.shared.targets.is_ready(Mode::Ack);
+        let joins = !chunk_slot.is_left() && self.shared.targets.is_ready(ResolvedMode::Ack);
         if !joins {
             self.shared.retained_in_transit.fetch_sub(1, SeqCst);
             self.shared.slots.answer(&chunk_slot, Verdict::Retry);
@@ -193,13 +194,13 @@ impl<'s> Worker<'s> {
         let chunk_progress =
             Arc::new(ChunkProgress::new(ChunkSource::Memory, self.shared.now().steady, recorder, Default::default()));
         // Its bytes count until its items do.
-        self.shared.kept.fetch_add(held.bytes(), Relaxed);
+        self.shared.retained_bytes.fetch_add(held.bytes(), Relaxed);
         self.shared.waiting.fetch_sub(held.bytes(), Relaxed);
         let kept = chunk_progress.keep(held);
         self.held(&chunk_progress, &kept, false);
         // Nobody else has the bytes that a dead letter would need, or what had to stay behind.
         if self.dead.is_none() {
-            self.shared.kept.fetch_sub(chunk_progress.forget(), Relaxed);
+            self.shared.retained_bytes.fetch_sub(chunk_progress.forget(), Relaxed);
             if let Ok(QueuedChunk::Plain(segment)) = Arc::try_unwrap(kept) {
                 self.shared.slots.spare(segment.data);
             }
@@ -244,7 +245,7 @@ impl<'s> Worker<'s> {
     pub(super) fn spooled(&mut self, chunk_progress: &Arc<ChunkProgress>, replay: bool) {
         let ChunkSource::Spool(extent) = &chunk_progress.source else { return };
         let is_over = self.shared.past_deadline() || self.shared.starts_nothing() && !chunk_progress.has_rejected();
-        if is_over || !self.shared.targets.is_ready(Mode::Spool) {
+        if is_over || !self.shared.targets.is_ready(ResolvedMode::Spool) {
             return self.shared.defer(chunk_progress);
         }
         match extent.read() {
@@ -291,9 +292,7 @@ impl<'s> Worker<'s> {
     fn refuse(&self, inbox: &Receiver<Job>) {
         // A flush that had seen no end yet may still be about to put its chunk there: soon, since it only copies or packs it and
         // waits for nobody until then. Whoever left earlier would leave a chunk that was answered OK in no book.
-        while self.shared.active_flushes.load(SeqCst) > 0 {
-            thread::park_timeout(Duration::from_millis(1));
-        }
+        self.shared.lifecycle.wait_for_flushes();
         for job in inbox.try_iter() {
             match job {
                 Job::Ack(chunk_slot) => {

@@ -1,10 +1,11 @@
 //! The log texts about a destination. Pure.
 
+use crate::delivery::accept::resolved_mode::ResolvedMode;
 use crate::delivery::report::host::Severity;
 use crate::delivery::report::log_kind::LogKind;
 use crate::delivery::transport::client::{SendResult, encoding_name};
 use crate::ledger::{Category, Outcome};
-use crate::options::{Compress, Delivery, Dsn, Mode};
+use crate::options::{Compress, Delivery, Dsn};
 use std::time::Duration;
 
 /// The detail in the dead letter of an item that was given up for others, from memory or from a spool that is 75 % full.
@@ -49,13 +50,13 @@ pub(in crate::delivery) struct Keeping {
 }
 
 impl Keeping {
-    /// `spool_path` matters in the mode `spool` alone.
-    pub(in crate::delivery) fn of(mode: Mode, settings: &Delivery) -> Self {
+    /// `mode` is `None` while `auto` has not chosen yet. `spool_path` matters in the mode `spool` alone.
+    pub(in crate::delivery) fn of(mode: Option<ResolvedMode>, settings: &Delivery) -> Self {
         let place = match (mode, &settings.spool_path) {
-            (Mode::Spool | Mode::Auto, Some(path)) => format!(", items are kept in {}", path.display()),
-            (Mode::Ack, _) => ", Fluent Bit keeps the chunks".to_owned(),
-            (Mode::Memory, _) => ", items are held in memory and lost if Fluent Bit stops".to_owned(),
-            (Mode::Spool | Mode::Auto, None) => String::new(),
+            (Some(ResolvedMode::Spool), Some(path)) => format!(", items are kept in {}", path.display()),
+            (Some(ResolvedMode::Ack), _) => ", Fluent Bit keeps the chunks".to_owned(),
+            (Some(ResolvedMode::Memory), _) => ", items are held in memory and lost if Fluent Bit stops".to_owned(),
+            (Some(ResolvedMode::Spool) | None, _) => String::new(),
         };
         let hold = [settings.hold_events, settings.hold_logs];
         Self { place, hold, writes_dead_letters: settings.dead_letter_path.is_some() }
@@ -134,6 +135,7 @@ pub(in crate::delivery) fn line(notice: &Notice, dsn: &Dsn, sent: &SendResult, k
 mod tests {
     use super::*;
     use crate::delivery::transport::error::Failure;
+    use crate::options::Mode;
 
     fn told(notice: &Notice, is_permanent: bool, mode: Mode, spool: Option<&str>) -> LogLine {
         let dsn = Dsn::parse("https://0123456789abcdef0123456789abcdef@sentry.example/7").unwrap();
@@ -147,7 +149,7 @@ mod tests {
             hold_logs: hold.1,
             ..Delivery::default()
         };
-        line(notice, &dsn, &SendResult::failed(0, failure), &Keeping::of(mode, &settings))
+        line(notice, &dsn, &SendResult::failed(0, failure), &Keeping::of(ResolvedMode::of(&settings), &settings))
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Reads DSNs from files and directories, which usually are mounted Secrets.
 
-use crate::delivery::route::table::Listing;
-use crate::options::{self, Dsn};
+use crate::delivery::route::table::{Listing, RouteTable};
+use crate::options::{self, Destination, Dsn};
 use std::path::Path;
 use std::time::Duration;
 
@@ -9,6 +9,20 @@ use std::time::Duration;
 pub(in crate::delivery) const INTERVAL: Duration = Duration::from_secs(5);
 
 const KEEPS: &str = "the last good value stays in use";
+
+/// Returns the destinations that the sources name now. A file or a directory that is not there yet is no error: the dispatcher
+/// looks again.
+pub(crate) fn read_all(settings: &Destination) -> RouteTable {
+    let routes = RouteTable::new(settings);
+    let file = settings.dsn_file.as_deref().and_then(|file| read_dsn(file).ok());
+    if let Some(dsn) = settings.dsn.clone().or(file) {
+        routes.set_default(dsn);
+    }
+    if let Some(listing) = settings.dsn_dir.as_deref().and_then(|dir| read_dir(dir).ok()) {
+        routes.set_namespaces(listing);
+    }
+    routes
+}
 
 /// Reads a DSN from a file.
 pub(crate) fn read_dsn(file: &Path) -> Result<Dsn, String> {

@@ -2,6 +2,7 @@
 //! nothing.
 
 use crate::clock::Monotonic;
+use crate::delivery::route::dsn_sources;
 use crate::delivery::route::table::RouteTable;
 use crate::mapping::{DestinationId, Routed, Router};
 use crate::options::{Destination, Dsn};
@@ -14,7 +15,7 @@ impl Directory {
     /// Reads the sources once. One that cannot be read is as if it were not there yet.
     #[must_use]
     pub fn read(settings: &Destination) -> Self {
-        Self(crate::delivery::targets(settings))
+        Self(dsn_sources::read_all(settings))
     }
 
     /// Returns the DSN of a destination.

@@ -5,9 +5,10 @@
 //! the same DSN are one destination. Pure: other modules read the sources, and the caller passes the time in.
 
 use crate::clock::Monotonic;
+use crate::delivery::accept::resolved_mode::ResolvedMode;
 use crate::delivery::lock;
 use crate::mapping::{DestinationId, Routed, identity};
-use crate::options::{Destination, Dsn, Hosts, Mode, Refusal};
+use crate::options::{Destination, Dsn, Hosts, Refusal};
 use crate::sync::Mutex;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -104,12 +105,12 @@ impl RouteTable {
 
     /// Returns true if chunks can be taken. Records that have nowhere to wait are not taken before all their sources have
     /// been read.
-    pub(crate) fn is_ready(&self, mode: Mode) -> bool {
+    pub(crate) fn is_ready(&self, mode: ResolvedMode) -> bool {
         let state = lock(&self.state);
         let default = state.default.is_some() || !self.expects_default;
         let listed = state.listed || !self.expects_namespaces || state.default.is_some();
         let routed = self.expects_namespaces || !self.hosts.is_empty();
-        default && listed || routed && mode != Mode::Memory
+        default && listed || routed && mode != ResolvedMode::Memory
     }
 
     /// The destination of a number.
@@ -371,10 +372,14 @@ mod tests {
     #[test]
     fn what_has_no_destination_waits_while_one_may_still_come_and_goes_nowhere_otherwise() {
         let targets = targets(None, true, "");
-        assert!(targets.is_ready(Mode::Spool) && targets.is_ready(Mode::Ack) && !targets.is_ready(Mode::Memory));
+        assert!(
+            targets.is_ready(ResolvedMode::Spool)
+                && targets.is_ready(ResolvedMode::Ack)
+                && !targets.is_ready(ResolvedMode::Memory)
+        );
         assert_eq!(project(&targets, "shop", None), Some(0));
         targets.set_namespaces(listing(&[("shop", Some(dsn('b', 2))), ("broken", None)]));
-        assert!(targets.is_ready(Mode::Memory));
+        assert!(targets.is_ready(ResolvedMode::Memory));
         assert_eq!(project(&targets, "shop", None), Some(2));
         assert_eq!(project(&targets, "broken", None), Some(0));
         assert_eq!(targets.route("other", None, NOW), (Routed::UNROUTED, Some(Complaint::Nowhere)));

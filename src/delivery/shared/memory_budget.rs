@@ -1,5 +1,6 @@
 //! Limits the bytes of items in memory. Events and logs have separate shares, so that neither starves the other.
 
+use crate::delivery::shared::memory_shares::MemoryShares;
 use crate::ledger::Category;
 use crate::sync::{Condvar, Mutex, MutexGuard};
 use std::sync::PoisonError;
@@ -7,10 +8,9 @@ use std::sync::PoisonError;
 /// Bytes of rendered items in memory.
 #[derive(Debug)]
 pub struct MemoryBudget {
-    /// Bytes per category.
-    share: u64,
-    /// Bytes of a category's share that may wait for a quota or a misconfigured destination, where there are others.
-    held_share: Option<u64>,
+    shares: MemoryShares,
+    /// True if items of one destination that wait for a quota must leave room for those of others.
+    has_multiple_destinations: bool,
     state: Mutex<State>,
     freed: Condvar,
 }
@@ -34,9 +34,8 @@ impl MemoryBudget {
     /// A budget of `total` bytes, for one destination or for a `has_multiple_destinations` of them.
     #[must_use]
     pub fn new(total: u64, has_multiple_destinations: bool) -> Self {
-        // Half of what destinations in trouble may have in memory at all.
-        let held_share = has_multiple_destinations.then_some(total / 8);
-        Self { share: total / 2, held_share, state: Mutex::default(), freed: Condvar::new() }
+        let shares = MemoryShares::of(total);
+        Self { shares, has_multiple_destinations, state: Mutex::default(), freed: Condvar::new() }
     }
 
     /// Waits until there is room for `bytes` and takes it. An empty share takes anything; so does a closed budget, and one
@@ -45,7 +44,7 @@ impl MemoryBudget {
         let mut state = self.lock();
         let mut waits = Some(waits);
         let held = |state: &State| state.held[category as usize].is_some() && is_held();
-        while !state.closed && state.is_over(category, bytes, self.share) && !held(&state) {
+        while !state.closed && state.is_over(category, bytes, self.shares.per_category) && !held(&state) {
             if let Some(waits) = waits.take() {
                 waits();
             }
@@ -96,10 +95,10 @@ impl MemoryBudget {
 
     /// Bytes of a category that wait for a quota, and how many may. Where there is one destination only, everything does.
     fn held(&self, state: &State, category: Category) -> (u64, u64) {
-        match (state.held[category as usize], self.held_share) {
-            (None, _) => (0, u64::MAX),
-            (Some(held), Some(share)) => (held, share),
-            (Some(_), None) => (state.used[category as usize], self.share),
+        match state.held[category as usize] {
+            None => (0, u64::MAX),
+            Some(held) if self.has_multiple_destinations => (held, self.shares.held_among_others),
+            Some(_) => (state.used[category as usize], self.shares.per_category),
         }
     }
 
@@ -116,7 +115,7 @@ impl MemoryBudget {
     }
 
     fn is_light_at(&self, state: &State) -> bool {
-        state.used.iter().all(|used| *used <= self.share / 2)
+        state.used.iter().all(|used| *used <= self.shares.light)
     }
 
     /// Releases the waiting threads: the instance is closing.

@@ -1,12 +1,12 @@
 //! Writes log lines about destinations, and about the delivery mode once it is chosen.
 
 use super::{Dispatcher, server};
+use crate::delivery::accept::resolved_mode::ResolvedMode;
 use crate::delivery::report::host::Severity;
 use crate::delivery::report::log_kind::LogKind;
 use crate::delivery::report::log_throttle::LogSubject;
 use crate::delivery::report::messages::{self, Keeping, LogLine, Notice};
 use crate::delivery::transport::client::SendResult;
-use crate::options::Mode;
 
 /// Log line for users who have set `workers`; it is logged once.
 const WORKERS: &str = "flushes come from worker threads (`workers` of this output): with hot_reload, Fluent Bit before 5.0 crashes at \
@@ -37,10 +37,10 @@ impl Dispatcher {
         }
     }
 
-    pub(super) fn set_mode(&mut self, mode: Mode) {
-        self.volatile = mode == Mode::Memory;
-        self.keeping = Keeping::of(mode, &self.shared.settings);
-        self.scheduler.set_can_defer(mode != Mode::Memory);
+    pub(super) fn set_mode(&mut self, mode: ResolvedMode) {
+        self.volatile = mode == ResolvedMode::Memory;
+        self.keeping = Keeping::of(Some(mode), &self.shared.settings);
+        self.scheduler.set_can_defer(mode != ResolvedMode::Memory);
         self.host.log(Severity::Info, &format!("delivery: {} (chosen by auto at the first flush)", mode.name()));
         if self.volatile {
             self.host.log(

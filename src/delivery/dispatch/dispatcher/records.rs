@@ -31,7 +31,7 @@ impl Dispatcher {
         let (Action::Finish(batch, _) | Action::Defer(batch) | Action::Evict(batch, _)) = &action;
         if self.shared.budget.free(batch.category, batch.reserved) {
             // One word is enough.
-            let _ = self.shared.room.0.try_send(());
+            let _ = self.shared.capacity_freed.0.try_send(());
         }
         self.bill(&action);
         let drop_reason = self.drop_reason(&action, code, detail);

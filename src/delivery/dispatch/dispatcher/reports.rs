@@ -108,7 +108,7 @@ impl Dispatcher {
         let gauges = Gauges {
             pending_bytes: self.shared.budget.used()
                 + self.shared.waiting.load(Relaxed)
-                + self.shared.kept.load(Relaxed),
+                + self.shared.retained_bytes.load(Relaxed),
             spool_bytes: self.shared.spool_bytes(),
             oldest_pending: self.oldest(now),
             states: self.scheduler.states(self.shared.targets.numbers(), now),

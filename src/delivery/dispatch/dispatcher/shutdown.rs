@@ -2,7 +2,6 @@
 //! remain.
 
 use super::{CUT_GRACE, Dispatcher, Message};
-use crate::delivery::Drain;
 use crate::delivery::dispatch::destination::Action;
 use crate::delivery::report::host::Severity;
 use crate::delivery::track::chunk_progress::{ChunkProgress, ChunkSource};
@@ -10,7 +9,6 @@ use crate::envelope::Batch;
 use crate::ledger::{Category, Outcome, Snapshot};
 use crate::sync::Receiver;
 use std::collections::HashMap;
-use std::sync::atomic::Ordering::Relaxed;
 
 /// Returns the line that says at the end how many items Sentry never got, or nothing if it got them all.
 fn losses(snapshot: &Snapshot) -> Option<String> {
@@ -73,7 +71,7 @@ impl Dispatcher {
 
     /// Cuts the requests still in flight, leaves the remaining items where they came from, and logs the result.
     pub(super) fn end(mut self, inbox: &Receiver<Message>) {
-        self.shared.draining.store(Drain::Over as u8, Relaxed);
+        self.shared.lifecycle.end_drain();
         self.shared.budget.close();
         let cut = self.scheduler.in_flight() > 0;
         if cut {

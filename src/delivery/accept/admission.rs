@@ -1,0 +1,151 @@
+//! Accepts or refuses the chunk of a flush. Runs on Fluent Bit's coroutine stack: it copies or compresses the chunk, queues it,
+//! and waits for no other thread.
+
+use crate::delivery::accept::chunk_slot::ChunkSlot;
+use crate::delivery::accept::compressed_chunk::Effort;
+use crate::delivery::accept::resolved_mode::ResolvedMode;
+use crate::delivery::dispatch::dispatcher::Message;
+use crate::delivery::store::Offer;
+use crate::delivery::{Delivery, Job, SPOOL_WAIT, Shared};
+use crate::options::Mode;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::{Relaxed, SeqCst};
+use std::time::Duration;
+
+/// Longest wait of a flush whose chunk passes through the memory while Fluent Bit keeps it. The engine's own thread waits.
+const PASSING_WAIT: Duration = Duration::from_millis(100);
+
+/// State of a chunk when its flush begins to wait.
+pub(in crate::delivery) enum Entered {
+    /// The plugin has taken the chunk.
+    Taken,
+    /// Its flush waits for the verdict, this long at most.
+    Waiting(Arc<ChunkSlot>, Duration),
+    /// The plugin has taken the chunk when the chunk of this number is synced.
+    Unsynced(u64),
+    /// It stays with Fluent Bit.
+    Refused,
+}
+
+impl Delivery {
+    /// Puts a chunk into the spool or a queue, if there is room.
+    pub(in crate::delivery) fn enter(&self, tag: &[u8], data: &[u8], on_engine_thread: bool) -> Entered {
+        let Some(_active) = self.shared.lifecycle.enter() else { return Entered::Refused };
+        if !on_engine_thread && !self.has_told_workers.swap(true, Relaxed) {
+            let _ = self.shared.to_dispatcher.send(Message::Workers);
+        }
+        let mode = self.mode_of_flush(on_engine_thread);
+        if mode == ResolvedMode::Spool {
+            return self.shared.offer(tag, data);
+        }
+        if !self.shared.targets.is_ready(mode) {
+            return Entered::Refused;
+        }
+        let chunk_slot = if mode == ResolvedMode::Ack {
+            return self.queue_retained(self.shared.slots.fill(tag, data), self.shared.settings.ack_timeout);
+        } else if self.shared.is_share_full(data.len() as u64) {
+            // Items that a quota holds have filled their share of the memory: Fluent Bit keeps the chunk, and its other items
+            // are sent.
+            return self.queue_retained(self.shared.pass(tag, data), PASSING_WAIT);
+        } else {
+            self.shared.hold(tag, data)
+        };
+        let is_queued = chunk_slot.is_some_and(|slot| self.queue(Job::Memory(Arc::clone(&slot)), slot));
+        if is_queued { Entered::Taken } else { Entered::Refused }
+    }
+
+    /// Returns the mode of a flush. The dispatcher logs what `auto` has chosen once.
+    fn mode_of_flush(&self, on_engine_thread: bool) -> ResolvedMode {
+        let settings = &self.shared.settings;
+        let mode = ResolvedMode::of_flush(settings, on_engine_thread);
+        let number = 1 + mode as u64;
+        if settings.mode == Mode::Auto && self.chosen.swap(number, Relaxed) != number {
+            let _ = self.shared.to_dispatcher.send(Message::Chose(mode));
+        }
+        mode
+    }
+
+    /// Queues a chunk that Fluent Bit keeps until its flush is answered. `longest` is the longest wait of the flush.
+    fn queue_retained(&self, chunk_slot: Option<Arc<ChunkSlot>>, longest: Duration) -> Entered {
+        let Some(chunk_slot) = chunk_slot else { return Entered::Refused };
+        self.shared.retained_in_transit.fetch_add(1, SeqCst);
+        if self.queue(Job::Ack(Arc::clone(&chunk_slot)), Arc::clone(&chunk_slot)) {
+            return Entered::Waiting(chunk_slot, longest);
+        }
+        self.shared.retained_in_transit.fetch_sub(1, SeqCst);
+        Entered::Refused
+    }
+
+    /// Puts the job of a slot into the mapper's queue. Returns false if the queue is full; the slot is given back then.
+    fn queue(&self, job: Job, chunk_slot: Arc<ChunkSlot>) -> bool {
+        let length = chunk_slot.bytes() as u64;
+        self.shared.waiting.fetch_add(length, Relaxed);
+        let is_queued = self.to_mapper.try_send(job).is_ok();
+        if !is_queued {
+            self.shared.waiting.fetch_sub(length, Relaxed);
+            self.shared.slots.recycle(chunk_slot);
+        }
+        is_queued
+    }
+}
+
+impl Shared {
+    /// Returns a slot for a chunk that is to wait in memory, if there is room: uncompressed while little waits, else compressed.
+    fn hold(&self, tag: &[u8], data: &[u8]) -> Option<Arc<ChunkSlot>> {
+        /// Nearly all chunks shrink by less: none is compressed for room that it will not fit in.
+        const MOST_SHRUNK: u64 = 8;
+        let (length, used, shares) = (data.len() as u64, self.used(), &self.shares);
+        let half_full = used > 0 && used + length > shares.compress_hard;
+        let waiting = self.waiting.load(Relaxed);
+        let is_burst = waiting > 0 && waiting + length > shares.burst;
+        let effort = if half_full { Effort::Hard } else { Effort::Light };
+        if (half_full || is_burst)
+            && used + length / MOST_SHRUNK <= shares.total
+            && let Some(compressed) = self.packer.pack(data, shares.total - used, effort)
+        {
+            return self.slots.fill_packed(tag, compressed);
+        }
+        if self.has_room(length) { self.slots.fill(tag, data) } else { None }
+    }
+
+    /// Returns a slot for a chunk that does not stay in memory but passes through it, if there is room.
+    fn pass(&self, tag: &[u8], data: &[u8]) -> Option<Arc<ChunkSlot>> {
+        let waiting = self.waiting.load(Relaxed);
+        let has_room = waiting == 0 || waiting + data.len() as u64 <= self.shares.passing;
+        if has_room { self.slots.fill(tag, data) } else { None }
+    }
+
+    /// Offers a chunk to the spool.
+    pub(in crate::delivery) fn offer(&self, tag: &[u8], data: &[u8]) -> Entered {
+        let wall = self.now().wall;
+        match self.store.offer(tag, data, wall, SPOOL_WAIT, &self.registry, &self.recorder) {
+            Offer::Taken => Entered::Taken,
+            Offer::Unsynced(number) => Entered::Unsynced(number),
+            Offer::Refused => Entered::Refused,
+        }
+    }
+
+    /// Returns the bytes of the queue that are taken.
+    pub(in crate::delivery) fn used(&self) -> u64 {
+        self.waiting.load(Relaxed) + self.retained_bytes.load(Relaxed) + self.budget.used()
+    }
+
+    /// Returns true if a chunk of `length` bytes may be queued. An empty queue takes a chunk of any size.
+    fn has_room(&self, length: u64) -> bool {
+        let used = self.used();
+        used == 0 || used + length <= self.shares.total
+    }
+
+    /// Returns true if a chunk for memory has to stay with Fluent Bit because of the items that are held. This also holds
+    /// for as long as Fluent Bit has a chunk that stayed, so that it is known when it is offered again.
+    fn is_share_full(&self, length: u64) -> bool {
+        // Chunks whose items wait must leave room for live ones, too.
+        let is_retaining = self.retained_bytes.load(Relaxed) + length > self.shares.deferred_chunks;
+        let is_full = self.budget.is_holding() && (is_retaining || !self.has_room(length));
+        // Order matters: check chunks in transit before the registry, because a chunk moves from the former to the latter.
+        is_full
+            || self.budget.is_share_full(length)
+            || self.retained_in_transit.load(SeqCst) > 0
+            || self.registry.expects_any()
+    }
+}

@@ -1,0 +1,62 @@
+//! Decides where the chunk of a flush waits: `delivery`, and what `auto` stands for.
+
+use crate::options::{Delivery, Mode};
+
+/// Where a chunk waits until its items are sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ResolvedMode {
+    /// In the spool.
+    Spool,
+    /// With Fluent Bit: the flush waits for Sentry, and Fluent Bit offers the chunk again after RETRY.
+    Ack,
+    /// In memory.
+    Memory,
+}
+
+impl ResolvedMode {
+    /// Returns the mode of all flushes; `None` if it depends on the thread that a flush runs on.
+    pub(crate) fn of(settings: &Delivery) -> Option<Self> {
+        match (settings.mode, &settings.spool_path) {
+            (Mode::Spool, _) | (Mode::Auto, Some(_)) => Some(Self::Spool),
+            (Mode::Ack, _) => Some(Self::Ack),
+            (Mode::Memory, _) => Some(Self::Memory),
+            (Mode::Auto, None) => None,
+        }
+    }
+
+    /// Returns the mode of a flush. On the engine's thread a flush must not wait, because Fluent Bit does nothing else then.
+    pub(crate) fn of_flush(settings: &Delivery, on_engine_thread: bool) -> Self {
+        Self::of(settings).unwrap_or(if on_engine_thread { Self::Memory } else { Self::Ack })
+    }
+
+    /// Returns the value of `delivery` that stands for the mode.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Spool => Mode::Spool.name(),
+            Self::Ack => Mode::Ack.name(),
+            Self::Memory => Mode::Memory.name(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn auto_is_spool_with_a_directory_and_depends_on_the_thread_without() {
+        let settings =
+            |mode, path: Option<&str>| Delivery { mode, spool_path: path.map(Into::into), ..Delivery::default() };
+        for (mode, path, on_worker, on_engine) in [
+            (Mode::Auto, Some("/spool"), ResolvedMode::Spool, ResolvedMode::Spool),
+            (Mode::Auto, None, ResolvedMode::Ack, ResolvedMode::Memory),
+            (Mode::Spool, Some("/spool"), ResolvedMode::Spool, ResolvedMode::Spool),
+            (Mode::Ack, Some("/spool"), ResolvedMode::Ack, ResolvedMode::Ack),
+            (Mode::Memory, Some("/spool"), ResolvedMode::Memory, ResolvedMode::Memory),
+        ] {
+            let settings = settings(mode, path);
+            let found = [false, true].map(|on_engine_thread| ResolvedMode::of_flush(&settings, on_engine_thread));
+            assert_eq!(found, [on_worker, on_engine], "{mode:?} {path:?}");
+        }
+    }
+}

@@ -1,0 +1,222 @@
+//! The state that all threads of an instance share.
+
+use crate::clock::{Clock, Moment, Monotonic};
+use crate::delivery::accept::chunk_slot::SlotPool;
+use crate::delivery::accept::compressed_chunk::Packer;
+use crate::delivery::accept::resolved_mode::ResolvedMode;
+use crate::delivery::accept::retry_registry::RetryRegistry;
+use crate::delivery::costs::Costs;
+use crate::delivery::dispatch::dispatcher::{LogRequest, Message};
+use crate::delivery::lock;
+use crate::delivery::report::client_reports;
+use crate::delivery::report::host::Severity;
+use crate::delivery::report::log_kind::LogKind;
+use crate::delivery::route::dsn_sources;
+use crate::delivery::route::table::RouteTable;
+use crate::delivery::shared::backlog::Backlog;
+use crate::delivery::shared::blocks::Blocks;
+use crate::delivery::shared::lifecycle::Lifecycle;
+use crate::delivery::shared::memory_budget::MemoryBudget;
+use crate::delivery::shared::memory_shares::{MemoryShares, scarce_spool};
+use crate::delivery::store::{Store, lost};
+use crate::delivery::track::chunk_progress::{ChunkProgress, ChunkSource, ChunkStatus};
+use crate::delivery::track::drop_reason::DropReason;
+use crate::ledger::{Category, Ledger, Outcome, Recorder};
+use crate::options::{self, Loaded};
+use crate::sync::{AtomicU64, Mutex, Receiver, Sender, bounded};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+/// Buffers of envelopes that are kept for the next ones beside those of the mapper; more would only be memory.
+const SPARE_BUFFERS: usize = 1;
+
+/// Shortest wait of a chunk until it is read again.
+const READ_AGAIN: Duration = Duration::from_secs(1);
+
+/// The state that all threads of an instance share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    /// Never written after the start.
+    pub(in crate::delivery) settings: options::Delivery,
+    /// The limits of memory. Never written after the start.
+    pub(in crate::delivery) shares: MemoryShares,
+    /// Read by all threads and by flushes.
+    pub(in crate::delivery) clock: Arc<dyn Clock>,
+    /// Counts records and outcomes. Written by all threads; the dispatcher reads the ledger behind it.
+    pub(in crate::delivery) recorder: Recorder,
+    /// Counts drops for client reports. Written by mapper, spooler and dispatcher; read by the dispatcher.
+    pub(in crate::delivery) reports: client_reports::Recorder,
+    /// Slots for chunks. Filled by flushes; answered and recycled by the mapper.
+    pub(in crate::delivery) slots: Arc<SlotPool>,
+    /// Compressors for chunks in memory. Used by flushes alone.
+    pub(in crate::delivery) packer: Packer,
+    /// Chunks that Fluent Bit still holds. Written by mapper, dispatcher and spooler; read by flushes.
+    pub(in crate::delivery) registry: RetryRegistry,
+    /// Bytes of rendered items. Taken by the mapper, given back by the dispatcher; read by flushes.
+    pub(in crate::delivery) budget: MemoryBudget,
+    /// The cost of logs, and the budgets that cap it. Written by mapper and dispatcher.
+    pub(in crate::delivery) costs: Costs,
+    /// A message that there is room for a backlog again. Sent by the dispatcher; received by the mapper.
+    pub(in crate::delivery) capacity_freed: (Sender<()>, Receiver<()>),
+    /// Buffers of log envelopes that have been sent. Given by the dispatcher; taken by the mapper.
+    pub(in crate::delivery) buffer_pool: (Sender<Vec<u8>>, Receiver<Vec<u8>>),
+    /// Bytes of chunks in the mapper's queue. Added by flushes, subtracted by the mapper; read by flushes and the dispatcher.
+    pub(in crate::delivery) waiting: AtomicU64,
+    /// Bytes of chunks in memory whose items are not all sent. Added by the mapper, subtracted by mapper and dispatcher; read by
+    /// flushes.
+    pub(in crate::delivery) retained_bytes: AtomicU64,
+    /// The destinations. Written by mapper (annotations) and dispatcher (sources); read by all threads and by flushes.
+    pub(in crate::delivery) targets: RouteTable,
+    /// Blocked destinations. Written by the dispatcher; read by the mapper.
+    pub(in crate::delivery) blocks: Blocks,
+    /// Chunks with records that wait. Written by mapper, dispatcher and spooler; read by the mapper, and by the dispatcher at
+    /// exit.
+    pub(in crate::delivery) backlog: Mutex<Backlog>,
+    /// The spool. Written by flushes and the spooler; read by all threads.
+    pub(in crate::delivery) store: Store,
+    /// Segments of the spool that cannot be read. Written and read by mapper and spooler.
+    pub(in crate::delivery) lost: lost::Lost,
+    /// Bytes of each open spool. Written by the spooler; read by mapper and dispatcher.
+    pub(in crate::delivery) spool_bytes: Mutex<Vec<Arc<AtomicU64>>>,
+    /// Steady time in milliseconds before which no dead letter is written, because the disk refused the last one. Written by
+    /// the mapper; read by mapper and dispatcher.
+    pub(in crate::delivery) dead_again: AtomicU64,
+    /// Closing, deadline, active flushes and drain.
+    pub(in crate::delivery) lifecycle: Lifecycle,
+    /// Chunks in the mapper's queue that Fluent Bit keeps and the registry does not know yet. Added by flushes, subtracted by the
+    /// mapper; read by flushes.
+    pub(in crate::delivery) retained_in_transit: AtomicU64,
+    /// Messages to the dispatcher. Sent by all threads and by flushes.
+    pub(in crate::delivery) to_dispatcher: Sender<Message>,
+}
+
+impl Shared {
+    pub(in crate::delivery) fn new(
+        name: &str,
+        loaded: &Loaded,
+        clock: Arc<dyn Clock>,
+        ledger: &Ledger,
+        reports: client_reports::Recorder,
+        to_dispatcher: Sender<Message>,
+    ) -> Self {
+        let (settings, slots) = (&loaded.settings, Arc::new(SlotPool::new()));
+        let identity = format!("{name} {}", loaded.dsn_source);
+        let queue_max_size = settings.delivery.queue_max_size;
+        Self {
+            registry: RetryRegistry::new(&identity, Arc::clone(&slots), ledger.recorder()),
+            recorder: ledger.recorder(),
+            reports,
+            slots,
+            packer: Packer::default(),
+            costs: Costs::new(settings.delivery.logs_budget, settings.delivery.logs_budget_namespace),
+            shares: MemoryShares::of(queue_max_size),
+            budget: MemoryBudget::new(queue_max_size, settings.destination.is_routed()),
+            capacity_freed: bounded(1),
+            buffer_pool: bounded(SPARE_BUFFERS),
+            waiting: AtomicU64::new(0),
+            retained_bytes: AtomicU64::new(0),
+            targets: dsn_sources::read_all(&settings.destination),
+            blocks: Blocks::default(),
+            backlog: Mutex::default(),
+            lost: lost::Lost::default(),
+            store: Store::new(settings.delivery.spool_sync),
+            spool_bytes: Mutex::default(),
+            dead_again: AtomicU64::new(0),
+            lifecycle: Lifecycle::new(),
+            retained_in_transit: AtomicU64::new(0),
+            settings: settings.delivery.clone(),
+            clock,
+            to_dispatcher,
+        }
+    }
+
+    pub(in crate::delivery) fn now(&self) -> Moment {
+        self.clock.now()
+    }
+
+    /// Returns the bytes of all open spools.
+    pub(in crate::delivery) fn spool_bytes(&self) -> u64 {
+        lock(&self.spool_bytes).iter().map(|bytes| bytes.load(Relaxed)).sum()
+    }
+
+    /// Returns true if the spool is so full that records that wait for a destination in trouble have to make room for
+    /// others.
+    pub(in crate::delivery) fn is_spool_scarce(&self) -> bool {
+        self.spool_bytes() > scarce_spool(self.settings.spool_max_size)
+    }
+
+    /// Returns true if no request is started any more: the instance is closing, and unsent items are in the spool for the
+    /// next one. A request that is cut may have arrived, so that its logs would come twice.
+    pub(in crate::delivery) fn starts_nothing(&self) -> bool {
+        self.lifecycle.is_closing() && ResolvedMode::of(&self.settings) == Some(ResolvedMode::Spool)
+    }
+
+    /// Returns true if the instance is closing and its time is over.
+    pub(in crate::delivery) fn past_deadline(&self) -> bool {
+        self.lifecycle.is_past_deadline(self.now().steady)
+    }
+
+    /// Returns true if no chunk will come any more, and no waiting chunk is worth reading again before the end.
+    pub(in crate::delivery) fn is_drained(&self, answers: bool) -> bool {
+        let deadline = self.lifecycle.deadline();
+        let is_ready = self.targets.is_ready(ResolvedMode::Spool);
+        let is_due = is_ready && lock(&self.backlog).is_worth_reading(deadline, answers);
+        !is_due && self.lifecycle.is_quiet()
+    }
+
+    /// Returns the longest wait of a category for a quota or a misconfigured destination.
+    pub(in crate::delivery) fn longest(&self, category: Category) -> Duration {
+        match category {
+            Category::Event => self.settings.hold_events,
+            Category::Log => self.settings.hold_logs,
+        }
+    }
+
+    /// Acts on a progress record's new status, which may be final.
+    pub(in crate::delivery) fn finish(&self, chunk_progress: &Arc<ChunkProgress>, standing: ChunkStatus) {
+        match (&chunk_progress.source, standing) {
+            (_, ChunkStatus::Busy) | (ChunkSource::None, _) => {}
+            (ChunkSource::Memory, ChunkStatus::Done) => {
+                self.retained_bytes.fetch_sub(chunk_progress.forget(), Relaxed);
+            }
+            (ChunkSource::Memory, ChunkStatus::Deferred) => self.defer(chunk_progress),
+            (ChunkSource::Host(identity), _) => self.registry.finish(*identity, chunk_progress, standing),
+            (ChunkSource::Spool(extent), ChunkStatus::Done) => extent.end(),
+            (ChunkSource::Spool(_), ChunkStatus::Deferred) => self.defer(chunk_progress),
+        }
+    }
+
+    /// Puts a chunk among those that wait, to be read again when the first of its holds is over or has lasted too long;
+    /// at once if dead letters are to be written.
+    pub(in crate::delivery) fn defer(&self, chunk_progress: &Arc<ChunkProgress>) {
+        chunk_progress.tell_ended();
+        let now = self.now().steady;
+        let waits = chunk_progress.take_due().map_or(now + READ_AGAIN, |due| due.max(now + READ_AGAIN));
+        let writes = now.max(Monotonic::from_millis(self.dead_again.load(Relaxed)));
+        let due = if chunk_progress.has_rejected() { writes } else { waits };
+        lock(&self.backlog).add(Arc::clone(chunk_progress), due);
+    }
+
+    /// Returns the cause that goes into the dead letters of items that are given up. `None` if they end at once, because
+    /// there is no place for dead letters or because they make room for others.
+    pub(in crate::delivery) fn drop_reason(
+        &self,
+        outcome: Outcome,
+        status: u16,
+        detail: &str,
+    ) -> Option<Arc<DropReason>> {
+        self.settings.dead_letter_path.as_ref().filter(|_| outcome != Outcome::Overflow)?;
+        Some(Arc::new(DropReason { outcome, status, detail: detail.to_owned() }))
+    }
+
+    /// Sends a message to Fluent Bit's log by way of the dispatcher, which logs each kind once a minute.
+    pub(in crate::delivery) fn say(&self, severity: Severity, kind: LogKind, text: String) {
+        self.say_times(severity, kind, text, 1);
+    }
+
+    /// Like [`Shared::say`], for something that has occurred so many times.
+    pub(in crate::delivery) fn say_times(&self, severity: Severity, kind: LogKind, text: String, times: u64) {
+        let _ = self.to_dispatcher.send(Message::LogThrottled(LogRequest { severity, kind, text, times }));
+    }
+}
