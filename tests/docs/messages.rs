@@ -33,8 +33,8 @@ fn sources() -> Vec<String> {
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(root().join(&folder)).expect("expected a folder") {
             let path = format!("{folder}/{}", entry.expect("expected an entry").file_name().display());
-            let is_test = path.contains("tests")
-                || ["/model.rs", "/poison.rs", "/property.rs", "/split.rs"].iter().any(|name| path.ends_with(name));
+            let is_test =
+                ["tests", "/model/", "/property/", "/poison.rs", "/split.rs"].iter().any(|part| path.contains(part));
             if root().join(&path).is_dir() {
                 folders.push(path);
             } else if path.ends_with(".rs") && !is_test {

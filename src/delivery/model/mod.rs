@@ -7,25 +7,27 @@
 //! `MODEL_ROUNDS` sets the number of executions of each kind (`make models`), `SHUTTLE_RANDOM_SEED` another seed. With
 //! `MODEL_THREADS` set, the model runs on threads of the operating system, for a thread sanitizer to watch.
 
+mod closing;
+mod running;
+
 use crate::clock::{Clock, Moment, Monotonic, SystemClock};
 use crate::delivery::accept::admission::Entered;
 use crate::delivery::accept::chunk_slot::Verdict;
 use crate::delivery::dispatch::dispatcher;
 use crate::delivery::property::{Items, Quiet, Seen, WALL, answered_with, ended, record};
 use crate::delivery::start::{STACK_BYTES, Start};
-use crate::delivery::store::SUFFIX;
 use crate::delivery::transport::client;
 use crate::delivery::transport::sender::{Job as Request, Load};
 use crate::delivery::{Delivery, lock};
 use crate::ledger::{Category, Ledger, Outcome};
-use crate::options::{self, Loaded, Mode};
+use crate::options::{self, Loaded};
 use crate::sync::scheduled::{Model, below, is_modelled, now};
 use crate::sync::{Mutex, Receiver, Sender, thread};
 use once_cell::sync::Lazy;
 use shuttle::scheduler::{PctScheduler, RandomScheduler};
 use shuttle::{Config, FailurePersistence, MaxSteps, Runner};
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
@@ -292,6 +294,9 @@ fn explore_often(times: usize, what: &str, body: impl Fn() + Send + Sync + 'stat
     Runner::new(PctScheduler::new_from_seed(SEED, CHANGES, rounds), config).run(move || again());
 }
 
+/// Room for about one chunk and a half.
+const LITTLE: (&str, &str) = ("queue_max_size", "1200");
+
 /// Mostly well, now and then not at all.
 fn moody(_: u32, _: &Asked) -> (u16, Option<&'static str>) {
     match below(8) {
@@ -337,232 +342,4 @@ fn flush(
 
 fn records(chunks: &[Chunk]) -> u64 {
     chunks.iter().map(|chunk| chunk.len() as u64).sum()
-}
-
-/// Flushers each of whose chunks is offered until it is taken, and an instance that has settled everything then.
-fn each_chunk_once(loaded: &Loaded, flushers: [&'static [Chunk]; 2], answers: Answers) {
-    let server = Server::new(answers);
-    let instance = Arc::new(Instance::start(loaded, &server));
-    assert!(flush(&instance, &flushers, usize::MAX, || ()).is_empty());
-    let records = records(&flushers.concat());
-    instance.settle(records);
-    instance.assert_idle();
-    instance.delivery.close();
-    instance.assert_closed();
-    let summary = instance.ledger.snapshot().summary();
-    assert_eq!(instance.ledger.snapshot().records, records, "{summary}");
-    // Chunks that are equal are two all the same.
-    let times = if flushers[0] == flushers[1] { 2 } else { 1 };
-    for ((seen, again), accepted) in server.counts().into_iter().zip(instance.accepted()) {
-        assert_eq!((seen * times, seen + again), (accepted, accepted), "{summary}");
-    }
-    // Only memory may have to give something up for others.
-    let gives_up =
-        |n: &u64| loaded.settings.delivery.mode == Mode::Memory && flushers == BY_DESTINATION && n.is_multiple_of(2);
-    let seen = lock(&server.seen);
-    let missing: Vec<_> = flushers.concat().concat().into_iter().filter(|n| !seen.logs.contains_key(n)).collect();
-    assert!(missing.iter().all(gives_up), "{missing:?} have not come: {summary}");
-}
-
-/// Room for about one chunk and a half.
-const LITTLE: (&str, &str) = ("queue_max_size", "1200");
-
-/// The even ones are for one destination, the odd ones for the other.
-const BY_DESTINATION: [&[Chunk]; 2] = [&[&[0, 2, 6], &[8, 12]], &[&[1, 3], &[4, 5, 9]]];
-
-#[test]
-fn a_chunk_that_comes_again_while_it_is_settled_is_sent_once() {
-    explore("flush, settle, flush again", || {
-        each_chunk_once(&loaded("ack", &[]), [&[&[0, 1, 2, 3]], &[&[4, 5, 6]]], moody);
-    });
-}
-
-#[test]
-fn equal_chunks_are_two_whoever_comes_first() {
-    explore("equal chunks", || each_chunk_once(&loaded("ack", &[]), [&[&[0, 1, 3]], &[&[0, 1, 3]]], moody));
-}
-
-#[test]
-fn a_full_queue_gives_its_room_back() {
-    for delivery in ["memory", "ack"] {
-        explore(&format!("full queue, {delivery}"), move || {
-            let flushers: [&[Chunk]; 2] = [&[&[0, 1, 2, 3], &[4, 5]], &[&[6, 7], &[8, 9, 10, 12]]];
-            each_chunk_once(&loaded(delivery, &[LITTLE]), flushers, moody);
-        });
-    }
-}
-
-#[test]
-fn a_full_spool_gives_its_room_back() {
-    explore("full spool", || {
-        let place = Place::new();
-        let spool = place.path("spool");
-        let loaded = loaded("spool", &[LITTLE, ("spool_path", &spool), ("spool_max_size", "900")]);
-        each_chunk_once(&loaded, [&[&[0, 1, 2, 3], &[4, 5]], &[&[6, 7]]], moody);
-    });
-}
-
-#[test]
-fn a_destination_that_is_held_stops_no_other() {
-    for delivery in ["memory", "ack", "spool"] {
-        for (until, answers) in
-            [("for a while", held as Answers), ("until another is asked", held_until_another_is_asked)]
-        {
-            explore(&format!("one held {until}, {delivery}"), move || by_destination(delivery, answers));
-        }
-    }
-}
-
-fn by_destination(delivery: &str, answers: Answers) {
-    let place = Place::new();
-    let (spool, dsns) = (place.path("spool"), place.path("dsns"));
-    std::fs::create_dir(&dsns).unwrap();
-    std::fs::write(format!("{dsns}/shop"), "http://0123456789abcdef0123456789abcdef@h/2").unwrap();
-    // Waiting long enough is no way out.
-    let mut more = vec![LITTLE, ("dsn_dir", dsns.as_str()), ("hold_logs", "24h")];
-    if delivery == "spool" {
-        more.push(("spool_path", &spool));
-    }
-    each_chunk_once(&loaded(delivery, &more), BY_DESTINATION, answers);
-}
-
-/// A while, or not a moment.
-fn pause() {
-    if below(2) == 0 {
-        thread::park_timeout(Duration::from_millis(below(3_000)));
-    }
-}
-
-const FLUSHED_AT_EXIT: [&[Chunk]; 2] = [&[&[0, 1, 2, 3], &[4, 5]], &[&[6, 7, 9]]];
-
-/// Returns the answer of a server that answers, but mostly without taking the request.
-fn away(_: u32, _: &Asked) -> (u16, Option<&'static str>) {
-    if below(4) == 0 { (200, None) } else { (503, None) }
-}
-
-fn well(_: u32, _: &Asked) -> (u16, Option<&'static str>) {
-    (200, None)
-}
-
-#[test]
-fn what_memory_takes_while_it_closes_is_in_its_books() {
-    explore("flush and exit, memory", || flush_and_exit(&[LITTLE], moody));
-    // Chunks wait behind one that waits for room when the time is over.
-    explore("flush and exit with a queue, memory", || {
-        flush_and_exit(&[("queue_max_size", "3000"), ("exit_timeout", "1s")], away);
-    });
-}
-
-fn flush_and_exit(more: &[(&str, &str)], answers: Answers) {
-    let server = Server::new(answers);
-    let instance = Arc::new(Instance::start(&loaded("memory", more), &server));
-    let left = flush(&instance, &FLUSHED_AT_EXIT, 3, || {
-        pause();
-        instance.delivery.close();
-    });
-    // Of what it has not taken it may know something all the same, because it could not take all of it.
-    let all = records(&FLUSHED_AT_EXIT.concat());
-    let (taken, summary) = (all - records(&left), instance.ledger.snapshot().summary());
-    assert!((taken..=all).contains(&instance.ledger.snapshot().records), "{taken} of {all}: {summary}");
-    instance.assert_closed();
-    for ((seen, again), accepted) in server.counts().into_iter().zip(instance.accepted()) {
-        assert!(again == 0 && seen >= accepted, "{seen} came, {again} again: {summary}");
-    }
-}
-
-#[test]
-fn an_exit_that_has_time_sends_everything() {
-    explore("exit with time, memory", || exit_with_time(&FLUSHED_AT_EXIT));
-    // Of so little the moments between the last envelope and the end are a large part.
-    explore_often(10, "exit with time and one log, memory", || exit_with_time(&[&[&[1]]]));
-}
-
-fn exit_with_time(flushers: &[&'static [Chunk]]) {
-    let server = Server::new(well);
-    let instance = Arc::new(Instance::start(&loaded("memory", &[("exit_timeout", "1h")]), &server));
-    assert!(flush(&instance, flushers, usize::MAX, || ()).is_empty());
-    instance.delivery.close();
-    instance.assert_closed();
-    let [_, logs] = instance.accepted();
-    assert_eq!(logs, records(&flushers.concat()), "{}", instance.ledger.snapshot().summary());
-}
-
-fn holds_chunks(spool: &Path) -> bool {
-    let files = std::fs::read_dir(spool).into_iter().flatten().flatten();
-    files.map(|file| file.path()).any(|file| file.extension().is_some_and(|extension| extension == SUFFIX))
-}
-
-/// An instance ends while chunks come, and the next one takes over: in the same process, before the first is gone or after.
-fn reload(loaded: &Loaded) {
-    let server = Server::new(moody);
-    let first = Arc::new(Instance::start(loaded, &server).slow());
-    let mut second = None;
-    let left = flush(&first, &FLUSHED_AT_EXIT, 3, || {
-        pause();
-        if below(2) == 0 {
-            second = Some(Instance::start(loaded, &server).slow());
-        }
-        first.delivery.close();
-    });
-    if loaded.settings.delivery.mode == Mode::Ack {
-        first.assert_closed();
-    }
-    let second = Arc::new(second.unwrap_or_else(|| Instance::start(loaded, &server).slow()));
-    let all = FLUSHED_AT_EXIT.concat();
-    let taken_again = left.iter().all(|chunk| second.offer(chunk, usize::MAX));
-    assert!(taken_again);
-    let is_there = |numbers: Chunk| numbers.iter().all(|n| lock(&server.seen).logs.contains_key(n));
-    // What the server has may still be in the spool, for want of an answer, and the second may not have opened it yet.
-    let spool = loaded.settings.delivery.spool_path.as_deref();
-    while second.pending() > 0 || !all.iter().all(|chunk| is_there(chunk)) || spool.is_some_and(holds_chunks) {
-        thread::park_timeout(Duration::from_secs(1));
-    }
-    second.delivery.close();
-    second.assert_closed();
-    // What was on its way at the end may come twice: nobody has heard that it had come.
-    for (category, (_, again)) in server.counts().into_iter().enumerate() {
-        let unheard = first.arrived[category].load(Relaxed) - first.accepted()[category];
-        assert!(
-            again <= unheard,
-            "{again} came again, {unheard} were on their way: {}",
-            first.ledger.snapshot().summary()
-        );
-    }
-}
-
-#[test]
-fn a_reload_with_ack_loses_nothing_and_doubles_nothing() {
-    explore("reload, ack", || reload(&loaded("ack", &[("exit_timeout", "2s")])));
-}
-
-#[test]
-fn a_reload_with_a_spool_loses_nothing_and_doubles_nothing() {
-    // What could go wrong takes a flush that gives up shortly before the reload: it can where it waits for the sync.
-    for sync in ["normal", "full"] {
-        explore_often(2, &format!("reload, spool, sync {sync}"), move || {
-            let place = Place::new();
-            let options = [
-                ("spool_path", place.path("spool")),
-                ("exit_timeout", "2s".to_owned()),
-                ("spool_sync", sync.to_owned()),
-            ];
-            reload(&loaded("spool", &options.each_ref().map(|(name, value)| (*name, value.as_str()))));
-        });
-    }
-}
-
-#[test]
-fn threads_end_at_the_deadline_although_no_queue_had_room_to_tell_them() {
-    explore("exit with full queues", || {
-        let place = Place::new();
-        let loaded = loaded("spool", &[("spool_path", &place.path("spool"))]);
-        let instance = Instance::start(&loaded, &Server::new(moody));
-        let (shared, threads) =
-            (&instance.delivery.shared, crate::delivery::lock(&instance.delivery.threads).take().unwrap());
-        shared.lifecycle.begin_closing(Monotonic::from_secs(1));
-        shared.to_dispatcher.send(dispatcher::Message::Close(Monotonic::from_secs(1))).unwrap();
-        assert!(threads.spooler.unwrap().join().is_ok());
-        assert!(threads.mapper.join().is_ok());
-        assert!(threads.dispatcher.join().is_ok());
-    });
 }

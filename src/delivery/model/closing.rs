@@ -1,0 +1,183 @@
+//! Models of an instance that ends: flushes at exit, reloads, the deadline, and the order of the end.
+
+use super::{Answers, explore, explore_often, flush, loaded, moody, records};
+use super::{Asked, Chunk, Instance, LITTLE, Place, Server};
+use crate::clock::Monotonic;
+use crate::delivery::dispatch::dispatcher;
+use crate::delivery::lock;
+use crate::delivery::shared::lifecycle::Lifecycle;
+use crate::delivery::store::SUFFIX;
+use crate::options::{Loaded, Mode};
+use crate::sync::scheduled::below;
+use crate::sync::{AtomicU64, thread};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+/// A while, or not a moment.
+fn pause() {
+    if below(2) == 0 {
+        thread::park_timeout(Duration::from_millis(below(3_000)));
+    }
+}
+
+const FLUSHED_AT_EXIT: [&[Chunk]; 2] = [&[&[0, 1, 2, 3], &[4, 5]], &[&[6, 7, 9]]];
+
+/// Returns the answer of a server that answers, but mostly without taking the request.
+fn away(_: u32, _: &Asked) -> (u16, Option<&'static str>) {
+    if below(4) == 0 { (200, None) } else { (503, None) }
+}
+
+fn well(_: u32, _: &Asked) -> (u16, Option<&'static str>) {
+    (200, None)
+}
+
+#[test]
+fn what_memory_takes_while_it_closes_is_in_its_books() {
+    explore("flush and exit, memory", || flush_and_exit(&[LITTLE], moody));
+    // Chunks wait behind one that waits for room when the time is over.
+    explore("flush and exit with a queue, memory", || {
+        flush_and_exit(&[("queue_max_size", "3000"), ("exit_timeout", "1s")], away);
+    });
+}
+
+fn flush_and_exit(more: &[(&str, &str)], answers: Answers) {
+    let server = Server::new(answers);
+    let instance = Arc::new(Instance::start(&loaded("memory", more), &server));
+    let left = flush(&instance, &FLUSHED_AT_EXIT, 3, || {
+        pause();
+        instance.delivery.close();
+    });
+    // Of what it has not taken it may know something all the same, because it could not take all of it.
+    let all = records(&FLUSHED_AT_EXIT.concat());
+    let (taken, summary) = (all - records(&left), instance.ledger.snapshot().summary());
+    assert!((taken..=all).contains(&instance.ledger.snapshot().records), "{taken} of {all}: {summary}");
+    instance.assert_closed();
+    for ((seen, again), accepted) in server.counts().into_iter().zip(instance.accepted()) {
+        assert!(again == 0 && seen >= accepted, "{seen} came, {again} again: {summary}");
+    }
+}
+
+#[test]
+fn an_exit_that_has_time_sends_everything() {
+    explore("exit with time, memory", || exit_with_time(&FLUSHED_AT_EXIT));
+    // Of so little the moments between the last envelope and the end are a large part.
+    explore_often(10, "exit with time and one log, memory", || exit_with_time(&[&[&[1]]]));
+}
+
+fn exit_with_time(flushers: &[&'static [Chunk]]) {
+    let server = Server::new(well);
+    let instance = Arc::new(Instance::start(&loaded("memory", &[("exit_timeout", "1h")]), &server));
+    assert!(flush(&instance, flushers, usize::MAX, || ()).is_empty());
+    instance.delivery.close();
+    instance.assert_closed();
+    let [_, logs] = instance.accepted();
+    assert_eq!(logs, records(&flushers.concat()), "{}", instance.ledger.snapshot().summary());
+}
+
+fn holds_chunks(spool: &Path) -> bool {
+    let files = std::fs::read_dir(spool).into_iter().flatten().flatten();
+    files.map(|file| file.path()).any(|file| file.extension().is_some_and(|extension| extension == SUFFIX))
+}
+
+/// An instance ends while chunks come, and the next one takes over: in the same process, before the first is gone or after.
+fn reload(loaded: &Loaded) {
+    let server = Server::new(moody);
+    let first = Arc::new(Instance::start(loaded, &server).slow());
+    let mut second = None;
+    let left = flush(&first, &FLUSHED_AT_EXIT, 3, || {
+        pause();
+        if below(2) == 0 {
+            second = Some(Instance::start(loaded, &server).slow());
+        }
+        first.delivery.close();
+    });
+    if loaded.settings.delivery.mode == Mode::Ack {
+        first.assert_closed();
+    }
+    let second = Arc::new(second.unwrap_or_else(|| Instance::start(loaded, &server).slow()));
+    let all = FLUSHED_AT_EXIT.concat();
+    let taken_again = left.iter().all(|chunk| second.offer(chunk, usize::MAX));
+    assert!(taken_again);
+    let is_there = |numbers: Chunk| numbers.iter().all(|n| lock(&server.seen).logs.contains_key(n));
+    // What the server has may still be in the spool, for want of an answer, and the second may not have opened it yet.
+    let spool = loaded.settings.delivery.spool_path.as_deref();
+    while second.pending() > 0 || !all.iter().all(|chunk| is_there(chunk)) || spool.is_some_and(holds_chunks) {
+        thread::park_timeout(Duration::from_secs(1));
+    }
+    second.delivery.close();
+    second.assert_closed();
+    // What was on its way at the end may come twice: nobody has heard that it had come.
+    for (category, (_, again)) in server.counts().into_iter().enumerate() {
+        let unheard = first.arrived[category].load(Relaxed) - first.accepted()[category];
+        assert!(
+            again <= unheard,
+            "{again} came again, {unheard} were on their way: {}",
+            first.ledger.snapshot().summary()
+        );
+    }
+}
+
+#[test]
+fn a_reload_with_ack_loses_nothing_and_doubles_nothing() {
+    explore("reload, ack", || reload(&loaded("ack", &[("exit_timeout", "2s")])));
+}
+
+#[test]
+fn a_reload_with_a_spool_loses_nothing_and_doubles_nothing() {
+    // What could go wrong takes a flush that gives up shortly before the reload: it can where it waits for the sync.
+    for sync in ["normal", "full"] {
+        explore_often(2, &format!("reload, spool, sync {sync}"), move || {
+            let place = Place::new();
+            let options = [
+                ("spool_path", place.path("spool")),
+                ("exit_timeout", "2s".to_owned()),
+                ("spool_sync", sync.to_owned()),
+            ];
+            reload(&loaded("spool", &options.each_ref().map(|(name, value)| (*name, value.as_str()))));
+        });
+    }
+}
+
+#[test]
+fn threads_end_at_the_deadline_although_no_queue_had_room_to_tell_them() {
+    explore("exit with full queues", || {
+        let place = Place::new();
+        let loaded = loaded("spool", &[("spool_path", &place.path("spool"))]);
+        let instance = Instance::start(&loaded, &Server::new(moody));
+        let (shared, threads) =
+            (&instance.delivery.shared, crate::delivery::lock(&instance.delivery.threads).take().unwrap());
+        shared.lifecycle.begin_closing(Monotonic::from_secs(1));
+        shared.to_dispatcher.send(dispatcher::Message::Close(Monotonic::from_secs(1))).unwrap();
+        assert!(threads.spooler.unwrap().join().is_ok());
+        assert!(threads.mapper.join().is_ok());
+        assert!(threads.dispatcher.join().is_ok());
+    });
+}
+
+/// A flush that entered before the instance closed has queued its chunk when the last messages are sent, and no flush queues
+/// one afterwards.
+#[test]
+fn no_chunk_is_queued_after_the_last_message() {
+    explore_often(10, "order of the end", || {
+        let (lifecycle, queued) = (Arc::new(Lifecycle::new()), Arc::new(AtomicU64::new(0)));
+        let flush = |_| {
+            let (lifecycle, queued) = (Arc::clone(&lifecycle), Arc::clone(&queued));
+            let flush = move || {
+                if let Some(_active) = lifecycle.enter() {
+                    thread::park_timeout(Duration::from_millis(below(3)));
+                    queued.fetch_add(1, Relaxed);
+                }
+            };
+            thread::Builder::new().spawn(flush).unwrap()
+        };
+        let flushes: Vec<_> = (0..3).map(flush).collect();
+        pause();
+        lifecycle.begin_closing(Monotonic::MAX);
+        lifecycle.wait_for_flushes();
+        let queued_before = queued.load(Relaxed);
+        flushes.into_iter().for_each(|flush| flush.join().unwrap());
+        assert_eq!(queued.load(Relaxed), queued_before, "expected no chunk behind the last message");
+    });
+}

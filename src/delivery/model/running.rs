@@ -1,0 +1,93 @@
+//! Models of an instance that runs: equal chunks, full queues, and destinations that hold up no other.
+
+use super::{
+    Answers, Chunk, Instance, Place, Server, explore, flush, held, held_until_another_is_asked, loaded, moody,
+};
+use super::{LITTLE, records};
+use crate::delivery::lock;
+use crate::options::{Loaded, Mode};
+use std::sync::Arc;
+
+/// Flushers each of whose chunks is offered until it is taken, and an instance that has settled everything then.
+fn each_chunk_once(loaded: &Loaded, flushers: [&'static [Chunk]; 2], answers: Answers) {
+    let server = Server::new(answers);
+    let instance = Arc::new(Instance::start(loaded, &server));
+    assert!(flush(&instance, &flushers, usize::MAX, || ()).is_empty());
+    let records = records(&flushers.concat());
+    instance.settle(records);
+    instance.assert_idle();
+    instance.delivery.close();
+    instance.assert_closed();
+    let summary = instance.ledger.snapshot().summary();
+    assert_eq!(instance.ledger.snapshot().records, records, "{summary}");
+    // Chunks that are equal are two all the same.
+    let times = if flushers[0] == flushers[1] { 2 } else { 1 };
+    for ((seen, again), accepted) in server.counts().into_iter().zip(instance.accepted()) {
+        assert_eq!((seen * times, seen + again), (accepted, accepted), "{summary}");
+    }
+    // Only memory may have to give something up for others.
+    let gives_up =
+        |n: &u64| loaded.settings.delivery.mode == Mode::Memory && flushers == BY_DESTINATION && n.is_multiple_of(2);
+    let seen = lock(&server.seen);
+    let missing: Vec<_> = flushers.concat().concat().into_iter().filter(|n| !seen.logs.contains_key(n)).collect();
+    assert!(missing.iter().all(gives_up), "{missing:?} have not come: {summary}");
+}
+
+/// The even ones are for one destination, the odd ones for the other.
+const BY_DESTINATION: [&[Chunk]; 2] = [&[&[0, 2, 6], &[8, 12]], &[&[1, 3], &[4, 5, 9]]];
+
+#[test]
+fn a_chunk_that_comes_again_while_it_is_settled_is_sent_once() {
+    explore("flush, settle, flush again", || {
+        each_chunk_once(&loaded("ack", &[]), [&[&[0, 1, 2, 3]], &[&[4, 5, 6]]], moody);
+    });
+}
+
+#[test]
+fn equal_chunks_are_two_whoever_comes_first() {
+    explore("equal chunks", || each_chunk_once(&loaded("ack", &[]), [&[&[0, 1, 3]], &[&[0, 1, 3]]], moody));
+}
+
+#[test]
+fn a_full_queue_gives_its_room_back() {
+    for delivery in ["memory", "ack"] {
+        explore(&format!("full queue, {delivery}"), move || {
+            let flushers: [&[Chunk]; 2] = [&[&[0, 1, 2, 3], &[4, 5]], &[&[6, 7], &[8, 9, 10, 12]]];
+            each_chunk_once(&loaded(delivery, &[LITTLE]), flushers, moody);
+        });
+    }
+}
+
+#[test]
+fn a_full_spool_gives_its_room_back() {
+    explore("full spool", || {
+        let place = Place::new();
+        let spool = place.path("spool");
+        let loaded = loaded("spool", &[LITTLE, ("spool_path", &spool), ("spool_max_size", "900")]);
+        each_chunk_once(&loaded, [&[&[0, 1, 2, 3], &[4, 5]], &[&[6, 7]]], moody);
+    });
+}
+
+#[test]
+fn a_destination_that_is_held_stops_no_other() {
+    for delivery in ["memory", "ack", "spool"] {
+        for (until, answers) in
+            [("for a while", held as Answers), ("until another is asked", held_until_another_is_asked)]
+        {
+            explore(&format!("one held {until}, {delivery}"), move || by_destination(delivery, answers));
+        }
+    }
+}
+
+fn by_destination(delivery: &str, answers: Answers) {
+    let place = Place::new();
+    let (spool, dsns) = (place.path("spool"), place.path("dsns"));
+    std::fs::create_dir(&dsns).unwrap();
+    std::fs::write(format!("{dsns}/shop"), "http://0123456789abcdef0123456789abcdef@h/2").unwrap();
+    // Waiting long enough is no way out.
+    let mut more = vec![LITTLE, ("dsn_dir", dsns.as_str()), ("hold_logs", "24h")];
+    if delivery == "spool" {
+        more.push(("spool_path", &spool));
+    }
+    each_chunk_once(&loaded(delivery, &more), BY_DESTINATION, answers);
+}
