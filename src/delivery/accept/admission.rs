@@ -101,9 +101,9 @@ impl Shared {
         let effort = if half_full { Effort::Hard } else { Effort::Light };
         if (half_full || is_burst)
             && used + length / MOST_SHRUNK <= shares.total
-            && let Some(compressed) = self.packer.pack(data, shares.total - used, effort)
+            && let Some(compressed) = self.chunk_compressor.compress(data, shares.total - used, effort)
         {
-            return self.slots.fill_packed(tag, compressed);
+            return self.slots.fill_compressed(tag, compressed);
         }
         if self.has_room(length) { self.slots.fill(tag, data) } else { None }
     }

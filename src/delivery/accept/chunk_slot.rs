@@ -4,7 +4,7 @@
 //! Fluent Bit. The flush copies the bytes in, waits, and does nothing else that could fail or need memory.
 
 use crate::clock::Stopwatch;
-use crate::delivery::accept::compressed_chunk::{Packed, QueuedChunk};
+use crate::delivery::accept::compressed_chunk::{CompressedChunk, QueuedChunk};
 use crate::delivery::store::Chunk;
 use crate::sync::{Condvar, Mutex, MutexGuard, Receiver, Sender, bounded};
 use std::sync::{Arc, PoisonError};
@@ -30,8 +30,8 @@ pub struct ChunkSlot {
 struct State {
     tag: Vec<u8>,
     data: Vec<u8>,
-    /// The chunk, if it is packed; `data` is empty then.
-    packed: Option<Packed>,
+    /// The chunk, if it is compressed; `data` is empty then.
+    compressed: Option<CompressedChunk>,
     verdict: Option<Verdict>,
     /// True if the flush has stopped waiting; the thread that answers then recycles the slot.
     left: bool,
@@ -72,11 +72,11 @@ impl SlotPool {
         })
     }
 
-    /// The same for a chunk that is packed.
+    /// The same for a chunk that is compressed.
     #[must_use]
-    pub fn fill_packed(&self, tag: &[u8], packed: Packed) -> Option<Arc<ChunkSlot>> {
+    pub fn fill_compressed(&self, tag: &[u8], compressed: CompressedChunk) -> Option<Arc<ChunkSlot>> {
         self.fill_with(tag, |state| {
-            state.packed = Some(packed);
+            state.compressed = Some(compressed);
             true
         })
     }
@@ -106,10 +106,10 @@ impl SlotPool {
     pub fn recycle(&self, chunk_slot: Arc<ChunkSlot>) {
         {
             let mut state = chunk_slot.lock();
-            state.packed = None;
+            state.compressed = None;
             if state.data.capacity() > 0 {
                 let data = std::mem::take(&mut state.data);
-                self.spare(data);
+                self.recycle_buffer(data);
             }
         }
         // There is room for every slot that was ever made.
@@ -123,7 +123,7 @@ impl SlotPool {
     }
 
     /// Keeps a buffer for a later chunk, if it is of a usual size.
-    pub fn spare(&self, mut buffer: Vec<u8>) {
+    pub fn recycle_buffer(&self, mut buffer: Vec<u8>) {
         buffer.clear();
         if buffer.capacity() <= MAX_SPARE {
             let _ = self.buffers.0.try_send(buffer);
@@ -191,12 +191,12 @@ impl ChunkSlot {
 
     /// The chunk, as it is held in memory.
     #[must_use]
-    pub(crate) fn take_held(&self) -> QueuedChunk {
-        let packed = self.lock().packed.take();
+    pub(crate) fn take_queued(&self) -> QueuedChunk {
+        let compressed = self.lock().compressed.take();
         let (tag, data) = self.take();
-        match packed {
-            Some(packed) => QueuedChunk::Packed(tag, packed),
-            None => QueuedChunk::Plain(Chunk { tag, data, records: 0 }),
+        match compressed {
+            Some(compressed) => QueuedChunk::Compressed(tag, compressed),
+            None => QueuedChunk::Raw(Chunk { tag, data, records: 0 }),
         }
     }
 
@@ -204,12 +204,12 @@ impl ChunkSlot {
     #[must_use]
     pub fn bytes(&self) -> usize {
         let state = self.lock();
-        state.packed.as_ref().map_or(state.data.len(), Packed::bytes)
+        state.compressed.as_ref().map_or(state.data.len(), CompressedChunk::bytes)
     }
 
     /// Returns true if the flush has stopped waiting.
     #[must_use]
-    pub fn is_left(&self) -> bool {
+    pub fn is_abandoned(&self) -> bool {
         self.lock().left
     }
 
@@ -228,7 +228,7 @@ mod tests {
         let chunk_slot = slots.fill(b"tag", b"data").unwrap();
         let ours = Arc::clone(&chunk_slot);
         assert_eq!(slots.wait(chunk_slot, Duration::ZERO), Verdict::Retry);
-        assert!(ours.is_left());
+        assert!(ours.is_abandoned());
         assert_eq!(slots.free.1.len(), SLOTS - 1);
         slots.answer(&ours, Verdict::Ok);
         assert_eq!(slots.free.1.len(), SLOTS);

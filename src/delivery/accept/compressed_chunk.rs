@@ -42,15 +42,15 @@ const WORTHWHILE: usize = 2;
 /// Marker for an unreadable rest of a chunk, which counts as one record. No MessagePack value begins like this.
 const UNREADABLE: u8 = 0xc1;
 
-/// A chunk's bytes, packed.
+/// A chunk's bytes, compressed.
 #[derive(Debug)]
-pub struct Packed {
+pub struct CompressedChunk {
     bytes: Vec<u8>,
     /// The number of bytes before compression.
     length: usize,
 }
 
-impl Packed {
+impl CompressedChunk {
     /// Bytes that it takes.
     #[must_use]
     pub fn bytes(&self) -> usize {
@@ -90,10 +90,10 @@ impl Packed {
 /// A chunk that waits in memory.
 #[derive(Debug)]
 pub(crate) enum QueuedChunk {
-    /// As it came.
-    Plain(Chunk),
-    /// With its tag.
-    Packed(Vec<u8>, Packed),
+    /// Uncompressed.
+    Raw(Chunk),
+    /// Compressed, with its tag.
+    Compressed(Vec<u8>, CompressedChunk),
 }
 
 /// A chunk that was held in memory.
@@ -109,39 +109,39 @@ impl QueuedChunk {
     /// Bytes that it takes.
     pub(crate) fn bytes(&self) -> u64 {
         match self {
-            Self::Plain(segment) => segment.data.len() as u64,
-            Self::Packed(_, packed) => packed.bytes() as u64,
+            Self::Raw(segment) => segment.data.len() as u64,
+            Self::Compressed(_, compressed) => compressed.bytes() as u64,
         }
     }
 
-    /// The chunk, read in a `buffer` where it is packed. `None` while memory is short.
+    /// The chunk, read in a `buffer` where it is compressed. `None` while memory is short.
     pub(crate) fn open(&self, buffer: impl FnOnce() -> Vec<u8>) -> Option<Opened<'_>> {
-        let (tag, packed) = match self {
-            Self::Plain(segment) => return Some(Opened { chunk: Cow::Borrowed(segment), is_whole: true }),
-            Self::Packed(tag, packed) => (tag.clone(), packed),
+        let (tag, compressed) = match self {
+            Self::Raw(segment) => return Some(Opened { chunk: Cow::Borrowed(segment), is_whole: true }),
+            Self::Compressed(tag, compressed) => (tag.clone(), compressed),
         };
         let mut data = buffer();
         data.clear();
-        data.try_reserve_exact(packed.length).ok()?;
+        data.try_reserve_exact(compressed.length).ok()?;
         let mut context = DCtx::try_create()?;
-        let is_whole = context.decompress(&mut data, &packed.bytes) == Ok(packed.length);
+        let is_whole = context.decompress(&mut data, &compressed.bytes) == Ok(compressed.length);
         if !is_whole {
-            packed.salvage(&mut context, &mut data);
+            compressed.salvage(&mut context, &mut data);
         }
         Some(Opened { chunk: Cow::Owned(Chunk { tag, data, records: 0 }), is_whole })
     }
 
     /// Returns the substitute for the chunk when there is no time to wait for memory.
     pub(crate) fn unreadable(&self) -> Opened<'_> {
-        let (Self::Plain(Chunk { tag, .. }) | Self::Packed(tag, _)) = self;
+        let (Self::Raw(Chunk { tag, .. }) | Self::Compressed(tag, _)) = self;
         let segment = Chunk { tag: tag.clone(), data: vec![UNREADABLE], records: 0 };
         Opened { chunk: Cow::Owned(segment), is_whole: false }
     }
 }
 
-/// Packs one chunk after the other.
+/// Compresses one chunk after the other.
 #[derive(Default)]
-pub(crate) struct Packer(Mutex<Option<Tools>>);
+pub(crate) struct ChunkCompressor(Mutex<Option<Tools>>);
 
 /// State that is kept from chunk to chunk.
 struct Tools {
@@ -155,9 +155,9 @@ impl Tools {
     }
 }
 
-impl Packer {
+impl ChunkCompressor {
     /// A chunk in at most `most` bytes; `None` if it is too large, does not shrink enough, or memory is short. Never aborts.
-    pub(crate) fn pack(&self, data: &[u8], most: u64, pressure: Effort) -> Option<Packed> {
+    pub(crate) fn compress(&self, data: &[u8], most: u64, pressure: Effort) -> Option<CompressedChunk> {
         let most = (data.len() / WORTHWHILE).min(usize::try_from(most).unwrap_or(usize::MAX));
         if data.len() > MAX_LENGTH {
             return None;
@@ -175,7 +175,7 @@ impl Packer {
         let mut bytes = Vec::new();
         bytes.try_reserve_exact(length).ok()?;
         bytes.extend_from_slice(out);
-        Some(Packed { bytes, length: data.len() })
+        Some(CompressedChunk { bytes, length: data.len() })
     }
 
     /// Frees the compression context and the buffer that it keeps.
@@ -190,9 +190,9 @@ impl Packer {
     }
 }
 
-impl fmt::Debug for Packer {
+impl fmt::Debug for ChunkCompressor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Packer").finish_non_exhaustive()
+        f.debug_struct("ChunkCompressor").finish_non_exhaustive()
     }
 }
 
@@ -220,8 +220,8 @@ mod tests {
         (0..bytes.div_ceil(8)).flat_map(hash).take(bytes).collect()
     }
 
-    fn opened(packed: Packed) -> Chunk {
-        let held = QueuedChunk::Packed(b"tag".to_vec(), packed);
+    fn opened(compressed: CompressedChunk) -> Chunk {
+        let held = QueuedChunk::Compressed(b"tag".to_vec(), compressed);
         let bytes = held.bytes();
         let opened = held.open(|| b"what was here".to_vec()).unwrap();
         assert!(opened.is_whole);
@@ -232,30 +232,30 @@ mod tests {
 
     #[test]
     fn one_chunk_after_the_other_reads_back() {
-        let packer = Packer::default();
+        let compressor = ChunkCompressor::default();
         for (bytes, pressure) in [(2_000_000, Hard), (1_000, Light), (2_000_000, Light), (MAX_LENGTH, Hard)] {
             let data = lines(bytes);
-            let segment = opened(packer.pack(&data, u64::MAX, pressure).unwrap());
+            let segment = opened(compressor.compress(&data, u64::MAX, pressure).unwrap());
             assert!(segment == Chunk { tag: b"tag".to_vec(), data, records: 0 });
-            packer.rest();
+            compressor.rest();
         }
     }
 
     #[test]
     fn what_would_take_too_much_stays_as_it_is() {
-        let packer = Packer::default();
-        assert!(packer.pack(&lines(MAX_LENGTH + 1), u64::MAX, Hard).is_none());
-        assert!(packer.pack(&noise(100_000), u64::MAX, Hard).is_none());
-        assert!(packer.pack(b"", u64::MAX, Hard).is_none());
-        let packed = packer.pack(&lines(100_000), u64::MAX, Hard).unwrap().bytes.len() as u64;
-        assert!(packer.pack(&lines(100_000), packed - 1, Hard).is_none());
-        assert!(packer.pack(&lines(100_000), packed, Hard).is_some());
+        let compressor = ChunkCompressor::default();
+        assert!(compressor.compress(&lines(MAX_LENGTH + 1), u64::MAX, Hard).is_none());
+        assert!(compressor.compress(&noise(100_000), u64::MAX, Hard).is_none());
+        assert!(compressor.compress(b"", u64::MAX, Hard).is_none());
+        let compressed = compressor.compress(&lines(100_000), u64::MAX, Hard).unwrap().bytes.len() as u64;
+        assert!(compressor.compress(&lines(100_000), compressed - 1, Hard).is_none());
+        assert!(compressor.compress(&lines(100_000), compressed, Hard).is_some());
     }
 
     #[test]
     fn a_chunk_as_it_came_is_lent() {
         let segment = Chunk { tag: b"tag".to_vec(), data: lines(100), records: 0 };
-        let held = QueuedChunk::Plain(segment.clone());
+        let held = QueuedChunk::Raw(segment.clone());
         assert_eq!(held.bytes(), 100);
         let opened = held.open(|| panic!("no buffer is needed")).unwrap();
         assert!(matches!(&opened.chunk, Cow::Borrowed(lent) if **lent == segment));
@@ -264,10 +264,10 @@ mod tests {
     #[test]
     fn what_is_broken_is_read_as_far_as_it_is_whole() {
         let data = records(2_000_000);
-        let broken = |spoil: fn(&mut Packed)| {
-            let mut packed = Packer::default().pack(&data, u64::MAX, Light).unwrap();
-            spoil(&mut packed);
-            let held = QueuedChunk::Packed(b"tag".to_vec(), packed);
+        let broken = |spoil: fn(&mut CompressedChunk)| {
+            let mut compressed = ChunkCompressor::default().compress(&data, u64::MAX, Light).unwrap();
+            spoil(&mut compressed);
+            let held = QueuedChunk::Compressed(b"tag".to_vec(), compressed);
             let opened = held.open(Vec::new).unwrap();
             assert!(!opened.is_whole);
             let (last, read) = opened.chunk.data.split_last().unwrap();
@@ -276,18 +276,18 @@ mod tests {
             assert!(whole && crate::chunk::count(&opened.chunk.data) == crate::chunk::count(read) + 1);
             read.len()
         };
-        assert!(broken(Packed::spoil) > 500_000);
-        assert!(broken(|packed| packed.bytes.truncate(packed.bytes.len() / 2)) > 500_000);
-        assert_eq!(broken(|packed| packed.bytes.clear()), 0);
-        assert_eq!(broken(|packed| packed.bytes[0] ^= 1), 0);
+        assert!(broken(CompressedChunk::spoil) > 500_000);
+        assert!(broken(|compressed| compressed.bytes.truncate(compressed.bytes.len() / 2)) > 500_000);
+        assert_eq!(broken(|compressed| compressed.bytes.clear()), 0);
+        assert_eq!(broken(|compressed| compressed.bytes[0] ^= 1), 0);
         // More comes of it than went in.
-        assert!(broken(|packed| packed.length = 500_000) <= 500_000);
+        assert!(broken(|compressed| compressed.length = 500_000) <= 500_000);
     }
 
     #[test]
     fn what_there_is_no_memory_for_is_not_read_yet() {
-        let packed = Packed { bytes: Vec::new(), length: usize::MAX };
-        let held = QueuedChunk::Packed(Vec::new(), packed);
+        let compressed = CompressedChunk { bytes: Vec::new(), length: usize::MAX };
+        let held = QueuedChunk::Compressed(Vec::new(), compressed);
         assert!(held.open(Vec::new).is_none());
         assert_eq!(crate::chunk::count(&held.unreadable().chunk.data), 1);
     }

@@ -20,7 +20,7 @@ use xxhash_rust::xxh3::Xxh3;
 const ABANDONED_AFTER: Duration = Duration::from_secs(3_600);
 
 static CHUNKS: Lazy<Mutex<HashMap<u128, Vec<Entry>>>> = Lazy::new(Mutex::default);
-static UNHEARD: Lazy<Mutex<HashMap<u128, Unacknowledged>>> = Lazy::new(Mutex::default);
+static UNACKNOWLEDGED: Lazy<Mutex<HashMap<u128, Unacknowledged>>> = Lazy::new(Mutex::default);
 static GENERATIONS: AtomicU64 = AtomicU64::new(0);
 
 #[derive(Debug)]
@@ -119,27 +119,27 @@ impl RetryRegistry {
 
     /// Notes that a spool has taken a chunk of this identity whose flush did not wait for it.
     pub fn expect(&self, identity: u128) {
-        note_unheard(identity, |known| known + 1);
+        note_unacknowledged(identity, |known| known + 1);
     }
 
     /// Notes that a spool holds this many equal chunks of which Fluent Bit may not have heard. Those of this process are
     /// known already.
     pub fn expect_at_least(&self, identity: u128, chunks: u32) {
-        note_unheard(identity, |known| known.max(chunks));
+        note_unacknowledged(identity, |known| known.max(chunks));
     }
 
     /// Returns true if a chunk that is offered is one that a spool has taken before. It is then expected one time less.
     #[must_use]
     pub fn is_spooled(&self, tag: &[u8], data: &[u8]) -> bool {
-        if lock(&UNHEARD).is_empty() {
+        if lock(&UNACKNOWLEDGED).is_empty() {
             return false;
         }
         let identity = self.identity(tag, data);
-        let mut unheard = lock(&UNHEARD);
-        let Some(entry) = unheard.get_mut(&identity) else { return false };
+        let mut unacknowledged = lock(&UNACKNOWLEDGED);
+        let Some(entry) = unacknowledged.get_mut(&identity) else { return false };
         entry.chunks -= 1;
         if entry.chunks == 0 {
-            unheard.remove(&identity);
+            unacknowledged.remove(&identity);
         }
         true
     }
@@ -182,7 +182,7 @@ impl RetryRegistry {
 
     /// Forgets chunks that Fluent Bit has not offered again for an hour, and ends their records as abandoned.
     pub fn sweep(&self) {
-        lock(&UNHEARD).retain(|_, unheard| unheard.since.elapsed() <= ABANDONED_AFTER);
+        lock(&UNACKNOWLEDGED).retain(|_, unacknowledged| unacknowledged.since.elapsed() <= ABANDONED_AFTER);
         let mut chunks = lock(&CHUNKS);
         chunks.retain(|_, entries| {
             entries.retain(|entry| {
@@ -213,14 +213,14 @@ impl RetryRegistry {
 
 impl Entry {
     fn is_free(&self) -> bool {
-        self.waiter.as_ref().is_none_or(|chunk_slot| chunk_slot.is_left())
+        self.waiter.as_ref().is_none_or(|chunk_slot| chunk_slot.is_abandoned())
     }
 }
 
-fn note_unheard(identity: u128, count: impl FnOnce(u32) -> u32) {
-    let mut unheard = lock(&UNHEARD);
-    let known = unheard.get(&identity).map_or(0, |entry| entry.chunks);
-    unheard.insert(identity, Unacknowledged { chunks: count(known), since: Stopwatch::start() });
+fn note_unacknowledged(identity: u128, count: impl FnOnce(u32) -> u32) {
+    let mut unacknowledged = lock(&UNACKNOWLEDGED);
+    let known = unacknowledged.get(&identity).map_or(0, |entry| entry.chunks);
+    unacknowledged.insert(identity, Unacknowledged { chunks: count(known), since: Stopwatch::start() });
 }
 
 fn lock<T>(table: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -305,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_spool_took_unheard_is_known_to_every_instance_once() {
+    fn what_a_spool_took_unacknowledged_is_known_to_every_instance_once() {
         let (old, new) = (setup("spooled"), setup("spooled"));
         old.registry.expect(old.registry.identity(b"tag", CHUNK));
         // It is one and the same that the next one finds on the disk.

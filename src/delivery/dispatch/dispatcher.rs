@@ -378,7 +378,7 @@ impl Dispatcher {
         let noted = self.shared.costs.save(false);
         self.budget_noted(noted);
         if self.shared.used() == 0 {
-            self.shared.packer.rest();
+            self.shared.chunk_compressor.rest();
         }
         self.throttle.due(now).into_iter().for_each(|(severity, line)| self.host.log(severity, &line));
         let due = !self.summary_interval.is_zero() && now >= self.last_summary + self.summary_interval;

@@ -44,7 +44,7 @@ fn give_up(outcome: Outcome, why: &str) -> Disposition {
 }
 
 impl RecordSink<'_> {
-    pub(super) fn course(&mut self, category: Category, record: u32, route: Route) -> Disposition {
+    pub(super) fn disposition(&mut self, category: Category, record: u32, route: Route) -> Disposition {
         let (chunk_progress, own) = self.owner(record);
         match chunk_progress.record_status(category, own) {
             RecordStatus::Closed => Disposition::Nothing,
@@ -79,14 +79,14 @@ impl RecordSink<'_> {
             (self.asked, self.waits) = (Some(destination), self.shared.blocks.get(destination.0));
         }
         let longest = self.shared.longest(category);
-        match self.waits.fate(category, chunk_progress.taken, longest, self.now) {
-            Decision::Go => Disposition::Item(destination),
-            Decision::End(outcome) => give_up(outcome, WAITED),
+        match self.waits.decide(category, chunk_progress.taken, longest, self.now) {
+            Decision::Send => Disposition::Item(destination),
+            Decision::GiveUp(outcome) => give_up(outcome, WAITED),
             // In memory it waits as an item, unless such items have filled their share.
-            Decision::Wait(_) if is_in_memory(chunk_progress) && !self.shared.budget.is_full(category) => {
+            Decision::Defer(_) if is_in_memory(chunk_progress) && !self.shared.budget.is_full(category) => {
                 Disposition::Item(destination)
             }
-            Decision::Wait(until) => match self.waits.gives_way(category).filter(|_| self.scarce) {
+            Decision::Defer(until) => match self.waits.gives_way(category).filter(|_| self.scarce) {
                 None => Disposition::Wait(until),
                 Some(outcome) => {
                     if !std::mem::replace(&mut self.told, true) {

@@ -25,7 +25,7 @@ const PANICKED: &str = "mapping a record panicked, which is a defect of this plu
 
 const GIVEN_UP: &str = "mapping a chunk keeps panicking: the rest of it counts as invalid";
 
-/// The number of times that mapping a segment may panic before all that is left of it is given up.
+/// The number of times that mapping a segment may panic before the rest of it is given up.
 const MAX_PANICS: usize = 64;
 
 const FULL: &str = "dead letters are full: rejected items are only counted, as overflow; send the letters in dead_letter_path \
@@ -44,10 +44,10 @@ impl Worker<'_> {
         let mut record = 0;
         for segment in segments {
             let first = record;
-            let mut left = PassOutcome::default();
-            record = self.read(chunk_progress, &router, (segment, first), replay, &mut left);
-            self.write_dead_letter(chunk_progress, first, segment, &mut left);
-            self.tell(first, segment, &left.gone);
+            let mut pass = PassOutcome::default();
+            record = self.read(chunk_progress, &router, (segment, first), replay, &mut pass);
+            self.write_dead_letter(chunk_progress, first, segment, &mut pass);
+            self.tell(first, segment, &pass.gone);
         }
         router.report(self.shared);
         let standing = chunk_progress.mapped();
@@ -86,27 +86,27 @@ impl Worker<'_> {
         let router = ChunkRouter::new(&self.shared.targets, now.steady);
         let chunk_progress =
             ChunkProgress::new(ChunkSource::None, now.steady, self.shared.recorder.clone(), Default::default());
-        let (chunk_progress, broken, mut left) =
+        let (chunk_progress, broken, mut pass) =
             (Arc::new(chunk_progress), RecordSet::default(), PassOutcome::default());
         loop {
             let finished = catch_unwind(AssertUnwindSafe(|| {
                 let origin = Origin { tag: &[], router: &router, now: now.wall };
                 let carried = &mut self.carried;
                 let mut record_sink =
-                    RecordSink::new(self.shared, &chunk_progress, &mut self.live, false, &mut left, &broken, carried);
+                    RecordSink::new(self.shared, &chunk_progress, &mut self.live, false, &mut pass, &broken, carried);
                 self.records.finish_waiting(origin, due.since(Monotonic::START), &mut record_sink);
             }));
             if finished.is_ok() {
                 break;
             }
-            self.panicked(&mut left);
+            self.panicked(&mut pass);
             if !self.give_up_carried() {
                 let all: Vec<u32> = self.records.waiting().collect();
                 self.end_carried(&all);
             }
         }
         router.report(self.shared);
-        for Gone { category, outcome, target, .. } in &left.gone {
+        for Gone { category, outcome, target, .. } in &pass.gone {
             self.shared.reports.add(target.identity, *category, *outcome, 1, 0);
         }
         self.let_go();
@@ -140,9 +140,9 @@ impl Worker<'_> {
         chunk_progress: &ChunkProgress,
         first: u32,
         segment: &Chunk,
-        left: &mut PassOutcome,
+        pass: &mut PassOutcome,
     ) {
-        let dead_letters = std::mem::take(&mut left.dead_letters);
+        let dead_letters = std::mem::take(&mut pass.dead_letters);
         let now = self.shared.now();
         let written = match &mut self.dead {
             Some(dead) if !dead_letters.is_empty() => {
@@ -167,7 +167,7 @@ impl Worker<'_> {
             match ending {
                 Some(outcome) => {
                     dead_letter.end(chunk_progress, outcome);
-                    left.gone.extend(Gone::current_dead_letter(&dead_letter, outcome, chunk_progress));
+                    pass.gone.extend(Gone::of_dead_letter(&dead_letter, outcome, chunk_progress));
                 }
                 None => dead_letter.postpone(chunk_progress),
             }
@@ -195,7 +195,7 @@ impl Worker<'_> {
         router: &ChunkRouter<'_>,
         (segment, first): (&Chunk, u32),
         replay: bool,
-        left: &mut PassOutcome,
+        pass: &mut PassOutcome,
     ) -> u32 {
         if segment.data.is_empty() {
             // They have ended.
@@ -210,14 +210,14 @@ impl Worker<'_> {
                 let logs = if replay { &mut self.replayed } else { &mut self.live };
                 let carried = &mut self.carried;
                 let mut record_sink =
-                    RecordSink::new(self.shared, chunk_progress, logs, replay, left, &broken, carried);
+                    RecordSink::new(self.shared, chunk_progress, logs, replay, pass, &broken, carried);
                 self.records.map(origin, &segment.data, first, &mut record_sink)
             }));
             if let Ok(end) = mapped {
-                panics.iter().for_each(|records| left.give_up(chunk_progress, records));
+                panics.iter().for_each(|records| pass.give_up(chunk_progress, records));
                 return end;
             }
-            self.panicked(left);
+            self.panicked(pass);
             let gave_up = self.give_up_carried();
             let end = first + crate::chunk::count(&segment.data);
             let current_records = self.records.current_records().iter().copied();
@@ -226,7 +226,7 @@ impl Worker<'_> {
             // Work stays in proportion to the chunk, however many of its records are broken.
             if news.is_empty() && !gave_up || panics.len() >= MAX_PANICS {
                 self.shared.say(Severity::Error, LogKind::Panics, GIVEN_UP.to_owned());
-                (first..end).for_each(|record| left.give_up(chunk_progress, &[record]));
+                (first..end).for_each(|record| pass.give_up(chunk_progress, &[record]));
                 return end;
             }
             panics.push(news);
@@ -235,8 +235,8 @@ impl Worker<'_> {
 
     /// Logs a panic, and forgets the dead letters of a reading that is about to be repeated. The item that was being written has
     /// been taken back by its writer.
-    fn panicked(&self, left: &mut PassOutcome) {
+    fn panicked(&self, pass: &mut PassOutcome) {
         self.shared.say(Severity::Error, LogKind::Panic, PANICKED.to_owned());
-        left.dead_letters.clear();
+        pass.dead_letters.clear();
     }
 }

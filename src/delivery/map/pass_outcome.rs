@@ -61,8 +61,8 @@ pub(in crate::delivery) struct Gone {
 }
 
 impl Gone {
-    /// Returns the buried record, unless it was no item, had no destination, or was counted there already.
-    pub(in crate::delivery) fn current_dead_letter(
+    /// Returns the drop that a dead letter stands for, unless it was no item, had no destination, or was counted there already.
+    pub(in crate::delivery) fn of_dead_letter(
         dead_letter: &DeadLetter,
         outcome: Outcome,
         chunk_progress: &ChunkProgress,

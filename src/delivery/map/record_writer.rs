@@ -88,7 +88,7 @@ impl ItemWriter for RecordWriter<'_, '_> {
             }
             (Place::DeadLetter(mut letter), finished) => {
                 letter.event_id = finished.event_id();
-                self.sink.left.dead_letters.push(*letter);
+                self.sink.pass.dead_letters.push(*letter);
             }
             // It is not what was begun: it is taken back.
             (place, _) => self.place = place,

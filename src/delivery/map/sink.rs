@@ -38,7 +38,7 @@ pub(in crate::delivery) struct RecordSink<'i> {
     /// True if there is so little room on disk that some records have to make room for others.
     pub(super) scarce: bool,
     pub(super) told: bool,
-    pub(super) left: &'i mut PassOutcome,
+    pub(super) pass: &'i mut PassOutcome,
     /// Records at which the mapping has panicked.
     pub(super) broken: &'i RecordSet,
     /// Records of earlier chunks.
@@ -78,7 +78,7 @@ impl<'i> RecordSink<'i> {
         chunk_progress: &'i Arc<ChunkProgress>,
         logs: &'i mut LogBatcher<ChunkProgress>,
         replay: bool,
-        left: &'i mut PassOutcome,
+        pass: &'i mut PassOutcome,
         broken: &'i RecordSet,
         carried: &'i mut Carried,
     ) -> Self {
@@ -97,7 +97,7 @@ impl<'i> RecordSink<'i> {
             waits: Waits::default(),
             scarce,
             told: false,
-            left,
+            pass,
             broken,
             carried,
             scratch: Vec::new(),
@@ -117,7 +117,7 @@ impl<'i> RecordSink<'i> {
     /// Leaves a record where it is.
     pub(super) fn defer(&mut self, category: Category, record: u32) {
         if record < carried::FIRST {
-            self.left.waiting[category as usize].insert(record);
+            self.pass.waiting[category as usize].insert(record);
         }
         let (chunk_progress, own) = self.owner(record);
         chunk_progress.defer(category, own);
@@ -163,7 +163,7 @@ impl<'i> RecordSink<'i> {
     ) {
         let destination = destination.filter(|_| self.shared.reports.is_on());
         if let Some(target) = destination.and_then(|destination| self.shared.targets.get(destination.0)) {
-            self.left.gone.push(Gone { category, record, outcome, target });
+            self.pass.gone.push(Gone { category, record, outcome, target });
         }
     }
 }
@@ -178,9 +178,9 @@ impl<'i> Sink for RecordSink<'i> {
         let Item { category, record } = item;
         let is_carried = record >= carried::FIRST;
         if category == Category::Event && !is_carried {
-            self.left.decided.insert(record);
+            self.pass.decided.insert(record);
         }
-        let place = match self.course(category, record, route) {
+        let place = match self.disposition(category, record, route) {
             Disposition::Item(destination) => {
                 let (chunk_progress, own) = self.owner(record);
                 if !chunk_progress.claim(category, own) {
@@ -229,7 +229,7 @@ impl<'i> Sink for RecordSink<'i> {
             {
                 let detail = "expected records in MessagePack".to_owned();
                 let cause = Arc::new(DropReason { outcome: discard.outcome, status: 0, detail });
-                self.left.dead_letters.push(DeadLetter::new(None, item.record, &cause));
+                self.pass.dead_letters.push(DeadLetter::new(None, item.record, &cause));
             }
             (Category::Log, Outcome::Invalid) => {}
             _ => self.ends(item, &discard),
@@ -242,7 +242,7 @@ impl<'i> Sink for RecordSink<'i> {
         let in_spool = |chunk_progress: &ChunkProgress| matches!(chunk_progress.source, ChunkSource::Spool(_));
         if Arc::ptr_eq(&head, &chunk_progress) || !in_spool(&head) || !in_spool(&chunk_progress) {
             let is_head = |letter: &&mut DeadLetter| letter.record == into && letter.category == Some(category);
-            if let Some(letter) = self.left.dead_letters.iter_mut().rfind(is_head) {
+            if let Some(letter) = self.pass.dead_letters.iter_mut().rfind(is_head) {
                 letter.members.push(record);
             }
             chunk_progress.end(category, own, Outcome::Joined);
@@ -262,7 +262,7 @@ impl<'i> Sink for RecordSink<'i> {
     fn again(&self, record: u32) -> bool {
         let (chunk_progress, own) = self.owner(record);
         let again = if record < carried::FIRST { self.again } else { chunk_progress.is_read_again() };
-        again || self.left.decided.has(record) || !chunk_progress.is_open(Category::Event, own)
+        again || self.pass.decided.has(record) || !chunk_progress.is_open(Category::Event, own)
     }
 
     fn leaves_alone(&self, record: u32) -> bool {

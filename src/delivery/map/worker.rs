@@ -176,11 +176,11 @@ impl<'s> Worker<'s> {
 
     fn ack(&mut self, chunk_slot: Arc<ChunkSlot>) {
         let (tag, data) = self.receive(&chunk_slot);
-        let joins = !chunk_slot.is_left() && self.shared.targets.is_ready(ResolvedMode::Ack);
+        let joins = !chunk_slot.is_abandoned() && self.shared.targets.is_ready(ResolvedMode::Ack);
         if !joins {
             self.shared.retained_in_transit.fetch_sub(1, SeqCst);
             self.shared.slots.answer(&chunk_slot, Verdict::Retry);
-            return self.shared.slots.spare(data);
+            return self.shared.slots.recycle_buffer(data);
         }
         let chunk_progress = self.shared.registry.join(chunk_slot, &tag, &data, self.shared.now().steady);
         self.shared.retained_in_transit.fetch_sub(1, SeqCst);
@@ -188,7 +188,7 @@ impl<'s> Worker<'s> {
     }
 
     fn memory(&mut self, chunk_slot: &Arc<ChunkSlot>) {
-        let held = chunk_slot.take_held();
+        let held = chunk_slot.take_queued();
         self.shared.slots.recycle(Arc::clone(chunk_slot));
         let recorder = self.shared.recorder.clone();
         let chunk_progress =
@@ -201,8 +201,8 @@ impl<'s> Worker<'s> {
         // Nobody else has the bytes that a dead letter would need, or what had to stay behind.
         if self.dead.is_none() {
             self.shared.retained_bytes.fetch_sub(chunk_progress.forget(), Relaxed);
-            if let Ok(QueuedChunk::Plain(segment)) = Arc::try_unwrap(kept) {
-                self.shared.slots.spare(segment.data);
+            if let Ok(QueuedChunk::Raw(segment)) = Arc::try_unwrap(kept) {
+                self.shared.slots.recycle_buffer(segment.data);
             }
         }
     }
@@ -215,7 +215,7 @@ impl<'s> Worker<'s> {
         }
         self.map(chunk_progress, std::slice::from_ref(&*chunk), replay);
         if let Cow::Owned(segment) = chunk {
-            self.shared.slots.spare(segment.data);
+            self.shared.slots.recycle_buffer(segment.data);
         }
     }
 
@@ -300,7 +300,7 @@ impl<'s> Worker<'s> {
                     self.shared.slots.answer(&chunk_slot, Verdict::Retry);
                 }
                 Job::Memory(chunk_slot) => {
-                    let held = chunk_slot.take_held();
+                    let held = chunk_slot.take_queued();
                     self.shared.waiting.fetch_sub(held.bytes(), Relaxed);
                     // Its flush was told OK: what cannot be sent any more is taken, and lost.
                     self.shared.recorder.take(u64::from(crate::chunk::count(&self.open(&held).data)));

@@ -143,10 +143,12 @@ impl Instance {
             };
         }
         let slots = &self.shared.slots;
-        // One in two is packed, as where memory is short.
-        let packed = Some(chunk).filter(|chunk| mode == options::Mode::Memory && chunk.len().is_multiple_of(2));
-        let packed = packed.and_then(|chunk| self.shared.packer.pack(chunk, u64::MAX, Effort::Hard));
-        let chunk_slot = packed.map_or_else(|| slots.fill(TAG, chunk), |packed| slots.fill_packed(TAG, packed));
+        // One in two is compressed, as where memory is short.
+        let compressed = Some(chunk).filter(|chunk| mode == options::Mode::Memory && chunk.len().is_multiple_of(2));
+        let compressed =
+            compressed.and_then(|chunk| self.shared.chunk_compressor.compress(chunk, u64::MAX, Effort::Hard));
+        let chunk_slot =
+            compressed.map_or_else(|| slots.fill(TAG, chunk), |compressed| slots.fill_compressed(TAG, compressed));
         let chunk_slot = chunk_slot.expect("a free slot");
         self.shared.waiting.fetch_add(chunk_slot.bytes() as u64, Relaxed);
         match mode {

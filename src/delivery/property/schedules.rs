@@ -158,9 +158,9 @@ fn a_packed_chunk_that_is_broken_ends_in_the_ledger() {
     let mut instance = Instance::start("broken", &loaded("memory", &directory.0, 1), &clock);
     let mut chunk = Vec::new();
     (0..10_000).for_each(|n| record(&mut chunk, n));
-    let mut packed = instance.shared.packer.pack(&chunk, u64::MAX, Effort::Light).unwrap();
-    packed.spoil();
-    let chunk_slot = instance.shared.slots.fill_packed(TAG, packed).unwrap();
+    let mut compressed = instance.shared.chunk_compressor.compress(&chunk, u64::MAX, Effort::Light).unwrap();
+    compressed.spoil();
+    let chunk_slot = instance.shared.slots.fill_compressed(TAG, compressed).unwrap();
     instance.shared.waiting.fetch_add(chunk_slot.bytes() as u64, Relaxed);
     instance.worker.take(Job::Memory(chunk_slot));
     let mut seen = Seen::default();

@@ -35,11 +35,11 @@ pub(crate) struct Waits {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Decision {
     /// It is sent.
-    Go,
+    Send,
     /// It waits, and is worth looking at again at this time.
-    Wait(Monotonic),
+    Defer(Monotonic),
     /// It has waited too long.
-    End(Outcome),
+    GiveUp(Outcome),
 }
 
 impl Waits {
@@ -58,18 +58,18 @@ impl Waits {
     /// Returns the outcome of a record that makes room for records of other destinations, if it has to.
     #[must_use]
     pub(crate) fn gives_way(&self, category: Category) -> Option<Outcome> {
-        let outcome = self.blocks[category as usize].map_or(Outcome::Overflow, |hold| hold.outcome);
+        let outcome = self.blocks[category as usize].map_or(Outcome::Overflow, |block| block.outcome);
         self.alone[category as usize].then_some(outcome)
     }
 
     /// Returns the decision on a record that was taken at `taken` and may wait for `longest`.
     #[must_use]
-    pub(crate) fn fate(&self, category: Category, taken: Monotonic, longest: Duration, now: Monotonic) -> Decision {
-        if let Some(hold) = self.blocks[category as usize].filter(|hold| hold.until > now) {
-            let end = taken.max(hold.since) + longest;
-            return if now >= end { Decision::End(hold.outcome) } else { Decision::Wait(hold.until.min(end)) };
+    pub(crate) fn decide(&self, category: Category, taken: Monotonic, longest: Duration, now: Monotonic) -> Decision {
+        if let Some(block) = self.blocks[category as usize].filter(|block| block.until > now) {
+            let end = taken.max(block.since) + longest;
+            return if now >= end { Decision::GiveUp(block.outcome) } else { Decision::Defer(block.until.min(end)) };
         }
-        self.deferred_until.filter(|until| *until > now).map_or(Decision::Go, Decision::Wait)
+        self.deferred_until.filter(|until| *until > now).map_or(Decision::Send, Decision::Defer)
     }
 }
 
@@ -104,16 +104,16 @@ mod tests {
 
     #[test]
     fn a_hold_is_given_up_and_an_outage_is_not() {
-        let hold = Block { until: at(60), since: at(10), outcome: Outcome::RateLimited };
-        let held = Waits { blocks: [None, Some(hold)], alone: [false, true], ..Waits::default() };
-        let fate = |waits: &Waits, category, now| waits.fate(category, at(5), Duration::from_secs(20), now);
-        assert_eq!(fate(&held, Category::Event, at(11)), Decision::Go);
-        assert_eq!(fate(&held, Category::Log, at(11)), Decision::Wait(at(30)));
-        assert_eq!(fate(&held, Category::Log, at(30)), Decision::End(Outcome::RateLimited));
-        assert_eq!(fate(&held, Category::Log, at(60)), Decision::Go);
+        let block = Block { until: at(60), since: at(10), outcome: Outcome::RateLimited };
+        let held = Waits { blocks: [None, Some(block)], alone: [false, true], ..Waits::default() };
+        let decide = |waits: &Waits, category, now| waits.decide(category, at(5), Duration::from_secs(20), now);
+        assert_eq!(decide(&held, Category::Event, at(11)), Decision::Send);
+        assert_eq!(decide(&held, Category::Log, at(11)), Decision::Defer(at(30)));
+        assert_eq!(decide(&held, Category::Log, at(30)), Decision::GiveUp(Outcome::RateLimited));
+        assert_eq!(decide(&held, Category::Log, at(60)), Decision::Send);
         assert_eq!(held.gives_way(Category::Log), Some(Outcome::RateLimited));
         assert_eq!(held.gives_way(Category::Event), None);
         let away = Waits { deferred_until: Some(at(500)), ..Waits::default() };
-        assert_eq!(fate(&away, Category::Event, at(400)), Decision::Wait(at(500)));
+        assert_eq!(decide(&away, Category::Event, at(400)), Decision::Defer(at(500)));
     }
 }

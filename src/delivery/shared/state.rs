@@ -2,7 +2,7 @@
 
 use crate::clock::{Clock, Moment, Monotonic};
 use crate::delivery::accept::chunk_slot::SlotPool;
-use crate::delivery::accept::compressed_chunk::Packer;
+use crate::delivery::accept::compressed_chunk::ChunkCompressor;
 use crate::delivery::accept::resolved_mode::ResolvedMode;
 use crate::delivery::accept::retry_registry::RetryRegistry;
 use crate::delivery::costs::Costs;
@@ -50,7 +50,7 @@ pub(crate) struct Shared {
     /// Slots for chunks. Filled by flushes; answered and recycled by the mapper.
     pub(in crate::delivery) slots: Arc<SlotPool>,
     /// Compressors for chunks in memory. Used by flushes alone.
-    pub(in crate::delivery) packer: Packer,
+    pub(in crate::delivery) chunk_compressor: ChunkCompressor,
     /// Chunks that Fluent Bit still holds. Written by mapper, dispatcher and spooler; read by flushes.
     pub(in crate::delivery) registry: RetryRegistry,
     /// Bytes of rendered items. Taken by the mapper, given back by the dispatcher; read by flushes.
@@ -108,7 +108,7 @@ impl Shared {
             recorder: ledger.recorder(),
             reports,
             slots,
-            packer: Packer::default(),
+            chunk_compressor: ChunkCompressor::default(),
             costs: Costs::new(settings.delivery.logs_budget, settings.delivery.logs_budget_namespace),
             shares: MemoryShares::of(queue_max_size),
             budget: MemoryBudget::new(queue_max_size, settings.destination.is_routed()),

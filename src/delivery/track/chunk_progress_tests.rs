@@ -81,7 +81,7 @@ fn a_chunk_is_kept_for_as_long_as_a_record_of_it_waits_there_or_is_about_to() {
     let chunk_progress = || {
         let chunk_progress =
             ChunkProgress::new(ChunkSource::Memory, Monotonic::START, ledger.recorder(), Default::default());
-        chunk_progress.keep(QueuedChunk::Plain(Chunk { tag: Vec::new(), data: vec![0; 9], records: 2 }));
+        chunk_progress.keep(QueuedChunk::Raw(Chunk { tag: Vec::new(), data: vec![0; 9], records: 2 }));
         assert!(chunk_progress.claim(Category::Event, 0));
         chunk_progress
     };

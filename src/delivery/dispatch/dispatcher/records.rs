@@ -49,7 +49,7 @@ impl Dispatcher {
                 },
                 Action::Defer(batch) | Action::Evict(batch, _) => {
                     let longest = self.shared.longest(batch.category);
-                    if let Decision::Wait(until) = waits.fate(batch.category, chunk_progress.taken, longest, now) {
+                    if let Decision::Defer(until) = waits.decide(batch.category, chunk_progress.taken, longest, now) {
                         chunk_progress.waits_until(until);
                     }
                     chunk_progress.release(batch.category, records)
