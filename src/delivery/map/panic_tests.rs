@@ -12,7 +12,8 @@ use crate::delivery::track::record_set::RecordSet;
 use crate::delivery::transport::sender::Load;
 use crate::envelope::LogBatcher;
 use crate::ledger::{Category, Outcome, Snapshot};
-use crate::mapping::Sink;
+use crate::level::Level;
+use crate::mapping::{Bill, DestinationId, Finished, Item, ItemWriter, Route, Sink};
 use crate::options;
 use std::sync::Arc;
 
@@ -135,6 +136,34 @@ fn what_has_ended_is_not_decided_again() {
     let record_sink =
         RecordSink::new(instance.shared, &chunk_progress, &mut logs, false, &mut left, &broken, &mut carried);
     assert!(record_sink.again(5) && !record_sink.again(6));
+}
+
+/// A writer that is dropped leaves none of its bytes, and its record still needs the item.
+#[test]
+fn takes_back_an_item_that_is_not_finished() {
+    let directory = Directory(std::env::temp_dir().join(format!("out_sentry-unfinished-{}", std::process::id())));
+    let instance = Instance::start("unfinished", &loaded("memory", &directory.0, 1), &Arc::new(Time::default()));
+    let recorder = instance.shared.recorder.clone();
+    let chunk_progress =
+        Arc::new(ChunkProgress::new(ChunkSource::Memory, Monotonic::START, recorder, Default::default()));
+    let (mut logs, mut pass, broken) = (LogBatcher::new(10), PassOutcome::default(), RecordSet::default());
+    let mut carried = Carried::default();
+    let mut record_sink =
+        RecordSink::new(instance.shared, &chunk_progress, &mut logs, false, &mut pass, &broken, &mut carried);
+    let route = Route::To(DestinationId(0));
+    for item in [Item::log(5), Item::event(5)] {
+        let mut writer = record_sink.begin(item, route).expect("expected a new record to need an item");
+        writer.json().extend_from_slice(b"{\"half\":");
+        assert!(!chunk_progress.is_open(item.category, 5), "expected {item:?} to be on its way");
+        drop(writer);
+        assert!(chunk_progress.is_open(item.category, 5), "expected {item:?} to be open again");
+    }
+    let mut writer = record_sink.begin(Item::log(5), route).expect("expected the record to need its log still");
+    writer.json().extend_from_slice(b"{}");
+    writer.finish(Finished::Log(Bill { route, payer: 0, level: Level::Info, bytes: 2 }));
+    assert!(record_sink.begin(Item::log(5), route).is_none(), "expected the log to be on its way");
+    let sealed: Vec<_> = logs.seal(Monotonic::MAX).iter().map(|batch| (batch.len(), batch.bytes())).collect();
+    assert_eq!(sealed, [(1, 2)]);
 }
 
 /// Long traces do not use up the number of panics that a chunk is allowed.
