@@ -9,6 +9,7 @@ mod disk;
 #[expect(dead_code, reason = "the tests of the host use more of it")]
 #[path = "../fluent_bit/feed.rs"]
 mod feed;
+mod fleet;
 #[path = "../fluent_bit/forward.rs"]
 mod forward;
 #[expect(dead_code, reason = "the tests of the host use more of it")]
@@ -82,6 +83,7 @@ fn main() -> ExitCode {
     let (host, small) = (FluentBit::find(), disk::Small::mount(1).map(|_| ()));
     reported(Suite::default(), &host)
         .at_once(1)
+        .test("a_fleet_shares_a_quota", fleet::run)
         .needing(&small, "a_full_disk_under_the_spool", |()| disk::full())
         .needing(&small, "a_spool_that_can_be_read_only", |()| disk::read_only())
         .needing(&host, "kills_with_a_spool", |_| kills::rounds(setting("SOAK_KILLS", 20) as usize, harness::SPOOL))
