@@ -1,7 +1,7 @@
 //! Tests failures below HTTP: names, certificates, servers that come and go, and a redirect to another host.
 
 use crate::support::arrivals::{
-    Setting, assert_exact, assert_ledger, chunks, events, logs, receive, receive_at, wait_for_all,
+    Setting, assert_exact, assert_ledger, chunks, events, logs, receive, receive_at, wait_for_all, wait_until_settled,
 };
 use crate::support::output::{self, Ledger, PATIENCE, flush_all};
 use crate::support::{net, wait};
@@ -9,6 +9,7 @@ use crate::tls::{self, Terminator};
 use flb_sentry::host::{Instance, Verdict};
 use flb_sentry::receive::Receiver;
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::thread;
 
 const TAG: &str = "kube.app";
@@ -33,8 +34,9 @@ fn until_repaired<T>(instance: &Instance, reason: &str, repair: impl FnOnce() ->
     })
 }
 
-fn all_came(receiver: &Receiver, instance: Instance) {
+fn all_came(receiver: &Receiver, spool: &Path, instance: Instance) {
     wait_for_all(receiver, RECORDS, || format!("{:#?}", instance.log_lines()));
+    wait_until_settled(spool);
     let ledger = Ledger::read(&instance.exit());
     assert_exact(receiver, RECORDS, 0);
     assert_ledger(receiver, &ledger, RECORDS);
@@ -53,7 +55,7 @@ pub fn a_name_that_does_not_resolve(delivery: &'static str) {
     until_repaired(&instance, "nowhere.invalid", || {
         std::fs::write(&file, receiver.dsn()).expect("expected to write a file");
     });
-    all_came(&receiver, instance);
+    all_came(&receiver, Path::new(&spool), instance);
 }
 
 /// An `https` DSN whose server speaks plainly, until it has learned TLS.
@@ -109,7 +111,7 @@ pub fn a_redirect_is_not_followed(delivery: &'static str) {
     let setting = Setting::new(delivery);
     let instance = setting.start(&receiver.dsn(), &[]);
     flush_all(&instance, TAG, chunks(RECORDS));
-    all_came(&receiver, instance);
+    all_came(&receiver, setting.dir.path(), instance);
     assert_eq!(elsewhere.totals().requests, 0);
 }
 
