@@ -63,7 +63,7 @@ const SPOOL_WAIT: Duration = Duration::from_secs(30);
 /// Most chunks in the mapper's queue.
 const MAPPER_QUEUE: usize = 512;
 
-/// Why an item is given up that nobody refused.
+/// The reason why an item is given up that nobody refused.
 const WAITED: &str = "waited for a rate limit or a misconfigured destination longer than hold_events or hold_logs";
 
 /// Work for the mapper.

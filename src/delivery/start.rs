@@ -23,7 +23,7 @@ pub(in crate::delivery) const STACK_BYTES: usize = 2 << 20;
 /// Beyond `exit_timeout`, how long threads get to come home before they are left behind.
 const JOIN_GRACE: Duration = Duration::from_millis(700);
 
-/// Why an instance cannot start.
+/// The reason why an instance cannot start.
 #[derive(Debug)]
 pub enum StartError {
     /// Certificates or proxy are unusable, as the text says.

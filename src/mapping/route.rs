@@ -12,7 +12,7 @@ impl Display for DestinationId {
     }
 }
 
-/// Where the items of a record go.
+/// The destination of the items of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Route {
     /// To this destination.
@@ -37,7 +37,7 @@ impl Route {
 /// The answer of a [`Router`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Routed {
-    /// Where the record's items go.
+    /// The destination of the record's items.
     pub route: Route,
     /// [`crate::mapping::resolve::identity::destination`] of the destination, the same for as long as its host and project are; 0 while there is
     /// none.

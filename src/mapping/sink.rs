@@ -52,7 +52,7 @@ impl Finished {
     }
 }
 
-/// Why an item is not sent.
+/// The reason why an item is not sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Discard {
     /// The outcome that the ledger counts.

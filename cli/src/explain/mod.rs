@@ -214,7 +214,7 @@ struct Writer<'s> {
     view: Option<view::View>,
     /// True if only records are written that become events.
     events: bool,
-    /// Where there are several files, the name of this one, and true if the view has named it.
+    /// If there are several files, the name of this one, and true if the view has named it.
     file: Option<(String, bool)>,
     out: io::BufWriter<io::StdoutLock<'static>>,
     /// True if there were bytes that are no record.

@@ -99,7 +99,7 @@ struct State {
     in_flight: usize,
     held_bytes: usize,
     fed: bool,
-    /// When the reader had read all.
+    /// Time at which the reader had read everything.
     fed_at: Option<Instant>,
     stopped: bool,
     tally: Tally,

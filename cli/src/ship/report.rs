@@ -182,7 +182,7 @@ impl Report {
         text
     }
 
-    /// What the server made of the items, in a line or two.
+    /// Returns the numbers of items that the server accepted and refused, in a line or two.
     fn server(&self) -> String {
         let Some(ledger) = &self.ledger else { return String::new() };
         let items = |count: fn(&Ledger, &str) -> u64| {

@@ -49,7 +49,7 @@ impl<'a> Cursor<'a> {
     /// Reads one value.
     ///
     /// # Errors
-    /// What was expected, when the bytes end early or hold the one marker that MessagePack never uses (0xc1).
+    /// Names what was expected, if the bytes end early or hold the one marker that MessagePack never uses (0xc1).
     /// The cursor is then somewhere inside the value.
     #[inline]
     pub fn read(&mut self) -> Result<Value<'a>, &'static str> {

@@ -2,7 +2,7 @@
 
 use crate::options::{Delivery, Mode};
 
-/// Where a chunk waits until its items are sent.
+/// The place in which a chunk waits until its items are sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ResolvedMode {
     /// In the spool.

@@ -13,10 +13,10 @@ use crate::delivery::transport::response::{Response, ResponseKind};
 use crate::ledger::{Category, Outcome};
 use crate::options::Compress;
 
-/// What is known of an endpoint. It is replaced as a whole when the DSN changes.
+/// The health, rate limits and encoding of an endpoint. They are replaced as a whole when the DSN changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EndpointState {
-    /// Whether it accepts items.
+    /// It accepts items, fails, or rejects everything.
     pub health: Health,
     /// Limits that it has set.
     pub rate_limits: RateLimits,
@@ -24,7 +24,7 @@ pub struct EndpointState {
     pub encoding: Negotiation,
 }
 
-/// What matters of the request that a response is for.
+/// The properties of a request that its response is judged by.
 #[derive(Clone, Copy, Debug)]
 pub struct Request {
     /// Category of the items.
@@ -37,7 +37,7 @@ pub struct Request {
     pub is_poison: bool,
 }
 
-/// What becomes of a batch after a response.
+/// The next step for a batch after a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NextStep {
     /// Its items are accepted.
@@ -59,7 +59,7 @@ pub enum NextStep {
 /// The effect of a response besides the new state.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Transition {
-    /// What becomes of the batch.
+    /// The next step for the batch.
     pub next_step: NextStep,
     /// A message for the log.
     pub notice: Option<Notice>,

@@ -1,4 +1,4 @@
-//! Whether a destination accepts items, as far as its last responses tell.
+//! The health of a destination, as far as its last responses tell.
 //!
 //! ```text
 //!               accepted                  failed                    rejects everything
@@ -13,7 +13,7 @@ use crate::clock::Monotonic;
 use crate::delivery::dispatch::backoff::Backoff;
 use crate::delivery::dispatch::policy::Policy;
 
-/// Whether a destination accepts items.
+/// The health of a destination.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Health {
     /// It has not accepted anything yet in the present encoding, and has not failed either.
@@ -26,7 +26,7 @@ pub enum Health {
     },
     /// It does not respond, or its server fails. Retried after each backoff.
     Unreachable {
-        /// When it began, and when the next attempt is due.
+        /// Beginning of the failures, and time of the next attempt.
         backoff: Backoff,
     },
     /// It rejects everything: its key, its project or its route is wrong. Retried after each backoff, and its items are given
@@ -34,7 +34,7 @@ pub enum Health {
     Misconfigured {
         /// Time since when it has rejected everything.
         since: Monotonic,
-        /// When the trouble began, which may be earlier, and when the next attempt is due.
+        /// Beginning of the trouble, which may be earlier, and time of the next attempt.
         backoff: Backoff,
     },
 }

@@ -20,7 +20,7 @@ pub(in crate::delivery) fn emit(shared: &Shared, mut batch: Batch<ChunkProgress>
     let _ = shared.to_dispatcher.send(Message::Batch(Box::new(batch)));
 }
 
-/// Where an item is being written.
+/// The place to which an item is written.
 pub(super) enum Place {
     /// Behind the other logs for this destination.
     Log(DestinationId),

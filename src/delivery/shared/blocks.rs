@@ -8,7 +8,7 @@ use crate::sync::Mutex;
 use std::collections::HashMap;
 use std::time::Duration;
 
-/// Why and until when a category waits.
+/// The reason for which a category waits, and the end of the wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Block {
     /// Steady time before which nothing is sent.
@@ -19,7 +19,7 @@ pub struct Block {
     pub outcome: Outcome,
 }
 
-/// Why and until when a destination's items wait.
+/// The reason for which a destination's items wait, and the end of the wait.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Waits {
     /// By category: a quota, or a destination that refuses everything. Given up when it lasts too long.

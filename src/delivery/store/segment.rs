@@ -32,7 +32,7 @@ pub(super) struct Files {
     settings: u64,
 }
 
-/// What happens to the descriptor of a segment that is sealed.
+/// The handling of the descriptor of a segment that is sealed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Descriptor {
     /// It is kept until the next sync.

@@ -41,7 +41,7 @@ impl Limits {
     }
 }
 
-/// What happens to a chunk that a full spool has no room for.
+/// The handling of a chunk that a full spool has no room for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WhenFull {
     /// It is refused.

@@ -7,7 +7,7 @@ use crate::ledger::Category;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// What happened to the item of a record whose attached lines are taken.
+/// The end of the item of a record whose attached lines are taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ItemEnd {
     /// It has ended.

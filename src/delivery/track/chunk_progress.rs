@@ -24,7 +24,7 @@ pub struct ChunkProgress {
     id: ChunkId,
     /// Source from which its bytes can be read again.
     pub source: ChunkSource,
-    /// When the chunk was taken from Fluent Bit, or found in the spool.
+    /// Time at which the chunk was taken from Fluent Bit, or found in the spool.
     pub taken: Monotonic,
     /// Steady time in milliseconds at which the first of the deferred records may be mapped again; the maximum if none is known.
     due: AtomicU64,
@@ -418,7 +418,7 @@ impl ChunkProgress {
     }
 }
 
-/// Whether another reading of a record, under the same settings, comes to the same outcome by itself. An outcome that does
+/// Says if another reading of a record, under the same settings, comes to the same outcome by itself. An outcome that does
 /// not is noted in the progress file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Reproducible {

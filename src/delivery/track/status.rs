@@ -1,4 +1,4 @@
-//! Where a chunk can be read again, and the status of a chunk and of its records.
+//! The source from which a chunk can be read again, and the status of a chunk and of its records.
 
 use super::drop_reason::DropReason;
 use crate::delivery::store::Extent;

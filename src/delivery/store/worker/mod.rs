@@ -33,7 +33,7 @@ const MAINTENANCE_INTERVAL: Duration = Duration::from_secs(1);
 /// Interval at which a full mapper queue is tried again.
 const HAND_OVER: Duration = Duration::from_millis(100);
 
-/// When the files are synced with `spool_sync normal`.
+/// Time of the next sync with `spool_sync normal`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum SyncTime {
     /// At once: the worker ends.
@@ -42,7 +42,7 @@ enum SyncTime {
     Interval,
 }
 
-/// Whether chunks can be added to an extent that waits for room in the mapper's queue.
+/// Says if chunks can be added to an extent that waits for room in the mapper's queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Growth {
     /// The next chunk may follow it.
