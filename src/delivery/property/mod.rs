@@ -35,6 +35,23 @@ const JUMPS: [i64; 7] = [0, 3_600, -3_600, 400 * 86_400, 0, -(WALL as i64), 30];
 /// Milliseconds between two of them.
 const BETWEEN_JUMPS: u64 = 7_000;
 
+/// Random numbers for schedules (xorshift64*).
+pub(in crate::delivery) struct Chance(u64);
+
+impl Chance {
+    pub(in crate::delivery) fn of_seed(seed: u64) -> Self {
+        Self(seed * 2 + 1)
+    }
+
+    /// Returns a number below `n`.
+    pub(in crate::delivery) fn below(&mut self, n: u64) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) % n
+    }
+}
+
 #[derive(Debug, Default)]
 pub(in crate::delivery) struct Time {
     millis: AtomicU64,

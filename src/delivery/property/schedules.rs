@@ -1,6 +1,6 @@
 //! Random schedules of flushes, responses, kills and waits, after each of which the ledger must close.
 
-use super::{Directory, Instance, Seen, TAG, Time, ended, loaded, record};
+use super::{Chance, Directory, Instance, Seen, TAG, Time, ended, loaded, record};
 use crate::delivery::Job;
 use crate::delivery::accept::compressed_chunk::Effort;
 use crate::ledger::{Category, Outcome};
@@ -15,18 +15,6 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 const SEEDS: [u64; 4] = [3, 4, 7, 10];
 /// Records of a chunk, every third of which is an event too.
 const CHUNK: u64 = 7;
-
-/// xorshift64*
-struct Chance(u64);
-
-impl Chance {
-    fn below(&mut self, n: u64) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) % n
-    }
-}
 
 /// A server's response: status, limits, and true if it accepts the items although the response does not say so.
 fn any_answer(chance: &mut Chance) -> (u16, Option<&'static str>, bool) {
@@ -47,7 +35,7 @@ fn any_answer(chance: &mut Chance) -> (u16, Option<&'static str>, bool) {
 
 /// Runs one schedule and returns how many records ended in each way, over all processes.
 fn run(mode: &str, seed: u64) -> HashMap<&'static str, u64> {
-    let mut chance = Chance(seed * 2 + 1);
+    let mut chance = Chance::of_seed(seed);
     let name = format!("schedule-{mode}-{seed}-{}", std::process::id());
     // What is on disk is not what this is about: memory that looks like one is quicker.
     let memory = Some(PathBuf::from("/dev/shm")).filter(|path| path.is_dir());

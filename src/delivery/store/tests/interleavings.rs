@@ -1,6 +1,7 @@
 //! Tests that no interleaving of append, sync, end, compaction, crash and reopening loses a chunk that was acknowledged.
 
 use super::{Directory, WALL, data, open};
+use crate::delivery::property::Chance;
 use crate::delivery::store::segment::Descriptor;
 use crate::delivery::store::{Extent, WhenFull};
 use crate::ledger::{Category, Outcome};
@@ -8,18 +9,6 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 use std::sync::atomic::Ordering::Relaxed;
-
-/// xorshift64*
-struct Chance(u64);
-
-impl Chance {
-    fn below(&mut self, n: u64) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) % n
-    }
-}
 
 /// The state of a chunk of the model. The tag of the chunk is its number.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -41,7 +30,7 @@ fn numbers_of(extent: &Extent) -> Vec<u32> {
 
 /// Any interleaving of append, sync, settle, delete, kill, power failure and reopening.
 fn any_interleaving(seed: u64) {
-    let mut chance = Chance(seed * 2 + 1);
+    let mut chance = Chance::of_seed(seed);
     let directory = Directory::new(&format!("any-{seed}"));
     let mut all_expected = BTreeMap::<u32, Expected>::new();
     let mut next = 0;
