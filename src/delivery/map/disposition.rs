@@ -90,7 +90,7 @@ impl RecordSink<'_> {
                 None => Disposition::Wait(until),
                 Some(outcome) => {
                     if !std::mem::replace(&mut self.told, true) {
-                        self.shared.say(Severity::Error, LogKind::SpoolShare, GIVES_WAY.to_owned());
+                        self.shared.log(Severity::Error, LogKind::SpoolShare, GIVES_WAY.to_owned());
                     }
                     if outcome == Outcome::Overflow { Disposition::Overflow } else { give_up(outcome, MADE_ROOM) }
                 }

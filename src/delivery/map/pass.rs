@@ -152,10 +152,10 @@ impl Worker<'_> {
         };
         if let Err(error) = &written {
             let text = format!("cannot write dead letters, rejected items wait: {error}");
-            self.shared.say(Severity::Error, LogKind::DeadLetters, text);
+            self.shared.log(Severity::Error, LogKind::DeadLetters, text);
             self.shared.dead_again.store((now.steady + DEAD_AGAIN).as_millis(), Relaxed);
         } else if written.as_ref().is_ok_and(|kept| kept.contains(&false)) {
-            self.shared.say(Severity::Error, LogKind::DeadLettersFull, FULL.to_owned());
+            self.shared.log(Severity::Error, LogKind::DeadLettersFull, FULL.to_owned());
         }
         let ending = |(at, dead_letter): (usize, &DeadLetter)| match (&written, &chunk_progress.source) {
             (Ok(kept), _) if kept[at] => Some(dead_letter.reason.outcome),
@@ -225,7 +225,7 @@ impl Worker<'_> {
                 current_records.filter(|record| (first..end).contains(record) && broken.insert(*record)).collect();
             // Work stays in proportion to the chunk, however many of its records are broken.
             if news.is_empty() && !gave_up || panics.len() >= MAX_PANICS {
-                self.shared.say(Severity::Error, LogKind::Panics, GIVEN_UP.to_owned());
+                self.shared.log(Severity::Error, LogKind::Panics, GIVEN_UP.to_owned());
                 (first..end).for_each(|record| pass.give_up(chunk_progress, &[record]));
                 return end;
             }
@@ -236,7 +236,7 @@ impl Worker<'_> {
     /// Logs a panic, and forgets the dead letters of a reading that is about to be repeated. The item that was being written has
     /// been taken back by its writer.
     fn panicked(&self, pass: &mut PassOutcome) {
-        self.shared.say(Severity::Error, LogKind::Panic, PANICKED.to_owned());
+        self.shared.log(Severity::Error, LogKind::Panic, PANICKED.to_owned());
         pass.dead_letters.clear();
     }
 }

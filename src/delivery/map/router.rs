@@ -51,7 +51,7 @@ impl<'t> ChunkRouter<'t> {
         let state = self.state.into_inner();
         for (kind, complaints) in [(LogKind::Annotation, state.annotations), (LogKind::Unrouted, state.unrouted)] {
             if let Some((namespace, complaint)) = complaints.first {
-                shared.say_times(Severity::Warn, kind, text(&namespace, &complaint), complaints.times);
+                shared.log_times(Severity::Warn, kind, text(&namespace, &complaint), complaints.times);
             }
         }
     }

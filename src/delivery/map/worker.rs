@@ -225,12 +225,12 @@ impl<'s> Worker<'s> {
             match held.open(|| self.shared.slots.buffer()) {
                 Some(opened) => break opened,
                 None if self.shared.past_deadline() => break held.unreadable(),
-                None => self.shared.say(Severity::Warn, LogKind::Memory, NO_MEMORY.to_owned()),
+                None => self.shared.log(Severity::Warn, LogKind::Memory, NO_MEMORY.to_owned()),
             }
             thread::park_timeout(IDLE);
         };
         if !opened.is_whole {
-            self.shared.say(Severity::Error, LogKind::Unpack, BROKEN.to_owned());
+            self.shared.log(Severity::Error, LogKind::Unpack, BROKEN.to_owned());
         }
         opened.chunk
     }

@@ -211,12 +211,12 @@ impl Shared {
     }
 
     /// Sends a message to Fluent Bit's log by way of the dispatcher, which logs each kind once a minute.
-    pub(in crate::delivery) fn say(&self, severity: Severity, kind: LogKind, text: String) {
-        self.say_times(severity, kind, text, 1);
+    pub(in crate::delivery) fn log(&self, severity: Severity, kind: LogKind, text: String) {
+        self.log_times(severity, kind, text, 1);
     }
 
-    /// Like [`Shared::say`], for something that has occurred so many times.
-    pub(in crate::delivery) fn say_times(&self, severity: Severity, kind: LogKind, text: String, times: u64) {
+    /// Like [`Shared::log`], for something that has occurred so many times.
+    pub(in crate::delivery) fn log_times(&self, severity: Severity, kind: LogKind, text: String, times: u64) {
         let _ = self.to_dispatcher.send(Message::LogThrottled(LogRequest { severity, kind, text, times }));
     }
 }

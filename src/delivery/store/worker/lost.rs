@@ -56,7 +56,7 @@ pub(in crate::delivery) fn unreadable(shared: &Shared, chunk_progress: &Arc<Chun
     let ChunkSource::Spool(extent) = &chunk_progress.source else { return };
     if error.is_temporary() || !is_final(error) && extent.fail() < READINGS {
         let text = format!("cannot read {} of the spool, trying again: {error}", extent.segment().name());
-        shared.say(Severity::Error, LogKind::SpoolRead, text);
+        shared.log(Severity::Error, LogKind::SpoolRead, text);
         return lock(&shared.backlog).add(Arc::clone(chunk_progress), shared.now().steady + AGAIN);
     }
     if matches!(error, SpoolError::Read(error) if error.kind() == io::ErrorKind::NotFound) {

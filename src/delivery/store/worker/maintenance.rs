@@ -55,7 +55,7 @@ impl Worker<'_> {
             }
             if let Err(error) = segment.compact() {
                 let text = format!("cannot compact {} of the spool: {error}", segment.name());
-                return self.shared.say(Severity::Warn, LogKind::SpoolCompact, text);
+                return self.shared.log(Severity::Warn, LogKind::SpoolCompact, text);
             }
         }
     }
@@ -71,7 +71,7 @@ impl Worker<'_> {
             Some(Ok(())) => {
                 // Chunks must not go on going into a file that nobody will find.
                 self.find_missing();
-                self.shared.say(
+                self.shared.log(
                     Severity::Warn,
                     LogKind::SpoolLock,
                     format!("spool {path}: the directory or its lock file was removed; it is created and locked again"),
@@ -82,7 +82,7 @@ impl Worker<'_> {
                     "spool {path}: its lock file was removed, and another process has opened the spool since: its \
                      records are left to that process and count here as lost"
                 );
-                self.shared.say(Severity::Error, LogKind::SpoolLock, text);
+                self.shared.log(Severity::Error, LogKind::SpoolLock, text);
                 let live = store.unavailable().map(|mut spool| spool.live()).unwrap_or_default();
                 live.iter().for_each(|segment| {
                     segment.lose();
@@ -91,7 +91,7 @@ impl Worker<'_> {
             }
             Some(Err(error)) => {
                 let text = format!("spool {path} was removed and cannot be created again: {error}");
-                self.shared.say(Severity::Error, LogKind::SpoolUnusable, text);
+                self.shared.log(Severity::Error, LogKind::SpoolUnusable, text);
             }
             None => {}
         }
@@ -144,7 +144,7 @@ impl Worker<'_> {
                         "spool_path was {} before the reload, and records left there cannot be sent yet: {error}",
                         path.display()
                     );
-                    self.shared.say(Severity::Warn, LogKind::FormerSpool, text);
+                    self.shared.log(Severity::Warn, LogKind::FormerSpool, text);
                     self.former.push(path);
                 }
             }

@@ -153,7 +153,7 @@ impl<'s> Worker<'s> {
                 "spool_path = {}: every user may write there and plant records; expected mode 0700",
                 path.display()
             );
-            self.shared.say(Severity::Warn, LogKind::OpenSpool, text);
+            self.shared.log(Severity::Warn, LogKind::OpenSpool, text);
         }
         match Spool::open(&path, self.settings, self.limits()) {
             Ok((spool, recovery)) => {
@@ -161,7 +161,7 @@ impl<'s> Worker<'s> {
                 // Before any log is mapped that a budget may withhold.
                 if let Err(error) = self.shared.costs.open(&path, self.shared.now().wall) {
                     let text = format!("cannot read logs-budget.json, the budgets start anew: {error}");
-                    self.shared.say(Severity::Warn, LogKind::LogsBudget, text);
+                    self.shared.log(Severity::Warn, LogKind::LogsBudget, text);
                 }
                 self.replay(&path, recovery);
                 self.shared.store.opened(spool);
@@ -180,7 +180,7 @@ impl<'s> Worker<'s> {
     fn cannot_open(&self, path: &Path, error: &SpoolError) {
         let path = path.display();
         match error {
-            SpoolError::Locked => self.shared.say(
+            SpoolError::Locked => self.shared.log(
                 Severity::Warn,
                 LogKind::SpoolLocked,
                 format!(
@@ -188,7 +188,7 @@ impl<'s> Worker<'s> {
                      it is free (two outputs must not share a spool_path)"
                 ),
             ),
-            error => self.shared.say(
+            error => self.shared.log(
                 Severity::Error,
                 LogKind::SpoolUnusable,
                 format!("spool {path} cannot be used, Fluent Bit keeps chunks: {error}"),
@@ -210,7 +210,7 @@ impl<'s> Worker<'s> {
             ),
             error => (LogKind::SpoolWrite, format!("cannot write the spool, Fluent Bit keeps chunks: {error}")),
         };
-        self.shared.say(Severity::Warn, kind, text);
+        self.shared.log(Severity::Warn, kind, text);
     }
 
     /// `spool_sync normal`: at most one sync in an interval, for all chunks since the last.
@@ -223,7 +223,7 @@ impl<'s> Worker<'s> {
         let work = self.shared.store.take_unsynced();
         if let Err(error) = work.run() {
             let text = format!("cannot sync the spool, a power failure now may lose records in it: {error}");
-            self.shared.say(Severity::Error, LogKind::SpoolSync, text);
+            self.shared.log(Severity::Error, LogKind::SpoolSync, text);
         }
         self.last_sync = self.shared.now().steady;
     }

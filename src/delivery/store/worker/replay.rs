@@ -38,7 +38,7 @@ impl Worker<'_> {
         }
         let records: u64 = extents.iter().map(|found| u64::from(found.extent.records())).sum();
         let text = format!("sending {records} records that a previous process left in the spool {}", path.display());
-        self.shared.say(Severity::Info, LogKind::Replay, text);
+        self.shared.log(Severity::Info, LogKind::Replay, text);
         let now = self.shared.now();
         let delay = REPLAY_DELAY.mul_f64(f64::from(now.wall.subsec_nanos() % 1_000) / 1_000.0);
         let last = extents.len().saturating_sub(LAST);
