@@ -113,8 +113,8 @@ impl Start<'_> {
     ) -> Result<Vec<JoinHandle<()>>, StartError> {
         let count = self.loaded.settings.delivery.senders;
         // The default, or the first of several; one whose source is not there yet shows by its first items.
-        let targets = &self.shared.targets;
-        let probed = targets.numbers().first().and_then(|number| Some((*number, targets.get(*number)?)));
+        let route_table = &self.shared.route_table;
+        let probed = route_table.numbers().first().and_then(|number| Some((*number, route_table.get(*number)?)));
         let compressors = transport::compressor_pool::CompressorPool::new();
         let start = |number| {
             let (inbox, client, compressors) = (inbox.clone(), self.client.clone(), compressors.clone());

@@ -38,7 +38,7 @@ impl Delivery {
         if mode == ResolvedMode::Spool {
             return self.shared.offer(tag, data);
         }
-        if !self.shared.targets.is_ready(mode) {
+        if !self.shared.route_table.is_ready(mode) {
             return Entered::Refused;
         }
         let chunk_slot = if mode == ResolvedMode::Ack {

@@ -259,7 +259,7 @@ impl Dispatcher {
                 late.push(batch);
                 continue;
             }
-            let Some(target) = self.shared.targets.get(batch.destination) else {
+            let Some(target) = self.shared.route_table.get(batch.destination) else {
                 self.orphaned(batch);
                 continue;
             };
@@ -284,7 +284,7 @@ impl Dispatcher {
 
     /// Tells the schedule where a destination is.
     fn place(&mut self, number: u32) {
-        if let Some(target) = self.shared.targets.get(number) {
+        if let Some(target) = self.shared.route_table.get(number) {
             self.scheduler.place(number, server(&target));
         }
     }
@@ -316,7 +316,7 @@ impl Dispatcher {
             self.shared.costs.sent(batch.bills());
         }
         let number = batch.destination;
-        let current = self.shared.targets.get(number);
+        let current = self.shared.route_table.get(number);
         let outdated = current.is_none_or(|current| current.dsn != done.target.dsn);
         if outdated && done.sent.response.kind != ResponseKind::Accepted {
             let actions = self.scheduler.take_back(batch, now);
@@ -371,7 +371,7 @@ impl Dispatcher {
         }
         if now >= self.last_report + REPORT_INTERVAL {
             self.last_report = now;
-            self.to_report = self.shared.targets.numbers();
+            self.to_report = self.shared.route_table.numbers();
         }
         self.send_reports(now);
         self.publish();

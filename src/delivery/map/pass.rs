@@ -40,7 +40,7 @@ impl Worker<'_> {
         chunk_progress.begin();
         let logs = if replay { &mut self.replayed } else { &mut self.live };
         self.shared.buffer_pool.1.try_iter().for_each(|buffer| logs.lend(buffer));
-        let router = ChunkRouter::new(&self.shared.targets, self.shared.now().steady);
+        let router = ChunkRouter::new(&self.shared.route_table, self.shared.now().steady);
         let mut record = 0;
         for segment in segments {
             let first = record;
@@ -83,7 +83,7 @@ impl Worker<'_> {
             return;
         }
         let now = self.shared.now();
-        let router = ChunkRouter::new(&self.shared.targets, now.steady);
+        let router = ChunkRouter::new(&self.shared.route_table, now.steady);
         let chunk_progress =
             ChunkProgress::new(ChunkSource::None, now.steady, self.shared.recorder.clone(), Default::default());
         let (chunk_progress, broken, mut pass) =

@@ -15,7 +15,7 @@ const MAX_NAME: usize = 63;
 /// Answers for the records of one chunk.
 #[derive(Debug)]
 pub(in crate::delivery) struct ChunkRouter<'t> {
-    targets: &'t RouteTable,
+    route_table: &'t RouteTable,
     now: Monotonic,
     state: RefCell<State>,
 }
@@ -42,8 +42,8 @@ struct Complaints {
 }
 
 impl<'t> ChunkRouter<'t> {
-    pub(in crate::delivery) fn new(targets: &'t RouteTable, now: Monotonic) -> Self {
-        Self { targets, now, state: RefCell::default() }
+    pub(in crate::delivery) fn new(route_table: &'t RouteTable, now: Monotonic) -> Self {
+        Self { route_table, now, state: RefCell::default() }
     }
 
     /// Reports the complaints about the chunk's records for the log: for each kind the first one, and their number.
@@ -68,7 +68,7 @@ impl Router for ChunkRouter<'_> {
         if let Some(routed) = state.routed.filter(|_| is_same && state.annotation.as_deref() == annotation) {
             return routed;
         }
-        let (routed, complaint) = self.targets.route(namespace, annotation, self.now);
+        let (routed, complaint) = self.route_table.route(namespace, annotation, self.now);
         state.namespace = namespace.to_owned();
         state.annotation = annotation.map(str::to_owned);
         state.routed = Some(routed);

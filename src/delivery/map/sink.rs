@@ -162,7 +162,7 @@ impl<'i> RecordSink<'i> {
         destination: Option<DestinationId>,
     ) {
         let destination = destination.filter(|_| self.shared.reports.is_on());
-        if let Some(target) = destination.and_then(|destination| self.shared.targets.get(destination.0)) {
+        if let Some(target) = destination.and_then(|destination| self.shared.route_table.get(destination.0)) {
             self.pass.gone.push(Gone { category, record, outcome, target });
         }
     }
@@ -213,7 +213,7 @@ impl<'i> Sink for RecordSink<'i> {
                 return None;
             }
             Disposition::DeadLetter(cause) => {
-                let target = route.destination().and_then(|destination| self.shared.targets.get(destination.0));
+                let target = route.destination().and_then(|destination| self.shared.route_table.get(destination.0));
                 self.scratch.clear();
                 Place::DeadLetter(Box::new(DeadLetter::new(Some(category), record, &cause).toward(target)))
             }
@@ -276,7 +276,7 @@ impl<'i> Sink for RecordSink<'i> {
     fn payer(&mut self, route: Route, payer: &Payer<'_>) -> u32 {
         if !self.payer.is(route, payer) {
             let Payer { namespace, workload, budget } = *payer;
-            let target = route.destination().and_then(|destination| self.shared.targets.get(destination.0));
+            let target = route.destination().and_then(|destination| self.shared.route_table.get(destination.0));
             let asked = target.map(|target| Asked { destination: target.identity, namespace, workload, budget });
             let (number, capped) = asked.map_or((0, false), |asked| self.shared.costs.payer(asked, self.wall));
             self.payer = LastPayer {

@@ -16,10 +16,10 @@ impl Worker<'_> {
         }
         let now = self.shared.now();
         for (payer, notice) in self.shared.costs.due(now.steady, now.wall) {
-            let targets = &self.shared.targets;
+            let route_table = &self.shared.route_table;
             let is_its =
-                |number: &u32| targets.get(*number).is_some_and(|target| target.identity == notice.destination);
-            let Some(number) = targets.numbers().into_iter().find(is_its) else {
+                |number: &u32| route_table.get(*number).is_some_and(|target| target.identity == notice.destination);
+            let Some(number) = route_table.numbers().into_iter().find(is_its) else {
                 self.shared.costs.release(std::iter::once((payer, 0)), false, now.steady);
                 continue;
             };
@@ -43,7 +43,7 @@ impl Worker<'_> {
         // A destination that is forgotten by now hears no more of it.
         for closing in closed {
             let Route::To(DestinationId(number)) = closing.routed.route else { continue };
-            if self.shared.targets.get(number).is_none() {
+            if self.shared.route_table.get(number).is_none() {
                 continue;
             }
             let chunk_progress =

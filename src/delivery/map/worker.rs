@@ -138,7 +138,8 @@ impl<'s> Worker<'s> {
 
     fn may_replay(&self) -> bool {
         let lifecycle = &self.shared.lifecycle;
-        !(lifecycle.is_closing() && lifecycle.is_before_drain()) && self.shared.targets.is_ready(ResolvedMode::Spool)
+        !(lifecycle.is_closing() && lifecycle.is_before_drain())
+            && self.shared.route_table.is_ready(ResolvedMode::Spool)
     }
 
     /// Returns true if there is room for a backlog beside live chunks, and requests are still started.
@@ -176,7 +177,7 @@ impl<'s> Worker<'s> {
 
     fn ack(&mut self, chunk_slot: Arc<ChunkSlot>) {
         let (tag, data) = self.receive(&chunk_slot);
-        let joins = !chunk_slot.is_abandoned() && self.shared.targets.is_ready(ResolvedMode::Ack);
+        let joins = !chunk_slot.is_abandoned() && self.shared.route_table.is_ready(ResolvedMode::Ack);
         if !joins {
             self.shared.retained_in_transit.fetch_sub(1, SeqCst);
             self.shared.slots.answer(&chunk_slot, Verdict::Retry);
@@ -245,7 +246,7 @@ impl<'s> Worker<'s> {
     pub(super) fn spooled(&mut self, chunk_progress: &Arc<ChunkProgress>, replay: bool) {
         let ChunkSource::Spool(extent) = &chunk_progress.source else { return };
         let is_over = self.shared.past_deadline() || self.shared.starts_nothing() && !chunk_progress.has_rejected();
-        if is_over || !self.shared.targets.is_ready(ResolvedMode::Spool) {
+        if is_over || !self.shared.route_table.is_ready(ResolvedMode::Spool) {
             return self.shared.defer(chunk_progress);
         }
         match extent.read() {

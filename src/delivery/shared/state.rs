@@ -67,7 +67,7 @@ pub(crate) struct Shared {
     /// flushes.
     pub(in crate::delivery) retained_bytes: AtomicU64,
     /// The destinations. Written by mapper (annotations) and dispatcher (sources); read by all threads and by flushes.
-    pub(in crate::delivery) targets: RouteTable,
+    pub(in crate::delivery) route_table: RouteTable,
     /// Blocked destinations. Written by the dispatcher; read by the mapper.
     pub(in crate::delivery) blocks: Blocks,
     /// Chunks with records that wait. Written by mapper, dispatcher and spooler; read by the mapper, and by the dispatcher at
@@ -116,7 +116,7 @@ impl Shared {
             buffer_pool: bounded(SPARE_BUFFERS),
             waiting: AtomicU64::new(0),
             retained_bytes: AtomicU64::new(0),
-            targets: dsn_sources::read_all(&settings.destination),
+            route_table: dsn_sources::read_all(&settings.destination),
             blocks: Blocks::default(),
             backlog: Mutex::default(),
             lost: lost::Lost::default(),
@@ -160,7 +160,7 @@ impl Shared {
     /// Returns true if no chunk will come any more, and no waiting chunk is worth reading again before the end.
     pub(in crate::delivery) fn is_drained(&self, answers: bool) -> bool {
         let deadline = self.lifecycle.deadline();
-        let is_ready = self.targets.is_ready(ResolvedMode::Spool);
+        let is_ready = self.route_table.is_ready(ResolvedMode::Spool);
         let is_due = is_ready && lock(&self.backlog).is_worth_reading(deadline, answers);
         !is_due && self.lifecycle.is_quiet()
     }

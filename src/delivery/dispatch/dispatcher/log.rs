@@ -20,7 +20,7 @@ impl Dispatcher {
 
     /// The start-up check; items that were sent meanwhile know better.
     pub(super) fn probed(&mut self, number: u32, result: Result<u16, Box<SendResult>>) {
-        let Some(target) = self.shared.targets.get(number) else { return };
+        let Some(target) = self.shared.route_table.get(number) else { return };
         let subjects = [LogSubject::Destination(number), LogSubject::Server(server(&target))];
         if self.closing.is_some() || subjects.into_iter().any(|subject| self.throttle.knows(subject)) {
             return;
@@ -52,7 +52,7 @@ impl Dispatcher {
     }
 
     pub(super) fn notice(&mut self, number: u32, notice: &Notice, sent: &SendResult) {
-        let Some(target) = self.shared.targets.get(number) else { return };
+        let Some(target) = self.shared.route_table.get(number) else { return };
         let LogLine { severity, kind, text } = messages::line(notice, &target.dsn, sent, &self.keeping);
         let server = LogSubject::Server(server(&target));
         let recovered = (LogKind::Recovered, server);

@@ -139,14 +139,14 @@ impl Dispatcher {
     }
 
     fn discarded(&self, batch: &Batch<ChunkProgress>, outcome: Outcome) {
-        if let Some(target) = self.shared.targets.get(batch.destination) {
+        if let Some(target) = self.shared.route_table.get(batch.destination) {
             let (items, bytes) = (batch.len() as u64, batch.bytes() as u64);
             self.shared.reports.add(target.identity, batch.category, outcome, items, bytes);
         }
     }
 
     fn overflowed(&mut self, number: u32) {
-        let Some(target) = self.shared.targets.get(number) else { return };
+        let Some(target) = self.shared.route_table.get(number) else { return };
         let text = format!(
             "{}: its items fill their share of the queue; dropping the newest to keep other destinations going; set \
              spool_path to keep them on disk",

@@ -26,7 +26,7 @@ impl Dispatcher {
         while !self.scheduler.is_reporting()
             && let Some(number) = self.to_report.pop()
         {
-            let Some(target) = self.shared.targets.get(number) else { continue };
+            let Some(target) = self.shared.route_table.get(number) else { continue };
             if !self.scheduler.may_report(number, now) {
                 continue;
             }
@@ -58,10 +58,10 @@ impl Dispatcher {
             return self.check_ins.stop();
         }
         if self.check_ins.is_due(now)
-            && let Some(number) = self.shared.targets.default_number()
+            && let Some(number) = self.shared.route_table.default_number()
         {
             let oldest = self.oldest(now);
-            let [.., wrong] = self.scheduler.states(self.shared.targets.numbers(), now);
+            let [.., wrong] = self.scheduler.states(self.shared.route_table.numbers(), now);
             let wall = self.shared.now().wall;
             self.check_ins.beat(DestinationId(number), (now, wall), oldest, wrong as usize);
         }
@@ -70,7 +70,7 @@ impl Dispatcher {
             return;
         };
         let DestinationId(number) = check_in.destination;
-        let Some(target) = self.shared.targets.get(number) else { return };
+        let Some(target) = self.shared.route_table.get(number) else { return };
         let encoding = self.scheduler.report(number);
         let load = Load::CheckIn(number, self.check_ins.payload(&check_in));
         let _ = self.to_senders.send(sender::Job { load, target, encoding });
@@ -111,7 +111,7 @@ impl Dispatcher {
                 + self.shared.retained_bytes.load(Relaxed),
             spool_bytes: self.shared.spool_bytes(),
             oldest_pending: self.oldest(now),
-            states: self.scheduler.states(self.shared.targets.numbers(), now),
+            states: self.scheduler.states(self.shared.route_table.numbers(), now),
         };
         self.host.publish(&Report { ledger: &self.ledger.snapshot(), gauges, durations: &self.durations });
         self.durations.clear();
@@ -120,7 +120,7 @@ impl Dispatcher {
     /// The last client reports, for which nobody waits long.
     pub(super) fn send_last_reports(&mut self, inbox: &Receiver<Message>) {
         let end = self.shared.now().steady + CUT_GRACE;
-        self.to_report = self.shared.targets.numbers();
+        self.to_report = self.shared.route_table.numbers();
         self.send_reports(self.shared.now().steady);
         while self.scheduler.is_reporting() {
             let left = end.since(self.shared.now().steady);

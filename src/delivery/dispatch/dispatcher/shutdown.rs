@@ -60,7 +60,7 @@ impl Dispatcher {
             || self.scheduler.queued() == 0
             || self.scheduler.wake(now).is_some_and(|at| at >= deadline)
             || self.scheduler.waiting().all(|destination| self.is_too_late(destination));
-        let [ok, limited, ..] = self.scheduler.states(self.shared.targets.numbers(), now);
+        let [ok, limited, ..] = self.scheduler.states(self.shared.route_table.numbers(), now);
         // In this order: what the mapper read before it was quiet is in the inbox.
         now >= deadline
             || idle
@@ -113,7 +113,7 @@ impl Dispatcher {
     /// there is one destination.
     fn lose(&mut self, queued: Queued) {
         let snapshot = self.ledger.snapshot();
-        let only = Some(self.shared.targets.numbers()).filter(|all| all.len() == 1).map(|all| all[0]);
+        let only = Some(self.shared.route_table.numbers()).filter(|all| all.len() == 1).map(|all| all[0]);
         for category in Category::ALL {
             // What the host keeps is not lost.
             let lost = snapshot.pending(*category).saturating_sub(self.shared.registry.pending(*category));
@@ -122,7 +122,7 @@ impl Dispatcher {
             let known: u64 = cells.clone().map(|(_, (items, _))| items).sum();
             let rest = only.map(|number| (number, (lost.saturating_sub(known), 0)));
             for (number, (items, bytes)) in cells.map(|((number, _), cell)| (*number, *cell)).chain(rest) {
-                let Some(target) = self.shared.targets.get(number) else { continue };
+                let Some(target) = self.shared.route_table.get(number) else { continue };
                 self.shared.reports.add(target.identity, *category, Outcome::Lost, items, bytes);
             }
         }

@@ -16,7 +16,7 @@ impl Dispatcher {
         self.read_file(now);
         self.read_dir(now);
         let scheduler = &self.scheduler;
-        for number in self.shared.targets.sweep(now, |number| scheduler.is_idle(number, now)) {
+        for number in self.shared.route_table.sweep(now, |number| scheduler.is_idle(number, now)) {
             self.scheduler.forget(number);
             self.share_blocks(number, now);
             self.throttle.forget(number);
@@ -27,11 +27,11 @@ impl Dispatcher {
         let Some(file) = self.dsn_file.clone() else { return };
         match dsn_sources::read_dsn(&file) {
             Ok(dsn) => {
-                if self.shared.targets.has_default(&dsn) {
+                if self.shared.route_table.has_default(&dsn) {
                     return;
                 }
                 self.host.log(Severity::Info, &format!("dsn: read from file {}: {dsn}", file.display()));
-                let changes = self.shared.targets.set_default(dsn);
+                let changes = self.shared.route_table.set_default(dsn);
                 self.apply(&changes, now);
             }
             Err(problem) => self.log_throttled(Severity::Warn, LogKind::DsnFile, LogSubject::Instance, &problem),
@@ -48,7 +48,7 @@ impl Dispatcher {
         if let Some(problem) = dsn_sources::complaint(&dir, &listing) {
             self.log_throttled(Severity::Warn, LogKind::DsnDirFile, LogSubject::Instance, &problem);
         }
-        let changes = self.shared.targets.set_namespaces(listing);
+        let changes = self.shared.route_table.set_namespaces(listing);
         self.apply(&changes, now);
         if let Some(last) = changes.namespaces.len().checked_sub(1) {
             let names = changes.namespaces[..=last.min(NAMED - 1)].join(", ");
