@@ -3,7 +3,7 @@
 mod support;
 
 use flb_sentry::host::Instance;
-use flb_sentry::receive::Receiver;
+use receiver::Receiver;
 use serde_json::{Value, json};
 use std::process::ExitCode;
 use std::time::Duration;

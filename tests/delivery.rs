@@ -4,7 +4,7 @@
 mod support;
 
 use flb_sentry::host::{Instance, Verdict};
-use flb_sentry::receive::{Script, Snapshot};
+use receiver::{Script, Snapshot};
 use std::ffi::OsStr;
 use std::net::TcpListener;
 use std::path::Path;

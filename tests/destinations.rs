@@ -4,7 +4,7 @@
 mod support;
 
 use flb_sentry::host::{Instance, Verdict};
-use flb_sentry::receive::{Options, Receiver, Script, Snapshot};
+use receiver::{Options, Receiver, Script, Snapshot};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

@@ -3,10 +3,10 @@
 mod support;
 
 use flb_sentry::host::{Instance, Verdict};
-use flb_sentry::receive::{Options, Receiver, Script};
 use out_sentry::chunk::msgpack::Seq;
 use out_sentry::chunk::{Entry, Record, entries};
 use out_sentry::delivery::split_spool;
+use receiver::{Options, Receiver, Script};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fs;

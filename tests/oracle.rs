@@ -8,7 +8,7 @@
 mod hostile;
 mod support;
 
-use flb_sentry::receive::{Options, Receiver};
+use receiver::{Options, Receiver};
 use sentry_types::protocol::v7::{Envelope, EnvelopeItem, ItemContainer};
 use serde_json::{Value, json};
 use std::fs;

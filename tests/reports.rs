@@ -3,7 +3,7 @@
 mod support;
 
 use flb_sentry::host::Instance;
-use flb_sentry::receive::{Options, Receiver, Script};
+use receiver::{Options, Receiver, Script};
 use sentry_types::protocol::v7::{Envelope, EnvelopeItem};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};

@@ -6,8 +6,8 @@
 mod support;
 
 use flb_sentry::host::{Generation, Instance, Plugin, RawFlush, Verdict};
-use flb_sentry::receive::{Options, Receiver};
 use libc::{c_char, c_int, c_void};
+use receiver::{Options, Receiver};
 use std::cell::Cell;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;

@@ -1,21 +1,13 @@
 //! Prepares text for a terminal: decides about colours and progress, and escapes control characters.
 
 use indicatif::{ProgressBar, ProgressStyle};
+pub(crate) use receiver::text::{counted, level, printable};
 use std::io::{self, IsTerminal};
 use std::time::Duration;
 
 /// Returns true if standard output takes colours: it is a terminal, and `NO_COLOR` is not set.
 pub(crate) fn in_colour() -> bool {
     io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
-}
-
-/// Returns a number with its noun: `1 event`, `2 events`, `2 retries`.
-pub(crate) fn counted(number: u64, noun: &str) -> String {
-    match noun.strip_suffix('y') {
-        _ if number == 1 => format!("{number} {noun}"),
-        Some(stem) => format!("{number} {stem}ies"),
-        None => format!("{number} {noun}s"),
-    }
 }
 
 /// Returns the columns of the terminal that standard output is; none if it is no terminal or does not tell them.
@@ -66,36 +58,6 @@ impl Drop for Waiting {
     }
 }
 
-/// The level, as wide as the longest one.
-pub(crate) fn level(level: &str, colour: bool) -> String {
-    let text = format!("{:<7}", printable(level));
-    let code = match level {
-        "fatal" | "error" => "31",
-        "warning" | "warn" => "33",
-        "info" => "36",
-        _ => "2",
-    };
-    if colour { format!("\x1b[{code}m{text}\x1b[0m") } else { text }
-}
-
-/// On one line, and unable to command the terminal: log lines are anybody's text.
-pub(crate) fn printable(text: &str) -> String {
-    let mut line = String::with_capacity(text.len());
-    for c in text.chars() {
-        if steers(c) {
-            line.extend(c.escape_default());
-        } else {
-            line.push(c);
-        }
-    }
-    line
-}
-
-/// Control characters, and those that turn the direction of text around.
-pub(crate) fn steers(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -108,12 +70,6 @@ mod tests {
         assert_eq!(fold("\u{e9}\u{e9}\u{e9}", 1, 1), ["\u{e9}"; 3]);
         assert_eq!(fold("", 1, 1), [""]);
         assert_eq!(fold("a      b", 4, 4).concat().replace(' ', ""), "ab");
-    }
-
-    #[test]
-    fn one_has_no_plural() {
-        assert_eq!([0, 1, 2].map(|number| counted(number, "event")), ["0 events", "1 event", "2 events"]);
-        assert_eq!([1, 2].map(|number| counted(number, "retry")), ["1 retry", "2 retries"]);
     }
 
     /// Finds a number before a plural, such as `{} events`, in the texts of a source.
@@ -165,7 +121,8 @@ mod tests {
     #[test]
     fn numbers_are_counted_with_their_nouns() {
         assert_eq!(plurals("a(\"{} events\")\n// {} events\nb(\"{n} more lines\")\nc(\"{n}, {MAX} events\")").len(), 2);
-        let mut folders = vec![std::path::PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src")];
+        let here = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+        let mut folders = vec![here.join("src"), here.join("../receiver/src")];
         let (mut read, mut known) = (0, 0);
         while let Some(folder) = folders.pop() {
             for entry in std::fs::read_dir(folder).unwrap() {

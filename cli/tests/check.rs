@@ -1,7 +1,7 @@
 //! `flb-sentry check` from outside: good and bad configurations in both formats, and destinations that are there, refuse,
 //! know no key or are not there.
 
-use flb_sentry::receive::{Options, Receiver};
+use receiver::{Options, Receiver};
 use serde_json::Value;
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;

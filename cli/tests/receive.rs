@@ -2,7 +2,7 @@
 
 use flate2::Compression;
 use flate2::write::{GzEncoder, ZlibEncoder};
-use flb_sentry::receive::{Keep, Notice, Options, Receiver};
+use receiver::{Keep, Notice, Options, Receiver};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};

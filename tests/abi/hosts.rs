@@ -6,7 +6,7 @@ use super::support::suite::Suite;
 use super::support::tempdir::TempDir;
 use super::support::{chunk, net, output};
 use flb_sentry::host::{Generation, Instance, Level, Verdict, stray_log_lines};
-use flb_sentry::receive::Receiver;
+use receiver::Receiver;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 

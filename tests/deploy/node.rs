@@ -4,7 +4,7 @@ use crate::place::{self, Place};
 use crate::support::fluent_bit::{FluentBit, Format};
 use crate::support::samples::Samples;
 use crate::support::wait;
-use flb_sentry::receive::Receiver;
+use receiver::Receiver;
 use std::collections::BTreeMap;
 use std::fs;
 use std::time::Duration;

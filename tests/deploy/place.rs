@@ -3,7 +3,7 @@
 use crate::support::fluent_bit::{FluentBit, Format};
 use crate::support::tempdir::TempDir;
 use crate::support::{plugin, samples};
-use flb_sentry::receive::{Options, Receiver};
+use receiver::{Options, Receiver};
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};

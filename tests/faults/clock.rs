@@ -43,7 +43,7 @@ pub fn jumps(library: &Path, delivery: &'static str) {
     ];
     let host = Host::start(&receiver.dsn(), delivery, 0, &dir.path().join("spool"), &env);
     let mut offsets = JUMPS.iter().cycle();
-    let all = |seen: &flb_sentry::receive::Snapshot| seen.totals.logs >= RECORDS && seen.totals.events >= RECORDS / 10;
+    let all = |seen: &receiver::Snapshot| seen.totals.logs >= RECORDS && seen.totals.events >= RECORDS / 10;
     for _ in 0..200 {
         set(offsets.next().expect("expected another jump"));
         if receiver.wait_until(Duration::from_millis(150), all) {

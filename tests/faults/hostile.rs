@@ -12,7 +12,7 @@ use crate::support::tempdir::TempDir;
 use crate::support::{chunk, wait};
 use crate::tls::{self, Terminator};
 use flb_sentry::host::{Level, Verdict};
-use flb_sentry::receive::Receiver;
+use receiver::Receiver;
 use serde_json::json;
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};

@@ -5,7 +5,7 @@ use crate::support::chunk;
 use crate::support::output::{Ledger, PATIENCE, flush_all};
 use crate::support::wait;
 use flb_sentry::host::Verdict;
-use flb_sentry::receive::{Receiver, Request};
+use receiver::{Receiver, Request};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -59,7 +59,7 @@ fn is_kept(limit: &Limit, delivery: &'static str) {
     receiver.script(faults.parse().expect("expected a script"));
     let chunks = (0..10).map(|n| chunk::numbered(n * 20..(n + 1) * 20));
     flush_all(&instance, TAG, chunks);
-    let all = |seen: &flb_sentry::receive::Snapshot| seen.totals.logs == 200 && seen.totals.events == 20;
+    let all = |seen: &receiver::Snapshot| seen.totals.logs == 200 && seen.totals.events == 20;
     assert!(receiver.wait_until(PATIENCE, all), "{}: {:?}", limit.answer, receiver.totals());
     let requests = receiver.requests();
     let first = requests.iter().find(|request| holds(request, "log")).expect("expected logs");

@@ -7,7 +7,7 @@ use crate::support::output::{self, Ledger, PATIENCE, flush_all};
 use crate::support::{net, wait};
 use crate::tls::{self, Terminator};
 use flb_sentry::host::{Instance, Verdict};
-use flb_sentry::receive::Receiver;
+use receiver::Receiver;
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::thread;
@@ -136,7 +136,7 @@ pub fn a_server_that_restarts(delivery: &'static str) {
         });
     }
     let last = receivers.last().expect("expected a receiver");
-    let all = |last: &flb_sentry::receive::Snapshot| {
+    let all = |last: &receiver::Snapshot| {
         seen.iter().copied().chain(logs(last).into_keys()).collect::<BTreeSet<_>>().len() as u64 == RECORDS * RESTARTS
     };
     assert!(last.wait_until(PATIENCE, all), "{:#?}", instance.log_lines());

@@ -4,7 +4,7 @@ use crate::forward::{self, Forwarder, Source};
 use crate::harness;
 use crate::slow_disk::{build, sources};
 use crate::support::tempdir::TempDir;
-use flb_sentry::receive::{Options, Receiver};
+use receiver::{Options, Receiver};
 use std::fs;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};

@@ -5,7 +5,7 @@ use crate::harness::{self, ARRIVES_WITHIN};
 use crate::slow_disk::build;
 use crate::support::net;
 use crate::support::tempdir::TempDir;
-use flb_sentry::receive::{Options, Receiver};
+use receiver::{Options, Receiver};
 use std::fs;
 use std::path::Path;
 use std::time::Duration;

@@ -3,7 +3,7 @@
 use crate::counters;
 use crate::harness::{Harness, NAME, SPOOL, count_in_log};
 use crate::received::Seen;
-use flb_sentry::receive::{Receiver, Request};
+use receiver::{Receiver, Request};
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 

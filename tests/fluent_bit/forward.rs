@@ -4,7 +4,7 @@ use crate::harness::{self, ARRIVES_WITHIN, NAME, SPOOL};
 use crate::support::fluent_bit::{FluentBit, Format, SERVICE};
 use crate::support::tempdir::TempDir;
 use crate::support::{net, plugin, wait};
-use flb_sentry::receive::Receiver;
+use receiver::Receiver;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs::{self, File};

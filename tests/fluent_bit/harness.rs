@@ -6,8 +6,8 @@ use crate::received::Seen;
 use crate::support::fluent_bit::{FluentBit, Format, SERVICE};
 use crate::support::output::shows_a_key;
 use crate::support::{plugin, wait};
-use flb_sentry::receive::{Options, Receiver};
 use out_sentry::ledger::{Category, Outcome};
+use receiver::{Options, Receiver};
 use std::time::Duration;
 
 /// The alias of the output, and with it the name in its metrics.

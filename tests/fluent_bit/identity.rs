@@ -3,7 +3,7 @@
 use crate::feed::Feed;
 use crate::harness::{self, ARRIVES_WITHIN};
 use crate::support::fluent_bit::SERVICE;
-use flb_sentry::receive::Receiver;
+use receiver::Receiver;
 use serde_json::{Value, json};
 use std::fs;
 

@@ -6,8 +6,8 @@ use crate::harness::{self, ARRIVES_WITHIN, Harness, NAME, SPOOL, count_in_log};
 use crate::received::Seen;
 use crate::support::fluent_bit::{FluentBit, Format};
 use crate::support::plugin;
-use flb_sentry::receive::Receiver;
 use out_sentry::ledger::{Category, Outcome};
+use receiver::Receiver;
 use std::path::PathBuf;
 use std::time::Duration;
 

@@ -7,7 +7,7 @@ use crate::harness::{self, ARRIVES_WITHIN, NAME, SPOOL};
 use crate::received::Seen;
 use crate::support::fluent_bit::FluentBit;
 use crate::support::{net, wait};
-use flb_sentry::receive::{Options, Receiver};
+use receiver::{Options, Receiver};
 use std::fs;
 use std::path::Path;
 use std::process::Command;

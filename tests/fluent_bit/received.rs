@@ -1,7 +1,7 @@
 //! The items at the receiver, by number.
 
 use crate::feed::EVENT_EVERY;
-use flb_sentry::receive::Receiver;
+use receiver::Receiver;
 use serde_json::Value;
 use std::collections::BTreeMap;
 

@@ -7,7 +7,7 @@ use crate::received::Seen;
 use crate::support::fluent_bit::{FluentBit, Format};
 use crate::support::net::free_port;
 use crate::support::plugin;
-use flb_sentry::receive::{Options, Receiver, Script};
+use receiver::{Options, Receiver, Script};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::{Command, ExitStatus};
 use std::time::Duration;

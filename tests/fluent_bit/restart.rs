@@ -2,7 +2,7 @@
 
 use crate::harness::{ENDS_WITHIN, Harness, SPOOL};
 use crate::received::Seen;
-use flb_sentry::receive::Request;
+use receiver::Request;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};

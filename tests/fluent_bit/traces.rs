@@ -3,7 +3,7 @@
 use crate::feed::Feed;
 use crate::harness::{Harness, SPOOL};
 use crate::support::wait;
-use flb_sentry::receive::Receiver;
+use receiver::Receiver;
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::Write as _;

@@ -5,7 +5,7 @@ use crate::support::output::{Ledger, PATIENCE, flush_all, instance, load};
 use crate::support::tempdir::TempDir;
 use crate::support::wait;
 use flb_sentry::host::{Instance, Level};
-use flb_sentry::receive::{Options, Receiver};
+use receiver::{Options, Receiver};
 
 /// The key of every DSN here.
 pub const KEY: &str = "5ec2e7f0d1a84b6c9e3f7a2b1c0d9e8f";
@@ -64,8 +64,7 @@ impl Harness {
     }
 
     fn assert_arrives(&self, instance: &Instance) {
-        let all =
-            |seen: &flb_sentry::receive::Snapshot| seen.totals.logs >= RECORDS && seen.totals.events >= RECORDS / 10;
+        let all = |seen: &receiver::Snapshot| seen.totals.logs >= RECORDS && seen.totals.events >= RECORDS / 10;
         assert!(self.receiver.wait_until(PATIENCE, all), "{:?} {:#?}", self.receiver.totals(), instance.log_lines());
     }
 

@@ -4,7 +4,7 @@ use crate::support::chunk;
 use crate::support::output::{Ledger, PATIENCE, flush_all, instance, load};
 use crate::support::tempdir::TempDir;
 use flb_sentry::host::Level;
-use flb_sentry::receive::{Options, Receiver, Script};
+use receiver::{Options, Receiver, Script};
 use serde_json::json;
 
 /// Each kind of trouble is told once, although it was over in between, and so is each recovery.
@@ -55,7 +55,7 @@ pub fn one_outage_of_many_projects() {
     let instance = instance(&load(), &receiver.dsn(), &[("spool_path", &spool), ("dsn_dir", &dsns)]);
     let record = |n: u64| json!({"message": "hello", "level": "info", "kubernetes": {"namespace_name": name(n), "pod_name": "web-0"}});
     flush_all(&instance, "kube.app", [chunk::of(&(0..PROJECTS).map(record).collect::<Vec<_>>())]);
-    let asked = |seen: &flb_sentry::receive::Snapshot| {
+    let asked = |seen: &receiver::Snapshot| {
         let projects = seen.requests.iter().filter_map(|request| request.project);
         projects.collect::<std::collections::BTreeSet<_>>().len() as u64 == PROJECTS
     };

@@ -3,7 +3,7 @@
 use crate::support::output::PATIENCE;
 use crate::support::shipping::Shipping;
 use crate::support::{chunk, wait};
-use flb_sentry::receive::{Options, Receiver};
+use receiver::{Options, Receiver};
 use serde_json::json;
 use std::fs;
 use std::path::Path;

@@ -4,7 +4,7 @@ use crate::support::output::{Ledger, PATIENCE, flush_all, load, name_of, options
 use crate::support::tempdir::TempDir;
 use crate::support::{chunk, wait};
 use flb_sentry::host::{Instance, Level};
-use flb_sentry::receive::{Options, Receiver};
+use receiver::{Options, Receiver};
 use std::fs;
 
 const KEY: &str = "0123456789abcdef0123456789abcdef";
@@ -62,7 +62,7 @@ pub fn under_load(delivery: &str) {
     let ledger = Ledger::read(&lines);
     ledger.assert_closed();
     assert_eq!((ledger.get("log.accepted"), ledger.get("event.accepted")), (n, n / 10), "{ledger:?}");
-    let number = |log: &std::sync::Arc<flb_sentry::receive::Log>| log.payload["attributes"]["n"]["value"].as_u64();
+    let number = |log: &std::sync::Arc<receiver::Log>| log.payload["attributes"]["n"]["value"].as_u64();
     let mut numbers: Vec<_> = receiver.logs().iter().filter_map(number).collect();
     numbers.sort_unstable();
     assert_eq!(numbers, (0..n).collect::<Vec<_>>(), "each once");

@@ -5,7 +5,7 @@ use crate::support::output::{PATIENCE, load, options};
 use crate::support::process::Launch;
 use crate::support::shipping::Shipping;
 use crate::support::{chunk, companion, wait};
-use flb_sentry::receive::{Options, Receiver};
+use receiver::{Options, Receiver};
 use serde_json::json;
 use std::ffi::OsStr;
 use std::fs;

@@ -5,7 +5,7 @@ use crate::harness;
 use crate::slow_disk::build;
 use crate::support::tempdir::TempDir;
 use crate::support::wait;
-use flb_sentry::receive::{Options, Receiver};
+use receiver::{Options, Receiver};
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;

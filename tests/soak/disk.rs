@@ -5,7 +5,7 @@ use crate::support::output::{self, Ledger, PATIENCE, flush_all};
 use crate::support::tempdir::TempDir;
 use crate::support::{chunk, wait};
 use flb_sentry::host::{Instance, Verdict};
-use flb_sentry::receive::Receiver;
+use receiver::Receiver;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 

@@ -4,7 +4,7 @@
 use crate::support::chunk;
 use crate::support::output::{Ledger, load};
 use flb_sentry::host::{Instance, Plugin, Verdict};
-use flb_sentry::receive::{Options, Receiver, Script};
+use receiver::{Options, Receiver, Script};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 

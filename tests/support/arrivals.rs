@@ -6,7 +6,7 @@ use super::output::{Ledger, PATIENCE, instance, load};
 use super::tempdir::TempDir;
 use super::wait;
 use flb_sentry::host::Instance;
-use flb_sentry::receive::{Options, Receiver, Request, Script, Snapshot};
+use receiver::{Options, Receiver, Request, Script, Snapshot};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;

@@ -31,7 +31,8 @@ pub fn built() -> &'static Path {
         let dir = profile_dir();
         let root = workspace();
         let plugin = is_fresh(&dir.join("libout_sentry.so"), &root.join("src"));
-        if !plugin || !is_fresh(&dir.join("flb-sentry"), &root.join("cli/src")) {
+        let command = dir.join("flb-sentry");
+        if !plugin || ["cli/src", "receiver/src"].iter().any(|sources| !is_fresh(&command, &root.join(sources))) {
             build(&root, &dir);
         }
         dir

@@ -1,6 +1,6 @@
 //! Computes the billed size of logs a second time in the simplest way, and finds the plugin's own log items about budgets.
 
-use flb_sentry::receive::Receiver;
+use receiver::Receiver;
 use serde_json::Value;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 

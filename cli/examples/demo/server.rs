@@ -5,7 +5,7 @@ use crate::support::bugsink::{self, Bugsink};
 use crate::support::envelope::Envelope;
 use crate::support::http;
 use clap::ValueEnum;
-use flb_sentry::receive::{Options, Receiver};
+use receiver::{Options, Receiver};
 use serde_json::Value;
 
 /// The kind of server.

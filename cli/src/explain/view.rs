@@ -3,12 +3,12 @@
 use super::answers::{Explained, Keys, LevelFrom, Shown};
 use super::options::Settings;
 use super::reason;
-use crate::receive::{issues, timestamp};
 use crate::terminal::{counted, fold, level, printable};
 use out_sentry::chunk::msgpack::Value as Packed;
 use out_sentry::chunk::{Entry, Record, entries};
 use out_sentry::ledger::{Category, Outcome};
 use out_sentry::mapping::{Reason, json};
+use receiver::{issues, timestamp};
 use serde_json::Value;
 use std::io::{self, Write};
 

@@ -1,10 +1,9 @@
 //! The command line of `flb-sentry receive`.
 
-use super::forward::{Forwarder, Target};
-use super::print::{Format, line};
-use super::{GRAMMAR, Keep, Notice, Options, Receiver, Script, Totals};
 use crate::argument::Discreet;
 use crate::terminal::{counted, in_colour, printable};
+use receiver::print::{Format, line};
+use receiver::{Forwarder, GRAMMAR, Keep, Notice, Observer, Options, Receiver, Script, Target, Totals};
 use serde_json::json;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use std::io::{self, Read, Write};
@@ -150,7 +149,7 @@ fn greet(receiver: &Receiver, format: Format) -> io::Result<()> {
     out.flush()
 }
 
-fn observer(format: Format, stop: UnixStream, forwarder: Option<Arc<Forwarder>>) -> super::Observer {
+fn observer(format: Format, stop: UnixStream, forwarder: Option<Arc<Forwarder>>) -> Observer {
     Arc::new(move |notice: &Notice<'_>| {
         let request = notice.request;
         for problem in &request.problems {

@@ -7,7 +7,7 @@ mod support;
 mod browser;
 
 use browser::Page;
-use flb_sentry::receive::{Options, Receiver};
+use receiver::{Options, Receiver};
 use serde_json::{Value, json};
 use std::io::{Read, Write};
 use std::net::TcpStream;

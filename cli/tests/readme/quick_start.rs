@@ -4,7 +4,7 @@ use crate::document::{Line, Place};
 use crate::stage::Stage;
 use crate::support::artefacts::built;
 use crate::support::wait;
-use flb_sentry::receive::{Options, Receiver};
+use receiver::{Options, Receiver};
 use std::process::{Child, Command};
 use std::time::Duration;
 

@@ -5,7 +5,7 @@ use crate::document::Line;
 use crate::shown::{self, Compare};
 use crate::stage::{Stage, text};
 use crate::support::artefacts::{profile_dir, workspace};
-use flb_sentry::receive::{Options, Receiver};
+use receiver::{Options, Receiver};
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command};
 use std::time::Duration;

@@ -10,7 +10,7 @@ mod interrupts;
 mod looks;
 mod tty;
 
-use flb_sentry::receive::{Options, Receiver};
+use receiver::{Options, Receiver};
 use std::path::Path;
 use std::process::{Child, Command, ExitCode, ExitStatus, Output, Stdio};
 use std::time::Duration;

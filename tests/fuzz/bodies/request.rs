@@ -1,7 +1,7 @@
 //! The bytes of a connection to `flb-sentry receive`: each request is read and judged, or refused with a reason.
 
 use super::NOW;
-use flb_sentry::receive::hear;
+use receiver::hear;
 
 /// Bytes of a body, decoded or not.
 const LIMIT: usize = 64 << 10;

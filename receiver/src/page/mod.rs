@@ -16,7 +16,7 @@ use super::http::Response;
 use super::issues;
 use super::store::Snapshot;
 use super::timestamp;
-use crate::terminal::counted;
+use crate::text::counted;
 use markup::{Escaped, Level, Text};
 use query::Query;
 use serde_json::Value;

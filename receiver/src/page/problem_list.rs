@@ -5,7 +5,7 @@ use super::super::timestamp;
 use super::markup::Text;
 use super::query::Query;
 use super::{MAX_ROWS, entries, write_pager};
-use crate::terminal::counted;
+use crate::text::counted;
 use std::fmt::{self, Write};
 
 pub(super) fn write(html: &mut String, query: &Query, state: &Snapshot) -> fmt::Result {

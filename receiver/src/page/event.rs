@@ -7,7 +7,7 @@ use super::log_list::write_rows;
 use super::markup::{Escaped, Level, Text};
 use super::query::{Query, encode};
 use super::{MAX_ROWS, entries, write_pager, write_text, write_when};
-use crate::terminal::counted;
+use crate::text::counted;
 use serde_json::Value;
 use std::fmt::{self, Write};
 use std::sync::Arc;

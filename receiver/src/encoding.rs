@@ -1,7 +1,7 @@
 //! Decodes the content encodings that Relay accepts, within a size limit.
 
 use super::http::Refusal;
-use crate::terminal::counted;
+use crate::text::counted;
 use flate2::bufread::{MultiGzDecoder, ZlibDecoder};
 use std::io::{self, Read};
 

@@ -1,7 +1,7 @@
 //! Splits an envelope into its header line and its items, each of which is a header line and a payload.
 
 use super::http::Refusal;
-use crate::terminal::counted;
+use crate::text::counted;
 use serde_json::{Map, Value};
 
 /// Most items Relay takes in one envelope.

@@ -9,7 +9,7 @@ pub(super) fn now() -> f64 {
 }
 
 /// A timestamp in a payload: number of seconds, RFC 3339, or the same without a zone (read as UTC).
-pub(crate) fn of_value(value: &Value) -> Option<f64> {
+pub fn of_value(value: &Value) -> Option<f64> {
     match value {
         Value::Number(number) => number.as_f64(),
         Value::String(text) => rfc3339(text).or_else(|| naive(text)),
@@ -83,7 +83,7 @@ fn days_since_1970(year: i64, month: i64, day: i64) -> i64 {
 }
 
 /// `2026-01-02 03:04:05.678` (UTC) for people; empty where there is no such time.
-pub(crate) fn display(seconds: f64) -> String {
+pub fn display(seconds: f64) -> String {
     if !(0.0..253_402_300_800.0).contains(&seconds) {
         return String::new();
     }

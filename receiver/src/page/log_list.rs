@@ -5,7 +5,7 @@ use super::super::{timestamp, workload};
 use super::markup::{Escaped, Text};
 use super::query::{LEVELS, Query, place_of};
 use super::{entries, write_pager, write_text, write_when};
-use crate::terminal::counted;
+use crate::text::counted;
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::fmt::{self, Write};

@@ -54,17 +54,17 @@ pub(super) fn seen(event: &Value) -> f64 {
 }
 
 /// Level of an event; Sentry's default is `error`.
-pub(crate) fn level(event: &Value) -> &str {
+pub fn level(event: &Value) -> &str {
     event.get("level").and_then(Value::as_str).unwrap_or("error")
 }
 
 /// Exceptions of an event: `{"values": [...]}` or the array alone, innermost cause first.
-pub(crate) fn exceptions(event: &Value) -> &[Value] {
+pub fn exceptions(event: &Value) -> &[Value] {
     values(event.get("exception"))
 }
 
 /// Breadcrumbs of an event, oldest first.
-pub(crate) fn breadcrumbs(event: &Value) -> &[Value] {
+pub fn breadcrumbs(event: &Value) -> &[Value] {
     values(event.get("breadcrumbs"))
 }
 
@@ -75,7 +75,7 @@ fn values(value: Option<&Value>) -> &[Value] {
 
 /// The place of an exception among the others of its event.
 #[derive(Debug, Default, PartialEq)]
-pub(crate) struct Place {
+pub struct Place {
     /// Holders above it; without ids the number of exceptions it was the cause of.
     pub depth: usize,
     /// Its relation to its holder, for people: `caused by `, `member 2: `; empty for the outermost.
@@ -85,7 +85,7 @@ pub(crate) struct Place {
 }
 
 /// The places of an event's exceptions, the outermost first. With ids (`exception_id`, `parent_id`) they are a tree.
-pub(crate) fn places(event: &Value) -> Vec<Place> {
+pub fn places(event: &Value) -> Vec<Place> {
     let mut depths = HashMap::new();
     let place = |(at, exception): (usize, &Value)| {
         let mechanism = exception.get("mechanism").unwrap_or(&Value::Null);
@@ -110,18 +110,18 @@ pub(crate) fn places(event: &Value) -> Vec<Place> {
 }
 
 /// Frames of an exception, the crashing one last.
-pub(crate) fn frames(exception: &Value) -> &[Value] {
+pub fn frames(exception: &Value) -> &[Value] {
     exception.pointer("/stacktrace/frames").and_then(Value::as_array).map_or(&[], Vec::as_slice)
 }
 
 /// Returns `Type: value`, or the part of it that there is.
-pub(crate) fn exception_title(exception: &Value) -> String {
+pub fn exception_title(exception: &Value) -> String {
     let part = |name| exception.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
     [part("type"), part("value")].into_iter().flatten().collect::<Vec<_>>().join(": ")
 }
 
 /// First line of the outermost exception, else of the message.
-pub(crate) fn title(event: &Value) -> String {
+pub fn title(event: &Value) -> String {
     let exception = exceptions(event).last().map(exception_title).filter(|title| !title.is_empty());
     let text = exception.or_else(|| message(event, ["/logentry/formatted", "/logentry/message"]));
     let line = text.as_deref().and_then(|text| text.lines().map(str::trim).find(|line| !line.is_empty()));
@@ -153,7 +153,7 @@ fn message(event: &Value, entries: [&str; 2]) -> Option<String> {
 }
 
 /// Tags as pairs, from an object or from pairs.
-pub(crate) fn tags(event: &Value) -> Vec<(String, String)> {
+pub fn tags(event: &Value) -> Vec<(String, String)> {
     let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     match event.get("tags") {
         Some(Value::Object(tags)) => tags.iter().map(|(key, value)| (key.clone(), text(value))).collect(),

@@ -1,4 +1,4 @@
-//! `--forward`: passes accepted events on to a server that shows them better.
+//! Passes accepted events on to a server that shows them better.
 
 use super::dsn::Dsn;
 use super::envelope;
@@ -16,10 +16,10 @@ const QUEUE: usize = 1000;
 const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Function that is called with the text of a problem.
-type Tell = Box<dyn Fn(&str) + Send + Sync>;
+pub type Tell = Box<dyn Fn(&str) + Send + Sync>;
 
 /// A thread that posts envelopes, one after the other.
-pub(super) struct Forwarder {
+pub struct Forwarder {
     dsn: Arc<Dsn>,
     queue: Mutex<Option<SyncSender<Vec<u8>>>>,
     worker: Mutex<Option<JoinHandle<()>>>,
@@ -29,7 +29,7 @@ pub(super) struct Forwarder {
 
 /// A DSN that can be forwarded to.
 #[derive(Debug, Clone)]
-pub(super) struct Target(Arc<Dsn>);
+pub struct Target(Arc<Dsn>);
 
 impl std::str::FromStr for Target {
     type Err = String;

@@ -1,6 +1,6 @@
 //! Collects the problems of an item, each with the path to its place.
 
-use crate::terminal::counted;
+use crate::text::counted;
 use serde_json::{Map, Value};
 
 /// Problems listed for one envelope; a container of thousands of bad logs needs no more to be understood.

@@ -6,7 +6,7 @@ use super::super::{timestamp, workload};
 use super::markup::{Escaped, Level, Text};
 use super::query::{Query, encode};
 use super::{MAX_ROWS, entries, write_pager};
-use crate::terminal::counted;
+use crate::text::counted;
 use std::fmt::{self, Write};
 
 pub(super) fn write(html: &mut String, query: &Query, state: &Snapshot, dsn: &str) -> fmt::Result {

@@ -2,20 +2,23 @@
 
 use super::store::{Accepted, CheckIn, ClientReport, Event, Log};
 use super::{issues, timestamp};
-use crate::terminal::{counted, level, printable};
+use crate::text::{counted, level, printable};
 use serde_json::{Value, json};
 
 /// The format in which items are printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Format {
+pub enum Format {
     /// For people; in colour or not.
-    Human { colour: bool },
+    Human {
+        /// Whether the text has colours of ANSI terminals.
+        colour: bool,
+    },
     /// One JSON object per line.
     Json,
 }
 
 /// One line, without its end.
-pub(super) fn line(item: &Accepted, format: Format) -> String {
+pub fn line(item: &Accepted, format: Format) -> String {
     match (item, format) {
         (Accepted::Event(event), Format::Json) => object("event", event.project, &event.payload),
         (Accepted::Log(log), Format::Json) => object("log", log.project, &log.payload),

@@ -1,7 +1,7 @@
 //! Writes untrusted text as HTML: no part of it is markup, characters that control a terminal or the direction of text are
 //! escaped, and its length is bounded.
 
-use crate::terminal::{counted, steers};
+use crate::text::{counted, steers};
 
 /// Characters of any one text.
 const MAX_TEXT: usize = 2000;
