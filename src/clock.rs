@@ -3,10 +3,13 @@
 //!
 //! [`Clock`] is for everything that is decided by time, `Stopwatch` for waits that end at a lock or a thread.
 
+mod wall_time;
+
 use crate::sync;
 use std::fmt::Debug;
 use std::ops::{Add, AddAssign};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime};
+pub use wall_time::WallTime;
 
 /// A point on the steady clock, counted from the moment at which the clock was made. It never jumps, so it serves for waits
 /// and deadlines. A length of time is a [`Duration`].
@@ -87,10 +90,9 @@ pub(crate) fn instant() -> Instant {
     Instant::now()
 }
 
-/// Returns the wall time since 1970-01-01T00:00:00Z; zero before.
-pub(crate) fn wall_now() -> Duration {
-    // A clock before 1970 is read as 1970: edge nodes without a battery boot there.
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+/// Returns the present wall time.
+pub(crate) fn wall_now() -> WallTime {
+    SystemTime::now().into()
 }
 
 /// Returns the time since `earlier`, the timestamp of a file; `None` if that lies in the future.
@@ -103,8 +105,8 @@ pub(crate) fn age(earlier: SystemTime) -> Option<Duration> {
 pub struct Moment {
     /// Never jumps, good for waits.
     pub steady: Monotonic,
-    /// Wall time since 1970-01-01T00:00:00Z: may jump, good for timestamps.
-    pub wall: Duration,
+    /// May jump, good for timestamps.
+    pub wall: WallTime,
 }
 
 /// A source of [`Moment`]s.

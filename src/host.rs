@@ -230,7 +230,7 @@ struct Metric {
 impl Metric {
     fn update(&self, value: f64, labels: &[&CStr]) {
         let pointers: Vec<*const c_char> = labels.iter().map(|label| label.as_ptr()).collect();
-        let now = clock::wall_now().as_nanos() as u64;
+        let now = clock::wall_now().as_nanos();
         // SAFETY: the metric lives until its instance ends, after our last thread; every label is NUL-terminated, and
         // their number is that of the metric's keys.
         unsafe { (self.update)(self.metric, now, value, pointers.len() as c_int, pointers.as_ptr()) };

@@ -3,8 +3,8 @@
 //! Format: <https://develop.sentry.dev/sdk/telemetry/client-reports/>. A report is sent in an envelope of its own.
 
 use super::batch::header;
+use crate::clock::WallTime;
 use crate::mapping::json::{List, Object};
-use std::time::Duration;
 
 /// One line of a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,8 +17,8 @@ pub struct Discarded {
     pub quantity: u64,
 }
 
-/// Writes the whole envelope. `wall` is the time since 1970.
-pub fn write(out: &mut Vec<u8>, discarded: &[Discarded], dsn: &str, sent_at: &str, wall: Duration) {
+/// Writes the whole envelope. `wall` is the present.
+pub fn write(out: &mut Vec<u8>, discarded: &[Discarded], dsn: &str, sent_at: &str, wall: WallTime) {
     let mut payload = Vec::new();
     let mut report = Object::begin(&mut payload);
     report.key("timestamp").extend_from_slice(wall.as_secs().to_string().as_bytes());
@@ -57,7 +57,7 @@ mod tests {
         let mut out = Vec::new();
         let lines = [line("log_item", 2), line("log_byte", 300)];
         let dsn = "http://0123456789abcdef0123456789abcdef@h/1";
-        write(&mut out, &lines, dsn, "2026-11-23T00:00:00Z", Duration::from_secs(1_795_161_600));
+        write(&mut out, &lines, dsn, "2026-11-23T00:00:00Z", WallTime::from_secs(1_795_161_600));
         let envelope = Envelope::from_slice(&out).unwrap();
         let items: Vec<_> = envelope.items().collect();
         assert!(matches!(items[..], [EnvelopeItem::ClientReport(_)]), "{items:?}");

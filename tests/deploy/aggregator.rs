@@ -4,14 +4,14 @@ use crate::place::{self, Place, plain};
 use crate::support::arrivals;
 use crate::support::fluent_bit::Format;
 use crate::support::net::free_port;
-use out_sentry::delivery::transport::response::rfc3339;
+use out_sentry::clock::WallTime;
 use std::fmt::Write as _;
 use std::fs::File;
 use std::io::Write as _;
 use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
 const KILLS: usize = 2;
 
@@ -30,7 +30,7 @@ pub const KEY: (&str, &str) = ("FORWARD_SHARED_KEY", "thirty-two-bytes-of-a-shar
 
 /// The time as a container runtime writes it.
 pub fn now() -> String {
-    rfc3339(SystemTime::now().duration_since(UNIX_EPOCH).expect("expected a time after 1970"))
+    WallTime::from(SystemTime::now()).rfc3339()
 }
 
 /// A certificate of this machine's that signs itself, for both ends.

@@ -5,11 +5,12 @@ use crate::harness::{self, ARRIVES_WITHIN};
 use crate::support::bugsink::{Bugsink, Options};
 use crate::support::fluent_bit::{FluentBit, SERVICE};
 use crate::support::wait;
+use out_sentry::clock::WallTime;
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::thread;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 use std::{fs, io};
 
 const POD: &str = "checkout-7d9c6b5f4-x2k4q";
@@ -89,8 +90,7 @@ fn pod() -> Value {
 
 /// A time of so many seconds ago as RFC 3339.
 fn ago(seconds: u64) -> String {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let text = out_sentry::delivery::transport::response::rfc3339(now.saturating_sub(Duration::from_secs(seconds)));
+    let text = WallTime::from(SystemTime::now()).saturating_sub(Duration::from_secs(seconds)).rfc3339();
     format!("{}Z", &text[..19])
 }
 

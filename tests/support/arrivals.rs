@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Records in a chunk; every tenth is an event too.
 pub const CHUNK: u64 = 50;
@@ -25,7 +25,7 @@ pub fn http_date(time: SystemTime) -> String {
     const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
     const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
     let seconds = time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-    let text = out_sentry::delivery::transport::response::rfc3339(Duration::from_secs(seconds));
+    let text = out_sentry::clock::WallTime::from_secs(seconds).rfc3339();
     let month: usize = text[5..7].parse().expect("expected a month");
     let (year, day, clock) = (&text[..4], &text[8..10], &text[11..19]);
     let weekday = DAYS[(seconds / 86_400 % 7) as usize];

@@ -3,7 +3,7 @@
 use super::certificate;
 use super::output::Output;
 use super::report::{Report, Weight};
-use out_sentry::delivery::transport::response::rfc3339;
+use out_sentry::clock::WallTime;
 use out_sentry::options::{Dsn, MAX_DSN_FILE, Settings, read_file};
 use rustix::fs::{Access, access, statvfs};
 use std::fs::{self, File, TryLockError};
@@ -13,8 +13,8 @@ use std::time::Duration;
 /// Warned of this long before a certificate ends.
 const SOON: Duration = Duration::from_secs(30 * 86_400);
 
-/// Looks at all of them. `now` is the time since 1970.
-pub(super) fn check(output: &Output, settings: &Settings, now: Duration, report: &mut Report) {
+/// Looks at all of them. `now` is the present.
+pub(super) fn check(output: &Output, settings: &Settings, now: WallTime, report: &mut Report) {
     if let Some(path) = &settings.delivery.spool_path {
         spool(output, path, settings.delivery.spool_max_size, report);
     }
@@ -121,8 +121,8 @@ fn used(path: &Path) -> u64 {
     entries.filter_map(|entry| entry.metadata().ok()).map(|metadata| metadata.len()).sum()
 }
 
-fn certificates(output: &Output, now: Duration, report: &mut Report) {
-    let digits = |at: Duration| -> String { rfc3339(at).chars().filter(char::is_ascii_digit).take(14).collect() };
+fn certificates(output: &Output, now: WallTime, report: &mut Report) {
+    let digits = |at: WallTime| -> String { at.rfc3339().chars().filter(char::is_ascii_digit).take(14).collect() };
     let (today, soon) = (digits(now), digits(now + SOON));
     let files = ["tls_crt_file", "tls_ca_file"].into_iter();
     for (option, file) in files.filter_map(|option| Some((option, Path::new(output.section.value(option)?)))) {

@@ -26,6 +26,7 @@ use crate::terminal::counted;
 use crate::terminal::{Waiting, in_colour, printable};
 use config::{Configuration, Kind};
 use host_version::HostVersion;
+use out_sentry::clock::WallTime;
 use out_sentry::options::Settings;
 /// Opens and reads files that another program wrote, for the other commands too.
 pub(crate) use out_sentry::options::{open_plain, read_plain};
@@ -34,7 +35,7 @@ use report::{Report, Weight};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 pub use understood::{Paragraph, Understood, read_text};
 
 const EXAMPLES: &str = "\
@@ -185,7 +186,7 @@ fn cost(args: &Args, sample: &Path, settings: &Settings, report: &mut Report) {
 /// Checks the files and servers that an output needs outside of the configuration.
 fn world(args: &Args, output: &Output, report: &mut Report) {
     let Some(settings) = output.loaded.as_ref().map(|loaded| &loaded.settings) else { return };
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let now = WallTime::from(SystemTime::now());
     files::check(output, settings, now, report);
     if let Some(sample) = &args.sample {
         cost(args, sample, settings, report);

@@ -2,9 +2,10 @@
 
 use super::output::Output;
 use super::report::{Place, Report, Weight};
+use out_sentry::clock::WallTime;
 use out_sentry::delivery::transport::client::{Client, SendResult};
 use out_sentry::delivery::transport::encoder::Encoder;
-use out_sentry::delivery::transport::response::{ResponseKind, rfc3339};
+use out_sentry::delivery::transport::response::ResponseKind;
 use out_sentry::ledger::Category;
 use out_sentry::options::{Dsn, Network, Settings};
 use serde_json::json;
@@ -13,7 +14,7 @@ use std::hash::{BuildHasher, Hasher};
 use std::net::IpAddr;
 use std::sync::mpsc;
 use std::thread;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime};
 
 /// Between the two test events: a server that is asked for the first time says yes before it has looked up the key.
 const PAUSE: Duration = Duration::from_secs(5);
@@ -145,12 +146,12 @@ fn limited(sent: &SendResult) -> bool {
 }
 
 fn post(client: &Client, dsn: &Dsn, settings: &Settings, id: &str) -> SendResult {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let now = WallTime::from(SystemTime::now());
     let envelope = envelope(dsn, settings, id, now);
     client.post(dsn, settings.network.compress, &envelope, &mut Encoder::default(), now)
 }
 
-fn envelope(dsn: &Dsn, settings: &Settings, id: &str, now: Duration) -> Vec<u8> {
+fn envelope(dsn: &Dsn, settings: &Settings, id: &str, now: WallTime) -> Vec<u8> {
     let mut event = json!({
         "event_id": id,
         "timestamp": now.as_secs_f64(),
@@ -165,7 +166,7 @@ fn envelope(dsn: &Dsn, settings: &Settings, id: &str, now: Duration) -> Vec<u8> 
         event[key] = json!(value);
     }
     let event = event.to_string();
-    let header = json!({"event_id": id, "dsn": dsn.expose(), "sent_at": rfc3339(now)});
+    let header = json!({"event_id": id, "dsn": dsn.expose(), "sent_at": now.rfc3339()});
     let item = json!({"type": "event", "length": event.len()});
     format!("{header}\n{item}\n{event}\n").into_bytes()
 }

@@ -1,9 +1,9 @@
 //! Keeps the account of one budget: the limit and the bytes spent of it in its window.
 
 use super::notice::{Kind, Notice};
+use crate::clock::WallTime;
 use crate::level::Level;
 use crate::options::Budget;
-use std::time::Duration;
 
 /// Logs at this level and above may spend [`HARD_PERCENT`] of a budget.
 const IMPORTANT: Level = Level::Warn;
@@ -61,7 +61,7 @@ pub(super) struct Account {
 }
 
 impl Account {
-    pub(super) fn new(key: Key, budget: Budget, destination: u128, wall: Duration) -> Self {
+    pub(super) fn new(key: Key, budget: Budget, destination: u128, wall: WallTime) -> Self {
         let window = window(budget, wall);
         Self {
             key,
@@ -79,7 +79,7 @@ impl Account {
     }
 
     /// Takes another budget. Another period is another window, in which nothing is spent yet.
-    pub(super) fn set_budget(&mut self, budget: Budget, wall: Duration) {
+    pub(super) fn set_budget(&mut self, budget: Budget, wall: WallTime) {
         if budget == self.budget {
             return;
         }
@@ -126,7 +126,7 @@ impl Account {
 
     /// Begins a new window if it is time, and returns the notice of the end of a limited one. A clock that is set back does not
     /// begin a window again that was there before.
-    pub(super) fn turn(&mut self, wall: Duration) -> Option<Notice> {
+    pub(super) fn turn(&mut self, wall: WallTime) -> Option<Notice> {
         let now = window(self.budget, wall);
         // A window far ahead is of a clock that was wrong.
         if now == self.window || now + 1 == self.window {
@@ -170,6 +170,6 @@ impl Account {
 }
 
 /// The number of a budget's window at a time.
-pub(super) fn window(budget: Budget, wall: Duration) -> u64 {
+pub(super) fn window(budget: Budget, wall: WallTime) -> u64 {
     wall.as_secs() / budget.period.seconds()
 }

@@ -5,6 +5,7 @@
 
 use super::account::{Account, Key, Stage};
 use super::notice::{Kind, Notice};
+use crate::clock::WallTime;
 use crate::options::{Budget, Period};
 use serde_json::{Map, Value, json};
 use std::fs;
@@ -120,7 +121,7 @@ fn to_account(object: &Value) -> Option<Account> {
         _ => return None,
     };
     let told = object["told"].as_bool()?;
-    let start = std::time::Duration::from_secs(window * budget.period.seconds());
+    let start = WallTime::from_secs(window * budget.period.seconds());
     let new = Account::new(key, budget, destination, start);
     Some(Account { accepted, marked: accepted, stage, withheld, told, ..new })
 }

@@ -14,7 +14,7 @@ mod account;
 mod file;
 pub(super) mod notice;
 
-use crate::clock::Monotonic;
+use crate::clock::{Monotonic, WallTime};
 use crate::delivery::lock;
 use crate::level::Level;
 use crate::options::Budget;
@@ -106,7 +106,7 @@ impl Costs {
     }
 
     /// Returns the number of a payer, and whether any budget applies to it.
-    pub(super) fn payer(&self, asked: Asked<'_>, wall: Duration) -> (PayerId, bool) {
+    pub(super) fn payer(&self, asked: Asked<'_>, wall: WallTime) -> (PayerId, bool) {
         let mut state = lock(&self.state);
         let workload = asked.budget.map(|_| asked.workload.to_owned());
         let mut name = (asked.destination, asked.namespace.to_owned(), workload);
@@ -140,7 +140,7 @@ impl Costs {
 
     /// Reserves bytes of a log that is to be sent. Returns false if a budget does not allow it; with `counts`, the log then
     /// counts as withheld. Without bytes it only asks whether any log of this level may be sent.
-    pub(super) fn reserve(&self, payer: PayerId, level: Level, bytes: u64, wall: Duration, counts: bool) -> bool {
+    pub(super) fn reserve(&self, payer: PayerId, level: Level, bytes: u64, wall: WallTime, counts: bool) -> bool {
         let mut state = lock(&self.state);
         state.turn(wall);
         let State { payers, accounts, changed, .. } = &mut *state;
@@ -165,7 +165,7 @@ impl Costs {
     ///
     /// # Errors
     /// The file could not be written; the bytes are counted all the same.
-    pub(super) fn sending(&self, bills: impl Iterator<Item = (PayerId, u64)>, wall: Duration) -> io::Result<()> {
+    pub(super) fn sending(&self, bills: impl Iterator<Item = (PayerId, u64)>, wall: WallTime) -> io::Result<()> {
         let mut state = lock(&self.state);
         state.turn(wall);
         let mut behind = false;
@@ -187,7 +187,7 @@ impl Costs {
     }
 
     /// Sentry has accepted these bytes.
-    pub(super) fn accept(&self, bills: impl Iterator<Item = (PayerId, u64)>, wall: Duration) {
+    pub(super) fn accept(&self, bills: impl Iterator<Item = (PayerId, u64)>, wall: WallTime) {
         let mut state = lock(&self.state);
         state.turn(wall);
         for (payer, bytes) in bills {
@@ -227,7 +227,7 @@ impl Costs {
     }
 
     /// Returns the notices that are to be sent now, each with the payer to bill.
-    pub(super) fn due(&self, steady: Monotonic, wall: Duration) -> Vec<(PayerId, Notice)> {
+    pub(super) fn due(&self, steady: Monotonic, wall: WallTime) -> Vec<(PayerId, Notice)> {
         let mut state = lock(&self.state);
         state.turn(wall);
         let State { payers, notices, places, spare, .. } = &mut *state;
@@ -257,7 +257,7 @@ impl Costs {
     ///
     /// # Errors
     /// It cannot be read, or was not written by this plugin: then budgets begin anew.
-    pub(super) fn open(&self, directory: &std::path::Path, wall: Duration) -> io::Result<()> {
+    pub(super) fn open(&self, directory: &std::path::Path, wall: WallTime) -> io::Result<()> {
         let path = directory.join(file::NAME);
         let read = file::read(&path);
         let mut state = lock(&self.state);
@@ -310,7 +310,7 @@ fn harmless(name: &str) -> String {
 
 impl State {
     /// The place of an account, made where needed.
-    fn account(&mut self, key: Key, budget: Budget, destination: u128, wall: Duration) -> usize {
+    fn account(&mut self, key: Key, budget: Budget, destination: u128, wall: WallTime) -> usize {
         if let Some(place) = self.places.get(&key).copied() {
             self.accounts[place].set_budget(budget, wall);
             self.accounts[place].destination = destination;
@@ -322,7 +322,7 @@ impl State {
     }
 
     /// A pod's annotation may have changed.
-    fn adjust(&mut self, payer: PayerId, budget: Budget, wall: Duration) {
+    fn adjust(&mut self, payer: PayerId, budget: Budget, wall: WallTime) {
         let own = self.payers[payer as usize].accounts.last().copied();
         if let Some(account) = own.map(|place| &mut self.accounts[place])
             && matches!(account.key, Key::Workload(..))
@@ -343,7 +343,7 @@ impl State {
     }
 
     /// Begins new windows, and reports the logs withheld in those that are over.
-    fn turn(&mut self, wall: Duration) {
+    fn turn(&mut self, wall: WallTime) {
         let hour = wall.as_secs() / 3_600;
         if hour == self.hour {
             return;

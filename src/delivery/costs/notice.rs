@@ -2,9 +2,9 @@
 
 use super::account::Key;
 use super::harmless;
+use crate::clock::WallTime;
 use crate::level::Level;
 use crate::options::Budget;
-use std::time::Duration;
 
 /// The statement that a notice makes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,8 +50,7 @@ impl Notice {
         let budget = self.budget;
         match self.kind {
             Kind::Begins => {
-                let end = Duration::from_secs((self.window + 1) * budget.period.seconds());
-                let end = crate::delivery::transport::response::rfc3339(end);
+                let end = WallTime::from_secs((self.window + 1) * budget.period.seconds()).rfc3339();
                 format!(
                     "{option} {budget}{of} is spent: logs below warn are withheld until {end}, the others beyond 120 %"
                 )

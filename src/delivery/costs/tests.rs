@@ -2,6 +2,7 @@
 
 use super::notice::Kind;
 use super::*;
+use crate::clock::WallTime;
 use crate::options::Budget;
 use std::sync::atomic::AtomicU64;
 
@@ -27,12 +28,12 @@ impl Drop for Directory {
 }
 
 /// Returns a steady time that passes like the wall time.
-fn steady(wall: Duration) -> Monotonic {
-    Monotonic::START + wall
+fn steady(wall: WallTime) -> Monotonic {
+    Monotonic::START + wall.since(WallTime::EPOCH)
 }
 
-fn wall(day: u64, second: u64) -> Duration {
-    Duration::from_secs(20_000 * DAY + day * DAY + second)
+fn wall(day: u64, second: u64) -> WallTime {
+    WallTime::from_secs(20_000 * DAY + day * DAY + second)
 }
 
 fn budget(text: &str) -> Budget {
@@ -44,7 +45,7 @@ fn asked<'a>(namespace: &'a str, own: Option<&str>) -> Asked<'a> {
 }
 
 /// Sends logs until a budget refuses; the bytes that were accepted.
-fn spend(costs: &Costs, payer: PayerId, level: Level, bytes: u64, most: u64, now: Duration) -> u64 {
+fn spend(costs: &Costs, payer: PayerId, level: Level, bytes: u64, most: u64, now: WallTime) -> u64 {
     let mut spent = 0;
     while spent < most && costs.reserve(payer, level, bytes, now, true) {
         costs.sending([(payer, bytes)].into_iter(), now).unwrap();
@@ -56,7 +57,7 @@ fn spend(costs: &Costs, payer: PayerId, level: Level, bytes: u64, most: u64, now
 }
 
 /// Delivers the notices that are due.
-fn said(costs: &Costs, now: Duration) -> Vec<(Kind, u64)> {
+fn said(costs: &Costs, now: WallTime) -> Vec<(Kind, u64)> {
     let due = costs.due(steady(now), now).into_iter();
     due.map(|(payer, notice)| {
         costs.reserve_notice(payer, 100);

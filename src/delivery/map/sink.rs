@@ -1,7 +1,7 @@
 //! The record sink: decides for each record of a chunk, while the chunk is read, whether it becomes an item in an envelope,
 //! is deferred in its chunk, or becomes a dead letter. It also passes full envelopes to the dispatcher.
 
-use crate::clock::Monotonic;
+use crate::clock::{Monotonic, WallTime};
 use crate::delivery::Shared;
 use crate::delivery::costs::Asked;
 use crate::delivery::map::carried::{self, Carried};
@@ -48,7 +48,7 @@ pub(in crate::delivery) struct RecordSink<'i> {
     /// Payer of the previous log.
     payer: LastPayer,
     /// Wall time when this chunk was begun.
-    pub(super) wall: Duration,
+    pub(super) wall: WallTime,
 }
 
 /// Payer of the previous log: the logs of a chunk mostly come from one container.

@@ -10,7 +10,7 @@
 mod closing;
 mod running;
 
-use crate::clock::{Clock, Moment, Monotonic, SystemClock};
+use crate::clock::{Clock, Moment, Monotonic, SystemClock, WallTime};
 use crate::delivery::accept::admission::Entered;
 use crate::delivery::accept::chunk_slot::Verdict;
 use crate::delivery::dispatch::dispatcher;
@@ -56,7 +56,7 @@ impl Clock for Modelled {
     fn now(&self) -> Moment {
         static MACHINE: Lazy<SystemClock> = Lazy::new(SystemClock::new);
         let steady = if is_modelled() { Monotonic::START + now() } else { MACHINE.now().steady };
-        Moment { steady, wall: Duration::from_secs(WALL) + steady.since(Monotonic::START) }
+        Moment { steady, wall: WallTime::from_secs(WALL) + steady.since(Monotonic::START) }
     }
 }
 

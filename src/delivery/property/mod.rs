@@ -4,7 +4,7 @@
 
 mod schedules;
 
-use crate::clock::{Clock, Moment, Monotonic};
+use crate::clock::{Clock, Moment, Monotonic, WallTime};
 use crate::delivery::accept::admission::Entered;
 use crate::delivery::accept::chunk_slot::Verdict;
 use crate::delivery::accept::compressed_chunk::Effort;
@@ -70,7 +70,7 @@ impl Clock for Time {
         let jump = JUMPS[(millis / BETWEEN_JUMPS) as usize % JUMPS.len()];
         let wall = WALL.saturating_add_signed(if self.jumps { jump } else { 0 });
         let since_start = Duration::from_millis(millis);
-        Moment { steady: Monotonic::START + since_start, wall: Duration::from_secs(wall) + since_start }
+        Moment { steady: Monotonic::START + since_start, wall: WallTime::from_secs(wall) + since_start }
     }
 }
 
@@ -235,7 +235,7 @@ impl Instance {
 /// Returns the message of a sender about a request that was answered with this status and these limits, or not at all
 /// (`code` 0).
 pub(in crate::delivery) fn answered_with(request: Request, code: u16, limits: Option<&str>) -> dispatcher::Message {
-    let limits = Limits::read(code, limits, None, Duration::ZERO);
+    let limits = Limits::read(code, limits, None, WallTime::EPOCH);
     let kind = if code == 0 { ResponseKind::Failed } else { ResponseKind::of_status(code) };
     let status = if code == 0 { Status::Error } else { Status::of(code) };
     let response = Response { kind, limits };

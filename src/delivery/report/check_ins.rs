@@ -4,7 +4,7 @@
 //! delayed check-in would state a wrong time. Check-ins are therefore sent within seconds or dropped, and never stored. They
 //! are not items of the ledger; the summary line counts them.
 
-use crate::clock::Monotonic;
+use crate::clock::{Moment, Monotonic};
 use crate::delivery::transport::client::SendResult;
 use crate::delivery::transport::response::{Limits, ResponseKind};
 use crate::mapping::json::{self, Object};
@@ -61,18 +61,18 @@ impl CheckIns {
     pub(in crate::delivery) fn beat(
         &mut self,
         destination: DestinationId,
-        (now, wall): (Monotonic, Duration),
+        now: Moment,
         oldest: Duration,
         wrong: usize,
     ) {
-        self.last = Some(now);
+        self.last = Some(now.steady);
         let Some(slug) = self.settings.slug.clone() else { return };
         let status = if oldest > MAX_ITEM_AGE || wrong > 0 { Status::Error } else { Status::Ok };
-        let seed = format!("{slug} {}.{:09} {}", wall.as_secs(), wall.subsec_nanos(), std::process::id());
+        let seed = format!("{slug} {}.{:09} {}", now.wall.as_secs(), now.wall.subsec_nanos(), std::process::id());
         let id = xxh3_128(seed.as_bytes()).to_be_bytes();
         self.add(
             CheckIn { destination, id, slug, status, duration: None, interval: Some(self.settings.interval) },
-            now,
+            now.steady,
         );
     }
 
@@ -155,6 +155,7 @@ impl CheckIns {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::WallTime;
     use crate::delivery::transport::response::Response;
     use crate::ledger;
 
@@ -164,6 +165,10 @@ mod tests {
         Monotonic::from_secs(seconds)
     }
 
+    fn moment(steady: Monotonic) -> Moment {
+        Moment { steady, wall: WallTime::from_secs(1_796_000_000) + steady.since(at(0)) }
+    }
+
     fn check_ins() -> CheckIns {
         let settings = options::Monitor { slug: Some("edge-1".to_owned()), interval: SECOND * 300 };
         CheckIns::new(&settings, Some("production"))
@@ -171,13 +176,13 @@ mod tests {
 
     fn beat(check_ins: &mut CheckIns, now: Monotonic, oldest: Duration, wrong: usize) -> CheckIn {
         assert!(check_ins.is_due(now));
-        check_ins.beat(DestinationId(7), (now, SECOND * 1_796_000_000 + now.since(at(0))), oldest, wrong);
+        check_ins.beat(DestinationId(7), moment(now), oldest, wrong);
         assert!(!check_ins.is_due(now));
         check_ins.next(now, |destination| destination == DestinationId(7)).expect("expected a heartbeat")
     }
 
     fn result(status: u16, limits: Option<&str>) -> SendResult {
-        let limits = Limits::read(status, limits, None, Duration::ZERO);
+        let limits = Limits::read(status, limits, None, WallTime::EPOCH);
         let response = Response { kind: ResponseKind::of_status(status), limits };
         SendResult {
             response,
@@ -209,10 +214,10 @@ mod tests {
     #[test]
     fn nothing_is_stored() {
         let mut check_ins = check_ins();
-        check_ins.beat(DestinationId(7), (at(1), SECOND), Duration::ZERO, 0);
+        check_ins.beat(DestinationId(7), moment(at(1)), Duration::ZERO, 0);
         assert!(check_ins.next(at(2), |_| false).is_none(), "no sender is free");
         assert!(check_ins.next(at(6), |_| true).is_some());
-        check_ins.beat(DestinationId(7), (at(400), SECOND), Duration::ZERO, 0);
+        check_ins.beat(DestinationId(7), moment(at(400)), Duration::ZERO, 0);
         assert!(check_ins.next(at(406), |_| true).is_none(), "it is old by now");
         assert_eq!(check_ins.summary(), " check_ins.sent=0 check_ins.dropped=1");
     }
@@ -222,7 +227,7 @@ mod tests {
         let mut check_ins = check_ins();
         let _ = beat(&mut check_ins, at(1), Duration::ZERO, 0);
         assert!(!check_ins.on_response(&result(429, Some("600:monitor:organization")), at(1)));
-        check_ins.beat(DestinationId(7), (at(301), SECOND), Duration::ZERO, 0);
+        check_ins.beat(DestinationId(7), moment(at(301)), Duration::ZERO, 0);
         assert!(check_ins.next(at(301), |_| true).is_none());
         let _ = beat(&mut check_ins, at(601), Duration::ZERO, 0);
         assert!(!check_ins.on_response(&result(200, None), at(601)));

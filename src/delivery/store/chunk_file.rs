@@ -5,7 +5,7 @@
 
 use crate::chunk::msgpack::{Seq, Value};
 use crate::chunk::{Entry, entries};
-use std::time::Duration;
+use crate::clock::WallTime;
 
 /// Version of the marker's fields.
 pub(in crate::delivery) const VERSION: u64 = 1;
@@ -70,14 +70,14 @@ fn write_marker(out: &mut Vec<u8>, fields: &[(&str, Field<'_>)], body: Seq<'_>) 
     out.extend_from_slice(body.bytes());
 }
 
-/// Appends the marker of a spooled chunk. `wall` is the time since 1970 at which it was written.
-pub(super) fn write_chunk_marker(out: &mut Vec<u8>, tag: &[u8], length: usize, records: u32, wall: Duration) {
+/// Appends the marker of a spooled chunk. `wall` is the time at which it was written.
+pub(super) fn write_chunk_marker(out: &mut Vec<u8>, tag: &[u8], length: usize, records: u32, wall: WallTime) {
     let fields = [
         ("version", Field::Number(VERSION)),
         ("tag", Field::Text(tag)),
         ("length", Field::Number(length as u64)),
         ("records", Field::Number(u64::from(records))),
-        ("time", Field::Number(wall.as_micros() as u64)),
+        ("time", Field::Number(wall.as_micros())),
     ];
     write_marker(out, &fields, Seq::EMPTY);
 }
@@ -112,8 +112,8 @@ struct Marker<'m> {
     records: Option<u64>,
     /// Number of records that were left out, where it stands for such.
     ended: Option<u32>,
-    /// Time since 1970 at which the chunk was written; zero where it says none.
-    wall: Duration,
+    /// Time at which the chunk was written; the epoch where it says none.
+    wall: WallTime,
 }
 
 /// Reads the marker at the start of `bytes`. `Err` holds a version that this plugin does not know.
@@ -133,7 +133,7 @@ fn marker(bytes: &[u8]) -> Option<Result<Marker<'_>, u64>> {
     }
     let tag = about.get("tag")?.text()?;
     let length = usize::try_from(number("length")?).ok()?;
-    let wall = Duration::from_micros(number("time").unwrap_or(0));
+    let wall = WallTime::from_micros(number("time").unwrap_or(0));
     let ended = number("ended").filter(|_| length == 0).and_then(|ended| u32::try_from(ended).ok());
     let ended = ended.filter(|ended| *ended <= MAX_ENDED);
     Some(Ok(Marker { tag, size: record.raw.len(), length, records: number("records"), ended, wall }))
@@ -149,8 +149,8 @@ pub(super) struct Placed {
     pub(super) records: u32,
     /// Its records have ended and were left out.
     pub(super) is_over: bool,
-    /// Time since 1970 at which it was written; zero if unknown.
-    pub(super) wall: Duration,
+    /// Time at which it was written; the epoch if unknown.
+    pub(super) wall: WallTime,
 }
 
 /// The contents of a segment.
@@ -182,7 +182,7 @@ pub(super) fn scan(bytes: &[u8]) -> Result<Scan, u64> {
             Some(Err(version)) => return Err(version),
             Some(Ok(Marker { ended: Some(ended), size, .. })) if total.saturating_add(ended) <= MAX_ENDED => {
                 is_over = true;
-                (size, ended, Duration::ZERO)
+                (size, ended, WallTime::EPOCH)
             }
             Some(Ok(marker)) if marker.length > rest.len() - marker.size => {
                 scan.torn = Some(at as u64);
@@ -199,7 +199,7 @@ pub(super) fn scan(bytes: &[u8]) -> Result<Scan, u64> {
             }
             None => {
                 scan.damages += 1;
-                (rest.len(), scan.count(rest), Duration::ZERO)
+                (rest.len(), scan.count(rest), WallTime::EPOCH)
             }
         };
         total = total.saturating_add(records);
@@ -284,7 +284,7 @@ mod tests {
 
     fn chunk(tag: &str, records: usize) -> Vec<u8> {
         let mut out = Vec::new();
-        write_chunk_marker(&mut out, tag.as_bytes(), RECORD.len() * records, records as u32, Duration::from_secs(9));
+        write_chunk_marker(&mut out, tag.as_bytes(), RECORD.len() * records, records as u32, WallTime::from_secs(9));
         out.extend_from_slice(&RECORD.repeat(records));
         out
     }
@@ -293,7 +293,7 @@ mod tests {
     fn finds_each_chunk_with_its_place_and_time() {
         let (one, two) = (chunk("a", 2), chunk("b", 3));
         let scan = scan(&[&one[..], &two].concat()).unwrap();
-        let wall = Duration::from_secs(9);
+        let wall = WallTime::from_secs(9);
         let expected = [
             Placed { offset: 0, length: one.len() as u64, records: 2, is_over: false, wall },
             Placed { offset: one.len() as u64, length: two.len() as u64, records: 3, is_over: false, wall },
@@ -346,7 +346,7 @@ mod tests {
     #[test]
     fn a_marker_fits_its_bound() {
         let mut out = Vec::new();
-        write_chunk_marker(&mut out, b"", usize::MAX, u32::MAX, Duration::from_micros(u64::MAX));
+        write_chunk_marker(&mut out, b"", usize::MAX, u32::MAX, WallTime::from_micros(u64::MAX));
         assert!(out.len() <= MARKER_BYTES, "{}", out.len());
     }
 }

@@ -96,7 +96,7 @@ pub(super) fn compact(bytes: &[u8], chunks: &[Placed], over: &Over) -> Option<Co
 mod tests {
     use super::super::chunk_file::{scan, write_chunk_marker};
     use super::*;
-    use std::time::Duration;
+    use crate::clock::WallTime;
 
     const RECORD: &[u8] = &[0x92, 0x92, 0xd7, 0, 0, 0, 0, 9, 0, 0, 0, 5, 0x80, 0x81, 0xa1, b'k', 1];
 
@@ -110,7 +110,7 @@ mod tests {
         let mut out = Vec::new();
         for (tag, records) in chunks {
             let data = RECORD.repeat(*records as usize);
-            write_chunk_marker(&mut out, tag.as_bytes(), data.len(), *records, Duration::from_secs(9));
+            write_chunk_marker(&mut out, tag.as_bytes(), data.len(), *records, WallTime::from_secs(9));
             out.extend_from_slice(&data);
         }
         out

@@ -10,12 +10,11 @@
 use super::{Chunk, Field};
 use crate::chunk::msgpack::Seq;
 use crate::chunk::{Entry, Record, entries};
-use crate::clock::{self, Monotonic};
+use crate::clock::{self, Monotonic, WallTime};
 use crate::delivery::route::table::Target;
 use crate::delivery::store;
 use crate::delivery::track::chunk_progress::ChunkProgress;
 use crate::delivery::track::drop_reason::DropReason;
-use crate::delivery::transport::response::rfc3339;
 use crate::ledger::{Category, Outcome};
 use crate::mapping::identity::EventId;
 use std::collections::{HashMap, HashSet};
@@ -107,7 +106,7 @@ impl DeadLetters {
     ///
     /// # Errors
     /// Any error of the file system; then none of them was written.
-    pub fn write(&mut self, letters: &[Vec<u8>], wall: Duration, steady: Monotonic) -> io::Result<Vec<bool>> {
+    pub fn write(&mut self, letters: &[Vec<u8>], wall: WallTime, steady: Monotonic) -> io::Result<Vec<bool>> {
         let mut used = self.used(steady)?;
         let mut fits = |letter: &Vec<u8>| {
             let room = used + letter.len() as u64 <= self.max_size;
@@ -123,7 +122,7 @@ impl DeadLetters {
         Ok(kept)
     }
 
-    fn commit<'l>(&self, letters: impl Iterator<Item = &'l [u8]>, wall: Duration) -> io::Result<()> {
+    fn commit<'l>(&self, letters: impl Iterator<Item = &'l [u8]>, wall: WallTime) -> io::Result<()> {
         let (pid, number) = (std::process::id(), WRITTEN.fetch_add(1, Relaxed));
         let path = self.path.join(format!("{:020}-{pid}-{number}.{}", wall.as_micros(), store::SUFFIX));
         let temporary = path.with_extension(TEMPORARY);
@@ -172,9 +171,9 @@ fn is_stale(about: &fs::Metadata) -> bool {
 }
 
 /// Returns the bytes of each dead letter in a file, in their order. `first` is the number of the segment's first record, `wall`
-/// the time since 1970.
+/// the present.
 #[must_use]
-pub(crate) fn encode(segment: &Chunk, first: u32, dead_letters: &[DeadLetter], wall: Duration) -> Vec<Vec<u8>> {
+pub(crate) fn encode(segment: &Chunk, first: u32, dead_letters: &[DeadLetter], wall: WallTime) -> Vec<Vec<u8>> {
     let wanted: HashSet<u32> = dead_letters
         .iter()
         .flat_map(|dead_letter| std::iter::once(&dead_letter.record).chain(&dead_letter.members))
@@ -221,7 +220,7 @@ fn find<'a>(data: &'a [u8], first: u32, wanted: &HashSet<u32>) -> Found<'a> {
 
 const GROUP_END: &[u8] = &[0x92, 0x92, 0xd7, 0, 255, 255, 255, 254, 0, 0, 0, 0, 0x80, 0x80];
 
-fn encode_one(tag: &[u8], dead_letter: &DeadLetter, found: &Found<'_>, wall: Duration) -> Vec<u8> {
+fn encode_one(tag: &[u8], dead_letter: &DeadLetter, found: &Found<'_>, wall: WallTime) -> Vec<u8> {
     let mut data = Vec::new();
     let mut numbers: Vec<u32> =
         std::iter::once(dead_letter.record).chain(dead_letter.members.iter().copied()).collect();
@@ -243,7 +242,7 @@ fn encode_one(tag: &[u8], dead_letter: &DeadLetter, found: &Found<'_>, wall: Dur
     if dead_letter.reason.status > 0 {
         fields.push(("status", Field::Number(u64::from(dead_letter.reason.status))));
     }
-    let (time, id) = (rfc3339(wall), dead_letter.event_id.map(|id| id.hex()));
+    let (time, id) = (wall.rfc3339(), dead_letter.event_id.map(|id| id.hex()));
     let destination = dead_letter.target.as_ref().map(|target| target.dsn.to_string());
     fields.push(("detail", Field::Text(dead_letter.reason.detail.as_bytes())));
     fields.push(("time", Field::Text(time.as_bytes())));
@@ -273,7 +272,7 @@ mod tests {
 
     fn letter_of(data: &[u8], dead_letter: &DeadLetter) -> Vec<u8> {
         let segment = Chunk { tag: b"t".to_vec(), data: data.to_vec(), records: 0 };
-        encode(&segment, 10, std::slice::from_ref(dead_letter), Duration::from_secs(1)).remove(0)
+        encode(&segment, 10, std::slice::from_ref(dead_letter), WallTime::from_secs(1)).remove(0)
     }
 
     #[test]
@@ -306,7 +305,7 @@ mod tests {
         let letter = vec![1; 100];
         let (mut one, mut two) = (DeadLetters::new(&path, 250), DeadLetters::new(&path, 250));
         let write = |dead: &mut DeadLetters, count: usize, at: u64| {
-            dead.write(&vec![letter.clone(); count], Duration::ZERO, Monotonic::from_secs(at)).unwrap()
+            dead.write(&vec![letter.clone(); count], WallTime::EPOCH, Monotonic::from_secs(at)).unwrap()
         };
         assert_eq!(write(&mut one, 1, 0), [true]);
         fs::write(path.join("1-2-3.tmp"), [0; 900]).unwrap();

@@ -2,7 +2,7 @@
 
 use super::error::SpoolError;
 use super::spool::{Appended, Spool, SyncWork, WhenFull};
-use crate::clock::Stopwatch;
+use crate::clock::{Stopwatch, WallTime};
 use crate::delivery::accept::retry_registry::RetryRegistry;
 use crate::delivery::lock;
 use crate::ledger::Recorder;
@@ -132,12 +132,12 @@ impl Store {
     }
 
     /// Appends a chunk. Runs on Fluent Bit's stack: it neither formats nor logs. Waits for the worker to open the
-    /// directory, `longest` at most. `wall` is the time since 1970.
+    /// directory, `longest` at most.
     pub(crate) fn offer(
         &self,
         tag: &[u8],
         data: &[u8],
-        wall: Duration,
+        wall: WallTime,
         longest: Duration,
         registry: &RetryRegistry,
         recorder: &Recorder,

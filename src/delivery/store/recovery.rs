@@ -6,6 +6,7 @@ use super::error::SpoolError;
 use super::extent::Extent;
 use super::progress_file::{self, Notes, Progress};
 use super::segment::{Descriptor, Files, NEW_SUFFIX, Place, Segment};
+use crate::clock::WallTime;
 use std::fs::{self, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -168,12 +169,12 @@ struct Found {
 
 impl Found {
     /// Divides the chunks that have not ended into extents.
-    fn divide(self, newest: Duration, settings: u64, recovery: &mut Recovery) {
+    fn divide(self, newest: WallTime, settings: u64, recovery: &mut Recovery) {
         let mut first = 0_u32;
         let mut open: Option<Recovered> = None;
         let mut parts = Vec::new();
         for (chunk, is_done) in self.chunks.iter().zip(&self.is_done) {
-            if !chunk.wall.is_zero() && chunk.wall + ACKNOWLEDGED_WITHIN >= newest {
+            if chunk.wall != WallTime::EPOCH && chunk.wall + ACKNOWLEDGED_WITHIN >= newest {
                 let bytes = self.segment.read(chunk.offset, chunk.length).unwrap_or_default();
                 recovery.recent.extend(split_owned(bytes));
             }

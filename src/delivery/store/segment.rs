@@ -6,6 +6,7 @@
 use super::chunk_file::{Placed, scan};
 use super::compact::{Over, compact};
 use super::progress_file::{self, ProgressFiles};
+use crate::clock::WallTime;
 use crate::delivery::lock;
 use crate::delivery::track::record_set::RecordSet;
 use crate::sync::{AtomicU64, Mutex};
@@ -15,7 +16,6 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Duration;
 
 /// Extension of a segment that is being written again.
 pub(super) const NEW_SUFFIX: &str = "new";
@@ -62,8 +62,8 @@ struct State {
     pending: u32,
     is_lost: bool,
     is_reclaimed: bool,
-    /// Time since 1970 when the last chunk was written.
-    newest: Duration,
+    /// Time at which the last chunk was written.
+    newest: WallTime,
     /// Records that have ended.
     over: Over,
     /// The number of records that had ended when the segment was compacted last.
@@ -160,11 +160,11 @@ impl Segment {
         lock(&self.state).length
     }
 
-    /// Appends a chunk. Neither formats nor logs. `wall` is the time since 1970.
+    /// Appends a chunk. Neither formats nor logs.
     ///
     /// # Errors
     /// Any error of the file system. Nothing has been appended then, and the part that was written is cut off.
-    pub(super) fn append(&self, marker: &[u8], data: &[u8], records: u32, wall: Duration) -> io::Result<Place> {
+    pub(super) fn append(&self, marker: &[u8], data: &[u8], records: u32, wall: WallTime) -> io::Result<Place> {
         let mut state = lock(&self.state);
         let file = state.open.clone().ok_or(io::ErrorKind::NotFound)?;
         let offset = state.length;
@@ -266,8 +266,9 @@ impl Segment {
     }
 
     /// Returns the share of records that have ended since the segment was compacted, in percent, if it is one that can be
-    /// compacted: sealed, and older than chunks that Fluent Bit may not know of. `before` is the time since 1970 of such.
-    pub(super) fn ended_share(&self, before: Duration) -> Option<u32> {
+    /// compacted: sealed, and older than chunks that Fluent Bit may not know of. Such were written at or after
+    /// `before`.
+    pub(super) fn ended_share(&self, before: WallTime) -> Option<u32> {
         let state = lock(&self.state);
         let can_be = state.open.is_none() && !state.is_lost && !state.is_reclaimed && state.newest < before;
         let ended = u64::from(state.over.count().saturating_sub(state.tried));

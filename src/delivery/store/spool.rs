@@ -6,6 +6,7 @@ use super::error::{SpoolError, is_out_of_descriptors};
 use super::extent::Extent;
 use super::recovery::{ACKNOWLEDGED_WITHIN, Recovery, recover};
 use super::segment::{Descriptor, Files, Place, Segment};
+use crate::clock::WallTime;
 use crate::sync::AtomicU64;
 use std::fs::{self, File};
 use std::io;
@@ -13,7 +14,6 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Weak};
-use std::time::Duration;
 
 /// Descriptors that are kept for the next sync of sealed segments, at most; those of others are opened again.
 const MAX_KEPT: usize = 2;
@@ -142,7 +142,7 @@ impl Spool {
         tag: &[u8],
         data: &[u8],
         records: u32,
-        wall: Duration,
+        wall: WallTime,
         when_full: WhenFull,
     ) -> Result<Appended, SpoolError> {
         let (used, most) = (self.files.bytes.load(Relaxed), self.limits.most);
@@ -165,7 +165,7 @@ impl Spool {
         Ok(Appended { extent, segment, place })
     }
 
-    fn segment_for(&mut self, bytes: u64, wall: Duration) -> Result<Arc<Segment>, SpoolError> {
+    fn segment_for(&mut self, bytes: u64, wall: WallTime) -> Result<Arc<Segment>, SpoolError> {
         if let Some(open) = &self.open {
             let length = open.length();
             if open.is_open() && (length == 0 || length + bytes <= self.limits.segment) {
@@ -173,7 +173,7 @@ impl Spool {
             }
         }
         // There is always a greater number: a file that somebody renamed must not make us write over another.
-        let number = (wall.as_micros() as u64).max(self.last + 1);
+        let number = wall.as_micros().max(self.last + 1);
         let segment = match self.create(number) {
             Ok(segment) => segment,
             // Without a descriptor the open segment grows beyond its size: a chunk that waits at Fluent Bit needs one too.
@@ -290,9 +290,9 @@ impl Spool {
         Ok(())
     }
 
-    /// The segments that are worth compacting when the spool is half full, those of which most has ended first. `wall` is the time
-    /// since 1970.
-    pub(super) fn compactable(&mut self, wall: Duration) -> Vec<Arc<Segment>> {
+    /// The segments that are worth compacting when the spool is half full, those of which most has ended first. `wall` is the
+    /// present.
+    pub(super) fn compactable(&mut self, wall: WallTime) -> Vec<Arc<Segment>> {
         if self.files.bytes.load(Relaxed) <= self.limits.most / 2 {
             return Vec::new();
         }

@@ -1,5 +1,6 @@
 //! Sends one request: an envelope to its destination. Retries are scheduled elsewhere.
 
+use crate::clock::WallTime;
 use crate::delivery::transport::connection::{TimedConnector, in_turn};
 use crate::delivery::transport::encoder::Encoder;
 use crate::delivery::transport::error::{self, Failure, RequestContext};
@@ -156,7 +157,7 @@ impl Client {
         Err(Box::new(SendResult::failed(0, failure)))
     }
 
-    /// Posts an envelope. `wall` is the time since 1970, for `Retry-After` dates.
+    /// Posts an envelope. `wall` is the present, for `Retry-After` dates.
     #[must_use]
     pub fn post(
         &self,
@@ -164,7 +165,7 @@ impl Client {
         encoding: Compress,
         envelope: &[u8],
         encoder: &mut Encoder,
-        wall: Duration,
+        wall: WallTime,
     ) -> SendResult {
         let mut body = Vec::new();
         match encoder.encode(encoding, [envelope, &[], &[]], &mut body) {
@@ -175,7 +176,7 @@ impl Client {
 
     /// Posts an envelope that is in this encoding already.
     #[must_use]
-    pub(crate) fn send(&self, dsn: &Dsn, encoding: Compress, body: &[u8], wall: Duration) -> SendResult {
+    pub(crate) fn send(&self, dsn: &Dsn, encoding: Compress, body: &[u8], wall: WallTime) -> SendResult {
         let context = RequestContext { dsn, proxy: self.agent(dsn).1, trusting: self.trusting };
         // Whatever goes wrong below us, a sender has to report what became of its envelope.
         let request = || {
@@ -232,7 +233,7 @@ impl SendResult {
         }
     }
 
-    fn from_response(mut received: ureq::http::Response<ureq::Body>, dsn: &Dsn, bytes: u64, wall: Duration) -> Self {
+    fn from_response(mut received: ureq::http::Response<ureq::Body>, dsn: &Dsn, bytes: u64, wall: WallTime) -> Self {
         let code = received.status().as_u16();
         // A list may come in several headers, which then are one (RFC 9110 section 5.3).
         let header = |name: &str| {

@@ -2,11 +2,10 @@
 //!
 //! The texts may name a host, a date or a file to set, but never a key or a password.
 
-use crate::delivery::transport::response::rfc3339;
+use crate::clock::WallTime;
 use crate::options::{Dsn, ProxyUrl};
 use rustls::{AlertDescription, CertificateError, InvalidMessage};
 use std::io;
-use std::time::Duration;
 
 /// A request that had no response.
 #[derive(Debug, PartialEq, Eq)]
@@ -114,20 +113,19 @@ impl RequestContext<'_> {
 
     fn certificate(&self, problem: &CertificateError) -> String {
         let host = self.dsn.host_and_port().0;
-        let day = |time: Duration| rfc3339(time)[..10].to_owned();
-        let since = |time: rustls::pki_types::UnixTime| day(Duration::from_secs(time.as_secs()));
+        let day = |time: rustls::pki_types::UnixTime| WallTime::from_secs(time.as_secs()).date();
         match problem {
             CertificateError::Expired => format!("the certificate of {host} has expired"),
             CertificateError::ExpiredContext { time, not_after } => format!(
                 "the certificate of {host} has expired on {}; this machine's clock says {}",
-                since(*not_after),
-                since(*time)
+                day(*not_after),
+                day(*time)
             ),
             CertificateError::NotValidYet => format!("the certificate of {host} is not valid yet"),
             CertificateError::NotValidYetContext { time, not_before } => format!(
                 "the certificate of {host} is not valid before {}; this machine's clock says {}",
-                since(*not_before),
-                since(*time)
+                day(*not_before),
+                day(*time)
             ),
             CertificateError::NotValidForName => format!("the certificate is not for the name {host}"),
             CertificateError::NotValidForNameContext { presented, .. } => {
@@ -222,7 +220,7 @@ mod tests {
     }
 
     fn at(seconds: u64) -> UnixTime {
-        UnixTime::since_unix_epoch(Duration::from_secs(seconds))
+        UnixTime::since_unix_epoch(std::time::Duration::from_secs(seconds))
     }
 
     fn failure(error: &ureq::Error, proxy: Option<&str>, trusting: bool) -> Failure {

@@ -1,6 +1,7 @@
 //! Determines the meaning of a server's response for an envelope and its destination. Pure. The table is both the contract
 //! and its tests.
 
+use crate::clock::WallTime;
 use crate::ledger::Category;
 use std::time::Duration;
 
@@ -117,7 +118,7 @@ impl Limits {
 
     /// Reads the limits of a response: `X-Sentry-Rate-Limits` on any status, else on 429 `Retry-After`, else a minute.
     #[must_use]
-    pub fn read(status: u16, rate_limits: Option<&str>, retry_after: Option<&str>, now: Duration) -> Self {
+    pub fn read(status: u16, rate_limits: Option<&str>, retry_after: Option<&str>, now: WallTime) -> Self {
         let refused =
             (status == 429).then(|| retry_after.and_then(|text| parse_retry_after(text, now)).unwrap_or(DEFAULT_LIMIT));
         if let Some(limits) = rate_limits.and_then(parse_rate_limits) {
@@ -157,12 +158,12 @@ fn parse_seconds(text: &str) -> Option<Duration> {
 }
 
 /// Seconds, or an HTTP date (RFC 9110 section 10.2.3).
-fn parse_retry_after(text: &str, now: Duration) -> Option<Duration> {
-    parse_seconds(text).or_else(|| Some(parse_http_date(text.trim())?.saturating_sub(now)))
+fn parse_retry_after(text: &str, now: WallTime) -> Option<Duration> {
+    parse_seconds(text).or_else(|| Some(parse_http_date(text.trim())?.since(now)))
 }
 
-/// `Sun, 06 Nov 1994 08:49:37 GMT` as seconds since 1970.
-fn parse_http_date(text: &str) -> Option<Duration> {
+/// Reads an HTTP date: `Sun, 06 Nov 1994 08:49:37 GMT`.
+fn parse_http_date(text: &str) -> Option<WallTime> {
     const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
     let mut parts = text.split_once(", ")?.1.split(' ');
     let day: u64 = parts.next()?.parse().ok()?;
@@ -175,7 +176,7 @@ fn parse_http_date(text: &str) -> Option<Duration> {
         return None;
     }
     let days = days_since_1970(year, month, day);
-    Some(Duration::from_secs(((days * 24 + hour) * 60 + minute) * 60 + second))
+    Some(WallTime::from_secs(((days * 24 + hour) * 60 + minute) * 60 + second))
 }
 
 /// Days from 1970-01-01 to a date of the Gregorian calendar (Fliegel and Van Flandern's formula, shifted).
@@ -185,29 +186,12 @@ fn days_since_1970(year: u64, month: u64, day: u64) -> u64 {
     century_days + (month * 153 + 2) / 5 + day - 1 - 719_468
 }
 
-/// Seconds since 1970 as RFC 3339 text with milliseconds, in UTC.
-#[must_use]
-pub fn rfc3339(wall: Duration) -> String {
-    let (days, secs) = (wall.as_secs() / 86_400, wall.as_secs() % 86_400);
-    let shifted = days + 719_468;
-    let era = shifted / 146_097;
-    let day_of_era = shifted % 146_097;
-    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month + 2) / 5 + 1;
-    let (month, carry) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
-    let year = era * 400 + year_of_era + carry;
-    let (hour, minute, second) = (secs / 3_600, secs / 60 % 60, secs % 60);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{:03}Z", wall.subsec_millis())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn limits(status: u16, header: Option<&str>, retry_after: Option<&str>) -> [Option<u64>; 2] {
-        let limits = Limits::read(status, header, retry_after, Duration::from_secs(784_111_770));
+        let limits = Limits::read(status, header, retry_after, WallTime::from_secs(784_111_770));
         [Category::Event, Category::Log].map(|category| limits.of(category).map(|span| span.as_secs()))
     }
 
@@ -280,22 +264,10 @@ mod tests {
             (429, "0.01:log_item;error:key", None, [Some(0), Some(1)]),
             (200, "0.01:log_item;error:key", None, [Some(0), Some(0)]),
         ] {
-            let limits = Limits::read(status, Some(header), retry_after, Duration::ZERO).with_refused(Category::Log);
+            let limits = Limits::read(status, Some(header), retry_after, WallTime::EPOCH).with_refused(Category::Log);
             let seconds =
                 [Category::Event, Category::Log].map(|category| limits.of(category).map(|span| span.as_secs()));
             assert_eq!(seconds, expected, "{status} {header} {retry_after:?}");
-        }
-    }
-
-    #[test]
-    fn times_are_written_as_the_envelope_wants_them() {
-        for (secs, text) in [
-            (0, "1970-01-01T00:00:00.000Z"),
-            (951_782_400, "2000-02-29T00:00:00.000Z"),
-            (1_795_161_600, "2026-11-20T08:00:00.000Z"),
-            (4_102_444_799, "2099-12-31T23:59:59.000Z"),
-        ] {
-            assert_eq!(rfc3339(Duration::from_secs(secs)), text);
         }
     }
 }

@@ -8,7 +8,6 @@ use crate::delivery::route::table::Target;
 use crate::delivery::track::chunk_progress::ChunkProgress;
 use crate::delivery::transport::client::{Client, SendResult};
 use crate::delivery::transport::compressor_pool::CompressorPool;
-use crate::delivery::transport::response;
 use crate::envelope::{Batch, Parts, report};
 use crate::options::Compress;
 use crate::sync::{Receiver, Sender};
@@ -73,7 +72,7 @@ pub(crate) fn run(
     let mut body = Vec::new();
     while let Ok(job) = inbox.recv() {
         let start = clock.now();
-        let (dsn, sent_at) = (job.target.dsn.expose(), response::rfc3339(start.wall));
+        let (dsn, sent_at) = (job.target.dsn.expose(), start.wall.rfc3339());
         let envelope = match &job.load {
             Load::Items(batch) => batch.parts(&dsn, &sent_at),
             Load::CheckIn(_, payload) => {

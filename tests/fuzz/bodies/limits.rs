@@ -1,6 +1,7 @@
 //! Headers of responses: the status, the wall time, `X-Sentry-Rate-Limits` and `Retry-After`, a line each.
 
-use out_sentry::delivery::transport::response::{Limits, ResponseKind, rfc3339};
+use out_sentry::clock::WallTime;
+use out_sentry::delivery::transport::response::{Limits, ResponseKind};
 use out_sentry::ledger::Category;
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ const DAY: Duration = Duration::from_secs(86_400);
 pub fn run(data: &[u8]) {
     let Some((head, text)) = data.split_first_chunk::<10>() else { return };
     let status = u16::from_be_bytes([head[0], head[1]]) % 600;
-    let now = Duration::from_millis(u64::from_be_bytes([0, 0, head[4], head[5], head[6], head[7], head[8], head[9]]));
+    let now = WallTime::from_millis(u64::from_be_bytes([0, 0, head[4], head[5], head[6], head[7], head[8], head[9]]));
     let text = String::from_utf8_lossy(text);
     let mut lines = text.split('\n').map(|line| Some(line).filter(|line| *line != "-"));
     let (rate_limits, retry_after) = (lines.next().flatten(), lines.next().flatten());
@@ -61,7 +62,7 @@ fn seconds(text: &str) -> Option<Duration> {
     Some(if seconds > 86_400.0 { DAY } else { Duration::from_secs_f64(seconds) })
 }
 
-fn more_never_ends_sooner(status: u16, rate_limits: Option<&str>, retry_after: Option<&str>, now: Duration) {
+fn more_never_ends_sooner(status: u16, rate_limits: Option<&str>, retry_after: Option<&str>, now: WallTime) {
     let Some(header) = rate_limits else { return };
     let read = |header: &str| Limits::read(status, Some(header), retry_after, now);
     let (one, two) = (read(header), read(&format!("7:error;log_item:key,{header},0::key")));
@@ -73,8 +74,8 @@ fn more_never_ends_sooner(status: u16, rate_limits: Option<&str>, retry_after: O
 }
 
 /// A moment written as a date of either kind is that moment again.
-fn dates_come_back(status: u16, now: Duration) {
-    let at = Duration::from_secs(now.as_secs() % 250_000_000_000);
+fn dates_come_back(status: u16, now: WallTime) {
+    let at = WallTime::from_secs(now.as_secs() % 250_000_000_000);
     let (mut days, mut year) = (at.as_secs() / 86_400, 1970);
     let leap = |year: u64| year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
     while days >= 365 + u64::from(leap(year)) {
@@ -89,10 +90,10 @@ fn dates_come_back(status: u16, now: Duration) {
     }
     let (day, second) = (days + 1, at.as_secs() % 86_400);
     let clock = format!("{:02}:{:02}:{:02}", second / 3_600, second / 60 % 60, second % 60);
-    assert_eq!(rfc3339(at), format!("{year:04}-{:02}-{day:02}T{clock}.000Z", month + 1));
+    assert_eq!(at.rfc3339(), format!("{year:04}-{:02}-{day:02}T{clock}.000Z", month + 1));
     let name = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"][month];
     let date = format!("Thu, {day:02} {name} {year:04} {clock} GMT");
-    let before = Duration::from_secs(u64::from(status)).min(at);
-    let limits = Limits::read(429, None, Some(&date), at - before);
+    let before = Duration::from_secs(u64::from(status)).min(at.since(WallTime::EPOCH));
+    let limits = Limits::read(429, None, Some(&date), at.saturating_sub(before));
     assert_eq!(limits.of(Category::Event), Some(before), "{date}");
 }

@@ -3,16 +3,16 @@
 
 use super::tempdir::TempDir;
 use out_sentry::chunk;
+use out_sentry::clock::WallTime;
 use out_sentry::delivery::store::{Chunk, Limits, Recovered, Spool, WhenFull, split};
 use out_sentry::ledger::{Category, Ledger, Outcome};
 use std::fs;
 use std::path::Path;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Duration;
 
 const SETTINGS: u64 = 7;
 const LIMITS: Limits = Limits { most: 1 << 30, segment: 64 << 10 };
-const WALL: Duration = Duration::from_micros(1_795_161_600_000_000);
+const WALL: WallTime = WallTime::from_micros(1_795_161_600_000_000);
 
 /// Of files of each kind; a second one of the same kind replaces the first.
 const NAMES: [&str; 12] = [

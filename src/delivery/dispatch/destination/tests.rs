@@ -1,6 +1,7 @@
 //! Tests of one destination: backoff, limits, poison messages, and items that wait.
 
 use super::*;
+use crate::clock::WallTime;
 use crate::delivery::dispatch::retry_history::MAX_ATTEMPTS;
 use crate::envelope::ChunkId;
 use std::sync::Arc;
@@ -8,7 +9,7 @@ use std::sync::Arc;
 const SECOND: Duration = Duration::from_secs(1);
 const NOW: Monotonic = Monotonic::from_secs(1_000);
 /// The server's date matters only to a `Retry-After` that is a date.
-const WALL: Duration = Duration::ZERO;
+const WALL: WallTime = WallTime::EPOCH;
 
 fn policy(can_defer: bool) -> Policy {
     Policy {

@@ -1,7 +1,7 @@
 //! Sends client reports and check-ins, and publishes metrics and the summary line.
 
 use super::{CUT_GRACE, Dispatcher, Message};
-use crate::clock::Monotonic;
+use crate::clock::{Moment, Monotonic};
 use crate::delivery::lock;
 use crate::delivery::report::client_reports;
 use crate::delivery::report::host::{Gauges, Report, Severity};
@@ -62,8 +62,8 @@ impl Dispatcher {
         {
             let oldest = self.oldest(now);
             let [.., wrong] = self.scheduler.states(self.shared.route_table.numbers(), now);
-            let wall = self.shared.now().wall;
-            self.check_ins.beat(DestinationId(number), (now, wall), oldest, wrong as usize);
+            let now = Moment { steady: now, wall: self.shared.now().wall };
+            self.check_ins.beat(DestinationId(number), now, oldest, wrong as usize);
         }
         let scheduler = &self.scheduler;
         let Some(check_in) = self.check_ins.next(now, |destination| scheduler.may_report(destination.0, now)) else {

@@ -1,6 +1,7 @@
 //! Writes the transition of each state for each response to `transitions.txt`, and compares it with the file there.
 
 use super::*;
+use crate::clock::WallTime;
 use crate::delivery::transport::response::Limits;
 use crate::ledger::PerCategory;
 use std::fmt::Write;
@@ -29,7 +30,7 @@ fn response(kind: ResponseKind) -> Response {
 
 fn limited(status: u16, header: &str) -> Response {
     let kind = if status == 429 { ResponseKind::Limited } else { ResponseKind::Accepted };
-    Response { kind, limits: Limits::read(status, Some(header), None, Duration::ZERO) }
+    Response { kind, limits: Limits::read(status, Some(header), None, WallTime::EPOCH) }
 }
 
 /// Returns the state of a new endpoint after these responses to single logs, one a second, the last a second ago.

@@ -1,6 +1,7 @@
 //! Tests of the turns of destinations, and of the memory that those in trouble may take.
 
 use super::*;
+use crate::clock::WallTime;
 use crate::delivery::transport::response::ResponseKind;
 use crate::envelope::ChunkId;
 use crate::ledger::Outcome;
@@ -10,7 +11,7 @@ use std::sync::Arc;
 const SECOND: Duration = Duration::from_secs(1);
 const NOW: Monotonic = Monotonic::from_secs(1_000);
 /// The server's date matters only to a `Retry-After` that is a date.
-const WALL: Duration = Duration::ZERO;
+const WALL: WallTime = WallTime::EPOCH;
 
 fn policy(can_defer: bool) -> Policy {
     Policy {

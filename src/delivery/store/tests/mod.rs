@@ -3,6 +3,7 @@
 mod interleavings;
 
 use super::{Appended, Chunk, Ended, Extent, Limits, Recovery, Spool, SpoolError, WhenFull};
+use crate::clock::WallTime;
 use crate::ledger::{Category, Outcome};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,7 +13,7 @@ use std::time::Duration;
 const RECORD: &[u8] = &[0x92, 0x92, 0xd7, 0, 0, 0, 0, 9, 0, 0, 0, 5, 0x80, 0x81, 0xa1, b'k', 1];
 
 /// All chunks of a test are written at this time.
-const WALL: Duration = Duration::from_secs(1_795_161_600);
+const WALL: WallTime = WallTime::from_secs(1_795_161_600);
 
 const LIMITS: Limits = Limits { most: 1 << 20, segment: 600 };
 

@@ -1,6 +1,6 @@
 //! Tests the spool's worker in a running instance.
 
-use crate::clock::{Clock, SystemClock};
+use crate::clock::{Clock, SystemClock, WallTime};
 use crate::delivery::store::{Limits, Offer, Spool, Store, split};
 use crate::delivery::{Delivery, Host, Report, Severity, Verdict};
 use crate::ledger::{Category, Ledger, Outcome};
@@ -141,7 +141,7 @@ fn a_chunk_that_is_offered_again_before_its_sync_is_taken_once() {
     let (registry, recorder) = (&running.delivery.shared.registry, running.ledger.recorder());
     let store = Store::new(crate::options::SpoolSync::Full);
     store.opened(Spool::open(&spool, 7, Limits::of(1 << 20)).unwrap().0);
-    let offer = || store.offer(b"tag", CHUNK, Duration::from_secs(9), Duration::ZERO, registry, &recorder);
+    let offer = || store.offer(b"tag", CHUNK, WallTime::from_secs(9), Duration::ZERO, registry, &recorder);
     let wait = |number| store.wait_for_sync(number, Duration::ZERO, || registry.identity(b"tag", CHUNK));
     assert_eq!(offer(), Offer::Unsynced(1));
     assert!(!wait(1), "nobody has synced it");
