@@ -2,7 +2,7 @@
 
 mod support;
 
-use flb_sentry::host::Instance;
+use plugin_host::Instance;
 use receiver::Receiver;
 use serde_json::{Value, json};
 use std::process::ExitCode;

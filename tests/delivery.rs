@@ -3,7 +3,7 @@
 
 mod support;
 
-use flb_sentry::host::{Instance, Verdict};
+use plugin_host::{Instance, Verdict};
 use receiver::{Script, Snapshot};
 use std::ffi::OsStr;
 use std::net::TcpListener;

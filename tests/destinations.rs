@@ -3,7 +3,7 @@
 
 mod support;
 
-use flb_sentry::host::{Instance, Verdict};
+use plugin_host::{Instance, Verdict};
 use receiver::{Options, Receiver, Script, Snapshot};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};

@@ -2,10 +2,10 @@
 
 mod support;
 
-use flb_sentry::host::{Instance, Verdict};
 use out_sentry::chunk::msgpack::Seq;
 use out_sentry::chunk::{Entry, Record, entries};
 use out_sentry::delivery::split_spool;
+use plugin_host::{Instance, Verdict};
 use receiver::{Options, Receiver, Script};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;

@@ -2,7 +2,7 @@
 
 mod support;
 
-use flb_sentry::host::Instance;
+use plugin_host::Instance;
 use receiver::{Options, Receiver, Script};
 use sentry_types::protocol::v7::{Envelope, EnvelopeItem};
 use serde_json::{Value, json};

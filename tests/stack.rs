@@ -5,8 +5,8 @@
 
 mod support;
 
-use flb_sentry::host::{Generation, Instance, Plugin, RawFlush, Verdict};
 use libc::{c_char, c_int, c_void};
+use plugin_host::{Generation, Instance, Plugin, RawFlush, Verdict};
 use receiver::{Options, Receiver};
 use std::cell::Cell;
 use std::path::{Path, PathBuf};

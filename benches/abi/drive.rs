@@ -2,7 +2,7 @@
 
 use super::chunks;
 use crate::measure::{process, sink};
-use flb_sentry::host::{Generation, Instance, Plugin, Verdict};
+use plugin_host::{Generation, Instance, Plugin, Verdict};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;

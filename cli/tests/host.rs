@@ -1,9 +1,9 @@
-//! The companion's host, as a plugin meets it: order of the calls, options, log lines, answers.
+//! The host of `plugin-host`, as a plugin meets it: order of the calls, options, log lines, answers.
 
 mod plugin;
 
-use flb_sentry::host::{Generation, Instance, Level, LoadError, Plugin, Verdict, stray_log_lines};
 use plugin::Probe;
+use plugin_host::{Generation, Instance, Level, LoadError, Plugin, Verdict, stray_log_lines};
 use std::ffi::c_void;
 use std::path::Path;
 

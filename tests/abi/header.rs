@@ -5,7 +5,7 @@ use super::support::artefacts;
 use super::support::process::on_path;
 use super::support::suite::Suite;
 use super::support::tempdir::TempDir;
-use flb_sentry::host::Generation;
+use plugin_host::Generation;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -21,7 +21,7 @@ fn mirrored() -> Vec<(&'static str, usize)> {
         ("sizeof(struct out_sentry_api)/sizeof(void *)", Generation::V4_0.api_functions()),
     ];
     let plugin = out_sentry::abi::LAYOUT.iter().chain(out_sentry::host::LAYOUT);
-    plugin.chain(flb_sentry::host::LAYOUT).copied().chain(generations).collect()
+    plugin.chain(plugin_host::LAYOUT).copied().chain(generations).collect()
 }
 
 fn header() -> PathBuf {

@@ -5,7 +5,7 @@ use super::support::arrivals::receive;
 use super::support::suite::Suite;
 use super::support::tempdir::TempDir;
 use super::support::{chunk, net, output};
-use flb_sentry::host::{Generation, Instance, Level, Verdict, stray_log_lines};
+use plugin_host::{Generation, Instance, Level, Verdict, stray_log_lines};
 use receiver::Receiver;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
@@ -74,7 +74,7 @@ fn options_are_declared_where_the_host_reads_them() {
 /// The host reads the options of a registration until its Unregister, whatever has been registered since.
 fn declared_options_outlive_other_registrations() {
     let first = output::load_apart(Generation::V5_1);
-    let text = |plugin: &flb_sentry::host::Plugin| format!("{:?}", plugin.declared().expect("expected options"));
+    let text = |plugin: &plugin_host::Plugin| format!("{:?}", plugin.declared().expect("expected options"));
     let before = text(&first);
     for _ in 0..3 {
         let next = first.reload().unwrap_or_else(|error| panic!("{error}"));

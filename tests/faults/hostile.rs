@@ -11,7 +11,7 @@ use crate::support::output::{self, Ledger, PATIENCE, flush_all};
 use crate::support::tempdir::TempDir;
 use crate::support::{chunk, wait};
 use crate::tls::{self, Terminator};
-use flb_sentry::host::{Level, Verdict};
+use plugin_host::{Level, Verdict};
 use receiver::Receiver;
 use serde_json::json;
 use std::io::ErrorKind;

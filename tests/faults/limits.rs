@@ -4,7 +4,7 @@ use crate::support::arrivals::{Setting, http_date, receive};
 use crate::support::chunk;
 use crate::support::output::{Ledger, PATIENCE, flush_all};
 use crate::support::wait;
-use flb_sentry::host::Verdict;
+use plugin_host::Verdict;
 use receiver::{Receiver, Request};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};

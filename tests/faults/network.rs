@@ -6,7 +6,7 @@ use crate::support::arrivals::{
 use crate::support::output::{self, Ledger, PATIENCE, flush_all};
 use crate::support::{net, wait};
 use crate::tls::{self, Terminator};
-use flb_sentry::host::{Instance, Verdict};
+use plugin_host::{Instance, Verdict};
 use receiver::Receiver;
 use std::collections::BTreeSet;
 use std::path::Path;

@@ -7,7 +7,7 @@ use crate::support::arrivals::{assert_exact, has_all, receive_at};
 use crate::support::output::{self, Ledger, PATIENCE};
 use crate::support::tempdir::TempDir;
 use crate::support::{chunk, net, wait};
-use flb_sentry::host::{Level, Verdict};
+use plugin_host::{Level, Verdict};
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};

@@ -6,7 +6,7 @@ use crate::support::output::{Ledger, PATIENCE, flush_all};
 use crate::support::process::on_path;
 use crate::support::tempdir::TempDir;
 use crate::support::{chunk, wait};
-use flb_sentry::host::Verdict;
+use plugin_host::Verdict;
 use std::fs;
 use std::path::Path;
 use std::process::Command;

@@ -4,7 +4,7 @@ use crate::support::chunk;
 use crate::support::output::{Ledger, PATIENCE, flush_all, instance, load};
 use crate::support::tempdir::TempDir;
 use crate::support::wait;
-use flb_sentry::host::{Instance, Level};
+use plugin_host::{Instance, Level};
 use receiver::{Options, Receiver};
 
 /// The key of every DSN here.

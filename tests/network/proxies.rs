@@ -9,7 +9,7 @@ use crate::support::output::PATIENCE;
 use crate::support::shipping::Shipping;
 use crate::support::suite::Suite;
 use crate::tunnel::Tunnel;
-use flb_sentry::host::Level;
+use plugin_host::Level;
 
 pub fn add(suite: Suite, authority: &Made) -> Suite {
     suite

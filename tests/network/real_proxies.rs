@@ -9,7 +9,7 @@ use crate::support::process::{Group, Launch, on_path};
 use crate::support::suite::Suite;
 use crate::support::tempdir::TempDir;
 use crate::support::wait;
-use flb_sentry::host::Level;
+use plugin_host::Level;
 use std::ffi::OsStr;
 use std::net::TcpStream;
 use std::path::PathBuf;

@@ -7,7 +7,7 @@ use crate::support::chunk;
 use crate::support::output::PATIENCE;
 use crate::support::shipping::Shipping;
 use crate::support::suite::Suite;
-use flb_sentry::host::Level;
+use plugin_host::Level;
 
 /// A test that needs certificates.
 type Test = fn(&Authority);

@@ -3,7 +3,7 @@
 use crate::support::chunk;
 use crate::support::output::{Ledger, PATIENCE, flush_all, instance, load};
 use crate::support::tempdir::TempDir;
-use flb_sentry::host::Level;
+use plugin_host::Level;
 use receiver::{Options, Receiver, Script};
 use serde_json::json;
 

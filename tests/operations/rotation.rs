@@ -3,7 +3,7 @@
 use crate::support::output::{Ledger, PATIENCE, flush_all, load, name_of, options};
 use crate::support::tempdir::TempDir;
 use crate::support::{chunk, wait};
-use flb_sentry::host::{Instance, Level};
+use plugin_host::{Instance, Level};
 use receiver::{Options, Receiver};
 use std::fs;
 

@@ -4,7 +4,7 @@ use crate::support::arrivals::{assert_exact, assert_ledger, receive, wait_for_al
 use crate::support::output::{self, Ledger, PATIENCE, flush_all};
 use crate::support::tempdir::TempDir;
 use crate::support::{chunk, wait};
-use flb_sentry::host::{Instance, Verdict};
+use plugin_host::{Instance, Verdict};
 use receiver::Receiver;
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -3,7 +3,7 @@
 
 use crate::support::chunk;
 use crate::support::output::{Ledger, load};
-use flb_sentry::host::{Instance, Plugin, Verdict};
+use plugin_host::{Instance, Plugin, Verdict};
 use receiver::{Options, Receiver, Script};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};

@@ -5,7 +5,7 @@ use super::chunk;
 use super::output::{Ledger, PATIENCE, instance, load};
 use super::tempdir::TempDir;
 use super::wait;
-use flb_sentry::host::Instance;
+use plugin_host::Instance;
 use receiver::{Options, Receiver, Request, Script, Snapshot};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};

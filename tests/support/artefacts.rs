@@ -32,7 +32,9 @@ pub fn built() -> &'static Path {
         let root = workspace();
         let plugin = is_fresh(&dir.join("libout_sentry.so"), &root.join("src"));
         let command = dir.join("flb-sentry");
-        if !plugin || ["cli/src", "receiver/src"].iter().any(|sources| !is_fresh(&command, &root.join(sources))) {
+        if !plugin
+            || ["cli/src", "receiver/src", "host/src"].iter().any(|sources| !is_fresh(&command, &root.join(sources)))
+        {
             build(&root, &dir);
         }
         dir

@@ -1,7 +1,7 @@
-//! The plugin in this process, behind the companion's host, and what its last words say.
+//! The plugin in this process, behind a host that calls it as Fluent Bit does, and what its last words say.
 
 use super::tempdir::TempDir;
-use flb_sentry::host::{Generation, Instance, Level, Plugin, Verdict};
+use plugin_host::{Generation, Instance, Level, Plugin, Verdict};
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 

@@ -2,7 +2,7 @@
 //! flushes itself or has workers that flush.
 
 use super::queue::Queue;
-use crate::host::{InitError, Instance, Level, Plugin};
+use plugin_host::{InitError, Instance, Level, Plugin};
 use std::thread;
 
 /// Runs Init, flushes, exit, all on the calling thread unless there are workers. Returns the lines that the instance logged;

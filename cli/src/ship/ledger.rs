@@ -1,6 +1,6 @@
 //! Reads the plugin's own account of the outcome of each record from the last summary line that it logs.
 
-use crate::host::Level;
+use plugin_host::Level;
 use std::fmt;
 
 /// Outcomes that mean a record has not reached Sentry though it should have.

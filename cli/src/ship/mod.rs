@@ -1,7 +1,7 @@
 //! `flb-sentry ship`: feeds files to the plugin through its C ABI, as Fluent Bit would.
 //!
 //! ```text
-//! input::* -> feed -> chunk ==queue==> engine -> host::Instance
+//! input::* -> feed -> chunk ==queue==> engine -> plugin_host::Instance
 //!                            retries, tally        | exit
 //!                                    report <- ledger
 //! ```

@@ -3,7 +3,7 @@
 //! It plays the part of Fluent Bit's scheduler. A chunk that is to be retried waits on its own while others go ahead.
 
 use super::chunk::Chunk;
-use crate::host::Verdict;
+use plugin_host::Verdict;
 use std::collections::{BinaryHeap, HashMap, VecDeque};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};

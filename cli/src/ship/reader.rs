@@ -245,7 +245,7 @@ mod tests {
         let mut chunks = Vec::new();
         while let Some(work) = queue.take() {
             chunks.push(work.chunk.clone());
-            queue.settle(work, crate::host::Verdict::Ok);
+            queue.settle(work, plugin_host::Verdict::Ok);
         }
         (chunks, feeder.problems())
     }

@@ -235,7 +235,7 @@ fn was(count: u64) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::host::Level;
+    use plugin_host::Level;
 
     fn report(summary: &str) -> Report {
         Report {

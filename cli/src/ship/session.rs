@@ -6,7 +6,7 @@ use super::ledger::Ledger;
 use super::queue::{Backoff, Queue};
 use super::report::Report;
 use super::{engine, locate};
-use crate::host::{Generation, Level, Plugin, format_line};
+use plugin_host::{Generation, Level, Plugin, format_line};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -260,7 +260,7 @@ impl Options {
         given.and_then(|(_, text)| time(text)).unwrap_or(DEFAULT)
     }
 
-    fn echo(&self, console: &Arc<Console>) -> crate::host::Sink {
+    fn echo(&self, console: &Arc<Console>) -> plugin_host::Sink {
         let (shown, console) = (self.shown, Arc::clone(console));
         Arc::new(move |level, message| {
             if shown.is_some_and(|shown| level <= shown) {

@@ -1,4 +1,4 @@
-//! Fluent Bit as an output plugin sees it: the companion's mirror of Fluent Bit's side of the Go-plugin ABI.
+//! Fluent Bit as an output plugin sees it: a mirror of Fluent Bit's side of the Go-plugin ABI.
 //!
 //! [`Plugin`] loads a shared library and registers it; [`Instance`] is one `[OUTPUT]` section of it. The calls are those of
 //! Fluent Bit 5.1, in its order:
@@ -15,9 +15,9 @@
 //! A [`Generation`] older than 5.1 allocates less, offers less and calls less, so that a plugin can be tested against the
 //! versions in the field. Parts that do not belong to the ABI are not mirrored: coroutine stacks (a test makes its own and
 //! calls [`Instance::raw_flush`]), the metrics registry (`cmt_*` and `flb_output_name` are not exported, as in a Fluent Bit
-//! without them) and the scheduler, which is in `ship`.
+//! without them) and the scheduler, which is in the companion's `ship`.
 //!
-//! This file is the only one of the companion with `unsafe`.
+//! This file is the only one outside of the plugin with `unsafe`.
 #![expect(unsafe_code, reason = "loading a plugin and calling through its C ABI; everything around this file is safe")]
 
 mod error;
