@@ -11,7 +11,7 @@ const ARROW: &[(&str, &[&str])] = &[
     ("ledger", &["sync"]),
     ("chunk", &[]),
     ("options", &["level"]),
-    ("mapping", &["level", "ledger", "chunk", "options"]),
+    ("mapping", &["level", "clock", "ledger", "chunk", "options"]),
     ("envelope", &["clock", "ledger", "mapping"]),
     ("delivery", &["level", "clock", "sync", "ledger", "chunk", "options", "mapping", "envelope"]),
     ("instance", &["clock", "ledger", "options", "delivery"]),

@@ -2,7 +2,7 @@
 
 use super::input::{Input, Kind};
 use out_sentry::chunk::{Entry, entries};
-use out_sentry::clock::Monotonic;
+use out_sentry::clock::{Monotonic, WallTime};
 use out_sentry::delivery::transport::encoder::Encoder;
 use out_sentry::envelope::{Batch, Bill, Collector};
 use out_sentry::mapping::{
@@ -10,7 +10,6 @@ use out_sentry::mapping::{
 };
 use out_sentry::options::{self, Compress};
 use std::sync::Arc;
-use std::time::Duration;
 
 /// The work that a stage repeats.
 pub type Work<'i> = Box<dyn FnMut() -> usize + 'i>;
@@ -50,7 +49,7 @@ const EVENTS: &[(&str, &str)] =
     &[("logs_level", "off"), ("event_level", "trace"), ("storm_burst", "0"), ("event_rate", "0")];
 
 /// Wall time of all mappings: one at which no record of the input is too old.
-const NOW: Duration = Duration::from_secs(1_795_521_600);
+const NOW: WallTime = WallTime::from_secs(1_795_521_600);
 
 const ROUTE: Routed = Routed::to(DestinationId(0), 1);
 

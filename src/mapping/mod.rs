@@ -52,6 +52,7 @@ mod trigram_scan;
 
 use crate::chunk::msgpack::Cursor;
 use crate::chunk::{Entry, Record, Timestamp, entries};
+use crate::clock::{Monotonic, WallTime};
 use crate::ledger::{Category, Outcome};
 use crate::level::Level;
 use crate::options::Mapping;
@@ -90,7 +91,6 @@ pub use sink::{Bill, Discard, Finished, FoundKeys, Item, ItemWriter, Origin, Pay
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 use trace::Trace;
 
 /// The name under which Sentry knows us.
@@ -280,7 +280,7 @@ impl Mapper {
     /// Returns the steady time at which the first of the waiting lines are to be sent as they are, by
     /// [`Mapper::finish_waiting`].
     #[must_use]
-    pub fn next_waiting(&self) -> Option<Duration> {
+    pub fn next_waiting(&self) -> Option<Monotonic> {
         self.waiting.next()
     }
 
@@ -296,7 +296,7 @@ impl Mapper {
 
     /// Sends lines as they are that have waited until the steady time `due`. The sink must not let them wait again. `origin` is
     /// theirs but for the tag.
-    pub fn finish_waiting(&mut self, origin: Origin<'_>, due: Duration, sink: &mut impl Sink) {
+    pub fn finish_waiting(&mut self, origin: Origin<'_>, due: Monotonic, sink: &mut impl Sink) {
         if self.next_waiting().is_none_or(|next| next > due) {
             return;
         }
@@ -370,7 +370,7 @@ impl Mapper {
         &mut self,
         origin: Origin<'_>,
         (place, from): (usize, usize),
-        until: Duration,
+        until: Monotonic,
         progress: &mut ChunkState<'_>,
         sink: &mut impl Sink,
     ) {
@@ -872,7 +872,7 @@ impl Mapper {
 
     /// Events that say how many others were held back, of storms that are over at wall time `now`. They stand for no
     /// record: theirs have ended.
-    pub fn closed_storms(&mut self, now: Duration) -> Vec<StormSummary> {
+    pub fn closed_storms(&mut self, now: WallTime) -> Vec<StormSummary> {
         let mut closed = self.storms.closed(now);
         closed.iter_mut().for_each(event::tell_others);
         closed
@@ -1081,12 +1081,12 @@ fn is_sampled(rate: f64, view: &ResolvedRecord<'_, '_>, index: u32) -> bool {
 /// Storm control: repeats, too many messages of a workload, bursts and rates.
 fn decide(
     storms: &mut Storms,
-    (routed, now): (Routed, Duration),
+    (routed, now): (Routed, WallTime),
     view: &ResolvedRecord<'_, '_>,
     about: &mut EventContext<'_>,
 ) -> Decision {
     // A time to come is somebody's mistake, and must forbid nothing until then.
-    let time = view.record_time.min(Timestamp { secs: now.as_secs(), nanos: now.subsec_nanos() });
+    let time = view.record_time.min(now.into());
     if let Some(chain) = about.chain {
         if storms.is_repeat(view.stream, chain, time) {
             return Decision::Suppress(Reason::Repeat);

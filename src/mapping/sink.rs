@@ -3,11 +3,11 @@
 
 use super::reason::Reason;
 use super::route::{DestinationId, Route, Router};
+use crate::clock::{Monotonic, WallTime};
 use crate::ledger::{Category, Outcome};
 use crate::level::Level;
 use crate::mapping::resolve::identity::EventId;
 use crate::options::Budget;
-use std::time::Duration;
 
 /// A record in one category: it becomes one item, part of one, or none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -143,7 +143,7 @@ pub trait Sink {
     fn recalled(&mut self, _logs: Vec<RecalledLog>) {}
     /// Returns the steady time until which records at the end of the chunk may wait for lines of a later one; `None` if they
     /// may not.
-    fn waits_until(&self) -> Option<Duration> {
+    fn waits_until(&self) -> Option<Monotonic> {
         None
     }
     /// Leaves a record unsettled until its stream's next lines come. Returns the number by which the sink knows it then; `None`
@@ -214,6 +214,6 @@ pub struct Origin<'a> {
     pub tag: &'a [u8],
     /// Knows where each record's items go.
     pub router: &'a dyn Router,
-    /// Wall time since 1970.
-    pub now: Duration,
+    /// The present.
+    pub now: WallTime,
 }

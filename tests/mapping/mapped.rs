@@ -1,6 +1,7 @@
 //! Maps chunks without Fluent Bit and without a network, into a sink that keeps everything.
 
 use crate::support::chunk;
+use out_sentry::clock::{Monotonic, WallTime};
 use out_sentry::ledger::{Category, Outcome};
 use out_sentry::mapping::{
     DestinationId, Discard, Finished, Item, ItemWriter, Mapper, Origin, RecalledLog, Route, Routed, Router, Sink,
@@ -83,7 +84,7 @@ impl Mapping {
     /// Maps a chunk at [`NOW`].
     pub fn map(&mut self, chunk: &[u8]) -> Mapped {
         let mut mapped = Mapped { lets_wait: self.lets_wait, ..Mapped::default() };
-        let origin = Origin { tag: self.tag.as_bytes(), router: &self.router, now: NOW };
+        let origin = Origin { tag: self.tag.as_bytes(), router: &self.router, now: WallTime::EPOCH + NOW };
         let end = self.mapper.map(origin, chunk, 0, &mut mapped);
         self.records += end;
         mapped
@@ -104,7 +105,7 @@ impl Mapping {
 
     /// The last words about storms that are over after a time.
     pub fn closed_storms(&mut self, after: Duration) -> Vec<StormSummary> {
-        self.mapper.closed_storms(NOW + after)
+        self.mapper.closed_storms(WallTime::EPOCH + NOW + after)
     }
 }
 
@@ -167,8 +168,8 @@ impl Sink for Mapped {
         self.recalled.extend(logs.iter().map(|log| serde_json::from_slice::<Value>(&log.json).unwrap()));
     }
 
-    fn waits_until(&self) -> Option<Duration> {
-        self.lets_wait.then_some(Duration::MAX)
+    fn waits_until(&self) -> Option<Monotonic> {
+        self.lets_wait.then_some(Monotonic::MAX)
     }
 
     fn wait(&mut self, record: u32) -> Option<u32> {

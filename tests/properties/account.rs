@@ -1,11 +1,11 @@
 //! A sink that keeps what it is given and holds the mapper to its promises: one end for each record in each category.
 
 use out_sentry::chunk;
+use out_sentry::clock::WallTime;
 use out_sentry::ledger::{Category, Outcome};
 use out_sentry::mapping::identity::{self, EventId};
 use out_sentry::mapping::{DestinationId, Discard, Finished, Item, ItemWriter, Mapper, Origin, Route, Routed, Sink};
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use super::NOW;
 
@@ -104,7 +104,7 @@ impl Sink for Account {
 pub fn map(mapper: &mut Mapper, chunk: &[u8], again: bool, settled: fn(u32) -> bool) -> Account {
     let mut account =
         Account { ends: BTreeMap::new(), billed: BTreeMap::new(), buffer: vec![], begun: 0, again, settled };
-    let now = Duration::from_micros(NOW * 1_000_000 + 250_000);
+    let now = WallTime::from_micros(NOW * 1_000_000 + 250_000);
     let routed = Routed::to(DestinationId(0), identity::destination("127.0.0.1/1"));
     let origin = Origin { tag: b"app.log", router: &routed, now };
     let end = mapper.map(origin, chunk, FIRST, &mut account);

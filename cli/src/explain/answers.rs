@@ -1,10 +1,10 @@
 //! Collects the mapping's results for each record. A record goes to the output once it and all records before it have ended.
 
+use out_sentry::clock::Monotonic;
 use out_sentry::ledger::{Category, Outcome};
 use out_sentry::mapping::{DestinationId, Discard, Finished, FoundKeys, Item, ItemWriter, Reason, Route, Sink};
 use std::collections::VecDeque;
 use std::io;
-use std::time::Duration;
 
 /// Takes explained records in the order of the input.
 pub(super) trait Output {
@@ -288,8 +288,8 @@ impl<O: Output> Sink for Answers<O> {
         (end.outcome, end.reason) = (Some(discard.outcome), discard.reason);
     }
 
-    fn waits_until(&self) -> Option<Duration> {
-        self.may_wait.then_some(Duration::ZERO)
+    fn waits_until(&self) -> Option<Monotonic> {
+        self.may_wait.then_some(Monotonic::START)
     }
 
     fn wait(&mut self, record: u32) -> Option<u32> {

@@ -2,11 +2,12 @@
 
 use super::answers::{Answers, Output, Part, Shown};
 use super::pieces::Piece;
+use out_sentry::clock::{Monotonic, WallTime};
 use out_sentry::delivery::Directory;
 use out_sentry::mapping::{Mapper, Origin};
 use out_sentry::options::Mapping;
 use std::io;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 /// Bytes of records after which a new chunk begins.
 const LONGEST_CHUNK: usize = 32 << 20;
@@ -19,7 +20,7 @@ pub(super) struct Explainer<'s, O> {
     mapper: Mapper,
     directory: &'s Directory,
     tag: String,
-    now: Duration,
+    now: WallTime,
     /// Number of the next record, from 0.
     next: u32,
     /// Number of the first record of the file.
@@ -33,14 +34,14 @@ impl<'s, O: Output> Explainer<'s, O> {
     /// An explainer that begins with records of this tag. `now` is the time of the mapping; none for the present.
     pub(super) fn new(
         (mapping, directory, tag): (Mapping, &'s Directory, String),
-        now: Option<Duration>,
+        now: Option<WallTime>,
         output: O,
     ) -> Self {
         Self {
             mapper: Mapper::in_parts(mapping),
             directory,
             tag,
-            now: now.unwrap_or_else(|| SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()),
+            now: now.unwrap_or_else(|| SystemTime::now().into()),
             next: 0,
             base: 0,
             chunk: 0,
@@ -97,7 +98,7 @@ impl<'s, O: Output> Explainer<'s, O> {
     fn end_waiting(&mut self) -> io::Result<()> {
         self.answers.wait_no_more();
         let origin = Origin { tag: self.tag.as_bytes(), router: self.directory, now: self.now };
-        self.mapper.finish_waiting(origin, Duration::MAX, &mut self.answers);
+        self.mapper.finish_waiting(origin, Monotonic::MAX, &mut self.answers);
         self.answers.hand_on()
     }
 }
@@ -137,7 +138,7 @@ mod tests {
 
     fn explained(parts: &[&[Vec<u8>]], settings: &Settings) -> String {
         let mapping = (settings.mapping.clone(), &settings.directory, "app".to_owned());
-        let now = Duration::from_secs(1_795_161_660);
+        let now = WallTime::from_secs(1_795_161_660);
         let mut explainer = Explainer::new(mapping, Some(now), Written(Vec::new(), settings));
         for part in parts {
             let piece = pieces::Piece { bytes: part.concat(), ..pieces::Piece::default() };

@@ -27,6 +27,7 @@ use crate::terminal::{in_colour, printable, width};
 use answers::{Explained, Output};
 use explainer::Explainer;
 use options::Settings;
+use out_sentry::clock::WallTime;
 use out_sentry::ledger::{Category, Outcome};
 use pieces::{Problems, Reading, Stop};
 use std::io::{self, IsTerminal, Write};
@@ -100,7 +101,7 @@ pub struct Args {
 
     /// The time of the mapping, as RFC 3339 [default: now]. Records that are then older than 29 days are sent with this time
     #[arg(long, value_name = "TIME", value_parser = time)]
-    now: Option<Duration>,
+    now: Option<WallTime>,
 
     /// Directory of `<namespace>_<pod>.meta` files, the pods' JSON; adds what Fluent Bit's kubernetes filter would
     #[arg(long, value_name = "DIR")]
@@ -111,9 +112,9 @@ pub struct Args {
     files: Vec<PathBuf>,
 }
 
-fn time(text: &str) -> Result<Duration, String> {
+fn time(text: &str) -> Result<WallTime, String> {
     let time = Time::parse(text).ok_or("expected a time like 2026-11-20T08:00:00Z")?;
-    Ok(Duration::new(time.seconds.into(), time.nanos))
+    Ok(WallTime::EPOCH + Duration::new(time.seconds.into(), time.nanos))
 }
 
 /// Runs the command.

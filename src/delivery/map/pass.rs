@@ -1,6 +1,6 @@
 //! Reads a chunk once: maps its records, survives panics of the mapping, writes dead letters and reports drops.
 
-use crate::clock::{Monotonic, WallTime};
+use crate::clock::Monotonic;
 use crate::delivery::lock;
 use crate::delivery::map::carried;
 use crate::delivery::map::pass_outcome::{Gone, PassOutcome};
@@ -90,11 +90,11 @@ impl Worker<'_> {
             (Arc::new(chunk_progress), RecordSet::default(), PassOutcome::default());
         loop {
             let finished = catch_unwind(AssertUnwindSafe(|| {
-                let origin = Origin { tag: &[], router: &router, now: now.wall.since(WallTime::EPOCH) };
+                let origin = Origin { tag: &[], router: &router, now: now.wall };
                 let carried = &mut self.carried;
                 let mut record_sink =
                     RecordSink::new(self.shared, &chunk_progress, &mut self.live, false, &mut pass, &broken, carried);
-                self.records.finish_waiting(origin, due.since(Monotonic::START), &mut record_sink);
+                self.records.finish_waiting(origin, due, &mut record_sink);
             }));
             if finished.is_ok() {
                 break;
@@ -206,7 +206,7 @@ impl Worker<'_> {
         let mut panics: Vec<Vec<u32>> = Vec::new();
         loop {
             let mapped = catch_unwind(AssertUnwindSafe(|| {
-                let origin = Origin { tag: &segment.tag, router, now: self.shared.now().wall.since(WallTime::EPOCH) };
+                let origin = Origin { tag: &segment.tag, router, now: self.shared.now().wall };
                 let logs = if replay { &mut self.replayed } else { &mut self.live };
                 let carried = &mut self.carried;
                 let mut record_sink =

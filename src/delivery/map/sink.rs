@@ -330,7 +330,7 @@ impl<'i> Sink for RecordSink<'i> {
         }
     }
 
-    fn waits_until(&self) -> Option<Duration> {
+    fn waits_until(&self) -> Option<Monotonic> {
         let timeout = self.shared.settings.trace_timeout;
         let longest = match self.chunk_progress.source {
             // The first flush after a start comes later than the next one of a running process.
@@ -339,7 +339,7 @@ impl<'i> Sink for RecordSink<'i> {
             ChunkSource::Memory if !self.shared.lifecycle.is_closing() => timeout,
             ChunkSource::Memory | ChunkSource::Host(_) | ChunkSource::None => return None,
         };
-        (!timeout.is_zero()).then_some((self.now + longest).since(Monotonic::START))
+        (!timeout.is_zero()).then_some(self.now + longest)
     }
 
     fn wait(&mut self, record: u32) -> Option<u32> {

@@ -1,6 +1,5 @@
 //! Sends items that stand for no record: what storm control has held back, and what a budget withholds.
 
-use crate::clock::WallTime;
 use crate::delivery::map::record_writer::emit;
 use crate::delivery::map::worker::Worker;
 use crate::delivery::track::chunk_progress::{ChunkProgress, ChunkSource};
@@ -26,8 +25,7 @@ impl Worker<'_> {
             };
             let mut batch = Batch::new(Category::Log, Vec::new(), now.steady, false).toward(number);
             let (level, text) = (notice.level(), notice.text());
-            let bytes =
-                mapping::notice::write(batch.open(), now.wall.since(WallTime::EPOCH), level, &text, notice.namespace());
+            let bytes = mapping::notice::write(batch.open(), now.wall, level, &text, notice.namespace());
             self.shared.costs.reserve_notice(payer, bytes);
             let chunk_progress =
                 ChunkProgress::new(ChunkSource::None, now.steady, Ledger::default().recorder(), Default::default());
@@ -41,7 +39,7 @@ impl Worker<'_> {
     /// Sends the last words about storms. They stand for no record, so their fate is in no ledger that anybody reads.
     pub(super) fn close_storms(&mut self) {
         let now = self.shared.now();
-        let closed = self.records.closed_storms(now.wall.since(WallTime::EPOCH)).into_iter();
+        let closed = self.records.closed_storms(now.wall).into_iter();
         // A destination that is forgotten by now hears no more of it.
         for closing in closed {
             let Route::To(DestinationId(number)) = closing.routed.route else { continue };

@@ -149,7 +149,7 @@ impl<'s> Worker<'s> {
 
     /// Returns the time at which the first of the lines that wait in the mapper are to be sent as they are.
     pub(super) fn next_waiting(&self) -> Option<Monotonic> {
-        self.records.next_waiting().map(|next| Monotonic::START + next)
+        self.records.next_waiting()
     }
 
     fn next_due(&self) -> Option<Monotonic> {

@@ -2,19 +2,19 @@
 
 use super::billed;
 use super::json;
+use crate::clock::WallTime;
 use crate::level::Level;
 use crate::mapping::resolve::identity::TraceId;
-use std::time::Duration;
 use xxhash_rust::xxh3::xxh3_128;
 
 /// Name of the logger of such items.
 const LOGGER: &str = "out_sentry";
 
 /// Appends the item's JSON and returns the bytes that Sentry bills for it. `wall` is its time.
-pub fn write(out: &mut Vec<u8>, wall: Duration, level: Level, body: &str, namespace: Option<&str>) -> u64 {
+pub fn write(out: &mut Vec<u8>, wall: WallTime, level: Level, body: &str, namespace: Option<&str>) -> u64 {
     let start = out.len();
     out.extend_from_slice(b"{\"timestamp\":");
-    json::seconds(out, u64::try_from(wall.as_micros()).unwrap_or_default());
+    json::seconds(out, wall.as_micros());
     out.extend_from_slice(b",\"trace_id\":");
     // Sentry drops a log whose trace id is zero.
     json::id(out, &TraceId((xxh3_128(body.as_bytes()) | 1).to_be_bytes()).0);
@@ -45,7 +45,7 @@ mod tests {
     #[test]
     fn a_notice_is_a_whole_log() {
         let mut out = b"[".to_vec();
-        let billed = write(&mut out, Duration::from_micros(1_500_000), Level::Warn, "spent: \"a\"", Some("shop"));
+        let billed = write(&mut out, WallTime::from_micros(1_500_000), Level::Warn, "spent: \"a\"", Some("shop"));
         let log: serde_json::Value = serde_json::from_slice(&out[1..]).unwrap();
         assert_eq!((&log["level"], &log["body"]), (&"warn".into(), &"spent: \"a\"".into()));
         assert_eq!(log["attributes"]["k8s.namespace.name"]["value"], "shop");

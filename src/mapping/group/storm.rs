@@ -2,6 +2,7 @@
 //! by record time, so that a replay decides as the first reading did. Its memory is bounded.
 
 use crate::chunk::Timestamp;
+use crate::clock::WallTime;
 use crate::mapping::reason::Reason;
 use crate::mapping::resolve::identity::{EventId, StreamId};
 use crate::mapping::route::Routed;
@@ -73,7 +74,7 @@ struct Storm {
     last: u64,
     held_back: u64,
     /// Wall time when it was last decided about.
-    seen: Duration,
+    seen: WallTime,
     kept: Option<StormSummary>,
 }
 
@@ -93,7 +94,7 @@ impl Storms {
 
     /// Decides about an event with this fingerprint, of a time that is not after `now`. That is wall time, for the storm's end,
     /// and to know a storm of a clock that was wrong.
-    pub fn decide(&mut self, fingerprint: u64, destination: u128, time: Timestamp, now: Duration) -> Decision {
+    pub fn decide(&mut self, fingerprint: u64, destination: u128, time: Timestamp, now: WallTime) -> Decision {
         let decision = match self.burst(fingerprint, time.secs, now.as_secs()) {
             Decision::Send(before) if self.exceeds_rate(destination, time.secs) => {
                 self.not_told(fingerprint, before);
@@ -178,13 +179,13 @@ impl Storms {
     }
 
     /// The last words about storms that are over at wall time `now`: nothing of theirs has come for twice their pause.
-    pub fn closed(&mut self, now: Duration) -> Vec<StormSummary> {
+    pub fn closed(&mut self, now: WallTime) -> Vec<StormSummary> {
         if self.kept == 0 {
             return Vec::new();
         }
         // Seen by a clock that was ahead: as good as now.
         self.fingerprints.values_mut().for_each(|storm| storm.seen = storm.seen.min(now));
-        let over = |storm: &&mut Storm| now.saturating_sub(storm.seen) >= Duration::from_secs(storm.pause * 2);
+        let over = |storm: &&mut Storm| now.since(storm.seen) >= Duration::from_secs(storm.pause * 2);
         let last_word = |storm: &mut Storm| {
             let mut closing = storm.kept.take()?;
             closing.others = std::mem::take(&mut storm.held_back).saturating_sub(1);
@@ -216,7 +217,7 @@ impl Storms {
     }
 
     /// Returns true if a message fingerprint is one too many for its workload in this hour; `now` is wall time.
-    pub fn is_one_too_many(&mut self, workload: u64, fingerprint: u64, time: Timestamp, now: Duration) -> bool {
+    pub fn is_one_too_many(&mut self, workload: u64, fingerprint: u64, time: Timestamp, now: WallTime) -> bool {
         bound(&mut self.workloads, |hour| hour.hour);
         let hour = self.workloads.entry(workload).or_default();
         // Pods of a workload are not all at the same time; the latest says which hour it is, but for one that is to come.
@@ -257,7 +258,7 @@ mod tests {
 
     /// Decides when the record is of just now; `true` if it is sent.
     fn decide(storms: &mut Storms, fingerprint: u64, secs: u64) -> Decision {
-        storms.decide(fingerprint, 0, at(secs), Duration::from_secs(secs))
+        storms.decide(fingerprint, 0, at(secs), WallTime::from_secs(secs))
     }
 
     fn closing(id: u8) -> StormSummary {
@@ -297,9 +298,9 @@ mod tests {
         storms.keep(1, closing(1));
         assert_eq!(decide(&mut storms, 1, 2), Decision::Suppress(Reason::Storm), "one copy is enough");
         assert_eq!(decide(&mut storms, 1, 3), Decision::Suppress(Reason::Storm));
-        assert_eq!(storms.closed(Duration::from_secs(122)), []);
-        assert_eq!(storms.closed(Duration::from_secs(123)), [StormSummary { others: 2, ..closing(1) }]);
-        assert_eq!(storms.closed(Duration::from_secs(1_000)), [], "it is told once");
+        assert_eq!(storms.closed(WallTime::from_secs(122)), []);
+        assert_eq!(storms.closed(WallTime::from_secs(123)), [StormSummary { others: 2, ..closing(1) }]);
+        assert_eq!(storms.closed(WallTime::from_secs(1_000)), [], "it is told once");
         assert_eq!(decide(&mut storms, 1, 1_000), Decision::Send(0));
     }
 
@@ -310,7 +311,7 @@ mod tests {
         decide(&mut storms, 1, 1);
         storms.keep(1, closing(1));
         assert_eq!(decide(&mut storms, 1, 60), Decision::Send(1));
-        assert_eq!(storms.closed(Duration::from_secs(10_000)), []);
+        assert_eq!(storms.closed(WallTime::from_secs(10_000)), []);
         assert_eq!(storms.kept, 0);
     }
 
@@ -318,7 +319,7 @@ mod tests {
     fn the_rate_counts_all_fingerprints_of_a_destination_together() {
         let mut storms = Storms::new(0, 3);
         let sent = |storms: &mut Storms, destination, secs| {
-            let decided = (0..10).map(|n| storms.decide(n, destination, at(secs), Duration::from_secs(secs)));
+            let decided = (0..10).map(|n| storms.decide(n, destination, at(secs), WallTime::from_secs(secs)));
             decided.filter(|decision| *decision == Decision::Send(0)).count()
         };
         assert_eq!(sent(&mut storms, 1, 30), 3);
@@ -348,7 +349,7 @@ mod tests {
 
     #[test]
     fn a_workload_gets_twenty_new_messages_an_hour() {
-        const HOUR: Duration = Duration::from_secs(3_600);
+        const HOUR: WallTime = WallTime::from_secs(3_600);
         let mut storms = Storms::new(0, 0);
         let too_many = (0..30).filter(|n| storms.is_one_too_many(1, *n, at(10), HOUR)).count();
         assert_eq!(too_many, 10);
@@ -364,22 +365,22 @@ mod tests {
         decide(&mut storms, 1, YEAR);
         assert_eq!(decide(&mut storms, 1, YEAR + 1), Decision::Keep(Reason::Storm));
         storms.keep(1, closing(1));
-        (0..30).for_each(|n| _ = storms.is_one_too_many(1, n, at(YEAR), Duration::from_secs(YEAR)));
-        assert_eq!(storms.closed(Duration::from_secs(10)), [], "nobody knows for how long it has been quiet");
-        assert_eq!(storms.closed(Duration::from_secs(130)), [closing(1)]);
+        (0..30).for_each(|n| _ = storms.is_one_too_many(1, n, at(YEAR), WallTime::from_secs(YEAR)));
+        assert_eq!(storms.closed(WallTime::from_secs(10)), [], "nobody knows for how long it has been quiet");
+        assert_eq!(storms.closed(WallTime::from_secs(130)), [closing(1)]);
         assert_eq!(decide(&mut storms, 1, 140), Decision::Send(0));
         assert_eq!(decide(&mut storms, 1, 141), Decision::Keep(Reason::Storm), "a storm of now is one");
-        assert!(!storms.is_one_too_many(1, 99, at(140), Duration::from_secs(140)));
+        assert!(!storms.is_one_too_many(1, 99, at(140), WallTime::from_secs(140)));
         // A second or two are nobody's fault.
         decide(&mut storms, 2, 1_000);
-        assert_eq!(storms.decide(2, 0, at(998), Duration::from_secs(998)), Decision::Keep(Reason::Storm));
+        assert_eq!(storms.decide(2, 0, at(998), WallTime::from_secs(998)), Decision::Keep(Reason::Storm));
     }
 
     #[test]
     fn memory_is_bounded() {
         let mut storms = Storms::new(1, 7);
         for n in 0..20_000 {
-            if matches!(storms.decide(n / 2, u128::from(n), at(n), Duration::from_secs(n)), Decision::Keep(_)) {
+            if matches!(storms.decide(n / 2, u128::from(n), at(n), WallTime::from_secs(n)), Decision::Keep(_)) {
                 storms.keep(n / 2, closing(0));
             }
             storms.is_repeat(StreamId(u128::from(n)), 0, at(n));

@@ -4,11 +4,11 @@ use super::runs::{HeldLog, Run};
 use super::stream_lines::{LevelSource, Line, SideBuffer, Stream, Text};
 use super::trace_groups;
 use crate::chunk::Timestamp;
+use crate::clock::Monotonic;
 use crate::level::Level;
 use crate::mapping::resolve::identity::StreamId;
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 /// Most bytes of records and logs that wait of one stream.
 const MAX_STREAM: usize = 64 << 10;
@@ -42,7 +42,7 @@ pub(crate) struct Tail {
     pub tag: Vec<u8>,
     pub threshold: Option<Level>,
     /// Steady time at which they are sent as they are.
-    pub until: Duration,
+    pub until: Monotonic,
     lines: Vec<Kept>,
     held: HeldLog,
     run: Option<Run>,
@@ -109,7 +109,7 @@ impl Tail {
         tag: &[u8],
         aside: &SideBuffer,
         numbers: &[u32],
-        until: Duration,
+        until: Monotonic,
     ) -> Self {
         let from = stream.lines.len() - numbers.len();
         let lines = (from..).zip(numbers).map(|(at, number)| {
@@ -182,7 +182,7 @@ impl Waiting {
     }
 
     /// Returns the time at which the first waiting lines are sent as they are.
-    pub(crate) fn next(&self) -> Option<Duration> {
+    pub(crate) fn next(&self) -> Option<Monotonic> {
         self.streams.values().map(|tail| tail.until).min()
     }
 

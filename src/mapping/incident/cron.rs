@@ -6,6 +6,7 @@
 use super::super::DestinationId;
 use super::kube_event::{KubeEvent, without_run};
 use crate::chunk::Timestamp;
+use crate::clock::WallTime;
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
@@ -115,7 +116,7 @@ impl Crons {
         &mut self,
         event: &KubeEvent<'_>,
         destination: Option<DestinationId>,
-        now: Duration,
+        now: WallTime,
         id: impl Fn(&str, &str) -> [u8; 16],
     ) {
         let Some((job, status)) = run_of(event) else { return };
@@ -162,7 +163,7 @@ impl Crons {
 mod tests {
     use super::*;
 
-    const NOW: Duration = Duration::from_secs(1_000_000);
+    const NOW: WallTime = WallTime::from_secs(1_000_000);
 
     fn event(
         kind: &'static str,

@@ -101,7 +101,6 @@ pub(super) fn send(parts: Parts<'_>, origin: Origin<'_>, source: Source<'_>, pla
     if !part(parts.settings.sample_rate) {
         return sink.discard(event, Discard::sampled(route));
     }
-    let now = Timestamp { secs: origin.now.as_secs(), nanos: origin.now.subsec_nanos() };
     let mut hash = Xxh3::with_seed(routed.identity as u64);
     for part in &incident.fingerprint {
         hash.update(part.as_bytes());
@@ -111,7 +110,7 @@ pub(super) fn send(parts: Parts<'_>, origin: Origin<'_>, source: Source<'_>, pla
     let decision = if sink.again(index) || letter.is_some() {
         Decision::Send(0)
     } else {
-        parts.storms.decide(fingerprint, routed.identity, source.record.time.min(now), origin.now)
+        parts.storms.decide(fingerprint, routed.identity, source.record.time.min(origin.now.into()), origin.now)
     };
     let write = |out: &mut Vec<u8>, held_back| {
         let start = out.len();

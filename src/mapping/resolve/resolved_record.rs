@@ -6,6 +6,7 @@ use super::severity::{self, Rules, Source};
 use super::time;
 use crate::chunk::msgpack::{Seq, Value};
 use crate::chunk::{Record, Timestamp};
+use crate::clock::WallTime;
 use crate::level::Level;
 use crate::mapping::encode::limit;
 use crate::mapping::extract::field_extractor::{Message, io_stream, otlp, rendered};
@@ -18,7 +19,6 @@ use crate::mapping::sink::FoundKeys;
 use crate::options::Mapping;
 use memchr::memmem;
 use std::borrow::Cow;
-use std::time::Duration;
 
 /// A record, understood.
 pub(crate) struct ResolvedRecord<'r, 'a> {
@@ -75,7 +75,7 @@ pub(crate) struct Inputs<'r, 'a, 's, 'c> {
 /// Takes each meaning from the fields; the remaining fields are sent as they are.
 pub(crate) fn view<'r, 'a>(
     (settings, rules): (&'r Mapping, &Rules),
-    now: Duration,
+    now: WallTime,
     record: Record<'a>,
     given: Inputs<'r, 'a, '_, '_>,
     fields: &'r mut Fields<'a>,
@@ -244,22 +244,22 @@ fn stream_of<'a>(
 }
 
 /// The time to send, and the record's own as text where Sentry would not keep it.
-pub(crate) fn effective_time(time: Timestamp, now: Duration) -> (Timestamp, Option<String>) {
+pub(crate) fn effective_time(time: Timestamp, now: WallTime) -> (Timestamp, Option<String>) {
     if is_kept(time, now) {
         return (time, None);
     }
     let original = format!("{}.{:09}", time.secs, time.nanos);
-    (Timestamp { secs: now.as_secs(), nanos: now.subsec_nanos() }, Some(original))
+    (now.into(), Some(original))
 }
 
 /// Returns true if Sentry keeps a time: it is neither too old nor too far ahead.
-fn is_kept(time: Timestamp, now: Duration) -> bool {
+fn is_kept(time: Timestamp, now: WallTime) -> bool {
     let (now, secs) = (now.as_secs(), time.secs);
     secs.saturating_add(limit::MAX_AGE_SECS) >= now && secs <= now.saturating_add(limit::MAX_AHEAD_SECS)
 }
 
 /// The time that the logger itself gives in the message, where Sentry keeps it.
-fn own_time(fields: &mut Fields<'_>, record: Timestamp, now: Duration) -> Option<Timestamp> {
+fn own_time(fields: &mut Fields<'_>, record: Timestamp, now: WallTime) -> Option<Timestamp> {
     let opened = |found: &Found<'_>| fields.is_opened(found);
     let (time, found) = fields
         .candidates(Role::Time)

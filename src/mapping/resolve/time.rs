@@ -2,9 +2,16 @@
 
 use crate::chunk::Timestamp;
 use crate::chunk::msgpack::{Seq, Value};
+use crate::clock::WallTime;
 
 /// An epoch further away from the record's time than this is in another unit, or no time.
 const NEAR_SECS: u64 = 86_400;
+
+impl From<WallTime> for Timestamp {
+    fn from(time: WallTime) -> Self {
+        Self { secs: time.as_secs(), nanos: time.subsec_nanos() }
+    }
+}
 
 /// The time in a field: a text that names its zone (RFC 3339, also with a blank for the `T`, a comma for the point, or `UTC`
 /// for the offset), or seconds, milliseconds, microseconds or nanoseconds since 1970 that are within a day of the record's time.

@@ -3,10 +3,10 @@
 
 use super::Rules;
 use super::reference::cut_again;
+use crate::clock::WallTime;
 use crate::mapping::{DestinationId, Discard, Finished, Item, ItemWriter, Mapper, Origin, Route, Routed, Sink};
 use crate::options::{self, Mapping};
 use serde_json::Value;
-use std::time::Duration;
 
 const NOW: u64 = 1_795_161_600;
 
@@ -250,7 +250,7 @@ impl Sink for Kept {
 fn items(mapper: &mut Mapper, chunk: &[u8]) -> Vec<Vec<u8>> {
     let mut kept = Kept::default();
     let route = Routed::to(DestinationId(0), 0);
-    let origin = Origin { tag: b"t", router: &route, now: Duration::from_secs(NOW) };
+    let origin = Origin { tag: b"t", router: &route, now: WallTime::from_secs(NOW) };
     mapper.map(origin, chunk, 0, &mut kept);
     kept.items
 }

@@ -3,6 +3,7 @@
 
 use super::account::{Account, map, map_all};
 use super::{NOW, judge, settings};
+use out_sentry::clock::WallTime;
 use out_sentry::ledger::Category;
 use out_sentry::mapping::Mapper;
 use out_sentry::options::Mapping;
@@ -62,7 +63,7 @@ pub fn run(data: &[u8]) {
         assert_eq!(found.map(|(.., id)| id), Some(id), "event {record}");
     }
     assert_sound(&map(&mut mapper, chunk, false, |record| record % 2 == 0));
-    for closing in mapper.closed_storms(std::time::Duration::from_secs(NOW + 7_200)) {
+    for closing in mapper.closed_storms(WallTime::from_secs(NOW + 7_200)) {
         let faults = judge::event(&closing.payload, Some(closing.event_id), NOW);
         assert!(faults.0.is_empty(), "storm: {:#?}\n{:.4000}", faults.0, String::from_utf8_lossy(&closing.payload));
     }
