@@ -114,15 +114,15 @@ impl Start<'_> {
         let count = self.loaded.settings.delivery.senders;
         // The default, or the first of several; one whose source is not there yet shows by its first items.
         let route_table = &self.shared.route_table;
-        let probed = route_table.numbers().first().and_then(|number| Some((*number, route_table.get(*number)?)));
+        let probed = route_table.destinations().first().and_then(|id| Some((*id, route_table.get(*id)?)));
         let compressors = transport::compressor_pool::CompressorPool::new();
         let start = |number| {
             let (inbox, client, compressors) = (inbox.clone(), self.client.clone(), compressors.clone());
             let (done, clock) = (self.shared.to_dispatcher.clone(), Arc::clone(&self.shared.clock));
             let first = probed.clone().filter(|_| number == 0);
             self.spawn(&format!("sentry-send-{number}"), move || {
-                if let Some((number, target)) = first {
-                    transport::sender::probe(number, &target, &client, &done);
+                if let Some((id, target)) = first {
+                    transport::sender::probe(id, &target, &client, &done);
                 }
                 transport::sender::run(&inbox, &client, &compressors, &*clock, &done);
             })

@@ -5,7 +5,7 @@ use crate::clock::Monotonic;
 use crate::ledger::Category;
 use crate::mapping::identity::EventId;
 use crate::mapping::json::Object;
-use crate::mapping::{SDK_NAME, SDK_VERSION};
+use crate::mapping::{DestinationId, SDK_NAME, SDK_VERSION};
 use std::sync::Arc;
 
 const LOG_PREFIX: &[u8] =
@@ -19,8 +19,8 @@ const LOG_SUFFIX: &[u8] = b"]}\n";
 pub struct Batch<T> {
     /// Category of the items.
     pub category: Category,
-    /// Number of the destination that its items are for.
-    pub destination: u32,
+    /// Destination of its items.
+    pub destination: DestinationId,
     /// Steady time when its first item came in.
     pub opened: Monotonic,
     /// Times it has failed although others have passed since the last time, and how many had passed then.
@@ -84,7 +84,7 @@ impl<T> Batch<T> {
         let (items, owners) = (Vec::new(), Vec::new());
         Self {
             category,
-            destination: 0,
+            destination: DestinationId(0),
             failed_among: (0, 0),
             encoded: 0,
             limited: false,
@@ -101,7 +101,7 @@ impl<T> Batch<T> {
 
     /// The same for another destination than 0.
     #[must_use]
-    pub fn toward(self, destination: u32) -> Self {
+    pub fn toward(self, destination: DestinationId) -> Self {
         Self { destination, ..self }
     }
 

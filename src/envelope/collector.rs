@@ -4,13 +4,14 @@ use super::MAX_LOG_BYTES;
 use super::batch::{Batch, Bill};
 use crate::clock::Monotonic;
 use crate::ledger::Category;
+use crate::mapping::DestinationId;
 use std::sync::Arc;
 
 /// Gathers logs until an envelope is full.
 #[derive(Debug)]
 pub struct Collector<T> {
     max_items: usize,
-    destination: u32,
+    destination: DestinationId,
     open: Option<Batch<T>>,
 }
 
@@ -18,12 +19,12 @@ impl<T> Collector<T> {
     /// A collector of at most `max_items` logs an envelope.
     #[must_use]
     pub fn new(max_items: usize) -> Self {
-        Self { max_items, destination: 0, open: None }
+        Self { max_items, destination: DestinationId(0), open: None }
     }
 
     /// The same for another destination than 0.
     #[must_use]
-    pub fn toward(self, destination: u32) -> Self {
+    pub fn toward(self, destination: DestinationId) -> Self {
         Self { destination, ..self }
     }
 

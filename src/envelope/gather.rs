@@ -3,6 +3,7 @@
 
 use super::{Batch, Bill, Collector};
 use crate::clock::Monotonic;
+use crate::mapping::DestinationId;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -19,7 +20,7 @@ const MAX_SPARE: usize = 1;
 #[derive(Debug)]
 pub struct LogBatcher<T> {
     max_items: usize,
-    open: HashMap<u32, Collector<T>>,
+    open: HashMap<DestinationId, Collector<T>>,
     bytes: usize,
     /// Bytes of the envelope opened last, without those appended since.
     before: usize,
@@ -44,7 +45,7 @@ impl<T> LogBatcher<T> {
     }
 
     /// The buffer for the next log of a destination.
-    pub fn open(&mut self, destination: u32, now: Monotonic, replay: bool) -> &mut Vec<u8> {
+    pub fn open(&mut self, destination: DestinationId, now: Monotonic, replay: bool) -> &mut Vec<u8> {
         let new = || Collector::new(self.max_items).toward(destination);
         // Those of many destinations are seldom full.
         let few = self.open.len() < FEW;
@@ -57,13 +58,13 @@ impl<T> LogBatcher<T> {
     }
 
     /// Returns the buffer of the log that is open for a destination.
-    pub fn buffer(&mut self, destination: u32) -> Option<&mut Vec<u8>> {
+    pub fn buffer(&mut self, destination: DestinationId) -> Option<&mut Vec<u8>> {
         self.open.get_mut(&destination)?.buffer()
     }
 
     /// Ends the log opened last, which was for this destination. An envelope that is full comes back; where there is too
     /// much in all of them together, the oldest does.
-    pub fn close(&mut self, destination: u32, ticket: &Arc<T>, record: u32, bill: Bill) -> Option<Batch<T>> {
+    pub fn close(&mut self, destination: DestinationId, ticket: &Arc<T>, record: u32, bill: Bill) -> Option<Batch<T>> {
         let collector = self.open.get_mut(&destination)?;
         let full = collector.close(ticket, record, bill, &mut self.spare);
         self.bytes = self.bytes + collector.bytes() - self.before;
@@ -76,20 +77,20 @@ impl<T> LogBatcher<T> {
         if full.is_some() || self.bytes <= MAX_OPEN_BYTES {
             return full;
         }
-        let oldest = self.open.iter().min_by_key(|(_, collector)| collector.opened()).map(|(number, _)| *number)?;
+        let oldest = self.open.iter().min_by_key(|(_, collector)| collector.opened()).map(|(id, _)| *id)?;
         self.seal_one(oldest)
     }
 
     /// The open envelopes whose first log came in at `before` or earlier, in the order of their age.
     pub fn seal(&mut self, before: Monotonic) -> Vec<Batch<T>> {
         let due = |collector: &Collector<T>| collector.opened().is_some_and(|opened| opened <= before);
-        let due: Vec<u32> = self.open.iter().filter(|(_, open)| due(open)).map(|(number, _)| *number).collect();
-        let mut batches: Vec<_> = due.into_iter().filter_map(|number| self.seal_one(number)).collect();
+        let due: Vec<DestinationId> = self.open.iter().filter(|(_, open)| due(open)).map(|(id, _)| *id).collect();
+        let mut batches: Vec<_> = due.into_iter().filter_map(|id| self.seal_one(id)).collect();
         batches.sort_by_key(|batch| batch.opened);
         batches
     }
 
-    fn seal_one(&mut self, destination: u32) -> Option<Batch<T>> {
+    fn seal_one(&mut self, destination: DestinationId) -> Option<Batch<T>> {
         let mut collector = self.open.remove(&destination)?;
         self.bytes -= collector.bytes();
         collector.seal()
@@ -121,8 +122,8 @@ mod tests {
         for record in 0..1_000 {
             gatherer.lend(Vec::with_capacity(2 * MAX_LOG_BYTES));
             assert!(gatherer.spare.len() <= MAX_SPARE, "{} buffers wait", gatherer.spare.len());
-            gatherer.open(7, Monotonic::START, false).extend_from_slice(&log);
-            full.extend(gatherer.close(7, &ticket, record, Bill::default()));
+            gatherer.open(DestinationId(7), Monotonic::START, false).extend_from_slice(&log);
+            full.extend(gatherer.close(DestinationId(7), &ticket, record, Bill::default()));
         }
         // Full by their bytes, not their number: each goes on in a lent buffer all the same.
         assert!(full.len() > 5);
@@ -136,6 +137,7 @@ mod tests {
     }
 
     fn add(gatherer: &mut LogBatcher<u8>, destination: u32, now: Monotonic, json: &[u8]) -> Option<Batch<u8>> {
+        let destination = DestinationId(destination);
         gatherer.open(destination, now, false).extend_from_slice(json);
         gatherer.close(destination, &Arc::new(1), 0, Bill::default())
     }
@@ -146,9 +148,9 @@ mod tests {
         assert!(add(&mut gatherer, 1, at(1), b"1").is_none());
         assert!(add(&mut gatherer, 2, at(1), b"2").is_none());
         let full = add(&mut gatherer, 1, at(1), b"1").unwrap();
-        assert_eq!((full.destination, full.len(), full.bytes()), (1, 2, 3));
+        assert_eq!((full.destination.0, full.len(), full.bytes()), (1, 2, 3));
         let rest = gatherer.seal(at(1));
-        assert_eq!(rest.iter().map(|batch| (batch.destination, batch.len())).collect::<Vec<_>>(), [(2, 1)]);
+        assert_eq!(rest.iter().map(|batch| (batch.destination.0, batch.len())).collect::<Vec<_>>(), [(2, 1)]);
         assert_eq!((gatherer.bytes, gatherer.open.len(), gatherer.opened()), (0, 0, None));
     }
 
@@ -160,7 +162,7 @@ mod tests {
         }
         assert_eq!(gatherer.opened(), Some(at(1)));
         let sealed = gatherer.seal(at(2));
-        assert_eq!(sealed.iter().map(|batch| batch.destination).collect::<Vec<_>>(), [3, 1]);
+        assert_eq!(sealed.iter().map(|batch| batch.destination.0).collect::<Vec<_>>(), [3, 1]);
         assert_eq!(gatherer.seal(Monotonic::MAX).len(), 1);
     }
 
@@ -185,9 +187,9 @@ mod tests {
     fn a_log_that_was_never_ended_leaves_no_trace() {
         let mut gatherer = LogBatcher::new(10);
         assert!(add(&mut gatherer, 1, at(1), b"{}").is_none());
-        gatherer.open(1, at(1), false).extend_from_slice(b"{half");
+        gatherer.open(DestinationId(1), at(1), false).extend_from_slice(b"{half");
         gatherer.mend();
-        gatherer.open(2, at(1), false).extend_from_slice(b"{half");
+        gatherer.open(DestinationId(2), at(1), false).extend_from_slice(b"{half");
         gatherer.mend();
         assert!(add(&mut gatherer, 1, at(1), b"{}").is_none());
         let sizes: Vec<_> = gatherer.seal(Monotonic::MAX).iter().map(|batch| (batch.len(), batch.bytes())).collect();

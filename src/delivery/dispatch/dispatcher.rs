@@ -32,7 +32,7 @@ use crate::delivery::transport::sender::Load;
 use crate::delivery::{Shared, WAITED, lock};
 use crate::envelope::Batch;
 use crate::ledger::{Category, Ledger, Outcome, PerCategory, Snapshot};
-use crate::mapping::CheckIn;
+use crate::mapping::{CheckIn, DestinationId};
 use crate::options::Loaded;
 use crate::sync::{Receiver, Sender};
 use crossbeam_channel::RecvTimeoutError;
@@ -46,14 +46,14 @@ use std::time::Duration;
 pub(crate) enum Message {
     Batch(Box<Batch<ChunkProgress>>),
     /// The mapper waits until so many bytes of memory are free for an envelope of this category to this destination.
-    Expected(u32, Category, u64),
+    Expected(DestinationId, Category, u64),
     Done(Box<sender::Done>),
     /// A line that is logged once a minute at most.
     LogThrottled(LogRequest),
     /// A line that is logged at once, because its sender sends it once.
     Log(Severity, String),
     /// Result of the check of a destination at the start: the status of its response, else why there was none.
-    Probed(u32, Result<u16, Box<SendResult>>),
+    Probed(DestinationId, Result<u16, Box<SendResult>>),
     Chose(ResolvedMode),
     /// A flush has come on a worker thread of Fluent Bit's.
     Workers,
@@ -91,17 +91,17 @@ fn server(target: &Target) -> u64 {
 
 /// Durations of the latest requests to each destination.
 #[derive(Debug, Default)]
-struct ResponseTimes(HashMap<u32, [Duration; 4]>);
+struct ResponseTimes(HashMap<DestinationId, [Duration; 4]>);
 
 impl ResponseTimes {
-    fn add(&mut self, destination: u32, took: Duration) {
+    fn add(&mut self, destination: DestinationId, took: Duration) {
         let latest = self.0.entry(destination).or_default();
         latest.rotate_right(1);
         latest[0] = took;
     }
 
     /// Returns the longest of them; zero for a destination that has not responded yet.
-    fn expected(&self, destination: u32) -> Duration {
+    fn expected(&self, destination: DestinationId) -> Duration {
         self.0.get(&destination).into_iter().flatten().max().copied().unwrap_or_default()
     }
 }
@@ -114,7 +114,7 @@ pub(crate) struct Dispatcher {
     reports: client_reports::Reader,
     check_ins: CheckIns,
     /// Destinations that are still to be asked whether there is something to report, in this round.
-    to_report: Vec<u32>,
+    to_report: Vec<DestinationId>,
     last_report: Monotonic,
     host: Arc<dyn Host>,
     client: Client,
@@ -207,7 +207,7 @@ impl Dispatcher {
 
     pub(in crate::delivery) fn handle(&mut self, message: Message) {
         match message {
-            Message::Expected(number, category, bytes) => self.expect(number, Some((category, bytes))),
+            Message::Expected(id, category, bytes) => self.expect(id, Some((category, bytes))),
             Message::Batch(batch) => {
                 self.expect(batch.destination, None);
                 let now = self.shared.now().steady;
@@ -224,7 +224,7 @@ impl Dispatcher {
                 self.log(severity, line);
             }
             Message::Log(severity, text) => self.log(severity, Some(text)),
-            Message::Probed(number, answer) => self.probed(number, answer),
+            Message::Probed(id, answer) => self.probed(id, answer),
             Message::Chose(mode) => self.set_mode(mode),
             Message::Workers => self.log_workers(),
             Message::CheckIn(check_in) => self.check_ins.add(check_in, self.shared.now().steady),
@@ -241,9 +241,9 @@ impl Dispatcher {
     }
 
     /// Notes that an envelope for this destination waits for memory, or that one has come.
-    fn expect(&mut self, number: u32, waits: Option<(Category, u64)>) {
-        if !self.scheduler.knows(number) {
-            self.place(number);
+    fn expect(&mut self, id: DestinationId, waits: Option<(Category, u64)>) {
+        if !self.scheduler.knows(id) {
+            self.place(id);
         }
         let actions = self.scheduler.expect(waits, self.shared.now().steady);
         self.actions(actions, 0, MADE_ROOM);
@@ -277,23 +277,23 @@ impl Dispatcher {
     }
 
     /// Returns true if the instance closes before the response to a request that begins now can be expected.
-    fn is_too_late(&self, destination: u32) -> bool {
+    fn is_too_late(&self, destination: DestinationId) -> bool {
         let Some(deadline) = self.closing else { return false };
         self.shared.now().steady + self.response_times.expected(destination) >= deadline
     }
 
     /// Tells the schedule where a destination is.
-    fn place(&mut self, number: u32) {
-        if let Some(target) = self.shared.route_table.get(number) {
-            self.scheduler.place(number, server(&target));
+    fn place(&mut self, id: DestinationId) {
+        if let Some(target) = self.shared.route_table.get(id) {
+            self.scheduler.place(id, server(&target));
         }
     }
 
     /// A batch whose destination was forgotten while it was being filled: its records are looked at again where they can.
     fn orphaned(&mut self, batch: Batch<ChunkProgress>) {
-        let number = batch.destination;
+        let id = batch.destination;
         let mut actions = self.scheduler.take_back(batch, self.shared.now().steady);
-        let waiting = self.scheduler.take(number);
+        let waiting = self.scheduler.take(id);
         let end = |batch| if self.volatile { Action::Finish(batch, Outcome::Rejected) } else { Action::Defer(batch) };
         actions.extend(waiting.into_iter().map(end));
         self.actions(actions, 0, "the DSN of its destination was removed");
@@ -306,8 +306,8 @@ impl Dispatcher {
         self.response_times.add(done.load.destination(), done.took);
         let batch = match done.load {
             Load::Items(batch) => batch,
-            Load::Report(number, report) => return self.on_report_response(number, report, &done.sent, now),
-            Load::CheckIn(number, _) => return self.on_check_in_response(number, &done.sent, now),
+            Load::Report(id, report) => return self.on_report_response(id, report, &done.sent, now),
+            Load::CheckIn(id, _) => return self.on_check_in_response(id, &done.sent, now),
         };
         if self.is_cutting && done.sent.code == 0 {
             batch.owners().for_each(|(chunk_progress, records)| chunk_progress.abort(batch.category, records));
@@ -315,8 +315,8 @@ impl Dispatcher {
         if self.shared.costs.is_capping() {
             self.shared.costs.sent(batch.bills());
         }
-        let number = batch.destination;
-        let current = self.shared.route_table.get(number);
+        let id = batch.destination;
+        let current = self.shared.route_table.get(id);
         let outdated = current.is_none_or(|current| current.dsn != done.target.dsn);
         if outdated && done.sent.response.kind != ResponseKind::Accepted {
             let actions = self.scheduler.take_back(batch, now);
@@ -324,16 +324,16 @@ impl Dispatcher {
         }
         let chance = self.roll();
         let (actions, notice) = self.scheduler.done(batch, &done.sent.response, now, chance);
-        self.share_blocks(number, now);
+        self.share_blocks(id, now);
         self.actions(actions, done.sent.code, &done.sent.detail);
         if let Some(notice) = notice {
-            self.notice(number, &notice, &done.sent);
+            self.notice(id, &notice, &done.sent);
         }
     }
 
     /// Publishes a destination's blocks to the mapper.
-    fn share_blocks(&self, number: u32, now: Monotonic) {
-        self.shared.blocks.set(number, self.scheduler.waits(number, now));
+    fn share_blocks(&self, id: DestinationId, now: Monotonic) {
+        self.shared.blocks.set(id, self.scheduler.waits(id, now));
         self.shared.budget.hold(if self.volatile { self.scheduler.held_bytes(now) } else { [None; 2] });
     }
 
@@ -359,7 +359,7 @@ impl Dispatcher {
         }
         self.last_tick = now;
         let actions = self.scheduler.release_held(now);
-        self.scheduler.numbers().into_iter().for_each(|number| self.share_blocks(number, now));
+        self.scheduler.destinations().into_iter().for_each(|id| self.share_blocks(id, now));
         self.actions(actions, 0, WAITED);
         if now >= self.last_source + dsn_sources::INTERVAL {
             self.last_source = now;
@@ -371,7 +371,7 @@ impl Dispatcher {
         }
         if now >= self.last_report + REPORT_INTERVAL {
             self.last_report = now;
-            self.to_report = self.shared.route_table.numbers();
+            self.to_report = self.shared.route_table.destinations();
         }
         self.send_reports(now);
         self.publish();

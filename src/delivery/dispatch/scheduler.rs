@@ -12,6 +12,7 @@ use crate::delivery::shared::blocks::{Block, Waits};
 use crate::delivery::transport::response::{Limits, Response};
 use crate::envelope::{Batch, Identified};
 use crate::ledger::Category;
+use crate::mapping::DestinationId;
 use crate::options::Compress;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -30,17 +31,17 @@ pub struct Scheduler<T> {
     senders: usize,
     /// Most bytes of each category that wait for destinations in trouble, all together.
     failing_share: u64,
-    members: BTreeMap<u32, Destination<T>>,
+    members: BTreeMap<DestinationId, Destination<T>>,
     /// Hash of each destination's host.
-    hosts: BTreeMap<u32, u64>,
+    hosts: BTreeMap<DestinationId, u64>,
     /// By destination, the other destination to which its waiting envelopes go instead.
-    retired: BTreeMap<u32, u32>,
-    /// Whose turn it was.
-    last: u32,
+    retired: BTreeMap<DestinationId, DestinationId>,
+    /// The destination that had the last turn, if any had one.
+    last: Option<DestinationId>,
     /// Category and bytes of the envelope for which the mapper waits for memory, and everything behind it.
     awaiting: Option<(Category, u64)>,
     /// The destination to which a client report is in flight, which takes a sender too.
-    reporting: Option<u32>,
+    reporting: Option<DestinationId>,
 }
 
 impl<T: Identified> Scheduler<T> {
@@ -50,38 +51,38 @@ impl<T: Identified> Scheduler<T> {
         // Half of a category's share, which is half of the queue.
         let failing_share = queue / 4;
         let (members, hosts, retired) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        let (last, awaiting, reporting) = (u32::MAX, None, None);
+        let (last, awaiting, reporting) = (None, None, None);
         Self { policy, senders, failing_share, members, hosts, retired, last, awaiting, reporting }
     }
 
     /// Returns true if the host of a destination is known.
     #[must_use]
-    pub fn knows(&self, number: u32) -> bool {
-        self.hosts.contains_key(&number)
+    pub fn knows(&self, id: DestinationId) -> bool {
+        self.hosts.contains_key(&id)
     }
 
     /// A destination is on this host now.
-    pub fn place(&mut self, number: u32, host: u64) {
-        self.hosts.insert(number, host);
+    pub fn place(&mut self, id: DestinationId, host: u64) {
+        self.hosts.insert(id, host);
     }
 
-    fn member(&mut self, number: u32) -> &mut Destination<T> {
+    fn member(&mut self, id: DestinationId) -> &mut Destination<T> {
         let policy = self.policy;
-        self.members.entry(number).or_insert_with(|| Destination::new(policy))
+        self.members.entry(id).or_insert_with(|| Destination::new(policy))
     }
 
     /// Queues a batch. What may not wait in memory comes back.
     pub fn push(&mut self, mut batch: Batch<T>, now: Monotonic) -> Vec<Action<T>> {
-        batch.destination = self.current_number(batch.destination);
-        let (number, category) = (batch.destination, batch.category);
-        if let Some(action) = self.member(number).push(batch, now) {
+        batch.destination = self.current_destination(batch.destination);
+        let (id, category) = (batch.destination, batch.category);
+        if let Some(action) = self.member(id).push(batch, now) {
             return vec![action];
         }
-        self.trim(number, category, now)
+        self.trim(id, category, now)
     }
 
-    fn current_number(&self, number: u32) -> u32 {
-        self.retired.get(&number).copied().unwrap_or(number)
+    fn current_destination(&self, id: DestinationId) -> DestinationId {
+        self.retired.get(&id).copied().unwrap_or(id)
     }
 
     /// The next batch to send, if a sender is free and something may be sent now; and the encoding to use.
@@ -95,13 +96,8 @@ impl<T: Identified> Scheduler<T> {
         let replaying: usize = self.members.values().filter(proven).map(Destination::replaying).sum();
         let replay_room = self.policy.replay.saturating_sub(replaying);
         let shared = self.is_shared();
-        let last = self.last;
-        let (after, before) = (last.saturating_add(1).., ..=last);
-        let mut turns: Vec<u32> = self.members.range(after).map(|(number, _)| *number).collect();
-        turns.extend(self.members.range(before).map(|(number, _)| *number));
-        turns.dedup();
-        for number in turns {
-            let Some(member) = self.members.get_mut(&number).filter(|member| member.queued() > 0) else { continue };
+        for id in self.turns() {
+            let Some(member) = self.members.get_mut(&id).filter(|member| member.queued() > 0) else { continue };
             let is_unproven = member.is_unproven(now);
             let waits =
                 if is_unproven { unproven_senders + 1 >= self.senders } else { free == 1 && member.in_flight() > 0 };
@@ -110,11 +106,19 @@ impl<T: Identified> Scheduler<T> {
             }
             member.limit_replay(if is_unproven { 1 } else { member.replaying() + replay_room });
             if let Some(batch) = member.next(now) {
-                self.last = number;
+                self.last = Some(id);
                 return Some((batch, member.encoding()));
             }
         }
         None
+    }
+
+    /// Returns the destinations in the order of their turns: first the one after the last that had one.
+    fn turns(&self) -> Vec<DestinationId> {
+        let mut turns = self.destinations();
+        let first = turns.partition_point(|id| Some(*id) <= self.last);
+        turns.rotate_left(first);
+        turns
     }
 
     /// Senders that do nothing.
@@ -126,11 +130,11 @@ impl<T: Identified> Scheduler<T> {
     fn unproven_senders(&self, now: Monotonic) -> usize {
         let unproven = |member: &&Destination<T>| member.is_unproven(now);
         let batches: usize = self.members.values().filter(unproven).map(Destination::in_flight).sum();
-        batches + usize::from(self.reporting.is_some_and(|number| self.is_unproven(number, now)))
+        batches + usize::from(self.reporting.is_some_and(|id| self.is_unproven(id, now)))
     }
 
-    fn is_unproven(&self, number: u32, now: Monotonic) -> bool {
-        self.members.get(&number).map_or(self.policy.has_multiple_destinations, |member| member.is_unproven(now))
+    fn is_unproven(&self, id: DestinationId, now: Monotonic) -> bool {
+        self.members.get(&id).map_or(self.policy.has_multiple_destinations, |member| member.is_unproven(now))
     }
 
     /// Returns true if a sender has to be left to the other destinations.
@@ -140,23 +144,23 @@ impl<T: Identified> Scheduler<T> {
 
     /// Returns true if a client report may be sent to a destination now. Only one may be in flight at a time.
     #[must_use]
-    pub fn may_report(&self, number: u32, now: Monotonic) -> bool {
-        let unproven = self.is_unproven(number, now);
+    pub fn may_report(&self, id: DestinationId, now: Monotonic) -> bool {
+        let unproven = self.is_unproven(id, now);
         let room = !self.is_shared() || !unproven || self.unproven_senders(now) + 1 < self.senders;
-        let takes = self.members.get(&number).is_none_or(|member| member.takes_reports(now));
+        let takes = self.members.get(&id).is_none_or(|member| member.takes_reports(now));
         self.reporting.is_none() && self.free() > 0 && room && takes
     }
 
     /// Notes that a client report is sent to a destination, and returns the encoding to use.
-    pub fn report(&mut self, number: u32) -> Compress {
-        self.reporting = Some(number);
-        self.members.get(&number).map_or(self.policy.compress, Destination::encoding)
+    pub fn report(&mut self, id: DestinationId) -> Compress {
+        self.reporting = Some(id);
+        self.members.get(&id).map_or(self.policy.compress, Destination::encoding)
     }
 
     /// Processes the response to the client report.
-    pub fn on_report_response(&mut self, number: u32, limits: &Limits, now: Monotonic) {
+    pub fn on_report_response(&mut self, id: DestinationId, limits: &Limits, now: Monotonic) {
         self.reporting = None;
-        self.member(number).on_report_response(limits, now);
+        self.member(id).on_report_response(limits, now);
     }
 
     /// Returns true if a client report is in flight.
@@ -182,27 +186,27 @@ impl<T: Identified> Scheduler<T> {
         now: Monotonic,
         chance: f64,
     ) -> (Vec<Action<T>>, Option<Notice>) {
-        let number = batch.destination;
-        let (mut actions, notice) = self.member(number).done(batch, response, now, chance);
+        let id = batch.destination;
+        let (mut actions, notice) = self.member(id).done(batch, response, now, chance);
         for category in Category::ALL {
-            actions.extend(self.trim(number, *category, now));
+            actions.extend(self.trim(id, *category, now));
         }
-        self.follow(number, now, &mut actions);
+        self.follow(id, now, &mut actions);
         self.evict_for_waiting(now, &mut actions);
         (actions, notice)
     }
 
     /// Takes back a batch whose response says nothing about its destination as that is now.
     pub fn take_back(&mut self, batch: Batch<T>, now: Monotonic) -> Vec<Action<T>> {
-        let number = batch.destination;
-        self.member(number).take_back(batch, now);
+        let id = batch.destination;
+        self.member(id).take_back(batch, now);
         let mut actions = Vec::new();
-        self.follow(number, now, &mut actions);
+        self.follow(id, now, &mut actions);
         actions
     }
 
     /// Redirects the envelopes that wait for a destination to another one from now on. Returns the steps that follow.
-    pub fn redirect(&mut self, from: u32, to: u32, now: Monotonic) -> Vec<Action<T>> {
+    pub fn redirect(&mut self, from: DestinationId, to: DestinationId, now: Monotonic) -> Vec<Action<T>> {
         self.retired.values_mut().filter(|end| **end == from).for_each(|end| *end = to);
         self.retired.remove(&to);
         self.retired.insert(from, to);
@@ -212,16 +216,16 @@ impl<T: Identified> Scheduler<T> {
     }
 
     /// Moves batches that have returned to a destination whose queue was moved to another one.
-    fn follow(&mut self, number: u32, now: Monotonic, actions: &mut Vec<Action<T>>) {
-        if !self.retired.contains_key(&number) {
+    fn follow(&mut self, id: DestinationId, now: Monotonic, actions: &mut Vec<Action<T>>) {
+        if !self.retired.contains_key(&id) {
             return;
         }
-        self.take(number).into_iter().for_each(|batch| actions.extend(self.push(batch, now)));
+        self.take(id).into_iter().for_each(|batch| actions.extend(self.push(batch, now)));
     }
 
     /// Forgets failures and limits of the old key or project, after a change to a new one.
-    pub fn replace_endpoint(&mut self, number: u32) {
-        if let Some(member) = self.members.get_mut(&number) {
+    pub fn replace_endpoint(&mut self, id: DestinationId) {
+        if let Some(member) = self.members.get_mut(&id) {
             member.replace_endpoint();
         }
     }
@@ -229,19 +233,19 @@ impl<T: Identified> Scheduler<T> {
     /// Keeps the items that wait for destinations in trouble within their share of the memory. Items go back if they can
     /// wait elsewhere; otherwise the newest are given up, but only while another destination is alive to profit from it. One
     /// envelope is left, to try with.
-    fn trim(&mut self, number: u32, category: Category, now: Monotonic) -> Vec<Action<T>> {
+    fn trim(&mut self, id: DestinationId, category: Category, now: Monotonic) -> Vec<Action<T>> {
         let failing = |member: &&Destination<T>| member.is_in_trouble(category, now);
-        let Some(member) = self.members.get(&number).filter(failing) else { return Vec::new() };
+        let Some(member) = self.members.get(&id).filter(failing) else { return Vec::new() };
         let ours = member.bytes(category);
         let all: u64 = self.members.values().filter(failing).map(|member| member.bytes(category)).sum();
         let excess = all.saturating_sub(self.failing_share);
         if !self.policy.has_multiple_destinations
             || excess == 0
-            || !self.policy.can_defer && !self.others_would_profit(number, category, now)
+            || !self.policy.can_defer && !self.others_would_profit(id, category, now)
         {
             return Vec::new();
         }
-        self.member(number).cut(category, ours.saturating_sub(excess), now)
+        self.member(id).cut(category, ours.saturating_sub(excess), now)
     }
 
     /// Notes that the mapper waits for so many bytes of memory, or no longer. Returns the actions that free memory for it.
@@ -263,17 +267,17 @@ impl<T: Identified> Scheduler<T> {
             if all + bytes <= share {
                 return;
             }
-            let yields = |number: u32| self.policy.can_defer || self.others_would_profit(number, category, now);
+            let yields = |id: DestinationId| self.policy.can_defer || self.others_would_profit(id, category, now);
             let failing = self.members.iter().filter(|(_, member)| failing(member));
-            let waiting = failing.filter_map(|(number, member)| Some((member.newest(category)?, *number)));
-            let Some((_, number)) = waiting.filter(|(_, number)| yields(*number)).max() else { return };
-            actions.extend(self.member(number).cut_newest(category, now));
+            let waiting = failing.filter_map(|(id, member)| Some((member.newest(category)?, *id)));
+            let Some((_, id)) = waiting.filter(|(_, id)| yields(*id)).max() else { return };
+            actions.extend(self.member(id).cut_newest(category, now));
         }
     }
 
     /// Returns true if other destinations have accepted something since the trouble of this one began.
-    fn is_alone(&self, number: u32, category: Category, now: Monotonic) -> bool {
-        let since = self.members.get(&number).and_then(|member| member.in_trouble_since(category, now));
+    fn is_alone(&self, id: DestinationId, category: Category, now: Monotonic) -> bool {
+        let since = self.members.get(&id).and_then(|member| member.in_trouble_since(category, now));
         let accepted = |since| self.members.values().any(|member| member.has_accepted_after(since + TOGETHER));
         since.is_some_and(accepted)
     }
@@ -281,28 +285,28 @@ impl<T: Identified> Scheduler<T> {
     /// Returns true if some destination is in trouble alone.
     #[must_use]
     pub fn is_any_alone(&self, now: Monotonic) -> bool {
-        let alone = |number| Category::ALL.iter().any(|category| self.is_alone(number, *category, now));
-        self.policy.has_multiple_destinations && self.members.keys().any(|number| alone(*number))
+        let alone = |id| Category::ALL.iter().any(|category| self.is_alone(id, *category, now));
+        self.policy.has_multiple_destinations && self.members.keys().any(|id| alone(*id))
     }
 
     /// Returns true if another destination is, for all that is known, not in the same trouble. When a host is unreachable,
     /// all its destinations are: those that have had nothing to send do not know it yet.
-    fn others_would_profit(&self, number: u32, category: Category, now: Monotonic) -> bool {
-        let held = self.members.get(&number).is_some_and(|member| member.block(category, now).is_some());
-        let elsewhere = |other: &u32| self.hosts.get(other) != self.hosts.get(&number);
-        let failing = |other: &u32| self.members.get(other).is_some_and(|member| member.is_in_trouble(category, now));
-        let mut others = self.hosts.keys().filter(|other| **other != number);
-        self.is_alone(number, category, now) || others.any(|other| (held || elsewhere(other)) && !failing(other))
+    fn others_would_profit(&self, id: DestinationId, category: Category, now: Monotonic) -> bool {
+        let held = self.members.get(&id).is_some_and(|member| member.block(category, now).is_some());
+        let elsewhere = |other: &DestinationId| self.hosts.get(other) != self.hosts.get(&id);
+        let failing =
+            |other: &DestinationId| self.members.get(other).is_some_and(|member| member.is_in_trouble(category, now));
+        let mut others = self.hosts.keys().filter(|other| **other != id);
+        self.is_alone(id, category, now) || others.any(|other| (held || elsewhere(other)) && !failing(other))
     }
 
     /// Empties the queues that are on hold, if their items can wait elsewhere; gives up items that have waited too long.
     pub fn release_held(&mut self, now: Monotonic) -> Vec<Action<T>> {
         let mut actions = Vec::new();
         self.members.values_mut().for_each(|member| member.release_held(now, &mut actions));
-        let numbers: Vec<u32> = self.members.keys().copied().collect();
-        for number in numbers {
+        for id in self.destinations() {
             for category in Category::ALL {
-                actions.extend(self.trim(number, *category, now));
+                actions.extend(self.trim(id, *category, now));
             }
         }
         self.evict_for_waiting(now, &mut actions);
@@ -317,16 +321,16 @@ impl<T: Identified> Scheduler<T> {
 
     /// Every destination that has had something to send.
     #[must_use]
-    pub fn numbers(&self) -> Vec<u32> {
+    pub fn destinations(&self) -> Vec<DestinationId> {
         self.members.keys().copied().collect()
     }
 
     /// Returns the part of a destination's state that the mapper may know.
     #[must_use]
-    pub(crate) fn waits(&self, number: u32, now: Monotonic) -> Waits {
-        let Some(member) = self.members.get(&number) else { return Waits::default() };
+    pub(crate) fn waits(&self, id: DestinationId, now: Monotonic) -> Waits {
+        let Some(member) = self.members.get(&id) else { return Waits::default() };
         let hold = |category| -> Option<Block> { member.block(category, now) };
-        let alone = |category| self.policy.has_multiple_destinations && self.is_alone(number, category, now);
+        let alone = |category| self.policy.has_multiple_destinations && self.is_alone(id, category, now);
         Waits {
             blocks: [hold(Category::Event), hold(Category::Log)],
             deferred_until: member.deferred_until(now),
@@ -336,10 +340,10 @@ impl<T: Identified> Scheduler<T> {
 
     /// Returns the number of these destinations in each state of [`STATES`]; one that has had nothing to send is `ok`.
     #[must_use]
-    pub fn states(&self, numbers: impl IntoIterator<Item = u32>, now: Monotonic) -> [u64; STATES.len()] {
+    pub fn states(&self, destinations: impl IntoIterator<Item = DestinationId>, now: Monotonic) -> [u64; STATES.len()] {
         let mut counts = [0; STATES.len()];
-        for number in numbers {
-            let state = self.members.get(&number).map_or(STATES[0], |member| member.state(now));
+        for id in destinations {
+            let state = self.members.get(&id).map_or(STATES[0], |member| member.state(now));
             counts[STATES.iter().position(|name| *name == state).unwrap_or(0)] += 1;
         }
         counts
@@ -347,18 +351,18 @@ impl<T: Identified> Scheduler<T> {
 
     /// Returns true if nothing would be lost with a destination, including any limit that it has set.
     #[must_use]
-    pub fn is_idle(&self, number: u32, now: Monotonic) -> bool {
-        self.members.get(&number).is_none_or(|member| {
+    pub fn is_idle(&self, id: DestinationId, now: Monotonic) -> bool {
+        self.members.get(&id).is_none_or(|member| {
             let held = Category::ALL.iter().any(|category| member.block(*category, now).is_some());
             member.queued() == 0 && member.in_flight() == 0 && !held
         })
     }
 
     /// Forgets a destination.
-    pub fn forget(&mut self, number: u32) {
-        self.members.remove(&number);
-        self.hosts.remove(&number);
-        self.retired.retain(|from, to| *from != number && *to != number);
+    pub fn forget(&mut self, id: DestinationId) {
+        self.members.remove(&id);
+        self.hosts.remove(&id);
+        self.retired.retain(|from, to| *from != id && *to != id);
     }
 
     /// The earliest time at which [`Scheduler::next`] could have something that it has not now.
@@ -374,8 +378,8 @@ impl<T: Identified> Scheduler<T> {
     }
 
     /// The destinations for which envelopes wait in memory.
-    pub fn waiting(&self) -> impl Iterator<Item = u32> {
-        self.members.iter().filter(|(_, member)| member.queued() > 0).map(|(number, _)| *number)
+    pub fn waiting(&self) -> impl Iterator<Item = DestinationId> {
+        self.members.iter().filter(|(_, member)| member.queued() > 0).map(|(id, _)| *id)
     }
 
     /// Returns the number of envelopes in flight.
@@ -391,8 +395,8 @@ impl<T: Identified> Scheduler<T> {
     }
 
     /// Everything that waits for a destination.
-    pub fn take(&mut self, number: u32) -> Vec<Batch<T>> {
-        self.members.get_mut(&number).map(Destination::drain).unwrap_or_default()
+    pub fn take(&mut self, id: DestinationId) -> Vec<Batch<T>> {
+        self.members.get_mut(&id).map(Destination::drain).unwrap_or_default()
     }
 
     /// Everything that waits, at exit.

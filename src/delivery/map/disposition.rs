@@ -76,7 +76,7 @@ impl RecordSink<'_> {
 
     fn held(&mut self, category: Category, destination: DestinationId, chunk_progress: &ChunkProgress) -> Disposition {
         if self.asked != Some(destination) {
-            (self.asked, self.waits) = (Some(destination), self.shared.blocks.get(destination.0));
+            (self.asked, self.waits) = (Some(destination), self.shared.blocks.get(destination));
         }
         let longest = self.shared.longest(category);
         match self.waits.decide(category, chunk_progress.taken, longest, self.now) {

@@ -12,10 +12,10 @@ use crate::mapping::{Bill, DestinationId, Finished, Item, ItemWriter};
 /// Passes an envelope to the dispatcher, as soon as there is room for it in memory.
 pub(in crate::delivery) fn emit(shared: &Shared, mut batch: Batch<ChunkProgress>) {
     let bytes = batch.bytes() as u64;
-    let (number, category) = (batch.destination, batch.category);
+    let (destination, category) = (batch.destination, batch.category);
     // What is held for others makes room only for a destination that the dispatcher knows of.
-    let waits = || drop(shared.to_dispatcher.send(Message::Expected(number, category, bytes)));
-    shared.budget.reserve(category, bytes, || shared.blocks.get(number).is_held(category), waits);
+    let waits = || drop(shared.to_dispatcher.send(Message::Expected(destination, category, bytes)));
+    shared.budget.reserve(category, bytes, || shared.blocks.get(destination).is_held(category), waits);
     batch.reserved = bytes;
     let _ = shared.to_dispatcher.send(Message::Batch(Box::new(batch)));
 }
@@ -58,7 +58,7 @@ impl RecordWriter<'_, '_> {
         }
         let (chunk_progress, own) = self.sink.owner(self.item.record);
         let bill = envelope::Bill { payer: bill.payer, bytes: u32::try_from(bill.bytes).unwrap_or(u32::MAX) };
-        let full = self.sink.logs.close(destination.0, &chunk_progress, own, bill);
+        let full = self.sink.logs.close(destination, &chunk_progress, own, bill);
         self.place = Place::Finished;
         self.sink.emit_if_full(full);
     }
@@ -67,7 +67,7 @@ impl RecordWriter<'_, '_> {
 impl ItemWriter for RecordWriter<'_, '_> {
     fn json(&mut self) -> &mut Vec<u8> {
         match &mut self.place {
-            Place::Log(destination) => self.sink.logs.buffer(destination.0).unwrap_or(&mut self.sink.scratch),
+            Place::Log(destination) => self.sink.logs.buffer(*destination).unwrap_or(&mut self.sink.scratch),
             Place::Event(batch) => batch.open(),
             Place::DeadLetter(_) | Place::Finished => &mut self.sink.scratch,
         }

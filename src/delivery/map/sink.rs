@@ -162,7 +162,7 @@ impl<'i> RecordSink<'i> {
         destination: Option<DestinationId>,
     ) {
         let destination = destination.filter(|_| self.shared.reports.is_on());
-        if let Some(target) = destination.and_then(|destination| self.shared.route_table.get(destination.0)) {
+        if let Some(target) = destination.and_then(|destination| self.shared.route_table.get(destination)) {
             self.pass.gone.push(Gone { category, record, outcome, target });
         }
     }
@@ -188,12 +188,12 @@ impl<'i> Sink for RecordSink<'i> {
                 }
                 match category {
                     Category::Log => {
-                        self.logs.open(destination.0, self.now, self.replay);
+                        self.logs.open(destination, self.now, self.replay);
                         Place::Log(destination)
                     }
                     Category::Event => {
                         let batch = Batch::new(Category::Event, Vec::new(), self.now, self.replay);
-                        Place::Event(Box::new(batch.toward(destination.0)))
+                        Place::Event(Box::new(batch.toward(destination)))
                     }
                 }
             }
@@ -213,7 +213,7 @@ impl<'i> Sink for RecordSink<'i> {
                 return None;
             }
             Disposition::DeadLetter(cause) => {
-                let target = route.destination().and_then(|destination| self.shared.route_table.get(destination.0));
+                let target = route.destination().and_then(|destination| self.shared.route_table.get(destination));
                 self.scratch.clear();
                 Place::DeadLetter(Box::new(DeadLetter::new(Some(category), record, &cause).toward(target)))
             }
@@ -276,7 +276,7 @@ impl<'i> Sink for RecordSink<'i> {
     fn payer(&mut self, route: Route, payer: &Payer<'_>) -> u32 {
         if !self.payer.is(route, payer) {
             let Payer { namespace, workload, budget } = *payer;
-            let target = route.destination().and_then(|destination| self.shared.route_table.get(destination.0));
+            let target = route.destination().and_then(|destination| self.shared.route_table.get(destination));
             let asked = target.map(|target| Asked { destination: target.identity, namespace, workload, budget });
             let (number, capped) = asked.map_or((0, false), |asked| self.shared.costs.payer(asked, self.wall));
             self.payer = LastPayer {
@@ -315,7 +315,7 @@ impl<'i> Sink for RecordSink<'i> {
             if let Some(full) = batch.take_if(|batch| batch.bytes() + json.len() > envelope::MAX_LOG_BYTES) {
                 emit(self.shared, full);
             }
-            let new = || Batch::new(Category::Log, Vec::new(), self.now, self.replay).toward(destination.0);
+            let new = || Batch::new(Category::Log, Vec::new(), self.now, self.replay).toward(destination);
             let batch = batch.get_or_insert_with(new);
             batch.open().extend_from_slice(&json);
             chunk_progress.claim(Category::Log, sent);

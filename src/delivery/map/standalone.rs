@@ -18,12 +18,12 @@ impl Worker<'_> {
         for (payer, notice) in self.shared.costs.due(now.steady, now.wall) {
             let route_table = &self.shared.route_table;
             let is_its =
-                |number: &u32| route_table.get(*number).is_some_and(|target| target.identity == notice.destination);
-            let Some(number) = route_table.numbers().into_iter().find(is_its) else {
+                |id: &DestinationId| route_table.get(*id).is_some_and(|target| target.identity == notice.destination);
+            let Some(destination) = route_table.destinations().into_iter().find(is_its) else {
                 self.shared.costs.release(std::iter::once((payer, 0)), false, now.steady);
                 continue;
             };
-            let mut batch = Batch::new(Category::Log, Vec::new(), now.steady, false).toward(number);
+            let mut batch = Batch::new(Category::Log, Vec::new(), now.steady, false).toward(destination);
             let (level, text) = (notice.level(), notice.text());
             let bytes = mapping::notice::write(batch.open(), now.wall, level, &text, notice.namespace());
             self.shared.costs.reserve_notice(payer, bytes);
@@ -42,8 +42,8 @@ impl Worker<'_> {
         let closed = self.records.closed_storms(now.wall).into_iter();
         // A destination that is forgotten by now hears no more of it.
         for closing in closed {
-            let Route::To(DestinationId(number)) = closing.routed.route else { continue };
-            if self.shared.route_table.get(number).is_none() {
+            let Route::To(destination) = closing.routed.route else { continue };
+            if self.shared.route_table.get(destination).is_none() {
                 continue;
             }
             let chunk_progress =
@@ -51,7 +51,7 @@ impl Worker<'_> {
             chunk_progress.claim(Category::Event, 0);
             chunk_progress.mapped();
             let batch = Batch::new(Category::Event, Vec::new(), now.steady, false);
-            let mut batch = batch.toward(number);
+            let mut batch = batch.toward(destination);
             batch.open().extend_from_slice(&closing.payload);
             batch.close(&Arc::new(chunk_progress), 0, Some(closing.event_id));
             emit(self.shared, batch);

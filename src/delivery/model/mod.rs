@@ -88,8 +88,8 @@ impl Server {
         if let Load::Items(batch) = &request.load {
             (code, limits) = {
                 let mut asked = lock(&self.asked);
-                *asked.entry(batch.destination).or_default() += 1;
-                (self.answers)(batch.destination, &asked)
+                *asked.entry(batch.destination.0).or_default() += 1;
+                (self.answers)(batch.destination.0, &asked)
             };
             if code == 200 {
                 lock(&self.seen).take(Items::of(batch));

@@ -5,6 +5,7 @@
 use crate::clock::Monotonic;
 use crate::delivery::report::host::Severity;
 use crate::delivery::report::log_kind::LogKind;
+use crate::mapping::DestinationId;
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -16,8 +17,8 @@ const INTERVAL: Duration = Duration::from_secs(60);
 pub(in crate::delivery) enum LogSubject {
     /// The instance.
     Instance,
-    /// A destination, by its number.
-    Destination(u32),
+    /// A destination.
+    Destination(DestinationId),
     /// A server, by the hash of its host and port: when it is away, so are all its projects, and once is enough.
     Server(u64),
 }
@@ -106,9 +107,9 @@ impl LogThrottle {
         self.0.keys().any(|(_, about)| *about == subject)
     }
 
-    /// A destination that is gone.
-    pub(in crate::delivery) fn forget(&mut self, number: u32) {
-        self.0.retain(|(_, about), _| *about != LogSubject::Destination(number));
+    /// Forgets the lines about a destination that was forgotten.
+    pub(in crate::delivery) fn forget(&mut self, destination: DestinationId) {
+        self.0.retain(|(_, about), _| *about != LogSubject::Destination(destination));
     }
 }
 
@@ -118,7 +119,7 @@ mod tests {
 
     const FAILING: Subject = (LogKind::Failing, LogSubject::Server(1));
     const RECOVERED: Subject = (LogKind::Recovered, LogSubject::Server(1));
-    const REFUSING: Subject = (LogKind::Misconfigured, LogSubject::Destination(1));
+    const REFUSING: Subject = (LogKind::Misconfigured, LogSubject::Destination(DestinationId(1)));
 
     fn at(seconds: u64) -> Monotonic {
         Monotonic::from_secs(seconds)
@@ -195,7 +196,7 @@ mod tests {
         let mut throttle = LogThrottle::default();
         assert!(throttle.log(REFUSING, "wrong", at(0)).is_some());
         assert!(throttle.log(FAILING, "down", at(0)).is_some());
-        throttle.forget(1);
+        throttle.forget(DestinationId(1));
         assert!(throttle.log(REFUSING, "wrong", at(1)).is_some());
         assert!(throttle.log(FAILING, "down", at(1)).is_none());
     }

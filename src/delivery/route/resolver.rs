@@ -21,7 +21,7 @@ impl Directory {
     /// Returns the DSN of a destination.
     #[must_use]
     pub fn dsn(&self, destination: DestinationId) -> Option<Dsn> {
-        self.0.get(destination.0).map(|target| target.dsn.clone())
+        self.0.get(destination).map(|target| target.dsn.clone())
     }
 }
 

@@ -46,11 +46,19 @@ pub(crate) enum Complaint {
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Changes {
     /// Destinations with another DSN than before: failures and limits of the old one are forgotten.
-    pub(crate) renewed: Vec<u32>,
-    /// Pairs of destinations: items that wait for the first go to the second from now on.
-    pub(crate) retired: Vec<(u32, u32)>,
+    pub(crate) renewed: Vec<DestinationId>,
+    /// Destinations whose waiting items go to another one from now on.
+    pub(crate) retired: Vec<Retired>,
     /// Namespaces whose DSN is new, another, or gone.
     pub(crate) namespaces: Vec<String>,
+}
+
+/// A destination that no source leads to any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Retired {
+    pub(crate) from: DestinationId,
+    /// The destination that gets the waiting items of `from` instead.
+    pub(crate) to: DestinationId,
 }
 
 /// All destinations.
@@ -66,10 +74,10 @@ pub(crate) struct RouteTable {
 #[derive(Debug, Default)]
 struct State {
     next: u32,
-    known: BTreeMap<u32, Known>,
-    default: Option<u32>,
+    known: BTreeMap<DestinationId, Known>,
+    default: Option<DestinationId>,
     /// `None`: a file is there, but has never held a DSN.
-    namespaces: HashMap<String, Option<u32>>,
+    namespaces: HashMap<String, Option<DestinationId>>,
     /// True if the directory has ever been read.
     listed: bool,
     annotations: HashMap<String, Annotated>,
@@ -87,7 +95,7 @@ struct Known {
 
 #[derive(Debug)]
 struct Annotated {
-    number: u32,
+    destination: DestinationId,
     seen: Monotonic,
 }
 
@@ -113,13 +121,13 @@ impl RouteTable {
         default && listed || routed && mode != ResolvedMode::Memory
     }
 
-    /// The destination of a number.
-    pub(crate) fn get(&self, number: u32) -> Option<Arc<Target>> {
-        lock(&self.state).known.get(&number).map(|known| Arc::clone(&known.target))
+    /// Returns the target of a destination, unless the destination was forgotten.
+    pub(crate) fn get(&self, id: DestinationId) -> Option<Arc<Target>> {
+        lock(&self.state).known.get(&id).map(|known| Arc::clone(&known.target))
     }
 
-    /// Every number.
-    pub(crate) fn numbers(&self) -> Vec<u32> {
+    /// Returns all destinations.
+    pub(crate) fn destinations(&self) -> Vec<DestinationId> {
         lock(&self.state).known.keys().copied().collect()
     }
 
@@ -134,13 +142,13 @@ impl RouteTable {
         let mut complaint = None;
         if let Some(text) = annotation.filter(|_| !self.hosts.is_empty()) {
             match state.annotated(text, &self.hosts, now) {
-                Ok(number) => return (state.route(number), None),
+                Ok(id) => return (state.route(id), None),
                 Err(refused) => complaint = Some(refused),
             }
         }
         let own = state.namespaces.get(namespace).copied();
         let routed = match own.flatten().or(state.default) {
-            Some(number) => state.route(number),
+            Some(id) => state.route(id),
             None if self.waits_for_a_source(&state, own.is_some()) => Routed::PENDING,
             None => Routed::UNROUTED,
         };
@@ -153,8 +161,8 @@ impl RouteTable {
         self.expects_default || has_file || self.expects_namespaces && !state.listed
     }
 
-    /// The number of the default destination, once it is known.
-    pub(crate) fn default_number(&self) -> Option<u32> {
+    /// Returns the default destination, once it is known.
+    pub(crate) fn default_destination(&self) -> Option<DestinationId> {
         lock(&self.state).default
     }
 
@@ -186,59 +194,59 @@ impl RouteTable {
         }
         for (name, dsn) in listing {
             let old = state.namespaces.get(&name).copied();
-            let number = match dsn {
+            let destination = match dsn {
                 Ok(dsn) if state.leads_to(old.flatten(), &dsn) => continue,
                 Ok(dsn) => Some(state.assign(old.flatten(), dsn, &mut changes)),
                 Err(_) if old.is_some() => continue,
                 Err(_) => None,
             };
-            if number.is_some() {
+            if destination.is_some() {
                 changes.namespaces.push(name.clone());
             }
-            state.namespaces.insert(name, number);
+            state.namespaces.insert(name, destination);
         }
         changes
     }
 
     /// Forgets destinations that no source has led to for a while, if the caller lets them go; returns them.
-    pub(crate) fn sweep(&self, now: Monotonic, may_go: impl Fn(u32) -> bool) -> Vec<u32> {
+    pub(crate) fn sweep(&self, now: Monotonic, may_go: impl Fn(DestinationId) -> bool) -> Vec<DestinationId> {
         let mut state = lock(&self.state);
         let used = state.used();
-        for (number, known) in &mut state.known {
+        for (id, known) in &mut state.known {
             let since = known.unused.unwrap_or(now);
-            known.unused = if used.contains(number) { None } else { Some(since) };
+            known.unused = if used.contains(id) { None } else { Some(since) };
         }
         let idle = |known: &Known| known.unused.is_some_and(|since| now >= since + IDLE);
-        let gone: Vec<u32> =
-            state.known.iter().filter(|(n, known)| idle(known) && may_go(**n)).map(|(n, _)| *n).collect();
-        for number in &gone {
-            state.known.remove(number);
+        let gone: Vec<DestinationId> =
+            state.known.iter().filter(|(id, known)| idle(known) && may_go(**id)).map(|(id, _)| *id).collect();
+        for id in &gone {
+            state.known.remove(id);
         }
         gone
     }
 }
 
 impl State {
-    fn route(&self, number: u32) -> Routed {
-        let known = self.known.get(&number);
-        known.map_or(Routed::UNROUTED, |known| Routed::to(DestinationId(number), known.target.identity))
+    fn route(&self, id: DestinationId) -> Routed {
+        let known = self.known.get(&id);
+        known.map_or(Routed::UNROUTED, |known| Routed::to(id, known.target.identity))
     }
 
-    fn leads_to(&self, number: Option<u32>, dsn: &Dsn) -> bool {
-        number.and_then(|number| self.known.get(&number)).is_some_and(|known| known.target.dsn == *dsn)
+    fn leads_to(&self, destination: Option<DestinationId>, dsn: &Dsn) -> bool {
+        destination.and_then(|id| self.known.get(&id)).is_some_and(|known| known.target.dsn == *dsn)
     }
 
-    /// The numbers that some source leads to.
-    fn used(&self) -> Vec<u32> {
+    /// Returns the destinations that some source leads to.
+    fn used(&self) -> Vec<DestinationId> {
         let named = self.namespaces.values().flatten().copied();
-        let annotated = self.annotations.values().map(|annotated| annotated.number);
+        let annotated = self.annotations.values().map(|annotated| annotated.destination);
         self.default.into_iter().chain(named).chain(annotated).collect()
     }
 
-    fn annotated(&mut self, text: &str, hosts: &Hosts, now: Monotonic) -> Result<u32, Complaint> {
+    fn annotated(&mut self, text: &str, hosts: &Hosts, now: Monotonic) -> Result<DestinationId, Complaint> {
         if let Some(known) = self.annotations.get_mut(text) {
             known.seen = now;
-            return Ok(known.number);
+            return Ok(known.destination);
         }
         let dsn = hosts.judge(text).map_err(Complaint::Refused)?;
         if self.annotations.len() >= MAX_ANNOTATIONS {
@@ -247,24 +255,24 @@ impl State {
             let oldest = idle.map(|(text, _)| text.clone()).ok_or(Complaint::TooMany)?;
             self.annotations.remove(&oldest);
         }
-        let number = self.find_or_make(dsn);
-        self.annotations.insert(text.to_owned(), Annotated { number, seen: now });
-        Ok(number)
+        let destination = self.find_or_make(dsn);
+        self.annotations.insert(text.to_owned(), Annotated { destination, seen: now });
+        Ok(destination)
     }
 
     /// A source that led to `old` leads to a DSN now: to a destination that has it already; else `old` itself changes, if
     /// no other source leads there; else to a new one.
-    fn assign(&mut self, old: Option<u32>, dsn: Dsn, changes: &mut Changes) -> u32 {
-        if self.leads_to(old, &dsn) {
-            return old.unwrap_or_default();
-        }
-        let sources = |number| self.used().into_iter().filter(|used| *used == number).count();
+    fn assign(&mut self, old: Option<DestinationId>, dsn: Dsn, changes: &mut Changes) -> DestinationId {
         let Some(old) = old else { return self.find_or_make(dsn) };
+        if self.leads_to(Some(old), &dsn) {
+            return old;
+        }
+        let sources = |id| self.used().into_iter().filter(|used| *used == id).count();
         let ours_alone = sources(old) <= 1;
         if let Some(other) = self.find(&dsn) {
             if ours_alone {
                 self.known.entry(old).and_modify(|known| known.retired = true);
-                changes.retired.push((old, other));
+                changes.retired.push(Retired { from: old, to: other });
             }
             return other;
         }
@@ -276,19 +284,19 @@ impl State {
         old
     }
 
-    fn find(&self, dsn: &Dsn) -> Option<u32> {
-        self.known.iter().find(|(_, known)| !known.retired && known.target.dsn == *dsn).map(|(number, _)| *number)
+    fn find(&self, dsn: &Dsn) -> Option<DestinationId> {
+        self.known.iter().find(|(_, known)| !known.retired && known.target.dsn == *dsn).map(|(id, _)| *id)
     }
 
-    fn find_or_make(&mut self, dsn: Dsn) -> u32 {
+    fn find_or_make(&mut self, dsn: Dsn) -> DestinationId {
         self.find(&dsn).unwrap_or_else(|| self.make(dsn))
     }
 
-    fn make(&mut self, dsn: Dsn) -> u32 {
-        let number = self.next;
+    fn make(&mut self, dsn: Dsn) -> DestinationId {
+        let id = DestinationId(self.next);
         self.next += 1;
-        self.known.insert(number, Known::new(dsn));
-        number
+        self.known.insert(id, Known::new(dsn));
+        id
     }
 }
 

@@ -4,6 +4,7 @@
 use crate::clock::Monotonic;
 use crate::delivery::lock;
 use crate::ledger::{Category, Outcome};
+use crate::mapping::DestinationId;
 use crate::sync::Mutex;
 use std::collections::HashMap;
 use std::time::Duration;
@@ -73,13 +74,13 @@ impl Waits {
     }
 }
 
-/// The troubles of all destinations, by number.
+/// The troubles of all destinations.
 #[derive(Debug, Default)]
-pub(crate) struct Blocks(Mutex<HashMap<u32, Waits>>);
+pub(crate) struct Blocks(Mutex<HashMap<DestinationId, Waits>>);
 
 impl Blocks {
     /// Notes how a destination stands.
-    pub(crate) fn set(&self, destination: u32, waits: Waits) {
+    pub(crate) fn set(&self, destination: DestinationId, waits: Waits) {
         let mut all = lock(&self.0);
         if waits.is_none() {
             all.remove(&destination);
@@ -89,7 +90,7 @@ impl Blocks {
     }
 
     /// Returns the waits of a destination; the default if it has none.
-    pub(crate) fn get(&self, destination: u32) -> Waits {
+    pub(crate) fn get(&self, destination: DestinationId) -> Waits {
         lock(&self.0).get(&destination).copied().unwrap_or_default()
     }
 }

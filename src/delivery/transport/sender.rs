@@ -9,6 +9,7 @@ use crate::delivery::track::chunk_progress::ChunkProgress;
 use crate::delivery::transport::client::{Client, SendResult};
 use crate::delivery::transport::compressor_pool::CompressorPool;
 use crate::envelope::{Batch, Parts, report};
+use crate::mapping::DestinationId;
 use crate::options::Compress;
 use crate::sync::{Receiver, Sender};
 use std::sync::Arc;
@@ -27,18 +28,18 @@ pub(crate) struct Job {
 pub(crate) enum Load {
     /// Items.
     Items(Batch<ChunkProgress>),
-    /// A client report to the destination of this number.
-    Report(u32, client_reports::Report),
-    /// A check-in to the destination of this number, its payload.
-    CheckIn(u32, Vec<u8>),
+    /// A client report to a destination.
+    Report(DestinationId, client_reports::Report),
+    /// A check-in to a destination, its payload.
+    CheckIn(DestinationId, Vec<u8>),
 }
 
 impl Load {
-    /// Returns the destination's number.
-    pub(crate) fn destination(&self) -> u32 {
+    /// Returns the destination.
+    pub(crate) fn destination(&self) -> DestinationId {
         match self {
             Self::Items(batch) => batch.destination,
-            Self::Report(number, _) | Self::CheckIn(number, _) => *number,
+            Self::Report(id, _) | Self::CheckIn(id, _) => *id,
         }
     }
 }
@@ -56,9 +57,9 @@ pub(crate) struct Done {
 const PROBE_LIMIT: Duration = Duration::from_secs(5);
 
 /// Asks once, at the start, whether a destination is there. No item, no quota, and nothing for the ledger.
-pub(crate) fn probe(number: u32, target: &Target, client: &Client, done: &Sender<dispatcher::Message>) {
+pub(crate) fn probe(id: DestinationId, target: &Target, client: &Client, done: &Sender<dispatcher::Message>) {
     let answer = client.probe(&target.dsn, PROBE_LIMIT);
-    let _ = done.send(dispatcher::Message::Probed(number, answer));
+    let _ = done.send(dispatcher::Message::Probed(id, answer));
 }
 
 /// Sends until the channel closes.

@@ -7,6 +7,7 @@ use crate::delivery::report::log_kind::LogKind;
 use crate::delivery::report::log_throttle::LogSubject;
 use crate::delivery::report::messages::{self, Keeping, LogLine, Notice};
 use crate::delivery::transport::client::SendResult;
+use crate::mapping::DestinationId;
 
 /// Log line for users who have set `workers`; it is logged once.
 const WORKERS: &str = "flushes come from worker threads (`workers` of this output): with hot_reload, Fluent Bit before 5.0 crashes at \
@@ -19,9 +20,9 @@ impl Dispatcher {
     }
 
     /// The start-up check; items that were sent meanwhile know better.
-    pub(super) fn probed(&mut self, number: u32, result: Result<u16, Box<SendResult>>) {
-        let Some(target) = self.shared.route_table.get(number) else { return };
-        let subjects = [LogSubject::Destination(number), LogSubject::Server(server(&target))];
+    pub(super) fn probed(&mut self, id: DestinationId, result: Result<u16, Box<SendResult>>) {
+        let Some(target) = self.shared.route_table.get(id) else { return };
+        let subjects = [LogSubject::Destination(id), LogSubject::Server(server(&target))];
         if self.closing.is_some() || subjects.into_iter().any(|subject| self.throttle.knows(subject)) {
             return;
         }
@@ -33,7 +34,7 @@ impl Dispatcher {
                 );
                 self.host.log(Severity::Info, &text);
             }
-            Err(sent) => self.notice(number, &Notice::Failing, &sent),
+            Err(sent) => self.notice(id, &Notice::Failing, &sent),
         }
     }
 
@@ -51,8 +52,8 @@ impl Dispatcher {
         }
     }
 
-    pub(super) fn notice(&mut self, number: u32, notice: &Notice, sent: &SendResult) {
-        let Some(target) = self.shared.route_table.get(number) else { return };
+    pub(super) fn notice(&mut self, id: DestinationId, notice: &Notice, sent: &SendResult) {
+        let Some(target) = self.shared.route_table.get(id) else { return };
         let LogLine { severity, kind, text } = messages::line(notice, &target.dsn, sent, &self.keeping);
         let server = LogSubject::Server(server(&target));
         let recovered = (LogKind::Recovered, server);
@@ -64,11 +65,11 @@ impl Dispatcher {
             Notice::Failing | Notice::Misconfigured => self.throttle.cancel(recovered),
             _ => {}
         }
-        let subject = if *notice == Notice::Failing { server } else { LogSubject::Destination(number) };
+        let subject = if *notice == Notice::Failing { server } else { LogSubject::Destination(id) };
         self.log_throttled(severity, kind, subject, &text);
     }
 
-    /// Logs a line of this kind about this subject, once a minute at most, with the number of times that it has occurred.
+    /// Logs a line of this kind about this subject, once a minute at most, with the id of times that it has occurred.
     pub(super) fn log_throttled(&mut self, severity: Severity, kind: LogKind, subject: LogSubject, text: &str) {
         let line = self.throttle.log((kind, subject), text, self.shared.now().steady);
         self.log(severity, line);

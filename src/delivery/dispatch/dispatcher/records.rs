@@ -12,6 +12,7 @@ use crate::delivery::track::chunk_progress::{ChunkProgress, ItemEnd};
 use crate::delivery::track::drop_reason::DropReason;
 use crate::envelope::Batch;
 use crate::ledger::{Category, Outcome};
+use crate::mapping::DestinationId;
 use std::sync::Arc;
 
 impl Dispatcher {
@@ -36,7 +37,7 @@ impl Dispatcher {
         self.bill(&action);
         let drop_reason = self.drop_reason(&action, code, detail);
         let now = self.shared.now().steady;
-        let (waits, number) = (self.shared.blocks.get(batch.destination), batch.destination);
+        let (waits, id) = (self.shared.blocks.get(batch.destination), batch.destination);
         let overflow = matches!(&action, Action::Finish(_, Outcome::Overflow));
         for (chunk_progress, records) in batch.owners() {
             if chunk_progress.has_attached(batch.category) {
@@ -58,7 +59,7 @@ impl Dispatcher {
             self.shared.finish(chunk_progress, standing);
         }
         if overflow {
-            self.overflowed(number);
+            self.overflowed(id);
         }
         let (Action::Finish(batch, _) | Action::Defer(batch) | Action::Evict(batch, _)) = action;
         if batch.category == Category::Log {
@@ -145,13 +146,13 @@ impl Dispatcher {
         }
     }
 
-    fn overflowed(&mut self, number: u32) {
-        let Some(target) = self.shared.route_table.get(number) else { return };
+    fn overflowed(&mut self, id: DestinationId) {
+        let Some(target) = self.shared.route_table.get(id) else { return };
         let text = format!(
             "{}: its items fill their share of the queue; dropping the newest to keep other destinations going; set \
              spool_path to keep them on disk",
             target.dsn
         );
-        self.log_throttled(Severity::Error, LogKind::Overflow, LogSubject::Destination(number), &text);
+        self.log_throttled(Severity::Error, LogKind::Overflow, LogSubject::Destination(id), &text);
     }
 }

@@ -24,31 +24,31 @@ impl Dispatcher {
     /// Sends client reports: destination by destination, if there is something to report and a sender is free.
     pub(super) fn send_reports(&mut self, now: Monotonic) {
         while !self.scheduler.is_reporting()
-            && let Some(number) = self.to_report.pop()
+            && let Some(id) = self.to_report.pop()
         {
-            let Some(target) = self.shared.route_table.get(number) else { continue };
-            if !self.scheduler.may_report(number, now) {
+            let Some(target) = self.shared.route_table.get(id) else { continue };
+            if !self.scheduler.may_report(id, now) {
                 continue;
             }
             let Some(report) = self.reports.take(target.identity) else { continue };
-            let encoding = self.scheduler.report(number);
-            let _ = self.to_senders.send(sender::Job { load: Load::Report(number, report), target, encoding });
+            let encoding = self.scheduler.report(id);
+            let _ = self.to_senders.send(sender::Job { load: Load::Report(id, report), target, encoding });
         }
     }
 
     pub(super) fn on_report_response(
         &mut self,
-        number: u32,
+        id: DestinationId,
         report: client_reports::Report,
         sent: &SendResult,
         now: Monotonic,
     ) {
-        self.scheduler.on_report_response(number, &sent.response.limits, now);
+        self.scheduler.on_report_response(id, &sent.response.limits, now);
         // What a server does not understand it will not understand later either.
         if matches!(sent.response.kind, ResponseKind::Failed | ResponseKind::Limited) {
             self.reports.give_back(report);
         }
-        self.share_blocks(number, now);
+        self.share_blocks(id, now);
         self.send_reports(now);
     }
 
@@ -58,30 +58,30 @@ impl Dispatcher {
             return self.check_ins.stop();
         }
         if self.check_ins.is_due(now)
-            && let Some(number) = self.shared.route_table.default_number()
+            && let Some(id) = self.shared.route_table.default_destination()
         {
             let oldest = self.oldest(now);
-            let [.., wrong] = self.scheduler.states(self.shared.route_table.numbers(), now);
+            let [.., wrong] = self.scheduler.states(self.shared.route_table.destinations(), now);
             let now = Moment { steady: now, wall: self.shared.now().wall };
-            self.check_ins.beat(DestinationId(number), now, oldest, wrong as usize);
+            self.check_ins.beat(id, now, oldest, wrong as usize);
         }
         let scheduler = &self.scheduler;
-        let Some(check_in) = self.check_ins.next(now, |destination| scheduler.may_report(destination.0, now)) else {
+        let Some(check_in) = self.check_ins.next(now, |destination| scheduler.may_report(destination, now)) else {
             return;
         };
-        let DestinationId(number) = check_in.destination;
-        let Some(target) = self.shared.route_table.get(number) else { return };
-        let encoding = self.scheduler.report(number);
-        let load = Load::CheckIn(number, self.check_ins.payload(&check_in));
+        let id = check_in.destination;
+        let Some(target) = self.shared.route_table.get(id) else { return };
+        let encoding = self.scheduler.report(id);
+        let load = Load::CheckIn(id, self.check_ins.payload(&check_in));
         let _ = self.to_senders.send(sender::Job { load, target, encoding });
     }
 
-    pub(super) fn on_check_in_response(&mut self, number: u32, sent: &SendResult, now: Monotonic) {
-        self.scheduler.on_report_response(number, &sent.response.limits, now);
-        self.share_blocks(number, now);
+    pub(super) fn on_check_in_response(&mut self, id: DestinationId, sent: &SendResult, now: Monotonic) {
+        self.scheduler.on_report_response(id, &sent.response.limits, now);
+        self.share_blocks(id, now);
         if self.check_ins.on_response(sent, now) {
             let text = format!("a check-in was refused and is dropped: {}", sent.detail);
-            self.log_throttled(Severity::Warn, LogKind::CheckIn, LogSubject::Destination(number), &text);
+            self.log_throttled(Severity::Warn, LogKind::CheckIn, LogSubject::Destination(id), &text);
         }
     }
 
@@ -111,7 +111,7 @@ impl Dispatcher {
                 + self.shared.retained_bytes.load(Relaxed),
             spool_bytes: self.shared.spool_bytes(),
             oldest_pending: self.oldest(now),
-            states: self.scheduler.states(self.shared.route_table.numbers(), now),
+            states: self.scheduler.states(self.shared.route_table.destinations(), now),
         };
         self.host.publish(&Report { ledger: &self.ledger.snapshot(), gauges, durations: &self.durations });
         self.durations.clear();
@@ -120,7 +120,7 @@ impl Dispatcher {
     /// The last client reports, for which nobody waits long.
     pub(super) fn send_last_reports(&mut self, inbox: &Receiver<Message>) {
         let end = self.shared.now().steady + CUT_GRACE;
-        self.to_report = self.shared.route_table.numbers();
+        self.to_report = self.shared.route_table.destinations();
         self.send_reports(self.shared.now().steady);
         while self.scheduler.is_reporting() {
             let left = end.since(self.shared.now().steady);

@@ -7,6 +7,7 @@ use crate::delivery::report::host::Severity;
 use crate::delivery::track::chunk_progress::{ChunkProgress, ChunkSource};
 use crate::envelope::Batch;
 use crate::ledger::{Category, Outcome, Snapshot};
+use crate::mapping::DestinationId;
 use crate::sync::Receiver;
 use std::collections::HashMap;
 
@@ -40,7 +41,7 @@ fn losses(snapshot: &Snapshot) -> Option<String> {
 
 /// Items and bytes of records that only memory holds, by destination and category.
 #[derive(Debug, Default)]
-struct Queued(HashMap<(u32, Category), (u64, u64)>);
+struct Queued(HashMap<(DestinationId, Category), (u64, u64)>);
 
 impl Queued {
     fn add(&mut self, batch: &Batch<ChunkProgress>) {
@@ -60,7 +61,7 @@ impl Dispatcher {
             || self.scheduler.queued() == 0
             || self.scheduler.wake(now).is_some_and(|at| at >= deadline)
             || self.scheduler.waiting().all(|destination| self.is_too_late(destination));
-        let [ok, limited, ..] = self.scheduler.states(self.shared.route_table.numbers(), now);
+        let [ok, limited, ..] = self.scheduler.states(self.shared.route_table.destinations(), now);
         // In this order: what the mapper read before it was quiet is in the inbox.
         now >= deadline
             || idle
@@ -113,16 +114,16 @@ impl Dispatcher {
     /// there is one destination.
     fn lose(&mut self, queued: Queued) {
         let snapshot = self.ledger.snapshot();
-        let only = Some(self.shared.route_table.numbers()).filter(|all| all.len() == 1).map(|all| all[0]);
+        let only = Some(self.shared.route_table.destinations()).filter(|all| all.len() == 1).map(|all| all[0]);
         for category in Category::ALL {
             // What the host keeps is not lost.
             let lost = snapshot.pending(*category).saturating_sub(self.shared.registry.pending(*category));
             self.shared.recorder.end(*category, Outcome::Lost, lost);
             let cells = queued.0.iter().filter(|((_, of), _)| of == category);
             let known: u64 = cells.clone().map(|(_, (items, _))| items).sum();
-            let rest = only.map(|number| (number, (lost.saturating_sub(known), 0)));
-            for (number, (items, bytes)) in cells.map(|((number, _), cell)| (*number, *cell)).chain(rest) {
-                let Some(target) = self.shared.route_table.get(number) else { continue };
+            let rest = only.map(|id| (id, (lost.saturating_sub(known), 0)));
+            for (id, (items, bytes)) in cells.map(|((id, _), cell)| (*id, *cell)).chain(rest) {
+                let Some(target) = self.shared.route_table.get(id) else { continue };
                 self.shared.reports.add(target.identity, *category, Outcome::Lost, items, bytes);
             }
         }

@@ -8,7 +8,7 @@ use crate::delivery::report::log_kind::LogKind;
 use crate::delivery::report::log_throttle::LogSubject;
 use crate::delivery::report::messages::MADE_ROOM;
 use crate::delivery::route::dsn_sources;
-use crate::delivery::route::table::Changes;
+use crate::delivery::route::table::{Changes, Retired};
 
 impl Dispatcher {
     /// `dsn_file`, `dsn_dir`: a lost or malformed source keeps its last good value.
@@ -16,10 +16,10 @@ impl Dispatcher {
         self.read_file(now);
         self.read_dir(now);
         let scheduler = &self.scheduler;
-        for number in self.shared.route_table.sweep(now, |number| scheduler.is_idle(number, now)) {
-            self.scheduler.forget(number);
-            self.share_blocks(number, now);
-            self.throttle.forget(number);
+        for id in self.shared.route_table.sweep(now, |id| scheduler.is_idle(id, now)) {
+            self.scheduler.forget(id);
+            self.share_blocks(id, now);
+            self.throttle.forget(id);
         }
     }
 
@@ -61,12 +61,12 @@ impl Dispatcher {
         if *changes == Changes::default() {
             return;
         }
-        for number in &changes.renewed {
-            self.scheduler.replace_endpoint(*number);
-            self.place(*number);
-            self.share_blocks(*number, now);
+        for id in &changes.renewed {
+            self.scheduler.replace_endpoint(*id);
+            self.place(*id);
+            self.share_blocks(*id, now);
         }
-        for (from, to) in &changes.retired {
+        for Retired { from, to } in &changes.retired {
             let actions = self.scheduler.redirect(*from, *to, now);
             self.actions(actions, 0, MADE_ROOM);
         }

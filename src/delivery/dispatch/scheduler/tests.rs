@@ -31,7 +31,7 @@ fn scheduler(can_defer: bool, senders: usize) -> Scheduler<ChunkId> {
 
 fn batch(destination: u32, category: Category, bytes: usize) -> Batch<ChunkId> {
     let mut batch = Batch::new(category, Vec::new(), NOW, false);
-    batch.destination = destination;
+    batch.destination = DestinationId(destination);
     batch.open().resize(bytes, b'1');
     batch.close(&Arc::new(ChunkId::next()), 0, None);
     batch
@@ -53,7 +53,7 @@ fn push(scheduler: &mut Scheduler<ChunkId>, batch: Batch<ChunkId>) {
 fn respond(scheduler: &mut Scheduler<ChunkId>, destination: u32, kind: ResponseKind) -> Vec<Action<ChunkId>> {
     push(scheduler, log(destination));
     let (batch, _) = scheduler.next(NOW).expect("a batch to send");
-    assert_eq!(batch.destination, destination);
+    assert_eq!(batch.destination, DestinationId(destination));
     scheduler.done(batch, &response(kind), NOW, 1.0).0
 }
 
@@ -62,7 +62,7 @@ fn sent(scheduler: &mut Scheduler<ChunkId>, now: Monotonic) -> Vec<Batch<ChunkId
 }
 
 fn numbers(batches: &[Batch<ChunkId>]) -> Vec<u32> {
-    batches.iter().map(|batch| batch.destination).collect()
+    batches.iter().map(|batch| batch.destination.0).collect()
 }
 
 #[test]
@@ -129,7 +129,7 @@ fn with_one_sender_every_destination_still_has_its_turn() {
     (0..3).for_each(|number| push(&mut scheduler, log(number)));
     for number in 0..3 {
         let (batch, _) = scheduler.next(NOW).unwrap();
-        assert_eq!(batch.destination, number);
+        assert_eq!(batch.destination, DestinationId(number));
         assert!(scheduler.next(NOW).is_none());
         scheduler.done(batch, &response(ResponseKind::Accepted), NOW, 1.0);
     }
@@ -167,11 +167,13 @@ fn a_limit_of_one_is_no_limit_of_another() {
         Response { kind: ResponseKind::Limited, limits: Limits::read(429, Some("60:log_item:key"), None, WALL) };
     let (actions, _) = scheduler.done(batch, &limited, NOW, 1.0);
     assert!(matches!(&actions[..], [Action::Defer(_)]));
-    assert!(scheduler.waits(0, NOW).blocks[1].is_some() && scheduler.waits(1, NOW).is_none());
+    assert!(
+        scheduler.waits(DestinationId(0), NOW).blocks[1].is_some() && scheduler.waits(DestinationId(1), NOW).is_none()
+    );
     assert!(matches!(&scheduler.push(log(0), NOW)[..], [Action::Defer(_)]));
     push(&mut scheduler, log(1));
     assert!(scheduler.next(NOW).is_some());
-    assert_eq!(scheduler.states([0, 1, 2], NOW), [2, 1, 0, 0]);
+    assert_eq!(scheduler.states([0, 1, 2].map(DestinationId), NOW), [2, 1, 0, 0]);
 }
 
 #[test]
@@ -179,7 +181,7 @@ fn what_a_dead_destination_gets_waits_elsewhere_where_it_can() {
     let mut scheduler = scheduler(true, 4);
     let actions = respond(&mut scheduler, 0, ResponseKind::Failed);
     assert!(matches!(&actions[..], [Action::Defer(_)]));
-    assert_eq!(scheduler.waits(0, NOW).deferred_until, Some(NOW + SECOND));
+    assert_eq!(scheduler.waits(DestinationId(0), NOW).deferred_until, Some(NOW + SECOND));
     assert!(matches!(&scheduler.push(log(0), NOW)[..], [Action::Defer(_)]));
     // When its pause is over one envelope tries.
     assert!(scheduler.push(log(0), NOW + SECOND).is_empty());
@@ -189,7 +191,7 @@ fn what_a_dead_destination_gets_waits_elsewhere_where_it_can() {
 #[test]
 fn in_memory_a_dead_destination_keeps_to_its_share_only_while_another_is_alive() {
     let mut scheduler = scheduler(false, 4);
-    (0..2).for_each(|number| scheduler.place(number, 7));
+    (0..2).for_each(|number| scheduler.place(DestinationId(number), 7));
     respond(&mut scheduler, 0, ResponseKind::Failed);
     let at = |second| {
         let mut batch = batch(0, Category::Log, 500);
@@ -204,10 +206,14 @@ fn in_memory_a_dead_destination_keeps_to_its_share_only_while_another_is_alive()
     push(&mut scheduler, log(1));
     let later = NOW + SECOND * 11;
     while let Some((batch, _)) = scheduler.next(later) {
-        let response = response(if batch.destination == 1 { ResponseKind::Accepted } else { ResponseKind::Failed });
+        let response =
+            response(if batch.destination == DestinationId(1) { ResponseKind::Accepted } else { ResponseKind::Failed });
         scheduler.done(batch, &response, later, 1.0);
     }
-    assert_eq!((scheduler.waits(0, later).alone, scheduler.waits(1, later).alone), ([true; 2], [false; 2]));
+    assert_eq!(
+        (scheduler.waits(DestinationId(0), later).alone, scheduler.waits(DestinationId(1), later).alone),
+        ([true; 2], [false; 2])
+    );
     let actions = scheduler.release_held(later);
     let [Action::Finish(cut, Outcome::Overflow)] = &actions[..] else { panic!("{actions:?}") };
     assert_eq!(cut.opened, NOW + SECOND * 3, "the newest, although what has failed is behind it");
@@ -225,8 +231,8 @@ fn a_host_that_is_gone_says_nothing_of_another_and_a_quota_nothing_of_its_host()
         [(7, ResponseKind::Failed, 0), (8, ResponseKind::Failed, 2), (7, ResponseKind::Misconfigured, 2)]
     {
         let mut scheduler = scheduler(false, 4);
-        scheduler.place(0, 7);
-        scheduler.place(1, other);
+        scheduler.place(DestinationId(0), 7);
+        scheduler.place(DestinationId(1), other);
         respond(&mut scheduler, 0, kind);
         let found: usize = full(&mut scheduler);
         assert_eq!(found, given_up, "{other} {kind:?}");
@@ -240,12 +246,12 @@ fn the_last_envelopes_of_those_in_trouble_go_only_while_another_waits_for_their_
     {
         let mut scheduler = scheduler(false, 64);
         for number in 0..4 {
-            scheduler.place(number, 7);
+            scheduler.place(DestinationId(number), 7);
             let mut large = batch(number, Category::Log, 600);
             large.opened = NOW + SECOND * number;
             push(&mut scheduler, large);
         }
-        scheduler.place(9, elsewhere);
+        scheduler.place(DestinationId(9), elsewhere);
         let bytes =
             |scheduler: &Scheduler<ChunkId>| scheduler.members.values().map(|one| one.bytes(Category::Log)).sum();
         let one: u64 = bytes(&scheduler);
@@ -255,7 +261,7 @@ fn the_last_envelopes_of_those_in_trouble_go_only_while_another_waits_for_their_
         assert!(scheduler.release_held(NOW).is_empty() && bytes(&scheduler) == one, "one each, to try with");
         let actions = scheduler.expect(Some((Category::Log, 300)), NOW);
         assert_eq!((actions.len(), scheduler.queued()), (4 - left, left), "{elsewhere} {kind:?}");
-        assert!(scheduler.members[&0].queued() == 1, "the newest go first");
+        assert!(scheduler.members[&DestinationId(0)].queued() == 1, "the newest go first");
         assert!(scheduler.expect(Some((Category::Event, 9_000)), NOW).is_empty(), "events have a share of their own");
         assert!(scheduler.expect(None, NOW).is_empty());
     }
@@ -294,9 +300,9 @@ fn what_waited_for_a_destination_goes_where_its_sources_lead_now() {
     push(&mut scheduler, log(0));
     let (in_flight, _) = scheduler.next(NOW).unwrap();
     push(&mut scheduler, log(0));
-    assert!(scheduler.redirect(0, 1, NOW).is_empty());
+    assert!(scheduler.redirect(DestinationId(0), DestinationId(1), NOW).is_empty());
     let (first, _) = scheduler.next(NOW).unwrap();
-    assert_eq!(first.destination, 1);
+    assert_eq!(first.destination, DestinationId(1));
     scheduler.done(first, &response(ResponseKind::Accepted), NOW, 1.0);
     scheduler.done(in_flight, &response(ResponseKind::Misconfigured), NOW, 1.0);
     assert_eq!(numbers(&sent(&mut scheduler, NOW)), [1]);
@@ -307,11 +313,11 @@ fn what_waited_for_a_destination_goes_where_its_sources_lead_now() {
 #[test]
 fn a_destination_with_a_limit_is_not_idle() {
     let mut scheduler = scheduler(true, 4);
-    assert!(scheduler.is_idle(0, NOW));
+    assert!(scheduler.is_idle(DestinationId(0), NOW));
     push(&mut scheduler, log(0));
-    assert!(!scheduler.is_idle(0, NOW));
+    assert!(!scheduler.is_idle(DestinationId(0), NOW));
     let (batch, _) = scheduler.next(NOW).unwrap();
     let limited = Response { kind: ResponseKind::Accepted, limits: Limits::read(200, Some("60::key"), None, WALL) };
     scheduler.done(batch, &limited, NOW, 1.0);
-    assert!(!scheduler.is_idle(0, NOW) && scheduler.is_idle(0, NOW + SECOND * 60));
+    assert!(!scheduler.is_idle(DestinationId(0), NOW) && scheduler.is_idle(DestinationId(0), NOW + SECOND * 60));
 }

@@ -34,7 +34,7 @@ fn route_table(default: Option<Dsn>, dir: bool, hosts: &str) -> RouteTable {
 /// The project that a record goes to; zero: later.
 fn project(route_table: &RouteTable, namespace: &str, annotation: Option<&str>) -> Option<u64> {
     match route_table.route(namespace, annotation, NOW).0.route {
-        Route::To(DestinationId(number)) => route_table.get(number).map(|target| target.dsn.project()),
+        Route::To(id) => route_table.get(id).map(|target| target.dsn.project()),
         Route::Pending => Some(0),
         Route::Unrouted => None,
     }
@@ -90,7 +90,7 @@ fn a_rotated_key_renews_its_destination_and_keeps_its_number_and_identity() {
     route_table.set_namespaces(listing(&[("shop", Some(dsn('b', 2)))]));
     let before = route_table.route("shop", None, NOW).0;
     let changes = route_table.set_namespaces(listing(&[("shop", Some(dsn('c', 2)))]));
-    assert_eq!((changes.renewed, changes.namespaces), (vec![0], vec!["shop".to_owned()]));
+    assert_eq!((changes.renewed, changes.namespaces), (vec![DestinationId(0)], vec!["shop".to_owned()]));
     assert_eq!(route_table.route("shop", None, NOW).0, before);
     // Another project is another identity.
     route_table.set_namespaces(listing(&[("shop", Some(dsn('c', 3)))]));
@@ -112,10 +112,13 @@ fn a_broken_file_keeps_its_last_good_value_and_a_removed_one_leads_to_the_defaul
 fn sources_with_the_same_dsn_are_one_destination_until_they_differ() {
     let route_table = route_table(None, true, "");
     route_table.set_namespaces(listing(&[("a", Some(dsn('k', 2))), ("b", Some(dsn('k', 2)))]));
-    assert_eq!(route_table.numbers(), [0]);
+    assert_eq!(route_table.destinations(), [DestinationId(0)]);
     // Both move to a new key at once: one of them makes the new destination, the other takes the queue there.
     let changes = route_table.set_namespaces(listing(&[("a", Some(dsn('l', 2))), ("b", Some(dsn('l', 2)))]));
-    assert_eq!((changes.retired, changes.renewed), (vec![(0, 1)], vec![]));
+    assert_eq!(
+        (changes.retired, changes.renewed),
+        (vec![Retired { from: DestinationId(0), to: DestinationId(1) }], vec![])
+    );
     assert_eq!(route_table.route("a", None, NOW).0, route_table.route("b", None, NOW).0);
     // Nothing leads back to a destination whose queue has gone elsewhere.
     let again = route_table.set_namespaces(listing(&[
@@ -134,10 +137,10 @@ fn destinations_that_nobody_leads_to_are_forgotten_when_they_may_go() {
     let route_table = route_table(Some(dsn('a', 1)), true, "");
     route_table.set_namespaces(listing(&[("shop", Some(dsn('b', 2)))]));
     route_table.set_namespaces(listing(&[]));
-    assert_eq!(route_table.sweep(NOW, |_| true), [0_u32; 0]);
-    assert_eq!(route_table.sweep(NOW + IDLE, |_| false), [0_u32; 0]);
-    assert_eq!(route_table.sweep(NOW + IDLE, |_| true), [1]);
-    assert_eq!(route_table.numbers(), [0]);
+    assert_eq!(route_table.sweep(NOW, |_| true), []);
+    assert_eq!(route_table.sweep(NOW + IDLE, |_| false), []);
+    assert_eq!(route_table.sweep(NOW + IDLE, |_| true), [DestinationId(1)]);
+    assert_eq!(route_table.destinations(), [DestinationId(0)]);
 }
 
 #[test]

@@ -71,7 +71,7 @@ pub(super) fn lose(shared: &Shared, chunk_progress: &Arc<ChunkProgress>, extent:
     let (records, items) = chunk_progress.end_rest(extent.records(), Outcome::Lost);
     shared.lost.add(extent.segment().name(), u64::from(records));
     // Nobody knows where unread records would have gone, unless there is one destination.
-    let only = Some(shared.route_table.numbers()).filter(|all| all.len() == 1);
+    let only = Some(shared.route_table.destinations()).filter(|all| all.len() == 1);
     if let Some(target) = only.and_then(|all| shared.route_table.get(all[0])).filter(|_| shared.reports.is_on()) {
         for category in Category::ALL {
             let items = u64::from(items[*category as usize]);
