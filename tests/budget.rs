@@ -1,17 +1,15 @@
 //! Budgets for logs through the C ABI: what Sentry bills stays below them over restarts and reloads, and the ledger closes.
 
-mod support;
-
 use plugin_host::Instance;
 use receiver::Receiver;
 use serde_json::{Value, json};
 use std::process::ExitCode;
 use std::time::Duration;
-use support::arrivals::{Setting, receive};
-use support::billing::{self, notices, payloads, wait_for_the_day};
-use support::output::{Ledger, PATIENCE, flush_all};
-use support::suite::Suite;
-use support::{chunk, wait};
+use testkit::arrivals::{Setting, receive};
+use testkit::billing::{self, notices, payloads, wait_for_the_day};
+use testkit::output::{Ledger, PATIENCE, flush_all};
+use testkit::suite::Suite;
+use testkit::{chunk, wait};
 
 const TAG: &str = "kube.app";
 
@@ -109,7 +107,7 @@ fn namespaces_and_annotations_have_budgets_of_their_own(delivery: &'static str) 
 fn main() -> ExitCode {
     let mut suite = Suite::default().at_once(4);
     suite = suite.test("a_budget_holds_over_restarts_and_reloads", a_budget_holds_over_restarts_and_reloads);
-    for delivery in support::arrivals::DELIVERIES {
+    for delivery in testkit::arrivals::DELIVERIES {
         let name = format!("{delivery}::namespaces_and_annotations_have_budgets_of_their_own");
         suite = suite.test(&name, move || namespaces_and_annotations_have_budgets_of_their_own(delivery));
     }

@@ -1,14 +1,12 @@
 //! Events end to end into a real Sentry-compatible server, read back as its users would see them.
 
-mod support;
-
 use std::io::Write;
 use std::path::Path;
 use std::process::{Command, ExitCode, Output, Stdio};
 use std::time::Duration;
-use support::bugsink::{Bugsink, Options};
-use support::suite::Suite;
-use support::{samples, tempdir::TempDir, wait};
+use testkit::bugsink::{Bugsink, Options};
+use testkit::suite::Suite;
+use testkit::{samples, tempdir::TempDir, wait};
 
 fn main() -> ExitCode {
     let server = Bugsink::start(Options::default()).map(|_| ());
@@ -22,7 +20,7 @@ fn main() -> ExitCode {
 }
 
 fn ship(server: &Bugsink, options: &[&str], files: &[&Path]) -> Output {
-    let mut ship = Command::new(support::companion());
+    let mut ship = Command::new(testkit::companion());
     ship.args(["ship", "--json", "-o", &format!("dsn={}", server.dsn()), "-o", "proxy=none", "-o", "storm_burst=0"]);
     for option in options {
         ship.args(["-o", option]);
@@ -76,7 +74,7 @@ fn twice_is_once() {
 fn a_checked_destination() {
     let server = Bugsink::start(Options::default()).expect("Bugsink");
     let check = |dsn: &str| {
-        let mut check = Command::new(support::companion());
+        let mut check = Command::new(testkit::companion());
         check.args(["check", "--send", "-o", &format!("dsn={dsn}"), "-o", "proxy=none"]);
         let output = check.env_remove("SENTRY_DSN").output().expect("the companion runs");
         (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned())
@@ -118,7 +116,7 @@ fn a_quota_is_waited_for() {
     let kept = count(&server);
     server.restart_with(Options::default()).expect("a restart");
     // The same spool, nothing new: what waited goes out while the instance lives.
-    let mut ship = Command::new(support::companion());
+    let mut ship = Command::new(testkit::companion());
     ship.args(["ship", "-o", &format!("dsn={}", server.dsn()), "-o", &spool, "-o", "proxy=none"]);
     ship.args(["-o", "storm_burst=0", "-"]).env_remove("SENTRY_DSN");
     ship.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
@@ -137,7 +135,7 @@ fn a_restart_loses_nothing() {
     let file = errors(&directory, 200);
     let (dsn, spool) = (server.dsn(), directory.path().join("spool"));
     let shipping = std::thread::spawn(move || {
-        let mut ship = Command::new(support::companion());
+        let mut ship = Command::new(testkit::companion());
         ship.args([
             "ship",
             "-o",

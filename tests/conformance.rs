@@ -2,15 +2,13 @@
 //!
 //! `make conformance` does the same with a release build and every scenario.
 
-mod support;
-
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::sync::{Arc, OnceLock};
-use support::artefacts;
-use support::process::on_path;
-use support::suite::Suite;
-use support::tempdir::TempDir;
+use testkit::artefacts;
+use testkit::process::on_path;
+use testkit::suite::Suite;
+use testkit::tempdir::TempDir;
 
 /// Calls that Valgrind checks in this test. Without optimisation of the library all others would take minutes.
 const MEMCHECK: &str = "registration;nulls;failing_init;refused_reload";

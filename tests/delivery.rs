@@ -1,8 +1,6 @@
 //! Nothing is lost and nothing doubled, whatever the network and the server do: every record is told apart by a number,
 //! and the numbers that arrived are compared with those that were sent, as are the ledgers of both sides.
 
-mod support;
-
 use plugin_host::{Instance, Verdict};
 use receiver::{Script, Snapshot};
 use std::ffi::OsStr;
@@ -10,15 +8,15 @@ use std::net::TcpListener;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
-use support::arrivals::{
+use testkit::arrivals::{
     DELIVERIES, Setting, assert_exact, assert_ledger, assert_ledger_but, chunks, events, has_all, http_date, logs,
     receive, receive_at, wait_for_all,
 };
-use support::output::{Ledger, PATIENCE, flush_all, instance, load};
-use support::process::{Group, Launch};
-use support::suite::Suite;
-use support::tempdir::TempDir;
-use support::{chunk, net, wait};
+use testkit::output::{Ledger, PATIENCE, flush_all, instance, load};
+use testkit::process::{Group, Launch};
+use testkit::suite::Suite;
+use testkit::tempdir::TempDir;
+use testkit::{chunk, net, wait};
 
 const TAG: &str = "kube.app";
 /// Records a case sends; every tenth is an event too.
@@ -361,7 +359,7 @@ fn spooled(spool: &Path) -> u64 {
 
 /// `flb-sentry ship` of a chunk file, in a process that can be killed.
 fn ship(dir: &Path, dsn: &str, file: &Path) -> Group {
-    let (plugin, companion) = (support::plugin(), support::companion());
+    let (plugin, companion) = (testkit::plugin(), testkit::companion());
     let spool = format!("spool_path={}", dir.join("spool").display());
     let dsn = format!("dsn={dsn}");
     let options = [

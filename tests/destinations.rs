@@ -1,8 +1,6 @@
 //! Tests many destinations: dead letters and client reports belong to the right one, and a quota of one does not delay the
 //! others.
 
-mod support;
-
 use plugin_host::{Instance, Verdict};
 use receiver::{Options, Receiver, Script, Snapshot};
 use serde_json::{Value, json};
@@ -12,10 +10,10 @@ use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
-use support::output::{Ledger, PATIENCE, flush_all, instance, load};
-use support::suite::Suite;
-use support::tempdir::TempDir;
-use support::{chunk, wait};
+use testkit::output::{Ledger, PATIENCE, flush_all, instance, load};
+use testkit::suite::Suite;
+use testkit::tempdir::TempDir;
+use testkit::{chunk, wait};
 
 const TAG: &str = "kube.app";
 const DELIVERIES: [&str; 3] = ["spool", "ack", "memory"];
@@ -233,8 +231,8 @@ fn letters_are_replayed_to_where_their_records_go_now() {
     fs::write(setting.path("dsn").join("pay"), receiver.dsn_for(9)).expect("expected to write a file");
     let dsn_dir = format!("dsn_dir={}", setting.text("dsn"));
     let replay = || {
-        let mut command = Command::new(support::companion());
-        command.args(["replay", "--json", "--plugin"]).arg(support::plugin());
+        let mut command = Command::new(testkit::companion());
+        command.args(["replay", "--json", "--plugin"]).arg(testkit::plugin());
         command.args(["-o", &dsn_dir, "-o", "proxy=none"]).arg(setting.path("dead")).env_remove("SENTRY_DSN");
         let output = command.output().expect("expected flb-sentry to run");
         let report: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();

@@ -1,7 +1,5 @@
 //! Tests that items that Sentry will never accept are kept with the reason, counted, and can be sent again.
 
-mod support;
-
 use out_sentry::chunk::msgpack::Seq;
 use out_sentry::chunk::{Entry, Record, entries};
 use out_sentry::delivery::split_spool;
@@ -13,10 +11,10 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
-use support::output::{Ledger, PATIENCE, flush_all, instance, load};
-use support::suite::Suite;
-use support::tempdir::TempDir;
-use support::{chunk, wait};
+use testkit::output::{Ledger, PATIENCE, flush_all, instance, load};
+use testkit::suite::Suite;
+use testkit::tempdir::TempDir;
+use testkit::{chunk, wait};
 
 const TAG: &str = "kube.app";
 const DELIVERIES: [&str; 3] = ["spool", "ack", "memory"];
@@ -323,8 +321,8 @@ fn an_unwritable_place_is_waited_for() {
 fn replay(dsn: &str, path: &Path, more: &[&str]) -> (i32, Value, String) {
     let dsn = format!("dsn={dsn}");
     let fixed = ["proxy=none", "retry_base=20ms", "retry_max=50ms", "batch_timeout=10ms", "storm_burst=1", &dsn];
-    let mut command = Command::new(support::companion());
-    command.arg("replay").arg("--json").arg("--plugin").arg(support::plugin());
+    let mut command = Command::new(testkit::companion());
+    command.arg("replay").arg("--json").arg("--plugin").arg(testkit::plugin());
     command.args(fixed.iter().flat_map(|option| ["-o", option])).args(more).arg(path).env_remove("SENTRY_DSN");
     let output = command.output().expect("expected flb-sentry to run");
     let errors = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -495,8 +493,8 @@ fn hostile_files_are_refused_at_once() {
         let start = std::time::Instant::now();
         let mut command = Command::new("sh");
         // 512 MB of addresses, where the program has 300 by itself.
-        command.args(["-c", "ulimit -v 512000; exec \"$@\"", "sh"]).arg(support::companion());
-        command.arg("replay").arg("--plugin").arg(support::plugin());
+        command.args(["-c", "ulimit -v 512000; exec \"$@\"", "sh"]).arg(testkit::companion());
+        command.arg("replay").arg("--plugin").arg(testkit::plugin());
         command.args(["-o", &format!("dsn={}", receiver.dsn())]).arg(path).env_remove("SENTRY_DSN");
         let output = command.output().expect("expected flb-sentry to run");
         let errors = String::from_utf8_lossy(&output.stderr);

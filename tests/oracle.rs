@@ -6,7 +6,6 @@
 
 #[path = "oracle/hostile.rs"]
 mod hostile;
-mod support;
 
 use receiver::{Options, Receiver};
 use sentry_types::protocol::v7::{Envelope, EnvelopeItem, ItemContainer};
@@ -14,10 +13,10 @@ use serde_json::{Value, json};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
-use support::relay::Relay;
-use support::samples::{self, Incident};
-use support::suite::Suite;
-use support::tempdir::TempDir;
+use testkit::relay::Relay;
+use testkit::samples::{self, Incident};
+use testkit::suite::Suite;
+use testkit::tempdir::TempDir;
 
 /// Storms are no matter here: every event of the corpus is to be seen. Ages neither: the captured chunks grow old.
 const OPTIONS: [&str; 4] = ["storm_burst=0", "event_rate=0", "proxy=none", "logs_level=trace"];
@@ -68,7 +67,7 @@ fn corpus() -> Corpus {
 /// Ships files to a strict receiver.
 fn ship(options: &[&str], kube_meta: Option<&PathBuf>, files: &[PathBuf]) -> Corpus {
     let receiver = Receiver::start(Options::default()).expect("a receiver");
-    let mut ship = Command::new(support::companion());
+    let mut ship = Command::new(testkit::companion());
     ship.args(["ship", "--json", "-o", &format!("dsn={}", receiver.dsn())]);
     for option in options {
         ship.args(["-o", option]);

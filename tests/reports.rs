@@ -1,7 +1,5 @@
 //! Client reports: Sentry is told what it will never see, once, and nothing else.
 
-mod support;
-
 use plugin_host::Instance;
 use receiver::{Options, Receiver, Script};
 use sentry_types::protocol::v7::{Envelope, EnvelopeItem};
@@ -9,10 +7,10 @@ use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use support::output::{Ledger, PATIENCE, flush_all, instance, load};
-use support::suite::Suite;
-use support::tempdir::TempDir;
-use support::{chunk, wait};
+use testkit::output::{Ledger, PATIENCE, flush_all, instance, load};
+use testkit::suite::Suite;
+use testkit::tempdir::TempDir;
+use testkit::{chunk, wait};
 
 const TAG: &str = "kube.app";
 const DELIVERIES: [&str; 3] = ["spool", "ack", "memory"];

@@ -1,8 +1,6 @@
 //! Many projects in one instance: each record arrives at its own and nowhere else, and a destination that is dead, gone or
 //! limited costs the others nothing.
 
-mod support;
-
 use plugin_host::{Instance, Verdict};
 use receiver::{Options, Receiver, Snapshot};
 use serde_json::{Value, json};
@@ -10,10 +8,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
-use support::output::{Ledger, PATIENCE, flush_all, instance, load, name_of, options};
-use support::suite::Suite;
-use support::tempdir::TempDir;
-use support::{chunk, net, wait};
+use testkit::output::{Ledger, PATIENCE, flush_all, instance, load, name_of, options};
+use testkit::suite::Suite;
+use testkit::tempdir::TempDir;
+use testkit::{chunk, net, wait};
 
 const TAG: &str = "kube.app";
 const DELIVERIES: [&str; 3] = ["spool", "ack", "memory"];

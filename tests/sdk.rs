@@ -4,7 +4,6 @@
 
 #[path = "sdk/grouping.rs"]
 mod grouping;
-mod support;
 
 use grouping::components;
 use serde_json::{Value, json};
@@ -14,9 +13,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::time::Duration;
 use std::{fs, io::Write};
-use support::process::{self, Launch};
-use support::python::Packages;
-use support::suite::Suite;
+use testkit::process::{self, Launch};
+use testkit::python::Packages;
+use testkit::suite::Suite;
 
 const PYTHON: Packages = Packages { name: "sentry-sdk", version: "2.75.0", pins: &["sentry-sdk==2.75.0"] };
 const NODE: &str = "@sentry/node@11.12.0";
@@ -288,7 +287,7 @@ fn issues_are_told_apart() {
 /// The event of a text, given as one record.
 fn explain(text: &str) -> Value {
     let record = json!({"log": text.trim_end()}).to_string();
-    let mut explain = Command::new(support::companion());
+    let mut explain = Command::new(testkit::companion());
     explain.args(["explain", "-o", "dsn=http://0123456789abcdef0123456789abcdef@127.0.0.1:9/1"]);
     explain.args(["--json", "--format", "json"]).stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut child = explain.spawn().expect("expected the companion to start");
@@ -326,7 +325,7 @@ fn has_groups(python: &Path) -> Result<PathBuf, String> {
 fn node() -> Result<PathBuf, String> {
     let (node, npm) = (process::on_path("node"), process::on_path("npm"));
     let (Some(_), Some(npm)) = (node, npm) else { return Err("no node and npm on PATH".into()) };
-    let dir = support::artefacts::target_dir().join("real/sentry-node");
+    let dir = testkit::artefacts::target_dir().join("real/sentry-node");
     let failed = |error: std::io::Error| format!("{}: {error}", dir.display());
     fs::create_dir_all(&dir).map_err(failed)?;
     copy(&sources("node"), &dir).map_err(failed)?;
@@ -340,7 +339,7 @@ fn node() -> Result<PathBuf, String> {
 
 /// The program built with Sentry's crate.
 fn rust() -> Result<PathBuf, String> {
-    let dir = support::artefacts::target_dir().join("real/sentry-rust");
+    let dir = testkit::artefacts::target_dir().join("real/sentry-rust");
     fs::create_dir_all(&dir).map_err(|error| format!("{}: {error}", dir.display()))?;
     let manifest = sources("rust").join("Cargo.toml");
     let cargo = PathBuf::from(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));

@@ -3,8 +3,6 @@
 //! Here a guard page makes an overflow a crash instead of a damaged heap, and a pattern tells how deep the flush went.
 #![expect(unsafe_code, reason = "makes a coroutine as the host does and calls the plugin on it")]
 
-mod support;
-
 use libc::{c_char, c_int, c_void};
 use plugin_host::{Generation, Instance, Plugin, RawFlush, Verdict};
 use receiver::{Options, Receiver};
@@ -13,9 +11,9 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicPtr, Ordering::Relaxed};
 use std::time::{Duration, Instant};
-use support::suite::Suite;
-use support::tempdir::TempDir;
-use support::{artefacts, chunk, net, output};
+use testkit::suite::Suite;
+use testkit::tempdir::TempDir;
+use testkit::{artefacts, chunk, net, output};
 
 /// Stack size, in bytes, of a coroutine in Fluent Bit before 5.1 on x86_64.
 const STACK_BYTES: usize = 24 * 1024;
@@ -238,7 +236,7 @@ fn closed(library: &Path) {
 }
 
 fn main() -> ExitCode {
-    let under_test = support::plugin();
+    let under_test = testkit::plugin();
     let release = artefacts::fresh_release().ok_or_else(|| {
         "no release build as new as its sources (cargo build --release), the profile under test was measured".to_owned()
     });

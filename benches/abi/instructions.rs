@@ -1,8 +1,8 @@
 //! Instructions a record, counted by Valgrind: the same on a busy machine as on a quiet one.
 
 use super::drive::{self, Job};
-use crate::support::process::on_path;
 use std::time::Duration;
+use testkit::process::on_path;
 
 /// Records of the two runs whose difference is counted: what the start costs is in both.
 const FEW: u64 = 5_000;

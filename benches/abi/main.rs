@@ -10,15 +10,13 @@ mod flushes;
 mod instructions;
 #[path = "../measure/mod.rs"]
 mod measure;
-#[path = "../../tests/support/mod.rs"]
-mod support;
 
 use drive::{Driven, Job};
 use measure::{machine, page, setting, sink};
 use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::time::Duration;
-use support::tempdir::TempDir;
+use testkit::tempdir::TempDir;
 
 /// Of a run that sends slowly: so much less.
 const SLOW_SHARE: u64 = 5;
@@ -30,7 +28,7 @@ fn main() -> Result<(), String> {
     let machine = machine::line();
     let dir = TempDir::new("bench").map_err(|error| format!("directory: {error}"))?;
     let chunks = chunks::make(dir.path())?;
-    let plugin = std::env::var_os("BENCH_PLUGIN").map_or_else(support::plugin, PathBuf::from);
+    let plugin = std::env::var_os("BENCH_PLUGIN").map_or_else(testkit::plugin, PathBuf::from);
     let job =
         Job { plugin, chunks, records: setting("BENCH_RECORDS", 200_000), pause: Duration::ZERO, options: Vec::new() };
     if std::env::var_os("BENCH_FLUSHES_ONLY").is_some() {

@@ -2,12 +2,12 @@
 
 use super::outputs::Output;
 use crate::measure::sink;
-use crate::support::fluent_bit::{FluentBit, Format, SERVICE};
-use crate::support::{net, wait};
 use std::fmt::Write as _;
 use std::io::Write;
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
+use testkit::fluent_bit::{FluentBit, Format, SERVICE};
+use testkit::{net, wait};
 
 /// Chunks, each of a tag of its own, so that the host puts no two together.
 const CHUNKS: u64 = 6_000;
@@ -37,7 +37,7 @@ pub fn a_second(output: &Output) -> Result<f64, String> {
     let port = net::free_port().map_err(|error| format!("port: {error}"))?;
     let input = format!("[INPUT]\n    Name forward\n    Listen 127.0.0.1\n    Port {port}\n");
     let config = format!("{SERVICE}\n{input}\n{}", output.section(sink.port()));
-    let plugin = crate::support::plugin().display().to_string();
+    let plugin = testkit::plugin().display().to_string();
     let args = if output.plugin == "sentry" { vec!["-e", plugin.as_str()] } else { Vec::new() };
     let host = FluentBit::start(&config, Format::Classic, &args)?;
     let records = records();

@@ -9,8 +9,6 @@ mod chunks;
 mod measure;
 mod outputs;
 mod run;
-#[path = "../../tests/support/mod.rs"]
-mod support;
 mod table;
 
 use measure::{lines, machine, page, setting, sink};
@@ -18,9 +16,9 @@ use outputs::{COMPRESSIONS, Output};
 use run::Run;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use support::fluent_bit::FluentBit;
-use support::tempdir::TempDir;
 use table::Measured;
+use testkit::fluent_bit::FluentBit;
+use testkit::tempdir::TempDir;
 
 /// Lines a second while memory is watched, and for how long.
 const STEADY_RATE: usize = 10_000;

@@ -2,12 +2,12 @@
 
 use super::outputs::Output;
 use crate::measure::{process, sink};
-use crate::support::fluent_bit::{FluentBit, Format};
 use std::fs::File;
 use std::io::Write;
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
+use testkit::fluent_bit::{FluentBit, Format};
 
 /// A host that uses no more than [`IDLE`] for so long has nothing to do: longer than its flush interval and than the age at
 /// which a batch goes.
@@ -90,7 +90,7 @@ pub fn steady(output: &Output, file: &Path, lines: &[u8], rate: usize, span: Dur
 }
 
 fn start_host(output: &Output, file: &Path, port: u16) -> Result<FluentBit, String> {
-    let plugin = crate::support::plugin().display().to_string();
+    let plugin = testkit::plugin().display().to_string();
     let args = if output.plugin == "sentry" { vec!["-e", plugin.as_str()] } else { Vec::new() };
     FluentBit::start(&output.configuration(file, port), Format::Classic, &args)
 }

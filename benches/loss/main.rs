@@ -3,8 +3,6 @@
 //! `make bench-loss` prints a table; it needs a real Fluent Bit and asserts nothing.
 
 mod server;
-#[path = "../../tests/support/mod.rs"]
-mod support;
 
 use server::{Fault, Server};
 use std::collections::BTreeMap;
@@ -12,8 +10,8 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
-use support::fluent_bit::{FluentBit, Format};
-use support::tempdir::TempDir;
+use testkit::fluent_bit::{FluentBit, Format};
+use testkit::tempdir::TempDir;
 
 const LINES: usize = 6_000;
 
@@ -85,7 +83,7 @@ fn measure(fault: &(&str, usize, Fault), output: fn(u16) -> String) -> Result<Lo
     let dir = TempDir::new("loss").map_err(|error| format!("directory: {error}"))?;
     let file = dir.path().join("lines.log");
     std::fs::write(&file, lines()).map_err(|error| format!("{}: {error}", file.display()))?;
-    let plugin = support::plugin().display().to_string();
+    let plugin = testkit::plugin().display().to_string();
     let host = FluentBit::start(&config(&file, &output(server.port())), Format::Classic, &["-e", &plugin])?;
     let started = Instant::now();
     while started.elapsed() < LONGEST {

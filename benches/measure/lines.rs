@@ -1,7 +1,7 @@
 //! Lines of a container runtime as a node writes them: those of the sample shop, with numbers and ids that vary.
 
-use crate::support::samples::format_time;
 use std::time::{SystemTime, UNIX_EPOCH};
+use testkit::samples::format_time;
 
 /// A pod of the samples by the beginning of its log's name, and what it says: `#` is a digit, `~` a hexadecimal one, `^` the
 /// time of day, `$` the date. Nothing below `info`, so that every line becomes a log.

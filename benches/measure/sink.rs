@@ -2,13 +2,13 @@
 //! came, and counted only when somebody asks.
 
 use super::count;
-use crate::support::http;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use testkit::http;
 
 /// The first argument with which a bench is this server.
 const ARGUMENT: &str = "sink";

@@ -10,8 +10,6 @@ mod instructions;
 #[path = "../measure/mod.rs"]
 mod measure;
 mod stages;
-#[path = "../../tests/support/mod.rs"]
-mod support;
 
 use input::Input;
 use measure::{machine, page};

@@ -1,12 +1,9 @@
 //! The demo without anything that a machine may lack: the companion ships, its receiver takes, and the books agree.
 
-#[path = "../../tests/support/mod.rs"]
-mod support;
-
 use std::path::PathBuf;
 use std::process::{Command, Output};
-use support::suite::Suite;
-use support::{artefacts, tempdir::TempDir};
+use testkit::suite::Suite;
+use testkit::{artefacts, tempdir::TempDir};
 
 fn main() -> std::process::ExitCode {
     Suite::default()
@@ -33,7 +30,7 @@ fn run(temporary: &TempDir, args: &[&str], env: &[(&str, &str)]) -> Output {
 }
 
 fn the_books_agree() {
-    support::plugin();
+    testkit::plugin();
     let temporary = TempDir::new("demo-test").expect("expected a directory");
     let output = run(&temporary, &["--server", "receive", "--by", "ship"], &[]);
     let text = String::from_utf8_lossy(&output.stdout);
@@ -61,7 +58,7 @@ fn the_books_agree() {
 
 /// The ledger that docs/getting-started.md shows, whatever host and server its demo had.
 fn the_documents_show_it() {
-    support::plugin();
+    testkit::plugin();
     let page = artefacts::workspace().join("docs/getting-started.md");
     let page = std::fs::read_to_string(page).expect("expected docs/getting-started.md");
     let (_, shown) = page.split_once("$ make demo\n").expect("expected a demo");

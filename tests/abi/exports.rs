@@ -1,11 +1,11 @@
 //! Tests the symbols that the library exports and those that it requires.
 
-use super::support::process::on_path;
-use super::support::suite::Suite;
-use super::support::{artefacts, plugin};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use testkit::process::on_path;
+use testkit::suite::Suite;
+use testkit::{artefacts, plugin};
 
 /// The symbols of `include/out_sentry.h`.
 const EXPORTED: [&str; 10] = [

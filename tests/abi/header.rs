@@ -1,14 +1,14 @@
 //! `include/out_sentry.h` against the mirrors in Rust: a compiler works out sizes and offsets of the one, and they are
 //! compared with those of the others. Both sides also assert their own when they are compiled.
 
-use super::support::artefacts;
-use super::support::process::on_path;
-use super::support::suite::Suite;
-use super::support::tempdir::TempDir;
 use plugin_host::Generation;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use testkit::artefacts;
+use testkit::process::on_path;
+use testkit::suite::Suite;
+use testkit::tempdir::TempDir;
 
 /// Returns the facts about every mirrored struct, as expressions of C.
 fn mirrored() -> Vec<(&'static str, usize)> {

@@ -1,14 +1,14 @@
 //! Hosts of every generation, threads, reloads, ends.
 #![expect(unsafe_code, reason = "calls the flush as C does, with what should not be NULL")]
 
-use super::support::arrivals::receive;
-use super::support::suite::Suite;
-use super::support::tempdir::TempDir;
-use super::support::{chunk, net, output};
 use plugin_host::{Generation, Instance, Level, Verdict, stray_log_lines};
 use receiver::Receiver;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
+use testkit::arrivals::receive;
+use testkit::suite::Suite;
+use testkit::tempdir::TempDir;
+use testkit::{chunk, net, output};
 
 /// Records in a chunk here; each becomes a log.
 const RECORDS: usize = 20;

@@ -1,15 +1,12 @@
 //! The C boundary from the Rust side: the header and both mirrors say the same, nothing else is exported or needed, and
 //! hosts of every generation are served. What needs a host in C is in `cmake/`, see `tests/conformance.rs`.
 
-#[path = "../support/mod.rs"]
-mod support;
-
 mod exports;
 mod header;
 mod hosts;
 
 use std::process::ExitCode;
-use support::suite::Suite;
+use testkit::suite::Suite;
 
 fn main() -> ExitCode {
     let suite = Suite::default().at_once(4);

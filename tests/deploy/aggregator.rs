@@ -1,9 +1,6 @@
 //! Agents forward to an aggregator, as they would to Fluentd: TLS, a shared key, acknowledgements, and the aggregator killed.
 
 use crate::place::{self, Place, plain};
-use crate::support::arrivals;
-use crate::support::fluent_bit::Format;
-use crate::support::net::free_port;
 use out_sentry::clock::WallTime;
 use std::fmt::Write as _;
 use std::fs::File;
@@ -12,6 +9,9 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
+use testkit::arrivals;
+use testkit::fluent_bit::Format;
+use testkit::net::free_port;
 
 const KILLS: usize = 2;
 

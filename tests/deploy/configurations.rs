@@ -1,14 +1,14 @@
 //! Every configuration that people are told to copy, run as it is but for its paths, delivers.
 
 use crate::place::{self, Place};
-use crate::support::companion;
-use crate::support::fluent_bit::{FluentBit, Format};
 use crate::{node, text};
 use out_sentry::options;
 use receiver::Receiver;
 use serde_json::Value;
 use std::process::Command;
 use std::time::Duration;
+use testkit::companion;
+use testkit::fluent_bit::{FluentBit, Format};
 
 /// One of them.
 #[derive(Clone)]

@@ -3,12 +3,12 @@
 //! `recorded.prom` is such a page, of a host with the plugin; UPDATE_RECORDED=1 with a host on PATH writes it anew.
 
 use crate::place;
-use crate::support::fluent_bit::Format;
 use crate::{file, rules, text};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::fs;
 use std::time::Duration;
+use testkit::fluent_bit::Format;
 
 const RECORDED: &str = "tests/deploy/recorded.prom";
 

@@ -2,13 +2,13 @@
 
 use crate::aggregator::{KEY, certificate};
 use crate::place;
-use crate::support::arrivals;
-use crate::support::fluent_bit::Format;
-use crate::support::net::free_port;
-use crate::support::process::on_path;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use testkit::arrivals;
+use testkit::fluent_bit::Format;
+use testkit::net::free_port;
+use testkit::process::on_path;
 
 /// Fluentd's side of the protocol.
 struct Fluentd {

@@ -1,11 +1,11 @@
 //! The Dockerfile, read as its builder reads it: no engine is needed to see that a stage is missing.
 
-use crate::support::tempdir::TempDir;
 use crate::{file, text};
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
+use testkit::tempdir::TempDir;
 
 /// A stage: what it is built on, and its instructions with continued lines joined.
 struct Stage {

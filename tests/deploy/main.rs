@@ -14,15 +14,13 @@ mod node;
 mod packages;
 mod place;
 mod rules;
-#[path = "../support/mod.rs"]
-mod support;
 mod workflows;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use support::fluent_bit::FluentBit;
-use support::process::on_path;
-use support::suite::Suite;
+use testkit::fluent_bit::FluentBit;
+use testkit::process::on_path;
+use testkit::suite::Suite;
 
 /// A file of this repository.
 fn file(name: &str) -> PathBuf {

@@ -1,11 +1,11 @@
 //! Manifests against their schemas, unknown fields refused.
 
-use crate::support::python::{FOREIGN, Packages};
-use crate::support::tempdir::TempDir;
 use crate::{file, program};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::{fs, str};
+use testkit::python::{FOREIGN, Packages};
+use testkit::tempdir::TempDir;
 
 const PACKAGES: Packages = Packages {
     name: "kubernetes-validate",

@@ -1,13 +1,13 @@
 //! A node of kube-logging without Fluentd, on this machine: container files, multiline, metadata, plugin, receiver.
 
 use crate::place::{self, Place};
-use crate::support::fluent_bit::{FluentBit, Format};
-use crate::support::samples::Samples;
-use crate::support::wait;
 use receiver::Receiver;
 use std::collections::BTreeMap;
 use std::fs;
 use std::time::Duration;
+use testkit::fluent_bit::{FluentBit, Format};
+use testkit::samples::Samples;
+use testkit::wait;
 
 const ARRIVES_WITHIN: Duration = Duration::from_secs(40);
 

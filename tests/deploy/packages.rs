@@ -1,12 +1,12 @@
 //! Tests of the packages: what the metadata installs exists, and a Debian package works in a root of its own.
 
-use crate::support::artefacts::profile_dir;
-use crate::support::process::on_path;
-use crate::support::tempdir::TempDir;
 use crate::{file, program, text};
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use testkit::artefacts::profile_dir;
+use testkit::process::on_path;
+use testkit::tempdir::TempDir;
 
 /// The exit code of `packaging/test-deb` if something that it needs is missing.
 const SKIPPED: i32 = 77;
@@ -81,7 +81,7 @@ pub fn works_in_a_root() {
     let dir = TempDir::new("packages").expect("expected a directory");
     let path = |name: &str| dir.path().join(name);
     fs::create_dir_all(path("built")).expect("expected a directory");
-    for (from, to) in [(crate::support::plugin(), "out_sentry.so"), (profile_dir().join("flb-sentry"), "flb-sentry")] {
+    for (from, to) in [(testkit::plugin(), "out_sentry.so"), (profile_dir().join("flb-sentry"), "flb-sentry")] {
         fs::copy(&from, path("built").join(to)).unwrap_or_else(|error| panic!("{}: {error}", from.display()));
     }
     run(Command::new(file("packaging/packages")).env("BUILT", path("built")).env("DIST", path("dist")));

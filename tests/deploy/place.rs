@@ -1,12 +1,12 @@
 //! A directory that stands for a machine's file system, and shipped configurations with their paths moved into it.
 
-use crate::support::fluent_bit::{FluentBit, Format};
-use crate::support::tempdir::TempDir;
-use crate::support::{plugin, samples};
 use receiver::{Options, Receiver};
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
+use testkit::fluent_bit::{FluentBit, Format};
+use testkit::tempdir::TempDir;
+use testkit::{plugin, samples};
 
 /// The key of the plugin's section and of the kubernetes filter, for lines that a test adds.
 const SENTRY: &str = "sentry";

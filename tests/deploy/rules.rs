@@ -1,10 +1,10 @@
 //! Alerts and the dashboard's queries, judged by Prometheus' own tool.
 
-use crate::support::tempdir::TempDir;
 use crate::{dashboard, file, text};
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use testkit::tempdir::TempDir;
 
 /// The file that the operator makes of a PrometheusRule: what stands below its `spec`.
 pub fn alerting() -> String {

@@ -2,13 +2,13 @@
 //! nothing doubled, and no wait is longer than it was. (It is never ahead of the server's, which would refuse times to come.)
 
 use crate::hostile::{Host, RECORDS, assert_sound};
-use crate::support::arrivals::{assert_exact, receive, wait_for_all, wait_until_settled};
-use crate::support::output::Ledger;
-use crate::support::tempdir::TempDir;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use testkit::arrivals::{assert_exact, receive, wait_for_all, wait_until_settled};
+use testkit::output::Ledger;
+use testkit::tempdir::TempDir;
 
 /// Contents of the file that the library reads at each query of the time.
 const JUMPS: [&str; 7] = ["-2h", "+0", "-20d", "-61s", "-10d", "-12d", "+0"];

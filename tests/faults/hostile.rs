@@ -6,10 +6,6 @@
 use crate::attacks::{Attack, Wire};
 use crate::hostile_server::{Harm, HostileServer, Part, Reads};
 use crate::outage::{memory, say};
-use crate::support::arrivals::{Setting, assert_exact, receive, wait_for_all, wait_until_settled};
-use crate::support::output::{self, Ledger, PATIENCE, flush_all};
-use crate::support::tempdir::TempDir;
-use crate::support::{chunk, wait};
 use crate::tls::{self, Terminator};
 use plugin_host::{Level, Verdict};
 use receiver::Receiver;
@@ -19,6 +15,10 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::Duration;
+use testkit::arrivals::{Setting, assert_exact, receive, wait_for_all, wait_until_settled};
+use testkit::output::{self, Ledger, PATIENCE, flush_all};
+use testkit::tempdir::TempDir;
+use testkit::{chunk, wait};
 
 const TAG: &str = "kube.app";
 /// Records that the process with the plugin is given.

@@ -1,13 +1,13 @@
 //! Tests which categories a rate limit stops, for how long, and which it does not.
 
-use crate::support::arrivals::{Setting, http_date, receive};
-use crate::support::chunk;
-use crate::support::output::{Ledger, PATIENCE, flush_all};
-use crate::support::wait;
 use plugin_host::Verdict;
 use receiver::{Receiver, Request};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
+use testkit::arrivals::{Setting, http_date, receive};
+use testkit::chunk;
+use testkit::output::{Ledger, PATIENCE, flush_all};
+use testkit::wait;
 
 const TAG: &str = "kube.app";
 

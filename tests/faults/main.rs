@@ -9,13 +9,11 @@ mod limits;
 mod network;
 mod outage;
 mod readonly_disk;
-#[path = "../support/mod.rs"]
-mod support;
 mod tls;
 
 use std::process::ExitCode;
-use support::arrivals::DELIVERIES;
-use support::suite::Suite;
+use testkit::arrivals::DELIVERIES;
+use testkit::suite::Suite;
 
 /// A promise, put to one delivery.
 type Promise = fn(&'static str);

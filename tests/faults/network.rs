@@ -1,16 +1,16 @@
 //! Tests failures below HTTP: names, certificates, servers that come and go, and a redirect to another host.
 
-use crate::support::arrivals::{
-    Setting, assert_exact, assert_ledger, chunks, events, logs, receive, receive_at, wait_for_all, wait_until_settled,
-};
-use crate::support::output::{self, Ledger, PATIENCE, flush_all};
-use crate::support::{net, wait};
 use crate::tls::{self, Terminator};
 use plugin_host::{Instance, Verdict};
 use receiver::Receiver;
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::thread;
+use testkit::arrivals::{
+    Setting, assert_exact, assert_ledger, chunks, events, logs, receive, receive_at, wait_for_all, wait_until_settled,
+};
+use testkit::output::{self, Ledger, PATIENCE, flush_all};
+use testkit::{net, wait};
 
 const TAG: &str = "kube.app";
 const RECORDS: u64 = 300;

@@ -3,10 +3,6 @@
 //!
 //! The plugin is in a process of its own, this program once more, so that its memory is nobody else's.
 
-use crate::support::arrivals::{assert_exact, has_all, receive_at};
-use crate::support::output::{self, Ledger, PATIENCE};
-use crate::support::tempdir::TempDir;
-use crate::support::{chunk, net, wait};
 use plugin_host::{Level, Verdict};
 use std::collections::BTreeMap;
 use std::fs;
@@ -14,6 +10,10 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
+use testkit::arrivals::{assert_exact, has_all, receive_at};
+use testkit::output::{self, Ledger, PATIENCE};
+use testkit::tempdir::TempDir;
+use testkit::{chunk, net, wait};
 
 const TAG: &str = "kube.app";
 const MIB: u64 = 1 << 20;

@@ -1,15 +1,15 @@
 //! A spool that nothing can be written to or deleted from while the plugin runs, as on a disk that its kernel has made
 //! read-only: the host is told to wait, what is on the disk is sent, and afterwards nothing is sent twice.
 
-use crate::support::arrivals::{Setting, assert_exact, receive, wait_for_all};
-use crate::support::output::{Ledger, PATIENCE, flush_all};
-use crate::support::process::on_path;
-use crate::support::tempdir::TempDir;
-use crate::support::{chunk, wait};
 use plugin_host::Verdict;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use testkit::arrivals::{Setting, assert_exact, receive, wait_for_all};
+use testkit::output::{Ledger, PATIENCE, flush_all};
+use testkit::process::on_path;
+use testkit::tempdir::TempDir;
+use testkit::{chunk, wait};
 
 const TAG: &str = "kube.app";
 

@@ -28,7 +28,7 @@ pub struct Terminator {
 
 /// The file for `tls_ca_file`.
 pub fn authority() -> PathBuf {
-    crate::support::artefacts::workspace().join("tests/faults/certificates/certificate.pem")
+    testkit::artefacts::workspace().join("tests/faults/certificates/certificate.pem")
 }
 
 impl Terminator {

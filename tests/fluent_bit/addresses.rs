@@ -3,12 +3,12 @@
 use crate::forward::{self, Forwarder, Source};
 use crate::harness;
 use crate::slow_disk::{build, sources};
-use crate::support::tempdir::TempDir;
 use receiver::{Options, Receiver};
 use std::fs;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
+use testkit::tempdir::TempDir;
 
 /// A listener that nobody accepts from, with a full queue: it drops what else wants to connect, as a black hole does.
 struct Silent {

@@ -2,11 +2,11 @@
 
 use crate::counters;
 use crate::harness::{ARRIVES_WITHIN, Harness, NAME, SPOOL};
-use crate::support::arrivals::wait_until_settled;
-use crate::support::billing::{billed, notices, payloads, wait_for_the_day};
 use std::fs::File;
 use std::io::Write as _;
 use std::time::{SystemTime, UNIX_EPOCH};
+use testkit::arrivals::wait_until_settled;
+use testkit::billing::{billed, notices, payloads, wait_for_the_day};
 
 /// Lines of about a kilobyte in each part of the input.
 const LINES: u64 = 1_700;

@@ -6,9 +6,6 @@ use crate::counters::{self, Counters};
 use crate::feed::Feed;
 use crate::harness::{self, ARRIVES_WITHIN, NAME, SPOOL};
 use crate::received::Seen;
-use crate::support::fluent_bit::{FluentBit, Format};
-use crate::support::suite::Suite;
-use crate::support::{http, plugin, wait};
 use out_sentry::ledger::{Category, Outcome};
 use receiver::Receiver;
 use std::fmt::Write as _;
@@ -16,6 +13,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::Duration;
 use std::{env, fs};
+use testkit::fluent_bit::{FluentBit, Format};
+use testkit::suite::Suite;
+use testkit::{http, plugin, wait};
 
 /// Records of each test, and the reloads of one of them.
 const TOTAL: u64 = 1_000;

@@ -1,11 +1,11 @@
 //! The plugin's own counters as the host exports them, and what always holds of them.
 
-use crate::support::fluent_bit::FluentBit;
-use crate::support::{http, wait};
 use out_sentry::ledger::{Category, DURATION_BUCKETS, Outcome, Status};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
+use testkit::fluent_bit::FluentBit;
+use testkit::{http, wait};
 
 const PREFIX: &str = "fluentbit_sentry_";
 

@@ -3,12 +3,12 @@
 use crate::forward::{self, Forwarder, Source};
 use crate::harness::{self, ARRIVES_WITHIN};
 use crate::slow_disk::build;
-use crate::support::net;
-use crate::support::tempdir::TempDir;
 use receiver::{Options, Receiver};
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
+use testkit::net;
+use testkit::tempdir::TempDir;
 
 /// Streams of one line each in an interval.
 const STREAMS: usize = 40;
@@ -34,7 +34,7 @@ pub fn none_left(root: &Path) {
     send(&mut source, 5);
     let before = source.total();
     let taken = || host.metric("fluentbit_sentry_records_total", &[]).ok().flatten() == Some(before as f64);
-    assert!(crate::support::wait::until_true(ARRIVES_WITHIN, taken), "{}", host.log());
+    assert!(testkit::wait::until_true(ARRIVES_WITHIN, taken), "{}", host.log());
     fs::write(&eaten, "").expect("expected a file");
     send(&mut source, 10);
     let options = Options { listen: address, ..Options::default() };

@@ -1,6 +1,5 @@
 //! Numbered records in a file that Fluent Bit tails.
 
-use crate::support::tempdir::TempDir;
 use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io::Write as _;
@@ -9,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use testkit::tempdir::TempDir;
 
 /// Every so many-th record is an error, which becomes an event besides its log.
 pub const EVENT_EVERY: u64 = 10;

@@ -1,11 +1,11 @@
 //! `flb-sentry check` reads a configuration as the host does: what one refuses, the other does, and nothing else.
 
-use crate::support::artefacts::built;
-use crate::support::fluent_bit::{FluentBit, Format};
-use crate::support::plugin;
-use crate::support::tempdir::TempDir;
 use std::process::Command;
 use std::time::Duration;
+use testkit::artefacts::built;
+use testkit::fluent_bit::{FluentBit, Format};
+use testkit::plugin;
+use testkit::tempdir::TempDir;
 
 const DSN: &str = "http://0123456789abcdef0123456789abcdef@127.0.0.1:1/1";
 

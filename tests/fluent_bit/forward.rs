@@ -1,9 +1,6 @@
 //! Numbered records that come by the `forward` protocol or from many files, as logs of the pods of a node do.
 
 use crate::harness::{self, ARRIVES_WITHIN, NAME, SPOOL};
-use crate::support::fluent_bit::{FluentBit, Format, SERVICE};
-use crate::support::tempdir::TempDir;
-use crate::support::{net, plugin, wait};
 use receiver::Receiver;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -12,6 +9,9 @@ use std::io::Write as _;
 use std::net::TcpStream;
 use std::path::PathBuf;
 use std::time::Duration;
+use testkit::fluent_bit::{FluentBit, Format, SERVICE};
+use testkit::tempdir::TempDir;
+use testkit::{net, plugin, wait};
 
 const PARSERS: &str = "[PARSER]\n    Name numbered\n    Format json\n";
 

@@ -3,12 +3,12 @@
 use crate::counters;
 use crate::feed::{EVENT_EVERY, Feed};
 use crate::received::Seen;
-use crate::support::fluent_bit::{FluentBit, Format, SERVICE};
-use crate::support::output::shows_a_key;
-use crate::support::{plugin, wait};
 use out_sentry::ledger::{Category, Outcome};
 use receiver::{Options, Receiver};
 use std::time::Duration;
+use testkit::fluent_bit::{FluentBit, Format, SERVICE};
+use testkit::output::shows_a_key;
+use testkit::{plugin, wait};
 
 /// The alias of the output, and with it the name in its metrics.
 pub const NAME: &str = "out";

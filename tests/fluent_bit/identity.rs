@@ -2,10 +2,10 @@
 
 use crate::feed::Feed;
 use crate::harness::{self, ARRIVES_WITHIN};
-use crate::support::fluent_bit::SERVICE;
 use receiver::Receiver;
 use serde_json::{Value, json};
 use std::fs;
+use testkit::fluent_bit::SERVICE;
 
 /// Projects of the default DSN, of namespace `shop`, and of the namespace that lines claim to be of.
 const DEFAULT: u64 = 1;

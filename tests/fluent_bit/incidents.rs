@@ -2,9 +2,6 @@
 
 use crate::feed::Feed;
 use crate::harness::{self, ARRIVES_WITHIN};
-use crate::support::bugsink::{Bugsink, Options};
-use crate::support::fluent_bit::{FluentBit, SERVICE};
-use crate::support::wait;
 use out_sentry::clock::WallTime;
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Write};
@@ -12,6 +9,9 @@ use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::thread;
 use std::time::{Duration, SystemTime};
 use std::{fs, io};
+use testkit::bugsink::{Bugsink, Options};
+use testkit::fluent_bit::{FluentBit, SERVICE};
+use testkit::wait;
 
 const POD: &str = "checkout-7d9c6b5f4-x2k4q";
 const ID: &str = "5a1b2c3d4e5f60718293a4b5c6d7e8f95a1b2c3d4e5f60718293a4b5c6d7e8f9";

@@ -2,10 +2,6 @@
 
 use crate::feed::{EVENT_EVERY, Feed};
 use crate::harness::{self, NAME, SPOOL};
-use crate::support::envelope::Envelope;
-use crate::support::process::{Group, Launch};
-use crate::support::tempdir::TempDir;
-use crate::support::{companion, http, net, wait};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
@@ -14,6 +10,10 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use testkit::envelope::Envelope;
+use testkit::process::{Group, Launch};
+use testkit::tempdir::TempDir;
+use testkit::{companion, http, net, wait};
 
 /// Records every ten milliseconds.
 const PACE: u64 = 4;

@@ -4,12 +4,12 @@ use crate::counters::Counters;
 use crate::feed::Feed;
 use crate::harness::{self, ARRIVES_WITHIN, Harness, NAME, SPOOL, count_in_log};
 use crate::received::Seen;
-use crate::support::fluent_bit::{FluentBit, Format};
-use crate::support::plugin;
 use out_sentry::ledger::{Category, Outcome};
 use receiver::Receiver;
 use std::path::PathBuf;
 use std::time::Duration;
+use testkit::fluent_bit::{FluentBit, Format};
+use testkit::plugin;
 
 const TOTAL: u64 = 2_000;
 

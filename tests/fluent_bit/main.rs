@@ -26,15 +26,13 @@ mod removal;
 mod restart;
 mod slow_answers;
 mod slow_disk;
-#[path = "../support/mod.rs"]
-mod support;
 mod traces;
 
 use std::process::ExitCode;
 use std::time::Duration;
-use support::bugsink::{Bugsink, Options};
-use support::fluent_bit::FluentBit;
-use support::suite::Suite;
+use testkit::bugsink::{Bugsink, Options};
+use testkit::fluent_bit::FluentBit;
+use testkit::suite::Suite;
 
 const TESTS: &[(&str, fn())] = &[
     ("no_workers_and_a_spool_deliver_each_record_once", loading::no_workers),

@@ -5,13 +5,13 @@ use crate::feed::Feed;
 use crate::forward::{self, Files, Forwarder, Source};
 use crate::harness::{self, ARRIVES_WITHIN, NAME, SPOOL};
 use crate::received::Seen;
-use crate::support::fluent_bit::FluentBit;
-use crate::support::{net, wait};
 use receiver::{Options, Receiver};
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
+use testkit::fluent_bit::FluentBit;
+use testkit::{net, wait};
 
 /// Streams of one line each in an interval.
 const STREAMS: usize = 40;

@@ -3,13 +3,13 @@
 use crate::forward::{self, Forwarder, Source};
 use crate::harness::{self, ARRIVES_WITHIN};
 use crate::slow_disk::build;
-use crate::support::fluent_bit::FluentBit;
-use crate::support::tempdir::TempDir;
-use crate::support::wait;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
+use testkit::fluent_bit::FluentBit;
+use testkit::tempdir::TempDir;
+use testkit::wait;
 
 /// Streams of one line each in an interval.
 const STREAMS: usize = 10;

@@ -4,13 +4,13 @@ use crate::counters::{self, Counters};
 use crate::feed::Feed;
 use crate::harness::{self, Harness, NAME, SPOOL, count_in_log};
 use crate::received::Seen;
-use crate::support::fluent_bit::{FluentBit, Format};
-use crate::support::net::free_port;
-use crate::support::plugin;
 use receiver::{Options, Receiver, Script};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::{Command, ExitStatus};
 use std::time::Duration;
+use testkit::fluent_bit::{FluentBit, Format};
+use testkit::net::free_port;
+use testkit::plugin;
 
 const TOTAL: u64 = 500;
 

@@ -2,10 +2,10 @@
 
 use crate::harness::{Harness, SPOOL};
 use crate::received::Seen;
-use crate::support::wait;
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
+use testkit::wait;
 
 const RELOADS: usize = 10;
 

@@ -4,13 +4,13 @@ use crate::counters::{self, Watch};
 use crate::feed::EVENT_EVERY;
 use crate::harness::{ARRIVES_WITHIN, Harness, NAME, SPOOL};
 use crate::received::Seen;
-use crate::support::fluent_bit::FluentBit;
-use crate::support::wait;
 use out_sentry::delivery::store::split;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use testkit::fluent_bit::FluentBit;
+use testkit::wait;
 
 /// Longest time until the log names what was removed: the directory is looked after once a second.
 const NAMED_WITHIN: Duration = Duration::from_secs(20);

@@ -3,8 +3,8 @@
 use crate::counters::Watch;
 use crate::harness::{ARRIVES_WITHIN, Harness, NAME, SPOOL};
 use crate::received::Seen;
-use crate::support::wait;
 use std::time::Duration;
+use testkit::wait;
 
 /// Logs of an envelope.
 const BATCH: u64 = 20;

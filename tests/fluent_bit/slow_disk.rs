@@ -3,11 +3,11 @@
 use crate::counters::Watch;
 use crate::forward::{self, Forwarder, Source};
 use crate::harness::{self, NAME};
-use crate::support::process;
-use crate::support::tempdir::TempDir;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
+use testkit::process;
+use testkit::tempdir::TempDir;
 
 /// Streams of one line a second each.
 const STREAMS: usize = 150;

@@ -2,13 +2,13 @@
 
 use crate::feed::Feed;
 use crate::harness::{Harness, SPOOL};
-use crate::support::wait;
 use receiver::Receiver;
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::Write as _;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use testkit::wait;
 
 /// Frames of a trace; with the line that announces it and the exception it has 24 lines.
 const FRAMES: usize = 22;

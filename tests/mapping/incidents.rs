@@ -1,10 +1,10 @@
 //! Kubernetes events and the kernel's OOM kills: which records are taken for one, whose issue they become, and what they hold.
 
 use crate::mapped::{Mapped, Mapping, NOW, attribute};
-use crate::support::chunk;
 use out_sentry::ledger::{Category, Outcome};
 use serde_json::{Value, json};
 use std::time::Duration;
+use testkit::chunk;
 
 const POD: &str = "checkout-7d9c6b5f4-x2k4q";
 const UID: &str = "0330b2c1-a15b-4cdd-b5e5-72d4a90bee82";

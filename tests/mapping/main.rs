@@ -10,14 +10,12 @@ mod origin;
 mod private_keys;
 mod recall;
 mod severity;
-#[path = "../support/mod.rs"]
-mod support;
 
 use mapped::{Mapping, NOW, attribute};
 use out_sentry::ledger::{Category, Outcome};
 use serde_json::{Value, json};
 use std::time::Duration;
-use support::chunk;
+use testkit::chunk;
 
 fn one_log(options: &[(&str, &str)], body: Value) -> Value {
     let mapped = Mapping::new(options).bodies(&[body]);

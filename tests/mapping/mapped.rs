@@ -1,6 +1,5 @@
 //! Maps chunks without Fluent Bit and without a network, into a sink that keeps everything.
 
-use crate::support::chunk;
 use out_sentry::clock::{Monotonic, WallTime};
 use out_sentry::ledger::{Category, Outcome};
 use out_sentry::mapping::{
@@ -11,6 +10,7 @@ use out_sentry::options;
 use serde_json::Value;
 use std::cell::RefCell;
 use std::time::Duration;
+use testkit::chunk;
 
 /// Wall time of all mappings: 2026-11-24T12:00:00Z.
 pub const NOW: Duration = Duration::from_secs(1_795_521_600);

@@ -1,9 +1,9 @@
 //! Private keys that applications write line by line: none of their base64 leaves, wherever chunks end.
 
 use crate::mapped::{Mapping, NOW};
-use crate::support::chunk;
 use serde_json::{Value, json};
 use std::time::Duration;
+use testkit::chunk;
 
 /// Full lines of keys, and last ones.
 const LINES: [&str; 3] = [

@@ -1,10 +1,10 @@
 //! Lines below `logs_level` that go with an event: `logs_on_error`.
 
 use super::mapped::{Mapping, NOW};
-use super::support::chunk;
 use out_sentry::ledger::{Category, Outcome};
 use serde_json::{Value, json};
 use std::time::Duration;
+use testkit::chunk;
 
 /// A line of a container, so many milliseconds before now.
 fn line(before: u64, container: &str, text: &str) -> Vec<u8> {

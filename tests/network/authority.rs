@@ -1,10 +1,10 @@
 //! A certificate authority of our own, made with `openssl` when a test needs it.
 
-use crate::support::process::on_path;
-use crate::support::tempdir::TempDir;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
+use testkit::process::on_path;
+use testkit::tempdir::TempDir;
 
 /// Extensions of each kind of certificate, and how the authorities keep their books.
 const CONFIG: &str = "\

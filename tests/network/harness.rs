@@ -1,11 +1,11 @@
 //! A receiver, a spool, and instances one after the other that share it.
 
-use crate::support::chunk;
-use crate::support::output::{Ledger, PATIENCE, flush_all, instance, load};
-use crate::support::tempdir::TempDir;
-use crate::support::wait;
 use plugin_host::{Instance, Level};
 use receiver::{Options, Receiver};
+use testkit::chunk;
+use testkit::output::{Ledger, PATIENCE, flush_all, instance, load};
+use testkit::tempdir::TempDir;
+use testkit::wait;
 
 /// The key of every DSN here.
 pub const KEY: &str = "5ec2e7f0d1a84b6c9e3f7a2b1c0d9e8f";

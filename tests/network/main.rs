@@ -9,14 +9,12 @@ mod harness;
 mod pem;
 mod proxies;
 mod real_proxies;
-#[path = "../support/mod.rs"]
-mod support;
 mod tls;
 mod tunnel;
 
 use authority::Authority;
 use std::process::ExitCode;
-use support::suite::Suite;
+use testkit::suite::Suite;
 
 fn main() -> ExitCode {
     let authority = Authority::new();

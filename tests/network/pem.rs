@@ -3,8 +3,8 @@
 use crate::authority::{Authority, Made};
 use crate::front::Front;
 use crate::harness::Harness;
-use crate::support::output::{load, options};
-use crate::support::suite::Suite;
+use testkit::output::{load, options};
+use testkit::suite::Suite;
 
 pub fn add(suite: Suite, authority: &Made) -> Suite {
     suite

@@ -3,13 +3,13 @@
 use crate::authority::{Authority, Made};
 use crate::front::Front;
 use crate::harness::{Harness, KEY, RECORDS};
-use crate::support::chunk;
-use crate::support::net::free_port;
-use crate::support::output::PATIENCE;
-use crate::support::shipping::Shipping;
-use crate::support::suite::Suite;
 use crate::tunnel::Tunnel;
 use plugin_host::Level;
+use testkit::chunk;
+use testkit::net::free_port;
+use testkit::output::PATIENCE;
+use testkit::shipping::Shipping;
+use testkit::suite::Suite;
 
 pub fn add(suite: Suite, authority: &Made) -> Suite {
     suite

@@ -3,16 +3,16 @@
 use crate::authority::{Authority, Made};
 use crate::front::Front;
 use crate::harness::Harness;
-use crate::support::net::free_port;
-use crate::support::output::PATIENCE;
-use crate::support::process::{Group, Launch, on_path};
-use crate::support::suite::Suite;
-use crate::support::tempdir::TempDir;
-use crate::support::wait;
 use plugin_host::Level;
 use std::ffi::OsStr;
 use std::net::TcpStream;
 use std::path::PathBuf;
+use testkit::net::free_port;
+use testkit::output::PATIENCE;
+use testkit::process::{Group, Launch, on_path};
+use testkit::suite::Suite;
+use testkit::tempdir::TempDir;
+use testkit::wait;
 
 pub fn add(suite: Suite, authority: &Made) -> Suite {
     let tinyproxy = on_path("tinyproxy").ok_or_else(|| "no tinyproxy on PATH".to_owned());

@@ -3,11 +3,11 @@
 use crate::authority::{Authority, Made};
 use crate::front::Front;
 use crate::harness::{Harness, KEY, RECORDS};
-use crate::support::chunk;
-use crate::support::output::PATIENCE;
-use crate::support::shipping::Shipping;
-use crate::support::suite::Suite;
 use plugin_host::Level;
+use testkit::chunk;
+use testkit::output::PATIENCE;
+use testkit::shipping::Shipping;
+use testkit::suite::Suite;
 
 /// A test that needs certificates.
 type Test = fn(&Authority);

@@ -1,11 +1,11 @@
 //! A server that fails and recovers all the time.
 
-use crate::support::chunk;
-use crate::support::output::{Ledger, PATIENCE, flush_all, instance, load};
-use crate::support::tempdir::TempDir;
 use plugin_host::Level;
 use receiver::{Options, Receiver, Script};
 use serde_json::json;
+use testkit::chunk;
+use testkit::output::{Ledger, PATIENCE, flush_all, instance, load};
+use testkit::tempdir::TempDir;
 
 /// Each kind of trouble is told once, although it was over in between, and so is each recovery.
 pub fn told_once() {

@@ -1,12 +1,12 @@
 //! Threads and memory of an instance with many destinations.
 
-use crate::support::output::PATIENCE;
-use crate::support::shipping::Shipping;
-use crate::support::{chunk, wait};
 use receiver::{Options, Receiver};
 use serde_json::json;
 use std::fs;
 use std::path::Path;
+use testkit::output::PATIENCE;
+use testkit::shipping::Shipping;
+use testkit::{chunk, wait};
 
 const NAMESPACES: u64 = 200;
 /// Of each namespace.

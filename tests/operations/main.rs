@@ -5,11 +5,9 @@ mod footprint;
 mod metrics;
 mod rotation;
 mod secrets;
-#[path = "../support/mod.rs"]
-mod support;
 
 use std::process::ExitCode;
-use support::suite::Suite;
+use testkit::suite::Suite;
 
 fn main() -> ExitCode {
     let registry = metrics::Registry::build();

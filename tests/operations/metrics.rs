@@ -1,15 +1,15 @@
 //! The metrics, in a host whose registry writes down every call.
 
-use crate::support::output::PATIENCE;
-use crate::support::shipping::Shipping;
-use crate::support::tempdir::TempDir;
-use crate::support::{chunk, wait};
 use out_sentry::ledger::{Category, DURATION_BUCKETS, Outcome, Status};
 use receiver::{Options, Receiver, Script};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
+use testkit::output::PATIENCE;
+use testkit::shipping::Shipping;
+use testkit::tempdir::TempDir;
+use testkit::{chunk, wait};
 
 const RECORDS: u64 = 300;
 const PREFIX: &str = "fluentbit_sentry_";

@@ -1,11 +1,11 @@
 //! `dsn_file`, whose content changes while records come.
 
-use crate::support::output::{Ledger, PATIENCE, flush_all, load, name_of, options};
-use crate::support::tempdir::TempDir;
-use crate::support::{chunk, wait};
 use plugin_host::{Instance, Level};
 use receiver::{Options, Receiver};
 use std::fs;
+use testkit::output::{Ledger, PATIENCE, flush_all, load, name_of, options};
+use testkit::tempdir::TempDir;
+use testkit::{chunk, wait};
 
 const KEY: &str = "0123456789abcdef0123456789abcdef";
 const NEW_KEY: &str = "fedcba9876543210fedcba9876543210";

@@ -1,10 +1,5 @@
 //! A key and a password that nobody else has, put wherever they can be put, and looked for in all that comes out.
 
-use crate::support::net::free_port;
-use crate::support::output::{PATIENCE, load, options};
-use crate::support::process::Launch;
-use crate::support::shipping::Shipping;
-use crate::support::{chunk, companion, wait};
 use receiver::{Options, Receiver};
 use serde_json::json;
 use std::ffi::OsStr;
@@ -13,6 +8,11 @@ use std::hash::{BuildHasher, RandomState};
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;
+use testkit::net::free_port;
+use testkit::output::{PATIENCE, load, options};
+use testkit::process::Launch;
+use testkit::shipping::Shipping;
+use testkit::{chunk, companion, wait};
 
 /// A key and a password for this run.
 struct Secrets {
@@ -206,7 +206,7 @@ fn run(dir: &Path, args: &[&str], until: Option<&str>) -> String {
 
 pub fn explaining() {
     let secrets = Secrets::new();
-    let dir = crate::support::tempdir::TempDir::new("secrets").expect("expected a directory");
+    let dir = testkit::tempdir::TempDir::new("secrets").expect("expected a directory");
     let dsn = secrets.dsn(nobody());
     let pod = json!({"namespace_name": "shop", "pod_name": "web-0", "annotations": {"k8s.sentry.io/dsn": dsn}});
     let records = [json!({"message": format!("sending to {dsn}"), "level": "error", "dsn": dsn, "kubernetes": pod})];

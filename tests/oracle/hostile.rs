@@ -9,13 +9,13 @@ mod records;
 #[path = "../properties/text.rs"]
 mod text;
 
-use crate::support::chunk::at;
 use out_sentry::chunk::{Entry, entries};
 use random::Random;
 use serde_json::{Map, Value, json};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
+use testkit::chunk::at;
 
 /// Two ways to ask for as much as possible.
 pub const OPTIONS: [&[&str]; 2] = [

@@ -3,13 +3,13 @@
 use crate::forward::{self, Forwarder, Source};
 use crate::harness;
 use crate::slow_disk::build;
-use crate::support::tempdir::TempDir;
-use crate::support::wait;
 use receiver::{Options, Receiver};
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::time::{Duration, Instant};
+use testkit::tempdir::TempDir;
+use testkit::wait;
 
 /// The name of the server leads elsewhere, while the old server answers and its connections are always busy: after five minutes
 /// nothing goes there any more. Takes six.

@@ -1,13 +1,13 @@
 //! A spool on a disk that is full, or that can only be read: the host is told to wait, and nothing is lost.
 
-use crate::support::arrivals::{assert_exact, assert_ledger, receive, wait_for_all};
-use crate::support::output::{self, Ledger, PATIENCE, flush_all};
-use crate::support::tempdir::TempDir;
-use crate::support::{chunk, wait};
 use plugin_host::{Instance, Verdict};
 use receiver::Receiver;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use testkit::arrivals::{assert_exact, assert_ledger, receive, wait_for_all};
+use testkit::output::{self, Ledger, PATIENCE, flush_all};
+use testkit::tempdir::TempDir;
+use testkit::{chunk, wait};
 
 const TAG: &str = "kube.app";
 

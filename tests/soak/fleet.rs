@@ -1,12 +1,12 @@
 //! A fleet of instances that send to one project: what the project's quota sees of an error on every node. The numbers are
 //! in docs/scaling.md.
 
-use crate::support::chunk;
-use crate::support::output::{Ledger, load};
 use plugin_host::{Instance, Plugin, Verdict};
 use receiver::{Options, Receiver, Script};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
+use testkit::chunk;
+use testkit::output::{Ledger, load};
 
 /// Instances, one for each node.
 const INSTANCES: u64 = 300;

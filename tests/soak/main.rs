@@ -29,16 +29,14 @@ mod received;
 mod slow_answers;
 #[path = "../fluent_bit/slow_disk.rs"]
 mod slow_disk;
-#[path = "../support/mod.rs"]
-mod support;
 
 use forward::{Files, Forwarder, Source};
 use outage::Outage;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
-use support::fluent_bit::FluentBit;
-use support::suite::Suite;
+use testkit::fluent_bit::FluentBit;
+use testkit::suite::Suite;
 
 /// A line a second for 45 seconds, and as many descriptors as systemd allows.
 const REPORTED: Outage = Outage { rounds: 45, interval: Duration::from_secs(1), limit: 1024, most: 200 };

@@ -1,6 +1,5 @@
 //! Chunks captured from a real host, one of each kind of input, and what the plugin makes of them by `flb-sentry explain`.
 
-use crate::support;
 use serde_json::Value;
 use std::fmt;
 use std::process::Command;
@@ -32,8 +31,8 @@ impl Captured {
 
 impl Chunk {
     fn explain(name: &'static str) -> Result<Self, String> {
-        let path = support::artefacts::workspace().join(format!("tests/data/chunks/{name}.msgpack"));
-        let output = Command::new(support::companion()).arg("explain").arg("--json").arg(&path).output();
+        let path = testkit::artefacts::workspace().join(format!("tests/data/chunks/{name}.msgpack"));
+        let output = Command::new(testkit::companion()).arg("explain").arg("--json").arg(&path).output();
         let output = output.map_err(|error| format!("flb-sentry explain: {error}"))?;
         if !output.status.success() {
             return Err(format!("{}: {}", path.display(), String::from_utf8_lossy(&output.stderr)));

@@ -1,11 +1,10 @@
 //! What the sample logs cost at Sentry, with each set of attributes, by `flb-sentry explain`.
 
 use crate::progress::counted;
-use crate::support;
-use crate::support::samples::Samples;
 use serde_json::Value;
 use std::fmt;
 use std::process::Command;
+use testkit::samples::Samples;
 
 /// Billed bytes of all logs, and how many there are.
 #[derive(Clone, Copy, Default)]
@@ -30,7 +29,7 @@ impl Cost {
 fn billed(samples: &Samples, attributes: &str) -> Result<Billed, String> {
     let mut all = Billed::default();
     for file in &samples.files {
-        let mut command = Command::new(support::companion());
+        let mut command = Command::new(testkit::companion());
         command.args(["explain", "--json", "-o", &format!("log_attributes={attributes}"), "--kube-meta"]);
         let output = command.arg(&samples.kube_meta).arg(file).output();
         let output = output.map_err(|error| format!("flb-sentry explain: {error}"))?;

@@ -6,9 +6,6 @@
 //!                                                    ledger \-> compare <-/ issues, logs
 //! ```
 
-#[path = "../../../tests/support/mod.rs"]
-mod support;
-
 mod books;
 mod captured;
 mod cost;
@@ -26,8 +23,8 @@ use server::Server;
 use shipper::{Load, Shipper};
 use std::process::ExitCode;
 use stop::Stop;
-use support::samples;
-use support::tempdir::TempDir;
+use testkit::samples;
+use testkit::tempdir::TempDir;
 
 /// Sample Kubernetes logs, through the plugin, to issues on a page.
 #[derive(Parser)]

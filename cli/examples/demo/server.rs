@@ -1,12 +1,12 @@
 //! The server at the end: Bugsink with a page of its own, or the companion's receiver in this process.
 
 use crate::progress::Progress;
-use crate::support::bugsink::{self, Bugsink};
-use crate::support::envelope::Envelope;
-use crate::support::http;
 use clap::ValueEnum;
 use receiver::{Options, Receiver};
 use serde_json::Value;
+use testkit::bugsink::{self, Bugsink};
+use testkit::envelope::Envelope;
+use testkit::http;
 
 /// The kind of server.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]

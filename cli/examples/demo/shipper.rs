@@ -3,16 +3,16 @@
 use crate::books::Ledger;
 use crate::progress::{Progress, Pulse, counted};
 use crate::server::Server;
-use crate::support::fluent_bit::{FluentBit, Format};
-use crate::support::process::{self, Group, Launch};
-use crate::support::samples::Samples;
-use crate::support::{self, wait};
 use clap::ValueEnum;
 use std::ffi::OsStr;
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 use std::{fs, io};
+use testkit::fluent_bit::{FluentBit, Format};
+use testkit::process::{self, Group, Launch};
+use testkit::samples::Samples;
+use testkit::{self, wait};
 
 /// The program that hosts the plugin.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -96,7 +96,7 @@ fn version(program: &Path) -> String {
 
 fn by_fluent_bit(load: &Load, server: &Server, progress: &Progress) -> Result<Shipped, String> {
     let config = fs::read_to_string(&load.samples.config).map_err(|error| format!("configuration: {error}"))?;
-    let plugin = support::plugin();
+    let plugin = testkit::plugin();
     let (plugin, dir, dsn) = (plugin.to_string_lossy(), load.samples.dir.to_string_lossy(), server.dsn());
     let env = [("SAMPLES", &*dir), ("SENTRY_DSN", &dsn)];
     let mut host = FluentBit::start_with_env(&config, Format::Classic, &["-e", &plugin], &env)?;
@@ -153,7 +153,7 @@ fn by_companion(load: &Load, server: &Server, progress: &Progress) -> Result<Shi
 }
 
 fn start_companion(load: &Load, server: &Server, log: &Path) -> io::Result<Group> {
-    let (program, plugin, dsn) = (support::companion(), support::plugin(), server.dsn());
+    let (program, plugin, dsn) = (testkit::companion(), testkit::plugin(), server.dsn());
     let spool = format!("spool_path={}", load.samples.dir.join("spool").display());
     let fixed = ["ship", "-o", &spool, "--wait", "30s", "-o", "log_level=info", "--kube-meta"].map(OsStr::new);
     let rest = [load.samples.kube_meta.as_os_str(), OsStr::new("--plugin"), plugin.as_os_str()];

@@ -1,9 +1,9 @@
 //! Inputs that `explain` tells apart by itself, several of them, and what is shown of them.
 
-use super::support::tempdir::TempDir;
 use super::{command, explained, fed, json_lines, result, results, stderr};
 use serde_json::{Value, json};
 use std::process::{Command, Stdio};
+use testkit::tempdir::TempDir;
 
 pub fn kubectl() {
     let now = ["--now", "2026-11-20T09:00:00Z"];

@@ -1,8 +1,5 @@
 //! `flb-sentry explain` from outside: what it says of records good and bad, and that it says what the plugin does.
 
-#[path = "../../../tests/support/mod.rs"]
-mod support;
-
 mod inputs;
 
 use receiver::{Options, Receiver};
@@ -12,10 +9,10 @@ use std::io::{BufRead, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use support::artefacts::workspace;
-use support::samples;
-use support::suite::Suite;
-use support::tempdir::TempDir;
+use testkit::artefacts::workspace;
+use testkit::samples;
+use testkit::suite::Suite;
+use testkit::tempdir::TempDir;
 
 fn main() -> std::process::ExitCode {
     let script = match Command::new("script").arg("--version").output() {
@@ -414,7 +411,7 @@ fn as_explained(dsn: &str, args: &[&str], file: &Path) -> Items {
 
 fn as_shipped(receiver: &Receiver, args: &[&str], file: &Path) -> Items {
     let mut ship = Command::new(env!("CARGO_BIN_EXE_flb-sentry"));
-    ship.arg("ship").arg("--plugin").arg(support::plugin()).args(args).arg(file).env_remove("SENTRY_DSN");
+    ship.arg("ship").arg("--plugin").arg(testkit::plugin()).args(args).arg(file).env_remove("SENTRY_DSN");
     let dsn = format!("dsn={}", receiver.dsn());
     let output = ship.args(["-o", &dsn, "-o", "exit_timeout=60s", "-o", "batch_timeout=50ms"]).output().unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));

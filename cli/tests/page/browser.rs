@@ -1,8 +1,5 @@
 //! A headless Chromium, driven over its DevTools protocol: a WebSocket on loopback.
 
-use crate::support::process::{Group, Launch, on_path, tail};
-use crate::support::tempdir::TempDir;
-use crate::support::wait;
 use serde_json::{Value, json};
 use std::ffi::OsStr;
 use std::fs;
@@ -10,6 +7,9 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::PathBuf;
 use std::time::Duration;
+use testkit::process::{Group, Launch, on_path, tail};
+use testkit::tempdir::TempDir;
+use testkit::wait;
 
 /// Longer than anything takes here.
 const SOON: Duration = Duration::from_secs(60);
@@ -164,7 +164,7 @@ impl Page {
 
 /// The path of the first page's socket.
 fn target(port: u16) -> Option<String> {
-    let answer = crate::support::http::get(port, "/json/list", &[]).ok()?;
+    let answer = testkit::http::get(port, "/json/list", &[]).ok()?;
     let list: Value = serde_json::from_slice(&answer.body).ok()?;
     let page = list.as_array()?.iter().find(|target| target["type"] == "page")?;
     let (_, path) = page["webSocketDebuggerUrl"].as_str()?.split_once("/devtools/")?;

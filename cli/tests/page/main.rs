@@ -1,9 +1,6 @@
 //! The page of `flb-sentry receive` in a real browser: what a person would look for is there to be seen, and nothing that
 //! anybody has logged is more than text.
 
-#[path = "../../../tests/support/mod.rs"]
-mod support;
-
 mod browser;
 
 use browser::Page;
@@ -14,8 +11,8 @@ use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::time::{SystemTime, UNIX_EPOCH};
-use support::artefacts::workspace;
-use support::suite::Suite;
+use testkit::artefacts::workspace;
+use testkit::suite::Suite;
 
 fn main() -> ExitCode {
     let browser = browser::available();
@@ -50,7 +47,7 @@ fn ship_samples(receiver: &Receiver) {
     let samples = workspace().join("tests/samples");
     let line = "exec \"$0\" ship --plugin \"$1\" -o \"dsn=$2\" -o log_level=off -o proxy=none --kube-meta kube-meta containers/*.log";
     let mut command = Command::new("sh");
-    command.args(["-c", line, env!("CARGO_BIN_EXE_flb-sentry")]).arg(support::plugin()).arg(receiver.dsn());
+    command.args(["-c", line, env!("CARGO_BIN_EXE_flb-sentry")]).arg(testkit::plugin()).arg(receiver.dsn());
     let output = command.current_dir(samples).output().expect("expected flb-sentry");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }

@@ -1,9 +1,6 @@
 //! Runs every command line of README.md and of the pages in `docs/`, each by the rule that fits it, and compares what is shown below it
 //! with what it prints. A command line that no rule fits fails the test.
 
-#[path = "../../../tests/support/mod.rs"]
-mod support;
-
 mod document;
 mod quick_start;
 mod rules;
@@ -13,8 +10,8 @@ mod stage;
 use document::Line;
 use rules::RULES;
 use std::process::ExitCode;
-use support::fluent_bit::FluentBit;
-use support::suite::Suite;
+use testkit::fluent_bit::FluentBit;
+use testkit::suite::Suite;
 
 /// A page that is generated and shows command lines as examples of what is scrubbed.
 const GENERATED: &str = "docs/privacy.md";

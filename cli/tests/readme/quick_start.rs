@@ -2,11 +2,11 @@
 
 use crate::document::{Line, Place};
 use crate::stage::Stage;
-use crate::support::artefacts::built;
-use crate::support::wait;
 use receiver::{Options, Receiver};
 use std::process::{Child, Command};
 use std::time::Duration;
+use testkit::artefacts::built;
+use testkit::wait;
 
 /// The documents that have it.
 pub const DOCUMENTS: [&str; 2] = ["README.md", "docs/getting-started.md"];
@@ -35,7 +35,7 @@ fn line(lines: &[Line], beginning: &str, stage: &Stage, port: u16) -> String {
 
 /// The receiver prints the issue and the log that the document shows.
 pub fn works_as_printed(document: &str) {
-    crate::support::plugin();
+    testkit::plugin();
     let (lines, stage) = (crate::of(document), Stage::new());
     let receiver = Receiver::start(Options::default()).expect("expected a receiver");
     let port = receiver.addr().port();

@@ -4,11 +4,11 @@
 use crate::document::Line;
 use crate::shown::{self, Compare};
 use crate::stage::{Stage, text};
-use crate::support::artefacts::{profile_dir, workspace};
 use receiver::{Options, Receiver};
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command};
 use std::time::Duration;
+use testkit::artefacts::{profile_dir, workspace};
 
 /// A test that is run on a command line.
 pub type Test = fn(&Line);
@@ -158,7 +158,7 @@ pub fn a_fresh_clone_can_run_the_demo() {
 fn installed_by_hand(line: &Line) {
     let destination = line.text.split(' ').next_back().expect("expected a destination");
     let stage = Stage::new().instead_of(destination).swap("target/release", &profile_dir().display().to_string());
-    crate::support::plugin();
+    testkit::plugin();
     stage.succeeds(line);
     assert!(stage.path(destination.trim_start_matches('/')).is_file());
 }
@@ -233,7 +233,7 @@ fn installed(language: &str, stage: &Stage) -> String {
     let (_, block) = page.split_once(&format!("```{language}\n")).expect("expected a configuration");
     let block = block.split("\n```").next().unwrap_or_default();
     let plugins = stage.path("plugins.conf");
-    let plugin = crate::support::plugin().display().to_string();
+    let plugin = testkit::plugin().display().to_string();
     std::fs::write(&plugins, format!("[PLUGINS]\n    path {plugin}\n")).expect("expected to write a file");
     let ours = block.replace("/var/lib/fluent-bit", &stage.path("").display().to_string());
     let ours = ours.replace("/etc/fluent-bit/plugins.conf", &plugins.display().to_string());

@@ -1,8 +1,8 @@
 //! Compares what a document shows below a command line with what was printed. `UPDATE_DOCS=1` rewrites the document.
 
 use crate::document::Line;
-use crate::support::artefacts::workspace;
 use std::sync::Mutex;
+use testkit::artefacts::workspace;
 
 /// The degree to which two texts have to be alike.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

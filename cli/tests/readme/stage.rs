@@ -2,11 +2,11 @@
 //! the test in the place of those of the system that README names.
 
 use crate::document::Line;
-use crate::support::artefacts::{built, workspace};
-use crate::support::tempdir::TempDir;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use testkit::artefacts::{built, workspace};
+use testkit::tempdir::TempDir;
 
 /// Environment variables that a machine may have set and that a reader need not have.
 const FOREIGN: &[&str] =

@@ -1,12 +1,11 @@
 //! Inputs that are not what they should be, and outputs that nobody takes.
 
 use super::{command, ended, lines, receiver, run, shown, text};
-use crate::support;
-use crate::support::tempdir::TempDir;
 use std::fs;
 use std::io::Read;
 use std::path::Path;
 use std::process::Stdio;
+use testkit::tempdir::TempDir;
 
 /// Pseudo-random bytes, the same each time.
 fn garbage() -> Vec<u8> {
@@ -46,7 +45,7 @@ pub fn files() {
     fs::write(place("long"), vec![b'x'; 25_000_000]).expect("expected a file");
     fs::write(place("empty"), "").expect("expected a file");
     let receiver = receiver("");
-    let (plugin, dsn, to) = (shown(&support::plugin()), format!("dsn={}", receiver.dsn()), shown(&place("to")));
+    let (plugin, dsn, to) = (shown(&testkit::plugin()), format!("dsn={}", receiver.dsn()), shown(&place("to")));
     for (name, codes, said) in TABLE {
         let file = shown(&place(name));
         for (mut words, code) in readers(&plugin, &dsn, &to).into_iter().zip(codes) {
@@ -70,7 +69,7 @@ pub fn misspelled_option() {
     let dir = TempDir::new("misspelled").expect("expected a directory");
     let input = dir.path().join("a.log");
     fs::write(&input, lines(3)).expect("expected a file");
-    let (receiver, plugin) = (receiver(""), shown(&support::plugin()));
+    let (receiver, plugin) = (receiver(""), shown(&testkit::plugin()));
     let dsn = format!("dsn={}", receiver.dsn());
     let words =
         ["ship", "--plugin", &plugin, "-o", &dsn, "-o", "log_level=off", "-o", "Event_Levle=warn", "-o", "match=*"];
@@ -110,7 +109,7 @@ pub fn nobody_reads() {
     let input = dir.path().join("a.log");
     fs::write(&input, lines(20_000)).expect("expected a file");
     let (receiver, file, to) = (receiver(""), shown(&input), shown(&dir.path().join("to")));
-    let (plugin, dsn) = (shown(&support::plugin()), format!("dsn={}", receiver.dsn()));
+    let (plugin, dsn) = (shown(&testkit::plugin()), format!("dsn={}", receiver.dsn()));
     let empty = shown(&dir.path().join("letters"));
     fs::create_dir(&empty).expect("expected a directory");
     for words in [
@@ -154,7 +153,7 @@ pub fn full_disk() {
     let input = dir.path().join("a.log");
     fs::write(&input, lines(3)).expect("expected a file");
     let (receiver, file) = (receiver(""), shown(&input));
-    let (plugin, dsn) = (shown(&support::plugin()), format!("dsn={}", receiver.dsn()));
+    let (plugin, dsn) = (shown(&testkit::plugin()), format!("dsn={}", receiver.dsn()));
     for words in [
         vec!["completions", "bash"],
         vec!["check", "--offline", "-o", &dsn],

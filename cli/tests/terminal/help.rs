@@ -1,9 +1,8 @@
 //! Tests the help of the commands.
 
 use super::{command, run, shown, text};
-use crate::support;
-use crate::support::tempdir::TempDir;
 use serde_json::Value;
+use testkit::tempdir::TempDir;
 
 const COMMANDS: [&str; 7] = ["check", "completions", "explain", "install", "receive", "replay", "ship"];
 
@@ -91,7 +90,7 @@ pub fn json() {
     let (input, to, empty) = (dir.path().join("a.log"), dir.path().join("to"), dir.path().join("empty"));
     std::fs::create_dir(&empty).expect("expected to make a directory");
     std::fs::write(&input, super::lines(5)).expect("expected to write a file");
-    let (plugin, receiver) = (shown(&support::plugin()), super::receiver(""));
+    let (plugin, receiver) = (shown(&testkit::plugin()), super::receiver(""));
     let dsn = format!("dsn={}", receiver.dsn());
     let ship = object(&["ship", "--json", "--plugin", &plugin, "-o", &dsn, "-o", "log_level=off", &shown(&input)]);
     assert_eq!(
@@ -114,7 +113,7 @@ pub fn wrong_directory() {
     let dir = TempDir::new("wrong").expect("expected a directory");
     std::fs::write(dir.path().join("notes.txt"), "x").expect("expected to write a file");
     let dsn = "dsn=http://0123456789abcdef0123456789abcdef@127.0.0.1:1/1";
-    let replay = run(&["replay", "--plugin", &shown(&support::plugin()), "-o", dsn, &shown(dir.path())]);
+    let replay = run(&["replay", "--plugin", &shown(&testkit::plugin()), "-o", dsn, &shown(dir.path())]);
     assert_eq!(replay.status.code(), Some(4), "{}", text(&replay.stderr));
     assert!(text(&replay.stderr).contains("expected dead letters or a spool"), "{}", text(&replay.stderr));
     let left: Vec<_> = std::fs::read_dir(dir.path()).expect("expected a directory").flatten().collect();

@@ -2,15 +2,14 @@
 
 use super::tty::{CTRL_C, Terminal};
 use super::{letters, lines, receiver, shown};
-use crate::support;
-use crate::support::tempdir::TempDir;
 use std::fs;
+use testkit::tempdir::TempDir;
 
 /// `ship` of many lines, slowly, to this DSN.
 fn ship_slowly(dir: &TempDir, dsn: &str, options: &str) -> Terminal {
     let input = dir.path().join("a.log");
     fs::write(&input, lines(2_000)).expect("expected a file");
-    let plugin = shown(&support::plugin());
+    let plugin = shown(&testkit::plugin());
     let options = format!("-o dsn={dsn} -o log_level=off {options}");
     Terminal::open("", &format!("ship --rate 20 --plugin {plugin} {options} {}", shown(&input)))
 }
@@ -35,7 +34,7 @@ pub fn ship() {
         assert!(seen.contains(part), "expected {part:?}, found {seen}");
     }
     receiver.script(Default::default());
-    let plugin = shown(&support::plugin());
+    let plugin = shown(&testkit::plugin());
     let (code, seen) =
         Terminal::open("", &format!("replay --plugin {plugin} -o dsn={} {spool}", receiver.dsn())).ended();
     assert!(code == 0 && receiver.events().len() == 1 && !receiver.logs().is_empty(), "{seen}");
@@ -53,7 +52,7 @@ pub fn ship_in_memory() {
 
 pub fn replay() {
     let (letters, receiver) = (letters(), receiver("forever:503"));
-    let (plugin, dead) = (shown(&support::plugin()), letters.path().join("dead"));
+    let (plugin, dead) = (shown(&testkit::plugin()), letters.path().join("dead"));
     let before = fs::read_dir(&dead).expect("expected letters").count();
     let words = format!("replay --plugin {plugin} -o dsn={} -o exit_timeout=500ms {}", receiver.dsn(), shown(&dead));
     let mut terminal = Terminal::open("", &words);

@@ -2,10 +2,9 @@
 
 use super::tty::Terminal;
 use super::{command, letters, lines, receiver, run, shown, text};
-use crate::support;
-use crate::support::tempdir::TempDir;
 use std::fs;
 use std::process::{Command, Stdio};
+use testkit::tempdir::TempDir;
 
 const ESCAPE: char = '\u{1b}';
 
@@ -13,7 +12,7 @@ pub fn pipe() {
     let dir = TempDir::new("pipe").expect("expected a directory");
     let input = dir.path().join("a.log");
     fs::write(&input, lines(200)).expect("expected a file");
-    let (receiver, file, plugin) = (receiver(""), shown(&input), shown(&support::plugin()));
+    let (receiver, file, plugin) = (receiver(""), shown(&input), shown(&testkit::plugin()));
     let dsn = format!("dsn={}", receiver.dsn());
     for (words, code) in [
         (vec!["check", "--offline", "-o", "event_level=loud"], 1),
@@ -33,7 +32,7 @@ pub fn progress_of_ship() {
     let dir = TempDir::new("progress").expect("expected a directory");
     let input = dir.path().join("a.log");
     fs::write(&input, lines(90)).expect("expected a file");
-    let (receiver, plugin) = (receiver(""), shown(&support::plugin()));
+    let (receiver, plugin) = (receiver(""), shown(&testkit::plugin()));
     let words =
         format!("ship --rate 30 --plugin {plugin} -o dsn={} -o log_level=warn {}", receiver.dsn(), shown(&input));
     for env in ["", "NO_COLOR=1"] {
@@ -53,7 +52,7 @@ pub fn progress_of_ship() {
 
 pub fn progress_of_replay() {
     let letters = letters();
-    let (receiver, plugin) = (receiver("forever:delay=300ms"), shown(&support::plugin()));
+    let (receiver, plugin) = (receiver("forever:delay=300ms"), shown(&testkit::plugin()));
     let words = format!(
         "replay --plugin {plugin} -o dsn={} -o log_level=warn {}",
         receiver.dsn(),
@@ -90,7 +89,7 @@ pub fn colours() {
     for (env, painted) in [("", true), ("NO_COLOR=1", false)] {
         let mut terminal = Terminal::open(env, "receive --listen 127.0.0.1:0");
         let dsn = terminal.shows_line("dsn ");
-        let mut ship = command(&["ship", "--plugin", &shown(&support::plugin()), "-o", &format!("dsn={dsn}"), "-"]);
+        let mut ship = command(&["ship", "--plugin", &shown(&testkit::plugin()), "-o", &format!("dsn={dsn}"), "-"]);
         feed(ship.stdin(Stdio::piped()), "ERROR declined \u{1b}[2J\n");
         terminal.shows("log ");
         terminal.press(super::tty::CTRL_C);

@@ -1,9 +1,6 @@
 //! The commands as people meet them: on a terminal, in a pipe that closes, with files that are not what they should be, and with
 //! a hand on Ctrl-C.
 
-#[path = "../../../tests/support/mod.rs"]
-mod support;
-
 mod bad;
 mod help;
 mod interrupts;
@@ -14,8 +11,8 @@ use receiver::{Options, Receiver};
 use std::path::Path;
 use std::process::{Child, Command, ExitCode, ExitStatus, Output, Stdio};
 use std::time::Duration;
-use support::suite::Suite;
-use support::tempdir::TempDir;
+use testkit::suite::Suite;
+use testkit::tempdir::TempDir;
 
 fn main() -> ExitCode {
     let terminal = tty::available();
@@ -77,7 +74,7 @@ fn receiver(faults: &str) -> Receiver {
 
 /// Waits for the end of a process, which must come.
 fn ended(child: &mut Child) -> ExitStatus {
-    let over = support::wait::until(Duration::from_secs(60), || child.try_wait().expect("expected a process"));
+    let over = testkit::wait::until(Duration::from_secs(60), || child.try_wait().expect("expected a process"));
     if over.is_none() {
         let _ = child.kill();
     }
@@ -99,7 +96,7 @@ fn letters() -> TempDir {
     let (dsn, letters) =
         (format!("dsn={}", refusing.dsn()), format!("dead_letter_path={}", shown(&dir.path().join("dead"))));
     let options = ["-o", &dsn, "-o", &letters, "-o", "hold_events=0", "-o", "hold_logs=0", "-o", "log_level=off"];
-    let (plugin, input) = (shown(&support::plugin()), shown(&input));
+    let (plugin, input) = (shown(&testkit::plugin()), shown(&input));
     let words = [&["ship", "--plugin", &plugin], &options[..], &[&input]].concat();
     let output = run(&words);
     assert_eq!(output.status.code(), Some(1), "{}", text(&output.stderr));

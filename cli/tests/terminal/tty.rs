@@ -1,11 +1,11 @@
 //! A command on a terminal of its own, by `script` of util-linux, and somebody who reads and types.
 
-use crate::support::wait;
 use std::io::{Read, Write};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
+use testkit::wait;
 
 /// Longer than anything takes here.
 const SOON: Duration = Duration::from_secs(60);

@@ -16,8 +16,6 @@ pub mod request;
 pub mod scrub;
 mod settings;
 pub mod spool;
-#[path = "../../support/tempdir.rs"]
-mod tempdir;
 pub mod trace;
 
 /// The wall time of every run, that of the seeds: 2026-11-20.

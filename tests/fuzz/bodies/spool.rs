@@ -1,7 +1,6 @@
 //! A spool's directory as a crash, a full disk or a stranger may leave it. The input is a list of files: a byte for the kind
 //! of name, two for the length, and the contents.
 
-use super::tempdir::TempDir;
 use out_sentry::chunk;
 use out_sentry::clock::WallTime;
 use out_sentry::delivery::store::{Chunk, Limits, Recovered, Spool, WhenFull, split};
@@ -9,6 +8,7 @@ use out_sentry::ledger::{Category, Ledger, Outcome};
 use std::fs;
 use std::path::Path;
 use std::sync::atomic::Ordering::Relaxed;
+use testkit::tempdir::TempDir;
 
 const SETTINGS: u64 = 7;
 const LIMITS: Limits = Limits { most: 1 << 30, segment: 64 << 10 };

@@ -25,7 +25,7 @@ pub fn http_date(time: SystemTime) -> String {
     const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
     const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
     let seconds = time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-    let text = out_sentry::clock::WallTime::from_secs(seconds).rfc3339();
+    let text = receiver::timestamp::display(seconds as f64);
     let month: usize = text[5..7].parse().expect("expected a month");
     let (year, day, clock) = (&text[..4], &text[8..10], &text[11..19]);
     let weekday = DAYS[(seconds / 86_400 % 7) as usize];

@@ -1,10 +1,8 @@
-//! Support of the integration tests and the demo: real servers, a real Fluent Bit, samples, and the paths of the plugin and
+//! What the tests, the benchmarks and the demo share: real servers, a real Fluent Bit, samples, and the paths of the plugin and
 //! the companion.
 //!
 //! Everything a test may have to do without (a registry, `python3`, `fluent-bit`) answers `Err(why)`, and the test says
 //! `skipped: <why>`. Everything started here ends with the value that holds it, and with the process that started it.
-
-#![expect(dead_code, reason = "each program uses its own part of these modules")]
 
 pub mod arrivals;
 pub mod artefacts;
@@ -36,6 +34,3 @@ pub fn plugin() -> PathBuf {
 pub fn companion() -> PathBuf {
     artefacts::built().join("flb-sentry")
 }
-
-/// Nobody uses this one, so that the expectation above holds in a program that uses all the rest.
-struct Spare;
