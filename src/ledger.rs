@@ -130,6 +130,16 @@ pub struct PerCategory<T> {
 }
 
 impl<T> PerCategory<T> {
+    /// Returns the values that a function gives for each category, that of events first.
+    pub fn from_fn(mut value: impl FnMut(Category) -> T) -> Self {
+        Self { event: value(Category::Event), log: value(Category::Log) }
+    }
+
+    /// Returns the values that a function makes of these, that of events first.
+    pub fn map<U>(self, mut value: impl FnMut(T) -> U) -> PerCategory<U> {
+        PerCategory { event: value(self.event), log: value(self.log) }
+    }
+
     /// Returns both values, that of events first.
     pub fn values(&self) -> impl Iterator<Item = &T> {
         [&self.event, &self.log].into_iter()

@@ -8,7 +8,7 @@ use crate::clock::{Monotonic, Stopwatch};
 use crate::delivery::accept::chunk_slot::{ChunkSlot, SlotPool, Verdict};
 use crate::delivery::track::chunk_progress::{ChunkProgress, ChunkSource, ChunkStatus};
 use crate::delivery::track::record_set::RecordSet;
-use crate::ledger::{Category, Outcome, Recorder};
+use crate::ledger::{Category, Outcome, PerCategory, Recorder};
 use crate::sync::{AtomicU64, Lazy, Mutex, MutexGuard};
 use std::collections::HashMap;
 use std::sync::atomic::Ordering::Relaxed;
@@ -113,7 +113,7 @@ impl RetryRegistry {
         entry.generation = self.generation;
     }
 
-    fn chunk_progress(&self, identity: u128, now: Monotonic, settled: [RecordSet; 2]) -> Arc<ChunkProgress> {
+    fn chunk_progress(&self, identity: u128, now: Monotonic, settled: PerCategory<RecordSet>) -> Arc<ChunkProgress> {
         Arc::new(ChunkProgress::new(ChunkSource::Host(identity), now, self.recorder.clone(), settled))
     }
 
@@ -155,10 +155,7 @@ impl RetryRegistry {
     pub fn pending(&self, category: Category) -> u64 {
         let chunks = lock(&CHUNKS);
         let ours = chunks.values().flatten().filter(|entry| entry.generation == self.generation);
-        ours.map(|entry| {
-            u64::from(entry.records.saturating_sub(entry.chunk_progress.settled()[category as usize].len()))
-        })
-        .sum()
+        ours.map(|entry| u64::from(entry.records.saturating_sub(entry.chunk_progress.settled()[category].len()))).sum()
     }
 
     /// Tells the waiting flush how its chunk stands.

@@ -334,7 +334,7 @@ impl Dispatcher {
     /// Publishes a destination's blocks to the mapper.
     fn share_blocks(&self, id: DestinationId, now: Monotonic) {
         self.shared.blocks.set(id, self.scheduler.waits(id, now));
-        self.shared.budget.hold(if self.volatile { self.scheduler.held_bytes(now) } else { [None; 2] });
+        self.shared.budget.hold(if self.volatile { self.scheduler.held_bytes(now) } else { PerCategory::default() });
     }
 
     /// Uniform in 0..1 (xorshift64*).

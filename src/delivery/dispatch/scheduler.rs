@@ -11,7 +11,7 @@ use crate::delivery::report::messages::Notice;
 use crate::delivery::shared::blocks::{Block, Waits};
 use crate::delivery::transport::response::{Limits, Response};
 use crate::envelope::{Batch, Identified};
-use crate::ledger::Category;
+use crate::ledger::{Category, PerCategory};
 use crate::mapping::DestinationId;
 use crate::options::Compress;
 use std::collections::BTreeMap;
@@ -171,8 +171,8 @@ impl<T: Identified> Scheduler<T> {
 
     /// Bytes of each category that wait here for a quota or a misconfigured destination; `None`: no destination holds it.
     #[must_use]
-    pub fn held_bytes(&self, now: Monotonic) -> [Option<u64>; 2] {
-        [Category::Event, Category::Log].map(|category| {
+    pub fn held_bytes(&self, now: Monotonic) -> PerCategory<Option<u64>> {
+        PerCategory::from_fn(|category| {
             let held = self.members.values().filter(|member| member.block(category, now).is_some());
             held.map(|member| member.bytes(category)).reduce(|one, other| one + other)
         })
@@ -332,9 +332,9 @@ impl<T: Identified> Scheduler<T> {
         let hold = |category| -> Option<Block> { member.block(category, now) };
         let alone = |category| self.policy.has_multiple_destinations && self.is_alone(id, category, now);
         Waits {
-            blocks: [hold(Category::Event), hold(Category::Log)],
+            blocks: PerCategory::from_fn(hold),
             deferred_until: member.deferred_until(now),
-            alone: [alone(Category::Event), alone(Category::Log)],
+            alone: PerCategory::from_fn(alone),
         }
     }
 

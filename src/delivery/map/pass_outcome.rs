@@ -5,7 +5,7 @@ use crate::delivery::store::dead_letters::DeadLetter;
 use crate::delivery::track::chunk_progress::ChunkProgress;
 use crate::delivery::track::drop_reason::DropReason;
 use crate::delivery::track::record_set::RecordSet;
-use crate::ledger::{Category, Outcome};
+use crate::ledger::{Category, Outcome, PerCategory};
 use std::sync::Arc;
 
 /// Work that the reading of a chunk leaves for afterwards, even if it panics.
@@ -18,7 +18,7 @@ pub(in crate::delivery) struct PassOutcome {
     /// Records of which storms have decided that they are to be sent.
     pub(super) decided: RecordSet,
     /// Records that wait where they are, by category.
-    pub(super) waiting: [RecordSet; 2],
+    pub(super) waiting: PerCategory<RecordSet>,
 }
 
 impl PassOutcome {
@@ -28,7 +28,7 @@ impl PassOutcome {
         let detail = "mapping it panicked, which is a defect of this plugin".to_owned();
         let cause = Arc::new(DropReason { outcome: Outcome::Invalid, status: 0, detail });
         let is_left =
-            |category, record| chunk_progress.is_open(category, record) && !self.waiting[category as usize].has(record);
+            |category, record| chunk_progress.is_open(category, record) && !self.waiting[category].has(record);
         let dead_letter = match records {
             [record] => {
                 match Category::ALL.iter().filter(|category| is_left(**category, *record)).collect::<Vec<_>>()[..] {
@@ -115,7 +115,7 @@ mod tests {
     #[test]
     fn what_waits_is_not_given_up() {
         let (chunk_progress, mut left) = (chunk_progress(), PassOutcome::default());
-        left.waiting[Category::Log as usize].insert(3);
+        left.waiting.log.insert(3);
         left.give_up(&chunk_progress, &[3]);
         assert!(matches!(left.dead_letters[..], [DeadLetter { category: Some(Category::Event), record: 3, .. }]));
     }

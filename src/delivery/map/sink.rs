@@ -117,7 +117,7 @@ impl<'i> RecordSink<'i> {
     /// Leaves a record where it is.
     pub(super) fn defer(&mut self, category: Category, record: u32) {
         if record < carried::FIRST {
-            self.pass.waiting[category as usize].insert(record);
+            self.pass.waiting[category].insert(record);
         }
         let (chunk_progress, own) = self.owner(record);
         chunk_progress.defer(category, own);

@@ -7,6 +7,7 @@ use crate::delivery::dispatch::dispatcher;
 use crate::delivery::lock;
 use crate::delivery::shared::lifecycle::Lifecycle;
 use crate::delivery::store::SUFFIX;
+use crate::ledger::Category;
 use crate::options::{Loaded, Mode};
 use crate::sync::scheduled::below;
 use crate::sync::{AtomicU64, thread};
@@ -54,7 +55,7 @@ fn flush_and_exit(more: &[(&str, &str)], answers: Answers) {
     let (taken, summary) = (all - records(&left), instance.ledger.snapshot().summary());
     assert!((taken..=all).contains(&instance.ledger.snapshot().records), "{taken} of {all}: {summary}");
     instance.assert_closed();
-    for ((seen, again), accepted) in server.counts().into_iter().zip(instance.accepted()) {
+    for (&(seen, again), &accepted) in server.counts().values().zip(instance.accepted().values()) {
         assert!(again == 0 && seen >= accepted, "{seen} came, {again} again: {summary}");
     }
 }
@@ -72,8 +73,7 @@ fn exit_with_time(flushers: &[&'static [Chunk]]) {
     assert!(flush(&instance, flushers, usize::MAX, || ()).is_empty());
     instance.delivery.close();
     instance.assert_closed();
-    let [_, logs] = instance.accepted();
-    assert_eq!(logs, records(&flushers.concat()), "{}", instance.ledger.snapshot().summary());
+    assert_eq!(instance.accepted().log, records(&flushers.concat()), "{}", instance.ledger.snapshot().summary());
 }
 
 fn holds_chunks(spool: &Path) -> bool {
@@ -109,7 +109,8 @@ fn reload(loaded: &Loaded) {
     second.delivery.close();
     second.assert_closed();
     // What was on its way at the end may come twice: nobody has heard that it had come.
-    for (category, (_, again)) in server.counts().into_iter().enumerate() {
+    for category in Category::ALL.iter().copied() {
+        let (_, again) = server.counts()[category];
         let unheard = first.arrived[category].load(Relaxed) - first.accepted()[category];
         assert!(
             again <= unheard,

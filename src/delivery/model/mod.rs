@@ -19,7 +19,7 @@ use crate::delivery::start::{STACK_BYTES, Start};
 use crate::delivery::transport::client;
 use crate::delivery::transport::sender::{Job as Request, Load};
 use crate::delivery::{Delivery, lock};
-use crate::ledger::{Category, Ledger, Outcome};
+use crate::ledger::{Category, Ledger, Outcome, PerCategory};
 use crate::options::{self, Loaded};
 use crate::sync::scheduled::{Model, below, is_modelled, now};
 use crate::sync::{Mutex, Receiver, Sender, thread};
@@ -79,7 +79,7 @@ impl Server {
         Arc::new(Self { answers, asked: Mutex::new(Asked::default()), seen: Mutex::new(Seen::default()) })
     }
 
-    fn answer(&self, request: Request, arrived: &[AtomicU64; 2]) -> dispatcher::Message {
+    fn answer(&self, request: Request, arrived: &PerCategory<AtomicU64>) -> dispatcher::Message {
         // Some take longer than an exit may.
         if below(4) == 0 {
             thread::park_timeout(Duration::from_millis(below(6_000)));
@@ -93,19 +93,19 @@ impl Server {
             };
             if code == 200 {
                 lock(&self.seen).take(Items::of(batch));
-                arrived[batch.category as usize].fetch_add(batch.len() as u64, Relaxed);
+                arrived[batch.category].fetch_add(batch.len() as u64, Relaxed);
             }
         }
         answered_with(request, code, limits)
     }
 
     /// Logs and events that came at all, and how often one came again.
-    fn counts(&self) -> [(u64, u64); 2] {
+    fn counts(&self) -> PerCategory<(u64, u64)> {
         let seen = lock(&self.seen);
         let count = |times: &mut dyn Iterator<Item = u32>| {
             times.fold((0, 0), |(different, again), times| (different + 1, again + u64::from(times) - 1))
         };
-        [count(&mut seen.events.values().copied()), count(&mut seen.logs.values().copied())]
+        PerCategory { event: count(&mut seen.events.values().copied()), log: count(&mut seen.logs.values().copied()) }
     }
 }
 
@@ -130,7 +130,12 @@ fn loaded(delivery: &str, more: &[(&str, &str)]) -> Loaded {
     options::load(given, |_| None).unwrap()
 }
 
-fn serve(server: &Server, arrived: &[AtomicU64; 2], inbox: &Receiver<Request>, done: &Sender<dispatcher::Message>) {
+fn serve(
+    server: &Server,
+    arrived: &PerCategory<AtomicU64>,
+    inbox: &Receiver<Request>,
+    done: &Sender<dispatcher::Message>,
+) {
     while let Ok(request) = inbox.recv() {
         if done.send(server.answer(request, arrived)).is_err() {
             return;
@@ -143,14 +148,14 @@ struct Instance {
     delivery: Delivery,
     ledger: Arc<Ledger>,
     /// Events and logs that a server has taken from it, whether it has heard so or not.
-    arrived: Arc<[AtomicU64; 2]>,
+    arrived: Arc<PerCategory<AtomicU64>>,
     /// True if the instance's disk or server is so slow that one flush in two gives up.
     is_slow: bool,
 }
 
 impl Instance {
     fn start(loaded: &Loaded, server: &Arc<Server>) -> Self {
-        let (ledger, arrived) = (Arc::new(Ledger::default()), Arc::<[AtomicU64; 2]>::default());
+        let (ledger, arrived) = (Arc::new(Ledger::default()), Arc::<PerCategory<AtomicU64>>::default());
         let senders = |start: &Start<'_>, inbox: &Receiver<Request>| {
             let sender = |_| {
                 let (server, arrived) = (Arc::clone(server), Arc::clone(&arrived));
@@ -214,9 +219,9 @@ impl Instance {
         }
     }
 
-    fn accepted(&self) -> [u64; 2] {
+    fn accepted(&self) -> PerCategory<u64> {
         let now = self.ledger.snapshot();
-        [Category::Event, Category::Log].map(|category| now.outcome(category, Outcome::Accepted))
+        PerCategory::from_fn(|category| now.outcome(category, Outcome::Accepted))
     }
 
     /// Asserts that soon after the last record has ended, its memory and slots have been given back.

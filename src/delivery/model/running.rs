@@ -22,7 +22,7 @@ fn each_chunk_once(loaded: &Loaded, flushers: [&'static [Chunk]; 2], answers: An
     assert_eq!(instance.ledger.snapshot().records, records, "{summary}");
     // Chunks that are equal are two all the same.
     let times = if flushers[0] == flushers[1] { 2 } else { 1 };
-    for ((seen, again), accepted) in server.counts().into_iter().zip(instance.accepted()) {
+    for (&(seen, again), &accepted) in server.counts().values().zip(instance.accepted().values()) {
         assert_eq!((seen * times, seen + again), (accepted, accepted), "{summary}");
     }
     // Only memory may have to give something up for others.

@@ -4,7 +4,7 @@ use crate::delivery::accept::resolved_mode::ResolvedMode;
 use crate::delivery::report::host::Severity;
 use crate::delivery::report::log_kind::LogKind;
 use crate::delivery::transport::client::{SendResult, encoding_name};
-use crate::ledger::{Category, Outcome};
+use crate::ledger::{Category, Outcome, PerCategory};
 use crate::options::{Compress, Delivery, Dsn};
 use std::time::Duration;
 
@@ -44,7 +44,7 @@ pub(in crate::delivery) struct Keeping {
     /// The place where items wait, with a comma before it; empty while `auto` has not chosen yet.
     pub(in crate::delivery) place: String,
     /// `hold_events` and `hold_logs`.
-    pub(in crate::delivery) hold: [Duration; 2],
+    pub(in crate::delivery) hold: PerCategory<Duration>,
     /// True if there are dead letters.
     pub(in crate::delivery) writes_dead_letters: bool,
 }
@@ -58,7 +58,7 @@ impl Keeping {
             (Some(ResolvedMode::Memory), _) => ", items are held in memory and lost if Fluent Bit stops".to_owned(),
             (Some(ResolvedMode::Spool) | None, _) => String::new(),
         };
-        let hold = [settings.hold_events, settings.hold_logs];
+        let hold = PerCategory { event: settings.hold_events, log: settings.hold_logs };
         Self { place, hold, writes_dead_letters: settings.dead_letter_path.is_some() }
     }
 }
@@ -92,8 +92,8 @@ pub(in crate::delivery) fn line(notice: &Notice, dsn: &Dsn, sent: &SendResult, k
             format!(
                 "{dsn} rejects everything ({detail}): check that the DSN's key and project exist and are enabled. \
                  Items are held (events {}, logs {}), then dropped",
-                span(keeping.hold[0]),
-                span(keeping.hold[1])
+                span(keeping.hold.event),
+                span(keeping.hold.log)
             ),
         ),
         Notice::Limited(category, time) => (
@@ -106,7 +106,7 @@ pub(in crate::delivery) fn line(notice: &Notice, dsn: &Dsn, sent: &SendResult, k
                 "{dsn} limits {}s for {} s (quota or spike protection); they are held for at most {}, then dropped",
                 category.name(),
                 time.as_secs(),
-                span(keeping.hold[*category as usize])
+                span(keeping.hold[*category])
             ),
         ),
         Notice::Refused(category, outcome) => (

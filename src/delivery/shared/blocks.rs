@@ -3,7 +3,7 @@
 
 use crate::clock::Monotonic;
 use crate::delivery::lock;
-use crate::ledger::{Category, Outcome};
+use crate::ledger::{Category, Outcome, PerCategory};
 use crate::mapping::DestinationId;
 use crate::sync::Mutex;
 use std::collections::HashMap;
@@ -24,12 +24,12 @@ pub struct Block {
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Waits {
     /// By category: a quota, or a destination that refuses everything. Given up when it lasts too long.
-    pub(crate) blocks: [Option<Block>; 2],
+    pub(crate) blocks: PerCategory<Option<Block>>,
     /// It cannot be reached, and others can: its items wait elsewhere than in memory, for as long as it takes.
     pub(crate) deferred_until: Option<Monotonic>,
     /// By category: others have accepted something since its trouble began, so the trouble is its own. Where room gets
     /// scarce its items go first.
-    pub(crate) alone: [bool; 2],
+    pub(crate) alone: PerCategory<bool>,
 }
 
 /// The present decision on a record.
@@ -53,20 +53,20 @@ impl Waits {
     /// Returns true if a category waits for a quota or a misconfigured destination.
     #[must_use]
     pub(crate) fn is_held(&self, category: Category) -> bool {
-        self.blocks[category as usize].is_some()
+        self.blocks[category].is_some()
     }
 
     /// Returns the outcome of a record that makes room for records of other destinations, if it has to.
     #[must_use]
     pub(crate) fn gives_way(&self, category: Category) -> Option<Outcome> {
-        let outcome = self.blocks[category as usize].map_or(Outcome::Overflow, |block| block.outcome);
-        self.alone[category as usize].then_some(outcome)
+        let outcome = self.blocks[category].map_or(Outcome::Overflow, |block| block.outcome);
+        self.alone[category].then_some(outcome)
     }
 
     /// Returns the decision on a record that was taken at `taken` and may wait for `longest`.
     #[must_use]
     pub(crate) fn decide(&self, category: Category, taken: Monotonic, longest: Duration, now: Monotonic) -> Decision {
-        if let Some(block) = self.blocks[category as usize].filter(|block| block.until > now) {
+        if let Some(block) = self.blocks[category].filter(|block| block.until > now) {
             let end = taken.max(block.since) + longest;
             return if now >= end { Decision::GiveUp(block.outcome) } else { Decision::Defer(block.until.min(end)) };
         }
@@ -106,7 +106,11 @@ mod tests {
     #[test]
     fn a_hold_is_given_up_and_an_outage_is_not() {
         let block = Block { until: at(60), since: at(10), outcome: Outcome::RateLimited };
-        let held = Waits { blocks: [None, Some(block)], alone: [false, true], ..Waits::default() };
+        let held = Waits {
+            blocks: PerCategory { event: None, log: Some(block) },
+            alone: PerCategory { event: false, log: true },
+            ..Waits::default()
+        };
         let decide = |waits: &Waits, category, now| waits.decide(category, at(5), Duration::from_secs(20), now);
         assert_eq!(decide(&held, Category::Event, at(11)), Decision::Send);
         assert_eq!(decide(&held, Category::Log, at(11)), Decision::Defer(at(30)));

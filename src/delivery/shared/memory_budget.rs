@@ -1,7 +1,7 @@
 //! Limits the bytes of items in memory. Events and logs have separate shares, so that neither starves the other.
 
 use crate::delivery::shared::memory_shares::MemoryShares;
-use crate::ledger::Category;
+use crate::ledger::{Category, PerCategory};
 use crate::sync::{Condvar, Mutex, MutexGuard};
 use std::sync::PoisonError;
 
@@ -17,15 +17,15 @@ pub struct MemoryBudget {
 
 #[derive(Debug, Default)]
 struct State {
-    used: [u64; 2],
+    used: PerCategory<u64>,
     /// Bytes that are known to wait here for a quota or a misconfigured destination; `None`: nothing does.
-    held: [Option<u64>; 2],
+    held: PerCategory<Option<u64>>,
     closed: bool,
 }
 
 impl State {
     fn is_over(&self, category: Category, bytes: u64, share: u64) -> bool {
-        let used = self.used[category as usize];
+        let used = self.used[category];
         used > 0 && used + bytes > share
     }
 }
@@ -43,21 +43,21 @@ impl MemoryBudget {
     pub fn reserve(&self, category: Category, bytes: u64, is_held: impl Fn() -> bool, waits: impl FnOnce()) {
         let mut state = self.lock();
         let mut waits = Some(waits);
-        let held = |state: &State| state.held[category as usize].is_some() && is_held();
+        let held = |state: &State| state.held[category].is_some() && is_held();
         while !state.closed && state.is_over(category, bytes, self.shares.per_category) && !held(&state) {
             if let Some(waits) = waits.take() {
                 waits();
             }
             state = self.freed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
-        state.used[category as usize] += bytes;
+        state.used[category] += bytes;
     }
 
     /// Gives room back; whether there is room for a backlog now and was not before.
     pub fn free(&self, category: Category, bytes: u64) -> bool {
         let mut state = self.lock();
         let before = self.is_light_at(&state);
-        state.used[category as usize] = state.used[category as usize].saturating_sub(bytes);
+        state.used[category] = state.used[category].saturating_sub(bytes);
         let now = self.is_light_at(&state);
         drop(state);
         self.freed.notify_one();
@@ -65,7 +65,7 @@ impl MemoryBudget {
     }
 
     /// Says how many bytes of each category wait here for a quota or a misconfigured destination; `None`: nothing does.
-    pub fn hold(&self, held: [Option<u64>; 2]) {
+    pub fn hold(&self, held: PerCategory<Option<u64>>) {
         self.lock().held = held;
         self.freed.notify_all();
     }
@@ -83,7 +83,7 @@ impl MemoryBudget {
     /// Returns true if any item waits here for a quota or a misconfigured destination.
     #[must_use]
     pub fn is_holding(&self) -> bool {
-        self.lock().held.iter().any(Option::is_some)
+        self.lock().held.values().any(Option::is_some)
     }
 
     /// Returns true if the items that wait here for a quota have used up their room.
@@ -95,17 +95,17 @@ impl MemoryBudget {
 
     /// Bytes of a category that wait for a quota, and how many may. Where there is one destination only, everything does.
     fn held(&self, state: &State, category: Category) -> (u64, u64) {
-        match state.held[category as usize] {
+        match state.held[category] {
             None => (0, u64::MAX),
             Some(held) if self.has_multiple_destinations => (held, self.shares.held_among_others),
-            Some(_) => (state.used[category as usize], self.shares.per_category),
+            Some(_) => (state.used[category], self.shares.per_category),
         }
     }
 
     /// Bytes taken.
     #[must_use]
     pub fn used(&self) -> u64 {
-        self.lock().used.iter().sum()
+        self.lock().used.values().sum()
     }
 
     /// Returns true if at most half of each share is taken: then there is room for a backlog beside live items.
@@ -115,7 +115,7 @@ impl MemoryBudget {
     }
 
     fn is_light_at(&self, state: &State) -> bool {
-        state.used.iter().all(|used| *used <= self.shares.light)
+        state.used.values().all(|used| *used <= self.shares.light)
     }
 
     /// Releases the waiting threads: the instance is closing.
@@ -155,7 +155,7 @@ mod tests {
         assert!(!budget.is_share_full(20));
         let other = Arc::clone(&budget);
         let waiting = std::thread::spawn(move || other.reserve(Category::Log, 60, || true, || {}));
-        budget.hold([None, Some(90)]);
+        budget.hold(PerCategory { event: None, log: Some(90) });
         waiting.join().unwrap();
         assert!(budget.is_share_full(1) && budget.is_full(Category::Log) && budget.used() == 150);
         budget.free(Category::Log, 150);
@@ -166,15 +166,15 @@ mod tests {
     fn among_others_a_held_destination_fills_its_part_of_the_share_and_they_wait_for_their_own_room() {
         let budget = Arc::new(MemoryBudget::new(800, true));
         budget.reserve(Category::Log, 390, || false, || {});
-        budget.hold([None, Some(60)]);
+        budget.hold(PerCategory { event: None, log: Some(60) });
         assert!(!budget.is_share_full(40) && budget.is_share_full(41) && !budget.is_full(Category::Log));
         let other = Arc::clone(&budget);
         let waiting = std::thread::spawn(move || other.reserve(Category::Log, 20, || false, || {}));
-        budget.hold([None, Some(100)]);
+        budget.hold(PerCategory { event: None, log: Some(100) });
         assert!(budget.is_full(Category::Log) && !budget.is_full(Category::Event) && !waiting.is_finished());
         budget.free(Category::Log, 10);
         waiting.join().unwrap();
-        budget.hold([None; 2]);
+        budget.hold(PerCategory::default());
         assert!(!budget.is_share_full(u64::MAX / 2) && !budget.is_full(Category::Log));
     }
 

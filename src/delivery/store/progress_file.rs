@@ -11,7 +11,7 @@
 //! A line without a line end was cut by a crash and is ignored. Unknown lines are ignored too.
 
 use crate::delivery::track::record_set::RecordSet;
-use crate::ledger::{Category, Outcome, Recorder};
+use crate::ledger::{Category, Outcome, PerCategory, Recorder};
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, Write as _};
@@ -34,30 +34,30 @@ const MAX_POSTPONED: usize = 1 << 20;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Progress {
     /// Records that have ended and would end otherwise, or be sent again, if they were looked at again.
-    pub settled: [RecordSet; 2],
+    pub settled: PerCategory<RecordSet>,
     /// The number of records that ended, by the way in which they ended.
     pub ended: Ended,
     /// Records whose request was cut by the end of a process: whether it arrived is unknown.
-    pub aborted: [RecordSet; 2],
+    pub aborted: PerCategory<RecordSet>,
     /// Every record has been mapped under the same settings.
     pub mapped: bool,
 }
 
 /// Numbers of records by category and outcome.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Ended([[u32; Outcome::ALL.len()]; 2]);
+pub struct Ended(PerCategory<[u32; Outcome::ALL.len()]>);
 
 impl Ended {
     /// Counts records.
     pub fn add(&mut self, category: Category, outcome: Outcome, records: u32) {
-        self.0[category as usize][outcome as usize] += records;
+        self.0[category][outcome as usize] += records;
     }
 
     /// Adds all of them to a ledger.
     pub fn tell(&self, recorder: &Recorder) {
         for category in Category::ALL {
             for outcome in Outcome::ALL {
-                let records = self.0[*category as usize][*outcome as usize];
+                let records = self.0[*category][*outcome as usize];
                 recorder.end(*category, *outcome, u64::from(records));
             }
         }
@@ -107,12 +107,12 @@ impl Notes {
         for note in &self.0 {
             match note {
                 Note::Settled(category, range, outcome) => {
-                    let settled = &mut progress.settled[*category as usize];
+                    let settled = &mut progress.settled[*category];
                     let new = within(*range).filter(|record| settled.insert(*record)).count();
                     progress.ended.add(*category, *outcome, new as u32);
                 }
                 Note::Aborted(category, range) => {
-                    let aborted = &mut progress.aborted[*category as usize];
+                    let aborted = &mut progress.aborted[*category];
                     within(*range).for_each(|record| {
                         aborted.insert(record);
                     });
@@ -126,10 +126,9 @@ impl Notes {
             }
         }
         for category in Category::ALL {
-            let c = *category as usize;
-            let settled = &progress.settled[c];
+            let settled = &progress.settled[*category];
             (0..records).filter(|record| settled.has(*record)).for_each(|record| {
-                progress.aborted[c].remove(record);
+                progress.aborted[*category].remove(record);
             });
         }
         progress.mapped = mapped.len() == records;
@@ -293,10 +292,10 @@ mod tests {
         ended.add(Category::Event, Outcome::Suppressed, 1);
         assert_eq!(progress.ended, ended);
         assert!(progress.mapped && !notes.progress(10, 7, 7).mapped && !notes.progress(10, 6, 8).mapped);
-        let aborted = &progress.aborted[Category::Log as usize];
+        let aborted = &progress.aborted.log;
         assert_eq!((aborted.has(4), aborted.has(5)), (false, true), "a request that was answered later is not aborted");
         assert_eq!(notes.done(100).len(), 10);
-        assert_eq!(notes.progress(0, 10, 7).settled, <[RecordSet; 2]>::default());
+        assert_eq!(notes.progress(0, 10, 7).settled, PerCategory::default());
     }
 
     #[test]
@@ -305,8 +304,8 @@ mod tests {
                      later 1-2 3\ndone 1\nlog 1-2 accep";
         let notes = Notes::read(text);
         let progress = notes.progress(0, 3, 7);
-        assert_eq!(progress.settled[1].len(), 3, "a range ends with the segment");
-        assert_eq!((progress.settled[0].len(), progress.mapped, notes.done(3).len()), (0, false, 0));
+        assert_eq!(progress.settled.log.len(), 3, "a range ends with the segment");
+        assert_eq!((progress.settled.event.len(), progress.mapped, notes.done(3).len()), (0, false, 0));
     }
 
     #[test]
@@ -323,7 +322,7 @@ mod tests {
         let progress = Notes::read(&bytes).progress(0, 3, 0);
         assert!(!progress.mapped, "what was cut does not become a note of the next process");
         let settled = progress.settled;
-        assert_eq!([0, 1, 2].map(|record| settled[1].has(record)), [true, false, true]);
+        assert_eq!([0, 1, 2].map(|record| settled.log.has(record)), [true, false, true]);
         std::fs::remove_dir_all(&directory).unwrap();
     }
 
@@ -338,7 +337,7 @@ mod tests {
         std::fs::create_dir(&directory).unwrap();
         files.retry();
         let settled = Notes::read(&std::fs::read(&path).unwrap()).progress(0, 3, 0).settled;
-        assert_eq!(settled[1].len(), 2);
+        assert_eq!(settled.log.len(), 2);
         std::fs::remove_dir_all(&directory).unwrap();
     }
 }

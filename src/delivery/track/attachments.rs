@@ -3,7 +3,7 @@
 //! A trace may begin in one chunk and go on in later ones. Its event is an item of the first chunk. The lines of the later
 //! chunks are attached to the record that the event belongs to, and end or wait together with it.
 
-use crate::ledger::Category;
+use crate::ledger::{Category, PerCategory};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ pub(super) type Line<C> = (Arc<C>, u32);
 #[derive(Debug)]
 pub(super) struct Attachments<C> {
     /// Lines by category and by the number of the record that the item belongs to.
-    lines: [BTreeMap<u32, Vec<Line<C>>>; 2],
+    lines: PerCategory<BTreeMap<u32, Vec<Line<C>>>>,
     /// Chunks that are to be read right after this one, because lines of them continue its last ones.
     followers: Vec<Arc<C>>,
 }
@@ -37,17 +37,17 @@ impl<C> Default for Attachments<C> {
 impl<C> Attachments<C> {
     /// Attaches a line to a record.
     pub(super) fn attach(&mut self, category: Category, record: u32, line: Line<C>) {
-        self.lines[category as usize].entry(record).or_default().push(line);
+        self.lines[category].entry(record).or_default().push(line);
     }
 
     /// Returns true if lines are attached to any record.
     pub(super) fn has_lines(&self, category: Category) -> bool {
-        !self.lines[category as usize].is_empty()
+        !self.lines[category].is_empty()
     }
 
     /// Takes the lines that are attached to a record. The chunks of released lines become followers.
     pub(super) fn take(&mut self, category: Category, record: u32, end: ItemEnd) -> Vec<Line<C>> {
-        let lines = self.lines[category as usize].remove(&record).unwrap_or_default();
+        let lines = self.lines[category].remove(&record).unwrap_or_default();
         if end == ItemEnd::Released {
             lines.iter().for_each(|(chunk, _)| self.follow(chunk));
         }

@@ -13,7 +13,7 @@ use crate::delivery::track::record_set::RecordSet;
 use crate::delivery::track::record_state::{RecordChange, RecordState, RecordStates};
 pub use crate::delivery::track::status::{Attach, ChunkSource, ChunkStatus, RecordStatus};
 use crate::envelope::{ChunkId, Identified};
-use crate::ledger::{Category, Outcome, Recorder};
+use crate::ledger::{Category, Outcome, PerCategory, Recorder};
 use crate::sync::{AtomicU64, Mutex, MutexGuard};
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, PoisonError};
@@ -37,7 +37,7 @@ pub struct ChunkProgress {
 #[derive(Debug, Default)]
 struct State {
     /// The state of each record, by category.
-    records: [RecordStates; 2],
+    records: PerCategory<RecordStates>,
     /// The number of records that wait for lines of a later chunk.
     kept_open: u32,
     /// The number of times the chunk has been read.
@@ -51,15 +51,15 @@ struct State {
     /// The number of records that have ended, by outcome.
     ended: Ended,
     /// Outcomes since the last note that another reading of the record may not come to ([`Reproducible::No`]).
-    unnoted: [Vec<(u32, Outcome)>; 2],
+    unnoted: PerCategory<Vec<(u32, Outcome)>>,
     /// Records that Sentry has counted in a 429: client reports leave them out.
-    counted: [RecordSet; 2],
+    counted: PerCategory<RecordSet>,
     /// The chunk, if it is in memory only and may be read again.
     kept: Option<Arc<QueuedChunk>>,
     /// An earlier process has mapped every record.
     seen_before: bool,
     /// Records whose request was cut when an earlier process ended.
-    aborted: [RecordSet; 2],
+    aborted: PerCategory<RecordSet>,
     /// Lines of other chunks that are part of a record's item: they end with it.
     attachments: Attachments<ChunkProgress>,
 }
@@ -74,8 +74,8 @@ impl ChunkProgress {
     /// Returns a progress record for a chunk whose records are already counted as taken, some of them perhaps already
     /// settled.
     #[must_use]
-    pub fn new(source: ChunkSource, taken: Monotonic, recorder: Recorder, settled: [RecordSet; 2]) -> Self {
-        let records = settled.each_ref().map(RecordStates::finished_before);
+    pub fn new(source: ChunkSource, taken: Monotonic, recorder: Recorder, settled: PerCategory<RecordSet>) -> Self {
+        let records = settled.map(|settled| RecordStates::finished_before(&settled));
         let state = State { records, ..State::default() };
         let due = AtomicU64::new(u64::MAX);
         Self { id: ChunkId::next(), source, taken, due, recorder, is_recovered: false, state: Mutex::new(state) }
@@ -134,7 +134,7 @@ impl ChunkProgress {
     /// Attaches a line of another chunk, whose record is in flight, to a record of this chunk.
     pub fn attach(&self, category: Category, record: u32, line: (&Arc<Self>, u32)) -> Attach {
         let mut state = self.lock();
-        match state.records[category as usize].get(record) {
+        match state.records[category].get(record) {
             RecordState::InFlight => {
                 state.attachments.attach(category, record, (Arc::clone(line.0), line.1));
                 Attach::Done
@@ -185,9 +185,10 @@ impl ChunkProgress {
     pub fn mapped(&self) -> ChunkStatus {
         let mut state = self.lock();
         state.mapped = true;
-        let unnoted = std::mem::take(&mut state.unnoted);
+        let mut unnoted = std::mem::take(&mut state.unnoted);
         if let ChunkSource::Spool(extent) = &self.source {
-            for (category, mut records) in Category::ALL.iter().zip(unnoted) {
+            for category in Category::ALL {
+                let records = &mut unnoted[*category];
                 records.sort_unstable_by_key(|(record, outcome)| (*outcome as usize, *record));
                 for same in records.chunk_by(|one, other| one.1 == other.1) {
                     let numbers: Vec<u32> = same.iter().map(|(record, _)| *record).collect();
@@ -204,7 +205,7 @@ impl ChunkProgress {
 
     /// Marks a record as in flight. Returns false if it does not need an item.
     pub fn claim(&self, category: Category, record: u32) -> bool {
-        self.lock().records[category as usize].transition(record, RecordChange::Claim).is_some()
+        self.lock().records[category].transition(record, RecordChange::Claim).is_some()
     }
 
     /// Returns true if a record is open or rejected.
@@ -216,7 +217,7 @@ impl ChunkProgress {
     /// Leaves a record in its chunk for another reading, if it is open or rejected.
     pub fn defer(&self, category: Category, record: u32) {
         let mut state = self.lock();
-        if matches!(state.records[category as usize].get(record), RecordState::Open | RecordState::Rejected(_)) {
+        if matches!(state.records[category].get(record), RecordState::Open | RecordState::Rejected(_)) {
             state.deferred = true;
         }
     }
@@ -254,12 +255,11 @@ impl ChunkProgress {
 
     fn end_as(&self, category: Category, record: u32, outcome: Outcome, reproducible: Reproducible) -> bool {
         let mut state = self.lock();
-        let c = category as usize;
-        if state.records[c].transition(record, RecordChange::End).is_none() {
+        if state.records[category].transition(record, RecordChange::End).is_none() {
             return false;
         }
         if reproducible == Reproducible::No {
-            state.unnoted[c].push((record, outcome));
+            state.unnoted[category].push((record, outcome));
         }
         state.ended.add(category, outcome, 1);
         self.recorder.end(category, outcome, 1);
@@ -271,7 +271,7 @@ impl ChunkProgress {
         let mut state = self.lock();
         let mut ended = Vec::new();
         for record in records {
-            if state.records[category as usize].transition(record, RecordChange::Settle).is_some() {
+            if state.records[category].transition(record, RecordChange::Settle).is_some() {
                 ended.push(record);
             }
         }
@@ -292,7 +292,7 @@ impl ChunkProgress {
     ) -> ChunkStatus {
         let mut state = self.lock();
         for record in records {
-            if state.records[category as usize].transition(record, RecordChange::Reject(reason)).is_some() {
+            if state.records[category].transition(record, RecordChange::Reject(reason)).is_some() {
                 state.deferred = true;
             }
         }
@@ -303,7 +303,7 @@ impl ChunkProgress {
     pub fn abort(&self, category: Category, records: impl Iterator<Item = u32>) {
         let state = self.lock();
         if let ChunkSource::Spool(extent) = &self.source {
-            let states = &state.records[category as usize];
+            let states = &state.records[category];
             let mut cut: Vec<u32> = records.filter(|record| states.is_in_flight(*record)).collect();
             cut.sort_unstable();
             extent.note_aborted(category, &cut);
@@ -314,10 +314,11 @@ impl ChunkProgress {
     #[must_use]
     pub fn record_status(&self, category: Category, record: u32) -> RecordStatus {
         let state = self.lock();
-        let c = category as usize;
-        match state.records[c].get(record) {
+        match state.records[category].get(record) {
             RecordState::InFlight | RecordState::Finished => RecordStatus::Closed,
-            _ if category == Category::Log && state.readings <= 1 && state.aborted[c].has(record) => RecordStatus::Last,
+            _ if category == Category::Log && state.readings <= 1 && state.aborted[category].has(record) => {
+                RecordStatus::Last
+            }
             RecordState::Rejected(reason) => RecordStatus::Rejected(reason),
             RecordState::Open => RecordStatus::Open,
         }
@@ -326,21 +327,21 @@ impl ChunkProgress {
     /// Returns true if any record is to become a dead letter.
     #[must_use]
     pub fn has_rejected(&self) -> bool {
-        self.lock().records.iter().any(RecordStates::has_rejected)
+        self.lock().records.values().any(RecordStates::has_rejected)
     }
 
     /// Marks records as counted by Sentry in a 429.
     pub fn counted_elsewhere(&self, category: Category, records: impl Iterator<Item = u32>) {
         let mut state = self.lock();
         for record in records {
-            state.counted[category as usize].insert(record);
+            state.counted[category].insert(record);
         }
     }
 
     /// Returns true if Sentry has counted a record in a 429.
     #[must_use]
     pub fn is_counted_elsewhere(&self, category: Category, record: u32) -> bool {
-        self.lock().counted[category as usize].has(record)
+        self.lock().counted[category].has(record)
     }
 
     /// Keeps the chunk for another reading.
@@ -368,7 +369,7 @@ impl ChunkProgress {
     pub fn release(&self, category: Category, records: impl Iterator<Item = u32>) -> ChunkStatus {
         let mut state = self.lock();
         for record in records {
-            if state.records[category as usize].transition(record, RecordChange::Release).is_some() {
+            if state.records[category].transition(record, RecordChange::Release).is_some() {
                 state.deferred = true;
             }
         }
@@ -383,18 +384,19 @@ impl ChunkProgress {
 
     /// Returns the finished records of each category.
     #[must_use]
-    pub fn settled(&self) -> [RecordSet; 2] {
-        self.lock().records.each_ref().map(RecordStates::finished)
+    pub fn settled(&self) -> PerCategory<RecordSet> {
+        let state = self.lock();
+        PerCategory::from_fn(|category| state.records[category].finished())
     }
 
     /// Ends all unfinished records of the `records` records with one outcome; for chunks that nobody will offer or read
     /// again. Returns the number of these records, and the number of items of each category.
-    pub fn end_rest(&self, records: u32, outcome: Outcome) -> (u32, [u32; 2]) {
-        let (mut ended, mut items) = (0, [0; 2]);
+    pub fn end_rest(&self, records: u32, outcome: Outcome) -> (u32, PerCategory<u32>) {
+        let (mut ended, mut items) = (0, PerCategory::default());
         for record in 0..records {
-            let news = [Category::Event, Category::Log].map(|category| u32::from(self.end(category, record, outcome)));
-            ended += u32::from(news != [0; 2]);
-            items = [items[0] + news[0], items[1] + news[1]];
+            let is_new = PerCategory::from_fn(|category| self.end(category, record, outcome));
+            ended += u32::from(is_new.event || is_new.log);
+            Category::ALL.iter().for_each(|category| items[*category] += u32::from(is_new[*category]));
         }
         (ended, items)
     }
@@ -402,8 +404,8 @@ impl ChunkProgress {
     /// Tells the spool which records have ended in both categories.
     pub(in crate::delivery) fn tell_ended(&self) {
         if let ChunkSource::Spool(extent) = &self.source {
-            let [events, logs] = self.settled();
-            extent.tell_ended(&events.and(&logs));
+            let PerCategory { event, log } = self.settled();
+            extent.tell_ended(&event.and(&log));
         }
     }
 
@@ -438,7 +440,7 @@ impl Reproducible {
 
 impl State {
     fn status(&self) -> ChunkStatus {
-        let is_outstanding = self.kept_open > 0 || self.records.iter().any(|records| records.in_flight() > 0);
+        let is_outstanding = self.kept_open > 0 || self.records.values().any(|records| records.in_flight() > 0);
         match (self.mapped && !is_outstanding, self.deferred) {
             (false, _) => ChunkStatus::Busy,
             (true, true) => ChunkStatus::Deferred,

@@ -2,7 +2,7 @@
 //! and its tests.
 
 use crate::clock::WallTime;
-use crate::ledger::Category;
+use crate::ledger::{Category, PerCategory};
 use std::time::Duration;
 
 /// The response to a request, as far as it decides what is sent next.
@@ -36,7 +36,7 @@ pub enum ResponseKind {
 /// The time for which each category is limited from now on, if it is.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Limits {
-    per_category: [Option<Duration>; Category::ALL.len()],
+    per_category: PerCategory<Option<Duration>>,
     /// The limit of a 429 for a refused category that it does not name.
     refused: Option<Duration>,
     /// The limit of categories that have none of their own.
@@ -75,7 +75,7 @@ impl Limits {
     /// The limit of a category.
     #[must_use]
     pub fn of(&self, category: Category) -> Option<Duration> {
-        self.per_category[category as usize]
+        self.per_category[category]
     }
 
     /// Returns the limits with one for the refused category, even if they name only categories that the plugin does not
@@ -106,7 +106,7 @@ impl Limits {
     }
 
     fn add(&mut self, category: Category, span: Duration) {
-        let known = &mut self.per_category[category as usize];
+        let known = &mut self.per_category[category];
         *known = (*known).max(Some(span.min(LONGEST_LIMIT)));
     }
 

@@ -265,15 +265,15 @@ fn an_envelope_that_fails_while_others_pass_is_poison_and_they_do_not_wait_for_i
 fn in_an_outage_nothing_is_poison_however_long_it_lasts() {
     let mut destination = with(true, [batch(Category::Log, 1), batch(Category::Event, 1)]);
     let mut now = NOW;
-    let mut probed = [0; 2];
+    let mut probed = PerCategory::<u32>::default();
     for _ in 0..100 {
         now += SECOND * 61;
         let batch = destination.next(now).unwrap();
-        probed[batch.category as usize] += 1;
+        probed[batch.category] += 1;
         assert!(destination.done(batch, &response(ResponseKind::Failed), now, 1.0).0.is_empty());
     }
     assert_eq!(destination.queued(), 2);
-    assert!(probed.iter().all(|probes| *probes > 30), "each category is tried: {probed:?}");
+    assert!(probed.values().all(|probes| *probes > 30), "each category is tried: {probed:?}");
 }
 
 #[test]

@@ -168,7 +168,7 @@ fn a_limit_of_one_is_no_limit_of_another() {
     let (actions, _) = scheduler.done(batch, &limited, NOW, 1.0);
     assert!(matches!(&actions[..], [Action::Defer(_)]));
     assert!(
-        scheduler.waits(DestinationId(0), NOW).blocks[1].is_some() && scheduler.waits(DestinationId(1), NOW).is_none()
+        scheduler.waits(DestinationId(0), NOW).blocks.log.is_some() && scheduler.waits(DestinationId(1), NOW).is_none()
     );
     assert!(matches!(&scheduler.push(log(0), NOW)[..], [Action::Defer(_)]));
     push(&mut scheduler, log(1));
@@ -212,7 +212,7 @@ fn in_memory_a_dead_destination_keeps_to_its_share_only_while_another_is_alive()
     }
     assert_eq!(
         (scheduler.waits(DestinationId(0), later).alone, scheduler.waits(DestinationId(1), later).alone),
-        ([true; 2], [false; 2])
+        (PerCategory { event: true, log: true }, PerCategory::default())
     );
     let actions = scheduler.release_held(later);
     let [Action::Finish(cut, Outcome::Overflow)] = &actions[..] else { panic!("{actions:?}") };

@@ -124,7 +124,7 @@ fn any_interleaving(seed: u64) {
                     if let [number] = numbers[..]
                         && let Some(expected) = all_expected.get(&number)
                     {
-                        let settled = recovered.progress.settled[Category::Log as usize].len();
+                        let settled = recovered.progress.settled.log.len();
                         assert_eq!(settled, expected.settled, "seed {seed}: notes of chunk {number}");
                     }
                     found.extend(&numbers);

@@ -84,8 +84,8 @@ fn chunks_are_found_again_with_their_progress() {
     ended.add(Category::Event, Outcome::Suppressed, 1);
     assert_eq!(found.progress.ended, ended);
     let settled = &found.progress.settled;
-    assert!(settled[1].has(2) && settled[1].has(4) && !settled[1].has(3) && settled[0].has(3));
-    assert!(found.progress.aborted[1].has(3) && !found.progress.mapped);
+    assert!(settled.log.has(2) && settled.log.has(4) && !settled.log.has(3) && settled.event.has(3));
+    assert!(found.progress.aborted.log.has(3) && !found.progress.mapped);
     // All of them were written at the end, the one that is done included.
     assert_eq!(recovery.recent.len(), 3);
 }
@@ -367,7 +367,7 @@ fn what_a_compaction_leaves_out_is_not_found_again_and_the_rest_is() {
     let (spool, recovery) = open(&directory);
     assert_eq!(chunks(&recovery), [chunk("a", 20), chunk("a", 20), chunk("a", 20)]);
     assert!(recovery.problems.is_empty(), "{:?}", recovery.problems);
-    assert!(recovery.extents[1].progress.settled[Category::Log as usize].has(3), "records keep their numbers");
+    assert!(recovery.extents[1].progress.settled.log.has(3), "records keep their numbers");
     assert!(directory.files().iter().all(|name| !name.ends_with(".new")));
     recovery.extents.iter().for_each(|found| found.extent.end());
     assert_eq!((directory.files(), spool.bytes().load(Relaxed)), (vec!["lock".to_owned()], 0));

@@ -74,7 +74,7 @@ pub(super) fn lose(shared: &Shared, chunk_progress: &Arc<ChunkProgress>, extent:
     let only = Some(shared.route_table.destinations()).filter(|all| all.len() == 1);
     if let Some(target) = only.and_then(|all| shared.route_table.get(all[0])).filter(|_| shared.reports.is_on()) {
         for category in Category::ALL {
-            let items = u64::from(items[*category as usize]);
+            let items = u64::from(items[*category]);
             shared.reports.add(target.identity, *category, Outcome::Lost, items, 0);
         }
     }
