@@ -190,7 +190,7 @@ mod tests {
             status: ledger::Status::Other,
             bytes: 0,
             detail: String::new(),
-            is_permanent: false,
+            error: None,
         }
     }
 

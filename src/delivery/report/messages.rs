@@ -78,7 +78,7 @@ pub(in crate::delivery) fn line(notice: &Notice, dsn: &Dsn, sent: &SendResult, k
     let (detail, place) = (&sent.detail, &keeping.place);
     let (severity, kind, text) = match notice {
         Notice::Recovered => (Severity::Info, LogKind::Recovered, format!("{dsn} is reachable and accepts items")),
-        Notice::Failing if sent.is_permanent => (
+        Notice::Failing if sent.is_permanent() => (
             Severity::Error,
             LogKind::FailingForGood,
             format!("{dsn} is unreachable ({detail}); this needs a change and does not pass by itself{place}"),
@@ -134,12 +134,13 @@ pub(in crate::delivery) fn line(notice: &Notice, dsn: &Dsn, sent: &SendResult, k
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::delivery::transport::error::Failure;
+    use crate::delivery::transport::error::SendError;
     use crate::options::Mode;
 
     fn told(notice: &Notice, is_permanent: bool, mode: Mode, spool: Option<&str>) -> LogLine {
         let dsn = Dsn::parse("https://0123456789abcdef0123456789abcdef@sentry.example/7").unwrap();
-        let failure = Failure { text: "its text".to_owned(), is_permanent };
+        let text = "its text".to_owned();
+        let error = if is_permanent { SendError::Certificate(text) } else { SendError::Other(text) };
         let hold = (Duration::from_secs(86_400), Duration::from_secs(600));
         let settings = Delivery {
             mode,
@@ -149,7 +150,7 @@ mod tests {
             hold_logs: hold.1,
             ..Delivery::default()
         };
-        line(notice, &dsn, &SendResult::failed(0, failure), &Keeping::of(ResolvedMode::of(&settings), &settings))
+        line(notice, &dsn, &SendResult::failed(0, error), &Keeping::of(ResolvedMode::of(&settings), &settings))
     }
 
     #[test]

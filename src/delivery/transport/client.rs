@@ -3,7 +3,8 @@
 use crate::clock::WallTime;
 use crate::delivery::transport::connection::{TimedConnector, in_turn};
 use crate::delivery::transport::encoder::Encoder;
-use crate::delivery::transport::error::{self, Failure, RequestContext};
+use crate::delivery::transport::error::SendError;
+use crate::delivery::transport::request_context::{RequestContext, is_before_request};
 use crate::delivery::transport::reserve::Reserve;
 use crate::delivery::transport::response::{Limits, Response, ResponseKind};
 use crate::ledger::Status;
@@ -32,8 +33,6 @@ const MAX_DETAIL: u64 = 4_096;
 /// Longest wait for a response's body: the outcome of the items is known before it.
 const BODY_LIMIT: Duration = Duration::from_secs(5);
 
-const PANIC: &str = "a panic in the HTTP client: a defect of this plugin";
-
 /// A client shared by all senders of an instance. Cheap to clone; holds nothing of Fluent Bit.
 #[derive(Clone, Debug)]
 pub struct Client {
@@ -60,8 +59,8 @@ pub struct SendResult {
     pub bytes: u64,
     /// Text for people: the status and the server's own text, or the error that prevented a response.
     pub detail: String,
-    /// True if the failure lasts until a person fixes something.
-    pub is_permanent: bool,
+    /// The error that prevented a response, if there was none.
+    pub error: Option<SendError>,
 }
 
 /// Resolves on the calling thread. ureq's own resolver starts a thread for each look-up that has a time limit.
@@ -138,23 +137,23 @@ impl Client {
     /// shows no key. Says nothing about key and project.
     ///
     /// # Errors
-    /// The failure, with a text for people.
+    /// The result of the failed request; its `error` says why.
     pub fn probe(&self, dsn: &Dsn, longest: Duration) -> Result<u16, Box<SendResult>> {
         let (agent, proxy) = self.agent(dsn);
         let context = RequestContext { dsn, proxy, trusting: self.trusting };
         let request = agent.options(dsn.envelope_url()).header("User-Agent", &*self.user_agent);
         let request = request.header("Access-Control-Request-Method", "POST");
         let request = request.config().timeout_global(Some(longest)).build();
-        let failure = match catch_unwind(AssertUnwindSafe(|| request.call())) {
+        let error = match catch_unwind(AssertUnwindSafe(|| request.call())) {
             Ok(Ok(response)) => match response.status().as_u16() {
                 // What a proxy or a balancer says of a server that it does not reach, or of itself.
-                code @ (407 | 500..) => Failure::passing(code.to_string()),
+                code @ (407 | 500..) => SendError::Gateway(code),
                 code => return Ok(code),
             },
-            Ok(Err(error)) => context.failure(&error),
-            Err(_) => Failure::passing(PANIC.into()),
+            Ok(Err(error)) => context.error(&error),
+            Err(_) => SendError::Panic,
         };
-        Err(Box::new(SendResult::failed(0, failure)))
+        Err(Box::new(SendResult::failed(0, error)))
     }
 
     /// Posts an envelope. `wall` is the present, for `Retry-After` dates.
@@ -187,10 +186,10 @@ impl Client {
         match catch_unwind(AssertUnwindSafe(request)) {
             Ok(Ok(response)) => SendResult::from_response(response, dsn, body.len() as u64, wall),
             Ok(Err(error)) => {
-                let bytes = if error::is_before_request(&error) { 0 } else { body.len() as u64 };
-                SendResult::failed(bytes, context.failure(&error))
+                let bytes = if is_before_request(&error) { 0 } else { body.len() as u64 };
+                SendResult::failed(bytes, context.error(&error))
             }
-            Err(_) => SendResult::failed(0, Failure::passing(PANIC.into())),
+            Err(_) => SendResult::failed(0, SendError::Panic),
         }
     }
 
@@ -218,19 +217,19 @@ impl Client {
 impl SendResult {
     /// Returns the result for an envelope that could not be compressed.
     pub(crate) fn not_written(error: &io::Error) -> Self {
-        Self::failed(0, Failure::passing(format!("compressing: {error}")))
+        Self::failed(0, SendError::Compress(error.to_string()))
     }
 
-    pub(in crate::delivery) fn failed(bytes: u64, failure: Failure) -> Self {
+    /// Returns the result of a request that had no response after `bytes` of its body may have been sent.
+    pub(in crate::delivery) fn failed(bytes: u64, error: SendError) -> Self {
         let response = Response { kind: ResponseKind::Failed, limits: Limits::default() };
-        Self {
-            response,
-            code: 0,
-            status: Status::Error,
-            bytes,
-            detail: failure.text,
-            is_permanent: failure.is_permanent,
-        }
+        Self { response, code: 0, status: Status::Error, bytes, detail: error.to_string(), error: Some(error) }
+    }
+
+    /// Returns true if the request had no response, for a reason that lasts until a person changes something.
+    #[must_use]
+    pub fn is_permanent(&self) -> bool {
+        self.error.as_ref().is_some_and(SendError::is_permanent)
     }
 
     fn from_response(mut received: ureq::http::Response<ureq::Body>, dsn: &Dsn, bytes: u64, wall: WallTime) -> Self {
@@ -251,7 +250,7 @@ impl SendResult {
         let accepted = (200..300).contains(&code);
         let detail = if accepted { String::new() } else { detail(code, &body.unwrap_or_default(), dsn.public_key()) };
         let response = Response { kind: ResponseKind::of_status(code), limits };
-        Self { response, code, status: Status::of(code), bytes, detail, is_permanent: false }
+        Self { response, code, status: Status::of(code), bytes, detail, error: None }
     }
 }
 

@@ -1,290 +1,183 @@
-//! Describes errors on the way to a destination, with a text for the people who have to fix them.
+//! The errors of a request that has no response, with texts for the people who have to fix them.
 //!
 //! The texts may name a host, a date or a file to set, but never a key or a password.
 
-use crate::clock::WallTime;
-use crate::options::{Dsn, ProxyUrl};
-use rustls::{AlertDescription, CertificateError, InvalidMessage};
-use std::io;
+use std::error::Error;
+use std::fmt::{self, Display, Formatter};
 
-/// A request that had no response.
-#[derive(Debug, PartialEq, Eq)]
-pub(in crate::delivery) struct Failure {
-    /// For people.
-    pub(in crate::delivery) text: String,
-    /// True if the failure lasts until a person fixes something.
-    pub(in crate::delivery) is_permanent: bool,
+/// Why a request had no response that counts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SendError {
+    /// The envelope could not be compressed. Compressors fail for want of memory alone.
+    Compress(String),
+    /// No connection was made, or it broke: the host name was not found, the connection was refused or reset. With a proxy,
+    /// names and connections are the proxy's.
+    Connection {
+        /// The proxy, without its password.
+        proxy: Option<String>,
+        /// The text of the error.
+        problem: String,
+    },
+    /// The server ended a TLS connection without TLS's own end.
+    Closed,
+    /// An HTTPS server reset the connection with this text. Some servers that require a client certificate do so.
+    Reset(String),
+    /// No complete response came within `timeout`.
+    Timeout,
+    /// The bytes that came are no HTTP response, for this reason.
+    NotHttp(String),
+    /// The server's certificate was rejected: expired, for another name, or of an unknown issuer. The text says which, and
+    /// which option to set.
+    Certificate(String),
+    /// The server does not speak TLS.
+    NotTls {
+        /// Host and port.
+        server: String,
+    },
+    /// The server offers no TLS version or cipher that the plugin takes.
+    TlsVersion {
+        /// Host and port.
+        server: String,
+    },
+    /// The server requires a client certificate and got none.
+    ClientCertificateMissing {
+        /// Host and port.
+        server: String,
+    },
+    /// The server rejects the client certificate (`tls_crt_file`).
+    ClientCertificateRejected {
+        /// Host and port.
+        server: String,
+        /// The TLS alert.
+        alert: String,
+    },
+    /// The TLS handshake failed on the server's side.
+    Handshake {
+        /// Host and port.
+        server: String,
+    },
+    /// The server sent another TLS alert.
+    TlsAlert {
+        /// Host and port.
+        server: String,
+        /// The TLS alert.
+        alert: String,
+    },
+    /// Another error of TLS.
+    Tls(String),
+    /// The proxy rejects its user and password, with status 401 or 407.
+    ProxyCredentials {
+        /// The proxy, without its password.
+        proxy: String,
+        /// HTTP status.
+        status: u16,
+    },
+    /// The proxy does not allow a connection to the server, with a status from 400 to 405.
+    ProxyForbids {
+        /// The proxy, without its password.
+        proxy: String,
+        /// Host and port.
+        server: String,
+        /// HTTP status.
+        status: u16,
+    },
+    /// The proxy could not connect to the server, and responded with another status.
+    ProxyUnreachable {
+        /// The proxy, without its password.
+        proxy: String,
+        /// Host and port.
+        server: String,
+        /// HTTP status.
+        status: u16,
+    },
+    /// The proxy did not respond with a status.
+    Proxy {
+        /// The proxy, without its password.
+        proxy: String,
+        /// The text of the error.
+        reason: String,
+    },
+    /// A proxy or load balancer responded in place of the server, with this status. For the check at the start alone.
+    Gateway(u16),
+    /// The HTTP client panicked, which is a defect of this plugin.
+    Panic,
+    /// Another error of the HTTP client.
+    Other(String),
 }
 
-/// Context in which a request was made.
-#[derive(Clone, Copy, Debug)]
-pub(in crate::delivery) struct RequestContext<'w> {
-    pub(in crate::delivery) dsn: &'w Dsn,
-    pub(in crate::delivery) proxy: Option<&'w ProxyUrl>,
-    /// True if any issuer of certificates is trusted at all.
-    pub(in crate::delivery) trusting: bool,
-}
-
-impl Failure {
-    /// One that may be over the next time.
-    pub(in crate::delivery) fn passing(text: String) -> Self {
-        Self { text, is_permanent: false }
-    }
-
-    fn permanent(text: String) -> Self {
-        Self { text, is_permanent: true }
-    }
-}
-
-/// The standard library's text for a name that cannot be resolved.
-const LOOKUP: &str = "failed to lookup address information";
-
-/// Returns true if no byte of the request has left for the server: its name was not found, or no connection was made.
-pub(in crate::delivery) fn is_before_request(error: &ureq::Error) -> bool {
-    use io::ErrorKind::{AddrNotAvailable, ConnectionRefused, HostUnreachable, NetworkUnreachable};
-    match error {
-        ureq::Error::HostNotFound
-        | ureq::Error::ConnectionFailed
-        | ureq::Error::ConnectProxyFailed(_)
-        | ureq::Error::Rustls(_)
-        | ureq::Error::Tls(_)
-        | ureq::Error::Timeout(ureq::Timeout::Resolve | ureq::Timeout::Connect) => true,
-        ureq::Error::Io(error) => {
-            let is_tls = error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>());
-            let kinds = [AddrNotAvailable, ConnectionRefused, HostUnreachable, NetworkUnreachable];
-            is_tls || kinds.contains(&error.kind()) || error.to_string().starts_with(LOOKUP)
+impl SendError {
+    /// Returns true if the error lasts until a person changes something.
+    #[must_use]
+    pub fn is_permanent(&self) -> bool {
+        match self {
+            Self::Certificate(_)
+            | Self::NotTls { .. }
+            | Self::TlsVersion { .. }
+            | Self::ClientCertificateMissing { .. }
+            | Self::ClientCertificateRejected { .. }
+            | Self::Handshake { .. }
+            | Self::TlsAlert { .. }
+            | Self::ProxyCredentials { .. }
+            | Self::ProxyForbids { .. } => true,
+            Self::Compress(_)
+            | Self::Connection { .. }
+            | Self::Closed
+            | Self::Reset(_)
+            | Self::Timeout
+            | Self::NotHttp(_)
+            | Self::Tls(_)
+            | Self::ProxyUnreachable { .. }
+            | Self::Proxy { .. }
+            | Self::Gateway(_)
+            | Self::Panic
+            | Self::Other(_) => false,
         }
-        _ => false,
     }
 }
 
-impl RequestContext<'_> {
-    pub(in crate::delivery) fn failure(&self, error: &ureq::Error) -> Failure {
-        match error {
-            ureq::Error::Io(error) => self.io(error),
-            ureq::Error::Rustls(error) => self.tls(error),
-            ureq::Error::HostNotFound => self.connection_failure("host name not found"),
-            ureq::Error::Timeout(_) => Failure::passing("no answer within timeout".to_owned()),
-            ureq::Error::ConnectProxyFailed(reason) => self.proxy(reason),
-            ureq::Error::Protocol(error) => Failure::passing(format!("not an answer of HTTP: {error}")),
-            other => Failure::passing(other.to_string()),
-        }
-    }
-
-    /// With a proxy, names and connections are the proxy's.
-    fn connection_failure(&self, text: &str) -> Failure {
-        let proxy = self.proxy.map(|proxy| format!("proxy {proxy}: ")).unwrap_or_default();
-        Failure::passing(format!("{proxy}{text}"))
-    }
-
-    fn io(&self, error: &io::Error) -> Failure {
-        if let Some(error) = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
-            return self.tls(error);
-        }
-        match (error.kind(), error.to_string()) {
-            (io::ErrorKind::ConnectionRefused, _) => self.connection_failure("connection refused"),
-            (io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe, text) if self.dsn.is_https() => {
-                Failure::passing(format!("{text}; servers that want a client certificate may do so (tls_crt_file)"))
+impl Display for SendError {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Compress(error) => write!(f, "compressing: {error}"),
+            Self::Connection { proxy: Some(proxy), problem } => write!(f, "proxy {proxy}: {problem}"),
+            Self::Connection { proxy: None, problem } => f.write_str(problem),
+            Self::Closed => f.write_str("connection closed by the server"),
+            Self::Reset(text) => {
+                write!(f, "{text}; servers that want a client certificate may do so (tls_crt_file)")
             }
-            (io::ErrorKind::UnexpectedEof, _) if self.dsn.is_https() => {
-                Failure::passing("connection closed by the server".to_owned())
+            Self::Timeout => f.write_str("no answer within timeout"),
+            Self::NotHttp(reason) => write!(f, "not an answer of HTTP: {reason}"),
+            Self::Certificate(text) | Self::Other(text) => f.write_str(text),
+            Self::NotTls { server } => write!(f, "{server} does not speak TLS: an http:// DSN, or another port?"),
+            Self::TlsVersion { server } => write!(f, "{server} speaks TLS below 1.2, or no cipher of ours"),
+            Self::ClientCertificateMissing { server } => {
+                write!(f, "{server} wants a client certificate; set tls_crt_file and tls_key_file")
             }
-            (_, text) => match text.strip_prefix(LOOKUP) {
-                Some(why) => self.connection_failure(&format!("host name not found{why}")),
-                None => self.connection_failure(&text),
-            },
-        }
-    }
-
-    fn tls(&self, error: &rustls::Error) -> Failure {
-        use rustls::Error;
-        match error {
-            Error::InvalidCertificate(problem) => Failure::permanent(self.certificate(problem)),
-            Error::InvalidMessage(InvalidMessage::InvalidContentType) => {
-                Failure::permanent(format!("{} does not speak TLS: an http:// DSN, or another port?", self.target()))
+            Self::ClientCertificateRejected { server, alert } => {
+                write!(f, "{server} refuses our client certificate, tls_crt_file ({alert})")
             }
-            Error::AlertReceived(alert) => self.alert(*alert),
-            Error::PeerIncompatible(_) => {
-                Failure::permanent(format!("{} speaks TLS below 1.2, or no cipher of ours", self.target()))
-            }
-            other => Failure::passing(format!("TLS: {other}")),
-        }
-    }
-
-    fn certificate(&self, problem: &CertificateError) -> String {
-        let host = self.dsn.host_and_port().0;
-        let day = |time: rustls::pki_types::UnixTime| WallTime::from_secs(time.as_secs()).date();
-        match problem {
-            CertificateError::Expired => format!("the certificate of {host} has expired"),
-            CertificateError::ExpiredContext { time, not_after } => format!(
-                "the certificate of {host} has expired on {}; this machine's clock says {}",
-                day(*not_after),
-                day(*time)
-            ),
-            CertificateError::NotValidYet => format!("the certificate of {host} is not valid yet"),
-            CertificateError::NotValidYetContext { time, not_before } => format!(
-                "the certificate of {host} is not valid before {}; this machine's clock says {}",
-                day(*not_before),
-                day(*time)
-            ),
-            CertificateError::NotValidForName => format!("the certificate is not for the name {host}"),
-            CertificateError::NotValidForNameContext { presented, .. } => {
-                format!("the certificate is not for the name {host} but for {}", names(presented))
-            }
-            CertificateError::UnknownIssuer if !self.trusting => format!(
-                "the certificate of {host} has an unknown issuer: this system has no root certificates (package \
-                 ca-certificates); install them or set tls_ca_file"
-            ),
-            CertificateError::UnknownIssuer => {
-                format!("the certificate of {host} has an unknown issuer; set tls_ca_file to the issuer's certificate")
-            }
-            other => format!("the certificate of {host} is not accepted: {other}"),
-        }
-    }
-
-    /// Returns the failure for an alert that the server sends about us.
-    fn alert(&self, alert: AlertDescription) -> Failure {
-        let target = self.target();
-        match alert {
-            AlertDescription::CertificateRequired | AlertDescription::NoCertificate => {
-                Failure::permanent(format!("{target} wants a client certificate; set tls_crt_file and tls_key_file"))
-            }
-            AlertDescription::BadCertificate
-            | AlertDescription::UnsupportedCertificate
-            | AlertDescription::CertificateRevoked
-            | AlertDescription::CertificateExpired
-            | AlertDescription::CertificateUnknown
-            | AlertDescription::UnknownCA
-            | AlertDescription::AccessDenied => {
-                Failure::permanent(format!("{target} refuses our client certificate, tls_crt_file ({alert:?})"))
-            }
-            AlertDescription::HandshakeFailure => Failure::permanent(format!(
-                "{target} refuses TLS (HandshakeFailure): no cipher in common, or it wants a client certificate \
+            Self::Handshake { server } => write!(
+                f,
+                "{server} refuses TLS (HandshakeFailure): no cipher in common, or it wants a client certificate \
                  (tls_crt_file)"
-            )),
-            other => Failure::permanent(format!("{target} refuses TLS ({other:?})")),
-        }
-    }
-
-    /// `proxy server responded 407/407` and the like; the text is ureq's.
-    fn proxy(&self, reason: &str) -> Failure {
-        let proxy = self.proxy.map(ToString::to_string).unwrap_or_default();
-        let target = self.target();
-        let code = reason.rsplit(' ').next().and_then(|code| code.split('/').next()?.parse::<u16>().ok());
-        match code {
-            // tinyproxy answers wrong ones with 401.
-            Some(code @ (401 | 407)) => Failure::permanent(format!(
-                "proxy {proxy} refuses its user and password ({code}); set proxy to http://user:password@host:port"
-            )),
-            Some(code @ (400..=405)) => {
-                Failure::permanent(format!("proxy {proxy} does not allow CONNECT to {target} ({code})"))
+            ),
+            Self::TlsAlert { server, alert } => write!(f, "{server} refuses TLS ({alert})"),
+            Self::Tls(text) => write!(f, "TLS: {text}"),
+            Self::ProxyCredentials { proxy, status } => write!(
+                f,
+                "proxy {proxy} refuses its user and password ({status}); set proxy to http://user:password@host:port"
+            ),
+            Self::ProxyForbids { proxy, server, status } => {
+                write!(f, "proxy {proxy} does not allow CONNECT to {server} ({status})")
             }
-            Some(code) => Failure::passing(format!("proxy {proxy} cannot reach {target} ({code})")),
-            None => Failure::passing(format!("proxy {proxy}: {reason}")),
+            Self::ProxyUnreachable { proxy, server, status } => {
+                write!(f, "proxy {proxy} cannot reach {server} ({status})")
+            }
+            Self::Proxy { proxy, reason } => write!(f, "proxy {proxy}: {reason}"),
+            Self::Gateway(status) => status.fmt(f),
+            Self::Panic => f.write_str("a panic in the HTTP client: a defect of this plugin"),
         }
-    }
-
-    fn target(&self) -> String {
-        let (host, port) = self.dsn.host_and_port();
-        format!("{host}:{port}")
     }
 }
 
-/// Returns the first few names of a certificate; they come from a stranger, so only printable characters.
-fn names(presented: &[String]) -> String {
-    const NAMED: usize = 3;
-    // rustls shows a name as `DnsName("a.example")`.
-    let plain = |name: &String| name.split('"').nth(1).unwrap_or(name).chars().filter(|c| !c.is_control()).collect();
-    let shown: Vec<String> = presented.iter().take(NAMED).map(plain).collect();
-    match presented.len() {
-        0 => "no name at all".to_owned(),
-        count if count > NAMED => format!("{} and {} more", shown.join(", "), count - NAMED),
-        _ => shown.join(", "),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::options::Proxies;
-    use rustls::pki_types::{ServerName, UnixTime};
-
-    const KEY: &str = "0123456789abcdef0123456789abcdef";
-
-    fn tls(error: rustls::Error) -> ureq::Error {
-        ureq::Error::Io(io::Error::new(io::ErrorKind::InvalidData, error))
-    }
-
-    fn certificate(problem: CertificateError) -> ureq::Error {
-        tls(rustls::Error::InvalidCertificate(problem))
-    }
-
-    fn at(seconds: u64) -> UnixTime {
-        UnixTime::since_unix_epoch(std::time::Duration::from_secs(seconds))
-    }
-
-    fn failure(error: &ureq::Error, proxy: Option<&str>, trusting: bool) -> Failure {
-        let dsn = Dsn::parse(&format!("https://{KEY}@sentry.example/1")).unwrap();
-        let proxies = proxy.map(|url| Proxies::parse(url).unwrap()).unwrap_or_default();
-        RequestContext { dsn: &dsn, proxy: proxies.for_dsn(&dsn), trusting }.failure(error)
-    }
-
-    #[test]
-    fn certificates_are_told_with_host_reason_and_what_to_set() {
-        let presented = vec!["DnsName(\"a.example\")".to_owned()];
-        let expected = ServerName::try_from("sentry.example").unwrap();
-        for (problem, text) in [
-            (
-                CertificateError::ExpiredContext { time: at(1_795_000_000), not_after: at(1_790_000_000) },
-                "the certificate of sentry.example has expired on 2026-09-21; this machine's clock says 2026-11-18",
-            ),
-            (
-                CertificateError::NotValidYetContext { time: at(0), not_before: at(1_790_000_000) },
-                "the certificate of sentry.example is not valid before 2026-09-21; this machine's clock says 1970-01-01",
-            ),
-            (
-                CertificateError::NotValidForNameContext { expected, presented },
-                "the certificate is not for the name sentry.example but for a.example",
-            ),
-            (
-                CertificateError::UnknownIssuer,
-                "the certificate of sentry.example has an unknown issuer; set tls_ca_file to the issuer's certificate",
-            ),
-        ] {
-            assert_eq!(failure(&certificate(problem), None, true), Failure::permanent(text.to_owned()));
-        }
-        let nobody = failure(&certificate(CertificateError::UnknownIssuer), None, false);
-        assert!(nobody.text.contains("no root certificates"), "{nobody:?}");
-    }
-
-    #[test]
-    fn what_servers_and_proxies_say_is_told_with_what_to_set() {
-        let alert = |alert| tls(rustls::Error::AlertReceived(alert));
-        let proxy = |reason: &str| ureq::Error::ConnectProxyFailed(reason.to_owned());
-        let refused = || ureq::Error::Io(io::ErrorKind::ConnectionRefused.into());
-        let plain = tls(rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType));
-        for (error, text, is_permanent) in [
-            (alert(AlertDescription::CertificateRequired), "sentry.example:443 wants a client certificate", true),
-            (alert(AlertDescription::UnknownCA), "refuses our client certificate, tls_crt_file (UnknownCA)", true),
-            (plain, "sentry.example:443 does not speak TLS", true),
-            (proxy("proxy server responded 407/407"), "proxy http://***@p:1 refuses its user and password (407)", true),
-            (proxy("proxy server responded 403/403"), "does not allow CONNECT to sentry.example:443 (403)", true),
-            (proxy("proxy server responded 502/502"), "cannot reach sentry.example:443 (502)", false),
-            (proxy("proxy server did not respond"), "proxy http://***@p:1: proxy server did not respond", false),
-            (refused(), "proxy http://***@p:1: connection refused", false),
-            (ureq::Error::HostNotFound, "proxy http://***@p:1: host name not found", false),
-        ] {
-            let failure = failure(&error, Some("http://me:hunter2@p:1"), true);
-            assert!(failure.text.contains(text) && failure.is_permanent == is_permanent, "{text}: {failure:?}");
-            assert!(!failure.text.contains("hunter2") && !failure.text.contains(KEY), "{failure:?}");
-        }
-        assert_eq!(failure(&refused(), None, true).text, "connection refused");
-    }
-
-    #[test]
-    fn a_stranger_cannot_fill_the_log_with_names() {
-        let many: Vec<String> = (0..9).map(|n| format!("DnsName(\"{n}\n.example\")")).collect();
-        assert_eq!(names(&many), "0.example, 1.example, 2.example and 6 more");
-        assert_eq!(names(&[]), "no name at all");
-    }
-}
+impl Error for SendError {}
