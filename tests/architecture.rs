@@ -165,7 +165,7 @@ fn every_module_is_in_the_arrow() {
 #[test]
 fn unsafe_is_at_the_edge_only() {
     const FORMS: &[&str] = &["unsafe {", "unsafe fn", "unsafe impl", "unsafe trait", "unsafe("];
-    for line in ["src", "cli/src", "receiver/src", "host/src", "testkit/src"].iter().flat_map(|dir| lines_of(dir)) {
+    for line in members().iter().flat_map(|member| lines_of(&format!("{member}src"))) {
         let says = FORMS.iter().any(|form| line.code.contains(form));
         assert!(!says || UNSAFE.contains(&line.file.as_str()), "{}:{}: unsafe", line.file, line.number);
     }
@@ -232,9 +232,31 @@ fn panics_unwind_in_every_profile() {
     }
 }
 
+/// Returns the text of a file of the sources.
+fn text(file: &str) -> String {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(file))
+        .unwrap_or_else(|error| panic!("{file}: {error}"))
+}
+
+/// Returns the folders of the workspace's packages, each with a slash at its end; that of the plugin is empty.
+fn members() -> Vec<String> {
+    let manifest = text("Cargo.toml");
+    let list = manifest.lines().find_map(|line| line.strip_prefix("members = [")?.strip_suffix(']'));
+    let names = list.expect("expected the members on one line").split(", ").map(|name| name.trim_matches('"'));
+    names.map(|name| if name == "." { String::new() } else { format!("{name}/") }).collect()
+}
+
+/// Returns the name of a manifest's package.
+fn package(manifest: &str) -> String {
+    let text = text(manifest);
+    let mut lines = text.lines().skip_while(|line| *line != "[package]");
+    let name = lines.find_map(|line| line.strip_prefix("name = \"")?.strip_suffix('"'));
+    name.unwrap_or_else(|| panic!("{manifest}: expected a name")).to_owned()
+}
+
 /// The names of a manifest's dependencies, those of tests included.
 fn dependencies(manifest: &str) -> Vec<String> {
-    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(manifest)).expect("a manifest");
+    let text = text(manifest);
     let mut within = false;
     let mut names = Vec::new();
     for line in text.lines() {
@@ -249,24 +271,15 @@ fn dependencies(manifest: &str) -> Vec<String> {
 
 #[test]
 fn every_dependency_has_its_reason() {
-    let text =
-        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("ARCHITECTURE.md")).expect("ARCHITECTURE.md");
+    let text = text("ARCHITECTURE.md");
     let (_, table) = text.split_once("## Packages").expect("a chapter on packages");
     let known: Vec<&str> =
         table.lines().filter_map(|line| line.split('|').nth(1)).flat_map(|cell| cell.split('`')).collect();
-    let ours = ["out_sentry", "flb-sentry", "receiver", "plugin-host", "testkit"];
-    let all = [
-        "Cargo.toml",
-        "cli/Cargo.toml",
-        "receiver/Cargo.toml",
-        "host/Cargo.toml",
-        "testkit/Cargo.toml",
-        "fuzz/Cargo.toml",
-    ]
-    .map(dependencies)
-    .concat();
+    let manifests = members().into_iter().chain(["fuzz/".to_owned()]).map(|folder| format!("{folder}Cargo.toml"));
+    let manifests: Vec<_> = manifests.collect();
+    let ours: Vec<_> = manifests.iter().map(|manifest| package(manifest)).collect();
+    let all: Vec<_> = manifests.iter().flat_map(|manifest| dependencies(manifest)).collect();
     assert!(all.len() > 20, "expected to find them");
-    let without: Vec<_> =
-        all.iter().filter(|name| !known.contains(&name.as_str()) && !ours.contains(&name.as_str())).collect();
+    let without: Vec<_> = all.iter().filter(|name| !known.contains(&name.as_str()) && !ours.contains(name)).collect();
     assert!(without.is_empty(), "no reason is given for {without:?}");
 }

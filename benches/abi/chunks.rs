@@ -1,8 +1,8 @@
 //! The chunks that are flushed: one a pod, as a node agent makes them, or the files that somebody brings.
 
-use crate::measure::lines;
 use std::path::{Path, PathBuf};
 use std::{fs, io};
+use testkit::measure::lines;
 
 /// Bytes of a chunk: the host closes one at about 2 MB.
 const CHUNK: usize = 2_000_000;
@@ -57,7 +57,7 @@ fn write(path: &Path, bytes: &[u8]) -> Result<(), String> {
 
 /// Of at least so many bytes, and not a record more.
 fn chunk(pod: &(&str, &[&str]), bytes: usize) -> Result<Vec<u8>, String> {
-    let samples = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/samples");
+    let samples = testkit::artefacts::workspace().join("tests/samples");
     let name = log_of(pod.0, &samples.join("containers")).map_err(|error| format!("samples: {error}"))?;
     let made =
         |count| flb_sentry::input::chunk_of_container(&name, &lines::of(&[*pod], count), &samples.join("kube-meta"));

@@ -1,12 +1,12 @@
 //! A process that loads the plugin as a host does and flushes chunks into it, so that all it uses is the plugin's.
 
 use super::chunks;
-use crate::measure::{process, sink};
 use plugin_host::{Generation, Instance, Plugin, Verdict};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
+use testkit::measure::{process, sink};
 
 /// The first argument with which this bench is such a process.
 const ARGUMENT: &str = "drive";

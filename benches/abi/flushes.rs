@@ -2,13 +2,13 @@
 
 use super::chunks;
 use super::drive::{self, Driven, Job};
-use crate::measure::{page, setting};
 use std::fmt::Write as _;
 use std::fs::File;
 use std::hint::black_box;
 use std::io::Write;
 use std::path::Path;
 use std::time::{Duration, Instant};
+use testkit::measure::{page, setting};
 
 /// Enough for the plugin to be done with a chunk before the next.
 const PAUSE: Duration = Duration::from_millis(100);

@@ -8,14 +8,12 @@ mod chunks;
 mod drive;
 mod flushes;
 mod instructions;
-#[path = "../measure/mod.rs"]
-mod measure;
 
 use drive::{Driven, Job};
-use measure::{machine, page, setting, sink};
 use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::time::Duration;
+use testkit::measure::{machine, page, setting, sink};
 use testkit::tempdir::TempDir;
 
 /// Of a run that sends slowly: so much less.

@@ -1,12 +1,12 @@
 //! Chunks of 1 KB that a host hands to an output in a second: what a flush costs the host's engine.
 
 use super::outputs::Output;
-use crate::measure::sink;
 use std::fmt::Write as _;
 use std::io::Write;
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 use testkit::fluent_bit::{FluentBit, Format, SERVICE};
+use testkit::measure::sink;
 use testkit::{net, wait};
 
 /// Chunks, each of a tag of its own, so that the host puts no two together.

@@ -5,19 +5,17 @@
 //! `BENCH_CHUNKS_ONLY` (only how many small chunks a second each delivery takes).
 
 mod chunks;
-#[path = "../measure/mod.rs"]
-mod measure;
 mod outputs;
 mod run;
 mod table;
 
-use measure::{lines, machine, page, setting, sink};
 use outputs::{COMPRESSIONS, Output};
 use run::Run;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use table::Measured;
 use testkit::fluent_bit::FluentBit;
+use testkit::measure::{lines, machine, page, setting, sink};
 use testkit::tempdir::TempDir;
 
 /// Lines a second while memory is watched, and for how long.

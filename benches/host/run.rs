@@ -1,13 +1,13 @@
 //! One host with one output, from its start until all has arrived and nothing moves any more.
 
 use super::outputs::Output;
-use crate::measure::{process, sink};
 use std::fs::File;
 use std::io::Write;
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 use testkit::fluent_bit::{FluentBit, Format};
+use testkit::measure::{process, sink};
 
 /// A host that uses no more than [`IDLE`] for so long has nothing to do: longer than its flush interval and than the age at
 /// which a batch goes.

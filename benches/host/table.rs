@@ -3,9 +3,9 @@
 use super::outputs::Output;
 use super::run::Run;
 use super::{Input, SLOW};
-use crate::measure::page;
 use std::fmt::Write as _;
 use std::time::Duration;
+use testkit::measure::page;
 
 /// One output and all its runs.
 pub struct Measured {

@@ -1,9 +1,9 @@
 //! The chunks that stages read.
 
-use super::measure::lines;
 use out_sentry::chunk::count;
 use std::fs;
 use std::path::{Path, PathBuf};
+use testkit::measure::lines;
 
 /// A chunk as large as the host's largest.
 const CHUNK: usize = 2_000_000;

@@ -7,17 +7,15 @@
 mod allocations;
 mod input;
 mod instructions;
-#[path = "../measure/mod.rs"]
-mod measure;
 mod stages;
 
 use input::Input;
-use measure::{machine, page};
 use stages::{STAGES, Stage};
 use std::fmt::Write as _;
 use std::hint::black_box;
 use std::io;
 use std::time::{Duration, Instant};
+use testkit::measure::{machine, page};
 
 /// A stage runs at least so long in each of the rounds, of which the fastest counts: the machine is never quiet.
 const ROUND: Duration = Duration::from_millis(200);

@@ -1,4 +1,2 @@
 #![no_main]
-#[path = "../../tests/fuzz/bodies/mod.rs"]
-mod bodies;
-libfuzzer_sys::fuzz_target!(|data: &[u8]| bodies::record::run(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| properties::bodies::record::run(data));

@@ -1,21 +1,13 @@
 //! Records at and beyond every limit, and several hundred that chance made.
 
-#[path = "../properties/encode.rs"]
-mod encode;
-#[path = "../properties/random.rs"]
-mod random;
-#[path = "../properties/records.rs"]
-mod records;
-#[path = "../properties/text.rs"]
-mod text;
-
 use out_sentry::chunk::{Entry, entries};
-use random::Random;
 use serde_json::{Map, Value, json};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 use testkit::chunk::at;
+use testkit::generate::random::Random;
+use testkit::generate::records;
 
 /// Two ways to ask for as much as possible.
 pub const OPTIONS: [&[&str]; 2] = [
