@@ -161,7 +161,7 @@ fn about(found: &Recovered) -> About {
     let ledger = Ledger::default();
     progress.ended.tell(&ledger.recorder());
     let settled = Category::ALL.iter().map(|category| {
-        let bits = &progress.settled[*category as usize];
+        let bits = &progress.settled[*category];
         let outcomes = Outcome::ALL.iter().map(|outcome| ledger.snapshot().outcome(*category, *outcome));
         assert_eq!(outcomes.sum::<u64>(), u64::from(bits.len()));
         assert!(
