@@ -8,7 +8,7 @@ mod tests;
 
 use super::stream_lines::{LevelSource, Line};
 use crate::level::Level;
-use crate::mapping::trace;
+use crate::mapping::trace::{self, Ahead};
 pub(crate) use heads::heads;
 use heads::{goes_on, is_exception, is_ruby_frame, is_two_line_head, is_type};
 pub(crate) use prefix::without_prefix;
@@ -80,14 +80,15 @@ pub(crate) struct Grouping<'l, 'k> {
     lines: &'l [Line<'k>],
     /// The lines' texts; empty where a line can be no part of a group.
     texts: &'l [&'l str],
-    /// The line looked at last, and the trace that begins there.
-    last: Option<(usize, trace::Extent)>,
+    /// The traces that begin at the lines looked at, each if it is known.
+    found: Vec<Option<trace::Extent>>,
+    ahead: Ahead,
 }
 
 impl<'l, 'k> Grouping<'l, 'k> {
     /// `texts` are the texts of `lines`, as [`text_of`] gives them.
     pub(crate) fn new(lines: &'l [Line<'k>], texts: &'l [&'l str]) -> Self {
-        Self { lines, texts, last: None }
+        Self { lines, texts, found: vec![None; lines.len()], ahead: Ahead::default() }
     }
 
     /// All groups, in order.
@@ -171,7 +172,7 @@ impl<'l, 'k> Grouping<'l, 'k> {
         for most in [SMALL_WINDOW, MAX_WINDOW] {
             let lines = self.texts[at..].iter().take(most);
             let window: Vec<&str> = lines.map_while(|line| without(line, prefix)).collect();
-            let found = trace::extent_of(&window);
+            let found = trace::extent_of(&window, &Ahead::default());
             if found.lines < window.len() || window.len() < most {
                 return (found.lines > 1).then(|| {
                     let found = group(first, at, prefix.len(), found);
@@ -226,14 +227,12 @@ impl<'l, 'k> Grouping<'l, 'k> {
 
     /// The trace that begins at a line.
     fn trace(&mut self, at: usize) -> trace::Extent {
-        match self.last {
-            Some((place, found)) if place == at => found,
-            _ => {
-                let found = self.look(at);
-                self.last = Some((at, found));
-                found
-            }
+        if let Some(found) = self.found[at] {
+            return found;
         }
+        let found = self.look(at);
+        self.found[at] = Some(found);
+        found
     }
 
     fn look(&self, at: usize) -> trace::Extent {
@@ -247,7 +246,7 @@ impl<'l, 'k> Grouping<'l, 'k> {
             let window = &self.texts[at..self.texts.len().min(at + most)];
             let barred = self.lines[at..].iter().take(window.len()).position(|line| line.text.is_gone());
             let window = &window[..barred.unwrap_or(window.len())];
-            let found = trace::extent_of(window);
+            let found = trace::extent_of(window, &self.ahead);
             if found.lines < window.len() || window.len() < most {
                 return found;
             }

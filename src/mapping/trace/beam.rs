@@ -6,7 +6,8 @@
 
 use super::find::Find;
 use super::{
-    Chain, Exception, Frame, LOOKAHEAD, Reading, Stack, indent, is_log_head, joined, number, place, starts_with_any,
+    Ahead, Chain, Exception, Frame, LOOKAHEAD, Reading, Sought, Stack, indent, is_log_head, joined, number, place,
+    starts_with_any,
 };
 use std::borrow::Cow;
 
@@ -48,22 +49,23 @@ const DETAILS: [&str; 11] = [
     "Shutdown: ",
 ];
 
-pub(super) fn read<'a>(lines: &[&'a str]) -> Option<Reading<'a>> {
+pub(super) fn read<'a>(lines: &[&'a str], ahead: &Ahead) -> Option<Reading<'a>> {
     let line = *lines.first()?;
     match line.trim_start().strip_prefix("** (") {
-        Some(head) => raised(lines, head),
-        None => exited(lines),
+        Some(head) => raised(lines, head, ahead),
+        None => exited(lines, ahead),
     }
 }
 
 /// `** (ArithmeticError) bad argument` and the frames below.
-fn raised<'a>(lines: &[&'a str], head: &'a str) -> Option<Reading<'a>> {
+fn raised<'a>(lines: &[&'a str], head: &'a str, ahead: &Ahead) -> Option<Reading<'a>> {
     let (ty, first) = head.cut_at_byte(b')')?;
     if ty.is_empty() || ty.holds_any(b" (") {
         return None;
     }
-    let near = lines[1..].iter().take(LOOKAHEAD);
-    let more = near.take_while(|line| !is_log_head(line)).position(|line| frame(line).is_some())?;
+    let below = &lines[1..];
+    let more = ahead.first(Sought::Elixir, below, |line| is_log_head(line) || frame(line).is_some())?;
+    (!is_log_head(below[more])).then_some(())?;
     let mut stack = Stack::newest_first();
     let mut at = 1 + more;
     while let Some(frame) = lines.get(at).and_then(|line| frame(line)) {
@@ -132,7 +134,7 @@ fn module(function: &str) -> Option<&str> {
 }
 
 /// `Error in process <0.93.0> with exit value:` and a term with the stack: `{shop,take,2,[{file,"shop.erl"},{line,7}]}`.
-fn exited<'a>(lines: &[&'a str]) -> Option<Reading<'a>> {
+fn exited<'a>(lines: &[&'a str], ahead: &Ahead) -> Option<Reading<'a>> {
     let line = *lines.first()?;
     let head = line.place_of("Error in process <")?;
     if !line.trim_end().ends_with("with exit value:") {
@@ -141,11 +143,9 @@ fn exited<'a>(lines: &[&'a str]) -> Option<Reading<'a>> {
     let more = lines.iter().take(LOOKAHEAD).skip(2).take_while(|line| indent(line) > 0).count();
     let used = 2 + more;
     let term = lines.get(1..used)?;
+    ahead.within(Sought::ErlangFrame, term, |line| !frames_of_term(line).is_empty())?;
     let mut stack = Stack::newest_first();
     term.iter().flat_map(|line| frames_of_term(line)).for_each(|frame| stack.push(frame));
-    if stack.frames.is_empty() {
-        return None;
-    }
     let reason = term[0].trim_start_matches([' ', '{']);
     let reason = &reason[..reason.find([',', '}']).unwrap_or(reason.len())];
     let mut chain = Chain::default();

@@ -5,7 +5,9 @@
 //! which tells the type only for the exceptions of the core library.
 
 use super::find::Find;
-use super::{Chain, Exception, Frame, LOOKAHEAD, Reading, Stack, is_log_head, joined, number, place, starts_with_any};
+use super::{
+    Ahead, Chain, Exception, Frame, Reading, Sought, Stack, is_log_head, joined, number, place, starts_with_any,
+};
 use std::borrow::Cow;
 
 /// Beginnings of the core library's errors, as `toString` prints them.
@@ -21,7 +23,7 @@ const TYPES: [(&str, &str); 9] = [
     ("type '", "TypeError"),
 ];
 
-pub(super) fn read<'a>(lines: &[&'a str]) -> Option<Reading<'a>> {
+pub(super) fn read<'a>(lines: &[&'a str], ahead: &Ahead) -> Option<Reading<'a>> {
     let line = *lines.first()?;
     let head =
         ["Unhandled exception:", "Unhandled Exception:"].iter().find_map(|head| Some((line.place_of(head)?, head)));
@@ -31,8 +33,9 @@ pub(super) fn read<'a>(lines: &[&'a str]) -> Option<Reading<'a>> {
     if at > 0 && first.is_empty() {
         return None;
     }
-    let near = lines[1..].iter().take(LOOKAHEAD).take_while(|line| !is_log_head(line));
-    let more = near.clone().position(|line| frame(line, 0).is_some())?;
+    let below = &lines[1..];
+    let more = ahead.first(Sought::Dart, below, |line| is_log_head(line) || frame(line, 0).is_some())?;
+    (!is_log_head(below[more])).then_some(())?;
     let value = match (first, &lines[1..=more]) {
         ("", []) => return None,
         ("", [first, rest @ ..]) => joined(first.trim(), rest),

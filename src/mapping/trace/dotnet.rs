@@ -2,8 +2,8 @@
 
 use super::find::Find;
 use super::{
-    Chain, Exception, Frame, Header, LOOKAHEAD, Reading, Relation, Stack, frames, header_within, indent, is_log_head,
-    joined, number, starts_with_any,
+    Ahead, Chain, Exception, Frame, Header, Reading, Relation, Sought, Stack, frames, header_within, indent,
+    is_log_head, joined, number, starts_with_any,
 };
 use std::borrow::Cow;
 
@@ -15,12 +15,13 @@ const MEMBER_END: &str = "<---";
 const AGGREGATE: &str = "System.AggregateException";
 /// The message of an aggregate that was given none.
 const USUAL_MESSAGE: &str = "One or more errors occurred.";
-pub(super) fn read<'a>(lines: &[&'a str]) -> Option<Reading<'a>> {
+pub(super) fn read<'a>(lines: &[&'a str], ahead: &Ahead) -> Option<Reading<'a>> {
     if lines.first().is_some_and(|line| crash(line)) {
         return Some(crashed(lines));
     }
-    let (before, text, fatal) = opening(lines)?;
-    let mut tree = Tree { lines, at: 0, chain: Chain::default(), stacks: Vec::new(), open: Vec::new(), repeated: None };
+    let (before, text, fatal) = opening(lines, ahead)?;
+    let mut tree =
+        Tree { lines, ahead, at: 0, chain: Chain::default(), stacks: Vec::new(), open: Vec::new(), repeated: None };
     let whole = tree.headers(text, Relation::Outermost).and_then(|()| tree.body());
     let framed = tree.stacks.iter().any(|stack| !stack.frames.is_empty());
     // Inner exceptions without a frame are no trace, but lines that were looked at must be passed.
@@ -75,12 +76,12 @@ fn crashed<'a>(lines: &[&'a str]) -> Reading<'a> {
 }
 
 /// Returns the text before the trace on its line, the line from its header on, and true if the process ends.
-fn opening<'a>(lines: &[&'a str]) -> Option<(&'a str, &'a str, bool)> {
+fn opening<'a>(lines: &[&'a str], ahead: &Ahead) -> Option<(&'a str, &'a str, bool)> {
     let line = *lines.first()?;
     let text = line.bare_start();
     let label = ["Unhandled exception. ", "Unhandled Exception: "].iter().find_map(|label| text.strip_prefix(label));
     let start = label.unwrap_or(text);
-    let alone = header(start).filter(|header| is_type(header) && message_lines(&lines[1..]).is_some());
+    let alone = header(start).filter(|header| is_type(header) && message_lines(&lines[1..], ahead).is_some());
     if label.is_some() || alone.is_some_and(|header| header.is_telling()) {
         return alone.map(|_| (&line[..0], start, label.is_some()));
     }
@@ -109,21 +110,15 @@ fn is_structure(line: &str) -> bool {
 }
 
 /// Lines until the next frame or separator; none if there is none, or something else comes first.
-fn message_lines(lines: &[&str]) -> Option<usize> {
-    for (index, line) in lines.iter().take(LOOKAHEAD).enumerate() {
-        if is_structure(line) {
-            return Some(index);
-        }
-        let another = indent(line) == 0 && header(line).is_some_and(|header| is_type(&header));
-        if is_log_head(line) || another {
-            return None;
-        }
-    }
-    None
+fn message_lines(lines: &[&str], ahead: &Ahead) -> Option<usize> {
+    let another = |line: &str| indent(line) == 0 && header(line).is_some_and(|header| is_type(&header));
+    let ends = |line: &str| is_structure(line) || is_log_head(line) || another(line);
+    ahead.first(Sought::Dotnet, lines, ends).filter(|end| is_structure(lines[*end]))
 }
 
 struct Tree<'l, 'a> {
     lines: &'l [&'a str],
+    ahead: &'l Ahead,
     at: usize,
     chain: Chain<'a>,
     /// As printed; of the exception with the same index.
@@ -137,7 +132,9 @@ struct Tree<'l, 'a> {
 impl<'a> Tree<'_, 'a> {
     /// Takes the header in `text`, the rest of the current line, and the message's other lines. Until .NET Core the
     /// inner exceptions stood on the same line.
-    fn headers(&mut self, mut text: &'a str, mut relation: Relation) -> Option<()> {
+    fn headers(&mut self, text: &'a str, mut relation: Relation) -> Option<()> {
+        let ends = text.ends_with(MEMBER_END);
+        let mut text = text.bare_end();
         let inner = |text: &'a str| {
             let (text, inner) = text.cut_at(" ---> ")?;
             header(inner).filter(is_type).map(|_| (text, inner))
@@ -147,10 +144,10 @@ impl<'a> Tree<'_, 'a> {
             self.add(header, Cow::Borrowed(header.value), relation);
             (text, relation) = (inner, Relation::Cause);
         }
-        let ends = text.ends_with(MEMBER_END);
-        let header = header(text.strip_suffix(MEMBER_END).unwrap_or(text)).filter(is_type)?;
+        let last = if ends { text.strip_suffix(MEMBER_END).unwrap_or(text) } else { text };
+        let header = header(last).filter(is_type)?;
         let below = &self.lines[self.at + 1..];
-        let more = if ends { 0 } else { message_lines(below)? };
+        let more = if ends { 0 } else { message_lines(below, self.ahead)? };
         self.add(header, self.message(header.value, &below[..more]), relation);
         self.at += 1 + more;
         if ends { self.close() } else { Some(()) }
@@ -197,7 +194,7 @@ impl<'a> Tree<'_, 'a> {
             } else if text == INNER_END {
                 self.close()?;
             } else if !(text == MEMBER_END || text.starts_with(PREVIOUS) || self.blank_between(text)) {
-                let more = if self.open.len() > 1 { message_lines(&self.lines[self.at..]) } else { None };
+                let more = if self.open.len() > 1 { message_lines(&self.lines[self.at..], self.ahead) } else { None };
                 // A separator with something else on its line is no detail, and nothing that is understood.
                 let Some(more) = more.filter(|more| *more > 0) else { break };
                 let lines = self.lines[self.at..self.at + more].iter().map(|line| line.bare());

@@ -4,44 +4,47 @@
 use super::find::Find;
 use super::frames;
 use super::{
-    Chain, Exception, Frame, LOOKAHEAD, Reading, Relation, Stack, Thread, contains_any, is_log_head, joined, number,
-    place, starts_with_any,
+    Ahead, Chain, Exception, Frame, Reading, Relation, Sought, Stack, Thread, contains_any, is_log_head, joined,
+    number, place, starts_with_any,
 };
 use std::borrow::Cow;
 
 /// Most lines of a message that `pkg/errors` may print between two stacks.
 const WRAP_LINES: usize = 8;
 
-pub(super) fn read<'a>(lines: &[&'a str]) -> Option<Reading<'a>> {
+pub(super) fn read<'a>(lines: &[&'a str], ahead: &Ahead) -> Option<Reading<'a>> {
     const PANICS: [&str; 5] = ["panic: ", "fatal error: ", "runtime: ", "unexpected fault address ", "SIG"];
     let line = *lines.first()?;
     if starts_with_any(line, &PANICS) {
-        return panic(lines);
+        return panic(lines, ahead);
     }
     if line.holds("[Recovery] ") && line.holds("panic recovered:") {
-        return gin(lines);
+        return gin(lines, ahead);
     }
     if goroutine(line).is_some() {
-        return recovered(lines, 0, "", "");
+        return recovered((lines, ahead), 0, "", "");
     }
     let dumped = lines.get(1).is_some_and(|line| line.starts_with("goroutine "));
     if dumped && let Some((before, served)) = line.cut_at("http: panic serving ") {
         let value = served.cut_at(": ").map_or("", |(_, value)| value);
         let before = if value.is_empty() { before } else { &line[..line.len() - value.len()] };
-        return recovered(lines, 1, before, value);
+        return recovered((lines, ahead), 1, before, value);
     }
     wrapped(lines)
 }
 
 /// Reads the end of a program: its message, a blank line, and its goroutines.
-fn panic<'a>(lines: &[&'a str]) -> Option<Reading<'a>> {
-    let is_dump = |line: &&str| goroutine(line).is_some();
-    let dump = lines.iter().take(LOOKAHEAD).position(is_dump)?;
-    if lines[..dump].iter().any(|line| is_log_head(line)) {
+fn panic<'a>(lines: &[&'a str], ahead: &Ahead) -> Option<Reading<'a>> {
+    let dump = ahead.first(Sought::Goroutine, lines, |line| goroutine(line).is_some())?;
+    let above = &lines[..dump];
+    let is_cause = |line: &str| cause(line).is_some();
+    if ahead.within(Sought::LogHead, above, is_log_head).is_some()
+        || ahead.within(Sought::GoCause, above, is_cause).is_none()
+    {
         return None;
     }
-    let mut exceptions = causes(&lines[..dump]);
-    let mut goroutines = Goroutines::read(lines, dump);
+    let mut goroutines = Goroutines::read(lines, dump, ahead)?;
+    let mut exceptions = causes(above);
     let (last, first) = (exceptions.last_mut()?, goroutines.threads.first()?);
     last.thread = Some(Cow::Borrowed(first.id));
     last.details.append(&mut goroutines.details);
@@ -107,11 +110,15 @@ fn cause(line: &str) -> Option<(&str, &str)> {
 }
 
 /// A stack printed by `debug.Stack` after a recovery; the program goes on.
-fn recovered<'a>(lines: &[&'a str], dump: usize, before: &'a str, value: &'a str) -> Option<Reading<'a>> {
+fn recovered<'a>(
+    (lines, ahead): (&[&'a str], &Ahead),
+    dump: usize,
+    before: &'a str,
+    value: &'a str,
+) -> Option<Reading<'a>> {
     goroutine(lines.get(dump)?)?;
-    let mut goroutines = Goroutines::read(lines, dump);
-    let Thread { id, mut frames, .. } =
-        if goroutines.threads.is_empty() { None } else { Some(goroutines.threads.remove(0)) }?;
+    let mut goroutines = Goroutines::read(lines, dump, ahead)?;
+    let Thread { id, mut frames, .. } = goroutines.threads.remove(0);
     let is_panic = |frame: &Frame| frame.module.is_none() && frame.function.as_deref() == Some("panic");
     let panic = frames.iter().rposition(is_panic);
     // What ran after the panic is the recovery, not the failure.
@@ -129,8 +136,8 @@ fn recovered<'a>(lines: &[&'a str], dump: usize, before: &'a str, value: &'a str
 
 /// Returns the reading of the output of gin's recovery (`recovery.go`): the request's head unless gin runs in release mode,
 /// the error, and for each frame its place with the source below.
-fn gin<'a>(lines: &[&'a str]) -> Option<Reading<'a>> {
-    let at = lines.iter().take(LOOKAHEAD).position(|line| gin_place(line).is_some())?;
+fn gin<'a>(lines: &[&'a str], ahead: &Ahead) -> Option<Reading<'a>> {
+    let at = ahead.first(Sought::GinPlace, lines, |line| gin_place(line).is_some())?;
     let message = lines[1..at].iter().rev().map(|line| line.bare()).find(|line| !line.is_empty())?;
     let mut stack = Stack::newest_first();
     let mut used = at;
@@ -179,7 +186,11 @@ struct Goroutines<'a> {
 }
 
 impl<'a> Goroutines<'a> {
-    fn read(lines: &[&'a str], at: usize) -> Self {
+    /// None: there is no goroutine among them, only the stack of the scheduler.
+    fn read(lines: &[&'a str], at: usize, ahead: &Ahead) -> Option<Self> {
+        if ahead.is_passed(Sought::Thread, &lines[at..]) {
+            return None;
+        }
         let mut all = Self { threads: Vec::new(), details: Vec::new(), at, broken: false };
         while let Some((id, state)) = lines.get(all.at).and_then(|line| goroutine(line)) {
             all.at += 1;
@@ -193,8 +204,12 @@ impl<'a> Goroutines<'a> {
                 all.at += 1;
             }
         }
+        if all.threads.is_empty() {
+            ahead.pass(Sought::Thread, &lines[at..all.at]);
+            return None;
+        }
         all.epilogue(lines);
-        all
+        Some(all)
     }
 
     fn stack(&mut self, lines: &[&'a str]) -> Vec<Frame<'a>> {

@@ -3,22 +3,22 @@
 
 use super::find::Find;
 use super::{
-    Chain, Exception, Frame, Header, LOOKAHEAD, MAX_EXCEPTIONS, NEWEST_FRAMES, OLDEST_FRAMES, Reading, Relation,
+    Ahead, Chain, Exception, Frame, Header, MAX_EXCEPTIONS, NEWEST_FRAMES, OLDEST_FRAMES, Reading, Relation, Sought,
     USUAL_FRAMES, frames, header_within, indent, is_log_head, joined, number, place, starts_with_any,
 };
 use std::borrow::Cow;
 
-pub(super) fn read<'a>(lines: &[&'a str]) -> Option<Reading<'a>> {
-    let Some(opening) = opening(lines) else {
+pub(super) fn read<'a>(lines: &[&'a str], ahead: &Ahead) -> Option<Reading<'a>> {
+    let Some(opening) = opening(lines, ahead) else {
         crash(lines.first()?)?;
         let exceptions = Some(Vec::new());
         return Some(Reading { platform: "java", exceptions, fatal: true, used: 1, shown: 1, ..Reading::default() });
     };
-    let mut tree = Tree { nodes: Vec::new(), open: Vec::new() };
+    let mut tree = Tree::default();
     tree.begin(0, opening.header, opening.value);
     let mut at = opening.used;
     while at < lines.len() {
-        match part(lines, at) {
+        match part(lines, at, ahead) {
             Some((part, used)) => {
                 tree.take(part);
                 at += used;
@@ -63,7 +63,7 @@ struct Opening<'a> {
 }
 
 /// The header of the outermost exception: alone on its line, after a thread's name, or at the end of a log line.
-fn opening<'a>(lines: &[&'a str]) -> Option<Opening<'a>> {
+fn opening<'a>(lines: &[&'a str], ahead: &Ahead) -> Option<Opening<'a>> {
     let line = *lines.first()?;
     let mut rest = line.bare_start();
     let mut thread = None;
@@ -76,22 +76,16 @@ fn opening<'a>(lines: &[&'a str]) -> Option<Opening<'a>> {
     let within = |line| if next { header_within(line, header) } else { None };
     let weak = || header(rest).filter(is_type).map(|header| ("", header));
     let (before, header) = found.or_else(|| within(line)).or_else(weak)?;
-    let used = 1 + message_lines(&lines[1..])?;
+    let used = 1 + message_lines(&lines[1..], ahead)?;
     Some(Opening { before, thread, header, value: joined(header.value, &lines[1..used]), used })
 }
 
 /// Lines below a header until its first frame; none if there is no frame, or another header comes first.
-fn message_lines(lines: &[&str]) -> Option<usize> {
-    for (index, line) in lines.iter().take(LOOKAHEAD).enumerate() {
-        if goes_on(line) {
-            return Some(index);
-        }
-        let another = header(line).is_some_and(|header| is_type(&header) && !line.is_empty());
-        if is_log_head(line) || another || line.starts_with("Exception in thread") {
-            return None;
-        }
-    }
-    None
+fn message_lines(lines: &[&str], ahead: &Ahead) -> Option<usize> {
+    let another = |line: &str| header(line).is_some_and(|header| is_type(&header) && !line.is_empty());
+    let ends =
+        |line: &str| goes_on(line) || is_log_head(line) || another(line) || line.starts_with("Exception in thread");
+    ahead.first(Sought::Java, lines, ends).filter(|end| goes_on(lines[*end]))
 }
 
 /// A line of a trace below its header.
@@ -119,7 +113,7 @@ enum Part<'a> {
 }
 
 /// The part that begins at a line, and its number of lines.
-fn part<'a>(lines: &[&'a str], at: usize) -> Option<(Part<'a>, usize)> {
+fn part<'a>(lines: &[&'a str], at: usize, ahead: &Ahead) -> Option<(Part<'a>, usize)> {
     let line = lines[at];
     if let Some(frame) = frame(line) {
         return Some((Part::Frame(frame), 1));
@@ -139,7 +133,7 @@ fn part<'a>(lines: &[&'a str], at: usize) -> Option<(Part<'a>, usize)> {
         return Some((Part::Circle, 1));
     }
     let header = header(rest).filter(is_type)?;
-    let more = message_lines(&lines[at + 1..]).unwrap_or(0);
+    let more = message_lines(&lines[at + 1..], ahead).unwrap_or(0);
     let value = joined(header.value, &lines[at + 1..=at + more]);
     let part = match label {
         "Wrapped by:" => Part::Wrapper { header, value },
@@ -244,10 +238,13 @@ fn source(text: &str) -> Option<(Option<&str>, Option<u32>)> {
 }
 
 /// Exceptions as printed; frames that they share are filled in at the end.
+#[derive(Default)]
 struct Tree<'a> {
     nodes: Vec<Node<'a>>,
     /// Indentation and index of the nodes to which the following lines can belong.
     open: Vec<(usize, usize)>,
+    /// The node that no other one holds: the first, or the last wrapper.
+    root: usize,
 }
 
 struct Node<'a> {
@@ -301,13 +298,11 @@ impl<'a> Tree<'a> {
     }
 
     fn wrap(&mut self, header: Header<'a>, value: Cow<'a, str>) {
-        let root = self.nodes.iter().position(|node| node.parent.is_none());
         self.open.clear();
         let wrapper = self.begin(0, header, value);
-        if let Some(root) = root {
-            self.nodes[root].parent = Some(wrapper);
-            self.nodes[root].exception.relation = Relation::Cause;
-        }
+        let root = &mut self.nodes[std::mem::replace(&mut self.root, wrapper)];
+        root.parent = Some(wrapper);
+        root.exception.relation = Relation::Cause;
     }
 
     /// With all frames restored, or none if that cannot be done.

@@ -5,9 +5,11 @@
 //! container runtime split), [`parse`] for both, so the two can never disagree about the end of a trace.
 //!
 //! A reader is strict: text that it does not fully understand is not a trace, because an event with the plain text is worth
-//! more than an event with a wrong frame. Work is linear in the text: a reader that gives up has looked at no more than
-//! `LOOKAHEAD` lines, and one that goes on has consumed the lines that it looked at.
+//! more than an event with a wrong frame. Work is linear in the text: a reader that goes on has consumed the lines that it
+//! looked at, and one that gives up leaves in `Ahead` how far it has looked, so that it does not look at the same lines again
+//! from the next one.
 
+mod ahead;
 mod beam;
 mod chain;
 mod dart;
@@ -28,6 +30,8 @@ mod rust;
 mod swift;
 mod text;
 
+pub(super) use ahead::Ahead;
+use ahead::Sought;
 use chain::{Chain, Stack};
 use find::Find;
 use memchr::{memchr, memchr_iter};
@@ -62,7 +66,8 @@ pub fn parse(text: &str) -> Option<Trace<'_>> {
         return None;
     }
     let lines = lines(text)?;
-    let (at, reading) = (0..lines.len()).find_map(|at| Some((at, read(&lines[at..])?)))?;
+    let ahead = Ahead::default();
+    let (at, reading) = (0..lines.len()).find_map(|at| Some((at, read(&lines[at..], &ahead)?)))?;
     reading.into_trace(text, &lines, at)
 }
 
@@ -124,7 +129,7 @@ pub struct Extent {
 
 /// Returns the number of `lines` that the trace takes that begins with the first of them; 0 if none begins there.
 pub fn extent(lines: &[&str]) -> usize {
-    extent_of(lines).lines
+    extent_of(lines, &Ahead::default()).lines
 }
 
 /// The trace that begins with the first of `lines`, which are lines of one stream, in order.
@@ -132,8 +137,8 @@ pub fn extent(lines: &[&str]) -> usize {
 /// A log line that announces the trace (`ERROR order failed`) is not part of it: the caller knows its severity and whether
 /// to attach it. A trace broken off in the middle takes the lines it has, though [`parse`] will not have it: one event
 /// with its text is better than one for each line.
-pub fn extent_of(lines: &[&str]) -> Extent {
-    let Some(reading) = read(&lines[..lines.len().min(MAX_LINES)]) else { return Extent::default() };
+pub(super) fn extent_of(lines: &[&str], ahead: &Ahead) -> Extent {
+    let Some(reading) = read(&lines[..lines.len().min(MAX_LINES)], ahead) else { return Extent::default() };
     let mut room = MAX_TEXT;
     let fits = |line: &&&str| {
         let fits = line.len() < room;
@@ -201,7 +206,7 @@ fn in_lines<const PARTS: usize>(parts: [&str; PARTS]) -> Cow<'_, str> {
 }
 
 /// Looks for a trace that begins at the first line.
-type Reader = for<'l, 'a> fn(&'l [&'a str]) -> Option<Reading<'a>>;
+type Reader = for<'l, 'm, 'a> fn(&'l [&'a str], &'m Ahead) -> Option<Reading<'a>>;
 
 /// In the order they are asked; each is strict enough not to take another's trace.
 const READERS: [Reader; 14] = [
@@ -222,8 +227,8 @@ const READERS: [Reader; 14] = [
 ];
 
 /// The first whole trace any reader finds, else the first broken one.
-fn read<'a>(lines: &[&'a str]) -> Option<Reading<'a>> {
-    if may_begin(lines) { ask(lines) } else { None }
+fn read<'a>(lines: &[&'a str], ahead: &Ahead) -> Option<Reading<'a>> {
+    if may_begin(lines) { ask(lines, ahead) } else { None }
 }
 
 /// Returns true if it is worth calling the readers. They would reject ordinary lines as well, each on its own and all of
@@ -285,10 +290,10 @@ fn may_head(line: &str) -> bool {
     }
 }
 
-fn ask<'a>(lines: &[&'a str]) -> Option<Reading<'a>> {
+fn ask<'a>(lines: &[&'a str], ahead: &Ahead) -> Option<Reading<'a>> {
     let mut broken = None;
     for reader in READERS {
-        match reader(lines) {
+        match reader(lines, ahead) {
             Some(reading) if !reading.broken => return Some(reading),
             reading => broken = broken.or(reading),
         }
@@ -312,7 +317,12 @@ mod tests {
             let text = fs::read_to_string(&path).unwrap();
             let lines: Vec<&str> = text.lines().collect();
             for at in 0..lines.len() {
-                assert!(may_begin(&lines[at..]) || ask(&lines[at..]).is_none(), "{}: {}", path.display(), lines[at]);
+                assert!(
+                    may_begin(&lines[at..]) || ask(&lines[at..], &Ahead::default()).is_none(),
+                    "{}: {}",
+                    path.display(),
+                    lines[at]
+                );
             }
         }
     }

@@ -59,7 +59,7 @@ pub enum Relation {
 }
 
 /// One frame of a stack.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Frame<'a> {
     /// Function or method.
     pub function: Option<Cow<'a, str>>,

@@ -4,7 +4,7 @@
 //! compiler-rt.
 
 use super::find::Find;
-use super::{Chain, Exception, Frame, Reading, Stack, contains_any, indent, number, place, starts_with_any};
+use super::{Ahead, Chain, Exception, Frame, Reading, Stack, contains_any, indent, number, place, starts_with_any};
 use std::borrow::Cow;
 
 /// Longest report of a sanitizer, in lines; the shadow bytes at its end are some forty.
@@ -18,7 +18,7 @@ const TERMINATE: [&str; 4] = [
     "libc++abi: terminating ",
 ];
 
-pub(super) fn read<'a>(lines: &[&'a str]) -> Option<Reading<'a>> {
+pub(super) fn read<'a>(lines: &[&'a str], _: &Ahead) -> Option<Reading<'a>> {
     let line = *lines.first()?;
     if starts_with_any(line, &TERMINATE) || line.starts_with("libc++abi.dylib: terminating ") {
         return Some(terminated(lines));

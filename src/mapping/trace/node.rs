@@ -4,8 +4,8 @@
 use super::find::Find;
 use super::frames;
 use super::{
-    Chain, Exception, Frame, Header, LOOKAHEAD, Reading, Relation, Stack, header_within, indent, is_log_head, joined,
-    number, place, starts_with_any,
+    Ahead, Chain, Exception, Frame, Header, LOOKAHEAD, MAX_EXCEPTIONS, Reading, Relation, Sought, Stack, header_within,
+    indent, is_log_head, joined, number, place, starts_with_any,
 };
 use std::borrow::Cow;
 
@@ -18,19 +18,25 @@ const UNNAMED: &str = "?";
 /// The beginning of Deno's output.
 const DENO: &str = "error: Uncaught ";
 
-pub(super) fn read<'a>(lines: &[&'a str]) -> Option<Reading<'a>> {
+pub(super) fn read<'a>(lines: &[&'a str], ahead: &Ahead) -> Option<Reading<'a>> {
     let skipped = uncaught(lines);
-    let (before, opening) = opening(lines, skipped)?;
+    let (before, opening) = opening(lines, skipped, ahead)?;
     let fatal = skipped > 0 || opening.uncaught;
     let mut text =
-        Text { lines, at: skipped, chain: Chain::default(), open: Vec::new(), stacks: Vec::new(), web: false };
+        Text { lines, ahead, at: skipped, chain: Chain::default(), open: Vec::new(), stacks: Vec::new(), web: false };
     text.error(opening, None);
     let mut whole = text.blocks().is_some();
     while whole && text.caused() {
         whole = text.blocks().is_some();
     }
     if text.is_mere_text() {
-        return None;
+        // Each line of it may begin such a text again.
+        return (text.at > LOOKAHEAD).then(|| Reading {
+            platform: "node",
+            used: text.at,
+            broken: true,
+            ..Reading::default()
+        });
     }
     if fatal {
         text.epilogue();
@@ -98,7 +104,7 @@ struct Opening<'a> {
 }
 
 /// Returns the head of the outermost error: alone on its line, or after the prefix of a logger or of `console.error`.
-fn opening<'a>(lines: &[&'a str], skipped: usize) -> Option<(&'a str, Opening<'a>)> {
+fn opening<'a>(lines: &[&'a str], skipped: usize, ahead: &Ahead) -> Option<(&'a str, Opening<'a>)> {
     let line = *lines.get(skipped)?;
     let next_is_frame = || lines.get(skipped + 1).is_some_and(|line| is_frame(line));
     let head = if line.starts_with(DENO) { &line["error: ".len()..] } else { line };
@@ -108,7 +114,7 @@ fn opening<'a>(lines: &[&'a str], skipped: usize) -> Option<(&'a str, Opening<'a
     };
     let telling = skipped > 0 || text.starts_with('[') || header(text).is_some_and(|header| header.is_telling());
     if telling
-        && let Some(opening) = error_at(text, &lines[skipped + 1..])
+        && let Some(opening) = error_at(text, &lines[skipped + 1..], ahead)
         && (skipped > 0 || opening.header.is_telling())
     {
         return Some((&line[..0], Opening { uncaught, ..opening }));
@@ -126,12 +132,13 @@ fn class_within(line: &str) -> Option<(&str, Header<'_>)> {
         let shouts = header.ty.chars().all(|c| !c.is_lowercase());
         header.ty.starts_with(char::is_uppercase) && !shouts && header.ty != "Trace"
     };
+    let line = line.bare_end();
     let starts = std::iter::once(0).chain(line.match_indices(' ').map(|(at, _)| at + 1));
     starts.filter_map(|at| Some((&line[..at], header(&line[at..])?))).find(|(_, header)| class(header))
 }
 
 /// An error whose header is `text`, with its message and stack in the lines `below`, or bare in brackets.
-fn error_at<'a>(text: &'a str, below: &[&'a str]) -> Option<Opening<'a>> {
+fn error_at<'a>(text: &'a str, below: &[&'a str], ahead: &Ahead) -> Option<Opening<'a>> {
     let text = text.bare_end();
     if let Some((inner, tail)) = text.strip_prefix('[').and_then(|text| text.cut_at_last_byte(b']')) {
         let header = header(inner).filter(|_| matches!(tail, "" | "," | " {"))?;
@@ -139,21 +146,15 @@ fn error_at<'a>(text: &'a str, below: &[&'a str]) -> Option<Opening<'a>> {
         return Some(Opening { header, value: Cow::Borrowed(header.value), used: 1, bare, uncaught: false });
     }
     let header = header(text)?;
-    let used = 1 + message_lines(below)?;
+    let used = 1 + message_lines(below, ahead)?;
     Some(Opening { header, value: joined(header.value, &below[..used - 1]), used, bare: false, uncaught: false })
 }
 
 /// Lines between a header and its first frame; none if there is no frame, or something else comes first.
-fn message_lines(lines: &[&str]) -> Option<usize> {
-    for (index, line) in lines.iter().take(LOOKAHEAD).enumerate() {
-        if is_frame(line) {
-            return Some(index);
-        }
-        if is_log_head(line) || is_anyhow(line) || header(line).is_some_and(|header| header.is_telling()) {
-            return None;
-        }
-    }
-    None
+fn message_lines(lines: &[&str], ahead: &Ahead) -> Option<usize> {
+    let another = |line: &str| header(line).is_some_and(|header| header.is_telling());
+    let ends = |line: &str| is_frame(line) || is_log_head(line) || is_anyhow(line) || another(line);
+    ahead.first(Sought::Node, lines, ends).filter(|end| is_frame(lines[*end]))
 }
 
 /// Below `Error: message`, Rust's `anyhow` goes on with these; its frames have places that look like V8's.
@@ -171,6 +172,7 @@ fn is_frame(line: &str) -> bool {
 
 struct Text<'l, 'a> {
     lines: &'l [&'a str],
+    ahead: &'l Ahead,
     at: usize,
     chain: Chain<'a>,
     /// For each exception its stack as printed, and where how many frames of it were left out.
@@ -262,7 +264,7 @@ impl<'a> Text<'_, 'a> {
             }
             _ => return false,
         };
-        let Some(opening) = error_at(text, below) else { return false };
+        let Some(opening) = error_at(text, below, self.ahead) else { return false };
         self.error(opening, Some((block.owner, relation)));
         true
     }
@@ -274,7 +276,9 @@ impl<'a> Text<'_, 'a> {
             return false;
         };
         let below = &self.lines[self.at + 1..];
-        let Some(opening) = error_at(text, below).filter(|opening| opening.header.is_telling()) else { return false };
+        let Some(opening) = error_at(text, below, self.ahead).filter(|opening| opening.header.is_telling()) else {
+            return false;
+        };
         let holder = self.chain.0.len() - 1;
         self.error(opening, Some((holder, Relation::Cause)));
         true
@@ -297,6 +301,9 @@ impl<'a> Text<'_, 'a> {
     }
 
     fn finish(mut self) -> Option<Vec<Exception<'a>>> {
+        if self.stacks.len() > MAX_EXCEPTIONS {
+            return None;
+        }
         // A cause comes after its holder, so that its own frames are whole when the holder's are restored.
         for index in (0..self.stacks.len()).rev() {
             self.restore(index)?;

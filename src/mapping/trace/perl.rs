@@ -1,10 +1,10 @@
 //! Reads Perl's traces: `die` and `Carp`'s messages with a stack (`confess`, `longmess`), and `Died at` alone.
 
 use super::find::Find;
-use super::{Chain, Exception, Frame, Reading, Stack, number, starts_with_any};
+use super::{Ahead, Chain, Exception, Frame, Reading, Stack, number, starts_with_any};
 use std::borrow::Cow;
 
-pub(super) fn read<'a>(lines: &[&'a str]) -> Option<Reading<'a>> {
+pub(super) fn read<'a>(lines: &[&'a str], _: &Ahead) -> Option<Reading<'a>> {
     let line = *lines.first()?;
     let (value, thrown) = thrown(line)?;
     let mut stack = Stack::newest_first();

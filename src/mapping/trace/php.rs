@@ -4,7 +4,7 @@
 use super::find::Find;
 use super::frames::php::{frame, unescaped};
 use super::{
-    Chain, Exception, Frame, LOOKAHEAD, Reading, Relation, Stack, is_log_head, number, place, starts_with_any,
+    Ahead, Chain, Exception, Frame, Reading, Relation, Sought, Stack, is_log_head, number, place, starts_with_any,
 };
 use std::borrow::Cow;
 
@@ -14,18 +14,19 @@ struct Form {
     at: &'static str,
     /// The line above the frames.
     stack: &'static str,
+    sought: Sought,
 }
 
-const PLAIN: Form = Form { at: " in ", stack: "Stack trace:" };
-const MONOLOG: Form = Form { at: " at ", stack: "[stacktrace]" };
+const PLAIN: Form = Form { at: " in ", stack: "Stack trace:", sought: Sought::Php };
+const MONOLOG: Form = Form { at: " at ", stack: "[stacktrace]", sought: Sought::Monolog };
 
-pub(super) fn read<'a>(lines: &[&'a str]) -> Option<Reading<'a>> {
+pub(super) fn read<'a>(lines: &[&'a str], ahead: &Ahead) -> Option<Reading<'a>> {
     let line = *lines.first()?;
     // A log line of Monolog begins with its time.
     let bracket = line.starts_with('[');
     if bracket && let Some(object) = line.place_of("[object] (") {
         let before = line[..object].trim_end_matches("\"exception\":\"").trim_end_matches(['{', ',']);
-        return logged(lines, before, &line[object..]);
+        return logged((lines, ahead), before, &line[object..]);
     }
     // nginx and Apache put their own line around what PHP says.
     let labelled = bracket || starts_with_any(line, &["PHP ", "Fatal ", "NOTICE: PHP "]) || line.holds("PHP message: ");
@@ -35,12 +36,12 @@ pub(super) fn read<'a>(lines: &[&'a str]) -> Option<Reading<'a>> {
         Some((at, uncaught)) => (line[..at].trim_end().trim_end_matches("PHP"), &line[uncaught + "Uncaught ".len()..]),
         None => (&line[..0], line),
     };
-    plain(lines, before, text).map(|reading| Reading { fatal: fatal.is_some(), ..reading })
+    plain((lines, ahead), before, text).map(|reading| Reading { fatal: fatal.is_some(), ..reading })
 }
 
 /// The previous exception first, each `Next` one around it.
-fn plain<'a>(lines: &[&'a str], before: &'a str, text: &'a str) -> Option<Reading<'a>> {
-    let mut reader = Reader { lines, at: 0, chain: Chain::default(), form: &PLAIN };
+fn plain<'a>(lines: Lines<'_, 'a>, before: &'a str, text: &'a str) -> Option<Reading<'a>> {
+    let mut reader = Reader::new(lines, &PLAIN);
     let (index, mut whole) = reader.exception(text)?;
     let mut last = index;
     while whole && let Some(next) = reader.peek(1).and_then(|line| line.strip_prefix("Next ")) {
@@ -57,8 +58,8 @@ fn plain<'a>(lines: &[&'a str], before: &'a str, text: &'a str) -> Option<Readin
 }
 
 /// The outermost first, each `[previous exception]` inside of it.
-fn logged<'a>(lines: &[&'a str], before: &'a str, text: &'a str) -> Option<Reading<'a>> {
-    let mut reader = Reader { lines, at: 0, chain: Chain::default(), form: &MONOLOG };
+fn logged<'a>(lines: Lines<'_, 'a>, before: &'a str, text: &'a str) -> Option<Reading<'a>> {
+    let mut reader = Reader::new(lines, &MONOLOG);
     let object = |text: &'a str| text.strip_prefix("[object] (");
     let (mut last, mut whole) = reader.exception(object(text)?)?;
     while whole && let Some(previous) = reader.peek(1).and_then(|line| line.strip_prefix("[previous exception] ")) {
@@ -74,14 +75,21 @@ fn logged<'a>(lines: &[&'a str], before: &'a str, text: &'a str) -> Option<Readi
     Some(reader.reading(before, whole))
 }
 
+type Lines<'l, 'a> = (&'l [&'a str], &'l Ahead);
+
 struct Reader<'l, 'a> {
     lines: &'l [&'a str],
+    ahead: &'l Ahead,
     at: usize,
     chain: Chain<'a>,
     form: &'static Form,
 }
 
-impl<'a> Reader<'_, 'a> {
+impl<'l, 'a> Reader<'l, 'a> {
+    fn new((lines, ahead): Lines<'l, 'a>, form: &'static Form) -> Self {
+        Self { lines, ahead, at: 0, chain: Chain::default(), form }
+    }
+
     fn peek(&self, ahead: usize) -> Option<&'a str> {
         self.lines.get(self.at + ahead).copied()
     }
@@ -98,10 +106,10 @@ impl<'a> Reader<'_, 'a> {
 
     fn header(&self, text: &'a str) -> Option<Header<'a>> {
         let (ty, first) = split_type(text, self.form)?;
-        let near = self.lines.get(self.at + 1..)?.iter().take(LOOKAHEAD);
+        let below = self.lines.get(self.at + 1..)?;
         // Monolog's own stack line looks like the head of a log line.
-        let mut near = near.take_while(|line| is_stack(line, self.form) || !is_log_head(line));
-        let more = near.position(|line| is_stack(line, self.form))?;
+        let ends = |line: &str| is_stack(line, self.form) || is_log_head(line);
+        let more = self.ahead.first(self.form.sought, below, ends).filter(|end| is_stack(below[*end], self.form))?;
         let last = if more == 0 { first } else { self.lines[self.at + more] };
         let end = last.strip_suffix(if self.form.stack == MONOLOG.stack { ")" } else { "" })?;
         let (value, at) = end.cut_at_last(self.form.at)?;

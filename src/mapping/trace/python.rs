@@ -3,8 +3,8 @@
 
 use super::find::Find;
 use super::{
-    Chain, Exception, Frame, LOOKAHEAD, MAX_EXCEPTIONS, Reading, Relation, Stack, frames, indent, is_log_head, joined,
-    number, starts_with_any,
+    Ahead, Chain, Exception, Frame, LOOKAHEAD, MAX_EXCEPTIONS, Reading, Relation, Stack, frames, indent, is_log_head,
+    joined, number, starts_with_any,
 };
 use std::borrow::Cow;
 
@@ -17,7 +17,7 @@ const MAX_DEPTH: usize = 16;
 /// Stands around a traceback that another process sent as text.
 const QUOTE: &str = "\"\"\"";
 
-pub(super) fn read<'a>(lines: &[&'a str]) -> Option<Reading<'a>> {
+pub(super) fn read<'a>(lines: &[&'a str], _: &Ahead) -> Option<Reading<'a>> {
     let thread = lines.first().and_then(|line| ended_thread(line)).filter(|_| lines.len() > 1);
     let future = lines.first().is_some_and(|line| line.starts_with("future: <")) && lines.len() > 1;
     let at = usize::from(thread.is_some() || future);

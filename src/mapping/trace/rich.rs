@@ -4,20 +4,25 @@
 //! Text: `rich/traceback.py`.
 
 use super::find::Find;
-use super::{Chain, Exception, Frame, LOOKAHEAD, Reading, Relation, Stack, frames, number, place, starts_with_any};
+use super::{
+    Ahead, Chain, Exception, Frame, LOOKAHEAD, Reading, Relation, Sought, Stack, frames, number, place, starts_with_any,
+};
 use std::borrow::Cow;
 
 const TITLE: &str = "Traceback (most recent call last)";
+/// Characters at the left of a box: of its lines, and of its lower edge.
+const SIDES: [char; 2] = ['\u{2502}', '|'];
+const CORNERS: [char; 3] = ['\u{2570}', '\u{2514}', '+'];
 const CAUSE: &str = "The above exception was the direct cause of the following exception:";
 const CONTEXT: &str = "During handling of the above exception, another exception occurred:";
 
-pub(super) fn read<'a>(lines: &[&'a str]) -> Option<Reading<'a>> {
+pub(super) fn read<'a>(lines: &[&'a str], ahead: &Ahead) -> Option<Reading<'a>> {
     let line = *lines.first()?;
     let before = top(line)?;
     let mut chain = Chain::default();
     let (mut at, mut last) = (0, None);
     let whole = loop {
-        let Some((exception, used)) = boxed(&lines[at..]) else { break false };
+        let Some((exception, used)) = boxed(&lines[at..], ahead) else { break false };
         at += used;
         let index = chain.add(exception);
         if let Some((held, relation)) = last {
@@ -51,18 +56,15 @@ fn top(line: &str) -> Option<&str> {
 }
 
 /// One box with the message below it, and the number of their lines.
-fn boxed<'a>(lines: &[&'a str]) -> Option<(Exception<'a>, usize)> {
+fn boxed<'a>(lines: &[&'a str], ahead: &Ahead) -> Option<(Exception<'a>, usize)> {
     top(lines.first()?)?;
+    let edge = 1 + ahead.within(Sought::RichEdge, &lines[1..], |line| !line.trim().starts_with(SIDES))?;
+    lines[edge].trim().starts_with(CORNERS).then_some(())?;
+    let (ty, value) = super::python::typed(lines.get(edge + 1)?)?;
     let mut stack = Stack::oldest_first();
     let mut open: Option<Frame<'a>> = None;
-    let mut at = 1;
-    loop {
-        let line = lines.get(at)?.trim();
-        at += 1;
-        if line.starts_with(['\u{2570}', '\u{2514}', '+']) {
-            break;
-        }
-        let inner = line.strip_prefix(['\u{2502}', '|'])?;
+    for line in &lines[1..edge] {
+        let inner = line.trim().strip_prefix(SIDES).unwrap_or_default();
         let inner = inner.strip_suffix(['\u{2502}', '|']).unwrap_or(inner).trim();
         if let Some(frame) = frame(inner) {
             open.replace(frame).into_iter().for_each(|frame| stack.push(frame));
@@ -73,7 +75,7 @@ fn boxed<'a>(lines: &[&'a str]) -> Option<(Exception<'a>, usize)> {
         }
     }
     open.into_iter().for_each(|frame| stack.push(frame));
-    let (ty, value) = super::python::typed(lines.get(at)?)?;
+    let at = edge + 1;
     let more = lines[at + 1..].iter().take(LOOKAHEAD).take_while(|line| starts_with_any(line, &["  ", "\t"])).count();
     let value = super::joined(value, &lines[at + 1..=at + more]);
     Some((Exception { value, frames: stack.finish(), ..super::python::named(ty) }, at + 1 + more))

@@ -4,13 +4,15 @@
 use super::find::Find;
 use super::frames::ruby::in_file;
 use super::{
-    Chain, Exception, Frame, LOOKAHEAD, Reading, Relation, Stack, contains_any, indent, is_log_head, joined, number,
+    Ahead, Chain, Exception, Frame, LOOKAHEAD, Reading, Relation, Stack, contains_any, indent, is_log_head, joined,
+    number,
 };
 use std::borrow::Cow;
+use std::collections::HashSet;
 
 const REVERSED: &str = "Traceback (most recent call last):";
 
-pub(super) fn read<'a>(lines: &[&'a str]) -> Option<Reading<'a>> {
+pub(super) fn read<'a>(lines: &[&'a str], _: &Ahead) -> Option<Reading<'a>> {
     let line = *lines.first()?;
     if line.bare() == REVERSED {
         return reversed(lines);
@@ -24,11 +26,11 @@ pub(super) fn read<'a>(lines: &[&'a str]) -> Option<Reading<'a>> {
 /// `path:12:in 'function': message (Type)` and `\tfrom path:12:in 'function'`; causes follow in the same form.
 fn uncaught<'a>(lines: &[&'a str]) -> Option<Reading<'a>> {
     let mut chain = Chain::default();
-    let mut places = Vec::new();
+    let mut places = HashSet::new();
     let mut at = 0;
     while let Some((exception, place)) = lines.get(at).and_then(|line| raised(line)) {
         // A failed thread is reported, and once more when it is joined: that is no cause.
-        if places.contains(&place) {
+        if !places.insert(place.clone()) {
             break;
         }
         at += 1;
@@ -36,7 +38,6 @@ fn uncaught<'a>(lines: &[&'a str]) -> Option<Reading<'a>> {
         let more = message.take_while(|line| raised(line).is_none()).position(|line| is_from(line)).unwrap_or(0);
         let value = joined_value(exception.value, &lines[at..at + more]);
         at += more;
-        places.push(place.clone());
         let mut stack = Stack::newest_first();
         stack.push(place);
         at += take_froms(&lines[at..], &mut stack);

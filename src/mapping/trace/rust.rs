@@ -2,8 +2,8 @@
 
 use super::find::Find;
 use super::{
-    Chain, Exception, Frame, LOOKAHEAD, Reading, Relation, Stack, after_any, contains_any, indent, is_log_head, joined,
-    number, place, starts_with_any, starts_with_sorted,
+    Ahead, Chain, Exception, Frame, LOOKAHEAD, Reading, Relation, Sought, Stack, after_any, contains_any, indent,
+    is_log_head, joined, number, place, starts_with_any, starts_with_sorted,
 };
 use std::borrow::Cow;
 
@@ -33,23 +33,23 @@ pub(super) const LIBRARIES: [&str; 22] = [
     "tokio::",
 ];
 
-pub(super) fn read<'a>(lines: &[&'a str]) -> Option<Reading<'a>> {
+pub(super) fn read<'a>(lines: &[&'a str], ahead: &Ahead) -> Option<Reading<'a>> {
     let line = *lines.first()?;
     match line.strip_prefix("thread '") {
-        Some(rest) => panic(lines, rest),
-        None => error(lines, line.strip_prefix("Error: ")?),
+        Some(rest) => panic(lines, rest, ahead),
+        None => error(lines, line.strip_prefix("Error: ")?, ahead),
     }
 }
 
 /// `thread 'main' panicked at src/main.rs:1:2:` with the message below; until 1.72 `panicked at 'message', src/main.rs:1:2`.
-fn panic<'a>(lines: &[&'a str], rest: &'a str) -> Option<Reading<'a>> {
+fn panic<'a>(lines: &[&'a str], rest: &'a str, ahead: &Ahead) -> Option<Reading<'a>> {
     let (name, rest) = rest.cut_at("' ")?;
     let rest = match rest.strip_prefix('(').and_then(|rest| rest.cut_at(") ")) {
         Some((id, rest)) if number(id).is_some() => rest,
         _ => rest,
     };
     let text = rest.strip_prefix("panicked at ")?;
-    let (value, at, mut used) = new_message(lines, text).or_else(|| old_message(lines, text))?;
+    let (value, at, mut used) = new_message(lines, text).or_else(|| old_message(lines, text, ahead))?;
     let mut frames = Stack::newest_first();
     let mut broken = false;
     used += notes(&lines[used..]);
@@ -85,19 +85,19 @@ fn new_message<'a>(lines: &[&'a str], text: &'a str) -> Option<Message<'a>> {
     Some((value, at, 1 + count))
 }
 
-fn old_message<'a>(lines: &[&'a str], text: &'a str) -> Option<Message<'a>> {
+fn old_message<'a>(lines: &[&'a str], text: &'a str, ahead: &Ahead) -> Option<Message<'a>> {
     let text = text.strip_prefix('\'')?;
-    let end = |line: &'a str| line.cut_at_last("', ").and_then(|(value, at)| Some((value, located(at)?)));
+    fn end(line: &str) -> Option<(&str, Frame<'_>)> {
+        line.cut_at_last("', ").and_then(|(value, at)| Some((value, located(at)?)))
+    }
     if let Some((value, at)) = end(text) {
         return Some((Cow::Borrowed(value), at, 1));
     }
-    for (index, line) in lines.iter().enumerate().take(LOOKAHEAD).skip(1) {
-        if let Some((last, at)) = end(line) {
-            let middle: Vec<_> = lines[1..index].iter().copied().chain([last]).collect();
-            return Some((joined(text, &middle), at, index + 1));
-        }
-    }
-    None
+    let below = &lines[1..lines.len().min(LOOKAHEAD)];
+    let more = ahead.within(Sought::RustPlace, below, |line| end(line).is_some())?;
+    let (last, at) = end(below[more])?;
+    let middle: Vec<_> = below[..more].iter().copied().chain([last]).collect();
+    Some((joined(text, &middle), at, more + 2))
 }
 
 /// The place of a panic, which is all there is when no backtrace was asked for.
@@ -117,10 +117,11 @@ fn notes(lines: &[&str]) -> usize {
 }
 
 /// An `anyhow` error that left `main`: causes by number, and a backtrace, without which this could be anybody's text.
-fn error<'a>(lines: &[&'a str], text: &'a str) -> Option<Reading<'a>> {
-    let near = lines.iter().take(LOOKAHEAD).take_while(|line| !is_log_head(line));
-    let stack = near.clone().position(|line| *line == "Stack backtrace:")?;
-    let head = near.take(stack).position(|line| *line == "Caused by:").unwrap_or(stack);
+fn error<'a>(lines: &[&'a str], text: &'a str, ahead: &Ahead) -> Option<Reading<'a>> {
+    let is_stack = |line: &str| line == "Stack backtrace:";
+    let stack = ahead.first(Sought::RustStack, lines, |line| is_stack(line) || is_log_head(line))?;
+    is_stack(lines[stack]).then_some(())?;
+    let head = lines[..stack].iter().position(|line| *line == "Caused by:").unwrap_or(stack);
     let mut chain = Chain::default();
     let value = joined(text, &lines[1..head]);
     let value = match value {

@@ -3,14 +3,16 @@
 //! Texts: `stdlib/public/stubs/Stubs.cpp` and `stdlib/public/libexec/swift-backtrace` of Swift.
 
 use super::find::Find;
-use super::{Chain, Exception, Frame, LOOKAHEAD, Reading, Stack, indent, is_log_head, number, place, starts_with_any};
+use super::{
+    Ahead, Chain, Exception, Frame, LOOKAHEAD, Reading, Stack, indent, is_log_head, number, place, starts_with_any,
+};
 use std::borrow::Cow;
 
 const FATAL: &str = "Fatal error: ";
 /// Between the fatal error and the frames stand the registers' names and the thread.
 const MAX_TO_FRAMES: usize = 24;
 
-pub(super) fn read<'a>(lines: &[&'a str]) -> Option<Reading<'a>> {
+pub(super) fn read<'a>(lines: &[&'a str], _: &Ahead) -> Option<Reading<'a>> {
     let line = *lines.first()?;
     let value = fatal_error(line);
     let crash = crashed(line);

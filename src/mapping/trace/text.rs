@@ -112,10 +112,10 @@ pub(super) fn header<'a>(text: &'a str, strange: &[char], brackets: [char; 2]) -
     }
     let mut code = "";
     if let Some(bracketed) = rest.strip_prefix(' ').and_then(|rest| rest.strip_prefix(brackets[0])) {
-        (code, rest) = bracketed.split_once(brackets[1])?;
-        if code.holds_byte(b' ') {
-            return None;
-        }
+        // Looks no further than the next blank, which no code has: a line may have many such heads.
+        let end = bracketed.find([brackets[1], ' '])?;
+        (code, rest) = bracketed.split_at(end);
+        rest = rest.strip_prefix(brackets[1])?;
     }
     let value = match rest.bare_end().strip_prefix(':') {
         Some("") => "",
@@ -143,6 +143,8 @@ pub(super) fn header_within<'a>(
     if !contains_any(line, &["Exception", "Error", "Throwable"]) {
         return None;
     }
+    // So that no header has to look for the end of the text.
+    let line = line.bare_end();
     let starts = line.match_indices(' ').map(|(at, _)| at + 1);
     starts.filter_map(|at| Some((&line[..at], header(&line[at..])?))).find(|(_, header)| header.is_telling())
 }
