@@ -1,6 +1,6 @@
 # The index of every habit. `make help` lists it.
 
-.PHONY: build demo test check compatibility audit docs minimum conformance dist packages release image smoke fuzz models sdk-parity soak bench bench-stages bench-abi bench-host bench-loss help
+.PHONY: build demo test check compatibility audit docs minimum conformance dist packages release image smoke fuzz models sdk-parity soak bench bench-stages bench-abi bench-host bench-loss bench-hostile help
 
 build: ## release build of the plugin and the companion
 	cargo build --release --workspace
@@ -84,6 +84,9 @@ bench-abi: build ## the plugin alone, driven through its C ABI
 
 bench-host: build ## inside Fluent Bit beside its own outputs
 	@BENCH_WRITE=$(WRITE) cargo bench -q --bench host
+
+bench-hostile: ## the texts that take longest, found among pairs of lines
+	@cargo bench -q --bench stages -- --hostile
 
 bench-loss: ## what faults cost the host's opentelemetry output and this one, side by side
 	@cargo bench -q --bench loss

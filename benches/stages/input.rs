@@ -129,6 +129,13 @@ fn traces() -> Vec<u8> {
     chunk
 }
 
+/// Messages as records of the plainest kind.
+pub fn of_lines<'t>(lines: impl IntoIterator<Item = &'t str>) -> Vec<u8> {
+    let mut chunk = Vec::new();
+    (500_000..).zip(lines).for_each(|(number, line)| record(&mut chunk, number, line.as_bytes()));
+    chunk
+}
+
 /// Lines of loggers as records of the plainest kind; most are at info.
 fn loggers() -> Vec<u8> {
     const LINES: [&str; 8] = [

@@ -5,6 +5,7 @@
 //! project's own. Instructions are counted by Valgrind, where there is one, from the difference of two runs.
 
 mod allocations;
+mod hostile;
 mod input;
 mod instructions;
 mod stages;
@@ -27,6 +28,10 @@ fn main() -> io::Result<()> {
         && flag == instructions::FLAG
     {
         instructions::be_counted(stage, runs);
+        return Ok(());
+    }
+    if arguments.iter().any(|argument| argument == hostile::FLAG) {
+        hostile::print();
         return Ok(());
     }
     let mut text = format!("{}\n\n", machine::line());

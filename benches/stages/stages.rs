@@ -45,7 +45,8 @@ pub const STAGES: &[Stage] = &[
 const DSN: &str = "https://0123456789abcdef0123456789abcdef@sentry.example/1";
 const LOGS: &[(&str, &str)] = &[("event_level", "off")];
 const UNSCRUBBED: &[(&str, &str)] = &[("event_level", "off"), ("scrub", "off"), ("send_pii", "on")];
-const EVENTS: &[(&str, &str)] =
+/// Every record becomes an event.
+pub const EVENTS: &[(&str, &str)] =
     &[("logs_level", "off"), ("event_level", "trace"), ("storm_burst", "0"), ("event_rate", "0")];
 
 /// Wall time of all mappings: one at which no record of the input is too old.
@@ -107,6 +108,17 @@ fn map<'i>(input: &'i Input, given: &'static [(&str, &str)]) -> Work<'i> {
         }
         items.written
     })
+}
+
+/// Maps a chunk; returns the bytes of its items.
+pub fn map_chunk(given: &'static [(&str, &str)]) -> impl FnMut(&[u8]) -> usize {
+    let (mut mapper, mut items) = (mapper(given), Items::default());
+    move |chunk| {
+        items.written = 0;
+        items.clear();
+        mapper.map(origin(), chunk, 0, &mut items);
+        items.written
+    }
 }
 
 fn origin() -> Origin<'static> {

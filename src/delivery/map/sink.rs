@@ -6,7 +6,7 @@ use crate::delivery::Shared;
 use crate::delivery::costs::Asked;
 use crate::delivery::map::carried::{self, Carried};
 use crate::delivery::map::disposition::Disposition;
-use crate::delivery::map::pass_outcome::{PassOutcome, UnsentItem};
+use crate::delivery::map::pass_outcome::{Gone, PassOutcome};
 use crate::delivery::map::record_writer::{Place, RecordWriter, emit};
 use crate::delivery::shared::blocks::Waits;
 use crate::delivery::store::dead_letters::DeadLetter;
@@ -36,8 +36,8 @@ pub(in crate::delivery) struct RecordSink<'i> {
     pub(super) asked: Option<DestinationId>,
     pub(super) waits: Waits,
     /// True if there is so little room on disk that some records have to make room for others.
-    pub(super) is_spool_nearly_full: bool,
-    pub(super) has_logged_evictions: bool,
+    pub(super) scarce: bool,
+    pub(super) told: bool,
     pub(super) pass: &'i mut PassOutcome,
     /// Records at which the mapping has panicked.
     pub(super) broken: &'i RecordSet,
@@ -83,8 +83,7 @@ impl<'i> RecordSink<'i> {
         carried: &'i mut Carried,
     ) -> Self {
         let now = shared.now();
-        let is_spool_nearly_full =
-            matches!(chunk_progress.source, ChunkSource::Spool(_)) && shared.is_spool_nearly_full();
+        let scarce = matches!(chunk_progress.source, ChunkSource::Spool(_)) && shared.is_spool_scarce();
         Self {
             shared,
             chunk_progress,
@@ -96,8 +95,8 @@ impl<'i> RecordSink<'i> {
             payer: LastPayer::default(),
             asked: None,
             waits: Waits::default(),
-            is_spool_nearly_full,
-            has_logged_evictions: false,
+            scarce,
+            told: false,
             pass,
             broken,
             carried,
@@ -121,16 +120,16 @@ impl<'i> RecordSink<'i> {
             self.pass.waiting[category].insert(record);
         }
         let (chunk_progress, own) = self.owner(record);
-        chunk_progress.leave_open(category, own);
+        chunk_progress.defer(category, own);
     }
 
     /// Gives up a record of an earlier chunk: that chunk is read again for its dead letter, if it can be.
-    fn give_up_carried(&mut self, category: Category, record: u32, reason: &Arc<DropReason>) {
+    fn give_up_carried(&mut self, category: Category, record: u32, cause: &Arc<DropReason>) {
         let (chunk_progress, own) = self.owner(record);
         if chunk_progress.can_be_read_again() && self.shared.settings.dead_letter_path.is_some() {
-            chunk_progress.mark_rejected(category, std::iter::once(own), reason);
+            chunk_progress.mark_rejected(category, std::iter::once(own), cause);
         } else {
-            chunk_progress.end(category, own, reason.outcome);
+            chunk_progress.end(category, own, cause.outcome);
         }
     }
 
@@ -164,7 +163,7 @@ impl<'i> RecordSink<'i> {
     ) {
         let destination = destination.filter(|_| self.shared.reports.is_on());
         if let Some(target) = destination.and_then(|destination| self.shared.route_table.get(destination)) {
-            self.pass.unsent.push(UnsentItem { category, record, outcome, target });
+            self.pass.gone.push(Gone { category, record, outcome, target });
         }
     }
 }
@@ -204,8 +203,8 @@ impl<'i> Sink for RecordSink<'i> {
                 self.defer(category, record);
                 return None;
             }
-            Disposition::DeadLetter(reason) if is_carried => {
-                self.give_up_carried(category, record, &reason);
+            Disposition::DeadLetter(cause) if is_carried => {
+                self.give_up_carried(category, record, &cause);
                 return None;
             }
             Disposition::Overflow => {
@@ -213,10 +212,10 @@ impl<'i> Sink for RecordSink<'i> {
                 self.ends(item, &discard);
                 return None;
             }
-            Disposition::DeadLetter(reason) => {
+            Disposition::DeadLetter(cause) => {
                 let target = route.destination().and_then(|destination| self.shared.route_table.get(destination));
                 self.scratch.clear();
-                Place::DeadLetter(Box::new(DeadLetter::new(Some(category), record, &reason).toward(target)))
+                Place::DeadLetter(Box::new(DeadLetter::new(Some(category), record, &cause).toward(target)))
             }
         };
         Some(RecordWriter { sink: self, item, place })
@@ -229,8 +228,8 @@ impl<'i> Sink for RecordSink<'i> {
                 if item.record < carried::FIRST && self.chunk_progress.is_open(item.category, item.record) =>
             {
                 let detail = "expected records in MessagePack".to_owned();
-                let reason = Arc::new(DropReason { outcome: discard.outcome, status: 0, detail });
-                self.pass.dead_letters.push(DeadLetter::new(None, item.record, &reason));
+                let cause = Arc::new(DropReason { outcome: discard.outcome, status: 0, detail });
+                self.pass.dead_letters.push(DeadLetter::new(None, item.record, &cause));
             }
             (Category::Log, Outcome::Invalid) => {}
             _ => self.ends(item, &discard),
@@ -255,8 +254,8 @@ impl<'i> Sink for RecordSink<'i> {
         }
         match head.attach(category, first, (&chunk_progress, own)) {
             Attach::Done => {}
-            Attach::Ended => drop(chunk_progress.finish(category, std::iter::once(own), Outcome::Joined)),
-            Attach::Waits => drop(chunk_progress.defer(category, std::iter::once(own))),
+            Attach::Ended => drop(chunk_progress.settle(category, std::iter::once(own), Outcome::Joined)),
+            Attach::Waits => drop(chunk_progress.release(category, std::iter::once(own))),
         }
     }
 
