@@ -152,9 +152,9 @@ impl Delivery {
     /// Takes a chunk or refuses it. Called on Fluent Bit's coroutine stack: nothing but copy, enqueue, wait.
     pub fn flush(&self, tag: &[u8], data: &[u8], on_engine_thread: bool) -> Verdict {
         match self.enter(tag, data, on_engine_thread) {
-            Entered::Waiting(chunk_slot, longest) => self.shared.slots.wait(chunk_slot, longest),
+            Entered::Waiting(chunk_slot, longest) => self.shared.slot_pool.wait(chunk_slot, longest),
             Entered::Unsynced(number) => {
-                let identity = || self.shared.registry.identity(tag, data);
+                let identity = || self.shared.retry_registry.identity(tag, data);
                 let is_safe = self.shared.store.wait_for_sync(number, SPOOL_WAIT, identity);
                 if is_safe { Verdict::Ok } else { Verdict::Retry }
             }
@@ -181,7 +181,7 @@ impl Delivery {
         self.client.shutdown();
         self.shared.budget.close();
         let _ = threads.mapper.join();
-        self.shared.registry.release_all();
+        self.shared.retry_registry.release_all();
         // The directory stays locked until no thread of this instance reads, writes or removes its files any more: another
         // process may wait for it.
         self.shared.store.release();

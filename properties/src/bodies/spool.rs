@@ -94,8 +94,8 @@ pub fn run(data: &[u8]) {
 type About = (u32, Vec<Chunk>, [u32; 2], bool);
 
 fn records_of(extents: &[About]) -> (u32, [u32; 2]) {
-    extents.iter().fold((0, [0; 2]), |(records, settled), extent| {
-        (records + extent.0, [settled[0] + extent.2[0], settled[1] + extent.2[1]])
+    extents.iter().fold((0, [0; 2]), |(records, finished), extent| {
+        (records + extent.0, [finished[0] + extent.2[0], finished[1] + extent.2[1]])
     })
 }
 
@@ -160,8 +160,8 @@ fn about(found: &Recovered) -> About {
     assert_eq!(chunks.iter().map(|chunk| chunk.records).sum::<u32>(), extent.records());
     let ledger = Ledger::default();
     progress.ended.tell(&ledger.recorder());
-    let settled = Category::ALL.iter().map(|category| {
-        let bits = &progress.settled[*category];
+    let finished = Category::ALL.iter().map(|category| {
+        let bits = &progress.finished[*category];
         let outcomes = Outcome::ALL.iter().map(|outcome| ledger.snapshot().outcome(*category, *outcome));
         assert_eq!(outcomes.sum::<u64>(), u64::from(bits.len()));
         assert!(
@@ -170,6 +170,6 @@ fn about(found: &Recovered) -> About {
         );
         bits.len()
     });
-    let settled: Vec<u32> = settled.collect();
-    (extent.records(), chunks, [settled[0], settled[1]], progress.mapped)
+    let finished: Vec<u32> = finished.collect();
+    (extent.records(), chunks, [finished[0], finished[1]], progress.mapped)
 }

@@ -42,13 +42,13 @@ impl Delivery {
             return Entered::Refused;
         }
         let chunk_slot = if mode == ResolvedMode::Ack {
-            return self.queue_retained(self.shared.slots.fill(tag, data), self.shared.settings.ack_timeout);
+            return self.queue_retained(self.shared.slot_pool.fill(tag, data), self.shared.settings.ack_timeout);
         } else if self.shared.is_share_full(data.len() as u64) {
             // Items that a quota holds have filled their share of the memory: Fluent Bit keeps the chunk, and its other items
             // are sent.
-            return self.queue_retained(self.shared.pass(tag, data), PASSING_WAIT);
+            return self.queue_retained(self.shared.fill_passing_slot(tag, data), PASSING_WAIT);
         } else {
-            self.shared.hold(tag, data)
+            self.shared.fill_slot(tag, data)
         };
         let is_queued = chunk_slot.is_some_and(|slot| self.queue(Job::Memory(Arc::clone(&slot)), slot));
         if is_queued { Entered::Taken } else { Entered::Refused }
@@ -83,7 +83,7 @@ impl Delivery {
         let is_queued = self.to_mapper.try_send(job).is_ok();
         if !is_queued {
             self.shared.waiting.fetch_sub(length, Relaxed);
-            self.shared.slots.recycle(chunk_slot);
+            self.shared.slot_pool.recycle(chunk_slot);
         }
         is_queued
     }
@@ -91,7 +91,7 @@ impl Delivery {
 
 impl Shared {
     /// Returns a slot for a chunk that is to wait in memory, if there is room: uncompressed while little waits, else compressed.
-    fn hold(&self, tag: &[u8], data: &[u8]) -> Option<Arc<ChunkSlot>> {
+    fn fill_slot(&self, tag: &[u8], data: &[u8]) -> Option<Arc<ChunkSlot>> {
         /// Nearly all chunks shrink by less: none is compressed for room that it will not fit in.
         const MOST_SHRUNK: u64 = 8;
         let (length, used, shares) = (data.len() as u64, self.used(), &self.shares);
@@ -103,22 +103,22 @@ impl Shared {
             && used + length / MOST_SHRUNK <= shares.total
             && let Some(compressed) = self.chunk_compressor.compress(data, shares.total - used, effort)
         {
-            return self.slots.fill_compressed(tag, compressed);
+            return self.slot_pool.fill_compressed(tag, compressed);
         }
-        if self.has_room(length) { self.slots.fill(tag, data) } else { None }
+        if self.has_capacity(length) { self.slot_pool.fill(tag, data) } else { None }
     }
 
     /// Returns a slot for a chunk that does not stay in memory but passes through it, if there is room.
-    fn pass(&self, tag: &[u8], data: &[u8]) -> Option<Arc<ChunkSlot>> {
+    fn fill_passing_slot(&self, tag: &[u8], data: &[u8]) -> Option<Arc<ChunkSlot>> {
         let waiting = self.waiting.load(Relaxed);
-        let has_room = waiting == 0 || waiting + data.len() as u64 <= self.shares.passing;
-        if has_room { self.slots.fill(tag, data) } else { None }
+        let has_capacity = waiting == 0 || waiting + data.len() as u64 <= self.shares.passing;
+        if has_capacity { self.slot_pool.fill(tag, data) } else { None }
     }
 
     /// Offers a chunk to the spool.
     pub(in crate::delivery) fn offer(&self, tag: &[u8], data: &[u8]) -> Entered {
         let wall = self.now().wall;
-        match self.store.offer(tag, data, wall, SPOOL_WAIT, &self.registry, &self.recorder) {
+        match self.store.offer(tag, data, wall, SPOOL_WAIT, &self.retry_registry, &self.recorder) {
             Offer::Taken => Entered::Taken,
             Offer::Unsynced(number) => Entered::Unsynced(number),
             Offer::Refused => Entered::Refused,
@@ -131,7 +131,7 @@ impl Shared {
     }
 
     /// Returns true if a chunk of `length` bytes may be queued. An empty queue takes a chunk of any size.
-    fn has_room(&self, length: u64) -> bool {
+    fn has_capacity(&self, length: u64) -> bool {
         let used = self.used();
         used == 0 || used + length <= self.shares.total
     }
@@ -141,11 +141,11 @@ impl Shared {
     fn is_share_full(&self, length: u64) -> bool {
         // Chunks whose items wait must leave room for live ones, too.
         let is_retaining = self.retained_bytes.load(Relaxed) + length > self.shares.deferred_chunks;
-        let is_full = self.budget.is_holding() && (is_retaining || !self.has_room(length));
+        let is_full = self.budget.has_deferred() && (is_retaining || !self.has_capacity(length));
         // Order matters: check chunks in transit before the registry, because a chunk moves from the former to the latter.
         is_full
             || self.budget.is_share_full(length)
             || self.retained_in_transit.load(SeqCst) > 0
-            || self.registry.expects_any()
+            || self.retry_registry.expects_any()
     }
 }

@@ -23,7 +23,7 @@ pub enum Verdict {
 #[derive(Debug, Default)]
 pub struct ChunkSlot {
     state: Mutex<State>,
-    answered: Condvar,
+    completed: Condvar,
 }
 
 #[derive(Debug, Default)]
@@ -34,7 +34,7 @@ struct State {
     compressed: Option<CompressedChunk>,
     verdict: Option<Verdict>,
     /// True if the flush has stopped waiting; the thread that answers then recycles the slot.
-    left: bool,
+    abandoned: bool,
 }
 
 /// All slots and spare buffers of an instance.
@@ -50,15 +50,15 @@ const SLOTS: usize = 512;
 /// Number of spare buffers kept, and the largest size of each: bounds the memory that an idle instance holds. With more of
 /// them, they would be used in turn, and all would grow to the size of the largest chunk.
 const BUFFERS: usize = 1;
-const MAX_SPARE: usize = 4 << 20;
+const MAX_BUFFER_BYTES: usize = 4 << 20;
 
 impl SlotPool {
     /// Makes the slots.
     #[must_use]
     pub fn new() -> Self {
-        let slots = Self { free: bounded(SLOTS), buffers: bounded(BUFFERS) };
-        (0..SLOTS).for_each(|_| slots.recycle(Arc::default()));
-        slots
+        let slot_pool = Self { free: bounded(SLOTS), buffers: bounded(BUFFERS) };
+        (0..SLOTS).for_each(|_| slot_pool.recycle(Arc::default()));
+        slot_pool
     }
 
     /// A slot filled with a chunk; `None` when all are taken or memory is short. Never aborts.
@@ -86,7 +86,7 @@ impl SlotPool {
         let filled = {
             let mut state = chunk_slot.lock();
             state.verdict = None;
-            state.left = false;
+            state.abandoned = false;
             copy(&mut state.tag, tag) && fill(&mut state)
         };
         if filled {
@@ -125,24 +125,24 @@ impl SlotPool {
     /// Keeps a buffer for a later chunk, if it is of a usual size.
     pub fn recycle_buffer(&self, mut buffer: Vec<u8>) {
         buffer.clear();
-        if buffer.capacity() <= MAX_SPARE {
+        if buffer.capacity() <= MAX_BUFFER_BYTES {
             let _ = self.buffers.0.try_send(buffer);
         }
     }
 
     /// Answers a slot and says whether the flush heard it; the last of the two sides to be done with it recycles it.
-    pub fn answer(&self, chunk_slot: &Arc<ChunkSlot>, verdict: Verdict) -> bool {
-        let left = {
+    pub fn complete(&self, chunk_slot: &Arc<ChunkSlot>, verdict: Verdict) -> bool {
+        let abandoned = {
             let mut state = chunk_slot.lock();
             state.verdict = Some(verdict);
-            state.left
+            state.abandoned
         };
-        if left {
+        if abandoned {
             self.recycle(Arc::clone(chunk_slot));
         } else {
-            chunk_slot.answered.notify_one();
+            chunk_slot.completed.notify_one();
         }
-        !left
+        !abandoned
     }
 
     /// Waits for the answer; RETRY when there is none in time.
@@ -153,12 +153,12 @@ impl SlotPool {
             if let Some(verdict) = state.verdict {
                 break verdict;
             }
-            let left = longest.saturating_sub(start.elapsed());
-            if left.is_zero() {
-                state.left = true;
+            let remaining = longest.saturating_sub(start.elapsed());
+            if remaining.is_zero() {
+                state.abandoned = true;
                 return Verdict::Retry;
             }
-            state = chunk_slot.answered.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+            state = chunk_slot.completed.wait_timeout(state, remaining).unwrap_or_else(PoisonError::into_inner).0;
         };
         drop(state);
         self.recycle(chunk_slot);
@@ -210,7 +210,7 @@ impl ChunkSlot {
     /// Returns true if the flush has stopped waiting.
     #[must_use]
     pub fn is_abandoned(&self) -> bool {
-        self.lock().left
+        self.lock().abandoned
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -224,36 +224,36 @@ mod tests {
 
     #[test]
     fn a_flush_that_left_is_told_to_retry_and_its_slot_comes_back() {
-        let slots = SlotPool::new();
-        let chunk_slot = slots.fill(b"tag", b"data").unwrap();
+        let slot_pool = SlotPool::new();
+        let chunk_slot = slot_pool.fill(b"tag", b"data").unwrap();
         let ours = Arc::clone(&chunk_slot);
-        assert_eq!(slots.wait(chunk_slot, Duration::ZERO), Verdict::Retry);
+        assert_eq!(slot_pool.wait(chunk_slot, Duration::ZERO), Verdict::Retry);
         assert!(ours.is_abandoned());
-        assert_eq!(slots.free.1.len(), SLOTS - 1);
-        slots.answer(&ours, Verdict::Ok);
-        assert_eq!(slots.free.1.len(), SLOTS);
+        assert_eq!(slot_pool.free.1.len(), SLOTS - 1);
+        slot_pool.complete(&ours, Verdict::Ok);
+        assert_eq!(slot_pool.free.1.len(), SLOTS);
     }
 
     #[test]
     fn an_answer_reaches_the_flush_that_waits() {
-        let slots = Arc::new(SlotPool::new());
-        let chunk_slot = slots.fill(b"tag", b"data").unwrap();
-        let (ours, other) = (Arc::clone(&chunk_slot), Arc::clone(&slots));
+        let slot_pool = Arc::new(SlotPool::new());
+        let chunk_slot = slot_pool.fill(b"tag", b"data").unwrap();
+        let (ours, other) = (Arc::clone(&chunk_slot), Arc::clone(&slot_pool));
         let answering = std::thread::spawn(move || {
             assert_eq!(ours.take(), (b"tag".to_vec(), b"data".to_vec()));
-            other.answer(&ours, Verdict::Ok);
+            other.complete(&ours, Verdict::Ok);
         });
-        assert_eq!(slots.wait(chunk_slot, Duration::from_secs(60)), Verdict::Ok);
+        assert_eq!(slot_pool.wait(chunk_slot, Duration::from_secs(60)), Verdict::Ok);
         answering.join().unwrap();
-        assert_eq!(slots.free.1.len(), SLOTS);
+        assert_eq!(slot_pool.free.1.len(), SLOTS);
     }
 
     #[test]
     fn when_every_slot_is_taken_there_is_none() {
-        let slots = SlotPool::new();
-        let taken: Vec<_> = (0..SLOTS).map(|_| slots.fill(b"", b"x").unwrap()).collect();
-        assert!(slots.fill(b"", b"x").is_none());
-        taken.into_iter().for_each(|chunk_slot| slots.recycle(chunk_slot));
-        assert!(slots.fill(b"", b"x").is_some());
+        let slot_pool = SlotPool::new();
+        let taken: Vec<_> = (0..SLOTS).map(|_| slot_pool.fill(b"", b"x").unwrap()).collect();
+        assert!(slot_pool.fill(b"", b"x").is_none());
+        taken.into_iter().for_each(|chunk_slot| slot_pool.recycle(chunk_slot));
+        assert!(slot_pool.fill(b"", b"x").is_some());
     }
 }

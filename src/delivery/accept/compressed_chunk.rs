@@ -98,8 +98,8 @@ pub(crate) enum QueuedChunk {
 
 /// A chunk that was held in memory.
 #[derive(Debug)]
-pub(crate) struct Opened<'h> {
-    pub(crate) chunk: Cow<'h, Chunk>,
+pub(crate) struct Opened<'q> {
+    pub(crate) chunk: Cow<'q, Chunk>,
     /// True if the chunk is as it came. If not, which would be a defect, one record that cannot be decoded stands for the
     /// missing part.
     pub(crate) is_whole: bool,
@@ -157,7 +157,7 @@ impl Tools {
 
 impl ChunkCompressor {
     /// A chunk in at most `most` bytes; `None` if it is too large, does not shrink enough, or memory is short. Never aborts.
-    pub(crate) fn compress(&self, data: &[u8], most: u64, pressure: Effort) -> Option<CompressedChunk> {
+    pub(crate) fn compress(&self, data: &[u8], most: u64, effort: Effort) -> Option<CompressedChunk> {
         let most = (data.len() / WORTHWHILE).min(usize::try_from(most).unwrap_or(usize::MAX));
         if data.len() > MAX_LENGTH {
             return None;
@@ -167,7 +167,7 @@ impl ChunkCompressor {
             Some(tools) => tools,
             none => none.insert(Tools::new()?),
         };
-        context.set_parameter(CParameter::CompressionLevel(pressure.level())).ok()?;
+        context.set_parameter(CParameter::CompressionLevel(effort.level())).ok()?;
         out.clear();
         out.try_reserve_exact(most).ok()?;
         // It writes into the room that there is, and fails for want of more.
@@ -233,9 +233,9 @@ mod tests {
     #[test]
     fn one_chunk_after_the_other_reads_back() {
         let compressor = ChunkCompressor::default();
-        for (bytes, pressure) in [(2_000_000, Hard), (1_000, Light), (2_000_000, Light), (MAX_LENGTH, Hard)] {
+        for (bytes, effort) in [(2_000_000, Hard), (1_000, Light), (2_000_000, Light), (MAX_LENGTH, Hard)] {
             let data = lines(bytes);
-            let segment = opened(compressor.compress(&data, u64::MAX, pressure).unwrap());
+            let segment = opened(compressor.compress(&data, u64::MAX, effort).unwrap());
             assert!(segment == Chunk { tag: b"tag".to_vec(), data, records: 0 });
             compressor.rest();
         }

@@ -48,16 +48,16 @@ pub struct RetryRegistry {
     /// Hash of the instance's name and destination settings.
     instance: u128,
     generation: u64,
-    slots: Arc<SlotPool>,
+    slot_pool: Arc<SlotPool>,
     recorder: Recorder,
 }
 
 impl RetryRegistry {
     /// The view of a new instance. `instance` is the same text for the same instance across a reload.
     #[must_use]
-    pub fn new(instance: &str, slots: Arc<SlotPool>, recorder: Recorder) -> Self {
+    pub fn new(instance: &str, slot_pool: Arc<SlotPool>, recorder: Recorder) -> Self {
         let instance = xxhash_rust::xxh3::xxh3_128(instance.as_bytes());
-        Self { instance, generation: GENERATIONS.fetch_add(1, Relaxed), slots, recorder }
+        Self { instance, generation: GENERATIONS.fetch_add(1, Relaxed), slot_pool, recorder }
     }
 
     /// A chunk's identity.
@@ -87,7 +87,7 @@ impl RetryRegistry {
             let chunk_progress = Arc::clone(&entry.chunk_progress);
             drop(chunks);
             if let Some(old) = old {
-                self.slots.answer(&old, Verdict::Retry);
+                self.slot_pool.complete(&old, Verdict::Retry);
             }
             return chunk_progress;
         }
@@ -109,12 +109,12 @@ impl RetryRegistry {
     fn adopt_from_previous_instance(&self, entry: &mut Entry, identity: u128, now: Monotonic) {
         self.recorder.take(u64::from(entry.records));
         entry.chunk_progress.ended().tell(&self.recorder);
-        entry.chunk_progress = self.chunk_progress(identity, now, entry.chunk_progress.settled());
+        entry.chunk_progress = self.chunk_progress(identity, now, entry.chunk_progress.finished());
         entry.generation = self.generation;
     }
 
-    fn chunk_progress(&self, identity: u128, now: Monotonic, settled: PerCategory<RecordSet>) -> Arc<ChunkProgress> {
-        Arc::new(ChunkProgress::new(ChunkSource::Host(identity), now, self.recorder.clone(), settled))
+    fn chunk_progress(&self, identity: u128, now: Monotonic, finished: PerCategory<RecordSet>) -> Arc<ChunkProgress> {
+        Arc::new(ChunkProgress::new(ChunkSource::Host(identity), now, self.recorder.clone(), finished))
     }
 
     /// Notes that a spool has taken a chunk of this identity whose flush did not wait for it.
@@ -155,21 +155,22 @@ impl RetryRegistry {
     pub fn pending(&self, category: Category) -> u64 {
         let chunks = lock(&CHUNKS);
         let ours = chunks.values().flatten().filter(|entry| entry.generation == self.generation);
-        ours.map(|entry| u64::from(entry.records.saturating_sub(entry.chunk_progress.settled()[category].len()))).sum()
+        ours.map(|entry| u64::from(entry.records.saturating_sub(entry.chunk_progress.finished()[category].len()))).sum()
     }
 
     /// Tells the waiting flush how its chunk stands.
-    pub fn finish(&self, identity: u128, chunk_progress: &Arc<ChunkProgress>, standing: ChunkStatus) {
+    pub fn finish(&self, identity: u128, chunk_progress: &Arc<ChunkProgress>, status: ChunkStatus) {
         let mut chunks = lock(&CHUNKS);
         let Some(entries) = chunks.get_mut(&identity) else { return };
         let Some(at) = entries.iter().position(|entry| Arc::ptr_eq(&entry.chunk_progress, chunk_progress)) else {
             return;
         };
         entries[at].touched = Stopwatch::start();
-        let verdict = if standing == ChunkStatus::Done { Verdict::Ok } else { Verdict::Retry };
-        let heard = entries[at].waiter.take().is_some_and(|chunk_slot| self.slots.answer(&chunk_slot, verdict));
+        let verdict = if status == ChunkStatus::Done { Verdict::Ok } else { Verdict::Retry };
+        let is_received =
+            entries[at].waiter.take().is_some_and(|chunk_slot| self.slot_pool.complete(&chunk_slot, verdict));
         // When the flush has already left with RETRY, the entry stays for the next one, which is then told OK at once.
-        if standing == ChunkStatus::Done && heard {
+        if status == ChunkStatus::Done && is_received {
             entries.swap_remove(at);
             if entries.is_empty() {
                 chunks.remove(&identity);
@@ -183,14 +184,14 @@ impl RetryRegistry {
         let mut chunks = lock(&CHUNKS);
         chunks.retain(|_, entries| {
             entries.retain(|entry| {
-                let gone = entry.generation == self.generation
+                let is_abandoned = entry.generation == self.generation
                     && entry.is_free()
                     && entry.touched.elapsed() > ABANDONED_AFTER
                     && entry.chunk_progress.status() != ChunkStatus::Busy;
-                if gone {
+                if is_abandoned {
                     entry.chunk_progress.end_rest(entry.records, Outcome::Abandoned);
                 }
-                !gone
+                !is_abandoned
             });
             !entries.is_empty()
         });
@@ -198,12 +199,12 @@ impl RetryRegistry {
 
     /// Lets every waiting flush go with RETRY: the instance is closing.
     pub fn release_all(&self) {
-        let mut left = Vec::new();
+        let mut waiters = Vec::new();
         for entry in lock(&CHUNKS).values_mut().flatten().filter(|entry| entry.generation == self.generation) {
-            left.extend(entry.waiter.take());
+            waiters.extend(entry.waiter.take());
         }
-        for chunk_slot in left {
-            self.slots.answer(&chunk_slot, Verdict::Retry);
+        for chunk_slot in waiters {
+            self.slot_pool.complete(&chunk_slot, Verdict::Retry);
         }
     }
 }
@@ -233,22 +234,22 @@ mod tests {
 
     struct Setup {
         ledger: Ledger,
-        slots: Arc<SlotPool>,
-        registry: RetryRegistry,
+        slot_pool: Arc<SlotPool>,
+        retry_registry: RetryRegistry,
     }
 
     fn setup(name: &str) -> Setup {
-        let (ledger, slots) = (Ledger::default(), Arc::new(SlotPool::new()));
-        let registry = RetryRegistry::new(name, Arc::clone(&slots), ledger.recorder());
-        Setup { ledger, slots, registry }
+        let (ledger, slot_pool) = (Ledger::default(), Arc::new(SlotPool::new()));
+        let retry_registry = RetryRegistry::new(name, Arc::clone(&slot_pool), ledger.recorder());
+        Setup { ledger, slot_pool, retry_registry }
     }
 
     fn join(setup: &Setup, chunk_slot: &Arc<ChunkSlot>) -> Arc<ChunkProgress> {
-        setup.registry.join(Arc::clone(chunk_slot), b"tag", CHUNK, Monotonic::START)
+        setup.retry_registry.join(Arc::clone(chunk_slot), b"tag", CHUNK, Monotonic::START)
     }
 
     fn chunk_slot(setup: &Setup) -> Arc<ChunkSlot> {
-        setup.slots.fill(b"tag", CHUNK).unwrap()
+        setup.slot_pool.fill(b"tag", CHUNK).unwrap()
     }
 
     #[test]
@@ -256,12 +257,12 @@ mod tests {
         let setup = setup("join");
         let first = chunk_slot(&setup);
         let chunk_progress = join(&setup, &first);
-        assert_eq!(setup.slots.wait(first, Duration::ZERO), Verdict::Retry);
+        assert_eq!(setup.slot_pool.wait(first, Duration::ZERO), Verdict::Retry);
         let again = chunk_slot(&setup);
         assert!(Arc::ptr_eq(&join(&setup, &again), &chunk_progress));
         assert_eq!(setup.ledger.snapshot().records, 2);
-        setup.registry.finish(setup.registry.identity(b"tag", CHUNK), &chunk_progress, ChunkStatus::Done);
-        assert_eq!(setup.slots.wait(again, Duration::ZERO), Verdict::Ok);
+        setup.retry_registry.finish(setup.retry_registry.identity(b"tag", CHUNK), &chunk_progress, ChunkStatus::Done);
+        assert_eq!(setup.slot_pool.wait(again, Duration::ZERO), Verdict::Ok);
         // After the OK the same bytes are a new chunk.
         assert!(!Arc::ptr_eq(&join(&setup, &chunk_slot(&setup)), &chunk_progress));
     }
@@ -279,20 +280,20 @@ mod tests {
         let setup = setup("late");
         let first = chunk_slot(&setup);
         let chunk_progress = join(&setup, &first);
-        assert_eq!(setup.slots.wait(first, Duration::ZERO), Verdict::Retry);
-        let identity = setup.registry.identity(b"tag", CHUNK);
-        setup.registry.finish(identity, &chunk_progress, ChunkStatus::Done);
+        assert_eq!(setup.slot_pool.wait(first, Duration::ZERO), Verdict::Retry);
+        let identity = setup.retry_registry.identity(b"tag", CHUNK);
+        setup.retry_registry.finish(identity, &chunk_progress, ChunkStatus::Done);
         assert!(Arc::ptr_eq(&join(&setup, &chunk_slot(&setup)), &chunk_progress));
     }
 
     #[test]
-    fn the_next_generation_adopts_what_is_settled() {
+    fn the_next_generation_adopts_what_is_finished() {
         let old = setup("reload");
         let first = chunk_slot(&old);
         let chunk_progress = join(&old, &first);
         chunk_progress.end(Category::Event, 0, Outcome::Filtered);
-        old.registry.release_all();
-        assert_eq!(old.slots.wait(first, Duration::ZERO), Verdict::Retry);
+        old.retry_registry.release_all();
+        assert_eq!(old.slot_pool.wait(first, Duration::ZERO), Verdict::Retry);
         let new = setup("reload");
         let adopted = join(&new, &chunk_slot(&new));
         assert!(!Arc::ptr_eq(&adopted, &chunk_progress));
@@ -304,11 +305,11 @@ mod tests {
     #[test]
     fn what_a_spool_took_unacknowledged_is_known_to_every_instance_once() {
         let (old, new) = (setup("spooled"), setup("spooled"));
-        old.registry.expect(old.registry.identity(b"tag", CHUNK));
+        old.retry_registry.expect(old.retry_registry.identity(b"tag", CHUNK));
         // It is one and the same that the next one finds on the disk.
-        new.registry.expect_at_least(new.registry.identity(b"tag", CHUNK), 1);
-        assert!(!setup("another").registry.is_spooled(b"tag", CHUNK));
-        assert!(new.registry.is_spooled(b"tag", CHUNK));
-        assert!(!new.registry.is_spooled(b"tag", CHUNK));
+        new.retry_registry.expect_at_least(new.retry_registry.identity(b"tag", CHUNK), 1);
+        assert!(!setup("another").retry_registry.is_spooled(b"tag", CHUNK));
+        assert!(new.retry_registry.is_spooled(b"tag", CHUNK));
+        assert!(!new.retry_registry.is_spooled(b"tag", CHUNK));
     }
 }

@@ -213,7 +213,7 @@ impl Dispatcher {
                 let now = self.shared.now().steady;
                 let actions = self.scheduler.push(*batch, now);
                 if self.volatile {
-                    self.shared.budget.hold(self.scheduler.held_bytes(now));
+                    self.shared.budget.set_deferred(self.scheduler.held_bytes(now));
                 }
                 self.actions(actions, 0, MADE_ROOM);
             }
@@ -334,7 +334,11 @@ impl Dispatcher {
     /// Publishes a destination's blocks to the mapper.
     fn share_blocks(&self, id: DestinationId, now: Monotonic) {
         self.shared.blocks.set(id, self.scheduler.waits(id, now));
-        self.shared.budget.hold(if self.volatile { self.scheduler.held_bytes(now) } else { PerCategory::default() });
+        self.shared.budget.set_deferred(if self.volatile {
+            self.scheduler.held_bytes(now)
+        } else {
+            PerCategory::default()
+        });
     }
 
     /// Uniform in 0..1 (xorshift64*).
@@ -364,10 +368,10 @@ impl Dispatcher {
         if now >= self.last_source + dsn_sources::INTERVAL {
             self.last_source = now;
             self.read_sources(now);
-            if self.shared.is_spool_scarce() && self.scheduler.is_any_alone(now) {
+            if self.shared.is_spool_nearly_full() && self.scheduler.is_any_alone(now) {
                 lock(&self.shared.backlog).hurry(now);
             }
-            self.shared.registry.sweep();
+            self.shared.retry_registry.sweep();
         }
         if now >= self.last_report + REPORT_INTERVAL {
             self.last_report = now;

@@ -18,7 +18,7 @@ use std::time::Duration;
 
 const NO_SOURCE: &str = "no destination: neither an annotation, dsn_dir nor dsn names one";
 
-const GIVES_WAY: &str = "spool is 75 % full: dropping records of failing destinations to keep the others going; repair \
+const SPOOL_NEARLY_FULL: &str = "spool is 75 % full: dropping records of failing destinations to keep the others going; repair \
                          those destinations, or raise spool_max_size";
 
 fn is_in_memory(chunk_progress: &ChunkProgress) -> bool {
@@ -56,9 +56,9 @@ impl RecordSink<'_> {
                 self.defer(category, record);
                 Disposition::Nothing
             }
-            RecordStatus::Rejected(cause) => Disposition::DeadLetter(cause),
+            RecordStatus::Rejected(reason) => Disposition::DeadLetter(reason),
             RecordStatus::Open => match route {
-                Route::To(destination) => self.held(category, destination, &chunk_progress),
+                Route::To(destination) => self.for_destination(category, destination, &chunk_progress),
                 Route::Pending => self.until_known(category, &chunk_progress),
                 Route::Unrouted => give_up(Outcome::Rejected, NO_SOURCE),
             },
@@ -74,7 +74,12 @@ impl RecordSink<'_> {
         }
     }
 
-    fn held(&mut self, category: Category, destination: DestinationId, chunk_progress: &ChunkProgress) -> Disposition {
+    fn for_destination(
+        &mut self,
+        category: Category,
+        destination: DestinationId,
+        chunk_progress: &ChunkProgress,
+    ) -> Disposition {
         if self.asked != Some(destination) {
             (self.asked, self.waits) = (Some(destination), self.shared.blocks.get(destination));
         }
@@ -86,11 +91,12 @@ impl RecordSink<'_> {
             Decision::Defer(_) if is_in_memory(chunk_progress) && !self.shared.budget.is_full(category) => {
                 Disposition::Item(destination)
             }
-            Decision::Defer(until) => match self.waits.gives_way(category).filter(|_| self.scarce) {
+            Decision::Defer(until) => match self.waits.eviction_outcome(category).filter(|_| self.is_spool_nearly_full)
+            {
                 None => Disposition::Wait(until),
                 Some(outcome) => {
-                    if !std::mem::replace(&mut self.told, true) {
-                        self.shared.log(Severity::Error, LogKind::SpoolShare, GIVES_WAY.to_owned());
+                    if !std::mem::replace(&mut self.has_logged_evictions, true) {
+                        self.shared.log(Severity::Error, LogKind::SpoolShare, SPOOL_NEARLY_FULL.to_owned());
                     }
                     if outcome == Outcome::Overflow { Disposition::Overflow } else { give_up(outcome, MADE_ROOM) }
                 }

@@ -36,33 +36,37 @@ fn poisoned(mode: &str, chunk: &[u8], at: &[(Category, u32)], limited: Option<Ca
         };
         record(&mut first, 600);
         instance.flush(&first, delivery);
-        let mut told = false;
+        let mut has_limited = false;
         for _ in 0..10 {
             clock.pass(1_000);
             instance.work();
-            while let Some(request) = instance.on_their_way.first().filter(|_| !told) {
-                told = matches!(&request.load, Load::Items(batch) if batch.category == limited);
-                instance.answer(0, if told { (429, Some(limits), false) } else { (200, None, true) }, &mut seen);
+            while let Some(request) = instance.on_their_way.first().filter(|_| !has_limited) {
+                has_limited = matches!(&request.load, Load::Items(batch) if batch.category == limited);
+                instance.respond(
+                    0,
+                    if has_limited { (429, Some(limits), false) } else { (200, None, true) },
+                    &mut seen,
+                );
                 instance.work();
             }
         }
-        assert!(told, "{mode}: {}", instance.ledger.snapshot().summary());
+        assert!(has_limited, "{mode}: {}", instance.ledger.snapshot().summary());
     }
     poison::AT.set(at.to_vec());
-    let mut left = vec![chunk];
+    let mut unflushed = vec![chunk];
     if limited.is_some() && delivery == options::Mode::Ack {
         // It is still the host's, which offers it again.
-        left.push(&first);
+        unflushed.push(&first);
     }
     let mut actions = 0;
-    while !left.is_empty() || instance.pending() > 0 {
+    while !unflushed.is_empty() || instance.pending() > 0 {
         actions += 1;
         assert!(actions < 1_000, "{mode}: {}", instance.ledger.snapshot().summary());
-        left.retain(|chunk| !instance.flush(chunk, delivery));
+        unflushed.retain(|chunk| !instance.flush(chunk, delivery));
         clock.pass(1_000);
         instance.work();
         while !instance.on_their_way.is_empty() {
-            instance.answer(0, (200, None, true), &mut seen);
+            instance.respond(0, (200, None, true), &mut seen);
         }
     }
     poison::AT.take();
@@ -131,10 +135,10 @@ fn what_has_ended_is_not_decided_again() {
     let chunk_progress =
         Arc::new(ChunkProgress::new(ChunkSource::Memory, Monotonic::START, recorder, Default::default()));
     chunk_progress.end(Category::Event, 5, Outcome::Suppressed);
-    let (mut logs, mut left, broken) = (LogBatcher::new(1), PassOutcome::default(), RecordSet::default());
+    let (mut logs, mut pass, broken) = (LogBatcher::new(1), PassOutcome::default(), RecordSet::default());
     let mut carried = Carried::default();
     let record_sink =
-        RecordSink::new(instance.shared, &chunk_progress, &mut logs, false, &mut left, &broken, &mut carried);
+        RecordSink::new(instance.shared, &chunk_progress, &mut logs, false, &mut pass, &broken, &mut carried);
     assert!(record_sink.again(5) && !record_sink.again(6));
 }
 

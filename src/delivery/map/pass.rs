@@ -3,7 +3,7 @@
 use crate::clock::Monotonic;
 use crate::delivery::lock;
 use crate::delivery::map::carried;
-use crate::delivery::map::pass_outcome::{Gone, PassOutcome};
+use crate::delivery::map::pass_outcome::{PassOutcome, UnsentItem};
 use crate::delivery::map::router::ChunkRouter;
 use crate::delivery::map::sink::RecordSink;
 use crate::delivery::map::worker::Worker;
@@ -23,7 +23,7 @@ use std::time::Duration;
 const PANICKED: &str = "mapping a record panicked, which is a defect of this plugin: the record, or the event of which it is a line, \
                         counts as invalid; the rest of its chunk is sent; please report it";
 
-const GIVEN_UP: &str = "mapping a chunk keeps panicking: the rest of it counts as invalid";
+const TOO_MANY_PANICS: &str = "mapping a chunk keeps panicking: the rest of it counts as invalid";
 
 /// The number of times that mapping a segment may panic before the rest of it is given up.
 const MAX_PANICS: usize = 64;
@@ -32,7 +32,7 @@ const FULL: &str = "dead letters are full: rejected items are only counted, as o
                     again with `flb-sentry replay`, remove them, or raise dead_letter_max_size";
 
 /// Wait before a disk that would not take dead letters is tried again.
-const DEAD_AGAIN: Duration = Duration::from_secs(30);
+const DEAD_LETTER_PAUSE: Duration = Duration::from_secs(30);
 
 impl Worker<'_> {
     /// Maps a chunk and handles the outcome of its records.
@@ -47,11 +47,11 @@ impl Worker<'_> {
             let mut pass = PassOutcome::default();
             record = self.read(chunk_progress, &router, (segment, first), replay, &mut pass);
             self.write_dead_letter(chunk_progress, first, segment, &mut pass);
-            self.tell(first, segment, &pass.gone);
+            self.report_unsent(first, segment, &pass.unsent);
         }
         router.report(self.shared);
-        let standing = chunk_progress.mapped();
-        self.shared.finish(chunk_progress, standing);
+        let status = chunk_progress.mapped();
+        self.shared.finish(chunk_progress, status);
         self.let_go();
         for follower in chunk_progress.take_followers() {
             lock(&self.shared.backlog).remove(&follower);
@@ -62,10 +62,10 @@ impl Worker<'_> {
     /// Lets go of records of earlier chunks that wait no more.
     fn let_go(&mut self) {
         for chunk_progress in self.carried.retain(self.records.waiting()) {
-            let standing = chunk_progress.let_go();
-            self.shared.finish(&chunk_progress, standing);
+            let status = chunk_progress.let_go();
+            self.shared.finish(&chunk_progress, status);
             if matches!(chunk_progress.source, ChunkSource::Memory) && self.dead.is_none() {
-                self.shared.retained_bytes.fetch_sub(chunk_progress.forget(), Relaxed);
+                self.shared.retained_bytes.fetch_sub(chunk_progress.release_chunk(), Relaxed);
             }
         }
     }
@@ -106,7 +106,7 @@ impl Worker<'_> {
             }
         }
         router.report(self.shared);
-        for Gone { category, outcome, target, .. } in &pass.gone {
+        for UnsentItem { category, outcome, target, .. } in &pass.unsent {
             self.shared.reports.add(target.identity, *category, *outcome, 1, 0);
         }
         self.let_go();
@@ -153,12 +153,12 @@ impl Worker<'_> {
         if let Err(error) = &written {
             let text = format!("cannot write dead letters, rejected items wait: {error}");
             self.shared.log(Severity::Error, LogKind::DeadLetters, text);
-            self.shared.dead_again.store((now.steady + DEAD_AGAIN).as_millis(), Relaxed);
-        } else if written.as_ref().is_ok_and(|kept| kept.contains(&false)) {
+            self.shared.dead_again.store((now.steady + DEAD_LETTER_PAUSE).as_millis(), Relaxed);
+        } else if written.as_ref().is_ok_and(|is_written| is_written.contains(&false)) {
             self.shared.log(Severity::Error, LogKind::DeadLettersFull, FULL.to_owned());
         }
         let ending = |(at, dead_letter): (usize, &DeadLetter)| match (&written, &chunk_progress.source) {
-            (Ok(kept), _) if kept[at] => Some(dead_letter.reason.outcome),
+            (Ok(is_written), _) if is_written[at] => Some(dead_letter.reason.outcome),
             (Ok(_), _) | (Err(_), ChunkSource::Memory | ChunkSource::None) => Some(Outcome::Overflow),
             (Err(_), ChunkSource::Host(_) | ChunkSource::Spool(_)) => None,
         };
@@ -167,7 +167,7 @@ impl Worker<'_> {
             match ending {
                 Some(outcome) => {
                     dead_letter.end(chunk_progress, outcome);
-                    pass.gone.extend(Gone::of_dead_letter(&dead_letter, outcome, chunk_progress));
+                    pass.unsent.extend(UnsentItem::of_dead_letter(&dead_letter, outcome, chunk_progress));
                 }
                 None => dead_letter.postpone(chunk_progress),
             }
@@ -175,13 +175,13 @@ impl Worker<'_> {
     }
 
     /// Notes for the next client report the items of a chunk that will never be sent.
-    fn tell(&self, first: u32, segment: &Chunk, gone: &[Gone]) {
-        if !self.shared.reports.is_on() || gone.is_empty() {
+    fn report_unsent(&self, first: u32, segment: &Chunk, unsent: &[UnsentItem]) {
+        if !self.shared.reports.is_on() || unsent.is_empty() {
             return;
         }
-        let logs = gone.iter().filter(|gone| gone.category == Category::Log);
-        let sizes = dead_letters::sizes(segment, first, &logs.map(|gone| gone.record).collect());
-        for Gone { category, record, outcome, target } in gone {
+        let logs = unsent.iter().filter(|drop| drop.category == Category::Log);
+        let sizes = dead_letters::sizes(segment, first, &logs.map(|drop| drop.record).collect());
+        for UnsentItem { category, record, outcome, target } in unsent {
             let size = sizes.get(record).filter(|_| *category == Category::Log);
             self.shared.reports.add(target.identity, *category, *outcome, 1, size.copied().unwrap_or(0));
         }
@@ -225,7 +225,7 @@ impl Worker<'_> {
                 current_records.filter(|record| (first..end).contains(record) && broken.insert(*record)).collect();
             // Work stays in proportion to the chunk, however many of its records are broken.
             if news.is_empty() && !gave_up || panics.len() >= MAX_PANICS {
-                self.shared.log(Severity::Error, LogKind::Panics, GIVEN_UP.to_owned());
+                self.shared.log(Severity::Error, LogKind::Panics, TOO_MANY_PANICS.to_owned());
                 (first..end).for_each(|record| pass.give_up(chunk_progress, &[record]));
                 return end;
             }

@@ -14,7 +14,7 @@ pub(in crate::delivery) struct PassOutcome {
     /// Records that are given up.
     pub(in crate::delivery) dead_letters: Vec<DeadLetter>,
     /// Records that are to be reported to Sentry.
-    pub(in crate::delivery) gone: Vec<Gone>,
+    pub(in crate::delivery) unsent: Vec<UnsentItem>,
     /// Records of which storms have decided that they are to be sent.
     pub(super) decided: RecordSet,
     /// Records that wait where they are, by category.
@@ -26,25 +26,26 @@ impl PassOutcome {
     /// order.
     pub(in crate::delivery) fn give_up(&mut self, chunk_progress: &ChunkProgress, records: &[u32]) {
         let detail = "mapping it panicked, which is a defect of this plugin".to_owned();
-        let cause = Arc::new(DropReason { outcome: Outcome::Invalid, status: 0, detail });
-        let is_left =
+        let reason = Arc::new(DropReason { outcome: Outcome::Invalid, status: 0, detail });
+        let is_unfinished =
             |category, record| chunk_progress.is_open(category, record) && !self.waiting[category].has(record);
         let dead_letter = match records {
             [record] => {
-                match Category::ALL.iter().filter(|category| is_left(**category, *record)).collect::<Vec<_>>()[..] {
+                match Category::ALL.iter().filter(|category| is_unfinished(**category, *record)).collect::<Vec<_>>()[..]
+                {
                     [] => return,
-                    [category] => DeadLetter::new(Some(*category), *record, &cause),
-                    _ => DeadLetter::new(None, *record, &cause),
+                    [category] => DeadLetter::new(Some(*category), *record, &reason),
+                    _ => DeadLetter::new(None, *record, &reason),
                 }
             }
             [head, members @ ..] => {
                 for member in members {
                     chunk_progress.end(Category::Event, *member, Outcome::Joined);
                 }
-                if !is_left(Category::Event, *head) {
+                if !is_unfinished(Category::Event, *head) {
                     return;
                 }
-                DeadLetter { members: members.to_vec(), ..DeadLetter::new(Some(Category::Event), *head, &cause) }
+                DeadLetter { members: members.to_vec(), ..DeadLetter::new(Some(Category::Event), *head, &reason) }
             }
             [] => return,
         };
@@ -53,14 +54,14 @@ impl PassOutcome {
 }
 
 /// A record that has ended here and not at the destination where it was to go.
-pub(in crate::delivery) struct Gone {
+pub(in crate::delivery) struct UnsentItem {
     pub(in crate::delivery) category: Category,
     pub(in crate::delivery) record: u32,
     pub(in crate::delivery) outcome: Outcome,
     pub(in crate::delivery) target: Arc<Target>,
 }
 
-impl Gone {
+impl UnsentItem {
     /// Returns the drop that a dead letter stands for, unless it was no item, had no destination, or was counted there already.
     pub(in crate::delivery) fn of_dead_letter(
         dead_letter: &DeadLetter,
@@ -68,8 +69,8 @@ impl Gone {
         chunk_progress: &ChunkProgress,
     ) -> Option<Self> {
         let (category, target) = (dead_letter.category?, dead_letter.target.clone()?);
-        let told = chunk_progress.is_counted_elsewhere(category, dead_letter.record);
-        Some(Self { category, record: dead_letter.record, outcome, target }).filter(|_| !told)
+        let is_counted = chunk_progress.is_counted_elsewhere(category, dead_letter.record);
+        Some(Self { category, record: dead_letter.record, outcome, target }).filter(|_| !is_counted)
     }
 }
 
@@ -81,9 +82,9 @@ mod tests {
     use crate::ledger::Ledger;
 
     fn given_up(chunk_progress: &ChunkProgress, records: &[u32]) -> Vec<DeadLetter> {
-        let mut left = PassOutcome::default();
-        left.give_up(chunk_progress, records);
-        left.dead_letters
+        let mut pass = PassOutcome::default();
+        pass.give_up(chunk_progress, records);
+        pass.dead_letters
     }
 
     fn chunk_progress() -> ChunkProgress {
@@ -114,10 +115,10 @@ mod tests {
 
     #[test]
     fn what_waits_is_not_given_up() {
-        let (chunk_progress, mut left) = (chunk_progress(), PassOutcome::default());
-        left.waiting.log.insert(3);
-        left.give_up(&chunk_progress, &[3]);
-        assert!(matches!(left.dead_letters[..], [DeadLetter { category: Some(Category::Event), record: 3, .. }]));
+        let (chunk_progress, mut pass) = (chunk_progress(), PassOutcome::default());
+        pass.waiting.log.insert(3);
+        pass.give_up(&chunk_progress, &[3]);
+        assert!(matches!(pass.dead_letters[..], [DeadLetter { category: Some(Category::Event), record: 3, .. }]));
     }
 
     /// A record that is nothing yet gets one letter for both, one that has become a log one for the event.

@@ -15,7 +15,7 @@ pub(in crate::delivery) fn emit(shared: &Shared, mut batch: Batch<ChunkProgress>
     let (destination, category) = (batch.destination, batch.category);
     // What is held for others makes room only for a destination that the dispatcher knows of.
     let waits = || drop(shared.to_dispatcher.send(Message::Expected(destination, category, bytes)));
-    shared.budget.reserve(category, bytes, || shared.blocks.get(destination).is_held(category), waits);
+    shared.budget.reserve(category, bytes, || shared.blocks.get(destination).is_blocked(category), waits);
     batch.reserved = bytes;
     let _ = shared.to_dispatcher.send(Message::Batch(Box::new(batch)));
 }
@@ -45,8 +45,8 @@ impl RecordWriter<'_, '_> {
         self.sink.logs.mend();
         self.place = Place::Finished;
         let (chunk_progress, own) = self.sink.owner(self.item.record);
-        let standing = chunk_progress.settle(Category::Log, std::iter::once(own), Outcome::OverBudget);
-        self.sink.shared.finish(&chunk_progress, standing);
+        let status = chunk_progress.finish(Category::Log, std::iter::once(own), Outcome::OverBudget);
+        self.sink.shared.finish(&chunk_progress, status);
         self.sink.report(self.item, Outcome::OverBudget, Some(destination));
     }
 
@@ -86,9 +86,9 @@ impl ItemWriter for RecordWriter<'_, '_> {
                 batch.close(&chunk_progress, own, Some(id));
                 emit(self.sink.shared, *batch);
             }
-            (Place::DeadLetter(mut letter), finished) => {
-                letter.event_id = finished.event_id();
-                self.sink.pass.dead_letters.push(*letter);
+            (Place::DeadLetter(mut dead_letter), finished) => {
+                dead_letter.event_id = finished.event_id();
+                self.sink.pass.dead_letters.push(*dead_letter);
             }
             // It is not what was begun: it is taken back.
             (place, _) => self.place = place,
@@ -105,6 +105,6 @@ impl Drop for RecordWriter<'_, '_> {
             Place::DeadLetter(_) | Place::Finished => return,
         }
         let (chunk_progress, own) = self.sink.owner(self.item.record);
-        let _ = chunk_progress.release(self.item.category, std::iter::once(own));
+        let _ = chunk_progress.defer(self.item.category, std::iter::once(own));
     }
 }

@@ -6,7 +6,7 @@ use crate::delivery::Shared;
 use crate::delivery::costs::Asked;
 use crate::delivery::map::carried::{self, Carried};
 use crate::delivery::map::disposition::Disposition;
-use crate::delivery::map::pass_outcome::{Gone, PassOutcome};
+use crate::delivery::map::pass_outcome::{PassOutcome, UnsentItem};
 use crate::delivery::map::record_writer::{Place, RecordWriter, emit};
 use crate::delivery::shared::blocks::Waits;
 use crate::delivery::store::dead_letters::DeadLetter;
@@ -36,8 +36,8 @@ pub(in crate::delivery) struct RecordSink<'i> {
     pub(super) asked: Option<DestinationId>,
     pub(super) waits: Waits,
     /// True if there is so little room on disk that some records have to make room for others.
-    pub(super) scarce: bool,
-    pub(super) told: bool,
+    pub(super) is_spool_nearly_full: bool,
+    pub(super) has_logged_evictions: bool,
     pub(super) pass: &'i mut PassOutcome,
     /// Records at which the mapping has panicked.
     pub(super) broken: &'i RecordSet,
@@ -83,7 +83,8 @@ impl<'i> RecordSink<'i> {
         carried: &'i mut Carried,
     ) -> Self {
         let now = shared.now();
-        let scarce = matches!(chunk_progress.source, ChunkSource::Spool(_)) && shared.is_spool_scarce();
+        let is_spool_nearly_full =
+            matches!(chunk_progress.source, ChunkSource::Spool(_)) && shared.is_spool_nearly_full();
         Self {
             shared,
             chunk_progress,
@@ -95,8 +96,8 @@ impl<'i> RecordSink<'i> {
             payer: LastPayer::default(),
             asked: None,
             waits: Waits::default(),
-            scarce,
-            told: false,
+            is_spool_nearly_full,
+            has_logged_evictions: false,
             pass,
             broken,
             carried,
@@ -120,16 +121,16 @@ impl<'i> RecordSink<'i> {
             self.pass.waiting[category].insert(record);
         }
         let (chunk_progress, own) = self.owner(record);
-        chunk_progress.defer(category, own);
+        chunk_progress.leave_open(category, own);
     }
 
     /// Gives up a record of an earlier chunk: that chunk is read again for its dead letter, if it can be.
-    fn give_up_carried(&mut self, category: Category, record: u32, cause: &Arc<DropReason>) {
+    fn give_up_carried(&mut self, category: Category, record: u32, reason: &Arc<DropReason>) {
         let (chunk_progress, own) = self.owner(record);
         if chunk_progress.can_be_read_again() && self.shared.settings.dead_letter_path.is_some() {
-            chunk_progress.mark_rejected(category, std::iter::once(own), cause);
+            chunk_progress.mark_rejected(category, std::iter::once(own), reason);
         } else {
-            chunk_progress.end(category, own, cause.outcome);
+            chunk_progress.end(category, own, reason.outcome);
         }
     }
 
@@ -163,7 +164,7 @@ impl<'i> RecordSink<'i> {
     ) {
         let destination = destination.filter(|_| self.shared.reports.is_on());
         if let Some(target) = destination.and_then(|destination| self.shared.route_table.get(destination)) {
-            self.pass.gone.push(Gone { category, record, outcome, target });
+            self.pass.unsent.push(UnsentItem { category, record, outcome, target });
         }
     }
 }
@@ -203,8 +204,8 @@ impl<'i> Sink for RecordSink<'i> {
                 self.defer(category, record);
                 return None;
             }
-            Disposition::DeadLetter(cause) if is_carried => {
-                self.give_up_carried(category, record, &cause);
+            Disposition::DeadLetter(reason) if is_carried => {
+                self.give_up_carried(category, record, &reason);
                 return None;
             }
             Disposition::Overflow => {
@@ -212,10 +213,10 @@ impl<'i> Sink for RecordSink<'i> {
                 self.ends(item, &discard);
                 return None;
             }
-            Disposition::DeadLetter(cause) => {
+            Disposition::DeadLetter(reason) => {
                 let target = route.destination().and_then(|destination| self.shared.route_table.get(destination));
                 self.scratch.clear();
-                Place::DeadLetter(Box::new(DeadLetter::new(Some(category), record, &cause).toward(target)))
+                Place::DeadLetter(Box::new(DeadLetter::new(Some(category), record, &reason).toward(target)))
             }
         };
         Some(RecordWriter { sink: self, item, place })
@@ -228,8 +229,8 @@ impl<'i> Sink for RecordSink<'i> {
                 if item.record < carried::FIRST && self.chunk_progress.is_open(item.category, item.record) =>
             {
                 let detail = "expected records in MessagePack".to_owned();
-                let cause = Arc::new(DropReason { outcome: discard.outcome, status: 0, detail });
-                self.pass.dead_letters.push(DeadLetter::new(None, item.record, &cause));
+                let reason = Arc::new(DropReason { outcome: discard.outcome, status: 0, detail });
+                self.pass.dead_letters.push(DeadLetter::new(None, item.record, &reason));
             }
             (Category::Log, Outcome::Invalid) => {}
             _ => self.ends(item, &discard),
@@ -254,8 +255,8 @@ impl<'i> Sink for RecordSink<'i> {
         }
         match head.attach(category, first, (&chunk_progress, own)) {
             Attach::Done => {}
-            Attach::Ended => drop(chunk_progress.settle(category, std::iter::once(own), Outcome::Joined)),
-            Attach::Waits => drop(chunk_progress.release(category, std::iter::once(own))),
+            Attach::Ended => drop(chunk_progress.finish(category, std::iter::once(own), Outcome::Joined)),
+            Attach::Waits => drop(chunk_progress.defer(category, std::iter::once(own))),
         }
     }
 

@@ -122,7 +122,7 @@ impl Run {
                 }
             }
             let instance = self.instance.as_mut().unwrap();
-            instance.answer(0, (code, None, code == 200), &mut self.seen);
+            instance.respond(0, (code, None, code == 200), &mut self.seen);
             instance.work();
         }
     }
@@ -182,13 +182,13 @@ fn split(mode: &'static str, cuts: [usize; 2], between: [Between; 2]) -> Accepte
 /// A trace that is whole is one event with all its frames, and one log with all its lines.
 fn assert_whole(mode: &'static str, cuts: [usize; 2], between: [Between; 2]) {
     let accepted = split(mode, cuts, between);
-    let about = format!("{mode} {cuts:?} {between:?}: {:?} {:?}", accepted.events, accepted.bodies);
-    assert_eq!(accepted.events.len(), 1, "{about}");
+    let context = format!("{mode} {cuts:?} {between:?}: {:?} {:?}", accepted.events, accepted.bodies);
+    assert_eq!(accepted.events.len(), 1, "{context}");
     let exception = accepted.events.values().next().unwrap();
-    assert!(exception.contains("Declined") && exception.contains("IOException"), "{about}");
-    assert!(accepted.bodies.contains(&TRACE.join("\n")), "{about}");
+    assert!(exception.contains("Declined") && exception.contains("IOException"), "{context}");
+    assert!(accepted.bodies.contains(&TRACE.join("\n")), "{context}");
     let count = |text: &str| accepted.bodies.iter().filter(|body| body.contains(text)).count();
-    assert_eq!([count("order failed"), count("... 1 more"), count("INFO before")], [1, 1, 1], "{about}");
+    assert_eq!([count("order failed"), count("... 1 more"), count("INFO before")], [1, 1, 1], "{context}");
 }
 
 #[test]

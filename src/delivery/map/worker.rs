@@ -143,7 +143,7 @@ impl<'s> Worker<'s> {
     }
 
     /// Returns true if there is room for a backlog beside live chunks, and requests are still started.
-    fn has_room(&self) -> bool {
+    fn has_capacity(&self) -> bool {
         self.shared.budget.is_light() && !self.shared.starts_nothing()
     }
 
@@ -153,7 +153,7 @@ impl<'s> Worker<'s> {
     }
 
     fn next_due(&self) -> Option<Monotonic> {
-        lock(&self.shared.backlog).next_due(self.has_room())
+        lock(&self.shared.backlog).next_due(self.has_capacity())
     }
 
     pub(in crate::delivery) fn take(&mut self, job: Job) {
@@ -180,52 +180,52 @@ impl<'s> Worker<'s> {
         let joins = !chunk_slot.is_abandoned() && self.shared.route_table.is_ready(ResolvedMode::Ack);
         if !joins {
             self.shared.retained_in_transit.fetch_sub(1, SeqCst);
-            self.shared.slots.answer(&chunk_slot, Verdict::Retry);
-            return self.shared.slots.recycle_buffer(data);
+            self.shared.slot_pool.complete(&chunk_slot, Verdict::Retry);
+            return self.shared.slot_pool.recycle_buffer(data);
         }
-        let chunk_progress = self.shared.registry.join(chunk_slot, &tag, &data, self.shared.now().steady);
+        let chunk_progress = self.shared.retry_registry.join(chunk_slot, &tag, &data, self.shared.now().steady);
         self.shared.retained_in_transit.fetch_sub(1, SeqCst);
         self.map(&chunk_progress, &[Chunk { tag, data, records: 0 }], false);
     }
 
     fn memory(&mut self, chunk_slot: &Arc<ChunkSlot>) {
-        let held = chunk_slot.take_queued();
-        self.shared.slots.recycle(Arc::clone(chunk_slot));
+        let queued = chunk_slot.take_queued();
+        self.shared.slot_pool.recycle(Arc::clone(chunk_slot));
         let recorder = self.shared.recorder.clone();
         let chunk_progress =
             Arc::new(ChunkProgress::new(ChunkSource::Memory, self.shared.now().steady, recorder, Default::default()));
         // Its bytes count until its items do.
-        self.shared.retained_bytes.fetch_add(held.bytes(), Relaxed);
-        self.shared.waiting.fetch_sub(held.bytes(), Relaxed);
-        let kept = chunk_progress.keep(held);
-        self.held(&chunk_progress, &kept, false);
+        self.shared.retained_bytes.fetch_add(queued.bytes(), Relaxed);
+        self.shared.waiting.fetch_sub(queued.bytes(), Relaxed);
+        let retained = chunk_progress.retain(queued);
+        self.map_queued(&chunk_progress, &retained, false);
         // Nobody else has the bytes that a dead letter would need, or what had to stay behind.
         if self.dead.is_none() {
-            self.shared.retained_bytes.fetch_sub(chunk_progress.forget(), Relaxed);
-            if let Ok(QueuedChunk::Raw(segment)) = Arc::try_unwrap(kept) {
-                self.shared.slots.recycle_buffer(segment.data);
+            self.shared.retained_bytes.fetch_sub(chunk_progress.release_chunk(), Relaxed);
+            if let Ok(QueuedChunk::Raw(segment)) = Arc::try_unwrap(retained) {
+                self.shared.slot_pool.recycle_buffer(segment.data);
             }
         }
     }
 
     /// Reads a chunk that is held in memory.
-    fn held(&mut self, chunk_progress: &Arc<ChunkProgress>, held: &QueuedChunk, replay: bool) {
-        let chunk = self.open(held);
+    fn map_queued(&mut self, chunk_progress: &Arc<ChunkProgress>, queued: &QueuedChunk, replay: bool) {
+        let chunk = self.open(queued);
         if !replay {
             self.shared.recorder.take(u64::from(crate::chunk::count(&chunk.data)));
         }
         self.map(chunk_progress, std::slice::from_ref(&*chunk), replay);
         if let Cow::Owned(segment) = chunk {
-            self.shared.slots.recycle_buffer(segment.data);
+            self.shared.slot_pool.recycle_buffer(segment.data);
         }
     }
 
     /// A chunk that is held in memory, as soon as there is memory to read it in.
-    fn open<'h>(&self, held: &'h QueuedChunk) -> Cow<'h, Chunk> {
+    fn open<'q>(&self, queued: &'q QueuedChunk) -> Cow<'q, Chunk> {
         let opened = loop {
-            match held.open(|| self.shared.slots.buffer()) {
+            match queued.open(|| self.shared.slot_pool.buffer()) {
                 Some(opened) => break opened,
-                None if self.shared.past_deadline() => break held.unreadable(),
+                None if self.shared.past_deadline() => break queued.unreadable(),
                 None => self.shared.log(Severity::Warn, LogKind::Memory, NO_MEMORY.to_owned()),
             }
             thread::park_timeout(IDLE);
@@ -261,11 +261,11 @@ impl<'s> Worker<'s> {
             return;
         }
         let now = self.shared.now().steady;
-        let Some(chunk_progress) = lock(&self.shared.backlog).take(now, self.has_room()) else { return };
+        let Some(chunk_progress) = lock(&self.shared.backlog).take(now, self.has_capacity()) else { return };
         if matches!(chunk_progress.source, ChunkSource::Spool(_)) {
             self.spooled(&chunk_progress, true);
-        } else if let Some(kept) = chunk_progress.kept() {
-            self.held(&chunk_progress, &kept, true);
+        } else if let Some(retained) = chunk_progress.retained() {
+            self.map_queued(&chunk_progress, &retained, true);
         }
     }
 
@@ -275,8 +275,8 @@ impl<'s> Worker<'s> {
         let Some(before) = (if all { Some(now) } else { now.checked_sub(self.shared.settings.batch_timeout) }) else {
             return;
         };
-        for gatherer in [&mut self.live, &mut self.replayed] {
-            gatherer.seal(before).into_iter().for_each(|batch| emit(self.shared, batch));
+        for batcher in [&mut self.live, &mut self.replayed] {
+            batcher.seal(before).into_iter().for_each(|batch| emit(self.shared, batch));
         }
     }
 
@@ -298,13 +298,13 @@ impl<'s> Worker<'s> {
             match job {
                 Job::Ack(chunk_slot) => {
                     self.shared.retained_in_transit.fetch_sub(1, SeqCst);
-                    self.shared.slots.answer(&chunk_slot, Verdict::Retry);
+                    self.shared.slot_pool.complete(&chunk_slot, Verdict::Retry);
                 }
                 Job::Memory(chunk_slot) => {
-                    let held = chunk_slot.take_queued();
-                    self.shared.waiting.fetch_sub(held.bytes(), Relaxed);
+                    let queued = chunk_slot.take_queued();
+                    self.shared.waiting.fetch_sub(queued.bytes(), Relaxed);
                     // Its flush was told OK: what cannot be sent any more is taken, and lost.
-                    self.shared.recorder.take(u64::from(crate::chunk::count(&self.open(&held).data)));
+                    self.shared.recorder.take(u64::from(crate::chunk::count(&self.open(&queued).data)));
                 }
                 Job::Spooled | Job::Close => {}
             }

@@ -181,12 +181,12 @@ impl Instance {
             // For as long as others do something, and not until they have nothing left to do.
             Entered::Waiting(chunk_slot, _) => {
                 (0..below(PATIENCE)).for_each(|_| thread::park_timeout(Duration::ZERO));
-                self.delivery.shared.slots.wait(chunk_slot, Duration::ZERO)
+                self.delivery.shared.slot_pool.wait(chunk_slot, Duration::ZERO)
             }
             Entered::Unsynced(number) => {
                 (0..below(PATIENCE)).for_each(|_| thread::park_timeout(Duration::ZERO));
                 let shared = &self.delivery.shared;
-                let identity = || shared.registry.identity(TAG, chunk);
+                let identity = || shared.retry_registry.identity(TAG, chunk);
                 let is_safe = shared.store.wait_for_sync(number, Duration::ZERO, identity);
                 if is_safe { Verdict::Ok } else { Verdict::Retry }
             }
@@ -228,19 +228,24 @@ impl Instance {
     fn assert_idle(&self) {
         let shared = &self.delivery.shared;
         let taken = || [shared.waiting.load(Relaxed), shared.retained_bytes.load(Relaxed), shared.budget.used()];
-        let is_idle = || taken() == [0; 3] && shared.slots.taken() == 0;
+        let is_idle = || taken() == [0; 3] && shared.slot_pool.taken() == 0;
         let mut polls = 0..20;
         while !is_idle() && polls.next().is_some() {
             thread::park_timeout(Duration::from_secs(1));
         }
-        assert!(is_idle(), "bytes that wait, are kept, are rendered: {:?}; slots: {}", taken(), shared.slots.taken());
+        assert!(
+            is_idle(),
+            "bytes that wait, are kept, are rendered: {:?}; slots: {}",
+            taken(),
+            shared.slot_pool.taken()
+        );
     }
 
     /// Asserts that each record ended once, except those that Fluent Bit still has.
     fn assert_closed(&self) {
         let now = self.ledger.snapshot();
         for category in Category::ALL {
-            let pending = self.delivery.shared.registry.pending(*category);
+            let pending = self.delivery.shared.retry_registry.pending(*category);
             assert_eq!(ended(&now, *category) + pending, now.records, "{category:?}: {}", now.summary());
         }
     }

@@ -37,7 +37,7 @@ fn each_chunk_once(loaded: &Loaded, flushers: [&'static [Chunk]; 2], answers: An
 const BY_DESTINATION: [&[Chunk]; 2] = [&[&[0, 2, 6], &[8, 12]], &[&[1, 3], &[4, 5, 9]]];
 
 #[test]
-fn a_chunk_that_comes_again_while_it_is_settled_is_sent_once() {
+fn a_chunk_that_comes_again_while_it_is_finished_is_sent_once() {
     explore("flush, settle, flush again", || {
         each_chunk_once(&loaded("ack", &[]), [&[&[0, 1, 2, 3]], &[&[4, 5, 6]]], moody);
     });

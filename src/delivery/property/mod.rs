@@ -153,13 +153,13 @@ impl Instance {
             return match offer {
                 Entered::Taken => true,
                 Entered::Unsynced(number) => {
-                    let identity = || self.shared.registry.identity(TAG, chunk);
+                    let identity = || self.shared.retry_registry.identity(TAG, chunk);
                     self.shared.store.wait_for_sync(number, Duration::ZERO, identity)
                 }
                 Entered::Waiting(..) | Entered::Refused => false,
             };
         }
-        let slots = &self.shared.slots;
+        let slots = &self.shared.slot_pool;
         // One in two is compressed, as where memory is short.
         let compressed = Some(chunk).filter(|chunk| mode == options::Mode::Memory && chunk.len().is_multiple_of(2));
         let compressed =
@@ -179,7 +179,7 @@ impl Instance {
             }
         }
         self.work();
-        self.shared.slots.wait(chunk_slot, Duration::ZERO) == Verdict::Ok
+        self.shared.slot_pool.wait(chunk_slot, Duration::ZERO) == Verdict::Ok
     }
 
     /// Everything that our threads would do now.
@@ -202,7 +202,7 @@ impl Instance {
         self.assert_closed();
     }
 
-    pub(in crate::delivery) fn answer(&mut self, at: usize, answered: (u16, Option<&str>, bool), seen: &mut Seen) {
+    pub(in crate::delivery) fn respond(&mut self, at: usize, answered: (u16, Option<&str>, bool), seen: &mut Seen) {
         let request = self.on_their_way.swap_remove(at);
         let (mut code, limits, accepted) = answered;
         if accepted && let Load::Items(batch) = &request.load {

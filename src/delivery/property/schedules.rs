@@ -101,7 +101,7 @@ fn run(mode: &str, seed: u64) -> HashMap<&'static str, u64> {
                 let at = chance.below(instance.on_their_way.len() as u64) as usize;
                 let answer = any_answer(&mut chance);
                 repeats |= answer.0 == 0 && answer.2;
-                instance.answer(at, answer, &mut seen);
+                instance.respond(at, answer, &mut seen);
             }
             _ => {}
         }
@@ -109,7 +109,7 @@ fn run(mode: &str, seed: u64) -> HashMap<&'static str, u64> {
     }
     for _ in 0..500 {
         while !instance.on_their_way.is_empty() {
-            instance.answer(0, (200, None, true), &mut seen);
+            instance.respond(0, (200, None, true), &mut seen);
             instance.work();
         }
         held.retain(|chunk| !instance.flush(chunk, delivery));
@@ -148,7 +148,7 @@ fn a_packed_chunk_that_is_broken_ends_in_the_ledger() {
     (0..10_000).for_each(|n| record(&mut chunk, n));
     let mut compressed = instance.shared.chunk_compressor.compress(&chunk, u64::MAX, Effort::Light).unwrap();
     compressed.spoil();
-    let chunk_slot = instance.shared.slots.fill_compressed(TAG, compressed).unwrap();
+    let chunk_slot = instance.shared.slot_pool.fill_compressed(TAG, compressed).unwrap();
     instance.shared.waiting.fetch_add(chunk_slot.bytes() as u64, Relaxed);
     instance.worker.take(Job::Memory(chunk_slot));
     let mut seen = Seen::default();
@@ -156,7 +156,7 @@ fn a_packed_chunk_that_is_broken_ends_in_the_ledger() {
         clock.pass(1_000);
         instance.work();
         while !instance.on_their_way.is_empty() {
-            instance.answer(0, (200, None, true), &mut seen);
+            instance.respond(0, (200, None, true), &mut seen);
         }
     }
     // Those before the break, and one that stands for the others.

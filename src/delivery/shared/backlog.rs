@@ -188,8 +188,8 @@ mod tests {
         assert_eq!((backlog.next_due(false), backlog.take(at(1), false).is_none()), (None, true));
         assert!(backlog.is_worth_reading(at(2), true) && !backlog.is_worth_reading(at(2), false));
         let rejected = chunk_progress(2);
-        let cause = Arc::new(DropReason { outcome: Outcome::Rejected, status: 400, detail: String::new() });
-        rejected.mark_rejected(Category::Log, std::iter::once(0), &cause);
+        let reason = Arc::new(DropReason { outcome: Outcome::Rejected, status: 400, detail: String::new() });
+        rejected.mark_rejected(Category::Log, std::iter::once(0), &reason);
         backlog.add(rejected, at(2));
         assert_eq!((backlog.next_due(false), backlog.next_due(true)), (Some(at(2)), Some(at(1))));
         assert!(backlog.is_worth_reading(at(3), false) && !backlog.is_worth_reading(at(2), false));

@@ -52,13 +52,13 @@ impl Waits {
 
     /// Returns true if a category waits for a quota or a misconfigured destination.
     #[must_use]
-    pub(crate) fn is_held(&self, category: Category) -> bool {
+    pub(crate) fn is_blocked(&self, category: Category) -> bool {
         self.blocks[category].is_some()
     }
 
     /// Returns the outcome of a record that makes room for records of other destinations, if it has to.
     #[must_use]
-    pub(crate) fn gives_way(&self, category: Category) -> Option<Outcome> {
+    pub(crate) fn eviction_outcome(&self, category: Category) -> Option<Outcome> {
         let outcome = self.blocks[category].map_or(Outcome::Overflow, |block| block.outcome);
         self.alone[category].then_some(outcome)
     }
@@ -106,18 +106,18 @@ mod tests {
     #[test]
     fn a_hold_is_given_up_and_an_outage_is_not() {
         let block = Block { until: at(60), since: at(10), outcome: Outcome::RateLimited };
-        let held = Waits {
+        let blocked = Waits {
             blocks: PerCategory { event: None, log: Some(block) },
             alone: PerCategory { event: false, log: true },
             ..Waits::default()
         };
         let decide = |waits: &Waits, category, now| waits.decide(category, at(5), Duration::from_secs(20), now);
-        assert_eq!(decide(&held, Category::Event, at(11)), Decision::Send);
-        assert_eq!(decide(&held, Category::Log, at(11)), Decision::Defer(at(30)));
-        assert_eq!(decide(&held, Category::Log, at(30)), Decision::GiveUp(Outcome::RateLimited));
-        assert_eq!(decide(&held, Category::Log, at(60)), Decision::Send);
-        assert_eq!(held.gives_way(Category::Log), Some(Outcome::RateLimited));
-        assert_eq!(held.gives_way(Category::Event), None);
+        assert_eq!(decide(&blocked, Category::Event, at(11)), Decision::Send);
+        assert_eq!(decide(&blocked, Category::Log, at(11)), Decision::Defer(at(30)));
+        assert_eq!(decide(&blocked, Category::Log, at(30)), Decision::GiveUp(Outcome::RateLimited));
+        assert_eq!(decide(&blocked, Category::Log, at(60)), Decision::Send);
+        assert_eq!(blocked.eviction_outcome(Category::Log), Some(Outcome::RateLimited));
+        assert_eq!(blocked.eviction_outcome(Category::Event), None);
         let away = Waits { deferred_until: Some(at(500)), ..Waits::default() };
         assert_eq!(decide(&away, Category::Event, at(400)), Decision::Defer(at(500)));
     }

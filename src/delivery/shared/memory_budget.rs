@@ -19,7 +19,7 @@ pub struct MemoryBudget {
 struct State {
     used: PerCategory<u64>,
     /// Bytes that are known to wait here for a quota or a misconfigured destination; `None`: nothing does.
-    held: PerCategory<Option<u64>>,
+    deferred: PerCategory<Option<u64>>,
     closed: bool,
 }
 
@@ -40,11 +40,11 @@ impl MemoryBudget {
 
     /// Waits until there is room for `bytes` and takes it. An empty share takes anything; so does a closed budget, and one
     /// whose room is not coming back soon because the destination `is_held`. Whoever can make room is told by `waits`.
-    pub fn reserve(&self, category: Category, bytes: u64, is_held: impl Fn() -> bool, waits: impl FnOnce()) {
+    pub fn reserve(&self, category: Category, bytes: u64, is_deferred: impl Fn() -> bool, waits: impl FnOnce()) {
         let mut state = self.lock();
         let mut waits = Some(waits);
-        let held = |state: &State| state.held[category].is_some() && is_held();
-        while !state.closed && state.is_over(category, bytes, self.shares.per_category) && !held(&state) {
+        let deferred = |state: &State| state.deferred[category].is_some() && is_deferred();
+        while !state.closed && state.is_over(category, bytes, self.shares.per_category) && !deferred(&state) {
             if let Some(waits) = waits.take() {
                 waits();
             }
@@ -65,8 +65,8 @@ impl MemoryBudget {
     }
 
     /// Says how many bytes of each category wait here for a quota or a misconfigured destination; `None`: nothing does.
-    pub fn hold(&self, held: PerCategory<Option<u64>>) {
-        self.lock().held = held;
+    pub fn set_deferred(&self, deferred: PerCategory<Option<u64>>) {
+        self.lock().deferred = deferred;
         self.freed.notify_all();
     }
 
@@ -75,29 +75,29 @@ impl MemoryBudget {
     pub fn is_share_full(&self, bytes: u64) -> bool {
         let state = self.lock();
         Category::ALL.iter().any(|category| {
-            let (held, share) = self.held(&state, *category);
-            held > 0 && held + bytes > share
+            let (deferred, share) = self.deferred(&state, *category);
+            deferred > 0 && deferred + bytes > share
         })
     }
 
     /// Returns true if any item waits here for a quota or a misconfigured destination.
     #[must_use]
-    pub fn is_holding(&self) -> bool {
-        self.lock().held.values().any(Option::is_some)
+    pub fn has_deferred(&self) -> bool {
+        self.lock().deferred.values().any(Option::is_some)
     }
 
     /// Returns true if the items that wait here for a quota have used up their room.
     #[must_use]
     pub fn is_full(&self, category: Category) -> bool {
-        let (held, share) = self.held(&self.lock(), category);
-        held >= share
+        let (deferred, share) = self.deferred(&self.lock(), category);
+        deferred >= share
     }
 
     /// Bytes of a category that wait for a quota, and how many may. Where there is one destination only, everything does.
-    fn held(&self, state: &State, category: Category) -> (u64, u64) {
-        match state.held[category] {
+    fn deferred(&self, state: &State, category: Category) -> (u64, u64) {
+        match state.deferred[category] {
             None => (0, u64::MAX),
-            Some(held) if self.has_multiple_destinations => (held, self.shares.held_among_others),
+            Some(deferred) if self.has_multiple_destinations => (deferred, self.shares.deferred_among_others),
             Some(_) => (state.used[category], self.shares.per_category),
         }
     }
@@ -155,7 +155,7 @@ mod tests {
         assert!(!budget.is_share_full(20));
         let other = Arc::clone(&budget);
         let waiting = std::thread::spawn(move || other.reserve(Category::Log, 60, || true, || {}));
-        budget.hold(PerCategory { event: None, log: Some(90) });
+        budget.set_deferred(PerCategory { event: None, log: Some(90) });
         waiting.join().unwrap();
         assert!(budget.is_share_full(1) && budget.is_full(Category::Log) && budget.used() == 150);
         budget.free(Category::Log, 150);
@@ -166,15 +166,15 @@ mod tests {
     fn among_others_a_held_destination_fills_its_part_of_the_share_and_they_wait_for_their_own_room() {
         let budget = Arc::new(MemoryBudget::new(800, true));
         budget.reserve(Category::Log, 390, || false, || {});
-        budget.hold(PerCategory { event: None, log: Some(60) });
+        budget.set_deferred(PerCategory { event: None, log: Some(60) });
         assert!(!budget.is_share_full(40) && budget.is_share_full(41) && !budget.is_full(Category::Log));
         let other = Arc::clone(&budget);
         let waiting = std::thread::spawn(move || other.reserve(Category::Log, 20, || false, || {}));
-        budget.hold(PerCategory { event: None, log: Some(100) });
+        budget.set_deferred(PerCategory { event: None, log: Some(100) });
         assert!(budget.is_full(Category::Log) && !budget.is_full(Category::Event) && !waiting.is_finished());
         budget.free(Category::Log, 10);
         waiting.join().unwrap();
-        budget.hold(PerCategory::default());
+        budget.set_deferred(PerCategory::default());
         assert!(!budget.is_share_full(u64::MAX / 2) && !budget.is_full(Category::Log));
     }
 

@@ -10,7 +10,7 @@
 //! |                    |                     `- deferred_chunks: chunks whose items wait for a quota
 //! |                    `- light: a category below this leaves room to read the backlog
 //! |- burst: chunks that wait for the mapper; more are compressed
-//! `- held_among_others: items of a category that wait for a quota while there are other destinations
+//! `- deferred_among_others: items of a category that wait for a quota while there are other destinations
 //! ```
 
 /// Limits in bytes.
@@ -23,7 +23,7 @@ pub(in crate::delivery) struct MemoryShares {
     /// Rendered items of one category up to which there is room for a backlog beside live items.
     pub(in crate::delivery) light: u64,
     /// Rendered items of one category that wait for a quota or a misconfigured destination, if there are other destinations.
-    pub(in crate::delivery) held_among_others: u64,
+    pub(in crate::delivery) deferred_among_others: u64,
     /// All that is queued, above which chunks are compressed as small as possible.
     pub(in crate::delivery) compress_hard: u64,
     /// Chunks that wait for the mapper, above which chunks are compressed: the first ones of a burst take room that its last
@@ -43,7 +43,7 @@ impl MemoryShares {
             total: queue_max_size,
             per_category: queue_max_size / 2,
             light: queue_max_size / 4,
-            held_among_others: queue_max_size / 8,
+            deferred_among_others: queue_max_size / 8,
             compress_hard: queue_max_size / 2,
             burst: queue_max_size / 8,
             passing: queue_max_size / 2,
@@ -54,7 +54,7 @@ impl MemoryShares {
 
 /// Returns the bytes of the spool above which records of failing destinations are dropped to make room for others.
 #[must_use]
-pub(in crate::delivery) fn scarce_spool(spool_max_size: u64) -> u64 {
+pub(in crate::delivery) fn spool_high_water(spool_max_size: u64) -> u64 {
     spool_max_size / 4 * 3
 }
 
@@ -66,10 +66,10 @@ mod tests {
     fn shares_are_in_the_order_of_the_picture() {
         for total in [0, 1, 9, 64 << 20, u64::MAX] {
             let shares = MemoryShares::of(total);
-            assert!(shares.held_among_others <= shares.light && shares.light <= shares.per_category, "{total}");
+            assert!(shares.deferred_among_others <= shares.light && shares.light <= shares.per_category, "{total}");
             assert!(shares.per_category.checked_mul(2).is_some_and(|both| both <= total), "{total}");
             assert!(shares.burst < shares.compress_hard || total < 8, "{total}");
         }
-        assert_eq!(scarce_spool(1_000), 750);
+        assert_eq!(spool_high_water(1_000), 750);
     }
 }

@@ -17,7 +17,7 @@ use crate::delivery::shared::backlog::Backlog;
 use crate::delivery::shared::blocks::Blocks;
 use crate::delivery::shared::lifecycle::Lifecycle;
 use crate::delivery::shared::memory_budget::MemoryBudget;
-use crate::delivery::shared::memory_shares::{MemoryShares, scarce_spool};
+use crate::delivery::shared::memory_shares::{MemoryShares, spool_high_water};
 use crate::delivery::store::{Store, lost};
 use crate::delivery::track::chunk_progress::{ChunkProgress, ChunkSource, ChunkStatus};
 use crate::delivery::track::drop_reason::DropReason;
@@ -29,7 +29,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 /// Buffers of envelopes that are kept for the next ones beside those of the mapper; more would only be memory.
-const SPARE_BUFFERS: usize = 1;
+const POOLED_BUFFERS: usize = 1;
 
 /// Shortest wait of a chunk until it is read again.
 const READ_AGAIN: Duration = Duration::from_secs(1);
@@ -48,11 +48,11 @@ pub(crate) struct Shared {
     /// Counts drops for client reports. Written by mapper, spooler and dispatcher; read by the dispatcher.
     pub(in crate::delivery) reports: client_reports::Recorder,
     /// Slots for chunks. Filled by flushes; answered and recycled by the mapper.
-    pub(in crate::delivery) slots: Arc<SlotPool>,
+    pub(in crate::delivery) slot_pool: Arc<SlotPool>,
     /// Compressors for chunks in memory. Used by flushes alone.
     pub(in crate::delivery) chunk_compressor: ChunkCompressor,
     /// Chunks that Fluent Bit still holds. Written by mapper, dispatcher and spooler; read by flushes.
-    pub(in crate::delivery) registry: RetryRegistry,
+    pub(in crate::delivery) retry_registry: RetryRegistry,
     /// Bytes of rendered items. Taken by the mapper, given back by the dispatcher; read by flushes.
     pub(in crate::delivery) budget: MemoryBudget,
     /// The cost of logs, and the budgets that cap it. Written by mapper and dispatcher.
@@ -100,20 +100,20 @@ impl Shared {
         reports: client_reports::Recorder,
         to_dispatcher: Sender<Message>,
     ) -> Self {
-        let (settings, slots) = (&loaded.settings, Arc::new(SlotPool::new()));
+        let (settings, slot_pool) = (&loaded.settings, Arc::new(SlotPool::new()));
         let identity = format!("{name} {}", loaded.dsn_source);
         let queue_max_size = settings.delivery.queue_max_size;
         Self {
-            registry: RetryRegistry::new(&identity, Arc::clone(&slots), ledger.recorder()),
+            retry_registry: RetryRegistry::new(&identity, Arc::clone(&slot_pool), ledger.recorder()),
             recorder: ledger.recorder(),
             reports,
-            slots,
+            slot_pool,
             chunk_compressor: ChunkCompressor::default(),
             costs: Costs::new(settings.delivery.logs_budget, settings.delivery.logs_budget_namespace),
             shares: MemoryShares::of(queue_max_size),
             budget: MemoryBudget::new(queue_max_size, settings.destination.is_routed()),
             capacity_freed: bounded(1),
-            buffer_pool: bounded(SPARE_BUFFERS),
+            buffer_pool: bounded(POOLED_BUFFERS),
             waiting: AtomicU64::new(0),
             retained_bytes: AtomicU64::new(0),
             route_table: dsn_sources::read_all(&settings.destination),
@@ -142,8 +142,8 @@ impl Shared {
 
     /// Returns true if the spool is so full that records that wait for a destination in trouble have to make room for
     /// others.
-    pub(in crate::delivery) fn is_spool_scarce(&self) -> bool {
-        self.spool_bytes() > scarce_spool(self.settings.spool_max_size)
+    pub(in crate::delivery) fn is_spool_nearly_full(&self) -> bool {
+        self.spool_bytes() > spool_high_water(self.settings.spool_max_size)
     }
 
     /// Returns true if no request is started any more: the instance is closing, and unsent items are in the spool for the
@@ -174,14 +174,14 @@ impl Shared {
     }
 
     /// Acts on a progress record's new status, which may be final.
-    pub(in crate::delivery) fn finish(&self, chunk_progress: &Arc<ChunkProgress>, standing: ChunkStatus) {
-        match (&chunk_progress.source, standing) {
+    pub(in crate::delivery) fn finish(&self, chunk_progress: &Arc<ChunkProgress>, status: ChunkStatus) {
+        match (&chunk_progress.source, status) {
             (_, ChunkStatus::Busy) | (ChunkSource::None, _) => {}
             (ChunkSource::Memory, ChunkStatus::Done) => {
-                self.retained_bytes.fetch_sub(chunk_progress.forget(), Relaxed);
+                self.retained_bytes.fetch_sub(chunk_progress.release_chunk(), Relaxed);
             }
             (ChunkSource::Memory, ChunkStatus::Deferred) => self.defer(chunk_progress),
-            (ChunkSource::Host(identity), _) => self.registry.finish(*identity, chunk_progress, standing),
+            (ChunkSource::Host(identity), _) => self.retry_registry.finish(*identity, chunk_progress, status),
             (ChunkSource::Spool(extent), ChunkStatus::Done) => extent.end(),
             (ChunkSource::Spool(_), ChunkStatus::Deferred) => self.defer(chunk_progress),
         }

@@ -58,7 +58,7 @@ pub(super) fn compact(bytes: &[u8], chunks: &[Placed], over: &Over) -> Option<Co
     let mut first = 0_u32;
     // Records of chunks that are never read, which one marker replaces.
     let mut run = 0_u32;
-    let mut kept = HashSet::new();
+    let mut copied_tags = HashSet::new();
     for chunk in chunks {
         let data = bytes.get(chunk.offset as usize..(chunk.offset + chunk.length) as usize)?;
         let records = first..first.checked_add(chunk.records)?;
@@ -78,10 +78,10 @@ pub(super) fn compact(bytes: &[u8], chunks: &[Placed], over: &Over) -> Option<Co
         // Lines of a chunk may continue a trace that begins in one before it, of the same tag.
         let is_over = records.clone().all(|record| over.done.has(record) || over.ended.has(record));
         let tag = tag_of(data);
-        if chunk.records > 0 && is_over && !kept.contains(tag) {
+        if chunk.records > 0 && is_over && !copied_tags.contains(tag) {
             write_ended_marker(&mut out.bytes, chunk.records);
         } else {
-            kept.insert(tag);
+            copied_tags.insert(tag);
             out.bytes.extend_from_slice(data);
         }
     }
@@ -100,7 +100,7 @@ mod tests {
 
     const RECORD: &[u8] = &[0x92, 0x92, 0xd7, 0, 0, 0, 0, 9, 0, 0, 0, 5, 0x80, 0x81, 0xa1, b'k', 1];
 
-    fn bits(records: std::ops::Range<u32>) -> RecordSet {
+    fn records(records: std::ops::Range<u32>) -> RecordSet {
         let mut bits = RecordSet::default();
         records.for_each(|record| assert!(bits.insert(record)));
         bits
@@ -130,7 +130,7 @@ mod tests {
         let mut over = Over::default();
         over.done(0, 50);
         over.done(0, 20);
-        over.ended(90, &bits(0..50));
+        over.ended(90, &records(0..50));
         assert_eq!(over.count(), 100);
         let (found, chunks) = compacted(&bytes, &over);
         assert_eq!(chunks, [(50, true), (40, false), (50, true), (60, false)]);
@@ -140,15 +140,15 @@ mod tests {
         over.done(50, 40);
         let (again, chunks) = compacted(&found.bytes, &over);
         assert_eq!(chunks, [(90, true), (50, true), (60, false)]);
-        let (kept, end) = (again.moves[again.moves.len() - 2], again.moves[again.moves.len() - 1]);
-        assert_eq!(again.bytes[kept.1 as usize..end.1 as usize], bytes[bytes.len() - (end.0 - kept.0) as usize..]);
+        let (copied, end) = (again.moves[again.moves.len() - 2], again.moves[again.moves.len() - 1]);
+        assert_eq!(again.bytes[copied.1 as usize..end.1 as usize], bytes[bytes.len() - (end.0 - copied.0) as usize..]);
     }
 
     #[test]
     fn a_chunk_that_may_continue_a_kept_one_is_kept() {
         let bytes = segment(&[("a", 2), ("b", 2), ("a", 2)]);
         let mut over = Over::default();
-        over.ended(0, &bits(2..6));
+        over.ended(0, &records(2..6));
         assert_eq!(compacted(&bytes, &over).1, [(2, false), (2, true), (2, false)]);
     }
 }

@@ -106,29 +106,33 @@ impl DeadLetters {
     ///
     /// # Errors
     /// Any error of the file system; then none of them was written.
-    pub fn write(&mut self, letters: &[Vec<u8>], wall: WallTime, steady: Monotonic) -> io::Result<Vec<bool>> {
+    pub fn write(&mut self, dead_letters: &[Vec<u8>], wall: WallTime, steady: Monotonic) -> io::Result<Vec<bool>> {
         let mut used = self.used(steady)?;
-        let mut fits = |letter: &Vec<u8>| {
-            let room = used + letter.len() as u64 <= self.max_size;
-            used += if room { letter.len() as u64 } else { 0 };
-            room
+        let mut fits = |dead_letter: &Vec<u8>| {
+            let has_capacity = used + dead_letter.len() as u64 <= self.max_size;
+            used += if has_capacity { dead_letter.len() as u64 } else { 0 };
+            has_capacity
         };
-        let kept: Vec<bool> = letters.iter().map(&mut fits).collect();
-        if kept.contains(&true) {
-            let written = letters.iter().zip(&kept).filter(|(_, kept)| **kept).map(|(letter, _)| letter.as_slice());
+        let is_written: Vec<bool> = dead_letters.iter().map(&mut fits).collect();
+        if is_written.contains(&true) {
+            let written = dead_letters
+                .iter()
+                .zip(&is_written)
+                .filter(|(_, is_written)| **is_written)
+                .map(|(dead_letter, _)| dead_letter.as_slice());
             self.commit(written, wall)?;
         }
         self.used = self.used.map(|(_, at)| (used, at));
-        Ok(kept)
+        Ok(is_written)
     }
 
-    fn commit<'l>(&self, letters: impl Iterator<Item = &'l [u8]>, wall: WallTime) -> io::Result<()> {
+    fn commit<'l>(&self, dead_letters: impl Iterator<Item = &'l [u8]>, wall: WallTime) -> io::Result<()> {
         let (pid, number) = (std::process::id(), WRITTEN.fetch_add(1, Relaxed));
         let path = self.path.join(format!("{:020}-{pid}-{number}.{}", wall.as_micros(), store::SUFFIX));
         let temporary = path.with_extension(TEMPORARY);
         let written = (|| {
             let mut file = store::private().create_new(true).open(&temporary)?;
-            letters.into_iter().try_for_each(|letter| file.write_all(letter))?;
+            dead_letters.into_iter().try_for_each(|dead_letter| file.write_all(dead_letter))?;
             file.sync_all()?;
             fs::rename(&temporary, &path)?;
             File::open(&self.path)?.sync_all()
@@ -155,18 +159,18 @@ fn count(path: &Path) -> io::Result<u64> {
     let mut bytes = 0;
     for entry in fs::read_dir(path)?.flatten() {
         let path = entry.path();
-        let Ok(about) = entry.metadata() else { continue };
+        let Ok(metadata) = entry.metadata() else { continue };
         match path.extension().and_then(|extension| extension.to_str()) {
-            Some(store::SUFFIX) => bytes += about.len(),
-            Some(TEMPORARY) if is_stale(&about) => drop(fs::remove_file(&path)),
+            Some(store::SUFFIX) => bytes += metadata.len(),
+            Some(TEMPORARY) if is_stale(&metadata) => drop(fs::remove_file(&path)),
             _ => {}
         }
     }
     Ok(bytes)
 }
 
-fn is_stale(about: &fs::Metadata) -> bool {
-    let age = about.modified().ok().and_then(clock::age);
+fn is_stale(metadata: &fs::Metadata) -> bool {
+    let age = metadata.modified().ok().and_then(clock::age);
     age.is_some_and(|age| age > STALE)
 }
 
@@ -270,7 +274,7 @@ mod tests {
         DeadLetter { members: members.to_vec(), ..DeadLetter::new(Some(Category::Event), record, &reason) }
     }
 
-    fn letter_of(data: &[u8], dead_letter: &DeadLetter) -> Vec<u8> {
+    fn dead_letter_of(data: &[u8], dead_letter: &DeadLetter) -> Vec<u8> {
         let segment = Chunk { tag: b"t".to_vec(), data: data.to_vec(), records: 0 };
         encode(&segment, 10, std::slice::from_ref(dead_letter), WallTime::from_secs(1)).remove(0)
     }
@@ -278,34 +282,34 @@ mod tests {
     #[test]
     fn a_letter_holds_its_lines_in_order_and_what_their_group_says() {
         let data = [RECORD, GROUP, RECORD, OTHER, GROUP_END, OTHER].concat();
-        let letter = letter_of(&data, &dead_letter(12, &[11]));
-        let all: Vec<_> = entries(&letter).collect();
+        let dead_letter = dead_letter_of(&data, &dead_letter(12, &[11]));
+        let all: Vec<_> = entries(&dead_letter).collect();
         let [Entry::GroupStart(head), Entry::Record(one), Entry::Record(two), Entry::GroupEnd] = all[..] else {
             panic!("{all:?}")
         };
         assert_eq!((one.raw, two.raw), (RECORD, OTHER));
         assert_eq!(head.body.map().and_then(|body| body.get("resource")), Some(Value::UInt(1)));
-        let about = head.metadata.get("out_sentry").and_then(|about| about.map()).unwrap();
-        assert_eq!(about.get("status"), Some(Value::UInt(400)));
-        assert_eq!(about.get("time").and_then(|time| time.text()), Some(&b"1970-01-01T00:00:01.000Z"[..]));
-        let segments = store::split(&[&letter[..], &letter].concat());
+        let metadata = head.metadata.get("out_sentry").and_then(|metadata| metadata.map()).unwrap();
+        assert_eq!(metadata.get("status"), Some(Value::UInt(400)));
+        assert_eq!(metadata.get("time").and_then(|time| time.text()), Some(&b"1970-01-01T00:00:01.000Z"[..]));
+        let segments = store::split(&[&dead_letter[..], &dead_letter].concat());
         assert_eq!((segments.len(), segments[1].records, &segments[1].tag[..]), (2, 2, &b"t"[..]));
     }
 
     #[test]
     fn a_letter_of_a_letter_is_the_same_letter() {
-        let first = letter_of(&[RECORD, OTHER].concat(), &dead_letter(10, &[11]));
-        assert_eq!(letter_of(&first, &dead_letter(10, &[11])), first);
+        let first = dead_letter_of(&[RECORD, OTHER].concat(), &dead_letter(10, &[11]));
+        assert_eq!(dead_letter_of(&first, &dead_letter(10, &[11])), first);
     }
 
     #[test]
     fn two_instances_share_a_directory_and_its_bound_and_torn_files_do_not_count() {
         let path = std::env::temp_dir().join(format!("out_sentry-dead-{}", std::process::id()));
         let _ = fs::remove_dir_all(&path);
-        let letter = vec![1; 100];
+        let dead_letter = vec![1; 100];
         let (mut one, mut two) = (DeadLetters::new(&path, 250), DeadLetters::new(&path, 250));
         let write = |dead: &mut DeadLetters, count: usize, at: u64| {
-            dead.write(&vec![letter.clone(); count], WallTime::EPOCH, Monotonic::from_secs(at)).unwrap()
+            dead.write(&vec![dead_letter.clone(); count], WallTime::EPOCH, Monotonic::from_secs(at)).unwrap()
         };
         assert_eq!(write(&mut one, 1, 0), [true]);
         fs::write(path.join("1-2-3.tmp"), [0; 900]).unwrap();

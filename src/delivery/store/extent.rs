@@ -99,9 +99,9 @@ impl Extent {
     }
 
     /// Notes how records have ended; `records` ascend.
-    pub(in crate::delivery) fn note_settled(&self, category: Category, records: &[u32], outcome: Outcome) {
+    pub(in crate::delivery) fn note_finished(&self, category: Category, records: &[u32], outcome: Outcome) {
         let records = records.iter().map(|record| self.first + record);
-        self.segment.note(&progress_file::settled_lines(category, records, outcome));
+        self.segment.note(&progress_file::finished_lines(category, records, outcome));
     }
 
     /// Notes records whose request was cut; `records` ascend.

@@ -139,7 +139,7 @@ impl Store {
         data: &[u8],
         wall: WallTime,
         longest: Duration,
-        registry: &RetryRegistry,
+        retry_registry: &RetryRegistry,
         recorder: &Recorder,
     ) -> Offer {
         let records = crate::chunk::count(data);
@@ -149,10 +149,10 @@ impl Store {
         let Some(mut state) = self.wait(longest, |state| !matches!(state.status, Status::Opening)) else {
             return Offer::Refused;
         };
-        if registry.is_spooled(tag, data) {
+        if retry_registry.is_spooled(tag, data) {
             return Offer::Taken;
         }
-        if let Some(number) = state.take_unacknowledged(|| registry.identity(tag, data)) {
+        if let Some(number) = state.take_unacknowledged(|| retry_registry.identity(tag, data)) {
             // It is in the spool already and waits for the same sync.
             return Offer::Unsynced(number);
         }
@@ -209,11 +209,11 @@ impl Store {
         }
         let start = Stopwatch::start();
         loop {
-            let left = longest.saturating_sub(start.elapsed());
-            if left.is_zero() {
+            let remaining = longest.saturating_sub(start.elapsed());
+            if remaining.is_zero() {
                 return None;
             }
-            state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+            state = self.changed.wait_timeout(state, remaining).unwrap_or_else(PoisonError::into_inner).0;
             if is_over(&state) {
                 return Some(state);
             }
@@ -265,21 +265,21 @@ impl Store {
 
     /// Everything up to this number is safe: flushes that wait for it go on. The registry expects the chunks of those that have
     /// stopped waiting, before any of them can be offered again.
-    pub(super) fn synced(&self, number: u64, registry: &RetryRegistry) {
+    pub(super) fn synced(&self, number: u64, retry_registry: &RetryRegistry) {
         let mut state = self.lock();
         state.synced = number;
         let is_safe = |unacknowledged: &mut Unacknowledged| unacknowledged.number <= number;
         state
             .unacknowledged
             .extract_if(.., is_safe)
-            .for_each(|unacknowledged| registry.expect(unacknowledged.identity));
+            .for_each(|unacknowledged| retry_registry.expect(unacknowledged.identity));
         drop(state);
         self.changed.notify_all();
     }
 
     /// The sync has failed: takes back these chunks, of which `last` is the number of the last one, and those appended
     /// since.
-    pub(super) fn take_back(&self, mut chunks: Vec<Appended>, last: u64) {
+    pub(super) fn roll_back(&self, mut chunks: Vec<Appended>, last: u64) {
         let mut state = self.lock();
         let first = last + 1 - chunks.len() as u64;
         chunks.append(&mut state.appended);

@@ -34,7 +34,7 @@ const MAX_POSTPONED: usize = 1 << 20;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Progress {
     /// Records that have ended and would end otherwise, or be sent again, if they were looked at again.
-    pub settled: PerCategory<RecordSet>,
+    pub finished: PerCategory<RecordSet>,
     /// The number of records that ended, by the way in which they ended.
     pub ended: Ended,
     /// Records whose request was cut by the end of a process: whether it arrived is unknown.
@@ -67,7 +67,7 @@ impl Ended {
 /// A note, about records numbered from the segment's first one. Ranges include both ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Note {
-    Settled(Category, (u32, u32), Outcome),
+    Finished(Category, (u32, u32), Outcome),
     Aborted(Category, (u32, u32)),
     Mapped((u32, u32), u64),
     Done((u32, u32)),
@@ -106,9 +106,9 @@ impl Notes {
         let mut mapped = RecordSet::default();
         for note in &self.0 {
             match note {
-                Note::Settled(category, range, outcome) => {
-                    let settled = &mut progress.settled[*category];
-                    let new = within(*range).filter(|record| settled.insert(*record)).count();
+                Note::Finished(category, range, outcome) => {
+                    let finished = &mut progress.finished[*category];
+                    let new = within(*range).filter(|record| finished.insert(*record)).count();
                     progress.ended.add(*category, *outcome, new as u32);
                 }
                 Note::Aborted(category, range) => {
@@ -126,8 +126,8 @@ impl Notes {
             }
         }
         for category in Category::ALL {
-            let settled = &progress.settled[*category];
-            (0..records).filter(|record| settled.has(*record)).for_each(|record| {
+            let finished = &progress.finished[*category];
+            (0..records).filter(|record| finished.has(*record)).for_each(|record| {
                 progress.aborted[*category].remove(record);
             });
         }
@@ -146,7 +146,7 @@ fn note(line: &str) -> Option<Note> {
         name => {
             let outcome = words.next()?;
             let outcome = *Outcome::ALL.iter().find(|known| known.name() == outcome)?;
-            Note::Settled(category(name)?, range(second)?, outcome)
+            Note::Finished(category(name)?, range(second)?, outcome)
         }
     };
     words.next().is_none().then_some(note)
@@ -162,7 +162,7 @@ fn range(text: &str) -> Option<(u32, u32)> {
 }
 
 /// Returns the lines that say how records ended. `records` ascend and count from the segment's first record.
-pub(super) fn settled_lines(category: Category, records: impl Iterator<Item = u32>, outcome: Outcome) -> String {
+pub(super) fn finished_lines(category: Category, records: impl Iterator<Item = u32>, outcome: Outcome) -> String {
     let (name, outcome) = (category.name(), outcome.name());
     lines(records, |from, to| format!("{name} {from}-{to} {outcome}\n"))
 }
@@ -273,8 +273,8 @@ mod tests {
     #[test]
     fn reads_back_what_it_writes() {
         let text = [
-            settled_lines(Category::Log, [10, 11, 12, 14].into_iter(), Outcome::Accepted),
-            settled_lines(Category::Event, [13].into_iter(), Outcome::Suppressed),
+            finished_lines(Category::Log, [10, 11, 12, 14].into_iter(), Outcome::Accepted),
+            finished_lines(Category::Event, [13].into_iter(), Outcome::Suppressed),
             aborted_lines(Category::Log, [14, 15].into_iter()),
             mapped_line(10, 6, 7),
             done_line(0, 10),
@@ -295,7 +295,7 @@ mod tests {
         let aborted = &progress.aborted.log;
         assert_eq!((aborted.has(4), aborted.has(5)), (false, true), "a request that was answered later is not aborted");
         assert_eq!(notes.done(100).len(), 10);
-        assert_eq!(notes.progress(0, 10, 7).settled, PerCategory::default());
+        assert_eq!(notes.progress(0, 10, 7).finished, PerCategory::default());
     }
 
     #[test]
@@ -304,8 +304,8 @@ mod tests {
                      later 1-2 3\ndone 1\nlog 1-2 accep";
         let notes = Notes::read(text);
         let progress = notes.progress(0, 3, 7);
-        assert_eq!(progress.settled.log.len(), 3, "a range ends with the segment");
-        assert_eq!((progress.settled.event.len(), progress.mapped, notes.done(3).len()), (0, false, 0));
+        assert_eq!(progress.finished.log.len(), 3, "a range ends with the segment");
+        assert_eq!((progress.finished.event.len(), progress.mapped, notes.done(3).len()), (0, false, 0));
     }
 
     #[test]
@@ -321,8 +321,8 @@ mod tests {
         assert!(bytes.starts_with(HEAD.as_bytes()));
         let progress = Notes::read(&bytes).progress(0, 3, 0);
         assert!(!progress.mapped, "what was cut does not become a note of the next process");
-        let settled = progress.settled;
-        assert_eq!([0, 1, 2].map(|record| settled.log.has(record)), [true, false, true]);
+        let finished = progress.finished;
+        assert_eq!([0, 1, 2].map(|record| finished.log.has(record)), [true, false, true]);
         std::fs::remove_dir_all(&directory).unwrap();
     }
 
@@ -336,8 +336,8 @@ mod tests {
         files.append(&path, "log 1-1 accepted\n");
         std::fs::create_dir(&directory).unwrap();
         files.retry();
-        let settled = Notes::read(&std::fs::read(&path).unwrap()).progress(0, 3, 0).settled;
-        assert_eq!(settled.log.len(), 2);
+        let finished = Notes::read(&std::fs::read(&path).unwrap()).progress(0, 3, 0).finished;
+        assert_eq!(finished.log.len(), 2);
         std::fs::remove_dir_all(&directory).unwrap();
     }
 }

@@ -26,7 +26,7 @@ pub(super) struct Files {
     /// Bytes of all segments on disk.
     pub(super) bytes: Arc<AtomicU64>,
     /// Segments that could not be deleted, with their sizes.
-    left: Mutex<Vec<(PathBuf, u64)>>,
+    undeleted: Mutex<Vec<(PathBuf, u64)>>,
     progress: Mutex<ProgressFiles>,
     /// Hash of the mapping options.
     settings: u64,
@@ -82,7 +82,7 @@ pub(super) struct Place {
 
 impl Files {
     pub(super) fn new(settings: u64) -> Arc<Self> {
-        Arc::new(Self { bytes: Arc::default(), left: Mutex::default(), progress: Mutex::default(), settings })
+        Arc::new(Self { bytes: Arc::default(), undeleted: Mutex::default(), progress: Mutex::default(), settings })
     }
 
     pub(super) fn settings(&self) -> u64 {
@@ -93,8 +93,8 @@ impl Files {
     /// the others are too.
     pub(super) fn retry(&self) {
         lock(&self.progress).retry();
-        let mut left = lock(&self.left);
-        while let Some((_, bytes)) = left.pop_if(|(path, _)| delete(path)) {
+        let mut undeleted = lock(&self.undeleted);
+        while let Some((_, bytes)) = undeleted.pop_if(|(path, _)| delete(path)) {
             self.bytes.fetch_sub(bytes, Relaxed);
         }
     }
@@ -103,11 +103,11 @@ impl Files {
 /// Deletes a segment and its progress file; true if the segment is gone. The segment goes first: progress without a segment
 /// is deleted at the next start, the reverse would send everything again.
 fn delete(path: &Path) -> bool {
-    let gone = fs::remove_file(path).map_or_else(|error| error.kind() == io::ErrorKind::NotFound, |()| true);
-    if gone {
+    let is_deleted = fs::remove_file(path).map_or_else(|error| error.kind() == io::ErrorKind::NotFound, |()| true);
+    if is_deleted {
         let _ = fs::remove_file(path.with_extension(progress_file::SUFFIX));
     }
-    gone
+    is_deleted
 }
 
 impl Segment {
@@ -224,19 +224,19 @@ impl Segment {
 
     /// Ends appending. A segment that is not pending any more is deleted.
     pub(super) fn seal(&self, descriptor: Descriptor) {
-        let is_settled = {
+        let is_finished = {
             let mut state = lock(&self.state);
             let open = state.open.take();
             state.unsynced = open.filter(|_| descriptor == Descriptor::Keep && state.pending > 0);
             state.pending == 0
         };
-        if is_settled {
+        if is_finished {
             self.reclaim();
         }
     }
 
     /// Returns true if every chunk has ended, or if the segment is lost.
-    pub(super) fn is_settled(&self) -> bool {
+    pub(super) fn is_finished(&self) -> bool {
         let state = lock(&self.state);
         state.pending == 0 || state.is_lost
     }
@@ -272,8 +272,8 @@ impl Segment {
         let state = lock(&self.state);
         let can_be = state.open.is_none() && !state.is_lost && !state.is_reclaimed && state.newest < before;
         let ended = u64::from(state.over.count().saturating_sub(state.tried));
-        let left = u64::from(state.records.saturating_sub(state.tried)).max(1);
-        can_be.then_some((ended * 100 / left) as u32)
+        let remaining = u64::from(state.records.saturating_sub(state.tried)).max(1);
+        can_be.then_some((ended * 100 / remaining) as u32)
     }
 
     /// Writes the segment again without the chunks that have ended. Only the spool's worker does that.
@@ -322,8 +322,8 @@ impl Segment {
         state.moves = match state.moves.is_empty() {
             true => compacted.moves,
             false => {
-                let moved = |now: u64| compacted.moves.binary_search_by_key(&now, |(from, _)| *from).ok();
-                let again = |(from, now): &(u64, u64)| moved(*now).map(|at| (*from, compacted.moves[at].1));
+                let new_offset = |now: u64| compacted.moves.binary_search_by_key(&now, |(from, _)| *from).ok();
+                let again = |(from, now): &(u64, u64)| new_offset(*now).map(|at| (*from, compacted.moves[at].1));
                 state.moves.iter().filter_map(again).collect()
             }
         };
@@ -336,13 +336,13 @@ impl Segment {
     }
 
     pub(super) fn end(&self, first: u32, records: u32, chunks: u32) {
-        let is_settled = {
+        let is_finished = {
             let mut state = lock(&self.state);
             state.over.done(first, records);
             state.pending = state.pending.saturating_sub(chunks);
             state.pending == 0 && state.open.is_none()
         };
-        if is_settled {
+        if is_finished {
             self.reclaim();
         }
     }
@@ -361,7 +361,7 @@ impl Segment {
             self.files.bytes.fetch_sub(bytes, Relaxed);
         } else {
             // It goes on counting: what is on the disk has a limit.
-            lock(&self.files.left).push((self.path.clone(), bytes));
+            lock(&self.files.undeleted).push((self.path.clone(), bytes));
         }
     }
 
@@ -390,7 +390,7 @@ impl Segment {
                 // Opened under the lock: a compaction replaces it.
                 None => Arc::new(File::open(&self.path)?),
             };
-            (file, state.moved(offset)?, state.moved(offset + length)?)
+            (file, state.present_offset(offset)?, state.present_offset(offset + length)?)
         };
         read_at(&file, from, to.saturating_sub(from))
     }
@@ -409,7 +409,7 @@ fn read_at(file: &File, offset: u64, length: u64) -> io::Result<Vec<u8>> {
 
 impl State {
     /// Returns the present offset of the chunk that was appended at `offset`.
-    fn moved(&self, offset: u64) -> io::Result<u64> {
+    fn present_offset(&self, offset: u64) -> io::Result<u64> {
         if self.moves.is_empty() {
             return Ok(offset);
         }

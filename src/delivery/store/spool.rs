@@ -16,7 +16,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Weak};
 
 /// Descriptors that are kept for the next sync of sealed segments, at most; those of others are opened again.
-const MAX_KEPT: usize = 2;
+const MAX_OPEN_UNSYNCED: usize = 2;
 
 /// Factor by which a segment may exceed its size where no descriptor is left for a new one. A segment is read as a whole at a start.
 const GROWS: u64 = 4;
@@ -58,7 +58,7 @@ pub struct Spool {
     /// The directory, to sync its names.
     directory: Arc<File>,
     /// A descriptor that the next segment gets if the process has no other.
-    spare: Option<File>,
+    reserve: Option<File>,
     limits: Limits,
     files: Arc<Files>,
     /// Number of the newest segment.
@@ -106,7 +106,7 @@ impl Spool {
             path: path.to_owned(),
             lock,
             directory,
-            spare: None,
+            reserve: None,
             limits,
             files,
             last,
@@ -116,7 +116,7 @@ impl Spool {
             has_new_names: false,
             marker: Vec::new(),
         };
-        spool.keep_spare();
+        spool.keep_reserve();
         Ok((spool, recovery))
     }
 
@@ -188,7 +188,7 @@ impl Spool {
                 _ => return Err(SpoolError::Write(error)),
             },
         };
-        let descriptor = if self.unsynced.len() <= MAX_KEPT { Descriptor::Keep } else { Descriptor::Close };
+        let descriptor = if self.unsynced.len() <= MAX_OPEN_UNSYNCED { Descriptor::Keep } else { Descriptor::Close };
         if let Some(open) = self.open.take() {
             open.seal(descriptor);
         }
@@ -202,7 +202,7 @@ impl Spool {
     fn create(&mut self, number: u64) -> io::Result<Arc<Segment>> {
         let path = self.path.join(segment_name(number));
         match Segment::create(path.clone(), &self.files) {
-            Err(error) if is_out_of_descriptors(&error) && self.spare.take().is_some() => {
+            Err(error) if is_out_of_descriptors(&error) && self.reserve.take().is_some() => {
                 Segment::create(path, &self.files)
             }
             created => created,
@@ -210,9 +210,9 @@ impl Spool {
     }
 
     /// Takes a descriptor for the next segment, if there is none yet.
-    pub(super) fn keep_spare(&mut self) {
-        if self.spare.is_none() {
-            self.spare = self.directory.try_clone().ok();
+    pub(super) fn keep_reserve(&mut self) {
+        if self.reserve.is_none() {
+            self.reserve = self.directory.try_clone().ok();
         }
     }
 
@@ -225,9 +225,9 @@ impl Spool {
 
     /// Takes the open segment out if every chunk of it has ended, for the caller to seal: that deletes it. Without a spare
     /// descriptor a segment that can take chunks is kept.
-    pub(super) fn take_settled(&mut self) -> Option<Arc<Segment>> {
-        let has_spare = self.spare.is_some();
-        self.open.take_if(|open| open.is_settled() && (has_spare || !open.is_open()))
+    pub(super) fn take_finished(&mut self) -> Option<Arc<Segment>> {
+        let has_reserve = self.reserve.is_some();
+        self.open.take_if(|open| open.is_finished() && (has_reserve || !open.is_open()))
     }
 
     /// Takes the segments and the directory that have to be synced.
@@ -275,8 +275,8 @@ impl Spool {
     /// Returns false if the lock file at the directory's path is not the one that this process holds: the directory or the
     /// lock has been removed or replaced.
     pub(super) fn has_its_lock(&self) -> bool {
-        let (Ok(held), Ok(there)) = (self.lock.metadata(), fs::metadata(self.path.join(LOCK))) else { return false };
-        (held.dev(), held.ino()) == (there.dev(), there.ino())
+        let (Ok(own), Ok(there)) = (self.lock.metadata(), fs::metadata(self.path.join(LOCK))) else { return false };
+        (own.dev(), own.ino()) == (there.dev(), there.ino())
     }
 
     /// Creates the directory and its lock file again where they are missing, and locks it.

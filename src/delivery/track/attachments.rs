@@ -11,9 +11,9 @@ use std::sync::Arc;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ItemEnd {
     /// It has ended.
-    Settled,
+    Finished,
     /// It was taken back and is mapped again later.
-    Released,
+    Deferred,
 }
 
 /// A line of another chunk: the chunk, and the number of the record in it.
@@ -48,7 +48,7 @@ impl<C> Attachments<C> {
     /// Takes the lines that are attached to a record. The chunks of released lines become followers.
     pub(super) fn take(&mut self, category: Category, record: u32, end: ItemEnd) -> Vec<Line<C>> {
         let lines = self.lines[category].remove(&record).unwrap_or_default();
-        if end == ItemEnd::Released {
+        if end == ItemEnd::Deferred {
             lines.iter().for_each(|(chunk, _)| self.follow(chunk));
         }
         lines
@@ -80,11 +80,11 @@ mod tests {
         }
         assert!(attachments.has_lines(Category::Event) && !attachments.has_lines(Category::Log));
         assert_eq!(
-            attachments.take(Category::Event, 0, ItemEnd::Released),
+            attachments.take(Category::Event, 0, ItemEnd::Deferred),
             [(Arc::clone(&one), 5), (Arc::clone(&one), 6)]
         );
-        assert_eq!(attachments.take(Category::Event, 0, ItemEnd::Released), []);
-        assert_eq!(attachments.take(Category::Event, 1, ItemEnd::Settled), [(two, 7)]);
+        assert_eq!(attachments.take(Category::Event, 0, ItemEnd::Deferred), []);
+        assert_eq!(attachments.take(Category::Event, 1, ItemEnd::Finished), [(two, 7)]);
         assert!(!attachments.has_lines(Category::Event));
         assert_eq!(attachments.take_followers(), [one]);
         assert_eq!(attachments.take_followers(), []);

@@ -55,7 +55,7 @@ struct State {
     /// Records that Sentry has counted in a 429: client reports leave them out.
     counted: PerCategory<RecordSet>,
     /// The chunk, if it is in memory only and may be read again.
-    kept: Option<Arc<QueuedChunk>>,
+    retained: Option<Arc<QueuedChunk>>,
     /// An earlier process has mapped every record.
     seen_before: bool,
     /// Records whose request was cut when an earlier process ended.
@@ -74,8 +74,8 @@ impl ChunkProgress {
     /// Returns a progress record for a chunk whose records are already counted as taken, some of them perhaps already
     /// settled.
     #[must_use]
-    pub fn new(source: ChunkSource, taken: Monotonic, recorder: Recorder, settled: PerCategory<RecordSet>) -> Self {
-        let records = settled.map(|settled| RecordStates::finished_before(&settled));
+    pub fn new(source: ChunkSource, taken: Monotonic, recorder: Recorder, finished: PerCategory<RecordSet>) -> Self {
+        let records = finished.map(|finished| RecordStates::finished_before(&finished));
         let state = State { records, ..State::default() };
         let due = AtomicU64::new(u64::MAX);
         Self { id: ChunkId::next(), source, taken, due, recorder, is_recovered: false, state: Mutex::new(state) }
@@ -96,7 +96,7 @@ impl ChunkProgress {
     /// ended.
     #[must_use]
     pub fn replayed(extent: Extent, taken: Monotonic, recorder: Recorder, progress: Progress) -> Self {
-        let mut chunk_progress = Self::new(ChunkSource::Spool(extent), taken, recorder, progress.settled);
+        let mut chunk_progress = Self::new(ChunkSource::Spool(extent), taken, recorder, progress.finished);
         chunk_progress.is_recovered = true;
         if let Ok(state) = chunk_progress.state.get_mut() {
             (state.ended, state.seen_before) = (progress.ended, progress.mapped);
@@ -192,7 +192,7 @@ impl ChunkProgress {
                 records.sort_unstable_by_key(|(record, outcome)| (*outcome as usize, *record));
                 for same in records.chunk_by(|one, other| one.1 == other.1) {
                     let numbers: Vec<u32> = same.iter().map(|(record, _)| *record).collect();
-                    extent.note_settled(*category, &numbers, same[0].1);
+                    extent.note_finished(*category, &numbers, same[0].1);
                 }
             }
             // Once: what waits is read again and again.
@@ -215,7 +215,7 @@ impl ChunkProgress {
     }
 
     /// Leaves a record in its chunk for another reading, if it is open or rejected.
-    pub fn defer(&self, category: Category, record: u32) {
+    pub fn leave_open(&self, category: Category, record: u32) {
         let mut state = self.lock();
         if matches!(state.records[category].get(record), RecordState::Open | RecordState::Rejected(_)) {
             state.deferred = true;
@@ -235,8 +235,8 @@ impl ChunkProgress {
             ChunkSource::Host(_) | ChunkSource::Spool(_) => true,
             ChunkSource::Memory => {
                 let mut state = self.lock();
-                state.deferred |= state.kept.is_some();
-                state.kept.is_some()
+                state.deferred |= state.retained.is_some();
+                state.retained.is_some()
             }
             ChunkSource::None => false,
         }
@@ -267,16 +267,16 @@ impl ChunkProgress {
     }
 
     /// Ends records in flight, and notes that in the progress file.
-    pub fn settle(&self, category: Category, records: impl Iterator<Item = u32>, outcome: Outcome) -> ChunkStatus {
+    pub fn finish(&self, category: Category, records: impl Iterator<Item = u32>, outcome: Outcome) -> ChunkStatus {
         let mut state = self.lock();
         let mut ended = Vec::new();
         for record in records {
-            if state.records[category].transition(record, RecordChange::Settle).is_some() {
+            if state.records[category].transition(record, RecordChange::Finish).is_some() {
                 ended.push(record);
             }
         }
         if let ChunkSource::Spool(extent) = &self.source {
-            extent.note_settled(category, &ended, outcome);
+            extent.note_finished(category, &ended, outcome);
         }
         state.ended.add(category, outcome, ended.len() as u32);
         self.recorder.end(category, outcome, ended.len() as u64);
@@ -345,31 +345,31 @@ impl ChunkProgress {
     }
 
     /// Keeps the chunk for another reading.
-    pub(crate) fn keep(&self, chunk: QueuedChunk) -> Arc<QueuedChunk> {
-        let kept = Arc::new(chunk);
-        self.lock().kept = Some(Arc::clone(&kept));
-        kept
+    pub(crate) fn retain(&self, chunk: QueuedChunk) -> Arc<QueuedChunk> {
+        let retained = Arc::new(chunk);
+        self.lock().retained = Some(Arc::clone(&retained));
+        retained
     }
 
     /// Returns the chunk, if it was kept.
     #[must_use]
-    pub(crate) fn kept(&self) -> Option<Arc<QueuedChunk>> {
-        self.lock().kept.clone()
+    pub(crate) fn retained(&self) -> Option<Arc<QueuedChunk>> {
+        self.lock().retained.clone()
     }
 
     /// Drops the kept chunk, unless a record has to be mapped again or waits for lines. Returns the number of bytes freed.
-    pub fn forget(&self) -> u64 {
+    pub fn release_chunk(&self) -> u64 {
         let mut state = self.lock();
-        let kept = if state.deferred || state.kept_open > 0 { None } else { state.kept.take() };
+        let retained = if state.deferred || state.kept_open > 0 { None } else { state.retained.take() };
         drop(state);
-        kept.map_or(0, |chunk| chunk.bytes())
+        retained.map_or(0, |chunk| chunk.bytes())
     }
 
     /// Takes back the items of records in flight: the records are mapped again later.
-    pub fn release(&self, category: Category, records: impl Iterator<Item = u32>) -> ChunkStatus {
+    pub fn defer(&self, category: Category, records: impl Iterator<Item = u32>) -> ChunkStatus {
         let mut state = self.lock();
         for record in records {
-            if state.records[category].transition(record, RecordChange::Release).is_some() {
+            if state.records[category].transition(record, RecordChange::Defer).is_some() {
                 state.deferred = true;
             }
         }
@@ -384,7 +384,7 @@ impl ChunkProgress {
 
     /// Returns the finished records of each category.
     #[must_use]
-    pub fn settled(&self) -> PerCategory<RecordSet> {
+    pub fn finished(&self) -> PerCategory<RecordSet> {
         let state = self.lock();
         PerCategory::from_fn(|category| state.records[category].finished())
     }
@@ -404,7 +404,7 @@ impl ChunkProgress {
     /// Tells the spool which records have ended in both categories.
     pub(in crate::delivery) fn tell_ended(&self) {
         if let ChunkSource::Spool(extent) = &self.source {
-            let PerCategory { event, log } = self.settled();
+            let PerCategory { event, log } = self.finished();
             extent.tell_ended(&event.and(&log));
         }
     }

@@ -23,12 +23,12 @@ fn a_chunk_that_comes_again_claims_only_what_is_neither_settled_nor_on_its_way()
         |chunk_progress: &ChunkProgress| (0..3).filter(|r| chunk_progress.claim(Category::Log, *r)).collect::<Vec<_>>();
     assert_eq!(claimed(&chunk_progress), [0, 1, 2]);
     assert_eq!(chunk_progress.mapped(), ChunkStatus::Busy);
-    assert_eq!(chunk_progress.settle(Category::Log, [0].into_iter(), Outcome::Accepted), ChunkStatus::Busy);
-    assert_eq!(chunk_progress.release(Category::Log, [1].into_iter()), ChunkStatus::Busy);
+    assert_eq!(chunk_progress.finish(Category::Log, [0].into_iter(), Outcome::Accepted), ChunkStatus::Busy);
+    assert_eq!(chunk_progress.defer(Category::Log, [1].into_iter()), ChunkStatus::Busy);
     chunk_progress.begin();
     assert_eq!(claimed(&chunk_progress), [1]);
     chunk_progress.mapped();
-    assert_eq!(chunk_progress.settle(Category::Log, [1, 2].into_iter(), Outcome::Accepted), ChunkStatus::Done);
+    assert_eq!(chunk_progress.finish(Category::Log, [1, 2].into_iter(), Outcome::Accepted), ChunkStatus::Done);
     let now = ledger.snapshot();
     assert_eq!(now.outcome(Category::Log, Outcome::Accepted), 3);
     assert_eq!(now.outcome(Category::Event, Outcome::Filtered), 3);
@@ -40,8 +40,8 @@ fn nothing_is_counted_twice() {
     let chunk_progress = chunk_progress(&ledger);
     assert!(chunk_progress.claim(Category::Log, 0));
     chunk_progress.end(Category::Log, 0, Outcome::Filtered);
-    chunk_progress.settle(Category::Log, [0, 0].into_iter(), Outcome::Accepted);
-    chunk_progress.settle(Category::Log, [0].into_iter(), Outcome::Accepted);
+    chunk_progress.finish(Category::Log, [0, 0].into_iter(), Outcome::Accepted);
+    chunk_progress.finish(Category::Log, [0].into_iter(), Outcome::Accepted);
     chunk_progress.end(Category::Log, 0, Outcome::Filtered);
     assert_eq!(ledger.snapshot().outcome(Category::Log, Outcome::Accepted), 1);
     assert_eq!(ledger.snapshot().pending(Category::Log), 2);
@@ -55,8 +55,8 @@ fn what_is_doomed_waits_for_a_second_reading_and_ends_then_once() {
     let chunk_progress = chunk_progress(&ledger);
     assert!(chunk_progress.claim(Category::Log, 0));
     chunk_progress.mapped();
-    let cause = Arc::new(DropReason { outcome: Outcome::Rejected, status: 400, detail: String::new() });
-    assert_eq!(chunk_progress.mark_rejected(Category::Log, [0].into_iter(), &cause), ChunkStatus::Deferred);
+    let reason = Arc::new(DropReason { outcome: Outcome::Rejected, status: 400, detail: String::new() });
+    assert_eq!(chunk_progress.mark_rejected(Category::Log, [0].into_iter(), &reason), ChunkStatus::Deferred);
     assert!(
         chunk_progress.has_rejected()
             && matches!(chunk_progress.record_status(Category::Log, 0), RecordStatus::Rejected(_))
@@ -81,16 +81,16 @@ fn a_chunk_is_kept_for_as_long_as_a_record_of_it_waits_there_or_is_about_to() {
     let chunk_progress = || {
         let chunk_progress =
             ChunkProgress::new(ChunkSource::Memory, Monotonic::START, ledger.recorder(), Default::default());
-        chunk_progress.keep(QueuedChunk::Raw(Chunk { tag: Vec::new(), data: vec![0; 9], records: 2 }));
+        chunk_progress.retain(QueuedChunk::Raw(Chunk { tag: Vec::new(), data: vec![0; 9], records: 2 }));
         assert!(chunk_progress.claim(Category::Event, 0));
         chunk_progress
     };
     let (going, waiting, coming_back) = (chunk_progress(), chunk_progress(), chunk_progress());
-    waiting.defer(Category::Log, 0);
+    waiting.leave_open(Category::Log, 0);
     assert!(coming_back.can_be_read_again());
     assert_eq!(
         [going, waiting, coming_back]
-            .map(|chunk_progress| (chunk_progress.forget(), chunk_progress.can_be_read_again())),
+            .map(|chunk_progress| (chunk_progress.release_chunk(), chunk_progress.can_be_read_again())),
         [(9, false), (0, true), (0, true)]
     );
 }
@@ -99,6 +99,6 @@ fn a_chunk_is_kept_for_as_long_as_a_record_of_it_waits_there_or_is_about_to() {
 fn what_is_parked_waits() {
     let ledger = Ledger::default();
     let chunk_progress = chunk_progress(&ledger);
-    chunk_progress.defer(Category::Log, 0);
+    chunk_progress.leave_open(Category::Log, 0);
     assert_eq!(chunk_progress.mapped(), ChunkStatus::Deferred);
 }

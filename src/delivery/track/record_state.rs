@@ -24,9 +24,9 @@ pub enum RecordChange<'r> {
     /// The mapper begins its item.
     Claim,
     /// Its item is taken back: it is mapped again later.
-    Release,
+    Defer,
     /// Its item has ended.
-    Settle,
+    Finish,
     /// It ends without an item.
     End,
     /// Its item is given up for this reason.
@@ -39,13 +39,13 @@ impl RecordState {
     pub fn transition(&self, change: RecordChange<'_>) -> Option<Self> {
         match (self, change) {
             (Self::Open | Self::Rejected(_), RecordChange::Claim) => Some(Self::InFlight),
-            (Self::InFlight, RecordChange::Release) => Some(Self::Open),
-            (Self::InFlight, RecordChange::Settle) => Some(Self::Finished),
+            (Self::InFlight, RecordChange::Defer) => Some(Self::Open),
+            (Self::InFlight, RecordChange::Finish) => Some(Self::Finished),
             (Self::Open | Self::Rejected(_), RecordChange::End) => Some(Self::Finished),
             (Self::Open | Self::InFlight | Self::Rejected(_), RecordChange::Reject(reason)) => {
                 Some(Self::Rejected(Arc::clone(reason)))
             }
-            (Self::Open | Self::Rejected(_), RecordChange::Release | RecordChange::Settle)
+            (Self::Open | Self::Rejected(_), RecordChange::Defer | RecordChange::Finish)
             | (Self::InFlight, RecordChange::Claim | RecordChange::End)
             | (Self::Finished, _) => None,
         }
@@ -196,8 +196,8 @@ mod tests {
             [RecordState::Open, RecordState::InFlight, RecordState::Rejected(Arc::clone(&old)), RecordState::Finished];
         let changes = [
             RecordChange::Claim,
-            RecordChange::Release,
-            RecordChange::Settle,
+            RecordChange::Defer,
+            RecordChange::Finish,
             RecordChange::End,
             RecordChange::Reject(&new),
         ];
@@ -237,7 +237,7 @@ mod tests {
         assert_eq!(states.get(31), RecordState::Rejected(Arc::clone(&reason)));
         assert!(states.has_rejected() && states.is_in_flight(32) && !states.is_in_flight(31));
         assert_eq!(states.transition(31, RecordChange::End), Some(RecordState::Rejected(reason)));
-        assert_eq!(states.transition(100, RecordChange::Settle), Some(RecordState::InFlight));
+        assert_eq!(states.transition(100, RecordChange::Finish), Some(RecordState::InFlight));
         assert_eq!((states.in_flight(), states.has_rejected()), (2, false));
         assert_eq!(states.finished().iter().collect::<Vec<_>>(), [31, 100]);
         assert_eq!(states.get(1_000_000), RecordState::Open);

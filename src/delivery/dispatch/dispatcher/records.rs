@@ -43,20 +43,20 @@ impl Dispatcher {
             if chunk_progress.has_attached(batch.category) {
                 self.end_attached(&action, chunk_progress, drop_reason.is_some());
             }
-            let standing = match &action {
+            let status = match &action {
                 Action::Finish(batch, outcome) => match &drop_reason {
                     Some(cause) => chunk_progress.mark_rejected(batch.category, records, cause),
-                    None => chunk_progress.settle(batch.category, records, *outcome),
+                    None => chunk_progress.finish(batch.category, records, *outcome),
                 },
                 Action::Defer(batch) | Action::Evict(batch, _) => {
                     let longest = self.shared.longest(batch.category);
                     if let Decision::Defer(until) = waits.decide(batch.category, chunk_progress.taken, longest, now) {
                         chunk_progress.waits_until(until);
                     }
-                    chunk_progress.release(batch.category, records)
+                    chunk_progress.defer(batch.category, records)
                 }
             };
-            self.shared.finish(chunk_progress, standing);
+            self.shared.finish(chunk_progress, status);
         }
         if overflow {
             self.overflowed(id);
@@ -72,8 +72,8 @@ impl Dispatcher {
     fn end_attached(&self, action: &Action<ChunkProgress>, owner: &Arc<ChunkProgress>, is_rejected: bool) {
         let (Action::Finish(batch, _) | Action::Defer(batch) | Action::Evict(batch, _)) = action;
         let end = match action {
-            Action::Defer(_) | Action::Evict(..) if !is_rejected => ItemEnd::Released,
-            _ => ItemEnd::Settled,
+            Action::Defer(_) | Action::Evict(..) if !is_rejected => ItemEnd::Deferred,
+            _ => ItemEnd::Finished,
         };
         let owned = batch
             .owners()
@@ -81,11 +81,11 @@ impl Dispatcher {
             .flat_map(|(_, records)| records);
         for (chunk_progress, record) in owned.flat_map(|record| owner.take_attached(batch.category, record, end)) {
             let record = std::iter::once(record);
-            let standing = match end {
-                ItemEnd::Settled => chunk_progress.settle(batch.category, record, Outcome::Joined),
-                ItemEnd::Released => chunk_progress.release(batch.category, record),
+            let status = match end {
+                ItemEnd::Finished => chunk_progress.finish(batch.category, record, Outcome::Joined),
+                ItemEnd::Deferred => chunk_progress.defer(batch.category, record),
             };
-            self.shared.finish(&chunk_progress, standing);
+            self.shared.finish(&chunk_progress, status);
         }
     }
 

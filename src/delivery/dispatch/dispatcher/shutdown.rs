@@ -117,7 +117,7 @@ impl Dispatcher {
         let only = Some(self.shared.route_table.destinations()).filter(|all| all.len() == 1).map(|all| all[0]);
         for category in Category::ALL {
             // What the host keeps is not lost.
-            let lost = snapshot.pending(*category).saturating_sub(self.shared.registry.pending(*category));
+            let lost = snapshot.pending(*category).saturating_sub(self.shared.retry_registry.pending(*category));
             self.shared.recorder.end(*category, Outcome::Lost, lost);
             let cells = queued.0.iter().filter(|((_, of), _)| of == category);
             let known: u64 = cells.clone().map(|(_, (items, _))| items).sum();

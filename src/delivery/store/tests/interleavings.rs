@@ -16,16 +16,16 @@ struct Expected {
     is_synced: bool,
     has_ended: bool,
     /// The number of logs noted as accepted.
-    settled: u32,
+    finished: u32,
     /// Its segment knows that its records have ended: a compaction may have left it out.
-    is_told: bool,
+    is_acknowledged: bool,
 }
 
 /// The numbers of the chunks of an extent that were not left out.
 fn numbers_of(extent: &Extent) -> Vec<u32> {
     let chunks = extent.read().expect("expected the chunks");
-    let kept = chunks.iter().filter(|chunk| !chunk.data.is_empty());
-    kept.map(|chunk| std::str::from_utf8(&chunk.tag).unwrap().parse().unwrap()).collect()
+    let present = chunks.iter().filter(|chunk| !chunk.data.is_empty());
+    present.map(|chunk| std::str::from_utf8(&chunk.tag).unwrap().parse().unwrap()).collect()
 }
 
 /// Any interleaving of append, sync, settle, delete, kill, power failure and reopening.
@@ -56,15 +56,15 @@ fn any_interleaving(seed: u64) {
             }
             7 => spool.seal(),
             8 => {
-                if let Some(segment) = spool.take_settled() {
+                if let Some(segment) = spool.take_finished() {
                     segment.seal(Descriptor::Close);
                 }
             }
             9..12 if !extents.is_empty() => {
                 let (numbers, extent) = &extents[chance.below(extents.len() as u64) as usize];
                 if let [number] = numbers[..] {
-                    extent.note_settled(Category::Log, &[0], Outcome::Accepted);
-                    all_expected.entry(number).and_modify(|expected| expected.settled = 1);
+                    extent.note_finished(Category::Log, &[0], Outcome::Accepted);
+                    all_expected.entry(number).and_modify(|expected| expected.finished = 1);
                 }
             }
             12..15 if !extents.is_empty() => {
@@ -87,7 +87,9 @@ fn any_interleaving(seed: u64) {
                     });
                     extent.tell_ended(&ended);
                     if let Ok(number) = std::str::from_utf8(&chunks[chosen].tag).unwrap().parse() {
-                        all_expected.entry(number).and_modify(|expected: &mut Expected| expected.is_told = true);
+                        all_expected
+                            .entry(number)
+                            .and_modify(|expected: &mut Expected| expected.is_acknowledged = true);
                     }
                 }
             }
@@ -99,10 +101,10 @@ fn any_interleaving(seed: u64) {
                     synced_lengths.insert(segment.path().to_owned(), segment.length());
                 }
                 for (numbers, extent) in &extents {
-                    let left = numbers_of(extent);
+                    let remaining = numbers_of(extent);
                     assert!(
-                        numbers.iter().all(|number| left.contains(number) || all_expected[number].is_told),
-                        "seed {seed}: {numbers:?} {left:?}"
+                        numbers.iter().all(|number| remaining.contains(number) || all_expected[number].is_acknowledged),
+                        "seed {seed}: {numbers:?} {remaining:?}"
                     );
                 }
             }
@@ -124,17 +126,19 @@ fn any_interleaving(seed: u64) {
                     if let [number] = numbers[..]
                         && let Some(expected) = all_expected.get(&number)
                     {
-                        let settled = recovered.progress.settled.log.len();
-                        assert_eq!(settled, expected.settled, "seed {seed}: notes of chunk {number}");
+                        let finished = recovered.progress.finished.log.len();
+                        assert_eq!(finished, expected.finished, "seed {seed}: notes of chunk {number}");
                     }
                     found.extend(&numbers);
                     extents.push((numbers, recovered.extent));
                 }
                 found.sort_unstable();
-                all_expected.retain(|number, expected| !expected.is_told || found.contains(number));
+                all_expected.retain(|number, expected| !expected.is_acknowledged || found.contains(number));
                 let numbers: Vec<u32> = all_expected.keys().copied().collect();
                 assert_eq!(found, numbers, "seed {seed}: power failed: {power_fails}");
-                all_expected.values_mut().for_each(|expected| (expected.is_synced, expected.is_told) = (true, false));
+                all_expected
+                    .values_mut()
+                    .for_each(|expected| (expected.is_synced, expected.is_acknowledged) = (true, false));
                 synced_lengths = spool.live().iter().map(|one| (one.path().to_owned(), one.length())).collect();
             }
             _ => {}

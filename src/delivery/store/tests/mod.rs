@@ -71,8 +71,8 @@ fn chunks_are_found_again_with_their_progress() {
         assert!(recovery.extents.is_empty() && recovery.problems.is_empty());
         let _one = append(&mut spool, "a.b", 2);
         let two = append(&mut spool, "c", 3);
-        two.note_settled(Category::Log, &[0, 2], Outcome::Accepted);
-        two.note_settled(Category::Event, &[1], Outcome::Suppressed);
+        two.note_finished(Category::Log, &[0, 2], Outcome::Accepted);
+        two.note_finished(Category::Event, &[1], Outcome::Suppressed);
         two.note_aborted(Category::Log, &[1]);
         append(&mut spool, "d", 1).end();
     }
@@ -83,8 +83,8 @@ fn chunks_are_found_again_with_their_progress() {
     ended.add(Category::Log, Outcome::Accepted, 2);
     ended.add(Category::Event, Outcome::Suppressed, 1);
     assert_eq!(found.progress.ended, ended);
-    let settled = &found.progress.settled;
-    assert!(settled.log.has(2) && settled.log.has(4) && !settled.log.has(3) && settled.event.has(3));
+    let finished = &found.progress.finished;
+    assert!(finished.log.has(2) && finished.log.has(4) && !finished.log.has(3) && finished.event.has(3));
     assert!(found.progress.aborted.log.has(3) && !found.progress.mapped);
     // All of them were written at the end, the one that is done included.
     assert_eq!(recovery.recent.len(), 3);
@@ -98,7 +98,7 @@ fn mapped_counts_under_the_same_settings_only() {
         let one = append(&mut spool, "a", 5);
         let _other = append(&mut spool, "b", 5);
         one.note_mapped();
-        one.note_settled(Category::Log, &[0], Outcome::Accepted);
+        one.note_finished(Category::Log, &[0], Outcome::Accepted);
     }
     let mapped = |settings| {
         let (_spool, recovery) = Spool::open(&directory.0, settings, LIMITS).unwrap();
@@ -266,7 +266,7 @@ fn names_the_segment_of_a_progress_file_that_cannot_be_read() {
     ] {
         let directory = Directory::new("no-notes");
         let extent = append(&mut open(&directory).0, "a", 3);
-        extent.note_settled(Category::Log, &[0], Outcome::Accepted);
+        extent.note_finished(Category::Log, &[0], Outcome::Accepted);
         drop(extent);
         let files = directory.files();
         let [segment, progress] =
@@ -285,7 +285,7 @@ fn nobody_else_can_read_the_spool() {
     use std::os::unix::fs::PermissionsExt;
     let directory = Directory::new("mode");
     let (mut spool, _) = open(&directory);
-    append(&mut spool, "a", 1).note_settled(Category::Log, &[0], Outcome::Accepted);
+    append(&mut spool, "a", 1).note_finished(Category::Log, &[0], Outcome::Accepted);
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(&directory.0), 0o700);
     let files = directory.files();
@@ -345,7 +345,7 @@ fn what_a_compaction_leaves_out_is_not_found_again_and_the_rest_is() {
         let (mut spool, _) = Spool::open(&directory.0, 7, Limits { most: 10_000, segment: 5_000 }).unwrap();
         let extents: Vec<_> = (0..20).map(|_| append(&mut spool, "a", 20)).collect();
         extents.iter().enumerate().filter(|(at, _)| at % 7 > 0).for_each(|(_, extent)| extent.end());
-        extents[7].note_settled(Category::Log, &[3], Outcome::Accepted);
+        extents[7].note_finished(Category::Log, &[3], Outcome::Accepted);
         let late = WALL + Duration::from_secs(60);
         assert!(spool.compactable(late).is_empty(), "it is not synced");
         spool.sync().unwrap();
@@ -367,7 +367,7 @@ fn what_a_compaction_leaves_out_is_not_found_again_and_the_rest_is() {
     let (spool, recovery) = open(&directory);
     assert_eq!(chunks(&recovery), [chunk("a", 20), chunk("a", 20), chunk("a", 20)]);
     assert!(recovery.problems.is_empty(), "{:?}", recovery.problems);
-    assert!(recovery.extents[1].progress.settled.log.has(3), "records keep their numbers");
+    assert!(recovery.extents[1].progress.finished.log.has(3), "records keep their numbers");
     assert!(directory.files().iter().all(|name| !name.ends_with(".new")));
     recovery.extents.iter().for_each(|found| found.extent.end());
     assert_eq!((directory.files(), spool.bytes().load(Relaxed)), (vec!["lock".to_owned()], 0));

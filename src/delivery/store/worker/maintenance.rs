@@ -32,8 +32,8 @@ impl Worker<'_> {
             return self.log_lost();
         };
         files.retry();
-        store.with(Spool::keep_spare);
-        if let Some(segment) = store.with(Spool::take_settled).flatten() {
+        store.with(Spool::keep_reserve);
+        if let Some(segment) = store.with(Spool::take_finished).flatten() {
             segment.seal(Descriptor::Close);
         }
         self.keep_the_lock();

@@ -235,11 +235,11 @@ impl<'s> Worker<'s> {
         }
         if let Err(error) = self.shared.store.take_unsynced().run() {
             self.log_refusal(&error);
-            return self.shared.store.take_back(appended, last);
+            return self.shared.store.roll_back(appended, last);
         }
         let records = appended.iter().map(|chunk| u64::from(chunk.extent.records())).sum();
         self.shared.recorder.take(records);
-        self.shared.store.synced(last, &self.shared.registry);
+        self.shared.store.synced(last, &self.shared.retry_registry);
         self.hand_over(appended.into_iter().map(|chunk| chunk.extent));
     }
 
@@ -264,13 +264,13 @@ impl<'s> Worker<'s> {
 
     fn dispatch(&mut self, extent: Extent, growth: Growth) {
         let is_full = growth == Growth::Over || extent.length() >= EXTENT_BYTES;
-        let has_room = !self.to_mapper.is_full() && !self.shared.past_deadline();
-        if !has_room && !is_full {
+        let has_capacity = !self.to_mapper.is_full() && !self.shared.past_deadline();
+        if !has_capacity && !is_full {
             self.waiting = Some(extent);
             return;
         }
         let (chunk_progress, now) = (self.chunk_progress(extent), self.shared.now().steady);
-        if !has_room {
+        if !has_capacity {
             return lock(&self.shared.backlog).add(chunk_progress, now);
         }
         lock(&self.shared.backlog).add_live(chunk_progress);

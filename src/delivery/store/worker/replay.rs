@@ -59,8 +59,8 @@ impl Worker<'_> {
     fn expect_again(&self, recent: &[Chunk]) {
         let mut chunks = HashMap::<u128, u32>::new();
         for chunk in recent {
-            *chunks.entry(self.shared.registry.identity(&chunk.tag, &chunk.data)).or_default() += 1;
+            *chunks.entry(self.shared.retry_registry.identity(&chunk.tag, &chunk.data)).or_default() += 1;
         }
-        chunks.into_iter().for_each(|(identity, times)| self.shared.registry.expect_at_least(identity, times));
+        chunks.into_iter().for_each(|(identity, times)| self.shared.retry_registry.expect_at_least(identity, times));
     }
 }

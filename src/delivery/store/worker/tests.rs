@@ -109,7 +109,7 @@ fn a_chunk_whose_flush_gave_up_before_the_sync_is_ours_in_the_next_instance_too(
     let first = Running::start(&spool, &more);
     assert_eq!(first.flush(), Verdict::Ok, "it is open");
     // Flushes that wait for nothing: some leave before the sync.
-    let mut left = 0;
+    let mut abandoned = 0;
     for n in 0..20_u8 {
         let mut chunk = CHUNK.to_vec();
         *chunk.last_mut().unwrap() = n;
@@ -117,12 +117,12 @@ fn a_chunk_whose_flush_gave_up_before_the_sync_is_ours_in_the_next_instance_too(
         else {
             panic!()
         };
-        let identity = || first.delivery.shared.registry.identity(b"left", &chunk);
-        left += u32::from(!first.delivery.shared.store.wait_for_sync(number, Duration::ZERO, identity));
+        let identity = || first.delivery.shared.retry_registry.identity(b"left", &chunk);
+        abandoned += u32::from(!first.delivery.shared.store.wait_for_sync(number, Duration::ZERO, identity));
     }
     first.wait_for("all synced", |first| first.records() == 21);
     first.delivery.close();
-    assert!(left > 0, "expected a flush that leaves before the sync");
+    assert!(abandoned > 0, "expected a flush that leaves before the sync");
     let second = Running::start(&spool, &more);
     for n in 0..20_u8 {
         let mut chunk = CHUNK.to_vec();
@@ -138,16 +138,16 @@ fn a_chunk_whose_flush_gave_up_before_the_sync_is_ours_in_the_next_instance_too(
 fn a_chunk_that_is_offered_again_before_its_sync_is_taken_once() {
     let spool = directory("again");
     let running = Running::start(&spool.join("other"), &[]);
-    let (registry, recorder) = (&running.delivery.shared.registry, running.ledger.recorder());
+    let (retry_registry, recorder) = (&running.delivery.shared.retry_registry, running.ledger.recorder());
     let store = Store::new(crate::options::SpoolSync::Full);
     store.opened(Spool::open(&spool, 7, Limits::of(1 << 20)).unwrap().0);
-    let offer = || store.offer(b"tag", CHUNK, WallTime::from_secs(9), Duration::ZERO, registry, &recorder);
-    let wait = |number| store.wait_for_sync(number, Duration::ZERO, || registry.identity(b"tag", CHUNK));
+    let offer = || store.offer(b"tag", CHUNK, WallTime::from_secs(9), Duration::ZERO, retry_registry, &recorder);
+    let wait = |number| store.wait_for_sync(number, Duration::ZERO, || retry_registry.identity(b"tag", CHUNK));
     assert_eq!(offer(), Offer::Unsynced(1));
     assert!(!wait(1), "nobody has synced it");
     assert_eq!(offer(), Offer::Unsynced(1), "it is the same chunk");
     assert!(!wait(1));
-    store.synced(1, registry);
+    store.synced(1, retry_registry);
     assert_eq!(offer(), Offer::Taken);
     assert_eq!((spooled(&spool), offer()), (1, Offer::Unsynced(2)), "an equal one is another chunk");
     running.delivery.close();
@@ -184,7 +184,7 @@ fn a_removed_directory_is_created_and_locked_again() {
     let running = Running::start(&spool, &[]);
     assert_eq!(running.flush(), Verdict::Ok);
     fs::remove_dir_all(&spool).unwrap();
-    running.wait_for("said", |running| running.has_logged("it is created and locked again"));
+    running.wait_for("log", |running| running.has_logged("it is created and locked again"));
     assert_eq!(running.flush(), Verdict::Ok);
     assert_eq!(spooled(&spool), 1);
     let other = Running::start(&spool, &[]);
