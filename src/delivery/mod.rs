@@ -63,9 +63,6 @@ const SPOOL_WAIT: Duration = Duration::from_secs(30);
 /// Most chunks in the mapper's queue.
 const MAPPER_QUEUE: usize = 512;
 
-/// The reason why an item is given up that nobody refused.
-const WAITED: &str = "waited for a rate limit or a misconfigured destination longer than hold_events or hold_logs";
-
 /// Work for the mapper.
 #[derive(Debug)]
 pub(crate) enum Job {

@@ -47,7 +47,9 @@ pub(super) fn reach(
                 Ok(Ok(code)) => {
                     report.sound(&format!("{dsn} is reachable{by} (HTTP {code}); key not verified, use --send"));
                 }
-                Ok(Err(sent)) => report.problem(place(output), &format!("{dsn} is unreachable ({})", sent.detail)),
+                Ok(Err(sent)) => {
+                    report.problem(place(output), &format!("{dsn} is unreachable ({})", sent.response.detail))
+                }
                 Err(_) => {
                     report.problem(place(output), &format!("{dsn} does not answer within {} s{by}", longest.as_secs()))
                 }
@@ -119,13 +121,14 @@ fn verdict(dsn: &Dsn, first: &SendResult, second: &SendResult, id: &str) -> (Wei
             format!(
                 "{dsn} accepts a test event at first, and five seconds later not ({}): {}. A server that is asked for the \
                  first time says yes before it has looked up the key",
-                second.detail,
+                second.response.detail,
                 meaning(answer)
             ),
         ),
-        (_, answer) => {
-            (Weight::Problem, format!("{dsn} does not accept a test event ({}): {}", second.detail, meaning(answer)))
-        }
+        (_, answer) => (
+            Weight::Problem,
+            format!("{dsn} does not accept a test event ({}): {}", second.response.detail, meaning(answer)),
+        ),
     }
 }
 

@@ -12,21 +12,26 @@ use crate::delivery::dispatch::queue::CategoryQueue;
 use crate::delivery::dispatch::retry_history::RetryHistory;
 use crate::delivery::report::messages::Notice;
 use crate::delivery::shared::blocks::Block;
+use crate::delivery::track::drop_reason::{DropReason, DropTrigger};
 use crate::delivery::transport::response::{Limits, Response, ResponseKind};
 use crate::envelope::{Batch, Identified};
 use crate::ledger::{Category, Outcome, PerCategory};
 use crate::options::Compress;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The action that is to be taken on a batch now.
 #[derive(Debug)]
 pub enum Action<T> {
-    /// Its records have ended.
-    Finish(Batch<T>, Outcome),
+    /// Sentry has accepted its items.
+    Accept(Batch<T>),
+    /// Its items are given up for this reason.
+    GiveUp(Batch<T>, Arc<DropReason>),
     /// Its records wait where they came from.
     Defer(Batch<T>),
-    /// It has to leave the memory: its records wait as a chunk where there still is one, and end where not.
-    Evict(Batch<T>, Outcome),
+    /// It has to leave the memory: its records wait as a chunk where there still is one, and its items are given up for this
+    /// reason where not.
+    Evict(Batch<T>, Arc<DropReason>),
 }
 
 /// One destination.
@@ -262,9 +267,9 @@ impl<T: Identified> Destination<T> {
         match transition.next_step {
             NextStep::Accept => {
                 self.retry_history.accepted(&batch);
-                actions.push(Action::Finish(batch, Outcome::Accepted));
+                actions.push(Action::Accept(batch));
             }
-            NextStep::HoldBack => actions.extend(self.hold_back(batch, now)),
+            NextStep::HoldBack => actions.extend(self.hold_back(batch, response, now)),
             NextStep::RetryLast => {
                 if self.deferred_until(now).is_some() {
                     self.retry_history.remember(&batch);
@@ -272,11 +277,11 @@ impl<T: Identified> Destination<T> {
                 self.queues[batch.category].push_back(batch);
             }
             NextStep::RetryFirst => self.queues[batch.category].push_front(batch),
-            NextStep::Reject => actions.push(Action::Finish(batch, Outcome::Rejected)),
+            NextStep::Reject => actions.push(Action::GiveUp(batch, reason(Outcome::Rejected, response))),
             NextStep::Split | NextStep::Shrink => {
                 let given_up = self.make_smaller(batch, transition.next_step);
                 notice = given_up.as_ref().map(|(batch, outcome)| Notice::Refused(batch.category, *outcome));
-                actions.extend(given_up.map(|(batch, outcome)| Action::Finish(batch, outcome)));
+                actions.extend(given_up.map(|(batch, outcome)| Action::GiveUp(batch, reason(outcome, response))));
             }
         }
         self.release_held(now, &mut actions);
@@ -290,10 +295,10 @@ impl<T: Identified> Destination<T> {
     }
 
     /// Lets a batch wait for its category: elsewhere if it can, else in memory. With a longest wait of zero it ends.
-    fn hold_back(&mut self, batch: Batch<T>, now: Monotonic) -> Option<Action<T>> {
+    fn hold_back(&mut self, batch: Batch<T>, response: &Response, now: Monotonic) -> Option<Action<T>> {
         if self.policy.hold[batch.category].is_zero() {
             let outcome = self.block(batch.category, now).map_or(Outcome::RateLimited, |block| block.outcome);
-            return Some(Action::Finish(batch, outcome));
+            return Some(Action::GiveUp(batch, reason(outcome, response)));
         }
         if self.policy.can_defer {
             return Some(Action::Defer(batch));
@@ -334,8 +339,8 @@ impl<T: Identified> Destination<T> {
         let batch = self.queues[category].pop_newest()?;
         Some(match outcome {
             _ if self.policy.can_defer => Action::Defer(batch),
-            Outcome::Overflow => Action::Finish(batch, outcome),
-            _ => Action::Evict(batch, outcome),
+            Outcome::Overflow => Action::GiveUp(batch, DropReason::shared(outcome, DropTrigger::Evicted)),
+            _ => Action::Evict(batch, DropReason::shared(outcome, DropTrigger::Evicted)),
         })
     }
 
@@ -360,7 +365,9 @@ impl<T: Identified> Destination<T> {
             let longest = self.policy.hold[category];
             let has_expired = |batch: &Batch<T>| now >= batch.opened.max(block.since) + longest;
             // Envelopes that have failed are behind others that have not, so any of them may be the oldest.
-            actions.extend(queue.take(has_expired).into_iter().map(|batch| Action::Finish(batch, block.outcome)));
+            let expired = queue.take(has_expired).into_iter();
+            let reason = || DropReason::shared(block.outcome, DropTrigger::HoldExpired);
+            actions.extend(expired.map(|batch| Action::GiveUp(batch, reason())));
         }
     }
 
@@ -379,6 +386,12 @@ impl<T: Identified> Destination<T> {
     pub fn drain(&mut self) -> Vec<Batch<T>> {
         self.queues.values_mut().flat_map(CategoryQueue::empty).collect()
     }
+}
+
+/// Returns the reason for giving items up after a response.
+fn reason(outcome: Outcome, response: &Response) -> Arc<DropReason> {
+    let (status, detail) = (response.status, response.detail.clone());
+    DropReason::shared(outcome, DropTrigger::Response { status, detail })
 }
 
 impl InFlight {

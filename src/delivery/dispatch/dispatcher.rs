@@ -21,15 +21,16 @@ use crate::delivery::report::client_reports;
 use crate::delivery::report::host::{Host, Severity};
 use crate::delivery::report::log_kind::LogKind;
 use crate::delivery::report::log_throttle::{LogSubject, LogThrottle};
-use crate::delivery::report::messages::{Keeping, MADE_ROOM};
+use crate::delivery::report::messages::Keeping;
 use crate::delivery::route::dsn_sources;
 use crate::delivery::route::table::Target;
 use crate::delivery::track::chunk_progress::ChunkProgress;
+use crate::delivery::track::drop_reason::{DropReason, DropTrigger};
 use crate::delivery::transport::client::{Client, SendResult};
 use crate::delivery::transport::response::ResponseKind;
 use crate::delivery::transport::sender;
 use crate::delivery::transport::sender::Load;
-use crate::delivery::{Shared, WAITED, lock};
+use crate::delivery::{Shared, lock};
 use crate::envelope::Batch;
 use crate::ledger::{Category, Ledger, Outcome, PerCategory, Snapshot};
 use crate::mapping::{CheckIn, DestinationId};
@@ -215,7 +216,7 @@ impl Dispatcher {
                 if self.volatile {
                     self.shared.budget.set_deferred(self.scheduler.held_bytes(now));
                 }
-                self.actions(actions, 0, MADE_ROOM);
+                self.actions(actions);
             }
             Message::Done(done) => self.on_response(*done),
             Message::LogThrottled(LogRequest { severity, kind, text, times }) => {
@@ -246,7 +247,7 @@ impl Dispatcher {
             self.place(id);
         }
         let actions = self.scheduler.expect(waits, self.shared.now().steady);
-        self.actions(actions, 0, MADE_ROOM);
+        self.actions(actions);
     }
 
     pub(in crate::delivery) fn send(&mut self) {
@@ -272,7 +273,7 @@ impl Dispatcher {
         }
         for batch in late {
             let actions = self.scheduler.take_back(batch, self.shared.now().steady);
-            self.actions(actions, 0, MADE_ROOM);
+            self.actions(actions);
         }
     }
 
@@ -294,9 +295,13 @@ impl Dispatcher {
         let id = batch.destination;
         let mut actions = self.scheduler.take_back(batch, self.shared.now().steady);
         let waiting = self.scheduler.take(id);
-        let end = |batch| if self.volatile { Action::Finish(batch, Outcome::Rejected) } else { Action::Defer(batch) };
+        let reason = DropReason::shared(Outcome::Rejected, DropTrigger::DsnRemoved);
+        let end = |batch| match self.volatile {
+            true => Action::GiveUp(batch, Arc::clone(&reason)),
+            false => Action::Defer(batch),
+        };
         actions.extend(waiting.into_iter().map(end));
-        self.actions(actions, 0, "the DSN of its destination was removed");
+        self.actions(actions);
     }
 
     fn on_response(&mut self, done: sender::Done) {
@@ -309,7 +314,7 @@ impl Dispatcher {
             Load::Report(id, report) => return self.on_report_response(id, report, &done.sent, now),
             Load::CheckIn(id, _) => return self.on_check_in_response(id, &done.sent, now),
         };
-        if self.is_cutting && done.sent.code == 0 {
+        if self.is_cutting && done.sent.response.status == 0 {
             batch.owners().for_each(|(chunk_progress, records)| chunk_progress.abort(batch.category, records));
         }
         if self.shared.costs.is_capping() {
@@ -320,12 +325,12 @@ impl Dispatcher {
         let outdated = current.is_none_or(|current| current.dsn != done.target.dsn);
         if outdated && done.sent.response.kind != ResponseKind::Accepted {
             let actions = self.scheduler.take_back(batch, now);
-            return self.actions(actions, 0, MADE_ROOM);
+            return self.actions(actions);
         }
         let chance = self.roll();
         let (actions, notice) = self.scheduler.done(batch, &done.sent.response, now, chance);
         self.share_blocks(id, now);
-        self.actions(actions, done.sent.code, &done.sent.detail);
+        self.actions(actions);
         if let Some(notice) = notice {
             self.notice(id, &notice, &done.sent);
         }
@@ -364,7 +369,7 @@ impl Dispatcher {
         self.last_tick = now;
         let actions = self.scheduler.release_held(now);
         self.scheduler.destinations().into_iter().for_each(|id| self.share_blocks(id, now));
-        self.actions(actions, 0, WAITED);
+        self.actions(actions);
         if now >= self.last_source + dsn_sources::INTERVAL {
             self.last_source = now;
             self.read_sources(now);

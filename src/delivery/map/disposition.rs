@@ -2,21 +2,17 @@
 //! makes room for others.
 
 use crate::clock::Monotonic;
-use crate::delivery::WAITED;
 use crate::delivery::map::sink::RecordSink;
 use crate::delivery::report::host::Severity;
 use crate::delivery::report::log_kind::LogKind;
-use crate::delivery::report::messages::MADE_ROOM;
 use crate::delivery::route::dsn_sources;
 use crate::delivery::shared::blocks::Decision;
 use crate::delivery::track::chunk_progress::{ChunkProgress, ChunkSource, RecordStatus};
-use crate::delivery::track::drop_reason::DropReason;
+use crate::delivery::track::drop_reason::{DropReason, DropTrigger};
 use crate::ledger::{Category, Outcome};
 use crate::mapping::{DestinationId, Route};
 use std::sync::Arc;
 use std::time::Duration;
-
-const NO_SOURCE: &str = "no destination: neither an annotation, dsn_dir nor dsn names one";
 
 const SPOOL_NEARLY_FULL: &str = "spool is 75 % full: dropping records of failing destinations to keep the others going; repair \
                          those destinations, or raise spool_max_size";
@@ -39,8 +35,8 @@ pub(super) enum Disposition {
     Overflow,
 }
 
-fn give_up(outcome: Outcome, why: &str) -> Disposition {
-    Disposition::DeadLetter(Arc::new(DropReason { outcome, status: 0, detail: why.to_owned() }))
+fn give_up(outcome: Outcome, trigger: DropTrigger) -> Disposition {
+    Disposition::DeadLetter(DropReason::shared(outcome, trigger))
 }
 
 impl RecordSink<'_> {
@@ -60,7 +56,7 @@ impl RecordSink<'_> {
             RecordStatus::Open => match route {
                 Route::To(destination) => self.for_destination(category, destination, &chunk_progress),
                 Route::Pending => self.until_known(category, &chunk_progress),
-                Route::Unrouted => give_up(Outcome::Rejected, NO_SOURCE),
+                Route::Unrouted => give_up(Outcome::Rejected, DropTrigger::NoDestination),
             },
         }
     }
@@ -69,7 +65,7 @@ impl RecordSink<'_> {
     fn until_known(&self, category: Category, chunk_progress: &ChunkProgress) -> Disposition {
         let longest = if is_in_memory(chunk_progress) { Duration::ZERO } else { self.shared.longest(category) };
         match self.now >= chunk_progress.taken + longest {
-            true => give_up(Outcome::Rejected, NO_SOURCE),
+            true => give_up(Outcome::Rejected, DropTrigger::NoDestination),
             false => Disposition::Wait(self.now + dsn_sources::INTERVAL),
         }
     }
@@ -86,7 +82,7 @@ impl RecordSink<'_> {
         let longest = self.shared.longest(category);
         match self.waits.decide(category, chunk_progress.taken, longest, self.now) {
             Decision::Send => Disposition::Item(destination),
-            Decision::GiveUp(outcome) => give_up(outcome, WAITED),
+            Decision::GiveUp(outcome) => give_up(outcome, DropTrigger::HoldExpired),
             // In memory it waits as an item, unless such items have filled their share.
             Decision::Defer(_) if is_in_memory(chunk_progress) && !self.shared.budget.is_full(category) => {
                 Disposition::Item(destination)
@@ -98,7 +94,11 @@ impl RecordSink<'_> {
                     if !std::mem::replace(&mut self.has_logged_evictions, true) {
                         self.shared.log(Severity::Error, LogKind::SpoolShare, SPOOL_NEARLY_FULL.to_owned());
                     }
-                    if outcome == Outcome::Overflow { Disposition::Overflow } else { give_up(outcome, MADE_ROOM) }
+                    if outcome == Outcome::Overflow {
+                        Disposition::Overflow
+                    } else {
+                        give_up(outcome, DropTrigger::Evicted)
+                    }
                 }
             },
         }

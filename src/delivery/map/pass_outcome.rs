@@ -3,7 +3,7 @@
 use crate::delivery::route::table::Target;
 use crate::delivery::store::dead_letters::DeadLetter;
 use crate::delivery::track::chunk_progress::ChunkProgress;
-use crate::delivery::track::drop_reason::DropReason;
+use crate::delivery::track::drop_reason::{DropReason, DropTrigger};
 use crate::delivery::track::record_set::RecordSet;
 use crate::ledger::{Category, Outcome, PerCategory};
 use std::sync::Arc;
@@ -25,8 +25,7 @@ impl PassOutcome {
     /// Gives up the unfinished items of records at which the mapping panicked: a record, or the lines of an event in their
     /// order.
     pub(in crate::delivery) fn give_up(&mut self, chunk_progress: &ChunkProgress, records: &[u32]) {
-        let detail = "mapping it panicked, which is a defect of this plugin".to_owned();
-        let reason = Arc::new(DropReason { outcome: Outcome::Invalid, status: 0, detail });
+        let reason = DropReason::shared(Outcome::Invalid, DropTrigger::MappingPanic);
         let is_unfinished =
             |category, record| chunk_progress.is_open(category, record) && !self.waiting[category].has(record);
         let dead_letter = match records {

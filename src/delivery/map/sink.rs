@@ -11,7 +11,7 @@ use crate::delivery::map::record_writer::{Place, RecordWriter, emit};
 use crate::delivery::shared::blocks::Waits;
 use crate::delivery::store::dead_letters::DeadLetter;
 use crate::delivery::track::chunk_progress::{Attach, ChunkProgress, ChunkSource, RecordStatus};
-use crate::delivery::track::drop_reason::DropReason;
+use crate::delivery::track::drop_reason::{DropReason, DropTrigger};
 use crate::delivery::track::record_set::RecordSet;
 use crate::envelope::{self, Batch, LogBatcher};
 use crate::ledger::{Category, Ledger, Outcome};
@@ -228,8 +228,7 @@ impl<'i> Sink for RecordSink<'i> {
             (Category::Event, Outcome::Invalid)
                 if item.record < carried::FIRST && self.chunk_progress.is_open(item.category, item.record) =>
             {
-                let detail = "expected records in MessagePack".to_owned();
-                let reason = Arc::new(DropReason { outcome: discard.outcome, status: 0, detail });
+                let reason = DropReason::shared(discard.outcome, DropTrigger::Undecodable);
                 self.pass.dead_letters.push(DeadLetter::new(None, item.record, &reason));
             }
             (Category::Log, Outcome::Invalid) => {}

@@ -238,8 +238,8 @@ pub(in crate::delivery) fn answered_with(request: Request, code: u16, limits: Op
     let limits = Limits::read(code, limits, None, WallTime::EPOCH);
     let kind = if code == 0 { ResponseKind::Failed } else { ResponseKind::of_status(code) };
     let status = if code == 0 { Status::Error } else { Status::of(code) };
-    let response = Response { kind, limits };
-    let sent = SendResult { response, code, status, bytes: 0, detail: code.to_string(), error: None };
+    let response = Response { kind, limits, status: code, detail: code.to_string() };
+    let sent = SendResult { response, status, bytes: 0, error: None };
     let Request { load, target, .. } = request;
     dispatcher::Message::Done(Box::new(Done { load, target, sent, took: Duration::ZERO }))
 }

@@ -183,15 +183,8 @@ mod tests {
 
     fn result(status: u16, limits: Option<&str>) -> SendResult {
         let limits = Limits::read(status, limits, None, WallTime::EPOCH);
-        let response = Response { kind: ResponseKind::of_status(status), limits };
-        SendResult {
-            response,
-            code: status,
-            status: ledger::Status::Other,
-            bytes: 0,
-            detail: String::new(),
-            error: None,
-        }
+        let response = Response::new(ResponseKind::of_status(status), limits);
+        SendResult { response, status: ledger::Status::Other, bytes: 0, error: None }
     }
 
     #[test]

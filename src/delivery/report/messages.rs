@@ -8,10 +8,6 @@ use crate::ledger::{Category, Outcome, PerCategory};
 use crate::options::{Compress, Delivery, Dsn};
 use std::time::Duration;
 
-/// The detail in the dead letter of an item that was given up for others, from memory or from a spool that is 75 % full.
-pub(in crate::delivery) const MADE_ROOM: &str =
-    "waited for a rate limit or a misconfigured destination, and was dropped to make room for other destinations";
-
 /// A change of a destination's state, or a decision about an item, that the log has a line about.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Notice {
@@ -75,7 +71,7 @@ fn span(time: Duration) -> String {
 
 /// Returns the line for a notice. `sent` is the result that caused it.
 pub(in crate::delivery) fn line(notice: &Notice, dsn: &Dsn, sent: &SendResult, keeping: &Keeping) -> LogLine {
-    let (detail, place) = (&sent.detail, &keeping.place);
+    let (detail, place) = (&sent.response.detail, &keeping.place);
     let (severity, kind, text) = match notice {
         Notice::Recovered => (Severity::Info, LogKind::Recovered, format!("{dsn} is reachable and accepts items")),
         Notice::Failing if sent.is_permanent() => (

@@ -138,7 +138,7 @@ fn first_due(queue: &Queue) -> Option<Monotonic> {
 mod tests {
     use super::*;
     use crate::delivery::track::chunk_progress::ChunkSource;
-    use crate::delivery::track::drop_reason::DropReason;
+    use crate::delivery::track::drop_reason::{DropReason, DropTrigger};
     use crate::ledger::{Category, Ledger, Outcome};
 
     fn at(seconds: u64) -> Monotonic {
@@ -188,7 +188,7 @@ mod tests {
         assert_eq!((backlog.next_due(false), backlog.take(at(1), false).is_none()), (None, true));
         assert!(backlog.is_worth_reading(at(2), true) && !backlog.is_worth_reading(at(2), false));
         let rejected = chunk_progress(2);
-        let reason = Arc::new(DropReason { outcome: Outcome::Rejected, status: 400, detail: String::new() });
+        let reason = DropReason::shared(Outcome::Rejected, DropTrigger::NoDestination);
         rejected.mark_rejected(Category::Log, std::iter::once(0), &reason);
         backlog.add(rejected, at(2));
         assert_eq!((backlog.next_due(false), backlog.next_due(true)), (Some(at(2)), Some(at(1))));

@@ -20,7 +20,6 @@ use crate::delivery::shared::memory_budget::MemoryBudget;
 use crate::delivery::shared::memory_shares::{MemoryShares, spool_high_water};
 use crate::delivery::store::{Store, lost};
 use crate::delivery::track::chunk_progress::{ChunkProgress, ChunkSource, ChunkStatus};
-use crate::delivery::track::drop_reason::DropReason;
 use crate::ledger::{Category, Ledger, Outcome, Recorder};
 use crate::options::{self, Loaded};
 use crate::sync::{AtomicU64, Mutex, Receiver, Sender, bounded};
@@ -198,16 +197,10 @@ impl Shared {
         lock(&self.backlog).add(Arc::clone(chunk_progress), due);
     }
 
-    /// Returns the cause that goes into the dead letters of items that are given up. `None` if they end at once, because
-    /// there is no place for dead letters or because they make room for others.
-    pub(in crate::delivery) fn drop_reason(
-        &self,
-        outcome: Outcome,
-        status: u16,
-        detail: &str,
-    ) -> Option<Arc<DropReason>> {
-        self.settings.dead_letter_path.as_ref().filter(|_| outcome != Outcome::Overflow)?;
-        Some(Arc::new(DropReason { outcome, status, detail: detail.to_owned() }))
+    /// Returns true if the record of an item that is given up with this outcome becomes a dead letter. Items that are given up
+    /// for want of memory end at once.
+    pub(in crate::delivery) fn writes_dead_letter(&self, outcome: Outcome) -> bool {
+        self.settings.dead_letter_path.is_some() && outcome != Outcome::Overflow
     }
 
     /// Sends a message to Fluent Bit's log by way of the dispatcher, which logs each kind once a minute.

@@ -243,12 +243,12 @@ fn encode_one(tag: &[u8], dead_letter: &DeadLetter, found: &Found<'_>, wall: Wal
     ];
     fields.extend(dead_letter.category.map(|category| ("category", Field::Text(category.name().as_bytes()))));
     fields.push(("outcome", Field::Text(dead_letter.reason.outcome.name().as_bytes())));
-    if dead_letter.reason.status > 0 {
-        fields.push(("status", Field::Number(u64::from(dead_letter.reason.status))));
+    if let Some(status) = dead_letter.reason.status() {
+        fields.push(("status", Field::Number(u64::from(status))));
     }
     let (time, id) = (wall.rfc3339(), dead_letter.event_id.map(|id| id.hex()));
     let destination = dead_letter.target.as_ref().map(|target| target.dsn.to_string());
-    fields.push(("detail", Field::Text(dead_letter.reason.detail.as_bytes())));
+    fields.push(("detail", Field::Text(dead_letter.reason.detail().as_bytes())));
     fields.push(("time", Field::Text(time.as_bytes())));
     fields.extend(destination.as_ref().map(|masked| ("destination", Field::Text(masked.as_bytes()))));
     fields.extend(id.as_ref().map(|id| ("event_id", Field::Text(id.as_bytes()))));
@@ -263,6 +263,7 @@ fn encode_one(tag: &[u8], dead_letter: &DeadLetter, found: &Found<'_>, wall: Wal
 mod tests {
     use super::*;
     use crate::chunk::msgpack::Value;
+    use crate::delivery::track::drop_reason::DropTrigger;
 
     const RECORD: &[u8] = &[0x92, 0x92, 0xd7, 0, 0, 0, 0, 9, 0, 0, 0, 5, 0x80, 0x81, 0xa1, b'k', 1];
     const OTHER: &[u8] = &[0x92, 0x92, 0xd7, 0, 0, 0, 0, 9, 0, 0, 0, 6, 0x80, 0x81, 0xa1, b'k', 2];
@@ -270,7 +271,8 @@ mod tests {
     const GROUP: &[u8] = b"\x92\x92\xd7\x00\xff\xff\xff\xff\0\0\0\0\x81\xa1a\x01\x81\xa8resource\x01";
 
     fn dead_letter(record: u32, members: &[u32]) -> DeadLetter {
-        let reason = Arc::new(DropReason { outcome: Outcome::Rejected, status: 400, detail: "400: no".into() });
+        let reason =
+            DropReason::shared(Outcome::Rejected, DropTrigger::Response { status: 400, detail: "400: no".into() });
         DeadLetter { members: members.to_vec(), ..DeadLetter::new(Some(Category::Event), record, &reason) }
     }
 

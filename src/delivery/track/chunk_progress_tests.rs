@@ -1,12 +1,11 @@
 //! Tests the progress of a chunk: no record is sent or counted twice, and none is forgotten.
 
 use super::chunk_progress::{ChunkProgress, ChunkSource, ChunkStatus, RecordStatus};
-use super::drop_reason::DropReason;
+use super::drop_reason::{DropReason, DropTrigger};
 use crate::clock::Monotonic;
 use crate::delivery::accept::compressed_chunk::QueuedChunk;
 use crate::delivery::store::Chunk;
 use crate::ledger::{Category, Ledger, Outcome};
-use std::sync::Arc;
 
 fn chunk_progress(ledger: &Ledger) -> ChunkProgress {
     ledger.recorder().take(3);
@@ -55,7 +54,7 @@ fn what_is_doomed_waits_for_a_second_reading_and_ends_then_once() {
     let chunk_progress = chunk_progress(&ledger);
     assert!(chunk_progress.claim(Category::Log, 0));
     chunk_progress.mapped();
-    let reason = Arc::new(DropReason { outcome: Outcome::Rejected, status: 400, detail: String::new() });
+    let reason = DropReason::shared(Outcome::Rejected, DropTrigger::NoDestination);
     assert_eq!(chunk_progress.mark_rejected(Category::Log, [0].into_iter(), &reason), ChunkStatus::Deferred);
     assert!(
         chunk_progress.has_rejected()

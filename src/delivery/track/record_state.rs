@@ -183,10 +183,11 @@ fn gather(word: u64) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::delivery::track::drop_reason::DropTrigger;
     use crate::ledger::Outcome;
 
     fn reason(status: u16) -> Arc<DropReason> {
-        Arc::new(DropReason { outcome: Outcome::Rejected, status, detail: String::new() })
+        DropReason::shared(Outcome::Rejected, DropTrigger::Response { status, detail: String::new() })
     }
 
     #[test]

@@ -51,14 +51,10 @@ pub struct Client {
 pub struct SendResult {
     /// Meaning of the result.
     pub response: Response,
-    /// HTTP status, zero if there was no response.
-    pub code: u16,
-    /// Its cell in the ledger.
+    /// The cell of its status in the ledger.
     pub status: Status,
     /// Compressed bytes of the body.
     pub bytes: u64,
-    /// Text for people: the status and the server's own text, or the error that prevented a response.
-    pub detail: String,
     /// The error that prevented a response, if there was none.
     pub error: Option<SendError>,
 }
@@ -222,8 +218,9 @@ impl SendResult {
 
     /// Returns the result of a request that had no response after `bytes` of its body may have been sent.
     pub(in crate::delivery) fn failed(bytes: u64, error: SendError) -> Self {
-        let response = Response { kind: ResponseKind::Failed, limits: Limits::default() };
-        Self { response, code: 0, status: Status::Error, bytes, detail: error.to_string(), error: Some(error) }
+        let kind = ResponseKind::Failed;
+        let response = Response { kind, limits: Limits::default(), status: 0, detail: error.to_string() };
+        Self { response, status: Status::Error, bytes, error: Some(error) }
     }
 
     /// Returns true if the request had no response, for a reason that lasts until a person changes something.
@@ -249,8 +246,8 @@ impl SendResult {
         let body = received.body_mut().with_config().limit(MAX_DETAIL).read_to_string();
         let accepted = (200..300).contains(&code);
         let detail = if accepted { String::new() } else { detail(code, &body.unwrap_or_default(), dsn.public_key()) };
-        let response = Response { kind: ResponseKind::of_status(code), limits };
-        Self { response, code, status: Status::of(code), bytes, detail, error: None }
+        let response = Response { kind: ResponseKind::of_status(code), limits, status: code, detail };
+        Self { response, status: Status::of(code), bytes, error: None }
     }
 }
 

@@ -12,6 +12,19 @@ pub struct Response {
     pub kind: ResponseKind,
     /// Limits that came with it.
     pub limits: Limits,
+    /// HTTP status; zero if there was no response.
+    pub status: u16,
+    /// Text for people: the status and the server's own text, or the error that prevented a response. Empty if the items
+    /// were accepted.
+    pub detail: String,
+}
+
+impl Response {
+    /// Returns a response without a status or a text.
+    #[must_use]
+    pub fn new(kind: ResponseKind, limits: Limits) -> Self {
+        Self { kind, limits, status: 0, detail: String::new() }
+    }
 }
 
 /// The meaning of a response for an envelope and its destination.

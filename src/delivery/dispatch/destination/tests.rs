@@ -34,11 +34,11 @@ fn batch(category: Category, items: u32) -> Batch<ChunkId> {
 }
 
 fn response(kind: ResponseKind) -> Response {
-    Response { kind, limits: Limits::default() }
+    Response::new(kind, Limits::default())
 }
 
 fn limited(header: &str) -> Response {
-    Response { kind: ResponseKind::Limited, limits: Limits::read(429, Some(header), None, WALL) }
+    Response::new(ResponseKind::Limited, Limits::read(429, Some(header), None, WALL))
 }
 
 fn with(can_defer: bool, batches: impl IntoIterator<Item = Batch<ChunkId>>) -> Destination<ChunkId> {
@@ -132,7 +132,7 @@ fn in_memory_what_waits_too_long_is_given_up() {
     destination.release_held(NOW + SECOND * 49, &mut actions);
     assert!(actions.is_empty());
     destination.release_held(NOW + SECOND * 50, &mut actions);
-    assert!(matches!(&actions[..], [Action::Finish(_, Outcome::RateLimited)]));
+    assert!(matches!(&actions[..], [Action::GiveUp(_, reason)] if reason.outcome == Outcome::RateLimited));
 }
 
 #[test]
@@ -145,8 +145,8 @@ fn a_poison_item_is_found_by_halving_and_the_others_are_delivered() {
         let kind = if poisoned { ResponseKind::Malformed } else { ResponseKind::Accepted };
         for action in destination.done(batch, &response(kind), NOW, 1.0).0 {
             match action {
-                Action::Finish(batch, Outcome::Accepted) => accepted += batch.len(),
-                Action::Finish(batch, Outcome::Rejected) => rejected += batch.len(),
+                Action::Accept(batch) => accepted += batch.len(),
+                Action::GiveUp(batch, reason) if reason.outcome == Outcome::Rejected => rejected += batch.len(),
                 other => panic!("{other:?}"),
             }
         }
@@ -177,7 +177,7 @@ fn a_refusal_of_an_earlier_encoding_says_nothing_about_an_item() {
         let (actions, _) = destination.done(second, &response(kind), NOW, 0.5);
         assert!(actions.is_empty(), "{actions:?}");
         let (actions, _) = turn(&mut destination, &response(ResponseKind::Accepted), NOW);
-        assert!(matches!(&actions[..], [Action::Finish(_, Outcome::Accepted)]), "{kind:?}");
+        assert!(matches!(&actions[..], [Action::Accept(_)]), "{kind:?}");
     }
 }
 
@@ -197,7 +197,7 @@ fn too_large_is_halved_and_alone_given_up() {
     assert!(turn(&mut destination, &response(ResponseKind::TooLarge), NOW).0.is_empty());
     for _ in 0..2 {
         let (actions, _) = turn(&mut destination, &response(ResponseKind::TooLarge), NOW);
-        assert!(matches!(&actions[..], [Action::Finish(_, Outcome::TooLarge)]));
+        assert!(matches!(&actions[..], [Action::GiveUp(_, reason)] if reason.outcome == Outcome::TooLarge));
     }
     assert!(destination.next(NOW).is_none());
 }
@@ -229,7 +229,7 @@ fn a_lone_item_that_is_too_large_is_made_smaller_once() {
     let smaller = destination.next(NOW).unwrap();
     assert!(smaller.bytes() < before);
     let (actions, notice) = destination.done(smaller, &response(ResponseKind::TooLarge), NOW, 1.0);
-    assert!(matches!(&actions[..], [Action::Finish(_, Outcome::TooLarge)]));
+    assert!(matches!(&actions[..], [Action::GiveUp(_, reason)] if reason.outcome == Outcome::TooLarge));
     assert_eq!(notice, Some(Notice::Refused(Category::Event, Outcome::TooLarge)));
 }
 
@@ -247,11 +247,11 @@ fn an_envelope_that_fails_while_others_pass_is_poison_and_they_do_not_wait_for_i
         failed += u32::from(is_poison);
         for action in destination.done(sent, &response(kind), now, 1.0).0 {
             match action {
-                Action::Finish(_, Outcome::Accepted) => {
+                Action::Accept(_) => {
                     passed += 1;
                     assert!(destination.push(batch(Category::Log, 1), now).is_none());
                 }
-                Action::Finish(batch, Outcome::Rejected) => rejected = poison(&batch),
+                Action::GiveUp(batch, reason) if reason.outcome == Outcome::Rejected => rejected = poison(&batch),
                 other => panic!("{other:?}"),
             }
         }

@@ -6,7 +6,6 @@ use crate::delivery::dispatch::destination::Action;
 use crate::delivery::report::host::Severity;
 use crate::delivery::report::log_kind::LogKind;
 use crate::delivery::report::log_throttle::LogSubject;
-use crate::delivery::report::messages::MADE_ROOM;
 use crate::delivery::shared::blocks::Decision;
 use crate::delivery::track::chunk_progress::{ChunkProgress, ItemEnd};
 use crate::delivery::track::drop_reason::DropReason;
@@ -15,40 +14,43 @@ use crate::ledger::{Category, Outcome};
 use crate::mapping::DestinationId;
 use std::sync::Arc;
 
+/// The end of a batch, by which its records end, become dead letters or wait.
+enum BatchEnd {
+    /// Sentry has accepted its items.
+    Accepted,
+    /// Its items are given up, and no dead letters are written.
+    Dropped(Outcome),
+    /// Its items are given up. Their records become dead letters when their chunks are read again.
+    Rejected(Arc<DropReason>),
+    /// Its records wait in their chunks.
+    Deferred,
+}
+
 impl Dispatcher {
-    /// Applies actions to their records. `code` and `detail` are those of the response that caused the actions, if one did.
-    pub(super) fn actions(&mut self, actions: Vec<Action<ChunkProgress>>, code: u16, detail: &str) {
-        actions.into_iter().for_each(|action| self.action(action, code, detail));
+    /// Applies actions to the records of their batches.
+    pub(super) fn actions(&mut self, actions: Vec<Action<ChunkProgress>>) {
+        actions.into_iter().for_each(|action| self.action(action));
     }
 
-    pub(super) fn action(&mut self, action: Action<ChunkProgress>, code: u16, detail: &str) {
-        let (action, code, detail) = match action {
-            Action::Evict(batch, _) if batch.owners().all(|(chunk_progress, _)| chunk_progress.can_be_read_again()) => {
-                (Action::Defer(batch), 0, MADE_ROOM)
-            }
-            Action::Evict(batch, outcome) => (Action::Finish(batch, outcome), 0, MADE_ROOM),
-            action => (action, code, detail),
-        };
-        let (Action::Finish(batch, _) | Action::Defer(batch) | Action::Evict(batch, _)) = &action;
+    pub(super) fn action(&mut self, action: Action<ChunkProgress>) {
+        let (batch, end) = self.end_of(action);
         if self.shared.budget.free(batch.category, batch.reserved) {
             // One word is enough.
             let _ = self.shared.capacity_freed.0.try_send(());
         }
-        self.bill(&action);
-        let drop_reason = self.drop_reason(&action, code, detail);
+        self.bill(&batch, &end);
+        self.count_for_client_reports(&batch, &end);
         let now = self.shared.now().steady;
-        let (waits, id) = (self.shared.blocks.get(batch.destination), batch.destination);
-        let overflow = matches!(&action, Action::Finish(_, Outcome::Overflow));
+        let waits = self.shared.blocks.get(batch.destination);
         for (chunk_progress, records) in batch.owners() {
             if chunk_progress.has_attached(batch.category) {
-                self.end_attached(&action, chunk_progress, drop_reason.is_some());
+                self.end_attached(&batch, &end, chunk_progress);
             }
-            let status = match &action {
-                Action::Finish(batch, outcome) => match &drop_reason {
-                    Some(cause) => chunk_progress.mark_rejected(batch.category, records, cause),
-                    None => chunk_progress.finish(batch.category, records, *outcome),
-                },
-                Action::Defer(batch) | Action::Evict(batch, _) => {
+            let status = match &end {
+                BatchEnd::Accepted => chunk_progress.finish(batch.category, records, Outcome::Accepted),
+                BatchEnd::Dropped(outcome) => chunk_progress.finish(batch.category, records, *outcome),
+                BatchEnd::Rejected(reason) => chunk_progress.mark_rejected(batch.category, records, reason),
+                BatchEnd::Deferred => {
                     let longest = self.shared.longest(batch.category);
                     if let Decision::Defer(until) = waits.decide(batch.category, chunk_progress.taken, longest, now) {
                         chunk_progress.waits_until(until);
@@ -58,22 +60,38 @@ impl Dispatcher {
             };
             self.shared.finish(chunk_progress, status);
         }
-        if overflow {
-            self.overflowed(id);
+        if matches!(end, BatchEnd::Dropped(Outcome::Overflow)) {
+            self.overflowed(batch.destination);
         }
-        let (Action::Finish(batch, _) | Action::Defer(batch) | Action::Evict(batch, _)) = action;
         if batch.category == Category::Log {
             let _ = self.shared.buffer_pool.0.try_send(batch.into_buffer());
         }
     }
 
+    /// Returns the batch of an action, and its end.
+    fn end_of(&self, action: Action<ChunkProgress>) -> (Batch<ChunkProgress>, BatchEnd) {
+        match action {
+            Action::Accept(batch) => (batch, BatchEnd::Accepted),
+            Action::Defer(batch) => (batch, BatchEnd::Deferred),
+            Action::Evict(batch, _) if batch.owners().all(|(chunk_progress, _)| chunk_progress.can_be_read_again()) => {
+                (batch, BatchEnd::Deferred)
+            }
+            Action::GiveUp(batch, reason) | Action::Evict(batch, reason) => {
+                let end = match has_records(&batch) && self.shared.writes_dead_letter(reason.outcome) {
+                    true => BatchEnd::Rejected(reason),
+                    false => BatchEnd::Dropped(reason.outcome),
+                };
+                (batch, end)
+            }
+        }
+    }
+
     /// Ends or releases the lines of other chunks that are part of a batch's items of one chunk. Before those: a crash in between
     /// then costs one more request, and no second event.
-    fn end_attached(&self, action: &Action<ChunkProgress>, owner: &Arc<ChunkProgress>, is_rejected: bool) {
-        let (Action::Finish(batch, _) | Action::Defer(batch) | Action::Evict(batch, _)) = action;
-        let end = match action {
-            Action::Defer(_) | Action::Evict(..) if !is_rejected => ItemEnd::Deferred,
-            _ => ItemEnd::Finished,
+    fn end_attached(&self, batch: &Batch<ChunkProgress>, end: &BatchEnd, owner: &Arc<ChunkProgress>) {
+        let end = match end {
+            BatchEnd::Deferred => ItemEnd::Deferred,
+            BatchEnd::Accepted | BatchEnd::Dropped(_) | BatchEnd::Rejected(_) => ItemEnd::Finished,
         };
         let owned = batch
             .owners()
@@ -90,19 +108,18 @@ impl Dispatcher {
     }
 
     /// Counts an accepted batch of logs as spent, or releases the bytes that a batch has reserved.
-    fn bill(&self, action: &Action<ChunkProgress>) {
-        let (Action::Finish(batch, _) | Action::Defer(batch) | Action::Evict(batch, _)) = action;
+    fn bill(&self, batch: &Batch<ChunkProgress>, end: &BatchEnd) {
         if batch.category != Category::Log {
             return;
         }
         let now = self.shared.now();
-        match action {
-            Action::Finish(_, Outcome::Accepted) => {
+        match end {
+            BatchEnd::Accepted => {
                 self.shared.recorder.bill(batch.bills().map(|(_, bytes)| bytes).sum());
                 self.shared.costs.accept(batch.bills(), now.wall);
             }
-            Action::Finish(..) => self.shared.costs.release(batch.bills(), true, now.steady),
-            Action::Defer(_) | Action::Evict(..) => self.shared.costs.release(batch.bills(), false, now.steady),
+            BatchEnd::Dropped(_) | BatchEnd::Rejected(_) => self.shared.costs.release(batch.bills(), true, now.steady),
+            BatchEnd::Deferred => self.shared.costs.release(batch.bills(), false, now.steady),
         }
     }
 
@@ -114,29 +131,19 @@ impl Dispatcher {
         }
     }
 
-    /// Returns the cause that goes into the dead letters of a batch's records, if they become dead letters. Records that end
-    /// without one are noted for the next client report.
-    fn drop_reason(&self, action: &Action<ChunkProgress>, code: u16, detail: &str) -> Option<Arc<DropReason>> {
-        let (Action::Finish(batch, _) | Action::Defer(batch) | Action::Evict(batch, _)) = action;
-        if !batch.owners().all(|(chunk_progress, _)| chunk_progress.has_records()) {
-            return None;
-        }
-        let drop_reason = match action {
-            Action::Finish(_, Outcome::Accepted) | Action::Defer(_) | Action::Evict(..) => None,
-            Action::Finish(_, outcome) => self.shared.drop_reason(*outcome, code, detail),
-        };
-        match action {
-            // The server has counted what it limits.
-            Action::Finish(_, outcome) if drop_reason.is_none() && !batch.limited => self.discarded(batch, *outcome),
-            Action::Finish(..) if drop_reason.is_none() => {}
-            _ if batch.limited => {
+    /// Counts dropped items for the next client report. Sentry counts the items that it limits itself; records that end later
+    /// remember that.
+    fn count_for_client_reports(&self, batch: &Batch<ChunkProgress>, end: &BatchEnd) {
+        match end {
+            _ if !has_records(batch) => {}
+            BatchEnd::Dropped(outcome) if !batch.limited => self.discarded(batch, *outcome),
+            BatchEnd::Rejected(_) | BatchEnd::Deferred if batch.limited => {
                 batch
                     .owners()
                     .for_each(|(chunk_progress, records)| chunk_progress.counted_elsewhere(batch.category, records));
             }
-            _ => {}
+            BatchEnd::Accepted | BatchEnd::Dropped(_) | BatchEnd::Rejected(_) | BatchEnd::Deferred => {}
         }
-        drop_reason
     }
 
     fn discarded(&self, batch: &Batch<ChunkProgress>, outcome: Outcome) {
@@ -155,4 +162,9 @@ impl Dispatcher {
         );
         self.log_throttled(Severity::Error, LogKind::Overflow, LogSubject::Destination(id), &text);
     }
+}
+
+/// Returns false if an item of the batch stands for no record.
+fn has_records(batch: &Batch<ChunkProgress>) -> bool {
+    batch.owners().all(|(chunk_progress, _)| chunk_progress.has_records())
 }

@@ -80,7 +80,7 @@ impl Dispatcher {
         self.scheduler.on_report_response(id, &sent.response.limits, now);
         self.share_blocks(id, now);
         if self.check_ins.on_response(sent, now) {
-            let text = format!("a check-in was refused and is dropped: {}", sent.detail);
+            let text = format!("a check-in was refused and is dropped: {}", sent.response.detail);
             self.log_throttled(Severity::Warn, LogKind::CheckIn, LogSubject::Destination(id), &text);
         }
     }

@@ -92,7 +92,7 @@ impl Dispatcher {
         let mut lost = Queued::default();
         for batch in self.scheduler.drain() {
             lost.add(&batch);
-            self.action(Action::Defer(batch), 0, "");
+            self.action(Action::Defer(batch));
         }
         if self.volatile {
             self.lose(lost);

@@ -6,7 +6,6 @@ use crate::delivery::lock;
 use crate::delivery::report::host::Severity;
 use crate::delivery::report::log_kind::LogKind;
 use crate::delivery::report::log_throttle::LogSubject;
-use crate::delivery::report::messages::MADE_ROOM;
 use crate::delivery::route::dsn_sources;
 use crate::delivery::route::table::{Changes, Retired};
 
@@ -68,7 +67,7 @@ impl Dispatcher {
         }
         for Retired { from, to } in &changes.retired {
             let actions = self.scheduler.redirect(*from, *to, now);
-            self.actions(actions, 0, MADE_ROOM);
+            self.actions(actions);
         }
         lock(&self.shared.backlog).hurry(now);
     }

@@ -25,12 +25,12 @@ const POLICY: Policy = Policy {
 const ONE_LOG: Request = Request { category: Category::Log, items: 1, encoding_version: 0, is_poison: false };
 
 fn response(kind: ResponseKind) -> Response {
-    Response { kind, limits: Limits::default() }
+    Response::new(kind, Limits::default())
 }
 
 fn limited(status: u16, header: &str) -> Response {
     let kind = if status == 429 { ResponseKind::Limited } else { ResponseKind::Accepted };
-    Response { kind, limits: Limits::read(status, Some(header), None, WallTime::EPOCH) }
+    Response::new(kind, Limits::read(status, Some(header), None, WallTime::EPOCH))
 }
 
 /// Returns the state of a new endpoint after these responses to single logs, one a second, the last a second ago.

@@ -42,7 +42,7 @@ fn log(destination: u32) -> Batch<ChunkId> {
 }
 
 fn response(kind: ResponseKind) -> Response {
-    Response { kind, limits: Limits::default() }
+    Response::new(kind, Limits::default())
 }
 
 fn push(scheduler: &mut Scheduler<ChunkId>, batch: Batch<ChunkId>) {
@@ -163,8 +163,7 @@ fn a_limit_of_one_is_no_limit_of_another() {
     respond(&mut scheduler, 1, ResponseKind::Accepted);
     push(&mut scheduler, log(0));
     let (batch, _) = scheduler.next(NOW).unwrap();
-    let limited =
-        Response { kind: ResponseKind::Limited, limits: Limits::read(429, Some("60:log_item:key"), None, WALL) };
+    let limited = Response::new(ResponseKind::Limited, Limits::read(429, Some("60:log_item:key"), None, WALL));
     let (actions, _) = scheduler.done(batch, &limited, NOW, 1.0);
     assert!(matches!(&actions[..], [Action::Defer(_)]));
     assert!(
@@ -215,9 +214,12 @@ fn in_memory_a_dead_destination_keeps_to_its_share_only_while_another_is_alive()
         (PerCategory { event: true, log: true }, PerCategory::default())
     );
     let actions = scheduler.release_held(later);
-    let [Action::Finish(cut, Outcome::Overflow)] = &actions[..] else { panic!("{actions:?}") };
+    let [Action::GiveUp(cut, reason)] = &actions[..] else { panic!("{actions:?}") };
+    assert_eq!(reason.outcome, Outcome::Overflow);
     assert_eq!(cut.opened, NOW + SECOND * 3, "the newest, although what has failed is behind it");
-    assert!(matches!(&scheduler.push(at(4), NOW)[..], [Action::Finish(_, Outcome::Overflow)]));
+    assert!(
+        matches!(&scheduler.push(at(4), NOW)[..], [Action::GiveUp(_, reason)] if reason.outcome == Outcome::Overflow)
+    );
     assert!(scheduler.push(batch(0, Category::Event, 500), NOW).is_empty(), "events have a share of their own");
     assert!(scheduler.push(batch(1, Category::Log, 1_500), NOW).is_empty(), "the living are not cut");
 }
@@ -286,7 +288,7 @@ fn one_envelope_that_fails_again_and_again_while_others_pass_is_given_up_whereve
         let (actions, _) = scheduler.done(batch, &response(ResponseKind::Failed), now, 1.0);
         failed += 1;
         match &actions[..] {
-            [Action::Finish(_, Outcome::Rejected)] => break,
+            [Action::GiveUp(_, reason)] if reason.outcome == Outcome::Rejected => break,
             [Action::Defer(_)] => now += SECOND * 61,
             other => panic!("{other:?}"),
         }
@@ -317,7 +319,7 @@ fn a_destination_with_a_limit_is_not_idle() {
     push(&mut scheduler, log(0));
     assert!(!scheduler.is_idle(DestinationId(0), NOW));
     let (batch, _) = scheduler.next(NOW).unwrap();
-    let limited = Response { kind: ResponseKind::Accepted, limits: Limits::read(200, Some("60::key"), None, WALL) };
+    let limited = Response::new(ResponseKind::Accepted, Limits::read(200, Some("60::key"), None, WALL));
     scheduler.done(batch, &limited, NOW, 1.0);
     assert!(!scheduler.is_idle(DestinationId(0), NOW) && scheduler.is_idle(DestinationId(0), NOW + SECOND * 60));
 }
