@@ -130,7 +130,10 @@ impl Delivery {
         let settings = &loaded.settings;
         let (to_dispatcher, dispatcher_inbox) = unbounded();
         let (to_mapper, mapper_inbox) = bounded(MAPPER_QUEUE);
-        let (reports, report_reader) = report::client_reports::new(settings.delivery.client_reports);
+        let (reports, report_reader) = match settings.delivery.client_reports {
+            true => report::client_reports::enabled(),
+            false => report::client_reports::disabled(),
+        };
         let shared = Arc::new(Shared::new(name, loaded, clock, &ledger, reports, to_dispatcher));
         let (to_senders, sender_inbox) = bounded(settings.delivery.senders);
         let (first, tells_names) = (host.first(), host.tells_names());

@@ -7,7 +7,7 @@
 use crate::clock::Monotonic;
 use crate::delivery::dispatch::endpoint::{EndpointState, NextStep, Request};
 use crate::delivery::dispatch::health::Health;
-use crate::delivery::dispatch::policy::Policy;
+use crate::delivery::dispatch::policy::{HoldPlace, Policy};
 use crate::delivery::dispatch::queue::CategoryQueue;
 use crate::delivery::dispatch::retry_history::RetryHistory;
 use crate::delivery::report::messages::Notice;
@@ -118,7 +118,7 @@ impl<T: Identified> Destination<T> {
     /// Returns true if items that wait for the destination may have to wait for long.
     #[must_use]
     pub fn is_in_trouble(&self, category: Category, now: Monotonic) -> bool {
-        let is_new = self.policy.can_defer && !self.endpoint.encoding.is_proven;
+        let is_new = self.policy.can_defer() && !self.endpoint.encoding.is_proven;
         is_new || self.in_trouble_since(category, now).is_some()
     }
 
@@ -148,7 +148,7 @@ impl<T: Identified> Destination<T> {
     /// Returns the time until which items should wait elsewhere, because the destination is unreachable and others are not.
     #[must_use]
     pub fn deferred_until(&self, now: Monotonic) -> Option<Monotonic> {
-        if !self.policy.has_multiple_destinations || !self.policy.can_defer {
+        if !self.policy.has_multiple_destinations || !self.policy.can_defer() {
             return None;
         }
         match self.endpoint.health {
@@ -188,15 +188,15 @@ impl<T: Identified> Destination<T> {
         let _ = self.endpoint.rate_limits.apply(limits, now);
     }
 
-    /// Sets whether items can wait where they came from, once `auto` has chosen the delivery mode.
-    pub fn set_can_defer(&mut self, can_defer: bool) {
-        self.policy.can_defer = can_defer;
+    /// Sets the place where items wait, once `auto` has chosen the delivery mode.
+    pub fn set_hold_place(&mut self, hold_place: HoldPlace) {
+        self.policy.hold_place = hold_place;
     }
 
     /// Queues a batch. Returns it to be deferred if its category waits and can wait elsewhere.
     pub fn push(&mut self, mut batch: Batch<T>, now: Monotonic) -> Option<Action<T>> {
         let waits = self.block(batch.category, now).is_some() || self.deferred_until(now).is_some();
-        if self.policy.can_defer && waits {
+        if self.policy.can_defer() && waits {
             return Some(Action::Defer(batch));
         }
         self.retry_history.restore(&mut batch);
@@ -214,7 +214,7 @@ impl<T: Identified> Destination<T> {
         let mut batch = self.queues[category].pop_front()?;
         batch.encoded = self.endpoint.encoding.version;
         self.last = category;
-        self.in_flight.begin(batch.replay, now);
+        self.in_flight.begin(&batch, now);
         Some(batch)
     }
 
@@ -252,7 +252,7 @@ impl<T: Identified> Destination<T> {
         now: Monotonic,
         chance: f64,
     ) -> (Vec<Action<T>>, Option<Notice>) {
-        self.in_flight.end(batch.replay, now);
+        self.in_flight.end(&batch, now);
         batch.limited |= response.kind == ResponseKind::Limited;
         let is_failure = response.kind == ResponseKind::Failed;
         let request = Request {
@@ -290,7 +290,7 @@ impl<T: Identified> Destination<T> {
 
     /// Takes back a batch whose response says nothing about it as it is now.
     pub fn take_back(&mut self, batch: Batch<T>, now: Monotonic) {
-        self.in_flight.end(batch.replay, now);
+        self.in_flight.end(&batch, now);
         self.queues[batch.category].push_front(batch);
     }
 
@@ -300,7 +300,7 @@ impl<T: Identified> Destination<T> {
             let outcome = self.block(batch.category, now).map_or(Outcome::RateLimited, |block| block.outcome);
             return Some(Action::GiveUp(batch, reason(outcome, response)));
         }
-        if self.policy.can_defer {
+        if self.policy.can_defer() {
             return Some(Action::Defer(batch));
         }
         self.queues[batch.category].push_front(batch);
@@ -338,7 +338,7 @@ impl<T: Identified> Destination<T> {
         let outcome = self.block(category, now).map_or(Outcome::Overflow, |block| block.outcome);
         let batch = self.queues[category].pop_newest()?;
         Some(match outcome {
-            _ if self.policy.can_defer => Action::Defer(batch),
+            _ if self.policy.can_defer() => Action::Defer(batch),
             Outcome::Overflow => Action::GiveUp(batch, DropReason::shared(outcome, DropTrigger::Evicted)),
             _ => Action::Evict(batch, DropReason::shared(outcome, DropTrigger::Evicted)),
         })
@@ -358,7 +358,7 @@ impl<T: Identified> Destination<T> {
         for category in Category::ALL.iter().copied() {
             let Some(block) = self.block(category, now) else { continue };
             let queue = &mut self.queues[category];
-            if self.policy.can_defer {
+            if self.policy.can_defer() {
                 actions.extend(queue.empty().map(Action::Defer));
                 continue;
             }
@@ -395,17 +395,17 @@ fn reason(outcome: Outcome, response: &Response) -> Arc<DropReason> {
 }
 
 impl InFlight {
-    fn begin(&mut self, is_replay: bool, now: Monotonic) {
+    fn begin<T>(&mut self, batch: &Batch<T>, now: Monotonic) {
         if self.envelopes == 0 {
             self.last_response_at = now;
         }
         self.envelopes += 1;
-        self.replaying += usize::from(is_replay);
+        self.replaying += usize::from(batch.replay);
     }
 
-    fn end(&mut self, is_replay: bool, now: Monotonic) {
+    fn end<T>(&mut self, batch: &Batch<T>, now: Monotonic) {
         self.envelopes -= 1;
-        self.replaying -= usize::from(is_replay);
+        self.replaying -= usize::from(batch.replay);
         self.last_response_at = now;
     }
 }

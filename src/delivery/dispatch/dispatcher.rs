@@ -14,7 +14,7 @@ mod sources;
 use crate::clock::Monotonic;
 use crate::delivery::accept::resolved_mode::ResolvedMode;
 use crate::delivery::dispatch::destination::Action;
-use crate::delivery::dispatch::policy::Policy;
+use crate::delivery::dispatch::policy::{HoldPlace, Policy};
 use crate::delivery::dispatch::scheduler::Scheduler;
 use crate::delivery::report::check_ins::CheckIns;
 use crate::delivery::report::client_reports;
@@ -47,7 +47,11 @@ use std::time::Duration;
 pub(crate) enum Message {
     Batch(Box<Batch<ChunkProgress>>),
     /// The mapper waits until so many bytes of memory are free for an envelope of this category to this destination.
-    Expected(DestinationId, Category, u64),
+    AwaitsMemory {
+        destination: DestinationId,
+        category: Category,
+        bytes: u64,
+    },
     Done(Box<sender::Done>),
     /// A line that is logged once a minute at most.
     LogThrottled(LogRequest),
@@ -88,6 +92,14 @@ const REPORT_INTERVAL: Duration = Duration::from_secs(60);
 /// Returns a hash that identifies the server of a destination.
 fn server(target: &Target) -> u64 {
     xxhash_rust::xxh3::xxh3_64(target.dsn.authority().as_bytes())
+}
+
+/// Returns the place where items wait in a delivery mode; `None` stands for an `auto` that has not chosen yet.
+fn hold_place(mode: Option<ResolvedMode>) -> HoldPlace {
+    match mode {
+        Some(ResolvedMode::Memory) => HoldPlace::Memory,
+        Some(ResolvedMode::Spool | ResolvedMode::Ack) | None => HoldPlace::Chunk,
+    }
 }
 
 /// Durations of the latest requests to each destination.
@@ -154,7 +166,7 @@ impl Dispatcher {
             retry_base: settings.retry_base,
             retry_max: settings.retry_max,
             hold: PerCategory { event: settings.hold_events, log: settings.hold_logs },
-            can_defer: ResolvedMode::of(settings) != Some(ResolvedMode::Memory),
+            hold_place: hold_place(ResolvedMode::of(settings)),
             has_multiple_destinations: loaded.settings.destination.is_routed(),
             compress: loaded.settings.network.compress,
             replay: (settings.senders / 2).max(1),
@@ -208,7 +220,7 @@ impl Dispatcher {
 
     pub(in crate::delivery) fn handle(&mut self, message: Message) {
         match message {
-            Message::Expected(id, category, bytes) => self.expect(id, Some((category, bytes))),
+            Message::AwaitsMemory { destination, category, bytes } => self.expect(destination, Some((category, bytes))),
             Message::Batch(batch) => {
                 self.expect(batch.destination, None);
                 let now = self.shared.now().steady;

@@ -13,12 +13,29 @@ pub struct Policy {
     pub retry_max: Duration,
     /// Longest wait of each category for a quota or a misconfigured destination.
     pub hold: PerCategory<Duration>,
-    /// True if items can wait where they came from instead of in memory.
-    pub can_defer: bool,
+    /// Where items wait for a quota or a failing destination.
+    pub hold_place: HoldPlace,
     /// True if there are other destinations, which this one must not block.
     pub has_multiple_destinations: bool,
     /// First encoding to try.
     pub compress: Compress,
     /// Most envelopes of a spool's backlog in flight at once.
     pub replay: usize,
+}
+
+/// The place where items wait for a quota or a failing destination.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HoldPlace {
+    /// Their chunk, which the spool or Fluent Bit keeps: the items are deferred.
+    Chunk,
+    /// The memory, because there is nothing to read them from again.
+    Memory,
+}
+
+impl Policy {
+    /// Returns true if items can wait in their chunk instead of in memory.
+    #[must_use]
+    pub fn can_defer(&self) -> bool {
+        self.hold_place == HoldPlace::Chunk
+    }
 }

@@ -6,7 +6,7 @@
 
 use crate::clock::Monotonic;
 use crate::delivery::dispatch::destination::{Action, Destination};
-use crate::delivery::dispatch::policy::Policy;
+use crate::delivery::dispatch::policy::{HoldPlace, Policy};
 use crate::delivery::report::messages::Notice;
 use crate::delivery::shared::blocks::{Block, Waits};
 use crate::delivery::transport::response::{Limits, Response};
@@ -241,7 +241,7 @@ impl<T: Identified> Scheduler<T> {
         let excess = all.saturating_sub(self.failing_share);
         if !self.policy.has_multiple_destinations
             || excess == 0
-            || !self.policy.can_defer && !self.others_would_profit(id, category, now)
+            || !self.policy.can_defer() && !self.others_would_profit(id, category, now)
         {
             return Vec::new();
         }
@@ -267,7 +267,7 @@ impl<T: Identified> Scheduler<T> {
             if all + bytes <= share {
                 return;
             }
-            let yields = |id: DestinationId| self.policy.can_defer || self.others_would_profit(id, category, now);
+            let yields = |id: DestinationId| self.policy.can_defer() || self.others_would_profit(id, category, now);
             let failing = self.members.iter().filter(|(_, member)| failing(member));
             let waiting = failing.filter_map(|(id, member)| Some((member.newest(category)?, *id)));
             let Some((_, id)) = waiting.filter(|(_, id)| yields(*id)).max() else { return };
@@ -313,10 +313,10 @@ impl<T: Identified> Scheduler<T> {
         actions
     }
 
-    /// Sets whether items can wait where they came from, once `auto` has chosen.
-    pub fn set_can_defer(&mut self, can_defer: bool) {
-        self.policy.can_defer = can_defer;
-        self.members.values_mut().for_each(|member| member.set_can_defer(can_defer));
+    /// Sets the place where items wait, once `auto` has chosen the delivery mode.
+    pub fn set_hold_place(&mut self, hold_place: HoldPlace) {
+        self.policy.hold_place = hold_place;
+        self.members.values_mut().for_each(|member| member.set_hold_place(hold_place));
     }
 
     /// Every destination that has had something to send.

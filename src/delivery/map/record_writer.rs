@@ -14,7 +14,7 @@ pub(in crate::delivery) fn emit(shared: &Shared, mut batch: Batch<ChunkProgress>
     let bytes = batch.bytes() as u64;
     let (destination, category) = (batch.destination, batch.category);
     // What is held for others makes room only for a destination that the dispatcher knows of.
-    let waits = || drop(shared.to_dispatcher.send(Message::Expected(destination, category, bytes)));
+    let waits = || drop(shared.to_dispatcher.send(Message::AwaitsMemory { destination, category, bytes }));
     shared.budget.reserve(category, bytes, || shared.blocks.get(destination).is_blocked(category), waits);
     batch.reserved = bytes;
     let _ = shared.to_dispatcher.send(Message::Batch(Box::new(batch)));

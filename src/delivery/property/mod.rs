@@ -125,7 +125,7 @@ impl Instance {
         let (to_dispatcher, inbox) = unbounded();
         let (to_mapper, jobs) = unbounded();
         let (to_senders, requests) = bounded(loaded.settings.delivery.senders);
-        let (recorder, reader) = client_reports::new(true);
+        let (recorder, reader) = client_reports::enabled();
         let clock: Arc<dyn Clock> = Arc::clone(clock) as _;
         let shared = Arc::new(Shared::new(name, loaded, clock, &ledger, recorder, to_dispatcher));
         // Worker and spooler borrow; a test may leak.

@@ -36,11 +36,18 @@ pub struct Report {
     counts: Counts,
 }
 
-/// Both ends. Turned off, nothing is ever counted.
+/// Returns a recorder, and the reader of its counts.
 #[must_use]
-pub fn new(on: bool) -> (Recorder, Reader) {
+pub fn enabled() -> (Recorder, Reader) {
     let cells = Arc::new(Cells::default());
-    (Recorder { cells: Arc::clone(&cells), on }, Reader { cells })
+    (Recorder { cells: Arc::clone(&cells), on: true }, Reader { cells })
+}
+
+/// Returns a recorder that counts nothing, and a reader that never has anything to read.
+#[must_use]
+pub fn disabled() -> (Recorder, Reader) {
+    let (recorder, reader) = enabled();
+    (Recorder { on: false, ..recorder }, reader)
 }
 
 /// Sentry's word for an outcome; `None` for outcomes that are not reported.
@@ -143,7 +150,7 @@ mod tests {
 
     #[test]
     fn counts_are_read_once_per_destination_and_come_back_when_a_report_fails() {
-        let (recorder, reader) = new(true);
+        let (recorder, reader) = enabled();
         recorder.add(1, Category::Log, Outcome::Rejected, 1, 10);
         recorder.add(1, Category::Log, Outcome::TooLarge, 2, 30);
         recorder.add(1, Category::Event, Outcome::Suppressed, 3, 0);
@@ -163,7 +170,7 @@ mod tests {
 
     #[test]
     fn turned_off_nothing_is_counted() {
-        let (recorder, reader) = new(false);
+        let (recorder, reader) = disabled();
         recorder.add(1, Category::Event, Outcome::Lost, 1, 0);
         assert_eq!(reader.take(1), None);
     }

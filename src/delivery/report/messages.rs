@@ -133,10 +133,14 @@ mod tests {
     use crate::delivery::transport::error::SendError;
     use crate::options::Mode;
 
-    fn told(notice: &Notice, is_permanent: bool, mode: Mode, spool: Option<&str>) -> LogLine {
-        let dsn = Dsn::parse("https://0123456789abcdef0123456789abcdef@sentry.example/7").unwrap();
+    /// Returns an error that may pass, and one that lasts.
+    fn errors() -> [SendError; 2] {
         let text = "its text".to_owned();
-        let error = if is_permanent { SendError::Certificate(text) } else { SendError::Other(text) };
+        [SendError::Other(text.clone()), SendError::Certificate(text)]
+    }
+
+    fn line_of(notice: &Notice, error: &SendError, mode: Mode, spool: Option<&str>) -> LogLine {
+        let dsn = Dsn::parse("https://0123456789abcdef0123456789abcdef@sentry.example/7").unwrap();
         let hold = (Duration::from_secs(86_400), Duration::from_secs(600));
         let settings = Delivery {
             mode,
@@ -146,37 +150,50 @@ mod tests {
             hold_logs: hold.1,
             ..Delivery::default()
         };
-        line(notice, &dsn, &SendResult::failed(0, error), &Keeping::of(ResolvedMode::of(&settings), &settings))
+        line(notice, &dsn, &SendResult::failed(0, error.clone()), &Keeping::of(ResolvedMode::of(&settings), &settings))
     }
 
     #[test]
     fn lines_say_what_happens_next_and_hide_the_key() {
         let refused = Notice::Refused(Category::Log, Outcome::TooLarge);
         let limited = Notice::Limited(Category::Event, Duration::from_secs(60));
-        for (notice, is_permanent, spool, severity, says) in [
-            (Notice::Recovered, false, None, Severity::Info, "accepts items"),
-            (Notice::Failing, false, Some("/spool"), Severity::Warn, "retrying with backoff, items are kept in /spool"),
+        let [passing, lasting] = &errors();
+        for (notice, error, spool, severity, says) in [
+            (Notice::Recovered, passing, None, Severity::Info, "accepts items"),
             (
                 Notice::Failing,
-                true,
+                passing,
+                Some("/spool"),
+                Severity::Warn,
+                "retrying with backoff, items are kept in /spool",
+            ),
+            (
+                Notice::Failing,
+                lasting,
                 Some("/spool"),
                 Severity::Error,
                 "does not pass by itself, items are kept in /spool",
             ),
             (
                 Notice::Misconfigured,
-                false,
+                passing,
                 None,
                 Severity::Error,
                 "Items are held (events 24h, logs 10m), then dropped",
             ),
-            (limited, false, None, Severity::Warn, "limits events for 60 s (quota or spike protection); they are held"),
-            (refused.clone(), false, None, Severity::Error, "it is dropped and only counted"),
-            (refused, false, Some("/spool"), Severity::Error, "it is written to the dead letters"),
-            (Notice::Encoding(Compress::None), false, None, Severity::Warn, "using compress = none instead"),
-            (Notice::Encoding(Compress::Gzip), false, None, Severity::Warn, "using compress = gzip instead"),
+            (
+                limited,
+                passing,
+                None,
+                Severity::Warn,
+                "limits events for 60 s (quota or spike protection); they are held",
+            ),
+            (refused.clone(), passing, None, Severity::Error, "it is dropped and only counted"),
+            (refused, passing, Some("/spool"), Severity::Error, "it is written to the dead letters"),
+            (Notice::Encoding(Compress::None), passing, None, Severity::Warn, "using compress = none instead"),
+            (Notice::Encoding(Compress::Gzip), passing, None, Severity::Warn, "using compress = gzip instead"),
         ] {
-            let line = told(&notice, is_permanent, Mode::Auto, spool);
+            let line = line_of(&notice, error, Mode::Auto, spool);
             assert_eq!(line.severity, severity, "{notice:?}");
             assert!(line.text.contains(says), "{notice:?}: {}", line.text);
             assert!(line.text.starts_with("https://***@sentry.example/7 "), "{}", line.text);
@@ -185,14 +202,14 @@ mod tests {
 
     #[test]
     fn lines_depend_on_the_delivery_mode() {
-        for is_permanent in [false, true] {
-            let told = |mode, spool| told(&Notice::Failing, is_permanent, mode, spool).text;
-            assert!(told(Mode::Spool, Some("/spool")).ends_with(", items are kept in /spool"));
-            assert!(told(Mode::Ack, Some("/spool")).ends_with(", Fluent Bit keeps the chunks"));
+        for error in errors() {
+            let text = |mode, spool| line_of(&Notice::Failing, &error, mode, spool).text;
+            assert!(text(Mode::Spool, Some("/spool")).ends_with(", items are kept in /spool"));
+            assert!(text(Mode::Ack, Some("/spool")).ends_with(", Fluent Bit keeps the chunks"));
             assert!(
-                told(Mode::Memory, Some("/spool")).ends_with(", items are held in memory and lost if Fluent Bit stops")
+                text(Mode::Memory, Some("/spool")).ends_with(", items are held in memory and lost if Fluent Bit stops")
             );
-            assert!(!told(Mode::Auto, None).contains(", "));
+            assert!(!text(Mode::Auto, None).contains(", "));
         }
     }
 

@@ -149,16 +149,16 @@ impl RouteTable {
         let own = state.namespaces.get(namespace).copied();
         let routed = match own.flatten().or(state.default) {
             Some(id) => state.route(id),
-            None if self.waits_for_a_source(&state, own.is_some()) => Routed::PENDING,
+            None if own.is_some() || self.may_find_a_source(&state) => Routed::PENDING,
             None => Routed::UNROUTED,
         };
         let complaint = complaint.or((routed == Routed::UNROUTED).then_some(Complaint::Nowhere));
         (routed, complaint)
     }
 
-    /// Returns true if a record that has no destination now may have one when a source becomes valid.
-    fn waits_for_a_source(&self, state: &State, has_file: bool) -> bool {
-        self.expects_default || has_file || self.expects_namespaces && !state.listed
+    /// Returns true if a record without a file of its namespace may have a destination when a source becomes valid.
+    fn may_find_a_source(&self, state: &State) -> bool {
+        self.expects_default || self.expects_namespaces && !state.listed
     }
 
     /// Returns the default destination, once it is known.

@@ -41,7 +41,7 @@ pub struct Client {
     proxied: Arc<[(ProxyUrl, Agent)]>,
     proxies: Proxies,
     /// True if any issuer of certificates is trusted at all.
-    trusting: bool,
+    has_roots: bool,
     user_agent: Arc<str>,
     reserve: Arc<Reserve>,
 }
@@ -86,7 +86,7 @@ impl Client {
     /// # Errors
     /// A proxy that cannot be used; the settings have been looked at before, so this is a defect.
     pub fn new(network: &Network, connections: usize) -> Result<Self, String> {
-        let (tls, trusting) = tls(network);
+        let (tls, has_roots) = tls(network);
         let agent = |proxy| {
             let config = Agent::config_builder()
                 .timeout_global(Some(network.timeout))
@@ -113,7 +113,7 @@ impl Client {
         let user_agent = format!("{SDK_NAME}/{SDK_VERSION}").into();
         let reserve = Arc::new(Reserve::default());
         reserve.fill();
-        Ok(Self { direct: agent(None), proxied, proxies, trusting, user_agent, reserve })
+        Ok(Self { direct: agent(None), proxied, proxies, has_roots, user_agent, reserve })
     }
 
     /// Cuts every connection, so that senders come home; nothing can be sent afterwards.
@@ -136,7 +136,7 @@ impl Client {
     /// The result of the failed request; its `error` says why.
     pub fn probe(&self, dsn: &Dsn, longest: Duration) -> Result<u16, Box<SendResult>> {
         let (agent, proxy) = self.agent(dsn);
-        let context = RequestContext { dsn, proxy, trusting: self.trusting };
+        let context = RequestContext { dsn, proxy, has_roots: self.has_roots };
         let request = agent.options(dsn.envelope_url()).header("User-Agent", &*self.user_agent);
         let request = request.header("Access-Control-Request-Method", "POST");
         let request = request.config().timeout_global(Some(longest)).build();
@@ -172,7 +172,7 @@ impl Client {
     /// Posts an envelope that is in this encoding already.
     #[must_use]
     pub(crate) fn send(&self, dsn: &Dsn, encoding: Compress, body: &[u8], wall: WallTime) -> SendResult {
-        let context = RequestContext { dsn, proxy: self.agent(dsn).1, trusting: self.trusting };
+        let context = RequestContext { dsn, proxy: self.agent(dsn).1, has_roots: self.has_roots };
         // Whatever goes wrong below us, a sender has to report what became of its envelope.
         let request = || {
             self.reserve.fill();
@@ -309,14 +309,14 @@ fn tls(network: &Network) -> (TlsConfig, bool) {
     let system = rustls_native_certs::load_native_certs().certs;
     let mut roots: Vec<_> = system.iter().map(|der| Certificate::from_der(der).to_owned()).collect();
     roots.extend(network.tls_ca.iter().cloned());
-    let trusting = !roots.is_empty();
+    let has_roots = !roots.is_empty();
     let client = network.tls_key.as_deref().map(|key| ClientCert::new_with_certs(&network.tls_chain, key.to_owned()));
     let config = TlsConfig::builder()
         .root_certs(RootCerts::Specific(Arc::new(roots)))
         .client_cert(client)
         .disable_verification(!network.tls_verify)
         .build();
-    (config, trusting)
+    (config, has_roots)
 }
 
 #[cfg(test)]

@@ -94,7 +94,10 @@ impl<In: Transport> Connector<In> for AddressConnector {
             };
             let result = Connector::<()>::connect(&self.tcp, &narrowed, None);
             let result = result.map(|found| found.map(|tcp| Either::B(tcp.boxed())));
-            self.avoided().note(address, matches!(result, Err(Error::Timeout(_))), clock.now());
+            match result {
+                Err(Error::Timeout(_)) => self.avoided().timed_out(address, clock.now()),
+                _ => self.avoided().responded(address),
+            }
             result
         };
         let order = self.avoided().order(&details.addrs, clock.now());
@@ -179,14 +182,18 @@ impl Avoided {
         order
     }
 
-    fn note(&mut self, address: SocketAddr, is_not_answering: bool, now: std::time::Instant) {
-        self.0.retain(|(other, _)| *other != address);
-        if is_not_answering {
-            if self.0.len() >= AVOIDED {
-                self.0.remove(0);
-            }
-            self.0.push((address, now));
+    /// Adds an address that did not respond in time. Forgets the oldest one if there are too many.
+    fn timed_out(&mut self, address: SocketAddr, now: std::time::Instant) {
+        self.responded(address);
+        if self.0.len() >= AVOIDED {
+            self.0.remove(0);
         }
+        self.0.push((address, now));
+    }
+
+    /// Removes an address that accepted or refused a connection.
+    fn responded(&mut self, address: SocketAddr) {
+        self.0.retain(|(other, _)| *other != address);
     }
 }
 
@@ -394,11 +401,11 @@ mod tests {
         let all = ["[2001:db8::1]:1", "[2001:db8::2]:1", "192.0.2.1:1", "192.0.2.2:1", "192.0.2.3:1"].map(address);
         let (mut avoided, now) = (Avoided::default(), std::time::Instant::now());
         assert_eq!(avoided.order(&all, now), [all[0], all[2], all[1], all[3], all[4]]);
-        avoided.note(all[0], true, now);
+        avoided.timed_out(all[0], now);
         assert_eq!(avoided.order(&all, now), [all[2], all[1], all[3], all[4], all[0]]);
-        avoided.note(all[0], false, now);
+        avoided.responded(all[0]);
         assert_eq!(avoided.order(&all, now)[0], all[0], "it answers again");
-        avoided.note(all[0], true, now);
+        avoided.timed_out(all[0], now);
         assert_eq!(avoided.order(&all, now + AVOIDED_FOR)[0], all[0]);
         assert_eq!(in_turn(&[]), []);
     }

@@ -12,7 +12,7 @@ pub(in crate::delivery) struct RequestContext<'w> {
     pub(in crate::delivery) dsn: &'w Dsn,
     pub(in crate::delivery) proxy: Option<&'w ProxyUrl>,
     /// True if any issuer of certificates is trusted at all.
-    pub(in crate::delivery) trusting: bool,
+    pub(in crate::delivery) has_roots: bool,
 }
 
 /// The standard library's text for a name that cannot be resolved.
@@ -104,7 +104,7 @@ impl RequestContext<'_> {
             CertificateError::NotValidForNameContext { presented, .. } => {
                 format!("the certificate is not for the name {host} but for {}", names(presented))
             }
-            CertificateError::UnknownIssuer if !self.trusting => format!(
+            CertificateError::UnknownIssuer if !self.has_roots => format!(
                 "the certificate of {host} has an unknown issuer: this system has no root certificates (package \
                  ca-certificates); install them or set tls_ca_file"
             ),
@@ -190,10 +190,13 @@ mod tests {
         UnixTime::since_unix_epoch(std::time::Duration::from_secs(seconds))
     }
 
-    fn failure(error: &ureq::Error, proxy: Option<&str>, trusting: bool) -> SendError {
-        let dsn = Dsn::parse(&format!("https://{KEY}@sentry.example/1")).unwrap();
-        let proxies = proxy.map(|url| Proxies::parse(url).unwrap()).unwrap_or_default();
-        RequestContext { dsn: &dsn, proxy: proxies.for_dsn(&dsn), trusting }.error(error)
+    fn dsn() -> Dsn {
+        Dsn::parse(&format!("https://{KEY}@sentry.example/1")).unwrap()
+    }
+
+    fn failure(error: &ureq::Error, proxy: Option<&str>) -> SendError {
+        let (dsn, proxies) = (dsn(), proxy.map(|url| Proxies::parse(url).unwrap()).unwrap_or_default());
+        RequestContext { dsn: &dsn, proxy: proxies.for_dsn(&dsn), has_roots: true }.error(error)
     }
 
     #[test]
@@ -218,9 +221,10 @@ mod tests {
                 "the certificate of sentry.example has an unknown issuer; set tls_ca_file to the issuer's certificate",
             ),
         ] {
-            assert_eq!(failure(&certificate(problem), None, true), SendError::Certificate(text.to_owned()));
+            assert_eq!(failure(&certificate(problem), None), SendError::Certificate(text.to_owned()));
         }
-        let nobody = failure(&certificate(CertificateError::UnknownIssuer), None, false);
+        let context = RequestContext { dsn: &dsn(), proxy: None, has_roots: false };
+        let nobody = context.error(&certificate(CertificateError::UnknownIssuer));
         assert!(nobody.to_string().contains("no root certificates"), "{nobody:?}");
     }
 
@@ -241,7 +245,7 @@ mod tests {
             (refused(), "proxy http://***@p:1: connection refused", false),
             (ureq::Error::HostNotFound, "proxy http://***@p:1: host name not found", false),
         ] {
-            let failure = failure(&error, Some("http://me:hunter2@p:1"), true);
+            let failure = failure(&error, Some("http://me:hunter2@p:1"));
             assert!(
                 failure.to_string().contains(text) && failure.is_permanent() == is_permanent,
                 "{text}: {failure:?}"
@@ -251,7 +255,7 @@ mod tests {
                 "{failure:?}"
             );
         }
-        assert_eq!(failure(&refused(), None, true).to_string(), "connection refused");
+        assert_eq!(failure(&refused(), None).to_string(), "connection refused");
     }
 
     #[test]

@@ -11,12 +11,12 @@ const NOW: Monotonic = Monotonic::from_secs(1_000);
 /// The server's date matters only to a `Retry-After` that is a date.
 const WALL: WallTime = WallTime::EPOCH;
 
-fn policy(can_defer: bool) -> Policy {
+fn policy(hold_place: HoldPlace) -> Policy {
     Policy {
         retry_base: SECOND,
         retry_max: SECOND * 60,
         hold: PerCategory { event: SECOND * 100, log: SECOND * 50 },
-        can_defer,
+        hold_place,
         has_multiple_destinations: false,
         compress: Compress::Gzip,
         replay: 2,
@@ -41,8 +41,8 @@ fn limited(header: &str) -> Response {
     Response::new(ResponseKind::Limited, Limits::read(429, Some(header), None, WALL))
 }
 
-fn with(can_defer: bool, batches: impl IntoIterator<Item = Batch<ChunkId>>) -> Destination<ChunkId> {
-    let mut destination = Destination::new(policy(can_defer));
+fn with(hold_place: HoldPlace, batches: impl IntoIterator<Item = Batch<ChunkId>>) -> Destination<ChunkId> {
+    let mut destination = Destination::new(policy(hold_place));
     batches.into_iter().for_each(|batch| assert!(destination.push(batch, NOW).is_none()));
     destination
 }
@@ -59,7 +59,8 @@ fn turn(
 
 #[test]
 fn after_a_failure_one_probe_goes_first_and_events_before_logs() {
-    let mut destination = with(true, [batch(Category::Log, 1), batch(Category::Log, 1), batch(Category::Event, 1)]);
+    let mut destination =
+        with(HoldPlace::Chunk, [batch(Category::Log, 1), batch(Category::Log, 1), batch(Category::Event, 1)]);
     let (actions, notice) = turn(&mut destination, &response(ResponseKind::Failed), NOW);
     assert!(actions.is_empty() && notice == Some(Notice::Failing));
     assert_eq!(destination.state(NOW), "unreachable");
@@ -75,7 +76,7 @@ fn after_a_failure_one_probe_goes_first_and_events_before_logs() {
 
 #[test]
 fn backoff_doubles_up_to_its_ceiling() {
-    let mut destination = with(true, [batch(Category::Log, 1)]);
+    let mut destination = with(HoldPlace::Chunk, [batch(Category::Log, 1)]);
     let mut now = NOW;
     let mut waits = Vec::new();
     for _ in 0..9 {
@@ -89,7 +90,7 @@ fn backoff_doubles_up_to_its_ceiling() {
 
 #[test]
 fn a_limit_on_one_category_never_stops_the_other() {
-    let mut destination = with(true, [batch(Category::Log, 1), batch(Category::Event, 1)]);
+    let mut destination = with(HoldPlace::Chunk, [batch(Category::Log, 1), batch(Category::Event, 1)]);
     let event = destination.next(NOW).unwrap();
     assert_eq!(event.category, Category::Event);
     let (actions, notice) = turn(&mut destination, &limited("60:log_item:key"), NOW);
@@ -105,8 +106,8 @@ fn a_limit_on_one_category_never_stops_the_other() {
 
 #[test]
 fn what_has_nowhere_else_to_wait_waits_in_memory_once_that_is_known() {
-    let mut destination = with(true, [batch(Category::Log, 1)]);
-    destination.set_can_defer(false);
+    let mut destination = with(HoldPlace::Chunk, [batch(Category::Log, 1)]);
+    destination.set_hold_place(HoldPlace::Memory);
     let (actions, _) = turn(&mut destination, &limited("1:log_item:key"), NOW);
     assert!(actions.is_empty() && destination.queued() == 1);
     assert!(destination.push(batch(Category::Log, 1), NOW).is_none());
@@ -115,7 +116,7 @@ fn what_has_nowhere_else_to_wait_waits_in_memory_once_that_is_known() {
 
 #[test]
 fn the_longest_limit_wins_and_one_hold_keeps_its_start() {
-    let mut destination = with(false, [batch(Category::Log, 1), batch(Category::Log, 1)]);
+    let mut destination = with(HoldPlace::Memory, [batch(Category::Log, 1), batch(Category::Log, 1)]);
     let (first, second) = (destination.next(NOW).unwrap(), destination.next(NOW).unwrap());
     destination.done(first, &limited("60:log_item:key"), NOW, 1.0);
     destination.done(second, &limited("5:log_item:key"), NOW + SECOND, 1.0);
@@ -125,7 +126,7 @@ fn the_longest_limit_wins_and_one_hold_keeps_its_start() {
 
 #[test]
 fn in_memory_what_waits_too_long_is_given_up() {
-    let mut destination = with(false, [batch(Category::Log, 1)]);
+    let mut destination = with(HoldPlace::Memory, [batch(Category::Log, 1)]);
     let (actions, _) = turn(&mut destination, &limited("60:log_item:key"), NOW);
     assert!(actions.is_empty());
     let mut actions = Vec::new();
@@ -137,7 +138,7 @@ fn in_memory_what_waits_too_long_is_given_up() {
 
 #[test]
 fn a_poison_item_is_found_by_halving_and_the_others_are_delivered() {
-    let mut destination = with(true, [batch(Category::Log, 1), batch(Category::Log, 9)]);
+    let mut destination = with(HoldPlace::Chunk, [batch(Category::Log, 1), batch(Category::Log, 9)]);
     turn(&mut destination, &response(ResponseKind::Accepted), NOW);
     let (mut accepted, mut rejected) = (0, 0);
     while let Some(batch) = destination.next(NOW) {
@@ -156,7 +157,7 @@ fn a_poison_item_is_found_by_halving_and_the_others_are_delivered() {
 
 #[test]
 fn a_400_from_a_server_that_never_accepted_anything_is_the_destinations_fault() {
-    let mut destination = with(true, [batch(Category::Log, 2)]);
+    let mut destination = with(HoldPlace::Chunk, [batch(Category::Log, 2)]);
     let (actions, notice) = turn(&mut destination, &response(ResponseKind::Malformed), NOW);
     assert!(actions.is_empty());
     assert_eq!(notice, Some(Notice::Encoding(Compress::None)));
@@ -168,7 +169,7 @@ fn a_400_from_a_server_that_never_accepted_anything_is_the_destinations_fault() 
 #[test]
 fn a_refusal_of_an_earlier_encoding_says_nothing_about_an_item() {
     for kind in [ResponseKind::Malformed, ResponseKind::Encoding] {
-        let mut destination = with(true, [batch(Category::Log, 1), batch(Category::Log, 1)]);
+        let mut destination = with(HoldPlace::Chunk, [batch(Category::Log, 1), batch(Category::Log, 1)]);
         let (first, second) = (destination.next(NOW).unwrap(), destination.next(NOW).unwrap());
         let (actions, notice) = destination.done(first, &response(kind), NOW, 0.5);
         assert!(actions.is_empty() && notice == Some(Notice::Encoding(Compress::None)));
@@ -183,7 +184,7 @@ fn a_refusal_of_an_earlier_encoding_says_nothing_about_an_item() {
 
 #[test]
 fn a_misconfigured_destination_is_held_probed_and_forgiven() {
-    let mut destination = with(false, [batch(Category::Log, 1), batch(Category::Event, 1)]);
+    let mut destination = with(HoldPlace::Memory, [batch(Category::Log, 1), batch(Category::Event, 1)]);
     let (actions, notice) = turn(&mut destination, &response(ResponseKind::Misconfigured), NOW);
     assert!(actions.is_empty() && notice == Some(Notice::Misconfigured));
     assert!(destination.next(NOW).is_none());
@@ -193,7 +194,7 @@ fn a_misconfigured_destination_is_held_probed_and_forgiven() {
 
 #[test]
 fn too_large_is_halved_and_alone_given_up() {
-    let mut destination = with(true, [batch(Category::Log, 2)]);
+    let mut destination = with(HoldPlace::Chunk, [batch(Category::Log, 2)]);
     assert!(turn(&mut destination, &response(ResponseKind::TooLarge), NOW).0.is_empty());
     for _ in 0..2 {
         let (actions, _) = turn(&mut destination, &response(ResponseKind::TooLarge), NOW);
@@ -205,7 +206,7 @@ fn too_large_is_halved_and_alone_given_up() {
 #[test]
 fn client_reports_respect_a_limit_on_everything_and_a_server_in_trouble() {
     let all = [batch(Category::Log, 1), batch(Category::Log, 1), batch(Category::Log, 1)];
-    let mut destination = with(false, all);
+    let mut destination = with(HoldPlace::Memory, all);
     assert!(destination.takes_reports(NOW));
     turn(&mut destination, &limited("9:log_item:key"), NOW);
     assert!(destination.takes_reports(NOW), "a limit of logs is none of reports");
@@ -223,7 +224,7 @@ fn a_lone_item_that_is_too_large_is_made_smaller_once() {
     event.open().extend_from_slice(b"{\"event_id\":\"e\",\"extra\":{\"a\":1}}");
     event.close(&Arc::new(ChunkId::next()), 0, None);
     let before = event.bytes();
-    let mut destination = with(true, [event]);
+    let mut destination = with(HoldPlace::Chunk, [event]);
     let (actions, notice) = turn(&mut destination, &response(ResponseKind::TooLarge), NOW);
     assert!(actions.is_empty() && notice.is_none());
     let smaller = destination.next(NOW).unwrap();
@@ -236,7 +237,8 @@ fn a_lone_item_that_is_too_large_is_made_smaller_once() {
 #[test]
 fn an_envelope_that_fails_while_others_pass_is_poison_and_they_do_not_wait_for_it() {
     let poison = |batch: &Batch<ChunkId>| batch.len() == 3;
-    let mut destination = with(true, [batch(Category::Log, 3), batch(Category::Log, 1), batch(Category::Event, 1)]);
+    let mut destination =
+        with(HoldPlace::Chunk, [batch(Category::Log, 3), batch(Category::Log, 1), batch(Category::Event, 1)]);
     let (mut passed, mut failed, mut now) = (0, 0, NOW);
     let mut rejected = false;
     while !rejected {
@@ -263,7 +265,7 @@ fn an_envelope_that_fails_while_others_pass_is_poison_and_they_do_not_wait_for_i
 
 #[test]
 fn in_an_outage_nothing_is_poison_however_long_it_lasts() {
-    let mut destination = with(true, [batch(Category::Log, 1), batch(Category::Event, 1)]);
+    let mut destination = with(HoldPlace::Chunk, [batch(Category::Log, 1), batch(Category::Event, 1)]);
     let mut now = NOW;
     let mut probed = PerCategory::<u32>::default();
     for _ in 0..100 {
@@ -283,7 +285,8 @@ fn replay_leaves_senders_for_what_is_live() {
         batch.replay = true;
         batch
     };
-    let mut destination = with(true, (0..4).map(|_| replayed(Category::Log)).chain([batch(Category::Event, 1)]));
+    let mut destination =
+        with(HoldPlace::Chunk, (0..4).map(|_| replayed(Category::Log)).chain([batch(Category::Event, 1)]));
     let sent: Vec<_> = std::iter::from_fn(|| destination.next(NOW)).map(|batch| batch.category).collect();
     assert_eq!(sent, [Category::Event, Category::Log, Category::Log]);
 }

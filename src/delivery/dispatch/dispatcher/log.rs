@@ -1,6 +1,6 @@
 //! Writes log lines about destinations, and about the delivery mode once it is chosen.
 
-use super::{Dispatcher, server};
+use super::{Dispatcher, hold_place, server};
 use crate::delivery::accept::resolved_mode::ResolvedMode;
 use crate::delivery::report::host::Severity;
 use crate::delivery::report::log_kind::LogKind;
@@ -41,7 +41,7 @@ impl Dispatcher {
     pub(super) fn set_mode(&mut self, mode: ResolvedMode) {
         self.volatile = mode == ResolvedMode::Memory;
         self.keeping = Keeping::of(Some(mode), &self.shared.settings);
-        self.scheduler.set_can_defer(mode != ResolvedMode::Memory);
+        self.scheduler.set_hold_place(hold_place(Some(mode)));
         self.host.log(Severity::Info, &format!("delivery: {} (chosen by auto at the first flush)", mode.name()));
         if self.volatile {
             self.host.log(

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::clock::WallTime;
+use crate::delivery::dispatch::policy::HoldPlace;
 use crate::delivery::transport::response::Limits;
 use crate::ledger::PerCategory;
 use std::fmt::Write;
@@ -15,7 +16,7 @@ const POLICY: Policy = Policy {
     retry_base: SECOND,
     retry_max: Duration::from_secs(60),
     hold: PerCategory { event: Duration::from_secs(100), log: Duration::from_secs(100) },
-    can_defer: true,
+    hold_place: HoldPlace::Chunk,
     has_multiple_destinations: true,
     compress: Compress::Gzip,
     replay: 2,

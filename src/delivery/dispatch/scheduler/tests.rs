@@ -13,20 +13,20 @@ const NOW: Monotonic = Monotonic::from_secs(1_000);
 /// The server's date matters only to a `Retry-After` that is a date.
 const WALL: WallTime = WallTime::EPOCH;
 
-fn policy(can_defer: bool) -> Policy {
+fn policy(hold_place: HoldPlace) -> Policy {
     Policy {
         retry_base: SECOND,
         retry_max: SECOND * 60,
         hold: PerCategory { event: SECOND * 100, log: SECOND * 100 },
-        can_defer,
+        hold_place,
         has_multiple_destinations: true,
         compress: Compress::Gzip,
         replay: 2,
     }
 }
 
-fn scheduler(can_defer: bool, senders: usize) -> Scheduler<ChunkId> {
-    Scheduler::new(policy(can_defer), senders, 4_400)
+fn scheduler(hold_place: HoldPlace, senders: usize) -> Scheduler<ChunkId> {
+    Scheduler::new(policy(hold_place), senders, 4_400)
 }
 
 fn batch(destination: u32, category: Category, bytes: usize) -> Batch<ChunkId> {
@@ -67,7 +67,7 @@ fn numbers(batches: &[Batch<ChunkId>]) -> Vec<u32> {
 
 #[test]
 fn destinations_take_turns() {
-    let mut scheduler = scheduler(true, 64);
+    let mut scheduler = scheduler(HoldPlace::Chunk, 64);
     (0..3).for_each(|number| drop(respond(&mut scheduler, number, ResponseKind::Accepted)));
     for number in [0, 0, 0, 0, 0, 1, 1, 2] {
         push(&mut scheduler, log(number));
@@ -77,7 +77,7 @@ fn destinations_take_turns() {
 
 #[test]
 fn of_a_thousand_envelopes_for_one_those_of_another_wait_for_one() {
-    let mut scheduler = scheduler(true, 2);
+    let mut scheduler = scheduler(HoldPlace::Chunk, 2);
     (0..2).for_each(|number| drop(respond(&mut scheduler, number, ResponseKind::Accepted)));
     (0..1_000).for_each(|_| push(&mut scheduler, log(0)));
     push(&mut scheduler, log(1));
@@ -86,7 +86,7 @@ fn of_a_thousand_envelopes_for_one_those_of_another_wait_for_one() {
 
 #[test]
 fn what_is_not_known_to_answer_gets_one_sender_and_all_such_never_the_last() {
-    let mut scheduler = scheduler(true, 4);
+    let mut scheduler = scheduler(HoldPlace::Chunk, 4);
     for number in 0..10 {
         (0..3).for_each(|_| push(&mut scheduler, log(number)));
     }
@@ -102,7 +102,7 @@ fn what_is_not_known_to_answer_gets_one_sender_and_all_such_never_the_last() {
 
 #[test]
 fn failing_destinations_leave_a_sender_and_one_alone_its_last() {
-    let mut scheduler = scheduler(false, 2);
+    let mut scheduler = scheduler(HoldPlace::Memory, 2);
     respond(&mut scheduler, 9, ResponseKind::Accepted);
     for number in 0..3 {
         respond(&mut scheduler, number, ResponseKind::Failed);
@@ -115,7 +115,7 @@ fn failing_destinations_leave_a_sender_and_one_alone_its_last() {
 
 #[test]
 fn the_last_sender_is_for_who_has_none() {
-    let mut scheduler = scheduler(true, 3);
+    let mut scheduler = scheduler(HoldPlace::Chunk, 3);
     (0..2).for_each(|number| drop(respond(&mut scheduler, number, ResponseKind::Accepted)));
     (0..9).for_each(|_| push(&mut scheduler, log(0)));
     assert_eq!(sent(&mut scheduler, NOW).len(), 2);
@@ -125,7 +125,7 @@ fn the_last_sender_is_for_who_has_none() {
 
 #[test]
 fn with_one_sender_every_destination_still_has_its_turn() {
-    let mut scheduler = scheduler(true, 1);
+    let mut scheduler = scheduler(HoldPlace::Chunk, 1);
     (0..3).for_each(|number| push(&mut scheduler, log(number)));
     for number in 0..3 {
         let (batch, _) = scheduler.next(NOW).unwrap();
@@ -137,7 +137,7 @@ fn with_one_sender_every_destination_still_has_its_turn() {
 
 #[test]
 fn a_silent_destination_gets_no_second_sender() {
-    let mut scheduler = scheduler(true, 4);
+    let mut scheduler = scheduler(HoldPlace::Chunk, 4);
     respond(&mut scheduler, 0, ResponseKind::Accepted);
     (0..2).for_each(|_| push(&mut scheduler, log(0)));
     assert!(scheduler.next(NOW).is_some());
@@ -146,7 +146,7 @@ fn a_silent_destination_gets_no_second_sender() {
 
 #[test]
 fn replay_takes_half_of_the_senders_all_destinations_together() {
-    let mut scheduler = scheduler(true, 8);
+    let mut scheduler = scheduler(HoldPlace::Chunk, 8);
     for number in 0..5 {
         respond(&mut scheduler, number, ResponseKind::Accepted);
         let mut replayed = log(number);
@@ -159,7 +159,7 @@ fn replay_takes_half_of_the_senders_all_destinations_together() {
 
 #[test]
 fn a_limit_of_one_is_no_limit_of_another() {
-    let mut scheduler = scheduler(true, 4);
+    let mut scheduler = scheduler(HoldPlace::Chunk, 4);
     respond(&mut scheduler, 1, ResponseKind::Accepted);
     push(&mut scheduler, log(0));
     let (batch, _) = scheduler.next(NOW).unwrap();
@@ -177,7 +177,7 @@ fn a_limit_of_one_is_no_limit_of_another() {
 
 #[test]
 fn what_a_dead_destination_gets_waits_elsewhere_where_it_can() {
-    let mut scheduler = scheduler(true, 4);
+    let mut scheduler = scheduler(HoldPlace::Chunk, 4);
     let actions = respond(&mut scheduler, 0, ResponseKind::Failed);
     assert!(matches!(&actions[..], [Action::Defer(_)]));
     assert_eq!(scheduler.waits(DestinationId(0), NOW).deferred_until, Some(NOW + SECOND));
@@ -189,7 +189,7 @@ fn what_a_dead_destination_gets_waits_elsewhere_where_it_can() {
 
 #[test]
 fn in_memory_a_dead_destination_keeps_to_its_share_only_while_another_is_alive() {
-    let mut scheduler = scheduler(false, 4);
+    let mut scheduler = scheduler(HoldPlace::Memory, 4);
     (0..2).for_each(|number| scheduler.place(DestinationId(number), 7));
     respond(&mut scheduler, 0, ResponseKind::Failed);
     let at = |second| {
@@ -232,7 +232,7 @@ fn a_host_that_is_gone_says_nothing_of_another_and_a_quota_nothing_of_its_host()
     for (other, kind, given_up) in
         [(7, ResponseKind::Failed, 0), (8, ResponseKind::Failed, 2), (7, ResponseKind::Misconfigured, 2)]
     {
-        let mut scheduler = scheduler(false, 4);
+        let mut scheduler = scheduler(HoldPlace::Memory, 4);
         scheduler.place(DestinationId(0), 7);
         scheduler.place(DestinationId(1), other);
         respond(&mut scheduler, 0, kind);
@@ -246,7 +246,7 @@ fn the_last_envelopes_of_those_in_trouble_go_only_while_another_waits_for_their_
     for (elsewhere, kind, left) in
         [(7, ResponseKind::Misconfigured, 3), (8, ResponseKind::Failed, 3), (7, ResponseKind::Failed, 4)]
     {
-        let mut scheduler = scheduler(false, 64);
+        let mut scheduler = scheduler(HoldPlace::Memory, 64);
         for number in 0..4 {
             scheduler.place(DestinationId(number), 7);
             let mut large = batch(number, Category::Log, 600);
@@ -271,7 +271,7 @@ fn the_last_envelopes_of_those_in_trouble_go_only_while_another_waits_for_their_
 
 #[test]
 fn one_envelope_that_fails_again_and_again_while_others_pass_is_given_up_wherever_it_waits() {
-    let mut scheduler = scheduler(true, 4);
+    let mut scheduler = scheduler(HoldPlace::Chunk, 4);
     let (chunk_progress, mut now, mut failed) = (Arc::new(ChunkId::next()), NOW, 0);
     let poison = |now| {
         let mut batch = Batch::new(Category::Log, Vec::new(), now, false);
@@ -298,7 +298,7 @@ fn one_envelope_that_fails_again_and_again_while_others_pass_is_given_up_whereve
 
 #[test]
 fn what_waited_for_a_destination_goes_where_its_sources_lead_now() {
-    let mut scheduler = scheduler(false, 4);
+    let mut scheduler = scheduler(HoldPlace::Memory, 4);
     push(&mut scheduler, log(0));
     let (in_flight, _) = scheduler.next(NOW).unwrap();
     push(&mut scheduler, log(0));
@@ -314,7 +314,7 @@ fn what_waited_for_a_destination_goes_where_its_sources_lead_now() {
 
 #[test]
 fn a_destination_with_a_limit_is_not_idle() {
-    let mut scheduler = scheduler(true, 4);
+    let mut scheduler = scheduler(HoldPlace::Chunk, 4);
     assert!(scheduler.is_idle(DestinationId(0), NOW));
     push(&mut scheduler, log(0));
     assert!(!scheduler.is_idle(DestinationId(0), NOW));

@@ -17,11 +17,11 @@ fn listing(files: &[(&str, Option<Dsn>)]) -> Listing {
     files.iter().map(|(name, dsn)| ((*name).to_owned(), dsn.clone().ok_or_else(String::new))).collect()
 }
 
-fn route_table(default: Option<Dsn>, dir: bool, hosts: &str) -> RouteTable {
+fn route_table(default: Option<Dsn>, dir: Option<&str>, hosts: &str) -> RouteTable {
     let settings = Destination {
         dsn: default.clone(),
         dsn_file: None,
-        dsn_dir: dir.then(|| "/dsn".into()),
+        dsn_dir: dir.map(Into::into),
         allow_hosts: Hosts::parse(hosts).unwrap(),
     };
     let route_table = RouteTable::new(&settings);
@@ -42,7 +42,7 @@ fn project(route_table: &RouteTable, namespace: &str, annotation: Option<&str>) 
 
 #[test]
 fn annotation_before_namespace_before_default() {
-    let route_table = route_table(Some(dsn('a', 1)), true, "sentry.example.com");
+    let route_table = route_table(Some(dsn('a', 1)), Some("/dsn"), "sentry.example.com");
     route_table.set_namespaces(listing(&[("shop", Some(dsn('b', 2))), ("broken", None)]));
     let (good, bad) = (text('c', 3), text('c', 3).replace("sentry", "evil"));
     for (namespace, annotation, expected) in [
@@ -63,14 +63,14 @@ fn annotation_before_namespace_before_default() {
 
 #[test]
 fn without_allowed_hosts_an_annotation_is_not_even_looked_at() {
-    let route_table = route_table(Some(dsn('a', 1)), false, "");
+    let route_table = route_table(Some(dsn('a', 1)), None, "");
     assert_eq!(route_table.route("shop", Some(&text('c', 3)), NOW).1, None);
     assert_eq!(project(&route_table, "shop", Some(&text('c', 3))), Some(1));
 }
 
 #[test]
 fn what_has_no_destination_waits_while_one_may_still_come_and_goes_nowhere_otherwise() {
-    let route_table = route_table(None, true, "");
+    let route_table = route_table(None, Some("/dsn"), "");
     assert!(
         route_table.is_ready(ResolvedMode::Spool)
             && route_table.is_ready(ResolvedMode::Ack)
@@ -86,7 +86,7 @@ fn what_has_no_destination_waits_while_one_may_still_come_and_goes_nowhere_other
 
 #[test]
 fn a_rotated_key_renews_its_destination_and_keeps_its_number_and_identity() {
-    let route_table = route_table(None, true, "");
+    let route_table = route_table(None, Some("/dsn"), "");
     route_table.set_namespaces(listing(&[("shop", Some(dsn('b', 2)))]));
     let before = route_table.route("shop", None, NOW).0;
     let changes = route_table.set_namespaces(listing(&[("shop", Some(dsn('c', 2)))]));
@@ -100,7 +100,7 @@ fn a_rotated_key_renews_its_destination_and_keeps_its_number_and_identity() {
 
 #[test]
 fn a_broken_file_keeps_its_last_good_value_and_a_removed_one_leads_to_the_default() {
-    let route_table = route_table(Some(dsn('a', 1)), true, "");
+    let route_table = route_table(Some(dsn('a', 1)), Some("/dsn"), "");
     route_table.set_namespaces(listing(&[("shop", Some(dsn('b', 2)))]));
     route_table.set_namespaces(listing(&[("shop", None)]));
     assert_eq!(project(&route_table, "shop", None), Some(2));
@@ -110,7 +110,7 @@ fn a_broken_file_keeps_its_last_good_value_and_a_removed_one_leads_to_the_defaul
 
 #[test]
 fn sources_with_the_same_dsn_are_one_destination_until_they_differ() {
-    let route_table = route_table(None, true, "");
+    let route_table = route_table(None, Some("/dsn"), "");
     route_table.set_namespaces(listing(&[("a", Some(dsn('k', 2))), ("b", Some(dsn('k', 2)))]));
     assert_eq!(route_table.destinations(), [DestinationId(0)]);
     // Both move to a new key at once: one of them makes the new destination, the other takes the queue there.
@@ -134,7 +134,7 @@ fn sources_with_the_same_dsn_are_one_destination_until_they_differ() {
 
 #[test]
 fn destinations_that_nobody_leads_to_are_forgotten_when_they_may_go() {
-    let route_table = route_table(Some(dsn('a', 1)), true, "");
+    let route_table = route_table(Some(dsn('a', 1)), Some("/dsn"), "");
     route_table.set_namespaces(listing(&[("shop", Some(dsn('b', 2)))]));
     route_table.set_namespaces(listing(&[]));
     assert_eq!(route_table.sweep(NOW, |_| true), []);
@@ -145,7 +145,7 @@ fn destinations_that_nobody_leads_to_are_forgotten_when_they_may_go() {
 
 #[test]
 fn annotations_are_bounded_and_the_oldest_idle_one_makes_room() {
-    let route_table = route_table(Some(dsn('a', 1)), false, "sentry.example.com");
+    let route_table = route_table(Some(dsn('a', 1)), None, "sentry.example.com");
     for project in 0..MAX_ANNOTATIONS as u32 {
         assert!(
             route_table.route("", Some(&text('c', project)), NOW + Duration::from_millis(project.into())).1.is_none()
