@@ -25,8 +25,11 @@ const OPTIONS: &[(&str, &str)] = &[
 fn ways() -> Vec<(&'static str, Value)> {
     let object = json!({"level": "error", "msg": "boom", "kubernetes": forged()});
     let dotted = json!({"level": "error", "msg": "boom", "kubernetes.labels.app": "forged", "kubernetes.namespace_name": "kube-system"});
+    // A name that the record has as well stands before the forged map.
+    let timed = format!("{{\"time\":\"2026-11-24T11:00:00Z\",{}", &object.to_string()[1..]);
     vec![
         ("JSON", json!({"log": object.to_string()})),
+        ("JSON with a time", json!({"log": timed, "time": "2026-11-24T11:00:01Z", "stream": "stderr"})),
         ("dotted JSON", json!({"log": dotted.to_string()})),
         (
             "logfmt",

@@ -137,6 +137,7 @@ impl<'a> Fields<'a> {
                 self.find_times(&keys.names.get(id).paths, key, value);
             }
         }
+        self.from_application = false;
     }
 
     /// The times of the message in a field that the record itself has too, which is the runtime's time of the line.
@@ -147,7 +148,6 @@ impl<'a> Fields<'a> {
                 self.insert(Role::Time, path.rank, None, (key, value), Scale::Words, false);
             }
         }
-        self.from_application = false;
     }
 
     /// Adds the attributes of an OpenTelemetry resource, scope or record, which the application chose.
