@@ -3,10 +3,10 @@
 .PHONY: build demo test check compatibility audit docs minimum conformance dist packages release image smoke fuzz models sdk-parity soak bench bench-stages bench-abi bench-host bench-loss bench-hostile help
 
 build: ## release build of the plugin and the companion
-	cargo build --release --workspace
+	cargo build --release -p out_sentry -p flb-sentry
 
 demo: ## sample Kubernetes logs to issues on a page; WAIT=1 leaves the page up
-	cargo build --release --workspace --lib --bins --example demo
+	cargo build --release -p out_sentry -p flb-sentry --lib --bins --example demo
 	@cargo run --release -q --example demo -- $(if $(filter-out 0,$(WAIT)),--wait) $(ARGS)
 
 test: ## every test, and at the end what was skipped and why
@@ -16,7 +16,7 @@ check: ## format, lints with warnings as errors, dependency audit when its tool 
 	cargo fmt --check
 	rustfmt --check --edition 2024 fuzz/fuzz_targets/*.rs
 	cargo clippy --workspace --all-targets -- -D warnings
-	cargo clippy --bench stages --bench abi --bench host --bench loss --test soak -- -D warnings
+	cargo clippy --bench stages --bench abi --bench host --bench loss -- -D warnings
 	@$(MAKE) --no-print-directory audit
 
 audit: ## advisories, licenses and sources of all packages, if cargo-deny is there
@@ -62,17 +62,17 @@ fuzz: ## each fuzz target for FUZZ_SECONDS=60, or those in TARGET; executions, e
 
 compatibility: ## the plugin in each release of Fluent Bit that FLUENT_BITS names; WRITE=1 writes docs/compatibility.md
 	cargo build --workspace
-	WRITE=$(WRITE) cargo test --test fluent_bit -- works_as_documented
+	WRITE=$(WRITE) cargo test --test system works_as_documented
 
 models: ## delivery's threads under a scheduler, MODEL_ROUNDS=2000 times each scenario, then under the thread sanitizer
 	MODEL_ROUNDS=$(or $(MODEL_ROUNDS),2000) cargo test --lib -p out_sentry delivery::model -- --nocapture
 	@tests/races
 
 sdk-parity: ## our events beside those of Sentry's SDKs for Python, Node and Rust: fields and grouping
-	SDK_PARITY=1 cargo test --test sdk -- --test-threads 1
+	SDK_PARITY=1 cargo test --test system sdk:: -- --test-threads 1
 
 soak: ## kills, full disks, long outages, slow disks and answers, and a leak watch that do not fit the gate; SOAK_MINUTES=10, SOAK_KILLS=20
-	cargo test --test soak
+	SOAK=1 cargo test --test system
 
 bench: bench-stages bench-abi bench-host ## what a record costs, stage by stage and whole; WRITE=1 puts it into BENCHMARKS.md
 

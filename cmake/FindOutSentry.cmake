@@ -63,7 +63,7 @@ else()
     separate_arguments(flags UNIX_COMMAND "${OUT_SENTRY_CARGO_FLAGS}")
     # Always asked: cargo knows best whether something changed.
     add_custom_target(out_sentry_build ALL
-        COMMAND "${OUT_SENTRY_CARGO}" build --locked --workspace --lib --bins --profile "${OUT_SENTRY_PROFILE}"
+        COMMAND "${OUT_SENTRY_CARGO}" build --locked -p out_sentry -p flb-sentry --lib --bins --profile "${OUT_SENTRY_PROFILE}"
                 --target-dir "${OUT_SENTRY_TARGET_DIR}" ${flags}
         WORKING_DIRECTORY "${OUT_SENTRY_ROOT}"
         BYPRODUCTS "${OUT_SENTRY_LIBRARY}" "${OUT_SENTRY_COMPANION}"

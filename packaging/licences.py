@@ -7,9 +7,11 @@ import sys
 
 
 def linked(metadata):
-    """Packages that end up in a program: normal dependencies of ours, and theirs. What only builds or tests is left out."""
+    """Packages that end up in the plugin or the companion: their normal dependencies, and those of these."""
     nodes = {node["id"]: node for node in metadata["resolve"]["nodes"]}
-    found, waiting = set(), list(metadata["workspace_members"])
+    released = ("out_sentry", "flb-sentry")
+    ours = set(metadata["workspace_members"])
+    found, waiting = set(), [p["id"] for p in metadata["packages"] if p["id"] in ours and p["name"] in released]
     while waiting:
         package = waiting.pop()
         if package in found:
@@ -18,7 +20,7 @@ def linked(metadata):
         for dependency in nodes[package]["deps"]:
             if any(kind["kind"] is None for kind in dependency["dep_kinds"]):
                 waiting.append(dependency["pkg"])
-    return found - set(metadata["workspace_members"])
+    return found - ours
 
 
 def texts(package):

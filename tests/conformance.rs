@@ -77,7 +77,7 @@ fn packaged_through_cargo((profile, target): (&'static str, PathBuf)) {
         (TempDir::new("package").expect("expected a directory"), artefacts::workspace().join("cmake/example"));
     let target = format!("-DOUT_SENTRY_TARGET_DIR={}", target.display());
     // No registry is needed for what is built.
-    let arguments = format!("{target};-DOUT_SENTRY_PROFILE={profile};-DOUT_SENTRY_CARGO_FLAGS=--offline");
+    let arguments = format!("{target};-DOUT_SENTRY_PROFILE={profile};-DOUT_SENTRY_CARGO_FLAGS=--offline --workspace");
     let mut command = Command::new("cmake");
     artefacts::without_package(&mut command);
     command.arg(format!("-DSOURCE={}", example.display())).arg(format!("-DBINARY={}", dir.path().display()));

@@ -38,19 +38,20 @@ pub fn options<'o>(dsn: &'o str, more: &[(&'o str, &'o str)]) -> Vec<(&'o str, &
     more.iter().chain(&[("dsn", dsn)]).chain(QUICK).copied().collect()
 }
 
-/// The name of an instance with these options: that of its spool, if it has one. An output of the same name with another spool
-/// takes over what is left in the first, and tests run side by side in one process.
+/// Returns the name of an instance with these options: that of its spool if it has one, else the port of its server. Tests run
+/// side by side in one process, and an instance takes over what another of its name has left: a spool, and the progress of
+/// equal chunks.
 pub fn name_of(options: &[(&str, &str)]) -> String {
-    let spool = options.iter().find(|(name, _)| *name == "spool_path");
-    let directory = spool.and_then(|(_, path)| path.strip_prefix('/')).map(|path| path.replace('/', "-"));
-    directory.map_or_else(|| "test".to_owned(), |directory| format!("test-{directory}"))
+    let option = |name: &str| options.iter().find(|(option, _)| *option == name).map(|(_, value)| *value);
+    let directory = option("spool_path").and_then(|path| path.strip_prefix('/')).map(|path| path.replace('/', "-"));
+    let port = || option("dsn")?.rsplit_once(':')?.1.split('/').next().map(str::to_owned);
+    directory.or_else(port).map_or_else(|| "test".to_owned(), |name| format!("test-{name}"))
 }
 
 /// An instance that sends to this DSN.
 pub fn instance(plugin: &Plugin, dsn: &str, more: &[(&str, &str)]) -> Instance {
-    plugin
-        .instance(&name_of(more), &options(dsn, more))
-        .unwrap_or_else(|error| panic!("{error}: {:?}", error.log_lines))
+    let options = options(dsn, more);
+    plugin.instance(&name_of(&options), &options).unwrap_or_else(|error| panic!("{error}: {:?}", error.log_lines))
 }
 
 /// Flushes as the host does, which offers a chunk again after RETRY; returns how often it had to.

@@ -12,12 +12,32 @@ use std::process::ExitCode;
 pub struct Suite {
     trials: Vec<Trial>,
     at_once: Option<usize>,
+    /// Precedes the names of the tests that are added: the group and `::`, or nothing.
+    prefix: String,
 }
 
+/// Adds the tests of a group.
+pub type Group = fn(Suite) -> Suite;
+
 impl Suite {
+    /// Adds groups of tests; the name of a group precedes those of its tests, as that of a module does. If the command line
+    /// asks for tests of one group, `group::` and more, the others are not added: they may start servers to learn
+    /// whether their tests can run.
+    pub fn groups(mut self, groups: &[(&str, Group)]) -> Self {
+        let asked = Arguments::from_args().filter.unwrap_or_default();
+        let is_asked = |name: &str| asked.strip_prefix(name).is_some_and(|rest| rest.starts_with("::"));
+        let one = groups.iter().any(|(name, _)| is_asked(name));
+        for (name, add) in groups.iter().filter(|(name, _)| !one || is_asked(name)) {
+            self.prefix = format!("{name}::");
+            self = add(self);
+        }
+        self.prefix.clear();
+        self
+    }
+
     /// Adds a test. It fails by panicking.
     pub fn test(mut self, name: &str, body: impl FnOnce() + Send + 'static) -> Self {
-        self.trials.push(Trial::test(name, move || outcome(body)));
+        self.trials.push(Trial::test(format!("{}{name}", self.prefix), move || outcome(body)));
         self
     }
 
@@ -28,6 +48,7 @@ impl Suite {
         name: &str,
         body: impl FnOnce(T) + Send + 'static,
     ) -> Self {
+        let name = format!("{}{name}", self.prefix);
         self.trials.push(match part.clone() {
             Ok(part) => Trial::test(name, move || outcome(move || body(part))),
             Err(why) => {

@@ -1,5 +1,6 @@
 //! Tests that hold the documents to what the program does. `UPDATE_DOCS=1` rewrites what is generated.
 
+mod architecture;
 mod links;
 mod messages;
 mod monitoring;

@@ -10,6 +10,7 @@ mod origin;
 mod private_keys;
 mod recall;
 mod severity;
+mod traces;
 
 use mapped::{Mapping, NOW, attribute};
 use out_sentry::ledger::{Category, Outcome};
