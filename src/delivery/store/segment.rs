@@ -222,13 +222,26 @@ impl Segment {
         }
     }
 
-    /// Ends appending. A segment that is not pending any more is deleted.
+    /// Ends appending, and deletes the segment if all of its chunks have ended.
     pub(super) fn seal(&self, descriptor: Descriptor) {
+        self.end_appending(descriptor);
+        self.reclaim_if_finished();
+    }
+
+    /// Ends appending without touching the disk: [`Self::reclaim_if_finished`] has to follow, since the last chunk may have
+    /// ended before.
+    pub(super) fn end_appending(&self, descriptor: Descriptor) {
+        let mut state = lock(&self.state);
+        let open = state.open.take();
+        state.unsynced = open.filter(|_| descriptor == Descriptor::Keep);
+    }
+
+    /// Deletes the segment if nothing can be appended and all of its chunks have ended. To delete a file waits for writes to
+    /// the disk that have begun.
+    pub(super) fn reclaim_if_finished(&self) {
         let is_finished = {
-            let mut state = lock(&self.state);
-            let open = state.open.take();
-            state.unsynced = open.filter(|_| descriptor == Descriptor::Keep && state.pending > 0);
-            state.pending == 0
+            let state = lock(&self.state);
+            state.pending == 0 && state.open.is_none()
         };
         if is_finished {
             self.reclaim();
@@ -336,15 +349,12 @@ impl Segment {
     }
 
     pub(super) fn end(&self, first: u32, records: u32, chunks: u32) {
-        let is_finished = {
+        {
             let mut state = lock(&self.state);
             state.over.done(first, records);
             state.pending = state.pending.saturating_sub(chunks);
-            state.pending == 0 && state.open.is_none()
-        };
-        if is_finished {
-            self.reclaim();
         }
+        self.reclaim_if_finished();
     }
 
     /// Deletes the files, now or when that can be done.
@@ -354,6 +364,7 @@ impl Segment {
             if state.is_lost || std::mem::replace(&mut state.is_reclaimed, true) {
                 return;
             }
+            state.unsynced = None;
             state.length
         };
         lock(&self.files.progress).forget(&self.progress_path());

@@ -68,6 +68,9 @@ pub struct Spool {
     segments: Vec<Weak<Segment>>,
     /// Segments with bytes that were not synced.
     unsynced: Vec<Arc<Segment>>,
+    /// Segments that became full since the last sync. The thread that syncs deletes those whose chunks have ended; to delete a
+    /// file takes too long for the thread that appends.
+    full: Vec<Arc<Segment>>,
     /// A segment was created since the directory was synced.
     has_new_names: bool,
     /// The marker being written; kept for its allocation.
@@ -86,6 +89,8 @@ pub struct Appended {
 /// The segments and the directory that have to be synced.
 #[derive(Debug, Default)]
 pub(super) struct SyncWork {
+    /// Segments that became full.
+    full: Vec<Arc<Segment>>,
     segments: Vec<Arc<Segment>>,
     directory: Option<Arc<File>>,
 }
@@ -113,6 +118,7 @@ impl Spool {
             open: None,
             segments,
             unsynced: Vec::new(),
+            full: Vec::new(),
             has_new_names: false,
             marker: Vec::new(),
         };
@@ -190,7 +196,8 @@ impl Spool {
         };
         let descriptor = if self.unsynced.len() <= MAX_OPEN_UNSYNCED { Descriptor::Keep } else { Descriptor::Close };
         if let Some(open) = self.open.take() {
-            open.seal(descriptor);
+            open.end_appending(descriptor);
+            self.full.push(open);
         }
         self.last = number;
         self.has_new_names = true;
@@ -218,9 +225,7 @@ impl Spool {
 
     /// Ends appending to the open segment; the next chunk begins a new one.
     pub fn seal(&mut self) {
-        if let Some(open) = self.open.take() {
-            open.seal(Descriptor::Close);
-        }
+        self.open.take().into_iter().chain(self.full.drain(..)).for_each(|segment| segment.seal(Descriptor::Close));
     }
 
     /// Takes the open segment out if every chunk of it has ended, for the caller to seal: that deletes it. Without a spare
@@ -233,7 +238,7 @@ impl Spool {
     /// Takes the segments and the directory that have to be synced.
     pub(super) fn take_unsynced(&mut self) -> SyncWork {
         let directory = std::mem::take(&mut self.has_new_names).then(|| Arc::clone(&self.directory));
-        SyncWork { segments: std::mem::take(&mut self.unsynced), directory }
+        SyncWork { full: std::mem::take(&mut self.full), segments: std::mem::take(&mut self.unsynced), directory }
     }
 
     /// Returns true if something was appended since [`Self::take_unsynced`].
@@ -319,7 +324,7 @@ impl Spool {
 }
 
 impl SyncWork {
-    /// Syncs the files, and the directory if it has new names.
+    /// Deletes segments that are full and whose chunks have ended, and syncs the others, and the directory if it has new names.
     ///
     /// # Errors
     /// [`SpoolError::Write`]. A file that is gone needs no sync.
@@ -328,6 +333,7 @@ impl SyncWork {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             result => result,
         };
+        self.full.iter().for_each(|segment| segment.reclaim_if_finished());
         for segment in &self.segments {
             if !segment.is_gone() {
                 is_there(segment.sync()).map_err(SpoolError::Write)?;
