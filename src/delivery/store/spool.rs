@@ -241,11 +241,6 @@ impl Spool {
         SyncWork { full: std::mem::take(&mut self.full), segments: std::mem::take(&mut self.unsynced), directory }
     }
 
-    /// Returns true if something was appended since [`Self::take_unsynced`].
-    pub(super) fn is_unsynced(&self) -> bool {
-        !self.unsynced.is_empty()
-    }
-
     /// Syncs everything.
     ///
     /// # Errors

@@ -5,6 +5,7 @@ pub(in crate::delivery) mod former;
 pub(in crate::delivery) mod lost;
 mod maintenance;
 mod replay;
+mod sync_schedule;
 #[cfg(test)]
 mod tests;
 
@@ -22,10 +23,7 @@ use crate::sync::Sender;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
-
-/// Shortest interval between two syncs with `spool_sync normal`: a power failure loses at most the chunks that came since
-/// the last one.
-const SYNC_INTERVAL: Duration = Duration::from_millis(200);
+use sync_schedule::SyncSchedule;
 
 /// Interval at which the directory is maintained, and at which one that could not be opened is tried again.
 const MAINTENANCE_INTERVAL: Duration = Duration::from_secs(1);
@@ -38,8 +36,8 @@ const HAND_OVER: Duration = Duration::from_millis(100);
 enum SyncTime {
     /// At once: the worker ends.
     Now,
-    /// [`SYNC_INTERVAL`] after the last sync.
-    Interval,
+    /// When the [`SyncSchedule`] says so.
+    Scheduled,
 }
 
 /// Says if chunks can be added to an extent that waits for room in the mapper's queue.
@@ -65,7 +63,7 @@ pub(in crate::delivery) struct Worker<'s> {
     draining: Vec<Spool>,
     /// Chunks that the mapper's queue had no room for.
     waiting: Option<Extent>,
-    last_sync: Monotonic,
+    sync_schedule: SyncSchedule,
     last_maintenance: Option<Monotonic>,
 }
 
@@ -87,7 +85,7 @@ impl<'s> Worker<'s> {
             former,
             draining: Vec::new(),
             waiting: None,
-            last_sync: Monotonic::START,
+            sync_schedule: SyncSchedule::new(),
             last_maintenance: None,
         }
     }
@@ -99,7 +97,7 @@ impl<'s> Worker<'s> {
         loop {
             let found = self.shared.store.next(self.idle());
             let is_over = found.is_closing || self.shared.past_deadline();
-            self.step(found, if is_over { SyncTime::Now } else { SyncTime::Interval });
+            self.step(found, if is_over { SyncTime::Now } else { SyncTime::Scheduled });
             if is_over {
                 self.log_lost();
                 return self.draining;
@@ -111,16 +109,13 @@ impl<'s> Worker<'s> {
     #[cfg(test)]
     pub(in crate::delivery) fn work(&mut self) {
         let found = self.shared.store.next(Duration::ZERO);
-        self.step(found, SyncTime::Interval);
+        self.step(found, SyncTime::Scheduled);
     }
 
     fn idle(&self) -> Duration {
         let now = self.shared.now().steady;
         let maintenance = self.last_maintenance.map_or(Monotonic::START, |last| last + MAINTENANCE_INTERVAL).since(now);
-        let sync = match self.shared.store.with(|spool| spool.is_unsynced()) {
-            Some(true) => (self.last_sync + SYNC_INTERVAL).since(now),
-            _ => MAINTENANCE_INTERVAL,
-        };
+        let sync = self.sync_schedule.due().map_or(MAINTENANCE_INTERVAL, |due| due.since(now));
         let hand_over = if self.waiting.is_some() { HAND_OVER } else { MAINTENANCE_INTERVAL };
         // A wait of no time is none at all.
         maintenance.min(sync).min(hand_over).max(Duration::from_millis(1))
@@ -134,6 +129,9 @@ impl<'s> Worker<'s> {
         if self.shared.store.is_full_sync() {
             self.sync_and_hand_over(appended, last);
         } else {
+            if !appended.is_empty() {
+                self.sync_schedule.appended(self.shared.now().steady);
+            }
             self.hand_over(appended.into_iter().map(|chunk| chunk.extent));
             self.sync(sync_time);
         }
@@ -213,19 +211,18 @@ impl<'s> Worker<'s> {
         self.shared.log(Severity::Warn, kind, text);
     }
 
-    /// `spool_sync normal`: at most one sync in an interval, for all chunks since the last.
+    /// `spool_sync normal`: syncs all chunks since the last sync, if it is time to.
     fn sync(&mut self, sync_time: SyncTime) {
-        let now = self.shared.now().steady;
-        let is_due = sync_time == SyncTime::Now || now >= self.last_sync + SYNC_INTERVAL;
-        if !is_due || !self.shared.store.with(|spool| spool.is_unsynced()).unwrap_or(false) {
+        let start = self.shared.now().steady;
+        let Some(due) = self.sync_schedule.due() else { return };
+        if sync_time == SyncTime::Scheduled && start < due {
             return;
         }
-        let work = self.shared.store.take_unsynced();
-        if let Err(error) = work.run() {
+        if let Err(error) = self.shared.store.take_unsynced().run() {
             let text = format!("cannot sync the spool, a power failure now may lose records in it: {error}");
             self.shared.log(Severity::Error, LogKind::SpoolSync, text);
         }
-        self.last_sync = self.shared.now().steady;
+        self.sync_schedule.synced(start, self.shared.now().steady);
     }
 
     /// `spool_sync full`: syncs once for all chunks that came meanwhile; only then does the plugin take them.
