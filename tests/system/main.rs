@@ -22,6 +22,6 @@ const GROUPS: &[(&str, Group)] = &[
 fn main() -> ExitCode {
     match std::env::var_os("SOAK") {
         Some(_) => Suite::default().at_once(1).groups(&[("soak", soak::add)]).run(),
-        None => Suite::default().at_once(4).groups(GROUPS).run(),
+        None => Suite::default().at_once(3).groups(GROUPS).run(),
     }
 }
