@@ -15,6 +15,7 @@ pub mod forward;
 pub mod harness;
 mod identity;
 mod incidents;
+mod kernel;
 pub mod kills;
 mod loading;
 pub mod outage;
@@ -91,6 +92,10 @@ pub fn add(suite: Suite) -> Suite {
         .needing(&sources, "a_power_failure_loses_nothing_taken_with_full_syncs", |root| power::fails(&root, "full"))
         .needing(&sources, "a_process_without_descriptors_sends_and_goes_on", |root| descriptors::none_left(&root))
         .needing(&addresses, "a_silent_address_costs_a_second_or_so", |root| addresses::one_is_silent(&root));
+    let kernel = host.clone().and_then(|_| kernel::is_possible());
+    let suite = suite.needing(&kernel, "a_process_that_the_kernel_kills_is_an_issue_of_its_container", |()| {
+        kernel::a_killed_process_is_an_issue_of_its_container();
+    });
     let old = FluentBit::find_1_9();
     let suite = compatibility::add(suite);
     let suite = suite.needing(&old, "two_outputs_of_fluent_bit_1_9_are_drained", loading::two_outputs_of_1_9);
