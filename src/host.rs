@@ -7,7 +7,7 @@
 #![expect(unsafe_code, reason = "calls through the host's function table; every block argues its case")]
 
 use crate::clock;
-use crate::delivery::{Host, Report, STATES, Severity};
+use crate::delivery::{DestinationState, Host, Report, Severity};
 use crate::ledger::{Category, DURATION_BUCKETS, Outcome, Status};
 use libc::{c_char, c_double, c_int, c_void};
 use std::ffi::{CStr, CString};
@@ -308,8 +308,8 @@ impl Metrics {
         self.pending_bytes.update(gauges.pending_bytes as f64, &[name]);
         self.spool_bytes.update(gauges.spool_bytes as f64, &[name]);
         self.oldest.update(gauges.oldest_pending.as_secs_f64(), &[name]);
-        for (state, count) in STATES.iter().zip(gauges.states) {
-            self.destinations.update(count as f64, &[name, c_name(state)]);
+        for (state, count) in DestinationState::ALL.iter().zip(gauges.states) {
+            self.destinations.update(count as f64, &[name, c_name(state.name())]);
         }
     }
 }
@@ -336,7 +336,7 @@ fn c_name(name: &'static str) -> &'static CStr {
         let categories = Category::ALL.iter().map(|category| category.name());
         let outcomes = Outcome::ALL.iter().map(|outcome| outcome.name());
         let statuses = Status::ALL.iter().map(|status| status.name());
-        let names = categories.chain(outcomes).chain(statuses).chain(STATES);
+        let names = categories.chain(outcomes).chain(statuses).chain(DestinationState::ALL.map(DestinationState::name));
         names.filter_map(|name| Some((name, CString::new(name).ok()?))).collect()
     });
     NAMES.iter().find(|(known, _)| *known == name).map_or(c"", |(_, text)| text.as_c_str())

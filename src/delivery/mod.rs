@@ -40,19 +40,20 @@ pub mod transport;
 
 use crate::clock::Clock;
 use crate::delivery::accept::admission::Entered;
-use crate::delivery::accept::chunk_slot::ChunkSlot;
 pub use crate::delivery::accept::chunk_slot::{SlotPool, Verdict};
-pub use crate::delivery::dispatch::scheduler::STATES;
+pub use crate::delivery::report::destination_state::DestinationState;
 pub use crate::delivery::report::host::{Gauges, Host, Report, Severity};
 pub use crate::delivery::route::resolver::Directory;
+use crate::delivery::shared::inbox::{Job, Message};
+use crate::delivery::shared::load::Load;
 use crate::delivery::shared::state::Shared;
 use crate::delivery::start::Start;
 pub use crate::delivery::start::StartError;
 use crate::ledger::Ledger;
 use crate::options::Loaded;
 use crate::sync::thread::JoinHandle;
-use crate::sync::{AtomicBool, AtomicU64, Mutex, MutexGuard, Receiver, Sender, bounded, unbounded};
-use std::sync::{Arc, PoisonError};
+use crate::sync::{AtomicBool, AtomicU64, Mutex, Receiver, Sender, bounded, lock, unbounded};
+use std::sync::Arc;
 use std::time::Duration;
 pub(crate) use store::set_reloading;
 pub use store::split as split_spool;
@@ -62,19 +63,6 @@ const SPOOL_WAIT: Duration = Duration::from_secs(30);
 
 /// Most chunks in the mapper's queue.
 const MAPPER_QUEUE: usize = 512;
-
-/// Work for the mapper.
-#[derive(Debug)]
-pub(crate) enum Job {
-    /// A chunk whose flush waits for Sentry.
-    Ack(Arc<ChunkSlot>),
-    /// A chunk whose flush has already been answered.
-    Memory(Arc<ChunkSlot>),
-    /// Chunks in the spool, the next of the backlog's live ones.
-    Spooled,
-    /// Nothing more will come.
-    Close,
-}
 
 /// The running delivery of one instance.
 #[derive(Debug)]
@@ -125,7 +113,7 @@ impl Delivery {
         ledger: Arc<Ledger>,
         host: Arc<dyn Host>,
         client: transport::client::Client,
-        senders: impl FnOnce(&Start<'_>, &Receiver<transport::sender::Job>) -> Result<Vec<JoinHandle<()>>, StartError>,
+        senders: impl FnOnce(&Start<'_>, &Receiver<transport::sender::Job<Load>>) -> Result<Vec<JoinHandle<()>>, StartError>,
     ) -> Result<Self, StartError> {
         let settings = &loaded.settings;
         let (to_dispatcher, dispatcher_inbox) = unbounded();
@@ -173,7 +161,7 @@ impl Delivery {
         lock(&self.shared.backlog).end_delay(now);
         self.shared.lifecycle.begin_closing(deadline);
         self.shared.lifecycle.wait_for_flushes();
-        let _ = self.shared.to_dispatcher.send(dispatch::dispatcher::Message::Close(deadline));
+        let _ = self.shared.to_dispatcher.send(Message::Close(deadline));
         self.shared.store.close();
         let former = threads.spooler.map(JoinHandle::join);
         let _ = self.to_mapper.send_timeout(Job::Close, self.shared.settings.exit_timeout);
@@ -188,8 +176,4 @@ impl Delivery {
         drop(former);
         start::join_or_leave(threads.senders);
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,13 +1,14 @@
 //! Starts the threads of an instance, and joins its senders at the end.
 
 use crate::clock::Stopwatch;
-use crate::delivery::accept::resolved_mode::ResolvedMode;
 use crate::delivery::report::host::Host;
+use crate::delivery::shared::inbox::{Job, Message};
+use crate::delivery::shared::load::Load;
 use crate::delivery::shared::state::Shared;
-use crate::delivery::{Job, dispatch, map, report, store, transport};
+use crate::delivery::{dispatch, map, report, store, transport};
 use crate::ledger::Ledger;
 use crate::mapping::Mapper;
-use crate::options::{Loaded, Mapping};
+use crate::options::{Loaded, Mapping, ResolvedMode};
 use crate::sync::thread::{self, JoinHandle};
 use crate::sync::{Receiver, Sender};
 use std::error::Error;
@@ -95,8 +96,8 @@ impl Start<'_> {
 
     pub(in crate::delivery) fn dispatcher(
         &self,
-        inbox: Receiver<dispatch::dispatcher::Message>,
-        to_senders: Sender<transport::sender::Job>,
+        inbox: Receiver<Message>,
+        to_senders: Sender<transport::sender::Job<Load>>,
         ledger: Arc<Ledger>,
         reports: report::client_reports::Reader,
         host: Arc<dyn Host>,
@@ -109,7 +110,7 @@ impl Start<'_> {
 
     pub(in crate::delivery) fn senders(
         &self,
-        inbox: &Receiver<transport::sender::Job>,
+        inbox: &Receiver<transport::sender::Job<Load>>,
     ) -> Result<Vec<JoinHandle<()>>, StartError> {
         let count = self.loaded.settings.delivery.senders;
         // The default, or the first of several; one whose source is not there yet shows by its first items.
@@ -122,9 +123,10 @@ impl Start<'_> {
             let first = probed.clone().filter(|_| number == 0);
             self.spawn(&format!("sentry-send-{number}"), move || {
                 if let Some((id, target)) = first {
-                    transport::sender::probe(id, &target, &client, &done);
+                    let _ = done.send(Message::Probed(id, transport::sender::probe(&target, &client)));
                 }
-                transport::sender::run(&inbox, &client, &compressors, &*clock, &done);
+                let report = |result| done.send(Message::Done(Box::new(result))).is_ok();
+                transport::sender::run(&inbox, &client, &compressors, &*clock, report);
             })
         };
         (0..count).map(start).collect()

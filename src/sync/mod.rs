@@ -4,6 +4,7 @@
 //! except that of the unit tests uses the original primitives.
 
 use crossbeam_channel as channel;
+use std::sync::PoisonError;
 use std::time::Duration;
 
 #[cfg(test)]
@@ -24,6 +25,12 @@ mod original {
 pub(crate) use original::*;
 #[cfg(test)]
 pub(crate) use scheduled::*;
+
+/// Locks a mutex. A thread that panicked while it held the lock has left its data whole: no lock of the plugin is held over a
+/// call that may panic halfway through a change.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// Returns the next message. A word on the other channel that comes first ends the wait as if the time were over.
 ///

@@ -3,11 +3,12 @@
 
 use crate::delivery::accept::chunk_slot::ChunkSlot;
 use crate::delivery::accept::compressed_chunk::Effort;
-use crate::delivery::accept::resolved_mode::ResolvedMode;
-use crate::delivery::dispatch::dispatcher::Message;
+use crate::delivery::shared::inbox::Job;
+use crate::delivery::shared::inbox::Message;
+use crate::delivery::shared::state::Shared;
 use crate::delivery::store::Offer;
-use crate::delivery::{Delivery, Job, SPOOL_WAIT, Shared};
-use crate::options::Mode;
+use crate::delivery::{Delivery, SPOOL_WAIT};
+use crate::options::{Mode, ResolvedMode};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::time::Duration;

@@ -3,5 +3,4 @@
 pub(in crate::delivery) mod admission;
 pub(in crate::delivery) mod chunk_slot;
 pub(in crate::delivery) mod compressed_chunk;
-pub(in crate::delivery) mod resolved_mode;
 pub(in crate::delivery) mod retry_registry;

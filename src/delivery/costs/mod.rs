@@ -15,10 +15,9 @@ mod file;
 pub(super) mod notice;
 
 use crate::clock::{Monotonic, WallTime};
-use crate::delivery::lock;
 use crate::level::Level;
 use crate::options::Budget;
-use crate::sync::{AtomicBool, Mutex};
+use crate::sync::{AtomicBool, Mutex, lock};
 use account::{Account, Key};
 pub(super) use notice::Notice;
 use std::collections::HashMap;

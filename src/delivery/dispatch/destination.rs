@@ -10,6 +10,7 @@ use crate::delivery::dispatch::health::Health;
 use crate::delivery::dispatch::policy::{HoldPlace, Policy};
 use crate::delivery::dispatch::queue::CategoryQueue;
 use crate::delivery::dispatch::retry_history::RetryHistory;
+use crate::delivery::report::destination_state::DestinationState;
 use crate::delivery::report::messages::Notice;
 use crate::delivery::shared::blocks::Block;
 use crate::delivery::track::drop_reason::{DropReason, DropTrigger};
@@ -158,15 +159,17 @@ impl<T: Identified> Destination<T> {
         }
     }
 
-    /// Returns `ok`, `limited`, `unreachable` or `misconfigured`.
+    /// Returns the state for metrics.
     #[must_use]
-    pub fn state(&self, now: Monotonic) -> &'static str {
+    pub fn state(&self, now: Monotonic) -> DestinationState {
         let is_limited = |category: &Category| self.endpoint.rate_limits.active(*category, now).is_some();
         match self.endpoint.health {
-            Health::Misconfigured { .. } => "misconfigured",
-            Health::Unreachable { .. } => "unreachable",
-            Health::Unproven | Health::Healthy { .. } if Category::ALL.iter().any(is_limited) => "limited",
-            Health::Unproven | Health::Healthy { .. } => "ok",
+            Health::Misconfigured { .. } => DestinationState::Misconfigured,
+            Health::Unreachable { .. } => DestinationState::Unreachable,
+            Health::Unproven | Health::Healthy { .. } if Category::ALL.iter().any(is_limited) => {
+                DestinationState::Limited
+            }
+            Health::Unproven | Health::Healthy { .. } => DestinationState::Ok,
         }
     }
 

@@ -12,73 +12,34 @@ mod shutdown;
 mod sources;
 
 use crate::clock::Monotonic;
-use crate::delivery::accept::resolved_mode::ResolvedMode;
 use crate::delivery::dispatch::destination::Action;
 use crate::delivery::dispatch::policy::{HoldPlace, Policy};
 use crate::delivery::dispatch::scheduler::Scheduler;
 use crate::delivery::report::check_ins::CheckIns;
 use crate::delivery::report::client_reports;
-use crate::delivery::report::host::{Host, Severity};
-use crate::delivery::report::log_kind::LogKind;
+use crate::delivery::report::host::Host;
 use crate::delivery::report::log_throttle::{LogSubject, LogThrottle};
 use crate::delivery::report::messages::Keeping;
 use crate::delivery::route::dsn_sources;
 use crate::delivery::route::table::Target;
+use crate::delivery::shared::inbox::{LogRequest, Message};
+use crate::delivery::shared::load::Load;
+use crate::delivery::shared::state::Shared;
 use crate::delivery::track::chunk_progress::ChunkProgress;
 use crate::delivery::track::drop_reason::{DropReason, DropTrigger};
-use crate::delivery::transport::client::{Client, SendResult};
+use crate::delivery::transport::client::Client;
 use crate::delivery::transport::response::ResponseKind;
 use crate::delivery::transport::sender;
-use crate::delivery::transport::sender::Load;
-use crate::delivery::{Shared, lock};
 use crate::envelope::Batch;
 use crate::ledger::{Category, Ledger, Outcome, PerCategory, Snapshot};
-use crate::mapping::{CheckIn, DestinationId};
-use crate::options::Loaded;
-use crate::sync::{Receiver, Sender};
+use crate::mapping::DestinationId;
+use crate::options::{Loaded, ResolvedMode};
+use crate::sync::{Receiver, Sender, lock};
 use crossbeam_channel::RecvTimeoutError;
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-
-/// Messages to the dispatcher.
-#[derive(Debug)]
-pub(crate) enum Message {
-    Batch(Box<Batch<ChunkProgress>>),
-    /// The mapper waits until so many bytes of memory are free for an envelope of this category to this destination.
-    AwaitsMemory {
-        destination: DestinationId,
-        category: Category,
-        bytes: u64,
-    },
-    Done(Box<sender::Done>),
-    /// A line that is logged once a minute at most.
-    LogThrottled(LogRequest),
-    /// A line that is logged at once, because its sender sends it once.
-    Log(Severity, String),
-    /// Result of the check of a destination at the start: the status of its response, else why there was none.
-    Probed(DestinationId, Result<u16, Box<SendResult>>),
-    Chose(ResolvedMode),
-    /// A flush has come on a worker thread of Fluent Bit's.
-    Workers,
-    /// That a job runs or ran.
-    CheckIn(CheckIn),
-    MapperDone,
-    /// Steady time by which to end.
-    Close(Monotonic),
-}
-
-/// A message about this instance for the log.
-#[derive(Debug)]
-pub(crate) struct LogRequest {
-    pub(crate) severity: Severity,
-    /// Identifies messages that count as the same.
-    pub(crate) kind: LogKind,
-    pub(crate) text: String,
-    /// Occurrences that the message stands for.
-    pub(crate) times: u64,
-}
 
 /// Interval at which counters are published and clocks are checked.
 const TICK: Duration = Duration::from_secs(1);
@@ -122,7 +83,7 @@ impl ResponseTimes {
 pub(crate) struct Dispatcher {
     shared: Arc<Shared>,
     scheduler: Scheduler<ChunkProgress>,
-    to_senders: Sender<sender::Job>,
+    to_senders: Sender<sender::Job<Load>>,
     ledger: Arc<Ledger>,
     reports: client_reports::Reader,
     check_ins: CheckIns,
@@ -155,7 +116,7 @@ impl Dispatcher {
     pub(crate) fn new(
         shared: Arc<Shared>,
         loaded: &Loaded,
-        to_senders: Sender<sender::Job>,
+        to_senders: Sender<sender::Job<Load>>,
         ledger: Arc<Ledger>,
         reports: client_reports::Reader,
         host: Arc<dyn Host>,
@@ -316,7 +277,7 @@ impl Dispatcher {
         self.actions(actions);
     }
 
-    fn on_response(&mut self, done: sender::Done) {
+    fn on_response(&mut self, done: sender::Done<Load>) {
         let now = self.shared.now().steady;
         self.shared.recorder.request(done.sent.status, done.sent.bytes);
         self.durations.push(done.took);

@@ -7,6 +7,7 @@
 use crate::clock::Monotonic;
 use crate::delivery::dispatch::destination::{Action, Destination};
 use crate::delivery::dispatch::policy::{HoldPlace, Policy};
+use crate::delivery::report::destination_state::DestinationState;
 use crate::delivery::report::messages::Notice;
 use crate::delivery::shared::blocks::{Block, Waits};
 use crate::delivery::transport::response::{Limits, Response};
@@ -16,9 +17,6 @@ use crate::mapping::DestinationId;
 use crate::options::Compress;
 use std::collections::BTreeMap;
 use std::time::Duration;
-
-/// The names of the states, in the order of [`Scheduler::states`].
-pub const STATES: [&str; 4] = ["ok", "limited", "unreachable", "misconfigured"];
 
 /// A destination whose trouble began this long before another accepted something is in trouble alone. When a server goes,
 /// its projects do not all learn of it at the same moment.
@@ -338,13 +336,18 @@ impl<T: Identified> Scheduler<T> {
         }
     }
 
-    /// Returns the number of these destinations in each state of [`STATES`]; one that has had nothing to send is `ok`.
+    /// Returns the number of these destinations in each state, in the order of [`DestinationState::ALL`]. One that has had
+    /// nothing to send is `Ok`.
     #[must_use]
-    pub fn states(&self, destinations: impl IntoIterator<Item = DestinationId>, now: Monotonic) -> [u64; STATES.len()] {
-        let mut counts = [0; STATES.len()];
+    pub fn states(
+        &self,
+        destinations: impl IntoIterator<Item = DestinationId>,
+        now: Monotonic,
+    ) -> [u64; DestinationState::ALL.len()] {
+        let mut counts = [0; DestinationState::ALL.len()];
         for id in destinations {
-            let state = self.members.get(&id).map_or(STATES[0], |member| member.state(now));
-            counts[STATES.iter().position(|name| *name == state).unwrap_or(0)] += 1;
+            let state = self.members.get(&id).map_or(DestinationState::Ok, |member| member.state(now));
+            counts[state as usize] += 1;
         }
         counts
     }

@@ -1,7 +1,6 @@
 //! Reads a chunk once: maps its records, survives panics of the mapping, writes dead letters and reports drops.
 
 use crate::clock::Monotonic;
-use crate::delivery::lock;
 use crate::delivery::map::carried;
 use crate::delivery::map::pass_outcome::{PassOutcome, UnsentItem};
 use crate::delivery::map::router::ChunkRouter;
@@ -15,6 +14,7 @@ use crate::delivery::track::chunk_progress::{ChunkProgress, ChunkSource};
 use crate::delivery::track::record_set::RecordSet;
 use crate::ledger::{Category, Outcome};
 use crate::mapping::Origin;
+use crate::sync::lock;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;

@@ -1,8 +1,8 @@
 //! Writes one item of the record sink into its envelope, and passes full envelopes to the dispatcher.
 
-use crate::delivery::Shared;
-use crate::delivery::dispatch::dispatcher::Message;
 use crate::delivery::map::sink::RecordSink;
+use crate::delivery::shared::inbox::Message;
+use crate::delivery::shared::state::Shared;
 use crate::delivery::store::dead_letters::DeadLetter;
 use crate::delivery::track::chunk_progress::ChunkProgress;
 use crate::envelope::{self, Batch};

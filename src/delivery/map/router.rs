@@ -2,10 +2,10 @@
 //! namespace and annotation, and logs records that do not go where they ask to.
 
 use crate::clock::Monotonic;
-use crate::delivery::Shared;
 use crate::delivery::report::host::Severity;
 use crate::delivery::report::log_kind::LogKind;
 use crate::delivery::route::table::{Complaint, RouteTable};
+use crate::delivery::shared::state::Shared;
 use crate::mapping::{Routed, Router};
 use std::cell::RefCell;
 
@@ -107,9 +107,9 @@ fn text(namespace: &str, complaint: &Complaint) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::delivery::dispatch::dispatcher::Message;
     use crate::delivery::property::{Directory, Instance, Time, loaded};
     use crate::delivery::report::log_throttle::{LogSubject, LogThrottle};
+    use crate::delivery::shared::inbox::Message;
     use crate::options::{Destination, Hosts};
     use std::sync::Arc;
     use std::time::Duration;

@@ -2,13 +2,13 @@
 //! is deferred in its chunk, or becomes a dead letter. It also passes full envelopes to the dispatcher.
 
 use crate::clock::{Monotonic, WallTime};
-use crate::delivery::Shared;
 use crate::delivery::costs::Asked;
 use crate::delivery::map::carried::{self, Carried};
 use crate::delivery::map::disposition::Disposition;
 use crate::delivery::map::pass_outcome::{PassOutcome, UnsentItem};
 use crate::delivery::map::record_writer::{Place, RecordWriter, emit};
 use crate::delivery::shared::blocks::Waits;
+use crate::delivery::shared::state::Shared;
 use crate::delivery::store::dead_letters::DeadLetter;
 use crate::delivery::track::chunk_progress::{Attach, ChunkProgress, ChunkSource, RecordStatus};
 use crate::delivery::track::drop_reason::{DropReason, DropTrigger};

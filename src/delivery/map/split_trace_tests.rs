@@ -2,7 +2,7 @@
 //! other streams, refusals, kills. The tests drive the real mapper, spool and dispatcher step by step.
 
 use crate::delivery::property::{Directory, Instance, Seen, Time, WALL, ended, loaded};
-use crate::delivery::transport::sender::Load;
+use crate::delivery::shared::load::Load;
 use crate::ledger::{Category, Outcome};
 use std::collections::BTreeMap;
 use std::sync::Arc;

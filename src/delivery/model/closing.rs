@@ -3,14 +3,13 @@
 use super::{Answers, explore, explore_often, flush, loaded, moody, records};
 use super::{Asked, Chunk, Instance, LITTLE, Place, Server};
 use crate::clock::Monotonic;
-use crate::delivery::dispatch::dispatcher;
-use crate::delivery::lock;
+use crate::delivery::shared::inbox::Message;
 use crate::delivery::shared::lifecycle::Lifecycle;
 use crate::delivery::store::SUFFIX;
 use crate::ledger::Category;
 use crate::options::{Loaded, Mode};
 use crate::sync::scheduled::below;
-use crate::sync::{AtomicU64, thread};
+use crate::sync::{AtomicU64, lock, thread};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -148,9 +147,9 @@ fn threads_end_at_the_deadline_although_no_queue_had_room_to_tell_them() {
         let loaded = loaded("spool", &[("spool_path", &place.path("spool"))]);
         let instance = Instance::start(&loaded, &Server::new(moody));
         let (shared, threads) =
-            (&instance.delivery.shared, crate::delivery::lock(&instance.delivery.threads).take().unwrap());
+            (&instance.delivery.shared, crate::sync::lock(&instance.delivery.threads).take().unwrap());
         shared.lifecycle.begin_closing(Monotonic::from_secs(1));
-        shared.to_dispatcher.send(dispatcher::Message::Close(Monotonic::from_secs(1))).unwrap();
+        shared.to_dispatcher.send(Message::Close(Monotonic::from_secs(1))).unwrap();
         assert!(threads.spooler.unwrap().join().is_ok());
         assert!(threads.mapper.join().is_ok());
         assert!(threads.dispatcher.join().is_ok());

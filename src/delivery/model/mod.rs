@@ -11,18 +11,19 @@ mod closing;
 mod running;
 
 use crate::clock::{Clock, Moment, Monotonic, SystemClock, WallTime};
+use crate::delivery::Delivery;
 use crate::delivery::accept::admission::Entered;
 use crate::delivery::accept::chunk_slot::Verdict;
-use crate::delivery::dispatch::dispatcher;
 use crate::delivery::property::{Items, Quiet, Seen, WALL, answered_with, ended, record};
+use crate::delivery::shared::inbox::Message;
+use crate::delivery::shared::load::Load;
 use crate::delivery::start::{STACK_BYTES, Start};
 use crate::delivery::transport::client;
-use crate::delivery::transport::sender::{Job as Request, Load};
-use crate::delivery::{Delivery, lock};
+use crate::delivery::transport::sender::Job;
 use crate::ledger::{Category, Ledger, Outcome, PerCategory};
 use crate::options::{self, Loaded};
 use crate::sync::scheduled::{Model, below, is_modelled, now};
-use crate::sync::{Mutex, Receiver, Sender, thread};
+use crate::sync::{Mutex, Receiver, Sender, lock, thread};
 use once_cell::sync::Lazy;
 use shuttle::scheduler::{PctScheduler, RandomScheduler};
 use shuttle::{Config, FailurePersistence, MaxSteps, Runner};
@@ -67,6 +68,9 @@ type Asked = HashMap<u32, u64>;
 /// last one that `asked` counts.
 type Answers = fn(destination: u32, asked: &Asked) -> (u16, Option<&'static str>);
 
+/// A request to a destination.
+type Request = Job<Load>;
+
 /// All destinations.
 struct Server {
     answers: Answers,
@@ -79,7 +83,7 @@ impl Server {
         Arc::new(Self { answers, asked: Mutex::new(Asked::default()), seen: Mutex::new(Seen::default()) })
     }
 
-    fn answer(&self, request: Request, arrived: &PerCategory<AtomicU64>) -> dispatcher::Message {
+    fn answer(&self, request: Request, arrived: &PerCategory<AtomicU64>) -> Message {
         // Some take longer than an exit may.
         if below(4) == 0 {
             thread::park_timeout(Duration::from_millis(below(6_000)));
@@ -130,12 +134,7 @@ fn loaded(delivery: &str, more: &[(&str, &str)]) -> Loaded {
     options::load(given, |_| None).unwrap()
 }
 
-fn serve(
-    server: &Server,
-    arrived: &PerCategory<AtomicU64>,
-    inbox: &Receiver<Request>,
-    done: &Sender<dispatcher::Message>,
-) {
+fn serve(server: &Server, arrived: &PerCategory<AtomicU64>, inbox: &Receiver<Request>, done: &Sender<Message>) {
     while let Ok(request) = inbox.recv() {
         if done.send(server.answer(request, arrived)).is_err() {
             return;

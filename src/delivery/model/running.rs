@@ -4,8 +4,8 @@ use super::{
     Answers, Chunk, Instance, Place, Server, explore, flush, held, held_until_another_is_asked, loaded, moody,
 };
 use super::{LITTLE, records};
-use crate::delivery::lock;
 use crate::options::{Loaded, Mode};
+use crate::sync::lock;
 use std::sync::Arc;
 
 /// Flushers each of whose chunks is offered until it is taken, and an instance that has settled everything then.

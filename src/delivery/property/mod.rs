@@ -8,15 +8,17 @@ use crate::clock::{Clock, Moment, Monotonic, WallTime};
 use crate::delivery::accept::admission::Entered;
 use crate::delivery::accept::chunk_slot::Verdict;
 use crate::delivery::accept::compressed_chunk::Effort;
-use crate::delivery::dispatch::dispatcher::{self, Dispatcher};
+use crate::delivery::dispatch::dispatcher::Dispatcher;
 use crate::delivery::map::worker::Worker;
 use crate::delivery::report::client_reports;
 use crate::delivery::report::host::{Host, Report, Severity};
+use crate::delivery::shared::inbox::{Job, Message};
+use crate::delivery::shared::load::Load;
+use crate::delivery::shared::state::Shared;
 use crate::delivery::store::worker::Worker as Spooler;
 use crate::delivery::transport::client::{Client, SendResult};
 use crate::delivery::transport::response::{Limits, Response, ResponseKind};
-use crate::delivery::transport::sender::{Done, Job as Request, Load};
-use crate::delivery::{Job, Shared};
+use crate::delivery::transport::sender::{self, Done};
 use crate::ledger::{Category, Ledger, Outcome, Status};
 use crate::mapping::Mapper;
 use crate::options::{self, Loaded};
@@ -26,6 +28,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
+
+/// A request of a sender.
+type Request = sender::Job<Load>;
 
 const TAG: &[u8] = b"kube.app";
 pub(in crate::delivery) const WALL: u64 = 1_795_161_600;
@@ -113,7 +118,7 @@ pub(in crate::delivery) struct Instance {
     spooler: Option<Spooler<'static>>,
     jobs: Receiver<Job>,
     dispatcher: Dispatcher,
-    pub(super) inbox: Receiver<dispatcher::Message>,
+    pub(super) inbox: Receiver<Message>,
     requests: Receiver<Request>,
     pub(in crate::delivery) on_their_way: Vec<Request>,
     pub(in crate::delivery) ledger: Arc<Ledger>,
@@ -234,14 +239,14 @@ impl Instance {
 
 /// Returns the message of a sender about a request that was answered with this status and these limits, or not at all
 /// (`code` 0).
-pub(in crate::delivery) fn answered_with(request: Request, code: u16, limits: Option<&str>) -> dispatcher::Message {
+pub(in crate::delivery) fn answered_with(request: Request, code: u16, limits: Option<&str>) -> Message {
     let limits = Limits::read(code, limits, None, WallTime::EPOCH);
     let kind = if code == 0 { ResponseKind::Failed } else { ResponseKind::of_status(code) };
     let status = if code == 0 { Status::Error } else { Status::of(code) };
     let response = Response { kind, limits, status: code, detail: code.to_string() };
     let sent = SendResult { response, status, bytes: 0, error: None };
     let Request { load, target, .. } = request;
-    dispatcher::Message::Done(Box::new(Done { load, target, sent, took: Duration::ZERO }))
+    Message::Done(Box::new(Done { load, target, sent, took: Duration::ZERO }))
 }
 
 pub(in crate::delivery) fn ended(now: &crate::ledger::Snapshot, category: Category) -> u64 {

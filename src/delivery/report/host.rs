@@ -1,7 +1,7 @@
 //! Defines the interface that an instance needs from its host program: writing a line to its log, and publishing counters.
 //! Fluent Bit's implementation is `crate::host`.
 
-use crate::delivery::dispatch::scheduler::STATES;
+use crate::delivery::report::destination_state::DestinationState;
 use crate::ledger::Snapshot;
 use std::fmt::Debug;
 use std::time::Duration;
@@ -53,6 +53,6 @@ pub struct Gauges {
     pub spool_bytes: u64,
     /// Age of the oldest item that waits.
     pub oldest_pending: Duration,
-    /// Destinations in each of [`STATES`].
-    pub states: [u64; STATES.len()],
+    /// Destinations in each state, in the order of [`DestinationState::ALL`].
+    pub states: [u64; DestinationState::ALL.len()],
 }

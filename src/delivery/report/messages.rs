@@ -1,11 +1,10 @@
 //! The log texts about a destination. Pure.
 
-use crate::delivery::accept::resolved_mode::ResolvedMode;
 use crate::delivery::report::host::Severity;
 use crate::delivery::report::log_kind::LogKind;
 use crate::delivery::transport::client::{SendResult, encoding_name};
 use crate::ledger::{Category, Outcome, PerCategory};
-use crate::options::{Compress, Delivery, Dsn};
+use crate::options::{Compress, Delivery, Dsn, ResolvedMode};
 use std::time::Duration;
 
 /// A change of a destination's state, or a decision about an item, that the log has a line about.

@@ -5,11 +5,9 @@
 //! the same DSN are one destination. Pure: other modules read the sources, and the caller passes the time in.
 
 use crate::clock::Monotonic;
-use crate::delivery::accept::resolved_mode::ResolvedMode;
-use crate::delivery::lock;
 use crate::mapping::{DestinationId, Routed, identity};
-use crate::options::{Destination, Dsn, Hosts, Refusal};
-use crate::sync::Mutex;
+use crate::options::{Destination, Dsn, Hosts, Refusal, ResolvedMode};
+use crate::sync::{Mutex, lock};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;

@@ -2,10 +2,9 @@
 //! from.
 
 use crate::clock::Monotonic;
-use crate::delivery::lock;
 use crate::ledger::{Category, Outcome, PerCategory};
 use crate::mapping::DestinationId;
-use crate::sync::Mutex;
+use crate::sync::{Mutex, lock};
 use std::collections::HashMap;
 use std::time::Duration;
 

@@ -1,5 +1,6 @@
 //! Defines the errors of the spool.
 
+use crate::delivery::transport::descriptors::is_out_of_descriptors;
 use std::fmt;
 use std::io;
 
@@ -47,11 +48,6 @@ impl SpoolError {
             _ => false,
         }
     }
-}
-
-/// `EMFILE` and `ENFILE`.
-pub(in crate::delivery) fn is_out_of_descriptors(error: &io::Error) -> bool {
-    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE))
 }
 
 fn is_temporary(error: &io::Error) -> bool {

@@ -24,7 +24,6 @@ pub use chunk_file::{Chunk, split};
 pub(super) use chunk_file::{Field, SUFFIX, VERSION, marker_of};
 pub(super) use directory::{make_private, private};
 pub use error::SpoolError;
-pub(super) use error::is_out_of_descriptors;
 pub use extent::Extent;
 pub(crate) use offer::{Offer, Store, set_reloading};
 pub use progress_file::{Ended, Progress};

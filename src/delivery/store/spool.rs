@@ -2,11 +2,12 @@
 
 use super::chunk_file::{MARKER_BYTES, write_chunk_marker};
 use super::directory::{LOCK, make_private, segment_name, take_lock};
-use super::error::{SpoolError, is_out_of_descriptors};
+use super::error::SpoolError;
 use super::extent::Extent;
 use super::recovery::{ACKNOWLEDGED_WITHIN, Recovery, recover};
 use super::segment::{Descriptor, Files, Place, Segment};
 use crate::clock::WallTime;
+use crate::delivery::transport::descriptors::is_out_of_descriptors;
 use crate::sync::AtomicU64;
 use std::fs::{self, File};
 use std::io;

@@ -2,10 +2,10 @@
 
 use crate::clock::WallTime;
 use crate::delivery::transport::connection::{TimedConnector, in_turn};
+use crate::delivery::transport::descriptors::Reserve;
 use crate::delivery::transport::encoder::Encoder;
 use crate::delivery::transport::error::SendError;
 use crate::delivery::transport::request_context::{RequestContext, is_before_request};
-use crate::delivery::transport::reserve::Reserve;
 use crate::delivery::transport::response::{Limits, Response, ResponseKind};
 use crate::ledger::Status;
 use crate::mapping::{SDK_NAME, SDK_VERSION, ScrubRules};

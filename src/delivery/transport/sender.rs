@@ -1,53 +1,34 @@
-//! The sender thread: takes an envelope, posts it and reports the result. It holds no reference to Fluent Bit or to the
-//! instance.
+//! The sender thread: takes a request, posts its envelope and reports the result. It holds no reference to Fluent Bit or to
+//! the instance.
 
-use crate::clock::Clock;
-use crate::delivery::dispatch::dispatcher;
-use crate::delivery::report::client_reports;
+use crate::clock::{Clock, WallTime};
 use crate::delivery::route::table::Target;
-use crate::delivery::track::chunk_progress::ChunkProgress;
 use crate::delivery::transport::client::{Client, SendResult};
 use crate::delivery::transport::compressor_pool::CompressorPool;
-use crate::envelope::{Batch, Parts, report};
-use crate::mapping::DestinationId;
+use crate::envelope::Parts;
 use crate::options::Compress;
-use crate::sync::{Receiver, Sender};
+use crate::sync::Receiver;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// The content of a request.
+pub(crate) trait Payload {
+    /// Returns the envelope. `sent_at` is `now` as text.
+    fn envelope(&self, dsn: &str, sent_at: &str, now: WallTime) -> Parts<'_>;
+}
+
 /// One request to make.
 #[derive(Debug)]
-pub(crate) struct Job {
-    pub(crate) load: Load,
+pub(crate) struct Job<P> {
+    pub(crate) load: P,
     pub(crate) target: Arc<Target>,
     pub(crate) encoding: Compress,
 }
 
-/// The content that a request carries.
-#[derive(Debug)]
-pub(crate) enum Load {
-    /// Items.
-    Items(Batch<ChunkProgress>),
-    /// A client report to a destination.
-    Report(DestinationId, client_reports::Report),
-    /// A check-in to a destination, its payload.
-    CheckIn(DestinationId, Vec<u8>),
-}
-
-impl Load {
-    /// Returns the destination.
-    pub(crate) fn destination(&self) -> DestinationId {
-        match self {
-            Self::Items(batch) => batch.destination,
-            Self::Report(id, _) | Self::CheckIn(id, _) => *id,
-        }
-    }
-}
-
 /// The result of a request.
 #[derive(Debug)]
-pub(crate) struct Done {
-    pub(crate) load: Load,
+pub(crate) struct Done<P> {
+    pub(crate) load: P,
     pub(crate) target: Arc<Target>,
     pub(crate) sent: SendResult,
     pub(crate) took: Duration,
@@ -56,44 +37,33 @@ pub(crate) struct Done {
 /// Longest wait for the response at the start: the first items wait for this sender, if it is the only one.
 const PROBE_LIMIT: Duration = Duration::from_secs(5);
 
-/// Asks once, at the start, whether a destination is there. No item, no quota, and nothing for the ledger.
-pub(crate) fn probe(id: DestinationId, target: &Target, client: &Client, done: &Sender<dispatcher::Message>) {
-    let answer = client.probe(&target.dsn, PROBE_LIMIT);
-    let _ = done.send(dispatcher::Message::Probed(id, answer));
+/// Checks at the start that a destination is reachable, without an item or a quota. Returns the status of the response.
+///
+/// # Errors
+/// The destination did not respond, or a proxy did in its place.
+pub(crate) fn probe(target: &Target, client: &Client) -> Result<u16, Box<SendResult>> {
+    client.probe(&target.dsn, PROBE_LIMIT)
 }
 
-/// Sends until the channel closes.
-pub(crate) fn run(
-    inbox: &Receiver<Job>,
+/// Makes requests until the channel closes. `report` takes each result, and returns false once nobody needs any more.
+pub(crate) fn run<P: Payload>(
+    inbox: &Receiver<Job<P>>,
     client: &Client,
     compressors: &CompressorPool,
     clock: &dyn Clock,
-    done: &Sender<dispatcher::Message>,
+    report: impl Fn(Done<P>) -> bool,
 ) {
     let mut body = Vec::new();
     while let Ok(job) = inbox.recv() {
         let start = clock.now();
         let (dsn, sent_at) = (job.target.dsn.expose(), start.wall.rfc3339());
-        let envelope = match &job.load {
-            Load::Items(batch) => batch.parts(&dsn, &sent_at),
-            Load::CheckIn(_, payload) => {
-                let mut envelope = Vec::new();
-                report::write_check_in(&mut envelope, payload, &dsn, &sent_at);
-                Parts::whole(envelope)
-            }
-            Load::Report(_, counts) => {
-                let mut envelope = Vec::new();
-                report::write(&mut envelope, &counts.lines(), &dsn, &sent_at, start.wall);
-                Parts::whole(envelope)
-            }
-        };
+        let envelope = job.load.envelope(&dsn, &sent_at, start.wall);
         let sent = match compressors.compressor(job.encoding, &envelope, &mut body) {
             Ok(()) => client.send(&job.target.dsn, job.encoding, &body, start.wall),
             Err(error) => SendResult::not_written(&error),
         };
         let took = clock.now().steady.since(start.steady);
-        let report = Done { load: job.load, target: job.target, sent, took };
-        if done.send(dispatcher::Message::Done(Box::new(report))).is_err() {
+        if !report(Done { load: job.load, target: job.target, sent, took }) {
             return;
         }
     }

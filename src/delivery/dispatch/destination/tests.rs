@@ -63,7 +63,7 @@ fn after_a_failure_one_probe_goes_first_and_events_before_logs() {
         with(HoldPlace::Chunk, [batch(Category::Log, 1), batch(Category::Log, 1), batch(Category::Event, 1)]);
     let (actions, notice) = turn(&mut destination, &response(ResponseKind::Failed), NOW);
     assert!(actions.is_empty() && notice == Some(Notice::Failing));
-    assert_eq!(destination.state(NOW), "unreachable");
+    assert_eq!(destination.state(NOW).name(), "unreachable");
     assert!(destination.next(NOW).is_none());
     assert_eq!(destination.wake(NOW), Some(NOW + SECOND));
     let probe = destination.next(NOW + SECOND).unwrap();
@@ -163,7 +163,7 @@ fn a_400_from_a_server_that_never_accepted_anything_is_the_destinations_fault() 
     assert_eq!(notice, Some(Notice::Encoding(Compress::None)));
     let (actions, notice) = turn(&mut destination, &response(ResponseKind::Malformed), NOW);
     assert!(matches!(&actions[..], [Action::Defer(_)]));
-    assert_eq!((notice, destination.state(NOW)), (Some(Notice::Misconfigured), "misconfigured"));
+    assert_eq!((notice, destination.state(NOW).name()), (Some(Notice::Misconfigured), "misconfigured"));
 }
 
 #[test]
@@ -189,7 +189,7 @@ fn a_misconfigured_destination_is_held_probed_and_forgiven() {
     assert!(actions.is_empty() && notice == Some(Notice::Misconfigured));
     assert!(destination.next(NOW).is_none());
     let (_, notice) = turn(&mut destination, &response(ResponseKind::Accepted), NOW + SECOND);
-    assert_eq!((notice, destination.state(NOW)), (Some(Notice::Recovered), "ok"));
+    assert_eq!((notice, destination.state(NOW).name()), (Some(Notice::Recovered), "ok"));
 }
 
 #[test]

@@ -1,13 +1,13 @@
 //! Writes log lines about destinations, and about the delivery mode once it is chosen.
 
 use super::{Dispatcher, hold_place, server};
-use crate::delivery::accept::resolved_mode::ResolvedMode;
 use crate::delivery::report::host::Severity;
 use crate::delivery::report::log_kind::LogKind;
 use crate::delivery::report::log_throttle::LogSubject;
 use crate::delivery::report::messages::{self, Keeping, LogLine, Notice};
 use crate::delivery::transport::client::SendResult;
 use crate::mapping::DestinationId;
+use crate::options::ResolvedMode;
 
 /// Log line for users who have set `workers`; it is logged once.
 const WORKERS: &str = "flushes come from worker threads (`workers` of this output): with hot_reload, Fluent Bit before 5.0 crashes at \

@@ -1,19 +1,19 @@
 //! Sends client reports and check-ins, and publishes metrics and the summary line.
 
-use super::{CUT_GRACE, Dispatcher, Message};
+use super::{CUT_GRACE, Dispatcher};
 use crate::clock::{Moment, Monotonic};
-use crate::delivery::lock;
 use crate::delivery::report::client_reports;
 use crate::delivery::report::host::{Gauges, Report, Severity};
 use crate::delivery::report::log_kind::LogKind;
 use crate::delivery::report::log_throttle::LogSubject;
+use crate::delivery::shared::inbox::Message;
+use crate::delivery::shared::load::Load;
 use crate::delivery::transport::client::SendResult;
 use crate::delivery::transport::response::ResponseKind;
 use crate::delivery::transport::sender;
-use crate::delivery::transport::sender::Load;
 use crate::ledger::Snapshot;
 use crate::mapping::DestinationId;
-use crate::sync::Receiver;
+use crate::sync::{Receiver, lock};
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 

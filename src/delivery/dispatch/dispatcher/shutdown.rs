@@ -1,9 +1,10 @@
 //! Ends the dispatcher: decides when nothing more can be sent, cuts the requests in flight, and accounts for the items that
 //! remain.
 
-use super::{CUT_GRACE, Dispatcher, Message};
+use super::{CUT_GRACE, Dispatcher};
 use crate::delivery::dispatch::destination::Action;
 use crate::delivery::report::host::Severity;
+use crate::delivery::shared::inbox::Message;
 use crate::delivery::track::chunk_progress::{ChunkProgress, ChunkSource};
 use crate::envelope::Batch;
 use crate::ledger::{Category, Outcome, Snapshot};

@@ -2,12 +2,12 @@
 
 use super::Dispatcher;
 use crate::clock::Monotonic;
-use crate::delivery::lock;
 use crate::delivery::report::host::Severity;
 use crate::delivery::report::log_kind::LogKind;
 use crate::delivery::report::log_throttle::LogSubject;
 use crate::delivery::route::dsn_sources;
 use crate::delivery::route::table::{Changes, Retired};
+use crate::sync::lock;
 
 impl Dispatcher {
     /// `dsn_file`, `dsn_dir`: a lost or malformed source keeps its last good value.

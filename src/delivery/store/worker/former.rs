@@ -1,8 +1,7 @@
 //! Remembers the directories that earlier instances of the same output used in this process. After a hot reload with another
 //! `spool_path`, the records left in the old directory are sent as backlog.
 
-use crate::delivery::lock;
-use crate::sync::{Lazy, Mutex};
+use crate::sync::{Lazy, Mutex, lock};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 

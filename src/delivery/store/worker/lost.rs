@@ -2,12 +2,12 @@
 
 use crate::delivery::report::host::Severity;
 use crate::delivery::report::log_kind::LogKind;
+use crate::delivery::shared::state::Shared;
 use crate::delivery::store::error::SpoolError;
 use crate::delivery::store::extent::Extent;
 use crate::delivery::track::chunk_progress::{ChunkProgress, ChunkSource};
-use crate::delivery::{Shared, lock};
 use crate::ledger::{Category, Outcome};
-use crate::sync::Mutex;
+use crate::sync::{Mutex, lock};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io;

@@ -2,15 +2,15 @@
 
 use super::lost::lose;
 use super::{Worker, former};
-use crate::delivery::dispatch::dispatcher::Message;
-use crate::delivery::lock;
 use crate::delivery::report::host::Severity;
 use crate::delivery::report::log_kind::LogKind;
+use crate::delivery::shared::inbox::Message;
 use crate::delivery::store::chunk_file::SUFFIX;
 use crate::delivery::store::error::SpoolError;
 use crate::delivery::store::segment::{Descriptor, Segment};
 use crate::delivery::store::spool::Spool;
 use crate::delivery::track::chunk_progress::ChunkSource;
+use crate::sync::lock;
 use std::fs;
 use std::io;
 use std::path::Path;

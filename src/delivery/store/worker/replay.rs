@@ -1,13 +1,13 @@
 //! Queues the chunks that an earlier process left in a directory.
 
 use super::Worker;
-use crate::delivery::dispatch::dispatcher::Message;
-use crate::delivery::lock;
 use crate::delivery::report::host::Severity;
 use crate::delivery::report::log_kind::LogKind;
+use crate::delivery::shared::inbox::Message;
 use crate::delivery::store::chunk_file::Chunk;
 use crate::delivery::store::recovery::{Recovered, Recovery};
 use crate::delivery::track::chunk_progress::ChunkProgress;
+use crate::sync::lock;
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;

@@ -1,6 +1,6 @@
 //! Decides where the chunk of a flush waits: `delivery`, and what `auto` stands for.
 
-use crate::options::{Delivery, Mode};
+use super::{Delivery, Mode};
 
 /// The place in which a chunk waits until its items are sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
