@@ -11,7 +11,8 @@
 //!
 //! | folder | part |
 //! |---|---|
-//! | `accept` | takes or refuses the chunk of a flush |
+//! | `admission` | takes or refuses the chunk of a flush |
+//! | `accept` | the slots of flushes, and the chunks that Fluent Bit flushes again |
 //! | `shared` | state that several threads share, and the order of the end (`lifecycle`) |
 //! | `track` | the progress of each chunk and the state of each of its records |
 //! | `route` | the destinations, and the route of a record |
@@ -23,6 +24,7 @@
 //! | `report` | log lines, metrics, client reports and check-ins |
 
 mod accept;
+mod admission;
 mod costs;
 pub mod dispatch;
 mod map;
@@ -39,7 +41,6 @@ mod track;
 pub mod transport;
 
 use crate::clock::Clock;
-use crate::delivery::accept::admission::Entered;
 pub use crate::delivery::accept::chunk_slot::{SlotPool, Verdict};
 pub use crate::delivery::report::destination_state::DestinationState;
 pub use crate::delivery::report::host::{Gauges, Host, Report, Severity};
@@ -54,12 +55,8 @@ use crate::options::Loaded;
 use crate::sync::thread::JoinHandle;
 use crate::sync::{AtomicBool, AtomicU64, Mutex, Receiver, Sender, bounded, lock, unbounded};
 use std::sync::Arc;
-use std::time::Duration;
 pub(crate) use store::set_reloading;
 pub use store::split as split_spool;
-
-/// Longest that a flush waits for the disk; then RETRY, and the chunk is recognised when it comes again.
-const SPOOL_WAIT: Duration = Duration::from_secs(30);
 
 /// Most chunks in the mapper's queue.
 const MAPPER_QUEUE: usize = 512;
@@ -135,20 +132,6 @@ impl Delivery {
         let (threads, chosen, has_told_workers) =
             (Mutex::new(Some(threads)), AtomicU64::new(0), AtomicBool::new(false));
         Ok(Self { shared, to_mapper, chosen, has_told_workers, threads, client })
-    }
-
-    /// Takes a chunk or refuses it. Called on Fluent Bit's coroutine stack: nothing but copy, enqueue, wait.
-    pub fn flush(&self, tag: &[u8], data: &[u8], on_engine_thread: bool) -> Verdict {
-        match self.enter(tag, data, on_engine_thread) {
-            Entered::Waiting(chunk_slot, longest) => self.shared.slot_pool.wait(chunk_slot, longest),
-            Entered::Unsynced(number) => {
-                let identity = || self.shared.retry_registry.identity(tag, data);
-                let is_safe = self.shared.store.wait_for_sync(number, SPOOL_WAIT, identity);
-                if is_safe { Verdict::Ok } else { Verdict::Retry }
-            }
-            Entered::Taken => Verdict::Ok,
-            Entered::Refused => Verdict::Retry,
-        }
     }
 
     /// Drains for at most `exit_timeout`, joins the threads, and leaves nothing running that could touch Fluent Bit. The order of

@@ -80,7 +80,7 @@ impl Start<'_> {
         to_mapper: Sender<Job>,
     ) -> Result<Option<JoinHandle<Vec<store::Spool>>>, StartError> {
         let (name, path) = (self.name.to_owned(), self.spool_path());
-        let former = if self.tells_names { store::former::begin(&name, path.as_deref()) } else { Vec::new() };
+        let former = if self.tells_names { store::worker::former::begin(&name, path.as_deref()) } else { Vec::new() };
         if path.is_none() && former.is_empty() {
             return Ok(None);
         }

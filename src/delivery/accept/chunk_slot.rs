@@ -4,8 +4,8 @@
 //! Fluent Bit. The flush copies the bytes in, waits, and does nothing else that could fail or need memory.
 
 use crate::clock::Stopwatch;
-use crate::delivery::accept::compressed_chunk::{CompressedChunk, QueuedChunk};
 use crate::delivery::store::Chunk;
+use crate::delivery::store::compressed_chunk::{CompressedChunk, QueuedChunk};
 use crate::sync::{Condvar, Mutex, MutexGuard, Receiver, Sender, bounded};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;

@@ -6,8 +6,9 @@
 
 use crate::clock::{Monotonic, Stopwatch};
 use crate::delivery::accept::chunk_slot::{ChunkSlot, SlotPool, Verdict};
+use crate::delivery::store::ChunkIdentities;
+use crate::delivery::store::record_set::RecordSet;
 use crate::delivery::track::chunk_progress::{ChunkProgress, ChunkSource, ChunkStatus};
-use crate::delivery::track::record_set::RecordSet;
 use crate::ledger::{Category, Outcome, PerCategory, Recorder};
 use crate::sync::{AtomicU64, Lazy, Mutex, MutexGuard};
 use std::collections::HashMap;
@@ -223,6 +224,20 @@ fn note_unacknowledged(identity: u128, count: impl FnOnce(u32) -> u32) {
 
 fn lock<T>(table: &Mutex<T>) -> MutexGuard<'_, T> {
     table.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl ChunkIdentities for RetryRegistry {
+    fn identity(&self, tag: &[u8], data: &[u8]) -> u128 {
+        Self::identity(self, tag, data)
+    }
+
+    fn is_spooled(&self, tag: &[u8], data: &[u8]) -> bool {
+        Self::is_spooled(self, tag, data)
+    }
+
+    fn expect(&self, identity: u128) {
+        Self::expect(self, identity);
+    }
 }
 
 #[cfg(test)]

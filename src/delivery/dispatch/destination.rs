@@ -13,7 +13,7 @@ use crate::delivery::dispatch::retry_history::RetryHistory;
 use crate::delivery::report::destination_state::DestinationState;
 use crate::delivery::report::messages::Notice;
 use crate::delivery::shared::blocks::Block;
-use crate::delivery::track::drop_reason::{DropReason, DropTrigger};
+use crate::delivery::store::drop_reason::{DropReason, DropTrigger};
 use crate::delivery::transport::response::{Limits, Response, ResponseKind};
 use crate::envelope::{Batch, Identified};
 use crate::ledger::{Category, Outcome, PerCategory};

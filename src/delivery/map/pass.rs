@@ -2,7 +2,7 @@
 
 use crate::clock::Monotonic;
 use crate::delivery::map::carried;
-use crate::delivery::map::pass_outcome::{PassOutcome, UnsentItem};
+use crate::delivery::map::pass_outcome::{self, PassOutcome, UnsentItem};
 use crate::delivery::map::router::ChunkRouter;
 use crate::delivery::map::sink::RecordSink;
 use crate::delivery::map::worker::Worker;
@@ -10,8 +10,8 @@ use crate::delivery::report::host::Severity;
 use crate::delivery::report::log_kind::LogKind;
 use crate::delivery::store::Chunk;
 use crate::delivery::store::dead_letters::{self, DeadLetter};
+use crate::delivery::store::record_set::RecordSet;
 use crate::delivery::track::chunk_progress::{ChunkProgress, ChunkSource};
-use crate::delivery::track::record_set::RecordSet;
 use crate::ledger::{Category, Outcome};
 use crate::mapping::Origin;
 use crate::sync::lock;
@@ -166,10 +166,10 @@ impl Worker<'_> {
         for (dead_letter, ending) in dead_letters.into_iter().zip(endings) {
             match ending {
                 Some(outcome) => {
-                    dead_letter.end(chunk_progress, outcome);
+                    pass_outcome::end(&dead_letter, chunk_progress, outcome);
                     pass.unsent.extend(UnsentItem::of_dead_letter(&dead_letter, outcome, chunk_progress));
                 }
-                None => dead_letter.postpone(chunk_progress),
+                None => pass_outcome::postpone(&dead_letter, chunk_progress),
             }
         }
     }

@@ -2,9 +2,9 @@
 
 use crate::delivery::route::table::Target;
 use crate::delivery::store::dead_letters::DeadLetter;
+use crate::delivery::store::drop_reason::{DropReason, DropTrigger};
+use crate::delivery::store::record_set::RecordSet;
 use crate::delivery::track::chunk_progress::ChunkProgress;
-use crate::delivery::track::drop_reason::{DropReason, DropTrigger};
-use crate::delivery::track::record_set::RecordSet;
 use crate::ledger::{Category, Outcome, PerCategory};
 use std::sync::Arc;
 
@@ -49,6 +49,20 @@ impl PassOutcome {
             [] => return,
         };
         self.dead_letters.push(dead_letter);
+    }
+}
+
+/// Ends the record of a dead letter.
+pub(super) fn end(dead_letter: &DeadLetter, chunk_progress: &ChunkProgress, outcome: Outcome) {
+    for category in dead_letter.categories() {
+        chunk_progress.end(category, dead_letter.record, outcome);
+    }
+}
+
+/// Marks the record of a dead letter as rejected: the dead letter is written at the next reading of the chunk.
+pub(super) fn postpone(dead_letter: &DeadLetter, chunk_progress: &ChunkProgress) {
+    for category in dead_letter.categories() {
+        chunk_progress.mark_rejected(category, std::iter::once(dead_letter.record), &dead_letter.reason);
     }
 }
 
@@ -97,7 +111,7 @@ mod tests {
         for _ in 0..2 {
             let dead_letters = given_up(&chunk_progress, &[3, 4, 5]);
             assert_eq!((dead_letters.len(), dead_letters[0].record, &dead_letters[0].members[..]), (1, 3, &[4, 5][..]));
-            dead_letters[0].postpone(&chunk_progress);
+            postpone(&dead_letters[0], &chunk_progress);
         }
         assert!([4, 5].iter().all(|member| !chunk_progress.is_open(Category::Event, *member)));
         assert!(chunk_progress.is_open(Category::Event, 3) && chunk_progress.is_open(Category::Log, 3));

@@ -3,16 +3,16 @@
 
 use crate::clock::Monotonic;
 use crate::delivery::accept::chunk_slot::{ChunkSlot, Verdict};
-use crate::delivery::accept::compressed_chunk::QueuedChunk;
 use crate::delivery::map::carried::Carried;
 use crate::delivery::map::record_writer::emit;
 use crate::delivery::report::host::Severity;
 use crate::delivery::report::log_kind::LogKind;
-use crate::delivery::shared::inbox::Job;
-use crate::delivery::shared::inbox::Message;
+use crate::delivery::shared::inbox::{Job, Message};
 use crate::delivery::shared::state::Shared;
+use crate::delivery::store::Chunk;
+use crate::delivery::store::compressed_chunk::QueuedChunk;
 use crate::delivery::store::dead_letters::DeadLetters;
-use crate::delivery::store::{Chunk, lost};
+use crate::delivery::store::worker::lost;
 use crate::delivery::track::chunk_progress::{ChunkProgress, ChunkSource};
 use crate::envelope::LogBatcher;
 use crate::mapping::Mapper;

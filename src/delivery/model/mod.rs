@@ -12,8 +12,8 @@ mod running;
 
 use crate::clock::{Clock, Moment, Monotonic, SystemClock, WallTime};
 use crate::delivery::Delivery;
-use crate::delivery::accept::admission::Entered;
 use crate::delivery::accept::chunk_slot::Verdict;
+use crate::delivery::admission::Entered;
 use crate::delivery::property::{Items, Quiet, Seen, WALL, answered_with, ended, record};
 use crate::delivery::shared::inbox::Message;
 use crate::delivery::shared::load::Load;

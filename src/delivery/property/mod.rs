@@ -5,9 +5,8 @@
 mod schedules;
 
 use crate::clock::{Clock, Moment, Monotonic, WallTime};
-use crate::delivery::accept::admission::Entered;
 use crate::delivery::accept::chunk_slot::Verdict;
-use crate::delivery::accept::compressed_chunk::Effort;
+use crate::delivery::admission::Entered;
 use crate::delivery::dispatch::dispatcher::Dispatcher;
 use crate::delivery::map::worker::Worker;
 use crate::delivery::report::client_reports;
@@ -15,6 +14,7 @@ use crate::delivery::report::host::{Host, Report, Severity};
 use crate::delivery::shared::inbox::{Job, Message};
 use crate::delivery::shared::load::Load;
 use crate::delivery::shared::state::Shared;
+use crate::delivery::store::compressed_chunk::Effort;
 use crate::delivery::store::worker::Worker as Spooler;
 use crate::delivery::transport::client::{Client, SendResult};
 use crate::delivery::transport::response::{Limits, Response, ResponseKind};

@@ -1,8 +1,8 @@
 //! Random schedules of flushes, responses, kills and waits, after each of which the ledger must close.
 
 use super::{Chance, Directory, Instance, Seen, TAG, Time, ended, loaded, record};
-use crate::delivery::accept::compressed_chunk::Effort;
 use crate::delivery::shared::inbox::Job;
+use crate::delivery::store::compressed_chunk::Effort;
 use crate::ledger::{Category, Outcome};
 use crate::options;
 use std::collections::HashMap;

@@ -137,8 +137,8 @@ fn first_due(queue: &Queue) -> Option<Monotonic> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::delivery::store::drop_reason::{DropReason, DropTrigger};
     use crate::delivery::track::chunk_progress::ChunkSource;
-    use crate::delivery::track::drop_reason::{DropReason, DropTrigger};
     use crate::ledger::{Category, Ledger, Outcome};
 
     fn at(seconds: u64) -> Monotonic {

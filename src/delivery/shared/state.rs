@@ -2,7 +2,6 @@
 
 use crate::clock::{Clock, Moment, Monotonic};
 use crate::delivery::accept::chunk_slot::SlotPool;
-use crate::delivery::accept::compressed_chunk::ChunkCompressor;
 use crate::delivery::accept::retry_registry::RetryRegistry;
 use crate::delivery::costs::Costs;
 use crate::delivery::report::client_reports;
@@ -16,7 +15,9 @@ use crate::delivery::shared::inbox::{LogRequest, Message};
 use crate::delivery::shared::lifecycle::Lifecycle;
 use crate::delivery::shared::memory_budget::MemoryBudget;
 use crate::delivery::shared::memory_shares::{MemoryShares, spool_high_water};
-use crate::delivery::store::{Store, lost};
+use crate::delivery::store::Store;
+use crate::delivery::store::compressed_chunk::ChunkCompressor;
+use crate::delivery::store::lost::Lost;
 use crate::delivery::track::chunk_progress::{ChunkProgress, ChunkSource, ChunkStatus};
 use crate::ledger::{Category, Ledger, Outcome, Recorder};
 use crate::options::{self, Loaded, ResolvedMode};
@@ -73,7 +74,7 @@ pub(crate) struct Shared {
     /// The spool. Written by flushes and the spooler; read by all threads.
     pub(in crate::delivery) store: Store,
     /// Segments of the spool that cannot be read. Written and read by mapper and spooler.
-    pub(in crate::delivery) lost: lost::Lost,
+    pub(in crate::delivery) lost: Lost,
     /// Bytes of each open spool. Written by the spooler; read by mapper and dispatcher.
     pub(in crate::delivery) spool_bytes: Mutex<Vec<Arc<AtomicU64>>>,
     /// Steady time in milliseconds before which no dead letter is written, because the disk refused the last one. Written by
@@ -116,7 +117,7 @@ impl Shared {
             route_table: dsn_sources::read_all(&settings.destination),
             blocks: Blocks::default(),
             backlog: Mutex::default(),
-            lost: lost::Lost::default(),
+            lost: Lost::default(),
             store: Store::new(settings.delivery.spool_sync),
             spool_bytes: Mutex::default(),
             dead_again: AtomicU64::new(0),

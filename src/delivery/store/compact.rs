@@ -7,7 +7,7 @@
 //! numbers, so the progress file is valid for both files, and a crash at any point leaves one of them.
 
 use super::chunk_file::{Placed, tag_of, write_ended_marker};
-use crate::delivery::track::record_set::RecordSet;
+use crate::delivery::store::record_set::RecordSet;
 use std::collections::HashSet;
 
 /// Records of a segment that have ended.

@@ -13,9 +13,8 @@ use crate::chunk::{Entry, Record, entries};
 use crate::clock::{self, Monotonic, WallTime};
 use crate::delivery::route::table::Target;
 use crate::delivery::store;
-use crate::delivery::track::chunk_progress::ChunkProgress;
-use crate::delivery::track::drop_reason::DropReason;
-use crate::ledger::{Category, Outcome};
+use crate::delivery::store::drop_reason::DropReason;
+use crate::ledger::Category;
 use crate::mapping::identity::EventId;
 use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
@@ -55,21 +54,8 @@ impl DeadLetter {
         Self { target, ..self }
     }
 
-    /// Ends the record.
-    pub fn end(&self, chunk_progress: &ChunkProgress, outcome: Outcome) {
-        for category in self.categories() {
-            chunk_progress.end(category, self.record, outcome);
-        }
-    }
-
-    /// Marks the record as rejected: its dead letter is written at the next reading of the chunk.
-    pub fn postpone(&self, chunk_progress: &ChunkProgress) {
-        for category in self.categories() {
-            chunk_progress.mark_rejected(category, std::iter::once(self.record), &self.reason);
-        }
-    }
-
-    fn categories(&self) -> impl Iterator<Item = Category> {
+    /// Returns the categories of the items that it stands for.
+    pub(in crate::delivery) fn categories(&self) -> impl Iterator<Item = Category> {
         let every = Category::ALL.iter().copied();
         every.filter(|category| self.category.is_none_or(|own| own == *category))
     }
@@ -263,7 +249,8 @@ fn encode_one(tag: &[u8], dead_letter: &DeadLetter, found: &Found<'_>, wall: Wal
 mod tests {
     use super::*;
     use crate::chunk::msgpack::Value;
-    use crate::delivery::track::drop_reason::DropTrigger;
+    use crate::delivery::store::drop_reason::DropTrigger;
+    use crate::ledger::Outcome;
 
     const RECORD: &[u8] = &[0x92, 0x92, 0xd7, 0, 0, 0, 0, 9, 0, 0, 0, 5, 0x80, 0x81, 0xa1, b'k', 1];
     const OTHER: &[u8] = &[0x92, 0x92, 0xd7, 0, 0, 0, 0, 9, 0, 0, 0, 6, 0x80, 0x81, 0xa1, b'k', 2];

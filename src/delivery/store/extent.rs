@@ -4,7 +4,7 @@ use super::chunk_file::{Chunk, split_owned};
 use super::error::SpoolError;
 use super::progress_file;
 use super::segment::{Place, Segment};
-use crate::delivery::track::record_set::RecordSet;
+use crate::delivery::store::record_set::RecordSet;
 use crate::ledger::{Category, Outcome};
 use crate::sync::{AtomicBool, AtomicU64};
 use std::sync::Arc;

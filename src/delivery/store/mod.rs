@@ -7,12 +7,16 @@
 
 mod chunk_file;
 mod compact;
+pub(super) mod compressed_chunk;
 pub(super) mod dead_letters;
 mod directory;
+pub(super) mod drop_reason;
 mod error;
 mod extent;
+pub(super) mod lost;
 mod offer;
 mod progress_file;
+pub(super) mod record_set;
 mod recovery;
 mod segment;
 mod spool;
@@ -25,11 +29,10 @@ pub(super) use chunk_file::{Field, SUFFIX, VERSION, marker_of};
 pub(super) use directory::{make_private, private};
 pub use error::SpoolError;
 pub use extent::Extent;
-pub(crate) use offer::{Offer, Store, set_reloading};
+pub(crate) use offer::{ChunkIdentities, Offer, Store, set_reloading};
 pub use progress_file::{Ended, Progress};
 pub use recovery::{Recovered, Recovery};
 pub use spool::{Appended, Limits, Spool, WhenFull};
-pub(super) use worker::{former, lost};
 
 /// Version of the mapping. A change that makes other items of the same records under the same options raises it: chunks that
 /// were mapped before are then mapped as if they had never been read.

@@ -3,7 +3,6 @@
 use super::error::SpoolError;
 use super::spool::{Appended, Spool, SyncWork, WhenFull};
 use crate::clock::{Stopwatch, WallTime};
-use crate::delivery::accept::retry_registry::RetryRegistry;
 use crate::ledger::Recorder;
 use crate::options::SpoolSync;
 use crate::sync::{Condvar, Mutex, MutexGuard, lock};
@@ -18,6 +17,16 @@ static IS_RELOADING: AtomicBool = AtomicBool::new(false);
 /// old configuration running until Sentry is back.
 pub(crate) fn set_reloading(is_reloading: bool) {
     IS_RELOADING.store(is_reloading, Relaxed);
+}
+
+/// The chunks that Fluent Bit may offer again although a spool holds them.
+pub(crate) trait ChunkIdentities {
+    /// Returns the identity of a chunk.
+    fn identity(&self, tag: &[u8], data: &[u8]) -> u128;
+    /// Returns true if a chunk that is offered is one of them. It is then expected one time less.
+    fn is_spooled(&self, tag: &[u8], data: &[u8]) -> bool;
+    /// Adds a chunk.
+    fn expect(&self, identity: u128);
 }
 
 /// The spool of an instance, if it has one.
@@ -138,7 +147,7 @@ impl Store {
         data: &[u8],
         wall: WallTime,
         longest: Duration,
-        retry_registry: &RetryRegistry,
+        retry_registry: &impl ChunkIdentities,
         recorder: &Recorder,
     ) -> Offer {
         let records = crate::chunk::count(data);
@@ -264,7 +273,7 @@ impl Store {
 
     /// Everything up to this number is safe: flushes that wait for it go on. The registry expects the chunks of those that have
     /// stopped waiting, before any of them can be offered again.
-    pub(super) fn synced(&self, number: u64, retry_registry: &RetryRegistry) {
+    pub(super) fn synced(&self, number: u64, retry_registry: &impl ChunkIdentities) {
         let mut state = self.lock();
         state.synced = number;
         let is_safe = |unacknowledged: &mut Unacknowledged| unacknowledged.number <= number;

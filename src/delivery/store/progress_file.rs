@@ -10,7 +10,7 @@
 //!
 //! A line without a line end was cut by a crash and is ignored. Unknown lines are ignored too.
 
-use crate::delivery::track::record_set::RecordSet;
+use crate::delivery::store::record_set::RecordSet;
 use crate::ledger::{Category, Outcome, PerCategory, Recorder};
 use std::collections::VecDeque;
 use std::fs::File;

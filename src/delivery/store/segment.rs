@@ -7,7 +7,7 @@ use super::chunk_file::{Placed, scan};
 use super::compact::{Over, compact};
 use super::progress_file::{self, ProgressFiles};
 use crate::clock::WallTime;
-use crate::delivery::track::record_set::RecordSet;
+use crate::delivery::store::record_set::RecordSet;
 use crate::sync::{AtomicU64, Mutex, lock};
 use std::fs::{self, File};
 use std::io::{self, Write as _};

@@ -4,12 +4,12 @@
 //! again, only records that are neither finished nor in flight are sent.
 
 use crate::clock::Monotonic;
-use crate::delivery::accept::compressed_chunk::QueuedChunk;
+use crate::delivery::store::compressed_chunk::QueuedChunk;
+use crate::delivery::store::drop_reason::DropReason;
+use crate::delivery::store::record_set::RecordSet;
 use crate::delivery::store::{Ended, Extent, Progress};
 use crate::delivery::track::attachments::Attachments;
 pub use crate::delivery::track::attachments::ItemEnd;
-use crate::delivery::track::drop_reason::DropReason;
-use crate::delivery::track::record_set::RecordSet;
 use crate::delivery::track::record_state::{RecordChange, RecordState, RecordStates};
 pub use crate::delivery::track::status::{Attach, ChunkSource, ChunkStatus, RecordStatus};
 use crate::envelope::{ChunkId, Identified};

@@ -1,10 +1,10 @@
 //! Tests the progress of a chunk: no record is sent or counted twice, and none is forgotten.
 
 use super::chunk_progress::{ChunkProgress, ChunkSource, ChunkStatus, RecordStatus};
-use super::drop_reason::{DropReason, DropTrigger};
 use crate::clock::Monotonic;
-use crate::delivery::accept::compressed_chunk::QueuedChunk;
 use crate::delivery::store::Chunk;
+use crate::delivery::store::compressed_chunk::QueuedChunk;
+use crate::delivery::store::drop_reason::{DropReason, DropTrigger};
 use crate::ledger::{Category, Ledger, Outcome};
 
 fn chunk_progress(ledger: &Ledger) -> ChunkProgress {

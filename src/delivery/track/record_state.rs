@@ -1,7 +1,7 @@
 //! The state of each record of a chunk in one category, and the changes between the states.
 
-use super::drop_reason::DropReason;
-use super::record_set::RecordSet;
+use crate::delivery::store::drop_reason::DropReason;
+use crate::delivery::store::record_set::RecordSet;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -183,7 +183,7 @@ fn gather(word: u64) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::delivery::track::drop_reason::DropTrigger;
+    use crate::delivery::store::drop_reason::DropTrigger;
     use crate::ledger::Outcome;
 
     fn reason(status: u16) -> Arc<DropReason> {

@@ -1,7 +1,7 @@
 //! The source from which a chunk can be read again, and the status of a chunk and of its records.
 
-use super::drop_reason::DropReason;
 use crate::delivery::store::Extent;
+use crate::delivery::store::drop_reason::DropReason;
 use std::sync::Arc;
 
 /// Source from which a chunk's bytes can be read again.

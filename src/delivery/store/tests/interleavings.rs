@@ -81,7 +81,7 @@ fn any_interleaving(seed: u64) {
                     let chunks = extent.read().unwrap();
                     let chosen = chance.below(chunks.len() as u64) as usize;
                     let first: u32 = chunks[..chosen].iter().map(|chunk| chunk.records).sum();
-                    let mut ended = crate::delivery::track::record_set::RecordSet::default();
+                    let mut ended = crate::delivery::store::record_set::RecordSet::default();
                     (first..first + chunks[chosen].records).for_each(|record| {
                         ended.insert(record);
                     });

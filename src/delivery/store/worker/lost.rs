@@ -7,9 +7,7 @@ use crate::delivery::store::error::SpoolError;
 use crate::delivery::store::extent::Extent;
 use crate::delivery::track::chunk_progress::{ChunkProgress, ChunkSource};
 use crate::ledger::{Category, Outcome};
-use crate::sync::{Mutex, lock};
-use std::collections::BTreeMap;
-use std::fmt::Write as _;
+use crate::sync::lock;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,37 +17,6 @@ const READINGS: u64 = 3;
 
 /// Time between two of them, and before one that had no descriptor or memory is read again.
 const AGAIN: Duration = Duration::from_secs(5);
-
-/// Names of files in one line of the log, at most.
-const NAMED: usize = 5;
-
-/// Lost records by the name of their segment, until the log has told of them.
-#[derive(Debug, Default)]
-pub(in crate::delivery) struct Lost(Mutex<BTreeMap<String, u64>>);
-
-impl Lost {
-    fn add(&self, name: String, records: u64) {
-        *lock(&self.0).entry(name).or_default() += records;
-    }
-
-    /// Takes all of it as words for the log.
-    pub(super) fn take(&self) -> Option<String> {
-        let lost = std::mem::take(&mut *lock(&self.0));
-        let total: u64 = lost.values().sum();
-        if lost.is_empty() {
-            return None;
-        }
-        let mut text =
-            format!("{total} records are lost with {} files that were removed or cannot be read: ", lost.len());
-        for (at, (name, records)) in lost.iter().take(NAMED).enumerate() {
-            let _ = write!(text, "{}{name} ({records} records)", if at > 0 { ", " } else { "" });
-        }
-        if lost.len() > NAMED {
-            let _ = write!(text, " and {} more", lost.len() - NAMED);
-        }
-        Some(text)
-    }
-}
 
 /// Sees to chunks that could not be read: they are read again later, or are lost.
 pub(in crate::delivery) fn unreadable(shared: &Shared, chunk_progress: &Arc<ChunkProgress>, error: &SpoolError) {
@@ -88,25 +55,5 @@ fn is_final(error: &SpoolError) -> bool {
     match error {
         SpoolError::Read(error) => matches!(error.kind(), NotFound | UnexpectedEof | IsADirectory),
         error => matches!(error, SpoolError::Damaged | SpoolError::Version(_)),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_a_few_files_with_their_counts_and_counts_the_rest() {
-        let lost = Lost::default();
-        assert_eq!(lost.take(), None);
-        (0..7).for_each(|file| lost.add(format!("{file}.msgpack"), 10));
-        lost.add("0.msgpack".to_owned(), 5);
-        let text = lost.take().unwrap();
-        assert!(
-            text.starts_with("75 records are lost with 7 files") && text.contains("0.msgpack (15 records), 1."),
-            "{text}"
-        );
-        assert!(text.ends_with("4.msgpack (10 records) and 2 more"), "{text}");
-        assert_eq!(lost.take(), None, "it is told once");
     }
 }

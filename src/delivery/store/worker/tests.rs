@@ -113,8 +113,7 @@ fn a_chunk_whose_flush_gave_up_before_the_sync_is_ours_in_the_next_instance_too(
     for n in 0..20_u8 {
         let mut chunk = CHUNK.to_vec();
         *chunk.last_mut().unwrap() = n;
-        let crate::delivery::accept::admission::Entered::Unsynced(number) = first.delivery.enter(b"left", &chunk, true)
-        else {
+        let crate::delivery::admission::Entered::Unsynced(number) = first.delivery.enter(b"left", &chunk, true) else {
             panic!()
         };
         let identity = || first.delivery.shared.retry_registry.identity(b"left", &chunk);

@@ -1,17 +1,19 @@
 //! Accepts or refuses the chunk of a flush. Runs on Fluent Bit's coroutine stack: it copies or compresses the chunk, queues it,
 //! and waits for no other thread.
 
-use crate::delivery::accept::chunk_slot::ChunkSlot;
-use crate::delivery::accept::compressed_chunk::Effort;
-use crate::delivery::shared::inbox::Job;
-use crate::delivery::shared::inbox::Message;
+use crate::delivery::Delivery;
+use crate::delivery::accept::chunk_slot::{ChunkSlot, Verdict};
+use crate::delivery::shared::inbox::{Job, Message};
 use crate::delivery::shared::state::Shared;
 use crate::delivery::store::Offer;
-use crate::delivery::{Delivery, SPOOL_WAIT};
+use crate::delivery::store::compressed_chunk::Effort;
 use crate::options::{Mode, ResolvedMode};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::time::Duration;
+
+/// Longest that a flush waits for the disk; then RETRY, and the chunk is recognised when it comes again.
+const SPOOL_WAIT: Duration = Duration::from_secs(30);
 
 /// Longest wait of a flush whose chunk passes through the memory while Fluent Bit keeps it. The engine's own thread waits.
 const PASSING_WAIT: Duration = Duration::from_millis(100);
@@ -29,6 +31,20 @@ pub(in crate::delivery) enum Entered {
 }
 
 impl Delivery {
+    /// Takes a chunk or refuses it. Called on Fluent Bit's coroutine stack: nothing but copy, enqueue, wait.
+    pub fn flush(&self, tag: &[u8], data: &[u8], on_engine_thread: bool) -> Verdict {
+        match self.enter(tag, data, on_engine_thread) {
+            Entered::Waiting(chunk_slot, longest) => self.shared.slot_pool.wait(chunk_slot, longest),
+            Entered::Unsynced(number) => {
+                let identity = || self.shared.retry_registry.identity(tag, data);
+                let is_safe = self.shared.store.wait_for_sync(number, SPOOL_WAIT, identity);
+                if is_safe { Verdict::Ok } else { Verdict::Retry }
+            }
+            Entered::Taken => Verdict::Ok,
+            Entered::Refused => Verdict::Retry,
+        }
+    }
+
     /// Puts a chunk into the spool or a queue, if there is room.
     pub(in crate::delivery) fn enter(&self, tag: &[u8], data: &[u8], on_engine_thread: bool) -> Entered {
         let Some(_active) = self.shared.lifecycle.enter() else { return Entered::Refused };

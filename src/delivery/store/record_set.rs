@@ -6,12 +6,12 @@ pub struct RecordSet(Vec<u64>);
 
 impl RecordSet {
     /// Returns the set whose numbers are the set bits of these words, 64 in each.
-    pub(super) fn of_words(words: Vec<u64>) -> Self {
+    pub(in crate::delivery) fn of_words(words: Vec<u64>) -> Self {
         Self(words)
     }
 
     /// Returns the set as words, 64 numbers in each.
-    pub(super) fn words(&self) -> &[u64] {
+    pub(in crate::delivery) fn words(&self) -> &[u64] {
         &self.0
     }
 
