@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn heartbeats_say_whether_items_wait_for_long_or_a_destination_is_wrong() {
+    fn heartbeat_is_error_for_old_items_or_misconfigured_destinations() {
         let mut check_ins = check_ins();
         let first = beat(&mut check_ins, at(1), SECOND * 900, 0);
         assert_eq!((first.status, first.slug.as_str()), (Status::Ok, "edge-1"));
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_stored() {
+    fn drops_check_ins_that_cannot_be_sent_at_once() {
         let mut check_ins = check_ins();
         check_ins.beat(DestinationId(7), moment(at(1)), Duration::ZERO, 0);
         assert!(check_ins.next(at(2), |_| false).is_none(), "no sender is free");
@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn a_limit_drops_them_until_it_ends() {
+    fn drops_check_ins_during_a_rate_limit() {
         let mut check_ins = check_ins();
         let _ = beat(&mut check_ins, at(1), Duration::ZERO, 0);
         assert!(!check_ins.on_response(&result(429, Some("600:monitor:organization")), at(1)));

@@ -131,7 +131,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_outcome_has_the_contracts_word_or_none() {
+    fn maps_each_outcome_to_a_discard_reason_or_none() {
         let words: Vec<_> = Outcome::ALL.iter().filter_map(|o| Some((o.name(), reason(*o)?))).collect();
         assert_eq!(
             words,
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn counts_are_read_once_per_destination_and_come_back_when_a_report_fails() {
+    fn failed_report_returns_its_counts() {
         let (recorder, reader) = enabled();
         recorder.add(1, Category::Log, Outcome::Rejected, 1, 10);
         recorder.add(1, Category::Log, Outcome::TooLarge, 2, 30);
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn turned_off_nothing_is_counted() {
+    fn counts_nothing_when_disabled() {
         let (recorder, reader) = disabled();
         recorder.add(1, Category::Event, Outcome::Lost, 1, 0);
         assert_eq!(reader.take(1), None);

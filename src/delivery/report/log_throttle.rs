@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_kind_is_told_once_a_minute_with_a_count() {
+    fn logs_each_kind_once_a_minute_with_a_count() {
         let mut throttle = LogThrottle::default();
         let times: Vec<_> = (0..180).filter_map(|now| Some((now, throttle.log(FAILING, "down", at(now))?))).collect();
         let again = "down [and 59 times since this was last said]".to_owned();
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn occurrences_that_come_together_are_all_counted() {
+    fn counts_occurrences_reported_together() {
         let mut throttle = LogThrottle::default();
         let mut log = |times, now| throttle.log_times(FAILING, "down", times, at(now));
         assert_eq!(log(3, 0), Some("down [3 times]".to_owned()));
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_comes_and_goes_is_told_once_a_minute_both_ways() {
+    fn logs_flapping_server_once_a_minute_in_each_direction() {
         let mut throttle = LogThrottle::default();
         let mut lines = Vec::new();
         // Down in even seconds and up in odd ones, for five minutes; then it stays up.
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn a_recovery_that_was_too_soon_to_tell_is_told_when_it_lasts() {
+    fn logs_deferred_recovery_after_a_minute() {
         let mut throttle = LogThrottle::default();
         assert!(recovered(&mut throttle, at(0)).is_some());
         assert!(throttle.log(FAILING, "down", at(10)).is_some());
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn a_destination_that_is_gone_is_forgotten() {
+    fn forgets_removed_destinations() {
         let mut throttle = LogThrottle::default();
         assert!(throttle.log(REFUSING, "wrong", at(0)).is_some());
         assert!(throttle.log(FAILING, "down", at(0)).is_some());

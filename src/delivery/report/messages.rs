@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_say_what_happens_next_and_hide_the_key() {
+    fn lines_name_the_next_step_and_hide_the_key() {
         let refused = Notice::Refused(Category::Log, Outcome::TooLarge);
         let limited = Notice::Limited(Category::Event, Duration::from_secs(60));
         let [passing, lasting] = &errors();
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn times_are_written_as_options_are() {
+    fn writes_durations_as_options_are_written() {
         let times = [0, 500, 1_000, 90_000, 600_000, 86_400_000].map(|ms| span(Duration::from_millis(ms)));
         assert_eq!(times, ["0ms", "500ms", "1s", "90s", "10m", "24h"]);
     }

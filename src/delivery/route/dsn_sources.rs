@@ -69,7 +69,7 @@ mod tests {
     use std::fs;
 
     #[test]
-    fn a_directory_names_namespaces_and_a_bad_file_is_said_without_its_key() {
+    fn reads_namespaces_from_a_directory_and_hides_keys_of_bad_files() {
         let dir = std::env::temp_dir().join(format!("out_sentry-sources-{}", std::process::id()));
         let _ = fs::remove_dir_all(&dir);
         assert!(read_dir(&dir).unwrap_err().contains("dsn_dir = "));

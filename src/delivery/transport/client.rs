@@ -325,7 +325,7 @@ mod tests {
     use crate::mapping::SCRUB_EXAMPLES;
 
     #[test]
-    fn a_client_prints_no_password() {
+    fn debug_output_of_a_client_hides_the_password() {
         let proxy = Some(Proxies::parse("http://me:hunter2@proxy:3128").unwrap());
         let client = Client::new(&Network { proxy, tls_verify: true, ..Network::default() }, 1).unwrap();
         let printed = format!("{client:?}");
@@ -333,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn a_servers_words_become_one_printable_line() {
+    fn server_text_becomes_one_printable_line() {
         const KEY: &str = "0123456789abcdef0123456789abcdef";
         for (code, body, expected) in [
             (

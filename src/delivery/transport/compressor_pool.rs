@@ -65,7 +65,7 @@ mod tests {
     use std::panic::{AssertUnwindSafe, catch_unwind};
 
     #[test]
-    fn an_envelope_is_written_in_each_encoding_however_many_senders_there_are() {
+    fn compresses_for_more_senders_than_compressors() {
         let compressors = CompressorPool::new();
         let text = b"envelope ".repeat(1_000);
         let written = |encoding| {
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn no_press_is_lost_to_a_panic() {
+    fn returns_compressor_after_a_panic() {
         let compressors = CompressorPool::new();
         for _ in 0..=COMPRESSORS {
             let panics = || {

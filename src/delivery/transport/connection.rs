@@ -306,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn reads_between_two_writes_share_their_time() {
+    fn reads_between_two_writes_share_one_timeout() {
         let start = std::time::Instant::now();
         let (given, now) = (Arc::<Mutex<Vec<_>>>::default(), Arc::new(Mutex::new(0)));
         let at = Arc::clone(&now);
@@ -326,7 +326,7 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_is_not_used_again_after_five_minutes() {
+    fn does_not_reuse_connections_older_than_five_minutes() {
         let start = std::time::Instant::now();
         let now = Arc::new(Mutex::new(0));
         let at = Arc::clone(&now);
@@ -374,14 +374,14 @@ mod tests {
     }
 
     #[test]
-    fn the_next_address_is_tried_after_a_second() {
+    fn tries_next_address_after_one_second() {
         let (tried, result) = tried(&[SILENT, REFUSING, GOOD], 30, Duration::ZERO);
         let expected = [(SILENT, 1), (REFUSING, 1), (GOOD, 1)].map(|(address, secs)| (address.to_owned(), secs));
         assert_eq!((&tried[..], result), (&expected[..], Some(Ok(GOOD.to_owned()))));
     }
 
     #[test]
-    fn a_slow_address_gets_more_time_in_later_rounds_and_a_single_one_all_of_it() {
+    fn doubles_attempt_time_in_each_round() {
         let (tried_, result) = tried(&[SILENT, GOOD], 30, Duration::from_secs(3));
         assert_eq!(result, Some(Ok(GOOD.to_owned())));
         assert_eq!(tried_.iter().map(|(_, secs)| *secs).collect::<Vec<_>>(), [1, 1, 2, 2, 4, 4]);
@@ -389,7 +389,7 @@ mod tests {
     }
 
     #[test]
-    fn the_time_for_all_addresses_is_that_of_one_request() {
+    fn all_addresses_share_the_timeout_of_a_request() {
         let (tried_, result) = tried(&[SILENT, "[2001:db8::2]:443"], 10, Duration::ZERO);
         assert_eq!((tried_.iter().map(|(_, secs)| secs).sum::<u64>(), result), (10, Some(Err(true))));
         assert_eq!(tried(&[REFUSING, REFUSING], 10, Duration::ZERO).1, Some(Err(false)), "nobody waits for a refusal");
@@ -397,7 +397,7 @@ mod tests {
     }
 
     #[test]
-    fn families_take_turns_and_silent_addresses_come_last_for_a_while() {
+    fn alternates_address_families_and_tries_timed_out_addresses_last() {
         let all = ["[2001:db8::1]:1", "[2001:db8::2]:1", "192.0.2.1:1", "192.0.2.2:1", "192.0.2.3:1"].map(address);
         let (mut avoided, now) = (Avoided::default(), std::time::Instant::now());
         assert_eq!(avoided.order(&all, now), [all[0], all[2], all[1], all[3], all[4]]);

@@ -37,7 +37,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_is_kept_while_there_are_others() {
+    fn keeps_reserve_while_descriptors_are_available() {
         let reserve = Reserve::default();
         reserve.fill();
         assert!(!reserve.give_up());

@@ -116,7 +116,7 @@ mod tests {
     use std::io::Read;
 
     #[test]
-    fn each_encoding_reads_back_one_envelope_after_the_other() {
+    fn each_encoding_round_trips_with_a_reused_encoder() {
         let mut encoder = Encoder::default();
         let noise: Vec<u8> = (0..100_000_u64).map(|n| (n.wrapping_mul(n) >> 7) as u8 ^ n as u8).collect();
         for text in [b"envelope ".repeat(100_000), noise, Vec::new(), b"{}".to_vec()] {
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn what_shrinks_takes_no_more_than_its_share_of_room() {
+    fn allocates_little_for_compressible_envelopes() {
         let text = b"a line of log that comes again\n".repeat(20_000);
         for encoding in [Compress::Gzip, Compress::Zstd] {
             let mut out = Vec::new();

@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn certificates_are_told_with_host_reason_and_what_to_set() {
+    fn certificate_errors_name_host_reason_and_option() {
         let presented = vec!["DnsName(\"a.example\")".to_owned()];
         let expected = ServerName::try_from("sentry.example").unwrap();
         for (problem, text) in [
@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn what_servers_and_proxies_say_is_told_with_what_to_set() {
+    fn tls_and_proxy_errors_name_the_option_to_set() {
         let alert = |alert| tls(rustls::Error::AlertReceived(alert));
         let proxy = |reason: &str| ureq::Error::ConnectProxyFailed(reason.to_owned());
         let refused = || ureq::Error::Io(io::ErrorKind::ConnectionRefused.into());
@@ -259,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stranger_cannot_fill_the_log_with_names() {
+    fn lists_at_most_three_certificate_names() {
         let many: Vec<String> = (0..9).map(|n| format!("DnsName(\"{n}\n.example\")")).collect();
         assert_eq!(names(&many), "0.example, 1.example, 2.example and 6 more");
         assert_eq!(names(&[]), "no name at all");

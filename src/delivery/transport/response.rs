@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn each_status_has_its_meaning() {
+    fn classifies_each_status() {
         for (status, meaning) in [
             (200, ResponseKind::Accepted),
             (202, ResponseKind::Accepted),
@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn limits_are_read_in_every_form() {
+    fn parses_limits_in_every_form() {
         for (status, header, retry_after, expected) in [
             (200, None, None, [None, None]),
             (200, Some("60:log_item:organization"), None, [None, Some(60)]),
@@ -266,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_that_names_others_is_a_limit_of_what_it_refuses() {
+    fn limits_refused_category_that_a_429_does_not_name() {
         for (status, header, retry_after, expected) in [
             (429, "9:span:key", Some("7"), [None, Some(7)]),
             (429, "9:span:key", None, [None, Some(60)]),

@@ -58,7 +58,7 @@ fn turn(
 }
 
 #[test]
-fn after_a_failure_one_probe_goes_first_and_events_before_logs() {
+fn retries_one_event_first_after_a_failure() {
     let mut destination =
         with(HoldPlace::Chunk, [batch(Category::Log, 1), batch(Category::Log, 1), batch(Category::Event, 1)]);
     let (actions, notice) = turn(&mut destination, &response(ResponseKind::Failed), NOW);
@@ -75,7 +75,7 @@ fn after_a_failure_one_probe_goes_first_and_events_before_logs() {
 }
 
 #[test]
-fn backoff_doubles_up_to_its_ceiling() {
+fn backoff_doubles_up_to_its_maximum() {
     let mut destination = with(HoldPlace::Chunk, [batch(Category::Log, 1)]);
     let mut now = NOW;
     let mut waits = Vec::new();
@@ -89,7 +89,7 @@ fn backoff_doubles_up_to_its_ceiling() {
 }
 
 #[test]
-fn a_limit_on_one_category_never_stops_the_other() {
+fn rate_limit_of_a_category_does_not_stop_the_other() {
     let mut destination = with(HoldPlace::Chunk, [batch(Category::Log, 1), batch(Category::Event, 1)]);
     let event = destination.next(NOW).unwrap();
     assert_eq!(event.category, Category::Event);
@@ -105,7 +105,7 @@ fn a_limit_on_one_category_never_stops_the_other() {
 }
 
 #[test]
-fn what_has_nowhere_else_to_wait_waits_in_memory_once_that_is_known() {
+fn holds_limited_items_in_memory_in_mode_memory() {
     let mut destination = with(HoldPlace::Chunk, [batch(Category::Log, 1)]);
     destination.set_hold_place(HoldPlace::Memory);
     let (actions, _) = turn(&mut destination, &limited("1:log_item:key"), NOW);
@@ -115,7 +115,7 @@ fn what_has_nowhere_else_to_wait_waits_in_memory_once_that_is_known() {
 }
 
 #[test]
-fn the_longest_limit_wins_and_one_hold_keeps_its_start() {
+fn keeps_the_longest_limit_and_its_start() {
     let mut destination = with(HoldPlace::Memory, [batch(Category::Log, 1), batch(Category::Log, 1)]);
     let (first, second) = (destination.next(NOW).unwrap(), destination.next(NOW).unwrap());
     destination.done(first, &limited("60:log_item:key"), NOW, 1.0);
@@ -125,7 +125,7 @@ fn the_longest_limit_wins_and_one_hold_keeps_its_start() {
 }
 
 #[test]
-fn in_memory_what_waits_too_long_is_given_up() {
+fn gives_up_items_held_in_memory_after_hold_logs() {
     let mut destination = with(HoldPlace::Memory, [batch(Category::Log, 1)]);
     let (actions, _) = turn(&mut destination, &limited("60:log_item:key"), NOW);
     assert!(actions.is_empty());
@@ -137,7 +137,7 @@ fn in_memory_what_waits_too_long_is_given_up() {
 }
 
 #[test]
-fn a_poison_item_is_found_by_halving_and_the_others_are_delivered() {
+fn finds_malformed_item_by_splitting_and_delivers_the_others() {
     let mut destination = with(HoldPlace::Chunk, [batch(Category::Log, 1), batch(Category::Log, 9)]);
     turn(&mut destination, &response(ResponseKind::Accepted), NOW);
     let (mut accepted, mut rejected) = (0, 0);
@@ -156,7 +156,7 @@ fn a_poison_item_is_found_by_halving_and_the_others_are_delivered() {
 }
 
 #[test]
-fn a_400_from_a_server_that_never_accepted_anything_is_the_destinations_fault() {
+fn treats_400_before_any_acceptance_as_misconfiguration() {
     let mut destination = with(HoldPlace::Chunk, [batch(Category::Log, 2)]);
     let (actions, notice) = turn(&mut destination, &response(ResponseKind::Malformed), NOW);
     assert!(actions.is_empty());
@@ -167,7 +167,7 @@ fn a_400_from_a_server_that_never_accepted_anything_is_the_destinations_fault() 
 }
 
 #[test]
-fn a_refusal_of_an_earlier_encoding_says_nothing_about_an_item() {
+fn retries_after_rejection_of_an_earlier_encoding() {
     for kind in [ResponseKind::Malformed, ResponseKind::Encoding] {
         let mut destination = with(HoldPlace::Chunk, [batch(Category::Log, 1), batch(Category::Log, 1)]);
         let (first, second) = (destination.next(NOW).unwrap(), destination.next(NOW).unwrap());
@@ -183,7 +183,7 @@ fn a_refusal_of_an_earlier_encoding_says_nothing_about_an_item() {
 }
 
 #[test]
-fn a_misconfigured_destination_is_held_probed_and_forgiven() {
+fn holds_items_of_a_misconfigured_destination_until_it_accepts() {
     let mut destination = with(HoldPlace::Memory, [batch(Category::Log, 1), batch(Category::Event, 1)]);
     let (actions, notice) = turn(&mut destination, &response(ResponseKind::Misconfigured), NOW);
     assert!(actions.is_empty() && notice == Some(Notice::Misconfigured));
@@ -193,7 +193,7 @@ fn a_misconfigured_destination_is_held_probed_and_forgiven() {
 }
 
 #[test]
-fn too_large_is_halved_and_alone_given_up() {
+fn splits_after_413_and_gives_up_single_items() {
     let mut destination = with(HoldPlace::Chunk, [batch(Category::Log, 2)]);
     assert!(turn(&mut destination, &response(ResponseKind::TooLarge), NOW).0.is_empty());
     for _ in 0..2 {
@@ -204,7 +204,7 @@ fn too_large_is_halved_and_alone_given_up() {
 }
 
 #[test]
-fn client_reports_respect_a_limit_on_everything_and_a_server_in_trouble() {
+fn sends_no_client_reports_during_a_general_limit_or_failure() {
     let all = [batch(Category::Log, 1), batch(Category::Log, 1), batch(Category::Log, 1)];
     let mut destination = with(HoldPlace::Memory, all);
     assert!(destination.takes_reports(NOW));
@@ -219,7 +219,7 @@ fn client_reports_respect_a_limit_on_everything_and_a_server_in_trouble() {
 }
 
 #[test]
-fn a_lone_item_that_is_too_large_is_made_smaller_once() {
+fn shrinks_single_event_once_after_413() {
     let mut event = Batch::new(Category::Event, Vec::new(), NOW, false);
     event.open().extend_from_slice(b"{\"event_id\":\"e\",\"extra\":{\"a\":1}}");
     event.close(&Arc::new(ChunkId::next()), 0, None);
@@ -235,7 +235,7 @@ fn a_lone_item_that_is_too_large_is_made_smaller_once() {
 }
 
 #[test]
-fn an_envelope_that_fails_while_others_pass_is_poison_and_they_do_not_wait_for_it() {
+fn rejects_poison_envelope_without_delaying_others() {
     let poison = |batch: &Batch<ChunkId>| batch.len() == 3;
     let mut destination =
         with(HoldPlace::Chunk, [batch(Category::Log, 3), batch(Category::Log, 1), batch(Category::Event, 1)]);
@@ -264,7 +264,7 @@ fn an_envelope_that_fails_while_others_pass_is_poison_and_they_do_not_wait_for_i
 }
 
 #[test]
-fn in_an_outage_nothing_is_poison_however_long_it_lasts() {
+fn rejects_nothing_as_poison_during_an_outage() {
     let mut destination = with(HoldPlace::Chunk, [batch(Category::Log, 1), batch(Category::Event, 1)]);
     let mut now = NOW;
     let mut probed = PerCategory::<u32>::default();
@@ -279,7 +279,7 @@ fn in_an_outage_nothing_is_poison_however_long_it_lasts() {
 }
 
 #[test]
-fn replay_leaves_senders_for_what_is_live() {
+fn replay_leaves_senders_for_live_envelopes() {
     let replayed = |category| {
         let mut batch = batch(category, 1);
         batch.replay = true;

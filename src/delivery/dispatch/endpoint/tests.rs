@@ -131,7 +131,7 @@ fn table() -> String {
 
 /// The file lists the transitions as they are. After an intended change, `UPDATE=1 cargo test transitions` writes it anew.
 #[test]
-fn transitions_are_those_of_the_table() {
+fn transitions_match_the_table() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/delivery/dispatch/transitions.txt");
     let found = table();
     if std::env::var_os("UPDATE").is_some() {
@@ -145,7 +145,7 @@ fn transitions_are_those_of_the_table() {
 }
 
 #[test]
-fn a_replaced_endpoint_keeps_nothing_but_the_number_of_its_encoding() {
+fn replaced_endpoint_keeps_only_its_encoding_version() {
     for (name, state) in states() {
         let replaced = state.replaced(Compress::Zstd);
         let mut expected = EndpointState::new(Compress::Zstd);
@@ -155,7 +155,7 @@ fn a_replaced_endpoint_keeps_nothing_but_the_number_of_its_encoding() {
 }
 
 #[test]
-fn a_healthy_endpoint_has_a_proven_encoding_and_an_unproven_one_has_none() {
+fn health_and_encoding_agree_on_acceptance() {
     for (name, state) in states() {
         for (what, request, response) in responses() {
             let mut next = state;

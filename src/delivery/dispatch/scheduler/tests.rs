@@ -76,7 +76,7 @@ fn destinations_take_turns() {
 }
 
 #[test]
-fn of_a_thousand_envelopes_for_one_those_of_another_wait_for_one() {
+fn a_long_queue_delays_other_destinations_by_one_turn() {
     let mut scheduler = scheduler(HoldPlace::Chunk, 2);
     (0..2).for_each(|number| drop(respond(&mut scheduler, number, ResponseKind::Accepted)));
     (0..1_000).for_each(|_| push(&mut scheduler, log(0)));
@@ -85,7 +85,7 @@ fn of_a_thousand_envelopes_for_one_those_of_another_wait_for_one() {
 }
 
 #[test]
-fn what_is_not_known_to_answer_gets_one_sender_and_all_such_never_the_last() {
+fn unproven_destinations_get_one_sender_each_and_never_the_last() {
     let mut scheduler = scheduler(HoldPlace::Chunk, 4);
     for number in 0..10 {
         (0..3).for_each(|_| push(&mut scheduler, log(number)));
@@ -101,7 +101,7 @@ fn what_is_not_known_to_answer_gets_one_sender_and_all_such_never_the_last() {
 }
 
 #[test]
-fn failing_destinations_leave_a_sender_and_one_alone_its_last() {
+fn failing_destinations_leave_one_sender_free() {
     let mut scheduler = scheduler(HoldPlace::Memory, 2);
     respond(&mut scheduler, 9, ResponseKind::Accepted);
     for number in 0..3 {
@@ -114,7 +114,7 @@ fn failing_destinations_leave_a_sender_and_one_alone_its_last() {
 }
 
 #[test]
-fn the_last_sender_is_for_who_has_none() {
+fn last_sender_is_reserved_for_destinations_without_one() {
     let mut scheduler = scheduler(HoldPlace::Chunk, 3);
     (0..2).for_each(|number| drop(respond(&mut scheduler, number, ResponseKind::Accepted)));
     (0..9).for_each(|_| push(&mut scheduler, log(0)));
@@ -124,7 +124,7 @@ fn the_last_sender_is_for_who_has_none() {
 }
 
 #[test]
-fn with_one_sender_every_destination_still_has_its_turn() {
+fn destinations_take_turns_with_one_sender() {
     let mut scheduler = scheduler(HoldPlace::Chunk, 1);
     (0..3).for_each(|number| push(&mut scheduler, log(number)));
     for number in 0..3 {
@@ -136,7 +136,7 @@ fn with_one_sender_every_destination_still_has_its_turn() {
 }
 
 #[test]
-fn a_silent_destination_gets_no_second_sender() {
+fn unresponsive_destination_gets_one_sender() {
     let mut scheduler = scheduler(HoldPlace::Chunk, 4);
     respond(&mut scheduler, 0, ResponseKind::Accepted);
     (0..2).for_each(|_| push(&mut scheduler, log(0)));
@@ -145,7 +145,7 @@ fn a_silent_destination_gets_no_second_sender() {
 }
 
 #[test]
-fn replay_takes_half_of_the_senders_all_destinations_together() {
+fn replay_of_all_destinations_uses_half_of_the_senders() {
     let mut scheduler = scheduler(HoldPlace::Chunk, 8);
     for number in 0..5 {
         respond(&mut scheduler, number, ResponseKind::Accepted);
@@ -158,7 +158,7 @@ fn replay_takes_half_of_the_senders_all_destinations_together() {
 }
 
 #[test]
-fn a_limit_of_one_is_no_limit_of_another() {
+fn rate_limit_applies_to_its_destination_alone() {
     let mut scheduler = scheduler(HoldPlace::Chunk, 4);
     respond(&mut scheduler, 1, ResponseKind::Accepted);
     push(&mut scheduler, log(0));
@@ -176,7 +176,7 @@ fn a_limit_of_one_is_no_limit_of_another() {
 }
 
 #[test]
-fn what_a_dead_destination_gets_waits_elsewhere_where_it_can() {
+fn defers_items_of_an_unreachable_destination() {
     let mut scheduler = scheduler(HoldPlace::Chunk, 4);
     let actions = respond(&mut scheduler, 0, ResponseKind::Failed);
     assert!(matches!(&actions[..], [Action::Defer(_)]));
@@ -188,7 +188,7 @@ fn what_a_dead_destination_gets_waits_elsewhere_where_it_can() {
 }
 
 #[test]
-fn in_memory_a_dead_destination_keeps_to_its_share_only_while_another_is_alive() {
+fn limits_memory_of_a_failing_destination_while_another_is_healthy() {
     let mut scheduler = scheduler(HoldPlace::Memory, 4);
     (0..2).for_each(|number| scheduler.place(DestinationId(number), 7));
     respond(&mut scheduler, 0, ResponseKind::Failed);
@@ -225,7 +225,7 @@ fn in_memory_a_dead_destination_keeps_to_its_share_only_while_another_is_alive()
 }
 
 #[test]
-fn a_host_that_is_gone_says_nothing_of_another_and_a_quota_nothing_of_its_host() {
+fn outage_counts_for_its_host_and_quota_for_its_destination() {
     let full = |scheduler: &mut Scheduler<ChunkId>| {
         (0..4).map(|_| scheduler.push(batch(0, Category::Log, 500), NOW).len()).sum()
     };
@@ -242,7 +242,7 @@ fn a_host_that_is_gone_says_nothing_of_another_and_a_quota_nothing_of_its_host()
 }
 
 #[test]
-fn the_last_envelopes_of_those_in_trouble_go_only_while_another_waits_for_their_room() {
+fn evicts_last_envelopes_of_failing_destinations_when_another_needs_memory() {
     for (elsewhere, kind, left) in
         [(7, ResponseKind::Misconfigured, 3), (8, ResponseKind::Failed, 3), (7, ResponseKind::Failed, 4)]
     {
@@ -270,7 +270,7 @@ fn the_last_envelopes_of_those_in_trouble_go_only_while_another_waits_for_their_
 }
 
 #[test]
-fn one_envelope_that_fails_again_and_again_while_others_pass_is_given_up_wherever_it_waits() {
+fn gives_up_poison_envelope_that_is_deferred_between_attempts() {
     let mut scheduler = scheduler(HoldPlace::Chunk, 4);
     let (chunk_progress, mut now, mut failed) = (Arc::new(ChunkId::next()), NOW, 0);
     let poison = |now| {
@@ -297,7 +297,7 @@ fn one_envelope_that_fails_again_and_again_while_others_pass_is_given_up_whereve
 }
 
 #[test]
-fn what_waited_for_a_destination_goes_where_its_sources_lead_now() {
+fn redirects_queued_envelopes_of_a_retired_destination() {
     let mut scheduler = scheduler(HoldPlace::Memory, 4);
     push(&mut scheduler, log(0));
     let (in_flight, _) = scheduler.next(NOW).unwrap();
@@ -313,7 +313,7 @@ fn what_waited_for_a_destination_goes_where_its_sources_lead_now() {
 }
 
 #[test]
-fn a_destination_with_a_limit_is_not_idle() {
+fn destination_with_a_rate_limit_is_not_idle() {
     let mut scheduler = scheduler(HoldPlace::Chunk, 4);
     assert!(scheduler.is_idle(DestinationId(0), NOW));
     push(&mut scheduler, log(0));

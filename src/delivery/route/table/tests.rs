@@ -41,7 +41,7 @@ fn project(route_table: &RouteTable, namespace: &str, annotation: Option<&str>) 
 }
 
 #[test]
-fn annotation_before_namespace_before_default() {
+fn prefers_annotation_then_namespace_then_default() {
     let route_table = route_table(Some(dsn('a', 1)), Some("/dsn"), "sentry.example.com");
     route_table.set_namespaces(listing(&[("shop", Some(dsn('b', 2))), ("broken", None)]));
     let (good, bad) = (text('c', 3), text('c', 3).replace("sentry", "evil"));
@@ -62,14 +62,14 @@ fn annotation_before_namespace_before_default() {
 }
 
 #[test]
-fn without_allowed_hosts_an_annotation_is_not_even_looked_at() {
+fn ignores_annotations_without_allowed_hosts() {
     let route_table = route_table(Some(dsn('a', 1)), None, "");
     assert_eq!(route_table.route("shop", Some(&text('c', 3)), NOW).1, None);
     assert_eq!(project(&route_table, "shop", Some(&text('c', 3))), Some(1));
 }
 
 #[test]
-fn what_has_no_destination_waits_while_one_may_still_come_and_goes_nowhere_otherwise() {
+fn route_is_pending_while_a_source_may_appear_else_unrouted() {
     let route_table = route_table(None, Some("/dsn"), "");
     assert!(
         route_table.is_ready(ResolvedMode::Spool)
@@ -85,7 +85,7 @@ fn what_has_no_destination_waits_while_one_may_still_come_and_goes_nowhere_other
 }
 
 #[test]
-fn a_rotated_key_renews_its_destination_and_keeps_its_number_and_identity() {
+fn rotated_key_keeps_destination_and_identity() {
     let route_table = route_table(None, Some("/dsn"), "");
     route_table.set_namespaces(listing(&[("shop", Some(dsn('b', 2)))]));
     let before = route_table.route("shop", None, NOW).0;
@@ -99,7 +99,7 @@ fn a_rotated_key_renews_its_destination_and_keeps_its_number_and_identity() {
 }
 
 #[test]
-fn a_broken_file_keeps_its_last_good_value_and_a_removed_one_leads_to_the_default() {
+fn broken_file_keeps_last_value_and_removed_file_uses_default() {
     let route_table = route_table(Some(dsn('a', 1)), Some("/dsn"), "");
     route_table.set_namespaces(listing(&[("shop", Some(dsn('b', 2)))]));
     route_table.set_namespaces(listing(&[("shop", None)]));
@@ -109,7 +109,7 @@ fn a_broken_file_keeps_its_last_good_value_and_a_removed_one_leads_to_the_defaul
 }
 
 #[test]
-fn sources_with_the_same_dsn_are_one_destination_until_they_differ() {
+fn sources_with_equal_dsns_share_a_destination() {
     let route_table = route_table(None, Some("/dsn"), "");
     route_table.set_namespaces(listing(&[("a", Some(dsn('k', 2))), ("b", Some(dsn('k', 2)))]));
     assert_eq!(route_table.destinations(), [DestinationId(0)]);
@@ -133,7 +133,7 @@ fn sources_with_the_same_dsn_are_one_destination_until_they_differ() {
 }
 
 #[test]
-fn destinations_that_nobody_leads_to_are_forgotten_when_they_may_go() {
+fn forgets_unused_idle_destinations() {
     let route_table = route_table(Some(dsn('a', 1)), Some("/dsn"), "");
     route_table.set_namespaces(listing(&[("shop", Some(dsn('b', 2)))]));
     route_table.set_namespaces(listing(&[]));
@@ -144,7 +144,7 @@ fn destinations_that_nobody_leads_to_are_forgotten_when_they_may_go() {
 }
 
 #[test]
-fn annotations_are_bounded_and_the_oldest_idle_one_makes_room() {
+fn evicts_oldest_idle_annotation_at_the_limit() {
     let route_table = route_table(Some(dsn('a', 1)), None, "sentry.example.com");
     for project in 0..MAX_ANNOTATIONS as u32 {
         assert!(
