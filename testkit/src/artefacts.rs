@@ -33,7 +33,9 @@ pub fn built() -> &'static Path {
         let plugin = is_fresh(&dir.join("libout_sentry.so"), &root.join("src"));
         let command = dir.join("flb-sentry");
         if !plugin
-            || ["cli/src", "receiver/src", "host/src"].iter().any(|sources| !is_fresh(&command, &root.join(sources)))
+            || ["cli/src", "receiver/src", "cli/host/src"]
+                .iter()
+                .any(|sources| !is_fresh(&command, &root.join(sources)))
         {
             build(&root, &dir);
         }
