@@ -145,7 +145,7 @@ pub fn value(random: &mut Random, out: &mut Vec<u8>, depth: usize) {
         }
         5 => {
             let len = *random.pick(&[0, 1, 2, 4, 7, 8, 16, 20]);
-            let (kind, byte) = (random.next() as u8, random.next() as u8);
+            let (kind, byte) = (random.number() as u8, random.number() as u8);
             ext(random, out, kind, &vec![byte; len]);
         }
         6 if random.once_in(40) => deep(random, out),

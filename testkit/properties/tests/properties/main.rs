@@ -49,8 +49,8 @@ fn damaged_chunks_are_accounted_for_to_the_last_byte() {
             let at = random.below(chunk.len());
             match random.below(4) {
                 0 => chunk.truncate(at.max(1)),
-                1 => chunk.insert(at, random.next() as u8),
-                _ => chunk[at] = random.next() as u8,
+                1 => chunk.insert(at, random.number() as u8),
+                _ => chunk[at] = random.number() as u8,
             }
         }
         let mut mapper = Mapper::new(settings::any(random, &[]));
