@@ -12,7 +12,7 @@ use crate::mapping::trace::{self, Ahead};
 pub(crate) use heads::heads;
 use heads::{goes_on, is_exception, is_ruby_frame, is_two_line_head, is_type};
 pub(crate) use prefix::without_prefix;
-use prefix::{shared_prefix, shares_prefix, without};
+use prefix::{PrefixRun, shared_prefix, shares_prefix, without};
 
 /// Longest line, in bytes, that can be part of a group.
 pub(crate) const MAX_LINE: usize = 16 << 10;
@@ -80,15 +80,22 @@ pub(crate) struct Grouping<'l, 'k> {
     lines: &'l [Line<'k>],
     /// The lines' texts; empty where a line can be no part of a group.
     texts: &'l [&'l str],
-    /// The traces that begin at the lines looked at, each if it is known.
+    /// The traces that begin at the lines, each once it is known.
     found: Vec<Option<trace::Extent>>,
+    /// The same of groups whose lines repeat a prefix and that nothing announces.
+    found_behind_prefix: Vec<Option<Option<Group>>>,
     ahead: Ahead,
+    run: PrefixRun<'l>,
+    /// A line, and the next one from it on whose text was not kept.
+    barred: (usize, usize),
 }
 
 impl<'l, 'k> Grouping<'l, 'k> {
     /// `texts` are the texts of `lines`, as [`text_of`] gives them.
     pub(crate) fn new(lines: &'l [Line<'k>], texts: &'l [&'l str]) -> Self {
-        Self { lines, texts, found: vec![None; lines.len()], ahead: Ahead::default() }
+        let barred = (usize::MAX, 0);
+        let (found, found_behind_prefix) = (vec![None; lines.len()], vec![None; lines.len()]);
+        Self { lines, texts, found, found_behind_prefix, ahead: Ahead::default(), run: PrefixRun::default(), barred }
     }
 
     /// All groups, in order.
@@ -159,6 +166,18 @@ impl<'l, 'k> Grouping<'l, 'k> {
 
     /// A trace from `at` on each of whose lines repeats a prefix, announced by the line at `first`, which has it too.
     fn prefixed(&mut self, at: usize, first: usize) -> Option<Group> {
+        if at != first {
+            return self.look_behind_prefix(at, first);
+        }
+        if let Some(found) = self.found_behind_prefix[at] {
+            return found;
+        }
+        let found = self.look_behind_prefix(at, first);
+        self.found_behind_prefix[at] = Some(found);
+        found
+    }
+
+    fn look_behind_prefix(&mut self, at: usize, first: usize) -> Option<Group> {
         let (one, two) = (self.texts[at], *self.texts.get(at + 1)?);
         if !self.lines[at].heads() || two.is_empty() {
             return None;
@@ -170,9 +189,8 @@ impl<'l, 'k> Grouping<'l, 'k> {
             return None;
         }
         for most in [SMALL_WINDOW, MAX_WINDOW] {
-            let lines = self.texts[at..].iter().take(most);
-            let window: Vec<&str> = lines.map_while(|line| without(line, prefix)).collect();
-            let found = trace::extent_of(&window, &Ahead::default());
+            let (window, ahead) = self.run.window(self.texts, at, (prefix, most));
+            let found = trace::extent_of(window, ahead);
             if found.lines < window.len() || window.len() < most {
                 return (found.lines > 1).then(|| {
                     let found = group(first, at, prefix.len(), found);
@@ -219,8 +237,7 @@ impl<'l, 'k> Grouping<'l, 'k> {
         if without(one, prefix).is_some_and(is_ruby_frame) {
             return None;
         }
-        let lines = self.texts[at..].iter().take(SMALL_WINDOW).map_while(|line| rest(line));
-        let frames: Vec<bool> = lines.map(is_ruby_frame).collect();
+        let frames = self.run.frames(self.texts, at, (prefix, SMALL_WINDOW), rest);
         let last = frames.iter().rposition(|is_frame| *is_frame)?;
         Some(Group { first: at, len: last + 1, trace: at + last + 1, prefix: 0, is_fatal: false, is_whole: false })
     }
@@ -235,7 +252,7 @@ impl<'l, 'k> Grouping<'l, 'k> {
         found
     }
 
-    fn look(&self, at: usize) -> trace::Extent {
+    fn look(&mut self, at: usize) -> trace::Extent {
         let nothing = trace::Extent::default();
         let (one, Some(two)) = (self.texts[at], self.texts.get(at + 1)) else { return nothing };
         if one.is_empty() || !(self.lines[at].heads() || self.lines[at + 1].heads() || goes_on(two)) {
@@ -243,15 +260,23 @@ impl<'l, 'k> Grouping<'l, 'k> {
         }
         // Readers give up soon, so most looks need a small window.
         for most in [SMALL_WINDOW, MAX_WINDOW] {
-            let window = &self.texts[at..self.texts.len().min(at + most)];
-            let barred = self.lines[at..].iter().take(window.len()).position(|line| line.text.is_gone());
-            let window = &window[..barred.unwrap_or(window.len())];
+            let barred = self.barred_from(at);
+            let window = &self.texts[at..self.texts.len().min(at + most).min(barred)];
             let found = trace::extent_of(window, &self.ahead);
             if found.lines < window.len() || window.len() < most {
                 return found;
             }
         }
         trace::Extent { lines: MAX_WINDOW, ..nothing }
+    }
+
+    /// The first line from a place on whose text was not kept.
+    fn barred_from(&mut self, at: usize) -> usize {
+        if !(self.barred.0..=self.barred.1).contains(&at) {
+            let next = self.lines[at..].iter().position(|line| line.text.is_gone());
+            self.barred = (at, next.map_or(self.lines.len(), |next| at + next));
+        }
+        self.barred.1
     }
 }
 

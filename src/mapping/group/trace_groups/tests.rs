@@ -1,7 +1,7 @@
 //! Tests which lines form a group.
 
 use super::heads::{HEADS, IN_HEADS, first_look};
-use super::prefix::{is_in_time, shares_tag};
+use super::prefix::{around_digit, shares_tag};
 use super::*;
 use crate::mapping::group::stream_lines::tests::lines;
 use crate::mapping::trigram_scan::Block;
@@ -160,7 +160,11 @@ fn joins_frames_behind_a_prefix() {
     for (two, texts) in all.windows(2).zip(texts.windows(2)).take(2) {
         assert!(may_begin(&two[0], &two[1], [texts[0], texts[1]]), "{texts:?}");
     }
-    assert!(!is_in_time(b"order.rb:44:in", 9) && is_in_time(b"10:00:01.065165", 14) && !is_in_time(b"pid=12", 4));
+    assert!(
+        !around_digit(b"order.rb:44:in", 9).1
+            && around_digit(b"10:00:01.065165", 14).1
+            && !around_digit(b"pid=12", 4).1
+    );
 }
 
 #[test]
