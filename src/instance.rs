@@ -3,7 +3,7 @@
 use crate::clock::SystemClock;
 use crate::delivery::{Delivery, Host, Severity, Verdict};
 use crate::ledger::Ledger;
-use crate::options;
+use crate::options::{self, FlushThread};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 /// The delivery of every instance in this process.
@@ -56,7 +56,8 @@ impl Instance {
 
     /// Takes a chunk or does not.
     pub fn flush(&self, tag: &[u8], data: &[u8], thread: u64) -> Verdict {
-        self.delivery.flush(tag, data, thread == self.engine_thread)
+        let thread = if thread == self.engine_thread { FlushThread::Engine } else { FlushThread::Worker };
+        self.delivery.flush(tag, data, thread)
     }
 
     /// Drains within `exit_timeout` and joins every thread.

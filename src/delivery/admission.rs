@@ -7,7 +7,7 @@ use crate::delivery::shared::inbox::{Job, Message};
 use crate::delivery::shared::state::Shared;
 use crate::delivery::store::Offer;
 use crate::delivery::store::compressed_chunk::Effort;
-use crate::options::{Mode, ResolvedMode};
+use crate::options::{FlushThread, Mode, ResolvedMode};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::time::Duration;
@@ -32,8 +32,8 @@ pub(in crate::delivery) enum Entered {
 
 impl Delivery {
     /// Takes a chunk or refuses it. Called on Fluent Bit's coroutine stack: nothing but copy, enqueue, wait.
-    pub fn flush(&self, tag: &[u8], data: &[u8], on_engine_thread: bool) -> Verdict {
-        match self.enter(tag, data, on_engine_thread) {
+    pub fn flush(&self, tag: &[u8], data: &[u8], thread: FlushThread) -> Verdict {
+        match self.enter(tag, data, thread) {
             Entered::Waiting(chunk_slot, longest) => self.shared.slot_pool.wait(chunk_slot, longest),
             Entered::Unsynced(number) => {
                 let identity = || self.shared.retry_registry.identity(tag, data);
@@ -46,12 +46,12 @@ impl Delivery {
     }
 
     /// Puts a chunk into the spool or a queue, if there is room.
-    pub(in crate::delivery) fn enter(&self, tag: &[u8], data: &[u8], on_engine_thread: bool) -> Entered {
+    pub(in crate::delivery) fn enter(&self, tag: &[u8], data: &[u8], thread: FlushThread) -> Entered {
         let Some(_active) = self.shared.lifecycle.enter() else { return Entered::Refused };
-        if !on_engine_thread && !self.has_told_workers.swap(true, Relaxed) {
+        if thread == FlushThread::Worker && !self.has_told_workers.swap(true, Relaxed) {
             let _ = self.shared.to_dispatcher.send(Message::Workers);
         }
-        let mode = self.mode_of_flush(on_engine_thread);
+        let mode = self.mode_of_flush(thread);
         if mode == ResolvedMode::Spool {
             return self.shared.offer(tag, data);
         }
@@ -72,9 +72,9 @@ impl Delivery {
     }
 
     /// Returns the mode of a flush. The dispatcher logs what `auto` has chosen once.
-    fn mode_of_flush(&self, on_engine_thread: bool) -> ResolvedMode {
+    fn mode_of_flush(&self, thread: FlushThread) -> ResolvedMode {
         let settings = &self.shared.settings;
-        let mode = ResolvedMode::of_flush(settings, on_engine_thread);
+        let mode = ResolvedMode::of_flush(settings, thread);
         let number = 1 + mode as u64;
         if settings.mode == Mode::Auto && self.chosen.swap(number, Relaxed) != number {
             let _ = self.shared.to_dispatcher.send(Message::Chose(mode));

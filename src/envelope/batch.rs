@@ -14,6 +14,15 @@ const LOG_PREFIX: &[u8] =
 /// Bytes that end a container of logs, and the line.
 const LOG_SUFFIX: &[u8] = b"]}\n";
 
+/// A reading of a chunk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reading {
+    /// The first one, soon after the flush.
+    Live,
+    /// A later one, out of the backlog.
+    Replayed,
+}
+
 /// Items of one category on their way, and the owners of their records. `T` is the type that tracks the records of an owner.
 #[derive(Debug)]
 pub struct Batch<T> {
@@ -31,8 +40,8 @@ pub struct Batch<T> {
     pub limited: bool,
     /// True if it has been made smaller or cannot be made smaller.
     pub(super) trimmed: bool,
-    /// True if it comes from a spool's backlog.
-    pub replay: bool,
+    /// The reading of the chunk that its items come from.
+    pub reading: Reading,
     /// Bytes that are accounted for in the memory budget while it lives.
     pub reserved: u64,
     event_id: Option<EventId>,
@@ -79,7 +88,7 @@ impl<T: Identified> Batch<T> {
 impl<T> Batch<T> {
     /// An empty batch that builds in `buffer`, for destination 0 unless that is changed.
     #[must_use]
-    pub fn new(category: Category, mut buffer: Vec<u8>, opened: Monotonic, replay: bool) -> Self {
+    pub fn new(category: Category, mut buffer: Vec<u8>, opened: Monotonic, reading: Reading) -> Self {
         buffer.clear();
         let (items, owners) = (Vec::new(), Vec::new());
         Self {
@@ -90,7 +99,7 @@ impl<T> Batch<T> {
             limited: false,
             trimmed: false,
             opened,
-            replay,
+            reading,
             reserved: 0,
             event_id: None,
             payload: buffer,
@@ -189,7 +198,7 @@ impl<T> Batch<T> {
         self.owners.retain(|owner| owner.first < at as u32);
         // The budget is freed with the front half.
         let Self { destination, failed_among, limited, .. } = *self;
-        let back = Self::new(self.category, Vec::new(), self.opened, self.replay);
+        let back = Self::new(self.category, Vec::new(), self.opened, self.reading);
         Self { destination, failed_among, limited, payload, items, owners, ..back }
     }
 

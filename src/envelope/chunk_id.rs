@@ -43,6 +43,7 @@ mod tests {
     use super::*;
     use crate::clock::Monotonic;
     use crate::envelope::Batch;
+    use crate::envelope::Reading;
     use crate::ledger::Category;
     use std::collections::HashSet;
     use std::sync::Arc;
@@ -53,7 +54,7 @@ mod tests {
         for _ in 0..1_000 {
             // Each is gone before the next one is made, which gets its memory.
             let chunk = Arc::new(ChunkId::next());
-            let mut batch = Batch::new(Category::Log, Vec::new(), Monotonic::START, false);
+            let mut batch = Batch::new(Category::Log, Vec::new(), Monotonic::START, Reading::Live);
             batch.open().push(b'1');
             batch.close(&chunk, 0, None);
             assert!(keys.insert(batch.key().expect("expected a key")), "expected another key than {:?}", batch.key());

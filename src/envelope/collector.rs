@@ -1,7 +1,7 @@
 //! Gathers logs until an envelope is full.
 
 use super::MAX_LOG_BYTES;
-use super::batch::{Batch, Bill};
+use super::batch::{Batch, Bill, Reading};
 use crate::clock::Monotonic;
 use crate::ledger::Category;
 use crate::mapping::DestinationId;
@@ -29,11 +29,11 @@ impl<T> Collector<T> {
     }
 
     /// The buffer for the next log. A new envelope is built in one of those that are spare, if there are any.
-    pub fn open(&mut self, now: Monotonic, replay: bool, spare: &mut Vec<Vec<u8>>) -> &mut Vec<u8> {
+    pub fn open(&mut self, now: Monotonic, reading: Reading, spare: &mut Vec<Vec<u8>>) -> &mut Vec<u8> {
         let destination = self.destination;
         let begin = || {
             let buffer = spare.pop().unwrap_or_default();
-            Batch::new(Category::Log, buffer, now, replay).toward(destination)
+            Batch::new(Category::Log, buffer, now, reading).toward(destination)
         };
         self.open.get_or_insert_with(begin).open()
     }

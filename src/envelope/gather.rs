@@ -1,6 +1,7 @@
 //! Collects logs into open envelopes for many destinations at once. An envelope never mixes destinations, and the bytes of
 //! all open envelopes together are limited.
 
+use super::batch::Reading;
 use super::{Batch, Bill, Collector};
 use crate::clock::Monotonic;
 use crate::mapping::DestinationId;
@@ -45,7 +46,7 @@ impl<T> LogBatcher<T> {
     }
 
     /// The buffer for the next log of a destination.
-    pub fn open(&mut self, destination: DestinationId, now: Monotonic, replay: bool) -> &mut Vec<u8> {
+    pub fn open(&mut self, destination: DestinationId, now: Monotonic, reading: Reading) -> &mut Vec<u8> {
         let new = || Collector::new(self.max_items).toward(destination);
         // Those of many destinations are seldom full.
         let few = self.open.len() < FEW;
@@ -54,7 +55,7 @@ impl<T> LogBatcher<T> {
         if few && self.spare.is_empty() && collector.opened().is_none() {
             self.spare.push(Vec::with_capacity(self.likely));
         }
-        collector.open(now, replay, &mut self.spare)
+        collector.open(now, reading, &mut self.spare)
     }
 
     /// Returns the buffer of the log that is open for a destination.
@@ -122,7 +123,7 @@ mod tests {
         for record in 0..1_000 {
             gatherer.lend(Vec::with_capacity(2 * MAX_LOG_BYTES));
             assert!(gatherer.spare.len() <= MAX_SPARE, "{} buffers wait", gatherer.spare.len());
-            gatherer.open(DestinationId(7), Monotonic::START, false).extend_from_slice(&log);
+            gatherer.open(DestinationId(7), Monotonic::START, Reading::Live).extend_from_slice(&log);
             full.extend(gatherer.close(DestinationId(7), &ticket, record, Bill::default()));
         }
         // Full by their bytes, not their number: each goes on in a lent buffer all the same.
@@ -138,7 +139,7 @@ mod tests {
 
     fn add(gatherer: &mut LogBatcher<u8>, destination: u32, now: Monotonic, json: &[u8]) -> Option<Batch<u8>> {
         let destination = DestinationId(destination);
-        gatherer.open(destination, now, false).extend_from_slice(json);
+        gatherer.open(destination, now, Reading::Live).extend_from_slice(json);
         gatherer.close(destination, &Arc::new(1), 0, Bill::default())
     }
 
@@ -187,9 +188,9 @@ mod tests {
     fn a_log_that_was_never_ended_leaves_no_trace() {
         let mut gatherer = LogBatcher::new(10);
         assert!(add(&mut gatherer, 1, at(1), b"{}").is_none());
-        gatherer.open(DestinationId(1), at(1), false).extend_from_slice(b"{half");
+        gatherer.open(DestinationId(1), at(1), Reading::Live).extend_from_slice(b"{half");
         gatherer.mend();
-        gatherer.open(DestinationId(2), at(1), false).extend_from_slice(b"{half");
+        gatherer.open(DestinationId(2), at(1), Reading::Live).extend_from_slice(b"{half");
         gatherer.mend();
         assert!(add(&mut gatherer, 1, at(1), b"{}").is_none());
         let sizes: Vec<_> = gatherer.seal(Monotonic::MAX).iter().map(|batch| (batch.len(), batch.bytes())).collect();

@@ -9,7 +9,7 @@ use std::sync::Arc;
 const NOW: Monotonic = Monotonic::START;
 
 fn filled(collector: &mut Collector<u8>, ticket: &Arc<u8>, record: u32, json: &[u8]) -> Option<Batch<u8>> {
-    collector.open(NOW, false, &mut Vec::new()).extend_from_slice(json);
+    collector.open(NOW, Reading::Live, &mut Vec::new()).extend_from_slice(json);
     collector.close(ticket, record, Bill { payer: 1, bytes: record }, &mut Vec::new())
 }
 
@@ -51,10 +51,10 @@ fn a_log_that_would_make_an_envelope_too_large_begins_the_next() {
 #[test]
 fn an_item_that_is_never_closed_leaves_nothing_behind() {
     let (mut collector, ticket) = (Collector::new(3), Arc::new(1));
-    collector.open(NOW, false, &mut Vec::new()).extend_from_slice(b"{\"cut\":");
+    collector.open(NOW, Reading::Live, &mut Vec::new()).extend_from_slice(b"{\"cut\":");
     collector.mend();
     filled(&mut collector, &ticket, 0, b"{\"a\":1}");
-    collector.open(NOW, false, &mut Vec::new()).extend_from_slice(b"{\"cut\":");
+    collector.open(NOW, Reading::Live, &mut Vec::new()).extend_from_slice(b"{\"cut\":");
     collector.mend();
     filled(&mut collector, &ticket, 1, b"{\"a\":2}");
     let batch = collector.seal().unwrap();
@@ -94,7 +94,7 @@ fn splitting_keeps_every_item_with_its_owner() {
 
 #[test]
 fn an_event_travels_alone_with_its_id_in_the_header() {
-    let mut batch = Batch::new(Category::Event, Vec::new(), NOW, false);
+    let mut batch = Batch::new(Category::Event, Vec::new(), NOW, Reading::Live);
     batch.open().extend_from_slice(b"{}");
     batch.close(&Arc::new(1), 0, Some(EventId([7; 16])));
     let text = text(&batch);

@@ -30,6 +30,7 @@ pub use file::{MAX_DSN_FILE, is_writable_by_all, machine_name, open_plain, read_
 pub use load::{Loaded, load};
 pub use proxy::{Proxies, ProxyUrl};
 pub use reference::{GROUPS, Group, to_markdown};
+pub use resolved_mode::FlushThread;
 pub(crate) use resolved_mode::ResolvedMode;
 pub use settings::{
     Compress, Delivery, Destination, Incidents, KubeEvents, Mapping, Mode, Monitor, Network, Report, Settings,

@@ -2,6 +2,15 @@
 
 use super::{Delivery, Mode};
 
+/// The thread of Fluent Bit that runs a flush.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FlushThread {
+    /// The engine's own. While it waits, Fluent Bit does nothing else.
+    Engine,
+    /// One of the output's `workers`.
+    Worker,
+}
+
 /// The place in which a chunk waits until its items are sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ResolvedMode {
@@ -25,8 +34,11 @@ impl ResolvedMode {
     }
 
     /// Returns the mode of a flush. On the engine's thread a flush must not wait, because Fluent Bit does nothing else then.
-    pub(crate) fn of_flush(settings: &Delivery, on_engine_thread: bool) -> Self {
-        Self::of(settings).unwrap_or(if on_engine_thread { Self::Memory } else { Self::Ack })
+    pub(crate) fn of_flush(settings: &Delivery, thread: FlushThread) -> Self {
+        Self::of(settings).unwrap_or(match thread {
+            FlushThread::Engine => Self::Memory,
+            FlushThread::Worker => Self::Ack,
+        })
     }
 
     /// Returns the value of `delivery` that stands for the mode.
@@ -55,7 +67,8 @@ mod tests {
             (Mode::Memory, Some("/spool"), ResolvedMode::Memory, ResolvedMode::Memory),
         ] {
             let settings = settings(mode, path);
-            let found = [false, true].map(|on_engine_thread| ResolvedMode::of_flush(&settings, on_engine_thread));
+            let found =
+                [FlushThread::Worker, FlushThread::Engine].map(|thread| ResolvedMode::of_flush(&settings, thread));
             assert_eq!(found, [on_worker, on_engine], "{mode:?} {path:?}");
         }
     }

@@ -15,7 +15,7 @@ use crate::delivery::report::messages::Notice;
 use crate::delivery::shared::blocks::Block;
 use crate::delivery::store::drop_reason::{DropReason, DropTrigger};
 use crate::delivery::transport::response::{Limits, Response, ResponseKind};
-use crate::envelope::{Batch, Identified};
+use crate::envelope::{Batch, Identified, Reading};
 use crate::ledger::{Category, Outcome, PerCategory};
 use crate::options::Compress;
 use std::sync::Arc;
@@ -235,7 +235,7 @@ impl<T: Identified> Destination<T> {
     fn may_send(&self, category: Category, now: Monotonic) -> bool {
         let may_replay = self.in_flight.replaying < self.policy.replay;
         self.endpoint.rate_limits.active(category, now).is_none()
-            && self.queues[category].front().is_some_and(|batch| !batch.replay || may_replay)
+            && self.queues[category].front().is_some_and(|batch| batch.reading == Reading::Live || may_replay)
     }
 
     /// Returns the earliest time at which [`Destination::next`] could return a batch that it does not return now.
@@ -403,12 +403,12 @@ impl InFlight {
             self.last_response_at = now;
         }
         self.envelopes += 1;
-        self.replaying += usize::from(batch.replay);
+        self.replaying += usize::from(batch.reading == Reading::Replayed);
     }
 
     fn end<T>(&mut self, batch: &Batch<T>, now: Monotonic) {
         self.envelopes -= 1;
-        self.replaying -= usize::from(batch.replay);
+        self.replaying -= usize::from(batch.reading == Reading::Replayed);
         self.last_response_at = now;
     }
 }

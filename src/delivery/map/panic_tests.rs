@@ -10,7 +10,7 @@ use crate::delivery::property::{Directory, Instance, Seen, Time, ended, line, lo
 use crate::delivery::shared::load::Load;
 use crate::delivery::store::record_set::RecordSet;
 use crate::delivery::track::chunk_progress::{ChunkProgress, ChunkSource};
-use crate::envelope::LogBatcher;
+use crate::envelope::{LogBatcher, Reading};
 use crate::ledger::{Category, Outcome, Snapshot};
 use crate::level::Level;
 use crate::mapping::{Bill, DestinationId, Finished, Item, ItemWriter, Route, Sink};
@@ -138,7 +138,7 @@ fn what_has_ended_is_not_decided_again() {
     let (mut logs, mut pass, broken) = (LogBatcher::new(1), PassOutcome::default(), RecordSet::default());
     let mut carried = Carried::default();
     let record_sink =
-        RecordSink::new(instance.shared, &chunk_progress, &mut logs, false, &mut pass, &broken, &mut carried);
+        RecordSink::new(instance.shared, &chunk_progress, &mut logs, Reading::Live, &mut pass, &broken, &mut carried);
     assert!(record_sink.again(5) && !record_sink.again(6));
 }
 
@@ -153,7 +153,7 @@ fn takes_back_an_item_that_is_not_finished() {
     let (mut logs, mut pass, broken) = (LogBatcher::new(10), PassOutcome::default(), RecordSet::default());
     let mut carried = Carried::default();
     let mut record_sink =
-        RecordSink::new(instance.shared, &chunk_progress, &mut logs, false, &mut pass, &broken, &mut carried);
+        RecordSink::new(instance.shared, &chunk_progress, &mut logs, Reading::Live, &mut pass, &broken, &mut carried);
     let route = Route::To(DestinationId(0));
     for item in [Item::log(5), Item::event(5)] {
         let mut writer = record_sink.begin(item, route).expect("expected a new record to need an item");

@@ -12,6 +12,7 @@ use crate::delivery::store::Chunk;
 use crate::delivery::store::dead_letters::{self, DeadLetter};
 use crate::delivery::store::record_set::RecordSet;
 use crate::delivery::track::chunk_progress::{ChunkProgress, ChunkSource};
+use crate::envelope::Reading;
 use crate::ledger::{Category, Outcome};
 use crate::mapping::Origin;
 use crate::sync::lock;
@@ -36,16 +37,16 @@ const DEAD_LETTER_PAUSE: Duration = Duration::from_secs(30);
 
 impl Worker<'_> {
     /// Maps a chunk and handles the outcome of its records.
-    pub(super) fn map(&mut self, chunk_progress: &Arc<ChunkProgress>, segments: &[Chunk], replay: bool) {
+    pub(super) fn map(&mut self, chunk_progress: &Arc<ChunkProgress>, segments: &[Chunk], reading: Reading) {
         chunk_progress.begin();
-        let logs = if replay { &mut self.replayed } else { &mut self.live };
+        let logs = if reading == Reading::Replayed { &mut self.replayed } else { &mut self.live };
         self.shared.buffer_pool.1.try_iter().for_each(|buffer| logs.lend(buffer));
         let router = ChunkRouter::new(&self.shared.route_table, self.shared.now().steady);
         let mut record = 0;
         for segment in segments {
             let first = record;
             let mut pass = PassOutcome::default();
-            record = self.read(chunk_progress, &router, (segment, first), replay, &mut pass);
+            record = self.read(chunk_progress, &router, (segment, first), reading, &mut pass);
             self.write_dead_letter(chunk_progress, first, segment, &mut pass);
             self.report_unsent(first, segment, &pass.unsent);
         }
@@ -55,7 +56,7 @@ impl Worker<'_> {
         self.let_go();
         for follower in chunk_progress.take_followers() {
             lock(&self.shared.backlog).remove(&follower);
-            self.spooled(&follower, true);
+            self.spooled(&follower, Reading::Replayed);
         }
     }
 
@@ -92,8 +93,15 @@ impl Worker<'_> {
             let finished = catch_unwind(AssertUnwindSafe(|| {
                 let origin = Origin { tag: &[], router: &router, now: now.wall };
                 let carried = &mut self.carried;
-                let mut record_sink =
-                    RecordSink::new(self.shared, &chunk_progress, &mut self.live, false, &mut pass, &broken, carried);
+                let mut record_sink = RecordSink::new(
+                    self.shared,
+                    &chunk_progress,
+                    &mut self.live,
+                    Reading::Live,
+                    &mut pass,
+                    &broken,
+                    carried,
+                );
                 self.records.finish_waiting(origin, due, &mut record_sink);
             }));
             if finished.is_ok() {
@@ -194,7 +202,7 @@ impl Worker<'_> {
         chunk_progress: &Arc<ChunkProgress>,
         router: &ChunkRouter<'_>,
         (segment, first): (&Chunk, u32),
-        replay: bool,
+        reading: Reading,
         pass: &mut PassOutcome,
     ) -> u32 {
         if segment.data.is_empty() {
@@ -207,10 +215,10 @@ impl Worker<'_> {
         loop {
             let mapped = catch_unwind(AssertUnwindSafe(|| {
                 let origin = Origin { tag: &segment.tag, router, now: self.shared.now().wall };
-                let logs = if replay { &mut self.replayed } else { &mut self.live };
+                let logs = if reading == Reading::Replayed { &mut self.replayed } else { &mut self.live };
                 let carried = &mut self.carried;
                 let mut record_sink =
-                    RecordSink::new(self.shared, chunk_progress, logs, replay, pass, &broken, carried);
+                    RecordSink::new(self.shared, chunk_progress, logs, reading, pass, &broken, carried);
                 self.records.map(origin, &segment.data, first, &mut record_sink)
             }));
             if let Ok(end) = mapped {

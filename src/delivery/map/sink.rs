@@ -13,7 +13,7 @@ use crate::delivery::store::dead_letters::DeadLetter;
 use crate::delivery::store::drop_reason::{DropReason, DropTrigger};
 use crate::delivery::store::record_set::RecordSet;
 use crate::delivery::track::chunk_progress::{Attach, ChunkProgress, ChunkSource, RecordStatus};
-use crate::envelope::{self, Batch, LogBatcher};
+use crate::envelope::{self, Batch, LogBatcher, Reading};
 use crate::ledger::{Category, Ledger, Outcome};
 use crate::mapping::{Bill, DestinationId, Discard, Item, Payer, Reason, RecalledLog, Route, Sink};
 use crate::options;
@@ -29,7 +29,7 @@ pub(in crate::delivery) struct RecordSink<'i> {
     pub(super) shared: &'i Shared,
     pub(super) chunk_progress: &'i Arc<ChunkProgress>,
     pub(super) logs: &'i mut LogBatcher<ChunkProgress>,
-    pub(super) replay: bool,
+    pub(super) reading: Reading,
     pub(super) again: bool,
     pub(super) now: Monotonic,
     /// The destination asked about last, and how it stood when this chunk was begun.
@@ -77,7 +77,7 @@ impl<'i> RecordSink<'i> {
         shared: &'i Shared,
         chunk_progress: &'i Arc<ChunkProgress>,
         logs: &'i mut LogBatcher<ChunkProgress>,
-        replay: bool,
+        reading: Reading,
         pass: &'i mut PassOutcome,
         broken: &'i RecordSet,
         carried: &'i mut Carried,
@@ -89,7 +89,7 @@ impl<'i> RecordSink<'i> {
             shared,
             chunk_progress,
             logs,
-            replay,
+            reading,
             again: chunk_progress.is_read_again(),
             now: now.steady,
             wall: now.wall,
@@ -189,11 +189,11 @@ impl<'i> Sink for RecordSink<'i> {
                 }
                 match category {
                     Category::Log => {
-                        self.logs.open(destination, self.now, self.replay);
+                        self.logs.open(destination, self.now, self.reading);
                         Place::Log(destination)
                     }
                     Category::Event => {
-                        let batch = Batch::new(Category::Event, Vec::new(), self.now, self.replay);
+                        let batch = Batch::new(Category::Event, Vec::new(), self.now, self.reading);
                         Place::Event(Box::new(batch.toward(destination)))
                     }
                 }
@@ -315,7 +315,7 @@ impl<'i> Sink for RecordSink<'i> {
             if let Some(full) = batch.take_if(|batch| batch.bytes() + json.len() > envelope::MAX_LOG_BYTES) {
                 emit(self.shared, full);
             }
-            let new = || Batch::new(Category::Log, Vec::new(), self.now, self.replay).toward(destination);
+            let new = || Batch::new(Category::Log, Vec::new(), self.now, self.reading).toward(destination);
             let batch = batch.get_or_insert_with(new);
             batch.open().extend_from_slice(&json);
             chunk_progress.claim(Category::Log, sent);

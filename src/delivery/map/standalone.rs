@@ -3,7 +3,7 @@
 use crate::delivery::map::record_writer::emit;
 use crate::delivery::map::worker::Worker;
 use crate::delivery::track::chunk_progress::{ChunkProgress, ChunkSource};
-use crate::envelope::{Batch, Bill};
+use crate::envelope::{Batch, Bill, Reading};
 use crate::ledger::{Category, Ledger};
 use crate::mapping::{self, DestinationId, Route};
 use std::sync::Arc;
@@ -23,7 +23,7 @@ impl Worker<'_> {
                 self.shared.costs.release(std::iter::once((payer, 0)), false, now.steady);
                 continue;
             };
-            let mut batch = Batch::new(Category::Log, Vec::new(), now.steady, false).toward(destination);
+            let mut batch = Batch::new(Category::Log, Vec::new(), now.steady, Reading::Live).toward(destination);
             let (level, text) = (notice.level(), notice.text());
             let bytes = mapping::notice::write(batch.open(), now.wall, level, &text, notice.namespace());
             self.shared.costs.reserve_notice(payer, bytes);
@@ -50,7 +50,7 @@ impl Worker<'_> {
                 ChunkProgress::new(ChunkSource::None, now.steady, Ledger::default().recorder(), Default::default());
             chunk_progress.claim(Category::Event, 0);
             chunk_progress.mapped();
-            let batch = Batch::new(Category::Event, Vec::new(), now.steady, false);
+            let batch = Batch::new(Category::Event, Vec::new(), now.steady, Reading::Live);
             let mut batch = batch.toward(destination);
             batch.open().extend_from_slice(&closing.payload);
             batch.close(&Arc::new(chunk_progress), 0, Some(closing.event_id));

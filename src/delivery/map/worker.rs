@@ -7,6 +7,7 @@ use crate::delivery::map::carried::Carried;
 use crate::delivery::map::record_writer::emit;
 use crate::delivery::report::host::Severity;
 use crate::delivery::report::log_kind::LogKind;
+use crate::delivery::shared::backlog::Readable;
 use crate::delivery::shared::inbox::{Job, Message};
 use crate::delivery::shared::state::Shared;
 use crate::delivery::store::Chunk;
@@ -14,7 +15,7 @@ use crate::delivery::store::compressed_chunk::QueuedChunk;
 use crate::delivery::store::dead_letters::DeadLetters;
 use crate::delivery::store::worker::lost;
 use crate::delivery::track::chunk_progress::{ChunkProgress, ChunkSource};
-use crate::envelope::LogBatcher;
+use crate::envelope::{LogBatcher, Reading};
 use crate::mapping::Mapper;
 use crate::options::ResolvedMode;
 use crate::sync::{Receiver, lock, recv_either, thread};
@@ -35,6 +36,15 @@ const BROKEN: &str = "a compressed chunk in memory cannot be unpacked to its end
 
 /// Interval at which the backlog is checked during the drain at exit.
 const DRAIN_POLL: Duration = Duration::from_millis(5);
+
+/// The open envelopes that are to be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::delivery) enum Seal {
+    /// Those that have been open for `batch_timeout`.
+    Due,
+    /// All of them.
+    All,
+}
 
 pub(in crate::delivery) struct Worker<'s> {
     pub(super) shared: &'s Shared,
@@ -62,7 +72,7 @@ pub(crate) fn run(shared: &Shared, records: Mapper, inbox: &Receiver<Job>) {
     let mut worker = Worker::new(shared, records);
     worker.serve(inbox);
     worker.finish_volatile();
-    worker.seal(true);
+    worker.seal(Seal::All);
     worker.tell_budgets();
     worker.refuse(inbox);
     worker.drain();
@@ -86,7 +96,7 @@ impl<'s> Worker<'s> {
                     self.take(job);
                     // A flush that waits for Sentry must not wait for more logs to come.
                     if waited_for && inbox.is_empty() {
-                        self.seal(true);
+                        self.seal(Seal::All);
                     }
                 }
                 // There may have been no room to be told.
@@ -94,7 +104,7 @@ impl<'s> Worker<'s> {
                 Err(RecvTimeoutError::Timeout) => {}
             }
             self.finish_waiting(self.shared.now().steady);
-            self.seal(false);
+            self.seal(Seal::Due);
             self.close_storms();
             self.records
                 .check_ins()
@@ -120,7 +130,7 @@ impl<'s> Worker<'s> {
             if self.next_due().is_some_and(|due| due <= self.shared.now().steady) && self.may_replay() {
                 lifecycle.begin_reading();
                 self.replay_one();
-                self.seal(true);
+                self.seal(Seal::All);
                 lifecycle.end_reading();
             } else {
                 thread::park_timeout(DRAIN_POLL);
@@ -143,9 +153,11 @@ impl<'s> Worker<'s> {
             && self.shared.route_table.is_ready(ResolvedMode::Spool)
     }
 
-    /// Returns true if there is room for a backlog beside live chunks, and requests are still started.
-    fn has_capacity(&self) -> bool {
-        self.shared.budget.is_light() && !self.shared.starts_nothing()
+    /// Returns the chunks of the backlog that may be read: all of them if there is memory for a backlog beside live chunks, and
+    /// requests are still started.
+    fn readable(&self) -> Readable {
+        let has_capacity = self.shared.budget.is_light() && !self.shared.starts_nothing();
+        if has_capacity { Readable::All } else { Readable::Rejected }
     }
 
     /// Returns the time at which the first of the lines that wait in the mapper are to be sent as they are.
@@ -154,7 +166,7 @@ impl<'s> Worker<'s> {
     }
 
     fn next_due(&self) -> Option<Monotonic> {
-        lock(&self.shared.backlog).next_due(self.has_capacity())
+        lock(&self.shared.backlog).next_due(self.readable())
     }
 
     pub(in crate::delivery) fn take(&mut self, job: Job) {
@@ -167,9 +179,9 @@ impl<'s> Worker<'s> {
                     (backlog.take_last(), backlog.take_live())
                 };
                 // What an earlier process left may go on in the first chunk of this one.
-                last.iter().for_each(|last| self.spooled(last, true));
+                last.iter().for_each(|last| self.spooled(last, Reading::Replayed));
                 if let Some(chunk_progress) = chunk_progress {
-                    self.spooled(&chunk_progress, false);
+                    self.spooled(&chunk_progress, Reading::Live);
                 }
             }
             Job::Close => {}
@@ -186,7 +198,7 @@ impl<'s> Worker<'s> {
         }
         let chunk_progress = self.shared.retry_registry.join(chunk_slot, &tag, &data, self.shared.now().steady);
         self.shared.retained_in_transit.fetch_sub(1, SeqCst);
-        self.map(&chunk_progress, &[Chunk { tag, data, records: 0 }], false);
+        self.map(&chunk_progress, &[Chunk { tag, data, records: 0 }], Reading::Live);
     }
 
     fn memory(&mut self, chunk_slot: &Arc<ChunkSlot>) {
@@ -199,7 +211,7 @@ impl<'s> Worker<'s> {
         self.shared.retained_bytes.fetch_add(queued.bytes(), Relaxed);
         self.shared.waiting.fetch_sub(queued.bytes(), Relaxed);
         let retained = chunk_progress.retain(queued);
-        self.map_queued(&chunk_progress, &retained, false);
+        self.map_queued(&chunk_progress, &retained, Reading::Live);
         // Nobody else has the bytes that a dead letter would need, or what had to stay behind.
         if self.dead.is_none() {
             self.shared.retained_bytes.fetch_sub(chunk_progress.release_chunk(), Relaxed);
@@ -210,12 +222,12 @@ impl<'s> Worker<'s> {
     }
 
     /// Reads a chunk that is held in memory.
-    fn map_queued(&mut self, chunk_progress: &Arc<ChunkProgress>, queued: &QueuedChunk, replay: bool) {
+    fn map_queued(&mut self, chunk_progress: &Arc<ChunkProgress>, queued: &QueuedChunk, reading: Reading) {
         let chunk = self.open(queued);
-        if !replay {
+        if reading == Reading::Live {
             self.shared.recorder.take(u64::from(crate::chunk::count(&chunk.data)));
         }
-        self.map(chunk_progress, std::slice::from_ref(&*chunk), replay);
+        self.map(chunk_progress, std::slice::from_ref(&*chunk), reading);
         if let Cow::Owned(segment) = chunk {
             self.shared.slot_pool.recycle_buffer(segment.data);
         }
@@ -244,14 +256,14 @@ impl<'s> Worker<'s> {
     }
 
     /// Reads chunks from the spool and maps them.
-    pub(super) fn spooled(&mut self, chunk_progress: &Arc<ChunkProgress>, replay: bool) {
+    pub(super) fn spooled(&mut self, chunk_progress: &Arc<ChunkProgress>, reading: Reading) {
         let ChunkSource::Spool(extent) = &chunk_progress.source else { return };
         let is_over = self.shared.past_deadline() || self.shared.starts_nothing() && !chunk_progress.has_rejected();
         if is_over || !self.shared.route_table.is_ready(ResolvedMode::Spool) {
             return self.shared.defer(chunk_progress);
         }
         match extent.read() {
-            Ok(chunks) => self.map(chunk_progress, &chunks, replay),
+            Ok(chunks) => self.map(chunk_progress, &chunks, reading),
             Err(error) => lost::unreadable(self.shared, chunk_progress, &error),
         }
     }
@@ -262,20 +274,22 @@ impl<'s> Worker<'s> {
             return;
         }
         let now = self.shared.now().steady;
-        let Some(chunk_progress) = lock(&self.shared.backlog).take(now, self.has_capacity()) else { return };
+        let Some(chunk_progress) = lock(&self.shared.backlog).take(now, self.readable()) else { return };
         if matches!(chunk_progress.source, ChunkSource::Spool(_)) {
-            self.spooled(&chunk_progress, true);
+            self.spooled(&chunk_progress, Reading::Replayed);
         } else if let Some(retained) = chunk_progress.retained() {
-            self.map_queued(&chunk_progress, &retained, true);
+            self.map_queued(&chunk_progress, &retained, Reading::Replayed);
         }
     }
 
-    /// Sends open envelopes that are old enough, or all of them.
-    pub(in crate::delivery) fn seal(&mut self, all: bool) {
+    /// Sends open envelopes.
+    pub(in crate::delivery) fn seal(&mut self, which: Seal) {
         let now = self.shared.now().steady;
-        let Some(before) = (if all { Some(now) } else { now.checked_sub(self.shared.settings.batch_timeout) }) else {
-            return;
+        let before = match which {
+            Seal::All => Some(now),
+            Seal::Due => now.checked_sub(self.shared.settings.batch_timeout),
         };
+        let Some(before) = before else { return };
         for batcher in [&mut self.live, &mut self.replayed] {
             batcher.seal(before).into_iter().for_each(|batch| emit(self.shared, batch));
         }
@@ -284,7 +298,7 @@ impl<'s> Worker<'s> {
     /// Sends the items of replayed chunks once no more of these are due: nothing more will come to fill an envelope.
     fn seal_replayed(&mut self) {
         let now = self.shared.now().steady;
-        let more = || lock(&self.shared.backlog).next_due(true).is_some_and(|due| due <= now);
+        let more = || lock(&self.shared.backlog).next_due(Readable::All).is_some_and(|due| due <= now);
         if self.replayed.opened().is_some() && !more() {
             self.replayed.seal(now).into_iter().for_each(|batch| emit(self.shared, batch));
         }

@@ -21,7 +21,7 @@ use crate::delivery::start::{STACK_BYTES, Start};
 use crate::delivery::transport::client;
 use crate::delivery::transport::sender::Job;
 use crate::ledger::{Category, Ledger, Outcome, PerCategory};
-use crate::options::{self, Loaded};
+use crate::options::{self, FlushThread, Loaded};
 use crate::sync::scheduled::{Model, below, is_modelled, now};
 use crate::sync::{Mutex, Receiver, Sender, lock, thread};
 use once_cell::sync::Lazy;
@@ -174,9 +174,9 @@ impl Instance {
 
     fn flush(&self, chunk: &[u8]) -> Verdict {
         if !self.is_slow || below(2) == 0 {
-            return self.delivery.flush(TAG, chunk, false);
+            return self.delivery.flush(TAG, chunk, FlushThread::Worker);
         }
-        match self.delivery.enter(TAG, chunk, false) {
+        match self.delivery.enter(TAG, chunk, FlushThread::Worker) {
             // For as long as others do something, and not until they have nothing left to do.
             Entered::Waiting(chunk_slot, _) => {
                 (0..below(PATIENCE)).for_each(|_| thread::park_timeout(Duration::ZERO));

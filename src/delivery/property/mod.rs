@@ -8,7 +8,7 @@ use crate::clock::{Clock, Moment, Monotonic, WallTime};
 use crate::delivery::accept::chunk_slot::Verdict;
 use crate::delivery::admission::Entered;
 use crate::delivery::dispatch::dispatcher::Dispatcher;
-use crate::delivery::map::worker::Worker;
+use crate::delivery::map::worker::{Seal, Worker};
 use crate::delivery::report::client_reports;
 use crate::delivery::report::host::{Host, Report, Severity};
 use crate::delivery::shared::inbox::{Job, Message};
@@ -197,7 +197,7 @@ impl Instance {
         }
         self.worker.finish_waiting(self.shared.now().steady);
         self.worker.replay_one();
-        self.worker.seal(false);
+        self.worker.seal(Seal::Due);
         while let Ok(message) = self.inbox.try_recv() {
             self.dispatcher.handle(message);
         }

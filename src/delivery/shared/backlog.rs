@@ -10,6 +10,15 @@ use std::sync::Arc;
 /// By when they are due; of those due together, the first to come first.
 type Queue = BTreeMap<(Monotonic, u64), Arc<ChunkProgress>>;
 
+/// The chunks of a backlog that are read in the present state of memory and servers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Readable {
+    /// All that are due.
+    All,
+    /// Those with rejected records: to write their dead letters needs no memory for items and no server.
+    Rejected,
+}
+
 /// The chunks.
 #[derive(Debug, Default)]
 pub(crate) struct Backlog {
@@ -80,24 +89,23 @@ impl Backlog {
         }
     }
 
-    /// Returns the time at which the first chunk is due; if there is no `room`, that of the first chunk that needs none.
-    pub(crate) fn next_due(&self, room: bool) -> Option<Monotonic> {
-        let waiting = first_due(&self.waiting).filter(|_| room);
+    /// Returns the time at which the first of these chunks is due.
+    pub(crate) fn next_due(&self, readable: Readable) -> Option<Monotonic> {
+        let waiting = first_due(&self.waiting).filter(|_| readable == Readable::All);
         first_due(&self.rejected).into_iter().chain(waiting).min()
     }
 
-    /// Takes the first that is due; where there is no `room`, of those that need none.
-    pub(crate) fn take(&mut self, now: Monotonic, room: bool) -> Option<Arc<ChunkProgress>> {
+    /// Takes the first of these chunks that is due; one with rejected records goes first.
+    pub(crate) fn take(&mut self, now: Monotonic, readable: Readable) -> Option<Arc<ChunkProgress>> {
         let is_due = |queue: &&mut Queue| first_due(queue).is_some_and(|due| due <= now);
-        let waiting = Some(&mut self.waiting).filter(|_| room);
+        let waiting = Some(&mut self.waiting).filter(|_| readable == Readable::All);
         let queue = Some(&mut self.rejected).filter(is_due).or(waiting.filter(is_due))?;
         queue.pop_first().map(|(_, chunk_progress)| chunk_progress)
     }
 
-    /// Returns true if any chunk is worth reading before `deadline`. Chunks other than those that are to become dead letters
-    /// are worth reading only while some server `answers`.
-    pub(crate) fn is_worth_reading(&self, deadline: Monotonic, answers: bool) -> bool {
-        self.next_due(answers).is_some_and(|due| due < deadline)
+    /// Returns true if any of these chunks is due before `deadline`.
+    pub(crate) fn is_worth_reading(&self, deadline: Monotonic, readable: Readable) -> bool {
+        self.next_due(readable).is_some_and(|due| due < deadline)
     }
 
     /// Makes all chunks that wait for a destination due: the reason for their wait may be over.
@@ -149,8 +157,8 @@ mod tests {
         Arc::new(ChunkProgress::new(ChunkSource::Memory, at(taken), Ledger::default().recorder(), Default::default()))
     }
 
-    fn taken(backlog: &mut Backlog, now: Monotonic, room: bool) -> Vec<u64> {
-        std::iter::from_fn(|| backlog.take(now, room))
+    fn taken(backlog: &mut Backlog, now: Monotonic, readable: Readable) -> Vec<u64> {
+        std::iter::from_fn(|| backlog.take(now, readable))
             .map(|chunk_progress| chunk_progress.taken.since(at(0)).as_secs())
             .collect()
     }
@@ -161,11 +169,11 @@ mod tests {
         for (number, due) in [(1, 60), (2, 1), (3, 1), (4, 2)] {
             backlog.add(chunk_progress(number), at(due));
         }
-        assert_eq!((backlog.next_due(true), backlog.oldest()), (Some(at(1)), Some(at(1))));
-        assert_eq!(taken(&mut backlog, at(1), true), [2, 3]);
-        assert_eq!(taken(&mut backlog, at(3), true), [4]);
+        assert_eq!((backlog.next_due(Readable::All), backlog.oldest()), (Some(at(1)), Some(at(1))));
+        assert_eq!(taken(&mut backlog, at(1), Readable::All), [2, 3]);
+        assert_eq!(taken(&mut backlog, at(3), Readable::All), [4]);
         backlog.hurry(at(3));
-        assert_eq!(taken(&mut backlog, at(3), true), [1]);
+        assert_eq!(taken(&mut backlog, at(3), Readable::All), [1]);
     }
 
     #[test]
@@ -174,27 +182,36 @@ mod tests {
         backlog.add(chunk_progress(1), at(9));
         backlog.add_delayed(chunk_progress(2), at(9));
         backlog.add_delayed(chunk_progress(3), at(1));
-        assert_eq!(taken(&mut backlog, at(1), true), [3]);
+        assert_eq!(taken(&mut backlog, at(1), Readable::All), [3]);
         backlog.add(chunk_progress(3), at(9));
         backlog.end_delay(at(2));
-        assert_eq!(taken(&mut backlog, at(2), true), [2]);
-        assert_eq!(taken(&mut backlog, at(9), true), [1, 3]);
+        assert_eq!(taken(&mut backlog, at(2), Readable::All), [2]);
+        assert_eq!(taken(&mut backlog, at(9), Readable::All), [1, 3]);
     }
 
     #[test]
     fn what_is_to_become_a_dead_letter_needs_no_room_and_no_server() {
         let mut backlog = Backlog::default();
         backlog.add(chunk_progress(1), at(1));
-        assert_eq!((backlog.next_due(false), backlog.take(at(1), false).is_none()), (None, true));
-        assert!(backlog.is_worth_reading(at(2), true) && !backlog.is_worth_reading(at(2), false));
+        assert_eq!(
+            (backlog.next_due(Readable::Rejected), backlog.take(at(1), Readable::Rejected).is_none()),
+            (None, true)
+        );
+        assert!(backlog.is_worth_reading(at(2), Readable::All) && !backlog.is_worth_reading(at(2), Readable::Rejected));
         let rejected = chunk_progress(2);
         let reason = DropReason::shared(Outcome::Rejected, DropTrigger::NoDestination);
         rejected.mark_rejected(Category::Log, std::iter::once(0), &reason);
         backlog.add(rejected, at(2));
-        assert_eq!((backlog.next_due(false), backlog.next_due(true)), (Some(at(2)), Some(at(1))));
-        assert!(backlog.is_worth_reading(at(3), false) && !backlog.is_worth_reading(at(2), false));
+        assert_eq!((backlog.next_due(Readable::Rejected), backlog.next_due(Readable::All)), (Some(at(2)), Some(at(1))));
+        assert!(
+            backlog.is_worth_reading(at(3), Readable::Rejected) && !backlog.is_worth_reading(at(2), Readable::Rejected)
+        );
         backlog.hurry(at(1));
-        assert_eq!(taken(&mut backlog, at(1), false), [0_u64; 0], "a disk that will not take letters is not hurried");
-        assert_eq!(taken(&mut backlog, at(2), true), [2, 1]);
+        assert_eq!(
+            taken(&mut backlog, at(1), Readable::Rejected),
+            [0_u64; 0],
+            "a disk that will not take letters is not hurried"
+        );
+        assert_eq!(taken(&mut backlog, at(2), Readable::All), [2, 1]);
     }
 }

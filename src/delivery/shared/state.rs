@@ -9,7 +9,7 @@ use crate::delivery::report::host::Severity;
 use crate::delivery::report::log_kind::LogKind;
 use crate::delivery::route::dsn_sources;
 use crate::delivery::route::table::RouteTable;
-use crate::delivery::shared::backlog::Backlog;
+use crate::delivery::shared::backlog::{Backlog, Readable};
 use crate::delivery::shared::blocks::Blocks;
 use crate::delivery::shared::inbox::{LogRequest, Message};
 use crate::delivery::shared::lifecycle::Lifecycle;
@@ -156,10 +156,10 @@ impl Shared {
     }
 
     /// Returns true if no chunk will come any more, and no waiting chunk is worth reading again before the end.
-    pub(in crate::delivery) fn is_drained(&self, answers: bool) -> bool {
+    pub(in crate::delivery) fn is_drained(&self, readable: Readable) -> bool {
         let deadline = self.lifecycle.deadline();
         let is_ready = self.route_table.is_ready(ResolvedMode::Spool);
-        let is_due = is_ready && lock(&self.backlog).is_worth_reading(deadline, answers);
+        let is_due = is_ready && lock(&self.backlog).is_worth_reading(deadline, readable);
         !is_due && self.lifecycle.is_quiet()
     }
 

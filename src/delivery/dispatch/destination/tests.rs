@@ -3,7 +3,7 @@
 use super::*;
 use crate::clock::WallTime;
 use crate::delivery::dispatch::retry_history::MAX_ATTEMPTS;
-use crate::envelope::ChunkId;
+use crate::envelope::{ChunkId, Reading};
 use std::sync::Arc;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -25,7 +25,7 @@ fn policy(hold_place: HoldPlace) -> Policy {
 
 fn batch(category: Category, items: u32) -> Batch<ChunkId> {
     let chunk_progress = Arc::new(ChunkId::next());
-    let mut batch = Batch::new(category, Vec::new(), NOW, false);
+    let mut batch = Batch::new(category, Vec::new(), NOW, Reading::Live);
     for record in 0..items {
         batch.open().extend_from_slice(b"{}");
         batch.close(&chunk_progress, record, None);
@@ -220,7 +220,7 @@ fn sends_no_client_reports_during_a_general_limit_or_failure() {
 
 #[test]
 fn shrinks_single_event_once_after_413() {
-    let mut event = Batch::new(Category::Event, Vec::new(), NOW, false);
+    let mut event = Batch::new(Category::Event, Vec::new(), NOW, Reading::Live);
     event.open().extend_from_slice(b"{\"event_id\":\"e\",\"extra\":{\"a\":1}}");
     event.close(&Arc::new(ChunkId::next()), 0, None);
     let before = event.bytes();
@@ -282,7 +282,7 @@ fn rejects_nothing_as_poison_during_an_outage() {
 fn replay_leaves_senders_for_live_envelopes() {
     let replayed = |category| {
         let mut batch = batch(category, 1);
-        batch.replay = true;
+        batch.reading = Reading::Replayed;
         batch
     };
     let mut destination =

@@ -4,6 +4,7 @@
 use super::{CUT_GRACE, Dispatcher};
 use crate::delivery::dispatch::destination::Action;
 use crate::delivery::report::host::Severity;
+use crate::delivery::shared::backlog::Readable;
 use crate::delivery::shared::inbox::Message;
 use crate::delivery::track::chunk_progress::{ChunkProgress, ChunkSource};
 use crate::envelope::Batch;
@@ -63,12 +64,10 @@ impl Dispatcher {
             || self.scheduler.wake(now).is_some_and(|at| at >= deadline)
             || self.scheduler.waiting().all(|destination| self.is_too_late(destination));
         let [ok, limited, ..] = self.scheduler.states(self.shared.route_table.destinations(), now);
+        let may_send = ok + limited > 0 && !self.shared.starts_nothing();
+        let readable = if may_send { Readable::All } else { Readable::Rejected };
         // In this order: what the mapper read before it was quiet is in the inbox.
-        now >= deadline
-            || idle
-                && nothing_more
-                && self.shared.is_drained(ok + limited > 0 && !self.shared.starts_nothing())
-                && inbox.is_empty()
+        now >= deadline || idle && nothing_more && self.shared.is_drained(readable) && inbox.is_empty()
     }
 
     /// Cuts the requests still in flight, leaves the remaining items where they came from, and logs the result.

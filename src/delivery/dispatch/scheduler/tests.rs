@@ -3,7 +3,7 @@
 use super::*;
 use crate::clock::WallTime;
 use crate::delivery::transport::response::ResponseKind;
-use crate::envelope::ChunkId;
+use crate::envelope::{ChunkId, Reading};
 use crate::ledger::Outcome;
 use crate::ledger::PerCategory;
 use std::sync::Arc;
@@ -30,7 +30,7 @@ fn scheduler(hold_place: HoldPlace, senders: usize) -> Scheduler<ChunkId> {
 }
 
 fn batch(destination: u32, category: Category, bytes: usize) -> Batch<ChunkId> {
-    let mut batch = Batch::new(category, Vec::new(), NOW, false);
+    let mut batch = Batch::new(category, Vec::new(), NOW, Reading::Live);
     batch.destination = DestinationId(destination);
     batch.open().resize(bytes, b'1');
     batch.close(&Arc::new(ChunkId::next()), 0, None);
@@ -150,7 +150,7 @@ fn replay_of_all_destinations_uses_half_of_the_senders() {
     for number in 0..5 {
         respond(&mut scheduler, number, ResponseKind::Accepted);
         let mut replayed = log(number);
-        replayed.replay = true;
+        replayed.reading = Reading::Replayed;
         push(&mut scheduler, replayed);
     }
     push(&mut scheduler, log(9));
@@ -274,7 +274,7 @@ fn gives_up_poison_envelope_that_is_deferred_between_attempts() {
     let mut scheduler = scheduler(HoldPlace::Chunk, 4);
     let (chunk_progress, mut now, mut failed) = (Arc::new(ChunkId::next()), NOW, 0);
     let poison = |now| {
-        let mut batch = Batch::new(Category::Log, Vec::new(), now, false);
+        let mut batch = Batch::new(Category::Log, Vec::new(), now, Reading::Live);
         batch.open().push(b'1');
         batch.close(&chunk_progress, 0, None);
         batch

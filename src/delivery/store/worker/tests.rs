@@ -4,6 +4,7 @@ use crate::clock::{Clock, SystemClock, WallTime};
 use crate::delivery::store::{Limits, Offer, Spool, Store, split};
 use crate::delivery::{Delivery, Host, Report, Severity, Verdict};
 use crate::ledger::{Category, Ledger, Outcome};
+use crate::options::FlushThread;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -46,7 +47,7 @@ impl Running {
     }
 
     fn flush(&self) -> Verdict {
-        self.delivery.flush(b"tag", CHUNK, true)
+        self.delivery.flush(b"tag", CHUNK, FlushThread::Engine)
     }
 
     fn records(&self) -> u64 {
@@ -113,7 +114,9 @@ fn a_chunk_whose_flush_gave_up_before_the_sync_is_ours_in_the_next_instance_too(
     for n in 0..20_u8 {
         let mut chunk = CHUNK.to_vec();
         *chunk.last_mut().unwrap() = n;
-        let crate::delivery::admission::Entered::Unsynced(number) = first.delivery.enter(b"left", &chunk, true) else {
+        let crate::delivery::admission::Entered::Unsynced(number) =
+            first.delivery.enter(b"left", &chunk, FlushThread::Engine)
+        else {
             panic!()
         };
         let identity = || first.delivery.shared.retry_registry.identity(b"left", &chunk);
@@ -126,7 +129,7 @@ fn a_chunk_whose_flush_gave_up_before_the_sync_is_ours_in_the_next_instance_too(
     for n in 0..20_u8 {
         let mut chunk = CHUNK.to_vec();
         *chunk.last_mut().unwrap() = n;
-        assert_eq!(second.delivery.flush(b"left", &chunk, true), Verdict::Ok);
+        assert_eq!(second.delivery.flush(b"left", &chunk, FlushThread::Engine), Verdict::Ok);
     }
     assert_eq!(second.records(), 21, "each of them is known");
     second.delivery.close();
