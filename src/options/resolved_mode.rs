@@ -56,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn auto_is_spool_with_a_directory_and_depends_on_the_thread_without() {
+    fn resolves_auto_by_directory_and_thread() {
         let settings =
             |mode, path: Option<&str>| Delivery { mode, spool_path: path.map(Into::into), ..Delivery::default() };
         for (mode, path, on_worker, on_engine) in [

@@ -223,7 +223,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_flush_that_left_is_told_to_retry_and_its_slot_comes_back() {
+    fn recycles_the_slot_of_a_flush_that_timed_out() {
         let slot_pool = SlotPool::new();
         let chunk_slot = slot_pool.fill(b"tag", b"data").unwrap();
         let ours = Arc::clone(&chunk_slot);
@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_reaches_the_flush_that_waits() {
+    fn verdict_reaches_the_waiting_flush() {
         let slot_pool = Arc::new(SlotPool::new());
         let chunk_slot = slot_pool.fill(b"tag", b"data").unwrap();
         let (ours, other) = (Arc::clone(&chunk_slot), Arc::clone(&slot_pool));
@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn when_every_slot_is_taken_there_is_none() {
+    fn returns_none_when_all_slots_are_taken() {
         let slot_pool = SlotPool::new();
         let taken: Vec<_> = (0..SLOTS).map(|_| slot_pool.fill(b"", b"x").unwrap()).collect();
         assert!(slot_pool.fill(b"", b"x").is_none());

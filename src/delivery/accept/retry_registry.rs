@@ -268,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn a_chunk_offered_again_joins_its_progress_and_is_counted_once() {
+    fn joins_the_progress_of_a_chunk_offered_again() {
         let setup = setup("join");
         let first = chunk_slot(&setup);
         let chunk_progress = join(&setup, &first);
@@ -283,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn an_equal_chunk_flushed_meanwhile_is_another_chunk() {
+    fn equal_chunks_flushed_at_once_are_two() {
         let setup = setup("equal");
         let (one, two) = (chunk_slot(&setup), chunk_slot(&setup));
         assert!(!Arc::ptr_eq(&join(&setup, &one), &join(&setup, &two)));
@@ -291,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_finished_after_the_flush_had_left_is_ok_at_once() {
+    fn chunk_finished_after_a_timeout_is_ok_at_once() {
         let setup = setup("late");
         let first = chunk_slot(&setup);
         let chunk_progress = join(&setup, &first);
@@ -302,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn the_next_generation_adopts_what_is_finished() {
+    fn next_instance_adopts_finished_records() {
         let old = setup("reload");
         let first = chunk_slot(&old);
         let chunk_progress = join(&old, &first);
@@ -318,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_spool_took_unacknowledged_is_known_to_every_instance_once() {
+    fn unacknowledged_chunk_is_known_once_to_every_instance() {
         let (old, new) = (setup("spooled"), setup("spooled"));
         old.retry_registry.expect(old.retry_registry.identity(b"tag", CHUNK));
         // It is one and the same that the next one finds on the disk.

@@ -86,7 +86,7 @@ fn info_stops_at_the_budget_and_warn_at_120_percent() {
 }
 
 #[test]
-fn what_is_reserved_counts_and_what_is_released_does_not() {
+fn reserved_bytes_count_until_released() {
     let (costs, now) = (Costs::new(Some(budget("1000/h")), None), wall(0, 0));
     let (payer, _) = costs.payer(asked("", None), now);
     assert!(costs.reserve(payer, Level::Info, 900, now, true) && !costs.reserve(payer, Level::Warn, 400, now, true));
@@ -99,7 +99,7 @@ fn what_is_reserved_counts_and_what_is_released_does_not() {
 }
 
 #[test]
-fn each_namespace_has_its_own_budget_and_an_annotation_only_lowers() {
+fn annotation_lowers_the_budget_of_a_namespace() {
     let (costs, now) = (Costs::new(Some(budget("1M/d")), Some(budget("100K/d"))), wall(0, 0));
     let of = |namespace, own| costs.payer(asked(namespace, own), now).0;
     assert_eq!(spend(&costs, of("a", None), Level::Info, 100, u64::MAX, now), 100_000);
@@ -112,7 +112,7 @@ fn each_namespace_has_its_own_budget_and_an_annotation_only_lowers() {
 }
 
 #[test]
-fn restarts_do_not_refill_a_budget_and_repeat_no_notice() {
+fn restart_keeps_spent_budget_and_notices() {
     let directory = Directory::new();
     let (mut all, mut begins) = (0, 0);
     for run in 0..4 {
@@ -139,7 +139,7 @@ fn restarts_do_not_refill_a_budget_and_repeat_no_notice() {
 }
 
 #[test]
-fn a_killed_process_never_sent_more_than_the_file_says() {
+fn killed_process_has_sent_at_most_the_recorded_bytes() {
     let directory = Directory::new();
     let now = wall(0, 0);
     let mut accepted = 0;
@@ -153,7 +153,7 @@ fn a_killed_process_never_sent_more_than_the_file_says() {
 }
 
 #[test]
-fn a_notice_that_is_not_delivered_comes_again() {
+fn repeats_a_notice_that_was_not_delivered() {
     let directory = Directory::new();
     let now = wall(0, 0);
     let costs = Costs::new(Some(budget("1K/d")), None);
@@ -171,7 +171,7 @@ fn a_notice_that_is_not_delivered_comes_again() {
 }
 
 #[test]
-fn a_clock_that_is_set_back_refills_nothing() {
+fn clock_set_back_does_not_refill_a_budget() {
     let costs = Costs::new(Some(budget("1K/h")), None);
     let (payer, _) = costs.payer(asked("shop", None), wall(0, 7_200));
     spend(&costs, payer, Level::Info, 300, u64::MAX, wall(0, 7_200));
@@ -180,7 +180,7 @@ fn a_clock_that_is_set_back_refills_nothing() {
 }
 
 #[test]
-fn a_file_of_another_version_or_of_nobody_is_not_read() {
+fn rejects_files_of_another_version() {
     let directory = Directory::new();
     for text in
         ["", "{}", "[]", r#"{"version":2,"accounts":[],"notices":[]}"#, r#"{"version":1,"accounts":[{}],"notices":[]}"#]

@@ -74,7 +74,7 @@ fn poisoned(mode: &str, chunk: &[u8], at: &[(Category, u32)], limited: Option<Ca
 }
 
 #[test]
-fn a_panic_costs_the_record_it_is_about_and_no_other() {
+fn panic_costs_only_its_record() {
     let mut chunk = Vec::new();
     (0..50).for_each(|n| record(&mut chunk, n));
     // Lines that become one event with the one that announces them.
@@ -106,7 +106,7 @@ fn a_panic_costs_the_record_it_is_about_and_no_other() {
 /// The decision on a waiting event is not made again when another event of its chunk panics, and a waiting log is not given
 /// up with its event.
 #[test]
-fn a_panic_costs_nothing_of_what_waits() {
+fn panic_keeps_deferred_records() {
     let mut chunk = Vec::new();
     (0..120).for_each(|n| record(&mut chunk, n));
     let cases = [
@@ -128,7 +128,7 @@ fn a_panic_costs_nothing_of_what_waits() {
 
 /// Nor is that of an event that has ended: storms would count it twice.
 #[test]
-fn what_has_ended_is_not_decided_again() {
+fn does_not_decide_ended_events_again() {
     let directory = Directory(std::env::temp_dir().join(format!("out_sentry-ended-{}", std::process::id())));
     let instance = Instance::start("ended", &loaded("memory", &directory.0, 1), &Arc::new(Time::default()));
     let recorder = instance.shared.recorder.clone();
@@ -172,7 +172,7 @@ fn takes_back_an_item_that_is_not_finished() {
 
 /// Long traces do not use up the number of panics that a chunk is allowed.
 #[test]
-fn long_traces_that_panic_cost_no_other() {
+fn panicking_long_traces_cost_no_other_record() {
     let mut chunk = Vec::new();
     for n in 0..300 {
         let text = match n % 100 {
@@ -188,7 +188,7 @@ fn long_traces_that_panic_cost_no_other() {
 }
 
 #[test]
-fn a_chunk_in_which_everything_is_broken_ends() {
+fn ends_a_chunk_whose_records_all_panic() {
     let everything: Vec<_> = (0..2_000).map(|record| (Category::Log, record)).collect();
     let mut chunk = Vec::new();
     (0..2_000).for_each(|n| record(&mut chunk, n));

@@ -106,7 +106,7 @@ mod tests {
 
     /// A letter that the disk would not take is written at the next reading, and then with all lines of its event, too.
     #[test]
-    fn lines_of_a_letter_that_was_postponed_are_not_forgotten() {
+    fn postponed_dead_letter_keeps_its_lines() {
         let chunk_progress = chunk_progress();
         for _ in 0..2 {
             let dead_letters = given_up(&chunk_progress, &[3, 4, 5]);
@@ -119,7 +119,7 @@ mod tests {
 
     /// Nothing is left open that nobody looks at again.
     #[test]
-    fn lines_of_an_event_that_is_on_its_way_end_with_it() {
+    fn lines_of_an_event_in_flight_end_with_it() {
         let chunk_progress = chunk_progress();
         assert!(chunk_progress.claim(Category::Event, 3));
         assert!(given_up(&chunk_progress, &[3, 4]).is_empty());
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn what_waits_is_not_given_up() {
+    fn does_not_give_up_deferred_records() {
         let (chunk_progress, mut pass) = (chunk_progress(), PassOutcome::default());
         pass.waiting.log.insert(3);
         pass.give_up(&chunk_progress, &[3]);
@@ -136,7 +136,7 @@ mod tests {
 
     /// A record that is nothing yet gets one letter for both, one that has become a log one for the event.
     #[test]
-    fn a_record_gets_one_letter() {
+    fn record_gets_one_dead_letter() {
         let chunk_progress = chunk_progress();
         let categories = |dead_letters: Vec<DeadLetter>| {
             dead_letters.iter().map(|dead_letter| dead_letter.category).collect::<Vec<_>>()

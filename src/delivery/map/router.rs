@@ -127,7 +127,7 @@ mod tests {
     /// The dispatcher reads a message some time after it was sent, and not always the same time. When the mapper limited
     /// its lines too, a line that came a little less than a minute after the one before was suppressed with its count.
     #[test]
-    fn lines_count_every_complaint_however_late_the_dispatcher_reads_them() {
+    fn counts_every_complaint_before_a_late_reading() {
         let directory = Directory(std::env::temp_dir().join(format!("out_sentry-complaints-{}", std::process::id())));
         let instance = Instance::start("complaints", &loaded("memory", &directory.0, 1), &Arc::new(Time::default()));
         let (table, mut throttle) = (RouteTable::new(&Destination::default()), LogThrottle::default());
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_said_of_an_annotation_shows_neither_key_nor_control_characters() {
+    fn complaint_hides_keys_and_control_characters() {
         let key = "0123456789abcdef0123456789abcdef";
         let hosts = Hosts::parse("sentry.example.com").unwrap();
         for annotation in [format!("https://{key}@evil.example.net/1"), format!("x{key}\n")] {

@@ -34,7 +34,7 @@ fn well(_: u32, _: &Asked) -> (u16, Option<&'static str>) {
 }
 
 #[test]
-fn what_memory_takes_while_it_closes_is_in_its_books() {
+fn memory_counts_chunks_taken_while_closing() {
     explore("flush and exit, memory", || flush_and_exit(&[LITTLE], moody));
     // Chunks wait behind one that waits for room when the time is over.
     explore("flush and exit with a queue, memory", || {
@@ -60,7 +60,7 @@ fn flush_and_exit(more: &[(&str, &str)], answers: Answers) {
 }
 
 #[test]
-fn an_exit_that_has_time_sends_everything() {
+fn exit_with_time_sends_everything() {
     explore("exit with time, memory", || exit_with_time(&FLUSHED_AT_EXIT));
     // Of so little the moments between the last envelope and the end are a large part.
     explore_often(10, "exit with time and one log, memory", || exit_with_time(&[&[&[1]]]));
@@ -120,12 +120,12 @@ fn reload(loaded: &Loaded) {
 }
 
 #[test]
-fn a_reload_with_ack_loses_nothing_and_doubles_nothing() {
+fn reload_with_ack_sends_each_record_once() {
     explore("reload, ack", || reload(&loaded("ack", &[("exit_timeout", "2s")])));
 }
 
 #[test]
-fn a_reload_with_a_spool_loses_nothing_and_doubles_nothing() {
+fn reload_with_spool_sends_each_record_once() {
     // What could go wrong takes a flush that gives up shortly before the reload: it can where it waits for the sync.
     for sync in ["normal", "full"] {
         explore_often(2, &format!("reload, spool, sync {sync}"), move || {
@@ -141,7 +141,7 @@ fn a_reload_with_a_spool_loses_nothing_and_doubles_nothing() {
 }
 
 #[test]
-fn threads_end_at_the_deadline_although_no_queue_had_room_to_tell_them() {
+fn threads_end_at_the_deadline_with_full_queues() {
     explore("exit with full queues", || {
         let place = Place::new();
         let loaded = loaded("spool", &[("spool_path", &place.path("spool"))]);

@@ -37,19 +37,19 @@ fn each_chunk_once(loaded: &Loaded, flushers: [&'static [Chunk]; 2], answers: An
 const BY_DESTINATION: [&[Chunk]; 2] = [&[&[0, 2, 6], &[8, 12]], &[&[1, 3], &[4, 5, 9]]];
 
 #[test]
-fn a_chunk_that_comes_again_while_it_is_finished_is_sent_once() {
+fn sends_a_chunk_once_that_is_offered_while_it_finishes() {
     explore("flush, settle, flush again", || {
         each_chunk_once(&loaded("ack", &[]), [&[&[0, 1, 2, 3]], &[&[4, 5, 6]]], moody);
     });
 }
 
 #[test]
-fn equal_chunks_are_two_whoever_comes_first() {
+fn equal_chunks_are_two_in_any_order() {
     explore("equal chunks", || each_chunk_once(&loaded("ack", &[]), [&[&[0, 1, 3]], &[&[0, 1, 3]]], moody));
 }
 
 #[test]
-fn a_full_queue_gives_its_room_back() {
+fn full_queue_frees_its_memory() {
     for delivery in ["memory", "ack"] {
         explore(&format!("full queue, {delivery}"), move || {
             let flushers: [&[Chunk]; 2] = [&[&[0, 1, 2, 3], &[4, 5]], &[&[6, 7], &[8, 9, 10, 12]]];
@@ -59,7 +59,7 @@ fn a_full_queue_gives_its_room_back() {
 }
 
 #[test]
-fn a_full_spool_gives_its_room_back() {
+fn full_spool_frees_its_bytes() {
     explore("full spool", || {
         let place = Place::new();
         let spool = place.path("spool");
@@ -69,7 +69,7 @@ fn a_full_spool_gives_its_room_back() {
 }
 
 #[test]
-fn a_destination_that_is_held_stops_no_other() {
+fn limited_destination_does_not_block_others() {
     for delivery in ["memory", "ack", "spool"] {
         for (until, answers) in
             [("for a while", held as Answers), ("until another is asked", held_until_another_is_asked)]

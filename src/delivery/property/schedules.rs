@@ -139,7 +139,7 @@ fn run(mode: &str, seed: u64) -> HashMap<&'static str, u64> {
 }
 
 #[test]
-fn a_packed_chunk_that_is_broken_ends_in_the_ledger() {
+fn damaged_compressed_chunk_ends_in_the_ledger() {
     let directory = Directory(std::env::temp_dir().join(format!("out_sentry-broken-{}", std::process::id())));
     let clock = Arc::new(Time::default());
     clock.pass(1_000);

@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn what_waits_for_long_does_not_stand_in_the_way() {
+    fn long_wait_does_not_block_due_chunks() {
         let mut backlog = Backlog::default();
         for (number, due) in [(1, 60), (2, 1), (3, 1), (4, 2)] {
             backlog.add(chunk_progress(number), at(due));
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn a_delay_can_be_ended_and_a_wait_for_a_destination_not() {
+    fn end_delay_does_not_end_waits_for_destinations() {
         let mut backlog = Backlog::default();
         backlog.add(chunk_progress(1), at(9));
         backlog.add_delayed(chunk_progress(2), at(9));
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_to_become_a_dead_letter_needs_no_room_and_no_server() {
+    fn rejected_chunks_are_read_without_memory_or_server() {
         let mut backlog = Backlog::default();
         backlog.add(chunk_progress(1), at(1));
         assert_eq!(

@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hold_is_given_up_and_an_outage_is_not() {
+    fn gives_up_after_a_long_limit_but_not_in_an_outage() {
         let block = Block { until: at(60), since: at(10), outcome: Outcome::RateLimited };
         let blocked = Waits {
             blocks: PerCategory { event: None, log: Some(block) },

@@ -135,7 +135,7 @@ mod tests {
     use std::sync::Arc;
 
     #[test]
-    fn a_full_share_waits_for_room_and_the_other_does_not() {
+    fn full_share_waits_until_bytes_are_freed() {
         let budget = Arc::new(MemoryBudget::new(200, false));
         budget.reserve(Category::Log, 500, || false, || {});
         budget.reserve(Category::Event, 100, || false, || {});
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_waits_for_room_that_a_quota_holds() {
+    fn does_not_wait_for_bytes_that_a_limit_holds() {
         let budget = Arc::new(MemoryBudget::new(200, false));
         budget.reserve(Category::Log, 90, || true, || {});
         assert!(!budget.is_share_full(20));
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn among_others_a_held_destination_fills_its_part_of_the_share_and_they_wait_for_their_own_room() {
+    fn limited_destination_fills_only_its_part_of_a_share() {
         let budget = Arc::new(MemoryBudget::new(800, true));
         budget.reserve(Category::Log, 390, || false, || {});
         budget.set_deferred(PerCategory { event: None, log: Some(60) });
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn closing_lets_everybody_go() {
+    fn close_releases_waiting_threads() {
         let budget = Arc::new(MemoryBudget::new(2, false));
         budget.reserve(Category::Log, 1, || false, || {});
         let other = Arc::clone(&budget);

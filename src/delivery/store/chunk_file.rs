@@ -302,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn a_segment_cut_anywhere_keeps_its_whole_chunks_and_is_torn_not_damaged() {
+    fn segment_cut_anywhere_keeps_whole_chunks() {
         let (one, two) = (chunk("a", 2), chunk("b", 3));
         let both = [&one[..], &two].concat();
         for cut in 0..both.len() {
@@ -328,7 +328,7 @@ mod tests {
     }
 
     #[test]
-    fn a_changed_byte_inside_a_chunk_is_damage_and_the_chunks_behind_it_are_found() {
+    fn finds_chunks_behind_a_damaged_one() {
         let (one, two) = (chunk("a", 2), chunk("b", 3));
         let mut both = [&one[..], &two].concat();
         both[one.len() - RECORD.len()] = 0xc1;
@@ -338,13 +338,13 @@ mod tests {
     }
 
     #[test]
-    fn a_newer_version_is_not_taken_apart() {
+    fn refuses_a_newer_version() {
         let newer = marker_of(&[("version", Field::Number(2)), ("tag", Field::Text(b"a"))], Seq::EMPTY);
         assert_eq!(scan(&newer), Err(2));
     }
 
     #[test]
-    fn a_marker_fits_its_bound() {
+    fn marker_fits_its_bound() {
         let mut out = Vec::new();
         write_chunk_marker(&mut out, b"", usize::MAX, u32::MAX, WallTime::from_micros(u64::MAX));
         assert!(out.len() <= MARKER_BYTES, "{}", out.len());

@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn chunks_that_are_over_become_markers_and_records_keep_their_numbers() {
+    fn replaces_ended_chunks_by_markers() {
         let bytes = segment(&[("a", 20), ("b", 30), ("c", 40), ("d", 50), ("e", 60)]);
         let mut over = Over::default();
         over.done(0, 50);
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn a_chunk_that_may_continue_a_kept_one_is_kept() {
+    fn keeps_a_chunk_that_may_continue_a_trace() {
         let bytes = segment(&[("a", 2), ("b", 2), ("a", 2)]);
         let mut over = Over::default();
         over.ended(0, &records(2..6));

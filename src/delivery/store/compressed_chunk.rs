@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn one_chunk_after_the_other_reads_back() {
+    fn reads_back_compressed_chunks() {
         let compressor = ChunkCompressor::default();
         for (bytes, effort) in [(2_000_000, Hard), (1_000, Light), (2_000_000, Light), (MAX_LENGTH, Hard)] {
             let data = lines(bytes);
@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn what_would_take_too_much_stays_as_it_is() {
+    fn leaves_large_or_incompressible_chunks_uncompressed() {
         let compressor = ChunkCompressor::default();
         assert!(compressor.compress(&lines(MAX_LENGTH + 1), u64::MAX, Hard).is_none());
         assert!(compressor.compress(&noise(100_000), u64::MAX, Hard).is_none());
@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn a_chunk_as_it_came_is_lent() {
+    fn borrows_an_uncompressed_chunk() {
         let segment = Chunk { tag: b"tag".to_vec(), data: lines(100), records: 0 };
         let held = QueuedChunk::Raw(segment.clone());
         assert_eq!(held.bytes(), 100);
@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_broken_is_read_as_far_as_it_is_whole() {
+    fn reads_the_whole_records_of_a_damaged_chunk() {
         let data = records(2_000_000);
         let broken = |spoil: fn(&mut CompressedChunk)| {
             let mut compressed = ChunkCompressor::default().compress(&data, u64::MAX, Light).unwrap();
@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn what_there_is_no_memory_for_is_not_read_yet() {
+    fn does_not_read_a_chunk_without_memory() {
         let compressed = CompressedChunk { bytes: Vec::new(), length: usize::MAX };
         let held = QueuedChunk::Compressed(Vec::new(), compressed);
         assert!(held.open(Vec::new).is_none());

@@ -269,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn a_letter_holds_its_lines_in_order_and_what_their_group_says() {
+    fn dead_letter_holds_lines_in_order_and_their_group() {
         let data = [RECORD, GROUP, RECORD, OTHER, GROUP_END, OTHER].concat();
         let dead_letter = dead_letter_of(&data, &dead_letter(12, &[11]));
         let all: Vec<_> = entries(&dead_letter).collect();
@@ -286,13 +286,13 @@ mod tests {
     }
 
     #[test]
-    fn a_letter_of_a_letter_is_the_same_letter() {
+    fn dead_letter_of_a_dead_letter_is_equal() {
         let first = dead_letter_of(&[RECORD, OTHER].concat(), &dead_letter(10, &[11]));
         assert_eq!(dead_letter_of(&first, &dead_letter(10, &[11])), first);
     }
 
     #[test]
-    fn two_instances_share_a_directory_and_its_bound_and_torn_files_do_not_count() {
+    fn instances_share_a_directory_and_its_limit() {
         let path = std::env::temp_dir().join(format!("out_sentry-dead-{}", std::process::id()));
         let _ = fs::remove_dir_all(&path);
         let dead_letter = vec![1; 100];

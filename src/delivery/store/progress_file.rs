@@ -299,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn torn_unknown_and_absurd_lines_say_nothing() {
+    fn ignores_torn_unknown_and_absurd_lines() {
         let text = b"log 5-4 accepted\nlog 1-2 nonsense\n\xff\0\nlog 0-4294967295 accepted\nlog 1-2 accepted x\n\
                      later 1-2 3\ndone 1\nlog 1-2 accep";
         let notes = Notes::read(text);
@@ -309,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn a_note_behind_a_torn_one_is_read() {
+    fn reads_a_note_behind_a_torn_one() {
         let directory = std::env::temp_dir().join(format!("out_sentry-progress-{}", std::process::id()));
         let _ = std::fs::remove_dir_all(&directory);
         std::fs::create_dir(&directory).unwrap();
@@ -327,7 +327,7 @@ mod tests {
     }
 
     #[test]
-    fn notes_that_cannot_be_written_are_written_later() {
+    fn writes_postponed_notes_later() {
         let directory = std::env::temp_dir().join(format!("out_sentry-postponed-{}", std::process::id()));
         let _ = std::fs::remove_dir_all(&directory);
         let path = directory.join("1.progress");

@@ -72,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn chunks_of_released_lines_follow_once_and_those_of_settled_lines_do_not() {
+    fn chunks_of_deferred_lines_follow_once() {
         let [one, two] = [1, 2].map(Arc::new);
         let mut attachments = Attachments::default();
         for (record, line) in [(0, (Arc::clone(&one), 5)), (0, (Arc::clone(&one), 6)), (1, (Arc::clone(&two), 7))] {

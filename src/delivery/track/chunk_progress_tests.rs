@@ -13,7 +13,7 @@ fn chunk_progress(ledger: &Ledger) -> ChunkProgress {
 }
 
 #[test]
-fn a_chunk_that_comes_again_claims_only_what_is_neither_settled_nor_on_its_way() {
+fn claims_only_open_records_of_a_chunk_offered_again() {
     let ledger = Ledger::default();
     let chunk_progress = chunk_progress(&ledger);
     chunk_progress.begin();
@@ -34,7 +34,7 @@ fn a_chunk_that_comes_again_claims_only_what_is_neither_settled_nor_on_its_way()
 }
 
 #[test]
-fn nothing_is_counted_twice() {
+fn counts_each_record_once() {
     let ledger = Ledger::default();
     let chunk_progress = chunk_progress(&ledger);
     assert!(chunk_progress.claim(Category::Log, 0));
@@ -49,7 +49,7 @@ fn nothing_is_counted_twice() {
 }
 
 #[test]
-fn what_is_doomed_waits_for_a_second_reading_and_ends_then_once() {
+fn rejected_record_ends_once_at_the_second_reading() {
     let ledger = Ledger::default();
     let chunk_progress = chunk_progress(&ledger);
     assert!(chunk_progress.claim(Category::Log, 0));
@@ -75,7 +75,7 @@ fn what_is_doomed_waits_for_a_second_reading_and_ends_then_once() {
 }
 
 #[test]
-fn a_chunk_is_kept_for_as_long_as_a_record_of_it_waits_there_or_is_about_to() {
+fn retains_a_chunk_while_a_record_of_it_may_be_read_again() {
     let ledger = Ledger::default();
     let chunk_progress = || {
         let chunk_progress =
@@ -95,7 +95,7 @@ fn a_chunk_is_kept_for_as_long_as_a_record_of_it_waits_there_or_is_about_to() {
 }
 
 #[test]
-fn what_is_parked_waits() {
+fn chunk_with_an_open_record_is_deferred() {
     let ledger = Ledger::default();
     let chunk_progress = chunk_progress(&ledger);
     chunk_progress.leave_open(Category::Log, 0);

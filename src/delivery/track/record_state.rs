@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn finished_records_are_taken_over_as_they_were() {
+    fn adopts_finished_records() {
         let mut finished = RecordSet::default();
         for record in [0, 1, 30, 31, 32, 33, 63, 64, 95, 127, 191] {
             finished.insert(record);

@@ -162,7 +162,7 @@ fn cut_back(directory: &Directory, synced: &BTreeMap<PathBuf, u64>) {
 }
 
 #[test]
-fn nothing_acknowledged_is_lost_in_any_interleaving() {
+fn keeps_acknowledged_records_in_any_interleaving() {
     let seeds = std::env::var("STORE_SEEDS").ok().and_then(|text| text.parse().ok()).unwrap_or(60);
     (0..seeds).for_each(any_interleaving);
 }

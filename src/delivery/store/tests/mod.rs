@@ -64,7 +64,7 @@ fn chunks(recovery: &Recovery) -> Vec<Chunk> {
 }
 
 #[test]
-fn chunks_are_found_again_with_their_progress() {
+fn recovers_chunks_with_their_progress() {
     let directory = Directory::new("found");
     {
         let (mut spool, recovery) = open(&directory);
@@ -91,7 +91,7 @@ fn chunks_are_found_again_with_their_progress() {
 }
 
 #[test]
-fn mapped_counts_under_the_same_settings_only() {
+fn mapped_note_counts_under_the_same_settings_only() {
     let directory = Directory::new("mapped");
     {
         let (mut spool, _) = open(&directory);
@@ -109,7 +109,7 @@ fn mapped_counts_under_the_same_settings_only() {
 }
 
 #[test]
-fn a_segment_goes_when_all_in_it_has_ended_whatever_the_order() {
+fn deletes_a_segment_when_all_extents_have_ended() {
     let directory = Directory::new("order");
     let (mut spool, _) = open(&directory);
     let extents: Vec<_> = (0..12).map(|_| append(&mut spool, "a", 8)).collect();
@@ -128,7 +128,7 @@ fn a_segment_goes_when_all_in_it_has_ended_whatever_the_order() {
 }
 
 #[test]
-fn bytes_are_those_on_the_disk() {
+fn counts_the_bytes_on_disk() {
     let directory = Directory::new("bytes");
     let on_disk = || {
         let names = directory.files();
@@ -147,7 +147,7 @@ fn bytes_are_those_on_the_disk() {
 }
 
 #[test]
-fn a_full_spool_refuses_and_an_empty_one_takes_any_chunk() {
+fn refuses_chunks_when_full_and_takes_any_size_when_empty() {
     let directory = Directory::new("full");
     let limits = Limits { most: 400, segment: 100 };
     let (mut spool, _) = Spool::open(&directory.0, 7, limits).unwrap();
@@ -161,7 +161,7 @@ fn a_full_spool_refuses_and_an_empty_one_takes_any_chunk() {
 }
 
 #[test]
-fn one_live_instance_for_each_directory() {
+fn locks_a_directory_for_one_instance() {
     let directory = Directory::new("locked");
     let held = open(&directory);
     assert!(matches!(Spool::open(&directory.0, 7, LIMITS), Err(SpoolError::Locked)));
@@ -170,7 +170,7 @@ fn one_live_instance_for_each_directory() {
 }
 
 #[test]
-fn a_removed_lock_is_noticed_and_taken_again() {
+fn takes_a_removed_lock_again() {
     let directory = Directory::new("relock");
     let (mut spool, _) = open(&directory);
     assert!(spool.has_its_lock());
@@ -186,7 +186,7 @@ fn a_removed_lock_is_noticed_and_taken_again() {
 }
 
 #[test]
-fn a_lost_segment_takes_no_bytes_and_is_not_read() {
+fn lost_segment_takes_no_bytes_and_is_not_read() {
     let directory = Directory::new("lost");
     let (mut spool, _) = open(&directory);
     let extents: Vec<_> = (0..6).map(|_| append(&mut spool, "a", 8)).collect();
@@ -203,7 +203,7 @@ fn a_lost_segment_takes_no_bytes_and_is_not_read() {
 }
 
 #[test]
-fn an_extent_of_other_bytes_is_damaged() {
+fn detects_an_extent_of_other_bytes() {
     let directory = Directory::new("damaged");
     let (mut spool, _) = open(&directory);
     let extent = append(&mut spool, "a", 8);
@@ -215,7 +215,7 @@ fn an_extent_of_other_bytes_is_damaged() {
 }
 
 #[test]
-fn a_torn_chunk_is_cut_off_and_named() {
+fn cuts_off_and_names_a_torn_chunk() {
     let directory = Directory::new("torn");
     drop({
         let (mut spool, _) = open(&directory);
@@ -235,7 +235,7 @@ fn a_torn_chunk_is_cut_off_and_named() {
 }
 
 #[test]
-fn files_that_cannot_be_read_are_named_and_the_others_are_used() {
+fn names_unreadable_files_and_uses_the_others() {
     let directory = Directory::new("strange");
     drop({
         let (mut spool, _) = open(&directory);
@@ -281,7 +281,7 @@ fn names_the_segment_of_a_progress_file_that_cannot_be_read() {
 }
 
 #[test]
-fn nobody_else_can_read_the_spool() {
+fn spool_is_private() {
     use std::os::unix::fs::PermissionsExt;
     let directory = Directory::new("mode");
     let (mut spool, _) = open(&directory);
@@ -294,7 +294,7 @@ fn nobody_else_can_read_the_spool() {
 }
 
 #[test]
-fn chunks_taken_back_are_not_found_again() {
+fn does_not_recover_rolled_back_chunks() {
     let directory = Directory::new("back");
     {
         let (mut spool, _) = open(&directory);
@@ -312,7 +312,7 @@ fn chunks_taken_back_are_not_found_again() {
 }
 
 #[test]
-fn what_cannot_be_deleted_counts_until_it_is() {
+fn counts_undeleted_files_until_they_are_deleted() {
     let directory = Directory::new("left");
     let (mut spool, _) = open(&directory);
     let extent = append(&mut spool, "a", 1);
@@ -332,7 +332,7 @@ fn what_cannot_be_deleted_counts_until_it_is() {
 }
 
 #[test]
-fn what_a_compaction_leaves_out_is_not_found_again_and_the_rest_is() {
+fn compaction_keeps_unfinished_chunks() {
     let directory = Directory::new("compact");
     let sizes = |spool: &Spool| {
         let (files, path) = (directory.files(), &directory.0);

@@ -33,7 +33,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_changed_directory_is_remembered_until_it_is_empty() {
+    fn remembers_a_former_directory_until_it_is_empty() {
         let [a, b] = ["/a", "/b"].map(Path::new);
         assert!(begin("former", Some(a)).is_empty() && begin("former", Some(a)).is_empty());
         assert_eq!(begin("former", Some(b)), [a]);
@@ -46,7 +46,7 @@ mod tests {
     }
 
     #[test]
-    fn the_directory_of_another_output_is_left_to_it() {
+    fn leaves_the_directory_of_another_output() {
         let [a, b] = ["/swapped/a", "/swapped/b"].map(Path::new);
         assert!(begin("one", Some(a)).is_empty() && begin("two", Some(b)).is_empty());
         assert!(begin("one", Some(b)).contains(&a.to_owned()));

@@ -86,7 +86,7 @@ fn spooled(spool: &Path) -> u32 {
 }
 
 #[test]
-fn a_chunk_whose_safety_an_earlier_process_could_not_tell_is_ours_already_once() {
+fn knows_recent_chunks_of_an_earlier_process_once() {
     for sync in ["normal", "full"] {
         let spool = directory(&format!("unacknowledged-{sync}"));
         let more = [("spool_sync", sync)];
@@ -104,7 +104,7 @@ fn a_chunk_whose_safety_an_earlier_process_could_not_tell_is_ours_already_once()
 }
 
 #[test]
-fn a_chunk_whose_flush_gave_up_before_the_sync_is_ours_in_the_next_instance_too() {
+fn next_instance_knows_a_chunk_whose_flush_timed_out_before_the_sync() {
     let spool = directory("gave-up");
     let more = [("spool_sync", "full")];
     let first = Running::start(&spool, &more);
@@ -137,7 +137,7 @@ fn a_chunk_whose_flush_gave_up_before_the_sync_is_ours_in_the_next_instance_too(
 }
 
 #[test]
-fn a_chunk_that_is_offered_again_before_its_sync_is_taken_once() {
+fn takes_a_chunk_once_that_is_offered_again_before_its_sync() {
     let spool = directory("again");
     let running = Running::start(&spool.join("other"), &[]);
     let (retry_registry, recorder) = (&running.delivery.shared.retry_registry, running.ledger.recorder());
@@ -157,7 +157,7 @@ fn a_chunk_that_is_offered_again_before_its_sync_is_taken_once() {
 }
 
 #[test]
-fn removed_segments_end_as_lost_and_are_named_with_their_count() {
+fn ends_records_of_removed_segments_as_lost() {
     let spool = directory("removed");
     let running = Running::start(&spool, &[("queue_max_size", "1"), ("batch_max_items", "1")]);
     for _ in 0..20 {
@@ -181,7 +181,7 @@ fn removed_segments_end_as_lost_and_are_named_with_their_count() {
 }
 
 #[test]
-fn a_removed_directory_is_created_and_locked_again() {
+fn creates_and_locks_a_removed_directory_again() {
     let spool = directory("gone");
     let running = Running::start(&spool, &[]);
     assert_eq!(running.flush(), Verdict::Ok);
