@@ -50,7 +50,19 @@ fn chunk(tag: &str, records: usize) -> Chunk {
 }
 
 fn open(directory: &Directory) -> (Spool, Recovery) {
-    Spool::open(&directory.0, 7, LIMITS).expect("expected the spool to open")
+    open_with(directory, 7, LIMITS)
+}
+
+/// Opens a spool that no other instance uses. A child process that another test starts inherits the lock of an earlier
+/// instance for a moment, until it executes its program.
+fn open_with(directory: &Directory, settings: u64, limits: Limits) -> (Spool, Recovery) {
+    for _ in 0..1_000 {
+        match Spool::open(&directory.0, settings, limits) {
+            Err(SpoolError::Locked) => std::thread::sleep(Duration::from_millis(10)),
+            opened => return opened.expect("expected the spool to open"),
+        }
+    }
+    panic!("expected the lock of {} to be released", directory.0.display());
 }
 
 fn append(spool: &mut Spool, tag: &str, records: usize) -> Extent {
@@ -101,7 +113,7 @@ fn mapped_note_counts_under_the_same_settings_only() {
         one.note_finished(Category::Log, &[0], Outcome::Accepted);
     }
     let mapped = |settings| {
-        let (_spool, recovery) = Spool::open(&directory.0, settings, LIMITS).unwrap();
+        let (_spool, recovery) = open_with(&directory, settings, LIMITS);
         recovery.extents.iter().map(|found| found.progress.mapped).collect::<Vec<_>>()
     };
     assert_eq!(mapped(7), [true, false], "what was mapped is not read together with what was not");
@@ -150,7 +162,7 @@ fn counts_the_bytes_on_disk() {
 fn refuses_chunks_when_full_and_takes_any_size_when_empty() {
     let directory = Directory::new("full");
     let limits = Limits { most: 400, segment: 100 };
-    let (mut spool, _) = Spool::open(&directory.0, 7, limits).unwrap();
+    let (mut spool, _) = open_with(&directory, 7, limits);
     let large = spool.append(b"a", &data(100), 100, WALL, WhenFull::Refuse).unwrap();
     let refused = spool.append(b"a", &data(1), 1, WALL, WhenFull::Refuse);
     assert!(matches!(refused, Err(SpoolError::Full { most: 400, .. })), "{refused:?}");
@@ -342,7 +354,7 @@ fn compaction_keeps_unfinished_chunks() {
         spool.bytes().load(Relaxed)
     };
     {
-        let (mut spool, _) = Spool::open(&directory.0, 7, Limits { most: 10_000, segment: 5_000 }).unwrap();
+        let (mut spool, _) = open_with(&directory, 7, Limits { most: 10_000, segment: 5_000 });
         let extents: Vec<_> = (0..20).map(|_| append(&mut spool, "a", 20)).collect();
         extents.iter().enumerate().filter(|(at, _)| at % 7 > 0).for_each(|(_, extent)| extent.end());
         extents[7].note_finished(Category::Log, &[3], Outcome::Accepted);
