@@ -31,7 +31,7 @@ pub(in crate::delivery) enum Entered {
 }
 
 impl Delivery {
-    /// Takes a chunk or refuses it. Called on Fluent Bit's coroutine stack: nothing but copy, enqueue, wait.
+    /// Takes or refuses a chunk. Runs on Fluent Bit's coroutine stack, so it only copies, queues and waits.
     pub fn flush(&self, tag: &[u8], data: &[u8], thread: FlushThread) -> Verdict {
         match self.enter(tag, data, thread) {
             Entered::Waiting(chunk_slot, longest) => self.shared.slot_pool.wait(chunk_slot, longest),

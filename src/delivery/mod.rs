@@ -69,7 +69,7 @@ pub struct Delivery {
     /// The mode that `auto` chose for the last flush, as a number from 1; 0 before the first flush. Written and read by
     /// flushes.
     chosen: AtomicU64,
-    /// True if the log has told what `workers` do. Written and read by flushes.
+    /// True if the hint about `workers` has been logged. Written and read by flushes.
     has_told_workers: AtomicBool,
     /// Taken when the instance closes.
     threads: Mutex<Option<Threads>>,
@@ -140,7 +140,7 @@ impl Delivery {
         let Some(threads) = lock(&self.threads).take() else { return };
         let now = self.shared.now().steady;
         let deadline = now + self.shared.settings.exit_timeout;
-        // An instance that ends soon after its start has no later time for what an earlier process left.
+        // Chunks of an earlier process that are still delayed are read now: there will be no later time.
         lock(&self.shared.backlog).end_delay(now);
         self.shared.lifecycle.begin_closing(deadline);
         self.shared.lifecycle.wait_for_flushes();

@@ -48,7 +48,7 @@ impl<T> LogBatcher<T> {
     /// The buffer for the next log of a destination.
     pub fn open(&mut self, destination: DestinationId, now: Monotonic, reading: Reading) -> &mut Vec<u8> {
         let new = || Collector::new(self.max_items).toward(destination);
-        // Those of many destinations are seldom full.
+        // With many destinations, envelopes are seldom full.
         let few = self.open.len() < FEW;
         let collector = self.open.entry(destination).or_insert_with(new);
         self.before = collector.bytes();

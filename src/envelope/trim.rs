@@ -18,7 +18,7 @@ type Fields<'p> = BTreeMap<Cow<'p, str>, &'p RawValue>;
 
 impl<T> Batch<T> {
     /// Makes a lone item smaller, an event by its breadcrumbs and extra, a log by most of its body, the cut marked.
-    /// Whether there was anything to take away, which is asked once.
+    /// Makes the envelope smaller. Returns false if it cannot be, or has been before.
     pub fn trim(&mut self) -> bool {
         if std::mem::replace(&mut self.trimmed, true) || self.len() != 1 {
             return false;

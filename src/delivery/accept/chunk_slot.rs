@@ -26,18 +26,21 @@ pub struct ChunkSlot {
     completed: Condvar,
 }
 
+/// The chunk and its verdict. The flush writes the chunk before it queues the slot; the mapper takes it.
 #[derive(Debug, Default)]
 struct State {
     tag: Vec<u8>,
     data: Vec<u8>,
     /// The chunk, if it is compressed; `data` is empty then.
     compressed: Option<CompressedChunk>,
+    /// Written by mapper and dispatcher; read by the flush.
     verdict: Option<Verdict>,
-    /// True if the flush has stopped waiting; the thread that answers then recycles the slot.
+    /// True if the flush has stopped waiting. Written by the flush; read by the thread that gives the verdict, which then recycles
+    /// the slot.
     abandoned: bool,
 }
 
-/// All slots and spare buffers of an instance.
+/// All slots and pooled buffers of an instance.
 #[derive(Debug)]
 pub struct SlotPool {
     free: (Sender<Arc<ChunkSlot>>, Receiver<Arc<ChunkSlot>>),
@@ -47,8 +50,8 @@ pub struct SlotPool {
 /// Chunks that can be on their way in at once; more flushes than this get RETRY.
 const SLOTS: usize = 512;
 
-/// Number of spare buffers kept, and the largest size of each: bounds the memory that an idle instance holds. With more of
-/// them, they would be used in turn, and all would grow to the size of the largest chunk.
+/// Number of pooled buffers, and the capacity above which a buffer is not pooled: bounds the memory of an idle instance. More
+/// buffers would be used in turn, and all would grow to the size of the largest chunk.
 const BUFFERS: usize = 1;
 const MAX_BUFFER_BYTES: usize = 4 << 20;
 
@@ -61,7 +64,7 @@ impl SlotPool {
         slot_pool
     }
 
-    /// A slot filled with a chunk; `None` when all are taken or memory is short. Never aborts.
+    /// Fills a slot with a chunk. Returns `None` if all slots are taken or memory is short; never aborts.
     #[must_use]
     pub fn fill(&self, tag: &[u8], data: &[u8]) -> Option<Arc<ChunkSlot>> {
         self.fill_with(tag, |state| {
@@ -72,7 +75,7 @@ impl SlotPool {
         })
     }
 
-    /// The same for a chunk that is compressed.
+    /// Like [`SlotPool::fill`], for a compressed chunk.
     #[must_use]
     pub fn fill_compressed(&self, tag: &[u8], compressed: CompressedChunk) -> Option<Arc<ChunkSlot>> {
         self.fill_with(tag, |state| {
@@ -116,13 +119,13 @@ impl SlotPool {
         let _ = self.free.0.try_send(chunk_slot);
     }
 
-    /// A buffer of an earlier chunk, if one is kept.
+    /// Returns the buffer of an earlier chunk if one is pooled, else a new one.
     #[must_use]
     pub fn buffer(&self) -> Vec<u8> {
         self.buffers.1.try_recv().unwrap_or_default()
     }
 
-    /// Keeps a buffer for a later chunk, if it is of a usual size.
+    /// Returns a buffer to the pool, unless it is too large or the pool is full.
     pub fn recycle_buffer(&self, mut buffer: Vec<u8>) {
         buffer.clear();
         if buffer.capacity() <= MAX_BUFFER_BYTES {
@@ -130,7 +133,7 @@ impl SlotPool {
         }
     }
 
-    /// Answers a slot and says whether the flush heard it; the last of the two sides to be done with it recycles it.
+    /// Gives a flush its verdict. Returns false if the flush has stopped waiting; the slot is recycled then.
     pub fn complete(&self, chunk_slot: &Arc<ChunkSlot>, verdict: Verdict) -> bool {
         let abandoned = {
             let mut state = chunk_slot.lock();
@@ -145,7 +148,7 @@ impl SlotPool {
         !abandoned
     }
 
-    /// Waits for the answer; RETRY when there is none in time.
+    /// Waits for the verdict; returns RETRY if there is none in time.
     pub fn wait(&self, chunk_slot: Arc<ChunkSlot>, longest: Duration) -> Verdict {
         let start = Stopwatch::start();
         let mut state = chunk_slot.lock();
@@ -182,14 +185,14 @@ fn copy(to: &mut Vec<u8>, from: &[u8]) -> bool {
 }
 
 impl ChunkSlot {
-    /// The chunk: tag and bytes. Empty when taken before.
+    /// Takes the chunk: tag and bytes. Empty if it was taken before.
     #[must_use]
     pub fn take(&self) -> (Vec<u8>, Vec<u8>) {
         let mut state = self.lock();
         (std::mem::take(&mut state.tag), std::mem::take(&mut state.data))
     }
 
-    /// The chunk, as it is held in memory.
+    /// Takes the chunk as it is queued in memory.
     #[must_use]
     pub(crate) fn take_queued(&self) -> QueuedChunk {
         let compressed = self.lock().compressed.take();
@@ -200,7 +203,7 @@ impl ChunkSlot {
         }
     }
 
-    /// Bytes that the chunk takes.
+    /// Returns the bytes that the chunk takes in memory.
     #[must_use]
     pub fn bytes(&self) -> usize {
         let state = self.lock();

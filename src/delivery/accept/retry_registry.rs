@@ -17,11 +17,14 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 use xxhash_rust::xxh3::Xxh3;
 
-/// A chunk not offered again for this long is believed to be gone from Fluent Bit.
+/// Time without an offer after which Fluent Bit is taken to have dropped a chunk.
 const ABANDONED_AFTER: Duration = Duration::from_secs(3_600);
 
+/// Chunks that Fluent Bit holds, by identity, of all instances. Written by mappers and dispatchers; read by flushes.
 static CHUNKS: Lazy<Mutex<HashMap<u128, Vec<Entry>>>> = Lazy::new(Mutex::default);
+/// Chunks in spools of which Fluent Bit may not know. Added by the spools' workers; taken by flushes.
 static UNACKNOWLEDGED: Lazy<Mutex<HashMap<u128, Unacknowledged>>> = Lazy::new(Mutex::default);
+/// Number of instances that the process has started.
 static GENERATIONS: AtomicU64 = AtomicU64::new(0);
 
 #[derive(Debug)]
@@ -54,14 +57,14 @@ pub struct RetryRegistry {
 }
 
 impl RetryRegistry {
-    /// The view of a new instance. `instance` is the same text for the same instance across a reload.
+    /// Returns the view of a new instance. `instance` is the same text before and after a reload.
     #[must_use]
     pub fn new(instance: &str, slot_pool: Arc<SlotPool>, recorder: Recorder) -> Self {
         let instance = xxhash_rust::xxh3::xxh3_128(instance.as_bytes());
         Self { instance, generation: GENERATIONS.fetch_add(1, Relaxed), slot_pool, recorder }
     }
 
-    /// A chunk's identity.
+    /// Returns the identity of a chunk: a hash of instance, tag and bytes.
     #[must_use]
     pub fn identity(&self, tag: &[u8], data: &[u8]) -> u128 {
         let mut hash = Xxh3::new();
@@ -75,7 +78,7 @@ impl RetryRegistry {
     /// Returns the progress record of a chunk that a flush waits for: the one left by an earlier flush that has returned,
     /// else a new one. An equal chunk whose flush still waits is another chunk.
     pub fn join(&self, chunk_slot: Arc<ChunkSlot>, tag: &[u8], data: &[u8], now: Monotonic) -> Arc<ChunkProgress> {
-        // Not under the lock, which flushes take: that reads all of it.
+        // Hash outside of the lock, which flushes take: hashing reads the whole chunk.
         let (identity, records) = (self.identity(tag, data), crate::chunk::count(data));
         let mut chunks = lock(&CHUNKS);
         let entries = chunks.entry(identity).or_default();
@@ -151,7 +154,7 @@ impl RetryRegistry {
         lock(&CHUNKS).values().flatten().any(|entry| entry.generation == self.generation)
     }
 
-    /// Records of such chunks that have not ended.
+    /// Returns the number of records of these chunks that have not ended.
     #[must_use]
     pub fn pending(&self, category: Category) -> u64 {
         let chunks = lock(&CHUNKS);
@@ -159,7 +162,7 @@ impl RetryRegistry {
         ours.map(|entry| u64::from(entry.records.saturating_sub(entry.chunk_progress.finished()[category].len()))).sum()
     }
 
-    /// Tells the waiting flush how its chunk stands.
+    /// Answers the waiting flush: OK if the chunk is done, else RETRY.
     pub fn finish(&self, identity: u128, chunk_progress: &Arc<ChunkProgress>, status: ChunkStatus) {
         let mut chunks = lock(&CHUNKS);
         let Some(entries) = chunks.get_mut(&identity) else { return };
@@ -170,7 +173,7 @@ impl RetryRegistry {
         let verdict = if status == ChunkStatus::Done { Verdict::Ok } else { Verdict::Retry };
         let is_received =
             entries[at].waiter.take().is_some_and(|chunk_slot| self.slot_pool.complete(&chunk_slot, verdict));
-        // When the flush has already left with RETRY, the entry stays for the next one, which is then told OK at once.
+        // If the flush has already returned RETRY, the entry stays, so that the next flush gets OK at once.
         if status == ChunkStatus::Done && is_received {
             entries.swap_remove(at);
             if entries.is_empty() {
@@ -198,7 +201,7 @@ impl RetryRegistry {
         });
     }
 
-    /// Lets every waiting flush go with RETRY: the instance is closing.
+    /// Answers every waiting flush with RETRY. Called when the instance closes.
     pub fn release_all(&self) {
         let mut waiters = Vec::new();
         for entry in lock(&CHUNKS).values_mut().flatten().filter(|entry| entry.generation == self.generation) {

@@ -49,7 +49,7 @@ pub(super) struct Account {
     pub(super) accepted: u64,
     /// Bytes of logs that are to be sent, or are under way.
     pub(super) reserved: u64,
-    /// Those of them that are under way.
+    /// Bytes of them that are in transit.
     pub(super) in_transit: u64,
     /// Spent bytes as the file has them.
     pub(super) marked: u64,

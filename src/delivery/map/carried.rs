@@ -1,10 +1,10 @@
-//! Keeps records of earlier chunks that wait for the next lines of their stream, and the chunk that each belongs to.
+//! Keeps the records of earlier chunks that wait for the next lines of their stream, with their chunks.
 
 use crate::delivery::track::chunk_progress::{ChunkProgress, ChunkSource};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-/// Numbers from here on are not of the chunk that is read, but of records that have waited.
+/// The first number that the mapping knows a waiting record by. Smaller numbers are records of the chunk that is read.
 pub(in crate::delivery) const FIRST: u32 = 1 << 31;
 
 /// Records that wait for a later chunk, by the numbers under which the mapping knows them. Each keeps its progress record
@@ -29,7 +29,7 @@ impl Carried {
         self.last
     }
 
-    /// The record that a number stands for.
+    /// Returns the chunk and the record of a number.
     pub(in crate::delivery) fn get(&self, number: u32) -> Option<(Arc<ChunkProgress>, u32)> {
         self.records.get(&number).cloned()
     }

@@ -1,5 +1,4 @@
-//! Decides what becomes of a record that could become an item: an item, a wait in its chunk, a dead letter, or a drop that
-//! makes room for others.
+//! Decides on each record that could become an item: send, defer in its chunk, give up as a dead letter, or drop for others.
 
 use crate::clock::Monotonic;
 use crate::delivery::map::sink::RecordSink;
@@ -21,17 +20,17 @@ fn is_in_memory(chunk_progress: &ChunkProgress) -> bool {
     matches!(chunk_progress.source, ChunkSource::Memory)
 }
 
-/// The action that is to be taken on a record that could become an item.
+/// The decision on a record that could become an item.
 pub(super) enum Disposition {
-    /// It becomes one, for this destination.
+    /// It becomes an item for this destination.
     Item(DestinationId),
-    /// It has ended, or waits where it is.
+    /// There is nothing to do: it has ended, or has been left open in its chunk.
     Nothing,
-    /// It waits, and is worth looking at again at this time.
+    /// It is deferred until this time.
     Wait(Monotonic),
-    /// It is given up.
+    /// It is given up for this reason.
     DeadLetter(Arc<DropReason>),
-    /// It makes room for others.
+    /// It is dropped, because the spool is nearly full.
     Overflow,
 }
 
@@ -83,7 +82,7 @@ impl RecordSink<'_> {
         match self.waits.decide(category, chunk_progress.taken, longest, self.now) {
             Decision::Send => Disposition::Item(destination),
             Decision::GiveUp(outcome) => give_up(outcome, DropTrigger::HoldExpired),
-            // In memory it waits as an item, unless such items have filled their share.
+            // In memory it waits as an item, unless deferred items have filled their share.
             Decision::Defer(_) if is_in_memory(chunk_progress) && !self.shared.budget.is_full(category) => {
                 Disposition::Item(destination)
             }

@@ -126,7 +126,7 @@ fn panic_keeps_deferred_records() {
     }
 }
 
-/// Nor is that of an event that has ended: storms would count it twice.
+/// Storm control does not judge an event again that has ended: it would count it twice.
 #[test]
 fn does_not_decide_ended_events_again() {
     let directory = Directory(std::env::temp_dir().join(format!("out_sentry-ended-{}", std::process::id())));
@@ -194,7 +194,7 @@ fn ends_a_chunk_whose_records_all_panic() {
     (0..2_000).for_each(|n| record(&mut chunk, n));
     let (now, seen) = poisoned("memory", &chunk, &everything, None);
     let invalid = now.outcome(Category::Log, Outcome::Invalid);
-    // What is sampled out is not written, and so not broken.
+    // A log that is sampled out is not written, so it cannot panic.
     assert!((1_700..2_000).contains(&invalid) && seen.logs.is_empty(), "{}", now.summary());
     for category in Category::ALL {
         assert_eq!(ended(&now, *category), 2_000, "{}", now.summary());

@@ -32,7 +32,7 @@ const MAX_PANICS: usize = 64;
 const FULL: &str = "dead letters are full: rejected items are only counted, as overflow; send the letters in dead_letter_path \
                     again with `flb-sentry replay`, remove them, or raise dead_letter_max_size";
 
-/// Wait before a disk that would not take dead letters is tried again.
+/// Wait before dead letters are written again after the disk refused them.
 const DEAD_LETTER_PAUSE: Duration = Duration::from_secs(30);
 
 impl Worker<'_> {
@@ -60,7 +60,7 @@ impl Worker<'_> {
         }
     }
 
-    /// Lets go of records of earlier chunks that wait no more.
+    /// Releases records of earlier chunks that no longer wait for lines.
     fn let_go(&mut self) {
         for chunk_progress in self.carried.retain(self.records.waiting()) {
             let status = chunk_progress.let_go();
@@ -71,14 +71,14 @@ impl Worker<'_> {
         }
     }
 
-    /// At exit: lines that are in memory alone are sent as they are.
+    /// Sends waiting lines that are only in memory. Called at exit.
     pub(in crate::delivery) fn finish_volatile(&mut self) {
         if self.carried.is_volatile() {
             self.finish_waiting(Monotonic::MAX);
         }
     }
 
-    /// Sends lines as they are that have waited until `due` for the next ones.
+    /// Sends waiting lines whose time to wait ended at or before `due`.
     pub(in crate::delivery) fn finish_waiting(&mut self, due: Monotonic) {
         if self.next_waiting().is_none_or(|next| next > due) {
             return;
@@ -120,11 +120,11 @@ impl Worker<'_> {
         self.let_go();
     }
 
-    /// After a panic: gives up the lines of earlier chunks of the streams that it was about; returns false if there are none.
+    /// Gives up the waiting lines of the streams at which the mapping panicked. Returns false if there are none.
     fn give_up_carried(&mut self) -> bool {
         let current_records = self.records.current_records().iter().copied();
         let numbers: Vec<u32> = current_records.filter(|number| *number >= carried::FIRST).collect();
-        // The first is what its lines are part of.
+        // The other lines are part of the first one's event.
         for (chunk_progress, record) in numbers.iter().skip(1).filter_map(|number| self.carried.get(*number)) {
             chunk_progress.end(Category::Event, record, Outcome::Joined);
         }
@@ -141,8 +141,8 @@ impl Worker<'_> {
         }
     }
 
-    /// Writes dead letters, and ends their records when they are safe. What the disk will not take is tried again
-    /// later, unless only memory holds it.
+    /// Writes dead letters and ends their records once the file is synced. If the disk refuses them, the records wait for the
+    /// next reading; records that are only in memory end as `overflow`.
     fn write_dead_letter(
         &mut self,
         chunk_progress: &ChunkProgress,
@@ -182,7 +182,7 @@ impl Worker<'_> {
         }
     }
 
-    /// Notes for the next client report the items of a chunk that will never be sent.
+    /// Counts items of a chunk that will never be sent, for the next client report.
     fn report_unsent(&self, first: u32, segment: &Chunk, unsent: &[UnsentItem]) {
         if !self.shared.reports.is_on() || unsent.is_empty() {
             return;
@@ -206,11 +206,11 @@ impl Worker<'_> {
         pass: &mut PassOutcome,
     ) -> u32 {
         if segment.data.is_empty() {
-            // They have ended.
+            // A compaction has left out its records, because they have ended.
             return first + segment.records;
         }
         let mut broken = RecordSet::default();
-        // What each panic was about.
+        // The records at which each panic occurred.
         let mut panics: Vec<Vec<u32>> = Vec::new();
         loop {
             let mapped = catch_unwind(AssertUnwindSafe(|| {

@@ -1,4 +1,4 @@
-//! Work that a reading of a chunk leaves for afterwards: dead letters, and drops to report.
+//! Collects the work that follows a reading of a chunk: dead letters to write, and drops to report.
 
 use crate::delivery::route::table::Target;
 use crate::delivery::store::dead_letters::DeadLetter;
@@ -8,16 +8,16 @@ use crate::delivery::track::chunk_progress::ChunkProgress;
 use crate::ledger::{Category, Outcome, PerCategory};
 use std::sync::Arc;
 
-/// Work that the reading of a chunk leaves for afterwards, even if it panics.
+/// The work that follows a reading of a chunk, even one that panicked.
 #[derive(Default)]
 pub(in crate::delivery) struct PassOutcome {
-    /// Records that are given up.
+    /// Dead letters to write.
     pub(in crate::delivery) dead_letters: Vec<DeadLetter>,
-    /// Records that are to be reported to Sentry.
+    /// Items to count in the next client report.
     pub(in crate::delivery) unsent: Vec<UnsentItem>,
-    /// Records of which storms have decided that they are to be sent.
+    /// Records whose events storm control has judged in this reading.
     pub(super) decided: RecordSet,
-    /// Records that wait where they are, by category.
+    /// Records that were left open in the chunk.
     pub(super) waiting: PerCategory<RecordSet>,
 }
 
@@ -66,7 +66,7 @@ pub(super) fn postpone(dead_letter: &DeadLetter, chunk_progress: &ChunkProgress)
     }
 }
 
-/// A record that has ended here and not at the destination where it was to go.
+/// An item that ended before it was sent.
 pub(in crate::delivery) struct UnsentItem {
     pub(in crate::delivery) category: Category,
     pub(in crate::delivery) record: u32,
@@ -75,7 +75,7 @@ pub(in crate::delivery) struct UnsentItem {
 }
 
 impl UnsentItem {
-    /// Returns the drop that a dead letter stands for, unless it was no item, had no destination, or was counted there already.
+    /// Returns the item of a dead letter. `None` if it was no item, had no destination, or Sentry has counted it.
     pub(in crate::delivery) fn of_dead_letter(
         dead_letter: &DeadLetter,
         outcome: Outcome,
@@ -104,7 +104,7 @@ mod tests {
         ChunkProgress::new(ChunkSource::Host(1), Monotonic::START, Ledger::default().recorder(), Default::default())
     }
 
-    /// A letter that the disk would not take is written at the next reading, and then with all lines of its event, too.
+    /// A dead letter that could not be written is written at the next reading, with all lines of its event.
     #[test]
     fn postponed_dead_letter_keeps_its_lines() {
         let chunk_progress = chunk_progress();
@@ -117,7 +117,6 @@ mod tests {
         assert!(chunk_progress.is_open(Category::Event, 3) && chunk_progress.is_open(Category::Log, 3));
     }
 
-    /// Nothing is left open that nobody looks at again.
     #[test]
     fn lines_of_an_event_in_flight_end_with_it() {
         let chunk_progress = chunk_progress();
@@ -134,7 +133,7 @@ mod tests {
         assert!(matches!(pass.dead_letters[..], [DeadLetter { category: Some(Category::Event), record: 3, .. }]));
     }
 
-    /// A record that is nothing yet gets one letter for both, one that has become a log one for the event.
+    /// An open record gets one dead letter for both categories. A record whose log is in flight gets one for its event.
     #[test]
     fn record_gets_one_dead_letter() {
         let chunk_progress = chunk_progress();

@@ -9,11 +9,11 @@ use crate::envelope::{self, Batch};
 use crate::ledger::{Category, Outcome};
 use crate::mapping::{Bill, DestinationId, Finished, Item, ItemWriter};
 
-/// Passes an envelope to the dispatcher, as soon as there is room for it in memory.
+/// Passes an envelope to the dispatcher. Waits for its bytes in the memory budget.
 pub(in crate::delivery) fn emit(shared: &Shared, mut batch: Batch<ChunkProgress>) {
     let bytes = batch.bytes() as u64;
     let (destination, category) = (batch.destination, batch.category);
-    // What is held for others makes room only for a destination that the dispatcher knows of.
+    // The dispatcher evicts deferred items only for a destination that it knows.
     let waits = || drop(shared.to_dispatcher.send(Message::AwaitsMemory { destination, category, bytes }));
     shared.budget.reserve(category, bytes, || shared.blocks.get(destination).is_blocked(category), waits);
     batch.reserved = bytes;
@@ -26,7 +26,7 @@ pub(super) enum Place {
     Log(DestinationId),
     /// In an envelope of its own.
     Event(Box<Batch<ChunkProgress>>),
-    /// Nowhere: the item becomes a dead letter, and only its id is needed.
+    /// A scratch buffer: the item becomes a dead letter, of which only the event id is needed.
     DeadLetter(Box<DeadLetter>),
     /// It is written.
     Finished,
@@ -90,13 +90,13 @@ impl ItemWriter for RecordWriter<'_, '_> {
                 dead_letter.event_id = finished.event_id();
                 self.sink.pass.dead_letters.push(*dead_letter);
             }
-            // It is not what was begun: it is taken back.
+            // The wrong kind of item was finished: the drop discards it.
             (place, _) => self.place = place,
         }
     }
 }
 
-/// Takes an unfinished item back, as after a panic.
+/// Discards an unfinished item, such as after a panic, and opens its record again.
 impl Drop for RecordWriter<'_, '_> {
     fn drop(&mut self) {
         match self.place {

@@ -1,5 +1,5 @@
-//! Answers the mapping's question where a record goes: asks the destinations once for each run of records with the same
-//! namespace and annotation, and logs records that do not go where they ask to.
+//! Routes the records of a chunk: asks the route table once for each run of records with the same namespace and annotation,
+//! and logs records whose annotation is refused or that have no destination.
 
 use crate::clock::Monotonic;
 use crate::delivery::report::host::Severity;
@@ -12,7 +12,7 @@ use std::cell::RefCell;
 /// Longest name of a namespace that is repeated in a line of log; Kubernetes has none longer.
 const MAX_NAME: usize = 63;
 
-/// Answers for the records of one chunk.
+/// Routes the records of one chunk.
 #[derive(Debug)]
 pub(in crate::delivery) struct ChunkRouter<'t> {
     route_table: &'t RouteTable,
@@ -29,7 +29,7 @@ struct State {
     annotation: Option<String>,
     /// Annotations that were not followed.
     annotations: Complaints,
-    /// Records that no source has a destination for.
+    /// Records without a destination.
     unrouted: Complaints,
 }
 
@@ -60,7 +60,7 @@ impl<'t> ChunkRouter<'t> {
 impl Router for ChunkRouter<'_> {
     fn route(&self, namespace: &str, annotation: Option<&str>) -> Routed {
         let mut state = self.state.borrow_mut();
-        // Nothing is never compared: an empty string may be at an address at which a wide comparison stumbles.
+        // Empty strings are not compared byte by byte: one may be at an address at which a wide comparison is slow.
         let is_same = match (state.namespace.is_empty(), namespace.is_empty()) {
             (false, false) => state.namespace == namespace,
             (old, new) => old == new,
@@ -85,7 +85,7 @@ impl Router for ChunkRouter<'_> {
 }
 
 fn text(namespace: &str, complaint: &Complaint) -> String {
-    // Whoever writes records may have written this name, too.
+    // The name comes from a record, so it is escaped and cut.
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
     let name: String = namespace.chars().take(MAX_NAME).map(|c| if plain(c) { c } else { '?' }).collect();
     let name = if name.is_empty() { "records without a namespace".to_owned() } else { format!("namespace {name}") };

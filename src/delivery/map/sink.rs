@@ -32,16 +32,16 @@ pub(in crate::delivery) struct RecordSink<'i> {
     pub(super) reading: Reading,
     pub(super) again: bool,
     pub(super) now: Monotonic,
-    /// The destination asked about last, and how it stood when this chunk was begun.
+    /// The destination whose blocks are in `waits`: the one of the previous record.
     pub(super) asked: Option<DestinationId>,
     pub(super) waits: Waits,
-    /// True if there is so little room on disk that some records have to make room for others.
+    /// True if the spool is 75 % full: records of failing destinations are then dropped for the others.
     pub(super) is_spool_nearly_full: bool,
     pub(super) has_logged_evictions: bool,
     pub(super) pass: &'i mut PassOutcome,
     /// Records at which the mapping has panicked.
     pub(super) broken: &'i RecordSet,
-    /// Records of earlier chunks.
+    /// Records of earlier chunks that wait for lines.
     pub(super) carried: &'i mut Carried,
     /// Buffer for the JSON of items that become dead letters; only their ids are needed.
     pub(super) scratch: Vec<u8>,
@@ -105,7 +105,7 @@ impl<'i> RecordSink<'i> {
         }
     }
 
-    /// The chunk that a record is of, and its number there.
+    /// Returns the chunk of a record, and the record's number there.
     pub(super) fn owner(&self, record: u32) -> (Cow<'i, Arc<ChunkProgress>>, u32) {
         if record < carried::FIRST {
             return (Cow::Borrowed(self.chunk_progress), record);
@@ -115,7 +115,7 @@ impl<'i> RecordSink<'i> {
             .map_or((Cow::Borrowed(self.chunk_progress), record), |(owner, own)| (Cow::Owned(owner), own))
     }
 
-    /// Leaves a record where it is.
+    /// Leaves a record open in its chunk.
     pub(super) fn defer(&mut self, category: Category, record: u32) {
         if record < carried::FIRST {
             self.pass.waiting[category].insert(record);
@@ -224,7 +224,7 @@ impl<'i> Sink for RecordSink<'i> {
 
     fn discard(&mut self, item: Item, discard: Discard) {
         match (item.category, discard.outcome) {
-            // Undecodable bytes are no item of either category: one letter for both.
+            // Undecodable bytes are an item of neither category: one dead letter for both.
             (Category::Event, Outcome::Invalid)
                 if item.record < carried::FIRST && self.chunk_progress.is_open(item.category, item.record) =>
             {
@@ -248,7 +248,7 @@ impl<'i> Sink for RecordSink<'i> {
             chunk_progress.end(category, own, Outcome::Joined);
             return;
         }
-        // It must not be gone before the item that it is part of.
+        // The line must not end before the item that it is part of.
         if !chunk_progress.claim(category, own) {
             return;
         }
@@ -292,7 +292,7 @@ impl<'i> Sink for RecordSink<'i> {
     }
 
     fn affords(&mut self, record: u32, bill: &Bill) -> bool {
-        // A dead letter that is still to be written is no log that would be sent.
+        // A rejected log is not sent, so it costs nothing.
         !self.payer.capped
             || {
                 let (chunk_progress, own) = self.owner(record);

@@ -1,4 +1,4 @@
-//! Sends items that stand for no record: what storm control has held back, and what a budget withholds.
+//! Sends items that stand for no record: the closing events of storms, and the notices of budgets.
 
 use crate::delivery::map::record_writer::emit;
 use crate::delivery::map::worker::Worker;
@@ -36,11 +36,11 @@ impl Worker<'_> {
         }
     }
 
-    /// Sends the last words about storms. They stand for no record, so their fate is in no ledger that anybody reads.
+    /// Sends the closing events of storms. They stand for no record, so they are counted in a ledger that is dropped.
     pub(super) fn close_storms(&mut self) {
         let now = self.shared.now();
         let closed = self.records.closed_storms(now.wall).into_iter();
-        // A destination that is forgotten by now hears no more of it.
+        // The destination may have been removed since.
         for closing in closed {
             let Route::To(destination) = closing.routed.route else { continue };
             if self.shared.route_table.get(destination).is_none() {

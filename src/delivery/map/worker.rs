@@ -40,7 +40,7 @@ const DRAIN_POLL: Duration = Duration::from_millis(5);
 /// The open envelopes that are to be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::delivery) enum Seal {
-    /// Those that have been open for `batch_timeout`.
+    /// The envelopes that have been open for `batch_timeout`.
     Due,
     /// All of them.
     All,
@@ -57,7 +57,7 @@ pub(in crate::delivery) struct Worker<'s> {
     pub(super) carried: Carried,
 }
 
-/// Says that nothing will be mapped any more, however it came to that.
+/// Tells the dispatcher at its drop, even after a panic, that the mapper has ended.
 struct Done<'s>(&'s Shared);
 
 impl Drop for Done<'_> {
@@ -66,7 +66,7 @@ impl Drop for Done<'_> {
     }
 }
 
-/// Maps until told to close.
+/// Runs the mapper until the instance closes.
 pub(crate) fn run(shared: &Shared, records: Mapper, inbox: &Receiver<Job>) {
     let _done = Done(shared);
     let mut worker = Worker::new(shared, records);
@@ -99,7 +99,7 @@ impl<'s> Worker<'s> {
                         self.seal(Seal::All);
                     }
                 }
-                // There may have been no room to be told.
+                // The queue may have been full when `Close` was sent.
                 Err(RecvTimeoutError::Timeout) if self.shared.past_deadline() => break,
                 Err(RecvTimeoutError::Timeout) => {}
             }
@@ -116,7 +116,7 @@ impl<'s> Worker<'s> {
         }
     }
 
-    /// A job; or the time to look at envelopes and backlog.
+    /// Returns the next job; a timeout when envelopes or the backlog are due.
     fn next(&self, inbox: &Receiver<Job>) -> Result<Job, RecvTimeoutError> {
         recv_either(inbox, &self.shared.capacity_freed.1, self.idle())
     }
@@ -178,7 +178,7 @@ impl<'s> Worker<'s> {
                     let mut backlog = lock(&self.shared.backlog);
                     (backlog.take_last(), backlog.take_live())
                 };
-                // What an earlier process left may go on in the first chunk of this one.
+                // The first chunk of this process may continue a trace that an earlier process left.
                 last.iter().for_each(|last| self.spooled(last, Reading::Replayed));
                 if let Some(chunk_progress) = chunk_progress {
                     self.spooled(&chunk_progress, Reading::Live);
@@ -212,7 +212,7 @@ impl<'s> Worker<'s> {
         self.shared.waiting.fetch_sub(queued.bytes(), Relaxed);
         let retained = chunk_progress.retain(queued);
         self.map_queued(&chunk_progress, &retained, Reading::Live);
-        // Nobody else has the bytes that a dead letter would need, or what had to stay behind.
+        // The chunk is retained only where a dead letter may need its bytes, or while a record of it is open.
         if self.dead.is_none() {
             self.shared.retained_bytes.fetch_sub(chunk_progress.release_chunk(), Relaxed);
             if let Ok(QueuedChunk::Raw(segment)) = Arc::try_unwrap(retained) {
@@ -221,7 +221,7 @@ impl<'s> Worker<'s> {
         }
     }
 
-    /// Reads a chunk that is held in memory.
+    /// Maps a chunk that was queued in memory.
     fn map_queued(&mut self, chunk_progress: &Arc<ChunkProgress>, queued: &QueuedChunk, reading: Reading) {
         let chunk = self.open(queued);
         if reading == Reading::Live {
@@ -233,7 +233,7 @@ impl<'s> Worker<'s> {
         }
     }
 
-    /// A chunk that is held in memory, as soon as there is memory to read it in.
+    /// Returns a queued chunk uncompressed. Waits until there is memory for that, or until the deadline.
     fn open<'q>(&self, queued: &'q QueuedChunk) -> Cow<'q, Chunk> {
         let opened = loop {
             match queued.open(|| self.shared.slot_pool.buffer()) {
@@ -304,10 +304,10 @@ impl<'s> Worker<'s> {
         }
     }
 
-    /// Handles the chunks that came too late to be taken.
+    /// Refuses the chunks that were queued after the last one that was mapped.
     fn refuse(&self, inbox: &Receiver<Job>) {
-        // A flush that had seen no end yet may still be about to put its chunk there: soon, since it only copies or packs it and
-        // waits for nobody until then. Whoever left earlier would leave a chunk that was answered OK in no book.
+        // Wait for flushes already past the `closing` check: a chunk queued after this loop would be in no ledger although
+        // its flush was answered OK. The wait is short, because a flush only copies or compresses.
         self.shared.lifecycle.wait_for_flushes();
         for job in inbox.try_iter() {
             match job {
@@ -318,7 +318,7 @@ impl<'s> Worker<'s> {
                 Job::Memory(chunk_slot) => {
                     let queued = chunk_slot.take_queued();
                     self.shared.waiting.fetch_sub(queued.bytes(), Relaxed);
-                    // Its flush was told OK: what cannot be sent any more is taken, and lost.
+                    // Its flush was answered OK, so its records are counted as taken; they end as lost.
                     self.shared.recorder.take(u64::from(crate::chunk::count(&self.open(&queued).data)));
                 }
                 Job::Spooled | Job::Close => {}

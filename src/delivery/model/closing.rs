@@ -100,14 +100,14 @@ fn reload(loaded: &Loaded) {
     let taken_again = left.iter().all(|chunk| second.offer(chunk, usize::MAX));
     assert!(taken_again);
     let is_there = |numbers: Chunk| numbers.iter().all(|n| lock(&server.seen).logs.contains_key(n));
-    // What the server has may still be in the spool, for want of an answer, and the second may not have opened it yet.
+    // An accepted item may still be in the spool if its response was lost, and the second instance may not have opened it yet.
     let spool = loaded.settings.delivery.spool_path.as_deref();
     while second.pending() > 0 || !all.iter().all(|chunk| is_there(chunk)) || spool.is_some_and(holds_chunks) {
         thread::park_timeout(Duration::from_secs(1));
     }
     second.delivery.close();
     second.assert_closed();
-    // What was on its way at the end may come twice: nobody has heard that it had come.
+    // An item in flight at the end may be sent twice, because its response was lost.
     for category in Category::ALL.iter().copied() {
         let (_, again) = server.counts()[category];
         let unheard = first.arrived[category].load(Relaxed) - first.accepted()[category];
@@ -126,7 +126,7 @@ fn reload_with_ack_sends_each_record_once() {
 
 #[test]
 fn reload_with_spool_sends_each_record_once() {
-    // What could go wrong takes a flush that gives up shortly before the reload: it can where it waits for the sync.
+    // The hard case is a flush that times out shortly before the reload: only one that waits for the sync can.
     for sync in ["normal", "full"] {
         explore_often(2, &format!("reload, spool, sync {sync}"), move || {
             let place = Place::new();

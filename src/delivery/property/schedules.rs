@@ -37,7 +37,7 @@ fn any_answer(chance: &mut Chance) -> (u16, Option<&'static str>, bool) {
 fn run(mode: &str, seed: u64) -> HashMap<&'static str, u64> {
     let mut chance = Chance::of_seed(seed);
     let name = format!("schedule-{mode}-{seed}-{}", std::process::id());
-    // What is on disk is not what this is about: memory that looks like one is quicker.
+    // A directory in memory is quicker, and the disk is not under test.
     let memory = Some(PathBuf::from("/dev/shm")).filter(|path| path.is_dir());
     let directory = Directory(memory.unwrap_or_else(std::env::temp_dir).join(format!("out_sentry-{name}")));
     let loaded = loaded(mode, &directory.0, seed);
@@ -88,7 +88,7 @@ fn run(mode: &str, seed: u64) -> HashMap<&'static str, u64> {
                 drop(instance.shared.store.unavailable());
                 drop(instance);
                 instance = Instance::start(&name, &loaded, &clock);
-                // What is sent again stands in the books of this process too, with what the last one noted of it.
+                // Replayed records count in this process, too, with the outcomes that the last one noted.
                 let carried = instance.ledger.snapshot();
                 done += before - carried.records;
                 for (category, totals) in Category::ALL.iter().zip(&mut totals) {
@@ -159,7 +159,7 @@ fn damaged_compressed_chunk_ends_in_the_ledger() {
             instance.respond(0, (200, None, true), &mut seen);
         }
     }
-    // Those before the break, and one that stands for the others.
+    // The records before the damage, and one that stands for the rest.
     let now = instance.ledger.snapshot();
     assert!((1_000..10_000).contains(&now.records), "{}", now.summary());
     for category in Category::ALL {

@@ -7,7 +7,7 @@ use crate::delivery::track::chunk_progress::ChunkProgress;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-/// By when they are due; of those due together, the first to come first.
+/// Chunks by the time at which they are due, and by the order of their arrival.
 type Queue = BTreeMap<(Monotonic, u64), Arc<ChunkProgress>>;
 
 /// The chunks of a backlog that are read in the present state of memory and servers.
@@ -15,31 +15,35 @@ type Queue = BTreeMap<(Monotonic, u64), Arc<ChunkProgress>>;
 pub(crate) enum Readable {
     /// All that are due.
     All,
-    /// Those with rejected records: to write their dead letters needs no memory for items and no server.
+    /// Only chunks with rejected records: writing their dead letters needs no memory for items and no server.
     Rejected,
 }
 
-/// The chunks.
+/// The chunks. Written by mapper, dispatcher and the spool's worker; read by the mapper, and by the dispatcher at exit.
 #[derive(Debug, Default)]
 pub(crate) struct Backlog {
+    /// Chunks that wait for a destination or a delay. Added by all three; taken by the mapper.
     waiting: Queue,
-    /// Chunks of the spool that were flushed just now.
+    /// Chunks of the spool that were flushed just now. Added by the spool's worker; taken by the mapper.
     live: VecDeque<Arc<ChunkProgress>>,
-    /// Those with records that are to become dead letters. To read them needs no room, it makes some.
+    /// Chunks with rejected records. Reading one frees memory. Added by mapper
+    /// and dispatcher; taken by the mapper.
     rejected: Queue,
-    /// The last chunks that an earlier process left.
+    /// The last chunks that an earlier process left. Added by the spool's worker at the start; taken by the mapper with the first
+    /// live chunk.
     last: Vec<Arc<ChunkProgress>>,
-    came: u64,
-    /// Keys of chunks that wait only for a delay to end, not for a destination.
+    /// Number of chunks added so far.
+    added: u64,
+    /// Keys of chunks that wait only for a delay to end, not for a destination. Added by the spool's worker; taken by `close`.
     delayed: Vec<(Monotonic, u64)>,
 }
 
 impl Backlog {
     /// Adds a chunk that is worth reading at `due`.
     pub(crate) fn add(&mut self, chunk_progress: Arc<ChunkProgress>, due: Monotonic) {
-        self.came += 1;
+        self.added += 1;
         let queue = if chunk_progress.has_rejected() { &mut self.rejected } else { &mut self.waiting };
-        queue.insert((due, self.came), chunk_progress);
+        queue.insert((due, self.added), chunk_progress);
     }
 
     /// Adds a chunk of the spool that was flushed just now.
@@ -52,13 +56,13 @@ impl Backlog {
         self.live.pop_front()
     }
 
-    /// Adds a chunk that could be read now but is to wait for a while.
+    /// Adds a chunk that is delayed on purpose and waits for no destination.
     pub(crate) fn add_delayed(&mut self, chunk_progress: Arc<ChunkProgress>, due: Monotonic) {
         self.add(chunk_progress, due);
-        self.delayed.push((due, self.came));
+        self.delayed.push((due, self.added));
     }
 
-    /// Adds the last chunks that an earlier process left: lines of live ones may continue them.
+    /// Adds one of the last chunks that an earlier process left. A live chunk may continue its traces.
     pub(crate) fn add_last(&mut self, chunk_progress: Arc<ChunkProgress>, due: Monotonic) {
         self.last.push(Arc::clone(&chunk_progress));
         self.add_delayed(chunk_progress, due);
@@ -80,7 +84,7 @@ impl Backlog {
         }
     }
 
-    /// Makes those due that were only to wait for a while; not those that wait for a destination.
+    /// Makes the delayed chunks due; chunks that wait for a destination go on waiting.
     pub(crate) fn end_delay(&mut self, now: Monotonic) {
         for key in std::mem::take(&mut self.delayed) {
             if let Some(chunk_progress) = self.waiting.remove(&key) {
@@ -111,11 +115,13 @@ impl Backlog {
     /// Makes all chunks that wait for a destination due: the reason for their wait may be over.
     pub(crate) fn hurry(&mut self, now: Monotonic) {
         let waiting = std::mem::take(&mut self.waiting);
-        self.waiting =
-            waiting.into_iter().map(|((due, came), chunk_progress)| ((due.min(now), came), chunk_progress)).collect();
+        self.waiting = waiting
+            .into_iter()
+            .map(|((due, number), chunk_progress)| ((due.min(now), number), chunk_progress))
+            .collect();
     }
 
-    /// Takes those whose segment of the spool is lost.
+    /// Takes the chunks whose segment of the spool is lost.
     pub(crate) fn take_lost(&mut self) -> Vec<Arc<ChunkProgress>> {
         let is_lost = |_: &(Monotonic, u64), chunk_progress: &mut Arc<ChunkProgress>| chunk_progress.is_lost();
         let mut lost: Vec<_> = self.waiting.extract_if(.., is_lost).map(|(_, chunk_progress)| chunk_progress).collect();
@@ -210,7 +216,7 @@ mod tests {
         assert_eq!(
             taken(&mut backlog, at(1), Readable::Rejected),
             [0_u64; 0],
-            "a disk that will not take letters is not hurried"
+            "hurry() leaves chunks with rejected records alone"
         );
         assert_eq!(taken(&mut backlog, at(2), Readable::All), [2, 1]);
     }

@@ -1,5 +1,4 @@
-//! Tells the mapper which destinations are limited or failing, and so which records should stay in the chunks that they came
-//! from.
+//! Tells the mapper which destinations are limited or failing. The mapper leaves their records in the chunks.
 
 use crate::clock::Monotonic;
 use crate::ledger::{Category, Outcome, PerCategory};
@@ -13,7 +12,7 @@ use std::time::Duration;
 pub struct Block {
     /// Steady time before which nothing is sent.
     pub until: Monotonic,
-    /// Steady time since when it has been so.
+    /// Steady time at which the block began.
     pub since: Monotonic,
     /// Outcome of the waiting items if the wait lasts too long.
     pub outcome: Outcome,
@@ -22,12 +21,12 @@ pub struct Block {
 /// The reason for which a destination's items wait, and the end of the wait.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Waits {
-    /// By category: a quota, or a destination that refuses everything. Given up when it lasts too long.
+    /// By category: a rate limit, or a misconfigured destination. Items are given up when it lasts too long.
     pub(crate) blocks: PerCategory<Option<Block>>,
-    /// It cannot be reached, and others can: its items wait elsewhere than in memory, for as long as it takes.
+    /// End of the present backoff if the destination is unreachable and others are not: its items wait in their chunks, not in
+    /// memory, without a limit.
     pub(crate) deferred_until: Option<Monotonic>,
-    /// By category: others have accepted something since its trouble began, so the trouble is its own. Where room gets
-    /// scarce its items go first.
+    /// By category: true if another destination has accepted something since this one is blocked. Its items are evicted first.
     pub(crate) alone: PerCategory<bool>,
 }
 
@@ -36,9 +35,9 @@ pub(crate) struct Waits {
 pub(crate) enum Decision {
     /// It is sent.
     Send,
-    /// It waits, and is worth looking at again at this time.
+    /// It is deferred until this time.
     Defer(Monotonic),
-    /// It has waited too long.
+    /// It has waited too long, and ends with this outcome.
     GiveUp(Outcome),
 }
 
@@ -55,7 +54,7 @@ impl Waits {
         self.blocks[category].is_some()
     }
 
-    /// Returns the outcome of a record that makes room for records of other destinations, if it has to.
+    /// Returns the outcome of a record that is evicted for other destinations; `None` if it is not to be evicted.
     #[must_use]
     pub(crate) fn eviction_outcome(&self, category: Category) -> Option<Outcome> {
         let outcome = self.blocks[category].map_or(Outcome::Overflow, |block| block.outcome);
@@ -73,12 +72,12 @@ impl Waits {
     }
 }
 
-/// The troubles of all destinations.
+/// The blocks of all destinations that have any. Written by the dispatcher; read by the mapper.
 #[derive(Debug, Default)]
 pub(crate) struct Blocks(Mutex<HashMap<DestinationId, Waits>>);
 
 impl Blocks {
-    /// Notes how a destination stands.
+    /// Sets the waits of a destination.
     pub(crate) fn set(&self, destination: DestinationId, waits: Waits) {
         let mut all = lock(&self.0);
         if waits.is_none() {

@@ -61,6 +61,6 @@ pub(crate) enum Job {
     Memory(Arc<ChunkSlot>),
     /// Chunks in the spool, the next of the backlog's live ones.
     Spooled,
-    /// Nothing more will come.
+    /// The last job.
     Close,
 }

@@ -17,9 +17,11 @@ pub struct MemoryBudget {
 
 #[derive(Debug, Default)]
 struct State {
+    /// Bytes taken. Added by the mapper, freed by the dispatcher; read by flushes and both.
     used: PerCategory<u64>,
-    /// Bytes that are known to wait here for a quota or a misconfigured destination; `None`: nothing does.
+    /// Bytes of deferred items; `None`: no item is deferred. Written by the dispatcher; read by flushes and the mapper.
     deferred: PerCategory<Option<u64>>,
+    /// True if the instance closes. Written by `close`; read by the mapper.
     closed: bool,
 }
 
@@ -38,8 +40,9 @@ impl MemoryBudget {
         Self { shares, has_multiple_destinations, state: Mutex::default(), freed: Condvar::new() }
     }
 
-    /// Waits until there is room for `bytes` and takes it. An empty share takes anything; so does a closed budget, and one
-    /// whose room is not coming back soon because the destination `is_held`. Whoever can make room is told by `waits`.
+    /// Waits until the category's share has `bytes` left, and takes them. Returns at once if the share is empty, the budget is
+    /// closed, or the bytes will not be freed soon because the destination `is_deferred`. Calls `waits` once before it waits,
+    /// so that the dispatcher can free bytes.
     pub fn reserve(&self, category: Category, bytes: u64, is_deferred: impl Fn() -> bool, waits: impl FnOnce()) {
         let mut state = self.lock();
         let mut waits = Some(waits);
@@ -53,7 +56,7 @@ impl MemoryBudget {
         state.used[category] += bytes;
     }
 
-    /// Gives room back; whether there is room for a backlog now and was not before.
+    /// Frees bytes. Returns true if all shares are light now and one was not before.
     pub fn free(&self, category: Category, bytes: u64) -> bool {
         let mut state = self.lock();
         let before = self.is_light_at(&state);
@@ -64,13 +67,13 @@ impl MemoryBudget {
         now && !before
     }
 
-    /// Says how many bytes of each category wait here for a quota or a misconfigured destination; `None`: nothing does.
+    /// Sets how many bytes of each category are deferred for a quota or a misconfigured destination; `None`: no item is.
     pub fn set_deferred(&self, deferred: PerCategory<Option<u64>>) {
         self.lock().deferred = deferred;
         self.freed.notify_all();
     }
 
-    /// Returns true if items of some category wait here for a quota and there is no room for `bytes` more.
+    /// Returns true if a category's deferred items and `bytes` more would exceed their share.
     #[must_use]
     pub fn is_share_full(&self, bytes: u64) -> bool {
         let state = self.lock();
@@ -80,20 +83,20 @@ impl MemoryBudget {
         })
     }
 
-    /// Returns true if any item waits here for a quota or a misconfigured destination.
+    /// Returns true if any item is deferred for a quota or a misconfigured destination.
     #[must_use]
     pub fn has_deferred(&self) -> bool {
         self.lock().deferred.values().any(Option::is_some)
     }
 
-    /// Returns true if the items that wait here for a quota have used up their room.
+    /// Returns true if the deferred items of a category have filled their share.
     #[must_use]
     pub fn is_full(&self, category: Category) -> bool {
         let (deferred, share) = self.deferred(&self.lock(), category);
         deferred >= share
     }
 
-    /// Bytes of a category that wait for a quota, and how many may. Where there is one destination only, everything does.
+    /// Returns the deferred bytes of a category, and their limit. With one destination all items count as deferred.
     fn deferred(&self, state: &State, category: Category) -> (u64, u64) {
         match state.deferred[category] {
             None => (0, u64::MAX),

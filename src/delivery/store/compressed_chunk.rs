@@ -214,7 +214,7 @@ mod tests {
         lines.split(|byte| *byte == b'\n').flat_map(record).collect()
     }
 
-    /// Nothing in it repeats.
+    /// Returns bytes that no compressor makes smaller.
     fn noise(bytes: usize) -> Vec<u8> {
         let hash = |n: usize| xxhash_rust::xxh3::xxh3_64(&n.to_le_bytes()).to_le_bytes();
         (0..bytes.div_ceil(8)).flat_map(hash).take(bytes).collect()

@@ -31,7 +31,7 @@ pub(crate) struct DeadLetter {
     pub category: Option<Category>,
     /// The record's number in its chunk.
     pub record: u32,
-    /// Why.
+    /// The reason of the rejection.
     pub reason: Arc<DropReason>,
     /// Destination of the item; `None` if unknown.
     pub target: Option<Arc<Target>>,
@@ -42,13 +42,13 @@ pub(crate) struct DeadLetter {
 }
 
 impl DeadLetter {
-    /// Of a record that has no other lines yet.
+    /// Returns the dead letter of a record without further lines.
     #[must_use]
     pub(crate) fn new(category: Option<Category>, record: u32, reason: &Arc<DropReason>) -> Self {
         Self { category, record, reason: Arc::clone(reason), target: None, event_id: None, members: Vec::new() }
     }
 
-    /// The same, of an item that was to go there.
+    /// Sets the item's destination.
     #[must_use]
     pub(crate) fn toward(self, target: Option<Arc<Target>>) -> Self {
         Self { target, ..self }
@@ -61,12 +61,12 @@ impl DeadLetter {
     }
 }
 
-/// The directory, as one instance sees it.
+/// The directory of dead letters, as one instance sees it.
 #[derive(Debug)]
 pub struct DeadLetters {
     path: PathBuf,
     max_size: u64,
-    /// Bytes of all letters, and steady time when they were counted.
+    /// Bytes of all dead letters, and steady time when they were counted.
     used: Option<(u64, Monotonic)>,
 }
 
@@ -82,13 +82,13 @@ const TEMPORARY: &str = "tmp";
 static WRITTEN: AtomicU64 = AtomicU64::new(0);
 
 impl DeadLetters {
-    /// The letters in a directory, which is made when it is needed.
+    /// Returns the dead letters of a directory, which is created at the first write.
     #[must_use]
     pub fn new(path: &Path, max_size: u64) -> Self {
         Self { path: path.to_owned(), max_size, used: None }
     }
 
-    /// Writes dead letters into one synced file. Returns for each of them whether there was room for it.
+    /// Writes dead letters into one synced file. Returns true for each that was written; the others would exceed the limit.
     ///
     /// # Errors
     /// Any error of the file system; then none of them was written.
@@ -173,7 +173,7 @@ pub(crate) fn encode(segment: &Chunk, first: u32, dead_letters: &[DeadLetter], w
     dead_letters.iter().map(|dead_letter| encode_one(&segment.tag, dead_letter, &found, wall)).collect()
 }
 
-/// Bytes of each of these records.
+/// Returns the bytes of each of these records.
 #[must_use]
 pub fn sizes(segment: &Chunk, first: u32, wanted: &HashSet<u32>) -> HashMap<u32, u64> {
     if wanted.is_empty() {
@@ -238,7 +238,7 @@ fn encode_one(tag: &[u8], dead_letter: &DeadLetter, found: &Found<'_>, wall: Wal
     fields.push(("time", Field::Text(time.as_bytes())));
     fields.extend(destination.as_ref().map(|masked| ("destination", Field::Text(masked.as_bytes()))));
     fields.extend(id.as_ref().map(|id| ("event_id", Field::Text(id.as_bytes()))));
-    // What an OTLP group says about its records is its body.
+    // The attributes of an OTLP group are in its body.
     let body = found.get(&dead_letter.record).and_then(|(_, group)| group.and_then(|group| group.body.map()));
     let mut out = store::marker_of(&fields, body.unwrap_or(Seq::EMPTY));
     out.extend_from_slice(&data);

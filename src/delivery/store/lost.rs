@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 /// Names of files in one line of the log, at most.
 const NAMED: usize = 5;
 
-/// Lost records by the name of their segment, until the log has told of them.
+/// Number of lost records by the name of their segment, since the last log line about them.
 #[derive(Debug, Default)]
 pub(in crate::delivery) struct Lost(Mutex<BTreeMap<String, u64>>);
 
@@ -17,7 +17,7 @@ impl Lost {
         *lock(&self.0).entry(name).or_default() += records;
     }
 
-    /// Takes all of it as words for the log.
+    /// Takes all entries as a text for the log; `None` if there is none.
     pub(super) fn take(&self) -> Option<String> {
         let lost = std::mem::take(&mut *lock(&self.0));
         let total: u64 = lost.values().sum();

@@ -13,8 +13,8 @@ use std::time::Duration;
 /// Fluent Bit is reloading its configuration. It waits until its chunks are taken before it ends the old instances.
 static IS_RELOADING: AtomicBool = AtomicBool::new(false);
 
-/// Says whether Fluent Bit is reloading. While it is, chunks are taken beyond `spool_max_size`: a full spool must not keep the
-/// old configuration running until Sentry is back.
+/// Sets whether Fluent Bit is reloading. During a reload chunks are taken beyond `spool_max_size`, because a full spool would
+/// keep the old configuration running until Sentry is back.
 pub(crate) fn set_reloading(is_reloading: bool) {
     IS_RELOADING.store(is_reloading, Relaxed);
 }
@@ -43,19 +43,21 @@ pub(crate) struct Store {
 
 #[derive(Debug)]
 struct State {
+    /// Written by the worker and by `close`; read by flushes.
     status: Status,
-    /// Chunks that the worker has not seen.
+    /// Chunks that the worker has not handed over. Added by flushes; taken by the worker.
     appended: Vec<Appended>,
-    /// Number of the chunk appended last; chunks are numbered from 1.
+    /// Number of the chunk appended last; chunks are numbered from 1. Written by flushes; read by the worker.
     last: u64,
-    /// Number of the last chunk that is safe on the disk, or was taken back.
+    /// Number of the last chunk that is synced or was rolled back. Written by the worker; read by flushes.
     synced: u64,
-    /// Numbers of chunks that were taken back.
+    /// Numbers of chunks that were rolled back. Added by the worker; taken by their flushes.
     failed: Vec<u64>,
-    /// Numbers of chunks whose flush did not wait for the sync.
+    /// Chunks whose flush did not wait for the sync. Added by these flushes; taken by the next ones and by the worker.
     unacknowledged: Vec<Unacknowledged>,
-    /// Why the last chunk was refused, for the worker to tell.
+    /// The reason why the last chunk was refused. Written by flushes; taken by the worker, which logs it.
     refusal: Option<SpoolError>,
+    /// True if the instance closes. Written by `close`; read by the worker.
     is_closing: bool,
 }
 
@@ -271,8 +273,8 @@ impl Store {
         self.with(Spool::take_unsynced).unwrap_or_default()
     }
 
-    /// Everything up to this number is safe: flushes that wait for it go on. The registry expects the chunks of those that have
-    /// stopped waiting, before any of them can be offered again.
+    /// Marks all chunks up to this number as synced and wakes their flushes. Chunks whose flush has stopped waiting are
+    /// registered first, before Fluent Bit can offer them again.
     pub(super) fn synced(&self, number: u64, retry_registry: &impl ChunkIdentities) {
         let mut state = self.lock();
         state.synced = number;
@@ -302,14 +304,14 @@ impl Store {
         self.changed.notify_all();
     }
 
-    /// Nothing more will be offered: the worker ends when it has seen everything.
+    /// Closes the store: no chunk will be offered any more, and the worker ends after the last one.
     pub(crate) fn close(&self) {
         self.lock().is_closing = true;
         self.work.notify_one();
         self.changed.notify_all();
     }
 
-    /// Gives the directory up, when nobody reads or settles anything in it any more.
+    /// Closes and unlocks the directory. To be called when no thread uses its files any more.
     pub(crate) fn release(&self) {
         if let Some(mut spool) = self.unavailable() {
             spool.seal();

@@ -255,7 +255,7 @@ impl ProgressFiles {
         }
     }
 
-    /// Closes a file and forgets its postponed notes: its segment is gone.
+    /// Closes a file and forgets its postponed notes, because its segment no longer exists.
     pub(super) fn forget(&mut self, path: &Path) {
         self.close(path);
         self.postponed.retain(|(other, _)| other != path);

@@ -24,8 +24,10 @@ pub(super) const NEW_SUFFIX: &str = "new";
 pub(super) struct Files {
     /// Bytes of all segments on disk.
     pub(super) bytes: Arc<AtomicU64>,
-    /// Segments that could not be deleted, with their sizes.
+    /// Segments that could not be deleted, with their sizes. Added by the thread that ended the last record; taken by the spool's
+    /// worker.
     undeleted: Mutex<Vec<(PathBuf, u64)>>,
+    /// Written by mapper, dispatcher and the spool's worker.
     progress: Mutex<ProgressFiles>,
     /// Hash of the mapping options.
     settings: u64,
@@ -48,6 +50,8 @@ pub struct Segment {
     state: Mutex<State>,
 }
 
+/// Written by flushes (append), the spool's worker (sync, compaction, loss) and the threads that end records; read by the
+/// mapper.
 #[derive(Debug, Default)]
 struct State {
     /// The file, while chunks may be appended.
@@ -99,8 +103,8 @@ impl Files {
     }
 }
 
-/// Deletes a segment and its progress file; true if the segment is gone. The segment goes first: progress without a segment
-/// is deleted at the next start, the reverse would send everything again.
+/// Deletes a segment and its progress file. Returns true if the segment no longer exists. Order matters: a progress file
+/// without a segment is deleted at the next start, but a segment without its progress file would be sent again.
 fn delete(path: &Path) -> bool {
     let is_deleted = fs::remove_file(path).map_or_else(|error| error.kind() == io::ErrorKind::NotFound, |()| true);
     if is_deleted {
@@ -263,8 +267,8 @@ impl Segment {
         state.is_reclaimed || state.is_lost
     }
 
-    /// Takes the segment's file for gone or unreadable: it is sealed and its bytes are free. Returns false if it was gone
-    /// before.
+    /// Marks the segment as lost, because its file was removed or cannot be read: it is sealed, and its bytes no longer count.
+    /// Returns false if it was lost or deleted before.
     pub(super) fn lose(&self) -> bool {
         let mut state = lock(&self.state);
         if state.is_lost || state.is_reclaimed {
@@ -319,7 +323,7 @@ impl Segment {
             file.sync_data()
         });
         let mut state = lock(&self.state);
-        // What has been deleted meanwhile must not come back.
+        // The segment may have been deleted meanwhile, and must not come back.
         let is_gone = state.is_lost || state.is_reclaimed;
         if is_gone || written.is_err() {
             drop(state);

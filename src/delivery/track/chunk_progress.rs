@@ -34,6 +34,7 @@ pub struct ChunkProgress {
     state: Mutex<State>,
 }
 
+/// The mapper writes all of it while it reads the chunk. The dispatcher ends, defers and rejects records in flight.
 #[derive(Debug, Default)]
 struct State {
     /// The state of each record, by category.
@@ -283,7 +284,7 @@ impl ChunkProgress {
         state.status()
     }
 
-    /// Gives records up. They become dead letters when the chunk is read again, and end then.
+    /// Rejects records. They become dead letters and end when the chunk is read again.
     pub fn mark_rejected(
         &self,
         category: Category,
@@ -324,7 +325,7 @@ impl ChunkProgress {
         }
     }
 
-    /// Returns true if any record is to become a dead letter.
+    /// Returns true if any record is rejected.
     #[must_use]
     pub fn has_rejected(&self) -> bool {
         self.lock().records.values().any(RecordStates::has_rejected)
@@ -365,7 +366,7 @@ impl ChunkProgress {
         retained.map_or(0, |chunk| chunk.bytes())
     }
 
-    /// Takes back the items of records in flight: the records are mapped again later.
+    /// Opens records in flight again: they are mapped at a later reading.
     pub fn defer(&self, category: Category, records: impl Iterator<Item = u32>) -> ChunkStatus {
         let mut state = self.lock();
         for record in records {
@@ -401,7 +402,7 @@ impl ChunkProgress {
         (ended, items)
     }
 
-    /// Tells the spool which records have ended in both categories.
+    /// Passes the records that have ended in both categories to the spool, for its compaction.
     pub(in crate::delivery) fn tell_ended(&self) {
         if let ChunkSource::Spool(extent) = &self.source {
             let PerCategory { event, log } = self.finished();
@@ -409,7 +410,7 @@ impl ChunkProgress {
         }
     }
 
-    /// Returns true if the chunk is in a segment of the spool that is gone.
+    /// Returns true if the chunk is in a segment of the spool that is lost or deleted.
     #[must_use]
     pub fn is_lost(&self) -> bool {
         matches!(&self.source, ChunkSource::Spool(extent) if extent.segment().is_gone())
@@ -420,7 +421,7 @@ impl ChunkProgress {
     }
 }
 
-/// Says if another reading of a record, under the same settings, comes to the same outcome by itself. An outcome that does
+/// Tells if another reading of a record, under the same settings, comes to the same outcome by itself. An outcome that does
 /// not is noted in the progress file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Reproducible {

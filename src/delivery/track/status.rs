@@ -46,7 +46,7 @@ pub enum RecordStatus {
     Closed,
     /// It needs an item.
     Open,
-    /// It is to become a dead letter.
+    /// It is rejected for this reason.
     Rejected(Arc<DropReason>),
     /// Its request was cut when an earlier process ended: it may have arrived, and is sent after everything else.
     Last,

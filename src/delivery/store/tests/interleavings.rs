@@ -113,7 +113,7 @@ fn any_interleaving(seed: u64) {
                 drop((std::mem::take(&mut extents), spool));
                 if power_fails {
                     cut_back(&directory, &synced_lengths);
-                    // What was not synced may be gone, and so may notes about it.
+                    // Unsynced chunks and the notes about them may be lost.
                     all_expected.retain(|_, expected| expected.is_synced && !expected.has_ended);
                 } else {
                     all_expected.retain(|_, expected| !expected.has_ended);

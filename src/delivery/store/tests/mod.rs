@@ -330,7 +330,7 @@ fn counts_undeleted_files_until_they_are_deleted() {
     let extent = append(&mut spool, "a", 1);
     let path = spool.live()[0].path().to_owned();
     let bytes = spool.bytes().load(Relaxed);
-    // Nobody, not even root, deletes a directory as if it were a file.
+    // A directory cannot be deleted like a file, not even by root.
     let aside = path.with_extension("aside");
     fs::rename(&path, &aside).unwrap();
     fs::create_dir(&path).unwrap();

@@ -16,12 +16,12 @@ pub(in crate::delivery) fn begin(name: &str, path: Option<&Path>) -> Vec<PathBuf
     own.retain(|other| Some(other.as_path()) != path);
     let former = own.clone();
     own.extend(path.map(Path::to_owned));
-    // What another output uses is not ours any more.
+    // A directory that another output uses now belongs to that output.
     let is_used = |path: &PathBuf| all.iter().any(|(other, paths)| other != name && paths.last() == Some(path));
     former.into_iter().filter(|path| !is_used(path)).collect()
 }
 
-/// A former directory of the output `name` holds nothing any more.
+/// Forgets a former directory of the output `name`, which holds no chunk any more.
 pub(super) fn end(name: &str, path: &Path) {
     if let Some(own) = lock(&DIRECTORIES).get_mut(name) {
         own.retain(|other| other != path);

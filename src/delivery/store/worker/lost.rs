@@ -18,7 +18,7 @@ const READINGS: u64 = 3;
 /// Time between two of them, and before one that had no descriptor or memory is read again.
 const AGAIN: Duration = Duration::from_secs(5);
 
-/// Sees to chunks that could not be read: they are read again later, or are lost.
+/// Defers chunks that could not be read, or ends them as lost if reading again cannot help.
 pub(in crate::delivery) fn unreadable(shared: &Shared, chunk_progress: &Arc<ChunkProgress>, error: &SpoolError) {
     let ChunkSource::Spool(extent) = &chunk_progress.source else { return };
     if error.is_temporary() || !is_final(error) && extent.fail() < READINGS {
@@ -37,7 +37,7 @@ pub(super) fn lose(shared: &Shared, chunk_progress: &Arc<ChunkProgress>, extent:
     chunk_progress.begin();
     let (records, items) = chunk_progress.end_rest(extent.records(), Outcome::Lost);
     shared.lost.add(extent.segment().name(), u64::from(records));
-    // Nobody knows where unread records would have gone, unless there is one destination.
+    // The destination of unread records is known only if there is a single one.
     let only = Some(shared.route_table.destinations()).filter(|all| all.len() == 1);
     if let Some(target) = only.and_then(|all| shared.route_table.get(all[0])).filter(|_| shared.reports.is_on()) {
         for category in Category::ALL {
@@ -49,7 +49,7 @@ pub(super) fn lose(shared: &Shared, chunk_progress: &Arc<ChunkProgress>, extent:
     shared.finish(chunk_progress, status);
 }
 
-/// Returns true if reading once more cannot help.
+/// Returns true if another reading would fail, too.
 fn is_final(error: &SpoolError) -> bool {
     use io::ErrorKind::{IsADirectory, NotFound, UnexpectedEof};
     match error {

@@ -1,4 +1,4 @@
-//! Looks after the directory of the spool once a second: repairs what others have changed, and retries what failed before.
+//! Maintains the spool's directory once a second: repairs external changes, compacts, and retries failed work.
 
 use super::lost::lose;
 use super::{Worker, former};
@@ -16,10 +16,10 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-/// Segments that are compacted each time the directory is looked after, at most: each of them needs a sync.
+/// Segments that are compacted in one run, at most: each of them needs a sync.
 const COMPACTED: usize = 16;
 
-/// Bytes of them that are read, about.
+/// Bytes that are read for compaction in one run, about.
 const COMPACTED_BYTES: u64 = 32 << 20;
 
 impl Worker<'_> {
@@ -43,7 +43,7 @@ impl Worker<'_> {
         self.log_lost();
     }
 
-    /// Gives bytes back of segments of which little is needed any more.
+    /// Compacts segments of which most has ended.
     fn compact(&self) {
         let wall = self.shared.now().wall;
         let segments = self.shared.store.with(|spool| spool.compactable(wall)).unwrap_or_default();
@@ -162,7 +162,7 @@ impl Worker<'_> {
     }
 }
 
-/// Returns true if a directory holds chunks. What cannot be looked at may.
+/// Returns true if a directory holds chunks, or cannot be listed.
 fn holds_segments(path: &Path) -> bool {
     match fs::read_dir(path) {
         Ok(entries) => entries.flatten().any(|entry| entry.path().extension().is_some_and(|end| end == SUFFIX)),

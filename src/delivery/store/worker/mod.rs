@@ -59,7 +59,7 @@ pub(in crate::delivery) struct Worker<'s> {
     settings: u64,
     /// Directories that this output used before a reload, until they can be opened.
     former: Vec<PathBuf>,
-    /// Those that are being drained.
+    /// Former directories that are open and being drained.
     draining: Vec<Spool>,
     /// Chunks that the mapper's queue had no room for.
     waiting: Option<Extent>,

@@ -43,7 +43,7 @@ impl Worker<'_> {
         let delay = REPLAY_DELAY.mul_f64(f64::from(now.wall.subsec_nanos() % 1_000) / 1_000.0);
         let last = extents.len().saturating_sub(LAST);
         for (at, Recovered { extent, progress }) in extents.into_iter().enumerate() {
-            // What is sent again counts here, all of it, so that the books of this process close.
+            // All records count in this process, those that have ended too, so that its ledger closes.
             let recorder = self.shared.recorder.clone();
             recorder.take(u64::from(extent.records()));
             progress.ended.tell(&recorder);
