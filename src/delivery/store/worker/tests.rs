@@ -42,7 +42,9 @@ impl Running {
         let loaded = crate::options::load(given, |_| None).unwrap();
         let (ledger, log) = (Arc::new(Ledger::default()), Arc::new(Log::default()));
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-        let delivery = Delivery::start("late", &loaded, clock, Arc::clone(&ledger), Arc::clone(&log) as _).unwrap();
+        // The retry registry is one for the process: an instance of the same name would know the chunks of other tests.
+        let name = spool.display().to_string();
+        let delivery = Delivery::start(&name, &loaded, clock, Arc::clone(&ledger), Arc::clone(&log) as _).unwrap();
         Self { delivery, ledger, log }
     }
 
