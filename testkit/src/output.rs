@@ -33,7 +33,7 @@ pub fn load_apart(generation: Generation) -> Plugin {
     Plugin::load(copy, generation).unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// Options for an instance: these, then the DSN, then what is [`QUICK`]; the host takes the first of a name.
+/// Options for an instance: these, then the DSN, then what is `QUICK`; the host takes the first of a name.
 pub fn options<'o>(dsn: &'o str, more: &[(&'o str, &'o str)]) -> Vec<(&'o str, &'o str)> {
     more.iter().chain(&[("dsn", dsn)]).chain(QUICK).copied().collect()
 }
