@@ -85,11 +85,21 @@ fn the_privacy_page_is_the_table_of_rules() {
     assert_eq!(found, expected, "docs/privacy.md is behind; UPDATE_DOCS=1 cargo test --test docs rewrites it");
 }
 
+/// Keep a Changelog: a version with a date or `Unreleased`, and the groups that it knows.
 #[test]
-fn the_changelog_names_the_version() {
+fn changelog_has_the_version_and_known_groups() {
+    const GROUPS: [&str; 6] = ["Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"];
     let changelog = document("CHANGELOG.md");
-    let version = env!("CARGO_PKG_VERSION");
-    assert!(changelog.lines().any(|line| line.starts_with('#') && line.contains(version)), "expected {version}");
+    let version = format!("## [{}] - ", env!("CARGO_PKG_VERSION"));
+    let released = changelog.lines().find_map(|line| line.strip_prefix(&version)).expect("expected the version");
+    let is_date = |text: &str| {
+        let parts: Vec<_> = text.split('-').map(|part| part.parse::<u32>().map_or(0, |_| part.len())).collect();
+        parts == [4, 2, 2]
+    };
+    assert!(released == "Unreleased" || is_date(released), "expected a date or Unreleased, found {released}");
+    let groups: Vec<_> = changelog.lines().filter_map(|line| line.strip_prefix("### ")).collect();
+    assert!(!groups.is_empty(), "expected a group");
+    assert!(groups.iter().all(|group| GROUPS.contains(group)), "expected groups of {GROUPS:?}, found {groups:?}");
 }
 
 /// What replaces an option of Fluentd exists, and each option of fluent-plugin-sentry is replaced.
