@@ -16,6 +16,28 @@ import yaml
 
 KUBERNETES = "1.32"
 
+# Names in values.yaml of https://github.com/fluent/helm-charts, charts/fluent-bit 0.58.1: those whose content Kubernetes
+# defines, and those with names of the chart's own.
+CHART_VALUES = set(
+    """
+    affinity annotations args command daemonSetVolumeMounts daemonSetVolumes dnsConfig dnsPolicy env envFrom envWithTpl
+    existingConfigMap extraContainers extraPorts extraVolumeMounts extraVolumes flush fullnameOverride hostAliases hostNetwork
+    imagePullSecrets initContainers kind labels lifecycle livenessProbe logLevel luaScripts metricsPort minReadySeconds
+    nameOverride nodeSelector podAnnotations podLabels podSecurityContext priorityClassName readinessProbe replicaCount
+    resources securityContext terminationGracePeriodSeconds tolerations updateStrategy volumeMounts
+    """.split()
+)
+CHART_SECTIONS = {
+    "config": "service inputs filters outputs upstream customParsers extraFiles".split(),
+    "hotReload": "enabled image resources extraWatchVolumes securityContext".split(),
+    "image": "repository tag digest pullPolicy".split(),
+    "rbac": "create nodeAccess eventsAccess".split(),
+    "serviceAccount": "create annotations name automountServiceAccountToken".split(),
+    "serviceMonitor": """enabled namespace interval scrapeTimeout selector metricRelabelings relabelings scheme tlsConfig
+        additionalEndpoints path""".split(),
+    "testFramework": "enabled namespace image".split(),
+}
+
 
 def strict(schema):
     """The schema with every unknown field refused, where it does not allow them by itself."""
@@ -63,9 +85,20 @@ def problems(manifest, crds):
     return [], f"Kubernetes {KUBERNETES}"
 
 
+def unknown_values(values):
+    """Names that charts/fluent-bit 0.58 does not read. Helm ignores them, so a misspelled one has no effect."""
+    sections = {name: CHART_SECTIONS.get(name) for name in values}
+    unknown = [name for name in values if name not in CHART_VALUES and name not in CHART_SECTIONS]
+    for name, known in sections.items():
+        unknown += [f"{name}.{key}" for key in values[name] if key not in known] if known else []
+    return unknown
+
+
 def of_chart(file):
     """What the official chart makes of its values, as far as they are pieces of a pod."""
     values = yaml.safe_load(file.read_text())
+    if unknown := unknown_values(values):
+        raise SystemExit(f"{file}: the chart does not read {', '.join(unknown)}")
     volumes = [{"name": "config", "configMap": {"name": "fluent-bit"}}] + values["extraVolumes"]
     mounts = [{"name": "config", "mountPath": "/fluent-bit/etc/conf"}] + values["extraVolumeMounts"]
     container = {"name": "fluent-bit", "image": "fluent-bit", "volumeMounts": mounts}

@@ -56,7 +56,7 @@ fn manifests() -> Vec<PathBuf> {
 /// Validates all of them; with definitions none may be left out.
 pub fn are_sound(python: &Path, crds: Option<&str>) {
     let files = manifests();
-    let output = validate(python, crds, &files);
+    let output = validate(python, crds, &file(VALUES), &files);
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
     for file in &files {
@@ -71,7 +71,16 @@ pub fn are_sound(python: &Path, crds: Option<&str>) {
     }
     assert!(!is_sound(python, UNKNOWN_FIELD), "an unknown field passed");
     assert!(!is_sound(python, WRONG_TYPE), "a wrong type passed");
+    let values =
+        fs::read_to_string(file(VALUES)).expect("expected the values").replace("eventsAccess:", "eventAccess:");
+    let dir = TempDir::new("values").expect("expected a directory");
+    fs::write(dir.path().join("values.yaml"), values).expect("expected to write values");
+    let output = validate(python, None, &dir.path().join("values.yaml"), &[]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && said.contains("the chart does not read rbac.eventAccess"), "{said}");
 }
+
+const VALUES: &str = "deploy/helm/values.yaml";
 
 const UNKNOWN_FIELD: &str = "apiVersion: v1\nkind: Secret\nmetadata: {name: a}\nstringdata: {dsn: b}\n";
 const WRONG_TYPE: &str = "apiVersion: v1\nkind: Service\nmetadata: {name: a}\nspec: {ports: [{port: first}]}\n";
@@ -80,12 +89,12 @@ fn is_sound(python: &Path, manifest: &str) -> bool {
     let dir = TempDir::new("manifest").expect("expected a directory");
     let path = dir.path().join("manifest.yaml");
     fs::write(&path, manifest).expect("expected to write a manifest");
-    validate(python, None, &[path]).status.success()
+    validate(python, None, &file(VALUES), &[path]).status.success()
 }
 
-fn validate(python: &Path, crds: Option<&str>, files: &[PathBuf]) -> Output {
+fn validate(python: &Path, crds: Option<&str>, values: &Path, files: &[PathBuf]) -> Output {
     let mut command = Command::new(python);
-    command.arg(file("tests/system/deploy/manifests.py")).arg("--values").arg(file("deploy/helm/values.yaml"));
+    command.arg(file("tests/system/deploy/manifests.py")).arg("--values").arg(values);
     if let Some(directory) = crds {
         command.args(["--crds", directory]);
     }
