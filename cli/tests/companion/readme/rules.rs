@@ -28,7 +28,7 @@ pub const RULES: &[(&str, Test)] = &[
     ("docker build *", docker_can_build),
     ("apt install *", installs_a_package),
     ("dnf install *", installs_a_package),
-    ("helm upgrade *", names_files),
+    ("helm *", names_files),
     ("kubectl logs deploy/*", explains_a_pod),
     ("kubectl *", names_files),
     ("openssl *", makes_a_certificate),
