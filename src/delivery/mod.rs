@@ -44,7 +44,7 @@ use crate::clock::Clock;
 pub use crate::delivery::accept::chunk_slot::{SlotPool, Verdict};
 pub use crate::delivery::report::destination_state::DestinationState;
 pub use crate::delivery::report::host::{Gauges, Host, Report, Severity};
-pub use crate::delivery::route::resolver::Directory;
+pub use crate::delivery::route::resolver::DestinationResolver;
 use crate::delivery::shared::inbox::{Job, Message};
 use crate::delivery::shared::load::Load;
 use crate::delivery::shared::state::Shared;

@@ -4,7 +4,7 @@ use super::answers::{Explained, Output};
 use super::explainer::Explainer;
 use super::pieces::{self, Problems, Reading};
 use crate::input::file::{Format, Input};
-use out_sentry::delivery::Directory;
+use out_sentry::delivery::DestinationResolver;
 use out_sentry::ledger::Category;
 use out_sentry::mapping::billed;
 use out_sentry::options::{Destination, Mapping};
@@ -79,8 +79,8 @@ pub(crate) fn of_sample(
     destination: &Destination,
 ) -> Result<Cost, String> {
     let input = Input::check(file).map_err(|error| error.to_string())?;
-    let directory = Directory::read(destination);
-    let mut explainer = Explainer::new((mapping, &directory, input.tag()), None, Cost::default());
+    let resolver = DestinationResolver::read(destination);
+    let mut explainer = Explainer::new((mapping, &resolver, input.tag()), None, Cost::default());
     let reading = Reading { format: Format::default(), kube_meta: kube_meta.as_deref() };
     let read = pieces::read(reading, &input, &mut Problems::new(input.name()), &mut |piece| {
         explainer.piece(piece, Vec::new())

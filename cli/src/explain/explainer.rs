@@ -3,7 +3,7 @@
 use super::answers::{Answers, Output, Part, Shown};
 use super::pieces::Piece;
 use out_sentry::clock::{Monotonic, WallTime};
-use out_sentry::delivery::Directory;
+use out_sentry::delivery::DestinationResolver;
 use out_sentry::mapping::{Mapper, Origin};
 use out_sentry::options::Mapping;
 use std::io;
@@ -18,7 +18,7 @@ const MOST_KEPT: usize = 16 << 20;
 /// The plugin's mapping, and the receiver of its answers.
 pub(super) struct Explainer<'s, O> {
     mapper: Mapper,
-    directory: &'s Directory,
+    resolver: &'s DestinationResolver,
     tag: String,
     now: WallTime,
     /// Number of the next record, from 0.
@@ -33,13 +33,13 @@ pub(super) struct Explainer<'s, O> {
 impl<'s, O: Output> Explainer<'s, O> {
     /// An explainer that begins with records of this tag. `now` is the time of the mapping; none for the present.
     pub(super) fn new(
-        (mapping, directory, tag): (Mapping, &'s Directory, String),
+        (mapping, resolver, tag): (Mapping, &'s DestinationResolver, String),
         now: Option<WallTime>,
         output: O,
     ) -> Self {
         Self {
             mapper: Mapper::in_parts(mapping),
-            directory,
+            resolver,
             tag,
             now: now.unwrap_or_else(|| SystemTime::now().into()),
             next: 0,
@@ -75,7 +75,7 @@ impl<'s, O: Output> Explainer<'s, O> {
     pub(super) fn piece(&mut self, piece: &Piece, shown: Vec<Shown>) -> io::Result<()> {
         let (first, base) = (self.next, self.base);
         self.answers.begin_part(Part { first, base, offset: piece.offset, lines: piece.lines.clone(), shown });
-        let origin = Origin { tag: self.tag.as_bytes(), router: self.directory, now: self.now };
+        let origin = Origin { tag: self.tag.as_bytes(), router: self.resolver, now: self.now };
         self.next = self.mapper.map(origin, &piece.bytes, self.next, &mut self.answers);
         self.answers.hand_on()?;
         self.chunk += piece.bytes.len();
@@ -97,7 +97,7 @@ impl<'s, O: Output> Explainer<'s, O> {
 
     fn end_waiting(&mut self) -> io::Result<()> {
         self.answers.wait_no_more();
-        let origin = Origin { tag: self.tag.as_bytes(), router: self.directory, now: self.now };
+        let origin = Origin { tag: self.tag.as_bytes(), router: self.resolver, now: self.now };
         self.mapper.finish_waiting(origin, Monotonic::MAX, &mut self.answers);
         self.answers.hand_on()
     }
@@ -137,7 +137,7 @@ mod tests {
     }
 
     fn explained(parts: &[&[Vec<u8>]], settings: &Settings) -> String {
-        let mapping = (settings.mapping.clone(), &settings.directory, "app".to_owned());
+        let mapping = (settings.mapping.clone(), &settings.resolver, "app".to_owned());
         let now = WallTime::from_secs(1_795_161_660);
         let mut explainer = Explainer::new(mapping, Some(now), Written(Vec::new(), settings));
         for part in parts {

@@ -138,7 +138,7 @@ pub fn run(args: Args) -> ExitCode {
 
 fn explain(args: &Args, settings: &Settings, inputs: &[Input]) -> ExitCode {
     let tag = |input: &Input| args.tag.clone().unwrap_or_else(|| input.tag());
-    let mapping = (settings.mapping.clone(), &settings.directory, inputs.first().map(tag).unwrap_or_default());
+    let mapping = (settings.mapping.clone(), &settings.resolver, inputs.first().map(tag).unwrap_or_default());
     let mut explainer = Explainer::new(mapping, args.now, Writer::new(args, settings));
     match files(args, inputs, tag, &mut explainer) {
         Ok(Ended { unreadable: true, .. }) => 4.into(),

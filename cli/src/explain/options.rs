@@ -1,13 +1,13 @@
 //! Reads `-o KEY=VALUE` with the plugin's own table of options.
 
-use out_sentry::delivery::Directory;
+use out_sentry::delivery::DestinationResolver;
 use out_sentry::mapping::DestinationId;
 use out_sentry::options::{self, Destination, Dsn, Mapping};
 
 /// Settings that the mapping needs.
 pub(super) struct Settings {
     pub(super) mapping: Mapping,
-    pub(super) directory: Directory,
+    pub(super) resolver: DestinationResolver,
     /// True if records may have destinations of their own.
     pub(super) routed: bool,
     /// Notes that the user should know of.
@@ -17,7 +17,7 @@ pub(super) struct Settings {
 impl Settings {
     /// A destination's DSN without its key, where there is more than one to choose from.
     pub(super) fn destination(&self, destination: Option<DestinationId>) -> Option<String> {
-        let dsn = self.directory.dsn(destination.filter(|_| self.routed)?)?;
+        let dsn = self.resolver.dsn(destination.filter(|_| self.routed)?)?;
         Some(dsn.to_string())
     }
 }
@@ -43,7 +43,7 @@ pub(super) fn load(given: &[(String, String)]) -> Result<Settings, Vec<String>> 
             // By its name the host's log speaks of the output.
             let output = find("alias").unwrap_or_else(|| "sentry.0".to_owned());
             Ok(Settings {
-                directory: Directory::read(destination),
+                resolver: DestinationResolver::read(destination),
                 routed: destination.is_routed(),
                 notes: unreadable(destination),
                 mapping: Mapping { output, machine: options::machine_name(), ..loaded.settings.mapping },

@@ -11,7 +11,7 @@ use crate::delivery::dispatch::policy::{HoldPlace, Policy};
 use crate::delivery::dispatch::queue::CategoryQueue;
 use crate::delivery::dispatch::retry_history::RetryHistory;
 use crate::delivery::report::destination_state::DestinationState;
-use crate::delivery::report::messages::Notice;
+use crate::delivery::report::messages::DestinationMessage;
 use crate::delivery::shared::blocks::Block;
 use crate::delivery::store::drop_reason::{DropReason, DropTrigger};
 use crate::delivery::transport::response::{Limits, Response, ResponseKind};
@@ -35,7 +35,7 @@ pub enum Action<T> {
     Evict(Batch<T>, Arc<DropReason>),
 }
 
-/// One destination.
+/// The state of one destination.
 #[derive(Debug)]
 pub struct Destination<T> {
     policy: Policy,
@@ -51,7 +51,7 @@ pub struct Destination<T> {
 #[derive(Debug, Default)]
 struct InFlight {
     envelopes: usize,
-    /// Those of them that carry a spool's backlog.
+    /// Number of those envelopes that carry records of a spool's backlog.
     replaying: usize,
     /// Time of the last response, or of the first request since then.
     last_response_at: Monotonic,
@@ -254,7 +254,7 @@ impl<T: Identified> Destination<T> {
         response: &Response,
         now: Monotonic,
         chance: f64,
-    ) -> (Vec<Action<T>>, Option<Notice>) {
+    ) -> (Vec<Action<T>>, Option<DestinationMessage>) {
         self.in_flight.end(&batch, now);
         batch.limited |= response.kind == ResponseKind::Limited;
         let is_failure = response.kind == ResponseKind::Failed;
@@ -265,7 +265,7 @@ impl<T: Identified> Destination<T> {
             is_poison: is_failure && self.retry_history.is_poison_after_failure(&mut batch),
         };
         let transition = self.endpoint.on_response(request, response, &self.policy, now, chance);
-        let mut notice = transition.notice;
+        let mut message = transition.message;
         let mut actions = Vec::new();
         match transition.next_step {
             NextStep::Accept => {
@@ -283,16 +283,17 @@ impl<T: Identified> Destination<T> {
             NextStep::Reject => actions.push(Action::GiveUp(batch, reason(Outcome::Rejected, response))),
             NextStep::Split | NextStep::Shrink => {
                 let given_up = self.make_smaller(batch, transition.next_step);
-                notice = given_up.as_ref().map(|(batch, outcome)| Notice::Refused(batch.category, *outcome));
+                message =
+                    given_up.as_ref().map(|(batch, outcome)| DestinationMessage::Refused(batch.category, *outcome));
                 actions.extend(given_up.map(|(batch, outcome)| Action::GiveUp(batch, reason(outcome, response))));
             }
         }
-        self.release_held(now, &mut actions);
-        (actions, notice)
+        self.release_blocked(now, &mut actions);
+        (actions, message)
     }
 
-    /// Takes back a batch whose response says nothing about it as it is now.
-    pub fn take_back(&mut self, batch: Batch<T>, now: Monotonic) {
+    /// Queues a batch again, before the others, whose response does not apply to its present state.
+    pub fn requeue(&mut self, batch: Batch<T>, now: Monotonic) {
         self.in_flight.end(&batch, now);
         self.queues[batch.category].push_front(batch);
     }
@@ -354,7 +355,7 @@ impl<T: Identified> Destination<T> {
     }
 
     /// Empties the queues that are blocked, if their items can wait elsewhere; gives up items that have waited too long.
-    pub fn release_held(&mut self, now: Monotonic, actions: &mut Vec<Action<T>>) {
+    pub fn release_blocked(&mut self, now: Monotonic, actions: &mut Vec<Action<T>>) {
         if self.deferred_until(now).is_some() {
             actions.extend(self.drain().into_iter().map(Action::Defer));
         }

@@ -187,7 +187,7 @@ impl Dispatcher {
                 let now = self.shared.now().steady;
                 let actions = self.scheduler.push(*batch, now);
                 if self.volatile {
-                    self.shared.budget.set_deferred(self.scheduler.held_bytes(now));
+                    self.shared.budget.set_deferred(self.scheduler.blocked_bytes(now));
                 }
                 self.actions(actions);
             }
@@ -198,7 +198,7 @@ impl Dispatcher {
                 self.log(severity, line);
             }
             Message::Log(severity, text) => self.log(severity, Some(text)),
-            Message::Probed(id, answer) => self.probed(id, answer),
+            Message::Probed(id, result) => self.on_probe(id, result),
             Message::Chose(mode) => self.set_mode(mode),
             Message::Workers => self.log_workers(),
             Message::CheckIn(check_in) => self.check_ins.add(check_in, self.shared.now().steady),
@@ -217,7 +217,7 @@ impl Dispatcher {
     /// Notes that an envelope for this destination waits for memory, or that one has come.
     fn expect(&mut self, id: DestinationId, waits: Option<(Category, u64)>) {
         if !self.scheduler.knows(id) {
-            self.place(id);
+            self.set_host(id);
         }
         let actions = self.scheduler.expect(waits, self.shared.now().steady);
         self.actions(actions);
@@ -234,7 +234,7 @@ impl Dispatcher {
                 continue;
             }
             let Some(target) = self.shared.route_table.get(batch.destination) else {
-                self.orphaned(batch);
+                self.on_removed_destination(batch);
                 continue;
             };
             if self.shared.costs.is_capping() {
@@ -245,7 +245,7 @@ impl Dispatcher {
             let _ = self.to_senders.send(sender::Job { load: Load::Items(batch), target, encoding });
         }
         for batch in late {
-            let actions = self.scheduler.take_back(batch, self.shared.now().steady);
+            let actions = self.scheduler.requeue(batch, self.shared.now().steady);
             self.actions(actions);
         }
     }
@@ -256,17 +256,17 @@ impl Dispatcher {
         self.shared.now().steady + self.response_times.expected(destination) >= deadline
     }
 
-    /// Tells the schedule where a destination is.
-    fn place(&mut self, id: DestinationId) {
+    /// Tells the scheduler the host of a destination.
+    fn set_host(&mut self, id: DestinationId) {
         if let Some(target) = self.shared.route_table.get(id) {
-            self.scheduler.place(id, server(&target));
+            self.scheduler.set_host(id, server(&target));
         }
     }
 
-    /// A batch whose destination was forgotten while it was being filled: its records are looked at again where they can.
-    fn orphaned(&mut self, batch: Batch<ChunkProgress>) {
+    /// Defers a batch whose destination was removed while the batch was filled; in mode `memory`, gives it up.
+    fn on_removed_destination(&mut self, batch: Batch<ChunkProgress>) {
         let id = batch.destination;
-        let mut actions = self.scheduler.take_back(batch, self.shared.now().steady);
+        let mut actions = self.scheduler.requeue(batch, self.shared.now().steady);
         let waiting = self.scheduler.take(id);
         let reason = DropReason::shared(Outcome::Rejected, DropTrigger::DsnRemoved);
         let end = |batch| match self.volatile {
@@ -297,15 +297,15 @@ impl Dispatcher {
         let current = self.shared.route_table.get(id);
         let outdated = current.is_none_or(|current| current.dsn != done.target.dsn);
         if outdated && done.sent.response.kind != ResponseKind::Accepted {
-            let actions = self.scheduler.take_back(batch, now);
+            let actions = self.scheduler.requeue(batch, now);
             return self.actions(actions);
         }
         let chance = self.roll();
-        let (actions, notice) = self.scheduler.done(batch, &done.sent.response, now, chance);
+        let (actions, message) = self.scheduler.done(batch, &done.sent.response, now, chance);
         self.share_blocks(id, now);
         self.actions(actions);
-        if let Some(notice) = notice {
-            self.notice(id, &notice, &done.sent);
+        if let Some(message) = message {
+            self.log_message(id, &message, &done.sent);
         }
     }
 
@@ -313,7 +313,7 @@ impl Dispatcher {
     fn share_blocks(&self, id: DestinationId, now: Monotonic) {
         self.shared.blocks.set(id, self.scheduler.waits(id, now));
         self.shared.budget.set_deferred(if self.volatile {
-            self.scheduler.held_bytes(now)
+            self.scheduler.blocked_bytes(now)
         } else {
             PerCategory::default()
         });
@@ -340,7 +340,7 @@ impl Dispatcher {
             return;
         }
         self.last_tick = now;
-        let actions = self.scheduler.release_held(now);
+        let actions = self.scheduler.release_blocked(now);
         self.scheduler.destinations().into_iter().for_each(|id| self.share_blocks(id, now));
         self.actions(actions);
         if now >= self.last_source + dsn_sources::INTERVAL {

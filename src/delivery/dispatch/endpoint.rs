@@ -7,7 +7,7 @@ use crate::delivery::dispatch::health::Health;
 use crate::delivery::dispatch::negotiation::Negotiation;
 use crate::delivery::dispatch::policy::Policy;
 use crate::delivery::dispatch::rate_limits::RateLimits;
-use crate::delivery::report::messages::Notice;
+use crate::delivery::report::messages::DestinationMessage;
 use crate::delivery::shared::blocks::Block;
 use crate::delivery::transport::response::{Response, ResponseKind};
 use crate::ledger::{Category, Outcome};
@@ -46,7 +46,7 @@ pub enum NextStep {
     HoldBack,
     /// It is sent again behind the others: if the server fails because of this envelope, they must not wait for it.
     RetryLast,
-    /// It is sent again before the others: the response says nothing about it as it is now.
+    /// It is sent again before the others: the response does not apply to its present state.
     RetryFirst,
     /// It is too large: it is split, or its only item is made smaller.
     Shrink,
@@ -62,7 +62,7 @@ pub struct Transition {
     /// The next step for the batch.
     pub next_step: NextStep,
     /// A message for the log.
-    pub notice: Option<Notice>,
+    pub message: Option<DestinationMessage>,
 }
 
 impl EndpointState {
@@ -102,20 +102,20 @@ impl EndpointState {
     ) -> Transition {
         let limits = response.limits.with_refused(request.category);
         let limited = self.rate_limits.apply(&limits, now);
-        let limited = limited.map(|limit| Notice::Limited(limit.category, limit.length));
+        let limited = limited.map(|limit| DestinationMessage::Limited(limit.category, limit.length));
         let is_outdated = request.encoding_version != self.encoding.version;
-        let (next_step, notice) = match response.kind {
+        let (next_step, message) = match response.kind {
             ResponseKind::Accepted => {
                 self.rate_limits.accepted(request.category, now);
                 (NextStep::Accept, self.accepted(now).or(limited))
             }
             ResponseKind::Limited => (NextStep::HoldBack, limited),
             ResponseKind::Failed if request.is_poison => {
-                (NextStep::Reject, Some(Notice::Refused(request.category, Outcome::Rejected)))
+                (NextStep::Reject, Some(DestinationMessage::Refused(request.category, Outcome::Rejected)))
             }
             ResponseKind::Failed => {
                 self.health = self.health.after_failure(policy, now, chance);
-                (NextStep::RetryLast, Some(Notice::Failing))
+                (NextStep::RetryLast, Some(DestinationMessage::Failing))
             }
             ResponseKind::TooLarge => (NextStep::Shrink, None),
             ResponseKind::Malformed | ResponseKind::Encoding if is_outdated => (NextStep::RetryFirst, limited),
@@ -124,21 +124,21 @@ impl EndpointState {
                 (NextStep::Split, None)
             }
             ResponseKind::Malformed | ResponseKind::Encoding if self.fall_back() => {
-                (NextStep::RetryFirst, Some(Notice::Encoding(self.encoding.encoding)))
+                (NextStep::RetryFirst, Some(DestinationMessage::Encoding(self.encoding.encoding)))
             }
             ResponseKind::Malformed | ResponseKind::Encoding | ResponseKind::Misconfigured => {
                 self.health = self.health.after_rejection(policy, now, chance);
-                (NextStep::HoldBack, Some(Notice::Misconfigured))
+                (NextStep::HoldBack, Some(DestinationMessage::Misconfigured))
             }
         };
-        Transition { next_step, notice }
+        Transition { next_step, message }
     }
 
-    fn accepted(&mut self, now: Monotonic) -> Option<Notice> {
+    fn accepted(&mut self, now: Monotonic) -> Option<DestinationMessage> {
         let is_news = !self.encoding.is_proven || self.health.is_failing();
         self.encoding.accepted();
         self.health = Health::Healthy { last_accepted: now };
-        is_news.then_some(Notice::Recovered)
+        is_news.then_some(DestinationMessage::Recovered)
     }
 
     /// Changes to the next encoding, of which nothing is proven yet. Returns false if there is none.

@@ -13,7 +13,7 @@ pub struct Policy {
     pub retry_max: Duration,
     /// Longest wait of each category for a quota or a misconfigured destination.
     pub hold: PerCategory<Duration>,
-    /// Where items wait for a quota or a failing destination.
+    /// The place where items wait for a quota or a failing destination.
     pub hold_place: HoldPlace,
     /// True if there are other destinations, which this one must not block.
     pub has_multiple_destinations: bool,

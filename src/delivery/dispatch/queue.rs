@@ -25,7 +25,7 @@ impl<T> CategoryQueue<T> {
         self.queue.is_empty()
     }
 
-    /// Bytes of JSON.
+    /// Returns the bytes of JSON.
     pub(in crate::delivery) fn bytes(&self) -> u64 {
         self.bytes
     }
@@ -50,7 +50,7 @@ impl<T> CategoryQueue<T> {
         Some(batch)
     }
 
-    /// The one that was begun last: one that has failed is behind younger ones.
+    /// Takes the envelope that was begun last. A failed envelope is behind younger ones.
     pub(in crate::delivery) fn pop_newest(&mut self) -> Option<Batch<T>> {
         let (at, _) = self.queue.iter().enumerate().max_by_key(|(_, batch)| batch.opened)?;
         let batch = self.queue.remove(at)?;
@@ -58,11 +58,12 @@ impl<T> CategoryQueue<T> {
         Some(batch)
     }
 
-    /// Takes those out that this is true of, and keeps the order of the others.
+    /// Takes the envelopes for which `is_one` returns true, and keeps the order of the others.
     pub(in crate::delivery) fn take(&mut self, is_one: impl Fn(&Batch<T>) -> bool) -> VecDeque<Batch<T>> {
-        let (taken, kept): (VecDeque<_>, VecDeque<_>) = std::mem::take(&mut self.queue).into_iter().partition(is_one);
-        self.bytes = kept.iter().map(|batch| batch.bytes() as u64).sum();
-        self.queue = kept;
+        let (taken, remaining): (VecDeque<_>, VecDeque<_>) =
+            std::mem::take(&mut self.queue).into_iter().partition(is_one);
+        self.bytes = remaining.iter().map(|batch| batch.bytes() as u64).sum();
+        self.queue = remaining;
         taken
     }
 
@@ -70,7 +71,7 @@ impl<T> CategoryQueue<T> {
         self.queue.iter()
     }
 
-    /// Everything, the front first.
+    /// Takes all envelopes, the front first.
     pub(in crate::delivery) fn empty(&mut self) -> impl Iterator<Item = Batch<T>> {
         self.bytes = 0;
         std::mem::take(&mut self.queue).into_iter()

@@ -8,7 +8,7 @@ use crate::clock::Monotonic;
 use crate::delivery::dispatch::destination::{Action, Destination};
 use crate::delivery::dispatch::policy::{HoldPlace, Policy};
 use crate::delivery::report::destination_state::DestinationState;
-use crate::delivery::report::messages::Notice;
+use crate::delivery::report::messages::DestinationMessage;
 use crate::delivery::shared::blocks::{Block, Waits};
 use crate::delivery::transport::response::{Limits, Response};
 use crate::envelope::{Batch, Identified};
@@ -43,7 +43,7 @@ pub struct Scheduler<T> {
 }
 
 impl<T: Identified> Scheduler<T> {
-    /// No destinations yet. `queue` is the bytes that may wait in memory for all of them.
+    /// Returns a scheduler without destinations. `queue` is the number of bytes that may wait in memory for all of them.
     #[must_use]
     pub fn new(policy: Policy, senders: usize, queue: u64) -> Self {
         // Half of a category's share, which is half of the queue.
@@ -59,8 +59,8 @@ impl<T: Identified> Scheduler<T> {
         self.hosts.contains_key(&id)
     }
 
-    /// A destination is on this host now.
-    pub fn place(&mut self, id: DestinationId, host: u64) {
+    /// Sets the host of a destination, given as a hash.
+    pub fn set_host(&mut self, id: DestinationId, host: u64) {
         self.hosts.insert(id, host);
     }
 
@@ -69,7 +69,7 @@ impl<T: Identified> Scheduler<T> {
         self.members.entry(id).or_insert_with(|| Destination::new(policy))
     }
 
-    /// Queues a batch. What may not wait in memory comes back.
+    /// Queues a batch. Returns actions for the batches that may not wait in memory.
     pub fn push(&mut self, mut batch: Batch<T>, now: Monotonic) -> Vec<Action<T>> {
         batch.destination = self.current_destination(batch.destination);
         let (id, category) = (batch.destination, batch.category);
@@ -83,16 +83,16 @@ impl<T: Identified> Scheduler<T> {
         self.retired.get(&id).copied().unwrap_or(id)
     }
 
-    /// The next batch to send, if a sender is free and something may be sent now; and the encoding to use.
+    /// Returns the next batch to send and the encoding to use, if a sender is idle and a batch may be sent now.
     pub fn next(&mut self, now: Monotonic) -> Option<(Batch<T>, Compress)> {
         let free = self.free();
         if free == 0 {
             return None;
         }
-        let proven = |member: &&Destination<T>| !member.is_unproven(now);
+        let is_proven = |member: &&Destination<T>| !member.is_unproven(now);
         let unproven_senders = self.unproven_senders(now);
-        let replaying: usize = self.members.values().filter(proven).map(Destination::replaying).sum();
-        let replay_room = self.policy.replay.saturating_sub(replaying);
+        let replaying: usize = self.members.values().filter(is_proven).map(Destination::replaying).sum();
+        let spare_replays = self.policy.replay.saturating_sub(replaying);
         let shared = self.is_shared();
         for id in self.turns() {
             let Some(member) = self.members.get_mut(&id).filter(|member| member.queued() > 0) else { continue };
@@ -102,7 +102,7 @@ impl<T: Identified> Scheduler<T> {
             if shared && waits {
                 continue;
             }
-            member.limit_replay(if is_unproven { 1 } else { member.replaying() + replay_room });
+            member.limit_replay(if is_unproven { 1 } else { member.replaying() + spare_replays });
             if let Some(batch) = member.next(now) {
                 self.last = Some(id);
                 return Some((batch, member.encoding()));
@@ -119,7 +119,7 @@ impl<T: Identified> Scheduler<T> {
         turns
     }
 
-    /// Senders that do nothing.
+    /// Returns the number of idle senders.
     fn free(&self) -> usize {
         self.senders.saturating_sub(self.in_flight() + usize::from(self.reporting.is_some()))
     }
@@ -144,9 +144,9 @@ impl<T: Identified> Scheduler<T> {
     #[must_use]
     pub fn may_report(&self, id: DestinationId, now: Monotonic) -> bool {
         let unproven = self.is_unproven(id, now);
-        let room = !self.is_shared() || !unproven || self.unproven_senders(now) + 1 < self.senders;
+        let has_sender = !self.is_shared() || !unproven || self.unproven_senders(now) + 1 < self.senders;
         let takes = self.members.get(&id).is_none_or(|member| member.takes_reports(now));
-        self.reporting.is_none() && self.free() > 0 && room && takes
+        self.reporting.is_none() && self.free() > 0 && has_sender && takes
     }
 
     /// Notes that a client report is sent to a destination, and returns the encoding to use.
@@ -167,12 +167,13 @@ impl<T: Identified> Scheduler<T> {
         self.reporting.is_some()
     }
 
-    /// Bytes of each category that wait here for a quota or a misconfigured destination; `None`: no destination holds it.
+    /// Returns the bytes of each category that wait in memory for a quota or a misconfigured destination; `None` if no destination
+    /// blocks the category.
     #[must_use]
-    pub fn held_bytes(&self, now: Monotonic) -> PerCategory<Option<u64>> {
+    pub fn blocked_bytes(&self, now: Monotonic) -> PerCategory<Option<u64>> {
         PerCategory::from_fn(|category| {
-            let held = self.members.values().filter(|member| member.block(category, now).is_some());
-            held.map(|member| member.bytes(category)).reduce(|one, other| one + other)
+            let blocked = self.members.values().filter(|member| member.block(category, now).is_some());
+            blocked.map(|member| member.bytes(category)).reduce(|one, other| one + other)
         })
     }
 
@@ -183,27 +184,28 @@ impl<T: Identified> Scheduler<T> {
         response: &Response,
         now: Monotonic,
         chance: f64,
-    ) -> (Vec<Action<T>>, Option<Notice>) {
+    ) -> (Vec<Action<T>>, Option<DestinationMessage>) {
         let id = batch.destination;
-        let (mut actions, notice) = self.member(id).done(batch, response, now, chance);
+        let (mut actions, message) = self.member(id).done(batch, response, now, chance);
         for category in Category::ALL {
             actions.extend(self.trim(id, *category, now));
         }
         self.follow(id, now, &mut actions);
         self.evict_for_waiting(now, &mut actions);
-        (actions, notice)
+        (actions, message)
     }
 
-    /// Takes back a batch whose response says nothing about its destination as that is now.
-    pub fn take_back(&mut self, batch: Batch<T>, now: Monotonic) -> Vec<Action<T>> {
+    /// Queues a batch again whose response does not apply to the present state of its destination. Returns the actions that
+    /// follow.
+    pub fn requeue(&mut self, batch: Batch<T>, now: Monotonic) -> Vec<Action<T>> {
         let id = batch.destination;
-        self.member(id).take_back(batch, now);
+        self.member(id).requeue(batch, now);
         let mut actions = Vec::new();
         self.follow(id, now, &mut actions);
         actions
     }
 
-    /// Redirects the envelopes that wait for a destination to another one from now on. Returns the steps that follow.
+    /// Redirects the envelopes that wait for a destination to another one from now on. Returns the actions that follow.
     pub fn redirect(&mut self, from: DestinationId, to: DestinationId, now: Monotonic) -> Vec<Action<T>> {
         self.retired.values_mut().filter(|end| **end == from).for_each(|end| *end = to);
         self.retired.remove(&to);
@@ -228,9 +230,9 @@ impl<T: Identified> Scheduler<T> {
         }
     }
 
-    /// Keeps the items that wait for destinations in trouble within their share of the memory. Items go back if they can
-    /// wait elsewhere; otherwise the newest are given up, but only while another destination is alive to profit from it. One
-    /// envelope is left, to try with.
+    /// Keeps the items that wait for failing destinations within their share of the memory. Defers the newest items if they can
+    /// wait in their chunks; otherwise gives them up, but only while another destination is healthy and needs the memory. One
+    /// envelope remains for the next attempt.
     fn trim(&mut self, id: DestinationId, category: Category, now: Monotonic) -> Vec<Action<T>> {
         let failing = |member: &&Destination<T>| member.is_in_trouble(category, now);
         let Some(member) = self.members.get(&id).filter(failing) else { return Vec::new() };
@@ -254,8 +256,8 @@ impl<T: Identified> Scheduler<T> {
         actions
     }
 
-    /// One envelope for each destination in trouble may be more than there is room for. While another waits outside because
-    /// of them, the newest of all go too, on the same terms.
+    /// Evicts the newest envelopes of failing destinations, even the last ones, while the mapper waits for memory that they
+    /// take. The conditions are those of [`Scheduler::trim`].
     fn evict_for_waiting(&mut self, now: Monotonic, actions: &mut Vec<Action<T>>) {
         let Some((category, bytes)) = self.awaiting.filter(|_| self.policy.has_multiple_destinations) else { return };
         let share = 2 * self.failing_share;
@@ -290,18 +292,18 @@ impl<T: Identified> Scheduler<T> {
     /// Returns true if another destination is, for all that is known, not in the same trouble. When a host is unreachable,
     /// all its destinations are: those that have had nothing to send do not know it yet.
     fn others_would_profit(&self, id: DestinationId, category: Category, now: Monotonic) -> bool {
-        let held = self.members.get(&id).is_some_and(|member| member.block(category, now).is_some());
+        let is_blocked = self.members.get(&id).is_some_and(|member| member.block(category, now).is_some());
         let elsewhere = |other: &DestinationId| self.hosts.get(other) != self.hosts.get(&id);
         let failing =
             |other: &DestinationId| self.members.get(other).is_some_and(|member| member.is_in_trouble(category, now));
         let mut others = self.hosts.keys().filter(|other| **other != id);
-        self.is_alone(id, category, now) || others.any(|other| (held || elsewhere(other)) && !failing(other))
+        self.is_alone(id, category, now) || others.any(|other| (is_blocked || elsewhere(other)) && !failing(other))
     }
 
-    /// Empties the queues that are on hold, if their items can wait elsewhere; gives up items that have waited too long.
-    pub fn release_held(&mut self, now: Monotonic) -> Vec<Action<T>> {
+    /// Defers the items of blocked queues if they can wait in their chunks, and gives up items that have waited too long.
+    pub fn release_blocked(&mut self, now: Monotonic) -> Vec<Action<T>> {
         let mut actions = Vec::new();
-        self.members.values_mut().for_each(|member| member.release_held(now, &mut actions));
+        self.members.values_mut().for_each(|member| member.release_blocked(now, &mut actions));
         for id in self.destinations() {
             for category in Category::ALL {
                 actions.extend(self.trim(id, *category, now));
@@ -317,20 +319,20 @@ impl<T: Identified> Scheduler<T> {
         self.members.values_mut().for_each(|member| member.set_hold_place(hold_place));
     }
 
-    /// Every destination that has had something to send.
+    /// Returns every destination that has had something to send.
     #[must_use]
     pub fn destinations(&self) -> Vec<DestinationId> {
         self.members.keys().copied().collect()
     }
 
-    /// Returns the part of a destination's state that the mapper may know.
+    /// Returns the part of a destination's state that the mapper reads.
     #[must_use]
     pub(crate) fn waits(&self, id: DestinationId, now: Monotonic) -> Waits {
         let Some(member) = self.members.get(&id) else { return Waits::default() };
-        let hold = |category| -> Option<Block> { member.block(category, now) };
+        let block = |category| -> Option<Block> { member.block(category, now) };
         let alone = |category| self.policy.has_multiple_destinations && self.is_alone(id, category, now);
         Waits {
-            blocks: PerCategory::from_fn(hold),
+            blocks: PerCategory::from_fn(block),
             deferred_until: member.deferred_until(now),
             alone: PerCategory::from_fn(alone),
         }
@@ -352,12 +354,12 @@ impl<T: Identified> Scheduler<T> {
         counts
     }
 
-    /// Returns true if nothing would be lost with a destination, including any limit that it has set.
+    /// Returns true if a destination has nothing queued, nothing in flight and no limit, so that forgetting it loses nothing.
     #[must_use]
     pub fn is_idle(&self, id: DestinationId, now: Monotonic) -> bool {
         self.members.get(&id).is_none_or(|member| {
-            let held = Category::ALL.iter().any(|category| member.block(*category, now).is_some());
-            member.queued() == 0 && member.in_flight() == 0 && !held
+            let is_blocked = Category::ALL.iter().any(|category| member.block(*category, now).is_some());
+            member.queued() == 0 && member.in_flight() == 0 && !is_blocked
         })
     }
 
@@ -368,19 +370,19 @@ impl<T: Identified> Scheduler<T> {
         self.retired.retain(|from, to| *from != id && *to != id);
     }
 
-    /// The earliest time at which [`Scheduler::next`] could have something that it has not now.
+    /// Returns the earliest time at which [`Scheduler::next`] could return a batch that it does not return now.
     #[must_use]
     pub fn wake(&self, now: Monotonic) -> Option<Monotonic> {
         self.members.values().filter_map(|member| member.wake(now)).min()
     }
 
-    /// Envelopes waiting in memory.
+    /// Returns the number of envelopes that wait in memory.
     #[must_use]
     pub fn queued(&self) -> usize {
         self.members.values().map(Destination::queued).sum()
     }
 
-    /// The destinations for which envelopes wait in memory.
+    /// Returns the destinations for which envelopes wait in memory.
     pub fn waiting(&self) -> impl Iterator<Item = DestinationId> {
         self.members.iter().filter(|(_, member)| member.queued() > 0).map(|(id, _)| *id)
     }
@@ -397,12 +399,12 @@ impl<T: Identified> Scheduler<T> {
         self.members.values().filter_map(Destination::oldest).min()
     }
 
-    /// Everything that waits for a destination.
+    /// Takes all envelopes that wait for a destination.
     pub fn take(&mut self, id: DestinationId) -> Vec<Batch<T>> {
         self.members.get_mut(&id).map(Destination::drain).unwrap_or_default()
     }
 
-    /// Everything that waits, at exit.
+    /// Takes all envelopes that wait, at exit.
     pub fn drain(&mut self) -> Vec<Batch<T>> {
         self.members.values_mut().flat_map(Destination::drain).collect()
     }

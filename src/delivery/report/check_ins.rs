@@ -56,18 +56,18 @@ impl CheckIns {
         slug.is_some() && self.last.is_none_or(|last| now >= last + self.settings.interval)
     }
 
-    /// Adds the heartbeat to this destination. `oldest` is the age of the oldest pending item, `wrong` how many destinations
-    /// are misconfigured.
+    /// Adds the heartbeat to this destination. `oldest` is the age of the oldest pending item, `misconfigured` the number of destinations
+    /// that are.
     pub(in crate::delivery) fn beat(
         &mut self,
         destination: DestinationId,
         now: Moment,
         oldest: Duration,
-        wrong: usize,
+        misconfigured: usize,
     ) {
         self.last = Some(now.steady);
         let Some(slug) = self.settings.slug.clone() else { return };
-        let status = if oldest > MAX_ITEM_AGE || wrong > 0 { Status::Error } else { Status::Ok };
+        let status = if oldest > MAX_ITEM_AGE || misconfigured > 0 { Status::Error } else { Status::Ok };
         let seed = format!("{slug} {}.{:09} {}", now.wall.as_secs(), now.wall.subsec_nanos(), std::process::id());
         let id = xxh3_128(seed.as_bytes()).to_be_bytes();
         self.add(
@@ -125,7 +125,7 @@ impl CheckIns {
         format!(" check_ins.sent={} check_ins.dropped={}", self.sent, self.dropped)
     }
 
-    /// The item's payload.
+    /// Returns the payload of a check-in.
     pub(in crate::delivery) fn payload(&self, check_in: &CheckIn) -> Vec<u8> {
         let mut out = Vec::new();
         let mut item = Object::begin(&mut out);
@@ -174,9 +174,9 @@ mod tests {
         CheckIns::new(&settings, Some("production"))
     }
 
-    fn beat(check_ins: &mut CheckIns, now: Monotonic, oldest: Duration, wrong: usize) -> CheckIn {
+    fn beat(check_ins: &mut CheckIns, now: Monotonic, oldest: Duration, misconfigured: usize) -> CheckIn {
         assert!(check_ins.is_due(now));
-        check_ins.beat(DestinationId(7), moment(now), oldest, wrong);
+        check_ins.beat(DestinationId(7), moment(now), oldest, misconfigured);
         assert!(!check_ins.is_due(now));
         check_ins.next(now, |destination| destination == DestinationId(7)).expect("expected a heartbeat")
     }

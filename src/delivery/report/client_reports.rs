@@ -16,14 +16,14 @@ type Counts = HashMap<(&'static str, Category), (u64, u64)>;
 #[derive(Debug, Default)]
 struct Cells(Mutex<HashMap<u128, Counts>>);
 
-/// Adds; cannot read.
+/// Adds to the counts, and cannot read them.
 #[derive(Clone, Debug)]
 pub struct Recorder {
     cells: Arc<Cells>,
     on: bool,
 }
 
-/// The only reader.
+/// Takes the counts; there is one for an instance.
 #[derive(Debug)]
 pub struct Reader {
     cells: Arc<Cells>,
@@ -50,17 +50,17 @@ pub fn disabled() -> (Recorder, Reader) {
     (Recorder { on: false, ..recorder }, reader)
 }
 
-/// Sentry's word for an outcome; `None` for outcomes that are not reported.
+/// Returns Sentry's discard reason for an outcome; `None` for outcomes that are not reported.
 #[must_use]
 pub fn reason(outcome: Outcome) -> Option<&'static str> {
     match outcome {
         Outcome::Sampled => Some("sample_rate"),
-        // Both are caps of our own, which no server has asked for.
+        // Both are limits that the plugin applies on its own.
         Outcome::Suppressed | Outcome::OverBudget => Some("backpressure"),
         Outcome::RateLimited => Some("ratelimit_backoff"),
         Outcome::TooLarge | Outcome::Rejected => Some("send_error"),
         Outcome::Overflow | Outcome::Lost => Some("buffer_overflow"),
-        // Accepted, left out on purpose, never an item, or still the host's.
+        // Accepted, left out on purpose, never an item, or still with Fluent Bit.
         Outcome::Accepted | Outcome::Filtered | Outcome::Joined | Outcome::Invalid | Outcome::Abandoned => None,
     }
 }
@@ -82,7 +82,7 @@ impl Recorder {
 }
 
 impl Reader {
-    /// Takes a destination's counts, which begin again at nothing.
+    /// Takes the counts of a destination and resets them. Returns `None` if there are none.
     #[must_use]
     pub fn take(&self, destination: u128) -> Option<Report> {
         let counts = self.cells.lock().remove(&destination)?;
@@ -101,7 +101,7 @@ impl Reader {
 }
 
 impl Report {
-    /// Its lines: events as `error`, logs as items and as bytes.
+    /// Returns the lines of the report: events as `error`, logs as items and as bytes.
     #[must_use]
     pub fn lines(&self) -> Vec<Discarded> {
         let mut lines = Vec::new();

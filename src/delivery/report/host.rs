@@ -9,11 +9,11 @@ use std::time::Duration;
 /// Severity of a log line of ours: warn is unexpected but nothing is lost, error needs a person or has lost something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Severity {
-    /// Lost, or a person must act.
+    /// Items were lost, or a person must act.
     Error,
-    /// Unexpected, nothing lost.
+    /// Something unexpected happened, and nothing was lost.
     Warn,
-    /// Normal operation.
+    /// The plugin works as usual.
     Info,
 }
 
@@ -27,7 +27,7 @@ pub trait Host: Send + Sync + Debug {
     fn tells_names(&self) -> bool {
         true
     }
-    /// Returns the function that each of our threads runs first. It holds no reference to the host.
+    /// Returns the function that each thread of the plugin runs first. It holds no reference to Fluent Bit.
     fn first(&self) -> fn() {
         || {}
     }

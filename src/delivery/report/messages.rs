@@ -9,14 +9,14 @@ use std::time::Duration;
 
 /// A change of a destination's state, or a decision about an item, that the log has a line about.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Notice {
-    /// The first acceptance, or the first after trouble.
+pub enum DestinationMessage {
+    /// The destination accepted items for the first time, or for the first time after a failure.
     Recovered,
-    /// No response, or a failing server.
+    /// The destination does not respond, or its server fails.
     Failing,
     /// The destination refuses everything.
     Misconfigured,
-    /// A quota.
+    /// A category is limited by a quota, for this time.
     Limited(Category, Duration),
     /// A single item was refused or is too large.
     Refused(Category, Outcome),
@@ -68,20 +68,27 @@ fn span(time: Duration) -> String {
     }
 }
 
-/// Returns the line for a notice. `sent` is the result that caused it.
-pub(in crate::delivery) fn line(notice: &Notice, dsn: &Dsn, sent: &SendResult, keeping: &Keeping) -> LogLine {
+/// Returns the line for a message. `sent` is the result that caused it.
+pub(in crate::delivery) fn line(
+    message: &DestinationMessage,
+    dsn: &Dsn,
+    sent: &SendResult,
+    keeping: &Keeping,
+) -> LogLine {
     let (detail, place) = (&sent.response.detail, &keeping.place);
-    let (severity, kind, text) = match notice {
-        Notice::Recovered => (Severity::Info, LogKind::Recovered, format!("{dsn} is reachable and accepts items")),
-        Notice::Failing if sent.is_permanent() => (
+    let (severity, kind, text) = match message {
+        DestinationMessage::Recovered => {
+            (Severity::Info, LogKind::Recovered, format!("{dsn} is reachable and accepts items"))
+        }
+        DestinationMessage::Failing if sent.is_permanent() => (
             Severity::Error,
             LogKind::FailingForGood,
             format!("{dsn} is unreachable ({detail}); this needs a change and does not pass by itself{place}"),
         ),
-        Notice::Failing => {
+        DestinationMessage::Failing => {
             (Severity::Warn, LogKind::Failing, format!("{dsn} is unreachable ({detail}); retrying with backoff{place}"))
         }
-        Notice::Misconfigured => (
+        DestinationMessage::Misconfigured => (
             Severity::Error,
             LogKind::Misconfigured,
             format!(
@@ -91,7 +98,7 @@ pub(in crate::delivery) fn line(notice: &Notice, dsn: &Dsn, sent: &SendResult, k
                 span(keeping.hold.log)
             ),
         ),
-        Notice::Limited(category, time) => (
+        DestinationMessage::Limited(category, time) => (
             Severity::Warn,
             match category {
                 Category::Event => LogKind::LimitedEvents,
@@ -104,7 +111,7 @@ pub(in crate::delivery) fn line(notice: &Notice, dsn: &Dsn, sent: &SendResult, k
                 span(keeping.hold[*category])
             ),
         ),
-        Notice::Refused(category, outcome) => (
+        DestinationMessage::Refused(category, outcome) => (
             Severity::Error,
             LogKind::Refused,
             format!(
@@ -114,7 +121,7 @@ pub(in crate::delivery) fn line(notice: &Notice, dsn: &Dsn, sent: &SendResult, k
                 if keeping.writes_dead_letters { "written to the dead letters" } else { "dropped and only counted" },
             ),
         ),
-        Notice::Encoding(encoding) => (
+        DestinationMessage::Encoding(encoding) => (
             Severity::Warn,
             LogKind::Encoding,
             format!(
@@ -138,7 +145,7 @@ mod tests {
         [SendError::Other(text.clone()), SendError::Certificate(text)]
     }
 
-    fn line_of(notice: &Notice, error: &SendError, mode: Mode, spool: Option<&str>) -> LogLine {
+    fn line_of(message: &DestinationMessage, error: &SendError, mode: Mode, spool: Option<&str>) -> LogLine {
         let dsn = Dsn::parse("https://0123456789abcdef0123456789abcdef@sentry.example/7").unwrap();
         let hold = (Duration::from_secs(86_400), Duration::from_secs(600));
         let settings = Delivery {
@@ -149,32 +156,32 @@ mod tests {
             hold_logs: hold.1,
             ..Delivery::default()
         };
-        line(notice, &dsn, &SendResult::failed(0, error.clone()), &Keeping::of(ResolvedMode::of(&settings), &settings))
+        line(message, &dsn, &SendResult::failed(0, error.clone()), &Keeping::of(ResolvedMode::of(&settings), &settings))
     }
 
     #[test]
     fn lines_name_the_next_step_and_hide_the_key() {
-        let refused = Notice::Refused(Category::Log, Outcome::TooLarge);
-        let limited = Notice::Limited(Category::Event, Duration::from_secs(60));
+        let refused = DestinationMessage::Refused(Category::Log, Outcome::TooLarge);
+        let limited = DestinationMessage::Limited(Category::Event, Duration::from_secs(60));
         let [passing, lasting] = &errors();
-        for (notice, error, spool, severity, says) in [
-            (Notice::Recovered, passing, None, Severity::Info, "accepts items"),
+        for (message, error, spool, severity, says) in [
+            (DestinationMessage::Recovered, passing, None, Severity::Info, "accepts items"),
             (
-                Notice::Failing,
+                DestinationMessage::Failing,
                 passing,
                 Some("/spool"),
                 Severity::Warn,
                 "retrying with backoff, items are kept in /spool",
             ),
             (
-                Notice::Failing,
+                DestinationMessage::Failing,
                 lasting,
                 Some("/spool"),
                 Severity::Error,
                 "does not pass by itself, items are kept in /spool",
             ),
             (
-                Notice::Misconfigured,
+                DestinationMessage::Misconfigured,
                 passing,
                 None,
                 Severity::Error,
@@ -189,12 +196,24 @@ mod tests {
             ),
             (refused.clone(), passing, None, Severity::Error, "it is dropped and only counted"),
             (refused, passing, Some("/spool"), Severity::Error, "it is written to the dead letters"),
-            (Notice::Encoding(Compress::None), passing, None, Severity::Warn, "using compress = none instead"),
-            (Notice::Encoding(Compress::Gzip), passing, None, Severity::Warn, "using compress = gzip instead"),
+            (
+                DestinationMessage::Encoding(Compress::None),
+                passing,
+                None,
+                Severity::Warn,
+                "using compress = none instead",
+            ),
+            (
+                DestinationMessage::Encoding(Compress::Gzip),
+                passing,
+                None,
+                Severity::Warn,
+                "using compress = gzip instead",
+            ),
         ] {
-            let line = line_of(&notice, error, Mode::Auto, spool);
-            assert_eq!(line.severity, severity, "{notice:?}");
-            assert!(line.text.contains(says), "{notice:?}: {}", line.text);
+            let line = line_of(&message, error, Mode::Auto, spool);
+            assert_eq!(line.severity, severity, "{message:?}");
+            assert!(line.text.contains(says), "{message:?}: {}", line.text);
             assert!(line.text.starts_with("https://***@sentry.example/7 "), "{}", line.text);
         }
     }
@@ -202,7 +221,7 @@ mod tests {
     #[test]
     fn lines_depend_on_the_delivery_mode() {
         for error in errors() {
-            let text = |mode, spool| line_of(&Notice::Failing, &error, mode, spool).text;
+            let text = |mode, spool| line_of(&DestinationMessage::Failing, &error, mode, spool).text;
             assert!(text(Mode::Spool, Some("/spool")).ends_with(", items are kept in /spool"));
             assert!(text(Mode::Ack, Some("/spool")).ends_with(", Fluent Bit keeps the chunks"));
             assert!(

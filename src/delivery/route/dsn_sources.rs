@@ -44,7 +44,7 @@ pub(crate) fn read_dir(dir: &Path) -> Result<Listing, String> {
 }
 
 /// Returns one line about the problems with a directory's files.
-pub(crate) fn complaint(dir: &Path, listing: &Listing) -> Option<String> {
+pub(crate) fn problem_line(dir: &Path, listing: &Listing) -> Option<String> {
     let mut bad = listing.iter().filter_map(|(name, dsn)| Some((name, dsn.as_ref().err()?)));
     let (name, problem) = bad.next()?;
     let more = match bad.count() {
@@ -91,9 +91,9 @@ mod tests {
         );
         assert_eq!(listing.values().filter(|dsn| dsn.is_err()).count(), 6);
         assert_eq!(listing["shop"].as_ref().map(Dsn::project), Ok(7));
-        let said = complaint(&dir, &listing).unwrap();
-        assert!(said.contains("file a\\n[error] forged\\u{1b}[31m: expected") && said.contains("5 more"), "{said}");
-        assert!(!said.contains("kkkk"), "{said}");
+        let text = problem_line(&dir, &listing).unwrap();
+        assert!(text.contains("file a\\n[error] forged\\u{1b}[31m: expected") && text.contains("5 more"), "{text}");
+        assert!(!text.contains("kkkk"), "{text}");
         let _ = fs::remove_dir_all(&dir);
     }
 }

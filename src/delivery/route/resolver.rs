@@ -9,9 +9,9 @@ use crate::options::{Destination, Dsn};
 
 /// The destinations as an instance would find them if it started now.
 #[derive(Debug)]
-pub struct Directory(RouteTable);
+pub struct DestinationResolver(RouteTable);
 
-impl Directory {
+impl DestinationResolver {
     /// Reads the sources once. One that cannot be read is as if it were not there yet.
     #[must_use]
     pub fn read(settings: &Destination) -> Self {
@@ -25,7 +25,7 @@ impl Directory {
     }
 }
 
-impl Router for Directory {
+impl Router for DestinationResolver {
     fn route(&self, namespace: &str, annotation: Option<&str>) -> Routed {
         self.0.route(namespace, annotation, Monotonic::START).0
     }

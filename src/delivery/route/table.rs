@@ -29,10 +29,10 @@ pub(crate) struct Target {
 /// Contents of a directory of DSNs: for each namespace its DSN, or an error if its file cannot be read as one.
 pub(crate) type Listing = BTreeMap<String, Result<Dsn, String>>;
 
-/// Why a record does not go where it asks to, or nowhere at all.
+/// A reason for which a record is not routed as its pod asks, or not at all.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Complaint {
-    /// Its annotation is not taken.
+    /// The annotation of its pod is rejected.
     Refused(Refusal),
     /// There are too many destinations by annotation already.
     TooMany,
@@ -98,7 +98,7 @@ struct Annotated {
 }
 
 impl RouteTable {
-    /// None yet.
+    /// Returns a table without destinations.
     #[must_use]
     pub(crate) fn new(settings: &Destination) -> Self {
         Self {
@@ -109,8 +109,7 @@ impl RouteTable {
         }
     }
 
-    /// Returns true if chunks can be taken. Records that have nowhere to wait are not taken before all their sources have
-    /// been read.
+    /// Returns true if chunks can be taken. In mode `memory`, none are taken before all sources have been read.
     pub(crate) fn is_ready(&self, mode: ResolvedMode) -> bool {
         let state = lock(&self.state);
         let default = state.default.is_some() || !self.expects_default;
@@ -170,7 +169,7 @@ impl RouteTable {
         state.leads_to(state.default, dsn)
     }
 
-    /// Takes the default's DSN.
+    /// Sets the DSN of the default destination.
     pub(crate) fn set_default(&self, dsn: Dsn) -> Changes {
         let mut state = lock(&self.state);
         let mut changes = Changes::default();
@@ -179,8 +178,7 @@ impl RouteTable {
         changes
     }
 
-    /// Takes the current contents of a directory. A file that cannot be read keeps its last good value, one that is gone
-    /// does not.
+    /// Sets the DSNs of a directory. A file that cannot be read keeps its last valid value, a removed file does not.
     pub(crate) fn set_namespaces(&self, listing: Listing) -> Changes {
         let mut state = lock(&self.state);
         let mut changes = Changes::default();
@@ -206,7 +204,7 @@ impl RouteTable {
         changes
     }
 
-    /// Forgets destinations that no source has led to for a while, if the caller lets them go; returns them.
+    /// Forgets destinations that no source has led to for [`IDLE`], if `may_go` returns true. Returns them.
     pub(crate) fn sweep(&self, now: Monotonic, may_go: impl Fn(DestinationId) -> bool) -> Vec<DestinationId> {
         let mut state = lock(&self.state);
         let used = state.used();

@@ -34,7 +34,7 @@ pub(crate) enum Message {
     Chose(ResolvedMode),
     /// A flush has come on a worker thread of Fluent Bit's.
     Workers,
-    /// That a job runs or ran.
+    /// A job runs or ran.
     CheckIn(CheckIn),
     MapperDone,
     /// Steady time by which to end.

@@ -37,7 +37,7 @@ const BODY_LIMIT: Duration = Duration::from_secs(5);
 #[derive(Clone, Debug)]
 pub struct Client {
     direct: Agent,
-    /// One agent for each proxy, by its URL.
+    /// The agent of each proxy, by the proxy's URL.
     proxied: Arc<[(ProxyUrl, Agent)]>,
     proxies: Proxies,
     /// True if any issuer of certificates is trusted at all.
@@ -73,7 +73,7 @@ impl Resolver for PlainResolver {
         let (scheme, authority) = uri.scheme().zip(uri.authority()).ok_or(ureq::Error::HostNotFound)?;
         let host = DefaultResolver::host_and_port(scheme, authority).ok_or(ureq::Error::HostNotFound)?;
         let mut found = self.empty();
-        // Both families, however many addresses one of them has.
+        // Addresses of both families, even if one of them has many.
         let all: Vec<_> = host.to_socket_addrs()?.take(64).collect();
         in_turn(&all).into_iter().take(8).for_each(|address| found.push(address));
         if found.is_empty() { Err(ureq::Error::HostNotFound) } else { Ok(found) }
@@ -81,10 +81,10 @@ impl Resolver for PlainResolver {
 }
 
 impl Client {
-    /// Makes a client.
+    /// Returns a client that keeps this many connections.
     ///
     /// # Errors
-    /// A proxy that cannot be used; the settings have been looked at before, so this is a defect.
+    /// The URL of a proxy cannot be used. The options were checked before, so this is a defect.
     pub fn new(network: &Network, connections: usize) -> Result<Self, String> {
         let (tls, has_roots) = tls(network);
         let agent = |proxy| {
@@ -116,21 +116,21 @@ impl Client {
         Ok(Self { direct: agent(None), proxied, proxies, has_roots, user_agent, reserve })
     }
 
-    /// Cuts every connection, so that senders come home; nothing can be sent afterwards.
+    /// Shuts down every connection, so that senders return. Nothing can be sent afterwards.
     pub fn shutdown(&self) {
         let all = self.proxied.iter().map(|(_, agent)| agent).chain([&self.direct]);
         all.for_each(|agent| agent.clone().shutdown());
     }
 
-    /// The agent that leads to a destination, and the proxy it goes through.
+    /// Returns the agent for a destination, and the proxy that the agent uses.
     fn agent(&self, dsn: &Dsn) -> (&Agent, Option<&ProxyUrl>) {
         let proxy = self.proxies.for_dsn(dsn);
         let found = self.proxied.iter().find(|(url, _)| Some(url) == proxy);
         found.map_or((&self.direct, None), |(url, agent)| (agent, Some(url)))
     }
 
-    /// Asks a destination whether it is there: a browser's preflight, which every Sentry answers, which costs no quota and
-    /// shows no key. Says nothing about key and project.
+    /// Checks that a destination responds, and returns the status of its response. The request is a CORS preflight, which every
+    /// Sentry answers. It costs no quota and sends no key, and proves nothing about key and project.
     ///
     /// # Errors
     /// The result of the failed request; its `error` says why.
@@ -142,7 +142,7 @@ impl Client {
         let request = request.config().timeout_global(Some(longest)).build();
         let error = match catch_unwind(AssertUnwindSafe(|| request.call())) {
             Ok(Ok(response)) => match response.status().as_u16() {
-                // What a proxy or a balancer says of a server that it does not reach, or of itself.
+                // A proxy or a load balancer responds with these if it cannot reach the server.
                 code @ (407 | 500..) => SendError::Gateway(code),
                 code => return Ok(code),
             },
@@ -173,7 +173,7 @@ impl Client {
     #[must_use]
     pub(crate) fn send(&self, dsn: &Dsn, encoding: Compress, body: &[u8], wall: WallTime) -> SendResult {
         let context = RequestContext { dsn, proxy: self.agent(dsn).1, has_roots: self.has_roots };
-        // Whatever goes wrong below us, a sender has to report what became of its envelope.
+        // A sender must report the result of its request even if the HTTP client panics.
         let request = || {
             self.reserve.fill();
             let result = self.request(dsn, encoding, body);
@@ -283,7 +283,7 @@ fn is_plain(c: char) -> bool {
 
 /// Returns the text with `***` for each appearance of a key, in upper or lower case.
 fn without(text: &str, key: &str) -> String {
-    // Of the same length in bytes, so that places in one are places in the other.
+    // Both have the same length in bytes, so that positions in one are positions in the other.
     let (lower, key) = (text.to_ascii_lowercase(), key.to_ascii_lowercase());
     let mut shown = String::new();
     let mut from = 0;
@@ -295,7 +295,7 @@ fn without(text: &str, key: &str) -> String {
     shown + &text[from..]
 }
 
-/// Its `Content-Encoding`; nothing says that there is none.
+/// Returns the value of `Content-Encoding`; `None` for an envelope that is not compressed.
 pub(in crate::delivery) fn encoding_name(encoding: Compress) -> Option<&'static str> {
     match encoding {
         Compress::Gzip => Some("gzip"),
@@ -359,13 +359,13 @@ mod tests {
         }
         assert!(detail(500, &"x".repeat(5_000), KEY).len() < 300);
         for (line, secret) in SCRUB_EXAMPLES.iter().flat_map(|example| example.filtered) {
-            let said = detail(400, line, KEY);
-            assert!(!said.contains(secret), "{said}");
+            let text = detail(400, line, KEY);
+            assert!(!text.contains(secret), "{text}");
         }
         // Scrubbed before it is cut.
         for before in 150..210 {
-            let said = detail(500, &format!("{}password='Tr0ub4dor and more'", ".".repeat(before)), KEY);
-            assert!(!said.contains("Tr0"), "{said}");
+            let text = detail(500, &format!("{}password='Tr0ub4dor and more'", ".".repeat(before)), KEY);
+            assert!(!text.contains("Tr0"), "{text}");
         }
     }
 }

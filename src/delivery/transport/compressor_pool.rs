@@ -10,7 +10,7 @@ use std::io;
 /// Number of compressors: enough for one mapper, which takes longer to fill an envelope than a compressor to shrink it.
 const COMPRESSORS: usize = 2;
 
-/// A body beyond this is given back before the next envelope.
+/// Most bytes of a buffer that is kept for the next envelope.
 const MAX_SPARE_BODY: usize = 2 << 20;
 
 /// All compressors of an instance.
@@ -19,7 +19,7 @@ pub(crate) struct CompressorPool {
     free: (Sender<Encoder>, Receiver<Encoder>),
 }
 
-/// A compressor that goes back to the others whatever happens meanwhile.
+/// A compressor that returns to the pool when it is dropped.
 struct PooledCompressor<'p> {
     compressor: Encoder,
     pool: &'p CompressorPool,
@@ -32,10 +32,10 @@ impl CompressorPool {
         compressors
     }
 
-    /// Puts an envelope into `body` in this encoding; may wait for another sender to have done so.
+    /// Replaces `body` by an envelope in this encoding. Waits while all compressors are in use.
     ///
     /// # Errors
-    /// What the compressor says; it has no reason to but want of memory.
+    /// The compressor has no memory.
     pub(crate) fn compressor(&self, encoding: Compress, envelope: &Parts<'_>, body: &mut Vec<u8>) -> io::Result<()> {
         body.clear();
         body.shrink_to(MAX_SPARE_BODY);

@@ -37,7 +37,7 @@ impl Default for TimedConnector {
     }
 }
 
-/// Makes the type of a chain's connections one.
+/// Boxes the connections of a chain, so that they have one type.
 #[derive(Debug)]
 struct Boxed<C>(C);
 
@@ -76,7 +76,7 @@ impl<In: Transport> Connector<In> for AddressConnector {
             return Ok(chained.map(Either::A));
         }
         let clock = Clock(Arc::clone(&details.current_time));
-        let left = || left(details, clock.now());
+        let time_left = || time_left(details, clock.now());
         let attempt = |address, longest: Duration| {
             let mut addrs = details.resolver.empty();
             addrs.push(address);
@@ -87,7 +87,7 @@ impl<In: Transport> Connector<In> for AddressConnector {
                 request_level: details.request_level,
                 resolver: details.resolver,
                 now: (details.current_time)(),
-                timeout: NextTimeout { after: longest.min(left()).into(), ..details.timeout },
+                timeout: NextTimeout { after: longest.min(time_left()).into(), ..details.timeout },
                 current_time: Arc::clone(&details.current_time),
                 run_connector: Arc::clone(&details.run_connector),
                 register_shutdown: Arc::clone(&details.register_shutdown),
@@ -101,7 +101,7 @@ impl<In: Transport> Connector<In> for AddressConnector {
             result
         };
         let order = self.avoided().order(&details.addrs, clock.now());
-        first_that_connects(&order, attempt, left).unwrap_or(Err(Error::Timeout(details.timeout.reason)))
+        first_that_connects(&order, attempt, time_left).unwrap_or(Err(Error::Timeout(details.timeout.reason)))
     }
 }
 
@@ -112,7 +112,7 @@ impl AddressConnector {
 }
 
 /// Returns the time that is left for opening a connection.
-fn left(details: &ConnectionDetails<'_>, now: std::time::Instant) -> Duration {
+fn time_left(details: &ConnectionDetails<'_>, now: std::time::Instant) -> Duration {
     const LONGEST: Duration = Duration::from_secs(3_600);
     let spent = match details.now {
         Instant::Exact(start) => now.saturating_duration_since(start),
@@ -129,17 +129,17 @@ fn left(details: &ConnectionDetails<'_>, now: std::time::Instant) -> Duration {
 fn first_that_connects<T>(
     order: &[SocketAddr],
     mut attempt: impl FnMut(SocketAddr, Duration) -> Result<T, Error>,
-    left: impl Fn() -> Duration,
+    time_left: impl Fn() -> Duration,
 ) -> Option<Result<T, Error>> {
     let mut last = None;
     let mut longest = ATTEMPT;
     loop {
         let mut has_timed_out = false;
         for address in order {
-            if left().is_zero() {
+            if time_left().is_zero() {
                 return last;
             }
-            let given = if order.len() == 1 { left() } else { longest };
+            let given = if order.len() == 1 { time_left() } else { longest };
             match attempt(*address, given) {
                 Err(error @ Error::Timeout(_)) => {
                     has_timed_out = true;
@@ -149,7 +149,7 @@ fn first_that_connects<T>(
                 result => return Some(result),
             }
         }
-        // Those that refuse will do so again.
+        // An address that refused a connection refuses the next one, too.
         if !has_timed_out || order.len() <= 1 {
             return last;
         }
@@ -229,7 +229,7 @@ impl Clock {
     }
 }
 
-/// All reads between two writes share the time that the first of them was given.
+/// A connection whose reads between two writes share the timeout of the first of them.
 #[derive(Debug)]
 pub(in crate::delivery) struct Timed {
     connection: Box<dyn Transport>,
@@ -241,7 +241,7 @@ pub(in crate::delivery) struct Timed {
 
 impl Timed {
     /// Returns the time that is left for a read that is given `given`.
-    fn left(&mut self, given: time::Duration) -> time::Duration {
+    fn time_left(&mut self, given: time::Duration) -> time::Duration {
         let now = (self.clock.0)();
         let until = *self.until.get_or_insert_with(|| now + given);
         match (until, now) {
@@ -262,7 +262,7 @@ impl Transport for Timed {
     }
 
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
-        let after = self.left(timeout.after);
+        let after = self.time_left(timeout.after);
         if after.is_zero() {
             return Err(Error::Timeout(Timeout::Global));
         }
@@ -355,9 +355,9 @@ mod tests {
     fn tried(order: &[&str], total: u64, slow: Duration) -> (Attempts, Option<Result<String, bool>>) {
         let order: Vec<_> = order.iter().map(|text| address(text)).collect();
         let (tried, spent) = (Mutex::new(Vec::new()), Mutex::new(Duration::ZERO));
-        let left = || Duration::from_secs(total).saturating_sub(*spent.lock().unwrap());
+        let time_left = || Duration::from_secs(total).saturating_sub(*spent.lock().unwrap());
         let attempt = |address: SocketAddr, longest: Duration| {
-            let longest = longest.min(left());
+            let longest = longest.min(time_left());
             tried.lock().unwrap().push((address.to_string(), longest.as_secs()));
             match address.to_string().as_str() {
                 REFUSING => Err(Error::Io(std::io::ErrorKind::ConnectionRefused.into())),
@@ -368,7 +368,7 @@ mod tests {
                 }
             }
         };
-        let result = first_that_connects(&order, attempt, left);
+        let result = first_that_connects(&order, attempt, time_left);
         let result = result.map(|result| result.map_err(|error| matches!(error, Error::Timeout(_))));
         (tried.into_inner().unwrap(), result)
     }

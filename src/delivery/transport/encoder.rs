@@ -25,7 +25,7 @@ impl Encoder {
     /// Appends an envelope, given in pieces, in this encoding.
     ///
     /// # Errors
-    /// What the compressor says; it has no reason to but want of memory.
+    /// The compressor has no memory.
     pub fn encode(&mut self, encoding: Compress, envelope: [&[u8]; 3], out: &mut Vec<u8>) -> io::Result<()> {
         match encoding {
             Compress::None => {
@@ -40,7 +40,7 @@ impl Encoder {
     fn gzip(&mut self, envelope: [&[u8]; 3], out: &mut Vec<u8>) -> io::Result<()> {
         let gzip = self.gzip.get_or_insert_with(|| flate2::Compress::new_gzip(GZIP_LEVEL, GZIP_WINDOW));
         gzip.reset();
-        let room = room(envelope);
+        let growth = growth(envelope);
         let mut before = 0;
         for part in envelope {
             loop {
@@ -48,13 +48,13 @@ impl Encoder {
                 if taken == part.len() {
                     break;
                 }
-                make_room(out, room);
+                ensure_capacity(out, growth);
                 gzip.compress_vec(&part[taken..], out, FlushCompress::None)?;
             }
             before += part.len();
         }
         loop {
-            make_room(out, room);
+            ensure_capacity(out, growth);
             if gzip.compress_vec(&[], out, FlushCompress::Finish)? == Status::StreamEnd {
                 return Ok(());
             }
@@ -66,40 +66,40 @@ impl Encoder {
         zstd.reset(ResetDirective::SessionOnly)?;
         zstd.set_parameter(CParameter::CompressionLevel(ZSTD_LEVEL))?;
         zstd.set_pledged_src_size(Some(envelope.iter().map(|part| part.len() as u64).sum()))?;
-        let room = room(envelope);
+        let growth = growth(envelope);
         for part in envelope {
             let mut input = InBuffer::around(part);
             while input.pos() < part.len() {
-                feed(zstd, out, &mut input, ZSTD_EndDirective::ZSTD_e_continue, room)?;
+                feed(zstd, out, &mut input, ZSTD_EndDirective::ZSTD_e_continue, growth)?;
             }
         }
         let mut nothing = InBuffer::around(&[]);
-        while feed(zstd, out, &mut nothing, ZSTD_EndDirective::ZSTD_e_end, room)? > 0 {}
+        while feed(zstd, out, &mut nothing, ZSTD_EndDirective::ZSTD_e_end, growth)? > 0 {}
         Ok(())
     }
 }
 
-/// Most envelopes shrink to less than this; for the others it is asked for again.
-fn room(envelope: [&[u8]; 3]) -> usize {
+/// Returns the bytes by which the output grows at a time. Most envelopes shrink to less.
+fn growth(envelope: [&[u8]; 3]) -> usize {
     envelope.iter().map(|part| part.len()).sum::<usize>() / 8 + 1_024
 }
 
-/// More room where there is hardly any.
-fn make_room(out: &mut Vec<u8>, room: usize) {
+/// Reserves `growth` bytes if fewer than 1,024 are free.
+fn ensure_capacity(out: &mut Vec<u8>, growth: usize) {
     if out.capacity() - out.len() < 1_024 {
-        out.reserve(room);
+        out.reserve(growth);
     }
 }
 
-/// One step; how much is still to be written, if it is known.
+/// Compresses a part of the input. Returns the bytes that are still to be written, as far as the compressor knows them.
 fn feed(
     zstd: &mut CCtx<'_>,
     out: &mut Vec<u8>,
     input: &mut InBuffer<'_>,
     how: ZSTD_EndDirective,
-    room: usize,
+    growth: usize,
 ) -> Result<usize, usize> {
-    make_room(out, room);
+    ensure_capacity(out, growth);
     let at = out.len();
     zstd.compress_stream2(&mut OutBuffer::around_pos(out, at), input, how)
 }

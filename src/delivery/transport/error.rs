@@ -5,7 +5,7 @@
 use std::error::Error;
 use std::fmt::{self, Display, Formatter};
 
-/// Why a request had no response that counts.
+/// The reason why a request had no response that counts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SendError {
     /// The envelope could not be compressed. Compressors fail for want of memory alone.

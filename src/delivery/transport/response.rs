@@ -32,13 +32,13 @@ impl Response {
 pub enum ResponseKind {
     /// Accepted.
     Accepted,
-    /// The network or the server failed: the same envelope again, later.
+    /// The network or the server failed: the same envelope is sent again later.
     Failed,
-    /// A quota: not before the limit ends.
+    /// A quota is exhausted: the envelope is sent again after the limit.
     Limited,
-    /// Too large: smaller.
+    /// The envelope is too large: it is sent again in smaller parts.
     TooLarge,
-    /// Malformed: one of the items, or all that this destination gets.
+    /// The envelope is malformed: one of its items is, or the destination rejects everything.
     Malformed,
     /// The encoding is not understood.
     Encoding,
@@ -58,14 +58,14 @@ pub struct Limits {
     monitors: Option<Duration>,
 }
 
-/// A refusal that does not say for how long lasts this long (develop.sentry.dev, rate limiting).
+/// Length of a limit for which a 429 names no time (develop.sentry.dev, rate limiting).
 const DEFAULT_LIMIT: Duration = Duration::from_secs(60);
 
 /// Shortest time for which a refused category is deferred: with a limit of zero, the plugin would send again as fast as
 /// responses come.
 const SHORTEST_REFUSAL: Duration = Duration::from_secs(1);
 
-/// A server cannot silence us for longer than this with one header; it can always say it again.
+/// Longest limit that is accepted from one response; the next response may renew it.
 const LONGEST_LIMIT: Duration = Duration::from_secs(24 * 3_600);
 
 impl ResponseKind {
@@ -247,7 +247,7 @@ mod tests {
             (429, Some("x:error:key"), None, [Some(60), Some(60)]),
             (429, Some("99999999999:error:key"), None, [Some(86_400), None]),
             (503, None, Some("7"), [None, None]),
-            // What nobody honest says is a minute, or a day at most.
+            // Values that no real server sends count as a minute, or as a day at most.
             (429, None, Some("-1"), [Some(60), Some(60)]),
             (429, None, Some("NaN"), [Some(60), Some(60)]),
             (429, None, Some("inf"), [Some(60), Some(60)]),

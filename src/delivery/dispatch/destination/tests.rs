@@ -52,7 +52,7 @@ fn turn(
     destination: &mut Destination<ChunkId>,
     response: &Response,
     now: Monotonic,
-) -> (Vec<Action<ChunkId>>, Option<Notice>) {
+) -> (Vec<Action<ChunkId>>, Option<DestinationMessage>) {
     let batch = destination.next(now).expect("a batch to send");
     destination.done(batch, response, now, 1.0)
 }
@@ -61,16 +61,16 @@ fn turn(
 fn retries_one_event_first_after_a_failure() {
     let mut destination =
         with(HoldPlace::Chunk, [batch(Category::Log, 1), batch(Category::Log, 1), batch(Category::Event, 1)]);
-    let (actions, notice) = turn(&mut destination, &response(ResponseKind::Failed), NOW);
-    assert!(actions.is_empty() && notice == Some(Notice::Failing));
+    let (actions, message) = turn(&mut destination, &response(ResponseKind::Failed), NOW);
+    assert!(actions.is_empty() && message == Some(DestinationMessage::Failing));
     assert_eq!(destination.state(NOW).name(), "unreachable");
     assert!(destination.next(NOW).is_none());
     assert_eq!(destination.wake(NOW), Some(NOW + SECOND));
     let probe = destination.next(NOW + SECOND).unwrap();
     assert_eq!(probe.category, Category::Event);
     assert!(destination.next(NOW + SECOND).is_none(), "one probe, not a stampede");
-    let (_, notice) = destination.done(probe, &response(ResponseKind::Accepted), NOW + SECOND, 1.0);
-    assert_eq!(notice, Some(Notice::Recovered));
+    let (_, message) = destination.done(probe, &response(ResponseKind::Accepted), NOW + SECOND, 1.0);
+    assert_eq!(message, Some(DestinationMessage::Recovered));
     assert!(destination.next(NOW + SECOND).is_some() && destination.next(NOW + SECOND).is_some());
 }
 
@@ -93,9 +93,9 @@ fn rate_limit_of_a_category_does_not_stop_the_other() {
     let mut destination = with(HoldPlace::Chunk, [batch(Category::Log, 1), batch(Category::Event, 1)]);
     let event = destination.next(NOW).unwrap();
     assert_eq!(event.category, Category::Event);
-    let (actions, notice) = turn(&mut destination, &limited("60:log_item:key"), NOW);
+    let (actions, message) = turn(&mut destination, &limited("60:log_item:key"), NOW);
     assert!(matches!(&actions[..], [Action::Defer(_)]));
-    assert_eq!(notice, Some(Notice::Limited(Category::Log, SECOND * 60)));
+    assert_eq!(message, Some(DestinationMessage::Limited(Category::Log, SECOND * 60)));
     assert!(matches!(destination.push(batch(Category::Log, 1), NOW), Some(Action::Defer(_))));
     assert!(destination.push(batch(Category::Event, 1), NOW).is_none());
     assert!(destination.next(NOW).is_some());
@@ -130,9 +130,9 @@ fn gives_up_items_held_in_memory_after_hold_logs() {
     let (actions, _) = turn(&mut destination, &limited("60:log_item:key"), NOW);
     assert!(actions.is_empty());
     let mut actions = Vec::new();
-    destination.release_held(NOW + SECOND * 49, &mut actions);
+    destination.release_blocked(NOW + SECOND * 49, &mut actions);
     assert!(actions.is_empty());
-    destination.release_held(NOW + SECOND * 50, &mut actions);
+    destination.release_blocked(NOW + SECOND * 50, &mut actions);
     assert!(matches!(&actions[..], [Action::GiveUp(_, reason)] if reason.outcome == Outcome::RateLimited));
 }
 
@@ -158,12 +158,12 @@ fn finds_malformed_item_by_splitting_and_delivers_the_others() {
 #[test]
 fn treats_400_before_any_acceptance_as_misconfiguration() {
     let mut destination = with(HoldPlace::Chunk, [batch(Category::Log, 2)]);
-    let (actions, notice) = turn(&mut destination, &response(ResponseKind::Malformed), NOW);
+    let (actions, message) = turn(&mut destination, &response(ResponseKind::Malformed), NOW);
     assert!(actions.is_empty());
-    assert_eq!(notice, Some(Notice::Encoding(Compress::None)));
-    let (actions, notice) = turn(&mut destination, &response(ResponseKind::Malformed), NOW);
+    assert_eq!(message, Some(DestinationMessage::Encoding(Compress::None)));
+    let (actions, message) = turn(&mut destination, &response(ResponseKind::Malformed), NOW);
     assert!(matches!(&actions[..], [Action::Defer(_)]));
-    assert_eq!((notice, destination.state(NOW).name()), (Some(Notice::Misconfigured), "misconfigured"));
+    assert_eq!((message, destination.state(NOW).name()), (Some(DestinationMessage::Misconfigured), "misconfigured"));
 }
 
 #[test]
@@ -171,10 +171,10 @@ fn retries_after_rejection_of_an_earlier_encoding() {
     for kind in [ResponseKind::Malformed, ResponseKind::Encoding] {
         let mut destination = with(HoldPlace::Chunk, [batch(Category::Log, 1), batch(Category::Log, 1)]);
         let (first, second) = (destination.next(NOW).unwrap(), destination.next(NOW).unwrap());
-        let (actions, notice) = destination.done(first, &response(kind), NOW, 0.5);
-        assert!(actions.is_empty() && notice == Some(Notice::Encoding(Compress::None)));
+        let (actions, message) = destination.done(first, &response(kind), NOW, 0.5);
+        assert!(actions.is_empty() && message == Some(DestinationMessage::Encoding(Compress::None)));
         turn(&mut destination, &response(ResponseKind::Accepted), NOW);
-        // It was under way in the old encoding all the while.
+        // This request was in flight in the old encoding.
         let (actions, _) = destination.done(second, &response(kind), NOW, 0.5);
         assert!(actions.is_empty(), "{actions:?}");
         let (actions, _) = turn(&mut destination, &response(ResponseKind::Accepted), NOW);
@@ -185,11 +185,11 @@ fn retries_after_rejection_of_an_earlier_encoding() {
 #[test]
 fn holds_items_of_a_misconfigured_destination_until_it_accepts() {
     let mut destination = with(HoldPlace::Memory, [batch(Category::Log, 1), batch(Category::Event, 1)]);
-    let (actions, notice) = turn(&mut destination, &response(ResponseKind::Misconfigured), NOW);
-    assert!(actions.is_empty() && notice == Some(Notice::Misconfigured));
+    let (actions, message) = turn(&mut destination, &response(ResponseKind::Misconfigured), NOW);
+    assert!(actions.is_empty() && message == Some(DestinationMessage::Misconfigured));
     assert!(destination.next(NOW).is_none());
-    let (_, notice) = turn(&mut destination, &response(ResponseKind::Accepted), NOW + SECOND);
-    assert_eq!((notice, destination.state(NOW).name()), (Some(Notice::Recovered), "ok"));
+    let (_, message) = turn(&mut destination, &response(ResponseKind::Accepted), NOW + SECOND);
+    assert_eq!((message, destination.state(NOW).name()), (Some(DestinationMessage::Recovered), "ok"));
 }
 
 #[test]
@@ -225,13 +225,13 @@ fn shrinks_single_event_once_after_413() {
     event.close(&Arc::new(ChunkId::next()), 0, None);
     let before = event.bytes();
     let mut destination = with(HoldPlace::Chunk, [event]);
-    let (actions, notice) = turn(&mut destination, &response(ResponseKind::TooLarge), NOW);
-    assert!(actions.is_empty() && notice.is_none());
+    let (actions, message) = turn(&mut destination, &response(ResponseKind::TooLarge), NOW);
+    assert!(actions.is_empty() && message.is_none());
     let smaller = destination.next(NOW).unwrap();
     assert!(smaller.bytes() < before);
-    let (actions, notice) = destination.done(smaller, &response(ResponseKind::TooLarge), NOW, 1.0);
+    let (actions, message) = destination.done(smaller, &response(ResponseKind::TooLarge), NOW, 1.0);
     assert!(matches!(&actions[..], [Action::GiveUp(_, reason)] if reason.outcome == Outcome::TooLarge));
-    assert_eq!(notice, Some(Notice::Refused(Category::Event, Outcome::TooLarge)));
+    assert_eq!(message, Some(DestinationMessage::Refused(Category::Event, Outcome::TooLarge)));
 }
 
 #[test]

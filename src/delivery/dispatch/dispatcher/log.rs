@@ -4,7 +4,7 @@ use super::{Dispatcher, hold_place, server};
 use crate::delivery::report::host::Severity;
 use crate::delivery::report::log_kind::LogKind;
 use crate::delivery::report::log_throttle::LogSubject;
-use crate::delivery::report::messages::{self, Keeping, LogLine, Notice};
+use crate::delivery::report::messages::{self, DestinationMessage, Keeping, LogLine};
 use crate::delivery::transport::client::SendResult;
 use crate::mapping::DestinationId;
 use crate::options::ResolvedMode;
@@ -19,8 +19,9 @@ impl Dispatcher {
         self.host.log(Severity::Info, WORKERS);
     }
 
-    /// The start-up check; items that were sent meanwhile know better.
-    pub(super) fn probed(&mut self, id: DestinationId, result: Result<u16, Box<SendResult>>) {
+    /// Logs the result of the check at the start, unless a line about the destination or its server was logged already: items
+    /// that were sent meanwhile tell more.
+    pub(super) fn on_probe(&mut self, id: DestinationId, result: Result<u16, Box<SendResult>>) {
         let Some(target) = self.shared.route_table.get(id) else { return };
         let subjects = [LogSubject::Destination(id), LogSubject::Server(server(&target))];
         if self.closing.is_some() || subjects.into_iter().any(|subject| self.throttle.knows(subject)) {
@@ -34,7 +35,7 @@ impl Dispatcher {
                 );
                 self.host.log(Severity::Info, &text);
             }
-            Err(sent) => self.notice(id, &Notice::Failing, &sent),
+            Err(sent) => self.log_message(id, &DestinationMessage::Failing, &sent),
         }
     }
 
@@ -52,20 +53,20 @@ impl Dispatcher {
         }
     }
 
-    pub(super) fn notice(&mut self, id: DestinationId, notice: &Notice, sent: &SendResult) {
+    pub(super) fn log_message(&mut self, id: DestinationId, message: &DestinationMessage, sent: &SendResult) {
         let Some(target) = self.shared.route_table.get(id) else { return };
-        let LogLine { severity, kind, text } = messages::line(notice, &target.dsn, sent, &self.keeping);
+        let LogLine { severity, kind, text } = messages::line(message, &target.dsn, sent, &self.keeping);
         let server = LogSubject::Server(server(&target));
         let recovered = (LogKind::Recovered, server);
-        match notice {
-            Notice::Recovered => {
+        match message {
+            DestinationMessage::Recovered => {
                 let line = self.throttle.log_or_defer(recovered, severity, &text, self.shared.now().steady);
                 return self.log(severity, line);
             }
-            Notice::Failing | Notice::Misconfigured => self.throttle.cancel(recovered),
+            DestinationMessage::Failing | DestinationMessage::Misconfigured => self.throttle.cancel(recovered),
             _ => {}
         }
-        let subject = if *notice == Notice::Failing { server } else { LogSubject::Destination(id) };
+        let subject = if *message == DestinationMessage::Failing { server } else { LogSubject::Destination(id) };
         self.log_throttled(severity, kind, subject, &text);
     }
 

@@ -35,7 +35,7 @@ impl Dispatcher {
     pub(super) fn action(&mut self, action: Action<ChunkProgress>) {
         let (batch, end) = self.end_of(action);
         if self.shared.budget.free(batch.category, batch.reserved) {
-            // One word is enough.
+            // The channel holds one message; the mapper needs no second one.
             let _ = self.shared.capacity_freed.0.try_send(());
         }
         self.bill(&batch, &end);
@@ -86,8 +86,8 @@ impl Dispatcher {
         }
     }
 
-    /// Ends or releases the lines of other chunks that are part of a batch's items of one chunk. Before those: a crash in between
-    /// then costs one more request, and no second event.
+    /// Ends or releases the lines of other chunks that are part of a batch's items of one chunk. They end before the records of the
+    /// batch: a crash in between then costs one more request, and no second event.
     fn end_attached(&self, batch: &Batch<ChunkProgress>, end: &BatchEnd, owner: &Arc<ChunkProgress>) {
         let end = match end {
             BatchEnd::Deferred => ItemEnd::Deferred,

@@ -44,7 +44,7 @@ impl Dispatcher {
         now: Monotonic,
     ) {
         self.scheduler.on_report_response(id, &sent.response.limits, now);
-        // What a server does not understand it will not understand later either.
+        // A server that rejects a report rejects it later, too.
         if matches!(sent.response.kind, ResponseKind::Failed | ResponseKind::Limited) {
             self.reports.give_back(report);
         }
@@ -61,9 +61,9 @@ impl Dispatcher {
             && let Some(id) = self.shared.route_table.default_destination()
         {
             let oldest = self.oldest(now);
-            let [.., wrong] = self.scheduler.states(self.shared.route_table.destinations(), now);
+            let [.., misconfigured] = self.scheduler.states(self.shared.route_table.destinations(), now);
             let now = Moment { steady: now, wall: self.shared.now().wall };
-            self.check_ins.beat(id, now, oldest, wrong as usize);
+            self.check_ins.beat(id, now, oldest, misconfigured as usize);
         }
         let scheduler = &self.scheduler;
         let Some(check_in) = self.check_ins.next(now, |destination| scheduler.may_report(destination, now)) else {
@@ -96,7 +96,7 @@ impl Dispatcher {
         self.shown = snapshot;
     }
 
-    /// The age of the oldest item that waits.
+    /// Returns the age of the oldest item that waits.
     fn oldest(&self, now: Monotonic) -> Duration {
         let backlog = lock(&self.shared.backlog).oldest();
         let oldest = backlog.into_iter().chain(self.scheduler.oldest()).min();
@@ -117,14 +117,14 @@ impl Dispatcher {
         self.durations.clear();
     }
 
-    /// The last client reports, for which nobody waits long.
+    /// Sends the last client reports, and waits for their responses for [`CUT_GRACE`] at most.
     pub(super) fn send_last_reports(&mut self, inbox: &Receiver<Message>) {
         let end = self.shared.now().steady + CUT_GRACE;
         self.to_report = self.shared.route_table.destinations();
         self.send_reports(self.shared.now().steady);
         while self.scheduler.is_reporting() {
-            let left = end.since(self.shared.now().steady);
-            let Ok(message) = inbox.recv_timeout(left) else { break };
+            let remaining = end.since(self.shared.now().steady);
+            let Ok(message) = inbox.recv_timeout(remaining) else { break };
             self.handle(message);
         }
     }

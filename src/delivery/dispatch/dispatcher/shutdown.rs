@@ -66,7 +66,7 @@ impl Dispatcher {
         let [ok, limited, ..] = self.scheduler.states(self.shared.route_table.destinations(), now);
         let may_send = ok + limited > 0 && !self.shared.starts_nothing();
         let readable = if may_send { Readable::All } else { Readable::Rejected };
-        // In this order: what the mapper read before it was quiet is in the inbox.
+        // Order matters: check the mapper before the inbox, because a quiet mapper has sent all that it read.
         now >= deadline || idle && nothing_more && self.shared.is_drained(readable) && inbox.is_empty()
     }
 
@@ -83,7 +83,7 @@ impl Dispatcher {
             let Ok(message) = inbox.recv_timeout(CUT_GRACE) else { break };
             self.handle(message);
         }
-        // It waits for nothing any more, and what it has not ended yet it would end a second time.
+        // Wait for the mapper: it would end records a second time that the dispatcher counts as lost.
         while !self.mapper_done {
             let Ok(message) = inbox.recv() else { break };
             self.handle(message);
@@ -116,7 +116,7 @@ impl Dispatcher {
         let snapshot = self.ledger.snapshot();
         let only = Some(self.shared.route_table.destinations()).filter(|all| all.len() == 1).map(|all| all[0]);
         for category in Category::ALL {
-            // What the host keeps is not lost.
+            // Records of chunks that Fluent Bit keeps are not lost.
             let lost = snapshot.pending(*category).saturating_sub(self.shared.retry_registry.pending(*category));
             self.shared.recorder.end(*category, Outcome::Lost, lost);
             let cells = queued.0.iter().filter(|((_, of), _)| of == category);

@@ -44,7 +44,7 @@ impl Dispatcher {
             Ok(listing) => listing,
             Err(problem) => return self.log_throttled(Severity::Warn, LogKind::DsnDir, LogSubject::Instance, &problem),
         };
-        if let Some(problem) = dsn_sources::complaint(&dir, &listing) {
+        if let Some(problem) = dsn_sources::problem_line(&dir, &listing) {
             self.log_throttled(Severity::Warn, LogKind::DsnDirFile, LogSubject::Instance, &problem);
         }
         let changes = self.shared.route_table.set_namespaces(listing);
@@ -62,7 +62,7 @@ impl Dispatcher {
         }
         for id in &changes.renewed {
             self.scheduler.replace_endpoint(*id);
-            self.place(*id);
+            self.set_host(*id);
             self.share_blocks(*id, now);
         }
         for Retired { from, to } in &changes.retired {

@@ -112,7 +112,7 @@ fn described(state: &EndpointState) -> String {
 }
 
 fn table() -> String {
-    let mut table = format!("{:<30} | {:<10} | {:<26} | next state\n", "response", "batch", "notice");
+    let mut table = format!("{:<30} | {:<10} | {:<26} | next state\n", "response", "batch", "message");
     for (name, state) in states() {
         writeln!(table, "\n{name} ({})", described(&state)).expect("expected a text");
         for (what, request, response) in responses() {
@@ -122,8 +122,9 @@ fn table() -> String {
             let request = Request { encoding_version: version, ..request };
             let transition = next.on_response(request, &response, &POLICY, NOW, 1.0);
             let batch = format!("{:?}", transition.next_step);
-            let notice = transition.notice.map_or_else(|| "-".to_owned(), |notice| format!("{notice:?}"));
-            writeln!(table, "{what:<30} | {batch:<10} | {notice:<26} | {}", described(&next)).expect("expected a text");
+            let message = transition.message.map_or_else(|| "-".to_owned(), |message| format!("{message:?}"));
+            writeln!(table, "{what:<30} | {batch:<10} | {message:<26} | {}", described(&next))
+                .expect("expected a text");
         }
     }
     table

@@ -182,7 +182,7 @@ fn defers_items_of_an_unreachable_destination() {
     assert!(matches!(&actions[..], [Action::Defer(_)]));
     assert_eq!(scheduler.waits(DestinationId(0), NOW).deferred_until, Some(NOW + SECOND));
     assert!(matches!(&scheduler.push(log(0), NOW)[..], [Action::Defer(_)]));
-    // When its pause is over one envelope tries.
+    // After the backoff one envelope is sent.
     assert!(scheduler.push(log(0), NOW + SECOND).is_empty());
     assert!(scheduler.next(NOW + SECOND).is_some());
 }
@@ -190,7 +190,7 @@ fn defers_items_of_an_unreachable_destination() {
 #[test]
 fn limits_memory_of_a_failing_destination_while_another_is_healthy() {
     let mut scheduler = scheduler(HoldPlace::Memory, 4);
-    (0..2).for_each(|number| scheduler.place(DestinationId(number), 7));
+    (0..2).for_each(|number| scheduler.set_host(DestinationId(number), 7));
     respond(&mut scheduler, 0, ResponseKind::Failed);
     let at = |second| {
         let mut batch = batch(0, Category::Log, 500);
@@ -201,7 +201,7 @@ fn limits_memory_of_a_failing_destination_while_another_is_healthy() {
         assert!(scheduler.push(at(second), NOW).is_empty(), "all are dead: nothing is given up");
     }
     respond(&mut scheduler, 1, ResponseKind::Accepted);
-    assert!(scheduler.release_held(NOW).is_empty(), "a last acceptance before the outage says nothing");
+    assert!(scheduler.release_blocked(NOW).is_empty(), "a last acceptance before the outage says nothing");
     push(&mut scheduler, log(1));
     let later = NOW + SECOND * 11;
     while let Some((batch, _)) = scheduler.next(later) {
@@ -213,7 +213,7 @@ fn limits_memory_of_a_failing_destination_while_another_is_healthy() {
         (scheduler.waits(DestinationId(0), later).alone, scheduler.waits(DestinationId(1), later).alone),
         (PerCategory { event: true, log: true }, PerCategory::default())
     );
-    let actions = scheduler.release_held(later);
+    let actions = scheduler.release_blocked(later);
     let [Action::GiveUp(cut, reason)] = &actions[..] else { panic!("{actions:?}") };
     assert_eq!(reason.outcome, Outcome::Overflow);
     assert_eq!(cut.opened, NOW + SECOND * 3, "the newest, although what has failed is behind it");
@@ -233,8 +233,8 @@ fn outage_counts_for_its_host_and_quota_for_its_destination() {
         [(7, ResponseKind::Failed, 0), (8, ResponseKind::Failed, 2), (7, ResponseKind::Misconfigured, 2)]
     {
         let mut scheduler = scheduler(HoldPlace::Memory, 4);
-        scheduler.place(DestinationId(0), 7);
-        scheduler.place(DestinationId(1), other);
+        scheduler.set_host(DestinationId(0), 7);
+        scheduler.set_host(DestinationId(1), other);
         respond(&mut scheduler, 0, kind);
         let found: usize = full(&mut scheduler);
         assert_eq!(found, given_up, "{other} {kind:?}");
@@ -243,26 +243,26 @@ fn outage_counts_for_its_host_and_quota_for_its_destination() {
 
 #[test]
 fn evicts_last_envelopes_of_failing_destinations_when_another_needs_memory() {
-    for (elsewhere, kind, left) in
+    for (elsewhere, kind, remaining) in
         [(7, ResponseKind::Misconfigured, 3), (8, ResponseKind::Failed, 3), (7, ResponseKind::Failed, 4)]
     {
         let mut scheduler = scheduler(HoldPlace::Memory, 64);
         for number in 0..4 {
-            scheduler.place(DestinationId(number), 7);
+            scheduler.set_host(DestinationId(number), 7);
             let mut large = batch(number, Category::Log, 600);
             large.opened = NOW + SECOND * number;
             push(&mut scheduler, large);
         }
-        scheduler.place(DestinationId(9), elsewhere);
+        scheduler.set_host(DestinationId(9), elsewhere);
         let bytes =
             |scheduler: &Scheduler<ChunkId>| scheduler.members.values().map(|one| one.bytes(Category::Log)).sum();
         let one: u64 = bytes(&scheduler);
         for batch in sent(&mut scheduler, NOW) {
             assert!(scheduler.done(batch, &response(kind), NOW, 1.0).0.is_empty());
         }
-        assert!(scheduler.release_held(NOW).is_empty() && bytes(&scheduler) == one, "one each, to try with");
+        assert!(scheduler.release_blocked(NOW).is_empty() && bytes(&scheduler) == one, "one each, to try with");
         let actions = scheduler.expect(Some((Category::Log, 300)), NOW);
-        assert_eq!((actions.len(), scheduler.queued()), (4 - left, left), "{elsewhere} {kind:?}");
+        assert_eq!((actions.len(), scheduler.queued()), (4 - remaining, remaining), "{elsewhere} {kind:?}");
         assert!(scheduler.members[&DestinationId(0)].queued() == 1, "the newest go first");
         assert!(scheduler.expect(Some((Category::Event, 9_000)), NOW).is_empty(), "events have a share of their own");
         assert!(scheduler.expect(None, NOW).is_empty());
