@@ -118,14 +118,14 @@ impl<T: Identified> Destination<T> {
 
     /// Returns true if items that wait for the destination may have to wait for long.
     #[must_use]
-    pub fn is_in_trouble(&self, category: Category, now: Monotonic) -> bool {
+    pub fn is_impaired(&self, category: Category, now: Monotonic) -> bool {
         let is_new = self.policy.can_defer() && !self.endpoint.encoding.is_proven;
-        is_new || self.in_trouble_since(category, now).is_some()
+        is_new || self.impaired_since(category, now).is_some()
     }
 
     /// Returns the time since which the queued items have had to wait, if they have.
     #[must_use]
-    pub fn in_trouble_since(&self, category: Category, now: Monotonic) -> Option<Monotonic> {
+    pub fn impaired_since(&self, category: Category, now: Monotonic) -> Option<Monotonic> {
         if let Some(backoff) = self.endpoint.health.backoff() {
             return Some(backoff.since);
         }
@@ -135,7 +135,7 @@ impl<T: Identified> Destination<T> {
         self.block(category, now).map(|block| block.since)
     }
 
-    /// Returns true if the destination has accepted something after `since`, and is in no trouble.
+    /// Returns true if the destination has accepted something after `since`, and is healthy.
     #[must_use]
     pub fn has_accepted_after(&self, since: Monotonic) -> bool {
         matches!(self.endpoint.health, Health::Healthy { last_accepted } if last_accepted > since)
@@ -179,7 +179,7 @@ impl<T: Identified> Destination<T> {
         self.endpoint.block(category, now)
     }
 
-    /// Returns true if a client report may be sent now. None is sent to a server in trouble, nor within a limit on
+    /// Returns true if a client report may be sent now. None is sent to a failing server, nor within a limit on
     /// everything.
     #[must_use]
     pub fn takes_reports(&self, now: Monotonic) -> bool {

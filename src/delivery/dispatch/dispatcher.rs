@@ -346,7 +346,7 @@ impl Dispatcher {
         if now >= self.last_source + dsn_sources::INTERVAL {
             self.last_source = now;
             self.read_sources(now);
-            if self.shared.is_spool_nearly_full() && self.scheduler.is_any_alone(now) {
+            if self.shared.is_spool_nearly_full() && self.scheduler.is_any_impaired_alone(now) {
                 lock(&self.shared.backlog).hurry(now);
             }
             self.shared.retry_registry.sweep();

@@ -34,7 +34,7 @@ pub enum Health {
     Misconfigured {
         /// Time since when it has rejected everything.
         since: Monotonic,
-        /// Beginning of the trouble, which may be earlier, and time of the next attempt.
+        /// Beginning of the failures, which may be earlier, and time of the next attempt.
         backoff: Backoff,
     },
 }

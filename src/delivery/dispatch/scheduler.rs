@@ -3,6 +3,8 @@
 //! Destinations take turns. A destination that is failing, or of which nothing is known yet, gets one sender. All such
 //! destinations together never get the last sender, and no more than half of the memory, so that neither a dead destination
 //! nor a quota stops the others.
+//!
+//! A destination is impaired for a category while it fails, does not respond, limits the category, or rejects everything.
 
 use crate::clock::Monotonic;
 use crate::delivery::dispatch::destination::{Action, Destination};
@@ -18,16 +20,16 @@ use crate::options::Compress;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// A destination whose trouble began this long before another accepted something is in trouble alone. When a server goes,
+/// A destination that was impaired this long before another accepted something is impaired alone. When a server fails,
 /// its projects do not all learn of it at the same moment.
-const TOGETHER: Duration = Duration::from_secs(10);
+const OUTAGE_SPREAD: Duration = Duration::from_secs(10);
 
 /// Every destination that has had something to send.
 #[derive(Debug)]
 pub struct Scheduler<T> {
     policy: Policy,
     senders: usize,
-    /// Most bytes of each category that wait for destinations in trouble, all together.
+    /// Most bytes of each category that wait for impaired destinations, all together.
     failing_share: u64,
     members: BTreeMap<DestinationId, Destination<T>>,
     /// Hash of each destination's host.
@@ -234,14 +236,14 @@ impl<T: Identified> Scheduler<T> {
     /// wait in their chunks; otherwise gives them up, but only while another destination is healthy and needs the memory. One
     /// envelope remains for the next attempt.
     fn trim(&mut self, id: DestinationId, category: Category, now: Monotonic) -> Vec<Action<T>> {
-        let failing = |member: &&Destination<T>| member.is_in_trouble(category, now);
+        let failing = |member: &&Destination<T>| member.is_impaired(category, now);
         let Some(member) = self.members.get(&id).filter(failing) else { return Vec::new() };
         let ours = member.bytes(category);
         let all: u64 = self.members.values().filter(failing).map(|member| member.bytes(category)).sum();
         let excess = all.saturating_sub(self.failing_share);
         if !self.policy.has_multiple_destinations
             || excess == 0
-            || !self.policy.can_defer() && !self.others_would_profit(id, category, now)
+            || !self.policy.can_defer() && !self.is_memory_useful_to_others(id, category, now)
         {
             return Vec::new();
         }
@@ -262,42 +264,44 @@ impl<T: Identified> Scheduler<T> {
         let Some((category, bytes)) = self.awaiting.filter(|_| self.policy.has_multiple_destinations) else { return };
         let share = 2 * self.failing_share;
         loop {
-            let failing = |member: &&Destination<T>| member.in_trouble_since(category, now).is_some();
+            let failing = |member: &&Destination<T>| member.impaired_since(category, now).is_some();
             let all: u64 = self.members.values().filter(failing).map(|member| member.bytes(category)).sum();
             if all + bytes <= share {
                 return;
             }
-            let yields = |id: DestinationId| self.policy.can_defer() || self.others_would_profit(id, category, now);
+            let may_evict =
+                |id: DestinationId| self.policy.can_defer() || self.is_memory_useful_to_others(id, category, now);
             let failing = self.members.iter().filter(|(_, member)| failing(member));
             let waiting = failing.filter_map(|(id, member)| Some((member.newest(category)?, *id)));
-            let Some((_, id)) = waiting.filter(|(_, id)| yields(*id)).max() else { return };
+            let Some((_, id)) = waiting.filter(|(_, id)| may_evict(*id)).max() else { return };
             actions.extend(self.member(id).cut_newest(category, now));
         }
     }
 
-    /// Returns true if other destinations have accepted something since the trouble of this one began.
-    fn is_alone(&self, id: DestinationId, category: Category, now: Monotonic) -> bool {
-        let since = self.members.get(&id).and_then(|member| member.in_trouble_since(category, now));
-        let accepted = |since| self.members.values().any(|member| member.has_accepted_after(since + TOGETHER));
+    /// Returns true if another destination has accepted something since this one was impaired.
+    fn is_impaired_alone(&self, id: DestinationId, category: Category, now: Monotonic) -> bool {
+        let since = self.members.get(&id).and_then(|member| member.impaired_since(category, now));
+        let accepted = |since| self.members.values().any(|member| member.has_accepted_after(since + OUTAGE_SPREAD));
         since.is_some_and(accepted)
     }
 
-    /// Returns true if some destination is in trouble alone.
+    /// Returns true if some destination is impaired while others are not.
     #[must_use]
-    pub fn is_any_alone(&self, now: Monotonic) -> bool {
-        let alone = |id| Category::ALL.iter().any(|category| self.is_alone(id, *category, now));
+    pub fn is_any_impaired_alone(&self, now: Monotonic) -> bool {
+        let alone = |id| Category::ALL.iter().any(|category| self.is_impaired_alone(id, *category, now));
         self.policy.has_multiple_destinations && self.members.keys().any(|id| alone(*id))
     }
 
-    /// Returns true if another destination is, for all that is known, not in the same trouble. When a host is unreachable,
+    /// Returns true if another destination is, as far as is known, not impaired for the same reason. When a host is unreachable,
     /// all its destinations are: those that have had nothing to send do not know it yet.
-    fn others_would_profit(&self, id: DestinationId, category: Category, now: Monotonic) -> bool {
+    fn is_memory_useful_to_others(&self, id: DestinationId, category: Category, now: Monotonic) -> bool {
         let is_blocked = self.members.get(&id).is_some_and(|member| member.block(category, now).is_some());
         let elsewhere = |other: &DestinationId| self.hosts.get(other) != self.hosts.get(&id);
         let failing =
-            |other: &DestinationId| self.members.get(other).is_some_and(|member| member.is_in_trouble(category, now));
+            |other: &DestinationId| self.members.get(other).is_some_and(|member| member.is_impaired(category, now));
         let mut others = self.hosts.keys().filter(|other| **other != id);
-        self.is_alone(id, category, now) || others.any(|other| (is_blocked || elsewhere(other)) && !failing(other))
+        self.is_impaired_alone(id, category, now)
+            || others.any(|other| (is_blocked || elsewhere(other)) && !failing(other))
     }
 
     /// Defers the items of blocked queues if they can wait in their chunks, and gives up items that have waited too long.
@@ -330,7 +334,7 @@ impl<T: Identified> Scheduler<T> {
     pub(crate) fn waits(&self, id: DestinationId, now: Monotonic) -> Waits {
         let Some(member) = self.members.get(&id) else { return Waits::default() };
         let block = |category| -> Option<Block> { member.block(category, now) };
-        let alone = |category| self.policy.has_multiple_destinations && self.is_alone(id, category, now);
+        let alone = |category| self.policy.has_multiple_destinations && self.is_impaired_alone(id, category, now);
         Waits {
             blocks: PerCategory::from_fn(block),
             deferred_until: member.deferred_until(now),

@@ -1,4 +1,4 @@
-//! Tests of the turns of destinations, and of the memory that those in trouble may take.
+//! Tests of the turns of destinations, and of the memory that impaired ones may take.
 
 use super::*;
 use crate::clock::WallTime;
