@@ -52,7 +52,7 @@ const PLAIN: &[Row] = rows! {
         |s, v| { s.mapping.release = Some(release(v)?); Ok(()) };
     "tags", None, "tags for every event and log",
         |s, v| { s.mapping.tags = value::pairs(v)?; Ok(()) };
-    "compress", Some("gzip"), "`gzip`, `zstd` or `none`; if the server answers 415 or cannot read it, the plugin uses gzip, then none",
+    "compress", Some("gzip"), "`gzip`, `zstd` or `none`; if the server answers 415 or cannot decode the request, the plugin uses gzip, then none",
         |s, v| { s.network.compress = compress(v)?; Ok(()) };
     "proxy", None, "URL of the proxy; `none`: no proxy; unset: `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY` of the environment",
         |s, v| { s.network.proxy = Some(Proxies::parse(v)?); Ok(()) };

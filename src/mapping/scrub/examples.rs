@@ -123,7 +123,7 @@ pub fn to_markdown() -> String {
         let kept: Vec<String> = example.kept.iter().map(|line| code(line)).collect();
         let _ = writeln!(out, "| {} | {} | {} |", example.what, filtered.join("<br>"), kept.join("<br>"));
     }
-    out.push_str("\n## Words of keys\n\nIn any case, with plurals, run together (`*`) or with other words, unless a qualifier follows.\n\n| value | words |\n|---|---|\n");
+    out.push_str("\n## Words of keys\n\nIn upper or lower case, singular or plural, and among other words of a key (`*`: also without a separator), unless a qualifier follows.\n\n| value | words |\n|---|---|\n");
     for (what, is) in [
         (
             "a password: anything but a truth value, prose or a path",
@@ -132,7 +132,7 @@ pub fn to_markdown() -> String {
         ("a token or key: no number of few digits, prose or path", |kind| kind == Kind::Secret),
         ("a header: to the end of its line", |kind| kind == Kind::Header),
         ("letters and digits, or mixed case", |kind| kind == Kind::Weak),
-        ("16 characters at least that look drawn at random", |kind| kind == Kind::Random),
+        ("at least 16 characters that look random", |kind| kind == Kind::Random),
         ("the same, in the query of a URL only", |kind| kind == Kind::Query),
         ("a code or number", |kind| matches!(kind, Kind::Code(..) | Kind::Card)),
         ("a member of a JSON Web Key", |kind| kind == Kind::KeyMember),

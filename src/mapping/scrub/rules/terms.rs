@@ -11,7 +11,7 @@ pub(in crate::mapping::scrub) enum Kind {
     Header,
     /// A word with other meanings: a value with letters and digits, or mixed case.
     Weak,
-    /// A word with many other meanings: a value of 16 characters at least that looks drawn at random.
+    /// A word with many other meanings: a value of at least 16 characters that looks random.
     Random,
     /// The same, and only in the query of a URL.
     Query,
