@@ -5,10 +5,10 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 const EXAMPLES: &str = "\
-For this shell alone:
+For the current shell only:
   source <(flb-sentry completions bash)
 
-For good, where the shell looks for it (for all users; for yourself):
+Permanently, in a file that the shell reads (for all users; for yourself):
   bash        /usr/share/bash-completion/completions/flb-sentry
               ~/.local/share/bash-completion/completions/flb-sentry
   zsh         /usr/share/zsh/site-functions/_flb-sentry
@@ -18,13 +18,13 @@ For good, where the shell looks for it (for all users; for yourself):
               ~/.config/fish/completions/flb-sentry.fish
   powershell  append it to $PROFILE
   elvish      append it to ~/.config/elvish/rc.elv
-as in
+for example
   flb-sentry completions zsh > ~/.zfunc/_flb-sentry
-bash needs its package bash-completion for that.
+bash needs the package bash-completion.
 
 Exit codes:
-  0    it was written
-  1    it could not be written
+  0    the script is written
+  1    the script cannot be written
   2    the command line is wrong";
 
 /// Write the script that a shell needs to complete commands and options.

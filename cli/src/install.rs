@@ -14,24 +14,24 @@ Examples:
   flb-sentry install --to /sentry
   flb-sentry install --plugin target/release/libout_sentry.so --to plugins/
 
-In a pod: an init container of the image `plugin` runs the first line in a
-volume that Fluent Bit's container mounts too, at the same path, and
-`plugins_file /sentry/plugins.conf` loads the plugin from there.
+In a pod, an init container runs the first command in a volume that Fluent Bit's
+container mounts at the same path. There, `plugins_file /sentry/plugins.conf`
+loads the plugin.
 
-Output for machines (--json), one object:
-  plugin        where the plugin is now
-  plugins_file  the file that names it to the host
+Output for programs (--json), one object:
+  plugin        path of the copy
+  plugins_file  path of the plugins.conf that names it
 
 Exit codes:
-  0    both files are there
-  1    the plugin is not there or no plugin, or the directory cannot be written
+  0    both files are written
+  1    the plugin is missing or invalid, or the directory cannot be written
   2    the command line is wrong";
 
 /// Copy the plugin, and a plugins.conf that names it, into a directory.
 #[derive(clap::Args, Debug)]
 #[command(after_long_help = EXAMPLES)]
 pub struct Args {
-    /// The directory; made if it is not there
+    /// The directory, which is created if it does not exist
     #[arg(long, value_name = "DIR")]
     to: PathBuf,
 

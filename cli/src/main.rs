@@ -7,28 +7,28 @@ const MORE: &str = "\
 Examples:
   Can this configuration work?
       flb-sentry check fluent-bit.conf
-  What would Sentry get from these lines?
+  What does Sentry get from these lines?
       flb-sentry explain app.log
-  A Sentry on this machine, with a page:
+  A local server that accepts what Sentry accepts, with pages for a browser:
       flb-sentry receive
-  A file to Sentry, without Fluent Bit:
+  Send a file to Sentry without Fluent Bit:
       flb-sentry ship -o dsn=$SENTRY_DSN app.log
-  What was refused, once more:
+  Send dead letters again:
       flb-sentry replay -o dsn=$SENTRY_DSN /var/lib/fluent-bit/sentry/dead
 
 Environment:
-  SENTRY_DSN  where to send, if no option says so
+  SENTRY_DSN  the DSN, if no option sets one
   HTTPS_PROXY, HTTP_PROXY, NO_PROXY
-              the proxy, if the option `proxy` does not say so
-  NO_COLOR    set to anything: no colours
+              the proxy, if the option `proxy` is not set
+  NO_COLOR    set to any value: no colours
 
-Colours and progress are for terminals only. Exit codes are at the end of each
-command's --help; 0 is success and 2 a command line that makes no sense.";
+Colours and progress are for terminals only. The --help of each command lists
+its exit codes; 0 is success and 2 an invalid command line.";
 
-/// See, check, ship and replay what the Sentry output of Fluent Bit sends, without a cluster.
+/// Check, explain, send and receive what the Sentry output of Fluent Bit sends, without a cluster.
 ///
-/// The companion of the plugin out_sentry: it uses the plugin's own library, so its answers are the plugin's. It prints
-/// for people, and with --json for machines; it never prints the key of a DSN.
+/// The companion of the plugin out_sentry. It uses the plugin's own code, so that its results are the plugin's. Output is
+/// for people, or with --json for programs. No command prints the key of a DSN.
 #[derive(Parser)]
 #[command(name = "flb-sentry", version, propagate_version = true, max_term_width = 100, after_long_help = MORE)]
 struct Cli {

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 /// Write the manual pages, one for the command and one for each subcommand, into a directory.
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// The directory; made if it is not there
+    /// The directory, which is created if it does not exist
     dir: PathBuf,
 }
 

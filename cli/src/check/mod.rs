@@ -46,26 +46,25 @@ Examples:
   flb-sentry check --offline --json fluent-bit.conf | jq '.problems[]'
   flb-sentry check --offline --sample app.log fluent-bit.conf
 
-With a file, each output named sentry is checked, -o going before what the file
-says; without one, -o and the environment's SENTRY_DSN alone make the output.
-Files, directories and names are looked for on this machine and as this user:
-run it where Fluent Bit runs to be sure.
+With a file, the command checks each output named sentry; -o overrides the file.
+Without a file, -o and the environment variable SENTRY_DSN make the output.
+It looks for files and directories on this machine and as this user: run it on
+the machine and as the user that run Fluent Bit.
 
-Output for machines (--json), one object:
+Output for programs (--json), one object:
   outputs   name, file, line, about (where it sends to)
   problems, advice, ok
             lists of output, file, line, text
 
 Exit codes:
   0    no problem, but perhaps advice
-  1    problems: it cannot work as it is; with --strict, advice too
+  1    problems: the configuration cannot work; with --strict, also advice
   2    the command line is wrong
-  4    the file cannot be read, or the output not written";
+  4    the file cannot be read, or the output cannot be written";
 
 /// Check a configuration: names, values, DSN, files, certificates, spool, and whether destinations answer.
 ///
-/// A problem is something that cannot work; advice is given for settings that work, but not as most would want them. No
-/// secret is printed.
+/// A problem prevents an output from working. Advice names settings that work but have a drawback. No secret is printed.
 #[derive(clap::Args, Debug)]
 #[command(after_long_help = EXAMPLES)]
 pub struct Args {
@@ -73,7 +72,7 @@ pub struct Args {
     #[arg(short = 'o', long = "option", value_name = "KEY=VALUE", value_parser = Discreet(key_value))]
     options: Vec<(String, String)>,
 
-    /// Send a test event to each destination, twice, five seconds apart: a wrong key shows only then
+    /// Send a test event to each destination, twice, five seconds apart; only this verifies the key
     #[arg(long, conflicts_with = "offline")]
     send: bool,
 
@@ -81,7 +80,7 @@ pub struct Args {
     #[arg(long)]
     offline: bool,
 
-    /// Exit with 1 for advice, too
+    /// Also exit with 1 for advice
     #[arg(long)]
     strict: bool,
 
@@ -93,7 +92,7 @@ pub struct Args {
     #[arg(long, value_name = "VERSION")]
     fluent_bit: Option<HostVersion>,
 
-    /// A file of logs: says what they would cost at Sentry under these settings. Read as `explain` reads it
+    /// Estimate what the logs in this file cost at Sentry with these settings; formats as for `explain`
     #[arg(long, value_name = "FILE")]
     sample: Option<PathBuf>,
 

@@ -25,7 +25,7 @@ impl fmt::Display for Place {
 pub(super) enum Weight {
     /// It cannot work so.
     Problem,
-    /// It works, but not as most would want it.
+    /// It works, but has a drawback.
     Advice,
     /// It was tried and works.
     Sound,

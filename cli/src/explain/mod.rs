@@ -42,10 +42,10 @@ Examples:
   flb-sentry explain -o event_level=warn -o level_key=sev app.jsonl | jq .reason
   flb-sentry explain --kube-meta meta/ <pod>_<namespace>_<container>-<id>.log
 
-Output for machines, one JSON object per record and category:
-  file         the file, where there are several
+Output for programs, one JSON object per record and category:
+  file         the file, if there are several
   record       number of the record in the file, from 1
-  line         the line it ended at
+  line         the last line of the record
   category     `event` (issue) or `log`; each record has one object of each
   outcome      `accepted` (would be sent), `filtered`, `joined`, `sampled`,
                `suppressed`, `invalid`
@@ -56,22 +56,22 @@ Output for machines, one JSON object per record and category:
                without a trace id a stream shares one for ten minutes
   level_from   `key`, `text`, `stack trace` or `default`
   destination  its DSN without the key, where `dsn_dir` or an annotation may
-               choose one
+               choose it
   billed       bytes that Sentry would bill for the log
-  payload      what Sentry would get. An event's id depends on where it goes:
-               `-o dsn=...` makes it the real one
+  payload      what Sentry would get. The id of an event depends on its
+               destination: set `-o dsn=...` for the id that would be sent
 
 Exit codes:
   0    every record was read
-  1    some lines or bytes are no records; the others are explained
+  1    some lines or bytes are not records; the others are explained
   2    the command line or an option is wrong
-  4    the input cannot be read, or the output not written";
+  4    the input cannot be read, or the output cannot be written";
 
 /// Show what each record would become at Sentry, and why; sends nothing.
 ///
-/// Reads JSON lines, chunk files, log files of a container runtime or of Docker, what `kubectl logs` prints, and plain text,
-/// each told by its first line. Each file counts as one chunk: lines of a stack trace are joined, earlier lines become
-/// breadcrumbs, storms are held back, exactly as in the plugin. Needs no DSN and no network.
+/// Reads JSON lines, chunk files, log files of a container runtime or of Docker, what `kubectl logs` prints, and plain text.
+/// The first line of a file determines its format. Each file counts as one chunk: lines of a stack trace are joined,
+/// earlier lines become breadcrumbs, and storm control applies, exactly as in the plugin. Needs no DSN and no network.
 #[derive(clap::Args, Debug)]
 #[command(after_long_help = EXAMPLES)]
 pub struct Args {
@@ -83,7 +83,7 @@ pub struct Args {
     #[arg(long, conflicts_with = "json")]
     pretty: bool,
 
-    /// One JSON object a line, which is the default elsewhere
+    /// One JSON object per line, which is the default elsewhere
     #[arg(long)]
     json: bool,
 

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 /// The format of a file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Format {
-    /// Told from the name and the first line, for each file.
+    /// Decided by the name and the first line of each file.
     #[default]
     Auto,
     /// Records in Fluent Bit's MessagePack.
@@ -19,7 +19,7 @@ pub enum Format {
     Cri,
     /// Lines of Docker's json-file driver.
     Docker,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
     /// Lines as `kubectl logs` prints them with --timestamps or --prefix.
     Kubectl,

@@ -20,21 +20,21 @@ Examples:
   flb-sentry receive --listen 127.0.0.1:0 --json | jq .payload
   flb-sentry receive --save /tmp/envelopes --fault '5x503 then 3x429'
 
-Nobody has to log in: listen on an address that only those can reach who may
+There is no login. Listen on an address that is reachable only for those who may
 read the logs.
 
-Output for machines (--json), one object per line:
+Output for programs (--json), one object per line:
   first      `listening` and `dsn`
   each item  `item` (event, log, client_report, check_in), `project`, `payload`
   last       `totals`: requests, accepted (of them), events, logs,
              client_reports, problems
-http://ADDR/api/items.json has what is kept: the newest 1000 events, 10000 logs
-and 1000 problems, and the issues made of the events.
+http://ADDR/api/items.json has what the server keeps: the newest 1000 events,
+10000 logs and 1000 problems, and the issues made of the events.
 
-Ctrl-C ends it, and a second one at once.
+Ctrl-C shuts the server down; a second Ctrl-C ends the process at once.
 
 Exit codes:
-  0    ended by a signal, or because nobody reads its output any more
+  0    ended by a signal, or because its output was closed
   1    the address or the directory cannot be used
   2    the command line is wrong
   130  ended by a second signal";
@@ -56,7 +56,7 @@ pub struct Args {
     /// Accept only this public key (32 hexadecimal digits) instead of any
     #[arg(long, value_name = "KEY")]
     key: Option<String>,
-    /// Hand accepted events on to this server (plain http)
+    /// Forward accepted events to this server (plain http)
     #[arg(long, value_name = "DSN", value_parser = Discreet(str::parse::<Target>))]
     forward: Option<Target>,
     /// Script faults of the server (repeatable; the grammar is at the end of --help)
@@ -65,7 +65,7 @@ pub struct Args {
     /// One JSON object per line
     #[arg(long)]
     json: bool,
-    /// Answer 200 and drop bad items, as a real server does; problems are still told
+    /// Answer 200 and drop bad items, as a real server does; problems are still reported
     #[arg(long)]
     lenient: bool,
 }

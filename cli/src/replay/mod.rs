@@ -29,19 +29,19 @@ Examples:
   flb-sentry replay -o dsn=$SENTRY_DSN --keep letters/
   flb-sentry replay -o dsn_file=/run/secrets/dsn /var/lib/fluent-bit/sentry
 
-Give the other options that the output has (`environment`, `tags`, `dsn_dir`,
-...). Each letter becomes the item it was and no other; levels, sampling and
-storms are not asked again.";
+Set the other options of the output too (`environment`, `tags`, `dsn_dir`, ...).
+Each letter becomes the item it was and no other. Levels, sampling and storm
+control do not apply again.";
 
 /// Send dead letters or a spool again, and report the result for every record.
 ///
 /// PATH is a directory of dead letters (`dead_letter_path`), a spool (`spool_path`) that no instance has open, or one file
-/// of either. Items that Sentry accepts are removed from there; items that it refuses again stay, with the new reason.
+/// of either. Items that Sentry accepts are removed; items that it refuses again stay, with the new reason.
 #[derive(clap::Args, Debug)]
 #[command(after_long_help = report::help(EXAMPLES))]
 pub struct Args {
-    /// An option of the output, as in its `[OUTPUT]` section; without `dsn` the environment's SENTRY_DSN counts. Where
-    /// things wait is decided by PATH, not by `delivery`, `spool_path` and `dead_letter_*`
+    /// An option of the output, as in its `[OUTPUT]` section; without `dsn`, the environment variable SENTRY_DSN
+    /// applies. PATH replaces `delivery`, `spool_path` and `dead_letter_*`
     #[arg(short = 'o', long = "option", value_name = "KEY=VALUE", value_parser = Discreet(key_value))]
     options: Vec<(String, String)>,
 
@@ -49,7 +49,7 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     plugin: Option<PathBuf>,
 
-    /// Chunks of letters on their way at the same time
+    /// Chunks of letters to send at the same time
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=64))]
     workers: u16,
 

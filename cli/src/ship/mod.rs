@@ -40,18 +40,19 @@ Examples:
   flb-sentry ship --wait 60s -o dsn=$SENTRY_DSN app.jsonl
   flb-sentry ship --json -o log_level=off app.jsonl | jq .server
 
-Without `spool_path` what is not sent at the end is lost, for nobody keeps it;
-with one it waits there for `flb-sentry replay`, or the next run.";
+Without `spool_path`, records that are not sent at the end are lost. With it,
+they wait there for `flb-sentry replay` or the next run.";
 
 /// Ship files through the plugin as Fluent Bit would, and report the result for every record.
 ///
-/// Reads chunk files (.msgpack), JSON lines, log files of a container runtime and plain text, each told by its first line. A
-/// container's log named `<pod>_<namespace>_<container>-<id>.log` gets its tag and its `kubernetes` fields.
+/// Reads chunk files (.msgpack), JSON lines, log files of a container runtime and plain text. The first line of a file
+/// determines its format. A container's log named `<pod>_<namespace>_<container>-<id>.log` gets its tag and its
+/// `kubernetes` fields.
 #[derive(clap::Args, Debug)]
 #[command(after_long_help = report::help(EXAMPLES))]
 pub struct Args {
-    /// An option of the output, as in its `[OUTPUT]` section; without `dsn` the environment's SENTRY_DSN counts. `log_level`
-    /// (off, error, warn, info, debug, trace; by default warn) decides which lines of the plugin's log are shown
+    /// An option of the output, as in its `[OUTPUT]` section; without `dsn`, the environment variable SENTRY_DSN applies.
+    /// `log_level` (off, error, warn, info, debug, trace; by default warn) decides which lines of the plugin's log are shown
     #[arg(short = 'o', long = "option", value_name = "KEY=VALUE", value_parser = Discreet(key_value))]
     options: Vec<(String, String)>,
 
@@ -71,11 +72,11 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u16).range(0..=64))]
     workers: u16,
 
-    /// Records a second, at most
+    /// Maximum number of records per second
     #[arg(long, value_name = "RECORDS/s", value_parser = clap::value_parser!(u64).range(1..))]
     rate: Option<u64>,
 
-    /// Size of a flush, at most, in bytes, K or M; longer records go alone
+    /// Maximum size of a flush in bytes, K or M; a longer record is flushed alone
     #[arg(long, value_name = "SIZE", default_value = "2M", value_parser = size)]
     chunk_size: usize,
 

@@ -17,24 +17,24 @@ pub(crate) fn help(examples: &str) -> String {
 const HELP: &str = "\
 Progress and the plugin's log go to standard error, the report to standard
 output: how many chunks were answered OK, and the plugin's ledger, in which each
-record has one end as event and one as log.
+record has one outcome as event and one as log.
 
-Output for machines (--json), one object:
+Output for programs (--json), one object:
   chunks     read, ok, error, given_up, left (read, but not answered OK)
   records    read, ok
   bytes_ok, retries, seconds, interrupted, unreadable_inputs
   ledger     records, <category>.<outcome>, requests.<status>, ...; null: the
              plugin logged none
-  server     accepted and refused: items of each category; reasons: its answers
-             to those that it refused
-  moved_timestamps  records older than 29 days or more than a minute ahead:
-             Sentry would not keep their times, and they were sent with the
-             time of shipping
-  problems   every reason not to be content
+  server     accepted and refused: items of each category; reasons: the
+             answers to refused items
+  moved_timestamps  records older than 29 days or more than a minute ahead.
+             Sentry does not keep such times: they were sent with the time
+             of shipping
+  problems   the reasons for an exit code other than 0
   exit_code  the one below
 
-Ctrl-C ends the instance in good order and says what is not settled; the second
-ends there and then.
+Ctrl-C shuts the instance down and reports what is not finished; a second Ctrl-C
+ends the process at once.
 
 Exit codes:
   0    everything has reached Sentry, or was left out on purpose
@@ -42,7 +42,7 @@ Exit codes:
        report cannot be written
   2    the command line is wrong
   3    the plugin cannot be loaded, or refuses its options
-  4    an input cannot be read, or is none that the command can send
+  4    an input cannot be read, or has no format that the command can send
   5    the plugin answered ERROR; shipping stopped there
   130  interrupted";
 

@@ -202,7 +202,7 @@ fn unknown(key: &str) -> String {
     )
 }
 
-/// Raised by Ctrl-C and `kill`; the second one ends the process there and then.
+/// Raised by Ctrl-C and `kill`; the second one ends the process at once.
 fn signals() -> io::Result<Arc<AtomicBool>> {
     let raised = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM] {

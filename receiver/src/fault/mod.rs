@@ -11,7 +11,7 @@ Faults (--fault SPEC):
   A step is [PREFIX:]...ACTION[,HEADER=VALUE]... and is taken once unless a
   prefix says otherwise. Steps are separated by \" then \", or given by repeating
   the option. A request takes the first step that fits it and is not used up;
-  when none fits, all is normal.
+  when none fits, the server answers as usual.
 
 Prefixes, how often and for which requests:
   Nx               the next N requests that fit; stands without a colon, as in
@@ -27,22 +27,21 @@ Actions:
   ok               same as 200: let a request pass
   poison=TEXT      400 whenever the decoded body contains TEXT; always, unless
                    Nx is given
-  delay=TIME       wait, then go on as normal
-  drip=TIME        the normal answer, a byte at a time with this long between
-  hang=TIME        read the request, be silent for this long, then close; not
-                   accepted
+  delay=TIME       wait, then answer as usual
+  drip=TIME        the usual answer, one byte at a time with this pause between
+  hang=TIME        read the request, wait this long, close without an answer;
+                   not accepted
   cut-before-body  close after the head; not accepted. Decided before the body
                    is there: no event:, log:, client_report: or check_in:
   cut-after-body   read everything, close without an answer; not accepted
   lost-answer      accept and keep the envelope, then close without an answer
-  half-close       read everything, end only our side of the connection; not
-                   accepted
+  half-close       read everything, close only the server's side; not accepted
   truncate=PART    accept, then close after half of the answer's head or half of
                    its body (PART is head or body)
-  close-idle       the normal answer, then close without having said so
+  close-idle       the usual answer, then close without announcing it
   garbage          answer with something that is not HTTP; not accepted
 
-  Headers go with STATUS and ok. A part without '=' continues the value before
+  STATUS and ok may have headers. A part without '=' continues the value before
   it: 429,x-sentry-rate-limits=60:error:organization,120:log_item:key
   TIME is a number with ms, s or m. The TEXT of poison= is the rest of the step.
 
