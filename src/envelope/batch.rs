@@ -1,6 +1,6 @@
 //! One envelope in the making: its items as JSON, and the records that they came from.
 
-use super::chunk_id::{BatchKey, Identified};
+use super::chunk_id::{BatchKey, Identified, RecordIndex};
 use crate::clock::Monotonic;
 use crate::ledger::Category;
 use crate::mapping::identity::EventId;
@@ -53,7 +53,7 @@ pub struct Batch<T> {
 
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Item {
-    record: u32,
+    record: RecordIndex,
     /// Position in the payload at which its JSON ends.
     pub(super) end: u32,
     bill: Bill,
@@ -146,13 +146,13 @@ impl<T> Batch<T> {
     }
 
     /// Ends the item opened last.
-    pub fn close(&mut self, ticket: &Arc<T>, record: u32, event_id: Option<EventId>) {
+    pub fn close(&mut self, ticket: &Arc<T>, record: RecordIndex, event_id: Option<EventId>) {
         self.close_billed(ticket, record, Bill::default());
         self.event_id = event_id;
     }
 
     /// Ends the log opened last.
-    pub fn close_billed(&mut self, ticket: &Arc<T>, record: u32, bill: Bill) {
+    pub fn close_billed(&mut self, ticket: &Arc<T>, record: RecordIndex, bill: Bill) {
         let position = self.items.len() as u32;
         if self.owners.last().is_none_or(|owner| !Arc::ptr_eq(&owner.ticket, ticket)) {
             self.owners.push(Owner { ticket: Arc::clone(ticket), first: position });
@@ -171,7 +171,7 @@ impl<T> Batch<T> {
     }
 
     /// The records of each owner, in order.
-    pub fn owners(&self) -> impl Iterator<Item = (&Arc<T>, impl Iterator<Item = u32> + '_)> {
+    pub fn owners(&self) -> impl Iterator<Item = (&Arc<T>, impl Iterator<Item = RecordIndex> + '_)> {
         self.owners.iter().enumerate().map(|(at, owner)| {
             let end = self.owners.get(at + 1).map_or(self.items.len(), |next| next.first as usize);
             (&owner.ticket, self.items[owner.first as usize..end].iter().map(|item| item.record))

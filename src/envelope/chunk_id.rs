@@ -17,6 +17,11 @@ impl ChunkId {
     }
 }
 
+/// The number of a record within its chunk, counted from 0 in the order of the records. In the spool, chunks that are read
+/// together are numbered as one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RecordIndex(pub u32);
+
 /// Has a chunk's id.
 pub trait Identified {
     /// Returns the chunk's id.
@@ -34,8 +39,8 @@ impl Identified for ChunkId {
 pub enum BatchKey {
     /// An event, which is alone in its batch.
     Event(EventId),
-    /// Logs: the chunk and the number of the first one's record.
-    Logs(ChunkId, u32),
+    /// Logs: the chunk and the record of the first one.
+    Logs(ChunkId, RecordIndex),
 }
 
 #[cfg(test)]
@@ -56,7 +61,7 @@ mod tests {
             let chunk = Arc::new(ChunkId::next());
             let mut batch = Batch::new(Category::Log, Vec::new(), Monotonic::START, Reading::Live);
             batch.open().push(b'1');
-            batch.close(&chunk, 0, None);
+            batch.close(&chunk, RecordIndex(0), None);
             assert!(keys.insert(batch.key().expect("expected a key")), "expected another key than {:?}", batch.key());
         }
     }

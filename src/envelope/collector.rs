@@ -2,6 +2,7 @@
 
 use super::MAX_LOG_BYTES;
 use super::batch::{Batch, Bill, Reading};
+use super::chunk_id::RecordIndex;
 use crate::clock::Monotonic;
 use crate::ledger::Category;
 use crate::mapping::DestinationId;
@@ -45,7 +46,13 @@ impl<T> Collector<T> {
 
     /// Ends the log opened last; an envelope that is full with it comes back. A log that would make it too large
     /// begins the next one.
-    pub fn close(&mut self, ticket: &Arc<T>, record: u32, bill: Bill, spare: &mut Vec<Vec<u8>>) -> Option<Batch<T>> {
+    pub fn close(
+        &mut self,
+        ticket: &Arc<T>,
+        record: RecordIndex,
+        bill: Bill,
+        spare: &mut Vec<Vec<u8>>,
+    ) -> Option<Batch<T>> {
         let batch = self.open.as_mut()?;
         batch.close_billed(ticket, record, bill);
         if batch.bytes() > MAX_LOG_BYTES && batch.len() > 1 {

@@ -2,6 +2,7 @@
 //! all open envelopes together are limited.
 
 use super::batch::Reading;
+use super::chunk_id::RecordIndex;
 use super::{Batch, Bill, Collector};
 use crate::clock::Monotonic;
 use crate::mapping::DestinationId;
@@ -65,7 +66,13 @@ impl<T> LogBatcher<T> {
 
     /// Ends the log opened last, which was for this destination. An envelope that is full comes back; where there is too
     /// much in all of them together, the oldest does.
-    pub fn close(&mut self, destination: DestinationId, ticket: &Arc<T>, record: u32, bill: Bill) -> Option<Batch<T>> {
+    pub fn close(
+        &mut self,
+        destination: DestinationId,
+        ticket: &Arc<T>,
+        record: RecordIndex,
+        bill: Bill,
+    ) -> Option<Batch<T>> {
         let collector = self.open.get_mut(&destination)?;
         let full = collector.close(ticket, record, bill, &mut self.spare);
         self.bytes = self.bytes + collector.bytes() - self.before;
@@ -124,7 +131,7 @@ mod tests {
             gatherer.lend(Vec::with_capacity(2 * MAX_LOG_BYTES));
             assert!(gatherer.spare.len() <= MAX_SPARE, "{} buffers wait", gatherer.spare.len());
             gatherer.open(DestinationId(7), Monotonic::START, Reading::Live).extend_from_slice(&log);
-            full.extend(gatherer.close(DestinationId(7), &ticket, record, Bill::default()));
+            full.extend(gatherer.close(DestinationId(7), &ticket, RecordIndex(record), Bill::default()));
         }
         // Full by their bytes, not their number: each goes on in a lent buffer all the same.
         assert!(full.len() > 5);
@@ -140,7 +147,7 @@ mod tests {
     fn add(gatherer: &mut LogBatcher<u8>, destination: u32, now: Monotonic, json: &[u8]) -> Option<Batch<u8>> {
         let destination = DestinationId(destination);
         gatherer.open(destination, now, Reading::Live).extend_from_slice(json);
-        gatherer.close(destination, &Arc::new(1), 0, Bill::default())
+        gatherer.close(destination, &Arc::new(1), RecordIndex(0), Bill::default())
     }
 
     #[test]

@@ -14,7 +14,7 @@ mod tests;
 mod trim;
 
 pub use batch::{Batch, Bill, Parts, Reading};
-pub use chunk_id::{BatchKey, ChunkId, Identified};
+pub use chunk_id::{BatchKey, ChunkId, Identified, RecordIndex};
 pub use collector::Collector;
 pub use gather::LogBatcher;
 

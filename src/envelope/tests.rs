@@ -10,11 +10,11 @@ const NOW: Monotonic = Monotonic::START;
 
 fn filled(collector: &mut Collector<u8>, ticket: &Arc<u8>, record: u32, json: &[u8]) -> Option<Batch<u8>> {
     collector.open(NOW, Reading::Live, &mut Vec::new()).extend_from_slice(json);
-    collector.close(ticket, record, Bill { payer: 1, bytes: record }, &mut Vec::new())
+    collector.close(ticket, RecordIndex(record), Bill { payer: 1, bytes: record }, &mut Vec::new())
 }
 
 fn records(batch: &Batch<u8>) -> Vec<(u8, Vec<u32>)> {
-    batch.owners().map(|(ticket, records)| (**ticket, records.collect())).collect()
+    batch.owners().map(|(ticket, records)| (**ticket, records.map(|record| record.0).collect())).collect()
 }
 
 fn text(batch: &Batch<u8>) -> String {
@@ -96,7 +96,7 @@ fn splitting_keeps_every_item_with_its_owner() {
 fn an_event_travels_alone_with_its_id_in_the_header() {
     let mut batch = Batch::new(Category::Event, Vec::new(), NOW, Reading::Live);
     batch.open().extend_from_slice(b"{}");
-    batch.close(&Arc::new(1), 0, Some(EventId([7; 16])));
+    batch.close(&Arc::new(1), RecordIndex(0), Some(EventId([7; 16])));
     let text = text(&batch);
     assert!(text.starts_with("{\"event_id\":\"07070707"), "{text}");
     assert!(text.ends_with("\n{\"type\":\"event\",\"length\":2}\n{}\n"), "{text}");

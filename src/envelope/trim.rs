@@ -76,14 +76,14 @@ fn write(fields: &Fields<'_>, body: Option<&str>) -> Vec<u8> {
 mod tests {
     use super::*;
     use crate::clock::Monotonic;
-    use crate::envelope::Reading;
+    use crate::envelope::{Reading, RecordIndex};
     use serde_json::{Value, json};
     use std::sync::Arc;
 
     fn trimmed(category: Category, item: &Value) -> Option<Value> {
         let mut batch = Batch::new(category, Vec::new(), Monotonic::START, Reading::Live);
         batch.open().extend_from_slice(item.to_string().as_bytes());
-        batch.close(&Arc::new(()), 0, None);
+        batch.close(&Arc::new(()), RecordIndex(0), None);
         let smaller = batch.trim();
         assert!(!batch.trim(), "once");
         let mut out = Vec::new();

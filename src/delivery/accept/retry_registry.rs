@@ -246,6 +246,7 @@ impl ChunkIdentities for RetryRegistry {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::envelope::RecordIndex;
     use crate::ledger::Ledger;
 
     const CHUNK: &[u8] = &[0x92, 1, 0x80, 0x92, 2, 0x80];
@@ -309,13 +310,13 @@ mod tests {
         let old = setup("reload");
         let first = chunk_slot(&old);
         let chunk_progress = join(&old, &first);
-        chunk_progress.end(Category::Event, 0, Outcome::Filtered);
+        chunk_progress.end(Category::Event, RecordIndex(0), Outcome::Filtered);
         old.retry_registry.release_all();
         assert_eq!(old.slot_pool.wait(first, Duration::ZERO), Verdict::Retry);
         let new = setup("reload");
         let adopted = join(&new, &chunk_slot(&new));
         assert!(!Arc::ptr_eq(&adopted, &chunk_progress));
-        assert!(!adopted.claim(Category::Event, 0) && adopted.claim(Category::Event, 1));
+        assert!(!adopted.claim(Category::Event, RecordIndex(0)) && adopted.claim(Category::Event, RecordIndex(1)));
         let now = new.ledger.snapshot();
         assert_eq!((now.records, now.pending(Category::Event), now.pending(Category::Log)), (2, 1, 2));
     }

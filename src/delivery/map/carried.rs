@@ -1,6 +1,7 @@
 //! Keeps the records of earlier chunks that wait for the next lines of their stream, with their chunks.
 
 use crate::delivery::track::chunk_progress::{ChunkProgress, ChunkSource};
+use crate::envelope::RecordIndex;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
@@ -11,13 +12,13 @@ pub(in crate::delivery) const FIRST: u32 = 1 << 31;
 /// from being done.
 #[derive(Debug, Default)]
 pub(in crate::delivery) struct Carried {
-    records: HashMap<u32, (Arc<ChunkProgress>, u32)>,
+    records: HashMap<u32, (Arc<ChunkProgress>, RecordIndex)>,
     last: u32,
 }
 
 impl Carried {
     /// Adds a record and returns its number.
-    pub(in crate::delivery) fn add(&mut self, chunk_progress: &Arc<ChunkProgress>, record: u32) -> u32 {
+    pub(in crate::delivery) fn add(&mut self, chunk_progress: &Arc<ChunkProgress>, record: RecordIndex) -> u32 {
         loop {
             self.last = self.last.wrapping_add(1) | FIRST;
             if !self.records.contains_key(&self.last) {
@@ -30,7 +31,7 @@ impl Carried {
     }
 
     /// Returns the chunk and the record of a number.
-    pub(in crate::delivery) fn get(&self, number: u32) -> Option<(Arc<ChunkProgress>, u32)> {
+    pub(in crate::delivery) fn get(&self, number: u32) -> Option<(Arc<ChunkProgress>, RecordIndex)> {
         self.records.get(&number).cloned()
     }
 

@@ -10,7 +10,7 @@ use crate::delivery::property::{Directory, Instance, Seen, Time, ended, line, lo
 use crate::delivery::shared::load::Load;
 use crate::delivery::store::record_set::RecordSet;
 use crate::delivery::track::chunk_progress::{ChunkProgress, ChunkSource};
-use crate::envelope::{LogBatcher, Reading};
+use crate::envelope::{LogBatcher, Reading, RecordIndex};
 use crate::ledger::{Category, Outcome, Snapshot};
 use crate::level::Level;
 use crate::mapping::{Bill, DestinationId, Finished, Item, ItemWriter, Route, Sink};
@@ -134,7 +134,7 @@ fn does_not_decide_ended_events_again() {
     let recorder = instance.shared.recorder.clone();
     let chunk_progress =
         Arc::new(ChunkProgress::new(ChunkSource::Memory, Monotonic::START, recorder, Default::default()));
-    chunk_progress.end(Category::Event, 5, Outcome::Suppressed);
+    chunk_progress.end(Category::Event, RecordIndex(5), Outcome::Suppressed);
     let (mut logs, mut pass, broken) = (LogBatcher::new(1), PassOutcome::default(), RecordSet::default());
     let mut carried = Carried::default();
     let record_sink =
@@ -158,9 +158,9 @@ fn takes_back_an_item_that_is_not_finished() {
     for item in [Item::log(5), Item::event(5)] {
         let mut writer = record_sink.begin(item, route).expect("expected a new record to need an item");
         writer.json().extend_from_slice(b"{\"half\":");
-        assert!(!chunk_progress.is_open(item.category, 5), "expected {item:?} to be on its way");
+        assert!(!chunk_progress.is_open(item.category, RecordIndex(5)), "expected {item:?} to be on its way");
         drop(writer);
-        assert!(chunk_progress.is_open(item.category, 5), "expected {item:?} to be open again");
+        assert!(chunk_progress.is_open(item.category, RecordIndex(5)), "expected {item:?} to be open again");
     }
     let mut writer = record_sink.begin(Item::log(5), route).expect("expected the record to need its log still");
     writer.json().extend_from_slice(b"{}");

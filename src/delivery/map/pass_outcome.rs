@@ -5,6 +5,7 @@ use crate::delivery::store::dead_letters::DeadLetter;
 use crate::delivery::store::drop_reason::{DropReason, DropTrigger};
 use crate::delivery::store::record_set::RecordSet;
 use crate::delivery::track::chunk_progress::ChunkProgress;
+use crate::envelope::RecordIndex;
 use crate::ledger::{Category, Outcome, PerCategory};
 use std::sync::Arc;
 
@@ -26,8 +27,9 @@ impl PassOutcome {
     /// order.
     pub(in crate::delivery) fn give_up(&mut self, chunk_progress: &ChunkProgress, records: &[u32]) {
         let reason = DropReason::shared(Outcome::Invalid, DropTrigger::MappingPanic);
-        let is_unfinished =
-            |category, record| chunk_progress.is_open(category, record) && !self.waiting[category].has(record);
+        let is_unfinished = |category, record| {
+            chunk_progress.is_open(category, RecordIndex(record)) && !self.waiting[category].has(record)
+        };
         let dead_letter = match records {
             [record] => {
                 match Category::ALL.iter().filter(|category| is_unfinished(**category, *record)).collect::<Vec<_>>()[..]
@@ -39,7 +41,7 @@ impl PassOutcome {
             }
             [head, members @ ..] => {
                 for member in members {
-                    chunk_progress.end(Category::Event, *member, Outcome::Joined);
+                    chunk_progress.end(Category::Event, RecordIndex(*member), Outcome::Joined);
                 }
                 if !is_unfinished(Category::Event, *head) {
                     return;
@@ -55,14 +57,14 @@ impl PassOutcome {
 /// Ends the record of a dead letter.
 pub(super) fn end(dead_letter: &DeadLetter, chunk_progress: &ChunkProgress, outcome: Outcome) {
     for category in dead_letter.categories() {
-        chunk_progress.end(category, dead_letter.record, outcome);
+        chunk_progress.end(category, RecordIndex(dead_letter.record), outcome);
     }
 }
 
 /// Marks the record of a dead letter as rejected: the dead letter is written at the next reading of the chunk.
 pub(super) fn postpone(dead_letter: &DeadLetter, chunk_progress: &ChunkProgress) {
     for category in dead_letter.categories() {
-        chunk_progress.mark_rejected(category, std::iter::once(dead_letter.record), &dead_letter.reason);
+        chunk_progress.mark_rejected(category, std::iter::once(RecordIndex(dead_letter.record)), &dead_letter.reason);
     }
 }
 
@@ -82,7 +84,7 @@ impl UnsentItem {
         chunk_progress: &ChunkProgress,
     ) -> Option<Self> {
         let (category, target) = (dead_letter.category?, dead_letter.target.clone()?);
-        let is_counted = chunk_progress.is_counted_elsewhere(category, dead_letter.record);
+        let is_counted = chunk_progress.is_counted_elsewhere(category, RecordIndex(dead_letter.record));
         Some(Self { category, record: dead_letter.record, outcome, target }).filter(|_| !is_counted)
     }
 }
@@ -113,16 +115,19 @@ mod tests {
             assert_eq!((dead_letters.len(), dead_letters[0].record, &dead_letters[0].members[..]), (1, 3, &[4, 5][..]));
             postpone(&dead_letters[0], &chunk_progress);
         }
-        assert!([4, 5].iter().all(|member| !chunk_progress.is_open(Category::Event, *member)));
-        assert!(chunk_progress.is_open(Category::Event, 3) && chunk_progress.is_open(Category::Log, 3));
+        assert!([4, 5].iter().all(|member| !chunk_progress.is_open(Category::Event, RecordIndex(*member))));
+        assert!(
+            chunk_progress.is_open(Category::Event, RecordIndex(3))
+                && chunk_progress.is_open(Category::Log, RecordIndex(3))
+        );
     }
 
     #[test]
     fn lines_of_an_event_in_flight_end_with_it() {
         let chunk_progress = chunk_progress();
-        assert!(chunk_progress.claim(Category::Event, 3));
+        assert!(chunk_progress.claim(Category::Event, RecordIndex(3)));
         assert!(given_up(&chunk_progress, &[3, 4]).is_empty());
-        assert!(!chunk_progress.is_open(Category::Event, 4));
+        assert!(!chunk_progress.is_open(Category::Event, RecordIndex(4)));
     }
 
     #[test]
@@ -141,9 +146,9 @@ mod tests {
             dead_letters.iter().map(|dead_letter| dead_letter.category).collect::<Vec<_>>()
         };
         assert_eq!(categories(given_up(&chunk_progress, &[3])), [None]);
-        assert!(chunk_progress.claim(Category::Log, 3));
+        assert!(chunk_progress.claim(Category::Log, RecordIndex(3)));
         assert_eq!(categories(given_up(&chunk_progress, &[3])), [Some(Category::Event)]);
-        assert!(chunk_progress.claim(Category::Event, 3));
+        assert!(chunk_progress.claim(Category::Event, RecordIndex(3)));
         assert_eq!(categories(given_up(&chunk_progress, &[3])), []);
     }
 }

@@ -13,7 +13,7 @@ use crate::delivery::store::dead_letters::DeadLetter;
 use crate::delivery::store::drop_reason::{DropReason, DropTrigger};
 use crate::delivery::store::record_set::RecordSet;
 use crate::delivery::track::chunk_progress::{Attach, ChunkProgress, ChunkSource, RecordStatus};
-use crate::envelope::{self, Batch, LogBatcher, Reading};
+use crate::envelope::{self, Batch, LogBatcher, Reading, RecordIndex};
 use crate::ledger::{Category, Ledger, Outcome};
 use crate::mapping::{Bill, DestinationId, Discard, Item, Payer, Reason, RecalledLog, Route, Sink};
 use crate::options;
@@ -106,13 +106,13 @@ impl<'i> RecordSink<'i> {
     }
 
     /// Returns the chunk of a record, and the record's number there.
-    pub(super) fn owner(&self, record: u32) -> (Cow<'i, Arc<ChunkProgress>>, u32) {
+    pub(super) fn owner(&self, record: u32) -> (Cow<'i, Arc<ChunkProgress>>, RecordIndex) {
         if record < carried::FIRST {
-            return (Cow::Borrowed(self.chunk_progress), record);
+            return (Cow::Borrowed(self.chunk_progress), RecordIndex(record));
         }
         self.carried
             .get(record)
-            .map_or((Cow::Borrowed(self.chunk_progress), record), |(owner, own)| (Cow::Owned(owner), own))
+            .map_or((Cow::Borrowed(self.chunk_progress), RecordIndex(record)), |(owner, own)| (Cow::Owned(owner), own))
     }
 
     /// Leaves a record open in its chunk.
@@ -226,7 +226,8 @@ impl<'i> Sink for RecordSink<'i> {
         match (item.category, discard.outcome) {
             // Undecodable bytes are an item of neither category: one dead letter for both.
             (Category::Event, Outcome::Invalid)
-                if item.record < carried::FIRST && self.chunk_progress.is_open(item.category, item.record) =>
+                if item.record < carried::FIRST
+                    && self.chunk_progress.is_open(item.category, RecordIndex(item.record)) =>
             {
                 let reason = DropReason::shared(discard.outcome, DropTrigger::Undecodable);
                 self.pass.dead_letters.push(DeadLetter::new(None, item.record, &reason));
@@ -270,7 +271,7 @@ impl<'i> Sink for RecordSink<'i> {
     }
 
     fn is_settled(&self, item: Item) -> bool {
-        self.again && !self.chunk_progress.is_open(item.category, item.record)
+        self.again && !self.chunk_progress.is_open(item.category, RecordIndex(item.record))
     }
 
     fn payer(&mut self, route: Route, payer: &Payer<'_>) -> u32 {
@@ -318,9 +319,9 @@ impl<'i> Sink for RecordSink<'i> {
             let new = || Batch::new(Category::Log, Vec::new(), self.now, self.reading).toward(destination);
             let batch = batch.get_or_insert_with(new);
             batch.open().extend_from_slice(&json);
-            chunk_progress.claim(Category::Log, sent);
+            chunk_progress.claim(Category::Log, RecordIndex(sent));
             let bill = envelope::Bill { payer: bill.payer, bytes: u32::try_from(bill.bytes).unwrap_or(u32::MAX) };
-            batch.close_billed(&chunk_progress, sent, bill);
+            batch.close_billed(&chunk_progress, RecordIndex(sent), bill);
             sent += 1;
         }
         chunk_progress.mapped();
@@ -348,11 +349,11 @@ impl<'i> Sink for RecordSink<'i> {
         }
         // A dead letter is written while its chunk is read.
         let is_rejected = |category: &Category| {
-            matches!(self.chunk_progress.record_status(*category, record), RecordStatus::Rejected(_))
+            matches!(self.chunk_progress.record_status(*category, RecordIndex(record)), RecordStatus::Rejected(_))
         };
         if Category::ALL.iter().any(is_rejected) {
             return None;
         }
-        Some(self.carried.add(self.chunk_progress, record))
+        Some(self.carried.add(self.chunk_progress, RecordIndex(record)))
     }
 }

@@ -3,7 +3,7 @@
 use crate::delivery::map::record_writer::emit;
 use crate::delivery::map::worker::Worker;
 use crate::delivery::track::chunk_progress::{ChunkProgress, ChunkSource};
-use crate::envelope::{Batch, Bill, Reading};
+use crate::envelope::{Batch, Bill, Reading, RecordIndex};
 use crate::ledger::{Category, Ledger};
 use crate::mapping::{self, DestinationId, Route};
 use std::sync::Arc;
@@ -29,9 +29,9 @@ impl Worker<'_> {
             self.shared.costs.reserve_notice(payer, bytes);
             let chunk_progress =
                 ChunkProgress::new(ChunkSource::None, now.steady, Ledger::default().recorder(), Default::default());
-            chunk_progress.claim(Category::Log, 0);
+            chunk_progress.claim(Category::Log, RecordIndex(0));
             chunk_progress.mapped();
-            batch.close_billed(&Arc::new(chunk_progress), 0, Bill { payer, bytes: bytes as u32 });
+            batch.close_billed(&Arc::new(chunk_progress), RecordIndex(0), Bill { payer, bytes: bytes as u32 });
             emit(self.shared, batch);
         }
     }
@@ -48,12 +48,12 @@ impl Worker<'_> {
             }
             let chunk_progress =
                 ChunkProgress::new(ChunkSource::None, now.steady, Ledger::default().recorder(), Default::default());
-            chunk_progress.claim(Category::Event, 0);
+            chunk_progress.claim(Category::Event, RecordIndex(0));
             chunk_progress.mapped();
             let batch = Batch::new(Category::Event, Vec::new(), now.steady, Reading::Live);
             let mut batch = batch.toward(destination);
             batch.open().extend_from_slice(&closing.payload);
-            batch.close(&Arc::new(chunk_progress), 0, Some(closing.event_id));
+            batch.close(&Arc::new(chunk_progress), RecordIndex(0), Some(closing.event_id));
             emit(self.shared, batch);
         }
     }

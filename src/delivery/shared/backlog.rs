@@ -153,6 +153,7 @@ mod tests {
     use super::*;
     use crate::delivery::store::drop_reason::{DropReason, DropTrigger};
     use crate::delivery::track::chunk_progress::ChunkSource;
+    use crate::envelope::RecordIndex;
     use crate::ledger::{Category, Ledger, Outcome};
 
     fn at(seconds: u64) -> Monotonic {
@@ -206,7 +207,7 @@ mod tests {
         assert!(backlog.is_worth_reading(at(2), Readable::All) && !backlog.is_worth_reading(at(2), Readable::Rejected));
         let rejected = chunk_progress(2);
         let reason = DropReason::shared(Outcome::Rejected, DropTrigger::NoDestination);
-        rejected.mark_rejected(Category::Log, std::iter::once(0), &reason);
+        rejected.mark_rejected(Category::Log, std::iter::once(RecordIndex(0)), &reason);
         backlog.add(rejected, at(2));
         assert_eq!((backlog.next_due(Readable::Rejected), backlog.next_due(Readable::All)), (Some(at(2)), Some(at(1))));
         assert!(

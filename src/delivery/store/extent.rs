@@ -5,6 +5,7 @@ use super::error::SpoolError;
 use super::progress_file;
 use super::segment::{Place, Segment};
 use crate::delivery::store::record_set::RecordSet;
+use crate::envelope::RecordIndex;
 use crate::ledger::{Category, Outcome};
 use crate::sync::{AtomicBool, AtomicU64};
 use std::sync::Arc;
@@ -99,14 +100,14 @@ impl Extent {
     }
 
     /// Notes how records have ended; `records` ascend.
-    pub(in crate::delivery) fn note_finished(&self, category: Category, records: &[u32], outcome: Outcome) {
-        let records = records.iter().map(|record| self.first + record);
+    pub(in crate::delivery) fn note_finished(&self, category: Category, records: &[RecordIndex], outcome: Outcome) {
+        let records = records.iter().map(|record| self.first + record.0);
         self.segment.note(&progress_file::finished_lines(category, records, outcome));
     }
 
     /// Notes records whose request was cut; `records` ascend.
-    pub(in crate::delivery) fn note_aborted(&self, category: Category, records: &[u32]) {
-        let records = records.iter().map(|record| self.first + record);
+    pub(in crate::delivery) fn note_aborted(&self, category: Category, records: &[RecordIndex]) {
+        let records = records.iter().map(|record| self.first + record.0);
         self.segment.note(&progress_file::aborted_lines(category, records));
     }
 

@@ -3,6 +3,7 @@
 //! A trace may begin in one chunk and go on in later ones. Its event is an item of the first chunk. The lines of the later
 //! chunks are attached to the record that the event belongs to, and end or wait together with it.
 
+use crate::envelope::RecordIndex;
 use crate::ledger::{Category, PerCategory};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,14 +17,14 @@ pub enum ItemEnd {
     Deferred,
 }
 
-/// A line of another chunk: the chunk, and the number of the record in it.
-pub(super) type Line<C> = (Arc<C>, u32);
+/// A line of another chunk: the chunk, and the record in it.
+pub(super) type Line<C> = (Arc<C>, RecordIndex);
 
 /// The attached lines of a chunk. `C` is the progress of a chunk.
 #[derive(Debug)]
 pub(super) struct Attachments<C> {
     /// Lines by category and by the number of the record that the item belongs to.
-    lines: PerCategory<BTreeMap<u32, Vec<Line<C>>>>,
+    lines: PerCategory<BTreeMap<RecordIndex, Vec<Line<C>>>>,
     /// Chunks that are to be read right after this one, because lines of them continue its last ones.
     followers: Vec<Arc<C>>,
 }
@@ -36,7 +37,7 @@ impl<C> Default for Attachments<C> {
 
 impl<C> Attachments<C> {
     /// Attaches a line to a record.
-    pub(super) fn attach(&mut self, category: Category, record: u32, line: Line<C>) {
+    pub(super) fn attach(&mut self, category: Category, record: RecordIndex, line: Line<C>) {
         self.lines[category].entry(record).or_default().push(line);
     }
 
@@ -46,7 +47,7 @@ impl<C> Attachments<C> {
     }
 
     /// Takes the lines that are attached to a record. The chunks of released lines become followers.
-    pub(super) fn take(&mut self, category: Category, record: u32, end: ItemEnd) -> Vec<Line<C>> {
+    pub(super) fn take(&mut self, category: Category, record: RecordIndex, end: ItemEnd) -> Vec<Line<C>> {
         let lines = self.lines[category].remove(&record).unwrap_or_default();
         if end == ItemEnd::Deferred {
             lines.iter().for_each(|(chunk, _)| self.follow(chunk));
@@ -75,16 +76,20 @@ mod tests {
     fn chunks_of_deferred_lines_follow_once() {
         let [one, two] = [1, 2].map(Arc::new);
         let mut attachments = Attachments::default();
-        for (record, line) in [(0, (Arc::clone(&one), 5)), (0, (Arc::clone(&one), 6)), (1, (Arc::clone(&two), 7))] {
-            attachments.attach(Category::Event, record, line);
+        for (record, line) in [
+            (0, (Arc::clone(&one), RecordIndex(5))),
+            (0, (Arc::clone(&one), RecordIndex(6))),
+            (1, (Arc::clone(&two), RecordIndex(7))),
+        ] {
+            attachments.attach(Category::Event, RecordIndex(record), line);
         }
         assert!(attachments.has_lines(Category::Event) && !attachments.has_lines(Category::Log));
         assert_eq!(
-            attachments.take(Category::Event, 0, ItemEnd::Deferred),
-            [(Arc::clone(&one), 5), (Arc::clone(&one), 6)]
+            attachments.take(Category::Event, RecordIndex(0), ItemEnd::Deferred),
+            [(Arc::clone(&one), RecordIndex(5)), (Arc::clone(&one), RecordIndex(6))]
         );
-        assert_eq!(attachments.take(Category::Event, 0, ItemEnd::Deferred), []);
-        assert_eq!(attachments.take(Category::Event, 1, ItemEnd::Finished), [(two, 7)]);
+        assert_eq!(attachments.take(Category::Event, RecordIndex(0), ItemEnd::Deferred), []);
+        assert_eq!(attachments.take(Category::Event, RecordIndex(1), ItemEnd::Finished), [(two, RecordIndex(7))]);
         assert!(!attachments.has_lines(Category::Event));
         assert_eq!(attachments.take_followers(), [one]);
         assert_eq!(attachments.take_followers(), []);

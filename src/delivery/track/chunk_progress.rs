@@ -12,7 +12,7 @@ use crate::delivery::track::attachments::Attachments;
 pub use crate::delivery::track::attachments::ItemEnd;
 use crate::delivery::track::record_state::{RecordChange, RecordState, RecordStates};
 pub use crate::delivery::track::status::{Attach, ChunkSource, ChunkStatus, RecordStatus};
-use crate::envelope::{ChunkId, Identified};
+use crate::envelope::{ChunkId, Identified, RecordIndex};
 use crate::ledger::{Category, Outcome, PerCategory, Recorder};
 use crate::sync::{AtomicU64, Mutex, MutexGuard};
 use std::sync::atomic::Ordering::Relaxed;
@@ -52,7 +52,7 @@ struct State {
     /// The number of records that have ended, by outcome.
     ended: Ended,
     /// Outcomes since the last note that another reading of the record may not come to ([`Reproducible::No`]).
-    unnoted: PerCategory<Vec<(u32, Outcome)>>,
+    unnoted: PerCategory<Vec<(RecordIndex, Outcome)>>,
     /// Records that Sentry has counted in a 429: client reports leave them out.
     counted: PerCategory<RecordSet>,
     /// The chunk, if it is in memory only and may be read again.
@@ -133,7 +133,7 @@ impl ChunkProgress {
     }
 
     /// Attaches a line of another chunk, whose record is in flight, to a record of this chunk.
-    pub fn attach(&self, category: Category, record: u32, line: (&Arc<Self>, u32)) -> Attach {
+    pub fn attach(&self, category: Category, record: RecordIndex, line: (&Arc<Self>, RecordIndex)) -> Attach {
         let mut state = self.lock();
         match state.records[category].get(record) {
             RecordState::InFlight => {
@@ -157,7 +157,12 @@ impl ChunkProgress {
     /// Takes the lines of other chunks that are attached to a record. If its item was released, their chunks are read right
     /// after this one.
     #[must_use]
-    pub fn take_attached(&self, category: Category, record: u32, end: ItemEnd) -> Vec<(Arc<Self>, u32)> {
+    pub fn take_attached(
+        &self,
+        category: Category,
+        record: RecordIndex,
+        end: ItemEnd,
+    ) -> Vec<(Arc<Self>, RecordIndex)> {
         self.lock().attachments.take(category, record, end)
     }
 
@@ -192,7 +197,7 @@ impl ChunkProgress {
                 let records = &mut unnoted[*category];
                 records.sort_unstable_by_key(|(record, outcome)| (*outcome as usize, *record));
                 for same in records.chunk_by(|one, other| one.1 == other.1) {
-                    let numbers: Vec<u32> = same.iter().map(|(record, _)| *record).collect();
+                    let numbers: Vec<RecordIndex> = same.iter().map(|(record, _)| *record).collect();
                     extent.note_finished(*category, &numbers, same[0].1);
                 }
             }
@@ -205,18 +210,18 @@ impl ChunkProgress {
     }
 
     /// Marks a record as in flight. Returns false if it does not need an item.
-    pub fn claim(&self, category: Category, record: u32) -> bool {
+    pub fn claim(&self, category: Category, record: RecordIndex) -> bool {
         self.lock().records[category].transition(record, RecordChange::Claim).is_some()
     }
 
     /// Returns true if a record is open or rejected.
     #[must_use]
-    pub fn is_open(&self, category: Category, record: u32) -> bool {
+    pub fn is_open(&self, category: Category, record: RecordIndex) -> bool {
         !matches!(self.record_status(category, record), RecordStatus::Closed)
     }
 
     /// Leaves a record in its chunk for another reading, if it is open or rejected.
-    pub fn leave_open(&self, category: Category, record: u32) {
+    pub fn leave_open(&self, category: Category, record: RecordIndex) {
         let mut state = self.lock();
         if matches!(state.records[category].get(record), RecordState::Open | RecordState::Rejected(_)) {
             state.deferred = true;
@@ -245,16 +250,16 @@ impl ChunkProgress {
 
     /// Ends an open or rejected record without an item. Returns true if client reports have to count it: false if it had ended
     /// before, here or in an earlier process.
-    pub fn end(&self, category: Category, record: u32, outcome: Outcome) -> bool {
+    pub fn end(&self, category: Category, record: RecordIndex, outcome: Outcome) -> bool {
         self.end_as(category, record, outcome, Reproducible::of(outcome))
     }
 
     /// Like [`ChunkProgress::end`], for an outcome that another reading of the record may not come to.
-    pub fn end_for_good(&self, category: Category, record: u32, outcome: Outcome) -> bool {
+    pub fn end_for_good(&self, category: Category, record: RecordIndex, outcome: Outcome) -> bool {
         self.end_as(category, record, outcome, Reproducible::No)
     }
 
-    fn end_as(&self, category: Category, record: u32, outcome: Outcome, reproducible: Reproducible) -> bool {
+    fn end_as(&self, category: Category, record: RecordIndex, outcome: Outcome, reproducible: Reproducible) -> bool {
         let mut state = self.lock();
         if state.records[category].transition(record, RecordChange::End).is_none() {
             return false;
@@ -268,7 +273,12 @@ impl ChunkProgress {
     }
 
     /// Ends records in flight, and notes that in the progress file.
-    pub fn finish(&self, category: Category, records: impl Iterator<Item = u32>, outcome: Outcome) -> ChunkStatus {
+    pub fn finish(
+        &self,
+        category: Category,
+        records: impl Iterator<Item = RecordIndex>,
+        outcome: Outcome,
+    ) -> ChunkStatus {
         let mut state = self.lock();
         let mut ended = Vec::new();
         for record in records {
@@ -288,7 +298,7 @@ impl ChunkProgress {
     pub fn mark_rejected(
         &self,
         category: Category,
-        records: impl Iterator<Item = u32>,
+        records: impl Iterator<Item = RecordIndex>,
         reason: &Arc<DropReason>,
     ) -> ChunkStatus {
         let mut state = self.lock();
@@ -301,11 +311,11 @@ impl ChunkProgress {
     }
 
     /// Notes in the progress file that the request with these items was cut: it may have arrived or not.
-    pub fn abort(&self, category: Category, records: impl Iterator<Item = u32>) {
+    pub fn abort(&self, category: Category, records: impl Iterator<Item = RecordIndex>) {
         let state = self.lock();
         if let ChunkSource::Spool(extent) = &self.source {
             let states = &state.records[category];
-            let mut cut: Vec<u32> = records.filter(|record| states.is_in_flight(*record)).collect();
+            let mut cut: Vec<RecordIndex> = records.filter(|record| states.is_in_flight(*record)).collect();
             cut.sort_unstable();
             extent.note_aborted(category, &cut);
         }
@@ -313,11 +323,11 @@ impl ChunkProgress {
 
     /// Returns the status of a record.
     #[must_use]
-    pub fn record_status(&self, category: Category, record: u32) -> RecordStatus {
+    pub fn record_status(&self, category: Category, record: RecordIndex) -> RecordStatus {
         let state = self.lock();
         match state.records[category].get(record) {
             RecordState::InFlight | RecordState::Finished => RecordStatus::Closed,
-            _ if category == Category::Log && state.readings <= 1 && state.aborted[category].has(record) => {
+            _ if category == Category::Log && state.readings <= 1 && state.aborted[category].has(record.0) => {
                 RecordStatus::Last
             }
             RecordState::Rejected(reason) => RecordStatus::Rejected(reason),
@@ -332,17 +342,17 @@ impl ChunkProgress {
     }
 
     /// Marks records as counted by Sentry in a 429.
-    pub fn counted_elsewhere(&self, category: Category, records: impl Iterator<Item = u32>) {
+    pub fn counted_elsewhere(&self, category: Category, records: impl Iterator<Item = RecordIndex>) {
         let mut state = self.lock();
         for record in records {
-            state.counted[category].insert(record);
+            state.counted[category].insert(record.0);
         }
     }
 
     /// Returns true if Sentry has counted a record in a 429.
     #[must_use]
-    pub fn is_counted_elsewhere(&self, category: Category, record: u32) -> bool {
-        self.lock().counted[category].has(record)
+    pub fn is_counted_elsewhere(&self, category: Category, record: RecordIndex) -> bool {
+        self.lock().counted[category].has(record.0)
     }
 
     /// Keeps the chunk for another reading.
@@ -367,7 +377,7 @@ impl ChunkProgress {
     }
 
     /// Opens records in flight again: they are mapped at a later reading.
-    pub fn defer(&self, category: Category, records: impl Iterator<Item = u32>) -> ChunkStatus {
+    pub fn defer(&self, category: Category, records: impl Iterator<Item = RecordIndex>) -> ChunkStatus {
         let mut state = self.lock();
         for record in records {
             if state.records[category].transition(record, RecordChange::Defer).is_some() {
@@ -394,7 +404,7 @@ impl ChunkProgress {
     /// again. Returns the number of these records, and the number of items of each category.
     pub fn end_rest(&self, records: u32, outcome: Outcome) -> (u32, PerCategory<u32>) {
         let (mut ended, mut items) = (0, PerCategory::default());
-        for record in 0..records {
+        for record in (0..records).map(RecordIndex) {
             let is_new = PerCategory::from_fn(|category| self.end(category, record, outcome));
             ended += u32::from(is_new.event || is_new.log);
             Category::ALL.iter().for_each(|category| items[*category] += u32::from(is_new[*category]));

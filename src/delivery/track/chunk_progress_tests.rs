@@ -5,6 +5,7 @@ use crate::clock::Monotonic;
 use crate::delivery::store::Chunk;
 use crate::delivery::store::compressed_chunk::QueuedChunk;
 use crate::delivery::store::drop_reason::{DropReason, DropTrigger};
+use crate::envelope::RecordIndex;
 use crate::ledger::{Category, Ledger, Outcome};
 
 fn chunk_progress(ledger: &Ledger) -> ChunkProgress {
@@ -17,17 +18,24 @@ fn claims_only_open_records_of_a_chunk_offered_again() {
     let ledger = Ledger::default();
     let chunk_progress = chunk_progress(&ledger);
     chunk_progress.begin();
-    (0..3).for_each(|record| assert!(chunk_progress.end(Category::Event, record, Outcome::Filtered)));
-    let claimed =
-        |chunk_progress: &ChunkProgress| (0..3).filter(|r| chunk_progress.claim(Category::Log, *r)).collect::<Vec<_>>();
+    (0..3).for_each(|record| assert!(chunk_progress.end(Category::Event, RecordIndex(record), Outcome::Filtered)));
+    let claimed = |chunk_progress: &ChunkProgress| {
+        (0..3).filter(|r| chunk_progress.claim(Category::Log, RecordIndex(*r))).collect::<Vec<_>>()
+    };
     assert_eq!(claimed(&chunk_progress), [0, 1, 2]);
     assert_eq!(chunk_progress.mapped(), ChunkStatus::Busy);
-    assert_eq!(chunk_progress.finish(Category::Log, [0].into_iter(), Outcome::Accepted), ChunkStatus::Busy);
-    assert_eq!(chunk_progress.defer(Category::Log, [1].into_iter()), ChunkStatus::Busy);
+    assert_eq!(
+        chunk_progress.finish(Category::Log, [0].map(RecordIndex).into_iter(), Outcome::Accepted),
+        ChunkStatus::Busy
+    );
+    assert_eq!(chunk_progress.defer(Category::Log, [1].map(RecordIndex).into_iter()), ChunkStatus::Busy);
     chunk_progress.begin();
     assert_eq!(claimed(&chunk_progress), [1]);
     chunk_progress.mapped();
-    assert_eq!(chunk_progress.finish(Category::Log, [1, 2].into_iter(), Outcome::Accepted), ChunkStatus::Done);
+    assert_eq!(
+        chunk_progress.finish(Category::Log, [1, 2].map(RecordIndex).into_iter(), Outcome::Accepted),
+        ChunkStatus::Done
+    );
     let now = ledger.snapshot();
     assert_eq!(now.outcome(Category::Log, Outcome::Accepted), 3);
     assert_eq!(now.outcome(Category::Event, Outcome::Filtered), 3);
@@ -37,11 +45,11 @@ fn claims_only_open_records_of_a_chunk_offered_again() {
 fn counts_each_record_once() {
     let ledger = Ledger::default();
     let chunk_progress = chunk_progress(&ledger);
-    assert!(chunk_progress.claim(Category::Log, 0));
-    chunk_progress.end(Category::Log, 0, Outcome::Filtered);
-    chunk_progress.finish(Category::Log, [0, 0].into_iter(), Outcome::Accepted);
-    chunk_progress.finish(Category::Log, [0].into_iter(), Outcome::Accepted);
-    chunk_progress.end(Category::Log, 0, Outcome::Filtered);
+    assert!(chunk_progress.claim(Category::Log, RecordIndex(0)));
+    chunk_progress.end(Category::Log, RecordIndex(0), Outcome::Filtered);
+    chunk_progress.finish(Category::Log, [0, 0].map(RecordIndex).into_iter(), Outcome::Accepted);
+    chunk_progress.finish(Category::Log, [0].map(RecordIndex).into_iter(), Outcome::Accepted);
+    chunk_progress.end(Category::Log, RecordIndex(0), Outcome::Filtered);
     assert_eq!(ledger.snapshot().outcome(Category::Log, Outcome::Accepted), 1);
     assert_eq!(ledger.snapshot().pending(Category::Log), 2);
     chunk_progress.end_rest(3, Outcome::Lost);
@@ -52,23 +60,26 @@ fn counts_each_record_once() {
 fn rejected_record_ends_once_at_the_second_reading() {
     let ledger = Ledger::default();
     let chunk_progress = chunk_progress(&ledger);
-    assert!(chunk_progress.claim(Category::Log, 0));
+    assert!(chunk_progress.claim(Category::Log, RecordIndex(0)));
     chunk_progress.mapped();
     let reason = DropReason::shared(Outcome::Rejected, DropTrigger::NoDestination);
-    assert_eq!(chunk_progress.mark_rejected(Category::Log, [0].into_iter(), &reason), ChunkStatus::Deferred);
+    assert_eq!(
+        chunk_progress.mark_rejected(Category::Log, [0].map(RecordIndex).into_iter(), &reason),
+        ChunkStatus::Deferred
+    );
     assert!(
         chunk_progress.has_rejected()
-            && matches!(chunk_progress.record_status(Category::Log, 0), RecordStatus::Rejected(_))
+            && matches!(chunk_progress.record_status(Category::Log, RecordIndex(0)), RecordStatus::Rejected(_))
     );
     assert_eq!(ledger.snapshot().pending(Category::Log), 3);
     chunk_progress.begin();
     assert!(
-        chunk_progress.end(Category::Log, 0, Outcome::Rejected)
-            && !chunk_progress.end(Category::Log, 0, Outcome::Overflow)
+        chunk_progress.end(Category::Log, RecordIndex(0), Outcome::Rejected)
+            && !chunk_progress.end(Category::Log, RecordIndex(0), Outcome::Overflow)
     );
     assert!(
         !chunk_progress.has_rejected()
-            && matches!(chunk_progress.record_status(Category::Log, 0), RecordStatus::Closed)
+            && matches!(chunk_progress.record_status(Category::Log, RecordIndex(0)), RecordStatus::Closed)
     );
     assert_eq!(chunk_progress.mapped(), ChunkStatus::Done);
     assert_eq!(ledger.snapshot().outcome(Category::Log, Outcome::Rejected), 1);
@@ -81,11 +92,11 @@ fn retains_a_chunk_while_a_record_of_it_may_be_read_again() {
         let chunk_progress =
             ChunkProgress::new(ChunkSource::Memory, Monotonic::START, ledger.recorder(), Default::default());
         chunk_progress.retain(QueuedChunk::Raw(Chunk { tag: Vec::new(), data: vec![0; 9], records: 2 }));
-        assert!(chunk_progress.claim(Category::Event, 0));
+        assert!(chunk_progress.claim(Category::Event, RecordIndex(0)));
         chunk_progress
     };
     let (going, waiting, coming_back) = (chunk_progress(), chunk_progress(), chunk_progress());
-    waiting.leave_open(Category::Log, 0);
+    waiting.leave_open(Category::Log, RecordIndex(0));
     assert!(coming_back.can_be_read_again());
     assert_eq!(
         [going, waiting, coming_back]
@@ -98,6 +109,6 @@ fn retains_a_chunk_while_a_record_of_it_may_be_read_again() {
 fn chunk_with_an_open_record_is_deferred() {
     let ledger = Ledger::default();
     let chunk_progress = chunk_progress(&ledger);
-    chunk_progress.leave_open(Category::Log, 0);
+    chunk_progress.leave_open(Category::Log, RecordIndex(0));
     assert_eq!(chunk_progress.mapped(), ChunkStatus::Deferred);
 }

@@ -2,6 +2,7 @@
 
 use crate::delivery::store::drop_reason::DropReason;
 use crate::delivery::store::record_set::RecordSet;
+use crate::envelope::RecordIndex;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -74,7 +75,7 @@ const PER_WORD: u32 = 32;
 pub struct RecordStates {
     words: Vec<u64>,
     /// Reasons of the rejected records.
-    reasons: BTreeMap<u32, Arc<DropReason>>,
+    reasons: BTreeMap<RecordIndex, Arc<DropReason>>,
     /// Number of records in flight.
     in_flight: u32,
 }
@@ -89,7 +90,7 @@ impl RecordStates {
 
     /// Returns the state of a record.
     #[must_use]
-    pub fn get(&self, record: u32) -> RecordState {
+    pub fn get(&self, record: RecordIndex) -> RecordState {
         match self.code(record) {
             IN_FLIGHT => RecordState::InFlight,
             FINISHED => RecordState::Finished,
@@ -103,12 +104,12 @@ impl RecordStates {
 
     /// Returns true if a record is in flight.
     #[must_use]
-    pub fn is_in_flight(&self, record: u32) -> bool {
+    pub fn is_in_flight(&self, record: RecordIndex) -> bool {
         self.code(record) == IN_FLIGHT
     }
 
     /// Changes the state of a record. Returns its state before, or `None` if it has not changed.
-    pub fn transition(&mut self, record: u32, change: RecordChange<'_>) -> Option<RecordState> {
+    pub fn transition(&mut self, record: RecordIndex, change: RecordChange<'_>) -> Option<RecordState> {
         let before = self.get(record);
         let after = before.transition(change)?;
         self.set_code(record, after.code());
@@ -146,13 +147,13 @@ impl RecordStates {
         RecordSet::of_words(halves.chunks(2).map(whole).collect())
     }
 
-    fn code(&self, record: u32) -> u64 {
-        let word = self.words.get((record / PER_WORD) as usize).copied().unwrap_or(0);
-        word >> (record % PER_WORD * 2) & 0b11
+    fn code(&self, record: RecordIndex) -> u64 {
+        let word = self.words.get((record.0 / PER_WORD) as usize).copied().unwrap_or(0);
+        word >> (record.0 % PER_WORD * 2) & 0b11
     }
 
-    fn set_code(&mut self, record: u32, code: u64) {
-        let (word, shift) = ((record / PER_WORD) as usize, record % PER_WORD * 2);
+    fn set_code(&mut self, record: RecordIndex, code: u64) {
+        let (word, shift) = ((record.0 / PER_WORD) as usize, record.0 % PER_WORD * 2);
         if word >= self.words.len() {
             self.words.resize(word + 1, 0);
         }
@@ -231,17 +232,17 @@ mod tests {
     fn counts_and_reasons_follow_the_states() {
         let (mut states, reason) = (RecordStates::default(), reason(400));
         for record in [0, 31, 32, 100] {
-            assert_eq!(states.transition(record, RecordChange::Claim), Some(RecordState::Open));
+            assert_eq!(states.transition(RecordIndex(record), RecordChange::Claim), Some(RecordState::Open));
         }
-        assert_eq!((states.in_flight(), states.transition(31, RecordChange::Claim)), (4, None));
-        assert_eq!(states.transition(31, RecordChange::Reject(&reason)), Some(RecordState::InFlight));
-        assert_eq!(states.get(31), RecordState::Rejected(Arc::clone(&reason)));
-        assert!(states.has_rejected() && states.is_in_flight(32) && !states.is_in_flight(31));
-        assert_eq!(states.transition(31, RecordChange::End), Some(RecordState::Rejected(reason)));
-        assert_eq!(states.transition(100, RecordChange::Finish), Some(RecordState::InFlight));
+        assert_eq!((states.in_flight(), states.transition(RecordIndex(31), RecordChange::Claim)), (4, None));
+        assert_eq!(states.transition(RecordIndex(31), RecordChange::Reject(&reason)), Some(RecordState::InFlight));
+        assert_eq!(states.get(RecordIndex(31)), RecordState::Rejected(Arc::clone(&reason)));
+        assert!(states.has_rejected() && states.is_in_flight(RecordIndex(32)) && !states.is_in_flight(RecordIndex(31)));
+        assert_eq!(states.transition(RecordIndex(31), RecordChange::End), Some(RecordState::Rejected(reason)));
+        assert_eq!(states.transition(RecordIndex(100), RecordChange::Finish), Some(RecordState::InFlight));
         assert_eq!((states.in_flight(), states.has_rejected()), (2, false));
         assert_eq!(states.finished().iter().collect::<Vec<_>>(), [31, 100]);
-        assert_eq!(states.get(1_000_000), RecordState::Open);
+        assert_eq!(states.get(RecordIndex(1_000_000)), RecordState::Open);
     }
 
     #[test]
@@ -251,7 +252,10 @@ mod tests {
             finished.insert(record);
             let states = RecordStates::finished_before(&finished);
             assert_eq!(states.finished().iter().collect::<Vec<_>>(), finished.iter().collect::<Vec<_>>());
-            assert!((0..200).all(|record| (states.get(record) == RecordState::Finished) == finished.has(record)));
+            assert!(
+                (0..200)
+                    .all(|record| (states.get(RecordIndex(record)) == RecordState::Finished) == finished.has(record))
+            );
         }
     }
 }

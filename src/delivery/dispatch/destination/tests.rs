@@ -3,7 +3,7 @@
 use super::*;
 use crate::clock::WallTime;
 use crate::delivery::dispatch::retry_history::MAX_ATTEMPTS;
-use crate::envelope::{ChunkId, Reading};
+use crate::envelope::{ChunkId, Reading, RecordIndex};
 use std::sync::Arc;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -28,7 +28,7 @@ fn batch(category: Category, items: u32) -> Batch<ChunkId> {
     let mut batch = Batch::new(category, Vec::new(), NOW, Reading::Live);
     for record in 0..items {
         batch.open().extend_from_slice(b"{}");
-        batch.close(&chunk_progress, record, None);
+        batch.close(&chunk_progress, RecordIndex(record), None);
     }
     batch
 }
@@ -142,7 +142,7 @@ fn finds_malformed_item_by_splitting_and_delivers_the_others() {
     turn(&mut destination, &response(ResponseKind::Accepted), NOW);
     let (mut accepted, mut rejected) = (0, 0);
     while let Some(batch) = destination.next(NOW) {
-        let poisoned = batch.owners().any(|(_, mut records)| records.any(|record| record == 6));
+        let poisoned = batch.owners().any(|(_, mut records)| records.any(|record| record == RecordIndex(6)));
         let kind = if poisoned { ResponseKind::Malformed } else { ResponseKind::Accepted };
         for action in destination.done(batch, &response(kind), NOW, 1.0).0 {
             match action {
@@ -222,7 +222,7 @@ fn sends_no_client_reports_during_a_general_limit_or_failure() {
 fn shrinks_single_event_once_after_413() {
     let mut event = Batch::new(Category::Event, Vec::new(), NOW, Reading::Live);
     event.open().extend_from_slice(b"{\"event_id\":\"e\",\"extra\":{\"a\":1}}");
-    event.close(&Arc::new(ChunkId::next()), 0, None);
+    event.close(&Arc::new(ChunkId::next()), RecordIndex(0), None);
     let before = event.bytes();
     let mut destination = with(HoldPlace::Chunk, [event]);
     let (actions, message) = turn(&mut destination, &response(ResponseKind::TooLarge), NOW);

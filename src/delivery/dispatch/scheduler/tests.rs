@@ -3,7 +3,7 @@
 use super::*;
 use crate::clock::WallTime;
 use crate::delivery::transport::response::ResponseKind;
-use crate::envelope::{ChunkId, Reading};
+use crate::envelope::{ChunkId, Reading, RecordIndex};
 use crate::ledger::Outcome;
 use crate::ledger::PerCategory;
 use std::sync::Arc;
@@ -33,7 +33,7 @@ fn batch(destination: u32, category: Category, bytes: usize) -> Batch<ChunkId> {
     let mut batch = Batch::new(category, Vec::new(), NOW, Reading::Live);
     batch.destination = DestinationId(destination);
     batch.open().resize(bytes, b'1');
-    batch.close(&Arc::new(ChunkId::next()), 0, None);
+    batch.close(&Arc::new(ChunkId::next()), RecordIndex(0), None);
     batch
 }
 
@@ -276,7 +276,7 @@ fn gives_up_poison_envelope_that_is_deferred_between_attempts() {
     let poison = |now| {
         let mut batch = Batch::new(Category::Log, Vec::new(), now, Reading::Live);
         batch.open().push(b'1');
-        batch.close(&chunk_progress, 0, None);
+        batch.close(&chunk_progress, RecordIndex(0), None);
         batch
     };
     loop {

@@ -4,6 +4,7 @@ use super::{Directory, WALL, data, open};
 use crate::delivery::property::Chance;
 use crate::delivery::store::segment::Descriptor;
 use crate::delivery::store::{Extent, WhenFull};
+use crate::envelope::RecordIndex;
 use crate::ledger::{Category, Outcome};
 use std::collections::BTreeMap;
 use std::fs;
@@ -63,7 +64,7 @@ fn any_interleaving(seed: u64) {
             9..12 if !extents.is_empty() => {
                 let (numbers, extent) = &extents[chance.below(extents.len() as u64) as usize];
                 if let [number] = numbers[..] {
-                    extent.note_finished(Category::Log, &[0], Outcome::Accepted);
+                    extent.note_finished(Category::Log, &[RecordIndex(0)], Outcome::Accepted);
                     all_expected.entry(number).and_modify(|expected| expected.finished = 1);
                 }
             }

@@ -4,6 +4,7 @@ mod interleavings;
 
 use super::{Appended, Chunk, Ended, Extent, Limits, Recovery, Spool, SpoolError, WhenFull};
 use crate::clock::WallTime;
+use crate::envelope::RecordIndex;
 use crate::ledger::{Category, Outcome};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -83,9 +84,9 @@ fn recovers_chunks_with_their_progress() {
         assert!(recovery.extents.is_empty() && recovery.problems.is_empty());
         let _one = append(&mut spool, "a.b", 2);
         let two = append(&mut spool, "c", 3);
-        two.note_finished(Category::Log, &[0, 2], Outcome::Accepted);
-        two.note_finished(Category::Event, &[1], Outcome::Suppressed);
-        two.note_aborted(Category::Log, &[1]);
+        two.note_finished(Category::Log, &[RecordIndex(0), RecordIndex(2)], Outcome::Accepted);
+        two.note_finished(Category::Event, &[RecordIndex(1)], Outcome::Suppressed);
+        two.note_aborted(Category::Log, &[RecordIndex(1)]);
         append(&mut spool, "d", 1).end();
     }
     let (_spool, recovery) = open(&directory);
@@ -110,7 +111,7 @@ fn mapped_note_counts_under_the_same_settings_only() {
         let one = append(&mut spool, "a", 5);
         let _other = append(&mut spool, "b", 5);
         one.note_mapped();
-        one.note_finished(Category::Log, &[0], Outcome::Accepted);
+        one.note_finished(Category::Log, &[RecordIndex(0)], Outcome::Accepted);
     }
     let mapped = |settings| {
         let (_spool, recovery) = open_with(&directory, settings, LIMITS);
@@ -278,7 +279,7 @@ fn names_the_segment_of_a_progress_file_that_cannot_be_read() {
     ] {
         let directory = Directory::new("no-notes");
         let extent = append(&mut open(&directory).0, "a", 3);
-        extent.note_finished(Category::Log, &[0], Outcome::Accepted);
+        extent.note_finished(Category::Log, &[RecordIndex(0)], Outcome::Accepted);
         drop(extent);
         let files = directory.files();
         let [segment, progress] =
@@ -297,7 +298,7 @@ fn spool_is_private() {
     use std::os::unix::fs::PermissionsExt;
     let directory = Directory::new("mode");
     let (mut spool, _) = open(&directory);
-    append(&mut spool, "a", 1).note_finished(Category::Log, &[0], Outcome::Accepted);
+    append(&mut spool, "a", 1).note_finished(Category::Log, &[RecordIndex(0)], Outcome::Accepted);
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(&directory.0), 0o700);
     let files = directory.files();
@@ -357,7 +358,7 @@ fn compaction_keeps_unfinished_chunks() {
         let (mut spool, _) = open_with(&directory, 7, Limits { most: 10_000, segment: 5_000 });
         let extents: Vec<_> = (0..20).map(|_| append(&mut spool, "a", 20)).collect();
         extents.iter().enumerate().filter(|(at, _)| at % 7 > 0).for_each(|(_, extent)| extent.end());
-        extents[7].note_finished(Category::Log, &[3], Outcome::Accepted);
+        extents[7].note_finished(Category::Log, &[RecordIndex(3)], Outcome::Accepted);
         let late = WALL + Duration::from_secs(60);
         assert!(spool.compactable(late).is_empty(), "it is not synced");
         spool.sync().unwrap();
