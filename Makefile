@@ -7,7 +7,7 @@ build: ## release build of the plugin and the companion
 
 demo: ## sample Kubernetes logs to issues on a page; WAIT=1 leaves the page up
 	cargo build --release -p out_sentry -p flb-sentry --lib --bins --example demo
-	@cargo run --release -q --example demo -- $(if $(filter-out 0,$(WAIT)),--wait) $(ARGS)
+	@$${CARGO_TARGET_DIR:-target}/release/examples/demo $(if $(filter-out 0,$(WAIT)),--wait) $(ARGS)
 
 test: ## every test, and at the end what was skipped and why
 	@tests/run
