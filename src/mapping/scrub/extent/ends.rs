@@ -1,6 +1,7 @@
 //! Finds where values end: in quotes, in brackets, in tags, in SQL, in a header, or as a word.
 
-use super::{Extents, FARTHEST, LONGEST_NAME, QUOTES, SCHEMES, SPECIAL, STATEMENT, Value, blanks, is_wrapper, quoted};
+use super::names::LONGEST_NAME;
+use super::{Extents, FARTHEST, QUOTES, SCHEMES, SPECIAL, STATEMENT, Value, blanks, is_wrapper, quoted};
 use crate::mapping::scrub::name::Meaning;
 use crate::mapping::scrub::rules::Kind;
 use crate::mapping::scrub::value::How;
