@@ -15,7 +15,7 @@ use std::ops::Range;
 /// up, what stands behind a name goes to the end of its line unread.
 const WORK: usize = 3;
 
-/// How far other ends are looked for then.
+/// Bytes in which other ends are looked for then.
 const NEARBY: usize = 32;
 
 /// Most bytes in which the rest of a tag or of an SQL statement is looked for.

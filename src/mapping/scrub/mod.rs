@@ -237,7 +237,7 @@ impl Rules {
     }
 }
 
-/// How many bytes of a text were read before this error.
+/// Returns the number of bytes of a text that were read before this error.
 fn error_place(text: &str, error: &serde_json::Error) -> usize {
     match error.line() {
         _ if error.is_eof() => text.len(),

@@ -113,7 +113,7 @@ struct Pass {
 /// A pass over the bytes.
 struct Look<'j> {
     json: &'j [u8],
-    /// How far bytes of numbers and of tokens have been read closely.
+    /// The places up to which bytes of numbers and of tokens have been read closely.
     read: (usize, usize),
     tokens: Tokens<'j>,
     seen: Seen,

@@ -64,17 +64,17 @@ pub(super) struct Tokens<'t> {
     /// Bytes behind runs that may still be read.
     left: usize,
     hooks: Hooks,
-    /// Where the last value in a query began that was judged, and how far it was read.
+    /// The start of the last value in a query that was judged, and the place up to which it was read.
     query: (usize, usize),
 }
 
 /// The webhook in the URL at hand.
 #[derive(Debug, Default)]
 struct Hooks {
-    /// How far it was looked for, and where the URL begins.
+    /// The place up to which it was looked for, and the start of the URL.
     passed: usize,
     url: usize,
-    /// Where the webhook's host begins and its path ends.
+    /// The start of the webhook's host and the end of its path.
     found: Option<(usize, usize)>,
 }
 
@@ -222,7 +222,7 @@ impl<'t> Tokens<'t> {
     }
 }
 
-/// Where a token ends, with the secret of `AKIA...:secret`.
+/// Returns the end of a token, with the secret of `AKIA...:secret`.
 fn with_secret(bytes: &[u8], token: &Token, end: usize) -> usize {
     if !matches!(token.prefix, "AKIA" | "ASIA") || !matches!(bytes.get(end), Some(b':' | b'/')) {
         return end;
@@ -352,7 +352,7 @@ const fn classes() -> [u8; 256] {
 const HOSTS: [&str; 3] = [".com", ".org", ".cn"];
 
 impl Hooks {
-    /// What stands behind the host and path of a webhook's URL, if a run that begins here belongs to one. Runs come in order.
+    /// Returns the part behind the host and path of a webhook's URL, if a run that begins here belongs to one. Runs come in order.
     fn hook(&mut self, bytes: &[u8], at: usize) -> Option<Range<usize>> {
         let far = at.saturating_sub(FAR);
         let from = far.max(self.passed.min(at));
@@ -377,7 +377,7 @@ impl Hooks {
     }
 }
 
-/// Where the webhook begins and ends whose host ends with the slash here, in the URL from `url` to `end`.
+/// Returns the start and end of the webhook whose host ends with the slash here, in the URL from `url` to `end`.
 fn hook_at(bytes: &[u8], url: usize, slash: usize, end: usize) -> Option<(usize, usize)> {
     let host = &bytes[url..slash];
     if !HOSTS.iter().any(|end| host.ends_with(end.as_bytes())) {

@@ -45,7 +45,7 @@ pub(super) fn credentials(text: &str, found: &mut Vec<Range<usize>>) {
     }
 }
 
-/// Where a text names Oracle or one of its programs, looked for at most once.
+/// The place at which a text names Oracle or one of its programs, looked for at most once.
 #[derive(Default)]
 struct Programs(Option<Vec<Range<usize>>>);
 
@@ -223,7 +223,7 @@ fn is_domain(host: &str) -> bool {
     letters && !version && !rest.is_empty() && !NO_DOMAINS.contains(&&*top.to_ascii_lowercase())
 }
 
-/// Where the part before an @ begins, if it is one.
+/// Returns the place at which the part before an @ begins, if it is one.
 fn local_start(text: &str, (passed, at): (usize, usize)) -> Option<usize> {
     let head = &text[passed..at];
     if let Some(inside) = head.strip_suffix('"') {

@@ -122,7 +122,7 @@ fn is_blank(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t'..=b'\r')
 }
 
-/// Where the byte stands that is looked for: one that lines have few of. Of a constant the compiler knows it.
+/// Returns the place of the byte that is looked for: one that lines have few of. The compiler works it out for a constant.
 #[inline(always)]
 fn rare(part: &[u8]) -> usize {
     let is_rare = |byte: &u8| !byte.is_ascii_lowercase() && !matches!(byte, b' ' | b'/' | b'.' | b':');

@@ -27,7 +27,7 @@ pub(super) fn starts_with_any(text: &str, prefixes: &[&str]) -> bool {
     prefixes.iter().any(|prefix| prefix.as_bytes().first() == Some(first) && text.starts_with(prefix))
 }
 
-/// Whether one of the prefixes, which are sorted, begins the text.
+/// Returns true if one of the prefixes, which are sorted, begins the text.
 pub(super) fn starts_with_sorted(text: &str, prefixes: &[&str]) -> bool {
     let Some(first) = text.as_bytes().first() else { return false };
     let from = prefixes.partition_point(|prefix| prefix.as_bytes().first() < Some(first));
@@ -57,7 +57,7 @@ pub(super) fn place(text: &str) -> Option<(&str, u32, Option<u32>)> {
     }
 }
 
-/// What stands before the colon of a number at the end of a text, and the number.
+/// Returns the text before the colon of a number at its end, and the number.
 fn numbered(text: &str) -> Option<(&str, u32)> {
     let digits = text.bytes().rev().take_while(u8::is_ascii_digit).count();
     let (rest, last) = text.split_at(text.len() - digits);
