@@ -333,8 +333,30 @@ mod tests {
 
     #[test]
     fn statuses_fall_into_the_closed_set() {
-        for (code, name) in [(202, "2xx"), (404, "404"), (418, "other"), (503, "5xx"), (301, "other")] {
-            assert_eq!(Status::of(code).name(), name);
+        for code in [400, 401, 403, 404, 408, 413, 415, 429] {
+            assert_eq!(Status::of(code).name(), code.to_string());
         }
+        let classes = [(200, "2xx"), (299, "2xx"), (500, "5xx"), (599, "5xx")];
+        for (code, name) in classes.into_iter().chain([199, 300, 418, 499, 600].map(|code| (code, "other"))) {
+            assert_eq!(Status::of(code).name(), name, "{code}");
+        }
+    }
+
+    #[test]
+    fn summary_names_requests_recalled_lines_and_bytes_that_are_not_zero() {
+        let ledger = Ledger::default();
+        let recorder = ledger.recorder();
+        recorder.recall(3);
+        recorder.bill(70);
+        recorder.request(Status::Success, 40);
+        recorder.request(Status::Success, 2);
+        recorder.request(Status::TooManyRequests, 8);
+        let now = ledger.snapshot();
+        assert_eq!((now.requests(Status::Success), now.requests(Status::TooManyRequests)), (2, 1));
+        assert_eq!(
+            now.summary(),
+            "summary: records=0 event.accepted=0 event.pending=0 log.accepted=0 log.pending=0 recalled=3 requests.2xx=2 \
+             requests.429=1 sent_bytes=50 billed_bytes=70"
+        );
     }
 }
