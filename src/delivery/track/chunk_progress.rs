@@ -11,6 +11,7 @@ use crate::delivery::store::{Ended, Extent, Progress};
 use crate::delivery::track::attachments::Attachments;
 pub use crate::delivery::track::attachments::ItemEnd;
 use crate::delivery::track::record_state::{RecordChange, RecordState, RecordStates};
+use crate::delivery::track::status::Reproducible;
 pub use crate::delivery::track::status::{Attach, ChunkSource, ChunkStatus, RecordStatus};
 use crate::envelope::{ChunkId, Identified, RecordIndex};
 use crate::ledger::{Category, Outcome, PerCategory, Recorder};
@@ -428,24 +429,6 @@ impl ChunkProgress {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Tells if another reading of a record, under the same settings, comes to the same outcome by itself. An outcome that does
-/// not is noted in the progress file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Reproducible {
-    Yes,
-    No,
-}
-
-impl Reproducible {
-    /// Returns the value for an outcome that was decided by the record and the settings alone.
-    fn of(outcome: Outcome) -> Self {
-        match outcome {
-            Outcome::Filtered | Outcome::Joined | Outcome::Sampled => Self::Yes,
-            _ => Self::No,
-        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::delivery::store::Extent;
 use crate::delivery::store::drop_reason::DropReason;
+use crate::ledger::Outcome;
 use std::sync::Arc;
 
 /// Source from which a chunk's bytes can be read again.
@@ -50,4 +51,24 @@ pub enum RecordStatus {
     Rejected(Arc<DropReason>),
     /// Its request was cut when an earlier process ended: it may have arrived, and is sent after everything else.
     Last,
+}
+
+/// Tells if another reading of a record, under the same settings, comes to the same outcome by itself. An outcome that does
+/// not is noted in the progress file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reproducible {
+    /// It does.
+    Yes,
+    /// It may not.
+    No,
+}
+
+impl Reproducible {
+    /// Returns the value for an outcome that was decided by the record and the settings alone.
+    pub(super) fn of(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::Filtered | Outcome::Joined | Outcome::Sampled => Self::Yes,
+            _ => Self::No,
+        }
+    }
 }
