@@ -159,7 +159,7 @@ impl Shared {
         // Chunks whose items wait must leave room for live ones, too.
         let is_retaining = self.retained_bytes.load(Relaxed) + length > self.shares.deferred_chunks;
         let is_full = self.budget.has_deferred() && (is_retaining || !self.has_capacity(length));
-        // Order matters: check chunks in transit before the registry, because a chunk moves from the former to the latter.
+        // Order matters: check chunks in transit before the retry registry, because a chunk moves from the former to the latter.
         is_full
             || self.budget.is_share_full(length)
             || self.retained_in_transit.load(SeqCst) > 0

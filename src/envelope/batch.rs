@@ -68,10 +68,10 @@ pub struct Bill {
     pub bytes: u32,
 }
 
-/// From the item at `first` on, all belong to `ticket`.
+/// From the item at `first` on, all belong to `tracker`.
 #[derive(Debug)]
 struct Owner<T> {
-    ticket: Arc<T>,
+    tracker: Arc<T>,
     first: u32,
 }
 
@@ -80,7 +80,7 @@ impl<T: Identified> Batch<T> {
     /// the batch is empty.
     #[must_use]
     pub fn key(&self) -> Option<BatchKey> {
-        let first_log = || Some(BatchKey::Logs(self.owners.first()?.ticket.id(), self.items.first()?.record));
+        let first_log = || Some(BatchKey::Logs(self.owners.first()?.tracker.id(), self.items.first()?.record));
         self.event_id.map(BatchKey::Event).or_else(first_log)
     }
 }
@@ -146,16 +146,16 @@ impl<T> Batch<T> {
     }
 
     /// Ends the item opened last.
-    pub fn close(&mut self, ticket: &Arc<T>, record: RecordIndex, event_id: Option<EventId>) {
-        self.close_billed(ticket, record, Bill::default());
+    pub fn close(&mut self, tracker: &Arc<T>, record: RecordIndex, event_id: Option<EventId>) {
+        self.close_billed(tracker, record, Bill::default());
         self.event_id = event_id;
     }
 
     /// Ends the log opened last.
-    pub fn close_billed(&mut self, ticket: &Arc<T>, record: RecordIndex, bill: Bill) {
+    pub fn close_billed(&mut self, tracker: &Arc<T>, record: RecordIndex, bill: Bill) {
         let position = self.items.len() as u32;
-        if self.owners.last().is_none_or(|owner| !Arc::ptr_eq(&owner.ticket, ticket)) {
-            self.owners.push(Owner { ticket: Arc::clone(ticket), first: position });
+        if self.owners.last().is_none_or(|owner| !Arc::ptr_eq(&owner.tracker, tracker)) {
+            self.owners.push(Owner { tracker: Arc::clone(tracker), first: position });
         }
         self.items.push(Item { record, end: self.payload.len() as u32, bill });
     }
@@ -174,7 +174,7 @@ impl<T> Batch<T> {
     pub fn owners(&self) -> impl Iterator<Item = (&Arc<T>, impl Iterator<Item = RecordIndex> + '_)> {
         self.owners.iter().enumerate().map(|(at, owner)| {
             let end = self.owners.get(at + 1).map_or(self.items.len(), |next| next.first as usize);
-            (&owner.ticket, self.items[owner.first as usize..end].iter().map(|item| item.record))
+            (&owner.tracker, self.items[owner.first as usize..end].iter().map(|item| item.record))
         })
     }
 
@@ -192,7 +192,7 @@ impl<T> Batch<T> {
             let end = self.owners.get(position + 1).map_or(u32::MAX, |next| next.first);
             if end > at as u32 {
                 let first = owner.first.saturating_sub(at as u32);
-                owners.push(Owner { ticket: Arc::clone(&owner.ticket), first });
+                owners.push(Owner { tracker: Arc::clone(&owner.tracker), first });
             }
         }
         self.owners.retain(|owner| owner.first < at as u32);

@@ -29,11 +29,11 @@ impl<T> Collector<T> {
         Self { destination, ..self }
     }
 
-    /// The buffer for the next log. A new envelope is built in one of those that are spare, if there are any.
-    pub fn open(&mut self, now: Monotonic, reading: Reading, spare: &mut Vec<Vec<u8>>) -> &mut Vec<u8> {
+    /// The buffer for the next log. A new envelope is built in a pooled buffer, if there is one.
+    pub fn open(&mut self, now: Monotonic, reading: Reading, pooled: &mut Vec<Vec<u8>>) -> &mut Vec<u8> {
         let destination = self.destination;
         let begin = || {
-            let buffer = spare.pop().unwrap_or_default();
+            let buffer = pooled.pop().unwrap_or_default();
             Batch::new(Category::Log, buffer, now, reading).toward(destination)
         };
         self.open.get_or_insert_with(begin).open()
@@ -48,16 +48,16 @@ impl<T> Collector<T> {
     /// begins the next one.
     pub fn close(
         &mut self,
-        ticket: &Arc<T>,
+        tracker: &Arc<T>,
         record: RecordIndex,
         bill: Bill,
-        spare: &mut Vec<Vec<u8>>,
+        pooled: &mut Vec<Vec<u8>>,
     ) -> Option<Batch<T>> {
         let batch = self.open.as_mut()?;
-        batch.close_billed(ticket, record, bill);
+        batch.close_billed(tracker, record, bill);
         if batch.bytes() > MAX_LOG_BYTES && batch.len() > 1 {
             let mut last = batch.split_off(batch.len() - 1);
-            if let Some(buffer) = spare.pop() {
+            if let Some(buffer) = pooled.pop() {
                 last.move_to(buffer);
             }
             return self.open.replace(last);

@@ -16,7 +16,7 @@ const MAX_OPEN_BYTES: usize = 2_000_000;
 const FEW: usize = 4;
 
 /// Most buffers that wait for an envelope.
-const MAX_SPARE: usize = 1;
+const MAX_POOLED: usize = 1;
 
 /// A collector for each destination that has an open envelope.
 #[derive(Debug)]
@@ -27,22 +27,22 @@ pub struct LogBatcher<T> {
     /// Bytes of the envelope opened last, without those appended since.
     before: usize,
     /// Buffers of envelopes that have been sent.
-    spare: Vec<Vec<u8>>,
+    pooled: Vec<Vec<u8>>,
     /// Bytes that the next envelope is likely to take: a buffer of them need not grow, which would copy and leave gaps.
     likely: usize,
 }
 
 impl<T> LogBatcher<T> {
-    /// A gatherer of at most `max_items` logs an envelope.
+    /// A batcher of at most `max_items` logs an envelope.
     #[must_use]
     pub fn new(max_items: usize) -> Self {
-        Self { max_items, open: HashMap::new(), bytes: 0, before: 0, spare: Vec::new(), likely: 0 }
+        Self { max_items, open: HashMap::new(), bytes: 0, before: 0, pooled: Vec::new(), likely: 0 }
     }
 
     /// Takes the buffer of an envelope that has been sent, for the next one, unless there are enough.
     pub fn lend(&mut self, buffer: Vec<u8>) {
-        if self.spare.len() < MAX_SPARE {
-            self.spare.push(buffer);
+        if self.pooled.len() < MAX_POOLED {
+            self.pooled.push(buffer);
         }
     }
 
@@ -53,10 +53,10 @@ impl<T> LogBatcher<T> {
         let few = self.open.len() < FEW;
         let collector = self.open.entry(destination).or_insert_with(new);
         self.before = collector.bytes();
-        if few && self.spare.is_empty() && collector.opened().is_none() {
-            self.spare.push(Vec::with_capacity(self.likely));
+        if few && self.pooled.is_empty() && collector.opened().is_none() {
+            self.pooled.push(Vec::with_capacity(self.likely));
         }
-        collector.open(now, reading, &mut self.spare)
+        collector.open(now, reading, &mut self.pooled)
     }
 
     /// Returns the buffer of the log that is open for a destination.
@@ -69,12 +69,12 @@ impl<T> LogBatcher<T> {
     pub fn close(
         &mut self,
         destination: DestinationId,
-        ticket: &Arc<T>,
+        tracker: &Arc<T>,
         record: RecordIndex,
         bill: Bill,
     ) -> Option<Batch<T>> {
         let collector = self.open.get_mut(&destination)?;
-        let full = collector.close(ticket, record, bill, &mut self.spare);
+        let full = collector.close(tracker, record, bill, &mut self.pooled);
         self.bytes = self.bytes + collector.bytes() - self.before;
         if let Some(full) = &full {
             self.likely = full.bytes() + full.bytes() / 8;
@@ -124,14 +124,14 @@ mod tests {
 
     #[test]
     fn lent_buffers_are_used_and_never_pile_up() {
-        let (mut gatherer, ticket) = (LogBatcher::new(1_000), Arc::new(0_u8));
+        let (mut batcher, tracker) = (LogBatcher::new(1_000), Arc::new(0_u8));
         let log = vec![b'1'; 10_000];
         let mut full: Vec<Batch<u8>> = Vec::new();
         for record in 0..1_000 {
-            gatherer.lend(Vec::with_capacity(2 * MAX_LOG_BYTES));
-            assert!(gatherer.spare.len() <= MAX_SPARE, "{} buffers wait", gatherer.spare.len());
-            gatherer.open(DestinationId(7), Monotonic::START, Reading::Live).extend_from_slice(&log);
-            full.extend(gatherer.close(DestinationId(7), &ticket, RecordIndex(record), Bill::default()));
+            batcher.lend(Vec::with_capacity(2 * MAX_LOG_BYTES));
+            assert!(batcher.pooled.len() <= MAX_POOLED, "{} buffers wait", batcher.pooled.len());
+            batcher.open(DestinationId(7), Monotonic::START, Reading::Live).extend_from_slice(&log);
+            full.extend(batcher.close(DestinationId(7), &tracker, RecordIndex(record), Bill::default()));
         }
         // Full by their bytes, not their number: each goes on in a lent buffer all the same.
         assert!(full.len() > 5);
@@ -144,63 +144,63 @@ mod tests {
         Monotonic::from_secs(seconds)
     }
 
-    fn add(gatherer: &mut LogBatcher<u8>, destination: u32, now: Monotonic, json: &[u8]) -> Option<Batch<u8>> {
+    fn add(batcher: &mut LogBatcher<u8>, destination: u32, now: Monotonic, json: &[u8]) -> Option<Batch<u8>> {
         let destination = DestinationId(destination);
-        gatherer.open(destination, now, Reading::Live).extend_from_slice(json);
-        gatherer.close(destination, &Arc::new(1), RecordIndex(0), Bill::default())
+        batcher.open(destination, now, Reading::Live).extend_from_slice(json);
+        batcher.close(destination, &Arc::new(1), RecordIndex(0), Bill::default())
     }
 
     #[test]
     fn envelopes_never_mix_destinations_and_are_full_each_for_itself() {
-        let mut gatherer = LogBatcher::new(2);
-        assert!(add(&mut gatherer, 1, at(1), b"1").is_none());
-        assert!(add(&mut gatherer, 2, at(1), b"2").is_none());
-        let full = add(&mut gatherer, 1, at(1), b"1").unwrap();
+        let mut batcher = LogBatcher::new(2);
+        assert!(add(&mut batcher, 1, at(1), b"1").is_none());
+        assert!(add(&mut batcher, 2, at(1), b"2").is_none());
+        let full = add(&mut batcher, 1, at(1), b"1").unwrap();
         assert_eq!((full.destination.0, full.len(), full.bytes()), (1, 2, 3));
-        let rest = gatherer.seal(at(1));
+        let rest = batcher.seal(at(1));
         assert_eq!(rest.iter().map(|batch| (batch.destination.0, batch.len())).collect::<Vec<_>>(), [(2, 1)]);
-        assert_eq!((gatherer.bytes, gatherer.open.len(), gatherer.opened()), (0, 0, None));
+        assert_eq!((batcher.bytes, batcher.open.len(), batcher.opened()), (0, 0, None));
     }
 
     #[test]
     fn age_seals_what_is_old_enough_only() {
-        let mut gatherer = LogBatcher::new(10);
+        let mut batcher = LogBatcher::new(10);
         for (destination, now) in [(3, 1), (1, 2), (2, 3)] {
-            assert!(add(&mut gatherer, destination, at(now), b"{}").is_none());
+            assert!(add(&mut batcher, destination, at(now), b"{}").is_none());
         }
-        assert_eq!(gatherer.opened(), Some(at(1)));
-        let sealed = gatherer.seal(at(2));
+        assert_eq!(batcher.opened(), Some(at(1)));
+        let sealed = batcher.seal(at(2));
         assert_eq!(sealed.iter().map(|batch| batch.destination.0).collect::<Vec<_>>(), [3, 1]);
-        assert_eq!(gatherer.seal(Monotonic::MAX).len(), 1);
+        assert_eq!(batcher.seal(Monotonic::MAX).len(), 1);
     }
 
     #[test]
     fn two_hundred_destinations_share_one_bound() {
-        let mut gatherer = LogBatcher::new(1_000);
+        let mut batcher = LogBatcher::new(1_000);
         let (json, mut most, mut sealed) = (vec![b'1'; 10_000], 0, 0);
         for turn in 0..10_u64 {
             for destination in 0..200 {
-                sealed += add(&mut gatherer, destination, at(turn), &json).map_or(0, |batch| batch.len());
-                most = most.max(gatherer.bytes);
+                sealed += add(&mut batcher, destination, at(turn), &json).map_or(0, |batch| batch.len());
+                most = most.max(batcher.bytes);
             }
         }
         assert!(most <= MAX_OPEN_BYTES + json.len(), "{most}");
-        let open: usize = gatherer.open.values().map(Collector::bytes).sum();
-        assert_eq!(gatherer.bytes, open);
-        sealed += gatherer.seal(Monotonic::MAX).iter().map(Batch::len).sum::<usize>();
+        let open: usize = batcher.open.values().map(Collector::bytes).sum();
+        assert_eq!(batcher.bytes, open);
+        sealed += batcher.seal(Monotonic::MAX).iter().map(Batch::len).sum::<usize>();
         assert_eq!(sealed, 2_000);
     }
 
     #[test]
     fn a_log_that_was_never_ended_leaves_no_trace() {
-        let mut gatherer = LogBatcher::new(10);
-        assert!(add(&mut gatherer, 1, at(1), b"{}").is_none());
-        gatherer.open(DestinationId(1), at(1), Reading::Live).extend_from_slice(b"{half");
-        gatherer.mend();
-        gatherer.open(DestinationId(2), at(1), Reading::Live).extend_from_slice(b"{half");
-        gatherer.mend();
-        assert!(add(&mut gatherer, 1, at(1), b"{}").is_none());
-        let sizes: Vec<_> = gatherer.seal(Monotonic::MAX).iter().map(|batch| (batch.len(), batch.bytes())).collect();
+        let mut batcher = LogBatcher::new(10);
+        assert!(add(&mut batcher, 1, at(1), b"{}").is_none());
+        batcher.open(DestinationId(1), at(1), Reading::Live).extend_from_slice(b"{half");
+        batcher.mend();
+        batcher.open(DestinationId(2), at(1), Reading::Live).extend_from_slice(b"{half");
+        batcher.mend();
+        assert!(add(&mut batcher, 1, at(1), b"{}").is_none());
+        let sizes: Vec<_> = batcher.seal(Monotonic::MAX).iter().map(|batch| (batch.len(), batch.bytes())).collect();
         assert_eq!(sizes, [(2, 5)]);
     }
 }

@@ -8,13 +8,13 @@ use std::sync::Arc;
 
 const NOW: Monotonic = Monotonic::START;
 
-fn filled(collector: &mut Collector<u8>, ticket: &Arc<u8>, record: u32, json: &[u8]) -> Option<Batch<u8>> {
+fn filled(collector: &mut Collector<u8>, tracker: &Arc<u8>, record: u32, json: &[u8]) -> Option<Batch<u8>> {
     collector.open(NOW, Reading::Live, &mut Vec::new()).extend_from_slice(json);
-    collector.close(ticket, RecordIndex(record), Bill { payer: 1, bytes: record }, &mut Vec::new())
+    collector.close(tracker, RecordIndex(record), Bill { payer: 1, bytes: record }, &mut Vec::new())
 }
 
 fn records(batch: &Batch<u8>) -> Vec<(u8, Vec<u32>)> {
-    batch.owners().map(|(ticket, records)| (**ticket, records.map(|record| record.0).collect())).collect()
+    batch.owners().map(|(tracker, records)| (**tracker, records.map(|record| record.0).collect())).collect()
 }
 
 fn text(batch: &Batch<u8>) -> String {
@@ -25,9 +25,9 @@ fn text(batch: &Batch<u8>) -> String {
 
 #[test]
 fn envelopes_are_full_by_count() {
-    let (mut collector, ticket) = (Collector::new(2), Arc::new(1));
-    assert!(filled(&mut collector, &ticket, 0, b"{\"a\":1}").is_none());
-    let batch = filled(&mut collector, &ticket, 1, b"{\"a\":2}").unwrap();
+    let (mut collector, tracker) = (Collector::new(2), Arc::new(1));
+    assert!(filled(&mut collector, &tracker, 0, b"{\"a\":1}").is_none());
+    let batch = filled(&mut collector, &tracker, 1, b"{\"a\":2}").unwrap();
     assert!(collector.seal().is_none());
     let text = text(&batch);
     let lines: Vec<&str> = text.lines().collect();
@@ -40,23 +40,23 @@ fn envelopes_are_full_by_count() {
 
 #[test]
 fn a_log_that_would_make_an_envelope_too_large_begins_the_next() {
-    let (mut collector, ticket) = (Collector::new(100), Arc::new(1));
+    let (mut collector, tracker) = (Collector::new(100), Arc::new(1));
     let big = vec![b'1'; MAX_LOG_BYTES - 10];
-    assert!(filled(&mut collector, &ticket, 0, &big).is_none());
-    let first = filled(&mut collector, &ticket, 1, b"22222222222").unwrap();
+    assert!(filled(&mut collector, &tracker, 0, &big).is_none());
+    let first = filled(&mut collector, &tracker, 1, b"22222222222").unwrap();
     assert_eq!((first.len(), first.bytes()), (1, big.len()));
     assert_eq!(records(&collector.seal().unwrap()), [(1, vec![1])]);
 }
 
 #[test]
 fn an_item_that_is_never_closed_leaves_nothing_behind() {
-    let (mut collector, ticket) = (Collector::new(3), Arc::new(1));
+    let (mut collector, tracker) = (Collector::new(3), Arc::new(1));
     collector.open(NOW, Reading::Live, &mut Vec::new()).extend_from_slice(b"{\"cut\":");
     collector.mend();
-    filled(&mut collector, &ticket, 0, b"{\"a\":1}");
+    filled(&mut collector, &tracker, 0, b"{\"a\":1}");
     collector.open(NOW, Reading::Live, &mut Vec::new()).extend_from_slice(b"{\"cut\":");
     collector.mend();
-    filled(&mut collector, &ticket, 1, b"{\"a\":2}");
+    filled(&mut collector, &tracker, 1, b"{\"a\":2}");
     let batch = collector.seal().unwrap();
     assert!(text(&batch).ends_with("\"items\":[{\"a\":1},{\"a\":2}]}\n"), "{}", text(&batch));
 }
@@ -64,8 +64,8 @@ fn an_item_that_is_never_closed_leaves_nothing_behind() {
 #[test]
 fn splitting_keeps_every_item_with_its_owner() {
     let (mut collector, one, two) = (Collector::new(100), Arc::new(1), Arc::new(2));
-    for (ticket, record) in [(&one, 5), (&one, 6), (&two, 0), (&two, 1), (&one, 7)] {
-        assert!(filled(&mut collector, ticket, record, record.to_string().as_bytes()).is_none());
+    for (tracker, record) in [(&one, 5), (&one, 6), (&two, 0), (&two, 1), (&one, 7)] {
+        assert!(filled(&mut collector, tracker, record, record.to_string().as_bytes()).is_none());
     }
     for at in 1..5 {
         let mut front = collector.seal().unwrap();
@@ -86,8 +86,8 @@ fn splitting_keeps_every_item_with_its_owner() {
             let payload: serde_json::Value = serde_json::from_str(text.lines().nth(2).unwrap()).unwrap();
             assert_eq!(payload["items"].as_array().unwrap().len(), half.len());
         }
-        for (ticket, record) in [(&one, 5), (&one, 6), (&two, 0), (&two, 1), (&one, 7)] {
-            let _ = filled(&mut collector, ticket, record, record.to_string().as_bytes());
+        for (tracker, record) in [(&one, 5), (&one, 6), (&two, 0), (&two, 1), (&one, 7)] {
+            let _ = filled(&mut collector, tracker, record, record.to_string().as_bytes());
         }
     }
 }

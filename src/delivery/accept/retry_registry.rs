@@ -126,7 +126,7 @@ impl RetryRegistry {
         note_unacknowledged(identity, |known| known + 1);
     }
 
-    /// Notes that a spool holds this many equal chunks of which Fluent Bit may not have heard. Those of this process are
+    /// Notes that a spool holds this many equal chunks that Fluent Bit may offer again. Those of this process are
     /// known already.
     pub fn expect_at_least(&self, identity: u128, chunks: u32) {
         note_unacknowledged(identity, |known| known.max(chunks));

@@ -46,7 +46,7 @@ impl Carried {
             return Vec::new();
         }
         let waiting: HashSet<u32> = waiting.collect();
-        let gone = self.records.extract_if(|number, _| !waiting.contains(number));
-        gone.map(|(_, (chunk_progress, _))| chunk_progress).collect()
+        let removed = self.records.extract_if(|number, _| !waiting.contains(number));
+        removed.map(|(_, (chunk_progress, _))| chunk_progress).collect()
     }
 }

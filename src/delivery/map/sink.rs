@@ -242,9 +242,10 @@ impl<'i> Sink for RecordSink<'i> {
         let ((head, first), (chunk_progress, own)) = (self.owner(into), self.owner(record));
         let in_spool = |chunk_progress: &ChunkProgress| matches!(chunk_progress.source, ChunkSource::Spool(_));
         if Arc::ptr_eq(&head, &chunk_progress) || !in_spool(&head) || !in_spool(&chunk_progress) {
-            let is_head = |letter: &&mut DeadLetter| letter.record == into && letter.category == Some(category);
-            if let Some(letter) = self.pass.dead_letters.iter_mut().rfind(is_head) {
-                letter.members.push(record);
+            let is_head =
+                |dead_letter: &&mut DeadLetter| dead_letter.record == into && dead_letter.category == Some(category);
+            if let Some(dead_letter) = self.pass.dead_letters.iter_mut().rfind(is_head) {
+                dead_letter.members.push(record);
             }
             chunk_progress.end(category, own, Outcome::Joined);
             return;

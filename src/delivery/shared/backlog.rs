@@ -126,9 +126,10 @@ impl Backlog {
         let is_lost = |_: &(Monotonic, u64), chunk_progress: &mut Arc<ChunkProgress>| chunk_progress.is_lost();
         let mut lost: Vec<_> = self.waiting.extract_if(.., is_lost).map(|(_, chunk_progress)| chunk_progress).collect();
         lost.extend(self.rejected.extract_if(.., is_lost).map(|(_, chunk_progress)| chunk_progress));
-        let (gone, live) = std::mem::take(&mut self.live).into_iter().partition::<VecDeque<_>, _>(|one| one.is_lost());
+        let (lost_live, live) =
+            std::mem::take(&mut self.live).into_iter().partition::<VecDeque<_>, _>(|one| one.is_lost());
         self.live = live;
-        lost.extend(gone);
+        lost.extend(lost_live);
         lost
     }
 

@@ -82,7 +82,7 @@ pub(crate) struct Shared {
     pub(in crate::delivery) dead_again: AtomicU64,
     /// Closing, deadline, active flushes and drain.
     pub(in crate::delivery) lifecycle: Lifecycle,
-    /// Chunks in the mapper's queue that Fluent Bit keeps and the registry does not know yet. Added by flushes, subtracted by the
+    /// Chunks in the mapper's queue that Fluent Bit keeps and the retry registry does not know yet. Added by flushes, subtracted by the
     /// mapper; read by flushes.
     pub(in crate::delivery) retained_in_transit: AtomicU64,
     /// Messages to the dispatcher. Sent by all threads and by flushes.

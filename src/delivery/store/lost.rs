@@ -1,4 +1,4 @@
-//! Counts records whose segment was removed or cannot be read, until the log has told of them.
+//! Counts records whose segment was removed or cannot be read, until they are logged.
 
 use crate::sync::{Mutex, lock};
 use std::collections::BTreeMap;
@@ -52,6 +52,6 @@ mod tests {
             "{text}"
         );
         assert!(text.ends_with("4.msgpack (10 records) and 2 more"), "{text}");
-        assert_eq!(lost.take(), None, "it is told once");
+        assert_eq!(lost.take(), None, "expected one log line for each loss");
     }
 }

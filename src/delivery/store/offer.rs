@@ -65,7 +65,7 @@ struct State {
 #[derive(Clone, Copy, Debug)]
 struct Unacknowledged {
     number: u64,
-    /// The chunk's identity in the registry.
+    /// The chunk's identity in the retry registry.
     identity: u128,
 }
 
@@ -194,7 +194,7 @@ impl Store {
     }
 
     /// Waits until a chunk is safe on the disk; false if it was taken back or is not safe in time. It is then remembered,
-    /// by its `identity` in the registry, as one that Fluent Bit will offer again.
+    /// by its `identity` in the retry registry, as one that Fluent Bit will offer again.
     pub(crate) fn wait_for_sync(&self, number: u64, longest: Duration, identity: impl FnOnce() -> u128) -> bool {
         if let Some(mut state) = self.wait(longest, |state| state.synced >= number) {
             let failed = state.failed.iter().position(|failed| *failed == number);

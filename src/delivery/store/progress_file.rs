@@ -67,7 +67,7 @@ impl Ended {
 /// A note, about records numbered from the segment's first one. Ranges include both ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Note {
-    Finished(Category, (u32, u32), Outcome),
+    Finished { category: Category, range: (u32, u32), outcome: Outcome },
     Aborted(Category, (u32, u32)),
     Mapped((u32, u32), u64),
     Done((u32, u32)),
@@ -106,7 +106,7 @@ impl Notes {
         let mut mapped = RecordSet::default();
         for note in &self.0 {
             match note {
-                Note::Finished(category, range, outcome) => {
+                Note::Finished { category, range, outcome } => {
                     let finished = &mut progress.finished[*category];
                     let new = within(*range).filter(|record| finished.insert(*record)).count();
                     progress.ended.add(*category, *outcome, new as u32);
@@ -146,7 +146,7 @@ fn note(line: &str) -> Option<Note> {
         name => {
             let outcome = words.next()?;
             let outcome = *Outcome::ALL.iter().find(|known| known.name() == outcome)?;
-            Note::Finished(category(name)?, range(second)?, outcome)
+            Note::Finished { category: category(name)?, range: range(second)?, outcome }
         }
     };
     words.next().is_none().then_some(note)

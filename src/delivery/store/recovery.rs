@@ -33,7 +33,7 @@ pub struct Recovered {
     pub progress: Progress,
 }
 
-/// A process that still runs has told Fluent Bit of a chunk's safety after this long. Fluent Bit may offer chunks that were
+/// A running process has answered the flush of a chunk after this long. Fluent Bit may offer chunks that were
 /// spooled later than this before the newest one although they are in the spool: it was killed in between.
 pub(super) const ACKNOWLEDGED_WITHIN: Duration = Duration::from_secs(5);
 

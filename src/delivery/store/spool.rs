@@ -206,7 +206,7 @@ impl Spool {
         Ok(Arc::clone(self.open.insert(segment)))
     }
 
-    /// Creates a segment, if need be with the spare descriptor.
+    /// Creates a segment, if need be with the reserved descriptor.
     fn create(&mut self, number: u64) -> io::Result<Arc<Segment>> {
         let path = self.path.join(segment_name(number));
         match Segment::create(path.clone(), &self.files) {
@@ -229,7 +229,7 @@ impl Spool {
         self.open.take().into_iter().chain(self.full.drain(..)).for_each(|segment| segment.seal(Descriptor::Close));
     }
 
-    /// Takes the open segment out if every chunk of it has ended, for the caller to seal: that deletes it. Without a spare
+    /// Takes the open segment out if every chunk of it has ended, for the caller to seal: that deletes it. Without a reserved
     /// descriptor a segment that can take chunks is kept.
     pub(super) fn take_finished(&mut self) -> Option<Arc<Segment>> {
         let has_reserve = self.reserve.is_some();
@@ -323,7 +323,7 @@ impl SyncWork {
     /// Deletes segments that are full and whose chunks have ended, and syncs the others, and the directory if it has new names.
     ///
     /// # Errors
-    /// [`SpoolError::Write`]. A file that is gone needs no sync.
+    /// [`SpoolError::Write`]. A file that was removed needs no sync.
     pub(super) fn run(self) -> Result<(), SpoolError> {
         let is_there = |result: io::Result<()>| match result {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
