@@ -4,7 +4,7 @@ use super::input::{Input, Kind};
 use out_sentry::chunk::{Entry, entries};
 use out_sentry::clock::{Monotonic, WallTime};
 use out_sentry::delivery::transport::encoder::Encoder;
-use out_sentry::envelope::{Batch, Bill, Collector};
+use out_sentry::envelope::{Batch, Bill, Collector, Reading, RecordIndex};
 use out_sentry::mapping::{
     DestinationId, Discard, Finished, Item, ItemWriter, Mapper, Origin, Route, Routed, Sink, json,
 };
@@ -174,12 +174,12 @@ struct LogOf<'w>(&'w mut Envelopes, u32);
 
 impl ItemWriter for LogOf<'_> {
     fn json(&mut self) -> &mut Vec<u8> {
-        self.0.logs.open(Monotonic::START, false, &mut self.0.spare)
+        self.0.logs.open(Monotonic::START, Reading::Live, &mut self.0.spare)
     }
 
     fn finish(self, _: Finished) {
         let Envelopes { logs, owner, full, spare } = self.0;
-        full.extend(logs.close(owner, self.1, Bill::default(), spare));
+        full.extend(logs.close(owner, RecordIndex(self.1), Bill::default(), spare));
     }
 }
 
