@@ -49,6 +49,7 @@ const LINES: &[&str] = &[
     "/a.js:1",
     "^",
     "goroutine 1 [a]:",
+    "runtime stack:",
     "a.b()",
     "\t/a.go:1",
     "a.b",
@@ -90,6 +91,8 @@ const LINES: &[&str] = &[
     "4111 1111 1111 1111",
     "2026-11-24 10:50:46 ERROR x",
     "ERROR x",
+    "ERROR [4b0f2c9e-2b51] Error: x",
+    "[rank1]: a.B: x",
     "[A] x: y",
 ];
 
@@ -160,7 +163,9 @@ fn all(by_line: bool) -> impl Iterator<Item = Text> {
     let pairs = LINES.iter().flat_map(|one| LINES.iter().map(move |two| [*one, *two]));
     pairs.flat_map(move |pair| {
         let alone = pair[0] == pair[1];
-        let counts = ARRANGEMENTS.iter().filter(move |counts| (counts.1 == 0) == alone);
+        // Of lines of a stream few arrangements tell the others, and each takes long.
+        let is_measured = move |counts: &&(usize, usize)| !by_line || matches!(counts, (1, 0 | 1 | 62));
+        let counts = ARRANGEMENTS.iter().filter(move |counts| (counts.1 == 0) == alone).filter(is_measured);
         counts.map(move |counts| Text { pair, counts: *counts, by_line })
     })
 }
