@@ -96,7 +96,7 @@ const LINES: &[&str] = &[
     "[A] x: y",
 ];
 
-/// How the lines of a pair are repeated: numbers of the first and of the second.
+/// Numbers of the first and of the second line of a pair in one repetition.
 const ARRANGEMENTS: &[(usize, usize)] = &[(1, 0), (1, 1), (1, 3), (1, 62), (3, 1)];
 
 struct Text {

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 pub enum Format {
     /// For people; in colour or not.
     Human {
-        /// Whether the text has colours of ANSI terminals.
+        /// True if the text has the colours of ANSI terminals.
         colour: bool,
     },
     /// One JSON object per line.

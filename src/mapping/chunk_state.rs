@@ -61,7 +61,7 @@ impl<'a> ChunkState<'a> {
 }
 
 impl Logs {
-    /// Which-th log of its microsecond this is: Sentry sorts by it within one.
+    /// Number of this log among those of the same microsecond, by which Sentry sorts them.
     pub(super) fn sequence(&mut self, time: Timestamp) -> u32 {
         let micros = time.micros();
         self.sequence = if micros == self.last_micros { self.sequence.saturating_add(1) } else { 0 };

@@ -1,4 +1,4 @@
-//! What the tests, the benchmarks and the demo share: real servers, a real Fluent Bit, samples, and the paths of the plugin and
+//! Parts that the tests, the benchmarks and the demo share: real servers, a real Fluent Bit, samples, and the paths of the plugin and
 //! the companion.
 //!
 //! Everything a test may have to do without (a registry, `python3`, `fluent-bit`) answers `Err(why)`, and the test says

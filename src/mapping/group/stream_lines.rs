@@ -28,7 +28,7 @@ pub(crate) struct Line<'a> {
     pub heads: Option<bool>,
     /// True if it is the text of a record as it was, and not a part of a structured message.
     pub is_plain: bool,
-    /// Which-th log of its microsecond it is.
+    /// Number of the log among those of the same microsecond.
     pub sequence: u32,
     /// Of a line that has waited for this chunk: which-th of the equal records of its stream it was in its own one.
     pub ordinal: Option<u32>,

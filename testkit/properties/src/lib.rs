@@ -1,4 +1,4 @@
-//! What holds for any input. `bodies` has a function for each fuzz target; the targets in `fuzz/` run it on the fuzzer's inputs,
+//! Properties of any input. `bodies` has a function for each fuzz target; the targets in `fuzz/` run it on the fuzzer's inputs,
 //! the tests of this package on the inputs in `fuzz/corpus`. `account` takes what the mapper makes of a chunk, and `validate`
 //! judges it by Sentry's rules, for the bodies and for the property tests.
 

@@ -1,5 +1,8 @@
 //! Validates items by Sentry's rules, written a second time and independently of the code that follows them.
 
+use crate::NOW;
+use crate::account::Account;
+use out_sentry::ledger::Category;
 use out_sentry::mapping::identity::EventId;
 use out_sentry::mapping::limit;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
@@ -258,5 +261,17 @@ impl<'de> Visitor<'de> for Reading {
             fields.insert(key, value);
         }
         Ok(fields.into())
+    }
+}
+
+/// Panics unless every item of the account is one that Sentry takes; the message has the faults and the item.
+pub fn assert_sound(account: &Account) {
+    for (record, json, _) in account.items(Category::Log) {
+        let faults = log(json, NOW);
+        assert!(faults.0.is_empty(), "log {record}: {:#?}\n{:.4000}", faults.0, String::from_utf8_lossy(json));
+    }
+    for (record, json, id) in account.items(Category::Event) {
+        let faults = event(json, id, NOW);
+        assert!(faults.0.is_empty(), "event {record}: {:#?}\n{:.4000}", faults.0, String::from_utf8_lossy(json));
     }
 }

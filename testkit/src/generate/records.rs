@@ -300,7 +300,8 @@ fn kernel(random: &mut Random, out: &mut Vec<u8>) {
     str(random, out, &line[..end]);
 }
 
-const POD: &[&str] = &[
+/// Names of the fields that the kubernetes filter adds.
+pub const POD: &[&str] = &[
     "namespace_name",
     "pod_name",
     "container_name",

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 use testkit::chunk::at;
 use testkit::generate::random::Random;
-use testkit::generate::records;
+use testkit::generate::records::{self, POD};
 
 /// Two ways to ask for as much as possible.
 pub const OPTIONS: [&[&str]; 2] = [
@@ -192,21 +192,10 @@ fn structures() -> Vec<Value> {
 /// Kubernetes as no API server would have it.
 fn pods() -> Vec<Value> {
     let body = |pod: Value| json!({"log": "from a pod", "level": "error", "stream": "stderr", "kubernetes": pod});
-    let names = [
-        "namespace_name",
-        "pod_name",
-        "container_name",
-        "container_image",
-        "host",
-        "pod_id",
-        "pod_ip",
-        "docker_id",
-        "container_hash",
-    ];
     let mut bodies =
         vec![body(json!({})), body(json!([])), body(json!("pod")), body(json!({"labels": [], "pod_name": {}}))];
     for text in ["", "\n", "a/b:c", "é\u{0}", &"n".repeat(253), &"é".repeat(9_000)] {
-        let mut pod: Map<_, _> = names.iter().map(|name| ((*name).to_owned(), json!(text))).collect();
+        let mut pod: Map<_, _> = POD.iter().map(|name| ((*name).to_owned(), json!(text))).collect();
         pod.insert("labels".to_owned(), json!({"app": text, text: text, "app.kubernetes.io/name": text}));
         pod.insert("ownerReferences".to_owned(), json!([{"name": text}]));
         bodies.push(body(pod.into()));

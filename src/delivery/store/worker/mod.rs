@@ -36,7 +36,7 @@ const HAND_OVER: Duration = Duration::from_millis(100);
 enum SyncTime {
     /// At once: the worker ends.
     Now,
-    /// When the [`SyncSchedule`] says so.
+    /// The time that [`SyncSchedule::due`] returns.
     Scheduled,
 }
 

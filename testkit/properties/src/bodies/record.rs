@@ -3,7 +3,7 @@
 
 use super::account::{Account, map, map_all};
 use super::{NOW, settings};
-use crate::validate;
+use crate::validate::{self, assert_sound};
 use out_sentry::clock::WallTime;
 use out_sentry::ledger::Category;
 use out_sentry::mapping::Mapper;
@@ -74,15 +74,4 @@ pub fn run(data: &[u8]) {
 /// A mapper that remembers nothing makes the same of it.
 fn same_again(settings: &Mapping, chunk: &[u8], first: &Account) {
     assert_eq!(map_all(&mut Mapper::new(settings.clone()), chunk).ends, first.ends);
-}
-
-fn assert_sound(account: &Account) {
-    for (record, json, _) in account.items(Category::Log) {
-        let faults = validate::log(json, NOW);
-        assert!(faults.0.is_empty(), "log {record}: {:#?}\n{:.4000}", faults.0, String::from_utf8_lossy(json));
-    }
-    for (record, json, id) in account.items(Category::Event) {
-        let faults = validate::event(json, id, NOW);
-        assert!(faults.0.is_empty(), "event {record}: {:#?}\n{:.4000}", faults.0, String::from_utf8_lossy(json));
-    }
 }

@@ -11,23 +11,12 @@ use out_sentry::ledger::Category;
 use out_sentry::mapping::Mapper;
 use out_sentry::mapping::identity::EventId;
 use properties::account::{Account, End, FIRST, map, map_all};
-use properties::{NOW, settings, validate};
+use properties::settings;
+use properties::validate::assert_sound;
 use std::collections::HashMap;
 use testkit::generate::random::Random;
 use testkit::generate::records;
 use testkit::generate::rounds::rounds;
-
-/// Every item of an account is one that Sentry takes.
-fn assert_sound(account: &Account) {
-    for (record, json, _) in account.items(Category::Log) {
-        let faults = validate::log(json, NOW);
-        assert!(faults.0.is_empty(), "log {record}: {:#?}\n{:.4000}", faults.0, String::from_utf8_lossy(json));
-    }
-    for (record, json, id) in account.items(Category::Event) {
-        let faults = validate::event(json, id, NOW);
-        assert!(faults.0.is_empty(), "event {record}: {:#?}\n{:.4000}", faults.0, String::from_utf8_lossy(json));
-    }
-}
 
 #[test]
 fn any_chunk_becomes_sound_items_or_counted_outcomes() {

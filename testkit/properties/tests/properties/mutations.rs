@@ -1,10 +1,10 @@
 //! A reader must see that something is missing: whatever was shortened says so where it ends, whatever was left out is
 //! counted.
 
-use super::assert_sound;
 use out_sentry::ledger::Category;
 use out_sentry::mapping::Mapper;
 use properties::account::map_all;
+use properties::validate::assert_sound;
 use properties::{NOW, settings};
 use serde_json::{Value, json};
 use testkit::generate::encode;
