@@ -1,11 +1,12 @@
 //! Chunks of 1 KB that a host hands to an output in a second: what a flush costs the host's engine.
 
 use super::outputs::Output;
+use super::run::start_with;
 use std::fmt::Write as _;
 use std::io::Write;
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
-use testkit::fluent_bit::{FluentBit, Format, SERVICE};
+use testkit::fluent_bit::SERVICE;
 use testkit::measure::sink;
 use testkit::{net, wait};
 
@@ -37,9 +38,7 @@ pub fn a_second(output: &Output) -> Result<f64, String> {
     let port = net::free_port().map_err(|error| format!("port: {error}"))?;
     let input = format!("[INPUT]\n    Name forward\n    Listen 127.0.0.1\n    Port {port}\n");
     let config = format!("{SERVICE}\n{input}\n{}", output.section(sink.port()));
-    let plugin = testkit::plugin().display().to_string();
-    let args = if output.plugin == "sentry" { vec!["-e", plugin.as_str()] } else { Vec::new() };
-    let host = FluentBit::start(&config, Format::Classic, &args)?;
+    let host = start_with(output, &config)?;
     let records = records();
     let start = Instant::now();
     let mut stream = TcpStream::connect(("127.0.0.1", port)).map_err(|error| format!("forward: {error}"))?;

@@ -2,7 +2,8 @@
 //! delivery, memory. Prints a table and asserts nothing.
 //!
 //! `BENCH_LINES` (300000), `BENCH_REPEAT` (3), `BENCH_SENDERS` (32, for slow answers), `BENCH_FILE` (other lines),
-//! `BENCH_CHUNKS_ONLY` (only how many small chunks a second each delivery takes).
+//! `BENCH_PLUGIN` (another build of the plugin, measured beside this one), `BENCH_CHUNKS_ONLY` (only how many small chunks
+//! a second each delivery takes).
 
 mod chunks;
 mod outputs;
@@ -80,6 +81,10 @@ fn measure_all(input: &Input) -> Result<Vec<Measured>, String> {
     for compress in COMPRESSIONS {
         all.push(Measured::new(Output::opentelemetry(compress), Output::opentelemetry(compress)));
         all.push(Measured::new(Output::sentry(compress, ""), Output::sentry(compress, &senders)));
+        if let Some(other) = std::env::var_os("BENCH_PLUGIN").map(PathBuf::from) {
+            let [fast, slow] = ["", &senders].map(|more| Output::other_build(other.clone(), compress, more));
+            all.push(Measured::new(fast, slow));
+        }
     }
     all.push(Measured::new(Output::spooling("gzip", ""), Output::spooling("gzip", &senders)));
     for round in 0..setting("BENCH_REPEAT", 3) {

@@ -90,9 +90,17 @@ pub fn steady(output: &Output, file: &Path, lines: &[u8], rate: usize, span: Dur
 }
 
 fn start_host(output: &Output, file: &Path, port: u16) -> Result<FluentBit, String> {
-    let plugin = testkit::plugin().display().to_string();
-    let args = if output.plugin == "sentry" { vec!["-e", plugin.as_str()] } else { Vec::new() };
-    FluentBit::start(&output.configuration(file, port), Format::Classic, &args)
+    start_with(output, &output.configuration(file, port))
+}
+
+/// Starts a host with this configuration and the output's build of the plugin.
+///
+/// # Errors
+/// When the host does not start.
+pub fn start_with(output: &Output, configuration: &str) -> Result<FluentBit, String> {
+    let library = output.library.as_ref().map(|path| path.display().to_string());
+    let args: Vec<&str> = library.iter().flat_map(|path| ["-e", path.as_str()]).collect();
+    FluentBit::start(configuration, Format::Classic, &args)
 }
 
 fn wait_until_quiet(id: u32, deadline: Instant) {

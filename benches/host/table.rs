@@ -109,7 +109,7 @@ impl Table<'_> {
                 format!("with answers after {} ms and {compress} no longer than `opentelemetry`", SLOW.as_millis());
             lines.push(page::verdict(&what, ours <= theirs, &format!("{ours:.1} s and {theirs:.1} s")));
         }
-        let sentry = self.all.iter().filter(|measured| measured.output.plugin == "sentry");
+        let sentry = self.all.iter().filter(|measured| measured.output.library == Some(testkit::plugin()));
         let most = sentry.map(|measured| self.memory(measured)).fold(f64::MIN, f64::max);
         lines.push(page::verdict(
             "resident above `null` in steady state: at most 16 MiB",
