@@ -6,9 +6,12 @@
 //! the summary lines still report everything.
 #![expect(unsafe_code, reason = "calls through the host's function table; every block argues its case")]
 
+mod labels;
+
 use crate::clock;
 use crate::delivery::{DestinationState, Host, Report, Severity};
 use crate::ledger::{Category, DURATION_BUCKETS, Outcome, Status};
+use labels::c_name;
 use libc::{c_char, c_double, c_int, c_void};
 use std::ffi::{CStr, CString};
 use std::fmt;
@@ -327,19 +330,6 @@ impl Metrics {
         // SAFETY: one count per bucket and one for the infinite one, one label for the one key; called from Init.
         unsafe { set(self.duration.metric, 0, counts.as_ptr(), 0.0, 0, 1, labels.as_ptr()) };
     }
-}
-
-/// The vocabularies of the ledger and of delivery as C text. They are few and constant.
-fn c_name(name: &'static str) -> &'static CStr {
-    use once_cell::sync::Lazy;
-    static NAMES: Lazy<Vec<(&'static str, CString)>> = Lazy::new(|| {
-        let categories = Category::ALL.iter().map(|category| category.name());
-        let outcomes = Outcome::ALL.iter().map(|outcome| outcome.name());
-        let statuses = Status::ALL.iter().map(|status| status.name());
-        let names = categories.chain(outcomes).chain(statuses).chain(DestinationState::ALL.map(DestinationState::name));
-        names.filter_map(|name| Some((name, CString::new(name).ok()?))).collect()
-    });
-    NAMES.iter().find(|(known, _)| *known == name).map_or(c"", |(_, text)| text.as_c_str())
 }
 
 fn make(create: Create, root: *mut c_void, name: &CStr, help: &CStr, keys: &[&CStr]) -> Option<*mut c_void> {
