@@ -14,7 +14,7 @@ use crate::input::time::Time;
 use crate::terminal::counted;
 use std::io::{self, BufRead};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -40,6 +40,8 @@ pub(super) struct Feeder {
     queue: Arc<Queue>,
     console: Arc<Console>,
     packer: Mutex<Packer>,
+    /// True if the current input is a pipe or a device, whose lines may come slowly.
+    is_slow: AtomicBool,
     pace: Mutex<Option<(Instant, u64)>>,
     problems: Mutex<Vec<String>>,
     /// Records with a time that Sentry would not keep.
@@ -51,7 +53,8 @@ impl Feeder {
         // With a rate, a chunk is one second's worth.
         let packer = Packer::new(reading.chunk_bytes, reading.rate.unwrap_or(u64::MAX));
         let (packer, pace, problems) = (packer.into(), Mutex::default(), Mutex::default());
-        Self { reading, inputs, queue, console, packer, pace, problems, moved: AtomicU64::new(0) }
+        let (is_slow, moved) = (AtomicBool::new(true), AtomicU64::new(0));
+        Self { reading, inputs, queue, console, packer, is_slow, pace, problems, moved }
     }
 }
 
@@ -74,8 +77,11 @@ impl Source for Feeder {
     }
 
     /// Hands over the lines that have waited too long; called now and then from a thread of its own, since it may have to
-    /// wait.
+    /// wait. Lines of a regular file never wait long, and make the same chunks however busy the machine is.
     fn tick(&self) {
+        if !self.is_slow.load(Ordering::Relaxed) {
+            return;
+        }
         // Whoever holds the lock is busy handing over; waiting for it could mean waiting for the plugin.
         let Ok(mut packer) = self.packer.try_lock() else { return };
         if packer.older_than(OLDEST) {
@@ -102,6 +108,7 @@ impl Feeder {
     /// False if nobody wants more.
     fn file(&self, input: &Input) -> io::Result<bool> {
         let mut reader = input.open()?;
+        self.is_slow.store(input.size.is_none(), Ordering::Relaxed);
         let chunk = match self.reading.format {
             Format::Auto => input.is_chunk(&mut *reader)?,
             format => format == Format::Chunk,
@@ -358,5 +365,18 @@ mod tests {
             feeder.tick();
         }
         assert_eq!(queue.watch(Duration::ZERO).0.records, 1);
+    }
+
+    #[test]
+    fn lines_of_a_regular_file_are_not_handed_over_early() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = Input::check(&file(directory.path(), "a.log", b"")).unwrap();
+        let queue = Arc::new(Queue::new(Backoff::default(), None));
+        let feeder = Feeder::new(reading(), Vec::new(), Arc::clone(&queue), Arc::new(Console::new(None)));
+        assert!(feeder.file(&file).unwrap());
+        feeder.add(RECORD, 1, 1);
+        std::thread::sleep(OLDEST + Duration::from_millis(50));
+        feeder.tick();
+        assert_eq!(queue.watch(Duration::ZERO).0.chunks, 0);
     }
 }
