@@ -1,7 +1,7 @@
 //! Fluent Bit's structures as the plugin sees them, and the parts of each that a generation of Fluent Bit has.
 #![deny(unsafe_code)]
 
-use super::Allocation;
+use super::library::Allocation;
 use std::ffi::{c_char, c_int, c_void};
 use std::mem::{offset_of, size_of};
 use std::sync::atomic::{AtomicPtr, Ordering};
@@ -165,6 +165,13 @@ pub(super) struct ProxyContext {
     pub(super) proxy: AtomicPtr<c_void>,
 }
 
+impl ProxyContext {
+    /// Returns the context that the plugin stored during Init.
+    pub(super) fn remote(&self) -> *mut c_void {
+        self.remote_context.load(Ordering::Relaxed)
+    }
+}
+
 /// `flbgo_output_plugin`: one per loaded plugin, shared by all its instances. The fields are atomic only so that the
 /// structure may be shared; their layout is that of plain pointers.
 #[repr(C)]
@@ -180,7 +187,7 @@ pub(super) struct GoPlugin {
 
 pub(super) type GetProperty = unsafe extern "C" fn(*const c_char, *mut c_void) -> *const c_char;
 pub(super) type GetMetrics = unsafe extern "C" fn(*mut c_void) -> *mut c_void;
-/// The plugin calls it as `void (*)(int, const char *, int, const char *, ...)`, see `log_print` in the parent module.
+/// The plugin calls it as `void (*)(int, const char *, int, const char *, ...)`, see `log_print` in `library`.
 pub(super) type LogPrint = unsafe extern "C" fn(c_int, *const c_char, c_int, *const c_char, *const c_char);
 pub(super) type LogCheck = unsafe extern "C" fn(*mut c_void, c_int) -> c_int;
 
