@@ -5,3 +5,4 @@ pub mod random;
 pub mod records;
 pub mod rounds;
 pub mod text;
+mod values;

@@ -1,14 +1,13 @@
 //! `flb-sentry explain` from outside: what it says of records good and bad, and that it says what the plugin does.
 
 mod inputs;
+mod shipped;
+mod view;
 
-use receiver::{Options, Receiver};
 use serde_json::{Value, json};
-use std::collections::HashMap;
-use std::io::{BufRead, Write};
-use std::path::{Path, PathBuf};
+use std::io::Write;
+use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use testkit::artefacts::workspace;
 use testkit::samples;
 use testkit::suite::Suite;
@@ -38,12 +37,12 @@ pub fn add(suite: Suite) -> Suite {
         .test("inputs_that_cannot_be_read", inputs_that_cannot_be_read)
         .test("captured_chunks", captured_chunks)
         .test("a_trace_whole_and_line_by_line_is_the_same", a_trace_whole_and_line_by_line_is_the_same)
-        .test("what_is_explained_is_what_is_shipped", what_is_explained_is_what_is_shipped)
+        .test("what_is_explained_is_what_is_shipped", shipped::what_is_explained_is_what_is_shipped)
         .test("lean_logs_of_the_samples_cost_at_most_45_percent_of_full_ones", lean_logs_of_the_samples_cost_less)
-        .test("the_view_for_people_says_it_all_and_steers_no_terminal", the_view_for_people)
-        .test("a_reader_who_leaves_is_no_failure", a_reader_who_leaves)
-        .test("results_come_while_the_input_goes_on_in_bounded_memory", results_come_while_the_input_goes_on)
-        .needing(&script, "a_terminal_gets_the_view_in_colour", a_terminal_gets_the_view_in_colour)
+        .test("the_view_for_people_says_it_all_and_steers_no_terminal", view::the_view_for_people)
+        .test("a_reader_who_leaves_is_no_failure", view::a_reader_who_leaves)
+        .test("results_come_while_the_input_goes_on_in_bounded_memory", view::results_come_while_the_input_goes_on)
+        .needing(&script, "a_terminal_gets_the_view_in_colour", view::a_terminal_gets_the_view_in_colour)
 }
 
 fn command(args: &[&str]) -> Command {
@@ -375,79 +374,6 @@ fn a_trace_whole_and_line_by_line_is_the_same() {
     }
 }
 
-/// The items that an input becomes: events by id, and logs as text.
-#[derive(Debug, Default, PartialEq)]
-struct Items {
-    events: HashMap<String, Value>,
-    logs: Vec<String>,
-}
-
-impl Items {
-    fn event(&mut self, payload: &Value) {
-        let id = payload["event_id"].as_str().unwrap_or_default().to_owned();
-        assert!(self.events.insert(id, payload.clone()).is_none(), "an event came twice: {payload}");
-    }
-
-    fn log(&mut self, payload: &Value) {
-        self.logs.push(payload.to_string());
-        self.logs.sort_unstable();
-    }
-}
-
-fn as_explained(dsn: &str, args: &[&str], file: &Path) -> Items {
-    let output = command(args).args(["-o", &format!("dsn={dsn}")]).arg(file).output().unwrap();
-    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
-    let mut items = Items::default();
-    for result in results(&output) {
-        match (result["outcome"].as_str(), result["category"].as_str()) {
-            (Some("accepted"), Some("event")) => items.event(&result["payload"]),
-            (Some("accepted"), Some("log")) => items.log(&result["payload"]),
-            _ => assert!(result["payload"].is_null()),
-        }
-    }
-    items
-}
-
-fn as_shipped(receiver: &Receiver, args: &[&str], file: &Path) -> Items {
-    let mut ship = Command::new(env!("CARGO_BIN_EXE_flb-sentry"));
-    ship.arg("ship").arg("--plugin").arg(testkit::plugin()).args(args).arg(file).env_remove("SENTRY_DSN");
-    let dsn = format!("dsn={}", receiver.dsn());
-    let output = ship.args(["-o", &dsn, "-o", "exit_timeout=60s", "-o", "batch_timeout=50ms"]).output().unwrap();
-    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
-    let mut items = Items::default();
-    receiver.events().iter().for_each(|event| items.event(&event.payload));
-    receiver.logs().iter().for_each(|log| items.log(&log.payload));
-    assert_eq!(receiver.problems(), [""; 0]);
-    items
-}
-
-fn what_is_explained_is_what_is_shipped() {
-    let directory = TempDir::new("explain").unwrap();
-    let samples = samples::fresh(directory.path()).unwrap();
-    let mut inputs = samples.files.clone();
-    for name in ["otlp", "forward", "syslog", "kubernetes"] {
-        let path = directory.path().join(format!("{name}.msgpack"));
-        std::fs::write(&path, of_now(std::fs::read(chunk(name)).unwrap())).unwrap();
-        inputs.push(path);
-    }
-    let path = directory.path().join("storm.jsonl");
-    std::fs::write(&path, storm()).unwrap();
-    inputs.push(path);
-    let meta = samples.kube_meta.to_str().unwrap();
-    let options = ["logs_sample_rate=0.8", "tags=team=shop", "storm_burst=3"];
-    let args = ["--kube-meta", meta, "-o", options[0], "-o", options[1], "-o", options[2]];
-    let (mut events, mut logs) = (0, 0);
-    for input in &inputs {
-        let receiver = Receiver::start(Options::default()).unwrap();
-        let explained = as_explained(&receiver.dsn(), &args, input);
-        let shipped = as_shipped(&receiver, &args, input);
-        assert_eq!(explained, shipped, "{}", input.display());
-        events += shipped.events.len();
-        logs += shipped.logs.len();
-    }
-    assert!(events > 30 && logs > 400, "{events} events, {logs} logs: too few to mean anything");
-}
-
 /// Returns the billed bytes of the logs of the samples with these attributes.
 fn billed(samples: &samples::Samples, attributes: &str) -> u64 {
     let attributes = format!("log_attributes={attributes}");
@@ -470,128 +396,4 @@ fn lean_logs_of_the_samples_cost_less() {
     let samples = samples::fresh(directory.path()).unwrap();
     let [lean, full] = ["lean", "full"].map(|attributes| billed(&samples, attributes));
     assert!(full > 200_000 && lean * 100 <= full * 45, "expected at most 45 %, found {lean} of {full} bytes");
-}
-
-/// The captured chunk as if it had been captured just now; items that Sentry would not keep have the time of reading.
-fn of_now(mut chunk: Vec<u8>) -> Vec<u8> {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap() - Duration::from_secs(60);
-    let now = (now.as_secs() as u32).to_be_bytes();
-    // An event time, but not a group's mark.
-    let times: Vec<_> =
-        (0..chunk.len() - 6).filter(|at| matches!(chunk[*at..*at + 3], [0xd7, 0, 0x60..0x7f])).collect();
-    assert!(!times.is_empty());
-    times.into_iter().for_each(|at| chunk[at + 2..at + 6].copy_from_slice(&now));
-    chunk
-}
-
-/// Lines of every outcome, with times of now.
-fn storm() -> Vec<u8> {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() - 30;
-    let texts = [
-        "INFO start",
-        "ERROR order failed for bob@example.com",
-        "java.lang.IllegalStateException: declined",
-        "\tat com.shop.Pay.run(Pay.java:10)",
-        "ERROR connection refused",
-        "DEBUG noise",
-    ];
-    let record = |n: usize| json!({"time": now + n as u64 / 20, "log": texts[n % texts.len()], "n": n});
-    json_lines(&(0..120).map(record).collect::<Vec<_>>())
-}
-
-const HOSTILE: &str = "ERROR a\u{1b}]0;title\u{7}b\u{1b}[2Jc\u{9b}1md\u{202e}e\rf";
-
-fn the_view_for_people() {
-    let trace = "0af7651916cd43dd8448eb211c80319c";
-    let records = [
-        json!({"message": "before", "level": "info"}),
-        json!({"message": "java.lang.IllegalStateException: no\n\tat com.shop.Pay.run(Pay.java:10)", "level": "error",
-            "trace_id": trace, "order": 7, "team": "shop"}),
-        json!({"log": HOSTILE, "k\u{1b}[31m": "v\u{1b}[31m"}),
-    ];
-    let output = fed(&["--pretty", "-o", "tag_keys=team"], &json_lines(&records));
-    assert_eq!((output.status.code(), stderr(&output).as_str()), (Some(0), ""));
-    let text = String::from_utf8(output.stdout).unwrap();
-    for part in [
-        "record 1 (line 1)",
-        "event  filtered   level info is below event_level error",
-        "event  accepted   error   IllegalStateException: no",
-        "from: message `message`, level `level`, trace `trace_id`",
-        "com.shop.Pay in run  Pay.java:10  [in app]",
-        "breadcrumbs",
-        "info    before",
-        "tags        team=shop",
-        "order=7",
-        "log    accepted   error",
-        trace,
-    ] {
-        assert!(text.contains(part), "expected {part:?}, found\n{text}");
-    }
-    let summary = "\n3 records: 2 events, 3 logs; 0 without a severity of their own\n";
-    assert!(text.ends_with(summary), "expected {summary:?} at the end, found\n{text}");
-    let harmful = |c: char| c.is_control() && c != '\n' || c == '\u{202e}';
-    assert!(!text.contains(harmful), "{text:?}");
-
-    let output = fed(&["-o", "a\u{1b}[2J=1"], b"");
-    assert!(!stderr(&output).contains('\u{1b}'), "{:?}", stderr(&output));
-    let both = fed(&["--pretty", "--json"], b"");
-    assert_eq!(both.status.code(), Some(2));
-}
-
-fn a_reader_who_leaves() {
-    let directory = TempDir::new("explain").unwrap();
-    let path = directory.path().join("x.jsonl");
-    std::fs::write(&path, json_lines(&vec![json!({"message": "m"}); 20_000])).unwrap();
-    for args in [&["--json"][..], &["--pretty"]] {
-        let mut child = command(args).arg(&path).spawn().unwrap();
-        drop(child.stdout.take());
-        let output = child.wait_with_output().unwrap();
-        assert_eq!((output.status.code(), stderr(&output).as_str()), (Some(0), ""), "{args:?}");
-    }
-}
-
-/// Each event repeats a hundred lines before it: kept until the end, the results would be 100 MB.
-fn results_come_while_the_input_goes_on() {
-    const RECORDS: usize = 2_000;
-    let options = ["-o", "event_level=info", "-o", "breadcrumbs=100", "-o", "storm_burst=0", "-o", "event_rate=0"];
-    let mut child = command(&options).stdin(Stdio::piped()).spawn().unwrap();
-    let (mut input, output) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
-    let status = format!("/proc/{}/status", child.id());
-    let (end, ends) = std::sync::mpsc::channel();
-    let feeder = std::thread::spawn(move || {
-        let lines = json_lines(&vec![json!({"message": "x".repeat(480)}); RECORDS]);
-        input.write_all(&lines).unwrap();
-        ends.recv()
-    });
-    // The last part of the input waits for its end, which comes later.
-    let mut results = std::io::BufReader::with_capacity(1 << 20, output).lines();
-    let before_end = results.by_ref().take(RECORDS).map(|line| line.unwrap().len()).sum::<usize>();
-    assert!(before_end > 25_000_000, "{before_end} bytes of results for half of the records");
-    let memory = std::fs::read_to_string(status).unwrap();
-    let peak = memory.lines().find_map(|line| line.strip_prefix("VmHWM:")?.strip_suffix(" kB")).unwrap();
-    assert!(peak.trim().parse::<u64>().unwrap() < 40_000, "{peak} kB at most");
-    end.send(()).unwrap();
-    assert_eq!(results.count(), RECORDS);
-    feeder.join().unwrap().unwrap();
-    assert!(child.wait().unwrap().success());
-}
-
-fn a_terminal_gets_the_view_in_colour(_: ()) {
-    let directory = TempDir::new("explain").unwrap();
-    let path = directory.path().join("x.jsonl");
-    std::fs::write(&path, json_lines(&[json!({"log": HOSTILE})])).unwrap();
-    let seen = |before: &str, args: &str| {
-        let line = format!("{before} '{}' explain {args} '{}'", env!("CARGO_BIN_EXE_flb-sentry"), path.display());
-        let mut script = Command::new("script");
-        script.args(["-qec", &line, "/dev/null"]).stdin(Stdio::null()).env_remove("NO_COLOR");
-        String::from_utf8(script.output().unwrap().stdout).unwrap()
-    };
-    let view = seen("", "");
-    assert!(view.contains("\u{1b}[1mrecord 1 (line 1)\u{1b}[0m") && view.contains("\u{1b}[31merror  "), "{view:?}");
-    let ours = ["\u{1b}[0m", "\u{1b}[1m", "\u{1b}[2m", "\u{1b}[31m", "\u{1b}[32m"];
-    let rest = ours.iter().fold(view, |text, code| text.replace(code, ""));
-    assert!(!rest.contains(['\u{1b}', '\u{7}', '\u{9b}', '\u{202e}']), "{rest:?}");
-    let plain = seen("NO_COLOR=1", "");
-    assert!(plain.contains("record 1 (line 1)") && !plain.contains('\u{1b}'), "{plain:?}");
-    assert!(seen("", "--json").trim_start().starts_with("{\"record\":1,"));
 }

@@ -1,12 +1,14 @@
 //! The receiver over real sockets: what it takes, what it refuses, how it fails on request, how it ends.
 
+mod command;
+mod faults;
+
 use flate2::Compression;
 use flate2::write::{GzEncoder, ZlibEncoder};
 use receiver::{Keep, Notice, Options, Receiver};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -253,111 +255,6 @@ fn strict_says_what_relay_hides_and_lenient_drops_it() {
 }
 
 #[test]
-fn scripted_answers() {
-    let receiver = with_faults("2x429,retry-after=2,x-sentry-rate-limits=60:error:key,5::key then 202,a=b");
-    let mut client = Client::connect(receiver.addr());
-    for _ in 0..2 {
-        let answer = client.envelope(&event("x")).unwrap();
-        let headers = "\r\nretry-after: 2\r\nx-sentry-rate-limits: 60:error:key,5::key\r\n";
-        assert!(answer.status == 429 && answer.head.contains(headers), "{answer:?}");
-    }
-    assert_eq!((receiver.events().len(), receiver.requests().len()), (0, 2));
-    let answer = client.envelope(&event("x")).unwrap();
-    assert_eq!((answer.status, answer.json()), (202, json!({"id": ID})));
-    assert!(answer.head.contains("\r\na: b\r\n"), "{answer:?}");
-    assert_eq!(client.envelope(&event("x")).unwrap().status, 200, "the script has ended");
-    receiver.script("forever:log:413 then poison=bad needle".parse().unwrap());
-    assert_eq!(client.envelope(&event("x")).unwrap().status, 200);
-    assert_eq!(client.envelope(&event("a bad needle!")).unwrap().status, 400);
-    assert_eq!(client.envelope(&logs(&[log("a bad needle")])).unwrap().status, 413);
-    assert_eq!(client.envelope(&event("a good needle")).unwrap().status, 200);
-    assert_eq!(receiver.requests().iter().map(|request| request.connection).max(), Some(0), "kept alive throughout");
-    assert_eq!(receiver.totals().accepted, 4);
-}
-
-#[test]
-fn a_scripted_200_does_not_make_bad_things_good() {
-    let receiver = with_faults("forever:200,x-sentry-rate-limits=60:error:key");
-    let answer = Client::connect(receiver.addr()).envelope(&logs(&[json!({})])).unwrap();
-    assert_eq!(answer.status, 400);
-    assert!(answer.head.contains("x-sentry-rate-limits"), "{answer:?}");
-}
-
-#[test]
-fn cuts_and_who_keeps_what() {
-    for (script, accepted) in [
-        ("cut-before-body", 0),
-        ("cut-after-body", 0),
-        ("lost-answer", 1),
-        ("hang=1ms", 0),
-        ("half-close", 0),
-        ("garbage", 0),
-        ("truncate=head", 1),
-    ] {
-        let receiver = with_faults(script);
-        assert_eq!(status(&receiver, &event("x")), 0, "{script}");
-        assert!(receiver.wait_until(SOON, |seen| seen.requests.len() == 1), "{script}");
-        let request = receiver.requests().pop().unwrap();
-        assert_eq!((request.status, request.accepted), (None, accepted == 1), "{script}");
-        assert_eq!(request.body.is_empty(), script == "cut-before-body", "{script}");
-        assert_eq!(receiver.events().len(), accepted, "{script}");
-        assert_eq!(status(&receiver, &event("x")), 200, "{script}: once only");
-    }
-}
-
-#[test]
-fn a_cut_answer_and_a_closed_connection_have_their_status() {
-    for (script, whole) in [("truncate=body", false), ("close-idle", true)] {
-        let receiver = with_faults(script);
-        let mut client = Client::connect(receiver.addr());
-        let (body, auth) = (event("x"), auth(KEY));
-        let length = body.len();
-        let head = format!("POST /api/1/envelope/ HTTP/1.1\r\nhost: h\r\n{auth}content-length: {length}\r\n\r\n");
-        client.send(&[head.as_bytes(), &body].concat());
-        let mut answer = String::new();
-        client.stream.read_to_string(&mut answer).unwrap();
-        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && !answer.contains("connection: close"), "{answer}");
-        assert_eq!(answer.ends_with("\"}"), whole, "{script}: {answer}");
-        assert_eq!((receiver.requests()[0].status, receiver.totals().events), (Some(200), 1), "{script}");
-    }
-}
-
-#[test]
-fn cut_before_body_does_not_wait_for_it() {
-    let receiver = with_faults("forever:cut-before-body");
-    let mut client = Client::connect(receiver.addr());
-    client.send(b"POST /api/1/envelope/ HTTP/1.1\r\nhost: h\r\ncontent-length: 1000\r\n\r\n");
-    assert!(client.read().is_none());
-}
-
-#[test]
-fn half_close_goes_on_reading() {
-    let receiver = with_faults("half-close");
-    let mut client = Client::connect(receiver.addr());
-    assert!(client.envelope(&event("x")).is_none());
-    // Far more than socket buffers hold: a closed connection would be reset on the way.
-    client.send(&vec![b'x'; 16 * 1024 * 1024]);
-}
-
-#[test]
-fn slow_answers_are_whole_answers() {
-    let receiver = with_faults("delay=60ms then drip=1ms then hang=60ms");
-    let mut client = Client::connect(receiver.addr());
-    let began = Instant::now();
-    assert_eq!(client.envelope(&event("x")).unwrap().status, 200);
-    assert!(began.elapsed() >= Duration::from_millis(60));
-    let began = Instant::now();
-    let answer = client.envelope(&event("x")).unwrap();
-    let bytes = (answer.head.len() + answer.body.len()) as u64;
-    assert!(began.elapsed() >= Duration::from_millis(bytes - 1), "{:?} for {bytes} bytes", began.elapsed());
-    assert_eq!(answer.json(), json!({"id": ID}));
-    let began = Instant::now();
-    assert_eq!(status(&receiver, &event("x")), 0);
-    assert!(began.elapsed() >= Duration::from_millis(60));
-    assert_eq!(receiver.events().len(), 2);
-}
-
-#[test]
 fn a_body_cut_short_is_recorded_and_not_taken() {
     let receiver = start(Options::default());
     let mut client = Client::connect(receiver.addr());
@@ -469,146 +366,6 @@ fn saves_what_it_judged() {
     assert_eq!(read("000041.envelope"), b"old");
     assert_eq!((read("000042.envelope"), read("000043.refused")), (good, bad));
     assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 3);
-}
-
-/// `flb-sentry receive`, ended with the test.
-struct Process {
-    child: Child,
-    out: Option<BufReader<ChildStdout>>,
-}
-
-impl Process {
-    fn start(args: &[&str]) -> Process {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_flb-sentry"))
-            .args(["receive", "--listen", "127.0.0.1:0"])
-            .args(args)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let out = child.stdout.take().map(BufReader::new);
-        Process { child, out }
-    }
-
-    fn line(&mut self) -> String {
-        let mut line = String::new();
-        self.out.as_mut().unwrap().read_line(&mut line).unwrap();
-        line.trim_end().to_owned()
-    }
-
-    /// Address from the first line, after the second line was seen to be the DSN.
-    fn greeting(&mut self) -> SocketAddr {
-        let (first, second) = (self.line(), self.line());
-        let addr = first.strip_prefix("listening on http://").unwrap().parse().unwrap();
-        assert_eq!(second, format!("dsn http://{KEY}@{addr}/1"));
-        addr
-    }
-
-    /// Ends it with a signal; exit code and standard error.
-    fn stop(mut self, signal: &str) -> (Option<i32>, String) {
-        let killed = Command::new("kill").args([signal, &self.child.id().to_string()]).status().unwrap();
-        assert!(killed.success());
-        self.finish()
-    }
-
-    fn finish(&mut self) -> (Option<i32>, String) {
-        let mut errors = String::new();
-        self.child.stderr.take().unwrap().read_to_string(&mut errors).unwrap();
-        (self.child.wait().unwrap().code(), errors)
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-#[test]
-fn command_prints_lines_for_people_and_ends_on_a_signal() {
-    let mut process = Process::start(&["--fault", "503", "--fault", "2xok"]);
-    let addr = process.greeting();
-    let post = |body: &[u8]| Client::connect(addr).envelope(body).unwrap().status;
-    assert_eq!(post(&event("an event")), 503);
-    assert_eq!(post(&event("an event")), 200);
-    assert_eq!(process.line(), "issue  error    an event");
-    assert_eq!(post(&logs(&[log("a \u{1b}[31mlog")])), 200);
-    let line = process.line();
-    assert!(line.starts_with("log    info     2") && line.ends_with("  a \\u{1b}[31mlog"), "{line:?}");
-    assert_eq!(post(&logs(&[json!({})])), 400);
-    let (code, errors) = process.stop("-TERM");
-    assert_eq!(code, Some(0));
-    assert!(errors.contains("request 3: log.items[0].body: expected a string, found nothing\n"), "{errors}");
-    let summary = "received 1 event, 1 log and 0 client reports in 2 of 4 requests; 4 problems\n";
-    assert!(errors.ends_with(summary), "{errors}");
-}
-
-#[test]
-fn command_prints_json_lines_and_forwards_events() {
-    let other = start(Options::default());
-    let key = KEY.replace('0', "e");
-    let mut process = Process::start(&["--json", "--forward", &other.dsn_for(9).replace(KEY, &key)]);
-    let greeting: Value = serde_json::from_str(&process.line()).unwrap();
-    let addr = greeting["listening"].as_str().unwrap().strip_prefix("http://").unwrap().parse().unwrap();
-    assert_eq!(greeting["dsn"], format!("http://{KEY}@{addr}/1"));
-    let mut client = Client::connect(addr);
-    assert_eq!(client.envelope(&logs(&[log("not for others")])).unwrap().status, 200);
-    assert_eq!(client.envelope(&event("for others")).unwrap().status, 200);
-    let lines = [process.line(), process.line()].map(|line| serde_json::from_str::<Value>(&line).unwrap());
-    assert_eq!((&lines[0]["item"], &lines[0]["payload"]["body"]), (&json!("log"), &json!("not for others")));
-    assert_eq!((&lines[1]["item"], &lines[1]["project"]), (&json!("event"), &json!(1)));
-    assert!(other.wait_until(SOON, |seen| seen.totals.events == 1));
-    let event = other.events().pop().unwrap();
-    assert_eq!((event.project, event.sentry_key.as_str(), event.event_id.as_str()), (9, key.as_str(), ID));
-    assert_eq!(event.payload["logentry"]["message"], "for others");
-    assert_eq!(other.problems(), [""; 0]);
-    assert_eq!(process.stop("-INT").0, Some(0));
-    assert_eq!(other.totals().requests, 1);
-}
-
-#[test]
-fn command_tells_when_forwarding_fails() {
-    // A port that the kernel gives to nobody.
-    let nobody = "127.0.0.1:1";
-    let mut process = Process::start(&["--forward", &format!("http://{KEY}@{nobody}/1")]);
-    let addr = process.greeting();
-    assert_eq!(Client::connect(addr).envelope(&event("x")).unwrap().status, 200);
-    let (code, errors) = process.stop("-TERM");
-    assert_eq!(code, Some(0));
-    assert!(errors.contains(&format!("forward: {nobody}: ")), "{errors}");
-}
-
-#[test]
-fn command_ends_when_nobody_reads_any_more() {
-    let mut process = Process::start(&[]);
-    let addr = process.greeting();
-    process.out = None;
-    // It may be gone before it answers.
-    let _ = Client::connect(addr).envelope(&event("x"));
-    assert_eq!(process.finish().0, Some(0));
-}
-
-#[test]
-fn command_refuses_what_cannot_work() {
-    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
-    let place = taken.local_addr().unwrap().to_string();
-    let https = format!("https://{KEY}@h/1");
-    for (args, expected) in [
-        (vec!["--listen", &place], "cannot listen on"),
-        (vec!["--listen", "nonsense"], "--listen"),
-        (vec!["--fault", "teapot"], "expected a status"),
-        (vec!["--forward", &https], "plain http"),
-        (vec!["--listen", "127.0.0.1:0", "--key", "short"], "32 hexadecimal"),
-        (vec!["--listen", "127.0.0.1:0", "--save", "/dev/null/x"], "cannot save to /dev/null/x"),
-    ] {
-        let output = Command::new(env!("CARGO_BIN_EXE_flb-sentry")).arg("receive").args(&args).output().unwrap();
-        let errors = String::from_utf8(output.stderr).unwrap();
-        assert!(!output.status.success() && errors.contains(expected), "{args:?}: {errors}");
-    }
-    let help = Command::new(env!("CARGO_BIN_EXE_flb-sentry")).args(["receive", "--help"]).output().unwrap();
-    let help = String::from_utf8(help.stdout).unwrap();
-    assert!(help.contains("cut-before-body") && help.contains("3x429,retry-after=2"), "{help}");
 }
 
 #[test]

@@ -1,9 +1,11 @@
 //! `flb-sentry check` from outside: good and bad configurations in both formats, and destinations that are there, refuse,
 //! know no key or are not there.
 
+mod destination;
+mod hosts;
+
 use receiver::{Options, Receiver};
 use serde_json::Value;
-use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -97,32 +99,6 @@ fn write_plugin(state: &TempDir, name: &str, machine: u8) {
     let mut head = *b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x03\0\0\0";
     head[18] = machine;
     std::fs::write(state.path().join(name), head).unwrap();
-}
-
-#[test]
-fn plugins_that_cannot_be_loaded_are_problems() {
-    let state = TempDir::new().unwrap();
-    write_plugin(&state, "out_sentry.so", machine());
-    write_plugin(&state, "foreign_sentry.so", 245 - machine());
-    std::fs::write(state.path().join("text_sentry.so"), "no library").unwrap();
-    let config = |plugins: &[&str]| {
-        let dir = state.path().display();
-        let named: String = plugins.iter().map(|name| format!("  - {dir}/{name}\n")).collect();
-        let file = state.path().join("fluent-bit.yaml");
-        let outputs = "pipeline:\n  outputs:\n    - name: sentry\n      match: '*'\n      dsn: ${DSN}\n";
-        std::fs::write(&file, format!("plugins:\n{named}{outputs}")).unwrap();
-        json(&["--offline", path(&file)], &nobody(), state.path()).all("problems")
-    };
-    assert_eq!(config(&["out_sentry.so"]), [""; 0]);
-    for (name, why) in [
-        ("foreign_sentry.so", "cannot be loaded on this machine: it is for "),
-        ("text_sentry.so", "cannot be loaded on this machine: it is not a shared library"),
-        ("missing_sentry.so", "cannot be loaded on this machine: No such file"),
-        ("other.so", "Fluent Bit does not know the output sentry"),
-    ] {
-        let problems = config(&[name]);
-        assert!(problems.len() == 1 && problems[0].contains(why), "{name}: expected {why:?}, found {problems:?}");
-    }
 }
 
 #[test]
@@ -235,58 +211,6 @@ fn a_bad_yaml_configuration() {
     let found = json(&["--offline", path(&file("broken.yaml"))], &nobody(), state.path());
     assert!(found.all("problems")[0].starts_with("broken.yaml:3 no YAML: "), "{:?}", found.all("problems"));
     assert_eq!(found.code, Some(1));
-}
-
-#[test]
-fn workers_with_hot_reload_are_a_problem_for_the_versions_that_crash() {
-    let state = TempDir::new().unwrap();
-    let config = state.path().join("workers.conf");
-    let text = "[SERVICE]\n    Hot_Reload On\n    HTTP_Server On\n    scheduler.cap 60\n[INPUT]\n    Name dummy\n\
-                [OUTPUT]\n    Name sentry\n    Match *\n    Workers 2\n    Retry_Limit no_limits\n    dsn ${DSN}\n    spool_path ${STATE}/spool\n";
-    std::fs::write(&config, text).unwrap();
-    let problems = |more: &[&str]| {
-        let found = json(&[&["--offline"], more, &[path(&config)]].concat(), &nobody(), state.path());
-        found.all("problems").into_iter().filter(|text| text.contains("workers with hot_reload")).collect::<Vec<_>>()
-    };
-    for version in ["2.2.3", "v3.2", "4"] {
-        let found = problems(&["--fluent-bit", version]);
-        assert!(
-            found.len() == 1 && found[0].starts_with("workers.conf:10 workers with hot_reload"),
-            "{version}: {found:?}"
-        );
-    }
-    assert!(problems(&["--fluent-bit", "5.1.1"]).is_empty());
-    std::fs::write(&config, text.replace("Hot_Reload On", "Hot_Reload Off")).unwrap();
-    assert!(problems(&["--fluent-bit", "4.2.8"]).is_empty());
-}
-
-#[test]
-fn hot_reload_is_a_problem_for_the_versions_that_refuse_chunks_meanwhile() {
-    let state = TempDir::new().unwrap();
-    let config = state.path().join("reload.conf");
-    let text = "[SERVICE]\n    Hot_Reload On\n[INPUT]\n    Name dummy\n[OUTPUT]\n    Name sentry\n    Match *\n    dsn ${DSN}\n";
-    std::fs::write(&config, text).unwrap();
-    let problems = |version: &str| {
-        let found = json(&["--offline", "--fluent-bit", version, path(&config)], &nobody(), state.path());
-        found
-            .all("problems")
-            .into_iter()
-            .filter(|text| text.contains("passes this output no chunk"))
-            .collect::<Vec<_>>()
-    };
-    for version in ["2.2.0", "v2.2", "3", "3.1.10", "3.2.2", "v3.2.2-next"] {
-        let found = problems(version);
-        let name = format!(
-            "reload.conf:2 hot_reload: Fluent Bit {}",
-            version.trim_start_matches('v').trim_end_matches("-next")
-        );
-        assert!(found.len() == 1 && found[0].starts_with(&name), "{version}: expected {name}, found {found:?}");
-    }
-    for version in ["1.9.10", "2.1.10", "2.1", "3.2.3", "3.2.10", "4", "5.1.1"] {
-        assert_eq!(problems(version), Vec::<String>::new(), "{version}");
-    }
-    std::fs::write(&config, text.replace("Hot_Reload On", "Hot_Reload Off")).unwrap();
-    assert_eq!(problems("3.1"), Vec::<String>::new());
 }
 
 #[test]
@@ -415,89 +339,4 @@ fn a_spool_that_somebody_holds_or_that_has_no_room() {
     let problems = found.all("problems").join("\n");
     assert!(problems.contains("every user may write there and plant records"), "{problems}");
     assert_eq!(found.code, Some(1), "{problems}");
-}
-
-#[test]
-fn a_destination_that_is_not_there_is_a_problem() {
-    let state = TempDir::new().unwrap();
-    let dsn = format!("dsn={}", nobody());
-    let found = json(&["-o", &dsn], "", state.path());
-    assert!(found.all("problems")[0].ends_with("is unreachable (connection refused)"), "{:?}", found.all("problems"));
-    assert_eq!(found.code, Some(1));
-    let found = json(&["-o", &format!("dsn=https://{KEY}@nowhere.invalid/1"), "--timeout", "5"], "", state.path());
-    assert_eq!(found.all("problems").len(), 1);
-    // A listener that never answers.
-    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
-    let dsn = format!("dsn=http://{KEY}@{}/1", silent.local_addr().unwrap());
-    let found = json(&["-o", &dsn, "--timeout", "1"], "", state.path());
-    assert_eq!(found.all("problems").len(), 1);
-    let proxy = format!("proxy=http://u:hunter2@{}", silent.local_addr().unwrap());
-    drop(silent);
-    let found = json(&["-o", &format!("dsn=http://{KEY}@sentry.invalid/1"), "-o", &proxy], "", state.path());
-    assert!(found.all("problems")[0].contains("proxy http://***@127.0.0.1"), "{:?}", found.all("problems"));
-}
-
-/// Each waits five seconds, side by side.
-#[test]
-fn a_test_event_is_sent_twice() {
-    let cases = [
-        ("", None, "ok", "accepts a test event, twice. That does not prove", 0),
-        (
-            "1x200 then forever:403",
-            None,
-            "problems",
-            "accepts a test event at first, and five seconds later not (403",
-            1,
-        ),
-        ("", Some("f".repeat(32)), "problems", "does not accept a test event (403", 1),
-        ("forever:503", None, "problems", "does not accept a test event (503", 1),
-        (
-            "forever:429,x-sentry-rate-limits=60:error:organization",
-            None,
-            "problems",
-            "does not accept a test event (429",
-            1,
-        ),
-        ("forever:200,x-sentry-rate-limits=60:error:organization", None, "advice", "says that a quota is used up", 0),
-    ];
-    let check = |(faults, key, kind, expected, code): (&str, Option<String>, &str, &str, i32)| {
-        let options = Options { faults: faults.parse().unwrap(), key, ..Options::default() };
-        let (state, receiver) = (TempDir::new().unwrap(), Receiver::start(options).unwrap());
-        let dsn = format!("dsn=http://{KEY}@{}/1", receiver.addr());
-        let found = json(&["--send", "-o", &dsn, "-o", "environment=production"], "", state.path());
-        let said = found.all(kind).join("\n");
-        assert!(said.contains(expected), "{faults}: {said}");
-        assert_eq!((found.code, receiver.requests().len()), (Some(code), 2), "{faults}: {said}");
-        if kind == "ok" {
-            let events = receiver.events();
-            assert_eq!((events.len(), receiver.problems()), (2, Vec::new()));
-            assert!(said.contains(events[0].payload["event_id"].as_str().unwrap()), "{said}");
-            assert_eq!(events[0].payload["event_id"], events[1].payload["event_id"]);
-            assert_eq!(events[0].payload["environment"], "production");
-        }
-    };
-    std::thread::scope(|scope| {
-        let running = cases.map(|case| scope.spawn(|| check(case)));
-        running.into_iter().for_each(|case| case.join().unwrap());
-    });
-}
-
-#[test]
-fn a_sample_shows_what_its_logs_would_cost() {
-    let state = TempDir::new().unwrap();
-    let sample = state.path().join("app.jsonl");
-    // Body, and the attribute's name and number: 2 + 1 + 8 bytes each.
-    std::fs::write(&sample, "{\"message\":\"ab\",\"n\":1}\n".repeat(4)).unwrap();
-    let dsn = format!("dsn={}", nobody());
-    let of = |log_attributes: &str, file: &str| {
-        let attributes = format!("log_attributes={log_attributes}");
-        let args = ["--offline", "-o", &dsn, "-o", "server_name=h", "-o", &attributes, "--sample", file];
-        json(&args, "", state.path())
-    };
-    let shown = sample.to_str().unwrap();
-    let listed = of("n", shown);
-    let told = format!("sample {shown}: Sentry bills 11 bytes per log, 0.01 GB per million logs; n 82 %, body 18 %");
-    assert!(listed.all("ok").contains(&told), "{:?}", listed.report);
-    assert!(of("full", shown).all("ok").iter().any(|text| text.contains("sentry.sdk.name")));
-    assert_eq!(of("n", "/nowhere").code, Some(1));
 }
