@@ -1,5 +1,5 @@
 //! Reads the clocks. No other code asks for the time, so that tests can cover every wait without waiting;
-//! `tests/docs/architecture.rs` checks this.
+//! `tests/docs/architecture` checks this.
 //!
 //! [`Clock`] is for everything that is decided by time, `Stopwatch` for waits that end at a lock or a thread.
 

@@ -1,6 +1,9 @@
 //! The rules of ARCHITECTURE.md, held by reading the sources: who may use whom, where `unsafe` may be, what stays pure.
 
-use std::collections::BTreeMap;
+mod delivery;
+mod files;
+mod packages;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -144,98 +147,6 @@ fn imports_follow_the_arrow() {
     assert!(offences.is_empty(), "{}", offences.join("\n"));
 }
 
-/// The parts of `src/delivery`: folders, and files beside them. A part may use those above it, and none below. A longer path
-/// wins, so that the thread in `store/worker` is no part of `store`.
-const DELIVERY: &[&str] = &[
-    "route",
-    "transport",
-    "report",
-    "costs",
-    "store",
-    "track",
-    "accept",
-    "shared",
-    "store/worker",
-    "map",
-    "dispatch",
-    "start",
-    "mod",
-    "admission",
-];
-
-/// Returns the place in [`DELIVERY`] of a path below `src/delivery`, such as `store/worker/mod` or `store::worker::lost`.
-fn part(path: &str) -> Option<usize> {
-    let is_within = |part: &str| path.strip_prefix(part).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-    let parts = DELIVERY.iter().enumerate().filter(|(_, part)| is_within(part));
-    parts.max_by_key(|(_, part)| part.len()).map(|(place, _)| place)
-}
-
-/// Returns the paths below `crate::delivery` that a text names. Groups (`delivery::{a, b::C}`) are taken apart.
-fn delivery_paths(text: &str) -> Vec<String> {
-    let ends = text.match_indices("crate::delivery::").map(|(at, found)| at + found.len());
-    let mut paths = Vec::new();
-    for rest in ends.map(|end| &text[end..]) {
-        let is_path = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == ':';
-        match rest.strip_prefix('{') {
-            Some(group) => {
-                let group = group.split('}').next().unwrap_or_default();
-                paths.extend(group.split(',').map(|path| path.trim().to_owned()).filter(|path| !path.is_empty()));
-            }
-            None => paths.push(rest.chars().take_while(|c| is_path(*c)).collect()),
-        }
-    }
-    paths.iter().map(|path| path.trim_end_matches(':').replace("::", "/")).collect()
-}
-
-/// Returns the imports of `src/delivery` that run back up, as `file uses path`.
-fn imports_that_run_back_up(lines: &[Line]) -> Vec<String> {
-    let mut texts: BTreeMap<&str, String> = BTreeMap::new();
-    for line in lines {
-        let text = texts.entry(&line.file).or_default();
-        // Unit tests stand at the end of their file, and put parts together.
-        if !text.contains("\nmod tests {") {
-            *text += &format!("\n{}", line.code);
-        }
-    }
-    let mut found = Vec::new();
-    for (file, text) in texts {
-        let path = file.trim_start_matches("src/delivery/").trim_end_matches(".rs");
-        if path.ends_with("tests")
-            || path.contains("/tests/")
-            || ["model", "property"].iter().any(|t| path.starts_with(t))
-        {
-            continue;
-        }
-        let own = part(path).unwrap_or_else(|| panic!("{file}: expected its part in DELIVERY"));
-        for used in delivery_paths(&text) {
-            // What stands in `mod.rs` itself, such as `Delivery`, is below every other part.
-            let place = part(&used).unwrap_or_else(|| part("mod").expect("expected mod in DELIVERY"));
-            if place > own {
-                found.push(format!("{file} uses delivery::{}", used.replace('/', "::")));
-            }
-        }
-    }
-    found
-}
-
-#[test]
-fn imports_in_delivery_never_run_back_up() {
-    let found = imports_that_run_back_up(&lines_of("src/delivery"));
-    assert!(found.is_empty(), "expected the order {DELIVERY:?}:\n{}", found.join("\n"));
-}
-
-#[test]
-fn an_import_that_runs_back_up_is_found() {
-    let line = |file: &str, code: &str| Line { file: file.to_owned(), number: 1, code: code.to_owned() };
-    let uses = |file: &str, code: &str| imports_that_run_back_up(&[line(file, code)]).len();
-    assert_eq!(uses("src/delivery/dispatch/scheduler.rs", "use crate::delivery::transport::response::Limits;"), 0);
-    assert_eq!(uses("src/delivery/transport/sender.rs", "use crate::delivery::dispatch::dispatcher;"), 1);
-    assert_eq!(uses("src/delivery/store/spool.rs", "use crate::delivery::{route, store::worker::lost};"), 1);
-    assert_eq!(uses("src/delivery/store/worker/mod.rs", "use crate::delivery::store::Spool;"), 0);
-    assert_eq!(uses("src/delivery/map/sink.rs", "use crate::delivery::Delivery;"), 1);
-    assert_eq!(uses("src/delivery/report/host.rs", "    crate::delivery::shared::state::f();"), 1);
-}
-
 #[test]
 fn the_arrow_never_turns_back() {
     for (at, (module, uses)) in ARROW.iter().enumerate() {
@@ -314,17 +225,6 @@ fn check_and_explain_alone_link_the_library() {
     assert!(other.is_none_or(|line| panic!("{}:{}: {}", line.file, line.number, line.code)));
 }
 
-/// With `abort` the fence around each export does nothing, and a panic of ours ends the host.
-#[test]
-fn panics_unwind_in_every_profile() {
-    for file in ["Cargo.toml", "cli/Cargo.toml", ".cargo/config.toml"] {
-        let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(file)).unwrap_or_default();
-        let words = text.lines().map(|line| line.split('#').next().unwrap_or_default().replace(' ', ""));
-        let aborts = words.filter(|line| line.contains("panic=\"abort\"") || line.contains("panic=abort")).count();
-        assert_eq!(aborts, 0, "{file}");
-    }
-}
-
 /// Returns the text of a file of the sources.
 fn text(file: &str) -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(file))
@@ -337,119 +237,4 @@ fn members() -> Vec<String> {
     let list = manifest.lines().find_map(|line| line.strip_prefix("members = [")?.strip_suffix(']'));
     let names = list.expect("expected the members on one line").split(", ").map(|name| name.trim_matches('"'));
     names.map(|name| if name == "." { String::new() } else { format!("{name}/") }).collect()
-}
-
-/// Returns the name of a manifest's package.
-fn package(manifest: &str) -> String {
-    let text = text(manifest);
-    let mut lines = text.lines().skip_while(|line| *line != "[package]");
-    let name = lines.find_map(|line| line.strip_prefix("name = \"")?.strip_suffix('"'));
-    name.unwrap_or_else(|| panic!("{manifest}: expected a name")).to_owned()
-}
-
-/// The names of a manifest's dependencies, those of tests included.
-fn dependencies(manifest: &str) -> Vec<String> {
-    let text = text(manifest);
-    let mut within = false;
-    let mut names = Vec::new();
-    for line in text.lines() {
-        if line.starts_with('[') {
-            within = line.trim_end_matches(']').ends_with("dependencies");
-        } else if within && line.starts_with(|c: char| c.is_ascii_lowercase()) {
-            names.extend(line.split([' ', '.', '=']).next().map(str::to_owned));
-        }
-    }
-    names
-}
-
-#[test]
-fn every_dependency_has_its_reason() {
-    let text = text("ARCHITECTURE.md");
-    let (_, table) = text.split_once("## Packages").expect("a chapter on packages");
-    let known: Vec<&str> =
-        table.lines().filter_map(|line| line.split('|').nth(1)).flat_map(|cell| cell.split('`')).collect();
-    let manifests = members().into_iter().chain(["fuzz/".to_owned()]).map(|folder| format!("{folder}Cargo.toml"));
-    let manifests: Vec<_> = manifests.collect();
-    let ours: Vec<_> = manifests.iter().map(|manifest| package(manifest)).collect();
-    let all: Vec<_> = manifests.iter().flat_map(|manifest| dependencies(manifest)).collect();
-    assert!(all.len() > 20, "expected to find them");
-    let without: Vec<_> = all.iter().filter(|name| !known.contains(&name.as_str()) && !ours.contains(name)).collect();
-    assert!(without.is_empty(), "no reason is given for {without:?}");
-}
-
-/// Folders of programs that the tests build for themselves.
-const PROGRAMS: [&str; 2] = ["tests/sdk/", "tests/traces/"];
-
-/// Returns the sources of tests and benchmarks.
-fn test_sources() -> Vec<PathBuf> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let folders = members().into_iter().map(|member| format!("{member}tests")).chain(["benches".into()]);
-    let folders = folders.map(|folder| root.join(folder)).filter(|folder| folder.is_dir());
-    let is_program = |file: &PathBuf| PROGRAMS.iter().any(|folder| file.starts_with(root.join(folder)));
-    folders.flat_map(|folder| rust_files(&folder)).filter(|file| !is_program(file)).collect()
-}
-
-/// Returns the file that has to declare a module in this file; none for the root of a program.
-fn parent(file: &Path) -> Option<PathBuf> {
-    let folder = file.parent().expect("expected a file in a folder");
-    let name = file.file_name()?.to_str()?;
-    let of_folder = |folder: &Path| {
-        let inside = ["mod.rs", "main.rs"].map(|name| folder.join(name));
-        inside.into_iter().find(|file| file.is_file()).unwrap_or_else(|| folder.with_extension("rs"))
-    };
-    match name {
-        "main.rs" => None,
-        _ if folder.ends_with("tests") => None,
-        "mod.rs" => Some(of_folder(folder.parent()?)),
-        _ => Some(of_folder(folder)),
-    }
-}
-
-/// A file that no program includes has tests that nobody runs.
-#[test]
-fn every_test_source_is_compiled() {
-    let files = test_sources();
-    assert!(files.len() > 80, "expected the tests, found {} files", files.len());
-    for file in &files {
-        let Some(parent) = parent(file) else { continue };
-        let module = if file.ends_with("mod.rs") { file.parent().and_then(Path::file_stem) } else { file.file_stem() };
-        let module = module.and_then(|name| name.to_str()).expect("expected a name");
-        let text = fs::read_to_string(&parent).unwrap_or_default();
-        let declared = text.lines().any(|line| line.trim_start_matches("pub ") == format!("mod {module};"));
-        assert!(declared, "{}: expected `mod {module};` in {}", file.display(), parent.display());
-    }
-}
-
-/// Programs with a harness of their own list their tests; an attribute would be ignored.
-#[test]
-fn tests_without_the_harness_have_no_attribute() {
-    let own = "testkit::suite";
-    let files = test_sources();
-    let text = |file: &Path| fs::read_to_string(file).unwrap_or_default();
-    let roots = files.iter().filter(|file| parent(file).is_none() && text(file).contains(own));
-    let mut found = 0;
-    for root in roots {
-        found += 1;
-        let within =
-            |file: &&PathBuf| *file == root || root.ends_with("main.rs") && file.starts_with(root.parent().unwrap());
-        for file in files.iter().filter(within) {
-            assert!(!text(file).contains("#[test]"), "{}: list the test in its suite", file.display());
-        }
-    }
-    assert!(found > 2, "expected programs with a harness of their own, found {found}");
-}
-
-/// A module that is included by its path is compiled once more for each program that does so.
-#[test]
-fn no_module_is_included_by_its_path() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let folders =
-        members().into_iter().map(|member| format!("{member}src")).map(|folder| rust_files(&root.join(folder)));
-    let sources: Vec<_> =
-        folders.flatten().chain(test_sources()).chain(rust_files(&root.join("fuzz/fuzz_targets"))).collect();
-    for file in sources {
-        let text = fs::read_to_string(&file).unwrap_or_default();
-        let included = text.lines().any(|line| line.trim_start().starts_with("#[path"));
-        assert!(!included, "{}: put what is shared into testkit", file.display());
-    }
 }
