@@ -17,10 +17,23 @@ impl ChunkId {
     }
 }
 
-/// The number of a record within its chunk, counted from 0 in the order of the records. In the spool, chunks that are read
-/// together are numbered as one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// The number of a record within its chunk, counted from 0 in the order of the records. Chunks of the spool that are read
+/// together are numbered as one; a segment and its progress file number all records of the segment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RecordIndex(pub u32);
+
+impl RecordIndex {
+    /// Returns the record that follows this one after so many; the greatest number if there is none.
+    #[must_use]
+    pub fn plus(self, records: u32) -> Self {
+        Self(self.0.saturating_add(records))
+    }
+
+    /// Returns the numbers of so many consecutive records, of which this is the first.
+    pub fn run(self, records: u32) -> impl Iterator<Item = Self> + Clone {
+        (self.0..self.plus(records).0).map(Self)
+    }
+}
 
 /// Has a chunk's id.
 pub trait Identified {

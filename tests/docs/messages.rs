@@ -34,7 +34,7 @@ fn sources() -> Vec<String> {
         for entry in fs::read_dir(root().join(&folder)).expect("expected a folder") {
             let path = format!("{folder}/{}", entry.expect("expected an entry").file_name().display());
             let is_test =
-                ["tests", "/model/", "/property/", "/poison.rs", "/split.rs"].iter().any(|part| path.contains(part));
+                ["tests", "/model/", "/property/", "/injected_panic.rs"].iter().any(|part| path.contains(part));
             if root().join(&path).is_dir() {
                 folders.push(path);
             } else if path.ends_with(".rs") && !is_test {

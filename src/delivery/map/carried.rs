@@ -8,6 +8,11 @@ use std::sync::Arc;
 /// The first number that the mapping knows a waiting record by. Smaller numbers are records of the chunk that is read.
 pub(in crate::delivery) const FIRST: u32 = 1 << 31;
 
+/// Returns the record that the mapping means by a number, if it is one of the chunk that is read.
+pub(in crate::delivery) fn in_chunk(number: u32) -> Option<RecordIndex> {
+    (number < FIRST).then_some(RecordIndex(number))
+}
+
 /// Records that wait for a later chunk, by the numbers under which the mapping knows them. Each keeps its progress record
 /// from being done.
 #[derive(Debug, Default)]

@@ -3,11 +3,11 @@
 pub(in crate::delivery) mod carried;
 mod disposition;
 #[cfg(test)]
+mod injected_panic;
+#[cfg(test)]
 mod panic_tests;
 mod pass;
 pub(in crate::delivery) mod pass_outcome;
-#[cfg(test)]
-mod poison;
 mod record_writer;
 pub(in crate::delivery) mod router;
 pub(in crate::delivery) mod sink;

@@ -3,8 +3,8 @@
 
 use crate::clock::Monotonic;
 use crate::delivery::map::carried::Carried;
+use crate::delivery::map::injected_panic::ITEMS;
 use crate::delivery::map::pass_outcome::PassOutcome;
-use crate::delivery::map::poison;
 use crate::delivery::map::sink::RecordSink;
 use crate::delivery::property::{Directory, Instance, Seen, Time, ended, line, loaded, record};
 use crate::delivery::shared::load::Load;
@@ -52,7 +52,7 @@ fn poisoned(mode: &str, chunk: &[u8], at: &[(Category, u32)], limited: Option<Ca
         }
         assert!(has_limited, "{mode}: {}", instance.ledger.snapshot().summary());
     }
-    poison::AT.set(at.to_vec());
+    ITEMS.set(at.iter().map(|(category, record)| (*category, RecordIndex(*record))).collect());
     let mut unflushed = vec![chunk];
     if limited.is_some() && delivery == options::Mode::Ack {
         // It is still the host's, which offers it again.
@@ -69,7 +69,7 @@ fn poisoned(mode: &str, chunk: &[u8], at: &[(Category, u32)], limited: Option<Ca
             instance.respond(0, (200, None, true), &mut seen);
         }
     }
-    poison::AT.take();
+    ITEMS.take();
     (instance.ledger.snapshot(), seen)
 }
 

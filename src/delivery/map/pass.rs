@@ -12,7 +12,7 @@ use crate::delivery::store::Chunk;
 use crate::delivery::store::dead_letters::{self, DeadLetter};
 use crate::delivery::store::record_set::RecordSet;
 use crate::delivery::track::chunk_progress::{ChunkProgress, ChunkSource};
-use crate::envelope::Reading;
+use crate::envelope::{Reading, RecordIndex};
 use crate::ledger::{Category, Outcome};
 use crate::mapping::Origin;
 use crate::sync::lock;
@@ -42,7 +42,7 @@ impl Worker<'_> {
         let logs = if reading == Reading::Replayed { &mut self.replayed } else { &mut self.live };
         self.shared.buffer_pool.1.try_iter().for_each(|buffer| logs.lend(buffer));
         let router = ChunkRouter::new(&self.shared.route_table, self.shared.now().steady);
-        let mut record = 0;
+        let mut record = RecordIndex(0);
         for segment in segments {
             let first = record;
             let mut pass = PassOutcome::default();
@@ -146,7 +146,7 @@ impl Worker<'_> {
     fn write_dead_letter(
         &mut self,
         chunk_progress: &ChunkProgress,
-        first: u32,
+        first: RecordIndex,
         segment: &Chunk,
         pass: &mut PassOutcome,
     ) {
@@ -183,14 +183,14 @@ impl Worker<'_> {
     }
 
     /// Counts items of a chunk that will never be sent, for the next client report.
-    fn report_unsent(&self, first: u32, segment: &Chunk, unsent: &[UnsentItem]) {
+    fn report_unsent(&self, first: RecordIndex, segment: &Chunk, unsent: &[UnsentItem]) {
         if !self.shared.reports.is_on() || unsent.is_empty() {
             return;
         }
         let logs = unsent.iter().filter(|drop| drop.category == Category::Log);
-        let sizes = dead_letters::sizes(segment, first, &logs.map(|drop| drop.record).collect());
+        let sizes = dead_letters::sizes(segment, first, &logs.filter_map(|drop| drop.record).collect());
         for UnsentItem { category, record, outcome, target } in unsent {
-            let size = sizes.get(record).filter(|_| *category == Category::Log);
+            let size = record.and_then(|record| sizes.get(&record)).filter(|_| *category == Category::Log);
             self.shared.reports.add(target.identity, *category, *outcome, 1, size.copied().unwrap_or(0));
         }
     }
@@ -201,17 +201,17 @@ impl Worker<'_> {
         &mut self,
         chunk_progress: &Arc<ChunkProgress>,
         router: &ChunkRouter<'_>,
-        (segment, first): (&Chunk, u32),
+        (segment, first): (&Chunk, RecordIndex),
         reading: Reading,
         pass: &mut PassOutcome,
-    ) -> u32 {
+    ) -> RecordIndex {
         if segment.data.is_empty() {
             // A compaction has left out its records, because they have ended.
-            return first + segment.records;
+            return first.plus(segment.records);
         }
         let mut broken = RecordSet::default();
         // The records at which each panic occurred.
-        let mut panics: Vec<Vec<u32>> = Vec::new();
+        let mut panics: Vec<Vec<RecordIndex>> = Vec::new();
         loop {
             let mapped = catch_unwind(AssertUnwindSafe(|| {
                 let origin = Origin { tag: &segment.tag, router, now: self.shared.now().wall };
@@ -219,7 +219,7 @@ impl Worker<'_> {
                 let carried = &mut self.carried;
                 let mut record_sink =
                     RecordSink::new(self.shared, chunk_progress, logs, reading, pass, &broken, carried);
-                self.records.map(origin, &segment.data, first, &mut record_sink)
+                RecordIndex(self.records.map(origin, &segment.data, first.0, &mut record_sink))
             }));
             if let Ok(end) = mapped {
                 panics.iter().for_each(|records| pass.give_up(chunk_progress, records));
@@ -227,15 +227,16 @@ impl Worker<'_> {
             }
             self.panicked(pass);
             let gave_up = self.give_up_carried();
-            let end = first + crate::chunk::count(&segment.data);
-            let current_records = self.records.current_records().iter().copied();
-            let news: Vec<u32> =
-                current_records.filter(|record| (first..end).contains(record) && broken.insert(*record)).collect();
+            let count = crate::chunk::count(&segment.data);
+            let segment_records = first..first.plus(count);
+            let current_records = self.records.current_records().iter().copied().map(RecordIndex);
+            let news: Vec<RecordIndex> =
+                current_records.filter(|record| segment_records.contains(record) && broken.insert(*record)).collect();
             // Work stays in proportion to the chunk, however many of its records are broken.
             if news.is_empty() && !gave_up || panics.len() >= MAX_PANICS {
                 self.shared.log(Severity::Error, LogKind::Panics, TOO_MANY_PANICS.to_owned());
-                (first..end).for_each(|record| pass.give_up(chunk_progress, &[record]));
-                return end;
+                first.run(count).for_each(|record| pass.give_up(chunk_progress, &[record]));
+                return segment_records.end;
             }
             panics.push(news);
         }

@@ -25,11 +25,10 @@ pub(in crate::delivery) struct PassOutcome {
 impl PassOutcome {
     /// Gives up the unfinished items of records at which the mapping panicked: a record, or the lines of an event in their
     /// order.
-    pub(in crate::delivery) fn give_up(&mut self, chunk_progress: &ChunkProgress, records: &[u32]) {
+    pub(in crate::delivery) fn give_up(&mut self, chunk_progress: &ChunkProgress, records: &[RecordIndex]) {
         let reason = DropReason::shared(Outcome::Invalid, DropTrigger::MappingPanic);
-        let is_unfinished = |category, record| {
-            chunk_progress.is_open(category, RecordIndex(record)) && !self.waiting[category].has(record)
-        };
+        let is_unfinished =
+            |category, record| chunk_progress.is_open(category, record) && !self.waiting[category].has(record);
         let dead_letter = match records {
             [record] => {
                 match Category::ALL.iter().filter(|category| is_unfinished(**category, *record)).collect::<Vec<_>>()[..]
@@ -41,7 +40,7 @@ impl PassOutcome {
             }
             [head, members @ ..] => {
                 for member in members {
-                    chunk_progress.end(Category::Event, RecordIndex(*member), Outcome::Joined);
+                    chunk_progress.end(Category::Event, *member, Outcome::Joined);
                 }
                 if !is_unfinished(Category::Event, *head) {
                     return;
@@ -57,21 +56,22 @@ impl PassOutcome {
 /// Ends the record of a dead letter.
 pub(super) fn end(dead_letter: &DeadLetter, chunk_progress: &ChunkProgress, outcome: Outcome) {
     for category in dead_letter.categories() {
-        chunk_progress.end(category, RecordIndex(dead_letter.record), outcome);
+        chunk_progress.end(category, dead_letter.record, outcome);
     }
 }
 
 /// Marks the record of a dead letter as rejected: the dead letter is written at the next reading of the chunk.
 pub(super) fn postpone(dead_letter: &DeadLetter, chunk_progress: &ChunkProgress) {
     for category in dead_letter.categories() {
-        chunk_progress.mark_rejected(category, std::iter::once(RecordIndex(dead_letter.record)), &dead_letter.reason);
+        chunk_progress.mark_rejected(category, std::iter::once(dead_letter.record), &dead_letter.reason);
     }
 }
 
 /// An item that ended before it was sent.
 pub(in crate::delivery) struct UnsentItem {
     pub(in crate::delivery) category: Category,
-    pub(in crate::delivery) record: u32,
+    /// Its record; `None` if that is one of an earlier chunk.
+    pub(in crate::delivery) record: Option<RecordIndex>,
     pub(in crate::delivery) outcome: Outcome,
     pub(in crate::delivery) target: Arc<Target>,
 }
@@ -84,8 +84,8 @@ impl UnsentItem {
         chunk_progress: &ChunkProgress,
     ) -> Option<Self> {
         let (category, target) = (dead_letter.category?, dead_letter.target.clone()?);
-        let is_counted = chunk_progress.is_counted_elsewhere(category, RecordIndex(dead_letter.record));
-        Some(Self { category, record: dead_letter.record, outcome, target }).filter(|_| !is_counted)
+        let is_counted = chunk_progress.is_counted_elsewhere(category, dead_letter.record);
+        Some(Self { category, record: Some(dead_letter.record), outcome, target }).filter(|_| !is_counted)
     }
 }
 
@@ -98,7 +98,7 @@ mod tests {
 
     fn given_up(chunk_progress: &ChunkProgress, records: &[u32]) -> Vec<DeadLetter> {
         let mut pass = PassOutcome::default();
-        pass.give_up(chunk_progress, records);
+        pass.give_up(chunk_progress, &records.iter().copied().map(RecordIndex).collect::<Vec<_>>());
         pass.dead_letters
     }
 
@@ -112,7 +112,11 @@ mod tests {
         let chunk_progress = chunk_progress();
         for _ in 0..2 {
             let dead_letters = given_up(&chunk_progress, &[3, 4, 5]);
-            assert_eq!((dead_letters.len(), dead_letters[0].record, &dead_letters[0].members[..]), (1, 3, &[4, 5][..]));
+            let [dead_letter] = &dead_letters[..] else { panic!("{dead_letters:?}") };
+            assert_eq!(
+                (dead_letter.record, &dead_letter.members[..]),
+                (RecordIndex(3), &[RecordIndex(4), RecordIndex(5)][..])
+            );
             postpone(&dead_letters[0], &chunk_progress);
         }
         assert!([4, 5].iter().all(|member| !chunk_progress.is_open(Category::Event, RecordIndex(*member))));
@@ -133,9 +137,12 @@ mod tests {
     #[test]
     fn does_not_give_up_deferred_records() {
         let (chunk_progress, mut pass) = (chunk_progress(), PassOutcome::default());
-        pass.waiting.log.insert(3);
-        pass.give_up(&chunk_progress, &[3]);
-        assert!(matches!(pass.dead_letters[..], [DeadLetter { category: Some(Category::Event), record: 3, .. }]));
+        pass.waiting.log.insert(RecordIndex(3));
+        pass.give_up(&chunk_progress, &[RecordIndex(3)]);
+        assert!(matches!(
+            pass.dead_letters[..],
+            [DeadLetter { category: Some(Category::Event), record: RecordIndex(3), .. }]
+        ));
     }
 
     /// An open record gets one dead letter for both categories. A record whose log is in flight gets one for its event.

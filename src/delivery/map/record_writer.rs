@@ -75,7 +75,7 @@ impl ItemWriter for RecordWriter<'_, '_> {
 
     fn finish(mut self, finished: Finished) {
         #[cfg(test)]
-        crate::delivery::map::poison::take(self.item.category, self.sink.owner(self.item.record).1.0);
+        crate::delivery::map::injected_panic::check(self.item.category, self.sink.owner(self.item.record).1);
         if let (Place::Log(destination), Finished::Log(bill)) = (&self.place, &finished) {
             let destination = *destination;
             return self.finish_log(destination, bill);

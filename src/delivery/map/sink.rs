@@ -107,8 +107,8 @@ impl<'i> RecordSink<'i> {
 
     /// Returns the chunk of a record, and the record's number there.
     pub(super) fn owner(&self, record: u32) -> (Cow<'i, Arc<ChunkProgress>>, RecordIndex) {
-        if record < carried::FIRST {
-            return (Cow::Borrowed(self.chunk_progress), RecordIndex(record));
+        if let Some(own) = carried::in_chunk(record) {
+            return (Cow::Borrowed(self.chunk_progress), own);
         }
         self.carried
             .get(record)
@@ -117,8 +117,8 @@ impl<'i> RecordSink<'i> {
 
     /// Leaves a record open in its chunk.
     pub(super) fn defer(&mut self, category: Category, record: u32) {
-        if record < carried::FIRST {
-            self.pass.waiting[category].insert(record);
+        if let Some(own) = carried::in_chunk(record) {
+            self.pass.waiting[category].insert(own);
         }
         let (chunk_progress, own) = self.owner(record);
         chunk_progress.leave_open(category, own);
@@ -164,6 +164,7 @@ impl<'i> RecordSink<'i> {
     ) {
         let destination = destination.filter(|_| self.shared.reports.is_on());
         if let Some(target) = destination.and_then(|destination| self.shared.route_table.get(destination)) {
+            let record = carried::in_chunk(record);
             self.pass.unsent.push(UnsentItem { category, record, outcome, target });
         }
     }
@@ -177,9 +178,9 @@ impl<'i> Sink for RecordSink<'i> {
 
     fn begin(&mut self, item: Item, route: Route) -> Option<RecordWriter<'_, 'i>> {
         let Item { category, record } = item;
-        let is_carried = record >= carried::FIRST;
-        if category == Category::Event && !is_carried {
-            self.pass.decided.insert(record);
+        let in_chunk = carried::in_chunk(record);
+        if let Some(own) = in_chunk.filter(|_| category == Category::Event) {
+            self.pass.decided.insert(own);
         }
         let place = match self.disposition(category, record, route) {
             Disposition::Item(destination) => {
@@ -204,7 +205,7 @@ impl<'i> Sink for RecordSink<'i> {
                 self.defer(category, record);
                 return None;
             }
-            Disposition::DeadLetter(reason) if is_carried => {
+            Disposition::DeadLetter(reason) if in_chunk.is_none() => {
                 self.give_up_carried(category, record, &reason);
                 return None;
             }
@@ -215,8 +216,9 @@ impl<'i> Sink for RecordSink<'i> {
             }
             Disposition::DeadLetter(reason) => {
                 let target = route.destination().and_then(|destination| self.shared.route_table.get(destination));
+                let (_, own) = self.owner(record);
                 self.scratch.clear();
-                Place::DeadLetter(Box::new(DeadLetter::new(Some(category), record, &reason).toward(target)))
+                Place::DeadLetter(Box::new(DeadLetter::new(Some(category), own, &reason).toward(target)))
             }
         };
         Some(RecordWriter { sink: self, item, place })
@@ -225,12 +227,15 @@ impl<'i> Sink for RecordSink<'i> {
     fn discard(&mut self, item: Item, discard: Discard) {
         match (item.category, discard.outcome) {
             // Undecodable bytes are an item of neither category: one dead letter for both.
-            (Category::Event, Outcome::Invalid)
-                if item.record < carried::FIRST
-                    && self.chunk_progress.is_open(item.category, RecordIndex(item.record)) =>
-            {
-                let reason = DropReason::shared(discard.outcome, DropTrigger::Undecodable);
-                self.pass.dead_letters.push(DeadLetter::new(None, item.record, &reason));
+            (Category::Event, Outcome::Invalid) => {
+                let is_open = |record: &RecordIndex| self.chunk_progress.is_open(item.category, *record);
+                match carried::in_chunk(item.record).filter(is_open) {
+                    Some(record) => {
+                        let reason = DropReason::shared(discard.outcome, DropTrigger::Undecodable);
+                        self.pass.dead_letters.push(DeadLetter::new(None, record, &reason));
+                    }
+                    None => self.ends(item, &discard),
+                }
             }
             (Category::Log, Outcome::Invalid) => {}
             _ => self.ends(item, &discard),
@@ -242,10 +247,12 @@ impl<'i> Sink for RecordSink<'i> {
         let ((head, first), (chunk_progress, own)) = (self.owner(into), self.owner(record));
         let in_spool = |chunk_progress: &ChunkProgress| matches!(chunk_progress.source, ChunkSource::Spool(_));
         if Arc::ptr_eq(&head, &chunk_progress) || !in_spool(&head) || !in_spool(&chunk_progress) {
-            let is_head =
-                |dead_letter: &&mut DeadLetter| dead_letter.record == into && dead_letter.category == Some(category);
+            let into = carried::in_chunk(into);
+            let is_head = |dead_letter: &&mut DeadLetter| {
+                Some(dead_letter.record) == into && dead_letter.category == Some(category)
+            };
             if let Some(dead_letter) = self.pass.dead_letters.iter_mut().rfind(is_head) {
-                dead_letter.members.push(record);
+                dead_letter.members.push(own);
             }
             chunk_progress.end(category, own, Outcome::Joined);
             return;
@@ -263,12 +270,15 @@ impl<'i> Sink for RecordSink<'i> {
 
     fn again(&self, record: u32) -> bool {
         let (chunk_progress, own) = self.owner(record);
-        let again = if record < carried::FIRST { self.again } else { chunk_progress.is_read_again() };
-        again || self.pass.decided.has(record) || !chunk_progress.is_open(Category::Event, own)
+        let (again, is_decided) = match carried::in_chunk(record) {
+            Some(own) => (self.again, self.pass.decided.has(own)),
+            None => (chunk_progress.is_read_again(), false),
+        };
+        again || is_decided || !chunk_progress.is_open(Category::Event, own)
     }
 
     fn leaves_alone(&self, record: u32) -> bool {
-        self.broken.has(record)
+        carried::in_chunk(record).is_some_and(|own| self.broken.has(own))
     }
 
     fn is_settled(&self, item: Item) -> bool {
@@ -345,16 +355,14 @@ impl<'i> Sink for RecordSink<'i> {
     }
 
     fn wait(&mut self, record: u32) -> Option<u32> {
-        if record >= carried::FIRST {
-            return Some(record);
-        }
+        let Some(own) = carried::in_chunk(record) else { return Some(record) };
         // A dead letter is written while its chunk is read.
         let is_rejected = |category: &Category| {
-            matches!(self.chunk_progress.record_status(*category, RecordIndex(record)), RecordStatus::Rejected(_))
+            matches!(self.chunk_progress.record_status(*category, own), RecordStatus::Rejected(_))
         };
         if Category::ALL.iter().any(is_rejected) {
             return None;
         }
-        Some(self.carried.add(self.chunk_progress, RecordIndex(record)))
+        Some(self.carried.add(self.chunk_progress, own))
     }
 }

@@ -8,6 +8,7 @@
 
 use super::chunk_file::{Placed, tag_of, write_ended_marker};
 use crate::delivery::store::record_set::RecordSet;
+use crate::envelope::RecordIndex;
 use std::collections::HashSet;
 
 /// Records of a segment that have ended.
@@ -23,16 +24,16 @@ pub(super) struct Over {
 
 impl Over {
     /// Chunks with `records` records from number `first` are never read again.
-    pub(super) fn done(&mut self, first: u32, records: u32) {
-        for record in first..first.saturating_add(records) {
+    pub(super) fn done(&mut self, first: RecordIndex, records: u32) {
+        for record in first.run(records) {
             let is_new = self.done.insert(record) && !self.ended.has(record);
             self.count += u32::from(is_new);
         }
     }
 
     /// These records have ended, numbered from `first`.
-    pub(super) fn ended(&mut self, first: u32, records: &RecordSet) {
-        for record in records.iter().map(|record| first.saturating_add(record)) {
+    pub(super) fn ended(&mut self, first: RecordIndex, records: &RecordSet) {
+        for record in records.iter().map(|record| first.plus(record.0)) {
             let is_new = self.ended.insert(record) && !self.done.has(record);
             self.count += u32::from(is_new);
         }
@@ -55,14 +56,14 @@ pub(super) struct Compacted {
 /// Removes the ended chunks from the bytes of a segment. `chunks` are all chunks in it.
 pub(super) fn compact(bytes: &[u8], chunks: &[Placed], over: &Over) -> Option<Compacted> {
     let mut out = Compacted { bytes: Vec::new(), moves: Vec::new() };
-    let mut first = 0_u32;
+    let mut first = RecordIndex(0);
     // Records of chunks that are never read, which one marker replaces.
     let mut run = 0_u32;
     let mut copied_tags = HashSet::new();
     for chunk in chunks {
         let data = bytes.get(chunk.offset as usize..(chunk.offset + chunk.length) as usize)?;
-        let records = first..first.checked_add(chunk.records)?;
-        first = records.end;
+        let records = first.run(chunk.records);
+        first = RecordIndex(first.0.checked_add(chunk.records)?);
         if chunk.records > 0 && records.clone().all(|record| over.done.has(record)) {
             if run == 0 {
                 out.moves.push((chunk.offset, out.bytes.len() as u64));
@@ -102,7 +103,7 @@ mod tests {
 
     fn records(records: std::ops::Range<u32>) -> RecordSet {
         let mut bits = RecordSet::default();
-        records.for_each(|record| assert!(bits.insert(record)));
+        records.for_each(|record| assert!(bits.insert(RecordIndex(record))));
         bits
     }
 
@@ -128,16 +129,16 @@ mod tests {
     fn replaces_ended_chunks_by_markers() {
         let bytes = segment(&[("a", 20), ("b", 30), ("c", 40), ("d", 50), ("e", 60)]);
         let mut over = Over::default();
-        over.done(0, 50);
-        over.done(0, 20);
-        over.ended(90, &records(0..50));
+        over.done(RecordIndex(0), 50);
+        over.done(RecordIndex(0), 20);
+        over.ended(RecordIndex(90), &records(0..50));
         assert_eq!(over.count(), 100);
         let (found, chunks) = compacted(&bytes, &over);
         assert_eq!(chunks, [(50, true), (40, false), (50, true), (60, false)]);
         assert!(found.bytes.len() < bytes.len() * 6 / 10, "{} of {}", found.bytes.len(), bytes.len());
         assert_eq!(found.moves.len(), 5);
         // Once more, of what is there now.
-        over.done(50, 40);
+        over.done(RecordIndex(50), 40);
         let (again, chunks) = compacted(&found.bytes, &over);
         assert_eq!(chunks, [(90, true), (50, true), (60, false)]);
         let (copied, end) = (again.moves[again.moves.len() - 2], again.moves[again.moves.len() - 1]);
@@ -148,7 +149,7 @@ mod tests {
     fn keeps_a_chunk_that_may_continue_a_trace() {
         let bytes = segment(&[("a", 2), ("b", 2), ("a", 2)]);
         let mut over = Over::default();
-        over.ended(0, &records(2..6));
+        over.ended(RecordIndex(0), &records(2..6));
         assert_eq!(compacted(&bytes, &over).1, [(2, false), (2, true), (2, false)]);
     }
 }

@@ -14,6 +14,7 @@ use crate::clock::{self, Monotonic, WallTime};
 use crate::delivery::route::table::Target;
 use crate::delivery::store;
 use crate::delivery::store::drop_reason::DropReason;
+use crate::envelope::RecordIndex;
 use crate::ledger::Category;
 use crate::mapping::identity::EventId;
 use std::collections::{HashMap, HashSet};
@@ -30,7 +31,7 @@ pub(crate) struct DeadLetter {
     /// Category of the rejected item; `None` for undecodable bytes.
     pub category: Option<Category>,
     /// The record's number in its chunk.
-    pub record: u32,
+    pub record: RecordIndex,
     /// The reason of the rejection.
     pub reason: Arc<DropReason>,
     /// Destination of the item; `None` if unknown.
@@ -38,13 +39,13 @@ pub(crate) struct DeadLetter {
     /// The event's id.
     pub event_id: Option<EventId>,
     /// The other lines of a joined event.
-    pub members: Vec<u32>,
+    pub members: Vec<RecordIndex>,
 }
 
 impl DeadLetter {
     /// Returns the dead letter of a record without further lines.
     #[must_use]
-    pub(crate) fn new(category: Option<Category>, record: u32, reason: &Arc<DropReason>) -> Self {
+    pub(crate) fn new(category: Option<Category>, record: RecordIndex, reason: &Arc<DropReason>) -> Self {
         Self { category, record, reason: Arc::clone(reason), target: None, event_id: None, members: Vec::new() }
     }
 
@@ -163,8 +164,8 @@ fn is_stale(metadata: &fs::Metadata) -> bool {
 /// Returns the bytes of each dead letter in a file, in their order. `first` is the number of the segment's first record, `wall`
 /// the present.
 #[must_use]
-pub(crate) fn encode(segment: &Chunk, first: u32, dead_letters: &[DeadLetter], wall: WallTime) -> Vec<Vec<u8>> {
-    let wanted: HashSet<u32> = dead_letters
+pub(crate) fn encode(segment: &Chunk, first: RecordIndex, dead_letters: &[DeadLetter], wall: WallTime) -> Vec<Vec<u8>> {
+    let wanted: HashSet<RecordIndex> = dead_letters
         .iter()
         .flat_map(|dead_letter| std::iter::once(&dead_letter.record).chain(&dead_letter.members))
         .copied()
@@ -175,18 +176,25 @@ pub(crate) fn encode(segment: &Chunk, first: u32, dead_letters: &[DeadLetter], w
 
 /// Returns the bytes of each of these records.
 #[must_use]
-pub fn sizes(segment: &Chunk, first: u32, wanted: &HashSet<u32>) -> HashMap<u32, u64> {
+pub fn sizes(segment: &Chunk, first: RecordIndex, wanted: &HashSet<RecordIndex>) -> HashMap<RecordIndex, u64> {
     if wanted.is_empty() {
         return HashMap::new();
     }
-    find(&segment.data, first, wanted).into_iter().map(|(number, (raw, _))| (number, raw.len() as u64)).collect()
+    find(&segment.data, first, wanted).into_iter().map(|(record, found)| (record, found.raw.len() as u64)).collect()
 }
 
-/// A record's bytes and the group it is in.
-type Found<'a> = HashMap<u32, (&'a [u8], Option<Record<'a>>)>;
+/// A record in the bytes of a segment.
+struct Found<'a> {
+    /// Its bytes.
+    raw: &'a [u8],
+    /// The start of the group that it is in.
+    group: Option<Record<'a>>,
+}
 
-fn find<'a>(data: &'a [u8], first: u32, wanted: &HashSet<u32>) -> Found<'a> {
-    let (mut found, mut group, mut number) = (Found::new(), None, first);
+type FoundRecords<'a> = HashMap<RecordIndex, Found<'a>>;
+
+fn find<'a>(data: &'a [u8], first: RecordIndex, wanted: &HashSet<RecordIndex>) -> FoundRecords<'a> {
+    let (mut found, mut group, mut number) = (FoundRecords::new(), None, first);
     for entry in entries(data) {
         let raw = match entry {
             Entry::GroupStart(record) => {
@@ -201,22 +209,22 @@ fn find<'a>(data: &'a [u8], first: u32, wanted: &HashSet<u32>) -> Found<'a> {
             Entry::Invalid(_, skipped) => skipped,
         };
         if wanted.contains(&number) {
-            found.insert(number, (raw, group));
+            found.insert(number, Found { raw, group });
         }
-        number += 1;
+        number = number.plus(1);
     }
     found
 }
 
 const GROUP_END: &[u8] = &[0x92, 0x92, 0xd7, 0, 255, 255, 255, 254, 0, 0, 0, 0, 0x80, 0x80];
 
-fn encode_one(tag: &[u8], dead_letter: &DeadLetter, found: &Found<'_>, wall: WallTime) -> Vec<u8> {
+fn encode_one(tag: &[u8], dead_letter: &DeadLetter, found: &FoundRecords<'_>, wall: WallTime) -> Vec<u8> {
     let mut data = Vec::new();
-    let mut numbers: Vec<u32> =
+    let mut numbers: Vec<RecordIndex> =
         std::iter::once(dead_letter.record).chain(dead_letter.members.iter().copied()).collect();
     numbers.sort_unstable();
     for number in &numbers {
-        data.extend_from_slice(found.get(number).map_or(&[][..], |(raw, _)| raw));
+        data.extend_from_slice(found.get(number).map_or(&[][..], |found| found.raw));
     }
     if dead_letter.category.is_some() {
         data.extend_from_slice(GROUP_END);
@@ -239,7 +247,7 @@ fn encode_one(tag: &[u8], dead_letter: &DeadLetter, found: &Found<'_>, wall: Wal
     fields.extend(destination.as_ref().map(|masked| ("destination", Field::Text(masked.as_bytes()))));
     fields.extend(id.as_ref().map(|id| ("event_id", Field::Text(id.as_bytes()))));
     // The attributes of an OTLP group are in its body.
-    let body = found.get(&dead_letter.record).and_then(|(_, group)| group.and_then(|group| group.body.map()));
+    let body = found.get(&dead_letter.record).and_then(|found| found.group?.body.map());
     let mut out = store::marker_of(&fields, body.unwrap_or(Seq::EMPTY));
     out.extend_from_slice(&data);
     out
@@ -258,14 +266,15 @@ mod tests {
     const GROUP: &[u8] = b"\x92\x92\xd7\x00\xff\xff\xff\xff\0\0\0\0\x81\xa1a\x01\x81\xa8resource\x01";
 
     fn dead_letter(record: u32, members: &[u32]) -> DeadLetter {
+        let members = members.iter().copied().map(RecordIndex).collect();
         let reason =
             DropReason::shared(Outcome::Rejected, DropTrigger::Response { status: 400, detail: "400: no".into() });
-        DeadLetter { members: members.to_vec(), ..DeadLetter::new(Some(Category::Event), record, &reason) }
+        DeadLetter { members, ..DeadLetter::new(Some(Category::Event), RecordIndex(record), &reason) }
     }
 
     fn dead_letter_of(data: &[u8], dead_letter: &DeadLetter) -> Vec<u8> {
         let segment = Chunk { tag: b"t".to_vec(), data: data.to_vec(), records: 0 };
-        encode(&segment, 10, std::slice::from_ref(dead_letter), WallTime::from_secs(1)).remove(0)
+        encode(&segment, RecordIndex(10), std::slice::from_ref(dead_letter), WallTime::from_secs(1)).remove(0)
     }
 
     #[test]

@@ -21,7 +21,7 @@ pub struct Extent {
     offset: u64,
     length: u64,
     /// Number of its first record within the segment.
-    first: u32,
+    first: RecordIndex,
     records: u32,
     chunks: u32,
     has_ended: AtomicBool,
@@ -45,7 +45,7 @@ impl Extent {
     }
 
     /// Number of its first record within the segment.
-    pub(super) fn first(&self) -> u32 {
+    pub(super) fn first(&self) -> RecordIndex {
         self.first
     }
 
@@ -101,13 +101,13 @@ impl Extent {
 
     /// Notes how records have ended; `records` ascend.
     pub(in crate::delivery) fn note_finished(&self, category: Category, records: &[RecordIndex], outcome: Outcome) {
-        let records = records.iter().map(|record| self.first + record.0);
+        let records = records.iter().map(|record| self.first.plus(record.0));
         self.segment.note(&progress_file::finished_lines(category, records, outcome));
     }
 
     /// Notes records whose request was cut; `records` ascend.
     pub(in crate::delivery) fn note_aborted(&self, category: Category, records: &[RecordIndex]) {
-        let records = records.iter().map(|record| self.first + record.0);
+        let records = records.iter().map(|record| self.first.plus(record.0));
         self.segment.note(&progress_file::aborted_lines(category, records));
     }
 

@@ -11,8 +11,10 @@
 //! A line without a line end was cut by a crash and is ignored. Unknown lines are ignored too.
 
 use crate::delivery::store::record_set::RecordSet;
+use crate::envelope::RecordIndex;
 use crate::ledger::{Category, Outcome, PerCategory, Recorder};
 use std::collections::VecDeque;
+use std::fmt::{self, Display, Formatter};
 use std::fs::File;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -64,13 +66,42 @@ impl Ended {
     }
 }
 
-/// A note, about records numbered from the segment's first one. Ranges include both ends.
+/// Consecutive records of a segment, both ends included. Empty if `to` is before `from`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct RecordRange {
+    from: RecordIndex,
+    to: RecordIndex,
+}
+
+impl RecordRange {
+    /// Returns the range of so many records from `first` on.
+    fn of(first: RecordIndex, records: u32) -> Self {
+        Self { from: first, to: first.plus(records.saturating_sub(1)) }
+    }
+
+    /// Returns the records that are in both ranges.
+    fn within(self, other: Self) -> impl Iterator<Item = RecordIndex> {
+        (self.from.max(other.from).0..=self.to.min(other.to).0).map(RecordIndex)
+    }
+}
+
+impl Display for RecordRange {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.from.0, self.to.0)
+    }
+}
+
+/// A line of a progress file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Note {
-    Finished { category: Category, range: (u32, u32), outcome: Outcome },
-    Aborted(Category, (u32, u32)),
-    Mapped((u32, u32), u64),
-    Done((u32, u32)),
+    /// The items of these records have ended.
+    Finished { category: Category, range: RecordRange, outcome: Outcome },
+    /// The request with the items of these records was cut.
+    Aborted { category: Category, range: RecordRange },
+    /// These records have been mapped under the options of this number.
+    Mapped { range: RecordRange, settings: u64 },
+    /// Every item of these records has ended.
+    Done(RecordRange),
 }
 
 /// All notes of a progress file.
@@ -85,12 +116,12 @@ impl Notes {
         Self(lines.filter_map(note).collect())
     }
 
-    /// Returns the records of `0..records` that are done.
+    /// Returns the records of a segment of so many records that are done.
     pub(super) fn done(&self, records: u32) -> RecordSet {
-        let mut done = RecordSet::default();
+        let (all, mut done) = (RecordRange::of(RecordIndex(0), records), RecordSet::default());
         for note in &self.0 {
-            if let Note::Done((from, to)) = note {
-                (*from..=(*to).min(records.saturating_sub(1))).for_each(|record| {
+            if let Note::Done(range) = note {
+                range.within(all).for_each(|record| {
                     done.insert(record);
                 });
             }
@@ -98,11 +129,12 @@ impl Notes {
         done
     }
 
-    /// Returns the known progress of `records` records from number `first`.
-    pub(super) fn progress(&self, first: u32, records: u32, settings: u64) -> Progress {
+    /// Returns the known progress of `records` records from number `first` on. It numbers them from 0.
+    pub(super) fn progress(&self, first: RecordIndex, records: u32, settings: u64) -> Progress {
         let mut progress = Progress::default();
-        let Some(last) = records.checked_sub(1).and_then(|more| first.checked_add(more)) else { return progress };
-        let within = |(from, to): (u32, u32)| (from.max(first)..=to.min(last)).map(move |record| record - first);
+        let Some(last) = records.checked_sub(1).and_then(|more| first.0.checked_add(more)) else { return progress };
+        let all = RecordRange { from: first, to: RecordIndex(last) };
+        let within = |range: RecordRange| range.within(all).map(|record| RecordIndex(record.0 - first.0));
         let mut mapped = RecordSet::default();
         for note in &self.0 {
             match note {
@@ -111,23 +143,23 @@ impl Notes {
                     let new = within(*range).filter(|record| finished.insert(*record)).count();
                     progress.ended.add(*category, *outcome, new as u32);
                 }
-                Note::Aborted(category, range) => {
+                Note::Aborted { category, range } => {
                     let aborted = &mut progress.aborted[*category];
                     within(*range).for_each(|record| {
                         aborted.insert(record);
                     });
                 }
-                Note::Mapped(range, under) if *under == settings => {
+                Note::Mapped { range, settings: under } if *under == settings => {
                     within(*range).for_each(|record| {
                         mapped.insert(record);
                     });
                 }
-                Note::Mapped(..) | Note::Done(_) => {}
+                Note::Mapped { .. } | Note::Done(_) => {}
             }
         }
         for category in Category::ALL {
             let finished = &progress.finished[*category];
-            (0..records).filter(|record| finished.has(*record)).for_each(|record| {
+            RecordIndex(0).run(records).filter(|record| finished.has(*record)).for_each(|record| {
                 progress.aborted[*category].remove(record);
             });
         }
@@ -141,8 +173,8 @@ fn note(line: &str) -> Option<Note> {
     let (kind, second) = (words.next()?, words.next()?);
     let note = match kind {
         "done" => Note::Done(range(second)?),
-        "mapped" => Note::Mapped(range(second)?, u64::from_str_radix(words.next()?, 16).ok()?),
-        "aborted" => Note::Aborted(category(second)?, range(words.next()?)?),
+        "mapped" => Note::Mapped { range: range(second)?, settings: u64::from_str_radix(words.next()?, 16).ok()? },
+        "aborted" => Note::Aborted { category: category(second)?, range: range(words.next()?)? },
         name => {
             let outcome = words.next()?;
             let outcome = *Outcome::ALL.iter().find(|known| known.name() == outcome)?;
@@ -156,47 +188,50 @@ fn category(name: &str) -> Option<Category> {
     Category::ALL.iter().copied().find(|known| known.name() == name)
 }
 
-fn range(text: &str) -> Option<(u32, u32)> {
+fn range(text: &str) -> Option<RecordRange> {
     let (from, to) = text.split_once('-')?;
-    Some((from.parse().ok()?, to.parse().ok()?))
+    Some(RecordRange { from: RecordIndex(from.parse().ok()?), to: RecordIndex(to.parse().ok()?) })
 }
 
 /// Returns the lines that say how records ended. `records` ascend and count from the segment's first record.
-pub(super) fn finished_lines(category: Category, records: impl Iterator<Item = u32>, outcome: Outcome) -> String {
+pub(super) fn finished_lines(
+    category: Category,
+    records: impl Iterator<Item = RecordIndex>,
+    outcome: Outcome,
+) -> String {
     let (name, outcome) = (category.name(), outcome.name());
-    lines(records, |from, to| format!("{name} {from}-{to} {outcome}\n"))
+    lines(records, |range| format!("{name} {range} {outcome}\n"))
 }
 
 /// Returns the lines that say which requests were cut.
-pub(super) fn aborted_lines(category: Category, records: impl Iterator<Item = u32>) -> String {
+pub(super) fn aborted_lines(category: Category, records: impl Iterator<Item = RecordIndex>) -> String {
     let name = category.name();
-    lines(records, |from, to| format!("aborted {name} {from}-{to}\n"))
+    lines(records, |range| format!("aborted {name} {range}\n"))
 }
 
-pub(super) fn mapped_line(first: u32, records: u32, settings: u64) -> String {
-    format!("mapped {first}-{} {settings:016x}\n", first + records.saturating_sub(1))
+/// Returns the line that says that records have been mapped.
+pub(super) fn mapped_line(first: RecordIndex, records: u32, settings: u64) -> String {
+    format!("mapped {} {settings:016x}\n", RecordRange::of(first, records))
 }
 
-pub(super) fn done_line(first: u32, records: u32) -> String {
-    format!("done {first}-{}\n", first + records.saturating_sub(1))
+/// Returns the line that says that every item of records has ended.
+pub(super) fn done_line(first: RecordIndex, records: u32) -> String {
+    format!("done {}\n", RecordRange::of(first, records))
 }
 
-/// One line for each run of consecutive numbers.
-fn lines(records: impl Iterator<Item = u32>, line: impl Fn(u32, u32) -> String) -> String {
-    let (mut text, mut run) = (String::new(), None::<(u32, u32)>);
+/// Returns one line for each range of consecutive records.
+fn lines(records: impl Iterator<Item = RecordIndex>, line: impl Fn(RecordRange) -> String) -> String {
+    let (mut text, mut open) = (String::new(), None::<RecordRange>);
     for record in records {
-        run = match run {
-            Some((from, to)) if to.checked_add(1) == Some(record) => Some((from, record)),
-            Some((from, to)) => {
-                text += &line(from, to);
-                Some((record, record))
+        match &mut open {
+            Some(range) if range.to.0.checked_add(1) == Some(record.0) => range.to = record,
+            _ => {
+                let before = open.replace(RecordRange::of(record, 1));
+                text.extend(before.map(&line));
             }
-            None => Some((record, record)),
-        };
+        }
     }
-    if let Some((from, to)) = run {
-        text += &line(from, to);
-    }
+    text.extend(open.map(line));
     text
 }
 
@@ -273,11 +308,11 @@ mod tests {
     #[test]
     fn reads_back_what_it_writes() {
         let text = [
-            finished_lines(Category::Log, [10, 11, 12, 14].into_iter(), Outcome::Accepted),
-            finished_lines(Category::Event, [13].into_iter(), Outcome::Suppressed),
-            aborted_lines(Category::Log, [14, 15].into_iter()),
-            mapped_line(10, 6, 7),
-            done_line(0, 10),
+            finished_lines(Category::Log, [10, 11, 12, 14].map(RecordIndex).into_iter(), Outcome::Accepted),
+            finished_lines(Category::Event, [13].map(RecordIndex).into_iter(), Outcome::Suppressed),
+            aborted_lines(Category::Log, [14, 15].map(RecordIndex).into_iter()),
+            mapped_line(RecordIndex(10), 6, 7),
+            done_line(RecordIndex(0), 10),
         ]
         .concat();
         assert_eq!(
@@ -286,16 +321,24 @@ mod tests {
              0000000000000007\ndone 0-9\n"
         );
         let notes = Notes::read(text.as_bytes());
-        let progress = notes.progress(10, 6, 7);
+        let progress = notes.progress(RecordIndex(10), 6, 7);
         let mut ended = Ended::default();
         ended.add(Category::Log, Outcome::Accepted, 4);
         ended.add(Category::Event, Outcome::Suppressed, 1);
         assert_eq!(progress.ended, ended);
-        assert!(progress.mapped && !notes.progress(10, 7, 7).mapped && !notes.progress(10, 6, 8).mapped);
+        assert!(
+            progress.mapped
+                && !notes.progress(RecordIndex(10), 7, 7).mapped
+                && !notes.progress(RecordIndex(10), 6, 8).mapped
+        );
         let aborted = &progress.aborted.log;
-        assert_eq!((aborted.has(4), aborted.has(5)), (false, true), "a request that was answered later is not aborted");
+        assert_eq!(
+            (aborted.has(RecordIndex(4)), aborted.has(RecordIndex(5))),
+            (false, true),
+            "a request that was answered later is not aborted"
+        );
         assert_eq!(notes.done(100).len(), 10);
-        assert_eq!(notes.progress(0, 10, 7).finished, PerCategory::default());
+        assert_eq!(notes.progress(RecordIndex(0), 10, 7).finished, PerCategory::default());
     }
 
     #[test]
@@ -303,7 +346,7 @@ mod tests {
         let text = b"log 5-4 accepted\nlog 1-2 nonsense\n\xff\0\nlog 0-4294967295 accepted\nlog 1-2 accepted x\n\
                      later 1-2 3\ndone 1\nlog 1-2 accep";
         let notes = Notes::read(text);
-        let progress = notes.progress(0, 3, 7);
+        let progress = notes.progress(RecordIndex(0), 3, 7);
         assert_eq!(progress.finished.log.len(), 3, "a range ends with the segment");
         assert_eq!((progress.finished.event.len(), progress.mapped, notes.done(3).len()), (0, false, 0));
     }
@@ -319,10 +362,10 @@ mod tests {
         ProgressFiles::default().append(&path, "log 2-2 accepted\n");
         let bytes = std::fs::read(&path).unwrap();
         assert!(bytes.starts_with(HEAD.as_bytes()));
-        let progress = Notes::read(&bytes).progress(0, 3, 0);
+        let progress = Notes::read(&bytes).progress(RecordIndex(0), 3, 0);
         assert!(!progress.mapped, "what was cut does not become a note of the next process");
         let finished = progress.finished;
-        assert_eq!([0, 1, 2].map(|record| finished.log.has(record)), [true, false, true]);
+        assert_eq!([0, 1, 2].map(|record| finished.log.has(RecordIndex(record))), [true, false, true]);
         std::fs::remove_dir_all(&directory).unwrap();
     }
 
@@ -336,7 +379,7 @@ mod tests {
         files.append(&path, "log 1-1 accepted\n");
         std::fs::create_dir(&directory).unwrap();
         files.retry();
-        let finished = Notes::read(&std::fs::read(&path).unwrap()).progress(0, 3, 0).finished;
+        let finished = Notes::read(&std::fs::read(&path).unwrap()).progress(RecordIndex(0), 3, 0).finished;
         assert_eq!(finished.log.len(), 2);
         std::fs::remove_dir_all(&directory).unwrap();
     }

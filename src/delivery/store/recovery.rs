@@ -7,6 +7,7 @@ use super::extent::Extent;
 use super::progress_file::{self, Notes, Progress};
 use super::segment::{Descriptor, Files, NEW_SUFFIX, Place, Segment};
 use crate::clock::WallTime;
+use crate::envelope::RecordIndex;
 use std::fs::{self, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -124,14 +125,14 @@ impl Finder<'_> {
         });
         let records = scan.chunks.iter().fold(0, |sum: u32, chunk| sum.saturating_add(chunk.records));
         let done = notes.done(records);
-        let mut first = 0_u32;
+        let mut first = RecordIndex(0);
         let is_done: Vec<bool> = scan
             .chunks
             .iter()
             .map(|chunk| {
-                let range = first..first.saturating_add(chunk.records);
-                first = range.end;
-                chunk.is_over || range.clone().all(|record| done.has(record))
+                let mut records = first.run(chunk.records);
+                first = first.plus(chunk.records);
+                chunk.is_over || records.all(|record| done.has(record))
             })
             .collect();
         let pending = is_done.iter().filter(|done| !**done).count() as u32;
@@ -170,7 +171,7 @@ struct Found {
 impl Found {
     /// Divides the chunks that have not ended into extents.
     fn divide(self, newest: WallTime, settings: u64, recovery: &mut Recovery) {
-        let mut first = 0_u32;
+        let mut first = RecordIndex(0);
         let mut open: Option<Recovered> = None;
         let mut parts = Vec::new();
         for (chunk, is_done) in self.chunks.iter().zip(&self.is_done) {
@@ -179,7 +180,7 @@ impl Found {
                 recovery.recent.extend(split_owned(bytes));
             }
             let place = Place { offset: chunk.offset, first };
-            first = first.saturating_add(chunk.records);
+            first = first.plus(chunk.records);
             if *is_done {
                 continue;
             }

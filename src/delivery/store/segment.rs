@@ -8,6 +8,7 @@ use super::compact::{Over, compact};
 use super::progress_file::{self, ProgressFiles};
 use crate::clock::WallTime;
 use crate::delivery::store::record_set::RecordSet;
+use crate::envelope::RecordIndex;
 use crate::sync::{AtomicU64, Mutex, lock};
 use std::fs::{self, File};
 use std::io::{self, Write as _};
@@ -80,7 +81,8 @@ struct State {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Place {
     pub(super) offset: u64,
-    pub(super) first: u32,
+    /// The number of its first record in the segment.
+    pub(super) first: RecordIndex,
 }
 
 impl Files {
@@ -135,7 +137,7 @@ impl Segment {
         let mut state = State { length, ..State::default() };
         for (chunk, is_done) in chunks {
             if is_done {
-                state.over.done(state.records, chunk.records);
+                state.over.done(RecordIndex(state.records), chunk.records);
             }
             state.pending += u32::from(!is_done);
             state.records = state.records.saturating_add(chunk.records);
@@ -180,7 +182,7 @@ impl Segment {
             }
             return Err(error);
         }
-        let place = Place { offset, first: state.records };
+        let place = Place { offset, first: RecordIndex(state.records) };
         let bytes = (marker.len() + data.len()) as u64;
         state.length += bytes;
         state.records += records;
@@ -347,11 +349,11 @@ impl Segment {
     }
 
     /// Records from number `first` have ended, counted from there.
-    pub(super) fn tell_ended(&self, first: u32, ended: &RecordSet) {
+    pub(super) fn tell_ended(&self, first: RecordIndex, ended: &RecordSet) {
         lock(&self.state).over.ended(first, ended);
     }
 
-    pub(super) fn end(&self, first: u32, records: u32, chunks: u32) {
+    pub(super) fn end(&self, first: RecordIndex, records: u32, chunks: u32) {
         {
             let mut state = lock(&self.state);
             state.over.done(first, records);

@@ -255,7 +255,7 @@ impl Spool {
         let mut rest = chunks;
         while let Some(first) = rest.first() {
             let count = rest.iter().take_while(|chunk| Arc::ptr_eq(&chunk.segment, &first.segment)).count();
-            first.segment.roll_back(first.place.offset, first.place.first, count as u32);
+            first.segment.roll_back(first.place.offset, first.place.first.0, count as u32);
             rest = &rest[count..];
         }
         self.open = None;

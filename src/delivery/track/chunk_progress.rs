@@ -328,7 +328,7 @@ impl ChunkProgress {
         let state = self.lock();
         match state.records[category].get(record) {
             RecordState::InFlight | RecordState::Finished => RecordStatus::Closed,
-            _ if category == Category::Log && state.readings <= 1 && state.aborted[category].has(record.0) => {
+            _ if category == Category::Log && state.readings <= 1 && state.aborted[category].has(record) => {
                 RecordStatus::Last
             }
             RecordState::Rejected(reason) => RecordStatus::Rejected(reason),
@@ -346,14 +346,14 @@ impl ChunkProgress {
     pub fn counted_elsewhere(&self, category: Category, records: impl Iterator<Item = RecordIndex>) {
         let mut state = self.lock();
         for record in records {
-            state.counted[category].insert(record.0);
+            state.counted[category].insert(record);
         }
     }
 
     /// Returns true if Sentry has counted a record in a 429.
     #[must_use]
     pub fn is_counted_elsewhere(&self, category: Category, record: RecordIndex) -> bool {
-        self.lock().counted[category].has(record.0)
+        self.lock().counted[category].has(record)
     }
 
     /// Keeps the chunk for another reading.

@@ -241,7 +241,7 @@ mod tests {
         assert_eq!(states.transition(RecordIndex(31), RecordChange::End), Some(RecordState::Rejected(reason)));
         assert_eq!(states.transition(RecordIndex(100), RecordChange::Finish), Some(RecordState::InFlight));
         assert_eq!((states.in_flight(), states.has_rejected()), (2, false));
-        assert_eq!(states.finished().iter().collect::<Vec<_>>(), [31, 100]);
+        assert_eq!(states.finished().iter().collect::<Vec<_>>(), [31, 100].map(RecordIndex));
         assert_eq!(states.get(RecordIndex(1_000_000)), RecordState::Open);
     }
 
@@ -249,12 +249,13 @@ mod tests {
     fn adopts_finished_records() {
         let mut finished = RecordSet::default();
         for record in [0, 1, 30, 31, 32, 33, 63, 64, 95, 127, 191] {
-            finished.insert(record);
+            finished.insert(RecordIndex(record));
             let states = RecordStates::finished_before(&finished);
             assert_eq!(states.finished().iter().collect::<Vec<_>>(), finished.iter().collect::<Vec<_>>());
             assert!(
-                (0..200)
-                    .all(|record| (states.get(RecordIndex(record)) == RecordState::Finished) == finished.has(record))
+                RecordIndex(0)
+                    .run(200)
+                    .all(|record| (states.get(record) == RecordState::Finished) == finished.has(record))
             );
         }
     }

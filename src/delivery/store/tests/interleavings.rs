@@ -84,7 +84,7 @@ fn any_interleaving(seed: u64) {
                     let first: u32 = chunks[..chosen].iter().map(|chunk| chunk.records).sum();
                     let mut ended = crate::delivery::store::record_set::RecordSet::default();
                     (first..first + chunks[chosen].records).for_each(|record| {
-                        ended.insert(record);
+                        ended.insert(RecordIndex(record));
                     });
                     extent.tell_ended(&ended);
                     if let Ok(number) = std::str::from_utf8(&chunks[chosen].tag).unwrap().parse() {

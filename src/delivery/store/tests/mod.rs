@@ -97,8 +97,13 @@ fn recovers_chunks_with_their_progress() {
     ended.add(Category::Event, Outcome::Suppressed, 1);
     assert_eq!(found.progress.ended, ended);
     let finished = &found.progress.finished;
-    assert!(finished.log.has(2) && finished.log.has(4) && !finished.log.has(3) && finished.event.has(3));
-    assert!(found.progress.aborted.log.has(3) && !found.progress.mapped);
+    assert!(
+        finished.log.has(RecordIndex(2))
+            && finished.log.has(RecordIndex(4))
+            && !finished.log.has(RecordIndex(3))
+            && finished.event.has(RecordIndex(3))
+    );
+    assert!(found.progress.aborted.log.has(RecordIndex(3)) && !found.progress.mapped);
     // All of them were written at the end, the one that is done included.
     assert_eq!(recovery.recent.len(), 3);
 }
@@ -380,7 +385,7 @@ fn compaction_keeps_unfinished_chunks() {
     let (spool, recovery) = open(&directory);
     assert_eq!(chunks(&recovery), [chunk("a", 20), chunk("a", 20), chunk("a", 20)]);
     assert!(recovery.problems.is_empty(), "{:?}", recovery.problems);
-    assert!(recovery.extents[1].progress.finished.log.has(3), "records keep their numbers");
+    assert!(recovery.extents[1].progress.finished.log.has(RecordIndex(3)), "records keep their numbers");
     assert!(directory.files().iter().all(|name| !name.ends_with(".new")));
     recovery.extents.iter().for_each(|found| found.extent.end());
     assert_eq!((directory.files(), spool.bytes().load(Relaxed)), (vec!["lock".to_owned()], 0));
