@@ -11,7 +11,7 @@
 //! - No panic may cross into C: every export runs inside `fence`.
 #![expect(unsafe_code, reason = "the C boundary; every block argues its case")]
 
-use crate::delivery::{Host, Verdict, set_reloading};
+use crate::delivery::{Host, Verdict, begin_reload, end_reload};
 use crate::host::{Live, Table, config_map_fits, instance_name};
 use crate::instance::Instance;
 use crate::options::{self, Kind};
@@ -154,7 +154,11 @@ fn quiet_panics() {
 pub extern "C" fn FLBPluginPreRegister(hot_reloading: c_int) -> c_int {
     HOST_IS_COMPLETE.store(true, Relaxed);
     // The old instances are told to exit when their chunks have been taken, or the new configuration is given up.
-    set_reloading(hot_reloading != 0);
+    if hot_reloading == 0 {
+        end_reload()
+    } else {
+        begin_reload()
+    }
     0
 }
 
@@ -251,7 +255,7 @@ fn number_of(kind: Kind) -> c_int {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn FLBPluginInit(plugin: *const Plugin) -> c_int {
     quiet_panics();
-    set_reloading(false);
+    end_reload();
     // SAFETY: NULL or live, says the caller.
     let Some(plugin) = (unsafe { plugin.as_ref() }) else { return ERROR };
     if plugin.api.is_null() || plugin.instance.is_null() || plugin.context.is_null() {
@@ -341,7 +345,7 @@ pub unsafe extern "C" fn FLBPluginExitCtx(remote: *mut c_void) -> c_int {
 /// Called before the library is closed. Nothing is torn down here: during a hot reload another generation is alive.
 #[unsafe(no_mangle)]
 pub extern "C" fn FLBPluginUnregister(_definition: *mut Definition) {
-    set_reloading(false);
+    end_reload();
 }
 
 /// Called by Fluent Bit from 2.2.0 on when an instance is about to run.

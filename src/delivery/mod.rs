@@ -55,8 +55,8 @@ use crate::options::Loaded;
 use crate::sync::thread::JoinHandle;
 use crate::sync::{AtomicBool, AtomicU64, Mutex, Receiver, Sender, bounded, lock, unbounded};
 use std::sync::Arc;
-pub(crate) use store::set_reloading;
 pub use store::split as split_spool;
+pub(crate) use store::{begin_reload, end_reload};
 
 /// Most chunks in the mapper's queue.
 const MAPPER_QUEUE: usize = 512;

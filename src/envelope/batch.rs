@@ -23,6 +23,15 @@ pub enum Reading {
     Replayed,
 }
 
+/// The failures of a batch that are its own: between two of them the destination has accepted another batch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Failures {
+    /// Number of these failures.
+    pub count: u32,
+    /// Batches that the destination had accepted at the last of them.
+    pub successes_before: u64,
+}
+
 /// Items of one category on their way, and the owners of their records. `T` is the type that tracks the records of an owner.
 #[derive(Debug)]
 pub struct Batch<T> {
@@ -32,8 +41,8 @@ pub struct Batch<T> {
     pub destination: DestinationId,
     /// Steady time when its first item came in.
     pub opened: Monotonic,
-    /// Times it has failed although others have passed since the last time, and how many had passed then.
-    pub failed_among: (u32, u64),
+    /// Its failures among the successes of others.
+    pub failures: Failures,
     /// Number of its destination's encoding in which it was sent, counted from 0.
     pub encoded: u32,
     /// True if it has been answered with a 429: Sentry has then counted its items.
@@ -94,7 +103,7 @@ impl<T> Batch<T> {
         Self {
             category,
             destination: DestinationId(0),
-            failed_among: (0, 0),
+            failures: Failures::default(),
             encoded: 0,
             limited: false,
             trimmed: false,
@@ -197,9 +206,9 @@ impl<T> Batch<T> {
         }
         self.owners.retain(|owner| owner.first < at as u32);
         // The budget is freed with the front half.
-        let Self { destination, failed_among, limited, .. } = *self;
+        let Self { destination, failures, limited, .. } = *self;
         let back = Self::new(self.category, Vec::new(), self.opened, self.reading);
-        Self { destination, failed_among, limited, payload, items, owners, ..back }
+        Self { destination, failures, limited, payload, items, owners, ..back }
     }
 
     /// Writes the whole envelope.

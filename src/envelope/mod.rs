@@ -13,7 +13,7 @@ pub mod report;
 mod tests;
 mod trim;
 
-pub use batch::{Batch, Bill, Parts, Reading};
+pub use batch::{Batch, Bill, Failures, Parts, Reading};
 pub use chunk_id::{BatchKey, ChunkId, Identified, RecordIndex};
 pub use collector::Collector;
 pub use gather::LogBatcher;

@@ -37,7 +37,7 @@ struct State {
     verdict: Option<Verdict>,
     /// True if the flush has stopped waiting. Written by the flush; read by the thread that gives the verdict, which then recycles
     /// the slot.
-    abandoned: bool,
+    is_abandoned: bool,
 }
 
 /// All slots and pooled buffers of an instance.
@@ -89,7 +89,7 @@ impl SlotPool {
         let filled = {
             let mut state = chunk_slot.lock();
             state.verdict = None;
-            state.abandoned = false;
+            state.is_abandoned = false;
             copy(&mut state.tag, tag) && fill(&mut state)
         };
         if filled {
@@ -135,17 +135,17 @@ impl SlotPool {
 
     /// Gives a flush its verdict. Returns false if the flush has stopped waiting; the slot is recycled then.
     pub fn complete(&self, chunk_slot: &Arc<ChunkSlot>, verdict: Verdict) -> bool {
-        let abandoned = {
+        let is_abandoned = {
             let mut state = chunk_slot.lock();
             state.verdict = Some(verdict);
-            state.abandoned
+            state.is_abandoned
         };
-        if abandoned {
+        if is_abandoned {
             self.recycle(Arc::clone(chunk_slot));
         } else {
             chunk_slot.completed.notify_one();
         }
-        !abandoned
+        !is_abandoned
     }
 
     /// Waits for the verdict; returns RETRY if there is none in time.
@@ -158,7 +158,7 @@ impl SlotPool {
             }
             let remaining = longest.saturating_sub(start.elapsed());
             if remaining.is_zero() {
-                state.abandoned = true;
+                state.is_abandoned = true;
                 return Verdict::Retry;
             }
             state = chunk_slot.completed.wait_timeout(state, remaining).unwrap_or_else(PoisonError::into_inner).0;
@@ -213,7 +213,7 @@ impl ChunkSlot {
     /// Returns true if the flush has stopped waiting.
     #[must_use]
     pub fn is_abandoned(&self) -> bool {
-        self.lock().abandoned
+        self.lock().is_abandoned
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -1,6 +1,6 @@
 //! Keeps the account of one budget: the limit and the bytes spent of it in its window.
 
-use super::notice::{Kind, Notice};
+use super::messages::{BudgetMessage, MessageKind};
 use crate::clock::WallTime;
 use crate::level::Level;
 use crate::options::Budget;
@@ -11,7 +11,7 @@ const IMPORTANT: Level = Level::Warn;
 /// Percent of a budget that important logs may spend.
 const HARD_PERCENT: u64 = 120;
 
-/// Divisor of a budget: the file is ahead of the spent bytes by this part of the budget, so that it is written seldom.
+/// Divisor of a budget. [`Mark::Ahead`] states this part of the budget more than is spent, so that the file is written seldom.
 const AHEAD: u64 = 256;
 
 /// The subject of a budget.
@@ -23,6 +23,15 @@ pub(crate) enum Key {
     Namespace(String),
     /// A workload whose pods ask for a budget of their own: namespace and name.
     Workload(String, String),
+}
+
+/// The spent bytes that the file states.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::delivery) enum Mark {
+    /// The bytes spent so far.
+    Exact,
+    /// More than are spent so far, so that further batches can be sent before the file has to be written again.
+    Ahead,
 }
 
 /// The degree to which a budget is spent.
@@ -41,7 +50,7 @@ pub(super) enum Stage {
 pub(super) struct Account {
     pub(super) key: Key,
     pub(super) budget: Budget,
-    /// Identity of the destination that is told of it.
+    /// Identity of the destination that gets the messages about it.
     pub(super) destination: u128,
     /// Number of the window since 1970.
     pub(super) window: u64,
@@ -56,8 +65,8 @@ pub(super) struct Account {
     pub(super) stage: Stage,
     /// Logs withheld in the window.
     pub(super) withheld: u64,
-    /// True if the notice that withholding begins has been made.
-    pub(super) told: bool,
+    /// True if there is or was a message in this window that withholding begins.
+    pub(super) is_reported: bool,
 }
 
 impl Account {
@@ -74,7 +83,7 @@ impl Account {
             marked: 0,
             stage: Stage::Open,
             withheld: 0,
-            told: false,
+            is_reported: false,
         }
     }
 
@@ -97,7 +106,8 @@ impl Account {
         self.accepted + self.reserved
     }
 
-    /// Returns true if a log of this level and size may be sent. What does not fit closes the account for its like.
+    /// Returns true if a log of this level and size may be sent. After a log that does not fit, no log of its level or below
+    /// is admitted in the window.
     pub(super) fn admits(&mut self, level: Level, bytes: u64) -> bool {
         let (closes, most) = match level >= IMPORTANT {
             true => (Stage::Closed, self.budget.bytes.saturating_mul(HARD_PERCENT) / 100),
@@ -110,43 +120,45 @@ impl Account {
         true
     }
 
+    /// Counts a withheld log.
     pub(super) fn withhold(&mut self) {
         self.withheld += 1;
     }
 
-    /// Returns the notice of the beginning, the first time in the window.
-    pub(super) fn begins(&mut self) -> Option<Notice> {
-        (self.withheld > 0 && !std::mem::replace(&mut self.told, true)).then(|| self.notice(Kind::Begins))
+    /// Returns the message that withholding begins, the first time in the window.
+    pub(super) fn report_begin(&mut self) -> Option<BudgetMessage> {
+        let is_new = self.withheld > 0 && !std::mem::replace(&mut self.is_reported, true);
+        is_new.then(|| self.message(MessageKind::Begins))
     }
 
-    fn notice(&self, kind: Kind) -> Notice {
+    fn message(&self, kind: MessageKind) -> BudgetMessage {
         let (key, budget, destination) = (self.key.clone(), self.budget, self.destination);
-        Notice { kind, key, budget, destination, window: self.window, withheld: self.withheld }
+        BudgetMessage { kind, key, budget, destination, window: self.window, withheld: self.withheld }
     }
 
-    /// Begins a new window if it is time, and returns the notice of the end of a limited one. A clock that is set back does not
-    /// begin a window again that was there before.
-    pub(super) fn turn(&mut self, wall: WallTime) -> Option<Notice> {
+    /// Begins a new window if it is time. Returns the message about the end of the last one if logs were withheld in it. A
+    /// clock that is set back by a window does not begin that window again.
+    pub(super) fn begin_due_window(&mut self, wall: WallTime) -> Option<BudgetMessage> {
         let now = window(self.budget, wall);
-        // A window far ahead is of a clock that was wrong.
+        // A window further ahead was begun by a clock that was wrong.
         if now == self.window || now + 1 == self.window {
             return None;
         }
-        let ended = (self.withheld > 0).then(|| self.notice(Kind::Ends));
+        let ended = (self.withheld > 0).then(|| self.message(MessageKind::Ends));
         (self.window, self.accepted, self.marked) = (now, 0, 0);
-        (self.stage, self.withheld, self.told) = (Stage::Open, 0, false);
+        (self.stage, self.withheld, self.is_reported) = (Stage::Open, 0, false);
         ended
     }
 
-    /// Takes over the state that the file has of this account.
-    pub(super) fn join(&mut self, stored: Self) {
+    /// Adds the state that the file has of this account.
+    pub(super) fn merge(&mut self, stored: Self) {
         if stored.budget.period != self.budget.period {
             return;
         }
         if stored.window == self.window {
             self.accepted += stored.accepted;
             self.withheld += stored.withheld;
-            self.told |= stored.told;
+            self.is_reported |= stored.is_reported;
             self.stage = self.stage.max(stored.stage);
         } else {
             let (budget, reserved, in_transit) = (self.budget, self.reserved, self.in_transit);
@@ -157,19 +169,22 @@ impl Account {
         }
     }
 
-    /// Returns true if more may be spent than the file says.
-    pub(super) fn is_behind(&self) -> bool {
+    /// Returns true if more may be spent than the file states.
+    pub(super) fn exceeds_mark(&self) -> bool {
         self.accepted + self.in_transit > self.marked
     }
 
     /// Records the spent bytes that the file is about to state.
-    pub(super) fn mark(&mut self, ahead: bool) {
+    pub(super) fn set_mark(&mut self, mark: Mark) {
         let spent = self.accepted + self.in_transit;
-        self.marked = if ahead { spent + self.budget.bytes / AHEAD } else { spent };
+        self.marked = match mark {
+            Mark::Exact => spent,
+            Mark::Ahead => spent + self.budget.bytes / AHEAD,
+        };
     }
 }
 
-/// The number of a budget's window at a time.
+/// Returns the number of a budget's window at a time, counted from 1970.
 pub(super) fn window(budget: Budget, wall: WallTime) -> u64 {
     wall.as_secs() / budget.period.seconds()
 }

@@ -4,7 +4,7 @@
 //! removes at its start, and then renamed. It is not synced, so a power failure may undo the spending of the last seconds.
 
 use super::account::{Account, Key, Stage};
-use super::notice::{Kind, Notice};
+use super::messages::{BudgetMessage, MessageKind};
 use crate::clock::WallTime;
 use crate::options::{Budget, Period};
 use serde_json::{Map, Value, json};
@@ -12,10 +12,10 @@ use std::fs;
 use std::io::{self, Read};
 use std::path::Path;
 
-/// Its name.
+/// Name of the file.
 pub(super) const NAME: &str = "logs-budget.json";
 
-/// Of the format. A file of another version is not read.
+/// Version of the format. A file of another version is not read.
 const VERSION: u64 = 1;
 
 /// A larger file was not written by this plugin.
@@ -25,27 +25,31 @@ const MAX_BYTES: u64 = 16 << 20;
 #[derive(Debug, Default)]
 pub(super) struct Stored {
     pub(super) accounts: Vec<Account>,
-    pub(super) notices: Vec<Notice>,
+    /// Messages that Sentry had not accepted.
+    pub(super) messages: Vec<BudgetMessage>,
 }
 
 /// Writes the file. An account of which nothing is spent or withheld is left out.
-pub(super) fn write<'n>(
+pub(super) fn write<'m>(
     path: &Path,
     accounts: &[Account],
-    notices: impl Iterator<Item = &'n Notice>,
+    messages: impl Iterator<Item = &'m BudgetMessage>,
 ) -> io::Result<()> {
     let used = accounts.iter().filter(|account| account.marked > 0 || account.withheld > 0);
     let file = json!({
         "version": VERSION,
         "accounts": used.map(of_account).collect::<Vec<_>>(),
-        "notices": notices.map(of_notice).collect::<Vec<_>>(),
+        "notices": messages.map(of_message).collect::<Vec<_>>(),
     });
     let temporary = path.with_extension("tmp");
     fs::write(&temporary, serde_json::to_vec(&file)?)?;
     fs::rename(&temporary, path)
 }
 
-/// Reads the file; one that is not there says nothing.
+/// Reads the file. A missing file holds no accounts.
+///
+/// # Errors
+/// Any error of the file system; [`io::ErrorKind::InvalidData`] if it is not a file of this version.
 pub(super) fn read(path: &Path) -> io::Result<Stored> {
     let mut text = Vec::new();
     match fs::File::open(path) {
@@ -62,25 +66,39 @@ fn parse(text: &[u8]) -> Option<Stored> {
         return None;
     }
     let accounts = file["accounts"].as_array()?.iter().map(to_account).collect::<Option<_>>()?;
-    let notices = file["notices"].as_array()?.iter().map(to_notice).collect::<Option<_>>()?;
-    Some(Stored { accounts, notices })
+    let messages = file["notices"].as_array()?.iter().map(to_message).collect::<Option<_>>()?;
+    Some(Stored { accounts, messages })
 }
 
 fn of_account(account: &Account) -> Value {
-    let mut object = of_budget(&account.key, account.budget, account.destination, account.window, account.withheld);
+    let Account { budget, destination, window, withheld, .. } = *account;
+    let mut object = of_window(&account.key, BudgetWindow { budget, destination, window, withheld });
     object.insert("spent".to_owned(), json!(account.marked));
     object.insert("stage".to_owned(), json!(account.stage as u8));
-    object.insert("told".to_owned(), json!(account.told));
+    object.insert("told".to_owned(), json!(account.is_reported));
     Value::Object(object)
 }
 
-fn of_notice(notice: &Notice) -> Value {
-    let mut object = of_budget(&notice.key, notice.budget, notice.destination, notice.window, notice.withheld);
-    object.insert("ends".to_owned(), json!(notice.kind == Kind::Ends));
+fn of_message(message: &BudgetMessage) -> Value {
+    let BudgetMessage { kind, budget, destination, window, withheld, .. } = *message;
+    let mut object = of_window(&message.key, BudgetWindow { budget, destination, window, withheld });
+    object.insert("ends".to_owned(), json!(kind == MessageKind::Ends));
     Value::Object(object)
 }
 
-fn of_budget(key: &Key, budget: Budget, destination: u128, window: u64, withheld: u64) -> Map<String, Value> {
+/// The fields that accounts and messages have in common besides the key.
+#[derive(Clone, Copy)]
+struct BudgetWindow {
+    budget: Budget,
+    /// Identity of the destination.
+    destination: u128,
+    /// Number of the window since 1970.
+    window: u64,
+    /// Logs withheld in the window.
+    withheld: u64,
+}
+
+fn of_window(key: &Key, BudgetWindow { budget, destination, window, withheld }: BudgetWindow) -> Map<String, Value> {
     let mut object = Map::new();
     let (namespace, workload) = match key {
         Key::Destination(_) => (None, None),
@@ -96,10 +114,7 @@ fn of_budget(key: &Key, budget: Budget, destination: u128, window: u64, withheld
     object
 }
 
-/// Key, budget, destination, window and number of withheld logs.
-type Common = (Key, Budget, u128, u64, u64);
-
-fn to_budget(object: &Value) -> Option<Common> {
+fn to_window(object: &Value) -> Option<(Key, BudgetWindow)> {
     let destination = u128::from_str_radix(object["destination"].as_str()?, 16).ok()?;
     let key = match (object["namespace"].as_str(), object["workload"].as_str()) {
         (None, None) => Key::Destination(destination),
@@ -108,11 +123,12 @@ fn to_budget(object: &Value) -> Option<Common> {
     };
     let budget = Budget::parse(object["budget"].as_str()?).ok()?;
     let window = object["window"].as_u64()? / Period::seconds(budget.period);
-    Some((key, budget, destination, window, object["withheld"].as_u64()?))
+    let withheld = object["withheld"].as_u64()?;
+    Some((key, BudgetWindow { budget, destination, window, withheld }))
 }
 
 fn to_account(object: &Value) -> Option<Account> {
-    let (key, budget, destination, window, withheld) = to_budget(object)?;
+    let (key, BudgetWindow { budget, destination, window, withheld }) = to_window(object)?;
     let accepted = object["spent"].as_u64()?;
     let stage = match object["stage"].as_u64()? {
         0 => Stage::Open,
@@ -120,14 +136,14 @@ fn to_account(object: &Value) -> Option<Account> {
         2 => Stage::Closed,
         _ => return None,
     };
-    let told = object["told"].as_bool()?;
+    let is_reported = object["told"].as_bool()?;
     let start = WallTime::from_secs(window * budget.period.seconds());
     let new = Account::new(key, budget, destination, start);
-    Some(Account { accepted, marked: accepted, stage, withheld, told, ..new })
+    Some(Account { accepted, marked: accepted, stage, withheld, is_reported, ..new })
 }
 
-fn to_notice(object: &Value) -> Option<Notice> {
-    let (key, budget, destination, window, withheld) = to_budget(object)?;
-    let kind = if object["ends"].as_bool()? { Kind::Ends } else { Kind::Begins };
-    Some(Notice { kind, key, budget, destination, window, withheld })
+fn to_message(object: &Value) -> Option<BudgetMessage> {
+    let (key, BudgetWindow { budget, destination, window, withheld }) = to_window(object)?;
+    let kind = if object["ends"].as_bool()? { MessageKind::Ends } else { MessageKind::Begins };
+    Some(BudgetMessage { kind, key, budget, destination, window, withheld })
 }

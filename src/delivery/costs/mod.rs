@@ -2,67 +2,113 @@
 //! the annotation `k8s.sentry.io/logs-budget`.
 //!
 //! ```text
-//! reserve (mapper: the log is written) -> sending (dispatcher) -> accept, or release when its batch ends otherwise
+//! mapper writes a log: reserve -> dispatcher sends its batch: sending -> response: sent, then accept or release
 //! ```
 //!
-//! The spending of an account is the bytes that Sentry has accepted in the account's UTC window plus the reserved bytes. A
-//! reservation outlives its window, because Sentry bills a log when it accepts the log. The spent bytes are kept in a file
-//! beside the spool (`file`). Before a batch is sent that would exceed the bytes in the file, the file is written ahead, so
-//! that a process that is killed has never sent more than the file says.
+//! A log has a payer: its destination, namespace and annotated workload. Each payer spends from the accounts (`account`) of
+//! the budgets that apply to it. An account has spent the bytes that Sentry has accepted in its UTC window, and the reserved
+//! bytes. A reservation outlives its window, because Sentry bills a log when it accepts the log.
+//!
+//! The spent bytes are kept in a file beside the spool (`file`). Before a batch is sent that would exceed the bytes in the
+//! file, the file is written ahead, so that a process that is killed has never sent more than the file states. Two messages
+//! (`messages`) say when a budget begins to withhold logs, and how many it has withheld; they are sent as log items.
 
 mod account;
 mod file;
-pub(super) mod notice;
+pub(super) mod messages;
 
 use crate::clock::{Monotonic, WallTime};
 use crate::level::Level;
 use crate::options::Budget;
 use crate::sync::{AtomicBool, Mutex, lock};
+pub(super) use account::Mark;
 use account::{Account, Key};
-pub(super) use notice::Notice;
+pub(super) use messages::BudgetMessage;
 use std::collections::HashMap;
 use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-/// Most payers: combinations of destination, namespace, and annotated workload. Those beyond share one for each destination.
+/// Most payers. Further ones share one for each destination.
 const MAX_PAYERS: usize = 16_384;
 
 /// Longest name of a namespace in a summary line; Kubernetes has none longer.
 const MAX_NAME: usize = 63;
 
-/// Wait before a notice that could not be delivered is tried again.
-const NOTICE_AGAIN: Duration = Duration::from_secs(30);
+/// Wait before a message that could not be delivered is sent again.
+const MESSAGE_RETRY: Duration = Duration::from_secs(30);
 
-/// The payer that is billed for a log: a number of [`Costs::payer`]. 0 stands for nobody.
+/// The payer that is billed for a log: a number that [`Costs::payer`] returns. 0 stands for nobody.
 pub(super) type PayerId = u32;
 
-/// The state of the costs of an instance's logs. The mapper reserves, the dispatcher accepts and releases.
+/// A payer, and true if any budget applies to it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct KnownPayer {
+    pub(super) number: PayerId,
+    pub(super) is_capped: bool,
+}
+
+/// The effect of a refused reservation on the number of withheld logs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum OnRefusal {
+    /// The log counts as withheld.
+    Count,
+    /// Nothing is counted: the log is sent in addition to the item of its record.
+    Ignore,
+}
+
+/// The reason for which reserved bytes are released.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Release {
+    /// The items have ended without being accepted.
+    Ended,
+    /// The items wait, and are reserved again before they are sent.
+    Deferred,
+}
+
+/// The costs of an instance's logs. The mapper reserves; the dispatcher accepts, releases and writes the file; the spool's
+/// worker opens the file.
 #[derive(Debug)]
 pub(crate) struct Costs {
     destination: Option<Budget>,
     namespace: Option<Budget>,
-    /// True if any budget has applied to a payer, or is in the file. While it is false, no budget has to be checked.
-    capping: AtomicBool,
+    /// True if any budget has applied to a payer, or is in the file. While it is false, no budget has to be checked. Written by
+    /// the mapper and the spool's worker; read by mapper and dispatcher.
+    is_capping: AtomicBool,
     state: Mutex<State>,
 }
 
+/// Written by the mapper (payers, reservations), the dispatcher (all other bytes) and the spool's worker (the contents of the
+/// file); read by mapper and dispatcher.
 #[derive(Debug, Default)]
 struct State {
+    /// Payers by their number.
     payers: Vec<Payer>,
-    numbers: HashMap<(u128, String, Option<String>), PayerId>,
+    numbers: HashMap<PayerName, PayerId>,
     accounts: Vec<Account>,
-    places: HashMap<Key, usize>,
-    notices: Vec<Sent>,
-    /// Payers of notices that have ended, for the next ones.
-    spare: Vec<PayerId>,
+    /// The position of each account in `accounts`.
+    positions: HashMap<Key, usize>,
+    messages: Vec<QueuedMessage>,
+    /// Payers of messages that have ended, for the next ones.
+    unused: Vec<PayerId>,
     /// The file, once the plugin has locked the directory.
     path: Option<PathBuf>,
-    /// Something beside spent bytes has changed since the file was written.
-    changed: bool,
-    /// Hour of the wall clock for which windows were looked at last.
+    /// True if something besides spent bytes has changed since the file was written.
+    has_changes: bool,
+    /// Hour of the wall clock at which windows were last checked.
     hour: u64,
+}
+
+/// The properties that make up a payer.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct PayerName {
+    /// Identity of the destination.
+    destination: u128,
+    /// The namespace; empty if there is none.
+    namespace: String,
+    /// The workload, if it has a budget of its own.
+    workload: Option<String>,
 }
 
 #[derive(Debug, Default)]
@@ -70,26 +116,25 @@ struct Payer {
     namespace: String,
     /// Bytes that Sentry has accepted, in this process.
     accepted: u64,
-    /// Places of the accounts that it spends from.
+    /// Positions of the accounts that it spends from.
     accounts: Vec<usize>,
-    /// The number of the notice that it stands for.
-    notice: Option<u64>,
+    /// The number of the message that is billed to it, if it is the payer of a message.
+    message: Option<u64>,
 }
 
-/// A notice that Sentry has not accepted yet.
+/// A message that Sentry has not accepted yet.
 #[derive(Debug)]
-struct Sent {
+struct QueuedMessage {
     number: u64,
-    notice: Notice,
-    /// Steady time before which it is not sent (again).
+    message: BudgetMessage,
+    /// Steady time before which it is not sent.
     not_before: Monotonic,
-    /// True if the notice is on its way.
-    under_way: bool,
+    is_in_transit: bool,
 }
 
 /// Query for the payer of a log.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Asked<'a> {
+pub(super) struct PayerQuery<'a> {
     /// Identity of the destination.
     pub(super) destination: u128,
     pub(super) namespace: &'a str,
@@ -101,82 +146,87 @@ pub(super) struct Asked<'a> {
 impl Costs {
     pub(super) fn new(destination: Option<Budget>, namespace: Option<Budget>) -> Self {
         let state = State { payers: vec![Payer::default()], ..State::default() };
-        Self { destination, namespace, capping: AtomicBool::new(false), state: Mutex::new(state) }
+        Self { destination, namespace, is_capping: AtomicBool::new(false), state: Mutex::new(state) }
     }
 
-    /// Returns the number of a payer, and whether any budget applies to it.
-    pub(super) fn payer(&self, asked: Asked<'_>, wall: WallTime) -> (PayerId, bool) {
+    /// Returns the payer of a log, a new one if there is none yet.
+    pub(super) fn payer(&self, query: PayerQuery<'_>, wall: WallTime) -> KnownPayer {
         let mut state = lock(&self.state);
-        let workload = asked.budget.map(|_| asked.workload.to_owned());
-        let mut name = (asked.destination, asked.namespace.to_owned(), workload);
+        let (destination, workload) = (query.destination, query.budget.map(|_| query.workload.to_owned()));
+        let mut name = PayerName { destination, namespace: query.namespace.to_owned(), workload };
         if !state.numbers.contains_key(&name) && state.payers.len() >= MAX_PAYERS {
-            name = (asked.destination, String::new(), None);
+            name = PayerName { destination, namespace: String::new(), workload: None };
         }
         if let Some(number) = state.numbers.get(&name).copied() {
-            if let Some(budget) = asked.budget {
-                state.adjust(number, budget, wall);
+            if let Some(budget) = query.budget {
+                state.set_workload_budget(number, budget, wall);
             }
-            return (number, !state.payers[number as usize].accounts.is_empty());
+            return KnownPayer { number, is_capped: !state.payers[number as usize].accounts.is_empty() };
         }
-        let own = name.2.clone().zip(asked.budget);
+        let (own, namespace) = (name.workload.clone().zip(query.budget), &name.namespace);
         let accounts = [
-            self.destination.map(|budget| (Key::Destination(asked.destination), budget)),
-            self.namespace.filter(|_| !name.1.is_empty()).map(|budget| (Key::Namespace(name.1.clone()), budget)),
-            own.map(|(workload, budget)| (Key::Workload(name.1.clone(), workload), budget)),
+            self.destination.map(|budget| (Key::Destination(destination), budget)),
+            self.namespace.filter(|_| !namespace.is_empty()).map(|budget| (Key::Namespace(namespace.clone()), budget)),
+            own.map(|(workload, budget)| (Key::Workload(namespace.clone(), workload), budget)),
         ];
         let accounts = accounts.into_iter().flatten();
-        let accounts: Vec<_> =
-            accounts.map(|(key, budget)| state.account(key, budget, asked.destination, wall)).collect();
-        let capped = !accounts.is_empty();
-        if capped {
-            self.capping.store(true, Relaxed);
+        let accounts: Vec<_> = accounts.map(|(key, budget)| state.account(key, budget, destination, wall)).collect();
+        let is_capped = !accounts.is_empty();
+        if is_capped {
+            self.is_capping.store(true, Relaxed);
         }
         let number = state.payers.len() as PayerId;
-        state.payers.push(Payer { namespace: name.1.clone(), accounts, ..Payer::default() });
+        state.payers.push(Payer { namespace: name.namespace.clone(), accounts, ..Payer::default() });
         state.numbers.insert(name, number);
-        (number, capped)
+        KnownPayer { number, is_capped }
     }
 
-    /// Reserves bytes of a log that is to be sent. Returns false if a budget does not allow it; with `counts`, the log then
-    /// counts as withheld. Without bytes it only asks whether any log of this level may be sent.
-    pub(super) fn reserve(&self, payer: PayerId, level: Level, bytes: u64, wall: WallTime, counts: bool) -> bool {
+    /// Reserves bytes of a log that is to be sent. Returns false if a budget does not allow it. Zero bytes reserve nothing: the
+    /// result is true if any log of this level may be sent.
+    pub(super) fn reserve(
+        &self,
+        payer: PayerId,
+        level: Level,
+        bytes: u64,
+        wall: WallTime,
+        on_refusal: OnRefusal,
+    ) -> bool {
         let mut state = lock(&self.state);
-        state.turn(wall);
-        let State { payers, accounts, changed, .. } = &mut *state;
-        let places = &payers[payer as usize].accounts;
-        if let Some(refuses) = places.iter().find(|place| !accounts[**place].admits(level, bytes)) {
-            if counts {
-                accounts[*refuses].withhold();
-                *changed = true;
+        state.begin_due_windows(wall);
+        let State { payers, accounts, has_changes, .. } = &mut *state;
+        let positions = &payers[payer as usize].accounts;
+        if let Some(refusing) = positions.iter().find(|position| !accounts[**position].admits(level, bytes)) {
+            if on_refusal == OnRefusal::Count {
+                accounts[*refusing].withhold();
+                *has_changes = true;
             }
-            let began = accounts[*refuses].begins();
-            if let Some(notice) = began {
-                state.add_notice(notice);
+            let message = accounts[*refusing].report_begin();
+            if let Some(message) = message {
+                state.add_message(message);
             }
             return false;
         }
-        places.iter().for_each(|place| accounts[*place].reserved += bytes);
+        positions.iter().for_each(|position| accounts[*position].reserved += bytes);
         true
     }
 
-    /// Counts these bytes as in transit, before they are sent. The file is written first if it says less than may be spent
-    /// then.
+    /// Counts these bytes as in transit, before they are sent. Writes the file first if the bytes exceed those in the file.
     ///
     /// # Errors
     /// The file could not be written; the bytes are counted all the same.
     pub(super) fn sending(&self, bills: impl Iterator<Item = (PayerId, u64)>, wall: WallTime) -> io::Result<()> {
         let mut state = lock(&self.state);
-        state.turn(wall);
-        let mut behind = false;
+        state.begin_due_windows(wall);
+        let mut exceeds_mark = false;
         for (payer, bytes) in bills {
             let State { payers, accounts, .. } = &mut *state;
-            for place in &payers[payer as usize].accounts {
-                let account = &mut accounts[*place];
+            for position in &payers[payer as usize].accounts {
+                let account = &mut accounts[*position];
                 account.in_transit += bytes;
-                behind |= account.is_behind();
+                exceeds_mark |= account.exceeds_mark();
             }
         }
-        if behind { state.save(true) } else { Ok(()) }
+        if exceeds_mark { state.save(Mark::Ahead) } else { Ok(()) }
     }
 
     /// Counts these bytes as no longer in transit, after they were sent, whatever the response.
@@ -185,39 +235,39 @@ impl Costs {
         state.each_account(bills, |account, bytes| account.in_transit = account.in_transit.saturating_sub(bytes));
     }
 
-    /// Sentry has accepted these bytes.
+    /// Counts reserved bytes as accepted by Sentry.
     pub(super) fn accept(&self, bills: impl Iterator<Item = (PayerId, u64)>, wall: WallTime) {
         let mut state = lock(&self.state);
-        state.turn(wall);
+        state.begin_due_windows(wall);
         for (payer, bytes) in bills {
             state.payers[payer as usize].accepted += bytes;
             state.each_account(std::iter::once((payer, bytes)), |account, bytes| {
                 account.reserved = account.reserved.saturating_sub(bytes);
                 account.accepted += bytes;
             });
-            state.end_notice(payer);
+            state.end_message(payer);
         }
     }
 
-    /// These bytes will not be sent, or not now. `final_end`: nothing of the items is left.
-    pub(super) fn release(&self, bills: impl Iterator<Item = (PayerId, u64)>, final_end: bool, now: Monotonic) {
+    /// Releases reserved bytes that were not accepted.
+    pub(super) fn release(&self, bills: impl Iterator<Item = (PayerId, u64)>, release: Release, now: Monotonic) {
         let mut state = lock(&self.state);
         for (payer, bytes) in bills {
             state.each_account(std::iter::once((payer, bytes)), |account, bytes| {
                 account.reserved = account.reserved.saturating_sub(bytes);
             });
-            let Some(number) = state.payers[payer as usize].notice else { continue };
-            if final_end {
-                state.end_notice(payer);
-            } else if let Some(sent) = state.notices.iter_mut().find(|sent| sent.number == number) {
-                (sent.under_way, sent.not_before) = (false, now + NOTICE_AGAIN);
+            let Some(number) = state.payers[payer as usize].message else { continue };
+            if release == Release::Ended {
+                state.end_message(payer);
+            } else if let Some(queued) = state.messages.iter_mut().find(|queued| queued.number == number) {
+                (queued.is_in_transit, queued.not_before) = (false, now + MESSAGE_RETRY);
             }
         }
     }
 
-    /// Returns true if some budget applies: only then there is something to reserve, and may be something for [`Costs::due`].
+    /// Returns true if any budget applies. Otherwise there is nothing to reserve, and no message.
     pub(super) fn is_capping(&self) -> bool {
-        self.capping.load(Relaxed)
+        self.is_capping.load(Relaxed)
     }
 
     /// Returns true if a budget applies to a payer.
@@ -225,71 +275,72 @@ impl Costs {
         self.is_capping() && !lock(&self.state).payers[payer as usize].accounts.is_empty()
     }
 
-    /// Returns the notices that are to be sent now, each with the payer to bill.
-    pub(super) fn due(&self, steady: Monotonic, wall: WallTime) -> Vec<(PayerId, Notice)> {
+    /// Returns the messages that are to be sent now, each with the payer to bill.
+    pub(super) fn due_messages(&self, steady: Monotonic, wall: WallTime) -> Vec<(PayerId, BudgetMessage)> {
         let mut state = lock(&self.state);
-        state.turn(wall);
-        let State { payers, notices, places, spare, .. } = &mut *state;
-        let due = notices.iter_mut().filter(|sent| !sent.under_way && sent.not_before <= steady);
-        due.map(|sent| {
-            sent.under_way = true;
-            let accounts = places.get(&sent.notice.key).copied().into_iter().collect();
-            let payer = Payer { accounts, notice: Some(sent.number), ..Payer::default() };
-            let known = payers.iter().position(|payer| payer.notice == Some(sent.number));
-            let place = known.or_else(|| spare.pop().map(|number| number as usize)).unwrap_or(payers.len());
-            match payers.get_mut(place) {
+        state.begin_due_windows(wall);
+        let State { payers, messages, positions, unused, .. } = &mut *state;
+        let due = messages.iter_mut().filter(|queued| !queued.is_in_transit && queued.not_before <= steady);
+        due.map(|queued| {
+            queued.is_in_transit = true;
+            let accounts = positions.get(&queued.message.key).copied().into_iter().collect();
+            let payer = Payer { accounts, message: Some(queued.number), ..Payer::default() };
+            let known = payers.iter().position(|payer| payer.message == Some(queued.number));
+            let number = known.or_else(|| unused.pop().map(|number| number as usize)).unwrap_or(payers.len());
+            match payers.get_mut(number) {
                 Some(old) => *old = payer,
                 None => payers.push(payer),
             }
-            (place as PayerId, sent.notice.clone())
+            (number as PayerId, queued.message.clone())
         })
         .collect()
     }
 
-    /// Reserves the bytes of a notice, which no budget can withhold.
-    pub(super) fn reserve_notice(&self, payer: PayerId, bytes: u64) {
+    /// Reserves the bytes of a message, which no budget can withhold.
+    pub(super) fn reserve_message(&self, payer: PayerId, bytes: u64) {
         let mut state = lock(&self.state);
         state.each_account(std::iter::once((payer, bytes)), |account, bytes| account.reserved += bytes);
     }
 
-    /// Takes up the file of a spool directory that the plugin holds from now on.
+    /// Reads the file in the directory of a spool, which the plugin has locked, and writes there from now on.
     ///
     /// # Errors
-    /// It cannot be read, or was not written by this plugin: then budgets begin anew.
+    /// The file cannot be read, or was not written by this plugin. Nothing counts as spent then.
     pub(super) fn open(&self, directory: &std::path::Path, wall: WallTime) -> io::Result<()> {
         let path = directory.join(file::NAME);
         let read = file::read(&path);
         let mut state = lock(&self.state);
         state.path = Some(path);
         let stored = read?;
-        for (number, notice) in (0..).zip(stored.notices) {
-            state.notices.push(Sent { number, notice, not_before: Monotonic::START, under_way: false });
+        for (number, message) in (0..).zip(stored.messages) {
+            let not_before = Monotonic::START;
+            state.messages.push(QueuedMessage { number, message, not_before, is_in_transit: false });
         }
         for account in stored.accounts {
-            state.take_up(account);
+            state.add_stored(account);
         }
-        if !(state.accounts.is_empty() && state.notices.is_empty()) {
-            self.capping.store(true, Relaxed);
+        if !(state.accounts.is_empty() && state.messages.is_empty()) {
+            self.is_capping.store(true, Relaxed);
         }
         state.hour = 0;
-        state.turn(wall);
+        state.begin_due_windows(wall);
         Ok(())
     }
 
-    /// Writes the file where something changed. `exact`: nothing is under way any more.
+    /// Writes the file if anything besides spent bytes has changed; with [`Mark::Exact`] in any case.
     ///
     /// # Errors
-    /// It cannot be written.
-    pub(super) fn save(&self, exact: bool) -> io::Result<()> {
+    /// The file cannot be written.
+    pub(super) fn save(&self, mark: Mark) -> io::Result<()> {
         let mut state = lock(&self.state);
-        if !self.is_capping() || !(exact || state.changed) {
+        if !self.is_capping() || mark == Mark::Ahead && !state.has_changes {
             return Ok(());
         }
-        state.save(!exact)
+        state.save(mark)
     }
 
-    /// Returns the namespaces whose logs have cost most in this process, the dearest first, as `name:bytes`.
-    pub(super) fn dearest(&self, most: usize) -> Vec<String> {
+    /// Returns the namespaces whose logs have cost most in this process, the most expensive first, as `name:bytes`.
+    pub(super) fn most_expensive(&self, most: usize) -> Vec<String> {
         let state = lock(&self.state);
         let mut sums: HashMap<&str, u64> = HashMap::new();
         for payer in state.payers.iter().filter(|payer| !payer.namespace.is_empty()) {
@@ -297,94 +348,94 @@ impl Costs {
         }
         let mut all: Vec<_> = sums.into_iter().filter(|(_, bytes)| *bytes > 0).collect();
         all.sort_by(|one, other| other.1.cmp(&one.1).then(one.0.cmp(other.0)));
-        all.into_iter().take(most).map(|(name, bytes)| format!("{}:{bytes}", harmless(name))).collect()
+        all.into_iter().take(most).map(|(name, bytes)| format!("{}:{bytes}", log_safe(name))).collect()
     }
 }
 
 /// Returns a namespace in a form that is safe in a line of log: the author of the records may have chosen it.
-fn harmless(name: &str) -> String {
+fn log_safe(name: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
     name.chars().take(MAX_NAME).map(|c| if plain(c) { c } else { '?' }).collect()
 }
 
 impl State {
-    /// The place of an account, made where needed.
+    /// Returns the position of an account, a new one if there is none yet.
     fn account(&mut self, key: Key, budget: Budget, destination: u128, wall: WallTime) -> usize {
-        if let Some(place) = self.places.get(&key).copied() {
-            self.accounts[place].set_budget(budget, wall);
-            self.accounts[place].destination = destination;
-            return place;
+        if let Some(position) = self.positions.get(&key).copied() {
+            self.accounts[position].set_budget(budget, wall);
+            self.accounts[position].destination = destination;
+            return position;
         }
-        self.places.insert(key.clone(), self.accounts.len());
+        self.positions.insert(key.clone(), self.accounts.len());
         self.accounts.push(Account::new(key, budget, destination, wall));
         self.accounts.len() - 1
     }
 
-    /// A pod's annotation may have changed.
-    fn adjust(&mut self, payer: PayerId, budget: Budget, wall: WallTime) {
+    /// Sets the budget of a workload, whose annotation may have changed.
+    fn set_workload_budget(&mut self, payer: PayerId, budget: Budget, wall: WallTime) {
         let own = self.payers[payer as usize].accounts.last().copied();
-        if let Some(account) = own.map(|place| &mut self.accounts[place])
+        if let Some(account) = own.map(|position| &mut self.accounts[position])
             && matches!(account.key, Key::Workload(..))
         {
             account.set_budget(budget, wall);
         }
     }
 
-    /// Takes an account from the file. What this process has spent meanwhile counts on.
-    fn take_up(&mut self, stored: Account) {
-        match self.places.get(&stored.key).copied() {
-            Some(place) => self.accounts[place].join(stored),
+    /// Adds an account of the file to what this process has spent meanwhile.
+    fn add_stored(&mut self, stored: Account) {
+        match self.positions.get(&stored.key).copied() {
+            Some(position) => self.accounts[position].merge(stored),
             None => {
-                self.places.insert(stored.key.clone(), self.accounts.len());
+                self.positions.insert(stored.key.clone(), self.accounts.len());
                 self.accounts.push(stored);
             }
         }
     }
 
-    /// Begins new windows, and reports the logs withheld in those that are over.
-    fn turn(&mut self, wall: WallTime) {
+    /// Begins the windows that are due, and queues a message about each window that has ended and in which logs were withheld.
+    /// Checks the windows once an hour, which is the length of the shortest.
+    fn begin_due_windows(&mut self, wall: WallTime) {
         let hour = wall.as_secs() / 3_600;
         if hour == self.hour {
             return;
         }
         self.hour = hour;
-        let ended: Vec<Notice> = self.accounts.iter_mut().filter_map(|account| account.turn(wall)).collect();
-        for notice in ended {
-            self.changed = true;
-            self.add_notice(notice);
+        let accounts = self.accounts.iter_mut();
+        let messages: Vec<BudgetMessage> = accounts.filter_map(|account| account.begin_due_window(wall)).collect();
+        messages.into_iter().for_each(|message| self.add_message(message));
+    }
+
+    /// Removes the message of a payer that was accepted or never will be.
+    fn end_message(&mut self, payer: PayerId) {
+        if let Some(number) = self.payers[payer as usize].message.take() {
+            self.messages.retain(|queued| queued.number != number);
+            self.unused.push(payer);
+            self.has_changes = true;
         }
     }
 
-    /// A notice has been accepted, or never will be.
-    fn end_notice(&mut self, payer: PayerId) {
-        if let Some(number) = self.payers[payer as usize].notice.take() {
-            self.notices.retain(|sent| sent.number != number);
-            self.spare.push(payer);
-            self.changed = true;
-        }
-    }
-
-    fn add_notice(&mut self, notice: Notice) {
-        let number = self.notices.iter().map(|sent| sent.number + 1).max().unwrap_or_default();
-        let used = self.payers.iter().filter_map(|payer| payer.notice).max();
+    fn add_message(&mut self, message: BudgetMessage) {
+        let number = self.messages.iter().map(|queued| queued.number + 1).max().unwrap_or_default();
+        let used = self.payers.iter().filter_map(|payer| payer.message).max();
         let number = number.max(used.map_or(0, |used| used + 1));
-        self.changed = true;
-        self.notices.push(Sent { number, notice, not_before: Monotonic::START, under_way: false });
+        self.has_changes = true;
+        self.messages.push(QueuedMessage { number, message, not_before: Monotonic::START, is_in_transit: false });
     }
 
     fn each_account(&mut self, bills: impl Iterator<Item = (PayerId, u64)>, mut change: impl FnMut(&mut Account, u64)) {
         let Self { payers, accounts, .. } = self;
         for (payer, bytes) in bills {
-            payers[payer as usize].accounts.iter().for_each(|place| change(&mut accounts[*place], bytes));
+            let positions = &payers[payer as usize].accounts;
+            positions.iter().for_each(|position| change(&mut accounts[*position], bytes));
         }
     }
 
-    /// Writes the file; `ahead`: with room for the bytes that are sent next.
-    fn save(&mut self, ahead: bool) -> io::Result<()> {
+    /// Writes the file, if there is one.
+    fn save(&mut self, mark: Mark) -> io::Result<()> {
         let Some(path) = &self.path else { return Ok(()) };
-        self.accounts.iter_mut().for_each(|account| account.mark(ahead));
-        file::write(path, &self.accounts, self.notices.iter().map(|sent| &sent.notice))?;
-        self.changed = false;
+        self.accounts.iter_mut().for_each(|account| account.set_mark(mark));
+        file::write(path, &self.accounts, self.messages.iter().map(|queued| &queued.message))?;
+        self.has_changes = false;
         Ok(())
     }
 }

@@ -12,6 +12,7 @@ mod shutdown;
 mod sources;
 
 use crate::clock::Monotonic;
+use crate::delivery::costs::Mark;
 use crate::delivery::dispatch::destination::Action;
 use crate::delivery::dispatch::policy::{HoldPlace, Policy};
 use crate::delivery::dispatch::scheduler::Scheduler;
@@ -22,7 +23,7 @@ use crate::delivery::report::log_throttle::{LogSubject, LogThrottle};
 use crate::delivery::report::messages::Keeping;
 use crate::delivery::route::dsn_sources;
 use crate::delivery::route::table::Target;
-use crate::delivery::shared::inbox::{LogRequest, Message};
+use crate::delivery::shared::inbox::{AwaitedMemory, LogRequest, Message};
 use crate::delivery::shared::load::Load;
 use crate::delivery::shared::state::Shared;
 use crate::delivery::store::drop_reason::{DropReason, DropTrigger};
@@ -31,7 +32,7 @@ use crate::delivery::transport::client::Client;
 use crate::delivery::transport::response::ResponseKind;
 use crate::delivery::transport::sender;
 use crate::envelope::Batch;
-use crate::ledger::{Category, Ledger, Outcome, PerCategory, Snapshot};
+use crate::ledger::{Ledger, Outcome, PerCategory, Snapshot};
 use crate::mapping::DestinationId;
 use crate::options::{Loaded, ResolvedMode};
 use crate::sync::{Receiver, Sender, lock};
@@ -104,11 +105,13 @@ pub(crate) struct Dispatcher {
     last_summary: Monotonic,
     /// The text about waiting items in the messages about destinations.
     keeping: Keeping,
-    volatile: bool,
+    /// True if items are in memory only. Written when the mode is known.
+    is_volatile: bool,
     closing: Option<Monotonic>,
     /// True once the requests in flight are being cut.
     is_cutting: bool,
-    mapper_done: bool,
+    /// True once the mapper has ended.
+    is_mapper_done: bool,
     chance: u64,
 }
 
@@ -150,10 +153,10 @@ impl Dispatcher {
             reports,
             check_ins: CheckIns::new(&loaded.settings.monitor, loaded.settings.mapping.environment.as_deref()),
             keeping: Keeping::of(ResolvedMode::of(settings), settings),
-            volatile: ResolvedMode::of(settings) == Some(ResolvedMode::Memory),
+            is_volatile: ResolvedMode::of(settings) == Some(ResolvedMode::Memory),
             closing: None,
             is_cutting: false,
-            mapper_done: false,
+            is_mapper_done: false,
             // Nodes that start together differ in their nanoseconds.
             chance: u64::from(now.wall.subsec_nanos()) << 20 | 1,
             shared,
@@ -181,12 +184,12 @@ impl Dispatcher {
 
     pub(in crate::delivery) fn handle(&mut self, message: Message) {
         match message {
-            Message::AwaitsMemory { destination, category, bytes } => self.expect(destination, Some((category, bytes))),
+            Message::AwaitsMemory(destination, awaited) => self.expect(destination, Some(awaited)),
             Message::Batch(batch) => {
                 self.expect(batch.destination, None);
                 let now = self.shared.now().steady;
                 let actions = self.scheduler.push(*batch, now);
-                if self.volatile {
+                if self.is_volatile {
                     self.shared.budget.set_deferred(self.scheduler.blocked_bytes(now));
                 }
                 self.actions(actions);
@@ -202,7 +205,7 @@ impl Dispatcher {
             Message::Chose(mode) => self.set_mode(mode),
             Message::Workers => self.log_workers(),
             Message::CheckIn(check_in) => self.check_ins.add(check_in, self.shared.now().steady),
-            Message::MapperDone => self.mapper_done = true,
+            Message::MapperDone => self.is_mapper_done = true,
             Message::Close(deadline) => {
                 self.closing = Some(deadline);
                 self.check_ins.stop();
@@ -215,11 +218,11 @@ impl Dispatcher {
     }
 
     /// Notes that an envelope for this destination waits for memory, or that one has come.
-    fn expect(&mut self, id: DestinationId, waits: Option<(Category, u64)>) {
+    fn expect(&mut self, id: DestinationId, awaited: Option<AwaitedMemory>) {
         if !self.scheduler.knows(id) {
             self.set_host(id);
         }
-        let actions = self.scheduler.expect(waits, self.shared.now().steady);
+        let actions = self.scheduler.expect(awaited, self.shared.now().steady);
         self.actions(actions);
     }
 
@@ -269,7 +272,7 @@ impl Dispatcher {
         let mut actions = self.scheduler.requeue(batch, self.shared.now().steady);
         let waiting = self.scheduler.take(id);
         let reason = DropReason::shared(Outcome::Rejected, DropTrigger::DsnRemoved);
-        let end = |batch| match self.volatile {
+        let end = |batch| match self.is_volatile {
             true => Action::GiveUp(batch, Arc::clone(&reason)),
             false => Action::Defer(batch),
         };
@@ -312,7 +315,7 @@ impl Dispatcher {
     /// Publishes a destination's blocks to the mapper.
     fn share_blocks(&self, id: DestinationId, now: Monotonic) {
         self.shared.blocks.set(id, self.scheduler.waits(id, now));
-        self.shared.budget.set_deferred(if self.volatile {
+        self.shared.budget.set_deferred(if self.is_volatile {
             self.scheduler.blocked_bytes(now)
         } else {
             PerCategory::default()
@@ -357,7 +360,7 @@ impl Dispatcher {
         }
         self.send_reports(now);
         self.publish();
-        let noted = self.shared.costs.save(false);
+        let noted = self.shared.costs.save(Mark::Ahead);
         self.budget_noted(noted);
         if self.shared.used() == 0 {
             self.shared.chunk_compressor.rest();

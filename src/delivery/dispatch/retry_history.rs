@@ -1,6 +1,6 @@
 //! Finds poison messages: envelopes that fail again and again while others pass.
 
-use crate::envelope::{Batch, BatchKey, Identified};
+use crate::envelope::{Batch, BatchKey, Failures, Identified};
 use std::collections::VecDeque;
 
 /// Failures, each followed by another envelope's success, after which an envelope is rejected as a poison message.
@@ -14,25 +14,25 @@ const MAX_ENTRIES: usize = 64;
 pub(super) struct RetryHistory {
     /// Envelopes that the destination has accepted.
     successes: u64,
-    /// Envelopes that failed, and their [`Batch::failed_among`]; the oldest first.
-    entries: VecDeque<(BatchKey, (u32, u64))>,
+    /// Envelopes that failed, the oldest first.
+    entries: VecDeque<(BatchKey, Failures)>,
 }
 
 impl RetryHistory {
     /// Gives a batch the failures that it had before its records were read again.
     pub(super) fn restore<T: Identified>(&self, batch: &mut Batch<T>) {
-        if let Some((_, failed_among)) = self.entries.iter().find(|(key, _)| batch.key() == Some(*key)) {
-            batch.failed_among = *failed_among;
+        if let Some((_, failures)) = self.entries.iter().find(|(key, _)| batch.key() == Some(*key)) {
+            batch.failures = *failures;
         }
     }
 
     /// Counts a failure of a batch, if others have passed since the one before. Returns true if the batch is poison.
     pub(super) fn is_poison_after_failure<T>(&self, batch: &mut Batch<T>) -> bool {
-        let (times, successes) = &mut batch.failed_among;
-        if std::mem::replace(successes, self.successes) < self.successes {
-            *times += 1;
+        let failures = &mut batch.failures;
+        if std::mem::replace(&mut failures.successes_before, self.successes) < self.successes {
+            failures.count += 1;
         }
-        *times >= MAX_ATTEMPTS
+        failures.count >= MAX_ATTEMPTS
     }
 
     /// Remembers the failures of a batch whose records go back to their chunks.
@@ -41,7 +41,7 @@ impl RetryHistory {
         if self.entries.len() == MAX_ENTRIES {
             self.entries.pop_front();
         }
-        self.entries.extend(batch.key().map(|key| (key, batch.failed_among)));
+        self.entries.extend(batch.key().map(|key| (key, batch.failures)));
     }
 
     /// Counts a batch that was accepted, and forgets its failures.

@@ -12,6 +12,7 @@ use crate::delivery::dispatch::policy::{HoldPlace, Policy};
 use crate::delivery::report::destination_state::DestinationState;
 use crate::delivery::report::messages::DestinationMessage;
 use crate::delivery::shared::blocks::{Block, Waits};
+use crate::delivery::shared::inbox::AwaitedMemory;
 use crate::delivery::transport::response::{Limits, Response};
 use crate::envelope::{Batch, Identified};
 use crate::ledger::{Category, PerCategory};
@@ -38,8 +39,8 @@ pub struct Scheduler<T> {
     retired: BTreeMap<DestinationId, DestinationId>,
     /// The destination that had the last turn, if any had one.
     last: Option<DestinationId>,
-    /// Category and bytes of the envelope for which the mapper waits for memory, and everything behind it.
-    awaiting: Option<(Category, u64)>,
+    /// Memory that the mapper waits for before it goes on.
+    awaited: Option<AwaitedMemory>,
     /// The destination to which a client report is in flight, which takes a sender too.
     reporting: Option<DestinationId>,
 }
@@ -51,8 +52,8 @@ impl<T: Identified> Scheduler<T> {
         // Half of a category's share, which is half of the queue.
         let failing_share = queue / 4;
         let (members, hosts, retired) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        let (last, awaiting, reporting) = (None, None, None);
-        Self { policy, senders, failing_share, members, hosts, retired, last, awaiting, reporting }
+        let (last, awaited, reporting) = (None, None, None);
+        Self { policy, senders, failing_share, members, hosts, retired, last, awaited, reporting }
     }
 
     /// Returns true if the host of a destination is known.
@@ -250,9 +251,9 @@ impl<T: Identified> Scheduler<T> {
         self.member(id).cut(category, ours.saturating_sub(excess), now)
     }
 
-    /// Notes that the mapper waits for so many bytes of memory, or no longer. Returns the actions that free memory for it.
-    pub fn expect(&mut self, awaiting: Option<(Category, u64)>, now: Monotonic) -> Vec<Action<T>> {
-        self.awaiting = awaiting;
+    /// Notes that the mapper waits for memory, or no longer. Returns the actions that free memory for it.
+    pub fn expect(&mut self, awaited: Option<AwaitedMemory>, now: Monotonic) -> Vec<Action<T>> {
+        self.awaited = awaited;
         let mut actions = Vec::new();
         self.evict_for_waiting(now, &mut actions);
         actions
@@ -261,7 +262,8 @@ impl<T: Identified> Scheduler<T> {
     /// Evicts the newest envelopes of failing destinations, even the last ones, while the mapper waits for memory that they
     /// take. The conditions are those of [`Scheduler::trim`].
     fn evict_for_waiting(&mut self, now: Monotonic, actions: &mut Vec<Action<T>>) {
-        let Some((category, bytes)) = self.awaiting.filter(|_| self.policy.has_multiple_destinations) else { return };
+        let Some(awaited) = self.awaited.filter(|_| self.policy.has_multiple_destinations) else { return };
+        let AwaitedMemory { category, bytes } = awaited;
         let share = 2 * self.failing_share;
         loop {
             let failing = |member: &&Destination<T>| member.impaired_since(category, now).is_some();

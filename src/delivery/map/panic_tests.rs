@@ -6,7 +6,7 @@ use crate::delivery::map::carried::Carried;
 use crate::delivery::map::injected_panic::ITEMS;
 use crate::delivery::map::pass_outcome::PassOutcome;
 use crate::delivery::map::sink::RecordSink;
-use crate::delivery::property::{Directory, Instance, Seen, Time, ended, line, loaded, record};
+use crate::delivery::property::{Answer, Directory, Instance, Seen, Time, ended, line, loaded, record};
 use crate::delivery::shared::load::Load;
 use crate::delivery::store::record_set::RecordSet;
 use crate::delivery::track::chunk_progress::{ChunkProgress, ChunkSource};
@@ -44,7 +44,7 @@ fn poisoned(mode: &str, chunk: &[u8], at: &[(Category, u32)], limited: Option<Ca
                 has_limited = matches!(&request.load, Load::Items(batch) if batch.category == limited);
                 instance.respond(
                     0,
-                    if has_limited { (429, Some(limits), false) } else { (200, None, true) },
+                    if has_limited { Answer::refusal(429, Some(limits)) } else { Answer::OK },
                     &mut seen,
                 );
                 instance.work();
@@ -66,7 +66,7 @@ fn poisoned(mode: &str, chunk: &[u8], at: &[(Category, u32)], limited: Option<Ca
         clock.pass(1_000);
         instance.work();
         while !instance.on_their_way.is_empty() {
-            instance.respond(0, (200, None, true), &mut seen);
+            instance.respond(0, Answer::OK, &mut seen);
         }
     }
     ITEMS.take();

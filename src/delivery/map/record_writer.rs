@@ -1,7 +1,8 @@
 //! Writes one item of the record sink into its envelope, and passes full envelopes to the dispatcher.
 
+use crate::delivery::costs::OnRefusal;
 use crate::delivery::map::sink::RecordSink;
-use crate::delivery::shared::inbox::Message;
+use crate::delivery::shared::inbox::{AwaitedMemory, Message};
 use crate::delivery::shared::state::Shared;
 use crate::delivery::store::dead_letters::DeadLetter;
 use crate::delivery::track::chunk_progress::ChunkProgress;
@@ -14,8 +15,9 @@ pub(in crate::delivery) fn emit(shared: &Shared, mut batch: Batch<ChunkProgress>
     let bytes = batch.bytes() as u64;
     let (destination, category) = (batch.destination, batch.category);
     // The dispatcher evicts deferred items only for a destination that it knows.
-    let waits = || drop(shared.to_dispatcher.send(Message::AwaitsMemory { destination, category, bytes }));
-    shared.budget.reserve(category, bytes, || shared.blocks.get(destination).is_blocked(category), waits);
+    let before_wait =
+        || drop(shared.to_dispatcher.send(Message::AwaitsMemory(destination, AwaitedMemory { category, bytes })));
+    shared.budget.reserve(category, bytes, || shared.blocks.get(destination).is_blocked(category), before_wait);
     batch.reserved = bytes;
     let _ = shared.to_dispatcher.send(Message::Batch(Box::new(batch)));
 }
@@ -53,7 +55,7 @@ impl RecordWriter<'_, '_> {
     fn finish_log(mut self, destination: DestinationId, bill: &Bill) {
         let RecordSink { shared, wall, .. } = *self.sink;
         let costs = &shared.costs;
-        if costs.is_capped(bill.payer) && !costs.reserve(bill.payer, bill.level, bill.bytes, wall, true) {
+        if costs.is_capped(bill.payer) && !costs.reserve(bill.payer, bill.level, bill.bytes, wall, OnRefusal::Count) {
             return self.discard_unpaid(destination);
         }
         let (chunk_progress, own) = self.sink.owner(self.item.record);

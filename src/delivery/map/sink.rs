@@ -2,7 +2,7 @@
 //! is deferred in its chunk, or becomes a dead letter. It also passes full envelopes to the dispatcher.
 
 use crate::clock::{Monotonic, WallTime};
-use crate::delivery::costs::Asked;
+use crate::delivery::costs::{KnownPayer, OnRefusal, PayerQuery};
 use crate::delivery::map::carried::{self, Carried};
 use crate::delivery::map::disposition::Disposition;
 use crate::delivery::map::pass_outcome::{PassOutcome, UnsentItem};
@@ -30,7 +30,8 @@ pub(in crate::delivery) struct RecordSink<'i> {
     pub(super) chunk_progress: &'i Arc<ChunkProgress>,
     pub(super) logs: &'i mut LogBatcher<ChunkProgress>,
     pub(super) reading: Reading,
-    pub(super) again: bool,
+    /// True if the chunk has been read before.
+    pub(super) is_read_again: bool,
     pub(super) now: Monotonic,
     /// The destination whose blocks are in `waits`: the one of the previous record.
     pub(super) asked: Option<DestinationId>,
@@ -58,9 +59,7 @@ struct LastPayer {
     namespace: String,
     workload: String,
     budget: Option<options::Budget>,
-    number: u32,
-    /// True if a budget applies to the payer.
-    capped: bool,
+    known: KnownPayer,
 }
 
 impl LastPayer {
@@ -90,7 +89,7 @@ impl<'i> RecordSink<'i> {
             chunk_progress,
             logs,
             reading,
-            again: chunk_progress.is_read_again(),
+            is_read_again: chunk_progress.is_read_again(),
             now: now.steady,
             wall: now.wall,
             payer: LastPayer::default(),
@@ -271,7 +270,7 @@ impl<'i> Sink for RecordSink<'i> {
     fn again(&self, record: u32) -> bool {
         let (chunk_progress, own) = self.owner(record);
         let (again, is_decided) = match carried::in_chunk(record) {
-            Some(own) => (self.again, self.pass.decided.has(own)),
+            Some(own) => (self.is_read_again, self.pass.decided.has(own)),
             None => (chunk_progress.is_read_again(), false),
         };
         again || is_decided || !chunk_progress.is_open(Category::Event, own)
@@ -282,35 +281,34 @@ impl<'i> Sink for RecordSink<'i> {
     }
 
     fn is_settled(&self, item: Item) -> bool {
-        self.again && !self.chunk_progress.is_open(item.category, RecordIndex(item.record))
+        self.is_read_again && !self.chunk_progress.is_open(item.category, RecordIndex(item.record))
     }
 
     fn payer(&mut self, route: Route, payer: &Payer<'_>) -> u32 {
         if !self.payer.is(route, payer) {
             let Payer { namespace, workload, budget } = *payer;
             let target = route.destination().and_then(|destination| self.shared.route_table.get(destination));
-            let asked = target.map(|target| Asked { destination: target.identity, namespace, workload, budget });
-            let (number, capped) = asked.map_or((0, false), |asked| self.shared.costs.payer(asked, self.wall));
+            let query = target.map(|target| PayerQuery { destination: target.identity, namespace, workload, budget });
+            let known = query.map_or_else(KnownPayer::default, |query| self.shared.costs.payer(query, self.wall));
             self.payer = LastPayer {
                 route: Some(route),
                 namespace: namespace.to_owned(),
                 workload: workload.to_owned(),
                 budget,
-                number,
-                capped,
+                known,
             };
         }
-        self.payer.number
+        self.payer.known.number
     }
 
     fn affords(&mut self, record: u32, bill: &Bill) -> bool {
         // A rejected log is not sent, so it costs nothing.
-        !self.payer.capped
+        !self.payer.known.is_capped
             || {
                 let (chunk_progress, own) = self.owner(record);
                 !matches!(chunk_progress.record_status(Category::Log, own), RecordStatus::Open)
             }
-            || self.shared.costs.reserve(bill.payer, bill.level, 0, self.wall, true)
+            || self.shared.costs.reserve(bill.payer, bill.level, 0, self.wall, OnRefusal::Count)
     }
 
     fn recalled(&mut self, logs: Vec<RecalledLog>) {
@@ -321,7 +319,7 @@ impl<'i> Sink for RecordSink<'i> {
         for RecalledLog { json, bill } in logs {
             let Route::To(destination) = bill.route else { continue };
             let is_capped = costs.is_capped(bill.payer);
-            if is_capped && !costs.reserve(bill.payer, bill.level, bill.bytes, self.wall, false) {
+            if is_capped && !costs.reserve(bill.payer, bill.level, bill.bytes, self.wall, OnRefusal::Ignore) {
                 continue;
             }
             if let Some(full) = batch.take_if(|batch| batch.bytes() + json.len() > envelope::MAX_LOG_BYTES) {

@@ -1,7 +1,7 @@
 //! Tests that a trace that flushes cut at any line becomes one event and one log, whatever happens in between: chunks of
 //! other streams, refusals, kills. The tests drive the real mapper, spool and dispatcher step by step.
 
-use crate::delivery::property::{Directory, Instance, Seen, Time, WALL, ended, loaded};
+use crate::delivery::property::{Answer, Directory, Instance, Seen, Time, WALL, ended, loaded};
 use crate::delivery::shared::load::Load;
 use crate::ledger::{Category, Outcome};
 use std::collections::BTreeMap;
@@ -122,7 +122,7 @@ impl Run {
                 }
             }
             let instance = self.instance.as_mut().unwrap();
-            instance.respond(0, (code, None, code == 200), &mut self.seen);
+            instance.respond(0, Answer { code, limits: None, accepts: code == 200 }, &mut self.seen);
             instance.work();
         }
     }

@@ -1,5 +1,6 @@
-//! Sends items that stand for no record: the closing events of storms, and the notices of budgets.
+//! Sends items that stand for no record: the closing events of storms, and the messages about budgets.
 
+use crate::delivery::costs::Release;
 use crate::delivery::map::record_writer::emit;
 use crate::delivery::map::worker::Worker;
 use crate::delivery::track::chunk_progress::{ChunkProgress, ChunkSource};
@@ -15,18 +16,18 @@ impl Worker<'_> {
             return;
         }
         let now = self.shared.now();
-        for (payer, notice) in self.shared.costs.due(now.steady, now.wall) {
+        for (payer, message) in self.shared.costs.due_messages(now.steady, now.wall) {
             let route_table = &self.shared.route_table;
             let is_its =
-                |id: &DestinationId| route_table.get(*id).is_some_and(|target| target.identity == notice.destination);
+                |id: &DestinationId| route_table.get(*id).is_some_and(|target| target.identity == message.destination);
             let Some(destination) = route_table.destinations().into_iter().find(is_its) else {
-                self.shared.costs.release(std::iter::once((payer, 0)), false, now.steady);
+                self.shared.costs.release(std::iter::once((payer, 0)), Release::Deferred, now.steady);
                 continue;
             };
             let mut batch = Batch::new(Category::Log, Vec::new(), now.steady, Reading::Live).toward(destination);
-            let (level, text) = (notice.level(), notice.text());
-            let bytes = mapping::notice::write(batch.open(), now.wall, level, &text, notice.namespace());
-            self.shared.costs.reserve_notice(payer, bytes);
+            let (level, text) = (message.level(), message.text());
+            let bytes = mapping::notice::write(batch.open(), now.wall, level, &text, message.namespace());
+            self.shared.costs.reserve_message(payer, bytes);
             let chunk_progress =
                 ChunkProgress::new(ChunkSource::None, now.steady, Ledger::default().recorder(), Default::default());
             chunk_progress.claim(Category::Log, RecordIndex(0));

@@ -111,6 +111,26 @@ pub(in crate::delivery) fn line(out: &mut Vec<u8>, n: u64, (message, level): (&s
     write_str(out, namespace).unwrap();
 }
 
+/// The answer of a server to a request.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::delivery) struct Answer {
+    /// HTTP status; 0: the response is lost.
+    pub(in crate::delivery) code: u16,
+    /// `X-Sentry-Rate-Limits`.
+    pub(in crate::delivery) limits: Option<&'static str>,
+    /// True if the server takes the items, whatever the status says.
+    pub(in crate::delivery) accepts: bool,
+}
+
+impl Answer {
+    pub(in crate::delivery) const OK: Self = Self { code: 200, limits: None, accepts: true };
+
+    /// Returns the answer of a server that does not take the items.
+    pub(in crate::delivery) fn refusal(code: u16, limits: Option<&'static str>) -> Self {
+        Self { code, limits, accepts: false }
+    }
+}
+
 /// One process's life.
 pub(in crate::delivery) struct Instance {
     pub(in crate::delivery) shared: &'static Arc<Shared>,
@@ -207,10 +227,10 @@ impl Instance {
         self.assert_closed();
     }
 
-    pub(in crate::delivery) fn respond(&mut self, at: usize, answered: (u16, Option<&str>, bool), seen: &mut Seen) {
+    pub(in crate::delivery) fn respond(&mut self, at: usize, answer: Answer, seen: &mut Seen) {
         let request = self.on_their_way.swap_remove(at);
-        let (mut code, limits, accepted) = answered;
-        if accepted && let Load::Items(batch) = &request.load {
+        let Answer { mut code, limits, accepts } = answer;
+        if accepts && let Load::Items(batch) = &request.load {
             let items = Items::of(batch);
             if code == 200 && items.is_too_large() {
                 code = 413;

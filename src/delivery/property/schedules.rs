@@ -1,6 +1,6 @@
 //! Random schedules of flushes, responses, kills and waits, after each of which the ledger must close.
 
-use super::{Chance, Directory, Instance, Seen, TAG, Time, ended, loaded, record};
+use super::{Answer, Chance, Directory, Instance, Seen, TAG, Time, ended, loaded, record};
 use crate::delivery::shared::inbox::Job;
 use crate::delivery::store::compressed_chunk::Effort;
 use crate::ledger::{Category, Outcome};
@@ -16,20 +16,20 @@ const SEEDS: [u64; 4] = [3, 4, 7, 10];
 /// Records of a chunk, every third of which is an event too.
 const CHUNK: u64 = 7;
 
-/// A server's response: status, limits, and true if it accepts the items although the response does not say so.
-fn any_answer(chance: &mut Chance) -> (u16, Option<&'static str>, bool) {
+/// Returns any answer.
+fn any_answer(chance: &mut Chance) -> Answer {
     const LIMITS: [&str; 4] = ["5:log_item:key", "70:error:key", "9::organization", "3:log_byte;error:key"];
     match chance.below(16) {
-        0 => (0, None, chance.below(3) == 0),
-        1 => (503, None, false),
-        2 => (429, Some(LIMITS[chance.below(4) as usize]), false),
-        3 => (429, None, false),
-        4 => (413, None, false),
-        5 => (400, None, false),
-        6 => (403, None, false),
-        7 => (200, Some(LIMITS[chance.below(4) as usize]), true),
-        8 => (415, None, false),
-        _ => (200, None, true),
+        0 => Answer { code: 0, limits: None, accepts: chance.below(3) == 0 },
+        1 => Answer::refusal(503, None),
+        2 => Answer::refusal(429, Some(LIMITS[chance.below(4) as usize])),
+        3 => Answer::refusal(429, None),
+        4 => Answer::refusal(413, None),
+        5 => Answer::refusal(400, None),
+        6 => Answer::refusal(403, None),
+        7 => Answer { limits: Some(LIMITS[chance.below(4) as usize]), ..Answer::OK },
+        8 => Answer::refusal(415, None),
+        _ => Answer::OK,
     }
 }
 
@@ -100,7 +100,7 @@ fn run(mode: &str, seed: u64) -> HashMap<&'static str, u64> {
             _ if !instance.on_their_way.is_empty() => {
                 let at = chance.below(instance.on_their_way.len() as u64) as usize;
                 let answer = any_answer(&mut chance);
-                repeats |= answer.0 == 0 && answer.2;
+                repeats |= answer.code == 0 && answer.accepts;
                 instance.respond(at, answer, &mut seen);
             }
             _ => {}
@@ -109,7 +109,7 @@ fn run(mode: &str, seed: u64) -> HashMap<&'static str, u64> {
     }
     for _ in 0..500 {
         while !instance.on_their_way.is_empty() {
-            instance.respond(0, (200, None, true), &mut seen);
+            instance.respond(0, Answer::OK, &mut seen);
             instance.work();
         }
         held.retain(|chunk| !instance.flush(chunk, delivery));
@@ -156,7 +156,7 @@ fn damaged_compressed_chunk_ends_in_the_ledger() {
         clock.pass(1_000);
         instance.work();
         while !instance.on_their_way.is_empty() {
-            instance.respond(0, (200, None, true), &mut seen);
+            instance.respond(0, Answer::OK, &mut seen);
         }
     }
     // The records before the damage, and one that stands for the rest.

@@ -8,10 +8,27 @@ use crate::envelope::report::Discarded;
 use crate::ledger::{Category, Outcome};
 use crate::sync::{Mutex, MutexGuard};
 use std::collections::HashMap;
+use std::ops::AddAssign;
 use std::sync::{Arc, PoisonError};
 
-/// Counts of one destination: items and bytes, by reason and category.
-type Counts = HashMap<(&'static str, Category), (u64, u64)>;
+/// Counts of one destination, by reason and category.
+type Counts = HashMap<(&'static str, Category), Quantity>;
+
+/// Items and their bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Quantity {
+    /// Number of items.
+    pub items: u64,
+    /// Their bytes, about as many as Sentry would have billed; 0 if unknown.
+    pub bytes: u64,
+}
+
+impl AddAssign for Quantity {
+    fn add_assign(&mut self, other: Self) {
+        self.items += other.items;
+        self.bytes += other.bytes;
+    }
+}
 
 #[derive(Debug, Default)]
 struct Cells(Mutex<HashMap<u128, Counts>>);
@@ -20,7 +37,7 @@ struct Cells(Mutex<HashMap<u128, Counts>>);
 #[derive(Clone, Debug)]
 pub struct Recorder {
     cells: Arc<Cells>,
-    on: bool,
+    is_on: bool,
 }
 
 /// Takes the counts; there is one for an instance.
@@ -40,14 +57,14 @@ pub struct Report {
 #[must_use]
 pub fn enabled() -> (Recorder, Reader) {
     let cells = Arc::new(Cells::default());
-    (Recorder { cells: Arc::clone(&cells), on: true }, Reader { cells })
+    (Recorder { cells: Arc::clone(&cells), is_on: true }, Reader { cells })
 }
 
 /// Returns a recorder that counts nothing, and a reader that never has anything to read.
 #[must_use]
 pub fn disabled() -> (Recorder, Reader) {
     let (recorder, reader) = enabled();
-    (Recorder { on: false, ..recorder }, reader)
+    (Recorder { is_on: false, ..recorder }, reader)
 }
 
 /// Returns Sentry's discard reason for an outcome; `None` for outcomes that are not reported.
@@ -68,16 +85,15 @@ pub fn reason(outcome: Outcome) -> Option<&'static str> {
 impl Recorder {
     /// Counts items that ended with this outcome; `bytes` is about the number that Sentry would have billed.
     pub fn add(&self, destination: u128, category: Category, outcome: Outcome, items: u64, bytes: u64) {
-        let Some(reason) = reason(outcome).filter(|_| self.on && items > 0) else { return };
+        let Some(reason) = reason(outcome).filter(|_| self.is_on && items > 0) else { return };
         let mut cells = self.cells.lock();
-        let cell = cells.entry(destination).or_default().entry((reason, category)).or_default();
-        *cell = (cell.0 + items, cell.1 + bytes);
+        *cells.entry(destination).or_default().entry((reason, category)).or_default() += Quantity { items, bytes };
     }
 
     /// Returns true if anything is counted at all.
     #[must_use]
     pub fn is_on(&self) -> bool {
-        self.on
+        self.is_on
     }
 }
 
@@ -93,9 +109,8 @@ impl Reader {
     pub fn give_back(&self, report: Report) {
         let mut cells = self.cells.lock();
         let counts = cells.entry(report.destination).or_default();
-        for (key, (items, bytes)) in report.counts {
-            let cell = counts.entry(key).or_default();
-            *cell = (cell.0 + items, cell.1 + bytes);
+        for (key, quantity) in report.counts {
+            *counts.entry(key).or_default() += quantity;
         }
     }
 }
@@ -105,7 +120,7 @@ impl Report {
     #[must_use]
     pub fn lines(&self) -> Vec<Discarded> {
         let mut lines = Vec::new();
-        for ((reason, category), (items, bytes)) in &self.counts {
+        for ((reason, category), Quantity { items, bytes }) in &self.counts {
             let mut line = |category, quantity| lines.push(Discarded { reason, category, quantity });
             match category {
                 Category::Event => line("error", *items),

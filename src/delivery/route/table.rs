@@ -77,7 +77,7 @@ struct State {
     /// `None`: a file is there, but has never held a DSN.
     namespaces: HashMap<String, Option<DestinationId>>,
     /// True if the directory has ever been read.
-    listed: bool,
+    has_listing: bool,
     annotations: HashMap<String, Annotated>,
 }
 
@@ -88,7 +88,7 @@ struct Known {
     unused: Option<Monotonic>,
     /// True if the items that waited for it have gone to another destination. Later items would go there too: no source
     /// leads here again.
-    retired: bool,
+    is_retired: bool,
 }
 
 #[derive(Debug)]
@@ -113,9 +113,9 @@ impl RouteTable {
     pub(crate) fn is_ready(&self, mode: ResolvedMode) -> bool {
         let state = lock(&self.state);
         let default = state.default.is_some() || !self.expects_default;
-        let listed = state.listed || !self.expects_namespaces || state.default.is_some();
+        let has_namespaces = state.has_listing || !self.expects_namespaces || state.default.is_some();
         let routed = self.expects_namespaces || !self.hosts.is_empty();
-        default && listed || routed && mode != ResolvedMode::Memory
+        default && has_namespaces || routed && mode != ResolvedMode::Memory
     }
 
     /// Returns the target of a destination, unless the destination was forgotten.
@@ -155,7 +155,7 @@ impl RouteTable {
 
     /// Returns true if a record without a file of its namespace may have a destination when a source becomes valid.
     fn may_find_a_source(&self, state: &State) -> bool {
-        self.expects_default || self.expects_namespaces && !state.listed
+        self.expects_default || self.expects_namespaces && !state.has_listing
     }
 
     /// Returns the default destination, once it is known.
@@ -182,7 +182,7 @@ impl RouteTable {
     pub(crate) fn set_namespaces(&self, listing: Listing) -> Changes {
         let mut state = lock(&self.state);
         let mut changes = Changes::default();
-        state.listed = true;
+        state.has_listing = true;
         let gone: Vec<_> = state.namespaces.keys().filter(|name| !listing.contains_key(*name)).cloned().collect();
         for name in gone {
             state.namespaces.remove(&name);
@@ -267,7 +267,7 @@ impl State {
         let ours_alone = sources(old) <= 1;
         if let Some(other) = self.find(&dsn) {
             if ours_alone {
-                self.known.entry(old).and_modify(|known| known.retired = true);
+                self.known.entry(old).and_modify(|known| known.is_retired = true);
                 changes.retired.push(Retired { from: old, to: other });
             }
             return other;
@@ -281,7 +281,7 @@ impl State {
     }
 
     fn find(&self, dsn: &Dsn) -> Option<DestinationId> {
-        self.known.iter().find(|(_, known)| !known.retired && known.target.dsn == *dsn).map(|(id, _)| *id)
+        self.known.iter().find(|(_, known)| !known.is_retired && known.target.dsn == *dsn).map(|(id, _)| *id)
     }
 
     fn find_or_make(&mut self, dsn: Dsn) -> DestinationId {
@@ -299,7 +299,7 @@ impl State {
 impl Known {
     fn new(dsn: Dsn) -> Self {
         let identity = identity::destination(&dsn.identity());
-        Self { target: Arc::new(Target { dsn, identity }), unused: None, retired: false }
+        Self { target: Arc::new(Target { dsn, identity }), unused: None, is_retired: false }
     }
 }
 

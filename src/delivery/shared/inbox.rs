@@ -14,16 +14,23 @@ use crate::mapping::{CheckIn, DestinationId};
 use crate::options::ResolvedMode;
 use std::sync::Arc;
 
+/// Memory that the mapper waits for: so many bytes of the share of a category.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AwaitedMemory {
+    /// Category of the envelope.
+    pub category: Category,
+    /// Bytes of the envelope.
+    pub bytes: u64,
+}
+
 /// Messages to the dispatcher.
 #[derive(Debug)]
 pub(crate) enum Message {
+    /// An envelope to send.
     Batch(Box<Batch<ChunkProgress>>),
-    /// The mapper waits until so many bytes of memory are free for an envelope of this category to this destination.
-    AwaitsMemory {
-        destination: DestinationId,
-        category: Category,
-        bytes: u64,
-    },
+    /// The mapper waits for memory for an envelope to this destination.
+    AwaitsMemory(DestinationId, AwaitedMemory),
+    /// The result of a request.
     Done(Box<Done<Load>>),
     /// A line that is logged once a minute at most.
     LogThrottled(LogRequest),
@@ -31,13 +38,15 @@ pub(crate) enum Message {
     Log(Severity, String),
     /// Result of the check of a destination at the start: the status of its response, else why there was none.
     Probed(DestinationId, Result<u16, Box<SendResult>>),
+    /// The mode that `auto` has chosen.
     Chose(ResolvedMode),
     /// A flush has come on a worker thread of Fluent Bit's.
     Workers,
     /// A job runs or ran.
     CheckIn(CheckIn),
+    /// The mapper has ended.
     MapperDone,
-    /// Steady time by which to end.
+    /// The instance closes: the dispatcher ends at this steady time at the latest.
     Close(Monotonic),
 }
 

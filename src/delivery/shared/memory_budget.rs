@@ -5,13 +5,25 @@ use crate::ledger::{Category, PerCategory};
 use crate::sync::{Condvar, Mutex, MutexGuard};
 use std::sync::PoisonError;
 
+/// The number of destinations whose items share the memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sharing {
+    /// One destination, which may fill all of it.
+    One,
+    /// Several: deferred items of one must leave memory for the items of the others.
+    Several,
+}
+
 /// Bytes of rendered items in memory.
 #[derive(Debug)]
 pub struct MemoryBudget {
+    /// Never written after the start.
     shares: MemoryShares,
-    /// True if items of one destination that wait for a quota must leave room for those of others.
-    has_multiple_destinations: bool,
+    /// Never written after the start.
+    sharing: Sharing,
     state: Mutex<State>,
+    /// Wakes the mapper, which waits in [`MemoryBudget::reserve`]: the dispatcher has freed bytes or set the deferred ones, or
+    /// the instance closes.
     freed: Condvar,
 }
 
@@ -22,7 +34,7 @@ struct State {
     /// Bytes of deferred items; `None`: no item is deferred. Written by the dispatcher; read by flushes and the mapper.
     deferred: PerCategory<Option<u64>>,
     /// True if the instance closes. Written by `close`; read by the mapper.
-    closed: bool,
+    is_closed: bool,
 }
 
 impl State {
@@ -33,30 +45,30 @@ impl State {
 }
 
 impl MemoryBudget {
-    /// A budget of `total` bytes, for one destination or for a `has_multiple_destinations` of them.
+    /// Returns an empty budget of `total` bytes.
     #[must_use]
-    pub fn new(total: u64, has_multiple_destinations: bool) -> Self {
+    pub fn new(total: u64, sharing: Sharing) -> Self {
         let shares = MemoryShares::of(total);
-        Self { shares, has_multiple_destinations, state: Mutex::default(), freed: Condvar::new() }
+        Self { shares, sharing, state: Mutex::default(), freed: Condvar::new() }
     }
 
-    /// Waits until the category's share has `bytes` left, and takes them. Returns at once if the share is empty, the budget is
-    /// closed, or the bytes will not be freed soon because the destination `is_deferred`. Calls `waits` once before it waits,
-    /// so that the dispatcher can free bytes.
-    pub fn reserve(&self, category: Category, bytes: u64, is_deferred: impl Fn() -> bool, waits: impl FnOnce()) {
+    /// Waits until `bytes` of the category's share are free, and takes them. Takes them at once if the share is empty, the
+    /// budget is closed, or the bytes will not be freed soon because the destination `is_deferred`. Calls `before_wait` once
+    /// before it waits, so that the dispatcher can free bytes.
+    pub fn reserve(&self, category: Category, bytes: u64, is_deferred: impl Fn() -> bool, before_wait: impl FnOnce()) {
         let mut state = self.lock();
-        let mut waits = Some(waits);
+        let mut before_wait = Some(before_wait);
         let deferred = |state: &State| state.deferred[category].is_some() && is_deferred();
-        while !state.closed && state.is_over(category, bytes, self.shares.per_category) && !deferred(&state) {
-            if let Some(waits) = waits.take() {
-                waits();
+        while !state.is_closed && state.is_over(category, bytes, self.shares.per_category) && !deferred(&state) {
+            if let Some(before_wait) = before_wait.take() {
+                before_wait();
             }
             state = self.freed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
         state.used[category] += bytes;
     }
 
-    /// Frees bytes. Returns true if all shares are light now and one was not before.
+    /// Frees bytes. Returns true if [`MemoryBudget::is_light`] has become true by that.
     pub fn free(&self, category: Category, bytes: u64) -> bool {
         let mut state = self.lock();
         let before = self.is_light_at(&state);
@@ -100,18 +112,18 @@ impl MemoryBudget {
     fn deferred(&self, state: &State, category: Category) -> (u64, u64) {
         match state.deferred[category] {
             None => (0, u64::MAX),
-            Some(deferred) if self.has_multiple_destinations => (deferred, self.shares.deferred_among_others),
+            Some(deferred) if self.sharing == Sharing::Several => (deferred, self.shares.deferred_among_others),
             Some(_) => (state.used[category], self.shares.per_category),
         }
     }
 
-    /// Bytes taken.
+    /// Returns the bytes taken.
     #[must_use]
     pub fn used(&self) -> u64 {
         self.lock().used.values().sum()
     }
 
-    /// Returns true if at most half of each share is taken: then there is room for a backlog beside live items.
+    /// Returns true if at most half of each share is taken. Then the mapper may read the backlog besides live chunks.
     #[must_use]
     pub fn is_light(&self) -> bool {
         self.is_light_at(&self.lock())
@@ -123,7 +135,7 @@ impl MemoryBudget {
 
     /// Releases the waiting threads: the instance is closing.
     pub fn close(&self) {
-        self.lock().closed = true;
+        self.lock().is_closed = true;
         self.freed.notify_all();
     }
 
@@ -139,7 +151,7 @@ mod tests {
 
     #[test]
     fn full_share_waits_until_bytes_are_freed() {
-        let budget = Arc::new(MemoryBudget::new(200, false));
+        let budget = Arc::new(MemoryBudget::new(200, Sharing::One));
         budget.reserve(Category::Log, 500, || false, || {});
         budget.reserve(Category::Event, 100, || false, || {});
         let other = Arc::clone(&budget);
@@ -153,7 +165,7 @@ mod tests {
 
     #[test]
     fn does_not_wait_for_bytes_that_a_limit_holds() {
-        let budget = Arc::new(MemoryBudget::new(200, false));
+        let budget = Arc::new(MemoryBudget::new(200, Sharing::One));
         budget.reserve(Category::Log, 90, || true, || {});
         assert!(!budget.is_share_full(20));
         let other = Arc::clone(&budget);
@@ -167,7 +179,7 @@ mod tests {
 
     #[test]
     fn limited_destination_fills_only_its_part_of_a_share() {
-        let budget = Arc::new(MemoryBudget::new(800, true));
+        let budget = Arc::new(MemoryBudget::new(800, Sharing::Several));
         budget.reserve(Category::Log, 390, || false, || {});
         budget.set_deferred(PerCategory { event: None, log: Some(60) });
         assert!(!budget.is_share_full(40) && budget.is_share_full(41) && !budget.is_full(Category::Log));
@@ -183,7 +195,7 @@ mod tests {
 
     #[test]
     fn close_releases_waiting_threads() {
-        let budget = Arc::new(MemoryBudget::new(2, false));
+        let budget = Arc::new(MemoryBudget::new(2, Sharing::One));
         budget.reserve(Category::Log, 1, || false, || {});
         let other = Arc::clone(&budget);
         let waiting = std::thread::spawn(move || other.reserve(Category::Log, 9, || false, || {}));

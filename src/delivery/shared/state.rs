@@ -13,7 +13,7 @@ use crate::delivery::shared::backlog::{Backlog, Readable};
 use crate::delivery::shared::blocks::Blocks;
 use crate::delivery::shared::inbox::{LogRequest, Message};
 use crate::delivery::shared::lifecycle::Lifecycle;
-use crate::delivery::shared::memory_budget::MemoryBudget;
+use crate::delivery::shared::memory_budget::{MemoryBudget, Sharing};
 use crate::delivery::shared::memory_shares::{MemoryShares, spool_high_water};
 use crate::delivery::store::Store;
 use crate::delivery::store::compressed_chunk::ChunkCompressor;
@@ -101,6 +101,7 @@ impl Shared {
         let (settings, slot_pool) = (&loaded.settings, Arc::new(SlotPool::new()));
         let identity = format!("{name} {}", loaded.dsn_source);
         let queue_max_size = settings.delivery.queue_max_size;
+        let sharing = if settings.destination.is_routed() { Sharing::Several } else { Sharing::One };
         Self {
             retry_registry: RetryRegistry::new(&identity, Arc::clone(&slot_pool), ledger.recorder()),
             recorder: ledger.recorder(),
@@ -109,7 +110,7 @@ impl Shared {
             chunk_compressor: ChunkCompressor::default(),
             costs: Costs::new(settings.delivery.logs_budget, settings.delivery.logs_budget_namespace),
             shares: MemoryShares::of(queue_max_size),
-            budget: MemoryBudget::new(queue_max_size, settings.destination.is_routed()),
+            budget: MemoryBudget::new(queue_max_size, sharing),
             capacity_freed: bounded(1),
             buffer_pool: bounded(POOLED_BUFFERS),
             waiting: AtomicU64::new(0),

@@ -29,7 +29,7 @@ pub(super) use chunk_file::{Field, SUFFIX, VERSION, marker_of};
 pub(super) use directory::{make_private, private};
 pub use error::SpoolError;
 pub use extent::Extent;
-pub(crate) use offer::{ChunkIdentities, Offer, Store, set_reloading};
+pub(crate) use offer::{ChunkIdentities, Offer, Store, begin_reload, end_reload};
 pub use progress_file::{Ended, Progress};
 pub use recovery::{Recovered, Recovery};
 pub use spool::{Appended, Limits, Spool, WhenFull};

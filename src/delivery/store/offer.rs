@@ -10,13 +10,19 @@ use std::sync::PoisonError;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
-/// Fluent Bit is reloading its configuration. It waits until its chunks are taken before it ends the old instances.
+/// True while Fluent Bit reloads its configuration. It waits until its chunks are taken before it ends the old instances.
+/// Written by Fluent Bit's calls of the library; read by flushes.
 static IS_RELOADING: AtomicBool = AtomicBool::new(false);
 
-/// Sets whether Fluent Bit is reloading. During a reload chunks are taken beyond `spool_max_size`, because a full spool would
-/// keep the old configuration running until Sentry is back.
-pub(crate) fn set_reloading(is_reloading: bool) {
-    IS_RELOADING.store(is_reloading, Relaxed);
+/// Begins a reload of Fluent Bit's configuration. During a reload chunks are taken beyond `spool_max_size`, because a full
+/// spool would keep the old configuration running until Sentry is back.
+pub(crate) fn begin_reload() {
+    IS_RELOADING.store(true, Relaxed);
+}
+
+/// Ends a reload, if there is one.
+pub(crate) fn end_reload() {
+    IS_RELOADING.store(false, Relaxed);
 }
 
 /// The chunks that Fluent Bit may offer again although a spool holds them.

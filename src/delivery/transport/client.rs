@@ -86,7 +86,7 @@ impl Client {
     /// # Errors
     /// The URL of a proxy cannot be used. The options were checked before, so this is a defect.
     pub fn new(network: &Network, connections: usize) -> Result<Self, String> {
-        let (tls, has_roots) = tls(network);
+        let Tls { config: tls, has_roots } = tls(network);
         let agent = |proxy| {
             let config = Agent::config_builder()
                 .timeout_global(Some(network.timeout))
@@ -304,8 +304,14 @@ pub(in crate::delivery) fn encoding_name(encoding: Compress) -> Option<&'static 
     }
 }
 
-/// Returns the TLS configuration, and true if any issuer of certificates is trusted.
-fn tls(network: &Network) -> (TlsConfig, bool) {
+/// The TLS configuration.
+struct Tls {
+    config: TlsConfig,
+    /// True if any issuer of certificates is trusted at all.
+    has_roots: bool,
+}
+
+fn tls(network: &Network) -> Tls {
     let system = rustls_native_certs::load_native_certs().certs;
     let mut roots: Vec<_> = system.iter().map(|der| Certificate::from_der(der).to_owned()).collect();
     roots.extend(network.tls_ca.iter().cloned());
@@ -316,7 +322,7 @@ fn tls(network: &Network) -> (TlsConfig, bool) {
         .client_cert(client)
         .disable_verification(!network.tls_verify)
         .build();
-    (config, has_roots)
+    Tls { config, has_roots }
 }
 
 #[cfg(test)]

@@ -40,11 +40,11 @@ impl Dispatcher {
     }
 
     pub(super) fn set_mode(&mut self, mode: ResolvedMode) {
-        self.volatile = mode == ResolvedMode::Memory;
+        self.is_volatile = mode == ResolvedMode::Memory;
         self.keeping = Keeping::of(Some(mode), &self.shared.settings);
         self.scheduler.set_hold_place(hold_place(Some(mode)));
         self.host.log(Severity::Info, &format!("delivery: {} (chosen by auto at the first flush)", mode.name()));
-        if self.volatile {
+        if self.is_volatile {
             self.host.log(
                 Severity::Warn,
                 "delivery = memory: queued items are lost if Fluent Bit is killed; set spool_path to a directory that \

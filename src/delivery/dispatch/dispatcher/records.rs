@@ -2,6 +2,7 @@
 //! the memory and the budgets that the batch has used.
 
 use super::Dispatcher;
+use crate::delivery::costs::Release;
 use crate::delivery::dispatch::destination::Action;
 use crate::delivery::report::host::Severity;
 use crate::delivery::report::log_kind::LogKind;
@@ -118,8 +119,10 @@ impl Dispatcher {
                 self.shared.recorder.bill(batch.bills().map(|(_, bytes)| bytes).sum());
                 self.shared.costs.accept(batch.bills(), now.wall);
             }
-            BatchEnd::Dropped(_) | BatchEnd::Rejected(_) => self.shared.costs.release(batch.bills(), true, now.steady),
-            BatchEnd::Deferred => self.shared.costs.release(batch.bills(), false, now.steady),
+            BatchEnd::Dropped(_) | BatchEnd::Rejected(_) => {
+                self.shared.costs.release(batch.bills(), Release::Ended, now.steady);
+            }
+            BatchEnd::Deferred => self.shared.costs.release(batch.bills(), Release::Deferred, now.steady),
         }
     }
 

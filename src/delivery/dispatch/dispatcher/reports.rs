@@ -18,7 +18,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 /// Namespaces named in a summary line: those whose logs have cost most.
-const DEAREST: usize = 3;
+const NAMED_NAMESPACES: usize = 3;
 
 impl Dispatcher {
     /// Sends client reports: destination by destination, if there is something to report and a sender is free.
@@ -88,9 +88,9 @@ impl Dispatcher {
     pub(super) fn summarise(&mut self, snapshot: Snapshot) {
         let mut line =
             format!("{} spool_bytes={}{}", snapshot.summary(), self.shared.spool_bytes(), self.check_ins.summary());
-        let dearest = self.shared.costs.dearest(DEAREST).join(",");
-        if !dearest.is_empty() {
-            line += &format!(" billed_namespaces={dearest}");
+        let most_expensive = self.shared.costs.most_expensive(NAMED_NAMESPACES).join(",");
+        if !most_expensive.is_empty() {
+            line += &format!(" billed_namespaces={most_expensive}");
         }
         self.host.log(Severity::Info, &line);
         self.shown = snapshot;

@@ -2,7 +2,9 @@
 //! remain.
 
 use super::{CUT_GRACE, Dispatcher};
+use crate::delivery::costs::Mark;
 use crate::delivery::dispatch::destination::Action;
+use crate::delivery::report::client_reports::Quantity;
 use crate::delivery::report::host::Severity;
 use crate::delivery::shared::backlog::Readable;
 use crate::delivery::shared::inbox::Message;
@@ -41,16 +43,16 @@ fn losses(snapshot: &Snapshot) -> Option<String> {
     Some(format!("items that did not reach Sentry: {}{advice}", counts.join(" ")))
 }
 
-/// Items and bytes of records that only memory holds, by destination and category.
+/// Envelopes of records that are in memory only, by destination and category.
 #[derive(Debug, Default)]
-struct Queued(HashMap<(DestinationId, Category), (u64, u64)>);
+struct Queued(HashMap<(DestinationId, Category), Quantity>);
 
 impl Queued {
     fn add(&mut self, batch: &Batch<ChunkProgress>) {
         let ours = batch.owners().filter(|(chunk_progress, _)| matches!(chunk_progress.source, ChunkSource::Memory));
         let items: usize = ours.map(|(_, records)| records.count()).sum();
-        let cell = self.0.entry((batch.destination, batch.category)).or_default();
-        *cell = (cell.0 + items as u64, cell.1 + batch.bytes() as u64);
+        let quantity = Quantity { items: items as u64, bytes: batch.bytes() as u64 };
+        *self.0.entry((batch.destination, batch.category)).or_default() += quantity;
     }
 }
 
@@ -84,7 +86,7 @@ impl Dispatcher {
             self.handle(message);
         }
         // Wait for the mapper: it would end records a second time that the dispatcher counts as lost.
-        while !self.mapper_done {
+        while !self.is_mapper_done {
             let Ok(message) = inbox.recv() else { break };
             self.handle(message);
         }
@@ -94,14 +96,14 @@ impl Dispatcher {
             lost.add(&batch);
             self.action(Action::Defer(batch));
         }
-        if self.volatile {
+        if self.is_volatile {
             self.lose(lost);
         }
         if !cut {
             self.send_last_reports(inbox);
         }
         self.publish();
-        let noted = self.shared.costs.save(true);
+        let noted = self.shared.costs.save(Mark::Exact);
         self.budget_noted(noted);
         let snapshot = self.ledger.snapshot();
         if let Some(text) = losses(&snapshot) {
@@ -110,7 +112,7 @@ impl Dispatcher {
         self.summarise(snapshot);
     }
 
-    /// Counts the items that only memory held as lost. The destination of items that were in no envelope is known only if
+    /// Counts the items that were in memory only as lost. The destination of items that were in no envelope is known only if
     /// there is one destination.
     fn lose(&mut self, queued: Queued) {
         let snapshot = self.ledger.snapshot();
@@ -120,9 +122,9 @@ impl Dispatcher {
             let lost = snapshot.pending(*category).saturating_sub(self.shared.retry_registry.pending(*category));
             self.shared.recorder.end(*category, Outcome::Lost, lost);
             let cells = queued.0.iter().filter(|((_, of), _)| of == category);
-            let known: u64 = cells.clone().map(|(_, (items, _))| items).sum();
-            let rest = only.map(|id| (id, (lost.saturating_sub(known), 0)));
-            for (id, (items, bytes)) in cells.map(|((id, _), cell)| (*id, *cell)).chain(rest) {
+            let known: u64 = cells.clone().map(|(_, quantity)| quantity.items).sum();
+            let rest = only.map(|id| (id, Quantity { items: lost.saturating_sub(known), bytes: 0 }));
+            for (id, Quantity { items, bytes }) in cells.map(|((id, _), quantity)| (*id, *quantity)).chain(rest) {
                 let Some(target) = self.shared.route_table.get(id) else { continue };
                 self.shared.reports.add(target.identity, *category, Outcome::Lost, items, bytes);
             }

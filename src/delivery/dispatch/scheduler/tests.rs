@@ -261,10 +261,11 @@ fn evicts_last_envelopes_of_failing_destinations_when_another_needs_memory() {
             assert!(scheduler.done(batch, &response(kind), NOW, 1.0).0.is_empty());
         }
         assert!(scheduler.release_blocked(NOW).is_empty() && bytes(&scheduler) == one, "one each, to try with");
-        let actions = scheduler.expect(Some((Category::Log, 300)), NOW);
+        let actions = scheduler.expect(Some(AwaitedMemory { category: Category::Log, bytes: 300 }), NOW);
         assert_eq!((actions.len(), scheduler.queued()), (4 - remaining, remaining), "{elsewhere} {kind:?}");
         assert!(scheduler.members[&DestinationId(0)].queued() == 1, "the newest go first");
-        assert!(scheduler.expect(Some((Category::Event, 9_000)), NOW).is_empty(), "events have a share of their own");
+        let events = AwaitedMemory { category: Category::Event, bytes: 9_000 };
+        assert!(scheduler.expect(Some(events), NOW).is_empty(), "events have a share of their own");
         assert!(scheduler.expect(None, NOW).is_empty());
     }
 }

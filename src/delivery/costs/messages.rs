@@ -1,27 +1,27 @@
-//! Builds the two log items that report that a budget begins or ends to withhold logs.
+//! Words the two log items that say that a budget begins or ends to withhold logs.
 
 use super::account::Key;
-use super::harmless;
+use super::log_safe;
 use crate::clock::WallTime;
 use crate::level::Level;
 use crate::options::Budget;
 
-/// The statement that a notice makes.
+/// The statement of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
-    /// Logs are withheld from now on.
+pub(crate) enum MessageKind {
+    /// The budget is spent: logs are withheld from now on.
     Begins,
-    /// The window is over, and so many were.
+    /// The window is over. States the number of logs withheld in it.
     Ends,
 }
 
-/// A notice for one budget and window.
+/// A message about one budget and window.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Notice {
-    pub(crate) kind: Kind,
+pub(crate) struct BudgetMessage {
+    pub(crate) kind: MessageKind,
     pub(crate) key: Key,
     pub(crate) budget: Budget,
-    /// Identity of the destination that gets it.
+    /// Identity of the destination that gets the message.
     pub(crate) destination: u128,
     /// Number of the window since 1970.
     pub(crate) window: u64,
@@ -29,12 +29,12 @@ pub(crate) struct Notice {
     pub(crate) withheld: u64,
 }
 
-impl Notice {
+impl BudgetMessage {
     /// Returns the severity of the log item.
     pub(crate) fn level(&self) -> Level {
         match self.kind {
-            Kind::Begins => Level::Warn,
-            Kind::Ends => Level::Info,
+            MessageKind::Begins => Level::Warn,
+            MessageKind::Ends => Level::Info,
         }
     }
 
@@ -42,24 +42,26 @@ impl Notice {
     pub(crate) fn text(&self) -> String {
         let (option, of) = match &self.key {
             Key::Destination(_) => ("logs_budget", String::new()),
-            Key::Namespace(name) => ("logs_budget_namespace", format!(" of namespace {}", harmless(name))),
+            Key::Namespace(name) => ("logs_budget_namespace", format!(" of namespace {}", log_safe(name))),
             Key::Workload(namespace, name) => {
-                ("k8s.sentry.io/logs-budget", format!(" of workload {}/{}", harmless(namespace), harmless(name)))
+                ("k8s.sentry.io/logs-budget", format!(" of workload {}/{}", log_safe(namespace), log_safe(name)))
             }
         };
         let budget = self.budget;
         match self.kind {
-            Kind::Begins => {
+            MessageKind::Begins => {
                 let end = WallTime::from_secs((self.window + 1) * budget.period.seconds()).rfc3339();
                 format!(
                     "{option} {budget}{of} is spent: logs below warn are withheld until {end}, the others beyond 120 %"
                 )
             }
-            Kind::Ends => format!("{option} {budget}{of}: {} logs were withheld in the last period", self.withheld),
+            MessageKind::Ends => {
+                format!("{option} {budget}{of}: {} logs were withheld in the last period", self.withheld)
+            }
         }
     }
 
-    /// Returns the namespace that it is about, if it is about one.
+    /// Returns the namespace of the budget, if it has one.
     pub(crate) fn namespace(&self) -> Option<&str> {
         match &self.key {
             Key::Destination(_) => None,
