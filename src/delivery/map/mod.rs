@@ -1,6 +1,8 @@
 //! The mapper thread: turns chunks into items.
 
 pub(in crate::delivery) mod carried;
+#[cfg(test)]
+mod dead_letter_tests;
 mod disposition;
 #[cfg(test)]
 mod injected_panic;
