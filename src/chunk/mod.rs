@@ -103,9 +103,16 @@ fn entry<'a>(cursor: &mut Cursor<'a>) -> Result<Entry<'a>, &'static str> {
 fn usual<'a>(mut cursor: Cursor<'a>) -> Option<(Entry<'a>, Cursor<'a>)> {
     let start = cursor.rest();
     let [0x92, 0x92, inside @ ..] = start else { return None };
-    cursor = Cursor::knowing(inside, cursor.run());
-    let time = time::stamp(cursor.read().ok()?)?;
-    let metadata = cursor.read().ok()?.map()?;
+    let (time, metadata) = match plain_header(inside) {
+        Some((time, behind)) => {
+            cursor = Cursor::knowing(behind, cursor.run());
+            (time::event_time(time)?, Seq::EMPTY)
+        }
+        None => {
+            cursor = Cursor::knowing(inside, cursor.run());
+            (time::stamp(cursor.read().ok()?)?, cursor.read().ok()?.map()?)
+        }
+    };
     let body = cursor.read().ok()?;
     let raw = &start[..start.len() - cursor.rest().len()];
     let record = |time| Record { time, metadata, body, raw, run: cursor.run() };
@@ -115,6 +122,14 @@ fn usual<'a>(mut cursor: Cursor<'a>) -> Option<(Entry<'a>, Cursor<'a>)> {
         Stamp::GroupEnd => Entry::GroupEnd,
     };
     Some((entry, cursor))
+}
+
+/// Splits off an EventTime with no metadata behind it, as most inputs write them; returns the time's eight bytes and the rest.
+#[inline]
+fn plain_header(inside: &[u8]) -> Option<(&[u8; 8], &[u8])> {
+    let [0xd7, 0x00, rest @ ..] = inside else { return None };
+    let (time, [0x80, behind @ ..]) = rest.split_first_chunk()? else { return None };
+    Some((time, behind))
 }
 
 fn any_entry<'a>(cursor: &mut Cursor<'a>) -> Result<Entry<'a>, &'static str> {

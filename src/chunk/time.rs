@@ -51,7 +51,7 @@ pub(super) fn stamp(value: Value<'_>) -> Option<Stamp> {
 }
 
 /// EventTime: big-endian seconds and nanoseconds, 32 bits each (Fluentd forward protocol v1).
-fn event_time(bytes: &[u8]) -> Option<Stamp> {
+pub(super) fn event_time(bytes: &[u8]) -> Option<Stamp> {
     let (secs, nanos) = bytes.split_first_chunk::<4>()?;
     let secs = u32::from_be_bytes(*secs);
     let nanos = u32::from_be_bytes(nanos.try_into().ok()?);

@@ -65,6 +65,12 @@ impl<'a> Cursor<'a> {
     }
 
     fn read_any(&mut self) -> Result<Value<'a>, &'static str> {
+        // Most records are small maps.
+        if let [marker @ 0x80..=0x8f, rest @ ..] = self.rest {
+            self.rest = rest;
+            let len = marker & 0x0f;
+            return Ok(Value::Map(Seq { len: u32::from(len), bytes: self.span(u64::from(len) * 2)? }));
+        }
         Ok(match self.head()? {
             Head::Scalar(value) => value,
             Head::Str(n) => Value::Str(self.take(n, "the rest of a string")?),
