@@ -46,6 +46,19 @@ impl<'a> Cursor<'a> {
         self.rest
     }
 
+    /// Moves behind an encoded value if that is the next one, and returns true. Values delimit themselves, so equal bytes are
+    /// the whole value.
+    #[inline]
+    pub fn pass(&mut self, encoded: &[u8]) -> bool {
+        match self.rest.strip_prefix(encoded) {
+            Some(rest) => {
+                self.rest = rest;
+                true
+            }
+            None => false,
+        }
+    }
+
     /// Reads one value.
     ///
     /// # Errors

@@ -3,11 +3,12 @@
 mod keys;
 mod path;
 mod roles;
+mod shapes;
 #[cfg(test)]
 mod tests;
 
-use super::interner::NameId;
-use crate::chunk::msgpack::{Run, Seq, Value};
+use super::interner::{FieldNames, Name, NameId};
+use crate::chunk::msgpack::{Cursor, Run, Seq, Value};
 use crate::level::Level;
 use crate::mapping::encode::json;
 use crate::mapping::formats::{self, RowSet, Scale};
@@ -125,7 +126,9 @@ impl<'a> Fields<'a> {
         let own = self.all.len();
         self.before_message = self.before_message.or(Some(own));
         self.from_application = true;
-        for (key, value) in map.pairs() {
+        let mut cursor = Cursor::new(map.bytes());
+        for _ in 0..map.len() {
+            let (Ok(key), Ok(value)) = (cursor.read(), cursor.read()) else { break };
             let name = keys.learn(key, self.last.unwrap_or(NameId::START));
             let place = match name {
                 Some(id) if !self.odd => self.seen(id),
@@ -153,7 +156,7 @@ impl<'a> Fields<'a> {
     /// Adds the attributes of an OpenTelemetry resource, scope or record, which the application chose.
     pub fn read_attributes(&mut self, keys: &mut Keys, map: Seq<'a>) {
         self.from_application = true;
-        self.read(keys, map, Run::default());
+        map.pairs().for_each(|(key, value)| self.add(keys, key, value));
         self.from_application = false;
     }
 
@@ -226,9 +229,21 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// Adds the fields of a map, in which a run of values may stand that has been met before.
+    /// Adds the fields of a record's own map, in which a run of values may stand that has been met before.
     pub fn read(&mut self, keys: &mut Keys, map: Seq<'a>, run: Run<'a>) {
-        map.pairs_knowing(run).for_each(|(key, value)| self.add(keys, key, value));
+        let is_first = self.all.is_empty();
+        let mut cursor = Cursor::knowing(map.bytes(), run);
+        let known = if is_first { self.read_known(keys, map.len(), &mut cursor) } else { 0 };
+        if known == map.len() {
+            return;
+        }
+        for _ in known..map.len() {
+            let (Ok(key), Ok(value)) = (cursor.read(), cursor.read()) else { break };
+            self.add(keys, key, value);
+        }
+        if is_first {
+            self.learn_shape(keys, map);
+        }
     }
 
     /// Adds one field; one of the same name that was there before is replaced.
@@ -247,14 +262,33 @@ impl<'a> Fields<'a> {
         }
         let known = if self.odd { self.compared(key) } else { self.seen(id) };
         let place = self.put(known, key, value, Some(id));
+        self.learnt((id, name), place, &mut keys.metadata);
+    }
+
+    /// Notes what follows from the name of a field at a place, and from the paths that begin there.
+    #[inline]
+    fn learnt(&mut self, (id, name): (NameId, &Name), place: usize, metadata: &mut Metadata) {
+        if !name.has_meaning {
+            return;
+        }
+        let Field { key, value, .. } = self.all[place];
         self.has_user |= name.of_user;
         self.rows |= name.rows;
         self.has_pod_name |= name.of_pod && !self.from_application;
         match value {
             Value::Map(map) if id == NameId::KUBERNETES => {
-                self.find_in_metadata(&name.paths, map, place, &mut keys.metadata);
+                self.find_in_metadata((&name.paths, 0), map, place, metadata);
             }
-            _ => self.find(&name.paths, key, value, place),
+            _ => self.find((&name.paths, 0), key, value, place),
+        }
+    }
+
+    /// The same for all fields that have been put into their places and nothing else.
+    fn catch_up(&mut self, names: &FieldNames, metadata: &mut Metadata) {
+        for place in 0..self.all.len() {
+            if let Some(id) = self.all[place].name {
+                self.learnt((id, names.get(id)), place, metadata);
+            }
         }
     }
 
@@ -270,7 +304,7 @@ impl<'a> Fields<'a> {
         let place = self.put(self.compared(key), key, value, None);
         self.has_user = true;
         if let (Value::Str(_), Some(paths)) = (key, keys.paths.get(name)) {
-            self.find(paths, key, value, place);
+            self.find((paths, 0), key, value, place);
         }
     }
 
@@ -285,16 +319,28 @@ impl<'a> Fields<'a> {
     }
 
     #[inline]
-    fn find(&mut self, paths: &[Path], key: Value<'a>, value: Value<'a>, place: usize) {
+    fn find(&mut self, paths: (&[Path], usize), key: Value<'a>, value: Value<'a>, place: usize) {
         let here = (key.text().unwrap_or_default(), value);
         self.find_by(paths, here, place, |path, _| follow(here, &path.below));
     }
 
+    /// Finds the targets of paths that lead below the field at a place, and not of those that end there.
+    fn find_below(&mut self, place: usize, names: &FieldNames, metadata: &mut Metadata) {
+        let Field { key, value, name: Some(id), .. } = self.all[place] else { return };
+        let Value::Map(map) = value else { return };
+        let name = names.get(id);
+        let paths = (&*name.paths, name.first_below);
+        if id == NameId::KUBERNETES {
+            return self.find_in_metadata(paths, map, place, metadata);
+        }
+        self.find(paths, key, value, place);
+    }
+
     /// Finds the targets of paths in the kubernetes filter's metadata, which is the same for all records of a container.
-    fn find_in_metadata(&mut self, paths: &[Path], map: Seq<'a>, place: usize, known: &mut Metadata) {
+    fn find_in_metadata(&mut self, paths: (&[Path], usize), map: Seq<'a>, place: usize, known: &mut Metadata) {
         let here = (&b"kubernetes"[..], Value::Map(map));
         if !known.is_of(map) {
-            known.learn(map, paths);
+            known.learn(map, paths.0);
         }
         self.find_by(paths, here, place, |path, at| match known.found.get(at)? {
             Place::Text { key, text } => Some((&map.bytes()[key.clone()], Value::Str(&map.bytes()[text.clone()]))),
@@ -306,13 +352,13 @@ impl<'a> Fields<'a> {
     #[inline]
     fn find_by(
         &mut self,
-        paths: &[Path],
+        (paths, from): (&[Path], usize),
         here: (&'a [u8], Value<'a>),
         place: usize,
         below: impl Fn(&Path, usize) -> Option<(&'a [u8], Value<'a>)>,
     ) {
         let (from_application, opened) = (self.from_application, self.has_opened());
-        for (at, path) in paths.iter().enumerate() {
+        for (at, path) in paths.iter().enumerate().skip(from) {
             // The record's own time is not in its fields.
             if from_application && path.host_only || path.role == Role::Time && !opened {
                 continue;

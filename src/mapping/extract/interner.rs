@@ -130,8 +130,10 @@ pub struct Name {
     text: Box<[u8]>,
     /// The name that followed this one last time.
     next: NameId,
-    /// Paths that the settings look for here or below.
+    /// Paths that the settings look for: those that end here, then those that lead below.
     pub paths: Box<[Path]>,
+    /// The place of the first path that leads below.
+    pub first_below: usize,
     /// True if it is treated as if it did not exist.
     pub refused: bool,
     /// True if the name says that the values under it may be secret.
@@ -140,6 +142,8 @@ pub struct Name {
     pub of_user: bool,
     /// The known loggers whose records this name marks.
     pub rows: RowSet,
+    /// False if it has no path, marks no logger and is of neither a user nor a pod.
+    pub has_meaning: bool,
     /// True if it may be the key of a pod's name in lifted metadata.
     pub of_pod: bool,
     /// The beginning of an attribute of this name: `,"name":{"value":`.
@@ -209,17 +213,24 @@ impl FieldNames {
         let id = NameId(u16::try_from(self.all.len()).ok()?);
         self.places.insert(hash, id);
         let Meaning { paths, refused, sensitive, rows } = meaning(text);
+        let (mut paths, below): (Vec<Path>, Vec<Path>) = paths.into_iter().partition(Path::ends);
+        let first_below = paths.len();
+        paths.extend(below);
         let mut attribute = Vec::new();
         json::head_of_attribute(&mut attribute, text);
+        let (of_user, of_pod) = (text == b"user" || text.starts_with(b"user."), text.ends_with(lifted::POD_NAME));
+        let has_meaning = !paths.is_empty() || of_user || rows != 0 || of_pod;
         self.all.push(Name {
             text: text.into(),
             next: NameId::START,
             paths: paths.into(),
+            first_below,
             refused,
             sensitive,
-            of_user: text == b"user" || text.starts_with(b"user."),
+            of_user,
             rows,
-            of_pod: text.ends_with(lifted::POD_NAME),
+            has_meaning,
+            of_pod,
             attribute: attribute.into(),
             hash,
         });

@@ -1,6 +1,7 @@
 //! The keys that options and known loggers name, with the names that records have used.
 
 use super::path::{Path, Role, follow, is_below_kubernetes, is_of_kubernetes, segments, steps};
+use super::shapes::Shapes;
 use crate::chunk::msgpack::{Seq, Value};
 use crate::mapping::extract::interner::{FieldNames, Meaning, NameId, WELL_KNOWN};
 use crate::mapping::formats::{self, Formats};
@@ -22,6 +23,7 @@ pub struct Keys {
     pub(super) names: FieldNames,
     pub(super) formats: Formats,
     pub(super) metadata: Metadata,
+    pub(super) shapes: Shapes,
 }
 
 /// Places to which paths lead in the metadata of the container whose record came last.
@@ -76,6 +78,7 @@ impl Default for Keys {
             names: FieldNames::default(),
             formats,
             metadata: Metadata::default(),
+            shapes: Shapes::default(),
         };
         keys.forget();
         keys
@@ -117,9 +120,10 @@ impl Keys {
 
     /// Forgets the names that records have used, between two records. Has to be called after keys were added or refused.
     pub(crate) fn forget(&mut self) {
-        let Self { paths, refused, scrub, names, formats, metadata } = self;
+        let Self { paths, refused, scrub, names, formats, metadata, shapes } = self;
         // Other paths may lead elsewhere.
         *metadata = Metadata::default();
+        shapes.forget();
         names.reset(formats.names(), |text| meaning((paths, refused, scrub), text));
     }
 

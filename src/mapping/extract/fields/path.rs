@@ -54,6 +54,13 @@ pub struct Path {
     pub(super) below: Box<[Step]>,
 }
 
+impl Path {
+    /// Returns true if the path has one key only.
+    pub(crate) fn ends(&self) -> bool {
+        self.below.is_empty()
+    }
+}
+
 /// One key below the first of a path.
 #[derive(Clone, Debug)]
 pub(crate) struct Step {

@@ -57,6 +57,9 @@ impl<'a> Fields<'a> {
 
     /// Takes every field of a role.
     pub fn take_all(&mut self, role: Role) {
+        if self.roles & role.bit() == 0 {
+            return;
+        }
         for found in self.found.iter().filter(|found| found.role == role) {
             if let Some(place) = found.top {
                 self.all[place as usize].taken = true;
