@@ -45,7 +45,7 @@ conformance: build ## the C host and the packaging example against the release b
 dist: ## release archives for x86_64 and aarch64 with checksums in target/dist, for glibc 2.17 and later
 	@packaging/archive
 
-packages: ## .deb and .rpm for x86_64 and arm64 in target/dist, with cargo-deb and cargo-generate-rpm
+packages: ## .deb and .rpm for x86_64 and arm64 in target/dist, with cargo-deb and cargo-generate-rpm; MAINTAINER='Name <address>'
 	@packaging/packages
 
 release: ## check and build release VERSION=x.y.z in target/dist: archives, packages, SBOM, checksums; TWICE=1 compares two builds

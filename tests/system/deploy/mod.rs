@@ -53,6 +53,7 @@ pub fn add(suite: Suite) -> Suite {
         .test("minimum_rust_is_older_than_the_pinned_one", workflows::minimum_rust)
         .test("images_are_built_by_each_engine", image::engines)
         .test("releases_of_another_version_are_refused", packages::other_versions)
+        .test("packages_need_a_maintainer_with_an_address", packages::wrong_maintainers)
         .test("packages_of_both_formats_have_the_same_files", packages::same_files)
         .needing(&packages::tools().and(host.clone()), "a_package_installs_runs_upgrades_and_purges", |_| {
             packages::works_in_a_root();

@@ -55,7 +55,8 @@ pub fn same_files() {
 /// Checks that a release with another version than the sources is refused before anything is built, with all reasons.
 pub fn other_versions() {
     let release = |version: &str| {
-        let output = Command::new(file("packaging/release")).arg(version).output().expect("expected to run it");
+        let mut command = Command::new(file("packaging/release"));
+        let output = command.arg(version).env_remove("MAINTAINER").output().expect("expected to run it");
         (
             output.status.code(),
             String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout),
@@ -69,11 +70,25 @@ pub fn other_versions() {
         format!("Dockerfile: expected ARG VERSION=99.0.0, found {version}"),
         "CHANGELOG.md: expected a heading '## [99.0.0] - YYYY-MM-DD'".to_owned(),
         "CHANGELOG.md: nothing is said about 99.0.0".to_owned(),
+        "MAINTAINER is not set".to_owned(),
     ] {
         assert!(printed.contains(&part), "expected {part}:\n{printed}");
     }
     let (code, printed) = release("1.0");
     assert!(code == Some(1) && printed.contains("expected a version as in VERSION=0.1.0"), "{printed}");
+}
+
+/// Checks that a maintainer without a name or an address is refused before anything is built.
+pub fn wrong_maintainers() {
+    for maintainer in
+        ["Jane Doe", "jane@example.com", "<jane@example.com>", "Jane <jane>", "Jane\nDoe <jane@example.com>"]
+    {
+        let mut command = Command::new(file("packaging/packages"));
+        let output = command.env("MAINTAINER", maintainer).output().expect("expected to run it");
+        let printed = String::from_utf8_lossy(&output.stdout);
+        assert_eq!(output.status.code(), Some(1), "{maintainer}: {printed}");
+        assert!(printed.contains("expected 'Name <address>'"), "{maintainer}: {printed}");
+    }
 }
 
 /// Builds both packages from this build, and installs, runs, upgrades and purges the Debian one.
@@ -84,17 +99,24 @@ pub fn works_in_a_root() {
     for (from, to) in [(testkit::plugin(), "out_sentry.so"), (profile_dir().join("flb-sentry"), "flb-sentry")] {
         fs::copy(&from, path("built").join(to)).unwrap_or_else(|error| panic!("{}: {error}", from.display()));
     }
-    run(Command::new(file("packaging/packages")).env("BUILT", path("built")).env("DIST", path("dist")));
+    let maintainer = "Jane O'Doe <jane@example.com>";
+    let mut packages = Command::new(file("packaging/packages"));
+    run(packages.env("BUILT", path("built")).env("DIST", path("dist")).env("MAINTAINER", maintainer));
     let found = |end: &str| {
         let mut files = fs::read_dir(path("dist")).expect("expected packages").flatten().map(|entry| entry.path());
         files.find(|file| file.to_string_lossy().ends_with(end)).unwrap_or_else(|| panic!("expected a package {end}"))
     };
     let rpm = found(".rpm");
     if let Some(program) = on_path("rpm") {
-        let listed = run(Command::new(program).args(["--query", "--package", "--list"]).arg(&rpm));
+        let listed = run(Command::new(&program).args(["--query", "--package", "--list"]).arg(&rpm));
         assert!(listed.contains("/usr/lib/fluent-bit/out_sentry.so\n"), "{listed}");
+        let vendor = run(Command::new(program).args(["--query", "--package", "--queryformat", "%{VENDOR}"]).arg(&rpm));
+        assert_eq!(vendor, maintainer);
     }
-    test_deb(&found(".deb"));
+    let deb = found(".deb");
+    let field = run(Command::new("dpkg-deb").arg("--field").arg(&deb).arg("Maintainer"));
+    assert_eq!(field.trim_end(), maintainer);
+    test_deb(&deb);
 }
 
 fn test_deb(deb: &Path) {
