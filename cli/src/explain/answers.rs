@@ -48,8 +48,19 @@ pub(super) struct Part {
 /// A record as the view for people shows it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Shown {
-    /// Its time, in UTC; empty for bytes that are no record.
+    /// Its time, in UTC; empty for bytes that are not a record.
     pub(super) time: String,
+    pub(super) text: String,
+    /// The dead letter that holds it.
+    pub(super) letter: Option<ShownLetter>,
+}
+
+/// The end of a dead letter's item, as the view for people shows it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct ShownLetter {
+    /// The name of the item's outcome.
+    pub(super) outcome: String,
+    /// The item's category, the reason, and the time at which the plugin gave it up.
     pub(super) text: String,
 }
 
@@ -150,7 +161,7 @@ impl Explained {
         }
     }
 
-    /// Returns true for bytes that are no record.
+    /// Returns true for bytes that are not a record.
     pub(super) fn is_undecodable(&self) -> bool {
         matches!(self.ends[0].reason, Some(Reason::Undecodable(_)))
     }

@@ -1,6 +1,6 @@
 //! Writes the view for people: a record, and below it the items that Sentry would get.
 
-use super::answers::{Explained, Keys, LevelFrom, Shown};
+use super::answers::{Explained, Keys, LevelFrom, Shown, ShownLetter};
 use super::options::Settings;
 use super::reason;
 use crate::terminal::{counted, fold, level, printable};
@@ -71,9 +71,13 @@ impl View {
         let line = record.line.map(|line| format!(" (line {line})")).unwrap_or_default();
         let head = format!("record {}{line}", record.in_file(record.number));
         let taken = head.len() + 2;
-        let Shown { time, text } = &record.shown;
+        let Shown { time, text, letter } = &record.shown;
         let text = if time.is_empty() { text } else { &format!("{time}  {text}") };
         self.line(out, (&format!("{}  ", self.paint("1", &head)), taken), (text, ""), 2)?;
+        if let Some(ShownLetter { outcome, text }) = letter {
+            let outcome = self.paint("2", &format!("{outcome:<10}"));
+            self.line(out, (&format!("  letter {outcome} "), 20), (text, ""), INDENT)?;
+        }
         for category in Category::ALL {
             self.item(out, *category, record, settings)?;
         }
@@ -266,8 +270,29 @@ fn cut(text: &str) -> String {
 
 /// The records of a chunk as people know them, in order.
 pub(super) fn records(chunk: &[u8]) -> Vec<Shown> {
-    let read = entries(chunk).filter(|entry| matches!(entry, Entry::Record(_) | Entry::Invalid(..)));
-    read.map(|entry| Shown { time: time_of(&entry), text: cut(&text_of(entry)) }).collect()
+    let mut letter = None;
+    let mut shown = Vec::new();
+    for entry in entries(chunk) {
+        match entry {
+            Entry::GroupStart(group) => letter = letter_of(&group),
+            Entry::GroupEnd => letter = None,
+            Entry::Record(_) | Entry::Invalid(..) => {
+                shown.push(Shown { time: time_of(&entry), text: cut(&text_of(entry)), letter: letter.clone() });
+            }
+        }
+    }
+    shown
+}
+
+/// Returns the end of the item that a group holds, if the group is a dead letter (`docs/formats.md`).
+fn letter_of(group: &Record<'_>) -> Option<ShownLetter> {
+    let about = group.metadata.get("out_sentry")?.map()?;
+    let field = |name: &str| Some(String::from_utf8_lossy(about.get(name)?.text()?).into_owned());
+    let outcome = cut(&field("outcome")?);
+    let item = field("category").unwrap_or_else(|| "bytes that are not a record".to_owned());
+    let reason = field("detail").unwrap_or_default();
+    let time = field("time").unwrap_or_default();
+    Some(ShownLetter { outcome, text: cut(&format!("{item}, given up at {time}: {reason}")) })
 }
 
 fn time_of(entry: &Entry<'_>) -> String {
@@ -281,7 +306,7 @@ fn time_of(entry: &Entry<'_>) -> String {
 
 /// The record as its author would know it again: the line of a log file, else its fields.
 fn text_of(entry: Entry<'_>) -> String {
-    let Entry::Record(Record { body, .. }) = entry else { return "bytes that are no record".to_owned() };
+    let Entry::Record(Record { body, .. }) = entry else { return "bytes that are not a record".to_owned() };
     let log = body.map().and_then(|map| map.get("log")).and_then(|log| log.text());
     if let (Some(log), false) = (log, is_json_line(body)) {
         return String::from_utf8_lossy(log).trim_end().to_owned();

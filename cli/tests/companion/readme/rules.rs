@@ -33,6 +33,7 @@ pub const RULES: &[(&str, Test)] = &[
     ("kubectl *", names_files),
     ("openssl *", makes_a_certificate),
     ("flb-sentry explain FILE", explains_a_file),
+    ("flb-sentry explain --pretty /var/lib/*", explains_dead_letters),
     ("flb-sentry explain *", prints_exactly),
     ("flb-sentry check FILE", checks_a_file),
     ("flb-sentry check /etc/fluent-bit/fluent-bit.conf && systemctl restart fluent-bit", checks_the_installed_file),
@@ -394,7 +395,28 @@ fn replays(line: &Line) {
     if line.text == "flb-sentry replay" {
         return is_a_command(line);
     }
-    // What a server refuses, and is not to be waited for: the letters that there are to be replayed.
+    let stage = dead_letters();
+    let taking = receiver("");
+    let printed = stage.dsn(&taking.dsn()).succeeds(line);
+    assert!(taking.wait_until(SOON, |seen| seen.totals.events > 0 && seen.totals.logs > 0), "{printed}");
+    if !line.shown.is_empty() {
+        shown::compare(line, printed.trim_end(), Compare::Settled);
+    }
+}
+
+fn explains_dead_letters(line: &Line) {
+    let printed = dead_letters().succeeds(line);
+    let letters: Vec<&str> = printed.lines().filter(|line| line.starts_with("  letter ")).collect();
+    let is_whole = |line: &&str| {
+        line.contains(" rejected ")
+            && line.contains(", given up at 20")
+            && [": 403", ": waited "].iter().any(|reason| line.contains(reason))
+    };
+    assert!(!letters.is_empty() && letters.iter().all(is_whole), "{printed}");
+}
+
+/// Returns a stage whose directory of dead letters holds those of a server that refused everything.
+fn dead_letters() -> Stage {
     let refusing = receiver("forever:403");
     let stage = Stage::new().dsn(&refusing.dsn()).instead_of("/var/lib/fluent-bit/sentry/dead");
     let letters = stage.path("var/lib/fluent-bit/sentry");
@@ -403,13 +425,7 @@ fn replays(line: &Line) {
         format!("flb-sentry ship {options} --kube-meta tests/samples/kube-meta tests/samples/containers/notifier*.log");
     let shipped = Stage::new().dsn(&refusing.dsn()).run(&ship);
     assert!(shipped.code == Some(1) && letters.join("dead").is_dir(), "{}", shipped.printed);
-    drop(refusing);
-    let taking = receiver("");
-    let printed = stage.dsn(&taking.dsn()).succeeds(line);
-    assert!(taking.wait_until(SOON, |seen| seen.totals.events > 0 && seen.totals.logs > 0), "{printed}");
-    if !line.shown.is_empty() {
-        shown::compare(line, printed.trim_end(), Compare::Settled);
-    }
+    stage
 }
 
 fn installs(line: &Line) {
