@@ -80,7 +80,7 @@ fn a_checked_destination() {
     };
     let (code, said) = check(&server.dsn());
     assert!(
-        code == Some(0) && said.contains(" is reachable (HTTP ") && said.contains("accepts a test event, twice"),
+        code == Some(0) && said.contains(" is reachable (HTTP ") && said.contains("accepted the test event both times"),
         "{said}"
     );
     let issues = server.issues().expect("issues");
@@ -91,7 +91,7 @@ fn a_checked_destination() {
     let (_, place) = dsn.split_once('@').expect("a key");
     let wrong = format!("http://{}@{place}", "f".repeat(32));
     let (code, said) = check(&wrong);
-    assert!(code == Some(1) && said.contains("does not accept a test event"), "{said}");
+    assert!(code == Some(1) && said.contains("does not accept the test event"), "{said}");
 }
 
 /// The quota is lifted by a restart; what waited in the spool is then delivered. Bugsink takes a few events more than its

@@ -47,9 +47,10 @@ Examples:
   flb-sentry check --offline --sample app.log fluent-bit.conf
 
 With a file, the command checks each output named sentry; -o overrides the file.
-Without a file, -o and the environment variable SENTRY_DSN make the output.
+Without a file, it checks one output: that of the -o options and the environment
+variable SENTRY_DSN.
 It looks for files and directories on this machine and as this user: run it on
-the machine and as the user that run Fluent Bit.
+the machine where Fluent Bit runs, and as the user that runs Fluent Bit.
 
 Output for programs (--json), one object:
   outputs   name, file, line, about (where it sends to)
@@ -80,7 +81,7 @@ pub struct Args {
     #[arg(long)]
     offline: bool,
 
-    /// Also exit with 1 for advice
+    /// Exit with 1 also if there is only advice
     #[arg(long)]
     strict: bool,
 
@@ -88,7 +89,7 @@ pub struct Args {
     #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=300))]
     timeout: u64,
 
-    /// Version of the Fluent Bit that will use the configuration [default: of the one on PATH]
+    /// Version of the Fluent Bit that will use the configuration [default: that of `fluent-bit` on PATH]
     #[arg(long, value_name = "VERSION")]
     fluent_bit: Option<HostVersion>,
 
@@ -200,7 +201,7 @@ fn world(args: &Args, output: &Output, report: &mut Report) {
     network::reach(output, settings, &destinations, longest, args.send, report);
     drop(waiting);
     if args.send {
-        let _waiting = Waiting::for_what(&format!("{name}: sending a test event, and after five seconds once more"));
+        let _waiting = Waiting::for_what(&format!("{name}: sending a test event twice, five seconds apart"));
         network::send(output, settings, &destinations, report);
     }
 }

@@ -57,7 +57,10 @@ pub(super) fn reach(
         }
     }
     for dsn in dsns.iter().filter(|dsn| is_readable_on_the_way(dsn)) {
-        report.advice(place(output), &format!("{dsn}: without https, key and logs can be read on the way"));
+        report.advice(
+            place(output),
+            &format!("{dsn}: without https, anyone on the network path can read the key and the logs"),
+        );
     }
 }
 
@@ -101,7 +104,8 @@ pub(super) fn send(output: &Output, settings: &Settings, dsns: &[Dsn], report: &
         let (weight, text) = verdict(dsn, &first, &second, &id);
         report.add(weight, place(output).filter(|_| weight != Weight::Sound), &text);
         if limited(&second) && second.response.kind == ResponseKind::Accepted {
-            report.advice(place(output), &format!("{dsn} takes the event, and says that a quota is used up"));
+            report
+                .advice(place(output), &format!("{dsn} accepted the test event, and reports that a quota is used up"));
         }
     }
 }
@@ -111,36 +115,35 @@ fn verdict(dsn: &Dsn, first: &SendResult, second: &SendResult, id: &str) -> (Wei
         (ResponseKind::Accepted, ResponseKind::Accepted) => (
             Weight::Sound,
             format!(
-                "{dsn} accepts a test event, twice. That does not prove that it keeps it: quotas, inbound filters and an \
-                 older server's way to check items come after the answer, and logs need the logs feature of the \
-                 organisation. Look for event {id} in the project"
+                "{dsn} accepted the test event both times. Sentry may still drop it after this answer, because of a quota or an \
+                 inbound filter: look for event {id} in the project. Logs also need the logs feature of the organization"
             ),
         ),
         (ResponseKind::Accepted, answer) => (
             Weight::Problem,
             format!(
-                "{dsn} accepts a test event at first, and five seconds later not ({}): {}. A server that is asked for the \
-                 first time says yes before it has looked up the key",
+                "{dsn} accepted the first test event, but not the second, five seconds later ({}): {}. Sentry may answer the \
+                 first requests with a key before it has looked up the key",
                 second.response.detail,
                 meaning(answer)
             ),
         ),
         (_, answer) => (
             Weight::Problem,
-            format!("{dsn} does not accept a test event ({}): {}", second.response.detail, meaning(answer)),
+            format!("{dsn} does not accept the test event ({}): {}", second.response.detail, meaning(answer)),
         ),
     }
 }
 
 fn meaning(answer: &ResponseKind) -> &'static str {
     match answer {
-        ResponseKind::Accepted => "the first time it did not, the second time it did",
-        ResponseKind::Failed => "the network or the server fails; the plugin would try again",
-        ResponseKind::Limited => "a quota is used up; the plugin would wait",
-        ResponseKind::TooLarge => "it is too large for this server, or for something before it",
-        ResponseKind::Malformed => "this server cannot read it, or the key has a form that it does not know",
-        ResponseKind::Encoding => "it cannot read this encoding; set compress none",
-        ResponseKind::Misconfigured => "the DSN's key and project do not exist there, or are disabled",
+        ResponseKind::Accepted => "it refused the first test event and accepted the second; run the check again",
+        ResponseKind::Failed => "the network or the server fails; the plugin would retry",
+        ResponseKind::Limited => "a quota is used up; the plugin would hold items until the limit ends",
+        ResponseKind::TooLarge => "the event is too large for this server or for a proxy in front of it",
+        ResponseKind::Malformed => "the server cannot read the event, or does not know keys of this form",
+        ResponseKind::Encoding => "the server cannot decode the request; set compress none",
+        ResponseKind::Misconfigured => "the key or the project of the DSN does not exist there, or is disabled",
     }
 }
 

@@ -29,24 +29,30 @@ fn a_destination_that_is_not_there_is_a_problem() {
 #[test]
 fn a_test_event_is_sent_twice() {
     let cases = [
-        ("", None, "ok", "accepts a test event, twice. That does not prove", 0),
+        ("", None, "ok", "accepted the test event both times. Sentry may still drop it", 0),
         (
             "1x200 then forever:403",
             None,
             "problems",
-            "accepts a test event at first, and five seconds later not (403",
+            "accepted the first test event, but not the second, five seconds later (403",
             1,
         ),
-        ("", Some("f".repeat(32)), "problems", "does not accept a test event (403", 1),
-        ("forever:503", None, "problems", "does not accept a test event (503", 1),
+        ("", Some("f".repeat(32)), "problems", "does not accept the test event (403", 1),
+        ("forever:503", None, "problems", "does not accept the test event (503", 1),
         (
             "forever:429,x-sentry-rate-limits=60:error:organization",
             None,
             "problems",
-            "does not accept a test event (429",
+            "does not accept the test event (429",
             1,
         ),
-        ("forever:200,x-sentry-rate-limits=60:error:organization", None, "advice", "says that a quota is used up", 0),
+        (
+            "forever:200,x-sentry-rate-limits=60:error:organization",
+            None,
+            "advice",
+            "reports that a quota is used up",
+            0,
+        ),
     ];
     let check = |(faults, key, kind, expected, code): (&str, Option<String>, &str, &str, i32)| {
         let options = Options { faults: faults.parse().unwrap(), key, ..Options::default() };
