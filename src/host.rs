@@ -349,7 +349,7 @@ fn histogram(cmetrics: &Cmetrics, root: *mut c_void) -> Option<Metric> {
     }
     let keys = [c"name".as_ptr()];
     let (ns, subsystem) = (c"fluentbit".as_ptr(), c"sentry".as_ptr());
-    let (name, help) = (c"request_duration_seconds".as_ptr(), c"How long requests took.".as_ptr());
+    let (name, help) = (c"request_duration_seconds".as_ptr(), c"Duration of requests.".as_ptr());
     // SAFETY: as in `make`; the histogram owns the buckets from here on.
     let metric = unsafe { (cmetrics.histogram_create)(root, ns, subsystem, name, help, buckets, 1, keys.as_ptr()) };
     (!metric.is_null()).then_some(Metric { metric, update: cmetrics.observe })

@@ -36,7 +36,7 @@ impl Instance {
         host.log(Severity::Info, &format!("{}; version {}", loaded.dsn_source, env!("CARGO_PKG_VERSION")));
         host.log(Severity::Info, &format!("settings:{}", loaded.effective));
         if !loaded.settings.network.tls_verify {
-            host.log(Severity::Warn, "tls_verify = off: anybody on the way can read and change what is sent");
+            host.log(Severity::Warn, "tls_verify = off: anyone on the network path can read and change what is sent");
         }
         let clock = Arc::new(SystemClock::new());
         match Delivery::start(name, &loaded, clock, Arc::new(Ledger::default()), Arc::clone(&host)) {

@@ -35,7 +35,7 @@ pub struct Args {
     #[arg(long, value_name = "DIR")]
     to: PathBuf,
 
-    /// The plugin, instead of the one beside this program
+    /// The plugin to copy [default: the one beside this program]
     #[arg(long, value_name = "FILE")]
     plugin: Option<PathBuf>,
 

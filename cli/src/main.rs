@@ -20,15 +20,15 @@ Environment:
   SENTRY_DSN  the DSN, if no option sets one
   HTTPS_PROXY, HTTP_PROXY, NO_PROXY
               the proxy, if the option `proxy` is not set
-  NO_COLOR    set to any value: no colours
+  NO_COLOR    set to any value: no colors
 
-Colours and progress are for terminals only. The --help of each command lists
+Colors and progress are for terminals only. The --help of each command lists
 its exit codes; 0 is success and 2 an invalid command line.";
 
-/// Check, explain, send and receive what the Sentry output of Fluent Bit sends, without a cluster.
+/// Check configurations of Fluent Bit's Sentry output, explain what it sends, and send and receive items without a cluster.
 ///
-/// The companion of the plugin out_sentry. It uses the plugin's own code, so that its results are the plugin's. Output is
-/// for people, or with --json for programs. No command prints the key of a DSN.
+/// The command uses the code of the plugin out_sentry, so that its results are the plugin's. Output is for people, or with
+/// --json for programs. No command prints the key of a DSN.
 #[derive(Parser)]
 #[command(name = "flb-sentry", version, propagate_version = true, max_term_width = 100, after_long_help = MORE)]
 struct Cli {

@@ -60,7 +60,7 @@ impl Forwarder {
         let Some(body) = rewritten(body, &self.dsn) else { return };
         let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(Err(TrySendError::Full(_))) = queue.as_ref().map(|queue| queue.try_send(body)) {
-            (self.tell)("forward: the other server is too slow; an event was not handed on");
+            (self.tell)("forward: the other server is too slow; an event was not forwarded");
         }
     }
 

@@ -28,7 +28,8 @@ pub struct LogAttributes {
 impl LogAttributes {
     /// Reads `lean`, `full` or a comma list of names, in which both words may stand too.
     pub(super) fn parse(text: &str) -> Result<Self, &'static str> {
-        const EXPECTED: &str = "lean, full, or attribute names with commas between them, in which * may stand";
+        const EXPECTED: &str =
+            "lean, full, or attribute names with commas between them, in which * stands for any characters";
         let mut attributes = Self::default();
         for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
             match part {

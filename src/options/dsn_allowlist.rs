@@ -41,7 +41,7 @@ impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Refusal::TooLong => write!(f, "longer than {MAX_ANNOTATION} characters"),
-            Refusal::Characters => f.write_str("characters that no DSN has"),
+            Refusal::Characters => f.write_str("it has characters that a DSN cannot have"),
             Refusal::NoDsn(expected) => write!(f, "expected {expected}"),
             Refusal::Spelling => f.write_str("expected a DSN as Sentry shows it: lower case, no secret, a plain path"),
             Refusal::Unlisted(dsn) => write!(f, "host or port of {dsn} is not in dsn_allow_hosts"),
@@ -53,7 +53,7 @@ impl Hosts {
     /// Reads the list.
     ///
     /// # Errors
-    /// What was expected; a pattern that lets in organisations of strangers is one of the reasons.
+    /// What was expected; a pattern that lets in organizations of strangers is one of the reasons.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
         super::value::list(text).iter().map(|entry| Host::parse(entry)).collect::<Result<_, _>>().map(Self)
     }
@@ -87,9 +87,9 @@ impl Host {
     fn parse(entry: &str) -> Result<Self, &'static str> {
         const EXPECTED: &str = "host names with commas between them, such as sentry.example.com or \
                                 o1.ingest.us.sentry.io, each with a :port where it has its own";
-        const STRANGERS: &str = "hosts of your own: this one takes what belongs to any organisation, so that whoever may \
-                                 annotate a pod could send the logs to an account of their own; name yours, such as \
-                                 o1.ingest.us.sentry.io";
+        const STRANGERS: &str = "hosts of your own: this one accepts data of any organization, so that anyone who may \
+                                 annotate a pod could send its logs to an account of their own; set the host of your \
+                                 DSN, such as o1.ingest.us.sentry.io";
         let entry = entry.to_ascii_lowercase();
         let (name, port) = match entry.rsplit_once(':').filter(|(_, port)| !port.contains(']')) {
             Some((name, port)) => (name, Some(port.parse().ok().filter(|port| *port > 0).ok_or(EXPECTED)?)),
@@ -132,7 +132,7 @@ fn is_host(name: &str, pattern: bool) -> bool {
     name.split('.').all(label) && !(pattern && number)
 }
 
-/// Returns true if the hosts with this name or pattern serve organisations of strangers: Sentry's own hosts, or whole
+/// Returns true if the hosts with this name or pattern serve organizations of strangers: Sentry's own hosts, or whole
 /// registries (`*.com`, `*.co.uk`).
 fn is_everybodys(name: &str, pattern: bool) -> bool {
     let within = |domain: &str| name.strip_suffix(domain).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
@@ -146,11 +146,11 @@ fn is_everybodys(name: &str, pattern: bool) -> bool {
         return registry || within("sentry.io");
     }
     // Organisations have hosts of their own there, `o1.ingest.us.sentry.io`; these are the doors for all.
-    within("sentry.io") && !labels.first().is_some_and(|label| is_organisation(label))
+    within("sentry.io") && !labels.first().is_some_and(|label| is_organization(label))
 }
 
 /// `o` and a number.
-fn is_organisation(label: &str) -> bool {
+fn is_organization(label: &str) -> bool {
     label.strip_prefix('o').is_some_and(|id| !id.is_empty() && id.bytes().all(|b| b.is_ascii_digit()))
 }
 
@@ -194,7 +194,7 @@ mod tests {
             "*.co.uk",
         ] {
             let problem = Hosts::parse(text).unwrap_err();
-            assert!(problem.contains("any organisation"), "{text}: {problem}");
+            assert!(problem.contains("any organization"), "{text}: {problem}");
         }
         for text in [
             "https://sentry.example.com",

@@ -126,7 +126,8 @@ fn resolve_dsn(
                 Some(Err(error)) => wrong("dsn", "*** (from environment SENTRY_DSN)", error.expected()),
                 None if given_but_wrong => {}
                 None if destination.is_routed() => {
-                    return "dsn: none; only records with a DSN of their own are sent".to_owned();
+                    return "dsn: none; only records for which dsn_dir or an annotation names a DSN are sent"
+                        .to_owned();
                 }
                 None => wrong(
                     "dsn",

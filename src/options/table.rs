@@ -59,7 +59,7 @@ const PLAIN: &[Row] = rows! {
     "tls_ca_file", None, "PEM file with certificates to trust, in addition to those of the system",
         |s, v| { s.network.tls_ca = tls::roots(v)?; Ok(()) };
     "dsn_dir", None,
-        "directory with one file per Kubernetes namespace that holds the DSN for its records; changes take effect; names with dots are skipped; records of other namespaces use `dsn`",
+        "directory with one file per Kubernetes namespace that holds the DSN for its records, read again when it changes; names with dots are skipped; records of other namespaces use `dsn`",
         |s, v| { s.destination.dsn_dir = Some(path(v)?); Ok(()) };
     "dsn_annotation", Some("k8s.sentry.io/dsn"),
         "pod annotation that holds a DSN; used only if `dsn_allow_hosts` allows its host",
@@ -87,7 +87,7 @@ const PLAIN: &[Row] = rows! {
     "level_key", Some("level,severity,severity_text,severity_number,loglevel,log_level,lvl,PRIORITY,priority,pri"),
         "fields that hold the severity, in addition to those of known loggers",
         |s, v| { s.mapping.level_key = value::list(v); Ok(()) };
-    "level_map", None, "severity words of your own",
+    "level_map", None, "severity words of your own, and the level that each means",
         |s, v| { s.mapping.level_map = level_map(v)?; Ok(()) };
     "default_level", Some("info"), "severity of a record that states none",
         |s, v| { s.mapping.default_level = Some(value::level(v)?); Ok(()) };
@@ -129,9 +129,9 @@ const PLAIN: &[Row] = rows! {
         |s, v| { s.mapping.remove_keys = value::list(v); Ok(()) };
     "breadcrumbs", Some("20"), "earlier lines of the stream to attach to an event (0 to 100); `0`: off",
         |s, v| { s.mapping.breadcrumbs = value::whole(v, 0, 100, "a number from 0 to 100")?; Ok(()) };
-    "sample_rate", Some("1.0"), "part of the events to send; a stack trace is never split, and a retry makes the same choice",
+    "sample_rate", Some("1.0"), "fraction of the events to send; a stack trace is never split, and a retry makes the same choice",
         |s, v| { s.mapping.sample_rate = value::part(v)?; Ok(()) };
-    "logs_sample_rate", Some("1.0"), "part of the logs to send; chosen as `sample_rate` does",
+    "logs_sample_rate", Some("1.0"), "fraction of the logs to send, chosen in the same way as for `sample_rate`",
         |s, v| { s.mapping.logs_sample_rate = value::part(v)?; Ok(()) };
     "storm_burst", Some("10"),
         "events of one fingerprint to send at once; then one per interval, which doubles from 1 minute to 1 hour; `0`: off",
@@ -142,7 +142,7 @@ const PLAIN: &[Row] = rows! {
         |s, v| { s.mapping.send_pii = value::switch(v)?; Ok(()) };
     "scrub", Some("on"), "replace values of sensitive keys and sensitive patterns by `[Filtered]` (see `docs/privacy.md`)",
         |s, v| { s.mapping.scrub = value::switch(v)?; Ok(()) };
-    "scrub_keys", None, "more names of sensitive fields",
+    "scrub_keys", None, "names of further sensitive fields, whose values become `[Filtered]`",
         |s, v| { s.mapping.scrub_keys = value::list(v); Ok(()) };
     "scrub_allow", None, "names of fields that are never filtered because of their name",
         |s, v| { s.mapping.scrub_allow = value::list(v); Ok(()) };
@@ -153,12 +153,12 @@ const PLAIN: &[Row] = rows! {
         "maximum billed bytes of logs for each destination in a UTC day (`/d`) or hour (`/h`); beyond it, logs at `warn` and above are sent up to 120 %, the others end as `over_budget`; `spool_path` keeps what is spent across restarts",
         |s, v| { s.delivery.logs_budget = Some(Budget::parse(v)?); Ok(()) };
     "logs_budget_namespace", None,
-        "the same for each namespace; the pod annotation `k8s.sentry.io/logs-budget` can lower it for a workload",
+        "maximum billed bytes of logs for each namespace, as `logs_budget` does for each destination; the pod annotation `k8s.sentry.io/logs-budget` can lower it for a workload",
         |s, v| { s.delivery.logs_budget_namespace = Some(Budget::parse(v)?); Ok(()) };
     "logs_on_error", Some("0"),
         "earlier lines of an event's stream below `logs_level` to send as logs of its trace (0 to 1000); the ledger counts them as `filtered`, and separately as recalled; `0`: off",
         |s, v| { s.mapping.logs_on_error = value::whole(v, 0, 1000, "a number from 0 to 1000")?; Ok(()) };
-    "logs_on_error_size", Some("4M"), "memory for such lines, of all streams together; the oldest are dropped first",
+    "logs_on_error_size", Some("4M"), "memory for the lines that `logs_on_error` keeps, of all streams together; the oldest are dropped first",
         |s, v| { s.mapping.logs_on_error_size = usize::try_from(value::size(v)?).unwrap_or(usize::MAX); Ok(()) };
     "kube_events", Some("auto"),
         "which records of the input `kubernetes_events` become issues of their workload. `auto`: those of this node if the instance also reads container logs of one node, otherwise all; `node`, `cluster`, `off`",
@@ -170,7 +170,7 @@ const PLAIN: &[Row] = rows! {
         "tags, `*` at the end allowed, of text logs that the kernel writes; only the kernel's lines open an issue about an OOM kill, and records of `kmsg` and of journald's kernel transport count as such without this option",
         |s, v| { s.mapping.incidents.kernel_tags = value::list(v); Ok(()) };
     "monitor_slug", None,
-        "Sentry monitor to check in to: ok, or error if the oldest pending item is older than 15 minutes or a destination is misconfigured; check-ins are not stored",
+        "slug of the Sentry monitor to check in to, with `ok`, or `error` if the oldest pending item is older than 15 minutes or a destination is misconfigured; check-ins are not stored",
         |s, v| { s.monitor.slug = Some(monitor_slug(v)?); Ok(()) };
     "monitor_interval", Some("5m"), "time between two check-ins (1m to 24h)",
         |s, v| { s.monitor.interval = monitor_interval(v)?; Ok(()) };
@@ -195,11 +195,11 @@ const PLAIN: &[Row] = rows! {
         |s, v| { s.delivery.batch_timeout = value::time(v)?; Ok(()) };
     "hold_events", Some("24h"), "how long events wait for a rate limit or a misconfigured destination; `0`: not at all",
         |s, v| { s.delivery.hold_events = value::time(v)?; Ok(()) };
-    "hold_logs", Some("10m"), "how long logs wait for the same",
+    "hold_logs", Some("10m"), "how long logs wait for a rate limit or a misconfigured destination; `0`: not at all",
         |s, v| { s.delivery.hold_logs = value::time(v)?; Ok(()) };
-    "retry_base", Some("1s"), "first backoff, with full jitter",
+    "retry_base", Some("1s"), "longest wait before the first retry; it doubles with each failure, and the actual wait is random (full jitter)",
         |s, v| { s.delivery.retry_base = value::time(v)?; Ok(()) };
-    "retry_max", Some("60s"), "longest backoff",
+    "retry_max", Some("60s"), "longest wait between two retries",
         |s, v| { s.delivery.retry_max = value::time(v)?; Ok(()) };
     "timeout", Some("30s"), "longest duration of a request, including the connection",
         |s, v| { s.network.timeout = positive(v)?; Ok(()) };

@@ -10,14 +10,14 @@ const WORDS: usize = 4;
 /// Texts that are no messages of their own.
 const PARTS: &[&str] = &[
     // Followed by a message in docs/troubleshooting.md, or part of one.
-    "written to the dead letters",
+    "written to the dead letters in {}",
     "dropped and only counted",
     "expected a file of this version",
     ", items are kept in {}",
     ", Fluent Bit keeps the chunks",
     ", items are held in memory and lost if Fluent Bit stops",
     "; set spool_path to keep items when Fluent Bit stops",
-    "{text} [and {again} times since this was last said]",
+    "{text} [and {again} more times since this was last logged]",
     // Compared with an error of the system, or a header.
     "failed to lookup address information",
     "Sentry sentry_version=7, sentry_client={}, sentry_key={}",

@@ -80,14 +80,18 @@ impl InitError {
     }
 
     pub(super) fn refused(name: &str, answer: i32, log_lines: Vec<(Level, String)>) -> Self {
-        Self { name: name.to_owned(), problem: format!("FLBPluginInit answered {answer}, expected 1"), log_lines }
+        Self {
+            name: name.to_owned(),
+            problem: format!("the plugin refused its options (FLBPluginInit answered {answer}, expected 1)"),
+            log_lines,
+        }
     }
 }
 
 impl fmt::Display for InitError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "output '{}' failed to initialize: {}", self.name, self.problem)?;
-        if self.log_lines.is_empty() { Ok(()) } else { write!(f, "; what it has logged says why") }
+        if self.log_lines.is_empty() { Ok(()) } else { write!(f, "; its log states the reason") }
     }
 }
 

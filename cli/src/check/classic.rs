@@ -14,7 +14,7 @@ pub(super) fn parse(text: &str, file: &Arc<Path>, reader: &mut Reader<'_>) {
     for (number, line) in text.lines().enumerate() {
         if parser.problems == ENOUGH {
             let place = Place { file: Arc::clone(file), line: number + 1 };
-            return parser.problem(place, "too much is wrong; what follows was not read");
+            return parser.problem(place, "too many errors; the rest of the file was not read");
         }
         parser.line(line.strip_suffix('\r').unwrap_or(line), number + 1);
     }
@@ -101,7 +101,7 @@ impl Parser<'_, '_> {
                     None => self.problem(property.place, "expected a [SECTION] before the first key"),
                 }
             }
-            _ if text.contains('\t') => self.problem(place, "expected a blank, not a tab, after the key"),
+            _ if text.contains('\t') => self.problem(place, "expected a space, not a tab, after the key"),
             _ => self.problem(place, "expected a value after the key"),
         }
     }
@@ -122,7 +122,7 @@ impl Parser<'_, '_> {
         let Some(rest) = line.strip_prefix(indent.as_str()) else {
             // The host is as strict with a line of blanks.
             return Depth::Wrong(if line.starts_with(blank) {
-                "expected the same indentation as the lines before, found less, or tabs and blanks mixed"
+                "expected the same indentation as the lines before, found less, or tabs mixed with spaces"
             } else {
                 "expected the same indentation as the lines before, found none"
             });

@@ -187,7 +187,7 @@ impl Reader<'_> {
                 for (place, name) in unset {
                     self.report.advice(
                         Some(place),
-                        &format!("${{{name}}} is not set here: Fluent Bit replaces it by nothing"),
+                        &format!("${{{name}}} is not set here: Fluent Bit would replace it with an empty text"),
                     );
                 }
             }

@@ -20,7 +20,7 @@ pub(super) fn check(output: &Output, settings: &Settings, now: WallTime, report:
     }
     certificates(output, now, report);
     if !settings.network.tls_verify {
-        let text = "tls_verify = off: anybody on the way can read and change what is sent";
+        let text = "tls_verify = off: anyone on the network path can read and change what is sent";
         report.advice(output.place_of("tls_verify"), text);
     }
 }
@@ -48,7 +48,9 @@ fn dsn(file: &Path, shown: &str, output: &Output, option: &str, report: &mut Rep
             None
         }
         Err(error) => {
-            let text = format!("{shown}: {error} (on this machine); the plugin waits for it, and records wait with it");
+            let text = format!(
+                "{shown}: {error} (on this machine); the plugin waits until it can be read, and holds the records until then"
+            );
             report.advice(output.place_of(option), &text);
             None
         }
@@ -85,7 +87,7 @@ fn spool(output: &Output, path: &Path, max: u64, report: &mut Report) {
     // One that is not there yet is made, below the first directory that is.
     let Some(existing) = path.ancestors().find(|ancestor| ancestor.exists()) else { return };
     if !existing.is_dir() {
-        return report.problem(place(), &format!("{shown}: {} is no directory", existing.display()));
+        return report.problem(place(), &format!("{shown}: {}is not a directory", existing.display()));
     }
     if let Err(error) = access(existing, Access::WRITE_OK | Access::EXEC_OK) {
         let text = format!("{shown}: {} cannot be written by this user ({error})", existing.display());
@@ -106,7 +108,8 @@ fn spool(output: &Output, path: &Path, max: u64, report: &mut Report) {
     }
     let lock = File::open(path.join("lock")).map(|lock| lock.try_lock_shared());
     if matches!(lock, Ok(Err(TryLockError::WouldBlock))) {
-        let text = format!("{shown}: a running instance holds it; right if that is this configuration's own host");
+        let text =
+            format!("{shown}: a running instance uses it; this is correct if that instance runs this configuration");
         report.advice(place(), &text);
         sound = false;
     }

@@ -33,7 +33,7 @@ pub(super) fn of_output(
     report: &mut Report,
 ) {
     if !is_fed(output, configuration) {
-        report.problem(output.place(), "no match: Fluent Bit passes it no records");
+        report.problem(output.place(), "no match: Fluent Bit passes no records to this output");
     }
     retries(output, report);
     tls_of_the_host(&output.section, report);
@@ -70,7 +70,7 @@ fn retries(output: &Output, report: &mut Report) {
         }
         Some(value) if ["no_limits", "false", "off"].iter().any(|word| value.eq_ignore_ascii_case(word)) => {}
         Some(value) => {
-            let text = format!("retry_limit = {value}: Fluent Bit drops a chunk after that; {SET}");
+            let text = format!("retry_limit = {value}: Fluent Bit drops a chunk after that many retries; {SET}");
             report.advice(output.place_of("retry_limit"), &text);
         }
     }
@@ -96,7 +96,7 @@ fn workers(output: &Output, settings: &Settings, report: &mut Report) {
         (Some(_), _) if spool => report.advice(place(), &format!("workers: {LEAK}, and a spool does not need them")),
         (Some(_), Mode::Auto) => {
             let text =
-                format!("workers without spool_path: delivery is ack, and {LEAK}; set spool_path, remove workers");
+                format!("workers without spool_path: delivery is ack, and {LEAK}; set spool_path and remove workers");
             report.advice(place(), &text);
         }
         (Some(_), _) => report.advice(place(), &format!("workers: {LEAK}")),
@@ -110,7 +110,7 @@ fn workers(output: &Output, settings: &Settings, report: &mut Report) {
         let text = "no spool_path: queued items are lost if Fluent Bit is killed; set it to a directory that survives a restart";
         report.advice(output.place_of("delivery"), text);
     } else if settings.delivery.spool_path.is_some() && !spool {
-        let text = format!("spool_path does nothing with delivery = {}", mode.name());
+        let text = format!("spool_path has no effect with delivery = {}", mode.name());
         report.advice(output.place_of("spool_path"), &text);
     }
 }
@@ -159,8 +159,7 @@ fn inputs(settings: &Settings, configuration: &Configuration, report: &mut Repor
     }
     for input in configuration.of(Kind::Input) {
         if !input.value("storage.type").is_some_and(|value| value.eq_ignore_ascii_case("filesystem")) {
-            let text =
-                "storage.type is not filesystem: in delivery ack, chunks in memory are lost if Fluent Bit is killed";
+            let text = "storage.type is not filesystem: in delivery ack, chunks in memory are lost if Fluent Bit is killed; set storage.type filesystem";
             report.advice(Some(input.place.clone()), text);
         }
     }
@@ -175,14 +174,13 @@ fn kubernetes(output: &Output, settings: &Settings, configuration: &Configuratio
     let mut filters =
         configuration.of(Kind::Filter).filter(|filter| filter.is_plugin(Kind::Filter, "kubernetes")).peekable();
     if filters.peek().is_none() {
-        let text = format!("{option} is set, but no kubernetes filter says which namespace and pod a record is of");
+        let text = format!("{option} is set, but no kubernetes filter adds the namespace and pod to records");
         return report.advice(output.place_of(option), &text);
     }
     for filter in filters.filter(|_| by_annotation) {
         let off = |p: &&Property| ["off", "false", "no"].iter().any(|word| p.value.trim().eq_ignore_ascii_case(word));
         if let Some(property) = filter.find("annotations").filter(off) {
-            let text =
-                "annotations = off: dsn_allow_hosts is set, but records come without the annotation that names a DSN";
+            let text = "annotations = off: dsn_allow_hosts is set, but records come without the annotation that names a DSN; set annotations on";
             report.problem(Some(property.place.clone()), text);
         }
     }
@@ -248,7 +246,10 @@ fn scheduler(configuration: &Configuration, report: &mut Report) {
 fn metrics(configuration: &Configuration, report: &mut Report) {
     if !configuration.service("http_server").is_some_and(is_on) {
         let place = configuration.of(Kind::Service).next().map(|section| section.place.clone());
-        report.advice(place, "http_server is off: metrics are not served (/api/v2/metrics/prometheus)");
+        report.advice(
+            place,
+            "http_server is off: Fluent Bit serves no metrics; set http_server on (/api/v2/metrics/prometheus)",
+        );
     }
 }
 
@@ -268,7 +269,7 @@ fn plugin(path: &Property, report: &mut Report) {
     if !value.contains('/') {
         report.advice(
             place(),
-            &format!("{name}: without a directory, Fluent Bit looks for it in the library path of the system"),
+            &format!("{name}: without a directory, Fluent Bit looks for it in the library path of the system; set its full path"),
         );
     } else if let Err(why) = loadable(std::path::Path::new(value)) {
         report.problem(place(), &format!("{value} cannot be loaded on this machine: {why}"));
@@ -314,7 +315,7 @@ fn pair(first: &Output, second: &Output, report: &mut Report) {
     let (one, two) = (&one.settings, &two.settings);
     if let Some(path) = one.delivery.spool_path.as_ref().filter(|path| two.delivery.spool_path.as_ref() == Some(path)) {
         let text = format!(
-            "spool_path = {}: {} has the same; only one of them can use it, give each its own",
+            "spool_path = {}: {} has the same spool_path, and only one instance can use it; give each its own",
             path.display(),
             first.name
         );

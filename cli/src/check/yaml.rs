@@ -74,8 +74,9 @@ impl Walk<'_, '_> {
                 Content::List(items) => {
                     properties.extend(items.iter().map(property));
                     if kind == Kind::Output && items.len() > 1 && is_a_list(&name) {
-                        let text =
-                            format!("{name}: of a YAML list a plugin gets the first element only; write {name}: a, b");
+                        let text = format!(
+                            "{name}: Fluent Bit passes only the first element of a YAML list to a plugin; write {name}: a, b"
+                        );
                         self.reader.problem(place.clone(), &text);
                     }
                 }
@@ -178,7 +179,7 @@ fn tree(text: &str) -> Result<Node, (usize, String)> {
                 Some(closed) => closed,
                 None => continue,
             },
-            Event::Alias(_) => return Err((line, "Fluent Bit knows no anchors and aliases".to_owned())),
+            Event::Alias(_) => return Err((line, "Fluent Bit does not support anchors and aliases".to_owned())),
             _ => continue,
         };
         match open.last_mut() {
@@ -186,7 +187,7 @@ fn tree(text: &str) -> Result<Node, (usize, String)> {
             None => return Ok(closed),
         }
     }
-    Err((1, "nothing is configured in it".to_owned()))
+    Err((1, "it configures nothing".to_owned()))
 }
 
 #[cfg(test)]

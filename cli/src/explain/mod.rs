@@ -50,7 +50,7 @@ Output for programs, one JSON object per record and category:
   outcome      `accepted` (would be sent), `filtered`, `joined`, `sampled`,
                `suppressed`, `invalid`
   reason       why it is not sent by itself
-  into         the record whose event it is part of
+  into         the record whose item it is part of
   keys         the fields that gave message, level, trace and stack; null: none
                did. Without a message field the whole record is the message;
                without a trace id a stream shares one for ten minutes
@@ -67,7 +67,7 @@ Exit codes:
   2    the command line or an option is wrong
   4    the input cannot be read, or the output cannot be written";
 
-/// Show what each record would become at Sentry, and why; sends nothing.
+/// Show what each record would become in Sentry, and why; sends nothing.
 ///
 /// Reads JSON lines, chunk files, log files of a container runtime or of Docker, what `kubectl logs` prints, and plain text.
 /// The first line of a file determines its format. Each file counts as one chunk: lines of a stack trace are joined,
@@ -103,7 +103,7 @@ pub struct Args {
     #[arg(long, value_name = "TIME", value_parser = time)]
     now: Option<WallTime>,
 
-    /// Directory of `<namespace>_<pod>.meta` files, the pods' JSON; adds what Fluent Bit's kubernetes filter would
+    /// Directory of `<namespace>_<pod>.meta` files, the pods' JSON; adds what Fluent Bit's kubernetes filter would add
     #[arg(long, value_name = "DIR")]
     kube_meta: Option<PathBuf>,
 
@@ -218,7 +218,7 @@ struct Writer<'s> {
     /// If there are several files, the name of this one, and true if the view has named it.
     file: Option<(String, bool)>,
     out: io::BufWriter<io::StdoutLock<'static>>,
-    /// True if there were bytes that are no record.
+    /// True if there were bytes that are not a record.
     undecodable: bool,
     summary: summary::Summary,
 }

@@ -63,7 +63,7 @@ pub(super) fn load(given: &[(String, String)]) -> Result<Settings, Vec<String>> 
 
 /// Sources for which the plugin would wait.
 fn unreadable(destination: &Destination) -> Vec<String> {
-    const SO: &str = "where records go, and with it the ids of events, is not known";
+    const SO: &str = "the destination of the records, and therefore the ids of their events, are unknown";
     let parse = |text: String| Dsn::parse(text.trim()).map(drop).map_err(|expected| format!("expected {expected}"));
     let file = destination.dsn_file.iter().filter_map(|file| {
         let read = std::fs::read_to_string(file).map_err(|error| error.to_string()).and_then(parse);

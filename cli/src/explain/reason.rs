@@ -16,27 +16,27 @@ pub(super) fn text(category: Category, record: &Explained, keys: &Keys, settings
             format!("a line of the {} of record {}", category.name(), record.in_file(into))
         },
         (_, Some(Reason::Repeat)) => {
-            "the same exception with the same messages came in the same stream within 2 s, as when it is logged again on its way up".to_owned()
+            "the same exception with the same messages came in the same stream within 2 s, as when code on the way up the call stack logs it again".to_owned()
         }
         (_, Some(Reason::Storm)) => format!(
-            "storm_burst {}: so many events of this fingerprint were sent at once; now one per interval, from 1 minute \
+            "storm_burst {}: that many events of this fingerprint were sent at once; now one is sent per interval, from 1 minute \
              doubling to 1 hour",
             settings.storm_burst
         ),
         (_, Some(Reason::Rate)) => {
-            format!("event_rate {}: so many events were sent in this minute", settings.event_rate)
+            format!("event_rate {}: that many events were sent in this minute", settings.event_rate)
         }
         (_, Some(Reason::OwnHost)) => {
-            "a line of Fluent Bit's own log about this output, which would make more of them".to_owned()
+            "a line of Fluent Bit's own log about this output; sending it would cause more such lines".to_owned()
         }
         (_, Some(Reason::OtherNode)) if category == Category::Log => {
-            "a Kubernetes event that is not this node's alone: each node's instance would send the same log".to_owned()
+            "a Kubernetes event that concerns several nodes: the instance of each node would send the same log".to_owned()
         }
         (_, Some(Reason::OtherNode)) => {
-            "a Kubernetes event of another node, of which its own instance tells".to_owned()
+            "a Kubernetes event of another node; the instance of that node sends it".to_owned()
         }
         (_, Some(Reason::KubeEventLevel { level: None })) => {
-            "a Kubernetes event of which kube_event_levels says off".to_owned()
+            "a Kubernetes event whose reason is off in kube_event_levels".to_owned()
         }
         (_, Some(Reason::KubeEventLevel { level: Some(level) })) => format!(
             "a Kubernetes event of level {}: from warn on they are issues, unless event_level or the pod's annotation says \
@@ -47,18 +47,19 @@ pub(super) fn text(category: Category, record: &Explained, keys: &Keys, settings
         (_, Some(Reason::Listed)) => {
             "a Kubernetes event that was listed before, with the same uid and count".to_owned()
         }
-        (_, Some(Reason::SameKill)) => "one of the kernel's lines about a kill, of which there is one event".to_owned(),
+        (_, Some(Reason::SameKill)) => "another kernel line about an OOM kill that already has its event".to_owned(),
         (_, Some(Reason::OtherItem)) => {
-            format!("a dead letter, which does not stand for the record's {}", category.name())
+            let other = if category == Category::Log { Category::Event } else { Category::Log };
+            format!("the dead letter is the record's {}; its {} has an outcome already", other.name(), category.name())
         }
-        (_, Some(Reason::Empty)) => "an empty line without fields is sent at no level".to_owned(),
+        (_, Some(Reason::Empty)) => "an empty line without fields is never sent".to_owned(),
         (_, Some(Reason::OverBudget)) => "a budget for logs is spent".to_owned(),
-        (_, Some(Reason::NoDestination)) => "no source has a destination for it".to_owned(),
+        (_, Some(Reason::NoDestination)) => "no annotation, no file in dsn_dir and no default DSN names a destination for it".to_owned(),
         (_, Some(Reason::Undecodable(why))) => {
             format!("expected {} at byte {}", why.expected, record.offset + why.offset as u64)
         }
         (Some(Outcome::Sampled), None) => sampled(category, keys, settings),
-        (_, None) => "no answer: a defect of this program, please report it".to_owned(),
+        (_, None) => "the outcome is unknown: this is a defect of this program, please report it".to_owned(),
     })
 }
 

@@ -13,7 +13,7 @@ pub enum Format {
     /// Decided by the name and the first line of each file.
     #[default]
     Auto,
-    /// Records in Fluent Bit's MessagePack.
+    /// A chunk file: records in Fluent Bit's MessagePack format.
     Chunk,
     /// Lines of a container runtime: `<time> stdout|stderr F|P <text>`.
     Cri,

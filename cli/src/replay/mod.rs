@@ -30,8 +30,8 @@ Examples:
   flb-sentry replay -o dsn_file=/run/secrets/dsn /var/lib/fluent-bit/sentry
 
 Set the other options of the output too (`environment`, `tags`, `dsn_dir`, ...).
-Each letter becomes the item it was and no other. Levels, sampling and storm
-control do not apply again.";
+Each letter becomes the event or the log that it was; the record's other item is
+not sent. Levels, sampling and storm control do not apply again.";
 
 /// Send dead letters or a spool again, and report the result for every record.
 ///
@@ -120,7 +120,10 @@ fn replay(args: &Args) -> Result<Report, Refusal> {
 
 fn replay_spool(args: &Args, directory: &Path, files: &[PathBuf]) -> Result<Report, Refusal> {
     if args.keep {
-        return Err(refusal(directory, "is a spool: --keep is for dead letters; copy the directory instead"));
+        return Err(refusal(
+            directory,
+            "is a spool, and --keep is only for dead letters; replay a copy of the directory instead",
+        ));
     }
     drop(lock(directory, "lock")?);
     let options = options(args, &[("delivery", "spool"), ("spool_path", &directory.display().to_string())]);

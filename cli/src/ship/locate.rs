@@ -24,7 +24,7 @@ fn beside(executable: &Path) -> Result<PathBuf, String> {
     candidates.find(|path| path.is_file()).ok_or_else(|| {
         let [first, second, third] = places.map(|place| place.display().to_string());
         format!(
-            "no plugin found: expected {} in {first}, {second} or {third}; build it or say --plugin FILE",
+            "no plugin found: expected {} in {first}, {second} or {third}; build it or pass --plugin FILE",
             NAMES.join(" or ")
         )
     })

@@ -84,11 +84,11 @@ pub struct Args {
     #[arg(long, value_name = "N")]
     retry_limit: Option<u32>,
 
-    /// Longest wait for the server after the last line, like 500ms, 60s or 5m; sets exit_timeout [default: that option]
+    /// Longest wait for the server after the last line, like 500ms, 60s or 5m; sets exit_timeout [default: the option exit_timeout]
     #[arg(long, value_name = "TIME", value_parser = wait)]
     wait: Option<Duration>,
 
-    /// Directory of `<namespace>_<pod>.meta` files, the pods' JSON; adds what Fluent Bit's kubernetes filter would
+    /// Directory of `<namespace>_<pod>.meta` files, the pods' JSON; adds what Fluent Bit's kubernetes filter would add
     #[arg(long, value_name = "DIR")]
     kube_meta: Option<PathBuf>,
 

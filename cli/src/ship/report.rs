@@ -95,7 +95,7 @@ impl Report {
         let (chunks, verb) = (counted(left, "chunk"), was(left));
         say(left > 0, format!("{chunks} {verb} read but not answered OK: {again} the files again"));
         let Some(ledger) = &self.ledger else {
-            say(true, "the plugin logged no summary: what became of the records is unknown".to_owned());
+            say(true, "the plugin logged no summary: the outcome of the records is unknown".to_owned());
             return problems;
         };
         let failures = ledger.failures();
@@ -120,14 +120,14 @@ impl Report {
         match spool {
             Some(spool) if ledger.any("pending") => {
                 let way = if self.command == "ship" {
-                    "the next run with this spool_path sends it, or `flb-sentry replay`"
+                    "the next run with this spool_path or `flb-sentry replay` sends them"
                 } else {
                     "replay it again"
                 };
-                Some(format!("what is pending waits in {spool}: {way}{more_time}"))
+                Some(format!("pending items wait in {spool}: {way}{more_time}"))
             }
             None if ledger.any("lost") => {
-                Some(format!("what is lost was in memory alone: -o spool_path=DIR keeps it for later{more_time}"))
+                Some(format!("lost items were only in memory: -o spool_path=DIR keeps them for later{more_time}"))
             }
             _ => None,
         }
@@ -155,7 +155,7 @@ impl Report {
         if self.command == "replay" && tally.chunks == 0 {
             let what = match &self.ledger {
                 Some(ledger) if ledger.records() > 0 => format!("replayed in {seconds:.1} s\n\n{ledger}"),
-                _ => "nothing is there to be replayed\n".to_owned(),
+                _ => "there is nothing to replay\n".to_owned(),
             };
             return what;
         }
@@ -284,7 +284,7 @@ mod tests {
     #[test]
     fn an_empty_directory_is_no_table_of_zeros() {
         let replayed = |summary| Report { command: "replay", tally: Tally::default(), ..report(summary) }.text();
-        assert_eq!(replayed("records=0"), "nothing is there to be replayed\n");
+        assert_eq!(replayed("records=0"), "there is nothing to replay\n");
         assert!(replayed("records=2 log.accepted=2").starts_with("replayed in 1.0 s\n\nrecords "));
     }
 
@@ -294,8 +294,8 @@ mod tests {
         let spool = Some(PathBuf::from("/spool"));
         let ended = |summary: &str, command| Report { spool: spool.clone(), command, ..report(summary) };
         let pending = "records=10 log.pending=1";
-        let waits = "what is pending waits in /spool: ";
-        let next = "the next run with this spool_path sends it, or `flb-sentry replay`";
+        let waits = "pending items wait in /spool: ";
+        let next = "the next run with this spool_path or `flb-sentry replay` sends them";
         assert_eq!(last(&ended(pending, "ship")), format!("{waits}{next}"));
         assert_eq!(last(&ended(pending, "replay")), format!("{waits}replay it again"));
         let slow = last(&ended(&format!("{pending} requests.2xx=3"), "ship"));

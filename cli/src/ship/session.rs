@@ -149,12 +149,12 @@ impl Session {
                 return false;
             }
             if self.has_waited() {
-                self.console.say("the time of --wait is up: ending the instance");
+                self.console.say("the time of --wait is over: shutting down");
                 self.queue.stop();
                 return false;
             }
             if interrupted.load(Ordering::Relaxed) {
-                self.console.say("interrupted: ending the instance; once more to end at once");
+                self.console.say("interrupted: shutting down; interrupt once more to end at once");
                 self.queue.stop();
                 return true;
             }
@@ -198,7 +198,7 @@ const LOOK: Duration = Duration::from_millis(20);
 /// reported.
 fn unknown(key: &str) -> String {
     format!(
-        "option {key}: the plugin does not ask for it and goes on without; `flb-sentry check` knows the nearest name"
+        "option {key}: the plugin does not know this option and ignores it; `flb-sentry check` suggests the nearest name"
     )
 }
 

@@ -175,7 +175,7 @@ fn a_refused_init_tells_why_and_is_not_followed_by_an_exit() {
     assert_eq!(error.log_lines, [(Level::Error, "dsn: expected a DSN".to_owned())]);
     assert_eq!(
         error.to_string(),
-        "output 'mine' failed to initialize: FLBPluginInit answered 0, expected 1; what it has logged says why"
+        "output 'mine' failed to initialize: the plugin refused its options (FLBPluginInit answered 0, expected 1); its log states the reason"
     );
     plugin.close();
     assert_eq!(probe.calls()[2..], ["Init - of probe", "Unregister probe"]);

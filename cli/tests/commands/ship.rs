@@ -280,7 +280,7 @@ fn the_wait_for_the_server_ends() {
     assert_eq!(code(&output), 1, "{}", stderr(&output));
     let report = json(&output);
     assert_eq!((&report["chunks"]["left"], &report["exit_code"]), (&1.into(), &1.into()), "{report}");
-    assert!(stderr(&output).contains("the time of --wait is up"), "{}", stderr(&output));
+    assert!(stderr(&output).contains("the time of --wait is over"), "{}", stderr(&output));
     assert!((Duration::from_millis(400)..Duration::from_secs(20)).contains(&start.elapsed()), "{:?}", start.elapsed());
     let wrong = ship(&probe, &[]).args(["--wait", "soon"]).arg(&chunk).output().unwrap();
     assert!(code(&wrong) == 2 && stderr(&wrong).contains("60s"), "{}", stderr(&wrong));

@@ -109,7 +109,7 @@ fn write_page(html: &mut String, view: &View, query: &Query, state: &Snapshot, d
             None => {
                 write_head(html, "Not found", None, state)?;
                 write!(html, "<h1>No such event</h1><p>The event <code>{}</code> has not come, ", Text(id))?;
-                write!(html, "or is no longer among the newest that are kept.")?;
+                write!(html, "or is no longer among the newest items, which this server keeps.")?;
             }
         },
     }

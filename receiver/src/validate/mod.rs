@@ -235,7 +235,7 @@ fn take_check_in(item: &Item<'_>, sender: &Sender, taken: &mut Taken, all: &mut 
     let mut findings = Findings::default();
     // Relay takes one of an envelope and rejects the others.
     if taken.items.iter().any(|item| matches!(item, Accepted::CheckIn(_))) {
-        findings.say("check_in: expected one in an envelope".to_owned());
+        findings.say("check_in: expected one check-in per envelope".to_owned());
     } else if let Some(payload) = json(item, &mut findings) {
         check_in::check(&payload, &mut findings);
         if !findings.lost {

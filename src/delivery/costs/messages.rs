@@ -52,7 +52,7 @@ impl BudgetMessage {
             MessageKind::Begins => {
                 let end = WallTime::from_secs((self.window + 1) * budget.period.seconds()).rfc3339();
                 format!(
-                    "{option} {budget}{of} is spent: logs below warn are withheld until {end}, the others beyond 120 %"
+                    "{option} {budget}{of} is spent: logs below warn are withheld until {end}; other logs are withheld beyond 120 % of the budget"
                 )
             }
             MessageKind::Ends => {

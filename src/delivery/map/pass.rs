@@ -24,7 +24,7 @@ use std::time::Duration;
 const PANICKED: &str = "mapping a record panicked, which is a defect of this plugin: the record, or the event of which it is a line, \
                         counts as invalid; the rest of its chunk is sent; please report it";
 
-const TOO_MANY_PANICS: &str = "mapping a chunk keeps panicking: the rest of it counts as invalid";
+const TOO_MANY_PANICS: &str = "mapping a chunk keeps panicking, which is a defect of this plugin: the rest of the chunk counts as invalid; please report it";
 
 /// The number of times that mapping a segment may panic before the rest of it is given up.
 const MAX_PANICS: usize = 64;

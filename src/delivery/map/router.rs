@@ -98,7 +98,7 @@ fn text(namespace: &str, complaint: &Complaint) -> String {
              routed without them"
         ),
         Complaint::Nowhere => format!(
-            "no destination for some records ({name}): neither a file of theirs in dsn_dir nor a default dsn; they count \
+            "no destination for some records ({name}): no file in dsn_dir and no default dsn applies to them; they count \
              as filtered"
         ),
     }

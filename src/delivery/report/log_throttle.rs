@@ -64,7 +64,11 @@ impl LogThrottle {
         }
         let before = std::mem::replace(logged, Logged { at: now, uncounted: 0, deferred: None }).uncounted;
         let again = before + times.saturating_sub(1);
-        Some(if again == 0 { text.to_owned() } else { format!("{text} [and {again} times since this was last said]") })
+        Some(if again == 0 {
+            text.to_owned()
+        } else {
+            format!("{text} [and {again} more times since this was last logged]")
+        })
     }
 
     /// Like [`LogThrottle::log`], for a line that does not come again by itself: if it is suppressed, it is [`LogThrottle::due`] when the
@@ -133,7 +137,7 @@ mod tests {
     fn logs_each_kind_once_a_minute_with_a_count() {
         let mut throttle = LogThrottle::default();
         let times: Vec<_> = (0..180).filter_map(|now| Some((now, throttle.log(FAILING, "down", at(now))?))).collect();
-        let again = "down [and 59 times since this was last said]".to_owned();
+        let again = "down [and 59 more times since this was last logged]".to_owned();
         assert_eq!(times, [(0, "down".to_owned()), (60, again.clone()), (120, again)]);
         let another = [
             (LogKind::Failing, LogSubject::Server(2)),
@@ -149,7 +153,7 @@ mod tests {
         let mut log = |times, now| throttle.log_times(FAILING, "down", times, at(now));
         assert_eq!(log(3, 0), Some("down [3 times]".to_owned()));
         assert_eq!((log(5, 20), log(2, 59)), (None, None));
-        assert_eq!(log(4, 60), Some("down [and 10 times since this was last said]".to_owned()));
+        assert_eq!(log(4, 60), Some("down [and 10 more times since this was last logged]".to_owned()));
         assert_eq!(log(1, 120), Some("down".to_owned()));
     }
 

@@ -5,6 +5,7 @@ use crate::delivery::report::log_kind::LogKind;
 use crate::delivery::transport::client::{SendResult, encoding_name};
 use crate::ledger::{Category, Outcome, PerCategory};
 use crate::options::{Compress, Delivery, Dsn, ResolvedMode};
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// A change of a destination's state, or a decision about an item, that the log has a line about.
@@ -40,8 +41,8 @@ pub(in crate::delivery) struct Keeping {
     pub(in crate::delivery) place: String,
     /// `hold_events` and `hold_logs`.
     pub(in crate::delivery) hold: PerCategory<Duration>,
-    /// True if there are dead letters.
-    pub(in crate::delivery) writes_dead_letters: bool,
+    /// `dead_letter_path`.
+    pub(in crate::delivery) dead_letter_path: Option<PathBuf>,
 }
 
 impl Keeping {
@@ -54,7 +55,7 @@ impl Keeping {
             (Some(ResolvedMode::Spool) | None, _) => String::new(),
         };
         let hold = PerCategory { event: settings.hold_events, log: settings.hold_logs };
-        Self { place, hold, writes_dead_letters: settings.dead_letter_path.is_some() }
+        Self { place, hold, dead_letter_path: settings.dead_letter_path.clone() }
     }
 }
 
@@ -118,7 +119,10 @@ pub(in crate::delivery) fn line(
                 "{dsn} rejects a single {} as {} ({detail}); it is {}",
                 category.name(),
                 outcome.name(),
-                if keeping.writes_dead_letters { "written to the dead letters" } else { "dropped and only counted" },
+                match &keeping.dead_letter_path {
+                    Some(path) => format!("written to the dead letters in {}", path.display()),
+                    None => "dropped and only counted".to_owned(),
+                },
             ),
         ),
         DestinationMessage::Encoding(encoding) => (
@@ -195,7 +199,7 @@ mod tests {
                 "limits events for 60 s (quota or spike protection); they are held",
             ),
             (refused.clone(), passing, None, Severity::Error, "it is dropped and only counted"),
-            (refused, passing, Some("/spool"), Severity::Error, "it is written to the dead letters"),
+            (refused, passing, Some("/spool"), Severity::Error, "it is written to the dead letters in /spool"),
             (
                 DestinationMessage::Encoding(Compress::None),
                 passing,

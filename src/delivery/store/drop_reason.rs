@@ -66,7 +66,9 @@ impl DropReason {
             }
             DropTrigger::DsnRemoved => "the DSN of its destination was removed",
             DropTrigger::NoDestination => "no destination: neither an annotation, dsn_dir nor dsn names one",
-            DropTrigger::MappingPanic => "mapping it panicked, which is a defect of this plugin",
+            DropTrigger::MappingPanic => {
+                "the plugin panicked while it mapped the record, which is a defect of this plugin"
+            }
             DropTrigger::Undecodable => "expected records in MessagePack",
         }
     }

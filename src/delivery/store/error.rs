@@ -62,7 +62,7 @@ impl fmt::Display for SpoolError {
             Self::Locked => f.write_str("the directory is locked by another instance"),
             Self::Directory(error) | Self::Write(error) | Self::Read(error) => error.fmt(f),
             Self::Full { used, most } => write!(f, "{used} of {most} bytes are used"),
-            Self::Damaged => f.write_str("damaged: the chunk that was written is not there"),
+            Self::Damaged => f.write_str("damaged: the file does not contain the chunk that was written"),
             Self::Version(version) => write!(f, "written in format version {version}, which this version cannot read"),
         }
     }

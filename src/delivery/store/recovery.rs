@@ -95,7 +95,7 @@ impl Finder<'_> {
             None
         };
         match fs::metadata(&path) {
-            Ok(about) if !about.is_file() => return skip(&"it is no file"),
+            Ok(about) if !about.is_file() => return skip(&"it is not a regular file"),
             Err(error) => return skip(&error),
             Ok(_) => {}
         }
@@ -110,7 +110,7 @@ impl Finder<'_> {
         let length = scan.torn.unwrap_or(bytes.len() as u64);
         if let Some(offset) = scan.torn {
             let torn = bytes.len() as u64 - offset;
-            let text = format!("{shown}: {torn} bytes at its end are cut off, a chunk whose writing was interrupted");
+            let text = format!("{shown}: {torn} bytes at its end are cut off: the write of this chunk was interrupted");
             recovery.problems.push(text);
             let _ = OpenOptions::new().write(true).open(&path).and_then(|file| file.set_len(offset));
         }
@@ -154,7 +154,7 @@ impl Finder<'_> {
 fn read_notes(path: &Path) -> io::Result<Notes> {
     match fs::metadata(path) {
         Ok(about) if about.is_file() => Ok(Notes::read(&fs::read(path)?)),
-        Ok(_) => Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no file")),
+        Ok(_) => Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file")),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Notes::default()),
         Err(error) => Err(error),
     }

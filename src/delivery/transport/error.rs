@@ -143,22 +143,24 @@ impl Display for SendError {
             Self::Connection { proxy: None, problem } => f.write_str(problem),
             Self::Closed => f.write_str("connection closed by the server"),
             Self::Reset(text) => {
-                write!(f, "{text}; servers that want a client certificate may do so (tls_crt_file)")
+                write!(f, "{text}; a server that requires a client certificate may do so (tls_crt_file)")
             }
             Self::Timeout => f.write_str("no answer within timeout"),
-            Self::NotHttp(reason) => write!(f, "not an answer of HTTP: {reason}"),
+            Self::NotHttp(reason) => write!(f, "not an HTTP response: {reason}"),
             Self::Certificate(text) | Self::Other(text) => f.write_str(text),
-            Self::NotTls { server } => write!(f, "{server} does not speak TLS: an http:// DSN, or another port?"),
-            Self::TlsVersion { server } => write!(f, "{server} speaks TLS below 1.2, or no cipher of ours"),
+            Self::NotTls { server } => write!(f, "{server} does not speak TLS; use an http:// DSN or another port"),
+            Self::TlsVersion { server } => {
+                write!(f, "{server} supports only TLS below 1.2, or has no cipher in common with the plugin")
+            }
             Self::ClientCertificateMissing { server } => {
-                write!(f, "{server} wants a client certificate; set tls_crt_file and tls_key_file")
+                write!(f, "{server} requires a client certificate; set tls_crt_file and tls_key_file")
             }
             Self::ClientCertificateRejected { server, alert } => {
-                write!(f, "{server} refuses our client certificate, tls_crt_file ({alert})")
+                write!(f, "{server} refuses the client certificate in tls_crt_file ({alert})")
             }
             Self::Handshake { server } => write!(
                 f,
-                "{server} refuses TLS (HandshakeFailure): no cipher in common, or it wants a client certificate \
+                "{server} refuses TLS (HandshakeFailure): no cipher in common, or it requires a client certificate \
                  (tls_crt_file)"
             ),
             Self::TlsAlert { server, alert } => write!(f, "{server} refuses TLS ({alert})"),

@@ -236,7 +236,7 @@ mod tests {
         let plain = tls(rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType));
         for (error, text, is_permanent) in [
             (alert(AlertDescription::CertificateRequired), "sentry.example:443 wants a client certificate", true),
-            (alert(AlertDescription::UnknownCA), "refuses our client certificate, tls_crt_file (UnknownCA)", true),
+            (alert(AlertDescription::UnknownCA), "refuses the client certificate in tls_crt_file (UnknownCA)", true),
             (plain, "sentry.example:443 does not speak TLS", true),
             (proxy("proxy server responded 407/407"), "proxy http://***@p:1 refuses its user and password (407)", true),
             (proxy("proxy server responded 403/403"), "does not allow CONNECT to sentry.example:443 (403)", true),

@@ -371,7 +371,7 @@ fn steps_of(n: u64, low: &[(u64, Level)], high: &[(u64, Level)]) -> Option<Level
 #[must_use]
 pub fn markdown() -> String {
     let mut out =
-        String::from("| logger | recognised by | message | level | logger name | time | stack | trace id |\n");
+        String::from("| logger | recognized by | message | level | logger name | time | stack | trace id |\n");
     out.push_str("|---|---|---|---|---|---|---|---|\n");
     let names = |names: &[&str]| names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
     for row in ROWS {

@@ -112,9 +112,10 @@ pub const EXAMPLES: &[Example] = &[
 #[must_use]
 pub fn to_markdown() -> String {
     let mut out = String::from(
-        "# What is filtered\n\nRendered from the rules; `UPDATE_DOCS=1 cargo test --test docs` rewrites it. With `scrub on` each of these becomes \
-         `[Filtered]` in messages, templates, exceptions, breadcrumbs, fields and tags, before anything is split or cut. `scrub_keys` adds names \
-         of keys, `scrub_allow` names keys that are never filtered by their names. Spool and dead letters hold records as they came.\n\n\
+        "# Privacy: what is filtered\n\nWith `scrub on` (the default), the plugin replaces each of these by `[Filtered]` in messages, templates, exceptions, \
+         breadcrumbs, fields and tags, before it splits or cuts any text. `scrub_keys` adds names of sensitive fields; a field in `scrub_allow` is \
+         never filtered because of its name. The spool and dead letters are not scrubbed. `UPDATE_DOCS=1 cargo test --test docs` generates \
+         this page from the rules.\n\n\
          ## Examples\n\n| what | filtered | kept |\n|---|---|---|\n",
     );
     let code = |text: &str| format!("`{}`", text.replace('|', "\\|").replace('\n', "\\n"));
@@ -123,17 +124,17 @@ pub fn to_markdown() -> String {
         let kept: Vec<String> = example.kept.iter().map(|line| code(line)).collect();
         let _ = writeln!(out, "| {} | {} | {} |", example.what, filtered.join("<br>"), kept.join("<br>"));
     }
-    out.push_str("\n## Words of keys\n\nIn upper or lower case, singular or plural, and among other words of a key (`*`: also without a separator), unless a qualifier follows.\n\n| value | words |\n|---|---|\n");
+    out.push_str("\n## Words of keys\n\nThe value of a key is filtered if the key contains one of these words and no qualifier follows the word. Case does not matter, and a plural counts like the singular. A word with `*` also counts if no separator stands in front of it.\n\n| value | words |\n|---|---|\n");
     for (what, is) in [
         (
-            "a password: anything but a truth value, prose or a path",
+            "a password: any value except a truth value, prose or a path",
             (|kind| kind == Kind::Password) as fn(Kind) -> bool,
         ),
-        ("a token or key: no number of few digits, prose or path", |kind| kind == Kind::Secret),
-        ("a header: to the end of its line", |kind| kind == Kind::Header),
-        ("letters and digits, or mixed case", |kind| kind == Kind::Weak),
-        ("at least 16 characters that look random", |kind| kind == Kind::Random),
-        ("the same, in the query of a URL only", |kind| kind == Kind::Query),
+        ("a token or key: any value except a short number, prose or a path", |kind| kind == Kind::Secret),
+        ("a header: everything to the end of its line", |kind| kind == Kind::Header),
+        ("a value with letters and digits, or with mixed case", |kind| kind == Kind::Weak),
+        ("a value of at least 16 characters that looks random", |kind| kind == Kind::Random),
+        ("a value of at least 16 characters that looks random, in the query of a URL only", |kind| kind == Kind::Query),
         ("a code or number", |kind| matches!(kind, Kind::Code(..) | Kind::Card)),
         ("a member of a JSON Web Key", |kind| kind == Kind::KeyMember),
     ] {

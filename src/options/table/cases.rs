@@ -306,7 +306,7 @@ pub(super) const CASES: &[Case] = &[
         |s| s.mapping.log_attributes.to_string(),
         "lean",
         &[("FULL", "full"), ("lean, k8s.pod.label.*", "lean,k8s.pod.label.*"), ("a,,b.c", "a,b.c")],
-        &[("a b", "lean, full, or attribute names with commas between them, in which * may stand")],
+        &[("a b", "lean, full, or attribute names with commas between them, in which * stands for any characters")],
     ),
     case(
         "logs_budget",

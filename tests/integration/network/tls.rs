@@ -72,13 +72,13 @@ fn client_certificates(authority: &Authority) {
     let [ca, ours, our_key] = ["ca.crt", "client.crt", "client.key"].map(|name| authority.file(name));
     let [strange, strange_key] = ["strange-client.crt", "strange-client.key"].map(|name| authority.file(name));
     let with = |crt, key| [("tls_ca_file", ca.as_str()), ("tls_crt_file", crt), ("tls_key_file", key)];
-    let words = "refuses our client certificate, tls_crt_file (";
+    let words = "refuses the client certificate in tls_crt_file (";
     harness.assert_refused(&dsn, &with(&strange, &strange_key), Level::Error, words);
     harness.assert_delivers(&dsn, &with(&ours, &our_key));
     let harness = Harness::new();
     let front = Front::start(authority, "server", true, harness.receiver.addr());
     let dsn = front.dsn(&harness.receiver.dsn());
-    let words = "wants a client certificate; set tls_crt_file and tls_key_file";
+    let words = "requires a client certificate; set tls_crt_file and tls_key_file";
     harness.assert_refused(&dsn, &[("tls_ca_file", &ca)], Level::Error, words);
     harness.assert_delivers(&dsn, &with(&ours, &our_key));
 }

@@ -130,7 +130,7 @@ pub fn unreadable_and_damaged_at_a_start() {
     let watch = Watch::start(&harness.host, NAME);
     for (path, words) in [
         (PathBuf::from("1.msgpack"), "is skipped and not changed"),
-        (PathBuf::from("2.msgpack"), "is skipped and not changed: it is no file"),
+        (PathBuf::from("2.msgpack"), "is skipped and not changed: it is not a regular file"),
         (damaged.clone(), "cannot be decoded in"),
         (torn.clone(), "bytes at its end are cut off"),
     ] {

@@ -162,7 +162,7 @@ fn a_bad_classic_configuration() {
             "bad.conf:43 proxy = ***@proxy: expected none, or a proxy such as",
             "bad.conf:44 tls_ca_file = /no/such/ca.pem: expected a file that exists",
             "bad.conf:36 no DSN: set dsn, dsn_file",
-            "bad.conf:36 no match: Fluent Bit passes it no records",
+            "bad.conf:36 no match: Fluent Bit passes no records to this output",
             "bad.conf:54 delivery = ack without workers",
             "flb.conf:2 flb-out_sentry.so: Fluent Bit takes a file named flb-*",
             "flb.conf:2 /bin/flb-out_sentry.so cannot be loaded on this machine: No such file",
@@ -177,7 +177,7 @@ fn a_bad_classic_configuration() {
             "bad.conf:22 host: Fluent Bit does not pass it to this output: the DSN says where to send",
             "bad.conf:24 tls.ca_file: Fluent Bit does not pass it to this output: use tls_ca_file",
             "bad.conf:21 workers: Fluent Bit leaks their threads",
-            "bad.conf:34 environment is set twice: Fluent Bit from 5.1.1 on does not start with it, for older ones the value at",
+            "bad.conf:34 environment is set twice: Fluent Bit 5.1.1 and later does not start; older versions use the value at",
             "bad.conf:49 no retry_limit",
             "bad.conf:5 storage.type is not filesystem",
             "bad.conf:1 scheduler.cap = 2000",
@@ -199,7 +199,7 @@ fn a_bad_yaml_configuration() {
         "problems",
         &[
             "bad.yaml:7 expected a value for dsn, found more keys",
-            "bad.yaml:14 scrub_keys: of a YAML list a plugin gets the first element only",
+            "bad.yaml:14 scrub_keys: Fluent Bit passes only the first element of a YAML list to a plugin",
             "bad.yaml:13 min_level = warn: expected the name of an option: use event_level or logs_level",
             "bad.yaml:9 event_level = loud: expected a level",
             "bad.yaml:5 no DSN: set dsn",
@@ -296,7 +296,7 @@ fn files_that_an_output_names() {
     let args = ["--offline", "-o", &dir, "-o", &spool, "-o", &crt, "-o", &key];
     let found = json(&args, "", state.path());
     let said = found.all("problems").join("\n");
-    assert!(said.contains("/file is no directory"), "{said}");
+    assert!(said.contains("/fileis not a directory"), "{said}");
     assert!(said.contains("expired.pem: expired on 2021-01-01"), "{said}");
     assert!(said.contains("file pay: expected a DSN whose public key has 32 letters and digits"), "{said}");
     assert_eq!(found.all("problems").len(), 3, "{said}");
@@ -310,7 +310,7 @@ fn files_that_an_output_names() {
     let file = option("dsn_file", path(&state.path().join("later")));
     let found = json(&["-o", &file], "", state.path());
     found.expect("problems", &[]);
-    assert!(found.all("advice")[0].contains("the plugin waits for it"), "{:?}", found.all("advice"));
+    assert!(found.all("advice")[0].contains("the plugin waits until it can be read"), "{:?}", found.all("advice"));
 
     // An init container that waits for whoever writes to a pipe would keep the host from its start.
     let pipe = state.path().join("pipe");
@@ -329,7 +329,7 @@ fn a_spool_that_somebody_holds_or_that_has_no_room() {
     let found = json(&["--offline", "-o", &dsn, "-o", &spool, "-o", "spool_max_size=99999999G"], "", state.path());
     let advice = found.all("advice").join("\n");
     assert!(advice.contains("MB are free, less than spool_max_size (99999999000 MB)"), "{advice}");
-    assert!(advice.contains("a running instance holds it"), "{advice}");
+    assert!(advice.contains("a running instance uses it"), "{advice}");
     assert_eq!((found.all("advice").len(), found.code), (2, Some(0)), "{advice}");
     lock.unlock().unwrap();
     let found = json(&["--offline", "-o", &dsn, "-o", &spool], "", state.path());

@@ -305,7 +305,7 @@ fn each_record_names_its_destination() {
         assert_eq!(result(&results, 2, category)["destination"], "https://***@own.example/8");
         let nowhere = result(&results, 3, category);
         assert_eq!((&nowhere["outcome"], nowhere["destination"].is_null()), (&json!("filtered"), true), "{nowhere}");
-        assert!(nowhere["reason"].as_str().unwrap().contains("no source has a destination"), "{nowhere}");
+        assert!(nowhere["reason"].as_str().unwrap().contains("names a destination for it"), "{nowhere}");
     }
     let alone = explained(&["-o", &format!("dsn=https://{key}@shop.example/7")], &records);
     let id = |results: &[Value]| result(results, 1, "event")["payload"]["event_id"].clone();

@@ -24,11 +24,11 @@ pub fn ship() {
     let (code, seen) = terminal.ended();
     assert_eq!(code, 130, "{seen}");
     for part in [
-        "interrupted: ending the instance; once more to end at once",
+        "interrupted: shutting down; interrupt once more to end at once",
         "flb-sentry ship: interrupted: the inputs were not read to their end",
         "flb-sentry ship: not delivered: event.pending=1 log.pending=",
         &format!(
-            "flb-sentry ship: what is pending waits in {spool}: the next run with this spool_path sends it, or `flb-sentry replay`"
+            "flb-sentry ship: pending items wait in {spool}: the next run with this spool_path or `flb-sentry replay` sends them"
         ),
     ] {
         assert!(seen.contains(part), "expected {part:?}, found {seen}");
@@ -47,7 +47,7 @@ pub fn ship_in_memory() {
     terminal.press(CTRL_C);
     let (code, seen) = terminal.ended();
     assert!(code == 130 && seen.contains("event.lost=1 log.lost="), "{seen}");
-    assert!(seen.contains("what is lost was in memory alone: -o spool_path=DIR keeps it"), "{seen}");
+    assert!(seen.contains("lost items were only in memory: -o spool_path=DIR keeps them"), "{seen}");
 }
 
 pub fn replay() {
