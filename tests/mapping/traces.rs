@@ -158,6 +158,18 @@ fn every_language_has_goldens() {
     }
 }
 
+/// A folder that is in neither list would have texts that no test reads.
+#[test]
+fn every_folder_of_traces_is_listed() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/traces");
+    let folders = fs::read_dir(root).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_dir());
+    let mut found: Vec<String> = folders.map(|path| path.file_name().unwrap().to_string_lossy().into_owned()).collect();
+    let mut listed: Vec<&str> = LANGUAGES.into_iter().chain(CRASHES).chain(["none"]).collect();
+    found.sort_unstable();
+    listed.sort_unstable();
+    assert_eq!(found, listed, "expected each folder in LANGUAGES or CRASHES");
+}
+
 struct Random(u64);
 
 impl Random {

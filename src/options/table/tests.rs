@@ -93,8 +93,13 @@ fn kinds_are_those_that_the_setters_take() {
             Kind::List => (&["a,b"], &[]),
             Kind::Text => (&[], &[]),
         };
-        assert!(good.iter().all(|text| takes(row, text)), "{} is no {:?}", row.name, row.kind());
-        assert!(!bad.iter().any(|text| takes(row, text)), "{} is no {:?}", row.name, row.kind());
+        let (name, kind) = (row.name, row.kind());
+        for text in good {
+            assert!(takes(row, text), "{name} has the default of a {kind:?}: expected it to take {text}");
+        }
+        for text in bad {
+            assert!(!takes(row, text), "{name} has the default of a {kind:?}: expected it to refuse {text}");
+        }
     }
     let kind = |name| rows().find(|row| row.name == name).unwrap().kind();
     let known = ["dsn", "scrub", "senders", "sample_rate", "queue_max_size", "timeout", "message_key", "tag_keys"];
