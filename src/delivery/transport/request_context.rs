@@ -235,7 +235,7 @@ mod tests {
         let refused = || ureq::Error::Io(io::ErrorKind::ConnectionRefused.into());
         let plain = tls(rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType));
         for (error, text, is_permanent) in [
-            (alert(AlertDescription::CertificateRequired), "sentry.example:443 wants a client certificate", true),
+            (alert(AlertDescription::CertificateRequired), "sentry.example:443 requires a client certificate", true),
             (alert(AlertDescription::UnknownCA), "refuses the client certificate in tls_crt_file (UnknownCA)", true),
             (plain, "sentry.example:443 does not speak TLS", true),
             (proxy("proxy server responded 407/407"), "proxy http://***@p:1 refuses its user and password (407)", true),
