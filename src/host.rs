@@ -413,11 +413,11 @@ impl Host for Live {
         }
     }
 
-    fn tells_names(&self) -> bool {
+    fn has_unique_names(&self) -> bool {
         symbol(OUTPUT_NAME).is_some()
     }
 
-    fn first(&self) -> fn() {
+    fn thread_start(&self) -> fn() {
         give_way
     }
 }

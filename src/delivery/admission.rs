@@ -12,21 +12,23 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::time::Duration;
 
-/// Longest that a flush waits for the disk; then RETRY, and the chunk is recognised when it comes again.
+/// Longest wait of a flush for the sync of its chunk. After it the flush returns RETRY, and the chunk is recognized when Fluent
+/// Bit offers it again.
 const SPOOL_WAIT: Duration = Duration::from_secs(30);
 
-/// Longest wait of a flush whose chunk passes through the memory while Fluent Bit keeps it. The engine's own thread waits.
+/// Longest wait of a flush whose chunk passes through the memory while Fluent Bit keeps it. It is short because Fluent Bit's
+/// engine thread waits.
 const PASSING_WAIT: Duration = Duration::from_millis(100);
 
-/// State of a chunk when its flush begins to wait.
+/// The result of [`Delivery::enter`].
 pub(in crate::delivery) enum Entered {
     /// The plugin has taken the chunk.
     Taken,
-    /// Its flush waits for the verdict, this long at most.
+    /// The flush waits for the verdict, this long at most.
     Waiting(Arc<ChunkSlot>, Duration),
     /// The plugin has taken the chunk when the chunk of this number is synced.
     Unsynced(u64),
-    /// It stays with Fluent Bit.
+    /// The chunk stays with Fluent Bit.
     Refused,
 }
 
@@ -45,7 +47,7 @@ impl Delivery {
         }
     }
 
-    /// Puts a chunk into the spool or a queue, if there is room.
+    /// Puts a chunk into the spool or the mapper's queue, if there is capacity for it.
     pub(in crate::delivery) fn enter(&self, tag: &[u8], data: &[u8], thread: FlushThread) -> Entered {
         let Some(_active) = self.shared.lifecycle.enter() else { return Entered::Refused };
         if thread == FlushThread::Worker && !self.has_told_workers.swap(true, Relaxed) {
@@ -61,8 +63,8 @@ impl Delivery {
         let chunk_slot = if mode == ResolvedMode::Ack {
             return self.queue_retained(self.shared.slot_pool.fill(tag, data), self.shared.settings.ack_timeout);
         } else if self.shared.is_share_full(data.len() as u64) {
-            // Items that a quota holds have filled their share of the memory: Fluent Bit keeps the chunk, and its other items
-            // are sent.
+            // Items that wait for a quota have filled their share of the memory: Fluent Bit keeps the chunk, and its other
+            // items are sent.
             return self.queue_retained(self.shared.fill_passing_slot(tag, data), PASSING_WAIT);
         } else {
             self.shared.fill_slot(tag, data)
@@ -93,13 +95,13 @@ impl Delivery {
         Entered::Refused
     }
 
-    /// Puts the job of a slot into the mapper's queue. Returns false if the queue is full; the slot is given back then.
+    /// Puts the job of a slot into the mapper's queue. Returns false if the queue is full; the slot is recycled then.
     fn queue(&self, job: Job, chunk_slot: Arc<ChunkSlot>) -> bool {
         let length = chunk_slot.bytes() as u64;
-        self.shared.waiting.fetch_add(length, Relaxed);
+        self.shared.mapper_queue_bytes.fetch_add(length, Relaxed);
         let is_queued = self.to_mapper.try_send(job).is_ok();
         if !is_queued {
-            self.shared.waiting.fetch_sub(length, Relaxed);
+            self.shared.mapper_queue_bytes.fetch_sub(length, Relaxed);
             self.shared.slot_pool.recycle(chunk_slot);
         }
         is_queued
@@ -107,13 +109,14 @@ impl Delivery {
 }
 
 impl Shared {
-    /// Returns a slot for a chunk that is to wait in memory, if there is room: uncompressed while little waits, else compressed.
+    /// Returns a slot for a chunk that is to wait in memory, if there is capacity for it. The chunk is compressed in a burst and
+    /// when memory gets short.
     fn fill_slot(&self, tag: &[u8], data: &[u8]) -> Option<Arc<ChunkSlot>> {
-        /// Nearly all chunks shrink by less: none is compressed for room that it will not fit in.
+        /// Nearly all chunks shrink by less than this factor. One that would not fit even so is not compressed.
         const MOST_SHRUNK: u64 = 8;
         let (length, used, shares) = (data.len() as u64, self.used(), &self.shares);
         let half_full = used > 0 && used + length > shares.compress_hard;
-        let waiting = self.waiting.load(Relaxed);
+        let waiting = self.mapper_queue_bytes.load(Relaxed);
         let is_burst = waiting > 0 && waiting + length > shares.burst;
         let effort = if half_full { Effort::Hard } else { Effort::Light };
         if (half_full || is_burst)
@@ -125,9 +128,9 @@ impl Shared {
         if self.has_capacity(length) { self.slot_pool.fill(tag, data) } else { None }
     }
 
-    /// Returns a slot for a chunk that does not stay in memory but passes through it, if there is room.
+    /// Returns a slot for a chunk that does not stay in memory but passes through it, if there is capacity for it.
     fn fill_passing_slot(&self, tag: &[u8], data: &[u8]) -> Option<Arc<ChunkSlot>> {
-        let waiting = self.waiting.load(Relaxed);
+        let waiting = self.mapper_queue_bytes.load(Relaxed);
         let has_capacity = waiting == 0 || waiting + data.len() as u64 <= self.shares.passing;
         if has_capacity { self.slot_pool.fill(tag, data) } else { None }
     }
@@ -144,7 +147,7 @@ impl Shared {
 
     /// Returns the bytes of the queue that are taken.
     pub(in crate::delivery) fn used(&self) -> u64 {
-        self.waiting.load(Relaxed) + self.retained_bytes.load(Relaxed) + self.budget.used()
+        self.mapper_queue_bytes.load(Relaxed) + self.retained_bytes.load(Relaxed) + self.budget.used()
     }
 
     /// Returns true if a chunk of `length` bytes may be queued. An empty queue takes a chunk of any size.
@@ -153,10 +156,10 @@ impl Shared {
         used == 0 || used + length <= self.shares.total
     }
 
-    /// Returns true if a chunk for memory has to stay with Fluent Bit because of the items that are held. This also holds
-    /// for as long as Fluent Bit has a chunk that stayed, so that it is known when it is offered again.
+    /// Returns true if a chunk for memory has to stay with Fluent Bit because deferred items fill their share. Also true while
+    /// Fluent Bit keeps an earlier chunk, so that the retry registry recognizes that chunk when it is offered again.
     fn is_share_full(&self, length: u64) -> bool {
-        // Chunks whose items wait must leave room for live ones, too.
+        // Chunks whose items wait must leave memory for live ones.
         let is_retaining = self.retained_bytes.load(Relaxed) + length > self.shares.deferred_chunks;
         let is_full = self.budget.has_deferred() && (is_retaining || !self.has_capacity(length));
         // Order matters: check chunks in transit before the retry registry, because a chunk moves from the former to the latter.

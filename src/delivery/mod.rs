@@ -22,6 +22,10 @@
 //! | `transport` | the senders: requests and responses |
 //! | `costs` | the cost of logs and the budgets that cap it |
 //! | `report` | log lines, metrics, client reports and check-ins |
+//!
+//! ARCHITECTURE.md follows two questions through these folders: "How does a 429 on logs affect the spool?" (`transport/response`,
+//! `dispatch/endpoint`, `dispatch/rate_limits`, `shared/blocks`, `map/disposition`, `shared/backlog`) and "What happens to a chunk
+//! whose flush timed out?" (`admission`, `accept/chunk_slot`, `accept/retry_registry`; with a spool, `store/offer`).
 
 mod accept;
 mod admission;
@@ -121,8 +125,8 @@ impl Delivery {
         };
         let shared = Arc::new(Shared::new(name, loaded, clock, &ledger, reports, to_dispatcher));
         let (to_senders, sender_inbox) = bounded(settings.delivery.senders);
-        let (first, tells_names) = (host.first(), host.tells_names());
-        let start = Start { name, tells_names, loaded, shared: &shared, client: &client, first };
+        let (first, has_unique_names) = (host.thread_start(), host.has_unique_names());
+        let start = Start { name, has_unique_names, loaded, shared: &shared, client: &client, first };
         let threads = Threads {
             mapper: start.mapper(mapper_inbox)?,
             spooler: start.spooler(to_mapper.clone())?,

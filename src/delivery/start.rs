@@ -18,16 +18,16 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Stack of each of the plugin's threads: room for TLS and JSON, whatever Fluent Bit's own threads have.
+/// Bytes of the stack of each of the plugin's threads: enough for TLS and JSON.
 pub(in crate::delivery) const STACK_BYTES: usize = 2 << 20;
 
-/// Beyond `exit_timeout`, how long threads get to come home before they are left behind.
+/// Time after `exit_timeout` for which senders that have not ended are waited for.
 const JOIN_GRACE: Duration = Duration::from_millis(700);
 
 /// The reason why an instance cannot start.
 #[derive(Debug)]
 pub enum StartError {
-    /// Certificates or proxy are unusable, as the text says.
+    /// Certificates or proxy are unusable. The text names the problem.
     Network(String),
     /// The operating system does not start a thread: it has no memory, or the process has too many threads.
     Thread {
@@ -59,8 +59,8 @@ impl Error for StartError {
 /// Values that are needed to start the threads.
 pub(in crate::delivery) struct Start<'s> {
     pub(in crate::delivery) name: &'s str,
-    /// No other output of the process has this name.
-    pub(in crate::delivery) tells_names: bool,
+    /// True if no other output of the process has this name.
+    pub(in crate::delivery) has_unique_names: bool,
     pub(in crate::delivery) loaded: &'s Loaded,
     pub(in crate::delivery) shared: &'s Arc<Shared>,
     pub(in crate::delivery) client: &'s transport::client::Client,
@@ -80,7 +80,8 @@ impl Start<'_> {
         to_mapper: Sender<Job>,
     ) -> Result<Option<JoinHandle<Vec<store::Spool>>>, StartError> {
         let (name, path) = (self.name.to_owned(), self.spool_path());
-        let former = if self.tells_names { store::worker::former::begin(&name, path.as_deref()) } else { Vec::new() };
+        let former =
+            if self.has_unique_names { store::worker::former::begin(&name, path.as_deref()) } else { Vec::new() };
         if path.is_none() && former.is_empty() {
             return Ok(None);
         }
@@ -113,7 +114,7 @@ impl Start<'_> {
         inbox: &Receiver<transport::sender::Job<Load>>,
     ) -> Result<Vec<JoinHandle<()>>, StartError> {
         let count = self.loaded.settings.delivery.senders;
-        // The default, or the first of several; one whose source is not there yet shows by its first items.
+        // The default destination, or the first of several. One whose source is missing is not probed.
         let route_table = &self.shared.route_table;
         let probed = route_table.destinations().first().and_then(|id| Some((*id, route_table.get(*id)?)));
         let compressors = transport::compressor_pool::CompressorPool::new();
@@ -146,8 +147,8 @@ impl Start<'_> {
     }
 }
 
-/// Joins the threads that end in time. Any other is stuck in name resolution, which cannot be interrupted; it holds nothing
-/// of Fluent Bit's, and the library is never unloaded.
+/// Joins the threads that end in time. Any other is stuck in name resolution, which cannot be interrupted; it has no
+/// reference to Fluent Bit, and the library is never unloaded.
 pub(in crate::delivery) fn join_or_leave(threads: Vec<JoinHandle<()>>) {
     let waiting = Stopwatch::start();
     for thread in threads {

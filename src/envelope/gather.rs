@@ -40,7 +40,7 @@ impl<T> LogBatcher<T> {
     }
 
     /// Takes the buffer of an envelope that has been sent, for the next one, unless there are enough.
-    pub fn lend(&mut self, buffer: Vec<u8>) {
+    pub fn add_buffer(&mut self, buffer: Vec<u8>) {
         if self.pooled.len() < MAX_POOLED {
             self.pooled.push(buffer);
         }
@@ -123,17 +123,17 @@ mod tests {
     use crate::envelope::MAX_LOG_BYTES;
 
     #[test]
-    fn lent_buffers_are_used_and_never_pile_up() {
+    fn pooled_buffers_are_used_and_never_pile_up() {
         let (mut batcher, tracker) = (LogBatcher::new(1_000), Arc::new(0_u8));
         let log = vec![b'1'; 10_000];
         let mut full: Vec<Batch<u8>> = Vec::new();
         for record in 0..1_000 {
-            batcher.lend(Vec::with_capacity(2 * MAX_LOG_BYTES));
+            batcher.add_buffer(Vec::with_capacity(2 * MAX_LOG_BYTES));
             assert!(batcher.pooled.len() <= MAX_POOLED, "{} buffers wait", batcher.pooled.len());
             batcher.open(DestinationId(7), Monotonic::START, Reading::Live).extend_from_slice(&log);
             full.extend(batcher.close(DestinationId(7), &tracker, RecordIndex(record), Bill::default()));
         }
-        // Full by their bytes, not their number: each goes on in a lent buffer all the same.
+        // Full by their bytes, not their number: each goes on in a pooled buffer.
         assert!(full.len() > 5);
         for batch in full {
             assert_eq!(batch.into_buffer().capacity(), 2 * MAX_LOG_BYTES);

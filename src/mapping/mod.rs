@@ -60,7 +60,7 @@ use crate::clock::{Monotonic, WallTime};
 use crate::ledger::{Category, Outcome};
 use crate::level::Level;
 use crate::options::Mapping;
-pub use encode::{billed, json, limit, notice};
+pub use encode::{billed, json, limit, own_log};
 use encode::{event, log};
 use extract::field_extractor::{Buffers, Reader};
 use extract::fields::{Fields, Role};

@@ -10,7 +10,7 @@ use crate::sync::{Condvar, Mutex, MutexGuard, Receiver, Sender, bounded};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-/// The answer that Fluent Bit gets for a chunk.
+/// The result of a flush.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// The plugin has taken the chunk.
@@ -19,7 +19,7 @@ pub enum Verdict {
     Retry,
 }
 
-/// A chunk on its way in.
+/// A place for one chunk, which a flush shares with the mapper.
 #[derive(Debug, Default)]
 pub struct ChunkSlot {
     state: Mutex<State>,
@@ -29,9 +29,11 @@ pub struct ChunkSlot {
 /// The chunk and its verdict. The flush writes the chunk before it queues the slot; the mapper takes it.
 #[derive(Debug, Default)]
 struct State {
+    /// Written by the flush; taken by the mapper.
     tag: Vec<u8>,
+    /// Written by the flush; taken by the mapper.
     data: Vec<u8>,
-    /// The chunk, if it is compressed; `data` is empty then.
+    /// The chunk, if it is compressed; `data` is empty then. Written by the flush; taken by the mapper.
     compressed: Option<CompressedChunk>,
     /// Written by mapper and dispatcher; read by the flush.
     verdict: Option<Verdict>,
@@ -47,7 +49,7 @@ pub struct SlotPool {
     buffers: (Sender<Vec<u8>>, Receiver<Vec<u8>>),
 }
 
-/// Chunks that can be on their way in at once; more flushes than this get RETRY.
+/// Most chunks in transit from a flush to the mapper, or whose flush waits. Further flushes return RETRY.
 const SLOTS: usize = 512;
 
 /// Number of pooled buffers, and the capacity above which a buffer is not pooled: bounds the memory of an idle instance. More
@@ -115,7 +117,7 @@ impl SlotPool {
                 self.recycle_buffer(data);
             }
         }
-        // There is room for every slot that was ever made.
+        // The channel has a place for every slot.
         let _ = self.free.0.try_send(chunk_slot);
     }
 
@@ -148,7 +150,8 @@ impl SlotPool {
         !is_abandoned
     }
 
-    /// Waits for the verdict; returns RETRY if there is none in time.
+    /// Waits for the verdict. Returns RETRY if there is none in time; the slot is abandoned then, and recycled by the thread that
+    /// gives the verdict.
     pub fn wait(&self, chunk_slot: Arc<ChunkSlot>, longest: Duration) -> Verdict {
         let start = Stopwatch::start();
         let mut state = chunk_slot.lock();

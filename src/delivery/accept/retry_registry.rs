@@ -1,4 +1,5 @@
-//! Keeps the progress of chunks that Fluent Bit holds and will offer again. The progress outlives a flush and an instance.
+//! Keeps the progress of chunks that Fluent Bit has and will offer again, such as after a flush that timed out. The progress
+//! outlives a flush and an instance.
 //!
 //! Fluent Bit can only retry whole chunks, and during a hot reload one instance may begin a chunk and the next one finish
 //! it. The process therefore keeps the progress under the identity of the chunk: instance, destination settings, tag and
@@ -20,33 +21,37 @@ use xxhash_rust::xxh3::Xxh3;
 /// Time without an offer after which Fluent Bit is taken to have dropped a chunk.
 const ABANDONED_AFTER: Duration = Duration::from_secs(3_600);
 
-/// Chunks that Fluent Bit holds, by identity, of all instances. Written by mappers and dispatchers; read by flushes.
+/// Chunks that Fluent Bit has, by identity, of all instances. Written by mappers and dispatchers; read by flushes.
 static CHUNKS: Lazy<Mutex<HashMap<u128, Vec<Entry>>>> = Lazy::new(Mutex::default);
-/// Chunks in spools of which Fluent Bit may not know. Added by the spools' workers; taken by flushes.
+/// Chunks that a spool has taken although Fluent Bit may offer them again. Added by the spools' workers; taken by flushes.
 static UNACKNOWLEDGED: Lazy<Mutex<HashMap<u128, Unacknowledged>>> = Lazy::new(Mutex::default);
 /// Number of instances that the process has started.
 static GENERATIONS: AtomicU64 = AtomicU64::new(0);
 
+/// A chunk that Fluent Bit has. Written by the mapper (`join`), and by the thread that ends the chunk's last record (`finish`);
+/// read by both and by flushes.
 #[derive(Debug)]
 struct Entry {
     chunk_progress: Arc<ChunkProgress>,
     /// The instance that works on it.
     generation: u64,
+    /// Number of records of the chunk.
     records: u32,
     /// The flush that waits for it.
     waiter: Option<Arc<ChunkSlot>>,
-    touched: Stopwatch,
+    /// Time since Fluent Bit offered the chunk or the chunk was finished.
+    last_use: Stopwatch,
 }
 
-/// Equal chunks that are on disk, or were until Sentry had them, although Fluent Bit may not know: their flush had returned
-/// RETRY, or an earlier process ended before Fluent Bit could learn of it.
+/// Equal chunks that a spool has taken although Fluent Bit may offer them again: their flush had returned RETRY, or an earlier
+/// process ended before the flush returned. Sentry may have accepted them since.
 #[derive(Debug)]
 struct Unacknowledged {
     chunks: u32,
     since: Stopwatch,
 }
 
-/// An instance's view of the chunks that Fluent Bit holds.
+/// An instance's view of the chunks that Fluent Bit has.
 #[derive(Debug)]
 pub struct RetryRegistry {
     /// Hash of the instance's name and destination settings.
@@ -84,7 +89,7 @@ impl RetryRegistry {
         let entries = chunks.entry(identity).or_default();
         if let Some(entry) = entries.iter_mut().find(|entry| entry.is_free()) {
             let old = entry.waiter.replace(chunk_slot);
-            entry.touched = Stopwatch::start();
+            entry.last_use = Stopwatch::start();
             if entry.generation != self.generation {
                 self.adopt_from_previous_instance(entry, identity, now);
             }
@@ -97,18 +102,18 @@ impl RetryRegistry {
         }
         self.recorder.take(u64::from(records));
         let chunk_progress = self.chunk_progress(identity, now, Default::default());
-        let (waiter, touched) = (Some(chunk_slot), Stopwatch::start());
+        let (waiter, last_use) = (Some(chunk_slot), Stopwatch::start());
         entries.push(Entry {
             chunk_progress: Arc::clone(&chunk_progress),
             generation: self.generation,
             records,
             waiter,
-            touched,
+            last_use,
         });
         chunk_progress
     }
 
-    /// Takes over a chunk from an earlier instance: its settled records stay settled, the remaining ones belong to this
+    /// Takes over a chunk from an earlier instance: its finished records stay finished, the remaining ones belong to this
     /// instance now, and all of them are counted in its ledger.
     fn adopt_from_previous_instance(&self, entry: &mut Entry, identity: u128, now: Monotonic) {
         self.recorder.take(u64::from(entry.records));
@@ -126,7 +131,7 @@ impl RetryRegistry {
         note_unacknowledged(identity, |known| known + 1);
     }
 
-    /// Notes that a spool holds this many equal chunks that Fluent Bit may offer again. Those of this process are
+    /// Notes that a spool has this many equal chunks that Fluent Bit may offer again. Those of this process are
     /// known already.
     pub fn expect_at_least(&self, identity: u128, chunks: u32) {
         note_unacknowledged(identity, |known| known.max(chunks));
@@ -148,7 +153,7 @@ impl RetryRegistry {
         true
     }
 
-    /// Returns true if Fluent Bit holds a chunk of this instance that it will offer again.
+    /// Returns true if Fluent Bit has a chunk of this instance that it will offer again.
     #[must_use]
     pub fn expects_any(&self) -> bool {
         lock(&CHUNKS).values().flatten().any(|entry| entry.generation == self.generation)
@@ -162,14 +167,14 @@ impl RetryRegistry {
         ours.map(|entry| u64::from(entry.records.saturating_sub(entry.chunk_progress.finished()[category].len()))).sum()
     }
 
-    /// Answers the waiting flush: OK if the chunk is done, else RETRY.
+    /// Completes the waiting flush: with OK if the chunk is done, else with RETRY.
     pub fn finish(&self, identity: u128, chunk_progress: &Arc<ChunkProgress>, status: ChunkStatus) {
         let mut chunks = lock(&CHUNKS);
         let Some(entries) = chunks.get_mut(&identity) else { return };
         let Some(at) = entries.iter().position(|entry| Arc::ptr_eq(&entry.chunk_progress, chunk_progress)) else {
             return;
         };
-        entries[at].touched = Stopwatch::start();
+        entries[at].last_use = Stopwatch::start();
         let verdict = if status == ChunkStatus::Done { Verdict::Ok } else { Verdict::Retry };
         let is_received =
             entries[at].waiter.take().is_some_and(|chunk_slot| self.slot_pool.complete(&chunk_slot, verdict));
@@ -190,7 +195,7 @@ impl RetryRegistry {
             entries.retain(|entry| {
                 let is_abandoned = entry.generation == self.generation
                     && entry.is_free()
-                    && entry.touched.elapsed() > ABANDONED_AFTER
+                    && entry.last_use.elapsed() > ABANDONED_AFTER
                     && entry.chunk_progress.status() != ChunkStatus::Busy;
                 if is_abandoned {
                     entry.chunk_progress.end_rest(entry.records, Outcome::Abandoned);
@@ -201,7 +206,7 @@ impl RetryRegistry {
         });
     }
 
-    /// Answers every waiting flush with RETRY. Called when the instance closes.
+    /// Completes every waiting flush with RETRY. Called when the instance closes.
     pub fn release_all(&self) {
         let mut waiters = Vec::new();
         for entry in lock(&CHUNKS).values_mut().flatten().filter(|entry| entry.generation == self.generation) {

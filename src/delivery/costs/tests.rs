@@ -57,7 +57,7 @@ fn spend(costs: &Costs, payer: PayerId, level: Level, bytes: u64, most: u64, now
 }
 
 /// Delivers the notices that are due.
-fn said(costs: &Costs, now: WallTime) -> Vec<(MessageKind, u64)> {
+fn delivered_messages(costs: &Costs, now: WallTime) -> Vec<(MessageKind, u64)> {
     let due = costs.due_messages(steady(now), now).into_iter();
     due.map(|(payer, message)| {
         costs.reserve_message(payer, 100);
@@ -76,12 +76,12 @@ fn info_stops_at_the_budget_and_warn_at_120_percent() {
     assert!(!costs.reserve(payer, Level::Debug, 1, now, OnRefusal::Count), "what is limited stays limited");
     assert_eq!(spend(&costs, payer, Level::Warn, 300, u64::MAX, now), 200_100);
     assert!(!costs.reserve(payer, Level::Fatal, 1, now, OnRefusal::Count));
-    assert_eq!(said(&costs, now), [(MessageKind::Begins, 1)]);
-    assert_eq!(said(&costs, now), []);
+    assert_eq!(delivered_messages(&costs, now), [(MessageKind::Begins, 1)]);
+    assert_eq!(delivered_messages(&costs, now), []);
     // The next day begins with a full budget, and with the count of what was withheld.
     let tomorrow = wall(1, 0);
-    assert_eq!(said(&costs, tomorrow), [(MessageKind::Ends, 4)]);
-    assert_eq!(said(&costs, tomorrow), []);
+    assert_eq!(delivered_messages(&costs, tomorrow), [(MessageKind::Ends, 4)]);
+    assert_eq!(delivered_messages(&costs, tomorrow), []);
     assert_eq!(spend(&costs, payer, Level::Info, 300, u64::MAX, tomorrow), 999_900);
 }
 
@@ -124,7 +124,7 @@ fn restart_keeps_spent_budget_and_notices() {
         costs.open(&directory.0, now).unwrap();
         let KnownPayer { number: payer, .. } = costs.payer(asked("shop", None), now);
         all += spend(&costs, payer, Level::Info, 300, if run < 2 { 300_000 } else { u64::MAX }, now);
-        begins += said(&costs, now).len();
+        begins += delivered_messages(&costs, now).len();
         // Every other process is killed: it writes nothing at its end.
         if run % 2 == 0 {
             costs.save(Mark::Exact).unwrap();
@@ -134,11 +134,14 @@ fn restart_keeps_spent_budget_and_notices() {
     assert_eq!(begins, 1);
     let costs = Costs::new(Some(budget("1M/d")), None);
     costs.open(&directory.0, wall(1, 0)).unwrap();
-    assert_eq!(said(&costs, wall(1, 0)).iter().map(|(kind, _)| *kind).collect::<Vec<_>>(), [MessageKind::Ends]);
+    assert_eq!(
+        delivered_messages(&costs, wall(1, 0)).iter().map(|(kind, _)| *kind).collect::<Vec<_>>(),
+        [MessageKind::Ends]
+    );
     costs.save(Mark::Exact).unwrap();
     let costs = Costs::new(Some(budget("1M/d")), None);
     costs.open(&directory.0, wall(1, 0)).unwrap();
-    assert_eq!(said(&costs, wall(1, 0)), []);
+    assert_eq!(delivered_messages(&costs, wall(1, 0)), []);
 }
 
 #[test]
@@ -170,7 +173,7 @@ fn repeats_a_notice_that_was_not_delivered() {
     costs.save(Mark::Exact).unwrap();
     let costs = Costs::new(Some(budget("1K/d")), None);
     costs.open(&directory.0, now).unwrap();
-    assert_eq!(said(&costs, now), [(MessageKind::Begins, 1)]);
+    assert_eq!(delivered_messages(&costs, now), [(MessageKind::Begins, 1)]);
 }
 
 #[test]

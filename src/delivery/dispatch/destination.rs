@@ -28,10 +28,10 @@ pub enum Action<T> {
     Accept(Batch<T>),
     /// Its items are given up for this reason.
     GiveUp(Batch<T>, Arc<DropReason>),
-    /// Its records wait where they came from.
+    /// Its records wait in their chunks.
     Defer(Batch<T>),
-    /// It has to leave the memory: its records wait as a chunk where there still is one, and its items are given up for this
-    /// reason where not.
+    /// It has to leave the memory: its records wait in their chunks if these can be read again. Otherwise its items are given up
+    /// for this reason.
     Evict(Batch<T>, Arc<DropReason>),
 }
 
@@ -146,7 +146,7 @@ impl<T: Identified> Destination<T> {
         self.policy.has_multiple_destinations && envelopes > 0 && now >= last_response_at + SILENCE
     }
 
-    /// Returns the time until which items should wait elsewhere, because the destination is unreachable and others are not.
+    /// Returns the time until which items should wait in their chunks, because the destination is unreachable and others are not.
     #[must_use]
     pub fn deferred_until(&self, now: Monotonic) -> Option<Monotonic> {
         if !self.policy.has_multiple_destinations || !self.policy.can_defer() {
@@ -196,7 +196,7 @@ impl<T: Identified> Destination<T> {
         self.policy.hold_place = hold_place;
     }
 
-    /// Queues a batch. Returns it to be deferred if its category waits and can wait elsewhere.
+    /// Queues a batch. Returns it to be deferred if its category waits and items can wait in their chunks.
     pub fn push(&mut self, mut batch: Batch<T>, now: Monotonic) -> Option<Action<T>> {
         let waits = self.block(batch.category, now).is_some() || self.deferred_until(now).is_some();
         if self.policy.can_defer() && waits {
@@ -298,7 +298,7 @@ impl<T: Identified> Destination<T> {
         self.queues[batch.category].push_front(batch);
     }
 
-    /// Lets a batch wait for its category: elsewhere if it can, else in memory. With a longest wait of zero it ends.
+    /// Lets a batch wait for its category: in its chunks if possible, else in memory. Gives it up if the longest wait is zero.
     fn hold_back(&mut self, batch: Batch<T>, response: &Response, now: Monotonic) -> Option<Action<T>> {
         if self.policy.hold[batch.category].is_zero() {
             let outcome = self.block(batch.category, now).map_or(Outcome::RateLimited, |block| block.outcome);
@@ -328,7 +328,7 @@ impl<T: Identified> Destination<T> {
         Some((batch, if is_too_large { Outcome::TooLarge } else { Outcome::Rejected }))
     }
 
-    /// Takes the newest envelopes of a category out of memory until `bytes` are left, or one envelope.
+    /// Takes the newest envelopes of a category out of memory until at most `bytes`, or one envelope, remain.
     pub fn cut(&mut self, category: Category, bytes: u64, now: Monotonic) -> Vec<Action<T>> {
         let mut actions = Vec::new();
         while self.bytes(category) > bytes && self.queues[category].len() > 1 {
@@ -337,7 +337,7 @@ impl<T: Identified> Destination<T> {
         actions
     }
 
-    /// Takes the newest envelope of a category out of memory, even the last one; if it can wait nowhere else it ends.
+    /// Takes the newest envelope of a category out of memory, even the last one. Gives it up if it cannot be deferred.
     pub fn cut_newest(&mut self, category: Category, now: Monotonic) -> Option<Action<T>> {
         let outcome = self.block(category, now).map_or(Outcome::Overflow, |block| block.outcome);
         let batch = self.queues[category].pop_newest()?;
@@ -354,7 +354,7 @@ impl<T: Identified> Destination<T> {
         self.queues[category].iter().map(|batch| batch.opened).max()
     }
 
-    /// Empties the queues that are blocked, if their items can wait elsewhere; gives up items that have waited too long.
+    /// Defers the items of blocked queues if they can wait in their chunks; otherwise gives up those that have waited too long.
     pub fn release_blocked(&mut self, now: Monotonic, actions: &mut Vec<Action<T>>) {
         if self.deferred_until(now).is_some() {
             actions.extend(self.drain().into_iter().map(Action::Defer));

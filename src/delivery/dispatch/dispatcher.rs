@@ -97,9 +97,11 @@ pub(crate) struct Dispatcher {
     dsn_dir: Option<PathBuf>,
     summary_interval: Duration,
     throttle: LogThrottle,
+    /// Durations of the requests since the last [`Report`](crate::delivery::Report).
     durations: Vec<Duration>,
     response_times: ResponseTimes,
-    shown: Snapshot,
+    /// The ledger as the last summary line stated it.
+    last_snapshot: Snapshot,
     last_tick: Monotonic,
     last_source: Monotonic,
     last_summary: Monotonic,
@@ -107,11 +109,13 @@ pub(crate) struct Dispatcher {
     keeping: Keeping,
     /// True if items are in memory only. Written when the mode is known.
     is_volatile: bool,
+    /// The deadline, once the instance closes.
     closing: Option<Monotonic>,
     /// True once the requests in flight are being cut.
     is_cutting: bool,
     /// True once the mapper has ended.
     is_mapper_done: bool,
+    /// State of the random numbers.
     chance: u64,
 }
 
@@ -144,7 +148,7 @@ impl Dispatcher {
             throttle: LogThrottle::default(),
             durations: Vec::new(),
             response_times: ResponseTimes::default(),
-            shown: Snapshot::default(),
+            last_snapshot: Snapshot::default(),
             last_tick: Monotonic::START,
             last_source: now.steady,
             last_summary: now.steady,
@@ -282,15 +286,15 @@ impl Dispatcher {
 
     fn on_response(&mut self, done: sender::Done<Load>) {
         let now = self.shared.now().steady;
-        self.shared.recorder.request(done.sent.status, done.sent.bytes);
+        self.shared.recorder.request(done.result.status, done.result.bytes);
         self.durations.push(done.took);
         self.response_times.add(done.load.destination(), done.took);
         let batch = match done.load {
             Load::Items(batch) => batch,
-            Load::Report(id, report) => return self.on_report_response(id, report, &done.sent, now),
-            Load::CheckIn(id, _) => return self.on_check_in_response(id, &done.sent, now),
+            Load::Report(id, report) => return self.on_report_response(id, report, &done.result, now),
+            Load::CheckIn(id, _) => return self.on_check_in_response(id, &done.result, now),
         };
-        if self.is_cutting && done.sent.response.status == 0 {
+        if self.is_cutting && done.result.response.status == 0 {
             batch.owners().for_each(|(chunk_progress, records)| chunk_progress.abort(batch.category, records));
         }
         if self.shared.costs.is_capping() {
@@ -299,16 +303,16 @@ impl Dispatcher {
         let id = batch.destination;
         let current = self.shared.route_table.get(id);
         let outdated = current.is_none_or(|current| current.dsn != done.target.dsn);
-        if outdated && done.sent.response.kind != ResponseKind::Accepted {
+        if outdated && done.result.response.kind != ResponseKind::Accepted {
             let actions = self.scheduler.requeue(batch, now);
             return self.actions(actions);
         }
         let chance = self.roll();
-        let (actions, message) = self.scheduler.done(batch, &done.sent.response, now, chance);
+        let (actions, message) = self.scheduler.done(batch, &done.result.response, now, chance);
         self.share_blocks(id, now);
         self.actions(actions);
         if let Some(message) = message {
-            self.log_message(id, &message, &done.sent);
+            self.log_message(id, &message, &done.result);
         }
     }
 
@@ -350,7 +354,7 @@ impl Dispatcher {
             self.last_source = now;
             self.read_sources(now);
             if self.shared.is_spool_nearly_full() && self.scheduler.is_any_impaired_alone(now) {
-                lock(&self.shared.backlog).hurry(now);
+                lock(&self.shared.backlog).make_due(now);
             }
             self.shared.retry_registry.sweep();
         }
@@ -370,7 +374,7 @@ impl Dispatcher {
         if due {
             self.last_summary = now;
             let snapshot = self.ledger.snapshot();
-            if snapshot != self.shown {
+            if snapshot != self.last_snapshot {
                 self.summarise(snapshot);
             }
         }

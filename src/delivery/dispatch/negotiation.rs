@@ -2,7 +2,7 @@
 
 use crate::options::Compress;
 
-/// Single items rejected in a row after which the destination is believed to be wrong, not the items.
+/// Single items rejected in a row after which the destination is taken to be the cause, not the items.
 const MAX_CONSECUTIVE_REJECTIONS: u32 = 10;
 
 /// The encoding in use, and what is known of it.
@@ -10,7 +10,7 @@ const MAX_CONSECUTIVE_REJECTIONS: u32 = 10;
 pub struct Negotiation {
     /// The encoding of the next request.
     pub encoding: Compress,
-    /// Number of changes so far: a response to a request of an earlier version says nothing about the present encoding.
+    /// Number of changes so far: a response to a request of an earlier version does not apply to the present encoding.
     pub version: u32,
     /// True if the server has accepted anything in the present encoding.
     pub is_proven: bool,

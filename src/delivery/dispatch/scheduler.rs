@@ -138,7 +138,7 @@ impl<T: Identified> Scheduler<T> {
         self.members.get(&id).map_or(self.policy.has_multiple_destinations, |member| member.is_unproven(now))
     }
 
-    /// Returns true if a sender has to be left to the other destinations.
+    /// Returns true if a sender has to stay free for the other destinations.
     fn is_shared(&self) -> bool {
         self.policy.has_multiple_destinations && self.senders > 1
     }
@@ -193,7 +193,7 @@ impl<T: Identified> Scheduler<T> {
         for category in Category::ALL {
             actions.extend(self.trim(id, *category, now));
         }
-        self.follow(id, now, &mut actions);
+        self.redirect_returned(id, now, &mut actions);
         self.evict_for_waiting(now, &mut actions);
         (actions, message)
     }
@@ -204,7 +204,7 @@ impl<T: Identified> Scheduler<T> {
         let id = batch.destination;
         self.member(id).requeue(batch, now);
         let mut actions = Vec::new();
-        self.follow(id, now, &mut actions);
+        self.redirect_returned(id, now, &mut actions);
         actions
     }
 
@@ -214,12 +214,12 @@ impl<T: Identified> Scheduler<T> {
         self.retired.remove(&to);
         self.retired.insert(from, to);
         let mut actions = Vec::new();
-        self.follow(from, now, &mut actions);
+        self.redirect_returned(from, now, &mut actions);
         actions
     }
 
-    /// Moves batches that have returned to a destination whose queue was moved to another one.
-    fn follow(&mut self, id: DestinationId, now: Monotonic, actions: &mut Vec<Action<T>>) {
+    /// Moves batches that were queued again for a retired destination to the destination that replaces it.
+    fn redirect_returned(&mut self, id: DestinationId, now: Monotonic, actions: &mut Vec<Action<T>>) {
         if !self.retired.contains_key(&id) {
             return;
         }
@@ -340,7 +340,7 @@ impl<T: Identified> Scheduler<T> {
         Waits {
             blocks: PerCategory::from_fn(block),
             deferred_until: member.deferred_until(now),
-            alone: PerCategory::from_fn(alone),
+            is_impaired_alone: PerCategory::from_fn(alone),
         }
     }
 

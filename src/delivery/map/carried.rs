@@ -1,4 +1,7 @@
-//! Keeps the records of earlier chunks that wait for the next lines of their stream, with their chunks.
+//! Keeps the records of earlier chunks whose lines wait for the next lines of their stream.
+//!
+//! The mapping knows a record by a number: a record of the chunk that is read by its place in the chunk, and one of an earlier
+//! chunk by a number from [`FIRST`] on, which [`Carried::add`] gives.
 
 use crate::delivery::track::chunk_progress::{ChunkProgress, ChunkSource};
 use crate::envelope::RecordIndex;
@@ -18,6 +21,7 @@ pub(in crate::delivery) fn in_chunk(number: u32) -> Option<RecordIndex> {
 #[derive(Debug, Default)]
 pub(in crate::delivery) struct Carried {
     records: HashMap<u32, (Arc<ChunkProgress>, RecordIndex)>,
+    /// The number given last.
     last: u32,
 }
 
@@ -30,7 +34,7 @@ impl Carried {
                 break;
             }
         }
-        chunk_progress.keep_open();
+        chunk_progress.begin_wait();
         self.records.insert(self.last, (Arc::clone(chunk_progress), record));
         self.last
     }
@@ -45,7 +49,7 @@ impl Carried {
         self.records.values().any(|(chunk_progress, _)| matches!(chunk_progress.source, ChunkSource::Memory))
     }
 
-    /// Forgets the records that no longer wait; returns their progress records, each as often as it was kept open.
+    /// Forgets the records that no longer wait; returns their progress records, each as often as [`Carried::add`] was called for it.
     pub(in crate::delivery) fn retain(&mut self, waiting: impl Iterator<Item = u32>) -> Vec<Arc<ChunkProgress>> {
         if self.records.is_empty() {
             return Vec::new();

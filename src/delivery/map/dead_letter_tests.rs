@@ -2,7 +2,7 @@
 
 use crate::chunk::msgpack::{Seq, Value};
 use crate::chunk::{Entry, entries};
-use crate::delivery::property::{Answer, Directory, Instance, Seen, Time, loaded, record};
+use crate::delivery::property::{Directory, FakeResponse, Instance, Received, Time, loaded, record};
 use crate::delivery::shared::load::Load;
 use crate::ledger::Category;
 use std::fs;
@@ -59,18 +59,18 @@ fn item_that_expired_keeps_its_reason(mode: &str) {
     let mut chunk = Vec::new();
     record(&mut chunk, 3);
     let mut is_taken = instance.flush(&chunk, delivery);
-    let mut seen = Seen::default();
+    let mut received = Received::default();
     let mut limits = 0;
     for _ in 0..60 {
         instance.work();
-        while let Some(request) = instance.on_their_way.first() {
+        while let Some(request) = instance.in_transit.first() {
             let Load::Items(batch) = &request.load else { panic!("expected items, found {:?}", request.load) };
-            let answer = match batch.category {
-                Category::Event => Answer::refusal(413, None),
-                Category::Log => Answer::refusal(429, Some("70:log_item:key")),
+            let response = match batch.category {
+                Category::Event => FakeResponse::refusal(413, None),
+                Category::Log => FakeResponse::refusal(429, Some("70:log_item:key")),
             };
-            limits += u32::from(answer.code == 429);
-            instance.respond(0, answer, &mut seen);
+            limits += u32::from(response.code == 429);
+            instance.respond(0, response, &mut received);
         }
         clock.pass(500);
         // Fluent Bit offers a chunk again that was not taken.

@@ -24,7 +24,7 @@ fn is_in_memory(chunk_progress: &ChunkProgress) -> bool {
 pub(super) enum Disposition {
     /// It becomes an item for this destination.
     Item(DestinationId),
-    /// There is nothing to do: it has ended, or has been left open in its chunk.
+    /// There is nothing to do: it has ended, is in flight, or has been deferred.
     Nothing,
     /// It is deferred until this time.
     Wait(Monotonic),
@@ -39,6 +39,7 @@ fn give_up(outcome: Outcome, trigger: DropTrigger) -> Disposition {
 }
 
 impl RecordSink<'_> {
+    /// Decides on a record. `record` is the number by which the mapping knows it.
     pub(super) fn disposition(&mut self, category: Category, record: u32, route: Route) -> Disposition {
         let (chunk_progress, own) = self.owner(record);
         match chunk_progress.record_status(category, own) {
@@ -60,25 +61,26 @@ impl RecordSink<'_> {
         }
     }
 
-    /// Returns the action for a record whose destination's source cannot be read yet.
+    /// Decides on a record whose destination's source cannot be read yet.
     fn until_known(&self, category: Category, chunk_progress: &ChunkProgress) -> Disposition {
-        let longest = if is_in_memory(chunk_progress) { Duration::ZERO } else { self.shared.longest(category) };
+        let longest = if is_in_memory(chunk_progress) { Duration::ZERO } else { self.shared.longest_hold(category) };
         match self.now >= chunk_progress.taken + longest {
             true => give_up(Outcome::Rejected, DropTrigger::NoDestination),
             false => Disposition::Wait(self.now + dsn_sources::INTERVAL),
         }
     }
 
+    /// Decides on an open record for a destination by the destination's waits.
     fn for_destination(
         &mut self,
         category: Category,
         destination: DestinationId,
         chunk_progress: &ChunkProgress,
     ) -> Disposition {
-        if self.asked != Some(destination) {
-            (self.asked, self.waits) = (Some(destination), self.shared.blocks.get(destination));
+        if self.waits_of != Some(destination) {
+            (self.waits_of, self.waits) = (Some(destination), self.shared.blocks.get(destination));
         }
-        let longest = self.shared.longest(category);
+        let longest = self.shared.longest_hold(category);
         match self.waits.decide(category, chunk_progress.taken, longest, self.now) {
             Decision::Send => Disposition::Item(destination),
             Decision::GiveUp(outcome) => give_up(outcome, DropTrigger::HoldExpired),

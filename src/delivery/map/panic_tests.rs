@@ -6,7 +6,7 @@ use crate::delivery::map::carried::Carried;
 use crate::delivery::map::injected_panic::ITEMS;
 use crate::delivery::map::pass_outcome::PassOutcome;
 use crate::delivery::map::sink::RecordSink;
-use crate::delivery::property::{Answer, Directory, Instance, Seen, Time, ended, line, loaded, record};
+use crate::delivery::property::{Directory, FakeResponse, Instance, Received, Time, ended, line, loaded, record};
 use crate::delivery::shared::load::Load;
 use crate::delivery::store::record_set::RecordSet;
 use crate::delivery::track::chunk_progress::{ChunkProgress, ChunkSource};
@@ -19,15 +19,20 @@ use std::sync::Arc;
 
 /// Returns the counts and the accepted items of a chunk when the mapping panics at some of its records, as a defect of ours
 /// would cause. If the second project is `limited` in a category, its items of that category wait until after the panics.
-fn poisoned(mode: &str, chunk: &[u8], at: &[(Category, u32)], limited: Option<Category>) -> (Snapshot, Seen) {
-    let name = format!("poisoned-{mode}-{}-{limited:?}", at.len());
+fn map_with_panics(
+    mode: &str,
+    chunk: &[u8],
+    at: &[(Category, u32)],
+    limited: Option<Category>,
+) -> (Snapshot, Received) {
+    let name = format!("map_with_panics-{mode}-{}-{limited:?}", at.len());
     let directory = Directory(std::env::temp_dir().join(format!("out_sentry-{name}-{}", std::process::id())));
     let (loaded, clock) =
         (loaded(mode, &directory.0, if limited.is_some() { 6 } else { 2 }), Arc::new(Time::default()));
     let delivery = loaded.settings.delivery.mode;
     clock.pass(1_000);
     let mut instance = Instance::start(&name, &loaded, &clock);
-    let mut seen = Seen::default();
+    let mut received = Received::default();
     let mut first = Vec::new();
     if let Some(limited) = limited {
         let limits = match limited {
@@ -40,12 +45,12 @@ fn poisoned(mode: &str, chunk: &[u8], at: &[(Category, u32)], limited: Option<Ca
         for _ in 0..10 {
             clock.pass(1_000);
             instance.work();
-            while let Some(request) = instance.on_their_way.first().filter(|_| !has_limited) {
+            while let Some(request) = instance.in_transit.first().filter(|_| !has_limited) {
                 has_limited = matches!(&request.load, Load::Items(batch) if batch.category == limited);
                 instance.respond(
                     0,
-                    if has_limited { Answer::refusal(429, Some(limits)) } else { Answer::OK },
-                    &mut seen,
+                    if has_limited { FakeResponse::refusal(429, Some(limits)) } else { FakeResponse::OK },
+                    &mut received,
                 );
                 instance.work();
             }
@@ -65,12 +70,12 @@ fn poisoned(mode: &str, chunk: &[u8], at: &[(Category, u32)], limited: Option<Ca
         unflushed.retain(|chunk| !instance.flush(chunk, delivery));
         clock.pass(1_000);
         instance.work();
-        while !instance.on_their_way.is_empty() {
-            instance.respond(0, Answer::OK, &mut seen);
+        while !instance.in_transit.is_empty() {
+            instance.respond(0, FakeResponse::OK, &mut received);
         }
     }
     ITEMS.take();
-    (instance.ledger.snapshot(), seen)
+    (instance.ledger.snapshot(), received)
 }
 
 #[test]
@@ -85,8 +90,8 @@ fn panic_costs_only_its_record() {
     // An event, a log that is one too, a log that is none, which is no event then either, and that trace.
     let at = [(Category::Event, 30), (Category::Log, 33), (Category::Log, 44), (Category::Event, 48)];
     for mode in ["memory", "ack", "spool"] {
-        let (whole, seen_whole) = poisoned(mode, &chunk, &[], None);
-        let (now, seen) = poisoned(mode, &chunk, &at, None);
+        let (whole, received_whole) = map_with_panics(mode, &chunk, &[], None);
+        let (now, received) = map_with_panics(mode, &chunk, &at, None);
         let of =
             |now: &Snapshot, outcome| [Category::Event, Category::Log].map(|category| now.outcome(category, outcome));
         assert_eq!(of(&now, Outcome::Invalid), [4, 2], "{mode}: {}", now.summary());
@@ -96,10 +101,17 @@ fn panic_costs_only_its_record() {
             assert_eq!((ended(&now, *category), now.records), (60, 60), "{mode}: {}", now.summary());
         }
         // Of what else there is all is sent, and once.
-        let logs: Vec<_> = seen_whole.logs.keys().filter(|n| ![33, 44].contains(*n)).collect();
-        assert!(logs.iter().all(|n| seen.logs[n] == 1) && seen.logs.len() == logs.len(), "{mode}: {:?}", seen.logs);
-        assert!(seen.events.iter().all(|(id, times)| *times == 1 && seen_whole.events.contains_key(id)), "{mode}");
-        assert_eq!(seen.events.len() + 3, seen_whole.events.len(), "{mode}: {}", now.summary());
+        let logs: Vec<_> = received_whole.logs.keys().filter(|n| ![33, 44].contains(*n)).collect();
+        assert!(
+            logs.iter().all(|n| received.logs[n] == 1) && received.logs.len() == logs.len(),
+            "{mode}: {:?}",
+            received.logs
+        );
+        assert!(
+            received.events.iter().all(|(id, times)| *times == 1 && received_whole.events.contains_key(id)),
+            "{mode}"
+        );
+        assert_eq!(received.events.len() + 3, received_whole.events.len(), "{mode}: {}", now.summary());
     }
 }
 
@@ -115,14 +127,14 @@ fn panic_keeps_deferred_records() {
         ("ack", Category::Log, 36),
         ("spool", Category::Log, 36),
     ];
-    for (mode, limited, broken) in cases {
-        let (whole, seen_whole) = poisoned(mode, &chunk, &[], Some(limited));
-        let (now, seen) = poisoned(mode, &chunk, &[(Category::Event, broken)], Some(limited));
+    for (mode, limited, panicked) in cases {
+        let (whole, received_whole) = map_with_panics(mode, &chunk, &[], Some(limited));
+        let (now, received) = map_with_panics(mode, &chunk, &[(Category::Event, panicked)], Some(limited));
         let of = |now: &Snapshot, outcome| now.outcome(Category::Event, outcome);
         assert_eq!((of(&whole, Outcome::Invalid), of(&now, Outcome::Invalid)), (0, 1), "{mode}: {}", now.summary());
         assert_eq!(of(&now, Outcome::Suppressed), of(&whole, Outcome::Suppressed), "{mode}: {}", now.summary());
-        assert_eq!(seen.events.len() + 1, seen_whole.events.len(), "{mode}: {}", now.summary());
-        assert!(seen.logs == seen_whole.logs, "{mode}: {}", now.summary());
+        assert_eq!(received.events.len() + 1, received_whole.events.len(), "{mode}: {}", now.summary());
+        assert!(received.logs == received_whole.logs, "{mode}: {}", now.summary());
     }
 }
 
@@ -135,10 +147,10 @@ fn does_not_decide_ended_events_again() {
     let chunk_progress =
         Arc::new(ChunkProgress::new(ChunkSource::Memory, Monotonic::START, recorder, Default::default()));
     chunk_progress.end(Category::Event, RecordIndex(5), Outcome::Suppressed);
-    let (mut logs, mut pass, broken) = (LogBatcher::new(1), PassOutcome::default(), RecordSet::default());
+    let (mut logs, mut pass, panicked) = (LogBatcher::new(1), PassOutcome::default(), RecordSet::default());
     let mut carried = Carried::default();
     let record_sink =
-        RecordSink::new(instance.shared, &chunk_progress, &mut logs, Reading::Live, &mut pass, &broken, &mut carried);
+        RecordSink::new(instance.shared, &chunk_progress, &mut logs, Reading::Live, &mut pass, &panicked, &mut carried);
     assert!(record_sink.again(5) && !record_sink.again(6));
 }
 
@@ -150,10 +162,10 @@ fn takes_back_an_item_that_is_not_finished() {
     let recorder = instance.shared.recorder.clone();
     let chunk_progress =
         Arc::new(ChunkProgress::new(ChunkSource::Memory, Monotonic::START, recorder, Default::default()));
-    let (mut logs, mut pass, broken) = (LogBatcher::new(10), PassOutcome::default(), RecordSet::default());
+    let (mut logs, mut pass, panicked) = (LogBatcher::new(10), PassOutcome::default(), RecordSet::default());
     let mut carried = Carried::default();
     let mut record_sink =
-        RecordSink::new(instance.shared, &chunk_progress, &mut logs, Reading::Live, &mut pass, &broken, &mut carried);
+        RecordSink::new(instance.shared, &chunk_progress, &mut logs, Reading::Live, &mut pass, &panicked, &mut carried);
     let route = Route::To(DestinationId(0));
     for item in [Item::log(5), Item::event(5)] {
         let mut writer = record_sink.begin(item, route).expect("expected a new record to need an item");
@@ -181,7 +193,7 @@ fn panicking_long_traces_cost_no_other_record() {
         };
         line(&mut chunk, n, (&text, "error"), if n < 200 { "shop" } else { "other" });
     }
-    let (now, _) = poisoned("memory", &chunk, &[(Category::Event, 0), (Category::Event, 100)], None);
+    let (now, _) = map_with_panics("memory", &chunk, &[(Category::Event, 0), (Category::Event, 100)], None);
     let of = |outcome| now.outcome(Category::Event, outcome);
     let ends = (of(Outcome::Invalid), of(Outcome::Joined), of(Outcome::Accepted));
     assert_eq!(ends, (2, 297, 1), "{}", now.summary());
@@ -192,10 +204,10 @@ fn ends_a_chunk_whose_records_all_panic() {
     let everything: Vec<_> = (0..2_000).map(|record| (Category::Log, record)).collect();
     let mut chunk = Vec::new();
     (0..2_000).for_each(|n| record(&mut chunk, n));
-    let (now, seen) = poisoned("memory", &chunk, &everything, None);
+    let (now, received) = map_with_panics("memory", &chunk, &everything, None);
     let invalid = now.outcome(Category::Log, Outcome::Invalid);
     // A log that is sampled out is not written, so it cannot panic.
-    assert!((1_700..2_000).contains(&invalid) && seen.logs.is_empty(), "{}", now.summary());
+    assert!((1_700..2_000).contains(&invalid) && received.logs.is_empty(), "{}", now.summary());
     for category in Category::ALL {
         assert_eq!(ended(&now, *category), 2_000, "{}", now.summary());
     }

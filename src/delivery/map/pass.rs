@@ -38,9 +38,9 @@ const DEAD_LETTER_PAUSE: Duration = Duration::from_secs(30);
 impl Worker<'_> {
     /// Maps a chunk and handles the outcome of its records.
     pub(super) fn map(&mut self, chunk_progress: &Arc<ChunkProgress>, segments: &[Chunk], reading: Reading) {
-        chunk_progress.begin();
+        chunk_progress.begin_reading();
         let logs = if reading == Reading::Replayed { &mut self.replayed } else { &mut self.live };
-        self.shared.buffer_pool.1.try_iter().for_each(|buffer| logs.lend(buffer));
+        self.shared.buffer_pool.1.try_iter().for_each(|buffer| logs.add_buffer(buffer));
         let router = ChunkRouter::new(&self.shared.route_table, self.shared.now().steady);
         let mut record = RecordIndex(0);
         for segment in segments {
@@ -51,9 +51,9 @@ impl Worker<'_> {
             self.report_unsent(first, segment, &pass.unsent);
         }
         router.report(self.shared);
-        let status = chunk_progress.mapped();
+        let status = chunk_progress.end_reading();
         self.shared.finish(chunk_progress, status);
-        self.let_go();
+        self.end_waits();
         for follower in chunk_progress.take_followers() {
             lock(&self.shared.backlog).remove(&follower);
             self.spooled(&follower, Reading::Replayed);
@@ -61,9 +61,9 @@ impl Worker<'_> {
     }
 
     /// Releases records of earlier chunks that no longer wait for lines.
-    fn let_go(&mut self) {
+    fn end_waits(&mut self) {
         for chunk_progress in self.carried.retain(self.records.waiting()) {
-            let status = chunk_progress.let_go();
+            let status = chunk_progress.end_wait();
             self.shared.finish(&chunk_progress, status);
             if matches!(chunk_progress.source, ChunkSource::Memory) && self.dead.is_none() {
                 self.shared.retained_bytes.fetch_sub(chunk_progress.release_chunk(), Relaxed);
@@ -87,7 +87,7 @@ impl Worker<'_> {
         let router = ChunkRouter::new(&self.shared.route_table, now.steady);
         let chunk_progress =
             ChunkProgress::new(ChunkSource::None, now.steady, self.shared.recorder.clone(), Default::default());
-        let (chunk_progress, broken, mut pass) =
+        let (chunk_progress, panicked, mut pass) =
             (Arc::new(chunk_progress), RecordSet::default(), PassOutcome::default());
         loop {
             let finished = catch_unwind(AssertUnwindSafe(|| {
@@ -99,7 +99,7 @@ impl Worker<'_> {
                     &mut self.live,
                     Reading::Live,
                     &mut pass,
-                    &broken,
+                    &panicked,
                     carried,
                 );
                 self.records.finish_waiting(origin, due, &mut record_sink);
@@ -107,7 +107,7 @@ impl Worker<'_> {
             if finished.is_ok() {
                 break;
             }
-            self.panicked(&mut pass);
+            self.on_panic(&mut pass);
             if !self.give_up_carried() {
                 let all: Vec<u32> = self.records.waiting().collect();
                 self.end_carried(&all);
@@ -117,7 +117,7 @@ impl Worker<'_> {
         for UnsentItem { category, outcome, target, .. } in &pass.unsent {
             self.shared.reports.add(target.identity, *category, *outcome, 1, 0);
         }
-        self.let_go();
+        self.end_waits();
     }
 
     /// Gives up the waiting lines of the streams at which the mapping panicked. Returns false if there are none.
@@ -161,7 +161,7 @@ impl Worker<'_> {
         if let Err(error) = &written {
             let text = format!("cannot write dead letters, rejected items wait: {error}");
             self.shared.log(Severity::Error, LogKind::DeadLetters, text);
-            self.shared.dead_again.store((now.steady + DEAD_LETTER_PAUSE).as_millis(), Relaxed);
+            self.shared.dead_letter_retry_at.store((now.steady + DEAD_LETTER_PAUSE).as_millis(), Relaxed);
         } else if written.as_ref().is_ok_and(|is_written| is_written.contains(&false)) {
             self.shared.log(Severity::Error, LogKind::DeadLettersFull, FULL.to_owned());
         }
@@ -209,7 +209,7 @@ impl Worker<'_> {
             // A compaction has left out its records, because they have ended.
             return first.plus(segment.records);
         }
-        let mut broken = RecordSet::default();
+        let mut panicked = RecordSet::default();
         // The records at which each panic occurred.
         let mut panics: Vec<Vec<RecordIndex>> = Vec::new();
         loop {
@@ -218,21 +218,21 @@ impl Worker<'_> {
                 let logs = if reading == Reading::Replayed { &mut self.replayed } else { &mut self.live };
                 let carried = &mut self.carried;
                 let mut record_sink =
-                    RecordSink::new(self.shared, chunk_progress, logs, reading, pass, &broken, carried);
+                    RecordSink::new(self.shared, chunk_progress, logs, reading, pass, &panicked, carried);
                 RecordIndex(self.records.map(origin, &segment.data, first.0, &mut record_sink))
             }));
             if let Ok(end) = mapped {
                 panics.iter().for_each(|records| pass.give_up(chunk_progress, records));
                 return end;
             }
-            self.panicked(pass);
+            self.on_panic(pass);
             let gave_up = self.give_up_carried();
             let count = crate::chunk::count(&segment.data);
             let segment_records = first..first.plus(count);
             let current_records = self.records.current_records().iter().copied().map(RecordIndex);
             let news: Vec<RecordIndex> =
-                current_records.filter(|record| segment_records.contains(record) && broken.insert(*record)).collect();
-            // Work stays in proportion to the chunk, however many of its records are broken.
+                current_records.filter(|record| segment_records.contains(record) && panicked.insert(*record)).collect();
+            // Work stays in proportion to the chunk, however many of its records make the mapping panic.
             if news.is_empty() && !gave_up || panics.len() >= MAX_PANICS {
                 self.shared.log(Severity::Error, LogKind::Panics, TOO_MANY_PANICS.to_owned());
                 first.run(count).for_each(|record| pass.give_up(chunk_progress, &[record]));
@@ -244,7 +244,7 @@ impl Worker<'_> {
 
     /// Logs a panic, and forgets the dead letters of a reading that is about to be repeated. The item that was being written has
     /// been taken back by its writer.
-    fn panicked(&self, pass: &mut PassOutcome) {
+    fn on_panic(&self, pass: &mut PassOutcome) {
         self.shared.log(Severity::Error, LogKind::Panic, PANICKED.to_owned());
         pass.dead_letters.clear();
     }

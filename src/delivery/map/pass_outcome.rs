@@ -18,7 +18,7 @@ pub(in crate::delivery) struct PassOutcome {
     pub(in crate::delivery) unsent: Vec<UnsentItem>,
     /// Records whose events storm control has judged in this reading.
     pub(super) decided: RecordSet,
-    /// Records that were left open in the chunk.
+    /// Records that were deferred in this reading.
     pub(super) waiting: PerCategory<RecordSet>,
 }
 
@@ -84,7 +84,7 @@ impl UnsentItem {
         chunk_progress: &ChunkProgress,
     ) -> Option<Self> {
         let (category, target) = (dead_letter.category?, dead_letter.target.clone()?);
-        let is_counted = chunk_progress.is_counted_elsewhere(category, dead_letter.record);
+        let is_counted = chunk_progress.is_counted(category, dead_letter.record);
         Some(Self { category, record: Some(dead_letter.record), outcome, target }).filter(|_| !is_counted)
     }
 }

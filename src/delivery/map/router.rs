@@ -22,7 +22,7 @@ pub(in crate::delivery) struct ChunkRouter<'t> {
 
 #[derive(Debug, Default)]
 struct State {
-    /// The answer to the latest look-up, which was for `namespace` and `annotation`: a chunk's records mostly come from one
+    /// The result of the last look-up, which was for `namespace` and `annotation`: a chunk's records mostly come from one
     /// container.
     routed: Option<Routed>,
     namespace: String,
@@ -75,7 +75,7 @@ impl Router for ChunkRouter<'_> {
         if let Some(complaint) = complaint {
             let complaints = match complaint {
                 Complaint::Refused(_) | Complaint::TooMany => &mut state.annotations,
-                Complaint::Nowhere => &mut state.unrouted,
+                Complaint::Unrouted => &mut state.unrouted,
             };
             complaints.times += 1;
             complaints.first.get_or_insert_with(|| (namespace.to_owned(), complaint));
@@ -97,7 +97,7 @@ fn text(namespace: &str, complaint: &Complaint) -> String {
             "dsn_annotation: too many destinations are named by annotations at once ({name}); these records are \
              routed without them"
         ),
-        Complaint::Nowhere => format!(
+        Complaint::Unrouted => format!(
             "no destination for some records ({name}): no file in dsn_dir and no default dsn applies to them; they count \
              as filtered"
         ),
@@ -142,9 +142,9 @@ mod tests {
             router.report(instance.shared);
             let delay = Duration::from_millis(if second % 120 == 0 { 900 } else { 100 });
             for message in instance.inbox.try_iter() {
-                let Message::LogThrottled(said) = message else { panic!("expected a line, found {message:?}") };
-                let subject = (said.kind, LogSubject::Instance);
-                lines.extend(throttle.log_times(subject, &said.text, said.times, now + delay));
+                let Message::LogThrottled(request) = message else { panic!("expected a line, found {message:?}") };
+                let subject = (request.kind, LogSubject::Instance);
+                lines.extend(throttle.log_times(subject, &request.text, request.times, now + delay));
             }
         }
         assert!((4..=6).contains(&lines.len()), "expected one line a minute, found {lines:?}");
@@ -163,6 +163,6 @@ mod tests {
             assert!(line.contains("namespace sh??31mop?"), "{line}");
             assert!(!line.contains(key) && !line.contains(char::is_control), "{line}");
         }
-        assert!(text("", &Complaint::Nowhere).contains("records without a namespace"));
+        assert!(text("", &Complaint::Unrouted).contains("records without a namespace"));
     }
 }

@@ -21,7 +21,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Longest wait of lines that an earlier process left for the first chunk after a start, unless `trace_timeout` is longer.
+/// Longest wait of lines of an earlier process for the first chunk after a start, unless `trace_timeout` is longer.
 const AFTER_START: Duration = Duration::from_secs(5);
 
 /// Takes a chunk's items and puts them into envelopes.
@@ -33,22 +33,24 @@ pub(in crate::delivery) struct RecordSink<'i> {
     /// True if the chunk has been read before.
     pub(super) is_read_again: bool,
     pub(super) now: Monotonic,
-    /// The destination whose blocks are in `waits`: the one of the previous record.
-    pub(super) asked: Option<DestinationId>,
+    /// The destination of the previous record.
+    pub(super) waits_of: Option<DestinationId>,
+    /// The waits of that destination.
     pub(super) waits: Waits,
-    /// True if the spool is 75 % full: records of failing destinations are then dropped for the others.
+    /// True if the spool is more than 75 % full: records of failing destinations are then evicted for others.
     pub(super) is_spool_nearly_full: bool,
+    /// True if the line about evictions has been logged for this chunk.
     pub(super) has_logged_evictions: bool,
     pub(super) pass: &'i mut PassOutcome,
     /// Records at which the mapping has panicked.
-    pub(super) broken: &'i RecordSet,
+    pub(super) panicked: &'i RecordSet,
     /// Records of earlier chunks that wait for lines.
     pub(super) carried: &'i mut Carried,
     /// Buffer for the JSON of items that become dead letters; only their ids are needed.
     pub(super) scratch: Vec<u8>,
     /// Payer of the previous log.
     payer: LastPayer,
-    /// Wall time when this chunk was begun.
+    /// Wall time at which the reading of the chunk began.
     pub(super) wall: WallTime,
 }
 
@@ -78,7 +80,7 @@ impl<'i> RecordSink<'i> {
         logs: &'i mut LogBatcher<ChunkProgress>,
         reading: Reading,
         pass: &'i mut PassOutcome,
-        broken: &'i RecordSet,
+        panicked: &'i RecordSet,
         carried: &'i mut Carried,
     ) -> Self {
         let now = shared.now();
@@ -93,18 +95,18 @@ impl<'i> RecordSink<'i> {
             now: now.steady,
             wall: now.wall,
             payer: LastPayer::default(),
-            asked: None,
+            waits_of: None,
             waits: Waits::default(),
             is_spool_nearly_full,
             has_logged_evictions: false,
             pass,
-            broken,
+            panicked,
             carried,
             scratch: Vec::new(),
         }
     }
 
-    /// Returns the chunk of a record, and the record's number there.
+    /// Returns the chunk of a record, and the record's number there. `record` is the number by which the mapping knows it.
     pub(super) fn owner(&self, record: u32) -> (Cow<'i, Arc<ChunkProgress>>, RecordIndex) {
         if let Some(own) = carried::in_chunk(record) {
             return (Cow::Borrowed(self.chunk_progress), own);
@@ -114,7 +116,7 @@ impl<'i> RecordSink<'i> {
             .map_or((Cow::Borrowed(self.chunk_progress), RecordIndex(record)), |(owner, own)| (Cow::Owned(owner), own))
     }
 
-    /// Leaves a record open in its chunk.
+    /// Defers a record: it stays open in its chunk.
     pub(super) fn defer(&mut self, category: Category, record: u32) {
         if let Some(own) = carried::in_chunk(record) {
             self.pass.waiting[category].insert(own);
@@ -123,7 +125,7 @@ impl<'i> RecordSink<'i> {
         chunk_progress.leave_open(category, own);
     }
 
-    /// Gives up a record of an earlier chunk: that chunk is read again for its dead letter, if it can be.
+    /// Gives up a record of an earlier chunk. If that chunk can be read again, it is, to write the dead letter.
     fn give_up_carried(&mut self, category: Category, record: u32, reason: &Arc<DropReason>) {
         let (chunk_progress, own) = self.owner(record);
         if chunk_progress.can_be_read_again() && self.shared.settings.dead_letter_path.is_some() {
@@ -136,15 +138,15 @@ impl<'i> RecordSink<'i> {
     pub(super) fn emit_if_full(&mut self, full: Option<Batch<ChunkProgress>>) {
         if let Some(batch) = full {
             emit(self.shared, batch);
-            self.shared.buffer_pool.1.try_iter().for_each(|buffer| self.logs.lend(buffer));
+            self.shared.buffer_pool.1.try_iter().for_each(|buffer| self.logs.add_buffer(buffer));
         }
     }
 
-    /// Ends a record without an item.
+    /// Ends a record that becomes no item, and counts it for the next client report.
     fn ends(&mut self, item: Item, discard: &Discard) {
         let Item { category, record } = item;
         let (chunk_progress, own) = self.owner(record);
-        // It may have a destination when it is read again.
+        // Another reading may find a destination, so the outcome is noted in the progress file.
         let counted = match discard.reason {
             Some(Reason::NoDestination) => chunk_progress.end_for_good(category, own, discard.outcome),
             _ => chunk_progress.end(category, own, discard.outcome),
@@ -277,7 +279,7 @@ impl<'i> Sink for RecordSink<'i> {
     }
 
     fn leaves_alone(&self, record: u32) -> bool {
-        carried::in_chunk(record).is_some_and(|own| self.broken.has(own))
+        carried::in_chunk(record).is_some_and(|own| self.panicked.has(own))
     }
 
     fn is_settled(&self, item: Item) -> bool {
@@ -333,7 +335,7 @@ impl<'i> Sink for RecordSink<'i> {
             batch.close_billed(&chunk_progress, RecordIndex(sent), bill);
             sent += 1;
         }
-        chunk_progress.mapped();
+        chunk_progress.end_reading();
         self.shared.recorder.recall(u64::from(sent));
         if let Some(batch) = batch {
             emit(self.shared, batch);

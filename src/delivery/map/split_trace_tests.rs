@@ -1,7 +1,7 @@
 //! Tests that a trace that flushes cut at any line becomes one event and one log, whatever happens in between: chunks of
 //! other streams, refusals, kills. The tests drive the real mapper, spool and dispatcher step by step.
 
-use crate::delivery::property::{Answer, Directory, Instance, Seen, Time, WALL, ended, loaded};
+use crate::delivery::property::{Directory, FakeResponse, Instance, Received, Time, WALL, ended, loaded};
 use crate::delivery::shared::load::Load;
 use crate::ledger::{Category, Outcome};
 use std::collections::BTreeMap;
@@ -44,7 +44,7 @@ enum Between {
     /// The process is killed and another one started.
     Kill,
     /// The server is away until the trace is complete.
-    Away,
+    Unreachable,
     /// More time than `trace_timeout`.
     Timeout,
 }
@@ -64,7 +64,7 @@ struct Run {
     clock: Arc<Time>,
     directory: Directory,
     accepted: Accepted,
-    seen: Seen,
+    received: Received,
 }
 
 impl Run {
@@ -73,8 +73,15 @@ impl Run {
         let directory = Directory(std::env::temp_dir().join(&name));
         let clock = Arc::new(Time::default());
         clock.pass(1_000);
-        let mut run =
-            Self { mode, name, instance: None, clock, directory, accepted: Accepted::default(), seen: Seen::default() };
+        let mut run = Self {
+            mode,
+            name,
+            instance: None,
+            clock,
+            directory,
+            accepted: Accepted::default(),
+            received: Received::default(),
+        };
         run.restart();
         run
     }
@@ -102,7 +109,7 @@ impl Run {
     fn pass(&mut self, millis: u64, code: u16) {
         self.clock.pass(millis);
         self.instance().work();
-        while let Some(request) = self.instance().on_their_way.first() {
+        while let Some(request) = self.instance().in_transit.first() {
             if let Load::Items(batch) = &request.load
                 && code == 200
             {
@@ -122,7 +129,7 @@ impl Run {
                 }
             }
             let instance = self.instance.as_mut().unwrap();
-            instance.respond(0, Answer { code, limits: None, accepts: code == 200 }, &mut self.seen);
+            instance.respond(0, FakeResponse { code, limits: None, accepts: code == 200 }, &mut self.received);
             instance.work();
         }
     }
@@ -138,9 +145,9 @@ fn split(mode: &'static str, cuts: [usize; 2], between: [Between; 2]) -> Accepte
     for (at, text) in TRACE.iter().enumerate() {
         if let Some(cut) = cuts.iter().position(|cut| *cut == at) {
             run.flush(&std::mem::take(&mut chunk));
-            let code = if between.contains(&Between::Away) { 503 } else { 200 };
+            let code = if between.contains(&Between::Unreachable) { 503 } else { 200 };
             match between[cut] {
-                Between::Nothing | Between::Away => run.pass(100, code),
+                Between::Nothing | Between::Unreachable => run.pass(100, code),
                 Between::Other => {
                     run.pass(100, code);
                     let mut other = Vec::new();
@@ -199,7 +206,7 @@ fn trace_cut_anywhere_is_one_event_and_one_log() {
                 let second = second.min(TRACE.len() - 1);
                 if second > first {
                     assert_whole(mode, [first, second], [Between::Nothing, Between::Other]);
-                    assert_whole(mode, [first, second], [Between::Away, Between::Nothing]);
+                    assert_whole(mode, [first, second], [Between::Unreachable, Between::Nothing]);
                 }
             }
         }
@@ -213,7 +220,7 @@ fn kill_within_a_trace_costs_nothing() {
             [Between::Kill, Between::Nothing],
             [Between::Nothing, Between::Kill],
             [Between::Kill, Between::Kill],
-            [Between::Away, Between::Kill],
+            [Between::Unreachable, Between::Kill],
         ] {
             assert_whole("spool", [first, (first + 2).min(TRACE.len() - 1)], between);
         }

@@ -26,12 +26,12 @@ impl Worker<'_> {
             };
             let mut batch = Batch::new(Category::Log, Vec::new(), now.steady, Reading::Live).toward(destination);
             let (level, text) = (message.level(), message.text());
-            let bytes = mapping::notice::write(batch.open(), now.wall, level, &text, message.namespace());
+            let bytes = mapping::own_log::write(batch.open(), now.wall, level, &text, message.namespace());
             self.shared.costs.reserve_message(payer, bytes);
             let chunk_progress =
                 ChunkProgress::new(ChunkSource::None, now.steady, Ledger::default().recorder(), Default::default());
             chunk_progress.claim(Category::Log, RecordIndex(0));
-            chunk_progress.mapped();
+            chunk_progress.end_reading();
             batch.close_billed(&Arc::new(chunk_progress), RecordIndex(0), Bill { payer, bytes: bytes as u32 });
             emit(self.shared, batch);
         }
@@ -50,7 +50,7 @@ impl Worker<'_> {
             let chunk_progress =
                 ChunkProgress::new(ChunkSource::None, now.steady, Ledger::default().recorder(), Default::default());
             chunk_progress.claim(Category::Event, RecordIndex(0));
-            chunk_progress.mapped();
+            chunk_progress.end_reading();
             let batch = Batch::new(Category::Event, Vec::new(), now.steady, Reading::Live);
             let mut batch = batch.toward(destination);
             batch.open().extend_from_slice(&closing.payload);

@@ -92,10 +92,10 @@ impl<'s> Worker<'s> {
             match self.next(inbox) {
                 Ok(Job::Close) | Err(RecvTimeoutError::Disconnected) => break,
                 Ok(job) => {
-                    let waited_for = matches!(job, Job::Ack(_));
+                    let flush_waits = matches!(job, Job::Ack(_));
                     self.take(job);
                     // A flush that waits for Sentry must not wait for more logs to come.
-                    if waited_for && inbox.is_empty() {
+                    if flush_waits && inbox.is_empty() {
                         self.seal(Seal::All);
                     }
                 }
@@ -209,7 +209,7 @@ impl<'s> Worker<'s> {
             Arc::new(ChunkProgress::new(ChunkSource::Memory, self.shared.now().steady, recorder, Default::default()));
         // Its bytes count until its items do.
         self.shared.retained_bytes.fetch_add(queued.bytes(), Relaxed);
-        self.shared.waiting.fetch_sub(queued.bytes(), Relaxed);
+        self.shared.mapper_queue_bytes.fetch_sub(queued.bytes(), Relaxed);
         let retained = chunk_progress.retain(queued);
         self.map_queued(&chunk_progress, &retained, Reading::Live);
         // The chunk is retained only where a dead letter may need its bytes, or while a record of it is open.
@@ -251,7 +251,7 @@ impl<'s> Worker<'s> {
 
     fn receive(&self, chunk_slot: &ChunkSlot) -> (Vec<u8>, Vec<u8>) {
         let (tag, data) = chunk_slot.take();
-        self.shared.waiting.fetch_sub(data.len() as u64, Relaxed);
+        self.shared.mapper_queue_bytes.fetch_sub(data.len() as u64, Relaxed);
         (tag, data)
     }
 
@@ -268,7 +268,7 @@ impl<'s> Worker<'s> {
         }
     }
 
-    /// Reads one chunk of the backlog again, if there is room beside live chunks.
+    /// Reads one chunk of the backlog again, if one is due and may be read.
     pub(in crate::delivery) fn replay_one(&mut self) {
         if !self.may_replay() {
             return;
@@ -317,7 +317,7 @@ impl<'s> Worker<'s> {
                 }
                 Job::Memory(chunk_slot) => {
                     let queued = chunk_slot.take_queued();
-                    self.shared.waiting.fetch_sub(queued.bytes(), Relaxed);
+                    self.shared.mapper_queue_bytes.fetch_sub(queued.bytes(), Relaxed);
                     // Its flush was answered OK, so its records are counted as taken; they end as lost.
                     self.shared.recorder.take(u64::from(crate::chunk::count(&self.open(&queued).data)));
                 }

@@ -1,7 +1,7 @@
 //! Models of an instance that ends: flushes at exit, reloads, the deadline, and the order of the end.
 
-use super::{Answers, explore, explore_often, flush, loaded, moody, records};
-use super::{Asked, Chunk, Instance, LITTLE, Place, Server};
+use super::{Chunk, Instance, LITTLE, RequestCounts, Server, TempDirectory};
+use super::{Responder, explore, explore_often, flush, loaded, records, unreliable};
 use crate::clock::Monotonic;
 use crate::delivery::shared::inbox::Message;
 use crate::delivery::shared::lifecycle::Lifecycle;
@@ -24,26 +24,26 @@ fn pause() {
 
 const FLUSHED_AT_EXIT: [&[Chunk]; 2] = [&[&[0, 1, 2, 3], &[4, 5]], &[&[6, 7, 9]]];
 
-/// Returns the answer of a server that answers, but mostly without taking the request.
-fn away(_: u32, _: &Asked) -> (u16, Option<&'static str>) {
+/// Returns the response of a server that mostly does not take the request.
+fn mostly_failing(_: u32, _: &RequestCounts) -> (u16, Option<&'static str>) {
     if below(4) == 0 { (200, None) } else { (503, None) }
 }
 
-fn well(_: u32, _: &Asked) -> (u16, Option<&'static str>) {
+fn healthy(_: u32, _: &RequestCounts) -> (u16, Option<&'static str>) {
     (200, None)
 }
 
 #[test]
 fn memory_counts_chunks_taken_while_closing() {
-    explore("flush and exit, memory", || flush_and_exit(&[LITTLE], moody));
+    explore("flush and exit, memory", || flush_and_exit(&[LITTLE], unreliable));
     // Chunks wait behind one that waits for room when the time is over.
     explore("flush and exit with a queue, memory", || {
-        flush_and_exit(&[("queue_max_size", "3000"), ("exit_timeout", "1s")], away);
+        flush_and_exit(&[("queue_max_size", "3000"), ("exit_timeout", "1s")], mostly_failing);
     });
 }
 
-fn flush_and_exit(more: &[(&str, &str)], answers: Answers) {
-    let server = Server::new(answers);
+fn flush_and_exit(more: &[(&str, &str)], responder: Responder) {
+    let server = Server::new(responder);
     let instance = Arc::new(Instance::start(&loaded("memory", more), &server));
     let left = flush(&instance, &FLUSHED_AT_EXIT, 3, || {
         pause();
@@ -54,8 +54,8 @@ fn flush_and_exit(more: &[(&str, &str)], answers: Answers) {
     let (taken, summary) = (all - records(&left), instance.ledger.snapshot().summary());
     assert!((taken..=all).contains(&instance.ledger.snapshot().records), "{taken} of {all}: {summary}");
     instance.assert_closed();
-    for (&(seen, again), &accepted) in server.counts().values().zip(instance.accepted().values()) {
-        assert!(again == 0 && seen >= accepted, "{seen} came, {again} again: {summary}");
+    for (&(received, again), &accepted) in server.counts().values().zip(instance.accepted().values()) {
+        assert!(again == 0 && received >= accepted, "{received} came, {again} again: {summary}");
     }
 }
 
@@ -67,7 +67,7 @@ fn exit_with_time_sends_everything() {
 }
 
 fn exit_with_time(flushers: &[&'static [Chunk]]) {
-    let server = Server::new(well);
+    let server = Server::new(healthy);
     let instance = Arc::new(Instance::start(&loaded("memory", &[("exit_timeout", "1h")]), &server));
     assert!(flush(&instance, flushers, usize::MAX, || ()).is_empty());
     instance.delivery.close();
@@ -82,7 +82,7 @@ fn holds_chunks(spool: &Path) -> bool {
 
 /// An instance ends while chunks come, and the next one takes over: in the same process, before the first is gone or after.
 fn reload(loaded: &Loaded) {
-    let server = Server::new(moody);
+    let server = Server::new(unreliable);
     let first = Arc::new(Instance::start(loaded, &server).slow());
     let mut second = None;
     let left = flush(&first, &FLUSHED_AT_EXIT, 3, || {
@@ -99,7 +99,7 @@ fn reload(loaded: &Loaded) {
     let all = FLUSHED_AT_EXIT.concat();
     let taken_again = left.iter().all(|chunk| second.offer(chunk, usize::MAX));
     assert!(taken_again);
-    let is_there = |numbers: Chunk| numbers.iter().all(|n| lock(&server.seen).logs.contains_key(n));
+    let is_there = |numbers: Chunk| numbers.iter().all(|n| lock(&server.received).logs.contains_key(n));
     // An accepted item may still be in the spool if its response was lost, and the second instance may not have opened it yet.
     let spool = loaded.settings.delivery.spool_path.as_deref();
     while second.pending() > 0 || !all.iter().all(|chunk| is_there(chunk)) || spool.is_some_and(holds_chunks) {
@@ -129,7 +129,7 @@ fn reload_with_spool_sends_each_record_once() {
     // The hard case is a flush that times out shortly before the reload: only one that waits for the sync can.
     for sync in ["normal", "full"] {
         explore_often(2, &format!("reload, spool, sync {sync}"), move || {
-            let place = Place::new();
+            let place = TempDirectory::new();
             let options = [
                 ("spool_path", place.path("spool")),
                 ("exit_timeout", "2s".to_owned()),
@@ -143,9 +143,9 @@ fn reload_with_spool_sends_each_record_once() {
 #[test]
 fn threads_end_at_the_deadline_with_full_queues() {
     explore("exit with full queues", || {
-        let place = Place::new();
+        let place = TempDirectory::new();
         let loaded = loaded("spool", &[("spool_path", &place.path("spool"))]);
-        let instance = Instance::start(&loaded, &Server::new(moody));
+        let instance = Instance::start(&loaded, &Server::new(unreliable));
         let (shared, threads) =
             (&instance.delivery.shared, crate::sync::lock(&instance.delivery.threads).take().unwrap());
         shared.lifecycle.begin_closing(Monotonic::from_secs(1));

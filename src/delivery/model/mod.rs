@@ -14,7 +14,7 @@ use crate::clock::{Clock, Moment, Monotonic, SystemClock, WallTime};
 use crate::delivery::Delivery;
 use crate::delivery::accept::chunk_slot::Verdict;
 use crate::delivery::admission::Entered;
-use crate::delivery::property::{Items, Quiet, Seen, WALL, answered_with, ended, record};
+use crate::delivery::property::{Items, Quiet, Received, WALL, ended, record, response_to};
 use crate::delivery::shared::inbox::Message;
 use crate::delivery::shared::load::Load;
 use crate::delivery::start::{STACK_BYTES, Start};
@@ -46,10 +46,10 @@ const CHANGES: usize = 4;
 /// Most steps of an execution: one that takes more waits for something that will never come. A few thousand are usual.
 const STEPS: usize = 200_000;
 
-/// The number of times that a flush lets others go on before it gives up, at most.
+/// Most turns that a flush gives to other threads before it gives up.
 const PATIENCE: u64 = 16;
 
-/// Time as the model has it.
+/// The clock of the model.
 #[derive(Debug)]
 struct Modelled;
 
@@ -61,29 +61,33 @@ impl Clock for Modelled {
     }
 }
 
-/// The number of times that each destination has been asked.
-type Asked = HashMap<u32, u64>;
+/// Number of requests to each destination.
+type RequestCounts = HashMap<u32, u64>;
 
-/// Function that returns a server's answer to a request for a destination: the status, and its limits. The request is the
-/// last one that `asked` counts.
-type Answers = fn(destination: u32, asked: &Asked) -> (u16, Option<&'static str>);
+/// Function that returns the response of a server to a request to a destination: the status and the limits. The request is the
+/// last one that `requests` counts.
+type Responder = fn(destination: u32, requests: &RequestCounts) -> (u16, Option<&'static str>);
 
 /// A request to a destination.
 type Request = Job<Load>;
 
 /// All destinations.
 struct Server {
-    answers: Answers,
-    asked: Mutex<Asked>,
-    seen: Mutex<Seen>,
+    responder: Responder,
+    requests: Mutex<RequestCounts>,
+    received: Mutex<Received>,
 }
 
 impl Server {
-    fn new(answers: Answers) -> Arc<Self> {
-        Arc::new(Self { answers, asked: Mutex::new(Asked::default()), seen: Mutex::new(Seen::default()) })
+    fn new(responder: Responder) -> Arc<Self> {
+        Arc::new(Self {
+            responder,
+            requests: Mutex::new(RequestCounts::default()),
+            received: Mutex::new(Received::default()),
+        })
     }
 
-    fn answer(&self, request: Request, arrived: &PerCategory<AtomicU64>) -> Message {
+    fn respond(&self, request: Request, arrived: &PerCategory<AtomicU64>) -> Message {
         // Some take longer than an exit may.
         if below(4) == 0 {
             thread::park_timeout(Duration::from_millis(below(6_000)));
@@ -91,29 +95,32 @@ impl Server {
         let (mut code, mut limits) = (200, None);
         if let Load::Items(batch) = &request.load {
             (code, limits) = {
-                let mut asked = lock(&self.asked);
-                *asked.entry(batch.destination.0).or_default() += 1;
-                (self.answers)(batch.destination.0, &asked)
+                let mut requests = lock(&self.requests);
+                *requests.entry(batch.destination.0).or_default() += 1;
+                (self.responder)(batch.destination.0, &requests)
             };
             if code == 200 {
-                lock(&self.seen).take(Items::of(batch));
+                lock(&self.received).take(Items::of(batch));
                 arrived[batch.category].fetch_add(batch.len() as u64, Relaxed);
             }
         }
-        answered_with(request, code, limits)
+        response_to(request, code, limits)
     }
 
-    /// Logs and events that came at all, and how often one came again.
+    /// Returns the number of different logs and events received, and how many of them were received again.
     fn counts(&self) -> PerCategory<(u64, u64)> {
-        let seen = lock(&self.seen);
+        let received = lock(&self.received);
         let count = |times: &mut dyn Iterator<Item = u32>| {
             times.fold((0, 0), |(different, again), times| (different + 1, again + u64::from(times) - 1))
         };
-        PerCategory { event: count(&mut seen.events.values().copied()), log: count(&mut seen.logs.values().copied()) }
+        PerCategory {
+            event: count(&mut received.events.values().copied()),
+            log: count(&mut received.logs.values().copied()),
+        }
     }
 }
 
-/// Slow to make, and never asked to send anything.
+/// A client, slow to make, that never sends anything.
 static CLIENT: Lazy<client::Client> = Lazy::new(|| client::Client::new(&options::Network::default(), 1).unwrap());
 
 /// Settings of a delivery that fit into a small model, with the given changes.
@@ -136,7 +143,7 @@ fn loaded(delivery: &str, more: &[(&str, &str)]) -> Loaded {
 
 fn serve(server: &Server, arrived: &PerCategory<AtomicU64>, inbox: &Receiver<Request>, done: &Sender<Message>) {
     while let Ok(request) = inbox.recv() {
-        if done.send(server.answer(request, arrived)).is_err() {
+        if done.send(server.respond(request, arrived)).is_err() {
             return;
         }
     }
@@ -163,8 +170,9 @@ impl Instance {
             };
             (0..start.loaded.settings.delivery.senders).map(sender).collect()
         };
-        let (host, client, books) = (Arc::new(Quiet), CLIENT.clone(), Arc::clone(&ledger));
-        let delivery = Delivery::start_with("model", loaded, Arc::new(Modelled), books, host, client, senders).unwrap();
+        let (host, client, own_ledger) = (Arc::new(Quiet), CLIENT.clone(), Arc::clone(&ledger));
+        let delivery =
+            Delivery::start_with("model", loaded, Arc::new(Modelled), own_ledger, host, client, senders).unwrap();
         Self { delivery, ledger, arrived, is_slow: false }
     }
 
@@ -177,7 +185,7 @@ impl Instance {
             return self.delivery.flush(TAG, chunk, FlushThread::Worker);
         }
         match self.delivery.enter(TAG, chunk, FlushThread::Worker) {
-            // For as long as others do something, and not until they have nothing left to do.
+            // Gives other threads a few turns, and does not wait until all of them are idle.
             Entered::Waiting(chunk_slot, _) => {
                 (0..below(PATIENCE)).for_each(|_| thread::park_timeout(Duration::ZERO));
                 self.delivery.shared.slot_pool.wait(chunk_slot, Duration::ZERO)
@@ -194,7 +202,7 @@ impl Instance {
         }
     }
 
-    /// Offers a chunk as a host does, this often at most; whether it is the plugin's now.
+    /// Offers a chunk as Fluent Bit does, so many times at most. Returns true if the plugin has taken it.
     fn offer(&self, numbers: Chunk, times: usize) -> bool {
         let mut chunk = Vec::new();
         numbers.iter().for_each(|n| record(&mut chunk, *n));
@@ -211,8 +219,8 @@ impl Instance {
         Category::ALL.iter().map(|category| now.pending(*category)).sum()
     }
 
-    /// Until so many records have come and ended.
-    fn settle(&self, records: u64) {
+    /// Waits until so many records have been taken and have ended.
+    fn wait_until_ended(&self, records: u64) {
         while self.ledger.snapshot().records < records || self.pending() > 0 {
             thread::park_timeout(Duration::from_secs(1));
         }
@@ -226,7 +234,8 @@ impl Instance {
     /// Asserts that soon after the last record has ended, its memory and slots have been given back.
     fn assert_idle(&self) {
         let shared = &self.delivery.shared;
-        let taken = || [shared.waiting.load(Relaxed), shared.retained_bytes.load(Relaxed), shared.budget.used()];
+        let taken =
+            || [shared.mapper_queue_bytes.load(Relaxed), shared.retained_bytes.load(Relaxed), shared.budget.used()];
         let is_idle = || taken() == [0; 3] && shared.slot_pool.taken() == 0;
         let mut polls = 0..20;
         while !is_idle() && polls.next().is_some() {
@@ -234,7 +243,7 @@ impl Instance {
         }
         assert!(
             is_idle(),
-            "bytes that wait, are kept, are rendered: {:?}; slots: {}",
+            "expected no bytes queued, retained or rendered: {:?}; slots: {}",
             taken(),
             shared.slot_pool.taken()
         );
@@ -250,10 +259,10 @@ impl Instance {
     }
 }
 
-/// A directory of each execution's own.
-struct Place(PathBuf);
+/// A directory of one execution.
+struct TempDirectory(PathBuf);
 
-impl Place {
+impl TempDirectory {
     fn new() -> Self {
         static MADE: AtomicU64 = AtomicU64::new(0);
         let memory = Some(PathBuf::from("/dev/shm")).filter(|path| path.is_dir());
@@ -268,7 +277,7 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for TempDirectory {
     fn drop(&mut self) {
         let _ = std::fs::remove_dir_all(&self.0);
     }
@@ -303,11 +312,11 @@ fn explore_often(times: usize, what: &str, body: impl Fn() + Send + Sync + 'stat
     Runner::new(PctScheduler::new_from_seed(SEED, CHANGES, rounds), config).run(move || again());
 }
 
-/// Room for about one chunk and a half.
+/// A queue for about one chunk and a half.
 const LITTLE: (&str, &str) = ("queue_max_size", "1200");
 
-/// Mostly well, now and then not at all.
-fn moody(_: u32, _: &Asked) -> (u16, Option<&'static str>) {
+/// Mostly accepts, now and then fails or limits.
+fn unreliable(_: u32, _: &RequestCounts) -> (u16, Option<&'static str>) {
     match below(8) {
         0 => (503, None),
         1 => (429, Some("2:log_item;error:key")),
@@ -315,9 +324,9 @@ fn moody(_: u32, _: &Asked) -> (u16, Option<&'static str>) {
     }
 }
 
-/// The second destination has trouble at first: a quota, or a key that is not there yet.
-fn held(destination: u32, asked: &Asked) -> (u16, Option<&'static str>) {
-    match (destination, asked[&destination]) {
+/// The second destination refuses at first: a quota, or a key that does not exist yet.
+fn limited_at_first(destination: u32, requests: &RequestCounts) -> (u16, Option<&'static str>) {
+    match (destination, requests[&destination]) {
         (1, 1..=3) => refusal(),
         _ => (200, None),
     }
@@ -327,12 +336,13 @@ fn refusal() -> (u16, Option<&'static str>) {
     if below(2) == 0 { (403, None) } else { (429, Some("20:log_item;error:key")) }
 }
 
-/// The second destination has trouble until the first one has been asked: for ever, if it keeps that from being asked.
-fn held_until_another_is_asked(destination: u32, asked: &Asked) -> (u16, Option<&'static str>) {
-    if destination == 1 && !asked.contains_key(&0) { refusal() } else { (200, None) }
+/// The second destination refuses until the first one gets a request: for ever, if the second one keeps that from happening.
+fn limited_until_another_is_asked(destination: u32, requests: &RequestCounts) -> (u16, Option<&'static str>) {
+    if destination == 1 && !requests.contains_key(&0) { refusal() } else { (200, None) }
 }
 
-/// Has each flusher offer its chunks, each of them this often at most; those that were not taken, after `meanwhile`.
+/// Lets each flusher offer its chunks, each of them so many times at most, and runs `meanwhile`. Returns the chunks that were not
+/// taken.
 fn flush(
     instance: &Arc<Instance>,
     flushers: &[&'static [Chunk]],

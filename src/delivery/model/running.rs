@@ -1,20 +1,21 @@
 //! Models of an instance that runs: equal chunks, full queues, and destinations that hold up no other.
 
 use super::{
-    Answers, Chunk, Instance, Place, Server, explore, flush, held, held_until_another_is_asked, loaded, moody,
+    Chunk, Instance, Responder, Server, TempDirectory, explore, flush, limited_at_first,
+    limited_until_another_is_asked, loaded, unreliable,
 };
 use super::{LITTLE, records};
 use crate::options::{Loaded, Mode};
 use crate::sync::lock;
 use std::sync::Arc;
 
-/// Flushers each of whose chunks is offered until it is taken, and an instance that has settled everything then.
-fn each_chunk_once(loaded: &Loaded, flushers: [&'static [Chunk]; 2], answers: Answers) {
-    let server = Server::new(answers);
+/// Offers each chunk until it is taken, and waits until every record has ended.
+fn each_chunk_once(loaded: &Loaded, flushers: [&'static [Chunk]; 2], responder: Responder) {
+    let server = Server::new(responder);
     let instance = Arc::new(Instance::start(loaded, &server));
     assert!(flush(&instance, &flushers, usize::MAX, || ()).is_empty());
     let records = records(&flushers.concat());
-    instance.settle(records);
+    instance.wait_until_ended(records);
     instance.assert_idle();
     instance.delivery.close();
     instance.assert_closed();
@@ -22,14 +23,14 @@ fn each_chunk_once(loaded: &Loaded, flushers: [&'static [Chunk]; 2], answers: An
     assert_eq!(instance.ledger.snapshot().records, records, "{summary}");
     // Chunks that are equal are two all the same.
     let times = if flushers[0] == flushers[1] { 2 } else { 1 };
-    for (&(seen, again), &accepted) in server.counts().values().zip(instance.accepted().values()) {
-        assert_eq!((seen * times, seen + again), (accepted, accepted), "{summary}");
+    for (&(received, again), &accepted) in server.counts().values().zip(instance.accepted().values()) {
+        assert_eq!((received * times, received + again), (accepted, accepted), "{summary}");
     }
     // Only memory may have to give something up for others.
     let gives_up =
         |n: &u64| loaded.settings.delivery.mode == Mode::Memory && flushers == BY_DESTINATION && n.is_multiple_of(2);
-    let seen = lock(&server.seen);
-    let missing: Vec<_> = flushers.concat().concat().into_iter().filter(|n| !seen.logs.contains_key(n)).collect();
+    let received = lock(&server.received);
+    let missing: Vec<_> = flushers.concat().concat().into_iter().filter(|n| !received.logs.contains_key(n)).collect();
     assert!(missing.iter().all(gives_up), "{missing:?} have not come: {summary}");
 }
 
@@ -39,13 +40,13 @@ const BY_DESTINATION: [&[Chunk]; 2] = [&[&[0, 2, 6], &[8, 12]], &[&[1, 3], &[4, 
 #[test]
 fn sends_a_chunk_once_that_is_offered_while_it_finishes() {
     explore("flush, settle, flush again", || {
-        each_chunk_once(&loaded("ack", &[]), [&[&[0, 1, 2, 3]], &[&[4, 5, 6]]], moody);
+        each_chunk_once(&loaded("ack", &[]), [&[&[0, 1, 2, 3]], &[&[4, 5, 6]]], unreliable);
     });
 }
 
 #[test]
 fn equal_chunks_are_two_in_any_order() {
-    explore("equal chunks", || each_chunk_once(&loaded("ack", &[]), [&[&[0, 1, 3]], &[&[0, 1, 3]]], moody));
+    explore("equal chunks", || each_chunk_once(&loaded("ack", &[]), [&[&[0, 1, 3]], &[&[0, 1, 3]]], unreliable));
 }
 
 #[test]
@@ -53,7 +54,7 @@ fn full_queue_frees_its_memory() {
     for delivery in ["memory", "ack"] {
         explore(&format!("full queue, {delivery}"), move || {
             let flushers: [&[Chunk]; 2] = [&[&[0, 1, 2, 3], &[4, 5]], &[&[6, 7], &[8, 9, 10, 12]]];
-            each_chunk_once(&loaded(delivery, &[LITTLE]), flushers, moody);
+            each_chunk_once(&loaded(delivery, &[LITTLE]), flushers, unreliable);
         });
     }
 }
@@ -61,26 +62,26 @@ fn full_queue_frees_its_memory() {
 #[test]
 fn full_spool_frees_its_bytes() {
     explore("full spool", || {
-        let place = Place::new();
+        let place = TempDirectory::new();
         let spool = place.path("spool");
         let loaded = loaded("spool", &[LITTLE, ("spool_path", &spool), ("spool_max_size", "900")]);
-        each_chunk_once(&loaded, [&[&[0, 1, 2, 3], &[4, 5]], &[&[6, 7]]], moody);
+        each_chunk_once(&loaded, [&[&[0, 1, 2, 3], &[4, 5]], &[&[6, 7]]], unreliable);
     });
 }
 
 #[test]
 fn limited_destination_does_not_block_others() {
     for delivery in ["memory", "ack", "spool"] {
-        for (until, answers) in
-            [("for a while", held as Answers), ("until another is asked", held_until_another_is_asked)]
+        for (until, responder) in
+            [("for a while", limited_at_first as Responder), ("until another is asked", limited_until_another_is_asked)]
         {
-            explore(&format!("one held {until}, {delivery}"), move || by_destination(delivery, answers));
+            explore(&format!("one limited {until}, {delivery}"), move || by_destination(delivery, responder));
         }
     }
 }
 
-fn by_destination(delivery: &str, answers: Answers) {
-    let place = Place::new();
+fn by_destination(delivery: &str, responder: Responder) {
+    let place = TempDirectory::new();
     let (spool, dsns) = (place.path("spool"), place.path("dsns"));
     std::fs::create_dir(&dsns).unwrap();
     std::fs::write(format!("{dsns}/shop"), "http://0123456789abcdef0123456789abcdef@h/2").unwrap();
@@ -89,5 +90,5 @@ fn by_destination(delivery: &str, answers: Answers) {
     if delivery == "spool" {
         more.push(("spool_path", &spool));
     }
-    each_chunk_once(&loaded(delivery, &more), BY_DESTINATION, answers);
+    each_chunk_once(&loaded(delivery, &more), BY_DESTINATION, responder);
 }

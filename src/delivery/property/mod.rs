@@ -111,9 +111,9 @@ pub(in crate::delivery) fn line(out: &mut Vec<u8>, n: u64, (message, level): (&s
     write_str(out, namespace).unwrap();
 }
 
-/// The answer of a server to a request.
+/// The response of a server to a request.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::delivery) struct Answer {
+pub(in crate::delivery) struct FakeResponse {
     /// HTTP status; 0: the response is lost.
     pub(in crate::delivery) code: u16,
     /// `X-Sentry-Rate-Limits`.
@@ -122,10 +122,10 @@ pub(in crate::delivery) struct Answer {
     pub(in crate::delivery) accepts: bool,
 }
 
-impl Answer {
+impl FakeResponse {
     pub(in crate::delivery) const OK: Self = Self { code: 200, limits: None, accepts: true };
 
-    /// Returns the answer of a server that does not take the items.
+    /// Returns the response of a server that does not take the items.
     pub(in crate::delivery) fn refusal(code: u16, limits: Option<&'static str>) -> Self {
         Self { code, limits, accepts: false }
     }
@@ -140,7 +140,7 @@ pub(in crate::delivery) struct Instance {
     dispatcher: Dispatcher,
     pub(super) inbox: Receiver<Message>,
     requests: Receiver<Request>,
-    pub(in crate::delivery) on_their_way: Vec<Request>,
+    pub(in crate::delivery) in_transit: Vec<Request>,
     pub(in crate::delivery) ledger: Arc<Ledger>,
 }
 
@@ -166,7 +166,7 @@ impl Instance {
         if let Some(spooler) = &mut spooler {
             spooler.open();
         }
-        Self { shared, worker, spooler, jobs, dispatcher, inbox, requests, on_their_way: Vec::new(), ledger }
+        Self { shared, worker, spooler, jobs, dispatcher, inbox, requests, in_transit: Vec::new(), ledger }
     }
 
     /// Offers a chunk as Fluent Bit does; returns true if the plugin has taken it.
@@ -192,7 +192,7 @@ impl Instance {
         let chunk_slot =
             compressed.map_or_else(|| slots.fill(TAG, chunk), |compressed| slots.fill_compressed(TAG, compressed));
         let chunk_slot = chunk_slot.expect("a free slot");
-        self.shared.waiting.fetch_add(chunk_slot.bytes() as u64, Relaxed);
+        self.shared.mapper_queue_bytes.fetch_add(chunk_slot.bytes() as u64, Relaxed);
         match mode {
             options::Mode::Ack => {
                 self.shared.retained_in_transit.fetch_add(1, Relaxed);
@@ -223,22 +223,22 @@ impl Instance {
         }
         self.dispatcher.send();
         self.dispatcher.tick();
-        self.on_their_way.extend(self.requests.try_iter());
+        self.in_transit.extend(self.requests.try_iter());
         self.assert_closed();
     }
 
-    pub(in crate::delivery) fn respond(&mut self, at: usize, answer: Answer, seen: &mut Seen) {
-        let request = self.on_their_way.swap_remove(at);
-        let Answer { mut code, limits, accepts } = answer;
+    pub(in crate::delivery) fn respond(&mut self, at: usize, response: FakeResponse, received: &mut Received) {
+        let request = self.in_transit.swap_remove(at);
+        let FakeResponse { mut code, limits, accepts } = response;
         if accepts && let Load::Items(batch) = &request.load {
             let items = Items::of(batch);
             if code == 200 && items.is_too_large() {
                 code = 413;
             } else {
-                seen.take(items);
+                received.take(items);
             }
         }
-        self.dispatcher.handle(answered_with(request, code, limits));
+        self.dispatcher.handle(response_to(request, code, limits));
     }
 
     /// Asserts `records = sum(outcomes) + pending`: since pending is the remainder, this holds if no more records have ended
@@ -259,14 +259,14 @@ impl Instance {
 
 /// Returns the message of a sender about a request that was answered with this status and these limits, or not at all
 /// (`code` 0).
-pub(in crate::delivery) fn answered_with(request: Request, code: u16, limits: Option<&str>) -> Message {
+pub(in crate::delivery) fn response_to(request: Request, code: u16, limits: Option<&str>) -> Message {
     let limits = Limits::read(code, limits, None, WallTime::EPOCH);
     let kind = if code == 0 { ResponseKind::Failed } else { ResponseKind::of_status(code) };
     let status = if code == 0 { Status::Error } else { Status::of(code) };
     let response = Response { kind, limits, status: code, detail: code.to_string() };
-    let sent = SendResult { response, status, bytes: 0, error: None };
+    let result = SendResult { response, status, bytes: 0, error: None };
     let Request { load, target, .. } = request;
-    Message::Done(Box::new(Done { load, target, sent, took: Duration::ZERO }))
+    Message::Done(Box::new(Done { load, target, result, took: Duration::ZERO }))
 }
 
 pub(in crate::delivery) fn ended(now: &crate::ledger::Snapshot, category: Category) -> u64 {
@@ -275,7 +275,7 @@ pub(in crate::delivery) fn ended(now: &crate::ledger::Snapshot, category: Catego
 
 /// Items that the server has accepted, each with the number of times.
 #[derive(Default)]
-pub(in crate::delivery) struct Seen {
+pub(in crate::delivery) struct Received {
     pub(in crate::delivery) logs: HashMap<u64, u32>,
     pub(in crate::delivery) events: HashMap<String, u32>,
 }
@@ -307,7 +307,7 @@ impl Items {
     }
 }
 
-impl Seen {
+impl Received {
     pub(in crate::delivery) fn take(&mut self, items: Items) {
         match items {
             Items::Event(id) => *self.events.entry(id).or_default() += 1,

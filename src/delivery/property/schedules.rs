@@ -1,6 +1,6 @@
 //! Random schedules of flushes, responses, kills and waits, after each of which the ledger must close.
 
-use super::{Answer, Chance, Directory, Instance, Seen, TAG, Time, ended, loaded, record};
+use super::{Chance, Directory, FakeResponse, Instance, Received, TAG, Time, ended, loaded, record};
 use crate::delivery::shared::inbox::Job;
 use crate::delivery::store::compressed_chunk::Effort;
 use crate::ledger::{Category, Outcome};
@@ -16,20 +16,20 @@ const SEEDS: [u64; 4] = [3, 4, 7, 10];
 /// Records of a chunk, every third of which is an event too.
 const CHUNK: u64 = 7;
 
-/// Returns any answer.
-fn any_answer(chance: &mut Chance) -> Answer {
+/// Returns any response.
+fn any_response(chance: &mut Chance) -> FakeResponse {
     const LIMITS: [&str; 4] = ["5:log_item:key", "70:error:key", "9::organization", "3:log_byte;error:key"];
     match chance.below(16) {
-        0 => Answer { code: 0, limits: None, accepts: chance.below(3) == 0 },
-        1 => Answer::refusal(503, None),
-        2 => Answer::refusal(429, Some(LIMITS[chance.below(4) as usize])),
-        3 => Answer::refusal(429, None),
-        4 => Answer::refusal(413, None),
-        5 => Answer::refusal(400, None),
-        6 => Answer::refusal(403, None),
-        7 => Answer { limits: Some(LIMITS[chance.below(4) as usize]), ..Answer::OK },
-        8 => Answer::refusal(415, None),
-        _ => Answer::OK,
+        0 => FakeResponse { code: 0, limits: None, accepts: chance.below(3) == 0 },
+        1 => FakeResponse::refusal(503, None),
+        2 => FakeResponse::refusal(429, Some(LIMITS[chance.below(4) as usize])),
+        3 => FakeResponse::refusal(429, None),
+        4 => FakeResponse::refusal(413, None),
+        5 => FakeResponse::refusal(400, None),
+        6 => FakeResponse::refusal(403, None),
+        7 => FakeResponse { limits: Some(LIMITS[chance.below(4) as usize]), ..FakeResponse::OK },
+        8 => FakeResponse::refusal(415, None),
+        _ => FakeResponse::OK,
     }
 }
 
@@ -45,7 +45,7 @@ fn run(mode: &str, seed: u64) -> HashMap<&'static str, u64> {
     let clock = Arc::new(Time { millis: AtomicU64::new(0), jumps: seed.is_multiple_of(3) || seed.is_multiple_of(7) });
     clock.pass(1_000);
     let mut instance = Instance::start(&name, &loaded, &clock);
-    let (mut held, mut seen, mut repeats) = (Vec::new(), Seen::default(), false);
+    let (mut unflushed, mut received, mut repeats) = (Vec::new(), Received::default(), false);
     // Records, and stretches of bytes that are none and count as one.
     let (mut next, mut broken) = (0, 0);
     // Records that were done with before the last restart.
@@ -70,13 +70,13 @@ fn run(mode: &str, seed: u64) -> HashMap<&'static str, u64> {
                 }
                 next += CHUNK;
                 if !instance.flush(&chunk, delivery) {
-                    held.push(chunk);
+                    unflushed.push(chunk);
                 }
             }
-            2 | 3 if !held.is_empty() => {
-                let chunk = held.swap_remove(chance.below(held.len() as u64) as usize);
+            2 | 3 if !unflushed.is_empty() => {
+                let chunk = unflushed.swap_remove(chance.below(unflushed.len() as u64) as usize);
                 if !instance.flush(&chunk, delivery) {
-                    held.push(chunk);
+                    unflushed.push(chunk);
                 }
             }
             4 => clock.pass(chance.below(3_000)),
@@ -97,29 +97,34 @@ fn run(mode: &str, seed: u64) -> HashMap<&'static str, u64> {
                     }
                 }
             }
-            _ if !instance.on_their_way.is_empty() => {
-                let at = chance.below(instance.on_their_way.len() as u64) as usize;
-                let answer = any_answer(&mut chance);
-                repeats |= answer.code == 0 && answer.accepts;
-                instance.respond(at, answer, &mut seen);
+            _ if !instance.in_transit.is_empty() => {
+                let at = chance.below(instance.in_transit.len() as u64) as usize;
+                let response = any_response(&mut chance);
+                repeats |= response.code == 0 && response.accepts;
+                instance.respond(at, response, &mut received);
             }
             _ => {}
         }
         instance.work();
     }
     for _ in 0..500 {
-        while !instance.on_their_way.is_empty() {
-            instance.respond(0, Answer::OK, &mut seen);
+        while !instance.in_transit.is_empty() {
+            instance.respond(0, FakeResponse::OK, &mut received);
             instance.work();
         }
-        held.retain(|chunk| !instance.flush(chunk, delivery));
+        unflushed.retain(|chunk| !instance.flush(chunk, delivery));
         clock.pass(5_000);
         instance.work();
-        if instance.pending() == 0 && held.is_empty() {
+        if instance.pending() == 0 && unflushed.is_empty() {
             break;
         }
     }
-    assert_eq!((instance.pending(), held.len()), (0, 0), "{mode} {seed}: {}", instance.ledger.snapshot().summary());
+    assert_eq!(
+        (instance.pending(), unflushed.len()),
+        (0, 0),
+        "{mode} {seed}: {}",
+        instance.ledger.snapshot().summary()
+    );
     close(&instance, &mut totals);
     let [events, logs] = &totals;
     let last = instance.ledger.snapshot();
@@ -128,11 +133,11 @@ fn run(mode: &str, seed: u64) -> HashMap<&'static str, u64> {
         assert_eq!(ended(&last, *category), last.records, "{mode} {seed} {category:?}: {}", last.summary());
     }
     if !repeats {
-        assert!(seen.logs.values().all(|times| *times == 1), "{mode} {seed}: a log came twice");
-        assert_eq!(seen.logs.len() as u64, logs["accepted"], "{mode} {seed}");
-        assert_eq!(seen.events.len() as u64, events["accepted"], "{mode} {seed}");
+        assert!(received.logs.values().all(|times| *times == 1), "{mode} {seed}: a log came twice");
+        assert_eq!(received.logs.len() as u64, logs["accepted"], "{mode} {seed}");
+        assert_eq!(received.events.len() as u64, events["accepted"], "{mode} {seed}");
     }
-    assert!(seen.logs.len() as u64 >= logs["accepted"] && seen.events.len() as u64 >= events["accepted"]);
+    assert!(received.logs.len() as u64 >= logs["accepted"] && received.events.len() as u64 >= events["accepted"]);
     let mut all = events.clone();
     logs.iter().for_each(|(outcome, count)| *all.entry(outcome).or_default() += count);
     all
@@ -149,14 +154,14 @@ fn damaged_compressed_chunk_ends_in_the_ledger() {
     let mut compressed = instance.shared.chunk_compressor.compress(&chunk, u64::MAX, Effort::Light).unwrap();
     compressed.spoil();
     let chunk_slot = instance.shared.slot_pool.fill_compressed(TAG, compressed).unwrap();
-    instance.shared.waiting.fetch_add(chunk_slot.bytes() as u64, Relaxed);
+    instance.shared.mapper_queue_bytes.fetch_add(chunk_slot.bytes() as u64, Relaxed);
     instance.worker.take(Job::Memory(chunk_slot));
-    let mut seen = Seen::default();
+    let mut received = Received::default();
     while instance.pending() > 0 {
         clock.pass(1_000);
         instance.work();
-        while !instance.on_their_way.is_empty() {
-            instance.respond(0, Answer::OK, &mut seen);
+        while !instance.in_transit.is_empty() {
+            instance.respond(0, FakeResponse::OK, &mut received);
         }
     }
     // The records before the damage, and one that stands for the rest.
@@ -166,7 +171,7 @@ fn damaged_compressed_chunk_ends_in_the_ledger() {
         assert_eq!(now.outcome(*category, Outcome::Invalid), 1, "{}", now.summary());
         assert_eq!(ended(&now, *category), now.records, "{}", now.summary());
     }
-    assert_eq!(seen.logs.len() as u64, now.outcome(Category::Log, Outcome::Accepted), "{}", now.summary());
+    assert_eq!(received.logs.len() as u64, now.outcome(Category::Log, Outcome::Accepted), "{}", now.summary());
 }
 
 /// Many schedules, which between them must have met every way for a record to end that they could.

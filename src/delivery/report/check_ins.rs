@@ -20,7 +20,7 @@ const MAX_WAIT: Duration = Duration::from_secs(5);
 /// Most that wait at once.
 const MAX_WAITING: usize = 64;
 
-/// An item that has waited for longer makes the heartbeat an error.
+/// Age of the oldest pending item above which the heartbeat has the status `error`.
 const MAX_ITEM_AGE: Duration = Duration::from_secs(15 * 60);
 
 /// Heartbeats and the check-ins that wait.
@@ -31,7 +31,7 @@ pub(in crate::delivery) struct CheckIns {
     /// Steady time of the last heartbeat.
     last: Option<Monotonic>,
     waiting: VecDeque<(Monotonic, CheckIn)>,
-    /// Steady time before which the server wants none.
+    /// Steady time before which the server accepts none.
     limited_until: Monotonic,
     sent: u64,
     dropped: u64,
@@ -85,8 +85,7 @@ impl CheckIns {
         self.waiting.push_back((now, check_in));
     }
 
-    /// The next check-in that `may` be sent now. Those that have waited for too long are dropped, and all of them while the server
-    /// wants none.
+    /// The next check-in that `may` be sent now. Drops those that have waited for too long; during a rate limit, all of them.
     pub(in crate::delivery) fn next(&mut self, now: Monotonic, may: impl Fn(DestinationId) -> bool) -> Option<CheckIn> {
         let before = self.waiting.len();
         let is_limited = now < self.limited_until;

@@ -6,7 +6,7 @@ use crate::ledger::Snapshot;
 use std::fmt::Debug;
 use std::time::Duration;
 
-/// Severity of a log line of ours: warn is unexpected but nothing is lost, error needs a person or has lost something.
+/// Severity of a log line of the plugin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Severity {
     /// Items were lost, or a person must act.
@@ -21,14 +21,14 @@ pub enum Severity {
 pub trait Host: Send + Sync + Debug {
     /// Writes a line to Fluent Bit's log.
     fn log(&self, severity: Severity, text: &str);
-    /// Shows the counters.
+    /// Publishes the counters.
     fn publish(&self, report: &Report<'_>);
-    /// Returns true if Fluent Bit tells outputs apart by name.
-    fn tells_names(&self) -> bool {
+    /// Returns true if each output has a name of its own. Older versions of Fluent Bit do not tell the names.
+    fn has_unique_names(&self) -> bool {
         true
     }
-    /// Returns the function that each thread of the plugin runs first. It holds no reference to Fluent Bit.
-    fn first(&self) -> fn() {
+    /// Returns the function that each thread of the plugin runs first. It has no reference to Fluent Bit.
+    fn thread_start(&self) -> fn() {
         || {}
     }
 }

@@ -8,7 +8,7 @@ pub(in crate::delivery) enum LogKind {
     /// A destination is unreachable.
     Failing,
     /// A destination is unreachable for a reason that does not pass by itself.
-    FailingForGood,
+    FailingPermanently,
     /// A destination rejects everything.
     Misconfigured,
     /// A destination limits events.

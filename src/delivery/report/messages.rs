@@ -83,7 +83,7 @@ pub(in crate::delivery) fn line(
         }
         DestinationMessage::Failing if sent.is_permanent() => (
             Severity::Error,
-            LogKind::FailingForGood,
+            LogKind::FailingPermanently,
             format!("{dsn} is unreachable ({detail}); this needs a change and does not pass by itself{place}"),
         ),
         DestinationMessage::Failing => {

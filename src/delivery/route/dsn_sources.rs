@@ -5,7 +5,7 @@ use crate::options::{self, Destination, Dsn};
 use std::path::Path;
 use std::time::Duration;
 
-/// Interval at which the sources are read again, and so the wait before it is worth asking again for one that was not there.
+/// Interval at which the sources are read again, and wait of records whose source is missing.
 pub(in crate::delivery) const INTERVAL: Duration = Duration::from_secs(5);
 
 const KEEPS: &str = "the last good value stays in use";
@@ -79,7 +79,7 @@ mod tests {
         fs::write(dir.join("empty"), "").unwrap();
         fs::write(dir.join("broken"), format!("{dsn}x")).unwrap();
         fs::write(dir.join(".hidden"), &dsn).unwrap();
-        // A pipe that nobody writes to, a device that never ends, and a directory hold nobody and stop no other.
+        // A pipe without a writer, a device without an end and a directory do not block, and affect no other file.
         assert!(std::process::Command::new("mkfifo").arg(dir.join("pipe")).status().unwrap().success());
         std::os::unix::fs::symlink("/dev/zero", dir.join("zero")).unwrap();
         fs::create_dir(dir.join("deep")).unwrap();

@@ -15,8 +15,8 @@ use std::time::Duration;
 /// Destinations that annotations may name at once.
 const MAX_ANNOTATIONS: usize = 1_000;
 
-/// An annotation not seen for this long makes room for another; a destination that no source leads to any more is
-/// forgotten after as long.
+/// Time without a record after which an annotation may be replaced by another one, and time after which a destination that
+/// no source leads to is forgotten.
 const IDLE: Duration = Duration::from_secs(60);
 
 /// A destination of items: its DSN, and its identity as used for event ids.
@@ -37,7 +37,7 @@ pub(crate) enum Complaint {
     /// There are too many destinations by annotation already.
     TooMany,
     /// No source has a destination for it.
-    Nowhere,
+    Unrouted,
 }
 
 /// Changes to the destinations after sources were read again.
@@ -74,7 +74,7 @@ struct State {
     next: u32,
     known: BTreeMap<DestinationId, Known>,
     default: Option<DestinationId>,
-    /// `None`: a file is there, but has never held a DSN.
+    /// `None`: the file exists but has never contained a valid DSN.
     namespaces: HashMap<String, Option<DestinationId>>,
     /// True if the directory has ever been read.
     has_listing: bool,
@@ -94,7 +94,7 @@ struct Known {
 #[derive(Debug)]
 struct Annotated {
     destination: DestinationId,
-    seen: Monotonic,
+    last_use: Monotonic,
 }
 
 impl RouteTable {
@@ -149,7 +149,7 @@ impl RouteTable {
             None if own.is_some() || self.may_find_a_source(&state) => Routed::PENDING,
             None => Routed::UNROUTED,
         };
-        let complaint = complaint.or((routed == Routed::UNROUTED).then_some(Complaint::Nowhere));
+        let complaint = complaint.or((routed == Routed::UNROUTED).then_some(Complaint::Unrouted));
         (routed, complaint)
     }
 
@@ -241,18 +241,18 @@ impl State {
 
     fn annotated(&mut self, text: &str, hosts: &Hosts, now: Monotonic) -> Result<DestinationId, Complaint> {
         if let Some(known) = self.annotations.get_mut(text) {
-            known.seen = now;
+            known.last_use = now;
             return Ok(known.destination);
         }
         let dsn = hosts.judge(text).map_err(Complaint::Refused)?;
         if self.annotations.len() >= MAX_ANNOTATIONS {
-            let oldest = self.annotations.iter().min_by_key(|(_, annotated)| annotated.seen);
-            let idle = oldest.filter(|(_, annotated)| now >= annotated.seen + IDLE);
+            let oldest = self.annotations.iter().min_by_key(|(_, annotated)| annotated.last_use);
+            let idle = oldest.filter(|(_, annotated)| now >= annotated.last_use + IDLE);
             let oldest = idle.map(|(text, _)| text.clone()).ok_or(Complaint::TooMany)?;
             self.annotations.remove(&oldest);
         }
         let destination = self.find_or_make(dsn);
-        self.annotations.insert(text.to_owned(), Annotated { destination, seen: now });
+        self.annotations.insert(text.to_owned(), Annotated { destination, last_use: now });
         Ok(destination)
     }
 

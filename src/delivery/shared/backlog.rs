@@ -1,6 +1,6 @@
-//! Keeps chunks with records that still wait, ordered by the time at which they are due to be read again. Chunks that wait
-//! for one destination therefore do not block chunks that wait for another, and chunks with records that are to become dead
-//! letters precede both.
+//! Keeps chunks with open records, ordered by the time at which they are due to be read again. Chunks that wait for one
+//! destination therefore do not block chunks that wait for another. Chunks with rejected records, whose dead letters are to be
+//! written, precede both.
 
 use crate::clock::Monotonic;
 use crate::delivery::track::chunk_progress::ChunkProgress;
@@ -26,8 +26,7 @@ pub(crate) struct Backlog {
     waiting: Queue,
     /// Chunks of the spool that were flushed just now. Added by the spool's worker; taken by the mapper.
     live: VecDeque<Arc<ChunkProgress>>,
-    /// Chunks with rejected records. Reading one frees memory. Added by mapper
-    /// and dispatcher; taken by the mapper.
+    /// Chunks with rejected records. Reading one frees memory. Added by mapper and dispatcher; taken by the mapper.
     rejected: Queue,
     /// The last chunks that an earlier process left. Added by the spool's worker at the start; taken by the mapper with the first
     /// live chunk.
@@ -39,7 +38,7 @@ pub(crate) struct Backlog {
 }
 
 impl Backlog {
-    /// Adds a chunk that is worth reading at `due`.
+    /// Adds a chunk that is to be read at `due`.
     pub(crate) fn add(&mut self, chunk_progress: Arc<ChunkProgress>, due: Monotonic) {
         self.added += 1;
         let queue = if chunk_progress.has_rejected() { &mut self.rejected } else { &mut self.waiting };
@@ -68,7 +67,7 @@ impl Backlog {
         self.add_delayed(chunk_progress, due);
     }
 
-    /// Takes the last chunks that an earlier process left, if they wait.
+    /// Takes those of the last chunks of an earlier process that still wait.
     pub(crate) fn take_last(&mut self) -> Vec<Arc<ChunkProgress>> {
         let last = std::mem::take(&mut self.last);
         last.into_iter().filter(|chunk_progress| self.remove(chunk_progress)).collect()
@@ -112,8 +111,8 @@ impl Backlog {
         self.next_due(readable).is_some_and(|due| due < deadline)
     }
 
-    /// Makes all chunks that wait for a destination due: the reason for their wait may be over.
-    pub(crate) fn hurry(&mut self, now: Monotonic) {
+    /// Makes all chunks that wait for a destination due, because the reason for their wait may have ended.
+    pub(crate) fn make_due(&mut self, now: Monotonic) {
         let waiting = std::mem::take(&mut self.waiting);
         self.waiting = waiting
             .into_iter()
@@ -180,7 +179,7 @@ mod tests {
         assert_eq!((backlog.next_due(Readable::All), backlog.oldest()), (Some(at(1)), Some(at(1))));
         assert_eq!(taken(&mut backlog, at(1), Readable::All), [2, 3]);
         assert_eq!(taken(&mut backlog, at(3), Readable::All), [4]);
-        backlog.hurry(at(3));
+        backlog.make_due(at(3));
         assert_eq!(taken(&mut backlog, at(3), Readable::All), [1]);
     }
 
@@ -214,11 +213,11 @@ mod tests {
         assert!(
             backlog.is_worth_reading(at(3), Readable::Rejected) && !backlog.is_worth_reading(at(2), Readable::Rejected)
         );
-        backlog.hurry(at(1));
+        backlog.make_due(at(1));
         assert_eq!(
             taken(&mut backlog, at(1), Readable::Rejected),
             [0_u64; 0],
-            "hurry() leaves chunks with rejected records alone"
+            "make_due() leaves chunks with rejected records alone"
         );
         assert_eq!(taken(&mut backlog, at(2), Readable::All), [2, 1]);
     }

@@ -1,4 +1,7 @@
-//! Tells the mapper which destinations are limited or failing. The mapper leaves their records in the chunks.
+//! Tells the mapper which destinations are limited, misconfigured or unreachable. The dispatcher publishes the waits of a
+//! destination after each response (`dispatch/dispatcher.rs`); the mapper reads them for each record (`map/disposition.rs`), and
+//! leaves records that have to wait in their chunks. A chunk with such records goes to the `backlog`, and its bytes stay in the
+//! spool, with Fluent Bit, or in memory.
 
 use crate::clock::Monotonic;
 use crate::ledger::{Category, Outcome, PerCategory};
@@ -7,7 +10,7 @@ use crate::sync::{Mutex, lock};
 use std::collections::HashMap;
 use std::time::Duration;
 
-/// The reason for which a category waits, and the end of the wait.
+/// The wait of a category for a quota, or for a misconfigured destination.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Block {
     /// Steady time before which nothing is sent.
@@ -18,7 +21,7 @@ pub struct Block {
     pub outcome: Outcome,
 }
 
-/// The reason for which a destination's items wait, and the end of the wait.
+/// The waits of a destination's items.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Waits {
     /// By category: a rate limit, or a misconfigured destination. Items are given up when it lasts too long.
@@ -26,8 +29,9 @@ pub(crate) struct Waits {
     /// End of the present backoff if the destination is unreachable and others are not: its items wait in their chunks, not in
     /// memory, without a limit.
     pub(crate) deferred_until: Option<Monotonic>,
-    /// By category: true if another destination has accepted something since this one is blocked. Its items are evicted first.
-    pub(crate) alone: PerCategory<bool>,
+    /// By category: true if another destination has accepted items since this one was impaired. Its records are evicted when
+    /// the spool is nearly full.
+    pub(crate) is_impaired_alone: PerCategory<bool>,
 }
 
 /// The present decision on a record.
@@ -58,7 +62,7 @@ impl Waits {
     #[must_use]
     pub(crate) fn eviction_outcome(&self, category: Category) -> Option<Outcome> {
         let outcome = self.blocks[category].map_or(Outcome::Overflow, |block| block.outcome);
-        self.alone[category].then_some(outcome)
+        self.is_impaired_alone[category].then_some(outcome)
     }
 
     /// Returns the decision on a record that was taken at `taken` and may wait for `longest`.
@@ -106,7 +110,7 @@ mod tests {
         let block = Block { until: at(60), since: at(10), outcome: Outcome::RateLimited };
         let blocked = Waits {
             blocks: PerCategory { event: None, log: Some(block) },
-            alone: PerCategory { event: false, log: true },
+            is_impaired_alone: PerCategory { event: false, log: true },
             ..Waits::default()
         };
         let decide = |waits: &Waits, category, now| waits.decide(category, at(5), Duration::from_secs(20), now);

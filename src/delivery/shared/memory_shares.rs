@@ -8,7 +8,7 @@
 //! |                    |                     |- compress_hard: more queued chunks are compressed harder
 //! |                    |                     |- passing: chunks that stay with Fluent Bit and pass through
 //! |                    |                     `- deferred_chunks: chunks whose items wait for a quota
-//! |                    `- light: a category below this leaves room to read the backlog
+//! |                    `- light: the backlog is read while each category is below this
 //! |- burst: chunks that wait for the mapper; more are compressed
 //! `- deferred_among_others: items of a category that wait for a quota while there are other destinations
 //! ```
@@ -20,18 +20,17 @@ pub(in crate::delivery) struct MemoryShares {
     pub(in crate::delivery) total: u64,
     /// Rendered items of one category. Events and logs have separate shares, so that neither starves the other.
     pub(in crate::delivery) per_category: u64,
-    /// Rendered items of one category up to which there is room for a backlog beside live items.
+    /// Rendered items of one category up to which the backlog is read besides live chunks.
     pub(in crate::delivery) light: u64,
     /// Rendered items of one category that wait for a quota or a misconfigured destination, if there are other destinations.
     pub(in crate::delivery) deferred_among_others: u64,
     /// All that is queued, above which chunks are compressed as small as possible.
     pub(in crate::delivery) compress_hard: u64,
-    /// Chunks that wait for the mapper, above which chunks are compressed: the first ones of a burst take room that its last
-    /// ones need.
+    /// Chunks that wait for the mapper, above which chunks are compressed, so that the last ones of a burst fit, too.
     pub(in crate::delivery) burst: u64,
     /// Chunks that pass through to the mapper while Fluent Bit keeps them.
     pub(in crate::delivery) passing: u64,
-    /// Chunks that are kept in memory because their items wait: the other half is for live ones.
+    /// Chunks that stay in memory because their items wait. The other half is for live chunks.
     pub(in crate::delivery) deferred_chunks: u64,
 }
 
@@ -52,7 +51,7 @@ impl MemoryShares {
     }
 }
 
-/// Returns the bytes of the spool above which records of failing destinations are dropped to make room for others.
+/// Returns the bytes of the spool above which records of failing destinations are evicted for others.
 #[must_use]
 pub(in crate::delivery) fn spool_high_water(spool_max_size: u64) -> u64 {
     spool_max_size / 4 * 3

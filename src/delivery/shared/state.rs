@@ -26,10 +26,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-/// Buffers of envelopes that are kept for the next ones beside those of the mapper; more would only be memory.
+/// Most buffers of sent envelopes in the pool. The mapper keeps further ones itself.
 const POOLED_BUFFERS: usize = 1;
 
-/// Shortest wait of a chunk until it is read again.
+/// Shortest wait of a deferred chunk until it is read again.
 const READ_AGAIN: Duration = Duration::from_secs(1);
 
 /// The state that all threads of an instance share.
@@ -43,24 +43,25 @@ pub(crate) struct Shared {
     pub(in crate::delivery) clock: Arc<dyn Clock>,
     /// Counts records and outcomes. Written by all threads; the dispatcher reads the ledger behind it.
     pub(in crate::delivery) recorder: Recorder,
-    /// Counts drops for client reports. Written by mapper, spooler and dispatcher; read by the dispatcher.
+    /// Counts drops for client reports. Written by mapper, the spool's worker and dispatcher; read by the dispatcher.
     pub(in crate::delivery) reports: client_reports::Recorder,
-    /// Slots for chunks. Filled by flushes; answered and recycled by the mapper.
+    /// Slots for chunks. Filled by flushes; completed and recycled by mapper and dispatcher.
     pub(in crate::delivery) slot_pool: Arc<SlotPool>,
     /// Compressors for chunks in memory. Used by flushes alone.
     pub(in crate::delivery) chunk_compressor: ChunkCompressor,
-    /// Chunks that Fluent Bit still holds. Written by mapper, dispatcher and spooler; read by flushes.
+    /// Chunks that Fluent Bit keeps and will offer again. Written by mapper, dispatcher and the spool's worker; read by flushes.
     pub(in crate::delivery) retry_registry: RetryRegistry,
-    /// Bytes of rendered items. Taken by the mapper, given back by the dispatcher; read by flushes.
+    /// Bytes of rendered items. Taken by the mapper, freed by the dispatcher; read by flushes.
     pub(in crate::delivery) budget: MemoryBudget,
-    /// The cost of logs, and the budgets that cap it. Written by mapper and dispatcher.
+    /// The cost of logs, and the budgets that cap it. Written by mapper, dispatcher and the spool's worker; read by mapper and
+    /// dispatcher.
     pub(in crate::delivery) costs: Costs,
-    /// A message that there is room for a backlog again. Sent by the dispatcher; received by the mapper.
+    /// A message that the backlog may be read again, because memory was freed. Sent by the dispatcher; received by the mapper.
     pub(in crate::delivery) capacity_freed: (Sender<()>, Receiver<()>),
     /// Buffers of log envelopes that have been sent. Given by the dispatcher; taken by the mapper.
     pub(in crate::delivery) buffer_pool: (Sender<Vec<u8>>, Receiver<Vec<u8>>),
     /// Bytes of chunks in the mapper's queue. Added by flushes, subtracted by the mapper; read by flushes and the dispatcher.
-    pub(in crate::delivery) waiting: AtomicU64,
+    pub(in crate::delivery) mapper_queue_bytes: AtomicU64,
     /// Bytes of chunks in memory whose items are not all sent. Added by the mapper, subtracted by mapper and dispatcher; read by
     /// flushes.
     pub(in crate::delivery) retained_bytes: AtomicU64,
@@ -68,18 +69,18 @@ pub(crate) struct Shared {
     pub(in crate::delivery) route_table: RouteTable,
     /// Blocked destinations. Written by the dispatcher; read by the mapper.
     pub(in crate::delivery) blocks: Blocks,
-    /// Chunks with records that wait. Written by mapper, dispatcher and spooler; read by the mapper, and by the dispatcher at
+    /// Chunks with records that wait. Written by mapper, dispatcher and the spool's worker; read by the mapper, and by the dispatcher at
     /// exit.
     pub(in crate::delivery) backlog: Mutex<Backlog>,
-    /// The spool. Written by flushes and the spooler; read by all threads.
+    /// The spool. Written by flushes and the spool's worker; read by all threads.
     pub(in crate::delivery) store: Store,
-    /// Segments of the spool that cannot be read. Written and read by mapper and spooler.
+    /// Segments of the spool that cannot be read. Written and read by mapper and the spool's worker.
     pub(in crate::delivery) lost: Lost,
-    /// Bytes of each open spool. Written by the spooler; read by mapper and dispatcher.
+    /// Bytes of each open spool. Written by the spool's worker; read by mapper and dispatcher.
     pub(in crate::delivery) spool_bytes: Mutex<Vec<Arc<AtomicU64>>>,
-    /// Steady time in milliseconds before which no dead letter is written, because the disk refused the last one. Written by
-    /// the mapper; read by mapper and dispatcher.
-    pub(in crate::delivery) dead_again: AtomicU64,
+    /// Steady time in milliseconds before which no dead letter is written, because writing the last one failed. Written by the
+    /// mapper; read by mapper and dispatcher.
+    pub(in crate::delivery) dead_letter_retry_at: AtomicU64,
     /// Closing, deadline, active flushes and drain.
     pub(in crate::delivery) lifecycle: Lifecycle,
     /// Chunks in the mapper's queue that Fluent Bit keeps and the retry registry does not know yet. Added by flushes, subtracted by the
@@ -113,7 +114,7 @@ impl Shared {
             budget: MemoryBudget::new(queue_max_size, sharing),
             capacity_freed: bounded(1),
             buffer_pool: bounded(POOLED_BUFFERS),
-            waiting: AtomicU64::new(0),
+            mapper_queue_bytes: AtomicU64::new(0),
             retained_bytes: AtomicU64::new(0),
             route_table: dsn_sources::read_all(&settings.destination),
             blocks: Blocks::default(),
@@ -121,7 +122,7 @@ impl Shared {
             lost: Lost::default(),
             store: Store::new(settings.delivery.spool_sync),
             spool_bytes: Mutex::default(),
-            dead_again: AtomicU64::new(0),
+            dead_letter_retry_at: AtomicU64::new(0),
             lifecycle: Lifecycle::new(),
             retained_in_transit: AtomicU64::new(0),
             settings: settings.delivery.clone(),
@@ -130,6 +131,7 @@ impl Shared {
         }
     }
 
+    /// Returns the present steady and wall time.
     pub(in crate::delivery) fn now(&self) -> Moment {
         self.clock.now()
     }
@@ -139,14 +141,13 @@ impl Shared {
         lock(&self.spool_bytes).iter().map(|bytes| bytes.load(Relaxed)).sum()
     }
 
-    /// Returns true if the spool is so full that records that wait for a destination in trouble have to make room for
-    /// others.
+    /// Returns true if the spool is so full that records of failing destinations are evicted for others.
     pub(in crate::delivery) fn is_spool_nearly_full(&self) -> bool {
         self.spool_bytes() > spool_high_water(self.settings.spool_max_size)
     }
 
-    /// Returns true if no request is started any more: the instance is closing, and unsent items are in the spool for the
-    /// next one. A request that is cut may have arrived, so that its logs would come twice.
+    /// Returns true if no request is started any more: the instance is closing, and the spool keeps unsent items for the next
+    /// one. A request that is cut may have arrived, so that its logs would be sent twice.
     pub(in crate::delivery) fn starts_nothing(&self) -> bool {
         self.lifecycle.is_closing() && ResolvedMode::of(&self.settings) == Some(ResolvedMode::Spool)
     }
@@ -165,14 +166,14 @@ impl Shared {
     }
 
     /// Returns the longest wait of a category for a quota or a misconfigured destination.
-    pub(in crate::delivery) fn longest(&self, category: Category) -> Duration {
+    pub(in crate::delivery) fn longest_hold(&self, category: Category) -> Duration {
         match category {
             Category::Event => self.settings.hold_events,
             Category::Log => self.settings.hold_logs,
         }
     }
 
-    /// Acts on a progress record's new status, which may be final.
+    /// Acts on the new status of a chunk: completes its flush, defers it, or frees its memory or its bytes in the spool.
     pub(in crate::delivery) fn finish(&self, chunk_progress: &Arc<ChunkProgress>, status: ChunkStatus) {
         match (&chunk_progress.source, status) {
             (_, ChunkStatus::Busy) | (ChunkSource::None, _) => {}
@@ -186,19 +187,19 @@ impl Shared {
         }
     }
 
-    /// Puts a chunk among those that wait, to be read again when the first of its holds is over or has lasted too long;
-    /// at once if dead letters are to be written.
+    /// Adds a chunk to the backlog. It is read again when the first wait of its records ends or has lasted too long; if dead
+    /// letters are to be written, at once.
     pub(in crate::delivery) fn defer(&self, chunk_progress: &Arc<ChunkProgress>) {
-        chunk_progress.tell_ended();
+        chunk_progress.report_ended();
         let now = self.now().steady;
         let waits = chunk_progress.take_due().map_or(now + READ_AGAIN, |due| due.max(now + READ_AGAIN));
-        let writes = now.max(Monotonic::from_millis(self.dead_again.load(Relaxed)));
+        let writes = now.max(Monotonic::from_millis(self.dead_letter_retry_at.load(Relaxed)));
         let due = if chunk_progress.has_rejected() { writes } else { waits };
         lock(&self.backlog).add(Arc::clone(chunk_progress), due);
     }
 
     /// Returns true if the record of an item that is given up with this outcome becomes a dead letter. Items that are given up
-    /// for want of memory end at once.
+    /// because memory is short end at once.
     pub(in crate::delivery) fn writes_dead_letter(&self, outcome: Outcome) -> bool {
         self.settings.dead_letter_path.is_some() && outcome != Outcome::Overflow
     }

@@ -15,7 +15,8 @@ pub(in crate::delivery) const SUFFIX: &str = "msgpack";
 /// The first bytes of every marker: an array of an array, and the time of a group's start.
 const HEAD: &[u8] = &[0x92, 0x92, 0xd7, 0, 255, 255, 255, 255, 0, 0, 0, 0];
 
-/// Records that were left out of a segment, at most: far more than fit into one. A marker that says more says nothing.
+/// Most records that a marker may say were left out of a segment: far more than fit into one. A marker with a greater number is
+/// damage.
 const MAX_ENDED: u32 = 1 << 24;
 
 /// Bytes of a marker without the tag, at most.
@@ -46,7 +47,7 @@ pub(in crate::delivery) fn marker_of(fields: &[(&str, Field<'_>)], body: Seq<'_>
     out
 }
 
-/// Appends a marker. Allocates nothing if `out` has room.
+/// Appends a marker. Allocates nothing if `out` has enough capacity.
 fn write_marker(out: &mut Vec<u8>, fields: &[(&str, Field<'_>)], body: Seq<'_>) {
     use rmp::encode::{write_map_len, write_str, write_str_len, write_uint};
     out.extend_from_slice(HEAD);
@@ -148,7 +149,7 @@ pub(super) struct Placed {
     pub(super) length: u64,
     pub(super) records: u32,
     /// Its records have ended and were left out.
-    pub(super) is_over: bool,
+    pub(super) is_ended: bool,
     /// Time at which it was written; the epoch if unknown.
     pub(super) wall: WallTime,
 }
@@ -177,11 +178,11 @@ pub(super) fn scan(bytes: &[u8]) -> Result<Scan, u64> {
     let (mut at, mut total) = (0, 0_u32);
     while at < bytes.len() {
         let rest = &bytes[at..];
-        let mut is_over = false;
+        let mut is_ended = false;
         let (length, records, wall) = match marker(rest) {
             Some(Err(version)) => return Err(version),
             Some(Ok(Marker { ended: Some(ended), size, .. })) if total.saturating_add(ended) <= MAX_ENDED => {
-                is_over = true;
+                is_ended = true;
                 (size, ended, WallTime::EPOCH)
             }
             Some(Ok(marker)) if marker.length > rest.len() - marker.size => {
@@ -203,7 +204,7 @@ pub(super) fn scan(bytes: &[u8]) -> Result<Scan, u64> {
             }
         };
         total = total.saturating_add(records);
-        scan.chunks.push(Placed { offset: at as u64, length: length as u64, records, is_over, wall });
+        scan.chunks.push(Placed { offset: at as u64, length: length as u64, records, is_ended, wall });
         at += length;
     }
     Ok(scan)
@@ -295,8 +296,8 @@ mod tests {
         let scan = scan(&[&one[..], &two].concat()).unwrap();
         let wall = WallTime::from_secs(9);
         let expected = [
-            Placed { offset: 0, length: one.len() as u64, records: 2, is_over: false, wall },
-            Placed { offset: one.len() as u64, length: two.len() as u64, records: 3, is_over: false, wall },
+            Placed { offset: 0, length: one.len() as u64, records: 2, is_ended: false, wall },
+            Placed { offset: one.len() as u64, length: two.len() as u64, records: 3, is_ended: false, wall },
         ];
         assert_eq!(scan, Scan { chunks: expected.to_vec(), torn: None, damages: 0 });
     }

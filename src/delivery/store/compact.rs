@@ -13,7 +13,7 @@ use std::collections::HashSet;
 
 /// Records of a segment that have ended.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Over {
+pub(super) struct EndedRecords {
     /// Records of chunks that are never read again.
     done: RecordSet,
     /// Records that have ended, in chunks that are read together with others.
@@ -22,7 +22,7 @@ pub(super) struct Over {
     count: u32,
 }
 
-impl Over {
+impl EndedRecords {
     /// Chunks with `records` records from number `first` are never read again.
     pub(super) fn done(&mut self, first: RecordIndex, records: u32) {
         for record in first.run(records) {
@@ -54,7 +54,7 @@ pub(super) struct Compacted {
 }
 
 /// Removes the ended chunks from the bytes of a segment. `chunks` are all chunks in it.
-pub(super) fn compact(bytes: &[u8], chunks: &[Placed], over: &Over) -> Option<Compacted> {
+pub(super) fn compact(bytes: &[u8], chunks: &[Placed], ended_records: &EndedRecords) -> Option<Compacted> {
     let mut out = Compacted { bytes: Vec::new(), moves: Vec::new() };
     let mut first = RecordIndex(0);
     // Records of chunks that are never read, which one marker replaces.
@@ -64,7 +64,7 @@ pub(super) fn compact(bytes: &[u8], chunks: &[Placed], over: &Over) -> Option<Co
         let data = bytes.get(chunk.offset as usize..(chunk.offset + chunk.length) as usize)?;
         let records = first.run(chunk.records);
         first = RecordIndex(first.0.checked_add(chunk.records)?);
-        if chunk.records > 0 && records.clone().all(|record| over.done.has(record)) {
+        if chunk.records > 0 && records.clone().all(|record| ended_records.done.has(record)) {
             if run == 0 {
                 out.moves.push((chunk.offset, out.bytes.len() as u64));
             }
@@ -77,9 +77,9 @@ pub(super) fn compact(bytes: &[u8], chunks: &[Placed], over: &Over) -> Option<Co
         }
         out.moves.push((chunk.offset, out.bytes.len() as u64));
         // Lines of a chunk may continue a trace that begins in one before it, of the same tag.
-        let is_over = records.clone().all(|record| over.done.has(record) || over.ended.has(record));
+        let is_ended = records.clone().all(|record| ended_records.done.has(record) || ended_records.ended.has(record));
         let tag = tag_of(data);
-        if chunk.records > 0 && is_over && !copied_tags.contains(tag) {
+        if chunk.records > 0 && is_ended && !copied_tags.contains(tag) {
             write_ended_marker(&mut out.bytes, chunk.records);
         } else {
             copied_tags.insert(tag);
@@ -117,29 +117,29 @@ mod tests {
         out
     }
 
-    fn compacted(bytes: &[u8], over: &Over) -> (Compacted, Vec<(u32, bool)>) {
-        let found = compact(bytes, &scan(bytes).unwrap().chunks, over).unwrap();
+    fn compacted(bytes: &[u8], ended_records: &EndedRecords) -> (Compacted, Vec<(u32, bool)>) {
+        let found = compact(bytes, &scan(bytes).unwrap().chunks, ended_records).unwrap();
         let again = scan(&found.bytes).unwrap();
         assert_eq!((again.torn, again.damages), (None, 0));
-        let chunks = again.chunks.iter().map(|chunk| (chunk.records, chunk.is_over)).collect();
+        let chunks = again.chunks.iter().map(|chunk| (chunk.records, chunk.is_ended)).collect();
         (found, chunks)
     }
 
     #[test]
     fn replaces_ended_chunks_by_markers() {
         let bytes = segment(&[("a", 20), ("b", 30), ("c", 40), ("d", 50), ("e", 60)]);
-        let mut over = Over::default();
-        over.done(RecordIndex(0), 50);
-        over.done(RecordIndex(0), 20);
-        over.ended(RecordIndex(90), &records(0..50));
-        assert_eq!(over.count(), 100);
-        let (found, chunks) = compacted(&bytes, &over);
+        let mut ended_records = EndedRecords::default();
+        ended_records.done(RecordIndex(0), 50);
+        ended_records.done(RecordIndex(0), 20);
+        ended_records.ended(RecordIndex(90), &records(0..50));
+        assert_eq!(ended_records.count(), 100);
+        let (found, chunks) = compacted(&bytes, &ended_records);
         assert_eq!(chunks, [(50, true), (40, false), (50, true), (60, false)]);
         assert!(found.bytes.len() < bytes.len() * 6 / 10, "{} of {}", found.bytes.len(), bytes.len());
         assert_eq!(found.moves.len(), 5);
         // Once more, of what is there now.
-        over.done(RecordIndex(50), 40);
-        let (again, chunks) = compacted(&found.bytes, &over);
+        ended_records.done(RecordIndex(50), 40);
+        let (again, chunks) = compacted(&found.bytes, &ended_records);
         assert_eq!(chunks, [(90, true), (50, true), (60, false)]);
         let (copied, end) = (again.moves[again.moves.len() - 2], again.moves[again.moves.len() - 1]);
         assert_eq!(again.bytes[copied.1 as usize..end.1 as usize], bytes[bytes.len() - (end.0 - copied.0) as usize..]);
@@ -148,8 +148,8 @@ mod tests {
     #[test]
     fn keeps_a_chunk_that_may_continue_a_trace() {
         let bytes = segment(&[("a", 2), ("b", 2), ("a", 2)]);
-        let mut over = Over::default();
-        over.ended(RecordIndex(0), &records(2..6));
-        assert_eq!(compacted(&bytes, &over).1, [(2, false), (2, true), (2, false)]);
+        let mut ended_records = EndedRecords::default();
+        ended_records.ended(RecordIndex(0), &records(2..6));
+        assert_eq!(compacted(&bytes, &ended_records).1, [(2, false), (2, true), (2, false)]);
     }
 }

@@ -1,5 +1,4 @@
-//! Holds chunks that wait in memory: uncompressed, or compressed when memory gets short, so that the same bytes hold several
-//! times as many chunks.
+//! Compresses chunks that wait in memory when memory gets short, so that several times as many fit into the same bytes.
 //!
 //! A burst arrives at once, and Fluent Bit offers a chunk that got RETRY again only after seconds, whereas compressing a
 //! chunk takes one or two milliseconds. A chunk is compressed on Fluent Bit's coroutine stack, where nothing may format or
@@ -33,10 +32,10 @@ impl Effort {
     }
 }
 
-/// Larger chunks are held as they are: to read one takes a buffer of its size, beside all that is held.
+/// Largest chunk in bytes that is compressed. Reading a compressed chunk takes a buffer of its size in addition.
 pub(crate) const MAX_LENGTH: usize = 4 << 20;
 
-/// A chunk that does not shrink by this factor is not worth it.
+/// Least factor by which a chunk has to shrink to be queued compressed.
 const WORTHWHILE: usize = 2;
 
 /// Marker for an unreadable rest of a chunk, which counts as one record. No MessagePack value begins like this.
@@ -57,7 +56,7 @@ impl CompressedChunk {
         self.bytes.len()
     }
 
-    /// Breaks it in its middle.
+    /// Overwrites the second half with invalid bytes.
     #[cfg(test)]
     pub(in crate::delivery) fn spoil(&mut self) {
         let middle = self.bytes.len() / 2;
@@ -96,7 +95,7 @@ pub(crate) enum QueuedChunk {
     Compressed(Vec<u8>, CompressedChunk),
 }
 
-/// A chunk that was held in memory.
+/// A queued chunk, uncompressed.
 #[derive(Debug)]
 pub(crate) struct Opened<'q> {
     pub(crate) chunk: Cow<'q, Chunk>,
@@ -143,7 +142,7 @@ impl QueuedChunk {
 #[derive(Default)]
 pub(crate) struct ChunkCompressor(Mutex<Option<Tools>>);
 
-/// State that is kept from chunk to chunk.
+/// The compression context and the output buffer, reused from chunk to chunk.
 struct Tools {
     context: CCtx<'static>,
     out: Vec<u8>,
@@ -170,7 +169,7 @@ impl ChunkCompressor {
         context.set_parameter(CParameter::CompressionLevel(effort.level())).ok()?;
         out.clear();
         out.try_reserve_exact(most).ok()?;
-        // It writes into the room that there is, and fails for want of more.
+        // Writes into the reserved capacity, and fails if that is too small.
         let length = context.compress2(out, data).ok().filter(|length| *length <= most)?;
         let mut bytes = Vec::new();
         bytes.try_reserve_exact(length).ok()?;
@@ -181,7 +180,7 @@ impl ChunkCompressor {
     /// Frees the compression context and the buffer that it keeps.
     pub(crate) fn rest(&self) {
         let tools = self.lock().take();
-        // Not while a flush may wait for the lock.
+        // Dropped without the lock, for which a flush may wait.
         drop(tools);
     }
 
@@ -221,9 +220,9 @@ mod tests {
     }
 
     fn opened(compressed: CompressedChunk) -> Chunk {
-        let held = QueuedChunk::Compressed(b"tag".to_vec(), compressed);
-        let bytes = held.bytes();
-        let opened = held.open(|| b"what was here".to_vec()).unwrap();
+        let queued = QueuedChunk::Compressed(b"tag".to_vec(), compressed);
+        let bytes = queued.bytes();
+        let opened = queued.open(|| b"old bytes".to_vec()).unwrap();
         assert!(opened.is_whole);
         let segment = opened.chunk.into_owned();
         assert!(bytes > 0 && bytes < segment.data.len() as u64, "{bytes}");
@@ -255,9 +254,9 @@ mod tests {
     #[test]
     fn borrows_an_uncompressed_chunk() {
         let segment = Chunk { tag: b"tag".to_vec(), data: lines(100), records: 0 };
-        let held = QueuedChunk::Raw(segment.clone());
-        assert_eq!(held.bytes(), 100);
-        let opened = held.open(|| panic!("no buffer is needed")).unwrap();
+        let queued = QueuedChunk::Raw(segment.clone());
+        assert_eq!(queued.bytes(), 100);
+        let opened = queued.open(|| panic!("no buffer is needed")).unwrap();
         assert!(matches!(&opened.chunk, Cow::Borrowed(lent) if **lent == segment));
     }
 
@@ -267,8 +266,8 @@ mod tests {
         let broken = |spoil: fn(&mut CompressedChunk)| {
             let mut compressed = ChunkCompressor::default().compress(&data, u64::MAX, Light).unwrap();
             spoil(&mut compressed);
-            let held = QueuedChunk::Compressed(b"tag".to_vec(), compressed);
-            let opened = held.open(Vec::new).unwrap();
+            let queued = QueuedChunk::Compressed(b"tag".to_vec(), compressed);
+            let opened = queued.open(Vec::new).unwrap();
             assert!(!opened.is_whole);
             let (last, read) = opened.chunk.data.split_last().unwrap();
             assert!(*last == UNREADABLE && data.starts_with(read), "{} bytes", read.len());
@@ -287,8 +286,8 @@ mod tests {
     #[test]
     fn does_not_read_a_chunk_without_memory() {
         let compressed = CompressedChunk { bytes: Vec::new(), length: usize::MAX };
-        let held = QueuedChunk::Compressed(Vec::new(), compressed);
-        assert!(held.open(Vec::new).is_none());
-        assert_eq!(crate::chunk::count(&held.unreadable().chunk.data), 1);
+        let queued = QueuedChunk::Compressed(Vec::new(), compressed);
+        assert!(queued.open(Vec::new).is_none());
+        assert_eq!(crate::chunk::count(&queued.unreadable().chunk.data), 1);
     }
 }

@@ -317,7 +317,7 @@ mod tests {
             fs::read_dir(&path).unwrap().flatten().filter(|file| file.path().extension() == Some("msgpack".as_ref()));
         assert_eq!(files.count(), 2);
         fs::remove_dir_all(&path).unwrap();
-        assert_eq!(write(&mut one, 1, 12), [true], "the directory is made again, and the room is there again");
+        assert_eq!(write(&mut one, 1, 12), [true], "expected a new directory without dead letters");
         fs::remove_dir_all(&path).unwrap();
     }
 }

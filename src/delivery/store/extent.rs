@@ -1,4 +1,4 @@
-//! Extents: consecutive chunks of a segment that are read and settled together.
+//! Extents: consecutive chunks of a segment that are read and finished together.
 
 use super::chunk_file::{Chunk, split_owned};
 use super::error::SpoolError;
@@ -112,8 +112,8 @@ impl Extent {
     }
 
     /// Tells the segment which records have ended, for its compaction.
-    pub(in crate::delivery) fn tell_ended(&self, ended: &RecordSet) {
-        self.segment.tell_ended(self.first, ended);
+    pub(in crate::delivery) fn report_ended(&self, ended: &RecordSet) {
+        self.segment.report_ended(self.first, ended);
     }
 
     /// Ends the extent: every record in it has ended. The segment is deleted when all of it has.

@@ -4,6 +4,14 @@
 //! thread hands the chunk to the mapper, syncs the disk and repairs the directory. What is known about the records of a
 //! segment is noted in its progress file. A segment and its progress file are deleted when every record in them has ended.
 //! `docs/formats.md` specifies both formats.
+//!
+//! - `offer` takes the chunk of a flush into the spool, and makes the flush wait for the sync. `worker` is the spool's thread.
+//! - `spool` is the directory with its open `segment`; `directory` has its lock and its names. `chunk_file` is the format of
+//!   segments, `progress_file` that of progress files.
+//! - `extent` is a run of chunks that are read and finished together. `recovery` finds those of an earlier process at the start,
+//!   `compact` removes those that have ended from a segment, and `lost` counts those whose file was removed.
+//! - `dead_letters` writes the records of rejected items, each with its `drop_reason`.
+//! - `compressed_chunk` compresses chunks that wait in memory. `record_set` is a set of records, `error` has the errors.
 
 mod chunk_file;
 mod compact;

@@ -1,4 +1,9 @@
-//! Shares the spool between flushes and its worker, under one lock. Flushes append their chunks under this lock.
+//! Takes chunks into the spool: shares the spool between flushes and its worker, under one lock.
+//!
+//! A flush offers its chunk ([`Store::offer`]), which is appended under the lock. With `spool_sync full` the flush then waits for
+//! the sync ([`Store::wait_for_sync`]). A flush that has waited too long returns RETRY, and its chunk becomes unacknowledged: when
+//! Fluent Bit offers the chunk again before the sync, its flush waits for the same sync; after the sync, the chunk is one that the
+//! retry registry expects, and is taken at once without being appended a second time.
 
 use super::error::SpoolError;
 use super::spool::{Appended, Spool, SyncWork, WhenFull};
@@ -25,7 +30,7 @@ pub(crate) fn end_reload() {
     IS_RELOADING.store(false, Relaxed);
 }
 
-/// The chunks that Fluent Bit may offer again although a spool holds them.
+/// The chunks that Fluent Bit may offer again although a spool has taken them.
 pub(crate) trait ChunkIdentities {
     /// Returns the identity of a chunk.
     fn identity(&self, tag: &[u8], data: &[u8]) -> u128;
@@ -43,7 +48,7 @@ pub(crate) struct Store {
     work: Condvar,
     /// Wakes flushes: the spool has been opened, or synced.
     changed: Condvar,
-    /// Flushes wait for the sync.
+    /// True if flushes wait for the sync. Never written after the start.
     is_full_sync: bool,
 }
 

@@ -14,14 +14,14 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-/// Data that an earlier process left.
+/// The chunks of an earlier process.
 #[derive(Debug, Default)]
 pub struct Recovery {
     /// Extents that have not ended, oldest first.
     pub extents: Vec<Recovered>,
     /// Chunks that were spooled so shortly before the last one that Fluent Bit may not know of it.
     pub recent: Vec<Chunk>,
-    /// Problems with files, each with its file, as text for people.
+    /// Problems with files, each with its file, as text for the log.
     pub problems: Vec<String>,
 }
 
@@ -49,7 +49,7 @@ pub(super) struct Finder<'f> {
     pub(super) last: u64,
 }
 
-/// Reads all segments of a directory, cuts off torn chunks, and deletes files that nobody needs any more.
+/// Reads all segments of a directory, cuts off torn chunks, and deletes files that are no longer needed.
 ///
 /// # Errors
 /// The directory cannot be listed.
@@ -85,7 +85,7 @@ impl Finder<'_> {
         Ok(())
     }
 
-    /// Reads a segment. What cannot be read is named and left where it is.
+    /// Reads a segment. A file that cannot be read becomes a problem in the result, and stays where it is.
     fn read_segment(&mut self, path: PathBuf) -> Option<Found> {
         let recovery = &mut self.recovery;
         self.last = self.last.max(segment_number(&path).unwrap_or(0));
@@ -132,7 +132,7 @@ impl Finder<'_> {
             .map(|chunk| {
                 let mut records = first.run(chunk.records);
                 first = first.plus(chunk.records);
-                chunk.is_over || records.all(|record| done.has(record))
+                chunk.is_ended || records.all(|record| done.has(record))
             })
             .collect();
         let pending = is_done.iter().filter(|done| !**done).count() as u32;
@@ -147,7 +147,7 @@ impl Finder<'_> {
     }
 }
 
-/// Reads a progress file; a missing one holds no notes. Opens regular files only: reading a named pipe would block.
+/// Reads a progress file; a missing one has no notes. Opens regular files only: reading a named pipe would block.
 ///
 /// # Errors
 /// Any error of the file system, or [`io::ErrorKind::InvalidInput`] if something else than a file is there.

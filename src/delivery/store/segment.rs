@@ -4,7 +4,7 @@
 //! It is lost when its file has been removed or cannot be read; then it takes no bytes and is never read again.
 
 use super::chunk_file::{Placed, scan};
-use super::compact::{Over, compact};
+use super::compact::{EndedRecords, compact};
 use super::progress_file::{self, ProgressFiles};
 use crate::clock::WallTime;
 use crate::delivery::store::record_set::RecordSet;
@@ -69,9 +69,9 @@ struct State {
     /// Time at which the last chunk was written.
     newest: WallTime,
     /// Records that have ended.
-    over: Over,
+    ended_records: EndedRecords,
     /// The number of records that had ended when the segment was compacted last.
-    tried: u32,
+    ended_at_compaction: u32,
     /// Present places of the chunks, if the segment has been compacted: offsets when they were appended and in the file,
     /// ascending.
     moves: Vec<(u64, u64)>,
@@ -137,7 +137,7 @@ impl Segment {
         let mut state = State { length, ..State::default() };
         for (chunk, is_done) in chunks {
             if is_done {
-                state.over.done(RecordIndex(state.records), chunk.records);
+                state.ended_records.done(RecordIndex(state.records), chunk.records);
             }
             state.pending += u32::from(!is_done);
             state.records = state.records.saturating_add(chunk.records);
@@ -150,7 +150,7 @@ impl Segment {
         &self.path
     }
 
-    /// The file's name, for people.
+    /// Returns the file's name, for log lines.
     #[must_use]
     pub fn name(&self) -> String {
         self.path.file_name().unwrap_or_default().to_string_lossy().into_owned()
@@ -289,8 +289,8 @@ impl Segment {
     pub(super) fn ended_share(&self, before: WallTime) -> Option<u32> {
         let state = lock(&self.state);
         let can_be = state.open.is_none() && !state.is_lost && !state.is_reclaimed && state.newest < before;
-        let ended = u64::from(state.over.count().saturating_sub(state.tried));
-        let remaining = u64::from(state.records.saturating_sub(state.tried)).max(1);
+        let ended = u64::from(state.ended_records.count().saturating_sub(state.ended_at_compaction));
+        let remaining = u64::from(state.records.saturating_sub(state.ended_at_compaction)).max(1);
         can_be.then_some((ended * 100 / remaining) as u32)
     }
 
@@ -301,21 +301,21 @@ impl Segment {
     pub(super) fn compact(&self) -> io::Result<()> {
         let compacted = self.write_compacted();
         if compacted.is_err() {
-            lock(&self.state).tried = 0;
+            lock(&self.state).ended_at_compaction = 0;
         }
         compacted
     }
 
     fn write_compacted(&self) -> io::Result<()> {
-        let (over, length, records) = {
+        let (ended_records, length, records) = {
             let mut state = lock(&self.state);
-            state.tried = state.over.count();
-            (state.over.clone(), state.length, state.records)
+            state.ended_at_compaction = state.ended_records.count();
+            (state.ended_records.clone(), state.length, state.records)
         };
         let bytes = self.read_file(0, length)?;
         let Ok(scan) = scan(&bytes) else { return Ok(()) };
         let found = scan.chunks.iter().fold(0, |sum: u32, chunk| sum.saturating_add(chunk.records));
-        let Some(compacted) = compact(&bytes, &scan.chunks, &over) else { return Ok(()) };
+        let Some(compacted) = compact(&bytes, &scan.chunks, &ended_records) else { return Ok(()) };
         if scan.torn.is_some() || found != records || compacted.bytes.len() as u64 > length / 4 * 3 {
             return Ok(());
         }
@@ -349,14 +349,14 @@ impl Segment {
     }
 
     /// Records from number `first` have ended, counted from there.
-    pub(super) fn tell_ended(&self, first: RecordIndex, ended: &RecordSet) {
-        lock(&self.state).over.ended(first, ended);
+    pub(super) fn report_ended(&self, first: RecordIndex, ended: &RecordSet) {
+        lock(&self.state).ended_records.ended(first, ended);
     }
 
     pub(super) fn end(&self, first: RecordIndex, records: u32, chunks: u32) {
         {
             let mut state = lock(&self.state);
-            state.over.done(first, records);
+            state.ended_records.done(first, records);
             state.pending = state.pending.saturating_sub(chunks);
         }
         self.reclaim_if_finished();
@@ -376,7 +376,7 @@ impl Segment {
         if delete(&self.path) {
             self.files.bytes.fetch_sub(bytes, Relaxed);
         } else {
-            // It goes on counting: what is on the disk has a limit.
+            // Its bytes go on counting, because those on the disk are limited.
             lock(&self.files.undeleted).push((self.path.clone(), bytes));
         }
     }

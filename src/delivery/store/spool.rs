@@ -16,10 +16,11 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Weak};
 
-/// Descriptors that are kept for the next sync of sealed segments, at most; those of others are opened again.
+/// Most descriptors of sealed segments that stay open until the next sync. Other files are opened again for the sync.
 const MAX_OPEN_UNSYNCED: usize = 2;
 
-/// Factor by which a segment may exceed its size where no descriptor is left for a new one. A segment is read as a whole at a start.
+/// Factor by which a segment may exceed its size while the process has no descriptor for a new one. A segment is read as a whole
+/// at a start.
 const GROWS: u64 = 4;
 
 /// The sizes of a spool.
@@ -32,7 +33,8 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// Room comes back a segment at a time: 8 MiB in a spool of the usual size, less in a smaller one.
+    /// Returns the sizes of a spool of at most `most` bytes. Disk space is freed a segment at a time: 8 MiB in a spool of the
+    /// usual size, less in a smaller one.
     #[must_use]
     pub fn of(most: u64) -> Self {
         const SEGMENT: u64 = 8 << 20;
@@ -42,7 +44,7 @@ impl Limits {
     }
 }
 
-/// The handling of a chunk that a full spool has no room for.
+/// The handling of a chunk that does not fit into a full spool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WhenFull {
     /// It is refused.
@@ -65,7 +67,7 @@ pub struct Spool {
     /// Number of the newest segment.
     last: u64,
     open: Option<Arc<Segment>>,
-    /// Every segment that is or was there.
+    /// Every segment, as long as anything refers to it.
     segments: Vec<Weak<Segment>>,
     /// Segments with bytes that were not synced.
     unsynced: Vec<Arc<Segment>>,
@@ -74,7 +76,7 @@ pub struct Spool {
     full: Vec<Arc<Segment>>,
     /// A segment was created since the directory was synced.
     has_new_names: bool,
-    /// The marker being written; kept for its allocation.
+    /// The marker being written. Its allocation is reused.
     marker: Vec<u8>,
 }
 

@@ -46,7 +46,7 @@ impl<C> Attachments<C> {
         !self.lines[category].is_empty()
     }
 
-    /// Takes the lines that are attached to a record. The chunks of released lines become followers.
+    /// Takes the lines that are attached to a record. The chunks of deferred lines become followers.
     pub(super) fn take(&mut self, category: Category, record: RecordIndex, end: ItemEnd) -> Vec<Line<C>> {
         let lines = self.lines[category].remove(&record).unwrap_or_default();
         if end == ItemEnd::Deferred {

@@ -30,7 +30,7 @@ pub struct ChunkProgress {
     /// Steady time in milliseconds at which the first of the deferred records may be mapped again; the maximum if none is known.
     due: AtomicU64,
     recorder: Recorder,
-    /// An earlier process left the chunk in the spool.
+    /// True if the chunk was found in the spool at the start.
     is_recovered: bool,
     state: Mutex<State>,
 }
@@ -41,15 +41,15 @@ struct State {
     /// The state of each record, by category.
     records: PerCategory<RecordStates>,
     /// The number of records that wait for lines of a later chunk.
-    kept_open: u32,
+    open_waits: u32,
     /// The number of times the chunk has been read.
     readings: u32,
-    /// All records have been mapped since the last call of [`ChunkProgress::begin`].
-    mapped: bool,
-    /// The progress file says that every record has been mapped.
-    is_noted: bool,
-    /// A record has to be mapped again.
-    deferred: bool,
+    /// True if all records have been mapped since the last call of [`ChunkProgress::begin_reading`].
+    is_mapped: bool,
+    /// True if the progress file says that every record has been mapped.
+    has_mapped_note: bool,
+    /// True if a record has to be mapped again.
+    has_deferred: bool,
     /// The number of records that have ended, by outcome.
     ended: Ended,
     /// Outcomes since the last note that another reading of the record may not come to ([`Reproducible::No`]).
@@ -58,8 +58,8 @@ struct State {
     counted: PerCategory<RecordSet>,
     /// The chunk, if it is in memory only and may be read again.
     retained: Option<Arc<QueuedChunk>>,
-    /// An earlier process has mapped every record.
-    seen_before: bool,
+    /// True if an earlier process has mapped every record.
+    was_mapped_before: bool,
     /// Records whose request was cut when an earlier process ended.
     aborted: PerCategory<RecordSet>,
     /// Lines of other chunks that are part of a record's item: they end with it.
@@ -74,7 +74,7 @@ impl Identified for ChunkProgress {
 
 impl ChunkProgress {
     /// Returns a progress record for a chunk whose records are already counted as taken, some of them perhaps already
-    /// settled.
+    /// finished.
     #[must_use]
     pub fn new(source: ChunkSource, taken: Monotonic, recorder: Recorder, finished: PerCategory<RecordSet>) -> Self {
         let records = finished.map(|finished| RecordStates::finished_before(&finished));
@@ -94,15 +94,15 @@ impl ChunkProgress {
         (due < u64::MAX).then(|| Monotonic::from_millis(due))
     }
 
-    /// Returns a progress record for chunks that an earlier process has left, whose records are counted again as taken and
+    /// Returns a progress record for chunks that were found in the spool at the start. Their records are counted again as taken and
     /// ended.
     #[must_use]
     pub fn replayed(extent: Extent, taken: Monotonic, recorder: Recorder, progress: Progress) -> Self {
         let mut chunk_progress = Self::new(ChunkSource::Spool(extent), taken, recorder, progress.finished);
         chunk_progress.is_recovered = true;
         if let Ok(state) = chunk_progress.state.get_mut() {
-            (state.ended, state.seen_before) = (progress.ended, progress.mapped);
-            state.is_noted = progress.mapped;
+            (state.ended, state.was_mapped_before) = (progress.ended, progress.mapped);
+            state.has_mapped_note = progress.mapped;
             state.aborted = progress.aborted;
         }
         chunk_progress
@@ -114,22 +114,22 @@ impl ChunkProgress {
         self.lock().ended.clone()
     }
 
-    /// Returns true if an earlier process has left the chunk.
+    /// Returns true if the chunk was found in the spool at the start.
     #[must_use]
     pub fn is_recovered(&self) -> bool {
         self.is_recovered
     }
 
-    /// Keeps the chunk from being done until [`ChunkProgress::let_go`]: a record of it waits for lines of a later chunk.
-    pub fn keep_open(&self) {
+    /// Begins the wait of a record for lines of a later chunk. The chunk is not done before [`ChunkProgress::end_wait`].
+    pub fn begin_wait(&self) {
         let mut state = self.lock();
-        state.kept_open += 1;
+        state.open_waits += 1;
     }
 
-    /// Ends a wait that [`ChunkProgress::keep_open`] began.
-    pub fn let_go(&self) -> ChunkStatus {
+    /// Ends a wait that [`ChunkProgress::begin_wait`] has begun.
+    pub fn end_wait(&self) -> ChunkStatus {
         let mut state = self.lock();
-        state.kept_open -= 1;
+        state.open_waits -= 1;
         state.status()
     }
 
@@ -155,7 +155,7 @@ impl ChunkProgress {
         self.lock().attachments.has_lines(category)
     }
 
-    /// Takes the lines of other chunks that are attached to a record. If its item was released, their chunks are read right
+    /// Takes the lines of other chunks that are attached to a record. If its item was deferred, their chunks are read right
     /// after this one.
     #[must_use]
     pub fn take_attached(
@@ -173,25 +173,25 @@ impl ChunkProgress {
         self.lock().attachments.take_followers()
     }
 
-    /// Begins a reading of the chunk. [`ChunkProgress::mapped`] ends it.
-    pub fn begin(&self) {
+    /// Begins a reading of the chunk. [`ChunkProgress::end_reading`] ends it.
+    pub fn begin_reading(&self) {
         let mut state = self.lock();
         state.readings += 1;
-        state.mapped = false;
-        state.deferred = false;
+        state.is_mapped = false;
+        state.has_deferred = false;
     }
 
     /// Returns true if the chunk has been read before.
     #[must_use]
     pub fn is_read_again(&self) -> bool {
         let state = self.lock();
-        state.readings > 1 || state.seen_before
+        state.readings > 1 || state.was_mapped_before
     }
 
     /// Ends a reading of the chunk: every record has been mapped. Writes the notes that the progress file lacks.
-    pub fn mapped(&self) -> ChunkStatus {
+    pub fn end_reading(&self) -> ChunkStatus {
         let mut state = self.lock();
-        state.mapped = true;
+        state.is_mapped = true;
         let mut unnoted = std::mem::take(&mut state.unnoted);
         if let ChunkSource::Spool(extent) = &self.source {
             for category in Category::ALL {
@@ -202,8 +202,8 @@ impl ChunkProgress {
                     extent.note_finished(*category, &numbers, same[0].1);
                 }
             }
-            // Once: what waits is read again and again.
-            if !std::mem::replace(&mut state.is_noted, true) {
+            // Once: a chunk that waits is read many times.
+            if !std::mem::replace(&mut state.has_mapped_note, true) {
                 extent.note_mapped();
             }
         }
@@ -225,7 +225,7 @@ impl ChunkProgress {
     pub fn leave_open(&self, category: Category, record: RecordIndex) {
         let mut state = self.lock();
         if matches!(state.records[category].get(record), RecordState::Open | RecordState::Rejected(_)) {
-            state.deferred = true;
+            state.has_deferred = true;
         }
     }
 
@@ -235,14 +235,14 @@ impl ChunkProgress {
         !matches!(self.source, ChunkSource::None)
     }
 
-    /// Returns true if the chunk can be read again after its items were taken back. A chunk in memory is kept for that.
+    /// Returns true if the chunk can be read again after its items were deferred. A chunk in memory stays there for that.
     #[must_use]
     pub fn can_be_read_again(&self) -> bool {
         match self.source {
             ChunkSource::Host(_) | ChunkSource::Spool(_) => true,
             ChunkSource::Memory => {
                 let mut state = self.lock();
-                state.deferred |= state.retained.is_some();
+                state.has_deferred |= state.retained.is_some();
                 state.retained.is_some()
             }
             ChunkSource::None => false,
@@ -270,7 +270,7 @@ impl ChunkProgress {
         }
         state.ended.add(category, outcome, 1);
         self.recorder.end(category, outcome, 1);
-        !(state.seen_before && reproducible == Reproducible::Yes)
+        !(state.was_mapped_before && reproducible == Reproducible::Yes)
     }
 
     /// Ends records in flight, and notes that in the progress file.
@@ -305,7 +305,7 @@ impl ChunkProgress {
         let mut state = self.lock();
         for record in records {
             if state.records[category].transition(record, RecordChange::Reject(reason)).is_some() {
-                state.deferred = true;
+                state.has_deferred = true;
             }
         }
         state.status()
@@ -343,7 +343,7 @@ impl ChunkProgress {
     }
 
     /// Marks records as counted by Sentry in a 429.
-    pub fn counted_elsewhere(&self, category: Category, records: impl Iterator<Item = RecordIndex>) {
+    pub fn mark_counted(&self, category: Category, records: impl Iterator<Item = RecordIndex>) {
         let mut state = self.lock();
         for record in records {
             state.counted[category].insert(record);
@@ -352,27 +352,27 @@ impl ChunkProgress {
 
     /// Returns true if Sentry has counted a record in a 429.
     #[must_use]
-    pub fn is_counted_elsewhere(&self, category: Category, record: RecordIndex) -> bool {
+    pub fn is_counted(&self, category: Category, record: RecordIndex) -> bool {
         self.lock().counted[category].has(record)
     }
 
-    /// Keeps the chunk for another reading.
+    /// Retains the chunk for another reading.
     pub(crate) fn retain(&self, chunk: QueuedChunk) -> Arc<QueuedChunk> {
         let retained = Arc::new(chunk);
         self.lock().retained = Some(Arc::clone(&retained));
         retained
     }
 
-    /// Returns the chunk, if it was kept.
+    /// Returns the chunk, if it was retained.
     #[must_use]
     pub(crate) fn retained(&self) -> Option<Arc<QueuedChunk>> {
         self.lock().retained.clone()
     }
 
-    /// Drops the kept chunk, unless a record has to be mapped again or waits for lines. Returns the number of bytes freed.
+    /// Drops the retained chunk, unless a record has to be mapped again or waits for lines. Returns the number of bytes freed.
     pub fn release_chunk(&self) -> u64 {
         let mut state = self.lock();
-        let retained = if state.deferred || state.kept_open > 0 { None } else { state.retained.take() };
+        let retained = if state.has_deferred || state.open_waits > 0 { None } else { state.retained.take() };
         drop(state);
         retained.map_or(0, |chunk| chunk.bytes())
     }
@@ -382,7 +382,7 @@ impl ChunkProgress {
         let mut state = self.lock();
         for record in records {
             if state.records[category].transition(record, RecordChange::Defer).is_some() {
-                state.deferred = true;
+                state.has_deferred = true;
             }
         }
         state.status()
@@ -401,7 +401,7 @@ impl ChunkProgress {
         PerCategory::from_fn(|category| state.records[category].finished())
     }
 
-    /// Ends all unfinished records of the `records` records with one outcome; for chunks that nobody will offer or read
+    /// Ends all unfinished records of the `records` records with one outcome; for chunks that will be neither offered nor read
     /// again. Returns the number of these records, and the number of items of each category.
     pub fn end_rest(&self, records: u32, outcome: Outcome) -> (u32, PerCategory<u32>) {
         let (mut ended, mut items) = (0, PerCategory::default());
@@ -413,11 +413,11 @@ impl ChunkProgress {
         (ended, items)
     }
 
-    /// Passes the records that have ended in both categories to the spool, for its compaction.
-    pub(in crate::delivery) fn tell_ended(&self) {
+    /// Reports the records that have ended in both categories to the spool, for its compaction.
+    pub(in crate::delivery) fn report_ended(&self) {
         if let ChunkSource::Spool(extent) = &self.source {
             let PerCategory { event, log } = self.finished();
-            extent.tell_ended(&event.and(&log));
+            extent.report_ended(&event.and(&log));
         }
     }
 
@@ -434,8 +434,8 @@ impl ChunkProgress {
 
 impl State {
     fn status(&self) -> ChunkStatus {
-        let is_outstanding = self.kept_open > 0 || self.records.values().any(|records| records.in_flight() > 0);
-        match (self.mapped && !is_outstanding, self.deferred) {
+        let is_outstanding = self.open_waits > 0 || self.records.values().any(|records| records.in_flight() > 0);
+        match (self.is_mapped && !is_outstanding, self.has_deferred) {
             (false, _) => ChunkStatus::Busy,
             (true, true) => ChunkStatus::Deferred,
             (true, false) => ChunkStatus::Done,

@@ -17,21 +17,21 @@ fn chunk_progress(ledger: &Ledger) -> ChunkProgress {
 fn claims_only_open_records_of_a_chunk_offered_again() {
     let ledger = Ledger::default();
     let chunk_progress = chunk_progress(&ledger);
-    chunk_progress.begin();
+    chunk_progress.begin_reading();
     (0..3).for_each(|record| assert!(chunk_progress.end(Category::Event, RecordIndex(record), Outcome::Filtered)));
     let claimed = |chunk_progress: &ChunkProgress| {
         (0..3).filter(|r| chunk_progress.claim(Category::Log, RecordIndex(*r))).collect::<Vec<_>>()
     };
     assert_eq!(claimed(&chunk_progress), [0, 1, 2]);
-    assert_eq!(chunk_progress.mapped(), ChunkStatus::Busy);
+    assert_eq!(chunk_progress.end_reading(), ChunkStatus::Busy);
     assert_eq!(
         chunk_progress.finish(Category::Log, [0].map(RecordIndex).into_iter(), Outcome::Accepted),
         ChunkStatus::Busy
     );
     assert_eq!(chunk_progress.defer(Category::Log, [1].map(RecordIndex).into_iter()), ChunkStatus::Busy);
-    chunk_progress.begin();
+    chunk_progress.begin_reading();
     assert_eq!(claimed(&chunk_progress), [1]);
-    chunk_progress.mapped();
+    chunk_progress.end_reading();
     assert_eq!(
         chunk_progress.finish(Category::Log, [1, 2].map(RecordIndex).into_iter(), Outcome::Accepted),
         ChunkStatus::Done
@@ -61,7 +61,7 @@ fn rejected_record_ends_once_at_the_second_reading() {
     let ledger = Ledger::default();
     let chunk_progress = chunk_progress(&ledger);
     assert!(chunk_progress.claim(Category::Log, RecordIndex(0)));
-    chunk_progress.mapped();
+    chunk_progress.end_reading();
     let reason = DropReason::shared(Outcome::Rejected, DropTrigger::NoDestination);
     assert_eq!(
         chunk_progress.mark_rejected(Category::Log, [0].map(RecordIndex).into_iter(), &reason),
@@ -72,7 +72,7 @@ fn rejected_record_ends_once_at_the_second_reading() {
             && matches!(chunk_progress.record_status(Category::Log, RecordIndex(0)), RecordStatus::Rejected(_))
     );
     assert_eq!(ledger.snapshot().pending(Category::Log), 3);
-    chunk_progress.begin();
+    chunk_progress.begin_reading();
     assert!(
         chunk_progress.end(Category::Log, RecordIndex(0), Outcome::Rejected)
             && !chunk_progress.end(Category::Log, RecordIndex(0), Outcome::Overflow)
@@ -81,7 +81,7 @@ fn rejected_record_ends_once_at_the_second_reading() {
         !chunk_progress.has_rejected()
             && matches!(chunk_progress.record_status(Category::Log, RecordIndex(0)), RecordStatus::Closed)
     );
-    assert_eq!(chunk_progress.mapped(), ChunkStatus::Done);
+    assert_eq!(chunk_progress.end_reading(), ChunkStatus::Done);
     assert_eq!(ledger.snapshot().outcome(Category::Log, Outcome::Rejected), 1);
 }
 
@@ -110,5 +110,5 @@ fn chunk_with_an_open_record_is_deferred() {
     let ledger = Ledger::default();
     let chunk_progress = chunk_progress(&ledger);
     chunk_progress.leave_open(Category::Log, RecordIndex(0));
-    assert_eq!(chunk_progress.mapped(), ChunkStatus::Deferred);
+    assert_eq!(chunk_progress.end_reading(), ChunkStatus::Deferred);
 }

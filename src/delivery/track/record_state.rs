@@ -219,7 +219,7 @@ mod tests {
         let table = states.map(|state| changes.map(|change| short(state.transition(change))));
         #[rustfmt::skip]
         let expected = [
-            // claim        release  settle       end          reject
+            // claim        defer    finish       end          reject
             [ "in flight",  "-",     "-",         "finished",  "rejected" ], // open
             [ "-",          "open",  "finished",  "-",         "rejected" ], // in flight
             [ "in flight",  "-",     "-",         "finished",  "rejected" ], // rejected

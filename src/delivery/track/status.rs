@@ -8,7 +8,7 @@ use std::sync::Arc;
 /// Source from which a chunk's bytes can be read again.
 #[derive(Debug)]
 pub enum ChunkSource {
-    /// Nowhere: a chunk that is not delivered at exit is lost.
+    /// Memory only: a chunk that is not delivered at exit is lost.
     Memory,
     /// With Fluent Bit, which offers the chunk again after RETRY; the number is the chunk's identity.
     Host(u128),

@@ -33,7 +33,7 @@ const MAX_DETAIL: u64 = 4_096;
 /// Longest wait for a response's body: the outcome of the items is known before it.
 const BODY_LIMIT: Duration = Duration::from_secs(5);
 
-/// A client shared by all senders of an instance. Cheap to clone; holds nothing of Fluent Bit.
+/// A client shared by all senders of an instance. Cheap to clone; has no reference to Fluent Bit.
 #[derive(Clone, Debug)]
 pub struct Client {
     direct: Agent,
@@ -358,7 +358,7 @@ mod tests {
                 "upstream http://me:Tr0ub4dor@proxy:3128 is down",
                 "502: upstream http://[Filtered]@proxy:3128 is down",
             ),
-            // Hidden from whoever looks for it before the text is read as JSON.
+            // A key that is hidden from a search before the text is read as JSON.
             (403, &format!(r#"{{"detail":"\u0030{}"}}"#, &KEY[1..]), "403: ***"),
         ] {
             assert_eq!(detail(code, body, KEY), expected);

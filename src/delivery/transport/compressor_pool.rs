@@ -1,4 +1,4 @@
-//! Compresses envelopes before they are sent. A compressor's state is larger than the envelopes, so a small pool lends its
+//! Compresses envelopes before they are sent. A compressor's state is larger than the envelopes, so a small pool gives its
 //! compressors to one sender after the other: a sender spends most of its time waiting for a response.
 
 use crate::delivery::transport::encoder::Encoder;
@@ -10,8 +10,8 @@ use std::io;
 /// Number of compressors: enough for one mapper, which takes longer to fill an envelope than a compressor to shrink it.
 const COMPRESSORS: usize = 2;
 
-/// Most bytes of a buffer that is kept for the next envelope.
-const MAX_SPARE_BODY: usize = 2 << 20;
+/// Largest capacity in bytes of a body that is reused for the next envelope.
+const MAX_POOLED_BODY: usize = 2 << 20;
 
 /// All compressors of an instance.
 #[derive(Clone, Debug)]
@@ -36,9 +36,9 @@ impl CompressorPool {
     ///
     /// # Errors
     /// The compressor has no memory.
-    pub(crate) fn compressor(&self, encoding: Compress, envelope: &Parts<'_>, body: &mut Vec<u8>) -> io::Result<()> {
+    pub(crate) fn compress(&self, encoding: Compress, envelope: &Parts<'_>, body: &mut Vec<u8>) -> io::Result<()> {
         body.clear();
-        body.shrink_to(MAX_SPARE_BODY);
+        body.shrink_to(MAX_POOLED_BODY);
         if encoding == Compress::None {
             envelope.all().into_iter().for_each(|part| body.extend_from_slice(part));
             return Ok(());
@@ -48,7 +48,7 @@ impl CompressorPool {
     }
 
     fn recycle(&self, compressor: Encoder) {
-        // There is room for every compressor that was ever made.
+        // The channel has a place for every compressor.
         let _ = self.free.0.try_send(compressor);
     }
 }
@@ -70,7 +70,7 @@ mod tests {
         let text = b"envelope ".repeat(1_000);
         let written = |encoding| {
             let mut body = b"of the last time".to_vec();
-            compressors.compressor(encoding, &Parts::whole(text.clone()), &mut body).unwrap();
+            compressors.compress(encoding, &Parts::whole(text.clone()), &mut body).unwrap();
             body
         };
         std::thread::scope(|scope| {

@@ -12,7 +12,7 @@ use ureq::unversioned::transport::{
 };
 use ureq::{Error, Timeout};
 
-/// A connection is not used again after this time, so that a change in DNS is followed while the old server still answers.
+/// A connection is not used again after this time, so that a change in DNS is followed while the old server still responds.
 const MAX_AGE: Duration = Duration::from_secs(300);
 
 /// Longest attempt at one of several addresses before the next one is tried, in the first round; twice as long in each
@@ -60,7 +60,7 @@ impl Connector for TimedConnector {
     }
 }
 
-/// Opens a TCP connection to the first address of a host that answers.
+/// Opens a TCP connection to the first address of a host that accepts one.
 #[derive(Debug, Default)]
 struct AddressConnector {
     tcp: TcpConnector,
@@ -111,7 +111,7 @@ impl AddressConnector {
     }
 }
 
-/// Returns the time that is left for opening a connection.
+/// Returns the remaining time for opening a connection.
 fn time_left(details: &ConnectionDetails<'_>, now: std::time::Instant) -> Duration {
     const LONGEST: Duration = Duration::from_secs(3_600);
     let spent = match details.now {
@@ -124,7 +124,7 @@ fn time_left(details: &ConnectionDetails<'_>, now: std::time::Instant) -> Durati
     }
 }
 
-/// Tries addresses in rounds until one answers, one refuses for a reason that holds for all, or no time is left. A single
+/// Tries addresses in rounds until one accepts a connection, one fails for a reason that applies to all, or the time is over. A single
 /// address gets all the time there is. `None`: there was no time.
 fn first_that_connects<T>(
     order: &[SocketAddr],
@@ -240,7 +240,7 @@ pub(in crate::delivery) struct Timed {
 }
 
 impl Timed {
-    /// Returns the time that is left for a read that is given `given`.
+    /// Returns the remaining time for a read that is given `given`.
     fn time_left(&mut self, given: time::Duration) -> time::Duration {
         let now = (self.clock.0)();
         let until = *self.until.get_or_insert_with(|| now + given);

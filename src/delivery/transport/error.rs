@@ -1,4 +1,4 @@
-//! The errors of a request that has no response, with texts for the people who have to fix them.
+//! The errors of a request that has no response, with texts that name the setting to change.
 //!
 //! The texts may name a host, a date or a file to set, but never a key or a password.
 

@@ -14,7 +14,7 @@ pub struct Response {
     pub limits: Limits,
     /// HTTP status; zero if there was no response.
     pub status: u16,
-    /// Text for people: the status and the server's own text, or the error that prevented a response. Empty if the items
+    /// Text for the log: the status and the server's own text, or the error that prevented a response. Empty if the items
     /// were accepted.
     pub detail: String,
 }
@@ -42,7 +42,7 @@ pub enum ResponseKind {
     Malformed,
     /// The encoding is not understood.
     Encoding,
-    /// The destination is wrong: key, project or route.
+    /// The destination rejects every envelope: its key, project or URL is wrong.
     Misconfigured,
 }
 
@@ -157,7 +157,7 @@ fn parse_rate_limits(header: &str) -> Option<Limits> {
                 "error" | "default" => limits.add(Category::Event, span),
                 "log_item" | "log_byte" => limits.add(Category::Log, span),
                 "monitor" => limits.monitors = limits.monitors.max(Some(span.min(LONGEST_LIMIT))),
-                // Categories that we do not send concern somebody else.
+                // The plugin sends no items of other categories.
                 _ => {}
             }
         }

@@ -1,4 +1,4 @@
-//! The sender thread: takes a request, posts its envelope and reports the result. It holds no reference to Fluent Bit or to
+//! The sender thread: takes a request, posts its envelope and reports the result. It has no reference to Fluent Bit or to
 //! the instance.
 
 use crate::clock::{Clock, WallTime};
@@ -30,7 +30,7 @@ pub(crate) struct Job<P> {
 pub(crate) struct Done<P> {
     pub(crate) load: P,
     pub(crate) target: Arc<Target>,
-    pub(crate) sent: SendResult,
+    pub(crate) result: SendResult,
     pub(crate) took: Duration,
 }
 
@@ -45,7 +45,7 @@ pub(crate) fn probe(target: &Target, client: &Client) -> Result<u16, Box<SendRes
     client.probe(&target.dsn, PROBE_LIMIT)
 }
 
-/// Makes requests until the channel closes. `report` takes each result, and returns false once nobody needs any more.
+/// Makes requests until the channel closes. `report` takes each result, and returns false once the receiver of results is gone.
 pub(crate) fn run<P: Payload>(
     inbox: &Receiver<Job<P>>,
     client: &Client,
@@ -58,12 +58,12 @@ pub(crate) fn run<P: Payload>(
         let start = clock.now();
         let (dsn, sent_at) = (job.target.dsn.expose(), start.wall.rfc3339());
         let envelope = job.load.envelope(&dsn, &sent_at, start.wall);
-        let sent = match compressors.compressor(job.encoding, &envelope, &mut body) {
+        let result = match compressors.compress(job.encoding, &envelope, &mut body) {
             Ok(()) => client.send(&job.target.dsn, job.encoding, &body, start.wall),
             Err(error) => SendResult::not_written(&error),
         };
         let took = clock.now().steady.since(start.steady);
-        if !report(Done { load: job.load, target: job.target, sent, took }) {
+        if !report(Done { load: job.load, target: job.target, result, took }) {
             return;
         }
     }

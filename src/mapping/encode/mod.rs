@@ -7,4 +7,4 @@ pub(super) mod in_app;
 pub mod json;
 pub mod limit;
 pub(super) mod log;
-pub mod notice;
+pub mod own_log;

@@ -14,13 +14,13 @@ const WORKERS: &str = "flushes come from worker threads (`workers` of this outpu
                        one of the next reloads, and later versions leak a thread at each; set spool_path and remove workers";
 
 impl Dispatcher {
-    /// Logs, once, what `workers` of this output lead to.
+    /// Logs the hint about `workers`. Called once.
     pub(super) fn log_workers(&self) {
         self.host.log(Severity::Info, WORKERS);
     }
 
-    /// Logs the result of the check at the start, unless a line about the destination or its server was logged already: items
-    /// that were sent meanwhile tell more.
+    /// Logs the result of the check at the start, unless items that were sent meanwhile have led to a line about the destination
+    /// or its server.
     pub(super) fn on_probe(&mut self, id: DestinationId, result: Result<u16, Box<SendResult>>) {
         let Some(target) = self.shared.route_table.get(id) else { return };
         let subjects = [LogSubject::Destination(id), LogSubject::Server(server(&target))];
@@ -70,7 +70,7 @@ impl Dispatcher {
         self.log_throttled(severity, kind, subject, &text);
     }
 
-    /// Logs a line of this kind about this subject, once a minute at most, with the id of times that it has occurred.
+    /// Logs a line of this kind about this subject, once a minute at most, with the number of times that it has occurred.
     pub(super) fn log_throttled(&mut self, severity: Severity, kind: LogKind, subject: LogSubject, text: &str) {
         let line = self.throttle.log((kind, subject), text, self.shared.now().steady);
         self.log(severity, line);

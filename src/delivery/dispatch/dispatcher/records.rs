@@ -52,7 +52,7 @@ impl Dispatcher {
                 BatchEnd::Dropped(outcome) => chunk_progress.finish(batch.category, records, *outcome),
                 BatchEnd::Rejected(reason) => chunk_progress.mark_rejected(batch.category, records, reason),
                 BatchEnd::Deferred => {
-                    let longest = self.shared.longest(batch.category);
+                    let longest = self.shared.longest_hold(batch.category);
                     if let Decision::Defer(until) = waits.decide(batch.category, chunk_progress.taken, longest, now) {
                         chunk_progress.waits_until(until);
                     }
@@ -87,7 +87,7 @@ impl Dispatcher {
         }
     }
 
-    /// Ends or releases the lines of other chunks that are part of a batch's items of one chunk. They end before the records of the
+    /// Ends or defers the lines of other chunks that are part of a batch's items of one chunk. They end before the records of the
     /// batch: a crash in between then costs one more request, and no second event.
     fn end_attached(&self, batch: &Batch<ChunkProgress>, end: &BatchEnd, owner: &Arc<ChunkProgress>) {
         let end = match end {
@@ -143,7 +143,7 @@ impl Dispatcher {
             BatchEnd::Rejected(_) | BatchEnd::Deferred if batch.limited => {
                 batch
                     .owners()
-                    .for_each(|(chunk_progress, records)| chunk_progress.counted_elsewhere(batch.category, records));
+                    .for_each(|(chunk_progress, records)| chunk_progress.mark_counted(batch.category, records));
             }
             BatchEnd::Accepted | BatchEnd::Dropped(_) | BatchEnd::Rejected(_) | BatchEnd::Deferred => {}
         }

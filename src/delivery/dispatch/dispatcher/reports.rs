@@ -93,7 +93,7 @@ impl Dispatcher {
             line += &format!(" billed_namespaces={most_expensive}");
         }
         self.host.log(Severity::Info, &line);
-        self.shown = snapshot;
+        self.last_snapshot = snapshot;
     }
 
     /// Returns the age of the oldest item that waits.
@@ -107,7 +107,7 @@ impl Dispatcher {
         let now = self.shared.now().steady;
         let gauges = Gauges {
             pending_bytes: self.shared.budget.used()
-                + self.shared.waiting.load(Relaxed)
+                + self.shared.mapper_queue_bytes.load(Relaxed)
                 + self.shared.retained_bytes.load(Relaxed),
             spool_bytes: self.shared.spool_bytes(),
             oldest_pending: self.oldest(now),

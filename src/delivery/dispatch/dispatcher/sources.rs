@@ -69,6 +69,6 @@ impl Dispatcher {
             let actions = self.scheduler.redirect(*from, *to, now);
             self.actions(actions);
         }
-        lock(&self.shared.backlog).hurry(now);
+        lock(&self.shared.backlog).make_due(now);
     }
 }

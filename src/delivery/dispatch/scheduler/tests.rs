@@ -210,7 +210,10 @@ fn limits_memory_of_a_failing_destination_while_another_is_healthy() {
         scheduler.done(batch, &response, later, 1.0);
     }
     assert_eq!(
-        (scheduler.waits(DestinationId(0), later).alone, scheduler.waits(DestinationId(1), later).alone),
+        (
+            scheduler.waits(DestinationId(0), later).is_impaired_alone,
+            scheduler.waits(DestinationId(1), later).is_impaired_alone
+        ),
         (PerCategory { event: true, log: true }, PerCategory::default())
     );
     let actions = scheduler.release_blocked(later);

@@ -81,7 +81,7 @@ fn route_is_pending_while_a_source_may_appear_else_unrouted() {
     assert!(route_table.is_ready(ResolvedMode::Memory));
     assert_eq!(project(&route_table, "shop", None), Some(2));
     assert_eq!(project(&route_table, "broken", None), Some(0));
-    assert_eq!(route_table.route("other", None, NOW), (Routed::UNROUTED, Some(Complaint::Nowhere)));
+    assert_eq!(route_table.route("other", None, NOW), (Routed::UNROUTED, Some(Complaint::Unrouted)));
 }
 
 #[test]

@@ -86,7 +86,7 @@ fn any_interleaving(seed: u64) {
                     (first..first + chunks[chosen].records).for_each(|record| {
                         ended.insert(RecordIndex(record));
                     });
-                    extent.tell_ended(&ended);
+                    extent.report_ended(&ended);
                     if let Ok(number) = std::str::from_utf8(&chunks[chosen].tag).unwrap().parse() {
                         all_expected
                             .entry(number)

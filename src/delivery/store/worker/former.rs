@@ -1,5 +1,5 @@
 //! Remembers the directories that earlier instances of the same output used in this process. After a hot reload with another
-//! `spool_path`, the records left in the old directory are sent as backlog.
+//! `spool_path`, the remaining records of the old directory are sent as backlog.
 
 use crate::sync::{Lazy, Mutex, lock};
 use std::collections::HashMap;
@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 static DIRECTORIES: Lazy<Mutex<HashMap<String, Vec<PathBuf>>>> = Lazy::new(Mutex::default);
 
 /// Notes the directory that the output `name` uses from now on, if it uses one, and returns those it has used before and that
-/// may hold something.
+/// may contain chunks.
 pub(in crate::delivery) fn begin(name: &str, path: Option<&Path>) -> Vec<PathBuf> {
     let mut all = lock(&DIRECTORIES);
     let own = all.entry(name.to_owned()).or_default();
@@ -21,7 +21,7 @@ pub(in crate::delivery) fn begin(name: &str, path: Option<&Path>) -> Vec<PathBuf
     former.into_iter().filter(|path| !is_used(path)).collect()
 }
 
-/// Forgets a former directory of the output `name`, which holds no chunk any more.
+/// Forgets a former directory of the output `name`, which is empty.
 pub(super) fn end(name: &str, path: &Path) {
     if let Some(own) = lock(&DIRECTORIES).get_mut(name) {
         own.retain(|other| other != path);

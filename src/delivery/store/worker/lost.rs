@@ -34,7 +34,7 @@ pub(in crate::delivery) fn unreadable(shared: &Shared, chunk_progress: &Arc<Chun
 
 /// Ends the unfinished records of chunks that cannot be read any more. Items in flight end by themselves.
 pub(super) fn lose(shared: &Shared, chunk_progress: &Arc<ChunkProgress>, extent: &Extent) {
-    chunk_progress.begin();
+    chunk_progress.begin_reading();
     let (records, items) = chunk_progress.end_rest(extent.records(), Outcome::Lost);
     shared.lost.add(extent.segment().name(), u64::from(records));
     // The destination of unread records is known only if there is a single one.
@@ -45,7 +45,7 @@ pub(super) fn lose(shared: &Shared, chunk_progress: &Arc<ChunkProgress>, extent:
             shared.reports.add(target.identity, *category, Outcome::Lost, items, 0);
         }
     }
-    let status = chunk_progress.mapped();
+    let status = chunk_progress.end_reading();
     shared.finish(chunk_progress, status);
 }
 

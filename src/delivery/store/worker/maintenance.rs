@@ -69,7 +69,7 @@ impl Worker<'_> {
         let path = self.shown_path();
         match store.with(Spool::lock_again) {
             Some(Ok(())) => {
-                // Chunks must not go on going into a file that nobody will find.
+                // Chunks must not be appended to a file that was removed.
                 self.find_missing();
                 self.shared.log(
                     Severity::Warn,
@@ -126,7 +126,7 @@ impl Worker<'_> {
     /// Opens directories that the output used before a reload, and gives up those that have been drained.
     fn drain_former(&mut self) {
         for path in std::mem::take(&mut self.former) {
-            if !holds_segments(&path) {
+            if !has_segments(&path) {
                 former::end(&self.name, &path);
                 continue;
             }
@@ -162,8 +162,8 @@ impl Worker<'_> {
     }
 }
 
-/// Returns true if a directory holds chunks, or cannot be listed.
-fn holds_segments(path: &Path) -> bool {
+/// Returns true if a directory contains segments, or cannot be listed.
+fn has_segments(path: &Path) -> bool {
     match fs::read_dir(path) {
         Ok(entries) => entries.flatten().any(|entry| entry.path().extension().is_some_and(|end| end == SUFFIX)),
         Err(error) => error.kind() != io::ErrorKind::NotFound,

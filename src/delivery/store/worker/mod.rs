@@ -40,7 +40,7 @@ enum SyncTime {
     Scheduled,
 }
 
-/// Says if chunks can be added to an extent that waits for room in the mapper's queue.
+/// Tells if chunks can be added to an extent while the mapper's queue is full.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Growth {
     /// The next chunk may follow it.
@@ -61,7 +61,7 @@ pub(in crate::delivery) struct Worker<'s> {
     former: Vec<PathBuf>,
     /// Former directories that are open and being drained.
     draining: Vec<Spool>,
-    /// Chunks that the mapper's queue had no room for.
+    /// Chunks that did not fit into the mapper's queue.
     waiting: Option<Extent>,
     sync_schedule: SyncSchedule,
     last_maintenance: Option<Monotonic>,
@@ -91,7 +91,7 @@ impl<'s> Worker<'s> {
     }
 
     /// Works until the store is closed, or the instance's time is up.
-    /// Returns the former directories, which stay locked as long as they are kept.
+    /// Returns the former directories, which stay locked until the caller drops them.
     pub(in crate::delivery) fn run(mut self) -> Vec<Spool> {
         self.open();
         loop {
@@ -117,7 +117,7 @@ impl<'s> Worker<'s> {
         let maintenance = self.last_maintenance.map_or(Monotonic::START, |last| last + MAINTENANCE_INTERVAL).since(now);
         let sync = self.sync_schedule.due().map_or(MAINTENANCE_INTERVAL, |due| due.since(now));
         let hand_over = if self.waiting.is_some() { HAND_OVER } else { MAINTENANCE_INTERVAL };
-        // A wait of no time is none at all.
+        // At least a millisecond: the thread must not spin.
         maintenance.min(sync).min(hand_over).max(Duration::from_millis(1))
     }
 
@@ -240,8 +240,8 @@ impl<'s> Worker<'s> {
         self.hand_over(appended.into_iter().map(|chunk| chunk.extent));
     }
 
-    /// Hands chunks to the mapper. What it has no room for is put together, and goes to the backlog when it has become
-    /// large: it is on the disk.
+    /// Hands chunks to the mapper. Joins those that do not fit into its queue into one extent, which goes to the backlog when it
+    /// has become large.
     fn hand_over(&mut self, extents: impl Iterator<Item = Extent>) {
         for extent in extents {
             let next = match &mut self.waiting {
@@ -271,7 +271,7 @@ impl<'s> Worker<'s> {
             return lock(&self.shared.backlog).add(chunk_progress, now);
         }
         lock(&self.shared.backlog).add_live(chunk_progress);
-        // There is room, or there is no mapper any more.
+        // The queue has a place, or the mapper has ended.
         let _ = self.to_mapper.try_send(Job::Spooled);
     }
 

@@ -43,7 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_notice_is_a_whole_log() {
+    fn own_log_is_a_whole_item() {
         let mut out = b"[".to_vec();
         let billed = write(&mut out, WallTime::from_micros(1_500_000), Level::Warn, "spent: \"a\"", Some("shop"));
         let log: serde_json::Value = serde_json::from_slice(&out[1..]).unwrap();
