@@ -53,6 +53,7 @@ impl Delivery {
         if thread == FlushThread::Worker && !self.has_told_workers.swap(true, Relaxed) {
             let _ = self.shared.to_dispatcher.send(Message::Workers);
         }
+        self.shared.flush_interval.flushed(self.shared.now().steady);
         let mode = self.mode_of_flush(thread);
         if mode == ResolvedMode::Spool {
             return self.shared.offer(tag, data);

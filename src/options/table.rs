@@ -82,7 +82,7 @@ const PLAIN: &[Row] = rows! {
         "join consecutive lines of one stream that form one stack trace into one event and one log",
         |s, v| { s.mapping.join_traces = value::switch(v)?; Ok(()) };
     "trace_timeout", Some("1s"),
-        "in `spool` and `memory`, how long lines at the end of a chunk that may be an unfinished stack trace wait for the next lines of their stream; `0`: not at all",
+        "in `spool` and `memory`, how long lines at the end of a chunk that may be an unfinished stack trace wait for the next lines of their stream, in addition to the time between two flushes of Fluent Bit (5 seconds of it at most); `0`: not at all",
         |s, v| { s.delivery.trace_timeout = value::time(v)?; Ok(()) };
     "level_key", Some("level,severity,severity_text,severity_number,loglevel,log_level,lvl,PRIORITY,priority,pri"),
         "fields that hold the severity, in addition to those of known loggers",

@@ -4,6 +4,8 @@
 //!   slot and returns RETRY.
 //! - `retry_registry` keeps the progress of the chunks that Fluent Bit has after such a RETRY, so that the next flush of the chunk
 //!   continues it instead of sending its records twice.
+//! - `flush_interval` measures how often Fluent Bit flushes, for the wait of unfinished stack traces.
 
 pub(in crate::delivery) mod chunk_slot;
+pub(in crate::delivery) mod flush_interval;
 pub(in crate::delivery) mod retry_registry;

@@ -344,6 +344,11 @@ impl<'i> Sink for RecordSink<'i> {
 
     fn waits_until(&self) -> Option<Monotonic> {
         let timeout = self.shared.settings.trace_timeout;
+        if timeout.is_zero() {
+            return None;
+        }
+        // The next lines of the stream come with the next flush at the earliest.
+        let timeout = timeout + self.shared.flush_interval.get();
         let longest = match self.chunk_progress.source {
             // The first flush after a start comes later than the next one of a running process.
             ChunkSource::Spool(_) if self.chunk_progress.is_recovered() => timeout.max(AFTER_START),
@@ -351,7 +356,7 @@ impl<'i> Sink for RecordSink<'i> {
             ChunkSource::Memory if !self.shared.lifecycle.is_closing() => timeout,
             ChunkSource::Memory | ChunkSource::Host(_) | ChunkSource::None => return None,
         };
-        (!timeout.is_zero()).then_some(self.now + longest)
+        Some(self.now + longest)
     }
 
     fn wait(&mut self, record: u32) -> Option<u32> {

@@ -45,7 +45,7 @@ enum Between {
     Kill,
     /// The server is away until the trace is complete.
     Unreachable,
-    /// More time than `trace_timeout`.
+    /// More time than `trace_timeout` and an interval between flushes.
     Timeout,
 }
 
@@ -160,7 +160,7 @@ fn split(mode: &'static str, cuts: [usize; 2], between: [Between; 2]) -> Accepte
                     run.pass(100, code);
                     run.restart();
                 }
-                Between::Timeout => run.pass(2_000, code),
+                Between::Timeout => run.pass(3_000, code),
             }
         }
         line(&mut chunk, 2 + at, text, "shop");

@@ -2,6 +2,7 @@
 
 use crate::clock::{Clock, Moment, Monotonic};
 use crate::delivery::accept::chunk_slot::SlotPool;
+use crate::delivery::accept::flush_interval::FlushInterval;
 use crate::delivery::accept::retry_registry::RetryRegistry;
 use crate::delivery::costs::Costs;
 use crate::delivery::report::client_reports;
@@ -47,6 +48,8 @@ pub(crate) struct Shared {
     pub(in crate::delivery) reports: client_reports::Recorder,
     /// Slots for chunks. Filled by flushes; completed and recycled by mapper and dispatcher.
     pub(in crate::delivery) slot_pool: Arc<SlotPool>,
+    /// Time between two flushes. Measured by flushes; read by the mapper.
+    pub(in crate::delivery) flush_interval: FlushInterval,
     /// Compressors for chunks in memory. Used by flushes alone.
     pub(in crate::delivery) chunk_compressor: ChunkCompressor,
     /// Chunks that Fluent Bit keeps and will offer again. Written by mapper, dispatcher and the spool's worker; read by flushes.
@@ -108,6 +111,7 @@ impl Shared {
             recorder: ledger.recorder(),
             reports,
             slot_pool,
+            flush_interval: FlushInterval::default(),
             chunk_compressor: ChunkCompressor::default(),
             costs: Costs::new(settings.delivery.logs_budget, settings.delivery.logs_budget_namespace),
             shares: MemoryShares::of(queue_max_size),

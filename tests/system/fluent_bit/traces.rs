@@ -1,7 +1,7 @@
 //! Stack traces written line by line, cut by flushes, reloads and kills: each is one event with all its frames.
 
 use super::feed::Feed;
-use super::harness::{Harness, SPOOL};
+use super::harness::{Harness, NAME, SPOOL, config, output, receiver, start};
 use receiver::Receiver;
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
@@ -22,6 +22,10 @@ const BETWEEN_LINES: [Duration; 4] =
 
 /// Longest pause between traces, in milliseconds.
 const BETWEEN_TRACES: u64 = 400;
+
+/// Time after which the first half of a trace is in the spool, where it waits for longer than this. Lines that Fluent Bit still
+/// buffers when it is killed come from its own storage afterwards, in no order with those that it reads then.
+const IN_THE_SPOOL: Duration = Duration::from_millis(1_250);
 
 /// Longest wait for the last of them.
 const ARRIVES_WITHIN: Duration = Duration::from_secs(40);
@@ -115,8 +119,17 @@ pub fn cut_by_flushes() {
     assert_eq!(failed, 0, "{failed} of them failed, see above");
 }
 
+/// A host that flushes once a second, as most do: half of a trace is then a second older than the other.
+fn started(line: &str) -> Harness {
+    let (feed, receiver) = (Feed::new(), receiver(""));
+    let config = config(&feed, &[output(NAME, &receiver.dsn(), &[line])]);
+    assert!(config.contains("Flush       0.2\n"), "expected a flush interval: {config}");
+    let config = config.replacen("Flush       0.2\n", "Flush       1\n", 1);
+    Harness { host: start(&config, &[]), receiver, feed }
+}
+
 fn in_memory(pause: Duration) {
-    let mut harness = Harness::start(&["delivery memory"], "");
+    let mut harness = started("delivery memory");
     let mut writer = Writer::new(&harness.feed, pause);
     writer.traces_for(WRITES_FOR);
     assert_whole(&harness, writer.traces, &format!("memory, {pause:?} between lines"));
@@ -126,17 +139,16 @@ fn in_memory(pause: Duration) {
 
 /// With a reload and a kill in the middle of a trace.
 fn in_spool(pause: Duration) {
-    let mut harness = Harness::start(&[SPOOL], "");
+    let mut harness = started(SPOOL);
     let mut writer = Writer::new(&harness.feed, pause);
     writer.traces_for(WRITES_FOR / 3);
     writer.trace(|| {
-        // The first half is in the spool by now, and waits there for less than `trace_timeout`.
-        thread::sleep(Duration::from_millis(250));
+        thread::sleep(IN_THE_SPOOL);
         harness.host.reload().expect("expected a reload");
     });
     writer.traces_for(WRITES_FOR / 3);
     writer.trace(|| {
-        thread::sleep(Duration::from_millis(250));
+        thread::sleep(IN_THE_SPOOL);
         harness.host.kill();
     });
     harness.host.restart().expect("expected a restart");
