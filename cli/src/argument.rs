@@ -18,7 +18,7 @@ impl<T: Clone + Send + Sync + 'static> TypedValueParser for Discreet<T> {
         argument: Option<&clap::Arg>,
         value: &OsStr,
     ) -> Result<Self::Value, clap::Error> {
-        let read = value.to_str().ok_or_else(|| "expected text of UTF-8".to_owned()).and_then(self.0);
+        let read = value.to_str().ok_or_else(|| "expected UTF-8 text".to_owned()).and_then(self.0);
         read.map_err(|why| {
             let name = argument.map(ToString::to_string).unwrap_or_default();
             clap::Error::raw(ErrorKind::ValueValidation, format!("{name}: {why}\n")).with_cmd(command)

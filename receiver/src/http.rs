@@ -110,7 +110,7 @@ impl<R: Read> Reader<R> {
     /// Reads up to the empty line. `Ok(None)`: the client closed between two requests.
     pub fn head(&mut self) -> Result<Option<Head>, Unread> {
         if self.input.fill_buf()?.first() == Some(&TLS_HANDSHAKE) {
-            return Err(bad("expected HTTP, found TLS: the DSN says https"));
+            return Err(bad("expected HTTP, found TLS: use a DSN that begins with http://"));
         }
         let mut bytes = Vec::new();
         loop {
@@ -226,7 +226,7 @@ fn length_of(head: &Head) -> Result<Option<u64>, Unread> {
             return Err(bad(format!("expected a number as content-length, found {value:?}")));
         };
         if length.is_some_and(|seen| seen != number) {
-            return Err(bad("content-length given twice, differently"));
+            return Err(bad("two different values of content-length"));
         }
         length = Some(number);
     }

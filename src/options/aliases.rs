@@ -101,7 +101,7 @@ const ALIASES: &[(&str, Instead)] = &[
     ("stack_parse", Use("join_traces")),
     ("stack_lang", Use("join_traces")),
     ("multiline", Use("join_traces")),
-    ("multiline.parser", Advice("it belongs to the [INPUT]; stack traces are joined by join_traces")),
+    ("multiline.parser", Advice("it belongs to the [INPUT]; join_traces joins stack traces")),
     ("join_trace", Use("join_traces")),
     ("parse_json", Use("parse_message")),
     ("parse_messages", Use("parse_message")),

@@ -167,7 +167,7 @@ const PLAIN: &[Row] = rows! {
         "levels by reason, instead of the built-in ones; below `warning` an event is a log and no issue",
         |s, v| { s.mapping.incidents.levels = kube_event_levels(v)?; Ok(()) };
     "kernel_tags", None,
-        "tags, `*` at the end allowed, of text logs that the kernel writes; only the kernel's lines open an issue about an OOM kill, and records of `kmsg` and of journald's kernel transport count as such without this option",
+        "tags of text logs that the kernel writes, `*` at the end stands for any characters: their lines can open an issue about an OOM kill; records of `kmsg` and of journald's kernel transport can do so without this option",
         |s, v| { s.mapping.incidents.kernel_tags = value::list(v); Ok(()) };
     "monitor_slug", None,
         "slug of the Sentry monitor to check in to, with `ok`, or `error` if the oldest pending item is older than 15 minutes or a destination is misconfigured; check-ins are not stored",

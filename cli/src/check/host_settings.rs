@@ -126,7 +126,7 @@ fn workers_with_reload(output: &Output, configuration: &Configuration, host: Opt
     }
     let which = match host {
         Some(version) => format!("Fluent Bit {version}"),
-        None => "Fluent Bit before 5.0 (--fluent-bit says which one you have)".to_owned(),
+        None => "Fluent Bit before 5.0 (name yours with --fluent-bit)".to_owned(),
     };
     let text = format!("workers with hot_reload: {which} crashes at one of the next reloads; remove workers");
     report.problem(output.place_of("workers"), &text);

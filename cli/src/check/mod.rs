@@ -101,7 +101,7 @@ pub struct Args {
     #[arg(long, value_name = "DIR", requires = "sample")]
     kube_meta: Option<PathBuf>,
 
-    /// One JSON object
+    /// Print one JSON object
     #[arg(long)]
     json: bool,
 

@@ -79,11 +79,11 @@ pub struct Args {
     #[arg(short = 'o', long = "option", value_name = "KEY=VALUE", value_parser = Discreet(key_value))]
     options: Vec<(String, String)>,
 
-    /// A view for people, which is the default on a terminal
+    /// Print a view for people [default on a terminal]
     #[arg(long, conflicts_with = "json")]
     pretty: bool,
 
-    /// One JSON object per line, which is the default elsewhere
+    /// Print one JSON object per line [default if the output is not a terminal]
     #[arg(long)]
     json: bool,
 

@@ -202,7 +202,7 @@ fn if_cut(kind: Kind) -> &'static str {
 fn not_an_object(line: &[u8]) -> String {
     const HINT: &str = "(--format text takes lines as they are)";
     let Ok(text) = std::str::from_utf8(line) else {
-        return "expected a JSON object, found bytes that are no text".to_owned();
+        return "expected a JSON object, found bytes that are not text".to_owned();
     };
     let found = match serde_json::from_str::<IgnoredAny>(text) {
         Ok(_) => format!("found {}", sort_of(text.trim_ascii_start())),
@@ -254,7 +254,7 @@ mod tests {
             (&b"[1]"[..], "expected a JSON object, found an array (--format text takes lines as they are)"),
             (b"12", "expected a JSON object, found a number (--format text takes lines as they are)"),
             (b"{\"a\":1", "expected a JSON object, EOF while parsing an object at column 6"),
-            (b"\xff\0", "expected a JSON object, found bytes that are no text"),
+            (b"\xff\0", "expected a JSON object, found bytes that are not text"),
         ] {
             assert_eq!(not_an_object(line), said);
         }

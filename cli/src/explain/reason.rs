@@ -39,7 +39,7 @@ pub(super) fn text(category: Category, record: &Explained, keys: &Keys, settings
             "a Kubernetes event whose reason is off in kube_event_levels".to_owned()
         }
         (_, Some(Reason::KubeEventLevel { level: Some(level) })) => format!(
-            "a Kubernetes event of level {}: from warn on they are issues, unless event_level or the pod's annotation says \
+            "a Kubernetes event of level {}: those of level warn and above are issues, unless event_level or the pod's annotation says \
              otherwise; kube_event_levels changes levels",
             level.log_name()
         ),

@@ -58,7 +58,7 @@ impl Input {
         }
         let metadata = File::open(path)?.metadata()?;
         if metadata.is_dir() {
-            return Err(io::Error::new(io::ErrorKind::IsADirectory, "is a directory: expected files, name them"));
+            return Err(io::Error::new(io::ErrorKind::IsADirectory, "is a directory: name the files in it"));
         }
         Ok(Self { size: metadata.is_file().then_some(metadata.len()), ..input })
     }

@@ -35,7 +35,7 @@ impl<'a> PodLog<'a> {
         let description = described.and_then(|described| match described {
             Ok(description) => Some(description),
             Err(problem) => {
-                say(&format!("{problem}; records have the file name's fields only"));
+                say(&format!("{problem}; records have only the fields that the file name states"));
                 None
             }
         });

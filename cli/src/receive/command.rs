@@ -62,7 +62,7 @@ pub struct Args {
     /// Script faults of the server (repeatable; the grammar is at the end of --help)
     #[arg(long = "fault", value_name = "SPEC")]
     faults: Vec<Script>,
-    /// One JSON object per line
+    /// Print one JSON object per line
     #[arg(long)]
     json: bool,
     /// Answer 200 and drop bad items, as a real server does; problems are still reported

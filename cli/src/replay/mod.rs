@@ -103,7 +103,10 @@ fn replay(args: &Args) -> Result<Report, Refusal> {
         Some(Kind::Spool) if !is_file => replay_spool(args, &directory, &files),
         Some(Kind::Spool) => {
             if path.with_extension("progress").exists() {
-                return Err(refusal(&path, "was sent in part: replay its directory, which knows which part"));
+                return Err(refusal(
+                    &path,
+                    "was sent in part: replay its directory, where the progress file states which part",
+                ));
             }
             let _lock = lock(&directory, "lock")?;
             replay_files(args, &directory, files)
@@ -204,7 +207,7 @@ fn lock(directory: &Path, name: &str) -> Result<File, Refusal> {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(refusal(
             directory,
-            "is in use: a running instance sends it by itself, or another replay is at work; end that first",
+            "is in use: a running instance sends its records, or another replay is running; stop it first",
         )),
         Err(TryLockError::Error(error)) => Err(refusal(&path, &error.to_string())),
     }

@@ -56,7 +56,7 @@ impl BudgetMessage {
                 )
             }
             MessageKind::Ends => {
-                format!("{option} {budget}{of}: {} logs were withheld in the last period", self.withheld)
+                format!("{option} {budget}{of}: logs withheld in the last period: {}", self.withheld)
             }
         }
     }

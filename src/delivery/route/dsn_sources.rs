@@ -49,7 +49,7 @@ pub(crate) fn problem_line(dir: &Path, listing: &Listing) -> Option<String> {
     let (name, problem) = bad.next()?;
     let more = match bad.count() {
         0 => String::new(),
-        more => format!(" (and {more} more files like it)"),
+        more => format!(" (further files with a problem: {more})"),
     };
     let keeps = "its last good value stays in use, or else the default";
     // A name may hold line feeds and codes for a terminal.
@@ -92,7 +92,7 @@ mod tests {
         assert_eq!(listing.values().filter(|dsn| dsn.is_err()).count(), 6);
         assert_eq!(listing["shop"].as_ref().map(Dsn::project), Ok(7));
         let text = problem_line(&dir, &listing).unwrap();
-        assert!(text.contains("file a\\n[error] forged\\u{1b}[31m: expected") && text.contains("5 more"), "{text}");
+        assert!(text.contains("file a\\n[error] forged\\u{1b}[31m: expected") && text.contains("problem: 5"), "{text}");
         assert!(!text.contains("kkkk"), "{text}");
         let _ = fs::remove_dir_all(&dir);
     }

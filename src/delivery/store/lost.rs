@@ -24,10 +24,12 @@ impl Lost {
         if lost.is_empty() {
             return None;
         }
-        let mut text =
-            format!("{total} records are lost with {} files that were removed or cannot be read: ", lost.len());
+        let mut text = format!(
+            "records are lost with files that were removed or cannot be read (records: {total}, files: {}): ",
+            lost.len()
+        );
         for (at, (name, records)) in lost.iter().take(NAMED).enumerate() {
-            let _ = write!(text, "{}{name} ({records} records)", if at > 0 { ", " } else { "" });
+            let _ = write!(text, "{}{name} (records: {records})", if at > 0 { ", " } else { "" });
         }
         if lost.len() > NAMED {
             let _ = write!(text, " and {} more", lost.len() - NAMED);
@@ -47,11 +49,8 @@ mod tests {
         (0..7).for_each(|file| lost.add(format!("{file}.msgpack"), 10));
         lost.add("0.msgpack".to_owned(), 5);
         let text = lost.take().unwrap();
-        assert!(
-            text.starts_with("75 records are lost with 7 files") && text.contains("0.msgpack (15 records), 1."),
-            "{text}"
-        );
-        assert!(text.ends_with("4.msgpack (10 records) and 2 more"), "{text}");
+        assert!(text.contains(" (records: 75, files: 7): ") && text.contains("0.msgpack (records: 15), 1."), "{text}");
+        assert!(text.ends_with("4.msgpack (records: 10) and 2 more"), "{text}");
         assert_eq!(lost.take(), None, "expected one log line for each loss");
     }
 }

@@ -115,7 +115,8 @@ impl Finder<'_> {
             let _ = OpenOptions::new().write(true).open(&path).and_then(|file| file.set_len(offset));
         }
         if scan.damages > 0 {
-            let text = format!("{shown} cannot be decoded in {} places, which count as invalid", scan.damages);
+            let text =
+                format!("{shown} cannot be decoded in full; damaged places, each counted as invalid: {}", scan.damages);
             recovery.problems.push(text);
         }
         let notes = read_notes(&path.with_extension(progress_file::SUFFIX)).unwrap_or_else(|error| {

@@ -143,7 +143,10 @@ impl Display for SendError {
             Self::Connection { proxy: None, problem } => f.write_str(problem),
             Self::Closed => f.write_str("connection closed by the server"),
             Self::Reset(text) => {
-                write!(f, "{text}; a server that requires a client certificate may do so (tls_crt_file)")
+                write!(
+                    f,
+                    "{text}; a server that requires a client certificate may do so; in this case, set tls_crt_file"
+                )
             }
             Self::Timeout => f.write_str("no answer within timeout"),
             Self::NotHttp(reason) => write!(f, "not an HTTP response: {reason}"),

@@ -27,7 +27,7 @@ impl Worker<'_> {
     pub(super) fn replay(&self, path: &Path, recovery: Recovery) {
         let Recovery { extents, recent, problems } = recovery;
         let more = problems.len().saturating_sub(NAMED);
-        let more = (more > 0).then(|| format!("{more} more files are skipped, cut or damaged"));
+        let more = (more > 0).then(|| format!("more files that are skipped, cut or damaged: {more}"));
         for problem in problems.into_iter().take(NAMED).chain(more) {
             let text = format!("spool {}: {problem}", path.display());
             let _ = self.shared.to_dispatcher.send(Message::Log(Severity::Warn, text));
@@ -37,7 +37,8 @@ impl Worker<'_> {
             return;
         }
         let records: u64 = extents.iter().map(|found| u64::from(found.extent.records())).sum();
-        let text = format!("sending {records} records that a previous process left in the spool {}", path.display());
+        let text =
+            format!("sending the records that a previous process left in the spool {}: {records}", path.display());
         self.shared.log(Severity::Info, LogKind::Replay, text);
         let now = self.shared.now();
         let delay = REPLAY_DELAY.mul_f64(f64::from(now.wall.subsec_nanos() % 1_000) / 1_000.0);
