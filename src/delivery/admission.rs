@@ -85,7 +85,7 @@ impl Delivery {
         mode
     }
 
-    /// Queues a chunk that Fluent Bit keeps until its flush is answered. `longest` is the longest wait of the flush.
+    /// Queues a chunk that Fluent Bit keeps until its flush returns. `longest` is the longest wait of the flush.
     fn queue_retained(&self, chunk_slot: Option<Arc<ChunkSlot>>, longest: Duration) -> Entered {
         let Some(chunk_slot) = chunk_slot else { return Entered::Refused };
         self.shared.retained_in_transit.fetch_add(1, SeqCst);

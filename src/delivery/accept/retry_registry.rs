@@ -80,7 +80,7 @@ impl RetryRegistry {
         hash.digest128()
     }
 
-    /// Returns the progress record of a chunk that a flush waits for: the one left by an earlier flush that has returned,
+    /// Returns the progress record of a chunk that a flush waits for: the one of an earlier flush that has returned,
     /// else a new one. An equal chunk whose flush still waits is another chunk.
     pub fn join(&self, chunk_slot: Arc<ChunkSlot>, tag: &[u8], data: &[u8], now: Monotonic) -> Arc<ChunkProgress> {
         // Hash outside of the lock, which flushes take: hashing reads the whole chunk.

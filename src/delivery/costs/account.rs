@@ -56,7 +56,7 @@ pub(super) struct Account {
     pub(super) window: u64,
     /// Bytes that Sentry has accepted in the window.
     pub(super) accepted: u64,
-    /// Bytes of logs that are to be sent, or are under way.
+    /// Bytes of logs that are to be sent, or are in transit.
     pub(super) reserved: u64,
     /// Bytes of them that are in transit.
     pub(super) in_transit: u64,
@@ -140,7 +140,7 @@ impl Account {
     /// clock that is set back by a window does not begin that window again.
     pub(super) fn begin_due_window(&mut self, wall: WallTime) -> Option<BudgetMessage> {
         let now = window(self.budget, wall);
-        // A window further ahead was begun by a clock that was wrong.
+        // A window further ahead was begun by a clock that has been set back since.
         if now == self.window || now + 1 == self.window {
             return None;
         }

@@ -46,7 +46,7 @@ pub(super) fn write<'m>(
     fs::rename(&temporary, path)
 }
 
-/// Reads the file. A missing file holds no accounts.
+/// Reads the file. A missing file has no accounts.
 ///
 /// # Errors
 /// Any error of the file system; [`io::ErrorKind::InvalidData`] if it is not a file of this version.

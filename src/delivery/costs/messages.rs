@@ -1,4 +1,4 @@
-//! Words the two log items that say that a budget begins or ends to withhold logs.
+//! Words the two messages about a budget, which are sent as log items: it begins to withhold logs, and it has withheld so many.
 
 use super::account::Key;
 use super::log_safe;

@@ -8,7 +8,7 @@ use std::sync::atomic::AtomicU64;
 
 const DAY: u64 = 86_400;
 
-/// A directory that goes away.
+/// A directory that is removed at its drop.
 struct Directory(PathBuf);
 
 impl Directory {
@@ -56,7 +56,7 @@ fn spend(costs: &Costs, payer: PayerId, level: Level, bytes: u64, most: u64, now
     spent
 }
 
-/// Delivers the notices that are due.
+/// Delivers the messages that are due.
 fn delivered_messages(costs: &Costs, now: WallTime) -> Vec<(MessageKind, u64)> {
     let due = costs.due_messages(steady(now), now).into_iter();
     due.map(|(payer, message)| {
@@ -96,7 +96,7 @@ fn reserved_bytes_count_until_released() {
     costs.release([(payer, 900)].into_iter(), Release::Deferred, steady(now));
     let later = wall(0, 3_600);
     assert!(costs.reserve(payer, Level::Info, 900, later, OnRefusal::Count));
-    // It is under way when the next hour begins, and is billed then.
+    // It is in transit when the next hour begins, and is billed then.
     let next = wall(0, 7_200);
     assert!(!costs.reserve(payer, Level::Info, 900, next, OnRefusal::Count));
 }
@@ -166,7 +166,7 @@ fn repeats_a_notice_that_was_not_delivered() {
     costs.open(&directory.0, now).unwrap();
     let KnownPayer { number: payer, .. } = costs.payer(asked("shop", None), now);
     spend(&costs, payer, Level::Info, 300, u64::MAX, now);
-    let [(number, _)] = costs.due_messages(steady(now), now)[..] else { panic!("expected a notice") };
+    let [(number, _)] = costs.due_messages(steady(now), now)[..] else { panic!("expected a message") };
     costs.reserve_message(number, 100);
     costs.release([(number, 100)].into_iter(), Release::Deferred, steady(now));
     assert!(costs.due_messages(steady(now), now).is_empty());

@@ -73,7 +73,7 @@ impl EndpointState {
     }
 
     /// Returns the state after a change to another DSN. Only the number of the encoding goes on, so that a response to a
-    /// request to the old DSN says nothing about the new one.
+    /// request to the old DSN does not apply to the new one.
     #[must_use]
     pub fn replaced(&self, encoding: Compress) -> Self {
         Self { encoding: self.encoding.restarted(encoding), ..Self::new(encoding) }
@@ -141,7 +141,7 @@ impl EndpointState {
         is_news.then_some(DestinationMessage::Recovered)
     }
 
-    /// Changes to the next encoding, of which nothing is proven yet. Returns false if there is none.
+    /// Changes to the next encoding, in which nothing has been accepted yet. Returns false if there is none.
     fn fall_back(&mut self) -> bool {
         let has_next = self.encoding.fall_back();
         if has_next && matches!(self.health, Health::Healthy { .. }) {

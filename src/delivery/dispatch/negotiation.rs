@@ -35,7 +35,7 @@ impl Negotiation {
         self.consecutive_rejections = 0;
     }
 
-    /// Returns true if a response that calls an envelope malformed is believed to be about its items: the server accepts the
+    /// Returns true if a response that calls an envelope malformed is taken to refer to its items: the server accepts the
     /// encoding, and has not rejected too many single items in a row.
     pub(super) fn is_trusted(&self) -> bool {
         self.is_proven && self.consecutive_rejections < MAX_CONSECUTIVE_REJECTIONS

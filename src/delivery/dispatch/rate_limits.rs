@@ -1,4 +1,4 @@
-//! Keeps the limits that a server has set: until when it wants no events, no logs, or nothing at all.
+//! Keeps the rate limits that a server has set: the times until which it accepts no events, no logs, or nothing at all.
 
 use crate::clock::Monotonic;
 use crate::delivery::transport::response::Limits;
@@ -9,7 +9,7 @@ use std::time::Duration;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RateLimits {
     per_category: PerCategory<Option<RateLimit>>,
-    /// Time before which the server wants nothing at all.
+    /// Time before which the server accepts nothing at all.
     all_limited_until: Monotonic,
 }
 
@@ -68,7 +68,7 @@ impl RateLimits {
         self.per_category[category] = self.active(category, now);
     }
 
-    /// Returns true if the server wants nothing at all at this time, not even client reports.
+    /// Returns true if the server accepts nothing at all at this time, not even client reports.
     pub(super) fn is_everything_limited(&self, now: Monotonic) -> bool {
         now < self.all_limited_until
     }

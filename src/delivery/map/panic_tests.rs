@@ -170,14 +170,14 @@ fn takes_back_an_item_that_is_not_finished() {
     for item in [Item::log(5), Item::event(5)] {
         let mut writer = record_sink.begin(item, route).expect("expected a new record to need an item");
         writer.json().extend_from_slice(b"{\"half\":");
-        assert!(!chunk_progress.is_open(item.category, RecordIndex(5)), "expected {item:?} to be on its way");
+        assert!(!chunk_progress.is_open(item.category, RecordIndex(5)), "expected {item:?} to be in flight");
         drop(writer);
         assert!(chunk_progress.is_open(item.category, RecordIndex(5)), "expected {item:?} to be open again");
     }
     let mut writer = record_sink.begin(Item::log(5), route).expect("expected the record to need its log still");
     writer.json().extend_from_slice(b"{}");
     writer.finish(Finished::Log(Bill { route, payer: 0, level: Level::Info, bytes: 2 }));
-    assert!(record_sink.begin(Item::log(5), route).is_none(), "expected the log to be on its way");
+    assert!(record_sink.begin(Item::log(5), route).is_none(), "expected the log to be in flight");
     let sealed: Vec<_> = logs.seal(Monotonic::MAX).iter().map(|batch| (batch.len(), batch.bytes())).collect();
     assert_eq!(sealed, [(1, 2)]);
 }

@@ -196,7 +196,7 @@ impl Worker<'_> {
     }
 
     /// Reads a segment, whose records are numbered from `first`; returns the number after its last one. A panic costs only
-    /// the items of the records that it was about, not Fluent Bit and not the rest of the chunk, and they are counted.
+    /// the items of the records at which it occurred, not Fluent Bit and not the rest of the chunk, and they are counted.
     fn read(
         &mut self,
         chunk_progress: &Arc<ChunkProgress>,

@@ -92,7 +92,7 @@ impl ItemWriter for RecordWriter<'_, '_> {
                 dead_letter.event_id = finished.event_id();
                 self.sink.pass.dead_letters.push(*dead_letter);
             }
-            // The wrong kind of item was finished: the drop discards it.
+            // The item was finished as one of the other category: the drop discards it.
             (place, _) => self.place = place,
         }
     }

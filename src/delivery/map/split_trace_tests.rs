@@ -43,7 +43,7 @@ enum Between {
     Other,
     /// The process is killed and another one started.
     Kill,
-    /// The server is away until the trace is complete.
+    /// The server is unreachable until the trace is complete.
     Unreachable,
     /// More time than `trace_timeout` and an interval between flushes.
     Timeout,
@@ -58,7 +58,7 @@ struct Accepted {
 
 struct Run {
     mode: &'static str,
-    /// Of the instance. What the process remembers of chunks is kept by it.
+    /// Name of the instance. The process identifies chunks by it.
     name: String,
     instance: Option<Instance>,
     clock: Arc<Time>,
@@ -105,7 +105,7 @@ impl Run {
         assert!(self.instance().flush(chunk, mode));
     }
 
-    /// Lets time pass, and the server answer.
+    /// Lets time pass, and the server respond.
     fn pass(&mut self, millis: u64, code: u16) {
         self.clock.pass(millis);
         self.instance().work();

@@ -10,7 +10,7 @@ use crate::mapping::{self, DestinationId, Route};
 use std::sync::Arc;
 
 impl Worker<'_> {
-    /// Sends the log items that say that a budget begins or ends to withhold logs. They stand for no record.
+    /// Sends the due messages about budgets as log items. They stand for no record.
     pub(super) fn tell_budgets(&mut self) {
         if !self.shared.costs.is_capping() {
             return;

@@ -307,7 +307,7 @@ impl<'s> Worker<'s> {
     /// Refuses the chunks that were queued after the last one that was mapped.
     fn refuse(&self, inbox: &Receiver<Job>) {
         // Wait for flushes already past the `closing` check: a chunk queued after this loop would be in no ledger although
-        // its flush was answered OK. The wait is short, because a flush only copies or compresses.
+        // its flush returned OK. The wait is short, because a flush only copies or compresses.
         self.shared.lifecycle.wait_for_flushes();
         for job in inbox.try_iter() {
             match job {
@@ -318,7 +318,7 @@ impl<'s> Worker<'s> {
                 Job::Memory(chunk_slot) => {
                     let queued = chunk_slot.take_queued();
                     self.shared.mapper_queue_bytes.fetch_sub(queued.bytes(), Relaxed);
-                    // Its flush was answered OK, so its records are counted as taken; they end as lost.
+                    // Its flush returned OK, so its records are counted as taken; they end as lost.
                     self.shared.recorder.take(u64::from(crate::chunk::count(&self.open(&queued).data)));
                 }
                 Job::Spooled | Job::Close => {}

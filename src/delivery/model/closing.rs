@@ -36,7 +36,7 @@ fn healthy(_: u32, _: &RequestCounts) -> (u16, Option<&'static str>) {
 #[test]
 fn memory_counts_chunks_taken_while_closing() {
     explore("flush and exit, memory", || flush_and_exit(&[LITTLE], unreliable));
-    // Chunks wait behind one that waits for room when the time is over.
+    // At the deadline, chunks wait behind one that waits for memory.
     explore("flush and exit with a queue, memory", || {
         flush_and_exit(&[("queue_max_size", "3000"), ("exit_timeout", "1s")], mostly_failing);
     });
@@ -45,13 +45,13 @@ fn memory_counts_chunks_taken_while_closing() {
 fn flush_and_exit(more: &[(&str, &str)], responder: Responder) {
     let server = Server::new(responder);
     let instance = Arc::new(Instance::start(&loaded("memory", more), &server));
-    let left = flush(&instance, &FLUSHED_AT_EXIT, 3, || {
+    let refused = flush(&instance, &FLUSHED_AT_EXIT, 3, || {
         pause();
         instance.delivery.close();
     });
     // Of what it has not taken it may know something all the same, because it could not take all of it.
     let all = records(&FLUSHED_AT_EXIT.concat());
-    let (taken, summary) = (all - records(&left), instance.ledger.snapshot().summary());
+    let (taken, summary) = (all - records(&refused), instance.ledger.snapshot().summary());
     assert!((taken..=all).contains(&instance.ledger.snapshot().records), "{taken} of {all}: {summary}");
     instance.assert_closed();
     for (&(received, again), &accepted) in server.counts().values().zip(instance.accepted().values()) {
@@ -85,7 +85,7 @@ fn reload(loaded: &Loaded) {
     let server = Server::new(unreliable);
     let first = Arc::new(Instance::start(loaded, &server).slow());
     let mut second = None;
-    let left = flush(&first, &FLUSHED_AT_EXIT, 3, || {
+    let refused = flush(&first, &FLUSHED_AT_EXIT, 3, || {
         pause();
         if below(2) == 0 {
             second = Some(Instance::start(loaded, &server).slow());
@@ -97,7 +97,7 @@ fn reload(loaded: &Loaded) {
     }
     let second = Arc::new(second.unwrap_or_else(|| Instance::start(loaded, &server).slow()));
     let all = FLUSHED_AT_EXIT.concat();
-    let taken_again = left.iter().all(|chunk| second.offer(chunk, usize::MAX));
+    let taken_again = refused.iter().all(|chunk| second.offer(chunk, usize::MAX));
     assert!(taken_again);
     let is_there = |numbers: Chunk| numbers.iter().all(|n| lock(&server.received).logs.contains_key(n));
     // An accepted item may still be in the spool if its response was lost, and the second instance may not have opened it yet.
@@ -110,10 +110,10 @@ fn reload(loaded: &Loaded) {
     // An item in flight at the end may be sent twice, because its response was lost.
     for category in Category::ALL.iter().copied() {
         let (_, again) = server.counts()[category];
-        let unheard = first.arrived[category].load(Relaxed) - first.accepted()[category];
+        let unconfirmed = first.arrived[category].load(Relaxed) - first.accepted()[category];
         assert!(
-            again <= unheard,
-            "{again} came again, {unheard} were on their way: {}",
+            again <= unconfirmed,
+            "{again} came again, {unconfirmed} were in transit: {}",
             first.ledger.snapshot().summary()
         );
     }

@@ -43,7 +43,7 @@ const ROUNDS: usize = 20;
 const SEED: u64 = 20_261_126;
 /// The number of times that the second scheduler changes its choice.
 const CHANGES: usize = 4;
-/// Most steps of an execution: one that takes more waits for something that will never come. A few thousand are usual.
+/// Most steps of an execution: one that takes more waits for something that never happens. A few thousand are usual.
 const STEPS: usize = 200_000;
 
 /// Most turns that a flush gives to other threads before it gives up.
@@ -153,7 +153,7 @@ fn serve(server: &Server, arrived: &PerCategory<AtomicU64>, inbox: &Receiver<Req
 struct Instance {
     delivery: Delivery,
     ledger: Arc<Ledger>,
-    /// Events and logs that a server has taken from it, whether it has heard so or not.
+    /// Events and logs that a server has accepted from it, even if the response was lost.
     arrived: Arc<PerCategory<AtomicU64>>,
     /// True if the instance's disk or server is so slow that one flush in two gives up.
     is_slow: bool,
@@ -351,8 +351,8 @@ fn flush(
 ) -> Vec<Chunk> {
     let flusher = |chunks: &&'static [Chunk]| {
         let (instance, chunks) = (Arc::clone(instance), *chunks);
-        let left = move || chunks.iter().copied().filter(|chunk| !instance.offer(chunk, times)).collect::<Vec<_>>();
-        thread::Builder::new().spawn(left).unwrap()
+        let refused = move || chunks.iter().copied().filter(|chunk| !instance.offer(chunk, times)).collect::<Vec<_>>();
+        thread::Builder::new().spawn(refused).unwrap()
     };
     let flushing: Vec<_> = flushers.iter().map(flusher).collect();
     meanwhile();

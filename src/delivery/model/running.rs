@@ -39,7 +39,7 @@ const BY_DESTINATION: [&[Chunk]; 2] = [&[&[0, 2, 6], &[8, 12]], &[&[1, 3], &[4, 
 
 #[test]
 fn sends_a_chunk_once_that_is_offered_while_it_finishes() {
-    explore("flush, settle, flush again", || {
+    explore("flush, finish, flush again", || {
         each_chunk_once(&loaded("ack", &[]), [&[&[0, 1, 2, 3]], &[&[4, 5, 6]]], unreliable);
     });
 }

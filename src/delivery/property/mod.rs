@@ -34,8 +34,8 @@ type Request = sender::Job<Load>;
 
 const TAG: &[u8] = b"kube.app";
 pub(in crate::delivery) const WALL: u64 = 1_795_161_600;
-/// Deviations of the wall clock from the true time in seconds, one after another: somebody sets the clock, a battery is
-/// empty, somebody tries out the year of a certificate.
+/// Deviations of the wall clock from the true time in seconds, one after another, as after a set clock, an empty
+/// battery, or a test of a certificate.
 const JUMPS: [i64; 7] = [0, 3_600, -3_600, 400 * 86_400, 0, -(WALL as i64), 30];
 /// Milliseconds between two of them.
 const BETWEEN_JUMPS: u64 = 7_000;
@@ -257,7 +257,7 @@ impl Instance {
     }
 }
 
-/// Returns the message of a sender about a request that was answered with this status and these limits, or not at all
+/// Returns the message of a sender about a request that had a response with this status and these limits, or none
 /// (`code` 0).
 pub(in crate::delivery) fn response_to(request: Request, code: u16, limits: Option<&str>) -> Message {
     let limits = Limits::read(code, limits, None, WallTime::EPOCH);
@@ -328,7 +328,7 @@ pub(in crate::delivery) fn loaded(mode: &str, directory: &Path, seed: u64) -> Lo
     let (spool, dsns) = (directory.join("spool"), directory.join("dsn"));
     std::fs::create_dir_all(&dsns).unwrap();
     std::fs::write(dsns.join("shop"), "http://0123456789abcdef0123456789abcdef@h/2").unwrap();
-    // Every other schedule has dead letters, and every fifth of all little room for them.
+    // Every other schedule has dead letters, and every fifth of all a small limit for them.
     let dead = seed.is_multiple_of(2);
     let given = |name: &str| {
         Some(match name {

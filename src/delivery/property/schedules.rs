@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-/// Schedules for each delivery: with dead letters and without, with little room for them and with much, for one
+/// Schedules for each delivery: with dead letters and without, with a small limit for them and a large one, for one
 /// destination and for two, by a clock that is right and by one that jumps.
 const SEEDS: [u64; 4] = [3, 4, 7, 10];
 /// Records of a chunk, every third of which is an event too.

@@ -1,7 +1,7 @@
 //! Sends check-ins: heartbeats that show that this output works (`monitor_slug`), and check-ins for jobs that ran.
 //!
 //! Sentry uses the time at which it receives a check-in as the time of what the check-in reports (relay-monitors), so a
-//! delayed check-in would state a wrong time. Check-ins are therefore sent within seconds or dropped, and never stored. They
+//! delayed check-in would state the time at which it was received. Check-ins are therefore sent within seconds or dropped, and never stored. They
 //! are not items of the ledger; the summary line counts them.
 
 use crate::clock::{Moment, Monotonic};

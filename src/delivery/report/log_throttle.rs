@@ -19,7 +19,7 @@ pub(in crate::delivery) enum LogSubject {
     Instance,
     /// A destination.
     Destination(DestinationId),
-    /// A server, by the hash of its host and port: when it is away, so are all its projects, and once is enough.
+    /// A server, by the hash of its host and port: when it is unreachable, one line is enough for all its projects.
     Server(u64),
 }
 
@@ -108,12 +108,12 @@ impl LogThrottle {
 
     /// Returns true if any line about `subject` was logged.
     pub(in crate::delivery) fn knows(&self, subject: LogSubject) -> bool {
-        self.0.keys().any(|(_, about)| *about == subject)
+        self.0.keys().any(|(_, other)| *other == subject)
     }
 
     /// Forgets the lines about a destination that was forgotten.
     pub(in crate::delivery) fn forget(&mut self, destination: DestinationId) {
-        self.0.retain(|(_, about), _| *about != LogSubject::Destination(destination));
+        self.0.retain(|(_, other), _| *other != LogSubject::Destination(destination));
     }
 }
 
@@ -198,10 +198,10 @@ mod tests {
     #[test]
     fn forgets_removed_destinations() {
         let mut throttle = LogThrottle::default();
-        assert!(throttle.log(REFUSING, "wrong", at(0)).is_some());
+        assert!(throttle.log(REFUSING, "rejects everything", at(0)).is_some());
         assert!(throttle.log(FAILING, "down", at(0)).is_some());
         throttle.forget(DestinationId(1));
-        assert!(throttle.log(REFUSING, "wrong", at(1)).is_some());
+        assert!(throttle.log(REFUSING, "rejects everything", at(1)).is_some());
         assert!(throttle.log(FAILING, "down", at(1)).is_none());
     }
 }

@@ -120,7 +120,7 @@ mod tests {
         assert_eq!(decide(&blocked, Category::Log, at(60)), Decision::Send);
         assert_eq!(blocked.eviction_outcome(Category::Log), Some(Outcome::RateLimited));
         assert_eq!(blocked.eviction_outcome(Category::Event), None);
-        let away = Waits { deferred_until: Some(at(500)), ..Waits::default() };
-        assert_eq!(decide(&away, Category::Event, at(400)), Decision::Defer(at(500)));
+        let unreachable = Waits { deferred_until: Some(at(500)), ..Waits::default() };
+        assert_eq!(decide(&unreachable, Category::Event, at(400)), Decision::Defer(at(500)));
     }
 }

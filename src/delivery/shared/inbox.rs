@@ -66,7 +66,7 @@ pub(crate) struct LogRequest {
 pub(crate) enum Job {
     /// A chunk whose flush waits for Sentry.
     Ack(Arc<ChunkSlot>),
-    /// A chunk whose flush has already been answered.
+    /// A chunk whose flush has already returned.
     Memory(Arc<ChunkSlot>),
     /// Chunks in the spool, the next of the backlog's live ones.
     Spooled,

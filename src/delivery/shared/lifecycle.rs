@@ -6,12 +6,12 @@
 //! 2. Wait for the flushes that entered before. A chunk that such a flush queued after the last message to a thread would never
 //!    be processed. The wait is short: an active flush copies or compresses its chunk and waits for no other thread.
 //! 3. Tell the dispatcher the deadline, and close the spool. Join the spool's worker, which tells the mapper of its last chunks.
-//! 4. Tell the mapper that nothing more comes. It sends its open envelopes, answers the chunks that came too late, and drains:
+//! 4. Tell the mapper that nothing more comes. It sends its open envelopes, refuses the chunks that came too late, and drains:
 //!    it reads chunks of the backlog again while there is time, and writes the pending dead letters.
 //! 5. Join the dispatcher. It ends at the deadline, or when nothing is in flight, nothing more can be sent and the mapper is
 //!    quiet; then it ends the drain.
 //! 6. Shut down the HTTP client and the memory budget, so that no thread waits for either. Join the mapper, release the flushes
-//!    that still wait, unlock the spool, and join the senders; a sender that is stuck in name resolution is left behind.
+//!    that still wait, unlock the spool, and join the senders; a sender that is stuck in name resolution is not waited for.
 //!
 //! A thread that cannot be told, because its queue is full, ends at the deadline.
 //!
@@ -87,8 +87,8 @@ impl Lifecycle {
         self.closing.store(true, SeqCst);
     }
 
-    /// Waits until no active flush is left. To be called after [`Lifecycle::begin_closing`], or by a thread that has seen the
-    /// deadline pass.
+    /// Waits until there is no active flush. To be called after [`Lifecycle::begin_closing`], or by a thread after the
+    /// deadline.
     pub(in crate::delivery) fn wait_for_flushes(&self) {
         while self.active_flushes.load(SeqCst) > 0 {
             thread::park_timeout(FLUSH_POLL);
@@ -161,7 +161,7 @@ mod tests {
         drop(lifecycle.enter().expect("expected an open instance to take a flush"));
         lifecycle.begin_closing(Monotonic::from_secs(2));
         assert!(lifecycle.enter().is_none());
-        // Neither flush is left behind as an active one.
+        // Neither flush counts as active.
         lifecycle.wait_for_flushes();
     }
 

@@ -109,22 +109,22 @@ struct Marker<'m> {
     size: usize,
     /// Bytes of the chunk behind it.
     length: usize,
-    /// Number of records, where it says one.
+    /// Number of records, if the marker has one.
     records: Option<u64>,
-    /// Number of records that were left out, where it stands for such.
+    /// Number of records that were left out, if the marker stands for such.
     ended: Option<u32>,
-    /// Time at which the chunk was written; the epoch where it says none.
+    /// Time at which the chunk was written; the epoch if the marker has no time.
     wall: WallTime,
 }
 
-/// Reads the marker at the start of `bytes`. `Err` holds a version that this plugin does not know.
+/// Reads the marker at the start of `bytes`. `Err` is a version that this plugin does not know.
 fn marker(bytes: &[u8]) -> Option<Result<Marker<'_>, u64>> {
     if !bytes.starts_with(HEAD) {
         return None;
     }
     let Some(Entry::GroupStart(record)) = entries(bytes).next() else { return None };
-    let about = record.metadata.get("out_sentry")?.map()?;
-    let number = |name: &str| match about.get(name) {
+    let fields = record.metadata.get("out_sentry")?.map()?;
+    let number = |name: &str| match fields.get(name) {
         Some(Value::UInt(number)) => Some(number),
         _ => None,
     };
@@ -132,7 +132,7 @@ fn marker(bytes: &[u8]) -> Option<Result<Marker<'_>, u64>> {
     if version != VERSION {
         return Some(Err(version));
     }
-    let tag = about.get("tag")?.text()?;
+    let tag = fields.get("tag")?.text()?;
     let length = usize::try_from(number("length")?).ok()?;
     let wall = WallTime::from_micros(number("time").unwrap_or(0));
     let ended = number("ended").filter(|_| length == 0).and_then(|ended| u32::try_from(ended).ok());
@@ -160,7 +160,7 @@ pub(super) struct Scan {
     pub(super) chunks: Vec<Placed>,
     /// Offset at which a chunk begins whose end was never written. Nothing follows it.
     pub(super) torn: Option<u64>,
-    /// Undecodable stretches, and chunks that do not hold as many records as their marker says.
+    /// Undecodable stretches, and chunks whose number of records is not that of their marker.
     pub(super) damages: u32,
 }
 
@@ -191,7 +191,7 @@ pub(super) fn scan(bytes: &[u8]) -> Result<Scan, u64> {
             }
             Some(Ok(marker)) => {
                 let records = scan.count(&rest[marker.size..marker.size + marker.length]);
-                scan.damages += u32::from(marker.records.is_some_and(|said| said != u64::from(records)));
+                scan.damages += u32::from(marker.records.is_some_and(|stated| stated != u64::from(records)));
                 (marker.size + marker.length, records, marker.wall)
             }
             None if is_torn(rest) => {

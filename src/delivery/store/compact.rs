@@ -49,7 +49,7 @@ impl EndedRecords {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Compacted {
     pub(super) bytes: Vec<u8>,
-    /// Offset of each chunk that was kept or replaced, and of the end, before and after.
+    /// Offset of each chunk that was copied or replaced, and of the end, before and after.
     pub(super) moves: Vec<(u64, u64)>,
 }
 

@@ -257,7 +257,7 @@ mod tests {
         let queued = QueuedChunk::Raw(segment.clone());
         assert_eq!(queued.bytes(), 100);
         let opened = queued.open(|| panic!("no buffer is needed")).unwrap();
-        assert!(matches!(&opened.chunk, Cow::Borrowed(lent) if **lent == segment));
+        assert!(matches!(&opened.chunk, Cow::Borrowed(chunk) if **chunk == segment));
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! `{"out_sentry": {"version": 1, "tag": ..., "length": bytes, "records": n, "category": ..., "outcome": ..., "status":
 //! HTTP status, "detail": text of the response, "time": ..., "destination": masked DSN, "event_id": ...}}`, the record as
 //! it was (all lines of an event joined from lines), and the end of the group. Undecodable bytes have no category. A file
-//! holds the dead letters of one reading of a chunk, and gets its name after it was synced. Several instances may share the
+//! has the dead letters of one reading of a chunk, and gets its name after it was synced. Several instances may share the
 //! directory: file names are unique, and each instance counts the bytes of all.
 
 use super::{Chunk, Field};

@@ -24,8 +24,8 @@ pub enum DropTrigger {
     },
     /// It waited longer than `hold_events` or `hold_logs` for a rate limit or a misconfigured destination.
     HoldExpired,
-    /// It waited for a rate limit or a misconfigured destination, and the memory or the spool had no room for the items of
-    /// other destinations.
+    /// It waited for a rate limit or a misconfigured destination, and its memory or its bytes in the spool were needed for the items
+    /// of other destinations.
     Evicted,
     /// The DSN of its destination was removed.
     DsnRemoved,

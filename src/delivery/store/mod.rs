@@ -46,7 +46,7 @@ pub use spool::{Appended, Limits, Spool, WhenFull};
 /// were mapped before are then mapped as if they had never been read.
 const MAPPING_VERSION: u64 = 1;
 
-/// Returns the number that stands for the mapping options in progress files. `options` holds the text of every mapping
+/// Returns the number that stands for the mapping options in progress files. `options` is the text of every mapping
 /// option, in a fixed order.
 pub(super) fn settings(options: &str) -> u64 {
     xxhash_rust::xxh3::xxh3_64(format!("{MAPPING_VERSION}\n{options}").as_bytes())

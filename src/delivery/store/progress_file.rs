@@ -4,7 +4,7 @@
 //! out_sentry progress 1
 //! log 3-17 accepted              these logs have ended like this
 //! mapped 0-99 0123456789abcdef   these records have been mapped under these settings
-//! aborted log 18-20              the request that held these logs was cut: nobody knows whether it arrived
+//! aborted log 18-20              the request with these logs was cut: it may have arrived or not
 //! done 0-99                      every item of these records has ended
 //! ```
 //!
@@ -28,7 +28,7 @@ const HEAD: &str = "out_sentry progress 1\n";
 /// Progress files that are open at the same time, at most.
 const OPEN: usize = 6;
 
-/// Bytes of notes that wait for a descriptor, at most. What does not fit is forgotten: its records are sent again if the
+/// Bytes of notes that wait for a descriptor, at most. Further notes are dropped: their records are sent again if the
 /// process is killed.
 const MAX_POSTPONED: usize = 1 << 20;
 
@@ -37,7 +37,7 @@ const MAX_POSTPONED: usize = 1 << 20;
 pub struct Progress {
     /// Records that have ended and would end otherwise, or be sent again, if they were looked at again.
     pub finished: PerCategory<RecordSet>,
-    /// The number of records that ended, by the way in which they ended.
+    /// The number of records that have ended, by outcome.
     pub ended: Ended,
     /// Records whose request was cut by the end of a process: whether it arrived is unknown.
     pub aborted: PerCategory<RecordSet>,
@@ -193,7 +193,7 @@ fn range(text: &str) -> Option<RecordRange> {
     Some(RecordRange { from: RecordIndex(from.parse().ok()?), to: RecordIndex(to.parse().ok()?) })
 }
 
-/// Returns the lines that say how records ended. `records` ascend and count from the segment's first record.
+/// Returns the lines for records that have ended. `records` ascend and count from the segment's first record.
 pub(super) fn finished_lines(
     category: Category,
     records: impl Iterator<Item = RecordIndex>,
@@ -203,18 +203,18 @@ pub(super) fn finished_lines(
     lines(records, |range| format!("{name} {range} {outcome}\n"))
 }
 
-/// Returns the lines that say which requests were cut.
+/// Returns the lines for records whose request was cut.
 pub(super) fn aborted_lines(category: Category, records: impl Iterator<Item = RecordIndex>) -> String {
     let name = category.name();
     lines(records, |range| format!("aborted {name} {range}\n"))
 }
 
-/// Returns the line that says that records have been mapped.
+/// Returns the line for records that have been mapped.
 pub(super) fn mapped_line(first: RecordIndex, records: u32, settings: u64) -> String {
     format!("mapped {} {settings:016x}\n", RecordRange::of(first, records))
 }
 
-/// Returns the line that says that every item of records has ended.
+/// Returns the line for records all of whose items have ended.
 pub(super) fn done_line(first: RecordIndex, records: u32) -> String {
     format!("done {}\n", RecordRange::of(first, records))
 }
@@ -276,7 +276,7 @@ impl ProgressFiles {
             }
         } else {
             let mut file = super::private().append(true).open(path)?;
-            // A line that a crash cut short must not swallow this one. With a space at its end it says nothing.
+            // A line that a crash cut short must not swallow this one. With a space at its end it is no note.
             let start = if file.metadata()?.len() == 0 { HEAD } else { " \n" };
             file.write_all(start.as_bytes())?;
             if self.open.len() >= OPEN {
@@ -335,7 +335,7 @@ mod tests {
         assert_eq!(
             (aborted.has(RecordIndex(4)), aborted.has(RecordIndex(5))),
             (false, true),
-            "a request that was answered later is not aborted"
+            "a request that had a response later is not aborted"
         );
         assert_eq!(notes.done(100).len(), 10);
         assert_eq!(notes.progress(RecordIndex(0), 10, 7).finished, PerCategory::default());

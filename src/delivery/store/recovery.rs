@@ -34,7 +34,7 @@ pub struct Recovered {
     pub progress: Progress,
 }
 
-/// A running process has answered the flush of a chunk after this long. Fluent Bit may offer chunks that were
+/// The flush of a chunk has returned after this long. Fluent Bit may offer chunks that were
 /// spooled later than this before the newest one although they are in the spool: it was killed in between.
 pub(super) const ACKNOWLEDGED_WITHIN: Duration = Duration::from_secs(5);
 
@@ -95,7 +95,7 @@ impl Finder<'_> {
             None
         };
         match fs::metadata(&path) {
-            Ok(about) if !about.is_file() => return skip(&"it is not a regular file"),
+            Ok(metadata) if !metadata.is_file() => return skip(&"it is not a regular file"),
             Err(error) => return skip(&error),
             Ok(_) => {}
         }
@@ -154,7 +154,7 @@ impl Finder<'_> {
 /// Any error of the file system, or [`io::ErrorKind::InvalidInput`] if something else than a file is there.
 fn read_notes(path: &Path) -> io::Result<Notes> {
     match fs::metadata(path) {
-        Ok(about) if about.is_file() => Ok(Notes::read(&fs::read(path)?)),
+        Ok(metadata) if metadata.is_file() => Ok(Notes::read(&fs::read(path)?)),
         Ok(_) => Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file")),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Notes::default()),
         Err(error) => Err(error),

@@ -37,7 +37,7 @@ pub(super) struct Files {
 /// The handling of the descriptor of a segment that is sealed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Descriptor {
-    /// It is kept until the next sync.
+    /// It stays open until the next sync.
     Keep,
     /// It is closed; the sync opens the file again.
     Close,
@@ -57,7 +57,7 @@ pub struct Segment {
 struct State {
     /// The file, while chunks may be appended.
     open: Option<Arc<File>>,
-    /// The file, from when it was sealed until it is synced, where descriptors are kept for that.
+    /// The file of a sealed segment whose descriptor stays open until the sync.
     unsynced: Option<Arc<File>>,
     /// Bytes that count: everything behind them is torn.
     length: u64,
@@ -197,7 +197,7 @@ impl Segment {
     pub(super) fn roll_back(&self, length: u64, records: u32, chunks: u32) {
         let is_empty = {
             let mut state = lock(&self.state);
-            // If the cut fails, a crash before the end of what is left there sends these chunks although Fluent Bit has them.
+            // If the cut fails, a crash before these chunks end sends them although Fluent Bit has them, too.
             let _ = match state.open.take() {
                 Some(file) => file.set_len(length),
                 None => fs::OpenOptions::new().write(true).open(&self.path).and_then(|file| file.set_len(length)),

@@ -181,7 +181,7 @@ impl Spool {
                 return Ok(Arc::clone(open));
             }
         }
-        // There is always a greater number: a file that somebody renamed must not make us write over another.
+        // Greater than the number of any file, so that no file is overwritten even if one was renamed.
         let number = wall.as_micros().max(self.last + 1);
         let segment = match self.create(number) {
             Ok(segment) => segment,
@@ -232,7 +232,7 @@ impl Spool {
     }
 
     /// Takes the open segment out if every chunk of it has ended, for the caller to seal: that deletes it. Without a reserved
-    /// descriptor a segment that can take chunks is kept.
+    /// descriptor a segment that can take chunks stays.
     pub(super) fn take_finished(&mut self) -> Option<Arc<Segment>> {
         let has_reserve = self.reserve.is_some();
         self.open.take_if(|open| open.is_finished() && (has_reserve || !open.is_open()))

@@ -14,7 +14,7 @@ pub enum ChunkSource {
     Host(u128),
     /// In the spool.
     Spool(Extent),
-    /// There is no record: the item says something about others, which have ended.
+    /// There is no record: the item is a message of the plugin about other records, which have ended.
     None,
 }
 

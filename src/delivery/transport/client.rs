@@ -130,10 +130,10 @@ impl Client {
     }
 
     /// Checks that a destination responds, and returns the status of its response. The request is a CORS preflight, which every
-    /// Sentry answers. It costs no quota and sends no key, and proves nothing about key and project.
+    /// Sentry responds to. It costs no quota and sends no key, and proves nothing about key and project.
     ///
     /// # Errors
-    /// The result of the failed request; its `error` says why.
+    /// The result of the failed request; its `error` has the reason.
     pub fn probe(&self, dsn: &Dsn, longest: Duration) -> Result<u16, Box<SendResult>> {
         let (agent, proxy) = self.agent(dsn);
         let context = RequestContext { dsn, proxy, has_roots: self.has_roots };
@@ -251,7 +251,7 @@ impl SendResult {
     }
 }
 
-/// Finds secrets in the text of servers and proxies, whatever `scrub` says about records.
+/// Finds secrets in the text of servers and proxies, whatever the option `scrub` is for records.
 static SECRETS: LazyLock<ScrubRules> = LazyLock::new(|| ScrubRules::new(true, false, &[], &[]));
 
 /// `403: Project not found` from Relay's `{"detail": ..., "causes": [...]}` or whatever text came. Some servers repeat the

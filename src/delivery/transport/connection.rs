@@ -26,7 +26,7 @@ const AVOIDED_FOR: Duration = Duration::from_secs(600);
 /// Addresses that are remembered as not answering, at most.
 const AVOIDED: usize = 32;
 
-/// Opens connections: through a proxy where there is one, with TLS where the URL says so.
+/// Opens connections: through a proxy where there is one, with TLS if the scheme is https.
 #[derive(Debug)]
 pub(in crate::delivery) struct TimedConnector(Box<dyn Connector<(), Out = Box<dyn Transport>>>);
 
@@ -350,8 +350,8 @@ mod tests {
     /// Each address that was tried, and for how many seconds at most.
     type Attempts = Vec<(String, u64)>;
 
-    /// Tries addresses with `total` seconds in all. Returns the attempts and the address that answered, or whether the last
-    /// failure was a timeout.
+    /// Tries addresses with `total` seconds in all. Returns the attempts and the address that accepted a connection, else true if the
+    /// last failure was a timeout.
     fn tried(order: &[&str], total: u64, slow: Duration) -> (Attempts, Option<Result<String, bool>>) {
         let order: Vec<_> = order.iter().map(|text| address(text)).collect();
         let (tried, spent) = (Mutex::new(Vec::new()), Mutex::new(Duration::ZERO));
@@ -392,7 +392,11 @@ mod tests {
     fn all_addresses_share_the_timeout_of_a_request() {
         let (tried_, result) = tried(&[SILENT, "[2001:db8::2]:443"], 10, Duration::ZERO);
         assert_eq!((tried_.iter().map(|(_, secs)| secs).sum::<u64>(), result), (10, Some(Err(true))));
-        assert_eq!(tried(&[REFUSING, REFUSING], 10, Duration::ZERO).1, Some(Err(false)), "nobody waits for a refusal");
+        assert_eq!(
+            tried(&[REFUSING, REFUSING], 10, Duration::ZERO).1,
+            Some(Err(false)),
+            "expected no wait after a refusal"
+        );
         assert_eq!(tried(&[GOOD, GOOD], 0, Duration::ZERO).1, None);
     }
 
@@ -404,7 +408,7 @@ mod tests {
         avoided.timed_out(all[0], now);
         assert_eq!(avoided.order(&all, now), [all[2], all[1], all[3], all[4], all[0]]);
         avoided.responded(all[0]);
-        assert_eq!(avoided.order(&all, now)[0], all[0], "it answers again");
+        assert_eq!(avoided.order(&all, now)[0], all[0], "expected an address that accepts connections again");
         avoided.timed_out(all[0], now);
         assert_eq!(avoided.order(&all, now + AVOIDED_FOR)[0], all[0]);
         assert_eq!(in_turn(&[]), []);

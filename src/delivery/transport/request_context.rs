@@ -18,7 +18,7 @@ pub(in crate::delivery) struct RequestContext<'w> {
 /// The standard library's text for a name that cannot be resolved.
 const LOOKUP: &str = "failed to lookup address information";
 
-/// Returns true if no byte of the request has left for the server: its name was not found, or no connection was made.
+/// Returns true if no byte of the request has been sent to the server: its name was not found, or no connection was made.
 pub(in crate::delivery) fn is_before_request(error: &ureq::Error) -> bool {
     use io::ErrorKind::{AddrNotAvailable, ConnectionRefused, HostUnreachable, NetworkUnreachable};
     match error {
@@ -115,7 +115,7 @@ impl RequestContext<'_> {
         }
     }
 
-    /// Returns the error for an alert that the server sends about us.
+    /// Returns the error for a TLS alert of the server.
     fn alert(&self, alert: AlertDescription) -> SendError {
         let server = self.server();
         match alert {
@@ -142,7 +142,7 @@ impl RequestContext<'_> {
         let server = self.server();
         let status = reason.rsplit(' ').next().and_then(|code| code.split('/').next()?.parse::<u16>().ok());
         match status {
-            // tinyproxy answers wrong ones with 401.
+            // tinyproxy responds to invalid ones with 401.
             Some(status @ (401 | 407)) => SendError::ProxyCredentials { proxy, status },
             Some(status @ (400..=405)) => SendError::ProxyForbids { proxy, server, status },
             Some(status) => SendError::ProxyUnreachable { proxy, server, status },
@@ -224,8 +224,8 @@ mod tests {
             assert_eq!(failure(&certificate(problem), None), SendError::Certificate(text.to_owned()));
         }
         let context = RequestContext { dsn: &dsn(), proxy: None, has_roots: false };
-        let nobody = context.error(&certificate(CertificateError::UnknownIssuer));
-        assert!(nobody.to_string().contains("no root certificates"), "{nobody:?}");
+        let no_roots = context.error(&certificate(CertificateError::UnknownIssuer));
+        assert!(no_roots.to_string().contains("no root certificates"), "{no_roots:?}");
     }
 
     #[test]

@@ -15,7 +15,7 @@ use crate::mapping::DestinationId;
 use crate::sync::Receiver;
 use std::collections::HashMap;
 
-/// Returns the line that says at the end how many items Sentry never got, or nothing if it got them all.
+/// Returns the last log line, with the numbers of items that Sentry has not received; `None` if it has received all.
 fn losses(snapshot: &Snapshot) -> Option<String> {
     const LOSSES: [Outcome; 7] = [
         Outcome::Lost,

@@ -49,7 +49,7 @@ fn push(scheduler: &mut Scheduler<ChunkId>, batch: Batch<ChunkId>) {
     assert!(scheduler.push(batch, NOW).is_empty());
 }
 
-/// Answers one batch of a destination.
+/// Responds to one batch of a destination.
 fn respond(scheduler: &mut Scheduler<ChunkId>, destination: u32, kind: ResponseKind) -> Vec<Action<ChunkId>> {
     push(scheduler, log(destination));
     let (batch, _) = scheduler.next(NOW).expect("a batch to send");
@@ -91,7 +91,11 @@ fn unproven_destinations_get_one_sender_each_and_never_the_last() {
         (0..3).for_each(|_| push(&mut scheduler, log(number)));
     }
     let probes = sent(&mut scheduler, NOW);
-    assert_eq!(numbers(&probes), [0, 1, 2], "one sender is left for who is known to respond");
+    assert_eq!(
+        numbers(&probes),
+        [0, 1, 2],
+        "expected one sender to stay free for destinations that are known to respond"
+    );
     push(&mut scheduler, log(10));
     assert!(scheduler.next(NOW).is_none());
     let mut probes = probes.into_iter();
@@ -201,7 +205,7 @@ fn limits_memory_of_a_failing_destination_while_another_is_healthy() {
         assert!(scheduler.push(at(second), NOW).is_empty(), "all are dead: nothing is given up");
     }
     respond(&mut scheduler, 1, ResponseKind::Accepted);
-    assert!(scheduler.release_blocked(NOW).is_empty(), "a last acceptance before the outage says nothing");
+    assert!(scheduler.release_blocked(NOW).is_empty(), "expected an acceptance before the outage to count for nothing");
     push(&mut scheduler, log(1));
     let later = NOW + SECOND * 11;
     while let Some((batch, _)) = scheduler.next(later) {

@@ -31,7 +31,7 @@ fn route_table(default: Option<Dsn>, dir: Option<&str>, hosts: &str) -> RouteTab
     route_table
 }
 
-/// The project that a record goes to; zero: later.
+/// The project that a record goes to; zero: pending.
 fn project(route_table: &RouteTable, namespace: &str, annotation: Option<&str>) -> Option<u64> {
     match route_table.route(namespace, annotation, NOW).0.route {
         Route::To(id) => route_table.get(id).map(|target| target.dsn.project()),

@@ -29,7 +29,7 @@ fn numbers_of(extent: &Extent) -> Vec<u32> {
     present.map(|chunk| std::str::from_utf8(&chunk.tag).unwrap().parse().unwrap()).collect()
 }
 
-/// Any interleaving of append, sync, settle, delete, kill, power failure and reopening.
+/// Any interleaving of append, sync, finish, delete, kill, power failure and reopening.
 fn any_interleaving(seed: u64) {
     let mut chance = Chance::of_seed(seed);
     let directory = Directory::new(&format!("any-{seed}"));

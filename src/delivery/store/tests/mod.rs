@@ -181,9 +181,9 @@ fn refuses_chunks_when_full_and_takes_any_size_when_empty() {
 #[test]
 fn locks_a_directory_for_one_instance() {
     let directory = Directory::new("locked");
-    let held = open(&directory);
+    let first = open(&directory);
     assert!(matches!(Spool::open(&directory.0, 7, LIMITS), Err(SpoolError::Locked)));
-    drop(held);
+    drop(first);
     open(&directory);
 }
 
@@ -270,7 +270,7 @@ fn names_unreadable_files_and_uses_the_others() {
     let problems = recovery.problems.join("\n");
     assert!(problems.contains("directory.msgpack is skipped") && problems.contains("link.msgpack is skipped"));
     assert!(problems.contains("by hand.msgpack cannot be decoded"), "{problems}");
-    assert!(!directory.0.join("1.progress").exists(), "progress without a segment says nothing");
+    assert!(!directory.0.join("1.progress").exists(), "expected no progress file without a segment");
     append(&mut spool, "a", 1);
     drop((spool, recovery));
     assert_eq!(chunks(&open(&directory).1).len(), 5, "no file is written over");
@@ -337,14 +337,14 @@ fn counts_undeleted_files_until_they_are_deleted() {
     let path = spool.live()[0].path().to_owned();
     let bytes = spool.bytes().load(Relaxed);
     // A directory cannot be deleted like a file, not even by root.
-    let aside = path.with_extension("aside");
-    fs::rename(&path, &aside).unwrap();
+    let renamed = path.with_extension("renamed");
+    fs::rename(&path, &renamed).unwrap();
     fs::create_dir(&path).unwrap();
     spool.seal();
     extent.end();
     assert_eq!(spool.bytes().load(Relaxed), bytes);
     fs::remove_dir(&path).unwrap();
-    fs::rename(&aside, &path).unwrap();
+    fs::rename(&renamed, &path).unwrap();
     spool.files().retry();
     assert_eq!((spool.bytes().load(Relaxed), path.exists()), (0, false));
 }

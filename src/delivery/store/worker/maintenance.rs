@@ -60,7 +60,7 @@ impl Worker<'_> {
         }
     }
 
-    /// Creates a directory or a lock again that somebody has removed: without it another process could open the spool.
+    /// Creates a directory or a lock again that was removed from outside: without it another process could open the spool.
     fn keep_the_lock(&mut self) {
         let store = &self.shared.store;
         if store.with(|spool| spool.has_its_lock()).unwrap_or(true) {
@@ -97,7 +97,7 @@ impl Worker<'_> {
         }
     }
 
-    /// Ends the chunks of segments that somebody has removed.
+    /// Ends the chunks of segments that were removed from outside.
     fn find_missing(&mut self) {
         let mut live = self.shared.store.with(Spool::live).unwrap_or_default();
         live.extend(self.draining.iter_mut().flat_map(Spool::live));

@@ -148,7 +148,7 @@ fn takes_a_chunk_once_that_is_offered_again_before_its_sync() {
     let offer = || store.offer(b"tag", CHUNK, WallTime::from_secs(9), Duration::ZERO, retry_registry, &recorder);
     let wait = |number| store.wait_for_sync(number, Duration::ZERO, || retry_registry.identity(b"tag", CHUNK));
     assert_eq!(offer(), Offer::Unsynced(1));
-    assert!(!wait(1), "nobody has synced it");
+    assert!(!wait(1), "expected no sync before");
     assert_eq!(offer(), Offer::Unsynced(1), "it is the same chunk");
     assert!(!wait(1));
     store.synced(1, retry_registry);
