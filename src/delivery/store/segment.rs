@@ -3,13 +3,16 @@
 //! A segment is open (chunks may be appended), then sealed, then reclaimed: deleted, when all of its chunks have ended.
 //! It is lost when its file has been removed or cannot be read; then it takes no bytes and is never read again.
 
+mod compact;
+pub(super) mod extent;
+
 use super::chunk_file::{Placed, scan};
-use super::compact::{EndedRecords, compact};
 use super::progress_file::{self, ProgressFiles};
 use crate::clock::WallTime;
 use crate::delivery::store::record_set::RecordSet;
 use crate::envelope::RecordIndex;
 use crate::sync::{AtomicU64, Mutex, lock};
+use compact::{EndedRecords, compact};
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::os::unix::fs::FileExt;

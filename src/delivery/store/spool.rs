@@ -1,14 +1,17 @@
 //! An open spool: appends chunks to its segments, syncs them, and keeps the lock of its directory.
 
+pub(super) mod directory;
+pub(super) mod recovery;
+
 use super::chunk_file::{MARKER_BYTES, write_chunk_marker};
-use super::directory::{LOCK, make_private, segment_name, take_lock};
 use super::error::SpoolError;
-use super::extent::Extent;
-use super::recovery::{ACKNOWLEDGED_WITHIN, Recovery, recover};
+use super::segment::extent::Extent;
 use super::segment::{Descriptor, Files, Place, Segment};
 use crate::clock::WallTime;
 use crate::delivery::transport::descriptors::is_out_of_descriptors;
 use crate::sync::AtomicU64;
+use directory::{LOCK, make_private, segment_name, take_lock};
+use recovery::{ACKNOWLEDGED_WITHIN, Recovery, recover};
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::MetadataExt;

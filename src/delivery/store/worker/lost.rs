@@ -4,7 +4,7 @@ use crate::delivery::report::host::Severity;
 use crate::delivery::report::log_kind::LogKind;
 use crate::delivery::shared::state::Shared;
 use crate::delivery::store::error::SpoolError;
-use crate::delivery::store::extent::Extent;
+use crate::delivery::store::segment::extent::Extent;
 use crate::delivery::track::chunk_progress::{ChunkProgress, ChunkSource};
 use crate::ledger::{Category, Outcome};
 use crate::sync::lock;

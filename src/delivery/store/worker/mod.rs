@@ -10,8 +10,8 @@ mod sync_schedule;
 mod tests;
 
 use super::error::SpoolError;
-use super::extent::{EXTENT_BYTES, Extent};
 use super::offer::Found;
+use super::segment::extent::{EXTENT_BYTES, Extent};
 use super::spool::{Appended, Limits, Spool};
 use crate::clock::Monotonic;
 use crate::delivery::report::host::Severity;

@@ -5,7 +5,7 @@ use crate::delivery::report::host::Severity;
 use crate::delivery::report::log_kind::LogKind;
 use crate::delivery::shared::inbox::Message;
 use crate::delivery::store::chunk_file::Chunk;
-use crate::delivery::store::recovery::{Recovered, Recovery};
+use crate::delivery::store::spool::recovery::{Recovered, Recovery};
 use crate::delivery::track::chunk_progress::ChunkProgress;
 use crate::sync::lock;
 use std::collections::HashMap;

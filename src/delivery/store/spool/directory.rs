@@ -1,6 +1,6 @@
 //! The directory of a spool: its lock, the names of its files, and their modes.
 
-use super::error::SpoolError;
+use crate::delivery::store::error::SpoolError;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
@@ -8,11 +8,11 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 /// Name of the lock file.
-pub(super) const LOCK: &str = "lock";
+pub(in crate::delivery::store) const LOCK: &str = "lock";
 
 /// The name of a segment: its number in 20 digits, so that names sort as numbers do. Without `format!`, for Fluent Bit's
 /// stack.
-pub(super) fn segment_name(number: u64) -> PathBuf {
+pub(in crate::delivery::store) fn segment_name(number: u64) -> PathBuf {
     let mut digits = *b"00000000000000000000.msgpack";
     let mut rest = number;
     for digit in digits[..20].iter_mut().rev() {
@@ -23,7 +23,7 @@ pub(super) fn segment_name(number: u64) -> PathBuf {
 }
 
 /// Returns the number in the name of a segment, if it is one that a segment can have.
-pub(super) fn segment_number(path: &Path) -> Option<u64> {
+pub(in crate::delivery::store) fn segment_number(path: &Path) -> Option<u64> {
     path.file_stem()?.to_str()?.parse().ok().filter(|number| *number <= i64::MAX as u64)
 }
 
@@ -31,7 +31,7 @@ pub(super) fn segment_number(path: &Path) -> Option<u64> {
 ///
 /// # Errors
 /// [`SpoolError::Locked`], [`SpoolError::Directory`].
-pub(super) fn take_lock(directory: &Path) -> Result<File, SpoolError> {
+pub(in crate::delivery::store) fn take_lock(directory: &Path) -> Result<File, SpoolError> {
     let lock = private().truncate(false).open(directory.join(LOCK)).map_err(SpoolError::Directory)?;
     match lock.try_lock() {
         Ok(()) => Ok(lock),

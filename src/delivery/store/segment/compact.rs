@@ -6,7 +6,7 @@
 //! The new file has, in the place of a removed chunk, a marker with the number of records left out. Records keep their
 //! numbers, so the progress file is valid for both files, and a crash at any point leaves one of them.
 
-use super::chunk_file::{Placed, tag_of, write_ended_marker};
+use crate::delivery::store::chunk_file::{Placed, tag_of, write_ended_marker};
 use crate::delivery::store::record_set::RecordSet;
 use crate::envelope::RecordIndex;
 use std::collections::HashSet;
@@ -95,9 +95,9 @@ pub(super) fn compact(bytes: &[u8], chunks: &[Placed], ended_records: &EndedReco
 
 #[cfg(test)]
 mod tests {
-    use super::super::chunk_file::{scan, write_chunk_marker};
     use super::*;
     use crate::clock::WallTime;
+    use crate::delivery::store::chunk_file::{scan, write_chunk_marker};
 
     const RECORD: &[u8] = &[0x92, 0x92, 0xd7, 0, 0, 0, 0, 9, 0, 0, 0, 5, 0x80, 0x81, 0xa1, b'k', 1];
 

@@ -1,12 +1,12 @@
 //! Finds the chunks that an earlier process left in the directory of a spool.
 
-use super::chunk_file::{Chunk, Placed, SUFFIX, scan, split_owned};
 use super::directory::{segment_name, segment_number};
-use super::error::SpoolError;
-use super::extent::Extent;
-use super::progress_file::{self, Notes, Progress};
-use super::segment::{Descriptor, Files, NEW_SUFFIX, Place, Segment};
 use crate::clock::WallTime;
+use crate::delivery::store::chunk_file::{Chunk, Placed, SUFFIX, scan, split_owned};
+use crate::delivery::store::error::SpoolError;
+use crate::delivery::store::progress_file::{self, Notes, Progress};
+use crate::delivery::store::segment::extent::Extent;
+use crate::delivery::store::segment::{Descriptor, Files, NEW_SUFFIX, Place, Segment};
 use crate::envelope::RecordIndex;
 use std::fs::{self, OpenOptions};
 use std::io;
@@ -36,24 +36,24 @@ pub struct Recovered {
 
 /// The flush of a chunk has returned after this long. Fluent Bit may offer chunks that were
 /// spooled later than this before the newest one although they are in the spool: it was killed in between.
-pub(super) const ACKNOWLEDGED_WITHIN: Duration = Duration::from_secs(5);
+pub(in crate::delivery::store) const ACKNOWLEDGED_WITHIN: Duration = Duration::from_secs(5);
 
 /// The files of an earlier process.
 #[derive(Debug)]
-pub(super) struct Finder<'f> {
+pub(in crate::delivery::store) struct Finder<'f> {
     files: &'f Arc<Files>,
-    pub(super) recovery: Recovery,
+    pub(in crate::delivery::store) recovery: Recovery,
     /// Segments with chunks that have not ended.
-    pub(super) segments: Vec<Weak<Segment>>,
+    pub(in crate::delivery::store) segments: Vec<Weak<Segment>>,
     /// The greatest number of a segment.
-    pub(super) last: u64,
+    pub(in crate::delivery::store) last: u64,
 }
 
 /// Reads all segments of a directory, cuts off torn chunks, and deletes files that are no longer needed.
 ///
 /// # Errors
 /// The directory cannot be listed.
-pub(super) fn recover<'f>(directory: &Path, files: &'f Arc<Files>) -> io::Result<Finder<'f>> {
+pub(in crate::delivery::store) fn recover<'f>(directory: &Path, files: &'f Arc<Files>) -> io::Result<Finder<'f>> {
     let mut finder = Finder { files, recovery: Recovery::default(), segments: Vec::new(), last: 0 };
     finder.find(directory)?;
     Ok(finder)

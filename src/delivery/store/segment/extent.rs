@@ -1,9 +1,9 @@
 //! Extents: consecutive chunks of a segment that are read and finished together.
 
-use super::chunk_file::{Chunk, split_owned};
-use super::error::SpoolError;
-use super::progress_file;
-use super::segment::{Place, Segment};
+use super::{Place, Segment};
+use crate::delivery::store::chunk_file::{Chunk, split_owned};
+use crate::delivery::store::error::SpoolError;
+use crate::delivery::store::progress_file;
 use crate::delivery::store::record_set::RecordSet;
 use crate::envelope::RecordIndex;
 use crate::ledger::{Category, Outcome};
@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 
 /// Chunks of a spool that wait to be read are read together up to this size.
-pub(super) const EXTENT_BYTES: u64 = 512 << 10;
+pub(in crate::delivery::store) const EXTENT_BYTES: u64 = 512 << 10;
 
 /// Consecutive chunks of a segment.
 #[derive(Debug)]
@@ -30,7 +30,13 @@ pub struct Extent {
 }
 
 impl Extent {
-    pub(super) fn new(segment: Arc<Segment>, place: Place, length: u64, records: u32, chunks: u32) -> Self {
+    pub(in crate::delivery::store) fn new(
+        segment: Arc<Segment>,
+        place: Place,
+        length: u64,
+        records: u32,
+        chunks: u32,
+    ) -> Self {
         let Place { offset, first } = place;
         Self {
             segment,
@@ -45,7 +51,7 @@ impl Extent {
     }
 
     /// Number of its first record within the segment.
-    pub(super) fn first(&self) -> RecordIndex {
+    pub(in crate::delivery::store) fn first(&self) -> RecordIndex {
         self.first
     }
 
@@ -56,7 +62,7 @@ impl Extent {
     }
 
     /// Bytes on the disk.
-    pub(super) fn length(&self) -> u64 {
+    pub(in crate::delivery::store) fn length(&self) -> u64 {
         self.length
     }
 
@@ -67,7 +73,7 @@ impl Extent {
     }
 
     /// Takes in the extent behind this one, if it follows in the same segment and both together are not too large.
-    pub(super) fn extend(&mut self, next: Self) -> Option<Self> {
+    pub(in crate::delivery::store) fn extend(&mut self, next: Self) -> Option<Self> {
         let follows = Arc::ptr_eq(&self.segment, &next.segment) && self.offset + self.length == next.offset;
         if !follows || self.length + next.length > EXTENT_BYTES {
             return Some(next);
@@ -90,7 +96,7 @@ impl Extent {
     }
 
     /// Counts a failed reading; returns how many there were.
-    pub(super) fn fail(&self) -> u64 {
+    pub(in crate::delivery::store) fn fail(&self) -> u64 {
         self.failures.fetch_add(1, Relaxed) + 1
     }
 
