@@ -76,7 +76,7 @@ impl Output {
             let mut before = self.section.properties[..at].iter();
             if let Some(first) = before.find(|other| other.key.eq_ignore_ascii_case(&property.key)) {
                 let text = format!(
-                    "{} is set twice: Fluent Bit 5.1.1 and later does not start; older versions use the value at {} counts",
+                    "{} is set twice: Fluent Bit 5.1.1 and later do not start; earlier versions use the value at {}",
                     property.key, first.place
                 );
                 report.advice(Some(property.place.clone()), &text);

@@ -177,7 +177,7 @@ fn a_bad_classic_configuration() {
             "bad.conf:22 host: Fluent Bit does not pass it to this output: the DSN says where to send",
             "bad.conf:24 tls.ca_file: Fluent Bit does not pass it to this output: use tls_ca_file",
             "bad.conf:21 workers: Fluent Bit leaks their threads",
-            "bad.conf:34 environment is set twice: Fluent Bit 5.1.1 and later does not start; older versions use the value at",
+            "bad.conf:34 environment is set twice: Fluent Bit 5.1.1 and later do not start; earlier versions use the value at",
             "bad.conf:49 no retry_limit",
             "bad.conf:5 storage.type is not filesystem",
             "bad.conf:1 scheduler.cap = 2000",
