@@ -1,5 +1,5 @@
-//! Measures how often Fluent Bit flushes. Its option `flush` cannot be read by a plugin, but the lines behind the last ones of
-//! a chunk arrive no earlier than with the next flush.
+//! Measures the interval between two flushes of Fluent Bit. A plugin cannot read the option `flush`, but the mapper has to wait
+//! at least that long for the lines that follow the last ones of a chunk.
 
 use crate::clock::Monotonic;
 use crate::sync::AtomicU64;
@@ -9,13 +9,13 @@ use std::time::Duration;
 /// The interval until two have been measured: the default of Fluent Bit's option `flush`.
 const DEFAULT: Duration = Duration::from_secs(1);
 
-/// The longest interval that is believed. Where no chunk comes for longer, nothing was written.
+/// The longest interval that counts. A longer one means that no records were written in between.
 const LONGEST: Duration = Duration::from_secs(5);
 
 /// The longest pause between the chunks of one flush.
 const WITHIN_A_FLUSH: Duration = Duration::from_millis(50);
 
-/// Intervals that are remembered.
+/// Number of intervals that are remembered.
 const REMEMBERED: usize = 8;
 
 /// The last intervals between flushes. Written by flushes, from several threads if the output has `workers`; read by the

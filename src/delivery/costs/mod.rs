@@ -39,7 +39,7 @@ const MAX_NAME: usize = 63;
 /// Wait before a message that could not be delivered is sent again.
 const MESSAGE_RETRY: Duration = Duration::from_secs(30);
 
-/// The payer that is billed for a log: a number that [`Costs::payer`] returns. 0 stands for nobody.
+/// The payer that is billed for a log: a number that [`Costs::payer`] returns, or 0 for no payer.
 pub(super) type PayerId = u32;
 
 /// A payer, and true if any budget applies to it.

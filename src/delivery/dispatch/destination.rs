@@ -2,7 +2,7 @@
 //! the caller passes time and randomness in.
 //!
 //! [`Destination::push`] queues a batch, [`Destination::next`] takes the one to send now, and [`Destination::done`] processes
-//! its response: `EndpointState::on_response` decides, and the destination does with the batch what was decided.
+//! its response: `EndpointState::on_response` decides, and the destination acts on the batch.
 
 use crate::clock::Monotonic;
 use crate::delivery::dispatch::endpoint::{EndpointState, NextStep, Request};
@@ -375,7 +375,7 @@ impl<T: Identified> Destination<T> {
         }
     }
 
-    /// Forgets what is known of the endpoint, after a change to another DSN.
+    /// Replaces the state of the endpoint, after a change to another DSN.
     pub fn replace_endpoint(&mut self) {
         self.endpoint = self.endpoint.replaced(self.policy.compress);
     }

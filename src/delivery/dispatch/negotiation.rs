@@ -5,7 +5,7 @@ use crate::options::Compress;
 /// Single items rejected in a row after which the destination is taken to be the cause, not the items.
 const MAX_CONSECUTIVE_REJECTIONS: u32 = 10;
 
-/// The encoding in use, and what is known of it.
+/// The encoding in use, and the server's responses to it so far.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Negotiation {
     /// The encoding of the next request.

@@ -49,7 +49,7 @@ fn flush_and_exit(more: &[(&str, &str)], responder: Responder) {
         pause();
         instance.delivery.close();
     });
-    // Of what it has not taken it may know something all the same, because it could not take all of it.
+    // It may have counted records of chunks whose flush returned RETRY, too.
     let all = records(&FLUSHED_AT_EXIT.concat());
     let (taken, summary) = (all - records(&refused), instance.ledger.snapshot().summary());
     assert!((taken..=all).contains(&instance.ledger.snapshot().records), "{taken} of {all}: {summary}");

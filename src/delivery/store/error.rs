@@ -4,7 +4,7 @@ use crate::delivery::transport::descriptors::is_out_of_descriptors;
 use std::fmt;
 use std::io;
 
-/// Why an operation on the spool failed.
+/// The reason for which an operation on the spool failed.
 #[derive(Debug)]
 pub enum SpoolError {
     /// Another instance, in this process or another one, holds the lock of the directory.

@@ -255,7 +255,7 @@ impl SendResult {
 static SECRETS: LazyLock<ScrubRules> = LazyLock::new(|| ScrubRules::new(true, false, &[], &[]));
 
 /// `403: Project not found` from Relay's `{"detail": ..., "causes": [...]}` or whatever text came. Some servers repeat the
-/// key that they refuse, or what they were sent.
+/// key that they refuse, or a part of the request.
 fn detail(code: u16, body: &str, key: &str) -> String {
     #[derive(serde::Deserialize)]
     struct Problem {

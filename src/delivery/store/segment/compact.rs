@@ -137,7 +137,7 @@ mod tests {
         assert_eq!(chunks, [(50, true), (40, false), (50, true), (60, false)]);
         assert!(found.bytes.len() < bytes.len() * 6 / 10, "{} of {}", found.bytes.len(), bytes.len());
         assert_eq!(found.moves.len(), 5);
-        // Once more, of what is there now.
+        // Again, from the compacted bytes.
         ended_records.done(RecordIndex(50), 40);
         let (again, chunks) = compacted(&found.bytes, &ended_records);
         assert_eq!(chunks, [(90, true), (50, true), (60, false)]);

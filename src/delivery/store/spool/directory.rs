@@ -40,12 +40,12 @@ pub(in crate::delivery::store) fn take_lock(directory: &Path) -> Result<File, Sp
     }
 }
 
-/// Creates a directory that nobody else can read, where it is missing.
+/// Creates a directory with mode 0700, if it is missing.
 pub(in crate::delivery) fn make_private(path: &Path) -> io::Result<()> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 
-/// Options for a file that nobody else can read.
+/// Returns options for a file with mode 0600.
 pub(in crate::delivery) fn private() -> OpenOptions {
     let mut options = OpenOptions::new();
     // A link in the place of a file leads to another one, and a named pipe waits for a reader.
