@@ -86,7 +86,7 @@ impl Hosts {
 impl Host {
     fn parse(entry: &str) -> Result<Self, &'static str> {
         const EXPECTED: &str = "host names with commas between them, such as sentry.example.com or \
-                                o1.ingest.us.sentry.io, each with a :port where it has its own";
+                                o1.ingest.us.sentry.io, each with :port if it is not the default";
         const STRANGERS: &str = "hosts of your own: this one accepts data of any organization, so that anyone who may \
                                  annotate a pod could send its logs to an account of their own; set the host of your \
                                  DSN, such as o1.ingest.us.sentry.io";

@@ -147,7 +147,7 @@ const PLAIN: &[Row] = rows! {
     "scrub_allow", None, "names of fields that are never filtered because of their name",
         |s, v| { s.mapping.scrub_allow = value::list(v); Ok(()) };
     "log_attributes", Some("lean"),
-        "attributes of logs, which Sentry bills by size. `lean`: namespace, pod, container, node (outside Kubernetes `server.address`), `service.name` (the label `app.kubernetes.io/name`, else `app`), logger, environment, release, and the record's own fields. `full`: also image, all `label_keys`, SDK, origin, stream, server address. Or a list of names, in which `*` stands for any characters and `lean` may be one. `tags` are always sent; events have everything",
+        "attributes of logs, which Sentry bills by size: `lean`, `full`, or a list of names, in which `*` stands for any characters and `lean` may be one. `lean`: namespace, pod, container, node (outside Kubernetes `server.address`), `service.name` (the label `app.kubernetes.io/name`, else `app`), logger, environment, release, and the record's own fields. `full`: those of `lean`, and image, all `label_keys`, SDK, origin, stream, server address. `tags` are always sent; the option does not affect events",
         |s, v| { s.mapping.log_attributes = LogAttributes::parse(v)?; Ok(()) };
     "logs_budget", None,
         "maximum billed bytes of logs for each destination in a UTC day (`/d`) or hour (`/h`); beyond it, logs at `warn` and above are sent up to 120 %, the others end as `over_budget`; `spool_path` keeps what is spent across restarts",
