@@ -278,10 +278,10 @@ impl Metrics {
             sent_bytes: counter(c"sent_bytes_total", c"Bytes of request bodies sent, compressed.", &[c"name"])?,
             billed_bytes: counter(c"billed_bytes_total", c"Bytes of accepted logs as Sentry bills them.", &[c"name"])?,
             recalled: counter(c"recalled_logs_total", c"Lines below logs_level sent with an event.", &[c"name"])?,
-            pending_items: gauge(c"pending_items", c"Items that have not ended yet.", &[c"name"])?,
+            pending_items: gauge(c"pending_items", c"Pending items, of both categories.", &[c"name"])?,
             pending_bytes: gauge(c"pending_bytes", c"Bytes in memory.", &[c"name"])?,
             spool_bytes: gauge(c"spool_bytes", c"Bytes of chunks on disk.", &[c"name"])?,
-            oldest: gauge(c"oldest_pending_seconds", c"Age of the oldest item that waits.", &[c"name"])?,
+            oldest: gauge(c"oldest_pending_seconds", c"Age of the oldest pending item.", &[c"name"])?,
             destinations: gauge(c"destinations", c"Destinations by state.", &[c"name", c"state"])?,
             duration: histogram(&cmetrics, root)?,
         };
