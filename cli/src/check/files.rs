@@ -87,7 +87,7 @@ fn spool(output: &Output, path: &Path, max: u64, report: &mut Report) {
     // One that is not there yet is made, below the first directory that is.
     let Some(existing) = path.ancestors().find(|ancestor| ancestor.exists()) else { return };
     if !existing.is_dir() {
-        return report.problem(place(), &format!("{shown}: {}is not a directory", existing.display()));
+        return report.problem(place(), &format!("{shown}: {} is not a directory", existing.display()));
     }
     if let Err(error) = access(existing, Access::WRITE_OK | Access::EXEC_OK) {
         let text = format!("{shown}: {} cannot be written by this user ({error})", existing.display());

@@ -296,7 +296,7 @@ fn files_that_an_output_names() {
     let args = ["--offline", "-o", &dir, "-o", &spool, "-o", &crt, "-o", &key];
     let found = json(&args, "", state.path());
     let said = found.all("problems").join("\n");
-    assert!(said.contains("/fileis not a directory"), "{said}");
+    assert!(said.contains("/file is not a directory"), "{said}");
     assert!(said.contains("expired.pem: expired on 2021-01-01"), "{said}");
     assert!(said.contains("file pay: expected a DSN whose public key has 32 letters and digits"), "{said}");
     assert_eq!(found.all("problems").len(), 3, "{said}");
