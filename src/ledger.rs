@@ -332,6 +332,16 @@ mod tests {
     }
 
     #[test]
+    fn each_category_has_a_value_of_its_own() {
+        let mut of = PerCategory::from_fn(|category| format!("{category:?}"));
+        of.values_mut().for_each(|value| *value += "!");
+        of[Category::Log] += "?";
+        let all: Vec<_> = of.values().cloned().collect();
+        assert_eq!(all, Category::ALL.iter().map(|category| of[*category].clone()).collect::<Vec<_>>());
+        assert_eq!((of[Category::Event].as_str(), of[Category::Log].as_str()), ("Event!", "Log!?"));
+    }
+
+    #[test]
     fn statuses_fall_into_the_closed_set() {
         for code in [400, 401, 403, 404, 408, 413, 415, 429] {
             assert_eq!(Status::of(code).name(), code.to_string());

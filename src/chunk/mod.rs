@@ -246,6 +246,14 @@ mod tests {
     }
 
     #[test]
+    fn rejects_a_header_of_three_values() {
+        let entry = [0x92, 0x93, 0xd7, 0, 0, 0, 0, 9, 0, 0, 0, 5, 0x80, 0x80, 0x81, 0xa1, b'k', 1];
+        let Some(Entry::Invalid(why, _)) = entries(&entry).next() else { panic!("expected an invalid record") };
+        let why = why.to_string();
+        assert!(why.starts_with("expected a record header, an array of time and metadata"), "{why}");
+    }
+
+    #[test]
     fn counts_corrupt_bytes_once_and_finds_the_next_record() {
         let chunk = [V2, &[0xc1, 0xc1, 0x92, 7], V2, V1].concat();
         assert_eq!(shape(&chunk), "r!rr");

@@ -30,6 +30,25 @@ fn containers_end_where_their_contents_end() {
 }
 
 #[test]
+fn containers_tell_their_length() {
+    let seq = |bytes| match one(bytes) {
+        Ok(Value::Array(seq) | Value::Map(seq)) => seq,
+        other => panic!("expected a container, found {other:?}"),
+    };
+    assert_eq!((seq(&[0x90]).len(), seq(&[0x90]).is_empty()), (0, true));
+    assert_eq!((seq(&[0x92, 1, 2]).len(), seq(&[0x92, 1, 2]).is_empty()), (2, false));
+    assert_eq!((seq(&[0x81, 1, 2]).len(), seq(&[0x81, 1, 2]).is_empty()), (1, false));
+}
+
+#[test]
+fn maps_that_the_plugin_wrote_have_a_length_of_32_bits() {
+    let written = [0xdf, 0, 0, 0, 1, 0xa1, b'k', 7];
+    let map = Seq::written(&written).expect("expected a map");
+    assert_eq!((map.len(), map.bytes(), map.get("k")), (1, &written[5..], Some(Value::UInt(7))));
+    assert!(Seq::written(&[0x81, 0xa1, b'k', 7]).is_none() && Seq::written(&written[..4]).is_none());
+}
+
+#[test]
 fn last_of_duplicate_keys_counts() {
     let map = one(&[0x82, 0xa1, b'k', 1, 0xa1, b'k', 2]).unwrap().map().unwrap();
     assert_eq!(map.get("k"), Some(Value::UInt(2)));
