@@ -291,6 +291,8 @@ mod tests {
             ),
             ("api_key: k1a2b3c4, apiKey=k2&x=1", "api_key: [Filtered], apiKey=[Filtered]&x=1"),
             ("tokens=5 secretary=x", "tokens=5 secretary=x"),
+            ("password \"hunter2\" was set", "password \"[Filtered]\" was set"),
+            ("password\u{ff1d}hunter2 ok", "password\u{ff1d}[Filtered] ok"),
             ("password=\"two words, or more\" user=bob", "password=\"[Filtered]\" user=bob"),
             ("pwd='it is' ok", "pwd='[Filtered]' ok"),
             ("password=\"with \\\"quotes\\\" in it\" ok", "password=\"[Filtered]\" ok"),

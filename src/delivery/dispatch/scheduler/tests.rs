@@ -331,3 +331,102 @@ fn destination_with_a_rate_limit_is_not_idle() {
     scheduler.done(batch, &limited, NOW, 1.0);
     assert!(!scheduler.is_idle(DestinationId(0), NOW) && scheduler.is_idle(DestinationId(0), NOW + SECOND * 60));
 }
+
+#[test]
+fn one_client_report_is_in_flight_at_a_time() {
+    let policy = Policy { compress: Compress::Zstd, ..policy(HoldPlace::Chunk) };
+    let mut scheduler: Scheduler<ChunkId> = Scheduler::new(policy, 4, 4_400);
+    respond(&mut scheduler, 0, ResponseKind::Accepted);
+    let [first, second] = [0, 1].map(DestinationId);
+    assert!(scheduler.may_report(first, NOW) && scheduler.may_report(second, NOW) && !scheduler.is_reporting());
+    assert_eq!(scheduler.report(first), Compress::Zstd);
+    assert!(scheduler.is_reporting() && !scheduler.may_report(first, NOW) && !scheduler.may_report(second, NOW));
+    let limits = Limits::read(429, None, Some("60"), WALL);
+    scheduler.on_report_response(first, &limits, NOW);
+    assert!(!scheduler.is_reporting() && scheduler.may_report(second, NOW));
+    assert!(!scheduler.may_report(first, NOW), "expected the limit to hold for reports too");
+    assert!(scheduler.may_report(first, NOW + SECOND * 61));
+}
+
+#[test]
+fn client_reports_leave_senders_to_batches() {
+    let mut scheduler = scheduler(HoldPlace::Chunk, 2);
+    respond(&mut scheduler, 0, ResponseKind::Accepted);
+    let [proven, unproven] = [0, 5].map(DestinationId);
+    push(&mut scheduler, log(3));
+    assert_eq!(numbers(&sent(&mut scheduler, NOW)), [3]);
+    assert!(!scheduler.may_report(unproven, NOW), "expected the last sender to stay free for a proven destination");
+    assert!(scheduler.may_report(proven, NOW));
+    push(&mut scheduler, log(0));
+    assert_eq!(numbers(&sent(&mut scheduler, NOW)), [0]);
+    assert!(!scheduler.may_report(proven, NOW), "expected no idle sender");
+
+    let mut scheduler = self::scheduler(HoldPlace::Chunk, 2);
+    scheduler.report(unproven);
+    push(&mut scheduler, log(3));
+    assert!(scheduler.next(NOW).is_none(), "expected the report to count as a batch of an unproven destination");
+
+    let scheduler = self::scheduler(HoldPlace::Chunk, 1);
+    assert!(scheduler.may_report(unproven, NOW), "expected the only sender to send reports too");
+}
+
+#[test]
+fn forgets_a_destination_with_its_host_and_its_redirections() {
+    let mut scheduler = scheduler(HoldPlace::Memory, 4);
+    let [old, new, other] = [0, 1, 2].map(DestinationId);
+    [old, new, other].into_iter().for_each(|id| scheduler.set_host(id, 7));
+    push(&mut scheduler, log(0));
+    assert!(scheduler.redirect(old, new, NOW).is_empty());
+    scheduler.forget(other);
+    assert!(!scheduler.knows(other) && scheduler.knows(new));
+    push(&mut scheduler, log(0));
+    assert_eq!(scheduler.waiting().collect::<Vec<_>>(), [new]);
+    scheduler.forget(new);
+    assert_eq!((scheduler.queued(), scheduler.knows(new)), (0, false));
+    push(&mut scheduler, log(0));
+    assert_eq!(scheduler.waiting().collect::<Vec<_>>(), [old]);
+}
+
+#[test]
+fn tells_when_to_wake_and_what_is_oldest() {
+    let mut scheduler = scheduler(HoldPlace::Memory, 4);
+    assert_eq!((scheduler.wake(NOW), scheduler.oldest()), (None, None));
+    respond(&mut scheduler, 0, ResponseKind::Failed);
+    let mut older = log(1);
+    older.opened = Monotonic::from_secs(995);
+    push(&mut scheduler, older);
+    assert_eq!((scheduler.wake(NOW), scheduler.oldest()), (Some(NOW + SECOND), Some(Monotonic::from_secs(995))));
+}
+
+#[test]
+fn new_key_starts_without_the_failures_of_the_old_one() {
+    let mut scheduler = scheduler(HoldPlace::Memory, 4);
+    respond(&mut scheduler, 0, ResponseKind::Misconfigured);
+    assert!(scheduler.next(NOW).is_none());
+    scheduler.replace_endpoint(DestinationId(0));
+    assert!(scheduler.next(NOW).is_some());
+}
+
+#[test]
+fn items_wait_where_the_delivery_mode_says() {
+    let mut scheduler = scheduler(HoldPlace::Memory, 4);
+    assert!(respond(&mut scheduler, 0, ResponseKind::Failed).is_empty());
+    scheduler.set_hold_place(HoldPlace::Chunk);
+    assert!(matches!(&scheduler.push(log(0), NOW)[..], [Action::Defer(_)]));
+}
+
+#[test]
+fn blocked_bytes_are_those_of_all_blocked_destinations() {
+    let mut scheduler = scheduler(HoldPlace::Memory, 4);
+    assert_eq!(scheduler.blocked_bytes(NOW), PerCategory::default());
+    for number in 0..2 {
+        respond(&mut scheduler, number, ResponseKind::Accepted);
+        push(&mut scheduler, batch(number, Category::Log, 100 + 200 * number as usize));
+        let (batch, _) = scheduler.next(NOW).expect("a batch to send");
+        let limited = Response::new(ResponseKind::Limited, Limits::read(429, Some("60:log_item:key"), None, WALL));
+        assert!(scheduler.done(batch, &limited, NOW, 1.0).0.is_empty());
+    }
+    let bytes = |number| scheduler.members[&DestinationId(number)].bytes(Category::Log);
+    assert!(bytes(0) >= 100 && bytes(1) >= 300);
+    assert_eq!(scheduler.blocked_bytes(NOW), PerCategory { event: None, log: Some(bytes(0) + bytes(1)) });
+}
