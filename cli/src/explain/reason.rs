@@ -52,7 +52,7 @@ pub(super) fn text(category: Category, record: &Explained, keys: &Keys, settings
             let other = if category == Category::Log { Category::Event } else { Category::Log };
             format!("the dead letter is the record's {}; its {} has an outcome already", other.name(), category.name())
         }
-        (_, Some(Reason::Empty)) => "an empty line without fields is never sent".to_owned(),
+        (_, Some(Reason::Empty)) => "an empty line without fields is not sent at any level".to_owned(),
         (_, Some(Reason::OverBudget)) => "a budget for logs is spent".to_owned(),
         (_, Some(Reason::NoDestination)) => "no annotation, no file in dsn_dir and no default DSN names a destination for it".to_owned(),
         (_, Some(Reason::Undecodable(why))) => {
