@@ -3,7 +3,7 @@
 //! A run with a release compares what it finds with the row of the table. With `WRITE=1` it writes the row instead.
 
 use super::counters::{self, Counters};
-use super::feed::Feed;
+use super::feed::{EVENT_EVERY, Feed};
 use super::harness::{self, ARRIVES_WITHIN, NAME, SPOOL};
 use super::received::Seen;
 use out_sentry::ledger::{Category, Outcome};
@@ -20,6 +20,9 @@ use testkit::{http, plugin, wait};
 /// Records of each test, and the reloads of one of them.
 const TOTAL: u64 = 1_000;
 const RELOADS: usize = 3;
+
+/// Longest wait for the metrics.
+const METRICS_WITHIN: Duration = Duration::from_secs(10);
 
 /// Records every ten milliseconds.
 const PACE: u64 = 10;
@@ -103,8 +106,11 @@ fn two_outputs(program: &Path) -> (bool, bool) {
     let mut host = start(program, &harness::config(&feed, &outputs));
     feed.append(0..TOTAL);
     wait_for_all(&receiver, &[7, 8], &host);
-    let answer = http::get(host.http_port(), "/api/v2/metrics/prometheus", &[]);
-    let has_metrics = answer.is_ok_and(|answer| answer.status == 200 && answer.text().contains("fluentbit_sentry_"));
+    // A busy Fluent Bit does not answer at once, and has no metrics in its first moments.
+    let has_metrics = wait::until_true(METRICS_WITHIN, || {
+        let answer = http::get(host.http_port(), "/api/v2/metrics/prometheus", &[]);
+        answer.is_ok_and(|answer| answer.status == 200 && answer.text().contains("fluentbit_sentry_"))
+    });
     if has_metrics {
         for name in ["first", "second"] {
             counters::wait_for(&host, name, "all logs accepted", |counters| {
@@ -145,7 +151,8 @@ fn reload(program: &Path) -> Reload {
         assert!(more, "expected logs after the reload:\n{}", host.log());
     }
     let total = load.stop();
-    let all = receiver.wait_until(ARRIVES_WITHIN, |seen| seen.totals.logs >= total);
+    let events = total.div_ceil(EVENT_EVERY);
+    let all = receiver.wait_until(ARRIVES_WITHIN, |seen| seen.totals.logs >= total && seen.totals.events >= events);
     assert!(all, "{total}: {:?}\n{}", receiver.totals(), host.log());
     harness::stop(&mut host);
     Seen::of_project(&receiver, 7).assert_exactly(total);
