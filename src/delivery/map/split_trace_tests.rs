@@ -45,6 +45,8 @@ enum Between {
     Kill,
     /// The server is unreachable until the trace is complete.
     Unreachable,
+    /// More time than `trace_timeout`, as until the next flush of Fluent Bit.
+    Interval,
     /// More time than `trace_timeout` and an interval between flushes.
     Timeout,
 }
@@ -160,6 +162,7 @@ fn split(mode: &'static str, cuts: [usize; 2], between: [Between; 2]) -> Accepte
                     run.pass(100, code);
                     run.restart();
                 }
+                Between::Interval => run.pass(1_500, code),
                 Between::Timeout => run.pass(3_000, code),
             }
         }
@@ -223,6 +226,15 @@ fn kill_within_a_trace_costs_nothing() {
             [Between::Unreachable, Between::Kill],
         ] {
             assert_whole("spool", [first, (first + 2).min(TRACE.len() - 1)], between);
+        }
+    }
+}
+
+#[test]
+fn trace_waits_for_the_next_flush() {
+    for mode in ["spool", "memory"] {
+        for first in 1..TRACE.len() {
+            assert_whole(mode, [first, TRACE.len()], [Between::Interval, Between::Nothing]);
         }
     }
 }

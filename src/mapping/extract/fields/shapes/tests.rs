@@ -90,7 +90,7 @@ fn compare(records: &[Vec<u8>]) -> Vec<usize> {
     known
 }
 
-const NAMES: [&[u8]; 14] = [
+const NAMES: [&[u8]; 16] = [
     b"time",
     b"stream",
     b"_p",
@@ -104,6 +104,8 @@ const NAMES: [&[u8]; 14] = [
     b"refused",
     b"msg",
     b"x.pod_name",
+    b"MessageTemplate",
+    b"short_message",
     b"\xff",
 ];
 
