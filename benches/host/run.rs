@@ -96,7 +96,7 @@ fn start_host(output: &Output, file: &Path, port: u16) -> Result<FluentBit, Stri
 /// Starts a host with this configuration and the output's build of the plugin.
 ///
 /// # Errors
-/// When the host does not start.
+/// Fluent Bit does not start.
 pub fn start_with(output: &Output, configuration: &str) -> Result<FluentBit, String> {
     let library = output.library.as_ref().map(|path| path.display().to_string());
     let args: Vec<&str> = library.iter().flat_map(|path| ["-e", path.as_str()]).collect();

@@ -53,7 +53,7 @@ impl Hosts {
     /// Reads the list.
     ///
     /// # Errors
-    /// What was expected; a pattern that lets in organizations of strangers is one of the reasons.
+    /// The text names the expected form. A pattern that also matches organizations of strangers is refused.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
         super::value::list(text).iter().map(|entry| Host::parse(entry)).collect::<Result<_, _>>().map(Self)
     }

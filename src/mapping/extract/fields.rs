@@ -262,12 +262,12 @@ impl<'a> Fields<'a> {
         }
         let known = if self.odd { self.compared(key) } else { self.seen(id) };
         let place = self.put(known, key, value, Some(id));
-        self.learnt((id, name), place, &mut keys.metadata);
+        self.apply_name((id, name), place, &mut keys.metadata);
     }
 
-    /// Notes what follows from the name of a field at a place, and from the paths that begin there.
+    /// Sets the flags that the name of a field stands for, and finds the targets of the paths that begin with it.
     #[inline]
-    fn learnt(&mut self, (id, name): (NameId, &Name), place: usize, metadata: &mut Metadata) {
+    fn apply_name(&mut self, (id, name): (NameId, &Name), place: usize, metadata: &mut Metadata) {
         if !name.has_meaning {
             return;
         }
@@ -283,11 +283,11 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// The same for all fields that have been put into their places and nothing else.
+    /// Applies the names of all fields, which have only been put into their places so far.
     fn catch_up(&mut self, names: &FieldNames, metadata: &mut Metadata) {
         for place in 0..self.all.len() {
             if let Some(id) = self.all[place].name {
-                self.learnt((id, names.get(id)), place, metadata);
+                self.apply_name((id, names.get(id)), place, metadata);
             }
         }
     }

@@ -7,7 +7,7 @@ mod packages;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Which module may use which. The path of the data goes down the list; nobody uses what stands below it.
+/// Each module with those that it may import, in the order in which data passes them. None imports one that stands below it.
 const ARROW: &[(&str, &[&str])] = &[
     ("level", &[]),
     ("sync", &[]),

@@ -24,7 +24,7 @@ const BETWEEN_LINES: [Duration; 4] =
 const BETWEEN_TRACES: u64 = 400;
 
 /// Time after which the first half of a trace is in the spool, where it waits for longer than this. Lines that Fluent Bit still
-/// buffers when it is killed come from its own storage afterwards, in no order with those that it reads then.
+/// buffers when it is killed are flushed after its restart, before or after the lines that it reads then.
 const IN_THE_SPOOL: Duration = Duration::from_millis(1_250);
 
 /// Longest wait for the last of them.
