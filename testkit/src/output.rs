@@ -1,6 +1,7 @@
 //! The plugin in this process, behind a host that calls it as Fluent Bit does, and what its last words say.
 
 use super::tempdir::TempDir;
+use super::wait;
 use plugin_host::{Generation, Instance, Level, Plugin, Verdict};
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
@@ -52,6 +53,16 @@ pub fn name_of(options: &[(&str, &str)]) -> String {
 pub fn instance(plugin: &Plugin, dsn: &str, more: &[(&str, &str)]) -> Instance {
     let options = options(dsn, more);
     plugin.instance(&name_of(&options), &options).unwrap_or_else(|error| panic!("{error}: {:?}", error.log_lines))
+}
+
+/// Ends an instance as soon as `says` returns true for one of its summary lines; returns its ledger, in which every record has an
+/// outcome or is pending.
+pub fn exit_when(instance: Instance, says: impl Fn(&str) -> bool) -> Ledger {
+    let has_said = || instance.log_lines().iter().any(|(_, line)| line.contains("summary: ") && says(line));
+    assert!(wait::until_true(PATIENCE, has_said), "{:#?}", instance.log_lines());
+    let ledger = Ledger::read(&instance.exit());
+    ledger.assert_closed();
+    ledger
 }
 
 /// Flushes as the host does, which offers a chunk again after RETRY; returns how often it had to.

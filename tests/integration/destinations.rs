@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
-use testkit::output::{Ledger, PATIENCE, flush_all, instance, load};
+use testkit::output::{Ledger, PATIENCE, exit_when, flush_all, instance, load};
 use testkit::suite::Suite;
 use testkit::tempdir::TempDir;
 use testkit::{chunk, wait};
@@ -93,14 +93,6 @@ fn logs(seen: &Snapshot) -> BTreeMap<u64, Vec<u64>> {
     }
     projects.values_mut().for_each(|numbers| numbers.sort_unstable());
     projects
-}
-
-fn exit_when(instance: Instance, says: impl Fn(&str) -> bool) -> Ledger {
-    let said = || instance.log_lines().iter().any(|(_, line)| line.contains("summary: ") && says(line));
-    assert!(wait::until_true(PATIENCE, said), "{:#?}", instance.log_lines());
-    let ledger = Ledger::read(&instance.exit());
-    ledger.assert_closed();
-    ledger
 }
 
 /// Returns the client reports that each project got, by reason and category.

@@ -1,12 +1,11 @@
 //! Tests what an instance does when it closes, and what the next process does with its spool.
 
 use super::{RECORDS, TAG};
-use plugin_host::Instance;
 use receiver::{Script, Snapshot};
 use std::ffi::OsStr;
 use std::path::Path;
 use testkit::arrivals::{Setting, assert_exact, chunks, logs, receive, wait_for_all};
-use testkit::output::{Ledger, PATIENCE, flush_all, instance, load};
+use testkit::output::{Ledger, PATIENCE, exit_when, flush_all, instance, load};
 use testkit::process::{Group, Launch};
 use testkit::tempdir::TempDir;
 use testkit::{chunk, wait};
@@ -114,13 +113,6 @@ pub(super) fn next_process_keeps_decisions_about_records() {
     let events = cells[..3].iter().map(|cell| second.get(cell)).sum::<u64>();
     assert_eq!((second.get("event.accepted"), events), (1, second.get("records")), "{second:?}");
     assert_eq!((receiver.totals().events, receiver.totals().logs), (1, 0));
-}
-
-/// Ends an instance as soon as a summary says this.
-fn exit_when(instance: Instance, says: impl Fn(&str) -> bool) -> Ledger {
-    let said = || instance.log_lines().iter().any(|(_, line)| line.contains("summary: ") && says(line));
-    assert!(wait::until_true(PATIENCE, said), "{:#?}", instance.log_lines());
-    Ledger::read(&instance.exit())
 }
 
 fn chunk_files(spool: &Path) -> usize {

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use testkit::output::{Ledger, PATIENCE, flush_all, instance, load};
+use testkit::output::{Ledger, PATIENCE, exit_when, flush_all, instance, load};
 use testkit::suite::Suite;
 use testkit::tempdir::TempDir;
 use testkit::{chunk, wait};
@@ -110,15 +110,6 @@ fn about(metadata: Seq<'_>) -> BTreeMap<String, String> {
         other => String::from_utf8_lossy(other.text().unwrap_or_default()).into_owned(),
     };
     fields.pairs().map(|(key, value)| (text(key), text(value))).collect()
-}
-
-/// Flushes what an `ack` flush may have to be offered twice, and ends the instance when a summary says so.
-fn exit_when(instance: Instance, says: impl Fn(&str) -> bool) -> Ledger {
-    let said = || instance.log_lines().iter().any(|(_, line)| line.contains("summary: ") && says(line));
-    assert!(wait::until_true(PATIENCE, said), "{:#?}", instance.log_lines());
-    let ledger = Ledger::read(&instance.exit());
-    ledger.assert_closed();
-    ledger
 }
 
 /// Two plain records, a trace of four lines, and a twin of the first record of the trace.

@@ -1,6 +1,6 @@
 //! Tests of `flb-sentry replay`: dead letters and spools are sent again once, and hostile files are refused.
 
-use super::{Setting, TAG, exit_when, files, receive, trace};
+use super::{Setting, TAG, files, receive, trace};
 use out_sentry::chunk::{Entry, entries};
 use receiver::{Receiver, Script};
 use serde_json::{Value, json};
@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use testkit::chunk;
-use testkit::output::{Ledger, PATIENCE, flush_all};
+use testkit::output::{Ledger, PATIENCE, exit_when, flush_all};
 use testkit::tempdir::TempDir;
 
 /// `flb-sentry replay PATH --json` and what it says.
