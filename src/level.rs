@@ -63,16 +63,28 @@ const WORDS: &[(&str, Level)] = &[
     ("pani", Level::Fatal),
 ];
 
-/// The letters that they begin with.
-const FIRSTS: &[u8] = b"iewdtfnlscapv";
+/// For each letter a bit for each length of the words that begin with it.
+const LENGTHS: [u16; 26] = {
+    let (mut lengths, mut at) = ([0; 26], 0);
+    while at < WORDS.len() {
+        let word = WORDS[at].0.as_bytes();
+        lengths[(word[0] - b'a') as usize] |= 1 << word.len();
+        at += 1;
+    }
+    lengths
+};
 
 impl Level {
     /// Reads a word in any case.
     #[must_use]
     pub fn from_word(word: &[u8]) -> Option<Self> {
         let word = word.trim_ascii();
-        // Most words are none of them, which their first letters tell.
-        let first = word.first().map(u8::to_ascii_lowercase).filter(|first| FIRSTS.contains(first))?;
+        // Most words are none of them, which their first letters and lengths tell.
+        let first = word.first()?.to_ascii_lowercase();
+        let lengths = u32::from(*LENGTHS.get(usize::from(first.wrapping_sub(b'a')))?);
+        if word.len() >= u16::BITS as usize || lengths >> word.len() & 1 == 0 {
+            return None;
+        }
         let is_it = |name: &[u8]| name[0] == first && name.eq_ignore_ascii_case(word);
         WORDS.iter().find(|(name, _)| is_it(name.as_bytes())).map(|(_, level)| *level)
     }
