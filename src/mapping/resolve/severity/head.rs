@@ -42,6 +42,17 @@ pub(super) fn level(rules: &Rules, line: &[u8]) -> Option<Level> {
     Scan::new(rules, line, false).run().map(|found| found.level)
 }
 
+/// Returns the length of the prefix that PM2 puts before each line of its processes: `0|api      | `, the number and the name of
+/// the process. Source: <https://pm2.keymetrics.io/docs/usage/log-management/>.
+fn process_prefix(line: &[u8]) -> Option<usize> {
+    const MAX_DIGITS: usize = 4;
+    let digits = timestamp::digits(line);
+    let name = line.get(digits..)?.strip_prefix(b"|").filter(|_| (1..=MAX_DIGITS).contains(&digits))?;
+    let len = name.iter().position(|byte| *byte == b' ' || *byte == b'|').filter(|len| *len > 0)?;
+    let rest = name[len..].trim_ascii_start().strip_prefix(b"|")?;
+    rest.starts_with(b" ").then(|| line.len() - rest.len() + 1)
+}
+
 struct Scan<'r, 'h> {
     rules: &'r Rules,
     head: &'h [u8],
@@ -171,6 +182,11 @@ impl<'r, 'h> Scan<'r, 'h> {
             && let Some(step) = self.timestamp()
         {
             return step;
+        }
+        if self.before == Before::Start
+            && let Some(len) = process_prefix(&self.head[self.at..])
+        {
+            return Step::To(self.at + len, Before::Start);
         }
         let column = self.column();
         let (at, end, kinds) = (column.at, column.end, column.kinds);

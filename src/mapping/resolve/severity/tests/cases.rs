@@ -64,6 +64,8 @@ pub(super) const CASES: &[Case] = &[
             ("==239649==ERROR: AddressSanitizer: heap-use-after-free", E),
             ("\u{274c} ERROR: no disk", E),
             ("web-1  | ERROR: no disk", E),
+            ("0|api      | ERROR no disk", E),
+            ("12|worker-2  | 2026-11-24T10:50:46: WARN slow", W),
             ("ERRO[0004] The ice breaks!  number=100", E),
             ("DEBU[0000] x", D),
             ("FATA[0012] no", F),
@@ -98,6 +100,8 @@ pub(super) const CASES: &[Case] = &[
             "10.0.0.1 - - [08/Sep/2024:19:50:04 +0000] \"GET /error HTTP/1.1\" 502 559 \"-\" \"Bot (FATAL)\"",
             "\"ERROR\" was said",
             "GET /ERROR 200",
+            "0|api | got ERROR from the gateway",
+            "0|api| ERRORS found",
         ],
     },
     Case {
@@ -268,6 +272,7 @@ pub(super) const CASES: &[Case] = &[
     Case {
         row: "[level]",
         reads: &[
+            ("1|web  | [2026-11-24 10:50:46.123] [ERROR] app - no disk", E),
             ("[warn] 7#7: slow", W),
             ("[ERROR] plugin/errors: 2 x. A: i/o timeout", E),
             ("[2026-11-20 08:00:00] [error] 7#7: *1 open() failed", E),
