@@ -50,6 +50,7 @@ mod reason;
 mod resolve;
 mod route;
 mod scrub;
+mod simd;
 mod sink;
 pub mod trace;
 mod trigram_scan;

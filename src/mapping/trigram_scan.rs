@@ -1,6 +1,6 @@
 //! Finds rare runs of three bytes, in order to search a text for many words at once, in one pass.
 
-use wide::u8x16;
+use super::simd::BLOCK;
 
 /// Runs of three bytes that are wanted, as the sets of their first, second and third bytes.
 pub(super) type Wanted = [[&'static [u8]; 3]; 8];
@@ -13,27 +13,16 @@ pub(super) struct TrigramScan {
     thirds: [u8; 256],
 }
 
-/// Bytes looked at in one step: a vector.
-pub(super) const BLOCK: usize = 16;
-
 /// A block, and the byte behind it.
 pub(super) type Block = [u8; BLOCK + 1];
 
 /// The block at the end of a text that is too short for one: behind it stand zeros.
 #[cold]
 #[inline(never)]
-pub(super) fn last_block(rest: &[u8]) -> Block {
+fn last_block(rest: &[u8]) -> Block {
     let mut padded = [0; BLOCK + 1];
     padded[..rest.len()].copy_from_slice(rest);
     padded
-}
-
-/// The bytes of a block, and of each the one behind it.
-#[inline]
-pub(super) fn vectors(block: &Block) -> (u8x16, u8x16) {
-    let [bytes @ .., _] = *block;
-    let [_, behind @ ..] = *block;
-    (u8x16::new(bytes), u8x16::new(behind))
 }
 
 impl TrigramScan {
@@ -145,7 +134,7 @@ mod tests {
             for (triples, look, text) in [
                 (&EXACT, (|block| EXACT.pairs(block)) as Look, text.clone()),
                 (&LOOSE, |block| LOOSE.pairs(block), text.to_ascii_lowercase()),
-                (&EXACT, |_| u32::MAX >> BLOCK, text.clone()),
+                (&EXACT, |_| u32::MAX, text.clone()),
             ] {
                 let run = |w: &[u8]| matches!(w, b"abc" | b"abd" | b"hhh");
                 let obvious = text.windows(3).enumerate().filter(|(_, w)| run(w)).map(|(at, _)| at);

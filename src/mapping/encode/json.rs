@@ -6,7 +6,6 @@ mod tests;
 
 use crate::chunk::msgpack::{Seq, Value};
 pub use escape::escaped;
-pub(crate) use escape::{BLOCK, special};
 use serde_json::to_writer;
 use std::collections::HashMap;
 use xxhash_rust::xxh3::xxh3_64;

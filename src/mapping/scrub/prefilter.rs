@@ -1,15 +1,16 @@
 //! The prefilter: one pass over the bytes of a text or of an item's JSON that reports whether anything in it may have to be
 //! removed.
 //!
-//! It has false positives but no false negatives. Most items cost this pass and nothing else, so it reads 16 bytes at a time
-//! and examines few of them closely.
+//! It has false positives but no false negatives. Most items cost this pass and nothing else, so it reads a block of bytes at a
+//! time and examines few of them closely.
 
-use super::super::trigram_scan::{BLOCK, last_block, vectors};
 use super::tokens::Tokens;
 use super::{Rules, numbers, text};
-use crate::mapping::encode::json::special;
+use crate::mapping::simd::{
+    self, ALL, BLOCK, Bytes, Mask, Pairs, Part, Simd, bits, is, last_vectors, special, vectors,
+};
+use fearless_simd::prelude::*;
 use memchr::{memchr, memchr_iter, memmem};
-use wide::u8x16;
 
 /// Letters, digits, `_` and `-` in a row that the shortest token has.
 pub(super) const RUN: usize = 16;
@@ -52,62 +53,24 @@ impl Seen {
     /// Looks at everything.
     pub(super) fn of(json: &[u8]) -> Self {
         let mut look = Look { json, read: (0, 0), tokens: Tokens::new(json), seen: Self::default() };
-        let mut pass = Pass::default();
-        let mut at = 0;
-        while let Some(block) = json[at..].first_chunk() {
-            look.at(at, vectors(block), ALL, &mut pass);
-            at += BLOCK;
-        }
-        if at < json.len() {
-            let valid = !(u32::MAX << (json.len() - at));
-            look.at(at, last_vectors(json, at), valid, &mut pass);
-        }
-        let special = pass.specials != 0;
-        let backslash = special && memchr(b'\\', json).is_some();
-        let percent = pass.percents.any() && memmem::find(json, b"%40").is_some();
-        Self { at_sign: pass.at_signs.any(), backslash, percent, special, ..look.seen }
+        simd::run(&mut look);
+        look.seen
     }
 }
 
-/// A bit for each place of a block.
-const ALL: u32 = (1 << BLOCK) - 1;
-
-/// The vectors of the block that begins at a place and is the last one: behind the text stand zeros, which are none of its
-/// bytes.
-#[inline]
-fn last_vectors(json: &[u8], at: usize) -> (u8x16, u8x16) {
-    let bytes = match json.last_chunk() {
-        // The last sixteen bytes without those before the place.
-        Some(bytes) => u128::from_le_bytes(*bytes) >> (8 * (BLOCK - (json.len() - at))),
-        None => short(json),
-    };
-    (u8x16::new(bytes.to_le_bytes()), u8x16::new((bytes >> 8).to_le_bytes()))
-}
-
-/// Less than sixteen bytes, the first of them lowest.
-fn short(bytes: &[u8]) -> u128 {
-    if let (Some(first), Some(last)) = (bytes.first_chunk(), bytes.last_chunk()) {
-        let last = u64::from_le_bytes(*last).checked_shr(8 * (16 - bytes.len() as u32)).unwrap_or_default();
-        return u128::from(u64::from_le_bytes(*first)) | u128::from(last) << 64;
-    }
-    if let (Some(first), Some(last)) = (bytes.first_chunk(), bytes.last_chunk()) {
-        let last = u32::from_le_bytes(*last).checked_shr(8 * (8 - bytes.len() as u32)).unwrap_or_default();
-        return u128::from(u32::from_le_bytes(*first)) | u128::from(last) << 32;
-    }
-    bytes.iter().rev().fold(0, |all, byte| all << 8 | u128::from(*byte))
-}
+/// A bit for each byte of two blocks.
+type Window = u64;
 
 /// The part of a pass over the bytes that goes from block to block.
-#[derive(Default)]
-struct Pass {
-    at_signs: u8x16,
-    percents: u8x16,
+struct Pass<S: Simd> {
+    at_signs: Mask<S>,
+    percents: Mask<S>,
     /// A bit for each place of a block where a byte was that JSON escapes, or that is not ASCII.
     specials: u32,
     /// A bit for each byte of the block before that may be part of a number, and of a token.
-    before: (u32, u32),
+    before: (Window, Window),
     /// A bit for each of its digits.
-    digits: u32,
+    digits: Window,
 }
 
 /// A pass over the bytes.
@@ -119,27 +82,52 @@ struct Look<'j> {
     seen: Seen,
 }
 
+impl simd::Work for &mut Look<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let json = self.json;
+        let none = Mask::splat(simd, false);
+        let mut pass = Pass { at_signs: none, percents: none, specials: 0, before: (0, 0), digits: 0 };
+        let mut at = 0;
+        while let Some(block) = json[at..].first_chunk() {
+            self.at((simd, at), (vectors(simd, block), ALL), &mut pass);
+            at += BLOCK;
+        }
+        if at < json.len() {
+            self.at((simd, at), last_vectors(simd, json, at), &mut pass);
+        }
+        let seen = &mut self.seen;
+        seen.special = pass.specials != 0;
+        seen.backslash = seen.special && memchr(b'\\', json).is_some();
+        seen.percent = pass.percents.any_true() && memmem::find(json, b"%40").is_some();
+        seen.at_sign = pass.at_signs.any_true();
+    }
+}
+
 impl Look<'_> {
     #[inline(always)]
-    fn at(&mut self, at: usize, (bytes, behind): (u8x16, u8x16), valid: u32, pass: &mut Pass) {
+    fn at<S: Simd>(
+        &mut self,
+        (simd, at): (S, usize),
+        ((bytes, behind), part): ((Bytes<S>, Bytes<S>), Part),
+        pass: &mut Pass<S>,
+    ) {
+        let beyond_ascii = bytes.simd_ge(0x80);
         pass.at_signs |= is(bytes, b'@');
         pass.percents |= is(bytes, b'%');
-        pass.specials |= (special(bytes) | bytes).to_bitmask() & valid;
-        let value = bytes - u8x16::splat(b'0');
-        let digit = value.min(u8x16::splat(9)).simd_eq(value);
-        let small = bytes | u8x16::splat(0x20);
-        let letter = small - u8x16::splat(b'a');
-        let letter = letter.min(u8x16::splat(25)).simd_eq(letter);
+        pass.specials |= part.of(bits(special(bytes) | beyond_ascii));
+        let digit = (bytes - b'0').simd_lt(10);
+        let letter = ((bytes | 0x20) - b'a').simd_lt(26);
         let both = digit | is(bytes, b'-') | is(bytes, b'_');
         // Blanks that do not break are beyond ASCII.
-        let number = (both | is(bytes, b' ') | is(bytes, b'.') | bytes).to_bitmask();
-        let token = (both | letter).to_bitmask();
-        let digits = pass.digits | digit.to_bitmask() << BLOCK;
+        let number = Window::from(part.of(bits(both | is(bytes, b' ') | is(bytes, b'.') | beyond_ascii)));
+        let token = Window::from(part.of(bits(both | letter)));
+        let digits = pass.digits | Window::from(part.of(bits(digit))) << BLOCK;
         let window = pass.before.0 | number << BLOCK;
         let numbers = runs(window, numbers::SSN);
-        // A run of a whole block either is this one or goes on from the one before.
-        let long = token == 0xffff || token & 1 != 0 && pass.before.1 & 0x8000 != 0;
-        let tokens = if long { runs(pass.before.1 | token << BLOCK, RUN) } else { 0 };
+        let tokens = runs(pass.before.1 | token << BLOCK, RUN);
         pass.before = (number, token);
         pass.digits = digits >> BLOCK;
         if numbers != 0 {
@@ -148,9 +136,11 @@ impl Look<'_> {
         if tokens != 0 {
             self.token(at, tokens);
         }
-        let words = begin(bytes, small, behind | u8x16::splat(0x20));
-        if words != 0 && self.seen.word.is_none() {
-            self.word(at, words);
+        if self.seen.word.is_none() {
+            let words = part.of(FRAGMENTS.places(simd, (bytes, behind)));
+            if words != 0 {
+                self.word(at, words);
+            }
         }
     }
 
@@ -158,16 +148,16 @@ impl Look<'_> {
     /// `digits` the digits among them.
     #[cold]
     #[inline(never)]
-    fn number(&mut self, at: usize, mut runs: u32, (window, digits): (u32, u32)) {
+    fn number(&mut self, at: usize, mut runs: Window, (window, digits): (Window, Window)) {
         while runs != 0 {
             let first = runs.trailing_zeros();
             let place = at + first as usize - BLOCK;
             if place >= self.read.0 {
                 let behind = (window >> first).trailing_ones();
-                let before = (window << (u32::BITS - 1 - first)).leading_ones() - 1;
-                let run = u32::MAX >> (u32::BITS - behind - before) << (first - before);
+                let before = (window << (Window::BITS - 1 - first)).leading_ones() - 1;
+                let run = Window::MAX >> (Window::BITS - behind - before) << (first - before);
                 // A run that goes on in the next block is looked at there.
-                if first + behind == u32::BITS && self.json.get(at + BLOCK).is_some_and(numbers::is_in_run) {
+                if first + behind == Window::BITS && self.json.get(at + BLOCK).is_some_and(numbers::is_in_run) {
                     return;
                 }
                 if before < first && !may_be_number(self.json, digits & run, place - before as usize) {
@@ -184,7 +174,7 @@ impl Look<'_> {
 
     #[cold]
     #[inline(never)]
-    fn token(&mut self, at: usize, mut runs: u32) {
+    fn token(&mut self, at: usize, mut runs: Window) {
         while runs != 0 && !self.seen.run {
             let place = at + runs.trailing_zeros() as usize - BLOCK;
             if place >= self.read.1 {
@@ -211,7 +201,7 @@ impl Look<'_> {
 }
 
 /// Returns true if the digits of a run, a bit for each, may be a number that is looked for. The run begins at `start`.
-fn may_be_number(json: &[u8], digits: u32, start: usize) -> bool {
+fn may_be_number(json: &[u8], digits: Window, start: usize) -> bool {
     match digits.count_ones() {
         0..numbers::FEWEST => false,
         // Too few for a card.
@@ -221,16 +211,11 @@ fn may_be_number(json: &[u8], digits: u32, start: usize) -> bool {
 }
 
 /// Returns true if somewhere among these bits three, two and four are set with one between them that is not.
-fn has_ssn_form(bits: u32) -> bool {
+fn has_ssn_form(bits: Window) -> bool {
     let two = bits & bits >> 1;
     let three = two & bits >> 2;
     let four = two & two >> 2;
     three & two >> 4 & four >> 7 & !(bits >> 3) & !(bits >> 6) != 0
-}
-
-#[inline]
-fn is(bytes: u8x16, byte: u8) -> u8x16 {
-    bytes.simd_eq(u8x16::splat(byte))
 }
 
 /// Returns true for a byte that a token has.
@@ -241,31 +226,43 @@ pub(super) fn is_run_byte(byte: u8) -> bool {
 
 /// A bit wherever so many in a row are set, 11 or 16, of those rows that end in the upper half.
 #[inline]
-fn runs(bits: u32, least: usize) -> u32 {
+fn runs(bits: Window, least: usize) -> Window {
     let two = bits & bits >> 1;
     let four = two & two >> 2;
     let eight = four & four >> 4;
     let all = eight & eight >> (least - 8);
-    all & u32::MAX << (BLOCK - least + 1)
+    all & Window::MAX << (BLOCK - least + 1)
 }
 
-/// A bit for each place where the first two bytes of a fragment stand, in any case.
-#[inline]
-fn begin(bytes: u8x16, first: u8x16, second: u8x16) -> u32 {
-    let [b, c, j, k, o, p, s, t, u] =
-        [b'b', b'c', b'j', b'k', b'o', b'p', b's', b't', b'u'].map(|byte| is(first, byte));
-    let open = is(bytes, b' ') | is(bytes, b'"') | is(bytes, b'\'');
-    let pairs = is(second, b'e') & (k | b)
-        | is(second, b'i') & (k | p | s | t)
-        | is(second, b't') & (k | u | o)
-        | is(second, b'a') & (p | b)
-        | is(second, b'w') & (p | j)
-        | is(second, b's') & (p | c | s)
-        | is(second, b'r') & (c | s)
-        | is(second, b'v') & c
-        | is(second, b'c') & is(bytes, b'_')
-        | is(second, b'-') & open;
-    pairs.to_bitmask()
+/// The first two bytes of the fragments.
+static FRAGMENTS: Pairs = Pairs::new(&[
+    (b"cs", b"rsv"),
+    (b"kb", b"aei"),
+    (b"ko", b"t"),
+    (b"pst", b"i"),
+    (b"pj", b"aws"),
+    (b"u", b"t"),
+    (b"_", b"c"),
+    (b" \"'", b"-"),
+]);
+
+/// The places of the first block of a text where the first two bytes of a fragment stand.
+struct Begin<'j> {
+    rest: &'j [u8],
+}
+
+impl simd::Work for Begin<'_> {
+    type Output = u32;
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) -> u32 {
+        let Self { rest } = self;
+        let (vectors, part) = match rest.first_chunk() {
+            Some(block) => (vectors(simd, block), ALL),
+            None => last_vectors(simd, rest, 0),
+        };
+        part.of(FRAGMENTS.places(simd, vectors))
+    }
 }
 
 /// The fragments: three bytes that stand in each sensitive word and in few others.
@@ -325,11 +322,7 @@ pub(super) fn words(json: &[u8], from: usize) -> impl Iterator<Item = usize> + '
                 return None;
             }
             (at, next) = (next, next + BLOCK);
-            let rest = &json[at..];
-            let block = rest.first_chunk().map_or_else(|| last_block(rest), |block| *block);
-            let (bytes, behind) = vectors(&block);
-            let small = u8x16::splat(0x20);
-            marks = begin(bytes, bytes | small, behind | small);
+            marks = simd::run(Begin { rest: &json[at..] });
         }
     })
 }

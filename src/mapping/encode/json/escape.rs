@@ -1,7 +1,8 @@
 //! Writes the inside of a JSON string: escapes, and replaces bytes that are not UTF-8.
 
 use super::HEX;
-use wide::u8x16;
+use crate::mapping::simd::{self, Bytes, SHORT as BLOCK, Simd, Work, escaped_bits, escaped_places, last_vectors};
+use fearless_simd::prelude::*;
 
 /// The inside of a string. Returns the bytes that a reader gets as UTF-8.
 pub fn escaped(out: &mut Vec<u8>, bytes: &[u8]) -> usize {
@@ -10,19 +11,13 @@ pub fn escaped(out: &mut Vec<u8>, bytes: &[u8]) -> usize {
     if rest.is_empty() {
         return bytes.len();
     }
+    if std::str::from_utf8(rest).is_ok() {
+        escaped_valid(out, rest);
+        return bytes.len();
+    }
     let mut read = bytes.len();
     for chunk in rest.utf8_chunks() {
-        let mut valid = chunk.valid().as_bytes();
-        // Bytes beyond ASCII are as they should be here, and need no escape.
-        loop {
-            valid = escaped_ascii(out, valid);
-            let wide = valid.iter().position(u8::is_ascii).unwrap_or(valid.len());
-            out.extend_from_slice(&valid[..wide]);
-            valid = &valid[wide..];
-            if valid.is_empty() {
-                break;
-            }
-        }
+        escaped_valid(out, chunk.valid().as_bytes());
         if !chunk.invalid().is_empty() {
             out.extend_from_slice(REPLACEMENT.as_bytes());
             read = read - chunk.invalid().len() + REPLACEMENT.len();
@@ -31,27 +26,81 @@ pub fn escaped(out: &mut Vec<u8>, bytes: &[u8]) -> usize {
     read
 }
 
-/// Bytes looked at in one step: a vector.
-pub(crate) const BLOCK: usize = 16;
+/// Writes a text that is UTF-8: bytes beyond ASCII need no escape.
+fn escaped_valid(out: &mut Vec<u8>, mut valid: &[u8]) {
+    while !valid.is_empty() {
+        valid = escaped_ascii(out, valid);
+        let wide = valid.iter().position(u8::is_ascii).unwrap_or(valid.len());
+        out.extend_from_slice(&valid[..wide]);
+        valid = &valid[wide..];
+    }
+}
 
 /// Writes up to the first byte that is not ASCII, and returns the rest.
 fn escaped_ascii<'b>(out: &mut Vec<u8>, bytes: &'b [u8]) -> &'b [u8] {
+    if bytes.len() < simd::BLOCK {
+        return escaped_short(out, bytes);
+    }
+    let mut written = 0;
+    let goes_on = simd::run(Escape { out, bytes, written: &mut written });
+    if goes_on {
+        out.extend_from_slice(&bytes[written..]);
+        return &[];
+    }
+    &bytes[written..]
+}
+
+/// Writes a text up to the last byte that JSON escapes, or to the first that is not ASCII.
+struct Escape<'o, 'b> {
+    out: &'o mut Vec<u8>,
+    bytes: &'b [u8],
+    /// The bytes that have been written.
+    written: &'o mut usize,
+}
+
+impl Work for Escape<'_, '_> {
+    /// False if it stops before a byte that is not ASCII.
+    type Output = bool;
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) -> bool {
+        let Self { out, bytes, written } = self;
+        let mut at = 0;
+        while let Some(block) = bytes[at..].first_chunk() {
+            let marks = escaped_bits(Bytes::load_array_ref(simd, block));
+            if marks != 0 && !mark(out, bytes, written, at, marks) {
+                return false;
+            }
+            at += simd::BLOCK;
+        }
+        if at == bytes.len() {
+            return true;
+        }
+        let ((last, _), part) = last_vectors(simd, bytes, at);
+        let marks = part.of(escaped_bits(last));
+        marks == 0 || mark(out, bytes, written, at, marks)
+    }
+}
+
+/// The same for a text that is shorter than a block.
+fn escaped_short<'b>(out: &mut Vec<u8>, bytes: &'b [u8]) -> &'b [u8] {
     let (blocks, last) = bytes.as_chunks::<BLOCK>();
     // What is before this has been written.
     let mut written = 0;
     for (number, block) in blocks.iter().enumerate() {
-        if !mark(out, bytes, &mut written, number * BLOCK, dirty(block)) {
+        let marks = escaped_places(block);
+        if marks != 0 && !mark(out, bytes, &mut written, number * BLOCK, marks) {
             return &bytes[written..];
         }
     }
     let start = bytes.len() - last.len();
     // The last block of the text, without the bytes that have been looked at.
     let marks = match bytes.last_chunk() {
-        Some(block) => dirty(block) >> (BLOCK - last.len()),
+        Some(block) => escaped_places(block) >> (BLOCK - last.len()),
         None => {
             let mut padded = [b' '; BLOCK];
             padded[..last.len()].copy_from_slice(last);
-            let marks = dirty(&padded);
+            let marks = escaped_places(&padded);
             if marks == 0 {
                 // A whole vector, and back: cheaper than the few bytes that are wanted.
                 out.extend_from_slice(&padded);
@@ -61,7 +110,7 @@ fn escaped_ascii<'b>(out: &mut Vec<u8>, bytes: &'b [u8]) -> &'b [u8] {
             marks
         }
     };
-    if mark(out, bytes, &mut written, start, marks) {
+    if marks == 0 || mark(out, bytes, &mut written, start, marks) {
         out.extend_from_slice(&bytes[written..]);
         written = bytes.len();
     }
@@ -69,7 +118,7 @@ fn escaped_ascii<'b>(out: &mut Vec<u8>, bytes: &'b [u8]) -> &'b [u8] {
 }
 
 /// Writes up to the last of the marked bytes, each as JSON wants it; stops, and says no, before one that is not ASCII.
-#[inline]
+#[inline(never)]
 fn mark(out: &mut Vec<u8>, bytes: &[u8], written: &mut usize, start: usize, mut marks: u32) -> bool {
     while marks != 0 {
         let at = start + marks.trailing_zeros() as usize;
@@ -96,19 +145,4 @@ pub(super) fn escape(out: &mut Vec<u8>, byte: u8) {
             out.extend_from_slice(&[b'\\', b'u', b'0', b'0', HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]])
         }
     }
-}
-
-/// A bit for each byte that [`special`] tells, or that is not ASCII: the highest bit of those is set as it is.
-#[inline]
-fn dirty(block: &[u8; BLOCK]) -> u32 {
-    let bytes = u8x16::new(*block);
-    (special(bytes) | bytes).to_bitmask()
-}
-
-/// All bits of each byte that no string has as it stands: control characters, quotes, backslashes.
-#[inline]
-pub(crate) fn special(bytes: u8x16) -> u8x16 {
-    let is = |byte: u8| bytes.simd_eq(u8x16::splat(byte));
-    let is_control = bytes.min(u8x16::splat(b' ' - 1)).simd_eq(bytes);
-    is_control | is(b'"') | is(b'\\')
 }

@@ -1,10 +1,9 @@
 //! Reads JSON as loggers write it, in one pass. Unusual JSON, above all with escapes, is left to the general reader, which
 //! handles all of JSON. If both return a result, the results are equal.
 
-use crate::mapping::encode::json::{BLOCK, special};
 use crate::mapping::extract::remove_keys::{close, open};
+use crate::mapping::simd::{SHORT as BLOCK, special_places};
 use rmp::encode::{write_bool, write_f64, write_nil, write_sint, write_str_len, write_uint};
-use wide::u8x16;
 
 /// More nested is unusual.
 const MAX_DEPTH: usize = 8;
@@ -122,7 +121,7 @@ impl Reader<'_, '_> {
                 self.at += rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | ..b' '))?;
                 break;
             };
-            match special(u8x16::new(*block)).to_bitmask() {
+            match special_places(block) {
                 0 => self.at += BLOCK,
                 marks => {
                     self.at += marks.trailing_zeros() as usize;

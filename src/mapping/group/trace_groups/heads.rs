@@ -1,7 +1,7 @@
 //! Tells by a line whether it begins a stack trace or goes on with one.
 
-use crate::mapping::trigram_scan::{Block, TrigramScan, vectors};
-use wide::u8x16;
+use crate::mapping::simd::{self, Simd, bits, is, vectors};
+use crate::mapping::trigram_scan::{Block, TrigramScan};
 
 /// `com.shop.Declined: card`, `Shop::Declined`: the type of an exception, as its trace begins.
 pub(super) fn is_type(text: &str) -> bool {
@@ -56,18 +56,26 @@ pub(crate) fn heads(text: &[u8]) -> bool {
 
 /// A bit for each byte of a block at which the first two bytes of [`IN_HEADS`] may stand.
 pub(super) fn first_look(block: &Block) -> u32 {
-    let (bytes, behind) = vectors(block);
-    let one = |byte: u8| bytes.simd_eq(u8x16::splat(byte));
-    let two = |byte: u8| behind.simd_eq(u8x16::splat(byte));
-    let (c, o, r) = (two(b'c'), one(b'o'), two(b'r'));
-    let pairs = one(b'c') & (two(b'e') | two(b'a'))
-        | (one(b'i') | o) & (c | r)
-        | (one(b'l') | one(b'd')) & two(b' ')
-        | one(b'P') & two(b'H')
-        | one(b'x') & (c | two(b'a'))
-        | one(b'c') & c
-        | one(b'[') & (two(b's') | two(b'R'));
-    pairs.to_bitmask()
+    simd::run(FirstLook(block))
+}
+
+struct FirstLook<'b>(&'b Block);
+
+impl simd::Work for FirstLook<'_> {
+    type Output = u32;
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) -> u32 {
+        let (bytes, behind) = vectors(simd, self.0);
+        let (c, r, o) = (is(behind, b'c'), is(behind, b'r'), is(bytes, b'o'));
+        let pairs = is(bytes, b'c') & (is(behind, b'e') | is(behind, b'a') | c)
+            | (is(bytes, b'i') | o) & (c | r)
+            | (is(bytes, b'l') | is(bytes, b'd')) & is(behind, b' ')
+            | is(bytes, b'P') & is(behind, b'H')
+            | is(bytes, b'x') & (c | is(behind, b'a'))
+            | is(bytes, b'[') & (is(behind, b's') | is(behind, b'R'));
+        bits(pairs)
+    }
 }
 
 /// Returns true if a line begins a trace by its first or its last characters: a crash that says so, or the file and line

@@ -29,6 +29,40 @@ fn every_term_has_a_fragment() {
     }
 }
 
+/// Each kind of vector sees the same signs.
+#[test]
+fn all_processors_see_the_same() {
+    const SOME: &[u8] = b"kekKeyPwpassIDsid_co -p --a@%40\\\"\n 0123456789 4111-1111.AbCdEf_\xc3\xa9";
+    let mut random = fastrand::Rng::with_seed(9);
+    for _ in 0..4_000 {
+        let (few, from) = (1 + random.usize(..8), random.usize(..SOME.len()));
+        let byte = |random: &mut fastrand::Rng| SOME[(from + random.usize(..few)) % SOME.len()];
+        let text: Vec<u8> = (0..random.usize(..140)).map(|_| byte(&mut random)).collect();
+        let seen = |level| {
+            let mut look = Look { json: &text, read: (0, 0), tokens: Tokens::new(&text), seen: Seen::default() };
+            simd::run_at(level, &mut look);
+            format!("{:?}", look.seen)
+        };
+        let begin = |level| simd::run_at(level, Begin { rest: &text });
+        let [first, others @ ..] = &simd::levels()[..] else { panic!("expected a kind of vectors") };
+        for level in others {
+            assert_eq!(seen(*level), seen(*first), "{level:?}: {:?}", String::from_utf8_lossy(&text));
+            assert!(text.is_empty() || begin(*level) == begin(*first), "{level:?}: {text:?}");
+        }
+    }
+}
+
+#[test]
+fn each_fragment_is_found_by_its_first_two_bytes() {
+    for (one, two) in (0..=u8::MAX).flat_map(|one| (0..=u8::MAX).map(move |two| (one, two))) {
+        // Flags have a letter behind two dashes.
+        let is_begun = (0..=u8::MAX).any(|three| is_fragment(&[one, two, three, b'x'], 0));
+        let is_printed = [one, two].iter().all(|byte| matches!(byte, b' '..=b'~'));
+        let found = simd::run(Begin { rest: &[one, two, b'.', b'.'] }) & 1 == 1;
+        assert!(found || !is_begun || !is_printed, "{:?}", [char::from(one), char::from(two)]);
+    }
+}
+
 #[test]
 fn words_that_only_look_sensitive_cost_no_second_look() {
     for text in [
