@@ -326,7 +326,7 @@ impl Mapper {
     fn place_of_pod(&mut self, fields: &Fields<'_>, of_tag: Option<&Container>) -> Option<usize> {
         let Self { pods, settings, scrub, .. } = self;
         if let Some(map) = fields.candidates(Role::Kubernetes).find_map(|found| found.value.map()) {
-            let place = pods.find(map, settings, scrub);
+            let place = pods.find_version((map, fields.version_of(map)), settings, scrub);
             if of_tag.is_none_or(|container| container.is_of(pods.at(place))) {
                 return Some(place);
             }

@@ -64,6 +64,8 @@ pub struct Fields<'a> {
     from_application: bool,
     /// The number of fields that were there before those of the message joined them.
     before_message: Option<usize>,
+    /// The address of the metadata that was read last, and its version.
+    metadata: (usize, u64),
     /// The known loggers that some field here is a mark of.
     rows: RowSet,
     /// The known logger that wrote the record, as a row of the table.
@@ -115,6 +117,7 @@ impl<'a> Fields<'a> {
             has_pod_name: false,
             from_application: false,
             before_message: None,
+            metadata: (0, 0),
             rows: 0,
             format: None,
         }
@@ -342,6 +345,7 @@ impl<'a> Fields<'a> {
         if !known.is_of(map) {
             known.learn(map, paths.0);
         }
+        self.metadata = (map.bytes().as_ptr().addr(), known.version);
         self.find_by(paths, here, place, |path, at| match known.found.get(at)? {
             Place::Text { key, text } => Some((&map.bytes()[key.clone()], Value::Str(&map.bytes()[text.clone()]))),
             Place::Nowhere => None,
@@ -388,6 +392,13 @@ impl<'a> Fields<'a> {
         }
         let at = self.found.iter().rposition(|found| found.order <= order).map_or(0, |before| before + 1);
         self.found.insert(at, found);
+    }
+
+    /// Returns the version of the metadata in this map of the record: maps of the same version are equal. `None` if it is not known.
+    #[inline]
+    pub fn version_of(&self, map: Seq<'_>) -> Option<u64> {
+        let (address, version) = self.metadata;
+        (address == map.bytes().as_ptr().addr() && version > 0).then_some(version)
     }
 
     /// Returns true if metadata of the kubernetes filter may have been lifted to the top of the record.

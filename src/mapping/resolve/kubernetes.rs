@@ -70,6 +70,8 @@ const LONGEST: usize = 1_000;
 pub(crate) struct Pods {
     known: Vec<Pod>,
     last: usize,
+    /// The version of the map for which the last one was found.
+    version: Option<u64>,
     /// The number of times a pod has been learnt.
     learnt: u64,
 }
@@ -78,8 +80,24 @@ pub(crate) struct Pods {
 const MAX_KNOWN: usize = 64;
 
 impl Pods {
+    /// The same as [`Pods::find`] for a map of which a version is known; maps of the same version are equal.
+    #[inline]
+    pub fn find_version(
+        &mut self,
+        (map, version): (Seq<'_>, Option<u64>),
+        settings: &Mapping,
+        scrub: &scrub::Rules,
+    ) -> usize {
+        if version.is_none() || version != self.version {
+            self.find(map, settings, scrub);
+            self.version = version;
+        }
+        self.last
+    }
+
     /// Finds or renders the pod of a `kubernetes` map and returns its place for [`Pods::at`].
     pub fn find(&mut self, map: Seq<'_>, settings: &Mapping, scrub: &scrub::Rules) -> usize {
+        self.version = None;
         let same = |pod: &Pod| pod.raw == map.bytes();
         if !self.known.get(self.last).is_some_and(same) {
             self.last = self.known.iter().position(same).unwrap_or_else(|| self.learn(map, settings, scrub));
@@ -302,6 +320,25 @@ fn release_of(image: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::chunk::msgpack::Cursor;
+
+    #[test]
+    fn a_version_stands_for_the_map_that_it_was_found_with() {
+        let map = |bytes: &'static [u8]| Cursor::new(bytes).read().unwrap().map().unwrap();
+        let [one, two] = [map(b"\x81\xa8pod_name\xa3one"), map(b"\x81\xa8pod_name\xa3two")];
+        let settings = crate::options::load(
+            |name| (name == "dsn").then(|| "http://00000000000000000000000000000000@host/1".to_owned()),
+            |_| None,
+        );
+        let (settings, scrub) = (settings.unwrap().settings.mapping, scrub::Rules::default());
+        let mut pods = Pods::default();
+        let mut found = |map, version| {
+            let place = pods.find_version((map, version), &settings, &scrub);
+            pods.at(place).pod.clone()
+        };
+        assert_eq!([found(one, Some(1)), found(one, Some(1)), found(two, Some(2))], ["one", "one", "two"]);
+        assert_eq!([found(one, None), found(two, Some(2)), found(one, Some(3))], ["one", "two", "one"]);
+    }
 
     #[test]
     fn generated_parts_of_pod_names_go() {

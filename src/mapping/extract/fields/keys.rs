@@ -32,6 +32,8 @@ pub(super) struct Metadata {
     pub(super) map: Vec<u8>,
     /// For each path below `kubernetes`.
     pub(super) found: Vec<Place>,
+    /// The number of times that metadata has been learnt.
+    pub(super) version: u64,
 }
 
 /// Place to which a path leads in a map.
@@ -53,6 +55,7 @@ impl Metadata {
     }
 
     pub(super) fn learn(&mut self, map: Seq<'_>, paths: &[Path]) {
+        self.version += 1;
         self.map.clear();
         self.map.extend_from_slice(map.bytes());
         let start = map.bytes().as_ptr().addr();
@@ -122,7 +125,7 @@ impl Keys {
     pub(crate) fn forget(&mut self) {
         let Self { paths, refused, scrub, names, formats, metadata, shapes } = self;
         // Other paths may lead elsewhere.
-        *metadata = Metadata::default();
+        *metadata = Metadata { version: metadata.version, ..Metadata::default() };
         shapes.forget();
         names.reset(formats.names(), |text| meaning((paths, refused, scrub), text));
     }
