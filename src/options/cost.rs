@@ -52,6 +52,12 @@ impl LogAttributes {
         }
     }
 
+    /// Returns true if attributes are named one by one.
+    #[must_use]
+    pub fn has_names(&self) -> bool {
+        !self.names.is_empty()
+    }
+
     /// Returns true if logs have the attribute.
     #[must_use]
     pub fn sends(&self, name: &str, source: Source) -> bool {

@@ -175,6 +175,10 @@ fn trace_text(text: &[u8]) -> Option<(TraceId, Option<SpanId>)> {
         let span = traceparent.get(33..49).and_then(unhex).and_then(non_zero).map(SpanId);
         return Some((TraceId(non_zero(unhex(&traceparent[..32])?)?), span));
     }
+    // Most ids are digits alone.
+    if let Some(id) = unhex(text) {
+        return Some((TraceId(non_zero(id)?), None));
+    }
     // Google Cloud: `projects/<project>/traces/<id>`.
     let text = text.iter().rposition(|byte| *byte == b'/').map_or(text, |slash| &text[slash + 1..]);
     let id = match text.len() {
@@ -205,16 +209,30 @@ pub fn span_id(value: Value<'_>) -> Option<SpanId> {
 }
 
 fn unhex<const N: usize>(text: &[u8]) -> Option<[u8; N]> {
-    if text.len() != N * 2 {
+    let (pairs, rest) = text.as_chunks();
+    if pairs.len() != N || !rest.is_empty() {
         return None;
     }
-    let digit = |b: u8| char::from(b).to_digit(16).map(|d| d as u8);
-    let mut bytes = [0; N];
-    for (byte, pair) in bytes.iter_mut().zip(text.chunks_exact(2)) {
-        *byte = digit(pair[0])? << 4 | digit(pair[1])?;
+    let (mut bytes, mut all) = ([0; N], 0);
+    for (byte, [high, low]) in bytes.iter_mut().zip(pairs) {
+        let [high, low] = [DIGITS[usize::from(*high)], DIGITS[usize::from(*low)]];
+        all |= high | low;
+        *byte = high << 4 | low & 15;
     }
-    Some(bytes)
+    (all <= 15).then_some(bytes)
 }
+
+/// The value of each hexadecimal digit, and for other bytes one that no digit has.
+const DIGITS: [u8; 256] = {
+    let (mut digits, mut value) = ([u8::MAX; 256], 0);
+    while value < 16 {
+        let digit = b"0123456789abcdef"[value];
+        digits[digit as usize] = value as u8;
+        digits[digit.to_ascii_uppercase() as usize] = value as u8;
+        value += 1;
+    }
+    digits
+};
 
 fn non_zero<const N: usize>(id: [u8; N]) -> Option<[u8; N]> {
     id.iter().any(|byte| *byte != 0).then_some(id)

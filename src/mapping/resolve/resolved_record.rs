@@ -106,7 +106,8 @@ pub(crate) fn view<'r, 'a>(
         own.or_else(|| Some(Cow::Borrowed(pod?.release.as_deref()?)))
     });
     let server_name = given_or(&settings.server_name, || {
-        let named = fields.take(Role::ServerName, |found| text_of(found.value));
+        let node = pod.and_then(|pod| pod.node.as_deref());
+        let named = fields.take(Role::ServerName, |found| server_name_of(found.value, node));
         let own = settings.machine.as_deref().filter(|_| pod.is_none()).map(Cow::Borrowed);
         named.or_else(|| syslog_host(fields)).or(own)
     });
@@ -301,6 +302,15 @@ fn syslog_host<'a>(fields: &mut Fields<'a>) -> Option<Cow<'a, str>> {
     Some(host)
 }
 
+/// Text of a server's name. Mostly it is the name of the pod's node, which has been read.
+fn server_name_of<'r>(value: Value<'r>, node: Option<&'r str>) -> Option<Cow<'r, str>> {
+    let text = value.text()?.trim_ascii();
+    match node.filter(|node| !text.is_empty() && node.as_bytes() == text) {
+        Some(node) => Some(Cow::Borrowed(node)),
+        None => text_of(value),
+    }
+}
+
 fn given_or<'r>(given: &'r Option<String>, find: impl FnOnce() -> Option<Cow<'r, str>>) -> Option<Cow<'r, str>> {
     match given {
         Some(text) => Some(Cow::Borrowed(text)),
@@ -310,7 +320,8 @@ fn given_or<'r>(given: &'r Option<String>, find: impl FnOnce() -> Option<Cow<'r,
 
 fn text_of(value: Value<'_>) -> Option<Cow<'_, str>> {
     let text = value.text()?.trim_ascii();
-    (!text.is_empty()).then(|| String::from_utf8_lossy(text))
+    // Most is UTF-8, which costs less to check than to read.
+    (!text.is_empty()).then(|| std::str::from_utf8(text).map_or_else(|_| String::from_utf8_lossy(text), Cow::Borrowed))
 }
 
 fn usable<'a>(value: Value<'a>, accept: fn(&str) -> Option<&str>) -> Option<Cow<'a, str>> {

@@ -122,7 +122,7 @@ impl Attributes<'_> {
     /// Returns true if `log_attributes` wants this attribute of the plugin's own.
     pub(super) fn sends(&self, name: &Name, source: Source) -> bool {
         let by_name = || std::str::from_utf8(name.text()).is_ok_and(|name| self.selected.sends(name, source));
-        self.selected.sends_all(source) || by_name()
+        self.selected.sends_all(source) || self.selected.has_names() && by_name()
     }
 
     /// Copies a prepared constant, and returns its place unless something in it may have to be scrubbed.
