@@ -36,9 +36,9 @@ pub(super) fn run<W: Work>(work: W) -> W::Output {
 /// The same with at most these vectors.
 #[inline]
 pub(super) fn run_at<W: Work>(level: Level, work: W) -> W::Output {
-    // With AVX-512 each comparison would take a register of masks, of which there are few.
     #[cfg(target_arch = "x86_64")]
-    {
+    let level = {
+        // With AVX-512 each comparison would take a register of masks, of which there are few.
         if let Some(avx2) = level.as_avx2() {
             return avx2.vectorize(
                 #[inline(always)]
@@ -51,8 +51,9 @@ pub(super) fn run_at<W: Work>(level: Level, work: W) -> W::Output {
                 || work.run(sse),
             );
         }
-    }
-    dispatch!(Level::baseline(), simd => work.run(simd))
+        Level::baseline()
+    };
+    dispatch!(level, simd => work.run(simd))
 }
 
 /// Returns true for each byte that equals this one.
