@@ -158,7 +158,8 @@ impl Shared {
 
     /// Returns true if the instance is closing and its time is over.
     pub(in crate::delivery) fn past_deadline(&self) -> bool {
-        self.lifecycle.is_past_deadline(self.now().steady)
+        // The mapper asks for each record: the clock is read only if the answer depends on it.
+        self.lifecycle.is_closing() && self.lifecycle.is_past_deadline(self.now().steady)
     }
 
     /// Returns true if no chunk will come any more, and no waiting chunk is worth reading again before the end.
