@@ -6,7 +6,7 @@ use super::chunk_id::RecordIndex;
 use super::{Batch, Bill, Collector};
 use crate::clock::Monotonic;
 use crate::mapping::DestinationId;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Most bytes in all open envelopes together, however many destinations there are.
@@ -22,7 +22,8 @@ const MAX_POOLED: usize = 1;
 #[derive(Debug)]
 pub struct LogBatcher<T> {
     max_items: usize,
-    open: HashMap<DestinationId, Collector<T>>,
+    /// By number: each log is looked up three times, and most instances have one destination.
+    open: BTreeMap<DestinationId, Collector<T>>,
     bytes: usize,
     /// Bytes of the envelope opened last, without those appended since.
     before: usize,
@@ -36,7 +37,7 @@ impl<T> LogBatcher<T> {
     /// A batcher of at most `max_items` logs an envelope.
     #[must_use]
     pub fn new(max_items: usize) -> Self {
-        Self { max_items, open: HashMap::new(), bytes: 0, before: 0, pooled: Vec::new(), likely: 0 }
+        Self { max_items, open: BTreeMap::new(), bytes: 0, before: 0, pooled: Vec::new(), likely: 0 }
     }
 
     /// Takes the buffer of an envelope that has been sent, for the next one, unless there are enough.
