@@ -39,6 +39,15 @@ fn give_up(outcome: Outcome, trigger: DropTrigger) -> Disposition {
 }
 
 impl RecordSink<'_> {
+    /// Claims an open record that is to be sent now, which nearly all are. Returns its destination, or `None` if
+    /// [`Self::disposition`] has to decide.
+    pub(super) fn claim_at_once(&mut self, category: Category, record: u32, route: Route) -> Option<DestinationId> {
+        let destination = route.destination().filter(|_| !self.shared.past_deadline())?;
+        let (chunk_progress, own) = self.owner(record);
+        let is_sent = self.decide(category, destination, &chunk_progress) == Decision::Send;
+        (is_sent && chunk_progress.claim_open(category, own)).then_some(destination)
+    }
+
     /// Decides on a record. `record` is the number by which the mapping knows it.
     pub(super) fn disposition(&mut self, category: Category, record: u32, route: Route) -> Disposition {
         let (chunk_progress, own) = self.owner(record);
@@ -70,6 +79,15 @@ impl RecordSink<'_> {
         }
     }
 
+    /// Returns the decision of a destination's waits on an open record.
+    fn decide(&mut self, category: Category, destination: DestinationId, chunk_progress: &ChunkProgress) -> Decision {
+        if self.waits_of != Some(destination) {
+            (self.waits_of, self.waits) = (Some(destination), self.shared.blocks.get(destination));
+        }
+        let longest = self.shared.longest_hold(category);
+        self.waits.decide(category, chunk_progress.taken, longest, self.now)
+    }
+
     /// Decides on an open record for a destination by the destination's waits.
     fn for_destination(
         &mut self,
@@ -77,11 +95,7 @@ impl RecordSink<'_> {
         destination: DestinationId,
         chunk_progress: &ChunkProgress,
     ) -> Disposition {
-        if self.waits_of != Some(destination) {
-            (self.waits_of, self.waits) = (Some(destination), self.shared.blocks.get(destination));
-        }
-        let longest = self.shared.longest_hold(category);
-        match self.waits.decide(category, chunk_progress.taken, longest, self.now) {
+        match self.decide(category, destination, chunk_progress) {
             Decision::Send => Disposition::Item(destination),
             Decision::GiveUp(outcome) => give_up(outcome, DropTrigger::HoldExpired),
             // In memory it waits as an item, unless deferred items have filled their share.

@@ -142,6 +142,20 @@ impl<'i> RecordSink<'i> {
         }
     }
 
+    /// Returns the place for an item: behind the logs of its destination, or an envelope of its own.
+    fn place_for(&mut self, category: Category, destination: DestinationId) -> Place {
+        match category {
+            Category::Log => {
+                self.logs.open(destination, self.now, self.reading);
+                Place::Log(destination)
+            }
+            Category::Event => {
+                let batch = Batch::new(Category::Event, Vec::new(), self.now, self.reading);
+                Place::Event(Box::new(batch.toward(destination)))
+            }
+        }
+    }
+
     /// Ends a record that becomes no item, and counts it for the next client report.
     fn ends(&mut self, item: Item, discard: &Discard) {
         let Item { category, record } = item;
@@ -183,22 +197,17 @@ impl<'i> Sink for RecordSink<'i> {
         if let Some(own) = in_chunk.filter(|_| category == Category::Event) {
             self.pass.decided.insert(own);
         }
+        if let Some(destination) = self.claim_at_once(category, record, route) {
+            let place = self.place_for(category, destination);
+            return Some(RecordWriter { sink: self, item, place });
+        }
         let place = match self.disposition(category, record, route) {
             Disposition::Item(destination) => {
                 let (chunk_progress, own) = self.owner(record);
                 if !chunk_progress.claim(category, own) {
                     return None;
                 }
-                match category {
-                    Category::Log => {
-                        self.logs.open(destination, self.now, self.reading);
-                        Place::Log(destination)
-                    }
-                    Category::Event => {
-                        let batch = Batch::new(Category::Event, Vec::new(), self.now, self.reading);
-                        Place::Event(Box::new(batch.toward(destination)))
-                    }
-                }
+                self.place_for(category, destination)
             }
             Disposition::Nothing => return None,
             Disposition::Wait(until) => {

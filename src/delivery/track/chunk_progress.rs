@@ -101,9 +101,8 @@ impl ChunkProgress {
         let mut chunk_progress = Self::new(ChunkSource::Spool(extent), taken, recorder, progress.finished);
         chunk_progress.is_recovered = true;
         if let Ok(state) = chunk_progress.state.get_mut() {
-            (state.ended, state.was_mapped_before) = (progress.ended, progress.mapped);
-            state.has_mapped_note = progress.mapped;
-            state.aborted = progress.aborted;
+            (state.was_mapped_before, state.has_mapped_note) = (progress.mapped, progress.mapped);
+            (state.ended, state.aborted) = (progress.ended, progress.aborted);
         }
         chunk_progress
     }
@@ -122,8 +121,7 @@ impl ChunkProgress {
 
     /// Begins the wait of a record for lines of a later chunk. The chunk is not done before [`ChunkProgress::end_wait`].
     pub fn begin_wait(&self) {
-        let mut state = self.lock();
-        state.open_waits += 1;
+        self.lock().open_waits += 1;
     }
 
     /// Ends a wait that [`ChunkProgress::begin_wait`] has begun.
@@ -177,8 +175,7 @@ impl ChunkProgress {
     pub fn begin_reading(&self) {
         let mut state = self.lock();
         state.readings += 1;
-        state.is_mapped = false;
-        state.has_deferred = false;
+        (state.is_mapped, state.has_deferred) = (false, false);
     }
 
     /// Returns true if the chunk has been read before.
@@ -213,6 +210,13 @@ impl ChunkProgress {
     /// Marks a record as in flight. Returns false if it does not need an item.
     pub fn claim(&self, category: Category, record: RecordIndex) -> bool {
         self.lock().records[category].transition(record, RecordChange::Claim).is_some()
+    }
+
+    /// Marks a record as in flight if its status is [`RecordStatus::Open`]. Returns false, and changes nothing, if it is not.
+    pub fn claim_open(&self, category: Category, record: RecordIndex) -> bool {
+        let mut state = self.lock();
+        matches!(state.record_status(category, record), RecordStatus::Open)
+            && state.records[category].transition(record, RecordChange::Claim).is_some()
     }
 
     /// Returns true if a record is open or rejected.
@@ -325,15 +329,7 @@ impl ChunkProgress {
     /// Returns the status of a record.
     #[must_use]
     pub fn record_status(&self, category: Category, record: RecordIndex) -> RecordStatus {
-        let state = self.lock();
-        match state.records[category].get(record) {
-            RecordState::InFlight | RecordState::Finished => RecordStatus::Closed,
-            _ if category == Category::Log && state.readings <= 1 && state.aborted[category].has(record) => {
-                RecordStatus::Last
-            }
-            RecordState::Rejected(reason) => RecordStatus::Rejected(reason),
-            RecordState::Open => RecordStatus::Open,
-        }
+        self.lock().record_status(category, record)
     }
 
     /// Returns true if any record is rejected.
@@ -358,9 +354,7 @@ impl ChunkProgress {
 
     /// Retains the chunk for another reading.
     pub(crate) fn retain(&self, chunk: QueuedChunk) -> Arc<QueuedChunk> {
-        let retained = Arc::new(chunk);
-        self.lock().retained = Some(Arc::clone(&retained));
-        retained
+        Arc::clone(self.lock().retained.insert(Arc::new(chunk)))
     }
 
     /// Returns the chunk, if it was retained.
@@ -433,6 +427,17 @@ impl ChunkProgress {
 }
 
 impl State {
+    fn record_status(&self, category: Category, record: RecordIndex) -> RecordStatus {
+        match self.records[category].get(record) {
+            RecordState::InFlight | RecordState::Finished => RecordStatus::Closed,
+            _ if category == Category::Log && self.readings <= 1 && self.aborted[category].has(record) => {
+                RecordStatus::Last
+            }
+            RecordState::Rejected(reason) => RecordStatus::Rejected(reason),
+            RecordState::Open => RecordStatus::Open,
+        }
+    }
+
     fn status(&self) -> ChunkStatus {
         let is_outstanding = self.open_waits > 0 || self.records.values().any(|records| records.in_flight() > 0);
         match (self.is_mapped && !is_outstanding, self.has_deferred) {

@@ -42,6 +42,21 @@ fn claims_only_open_records_of_a_chunk_offered_again() {
 }
 
 #[test]
+fn claims_at_once_only_what_is_open() {
+    let ledger = Ledger::default();
+    let chunk_progress = chunk_progress(&ledger);
+    let (open, closed, rejected) = (RecordIndex(0), RecordIndex(1), RecordIndex(2));
+    let reason = DropReason::shared(Outcome::Rejected, DropTrigger::NoDestination);
+    assert!(chunk_progress.end(Category::Log, closed, Outcome::Filtered));
+    chunk_progress.mark_rejected(Category::Log, std::iter::once(rejected), &reason);
+    assert_eq!(
+        [open, closed, rejected, open].map(|record| chunk_progress.claim_open(Category::Log, record)),
+        [true, false, false, false]
+    );
+    assert!(matches!(chunk_progress.record_status(Category::Log, rejected), RecordStatus::Rejected(_)));
+}
+
+#[test]
 fn counts_each_record_once() {
     let ledger = Ledger::default();
     let chunk_progress = chunk_progress(&ledger);
