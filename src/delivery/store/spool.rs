@@ -3,7 +3,7 @@
 pub(super) mod directory;
 pub(super) mod recovery;
 
-use super::chunk_file::{MARKER_BYTES, write_chunk_marker};
+use super::chunk_file::{MARKER_BYTES, chunk_hash, write_chunk_marker};
 use super::error::SpoolError;
 use super::segment::extent::Extent;
 use super::segment::{Descriptor, Files, Place, Segment};
@@ -173,7 +173,7 @@ impl Spool {
             self.unsynced.push(Arc::clone(&segment));
         }
         let length = (self.marker.len() + data.len()) as u64;
-        let extent = Extent::new(Arc::clone(&segment), place, length, records, 1);
+        let extent = Extent::new(Arc::clone(&segment), place, length, records, 1).with_hash(chunk_hash(data));
         Ok(Appended { extent, segment, place })
     }
 

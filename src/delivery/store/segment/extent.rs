@@ -1,7 +1,7 @@
 //! Extents: consecutive chunks of a segment that are read and finished together.
 
 use super::{Place, Segment};
-use crate::delivery::store::chunk_file::{Chunk, split_owned};
+use crate::delivery::store::chunk_file::{Chunk, Known, split_owned};
 use crate::delivery::store::error::SpoolError;
 use crate::delivery::store::progress_file;
 use crate::delivery::store::record_set::RecordSet;
@@ -24,6 +24,8 @@ pub struct Extent {
     first: RecordIndex,
     records: u32,
     chunks: u32,
+    /// The hash of the bytes, if they are one chunk that this process has appended.
+    hash: Option<u64>,
     has_ended: AtomicBool,
     /// The number of times it could not be read.
     failures: AtomicU64,
@@ -45,9 +47,15 @@ impl Extent {
             first,
             records,
             chunks,
+            hash: None,
             has_ended: AtomicBool::new(false),
             failures: AtomicU64::new(0),
         }
+    }
+
+    /// The same with the [`chunk_hash`] of its only chunk.
+    pub(in crate::delivery::store) fn with_hash(self, hash: u64) -> Self {
+        Self { hash: Some(hash), ..self }
     }
 
     /// Number of its first record within the segment.
@@ -81,16 +89,17 @@ impl Extent {
         self.length += next.length;
         self.records += next.records;
         self.chunks += next.chunks;
+        self.hash = None;
         None
     }
 
-    /// Reads the chunks.
+    /// Reads the chunks. Bytes with the hash that they had when they were appended are not counted again.
     ///
     /// # Errors
     /// [`SpoolError::Read`]; [`SpoolError::Damaged`] if other records are there than were written.
     pub fn read(&self) -> Result<Vec<Chunk>, SpoolError> {
         let bytes = self.segment.read(self.offset, self.length).map_err(SpoolError::Read)?;
-        let chunks = split_owned(bytes);
+        let chunks = split_owned(bytes, self.hash.map(|hash| Known { hash, records: self.records }));
         let records: u32 = chunks.iter().map(|chunk| chunk.records).sum();
         if records == self.records { Ok(chunks) } else { Err(SpoolError::Damaged) }
     }

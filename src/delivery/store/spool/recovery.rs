@@ -178,7 +178,7 @@ impl Found {
         for (chunk, is_done) in self.chunks.iter().zip(&self.is_done) {
             if chunk.wall != WallTime::EPOCH && chunk.wall + ACKNOWLEDGED_WITHIN >= newest {
                 let bytes = self.segment.read(chunk.offset, chunk.length).unwrap_or_default();
-                recovery.recent.extend(split_owned(bytes));
+                recovery.recent.extend(split_owned(bytes, None));
             }
             let place = Place { offset: chunk.offset, first };
             first = first.plus(chunk.records);
