@@ -61,8 +61,34 @@ pub fn entries(chunk: &[u8]) -> Entries<'_> {
 /// Number of records in a chunk, each stretch of undecodable bytes counting as one.
 #[must_use]
 pub fn count(chunk: &[u8]) -> u32 {
-    let records = entries(chunk).filter(|entry| matches!(entry, Entry::Record(_) | Entry::Invalid(..))).count();
-    u32::try_from(records).unwrap_or(u32::MAX)
+    let (mut entries, mut records) = (entries(chunk), 0_u32);
+    loop {
+        records = records.saturating_add(entries.pass_plain());
+        match entries.next() {
+            Some(Entry::Record(_) | Entry::Invalid(..)) => records = records.saturating_add(1),
+            Some(Entry::GroupStart(_) | Entry::GroupEnd) => {}
+            None => return records,
+        }
+    }
+}
+
+impl Entries<'_> {
+    /// Moves behind the next records that begin as most inputs write them, without reading them. Returns the number of records.
+    fn pass_plain(&mut self) -> u32 {
+        let mut passed = 0;
+        while let [0x92, 0x92, inside @ ..] = self.cursor.rest()
+            && let Some((time, body)) = plain_header(inside)
+            && matches!(time::event_time(time), Some(Stamp::At(_)))
+        {
+            let mut behind = Cursor::knowing(body, self.cursor.run());
+            if !behind.pass_value() {
+                break;
+            }
+            self.cursor = behind;
+            passed += 1;
+        }
+        passed
+    }
 }
 
 impl<'a> Iterator for Entries<'a> {
@@ -243,6 +269,21 @@ mod tests {
         assert_eq!(record.time, Timestamp { secs: 9, nanos: 5 });
         assert_eq!(record.raw, V2);
         assert_eq!(record.body.map().and_then(|map| map.get("k")), Some(Value::UInt(1)));
+    }
+
+    /// Whatever byte of a chunk is damaged, and wherever it is cut.
+    #[test]
+    fn counts_the_entries_that_are_read() {
+        let chunk = [V2, V2, GROUP, V2, END, V1, V2, V2].concat();
+        let read = |bytes: &[u8]| shape(bytes).matches(['r', '!']).count() as u32;
+        for at in 0..chunk.len() {
+            assert_eq!(count(&chunk[..at]), read(&chunk[..at]), "cut at {at}");
+            for byte in [0x00, 0x81, 0x91, 0x92, 0xc1, 0xd7, 0xdb, 0xff] {
+                let mut damaged = chunk.clone();
+                damaged[at] = byte;
+                assert_eq!(count(&damaged), read(&damaged), "{byte:#x} at {at}");
+            }
+        }
     }
 
     #[test]

@@ -59,6 +59,16 @@ impl<'a> Cursor<'a> {
         }
     }
 
+    /// Moves behind the next value, and returns true. Returns false, and does not move, if it is not whole.
+    #[inline]
+    pub fn pass_value(&mut self) -> bool {
+        let behind = skip(self.rest, 1, &mut self.run).and_then(|length| self.rest.get(length..));
+        behind.is_some_and(|behind| {
+            self.rest = behind;
+            true
+        })
+    }
+
     /// Reads one value.
     ///
     /// # Errors

@@ -88,7 +88,11 @@ pub(super) fn skip<'a>(bytes: &'a [u8], count: u64, run: &mut Run<'a>) -> Option
         let extent = EXTENTS[usize::from(marker)];
         let mut inside = u64::from(extent.values);
         if extent.width > 0 {
-            let length = big_endian(bytes.get(at + 1..at + 1 + usize::from(extent.width))?);
+            let length = match extent.width {
+                // Most texts that have a length.
+                1 => u64::from(*bytes.get(at + 1)?),
+                width => big_endian(bytes.get(at + 1..at + 1 + usize::from(width))?),
+            };
             if extent.each == 0 {
                 at = at.checked_add(length as usize)?;
             }
