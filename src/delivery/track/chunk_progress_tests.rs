@@ -1,12 +1,14 @@
 //! Tests the progress of a chunk: no record is sent or counted twice, and none is forgotten.
 
-use super::chunk_progress::{ChunkProgress, ChunkSource, ChunkStatus, RecordStatus};
+use super::chunk_progress::{Attach, ChunkProgress, ChunkSource, ChunkStatus, ItemEnd, RecordStatus};
 use crate::clock::Monotonic;
 use crate::delivery::store::Chunk;
 use crate::delivery::store::compressed_chunk::QueuedChunk;
 use crate::delivery::store::drop_reason::{DropReason, DropTrigger};
 use crate::envelope::RecordIndex;
-use crate::ledger::{Category, Ledger, Outcome};
+use crate::ledger::{Category, Ledger, Outcome, PerCategory};
+use std::sync::Arc;
+use std::time::Duration;
 
 fn chunk_progress(ledger: &Ledger) -> ChunkProgress {
     ledger.recorder().take(3);
@@ -126,4 +128,83 @@ fn chunk_with_an_open_record_is_deferred() {
     let chunk_progress = chunk_progress(&ledger);
     chunk_progress.leave_open(Category::Log, RecordIndex(0));
     assert_eq!(chunk_progress.end_reading(), ChunkStatus::Deferred);
+}
+
+#[test]
+fn deferred_chunk_is_due_at_the_earliest_time() {
+    let chunk_progress = chunk_progress(&Ledger::default());
+    let [early, late] = [1, 2].map(|seconds| Monotonic::START + Duration::from_secs(seconds));
+    assert_eq!(chunk_progress.take_due(), None);
+    [late, early, late].map(|at| chunk_progress.waits_until(at));
+    assert_eq!(chunk_progress.take_due(), Some(early));
+    assert_eq!(chunk_progress.take_due(), None);
+}
+
+#[test]
+fn knows_how_often_the_chunk_was_read() {
+    let chunk_progress = chunk_progress(&Ledger::default());
+    let is_read_again = [1, 2, 3].map(|_| {
+        chunk_progress.begin_reading();
+        chunk_progress.is_read_again()
+    });
+    assert_eq!(is_read_again, [false, true, true]);
+    assert!(!chunk_progress.is_recovered());
+}
+
+#[test]
+fn attaches_lines_to_records_in_flight() {
+    let ledger = Ledger::default();
+    let (owner, other) = (chunk_progress(&ledger), Arc::new(chunk_progress(&ledger)));
+    let attach = |record| owner.attach(Category::Event, RecordIndex(record), (&other, RecordIndex(7)));
+    assert!(owner.claim(Category::Event, RecordIndex(0)) && owner.end(Category::Event, RecordIndex(1), Outcome::Lost));
+    assert!(!owner.has_attached(Category::Event));
+    assert_eq!([0, 1, 2].map(attach), [Attach::Done, Attach::Ended, Attach::Waits]);
+    assert!(owner.has_attached(Category::Event) && !owner.has_attached(Category::Log));
+    let followers = || owner.take_followers().iter().map(|chunk| Arc::ptr_eq(chunk, &other)).collect::<Vec<_>>();
+    assert_eq!((followers(), followers()), (vec![true], vec![]), "the chunk of the line that waits");
+    let lines = owner.take_attached(Category::Event, RecordIndex(0), ItemEnd::Finished);
+    assert!(matches!(&lines[..], [(chunk, RecordIndex(7))] if Arc::ptr_eq(chunk, &other)));
+    assert!(followers().is_empty());
+}
+
+#[test]
+fn chunk_is_busy_while_a_record_waits_for_lines() {
+    let chunk_progress = chunk_progress(&Ledger::default());
+    [1, 2].map(|_| chunk_progress.begin_wait());
+    assert_eq!(chunk_progress.end_reading(), ChunkStatus::Busy);
+    assert_eq!([1, 2].map(|_| chunk_progress.end_wait()), [ChunkStatus::Busy, ChunkStatus::Done]);
+}
+
+#[test]
+fn message_of_the_plugin_stands_for_no_record() {
+    let ledger = Ledger::default();
+    let of = |source| ChunkProgress::new(source, Monotonic::START, ledger.recorder(), PerCategory::default());
+    let (message, chunk) = (of(ChunkSource::None), of(ChunkSource::Host(1)));
+    assert_eq!((message.has_records(), message.can_be_read_again()), (false, false));
+    assert_eq!((chunk.has_records(), chunk.can_be_read_again()), (true, true));
+    assert!(!chunk.is_lost());
+}
+
+#[test]
+fn remembers_the_records_that_sentry_has_counted() {
+    let chunk_progress = chunk_progress(&Ledger::default());
+    chunk_progress.mark_counted(Category::Log, [0, 2].map(RecordIndex).into_iter());
+    let is_counted = |category| [0, 1, 2].map(|record| chunk_progress.is_counted(category, RecordIndex(record)));
+    assert_eq!(is_counted(Category::Log), [true, false, true]);
+    assert_eq!(is_counted(Category::Event), [false; 3]);
+}
+
+#[test]
+fn end_of_the_rest_counts_records_and_items() {
+    let ledger = Ledger::default();
+    ledger.recorder().take(2);
+    let chunk_progress = chunk_progress(&ledger);
+    for record in [0, 1, 2] {
+        assert!(chunk_progress.end(Category::Event, RecordIndex(record), Outcome::Filtered));
+    }
+    assert!(chunk_progress.end(Category::Log, RecordIndex(0), Outcome::Accepted));
+    assert_eq!(chunk_progress.end_rest(5, Outcome::Lost), (4, PerCategory { event: 2, log: 4 }));
+    assert_eq!(chunk_progress.end_rest(5, Outcome::Lost), (0, PerCategory::default()));
+    let now = ledger.snapshot();
+    assert_eq!([Category::Event, Category::Log].map(|category| now.outcome(category, Outcome::Lost)), [2, 4]);
 }

@@ -8,4 +8,6 @@ pub(in crate::delivery) mod chunk_progress;
 #[cfg(test)]
 mod chunk_progress_tests;
 mod record_state;
+#[cfg(test)]
+mod spool_tests;
 mod status;
