@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::clock::WallTime;
-use crate::delivery::dispatch::retry_history::MAX_ATTEMPTS;
+use crate::delivery::dispatch::retry_history::{MAX_ATTEMPTS, RetryHistory};
 use crate::envelope::{ChunkId, Reading, RecordIndex};
 use std::sync::Arc;
 
@@ -289,4 +289,143 @@ fn replay_leaves_senders_for_live_envelopes() {
         with(HoldPlace::Chunk, (0..4).map(|_| replayed(Category::Log)).chain([batch(Category::Event, 1)]));
     let sent: Vec<_> = std::iter::from_fn(|| destination.next(NOW)).map(|batch| batch.category).collect();
     assert_eq!(sent, [Category::Event, Category::Log, Category::Log]);
+}
+
+#[test]
+fn new_destination_is_impaired_if_its_items_can_wait_in_their_chunks() {
+    for (hold_place, is_new_impaired) in [(HoldPlace::Chunk, true), (HoldPlace::Memory, false)] {
+        let mut destination = with(hold_place, [batch(Category::Log, 1), batch(Category::Log, 1)]);
+        assert_eq!(destination.is_impaired(Category::Log, NOW), is_new_impaired, "{hold_place:?}");
+        turn(&mut destination, &response(ResponseKind::Accepted), NOW);
+        assert!(!destination.is_impaired(Category::Log, NOW), "{hold_place:?}");
+        turn(&mut destination, &response(ResponseKind::Failed), NOW);
+        assert!(destination.is_impaired(Category::Log, NOW), "{hold_place:?}");
+    }
+}
+
+fn one_of_several() -> Destination<ChunkId> {
+    Destination::new(Policy { has_multiple_destinations: true, ..policy(HoldPlace::Chunk) })
+}
+
+#[test]
+fn silence_defers_items_unless_the_destination_is_misconfigured() {
+    for (kind, defers) in [(ResponseKind::Failed, true), (ResponseKind::Misconfigured, false)] {
+        let mut destination = one_of_several();
+        assert!(destination.push(batch(Category::Log, 1), NOW).is_none());
+        turn(&mut destination, &response(kind), NOW);
+        let retry = NOW + SECOND;
+        assert!(destination.push(batch(Category::Log, 1), retry).is_none(), "{kind:?}");
+        let _in_flight = destination.next(retry).expect("a batch to try with");
+        assert_eq!(destination.deferred_until(retry), None, "{kind:?}");
+        let silent = retry + SILENCE;
+        assert_eq!(destination.deferred_until(silent), defers.then(|| silent + SILENCE), "{kind:?}");
+    }
+}
+
+#[test]
+fn silence_is_counted_from_the_first_request_without_a_response() {
+    let mut destination = one_of_several();
+    (0..3).for_each(|_| assert!(destination.push(batch(Category::Log, 1), NOW).is_none()));
+    turn(&mut destination, &response(ResponseKind::Accepted), NOW);
+    let begin = NOW + SECOND * 100;
+    let _first = destination.next(begin).expect("a batch to send");
+    let _second = destination.next(begin + SECOND * 3).expect("another batch to send");
+    assert_eq!(destination.impaired_since(Category::Log, begin + SECOND * 4), None);
+    assert_eq!(destination.impaired_since(Category::Log, begin + SECOND * 5), Some(begin));
+}
+
+#[test]
+fn misconfiguration_counts_from_its_first_response() {
+    let mut destination = with(HoldPlace::Memory, [batch(Category::Log, 1)]);
+    for now in [NOW, NOW + SECOND, NOW + SECOND * 3] {
+        turn(&mut destination, &response(ResponseKind::Misconfigured), now);
+        assert_eq!(destination.block(Category::Log, now).map(|block| block.since), Some(NOW));
+    }
+}
+
+#[test]
+fn quota_counts_anew_after_an_acceptance() {
+    let mut destination = with(HoldPlace::Memory, [batch(Category::Log, 1), batch(Category::Log, 1)]);
+    turn(&mut destination, &limited("1:log_item:key"), NOW);
+    assert_eq!(destination.wake(NOW), Some(NOW + SECOND));
+    turn(&mut destination, &response(ResponseKind::Accepted), NOW + SECOND * 2);
+    turn(&mut destination, &limited("1:log_item:key"), NOW + SECOND * 3);
+    let block = destination.block(Category::Log, NOW + SECOND * 3).unwrap();
+    assert_eq!((block.since, block.until), (NOW + SECOND * 3, NOW + SECOND * 4));
+}
+
+#[test]
+fn does_not_wake_for_an_empty_queue() {
+    let mut destination = with(HoldPlace::Chunk, [batch(Category::Log, 1)]);
+    assert!(matches!(&turn(&mut destination, &limited("60:log_item:key"), NOW).0[..], [Action::Defer(_)]));
+    assert_eq!(destination.wake(NOW), None);
+}
+
+#[test]
+fn categories_take_turns_again_after_the_second_failure() {
+    let mut destination = with(HoldPlace::Memory, [batch(Category::Log, 1), batch(Category::Event, 1)]);
+    let mut now = NOW;
+    let sent = [(); 4].map(|()| {
+        let batch = destination.next(now).expect("a batch to send");
+        let category = batch.category;
+        destination.done(batch, &response(ResponseKind::Failed), now, 1.0);
+        now = destination.wake(now).expect("a time to retry");
+        category
+    });
+    assert_eq!(sent, [Category::Event, Category::Event, Category::Log, Category::Event]);
+}
+
+#[test]
+fn remembers_which_batches_sentry_has_limited() {
+    let mut destination = with(HoldPlace::Memory, [batch(Category::Log, 1), batch(Category::Log, 1)]);
+    turn(&mut destination, &limited("1:log_item:key"), NOW);
+    let limited = [(); 2].map(|()| {
+        let (actions, _) = turn(&mut destination, &response(ResponseKind::Accepted), NOW + SECOND);
+        matches!(&actions[..], [Action::Accept(batch)] if batch.limited)
+    });
+    assert_eq!(limited, [true, false]);
+}
+
+#[test]
+fn sends_a_requeued_batch_first() {
+    let mut destination = with(HoldPlace::Memory, [batch(Category::Log, 1), batch(Category::Log, 2)]);
+    let first = destination.next(NOW).expect("a batch to send");
+    destination.requeue(first, NOW);
+    assert_eq!((destination.in_flight(), destination.queued()), (0, 2));
+    assert_eq!(destination.next(NOW).map(|batch| batch.len()), Some(1));
+}
+
+#[test]
+fn cuts_down_to_the_given_bytes() {
+    for hold_place in [HoldPlace::Chunk, HoldPlace::Memory] {
+        let mut destination = with(hold_place, (0..3).map(|_| batch(Category::Log, 1)));
+        let all = destination.bytes(Category::Log);
+        assert!(destination.cut(Category::Log, all, NOW).is_empty());
+        match (&destination.cut(Category::Log, all - 1, NOW)[..], hold_place) {
+            ([Action::Defer(_)], HoldPlace::Chunk) => {}
+            ([Action::GiveUp(_, reason)], HoldPlace::Memory) => assert_eq!(reason.outcome, Outcome::Overflow),
+            (other, _) => panic!("{other:?}"),
+        }
+        assert_eq!((destination.cut(Category::Log, 0, NOW).len(), destination.queued()), (1, 1), "one remains");
+    }
+}
+
+#[test]
+fn remembers_the_failures_of_several_batches() {
+    let mut history = RetryHistory::default();
+    let batches: Vec<_> = (1..=65)
+        .map(|count| {
+            let mut batch = batch(Category::Log, 1);
+            batch.failures.count = count;
+            history.remember(&batch);
+            batch
+        })
+        .collect();
+    let restored = batches.into_iter().map(|mut batch| {
+        batch.failures.count = 0;
+        history.restore(&mut batch);
+        batch.failures.count
+    });
+    let expected: Vec<_> = std::iter::once(0).chain(2..=65).collect();
+    assert_eq!(restored.collect::<Vec<_>>(), expected, "the oldest is forgotten");
 }
