@@ -1,5 +1,7 @@
 //! Tests of the turns of destinations, and of the memory that impaired ones may take.
 
+mod handover;
+
 use super::*;
 use crate::clock::WallTime;
 use crate::delivery::transport::response::ResponseKind;
