@@ -106,7 +106,7 @@ fn notes_each_outcome_and_the_mapping_once() {
 fn notes_records_in_flight_whose_request_was_cut() {
     let progress = recovered("cut", |chunk_progress| {
         chunk_progress.begin_reading();
-        [3, 1].map(RecordIndex).map(|record| assert!(chunk_progress.claim(Category::Log, record)));
+        assert!([3, 1].map(RecordIndex).iter().all(|record| chunk_progress.claim(Category::Log, *record)));
         chunk_progress.abort(Category::Log, [3, 2, 1].map(RecordIndex).into_iter());
     });
     assert_eq!(progress.aborted.log.iter().collect::<Vec<_>>(), [1, 3].map(RecordIndex));
@@ -116,7 +116,7 @@ fn notes_records_in_flight_whose_request_was_cut() {
 #[test]
 fn logs_of_a_cut_request_come_last_at_the_first_reading() {
     let mut aborted = RecordSet::default();
-    [1, 2].map(RecordIndex).map(|record| assert!(aborted.insert(record)));
+    assert!([1, 2].map(RecordIndex).iter().all(|record| aborted.insert(*record)));
     let progress = Progress { aborted: PerCategory::from_fn(|_| aborted.clone()), ..Progress::default() };
     replayed("last", progress, |chunk_progress| {
         let reason = DropReason::shared(Outcome::Rejected, DropTrigger::NoDestination);
