@@ -22,7 +22,7 @@ const MAX_POOLED: usize = 1;
 #[derive(Debug)]
 pub struct LogBatcher<T> {
     max_items: usize,
-    /// By number: each log is looked up three times, and most instances have one destination.
+    /// Envelopes by destination. Each log is looked up three times, and a tree of few destinations takes less than a hash.
     open: BTreeMap<DestinationId, Collector<T>>,
     bytes: usize,
     /// Bytes of the envelope opened last, without those appended since.

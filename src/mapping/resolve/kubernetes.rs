@@ -80,7 +80,7 @@ pub(crate) struct Pods {
 const MAX_KNOWN: usize = 64;
 
 impl Pods {
-    /// The same as [`Pods::find`] for a map of which a version is known; maps of the same version are equal.
+    /// Returns what [`Pods::find`] returns. Maps of the same version are equal: only a new version is compared.
     #[inline]
     pub fn find_version(
         &mut self,

@@ -1,7 +1,7 @@
 //! Extents: consecutive chunks of a segment that are read and finished together.
 
 use super::{Place, Segment};
-use crate::delivery::store::chunk_file::{Chunk, Known, split_owned};
+use crate::delivery::store::chunk_file::{Chunk, Fingerprint, split_owned};
 use crate::delivery::store::error::SpoolError;
 use crate::delivery::store::progress_file;
 use crate::delivery::store::record_set::RecordSet;
@@ -53,7 +53,7 @@ impl Extent {
         }
     }
 
-    /// The same with the [`chunk_hash`] of its only chunk.
+    /// Returns the extent with the hash of the bytes of its only chunk.
     pub(in crate::delivery::store) fn with_hash(self, hash: u64) -> Self {
         Self { hash: Some(hash), ..self }
     }
@@ -99,7 +99,7 @@ impl Extent {
     /// [`SpoolError::Read`]; [`SpoolError::Damaged`] if other records are there than were written.
     pub fn read(&self) -> Result<Vec<Chunk>, SpoolError> {
         let bytes = self.segment.read(self.offset, self.length).map_err(SpoolError::Read)?;
-        let chunks = split_owned(bytes, self.hash.map(|hash| Known { hash, records: self.records }));
+        let chunks = split_owned(bytes, self.hash.map(|hash| Fingerprint { hash, records: self.records }));
         let records: u32 = chunks.iter().map(|chunk| chunk.records).sum();
         if records == self.records { Ok(chunks) } else { Err(SpoolError::Damaged) }
     }

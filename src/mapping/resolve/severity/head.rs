@@ -43,7 +43,7 @@ pub(super) fn level(rules: &Rules, line: &[u8]) -> Option<Level> {
 }
 
 /// Returns the length of the prefix that PM2 puts before each line of its processes: `0|api      | `, the number and the name of
-/// the process. Source: <https://pm2.keymetrics.io/docs/usage/log-management/>.
+/// the process. Source: <https://github.com/Unitech/pm2/issues/2792>.
 fn process_prefix(line: &[u8]) -> Option<usize> {
     const MAX_DIGITS: usize = 4;
     let digits = timestamp::digits(line);
